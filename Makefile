@@ -1,0 +1,44 @@
+# Every target does all of its set-up itself.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench lock
+
+BIN := .venv/bin
+PACKAGES := bot trading storage
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: ## .venv with the hash-locked dependencies for tests and development
+	@scripts/set-up dev
+
+demo: ## exchange, chat and agent in one command, all simulated, on this machine
+	@scripts/set-up runtime
+	@exec $(BIN)/umbra demo
+
+test: setup lint ## everything: lint, types, and every test, with coverage gates
+	@exec scripts/run-tests
+
+lint: setup ## ruff, ruff format and mypy strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## let ruff sort imports and lay the code out
+	@$(BIN)/ruff check --quiet --select I --fix .
+	@$(BIN)/ruff format .
+
+bench: setup ## the benchmarks, as one table
+	@exec $(BIN)/python -m benchmarks
+
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --only-binary :all: \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock: setup ## newest versions that fit pyproject.toml, with hashes and no index address
+	@$(LOCK) pyproject.toml --extra postgres --output-file requirements/runtime.txt
+	@$(LOCK) pyproject.toml --extra postgres --group dev --constraint requirements/runtime.txt \
+		--output-file requirements/dev.txt
+	@printf 'hatchling\nuv\n' | $(LOCK) - --constraint requirements/dev.txt --output-file requirements/build.txt
+	@git --no-pager diff --stat -- requirements

@@ -1,0 +1,1 @@
+"""The product: markets, trackers, risk and execution, free of chat and SQL."""
