@@ -1,0 +1,1 @@
+"""The vocabulary of trading: frozen values that every other room speaks, standard library only."""

@@ -1,0 +1,107 @@
+"""People, messages and confirmations as values; the chat's own words stay in bot.telegram."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+
+class Role(Enum):
+    """What a person may do; `rank` orders them."""
+
+    OWNER = "owner"
+    TRADER = "trader"
+    VIEWER = "viewer"
+
+    @property
+    def rank(self) -> int:
+        """Owner 3, trader 2, viewer 1."""
+        return {Role.OWNER: 3, Role.TRADER: 2, Role.VIEWER: 1}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody admitted, known by numeric id; times are in `timezone`."""
+
+    user_id: int
+    chat_id: int
+    name: str
+    role: Role
+    timezone: str = "UTC"
+    digest_at: str | None = "09:00"
+    quiet_hours: str | None = None
+    muted_until: datetime | None = None
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class InboxUpdate:
+    """One update of the chat service, stored before its offset is acknowledged."""
+
+    update_id: int
+    payload: str
+    received_at: datetime
+
+
+class Severity(Enum):
+    """How loud a message is; CRIT repeats until acknowledged."""
+
+    INFO = "info"
+    WARN = "warn"
+    CRIT = "crit"
+
+    @property
+    def priority(self) -> int:
+        """Smaller is sent first."""
+        return {Severity.CRIT: 0, Severity.WARN: 1, Severity.INFO: 2}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """One inline button: what it says and the callback data it carries (64 bytes at most)."""
+
+    label: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """One message to one chat, durable until delivered.
+
+    `card` names a living card: a later message with the same card and `edits` True edits the one
+    delivered before. `picture` and `document` are paths of files in the data directory; the text
+    is HTML.
+    """
+
+    message_key: str
+    chat_id: int
+    text: str
+    created_at: datetime
+    severity: Severity = Severity.INFO
+    buttons: tuple[tuple[Button, ...], ...] = field(default=())
+    is_silent: bool = False
+    card: str | None = None
+    edits: bool = False
+    picture: str | None = None
+    document: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A question for one tap: single use, bound to person and chat, gone at `expires_at`."""
+
+    nonce: str
+    user_id: int
+    chat_id: int
+    action: str
+    payload: str
+    asked_at: datetime
+    expires_at: datetime
+    card: str
+
+
+class ConfirmationAnswer(Enum):
+    """How a question ended."""
+
+    CONFIRMED = "confirmed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"

@@ -1,0 +1,78 @@
+"""The one tree of errors, split by what the caller should do next.
+
+UmbraError
+├── Retryable            nothing happened, or it is safe to repeat
+│   ├── Unreachable      no answer, or one that says nothing: never evidence about an order
+│   └── RateLimited      the exchange asks for silence; carries the seconds
+├── Refused              the request is wrong; the person is told what to send instead
+│   └── AlreadyRecorded  the journal holds this fact; the effect happened once before
+└── Fatal                stop trading calls or the whole process
+    ├── StorageLost      the journal cannot be written
+    ├── JournalCorrupt   the journal was changed or torn outside its tail
+    ├── AuthLost         the exchange no longer accepts the key
+    ├── InstanceConflict another process holds this database or account
+    └── SettingsInvalid  the start is refused, with the exact setting and an example
+
+A timed-out order is none of these: it is *unknown*, a verdict and not an exception.
+"""
+
+
+class UmbraError(Exception):
+    """Whatever Umbra raises on purpose."""
+
+
+class Retryable(UmbraError):
+    """Nothing happened, or it is safe to repeat."""
+
+
+class Unreachable(Retryable):
+    """The other side gave no usable answer; this says nothing about any order."""
+
+
+class RateLimited(Retryable):
+    """The exchange asks for silence for `retry_after_s` seconds."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Refused(UmbraError):
+    """The request breaks a rule; `example` is something to send instead."""
+
+    def __init__(self, message: str, example: str | None = None) -> None:
+        super().__init__(message)
+        self.example = example
+
+
+class AlreadyRecorded(Refused):
+    """The journal already holds a fact with this kind and key."""
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(f"{kind} {key} is already recorded")
+        self.kind = kind
+        self.key = key
+
+
+class Fatal(UmbraError):
+    """Trading calls or the whole process should stop."""
+
+
+class StorageLost(Fatal):
+    """The journal cannot be written."""
+
+
+class JournalCorrupt(Fatal):
+    """The journal's hash chain does not hold."""
+
+
+class AuthLost(Fatal):
+    """The exchange no longer accepts the key."""
+
+
+class InstanceConflict(Fatal):
+    """Another process holds this database or this account."""
+
+
+class SettingsInvalid(Fatal):
+    """A setting is missing or contradicts another; the message names it and gives an example."""

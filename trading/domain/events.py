@@ -1,0 +1,483 @@
+"""Events: facts in past tense. The journal keeps them; projections and alerts are made of them.
+
+`key` makes a fact unique within its kind: the journal refuses a second one, which is what makes a
+trigger, a fill, a confirmation or an update of the chat happen once.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from trading.domain.chat import (
+    Confirmation,
+    ConfirmationAnswer,
+    InboxUpdate,
+    OutboxMessage,
+    Person,
+    Severity,
+)
+from trading.domain.order import Attempt, Fill, Intent
+from trading.domain.position import AdjustReason, RoundTrip, TradingMode
+from trading.domain.tracker import Evidence, Tracker, TrackerChange
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The first fact of a database: who this installation is and which account it serves."""
+
+    install_id: str
+    order_prefix: str
+    account: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per database."""
+        return "installed"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStarted:
+    """A start; `blind_since` is the last sign of life before it."""
+
+    version: str
+    mode: str
+    blind_since: datetime | None
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStopped:
+    """An orderly stop."""
+
+    reason: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A sign of life: prices were watched up to this moment."""
+
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerChanged:
+    """A tracker's new value and why; a trigger carries its price evidence."""
+
+    tracker: Tracker
+    change: TrackerChange
+    at: datetime
+    evidence: Evidence | None = None
+    reason: str = ""
+
+    @property
+    def key(self) -> str | None:
+        """One arming per tracker, one trigger per arming."""
+        if self.change is TrackerChange.ARMED:
+            return f"armed:{self.tracker.tracker_id}"
+        if self.change is TrackerChange.TRIGGERED:
+            return f"triggered:{self.tracker.tracker_id}:{self.tracker.arm_seq}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class IntentOpened:
+    """A decision was made."""
+
+    intent: Intent
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per intent."""
+        return self.intent.intent_id
+
+
+@dataclass(frozen=True, slots=True)
+class IntentChanged:
+    """A decision was blocked, unblocked, or filled further."""
+
+    intent: Intent
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class IntentClosed:
+    """A decision ended; its state tells how."""
+
+    intent: Intent
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per intent."""
+        return self.intent.intent_id
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPrepared:
+    """A request is about to be sent: durable before the first byte."""
+
+    attempt: Attempt
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """A client order id is used once, for ever."""
+        return self.attempt.client_order_id
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptChanged:
+    """An attempt moved on, and the evidence for it."""
+
+    attempt: Attempt
+    evidence: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FillBooked:
+    """An execution of one of our orders."""
+
+    fill: Fill
+    intent_id: str
+    base: str
+    quote: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """A trade id of a symbol is booked once."""
+        return f"{self.fill.symbol}:{self.fill.trade_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAdjusted:
+    """Managed coins changed without an order of ours; `quantity` is signed, `price` values them."""
+
+    symbol: str
+    quantity: Decimal
+    price: Decimal
+    reason: AdjustReason
+    note: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTripClosed:
+    """An exit finished and its profit is known."""
+
+    round_trip: RoundTrip
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per exit."""
+        return self.round_trip.intent_id
+
+
+@dataclass(frozen=True, slots=True)
+class TradingModeChanged:
+    """Entries were allowed, refused, or everything was halted."""
+
+    mode: TradingMode
+    reason: str
+    by: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionChanged:
+    """A degradation began or ended: stale data, exchange down, key lost …"""
+
+    condition: str
+    symbol: str | None
+    is_active: bool
+    severity: Severity
+    text: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised:
+    """Something a person must know that no other event says; CRIT repeats until acknowledged."""
+
+    alert_id: str
+    severity: Severity
+    text: str
+    at: datetime
+    tracker_id: int | None = None
+
+    @property
+    def key(self) -> str | None:
+        """One per alert id."""
+        return self.alert_id
+
+
+@dataclass(frozen=True, slots=True)
+class AlertAcknowledged:
+    """A person has seen an alert."""
+
+    alert_id: str
+    by: int
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Once per alert."""
+        return self.alert_id
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryReported:
+    """What a start found: lines for the recovery card, in order."""
+
+    blind_seconds: int
+    lines: tuple[str, ...]
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class DayOpened:
+    """The daily risk reset: the account's value in quote at 00:00 UTC."""
+
+    day: date
+    equity: Decimal
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per day."""
+        return self.day.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class PersonChanged:
+    """Somebody was admitted, changed or revoked."""
+
+    person: Person
+    reason: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessDenied:
+    """A stranger tried; `tell_owner` is true for the one notice that the owner gets."""
+
+    user_id: int
+    chat_id: int
+    update_kind: str
+    tell_owner: bool
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReceived:
+    """An update of the chat is ours now; its offset may be acknowledged."""
+
+    update: InboxUpdate
+
+    @property
+    def key(self) -> str | None:
+        """An update id counts once."""
+        return str(self.update.update_id)
+
+    @property
+    def at(self) -> datetime:
+        """When it arrived."""
+        return self.update.received_at
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateHandled:
+    """An update found its end: answered, refused, expired or failed."""
+
+    update_id: int
+    outcome: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Once per update."""
+        return str(self.update_id)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageQueued:
+    """A message waits for delivery."""
+
+    message: OutboxMessage
+
+    @property
+    def key(self) -> str | None:
+        """Once per message key."""
+        return self.message.message_key
+
+    @property
+    def at(self) -> datetime:
+        """When it was written."""
+        return self.message.created_at
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDelivered:
+    """The chat service took a message (or it was dropped for a stated reason)."""
+
+    message_key: str
+    message_id: int | None
+    reason: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Once per message."""
+        return self.message_key
+
+
+@dataclass(frozen=True, slots=True)
+class EventsAddressed:
+    """Every event up to `up_to_seq` has been turned into messages."""
+
+    up_to_seq: int
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Once per position, so that two writers cannot both address an event."""
+        return str(self.up_to_seq)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationAsked:
+    """A question waits for a tap."""
+
+    confirmation: Confirmation
+
+    @property
+    def key(self) -> str | None:
+        """A nonce is asked once."""
+        return self.confirmation.nonce
+
+    @property
+    def at(self) -> datetime:
+        """When it was asked."""
+        return self.confirmation.asked_at
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationAnswered:
+    """A question was answered: the first answer wins."""
+
+    nonce: str
+    answer: ConfirmationAnswer
+    by: int
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """A nonce is answered once."""
+        return self.nonce
+
+
+@dataclass(frozen=True, slots=True)
+class JobRan:
+    """A recurring job whose last run must survive a restart."""
+
+    job: str
+    outcome: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Any number."""
+        return None
+
+
+Event = (
+    Installed
+    | ProcessStarted
+    | ProcessStopped
+    | Heartbeat
+    | TrackerChanged
+    | IntentOpened
+    | IntentChanged
+    | IntentClosed
+    | AttemptPrepared
+    | AttemptChanged
+    | FillBooked
+    | PositionAdjusted
+    | RoundTripClosed
+    | TradingModeChanged
+    | ConditionChanged
+    | AlertRaised
+    | AlertAcknowledged
+    | RecoveryReported
+    | DayOpened
+    | PersonChanged
+    | AccessDenied
+    | UpdateReceived
+    | UpdateHandled
+    | MessageQueued
+    | MessageDelivered
+    | EventsAddressed
+    | ConfirmationAsked
+    | ConfirmationAnswered
+    | JobRan
+)

@@ -1,0 +1,79 @@
+"""What the market said: prints, quotes, books and candles, with event and receive time."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+
+class PriceSource(Enum):
+    """Where a price came from."""
+
+    STREAM = "stream"
+    REST = "rest"
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTrade:
+    """One print on the tape; `received_s` is our monotonic clock, `event_time_ms` theirs."""
+
+    symbol: str
+    price: Decimal
+    quantity: Decimal
+    event_time_ms: int
+    received_s: float
+    source: PriceSource = PriceSource.STREAM
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Best bid and ask with their quantities in base units."""
+
+    symbol: str
+    bid: Decimal
+    bid_quantity: Decimal
+    ask: Decimal
+    ask_quantity: Decimal
+    event_time_ms: int
+    received_s: float
+    source: PriceSource = PriceSource.STREAM
+
+    @property
+    def mid(self) -> Decimal:
+        """The middle of bid and ask."""
+        return (self.bid + self.ask) / 2
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the bid is not below the ask."""
+        return self.bid >= self.ask
+
+
+@dataclass(frozen=True, slots=True)
+class BookLevel:
+    """One price level of a book; quantity in base units."""
+
+    price: Decimal
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBook:
+    """Depth, best levels first on both sides."""
+
+    symbol: str
+    bids: tuple[BookLevel, ...]
+    asks: tuple[BookLevel, ...]
+    event_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """Open, high, low, close and base volume from `open_time_ms` on, running or closed."""
+
+    open_time_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    is_closed: bool

@@ -1,0 +1,247 @@
+"""Orders on two levels: the intent (a business decision) and its attempts (one request each)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from trading.domain.money import ZERO
+
+
+class Side(Enum):
+    """Buy or sell; `sign` is +1 for a buy, so that both share one body."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> "Side":
+        """The other side."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class OrderType(Enum):
+    """How an order is priced."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+
+
+class TimeInForce(Enum):
+    """How long a limit order lives."""
+
+    GTC = "gtc"
+    IOC = "ioc"
+    FOK = "fok"
+
+
+class OrderStatus(Enum):
+    """The exchange's own word about an order."""
+
+    NEW = "new"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the exchange will never change this order again."""
+        return self not in {OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED}
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """Exactly what one attempt sends; quantity in base units, price None for a market order."""
+
+    client_order_id: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    quantity: Decimal
+    price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution; `trade_id` is the exchange's and unique per symbol."""
+
+    symbol: str
+    trade_id: str
+    client_order_id: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_asset: str
+    at: datetime
+
+    @property
+    def notional(self) -> Decimal:
+        """Quote value without fee."""
+        return self.quantity * self.price
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """What the exchange says of one order: an answer, a query, or the user stream."""
+
+    client_order_id: str
+    exchange_order_id: str
+    symbol: str
+    side: Side
+    status: OrderStatus
+    quantity: Decimal
+    filled_quantity: Decimal
+    price: Decimal | None
+    fills: tuple[Fill, ...]
+    updated_at: datetime
+    reason: str = ""
+
+
+class SendPhase(Enum):
+    """How far a request got before its outcome was known."""
+
+    NOT_SENT = "not_sent"
+    SENT = "sent"
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class SendEvidence:
+    """Everything observed about one order request; `execution.classify` turns it into a verdict."""
+
+    phase: SendPhase
+    http_status: int | None = None
+    code: int | None = None
+    message: str = ""
+    report: OrderReport | None = None
+    retry_after_s: float | None = None
+
+
+class AttemptState(Enum):
+    """Where one request stands; `reliability` §5.2 draws the machine."""
+
+    JOURNALED = "journaled"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    OPEN = "open"
+    PARTIAL = "partial"
+    PENDING_CANCEL = "pending_cancel"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    ABSENT = "absent"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more is expected of this attempt."""
+        return self in TERMINAL_ATTEMPTS
+
+
+TERMINAL_ATTEMPTS = frozenset(
+    {
+        AttemptState.FILLED,
+        AttemptState.CANCELED,
+        AttemptState.EXPIRED,
+        AttemptState.REJECTED,
+        AttemptState.ABSENT,
+    }
+)
+
+
+class Purpose(Enum):
+    """Why an intent exists; only an entry adds risk and needs leave for it."""
+
+    PROTECT = "protect"
+    CLOSE = "close"
+    PANIC = "panic"
+    ENTRY = "entry"
+
+    @property
+    def reduces_risk(self) -> bool:
+        """Whether the intent only takes exposure away."""
+        return self is not Purpose.ENTRY
+
+
+class IntentState(Enum):
+    """Where a decision stands."""
+
+    OPEN = "open"
+    BLOCKED = "blocked"
+    DONE = "done"
+    DUST = "dust"
+    EXPIRED = "expired"
+    CLOSED_EXTERNAL = "closed_external"
+    ABORTED = "aborted"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the decision needs no more work."""
+        return self not in {IntentState.OPEN, IntentState.BLOCKED}
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A decision to sell or buy; `quantity` in base for sells, `quote_budget` in quote for buys.
+
+    `reference_price` is the price that the decision saw; `slippage_max` the share beyond it that a
+    buy may pay, or the floor the person set for a sell (None: a protective sell has no floor).
+    """
+
+    intent_id: str
+    symbol: str
+    side: Side
+    purpose: Purpose
+    reference_price: Decimal
+    created_at: datetime
+    quantity: Decimal = ZERO
+    quote_budget: Decimal | None = None
+    slippage_max: Decimal | None = None
+    limit_price: Decimal | None = None
+    tracker_id: int | None = None
+    arm_seq: int = 0
+    expires_at: datetime | None = None
+    state: IntentState = IntentState.OPEN
+    reason: str = ""
+    filled_quantity: Decimal = ZERO
+    filled_notional: Decimal = ZERO
+    attempts: int = 0
+
+    @property
+    def residual(self) -> Decimal:
+        """Base units still to be done; meaningful for sells and for buys sized in base."""
+        return self.quantity - self.filled_quantity
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Volume-weighted price of the fills so far."""
+        return self.filled_notional / self.filled_quantity if self.filled_quantity else None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request of an intent with one client order id; at most one per intent is not terminal."""
+
+    intent_id: str
+    number: int
+    request: OrderRequest
+    state: AttemptState
+    prepared_at: datetime
+    sent_at: datetime | None = None
+    exchange_order_id: str | None = None
+    filled_quantity: Decimal = ZERO
+    reason: str = ""
+
+    @property
+    def client_order_id(self) -> str:
+        """The id that the exchange knows this attempt by."""
+        return self.request.client_order_id

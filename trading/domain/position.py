@@ -1,0 +1,145 @@
+"""Holdings: what the account has, what is managed, what a round trip earned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from trading.domain.money import ZERO
+from trading.domain.order import Fill, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One asset of the account, in its own units."""
+
+    asset: str
+    free: Decimal
+    locked: Decimal
+
+    @property
+    def total(self) -> Decimal:
+        """Free and locked together."""
+        return self.free + self.locked
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The managed quantity of one instrument and what it cost in quote, fees included.
+
+    `opened_price` weighs adopted coins at the price of their adoption, bought ones at their fills.
+    """
+
+    symbol: str
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    realized: Decimal = ZERO
+    fees_quote: Decimal = ZERO
+    opened_at: datetime | None = None
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Quote per base unit that the managed quantity cost."""
+        return self.cost / self.quantity if self.quantity else None
+
+    def adopt(self, quantity: Decimal, price: Decimal, at: datetime) -> "Position":
+        """Put coins that were already there under management, valued at `price`."""
+        return replace(
+            self,
+            quantity=self.quantity + quantity,
+            cost=self.cost + quantity * price,
+            opened_at=self.opened_at or at,
+        )
+
+    def release(self, quantity: Decimal) -> "Position":
+        """Take coins out of management without a sale: cost leaves in proportion."""
+        left = max(self.quantity - quantity, ZERO)
+        cost = self.cost * left / self.quantity if self.quantity else ZERO
+        return replace(self, quantity=left, cost=cost, opened_at=self.opened_at if left else None)
+
+    def apply(self, fill: Fill, base: str, quote: str) -> "Position":
+        """Book a fill; a fee in base costs coins, one in quote money, one in a third coin neither."""
+        fee_base = fill.fee if fill.fee_asset == base else ZERO
+        fee_quote = fill.fee if fill.fee_asset == quote else ZERO
+        if fill.side is Side.BUY:
+            return replace(
+                self,
+                quantity=self.quantity + fill.quantity - fee_base,
+                cost=self.cost + fill.notional + fee_quote,
+                fees_quote=self.fees_quote + fee_quote,
+                opened_at=self.opened_at or fill.at,
+            )
+        sold = min(fill.quantity + fee_base, self.quantity)
+        cost = self.cost * sold / self.quantity if self.quantity else ZERO
+        left = self.quantity - sold
+        return replace(
+            self,
+            quantity=left,
+            cost=self.cost - cost,
+            realized=self.realized + fill.notional - fee_quote - cost,
+            fees_quote=self.fees_quote + fee_quote,
+            opened_at=self.opened_at if left else None,
+        )
+
+
+class AdjustReason(Enum):
+    """Why managed coins changed without an order of ours."""
+
+    ADOPTED = "adopted"
+    RELEASED = "released"
+    EXTERNAL = "external"
+    DUST = "dust"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """A finished exit: what was sold of which cost; money in quote, after fees."""
+
+    symbol: str
+    intent_id: str
+    quantity: Decimal
+    entry_price: Decimal | None
+    exit_price: Decimal
+    profit: Decimal
+    fees_quote: Decimal
+    opened_at: datetime | None
+    closed_at: datetime
+
+
+class TradingMode(Enum):
+    """What the risk layer permits now; sticky across restarts."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+    HALTED_EVERYTHING = "halted_everything"
+
+    @property
+    def takes_entries(self) -> bool:
+        """Whether risk may be added."""
+        return self is TradingMode.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """All positions and balances at one moment; `prices` quote per base of the valuation."""
+
+    balances: Mapping[str, Balance] = field(default_factory=dict)
+    positions: Mapping[str, Position] = field(default_factory=dict)
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def managed(self, symbol: str) -> Decimal:
+        """Base units of `symbol` under management."""
+        position = self.positions.get(symbol)
+        return position.quantity if position else ZERO
+
+    def free(self, asset: str) -> Decimal:
+        """Free units of an asset."""
+        balance = self.balances.get(asset)
+        return balance.free if balance else ZERO
+
+    def total(self, asset: str) -> Decimal:
+        """Free and locked units of an asset."""
+        balance = self.balances.get(asset)
+        return balance.total if balance else ZERO

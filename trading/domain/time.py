@@ -1,0 +1,48 @@
+"""Time as values: UTC datetimes, milliseconds of the exchanges, candle lengths."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from trading.domain.errors import Refused
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_KNOWN = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
+_TIMEFRAME = re.compile(r"([1-9][0-9]?)([mhdw])", re.ASCII)
+
+
+def from_ms(milliseconds: int) -> datetime:
+    """Return the UTC datetime of a Unix time in milliseconds."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def to_ms(at: datetime) -> int:
+    """Return the Unix time in milliseconds; a naive datetime is an error of ours."""
+    if at.tzinfo is None:
+        raise ValueError(f"datetime should be aware, was {at!r}")
+    return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeframe:
+    """A candle length such as `15m`."""
+
+    name: str
+
+    @staticmethod
+    def parse(text: str) -> "Timeframe":
+        """Read a candle length; unknown ones are Refused."""
+        if text not in _KNOWN:
+            raise Refused(
+                f"timeframe should be one of {' '.join(_KNOWN)}, was {text!r}", example="1h"
+            )
+        return Timeframe(text)
+
+    @property
+    def length_ms(self) -> int:
+        """The candle's length in milliseconds."""
+        match = _TIMEFRAME.fullmatch(self.name)
+        if match is None:
+            raise ValueError(f"timeframe should look like 15m, was {self.name!r}")
+        return int(match[1]) * _UNITS_MS[match[2]]

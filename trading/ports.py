@@ -1,0 +1,295 @@
+"""Ports: the Protocols behind which exchanges, storage and time stand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from trading.domain.chat import Confirmation, ConfirmationAnswer, InboxUpdate, OutboxMessage, Person
+from trading.domain.events import (
+    AlertRaised,
+    ConditionChanged,
+    DayOpened,
+    Event,
+    Installed,
+    TradingModeChanged,
+)
+from trading.domain.instrument import Instrument
+from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
+from trading.domain.order import Attempt, Fill, Intent, OrderReport, OrderRequest, SendEvidence
+from trading.domain.position import Balance, Position, RoundTrip
+from trading.domain.time import Timeframe
+from trading.domain.tracker import Tracker
+
+
+class Clock(Protocol):
+    """The only source of time; `monotonic` is in seconds and never steps."""
+
+    def now(self) -> datetime:
+        """Return the aware UTC wall time."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that only grow."""
+        ...
+
+
+# ---------------------------------------------------------------- storage
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its place in the journal."""
+
+    seq: int
+    event: Event
+
+
+class Journal(Protocol):
+    """The append-only record; projections change in the same transaction."""
+
+    async def append(self, *events: Event) -> int:
+        """Make all events durable in one transaction and return the last seq.
+
+        Raises AlreadyRecorded (nothing is written) when a key exists, StorageLost when the disk
+        does not take it, InstanceConflict when another process took over.
+        """
+        ...
+
+    async def events(
+        self, after_seq: int = 0, limit: int = 1000, kinds: Sequence[str] = ()
+    ) -> Sequence[Recorded]:
+        """Return events with a greater seq in order; `kinds` are class names, empty means all."""
+        ...
+
+    async def latest(self, limit: int, kinds: Sequence[str] = ()) -> Sequence[Recorded]:
+        """Return the newest events, newest first."""
+        ...
+
+    async def verify(self) -> int:
+        """Check the hash chain and return the last seq; raises JournalCorrupt with the place."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PendingUpdate:
+    """An update that was stored and not handled yet."""
+
+    seq: int
+    update: InboxUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConfirmation:
+    """A question and its answer, if it has one."""
+
+    confirmation: Confirmation
+    answer: ConfirmationAnswer | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """What the trading core loads at start: the projections of everything that still matters."""
+
+    installed: Installed | None = None
+    trackers: Sequence[Tracker] = ()
+    intents: Sequence[Intent] = ()
+    attempts: Sequence[Attempt] = ()
+    watched_attempts: Sequence[Attempt] = ()
+    positions: Mapping[str, Position] = field(default_factory=dict)
+    trading_mode: TradingModeChanged | None = None
+    conditions: Sequence[ConditionChanged] = ()
+    alerts: Sequence[AlertRaised] = ()
+    day: DayOpened | None = None
+    last_alive_at: datetime | None = None
+    next_tracker_id: int = 1
+    last_seq: int = 0
+
+
+class Records(Protocol):
+    """Read access to the projections; reads never wait for the writer."""
+
+    async def state(self) -> StoredState:
+        """Load what still matters at start.
+
+        Waiting and acting trackers, open intents and their attempts, ABSENT attempts of the last
+        24 h, non-zero positions, mode, active conditions, open CRIT alerts, the newest day.
+        """
+        ...
+
+    async def trackers(self, limit: int = 100) -> Sequence[Tracker]:
+        """Return all trackers, newest first, ended ones included."""
+        ...
+
+    async def intent(self, intent_id: str) -> Intent | None:
+        """Return one decision."""
+        ...
+
+    async def attempts(self, intent_id: str) -> Sequence[Attempt]:
+        """Return all attempts of an intent in order."""
+        ...
+
+    async def fills(
+        self, symbol: str | None = None, since: datetime | None = None, limit: int = 1000
+    ) -> Sequence[Fill]:
+        """Return booked fills, newest first."""
+        ...
+
+    async def intent_fills(self, intent_id: str) -> Sequence[Fill]:
+        """Return the fills of one decision in order."""
+        ...
+
+    async def round_trips(
+        self, since: datetime | None = None, limit: int = 100
+    ) -> Sequence[RoundTrip]:
+        """Return finished exits, newest first."""
+        ...
+
+    async def people(self) -> Sequence[Person]:
+        """Return everybody ever admitted; `is_active` tells who still is."""
+        ...
+
+    async def pending_updates(self) -> Sequence[PendingUpdate]:
+        """Return stored, unhandled updates in order."""
+        ...
+
+    async def last_update_id(self) -> int | None:
+        """Return the id of the update received last."""
+        ...
+
+    async def pending_messages(self, limit: int = 200) -> Sequence[OutboxMessage]:
+        """Return undelivered messages: CRIT first, then by age."""
+        ...
+
+    async def card_message_id(self, chat_id: int, card: str) -> int | None:
+        """Return the chat service's id of the newest delivered message of a card."""
+        ...
+
+    async def addressed_seq(self) -> int:
+        """Return the seq up to which events have been turned into messages."""
+        ...
+
+    async def confirmation(self, nonce: str) -> StoredConfirmation | None:
+        """Return one question."""
+        ...
+
+    async def last_runs(self) -> Mapping[str, datetime]:
+        """Return when each recorded job ran last."""
+        ...
+
+
+# ---------------------------------------------------------------- exchange
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPermissions:
+    """What the exchange lets this key do."""
+
+    can_trade: bool
+    can_withdraw: bool
+    can_transfer: bool
+    is_ip_restricted: bool
+
+
+class MarketFeed(Protocol):
+    """Public market data of one exchange."""
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Load every spot instrument with its rules; raises Unreachable."""
+        ...
+
+    async def quote(self, symbol: str) -> Quote:
+        """Read best bid and ask over REST; raises Unreachable."""
+        ...
+
+    async def last_trade(self, symbol: str) -> MarketTrade:
+        """Read the newest print over REST; raises Unreachable."""
+        ...
+
+    async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
+        """Read depth over REST; raises Unreachable."""
+        ...
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
+    ) -> Sequence[Candle]:
+        """Read candles over REST, oldest first, the running one last; raises Unreachable."""
+        ...
+
+    async def stream_market(
+        self,
+        symbols: frozenset[str],
+        on_trade: Callable[[MarketTrade], None],
+        on_quote: Callable[[Quote], None],
+    ) -> None:
+        """Stream prints and quotes of `symbols` into the callbacks until cancelled.
+
+        The callbacks are plain calls on the loop, one per message. Raises Unreachable when the
+        connection is lost; the caller starts again with back-off.
+        """
+        ...
+
+
+class ExchangeGateway(MarketFeed, Protocol):
+    """One account on one exchange."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no real money can move (loopback exchange or paper account)."""
+        ...
+
+    async def connect(self) -> None:
+        """Load rules and measure the clock offset; raises Unreachable or AuthLost."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; ends within seconds."""
+        ...
+
+    async def account_id(self) -> str:
+        """Return the exchange's id of this account; raises Unreachable or AuthLost."""
+        ...
+
+    async def permissions(self) -> KeyPermissions:
+        """Read what the key may do; raises Unreachable or AuthLost."""
+        ...
+
+    async def clock_offset_ms(self) -> int:
+        """Measure exchange time minus ours, from the quickest of a few samples."""
+        ...
+
+    async def balances(self) -> Mapping[str, Balance]:
+        """Read all non-zero balances; an empty answer is Unreachable; raises AuthLost."""
+        ...
+
+    async def submit(self, request: OrderRequest) -> SendEvidence:
+        """Send an order once and return everything observed; never raises for their part."""
+        ...
+
+    async def cancel(self, symbol: str, client_order_id: str) -> SendEvidence:
+        """Ask to cancel once and return everything observed."""
+        ...
+
+    async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        """Query one order; None only when the exchange says definitively that it does not exist."""
+        ...
+
+    async def open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
+        """Read open orders, foreign ones included; raises Unreachable."""
+        ...
+
+    async def orders_since(self, symbol: str, since: datetime) -> Sequence[OrderReport]:
+        """Read all orders of a symbol since a time; raises Unreachable."""
+        ...
+
+    async def fills_since(self, symbol: str, since: datetime) -> Sequence[Fill]:
+        """Read our executions of a symbol; `client_order_id` may be empty for foreign ones."""
+        ...
+
+    async def stream_account(
+        self,
+        on_report: Callable[[OrderReport], None],
+        on_balance: Callable[[Balance], None],
+    ) -> None:
+        """Stream order reports and balances into the callbacks until cancelled."""
+        ...
