@@ -1,1 +1,1 @@
-"""What people touch: the chat, the local chat server, the command line, and the wiring of it all."""
+"""What people touch: the chat, the command line, and the wiring of it all."""

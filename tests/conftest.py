@@ -1,0 +1,56 @@
+"""What all tests share: loopback only, a PostgreSQL server, and the recorded market data."""
+
+import contextlib
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from tests import loopback, postgres
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_database_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    with loopback.only():
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded market data, which lies beside a checkout and is not part of it."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the recorded market data is not beside this checkout (../shared/data)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[URL]:
+    """A PostgreSQL server that lives as long as the test run."""
+    with contextlib.ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgres.server())
+        except postgres.ServerUnavailableError as error:
+            pytest.skip(str(error))
+        yield make_url(url)
+
+
+@pytest.fixture
+async def postgres_url(postgres_server: URL) -> AsyncIterator[str]:
+    """An empty database of its own: `postgresql+asyncpg://…`, dropped after the test."""
+    name = f"umbra_test_{os.getpid()}_{next(_database_numbers)}"
+    maintenance = postgres_server.set(drivername="postgresql").render_as_string(False)
+    connection = await asyncpg.connect(maintenance)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        yield postgres_server.set(database=name).render_as_string(False)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
