@@ -48,11 +48,13 @@ class Recorded:
 class Journal(Protocol):
     """The append-only record; projections change in the same transaction."""
 
-    async def append(self, *events: Event) -> int:
+    async def append(self, *events: Event, reserve: bool = False) -> int:
         """Make all events durable in one transaction and return the last seq.
 
-        Raises AlreadyRecorded (nothing is written) when a key exists, StorageLost when the disk
-        does not take it, InstanceConflict when another process took over.
+        With `reserve` the events go to the pre-allocated reserve file, fsynced, when the database
+        cannot take them (0 is returned); they enter the journal as soon as it can. Raises
+        AlreadyRecorded (nothing is written) when a key exists, StorageLost when nothing durable
+        was written, InstanceConflict when another process took over.
         """
         ...
 

@@ -59,7 +59,7 @@ class Position:
         return replace(self, quantity=left, cost=cost, opened_at=self.opened_at if left else None)
 
     def apply(self, fill: Fill, base: str, quote: str) -> "Position":
-        """Book a fill; a fee in base costs coins, one in quote money, one in a third coin neither."""
+        """Book a fill; a fee in base costs coins, one in quote money, a third coin neither."""
         fee_base = fill.fee if fill.fee_asset == base else ZERO
         fee_quote = fill.fee if fill.fee_asset == quote else ZERO
         if fill.side is Side.BUY:
