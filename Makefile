@@ -18,7 +18,7 @@ demo: ## exchange, chat and agent in one command, all simulated, on this machine
 	@scripts/set-up runtime
 	@exec $(BIN)/umbra demo
 
-test: setup lint ## everything: lint, types, and every test, with coverage gates
+test: lint ## everything: lint, types, and every test, with coverage gates
 	@exec scripts/run-tests
 
 lint: setup ## ruff, ruff format and mypy strict

@@ -1,0 +1,168 @@
+"""Who may import whom, which package alone knows a library, and where code may wait.
+
+A row counts for a module and everything below it; of two rows that fit, the longer name counts.
+"""
+
+# Reactions and effects are plain calls of these; only an engine may hold them.
+_SHELL = ("trading.ports", "trading.bus")
+_ANYTHING = ("bot", "trading", "storage")
+_ENGINES = tuple(
+    f"trading.{package}.engine" for package in ("market", "trackers", "execution", "signals")
+)
+_AGENT = ("trading.agent", "trading.domain", *_SHELL)
+
+# What a module may import of ours, besides its own package.
+DIRECTIONS: dict[str, tuple[str, ...]] = {
+    "trading.domain": (),
+    "trading.ports": ("trading.domain",),
+    "trading.bus": ("trading.domain",),
+    "trading.market": ("trading.domain",),
+    "trading.market.engine": ("trading.domain", *_SHELL),
+    "trading.scanner": ("trading.domain", "trading.market"),
+    "trading.oracle": ("trading.domain", "trading.market"),
+    "trading.trackers": ("trading.domain", "trading.market"),
+    "trading.trackers.engine": ("trading.domain", "trading.market", *_SHELL),
+    "trading.risk": ("trading.domain",),
+    "trading.execution": ("trading.domain", "trading.risk"),
+    "trading.execution.engine": ("trading.domain", "trading.risk", *_SHELL),
+    "trading.signals": ("trading.domain",),
+    "trading.signals.engine": ("trading.domain", *_SHELL),
+    "trading.decide": (
+        "trading.domain",
+        "trading.market",
+        "trading.scanner",
+        "trading.oracle",
+        "trading.trackers",
+        "trading.risk",
+    ),
+    "trading.agent": ("trading.decide", "trading.domain", *_SHELL, *_ENGINES),
+    "trading.schedule": ("trading.domain",),
+    "trading.sim": ("trading.domain", "trading.ports"),
+    "trading.gateway": ("trading.domain", "trading.ports", "trading.sim"),
+    "trading.learn": ("trading.domain", "trading.market", "trading.scanner"),
+    "trading.backtest": (
+        "trading.domain",
+        "trading.market",
+        "trading.scanner",
+        "trading.decide",
+        "trading.agent",
+        "trading.sim",
+        "trading.learn",
+    ),
+    "trading.tune": (
+        "trading.domain",
+        "trading.market",
+        "trading.scanner",
+        "trading.decide",
+        "trading.agent",
+        "trading.sim",
+        "trading.learn",
+        "trading.backtest",
+    ),
+    "storage": ("trading.domain", "trading.ports"),
+    "bot": (*_AGENT, "bot"),
+    "bot.telegram": (*_AGENT, "bot.charts"),
+    "bot.telegram.confirm": ("trading.domain", "trading.ports"),
+    "bot.localchat": _AGENT,
+    "bot.web": _AGENT,
+    "bot.charts": ("trading.domain",),
+    "bot.clock": ("trading.domain", "trading.ports"),
+    "bot.config": ("trading", "storage", "bot"),  # the settings types of each package
+    "bot.logs": ("trading.domain",),
+    "bot.notify": ("trading.domain",),
+    "bot.secrets": ("trading.domain",),
+    "bot.compose": _ANYTHING,
+    "bot.cli": _ANYTHING,
+}
+
+# Only pure modules go into a decision: its row names packages, and this takes their shells out.
+PURE_ONLY = ("trading.decide",)
+SHELL_MODULES = ("trading.market.engine", "trading.trackers.engine")
+
+# Of risk, execution may know the one type that opens its gate.
+ONE_NAME_ONLY = {"trading.execution": ("trading.risk", "Approved")}
+
+# Who alone knows a library. The standard library is free for all, but for os.environ below.
+LIBRARIES: dict[str, tuple[str, ...]] = {
+    "aiohttp": ("trading.sim.binance", "trading.gateway", "bot.localchat", "bot.web"),
+    "aiosqlite": ("storage",),
+    "alembic": ("storage",),
+    "apprise": ("bot.notify",),
+    "apscheduler": ("trading.schedule",),
+    "asyncpg": ("storage",),
+    "ccxt": ("trading.gateway",),
+    "cryptography": ("bot.secrets",),
+    "dask": ("trading.tune",),
+    "distributed": ("trading.tune",),
+    "keyring": ("bot.secrets",),
+    "lightgbm": ("trading.learn",),
+    "matplotlib": ("bot.charts",),
+    "numba": ("trading.backtest",),
+    "numpy": (
+        "trading.market",
+        "trading.scanner",
+        "trading.oracle",
+        "trading.trackers",
+        "trading.sim",
+        "trading.learn",
+        "trading.backtest",
+        "trading.tune",
+        "bot.charts",
+    ),
+    "optuna": ("trading.tune",),
+    "orjson": ("trading.sim.binance", "trading.gateway", "storage", "bot.localchat", "bot.web"),
+    "prometheus_client": ("bot.web",),
+    "pyarrow": ("storage", "trading.sim"),
+    "pydantic": ("bot.config", "storage"),
+    "pydantic_settings": ("bot.config",),
+    "pyotp": ("bot.telegram.confirm",),
+    "rich": (),
+    "sklearn": ("trading.learn",),
+    "sqlalchemy": ("storage",),
+    "structlog": ("bot.logs",),
+    "talib": ("trading.market.indicators",),
+    "telegram": ("bot.telegram",),
+    "typer": (),
+    "uvloop": (),
+}
+
+# Where a library may be named inside a function only: it is heavy, and most runs never need it.
+LAZY_LIBRARIES: dict[str, tuple[str, ...]] = {"pyarrow": ("trading.sim",)}
+
+# The composition root and the command line may name any library.
+COMPOSITION_ROOT = ("bot.compose", "bot.cli")
+ENVIRONMENT_READER = "bot.config"
+
+# Where `async` may appear; everything else in trading is synchronous and pure.
+ASYNC_SHELLS = (
+    "trading.agent",
+    "trading.bus",
+    "trading.ports",
+    "trading.schedule",
+    "trading.gateway",
+    "trading.sim.exchange",
+    "trading.sim.binance",
+    "trading.backtest.run",
+    "trading.tune.worker",
+    *_ENGINES,
+    "storage",
+    "bot",
+)
+
+# A mode is what was passed to a constructor, never a question (style: one core, many worlds).
+MODE_QUESTIONS = frozenset(
+    {
+        "dry_run",
+        "is_backtest",
+        "is_backtesting",
+        "is_dry_run",
+        "is_live",
+        "is_paper",
+        "is_simulated",
+    }
+)
+
+FUNCTION_LINES_MAX = 70
+EMPTY_NOUNS = frozenset(
+    {"base", "common", "helper", "helpers", "manager", "misc", "util", "utilities", "utils"}
+)
