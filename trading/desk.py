@@ -1,0 +1,375 @@
+"""The desk: what chat, command line and web may ask of the running agent, and what they get to see.
+
+`TradingAgent` is one implementation, the fake of the chat's tests the other. Everything here is
+served from local state; only the `async` queries read storage or, for candles, the exchange.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from trading.domain.commands import Command
+from trading.domain.events import AlertRaised, ConditionChanged, TradingModeChanged
+from trading.domain.instrument import Instrument
+from trading.domain.market import Candle, Quote
+from trading.domain.order import Attempt, Fill, Intent, OrderReport, Side
+from trading.domain.position import Balance, Position, RoundTrip, TradingMode
+from trading.domain.time import Timeframe
+from trading.domain.tracker import Tracker
+from trading.ports import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the tick buffer says (formulas: trading.market.buffer); shares, not percent."""
+
+    ticks: int
+    volatility: float
+    range_share: float
+    imbalance: float
+    run_length: int
+    reversal: float
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    """One managed holding, its value and its protection, in quote units where not said otherwise.
+
+    `worst_case` is the loss against the present price if the nearest live rule fires as planned
+    (negative), None when nothing protects it. `unmanaged` are coins Umbra never sells.
+    """
+
+    symbol: str
+    position: Position
+    price: Decimal | None
+    price_age_s: float | None
+    protected_quantity: Decimal
+    stop_price: Decimal | None
+    worst_case: Decimal | None
+    tracker_ids: tuple[int, ...]
+    unmanaged: Decimal
+
+    @property
+    def value(self) -> Decimal | None:
+        """Managed quantity at the present price."""
+        return self.position.quantity * self.price if self.price is not None else None
+
+    @property
+    def profit(self) -> Decimal | None:
+        """Value less cost."""
+        value = self.value
+        return value - self.position.cost if value is not None else None
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether a live rule below the price covers every managed coin."""
+        return self.protected_quantity >= self.position.quantity > 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerView:
+    """A tracker beside the present price; `gap` is the share the price must move to fire it."""
+
+    tracker: Tracker
+    instrument: Instrument
+    price: Decimal | None
+    price_age_s: float | None
+    fires_at: Decimal | None
+    gap: Decimal | None
+    is_protecting: bool
+    worst_case: Decimal | None
+    signature: Signature | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """One asset with its value in the valuation currency, None where no market prices it."""
+
+    balance: Balance
+    value: Decimal | None
+    managed: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """Everything the account holds, valued in one currency."""
+
+    currency: str
+    equity: Decimal
+    balances: tuple[BalanceView, ...]
+    balances_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """The answer to *am I protected right now?*"""
+
+    mode: str
+    is_simulated: bool
+    exchange: str
+    trading_mode: TradingModeChanged | None
+    positions: tuple[PositionView, ...]
+    trackers_waiting: int
+    trackers_acting: int
+    trackers_paused: int
+    data_age_s: float | None
+    stream: str
+    equity: Decimal
+    currency: str
+    profit_today: Decimal | None
+    conditions: tuple[ConditionChanged, ...]
+    alerts: tuple[AlertRaised, ...]
+    unresolved: int
+    started_at: datetime
+    now: datetime
+
+    @property
+    def state(self) -> TradingMode:
+        """What the risk layer permits."""
+        return self.trading_mode.mode if self.trading_mode else TradingMode.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One recurring job."""
+
+    name: str
+    trigger: str
+    last_run_at: datetime | None
+    last_outcome: str
+    next_run_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthView:
+    """How the process is; ages in seconds, lag in milliseconds."""
+
+    is_healthy: bool
+    loop_lag_ms_p99: float
+    loop_lag_ms_max: float
+    stream: str
+    data_age_s: float | None
+    account_stream: str
+    clock_offset_ms: int
+    is_storage_degraded: bool
+    open_intents: int
+    unresolved: int
+    messages_waiting: int
+    memory_mb: float
+    uptime_s: float
+    tasks: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChartView:
+    """All that a chart picture shows of one symbol; candles oldest first, the running one last."""
+
+    symbol: str
+    timeframe: Timeframe
+    candles: Sequence[Candle]
+    trackers: Sequence[Tracker]
+    fills: Sequence[Fill]
+    price: Decimal | None
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryView:
+    """What happened since a moment."""
+
+    since: datetime
+    status: StatusView
+    account: AccountView
+    round_trips: Sequence[RoundTrip]
+    fills: Sequence[Fill]
+    triggers: int
+    equity_before: Decimal | None
+
+
+# ---------------------------------------------------------------- proposals
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerProposal:
+    """What arming would do."""
+
+    tracker: Tracker
+    instrument: Instrument
+    price: Decimal
+    is_protecting: bool
+    worst_case: Decimal | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EditProposal:
+    """What a change of a live tracker would do; worst cases in quote units."""
+
+    before: Tracker
+    after: Tracker
+    instrument: Instrument
+    is_loosening: bool
+    worst_case_before: Decimal | None
+    worst_case_after: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderProposal:
+    """What an order would roughly cost; `slippage` a share, `fee` in quote units."""
+
+    symbol: str
+    instrument: Instrument
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    notional: Decimal
+    slippage: Decimal
+    fee: Decimal
+    limit_price: Decimal | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLine:
+    """One holding that would be sold."""
+
+    symbol: str
+    base: str
+    quantity: Decimal
+    value: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseProposal:
+    """What closing would sell, and what stays untouched: foreign orders and unmanaged coins."""
+
+    lines: tuple[CloseLine, ...]
+    trackers_cancelled: tuple[int, ...]
+    foreign_orders: tuple[OrderReport, ...]
+    unmanaged: tuple[CloseLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainProposal:
+    """A sentence that says what would happen."""
+
+    text: str
+
+
+Facts = TrackerProposal | EditProposal | OrderProposal | CloseProposal | PlainProposal
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A checked command: its facts, whether it must be asked, and the price the person sees.
+
+    `reference_price` is set where risk is added: a confirmation past the allowed drift is refused.
+    """
+
+    command: Command
+    facts: Facts
+    needs_confirmation: bool
+    reference_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command did, in one sentence; events tell the rest as they happen."""
+
+    text: str
+    tracker_id: int | None = None
+    intent_ids: tuple[str, ...] = ()
+
+
+class Desk(Protocol):
+    """The running agent as its front ends see it."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no real money can move: every card says SIMULATED or PAPER then."""
+        ...
+
+    @property
+    def mode(self) -> str:
+        """`live` or `paper`."""
+        ...
+
+    def instrument(self, text: str) -> Instrument:
+        """Match what a person typed (`BTC/USDT`, `btcusdt`, `BTC-USDT`) against the list.
+
+        Raises Refused with near misses; ambiguous and non-ASCII text is Refused too.
+        """
+        ...
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Return the newest sane quote that is watched."""
+        ...
+
+    def status(self) -> StatusView:
+        """Return the whole state on one card."""
+        ...
+
+    def positions(self) -> Sequence[PositionView]:
+        """Return managed holdings, greatest value first."""
+        ...
+
+    def account(self) -> AccountView:
+        """Return every balance, valued."""
+        ...
+
+    def open_orders(self) -> Sequence[tuple[Intent, Attempt]]:
+        """Return our decisions at work and their newest attempts."""
+        ...
+
+    def trackers(self) -> Sequence[TrackerView]:
+        """Return live trackers, nearest to fire first."""
+        ...
+
+    def tracker(self, tracker_id: int) -> TrackerView:
+        """Return one live tracker; raises Refused when it is unknown or ended."""
+        ...
+
+    def jobs(self) -> Sequence[JobView]:
+        """Return the table of recurring jobs."""
+        ...
+
+    def health(self) -> HealthView:
+        """Return the state of the process."""
+        ...
+
+    async def history(self, limit: int) -> Sequence[RoundTrip]:
+        """Return finished exits, newest first."""
+        ...
+
+    async def fills(self, since: datetime | None, limit: int) -> Sequence[Fill]:
+        """Return executions, newest first."""
+        ...
+
+    async def audit(self, limit: int) -> Sequence[Recorded]:
+        """Return who asked what and what was decided, newest first."""
+        ...
+
+    async def chart(self, symbol: str, timeframe: Timeframe, limit: int) -> ChartView:
+        """Return candles with trackers and fills; raises Unreachable."""
+        ...
+
+    async def summary(self, since: datetime) -> SummaryView:
+        """Return what happened since a moment."""
+        ...
+
+    async def propose(self, command: Command, by: int) -> Proposal:
+        """Check a command against the present state; raises Refused with what to send instead."""
+        ...
+
+    async def execute(
+        self, command: Command, by: int, cause: str, reference_price: Decimal | None = None
+    ) -> Outcome:
+        """Do a command once per `cause` (a confirmation's nonce or an update's id).
+
+        A second call with the same cause raises AlreadyRecorded. Raises Refused when the state has
+        changed so that the command breaks a rule, or the price has drifted from `reference_price`.
+        """
+        ...
