@@ -250,6 +250,16 @@ def modules_without_purpose(modules: Iterable[Module]) -> list[str]:
     ]
 
 
+def folders_without_init(modules: Iterable[Module]) -> list[str]:
+    """Folders of modules that are no package, so coverage and packaging would pass them by."""
+    folders = {module.path.parent for module in modules}
+    return [
+        f"{folder} should hold an __init__.py that says what the package is for"
+        for folder in sorted(folders)
+        if not (folder / "__init__.py").exists()
+    ]
+
+
 def empty_names(modules: Iterable[Module]) -> list[str]:
     """Modules named for nothing in particular."""
     return [
@@ -260,12 +270,14 @@ def empty_names(modules: Iterable[Module]) -> list[str]:
 
 
 def mode_questions(modules: Iterable[Module]) -> list[str]:
-    """Code below the composition root that asks which world it runs in."""
+    """Decisions below the composition root that ask which world they run in."""
     return [
         f"{module.at(node.lineno)} should not ask for the mode: pass what differs to a constructor"
         for module in modules
         if not is_within(module.name, "bot")
-        for node in ast.walk(module.tree)
+        for branch in ast.walk(module.tree)
+        if isinstance(branch, ast.If | ast.IfExp | ast.While)
+        for node in ast.walk(branch.test)
         if (isinstance(node, ast.Name) and node.id in rules.MODE_QUESTIONS)
         or (isinstance(node, ast.Attribute) and node.attr in rules.MODE_QUESTIONS)
     ]

@@ -9,7 +9,7 @@ _ANYTHING = ("bot", "trading", "storage")
 _ENGINES = tuple(
     f"trading.{package}.engine" for package in ("market", "trackers", "execution", "signals")
 )
-_AGENT = ("trading.agent", "trading.domain", *_SHELL)
+_AGENT = ("trading.agent", "trading.desk", "trading.domain", *_SHELL)
 
 # What a module may import of ours, besides its own package.
 DIRECTIONS: dict[str, tuple[str, ...]] = {
@@ -35,7 +35,14 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.trackers",
         "trading.risk",
     ),
-    "trading.agent": ("trading.decide", "trading.domain", *_SHELL, *_ENGINES),
+    "trading.agent": (
+        "trading.decide",
+        "trading.desk",
+        "trading.domain",
+        *_SHELL,
+        *_ENGINES,
+    ),
+    "trading.desk": ("trading.domain", "trading.ports"),
     "trading.schedule": ("trading.domain",),
     "trading.sim": ("trading.domain", "trading.ports"),
     "trading.gateway": ("trading.domain", "trading.ports", "trading.sim"),
@@ -137,6 +144,7 @@ ENVIRONMENT_READER = "bot.config"
 ASYNC_SHELLS = (
     "trading.agent",
     "trading.bus",
+    "trading.desk",
     "trading.ports",
     "trading.schedule",
     "trading.gateway",

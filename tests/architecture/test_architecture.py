@@ -59,6 +59,10 @@ def test_every_module_says_what_it_is_for() -> None:
     assert checks.modules_without_purpose(everything) == []
 
 
+def test_every_folder_of_the_product_is_a_package(modules: list[checks.Module]) -> None:
+    assert checks.folders_without_init(modules) == []
+
+
 def test_modules_are_named_for_what_they_hold() -> None:
     everything = checks.read_modules(REPOSITORY, (*checks.PACKAGES, "tests", "benchmarks"))
     assert checks.empty_names(everything) == []

@@ -158,7 +158,7 @@ def test_two_modules_that_share_a_third_are_no_cycle(write: Write) -> None:
 
 
 def test_a_question_for_the_mode_is_found_below_the_composition_root(write: Write) -> None:
-    source = "def f(self):\n    if self.dry_run:\n        return"
+    source = "dry_run = True\ndef f(self):\n    if self.dry_run:\n        return"
     modules = write({"trading/execution/engine.py": source, "bot/compose.py": source})
     assert len(checks.mode_questions(modules)) == 1
 
@@ -174,6 +174,12 @@ def test_a_function_longer_than_a_screen_is_found(write: Write, lines: int, find
 )
 def test_a_module_without_a_sentence_is_found(write: Write, source: str, findings: int) -> None:
     assert len(checks.modules_without_purpose(write({"bot/cli.py": source}))) == findings
+
+
+def test_a_folder_that_is_no_package_is_found(write: Write) -> None:
+    modules = write({"bot/__init__.py": "", "bot/cli.py": "", "bot/web/app.py": ""})
+    (finding,) = checks.folders_without_init(modules)
+    assert finding.partition(" ")[0].endswith("bot/web")
 
 
 @pytest.mark.parametrize("name", ["utils", "order_helpers", "manager"])

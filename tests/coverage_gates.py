@@ -1,0 +1,116 @@
+"""The coverage gates, as a pytest plugin: a room below its gate fails the run (`make test`).
+
+Percentages count statements and branches together, as coverage.py does with branches on.
+"""
+
+import json
+import tempfile
+import warnings
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+
+# What decides about money, and who may tell it to.
+STRICT = (
+    "trading/domain",
+    "trading/trackers",
+    "trading/risk",
+    "trading/execution",
+    "trading/sim/matching.py",
+    "bot/telegram/access.py",
+    "bot/telegram/confirm.py",
+)
+STRICT_PERCENT_MIN = 95
+ELSEWHERE_PERCENT_MIN = 85
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A part of the product that has a gate of its own, and what tests reached of it."""
+
+    name: str
+    reachable: int
+    reached: int
+
+    @property
+    def percent(self) -> float:
+        """An empty room is fully reached."""
+        return 100 * self.reached / self.reachable if self.reachable else 100.0
+
+    @property
+    def percent_min(self) -> int:
+        """The gate."""
+        return STRICT_PERCENT_MIN if self.name in STRICT else ELSEWHERE_PERCENT_MIN
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the room passes its gate."""
+        return self.percent >= self.percent_min
+
+
+def room_of(path: str) -> str:
+    """The strict room that holds a file, else its package (`trading/market`, `bot`)."""
+    for strict in STRICT:
+        if path == strict or path.startswith(f"{strict}/"):
+            return strict
+    folders = Path(path).parts[:-1]
+    return "/".join(folders[:2])
+
+
+def rooms(files: Mapping[str, Mapping[str, Any]]) -> list[Room]:
+    """Add up coverage.py's per-file summaries by room, the lowest percentage first."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for path, entry in files.items():
+        summary, room = entry["summary"], sums[room_of(path)]
+        room[0] += summary["num_statements"] + summary["num_branches"]
+        room[1] += summary["covered_lines"] + summary["covered_branches"]
+    found = [Room(name, reachable, reached) for name, (reachable, reached) in sums.items()]
+    return sorted(found, key=lambda room: room.percent - room.percent_min)
+
+
+def lines(found: Iterable[Room]) -> list[str]:
+    """One line per room, as shown under the test run."""
+    return [
+        f"{'passed' if room.is_open else 'FAILED':<8}{room.percent:6.1f} % of {room.reachable:>6}"
+        f"  gate {room.percent_min} %  {room.name}"
+        for room in found
+    ]
+
+
+_found: list[Room] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Combine what this process and its children reached, and judge it."""
+    running = coverage.Coverage.current()
+    if running is None:
+        raise pytest.UsageError("the gates need `coverage run -m pytest`")
+    running.stop()
+    with warnings.catch_warnings():
+        # A run of a few tests may reach nothing in this process; the gates then say so.
+        warnings.simplefilter("ignore", coverage.exceptions.CoverageWarning)
+        running.save()
+        combined = coverage.Coverage()
+        combined.combine()
+        combined.save()
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "coverage.json"
+            combined.json_report(outfile=str(report))
+            _found[:] = rooms(json.loads(report.read_text())["files"])
+    if session.exitstatus == pytest.ExitCode.OK and not all(room.is_open for room in _found):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the gates above pytest's own last line."""
+    terminalreporter.section("coverage gates")
+    for line in lines(_found):
+        terminalreporter.line(line)
+    if not all(room.is_open for room in _found):
+        terminalreporter.line("`coverage report` names the lines that no test reached.")
