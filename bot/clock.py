@@ -1,0 +1,32 @@
+"""The machine's clock, ids and randomness: the one adapter that may ask for them."""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    """Wall time in UTC and a monotonic clock."""
+
+    def now(self) -> datetime:
+        """Return the aware UTC wall time."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that only grow."""
+        return time.monotonic()
+
+
+def random_nonce() -> str:
+    """Return 22 unguessable characters (128 bits) that fit a button."""
+    return secrets.token_urlsafe(16)
+
+
+def random_code() -> str:
+    """Return six digits for pairing."""
+    return f"{secrets.randbelow(1_000_000):06d}"
+
+
+def random_install_id() -> str:
+    """Return 32 hexadecimal characters that name this installation for ever."""
+    return secrets.token_hex(16)

@@ -1,0 +1,204 @@
+"""The only reader of the environment: settings from `UMBRA_…` variables or `.env`, frozen.
+
+Nothing here leads to live trading by default, and a start that cannot be right is refused with the
+exact name of the setting and an example.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from enum import Enum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from trading.domain.errors import SettingsInvalid
+
+PREFIX = "UMBRA_"
+LIVE_CONSENT = "real-money"
+_EXAMPLES = {
+    "mode": "paper",
+    "exchange_id": "binance",
+    "exchange_api_key": "your key, without withdrawal rights",
+    "exchange_secret": "the key's secret",
+    "exchange_rest_url": "http://127.0.0.1:8090",
+    "exchange_ws_url": "ws://127.0.0.1:8090",
+    "telegram_token": "123456:ABC-your-token-from-BotFather",
+    "telegram_api_url": "http://127.0.0.1:8091/bot",
+    "owner_id": "123456789",
+    "allowed_chat_ids": "123456789,-1001234567890",
+    "database_url": "sqlite+aiosqlite:////var/lib/umbra/umbra.db",
+    "data_dir": "/var/lib/umbra",
+    "live_consent": LIVE_CONSENT,
+    "paper_balance": "USDT=10000,BTC=0.5",
+    "order_notional_max": "25000",
+    "notional_per_day_max": "250000",
+    "orders_per_minute_max": "60",
+    "daily_loss_max": "0.10",
+    "currency": "USDT",
+    "log_level": "INFO",
+    "failpoint": "after_commit:AttemptPrepared:1",
+}
+
+
+class Mode(Enum):
+    """Whose account the orders touch."""
+
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class Settings(BaseSettings):
+    """Everything that the environment may say; secrets never show in `repr`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    mode: Mode = Mode.PAPER
+    exchange_id: str = "binance"
+    exchange_api_key: SecretStr = SecretStr("")
+    exchange_secret: SecretStr = SecretStr("")
+    exchange_rest_url: str | None = None
+    exchange_ws_url: str | None = None
+    live_consent: str = ""
+    telegram_token: SecretStr = SecretStr("")
+    telegram_api_url: str | None = None
+    owner_id: int | None = None
+    allowed_chat_ids: Annotated[frozenset[int], NoDecode] = frozenset()
+    database_url: SecretStr = SecretStr("")
+    data_dir: Path = Path("~/.umbra")
+    currency: str = "USDT"
+    paper_balance: str = "USDT=10000"
+    order_notional_max: Decimal = Field(default=Decimal(25_000), gt=0)
+    notional_per_day_max: Decimal = Field(default=Decimal(250_000), gt=0)
+    orders_per_minute_max: int = Field(default=60, gt=0)
+    daily_loss_max: Decimal = Field(default=Decimal("0.10"), gt=0, le=1)
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    failpoint: str = ""
+
+    @field_validator("allowed_chat_ids", mode="before")
+    @classmethod
+    def _split_ids(cls, value: object) -> object:
+        if isinstance(value, str):
+            return frozenset(int(part) for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def directory(self) -> Path:
+        """The data directory, expanded."""
+        return self.data_dir.expanduser()
+
+    @property
+    def store_url(self) -> str:
+        """The database's SQLAlchemy async URL; a file in the data directory by default."""
+        url = self.database_url.get_secret_value()
+        return url or f"sqlite+aiosqlite:///{self.directory / 'umbra.db'}"
+
+    @property
+    def is_loopback_exchange(self) -> bool:
+        """Whether the exchange's base URL is on this machine, so that no real money can move."""
+        return is_loopback(self.exchange_rest_url) and is_loopback(self.exchange_ws_url)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for the redaction of logs."""
+        fields = (self.exchange_api_key, self.exchange_secret, self.telegram_token)
+        return tuple(secret.get_secret_value() for secret in fields if secret.get_secret_value())
+
+
+def is_loopback(url: str | None) -> bool:
+    """Whether a URL names this machine."""
+    host = urlsplit(url).hostname if url else None
+    if host is None:
+        return False
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(env_file: Path = Path(".env")) -> Settings:
+    """Read the environment and, where it is silent, `.env`; raises SettingsInvalid."""
+    in_file = dotenv_values(env_file) if env_file.is_file() else {}
+    values = {
+        name: value
+        for name, value in ({**in_file, **os.environ}).items()
+        if name.startswith(PREFIX) and value
+    }
+    _refuse_unknown(values)
+    try:
+        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        raise _invalid(field, f"{first['msg'].lower()}, was {_shown(field, values)}") from None
+    _check(settings)
+    return settings
+
+
+def _refuse_unknown(names: Iterable[str]) -> None:
+    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    for name in sorted(names):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsInvalid(f"{name} is not a setting of Umbra{hint}")
+
+
+def _check(settings: Settings) -> None:
+    _check_telegram(settings)
+    _check_exchange(settings)
+    if settings.mode is Mode.LIVE:
+        _check_live(settings)
+
+
+def _check_telegram(settings: Settings) -> None:
+    token = settings.telegram_token.get_secret_value()
+    if not token:
+        raise _invalid("telegram_token", "is missing")
+    if ":" not in token or not token.split(":")[0].isdigit():
+        raise _invalid("telegram_token", "should look like digits:text")
+    if settings.telegram_api_url and not settings.telegram_api_url.endswith("/bot"):
+        raise _invalid("telegram_api_url", f"should end in /bot, was {settings.telegram_api_url!r}")
+
+
+def _check_exchange(settings: Settings) -> None:
+    if bool(settings.exchange_rest_url) != bool(settings.exchange_ws_url):
+        missing = "exchange_ws_url" if settings.exchange_rest_url else "exchange_rest_url"
+        raise _invalid(missing, "is missing: the two URLs of an exchange belong together")
+    for field, schemes in (
+        ("exchange_rest_url", ("http", "https")),
+        ("exchange_ws_url", ("ws", "wss")),
+    ):
+        url = getattr(settings, field)
+        if url and urlsplit(url).scheme not in schemes:
+            raise _invalid(field, f"should start with {schemes[0]}://, was {url!r}")
+    if is_loopback(settings.exchange_rest_url) != is_loopback(settings.exchange_ws_url):
+        raise _invalid("exchange_ws_url", "and the REST URL should both be local, or neither")
+
+
+def _check_live(settings: Settings) -> None:
+    for field in ("exchange_api_key", "exchange_secret"):
+        if not getattr(settings, field).get_secret_value():
+            raise _invalid(field, "is missing, and UMBRA_MODE=live needs it")
+    if not settings.is_loopback_exchange and settings.live_consent != LIVE_CONSENT:
+        raise _invalid("live_consent", "is missing: live mode sends real orders with real money")
+
+
+def _invalid(field: str, problem: str) -> SettingsInvalid:
+    name = PREFIX + field.upper()
+    return SettingsInvalid(f"{name} {problem}. Example: {name}={_EXAMPLES.get(field, '…')}")
+
+
+def _shown(field: str, values: Mapping[str, str | None]) -> str:
+    hidden = any(word in field for word in ("token", "secret", "key", "database"))
+    return "hidden" if hidden else repr(values.get(PREFIX + field.upper(), ""))

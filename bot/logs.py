@@ -1,0 +1,57 @@
+"""Structured logs without secrets: one line a record, planted secrets never reach the stream."""
+
+import logging
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+import structlog
+
+_MASK = "•••"
+_SECRET_LENGTH_MIN = 6
+# Their INFO records carry whole URLs, and a Bot API URL holds the bot's token.
+_TALKATIVE = ("httpx", "httpcore", "apscheduler", "aiohttp.access", "telegram", "ccxt")
+
+
+class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
+    """Masks every known secret in the finished line, tracebacks included."""
+
+    def __init__(self, secrets: Iterable[str], *, colors: bool) -> None:
+        super().__init__(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.dev.ConsoleRenderer(colors=colors)
+                if colors
+                else structlog.processors.JSONRenderer(),
+            ],
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+            ],
+        )
+        self._secrets = sorted(
+            {secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN}, key=len
+        )[::-1]
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record).replace("\r", "\\r")
+        for secret in self._secrets:
+            line = line.replace(secret, _MASK)
+        return line
+
+
+def configure(
+    secrets: Iterable[str] = (), level: str = "INFO", stream: TextIO | None = None
+) -> None:
+    """Send every record of the process to `stream` (default stderr), masked."""
+    target = stream or sys.stderr
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(_RedactingFormatter(secrets, colors=target.isatty()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)

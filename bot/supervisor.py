@@ -1,0 +1,95 @@
+"""Owners for long-lived tasks: restart budgets, loop-lag sampling, signals, a graceful stop."""
+
+import asyncio
+import logging
+import signal
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from trading.domain.errors import Fatal
+from trading.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+_DEATHS_MAX = 5
+_DEATHS_WINDOW_S = 60.0
+_RESTART_DELAY_S = 0.2
+_LAG_INTERVAL_S = 0.05
+_LAG_SAMPLES = 1200
+
+
+class TooManyDeaths(Fatal):
+    """A task died again and again; the process ends so that a fresh one can recover."""
+
+
+class Supervisor:
+    """Runs named tasks for ever, restarts the dead, gives up after five deaths a minute."""
+
+    def __init__(self, clock: Clock, on_death: Callable[[str, BaseException], None]) -> None:
+        self._clock = clock
+        self._on_death = on_death
+        self._started: dict[str, float] = {}
+
+    async def run(self, tasks: dict[str, Callable[[], Awaitable[None]]]) -> None:
+        """Run until cancelled; raises TooManyDeaths, or the first Fatal error of a task."""
+        async with asyncio.TaskGroup() as group:
+            for name, work in tasks.items():
+                group.create_task(self._keep(name, work), name=name)
+
+    def ages_s(self) -> dict[str, float]:
+        """Return how long each task has lived since its last start."""
+        now = self._clock.monotonic()
+        return {name: now - since for name, since in self._started.items()}
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        deaths: deque[float] = deque(maxlen=_DEATHS_MAX)
+        while True:
+            self._started[name] = self._clock.monotonic()
+            try:
+                await work()
+            except Fatal:
+                raise
+            except Exception as error:
+                deaths.append(self._clock.monotonic())
+                logger.exception("task_died", extra={"task": name, "deaths": len(deaths)})
+                self._on_death(name, error)
+            else:
+                return
+            if len(deaths) == _DEATHS_MAX and deaths[-1] - deaths[0] < _DEATHS_WINDOW_S:
+                raise TooManyDeaths(f"task {name} died {_DEATHS_MAX} times within a minute")
+            await asyncio.sleep(_RESTART_DELAY_S * len(deaths))
+
+
+class LagSampler:
+    """Measures how late the event loop wakes up; the last minute of samples, in milliseconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._samples_ms: deque[float] = deque(maxlen=_LAG_SAMPLES)
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        while True:
+            before = self._clock.monotonic()
+            await asyncio.sleep(_LAG_INTERVAL_S)
+            late_s = self._clock.monotonic() - before - _LAG_INTERVAL_S
+            self._samples_ms.append(max(late_s, 0.0) * 1000)
+
+    @property
+    def p99_ms(self) -> float:
+        """The 99th percentile, 0 before the first sample."""
+        ordered = sorted(self._samples_ms)
+        return ordered[int(len(ordered) * 0.99)] if ordered else 0.0
+
+    @property
+    def max_ms(self) -> float:
+        """The worst sample, 0 before the first."""
+        return max(self._samples_ms, default=0.0)
+
+
+def stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,149 @@
+"""The table of recurring jobs, and the scheduler that drives it.
+
+Names and rhythms stand here; what a name does is bound where the agent is composed. Reactions to
+prices and messages are never scheduled: a job only catches what time alone changes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from trading.domain.events import JobRan
+from trading.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+Work = Callable[[], Awaitable[None]]
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row: every `every_s` seconds, or daily at `daily_at` (hour, minute) UTC.
+
+    A run later than `misfire_grace_s` is skipped and the next one stands. `is_remembered` jobs keep
+    their last run across restarts, and a daily one that was missed while down runs at the start.
+    """
+
+    name: str
+    every_s: float | None = None
+    daily_at: tuple[int, int] | None = None
+    misfire_grace_s: int = 5
+    deadline_s: float = 30.0
+    is_remembered: bool = False
+
+    @property
+    def rhythm(self) -> str:
+        """The trigger in words."""
+        if self.daily_at is not None:
+            return f"daily {self.daily_at[0]:02d}:{self.daily_at[1]:02d} UTC"
+        seconds = self.every_s or 0
+        return f"every {seconds / 60:g} min" if seconds >= 60 else f"every {seconds:g} s"
+
+
+JOBS: tuple[Job, ...] = (
+    Job("tracker_sweep", every_s=1, deadline_s=5),
+    Job("staleness_watch", every_s=1, deadline_s=5),
+    Job("heartbeat", every_s=5, deadline_s=5),
+    Job("open_attempts", every_s=10),
+    Job("balances", every_s=60, misfire_grace_s=30),
+    Job("summaries", every_s=60, misfire_grace_s=30),
+    Job("full_reconcile", every_s=900, misfire_grace_s=300, deadline_s=120),
+    Job("key_permissions", every_s=21_600, misfire_grace_s=3_600),
+    Job("daily_risk_reset", daily_at=(0, 0), misfire_grace_s=_DAY_S, is_remembered=True),
+)
+
+
+class Schedule:
+    """Drives the table with APScheduler; a job never overlaps itself and has a deadline."""
+
+    def __init__(
+        self,
+        work: Mapping[str, Work],
+        clock: Clock,
+        remember: Callable[[JobRan], Awaitable[None]],
+        jobs: tuple[Job, ...] = JOBS,
+    ) -> None:
+        unbound = {job.name for job in jobs} ^ set(work)
+        if unbound:
+            raise ValueError(f"jobs and work should match, these do not: {sorted(unbound)}")
+        self._jobs = {job.name: job for job in jobs}
+        self._work = work
+        self._clock = clock
+        self._remember = remember
+        self._last: dict[str, tuple[datetime, str]] = {}
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+
+    def start(self, last_runs: Mapping[str, datetime]) -> None:
+        """Begin; a remembered daily job that was missed runs at once."""
+        now = self._clock.now()
+        for job in self._jobs.values():
+            if job.name in last_runs:
+                self._last[job.name] = (last_runs[job.name], "before this start")
+            first = now if self._was_missed(job, last_runs, now) else None
+            self._scheduler.add_job(
+                self.run,
+                _trigger(job),
+                args=(job.name,),
+                id=job.name,
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=job.misfire_grace_s,
+                **({"next_run_time": first} if first else {}),
+            )
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Plan nothing more; a job at work ends by its own deadline."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    async def run(self, name: str) -> None:
+        """Run one job now, within its deadline, and keep how it went."""
+        job = self._jobs[name]
+        outcome = "done"
+        try:
+            async with asyncio.timeout(job.deadline_s):
+                await self._work[name]()
+        except TimeoutError:
+            outcome = f"took longer than {job.deadline_s:g} s"
+            logger.warning("job_timed_out", extra={"job": name})
+        except Exception as error:
+            # A failing job is shown by /jobs and tried again at its next time; it stops no other.
+            outcome = f"failed: {type(error).__name__}"
+            logger.exception("job_failed", extra={"job": name})
+        at = self._clock.now()
+        self._last[name] = (at, outcome)
+        if job.is_remembered:
+            await self._remember(JobRan(name, outcome, at))
+
+    def rows(self) -> list[tuple[Job, datetime | None, str, datetime | None]]:
+        """Return each job with its last run, how that went, and its next run."""
+        rows = []
+        for job in self._jobs.values():
+            planned = self._scheduler.get_job(job.name)
+            last_at, outcome = self._last.get(job.name, (None, "not yet"))
+            rows.append((job, last_at, outcome, planned.next_run_time if planned else None))
+        return rows
+
+    @staticmethod
+    def _was_missed(job: Job, last_runs: Mapping[str, datetime], now: datetime) -> bool:
+        if job.daily_at is None:
+            return False
+        hour, minute = job.daily_at
+        due = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        last = last_runs.get(job.name)
+        return now >= due and (last is None or last < due)
+
+
+def _trigger(job: Job) -> BaseTrigger:
+    if job.daily_at is not None:
+        return CronTrigger(hour=job.daily_at[0], minute=job.daily_at[1], timezone=UTC)
+    return IntervalTrigger(seconds=job.every_s or 1, timezone=UTC)
