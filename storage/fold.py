@@ -1,0 +1,155 @@
+"""What the events add up to, in memory: the rule that every stored projection must agree with."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import localcontext
+from functools import singledispatchmethod
+
+from trading.domain import events
+from trading.domain.chat import Severity
+from trading.domain.money import EXACT, ZERO
+from trading.domain.order import Attempt, AttemptState, Intent
+from trading.domain.position import Position
+from trading.domain.tracker import Tracker
+from trading.ports import StoredState
+
+WATCH = timedelta(hours=24)
+
+
+def adjusted(position: Position, event: events.PositionAdjusted) -> Position:
+    """Adopt a positive quantity, release a negative one."""
+    with localcontext(EXACT):
+        if event.quantity >= 0:
+            return position.adopt(event.quantity, event.price, event.at)
+        return position.release(-event.quantity)
+
+
+def filled(position: Position, event: events.FillBooked) -> Position:
+    """Book a fill, exactly."""
+    with localcontext(EXACT):
+        return position.apply(event.fill, event.base, event.quote)
+
+
+class Fold:
+    """The live state after a sequence of events; grows from nothing or from a stored state."""
+
+    def __init__(self) -> None:
+        self.installed: events.Installed | None = None
+        self.trackers: dict[int, Tracker] = {}
+        self.intents: dict[str, Intent] = {}
+        self.attempts: dict[str, Attempt] = {}
+        self.attempt_changed_at: dict[str, datetime] = {}
+        self.positions: dict[str, Position] = {}
+        self.trading_mode: events.TradingModeChanged | None = None
+        self.conditions: dict[tuple[str, str], events.ConditionChanged] = {}
+        self.alerts: dict[str, events.AlertRaised] = {}
+        self.acknowledged: set[str] = set()
+        self.day: events.DayOpened | None = None
+        self.last_alive_at: datetime | None = None
+        self.next_tracker_id = 1
+        self.last_seq = 0
+
+    def add(self, seq: int, event: events.Event) -> None:
+        """Take the next event in."""
+        self._apply(event)
+        self.last_seq = seq
+
+    def add_all(self, recorded: Iterable[tuple[int, events.Event]]) -> None:
+        """Take events in, in order."""
+        for seq, event in recorded:
+            self.add(seq, event)
+
+    def state(self, now: datetime) -> StoredState:
+        """Return what still matters at `now`."""
+        open_intents = {
+            name: one for name, one in self.intents.items() if not one.state.is_terminal
+        }
+        return StoredState(
+            installed=self.installed,
+            trackers=[one for _, one in sorted(self.trackers.items()) if not one.state.is_terminal],
+            intents=list(open_intents.values()),
+            attempts=[
+                one
+                for one in self.attempts.values()
+                if one.intent_id in open_intents or not one.state.is_terminal
+            ],
+            watched_attempts=[
+                one
+                for one in self.attempts.values()
+                if one.state is AttemptState.ABSENT
+                and self.attempt_changed_at[one.client_order_id] >= now - WATCH
+            ],
+            positions={
+                name: one for name, one in sorted(self.positions.items()) if one.quantity != ZERO
+            },
+            trading_mode=self.trading_mode,
+            conditions=[one for _, one in sorted(self.conditions.items()) if one.is_active],
+            alerts=[
+                one
+                for one in self.alerts.values()
+                if one.severity is Severity.CRIT and one.alert_id not in self.acknowledged
+            ],
+            day=self.day,
+            last_alive_at=self.last_alive_at,
+            next_tracker_id=self.next_tracker_id,
+            last_seq=self.last_seq,
+        )
+
+    @singledispatchmethod
+    def _apply(self, event: events.Event) -> None:
+        """Most kinds of events leave the live state as it is."""
+
+    @_apply.register
+    def _(self, event: events.Installed) -> None:
+        self.installed = event
+
+    @_apply.register
+    def _(self, event: events.Heartbeat) -> None:
+        # The only proof that prices were watched: a stop proves nothing, as the process may have
+        # ended before it had looked at what it missed.
+        self.last_alive_at = event.at
+
+    @_apply.register
+    def _(self, event: events.TrackerChanged) -> None:
+        self.trackers[event.tracker.tracker_id] = event.tracker
+        self.next_tracker_id = max(self.next_tracker_id, event.tracker.tracker_id + 1)
+
+    @_apply.register(events.IntentOpened | events.IntentChanged | events.IntentClosed)
+    def _(self, event: events.IntentOpened | events.IntentChanged | events.IntentClosed) -> None:
+        self.intents[event.intent.intent_id] = event.intent
+
+    @_apply.register(events.AttemptPrepared | events.AttemptChanged)
+    def _(self, event: events.AttemptPrepared | events.AttemptChanged) -> None:
+        self.attempts[event.attempt.client_order_id] = event.attempt
+        self.attempt_changed_at[event.attempt.client_order_id] = event.at
+
+    @_apply.register
+    def _(self, event: events.FillBooked) -> None:
+        symbol = event.fill.symbol
+        self.positions[symbol] = filled(self.positions.get(symbol, Position(symbol)), event)
+
+    @_apply.register
+    def _(self, event: events.PositionAdjusted) -> None:
+        before = self.positions.get(event.symbol, Position(event.symbol))
+        self.positions[event.symbol] = adjusted(before, event)
+
+    @_apply.register
+    def _(self, event: events.TradingModeChanged) -> None:
+        self.trading_mode = event
+
+    @_apply.register
+    def _(self, event: events.ConditionChanged) -> None:
+        self.conditions[event.condition, event.symbol or ""] = event
+
+    @_apply.register
+    def _(self, event: events.AlertRaised) -> None:
+        self.alerts[event.alert_id] = event
+
+    @_apply.register
+    def _(self, event: events.AlertAcknowledged) -> None:
+        self.acknowledged.add(event.alert_id)
+
+    @_apply.register
+    def _(self, event: events.DayOpened) -> None:
+        if self.day is None or event.day >= self.day.day:
+            self.day = event
