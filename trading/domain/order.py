@@ -58,7 +58,10 @@ class OrderStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """Exactly what one attempt sends; quantity in base units, price None for a market order."""
+    """Exactly what one attempt sends; quantity in base units, price None for a market order.
+
+    `recv_window_ms` is how old the request may be when it arrives: the fence of an absence proof.
+    """
 
     client_order_id: str
     symbol: str
@@ -67,6 +70,7 @@ class OrderRequest:
     quantity: Decimal
     price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
+    recv_window_ms: int = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +233,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One request of an intent with one client order id; at most one per intent is not terminal."""
+    """One request of an intent with one client order id; at most one per intent is not terminal.
+
+    `reported_at` is the exchange's time of the report that the state rests on.
+    """
 
     intent_id: str
     number: int
@@ -240,6 +247,7 @@ class Attempt:
     exchange_order_id: str | None = None
     filled_quantity: Decimal = ZERO
     reason: str = ""
+    reported_at: datetime | None = None
 
     @property
     def client_order_id(self) -> str:
