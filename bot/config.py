@@ -202,3 +202,19 @@ def _invalid(field: str, problem: str) -> SettingsInvalid:
 def _shown(field: str, values: Mapping[str, str | None]) -> str:
     hidden = any(word in field for word in ("token", "secret", "key", "database"))
     return "hidden" if hidden else repr(values.get(PREFIX + field.upper(), ""))
+
+
+def data_directory() -> Path:
+    """Return the data directory alone, for commands that need no other setting."""
+    return Path(os.environ.get("UMBRA_DATA_DIR") or "~/.umbra").expanduser()
+
+
+def exchange_credentials() -> tuple[str | None, str | None]:
+    """Return the key and secret for the simulated exchange, None for its demo pair."""
+    key = os.environ.get("UMBRA_EXCHANGE_API_KEY") or None
+    return key, os.environ.get("UMBRA_EXCHANGE_SECRET") or None
+
+
+def chat_token() -> str | None:
+    """Return the only bot token that the local chat should accept, None for any."""
+    return os.environ.get("UMBRA_TELEGRAM_TOKEN") or None

@@ -1,4 +1,4 @@
-"""The living portfolio: balances as the exchange reports them, positions from fills, one valuation."""
+"""The living portfolio: balances from the exchange, positions from fills, one valuation."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

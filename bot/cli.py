@@ -1,0 +1,104 @@
+"""The command line: `umbra run | demo | sim | chat | health | version`.
+
+Heavy rooms are imported inside the command that needs them, so that `umbra health` stays cheap.
+"""
+
+import asyncio
+import sys
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trading.domain.errors import UmbraError
+
+app = typer.Typer(
+    name="umbra",
+    help="A trading agent that keeps your stops private, driven from a phone chat.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def version() -> str:
+    """Return the installed version."""
+    return distribution_version("umbra-agent")
+
+
+@app.command("run")
+def run_command() -> None:
+    """Run the agent with the settings of the environment or `.env`."""
+    from bot import compose, config, logs
+
+    settings = config.load()
+    logs.configure(settings.secrets, settings.log_level)
+    sys.exit(asyncio.run(compose.run(settings, version())))
+
+
+@app.command("demo")
+def demo_command(
+    seed: Annotated[int, typer.Option(help="Seed of the market.")] = 7,
+    speed: Annotated[float, typer.Option(help="How fast prices move.")] = 1.0,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep the data here.")] = None,
+) -> None:
+    """Run exchange, chat and agent on this machine: no account, no token, no key."""
+    from bot import demo
+
+    settings = demo.DemoSettings(seed=seed, speed=speed, data_dir=data_dir)
+    asyncio.run(demo.run(settings, typer.echo))
+
+
+@app.command("sim")
+def sim_command(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8090,
+    seed: Annotated[int, typer.Option(help="Seed of the market.")] = 7,
+    speed: Annotated[float, typer.Option(help="How fast prices move.")] = 1.0,
+    still: Annotated[bool, typer.Option("--still", help="Prices move only by /control.")] = False,
+    tape: Annotated[Path | None, typer.Option(help="Replay candles of a Parquet file.")] = None,
+    markets: Annotated[int, typer.Option(help="Number of markets, up to 500.")] = 0,
+    balance: Annotated[str, typer.Option(help="USDT=10000,BTC=0.5")] = "USDT=10000",
+) -> None:
+    """Run the simulated exchange."""
+    from bot import config, servers
+
+    key, secret = config.exchange_credentials()
+    options = servers.SimOptions(port, seed, speed, still, tape, markets, balance, key, secret)
+    asyncio.run(servers.run_sim(options))
+
+
+@app.command("chat")
+def chat_command(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8091,
+) -> None:
+    """Run the local chat: a Bot API server with a phone on it."""
+    from bot import config, servers
+
+    asyncio.run(servers.run_chat(port, config.chat_token()))
+
+
+@app.command("health")
+def health_command() -> None:
+    """Say whether the running agent watches its stops; exit code 1 when it does not."""
+    from bot import config, heartbeat
+    from bot.clock import SystemClock
+
+    verdict = heartbeat.check(config.data_directory(), SystemClock().now())
+    typer.echo(verdict.text)
+    sys.exit(0 if verdict.is_healthy else 1)
+
+
+@app.command("version")
+def version_command() -> None:
+    """Print the version."""
+    typer.echo(f"umbra {version()}")
+
+
+def main() -> None:
+    """Run a command; an error of ours is one clear sentence and exit code 2."""
+    try:
+        app()
+    except UmbraError as error:
+        typer.echo(f"umbra: {error}", err=True)
+        sys.exit(2)

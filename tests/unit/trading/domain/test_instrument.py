@@ -1,0 +1,34 @@
+"""Only the instrument rounds, and always in the safe direction."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import bitcoin
+
+QUANTITIES = st.decimals(min_value=0, max_value=1000, places=10)
+
+
+@given(QUANTITIES)
+def test_a_quantity_is_floored_and_never_raised(quantity: Decimal) -> None:
+    instrument = bitcoin()
+    floored = instrument.quantity(quantity)
+    assert floored <= quantity
+    assert quantity - floored < instrument.quantity_step
+
+
+def test_prices_round_to_the_tick_in_the_direction_asked_for() -> None:
+    instrument = bitcoin()
+    assert instrument.price_down(Decimal("60000.019")) == Decimal("60000.01")
+    assert instrument.price_up(Decimal("60000.011")) == Decimal("60000.02")
+
+
+def test_dust_is_what_the_exchange_would_refuse_as_too_small() -> None:
+    instrument = bitcoin()
+    price = Decimal(60_000)
+    # 5 USDT / 60,000 = 0.0000833: one step below that is worth 4.80.
+    assert instrument.is_dust(Decimal("0.00008"), price)
+    assert not instrument.is_dust(Decimal("0.00009"), price)
+    assert instrument.is_dust(Decimal("0.000001"), price)
+    assert instrument.is_dust(Decimal(0), price)

@@ -1,0 +1,79 @@
+"""Numbers are read exactly or refused, and written without surprises."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.domain.errors import Refused, UmbraError
+from trading.domain.money import ceil_to, floor_to, parse_decimal, parse_percent, plain
+
+STEPS = st.sampled_from([Decimal("0.00000001"), Decimal("0.01"), Decimal("0.5"), Decimal(10)])
+VALUES = st.decimals(min_value=0, max_value=10**12, places=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("58000", "58000"), ("0.5", "0.5"), (".5", "0.5"), ("007", "7")]
+)
+def test_a_plain_number_is_read_exactly(text: str, value: str) -> None:
+    assert parse_decimal(text) == Decimal(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1,000", "1.000,5", "1e9", "NaN", "Infinity", "-0", "-5", "+5", "٠٫١", "０.１", "1_000"),
+        *("0x10", "", " ", "1 000", "5%", "1.", "1.2.3", "9" * 60, "½"),
+    ],
+)
+def test_anything_else_is_refused_and_never_guessed(text: str) -> None:
+    with pytest.raises(Refused) as refused:
+        parse_decimal(text, "price")
+    assert "price should be a plain number" in str(refused.value)
+    assert refused.value.example
+
+
+def test_a_percentage_becomes_a_share() -> None:
+    assert parse_percent("2.5%") == Decimal("0.025")
+
+
+def test_a_percentage_without_its_sign_is_refused() -> None:
+    with pytest.raises(Refused, match="percentage"):
+        parse_percent("2")
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
+    try:
+        value = parse_decimal(text)
+    except UmbraError as error:
+        assert isinstance(error, Refused)  # noqa: PT017
+    else:
+        assert value.is_finite()
+        assert value >= 0
+
+
+@given(VALUES, STEPS)
+def test_floor_is_the_greatest_multiple_below_and_ceil_the_least_above(
+    value: Decimal, step: Decimal
+) -> None:
+    down, up = floor_to(value, step), ceil_to(value, step)
+    assert down <= value <= up
+    assert value - down < step
+    assert up - value < step
+    assert down % step == 0 == up % step
+
+
+@given(st.decimals(min_value=-(10**12), max_value=10**12, places=12))
+def test_a_number_written_plainly_reads_back_as_itself(value: Decimal) -> None:
+    text = plain(value)
+    assert Decimal(text) == value
+    assert "e" not in text.lower()
+    assert not ("." in text and text.endswith("0"))
+
+
+def test_zero_is_written_without_a_sign() -> None:
+    assert plain(Decimal("-0.00")) == "0"
+    assert plain(Decimal("0.50")) == "0.5"
+    assert plain(Decimal("1E+3")) == "1000"

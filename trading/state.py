@@ -1,0 +1,98 @@
+"""What the agent knows right now beside prices: mode, conditions, alerts, the day, the portfolio.
+
+Everything here is a fold of durable events, so a start from storage and a long run agree.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from trading.domain.chat import Severity
+from trading.domain.events import (
+    AlertAcknowledged,
+    AlertRaised,
+    ConditionChanged,
+    DayOpened,
+    Event,
+    Installed,
+    RoundTripClosed,
+    TradingModeChanged,
+)
+from trading.domain.instrument import Instrument
+from trading.domain.money import ZERO
+from trading.domain.position import TradingMode
+from trading.portfolio import PortfolioBook
+from trading.ports import StoredState
+
+
+class AgentState:
+    """The present, folded from events."""
+
+    def __init__(self, currency: str, started_at: datetime) -> None:
+        self.book = PortfolioBook(currency)
+        self.started_at = started_at
+        self.instruments: dict[str, Instrument] = {}
+        self.installed: Installed | None = None
+        self.trading_mode: TradingModeChanged | None = None
+        self.day: DayOpened | None = None
+        self.realized_today: Decimal = ZERO
+        self.next_tracker_id = 1
+        self._conditions: dict[tuple[str, str | None], ConditionChanged] = {}
+        self._alerts: dict[str, AlertRaised] = {}
+
+    def load(self, stored: StoredState, instruments: Mapping[str, Instrument]) -> None:
+        """Take what storage holds."""
+        self.instruments = dict(instruments)
+        self.installed = stored.installed
+        self.trading_mode = stored.trading_mode
+        self.day = stored.day
+        self.next_tracker_id = stored.next_tracker_id
+        self.book.load(stored.positions)
+        self._conditions = {(item.condition, item.symbol): item for item in stored.conditions}
+        self._alerts = {item.alert_id: item for item in stored.alerts}
+
+    @property
+    def mode(self) -> TradingMode:
+        """What the risk layer permits."""
+        return self.trading_mode.mode if self.trading_mode else TradingMode.ACTIVE
+
+    @property
+    def conditions(self) -> tuple[ConditionChanged, ...]:
+        """Degradations in force, oldest first."""
+        return tuple(self._conditions.values())
+
+    @property
+    def alerts(self) -> tuple[AlertRaised, ...]:
+        """CRIT alerts that nobody has acknowledged, oldest first."""
+        return tuple(self._alerts.values())
+
+    def has_condition(self, condition: str, symbol: str | None = None) -> bool:
+        """Whether a degradation is in force."""
+        return (condition, symbol) in self._conditions
+
+    def apply(self, event: Event) -> None:
+        """Fold one durable event."""
+        self.book.apply(event)
+        match event:
+            case TradingModeChanged():
+                self.trading_mode = event
+            case Installed():
+                self.installed = event
+            case DayOpened():
+                self.day, self.realized_today = event, ZERO
+            case RoundTripClosed():
+                self.realized_today += event.round_trip.profit
+            case ConditionChanged():
+                self._apply_condition(event)
+            case AlertRaised() if event.severity is Severity.CRIT:
+                self._alerts[event.alert_id] = event
+            case AlertAcknowledged():
+                self._alerts.pop(event.alert_id, None)
+            case _:
+                pass
+
+    def _apply_condition(self, event: ConditionChanged) -> None:
+        if event.is_active:
+            self._conditions[event.condition, event.symbol] = event
+        else:
+            self._conditions.pop((event.condition, event.symbol), None)

@@ -1,0 +1,34 @@
+"""From what a person typed to the one instrument that it means, or a refusal with near misses."""
+
+import difflib
+from collections.abc import Mapping
+
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+
+_LENGTH_MAX = 24
+_NEAR_MAX = 3
+
+
+def resolve(text: str, instruments: Mapping[str, Instrument]) -> Instrument:
+    """Match `BTC/USDT`, `btc-usdt`, `BTCUSDT`; never guesses, never accepts look-alike letters."""
+    wanted = text.strip().upper().replace("-", "/").replace("_", "/")
+    if not wanted or len(wanted) > _LENGTH_MAX or not wanted.isascii():
+        raise Refused(
+            f"symbol should be plain letters such as BTC/USDT, was {text[:_LENGTH_MAX]!r}",
+            example="BTC/USDT",
+        )
+    if wanted in instruments:
+        return instruments[wanted]
+    joined = wanted.replace("/", "")
+    matches = [item for item in instruments.values() if item.symbol.replace("/", "") == joined]
+    if len(matches) == 1 and "/" not in wanted:
+        return matches[0]
+    raise Refused(f"{text.strip()} is not traded here{_near(wanted, instruments)}", "BTC/USDT")
+
+
+def _near(wanted: str, instruments: Mapping[str, Instrument]) -> str:
+    base = wanted.split("/", maxsplit=1)[0]
+    by_base = [item.symbol for item in instruments.values() if item.base == base]
+    near = by_base or difflib.get_close_matches(wanted, instruments, n=_NEAR_MAX, cutoff=0.5)
+    return f"; did you mean {' or '.join(sorted(near)[:_NEAR_MAX])}?" if near else ""
