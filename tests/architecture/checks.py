@@ -163,9 +163,9 @@ def strange_libraries(modules: Iterable[Module]) -> list[str]:
 def environment_reads(modules: Iterable[Module]) -> list[str]:
     """Places that read the environment outside the one module that may."""
     return [
-        f"{module.at(node.lineno)} only {rules.ENVIRONMENT_READER} reads the environment"
+        f"{module.at(node.lineno)} only {rules.ENVIRONMENT_READERS[0]} reads the environment"
         for module in modules
-        if not is_within(module.name, rules.ENVIRONMENT_READER)
+        if not is_within_any(module.name, rules.ENVIRONMENT_READERS)
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Attribute)
         and node.attr in {"environ", "environb", "getenv"}
@@ -246,7 +246,7 @@ def modules_without_purpose(modules: Iterable[Module]) -> list[str]:
     return [
         f"{module.path} should open with a sentence that says what it is for"
         for module in modules
-        if not re.search(r"[.:!?](\s|$)", ast.get_docstring(module.tree) or "")
+        if module.tree.body and not re.search(r"[.:!?](\s|$)", ast.get_docstring(module.tree) or "")
     ]
 
 

@@ -39,11 +39,18 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.decide",
         "trading.desk",
         "trading.domain",
+        "trading.portfolio",
+        "trading.schedule",
+        "trading.state",
+        "trading.symbols",
         *_SHELL,
         *_ENGINES,
     ),
     "trading.desk": ("trading.domain", "trading.ports"),
-    "trading.schedule": ("trading.domain",),
+    "trading.portfolio": ("trading.domain",),
+    "trading.state": ("trading.domain", "trading.ports", "trading.portfolio"),
+    "trading.symbols": ("trading.domain",),
+    "trading.schedule": ("trading.domain", "trading.ports"),
     "trading.sim": ("trading.domain", "trading.ports"),
     "trading.gateway": ("trading.domain", "trading.ports", "trading.sim"),
     "trading.learn": ("trading.domain", "trading.market", "trading.scanner"),
@@ -91,7 +98,7 @@ ONE_NAME_ONLY = {"trading.execution": ("trading.risk", "Approved")}
 
 # Who alone knows a library. The standard library is free for all, but for os.environ below.
 LIBRARIES: dict[str, tuple[str, ...]] = {
-    "aiohttp": ("trading.sim.binance", "trading.gateway", "bot.localchat", "bot.web"),
+    "aiohttp": ("trading.sim.binance", "trading.gateway", "bot.demo", "bot.localchat", "bot.web"),
     "aiosqlite": ("storage",),
     "alembic": ("storage",),
     "apprise": ("bot.notify",),
@@ -101,6 +108,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "cryptography": ("bot.secrets",),
     "dask": ("trading.tune",),
     "distributed": ("trading.tune",),
+    "dotenv": ("bot.config",),
     "keyring": ("bot.secrets",),
     "lightgbm": ("trading.learn",),
     "matplotlib": ("bot.charts",),
@@ -138,7 +146,8 @@ LAZY_LIBRARIES: dict[str, tuple[str, ...]] = {"pyarrow": ("trading.sim",)}
 
 # The composition root and the command line may name any library.
 COMPOSITION_ROOT = ("bot.compose", "bot.cli")
-ENVIRONMENT_READER = "bot.config"
+# The demo hands its own environment on to the processes that it starts.
+ENVIRONMENT_READERS = ("bot.config", "bot.demo")
 
 # Where `async` may appear; everything else in trading is synchronous and pure.
 ASYNC_SHELLS = (
