@@ -80,6 +80,7 @@ class Schedule:
         self._remember = remember
         self._last: dict[str, tuple[datetime, str]] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._catching_up: set[asyncio.Task[None]] = set()
 
     def start(self, last_runs: Mapping[str, datetime]) -> None:
         """Begin; a remembered daily job that was missed runs at once."""
@@ -87,7 +88,6 @@ class Schedule:
         for job in self._jobs.values():
             if job.name in last_runs:
                 self._last[job.name] = (last_runs[job.name], "before this start")
-            first = now if self._was_missed(job, last_runs, now) else None
             self._scheduler.add_job(
                 self.run,
                 _trigger(job),
@@ -96,12 +96,15 @@ class Schedule:
                 coalesce=True,
                 max_instances=1,
                 misfire_grace_time=job.misfire_grace_s,
-                **({"next_run_time": first} if first else {}),
             )
+            if self._was_missed(job, last_runs, now):
+                self._catching_up.add(asyncio.create_task(self.run(job.name), name=job.name))
         self._scheduler.start()
 
     def stop(self) -> None:
         """Plan nothing more; a job at work ends by its own deadline."""
+        for task in self._catching_up:
+            task.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 

@@ -1,0 +1,54 @@
+"""The account is valued in one currency, and positions follow durable events."""
+
+from decimal import Decimal
+
+from tests.builders import NOON, fill
+from trading.domain.events import FillBooked, Heartbeat, PositionAdjusted
+from trading.domain.order import Side
+from trading.domain.position import AdjustReason, Balance, Position
+from trading.portfolio import PortfolioBook, price_in
+
+
+def test_a_price_is_found_directly_inverted_or_through_one_bridge() -> None:
+    prices = {"BTC/USDT": Decimal(60_000), "ETH/BTC": Decimal("0.05"), "USDC/USDT": Decimal(1)}
+    assert price_in("USDT", "USDT", prices) == 1
+    assert price_in("BTC", "USDT", prices) == 60_000
+    assert price_in("ETH", "USDT", prices) == 3_000
+    assert price_in("USDT", "BTC", prices) == 1 / Decimal(60_000)
+    assert price_in("XRP", "USDT", prices) is None
+
+
+def test_equity_adds_what_can_be_priced_and_names_what_cannot() -> None:
+    book = PortfolioBook("USDT")
+    book.set_balances(
+        {
+            "USDT": Balance("USDT", Decimal(100), Decimal(0)),
+            "BTC": Balance("BTC", Decimal("0.4"), Decimal("0.1")),
+            "XRP": Balance("XRP", Decimal(5), Decimal(0)),
+        },
+        10.0,
+    )
+    book.set_price("BTC/USDT", Decimal(60_000))
+    assert book.equity() == 30_100
+    assert list(book.unpriced()) == ["XRP"]
+    assert book.balances_at_s == 10.0
+    book.set_balance(Balance("BTC", Decimal(0), Decimal(0)))
+    assert book.equity() == 100
+
+
+def test_positions_follow_fills_adoptions_and_releases() -> None:
+    book = PortfolioBook("USDT")
+    book.load({"ETH/USDT": Position("ETH/USDT", Decimal(1), Decimal(3000))})
+    adopted = PositionAdjusted(
+        "BTC/USDT", Decimal(1), Decimal(50_000), AdjustReason.ADOPTED, "", NOON
+    )
+    book.apply(adopted)
+    book.apply(FillBooked(fill(Side.SELL, "0.4"), "i", "BTC", "USDT", NOON))
+    book.apply(Heartbeat(NOON))
+    assert book.snapshot().managed("BTC/USDT") == Decimal("0.6")
+    released = PositionAdjusted(
+        "BTC/USDT", Decimal("-0.6"), Decimal(1), AdjustReason.EXTERNAL, "", NOON
+    )
+    book.apply(released)
+    assert book.snapshot().managed("BTC/USDT") == 0
+    assert book.snapshot().managed("ETH/USDT") == 1

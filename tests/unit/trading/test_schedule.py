@@ -1,0 +1,101 @@
+"""Recurring jobs run, never overlap, have deadlines, and daily ones are not missed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.fakes.clock import FakeClock
+from trading.domain.events import JobRan
+from trading.schedule import JOBS, Job, Schedule
+
+
+async def _nothing() -> None:
+    return None
+
+
+class _Memory:
+    def __init__(self) -> None:
+        self.events: list[JobRan] = []
+
+    async def keep(self, event: JobRan) -> None:
+        self.events.append(event)
+
+
+def _schedule(
+    work: Callable[[], Awaitable[None]], job: Job, clock: FakeClock | None = None
+) -> tuple[Schedule, _Memory]:
+    memory = _Memory()
+    return Schedule({job.name: work}, clock or FakeClock(), memory.keep, (job,)), memory
+
+
+async def test_a_job_that_ran_is_shown_with_its_outcome() -> None:
+    schedule, memory = _schedule(_nothing, Job("balances", every_s=60))
+    await schedule.run("balances")
+    [(job, last_at, outcome, _)] = schedule.rows()
+    assert (job.name, outcome) == ("balances", "done")
+    assert last_at is not None
+    assert memory.events == []
+
+
+async def test_a_remembered_job_is_recorded() -> None:
+    job = Job("daily_risk_reset", daily_at=(0, 0), is_remembered=True)
+    schedule, memory = _schedule(_nothing, job)
+    await schedule.run("daily_risk_reset")
+    assert [event.job for event in memory.events] == ["daily_risk_reset"]
+
+
+async def test_a_failing_job_says_so_and_stays_planned() -> None:
+    async def fail() -> None:
+        raise RuntimeError("no")
+
+    schedule, _ = _schedule(fail, Job("balances", every_s=60))
+    schedule.start({})
+    await schedule.run("balances")
+    [(_, _, outcome, next_at)] = schedule.rows()
+    schedule.stop()
+    assert outcome == "failed: RuntimeError"
+    assert next_at is not None
+
+
+async def test_a_job_that_hangs_is_ended_by_its_deadline() -> None:
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    schedule, _ = _schedule(hang, Job("balances", every_s=60, deadline_s=0.01))
+    await schedule.run("balances")
+    assert schedule.rows()[0][2] == "took longer than 0.01 s"
+
+
+@pytest.mark.parametrize(("hours_ago", "runs"), [(1, 0), (20, 1)])
+async def test_a_daily_job_missed_while_down_runs_at_the_start(hours_ago: int, runs: int) -> None:
+    clock = FakeClock()  # 12:00, so that midnight was 12 hours ago
+    ran = asyncio.Event()
+
+    async def work() -> None:
+        ran.set()
+
+    job = Job("daily_risk_reset", daily_at=(0, 0), misfire_grace_s=10**9, is_remembered=True)
+    schedule, _ = _schedule(work, job, clock)
+    schedule.start({"daily_risk_reset": clock.now() - timedelta(hours=hours_ago)})
+    try:
+        async with asyncio.timeout(2 if runs else 0.05):
+            await ran.wait()
+    except TimeoutError:
+        pass
+    schedule.stop()
+    assert ran.is_set() is bool(runs)
+
+
+def test_work_and_table_must_match() -> None:
+    with pytest.raises(ValueError, match="balances"):
+        Schedule({}, FakeClock(), _Memory().keep, (Job("balances", every_s=1),))
+
+
+def test_every_job_of_the_table_has_one_rhythm_in_words() -> None:
+    for job in JOBS:
+        assert (job.every_s is None) != (job.daily_at is None)
+        assert job.rhythm.startswith(("every", "daily"))
+    assert replace(JOBS[0], every_s=900).rhythm == "every 15 min"

@@ -1,0 +1,37 @@
+"""What a person types means one instrument, or is refused with near misses."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import bitcoin, coin
+from trading.domain.errors import Refused
+from trading.symbols import resolve
+
+INSTRUMENTS = {item.symbol: item for item in (bitcoin(), coin("ADA"), coin("ADA", "USDC"))}
+
+
+@pytest.mark.parametrize("text", ["BTC/USDT", "btc/usdt", "BTC-USDT", " btcusdt ", "btc_usdt"])
+def test_the_usual_spellings_are_understood(text: str) -> None:
+    assert resolve(text, INSTRUMENTS).symbol == "BTC/USDT"
+
+
+def test_a_near_miss_is_offered() -> None:
+    with pytest.raises(Refused, match="did you mean BTC/USDT"):
+        resolve("BTC/USTD", INSTRUMENTS)
+    with pytest.raises(Refused, match="ADA/USDC or ADA/USDT"):
+        resolve("ADA", INSTRUMENTS)
+
+
+@pytest.mark.parametrize("text", ["ВTC/USDT", "ＢＴＣ/USDT", "", "   ", "B" * 60])
+def test_look_alike_letters_and_nonsense_are_refused(text: str) -> None:
+    with pytest.raises(Refused, match="plain letters"):
+        resolve(text, INSTRUMENTS)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_one_instrument_or_a_refusal(text: str) -> None:
+    with contextlib.suppress(Refused):
+        assert resolve(text, INSTRUMENTS).symbol in INSTRUMENTS

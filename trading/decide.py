@@ -1,0 +1,95 @@
+"""The page to read first: how a fired rule or a command becomes an intent.
+
+Today the decisions are private stops and the person's own orders; votes and setups join here.
+What an intent may do is the risk gate's answer, how it is done the execution's.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from trading.domain.money import ZERO
+from trading.domain.order import Intent, Purpose, Side
+from trading.domain.tracker import Evidence, Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSettings:
+    """How long and how far a decision to buy lives; shares, not percent."""
+
+    entry_lifetime_s: float = 10.0
+    entry_drift_max: Decimal = Decimal("0.003")
+    order_slippage_max: Decimal = Decimal("0.005")
+
+
+@dataclass(frozen=True, slots=True)
+class SizedOrder:
+    """A person's order after its amount was resolved: base units, or a quote budget for a buy."""
+
+    symbol: str
+    side: Side
+    purpose: Purpose
+    quantity: Decimal = ZERO
+    quote_budget: Decimal | None = None
+    limit_price: Decimal | None = None
+
+
+def on_trigger(
+    tracker: Tracker, evidence: Evidence, now: datetime, settings: DecisionSettings
+) -> Intent:
+    """Turn a fired rule into its one intent: the id is the arming, so there is never a second."""
+    intent_id = f"trigger:{tracker.tracker_id}:{tracker.arm_seq}"
+    if tracker.side is Side.SELL:
+        return Intent(
+            intent_id=intent_id,
+            symbol=tracker.symbol,
+            side=Side.SELL,
+            purpose=Purpose.PROTECT,
+            reference_price=evidence.price,
+            created_at=now,
+            quantity=tracker.quantity,
+            slippage_max=tracker.spec.slippage_max,
+            tracker_id=tracker.tracker_id,
+            arm_seq=tracker.arm_seq,
+        )
+    return Intent(
+        intent_id=intent_id,
+        symbol=tracker.symbol,
+        side=Side.BUY,
+        purpose=Purpose.ENTRY,
+        reference_price=evidence.price,
+        created_at=now,
+        quote_budget=tracker.quote,
+        slippage_max=tracker.spec.slippage_max or settings.entry_drift_max,
+        tracker_id=tracker.tracker_id,
+        arm_seq=tracker.arm_seq,
+        expires_at=now + timedelta(seconds=settings.entry_lifetime_s),
+    )
+
+
+def on_order(
+    order: SizedOrder,
+    cause: str,
+    reference_price: Decimal,
+    now: datetime,
+    settings: DecisionSettings,
+) -> Intent:
+    """Turn a person's order into its one intent: the id is the cause, so a repeat is refused.
+
+    A buy without a price of its own lives for seconds and within a bound; a sale has neither.
+    """
+    is_bounded = order.side is Side.BUY and order.limit_price is None
+    lifetime = timedelta(seconds=settings.entry_lifetime_s)
+    return Intent(
+        intent_id=f"command:{cause}:{order.symbol}",
+        symbol=order.symbol,
+        side=order.side,
+        purpose=order.purpose,
+        reference_price=reference_price,
+        created_at=now,
+        quantity=order.quantity,
+        quote_budget=order.quote_budget,
+        slippage_max=settings.order_slippage_max if is_bounded else None,
+        limit_price=order.limit_price,
+        expires_at=now + lifetime if is_bounded else None,
+    )
