@@ -1,0 +1,140 @@
+"""Settings come from the environment or `.env`, and a start that cannot be right is refused."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bot import config
+from trading.domain.errors import SettingsInvalid
+
+PAPER = {"UMBRA_TELEGRAM_TOKEN": "42:token-of-the-test"}
+LOCAL = {
+    "UMBRA_EXCHANGE_REST_URL": "http://127.0.0.1:8090",
+    "UMBRA_EXCHANGE_WS_URL": "ws://127.0.0.1:8090",
+}
+KEYS = {"UMBRA_EXCHANGE_API_KEY": "key-of-the-test", "UMBRA_EXCHANGE_SECRET": "secret-of-the-test"}
+LIVE = PAPER | LOCAL | KEYS | {"UMBRA_MODE": "live"}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("UMBRA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def _load(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> config.Settings:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return config.load()
+
+
+def test_paper_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _load(monkeypatch, PAPER)
+    assert settings.mode is config.Mode.PAPER
+    assert settings.store_url.startswith("sqlite+aiosqlite:///")
+    assert not settings.is_loopback_exchange
+
+
+def test_live_against_a_loopback_exchange_needs_no_second_consent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = _load(monkeypatch, LIVE)
+    assert settings.is_loopback_exchange
+    assert settings.mode is config.Mode.LIVE
+
+
+def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = PAPER | KEYS | {"UMBRA_MODE": "live"}
+    with pytest.raises(SettingsInvalid, match="UMBRA_LIVE_CONSENT=real-money"):
+        _load(monkeypatch, real)
+    assert _load(monkeypatch, {"UMBRA_LIVE_CONSENT": "real-money"}).mode is config.Mode.LIVE
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({}, "UMBRA_TELEGRAM_TOKEN is missing"),
+        (PAPER | {"UMBRA_TELEGRAM_TOKEN": "no-digits"}, "digits:text"),
+        (PAPER | {"UMBRA_MODE": "live"}, "UMBRA_EXCHANGE_API_KEY is missing"),
+        (PAPER | {"UMBRA_MODE": "real"}, "UMBRA_MODE"),
+        (PAPER | {"UMBRA_EXCHANGE_REST_URL": "http://127.0.0.1:1"}, "UMBRA_EXCHANGE_WS_URL"),
+        (PAPER | LOCAL | {"UMBRA_EXCHANGE_WS_URL": "http://127.0.0.1:1"}, "start with ws://"),
+        (PAPER | LOCAL | {"UMBRA_EXCHANGE_WS_URL": "wss://exchange.example"}, "both be local"),
+        (PAPER | {"UMBRA_TELEGRAM_API_URL": "http://127.0.0.1:8091"}, "should end in /bot"),
+        (PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,x"}, "UMBRA_ALLOWED_CHAT_IDS"),
+        (PAPER | {"UMBRA_OWNER_ID": "me"}, "UMBRA_OWNER_ID"),
+        (PAPER | {"UMBRA_ORDER_NOTIONAL_MAX": "-1"}, "UMBRA_ORDER_NOTIONAL_MAX"),
+        (PAPER | {"UMBRA_TELEGRAM_TOKN": "x"}, "did you mean UMBRA_TELEGRAM_TOKEN"),
+    ],
+)
+def test_a_wrong_start_is_refused_with_the_name_and_an_example(
+    monkeypatch: pytest.MonkeyPatch, values: dict[str, str], names: str
+) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        _load(monkeypatch, values)
+    assert names in str(refused.value)
+    assert "UMBRA_" in str(refused.value)
+
+
+def test_the_environment_wins_over_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("UMBRA_TELEGRAM_TOKEN=1:file\nUMBRA_OWNER_ID=5\n")
+    settings = _load(monkeypatch, {"UMBRA_OWNER_ID": "6", "UMBRA_ALLOWED_CHAT_IDS": "6, -7"})
+    assert settings.owner_id == 6
+    assert settings.telegram_token.get_secret_value() == "1:file"
+    assert settings.allowed_chat_ids == {6, -7}
+
+
+def test_an_unknown_name_in_the_file_is_refused_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("UMBRA_TELEGRAM_TOKEN=1:file\nUMBRA_SPEED=5\n")
+    with pytest.raises(SettingsInvalid, match="UMBRA_SPEED is not a setting"):
+        _load(monkeypatch, {})
+
+
+def test_secrets_never_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _load(monkeypatch, LIVE | {"UMBRA_DATABASE_URL": "postgresql+asyncpg://u:pw@h/d"})
+    for secret in (*KEYS.values(), PAPER["UMBRA_TELEGRAM_TOKEN"], "u:pw"):
+        assert secret not in repr(settings)
+    assert set(settings.secrets) == {*KEYS.values(), *PAPER.values()}
+
+
+def test_an_example_file_names_every_setting_and_only_those() -> None:
+    example = (Path(config.__file__).parent.parent / ".env.example").read_text()
+    named = {
+        line.lstrip("# ").split("=")[0] for line in example.splitlines() if "UMBRA_" in line[:10]
+    }
+    assert named == {config.PREFIX + field.upper() for field in config.Settings.model_fields} - {
+        "UMBRA_FAILPOINT"
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "is_local"),
+    [
+        ("http://127.0.0.1:1", True),
+        ("ws://localhost:1", True),
+        ("http://[::1]:1", True),
+        ("https://api.exchange.example", False),
+        ("http://10.0.0.1", False),
+        (None, False),
+    ],
+)
+def test_only_this_machine_is_loopback(url: str | None, is_local: bool) -> None:
+    assert config.is_loopback(url) is is_local
+
+
+def test_servers_read_their_credentials_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert config.exchange_credentials() == (None, None)
+    assert config.chat_token() is None
+    for name, value in (LIVE | {"UMBRA_DATA_DIR": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    assert config.exchange_credentials() == tuple(KEYS.values())
+    assert config.chat_token() == PAPER["UMBRA_TELEGRAM_TOKEN"]
+    assert config.data_directory() == tmp_path

@@ -1,0 +1,33 @@
+"""`umbra health` believes only a fresh sign of life."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from bot import heartbeat
+from tests.builders import NOON
+
+
+def test_a_fresh_sign_of_life_is_healthy(tmp_path: Path) -> None:
+    heartbeat.write(tmp_path, NOON, is_healthy=True, note="3 trackers")
+    verdict = heartbeat.check(tmp_path, NOON + timedelta(seconds=5))
+    assert verdict.is_healthy
+    assert "3 trackers" in verdict.text
+
+
+def test_an_old_one_means_that_nobody_watches(tmp_path: Path) -> None:
+    heartbeat.write(tmp_path, NOON, is_healthy=True, note="")
+    verdict = heartbeat.check(tmp_path, NOON + timedelta(seconds=16))
+    assert not verdict.is_healthy
+    assert "not watched" in verdict.text
+
+
+def test_running_but_unwell_is_not_healthy(tmp_path: Path) -> None:
+    heartbeat.write(tmp_path, NOON, is_healthy=False, note="storage lost")
+    verdict = heartbeat.check(tmp_path, NOON)
+    assert (verdict.is_healthy, verdict.text) == (False, "running, but not well: storage lost")
+
+
+def test_no_file_or_a_broken_one_is_not_healthy(tmp_path: Path) -> None:
+    assert not heartbeat.check(tmp_path, NOON).is_healthy
+    (tmp_path / "heartbeat.json").write_text("{")
+    assert not heartbeat.check(tmp_path, NOON).is_healthy

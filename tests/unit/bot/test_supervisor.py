@@ -1,0 +1,95 @@
+"""Dead tasks are started again, within a budget, and nothing dies silently."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from bot import supervisor
+from tests.fakes.clock import FakeClock
+from trading.domain.errors import StorageLost
+
+
+@pytest.fixture(autouse=True)
+def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "_RESTART_DELAY_S", 0.0)
+
+
+async def test_a_dead_task_is_started_again_and_told_about() -> None:
+    deaths: list[str] = []
+    lives = 0
+
+    async def dies_twice() -> None:
+        nonlocal lives
+        lives += 1
+        if lives < 3:
+            raise RuntimeError("dead")
+
+    keeper = supervisor.Supervisor(FakeClock(), lambda name, _: deaths.append(name))
+    await keeper.run({"prices": dies_twice})
+    assert (lives, deaths) == (3, ["prices", "prices"])
+    assert keeper.ages_s() == {"prices": 0.0}
+
+
+async def test_five_deaths_within_a_minute_end_the_process() -> None:
+    async def dies() -> None:
+        raise RuntimeError("dead")
+
+    keeper = supervisor.Supervisor(FakeClock(), lambda *_: None)
+    with pytest.RaisesGroup(supervisor.TooManyDeaths):
+        await keeper.run({"prices": dies})
+
+
+async def test_deaths_far_apart_do_not_end_it() -> None:
+    clock, lives = FakeClock(), 0
+
+    async def dies_now_and_then() -> None:
+        nonlocal lives
+        lives += 1
+        clock.advance(20)
+        if lives < 9:
+            raise RuntimeError("dead")
+
+    await supervisor.Supervisor(clock, lambda *_: None).run({"prices": dies_now_and_then})
+    assert lives == 9
+
+
+async def test_a_fatal_error_is_not_retried() -> None:
+    lives = 0
+
+    async def fatal() -> None:
+        nonlocal lives
+        lives += 1
+        raise StorageLost("disk")
+
+    with pytest.RaisesGroup(StorageLost):
+        await supervisor.Supervisor(FakeClock(), lambda *_: None).run({"journal": fatal})
+    assert lives == 1
+
+
+async def test_the_lag_of_a_blocked_loop_is_seen() -> None:
+    from bot.clock import SystemClock
+
+    sampler = supervisor.LagSampler(SystemClock())
+    assert (sampler.p99_ms, sampler.max_ms) == (0.0, 0.0)
+    task = asyncio.create_task(sampler.run())
+    await asyncio.sleep(0)
+    deadline = SystemClock().monotonic() + 0.2
+    while SystemClock().monotonic() < deadline:
+        pass  # blocks the loop on purpose
+    async with asyncio.timeout(5):
+        while not sampler.max_ms:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert sampler.max_ms >= 100
+    assert sampler.p99_ms <= sampler.max_ms
+
+
+async def test_a_signal_asks_for_a_graceful_stop() -> None:
+    stop = supervisor.stop_on_signals(asyncio.get_running_loop())
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(5):
+        await stop.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(number)
