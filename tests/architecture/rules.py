@@ -145,7 +145,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 LAZY_LIBRARIES: dict[str, tuple[str, ...]] = {"pyarrow": ("trading.sim",)}
 
 # The composition root and the command line may name any library.
-COMPOSITION_ROOT = ("bot.compose", "bot.cli")
+COMPOSITION_ROOT = ("bot.compose", "bot.cli", "bot.servers")
 # The demo hands its own environment on to the processes that it starts.
 ENVIRONMENT_READERS = ("bot.config", "bot.demo")
 

@@ -17,6 +17,12 @@ IGNORED = frozenset({"VOLUME", "STOPSIGNAL", "EXPOSE", "LABEL"})
 # What reaches an index or a proxy on this machine has to reach it for another user as well.
 PASSED_ON = ("PIP_", "UV_", "SSL_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 STEP_DEADLINE_S = 240
+# A number without a name, as in the image; it becomes the image's user without a process between.
+OTHER_USER = "10001:10001"
+BECOME_OTHER_USER = (
+    *("--reuid=10001", "--regid=10001", "--clear-groups"),
+    *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +57,13 @@ class Image:
         home = {"HOME": str(self.root / "home"), "PATH": "/usr/local/bin:/usr/bin:/bin"}
         return {**passed_on, **home, **self.environment, **extra}
 
-    def as_user(self, command: list[str], environment: Mapping[str, str]) -> list[str]:
-        """The command under the image's user; becoming another one would reset HOME."""
-        return [*self.run_as, "/usr/bin/env", f"HOME={environment['HOME']}", *command]
-
     def start(self, command: list[str], extra: Mapping[str, str], log: Path) -> subprocess.Popen:
         """Start a command in the image's folder, as its user."""
-        environment = self.complete(extra)
         with log.open("ab") as output:
             return subprocess.Popen(
-                self.as_user(command, environment),
+                [*self.run_as, *command],
                 cwd=self.inside("."),
-                env=environment,
+                env=self.complete(extra),
                 stdout=output,
                 stderr=output,
             )
@@ -149,15 +150,14 @@ def _copy(image: Image, rest: str, context: Path) -> None:
 
 def _give(path: Path, run_as: tuple[str, ...]) -> None:
     if run_as:
-        subprocess.run(["chown", "-R", run_as[run_as.index("-u") + 1], path], check=True)
+        subprocess.run(["chown", "-R", OTHER_USER, path], check=True)
 
 
 def _run(image: Image, command: str) -> None:
-    environment = image.complete({})
     done = subprocess.run(
-        image.as_user(["/bin/sh", "-c", command], environment),
+        [*image.run_as, "/bin/sh", "-c", command],
         cwd=image.inside("."),
-        env=environment,
+        env=image.complete({}),
         capture_output=True,
         text=True,
         timeout=STEP_DEADLINE_S,

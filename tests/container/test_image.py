@@ -1,5 +1,10 @@
 """The image: built from the locks alone, not root's, and with nothing in it that can be changed."""
 
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -27,7 +32,7 @@ def test_everything_is_installed_from_hash_locks() -> None:
 
 
 def test_the_agent_is_not_run_as_root(image: dockerfile.Image) -> None:
-    assert image.user.split(":")[0] not in ("", "0", "root")
+    assert image.user == dockerfile.OTHER_USER
 
 
 def test_the_image_holds_the_compiled_product_and_no_build_tool(image: dockerfile.Image) -> None:
@@ -48,3 +53,75 @@ def test_data_that_is_no_python_comes_along(image: dockerfile.Image) -> None:
             if path.is_file() and path.suffix in {".html", ".css", ".js", ".mako", ".ini", ".svg"}
         }
         assert {path for path in ours if not (packages / path).exists()} == set()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _wait(
+    condition: Callable[[], bool],
+    deadline_s: float,
+    log: Path,
+    *needed: "subprocess.Popen[bytes]",
+) -> None:
+    end = time.monotonic() + deadline_s
+    while not condition():
+        ended = [process.args for process in needed if process.poll() is not None]
+        assert not ended, f"ended on its own: {ended}\n{log.read_text()[-4000:]}"
+        assert time.monotonic() < end, f"not within {deadline_s} s:\n{log.read_text()[-4000:]}"
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _running(
+    image: dockerfile.Image, command: list[str], environment: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    process = image.start(command, environment, log)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def test_the_command_comes_up_and_answers_its_health_check_and_stops_when_told(
+    image: dockerfile.Image, tmp_path: Path
+) -> None:
+    exchange, chat = _free_port(), _free_port()
+    settings = {
+        "UMBRA_MODE": "live",
+        "UMBRA_EXCHANGE_ID": "binance",
+        "UMBRA_EXCHANGE_API_KEY": "key",
+        "UMBRA_EXCHANGE_SECRET": "secret",
+        "UMBRA_EXCHANGE_REST_URL": f"http://127.0.0.1:{exchange}",
+        "UMBRA_EXCHANGE_WS_URL": f"ws://127.0.0.1:{exchange}",
+        "UMBRA_TELEGRAM_TOKEN": "4242:TEST",
+        "UMBRA_TELEGRAM_API_URL": f"http://127.0.0.1:{chat}/bot",
+        "UMBRA_OWNER_ID": "1",
+    }
+    umbra, log = image.command[0], tmp_path / "log"
+    with (
+        _running(image, [umbra, "sim", "--still", "--port", str(exchange)], settings, log) as sim,
+        _running(image, [umbra, "chat", "--port", str(chat)], settings, log) as phone,
+    ):
+        _wait(lambda: _answers(exchange) and _answers(chat), 30, log, sim, phone)
+
+        def is_healthy() -> bool:
+            check = image.start(image.health_command, settings, tmp_path / "health")
+            return check.wait(20) == 0
+
+        assert not is_healthy(), "the health check passed before the agent was started"
+        with _running(image, image.command, settings, log) as agent:
+            _wait(is_healthy, 60, log, agent, sim, phone)
+            agent.terminate()
+            assert agent.wait(20) == 0, log.read_text()[-4000:]
