@@ -113,4 +113,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for line in lines(_found):
         terminalreporter.line(line)
     if not all(room.is_open for room in _found):
-        terminalreporter.line("`coverage report` names the lines that no test reached.")
+        terminalreporter.line("`.venv/bin/coverage report` names the lines that no test reached.")
