@@ -43,6 +43,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.schedule",
         "trading.state",
         "trading.symbols",
+        "trading.views",
         *_SHELL,
         *_ENGINES,
     ),
@@ -50,6 +51,13 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.portfolio": ("trading.domain",),
     "trading.state": ("trading.domain", "trading.ports", "trading.portfolio"),
     "trading.symbols": ("trading.domain",),
+    "trading.views": (
+        "trading.domain",
+        "trading.desk",
+        "trading.market",
+        "trading.portfolio",
+        "trading.trackers",
+    ),
     "trading.schedule": ("trading.domain", "trading.ports"),
     "trading.sim": ("trading.domain", "trading.ports"),
     "trading.gateway": ("trading.domain", "trading.ports", "trading.sim"),
@@ -90,7 +98,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
 }
 
 # Only pure modules go into a decision: its row names packages, and this takes their shells out.
-PURE_ONLY = ("trading.decide",)
+PURE_ONLY = ("trading.decide", "trading.views")
 SHELL_MODULES = ("trading.market.engine", "trading.trackers.engine")
 
 # Of risk, execution may know the one type that opens its gate.
