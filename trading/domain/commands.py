@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
-from trading.domain.tracker import Amount, Confirm, Distance, Level, TrackerSpec
+from trading.domain.tracker import Amount, Confirm, Distance, Level, Then, TrackerSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class EditTracker:
     stop_share: Decimal | None = None
     confirm: Confirm | None = None
     amount: Amount | None = None
+    then: Then | None = None
 
 
 @dataclass(frozen=True, slots=True)

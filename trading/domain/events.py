@@ -437,6 +437,21 @@ class ConfirmationAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandExecuted:
+    """A person's command took effect, in the same transaction as its effects."""
+
+    cause: str
+    by: int
+    command: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Once per cause: a repeated tap or a replayed update finds it done."""
+        return self.cause
+
+
+@dataclass(frozen=True, slots=True)
 class JobRan:
     """A recurring job whose last run must survive a restart."""
 
@@ -479,5 +494,6 @@ Event = (
     | EventsAddressed
     | ConfirmationAsked
     | ConfirmationAnswered
+    | CommandExecuted
     | JobRan
 )

@@ -77,3 +77,23 @@ class Candle:
     close: float
     volume: float
     is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A price that passed the sanity gate, as trackers see it; made by one message.
+
+    `price` is the decision price and None when this message brings no new one; `last` is the newest
+    accepted print, `bid` and `ask` the accepted book, `mid` its middle when the spread is sane.
+    """
+
+    symbol: str
+    price: Decimal | None
+    last: Decimal | None
+    bid: Decimal | None
+    ask: Decimal | None
+    mid: Decimal | None
+    event_time_ms: int
+    received_s: float
+    source: PriceSource
+    is_trade: bool

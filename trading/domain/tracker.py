@@ -199,6 +199,7 @@ class Tracker:
     units (buy side). `record_price` is the best price since the touch, `stop_price` the level that
     fires while TRAILING, `hard_stop_price` the fixed stop that stays active in every waiting state.
     `distance` is the trailing distance in force as a share (from an ATR: only tightened later).
+    `fired_rule` names the rule that fired last: after a hard stop no cycle goes on.
     """
 
     tracker_id: int
@@ -222,6 +223,7 @@ class Tracker:
     intent_id: str | None = None
     reason: str = ""
     changed_at: datetime | None = None
+    fired_rule: str = ""
 
     @property
     def symbol(self) -> str:

@@ -1,0 +1,244 @@
+"""Three real processes on loopback (exchange, chat, agent) and a phone to drive them with."""
+
+import asyncio
+import os
+import re
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+
+OWNER_ID = 1
+PATIENCE_S = 20.0
+_POLL_S = 0.02
+
+Message = dict[str, Any]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class World:
+    """Owns the processes of one test and everything they write."""
+
+    folder: Path
+    sim_options: tuple[str, ...] = ("--still",)
+    balance: str = "USDT=10000,BTC=0.5"
+    settings: dict[str, str] = field(default_factory=dict)
+    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.exchange = f"http://127.0.0.1:{free_port()}"
+        self.chat = f"http://127.0.0.1:{free_port()}"
+        self.data_dir = self.folder / "agent"
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("UMBRA_")
+        } | {
+            "UMBRA_MODE": "live",
+            "UMBRA_EXCHANGE_API_KEY": secrets.token_hex(16),
+            "UMBRA_EXCHANGE_SECRET": secrets.token_hex(16),
+            "UMBRA_EXCHANGE_REST_URL": self.exchange,
+            "UMBRA_EXCHANGE_WS_URL": self.exchange.replace("http", "ws"),
+            "UMBRA_TELEGRAM_TOKEN": f"4242:{secrets.token_hex(16)}",
+            "UMBRA_TELEGRAM_API_URL": f"{self.chat}/bot",
+            "UMBRA_OWNER_ID": str(OWNER_ID),
+            "UMBRA_DATA_DIR": str(self.data_dir),
+        }
+
+    async def __aenter__(self) -> Self:
+        self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S))
+        port, chat_port = self.exchange.rpartition(":")[2], self.chat.rpartition(":")[2]
+        await self._spawn("sim", "--port", port, "--balance", self.balance, *self.sim_options)
+        await self._spawn("chat", "--port", chat_port)
+        await self._until_served(f"{self.exchange}/api/v3/ping")
+        await self._until_served(f"{self.chat}/client/messages?chat_id={OWNER_ID}")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for name in ("run", "sim", "chat"):
+            await self.end(name)
+        await self.session.close()
+
+    # ------------------------------------------------------------ processes
+
+    async def start_agent(self, **settings: str) -> None:
+        """Start `umbra run` and wait for its greeting."""
+        before = await self.last_message_id()
+        await self.spawn_agent(**settings)
+        await self.until_message(lambda message: message["from"] == "bot", after=before)
+
+    async def spawn_agent(self, **settings: str) -> asyncio.subprocess.Process:
+        """Start `umbra run` without waiting for anything."""
+        self.settings.update(settings)
+        return await self._spawn("run")
+
+    async def kill_agent(self) -> None:
+        """End the agent as a power cut would."""
+        process = self.processes["run"]
+        process.send_signal(signal.SIGKILL)
+        assert await process.wait() == -signal.SIGKILL
+
+    async def agent_exit(self) -> int:
+        """Wait until the agent has ended by itself."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.processes["run"].wait()
+
+    async def end(self, name: str) -> None:
+        """End a process in an orderly way, if it lives."""
+        process = self.processes.get(name)
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def log(self, name: str = "run") -> str:
+        """Return what a process has written."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    async def _spawn(self, command: str, *arguments: str) -> asyncio.subprocess.Process:
+        with (self.folder / f"{command}.log").open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bot", command, *arguments),
+                env=self._environment | self.settings,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self.processes[command] = process
+        return process
+
+    async def _until_served(self, url: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                async with self.session.get(url) as reply:
+                    if reply.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            assert time.monotonic() < deadline, f"{url} is not served: {self.log('sim')[-2000:]}"
+            await asyncio.sleep(_POLL_S)
+
+    # ------------------------------------------------------------ phone
+
+    async def say(self, text: str, user_id: int = OWNER_ID) -> int:
+        """Type a message and return its id."""
+        body = {"user_id": user_id, "chat_id": user_id, "text": text}
+        return int((await self._post(f"{self.chat}/client/send", body))["message_id"])
+
+    async def press(self, message: Message, label: str, user_id: int = OWNER_ID) -> None:
+        """Press the button whose label ends in `label`."""
+        labels = [text for row in message["buttons"] for text in row if text.endswith(label)]
+        assert labels, f"no button {label!r} in {message}"
+        body = {
+            "user_id": user_id,
+            "chat_id": user_id,
+            "message_id": message["message_id"],
+            "text": labels[0],
+        }
+        await self._post(f"{self.chat}/client/press", body)
+
+    async def messages(self, after: int = 0, chat_id: int = OWNER_ID) -> list[Message]:
+        """Return the present state of the chat."""
+        url = f"{self.chat}/client/messages?chat_id={chat_id}&after={after}"
+        async with self.session.get(url) as reply:
+            assert reply.status == 200
+            return list(await reply.json())
+
+    async def last_message_id(self) -> int:
+        """Return the id of the newest message, 0 in an empty chat."""
+        return max((int(message["message_id"]) for message in await self.messages()), default=0)
+
+    async def until_message(
+        self, wanted: Callable[[Message], bool] | str, after: int = 0, chat_id: int = OWNER_ID
+    ) -> Message:
+        """Wait for a message of the bot that matches a predicate or a pattern."""
+
+        def matches(message: Message) -> bool:
+            if message["from"] != "bot":
+                return False
+            if isinstance(wanted, str):
+                return re.search(wanted, message["text"]) is not None
+            return wanted(message)
+
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            found = [message for message in await self.messages(after, chat_id) if matches(message)]
+            if found:
+                return found[0]
+            if time.monotonic() > deadline:
+                seen = [message["text"] for message in await self.messages(after, chat_id)]
+                raise AssertionError(f"{wanted!r} not in {seen}\n{self.log()[-4000:]}")
+            await asyncio.sleep(_POLL_S)
+
+    async def ask(self, text: str, user_id: int = OWNER_ID) -> Message:
+        """Type a message and return the first answer."""
+        sent = await self.say(text, user_id)
+        return await self.until_message(lambda message: True, after=sent, chat_id=user_id)
+
+    async def confirm(self, text: str) -> Message:
+        """Type a command, press Confirm on its card, and return the card."""
+        card = await self.ask(text)
+        await self.press(card, "Confirm")
+        return card
+
+    # ------------------------------------------------------------ exchange
+
+    async def price(self, price: str, symbol: str = "BTCUSDT") -> None:
+        """Move the market; every view of it shows the price before this returns."""
+        body = {"symbol": symbol, "price": price}
+        await self._post(f"{self.exchange}/control/price", body)
+
+    async def fault(self, kind: str, times: int = 1, **arguments: object) -> None:
+        """Plan a fault of the exchange."""
+        body = {"kind": kind, "times": times, "args": arguments}
+        await self._post(f"{self.exchange}/control/fault", body)
+
+    async def faults(self) -> Any:
+        """Return the planned faults and how often each has fired."""
+        return await self._get(f"{self.exchange}/control/faults")
+
+    async def orders(self) -> list[dict[str, str]]:
+        """Return every order since the exchange started."""
+        return list(await self._get(f"{self.exchange}/control/orders"))
+
+    async def balance_of(self, asset: str) -> Decimal:
+        """Return free and locked units of an asset."""
+        account = await self._get(f"{self.exchange}/control/account")
+        held = account["balances"].get(asset, {"free": "0", "locked": "0"})
+        return Decimal(held["free"]) + Decimal(held["locked"])
+
+    async def until(self, wanted: Callable[[], Any], what: str) -> None:
+        """Wait until an asynchronous predicate holds."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not await wanted():
+            assert time.monotonic() < deadline, f"{what}\n{self.log()[-4000:]}"
+            await asyncio.sleep(_POLL_S)
+
+    async def _get(self, url: str) -> Any:
+        async with self.session.get(url) as reply:
+            assert reply.status == 200, await reply.text()
+            return await reply.json()
+
+    async def _post(self, url: str, body: dict[str, Any]) -> Any:
+        async with self.session.post(url, json=body) as reply:
+            assert reply.status == 200, await reply.text()
+            return await reply.json()

@@ -1,0 +1,238 @@
+"""From a command to what it would do: pure sizing and checking, before anybody is asked."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading.decide import SizedOrder
+from trading.desk import CloseLine, CloseProposal, OrderProposal, TrackerProposal
+from trading.domain.commands import PlaceOrder
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+from trading.domain.market import OrderBook, Quote
+from trading.domain.money import EXACT, ONE, ZERO, plain
+from trading.domain.order import OrderReport, Purpose, Side
+from trading.domain.position import Portfolio
+from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerSpec
+from trading.trackers import arming, slices
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What is true of one instrument while a command is checked."""
+
+    instrument: Instrument
+    portfolio: Portfolio
+    trackers: Sequence[Tracker]
+    exiting: Decimal = ZERO
+
+    @property
+    def managed(self) -> Decimal:
+        """Managed base units that no exit is already selling."""
+        return max(self.portfolio.managed(self.instrument.symbol) - self.exiting, ZERO)
+
+    @property
+    def unmanaged(self) -> Decimal:
+        """Base units of the account that no position manages."""
+        base = self.instrument.base
+        managed = sum(
+            (
+                position.quantity
+                for symbol, position in self.portfolio.positions.items()
+                if symbol.split("/", maxsplit=1)[0] == base
+            ),
+            ZERO,
+        )
+        return max(self.portfolio.total(base) - managed, ZERO)
+
+
+def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> slices.Slice:
+    """Return the slice that a tracker of this amount would own; raises Refused."""
+    instrument = holding.instrument
+    own = [
+        tracker
+        for tracker in holding.trackers
+        if (tracker.symbol == instrument.symbol if side is Side.SELL else True)
+        and (side is Side.SELL or tracker.symbol.endswith(f"/{instrument.quote}"))
+    ]
+    holdings = slices.Holdings(
+        managed=holding.managed,
+        unmanaged=holding.unmanaged,
+        quote_free=holding.portfolio.free(instrument.quote),
+    )
+    return slices.allocate(amount, side, holdings, own, instrument, price)
+
+
+def tracker(
+    spec: TrackerSpec, owner: tuple[int, int], holding: Holding, present: arming.Present
+) -> tuple[arming.Armed, TrackerProposal]:
+    """Check a tracker and say what arming it would do; raises Refused."""
+    owned = slice_for(spec.amount, spec.first_side, holding, present.price)
+    armed = arming.arm(spec, owner, owned, present, holding.instrument)
+    worst = None
+    if armed.is_protected and armed.worst_price is not None:
+        worst = (armed.worst_price - present.price) * armed.tracker.quantity
+    notes = armed.notes
+    if armed.adopted:
+        base = holding.instrument.base
+        notes = (*notes, f"{plain(armed.adopted)} {base} come under Umbra's care")
+    proposal = TrackerProposal(
+        tracker=armed.tracker,
+        instrument=holding.instrument,
+        price=present.price,
+        is_protecting=armed.is_protected,
+        worst_case=worst,
+        notes=notes,
+    )
+    return armed, proposal
+
+
+def order(
+    command: PlaceOrder, holding: Holding, quote: Quote, book: OrderBook | None, fee: Decimal
+) -> tuple[SizedOrder, OrderProposal]:
+    """Size a person's order and estimate its price, slippage and fee; raises Refused."""
+    instrument = holding.instrument
+    touch = quote.ask if command.side is Side.BUY else quote.bid
+    price = command.limit_price or touch
+    quantity, budget = _size(command, holding, price)
+    if instrument.is_dust(quantity, price):
+        raise Refused(
+            f"{plain(quantity)} {instrument.base} is too little: the exchange takes orders from "
+            f"{plain(instrument.notional_min)} {instrument.quote} on",
+            example=f"/{command.side.value} {command.symbol} 100 {instrument.quote}",
+        )
+    estimate = price if command.limit_price else _walk(book, command.side, quantity, touch)
+    sized = SizedOrder(
+        symbol=instrument.symbol,
+        side=command.side,
+        purpose=Purpose.ENTRY if command.side is Side.BUY else Purpose.CLOSE,
+        quantity=ZERO if budget is not None else quantity,
+        quote_budget=budget,
+        limit_price=command.limit_price,
+    )
+    notional = quantity * estimate
+    return sized, OrderProposal(
+        symbol=instrument.symbol,
+        instrument=instrument,
+        side=command.side,
+        quantity=quantity,
+        price=estimate,
+        notional=notional,
+        slippage=abs(estimate / touch - ONE) if not command.limit_price else ZERO,
+        fee=notional * fee,
+        limit_price=command.limit_price,
+        notes=_order_notes(command, holding, quantity),
+    )
+
+
+def _size(command: PlaceOrder, holding: Holding, price: Decimal) -> tuple[Decimal, Decimal | None]:
+    instrument, amount = holding.instrument, command.amount
+    if command.side is Side.BUY:
+        return _size_buy(amount, holding, price)
+    held = holding.managed or holding.unmanaged
+    total = holding.managed + holding.unmanaged
+    match amount.kind:
+        case AmountKind.ALL:
+            wanted = held
+        case AmountKind.SHARE:
+            wanted = EXACT.multiply(held, amount.value)
+        case AmountKind.BASE:
+            wanted = amount.value
+        case _:
+            wanted = EXACT.divide(amount.value, price)
+    if wanted > total:
+        raise Refused(
+            f"{plain(wanted)} {instrument.base} is more than the account holds: {plain(total)}",
+            example=f"/sell {instrument.symbol} all",
+        )
+    return instrument.quantity(wanted), None
+
+
+def _size_buy(amount: Amount, holding: Holding, price: Decimal) -> tuple[Decimal, Decimal | None]:
+    instrument = holding.instrument
+    free = holding.portfolio.free(instrument.quote)
+    match amount.kind:
+        case AmountKind.BASE:
+            quantity, budget = instrument.quantity(amount.value), None
+            needed = quantity * price
+        case AmountKind.QUOTE:
+            budget = needed = amount.value
+            quantity = instrument.quantity(EXACT.divide(budget, price))
+        case AmountKind.SHARE:
+            budget = needed = EXACT.multiply(free, amount.value)
+            quantity = instrument.quantity(EXACT.divide(budget, price))
+        case _:
+            raise Refused(
+                "a buy needs an amount, was 'all'",
+                example=f"/buy {instrument.symbol} 100 {instrument.quote}",
+            )
+    if needed > free:
+        raise Refused(
+            f"{plain(needed)} {instrument.quote} is more than what is free: {plain(free)}",
+            example=f"/buy {instrument.symbol} 50%",
+        )
+    return quantity, budget
+
+
+def _walk(book: OrderBook | None, side: Side, quantity: Decimal, touch: Decimal) -> Decimal:
+    """Return the average price of taking `quantity` from the book, the touch without a book."""
+    levels = () if book is None else (book.asks if side is Side.BUY else book.bids)
+    left, paid = quantity, ZERO
+    for level in levels:
+        taken = min(left, level.quantity)
+        paid += taken * level.price
+        left -= taken
+        if left <= 0:
+            return paid / quantity
+    return touch
+
+
+def _order_notes(command: PlaceOrder, holding: Holding, quantity: Decimal) -> tuple[str, ...]:
+    if command.side is Side.BUY:
+        return ("nothing protects it yet: set a stop afterwards",)
+    notes = []
+    base = holding.instrument.base
+    adopted = quantity - holding.managed
+    if adopted > 0:
+        notes.append(f"{plain(adopted)} {base} of it were not managed by Umbra")
+    owned, _ = slices.owned(item for item in holding.trackers if item.symbol == command.symbol)
+    if owned > holding.managed - quantity and owned:
+        notes.append("its trackers shrink to what is left")
+    return tuple(notes)
+
+
+def close_line(holding: Holding, share: Decimal, price: Decimal | None) -> CloseLine:
+    """Return what closing a share of one holding would sell; Refused when that is nothing."""
+    instrument = holding.instrument
+    quantity = instrument.quantity(EXACT.multiply(holding.managed, share))
+    if quantity <= 0:
+        raise Refused(f"nothing of {instrument.symbol} is managed", example="/positions")
+    value = quantity * price if price is not None else None
+    return CloseLine(instrument.symbol, instrument.base, quantity, value)
+
+
+def close_all(
+    lines: Iterable[CloseLine],
+    trackers_cancelled: Iterable[int],
+    foreign_orders: Sequence[OrderReport],
+    unmanaged: Iterable[CloseLine],
+) -> CloseProposal:
+    """Put a whole closing on one card."""
+    return CloseProposal(
+        lines=tuple(lines),
+        trackers_cancelled=tuple(trackers_cancelled),
+        foreign_orders=tuple(foreign_orders),
+        unmanaged=tuple(unmanaged),
+    )
+
+
+def check_drift(reference: Decimal | None, price: Decimal, drift_max: Decimal) -> None:
+    """Refuse to add risk at a price that is no longer the one that the person saw."""
+    if reference is None:
+        return
+    drift = abs(price / reference - ONE)
+    if drift > drift_max:
+        raise Refused(
+            f"the price moved {plain(round(drift * 100, 2))}% to {plain(price)} since the card, "
+            f"at most {plain(drift_max * 100)}% is taken as a yes: ask again"
+        )

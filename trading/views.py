@@ -1,0 +1,159 @@
+"""From the agent's state to what front ends see: pure, one function per view."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading.desk import AccountView, BalanceView, PositionView, Signature, TrackerView
+from trading.domain.instrument import Instrument
+from trading.domain.money import ONE, ZERO
+from trading.domain.position import Portfolio, Position
+from trading.domain.tracker import Tracker, TrackerState
+from trading.portfolio import PortfolioBook
+from trading.trackers import protection, rules
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Where views ask for the market at one moment: price, age in seconds, signature."""
+
+    at_ms: int
+    price: Callable[[str], Decimal | None]
+    age_s: Callable[[str], float | None]
+    signature: Callable[[str], Signature | None]
+
+
+def positions(
+    portfolio: Portfolio,
+    trackers: Iterable[Tracker],
+    instruments: Mapping[str, Instrument],
+    prices: Prices,
+) -> list[PositionView]:
+    """Return managed holdings with their protection, greatest value first."""
+    by_symbol: dict[str, list[Tracker]] = {}
+    for tracker in trackers:
+        by_symbol.setdefault(tracker.symbol, []).append(tracker)
+    managed_base: dict[str, Decimal] = {}
+    for symbol, position in portfolio.positions.items():
+        base = _base(symbol, instruments)
+        managed_base[base] = managed_base.get(base, ZERO) + position.quantity
+    views = [
+        _position(
+            position,
+            by_symbol.get(symbol, []),
+            prices,
+            _unmanaged(portfolio, _base(symbol, instruments), managed_base),
+        )
+        for symbol, position in portfolio.positions.items()
+        if position.quantity
+    ]
+    return sorted(views, key=lambda view: view.value or ZERO, reverse=True)
+
+
+def _base(symbol: str, instruments: Mapping[str, Instrument]) -> str:
+    instrument = instruments.get(symbol)
+    return instrument.base if instrument else symbol.split("/", maxsplit=1)[0]
+
+
+def _unmanaged(portfolio: Portfolio, base: str, managed: Mapping[str, Decimal]) -> Decimal:
+    return max(portfolio.total(base) - managed.get(base, ZERO), ZERO)
+
+
+def _position(
+    position: Position, trackers: Sequence[Tracker], prices: Prices, unmanaged: Decimal
+) -> PositionView:
+    price = prices.price(position.symbol)
+    guards = [
+        (tracker, state.worst_price)
+        for tracker in trackers
+        if (state := protection.of(tracker, price, prices.at_ms)).is_protected
+        and state.worst_price is not None
+    ]
+    protected = min(sum((tracker.quantity for tracker, _ in guards), ZERO), position.quantity)
+    worst = None
+    if price is not None and guards and protected >= position.quantity:
+        worst = sum((tracker.quantity * (stop - price) for tracker, stop in guards), ZERO)
+    return PositionView(
+        symbol=position.symbol,
+        position=position,
+        price=price,
+        price_age_s=prices.age_s(position.symbol),
+        protected_quantity=protected,
+        stop_price=max((stop for _, stop in guards), default=None),
+        worst_case=worst,
+        tracker_ids=tuple(tracker.tracker_id for tracker, _ in guards),
+        unmanaged=unmanaged,
+    )
+
+
+def tracker(
+    tracked: Tracker, instrument: Instrument, prices: Prices, notes: tuple[str, ...] = ()
+) -> TrackerView:
+    """Return one tracker beside the present price."""
+    price = prices.price(tracked.symbol)
+    fires_at = _next_price(tracked, prices.at_ms)
+    state = protection.of(tracked, price, prices.at_ms)
+    stop = state.worst_price if state.is_protected else None
+    return TrackerView(
+        tracker=tracked,
+        instrument=instrument,
+        price=price,
+        price_age_s=prices.age_s(tracked.symbol),
+        fires_at=fires_at,
+        gap=_gap(price, fires_at),
+        is_protecting=state.is_protected,
+        worst_case=(stop - price) * tracked.quantity
+        if stop is not None and price is not None
+        else None,
+        signature=prices.signature(tracked.symbol),
+        notes=notes,
+    )
+
+
+def _next_price(tracked: Tracker, at_ms: int) -> Decimal | None:
+    if tracked.state is TrackerState.TRAILING:
+        return rules.stop_at(tracked, at_ms)
+    return rules.touch_level(tracked, at_ms) or rules.hard_stop_at(tracked, at_ms)
+
+
+def _gap(price: Decimal | None, fires_at: Decimal | None) -> Decimal | None:
+    return fires_at / price - ONE if price and fires_at is not None else None
+
+
+def nearest_first(views: Iterable[TrackerView]) -> list[TrackerView]:
+    """Order trackers: those at work first, then by how little the price must move."""
+
+    def distance(view: TrackerView) -> tuple[int, Decimal, int]:
+        gap = abs(view.gap) if view.gap is not None else Decimal(10)
+        return (0 if view.tracker.state.is_acting else 1, gap, view.tracker.tracker_id)
+
+    return sorted(views, key=distance)
+
+
+def account(
+    book: PortfolioBook, instruments: Mapping[str, Instrument], now_s: float
+) -> AccountView:
+    """Return every balance with its worth, greatest first."""
+    portfolio = book.snapshot()
+    managed: dict[str, Decimal] = {}
+    for symbol, position in portfolio.positions.items():
+        base = _base(symbol, instruments)
+        managed[base] = managed.get(base, ZERO) + position.quantity
+    views = [
+        BalanceView(balance, book.value(asset, balance.total), managed.get(asset, ZERO))
+        for asset, balance in portfolio.balances.items()
+        if balance.total
+    ]
+    views.sort(key=lambda view: (view.value or ZERO, view.balance.asset), reverse=True)
+    age_s = now_s - book.balances_at_s if book.balances_at_s is not None else None
+    return AccountView(book.currency, book.equity(), tuple(views), age_s)
+
+
+def count(trackers: Iterable[Tracker]) -> tuple[int, int, int]:
+    """Return how many trackers wait, act and are paused."""
+    waiting = acting = paused = 0
+    for item in trackers:
+        paused += item.is_paused
+        waiting += item.state.is_waiting and not item.is_paused
+        acting += item.state.is_acting
+    return waiting, acting, paused
