@@ -139,6 +139,8 @@ class BotSide:
             await self._bell.wait(remaining_s)
             await self._interrupt(mine, request)
         updates.mark_delivered(ready)
+        for update in ready:
+            self._conversation.mark_read(update.body)
         return [update.as_json() for update in ready]
 
     async def _interrupt(self, mine: int, request: web.Request) -> None:

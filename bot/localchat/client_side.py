@@ -220,6 +220,7 @@ class ClientSide:
         return json_response(
             {
                 "messages": [page_json(message) for message in found],
+                "read": self._conversation.read.get(chat_id, 0),
                 "pinned": self._conversation.pins.get(chat_id, []),
                 "commands": self._conversation.menus.shown_to(chat_id, chat_id),
             }

@@ -57,6 +57,8 @@ class Conversation:
     chats: dict[int, Chat] = field(default_factory=dict)
     messages: dict[int, Message] = field(default_factory=dict)
     pins: dict[int, list[int]] = field(default_factory=dict)
+    # The newest message of each chat that the bot has fetched: what the page ticks twice.
+    read: dict[int, int] = field(default_factory=dict)
     callbacks: dict[str, CallbackQuery] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
     listeners: list[Listener] = field(default_factory=list)
@@ -180,6 +182,16 @@ class Conversation:
         queued = self.updates.push(body, self.now_s(), update_id)
         self.tell({"type": "update"})
         return queued
+
+    def mark_read(self, update: Json) -> None:
+        """Note that the bot has fetched this update."""
+        message = update.get("message")
+        message_id = message.get("message_id") if isinstance(message, dict) else None
+        known = self.messages.get(message_id) if isinstance(message_id, int) else None
+        if known is not None and known.message_id > self.read.get(known.chat_id, 0):
+            self.read[known.chat_id] = known.message_id
+            change = {"type": "read", "chat_id": known.chat_id, "message_id": known.message_id}
+            self.tell(change)
 
     def press(self, user_id: int, message: Message, data: str) -> CallbackQuery:
         """Queue the callback query of a pressed button."""

@@ -114,6 +114,7 @@ class WebhookDelivery:
             ) as response:
                 if response.ok and response.status < 300:
                     updates.mark_posted(update["update_id"])
+                    self._conversation.mark_read(update)
                     return True
                 reason = f"Wrong response from the webhook: {response.status} {response.reason}"
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
