@@ -151,5 +151,4 @@ class Fold:
 
     @_apply.register
     def _(self, event: events.DayOpened) -> None:
-        if self.day is None or event.day >= self.day.day:
-            self.day = event
+        self.day = event

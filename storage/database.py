@@ -1,0 +1,75 @@
+"""What a journal needs of a database: one writer at a time, readers that never wait for it."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+Failpoint = Callable[[str], None]
+
+
+class UnwritableError(Exception):
+    """The database took nothing, or left in doubt whether it did.
+
+    `is_final` means that this process should not try again: an fsync that failed once may report
+    success the next time without having written anything.
+    """
+
+    def __init__(self, reason: str, *, is_final: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_final = is_final
+
+
+class Job(Protocol):
+    """One transaction, and what follows from its fate; all in the writer's turn."""
+
+    @property
+    def label(self) -> str:
+        """What is written, for failpoints: kinds joined by `+`."""
+        ...
+
+    def write(self, connection: Connection) -> int:
+        """Write inside a transaction; may run again on a new connection when the first broke."""
+        ...
+
+    def is_written(self, connection: Connection) -> bool:
+        """Whether a commit whose answer was lost is in the database."""
+        ...
+
+    def conflict(self, connection: Connection) -> Exception:
+        """Explain, after the rollback, which uniqueness the write would have broken."""
+        ...
+
+    def committed(self) -> None:
+        """Take note: it is durable."""
+        ...
+
+    def failed(self, error: UnwritableError, connection: Connection | None) -> int:
+        """Save what can be saved elsewhere, or raise; `connection` can at best still read."""
+        ...
+
+
+class Database(Protocol):
+    """One open database."""
+
+    async def write(self, job: Job) -> int:
+        """Run a job when its turn comes; what `write` or `failed` returns or raises is the end."""
+        ...
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a query on one consistent view, without waiting for the writer."""
+        ...
+
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        """Run a query of seconds on a connection of its own, so that short ones need not wait."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what runs and let go."""
+        ...
+
+
+def no_failpoint(_name: str) -> None:
+    """Pass every boundary."""

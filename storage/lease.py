@@ -1,0 +1,103 @@
+"""Who may write: one process per database, and one agent per account on a host."""
+
+import fcntl
+import hashlib
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from storage import schema
+from storage.statements import fixed, insert
+from trading.domain.errors import InstanceConflict
+
+_read_epoch = fixed(select(schema.lease.c.epoch, schema.lease.c.holder).with_for_update())
+_first_epoch = insert(schema.lease)
+_next_epoch = fixed(
+    update(schema.lease).values(epoch=bindparam("epoch_now"), holder=bindparam("holder_now"))
+)
+
+
+def describe_holder() -> str:
+    """Name this process for whoever finds the lock taken."""
+    return f"pid {os.getpid()} on {socket.gethostname()}"
+
+
+class FileLock:
+    """A lock that the kernel frees the moment its process is gone, however it ended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def acquire(self, conflict: Callable[[str], str]) -> None:
+        """Take the lock or raise InstanceConflict; `conflict` makes the text from the holder."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise InstanceConflict(conflict(holder or "another process")) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, describe_holder().encode(), 0)
+        self._descriptor = descriptor
+        # A forked worker would otherwise hold the lock beyond the death of this process.
+        os.register_at_fork(after_in_child=self.release)
+
+    def release(self) -> None:
+        """Let go; harmless when not held."""
+        if self._descriptor is not None:
+            # Closing is enough, and in a forked child it must be all: unlocking would free the
+            # lock of the parent, which shares it.
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class DatabaseLock(FileLock):
+    """One process per SQLite database, whatever it is called there."""
+
+    def __init__(self, database: Path) -> None:
+        super().__init__(database.with_name(f"{database.name}.lock"))
+        self._database = database
+
+    def take(self) -> None:
+        """Take the lock or raise InstanceConflict."""
+        self.acquire(
+            lambda holder: (
+                f"{self._database} is in use by {holder}; "
+                "stop that one first, two agents must not share a database"
+            )
+        )
+
+
+class AccountLock(FileLock):
+    """One agent per exchange account on this host; the key itself is not written down."""
+
+    def __init__(self, directory: Path, exchange_url: str, api_key: str) -> None:
+        account = f"{exchange_url.rstrip('/').lower()}\n{api_key}"
+        super().__init__(directory / f"{hashlib.sha256(account.encode()).hexdigest()}.lock")
+        self._exchange_url = exchange_url
+
+    def take(self) -> None:
+        """Take the lock or raise InstanceConflict."""
+        self.acquire(
+            lambda holder: (
+                f"the account of this key on {self._exchange_url} is traded by {holder}; "
+                "stop that one first, two agents must not trade one account"
+            )
+        )
+
+
+def next_epoch(connection: Connection) -> int:
+    """Make this process the only one whose writes count, and return its fencing number."""
+    row = _read_epoch.run(connection).one_or_none()
+    if row is None:
+        _first_epoch.run(connection, only=1, epoch=1, holder=describe_holder())
+        return 1
+    epoch = int(row[0]) + 1
+    _next_epoch.run(connection, epoch_now=epoch, holder_now=describe_holder())
+    return epoch

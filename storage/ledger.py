@@ -1,0 +1,170 @@
+"""Appending: fencing, the chain, the keys, the reserve and the projections of one transaction."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, bindparam, literal, select, true
+
+from storage import schema
+from storage.codec import GENESIS, chain, identity
+from storage.database import UnwritableError
+from storage.projections import project
+from storage.reserve import Reserve, ReserveFull
+from storage.statements import fixed, insert, upsert
+from trading.domain.errors import AlreadyRecorded, InstanceConflict, JournalCorrupt, StorageLost
+from trading.domain.events import Event
+
+RESERVE_DRAINED = "reserve_drained"
+
+_tip = (
+    select(schema.journal.c.seq, schema.journal.c.hash)
+    .order_by(schema.journal.c.seq.desc())
+    .limit(1)
+    .subquery()
+)
+_fence = fixed(
+    select(schema.lease.c.epoch, schema.lease.c.holder, _tip.c.seq, _tip.c.hash)
+    .select_from(schema.lease.outerjoin(_tip, true()))
+    .with_for_update(of=schema.lease)
+)
+_insert_row = insert(schema.journal)
+_set_meta = upsert(schema.meta)
+_find_key = fixed(
+    select(literal(1)).where(
+        schema.journal.c.kind == bindparam("kind"), schema.journal.c.key == bindparam("key")
+    )
+)
+_find_hash = fixed(select(schema.journal.c.hash).where(schema.journal.c.seq == bindparam("seq")))
+
+
+class Ledger:
+    """This process's right to append, and how its appends have fared."""
+
+    def __init__(self, epoch: int, reserve: Reserve) -> None:
+        self.epoch = epoch
+        self.reserve = reserve
+        self.lost_reason = ""
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether the database took not the last append, or still misses what the reserve has."""
+        return bool(self.lost_reason) or self.reserve.has_pending
+
+    def append(self, events: Sequence[Event], *, reserve: bool) -> "Append":
+        """Prepare one append; raises AlreadyRecorded when it contradicts itself."""
+        seen: set[tuple[str, str]] = set()
+        for event in events:
+            name = identity(event)
+            if name in seen:
+                raise AlreadyRecorded(*name)
+            if name is not None:
+                seen.add(name)
+        return Append(self, tuple(events), may_reserve=reserve)
+
+
+class Append:
+    """One append on its way: a Job of the database."""
+
+    def __init__(self, ledger: Ledger, events: tuple[Event, ...], *, may_reserve: bool) -> None:
+        self._ledger = ledger
+        self._events = events
+        self._may_reserve = may_reserve
+        # The end of the journal as it will be; known before the commit, so that a commit whose
+        # answer was lost can be recognised.
+        self._tip: tuple[int, bytes] | None = None
+        self._drained = 0
+
+    @property
+    def label(self) -> str:
+        """The kinds of the events."""
+        return "+".join(type(event).__name__ for event in self._events)
+
+    def write(self, connection: Connection) -> int:
+        """Append what the reserve holds, then these events; raises InstanceConflict."""
+        seq, last_hash = self._check_lease(connection)
+        events = [*self._undrained(connection), *self._events]
+        rows = chain(events, self._ledger.epoch, seq, last_hash)
+        if not rows:
+            return seq
+        self._tip = (rows[-1].seq, rows[-1].hash)
+        _insert_row.run_many(
+            connection, [{name: getattr(row, name) for name in row.__slots__} for row in rows]
+        )
+        for row, event in zip(rows, events, strict=True):
+            project(event, row.seq, connection)
+        return rows[-1].seq
+
+    def is_written(self, connection: Connection) -> bool:
+        """Whether the row that this append ends with is in the journal."""
+        return self._tip is not None and _holds(connection, self._tip)
+
+    def conflict(self, connection: Connection) -> Exception:
+        """Name the key that exists already."""
+        found = _first_known(connection, self._events)
+        found = found or self._ledger.reserve.first_known(self._events)
+        if found is not None:
+            return AlreadyRecorded(*found)
+        return JournalCorrupt(f"the projections contradict the journal while storing {self.label}")
+
+    def committed(self) -> None:
+        """The database is well, and the reserve is part of it."""
+        self._ledger.lost_reason = ""
+        self._ledger.reserve.drained(self._drained)
+
+    def failed(self, error: UnwritableError, connection: Connection | None) -> int:
+        """Put the events into the reserve, or raise StorageLost."""
+        ledger = self._ledger
+        ledger.lost_reason = error.reason
+        if not self._may_reserve:
+            raise StorageLost(f"the journal cannot be written: {error.reason}") from error
+        known = ledger.reserve.first_known(self._events)
+        if known is None and connection is not None:
+            known = _first_known(connection, self._events)
+        if known is not None:
+            raise AlreadyRecorded(*known) from error
+        try:
+            ledger.reserve.write(self._events, self._tip)
+        except ReserveFull as full:
+            raise StorageLost(f"the journal cannot be written: {error.reason}; {full}") from full
+        return 0
+
+    def _check_lease(self, connection: Connection) -> tuple[int, bytes]:
+        epoch, holder, seq, last_hash = tuple(_fence.run(connection).one())
+        if epoch != self._ledger.epoch:
+            raise InstanceConflict(
+                f"another agent ({holder}) has taken this database over; this one stops writing"
+            )
+        return (seq, bytes(last_hash)) if seq is not None else (0, GENESIS)
+
+    def _undrained(self, connection: Connection) -> Iterable[Event]:
+        reserve = self._ledger.reserve
+        self._drained = 0
+        if not reserve.has_pending:
+            return []
+        self._drained = reserve.generation
+        _set_meta.run(connection, name=RESERVE_DRAINED, number=reserve.generation)
+        return [
+            event
+            for record in reserve.pending
+            if record.in_doubt is None or not _holds(connection, record.in_doubt)
+            for event in record.events
+            if _first_known(connection, [event]) is None
+        ]
+
+
+def _holds(connection: Connection, tip: tuple[int, bytes]) -> bool:
+    found = _find_hash.run(connection, seq=tip[0]).one_or_none()
+    return found is not None and bytes(found[0]) == tip[1]
+
+
+def _first_known(connection: Connection, events: Iterable[Event]) -> tuple[str, str] | None:
+    for event in events:
+        name = identity(event)
+        if name and _find_key.run(connection, kind=name[0], key=name[1]).one_or_none():
+            return name
+    return None
+
+
+def drained_generation(connection: Connection) -> int:
+    """Return the generation of the reserve that the journal took last; 0 for none."""
+    query = select(schema.meta.c.number).where(schema.meta.c.name == RESERVE_DRAINED)
+    return connection.execute(query).scalar() or 0

@@ -1,0 +1,66 @@
+"""Brings a database to this version's tables, with a copy kept before anything old is changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from storage import schema
+from trading.domain.errors import SettingsInvalid
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def upgrade(connection: Connection, back_up: Callable[[str], None]) -> None:
+    """Upgrade inside one transaction; `back_up` is called with the old revision if there is one.
+
+    Raises SettingsInvalid when a newer version of Umbra has written this database.
+    """
+    with connection.begin():
+        found = revision(connection)
+    if found == schema.REVISION:
+        return
+    if found is not None:
+        _require_known(found)
+        back_up(found)
+    # Most starts find everything as it should be, and never pay for this import.
+    from alembic import command
+
+    with connection.begin():
+        command.upgrade(_config(connection), "head")
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the revision that a database is at; None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+def _require_known(found: str) -> None:
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    try:
+        ScriptDirectory(str(_MIGRATIONS)).get_revision(found)
+    except CommandError as error:
+        raise SettingsInvalid(
+            f"the database is at revision {found}, this version of Umbra knows up to "
+            f"{schema.REVISION}: a newer version has written it; install that one, or set "
+            "UMBRA_DATABASE_URL to another database, for example "
+            "sqlite+aiosqlite:///umbra.sqlite"
+        ) from error
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,192 @@
+"""SQLite as the database: one writer thread, one reader thread, a commit is an fsync."""
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from storage.database import Failpoint, Job, UnwritableError
+from trading.domain.errors import JournalCorrupt, StorageLost
+
+T = TypeVar("T")
+BUSY_TIMEOUT_S = 5
+WAL_BYTES_MAX = 64 * 1024 * 1024
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# Room may come back and a lock may be given up; everything else means that the file is not what
+# this process believes, or that the disk lies.
+_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM}
+
+
+class SqliteDatabase:
+    """A file in WAL mode with synchronous=FULL; every write is BEGIN IMMEDIATE … COMMIT."""
+
+    def __init__(self, path: Path, failpoint: Failpoint) -> None:
+        self.path = path
+        self._failpoint = failpoint
+        self._broken: str | None = None
+        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
+        self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+        self._writer_engine = _engine(path, begin="BEGIN IMMEDIATE")
+        self._reader_engine = _engine(path, begin="BEGIN")
+        self._writer: Connection | None = None
+        self._reader: Connection | None = None
+        self._identity: tuple[tuple[int, int], ...] = ()
+
+    async def open(self, prepare: Callable[[Connection], None]) -> None:
+        """Connect and run `prepare` in the writer's thread; it begins its own transactions."""
+        await self._in(self._writer_thread, self._open, prepare)
+
+    async def write(self, job: Job) -> int:
+        """Run a job in the writer's thread."""
+        return await self._in(self._writer_thread, self._write, job)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a query in the reader's thread."""
+        return await self._in(self._reader_thread, self._read, work)
+
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        """Run a query in a thread and on a connection of its own."""
+        return await asyncio.to_thread(self._read_apart, work)
+
+    async def close(self) -> None:
+        """Checkpoint, close and end both threads."""
+        await self._in(self._reader_thread, self._close, self._reader, self._reader_engine)
+        await self._in(self._writer_thread, self._close, self._writer, self._writer_engine)
+        self._reader_thread.shutdown()
+        self._writer_thread.shutdown()
+
+    @staticmethod
+    async def _in(thread: ThreadPoolExecutor, call: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, partial(call, *args))
+
+    def _open(self, prepare: Callable[[Connection], None]) -> None:
+        # Created first, so that no other user of the machine can read it for even a moment.
+        self.path.touch(mode=0o600)
+        try:
+            self._writer = self._writer_engine.connect()
+            prepare(self._writer)
+        except DBAPIError as error:
+            raise _read_error(error, self.path) from error
+        self._identity = self._inodes()
+
+    def _write(self, job: Job) -> int:
+        connection = self._writer
+        if connection is None:
+            raise StorageLost(f"the database {self.path} is not open")
+        try:
+            self._probe()
+            with connection.begin():
+                result = job.write(connection)
+                self._failpoint(f"before_commit:{job.label}")
+        except IntegrityError:
+            with connection.begin():
+                raise job.conflict(connection) from None
+        except DBAPIError as error:
+            return self._save_elsewhere(job, self._unwritable(error))
+        except UnwritableError as error:
+            self._broken = error.reason
+            return job.failed(error, None)
+        self._failpoint(f"after_commit:{job.label}")
+        job.committed()
+        return result
+
+    def _save_elsewhere(self, job: Job, error: UnwritableError) -> int:
+        try:
+            with self._reader_engine.connect() as connection, connection.begin():
+                return job.failed(error, connection)
+        except DBAPIError:
+            return job.failed(error, None)
+
+    def _probe(self) -> None:
+        """Tell a file that was removed, replaced or locked away, which SQLite writes into still."""
+        if self._broken:
+            raise UnwritableError(self._broken, is_final=True)
+        try:
+            found = self._inodes()
+        except OSError as error:
+            raise UnwritableError(f"{self.path} is gone: {error}", is_final=True) from error
+        if found != self._identity:
+            raise UnwritableError(
+                f"{self.path} should stay the file that was opened, was replaced", is_final=True
+            )
+        if not self.path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+            raise UnwritableError(f"{self.path} has become read-only", is_final=True)
+
+    def _inodes(self) -> tuple[tuple[int, int], ...]:
+        found = (one.stat() for one in (self.path, Path(f"{self.path}-wal")))
+        return tuple((one.st_dev, one.st_ino) for one in found)
+
+    def _unwritable(self, error: DBAPIError) -> UnwritableError:
+        code = _primary_code(error)
+        reason = f"{self.path}: {error.orig}"
+        if code not in _PASSING:
+            self._broken = reason
+        return UnwritableError(reason, is_final=self._broken is not None)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            if self._reader is None:
+                self._reader = self._reader_engine.connect()
+                self._reader.exec_driver_sql("PRAGMA query_only = 1")
+                self._reader.rollback()
+            with self._reader.begin():
+                return work(self._reader)
+        except DBAPIError as error:
+            raise _read_error(error, self.path) from error
+
+    def _read_apart(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._reader_engine.connect() as connection, connection.begin():
+                return work(connection)
+        except DBAPIError as error:
+            raise _read_error(error, self.path) from error
+
+    @staticmethod
+    def _close(connection: Connection | None, engine: Engine) -> None:
+        if connection is not None:
+            connection.close()
+        engine.dispose()
+
+
+def _engine(path: Path, begin: str) -> Engine:
+    url = URL.create("sqlite+pysqlite", database=str(path))
+    # isolation_level None: the driver begins nothing by itself.
+    arguments = {"timeout": BUSY_TIMEOUT_S, "isolation_level": None, "cached_statements": 256}
+    engine = create_engine(url, connect_args=arguments)
+
+    @event.listens_for(engine, "connect")
+    def _set_up(connection: Any, _record: Any) -> None:
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+        level = connection.execute("PRAGMA synchronous").fetchone()[0]
+        if mode != "wal" or level != 2:
+            raise StorageLost(
+                f"{path} should run in WAL mode with synchronous 2 (FULL), was {mode} with {level}"
+            )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _primary_code(error: DBAPIError) -> int:
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    # The low byte is the kind, the rest says where it happened.
+    return code & 0xFF if isinstance(code, int) else sqlite3.SQLITE_ERROR
+
+
+def _read_error(error: DBAPIError, path: Path) -> JournalCorrupt | StorageLost:
+    if _primary_code(error) in _DAMAGED or "UTF-8" in str(error.orig):
+        return JournalCorrupt(f"{path} is damaged: {error.orig}")
+    return StorageLost(f"{path} cannot be used: {error.orig}")

@@ -1,0 +1,81 @@
+"""Statements that are compiled once per dialect: the order path runs a handful per transaction."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Dialect, Table, bindparam
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.base import Executable
+
+Insert = sqlite.Insert | postgresql.Insert
+_INSERTS: dict[str, Callable[[Table], Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+
+
+class Statement:
+    """A statement with named values, run as the driver's own text (measured: a third of the time).
+
+    Values are int, str, bytes or None: nothing that a dialect would have to convert.
+    """
+
+    def __init__(self, build: Callable[[str], Executable]) -> None:
+        self._build = build
+        self._compiled: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+
+    def run(self, connection: Connection, **values: Any) -> CursorResult[Any]:
+        """Execute once."""
+        sql, names, constants = self._for(connection.dialect)
+        values |= constants
+        return connection.exec_driver_sql(sql, tuple(values[name] for name in names))
+
+    def run_many(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Execute once per row of values."""
+        sql, names, constants = self._for(connection.dialect)
+        connection.exec_driver_sql(
+            sql, [tuple((row | constants)[name] for name in names) for row in rows]
+        )
+
+    def _for(self, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            compiled = self._build(dialect.name).compile(dialect=dialect)  # type: ignore[attr-defined]
+            # The statement's own literals are parameters too, with their value already in place.
+            constants = {name: one for name, one in compiled.params.items() if one is not None}
+            found = (str(compiled), tuple(compiled.positiontup or ()), constants)
+            self._compiled[dialect.name] = found
+        return found
+
+
+def upsert(table: Table, keeps: Sequence[str] = (), only_greater: str | None = None) -> Statement:
+    """Insert a whole row, or update all of it but its key and the columns in `keeps`.
+
+    With `only_greater` the row stays as it is unless that column grows.
+    """
+    keys = [column.name for column in table.primary_key]
+    changing = [one.name for one in table.columns if one.name not in (*keys, *keeps)]
+
+    def build(dialect_name: str) -> Executable:
+        insert = _INSERTS[dialect_name](table).values(_binds(table))
+        return insert.on_conflict_do_update(
+            index_elements=keys,
+            set_={name: insert.excluded[name] for name in changing},
+            where=insert.excluded[only_greater] > table.c[only_greater] if only_greater else None,
+        )
+
+    return Statement(build)
+
+
+def insert(table: Table) -> Statement:
+    """Insert a whole row."""
+    return Statement(lambda dialect_name: _INSERTS[dialect_name](table).values(_binds(table)))
+
+
+def fixed(statement: Executable) -> Statement:
+    """Take a statement that reads the same in every dialect."""
+    return Statement(lambda _: statement)
+
+
+def _binds(table: Table) -> dict[str, Any]:
+    return {column.name: bindparam(column.name, type_=column.type) for column in table.columns}
