@@ -8,12 +8,20 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import URL, make_url
 
 from tests import loopback, postgres
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _database_numbers = itertools.count(1)
+
+# A loaded machine is no defect, and one commit gives one answer; `explore` looks for new examples.
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("explore", deadline=None, max_examples=2_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session", autouse=True)
