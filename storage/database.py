@@ -31,11 +31,11 @@ class Job(Protocol):
         ...
 
     def write(self, connection: Connection) -> int:
-        """Write inside a transaction; may run again on a new connection when the first broke."""
-        ...
+        """Write inside a transaction.
 
-    def is_written(self, connection: Connection) -> bool:
-        """Whether a commit whose answer was lost is in the database."""
+        Runs again on a new connection when the first one broke, and then finds out whether the
+        commit whose answer was lost is in the database after all.
+        """
         ...
 
     def conflict(self, connection: Connection) -> Exception:

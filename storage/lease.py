@@ -45,8 +45,7 @@ class FileLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, describe_holder().encode(), 0)
         self._descriptor = descriptor
-        # A forked worker would otherwise hold the lock beyond the death of this process.
-        os.register_at_fork(after_in_child=self.release)
+        _held.add(self)
 
     def release(self) -> None:
         """Let go; harmless when not held."""
@@ -55,6 +54,19 @@ class FileLock:
             # lock of the parent, which shares it.
             os.close(self._descriptor)
             self._descriptor = None
+        _held.discard(self)
+
+
+_held: set[FileLock] = set()
+
+
+def _release_in_child() -> None:
+    for lock in tuple(_held):
+        lock.release()
+
+
+# A forked worker would otherwise hold the locks beyond the death of this process.
+os.register_at_fork(after_in_child=_release_in_child)
 
 
 class DatabaseLock(FileLock):

@@ -26,6 +26,7 @@ _fence = fixed(
     .select_from(schema.lease.outerjoin(_tip, true()))
     .with_for_update(of=schema.lease)
 )
+_wait = fixed(select(schema.lease.c.epoch).with_for_update())
 _insert_row = insert(schema.journal)
 _set_meta = upsert(schema.meta)
 _find_key = fixed(
@@ -80,6 +81,12 @@ class Append:
 
     def write(self, connection: Connection) -> int:
         """Append what the reserve holds, then these events; raises InstanceConflict."""
+        if self._tip is not None:
+            # The transaction before this one may still be on its way to its commit: wait for it,
+            # with a statement of its own, so that the next one sees what it left.
+            _wait.run(connection)
+            if _holds(connection, self._tip):
+                return self._tip[0]
         seq, last_hash = self._check_lease(connection)
         events = [*self._undrained(connection), *self._events]
         rows = chain(events, self._ledger.epoch, seq, last_hash)
@@ -92,10 +99,6 @@ class Append:
         for row, event in zip(rows, events, strict=True):
             project(event, row.seq, connection)
         return rows[-1].seq
-
-    def is_written(self, connection: Connection) -> bool:
-        """Whether the row that this append ends with is in the journal."""
-        return self._tip is not None and _holds(connection, self._tip)
 
     def conflict(self, connection: Connection) -> Exception:
         """Name the key that exists already."""

@@ -15,23 +15,26 @@ if TYPE_CHECKING:
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def upgrade(connection: Connection, back_up: Callable[[str], None]) -> None:
-    """Upgrade inside one transaction; `back_up` is called with the old revision if there is one.
+def upgrade(connection: Connection, back_up: Callable[[Connection, str], None]) -> bool:
+    """Upgrade inside one transaction and return whether the database was empty before.
+
+    `back_up` is called with the old revision when there is one that must change.
 
     Raises SettingsInvalid when a newer version of Umbra has written this database.
     """
     with connection.begin():
         found = revision(connection)
     if found == schema.REVISION:
-        return
+        return False
     if found is not None:
         _require_known(found)
-        back_up(found)
+        back_up(connection, found)
     # Most starts find everything as it should be, and never pay for this import.
     from alembic import command
 
     with connection.begin():
         command.upgrade(_config(connection), "head")
+    return found is None
 
 
 def revision(connection: Connection) -> str | None:

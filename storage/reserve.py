@@ -42,6 +42,7 @@ class Reserve:
         self.generation = drained_generation + 1
         self.pending: list[ReserveRecord] = []
         self._end = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._allocate()
         self._load()
@@ -122,5 +123,6 @@ def _body_at(content: bytes, offset: int) -> bytes | None:
     magic, length, checksum = _HEADER.unpack_from(content, offset)
     start = offset + _HEADER.size
     body = content[start : start + length]
-    whole = magic == _MAGIC and len(body) == length and zlib.crc32(body) == checksum
+    # Nothing has the checksum 0, as a header torn after its magic has.
+    whole = magic == _MAGIC and 0 < length == len(body) and zlib.crc32(body) == checksum
     return body if whole else None

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from storage import integrity, migration, queries
+from storage import integrity, migration, queries, schema
 from storage.database import Database, Failpoint, no_failpoint
 from storage.lease import DatabaseLock, next_epoch
 from storage.ledger import Ledger, drained_generation
@@ -24,7 +24,8 @@ from trading.domain.position import RoundTrip
 from trading.domain.tracker import Tracker
 from trading.ports import Clock, PendingUpdate, Recorded, StoredConfirmation, StoredState
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from storage.postgres import PostgresDatabase
 
 
 class SqlJournal:
@@ -164,15 +165,10 @@ async def open_store(
     `failpoint` is called with `before_commit:<kinds>` and `after_commit:<kinds>`. Raises
     SettingsInvalid, InstanceConflict, JournalCorrupt or StorageLost.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise SettingsInvalid(f"UMBRA_DATABASE_URL is not a URL; {_EXAMPLE}") from error
-    if parsed.drivername == "sqlite+aiosqlite" and parsed.database not in (None, "", ":memory:"):
+    parsed = _parse(url)
+    if parsed.drivername == "sqlite+aiosqlite":
         return await _open_sqlite(Path(parsed.database or ""), clock, failpoint)
-    raise SettingsInvalid(
-        f"UMBRA_DATABASE_URL should name a database, was {parsed.render_as_string()}; {_EXAMPLE}"
-    )
+    return await _open_postgres(parsed, clock, data_dir, failpoint)
 
 
 _EXAMPLE = (
@@ -181,37 +177,85 @@ _EXAMPLE = (
 )
 
 
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsInvalid(f"UMBRA_DATABASE_URL should be a URL; {_EXAMPLE}") from error
+    is_file = parsed.database not in (None, "", ":memory:")
+    if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg") or not is_file:
+        shown = parsed.render_as_string(hide_password=True)
+        raise SettingsInvalid(
+            f"UMBRA_DATABASE_URL should name a SQLite file or a PostgreSQL database, was {shown}; "
+            f"{_EXAMPLE}"
+        )
+    return parsed
+
+
 async def _open_sqlite(path: Path, clock: Clock, failpoint: Failpoint) -> Store:
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = DatabaseLock(path)
     lock.take()
     database = SqliteDatabase(path, failpoint)
-    opened: list[Ledger] = []
+    reserve_path = path.with_name(f"{path.name}.reserve")
+    return await _open(
+        database, reserve_path, clock, back_up=partial(_back_up, path), release=lock.release
+    )
 
-    def prepare(connection: Connection) -> None:
-        opened.append(_prepare(connection, path.with_name(f"{path.name}.reserve")))
 
+async def _open_postgres(url: URL, clock: Clock, data_dir: Path, failpoint: Failpoint) -> Store:
     try:
-        await database.open(prepare)
+        from storage.postgres import PostgresDatabase
+
+        database = PostgresDatabase(url, failpoint)
+    except ImportError as error:
+        raise SettingsInvalid(
+            "UMBRA_DATABASE_URL names PostgreSQL, which needs the package asyncpg: "
+            "install umbra-agent[postgres]"
+        ) from error
+    return await _open(database, data_dir / "journal.reserve", clock)
+
+
+async def _open(
+    database: "SqliteDatabase | PostgresDatabase",
+    reserve_path: Path,
+    clock: Clock,
+    back_up: Callable[[Connection, str], None] = lambda _connection, _revision: None,
+    release: Callable[[], None] = lambda: None,
+) -> Store:
+    opened: list[Ledger] = []
+    try:
+        await database.open(
+            lambda connection: opened.append(_prepare(connection, reserve_path, back_up))
+        )
         ledger = opened[0]
-        store = Store(database, ledger, clock, lock.release)
+        store = Store(database, ledger, clock, release)
         if ledger.reserve.has_pending:
+            # An append of nothing takes in what the reserve holds.
             await store.journal.append()
     except BaseException:
         await database.close()
-        lock.release()
+        release()
         raise
     return store
 
 
-def _prepare(connection: Connection, reserve_path: Path) -> Ledger:
-    migration.upgrade(connection, partial(_back_up, connection))
+def _prepare(
+    connection: Connection, reserve_path: Path, back_up: Callable[[Connection, str], None]
+) -> Ledger:
+    is_new = migration.upgrade(connection, back_up)
     with connection.begin():
         integrity.verify_chain(connection)
         epoch = next_epoch(connection)
         generation = drained_generation(connection)
+    if is_new and reserve_path.exists():
+        # It belongs to a database that is no longer here; kept for whoever looks for it.
+        reserve_path.replace(reserve_path.with_name(f"{reserve_path.name}.orphaned"))
     return Ledger(epoch, Reserve(reserve_path, generation))
 
 
-def _back_up(connection: Connection, revision: str) -> None:
-    """Keep a copy of a SQLite database beside it, named for the revision it is at."""
+def _back_up(path: Path, connection: Connection, revision: str) -> None:
+    copy = path.with_name(f"{path.name}.before-{schema.REVISION}-was-{revision}")
+    copy.unlink(missing_ok=True)
+    # Past SQLAlchemy, which would begin a transaction: VACUUM runs outside of one.
+    driver: Any = connection.connection.driver_connection
+    driver.execute("VACUUM INTO ?", (str(copy),))

@@ -1,0 +1,190 @@
+"""PostgreSQL as the database: one append at a time, and an answer even when a commit's was lost."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from storage import schema
+from storage.database import Failpoint, Job, UnwritableError
+from trading.domain.errors import InstanceConflict, StorageLost
+
+T = TypeVar("T")
+WRITE_DEADLINE_S = 5.0
+_CONNECT_DEADLINE_S = 3.0
+_RETRY_PAUSE_S = 0.05
+# A session whose process died is ended by the server within milliseconds.
+_LEASE_PATIENCE_S = 0.5
+# Any number, the same for every Umbra; advisory locks are per database.
+_LEASE_KEY = 0x756D627261
+# SQLSTATE classes after which the same transaction may be tried again: connection, transaction
+# rollback, operator intervention. A full disk (53) or a refused right (42) will not pass by itself.
+_TRY_AGAIN = ("08", "40", "57")
+_LOST = (DBAPIError, OSError, TimeoutError)
+
+
+class PostgresDatabase:
+    """A server that keeps its promise at COMMIT; `synchronous_commit` is on whatever it says."""
+
+    def __init__(self, url: URL, failpoint: Failpoint) -> None:
+        self._name = url.render_as_string(hide_password=True)
+        self._failpoint = failpoint
+        self._engine = create_async_engine(
+            url,
+            pool_size=4,
+            connect_args={
+                "timeout": _CONNECT_DEADLINE_S,
+                "command_timeout": 60,
+                "server_settings": {"synchronous_commit": "on", "application_name": "umbra"},
+            },
+        )
+        self._views = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._lease = PostgresLease(self._engine, self._name)
+        self._turn = asyncio.Lock()
+        self._writes: set[asyncio.Task[int]] = set()
+
+    async def open(self, prepare: Callable[[Connection], None]) -> None:
+        """Take the lease, connect and run `prepare`; it begins its own transactions."""
+        try:
+            await self._lease.hold()
+            async with self._engine.connect() as connection:
+                await connection.run_sync(prepare)
+        except _LOST as error:
+            raise StorageLost(f"{self._name} cannot be used: {_reason(error)}") from error
+
+    async def write(self, job: Job) -> int:
+        """Run a job; it goes on to its end although the caller is cancelled."""
+        task = asyncio.create_task(self._write_in_turn(job))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run a query in a snapshot of the database."""
+        try:
+            async with self._views.connect() as connection, connection.begin():
+                return await connection.run_sync(work)
+        except _LOST as error:
+            raise StorageLost(f"{self._name} cannot be read: {_reason(error)}") from error
+
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        """Run a query; every one has a connection of its own here."""
+        return await self.read(work)
+
+    async def close(self) -> None:
+        """Let writes end, then disconnect."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        await self._lease.release()
+        await self._engine.dispose()
+
+    async def _write_in_turn(self, job: Job) -> int:
+        async with self._turn:
+            try:
+                result = await self._write(job)
+            except UnwritableError as error:
+                # It syncs a file; the loop must not wait for that.
+                return await asyncio.to_thread(job.failed, error, None)
+            self._failpoint(f"after_commit:{job.label}")
+            job.committed()
+            return result
+
+    async def _write(self, job: Job) -> int:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + WRITE_DEADLINE_S
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._write_once(job)
+            except _LOST as error:
+                if not _may_try_again(error) or loop.time() + _RETRY_PAUSE_S >= deadline:
+                    reason = f"{self._name}: {_reason(error)}"
+                    raise UnwritableError(reason, is_final=False) from error
+            await asyncio.sleep(_RETRY_PAUSE_S)
+
+    async def _write_once(self, job: Job) -> int:
+        await self._lease.hold()
+        async with self._engine.connect() as connection:
+            try:
+                async with connection.begin():
+                    result = await connection.run_sync(job.write)
+                    self._failpoint(f"before_commit:{job.label}")
+            except IntegrityError:
+                async with connection.begin():
+                    raise await connection.run_sync(job.conflict) from None
+        return result
+
+
+class PostgresLease:
+    """One process per database: an advisory lock that lives as long as one session."""
+
+    def __init__(self, engine: AsyncEngine, name: str) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._name = name
+        self._connection: AsyncConnection | None = None
+
+    async def hold(self) -> None:
+        """Take the lock, or take it again after the session was lost; raises InstanceConflict."""
+        if self._connection is not None and not await _is_closed(self._connection):
+            return
+        await self.release()
+        connection = await self._engine.connect()
+        try:
+            await self._take(connection)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+
+    async def release(self) -> None:
+        """End the session, and the lock with it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(*_LOST):
+                # Not back into the pool: the session itself is the lock.
+                await connection.invalidate()
+                await connection.close()
+
+    async def _take(self, connection: AsyncConnection) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LEASE_PATIENCE_S
+        query = text("SELECT pg_try_advisory_lock(:key)").bindparams(key=_LEASE_KEY)
+        while not (await connection.execute(query)).scalar():
+            if loop.time() >= deadline:
+                holder = await _holder(connection)
+                raise InstanceConflict(
+                    f"{self._name} is in use by {holder}; "
+                    "stop that one first, two agents must not share a database"
+                )
+            await asyncio.sleep(_RETRY_PAUSE_S)
+
+
+async def _is_closed(connection: AsyncConnection) -> bool:
+    if connection.invalidated:
+        return True
+    raw: Any = (await connection.get_raw_connection()).driver_connection
+    return bool(raw.is_closed())
+
+
+async def _holder(connection: AsyncConnection) -> str:
+    try:
+        found = (await connection.execute(schema.lease.select())).one_or_none()
+    except DBAPIError:
+        return "another process"  # which has not made the tables yet
+    return found.holder if found else "another process"
+
+
+def _may_try_again(error: BaseException) -> bool:
+    if not isinstance(error, DBAPIError):
+        return True
+    code = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or code is None or code.startswith(_TRY_AGAIN)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) else error) or type(error).__name__

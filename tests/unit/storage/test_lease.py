@@ -1,0 +1,98 @@
+"""Locks: one holder, named to the second, and free the moment the holder is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage.lease import AccountLock, DatabaseLock
+from trading.domain.errors import InstanceConflict
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from storage.lease import DatabaseLock
+lock = DatabaseLock(Path(sys.argv[1]))
+lock.take()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def _hold(database: Path) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, database], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"held\n"
+    process.stdout.close()
+    return process
+
+
+def test_the_second_is_told_who_holds_the_database(tmp_path: Path) -> None:
+    process = _hold(tmp_path / "umbra.sqlite")
+    try:
+        with pytest.raises(InstanceConflict, match=f"in use by pid {process.pid} on"):
+            DatabaseLock(tmp_path / "umbra.sqlite").take()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
+    process = _hold(tmp_path / "umbra.sqlite")
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    lock = DatabaseLock(tmp_path / "umbra.sqlite")
+    lock.take()
+    lock.release()
+
+
+def test_two_locks_in_one_process_exclude_each_other(tmp_path: Path) -> None:
+    first, second = (DatabaseLock(tmp_path / "umbra.sqlite") for _ in range(2))
+    first.take()
+    with pytest.raises(InstanceConflict):
+        second.take()
+    first.release()
+    first.release()
+    second.take()
+    second.release()
+
+
+def test_a_forked_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
+    first = DatabaseLock(tmp_path / "umbra.sqlite")
+    first.take()
+    to_child, from_child = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(to_child[1])
+        os.write(from_child[1], b"!")
+        os.read(to_child[0], 1)
+        os._exit(0)
+    try:
+        assert os.read(from_child[0], 1) == b"!"
+        with pytest.raises(InstanceConflict):
+            DatabaseLock(tmp_path / "umbra.sqlite").take()
+        first.release()
+        second = DatabaseLock(tmp_path / "umbra.sqlite")
+        second.take()  # although the child lives on
+        second.release()
+    finally:
+        os.write(to_child[1], b"!")
+        os.waitpid(child, 0)
+        for end in (*to_child, *from_child):
+            os.close(end)
+
+
+def test_one_account_is_traded_once_per_host(tmp_path: Path) -> None:
+    first = AccountLock(tmp_path, "https://api.exchange/", "key-1")
+    same = AccountLock(tmp_path, "https://API.exchange", "key-1")
+    other = AccountLock(tmp_path, "https://api.exchange", "key-2")
+    first.take()
+    with pytest.raises(InstanceConflict, match="two agents must not trade one account"):
+        same.take()
+    other.take()
+    assert not any("key-1" in path.name for path in tmp_path.iterdir())
+    for lock in (first, other):
+        lock.release()
