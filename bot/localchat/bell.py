@@ -14,6 +14,8 @@ class Bell:
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.is_closing = False
+        # How many long polls of the bot wait at this moment.
+        self.polls = 0
 
     def ring(self) -> None:
         """Wake all who wait."""

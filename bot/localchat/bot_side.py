@@ -136,7 +136,11 @@ class BotSide:
             remaining_s = deadline_s - clock.monotonic()
             if ready or remaining_s <= 0 or self._bell.is_closing:
                 break
-            await self._bell.wait(remaining_s)
+            self._bell.polls += 1
+            try:
+                await self._bell.wait(remaining_s)
+            finally:
+                self._bell.polls -= 1
             await self._interrupt(mine, request)
         updates.mark_delivered(ready)
         for update in ready:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
+from bot.localchat.border import Unreadable, load_json
 from bot.localchat.conversation import Conversation, refuse_if_unreachable
 from bot.localchat.entities import FormattedText
 from bot.localchat.errors import BotApiError, bad_request
@@ -68,8 +67,8 @@ class Call:
         if not isinstance(value, str) or value == "":
             return None if value == "" else value
         try:
-            return orjson.loads(value)
-        except orjson.JSONDecodeError as error:
+            return load_json(value)
+        except Unreadable as error:
             raise bad_request(f"can't parse {name} JSON object") from error
 
     # ------------------------------------------------------------ what many methods share

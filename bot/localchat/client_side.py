@@ -255,6 +255,7 @@ class ClientSide:
                     for chat in talk.chats.values()
                 ],
                 "commands": talk.menus.shown_to(1, 1),
+                "polls": self._bell.polls,
                 "pending_updates": len(talk.updates),
                 "next_update_id": talk.updates.next_id,
                 "limits": asdict(talk.flood.limits),
@@ -323,14 +324,22 @@ async def _follow(subscriber: Subscriber, response: web.StreamResponse) -> None:
 def _reading(act: Callable[[Json], Awaitable[Any]]) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         if (request.content_length or 0) > CLIENT_BYTES_MAX:
-            raise ClientError("body should be at most 1 MiB", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            raise _too_large()
+        raw = await request.read()
+        if len(raw) > CLIENT_BYTES_MAX:
+            raise _too_large()
         try:
-            body = load_object(await request.read())
+            body = load_object(raw)
         except Unreadable as error:
             raise ClientError(str(error)) from error
         return json_response(await act(body))
 
     return handle
+
+
+def _too_large() -> ClientError:
+    sentence = f"body should be at most {CLIENT_BYTES_MAX} bytes"
+    return ClientError(sentence, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 def _whole(body: Json, name: str, default: int | None = None) -> int:

@@ -87,7 +87,8 @@ def run(name: str, call: Call) -> Any:
     method = METHODS.get(name.lower())
     if method is None:
         raise BotApiError("Not Found: method not found", 404)
-    if method.counts_as:
+    # Without a chat the method itself says what is missing.
+    if method.counts_as and call.has("chat_id"):
         conversation, chat_id = call.conversation, call.chat().chat_id
         conversation.flood.admit(method.counts_as, chat_id, conversation.clock.monotonic())
     return method.run(call)
