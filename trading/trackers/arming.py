@@ -1,0 +1,336 @@
+"""From what a person asked for to an armed tracker: every refusal, and what the card must say."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument, InstrumentStatus
+from trading.domain.money import EXACT, ONE, plain
+from trading.domain.order import Side
+from trading.domain.time import from_ms, to_ms
+from trading.domain.tracker import (
+    Confirm,
+    ConfirmKind,
+    Distance,
+    Level,
+    Line,
+    ThenKind,
+    Tracker,
+    TrackerKind,
+    TrackerSpec,
+    TrackerState,
+)
+from trading.trackers import lines, protection, rules, trailing
+from trading.trackers.slices import Slice
+
+DISTANCE_MIN = Decimal("0.0001")
+DISTANCE_MAX = Decimal("0.5")
+SWING_SHARE_DEFAULT = Decimal("0.015")
+_COUNT_MAX = {ConfirmKind.TICKS: 1000, ConfirmKind.SECONDS: 3600}
+_NEEDS_LEVEL = frozenset(
+    {TrackerKind.STOP, TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.BREAKOUT}
+)
+_NEEDS_TRAIL = frozenset(
+    {TrackerKind.TRAIL, TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.LINES}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What is true while a tracker is set up.
+
+    `fee` is the share of notional per fill, `atr_share` the asked multiple of ATR(14) as a share
+    of the price, None when there is no ATR.
+    """
+
+    price: Decimal
+    at: datetime
+    fee: Decimal
+    atr_share: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A tracker that may be confirmed, and what its card must say before."""
+
+    tracker: Tracker
+    adopted: Decimal
+    is_protected: bool
+    worst_price: Decimal | None
+    spent_at: datetime | None
+    notes: tuple[str, ...]
+
+
+def arm(
+    spec: TrackerSpec,
+    owner: tuple[int, int],
+    owned: Slice,
+    present: Present,
+    instrument: Instrument,
+) -> Armed:
+    """Return the armed tracker and its card's facts, or refuse with the value and the rule.
+
+    `owner` is (tracker id, person id); `owned` comes from `slices.allocate`.
+    """
+    check(spec, present, instrument)
+    distance = distance_of(spec.trail, present)
+    check_swing(spec, distance, present.fee)
+    tracker_id, person_id = owner
+    side = spec.first_side
+    tracker = Tracker(
+        tracker_id=tracker_id,
+        spec=spec,
+        person_id=person_id,
+        side=side,
+        state=TrackerState.WATCHING,
+        armed_at=present.at,
+        quantity=owned.quantity,
+        quote=owned.quote,
+        distance=distance,
+        level_price=spec.level if isinstance(spec.level, Decimal) else None,
+        hard_stop_price=hard_stop(spec, side, present, instrument),
+        changed_at=present.at,
+    )
+    tracker = start(tracker, present, instrument)
+    return describe(tracker, owned.adopted, present, instrument)
+
+
+def start(tracker: Tracker, present: Present, instrument: Instrument) -> Tracker:
+    """Return the tracker in its first state; refuses a stop that is already crossed."""
+    at_ms = to_ms(present.at)
+    if not rules.waits_for_touch(tracker):
+        tracker = replace(tracker, state=TrackerState.TRAILING)
+        if tracker.distance is not None:
+            tracker = trailing.follow(tracker, present.price, instrument)
+        else:
+            tracker = replace(tracker, stop_price=tracker.level_price)
+    check_not_crossed(tracker, present.price, at_ms)
+    return tracker
+
+
+def describe(tracker: Tracker, adopted: Decimal, present: Present, instrument: Instrument) -> Armed:
+    """Return the facts that a card must say of a tracker that is about to be armed."""
+    at_ms = to_ms(present.at)
+    state = protection.of(tracker, present.price, at_ms)
+    spent_ms = spent_at_ms(tracker.spec, at_ms)
+    return Armed(
+        tracker=tracker,
+        adopted=adopted,
+        is_protected=state.is_protected,
+        worst_price=rules.worst_price(tracker, at_ms),
+        spent_at=None if spent_ms is None else from_ms(spent_ms),
+        notes=_notes(tracker, present, instrument, spent_ms),
+    )
+
+
+def check(spec: TrackerSpec, present: Present, instrument: Instrument) -> None:
+    """Refuse a specification that is incomplete, out of bounds, or contradicts itself."""
+    if instrument.status is not InstrumentStatus.TRADING:
+        raise Refused(f"{instrument.symbol} takes no orders now: it is {instrument.status.value}")
+    if not present.price.is_finite() or present.price <= 0:
+        raise Refused(f"there is no usable price of {instrument.symbol} now")
+    _check_parts(spec)
+    at_ms = to_ms(present.at)
+    for name, level in (("level", spec.level), ("stop", spec.stop)):
+        if level is not None:
+            _check_level(level, name, at_ms)
+    if spec.kind is TrackerKind.LINES:
+        _check_lines(spec.support, spec.resistance, at_ms)
+    for name, share in (
+        ("stop", spec.stop_share),
+        ("backstop", spec.backstop_share),
+        ("slippage", spec.slippage_max),
+    ):
+        if share is not None and not DISTANCE_MIN <= share <= DISTANCE_MAX:
+            raise Refused(_share_sentence(name, share))
+    _check_confirm(spec.confirm)
+    _check_order_of_levels(spec, present, at_ms)
+
+
+def distance_of(trail: Distance | None, present: Present) -> Decimal | None:
+    """Return a trailing distance as a share; refuses one without ATR or outside 0.01 % to 50 %."""
+    if trail is None:
+        return None
+    share = trail.share
+    if share is None:
+        if present.atr_share is None:
+            raise Refused(
+                f"there is no ATR(14) of closed {trail.timeframe.name} candles for this symbol yet",
+                example="trail 2%",
+            )
+        share = present.atr_share
+    if not share.is_finite() or not DISTANCE_MIN <= share <= DISTANCE_MAX:
+        raise Refused(_share_sentence("trail", share))
+    return share
+
+
+def hard_stop(
+    spec: TrackerSpec, side: Side, present: Present, instrument: Instrument
+) -> Decimal | None:
+    """Return the fixed stop's price: as given, or a share below the present price."""
+    if side is not Side.SELL:
+        return None
+    if isinstance(spec.stop, Decimal):
+        return spec.stop
+    if spec.stop_share is None:
+        return None
+    return instrument.price_up(EXACT.multiply(present.price, ONE - spec.stop_share))
+
+
+def spent_at_ms(spec: TrackerSpec, now_ms: int) -> int | None:
+    """Return when its lines cross or one reaches 0, whichever is first; None when never."""
+    times: list[int | None] = []
+    if spec.support is not None and spec.resistance is not None:
+        times = [
+            lines.crossing_ms(spec.support, spec.resistance, now_ms),
+            lines.zero_ms(spec.support, now_ms),
+        ]
+    elif isinstance(spec.level, Line):
+        times = [lines.zero_ms(spec.level, now_ms)]
+    return min((time for time in times if time is not None), default=None)
+
+
+def swing_share(spec: TrackerSpec) -> Decimal:
+    """Return the distance of a swing's next level from the last fill."""
+    return SWING_SHARE_DEFAULT if spec.then.share is None else spec.then.share
+
+
+def _check_parts(spec: TrackerSpec) -> None:
+    name = spec.kind.value.replace("_", " ")
+    if spec.kind in _NEEDS_LEVEL and spec.level is None:
+        raise Refused(f"a {name} needs a price", example=f"/track {spec.symbol} stop 58000 all")
+    if spec.trail is None and (spec.kind in _NEEDS_TRAIL or spec.then.kind is ThenKind.SWING):
+        what = "a swing" if spec.kind not in _NEEDS_TRAIL else f"a {name}"
+        raise Refused(f"{what} needs a trailing distance", example="trail 2%")
+    has_stop = spec.stop is not None or spec.stop_share is not None
+    if has_stop and spec.first_side is Side.BUY and spec.then.kind is not ThenKind.SWING:
+        raise Refused(
+            "a stop on a buy tracker guards what it bought, and only `then swing` watches on; "
+            "set a stop after the buy",
+            example=f"/track {spec.symbol} stop 58000 all",
+        )
+
+
+def _check_level(level: Level, name: str, at_ms: int) -> None:
+    if isinstance(level, Line):
+        lines.validate(level, name)
+        price = lines.price_at(level, at_ms)
+        if price <= 0:
+            raise Refused(f"{name} should be above 0 now, the line is at {plain(price)}")
+    elif not level.is_finite() or level <= 0:
+        raise Refused(f"{name} should be a price above 0, was {level}")
+
+
+def _check_lines(support: Line | None, resistance: Line | None, at_ms: int) -> None:
+    if support is None or resistance is None:
+        raise Refused(
+            "lines need a support and a resistance", example="lines T1 P1 T2 P2 / T1 P1 T2 P2"
+        )
+    lines.validate(support, "support")
+    lines.validate(resistance, "resistance")
+    low, high = (lines.price_at(line, at_ms) for line in (support, resistance))
+    if low >= high:
+        raise Refused(
+            f"the support should be below the resistance, now it is at {_short(low)} "
+            f"and the resistance at {_short(high)}"
+        )
+    if low <= 0:
+        raise Refused(f"the support should be above 0 now, the line is at {_short(low)}")
+
+
+def _check_confirm(confirm: Confirm) -> None:
+    most = _COUNT_MAX.get(confirm.kind)
+    if most is not None and not 1 <= confirm.count <= most:
+        raise Refused(
+            f"confirm should be between 1 and {most} {confirm.kind.value}, was {confirm.count}",
+            example="confirm 3 ticks",
+        )
+    if confirm.kind is ConfirmKind.CLOSE and confirm.timeframe is None:
+        raise Refused("confirm close needs a timeframe", example="confirm close 15m")
+    if confirm.loss_max is not None and not DISTANCE_MIN <= confirm.loss_max <= DISTANCE_MAX:
+        raise Refused(_share_sentence("max", confirm.loss_max))
+
+
+def _check_order_of_levels(spec: TrackerSpec, present: Present, at_ms: int) -> None:
+    if spec.first_side is Side.BUY:
+        return
+    stop = None if spec.stop is None else lines.price_at(spec.stop, at_ms)
+    if stop is not None and stop >= present.price:
+        raise Refused(
+            f"the stop {_short(stop)} is already crossed: the price is {plain(present.price)}"
+        )
+    level = spec.resistance if spec.kind is TrackerKind.LINES else spec.level
+    if stop is not None and level is not None and spec.kind is not TrackerKind.STOP:
+        top = lines.price_at(level, at_ms)
+        if stop >= top:
+            raise Refused(f"the stop {_short(stop)} should be below the level {_short(top)}")
+    if spec.backstop is not None and spec.backstop >= present.price:
+        raise Refused(
+            f"the backstop {plain(spec.backstop)} should be below the price {plain(present.price)}"
+        )
+
+
+def check_not_crossed(tracker: Tracker, price: Decimal, at_ms: int) -> None:
+    """Refuse a stop that the present price would fire at once."""
+    if tracker.state is not TrackerState.TRAILING:
+        return
+    stop = rules.stop_at(tracker, at_ms)
+    if stop is not None and trailing.is_beyond(tracker.side, price, stop):
+        raise Refused(
+            f"the stop {_short(stop)} is already crossed: the price is {plain(price)}",
+            example="/close" if tracker.side is Side.SELL else "/buy",
+        )
+
+
+def check_swing(spec: TrackerSpec, distance: Decimal | None, fee: Decimal) -> None:
+    """Refuse a swing whose full cycle cannot gain after both distances and fees."""
+    if spec.then.kind is not ThenKind.SWING or distance is None:
+        return
+    share = swing_share(spec)
+    if not DISTANCE_MIN <= share <= DISTANCE_MAX:
+        raise Refused(_share_sentence("swing", share))
+    kept = (ONE - fee) ** 2
+    sell_leg = (ONE + share) * (ONE - distance) * kept
+    buy_leg = (ONE - share) * (ONE + distance)
+    if sell_leg > 1 and buy_leg < kept:
+        return
+    percent = [_short(value * 100) for value in (share, distance, fee)]
+    raise Refused(
+        f"swing {percent[0]}% with trail {percent[1]}% and a fee of {percent[2]}% cannot gain: "
+        f"selling keeps {_short(sell_leg)} (should be above 1), "
+        f"buying back costs {_short(buy_leg)} (should be below {_short(kept)})",
+        example="swing 4%",
+    )
+
+
+def _notes(
+    tracker: Tracker, present: Present, instrument: Instrument, spent_ms: int | None
+) -> tuple[str, ...]:
+    notes = []
+    level = rules.touch_level(tracker, to_ms(present.at))
+    if (
+        tracker.state is TrackerState.WATCHING
+        and level is not None
+        and trailing.is_beyond(tracker.side.opposite, present.price, level)
+    ):
+        notes.append(
+            f"the level {_short(level)} is already touched at {plain(present.price)}: "
+            "it trails from the start"
+        )
+    worst = rules.worst_price(tracker, to_ms(present.at))
+    if tracker.side is Side.SELL and worst is None:
+        notes.append("not protected below until the level is touched")
+    if spent_ms is not None:
+        notes.append(f"no touch after {from_ms(spent_ms):%Y-%m-%d %H:%M} UTC: its lines end there")
+    if worst is not None and tracker.quantity and instrument.is_dust(tracker.quantity, worst):
+        notes.append(f"at {_short(worst)} this quantity would be too small to sell")
+    return tuple(notes)
+
+
+def _share_sentence(name: str, share: Decimal) -> str:
+    return f"{name} should be between 0.01% and 50%, was {_short(share * 100)}%"
+
+
+def _short(value: Decimal) -> str:
+    return plain(round(value, 8)) if value.is_finite() else str(value)

@@ -1,0 +1,164 @@
+"""Changing a live tracker: tightening acts at once, loosening shows both worst cases and asks."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from trading.domain.commands import EditTracker
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+from trading.domain.order import Side
+from trading.domain.time import to_ms
+from trading.domain.tracker import (
+    Confirm,
+    ConfirmKind,
+    ThenKind,
+    Tracker,
+    TrackerSpec,
+    TrackerState,
+)
+from trading.trackers import arming, confirming, rules, trailing
+from trading.trackers.arming import Present
+from trading.trackers.slices import Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change that is ready to be written; a loosening one needs a confirmation first."""
+
+    tracker: Tracker
+    is_loosening: bool
+    old_worst: Decimal | None
+    new_worst: Decimal | None
+    adopted: Decimal = Decimal(0)
+
+
+def edit(
+    tracker: Tracker,
+    command: EditTracker,
+    present: Present,
+    instrument: Instrument,
+    owned: Slice | None = None,
+) -> Edit:
+    """Return the changed tracker, or refuse: it has fired, or the new values break a rule.
+
+    `owned` is the new slice when the command changes the amount.
+    """
+    if not tracker.state.is_waiting:
+        raise Refused(
+            f"#{tracker.tracker_id} is {tracker.state.value}: it can no longer be changed"
+        )
+    spec = changed_spec(tracker.spec, command)
+    if rules.is_swinging(tracker) and command.level is not None:
+        raise Refused(f"#{tracker.tracker_id} swings around its last fill: its level moves with it")
+    arming.check(spec, present, instrument)
+    arming.check_swing(spec, _distance(tracker, command, present), present.fee)
+    at_ms = to_ms(present.at)
+    edited = _apply(tracker, spec, command, present, instrument)
+    if owned is not None:
+        edited = replace(edited, quantity=owned.quantity, quote=owned.quote)
+    old_worst, new_worst = (rules.worst_price(value, at_ms) for value in (tracker, edited))
+    return Edit(
+        tracker=edited,
+        is_loosening=_is_loosening(tracker, edited, old_worst, new_worst),
+        old_worst=old_worst,
+        new_worst=new_worst,
+        adopted=owned.adopted if owned is not None else Decimal(0),
+    )
+
+
+def changed_spec(spec: TrackerSpec, command: EditTracker) -> TrackerSpec:
+    """Return the specification with the fields that the command names."""
+    has_stop = command.stop is not None or command.stop_share is not None
+    return replace(
+        spec,
+        level=spec.level if command.level is None else command.level,
+        trail=spec.trail if command.trail is None else command.trail,
+        stop=command.stop if has_stop else spec.stop,
+        stop_share=command.stop_share if has_stop else spec.stop_share,
+        confirm=spec.confirm if command.confirm is None else command.confirm,
+        amount=spec.amount if command.amount is None else command.amount,
+        then=spec.then if command.then is None else command.then,
+    )
+
+
+def _distance(tracker: Tracker, command: EditTracker, present: Present) -> Decimal | None:
+    return tracker.distance if command.trail is None else arming.distance_of(command.trail, present)
+
+
+def _apply(
+    tracker: Tracker,
+    spec: TrackerSpec,
+    command: EditTracker,
+    present: Present,
+    instrument: Instrument,
+) -> Tracker:
+    edited = replace(
+        tracker, spec=spec, distance=_distance(tracker, command, present), changed_at=present.at
+    )
+    if command.level is not None:
+        level = spec.level if isinstance(spec.level, Decimal) else None
+        edited = replace(edited, level_price=level)
+    if command.stop is not None or command.stop_share is not None:
+        hard_stop = arming.hard_stop(spec, tracker.side, present, instrument)
+        edited = replace(edited, hard_stop_price=hard_stop)
+    edited = _restate(edited, command, present, instrument)
+    arming.check_not_crossed(edited, present.price, to_ms(present.at))
+    return edited
+
+
+def _restate(
+    edited: Tracker, command: EditTracker, present: Present, instrument: Instrument
+) -> Tracker:
+    if edited.state is not TrackerState.TRAILING:
+        return edited
+    if command.level is not None and rules.waits_for_touch(edited):
+        level = rules.touch_level(edited, to_ms(present.at))
+        if level is None or not trailing.is_beyond(edited.side.opposite, present.price, level):
+            return replace(
+                edited,
+                state=TrackerState.WATCHING,
+                record_price=None,
+                stop_price=None,
+                touched_at=None,
+            )
+    if edited.distance is None:
+        return replace(edited, stop_price=edited.level_price)
+    if command.trail is None:
+        return edited
+    # An asked-for distance counts from the record that stands, even when that loosens the stop.
+    record = present.price if edited.record_price is None else edited.record_price
+    stop = trailing.stop_from(record, edited.distance, edited.side, instrument)
+    return replace(edited, record_price=record, stop_price=stop)
+
+
+def _is_loosening(
+    old: Tracker, new: Tracker, old_worst: Decimal | None, new_worst: Decimal | None
+) -> bool:
+    return (
+        _is_worse(old.side, old_worst, new_worst)
+        or (old.distance or 0) < (new.distance or 0)
+        or _is_slower(old.spec.confirm, new.spec.confirm)
+        or confirming.loss_max(old) < confirming.loss_max(new)
+        or _holds_less(old, new)
+        or (new.spec.then.kind is ThenKind.SWING and old.spec.then.kind is not ThenKind.SWING)
+    )
+
+
+def _is_worse(side: Side, old: Decimal | None, new: Decimal | None) -> bool:
+    if old is None or new is None:
+        return old is not None
+    return new < old if side is Side.SELL else new > old
+
+
+def _holds_less(old: Tracker, new: Tracker) -> bool:
+    return new.quantity < old.quantity if old.side is Side.SELL else new.quote > old.quote
+
+
+def _is_slower(old: Confirm, new: Confirm) -> bool:
+    if new.kind is ConfirmKind.TOUCH or new == old:
+        return False
+    if new.kind is not old.kind:
+        return True
+    if new.kind is ConfirmKind.CLOSE and new.timeframe is not None and old.timeframe is not None:
+        return new.timeframe.length_ms > old.timeframe.length_ms
+    return new.count > old.count

@@ -1,0 +1,151 @@
+"""What follows when an intent of a tracker closes: its end, a rest, or a swing's other half."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from trading.domain.events import TrackerChanged
+from trading.domain.instrument import Instrument
+from trading.domain.money import EXACT, ONE, ZERO
+from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
+from trading.domain.tracker import ThenKind, Tracker, TrackerChange, TrackerKind, TrackerState
+from trading.trackers import arming, rules
+from trading.trackers.slices import Slice
+
+_ENDS = {
+    IntentState.EXPIRED: (TrackerState.EXPIRED, TrackerChange.EXPIRED),
+    IntentState.CLOSED_EXTERNAL: (TrackerState.CLOSED_EXTERNAL, TrackerChange.CLOSED),
+    IntentState.ABORTED: (TrackerState.ABORTED, TrackerChange.ABORTED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gained:
+    """What the fills of an intent gave: coins net of fees in coins, money net of fees in money."""
+
+    quantity: Decimal
+    quote: Decimal
+    price: Decimal | None
+
+
+def gained(fills: Sequence[Fill], instrument: Instrument) -> Gained:
+    """Sum fills; a fee in a third coin costs neither coins nor money."""
+    quantity = sum((fill.quantity for fill in fills), ZERO)
+    notional = sum((fill.notional for fill in fills), ZERO)
+    fee_base, fee_quote = (
+        sum((fill.fee for fill in fills if fill.fee_asset == asset), ZERO)
+        for asset in (instrument.base, instrument.quote)
+    )
+    price = EXACT.divide(notional, quantity) if quantity else None
+    return Gained(quantity - fee_base, notional - fee_quote, price)
+
+
+def after(
+    tracker: Tracker,
+    intent: Intent,
+    fills: Sequence[Fill],
+    instrument: Instrument,
+    next_slice: Slice,
+    now: datetime,
+) -> TrackerChanged:
+    """Return the tracker's fact to be journaled with the closing of its intent.
+
+    `next_slice` is what a cooldown would own next; a swing owns exactly what the fills gave.
+    """
+    result = gained(fills, instrument)
+    spent = replace(
+        tracker,
+        quantity=ZERO,
+        quote=ZERO,
+        intent_id=intent.intent_id,
+        last_fill_price=result.price or tracker.last_fill_price,
+        reason=intent.reason,
+        changed_at=now,
+    )
+    end = _ENDS.get(intent.state)
+    if end is not None and (intent.state is not IntentState.EXPIRED or result.price is None):
+        return _ended(spent, *end, now)
+    if not _goes_on(tracker, intent, result):
+        if intent.state is IntentState.DUST:
+            return _ended(spent, TrackerState.DUST, TrackerChange.CLOSED, now)
+        return _ended(spent, TrackerState.CLOSED, TrackerChange.CLOSED, now)
+    if tracker.spec.then.kind is ThenKind.SWING:
+        return _swung(spent, result, instrument, now)
+    return _rested(spent, tracker, next_slice, now)
+
+
+def _goes_on(tracker: Tracker, intent: Intent, result: Gained) -> bool:
+    return (
+        tracker.spec.then.kind is not ThenKind.ONCE
+        and result.price is not None
+        and intent.purpose is not Purpose.PANIC
+        # Who set a hard stop wanted out: buying back after it would add the risk it took away.
+        and tracker.fired_rule != rules.HARD_STOP
+    )
+
+
+def _ended(
+    tracker: Tracker, state: TrackerState, change: TrackerChange, now: datetime
+) -> TrackerChanged:
+    return TrackerChanged(replace(tracker, state=state), change, now, reason=tracker.reason)
+
+
+def _swung(
+    tracker: Tracker, result: Gained, instrument: Instrument, now: datetime
+) -> TrackerChanged:
+    side = tracker.side.opposite
+    price = result.price or ZERO
+    exact = EXACT.multiply(price, ONE - side.sign * arming.swing_share(tracker.spec))
+    # Rounded away from the fill, so that the half always gains what was promised.
+    level = instrument.price_up(exact) if side is Side.SELL else instrument.price_down(exact)
+    swung = replace(
+        tracker,
+        side=side,
+        state=TrackerState.WATCHING,
+        arm_seq=tracker.arm_seq + 1,
+        quantity=instrument.quantity(result.quantity) if side is Side.SELL else ZERO,
+        quote=result.quote if side is Side.BUY else ZERO,
+        level_price=level,
+        record_price=None,
+        stop_price=None,
+        touched_at=None,
+        hard_stop_price=_next_hard_stop(tracker, side, price, instrument),
+        intent_id=None,
+    )
+    can_sell = side is Side.SELL and not instrument.is_dust(swung.quantity, level)
+    can_buy = side is Side.BUY and not instrument.is_dust(EXACT.divide(swung.quote, level), level)
+    if not can_sell and not can_buy:
+        ended = replace(tracker, reason="too little left to swing with")
+        return _ended(ended, TrackerState.CLOSED, TrackerChange.CLOSED, now)
+    return TrackerChanged(swung, TrackerChange.REARMED, now)
+
+
+def _next_hard_stop(
+    tracker: Tracker, side: Side, price: Decimal, instrument: Instrument
+) -> Decimal | None:
+    spec = tracker.spec
+    if side is not Side.SELL or spec.stop_share is None:
+        return spec.stop if isinstance(spec.stop, Decimal) and side is Side.SELL else None
+    return instrument.price_up(EXACT.multiply(price, ONE - spec.stop_share))
+
+
+def _rested(spent: Tracker, fired: Tracker, next_slice: Slice, now: datetime) -> TrackerChanged:
+    if next_slice.quantity <= 0 and next_slice.quote <= 0:
+        ended = replace(spent, reason="nothing left to watch")
+        return _ended(ended, TrackerState.CLOSED, TrackerChange.CLOSED, now)
+    rested = replace(
+        spent,
+        state=TrackerState.RESTING,
+        quantity=next_slice.quantity,
+        quote=next_slice.quote,
+        record_price=None,
+        # Without a level to touch, the stop that fired is the edge of the band.
+        stop_price=fired.stop_price if fired.spec.kind in _STOPS else None,
+        touched_at=None,
+        intent_id=None,
+    )
+    return TrackerChanged(rested, TrackerChange.RESTED, now)
+
+
+_STOPS = frozenset({TrackerKind.STOP, TrackerKind.TRAIL, TrackerKind.BREAKOUT})

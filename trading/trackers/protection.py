@@ -1,0 +1,89 @@
+"""The word *protected*: which live rule fires below the present price, and what is left open."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading.domain.money import ZERO
+from trading.domain.order import Side
+from trading.domain.tracker import Tracker, TrackerState
+from trading.trackers import rules
+
+_EXITING = frozenset({TrackerState.TRIGGERED, TrackerState.EXITING})
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Whether one tracker protects its coins now, at which worst price, and in one word why."""
+
+    is_protected: bool
+    worst_price: Decimal | None
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a managed quantity is protected; `worst_value` in quote, open coins at 0."""
+
+    symbol: str
+    managed: Decimal
+    protected: Decimal
+    worst_value: Decimal
+    tracker_ids: tuple[int, ...]
+
+    @property
+    def unprotected(self) -> Decimal:
+        """Base units that no live rule would sell."""
+        return max(self.managed - self.protected, ZERO)
+
+
+def of(
+    tracker: Tracker, price: Decimal | None, at_ms: int, has_backstop: bool = False
+) -> Protection:
+    """Say whether a tracker protects a holding: a live rule below the present price, or a backstop.
+
+    Without a price nothing can be called protected, except by a live backstop.
+    """
+    if tracker.side is not Side.SELL or tracker.state.is_terminal:
+        return Protection(False, None, "nothing held")
+    if tracker.state in _EXITING:
+        return Protection(True, rules.worst_price(tracker, at_ms), "selling")
+    worst = None
+    word = _open_word(tracker)
+    if tracker.state.is_waiting and not tracker.is_paused:
+        worst = rules.worst_price(tracker, at_ms)
+        if worst is not None and price is not None and worst < price:
+            return Protection(True, worst, "protected")
+    if has_backstop:
+        return Protection(True, tracker.spec.backstop, "backstop only")
+    return Protection(False, None, word)
+
+
+def coverage(
+    symbol: str,
+    managed: Decimal,
+    trackers: Iterable[Tracker],
+    price: Decimal | None,
+    at_ms: int,
+    backstops: Collection[int] = (),
+) -> Coverage:
+    """Sum what the trackers of a symbol protect of its managed quantity."""
+    protected = worst_value = ZERO
+    ids = []
+    for tracker in trackers:
+        if tracker.symbol != symbol:
+            continue
+        state = of(tracker, price, at_ms, tracker.tracker_id in backstops)
+        if state.is_protected:
+            protected += tracker.quantity
+            worst_value += tracker.quantity * (state.worst_price or ZERO)
+            ids.append(tracker.tracker_id)
+    return Coverage(symbol, managed, min(protected, managed), worst_value, tuple(ids))
+
+
+def _open_word(tracker: Tracker) -> str:
+    if tracker.state is TrackerState.BLOCKED:
+        return "UNPROTECTED"
+    if tracker.is_paused:
+        return "paused, not protected"
+    return "not protected below"

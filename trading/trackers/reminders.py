@@ -1,0 +1,62 @@
+"""What a person must hear of a waiting tracker although no price moved it: each said once."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from trading.domain.chat import Severity
+from trading.domain.events import AlertRaised
+from trading.domain.time import from_ms, to_ms
+from trading.domain.tracker import Tracker
+from trading.trackers import arming
+
+LINE_WARNING = timedelta(hours=24)
+PAUSED_REMINDER = timedelta(minutes=55)
+
+
+def due(trackers: Iterable[Tracker], now: datetime) -> Iterator[AlertRaised]:
+    """Yield the alerts that are due; the same alert always has the same id."""
+    for tracker in trackers:
+        if not tracker.state.is_waiting:
+            continue
+        yield from _paused(tracker, now)
+        yield from _lines(tracker, now)
+
+
+def _paused(tracker: Tracker, now: datetime) -> Iterator[AlertRaised]:
+    if not tracker.is_paused or tracker.paused_at is None:
+        return
+    times = int((now - tracker.paused_at) / PAUSED_REMINDER)
+    if times < 1:
+        return
+    minutes = int((now - tracker.paused_at) / timedelta(minutes=1))
+    yield AlertRaised(
+        alert_id=f"paused:{tracker.tracker_id}:{to_ms(tracker.paused_at)}:{times}",
+        severity=Severity.WARN,
+        text=f"#{tracker.tracker_id} {tracker.symbol} is paused for {minutes} min: not watched",
+        at=now,
+        tracker_id=tracker.tracker_id,
+    )
+
+
+def _lines(tracker: Tracker, now: datetime) -> Iterator[AlertRaised]:
+    spent_ms = arming.spent_at_ms(tracker.spec, to_ms(tracker.armed_at))
+    if spent_ms is None:
+        return
+    spent = from_ms(spent_ms)
+    name = f"#{tracker.tracker_id} {tracker.symbol}"
+    if now >= spent:
+        yield AlertRaised(
+            alert_id=f"lines:{tracker.tracker_id}:{spent_ms}:spent",
+            severity=Severity.CRIT,
+            text=f"{name}: its lines have met, it takes no new touch; a stop of its own stays",
+            at=now,
+            tracker_id=tracker.tracker_id,
+        )
+    elif now >= spent - LINE_WARNING:
+        yield AlertRaised(
+            alert_id=f"lines:{tracker.tracker_id}:{spent_ms}:soon",
+            severity=Severity.WARN,
+            text=f"{name}: its lines meet at {spent:%Y-%m-%d %H:%M} UTC, no touch after that",
+            at=now,
+            tracker_id=tracker.tracker_id,
+        )

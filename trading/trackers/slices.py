@@ -1,0 +1,162 @@
+"""Whose coins, whose money: every tracker owns a slice, and no two slices overlap."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+from trading.domain.money import EXACT, ZERO, plain
+from trading.domain.order import Side
+from trading.domain.tracker import Amount, AmountKind, Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a symbol's trackers may share out.
+
+    `managed` base units under Umbra's care, `unmanaged` base units of the account that a sell
+    tracker would put there, `quote_free` quote units that no order holds.
+    """
+
+    managed: Decimal = ZERO
+    unmanaged: Decimal = ZERO
+    quote_free: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one tracker gets: coins or money, and how many coins come under care with it."""
+
+    quantity: Decimal = ZERO
+    quote: Decimal = ZERO
+    adopted: Decimal = ZERO
+
+
+def owned(trackers: Iterable[Tracker]) -> tuple[Decimal, Decimal]:
+    """Return the base and quote units that these trackers own."""
+    quantity = quote = ZERO
+    for tracker in trackers:
+        if not tracker.state.is_terminal:
+            quantity += tracker.quantity if tracker.side is Side.SELL else ZERO
+            quote += tracker.quote if tracker.side is Side.BUY else ZERO
+    return quantity, quote
+
+
+def allocate(
+    amount: Amount,
+    side: Side,
+    holdings: Holdings,
+    others: Sequence[Tracker],
+    instrument: Instrument,
+    price: Decimal,
+) -> Slice:
+    """Return the slice for an amount, or refuse: too much, nothing left, or dust.
+
+    `others` are the live trackers of the same base (for a sell) or quote (for a buy); `price`
+    turns quote amounts into base and the other way round.
+    """
+    if side is Side.BUY:
+        return _money(amount, holdings, others, instrument, price)
+    taken, _ = owned(others)
+    total = holdings.managed + holdings.unmanaged
+    wanted = _wanted(amount, total, total - taken, price, side)
+    quantity = instrument.quantity(wanted)
+    _check_left(wanted, total - taken, total, instrument.base, _owners(others, side))
+    if instrument.is_dust(quantity, price):
+        raise Refused(
+            f"{plain(wanted)} {instrument.base} is too small to sell: the exchange takes at least "
+            f"{plain(instrument.quantity_min)} {instrument.base} "
+            f"and {plain(instrument.notional_min)} {instrument.quote}"
+        )
+    return Slice(
+        quantity=quantity, adopted=max(quantity - max(holdings.managed - taken, ZERO), ZERO)
+    )
+
+
+def _money(
+    amount: Amount,
+    holdings: Holdings,
+    others: Sequence[Tracker],
+    instrument: Instrument,
+    price: Decimal,
+) -> Slice:
+    _, taken = owned(others)
+    left = holdings.quote_free - taken
+    wanted = _wanted(amount, holdings.quote_free, left, price, Side.BUY)
+    _check_left(wanted, left, holdings.quote_free, instrument.quote, _owners(others, Side.BUY))
+    if wanted < instrument.notional_min or instrument.is_dust(wanted / price, price):
+        raise Refused(
+            f"{plain(wanted)} {instrument.quote} is too small to buy with: the exchange takes at "
+            f"least {plain(instrument.notional_min)} {instrument.quote}"
+        )
+    return Slice(quote=wanted)
+
+
+def _wanted(amount: Amount, total: Decimal, left: Decimal, price: Decimal, side: Side) -> Decimal:
+    if amount.kind is AmountKind.ALL:
+        return left
+    if amount.value <= 0:
+        raise Refused(f"amount should be above 0, was {plain(amount.value)}", example="all")
+    if amount.kind is AmountKind.SHARE:
+        if amount.value > 1:
+            raise Refused(
+                f"amount should be at most 100%, was {plain(amount.value * 100)}%", example="50%"
+            )
+        return EXACT.multiply(total, amount.value)
+    is_own_unit = (amount.kind is AmountKind.BASE) == (side is Side.SELL)
+    if is_own_unit:
+        return amount.value
+    if side is Side.SELL:
+        return EXACT.divide(amount.value, price)
+    return EXACT.multiply(amount.value, price)
+
+
+def _check_left(wanted: Decimal, left: Decimal, total: Decimal, asset: str, owners: str) -> None:
+    if total <= 0:
+        raise Refused(f"there is no {asset} to use: the account holds none")
+    if left <= 0:
+        raise Refused(f"all {plain(total)} {asset} already belong to {owners}")
+    if wanted > left:
+        taken = f", {owners} own the rest" if owners else ""
+        raise Refused(f"amount should be at most {plain(left)} {asset}, was {plain(wanted)}{taken}")
+
+
+def _owners(others: Sequence[Tracker], side: Side) -> str:
+    ids = [
+        f"#{tracker.tracker_id}"
+        for tracker in others
+        if tracker.side is side and not tracker.state.is_terminal
+    ]
+    return " ".join(ids)
+
+
+def resize(trackers: Sequence[Tracker], managed: Decimal, instrument: Instrument) -> list[Tracker]:
+    """Return the waiting sell trackers whose slice changes with the managed quantity.
+
+    Shrinkage takes from the youngest first; what has fired keeps its slice, its exit asks the
+    exchange. Growth goes to shares of the whole and then to the oldest that owns `all`.
+    """
+    selling = sorted(
+        (t for t in trackers if t.side is Side.SELL and not t.state.is_terminal),
+        key=lambda tracker: tracker.tracker_id,
+    )
+    left = managed - sum((t.quantity for t in selling if t.state.is_acting), ZERO)
+    sizes: dict[int, Decimal] = {}
+    waiting = [t for t in selling if t.state.is_waiting]
+    for tracker in waiting:
+        share = tracker.spec.amount
+        wished = tracker.quantity
+        if share.kind is AmountKind.SHARE:
+            wished = instrument.quantity(EXACT.multiply(managed, share.value))
+        sizes[tracker.tracker_id] = min(wished, max(left, ZERO))
+        left -= sizes[tracker.tracker_id]
+    for tracker in waiting:
+        if tracker.spec.amount.kind is AmountKind.ALL and left > 0:
+            sizes[tracker.tracker_id] = instrument.quantity(sizes[tracker.tracker_id] + left)
+            break
+    return [
+        replace(tracker, quantity=sizes[tracker.tracker_id])
+        for tracker in waiting
+        if sizes[tracker.tracker_id] != tracker.quantity
+    ]
