@@ -1,0 +1,5 @@
+"""The async shell of execution: one object that owns every order in flight."""
+
+from trading.execution.engine.shell import ExecutionEngine
+
+__all__ = ["ExecutionEngine"]

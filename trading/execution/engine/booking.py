@@ -1,0 +1,213 @@
+"""Every change of a case goes through here: journal first, then whoever listens."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from trading.domain.chat import Severity
+from trading.domain.events import (
+    AlertRaised,
+    AttemptChanged,
+    Event,
+    FillBooked,
+    IntentChanged,
+    IntentClosed,
+    PositionAdjusted,
+    RoundTripClosed,
+)
+from trading.domain.money import ZERO, plain
+from trading.domain.order import Attempt, Fill, IntentState, Side
+from trading.domain.position import AdjustReason
+from trading.execution import ladder
+from trading.execution.engine.case import Case
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.ladder import Block, BlockReason, Finish
+from trading.execution.lifecycle import Merged
+from trading.execution.round_trip import round_trip
+
+
+class Booking:
+    """Writes what happened to a case; the caller holds the case's lock."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._s = surroundings
+
+    async def note(
+        self, case: Case, changed: Attempt, text: str, fills: Sequence[Fill] = ()
+    ) -> None:
+        """Write an attempt's new state and fills, and in the same breath the end if this is it."""
+        was_terminal = case.intent.state.is_terminal
+        live = case.live
+        case.put(changed, fills)
+        if live is not None and changed.number == live.number and changed.state.is_terminal:
+            case.ended_s = self._s.monotonic()
+        events: list[Event] = [AttemptChanged(changed, text, self._s.now())]
+        events += self._booked(case, fills)
+        finish = None if was_terminal else self._conclusion(case)
+        if finish is not None:
+            events += self._closing(case, finish)
+        elif fills and not case.is_watch_only:
+            events.append(IntentChanged(case.intent, self._s.now()))
+        await self._s.writer.keep(*events)
+        case.wake()
+
+    async def merged(self, case: Case, merged: Merged, text: str) -> None:
+        """Write what a report changed, and raise the alarm if it should not have come."""
+        if not merged.is_changed:
+            case.put(merged.attempt)
+            return
+        await self.note(case, merged.attempt, text, merged.fills)
+        order = merged.attempt.client_order_id
+        if merged.is_late:
+            await self.alert(
+                case,
+                "late",
+                f"{case.intent.symbol}: order {order} was proven absent and appeared late, "
+                f"{plain(merged.attempt.filled_quantity)} filled",
+            )
+        if merged.is_contradiction:
+            await self.alert(
+                case,
+                "contradiction",
+                f"{case.intent.symbol}: the exchange reported two different ends of {order}",
+            )
+
+    async def close(self, case: Case, finish: Finish) -> None:
+        """End a case."""
+        events = self._closing(case, finish)
+        await self._s.writer.keep(*events)
+        case.wake()
+
+    async def block(self, case: Case, block: Block) -> None:
+        """Say that a case cannot go on now; a person is told once per reason."""
+        case.obstacle = block
+        reason = block.reason.value
+        if case.intent.state is IntentState.BLOCKED and case.intent.reason.startswith(reason):
+            return
+        case.intent = replace(
+            case.intent, state=IntentState.BLOCKED, reason=f"{reason}: {block.text}"
+        )
+        case.reminded_s = self._s.monotonic()
+        await self._s.writer.keep(
+            IntentChanged(case.intent, self._s.now()), self._alert(case, "blocked", _blocked(case))
+        )
+
+    async def remind(self, case: Case) -> None:
+        """Repeat that a case is blocked, once per interval."""
+        if self._s.monotonic() - case.reminded_s < self._s.settings.remind_s:
+            return
+        case.reminded_s = self._s.monotonic()
+        await self._s.writer.keep(self._alert(case, "blocked", _blocked(case)))
+
+    def unblocked(self, case: Case) -> Sequence[Event]:
+        """Return the event that ends a block; it is written with the next attempt."""
+        case.obstacle = None
+        if case.intent.state is not IntentState.BLOCKED:
+            return ()
+        case.intent = replace(case.intent, state=IntentState.OPEN, reason="")
+        return (IntentChanged(case.intent, self._s.now()),)
+
+    async def alert(
+        self, case: Case, kind: str, text: str, severity: Severity = Severity.CRIT
+    ) -> None:
+        """Raise an alert about a case."""
+        await self._s.writer.keep(self._alert(case, kind, text, severity))
+
+    async def gone(self, case: Case, proof: str, price: Decimal) -> None:
+        """End a case whose coins were proven to have left without us; the position follows."""
+        left = case.intent.quantity - ladder.filled(case.attempts)
+        managed = self._s.portfolio_of().managed(case.intent.symbol)
+        events: list[Event] = []
+        if lost := min(left, managed):
+            events.append(
+                PositionAdjusted(
+                    case.intent.symbol,
+                    -lost,
+                    price,
+                    AdjustReason.EXTERNAL,
+                    proof,
+                    self._s.now(),
+                )
+            )
+        events += self._closing(case, Finish(IntentState.CLOSED_EXTERNAL, proof))
+        await self._s.writer.keep(*events)
+        case.wake()
+
+    def _booked(self, case: Case, fills: Sequence[Fill]) -> list[Event]:
+        instrument = self._s.rules[case.intent.symbol]
+        return [
+            FillBooked(
+                fill, case.intent.intent_id, instrument.base, instrument.quote, self._s.now()
+            )
+            for fill in fills
+        ]
+
+    def _conclusion(self, case: Case) -> Finish | None:
+        if case.live is not None or case.missing_fills():
+            return None
+        if case.giving_up is not None:
+            return case.giving_up
+        quote = self._s.fresh_quote(case.intent.symbol)
+        if quote is None and not case.is_exit:
+            return None
+        step = ladder.step(self._s.sight(case, quote), self._s.settings.ladder)
+        return step if isinstance(step, Finish) else None
+
+    def _closing(self, case: Case, finish: Finish) -> list[Event]:
+        state = finish.state
+        if state in {IntentState.EXPIRED, IntentState.ABORTED} and not case.is_exit:
+            # What was bought stays bought.
+            state = IntentState.DONE if case.intent.filled_quantity > 0 else state
+        case.intent = replace(case.intent, state=state, reason=finish.reason)
+        case.obstacle = None
+        fills, now = case.fills, self._s.now()
+        events: list[Event] = [IntentClosed(case.intent, now)]
+        if case.intent.side is Side.SELL:
+            position = self._s.portfolio_of().positions.get(case.intent.symbol)
+            instrument = self._s.rules[case.intent.symbol]
+            trip = round_trip(case.intent, fills, instrument, position, self._worth(case), now)
+            if trip is not None:
+                events.append(RoundTripClosed(trip, now))
+        return [*events, *self._s.closing(case.intent, fills)]
+
+    def _worth(self, case: Case) -> "_Worth":
+        return _Worth(self._s, self._s.rules[case.intent.symbol].quote)
+
+    def _alert(
+        self, case: Case, kind: str, text: str, severity: Severity = Severity.CRIT
+    ) -> AlertRaised:
+        case.alerts += 1
+        stamp = f"{self._s.now():%Y%m%dT%H%M%S}"
+        return AlertRaised(
+            alert_id=f"{kind}:{case.intent.intent_id}:{stamp}:{case.alerts}",
+            severity=severity,
+            text=text,
+            at=self._s.now(),
+            tracker_id=case.intent.tracker_id,
+        )
+
+
+class _Worth:
+    """Values one unit of a fee's asset in quote by the present prices."""
+
+    def __init__(self, surroundings: Surroundings, quote: str) -> None:
+        self._s = surroundings
+        self._quote = quote
+
+    def __call__(self, asset: str) -> Decimal | None:
+        if asset == self._quote:
+            return Decimal(1)
+        symbol = f"{asset}/{self._quote}"
+        price = self._s.portfolio_of().prices.get(symbol)
+        if price is not None:
+            return price
+        quote = self._s.quote_of(symbol)
+        return quote.mid if quote is not None else None
+
+
+def _blocked(case: Case) -> str:
+    intent = case.intent
+    left = max(intent.quantity - ladder.filled(case.attempts), ZERO)
+    text = f"{intent.symbol}: sale of {plain(left)} is blocked: {intent.reason}"
+    is_halted = case.obstacle is not None and case.obstacle.reason is BlockReason.HALTED
+    return f"UNPROTECTED {text}" if is_halted else text

@@ -1,0 +1,148 @@
+"""One decision while it is carried out: its attempts, its fills, and what stands in its way."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from trading.domain.chat import Severity
+from trading.domain.money import ZERO
+from trading.domain.order import (
+    Attempt,
+    AttemptState,
+    Fill,
+    Intent,
+    OrderRequest,
+    SendEvidence,
+)
+from trading.execution import ladder
+from trading.execution.absence import Search
+from trading.execution.classify import Cause
+from trading.execution.identity import client_order_id
+from trading.execution.ladder import Block, Finish, Send
+
+
+class Case:
+    """The living side of an intent; who holds `lock` may change it."""
+
+    def __init__(
+        self, intent: Intent, attempts: Iterable[Attempt] = (), fills: Iterable[Fill] = ()
+    ) -> None:
+        self.intent = intent
+        self.attempts = list(attempts)
+        self._fills: dict[str, dict[str, Fill]] = {}
+        self.lock = asyncio.Lock()
+        self.changed = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self.sending: asyncio.Task[SendEvidence] | None = None
+        self.search: Search | None = None
+        # Monotonic seconds: when the present attempt was prepared and may have left.
+        self.prepared_s = 0.0
+        self.sent_s = 0.0
+        self.ended_s = 0.0
+        self.sends_s: deque[float] = deque()
+        self.is_held = False
+        # Kept only to recognise a late order of a decision that ended before this process began.
+        self.is_watch_only = False
+        self.giving_up: Finish | None = None
+        self.obstacle: Block | None = None
+        self.reminded_s = 0.0
+        self.alerts = 0
+        self.is_band_refused = False
+        self.insufficient = 0
+        self.refusals: Counter[Cause] = Counter()
+        # Free units of what is sold or spent, when it was read afresh for the next attempt.
+        self.fresh_free: Decimal | None = None
+        self.empty_reads: list[tuple[float, str]] = []
+        self.fills_missing_s: float | None = None
+        self.number_from = 0
+        self.told_unresolved: set[Severity] = set()
+        for fill in fills:
+            self._fills.setdefault(fill.client_order_id, {})[fill.trade_id] = fill
+
+    @property
+    def live(self) -> Attempt | None:
+        """The one attempt that is not terminal."""
+        return next((one for one in reversed(self.attempts) if not one.state.is_terminal), None)
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether the intent only takes exposure away."""
+        return self.intent.purpose.reduces_risk
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """All executions, oldest first."""
+        found = (fill for fills in self._fills.values() for fill in fills.values())
+        return tuple(sorted(found, key=lambda fill: (fill.at, len(fill.trade_id), fill.trade_id)))
+
+    @property
+    def value(self) -> Decimal:
+        """Quote units at risk: what still has to be done, at the price the decision saw."""
+        left = self.intent.quantity - ladder.filled(self.attempts)
+        return (self.intent.quote_budget or ZERO) + max(left, ZERO) * self.intent.reference_price
+
+    @property
+    def unfilled_live(self) -> Decimal:
+        """Base units that a live order may still take."""
+        live = self.live
+        return live.request.quantity - live.filled_quantity if live else ZERO
+
+    def attempt(self, order_id: str) -> Attempt | None:
+        """The attempt with this client order id."""
+        found = (one for one in self.attempts if one.client_order_id == order_id)
+        return next(found, None)
+
+    def known_fills(self, order_id: str) -> Mapping[str, Fill]:
+        """Booked executions of one attempt by trade id."""
+        return self._fills.get(order_id, {})
+
+    def put(self, changed: Attempt, fills: Sequence[Fill] = ()) -> None:
+        """Take an attempt's new value and its new executions; the intent's sums follow."""
+        known = self._fills.setdefault(changed.client_order_id, {})
+        known.update({fill.trade_id: fill for fill in fills})
+        places = [place for place, one in enumerate(self.attempts) if one.number == changed.number]
+        if places:
+            self.attempts[places[0]] = changed
+        else:
+            self.attempts.append(changed)
+        booked = self.fills
+        self.intent = replace(
+            self.intent,
+            filled_quantity=sum((fill.quantity for fill in booked), ZERO),
+            filled_notional=sum((fill.notional for fill in booked), ZERO),
+            attempts=len(self.attempts),
+        )
+
+    def missing_fills(self) -> Sequence[Attempt]:
+        """Terminal attempts that filled more than the executions that are listed."""
+        return [
+            one
+            for one in self.attempts
+            if one.state.is_terminal
+            and sum(
+                (fill.quantity for fill in self.known_fills(one.client_order_id).values()), ZERO
+            )
+            < one.filled_quantity
+        ]
+
+    def prepare(self, send: Send, prefix: str, recv_window_ms: int, now: datetime) -> Attempt:
+        """Return the next attempt, not yet part of the case: it is durable first."""
+        number = max([one.number for one in self.attempts], default=self.number_from) + 1
+        request = OrderRequest(
+            client_order_id=client_order_id(prefix, self.intent.intent_id, number),
+            symbol=self.intent.symbol,
+            side=self.intent.side,
+            order_type=send.order_type,
+            quantity=send.quantity,
+            price=send.price,
+            time_in_force=send.time_in_force,
+            recv_window_ms=recv_window_ms,
+        )
+        return Attempt(self.intent.intent_id, number, request, AttemptState.JOURNALED, now)
+
+    def wake(self) -> None:
+        """Let whoever waits for this case look again."""
+        self.changed.set()

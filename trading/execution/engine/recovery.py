@@ -1,0 +1,217 @@
+"""The start of execution, which is always a recovery; and the regular look at everything open."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from trading.domain.errors import AuthLost, Retryable
+from trading.domain.events import FillBooked
+from trading.domain.money import ONE, plain
+from trading.domain.order import (
+    Attempt,
+    AttemptState,
+    Fill,
+    Intent,
+    IntentState,
+    OrderReport,
+    OrderRequest,
+    OrderType,
+    Purpose,
+)
+from trading.domain.position import TradingMode
+from trading.execution import ladder, reconcile
+from trading.execution.engine.case import Case
+from trading.execution.engine.reporting import Reporting
+from trading.execution.engine.searching import Searching
+from trading.execution.engine.sending import Sending
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.lifecycle import Observed, advance
+from trading.execution.reconcile import Difference, Finding
+from trading.ports import StoredState
+
+logger = logging.getLogger(__name__)
+_FILLS_READ = 2000
+_SWEEP_BACK = timedelta(hours=24)
+
+
+class Recovery:
+    """Finds out what became of everything that was open, and what the exchange has besides."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        sending: Sending,
+        searching: Searching,
+        reporting: Reporting,
+    ) -> None:
+        self._s = surroundings
+        self._sending = sending
+        self._searching = searching
+        self._reporting = reporting
+
+    async def cases(self, state: StoredState) -> Sequence[Case]:
+        """Rebuild every open decision, the greatest value at risk first, exits before entries."""
+        fills = await self._booked({intent.intent_id for intent in state.intents})
+        mode = state.trading_mode.mode if state.trading_mode else TradingMode.ACTIVE
+        cases = []
+        for intent in state.intents:
+            if intent.state.is_terminal:
+                continue
+            attempts = [one for one in state.attempts if one.intent_id == intent.intent_id]
+            attempts.sort(key=lambda one: one.number)
+            case = Case(intent, (_maybe_sent(one) for one in attempts), fills[intent.intent_id])
+            # Whenever the old process sent, it was before now: its requests expire from here on.
+            case.sent_s = self._s.monotonic()
+            is_halted = mode is TradingMode.HALTED_EVERYTHING
+            case.is_held = is_halted and intent.purpose is Purpose.PROTECT
+            cases.append(case)
+        cases.sort(key=lambda case: (not case.is_exit, -case.value))
+        return cases
+
+    def watched(self, attempts: Iterable[Attempt]) -> Sequence[Case]:
+        """Rebuild what is needed to recognise orders that were proven absent and may yet appear."""
+        return [_watch(attempt) for attempt in attempts]
+
+    async def _booked(self, intent_ids: set[str]) -> dict[str, list[Fill]]:
+        found: dict[str, list[Fill]] = {intent_id: [] for intent_id in intent_ids}
+        if not intent_ids:
+            return found
+        for each in await self._s.writer.latest(_FILLS_READ, (FillBooked.__name__,)):
+            if isinstance(each.event, FillBooked) and each.event.intent_id in found:
+                found[each.event.intent_id].append(each.event.fill)
+        return found
+
+    async def look(self, cases: Sequence[Case]) -> None:
+        """Ask once for every live attempt, all at the same time."""
+        asks = [self._searching.query(case, case.live) for case in cases if case.live is not None]
+        await asyncio.gather(*asks)
+
+    def report(self, cases: Sequence[Case]) -> Sequence[str]:
+        """Say for each decision what a restart found, for the recovery card."""
+        return [_sentence(case) for case in cases]
+
+    async def check_open(self) -> None:
+        """Ask for every order that should be open, and for those that may yet appear."""
+        await self._s.writer.flush()
+        now = self._s.now()
+        for case in self._reporting.known():
+            for attempt in list(case.attempts):
+                if _is_watched(attempt, now, self._s.settings.absence.watch_s):
+                    await self._look_late(attempt)
+            live = case.live
+            seen = {AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL}
+            if live is not None and live.state in seen:
+                await self._searching.query(case, live)
+            case.wake()
+
+    async def _look_late(self, attempt: Attempt) -> None:
+        try:
+            report = await self._s.read(
+                self._s.gateway.order(attempt.request.symbol, attempt.client_order_id)
+            )
+        except (Retryable, AuthLost) as error:
+            logger.info("query_unanswered", extra={"error": str(error)})
+            return
+        if report is not None:
+            await self._reporting.apply(report, "found after it was proven absent")
+
+    async def sweep(self, symbols: Iterable[str]) -> Sequence[Finding]:
+        """Compare orders, executions and balances of `symbols` with ours.
+
+        Raises Unreachable or AuthLost when the exchange does not answer: no answer, no finding.
+        """
+        findings: list[Finding] = []
+        for symbol in sorted(set(symbols)):
+            findings += await self._sweep_symbol(symbol)
+        portfolio = self._s.portfolio_of()
+        balances = await self._s.read(self._s.gateway.balances())
+        findings += reconcile.shortfalls(portfolio.positions, balances, self._s.rules)
+        return findings
+
+    async def _sweep_symbol(self, symbol: str) -> Sequence[Finding]:
+        since = self._s.now() - _SWEEP_BACK
+        reports = [
+            *await self._s.read(self._s.gateway.open_orders(symbol)),
+            *await self._s.read(self._s.gateway.orders_since(symbol, since)),
+        ]
+        findings = list(reconcile.orders(self._attempts(symbol), reports, self._s.prefix))
+        for finding in findings:
+            if finding.report is not None:
+                await self._reporting.apply(finding.report, f"reconciled: {finding.kind.value}")
+        fills = await self._s.read(self._s.gateway.fills_since(symbol, since))
+        ours = frozenset(fill.trade_id for case in self._reporting.known() for fill in case.fills)
+        foreign = reconcile.foreign_sales(symbol, fills, ours, self._s.prefix)
+        # Orders of ours from before this process are known to the journal, not to memory.
+        kept = [each for each in findings if each.kind is not Difference.ORPHAN] + [
+            each
+            for each in findings
+            if each.report is not None and each.report.client_order_id in self._reporting.orphans
+        ]
+        return [*kept, foreign] if foreign is not None else kept
+
+    def _attempts(self, symbol: str) -> dict[str, Attempt]:
+        return {
+            attempt.client_order_id: attempt
+            for case in self._reporting.known()
+            for attempt in case.attempts
+            if attempt.request.symbol == symbol
+        }
+
+
+def _maybe_sent(attempt: Attempt) -> Attempt:
+    if attempt.state in {AttemptState.JOURNALED, AttemptState.SENT}:
+        return advance(attempt, Observed.LOST, "the process ended before the answer was written")
+    return attempt
+
+
+def _is_watched(attempt: Attempt, now: datetime, watch_s: float) -> bool:
+    ends_at = attempt.prepared_at + timedelta(seconds=watch_s)
+    return attempt.state is AttemptState.ABSENT and now < ends_at
+
+
+def _watch(attempt: Attempt) -> Case:
+    request = attempt.request
+    intent = Intent(
+        intent_id=attempt.intent_id,
+        symbol=request.symbol,
+        side=request.side,
+        purpose=Purpose.CLOSE if request.side.sign < 0 else Purpose.ENTRY,
+        reference_price=request.price or ONE,
+        created_at=attempt.prepared_at,
+        quantity=request.quantity,
+        state=IntentState.DONE,
+    )
+    case = Case(intent, [attempt])
+    case.is_watch_only = True
+    return case
+
+
+def adopted(report: OrderReport, intent: Intent, number: int) -> Attempt:
+    """Return the attempt that an order of ours must have been, from what the exchange tells."""
+    request = OrderRequest(
+        client_order_id=report.client_order_id,
+        symbol=report.symbol,
+        side=report.side,
+        order_type=OrderType.LIMIT if report.price else OrderType.MARKET,
+        quantity=report.quantity,
+        price=report.price or None,
+    )
+    return Attempt(intent.intent_id, number, request, AttemptState.UNKNOWN, intent.created_at)
+
+
+def _sentence(case: Case) -> str:
+    intent = case.intent
+    verb = "selling" if intent.side.sign < 0 else "buying"
+    amount: Decimal = intent.quantity if intent.quote_budget is None else intent.quote_budget
+    done = ladder.filled(case.attempts)
+    live = case.live
+    found = (
+        "no order was open"
+        if live is None
+        else f"order {live.client_order_id} is {live.state.value}"
+    )
+    if intent.state.is_terminal:
+        found = f"it ended {intent.state.value}"
+    return f"{intent.symbol}: {verb} {plain(amount)}, {plain(done)} filled; {found}"

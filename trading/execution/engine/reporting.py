@@ -1,0 +1,131 @@
+"""Reports of the user stream: every one of ours finds its attempt, or raises an alarm."""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
+
+from trading.domain.chat import Severity
+from trading.domain.events import AlertRaised, AttemptPrepared
+from trading.domain.money import plain
+from trading.domain.order import AttemptState, OrderReport
+from trading.execution.engine.case import Case
+from trading.execution.engine.searching import Searching
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.identity import is_ours
+
+logger = logging.getLogger(__name__)
+_CLOSED_KEPT = 2000
+_JOURNAL_SCANNED = 5000
+
+
+class Reporting:
+    """Takes reports in a plain call and applies them in order (tx C).
+
+    The queue is bounded: past its size a report is dropped and its instrument is swept over REST,
+    where the same facts stand.
+    """
+
+    def __init__(self, surroundings: Surroundings, searching: Searching) -> None:
+        self._s = surroundings
+        self._searching = searching
+        self._queue: deque[OrderReport] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._stems: OrderedDict[str, Case] = OrderedDict()
+        self._overflowed: set[str] = set()
+        self.orphans: dict[str, OrderReport] = {}
+        self.sweep: Callable[[set[str]], Awaitable[object]] | None = None
+
+    def register(self, case: Case, stem: str) -> None:
+        """Let reports of a case's orders find it, also long after it is closed."""
+        self._stems[stem] = case
+        if len(self._stems) > _CLOSED_KEPT:
+            for old, one in self._stems.items():
+                watched = any(each.state is AttemptState.ABSENT for each in one.attempts)
+                if one.intent.state.is_terminal and not watched:
+                    del self._stems[old]
+                    break
+
+    def case_of(self, order_id: str) -> Case | None:
+        """The case whose attempt carries this client order id."""
+        case = self._stems.get(order_id.rpartition("-")[0])
+        return case if case is not None and case.attempt(order_id) is not None else None
+
+    def known(self) -> list[Case]:
+        """Every case that is open or was closed not long ago."""
+        return list(self._stems.values())
+
+    def take(self, report: OrderReport) -> None:
+        """Queue a report."""
+        if len(self._queue) >= self._s.settings.reports_max:
+            self._overflowed.add(report.symbol)
+            logger.error("reports_overflowed", extra={"symbol": report.symbol})
+            return
+        self._queue.append(report)
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+
+    async def _work(self) -> None:
+        while self._queue or self._overflowed:
+            while self._queue:
+                report = self._queue.popleft()
+                try:
+                    await self.apply(report)
+                except Exception:
+                    # The next report must not suffer for this one; the 10 s check asks again.
+                    logger.exception("report_failed", extra={"order": report.client_order_id})
+            if self._overflowed and self.sweep is not None:
+                symbols, self._overflowed = self._overflowed, set()
+                await self.sweep(symbols)
+
+    async def apply(self, report: OrderReport, text: str = "user stream") -> None:
+        """Merge one report into its attempt, or say that nobody knows it."""
+        case = self.case_of(report.client_order_id)
+        if case is None:
+            if is_ours(report.client_order_id, self._s.prefix):
+                await self._orphan(report)
+            return
+        before = case.attempt(report.client_order_id)
+        await self._searching.found(case, report, text)
+        after = case.attempt(report.client_order_id)
+        was_absent = before is not None and before.state is AttemptState.ABSENT
+        if was_absent and after is not None and not after.state.is_terminal:
+            # Something else may have been sent in its place: it must not fill on top.
+            await self._searching.cancel(case, after)
+
+    async def _orphan(self, report: OrderReport) -> None:
+        order_id = report.client_order_id
+        if order_id in self.orphans:
+            self.orphans[order_id] = report
+            return
+        if await self._was_prepared(order_id):
+            return
+        self.orphans[order_id] = report
+        alert = AlertRaised(
+            alert_id=f"orphan:{order_id}",
+            severity=Severity.CRIT,
+            text=(
+                f"{report.symbol}: the exchange has an order of ours ({order_id}, "
+                f"{report.side.value} {plain(report.quantity)}, {report.status.value}, "
+                f"{plain(report.filled_quantity)} filled) that the journal does not know"
+            ),
+            at=self._s.now(),
+        )
+        await self._s.writer.keep(alert)
+
+    async def _was_prepared(self, order_id: str) -> bool:
+        prepared = await self._s.writer.latest(_JOURNAL_SCANNED, (AttemptPrepared.__name__,))
+        return any(
+            isinstance(each.event, AttemptPrepared)
+            and each.event.attempt.client_order_id == order_id
+            for each in prepared
+        )
+
+    async def idle(self) -> None:
+        """Wait until every queued report is applied."""
+        while self._worker is not None and not self._worker.done():
+            await asyncio.shield(self._worker)
+
+    async def close(self) -> None:
+        """Apply what is queued, then end."""
+        await self.idle()

@@ -1,0 +1,253 @@
+"""The course of one decision: attempt after attempt, until it is done or a person must decide."""
+
+import logging
+
+from trading.domain.errors import Retryable, StorageLost, UmbraError
+from trading.domain.events import AttemptPrepared, Event
+from trading.domain.market import Quote
+from trading.domain.order import Attempt, AttemptState, IntentState
+from trading.execution import ladder
+from trading.execution.engine.booking import Booking
+from trading.execution.engine.case import Case
+from trading.execution.engine.searching import Searching
+from trading.execution.engine.sending import Sending
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.ladder import Block, BlockReason, Finish, Send, Step
+
+logger = logging.getLogger(__name__)
+_FOREVER_S = 3600.0
+_CANCEL_AGAIN_S = 10.0
+_AFTER_BUG_S = 5.0
+
+
+class Running:
+    """Carries cases out, one task each."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        booking: Booking,
+        sending: Sending,
+        searching: Searching,
+    ) -> None:
+        self._s = surroundings
+        self._booking = booking
+        self._sending = sending
+        self._searching = searching
+
+    async def run(self, case: Case) -> None:
+        """Carry a case to its end."""
+        while not case.intent.state.is_terminal:
+            case.changed.clear()
+            try:
+                await self._advance(case)
+            except Exception as error:
+                # A stop must go on, whatever is wrong with us: the next turn starts from what is
+                # known, and nothing is sent before it is durable.
+                logger.exception("case_failed", extra={"intent": case.intent.intent_id})
+                await self._booking.alert(
+                    case, "failed", f"{case.intent.symbol}: an error of ours, trying on: {error}"
+                )
+                await self._s.sleep(_AFTER_BUG_S)
+
+    def first(self, case: Case) -> Attempt | None:
+        """Return an attempt that may go out at once, None when anything has to be awaited."""
+        if case.is_held or self._s.wants_balance(case):
+            return None
+        quote = self._s.fresh_quote(case.intent.symbol)
+        if quote is None:
+            return None
+        step = ladder.step(self._s.sight(case, quote), self._s.settings.ladder)
+        if not isinstance(step, Send) or not self._s.pacer.try_take(is_exit=case.is_exit):
+            return None
+        return self._prepare(case, step)
+
+    def _prepare(self, case: Case, send: Send) -> Attempt:
+        settings = self._s.settings.absence
+        window = settings.exit_recv_window_ms if case.is_exit else settings.recv_window_ms
+        case.prepared_s = self._s.monotonic()
+        return case.prepare(send, self._s.prefix, window, self._s.now())
+
+    async def _advance(self, case: Case) -> None:
+        live = case.live
+        if live is not None:
+            await self._follow(case, live)
+            return
+        self._sending.detach(case)
+        if case.giving_up is not None:
+            await self._finish(case, case.giving_up)
+        elif case.is_held:
+            async with case.lock:
+                await self._booking.block(case, Block(BlockReason.HALTED, "released by a person"))
+                await self._booking.remind(case)
+            await self._s.wait(case, self._s.settings.remind_s)
+        elif case.obstacle is not None and not await self._overcome(case, case.obstacle):
+            return
+        else:
+            await self._next(case)
+
+    # -------------------------------------------------------- a live attempt
+
+    async def _follow(self, case: Case, live: Attempt) -> None:
+        if case.sending is not None:
+            await self._sending.answer(case)
+        elif live.state is AttemptState.JOURNALED:
+            await self._s.wait(case, self._s.settings.not_sent_retry_s)
+            if case.live is live:
+                self._sending.start(case, live)
+        elif live.state in {AttemptState.OPEN, AttemptState.PARTIAL} and case.giving_up:
+            await self._searching.cancel(case, live)
+        elif live.state is AttemptState.PENDING_CANCEL:
+            await self._await_cancel(case, live)
+        elif live.state is not AttemptState.UNKNOWN and ladder.is_resting(case.intent):
+            await self._s.wait(case, _FOREVER_S)
+        else:
+            await self._searching.step(case, live)
+
+    async def _await_cancel(self, case: Case, live: Attempt) -> None:
+        # A lost answer leaves the order pending; asking again is safe, a cancel has no twin.
+        if self._s.monotonic() - case.sent_s > _CANCEL_AGAIN_S:
+            await self._searching.cancel(case, live)
+        else:
+            await self._searching.step(case, live)
+
+    # -------------------------------------------------------- the next attempt
+
+    async def _next(self, case: Case) -> None:
+        pause_s = ladder.pause_s(case.intent, case.attempts, self._s.settings.ladder)
+        left_s = case.ended_s + pause_s - self._s.monotonic()
+        if left_s > 0:
+            await self._s.wait(case, left_s)
+            return
+        step = await self._step(case)
+        if isinstance(step, Send):
+            await self._send(case, step)
+        elif isinstance(step, Finish):
+            await self._finish(case, step)
+        else:
+            async with case.lock:
+                await self._booking.block(case, step)
+
+    async def _finish(self, case: Case, finish: Finish) -> None:
+        if case.missing_fills():
+            await self._searching.complete_fills(case)
+            return
+        async with case.lock:
+            if not case.intent.state.is_terminal:
+                await self._booking.close(case, finish)
+
+    async def _step(self, case: Case) -> Step:
+        if self._s.wants_balance(case):
+            await self._sending.read_free(case)
+        quote = self._s.fresh_quote(case.intent.symbol) or await self._read_quote(case)
+        return ladder.step(self._s.sight(case, quote), self._s.settings.ladder)
+
+    async def _read_quote(self, case: Case) -> Quote | None:
+        try:
+            quote = await self._s.read(self._s.gateway.quote(case.intent.symbol))
+        except Retryable as error:
+            logger.warning("quote_not_read", extra={"error": str(error)})
+            return None
+        return None if quote.is_crossed else quote
+
+    async def _send(self, case: Case, send: Send) -> None:
+        if self._s.is_stopping:
+            await self._s.wait(case, _FOREVER_S)
+            return
+        if self._is_capped(case):
+            most = self._s.settings.exit_attempts_per_minute_max
+            async with case.lock:
+                await self._booking.block(
+                    case, Block(BlockReason.ATTEMPTS, f"{most} attempts within a minute")
+                )
+            return
+        if not self._s.pacer.try_take(is_exit=case.is_exit):
+            await self._s.pacer.take(is_exit=case.is_exit, value=case.value)
+            # The price has moved on while we waited.
+            step = await self._step(case)
+            if not isinstance(step, Send) or case.is_held or case.giving_up:
+                return
+            send = step
+        async with case.lock:
+            if case.live is None:
+                await self._dispatch(case, send)
+
+    async def _dispatch(self, case: Case, send: Send) -> None:
+        attempt = self._prepare(case, send)
+        before = case.intent
+        events: list[Event] = [
+            *self._booking.unblocked(case),
+            AttemptPrepared(attempt, self._s.now()),
+        ]
+        try:
+            await self._s.writer.write(*events, is_exit=case.is_exit)
+        except StorageLost as error:
+            case.intent = before
+            await self._storage_refused(case, str(error))
+            return
+        self._sending.start(case, attempt)
+        self._s.writer.publish(events)
+
+    async def _storage_refused(self, case: Case, text: str) -> None:
+        if case.is_exit:
+            await self._booking.block(case, Block(BlockReason.STORAGE, text))
+        else:
+            await self._booking.close(case, Finish(IntentState.EXPIRED, text))
+
+    def _is_capped(self, case: Case) -> bool:
+        if not case.is_exit:
+            return False
+        now_s = self._s.monotonic()
+        while case.sends_s and case.sends_s[0] <= now_s - 60:
+            case.sends_s.popleft()
+        return len(case.sends_s) >= self._s.settings.exit_attempts_per_minute_max
+
+    # -------------------------------------------------------- what stands in the way
+
+    async def _overcome(self, case: Case, obstacle: Block) -> bool:
+        settings = self._s.settings
+        poll_s = {
+            BlockReason.MARKET: settings.market_poll_s,
+            BlockReason.KEY: settings.auth_probe_s,
+            BlockReason.BAND: settings.band_retry_s,
+            BlockReason.FLOOR: settings.floor_poll_s,
+        }.get(obstacle.reason, settings.probe_s)
+        await self._booking.remind(case)
+        await self._s.wait(case, poll_s)
+        if case.giving_up is not None or case.is_held or case.changed.is_set():
+            return False
+        if not await self._probe(case, obstacle.reason):
+            return False
+        case.obstacle = None
+        return True
+
+    async def _probe(self, case: Case, reason: BlockReason) -> bool:
+        if reason is BlockReason.BALANCE:
+            return await self._coins_are_back(case)
+        if reason in {BlockReason.MARKET, BlockReason.FILTER}:
+            case.refusals.clear()
+            return await self._sending.reload_rules()
+        if reason is BlockReason.KEY:
+            return await self._key_works()
+        return True
+
+    async def _key_works(self) -> bool:
+        try:
+            await self._s.read(self._s.gateway.balances())
+        except UmbraError as error:
+            logger.warning("key_refused", extra={"error": str(error)})
+            return False
+        return True
+
+    async def _coins_are_back(self, case: Case) -> bool:
+        if not await self._sending.read_free(case):
+            return False
+        proof = await self._searching.external_proof(case)
+        if proof is not None:
+            quote = self._s.quote_of(case.intent.symbol)
+            price = quote.bid if quote else case.intent.reference_price
+            async with case.lock:
+                await self._booking.gone(case, proof, price)
+            return False
+        case.insufficient = 0
+        return True

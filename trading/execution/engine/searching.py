@@ -1,0 +1,211 @@
+"""What became of an order: queries, lists and executions, until it is found or proven absent."""
+
+import itertools
+import logging
+from datetime import timedelta
+
+from trading.domain.chat import Severity
+from trading.domain.errors import AuthLost, Retryable, UmbraError
+from trading.domain.order import Attempt, AttemptState, OrderReport
+from trading.execution import absence, ladder
+from trading.execution.engine.booking import Booking
+from trading.execution.engine.case import Case
+from trading.execution.engine.sending import Sending
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.identity import is_ours
+from trading.execution.lifecycle import Observed, advance, merge
+
+logger = logging.getLogger(__name__)
+_NO_ANSWER = (Retryable, AuthLost)
+
+
+class Searching:
+    """Looks for live orders; an unreachable exchange never counts as an answer."""
+
+    def __init__(self, surroundings: Surroundings, booking: Booking, sending: Sending) -> None:
+        self._s = surroundings
+        self._booking = booking
+        self._sending = sending
+
+    async def step(self, case: Case, live: Attempt) -> None:
+        """Wait until the next query is due, ask, and note what that proves."""
+        settings = self._s.settings.absence
+        if case.search is None:
+            now_s = self._s.monotonic()
+            case.search = absence.search(live.request, case.sent_s, now_s, settings)
+        wait_s = absence.next_query_s(case.search, settings) - self._s.monotonic()
+        if wait_s > 0:
+            await self._s.wait(case, wait_s)
+            return
+        await self.query(case, live)
+        await self._complain(case)
+
+    async def query(self, case: Case, live: Attempt) -> bool:
+        """Ask for the order once; whether the exchange gave any answer."""
+        now_s = self._s.monotonic()
+        if case.search is not None:
+            case.search = absence.asked(case.search, now_s)
+        try:
+            report = await self._s.read(
+                self._s.gateway.order(live.request.symbol, live.client_order_id)
+            )
+        except _NO_ANSWER as error:
+            logger.info("query_unanswered", extra={"error": str(error)})
+            return False
+        if report is not None:
+            await self.found(case, report, "found by query")
+        elif live.state is AttemptState.UNKNOWN:
+            await self._not_found(case, live)
+        return True
+
+    async def found(self, case: Case, report: OrderReport, text: str) -> None:
+        """Merge a report of this case."""
+        async with case.lock:
+            attempt = case.attempt(report.client_order_id)
+            if attempt is None:
+                return
+            known = case.known_fills(attempt.client_order_id)
+            await self._booking.merged(case, merge(attempt, report, known), text)
+
+    async def _not_found(self, case: Case, live: Attempt) -> None:
+        settings = self._s.settings.absence
+        if case.search is None:
+            return
+        case.search = absence.not_found(case.search, self._s.monotonic(), settings)
+        if absence.needs_lists(case.search, settings) and await self._lists_agree(case, live):
+            case.search = absence.lists_agree(case.search, self._s.monotonic())
+        if not self._s.is_clock_known:
+            await self._sending.measure_clock()
+        if not absence.is_proved(case.search, settings, is_clock_known=self._s.is_clock_known):
+            return
+        async with case.lock:
+            attempt = case.attempt(live.client_order_id)
+            if attempt is None or attempt.state is not AttemptState.UNKNOWN:
+                return
+            text = absence.evidence(case.search)
+            case.search = None
+            await self._booking.note(case, advance(attempt, Observed.ABSENCE_PROVED, text), text)
+
+    async def _lists_agree(self, case: Case, live: Attempt) -> bool:
+        symbol, order_id = live.request.symbol, live.client_order_id
+        since = live.prepared_at - timedelta(seconds=self._s.settings.absence.lookback_s)
+        try:
+            open_orders = await self._s.read(self._s.gateway.open_orders(symbol))
+            all_orders = await self._s.read(self._s.gateway.orders_since(symbol, since))
+            fills = await self._s.read(self._s.gateway.fills_since(symbol, since))
+        except _NO_ANSWER as error:
+            logger.info("lists_unanswered", extra={"error": str(error)})
+            return False
+        for report in (*open_orders, *all_orders):
+            if report.client_order_id == order_id:
+                await self.found(case, report, "found in a list")
+                return False
+        return not any(fill.client_order_id == order_id for fill in fills)
+
+    async def complete_fills(self, case: Case) -> None:
+        """Read executions that a report did not list; a late list is waited for, then told."""
+        now_s = self._s.monotonic()
+        if case.fills_missing_s is None:
+            case.fills_missing_s = now_s
+        for attempt in case.missing_fills():
+            await self._complete(case, attempt)
+        if not case.missing_fills():
+            case.fills_missing_s = None
+            return
+        waited_s = self._s.monotonic() - case.fills_missing_s
+        if waited_s > self._s.settings.fills_deadline_s:
+            case.fills_missing_s = self._s.monotonic()
+            await self._booking.alert(
+                case,
+                "fills",
+                f"{case.intent.symbol}: an order was filled, but the exchange has not listed its "
+                f"executions for {waited_s:.0f} s; the position is not booked yet",
+            )
+        await self._s.wait(case, min(max(waited_s, 0.25), self._s.settings.absence.query_every_s))
+
+    async def _complete(self, case: Case, attempt: Attempt) -> None:
+        since = attempt.prepared_at - timedelta(seconds=self._s.settings.absence.lookback_s)
+        try:
+            listed = await self._s.read(self._s.gateway.fills_since(attempt.request.symbol, since))
+        except _NO_ANSWER as error:
+            logger.info("fills_unanswered", extra={"error": str(error)})
+            return
+        async with case.lock:
+            current = case.attempt(attempt.client_order_id) or attempt
+            known = case.known_fills(attempt.client_order_id)
+            new = {
+                fill.trade_id: fill
+                for fill in listed
+                if fill.client_order_id == attempt.client_order_id and fill.trade_id not in known
+            }
+            if new:
+                text = f"{len(new)} executions listed"
+                await self._booking.note(case, current, text, tuple(new.values()))
+
+    async def cancel(self, case: Case, live: Attempt) -> None:
+        """Ask to cancel an order; only a report or a query says what came of it."""
+        async with case.lock:
+            asked = advance(live, Observed.CANCEL_ASKED)
+            if asked is not live:
+                await self._booking.note(case, asked, "cancel asked")
+        case.search = None
+        case.sent_s = self._s.monotonic()
+        evidence = await self._s.gateway.cancel(live.request.symbol, live.client_order_id)
+        if evidence.report is not None:
+            await self.found(case, evidence.report, "answer to the cancel")
+            return
+        await self.query(case, case.attempt(live.client_order_id) or live)
+
+    async def external_proof(self, case: Case) -> str | None:
+        """Return the proof that the coins left without us, None while there is none."""
+        portfolio, instrument = self._s.portfolio_of(), self._s.rules[case.intent.symbol]
+        if not case.empty_reads:
+            return None
+        position = portfolio.positions.get(case.intent.symbol)
+        since = case.intent.created_at - timedelta(days=1)
+        if position is not None and position.opened_at is not None:
+            since = min(since, position.opened_at)
+        try:
+            fills = await self._s.read(self._s.gateway.fills_since(case.intent.symbol, since))
+        except UmbraError as error:
+            logger.info("fills_unanswered", extra={"error": str(error)})
+            return None
+        foreign = [
+            fill
+            for fill in fills
+            if fill.side.sign < 0 and not is_ours(fill.client_order_id, self._s.prefix)
+        ]
+        if foreign:
+            return f"sold outside Umbra: trade {foreign[-1].trade_id} at {foreign[-1].price}"
+        balance = portfolio.balances.get(instrument.base)
+        streamed = balance is None or balance.total < instrument.quantity_step
+        reads = case.empty_reads
+        apart = all(
+            later[0] - earlier[0] >= self._s.settings.probe_s
+            for earlier, later in itertools.pairwise(reads)
+        )
+        if len(reads) >= 3 and apart and streamed:
+            return "three agreeing reads of the account and its stream show no coins"
+        return None
+
+    async def _complain(self, case: Case) -> None:
+        live = case.live
+        if live is None or case.search is None or ladder.is_resting(case.intent):
+            return
+        waited_s = self._s.monotonic() - case.sent_s
+        told = case.told_unresolved
+        limits = (
+            (Severity.CRIT, self._s.settings.unresolved_crit_s),
+            (Severity.WARN, self._s.settings.unresolved_warn_s),
+        )
+        for severity, after_s in limits:
+            if waited_s > after_s and severity not in told:
+                told.add(severity)
+                await self._booking.alert(
+                    case,
+                    "unresolved",
+                    f"{case.intent.symbol}: for {waited_s:.0f} s the exchange has not said what "
+                    f"became of order {live.client_order_id}; nothing is sent twice",
+                    severity,
+                )
+                return

@@ -1,0 +1,230 @@
+"""One request: sent once, its answer awaited, and what the answer means written down."""
+
+import asyncio
+import logging
+from dataclasses import replace
+
+from trading.domain.chat import Severity
+from trading.domain.errors import AuthLost, Retryable
+from trading.domain.order import Attempt, IntentState, OrderReport, SendEvidence, SendPhase
+from trading.execution import absence, ladder
+from trading.execution.classify import Cause, Classified, Verdict, classify
+from trading.execution.engine.booking import Booking
+from trading.execution.engine.case import Case
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.ladder import Block, BlockReason, Finish
+from trading.execution.lifecycle import Observed, advance, merge
+
+logger = logging.getLogger(__name__)
+
+_OBSTACLES = {
+    Cause.MARKET_CLOSED: BlockReason.MARKET,
+    Cause.AUTH: BlockReason.KEY,
+    Cause.PRICE_BAND: BlockReason.BAND,
+    Cause.BALANCE: BlockReason.BALANCE,
+    Cause.FILTER: BlockReason.FILTER,
+    Cause.CLOCK: BlockReason.FILTER,
+    Cause.OTHER: BlockReason.FILTER,
+}
+# How often a refusal is answered by a corrected attempt before a person must know.
+_PATIENCE = {
+    Cause.FILTER: 1,
+    Cause.PRICE_BAND: 1,
+    Cause.CLOCK: 1,
+    Cause.OTHER: 1,
+}
+
+
+class Sending:
+    """Sends prepared attempts and settles their answers."""
+
+    def __init__(self, surroundings: Surroundings, booking: Booking) -> None:
+        self._s = surroundings
+        self._booking = booking
+        # Requests whose answer nobody waits for any more; their reports still count.
+        self.late: set[asyncio.Task[SendEvidence]] = set()
+        self.on_late_report = _ignore
+
+    def start(self, case: Case, attempt: Attempt) -> None:
+        """Hand an attempt, durable by now, to the gateway; returns without waiting."""
+        now_s = self._s.monotonic()
+        case.put(replace(advance(attempt, Observed.SENDING), sent_at=self._s.now()))
+        case.prepared_s = case.prepared_s or now_s
+        case.sent_s = now_s
+        case.search = None
+        case.fresh_free = None
+        sending = asyncio.create_task(self._s.gateway.submit(attempt.request))
+        sending.add_done_callback(lambda _: case.wake())
+        case.sending = sending
+
+    def detach(self, case: Case) -> None:
+        """Stop waiting for an answer: the order's fate is known, or a query must tell it."""
+        sending, case.sending = case.sending, None
+        if sending is None:
+            return
+        self.late.add(sending)
+        sending.add_done_callback(self._answered_late)
+
+    def _answered_late(self, sending: asyncio.Task[SendEvidence]) -> None:
+        self.late.discard(sending)
+        evidence = _result(sending)
+        if evidence.report is not None:
+            self.on_late_report(evidence.report)
+
+    async def answer(self, case: Case) -> None:
+        """Wait for the answer, for a report that makes it unnecessary, or for the deadline."""
+        sending = case.sending
+        live = case.live
+        if sending is None or live is None:
+            return
+        left_s = case.sent_s + self._s.settings.send_deadline_s - self._s.monotonic()
+        if sending.done():
+            case.sending = None
+            await self.settle(case, live, _result(sending))
+        elif left_s > 0:
+            await self._s.wait(case, left_s)
+        else:
+            self.detach(case)
+            text = f"no answer within {self._s.settings.send_deadline_s:.0f} s"
+            await self.settle(case, live, SendEvidence(SendPhase.SENT, message=text))
+
+    async def settle(self, case: Case, live: Attempt, evidence: SendEvidence) -> None:
+        """Write what the answer means (tx B), and prepare for what it says."""
+        classified = classify(evidence)
+        if evidence.http_status == 403:
+            self._s.pacer.silence(self._s.settings.silence_default_s)
+        if classified.verdict is not Verdict.NOT_SENT:
+            case.sends_s.append(case.sent_s)
+        async with case.lock:
+            attempt = case.attempt(live.client_order_id) or live
+            if classified.verdict is Verdict.ACK and evidence.report is not None:
+                case.refusals.clear()
+                known = case.known_fills(attempt.client_order_id)
+                merged = merge(attempt, evidence.report, known)
+                await self._booking.merged(case, merged, classified.text)
+            elif classified.verdict is Verdict.NOT_SENT:
+                await self._never_left(case, attempt, evidence, classified)
+            elif classified.verdict in {Verdict.REJECTED, Verdict.RATE_LIMITED}:
+                await self._refused(case, attempt, evidence, classified)
+            else:
+                case.search = absence.search(
+                    attempt.request, case.sent_s, case.sent_s, self._s.settings.absence
+                )
+                lost = advance(attempt, Observed.LOST, classified.text)
+                await self._booking.note(case, lost, classified.text)
+
+    async def _never_left(
+        self, case: Case, attempt: Attempt, evidence: SendEvidence, classified: Classified
+    ) -> None:
+        if evidence.retry_after_s is not None:
+            self._s.pacer.silence(evidence.retry_after_s)
+        back = advance(attempt, Observed.NOT_SENT)
+        age_s = self._s.monotonic() - case.prepared_s
+        if age_s < self._s.settings.not_sent_fresh_s and evidence.retry_after_s is None:
+            # The proof that nothing left lets the same id go again; disk still says "maybe sent".
+            case.put(back)
+            return
+        refused = advance(back, Observed.REFUSED, "never sent")
+        await self._booking.note(case, refused, f"never sent: {classified.text}")
+
+    async def _refused(
+        self, case: Case, attempt: Attempt, evidence: SendEvidence, classified: Classified
+    ) -> None:
+        refused = advance(attempt, Observed.REFUSED, classified.text)
+        if classified.verdict is Verdict.RATE_LIMITED:
+            await self._rate_limited(case, evidence)
+        else:
+            await self._correct(case, classified)
+        await self._booking.note(case, refused, classified.text)
+
+    async def _rate_limited(self, case: Case, evidence: SendEvidence) -> None:
+        silence_s = evidence.retry_after_s or self._s.settings.silence_default_s
+        self._s.pacer.silence(silence_s)
+        if case.is_exit:
+            severity = Severity.CRIT if evidence.http_status == 418 else Severity.WARN
+            word = "banned us" if evidence.http_status == 418 else "asks for silence"
+            await self._booking.alert(
+                case,
+                "rate_limit",
+                f"{case.intent.symbol}: the exchange {word} for {silence_s:.0f} s, the sale waits",
+                severity,
+            )
+
+    async def _correct(self, case: Case, classified: Classified) -> None:
+        cause = classified.cause
+        case.refusals[cause] += 1
+        times = case.refusals[cause]
+        if cause is Cause.BALANCE and case.is_exit:
+            case.insufficient += 1
+            if case.insufficient <= self._s.settings.insufficient_balance_max:
+                await self.read_free(case)
+                return
+        elif times <= _PATIENCE.get(cause, 0):
+            case.is_band_refused = case.is_band_refused or cause is Cause.PRICE_BAND
+            await self._prepare_again(cause)
+            return
+        if not case.is_exit or ladder.is_resting(case.intent):
+            case.giving_up = Finish(
+                IntentState.EXPIRED, f"the exchange refused it: {classified.text}"
+            )
+            return
+        await self._booking.block(case, Block(_OBSTACLES[cause], classified.text))
+
+    async def _prepare_again(self, cause: Cause) -> None:
+        if cause is Cause.CLOCK:
+            await self.measure_clock()
+        else:
+            await self.reload_rules()
+
+    async def measure_clock(self) -> bool:
+        """Measure the exchange's clock; whether it is known afterwards."""
+        try:
+            await self._s.read(self._s.gateway.clock_offset_ms())
+        except Retryable as error:
+            logger.warning("clock_unknown", extra={"error": str(error)})
+            self._s.is_clock_known = False
+        else:
+            self._s.is_clock_known = True
+        return self._s.is_clock_known
+
+    async def reload_rules(self) -> bool:
+        """Load the instruments' rules afresh; whether that succeeded."""
+        try:
+            loaded = await self._s.read(self._s.gateway.instruments())
+        except Retryable as error:
+            logger.warning("rules_not_loaded", extra={"error": str(error)})
+            return False
+        self._s.rules.update(loaded)
+        return True
+
+    async def read_free(self, case: Case) -> bool:
+        """Read the balance that the next attempt is sized by; whether that succeeded."""
+        instrument = self._s.rules[case.intent.symbol]
+        asset = instrument.base if case.intent.side.sign < 0 else instrument.quote
+        try:
+            balances = await self._s.read(self._s.gateway.balances())
+        except (Retryable, AuthLost) as error:
+            logger.warning("balance_not_read", extra={"error": str(error)})
+            return False
+        balance = balances.get(asset)
+        case.fresh_free = balance.free if balance else type(case.intent.quantity)(0)
+        if case.is_exit and (balance is None or balance.total < instrument.quantity_step):
+            case.empty_reads.append((self._s.monotonic(), "account"))
+        else:
+            case.empty_reads.clear()
+        return True
+
+
+def _result(sending: asyncio.Task[SendEvidence]) -> SendEvidence:
+    if sending.cancelled():
+        return SendEvidence(SendPhase.SENT, message="the send was cancelled")
+    error = sending.exception()
+    if error is not None:
+        # A gateway promises not to raise; if it does, nothing is proven about the order.
+        logger.error("submit_raised", exc_info=error)
+        return SendEvidence(SendPhase.SENT, message=f"{type(error).__name__}: {error}")
+    return sending.result()
+
+
+def _ignore(report: OrderReport) -> None:
+    del report

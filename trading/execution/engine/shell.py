@@ -1,0 +1,364 @@
+"""The engine's one face: open a decision, take reports, recover, reconcile, hold, and stop."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from trading.domain.chat import Severity
+from trading.domain.errors import Refused, StorageLost, UmbraError
+from trading.domain.events import AlertRaised, AttemptPrepared, Event, IntentOpened
+from trading.domain.instrument import Instrument
+from trading.domain.market import Quote
+from trading.domain.money import ZERO, plain
+from trading.domain.order import (
+    Attempt,
+    Fill,
+    Intent,
+    IntentState,
+    OrderReport,
+    OrderType,
+    Purpose,
+    TimeInForce,
+)
+from trading.domain.position import Portfolio
+from trading.execution import identity, ladder
+from trading.execution.engine.booking import Booking
+from trading.execution.engine.case import Case
+from trading.execution.engine.pacing import Pacer, Sleep
+from trading.execution.engine.recovery import Recovery, adopted
+from trading.execution.engine.reporting import Reporting
+from trading.execution.engine.running import Running
+from trading.execution.engine.searching import Searching
+from trading.execution.engine.sending import Sending
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.engine.writing import Writer
+from trading.execution.ladder import BlockReason, Finish, Send
+from trading.execution.reconcile import Finding
+from trading.execution.settings import ExecutionSettings
+from trading.ports import Clock, ExchangeGateway, Journal, StoredState
+from trading.risk.gate import Approved
+
+logger = logging.getLogger(__name__)
+
+
+class ExecutionEngine:
+    """Carries decisions out, each at most once; the exchange's word is the only one on fills.
+
+    `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
+    transaction. `publish` is handed every fact once it is written.
+    """
+
+    def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
+        self,
+        gateway: ExchangeGateway,
+        journal: Journal,
+        clock: Clock,
+        *,
+        instruments: Mapping[str, Instrument],
+        settings: ExecutionSettings,
+        quote_of: Callable[[str], Quote | None],
+        portfolio_of: Callable[[], Portfolio],
+        closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]],
+        publish: Callable[..., None],
+        order_prefix: str,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._s = Surroundings(
+            gateway=gateway,
+            writer=Writer(journal, publish),
+            pacer=Pacer(settings, clock, sleep),
+            clock=clock,
+            sleep=sleep,
+            settings=settings,
+            rules=dict(instruments),
+            quote_of=quote_of,
+            portfolio_of=portfolio_of,
+            closing=closing,
+            prefix=order_prefix,
+        )
+        booking = Booking(self._s)
+        self._sending = Sending(self._s, booking)
+        self._searching = Searching(self._s, booking, self._sending)
+        self._running = Running(self._s, booking, self._sending, self._searching)
+        self._reporting = Reporting(self._s, self._searching)
+        self._recovery = Recovery(self._s, self._sending, self._searching, self._reporting)
+        self._booking = booking
+        self._sending.on_late_report = self._reporting.take
+        self._reporting.sweep = self._recovery.sweep
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -------------------------------------------------------- what is going on
+
+    @property
+    def instruments(self) -> Mapping[str, Instrument]:
+        """The rules as last loaded; a refusal by a filter reloads them."""
+        return self._s.rules
+
+    @property
+    def intents(self) -> Sequence[Intent]:
+        """Every decision that is not ended."""
+        return [case.intent for case in self._s.cases.values()]
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """Every attempt whose end is not known."""
+        return [live for case in self._s.cases.values() if (live := case.live) is not None]
+
+    def exiting(self, symbol: str) -> Decimal:
+        """Base units that open exits still want to sell: the gate subtracts them."""
+        return sum(
+            (
+                max(case.intent.quantity - ladder.filled(case.attempts), ZERO)
+                for case in self._s.cases.values()
+                if case.intent.symbol == symbol and case.is_exit
+            ),
+            ZERO,
+        )
+
+    def reserved(self, asset: str) -> Decimal:
+        """Quote units of `asset` that open entries may still spend."""
+        return sum(
+            (
+                max((case.intent.quote_budget or ZERO) - case.intent.filled_notional, ZERO)
+                for case in self._s.cases.values()
+                if not case.is_exit and self._s.rules[case.intent.symbol].quote == asset
+            ),
+            ZERO,
+        )
+
+    # -------------------------------------------------------- opening
+
+    async def open(self, approved: Approved, cause: Sequence[Event] = ()) -> Intent:
+        """Write cause, decision and first attempt in one transaction, then send at once.
+
+        Returns when that is durable and the request is on its way. Raises StorageLost for an entry
+        that cannot be written, AlreadyRecorded for a decision that was made before; then nothing
+        is sent. An exit goes out through the journal's reserve, or once without it.
+        """
+        if self._s.is_stopping:
+            raise Refused("Umbra is stopping; nothing new is sent")
+        case = Case(approved.intent)
+        case.is_held = approved.is_held
+        adopting = self._adopt(case)
+        attempt = None if adopting else self._running.first(case)
+        events = self._opening(case, cause, attempt)
+        try:
+            await self._s.writer.write(*events, is_exit=case.is_exit)
+        except StorageLost as error:
+            if not case.is_exit:
+                raise
+            attempt, events = self._without_storage(case, cause, attempt)
+            self._register(case)
+            self._go(case, attempt)
+            await self._tell_storage_lost(case, str(error))
+        else:
+            self._register(case)
+            self._go(case, attempt)
+        # One turn of the loop puts the request on the wire; whoever listens can wait for that.
+        await asyncio.sleep(0)
+        self._s.writer.publish(events)
+        for report in adopting:
+            self._reporting.take(report)
+        return case.intent
+
+    async def open_all(
+        self, approvals: Sequence[tuple[Approved, Sequence[Event]]]
+    ) -> Sequence[Intent]:
+        """Open many decisions, the greatest value at risk first: it gets the venue's budget."""
+        ordered = sorted(approvals, key=lambda each: -Case(each[0].intent).value)
+        return [await self.open(approved, cause) for approved, cause in ordered]
+
+    def _opening(
+        self, case: Case, cause: Sequence[Event], attempt: Attempt | None
+    ) -> Sequence[Event]:
+        now = self._s.now()
+        if case.is_held:
+            reason = f"{BlockReason.HALTED.value}: released by a person"
+            case.intent = replace(case.intent, state=IntentState.BLOCKED, reason=reason)
+            case.reminded_s = self._s.monotonic()
+        events: list[Event] = [*cause, IntentOpened(case.intent, now)]
+        events += [AttemptPrepared(one, now) for one in case.attempts]
+        if attempt is not None:
+            events.append(AttemptPrepared(attempt, now))
+        if case.is_held:
+            text = (
+                f"UNPROTECTED {case.intent.symbol}: {plain(case.intent.quantity)} should be sold, "
+                "but everything is halted"
+            )
+            alert_id = f"halted:{case.intent.intent_id}"
+            events.append(AlertRaised(alert_id, Severity.CRIT, text, now, case.intent.tracker_id))
+        return events
+
+    def _adopt(self, case: Case) -> Sequence[OrderReport]:
+        # An order of this very decision, sent when storage was lost, and found at the restart.
+        stem = identity.stem(self._s.prefix, case.intent.intent_id)
+        found = sorted(
+            (
+                report
+                for order_id, report in self._reporting.orphans.items()
+                if order_id.rpartition("-")[0] == stem
+            ),
+            key=lambda report: identity.attempt_number(report.client_order_id),
+        )
+        for report in found:
+            number = identity.attempt_number(report.client_order_id)
+            case.attempts.append(adopted(report, case.intent, number))
+            del self._reporting.orphans[report.client_order_id]
+        return found
+
+    def _without_storage(
+        self, case: Case, cause: Sequence[Event], attempt: Attempt | None
+    ) -> tuple[Attempt | None, Sequence[Event]]:
+        # Nothing is durable but the way ids are derived: one attempt, found again by its id, and
+        # with no second one to follow it goes to the market unless the person set a floor.
+        if not case.is_held and ladder.sale_floor(case.intent) is None and not case.attempts:
+            instrument = self._s.rules[case.intent.symbol]
+            most = instrument.market_quantity_max or instrument.quantity_max
+            quantity = instrument.quantity(min(case.intent.quantity, most))
+            send = Send(OrderType.MARKET, quantity, None, TimeInForce.GTC)
+            window = self._s.settings.absence.exit_recv_window_ms
+            attempt = case.prepare(send, self._s.prefix, window, self._s.now())
+        events = self._opening(case, cause, attempt)
+        self._s.writer.hold(events)
+        return attempt, events
+
+    async def _tell_storage_lost(self, case: Case, text: str) -> None:
+        await self._booking.alert(
+            case,
+            "storage",
+            f"{case.intent.symbol}: the journal cannot be written ({text}); the sale was sent once "
+            "without it",
+        )
+
+    def _register(self, case: Case) -> None:
+        self._s.cases[case.intent.intent_id] = case
+        self._reporting.register(case, identity.stem(self._s.prefix, case.intent.intent_id))
+
+    def _go(self, case: Case, attempt: Attempt | None) -> None:
+        if attempt is not None:
+            self._sending.start(case, attempt)
+        task = asyncio.create_task(self._running.run(case))
+        case.task = task
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(case, done))
+
+    def _ended(self, case: Case, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._s.cases.pop(case.intent.intent_id, None)
+
+    # -------------------------------------------------------- facts of the exchange
+
+    def on_report(self, report: OrderReport) -> None:
+        """Take a report of the user stream; returns at once."""
+        self._reporting.take(report)
+
+    async def recover(self, state: StoredState) -> Sequence[str]:
+        """Take up everything that was open, ask the exchange once, and go on.
+
+        Whatever was journaled is treated as maybe sent. Returns a sentence per decision; those
+        whose order the exchange does not name yet are resolved in the background.
+        """
+        for attempt_case in self._recovery.watched(state.watched_attempts):
+            self._reporting.register(
+                attempt_case, identity.stem(self._s.prefix, attempt_case.intent.intent_id)
+            )
+        cases = await self._recovery.cases(state)
+        for case in cases:
+            self._register(case)
+        await self._sending.measure_clock()
+        await self._recovery.look(cases)
+        symbols = {case.intent.symbol for case in cases} | set(state.positions)
+        lines = list(self._recovery.report(cases))
+        try:
+            findings = await self._recovery.sweep(symbols)
+        except UmbraError as error:
+            lines.append(f"the exchange could not be compared with the journal yet: {error}")
+        else:
+            lines += [_finding_sentence(finding) for finding in findings]
+        for case in cases:
+            self._go(case, None)
+        return lines
+
+    async def check_open_attempts(self) -> None:
+        """Ask for every order that should be open; the recurring job of 10 s."""
+        await self._recovery.check_open()
+
+    async def reconcile(self, symbols: Sequence[str]) -> Sequence[Finding]:
+        """Compare orders, executions and balances with ours; raises Unreachable or AuthLost."""
+        return await self._recovery.sweep(symbols)
+
+    # -------------------------------------------------------- a person's word
+
+    def hold(self, intent_id: str | None = None) -> None:
+        """Let protective exits, or one of them, wait for a release: `/halt everything`."""
+        for case in self._chosen(intent_id):
+            if case.intent.purpose is Purpose.PROTECT:
+                case.is_held = True
+                case.wake()
+
+    def release(self, intent_id: str | None = None) -> None:
+        """Let held exits, or one of them, go on."""
+        for case in self._chosen(intent_id):
+            case.is_held = False
+            if case.obstacle is not None and case.obstacle.reason is BlockReason.HALTED:
+                case.obstacle = None
+            case.wake()
+
+    def exit_now(self, intent_id: str) -> None:
+        """Send one held exit on, although everything is halted; raises Refused if there is none."""
+        self._case(intent_id)
+        self.release(intent_id)
+
+    def abort(self, intent_id: str) -> None:
+        """Give a decision up: its order is cancelled, and it ends once that is proven."""
+        case = self._case(intent_id)
+        case.giving_up = Finish(IntentState.ABORTED, "given up by a person")
+        case.wake()
+
+    def cancel_entries(self, reason: str = "entries were cancelled") -> Sequence[str]:
+        """Give every open entry up; returns their ids."""
+        entries = [case for case in self._s.cases.values() if not case.is_exit]
+        for case in entries:
+            case.giving_up = Finish(IntentState.ABORTED, reason)
+            case.wake()
+        return [case.intent.intent_id for case in entries]
+
+    def _chosen(self, intent_id: str | None) -> Sequence[Case]:
+        if intent_id is None:
+            return list(self._s.cases.values())
+        case = self._s.cases.get(intent_id)
+        return [case] if case is not None else []
+
+    def _case(self, intent_id: str) -> Case:
+        case = self._s.cases.get(intent_id)
+        if case is None:
+            raise Refused(f"nothing is being executed under {intent_id}")
+        return case
+
+    # -------------------------------------------------------- the end
+
+    async def stop(self) -> None:
+        """Send nothing new, wait a few seconds for answers, and end; what is open is recovered."""
+        self._s.is_stopping = True
+        ends_s = self._s.monotonic() + self._s.settings.stop_deadline_s
+        while self._is_waiting() and self._s.monotonic() < ends_s:
+            await self._s.sleep(0.02)
+        await self._reporting.close()
+        tasks = [*self._tasks, *self._sending.late]
+        tasks += [case.sending for case in self._s.cases.values() if case.sending is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._s.pacer.close()
+        await self._s.writer.flush()
+
+    def _is_waiting(self) -> bool:
+        return any(case.sending is not None for case in self._s.cases.values())
+
+
+def _finding_sentence(finding: Finding) -> str:
+    order = f" order {finding.report.client_order_id}" if finding.report is not None else ""
+    amount = f" {plain(finding.quantity)}" if finding.quantity else ""
+    return f"{finding.symbol}: {finding.kind.value.replace('_', ' ')}{order}{amount}"

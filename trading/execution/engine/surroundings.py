@@ -1,0 +1,145 @@
+"""What every part of the engine works with: ports, clock, rules, and how it waits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from trading.domain.errors import RateLimited, Unreachable
+from trading.domain.events import Event
+from trading.domain.instrument import Instrument
+from trading.domain.market import Quote
+from trading.domain.money import ZERO
+from trading.domain.order import Fill, Intent, Side
+from trading.domain.position import Portfolio
+from trading.execution import ladder
+from trading.execution.engine.case import Case
+from trading.execution.engine.pacing import Pacer, Sleep
+from trading.execution.engine.writing import Writer
+from trading.execution.settings import ExecutionSettings
+from trading.ports import Clock, ExchangeGateway
+
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """The world around the cases; `rules` are the instruments as last loaded."""
+
+    gateway: ExchangeGateway
+    writer: Writer
+    pacer: Pacer
+    clock: Clock
+    sleep: Sleep
+    settings: ExecutionSettings
+    rules: dict[str, Instrument]
+    quote_of: Callable[[str], Quote | None]
+    portfolio_of: Callable[[], Portfolio]
+    closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]]
+    prefix: str
+    cases: dict[str, Case] = field(default_factory=dict)
+    is_clock_known: bool = False
+    is_stopping: bool = False
+
+    def now(self) -> datetime:
+        """Wall time."""
+        return self.clock.now()
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        return self.clock.monotonic()
+
+    async def wait(self, case: Case, seconds: float) -> None:
+        """Wait until something of the case changes, at most so long."""
+        if seconds <= 0 or case.changed.is_set():
+            await asyncio.sleep(0)
+            return
+        alarm = asyncio.ensure_future(self.sleep(seconds))
+        changed = asyncio.ensure_future(case.changed.wait())
+        try:
+            await asyncio.wait({alarm, changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            alarm.cancel()
+            changed.cancel()
+
+    async def read(self, answer: Awaitable[_Answer]) -> _Answer:
+        """Await a read of the exchange with a deadline; raises Unreachable when it passes."""
+        seconds = self.settings.read_deadline_s
+        work = asyncio.ensure_future(answer)
+        alarm = asyncio.ensure_future(self.sleep(seconds))
+        try:
+            await asyncio.wait({work, alarm}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise Unreachable(f"the exchange did not answer within {seconds:.0f} s")
+        except RateLimited as error:
+            self.pacer.silence(error.retry_after_s)
+            raise
+        finally:
+            alarm.cancel()
+            work.cancel()
+
+    def fresh_quote(self, symbol: str) -> Quote | None:
+        """The quote, if it is young enough to price an order."""
+        quote = self.quote_of(symbol)
+        if quote is None or quote.is_crossed:
+            return None
+        age_s = self.monotonic() - quote.received_s
+        return quote if age_s <= self.settings.quote_age_max_s else None
+
+    def sight(self, case: Case, quote: Quote | None) -> ladder.Sight:
+        """What the next step of a case is decided on."""
+        return ladder.Sight(
+            intent=case.intent,
+            attempts=tuple(case.attempts),
+            instrument=self.rules[case.intent.symbol],
+            quote=quote,
+            available=self.available(case),
+            now=self.now(),
+            is_band_refused=case.is_band_refused,
+        )
+
+    def available(self, case: Case) -> Decimal | None:
+        """What may be sold (base units: managed and free) or spent (free quote units)."""
+        portfolio, instrument = self.portfolio_of(), self.rules[case.intent.symbol]
+        if case.intent.side is Side.BUY:
+            return self._free(case, portfolio, instrument.quote)
+        managed = max(portfolio.managed(case.intent.symbol) - self._others(case), ZERO)
+        free = self._free(case, portfolio, instrument.base)
+        if not case.is_exit:
+            return free
+        return managed if free is None else min(managed, free)
+
+    def wants_balance(self, case: Case) -> bool:
+        """Whether the balance that we know is too small to believe without asking again."""
+        if case.fresh_free is not None:
+            return False
+        portfolio, instrument = self.portfolio_of(), self.rules[case.intent.symbol]
+        is_buy = case.intent.side is Side.BUY
+        free = self._free(case, portfolio, instrument.quote if is_buy else instrument.base)
+        if free is None:
+            return False
+        if is_buy:
+            return free < (case.intent.quote_budget or ZERO) - case.intent.filled_notional
+        left = case.intent.quantity - ladder.filled(case.attempts)
+        return free < min(left, portfolio.managed(case.intent.symbol))
+
+    def _free(self, case: Case, portfolio: Portfolio, asset: str) -> Decimal | None:
+        if case.fresh_free is not None:
+            return case.fresh_free
+        balance = portfolio.balances.get(asset)
+        return balance.free if balance is not None else None
+
+    def _others(self, case: Case) -> Decimal:
+        return sum(
+            (
+                other.unfilled_live
+                for other in self.cases.values()
+                if other is not case
+                and other.intent.symbol == case.intent.symbol
+                and other.intent.side is Side.SELL
+            ),
+            ZERO,
+        )

@@ -1,0 +1,96 @@
+"""What execution writes down, and what becomes of facts that the journal cannot take."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from trading.domain.errors import AlreadyRecorded, StorageLost
+from trading.domain.events import Event
+from trading.ports import Journal, Recorded
+
+logger = logging.getLogger(__name__)
+
+
+class Writer:
+    """Appends facts and publishes them; facts of the exchange are never given back.
+
+    What storage refuses is kept in memory, in order, and written before anything else as soon as
+    storage takes it; a crash before that is what recovery by client order id is for.
+    """
+
+    def __init__(self, journal: Journal, publish: Callable[..., None]) -> None:
+        self._journal = journal
+        self._publish = publish
+        self._unsaved: deque[tuple[Event, ...]] = deque()
+        self._flushing = asyncio.Lock()
+
+    @property
+    def unsaved(self) -> int:
+        """How many facts only memory holds."""
+        return sum(len(batch) for batch in self._unsaved)
+
+    async def write(self, *events: Event, is_exit: bool) -> None:
+        """Make a decision durable before it acts, or raise StorageLost or AlreadyRecorded."""
+        await self._journal.append(*events, reserve=is_exit)
+
+    async def latest(self, limit: int, kinds: Sequence[str]) -> Sequence[Recorded]:
+        """Return the newest facts of some kinds."""
+        return await self._journal.latest(limit, kinds)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Tell everybody who listens."""
+        self._publish(*events)
+
+    def hold(self, events: Sequence[Event]) -> None:
+        """Remember facts that storage refused."""
+        self._unsaved.append(tuple(events))
+
+    async def keep(self, *events: Event) -> Sequence[Event]:
+        """Write facts, never raise for storage; returns and publishes those that are new."""
+        await self.flush()
+        new = list(events)
+        if self._unsaved:
+            self.hold(new)
+        else:
+            new = await self._append(new)
+        self.publish(new)
+        return new
+
+    async def flush(self) -> None:
+        """Write what memory holds, oldest first, as far as storage takes it."""
+        if not self._unsaved:
+            return
+        async with self._flushing:
+            while self._unsaved:
+                try:
+                    await self._append_new(list(self._unsaved[0]))
+                except StorageLost:
+                    return
+                self._unsaved.popleft()
+
+    async def _append(self, events: list[Event]) -> list[Event]:
+        try:
+            return await self._append_new(events)
+        except StorageLost as error:
+            logger.critical("facts_kept_in_memory", extra={"error": str(error)})
+            self.hold(events)
+            return events
+
+    async def _append_new(self, events: list[Event]) -> list[Event]:
+        while events:
+            try:
+                await self._journal.append(*events, reserve=True)
+            except AlreadyRecorded as known:
+                # An execution that was booked before a crash: a set, so once is enough.
+                left = [event for event in events if not _is(event, known)]
+                if len(left) == len(events):
+                    raise
+                events = left
+            else:
+                return events
+        return events
+
+
+def _is(event: Event, known: AlreadyRecorded) -> bool:
+    return type(event).__name__ == known.kind and event.key == known.key

@@ -1,0 +1,304 @@
+"""The next step of a decision, from what is left of it, the quote, and what may be sold or spent.
+
+Sales walk down: three bounded limit orders, then the market, until the rest is dust. Purchases
+never reach beyond their bound. A price that the person set is never undercut: it blocks instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+
+from trading.domain.instrument import Instrument, InstrumentStatus
+from trading.domain.market import Quote
+from trading.domain.money import ONE, ZERO, plain
+from trading.domain.order import (
+    Attempt,
+    AttemptState,
+    Intent,
+    IntentState,
+    OrderType,
+    Purpose,
+    Side,
+    TimeInForce,
+)
+from trading.execution.settings import LadderSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a step is decided on; every attempt is terminal.
+
+    `available` is what may be sold now (managed and free, in base units) or spent now (free, in
+    quote units), None when the balance is not known: the exchange's own check is the fence then.
+    """
+
+    intent: Intent
+    attempts: Sequence[Attempt]
+    instrument: Instrument
+    quote: Quote | None
+    available: Decimal | None
+    now: datetime
+    is_band_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this."""
+
+    order_type: OrderType
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: TimeInForce
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing more to do."""
+
+    state: IntentState
+    reason: str
+
+
+class BlockReason(Enum):
+    """Why a decision cannot be executed now; the words are what a person reads."""
+
+    FLOOR = "price below the floor"
+    BALANCE = "coins are not free"
+    MARKET = "market closed"
+    BAND = "price band"
+    HALTED = "halted"
+    KEY = "key refused"
+    ATTEMPTS = "too many attempts"
+    FILTER = "order rules"
+    STORAGE = "storage lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """It cannot be executed now; a person must know."""
+
+    reason: BlockReason
+    text: str
+
+
+Step = Send | Finish | Block
+
+
+def is_resting(intent: Intent) -> bool:
+    """Whether the person named the price of an order by hand: it rests until filled or given up."""
+    return intent.limit_price is not None and intent.purpose in {Purpose.CLOSE, Purpose.ENTRY}
+
+
+def filled(attempts: Sequence[Attempt]) -> Decimal:
+    """Return the base units that all attempts together have filled."""
+    return sum((attempt.filled_quantity for attempt in attempts), ZERO)
+
+
+def spent(intent: Intent, attempts: Sequence[Attempt], quantity: Decimal) -> Decimal:
+    """Return quote units spent: what fills say of `quantity`, the limit price for the rest.
+
+    Executions that are not listed yet count at the worst price, so a budget is never exceeded.
+    """
+    unlisted = filled(attempts) - quantity
+    worst = max((attempt.request.price or ZERO for attempt in attempts), default=ZERO)
+    return intent.filled_notional + max(unlisted, ZERO) * worst
+
+
+def rung(attempts: Sequence[Attempt]) -> int:
+    """Return how many orders ended before they were filled: each moves the next one on."""
+    ends = {AttemptState.EXPIRED, AttemptState.CANCELED}
+    return sum(
+        1
+        for attempt in attempts
+        if attempt.state in ends and attempt.filled_quantity < attempt.request.quantity
+    )
+
+
+def pause_s(intent: Intent, attempts: Sequence[Attempt], settings: LadderSettings) -> float:
+    """Return how long to let the book recover before the next attempt."""
+    if not attempts or attempts[-1].state is not AttemptState.EXPIRED:
+        return 0.0
+    if not intent.purpose.reduces_risk:
+        return settings.entry_pause_s
+    is_market = attempts[-1].request.order_type is OrderType.MARKET
+    return settings.market_pause_s if is_market else settings.exit_pause_s
+
+
+def step(sight: Sight, settings: LadderSettings) -> Step:
+    """Return what to do next for a decision whose attempts are all terminal."""
+    if is_resting(sight.intent):
+        return _rest(sight)
+    if sight.intent.side is Side.SELL and sight.intent.purpose.reduces_risk:
+        return _exit(sight, settings)
+    return _entry(sight, settings)
+
+
+# ------------------------------------------------------------ exits
+
+
+def _exit(sight: Sight, settings: LadderSettings) -> Step:
+    intent, instrument = sight.intent, sight.instrument
+    residual = intent.quantity - filled(sight.attempts)
+    price = sight.quote.bid if sight.quote else intent.reference_price
+    if residual < instrument.quantity_step:
+        return Finish(IntentState.DONE, "")
+    if instrument.is_dust(residual, price):
+        return Finish(IntentState.DUST, f"{plain(residual)} is below the exchange's minimum")
+    if instrument.status is not InstrumentStatus.TRADING:
+        return Block(BlockReason.MARKET, f"{intent.symbol} takes no orders now")
+    wanted = residual if sight.available is None else min(residual, sight.available)
+    if instrument.is_dust(wanted, price):
+        return Block(
+            BlockReason.BALANCE,
+            f"{plain(max(wanted, ZERO))} of {plain(residual)} {instrument.base} can be sold",
+        )
+    return _sale(sight, wanted, settings)
+
+
+def _sale(sight: Sight, wanted: Decimal, settings: LadderSettings) -> Step:
+    instrument, quote = sight.instrument, sight.quote
+    floor = sale_floor(sight.intent)
+    place = rung(sight.attempts)
+    if quote is None:
+        # No price is known and the person set none: the market is the only way out.
+        return _market(instrument, wanted) if floor is None else _bounded(sight, wanted, floor)
+    if floor is not None and quote.bid < floor:
+        return Block(
+            BlockReason.FLOOR, f"bid {plain(quote.bid)} is below your floor {plain(floor)}"
+        )
+    is_last = place >= len(settings.exit_steps)
+    if is_last and floor is not None:
+        return _bounded(sight, wanted, floor)
+    if is_last and not sight.is_band_refused:
+        return _market(instrument, wanted)
+    share = settings.exit_steps[min(place, len(settings.exit_steps) - 1)]
+    return _bounded(sight, wanted, max(quote.bid * (ONE - share), floor or ZERO))
+
+
+def sale_floor(intent: Intent) -> Decimal | None:
+    """Return the price that the person said a sale may not undercut, None without one."""
+    floors = [intent.limit_price] if intent.limit_price is not None else []
+    if intent.slippage_max is not None:
+        floors.append(intent.reference_price * (ONE - intent.slippage_max))
+    return max(floors, default=None)
+
+
+def _bounded(sight: Sight, wanted: Decimal, price: Decimal) -> Step:
+    instrument = sight.instrument
+    price = _in_band(sight, price)
+    floor = sale_floor(sight.intent)
+    limit = instrument.price_down(price)
+    if floor is not None and limit < floor:
+        limit = instrument.price_up(floor)
+    quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
+    if instrument.is_dust(quantity, limit) and floor is None:
+        # Too small at this limit and large enough at the bid: only the market still takes it.
+        return _market(instrument, wanted)
+    if instrument.is_dust(quantity, limit):
+        return Block(BlockReason.FLOOR, f"too small to sell at your floor {plain(limit)}")
+    return Send(OrderType.LIMIT, quantity, limit, TimeInForce.IOC)
+
+
+def _market(instrument: Instrument, wanted: Decimal) -> Send:
+    most = instrument.market_quantity_max or instrument.quantity_max
+    quantity = _capped(instrument, wanted, min(most, instrument.quantity_max or most), None)
+    return Send(OrderType.MARKET, quantity, None, TimeInForce.GTC)
+
+
+def _in_band(sight: Sight, price: Decimal) -> Decimal:
+    instrument, quote = sight.instrument, sight.quote
+    lowest = instrument.price_min
+    if quote is not None and instrument.price_ratio_min is not None:
+        lowest = max(lowest, quote.mid * instrument.price_ratio_min)
+    # A limit must stay inside the exchange's band, or it is refused instead of filled.
+    return max(price, instrument.price_up(lowest))
+
+
+def _capped(
+    instrument: Instrument, wanted: Decimal, most: Decimal, price: Decimal | None
+) -> Decimal:
+    quantity = min(wanted, most) if most > 0 else wanted
+    if price and instrument.notional_max is not None:
+        quantity = min(quantity, instrument.notional_max / price)
+    return instrument.quantity(quantity)
+
+
+# ------------------------------------------------------------ entries
+
+
+def entry_bound(intent: Intent, settings: LadderSettings) -> Decimal:
+    """Return the price that a buy may not exceed."""
+    share = settings.entry_drift_max if intent.slippage_max is None else intent.slippage_max
+    return intent.reference_price * (ONE + share)
+
+
+def entry_ends_at(intent: Intent, settings: LadderSettings) -> datetime:
+    """Return when a buy's trigger has lived long enough."""
+    return intent.expires_at or intent.created_at + timedelta(seconds=settings.entry_lifetime_s)
+
+
+def _entry(sight: Sight, settings: LadderSettings) -> Step:
+    intent, instrument, quote = sight.intent, sight.instrument, sight.quote
+    bound = entry_bound(intent, settings)
+    if sight.now >= entry_ends_at(intent, settings):
+        return _ended(sight, f"not filled in time ({settings.entry_lifetime_s:.0f} s)")
+    if instrument.status is not InstrumentStatus.TRADING:
+        return _ended(sight, f"{intent.symbol} takes no orders now")
+    if quote is None:
+        return _ended(sight, "no fresh price")
+    if quote.ask > bound:
+        return _ended(sight, f"ask {plain(quote.ask)} is beyond the bound {plain(bound)}")
+    limit = instrument.price_down(min(bound, quote.ask * (ONE + settings.entry_step)))
+    wanted = _affordable(sight, limit)
+    quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
+    if instrument.is_dust(quantity, limit):
+        return _ended(sight, "the rest is below the exchange's minimum")
+    return Send(OrderType.LIMIT, quantity, limit, TimeInForce.IOC)
+
+
+def _affordable(sight: Sight, limit: Decimal) -> Decimal:
+    intent = sight.intent
+    if intent.quote_budget is None:
+        left = (intent.quantity - filled(sight.attempts)) * limit
+    else:
+        left = intent.quote_budget - spent(intent, sight.attempts, intent.filled_quantity)
+    return (left if sight.available is None else min(left, sight.available)) / limit
+
+
+def _ended(sight: Sight, reason: str) -> Finish:
+    # What was bought stays bought: the decision is done, only smaller than wished.
+    return Finish(IntentState.DONE if filled(sight.attempts) > 0 else IntentState.EXPIRED, reason)
+
+
+# ------------------------------------------------------------ orders by hand
+
+
+def _rest(sight: Sight) -> Step:
+    intent, instrument = sight.intent, sight.instrument
+    limit = intent.limit_price or intent.reference_price
+    # One that never came to be may be sent again; one that lived has had its chance.
+    never = {AttemptState.ABSENT, AttemptState.REJECTED}
+    if any(attempt.state not in never for attempt in sight.attempts):
+        return _rested(sight)
+    is_buy = intent.side is Side.BUY
+    # Rounded so that nobody pays more or gets less than was said.
+    limit = instrument.price_down(limit) if is_buy else instrument.price_up(limit)
+    wanted = _affordable(sight, limit) if is_buy else _sellable(sight)
+    quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
+    if instrument.is_dust(quantity, limit):
+        return Finish(IntentState.EXPIRED, "the amount is below the exchange's minimum")
+    return Send(OrderType.LIMIT, quantity, limit, TimeInForce.GTC)
+
+
+def _sellable(sight: Sight) -> Decimal:
+    residual = sight.intent.quantity - filled(sight.attempts)
+    return residual if sight.available is None else min(residual, sight.available)
+
+
+def _rested(sight: Sight) -> Step:
+    last = sight.attempts[-1]
+    if last.state is AttemptState.FILLED:
+        return Finish(IntentState.DONE, "")
+    return _ended(sight, last.reason or f"the order ended {last.state.value}")

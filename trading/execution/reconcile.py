@@ -1,0 +1,113 @@
+"""The difference between what we wrote down and what the exchange says, classified; it acts not.
+
+Missing from a list is never terminal, and a balance that is absent is not a sale.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from trading.domain.instrument import Instrument
+from trading.domain.money import ZERO
+from trading.domain.order import Attempt, Fill, OrderReport, Side
+from trading.domain.position import Balance, Position
+from trading.execution.identity import is_ours
+
+
+class Difference(Enum):
+    """Kinds of differences."""
+
+    ORPHAN = "orphan"
+    LATE_FOUND = "late_found"
+    BEHIND = "behind"
+    FOREIGN_SALE = "foreign_sale"
+    SHORT = "short"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference; `quantity` in base units where coins are concerned."""
+
+    kind: Difference
+    symbol: str
+    report: OrderReport | None = None
+    quantity: Decimal = ZERO
+    price: Decimal = ZERO
+
+
+def orders(
+    attempts: Mapping[str, Attempt], reports: Iterable[OrderReport], prefix: str
+) -> Sequence[Finding]:
+    """Compare every order that the exchange names with ours, by client order id."""
+    newest: dict[str, OrderReport] = {}
+    for report in reports:
+        before = newest.get(report.client_order_id)
+        if before is None or _is_further(report, before):
+            newest[report.client_order_id] = report
+    found = (_order(attempts.get(each), newest[each], prefix) for each in sorted(newest))
+    return [finding for finding in found if finding is not None]
+
+
+def _is_further(report: OrderReport, before: OrderReport) -> bool:
+    return (report.status.is_terminal, report.filled_quantity, report.updated_at) > (
+        before.status.is_terminal,
+        before.filled_quantity,
+        before.updated_at,
+    )
+
+
+def _order(attempt: Attempt | None, report: OrderReport, prefix: str) -> Finding | None:
+    if attempt is None:
+        if not is_ours(report.client_order_id, prefix):
+            return None
+        return Finding(Difference.ORPHAN, report.symbol, report, report.filled_quantity)
+    if attempt.state.value == "absent":
+        return Finding(Difference.LATE_FOUND, report.symbol, report, report.filled_quantity)
+    is_behind = not attempt.state.is_terminal or report.filled_quantity > attempt.filled_quantity
+    return Finding(Difference.BEHIND, report.symbol, report) if is_behind else None
+
+
+def foreign_sales(
+    symbol: str, fills: Iterable[Fill], ours: frozenset[str], prefix: str
+) -> Finding | None:
+    """Return what was sold of a symbol by orders that are not ours, None when nothing was.
+
+    `ours` are the trade ids that we have booked: a venue may list executions without client id.
+    """
+    sold = [
+        fill
+        for fill in fills
+        if fill.side is Side.SELL
+        and fill.trade_id not in ours
+        and not is_ours(fill.client_order_id, prefix)
+    ]
+    quantity = sum((fill.quantity for fill in sold), ZERO)
+    if not quantity:
+        return None
+    notional = sum((fill.notional for fill in sold), ZERO)
+    return Finding(Difference.FOREIGN_SALE, symbol, quantity=quantity, price=notional / quantity)
+
+
+def shortfalls(
+    positions: Mapping[str, Position],
+    balances: Mapping[str, Balance],
+    instruments: Mapping[str, Instrument],
+) -> Sequence[Finding]:
+    """Return where more is managed than the account holds, beyond one lot step per asset."""
+    managed: dict[str, list[Position]] = {}
+    for position in positions.values():
+        instrument = instruments.get(position.symbol)
+        if instrument is not None and position.quantity > 0:
+            managed.setdefault(instrument.base, []).append(position)
+    findings = []
+    for asset, held in sorted(managed.items()):
+        balance = balances.get(asset)
+        total = balance.total if balance else ZERO
+        missing = sum((position.quantity for position in held), ZERO) - total
+        step = max(instruments[position.symbol].quantity_step for position in held)
+        if missing > step:
+            # The largest position answers for the asset where several instruments share it.
+            symbol = max(held, key=lambda position: position.quantity).symbol
+            findings.append(Finding(Difference.SHORT, symbol, quantity=missing))
+    return findings

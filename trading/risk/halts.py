@@ -1,0 +1,60 @@
+"""What takes leave to add risk away by itself: a daily loss, a runaway; never a stop's sale."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading.domain.money import plain
+from trading.domain.position import TradingMode
+from trading.risk.limits import RiskLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """A mode that the account should be in from now on, and why."""
+
+    mode: TradingMode
+    reason: str
+
+
+def daily_loss(opened: Decimal, equity: Decimal, limits: RiskLimits) -> Halt | None:
+    """Return REDUCING when the account lost its daily share since 00:00 UTC.
+
+    `opened` and `equity` are the account's worth in the limits' currency, then and now.
+    """
+    if opened <= 0:
+        return None
+    loss = (opened - equity) / opened
+    if loss < limits.daily_loss_max:
+        return None
+    return Halt(
+        TradingMode.REDUCING,
+        f"daily loss {plain(round(loss * 100, 2))}% reached the limit of "
+        f"{plain(limits.daily_loss_max * 100)}%",
+    )
+
+
+def runaway(entries_last_minute: int, limits: RiskLimits) -> Halt | None:
+    """Return REDUCING when entries were asked for faster than a person would ever ask."""
+    most = limits.orders_per_minute_max * limits.runaway_factor
+    if entries_last_minute < most:
+        return None
+    return Halt(
+        TradingMode.REDUCING,
+        f"{entries_last_minute} entries were asked for within a minute, at most "
+        f"{limits.orders_per_minute_max} are permitted",
+    )
+
+
+def stricter(present: TradingMode, halt: Halt | None) -> Halt | None:
+    """Return the halt only when it changes something: a halt never loosens a mode."""
+    if halt is None or _STRICTNESS[halt.mode] <= _STRICTNESS[present]:
+        return None
+    return halt
+
+
+_STRICTNESS = {
+    TradingMode.ACTIVE: 0,
+    TradingMode.REDUCING: 1,
+    TradingMode.HALTED: 2,
+    TradingMode.HALTED_EVERYTHING: 3,
+}
