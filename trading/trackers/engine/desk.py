@@ -1,7 +1,7 @@
 """What people do to trackers: arm, change, pause, cancel; written first, one at a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -57,14 +57,22 @@ class TrackerDesk:
         return arming.arm(spec, (self._next_id, person_id), owned, present, instrument)
 
     async def arm(
-        self, spec: TrackerSpec, person_id: int, atr_share: Decimal | None = None
+        self,
+        spec: TrackerSpec,
+        person_id: int,
+        atr_share: Decimal | None = None,
+        cause: Sequence[Event] = (),
     ) -> Armed:
-        """Arm a confirmed tracker at the present price; coins it owns come under care with it."""
+        """Arm a confirmed tracker at the present price; coins it owns come under care with it.
+
+        `cause` is written in the same transaction, here and below.
+        """
         async with self._lock:
             armed = self.prepare(spec, person_id, atr_share)
             now = self._clock.now()
             event = TrackerChanged(armed.tracker, TrackerChange.ARMED, now)
-            await self._append(*self._adoption(armed.tracker, armed.adopted), event)
+            adoption = self._adoption(armed.tracker, armed.adopted)
+            await self._append(*cause, *adoption, event)
             self._next_id += 1
             self._watch.put(armed.tracker)
         self._engine.collect()
@@ -95,6 +103,7 @@ class TrackerDesk:
         atr_share: Decimal | None = None,
         *,
         is_confirmed: bool = False,
+        cause: Sequence[Event] = (),
     ) -> Edit:
         """Change a waiting tracker; a loosening change is refused unless it was confirmed."""
         done: list[Edit] = []
@@ -107,12 +116,12 @@ class TrackerDesk:
             return edit.tracker, ""
 
         def extra(_: Tracker) -> list[Event]:
-            return self._adoption(done[0].tracker, done[0].adopted)
+            return [*cause, *self._adoption(done[0].tracker, done[0].adopted)]
 
         await self._change(command.tracker_id, TrackerChange.EDITED, change, extra)
         return done[0]
 
-    async def pause(self, tracker_id: int) -> Tracker:
+    async def pause(self, tracker_id: int, cause: Sequence[Event] = ()) -> Tracker:
         """Stop watching for a while (the caller has asked: a pause loosens)."""
 
         def change(tracker: Tracker) -> tuple[Tracker, str]:
@@ -122,9 +131,9 @@ class TrackerDesk:
             now = self._clock.now()
             return replace(tracker, is_paused=True, paused_at=now, changed_at=now), ""
 
-        return await self._change(tracker_id, TrackerChange.PAUSED, change)
+        return await self._change(tracker_id, TrackerChange.PAUSED, change, lambda _: [*cause])
 
-    async def resume(self, tracker_id: int) -> Tracker:
+    async def resume(self, tracker_id: int, cause: Sequence[Event] = ()) -> Tracker:
         """Watch again; refused with the price when that would fire at once."""
 
         def change(tracker: Tracker) -> tuple[Tracker, str]:
@@ -137,18 +146,22 @@ class TrackerDesk:
             arming.check_not_crossed(resumed, present.price, self._engine.moment().line_ms)
             return resumed, ""
 
-        return await self._change(tracker_id, TrackerChange.RESUMED, change)
+        return await self._change(tracker_id, TrackerChange.RESUMED, change, lambda _: [*cause])
 
-    async def cancel(self, tracker_id: int, reason: str = "") -> Tracker:
+    async def cancel(
+        self, tracker_id: int, reason: str = "", cause: Sequence[Event] = ()
+    ) -> Tracker:
         """End a waiting tracker without a trade; refused when it has fired."""
 
         def change(tracker: Tracker) -> tuple[Tracker, str]:
             _check_waiting(tracker)
             return self._ended(tracker, TrackerState.CANCELLED, reason), reason
 
-        return await self._change(tracker_id, TrackerChange.CANCELLED, change)
+        return await self._change(tracker_id, TrackerChange.CANCELLED, change, lambda _: [*cause])
 
-    async def abort(self, tracker_id: int, reason: str = "") -> Tracker:
+    async def abort(
+        self, tracker_id: int, reason: str = "", cause: Sequence[Event] = ()
+    ) -> Tracker:
         """Give up an exit that has no open intent; with one, its closing does it."""
 
         def change(tracker: Tracker) -> tuple[Tracker, str]:
@@ -156,7 +169,7 @@ class TrackerDesk:
                 raise Refused(f"#{tracker_id} has not fired: cancel it instead", example="/cancel")
             return self._ended(tracker, TrackerState.ABORTED, reason), reason
 
-        return await self._change(tracker_id, TrackerChange.ABORTED, change)
+        return await self._change(tracker_id, TrackerChange.ABORTED, change, lambda _: [*cause])
 
     async def end(self, tracker_id: int, state: TrackerState, reason: str) -> Tracker:
         """End a tracker because its coins are gone (CLOSED_EXTERNAL) or the person's panic."""
