@@ -54,6 +54,7 @@ class ClientSide:
             "fault": self._fault,
             "update": self._update,
             "limits": self._limits,
+            "disconnect": self._disconnect,
         }
         gets: dict[str, Handler] = {
             "messages": self._messages,
@@ -195,6 +196,12 @@ class ClientSide:
                 raise ClientError(f"limits are numbers from 0 to 1000000 named {', '.join(known)}")
         self._conversation.flood.change(replace(self._conversation.flood.limits, **body))
         return {"ok": True, **asdict(self._conversation.flood.limits)}
+
+    async def _disconnect(self, _body: Json) -> Json:
+        # Cuts off every page that follows along, as a dropped network would.
+        for subscriber in tuple(self.subscribers):
+            subscriber.end()
+        return {"ok": True}
 
     async def _clear_faults(self, _request: web.Request) -> web.StreamResponse:
         self._faults.clear()

@@ -190,7 +190,7 @@ async function choose(id) {
   if (byId("sheet").open) byId("sheet").close();
   setTyping(false);
   composer.clear();
-  list.wasNear = true;
+  list.isFollowing = true;
   await load();
   if (matchMedia("(hover: hover)").matches) composer.text.focus();
 }

@@ -21,12 +21,13 @@ export class MessageList {
     this.down.addEventListener("click", () => this.toBottom(true));
     this.scroll.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#stay()).observe(this.scroll);
-    this.wasNear = true;
+    this.isFollowing = true;
+    this.lastTop = 0;
   }
 
   reset(messages, read) {
     const kept = this.scroll.scrollTop;
-    const stayed = this.wasNear;
+    const stayed = this.isFollowing;
     this.list.replaceChildren();
     this.messages.clear();
     this.read = read;
@@ -41,7 +42,7 @@ export class MessageList {
   // Returns true when the message is new here.
   put(message) {
     const old = this.messages.get(message.message_id);
-    const near = this.#isNear();
+    const near = this.isFollowing;
     if (old) {
       const made = this.#made(message);
       old.item.replaceWith(made);
@@ -101,15 +102,14 @@ export class MessageList {
     } else if (!this.typing) {
       this.typing = element("li", "typing-bubble", element("i"), element("i"), element("i"));
       this.typing.setAttribute("aria-hidden", "true");
-      const near = this.#isNear();
       this.list.append(this.typing);
-      if (near) this.toBottom(true);
+      if (this.isFollowing) this.toBottom(true);
     }
   }
 
   toBottom(smooth) {
     this.scroll.scrollTo({ top: this.scroll.scrollHeight, behavior: smooth ? "smooth" : "instant" });
-    this.wasNear = true;
+    this.isFollowing = true;
   }
 
   settle() {
@@ -170,13 +170,17 @@ export class MessageList {
   }
 
   #stay() {
-    if (this.wasNear) this.toBottom(false);
+    if (this.isFollowing) this.toBottom(false);
   }
 
   #scrolled() {
-    this.wasNear = this.#isNear();
-    if (this.wasNear) this.unseen = 0;
-    this.down.hidden = this.wasNear;
+    // Only a move upwards stops following: a smooth scroll is still on its way down.
+    const top = this.scroll.scrollTop;
+    if (this.#isNear()) this.isFollowing = true;
+    else if (top < this.lastTop - 1) this.isFollowing = false;
+    this.lastTop = top;
+    if (this.isFollowing) this.unseen = 0;
+    this.down.hidden = this.isFollowing;
     this.badge.hidden = this.unseen === 0;
     this.badge.textContent = String(this.unseen);
     this.down.setAttribute(
