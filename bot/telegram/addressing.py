@@ -1,0 +1,197 @@
+"""Turns the journal's events into messages, each exactly once, and repeats what is critical."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from bot.telegram.alerts import (
+    ALERT_KINDS,
+    Alert,
+    AlertFacts,
+    alert_for,
+    alerts_for,
+    messages_for,
+)
+from bot.telegram.render.text import Card, card_text
+from bot.telegram.roster import Roster
+from trading.desk import Desk
+from trading.domain import events
+from trading.domain.chat import Severity
+from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.events import Event
+from trading.domain.instrument import Instrument
+from trading.domain.tracker import TrackerChange, TrackerState
+from trading.ports import Clock, Journal, Recorded, Records
+
+logger = logging.getLogger(__name__)
+_BATCH = 500
+_REPEAT_AFTER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
+_REPEAT_EVERY = timedelta(minutes=15)
+_ACKNOWLEDGED_MAX = 500
+
+
+@dataclass(slots=True)
+class Addresser:
+    """Reads what is new in the journal and writes who is told, in one append per batch.
+
+    The append carries `EventsAddressed`, whose key makes a second addressing impossible.
+    """
+
+    journal: Journal
+    records: Records
+    desk: Desk
+    roster: Roster
+    clock: Clock
+    banner: Callable[[], str]
+    kick_outbox: Callable[[], None]
+    _seq: int | None = None
+    _acknowledged: set[str] = field(default_factory=set)
+    _raised: dict[str, Alert] = field(default_factory=dict)
+    _standing_since: dict[str, datetime] = field(default_factory=dict)
+    _repeated: dict[str, int] = field(default_factory=dict)
+
+    async def load(self) -> None:
+        """Read where addressing stands and what was acknowledged."""
+        self._seq = await self.records.addressed_seq()
+        recent = await self.journal.latest(_ACKNOWLEDGED_MAX, ("AlertAcknowledged",))
+        for one in recent:
+            if isinstance(one.event, events.AlertAcknowledged):
+                self._acknowledged.add(one.event.alert_id)
+
+    async def address_new(self) -> int:
+        """Address everything new; returns how many events were looked at."""
+        if self._seq is None:
+            await self.load()
+        seen = 0
+        while batch := await self.journal.events(self._seq or 0, _BATCH, ALERT_KINDS):
+            await self._address(batch)
+            self._seq = batch[-1].seq
+            seen += len(batch)
+        return seen
+
+    async def _address(self, rows: Sequence[Recorded]) -> None:
+        for row in rows:
+            self._remember(row.event)
+        now = self.clock.now()
+        facts = await self._facts(rows)
+        people = list(self.roster.active.values())
+        queued = [
+            events.MessageQueued(message)
+            for seq, alert in alerts_for(rows, facts)
+            for message in messages_for(seq, alert, people, self.banner(), now)
+        ]
+        if not queued:
+            return
+        try:
+            await self.journal.append(*queued, events.EventsAddressed(rows[-1].seq, now))
+        except AlreadyRecorded as error:
+            logger.info("already_addressed", extra={"key": error.key})
+        self.kick_outbox()
+
+    def _remember(self, event: Event) -> None:
+        if isinstance(event, events.PersonChanged):
+            self.roster.put(event.person)
+        elif isinstance(event, events.AlertAcknowledged):
+            self._acknowledged.add(event.alert_id)
+
+    async def _facts(self, rows: Sequence[Recorded]) -> AlertFacts:
+        fills = {}
+        trips = {}
+        for row in rows:
+            if isinstance(row.event, events.IntentClosed):
+                intent_id = row.event.intent.intent_id
+                fills[intent_id] = await self.records.intent_fills(intent_id)
+            elif isinstance(row.event, events.RoundTripClosed):
+                trips[row.event.round_trip.intent_id] = row.event.round_trip
+        return AlertFacts(self.instrument, fills, trips)
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """The rules of a symbol, None once it is no longer listed."""
+        try:
+            return self.desk.instrument(symbol)
+        except Refused:
+            return None
+
+    # ------------------------------------------------------------ repeating
+
+    def standing(self) -> Mapping[str, Alert]:
+        """Critical things that nobody has acknowledged, by alert id."""
+        facts = AlertFacts(self.instrument)
+        status = self.desk.status()
+        found: dict[str, Alert | None] = {
+            alert.alert_id: alert_for(alert, facts)
+            for alert in status.alerts
+            if alert.severity is Severity.CRIT
+        }
+        for condition in status.conditions:
+            if condition.is_active and condition.severity is Severity.CRIT:
+                at = f"{condition.at:%Y%m%dT%H%M%S}"
+                key = f"condition:{condition.condition}:{condition.symbol or ''}:{at}"
+                found[key] = alert_for(condition, facts)
+        for view in self.desk.trackers():
+            tracker = view.tracker
+            if tracker.state is TrackerState.BLOCKED:
+                key = f"blocked:{tracker.tracker_id}:{tracker.arm_seq}"
+                changed = events.TrackerChanged(
+                    tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
+                )
+                found[key] = alert_for(changed, facts)
+        return {
+            key: alert
+            for key, alert in found.items()
+            if alert is not None and key not in self._acknowledged
+        }
+
+    def own_standing_ids(self) -> tuple[str, ...]:
+        """Ids of standing things that only the chat keeps: what `/ack` records besides alerts."""
+        return tuple(key for key in self.standing() if key.startswith(("blocked:", "condition:")))
+
+    async def repeat_critical(self) -> None:
+        """Say standing critical things again after 1, 5, 15 min and each 15 min, until /ack."""
+        now = self.clock.now()
+        standing = self.standing()
+        for key in set(self._standing_since) - set(standing):
+            self._standing_since.pop(key)
+            self._repeated.pop(key, None)
+        for key, alert in standing.items():
+            since = self._standing_since.setdefault(key, now)
+            number = repeats_due(now - since)
+            if number > self._repeated.get(key, 0):
+                self._repeated[key] = number
+                await self._repeat(key, alert, since, number)
+
+    async def _repeat(self, key: str, alert: Alert, since: datetime, number: int) -> None:
+        now = self.clock.now()
+        minutes = int((now - since).total_seconds() // 60)
+        again = card_text(f"🔁 Still, after {minutes} min:")
+        text = f"{alert.card.text}\n{again}"
+        repeated = Alert(Card(text, alert.card.buttons), Severity.CRIT)
+        people = list(self.roster.active.values())
+        prefix = f"repeat:{key}:{since:%Y%m%dT%H%M%S}:{number}"
+        queued = [
+            events.MessageQueued(replace(message, message_key=f"{prefix}:{message.chat_id}"))
+            for message in messages_for(0, repeated, people, self.banner(), now)
+        ]
+        if queued:
+            await self.journal.append(*queued)
+            self.kick_outbox()
+
+
+def repeats_due(elapsed: timedelta) -> int:
+    """How many repetitions belong to an age: at 1, 5, 15 min, then every 15 min."""
+    due = sum(elapsed >= after for after in _REPEAT_AFTER)
+    if elapsed > _REPEAT_AFTER[-1]:
+        due += (elapsed - _REPEAT_AFTER[-1]) // _REPEAT_EVERY
+    return due
+
+
+async def wait_for_kick(kick: asyncio.Event, seconds: float) -> None:
+    """Sleep until kicked, at most `seconds`."""
+    try:
+        await asyncio.wait_for(kick.wait(), seconds)
+    except TimeoutError:
+        return
+    finally:
+        kick.clear()

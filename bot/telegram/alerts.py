@@ -1,0 +1,397 @@
+"""Facts of the journal as messages: what was touched, sold, blocked, lost and found again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from bot.telegram import phrase
+from bot.telegram.keyboards import does
+from bot.telegram.render.text import (
+    Card,
+    Line,
+    age,
+    card_text,
+    money,
+    percent,
+    price,
+    quantity,
+    signed,
+)
+from trading.domain import events
+from trading.domain.chat import OutboxMessage, Person, Role, Severity
+from trading.domain.instrument import Instrument
+from trading.domain.order import Fill, Intent, IntentState, Side
+from trading.domain.position import RoundTrip, TradingMode
+from trading.domain.tracker import Tracker, TrackerChange, TrackerState
+from trading.ports import Recorded
+
+ALERT_KINDS = (
+    "AccessDenied",
+    "AlertAcknowledged",
+    "AlertRaised",
+    "ConditionChanged",
+    "IntentClosed",
+    "PersonChanged",
+    "ProcessStopped",
+    "RecoveryReported",
+    "RoundTripClosed",
+    "TrackerChanged",
+    "TradingModeChanged",
+)
+# From this many of one sort in one batch on, a storm becomes one message.
+STORM = 6
+_LISTED_MAX = 12
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFacts:
+    """What the words of an event need besides the event itself."""
+
+    instrument: Callable[[str], Instrument | None]
+    fills: Mapping[str, Sequence[Fill]] = field(default_factory=dict)
+    round_trips: Mapping[str, RoundTrip] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing to tell; `owner_only` for what concerns the installation."""
+
+    card: Card
+    severity: Severity = Severity.INFO
+    owner_only: bool = False
+    is_quiet: bool = False
+
+
+def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
+    """The message that an event deserves, None for most of them."""
+    alert: Alert | None = None
+    match event:
+        case events.IntentClosed(intent):
+            alert = _closed(intent, facts)
+        case events.TrackerChanged():
+            alert = _tracker_changed(event, facts)
+        case events.TradingModeChanged():
+            alert = _mode_changed(event)
+        case events.ConditionChanged():
+            alert = _condition(event)
+        case events.AlertRaised():
+            alert = _raised(event)
+        case events.RecoveryReported(blind_seconds, lines):
+            alert = _recovered(blind_seconds, lines)
+        case events.AccessDenied(tell_owner=True):
+            alert = _stranger(event)
+        case events.ProcessStopped(reason):
+            alert = _stopped(reason)
+    return alert
+
+
+# ---------------------------------------------------------------- intents
+
+
+_DONE_WORDS = {Side.SELL: "Sold", Side.BUY: "Bought"}
+
+
+def _closed(intent: Intent, facts: AlertFacts) -> Alert:
+    base, _, quote = intent.symbol.partition("/")
+    if intent.state in {IntentState.DONE, IntentState.DUST} and intent.filled_quantity > 0:
+        return Alert(_done_card(intent, facts), Severity.INFO)
+    titles = {
+        IntentState.DONE: "✅ Nothing was left to do",
+        IntentState.DUST: f"✅ Only dust was left of {base}",
+        IntentState.EXPIRED: f"⌛ Not {_DONE_WORDS[intent.side].lower()}: {intent.symbol} expired",
+        IntentState.CLOSED_EXTERNAL: f"✖️ {intent.symbol} was closed elsewhere",
+        IntentState.ABORTED: f"✖️ Given up: {intent.side.value} {intent.symbol}",
+    }
+    lines: list[Line] = []
+    if intent.filled_quantity > 0:
+        done = _DONE_WORDS[intent.side].lower()
+        lines.append(f"{done} {quantity(intent.filled_quantity)} {base} before that")
+        lines.append(f"for {money(intent.filled_notional)} {quote}")
+    if intent.reason:
+        lines.append(intent.reason)
+    title = titles.get(intent.state, f"{intent.symbol} {intent.state.value}")
+    return Alert(_tracker_linked(card_text(title, *lines), intent), Severity.WARN)
+
+
+def _done_card(intent: Intent, facts: AlertFacts) -> Card:
+    base, _, quote = intent.symbol.partition("/")
+    instrument = facts.instrument(intent.symbol)
+    average = intent.average_price
+    word = "proceeds" if intent.side is Side.SELL else "cost"
+    lines: list[Line] = [
+        f"at {price(average, instrument)} {quote} on average",
+        f"{word} {money(intent.filled_notional)} {quote}",
+    ]
+    lines.extend(_fee_lines(facts.fills.get(intent.intent_id, ())))
+    if average is not None and intent.reference_price > 0:
+        slipped = (average - intent.reference_price) / intent.reference_price
+        reference = price(intent.reference_price, instrument)
+        lines.append(f"slippage {percent(slipped)} from {reference}")
+    trip = facts.round_trips.get(intent.intent_id)
+    if trip is not None:
+        lines.append(f"P&L {signed(trip.profit)} {quote} after fees")
+    if intent.state is IntentState.DUST:
+        lines.append(f"{quantity(intent.residual)} {base} is too small to sell: dust")
+    if intent.tracker_id is not None:
+        lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
+    title = f"✅ {_DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
+    return _tracker_linked(card_text(title, *lines), intent)
+
+
+def _fee_lines(fills: Sequence[Fill]) -> list[Line]:
+    fees: dict[str, Decimal] = {}
+    for fill in fills:
+        if fill.fee:
+            fees[fill.fee_asset] = fees.get(fill.fee_asset, Decimal(0)) + fill.fee
+    return [f"fee {money(fee)} {asset}" for asset, fee in fees.items()]
+
+
+def _tracker_linked(text: str, intent: Intent) -> Card:
+    buttons = (does("📊 Status", "/status"), does("📜 History", "/history"))
+    return Card(text, (buttons,))
+
+
+# ---------------------------------------------------------------- trackers
+
+
+def _tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert | None:
+    tracker, change = event.tracker, event.change
+    instrument = facts.instrument(tracker.symbol)
+    name = f"{tracker.symbol} #{tracker.tracker_id}"
+    if change is TrackerChange.TRIGGERED:
+        return Alert(_linked(tracker, *_triggered(event, instrument)), Severity.WARN)
+    if change is TrackerChange.BLOCKED:
+        return _blocked(event, name)
+    if change is TrackerChange.TOUCHED:
+        lines = _touched(tracker, instrument)
+        return Alert(_linked(tracker, f"👀 Touched: {name}", *lines))
+    return _ended_or_rested(event, name)
+
+
+def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
+    tracker, change = event.tracker, event.change
+    if change is TrackerChange.EXPIRED and tracker.intent_id is None:
+        card = _linked(tracker, f"⌛ Expired: {name}", *_reason(event))
+        return Alert(card, Severity.WARN)
+    if tracker.state is TrackerState.CLOSED_EXTERNAL:
+        card = _linked(tracker, f"✖️ Closed elsewhere: {name}", *_reason(event))
+        return Alert(card, Severity.WARN)
+    if change in {TrackerChange.RESTED, TrackerChange.REARMED}:
+        word = "💤 Resting" if change is TrackerChange.RESTED else "🔁 Watching again"
+        lines = [*_reason(event), phrase.rule(tracker.spec)]
+        return Alert(_linked(tracker, f"{word}: {name}", *lines), is_quiet=True)
+    return None
+
+
+def _triggered(event: events.TrackerChanged, instrument: Instrument | None) -> list[str]:
+    tracker, evidence = event.tracker, event.evidence
+    lines = [f"⚡ Triggered: {tracker.symbol} #{tracker.tracker_id}"]
+    if evidence is not None:
+        lines.append(f"price {price(evidence.price, instrument)}")
+        lines.append(f"level {price(evidence.level, instrument)} ({evidence.rule})")
+        lines.append(f"{evidence.price_kind.value} from {evidence.source}")
+    if tracker.side is Side.SELL:
+        lines.append(f"selling {quantity(tracker.quantity)} {tracker.symbol.partition('/')[0]}")
+    else:
+        lines.append(f"buying for {money(tracker.quote)} {tracker.symbol.partition('/')[2]}")
+    return lines
+
+
+def _touched(tracker: Tracker, instrument: Instrument | None) -> list[str]:
+    lines = [f"level {price(tracker.level_price, instrument)}"]
+    if tracker.stop_price is not None:
+        lines.append(f"now trails, fires at {price(tracker.stop_price, instrument)}")
+    return lines
+
+
+def _blocked(event: events.TrackerChanged, name: str) -> Alert:
+    tracker = event.tracker
+    number = tracker.tracker_id
+    reason = event.reason or tracker.reason or "the exit cannot be executed now"
+    text = card_text(f"🚨 BLOCKED: {name}", reason, "Not sold. It repeats until /ack.")
+    row = (
+        does("⚡ Exit now", f"/tracker {number} exit"),
+        does("✖️ Abort", f"/abort {number}"),
+        does("👍 Seen", "/ack"),
+    )
+    return Alert(Card(text, (row,)), Severity.CRIT)
+
+
+def _reason(event: events.TrackerChanged) -> list[str]:
+    reason = event.reason or event.tracker.reason
+    return [reason] if reason else []
+
+
+def _linked(tracker: Tracker, title: str, *lines: str) -> Card:
+    row = (
+        does("📍 Tracker", f"/tracker {tracker.tracker_id}"),
+        does("📈 Chart", f"/chart {tracker.symbol}"),
+    )
+    return Card(card_text(title, *lines), (row,))
+
+
+# ---------------------------------------------------------------- the rest
+
+
+def _mode_changed(event: events.TradingModeChanged) -> Alert:
+    titles = {
+        TradingMode.ACTIVE: "🟢 Active again",
+        TradingMode.REDUCING: "🟠 Reducing: no new entries",
+        TradingMode.HALTED: "🔴 HALTED: nothing new at all",
+        TradingMode.HALTED_EVERYTHING: "🔴 HALTED EVERYTHING: UNPROTECTED",
+    }
+    lines = {
+        TradingMode.ACTIVE: "Nothing is re-armed by itself.",
+        TradingMode.REDUCING: "Private stops still sell.",
+        TradingMode.HALTED: "Private stops still sell.",
+        TradingMode.HALTED_EVERYTHING: "Triggered stops do NOT sell.",
+    }
+    severity = Severity.INFO if event.mode is TradingMode.ACTIVE else Severity.WARN
+    reason = [event.reason] if event.reason else []
+    text = card_text(titles[event.mode], *reason, lines[event.mode])
+    return Alert(Card(text, ((does("📊 Status", "/status"),),)), severity)
+
+
+def _condition(event: events.ConditionChanged) -> Alert:
+    if not event.is_active:
+        return Alert(Card(card_text(f"🟢 Restored: {event.text}")), Severity.INFO)
+    sign = "🚨" if event.severity is Severity.CRIT else "⚠️"
+    row = (does("📊 Status", "/status"), does("👍 Seen", "/ack"))
+    return Alert(Card(card_text(f"{sign} {event.text}"), (row,)), event.severity)
+
+
+_SIGNS = {Severity.INFO: "ℹ️", Severity.WARN: "⚠️", Severity.CRIT: "🚨"}  # noqa: RUF001 - an emoji
+
+
+def _raised(event: events.AlertRaised) -> Alert:
+    sign = _SIGNS[event.severity]
+    row = [does("👍 Seen", "/ack")] if event.severity is Severity.CRIT else []
+    if event.tracker_id is not None:
+        row.append(does("📍 Tracker", f"/tracker {event.tracker_id}"))
+    head, dot, rest = event.text.partition(". ")
+    text = card_text(f"{sign} {head}{dot.strip()}", *([rest] if rest else []))
+    return Alert(Card(text, (tuple(row),) if row else ()), event.severity)
+
+
+def _recovered(blind_seconds: int, lines: Sequence[str]) -> Alert:
+    title = f"🔄 Back after {age(blind_seconds)} blind" if blind_seconds else "🔄 Umbra has started"
+    row = (does("📊 Status", "/status"), does("📍 Trackers", "/trackers"))
+    return Alert(Card(card_text(title, *lines), (row,)), Severity.WARN)
+
+
+def _stranger(event: events.AccessDenied) -> Alert:
+    text = card_text(
+        "🚪 A stranger wrote to this bot",
+        f"Number {event.user_id}. It got no answer and saw nothing.",
+        "There is nothing to do.",
+    )
+    return Alert(Card(text), owner_only=True, is_quiet=True)
+
+
+def _stopped(reason: str) -> Alert:
+    lines = ["Private stops are NOT watched while I am down."]
+    if reason:
+        lines.append(reason)
+    return Alert(Card(card_text("⏹ Umbra is stopping", *lines)), Severity.WARN)
+
+
+# ---------------------------------------------------------------- addressing
+
+
+def alerts_for(batch: Sequence[Recorded], facts: AlertFacts) -> list[tuple[int, Alert]]:
+    """All messages of a batch with the seq that names each; storms become one message."""
+    found: list[tuple[int, Alert]] = []
+    triggered: list[tuple[int, events.TrackerChanged]] = []
+    closed: list[tuple[int, Intent]] = []
+    for one in batch:
+        match one.event:
+            case events.TrackerChanged(change=TrackerChange.TRIGGERED) as event:
+                triggered.append((one.seq, event))
+            case events.IntentClosed(intent) if intent.state is IntentState.DONE:
+                closed.append((one.seq, intent))
+            case event:
+                alert = alert_for(event, facts)
+                if alert is not None:
+                    found.append((one.seq, alert))
+    found += _folded_triggers(triggered, facts)
+    found += _folded_closes(closed, facts)
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _folded_triggers(
+    triggered: list[tuple[int, events.TrackerChanged]], facts: AlertFacts
+) -> list[tuple[int, Alert]]:
+    if len(triggered) < STORM:
+        return [(seq, alert) for seq, event in triggered if (alert := alert_for(event, facts))]
+    lines = [
+        f"• #{event.tracker.tracker_id} {event.tracker.symbol}"
+        for _, event in triggered[:_LISTED_MAX]
+    ]
+    if len(triggered) > _LISTED_MAX:
+        lines.append(f"and {len(triggered) - _LISTED_MAX} more")
+    text = card_text(f"⚡ {len(triggered)} trackers triggered", *lines)
+    row = (does("📍 Trackers", "/trackers"), does("📋 Orders", "/orders"))
+    return [(triggered[-1][0], Alert(Card(text, (row,)), Severity.WARN))]
+
+
+def _folded_closes(closed: list[tuple[int, Intent]], facts: AlertFacts) -> list[tuple[int, Alert]]:
+    if len(closed) < STORM:
+        return [(seq, _closed(intent, facts)) for seq, intent in closed]
+    folded = []
+    for start in range(0, len(closed), _LISTED_MAX):
+        part = closed[start : start + _LISTED_MAX]
+        lines = [_done_line(intent, facts) for _, intent in part]
+        text = card_text(f"✅ {len(part)} orders are done", *lines)
+        folded.append((part[-1][0], Alert(Card(text, ((does("📊 Status", "/status"),),)))))
+    return folded
+
+
+def _done_line(intent: Intent, facts: AlertFacts) -> str:
+    base = intent.symbol.partition("/")[0]
+    at = price(intent.average_price, facts.instrument(intent.symbol))
+    return f"{_DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base} at {at}"
+
+
+def messages_for(
+    seq: int, alert: Alert, people: Sequence[Person], banner: str, now: datetime
+) -> list[OutboxMessage]:
+    """One message per person, silent in their quiet hours unless it is critical."""
+    return [
+        OutboxMessage(
+            message_key=f"alert:{seq}:{person.user_id}",
+            chat_id=person.chat_id,
+            text=with_banner(alert.card.text, banner),
+            created_at=now,
+            severity=alert.severity,
+            buttons=alert.card.buttons,
+            is_silent=is_silent(person, alert.severity, now, is_quiet=alert.is_quiet),
+        )
+        for person in people
+        if person.is_active and (person.role is Role.OWNER or not alert.owner_only)
+    ]
+
+
+def with_banner(text: str, banner: str) -> str:
+    """Add the line that says no real money moves."""
+    return f"{text}\n{banner}" if banner else text
+
+
+def is_silent(person: Person, severity: Severity, now: datetime, *, is_quiet: bool = False) -> bool:
+    """Whether a message makes no sound; CRIT always does."""
+    if severity is Severity.CRIT:
+        return False
+    is_muted = person.muted_until is not None and now < person.muted_until
+    return is_quiet or is_muted or _in_quiet_hours(person, now)
+
+
+def _in_quiet_hours(person: Person, now: datetime) -> bool:
+    if person.quiet_hours is None:
+        return False
+    first, _, last = person.quiet_hours.partition("-")
+    start, end = time.fromisoformat(first), time.fromisoformat(last)
+    local = now.astimezone(ZoneInfo(person.timezone)).time()
+    if start <= end:
+        return start <= local < end
+    return local >= start or local < end

@@ -1,0 +1,364 @@
+"""The Telegram front end: owns the bot and its tasks, joins inbox, router, addresser and outbox."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from telegram import Bot, BotCommand
+from telegram.error import TelegramError
+from telegram.request import HTTPXRequest
+
+from bot.telegram.addressing import Addresser, wait_for_kick
+from bot.telegram.commands.context import ChartDrawer, Services
+from bot.telegram.commands.registry import MENU
+from bot.telegram.connection import Connection
+from bot.telegram.digests import Digests
+from bot.telegram.expiry import Expiry
+from bot.telegram.inbox import Inbox
+from bot.telegram.outbox import Outbox
+from bot.telegram.roster import Pairing, Roster
+from bot.telegram.router import Handled, Router
+from bot.telegram.sending import Sender
+from bot.telegram.settings import TelegramSettings
+from bot.telegram.strangers import Strangers
+from trading.bus import Bus
+from trading.desk import Desk
+from trading.domain import events
+from trading.domain.chat import InboxUpdate, Person, Role
+from trading.domain.errors import AlreadyRecorded, Fatal, StorageLost
+from trading.domain.events import Event
+from trading.ports import Clock, Journal, Records
+
+logger = logging.getLogger(__name__)
+_RESTART_AFTER_S = 1.0
+_CONNECT_AGAIN_S = 2.0
+_DRAIN_S = 3.0
+_TIMER_S = 1.0
+_DROPS_MAX = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the front end needs from the rest of the process."""
+
+    desk: Desk
+    journal: Journal
+    records: Records
+    clock: Clock
+    bus: Bus
+    charts: ChartDrawer
+    random_nonce: Callable[[], str]
+    export: Callable[[str], Awaitable[Path]]
+    data_dir: Path
+    version: str
+
+
+class TelegramBot:
+    """`start`, then `run` until cancelled, then `stop`; `tick_digests` once a minute."""
+
+    def __init__(self, settings: TelegramSettings, around: Surroundings) -> None:
+        silence_request_logs()
+        self._settings, self._around = settings, around
+        self._clock, self._journal, self._records = around.clock, around.journal, around.records
+        self._bot = _bot(settings)
+        self._roster = Roster()
+        self._ready = asyncio.Event()
+        self._address_kick = asyncio.Event()
+        self._taps: set[asyncio.Task[None]] = set()
+        self.beats: dict[str, float] = {}
+        self.outbox = Outbox(Sender(self._bot), self._journal, self._records, self._clock)
+        self._addresser = Addresser(
+            self._journal,
+            self._records,
+            around.desk,
+            self._roster,
+            self._clock,
+            self._banner,
+            self.outbox.kick,
+        )
+        self._digests = Digests(
+            around.desk,
+            self._journal,
+            self._roster,
+            self._clock,
+            self._banner,
+            self.outbox.kick,
+        )
+        self.connection = Connection(self._clock, self._announce)
+        self._expiry = Expiry(self._journal, self._clock, self._banner, self.outbox.kick)
+        self._inbox = Inbox(
+            self._bot,
+            self._journal,
+            self._records,
+            self._clock,
+            settings.poll_timeout_s,
+            self._polled,
+        )
+        self._strangers = Strangers()
+        self._router: Router | None = None
+        # A question must not expire while its tap is being acted on.
+        self._turn = asyncio.Lock()
+        around.bus.subscribe(self._on_event)
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> str | None:
+        """Load people and addressing; returns a pairing code when nobody owns this bot yet."""
+        self._roster.replace_all(await self._records.people())
+        await self._pair_from_settings()
+        code = None if self._roster.owner else self._around.random_nonce()
+        denied = await self._journal.latest(200, ("AccessDenied",))
+        found = [one.event for one in reversed(denied)]
+        self._strangers.load(one for one in found if isinstance(one, events.AccessDenied))
+        await self._addresser.load()
+        await self._expiry.load(self._records)
+        self._router = Router(
+            self._services(),
+            self._records,
+            self._clock,
+            Pairing(code) if code else None,
+            self._strangers,
+            self._banner(),
+        )
+        return code
+
+    async def run(self) -> None:
+        """Run every task of the front end until cancelled; a Fatal error ends it."""
+        async with asyncio.TaskGroup() as group:
+            for name, task in (
+                ("connect", self._connect),
+                ("poll", self._poll),
+                ("handle", self._handle_updates),
+                ("handle-slow", self._handle_slow_ones),
+                ("address", self._address),
+                ("send", self._send),
+                ("expire", self._expire),
+            ):
+                group.create_task(self._supervised(name, task), name=f"telegram-{name}")
+
+    async def stop(self) -> None:
+        """Say what is left to say, within seconds, and close the connections."""
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await self._addresser.address_new()
+                await self.outbox.drain()
+        except (TimeoutError, StorageLost) as error:
+            logger.warning("outbox_not_drained", extra={"error": type(error).__name__})
+        for task in list(self._taps):
+            task.cancel()
+        await self._bot.shutdown()
+
+    async def tick_digests(self) -> int:
+        """Queue the periodic summaries that are due; returns how many."""
+        return await self._digests.tick()
+
+    async def tell_owner_now(self, text: str) -> bool:
+        """Tell the owner directly, past the journal, for when that cannot be written."""
+        owner = self._roster.owner
+        if owner is None:
+            return False
+        try:
+            await self._bot.send_message(owner.chat_id, text[:3000])
+        except TelegramError as error:
+            logger.warning("owner_not_told", extra={"error": type(error).__name__})
+            return False
+        return True
+
+    # ------------------------------------------------------------ tasks
+
+    async def _supervised(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
+        """Restart a task that failed; only what ends the process passes through."""
+        while True:
+            try:
+                return await task()
+            except StorageLost as error:
+                logger.warning("task_waits_for_storage", extra={"task": name, "error": str(error)})
+            except Fatal:
+                raise
+            except Exception as error:
+                # One task of the chat must not end the others, least of all the stops.
+                logger.exception("task_failed", extra={"task": name, "error": type(error).__name__})
+            await asyncio.sleep(_RESTART_AFTER_S)
+
+    async def _connect(self) -> None:
+        while not self._ready.is_set():
+            try:
+                await self._bot.initialize()
+                self._ready.set()
+            except TelegramError as error:
+                # Not the message: the library puts the token into it.
+                logger.warning("telegram_unreachable", extra={"error": type(error).__name__})
+                await self.connection.polled(error)
+                await asyncio.sleep(_CONNECT_AGAIN_S)
+        try:
+            await self._bot.set_my_commands([BotCommand(entry.name, entry.about) for entry in MENU])
+        except TelegramError as error:
+            logger.warning("menu_not_set", extra={"error": type(error).__name__})
+
+    async def _poll(self) -> None:
+        await self._ready.wait()
+        await self._inbox.poll_forever()
+
+    async def _polled(self, error: TelegramError | None) -> None:
+        self._beat("poll")
+        await self.connection.polled(error)
+        if self._router is not None:
+            self._router.is_locked = self.connection.is_contested
+
+    async def _handle_updates(self) -> None:
+        await self._inbox.handle_forever(self._handle_in_turn)
+
+    async def _handle_slow_ones(self) -> None:
+        await self._inbox.handle_slow_forever(self._handle)
+
+    async def _handle(self, update: InboxUpdate) -> None:
+        if self._router is None:
+            raise RuntimeError("start() comes before run()")
+        handled = await self._router.handle(update)
+        await self._append(handled.events)
+        self._note(handled)
+
+    async def _handle_in_turn(self, update: InboxUpdate) -> None:
+        async with self._turn:
+            await self._handle(update)
+
+    def _note(self, handled: Handled) -> None:
+        for event in handled.events:
+            if isinstance(event, events.PersonChanged):
+                self._roster.put(event.person)
+            self._expiry.note(event)
+        self.outbox.kick()
+        self._address_kick.set()
+        self._answer_tap(handled)
+        self._beat("handle")
+
+    async def _append(self, facts: Sequence[Event]) -> None:
+        """Append all, without those the journal holds already from before a crash."""
+        rest = list(facts)
+        for _ in range(_DROPS_MAX):
+            try:
+                await self._journal.append(*rest)
+            except AlreadyRecorded as error:
+                known = (error.kind, error.key)
+                rest = [one for one in rest if (type(one).__name__, one.key) != known]
+                if not rest:
+                    return
+            else:
+                return
+
+    def _answer_tap(self, handled: Handled) -> None:
+        if handled.tap_id is None:
+            return
+        task = asyncio.create_task(self._send_toast(handled.tap_id, handled.toast))
+        self._taps.add(task)
+        task.add_done_callback(self._taps.discard)
+
+    async def _send_toast(self, tap_id: str, toast: str) -> None:
+        try:
+            await self._bot.answer_callback_query(tap_id, toast or None)
+        except TelegramError as error:
+            # Only the spinner on the button; an old tap cannot be answered any more.
+            logger.debug("tap_not_answered", extra={"error": type(error).__name__})
+
+    async def _address(self) -> None:
+        while True:
+            await self._addresser.address_new()
+            await self._addresser.repeat_critical()
+            self._beat("address")
+            await wait_for_kick(self._address_kick, _TIMER_S)
+
+    async def _send(self) -> None:
+        await self._ready.wait()
+        await self.outbox.send_forever()
+
+    async def _expire(self) -> None:
+        await self._inbox.is_caught_up.wait()
+        while True:
+            async with self._turn:
+                await self._expiry.expire_due()
+            self._beat("expire")
+            await asyncio.sleep(_TIMER_S)
+
+    # ------------------------------------------------------------ parts
+
+    def _on_event(self, _event: Event) -> None:
+        self._address_kick.set()
+
+    async def _announce(self, condition: events.ConditionChanged) -> None:
+        await self._journal.append(condition)
+        self._address_kick.set()
+
+    async def _pair_from_settings(self) -> None:
+        owner_id = self._settings.owner_id
+        if owner_id is None:
+            return
+        known = self._roster.get(owner_id)
+        if known is not None and known.is_active and known.role is Role.OWNER:
+            return
+        person = known or Person(owner_id, owner_id, "owner", Role.OWNER)
+        owner = Person(owner_id, person.chat_id, person.name, Role.OWNER)
+        await self._journal.append(
+            events.PersonChanged(owner, "owner by setting", self._clock.now())
+        )
+        self._roster.put(owner)
+
+    def _services(self) -> Services:
+        around = self._around
+        return Services(
+            settings=self._settings,
+            desk=around.desk,
+            journal=around.journal,
+            roster=self._roster,
+            random_nonce=around.random_nonce,
+            charts=around.charts,
+            export=around.export,
+            data_dir=around.data_dir,
+            version=around.version,
+            standing_alert_ids=self._addresser.own_standing_ids,
+        )
+
+    def _banner(self) -> str:
+        return banner_of(self._around.desk)
+
+    def _beat(self, name: str) -> None:
+        self.beats[name] = self._clock.monotonic()
+
+
+def banner_of(desk: Desk) -> str:
+    """The line that every card carries when no real money moves."""
+    if desk.mode == "paper":
+        return "📝 PAPER: no real money"
+    return ("", "🧪 SIMULATED: no real money")[desk.is_simulated]
+
+
+def silence_request_logs() -> None:
+    """Keep the HTTP library from writing addresses, which carry the token."""
+    for name in ("httpx", "httpcore", "telegram.ext", "telegram.Bot"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _bot(settings: TelegramSettings) -> Bot:
+    if settings.base_url is None:
+        return Bot(settings.token, request=_request(None), get_updates_request=_request(None))
+    return Bot(
+        settings.token,
+        base_url=settings.base_url,
+        base_file_url=settings.base_file_url or settings.base_url,
+        request=_request(settings.base_url),
+        get_updates_request=_request(settings.base_url),
+    )
+
+
+def _request(base_url: str | None) -> HTTPXRequest:
+    host = urlsplit(base_url).hostname if base_url else None
+    # A proxy of the environment is for the world, not for this machine's own server.
+    is_near = host in {"127.0.0.1", "::1", "localhost"}
+    return HTTPXRequest(
+        connection_pool_size=32,
+        connect_timeout=5.0,
+        pool_timeout=5.0,
+        httpx_kwargs={"trust_env": not is_near},
+    )

@@ -1,0 +1,70 @@
+"""Commands that act: closing, pausing, acknowledging, exporting."""
+
+from bot.telegram.commands import asking
+from bot.telegram.commands.context import Reply, Request, Services, no_more
+from bot.telegram.keyboards import does
+from bot.telegram.render.text import Card, card_text, money, quantity
+from trading.domain.commands import AcknowledgeAlerts
+from trading.domain.errors import Refused
+from trading.domain.events import AlertAcknowledged
+
+_PICKS_MAX = 10
+_EXPORTS = ("fills", "trades", "trackers", "journal")
+
+
+async def close(request: Request, services: Services) -> Reply:
+    """Answer /close SYMBOL [50%]; alone it offers what can be closed."""
+    if request.words:
+        return await asking.handle_command(request, services)
+    views = services.desk.positions()
+    if not views:
+        raise Refused("there is no managed position to close", example="/positions")
+    rows = tuple(
+        (
+            does(f"{view.symbol} {quantity(view.position.quantity)}", f"/close {view.symbol}"),
+            does("half", f"/close {view.symbol} 50%"),
+        )
+        for view in views[:_PICKS_MAX]
+    )
+    lines = (f"{view.symbol} = {money(view.value)}" for view in views[:_PICKS_MAX])
+    return Reply((Card(card_text("Close which position?", *lines), rows),), outcome="guided")
+
+
+async def trade(request: Request, services: Services) -> Reply:
+    """Answer /trade, /buy and /sell; without enough words it shows how."""
+    if request.words:
+        return await asking.handle_command(request, services)
+    examples = {
+        "buy": "/buy BTC/USDT 100 USDT",
+        "sell": "/sell BTC/USDT 50%",
+        "trade": "/trade BTC/USDT buy 100 USDT",
+    }
+    raise Refused("the symbol is missing", example=examples[request.command])
+
+
+async def acknowledge(request: Request, services: Services) -> Reply:
+    """Answer /ack: repeating alerts end."""
+    no_more(request.words, 1, "/ack")
+    standing = services.standing_alert_ids()
+    seen = tuple(AlertAcknowledged(each, request.by, request.now) for each in standing)
+    alert_id = request.words[0] if request.words else None
+    try:
+        reply = await asking.put(request, services, AcknowledgeAlerts(alert_id))
+    except Refused:
+        if not seen:
+            raise
+        count = f"{len(seen)} alert{'s' if len(seen) > 1 else ''}"
+        reply = Reply((Card(card_text(f"👍 {count} acknowledged")),), outcome="done")
+    return Reply(reply.cards, (*reply.events, *seen), reply.outcome)
+
+
+async def export(request: Request, services: Services) -> Reply:
+    """Answer /export [fills|trades|trackers|journal] with a CSV document."""
+    no_more(request.words, 1, "/export fills")
+    kind = request.words[0].lower() if request.words else "fills"
+    if kind not in _EXPORTS:
+        kinds = ", ".join(_EXPORTS)
+        raise Refused(f"the export should be one of {kinds}, was {kind[:24]!r}", "/export fills")
+    path = await services.export(kind)
+    rows = tuple(does(each, f"/export {each}") for each in _EXPORTS)
+    return Reply((Card(card_text(f"🗂 {kind} as CSV"), (rows,), document=str(path)),))

@@ -1,0 +1,156 @@
+"""From a command of the core to its end: proposed, asked where it must be, done once."""
+
+import json
+from decimal import Decimal
+
+from bot.telegram import confirm, grammar
+from bot.telegram.commands.context import Reply, Request, Services
+from bot.telegram.keyboards import does, in_rows
+from bot.telegram.phrase import phrase
+from bot.telegram.render.text import Card
+from bot.telegram.render.trackers import tracker_card
+from bot.telegram.render.trading import (
+    has_second_choice,
+    question_text,
+    refused_card,
+    told_card,
+)
+from trading.desk import Outcome, Proposal
+from trading.domain.commands import (
+    ArmTracker,
+    Command,
+    EditTracker,
+    Panic,
+    PauseTracker,
+    PlaceOrder,
+    ResumeTracker,
+    SetTradingMode,
+)
+from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.events import ConfirmationAsked
+from trading.domain.money import plain
+from trading.domain.order import Side
+from trading.domain.position import TradingMode
+
+_TRACKER_COMMANDS = (ArmTracker, EditTracker, PauseTracker, ResumeTracker)
+
+
+def adds_risk(command: Command) -> bool:
+    """Whether a command may lead to more exposure: it is asked with a short answer time."""
+    match command:
+        case ArmTracker(spec):
+            return spec.first_side is Side.BUY
+        case PlaceOrder(side=side):
+            return side is Side.BUY
+        case SetTradingMode(mode=mode):
+            return mode is TradingMode.ACTIVE
+        case _:
+            return False
+
+
+async def handle_command(request: Request, services: Services) -> Reply:
+    """Answer any acting command: read it, check it, ask or do it."""
+    command = grammar.parse(request.text, services.desk.instrument)
+    return await put(request, services, command)
+
+
+async def put(request: Request, services: Services, command: Command, notice: str = "") -> Reply:
+    """Check a command against the present state, then ask for it or do it at once."""
+    refuse_stale(request, services, command)
+    proposal = await services.desk.propose(command, request.by)
+    if proposal.needs_confirmation:
+        return _question(request, services, proposal, notice)
+    return await do(request, services, proposal.command, None)
+
+
+def refuse_stale(request: Request, services: Services, command: Command) -> None:
+    """Refuse a risk-adding command that waited too long on its way."""
+    age_s = (request.now - request.sent_at).total_seconds()
+    if adds_risk(command) and age_s > services.settings.command_age_max_s:
+        raise Refused(
+            f"this was sent {age_s:.0f} s ago and adds risk, so it was not done. "
+            f"The limit is {services.settings.command_age_max_s} s; send it again",
+            example=phrase(command),
+        )
+
+
+def _question(request: Request, services: Services, proposal: Proposal, notice: str) -> Reply:
+    risky = proposal.reference_price is not None or adds_risk(proposal.command)
+    settings = services.settings
+    seconds = settings.risk_answer_s if risky else settings.safe_answer_s
+    question = confirm.Question(
+        action=type(proposal.command).__name__,
+        payload=pack(proposal.command, proposal.reference_price),
+        answer_within_s=seconds,
+        everything=pack(Panic(True), None) if has_second_choice(proposal) else None,
+    )
+    asked = confirm.ask(
+        question,
+        nonce=services.random_nonce(),
+        user_id=request.by,
+        chat_id=request.chat_id,
+        card=request.card,
+        now=request.now,
+    )
+    text = question_text(proposal, seconds, notice)
+    return Reply((Card(text, confirm.buttons(asked)),), (ConfirmationAsked(asked),), "asked")
+
+
+def pack(command: Command, reference_price: Decimal | None) -> str:
+    """Write a question's payload: the command in its own words, and the price that was shown."""
+    price = None if reference_price is None else plain(reference_price)
+    return json.dumps({"command": phrase(command), "reference_price": price})
+
+
+def unpack(payload: str, services: Services) -> tuple[Command, Decimal | None]:
+    """Read a payload back; raises Refused when its symbol is no longer listed."""
+    content = json.loads(payload)
+    price = content["reference_price"]
+    command = grammar.parse(content["command"], services.desk.instrument)
+    return command, None if price is None else Decimal(price)
+
+
+async def confirmed(request: Request, services: Services, payload: str) -> Reply:
+    """Do what a person has just confirmed; past the drift it is quoted and asked again."""
+    command, reference_price = unpack(payload, services)
+    try:
+        return await do(request, services, command, reference_price)
+    except AlreadyRecorded:
+        raise
+    except Refused as error:
+        if reference_price is None:
+            raise
+        return await _asked_again(request, services, command, error)
+
+
+async def _asked_again(
+    request: Request, services: Services, command: Command, error: Refused
+) -> Reply:
+    try:
+        return await put(request, services, command, notice=f"Asked again: {error}")
+    except Refused:
+        return Reply((refused_card(error),), outcome="refused")
+
+
+async def do(
+    request: Request, services: Services, command: Command, reference_price: Decimal | None
+) -> Reply:
+    """Have the desk do it, once per cause, and show what became of it."""
+    try:
+        outcome = await services.desk.execute(command, request.by, request.cause, reference_price)
+    except AlreadyRecorded:
+        outcome = Outcome("Done, shortly before a restart. It was not done twice.")
+    return Reply((_outcome_card(services, command, outcome),), outcome="done")
+
+
+def _outcome_card(services: Services, command: Command, outcome: Outcome) -> Card:
+    told = told_card(outcome.text)
+    tracker_id = outcome.tracker_id or getattr(command, "tracker_id", None)
+    if isinstance(command, _TRACKER_COMMANDS) and tracker_id is not None:
+        try:
+            view = services.desk.tracker(tracker_id)
+        except Refused:
+            return told
+        return tracker_card(view, headline=outcome.text)
+    shortcuts = in_rows((does("📊 Status", "/status"), does("📋 Orders", "/orders")))
+    return Card(told.text, shortcuts)

@@ -1,0 +1,107 @@
+"""What a command handler gets and gives back."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from bot.telegram.render.text import Card
+from bot.telegram.roster import Roster
+from bot.telegram.settings import TelegramSettings
+from trading.desk import ChartView, Desk
+from trading.domain.chat import Person
+from trading.domain.errors import Refused
+from trading.domain.events import Event
+from trading.ports import Journal
+
+
+class ChartDrawer(Protocol):
+    """Draws chart pictures; raises Unreachable when it cannot in time."""
+
+    async def draw(self, view: ChartView, path: Path) -> Path:
+        """Write a PNG to `path` and return it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One admitted command, typed or tapped.
+
+    `cause` makes its effect happen once; `card` names the message that answers it, and `edits`
+    says that this message is there already.
+    """
+
+    cause: str
+    person: Person
+    chat_id: int
+    text: str
+    command: str
+    words: tuple[str, ...]
+    sent_at: datetime
+    now: datetime
+    card: str
+    edits: bool = False
+
+    @property
+    def by(self) -> int:
+        """Whose request this is."""
+        return self.person.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The end of an update: cards to send, facts to record with them, a toast over a tap."""
+
+    cards: tuple[Card, ...] = ()
+    events: tuple[Event, ...] = ()
+    outcome: str = "answered"
+    toast: str = ""
+    card: str | None = None
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything that handlers may use."""
+
+    settings: TelegramSettings
+    desk: Desk
+    journal: Journal
+    roster: Roster
+    random_nonce: Callable[[], str]
+    charts: ChartDrawer
+    export: Callable[[str], Awaitable[Path]]
+    data_dir: Path
+    version: str
+    standing_alert_ids: Callable[[], tuple[str, ...]] = field(default=tuple)
+    typed_next: dict[int, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Request, Services], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """One command: who answers it, its line in /help, an example, its place in the menu."""
+
+    name: str
+    handler: Handler
+    about: str
+    example: str
+    in_menu: bool = False
+
+
+def whole_number(words: tuple[str, ...], index: int, default: int, most: int, name: str) -> int:
+    """Read an optional whole number at a place, at least 1."""
+    if index >= len(words):
+        return default
+    word = words[index]
+    if not (word.isascii() and word.isdigit() and len(word) <= 9 and 1 <= int(word) <= most):
+        raise Refused(f"{name} should be between 1 and {most}, was {word[:24]!r}")
+    return int(word)
+
+
+def no_more(words: tuple[str, ...], most: int, example: str) -> None:
+    """Refuse words that nobody asked for."""
+    if len(words) > most:
+        raise Refused(f"this was not understood: {words[most][:24]!r}", example=example)

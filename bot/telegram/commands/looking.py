@@ -1,0 +1,133 @@
+"""Commands that only look: state, holdings, orders, history, charts, summary."""
+
+from datetime import timedelta
+
+from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
+from bot.telegram.keyboards import does, shows
+from bot.telegram.render import reports, status
+from bot.telegram.render.text import Card, card_text, price
+from trading.domain.errors import Refused
+from trading.domain.time import Timeframe
+
+_PAGE_MAX = 1000
+_HISTORY_MAX = 200
+_CANDLES = 120
+
+
+async def show_status(request: Request, services: Services) -> Reply:
+    """Answer /status."""
+    no_more(request.words, 0, "/status")
+    return Reply((status.status_card(services.desk.status()),))
+
+
+async def show_positions(request: Request, services: Services) -> Reply:
+    """Answer /positions [page]."""
+    no_more(request.words, 1, "/positions")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, "the page")
+    return Reply((status.positions_card(services.desk.positions(), page),))
+
+
+async def show_balance(request: Request, services: Services) -> Reply:
+    """Answer /balance [page]."""
+    no_more(request.words, 1, "/balance")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, "the page")
+    return Reply((status.balance_card(services.desk.account(), page),))
+
+
+async def show_orders(request: Request, services: Services) -> Reply:
+    """Answer /orders [page]."""
+    no_more(request.words, 1, "/orders")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, "the page")
+    return Reply((status.orders_card(services.desk.open_orders(), page),))
+
+
+async def show_history(request: Request, services: Services) -> Reply:
+    """Answer /history [n] [page]."""
+    no_more(request.words, 2, "/history 20")
+    limit = whole_number(request.words, 0, 20, _HISTORY_MAX, "the number of exits")
+    page = whole_number(request.words, 1, 1, _PAGE_MAX, "the page")
+    trips = await services.desk.history(limit)
+    return Reply((status.history_card(trips, page, limit),))
+
+
+async def show_chart(request: Request, services: Services) -> Reply:
+    """Answer /chart SYMBOL [tf] with a picture whose caption carries the numbers."""
+    if not request.words:
+        return _pick_chart(services)
+    no_more(request.words, 2, "/chart BTC/USDT 1h")
+    instrument = services.desk.instrument(request.words[0])
+    timeframe = Timeframe.parse(request.words[1] if len(request.words) > 1 else "15m")
+    view = await services.desk.chart(instrument.symbol, timeframe, _CANDLES)
+    if not view.candles:
+        raise Refused(f"there are no {timeframe.name} candles of {instrument.symbol} yet")
+    name = request.cause.replace(":", "-")
+    path = await services.charts.draw(view, services.data_dir / "charts" / f"{name}.png")
+    buttons = tuple(
+        does(each, f"/chart {instrument.symbol} {each}") for each in ("5m", "15m", "1h", "4h", "1d")
+    )
+    caption = reports.chart_caption(view, instrument)
+    return Reply((Card(caption, (buttons,), picture=str(path)),))
+
+
+def _pick_chart(services: Services) -> Reply:
+    symbols = list(dict.fromkeys(view.tracker.symbol for view in services.desk.trackers()))
+    symbols += [view.symbol for view in services.desk.positions() if view.symbol not in symbols]
+    if not symbols:
+        raise Refused("the symbol is missing", example="/chart BTC/USDT 1h")
+    rows = tuple((does(symbol, f"/chart {symbol}"),) for symbol in symbols[:8])
+    return Reply((Card(card_text("📈 Chart of which symbol?"), rows),))
+
+
+async def show_summary(request: Request, services: Services) -> Reply:
+    """Answer /summary: what happened in the last 24 hours."""
+    no_more(request.words, 0, "/summary")
+    view = await services.desk.summary(request.now - timedelta(hours=24))
+    return Reply((reports.summary_card(view),))
+
+
+async def show_health(request: Request, services: Services) -> Reply:
+    """Answer /health."""
+    no_more(request.words, 0, "/health")
+    card = reports.health_card(services.desk.health())
+    return Reply((Card(card.text, ((shows("🔄 Refresh", "/health"),),)),))
+
+
+async def show_jobs(request: Request, services: Services) -> Reply:
+    """Answer /jobs."""
+    no_more(request.words, 0, "/jobs")
+    card = reports.jobs_card(services.desk.jobs(), request.now)
+    return Reply((Card(card.text, ((shows("🔄 Refresh", "/jobs"),),)),))
+
+
+async def show_audit(request: Request, services: Services) -> Reply:
+    """Answer /audit [n]."""
+    no_more(request.words, 1, "/audit 20")
+    limit = whole_number(request.words, 0, 15, 60, "the number of lines")
+    return Reply((reports.audit_card(await services.desk.audit(limit), request.now),))
+
+
+async def show_version(request: Request, services: Services) -> Reply:
+    """Answer /version."""
+    no_more(request.words, 0, "/version")
+    view = services.desk.status()
+    lines = (f"{view.mode} on {view.exchange}", f"running since {view.started_at:%b %d %H:%M} UTC")
+    return Reply((Card(card_text(f"Umbra {services.version}", *lines)),))
+
+
+async def show_price(request: Request, services: Services) -> Reply:
+    """Answer a bare symbol with its price and what can be done about it."""
+    instrument = services.desk.instrument(request.text)
+    quote = services.desk.quote(instrument.symbol)
+    lines = (
+        ["Not watched yet"]
+        if quote is None
+        else [
+            f"bid {price(quote.bid, instrument)}",
+            f"ask {price(quote.ask, instrument)}",
+        ]
+    )
+    buttons = (
+        does("🎯 Track", f"/track {instrument.symbol}"),
+        does("📈 Chart", f"/chart {instrument.symbol}"),
+    )
+    return Reply((Card(card_text(instrument.symbol, *lines), (buttons,)),))

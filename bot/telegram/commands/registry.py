@@ -1,0 +1,60 @@
+"""The one list of commands: handlers, help, examples and the chat's menu come from it."""
+
+from bot.telegram.commands import acting, asking, looking, people, trackers
+from bot.telegram.commands.context import CommandEntry, Reply, Request, Services, no_more
+from bot.telegram.commands.people import TRACK_FORMS
+from trading.domain.errors import Refused
+
+
+async def show_help(request: Request, _services: Services) -> Reply:
+    """Answer /help [command]."""
+    no_more(request.words, 1, "/help track")
+    if not request.words:
+        return Reply((people.help_card(COMMANDS, request.person.role),))
+    name = request.words[0].lstrip("/").lower()
+    entry = BY_NAME.get(name)
+    if entry is None:
+        raise Refused(f"there is no command /{name[:24]}", example="/help track")
+    return Reply((people.command_help_card(entry),))
+
+
+_act = asking.handle_command
+COMMANDS: tuple[CommandEntry, ...] = (
+    CommandEntry("start", people.start, "What this is", "/start"),
+    CommandEntry("help", show_help, "Every command", "/help track", in_menu=True),
+    CommandEntry("status", looking.show_status, "Am I protected?", "/status", in_menu=True),
+    CommandEntry("positions", looking.show_positions, "Holdings", "/positions", in_menu=True),
+    CommandEntry("balance", looking.show_balance, "All coins, valued", "/balance", in_menu=True),
+    CommandEntry("orders", looking.show_orders, "What is at work", "/orders"),
+    CommandEntry("history", looking.show_history, "Finished exits", "/history 20"),
+    CommandEntry("track", trackers.track, "A private stop or entry", TRACK_FORMS[0], in_menu=True),
+    CommandEntry(
+        "trackers", trackers.show_trackers, "Trackers, nearest first", "/trackers", in_menu=True
+    ),
+    CommandEntry("tracker", trackers.tracker, "One tracker, changed", "/tracker 3 stop 59000"),
+    CommandEntry("chart", looking.show_chart, "Picture", "/chart BTC/USDT 1h", in_menu=True),
+    CommandEntry("trade", acting.trade, "Buy or sell", "/trade BTC/USDT buy 100 USDT", True),
+    CommandEntry("buy", acting.trade, "Buy now", "/buy BTC/USDT 100 USDT"),
+    CommandEntry("sell", acting.trade, "Sell now", "/sell BTC/USDT 50%"),
+    CommandEntry("close", acting.close, "Exit a position", "/close BTC/USDT 50%", in_menu=True),
+    CommandEntry("closeall", _act, "Exit every position", "/closeall"),
+    CommandEntry("panic", _act, "Sell all managed, then halt", "/panic", in_menu=True),
+    CommandEntry("pause", _act, "No new entries", "/pause", in_menu=True),
+    CommandEntry("resume", _act, "Back to normal", "/resume", in_menu=True),
+    CommandEntry("reduce", _act, "Exits only", "/reduce"),
+    CommandEntry("halt", _act, "Nothing new at all", "/halt everything", in_menu=True),
+    CommandEntry("summary", looking.show_summary, "The last 24 hours", "/summary", in_menu=True),
+    CommandEntry("digest", people.digest, "Daily summary", "/digest daily 09:00"),
+    CommandEntry("quiet", people.quiet, "Silent hours", "/quiet 23:00-07:00"),
+    CommandEntry("mute", people.mute, "Silent for a while", "/mute 4h"),
+    CommandEntry("ack", acting.acknowledge, "I have seen the alert", "/ack"),
+    CommandEntry("abort", _act, "Give up a blocked exit", "/abort 3"),
+    CommandEntry("health", looking.show_health, "How the process is", "/health", in_menu=True),
+    CommandEntry("jobs", looking.show_jobs, "Recurring jobs", "/jobs"),
+    CommandEntry("audit", looking.show_audit, "Who did what", "/audit 20"),
+    CommandEntry("export", acting.export, "CSV files", "/export fills"),
+    CommandEntry("role", people.role, "Admit somebody", "/role 123456789 viewer"),
+    CommandEntry("version", looking.show_version, "Version", "/version"),
+)
+BY_NAME = {entry.name: entry for entry in COMMANDS}
+MENU = tuple(entry for entry in COMMANDS if entry.in_menu)

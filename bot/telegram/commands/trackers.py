@@ -1,0 +1,87 @@
+"""Commands about trackers: the list, one card, changes typed and tapped, and /track."""
+
+from decimal import Decimal
+
+from bot.telegram.commands import asking, guide
+from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
+from bot.telegram.keyboards import does, in_rows
+from bot.telegram.render import trackers as render
+from bot.telegram.render.text import Card, Code, card_text, percent, price
+from trading.desk import TrackerView
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+from trading.domain.money import plain
+
+_PAGE_MAX = 1000
+
+
+async def track(request: Request, services: Services) -> Reply:
+    """Answer /track: the whole line at once, or one step of the guided card."""
+    step = guide.next_step(request.words, services.desk)
+    if step is None:
+        return await asking.handle_command(request, services)
+    services.typed_next[request.by] = request.text if step.takes_typing else ""
+    return Reply((step.card,), outcome="guided")
+
+
+async def show_trackers(request: Request, services: Services) -> Reply:
+    """Answer /trackers [page]."""
+    no_more(request.words, 1, "/trackers")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, "the page")
+    return Reply((render.trackers_card(services.desk.trackers(), page),))
+
+
+async def tracker(request: Request, services: Services) -> Reply:
+    """Answer /tracker ID and every change of it."""
+    if not request.words:
+        return await show_trackers(request, services)
+    if len(request.words) == 1:
+        return Reply((render.tracker_card(_view(request, services)),))
+    verb = request.words[1].lower()
+    if verb == "why" and len(request.words) == 2:
+        return Reply((render.why_card(_view(request, services)),))
+    if verb == "tighten" and len(request.words) == 2:
+        return Reply((_tighten_card(_view(request, services)),))
+    return await asking.handle_command(request, services)
+
+
+def _view(request: Request, services: Services) -> TrackerView:
+    number = whole_number(request.words, 0, 1, 999_999_999, "the tracker's number")
+    return services.desk.tracker(number)
+
+
+def _tighten_card(view: TrackerView) -> Card:
+    """Tighter stops and trails to tap, and how to type any other."""
+    tracker, instrument = view.tracker, view.instrument
+    this = f"/tracker {tracker.tracker_id}"
+    buttons = [
+        does(f"stop {price(stop, instrument)}", f"{this} stop {plain(stop)}")
+        for stop in _tighter_stops(view, instrument)
+    ]
+    buttons += [
+        does(f"trail {percent(share)[1:]}", f"{this} trail {percent(share)[1:]}")
+        for share in _tighter_trails(tracker.distance)
+    ]
+    if not buttons:
+        raise Refused(f"tracker {tracker.tracker_id} has no stop to tighten", example=f"{this}")
+    title = f"🔧 Tighten #{tracker.tracker_id} {tracker.symbol}"
+    hint = Code(f"{this} trail 1.5%" if tracker.distance else f"{this} stop 59000")
+    return Card(card_text(title, "Tightening acts at once.", hint), in_rows(buttons))
+
+
+def _tighter_stops(view: TrackerView, instrument: Instrument) -> list[Decimal]:
+    """A quarter, half and three quarters of the way from the stop to the price."""
+    stop = view.tracker.stop_price or view.tracker.hard_stop_price
+    if stop is None or view.price is None or stop >= view.price or view.tracker.distance:
+        return []
+    way = view.price - stop
+    parts = (Decimal("0.25"), Decimal("0.5"), Decimal("0.75"))
+    return [instrument.price_down(stop + way * part) for part in parts]
+
+
+def _tighter_trails(distance: Decimal | None) -> list[Decimal]:
+    if distance is None:
+        return []
+    parts = (Decimal("0.75"), Decimal("0.5"), Decimal("0.25"))
+    least = Decimal("0.0001")
+    return [share for part in parts if (share := round(distance * part, 4)) >= least]

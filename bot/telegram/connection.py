@@ -1,0 +1,84 @@
+"""How the chat itself is: lost, refused, or read by somebody else, told as conditions."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from telegram.error import Conflict, InvalidToken, TelegramError
+
+from trading.domain.chat import Severity
+from trading.domain.events import ConditionChanged
+from trading.ports import Clock
+
+CONFLICT = "telegram_conflict"
+LOST = "telegram_lost"
+_CONFLICT_WINDOW_S = 60.0
+_LOST_AFTER_S = 60.0
+_TEXTS = {
+    CONFLICT: "somebody else reads this bot's messages (a second start, or a leaked token). "
+    "Risk may not be added until it ends",
+    LOST: "the chat could not be reached",
+}
+
+
+@dataclass(slots=True)
+class Connection:
+    """Watches the polls and announces each change once, with hysteresis."""
+
+    clock: Clock
+    announce: Callable[[ConditionChanged], Awaitable[None]]
+    active: set[str] = field(default_factory=set)
+    _conflicts_s: list[float] = field(default_factory=list)
+    _last_success_s: float | None = None
+    _first_failure_s: float | None = None
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether a second reader was seen in the last minute."""
+        return CONFLICT in self.active
+
+    @property
+    def seconds_since_success(self) -> float | None:
+        """Age of the last good poll, None before the first."""
+        if self._last_success_s is None:
+            return None
+        return self.clock.monotonic() - self._last_success_s
+
+    async def polled(self, error: TelegramError | None) -> None:
+        """Take in the outcome of a poll."""
+        now_s = self.clock.monotonic()
+        if isinstance(error, Conflict):
+            await self._conflicted(now_s)
+        elif error is None:
+            await self._succeeded(now_s)
+        else:
+            await self._failed(now_s, is_final=isinstance(error, InvalidToken))
+
+    async def _conflicted(self, now_s: float) -> None:
+        self._conflicts_s = [
+            at_s for at_s in self._conflicts_s if now_s - at_s < _CONFLICT_WINDOW_S
+        ] + [now_s]
+        # One conflict is our own predecessor's last poll; the second is somebody else's.
+        if len(self._conflicts_s) >= 2:
+            await self._set(CONFLICT, is_active=True)
+
+    async def _succeeded(self, now_s: float) -> None:
+        self._last_success_s, self._first_failure_s = now_s, None
+        await self._set(LOST, is_active=False)
+        if not self._conflicts_s or now_s - self._conflicts_s[-1] >= _CONFLICT_WINDOW_S:
+            await self._set(CONFLICT, is_active=False)
+
+    async def _failed(self, now_s: float, *, is_final: bool) -> None:
+        self._first_failure_s = now_s if self._first_failure_s is None else self._first_failure_s
+        if is_final or now_s - self._first_failure_s >= _LOST_AFTER_S:
+            await self._set(LOST, is_active=True)
+
+    async def _set(self, condition: str, *, is_active: bool) -> None:
+        if is_active == (condition in self.active):
+            return
+        (self.active.add if is_active else self.active.discard)(condition)
+        severity = Severity.CRIT if is_active else Severity.INFO
+        await self.announce(
+            ConditionChanged(
+                condition, None, is_active, severity, _TEXTS[condition], self.clock.now()
+            )
+        )

@@ -1,0 +1,71 @@
+"""The periodic summary: once per day and person, at their hour in their time zone."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from bot.telegram.alerts import is_silent, with_banner
+from bot.telegram.render.reports import summary_card
+from bot.telegram.roster import Roster
+from trading.desk import Desk
+from trading.domain.chat import OutboxMessage, Person, Severity
+from trading.domain.errors import AlreadyRecorded
+from trading.domain.events import MessageQueued
+from trading.ports import Clock, Journal
+
+logger = logging.getLogger(__name__)
+# A digest that was missed by more than this is not sent any more.
+_LATE_MAX = timedelta(hours=1)
+
+
+def due_day(person: Person, now: datetime) -> date | None:
+    """The local day whose digest is due now, None when none is."""
+    if person.digest_at is None or not person.is_active:
+        return None
+    local = now.astimezone(ZoneInfo(person.timezone))
+    hour = time.fromisoformat(person.digest_at)
+    planned = datetime.combine(local.date(), hour, local.tzinfo)
+    return local.date() if timedelta(0) <= local - planned < _LATE_MAX else None
+
+
+@dataclass(slots=True)
+class Digests:
+    """Queues what is due; the message key makes a second one for the same day impossible."""
+
+    desk: Desk
+    journal: Journal
+    roster: Roster
+    clock: Clock
+    banner: Callable[[], str]
+    kick_outbox: Callable[[], None]
+    _sent: dict[int, date] = field(default_factory=dict)
+
+    async def tick(self) -> int:
+        """Send what is due; the scheduler calls this each minute. Returns how many went out."""
+        now = self.clock.now()
+        sent = 0
+        for person in self.roster.active.values():
+            day = due_day(person, now)
+            if day is not None and self._sent.get(person.user_id) != day:
+                sent += await self._send(person, day, now)
+        return sent
+
+    async def _send(self, person: Person, day: date, now: datetime) -> int:
+        view = await self.desk.summary(now - timedelta(hours=24))
+        card = summary_card(view, title="Today")
+        message = OutboxMessage(
+            message_key=f"digest:{person.user_id}:{day.isoformat()}",
+            chat_id=person.chat_id,
+            text=with_banner(card.text, self.banner()),
+            created_at=now,
+            is_silent=is_silent(person, Severity.INFO, now),
+        )
+        self._sent[person.user_id] = day
+        try:
+            await self.journal.append(MessageQueued(message))
+        except AlreadyRecorded:
+            return 0
+        self.kick_outbox()
+        return 1

@@ -1,0 +1,66 @@
+"""Ends questions that nobody answered in time, and says so on their cards."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from bot.telegram.alerts import with_banner
+from bot.telegram.render.text import card_text
+from trading.domain import events
+from trading.domain.chat import Confirmation, ConfirmationAnswer, OutboxMessage
+from trading.domain.errors import AlreadyRecorded
+from trading.domain.events import Event
+from trading.ports import Clock, Journal, Records
+
+_LOADED_MAX = 200
+# A tap of the last moment may still be on its way from Telegram.
+_GRACE = timedelta(seconds=2)
+
+
+@dataclass(slots=True)
+class Expiry:
+    """Keeps the open questions; a tap that comes first wins, by the journal's key."""
+
+    journal: Journal
+    clock: Clock
+    banner: Callable[[], str]
+    kick_outbox: Callable[[], None]
+    _open: dict[str, Confirmation] = field(default_factory=dict)
+
+    async def load(self, records: Records) -> None:
+        """Take over questions from before a restart."""
+        for one in await self.journal.latest(_LOADED_MAX, ("ConfirmationAsked",)):
+            if isinstance(one.event, events.ConfirmationAsked):
+                stored = await records.confirmation(one.event.confirmation.nonce)
+                if stored is not None and stored.answer is None:
+                    self.note(one.event)
+
+    def note(self, event: Event) -> None:
+        """Remember a question, forget an answered one."""
+        if isinstance(event, events.ConfirmationAsked):
+            self._open[event.confirmation.nonce] = event.confirmation
+        elif isinstance(event, events.ConfirmationAnswered):
+            self._open.pop(event.nonce, None)
+
+    async def expire_due(self) -> None:
+        """End what is past its time."""
+        now = self.clock.now()
+        for asked in [one for one in self._open.values() if now > one.expires_at + _GRACE]:
+            del self._open[asked.nonce]
+            message = OutboxMessage(
+                message_key=f"expired:{asked.nonce}",
+                chat_id=asked.chat_id,
+                text=with_banner(card_text("⌛ Expired", "Nothing was done."), self.banner()),
+                created_at=now,
+                is_silent=True,
+                card=asked.card,
+                edits=True,
+            )
+            answered = events.ConfirmationAnswered(
+                asked.nonce, ConfirmationAnswer.EXPIRED, asked.user_id, now
+            )
+            try:
+                await self.journal.append(answered, events.MessageQueued(message))
+            except AlreadyRecorded:
+                continue
+            self.kick_outbox()

@@ -1,0 +1,228 @@
+"""What a person types, as commands of the trading core: exactly, or refused with an example."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from bot.telegram import words as reading
+from bot.telegram.grammar_tracker import (
+    SHARE_LEAST,
+    read_amount,
+    read_confirm,
+    read_distance,
+    read_level,
+    read_spec,
+)
+from bot.telegram.words import Words
+from trading.domain.commands import (
+    AbortIntent,
+    AcknowledgeAlerts,
+    ArmTracker,
+    CancelTracker,
+    CloseAll,
+    ClosePosition,
+    Command,
+    EditTracker,
+    ExitNow,
+    Panic,
+    PauseTracker,
+    PlaceOrder,
+    ResumeTracker,
+    SetTradingMode,
+)
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+from trading.domain.order import Side
+from trading.domain.position import TradingMode
+
+FindInstrument = Callable[[str], Instrument]
+
+TRACK_EXAMPLE = "/track BTC/USDT stop 58000 all"
+TRACKER_EXAMPLE = "/tracker 3 stop 59000"
+_TRADE_EXAMPLE = "/trade BTC/USDT buy 100 USDT"
+_ID_MAX = 999_999_999
+_TRACKER_VERBS: dict[str, Callable[[int], Command]] = {
+    "pause": PauseTracker,
+    "resume": ResumeTracker,
+    "cancel": CancelTracker,
+    "exit": ExitNow,
+}
+
+
+def parse(text: str, instrument: FindInstrument) -> Command:
+    """Read a whole acting command such as `/track BTC/USDT stop 58000 all`.
+
+    `instrument` matches symbols and raises Refused; whatever is wrong raises Refused, only that.
+    """
+    name, rest = reading.split(text)
+    reader = _READERS.get(name)
+    if reader is None:
+        raise Refused(f"/{name[:24]} is not a command that acts", example="/help")
+    return reader(rest, instrument)
+
+
+def _read_track(rest: list[str], instrument: FindInstrument) -> Command:
+    words = Words(rest, TRACK_EXAMPLE)
+    found = _take_instrument(words, instrument)
+    return ArmTracker(read_spec(words, found))
+
+
+def _take_instrument(words: Words, instrument: FindInstrument) -> Instrument:
+    word = words.take("the symbol")
+    try:
+        return instrument(word)
+    except Refused as error:
+        raise Refused(str(error), example=error.example or words.example) from error
+
+
+def _read_tracker(rest: list[str], instrument: FindInstrument) -> Command:
+    words = Words(rest, TRACKER_EXAMPLE)
+    tracker_id = words.whole("the tracker's number", 1, _ID_MAX)
+    verb = words.accept(*_TRACKER_VERBS)
+    if verb is not None:
+        words.finish()
+        return _TRACKER_VERBS[verb](tracker_id)
+    return _read_edit(words, tracker_id)
+
+
+def _read_edit(words: Words, tracker_id: int) -> Command:
+    changes: dict[str, object] = {}
+    while not words.is_done or not changes:
+        verb = words.accept("stop", "trail", "level", "amount", "confirm")
+        if verb is None:
+            word = words.take("the change (stop, trail, level, amount, confirm, pause, cancel)")
+            raise words.refuse(
+                "the change should be stop, trail, level, amount, confirm, pause, resume or "
+                f"cancel, was {reading.shown(word)}"
+            )
+        name, value = _read_change(words, verb)
+        if name in changes:
+            raise words.refuse(f"{verb} should be said once, was said twice")
+        changes[name] = value
+    return EditTracker(tracker_id, **changes)  # type: ignore[arg-type]
+
+
+def _read_change(words: Words, verb: str) -> tuple[str, object]:
+    if verb == "trail":
+        return "trail", read_distance(words)
+    if verb == "level":
+        return "level", read_level(words, "level")
+    if verb == "confirm":
+        return "confirm", read_confirm(words)
+    if verb == "amount":
+        return "amount", read_amount(words, _NO_INSTRUMENT)
+    if words.peek().endswith("%"):
+        return "stop_share", words.share("stop", SHARE_LEAST, "99%")
+    return "stop", read_level(words, "stop")
+
+
+# A tracker's own symbol is known to the desk, not here: `amount 0.5` and `50%` need no names.
+_NO_INSTRUMENT = Instrument(
+    symbol="",
+    exchange_symbol="",
+    base="base",
+    quote="quote",
+    price_tick=Decimal(1),
+    quantity_step=Decimal(1),
+    quantity_min=Decimal(1),
+    quantity_max=Decimal(1),
+    market_quantity_max=Decimal(1),
+    notional_min=Decimal(1),
+)
+
+
+def _read_trade(rest: list[str], instrument: FindInstrument) -> Command:
+    words = Words(rest, _TRADE_EXAMPLE)
+    found = _take_instrument(words, instrument)
+    side = words.accept("buy", "sell")
+    if side is None:
+        word = words.take("buy or sell")
+        raise words.refuse(f"the side should be buy or sell, was {reading.shown(word)}")
+    return _finish_order(words, found, Side(side))
+
+
+def _read_buy(rest: list[str], instrument: FindInstrument) -> Command:
+    words = Words(rest, "/buy BTC/USDT 100 USDT")
+    return _finish_order(words, _take_instrument(words, instrument), Side.BUY)
+
+
+def _read_sell(rest: list[str], instrument: FindInstrument) -> Command:
+    words = Words(rest, "/sell BTC/USDT 50%")
+    return _finish_order(words, _take_instrument(words, instrument), Side.SELL)
+
+
+def _finish_order(words: Words, instrument: Instrument, side: Side) -> Command:
+    amount = read_amount(words, instrument)
+    limit = words.number("limit") if words.accept("limit") else None
+    words.finish()
+    return PlaceOrder(instrument.symbol, side, amount, limit)
+
+
+def _read_close(rest: list[str], instrument: FindInstrument) -> Command:
+    words = Words(rest, "/close BTC/USDT 50%")
+    found = _take_instrument(words, instrument)
+    if words.is_done or words.accept("all"):
+        words.finish()
+        return ClosePosition(found.symbol)
+    share = words.share("the share", SHARE_LEAST, "100%")
+    words.finish()
+    return ClosePosition(found.symbol, share)
+
+
+def _read_close_all(rest: list[str], _instrument: FindInstrument) -> Command:
+    Words(rest, "/closeall").finish()
+    return CloseAll()
+
+
+def _read_panic(rest: list[str], _instrument: FindInstrument) -> Command:
+    words = Words(rest, "/panic")
+    everything = words.accept("everything") is not None
+    words.finish()
+    return Panic(everything)
+
+
+def _read_halt(rest: list[str], _instrument: FindInstrument) -> Command:
+    words = Words(rest, "/halt")
+    everything = words.accept("everything") is not None
+    words.finish()
+    mode = TradingMode.HALTED_EVERYTHING if everything else TradingMode.HALTED
+    return SetTradingMode(mode, "halt")
+
+
+def _mode_reader(name: str, mode: TradingMode) -> Callable[[list[str], FindInstrument], Command]:
+    def read(rest: list[str], _instrument: FindInstrument) -> Command:
+        Words(rest, f"/{name}").finish()
+        return SetTradingMode(mode, name)
+
+    return read
+
+
+def _read_ack(rest: list[str], _instrument: FindInstrument) -> Command:
+    words = Words(rest, "/ack")
+    alert_id = None if words.is_done else words.take("the alert")
+    words.finish()
+    return AcknowledgeAlerts(alert_id)
+
+
+def _read_abort(rest: list[str], _instrument: FindInstrument) -> Command:
+    words = Words(rest, "/abort 3")
+    tracker_id = words.whole("the tracker's number", 1, _ID_MAX)
+    words.finish()
+    return AbortIntent(tracker_id)
+
+
+_READERS: dict[str, Callable[[list[str], FindInstrument], Command]] = {
+    "track": _read_track,
+    "tracker": _read_tracker,
+    "trade": _read_trade,
+    "buy": _read_buy,
+    "sell": _read_sell,
+    "close": _read_close,
+    "closeall": _read_close_all,
+    "panic": _read_panic,
+    "pause": _mode_reader("pause", TradingMode.REDUCING),
+    "reduce": _mode_reader("reduce", TradingMode.REDUCING),
+    "resume": _mode_reader("resume", TradingMode.ACTIVE),
+    "halt": _read_halt,
+    "ack": _read_ack,
+    "abort": _read_abort,
+}

@@ -1,0 +1,174 @@
+"""The durable inbox: updates are ours before Telegram forgets them, and each finds one end."""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from telegram import Bot
+from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError
+
+from bot.telegram.access import ALLOWED_KINDS, UPDATE_KINDS
+from trading.domain.chat import InboxUpdate
+from trading.domain.errors import AlreadyRecorded, StorageLost
+from trading.domain.events import UpdateReceived
+from trading.ports import Clock, Journal, PendingUpdate, Records
+
+logger = logging.getLogger(__name__)
+_QUEUE_MAX = 500
+_SLOW_MAX = 50
+# They read storage or draw, and change nothing: /panic must not wait behind a picture.
+_SLOW = re.compile(r'"(?:text|data)":"[=+]?/(?:chart|export|summary|history|audit)\b')
+_PAYLOAD_LENGTH_MAX = 64_000
+_BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+# Spelled like this, do_api_request hands over plain rows, so one odd update cannot hide the rest.
+_GET_UPDATES = "get_Updates"
+# What is denied is still received: edits get a hint, and strangers' tries leave an audit row.
+RECEIVED_KINDS = tuple(
+    kind for kind in UPDATE_KINDS if kind in {*ALLOWED_KINDS, "edited_message", "my_chat_member"}
+)
+
+
+@dataclass(slots=True)
+class Inbox:
+    """Polls, stores, and only then acknowledges; hands stored updates on one by one.
+
+    A full queue stops the polling: what is not fetched stays with Telegram.
+    """
+
+    bot: Bot
+    journal: Journal
+    records: Records
+    clock: Clock
+    poll_timeout_s: int
+    on_poll: Callable[[TelegramError | None], Awaitable[None]]
+    _queue: asyncio.Queue[InboxUpdate] = field(
+        default_factory=lambda: asyncio.Queue(maxsize=_QUEUE_MAX)
+    )
+    _slow: asyncio.Queue[InboxUpdate] = field(
+        default_factory=lambda: asyncio.Queue(maxsize=_SLOW_MAX)
+    )
+    is_caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _seen: set[int] = field(default_factory=set)
+    _offset: int = 0
+
+    async def poll_forever(self) -> None:
+        """Fetch and store updates until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await self._poll_once()
+                failures = 0
+                await self.on_poll(None)
+            except RetryAfter as error:
+                await asyncio.sleep(_seconds(error.retry_after))
+            except TelegramError as error:
+                await self.on_poll(error)
+                failures += 1
+                await asyncio.sleep(_back_off_s(error, failures))
+            except StorageLost as error:
+                # Not stored means not acknowledged: the same updates come again.
+                logger.warning("inbox_not_stored", extra={"error": str(error)})
+                failures += 1
+                await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
+
+    async def _poll_once(self) -> None:
+        rows = await self.bot.do_api_request(
+            _GET_UPDATES,
+            api_kwargs={
+                "offset": self._offset,
+                "timeout": self.poll_timeout_s,
+                "allowed_updates": list(RECEIVED_KINDS),
+            },
+            read_timeout=self.poll_timeout_s + 5,
+        )
+        if not isinstance(rows, list) or not rows:
+            # Nothing older is left unconfirmed; 0 also finds ids that start low again.
+            self._offset = 0
+            return
+        updates = [update for row in rows if (update := self._as_update(row)) is not None]
+        await self._store(updates)
+        self._offset = max((update.update_id for update in updates), default=0) + 1
+
+    def _as_update(self, row: Any) -> InboxUpdate | None:
+        if not isinstance(row, Mapping) or not isinstance(row.get("update_id"), int):
+            logger.warning("update_without_id")
+            return None
+        payload = json.dumps(row, separators=(",", ":"))
+        if len(payload) > _PAYLOAD_LENGTH_MAX:
+            payload = json.dumps({"update_id": row["update_id"]})
+        return InboxUpdate(row["update_id"], payload, self.clock.now())
+
+    async def _store(self, updates: Sequence[InboxUpdate]) -> None:
+        fresh = [update for update in updates if update.update_id not in self._seen]
+        if not fresh:
+            return
+        try:
+            await self.journal.append(*(UpdateReceived(update) for update in fresh))
+            stored = fresh
+        except AlreadyRecorded:
+            stored = [update for update in fresh if await self._store_one(update)]
+        for update in stored:
+            self._seen.add(update.update_id)
+            await self._queue.put(update)
+        if len(self._seen) > 20 * _QUEUE_MAX:
+            self._seen.clear()
+
+    async def _store_one(self, update: InboxUpdate) -> bool:
+        """Whether it was new; one stored before a restart is among the pending ones."""
+        try:
+            await self.journal.append(UpdateReceived(update))
+        except AlreadyRecorded:
+            self._seen.add(update.update_id)
+            return False
+        return True
+
+    async def handle_forever(self, handle: Callable[[InboxUpdate], Awaitable[None]]) -> None:
+        """Bring every stored update to its end, those from before a restart first."""
+        for pending in await self._pending():
+            await self._handle_until_stored(pending.update, handle)
+        self.is_caught_up.set()
+        while True:
+            update = await self._queue.get()
+            if _SLOW.search(update.payload) and not self._slow.full():
+                self._slow.put_nowait(update)
+            else:
+                await self._handle_until_stored(update, handle)
+
+    async def handle_slow_forever(self, handle: Callable[[InboxUpdate], Awaitable[None]]) -> None:
+        """Bring what only looks, and takes its time, to its end beside the others."""
+        while True:
+            await self._handle_until_stored(await self._slow.get(), handle)
+
+    async def _pending(self) -> Sequence[PendingUpdate]:
+        pending = await self.records.pending_updates()
+        self._seen.update(one.update.update_id for one in pending)
+        return pending
+
+    async def _handle_until_stored(
+        self, update: InboxUpdate, handle: Callable[[InboxUpdate], Awaitable[None]]
+    ) -> None:
+        failures = 0
+        while True:
+            try:
+                return await handle(update)
+            except StorageLost as error:
+                logger.warning("update_waits_for_storage", extra={"error": str(error)})
+                failures += 1
+                await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
+
+
+def _back_off_s(error: TelegramError, failures: int) -> float:
+    if isinstance(error, InvalidToken):
+        return 30.0
+    if isinstance(error, Conflict):
+        return 1.0
+    longest = _BACK_OFF_S[-1] if isinstance(error, NetworkError) else 5.0
+    return min(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1], longest)
+
+
+def _seconds(value: Any) -> float:
+    return float(value.total_seconds()) if hasattr(value, "total_seconds") else float(value)

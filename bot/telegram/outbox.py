@@ -1,0 +1,240 @@
+"""The durable outbox: sends what waits, critical first, until Telegram took each message."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from html import unescape
+from itertools import groupby
+from typing import Any
+
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    RetryAfter,
+    TelegramError,
+)
+
+from bot.telegram.addressing import wait_for_kick
+from bot.telegram.render.text import card_text
+from bot.telegram.sending import Sender
+from trading.domain.chat import OutboxMessage, Severity
+from trading.domain.errors import AlreadyRecorded, StorageLost
+from trading.domain.events import MessageDelivered, MessageQueued
+from trading.ports import Clock, Journal, Records
+
+logger = logging.getLogger(__name__)
+_BURST = 15.0
+_PER_SECOND = 1.0
+_BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_FOLD_AFTER = timedelta(hours=1)
+_FOLD_FROM = 3
+_TIMER_S = 1.0
+
+
+@dataclass(slots=True)
+class _ChatPace:
+    """A token bucket per chat, and until when Telegram asked for silence (monotonic)."""
+
+    tokens: float = _BURST
+    at_s: float = 0.0
+    silent_until_s: float = 0.0
+
+    def wait_s(self, now_s: float) -> float:
+        """Seconds until the next message may go."""
+        self.tokens = min(_BURST, self.tokens + max(now_s - self.at_s, 0.0) * _PER_SECOND)
+        self.at_s = now_s
+        silent_s = self.silent_until_s - now_s
+        paced_s = 0.0 if self.tokens >= 1 else (1 - self.tokens) / _PER_SECOND
+        return max(silent_s, paced_s, 0.0)
+
+
+@dataclass(slots=True)
+class Outbox:
+    """Delivers at least once: a duplicate after a lost answer is allowed, a loss is not."""
+
+    sender: Sender
+    journal: Journal
+    records: Records
+    clock: Clock
+    _kick: asyncio.Event = field(default_factory=asyncio.Event)
+    _paces: dict[int, _ChatPace] = field(default_factory=dict)
+    _failures: int = 0
+    _retry_at_s: float = 0.0
+    is_idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def kick(self) -> None:
+        """Say that something was queued."""
+        self.is_idle.clear()
+        self._kick.set()
+
+    async def send_forever(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            wait_s = await self.send_waiting()
+            await wait_for_kick(self._kick, min(wait_s, _TIMER_S))
+
+    async def drain(self) -> None:
+        """Deliver until nothing waits any more; the caller sets the deadline."""
+        while not self.is_idle.is_set():
+            await asyncio.sleep(min(await self.send_waiting(), 0.2))
+
+    async def send_waiting(self) -> float:
+        """Send everything that may go now; returns seconds until more may."""
+        pending = await self._folded(await self.records.pending_messages())
+        if not pending:
+            self.is_idle.set()
+            return _TIMER_S
+        by_chat = sorted(pending, key=lambda message: message.chat_id)
+        chats = [list(rows) for _, rows in groupby(by_chat, key=lambda message: message.chat_id)]
+        waits = await asyncio.gather(*(self._send_chat(rows) for rows in chats))
+        return min(waits)
+
+    async def _send_chat(self, messages: Sequence[OutboxMessage]) -> float:
+        """Send one chat's messages in order; returns seconds until the rest may go."""
+        pace = self._paces.setdefault(messages[0].chat_id, _ChatPace(at_s=self.clock.monotonic()))
+        for message in messages:
+            now_s = self.clock.monotonic()
+            wait_s = max(pace.wait_s(now_s), self._retry_at_s - now_s)
+            if wait_s > 0:
+                return wait_s
+            pace.tokens -= 1
+            if not await self._deliver(message, pace):
+                return max(pace.wait_s(self.clock.monotonic()), 0.05)
+        return 0.0
+
+    async def _deliver(self, message: OutboxMessage, pace: _ChatPace) -> bool:
+        """Whether the message found its end; False leaves it waiting."""
+        try:
+            message_id, reason = await self._send(message)
+        except RetryAfter as error:
+            pace.silent_until_s = self.clock.monotonic() + _seconds(error.retry_after)
+            return False
+        except (NetworkError, InvalidToken, TelegramError) as error:
+            self._failures += 1
+            back_off_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S)) - 1]
+            self._retry_at_s = self.clock.monotonic() + back_off_s
+            logger.warning(
+                "message_waits", extra={"error": type(error).__name__, "key": message.message_key}
+            )
+            return False
+        self._failures, self._retry_at_s = 0, 0.0
+        return await self._record(message, message_id, reason)
+
+    async def _send(self, message: OutboxMessage) -> tuple[int | None, str]:
+        try:
+            return await self._send_or_edit(message)
+        except Forbidden as error:
+            return None, f"not delivered: {error.message}"
+        except ChatMigrated as error:
+            return None, f"not delivered: chat moved to {error.new_chat_id}"
+        except BadRequest as error:
+            return await self._send_plainly(message, error)
+
+    async def _send_or_edit(self, message: OutboxMessage) -> tuple[int | None, str]:
+        target = await self._edit_target(message)
+        if target is None:
+            return await self.sender.send(message), "delivered"
+        try:
+            await self.sender.edit(message, target)
+        except BadRequest as error:
+            text = error.message.lower()
+            if "not modified" in text:
+                return target, "delivered (unchanged)"
+            if any(part in text for part in _EDIT_IMPOSSIBLE):
+                return await self.sender.send(message), "delivered (anew)"
+            raise
+        return target, "delivered (edited)"
+
+    async def _edit_target(self, message: OutboxMessage) -> int | None:
+        if not message.edits or message.card is None:
+            return None
+        prefix, _, number = message.card.partition(":")
+        if prefix == "msg" and number.isdigit():
+            return int(number)
+        return await self.records.card_message_id(message.chat_id, message.card)
+
+    async def _send_plainly(
+        self, message: OutboxMessage, error: BadRequest
+    ) -> tuple[int | None, str]:
+        """Say it without markup, file or buttons rather than not at all."""
+        if "chat not found" in error.message.lower():
+            return None, f"not delivered: {error.message}"
+        logger.warning("message_sent_plainly", extra={"error": error.message})
+        plain = replace(
+            message, text=strip_markup(message.text), buttons=(), picture=None, document=None
+        )
+        try:
+            return await self.sender.send_plain(plain), f"delivered plainly: {error.message}"
+        except BadRequest as second:
+            return None, f"not delivered: {second.message}"
+
+    async def _record(self, message: OutboxMessage, message_id: int | None, reason: str) -> bool:
+        delivered = MessageDelivered(message.message_key, message_id, reason, self.clock.now())
+        try:
+            await self.journal.append(delivered)
+        except AlreadyRecorded:
+            logger.info("delivered_before", extra={"key": message.message_key})
+        except StorageLost as error:
+            # It will go out again: a duplicate is allowed, silence is not.
+            logger.warning("delivery_not_stored", extra={"error": str(error)})
+            return False
+        return True
+
+    async def _folded(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
+        """Fold old small news of one chat into one message after a long silence."""
+        now = self.clock.now()
+        old = [
+            message
+            for message in pending
+            if message.severity is Severity.INFO
+            and message.message_key.startswith("alert:")
+            and now - message.created_at > _FOLD_AFTER
+        ]
+        folded: set[str] = set()
+        for chat_id in {message.chat_id for message in old}:
+            rows = [message for message in old if message.chat_id == chat_id]
+            if len(rows) >= _FOLD_FROM:
+                await self._fold(chat_id, rows)
+                folded.update(row.message_key for row in rows)
+        if not folded:
+            return pending
+        return await self.records.pending_messages()
+
+    async def _fold(self, chat_id: int, rows: Sequence[OutboxMessage]) -> None:
+        now = self.clock.now()
+        lines = [f"{row.created_at:%H:%M} {strip_markup(row.text).splitlines()[0]}" for row in rows]
+        message = OutboxMessage(
+            message_key=f"folded:{rows[-1].message_key}",
+            chat_id=chat_id,
+            text=card_text(f"📬 {len(rows)} messages while the chat was down", *lines),
+            created_at=now,
+        )
+        ends = (MessageDelivered(row.message_key, None, "folded", now) for row in rows)
+        await self.journal.append(MessageQueued(message), *ends)
+
+
+_EDIT_IMPOSSIBLE = (
+    "message to edit not found",
+    "message can't be edited",
+    "message_id_invalid",
+    "there is no text in the message",
+    "no caption",
+)
+
+
+def strip_markup(html: str) -> str:
+    """The text of a card without its tags."""
+    out = []
+    for part in html.split("<"):
+        _, closed, rest = part.partition(">")
+        out.append(rest if closed else part)
+    return unescape("".join(out))
+
+
+def _seconds(value: Any) -> float:
+    return float(value.total_seconds()) if hasattr(value, "total_seconds") else float(value)

@@ -1,0 +1,203 @@
+"""Commands back into the words that say them: what confirmations store and cards repeat."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from trading.domain.commands import (
+    AbortIntent,
+    AcknowledgeAlerts,
+    ArmTracker,
+    CancelTracker,
+    CloseAll,
+    ClosePosition,
+    Command,
+    EditTracker,
+    ExitNow,
+    Panic,
+    PauseTracker,
+    PlaceOrder,
+    ResumeTracker,
+    SetTradingMode,
+)
+from trading.domain.money import EXACT, ONE, plain
+from trading.domain.position import TradingMode
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Confirm,
+    ConfirmKind,
+    Distance,
+    Level,
+    Line,
+    PriceKind,
+    Then,
+    ThenKind,
+    TrackerKind,
+    TrackerSpec,
+)
+
+_TRACKER_VERBS = {
+    PauseTracker: "pause",
+    ResumeTracker: "resume",
+    CancelTracker: "cancel",
+    ExitNow: "exit",
+}
+
+
+def phrase(command: Command) -> str:
+    """Write a command so that `grammar.parse` reads the same command back."""
+    match command:
+        case ArmTracker(spec):
+            return f"/track {spec.symbol} {rule(spec)} {amount(spec)}{_options(spec)}"
+        case EditTracker():
+            return f"/tracker {command.tracker_id} {_changes(command)}"
+        case PauseTracker() | ResumeTracker() | CancelTracker() | ExitNow():
+            return f"/tracker {command.tracker_id} {_TRACKER_VERBS[type(command)]}"
+        case AbortIntent(tracker_id):
+            return f"/abort {tracker_id}"
+        case AcknowledgeAlerts(alert_id):
+            return "/ack" if alert_id is None else f"/ack {alert_id}"
+        case _:
+            return _trading_phrase(command)
+
+
+def _trading_phrase(command: Command) -> str:
+    match command:
+        case PlaceOrder(symbol, side, size, limit):
+            suffix = "" if limit is None else f" limit {plain(limit)}"
+            return f"/trade {symbol} {side.value} {_amount(size, symbol)}{suffix}"
+        case ClosePosition(symbol, share):
+            return f"/close {symbol}" + ("" if share == ONE else f" {percent(share)}")
+        case CloseAll():
+            return "/closeall"
+        case Panic(everything):
+            return "/panic everything" if everything else "/panic"
+        case SetTradingMode(mode, reason):
+            return _mode_phrase(mode, reason)
+        case _:
+            raise TypeError(f"no words for {type(command).__name__}")
+
+
+def _mode_phrase(mode: TradingMode, reason: str) -> str:
+    if mode is TradingMode.REDUCING:
+        return "/reduce" if reason == "reduce" else "/pause"
+    return {
+        TradingMode.ACTIVE: "/resume",
+        TradingMode.HALTED: "/halt",
+        TradingMode.HALTED_EVERYTHING: "/halt everything",
+    }[mode]
+
+
+def rule(spec: TrackerSpec) -> str:
+    """Write the first half of a tracker's line: `stop 58000 trail 2%`."""
+    trail = f" trail {distance(spec.trail)}" if spec.trail else ""
+    if spec.kind is TrackerKind.TRAIL:
+        return trail.strip()
+    if spec.kind is TrackerKind.LINES and spec.support and spec.resistance:
+        return f"lines {_points(spec.support)} / {_points(spec.resistance)}{trail}"
+    word = {
+        TrackerKind.STOP: "stop",
+        TrackerKind.TAKE_PROFIT: "sell above",
+        TrackerKind.DIP: "buy below",
+        TrackerKind.BREAKOUT: "buy stop",
+    }[spec.kind]
+    return f"{word} {level(spec.level)}{trail}"
+
+
+def amount(spec: TrackerSpec) -> str:
+    """Write a tracker's amount: `all`, `50%`, `0.5` or `500 USDT`."""
+    return _amount(spec.amount, spec.symbol)
+
+
+def _amount(size: Amount, symbol: str) -> str:
+    if size.kind is AmountKind.ALL:
+        return "all"
+    if size.kind is AmountKind.SHARE:
+        return percent(size.value)
+    if size.kind is AmountKind.QUOTE:
+        return f"{plain(size.value)} {symbol.partition('/')[2] or 'quote'}"
+    return plain(size.value)
+
+
+def _options(spec: TrackerSpec) -> str:
+    words: list[str] = []
+    if spec.stop is not None:
+        words.append(f"stop {level(spec.stop)}")
+    if spec.stop_share is not None:
+        words.append(f"stop {percent(spec.stop_share)}")
+    if spec.then != Then():
+        words.append(f"then {then(spec.then)}")
+    if spec.confirm != Confirm():
+        words.append(f"confirm {confirm(spec.confirm)}")
+    if spec.backstop is not None:
+        words.append(f"backstop {plain(spec.backstop)}")
+    if spec.backstop_share is not None:
+        words.append(f"backstop {percent(spec.backstop_share)}")
+    if spec.slippage_max is not None:
+        words.append(f"slippage {percent(spec.slippage_max)}")
+    if spec.price_kind is not PriceKind.DECISION:
+        words.append(f"price {spec.price_kind.value}")
+    return "".join(f" {word}" for word in words)
+
+
+def _changes(edit: EditTracker) -> str:
+    words: list[str] = []
+    if edit.level is not None:
+        words.append(f"level {level(edit.level)}")
+    if edit.trail is not None:
+        words.append(f"trail {distance(edit.trail)}")
+    if edit.stop is not None:
+        words.append(f"stop {level(edit.stop)}")
+    if edit.stop_share is not None:
+        words.append(f"stop {percent(edit.stop_share)}")
+    if edit.confirm is not None:
+        words.append(f"confirm {confirm(edit.confirm)}")
+    if edit.amount is not None:
+        words.append(f"amount {_amount(edit.amount, '')}")
+    return " ".join(words)
+
+
+def level(value: Level | None) -> str:
+    """Write a price, or `line T1 P1 T2 P2`."""
+    if value is None:
+        return "?"
+    return f"line {_points(value)}" if isinstance(value, Line) else plain(value)
+
+
+def _points(line: Line) -> str:
+    ends = (line.first, line.last)
+    return " ".join(f"{_time(end.at)} {plain(end.price)}" for end in ends)
+
+
+def _time(at: datetime) -> str:
+    utc = at.astimezone(UTC).replace(tzinfo=None)
+    return utc.isoformat(timespec="seconds" if utc.second else "minutes")
+
+
+def distance(value: Distance) -> str:
+    """Write a trailing distance: `2%` or `2.5 atr 1h`."""
+    if value.share is not None:
+        return percent(value.share)
+    return f"{plain(value.atr_multiple or ONE)} atr {value.timeframe.name}"
+
+
+def then(value: Then) -> str:
+    """Write what follows a close: `swing 1.5%`."""
+    has_share = value.kind is ThenKind.SWING and value.share is not None
+    return f"{value.kind.value} {percent(value.share or ONE)}" if has_share else value.kind.value
+
+
+def confirm(value: Confirm) -> str:
+    """Write a confirmation rule: `3 ticks max 1%`."""
+    words = {
+        ConfirmKind.TOUCH: "touch",
+        ConfirmKind.TICKS: f"{value.count} ticks",
+        ConfirmKind.SECONDS: f"{value.count}s",
+        ConfirmKind.CLOSE: f"close {value.timeframe.name if value.timeframe else '15m'}",
+    }[value.kind]
+    return words if value.loss_max is None else f"{words} max {percent(value.loss_max)}"
+
+
+def percent(share: Decimal) -> str:
+    """Write a share as an exact percentage: 0.015 becomes `1.5%`."""
+    return f"{plain(share.scaleb(2, context=EXACT))}%"

@@ -1,0 +1,1 @@
+"""Views of the desk as cards for a phone: pure, narrow, escaped."""

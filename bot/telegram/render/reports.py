@@ -1,0 +1,131 @@
+"""Summaries and the state of the machine: digest, chart caption, health, jobs, audit."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from bot.telegram import phrase
+from bot.telegram.render.status import dot, position_lines
+from bot.telegram.render.text import (
+    CAPTION_LENGTH_MAX,
+    Card,
+    Line,
+    age,
+    card_text,
+    moment,
+    money,
+    percent,
+    price,
+    signed,
+)
+from trading.desk import ChartView, HealthView, JobView, SummaryView
+from trading.domain import events
+from trading.domain.instrument import Instrument
+from trading.ports import Recorded
+
+
+def summary_card(view: SummaryView, title: str = "Summary") -> Card:
+    """What happened since a moment, in at most a dozen lines."""
+    status, account = view.status, view.account
+    profit = sum((trip.profit for trip in view.round_trips), Decimal(0))
+    head = f"{dot(status)} {title}: {money(account.equity)} {account.currency}"
+    lines: list[Line] = [f"Since {view.since:%b %d %H:%M} UTC"]
+    if view.equity_before:
+        change = account.equity - view.equity_before
+        lines.append(f"Equity {signed(change)} ({percent(change / view.equity_before)})")
+    if view.round_trips:
+        lines.append(f"{len(view.round_trips)} exits, {signed(profit)} after fees")
+    if view.triggers:
+        lines.append(f"{view.triggers} triggers, {len(view.fills)} fills")
+    if not view.round_trips and not view.triggers and not view.fills:
+        lines.append("A quiet time: nothing fired.")
+    lines.append(f"{status.trackers_waiting} trackers watching")
+    for position in status.positions[:4]:
+        lines.extend(position_lines(position))
+    if len(status.positions) > 4:
+        lines.append(f"+{len(status.positions) - 4} more: /positions")
+    lines.extend(f"⚠️ {one.text}" for one in status.conditions if one.is_active)
+    return Card(card_text(head, *lines))
+
+
+def chart_caption(view: ChartView, instrument: Instrument) -> str:
+    """The numbers of a chart picture, so that the picture is optional."""
+    first, last = view.candles[0], view.candles[-1]
+    change = (last.close - first.open) / first.open if first.open else None
+    title = f"{view.symbol} {view.timeframe.name} {price(view.price, instrument)}"
+    low = price(Decimal(str(min(candle.low for candle in view.candles))), instrument)
+    high = price(Decimal(str(max(candle.high for candle in view.candles))), instrument)
+    lines: list[Line] = [
+        f"{percent(change)} in {len(view.candles)} candles",
+        f"low {low}",
+        f"high {high}",
+    ]
+    for tracker in view.trackers:
+        stop = tracker.stop_price or tracker.hard_stop_price or tracker.level_price
+        at = f" at {price(stop, instrument)}" if stop is not None else ""
+        lines.append(f"#{tracker.tracker_id} {phrase.rule(tracker.spec)[:40]}{at}")
+    return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
+
+
+def health_card(view: HealthView) -> Card:
+    """How the process is."""
+    title = "🟢 Healthy" if view.is_healthy else "🔴 Not healthy"
+    lines: list[Line] = [
+        f"Up {age(view.uptime_s)}, {view.memory_mb:.0f} MB",
+        f"Loop lag {view.loop_lag_ms_p99:.1f} ms p99",
+        f"  {view.loop_lag_ms_max:.1f} ms at most",
+        f"Prices {view.stream}, {age(view.data_age_s)} old",
+        f"Account stream {view.account_stream}",
+        f"Clock {view.clock_offset_ms:+d} ms from the exchange",
+        f"At work {view.open_intents}, unknown {view.unresolved}",
+        f"Messages waiting {view.messages_waiting}",
+    ]
+    if view.is_storage_degraded:
+        lines.insert(0, "🚨 The journal cannot be written")
+    lines.extend(
+        f"⚠️ {name} silent for {age(seconds)}"
+        for name, seconds in view.tasks.items()
+        if seconds > 60
+    )
+    return Card(card_text(title, *lines))
+
+
+def jobs_card(jobs: Sequence[JobView], now: datetime) -> Card:
+    """The table of recurring jobs: last and next run."""
+    lines: list[Line] = []
+    for job in jobs:
+        outcome = f" {job.last_outcome}" if job.last_outcome else ""
+        lines.append(f"• {job.name} ({job.trigger})")
+        lines.append(f"  last {moment(job.last_run_at, now)}{outcome}")
+        lines.append(f"  next {moment(job.next_run_at, now)}")
+    return Card(card_text(f"⏱ {len(jobs)} jobs (UTC)", *lines))
+
+
+def audit_card(rows: Sequence[Recorded], now: datetime) -> Card:
+    """Who asked what and what was decided, newest first."""
+    lines: list[Line] = [f"{moment(row.event.at, now)} {audit_words(row.event)}" for row in rows]
+    return Card(card_text(f"🗒 Audit, newest {len(rows)}", *(lines or ["Nothing yet."])))
+
+
+def audit_words(event: events.Event) -> str:
+    """One fact in a few words."""
+    match event:
+        case events.TrackerChanged(tracker, change):
+            words = f"#{tracker.tracker_id} {tracker.symbol} {change.value} {event.reason}"
+        case events.TradingModeChanged(mode, reason, by):
+            words = f"{mode.value} by {by}: {reason}"
+        case events.ConfirmationAsked(confirmation):
+            words = f"{confirmation.user_id} asked {confirmation.action}"
+        case events.ConfirmationAnswered(_, answer, by):
+            words = f"{by} answered {answer.value}"
+        case events.AccessDenied(user_id, _, kind):
+            words = f"stranger {user_id} ({kind})"
+        case events.PersonChanged(person, reason):
+            words = f"{person.user_id} {person.role.value}: {reason}"
+        case events.UpdateHandled(update_id, outcome):
+            words = f"update {update_id} {outcome}"
+        case events.IntentOpened(intent) | events.IntentClosed(intent):
+            words = f"{intent.side.value} {intent.symbol} {intent.state.value}"
+        case _:
+            words = type(event).__name__
+    return words.strip()

@@ -1,0 +1,227 @@
+"""Cards that answer *am I protected now?*: status, positions, balance, orders, history."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+from bot.telegram.keyboards import Rows, does, pager, shows
+from bot.telegram.render.text import (
+    Card,
+    Line,
+    age,
+    card_text,
+    moment,
+    money,
+    percent,
+    price,
+    quantity,
+    signed,
+    since,
+)
+from trading.desk import AccountView, BalanceView, PositionView, StatusView
+from trading.domain.chat import Severity
+from trading.domain.order import Attempt, Intent
+from trading.domain.position import RoundTrip, TradingMode
+
+PAGE = 8
+Row = TypeVar("Row")
+_DOTS = {
+    TradingMode.ACTIVE: "🟢",
+    TradingMode.REDUCING: "🟠",
+    TradingMode.HALTED: "🔴",
+    TradingMode.HALTED_EVERYTHING: "🔴",
+}
+_MODES = {
+    TradingMode.ACTIVE: "active",
+    TradingMode.REDUCING: "reducing: no new entries",
+    TradingMode.HALTED: "HALTED: only private stops sell",
+    TradingMode.HALTED_EVERYTHING: "HALTED EVERYTHING: NOTHING SELLS",
+}
+
+
+def dot(status: StatusView) -> str:
+    """One colour for the whole state, shown in headers."""
+    severities = {condition.severity for condition in status.conditions if condition.is_active}
+    if Severity.CRIT in severities or status.alerts:
+        return "🔴"
+    mode = _DOTS[status.state]
+    return "🟠" if mode == "🟢" and Severity.WARN in severities else mode
+
+
+def status_card(status: StatusView) -> Card:
+    """The whole state on one card."""
+    lines: list[Line] = [
+        f"{status.mode} on {status.exchange} · {_MODES[status.state]}",
+        f"Equity {money(status.equity)} {status.currency}",
+    ]
+    if status.profit_today is not None:
+        lines.append(f"Today {signed(status.profit_today)} {status.currency}")
+    lines.append(_tracker_counts(status))
+    lines.append(f"Data {age(status.data_age_s)} old · {status.stream}")
+    for view in status.positions[:PAGE]:
+        lines.extend(position_lines(view))
+    if len(status.positions) > PAGE:
+        lines.append(f"+{len(status.positions) - PAGE} more: /positions")
+    lines.extend(_troubles(status))
+    lines.append(
+        f"Up {since(status.started_at, status.now)} · {moment(status.now, status.now)} UTC"
+    )
+    return Card(card_text(_headline(status), *lines), _STATUS_BUTTONS)
+
+
+_STATUS_BUTTONS: Rows = (
+    (shows("🔄 Refresh", "/status"), does("📍 Trackers", "/trackers")),
+    (does("💼 Positions", "/positions"), does("🎯 Track", "/track")),
+)
+
+
+def _headline(status: StatusView) -> str:
+    positions = [view for view in status.positions if view.position.quantity > 0]
+    if not positions:
+        return f"{dot(status)} No open position"
+    open_ones = sum(not view.is_protected for view in positions)
+    if status.state is TradingMode.HALTED_EVERYTHING:
+        return f"{dot(status)} UNPROTECTED: everything is halted"
+    if open_ones:
+        return f"🔴 NOT PROTECTED: {open_ones} of {len(positions)} positions"
+    return f"{dot(status)} Protected: {len(positions)} of {len(positions)} positions"
+
+
+def _tracker_counts(status: StatusView) -> str:
+    parts = [f"{status.trackers_waiting} watching"]
+    if status.trackers_acting:
+        parts.append(f"{status.trackers_acting} acting")
+    if status.trackers_paused:
+        parts.append(f"{status.trackers_paused} PAUSED")
+    return f"Trackers {', '.join(parts)}"
+
+
+def _troubles(status: StatusView) -> list[Line]:
+    lines: list[Line] = []
+    if status.unresolved:
+        lines.append(f"❓ {status.unresolved} orders of unknown outcome")
+    lines.extend(f"⚠️ {one.text}" for one in status.conditions if one.is_active)
+    lines.extend(f"🚨 {alert.text}" for alert in status.alerts)
+    if status.alerts:
+        lines.append("/ack ends the repeating")
+    return lines
+
+
+def position_lines(view: PositionView) -> list[Line]:
+    """A holding with its protection and its worst case."""
+    position = view.position
+    head = f"{view.symbol} {quantity(position.quantity)}"
+    if view.value is not None:
+        head += f" = {money(view.value)}"
+    if view.is_protected:
+        state = f"🛡 protected at {price(view.stop_price)}"
+    elif view.protected_quantity > 0:
+        state = f"⚠️ only {quantity(view.protected_quantity)} protected"
+    else:
+        state = "⚠️ NOT PROTECTED below"
+    lines: list[Line] = [head, state]
+    if view.worst_case is not None:
+        lines.append(f"worst case {signed(view.worst_case)}{_quote(view.symbol)}")
+    return lines
+
+
+def _quote(symbol: str) -> str:
+    return f" {symbol.partition('/')[2]}"
+
+
+def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
+    """Managed holdings, greatest value first."""
+    if not views:
+        hint = "Confirming a sell tracker puts coins under Umbra's care: /track"
+        return Card(card_text("💼 No managed position", hint))
+    pages, shown = paged(views, page)
+    lines: list[Line] = []
+    for view in shown:
+        lines.extend(position_lines(view))
+        lines.append(_profit_line(view))
+        if view.unmanaged > 0:
+            lines.append(f"{quantity(view.unmanaged)} more is never sold")
+    open_ones = sum(not view.is_protected for view in views)
+    title = f"💼 {len(views)} positions, {open_ones} not protected"
+    refresh = shows("🔄 Refresh", f"/positions {page}")
+    return Card(card_text(title, *lines), ((refresh,), *pager("/positions", page, pages)))
+
+
+def _profit_line(view: PositionView) -> str:
+    line = f"now {price(view.price)} ({age(view.price_age_s)})"
+    if view.profit is not None and view.position.cost > 0:
+        share = percent(view.profit / view.position.cost)
+        line = f"{line} P&L {signed(view.profit)} {share}"
+    return line
+
+
+def balance_card(account: AccountView, page: int = 1) -> Card:
+    """Every balance, valued."""
+    pages, shown = paged(account.balances, page)
+    lines: list[Line] = []
+    for view in shown:
+        lines.append(_balance_line(view, account.currency))
+        if view.balance.locked > 0:
+            lines.append(f"  {quantity(view.balance.locked)} locked in orders")
+        if view.managed > 0:
+            lines.append(f"  {quantity(view.managed)} managed")
+    lines.append(f"Read {age(account.balances_age_s)} ago")
+    title = f"💰 {money(account.equity)} {account.currency}"
+    refresh = shows("🔄 Refresh", f"/balance {page}")
+    return Card(card_text(title, *lines), ((refresh,), *pager("/balance", page, pages)))
+
+
+def _balance_line(view: BalanceView, currency: str) -> str:
+    balance = view.balance
+    value = "no price" if view.value is None else f"{money(view.value)} {currency}"
+    return f"{balance.asset} {quantity(balance.total)} = {value}"
+
+
+def orders_card(orders: Sequence[tuple[Intent, Attempt]], page: int = 1) -> Card:
+    """Our decisions at work."""
+    if not orders:
+        return Card(card_text("📋 Nothing is at work", "No open order of ours."))
+    pages, shown = paged(orders, page)
+    lines: list[Line] = []
+    for intent, attempt in shown:
+        lines.extend(_order_lines(intent, attempt))
+    refresh = shows("🔄 Refresh", f"/orders {page}")
+    title = f"📋 {len(orders)} at work"
+    return Card(card_text(title, *lines), ((refresh,), *pager("/orders", page, pages)))
+
+
+def _order_lines(intent: Intent, attempt: Attempt) -> list[Line]:
+    request = attempt.request
+    at = "market" if request.price is None else price(request.price)
+    lines: list[Line] = [
+        f"{intent.side.value} {quantity(request.quantity)} {request.symbol} at {at}",
+        f"  try {attempt.number}: {attempt.state.value}, {quantity(intent.filled_quantity)} filled",
+    ]
+    if intent.tracker_id is not None:
+        lines.append(f"  tracker {intent.tracker_id} · {intent.state.value}")
+    if intent.reason:
+        lines.append(f"  {intent.reason}")
+    return lines
+
+
+def history_card(trips: Sequence[RoundTrip], page: int, asked: int) -> Card:
+    """Finished exits, newest first, with fees."""
+    if not trips:
+        return Card(card_text("📜 No finished exit yet"))
+    pages, shown = paged(trips, page)
+    total = sum((trip.profit for trip in trips), Decimal(0))
+    lines: list[Line] = []
+    for trip in shown:
+        lines.append(f"{trip.closed_at:%b %d %H:%M} {trip.symbol} {signed(trip.profit)}")
+        entry = price(trip.entry_price) if trip.entry_price is not None else "?"
+        lines.append(f"  {quantity(trip.quantity)}: {entry} to {price(trip.exit_price)}")
+        lines.append(f"  fees {money(trip.fees_quote)}")
+    title = f"📜 {len(trips)} exits, {signed(total)} after fees"
+    return Card(card_text(title, *lines), pager(f"/history {asked}", page, pages))
+
+
+def paged(rows: Sequence[Row], page: int) -> tuple[int, Sequence[Row]]:
+    """Return how many pages there are, and the rows of this one."""
+    pages = max((len(rows) + PAGE - 1) // PAGE, 1)
+    first = (min(page, pages) - 1) * PAGE
+    return pages, rows[first : first + PAGE]

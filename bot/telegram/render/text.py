@@ -1,0 +1,190 @@
+"""Lines that fit a phone: width, wrapping, escaping, and numbers as people read them."""
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from html import escape
+
+from trading.domain.chat import Button
+from trading.domain.instrument import Instrument
+from trading.domain.money import EXACT, plain
+from trading.domain.time import Timeframe
+
+WIDTH = 34
+# Telegram allows 4096 and 1024; HTML and surrogate pairs are counted generously.
+TEXT_LENGTH_MAX = 3400
+CAPTION_LENGTH_MAX = 850
+_SIX_DIGITS = Context(prec=6, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A line to copy: shown in a fixed font; a tap copies it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One message before it is addressed: HTML, rows of buttons, perhaps a file."""
+
+    text: str
+    buttons: tuple[tuple[Button, ...], ...] = ()
+    picture: str | None = None
+    document: str | None = None
+
+
+Line = str | Code
+
+
+def columns(text: str) -> int:
+    """How many columns a line takes; wide characters and emoji take two."""
+    width = 0
+    for character in text:
+        if unicodedata.combining(character) or character in "\ufe0f\u200d":
+            continue
+        width += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return width
+
+
+def wrap(text: str, width: int = WIDTH) -> list[str]:
+    """Break text into lines of at most `width` columns, at spaces where there are any."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split(" "):
+        pieces = list(_pieces(word, width))
+        for piece in pieces:
+            joined = f"{line} {piece}" if line else piece
+            if columns(joined) <= width:
+                line = joined
+            else:
+                lines.append(line)
+                line = piece
+    return [*lines, line]
+
+
+def _pieces(word: str, width: int) -> Iterable[str]:
+    piece = ""
+    for character in word:
+        if columns(piece + character) > width:
+            yield piece
+            piece = ""
+        piece += character
+    yield piece
+
+
+def card_text(title: str, *lines: Line, length_max: int = TEXT_LENGTH_MAX) -> str:
+    """Make the HTML of a card: bold title first, then lines; what does not fit is counted."""
+    rendered = [f"<b>{escape(line)}</b>" for line in wrap(_one_line(title))]
+    length = sum(len(line) + 1 for line in rendered)
+    for number, line in enumerate(lines):
+        html = _render(line)
+        length += len(html) + 1
+        if length > length_max:
+            rendered.append(f"… and {len(lines) - number} more lines")
+            break
+        rendered.append(html)
+    return "\n".join(rendered)
+
+
+def _render(line: Line) -> str:
+    if isinstance(line, Code):
+        return f"<code>{escape(chr(10).join(wrap(_one_line(line.text))))}</code>"
+    return escape("\n".join(wrap(line.replace("\n", " "))))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# ---------------------------------------------------------------- numbers
+
+
+def price(value: Decimal | None, instrument: Instrument | None = None) -> str:
+    """Write a price with thousands separators: to the tick, else with six significant digits."""
+    if value is None:
+        return "?"
+    if instrument is not None:
+        places = max(-int(instrument.price_tick.normalize().as_tuple().exponent), 0)
+        return f"{round(value, places):,f}"
+    rounded = _SIX_DIGITS.plus(value) if abs(value) < 1 else round(value, 2)
+    return _grouped(plain(rounded))
+
+
+def quantity(value: Decimal) -> str:
+    """Write a quantity plainly, exactly as the exchange counts it."""
+    return plain(value)
+
+
+def money(value: Decimal | None) -> str:
+    """Write an amount of quote money: two places, more where it is tiny."""
+    if value is None:
+        return "?"
+    if value and abs(value) < Decimal("0.1"):
+        return plain(_SIX_DIGITS.plus(value))
+    return f"{round(value, 2):,.2f}"
+
+
+def signed(value: Decimal | None) -> str:
+    """Write an amount with its sign."""
+    if value is None:
+        return "?"
+    return f"{'-' if value < 0 else '+'}{money(abs(value))}"
+
+
+def percent(share: Decimal | float | None, places: int = 2) -> str:
+    """Write a share as a signed percentage."""
+    if share is None:
+        return "?"
+    value = EXACT.multiply(Decimal(str(share)), Decimal(100))
+    return f"{'-' if value < 0 else '+'}{plain(round(abs(value), places))}%"
+
+
+def unsigned_percent(share: Decimal | float | None) -> str:
+    """Write a share as a percentage without a sign."""
+    return percent(share).lstrip("+-")
+
+
+def _grouped(text: str) -> str:
+    whole, point, rest = text.partition(".")
+    sign = "-" if whole.startswith("-") else ""
+    return f"{sign}{int(whole.lstrip('-') or 0):,}{point}{rest}"
+
+
+# ---------------------------------------------------------------- time
+
+
+def age(seconds: float | None) -> str:
+    """Write an age: `0.4 s`, `12 s`, `5 min`, `3 h 20 min`, `2 d 4 h`."""
+    if seconds is None:
+        return "never"
+    if seconds < 10:
+        return f"{max(seconds, 0):.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def moment(at: datetime | None, now: datetime) -> str:
+    """Write a time of day in UTC, with the date when it is not today."""
+    if at is None:
+        return "-"
+    return at.strftime("%H:%M:%S" if at.date() == now.date() else "%b %d %H:%M")
+
+
+def since(at: datetime | None, now: datetime) -> str:
+    """Write how long ago something was."""
+    return "never" if at is None else age((now - at) / timedelta(seconds=1))
+
+
+def timeframe_name(timeframe: Timeframe | None) -> str:
+    """Write a candle length."""
+    return timeframe.name if timeframe else ""

@@ -1,0 +1,269 @@
+"""Tracker cards: where a private stop stands, what it protects, what may be done about it."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from bot.telegram import phrase
+from bot.telegram.keyboards import Rows, does, in_rows, pager, shows
+from bot.telegram.render.status import paged
+from bot.telegram.render.text import (
+    Card,
+    Code,
+    Line,
+    age,
+    card_text,
+    moment,
+    money,
+    percent,
+    price,
+    quantity,
+    signed,
+    unsigned_percent,
+)
+from trading.desk import EditProposal, TrackerProposal, TrackerView
+from trading.domain.commands import ArmTracker
+from trading.domain.instrument import Instrument
+from trading.domain.order import Side
+from trading.domain.tracker import (
+    ConfirmKind,
+    Then,
+    Tracker,
+    TrackerKind,
+    TrackerSpec,
+    TrackerState,
+)
+
+KINDS = {
+    TrackerKind.STOP: "protective stop",
+    TrackerKind.TRAIL: "trailing stop",
+    TrackerKind.TAKE_PROFIT: "take profit",
+    TrackerKind.DIP: "buy the dip",
+    TrackerKind.BREAKOUT: "breakout buy",
+    TrackerKind.LINES: "lines",
+}
+_STATES = {
+    TrackerState.WATCHING: "👀 watching",
+    TrackerState.TRAILING: "🎯 trailing",
+    TrackerState.RESTING: "💤 resting until the band",
+    TrackerState.TRIGGERED: "⚡ triggered",
+    TrackerState.EXITING: "⚡ at work",
+    TrackerState.BLOCKED: "🚨 BLOCKED",
+    TrackerState.CLOSED: "✅ closed",
+    TrackerState.DUST: "✅ closed, dust left",
+    TrackerState.CANCELLED: "✖️ cancelled",
+    TrackerState.CLOSED_EXTERNAL: "✖️ closed elsewhere",
+    TrackerState.EXPIRED: "✖️ expired",
+    TrackerState.ABORTED: "✖️ given up",
+}
+
+
+def state_name(tracker: Tracker) -> str:
+    """Where a tracker stands, in the words of cards and alerts."""
+    if tracker.is_paused:
+        return "⏸ PAUSED"
+    if tracker.state is TrackerState.TRAILING and tracker.spec.kind is TrackerKind.STOP:
+        return "👀 watching"
+    return _STATES[tracker.state]
+
+
+def tracker_card(view: TrackerView, headline: str = "") -> Card:
+    """One tracker with everything about it and its buttons."""
+    tracker = view.tracker
+    title = headline or f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}"
+    lines: list[Line] = []
+    if headline:
+        lines.append(f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}")
+    lines.append(f"{KINDS[tracker.spec.kind]}: {phrase.rule(tracker.spec)}")
+    lines.append(owned(tracker, view.instrument))
+    lines.extend(_place_lines(view))
+    lines.append(protection(view.is_protecting, tracker.side, view.worst_case, view.instrument))
+    lines.extend(spec_lines(tracker.spec))
+    lines.extend(_signature_lines(view))
+    lines.extend(view.notes)
+    if tracker.reason:
+        lines.append(tracker.reason)
+    return Card(card_text(title, *lines), _tracker_buttons(tracker))
+
+
+def owned(tracker: Tracker, instrument: Instrument) -> str:
+    """The slice a tracker owns."""
+    if tracker.side is Side.BUY:
+        return f"spends up to {money(tracker.quote)} {instrument.quote}"
+    return f"sells {quantity(tracker.quantity)} {instrument.base}"
+
+
+def _place_lines(view: TrackerView) -> list[Line]:
+    tracker, instrument = view.tracker, view.instrument
+    lines: list[Line] = [f"Price {price(view.price, instrument)} ({age(view.price_age_s)} old)"]
+    if view.fires_at is not None:
+        gap = f" ({percent(view.gap)})" if view.gap is not None else ""
+        lines.append(f"Fires at {price(view.fires_at, instrument)}{gap}")
+    if tracker.record_price is not None and tracker.distance is not None:
+        record = price(tracker.record_price, instrument)
+        lines.append(f"Record {record}, trail {unsigned_percent(tracker.distance)}")
+    if tracker.hard_stop_price is not None:
+        lines.append(f"Hard stop {price(tracker.hard_stop_price, instrument)}")
+    return lines
+
+
+def protection(
+    is_protecting: bool, side: Side, worst_case: Decimal | None, instrument: Instrument
+) -> str:
+    """Whether this rule fires below the present price, and what that costs."""
+    if side is Side.BUY:
+        return "No position yet: nothing to protect"
+    if not is_protecting:
+        return "⚠️ NOT PROTECTED below"
+    if worst_case is None:
+        return "🛡 protected"
+    return f"🛡 protected, worst {signed(worst_case)} {instrument.quote}"
+
+
+def spec_lines(spec: TrackerSpec) -> list[Line]:
+    """The options that differ from the defaults."""
+    lines: list[Line] = []
+    if spec.confirm.kind is not ConfirmKind.TOUCH or spec.confirm.loss_max is not None:
+        lines.append(f"Confirm {phrase.confirm(spec.confirm)}")
+    if spec.then != Then():
+        lines.append(f"Then {phrase.then(spec.then)}")
+    if spec.stop_share is not None:
+        lines.append(f"Stop {unsigned_percent(spec.stop_share)} from the entry")
+    if spec.backstop is not None:
+        lines.append(f"Backstop {price(spec.backstop)} on the exchange")
+    if spec.backstop_share is not None:
+        lines.append(f"Backstop {unsigned_percent(spec.backstop_share)} on the exchange")
+    if spec.slippage_max is not None:
+        lines.append(f"Slippage at most {unsigned_percent(spec.slippage_max)}")
+    return lines
+
+
+def _signature_lines(view: TrackerView) -> list[Line]:
+    signature = view.signature
+    if signature is None:
+        return []
+    return [
+        f"Last {signature.ticks} ticks: range {unsigned_percent(signature.range_share)}",
+        f"volatility {unsigned_percent(signature.volatility)}, turn {signature.reversal:.2f}",
+    ]
+
+
+def _tracker_buttons(tracker: Tracker) -> Rows:
+    this = f"/tracker {tracker.tracker_id}"
+    refresh = shows("🔄 Refresh", this)
+    if tracker.state is TrackerState.BLOCKED:
+        return (
+            (does("⚡ Exit now", f"{this} exit"), does("✖️ Abort", f"/abort {tracker.tracker_id}")),
+            (refresh, does("❓ Why", f"{this} why")),
+        )
+    if not tracker.state.is_waiting:
+        return ((refresh, does("❓ Why", f"{this} why")),)
+    pause = (
+        shows("▶️ Resume", f"{this} resume")
+        if tracker.is_paused
+        else does("⏸ Pause", f"{this} pause")
+    )
+    return (
+        (pause, does("🔧 Tighten", f"{this} tighten"), refresh),
+        (does("📈 Chart", f"/chart {tracker.symbol}"), does("❓ Why", f"{this} why")),
+        (does("🗑 End it", f"{this} cancel"),),
+    )
+
+
+def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
+    """Every live tracker, nearest to fire first, each with a button of its own."""
+    if not views:
+        text = card_text("📍 No tracker is watching", "Start one:", Code("/track"))
+        return Card(text, ((does("🎯 Track", "/track"),),))
+    pages, shown = paged(views, page)
+    lines: list[Line] = []
+    picks = []
+    for view in shown:
+        tracker = view.tracker
+        gap = f" {percent(view.gap)} away" if view.gap is not None else ""
+        lines.append(f"#{tracker.tracker_id} {tracker.symbol} {state_name(tracker)}")
+        lines.append(f"  {phrase.rule(tracker.spec)} · {_short_owned(tracker, view.instrument)}")
+        if view.fires_at is not None:
+            lines.append(f"  fires at {price(view.fires_at, view.instrument)}{gap}")
+        if tracker.side is Side.SELL and not view.is_protecting:
+            lines.append("  ⚠️ NOT PROTECTED below")
+        label = f"#{tracker.tracker_id} {tracker.symbol}"
+        picks.append(does(label, f"/tracker {tracker.tracker_id}"))
+    rows = (*in_rows(picks), (shows("🔄 Refresh", f"/trackers {page}"), does("🎯 Track", "/track")))
+    title = f"📍 {len(views)} trackers, nearest first"
+    return Card(card_text(title, *lines), (*rows, *pager("/trackers", page, pages)))
+
+
+def _short_owned(tracker: Tracker, instrument: Instrument) -> str:
+    if tracker.side is Side.BUY:
+        return f"{money(tracker.quote)} {instrument.quote}"
+    return f"{quantity(tracker.quantity)} {instrument.base}"
+
+
+def proposal_lines(proposal: TrackerProposal) -> tuple[str, list[Line]]:
+    """Title and lines of the question before a tracker is armed."""
+    tracker, instrument = proposal.tracker, proposal.instrument
+    title = f"❔ {tracker.symbol} {KINDS[tracker.spec.kind]}?"
+    lines: list[Line] = [
+        phrase.rule(tracker.spec),
+        owned(tracker, instrument),
+        f"Price now {price(proposal.price, instrument)}",
+    ]
+    if tracker.stop_price is not None:
+        lines.append(f"Fires at {price(tracker.stop_price, instrument)}")
+    elif tracker.level_price is not None:
+        lines.append(f"Touch at {price(tracker.level_price, instrument)}")
+    if tracker.hard_stop_price is not None:
+        lines.append(f"Hard stop {price(tracker.hard_stop_price, instrument)}")
+    lines.append(protection(proposal.is_protecting, tracker.side, proposal.worst_case, instrument))
+    lines.extend(spec_lines(tracker.spec))
+    lines.extend(proposal.notes)
+    lines.append(Code(phrase.phrase(ArmTracker(tracker.spec))))
+    return title, lines
+
+
+def edit_lines(proposal: EditProposal) -> tuple[str, list[Line]]:
+    """Title and lines of the question before a live tracker is loosened."""
+    before, after = proposal.before, proposal.after
+    instrument = proposal.instrument
+    title = f"❔ Loosen #{before.tracker_id} {before.symbol}?"
+    if not proposal.is_loosening:
+        title = f"❔ Change #{before.tracker_id} {before.symbol}?"
+    lines: list[Line] = [
+        f"was {_standing(before, instrument)}",
+        f"  worst {signed(proposal.worst_case_before)} {instrument.quote}",
+        f"new {_standing(after, instrument)}",
+    ]
+    if proposal.worst_case_after is not None:
+        lines.append(f"  worst {signed(proposal.worst_case_after)} {instrument.quote}")
+    else:
+        lines.append("  ⚠️ NOT PROTECTED below")
+    return title, lines
+
+
+def _standing(tracker: Tracker, instrument: Instrument) -> str:
+    if tracker.state is TrackerState.CANCELLED:
+        return "ended, nothing watched"
+    if tracker.is_paused:
+        return "paused, nothing watched"
+    stop = f", stop {price(tracker.stop_price, instrument)}" if tracker.stop_price else ""
+    return f"{phrase.rule(tracker.spec)}{stop}, {_short_owned(tracker, instrument)}"
+
+
+def why_card(view: TrackerView) -> Card:
+    """What has to happen before this tracker acts, in order, and where each step stands."""
+    tracker, instrument = view.tracker, view.instrument
+    spec = tracker.spec
+    touched = tracker.touched_at
+    lines: list[Line] = [f"1. armed {tracker.armed_at:%b %d %H:%M} UTC ✓"]
+    if spec.kind in {TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.LINES}:
+        level = price(tracker.level_price, instrument)
+        seen = f"touched {moment(touched, touched)} ✓" if touched else f"waits for {level} ✗"
+        lines.append(f"2. {seen}")
+    if view.fires_at is not None:
+        lines.append(f"3. price {price(view.price, instrument)}")
+        lines.append(f"   has to reach {price(view.fires_at, instrument)} ({percent(view.gap)})")
+    lines.append(f"4. confirmed by: {phrase.confirm(spec.confirm)}")
+    lines.append(f"5. decided on: {spec.price_kind.value} price")
+    lines.append(f"6. {'paused: nothing fires ✗' if tracker.is_paused else 'not paused ✓'}")
+    lines.extend(view.notes)
+    return Card(card_text(f"❓ Why #{tracker.tracker_id} {state_name(tracker)}", *lines))

@@ -1,0 +1,128 @@
+"""Order and closing cards, and the questions before anything irreversible."""
+
+from bot.telegram import phrase
+from bot.telegram.render.text import (
+    Card,
+    Code,
+    Line,
+    card_text,
+    money,
+    price,
+    quantity,
+    unsigned_percent,
+)
+from bot.telegram.render.trackers import edit_lines, proposal_lines
+from trading.desk import (
+    CloseLine,
+    CloseProposal,
+    EditProposal,
+    OrderProposal,
+    PlainProposal,
+    Proposal,
+    TrackerProposal,
+)
+from trading.domain.commands import CloseAll, Command, Panic
+from trading.domain.errors import Refused
+
+_LINES_MAX = 25
+
+
+def question_text(proposal: Proposal, answer_within_s: int, notice: str = "") -> str:
+    """The HTML of a question; `notice` says why it is asked again."""
+    title, lines = _facts(proposal)
+    head: list[Line] = [notice] if notice else []
+    limit = f"{answer_within_s} s" if answer_within_s < 120 else f"{answer_within_s // 60} min"
+    return card_text(title, *head, *lines, f"Answer within {limit}.")
+
+
+def _facts(proposal: Proposal) -> tuple[str, list[Line]]:
+    match proposal.facts:
+        case TrackerProposal() as facts:
+            return proposal_lines(facts)
+        case EditProposal() as facts:
+            return edit_lines(facts)
+        case OrderProposal() as facts:
+            return _order_facts(facts)
+        case CloseProposal() as facts:
+            return _close_facts(facts, proposal.command)
+        case PlainProposal(text):
+            return f"❔ {phrase.phrase(proposal.command)}", [text]
+
+
+def _order_facts(facts: OrderProposal) -> tuple[str, list[Line]]:
+    instrument = facts.instrument
+    title = f"❔ {facts.side.value.title()} {quantity(facts.quantity)} {instrument.base}?"
+    kind = (
+        "at market"
+        if facts.limit_price is None
+        else f"limit {price(facts.limit_price, instrument)}"
+    )
+    lines: list[Line] = [
+        f"{facts.symbol} {kind}",
+        f"Price about {price(facts.price, instrument)}",
+        f"Total about {money(facts.notional)} {instrument.quote}",
+        f"Slippage about {unsigned_percent(facts.slippage)}",
+        f"Fee about {money(facts.fee)} {instrument.quote}",
+        *facts.notes,
+    ]
+    return title, lines
+
+
+def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:
+    titles = {
+        CloseAll: f"❔ Close all {len(facts.lines)} positions?",
+        Panic: f"🚨 PANIC: sell {len(facts.lines)}, then halt?",
+    }
+    names = ", ".join(line.base for line in facts.lines) or "nothing"
+    title = titles.get(type(command), f"❔ Close {names}?")
+    lines: list[Line] = [_closing(line) for line in facts.lines[:_LINES_MAX]]
+    if len(facts.lines) > _LINES_MAX:
+        lines.append(f"and {len(facts.lines) - _LINES_MAX} more")
+    if not facts.lines:
+        lines.append("Nothing managed is open.")
+    if facts.trackers_cancelled:
+        numbers = ", ".join(f"#{each}" for each in facts.trackers_cancelled)
+        lines.append(f"Trackers that end: {numbers}")
+    lines.extend(_untouched(facts))
+    return title, lines
+
+
+def _closing(line: CloseLine) -> str:
+    return f"• {quantity(line.quantity)} {line.base} = {money(line.value)}"
+
+
+def _untouched(facts: CloseProposal) -> list[Line]:
+    lines: list[Line] = []
+    if facts.unmanaged:
+        lines.append("Stays (not managed):")
+        lines.extend(_closing(line) for line in facts.unmanaged[:_LINES_MAX])
+    if facts.foreign_orders:
+        lines.append("Stays (orders not ours):")
+        lines.extend(
+            f"• {order.side.value} {quantity(order.quantity)} {order.symbol}"
+            for order in facts.foreign_orders[:_LINES_MAX]
+        )
+    return lines
+
+
+def has_second_choice(proposal: Proposal) -> bool:
+    """Whether `Everything` is offered besides the managed part."""
+    facts = proposal.facts
+    if not isinstance(facts, CloseProposal) or not isinstance(proposal.command, CloseAll | Panic):
+        return False
+    return isinstance(proposal.command, Panic) and not proposal.command.everything
+
+
+def refused_card(error: Refused) -> Card:
+    """What was wrong, and what to send instead."""
+    lines: list[Line] = []
+    if error.example:
+        lines = ["Try:", Code(error.example)]
+    text = str(error)
+    return Card(card_text(f"✋ {text[:1].upper()}{text[1:]}", *lines))
+
+
+def told_card(text: str) -> Card:
+    """A sentence of the desk: the first clause in bold."""
+    head, point, rest = text.partition(". ")
+    return Card(card_text(head + point.strip(), *([rest] if rest else [])))

@@ -1,0 +1,367 @@
+"""From one stored update to its end: gate, age, flood, command, reply. One at a time."""
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from telegram import Message, Update
+
+from bot.telegram import access, confirm
+from bot.telegram import words as reading
+from bot.telegram.access import AccessRules, Ruling, Verdict
+from bot.telegram.alerts import with_banner
+from bot.telegram.commands import asking, looking
+from bot.telegram.commands.context import Reply, Request, Services
+from bot.telegram.commands.registry import BY_NAME
+from bot.telegram.confirm import TapVerdict
+from bot.telegram.flood import Admission, FloodGate
+from bot.telegram.keyboards import IN_PLACE, is_command
+from bot.telegram.render.text import Card, Code, card_text
+from bot.telegram.render.trading import refused_card
+from bot.telegram.roster import Pairing
+from bot.telegram.strangers import Strangers
+from trading.domain.chat import ConfirmationAnswer, InboxUpdate, OutboxMessage, Person, Role
+from trading.domain.errors import AlreadyRecorded, Fatal, Refused, Retryable
+from trading.domain.events import (
+    ConfirmationAnswered,
+    Event,
+    MessageQueued,
+    PersonChanged,
+    UpdateHandled,
+)
+from trading.ports import Clock, Records, StoredConfirmation
+
+logger = logging.getLogger(__name__)
+_TAP_AGE_MAX = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The end of an update: what to append in one transaction, what to show over a tap."""
+
+    events: tuple[Event, ...]
+    toast: str = ""
+    tap_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reply goes: a chat, the card it is or edits, the tap it answers."""
+
+    chat_id: int
+    card: str
+    edits: bool = False
+    tap_id: str | None = None
+
+
+@dataclass(slots=True)
+class Router:
+    """Answers updates; holds no state that a restart would miss."""
+
+    services: Services
+    records: Records
+    clock: Clock
+    pairing: Pairing | None
+    strangers: Strangers
+    banner: str
+    flood: FloodGate = field(default_factory=FloodGate)
+    is_locked: bool = False
+
+    async def handle(self, stored: InboxUpdate) -> Handled:
+        """Bring one update to its end; raises Fatal and Retryable storage errors only."""
+        try:
+            update = Update.de_json(json.loads(stored.payload), None)
+        except Exception:
+            # Whatever a poisoned update does to the parser, the next one still has its turn.
+            logger.exception("update_unreadable", extra={"update_id": stored.update_id})
+            return self._finish(stored, _unreadable_reply(), self._place_of_sender(stored))
+        ruling = access.judge(update, self.services.roster.active, self._rules())
+        if ruling.verdict is Verdict.STRANGER:
+            return self._stranger(stored, update, ruling)
+        if ruling.verdict is Verdict.IGNORED or ruling.person is None:
+            return self._ignored(stored, ruling)
+        return await self._admitted(stored, update, ruling)
+
+    def _rules(self) -> AccessRules:
+        settings = self.services.settings
+        return AccessRules(settings.allowed_chat_ids, settings.allow_groups)
+
+    # ------------------------------------------------------------ not admitted
+
+    def _stranger(self, stored: InboxUpdate, update: Update, ruling: Ruling) -> Handled:
+        paired = self._paired(stored, update)
+        if paired is not None:
+            return paired
+        denied = self.strangers.denied(ruling, self.clock.now())
+        facts: tuple[Event, ...] = (denied,) if denied else ()
+        return Handled((*facts, UpdateHandled(stored.update_id, "denied", self.clock.now())))
+
+    def _paired(self, stored: InboxUpdate, update: Update) -> Handled | None:
+        message = update.message
+        if self.pairing is None or self.services.roster.owner is not None or message is None:
+            return None
+        words = (message.text or "").split()
+        user = message.from_user
+        is_private = message.chat.type == message.chat.PRIVATE
+        is_asking = len(words) == 2 and words[0].lower() == "/pair"
+        if user is None or user.is_bot or not is_private or not is_asking:
+            return None
+        if message.forward_origin is not None or not self.pairing.try_code(words[1]):
+            return None
+        person = Person(user.id, message.chat.id, user.first_name[:40], Role.OWNER)
+        self.services.roster.put(person)
+        card = Card(card_text("🔑 Paired: you are the owner", "Send:", Code("/status")))
+        changed = PersonChanged(person, "paired by code", self.clock.now())
+        place = Place(person.chat_id, _card_of(stored))
+        return self._finish(stored, Reply((card,), (changed,), "paired"), place)
+
+    def _ignored(self, stored: InboxUpdate, ruling: Ruling) -> Handled:
+        if not ruling.hint or ruling.person is None:
+            at = self.clock.now()
+            return Handled((UpdateHandled(stored.update_id, f"ignored {ruling.kind}", at),))
+        reply = Reply((Card(card_text("✋ Nothing was done", ruling.hint)),), outcome="ignored")
+        return self._finish(stored, reply, Place(ruling.chat_id, _card_of(stored)))
+
+    # ------------------------------------------------------------ admitted
+
+    async def _admitted(self, stored: InboxUpdate, update: Update, ruling: Ruling) -> Handled:
+        person = ruling.person
+        assert person is not None  # noqa: S101 - narrows the type; the caller has checked
+        query = update.callback_query
+        text = (query.data or "") if query else (update.message and update.message.text) or ""
+        tap_id = query.id if query else None
+        admission = self.flood.admit(
+            person.user_id, text or str(stored.update_id), _arrived(stored)
+        )
+        if admission is not Admission.PASS:
+            return self._held_back(stored, person, admission, tap_id)
+        place = Place(ruling.chat_id, _card_of(stored), tap_id=tap_id)
+        try:
+            reply, place = await self._reply(stored, update, person, place, text)
+        except (Fatal, asyncio.CancelledError):
+            raise
+        except Refused as error:
+            reply = self._refusal(error)
+        except Retryable as error:
+            told = card_text("⏳ Not now", f"{error}", "Nothing was changed. Try again.")
+            reply = Reply((Card(told),), outcome="retry")
+        except Exception:
+            # The row is marked failed and the person told; a crash loop would help nobody.
+            logger.exception("update_failed", extra={"update_id": stored.update_id})
+            reply = _failed_reply()
+        return self._finish(stored, reply, place)
+
+    def _held_back(
+        self, stored: InboxUpdate, person: Person, admission: Admission, tap_id: str | None
+    ) -> Handled:
+        if admission is Admission.FLOOD:
+            text = card_text(
+                "✋ Too many messages at once", "Some were not acted on. Wait a few seconds."
+            )
+            place = Place(person.chat_id, _card_of(stored), tap_id=tap_id)
+            return self._finish(stored, Reply((Card(text),), outcome="flood"), place)
+        outcome = "collapsed" if admission is Admission.SAME else "flood"
+        handled = UpdateHandled(stored.update_id, outcome, self.clock.now())
+        return Handled((handled,), tap_id=tap_id)
+
+    def _refusal(self, error: Refused) -> Reply:
+        if isinstance(error, AlreadyRecorded):
+            text = card_text("👍 Already done", "It was not done twice.")
+            return Reply((Card(text),), outcome="already_done")
+        return Reply((refused_card(error),), outcome="refused")
+
+    async def _reply(
+        self, stored: InboxUpdate, update: Update, person: Person, place: Place, text: str
+    ) -> tuple[Reply, Place]:
+        query = update.callback_query
+        if query is None:
+            request = self._request(stored, update.message, person, place.chat_id, text)
+            return await self._typed(request, update.message), place
+        own = replace(place, edits=True)
+        if query.message:
+            own = replace(own, card=f"msg:{query.message.message_id}")
+        if confirm.is_answer(text):
+            return await self._tapped(stored, text, person, own), own
+        if not is_command(text):
+            raise Refused("this button is too old", example="/status")
+        request = self._request(stored, None, person, place.chat_id, text[1:])
+        reply = await self._dispatch(request)
+        is_file = any(card.document or card.picture for card in reply.cards)
+        is_question = reply.outcome == "asked"
+        edits = text.startswith(IN_PLACE) and not is_file and not is_question
+        return reply, own if edits else place
+
+    def _request(
+        self, stored: InboxUpdate, message: Message | None, person: Person, chat_id: int, text: str
+    ) -> Request:
+        line = " ".join(text.split())
+        name, words = reading.split(line) if line.startswith("/") else ("", line.split())
+        return Request(
+            cause=f"update:{stored.update_id}",
+            person=person,
+            chat_id=chat_id,
+            text=line,
+            command=name,
+            words=tuple(words),
+            sent_at=message.date if message else _arrived(stored),
+            now=self.clock.now(),
+            card=_card_of(stored),
+        )
+
+    async def _typed(self, request: Request, message: Message | None) -> Reply:
+        if request.command:
+            self.services.typed_next.pop(request.by, None)
+            return await self._dispatch(request)
+        if message is not None and message.text is None:
+            raise Refused("only typed commands are understood", example="/status")
+        waiting = self.services.typed_next.pop(request.by, "")
+        if waiting:
+            continued = f"{waiting} {request.text}"
+            name, words = reading.split(continued)
+            return await self._dispatch(_retyped(request, continued, name, tuple(words)))
+        if "/" in request.text and " " not in request.text:
+            return await looking.show_price(request, self.services)
+        raise Refused("this was not understood. Commands start with a slash", example="/help")
+
+    async def _dispatch(self, request: Request) -> Reply:
+        entry = BY_NAME.get(request.command)
+        if entry is None:
+            if request.command == "pair":
+                raise Refused("this bot has its owner already", example="/status")
+            raise Refused(f"there is no command /{request.command[:24]}", example="/help")
+        if not access.may_use(entry.name, request.person.role):
+            role = request.person.role.value
+            raise Refused(f"/{entry.name} is not for a {role}", example="/status")
+        if self.is_locked and entry.name in {"buy", "trade", "resume"}:
+            raise Refused(
+                "another program reads this bot's messages, so risk may not be added now",
+                example="/status",
+            )
+        return await entry.handler(request, self.services)
+
+    # ------------------------------------------------------------ answers to questions
+
+    async def _tapped(self, stored: InboxUpdate, data: str, person: Person, place: Place) -> Reply:
+        nonce = confirm.nonce_of(data)
+        found = await self.records.confirmation(nonce)
+        tap = confirm.judge_tap(data, found, person.user_id, place.chat_id, _arrived(stored))
+        match tap.verdict:
+            case TapVerdict.CONFIRMED:
+                reply = await self._confirmed(stored, tap, person, place)
+            case TapVerdict.CANCELLED:
+                text = card_text("✖️ Cancelled", "Nothing was done.")
+                answer = self._answered(nonce, ConfirmationAnswer.CANCELLED, person)
+                reply = Reply((Card(text),), (answer,), "cancelled", "Cancelled")
+            case TapVerdict.EXPIRED:
+                reply = self._expired(nonce, found, person)
+            case TapVerdict.ALREADY_DONE:
+                reply = Reply((), outcome="already_done", toast="Already done")
+            case _:
+                reply = Reply((), outcome=tap.verdict.value, toast="This button is not yours")
+        return reply
+
+    def _expired(self, nonce: str, found: StoredConfirmation | None, person: Person) -> Reply:
+        text = card_text("⌛ Expired", "Nothing was done. Ask again.")
+        is_recorded = found is None or found.answer is not None
+        answer = self._answered(nonce, ConfirmationAnswer.EXPIRED, person)
+        return Reply((Card(text),), () if is_recorded else (answer,), "expired", "Expired")
+
+    async def _confirmed(
+        self, stored: InboxUpdate, tap: confirm.Tap, person: Person, place: Place
+    ) -> Reply:
+        nonce = tap.confirmation.nonce if tap.confirmation else ""
+        answer = self._answered(nonce, ConfirmationAnswer.CONFIRMED, person)
+        request = Request(
+            cause=nonce,
+            person=person,
+            chat_id=place.chat_id,
+            text="",
+            command="",
+            words=(),
+            sent_at=_arrived(stored),
+            now=self.clock.now(),
+            card=place.card,
+            edits=True,
+        )
+        try:
+            self._refuse_demoted(request, tap.payload)
+            reply = await asking.confirmed(request, self.services, tap.payload)
+        except Refused as error:
+            reply = Reply((refused_card(error),), outcome="refused")
+        return Reply(reply.cards, (answer, *reply.events), reply.outcome, "👍")
+
+    def _refuse_demoted(self, request: Request, payload: str) -> None:
+        """A role may have changed between the question and the tap; so may the time."""
+        command, _ = asking.unpack(payload, self.services)
+        if request.person.role is Role.VIEWER:
+            raise Refused("a viewer may not do this", example="/status")
+        is_late = request.now - request.sent_at > _TAP_AGE_MAX
+        if asking.adds_risk(command) and (is_late or self.is_locked):
+            raise Refused("this tap waited too long and adds risk: see /orders", example="/orders")
+
+    def _answered(
+        self, nonce: str, answer: ConfirmationAnswer, person: Person
+    ) -> ConfirmationAnswered:
+        return ConfirmationAnswered(nonce, answer, person.user_id, self.clock.now())
+
+    # ------------------------------------------------------------ finishing
+
+    def _place_of_sender(self, stored: InboxUpdate) -> Place | None:
+        """Where to tell of an update that cannot be read, as far as its ids can be trusted."""
+        try:
+            sender = json.loads(stored.payload)["message"]["from"]["id"]
+            person = self.services.roster.active.get(sender)
+        except (ValueError, KeyError, TypeError):
+            return None
+        return Place(person.chat_id, _card_of(stored)) if person else None
+
+    def _finish(self, stored: InboxUpdate, reply: Reply, place: Place | None) -> Handled:
+        now = self.clock.now()
+        handled = UpdateHandled(stored.update_id, reply.outcome, now)
+        if place is None:
+            return Handled((handled,))
+        queued = [
+            MessageQueued(
+                OutboxMessage(
+                    message_key=f"reply:{stored.update_id}:{number}",
+                    chat_id=place.chat_id,
+                    text=with_banner(each.text, self.banner),
+                    created_at=now,
+                    buttons=each.buttons,
+                    card=place.card,
+                    edits=place.edits and number == 0,
+                    picture=each.picture,
+                    document=each.document,
+                )
+            )
+            for number, each in enumerate(reply.cards)
+        ]
+        return Handled((handled, *reply.events, *queued), reply.toast, place.tap_id)
+
+
+def _card_of(stored: InboxUpdate) -> str:
+    return f"u{stored.update_id}"
+
+
+def _arrived(stored: InboxUpdate) -> datetime:
+    return stored.received_at.astimezone(UTC)
+
+
+def _retyped(request: Request, text: str, name: str, words: tuple[str, ...]) -> Request:
+    return replace(request, text=text, command=name, words=words)
+
+
+def _failed_reply() -> Reply:
+    text = card_text(
+        "💥 That failed inside",
+        "It is recorded. Look at the state before you try again:",
+        Code("/status"),
+    )
+    return Reply((Card(text),), outcome="failed")
+
+
+def _unreadable_reply() -> Reply:
+    text = card_text("✋ That message could not be read", "Nothing was done.", Code("/help"))
+    return Reply((Card(text),), outcome="failed: unreadable")
