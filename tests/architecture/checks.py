@@ -175,7 +175,7 @@ def environment_reads(modules: Iterable[Module]) -> list[str]:
 
 
 def async_outside_shells(modules: Iterable[Module]) -> list[str]:
-    """Coroutines, awaits and asyncio where the core should be synchronous."""
+    """Modules with coroutines, awaits or asyncio where the core should be synchronous."""
     findings = []
     for module in modules:
         if is_within_any(module.name, rules.ASYNC_SHELLS):
@@ -183,7 +183,8 @@ def async_outside_shells(modules: Iterable[Module]) -> list[str]:
         waiting = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
         lines = [node.lineno for node in ast.walk(module.tree) if isinstance(node, waiting)]
         lines += [found.line for found in imports(module) if is_within(found.name, "asyncio")]
-        findings += [f"{module.at(line)} only the shells may wait" for line in sorted(lines)]
+        if lines:
+            findings.append(f"{module.at(min(lines))} {module.name} waits; only the shells may")
     return findings
 
 

@@ -9,6 +9,25 @@ _ANYTHING = ("bot", "trading", "storage")
 _ENGINES = tuple(
     f"trading.{package}.engine" for package in ("market", "trackers", "execution", "signals")
 )
+# What leads the rest: the agent, the commands it carries out, and the desk it answers at.
+_CONDUCTORS = ("trading.agent", "trading.commanding", "trading.reception")
+_CONDUCTED = (
+    "trading.activity",
+    "trading.decide",
+    "trading.desk",
+    "trading.domain",
+    "trading.market",
+    "trading.portfolio",
+    "trading.proposals",
+    "trading.risk",
+    "trading.schedule",
+    "trading.state",
+    "trading.symbols",
+    "trading.trackers",
+    "trading.views",
+    *_SHELL,
+    *_ENGINES,
+)
 _AGENT = ("trading.agent", "trading.desk", "trading.domain", *_SHELL)
 
 # What a module may import of ours, besides its own package.
@@ -35,18 +54,18 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.trackers",
         "trading.risk",
     ),
-    "trading.agent": (
+    "trading.activity": ("trading.domain", "trading.portfolio"),
+    "trading.proposals": (
+        "trading.domain",
         "trading.decide",
         "trading.desk",
-        "trading.domain",
-        "trading.portfolio",
-        "trading.schedule",
-        "trading.state",
-        "trading.symbols",
-        "trading.views",
-        *_SHELL,
-        *_ENGINES,
+        "trading.market",
+        "trading.risk",
+        "trading.trackers",
     ),
+    "trading.commanding": _CONDUCTED,
+    "trading.agent": (*_CONDUCTED, "trading.commanding"),
+    "trading.reception": (*_CONDUCTED, "trading.commanding", "trading.agent"),
     "trading.desk": ("trading.domain", "trading.ports"),
     "trading.portfolio": ("trading.domain",),
     "trading.state": ("trading.domain", "trading.ports", "trading.portfolio"),
@@ -98,7 +117,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
 }
 
 # Only pure modules go into a decision: its row names packages, and this takes their shells out.
-PURE_ONLY = ("trading.decide", "trading.views")
+PURE_ONLY = ("trading.decide", "trading.proposals", "trading.views")
 SHELL_MODULES = ("trading.market.engine", "trading.trackers.engine")
 
 # Of risk, execution may know the one type that opens its gate.
@@ -159,11 +178,11 @@ ENVIRONMENT_READERS = ("bot.config", "bot.demo")
 
 # Where `async` may appear; everything else in trading is synchronous and pure.
 ASYNC_SHELLS = (
-    "trading.agent",
     "trading.bus",
     "trading.desk",
     "trading.ports",
     "trading.schedule",
+    *_CONDUCTORS,
     "trading.gateway",
     "trading.sim.exchange",
     "trading.sim.binance",
