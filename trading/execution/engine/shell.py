@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trading.domain.chat import Severity
-from trading.domain.errors import Refused, StorageLost, UmbraError
+from trading.domain.errors import AlreadyRecorded, Refused, StorageLost, UmbraError
 from trading.domain.events import AlertRaised, AttemptPrepared, Event, IntentOpened
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
@@ -137,48 +137,83 @@ class ExecutionEngine:
         that cannot be written, AlreadyRecorded for a decision that was made before; then nothing
         is sent. An exit goes out through the journal's reserve, or once without it.
         """
+        (intent,) = await self.open_all((approved,), cause)
+        return intent
+
+    async def open_all(
+        self, approvals: Sequence[Approved], cause: Sequence[Event] = ()
+    ) -> Sequence[Intent]:
+        """Open many decisions in the one transaction of their cause: all of them or none.
+
+        The greatest value at risk goes out first: it gets the venue's budget.
+        """
         if self._s.is_stopping:
             raise Refused("Umbra is stopping; nothing new is sent")
-        case = Case(approved.intent)
-        case.is_held = approved.is_held
-        adopting = self._adopt(case)
-        attempt = None if adopting else self._running.first(case)
-        events = self._opening(case, cause, attempt)
+        cases = sorted((Case(each.intent) for each in approvals), key=lambda case: -case.value)
+        held = {each.intent.intent_id for each in approvals if each.is_held}
+        for case in cases:
+            if case.intent.intent_id in self._s.cases:
+                raise AlreadyRecorded(IntentOpened.__name__, case.intent.intent_id)
+        for case in cases:
+            # It counts for the gate from now on, not from when it is durable.
+            self._s.cases[case.intent.intent_id] = case
+            case.is_held = case.intent.intent_id in held
         try:
-            await self._s.writer.write(*events, is_exit=case.is_exit)
+            await self._open(cases, cause)
+        except BaseException:
+            for case in cases:
+                if case.task is None:
+                    del self._s.cases[case.intent.intent_id]
+            raise
+        return [case.intent for case in cases]
+
+    async def _open(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
+        adopting = [report for case in cases for report in self._adopt(case)]
+        attempts = [None if case.attempts else self._running.first(case) for case in cases]
+        events = list(cause)
+        for case, attempt in zip(cases, attempts, strict=True):
+            events += self._opening(case, attempt)
+        try:
+            await self._s.writer.write(*events, is_exit=all(case.is_exit for case in cases))
         except StorageLost as error:
-            if not case.is_exit:
+            if not all(case.is_exit for case in cases):
                 raise
-            attempt, events = self._without_storage(case, cause, attempt)
-            self._register(case)
-            self._go(case, attempt)
-            await self._tell_storage_lost(case, str(error))
+            events = await self._open_without_storage(cases, cause, attempts, str(error))
         else:
-            self._register(case)
-            self._go(case, attempt)
-        # One turn of the loop puts the request on the wire; whoever listens can wait for that.
+            for case, attempt in zip(cases, attempts, strict=True):
+                self._register(case)
+                self._go(case, attempt)
+        # One turn of the loop puts the requests on the wire; whoever listens can wait for that.
         await asyncio.sleep(0)
         self._s.writer.publish(events)
         for report in adopting:
             self._reporting.take(report)
-        return case.intent
 
-    async def open_all(
-        self, approvals: Sequence[tuple[Approved, Sequence[Event]]]
-    ) -> Sequence[Intent]:
-        """Open many decisions, the greatest value at risk first: it gets the venue's budget."""
-        ordered = sorted(approvals, key=lambda each: -Case(each[0].intent).value)
-        return [await self.open(approved, cause) for approved, cause in ordered]
+    async def _open_without_storage(
+        self,
+        cases: Sequence[Case],
+        cause: Sequence[Event],
+        attempts: Sequence[Attempt | None],
+        text: str,
+    ) -> list[Event]:
+        events = list(cause)
+        for case, prepared in zip(cases, attempts, strict=True):
+            attempt = self._without_storage(case, prepared)
+            events += self._opening(case, attempt)
+            self._register(case)
+            self._go(case, attempt)
+        self._s.writer.hold(events)
+        for case in cases:
+            await self._tell_storage_lost(case, text)
+        return events
 
-    def _opening(
-        self, case: Case, cause: Sequence[Event], attempt: Attempt | None
-    ) -> Sequence[Event]:
+    def _opening(self, case: Case, attempt: Attempt | None) -> Sequence[Event]:
         now = self._s.now()
         if case.is_held:
             reason = f"{BlockReason.HALTED.value}: released by a person"
             case.intent = replace(case.intent, state=IntentState.BLOCKED, reason=reason)
             case.reminded_s = self._s.monotonic()
-        events: list[Event] = [*cause, IntentOpened(case.intent, now)]
+        events: list[Event] = [IntentOpened(case.intent, now)]
         events += [AttemptPrepared(one, now) for one in case.attempts]
         if attempt is not None:
             events.append(AttemptPrepared(attempt, now))
@@ -208,9 +243,7 @@ class ExecutionEngine:
             del self._reporting.orphans[report.client_order_id]
         return found
 
-    def _without_storage(
-        self, case: Case, cause: Sequence[Event], attempt: Attempt | None
-    ) -> tuple[Attempt | None, Sequence[Event]]:
+    def _without_storage(self, case: Case, attempt: Attempt | None) -> Attempt | None:
         # Nothing is durable but the way ids are derived: one attempt, found again by its id, and
         # with no second one to follow it goes to the market unless the person set a floor.
         if not case.is_held and ladder.sale_floor(case.intent) is None and not case.attempts:
@@ -220,9 +253,7 @@ class ExecutionEngine:
             send = Send(OrderType.MARKET, quantity, None, TimeInForce.GTC)
             window = self._s.settings.absence.exit_recv_window_ms
             attempt = case.prepare(send, self._s.prefix, window, self._s.now())
-        events = self._opening(case, cause, attempt)
-        self._s.writer.hold(events)
-        return attempt, events
+        return attempt
 
     async def _tell_storage_lost(self, case: Case, text: str) -> None:
         await self._booking.alert(
@@ -231,6 +262,14 @@ class ExecutionEngine:
             f"{case.intent.symbol}: the journal cannot be written ({text}); the sale was sent once "
             "without it",
         )
+
+    def take_rules(self, instruments: Mapping[str, Instrument]) -> None:
+        """Take the instruments' rules that a start has loaded."""
+        self._s.rules.update(instruments)
+
+    def is_ours(self, client_order_id: str) -> bool:
+        """Whether an order of the exchange carries the form that only this installation sends."""
+        return identity.is_ours(client_order_id, self._s.prefix)
 
     def _register(self, case: Case) -> None:
         self._s.cases[case.intent.intent_id] = case
