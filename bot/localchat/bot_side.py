@@ -177,7 +177,7 @@ class BotSide:
         file = self._conversation.files.by_path(request.match_info["path"])
         if file is None:
             return json_response(BotApiError("Not Found", 404).as_json(), 404)
-        return web.Response(body=file.content, content_type=file.mime)
+        return web.Response(body=file.content, content_type="application/octet-stream")
 
 
 def _cut(request: web.Request) -> web.StreamResponse:

@@ -30,6 +30,7 @@ from bot.localchat.wire import client_json, page_json
 ANSWER_WAIT_MS: Final = 5_000
 WAIT_MS_MAX: Final = 60_000
 HEARTBEAT_S: Final = 15.0
+PAGES_MAX: Final = 64
 _NAME_MAX: Final = 64
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -276,7 +277,7 @@ class ClientSide:
         file = self._conversation.files.by_id(request.match_info["file_id"])
         if file is None:
             raise ClientError("there is no such file", HTTPStatus.NOT_FOUND)
-        is_picture = file.width > 0
+        is_picture = file.width > 0 and file.mime.startswith("image/")
         disposition = "inline" if is_picture else "attachment"
         return web.Response(
             body=file.content,
@@ -300,6 +301,9 @@ class ClientSide:
             subscriber.tell(event)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        if len(self.subscribers) >= PAGES_MAX:
+            sentence = f"at most {PAGES_MAX} pages can follow along"
+            raise ClientError(sentence, HTTPStatus.SERVICE_UNAVAILABLE)
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
@@ -320,7 +324,8 @@ class ClientSide:
 async def _follow(subscriber: Subscriber, response: web.StreamResponse) -> None:
     while True:
         try:
-            change = await asyncio.wait_for(subscriber.changes.get(), HEARTBEAT_S)
+            async with asyncio.timeout(HEARTBEAT_S):
+                change = await subscriber.changes.get()
         except TimeoutError:
             change = b": alive\n\n"
         if change is None:

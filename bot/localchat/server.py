@@ -108,9 +108,20 @@ async def serving(
         await runner.cleanup()
 
 
-async def run(port: int, token: str | None, clock: Clock, host: str = "127.0.0.1") -> None:
-    """Serve the local chat until cancelled (`umbra chat --port 8091`)."""
-    async with serving(build_app(token, clock), host, port):
+async def run(
+    port: int,
+    token: str | None,
+    clock: Clock,
+    *,
+    host: str = "127.0.0.1",
+    is_open_to_network: bool = False,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the local chat until cancelled (`umbra chat`); `on_ready` is told the address."""
+    app = build_app(token, clock, is_open_to_network=is_open_to_network)
+    async with serving(app, host, port, is_open_to_network=is_open_to_network) as url:
+        if on_ready is not None:
+            on_ready(url)
         await asyncio.Event().wait()
 
 

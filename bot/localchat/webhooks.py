@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from dataclasses import dataclass
@@ -94,8 +93,16 @@ class WebhookDelivery:
                 if await self._post(session, update):
                     failures = 0
                     continue
+                await self._back_off(min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2 ** min(failures, 10)))
                 failures += 1
-                await asyncio.sleep(min(BACK_OFF_MAX_S, BACK_OFF_FIRST_S * 2 ** min(failures, 10)))
+
+    async def _back_off(self, seconds: float) -> None:
+        # A new webhook is tried at once, whatever the old one did.
+        clock, hook = self._conversation.clock, self.webhook
+        deadline_s = clock.monotonic() + seconds
+        while self.webhook is hook and not self._bell.is_closing:
+            if not await self._bell.wait(deadline_s - clock.monotonic()):
+                return
 
     def _next(self) -> Json | None:
         if not self.webhook.url:

@@ -144,13 +144,13 @@ async def test_picture_is_enlarged_and_a_document_can_be_kept(
 
 
 async def test_command_menu_filters_while_typing(chat: ChatServer, open_page: OpenPage) -> None:
-    names = ("status", "summary", "panic")
+    names = ("status", "summary", "trackers", "track")
     commands = [{"command": name, "description": f"About {name}"} for name in names]
     page = await open_page()
     await chat.bot("setMyCommands", commands=commands)
     await page.click("#menu")
     options = page.get_by_role("option")
-    await expect(options).to_have_count(3)
+    await expect(options).to_have_count(4)
     await page.fill("#text", "/s")
     await expect(options).to_have_count(2)
     await page.keyboard.press("ArrowDown")
@@ -158,6 +158,10 @@ async def test_command_menu_filters_while_typing(chat: ChatServer, open_page: Op
     (update,) = await chat.updates()
     assert update["message"]["text"] == "/summary"
     await expect(options).to_have_count(0)
+    await page.fill("#text", "/track")
+    await page.keyboard.press("Enter")
+    (update,) = await chat.updates()
+    assert update["message"]["text"] == "/track"
 
 
 async def test_several_people_have_their_own_chats(chat: ChatServer, open_page: OpenPage) -> None:

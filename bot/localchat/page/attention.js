@@ -15,6 +15,15 @@ export const notifications = {
   },
 };
 
+// Asked once, after the person has written something: before that nobody knows what it is for.
+let hasInvited = false;
+
+export async function invite() {
+  if (hasInvited || !notifications.isOn() || !("Notification" in window)) return;
+  hasInvited = true;
+  if (Notification.permission === "default") await Notification.requestPermission();
+}
+
 // Browsers allow sound only after a gesture, so the first one prepares it.
 addEventListener("pointerdown", () => { audio ??= new AudioContext(); }, { once: true });
 

@@ -1,6 +1,6 @@
 // The phone: one person, one chat, and everything that happens in it.
 
-import { attend, notifications, retitle } from "/page/attention.js";
+import { attend, invite, notifications, retitle } from "/page/attention.js";
 import { Composer } from "/page/composer.js";
 import { MessageList } from "/page/messages.js";
 import { hueOf, initialOf, People } from "/page/people.js";
@@ -52,6 +52,7 @@ function nameOf(message) {
 
 async function send(text, context) {
   composer.setKeys(null);
+  invite();
   const body = { user_id: state.userId, chat_id: state.chatId, text };
   if (context?.kind === "reply") body.reply_to = context.message.message_id;
   if (context?.kind === "edit") body.edit = context.message.message_id;

@@ -116,7 +116,6 @@ export class Composer {
   #showCommands(wanted) {
     const found = this.commands.filter((each) => each.command.startsWith(wanted));
     this.list.replaceChildren();
-    this.selected = Math.min(this.selected, Math.max(0, found.length - 1));
     for (const each of found) {
       const row = element("li", "", element("b", "", `/${each.command}`));
       row.append(element("span", "", each.description));
@@ -126,7 +125,8 @@ export class Composer {
     }
     this.list.hidden = found.length === 0;
     this.menu.setAttribute("aria-expanded", String(found.length > 0));
-    this.#select(wanted === "" ? 0 : this.selected);
+    // A command written out in full is meant, whatever else begins like it.
+    this.#select(Math.max(0, found.findIndex((each) => each.command === wanted)));
   }
 
   #select(index) {

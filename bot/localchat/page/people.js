@@ -18,22 +18,24 @@ export class People {
     this.add = add;
     this.notifications = notifications;
     this.panels = [...document.querySelectorAll("[data-people]")];
+    // Only the rows are drawn again: a form in use is not pulled from under the fingers.
+    for (const panel of this.panels) {
+      const title = element("h3", "", "Who is on the phone");
+      panel.append(title, element("div", "rows"), this.#form(), this.#switch());
+    }
   }
 
   draw({ people, groups, current, unread }) {
     for (const panel of this.panels) {
-      // A form in use is not pulled from under the fingers.
-      const form = panel.querySelector("form.add") ?? this.#form();
-      panel.replaceChildren(element("h3", "", "Who is on the phone"));
+      const rows = panel.querySelector(".rows");
+      rows.replaceChildren();
       for (const person of people) {
-        panel.append(
-          this.#row(person.user_id, person.name, `id ${person.user_id}`, current, unread),
-        );
+        const note = `id ${person.user_id}`;
+        rows.append(this.#row(person.user_id, person.name, note, current, unread));
       }
       for (const group of groups) {
-        panel.append(this.#row(group.chat_id, group.title, "group", current, unread));
+        rows.append(this.#row(group.chat_id, group.title, "group", current, unread));
       }
-      panel.append(form, this.#switch());
     }
   }
 

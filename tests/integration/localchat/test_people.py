@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from bot.clock import SystemClock
-from bot.localchat import build_app, serving
-from tests.integration.localchat.conftest import Phone
+from bot.localchat import build_app, run, serving
+from tests.integration.localchat.conftest import TOKEN, Phone
 from tests.integration.localchat.test_real_bot import PNG
 
 KEYS = {"inline_keyboard": [[{"text": "Confirm", "callback_data": "y"}]]}
@@ -74,7 +74,7 @@ async def test_press_without_an_answering_bot_ends_soon(phone: Phone) -> None:
     [
         ("send", {"user_id": 7}, "text should be text, was NoneType"),
         ("send", {"user_id": "x", "text": "a"}, "user_id should be a whole number, was 'x'"),
-        ("send", {"user_id": 7, "chat_id": 8, "text": "a"}, "private chat of person 8"),
+        ("send", {"user_id": 7, "chat_id": 0, "text": "a"}, "chat_id should be a number other"),
         ("send", {"user_id": 7, "text": ""}, "text should not be empty"),
         ("send", [], "body should be a JSON object, was list"),
         ("press", {"user_id": 7, "message_id": 1, "text": "a"}, "there is no message 1"),
@@ -210,3 +210,28 @@ async def test_without_a_token_any_well_formed_one_is_accepted() -> None:
         assert sent["result"]["from"]["id"] == 77
         # Ids begin where the clock says, so that they never repeat those of an earlier server.
         assert sent["result"]["message_id"] > 1_000_000
+
+
+async def test_server_runs_until_cancelled_and_tells_its_address() -> None:
+    ready: asyncio.Queue[str] = asyncio.Queue()
+    serving_task = asyncio.create_task(run(0, TOKEN, SystemClock(), on_ready=ready.put_nowait))
+    url = await asyncio.wait_for(ready.get(), 10)
+    async with aiohttp.ClientSession() as session:
+        status, _ = await Phone(url, session).bot("getMe")
+    serving_task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving_task
+    assert status == 200
+
+
+async def test_page_that_follows_is_let_go_when_the_server_stops() -> None:
+    app = build_app(TOKEN, SystemClock())
+    async with aiohttp.ClientSession() as session:
+        async with serving(app, "127.0.0.1", 0) as url:
+            stream = await session.get(f"{url}/client/events")
+            poll = asyncio.create_task(Phone(url, session).bot("getUpdates", timeout=50))
+            while (await Phone(url, session).get("/client/state"))["polls"] < 1:
+                await asyncio.sleep(0.01)
+        assert (await poll)[1] == {"ok": True, "result": []}
+        assert (await stream.read()).startswith(b"retry:")
+        stream.close()

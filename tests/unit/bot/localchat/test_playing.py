@@ -41,9 +41,12 @@ def test_senseless_text_is_refused(conversation: Conversation, text: str) -> Non
         playing.write(conversation, 7, 7, text)
 
 
-def test_nobody_writes_in_another_persons_private_chat(conversation: Conversation) -> None:
-    with pytest.raises(ClientError, match="private chat of person 8"):
-        playing.write(conversation, 7, 8, "a")
+def test_forged_sender_reaches_the_bot_whose_gate_has_to_refuse_it(
+    conversation: Conversation,
+) -> None:
+    playing.write(conversation, 9, 7, "/panic")
+    message = newest(conversation)["message"]
+    assert (message["chat"]["id"], message["from"]["id"]) == (7, 9)
 
 
 def test_groups_are_made_on_first_use(conversation: Conversation) -> None:
