@@ -1,0 +1,69 @@
+"""The client library, loaded late and hooked, so that raw answers and raw messages reach us."""
+
+import importlib
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+
+from trading.domain.errors import SettingsInvalid
+from trading.gateway.errors import LAST_ANSWER, answer
+from trading.gateway.settings import GatewaySettings
+
+OnMessage = Callable[[Any, Any], bool]
+
+
+def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
+    """Import the library (a second of work: call it in a thread) and build one exchange."""
+    pro = importlib.import_module("ccxt.pro")
+    if settings.exchange_id not in pro.exchanges:
+        raise SettingsInvalid(
+            f"UMBRA_EXCHANGE_ID should be an exchange that streams, was "
+            f"{settings.exchange_id!r}; for example: binance"
+        )
+    kind = _hooked(getattr(pro, settings.exchange_id))
+    exchange = kind(
+        {
+            "apiKey": settings.api_key,
+            "secret": settings.secret,
+            # Our own throttle knows what is urgent; theirs delays an exit behind a chart.
+            "enableRateLimit": False,
+            "timeout": int(settings.timeout_s * 1000),
+            "options": dict(options),
+        }
+    )
+    # Time to linger after closing: the connections are closed by then, so none is needed.
+    exchange.timeout_on_exit = 0
+    exchange.streaming = {**exchange.streaming, "keepAlive": int(settings.ping_s * 1000)}
+    return exchange
+
+
+def open_session(exchange: Any, settings: GatewaySettings) -> aiohttp.ClientSession:
+    """Give the exchange a session whose idle connections live longer than a minute."""
+    connector = aiohttp.TCPConnector(
+        ssl=ssl.create_default_context(cafile=exchange.cafile),
+        limit=settings.connections_max,
+        keepalive_timeout=settings.keepalive_s,
+    )
+    session = aiohttp.ClientSession(connector=connector)
+    exchange.own_session = False
+    exchange.session = session
+    return session
+
+
+def _hooked(base: Any) -> Any:
+    # The library is loaded late, so its subclass can only be made here.
+    class Hooked(base):
+        on_raw_message: OnMessage | None = None
+
+        def on_rest_response(self, *arguments: Any) -> Any:
+            status, headers, body = arguments[0], arguments[4], arguments[5]
+            LAST_ANSWER.set(answer(status, headers, body))
+            return super().on_rest_response(*arguments)
+
+        def handle_message(self, client: Any, message: Any) -> None:
+            if self.on_raw_message is None or not self.on_raw_message(client, message):
+                super().handle_message(client, message)
+
+    return Hooked

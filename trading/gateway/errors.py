@@ -1,0 +1,134 @@
+"""What went wrong with a request, told by how far it got, the status and the code in the body.
+
+Classes of the client library are not asked: they mix refusals with unknown outcomes, and take a
+revoked key for a passing ban.
+"""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+import aiohttp
+
+from trading.domain.errors import AuthLost, RateLimited, Unreachable
+from trading.domain.order import SendEvidence, SendPhase
+from trading.gateway.translate.values import Unusable, shown
+
+SILENCE_S = 60.0
+_AUTH_CODES = frozenset({-1002, -1022, -2014, -2015})
+_BANNED_UNTIL = re.compile(r"until (\d{13})", re.ASCII)
+# These never had a connection, so no byte of the request has left.
+_NEVER_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    socket.gaierror,
+    ConnectionRefusedError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as it came, before any library interpreted it."""
+
+    status: int
+    body: str
+    retry_after_s: float | None = None
+
+
+# Set by the transport within the task that asked, so that requests in parallel do not mix.
+LAST_ANSWER: ContextVar[Answer | None] = ContextVar("LAST_ANSWER", default=None)
+
+
+def answer(status: int, headers: object, body: object) -> Answer:
+    """Keep of an HTTP answer what tells outcomes apart."""
+    written = body if isinstance(body, str) else ""
+    return Answer(status, written, _retry_after(headers))
+
+
+def _retry_after(headers: object) -> float | None:
+    if not isinstance(headers, dict):
+        return None
+    found = {str(key).lower(): value for key, value in headers.items()}.get("retry-after")
+    try:
+        seconds = float(found) if found is not None else None
+    except (TypeError, ValueError):
+        return None
+    return seconds if seconds is not None and 0 <= seconds < 1e7 else None
+
+
+def code_of(body: str) -> tuple[int | None, str]:
+    """Return the code and the text of an error's body; a body that is no JSON has neither."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return None, shown(body)
+    if not isinstance(said, dict):
+        return None, shown(said)
+    code = said.get("code")
+    message = said.get("msg")
+    is_code = isinstance(code, int) and not isinstance(code, bool)
+    return (code if is_code else None), str(message) if message is not None else shown(said)
+
+
+def evidence_of(error: BaseException, seen: Answer | None, now_ms: int) -> SendEvidence:
+    """Return what a failed order request proves."""
+    if seen is not None:
+        code, message = code_of(seen.body)
+        text = str(error) if isinstance(error, Unusable) else message
+        return SendEvidence(
+            SendPhase.ANSWERED,
+            http_status=seen.status,
+            code=code,
+            message=text,
+            retry_after_s=silence_s(seen, now_ms),
+        )
+    never = any(isinstance(each, _NEVER_CONNECTED) for each in _chain(error))
+    phase = SendPhase.NOT_SENT if never else SendPhase.SENT
+    return SendEvidence(phase, message=f"{type(_root(error)).__name__}: {_root(error)}")
+
+
+def silence_s(seen: Answer, now_ms: int) -> float | None:
+    """Return how long the exchange asks for silence, None when it does not."""
+    if seen.status not in {403, 418, 429}:
+        return None
+    if seen.retry_after_s is not None:
+        return seen.retry_after_s
+    until = _BANNED_UNTIL.search(seen.body)
+    if until is not None:
+        return max((int(until[1]) - now_ms) / 1000 + 1, 1.0)
+    return SILENCE_S
+
+
+def failure_of(
+    error: BaseException, seen: Answer | None, now_ms: int
+) -> Unreachable | RateLimited | AuthLost:
+    """Return what a failed read means; it never says anything about an order."""
+    if isinstance(error, Unusable):
+        return error
+    if seen is None:
+        return Unreachable(f"{type(_root(error)).__name__}: {_root(error)}")
+    code, message = code_of(seen.body)
+    wait_s = silence_s(seen, now_ms)
+    if wait_s is not None or code in {-1003, -1015}:
+        return RateLimited(f"http {seen.status}: {message}", wait_s or SILENCE_S)
+    if seen.status == 401 or code in _AUTH_CODES:
+        return AuthLost(f"the exchange does not accept the key: {message} ({code})")
+    if seen.status < 400:
+        return Unusable(f"unusable answer: {type(error).__name__}, {shown(seen.body)}")
+    return Unreachable(f"http {seen.status}, code {code}: {message}")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    for _ in range(8):
+        if found is None:
+            return
+        yield found
+        found = found.__cause__ or found.__context__
+
+
+def _root(error: BaseException) -> BaseException:
+    return list(_chain(error))[-1]

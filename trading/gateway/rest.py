@@ -1,0 +1,213 @@
+"""The gateway to a real exchange: deadlines, throttle, and every failure told in our words."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from trading.domain.errors import RateLimited, Refused, UmbraError, Unreachable
+from trading.domain.instrument import Instrument
+from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
+from trading.domain.order import Fill, OrderReport, OrderRequest, SendEvidence, SendPhase
+from trading.domain.position import Balance
+from trading.domain.time import Timeframe, to_ms
+from trading.gateway import errors
+from trading.gateway.errors import LAST_ANSWER
+from trading.gateway.settings import GatewaySettings
+from trading.gateway.throttle import Throttle
+from trading.gateway.venue import Venue
+from trading.ports import Clock, KeyPermissions
+
+logger = logging.getLogger(__name__)
+
+_CLOCK_SAMPLES = 3
+_Read = TypeVar("_Read")
+
+
+class CcxtGateway:
+    """One account behind the port; orders are sent once, reads are never evidence by failing."""
+
+    def __init__(self, settings: GatewaySettings, clock: Clock, venue: Venue) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._venue = venue
+        self._throttle = Throttle(settings.weight_per_minute, settings.weight_share_for_exits)
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether every URL leads to this machine."""
+        return self._settings.is_loopback
+
+    async def connect(self) -> None:
+        """Load the library and the rules, and measure the clock."""
+        await self._venue.open()
+        await self.instruments()
+        await self.clock_offset_ms()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._venue.close()
+
+    # ------------------------------------------------------------ public
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        """Load every spot instrument."""
+        return await self._read("instruments", self._venue.instruments)
+
+    async def quote(self, symbol: str) -> Quote:
+        """Read best bid and ask."""
+        return await self._read("quote", lambda: self._venue.quote(symbol))
+
+    async def last_trade(self, symbol: str) -> MarketTrade:
+        """Read the newest print."""
+        return await self._read("last_trade", lambda: self._venue.last_trade(symbol))
+
+    async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
+        """Read depth."""
+        return await self._read("order_book", lambda: self._venue.order_book(symbol, limit))
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
+    ) -> Sequence[Candle]:
+        """Read candles, oldest first."""
+        return await self._read(
+            "candles", lambda: self._venue.candles(symbol, timeframe, limit, since)
+        )
+
+    async def stream_market(
+        self,
+        symbols: frozenset[str],
+        on_trade: Callable[[MarketTrade], None],
+        on_quote: Callable[[Quote], None],
+    ) -> None:
+        """Stream prints and quotes until cancelled; raises Unreachable when it is lost."""
+        await self._venue.stream_market(symbols, on_trade, on_quote)
+
+    # ------------------------------------------------------------ account
+
+    async def account_id(self) -> str:
+        """Return the exchange's id of this account."""
+        return await self._read("account_id", self._venue.account_id)
+
+    async def permissions(self) -> KeyPermissions:
+        """Read what the key may do."""
+        return await self._read("permissions", self._venue.permissions)
+
+    async def clock_offset_ms(self) -> int:
+        """Measure exchange time minus ours from the quickest sample, and sign with it."""
+        best: tuple[float, int] | None = None
+        for _ in range(_CLOCK_SAMPLES):
+            before_ms, before_s = to_ms(self._clock.now()), self._clock.monotonic()
+            theirs_ms = await self._read("server_time", self._venue.server_time_ms)
+            took_s = self._clock.monotonic() - before_s
+            offset_ms = theirs_ms - before_ms - round(took_s * 500)
+            if best is None or took_s < best[0]:
+                best = (took_s, offset_ms)
+        if best is None:
+            raise Unreachable("the exchange's clock could not be read")
+        self._venue.set_clock_offset(best[1])
+        return best[1]
+
+    async def balances(self) -> Mapping[str, Balance]:
+        """Read all non-zero balances; none at all is no answer."""
+        found = await self._read("balances", self._venue.balances)
+        if not found:
+            raise Unreachable("the account should hold something, the answer was empty")
+        return found
+
+    async def submit(self, request: OrderRequest) -> SendEvidence:
+        """Send an order once and return everything observed."""
+        return await self._send("create", lambda: self._venue.create(request))
+
+    async def cancel(self, symbol: str, client_order_id: str) -> SendEvidence:
+        """Ask to cancel once and return everything observed."""
+        return await self._send("cancel", lambda: self._venue.cancel(symbol, client_order_id))
+
+    async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        """Query one order; None only on the exchange's definitive word."""
+        try:
+            return await self._read("order", lambda: self._venue.order(symbol, client_order_id))
+        except Unreachable:
+            seen = LAST_ANSWER.get()
+            if seen is None or not 400 <= seen.status < 500:
+                raise
+            if self._venue.is_unknown_order(*errors.code_of(seen.body)):
+                return None
+            raise
+
+    async def open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
+        """Read open orders, foreign ones included."""
+        return await self._read("open_orders", lambda: self._venue.open_orders(symbol))
+
+    async def orders_since(self, symbol: str, since: datetime) -> Sequence[OrderReport]:
+        """Read all orders of a symbol since a time."""
+        return await self._read("orders_since", lambda: self._venue.orders_since(symbol, since))
+
+    async def fills_since(self, symbol: str, since: datetime) -> Sequence[Fill]:
+        """Read our executions of a symbol since a time."""
+        return await self._read("fills_since", lambda: self._venue.fills_since(symbol, since))
+
+    async def stream_account(
+        self,
+        on_report: Callable[[OrderReport], None],
+        on_balance: Callable[[Balance], None],
+    ) -> None:
+        """Stream order reports and balances until cancelled; raises Unreachable when lost."""
+        await self._venue.stream_account(on_report, on_balance)
+
+    # ------------------------------------------------------------ inside
+
+    async def _send(
+        self, call: str, work: Callable[[], Awaitable[OrderReport | None]]
+    ) -> SendEvidence:
+        try:
+            self._throttle.take(self._venue.weight(call), self._clock.monotonic())
+        except RateLimited as error:
+            return SendEvidence(
+                SendPhase.NOT_SENT, message=str(error), retry_after_s=error.retry_after_s
+            )
+        LAST_ANSWER.set(None)
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                report = await work()
+        except Refused as error:
+            # Our own check, before any byte was made.
+            return SendEvidence(SendPhase.NOT_SENT, message=str(error))
+        except Exception as error:
+            # Whatever went wrong on the way is evidence, and nothing else: the order may live.
+            logger.info("send_failed", extra={"call": call, "error": repr(error)[:300]})
+            return self._evidence(error)
+        seen = LAST_ANSWER.get()
+        self._throttle.answered()
+        return SendEvidence(
+            SendPhase.ANSWERED, http_status=seen.status if seen else 200, report=report
+        )
+
+    def _evidence(self, error: Exception) -> SendEvidence:
+        seen = LAST_ANSWER.get()
+        found = errors.evidence_of(error, seen, to_ms(self._clock.now()))
+        if found.retry_after_s is not None:
+            self._be_silent(found.retry_after_s, found.http_status)
+        return found
+
+    async def _read(self, call: str, work: Callable[[], Awaitable[_Read]]) -> _Read:
+        self._throttle.take(self._venue.weight(call), self._clock.monotonic())
+        LAST_ANSWER.set(None)
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                answer = await work()
+        except UmbraError:
+            raise
+        except Exception as error:
+            seen = LAST_ANSWER.get()
+            failure = errors.failure_of(error, seen, to_ms(self._clock.now()))
+            if isinstance(failure, RateLimited):
+                self._be_silent(failure.retry_after_s, seen.status if seen else None)
+            raise failure from error
+        self._throttle.answered()
+        return answer
+
+    def _be_silent(self, seconds: float, status: int | None) -> None:
+        now_s = self._clock.monotonic()
+        self._throttle.be_silent(seconds, now_s, is_forbidden=status == 403)

@@ -1,0 +1,170 @@
+"""Raw stream messages straight into callbacks: nothing is cached, so nothing can wait unseen."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from trading.domain.errors import Unreachable
+from trading.domain.market import MarketTrade, Quote
+from trading.domain.order import OrderReport
+from trading.domain.position import Balance
+from trading.gateway.translate import binance as translate
+from trading.gateway.translate.values import Unusable
+from trading.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+# Streams of one subscription; the exchange takes at most five messages a second.
+_CHUNK = 200
+_BETWEEN_CHUNKS_S = 0.25
+_ENDS = frozenset({"eventStreamTerminated", "serverShutdown"})
+
+
+class MarketStream:
+    """Prints and quotes of some instruments over one connection."""
+
+    def __init__(
+        self,
+        symbols: Mapping[str, str],
+        on_trade: Callable[[MarketTrade], None],
+        on_quote: Callable[[Quote], None],
+        clock: Clock,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._symbols = symbols
+        self._on_trade = on_trade
+        self._on_quote = on_quote
+        self._clock = clock
+        self._now_ms = now_ms
+        self._ended: Callable[[str], None] = _ignore
+
+    def take(self, message: Any) -> bool:
+        """Handle one message; whether it was ours."""
+        said = message.get("data", message) if isinstance(message, dict) else None
+        if not isinstance(said, dict):
+            return False
+        symbol = self._symbols.get(said.get("s", ""))
+        event = said.get("e")
+        if event in _ENDS:
+            self._ended(str(event))
+            return True
+        if symbol is None:
+            return False
+        if event == "trade":
+            with _border("trade"):
+                received_s = self._clock.monotonic()
+                self._on_trade(translate.streamed_trade(said, symbol, received_s))
+        elif event in {None, "bookTicker"} and "b" in said and "a" in said:
+            with _border("bookTicker"):
+                received_s = self._clock.monotonic()
+                now_ms = self._now_ms()
+                self._on_quote(translate.streamed_quote(said, symbol, now_ms, received_s))
+        else:
+            return False
+        return True
+
+    async def run(self, exchange: Any, url: str, requests: Iterator[int]) -> None:
+        """Subscribe, and wait until the connection ends: Unreachable says how."""
+        names = [
+            f"{each.lower()}@{kind}" for each in self._symbols for kind in ("trade", "bookTicker")
+        ]
+        waits: list[Any] = []
+        for start in range(0, len(names), _CHUNK):
+            if waits:
+                await asyncio.sleep(_BETWEEN_CHUNKS_S)
+            number = next(requests)
+            # Nothing ever resolves this: it ends when the connection does.
+            ends = f"umbra:market:{number}"
+            message = {
+                "method": "SUBSCRIBE",
+                "params": names[start : start + _CHUNK],
+                "id": number,
+            }
+            subscription = {"id": str(number)}
+            waits.append(exchange.watch(url, ends, message, ends, subscription))
+        client = exchange.client(url)
+        self._ended = lambda why: client.reject(Unreachable(why))
+        await _until_lost(waits)
+
+
+class AccountStream:
+    """Order reports and balances of the account over one connection."""
+
+    def __init__(
+        self,
+        symbol_of: Callable[[str], str | None],
+        on_report: Callable[[OrderReport], None],
+        on_balance: Callable[[Balance], None],
+    ) -> None:
+        self._symbol_of = symbol_of
+        self._on_report = on_report
+        self._on_balance = on_balance
+        self._ended: Callable[[str], None] = _ignore
+
+    def take(self, message: Any) -> bool:
+        """Handle one message; whether it was ours."""
+        said = message.get("event", message) if isinstance(message, dict) else None
+        if not isinstance(said, dict):
+            return False
+        event = said.get("e")
+        if event == "executionReport":
+            with _border("executionReport"):
+                self._on_report(translate.execution_report(said, self._symbol_of))
+        elif event == "outboundAccountPosition":
+            with _border("outboundAccountPosition"):
+                for balance in translate.streamed_balances(said):
+                    self._on_balance(balance)
+        elif event in _ENDS:
+            self._ended(str(event))
+        else:
+            return False
+        return True
+
+    async def run(self, exchange: Any, url: str) -> None:
+        """Subscribe, and wait until the connection ends: Unreachable says how."""
+        client = exchange.client(url)
+        ends = client.future("umbra:account")
+        self._ended = lambda why: client.reject(Unreachable(why))
+        try:
+            await exchange.ensure_user_data_stream_ws_subscribe_signature("spot")
+        except KeyError as error:
+            # How the library answers a refused subscription: its own book-keeping trips over it.
+            ends.cancel()
+            raise Unreachable("the exchange refused the user stream; is the key right?") from error
+        except Exception as error:
+            ends.cancel()
+            raise Unreachable(f"no user stream: {type(error).__name__}: {error}") from error
+        await _until_lost([ends])
+
+
+async def _until_lost(waits: list[Any]) -> None:
+    try:
+        await asyncio.gather(*waits)
+    except Unreachable:
+        raise
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # The library cancels its own futures when somebody closes it.
+        raise Unreachable("the stream was closed") from None
+    except Exception as error:
+        raise Unreachable(f"{type(error).__name__}: {error}") from error
+    raise Unreachable("the stream ended")
+
+
+@contextlib.contextmanager
+def _border(event: str) -> Iterator[None]:
+    try:
+        yield
+    except Unusable as error:
+        logger.warning("message_unusable", extra={"stream_event": event, "error": str(error)})
+    except Exception:
+        # An exception here would end the library's receive loop for good, silently.
+        logger.exception("message_failed", extra={"stream_event": event})
+
+
+def _ignore(why: str) -> None:
+    del why

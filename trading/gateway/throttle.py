@@ -1,0 +1,72 @@
+"""How much we may ask of an exchange: request weight per minute, and silences it asked for.
+
+Orders are paced where their urgency is known (execution); here a share of the weight is kept for
+what exits need, so that polling for prices can never use it up.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from trading.domain.errors import RateLimited
+
+_WINDOW_S = 60.0
+
+
+class Urgency(Enum):
+    """What a request is for."""
+
+    ORDER = "order"
+    EXIT = "exit"
+    MARKET = "market"
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What a request costs, and what it is for."""
+
+    cost: int
+    urgency: Urgency = Urgency.MARKET
+
+
+class Throttle:
+    """Counts weight over the last minute; silent while the exchange asked for it."""
+
+    def __init__(self, weight_per_minute: int, share_for_exits: float) -> None:
+        self._most = weight_per_minute
+        self._market_most = int(weight_per_minute * (1 - share_for_exits))
+        self._used: deque[tuple[float, int]] = deque()
+        self._sum = 0
+        self._silent_until_s = float("-inf")
+        self._forbidden = 0
+
+    def silence_s(self, now_s: float) -> float:
+        """Return how long nothing may be sent, 0 when something may."""
+        return max(self._silent_until_s - now_s, 0.0)
+
+    def be_silent(self, seconds: float, now_s: float, *, is_forbidden: bool = False) -> None:
+        """Ask nothing for a while; each 403 in a row doubles it."""
+        self._forbidden = self._forbidden + 1 if is_forbidden else 0
+        factor = 2 ** min(self._forbidden - 1, 6) if is_forbidden else 1
+        self._silent_until_s = max(self._silent_until_s, now_s + seconds * factor)
+
+    def answered(self) -> None:
+        """Note that the exchange answers as it should."""
+        self._forbidden = 0
+
+    def take(self, weight: Weight, now_s: float) -> None:
+        """Count a request, or raise RateLimited with the seconds to wait."""
+        silence_s = self.silence_s(now_s)
+        if silence_s > 0:
+            raise RateLimited("the exchange asked for silence", silence_s)
+        while self._used and self._used[0][0] <= now_s - _WINDOW_S:
+            self._sum -= self._used.popleft()[1]
+        most = self._market_most if weight.urgency is Urgency.MARKET else self._most
+        # An order is never held back by our own count: the exchange's word is the limit there.
+        if weight.urgency is not Urgency.ORDER and self._sum + weight.cost > most:
+            oldest_s = self._used[0][0] if self._used else now_s
+            raise RateLimited(
+                f"{self._sum} of {most} request weight is used", oldest_s + _WINDOW_S - now_s
+            )
+        self._used.append((now_s, weight.cost))
+        self._sum += weight.cost

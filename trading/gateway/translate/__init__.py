@@ -1,0 +1,1 @@
+"""The border: what exchanges say, checked and put into our words once, or refused as unusable."""

@@ -1,0 +1,83 @@
+"""Readers for foreign values: a number that is not one never gets any further than here."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from trading.domain.errors import Unreachable
+
+_TEXT_SHOWN_MAX = 80
+_DIGITS_MAX = 40
+_EXPONENT_MAX = 30
+
+
+class Unusable(Unreachable):
+    """An answer came and cannot be believed; about an order it proves nothing."""
+
+
+def mapping(value: object, name: str) -> Mapping[str, Any]:
+    """Return a JSON object; an empty one is no answer."""
+    if not isinstance(value, Mapping) or not value:
+        raise Unusable(f"{name} should be an object, was {shown(value)}")
+    return value
+
+
+def sequence(value: object, name: str) -> Sequence[Any]:
+    """Return a JSON array; text is none."""
+    if not isinstance(value, list | tuple):
+        raise Unusable(f"{name} should be a list, was {shown(value)}")
+    return value
+
+
+def text(source: Mapping[str, Any], key: str) -> str:
+    """Return a non-empty text; exchanges write ids as numbers, too."""
+    value = source.get(key)
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise Unusable(f"{key} should be a text, was {shown(value)}")
+    return str(value)
+
+
+def integer(source: Mapping[str, Any], key: str) -> int:
+    """Return a whole number; one written as text counts."""
+    value = source.get(key)
+    if isinstance(value, str) and value.lstrip("-").isascii() and value.lstrip("-").isdigit():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Unusable(f"{key} should be a whole number, was {shown(value)}")
+    return value
+
+
+def number(source: Mapping[str, Any], key: str) -> Decimal:
+    """Return a finite number of at least 0, exactly as written."""
+    return decimal_of(source.get(key), key)
+
+
+def positive(source: Mapping[str, Any], key: str) -> Decimal:
+    """Return a finite number above 0."""
+    value = decimal_of(source.get(key), key)
+    if value <= 0:
+        raise Unusable(f"{key} should be above 0, was {value}")
+    return value
+
+
+def decimal_of(value: object, name: str) -> Decimal:
+    """Read a number from its text; a float only by its shortest text."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
+        raise Unusable(f"{name} should be a number, was {shown(value)}")
+    written = repr(value) if isinstance(value, float) else str(value)
+    try:
+        found = Decimal(written) if len(written) <= _DIGITS_MAX else None
+    except InvalidOperation:
+        found = None
+    # abs(adjusted) keeps "1e999999999" from becoming a number that fills the memory.
+    if found is None or not found.is_finite() or abs(found.adjusted()) > _EXPONENT_MAX:
+        raise Unusable(f"{name} should be a finite number, was {shown(value)}")
+    if found < 0:
+        raise Unusable(f"{name} should be at least 0, was {shown(value)}")
+    return found
+
+
+def shown(value: object) -> str:
+    """Return a short form of a foreign value for a message."""
+    written = repr(value)
+    return written if len(written) <= _TEXT_SHOWN_MAX else f"{written[:_TEXT_SHOWN_MAX]}…"
