@@ -51,6 +51,7 @@ class Surroundings:
     bus: Bus
     charts: ChartDrawer
     random_nonce: Callable[[], str]
+    random_code: Callable[[], str]
     export: Callable[[str], Awaitable[Path]]
     data_dir: Path
     version: str
@@ -109,7 +110,7 @@ class TelegramBot:
         """Load people and addressing; returns a pairing code when nobody owns this bot yet."""
         self._roster.replace_all(await self._records.people())
         await self._pair_from_settings()
-        code = None if self._roster.owner else self._around.random_nonce()
+        code = None if self._roster.owner else self._around.random_code()
         denied = await self._journal.latest(200, ("AccessDenied",))
         found = [one.event for one in reversed(denied)]
         self._strangers.load(one for one in found if isinstance(one, events.AccessDenied))

@@ -80,8 +80,11 @@ class Outbox:
 
     async def drain(self) -> None:
         """Deliver until nothing waits any more; the caller sets the deadline."""
+        self.is_idle.clear()
+        wait_s = await self.send_waiting()
         while not self.is_idle.is_set():
-            await asyncio.sleep(min(await self.send_waiting(), 0.2))
+            await wait_for_kick(self._kick, min(wait_s, 0.2))
+            wait_s = await self.send_waiting()
 
     async def send_waiting(self) -> float:
         """Send everything that may go now; returns seconds until more may."""

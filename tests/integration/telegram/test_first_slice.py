@@ -1,0 +1,80 @@
+"""From a message on the phone to a tracker, a confirmation, an alert."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.integration.telegram.conftest import OWNER, World
+from trading.domain import commands, events
+from trading.domain.order import Intent, IntentState, Purpose, Side
+
+
+async def test_a_stop_is_asked_confirmed_and_shown_live_on_the_same_card(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/track BTC/USDT stop 58000 all")
+        assert card["buttons"] == [["Confirm", "Cancel"]]
+        await world.phone.press(card["message_id"], "Confirm")
+        live = await world.phone.until_text("Watching BTC/USDT")
+    assert live["message_id"] == card["message_id"]
+    assert live["edits"] == 1
+    assert "🛡 protected" in live["text"]
+    assert [type(command) for command, _, _ in world.desk.executed] == [commands.ArmTracker]
+
+
+async def test_cancel_ends_the_question_and_nothing_is_done(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/panic")
+        assert card["buttons"] == [["Confirm", "Cancel"], ["Everything"]]
+        await world.phone.press(card["message_id"], "Cancel")
+        ended = await world.phone.until_text("Cancelled")
+    assert ended["message_id"] == card["message_id"]
+    assert world.desk.executed == []
+
+
+async def test_everything_is_the_second_button_of_panic(world: World) -> None:
+    world.desk.unmanaged["ETH/USDT"] = Decimal(2)
+    async with world.running():
+        card = await world.phone.ask("/panic")
+        assert "Stays (not managed)" in card["text"]
+        await world.phone.press(card["message_id"], "Everything")
+        await world.phone.until_text("Selling 1 positions")
+    assert world.desk.executed[0][0] == commands.Panic(everything=True)
+
+
+async def test_sold_is_told_when_the_intent_is_done(world: World) -> None:
+    now = world.clock.now()
+    intent = Intent(
+        "i9",
+        "BTC/USDT",
+        Side.SELL,
+        Purpose.PROTECT,
+        Decimal(58001),
+        now,
+        quantity=Decimal("0.5"),
+        tracker_id=3,
+        state=IntentState.DONE,
+        filled_quantity=Decimal("0.50"),
+        filled_notional=Decimal("28995.06"),
+    )
+    async with world.running():
+        await world.phone.ask("/status")
+        await world.store.append(events.IntentClosed(intent, now))
+        told = await world.phone.until_text("Sold")
+    lines = told["text"].splitlines()
+    assert lines[0] == "✅ Sold 0.5 BTC"
+    assert lines[1] == "at 57,990.12 USDT on average"
+    assert "slippage -0.02% from 58,001.00" in lines
+
+
+@pytest.mark.parametrize("command", ["/start", "/help", "/status", "/trackers", "/positions"])
+async def test_a_command_is_answered_by_a_new_message(world: World, command: str) -> None:
+    async with world.running():
+        answer = await world.phone.ask(command)
+        assert "SIMULATED" in answer["text"]
+        assert answer["edits"] == 0
+
+
+async def test_the_owner_is_whom_the_setting_names(world: World) -> None:
+    async with world.running():
+        assert world.pairing_code is None
+    assert (await world.store.people())[0].user_id == OWNER
