@@ -4,6 +4,7 @@ Heavy rooms are imported inside the command that needs them, so that `umbra heal
 """
 
 import asyncio
+import contextlib
 import sys
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -57,15 +58,35 @@ def sim_command(
     speed: Annotated[float, typer.Option(help="How fast prices move.")] = 1.0,
     still: Annotated[bool, typer.Option("--still", help="Prices move only by /control.")] = False,
     tape: Annotated[Path | None, typer.Option(help="Replay candles of a Parquet file.")] = None,
-    markets: Annotated[int, typer.Option(help="Number of markets, up to 500.")] = 0,
+    markets: Annotated[int, typer.Option(help="Number of markets, up to 500.")] = 9,
     balance: Annotated[str, typer.Option(help="USDT=10000,BTC=0.5")] = "USDT=10000",
 ) -> None:
     """Run the simulated exchange."""
-    from bot import config, servers
+    from bot import config
+    from bot.clock import now_ms
+    from trading.sim.account import parse_balances
+    from trading.sim.binance.server import RunningSim, SimSettings, serve
 
     key, secret = config.exchange_credentials()
-    options = servers.SimOptions(port, seed, speed, still, tape, markets, balance, key, secret)
-    asyncio.run(servers.run_sim(options))
+    settings = SimSettings(
+        port=port,
+        seed=seed,
+        speed=speed,
+        still=still,
+        tape=tape,
+        markets=markets,
+        balances=parse_balances(balance),
+        api_key=key or "",
+        secret=secret or "",
+    )
+
+    def announce(running: RunningSim) -> None:
+        typer.echo(f"Simulated exchange on {running.rest_url} and {running.ws_url}")
+        if settings.is_demo_pair:
+            typer.echo("API key {} and secret {}".format(*settings.credentials))
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(settings, now_ms, announce))
 
 
 @app.command("chat")
@@ -73,9 +94,12 @@ def chat_command(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8091,
 ) -> None:
     """Run the local chat: a Bot API server with a phone on it."""
-    from bot import config, servers
+    from bot import config
+    from bot.clock import SystemClock
+    from bot.localchat import server
 
-    asyncio.run(servers.run_chat(port, config.chat_token()))
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(server.run(port, config.chat_token(), SystemClock()))
 
 
 @app.command("health")

@@ -17,6 +17,11 @@ class SystemClock:
         return time.monotonic()
 
 
+def now_ms() -> int:
+    """Return the Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 def random_nonce() -> str:
     """Return 22 unguessable characters (128 bits) that fit a button."""
     return secrets.token_urlsafe(16)

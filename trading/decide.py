@@ -34,14 +34,18 @@ class SizedOrder:
     limit_price: Decimal | None = None
 
 
+def intent_id(tracker: Tracker) -> str:
+    """Return the id of the one intent that this arming may ever make."""
+    return f"trigger:{tracker.tracker_id}:{tracker.arm_seq}"
+
+
 def on_trigger(
     tracker: Tracker, evidence: Evidence, now: datetime, settings: DecisionSettings
 ) -> Intent:
     """Turn a fired rule into its one intent: the id is the arming, so there is never a second."""
-    intent_id = f"trigger:{tracker.tracker_id}:{tracker.arm_seq}"
     if tracker.side is Side.SELL:
         return Intent(
-            intent_id=intent_id,
+            intent_id=intent_id(tracker),
             symbol=tracker.symbol,
             side=Side.SELL,
             purpose=Purpose.PROTECT,
@@ -53,7 +57,7 @@ def on_trigger(
             arm_seq=tracker.arm_seq,
         )
     return Intent(
-        intent_id=intent_id,
+        intent_id=intent_id(tracker),
         symbol=tracker.symbol,
         side=Side.BUY,
         purpose=Purpose.ENTRY,

@@ -73,9 +73,23 @@ class PortfolioBook:
         """Take a price for the valuation."""
         self._prices[symbol] = price
 
+    @property
+    def positions(self) -> Mapping[str, Position]:
+        """The present positions by symbol."""
+        return self._positions
+
     def snapshot(self) -> Portfolio:
         """Return the present state as a value."""
         return Portfolio(dict(self._balances), dict(self._positions), dict(self._prices))
+
+    def preview(self, *events: Event) -> Portfolio:
+        """Return the state as it would be after more events; nothing changes."""
+        copy = PortfolioBook(self.currency)
+        copy._balances, copy._prices = self._balances, self._prices
+        copy.load(self._positions)
+        for event in events:
+            copy.apply(event)
+        return copy.snapshot()
 
     def value(self, asset: str, quantity: Decimal) -> Decimal | None:
         """Return a quantity's worth in the valuation currency, None where no market prices it."""

@@ -1,17 +1,17 @@
-"""From a command to what it would do: pure sizing and checking, before anybody is asked."""
+"""What an order or a closing would do: pure sizing and estimates, before anybody is asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.decide import SizedOrder
-from trading.desk import CloseLine, CloseProposal, OrderProposal, TrackerProposal
+from trading.desk import CloseLine, OrderProposal, TrackerProposal
 from trading.domain.commands import PlaceOrder
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
 from trading.domain.money import EXACT, ONE, ZERO, plain
-from trading.domain.order import OrderReport, Purpose, Side
+from trading.domain.order import Purpose, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerSpec
 from trading.trackers import arming, slices
@@ -45,22 +45,30 @@ class Holding:
         )
         return max(self.portfolio.total(base) - managed, ZERO)
 
+    @property
+    def shared(self) -> slices.Holdings:
+        """What the trackers of this instrument may share out."""
+        free = self.portfolio.free(self.instrument.quote)
+        return slices.Holdings(self.managed, self.unmanaged, free)
+
+    @property
+    def quote_free(self) -> Decimal:
+        """Quote units that no order holds and no buy tracker has reserved."""
+        quote = self.instrument.quote
+        buying = (item for item in self.trackers if item.symbol.endswith(f"/{quote}"))
+        return max(self.portfolio.free(quote) - slices.owned(buying)[1], ZERO)
+
 
 def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> slices.Slice:
     """Return the slice that a tracker of this amount would own; raises Refused."""
     instrument = holding.instrument
     own = [
-        tracker
-        for tracker in holding.trackers
-        if (tracker.symbol == instrument.symbol if side is Side.SELL else True)
-        and (side is Side.SELL or tracker.symbol.endswith(f"/{instrument.quote}"))
+        item
+        for item in holding.trackers
+        if item.symbol == instrument.symbol
+        or (side is Side.BUY and item.symbol.endswith(f"/{instrument.quote}"))
     ]
-    holdings = slices.Holdings(
-        managed=holding.managed,
-        unmanaged=holding.unmanaged,
-        quote_free=holding.portfolio.free(instrument.quote),
-    )
-    return slices.allocate(amount, side, holdings, own, instrument, price)
+    return slices.allocate(amount, side, holding.shared, own, instrument, price)
 
 
 def tracker(
@@ -150,7 +158,7 @@ def _size(command: PlaceOrder, holding: Holding, price: Decimal) -> tuple[Decima
 
 def _size_buy(amount: Amount, holding: Holding, price: Decimal) -> tuple[Decimal, Decimal | None]:
     instrument = holding.instrument
-    free = holding.portfolio.free(instrument.quote)
+    free = holding.quote_free
     match amount.kind:
         case AmountKind.BASE:
             quantity, budget = instrument.quantity(amount.value), None
@@ -209,21 +217,6 @@ def close_line(holding: Holding, share: Decimal, price: Decimal | None) -> Close
         raise Refused(f"nothing of {instrument.symbol} is managed", example="/positions")
     value = quantity * price if price is not None else None
     return CloseLine(instrument.symbol, instrument.base, quantity, value)
-
-
-def close_all(
-    lines: Iterable[CloseLine],
-    trackers_cancelled: Iterable[int],
-    foreign_orders: Sequence[OrderReport],
-    unmanaged: Iterable[CloseLine],
-) -> CloseProposal:
-    """Put a whole closing on one card."""
-    return CloseProposal(
-        lines=tuple(lines),
-        trackers_cancelled=tuple(trackers_cancelled),
-        foreign_orders=tuple(foreign_orders),
-        unmanaged=tuple(unmanaged),
-    )
 
 
 def check_drift(reference: Decimal | None, price: Decimal, drift_max: Decimal) -> None:

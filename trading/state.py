@@ -51,6 +51,11 @@ class AgentState:
         self._conditions = {(item.condition, item.symbol): item for item in stored.conditions}
         self._alerts = {item.alert_id: item for item in stored.alerts}
 
+    def take_tracker_id(self) -> int:
+        """Return an id that no tracker has had; one that is not used leaves a harmless gap."""
+        taken, self.next_tracker_id = self.next_tracker_id, self.next_tracker_id + 1
+        return taken
+
     @property
     def mode(self) -> TradingMode:
         """What the risk layer permits."""

@@ -1,0 +1,286 @@
+"""The composition root: the only place that names concrete adapters and wires them together."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import resource
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from storage.export import export
+
+from bot import failpoints, heartbeat
+from bot.charts.worker import ChartWorker
+from bot.clock import SystemClock, random_code, random_install_id, random_nonce
+from bot.config import Mode, Settings
+from bot.supervisor import LagSampler, Supervisor, stop_on_signals
+from bot.telegram.app import Surroundings, TelegramBot
+from bot.telegram.settings import TelegramSettings
+from storage.lease import AccountLock
+from storage.store import Store, open_store
+from trading.agent import AgentSettings, Identity, Ports, TradingAgent
+from trading.bus import Bus
+from trading.domain.errors import Fatal, Unreachable
+from trading.domain.events import JobRan
+from trading.gateway.connect import create_gateway
+from trading.gateway.settings import GatewaySettings
+from trading.ports import ExchangeGateway
+from trading.reception import Reception, Vitals
+from trading.risk.limits import RiskLimits
+from trading.schedule import Schedule
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_STOP_DEADLINE_S = 10.0
+# How long the chat stays silent for an exchange that may just be starting, too.
+_FIRST_ANSWER_S = 5.0
+_LOCKS = Path("/tmp/umbra-locks")  # noqa: S108 (one place per host, whoever runs it)
+EXIT_ORDERLY, EXIT_DIED = 0, 1
+
+
+async def run(settings: Settings, version: str) -> int:
+    """Run the agent until a signal; returns the exit code. Raises Fatal when it may not start."""
+    clock = SystemClock()
+    directory = settings.directory
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stop = stop_on_signals(asyncio.get_running_loop())
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.mode is Mode.LIVE:
+            lock = _account_lock(settings)
+            lock.take()
+            stack.callback(lock.release)
+        store = await open_store(
+            settings.store_url,
+            clock,
+            data_dir=directory,
+            failpoint=failpoints.parse(settings.failpoint),
+        )
+        stack.push_async_callback(store.close)
+        gateway = create_gateway(gateway_settings(settings), clock)
+        stack.push_async_callback(gateway.close)
+        charts = ChartWorker(directory / "charts")
+        stack.push_async_callback(charts.close)
+        process = Process(settings, version, store, gateway, charts)
+        return await process.run(stop)
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    """Return the gateway's share of the settings."""
+    return GatewaySettings(
+        exchange_id=settings.exchange_id,
+        api_key=settings.exchange_api_key.get_secret_value(),
+        secret=settings.exchange_secret.get_secret_value(),
+        rest_url=settings.exchange_rest_url,
+        ws_url=settings.exchange_ws_url,
+    )
+
+
+def _account_lock(settings: Settings) -> AccountLock:
+    return AccountLock(
+        _LOCKS,
+        settings.exchange_rest_url or settings.exchange_id,
+        settings.exchange_api_key.get_secret_value(),
+    )
+
+
+class Process:
+    """One running agent: its parts, its tasks, its vital signs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        version: str,
+        store: Store,
+        gateway: ExchangeGateway,
+        charts: ChartWorker,
+    ) -> None:
+        self._settings = settings
+        self._clock = SystemClock()
+        self._store = store
+        self._version = version
+        self._lag = LagSampler(self._clock)
+        self._supervisor = Supervisor(self._clock, self._on_death)
+        self._gateway = gateway
+        self._charts = charts
+        self._bus = Bus()
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Recover, then work until `stop`; returns the exit code."""
+        stored = await self._store.records.state()
+        install_id = stored.installed.install_id if stored.installed else random_install_id()
+        agent = TradingAgent(
+            Ports(
+                self._gateway,
+                self._store.journal,
+                self._store.records,
+                self._clock,
+                self._bus,
+            ),
+            Identity(install_id, order_prefix(install_id)),
+            self._agent_settings(),
+        )
+        schedule = Schedule(
+            {**agent.jobs(), "summaries": self._summaries, "heartbeat": self._beat},
+            self._clock,
+            self._remember,
+        )
+        self._agent, self._schedule = agent, schedule
+        desk = Reception(agent, schedule, self._vitals)
+        self._desk = desk
+        self._bot = TelegramBot(self._telegram_settings(), self._surroundings(desk))
+        return await self._work(stop)
+
+    async def _work(self, stop: asyncio.Event) -> int:
+        agent = self._agent
+        ready = asyncio.Event()
+        code = await self._bot.start()
+        if code is not None:
+            sys.stdout.write(f"Send this to the bot from your phone to own it: /pair {code}\n")
+            sys.stdout.flush()
+        work = asyncio.create_task(
+            self._supervisor.run(
+                {
+                    "recover": lambda: self._recover(ready),
+                    "chat": lambda: self._chat(ready),
+                    "market": agent.market.run,
+                    "trackers": agent.trackers.run,
+                    "account": lambda: self._after(ready, agent.run_account_stream),
+                    "follow_ups": agent.run_follow_ups,
+                    "loop_lag": self._lag.run,
+                }
+            )
+        )
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        failure = work.exception() if work.done() else None
+        await self._end(work)
+        if failure is not None:
+            raise _root(failure)
+        return EXIT_ORDERLY
+
+    async def _recover(self, ready: asyncio.Event) -> None:
+        while True:
+            try:
+                await self._agent.recover()
+            except Unreachable as error:
+                logger.warning("exchange_unreachable_at_start", extra={"error": str(error)})
+                await asyncio.sleep(_RETRY_S)
+            else:
+                break
+        self._schedule.start(await self._store.records.last_runs())
+        ready.set()
+        await asyncio.Event().wait()
+
+    async def _chat(self, ready: asyncio.Event) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_ANSWER_S):
+                await ready.wait()
+        await self._bot.run()
+
+    async def _after(self, ready: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
+        await ready.wait()
+        await work()
+
+    async def _end(self, work: asyncio.Task[None]) -> None:
+        self._schedule.stop()
+        with contextlib.suppress(TimeoutError, Fatal):
+            async with asyncio.timeout(_STOP_DEADLINE_S):
+                await self._agent.stop("asked to stop")
+                await self._bot.stop()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    # ------------------------------------------------------------ parts
+
+    def _agent_settings(self) -> AgentSettings:
+        settings = self._settings
+        return AgentSettings(
+            mode=settings.mode.value,
+            exchange=settings.exchange_id,
+            currency=settings.currency,
+            version=self._version,
+            limits=RiskLimits(
+                currency=settings.currency,
+                order_notional_max=settings.order_notional_max,
+                notional_per_day_max=settings.notional_per_day_max,
+                orders_per_minute_max=settings.orders_per_minute_max,
+                daily_loss_max=settings.daily_loss_max,
+            ),
+        )
+
+    def _telegram_settings(self) -> TelegramSettings:
+        settings = self._settings
+        return TelegramSettings(
+            token=settings.telegram_token.get_secret_value(),
+            base_url=settings.telegram_api_url,
+            owner_id=settings.owner_id,
+            allowed_chat_ids=settings.allowed_chat_ids,
+        )
+
+    def _surroundings(self, desk: Reception) -> Surroundings:
+        return Surroundings(
+            desk=desk,
+            journal=self._store.journal,
+            records=self._store.records,
+            clock=self._clock,
+            bus=self._bus,
+            charts=self._charts,
+            random_nonce=random_nonce,
+            random_code=random_code,
+            export=self._export,
+            data_dir=self._settings.directory,
+            version=self._version,
+        )
+
+    async def _export(self, what: str) -> Path:
+        folder = self._settings.directory / "exports"
+        return await export(self._store, what, folder, self._clock.now())
+
+    # ------------------------------------------------------------ vital signs
+
+    def _on_death(self, task: str, error: BaseException) -> None:
+        logger.error("task_restarted", extra={"task": task, "error": type(error).__name__})
+
+    async def _remember(self, event: JobRan) -> None:
+        await self._store.journal.append(event)
+
+    async def _summaries(self) -> None:
+        await self._bot.tick_digests()
+
+    async def _beat(self) -> None:
+        await self._agent.beat()
+        health = self._desk.health()
+        note = f"{len(self._agent.trackers.all())} trackers"
+        await asyncio.to_thread(
+            heartbeat.write,
+            self._settings.directory,
+            self._clock.now(),
+            is_healthy=health.is_healthy,
+            note=note if health.is_healthy else "storage or exchange lost",
+        )
+
+    def _vitals(self) -> Vitals:
+        memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return Vitals(
+            loop_lag_ms_p99=self._lag.p99_ms,
+            loop_lag_ms_max=self._lag.max_ms,
+            is_storage_degraded=self._store.is_degraded,
+            messages_waiting=self._bot.outbox.waiting,
+            memory_mb=memory_kb / 1024,
+            tasks=self._supervisor.ages_s(),
+        )
+
+
+def order_prefix(install_id: str) -> str:
+    """Return the two characters that every order of this installation begins with."""
+    return f"u{hashlib.sha256(install_id.encode()).hexdigest()[0]}"
+
+
+def _root(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return error

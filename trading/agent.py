@@ -1,0 +1,477 @@
+"""The trading agent: owns the engines and wires facts to decisions.
+
+It routes and never reckons: what a tick means is the trackers' business, what may be done the
+gate's, how it is done the execution's. Starting is recovery, and there is no other way to start.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from trading import decide
+from trading.activity import EntryLog
+from trading.bus import Bus
+from trading.commanding.executing import Executor
+from trading.commanding.proposing import Proposer
+from trading.commanding.workings import Workings
+from trading.decide import DecisionSettings
+from trading.domain.chat import Severity
+from trading.domain.errors import AlreadyRecorded, SettingsInvalid, Unreachable
+from trading.domain.events import (
+    AlertRaised,
+    ConditionChanged,
+    DayOpened,
+    Event,
+    Heartbeat,
+    Installed,
+    IntentChanged,
+    IntentClosed,
+    PositionAdjusted,
+    ProcessStarted,
+    ProcessStopped,
+    RecoveryReported,
+    TrackerChanged,
+    TradingModeChanged,
+)
+from trading.domain.market import Observation
+from trading.domain.money import ZERO
+from trading.domain.order import AttemptState, Intent, IntentState, Side
+from trading.domain.position import Balance
+from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
+from trading.execution.engine import ExecutionEngine
+from trading.execution.settings import ExecutionSettings
+from trading.market.engine import MarketEngine
+from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
+from trading.pricing import Prices
+from trading.proposals import Holding
+from trading.risk import halts
+from trading.risk.gate import Activity, Refusal, review
+from trading.risk.limits import RiskLimits
+from trading.state import AgentState
+from trading.trackers.engine import TrackerEngine
+from trading.trackers.slices import Holdings
+
+logger = logging.getLogger(__name__)
+
+_HEARTBEAT_S = 30.0
+_STABLE_S = 30.0
+_FOLLOW_UPS_MAX = 10_000
+_BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+_FEE_SHARE = Decimal("0.001")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this installation is; fixed by the first start of a database."""
+
+    install_id: str
+    order_prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What the agent must know beside its parts."""
+
+    mode: str
+    exchange: str
+    currency: str
+    version: str
+    limits: RiskLimits
+    decisions: DecisionSettings = field(default_factory=DecisionSettings)
+    fee: Decimal = _FEE_SHARE
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside that the agent talks to."""
+
+    gateway: ExchangeGateway
+    journal: Journal
+    records: Records
+    clock: Clock
+    bus: Bus
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class TradingAgent:
+    """One account on one exchange and its private stops."""
+
+    def __init__(self, ports: Ports, identity: Identity, settings: AgentSettings) -> None:
+        self.settings = settings
+        self.gateway = ports.gateway
+        self.journal = ports.journal
+        self.records = ports.records
+        self.clock = ports.clock
+        self._bus = ports.bus
+        self._sleep = ports.sleep
+        self._identity = identity
+        self.state = AgentState(settings.currency, ports.clock.now())
+        self._entries = EntryLog(self.state.book)
+        self.market = MarketEngine(
+            ports.gateway,
+            ports.clock,
+            on_observation=self._on_observation,
+            on_condition=self._on_condition,
+            is_near=self._is_near,
+            sleep=ports.sleep,
+        )
+        self.prices = Prices(self.market, ports.gateway, ports.clock)
+        self.trackers = TrackerEngine(
+            ports.journal,
+            ports.clock,
+            instruments=self.state.instruments,
+            fire=self._fire,
+            may_enter=self._may_enter,
+            is_stale=self.prices.is_stale,
+            publish=self._publish,
+            on_condition=self._on_condition,
+            holdings=self._holdings,
+        )
+        self.execution = ExecutionEngine(
+            ports.gateway,
+            ports.journal,
+            ports.clock,
+            instruments=self.state.instruments,
+            settings=ExecutionSettings(),
+            quote_of=self.market.quote,
+            portfolio_of=self.state.book.snapshot,
+            closing=self.trackers.outcome,
+            publish=self._publish,
+            order_prefix=identity.order_prefix,
+            sleep=ports.sleep,
+        )
+        workings = Workings(
+            state=self.state,
+            prices=self.prices,
+            trackers=self.trackers,
+            execution=self.execution,
+            gateway=ports.gateway,
+            clock=ports.clock,
+            limits=settings.limits,
+            decisions=settings.decisions,
+            fee=settings.fee,
+            record=self.record,
+            activity=self._activity,
+        )
+        self.proposer = Proposer(workings)
+        self.executor = Executor(workings)
+        self.is_ready = False
+        self.account_stream = "connecting"
+        self.clock_offset_ms = 0
+        self._heartbeat_s = float("-inf")
+        # What follows from facts is written by one task, in order.
+        self._follow_ups: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(
+            _FOLLOW_UPS_MAX
+        )
+
+    # ------------------------------------------------------------ life
+
+    async def recover(self) -> None:
+        """Start: load, reconcile, judge the time without eyes, then take commands.
+
+        Raises Unreachable while the exchange does not answer (call again), AuthLost, or
+        SettingsInvalid when the database belongs to another account.
+        """
+        await self.gateway.connect()
+        stored = await self.records.state()
+        instruments = await self.gateway.instruments()
+        self.state.load(stored, instruments)
+        self.execution.take_rules(instruments)
+        await self._pin_account(stored)
+        now = self.clock.now()
+        self._entries.load(await self.records.fills(since=_midnight(now)), now)
+        await self.record(
+            ProcessStarted(self.settings.version, self.settings.mode, stored.last_alive_at, now)
+        )
+        await self._refresh_balances()
+        lines = list(await self.execution.recover(stored))
+        self.trackers.load(stored.trackers)
+        self._watch()
+        since = stored.last_alive_at or now
+        for symbol in sorted(self.trackers.symbols()):
+            lines += await self.trackers.catch_up(symbol, self.market.gap_since(since))
+        await self._resume_unsent(stored)
+        self.is_ready = True
+        await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
+        await self._open_day()
+        await self._check_permissions()
+
+    async def run_follow_ups(self) -> None:
+        """Do what follows from facts, one after the other, until cancelled."""
+        while True:
+            work = await self._follow_ups.get()
+            await work()
+
+    async def run_account_stream(self) -> None:
+        """Follow orders and balances until cancelled; every gap is covered by queries."""
+        failures = 0
+        while True:
+            began_s = self.clock.monotonic()
+            self.account_stream = "live"
+            try:
+                await self.gateway.stream_account(
+                    self.execution.on_report, self.state.book.set_balance
+                )
+            except Unreachable as error:
+                logger.warning("account_stream_lost", extra={"error": str(error)})
+            self.account_stream = "reconnecting"
+            if self.clock.monotonic() - began_s > _STABLE_S:
+                failures = 0
+            await self._sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
+            failures += 1
+            await self._catch_up_account()
+
+    async def stop(self, reason: str) -> None:
+        """Stop in order: nothing new; what is in flight is answered or stays to be recovered."""
+        self.is_ready = False
+        await self.trackers.stop()
+        await self.execution.stop()
+        await self.record(ProcessStopped(reason, self.clock.now()))
+
+    async def record(self, *events: Event) -> None:
+        """Make facts durable, then tell everybody."""
+        await self.journal.append(*events)
+        self._publish(*events)
+
+    def unresolved(self) -> int:
+        """Return how many orders the exchange has not told the fate of."""
+        unknown = AttemptState.UNKNOWN
+        return sum(1 for attempt in self.execution.attempts if attempt.state is unknown)
+
+    async def _pin_account(self, stored: StoredState) -> None:
+        account = await self.gateway.account_id()
+        if stored.installed is None:
+            identity = self._identity
+            now = self.clock.now()
+            await self.record(Installed(identity.install_id, identity.order_prefix, account, now))
+        elif stored.installed.account != account:
+            raise SettingsInvalid(
+                f"this database belongs to account {stored.installed.account} and the key to "
+                f"{account}: set UMBRA_DATABASE_URL or UMBRA_DATA_DIR to another place, "
+                "for example UMBRA_DATA_DIR=~/.umbra-second"
+            )
+
+    async def _catch_up_account(self) -> None:
+        try:
+            await self.execution.check_open_attempts()
+            await self._refresh_balances()
+        except Unreachable as error:
+            logger.warning("catch_up_failed", extra={"error": str(error)})
+
+    async def _resume_unsent(self, stored: StoredState) -> None:
+        # A trigger whose intent was refused or never opened must not wait for a new crossing.
+        open_ids = {intent.intent_id for intent in self.execution.intents}
+        for tracker in stored.trackers:
+            if tracker.state.is_acting and decide.intent_id(tracker) not in open_ids:
+                logger.error("trigger_without_intent", extra={"tracker": tracker.tracker_id})
+                await self._alert(
+                    f"stranded:{tracker.tracker_id}:{tracker.arm_seq}",
+                    f"#{tracker.tracker_id} {tracker.symbol} had fired and nothing was being sold: "
+                    f"/close {tracker.symbol} sells, /abort {tracker.tracker_id} gives it up",
+                )
+
+    # ------------------------------------------------------------ reactions
+
+    def _on_observation(self, observation: Observation) -> None:
+        if observation.price is not None:
+            self.state.book.set_price(observation.symbol, observation.price)
+        self.trackers.observe(observation)
+
+    def _on_condition(self, event: ConditionChanged) -> None:
+        if event.symbol is not None and event.is_active:
+            self.trackers.blind(event.symbol)
+        self._follow(lambda: self.record(event))
+
+    async def _fire(self, tracker: Tracker, evidence: Evidence) -> None:
+        now = self.clock.now()
+        intent = decide.on_trigger(tracker, evidence, now, self.settings.decisions)
+        verdict = review(
+            intent,
+            self.state.book.snapshot(),
+            self.settings.limits,
+            self.state.mode,
+            self._activity(intent.symbol),
+            now,
+        )
+        cause = TrackerChanged(tracker, TrackerChange.TRIGGERED, now, evidence)
+        if isinstance(verdict, Refusal):
+            await self._refuse(tracker, cause, verdict)
+            return
+        state, change = TrackerState.EXITING, TrackerChange.EXITING
+        if verdict.is_held:
+            state, change = TrackerState.BLOCKED, TrackerChange.BLOCKED
+        exiting = replace(tracker, state=state, intent_id=intent.intent_id)
+        await self.execution.open(verdict, (cause, TrackerChanged(exiting, change, now)))
+
+    async def _refuse(self, tracker: Tracker, cause: TrackerChanged, refusal: Refusal) -> None:
+        reason = "; ".join(refusal.reasons)
+        state, change = TrackerState.BLOCKED, TrackerChange.BLOCKED
+        if tracker.side is Side.BUY:
+            state, change = TrackerState.EXPIRED, TrackerChange.EXPIRED
+        ended = replace(tracker, state=state, reason=reason)
+        await self.record(cause, TrackerChanged(ended, change, cause.at, reason=reason))
+
+    def _may_enter(self, symbol: str) -> bool:
+        is_open = self.is_ready and self.state.mode.takes_entries
+        return is_open and not self.market.is_stale(symbol)
+
+    def _is_near(self, symbol: str) -> bool:
+        return self.trackers.is_near(symbol)
+
+    def _publish(self, *events: Event) -> None:
+        now_s = self.clock.monotonic()
+        for event in events:
+            self.state.apply(event)
+            self._entries.apply(event, now_s)
+        self.trackers.applied(*events)
+        self._bus.publish(*events)
+        for event in events:
+            self._react(event)
+        self._watch()
+
+    def _react(self, event: Event) -> None:
+        match event:
+            case IntentChanged(intent=intent):
+                self._follow(lambda: self._mirror(intent))
+            case IntentClosed(intent=intent):
+                self._follow(lambda: self._resize(intent.symbol))
+            case PositionAdjusted(symbol=symbol) if event.quantity < 0:
+                self._follow(lambda: self._resize(symbol))
+            case _:
+                pass
+
+    def _follow(self, work: Callable[[], Awaitable[None]]) -> None:
+        # Bounded; a full queue means that the journal hangs, and that is told elsewhere.
+        with contextlib.suppress(asyncio.QueueFull):
+            self._follow_ups.put_nowait(work)
+
+    async def _mirror(self, intent: Intent) -> None:
+        if intent.tracker_id is None:
+            return
+        blocked = intent.state is IntentState.BLOCKED
+        state = TrackerState.BLOCKED if blocked else TrackerState.EXITING
+        event = self.trackers.changed(intent.tracker_id, state, intent.reason)
+        if event is not None:
+            await self.record(event)
+
+    async def _resize(self, symbol: str) -> None:
+        managed = self.state.book.snapshot().managed(symbol)
+        events = self.trackers.resized(symbol, managed)
+        if events:
+            await self.record(*events)
+
+    def _watch(self) -> None:
+        held = {
+            symbol for symbol, position in self.state.book.positions.items() if position.quantity
+        }
+        working = {intent.symbol for intent in self.execution.intents}
+        wanted = self.trackers.symbols() | held | working | self.prices.asked()
+        self.market.watch(frozenset(wanted & self.state.instruments.keys()))
+
+    def _holdings(self, symbol: str) -> Holdings:
+        instrument = self.state.instruments[symbol]
+        exiting = self.execution.exiting(symbol)
+        return Holding(instrument, self.state.book.snapshot(), (), exiting).shared
+
+    def _activity(self, symbol: str) -> Activity:
+        instrument = self.state.instruments.get(symbol)
+        return Activity(
+            instrument=instrument,
+            quote=self.prices.quote(symbol),
+            open_intent_ids=frozenset(intent.intent_id for intent in self.execution.intents),
+            exiting=self.execution.exiting(symbol),
+            reserved=self.execution.reserved(instrument.quote) if instrument else ZERO,
+            entries_last_minute=self._entries.last_minute(self.clock.monotonic()),
+            notional_today=self._entries.today(self.clock.now()),
+            is_stale=self.prices.is_stale(symbol),
+        )
+
+    # ------------------------------------------------------------ recurring work
+
+    def jobs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return the agent's part of the table of recurring jobs."""
+        return {
+            "tracker_sweep": self._sweep,
+            "staleness_watch": self.market.sweep,
+            "open_attempts": self.execution.check_open_attempts,
+            "balances": self._refresh_balances,
+            "full_reconcile": self._reconcile,
+            "key_permissions": self._check_permissions,
+            "daily_risk_reset": self._open_day,
+        }
+
+    async def _sweep(self) -> None:
+        await self.trackers.sweep()
+
+    async def beat(self) -> None:
+        """Leave a durable sign of life, twice a minute."""
+        now_s = self.clock.monotonic()
+        if now_s - self._heartbeat_s >= _HEARTBEAT_S:
+            self._heartbeat_s = now_s
+            await self.record(Heartbeat(self.clock.now()))
+
+    async def _reconcile(self) -> None:
+        await self.execution.reconcile(sorted(self.market.watched))
+
+    async def _refresh_balances(self) -> None:
+        balances = await self.gateway.balances()
+        self.state.book.set_balances(balances, self.clock.monotonic())
+        self.clock_offset_ms = await self.gateway.clock_offset_ms()
+        await self._price_the_rest(balances)
+        await self._check_daily_loss()
+
+    async def _price_the_rest(self, balances: Mapping[str, Balance]) -> None:
+        currency = self.settings.currency
+        for asset in balances:
+            symbol = f"{asset}/{currency}"
+            if symbol not in self.state.instruments or self.market.price(symbol) is not None:
+                continue
+            try:
+                print_ = await self.gateway.last_trade(symbol)
+            except Unreachable:
+                # Valued at its last known price; the next round asks again.
+                continue
+            self.state.book.set_price(symbol, print_.price)
+
+    async def _check_daily_loss(self) -> None:
+        if self.state.day is None:
+            return
+        equity = self.state.book.equity()
+        halt = halts.daily_loss(self.state.day.equity, equity, self.settings.limits)
+        halt = halts.stricter(self.state.mode, halt)
+        if halt is not None:
+            now = self.clock.now()
+            await self.record(TradingModeChanged(halt.mode, halt.reason, "risk", now))
+
+    async def _check_permissions(self) -> None:
+        rights = await self.gateway.permissions()
+        now = self.clock.now()
+        problems = [
+            text
+            for is_wrong, text in (
+                (rights.can_withdraw, "the exchange key may withdraw: make one that may not"),
+                (rights.can_transfer, "the exchange key may transfer: make one that may not"),
+                (not rights.can_trade, "the exchange key may not trade: stops cannot sell"),
+            )
+            if is_wrong
+        ]
+        for text in problems:
+            await self._alert(f"permissions:{now.date().isoformat()}:{text[:40]}", text)
+
+    async def _alert(self, alert_id: str, text: str) -> None:
+        with contextlib.suppress(AlreadyRecorded):
+            await self.record(AlertRaised(alert_id, Severity.CRIT, text, self.clock.now()))
+
+    async def _open_day(self) -> None:
+        now = self.clock.now()
+        if self.state.day is not None and self.state.day.day == now.date():
+            return
+        await self.record(DayOpened(now.date(), self.state.book.equity(), now))
+
+
+def _midnight(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)

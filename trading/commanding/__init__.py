@@ -1,0 +1,1 @@
+"""Commands of people: checked against the present, proposed, and executed once per cause."""

@@ -1,0 +1,278 @@
+"""Commands take effect: each effect is journaled with its cause, so that it happens once."""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from trading import proposals
+from trading.commanding.proposing import MODE_WORDS, is_ended_by
+from trading.commanding.workings import Workings
+from trading.decide import SizedOrder, on_order
+from trading.desk import CloseLine, Outcome
+from trading.domain.commands import (
+    AbortIntent,
+    AcknowledgeAlerts,
+    ArmTracker,
+    CancelTracker,
+    CloseAll,
+    ClosePosition,
+    Command,
+    EditTracker,
+    ExitNow,
+    Panic,
+    PauseTracker,
+    PlaceOrder,
+    ResumeTracker,
+    SetTradingMode,
+)
+from trading.domain.errors import Refused
+from trading.domain.events import (
+    AlertAcknowledged,
+    CommandExecuted,
+    Event,
+    PositionAdjusted,
+    TrackerChanged,
+    TradingModeChanged,
+)
+from trading.domain.money import ONE, ZERO, plain
+from trading.domain.order import Intent, Purpose, Side
+from trading.domain.position import AdjustReason, TradingMode
+from trading.domain.tracker import Tracker, TrackerChange, TrackerState
+from trading.trackers import slices
+
+
+class Executor:
+    """Does what was proposed and confirmed."""
+
+    def __init__(self, workings: Workings) -> None:
+        self._of = workings
+
+    async def execute(
+        self, command: Command, by: int, cause: str, reference: Decimal | None
+    ) -> Outcome:
+        """Do a command once; raises AlreadyRecorded for a known cause, Refused if it cannot be."""
+        done = CommandExecuted(cause, by, type(command).__name__, self._of.clock.now())
+        effect: Awaitable[Outcome]
+        match command:
+            case ArmTracker():
+                effect = self._arm(command, done, reference)
+            case EditTracker():
+                effect = self._edit(command, done)
+            case PlaceOrder():
+                effect = self._order(command, done, reference)
+            case ClosePosition():
+                effect = self._close(command, done)
+            case CloseAll() | Panic():
+                effect = self._close_all(command, done)
+            case SetTradingMode():
+                effect = self._set_mode(command, done)
+            case AcknowledgeAlerts():
+                effect = self._acknowledge(command, done)
+            case _:
+                effect = self._change_tracker(command, done)
+        return await effect
+
+    async def _arm(
+        self, command: ArmTracker, done: CommandExecuted, reference: Decimal | None
+    ) -> Outcome:
+        spec = command.spec
+        if spec.first_side is Side.BUY:
+            self._of.check_entries()
+        present = await self._of.present(spec.symbol, spec.trail)
+        proposals.check_drift(reference, present.price, self._of.limits.price_collar)
+        owner = (self._of.state.take_tracker_id(), done.by)
+        armed, _ = proposals.tracker(spec, owner, self._of.holding(spec.symbol), present)
+        adoption = _adoption(spec.symbol, armed.adopted, present.price, done.at)
+        await self._of.trackers.arm(armed.tracker, (done, *adoption))
+        number = armed.tracker.tracker_id
+        return Outcome(f"#{number} {spec.symbol} is watched.", number)
+
+    async def _edit(self, command: EditTracker, done: CommandExecuted) -> Outcome:
+        before = self._of.tracker(command.tracker_id)
+        edit, present = await self._of.edit(before, command)
+        adoption = _adoption(before.symbol, edit.adopted, present.price, done.at)
+        await self._of.trackers.edit(before, edit.tracker, (done, *adoption))
+        return Outcome(f"#{before.tracker_id} was changed.", before.tracker_id)
+
+    async def _order(
+        self, command: PlaceOrder, done: CommandExecuted, reference: Decimal | None
+    ) -> Outcome:
+        sized = await self._of.size(command)
+        order = sized.order
+        if order.side is Side.BUY:
+            drift_max = self._of.decisions.order_slippage_max
+            proposals.check_drift(reference, sized.reference, drift_max)
+            cause: Sequence[Event] = ()
+        else:
+            cause = self._make_room(order, sized.reference, done.at)
+        intent = on_order(order, done.cause, sized.reference, done.at, self._of.decisions)
+        await self._open([intent], (done, *cause))
+        verb = "Buying" if order.side is Side.BUY else "Selling"
+        return Outcome(f"{verb} {command.symbol}.", intent_ids=(intent.intent_id,))
+
+    def _make_room(self, order: SizedOrder, price: Decimal, at: datetime) -> Sequence[Event]:
+        managed = self._of.holding(order.symbol).managed
+        adopted = max(order.quantity - managed, ZERO)
+        left = managed + adopted - order.quantity
+        return (
+            *_adoption(order.symbol, adopted, price, at),
+            *self._resized(order.symbol, left, at),
+        )
+
+    async def _close(self, command: ClosePosition, done: CommandExecuted) -> Outcome:
+        line = self._of.close_line(command.symbol, command.share)
+        left = self._of.holding(command.symbol).managed - line.quantity
+        if command.share == ONE:
+            # What the step cannot sell is not worth a tracker.
+            left = ZERO
+        intent = self._exit(line, done, Purpose.CLOSE)
+        await self._open([intent], (done, *self._resized(command.symbol, left, done.at)))
+        return Outcome(_selling((line,)), intent_ids=(intent.intent_id,))
+
+    async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:
+        is_panic = isinstance(command, Panic)
+        everything = isinstance(command, Panic) and command.everything
+        lines = self._of.managed_lines()
+        cause: list[Event] = [done]
+        if everything:
+            lines, adopted = _joined(lines, self._of.unmanaged_lines(), done.at)
+            cause += adopted
+        purpose = Purpose.PANIC if is_panic else Purpose.CLOSE
+        reason = "panic" if is_panic else "closed by hand"
+        cause += [
+            _closed(tracker, reason, done.at)
+            for tracker in self._of.trackers.all()
+            if is_ended_by(command, tracker)
+        ]
+        if is_panic:
+            cause.append(TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at))
+        intents = [self._exit(line, done, purpose) for line in lines]
+        if everything:
+            await self._cancel_foreign()
+        await self._open(intents, cause)
+        if is_panic:
+            self._of.execution.cancel_entries()
+        return Outcome(_selling(lines), intent_ids=tuple(item.intent_id for item in intents))
+
+    async def _set_mode(self, command: SetTradingMode, done: CommandExecuted) -> Outcome:
+        reason = command.reason or "asked for in the chat"
+        changed = TradingModeChanged(command.mode, reason, str(done.by), done.at)
+        was = self._of.state.mode
+        await self._of.record(done, changed)
+        if command.mode is not TradingMode.ACTIVE:
+            self._of.execution.cancel_entries()
+        if command.mode is TradingMode.HALTED_EVERYTHING:
+            self._of.execution.hold()
+        if was is TradingMode.HALTED_EVERYTHING and command.mode is not was:
+            self._of.execution.release()
+        return Outcome(MODE_WORDS[command.mode])
+
+    async def _acknowledge(self, command: AcknowledgeAlerts, done: CommandExecuted) -> Outcome:
+        wanted = [
+            alert.alert_id
+            for alert in self._of.state.alerts
+            if command.alert_id in {None, alert.alert_id}
+        ]
+        if not wanted:
+            return Outcome("There is no alert to acknowledge.")
+        await self._of.record(done, *(AlertAcknowledged(item, done.by, done.at) for item in wanted))
+        return Outcome(f"{len(wanted)} alert{'s' * (len(wanted) != 1)} acknowledged.")
+
+    async def _change_tracker(self, command: Command, done: CommandExecuted) -> Outcome:
+        match command:
+            case CancelTracker(tracker_id=number):
+                await self._of.trackers.cancel(number, (done,))
+                text = f"#{number} was cancelled."
+            case PauseTracker(tracker_id=number):
+                await self._of.trackers.pause(number, (done,))
+                text = f"#{number} is paused."
+            case ResumeTracker(tracker_id=number):
+                await self._of.trackers.resume(number, (done,))
+                text = f"#{number} watches again."
+            case AbortIntent(tracker_id=number):
+                intent_id = self._intent_of(number)
+                await self._of.record(done)
+                self._of.execution.abort(intent_id)
+                text = f"The exit of #{number} was given up."
+            case ExitNow(tracker_id=number):
+                intent_id = self._intent_of(number)
+                await self._of.record(done)
+                self._of.execution.exit_now(intent_id)
+                text = f"#{number} is being sold."
+            case _:
+                raise Refused(f"{type(command).__name__} is not a command of this desk")
+        return Outcome(text, number)
+
+    def _intent_of(self, tracker_id: int) -> str:
+        tracker = self._of.tracker(tracker_id)
+        for intent in self._of.execution.intents:
+            if (intent.tracker_id, intent.arm_seq) == (tracker_id, tracker.arm_seq):
+                return intent.intent_id
+        raise Refused(f"#{tracker_id} has no exit at work", "/orders")
+
+    def _exit(self, line: CloseLine, done: CommandExecuted, purpose: Purpose) -> Intent:
+        price = (line.value or ZERO) / line.quantity
+        order = SizedOrder(line.symbol, Side.SELL, purpose, line.quantity)
+        return on_order(order, done.cause, price, done.at, self._of.decisions)
+
+    async def _open(self, intents: Sequence[Intent], cause: Sequence[Event]) -> None:
+        # Coins that the same transaction puts under care count for the gate already.
+        portfolio = self._of.state.book.preview(*cause)
+        approved = [self._of.approve(intent, portfolio) for intent in intents]
+        if approved:
+            await self._of.execution.open_all(approved, tuple(cause))
+        else:
+            await self._of.record(*cause)
+
+    def _resized(self, symbol: str, managed: Decimal, at: datetime) -> list[Event]:
+        own = [item for item in self._of.trackers.all() if item.symbol == symbol]
+        changed = slices.resize(own, managed, self._of.instrument(symbol))
+        return [
+            TrackerChanged(replace(item, changed_at=at), TrackerChange.RESIZED, at)
+            if item.quantity > 0
+            else _closed(item, "closed by hand", at)
+            for item in changed
+        ]
+
+    async def _cancel_foreign(self) -> None:
+        for report in await self._of.foreign_orders():
+            await self._of.gateway.cancel(report.symbol, report.client_order_id)
+
+
+def _adoption(symbol: str, quantity: Decimal, price: Decimal, at: datetime) -> tuple[Event, ...]:
+    if quantity <= 0:
+        return ()
+    note = "put under care by a confirmed command"
+    return (PositionAdjusted(symbol, quantity, price, AdjustReason.ADOPTED, note, at),)
+
+
+def _closed(tracker: Tracker, reason: str, at: datetime) -> TrackerChanged:
+    ended = replace(tracker, state=TrackerState.CLOSED, reason=reason, changed_at=at)
+    return TrackerChanged(ended, TrackerChange.CLOSED, at, reason=reason)
+
+
+def _joined(
+    managed: Sequence[CloseLine], unmanaged: Sequence[CloseLine], at: datetime
+) -> tuple[tuple[CloseLine, ...], list[Event]]:
+    by_symbol = {line.symbol: line for line in managed}
+    adopted: list[Event] = []
+    for line in unmanaged:
+        adopted += _adoption(line.symbol, line.quantity, (line.value or ZERO) / line.quantity, at)
+        known = by_symbol.get(line.symbol)
+        by_symbol[line.symbol] = line if known is None else _sum(known, line)
+    return tuple(by_symbol.values()), adopted
+
+
+def _sum(first: CloseLine, second: CloseLine) -> CloseLine:
+    return replace(
+        first,
+        quantity=first.quantity + second.quantity,
+        value=(first.value or ZERO) + (second.value or ZERO),
+    )
+
+
+def _selling(lines: Sequence[CloseLine]) -> str:
+    if not lines:
+        return "Nothing is left to sell."
+    return "Selling " + ", ".join(f"{plain(line.quantity)} {line.base}" for line in lines) + "."

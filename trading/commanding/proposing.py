@@ -1,0 +1,164 @@
+"""What a command would do: facts for the card, before anybody is asked."""
+
+from dataclasses import replace
+
+from trading import proposals
+from trading.commanding.workings import Workings
+from trading.decide import on_order
+from trading.desk import CloseProposal, EditProposal, PlainProposal, Proposal
+from trading.domain.commands import (
+    AbortIntent,
+    ArmTracker,
+    CancelTracker,
+    CloseAll,
+    ClosePosition,
+    Command,
+    EditTracker,
+    ExitNow,
+    Panic,
+    PauseTracker,
+    PlaceOrder,
+    ResumeTracker,
+    SetTradingMode,
+)
+from trading.domain.errors import Refused
+from trading.domain.money import plain
+from trading.domain.order import Side
+from trading.domain.position import TradingMode
+from trading.domain.time import to_ms
+from trading.domain.tracker import Tracker, TrackerState
+from trading.trackers import protection
+
+MODE_WORDS = {
+    TradingMode.ACTIVE: "New entries are allowed again.",
+    TradingMode.REDUCING: "New entries are refused; private stops fire and sell.",
+    TradingMode.HALTED: "Nothing new at all; triggered private stops still sell.",
+    TradingMode.HALTED_EVERYTHING: (
+        "Everything is held, stops too: holdings are UNPROTECTED until /resume."
+    ),
+}
+_HALTED = frozenset({TradingMode.HALTED, TradingMode.HALTED_EVERYTHING})
+
+
+class Proposer:
+    """Checks commands against the present; changes nothing."""
+
+    def __init__(self, workings: Workings) -> None:
+        self._of = workings
+
+    async def propose(self, command: Command, by: int) -> Proposal:
+        """Say what a command would do; raises Refused."""
+        match command:
+            case ArmTracker():
+                return await self._tracker(command, by)
+            case EditTracker():
+                return await self._edit(command)
+            case PlaceOrder():
+                return await self._order(command)
+            case ClosePosition():
+                return self._close(command)
+            case CloseAll() | Panic():
+                return await self._close_all(command)
+            case _:
+                return self._plain(command)
+
+    async def _tracker(self, command: ArmTracker, by: int) -> Proposal:
+        spec = replace(command.spec, symbol=self._of.instrument(command.spec.symbol).symbol)
+        adds_risk = spec.first_side is Side.BUY
+        if adds_risk:
+            self._of.check_entries()
+        present = await self._of.present(spec.symbol, spec.trail)
+        owner = (self._of.state.next_tracker_id, by)
+        _, facts = proposals.tracker(spec, owner, self._of.holding(spec.symbol), present)
+        reference = present.price if adds_risk else None
+        return Proposal(ArmTracker(spec), facts, needs_confirmation=True, reference_price=reference)
+
+    async def _edit(self, command: EditTracker) -> Proposal:
+        before = self._of.tracker(command.tracker_id)
+        edit, present = await self._of.edit(before, command)
+        facts = EditProposal(
+            before=before,
+            after=edit.tracker,
+            instrument=self._of.instrument(before.symbol),
+            is_loosening=edit.is_loosening,
+            worst_case_before=self._of.worst_case(before, edit.old_worst, present.price),
+            worst_case_after=self._of.worst_case(edit.tracker, edit.new_worst, present.price),
+        )
+        return Proposal(command, facts, needs_confirmation=edit.is_loosening)
+
+    async def _order(self, command: PlaceOrder) -> Proposal:
+        command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
+        is_buy = command.side is Side.BUY
+        if is_buy:
+            self._of.check_entries()
+        sized = await self._of.size(command)
+        if is_buy:
+            now = self._of.clock.now()
+            intent = on_order(sized.order, "proposal", sized.reference, now, self._of.decisions)
+            self._of.approve(intent)
+        reference = sized.reference if is_buy else None
+        return Proposal(command, sized.card, needs_confirmation=True, reference_price=reference)
+
+    def _close(self, command: ClosePosition) -> Proposal:
+        command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
+        line = self._of.close_line(command.symbol, command.share)
+        facts = CloseProposal((line,), (), (), ())
+        return Proposal(command, facts, needs_confirmation=True)
+
+    async def _close_all(self, command: CloseAll | Panic) -> Proposal:
+        lines = self._of.managed_lines()
+        if not lines and isinstance(command, CloseAll):
+            raise Refused("nothing is managed, so there is nothing to close", "/positions")
+        ended = [item.tracker_id for item in self._of.trackers.all() if is_ended_by(command, item)]
+        foreign = tuple(await self._of.foreign_orders())
+        facts = CloseProposal(lines, tuple(ended), foreign, self._of.unmanaged_lines())
+        return Proposal(command, facts, needs_confirmation=True)
+
+    def _plain(self, command: Command) -> Proposal:
+        match command:
+            case SetTradingMode(mode=mode):
+                was_halted = self._of.state.mode in _HALTED
+                asks = mode is TradingMode.HALTED_EVERYTHING or (
+                    mode is TradingMode.ACTIVE and was_halted
+                )
+                return Proposal(command, PlainProposal(MODE_WORDS[mode]), needs_confirmation=asks)
+            case CancelTracker(tracker_id=number) | PauseTracker(tracker_id=number):
+                return self._loosening(command, self._of.tracker(number))
+            case ResumeTracker(tracker_id=number):
+                text = f"#{self._of.tracker(number).tracker_id} watches again."
+                return Proposal(command, PlainProposal(text), needs_confirmation=False)
+            case AbortIntent(tracker_id=number) | ExitNow(tracker_id=number):
+                return self._blocked(command, self._of.tracker(number))
+            case _:
+                text = "Repeating alerts end."
+                return Proposal(command, PlainProposal(text), needs_confirmation=False)
+
+    def _loosening(self, command: Command, tracker: Tracker) -> Proposal:
+        name = f"#{tracker.tracker_id} {tracker.symbol}"
+        if tracker.state.is_acting:
+            raise Refused(f"{name} has fired and is {tracker.state.value}", "/orders")
+        verb = "ends" if isinstance(command, CancelTracker) else "pauses"
+        price = self._of.prices.price(tracker.symbol)
+        state = protection.of(tracker, price, to_ms(self._of.clock.now()))
+        text = f"{name} {verb}."
+        if state.is_protected:
+            base = self._of.instrument(tracker.symbol).base
+            text += f" {plain(tracker.quantity)} {base} will NOT be protected."
+        return Proposal(command, PlainProposal(text), needs_confirmation=state.is_protected)
+
+    def _blocked(self, command: Command, tracker: Tracker) -> Proposal:
+        if tracker.state is not TrackerState.BLOCKED:
+            word = tracker.state.value
+            raise Refused(f"#{tracker.tracker_id} is {word}, not blocked", "/orders")
+        if isinstance(command, ExitNow):
+            text = f"#{tracker.tracker_id} is sold now."
+            return Proposal(command, PlainProposal(text), needs_confirmation=False)
+        text = f"The exit of #{tracker.tracker_id} is given up: {tracker.symbol} stays unsold."
+        return Proposal(command, PlainProposal(text), needs_confirmation=True)
+
+
+def is_ended_by(command: CloseAll | Panic, tracker: Tracker) -> bool:
+    """Whether closing ends a tracker: one that sells; on panic also one that buys."""
+    if tracker.state.is_acting:
+        return False
+    return tracker.side is Side.SELL or isinstance(command, Panic)

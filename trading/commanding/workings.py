@@ -1,0 +1,184 @@
+"""The parts of the agent that commands act on, and what every command asks of them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from trading import proposals, symbols
+from trading.decide import DecisionSettings, SizedOrder
+from trading.desk import CloseLine, OrderProposal
+from trading.domain.commands import EditTracker, PlaceOrder
+from trading.domain.errors import Refused, Unreachable
+from trading.domain.instrument import Instrument
+from trading.domain.market import OrderBook
+from trading.domain.money import ONE
+from trading.domain.order import Intent, OrderReport, Side
+from trading.domain.position import Portfolio
+from trading.domain.tracker import Distance, Tracker
+from trading.execution.engine import ExecutionEngine
+from trading.market.indicators import atr
+from trading.ports import Clock, ExchangeGateway
+from trading.pricing import Prices
+from trading.proposals import Holding
+from trading.risk.gate import Activity, Approved, Refusal, review
+from trading.risk.limits import RiskLimits
+from trading.state import AgentState
+from trading.trackers import editing
+from trading.trackers.arming import Present
+from trading.trackers.engine import TrackerEngine
+
+_ATR_CANDLES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A sized order, its card, and the price that the person sees."""
+
+    order: SizedOrder
+    card: OrderProposal
+    reference: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Workings:
+    """What commands act on; questions about the present that several of them ask."""
+
+    state: AgentState
+    prices: Prices
+    trackers: TrackerEngine
+    execution: ExecutionEngine
+    gateway: ExchangeGateway
+    clock: Clock
+    limits: RiskLimits
+    decisions: DecisionSettings
+    fee: Decimal
+    record: Callable[..., Awaitable[None]]
+    activity: Callable[[str], Activity]
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the one instrument that a symbol means; raises Refused."""
+        return symbols.resolve(symbol, self.state.instruments)
+
+    def tracker(self, tracker_id: int) -> Tracker:
+        """Return a live tracker; raises Refused."""
+        tracker = self.trackers.get(tracker_id)
+        if tracker is None:
+            raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
+        return tracker
+
+    def holding(self, symbol: str) -> Holding:
+        """Return what is true of one instrument now; what has fired is its exit's business."""
+        return Holding(
+            self.instrument(symbol),
+            self.state.book.snapshot(),
+            [item for item in self.trackers.all() if item.state.is_waiting],
+            self.execution.exiting(symbol),
+        )
+
+    def check_entries(self) -> None:
+        """Refuse what adds risk while entries are refused."""
+        mode = self.state.mode
+        if not mode.takes_entries:
+            word = mode.value.replace("_", " ")
+            raise Refused(f"new risk is refused while trading is {word}", "/resume")
+
+    def approve(self, intent: Intent, portfolio: Portfolio | None = None) -> Approved:
+        """Ask the risk gate, about another portfolio if given; its reasons become the refusal."""
+        verdict = review(
+            intent,
+            portfolio or self.state.book.snapshot(),
+            self.limits,
+            self.state.mode,
+            self.activity(intent.symbol),
+            self.clock.now(),
+        )
+        if isinstance(verdict, Refusal):
+            raise Refused("; ".join(verdict.reasons))
+        return verdict
+
+    async def present(self, symbol: str, trail: Distance | None) -> Present:
+        """Return price, time and, where the trail asks for one, the ATR share; raises Refused."""
+        await self.prices.look(symbol)
+        price = self.prices.known(symbol)
+        share = None
+        if trail is not None and trail.atr_multiple is not None:
+            candles = await self.gateway.candles(symbol, trail.timeframe, _ATR_CANDLES)
+            value = atr([candle for candle in candles if candle.is_closed])
+            share = trail.atr_multiple * Decimal(repr(value)) / price if value else None
+        return Present(price, self.clock.now(), self.fee, share)
+
+    async def edit(self, tracker: Tracker, command: EditTracker) -> tuple[editing.Edit, Present]:
+        """Work out a change of a live tracker; raises Refused."""
+        present = await self.present(tracker.symbol, command.trail)
+        holding = self.holding(tracker.symbol)
+        owned = None
+        if command.amount is not None:
+            others = [item for item in holding.trackers if item.tracker_id != tracker.tracker_id]
+            holding = replace(holding, trackers=others)
+            owned = proposals.slice_for(command.amount, tracker.side, holding, present.price)
+        return editing.edit(tracker, command, present, holding.instrument, owned), present
+
+    async def size(self, command: PlaceOrder) -> Sized:
+        """Size a person's order at the present book; raises Refused."""
+        symbol = command.symbol
+        await self.prices.look(symbol)
+        quote = self.prices.quote(symbol)
+        book: OrderBook | None = None
+        try:
+            quote = quote or await self.gateway.quote(symbol)
+            book = await self.gateway.order_book(symbol)
+        except Unreachable as error:
+            if quote is None:
+                raise Refused(f"there is no fresh price of {symbol}: {error}") from error
+        order, card = proposals.order(command, self.holding(symbol), quote, book, self.fee)
+        reference = quote.ask if command.side is Side.BUY else quote.bid
+        return Sized(order, card, reference)
+
+    def close_line(self, symbol: str, share: Decimal) -> CloseLine:
+        """Return what closing a share of one holding would sell; raises Refused."""
+        return proposals.close_line(self.holding(symbol), share, self.prices.price(symbol))
+
+    def managed_lines(self) -> tuple[CloseLine, ...]:
+        """Return everything managed that is worth an order."""
+        lines = []
+        for symbol, position in self.state.book.snapshot().positions.items():
+            instrument = self.state.instruments.get(symbol)
+            if instrument is None or not position.quantity:
+                continue
+            quantity = instrument.quantity(self.holding(symbol).managed)
+            price = self.prices.price(symbol) or position.average_price
+            if price is not None and not instrument.is_dust(quantity, price):
+                lines.append(CloseLine(symbol, instrument.base, quantity, quantity * price))
+        return tuple(lines)
+
+    def unmanaged_lines(self) -> tuple[CloseLine, ...]:
+        """Return coins that Umbra does not manage, where a market against the valuation exists."""
+        book = self.state.book
+        portfolio = book.snapshot()
+        lines = []
+        for asset in portfolio.balances:
+            instrument = self.state.instruments.get(f"{asset}/{book.currency}")
+            if instrument is None:
+                continue
+            quantity = instrument.quantity(self.holding(instrument.symbol).unmanaged)
+            price = portfolio.prices.get(instrument.symbol)
+            if price is not None and not instrument.is_dust(quantity, price):
+                lines.append(CloseLine(instrument.symbol, asset, quantity, quantity * price))
+        return tuple(lines)
+
+    async def foreign_orders(self) -> Sequence[OrderReport]:
+        """Return open orders that are not ours; empty when the exchange does not answer."""
+        try:
+            return [
+                report
+                for report in await self.gateway.open_orders()
+                if not self.execution.is_ours(report.client_order_id)
+            ]
+        except Unreachable:
+            return ()
+
+    def worst_case(self, tracker: Tracker, worst: Decimal | None, price: Decimal) -> Decimal | None:
+        """Return a worst price as a loss against the present price, in quote units."""
+        if worst is None or tracker.side is Side.BUY or worst / price > ONE:
+            return None
+        return (worst - price) * tracker.quantity

@@ -1,0 +1,258 @@
+"""The desk of the running agent: questions answered from memory, commands handed on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from trading import symbols, views
+from trading.agent import TradingAgent
+from trading.desk import (
+    AccountView,
+    ChartView,
+    HealthView,
+    JobView,
+    Outcome,
+    PositionView,
+    Proposal,
+    StatusView,
+    SummaryView,
+    TrackerView,
+)
+from trading.domain.commands import Command
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+from trading.domain.market import Quote
+from trading.domain.order import Attempt, Fill, Intent
+from trading.domain.position import RoundTrip
+from trading.domain.time import Timeframe, to_ms
+from trading.domain.tracker import TrackerState
+from trading.ports import Recorded
+from trading.schedule import Schedule
+
+_AUDIT_KINDS = (
+    "CommandExecuted",
+    "TradingModeChanged",
+    "PersonChanged",
+    "AccessDenied",
+    "TrackerChanged",
+    "IntentOpened",
+    "IntentClosed",
+    "AlertAcknowledged",
+    "ConfirmationAnswered",
+    "ProcessStarted",
+    "ProcessStopped",
+)
+_SUMMARY_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """Measurements of the process that the agent itself does not take."""
+
+    loop_lag_ms_p99: float
+    loop_lag_ms_max: float
+    is_storage_degraded: bool
+    messages_waiting: int
+    memory_mb: float
+    tasks: dict[str, float]
+
+
+class Reception:
+    """Implements `Desk` for one agent."""
+
+    def __init__(
+        self, agent: TradingAgent, schedule: Schedule, vitals: Callable[[], Vitals]
+    ) -> None:
+        self._agent = agent
+        self._schedule = schedule
+        self._vitals = vitals
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no real money can move."""
+        return self._agent.gateway.is_simulated
+
+    @property
+    def mode(self) -> str:
+        """`live` or `paper`."""
+        return self._agent.settings.mode
+
+    # ------------------------------------------------------------ questions
+
+    def instrument(self, text: str) -> Instrument:
+        """Match what a person typed; raises Refused with near misses."""
+        self._check_ready()
+        return symbols.resolve(text, self._agent.state.instruments)
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Return the newest sane quote that is watched."""
+        return self._agent.market.quote(symbol)
+
+    def status(self) -> StatusView:
+        """Return the whole state on one card."""
+        agent, state = self._agent, self._agent.state
+        trackers = agent.trackers.all()
+        waiting, acting, paused = views.count(trackers)
+        equity = state.book.equity()
+        return StatusView(
+            mode=agent.settings.mode,
+            is_simulated=agent.gateway.is_simulated,
+            exchange=agent.settings.exchange,
+            trading_mode=state.trading_mode,
+            positions=tuple(self.positions()),
+            trackers_waiting=waiting,
+            trackers_acting=acting,
+            trackers_paused=paused,
+            data_age_s=self._oldest_age_s(),
+            stream=agent.market.stream_state,
+            equity=equity,
+            currency=state.book.currency,
+            profit_today=equity - state.day.equity if state.day else None,
+            conditions=state.conditions,
+            alerts=state.alerts,
+            unresolved=agent.unresolved(),
+            started_at=state.started_at,
+            now=agent.clock.now(),
+        )
+
+    def positions(self) -> Sequence[PositionView]:
+        """Return managed holdings, greatest value first."""
+        state = self._agent.state
+        return views.positions(
+            state.book.snapshot(), self._agent.trackers.all(), state.instruments, self._prices()
+        )
+
+    def account(self) -> AccountView:
+        """Return every balance, valued."""
+        state = self._agent.state
+        return views.account(state.book, state.instruments, self._agent.clock.monotonic())
+
+    def open_orders(self) -> Sequence[tuple[Intent, Attempt]]:
+        """Return decisions at work and their newest attempts."""
+        newest = {attempt.intent_id: attempt for attempt in self._agent.execution.attempts}
+        return [
+            (intent, newest[intent.intent_id])
+            for intent in self._agent.execution.intents
+            if intent.intent_id in newest
+        ]
+
+    def trackers(self) -> Sequence[TrackerView]:
+        """Return live trackers, nearest to fire first."""
+        prices = self._prices()
+        instruments = self._agent.state.instruments
+        return views.nearest_first(
+            views.tracker(item, instruments[item.symbol], prices)
+            for item in self._agent.trackers.all()
+            if item.symbol in instruments
+        )
+
+    def tracker(self, tracker_id: int) -> TrackerView:
+        """Return one live tracker; raises Refused."""
+        tracker = self._agent.trackers.get(tracker_id)
+        if tracker is None:
+            raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
+        notes = (tracker.reason,) if tracker.state is TrackerState.BLOCKED else ()
+        instrument = self.instrument(tracker.symbol)
+        return views.tracker(tracker, instrument, self._prices(), notes)
+
+    def jobs(self) -> Sequence[JobView]:
+        """Return the table of recurring jobs."""
+        return [
+            JobView(job.name, job.rhythm, last_at, outcome, next_at)
+            for job, last_at, outcome, next_at in self._schedule.rows()
+        ]
+
+    def health(self) -> HealthView:
+        """Return the state of the process."""
+        agent, vitals = self._agent, self._vitals()
+        uptime = agent.clock.now() - agent.state.started_at
+        return HealthView(
+            is_healthy=agent.is_ready and not vitals.is_storage_degraded,
+            loop_lag_ms_p99=vitals.loop_lag_ms_p99,
+            loop_lag_ms_max=vitals.loop_lag_ms_max,
+            stream=agent.market.stream_state,
+            data_age_s=self._oldest_age_s(),
+            account_stream=agent.account_stream,
+            clock_offset_ms=agent.clock_offset_ms,
+            is_storage_degraded=vitals.is_storage_degraded,
+            open_intents=len(agent.execution.intents),
+            unresolved=agent.unresolved(),
+            messages_waiting=vitals.messages_waiting,
+            memory_mb=vitals.memory_mb,
+            uptime_s=uptime.total_seconds(),
+            tasks=vitals.tasks,
+        )
+
+    async def history(self, limit: int) -> Sequence[RoundTrip]:
+        """Return finished exits, newest first."""
+        return await self._agent.records.round_trips(limit=limit)
+
+    async def fills(self, since: datetime | None, limit: int) -> Sequence[Fill]:
+        """Return executions, newest first."""
+        return await self._agent.records.fills(since=since, limit=limit)
+
+    async def audit(self, limit: int) -> Sequence[Recorded]:
+        """Return who asked what and what was decided, newest first."""
+        return await self._agent.journal.latest(limit, _AUDIT_KINDS)
+
+    async def chart(self, symbol: str, timeframe: Timeframe, limit: int) -> ChartView:
+        """Return candles with trackers and fills; raises Unreachable."""
+        candles = await self._agent.gateway.candles(symbol, timeframe, limit)
+        live = self._agent.market.price(symbol)
+        last = Decimal(repr(candles[-1].close)) if candles else None
+        return ChartView(
+            symbol=symbol,
+            timeframe=timeframe,
+            candles=candles,
+            trackers=[item for item in self._agent.trackers.all() if item.symbol == symbol],
+            fills=await self._agent.records.fills(symbol=symbol, limit=_SUMMARY_MAX),
+            price=live if live is not None else last,
+            now=self._agent.clock.now(),
+        )
+
+    async def summary(self, since: datetime) -> SummaryView:
+        """Return what happened since a moment."""
+        records, day = self._agent.records, self._agent.state.day
+        fired = await self._agent.journal.latest(_SUMMARY_MAX, ("TrackerChanged",))
+        triggers = sum(
+            1
+            for item in fired
+            if item.event.at >= since and (item.event.key or "").startswith("triggered:")
+        )
+        return SummaryView(
+            since=since,
+            status=self.status(),
+            account=self.account(),
+            round_trips=await records.round_trips(since=since, limit=_SUMMARY_MAX),
+            fills=await records.fills(since=since, limit=_SUMMARY_MAX),
+            triggers=triggers,
+            equity_before=day.equity if day is not None and day.at >= since else None,
+        )
+
+    # ------------------------------------------------------------ commands
+
+    async def propose(self, command: Command, by: int) -> Proposal:
+        """Check a command against the present; raises Refused."""
+        self._check_ready()
+        return await self._agent.proposer.propose(command, by)
+
+    async def execute(
+        self, command: Command, by: int, cause: str, reference_price: Decimal | None = None
+    ) -> Outcome:
+        """Do a command once per cause; raises AlreadyRecorded or Refused."""
+        self._check_ready()
+        return await self._agent.executor.execute(command, by, cause, reference_price)
+
+    def _check_ready(self) -> None:
+        if not self._agent.is_ready:
+            raise Refused("Umbra is still starting: the exchange has not answered yet", "/status")
+
+    def _prices(self) -> views.Prices:
+        market = self._agent.market
+        at_ms = to_ms(self._agent.clock.now())
+        return views.Prices(at_ms, self._agent.prices.price, market.age_s, market.signature)
+
+    def _oldest_age_s(self) -> float | None:
+        ages = [self._agent.market.age_s(symbol) for symbol in self._agent.trackers.symbols()]
+        return max((age for age in ages if age is not None), default=None)
