@@ -54,8 +54,8 @@ class UpdateQueue:
         self._pending.append(Update(known_id, now_s, body))
         self._pending.sort(key=lambda update: update.update_id)
         del self._pending[: max(0, len(self._pending) - PENDING_MAX)]
-        if update_id is None or update_id >= self.next_id:
-            self.next_id = known_id + 1
+        # Counting goes on from here, also downwards: after a quiet week Telegram picks a new start.
+        self.next_id = self._pending[-1].update_id + 1
         return known_id
 
     def is_wanted(self, kind: str) -> bool:

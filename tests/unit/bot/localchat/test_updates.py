@@ -71,6 +71,17 @@ def test_update_may_carry_an_id_of_its_own() -> None:
     assert ids(made) == [7, 100, 5000, 5001]
 
 
+def test_ids_that_start_anew_further_down_are_not_taken_for_confirmed() -> None:
+    made = queue(1)
+    made.confirm(101)
+    made.push({"message": {}}, 0.0, update_id=7)
+    made.confirm(101)
+    assert ids(made) == [7]
+    made.confirm(8)
+    made.push({"message": {}}, 0.0)
+    assert ids(made) == [8]
+
+
 def test_delivered_update_can_be_given_again_although_confirmed() -> None:
     made = queue(2)
     made.mark_delivered(made.waiting(100, 0.0))
