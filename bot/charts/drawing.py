@@ -1,0 +1,179 @@
+"""What a chart picture shows, as plain numbers: candles, levels with labels, markers."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from trading.domain.market import Candle
+from trading.domain.order import Fill, Side
+from trading.domain.time import Timeframe, from_ms, to_ms
+from trading.domain.tracker import Line, Tracker
+
+# Three colours for three meanings, everywhere the same.
+STOP, TARGET, ENTRY = "stop", "target", "entry"
+_LEVELS_MAX = 12
+_MARKERS_MAX = 40
+
+
+class ChartFacts(Protocol):
+    """What the desk's view of a chart has to offer."""
+
+    @property
+    def symbol(self) -> str:
+        """The instrument."""
+        ...
+
+    @property
+    def timeframe(self) -> Timeframe:
+        """Candle length."""
+        ...
+
+    @property
+    def candles(self) -> Sequence[Candle]:
+        """Oldest first, the running one last."""
+        ...
+
+    @property
+    def trackers(self) -> Sequence[Tracker]:
+        """Live trackers of the instrument."""
+        ...
+
+    @property
+    def fills(self) -> Sequence[Fill]:
+        """Executions of the instrument."""
+        ...
+
+    @property
+    def price(self) -> Decimal | None:
+        """The present price."""
+        ...
+
+    @property
+    def now(self) -> datetime:
+        """When it was asked for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One candle: `x` is its place from the left."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class LevelMark:
+    """A level from left to right, perhaps sloped, labelled at the right edge."""
+
+    label: str
+    meaning: str
+    left_price: float
+    right_price: float
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FillMark:
+    """An execution: where it happened and which way."""
+
+    x: float
+    price: float
+    is_buy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Everything the picture shows; JSON-ready."""
+
+    title: str
+    times: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    price: float | None
+    levels: tuple[LevelMark, ...]
+    markers: tuple[FillMark, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain lists and numbers."""
+        return asdict(self)
+
+
+def drawing_of(facts: ChartFacts) -> Drawing:
+    """Choose what to draw of a chart; it has at least one candle."""
+    candles = list(facts.candles)
+    levels = [mark for tracker in facts.trackers for mark in _level_marks(tracker, facts)]
+    markers = [mark for fill in facts.fills if (mark := _fill_mark(fill, facts)) is not None]
+    return Drawing(
+        title=f"{facts.symbol}  {facts.timeframe.name}",
+        times=tuple(_time_labels(candles, facts.timeframe)),
+        bars=tuple(Bar(c.open, c.high, c.low, c.close, c.volume) for c in candles),
+        price=None if facts.price is None else float(facts.price),
+        levels=tuple(levels[:_LEVELS_MAX]),
+        markers=tuple(markers[:_MARKERS_MAX]),
+    )
+
+
+def drawing_from_json(content: dict[str, Any]) -> Drawing:
+    """Read back what `as_json` wrote."""
+    return Drawing(
+        title=content["title"],
+        times=tuple(content["times"]),
+        bars=tuple(Bar(**bar) for bar in content["bars"]),
+        price=content["price"],
+        levels=tuple(LevelMark(**level) for level in content["levels"]),
+        markers=tuple(FillMark(**marker) for marker in content["markers"]),
+    )
+
+
+def _level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
+    spec, number = tracker.spec, tracker.tracker_id
+    marks: list[LevelMark] = []
+    if tracker.stop_price is not None:
+        marks.append(_flat(f"#{number} stop", STOP, tracker.stop_price))
+    if tracker.hard_stop_price is not None and tracker.hard_stop_price != tracker.stop_price:
+        marks.append(_flat(f"#{number} hard stop", STOP, tracker.hard_stop_price, True))
+    if tracker.record_price is not None:
+        marks.append(_flat(f"#{number} best", TARGET, tracker.record_price, True))
+    meaning = ENTRY if tracker.side is Side.BUY else TARGET
+    if isinstance(spec.level, Line):
+        marks.append(_sloped(f"#{number} level", meaning, spec.level, facts))
+    elif tracker.level_price is not None and tracker.level_price != tracker.stop_price:
+        marks.append(_flat(f"#{number} level", meaning, tracker.level_price))
+    if spec.support is not None:
+        marks.append(_sloped(f"#{number} support", ENTRY, spec.support, facts))
+    if spec.resistance is not None:
+        marks.append(_sloped(f"#{number} resistance", TARGET, spec.resistance, facts))
+    return marks
+
+
+def _flat(label: str, meaning: str, price: Decimal, is_dashed: bool = False) -> LevelMark:
+    return LevelMark(label, meaning, float(price), float(price), is_dashed)
+
+
+def _sloped(label: str, meaning: str, line: Line, facts: ChartFacts) -> LevelMark:
+    first_ms = facts.candles[0].open_time_ms
+    last_ms = facts.candles[-1].open_time_ms
+    return LevelMark(label, meaning, _price_on(line, first_ms), _price_on(line, last_ms))
+
+
+def _price_on(line: Line, at_ms: int) -> float:
+    start_ms, end_ms = to_ms(line.first.at), to_ms(line.last.at)
+    start, end = float(line.first.price), float(line.last.price)
+    return start + (end - start) * (at_ms - start_ms) / (end_ms - start_ms)
+
+
+def _fill_mark(fill: Fill, facts: ChartFacts) -> FillMark | None:
+    x = (to_ms(fill.at) - facts.candles[0].open_time_ms) / facts.timeframe.length_ms
+    if not 0 <= x <= len(facts.candles):
+        return None
+    return FillMark(x - 0.5, float(fill.price), fill.side is Side.BUY)
+
+
+def _time_labels(candles: Sequence[Candle], timeframe: Timeframe) -> list[str]:
+    pattern = "%b %d" if timeframe.length_ms >= 14_400_000 else "%b %d\n%H:%M"
+    return [from_ms(candle.open_time_ms).strftime(pattern) for candle in candles]
