@@ -67,8 +67,9 @@ def evaluate(
 
 
 def _since_ms(tracker: Tracker) -> int:
-    # A candle that began before it was armed says nothing about it.
-    return to_ms(tracker.armed_at)
+    # A candle that began before this arming says nothing about it.
+    began = tracker.armed_at if tracker.arm_seq == 1 else tracker.changed_at or tracker.armed_at
+    return to_ms(began)
 
 
 def _replay(

@@ -8,6 +8,7 @@ from trading.domain.instrument import Instrument
 from trading.domain.market import Observation
 from trading.domain.money import EXACT, ONE
 from trading.domain.order import Side
+from trading.domain.time import to_ms
 from trading.domain.tracker import (
     ConfirmKind,
     Evidence,
@@ -36,6 +37,11 @@ class Moment:
     line_ms: int
     now_s: float
     is_tick: bool = True
+
+
+def moment(at: datetime, now_s: float) -> Moment:
+    """Return a moment whose lines are read at wall time."""
+    return Moment(at, to_ms(at), now_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +191,14 @@ def rebuild_entry(
     return trailing.follow(fresh, price, instrument)
 
 
-def bounds(tracker: Tracker, from_ms: int, to_ms: int) -> tuple[Decimal | None, Decimal | None]:
+def bounds(tracker: Tracker, begin_ms: int, end_ms: int) -> tuple[Decimal | None, Decimal | None]:
     """Return (low, high): strictly between them no price of that time changes more than a record.
 
     Lines are straight, so the two ends of the time hold their extremes.
     """
     lows: list[Decimal] = []
     highs: list[Decimal] = []
-    for at_ms in (from_ms, to_ms):
+    for at_ms in (begin_ms, end_ms):
         hard_stop = hard_stop_at(tracker, at_ms)
         if hard_stop is not None:
             lows.append(hard_stop)

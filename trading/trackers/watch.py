@@ -226,14 +226,17 @@ class Watch:
                     self.changes.append(Change(calmer, TrackerChange.MOVED, "the ATR is smaller"))
             self._rebuild(group)
 
-    def unfire(self, tracker: Tracker) -> None:
+    def unfire(self, fired: Fired) -> Tracker:
         """Let a buy that was not permitted after all wait again, from the price that it saw."""
-        self._acting.pop(tracker.tracker_id, None)
-        group = self._group(tracker)
-        group.trackers[tracker.tracker_id] = tracker
-        self._home[tracker.tracker_id] = group
-        self._durable[tracker.tracker_id] = tracker
-        self._rebuild(group)
+        waiting = replace(fired.tracker, state=TrackerState.TRAILING, fired_rule="")
+        fresh = rules.rebuild_entry(
+            waiting,
+            fired.evidence.price,
+            self._world.moment(),
+            self._world.instrument(waiting.symbol),
+        )
+        self.put(fresh)
+        return fresh
 
     def blind(self, symbol: str) -> None:
         """Prices of a symbol were missed: what a buy sees next must not be acted on."""

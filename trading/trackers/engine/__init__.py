@@ -1,7 +1,6 @@
 """The shell around the trackers: durable before acting, one trigger per arming, nothing lost."""
 
-from trading.trackers.engine.desk import TrackerDesk
-from trading.trackers.engine.hooks import Hooks, TrackerSettings
-from trading.trackers.engine.runner import TrackerEngine
+from trading.trackers.engine.recording import UNRECORDED, UNSAVED, TrackerSettings
+from trading.trackers.engine.watching import Hooks, TrackerEngine
 
-__all__ = ["Hooks", "TrackerDesk", "TrackerEngine", "TrackerSettings"]
+__all__ = ["UNRECORDED", "UNSAVED", "Hooks", "TrackerEngine", "TrackerSettings"]

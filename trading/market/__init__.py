@@ -1,0 +1,1 @@
+"""What the market says: prices that may be believed, how old they are, and how they move."""

@@ -1,0 +1,83 @@
+"""Which price decides: the last print, or the middle of a sane book when no print came."""
+
+from decimal import Decimal
+
+from trading.domain.market import MarketTrade, Observation, Quote
+from trading.domain.money import ONE
+from trading.market.settings import MarketSettings
+
+
+class DecisionPrice:
+    """The prices of one symbol that passed the gate, made into observations."""
+
+    __slots__ = ("_fresh_s", "_is_mid_due", "_ratio_max", "mid", "price", "quote", "trade")
+
+    def __init__(self, settings: MarketSettings) -> None:
+        self._ratio_max = ONE + settings.spread_max
+        self._fresh_s = settings.trade_fresh_s
+        self._is_mid_due = False
+        self.trade: MarketTrade | None = None
+        self.quote: Quote | None = None
+        self.mid: Decimal | None = None
+        self.price: Decimal | None = None
+
+    def on_trade(self, trade: MarketTrade) -> Observation:
+        """Take a print: it decides."""
+        self.trade = trade
+        self.price = trade.price
+        self._is_mid_due = False
+        quote = self.quote
+        return Observation(
+            trade.symbol,
+            trade.price,
+            trade.price,
+            quote.bid if quote is not None else None,
+            quote.ask if quote is not None else None,
+            self.mid,
+            trade.event_time_ms,
+            trade.received_s,
+            trade.source,
+            True,
+        )
+
+    def on_quote(self, quote: Quote) -> Observation:
+        """Take a book: its middle decides when no print came for a second and it is sane."""
+        self.quote = quote
+        # The spread is a share of the bid: no division in the hot path.
+        mid = (quote.bid + quote.ask) / 2 if quote.ask <= quote.bid * self._ratio_max else None
+        self.mid = mid
+        trade = self.trade
+        if mid is None:
+            self._is_mid_due = False
+            return self._observed(quote, None)
+        if trade is not None and quote.received_s - trade.received_s < self._fresh_s:
+            self._is_mid_due = True
+            return self._observed(quote, None)
+        self._is_mid_due = False
+        self.price = mid
+        return self._observed(quote, mid)
+
+    def on_time(self, now_s: float) -> Observation | None:
+        """Let the standing book decide once its last print is a second old."""
+        quote, trade = self.quote, self.trade
+        if not self._is_mid_due or quote is None or trade is None or self.mid is None:
+            return None
+        if now_s - trade.received_s < self._fresh_s:
+            return None
+        self._is_mid_due = False
+        self.price = self.mid
+        return self._observed(quote, self.mid)
+
+    def _observed(self, quote: Quote, price: Decimal | None) -> Observation:
+        return Observation(
+            quote.symbol,
+            price,
+            self.trade.price if self.trade is not None else None,
+            quote.bid,
+            quote.ask,
+            self.mid,
+            quote.event_time_ms,
+            quote.received_s,
+            quote.source,
+            False,
+        )

@@ -1,0 +1,459 @@
+"""The shell around the market: streams while it can, asks over REST when it must, tells once."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import count
+from random import Random
+
+from trading.domain.chat import Severity
+from trading.domain.errors import Unreachable
+from trading.domain.events import ConditionChanged
+from trading.domain.market import Candle, MarketTrade, Observation, Quote
+from trading.domain.time import Timeframe, to_ms
+from trading.market.buffer import Signature
+from trading.market.episodes import Condition, Episodes
+from trading.market.gap import Gap
+from trading.market.settings import MarketSettings
+from trading.market.staleness import Freshness, Suspicion
+from trading.market.watched import WatchedSymbol
+from trading.ports import Clock, MarketFeed
+
+logger = logging.getLogger(__name__)
+
+STREAM_DOWN = "stream_down"
+STALE_DATA = "stale_data"
+DEGRADED_DATA = "degraded_data"
+PRICE_DISAGREEMENT = "price_disagreement"
+DROPPED_PRICES = "dropped_prices"
+_URGENT, _NEAR, _FAR = 0, 1, 2
+_GAP_TIMEFRAMES = ("1m", "15m", "1h", "1d")
+_CANDLES_MAX = 1000
+_DOWN_AFTER_S = 1.0
+# A read that comes too soon after a held print proves nothing: it is asked for again.
+_ASK_AGAIN_S = 0.3
+# A symbol without any message for that long is stale, whatever else is known.
+_OLD_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class MarketHooks:
+    """Plain calls into the conductor.
+
+    `is_near` tells symbols near a stop, which are asked for more often; `on_gap` names symbols
+    whose prices were missed since a time, so that missed time can be judged.
+    """
+
+    on_observation: Callable[[Observation], None]
+    on_condition: Callable[[ConditionChanged], None]
+    is_near: Callable[[str], bool] = lambda _: False
+    on_gap: Callable[[frozenset[str], datetime], None] = lambda _symbols, _since: None
+
+
+class MarketEngine:
+    """Watches a changing set of symbols: `run` owns the network, `sweep` judges each second."""
+
+    def __init__(
+        self,
+        feed: MarketFeed,
+        clock: Clock,
+        hooks: MarketHooks,
+        *,
+        settings: MarketSettings | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Random | None = None,
+    ) -> None:
+        self._feed = feed
+        self._clock = clock
+        self._hooks = hooks
+        self._settings = settings or MarketSettings()
+        self._sleep = sleep
+        self._jitter = jitter or Random(0)
+        self._symbols: dict[str, WatchedSymbol] = {}
+        self._episodes = Episodes(self._settings.green_s)
+        self._reads: asyncio.PriorityQueue[tuple[int, int, str, bool]] = asyncio.PriorityQueue()
+        self._read_numbers = count()
+        self._reads_left = 0
+        self._changed = asyncio.Event()
+        self._restart = asyncio.Event()
+        self._holding = asyncio.Event()
+        self._is_live = False
+        self._down_since_s = clock.monotonic()
+        self._down_since = clock.now()
+        self._restarted_s = float("-inf")
+        self._was_connected = False
+        self._audit_s = clock.monotonic()
+        self._audits = 0
+
+    # ------------------------------------------------------------ questions
+
+    def price(self, symbol: str) -> Decimal | None:
+        """Return the decision price."""
+        watched = self._symbols.get(symbol)
+        return watched.prices.price if watched is not None else None
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Return the newest accepted best bid and ask."""
+        watched = self._symbols.get(symbol)
+        return watched.prices.quote if watched is not None else None
+
+    def last_trade(self, symbol: str) -> MarketTrade | None:
+        """Return the newest accepted print."""
+        watched = self._symbols.get(symbol)
+        return watched.prices.trade if watched is not None else None
+
+    def age_s(self, symbol: str) -> float | None:
+        """Return seconds since the price was last known to be true; None before the first."""
+        watched = self._symbols.get(symbol)
+        if watched is None or watched.prices.price is None:
+            return None
+        return watched.fresh.age_s(self._clock.monotonic())
+
+    def signature(self, symbol: str) -> Signature | None:
+        """Return what the last 300 ticks look like; None with fewer than two."""
+        watched = self._symbols.get(symbol)
+        return watched.buffer.signature() if watched is not None else None
+
+    def is_stale(self, symbol: str) -> bool:
+        """Whether a price should not be acted on: none came, or nobody can say that it holds."""
+        watched = self._symbols.get(symbol)
+        if watched is None or watched.prices.price is None:
+            return True
+        now_s = self._clock.monotonic()
+        age_s = watched.fresh.age_s(now_s)
+        is_doubtful = (
+            not self._is_live or watched.fresh.is_failing or watched.fresh.moved_s is not None
+        )
+        return age_s > (self._settings.stale_s if is_doubtful else _OLD_S)
+
+    def is_degraded(self, symbol: str) -> bool:
+        """Whether prices of a symbol come over REST, or hardly: no new risk on it."""
+        watched = self._symbols.get(symbol)
+        if watched is None or self._is_down(self._clock.monotonic()) or self.is_stale(symbol):
+            return True
+        return watched.fresh.is_missing(self._clock.monotonic())
+
+    @property
+    def stream_state(self) -> str:
+        """`live`, `connecting` (not yet or for a moment) or `down` (prices come over REST)."""
+        if self._is_live:
+            return "live"
+        return "down" if self._is_down(self._clock.monotonic()) else "connecting"
+
+    def gap_reader(self, since: datetime | None) -> Callable[[str], Awaitable[Gap]]:
+        """Return a reader of what was missed of a symbol since a time; it raises Unreachable."""
+
+        async def read(symbol: str) -> Gap:
+            return await self._read_gap(symbol, since)
+
+        return read
+
+    # ------------------------------------------------------------ watching
+
+    def watch(self, symbols: Iterable[str]) -> None:
+        """Watch exactly these symbols from now on; may be called while running."""
+        wanted = frozenset(symbols)
+        if wanted == self._symbols.keys():
+            return
+        now_s = self._clock.monotonic()
+        if not self._symbols and not self._is_live:
+            self._down_since_s, self._down_since = now_s, self._clock.now()
+        for symbol in self._symbols.keys() - wanted:
+            del self._symbols[symbol]
+        for symbol in sorted(wanted - self._symbols.keys()):
+            watched = WatchedSymbol(symbol, self._settings, now_s, self._hooks.on_observation)
+            self._symbols[symbol] = watched
+            self._ask(watched, _NEAR, with_trade=True)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Stream and read until cancelled; what fails on the network is tried again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_stream())
+            group.create_task(self._resolve_holds())
+            for _ in range(self._settings.readers):
+                group.create_task(self._answer_reads())
+
+    async def sweep(self) -> None:
+        """Judge ages each second: ask over REST where it is quiet, fall back, tell once."""
+        now_s, at = self._clock.monotonic(), self._clock.now()
+        self._reads_left = self._settings.reads_per_s_max
+        for watched in list(self._symbols.values()):
+            watched.pass_time(now_s)
+            self._tell_dropped(watched, now_s, at)
+        self._plan_reads(now_s)
+        self._judge_stream(now_s, at)
+        for event in self._episodes.ended(now_s, at):
+            self._hooks.on_condition(event)
+
+    # ------------------------------------------------------------ the stream
+
+    def _on_trade(self, trade: MarketTrade) -> None:
+        watched = self._symbols.get(trade.symbol)
+        if watched is None:
+            return
+        if not self._is_live:
+            self._came_alive()
+        if watched.take_trade(trade):
+            self._hold(watched)
+
+    def _on_quote(self, quote: Quote) -> None:
+        watched = self._symbols.get(quote.symbol)
+        if watched is None:
+            return
+        if not self._is_live:
+            self._came_alive()
+        if watched.take_quote(quote):
+            self._hold(watched)
+
+    async def _follow_stream(self) -> None:
+        failures = 0
+        while True:
+            symbols = frozenset(self._symbols)
+            self._changed.clear()
+            self._restart.clear()
+            if not symbols:
+                await self._changed.wait()
+                continue
+            began_s = self._clock.monotonic()
+            reason = await self._stream(symbols)
+            if reason is None:
+                for watched in self._symbols.values():
+                    self._ask(watched, _FAR)
+                continue
+            now_s = self._clock.monotonic()
+            self._lost(now_s)
+            failures = 1 if now_s - began_s >= self._settings.stable_s else failures + 1
+            delay_s = self._back_off_s(failures)
+            logger.warning("stream_lost", extra={"reason": reason, "retry_in_s": delay_s})
+            await self._sleep(delay_s)
+
+    async def _stream(self, symbols: frozenset[str]) -> str | None:
+        stream = asyncio.ensure_future(
+            self._feed.stream_market(symbols, self._on_trade, self._on_quote)
+        )
+        stops = [asyncio.ensure_future(event.wait()) for event in (self._changed, self._restart)]
+        try:
+            await asyncio.wait({stream, *stops}, return_when=asyncio.FIRST_COMPLETED)
+            if self._restart.is_set():
+                return "stalled"
+            if not stream.done():
+                return None
+            try:
+                stream.result()
+            except Unreachable as error:
+                return str(error)
+            return "ended"
+        finally:
+            for task in (stream, *stops):
+                task.cancel()
+            await asyncio.gather(stream, *stops, return_exceptions=True)
+
+    def _back_off_s(self, failures: int) -> float:
+        first_s, max_s = self._settings.reconnect_s_first, self._settings.reconnect_s_max
+        # Quick once, then never more than one attempt in two seconds on average.
+        base_s = first_s if failures == 1 else min(2.0 ** (failures - 1), max_s)
+        return base_s * (1 + self._jitter.random() * 0.5)
+
+    def _lost(self, now_s: float) -> None:
+        if self._is_live:
+            self._is_live = False
+            self._down_since_s = now_s
+            self._down_since = self._clock.now()
+
+    def _came_alive(self) -> None:
+        self._is_live = True
+        if not self._was_connected:
+            self._was_connected = True
+            return
+        # What happened meanwhile is asked for, first of all at the symbols that were missed.
+        for watched in self._symbols.values():
+            self._ask(watched, _NEAR, with_trade=True)
+        self._hooks.on_gap(frozenset(self._symbols), self._down_since)
+
+    def _is_down(self, now_s: float) -> bool:
+        return not self._is_live and now_s - self._down_since_s >= _DOWN_AFTER_S
+
+    # ------------------------------------------------------------ what is held
+
+    def _hold(self, watched: WatchedSymbol) -> None:
+        self._ask(watched, _URGENT, with_trade=True)
+        self._holding.set()
+
+    async def _resolve_holds(self) -> None:
+        while True:
+            await self._holding.wait()
+            due_s = [
+                due
+                for watched in self._symbols.values()
+                if (due := watched.gate.due_s()) is not None
+            ]
+            now_s = self._clock.monotonic()
+            if not due_s:
+                self._holding.clear()
+                continue
+            if min(due_s) > now_s:
+                await self._sleep(min(min(due_s) - now_s, _ASK_AGAIN_S))
+            for watched in list(self._symbols.values()):
+                watched.pass_time(self._clock.monotonic())
+                if watched.gate.is_holding():
+                    self._ask(watched, _URGENT, with_trade=True)
+
+    # ------------------------------------------------------------ reads over REST
+
+    def _ask(self, watched: WatchedSymbol, priority: int, *, with_trade: bool = False) -> None:
+        # One at a time per symbol, so the queue never holds more than there are symbols.
+        if not watched.is_queued:
+            watched.is_queued = True
+            number = next(self._read_numbers)
+            self._reads.put_nowait((priority, number, watched.symbol, with_trade))
+
+    async def _answer_reads(self) -> None:
+        while True:
+            _, _, symbol, with_trade = await self._reads.get()
+            watched = self._symbols.get(symbol)
+            if watched is None:
+                continue
+            try:
+                await self._read(watched, with_trade)
+            finally:
+                watched.is_queued = False
+
+    async def _read(self, watched: WatchedSymbol, with_trade: bool) -> None:
+        requested_s = self._clock.monotonic()
+        watched.read_s = requested_s
+        try:
+            async with asyncio.timeout(self._settings.read_timeout_s):
+                quote = await self._feed.quote(watched.symbol)
+                trade = await self._feed.last_trade(watched.symbol) if with_trade else None
+        except (Unreachable, TimeoutError) as error:
+            watched.fresh.failed()
+            logger.info("read_failed", extra={"symbol": watched.symbol, "error": str(error)})
+            return
+        if quote.bid.is_finite() and quote.ask.is_finite():
+            watched.take_read(quote, trade, requested_s, self._clock.monotonic())
+        if watched.gate.is_holding():
+            self._holding.set()
+
+    def _plan_reads(self, now_s: float) -> None:
+        few = len(self._symbols) <= self._settings.poll_all_near_max
+        is_down = self._is_down(now_s)
+        wanted: list[tuple[int, float, WatchedSymbol]] = []
+        for watched in self._symbols.values():
+            fresh = watched.fresh
+            since_s = now_s - watched.read_s
+            is_near = few or self._hooks.is_near(watched.symbol)
+            if is_down or fresh.is_missing(now_s) or fresh.is_failing:
+                pace_s = self._settings.poll_near_s if is_near else self._settings.poll_far_s
+                # The sweep itself comes each second: a little less keeps the pace.
+                if since_s >= pace_s - 0.2:
+                    wanted.append((_NEAR if is_near else _FAR, -since_s, watched))
+            elif _is_doubtful(fresh, now_s) and since_s >= self._settings.grace_s - 0.2:
+                wanted.append((_NEAR if is_near else _FAR, -since_s, watched))
+        wanted.sort(key=lambda item: item[:2])
+        for priority, _, watched in wanted[: self._reads_left]:
+            self._ask(watched, priority, with_trade=watched.prices.price is None)
+        self._audit(now_s)
+
+    def _audit(self, now_s: float) -> None:
+        if now_s - self._audit_s < self._settings.audit_s or not self._symbols:
+            return
+        self._audit_s = now_s
+        doubtful = [w for w in self._symbols.values() if w.disagrees_since_s is not None]
+        rota = list(self._symbols.values())
+        for watched in doubtful or [rota[self._audits % len(rota)]]:
+            self._ask(watched, _FAR)
+        self._audits += 1
+
+    async def _read_gap(self, symbol: str, since: datetime | None) -> Gap:
+        now = self._clock.now()
+        async with asyncio.timeout(self._settings.read_timeout_s * 2):
+            candles: tuple[Candle, ...] = ()
+            if since is not None:
+                timeframe, limit = _cover(to_ms(now) - to_ms(since))
+                read = await self._feed.candles(symbol, timeframe, limit, since)
+                begin_ms = to_ms(since) - timeframe.length_ms
+                candles = tuple(candle for candle in read if candle.open_time_ms > begin_ms)
+            trade = await self._feed.last_trade(symbol)
+        return Gap(symbol, candles, trade.price, trade.event_time_ms)
+
+    # ------------------------------------------------------------ judging and telling
+
+    def _judge_stream(self, now_s: float, at: datetime) -> None:
+        # The first connection of a start may take its time.
+        patience_s = 2.0 if self._was_connected else self._settings.restart_after_s
+        if self._symbols and not self._is_live and now_s - self._down_since_s >= patience_s:
+            text = "live prices are interrupted: they are asked for over REST until they are back"
+            self._red(Condition(STREAM_DOWN), text, now_s, at)
+        stale = [symbol for symbol in self._symbols if self._is_told_stale(symbol, now_s)]
+        if len(stale) > self._settings.stale_symbols_told_max:
+            text = f"no fresh prices of {len(stale)} symbols, neither live nor over REST"
+            self._red(Condition(STALE_DATA, "", Severity.CRIT), text, now_s, at)
+            stale = []
+        for symbol in stale:
+            text = f"no fresh price of {symbol}, neither live nor over REST"
+            self._red(Condition(STALE_DATA, symbol, Severity.CRIT), text, now_s, at)
+        self._judge_symbols(now_s, at)
+
+    def _judge_symbols(self, now_s: float, at: datetime) -> None:
+        is_everything_silent = True
+        is_something_missing = False
+        for symbol, watched in self._symbols.items():
+            fresh = watched.fresh
+            is_everything_silent &= now_s - fresh.stream_s >= self._settings.quiet_s
+            if not self._is_live:
+                continue
+            if fresh.is_missing(now_s):
+                is_something_missing = True
+                text = f"live prices of {symbol} stand still: they are asked for over REST"
+                self._red(Condition(DEGRADED_DATA, symbol), text, now_s, at)
+                is_old = now_s - (fresh.moved_s or now_s) >= self._settings.restart_after_s
+                if is_old and now_s - self._restarted_s >= self._settings.stable_s:
+                    self._restart_stream(now_s)
+            if watched.is_disagreeing(now_s):
+                text = f"live and REST prices of {symbol} are more than 1% apart: both count"
+                self._red(Condition(PRICE_DISAGREEMENT, symbol), text, now_s, at)
+        if self._is_live and is_everything_silent and is_something_missing:
+            self._restart_stream(now_s)
+
+    def _restart_stream(self, now_s: float) -> None:
+        self._restarted_s = now_s
+        self._restart.set()
+
+    def _is_told_stale(self, symbol: str, now_s: float) -> bool:
+        watched = self._symbols[symbol]
+        if watched.prices.price is None:
+            return now_s - watched.fresh.watched_s >= self._settings.restart_after_s
+        return self.is_stale(symbol)
+
+    def _tell_dropped(self, watched: WatchedSymbol, now_s: float, at: datetime) -> None:
+        dropped = watched.take_dropped()
+        if not dropped:
+            return
+        first = dropped[0]
+        text = (
+            f"a price of {watched.symbol}, {first.trade.price:f}, was not believed: "
+            f"{first.contradicted_by} said {first.reference:f}"
+        )
+        self._red(Condition(DROPPED_PRICES, watched.symbol), text, now_s, at)
+
+    def _red(self, condition: Condition, text: str, now_s: float, at: datetime) -> None:
+        event = self._episodes.red(condition, text, now_s, at)
+        if event is not None:
+            self._hooks.on_condition(event)
+
+
+def _is_doubtful(fresh: Freshness, now_s: float) -> bool:
+    return fresh.moved_s is not None or fresh.suspicion(now_s) is not Suspicion.NONE
+
+
+def _cover(gap_ms: int) -> tuple[Timeframe, int]:
+    for name in _GAP_TIMEFRAMES:
+        timeframe = Timeframe(name)
+        candles = gap_ms // timeframe.length_ms + 2
+        if candles <= _CANDLES_MAX:
+            return timeframe, candles
+    return Timeframe(_GAP_TIMEFRAMES[-1]), _CANDLES_MAX

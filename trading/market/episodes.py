@@ -1,0 +1,56 @@
+"""One alert per episode: a condition begins once, and ends when it has been green for a while."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from trading.domain.chat import Severity
+from trading.domain.events import ConditionChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What may be wrong, of one symbol or (symbol empty) of all."""
+
+    name: str
+    symbol: str = ""
+    severity: Severity = Severity.WARN
+
+
+class Episodes:
+    """Turns what is red now into begins and ends with hysteresis."""
+
+    def __init__(self, green_s: float) -> None:
+        self._green_s = green_s
+        self._red_s: dict[Condition, float] = {}
+
+    def red(
+        self, condition: Condition, text: str, now_s: float, at: datetime
+    ) -> ConditionChanged | None:
+        """Note that a condition holds now; returns its begin if it is new."""
+        is_new = condition not in self._red_s
+        self._red_s[condition] = now_s
+        return _changed(condition, True, text, at) if is_new else None
+
+    def ended(self, now_s: float, at: datetime) -> list[ConditionChanged]:
+        """Return the ends of conditions that have been green for long enough."""
+        over = [c for c, red_s in self._red_s.items() if now_s - red_s >= self._green_s]
+        for condition in over:
+            del self._red_s[condition]
+        return [_changed(condition, False, "", at) for condition in over]
+
+    def is_active(self, name: str, symbol: str = "") -> bool:
+        """Whether an episode of this name and symbol is going on."""
+        return any(c.name == name and c.symbol == symbol for c in self._red_s)
+
+
+def _changed(condition: Condition, is_active: bool, text: str, at: datetime) -> ConditionChanged:
+    subject = condition.symbol or "the market data"
+    name = condition.name.replace("_", " ")
+    return ConditionChanged(
+        condition=condition.name,
+        symbol=condition.symbol or None,
+        is_active=is_active,
+        severity=condition.severity if is_active else Severity.INFO,
+        text=text or f"{name} is over for {subject}",
+        at=at,
+    )

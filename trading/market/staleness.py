@@ -1,0 +1,107 @@
+"""How old a symbol's prices are: quiet is not stale, a stopped clock is."""
+
+from enum import Enum
+
+from trading.market.settings import MarketSettings
+
+# The least lag of the last minute is what the way and the two clocks cost.
+_LAG_WINDOW_S = 30.0
+_UNKNOWN_S = float("-inf")
+
+
+class Suspicion(Enum):
+    """Why a symbol should be asked for over REST."""
+
+    NONE = "none"
+    QUIET = "quiet"
+    FROZEN = "frozen"
+
+
+class Freshness:
+    """The age of one symbol, by our clock and by the exchange's event clock."""
+
+    __slots__ = (
+        "_lag_least",
+        "_lag_least_before",
+        "_settings",
+        "_window_s",
+        "event_ms",
+        "is_failing",
+        "moved_s",
+        "stream_s",
+        "verified_s",
+        "watched_s",
+    )
+
+    def __init__(self, settings: MarketSettings, now_s: float) -> None:
+        self._settings = settings
+        self._lag_least = float("inf")
+        self._lag_least_before = float("inf")
+        self._window_s = now_s
+        self.watched_s = now_s
+        self.stream_s = _UNKNOWN_S
+        self.verified_s = _UNKNOWN_S
+        self.event_ms = 0
+        self.is_failing = False
+        self.moved_s: float | None = None
+
+    def on_stream(self, event_ms: int, received_s: float) -> None:
+        """Note a message of the stream; an event time of 0 means that it carries none."""
+        self.stream_s = received_s
+        if event_ms > self.event_ms:
+            self.event_ms = event_ms
+            self.moved_s = None
+        if event_ms > 0:
+            lag = received_s - event_ms / 1000
+            self._lag_least = min(self._lag_least, lag)
+
+    def suspicion(self, now_s: float) -> Suspicion:
+        """Say whether the stream has gone quiet or its event clock has fallen behind."""
+        self._turn(now_s)
+        newest_s = max(self.stream_s, self.verified_s)
+        if self.lag_s(now_s) > self._settings.event_lag_s_max and self.stream_s > newest_s - 1:
+            return Suspicion.FROZEN
+        if now_s - newest_s >= self._settings.quiet_s:
+            return Suspicion.QUIET
+        return Suspicion.NONE
+
+    def lag_s(self, now_s: float) -> float:
+        """Return how far the event clock lags behind its best of late, while messages arrive."""
+        if self.event_ms <= 0 or now_s - self.stream_s > self._settings.event_lag_s_max:
+            return 0.0
+        least = min(self._lag_least, self._lag_least_before)
+        return now_s - self.event_ms / 1000 - least
+
+    def agree(self, now_s: float) -> None:
+        """REST says what the stream says: quiet, not stale."""
+        self.verified_s = now_s
+        self.is_failing = False
+        self.moved_s = None
+
+    def moved(self, now_s: float) -> None:
+        """REST knows more than the stream does."""
+        self.verified_s = now_s
+        self.is_failing = False
+        if self.moved_s is None:
+            self.moved_s = now_s
+
+    def failed(self) -> None:
+        """REST did not answer either."""
+        self.is_failing = True
+
+    def is_missing(self, now_s: float) -> bool:
+        """Whether the stream keeps missing what REST knows."""
+        return self.moved_s is not None and now_s - self.moved_s >= self._settings.grace_s
+
+    def age_s(self, now_s: float) -> float:
+        """Return seconds since the price was last known to be true."""
+        # Messages whose own clock stands still are no news.
+        stream_s = self.stream_s if self.moved_s is None else _UNKNOWN_S
+        return now_s - max(stream_s, self.verified_s)
+
+    def _turn(self, now_s: float) -> None:
+        # While it lags the measure stays, or a stopped clock would become the normal one.
+        if now_s - self._window_s < _LAG_WINDOW_S or self.lag_s(now_s) > 1:
+            return
+        self._window_s = now_s
+        self._lag_least_before, self._lag_least = self._lag_least, float("inf")

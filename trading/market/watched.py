@@ -1,0 +1,165 @@
+"""One watched symbol: gate, decision price, age and tick buffer, kept together."""
+
+from collections.abc import Callable
+
+from trading.domain.market import MarketTrade, Observation, PriceSource, Quote
+from trading.market.buffer import TickBuffer
+from trading.market.decision import DecisionPrice
+from trading.market.sanity import Dropped, SanityGate
+from trading.market.settings import MarketSettings
+from trading.market.staleness import Freshness
+
+_NEVER_S = float("-inf")
+
+
+class WatchedSymbol:
+    """Takes what stream and REST say of a symbol and emits what may be believed."""
+
+    __slots__ = (
+        "_emit",
+        "_settings",
+        "baseline",
+        "buffer",
+        "disagrees_since_s",
+        "fresh",
+        "gate",
+        "is_queued",
+        "prices",
+        "read_s",
+        "symbol",
+    )
+
+    def __init__(
+        self,
+        symbol: str,
+        settings: MarketSettings,
+        now_s: float,
+        emit: Callable[[Observation], None],
+    ) -> None:
+        self.symbol = symbol
+        self.gate = SanityGate(settings.sanity)
+        self.prices = DecisionPrice(settings)
+        self.fresh = Freshness(settings, now_s)
+        self.buffer = TickBuffer()
+        self.baseline: Quote | None = None
+        self.read_s = _NEVER_S
+        self.is_queued = False
+        self.disagrees_since_s: float | None = None
+        self._settings = settings
+        self._emit = emit
+
+    def take_trade(self, trade: MarketTrade) -> bool:
+        """Take a print of the stream; whether the gate holds something now."""
+        self.fresh.on_stream(trade.event_time_ms, trade.received_s)
+        self._judge_trade(trade)
+        return self.gate.is_holding()
+
+    def take_quote(self, quote: Quote) -> bool:
+        """Take a book's best prices of the stream; whether the gate holds something now."""
+        self.fresh.on_stream(quote.event_time_ms, quote.received_s)
+        self.baseline = quote
+        self._judge_quote(quote)
+        return self.gate.is_holding()
+
+    def take_read(
+        self, quote: Quote, trade: MarketTrade | None, requested_s: float, now_s: float
+    ) -> bool:
+        """Take a REST read; whether the stream knows what it says.
+
+        What the stream delivered since the request is newer and is not overwritten.
+        """
+        agrees = self._agrees(quote)
+        if self.baseline is None:
+            self.baseline = quote
+        if agrees:
+            self.fresh.agree(now_s)
+        else:
+            self.fresh.moved(now_s)
+        self._measure_disagreement(quote, now_s)
+        if trade is not None:
+            self._judge_read_trade(trade)
+        if self.fresh.stream_s < requested_s or self.gate.is_holding():
+            self._judge_quote(quote)
+        return agrees
+
+    def pass_time(self, now_s: float) -> None:
+        """Believe what was held long enough, and let a standing book decide."""
+        if self.gate.is_holding():
+            self.gate.poll(now_s)
+            self._deliver_late()
+        observation = self.prices.on_time(now_s)
+        if observation is not None and observation.price is not None:
+            self.gate.refer(observation.price)
+            self._emit(observation)
+
+    def take_dropped(self) -> list[Dropped]:
+        """Return and forget what the gate dropped as contradicted."""
+        dropped, self.gate.dropped = self.gate.dropped, []
+        return dropped
+
+    def is_disagreeing(self, now_s: float) -> bool:
+        """Whether stream and REST have been far apart for long."""
+        since_s = self.disagrees_since_s
+        return since_s is not None and now_s - since_s >= self._settings.disagreement_s
+
+    def _judge_trade(self, trade: MarketTrade) -> None:
+        is_believed = self.gate.take_trade(trade)
+        if self.gate.released:
+            self._deliver_late()
+        if is_believed:
+            self._accept_trade(trade)
+
+    def _judge_quote(self, quote: Quote) -> None:
+        is_believed = self.gate.take_quote(quote)
+        if self.gate.released:
+            self._deliver_late()
+        if is_believed:
+            self._accept_quote(quote)
+
+    def _deliver_late(self) -> None:
+        released, self.gate.released = self.gate.released, []
+        for item in released:
+            if isinstance(item, MarketTrade):
+                self._accept_trade(item)
+            else:
+                self._accept_quote(item)
+
+    def _accept_trade(self, trade: MarketTrade) -> None:
+        self.buffer.push(float(trade.price), trade.received_s)
+        self._emit(self.prices.on_trade(trade))
+
+    def _accept_quote(self, quote: Quote) -> None:
+        observation = self.prices.on_quote(quote)
+        if observation.price is not None:
+            self.gate.refer(observation.price)
+        self._emit(observation)
+
+    def _judge_read_trade(self, trade: MarketTrade) -> None:
+        known = self.prices.trade
+        if known is None or trade.event_time_ms > known.event_time_ms:
+            self._judge_trade(trade)
+        elif self.gate.is_holding():
+            # An old print is no news, but it may agree with what is held.
+            self.gate.take_trade(trade)
+            self._deliver_late()
+
+    def _agrees(self, quote: Quote) -> bool:
+        baseline = self.baseline
+        if baseline is None:
+            return True
+        gap = abs(quote.mid - baseline.mid)
+        return gap <= baseline.mid * self._settings.agreement_max
+
+    def _measure_disagreement(self, quote: Quote, now_s: float) -> None:
+        baseline = self.baseline
+        # A stream that says nothing does not disagree, it is late: that is staleness.
+        is_apart = (
+            baseline is not None
+            and baseline.source is PriceSource.STREAM
+            and now_s - baseline.received_s < self._settings.disagreement_s
+            and abs(quote.mid - baseline.mid) > baseline.mid * self._settings.disagreement_max
+        )
+        if not is_apart:
+            self.disagrees_since_s = None
+        elif self.disagrees_since_s is None:
+            self.disagrees_since_s = now_s

@@ -1,0 +1,279 @@
+"""From memory to the journal: triggers until they are recorded, records and touches in batches."""
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from trading.domain.chat import Severity
+from trading.domain.errors import AlreadyRecorded, Refused, Retryable, StorageLost
+from trading.domain.events import AlertRaised, ConditionChanged, Event, TrackerChanged
+from trading.domain.order import Side
+from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
+from trading.ports import Clock, Journal
+from trading.trackers import rules
+from trading.trackers.rules import Moment
+from trading.trackers.watch import Change, Fired, Watch
+
+logger = logging.getLogger(__name__)
+
+UNRECORDED = "trigger_unrecorded"
+UNSAVED = "trackers_unsaved"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerSettings:
+    """Limits of the engine; `record_epsilon` is the share of a record that a crash may cost."""
+
+    record_epsilon: Decimal = Decimal("0.0005")
+    fires_at_once_max: int = 50
+    retry_s_first: float = 0.1
+    retry_s_max: float = 5.0
+    reminders_every_sweeps: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where facts go: a trigger to whoever opens its intent, durable events to everybody."""
+
+    fire: Callable[[Tracker, Evidence], Awaitable[None]]
+    publish: Callable[..., None]
+    on_condition: Callable[[ConditionChanged], None]
+
+
+class Recorder:
+    """Writes what the watch found. `run` owns the writing; `collect` is a plain call."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        journal: Journal,
+        clock: Clock,
+        outlets: Outlets,
+        settings: TrackerSettings,
+    ) -> None:
+        self._watch = watch
+        self._journal = journal
+        self._clock = clock
+        self._outlets = outlets
+        self._settings = settings
+        self._fires: list[tuple[Decimal, int, Fired]] = []
+        self._in_flight = 0
+        self._changes: list[Change] = []
+        self._alerts: list[AlertRaised] = []
+        self._alerted: set[str] = set()
+        self._active: set[tuple[str, str]] = set()
+        self._are_records_due = False
+        self._is_publishing = False
+        self._wake = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether this recorder is telling a fact right now: it knows it already."""
+        return self._is_publishing
+
+    @property
+    def unrecorded(self) -> int:
+        """How many triggers are not durable yet."""
+        return len(self._fires) + self._in_flight
+
+    def collect(self) -> None:
+        """Take what the watch found: triggers go out at once, changes with the next write."""
+        watch = self._watch
+        found = [*self._changes, *watch.changes]
+        watch.changes.clear()
+        fired_ids = {fired.tracker.tracker_id for fired in watch.fired}
+        # A trigger carries its touch and its record; written after it, they would undo it.
+        self._changes = [c for c in found if c.tracker.tracker_id not in fired_ids]
+        for fired in watch.fired:
+            self._queue(fired)
+        watch.fired.clear()
+        self._dispatch()
+        self._wake.set()
+
+    def records_are_due(self) -> None:
+        """Let the next write look at records that moved by less than epsilon, too."""
+        self._are_records_due = True
+
+    def raise_alert(self, alert: AlertRaised) -> None:
+        """Journal an alert once, however often it is raised."""
+        if alert.alert_id not in self._alerted:
+            self._alerted.add(alert.alert_id)
+            self._alerts.append(alert)
+
+    async def run(self) -> None:
+        """Write until cancelled; after a failure it may be run again and goes on where it was."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                self._dispatch()
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    await self.flush()
+            finally:
+                self._group = None
+
+    async def flush(self) -> None:
+        """Write touches, re-armings and records in one append; on failure wait and keep them."""
+        events = self._pending()
+        befores = [self._watch.durable(event.tracker.tracker_id) for event in events]
+        if events:
+            try:
+                await self._journal.append(*events)
+            except (Retryable, StorageLost) as error:
+                await self._keep(events, error)
+                return
+            self._condition(UNSAVED, "", False, "the trackers' records are saved again")
+        for event, before in zip(events, befores, strict=True):
+            self._watch.saved(event.tracker, before)
+        self.publish(*events)
+        await self._flush_alerts()
+
+    def publish(self, *events: Event) -> None:
+        """Tell everybody of durable facts that this engine wrote."""
+        self._is_publishing = True
+        try:
+            if events:
+                self._outlets.publish(*events)
+        finally:
+            self._is_publishing = False
+
+    # ------------------------------------------------------------ triggers
+
+    def _queue(self, fired: Fired) -> None:
+        heapq.heappush(self._fires, (-fired.value, fired.tracker.tracker_id, fired))
+
+    def _dispatch(self) -> None:
+        while (
+            self._group is not None
+            and self._fires
+            and self._in_flight < self._settings.fires_at_once_max
+        ):
+            fired = heapq.heappop(self._fires)[2]
+            self._in_flight += 1
+            self._group.create_task(self._record(fired))
+
+    async def _record(self, fired: Fired) -> None:
+        is_done = False
+        try:
+            await self._record_until_durable(fired)
+            is_done = True
+        finally:
+            self._in_flight -= 1
+            if not is_done:
+                # A trigger is never forgotten: the next run goes on with it.
+                self._queue(fired)
+        self._dispatch()
+
+    async def _record_until_durable(self, fired: Fired) -> None:
+        tracker = fired.tracker
+        delay_s = self._settings.retry_s_first
+        while self._is_standing(tracker):
+            try:
+                await self._outlets.fire(tracker, fired.evidence)
+            except AlreadyRecorded:
+                break
+            except Refused as refused:
+                self._refused(fired, str(refused))
+                break
+            except (Retryable, StorageLost) as error:
+                text = f"#{tracker.tracker_id} has triggered and cannot be recorded: {error}"
+                self._condition(UNRECORDED, tracker.symbol, True, text)
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, self._settings.retry_s_max)
+            else:
+                break
+        text = f"#{tracker.tracker_id}: its trigger is recorded"
+        self._condition(UNRECORDED, tracker.symbol, False, text)
+
+    def _is_standing(self, tracker: Tracker) -> bool:
+        # Panic or an abort may have ended it while its trigger waited for the journal.
+        known = self._watch.find(tracker.tracker_id)
+        return known is not None and known.state.is_acting and known.arm_seq == tracker.arm_seq
+
+    def _refused(self, fired: Fired, reason: str) -> None:
+        tracker = fired.tracker
+        if tracker.side is Side.BUY:
+            self._changes.append(Change(self._watch.unfire(fired), TrackerChange.REBUILT, reason))
+        else:
+            blocked = replace(
+                tracker,
+                state=TrackerState.BLOCKED,
+                reason=reason,
+                changed_at=self._clock.now(),
+            )
+            self._watch.put(blocked)
+            self._changes.append(Change(blocked, TrackerChange.BLOCKED, reason))
+        self._wake.set()
+
+    # ------------------------------------------------------------ writes
+
+    def _pending(self) -> list[TrackerChanged]:
+        changes, self._changes = self._changes, []
+        moved = self._watch.moved(is_turn=self._are_records_due)
+        self._are_records_due = False
+        now = self._clock.now()
+        told = set()
+        events = []
+        for change in changes:
+            tracker = self._watch.find(change.tracker.tracker_id)
+            if tracker is None or not _is_same_arming(tracker, change.tracker):
+                # Ended, fired or edited since: that fact is durable already, or about to be.
+                continue
+            told.add(tracker.tracker_id)
+            events.append(TrackerChanged(tracker, change.change, now, reason=change.reason))
+        events += [
+            TrackerChanged(tracker, TrackerChange.MOVED, now)
+            for tracker in moved
+            if tracker.tracker_id not in told
+        ]
+        return events
+
+    async def _keep(self, events: list[TrackerChanged], error: Exception) -> None:
+        logger.warning("trackers_unsaved", extra={"error": str(error)})
+        self._condition(UNSAVED, "", True, f"the trackers' records cannot be saved: {error}")
+        kept = [
+            Change(event.tracker, event.change, event.reason)
+            for event in events
+            if event.change is not TrackerChange.MOVED or event.reason
+        ]
+        self._changes = kept + self._changes
+        self._are_records_due = True
+        await asyncio.sleep(self._settings.retry_s_first)
+        self._wake.set()
+
+    async def _flush_alerts(self) -> None:
+        alerts, self._alerts = self._alerts, []
+        for alert in alerts:
+            try:
+                await self._journal.append(alert)
+            except AlreadyRecorded:
+                continue
+            except (Retryable, StorageLost):
+                # The next round of reminders raises it again.
+                self._alerted.discard(alert.alert_id)
+                continue
+            self.publish(alert)
+
+    def _condition(self, name: str, symbol: str, is_active: bool, text: str) -> None:
+        if is_active == ((name, symbol) in self._active):
+            return
+        self._active ^= {(name, symbol)}
+        severity = Severity.CRIT if is_active else Severity.INFO
+        now = self._clock.now()
+        self._outlets.on_condition(
+            ConditionChanged(name, symbol or None, is_active, severity, text, now)
+        )
+
+
+def moment_of(clock: Clock) -> Moment:
+    """Return the present moment; lines are read at wall time unless a price brings its own."""
+    return rules.moment(clock.now(), clock.monotonic())
+
+
+def _is_same_arming(now: Tracker, then: Tracker) -> bool:
+    return now.arm_seq == then.arm_seq and now.state is then.state and now.side is then.side

@@ -1,0 +1,361 @@
+"""The engine that an agent keeps: prices in, durable triggers out, people's changes in between."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from trading.domain.errors import Refused, Unreachable
+from trading.domain.events import ConditionChanged, Event, TrackerChanged
+from trading.domain.instrument import Instrument
+from trading.domain.market import Observation
+from trading.domain.money import ZERO
+from trading.domain.order import Fill, Intent, Side
+from trading.domain.time import Timeframe
+from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
+from trading.market.gap import Gap
+from trading.ports import Clock, Journal
+from trading.trackers import arming, outcome, reminders, slices
+from trading.trackers.engine.recording import Outlets, Recorder, TrackerSettings, moment_of
+from trading.trackers.slices import Holdings, Slice
+from trading.trackers.watch import SYNC_PARTS, Watch, World
+
+logger = logging.getLogger(__name__)
+
+ReadGap = Callable[[str], Awaitable[Gap]]
+
+
+def _log_condition(event: ConditionChanged) -> None:
+    logger.error("condition_changed", extra={"condition": event.condition, "text": event.text})
+
+
+def _no_holdings(_: str) -> Holdings:
+    return Holdings()
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Calls into the conductor; all but `fire` are plain calls, answered from memory.
+
+    `holdings` tells what a cooldown may own next; without it such a tracker ends after its fill.
+    """
+
+    instruments: Mapping[str, Instrument]
+    fire: Callable[[Tracker, Evidence], Awaitable[None]]
+    may_enter: Callable[[str], bool]
+    is_stale: Callable[[str], bool]
+    publish: Callable[..., None]
+    on_condition: Callable[[ConditionChanged], None] = _log_condition
+    holdings: Callable[[str], Holdings] = _no_holdings
+
+
+class TrackerEngine:
+    """Owns the live trackers.
+
+    `observe` is a plain call: a trigger stands in memory when it returns, and `run` records it
+    through `fire` until that has succeeded. `fire` makes TrackerChanged(TRIGGERED), the intent and
+    its first attempt durable in one transaction and returns; it may raise Refused (a buy waits
+    again, a sale is BLOCKED), AlreadyRecorded (the trigger is known), StorageLost (asked again with
+    back-off, while the condition `trigger_unrecorded` is active). Changes by people are written
+    first, one at a time; a tracker whose change is being written neither touches nor fires, and
+    reacts to what it missed right after, so that a trigger and a cancel never both win.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        hooks: Hooks,
+        settings: TrackerSettings | None = None,
+    ) -> None:
+        self._settings = settings or TrackerSettings()
+        self._journal = journal
+        self._clock = clock
+        self._instruments = hooks.instruments
+        self._holdings = hooks.holdings
+        world = World(
+            instrument=lambda symbol: hooks.instruments[symbol],
+            may_enter=hooks.may_enter,
+            is_stale=hooks.is_stale,
+            moment=lambda: moment_of(clock),
+        )
+        self._watch = Watch(world, self._settings.record_epsilon)
+        outlets = Outlets(hooks.fire, hooks.publish, hooks.on_condition)
+        self._recorder = Recorder(self._watch, journal, clock, outlets, self._settings)
+        self._lock = asyncio.Lock()
+        self._sweeps = 0
+
+    # ------------------------------------------------------------ prices and time
+
+    def load(self, trackers: Iterable[Tracker]) -> None:
+        """Take durable live trackers; what has fired already is the business of its intent."""
+        for tracker in trackers:
+            self._watch.put(tracker)
+
+    async def recover(self, trackers: Iterable[Tracker], read_gap: ReadGap) -> list[str]:
+        """Take the trackers of a start and judge the time without eyes; lines for its card.
+
+        A trigger that nobody recorded before the end is seen again by the price that stands.
+        """
+        self.load(trackers)
+        return [
+            line
+            for symbol in sorted(self._watch.symbols())
+            for line in await self.catch_up(symbol, read_gap)
+        ]
+
+    async def catch_up(self, symbol: str, read_gap: ReadGap) -> list[str]:
+        """Judge missed time of one symbol: rebuild records, fire what is due now, tell the rest."""
+        try:
+            gap = await read_gap(symbol)
+        except Unreachable as error:
+            self._watch.blind(symbol)
+            return [f"{symbol}: the missed time could not be read ({error}); watched from now on"]
+        judged = self._watch.recall(symbol, gap.candles, gap.price, gap.event_time_ms)
+        self._recorder.collect()
+        return [
+            f"#{result.tracker.tracker_id} {symbol}: {result.text}"
+            for result in judged
+            if result.text
+        ]
+
+    def observe(self, observation: Observation) -> None:
+        """Evaluate one price that passed the gate."""
+        if self._watch.observe(observation):
+            self._recorder.collect()
+
+    async def sweep(self) -> None:
+        """Let a second pass: lines, confirmations, records to be saved, reminders."""
+        self._watch.sweep()
+        self._recorder.records_are_due()
+        if self._sweeps % self._settings.reminders_every_sweeps == 0:
+            for alert in reminders.due(self._watch.trackers(), self._clock.now()):
+                self._recorder.raise_alert(alert)
+        self._sweeps += 1
+        self._recorder.collect()
+
+    def blind(self, symbol: str) -> None:
+        """Prices of a symbol are being missed: a buy may not act on what it sees first again."""
+        self._watch.blind(symbol)
+
+    def tighten(self, symbol: str, timeframe: Timeframe, atr_share: Decimal) -> None:
+        """Give ATR trackers a new ATR(14) as a share of the price; only a smaller one acts."""
+        self._watch.tighten(symbol, timeframe, atr_share)
+        self._recorder.collect()
+
+    async def run(self) -> None:
+        """Record triggers and save trackers until cancelled; may be run again after a failure."""
+        await self._recorder.run()
+
+    async def flush(self) -> None:
+        """Save what moved now, instead of with the next turn of `run`."""
+        await self._recorder.flush()
+
+    async def stop(self) -> None:
+        """Save every record once more; triggers that stand stay in memory for `run`."""
+        for _ in range(SYNC_PARTS):
+            self._recorder.records_are_due()
+            await self._recorder.flush()
+
+    # ------------------------------------------------------------ what others journal
+
+    def outcome(self, intent: Intent, fills: Sequence[Fill]) -> list[TrackerChanged]:
+        """Return the facts to journal in the transaction that closes an intent of a tracker."""
+        tracker = self._watch.find(intent.tracker_id) if intent.tracker_id is not None else None
+        if tracker is None or not tracker.state.is_acting or tracker.arm_seq != intent.arm_seq:
+            return []
+        instrument = self._instruments[tracker.symbol]
+        slice_ = self._next_slice(tracker, intent)
+        now = self._clock.now()
+        return [outcome.after(tracker, intent, fills, instrument, slice_, now)]
+
+    def applied(self, *events: Event) -> None:
+        """Take tracker values that somebody else made durable; ended ones leave memory.
+
+        Facts that this engine wrote are known already; a value older than a trigger that stands in
+        memory does not undo it.
+        """
+        if self._recorder.is_publishing:
+            return
+        for event in events:
+            if isinstance(event, TrackerChanged) and not self._is_outrun(event.tracker):
+                self._watch.put(event.tracker)
+        self._recorder.collect()
+
+    def changed(self, tracker_id: int, state: TrackerState, reason: str) -> TrackerChanged | None:
+        """Return the fact that an exit goes on (EXITING) or cannot (BLOCKED), for its owner."""
+        tracker = self._watch.find(tracker_id)
+        if tracker is None or not tracker.state.is_acting or tracker.state is state:
+            return None
+        now = self._clock.now()
+        acted = replace(tracker, state=state, reason=reason, changed_at=now)
+        blocked = state is TrackerState.BLOCKED
+        change = TrackerChange.BLOCKED if blocked else TrackerChange.EXITING
+        return TrackerChanged(acted, change, now, reason=reason)
+
+    # ------------------------------------------------------------ people
+
+    async def arm(self, tracker: Tracker, causes: Sequence[Event] = ()) -> None:
+        """Make an armed tracker durable with its causes in one append, and watch it."""
+        async with self._lock:
+            event = TrackerChanged(tracker, TrackerChange.ARMED, self._clock.now())
+            await self._journal.append(*causes, event)
+            self._watch.put(tracker)
+        self._recorder.publish(*causes, event)
+        self._recorder.collect()
+
+    async def edit(self, before: Tracker, after: Tracker, causes: Sequence[Event] = ()) -> None:
+        """Replace a waiting tracker by its change; refused when it moved on since `before`."""
+
+        def change(tracker: Tracker) -> Tracker:
+            is_same = tracker.spec == before.spec and tracker.is_paused == before.is_paused
+            if not is_same or (tracker.state, tracker.arm_seq) != (before.state, before.arm_seq):
+                raise Refused(
+                    f"#{tracker.tracker_id} is {tracker.state.value} now: it changed meanwhile, "
+                    "look at it again",
+                    example=f"/tracker {tracker.tracker_id}",
+                )
+            return after
+
+        await self._change(before.tracker_id, TrackerChange.EDITED, change, causes)
+
+    async def pause(self, tracker_id: int, causes: Sequence[Event] = ()) -> None:
+        """Stop watching for a while (whoever calls has asked: it loosens)."""
+
+        def change(tracker: Tracker) -> Tracker:
+            if tracker.is_paused:
+                raise Refused(f"#{tracker_id} is paused already", f"/resume {tracker_id}")
+            now = self._clock.now()
+            return replace(tracker, is_paused=True, paused_at=now, changed_at=now)
+
+        await self._change(tracker_id, TrackerChange.PAUSED, change, causes)
+
+    async def resume(self, tracker_id: int, causes: Sequence[Event] = ()) -> None:
+        """Watch again; refused with the price when that would fire at once."""
+
+        def change(tracker: Tracker) -> Tracker:
+            if not tracker.is_paused:
+                raise Refused(f"#{tracker_id} is not paused", f"/tracker {tracker_id}")
+            resumed = replace(
+                tracker, is_paused=False, paused_at=None, changed_at=self._clock.now()
+            )
+            tick = self._watch.last_tick(tracker)
+            if tick is not None:
+                arming.check_not_crossed(resumed, tick.price, moment_of(self._clock).line_ms)
+            return resumed
+
+        await self._change(tracker_id, TrackerChange.RESUMED, change, causes)
+
+    async def cancel(self, tracker_id: int, causes: Sequence[Event] = ()) -> None:
+        """End a waiting tracker without a trade; refused when it has fired."""
+
+        def change(tracker: Tracker) -> Tracker:
+            return replace(
+                tracker,
+                state=TrackerState.CANCELLED,
+                quantity=ZERO,
+                quote=ZERO,
+                changed_at=self._clock.now(),
+            )
+
+        await self._change(tracker_id, TrackerChange.CANCELLED, change, causes)
+
+    def resized(self, symbol: str, managed: Decimal) -> list[TrackerChanged]:
+        """Return the facts that fit a symbol's slices to its managed quantity, to be journaled."""
+        now = self._clock.now()
+        own = [tracker for tracker in self.all() if tracker.symbol == symbol]
+        return [
+            TrackerChanged(replace(tracker, changed_at=now), TrackerChange.RESIZED, now)
+            for tracker in slices.resize(own, managed, self._instruments[symbol])
+        ]
+
+    # ------------------------------------------------------------ questions
+
+    def all(self) -> list[Tracker]:
+        """All live trackers by id; waiting ones as they are durable: no shown stop falls."""
+        return sorted(self._watch.trackers(), key=lambda tracker: tracker.tracker_id)
+
+    def get(self, tracker_id: int) -> Tracker | None:
+        """One live tracker as memory has it, its record included."""
+        return self._watch.find(tracker_id)
+
+    def symbols(self) -> frozenset[str]:
+        """Symbols that a live tracker needs prices of."""
+        return self._watch.symbols()
+
+    def is_near(self, symbol: str, share: Decimal = Decimal("0.01")) -> bool:
+        """Whether a tracker of a symbol would change within a share of its last price."""
+        return self._watch.is_near(symbol, share)
+
+    @property
+    def unrecorded(self) -> int:
+        """How many triggers are not durable yet."""
+        return self._recorder.unrecorded
+
+    # ------------------------------------------------------------ inside
+
+    async def _change(
+        self,
+        tracker_id: int,
+        kind: TrackerChange,
+        change: Callable[[Tracker], Tracker],
+        causes: Sequence[Event],
+    ) -> None:
+        async with self._lock:
+            changed = change(self._waiting(tracker_id))
+            event = TrackerChanged(changed, kind, self._clock.now(), reason=changed.reason)
+            self._watch.hold(tracker_id)
+            try:
+                await self._journal.append(*causes, event)
+                self._watch.put(changed)
+            finally:
+                self._watch.release(tracker_id)
+                self._recorder.collect()
+        self._recorder.publish(*causes, event)
+
+    def _waiting(self, tracker_id: int) -> Tracker:
+        tracker = self._watch.find(tracker_id)
+        if tracker is None:
+            raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
+        if not tracker.state.is_waiting:
+            raise Refused(
+                f"#{tracker_id} has fired and is {tracker.state.value}: it goes on until the coins "
+                "are sold or you abort it",
+                f"/abort {tracker_id}",
+            )
+        return tracker
+
+    def _is_outrun(self, tracker: Tracker) -> bool:
+        known = self._watch.find(tracker.tracker_id)
+        if known is None:
+            return False
+        if known.arm_seq != tracker.arm_seq:
+            return known.arm_seq > tracker.arm_seq
+        return known.state.is_acting and tracker.state.is_waiting
+
+    def _next_slice(self, tracker: Tracker, intent: Intent) -> Slice:
+        quote = self._instruments[tracker.symbol].quote
+        others = [
+            other
+            for other in self._watch.trackers()
+            if other.tracker_id != tracker.tracker_id
+            and (
+                other.symbol == tracker.symbol
+                if tracker.side is Side.SELL
+                else self._instruments[other.symbol].quote == quote
+            )
+        ]
+        # Coins that were never put under care are not taken by a tracker that goes round.
+        holdings = replace(self._holdings(tracker.symbol), unmanaged=ZERO)
+        try:
+            return slices.allocate(
+                tracker.spec.amount,
+                tracker.side,
+                holdings,
+                others,
+                self._instruments[tracker.symbol],
+                intent.reference_price,
+            )
+        except Refused:
+            return Slice()
