@@ -174,7 +174,9 @@ def _sale(sight: Sight, wanted: Decimal, settings: LadderSettings) -> Step:
     if is_last and not sight.is_band_refused:
         return _market(instrument, wanted)
     share = settings.exit_steps[min(place, len(settings.exit_steps) - 1)]
-    return _bounded(sight, wanted, max(quote.bid * (ONE - share), floor or ZERO))
+    # The print that fired may be newer than the book: at first the lower of the two counts.
+    bid = quote.bid if place else min(quote.bid, sight.intent.reference_price)
+    return _bounded(sight, wanted, max(bid * (ONE - share), floor or ZERO))
 
 
 def sale_floor(intent: Intent) -> Decimal | None:
