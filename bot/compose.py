@@ -9,8 +9,6 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from storage.export import export
-
 from bot import failpoints, heartbeat
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
@@ -61,7 +59,7 @@ async def run(settings: Settings, version: str) -> int:
         stack.push_async_callback(store.close)
         gateway = create_gateway(gateway_settings(settings), clock)
         stack.push_async_callback(gateway.close)
-        charts = ChartWorker(directory / "charts")
+        charts = ChartWorker()
         stack.push_async_callback(charts.close)
         process = Process(settings, version, store, gateway, charts)
         return await process.run(stop)
@@ -237,6 +235,8 @@ class Process:
         )
 
     async def _export(self, what: str) -> Path:
+        from storage.export import export
+
         folder = self._settings.directory / "exports"
         return await export(self._store, what, folder, self._clock.now())
 
@@ -269,7 +269,7 @@ class Process:
             loop_lag_ms_p99=self._lag.p99_ms,
             loop_lag_ms_max=self._lag.max_ms,
             is_storage_degraded=self._store.is_degraded,
-            messages_waiting=self._bot.outbox.waiting,
+            messages_waiting=self._bot.outbox.waiting_count,
             memory_mb=memory_kb / 1024,
             tasks=self._supervisor.ages_s(),
         )

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from trading import decide
 from trading.activity import EntryLog
@@ -44,7 +45,7 @@ from trading.domain.position import Balance
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
-from trading.market.engine import MarketEngine
+from trading.market.engine import MarketEngine, MarketHooks
 from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
 from trading.pricing import Prices
 from trading.proposals import Holding
@@ -52,7 +53,7 @@ from trading.risk import halts
 from trading.risk.gate import Activity, Refusal, review
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
-from trading.trackers.engine import TrackerEngine
+from trading.trackers.engine import Hooks, TrackerEngine
 from trading.trackers.slices import Holdings
 
 logger = logging.getLogger(__name__)
@@ -114,22 +115,22 @@ class TradingAgent:
         self.market = MarketEngine(
             ports.gateway,
             ports.clock,
-            on_observation=self._on_observation,
-            on_condition=self._on_condition,
-            is_near=self._is_near,
+            MarketHooks(self._on_observation, self._on_condition, self._is_near, self._on_gap),
             sleep=ports.sleep,
         )
         self.prices = Prices(self.market, ports.gateway, ports.clock)
         self.trackers = TrackerEngine(
             ports.journal,
             ports.clock,
-            instruments=self.state.instruments,
-            fire=self._fire,
-            may_enter=self._may_enter,
-            is_stale=self.prices.is_stale,
-            publish=self._publish,
-            on_condition=self._on_condition,
-            holdings=self._holdings,
+            Hooks(
+                instruments=self.state.instruments,
+                fire=self._fire,
+                may_enter=self._may_enter,
+                is_stale=self.prices.is_stale,
+                publish=self._publish,
+                on_condition=self._on_condition,
+                holdings=self._holdings,
+            ),
         )
         self.execution = ExecutionEngine(
             ports.gateway,
@@ -193,7 +194,7 @@ class TradingAgent:
         self._watch()
         since = stored.last_alive_at or now
         for symbol in sorted(self.trackers.symbols()):
-            lines += await self.trackers.catch_up(symbol, self.market.gap_since(since))
+            lines += await self.trackers.catch_up(symbol, self.market.gap_reader(since))
         await self._resume_unsent(stored)
         self.is_ready = True
         await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
@@ -317,7 +318,17 @@ class TradingAgent:
 
     def _may_enter(self, symbol: str) -> bool:
         is_open = self.is_ready and self.state.mode.takes_entries
-        return is_open and not self.market.is_stale(symbol)
+        return is_open and not self.market.is_degraded(symbol)
+
+    def _on_gap(self, missed: frozenset[str], since: datetime) -> None:
+        for symbol in sorted(missed & self.trackers.symbols()):
+            self._follow(partial(self._judge_gap, symbol, since))
+
+    async def _judge_gap(self, symbol: str, since: datetime) -> None:
+        for line in await self.trackers.catch_up(symbol, self.market.gap_reader(since)):
+            now = self.clock.now()
+            alert_id = f"gap:{symbol}:{now.isoformat()}:{line[:20]}"
+            await self.record(AlertRaised(alert_id, Severity.WARN, line, now))
 
     def _is_near(self, symbol: str) -> bool:
         return self.trackers.is_near(symbol)
@@ -365,12 +376,15 @@ class TradingAgent:
             await self.record(*events)
 
     def _watch(self) -> None:
-        held = {
+        wanted = self._wanted() | self.prices.asked()
+        self.market.watch(wanted & self.state.instruments.keys())
+
+    def _wanted(self) -> frozenset[str]:
+        held = (
             symbol for symbol, position in self.state.book.positions.items() if position.quantity
-        }
-        working = {intent.symbol for intent in self.execution.intents}
-        wanted = self.trackers.symbols() | held | working | self.prices.asked()
-        self.market.watch(frozenset(wanted & self.state.instruments.keys()))
+        )
+        working = (intent.symbol for intent in self.execution.intents)
+        return self.trackers.symbols() | frozenset(held) | frozenset(working)
 
     def _holdings(self, symbol: str) -> Holdings:
         instrument = self.state.instruments[symbol]
@@ -415,7 +429,7 @@ class TradingAgent:
             await self.record(Heartbeat(self.clock.now()))
 
     async def _reconcile(self) -> None:
-        await self.execution.reconcile(sorted(self.market.watched))
+        await self.execution.reconcile(sorted(self._wanted()))
 
     async def _refresh_balances(self) -> None:
         balances = await self.gateway.balances()

@@ -15,6 +15,7 @@ from trading.desk import (
     Outcome,
     PositionView,
     Proposal,
+    Signature,
     StatusView,
     SummaryView,
     TrackerView,
@@ -251,7 +252,20 @@ class Reception:
     def _prices(self) -> views.Prices:
         market = self._agent.market
         at_ms = to_ms(self._agent.clock.now())
-        return views.Prices(at_ms, self._agent.prices.price, market.age_s, market.signature)
+        return views.Prices(at_ms, self._agent.prices.price, market.age_s, self._signature)
+
+    def _signature(self, symbol: str) -> Signature | None:
+        found = self._agent.market.signature(symbol)
+        if found is None:
+            return None
+        return Signature(
+            ticks=found.ticks,
+            volatility=found.volatility,
+            range_share=found.span,
+            imbalance=found.imbalance,
+            run_length=found.run,
+            reversal=found.reversal,
+        )
 
     def _oldest_age_s(self) -> float | None:
         ages = [self._agent.market.age_s(symbol) for symbol in self._agent.trackers.symbols()]

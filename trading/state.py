@@ -42,7 +42,8 @@ class AgentState:
 
     def load(self, stored: StoredState, instruments: Mapping[str, Instrument]) -> None:
         """Take what storage holds."""
-        self.instruments = dict(instruments)
+        self.instruments.clear()
+        self.instruments.update(instruments)
         self.installed = stored.installed
         self.trading_mode = stored.trading_mode
         self.day = stored.day

@@ -189,6 +189,37 @@ class World:
                 raise AssertionError(f"{wanted!r} not in {seen}\n{self.log()[-4000:]}")
             await asyncio.sleep(_POLL_S)
 
+    async def has_message(self, pattern: str, after: int) -> bool:
+        """Whether the bot has said something that matches."""
+        return any(
+            message["from"] == "bot" and re.search(pattern, message["text"])
+            for message in await self.messages(after)
+        )
+
+    async def newest_with_button(self, label: str, after: int) -> Message | None:
+        """Return the newest message that offers a button, None without any."""
+        found = [
+            message
+            for message in await self.messages(after)
+            if any(text.endswith(label) for row in message["buttons"] for text in row)
+        ]
+        return found[-1] if found else None
+
+    async def until_edited(self, card: Message) -> Message:
+        """Wait until a message differs from how it was seen."""
+        found: list[Message] = []
+
+        async def is_edited() -> bool:
+            found[:] = [
+                message
+                for message in await self.messages(card["message_id"] - 1)
+                if message["message_id"] == card["message_id"] and message["edits"] > card["edits"]
+            ]
+            return bool(found)
+
+        await self.until(is_edited, f"the card was never edited: {card['text']}")
+        return found[0]
+
     async def ask(self, text: str, user_id: int = OWNER_ID) -> Message:
         """Type a message and return the first answer."""
         sent = await self.say(text, user_id)
@@ -225,6 +256,10 @@ class World:
         account = await self._get(f"{self.exchange}/control/account")
         held = account["balances"].get(asset, {"free": "0", "locked": "0"})
         return Decimal(held["free"]) + Decimal(held["locked"])
+
+    async def deposit(self, asset: str, delta: Decimal) -> None:
+        """Give the account coins, or take some away."""
+        await self._post(f"{self.exchange}/control/account", {"asset": asset, "delta": str(delta)})
 
     async def until(self, wanted: Callable[[], Any], what: str) -> None:
         """Wait until an asynchronous predicate holds."""

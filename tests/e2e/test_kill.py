@@ -1,0 +1,100 @@
+"""Kill -9 at every boundary of the journal between a trigger and its sale, with real processes.
+
+The agent dies exactly before or after one commit and is started again: one sale, the position
+equals the exchange's, and the person is told once the sale is done.
+"""
+
+import asyncio
+import signal
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import Message, World
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+# (event whose commit is the boundary, how many of them) in the order of the way to the order.
+BOUNDARIES = (
+    ("UpdateReceived", 1),
+    ("ConfirmationAsked", 1),
+    ("UpdateReceived", 2),
+    ("TrackerChanged", 1),
+    ("ConfirmationAnswered", 1),
+    ("IntentOpened", 1),
+    ("AttemptPrepared", 1),
+    ("FillBooked", 1),
+    ("AttemptChanged", 1),
+    ("IntentClosed", 1),
+    ("EventsAddressed", 2),
+    ("MessageQueued", 3),
+    ("MessageDelivered", 2),
+)
+MOMENTS = ("before_commit", "after_commit")
+POINTS = [(moment, kind, count) for kind, count in BOUNDARIES for moment in MOMENTS]
+# Each worker owns an exchange and a chat; every point gets a database of its own.
+WORKERS = 2
+WATCHED = "(?i)watching|touched|triggered|sold"
+
+
+async def _die_and_return(world: World, folder: Path, point: tuple[str, str, int]) -> None:
+    name = ":".join(map(str, point))
+    sold_before = await _sold(world)
+    await world.deposit("BTC", Decimal("0.5") - await world.balance_of("BTC"))
+    await world.price("60000")
+    begin = await world.last_message_id()
+    world.settings["UMBRA_DATA_DIR"] = str(folder / name.replace(":", "-"))
+
+    process = await world.spawn_agent(UMBRA_FAILPOINT=name)
+    journey = asyncio.create_task(_travel(world, begin))
+    try:
+        async with asyncio.timeout(30):
+            code = await process.wait()
+    except TimeoutError:
+        raise AssertionError(f"{name} was never reached:\n{world.log()[-3000:]}") from None
+    finally:
+        journey.cancel()
+        await asyncio.gather(journey, return_exceptions=True)
+    assert code == -signal.SIGKILL, f"{name}: exit code {code}\n{world.log()[-3000:]}"
+
+    await world.spawn_agent(UMBRA_FAILPOINT="")
+    await _travel(world, begin)
+    await world.until_message(r"Sold 0\.5 BTC", after=begin)
+    assert await _sold(world) - sold_before == Decimal("0.5"), name
+    assert await world.balance_of("BTC") == 0, name
+    answer = await world.ask("/positions")
+    assert "0.5" not in answer["text"], f"{name}: {answer['text']}"
+    await world.end("run")
+
+
+async def _sold(world: World) -> Decimal:
+    """Coins that any order of ours has sold since the exchange started."""
+    sales = [order for order in await world.orders() if order["side"] == "SELL"]
+    return sum((Decimal(order["executedQty"]) for order in sales), Decimal(0))
+
+
+async def _travel(world: World, begin: int) -> None:
+    """Do whatever of the tour is not done yet; safe to begin again after a death."""
+    await world.until_message(lambda message: True, after=begin)
+    while not await world.has_message(WATCHED, begin):
+        card = await world.newest_with_button("Confirm", begin)
+        if card is None:
+            sent = await world.say("/track BTC/USDT stop 58000 all")
+            card = await world.until_message(_asks, after=sent)
+        await world.press(card, "Confirm")
+        await world.until_edited(card)
+    await world.price("57990")
+
+
+def _asks(message: Message) -> bool:
+    return any(text.endswith("Confirm") for row in message["buttons"] for text in row)
+
+
+@pytest.mark.parametrize("worker", range(WORKERS))
+async def test_a_death_at_any_boundary_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, worker: int
+) -> None:
+    async with World(tmp_path) as world:
+        for point in POINTS[worker::WORKERS]:
+            await _die_and_return(world, tmp_path, point)
