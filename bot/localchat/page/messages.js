@@ -56,7 +56,8 @@ export class MessageList {
     }
     this.#arrange();
     const mine = message.from === "user" && message.user_id === this.act.userId;
-    if (near || (!old && mine)) this.toBottom(!document.hidden && !old);
+    // At once, not smoothly: the next message of a burst would find the scroll still on its way.
+    if (near || (!old && mine)) this.toBottom(false);
     this.#scrolled();
     return !old;
   }
@@ -103,13 +104,14 @@ export class MessageList {
       this.typing = element("li", "typing-bubble", element("i"), element("i"), element("i"));
       this.typing.setAttribute("aria-hidden", "true");
       this.list.append(this.typing);
-      if (this.isFollowing) this.toBottom(true);
+      if (this.isFollowing) this.toBottom(false);
     }
   }
 
   toBottom(smooth) {
     this.scroll.scrollTo({ top: this.scroll.scrollHeight, behavior: smooth ? "smooth" : "instant" });
     this.isFollowing = true;
+    if (!smooth) this.lastTop = this.scroll.scrollTop;
   }
 
   settle() {
