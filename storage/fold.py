@@ -1,6 +1,6 @@
 """What the events add up to, in memory: the rule that every stored projection must agree with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import localcontext
 from functools import singledispatchmethod
@@ -48,6 +48,31 @@ class Fold:
         self.last_alive_at: datetime | None = None
         self.next_tracker_id = 1
         self.last_seq = 0
+
+    @staticmethod
+    def of(state: StoredState, positions: Mapping[str, Position], at: datetime) -> "Fold":
+        """Go on from a state that was stored at `at`; `positions` are all, the empty ones too."""
+        fold = Fold()
+        fold.installed = state.installed
+        fold.trackers = {one.tracker_id: one for one in state.trackers}
+        fold.intents = {one.intent_id: one for one in state.intents}
+        # When exactly an attempt changed is not known here; only whether it was watched at `at`.
+        for attempts, changed_at in (
+            (state.attempts, at - 2 * WATCH),
+            (state.watched_attempts, at),
+        ):
+            for attempt in attempts:
+                fold.attempts[attempt.client_order_id] = attempt
+                fold.attempt_changed_at[attempt.client_order_id] = changed_at
+        fold.positions = dict(positions)
+        fold.trading_mode = state.trading_mode
+        fold.conditions = {(one.condition, one.symbol or ""): one for one in state.conditions}
+        fold.alerts = {one.alert_id: one for one in state.alerts}
+        fold.day = state.day
+        fold.last_alive_at = state.last_alive_at
+        fold.next_tracker_id = state.next_tracker_id
+        fold.last_seq = state.last_seq
+        return fold
 
     def add(self, seq: int, event: events.Event) -> None:
         """Take the next event in."""

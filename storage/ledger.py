@@ -7,13 +7,11 @@ from sqlalchemy import Connection, bindparam, literal, select, true
 from storage import schema
 from storage.codec import GENESIS, chain, identity
 from storage.database import UnwritableError
-from storage.projections import project
+from storage.projections import JOURNAL_END, RESERVE_DRAINED, project
 from storage.reserve import Reserve, ReserveFull
 from storage.statements import fixed, insert, upsert
 from trading.domain.errors import AlreadyRecorded, InstanceConflict, JournalCorrupt, StorageLost
 from trading.domain.events import Event
-
-RESERVE_DRAINED = "reserve_drained"
 
 _tip = (
     select(schema.journal.c.seq, schema.journal.c.hash)
@@ -96,6 +94,7 @@ class Append:
         _insert_row.run_many(
             connection, [{name: getattr(row, name) for name in row.__slots__} for row in rows]
         )
+        _set_meta.run(connection, name=JOURNAL_END, number=rows[-1].seq)
         for row, event in zip(rows, events, strict=True):
             project(event, row.seq, connection)
         return rows[-1].seq

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 from functools import singledispatch
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, bindparam, select, update
 
 from storage import fold, schema
 from storage.statements import fixed, insert, upsert
 from trading.domain import events
 from trading.domain.chat import Severity
+from trading.domain.errors import JournalCorrupt
 from trading.domain.position import Position
 
 # Names of the single values in the table meta.
@@ -20,6 +21,8 @@ LAST_ALIVE = "last_alive"
 DAY = "day"
 ADDRESSED = "addressed_seq"
 LAST_UPDATE = "last_update_id"
+JOURNAL_END = "journal_end"
+RESERVE_DRAINED = "reserve_drained"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSITION = TypeAdapter(Position)
@@ -67,8 +70,11 @@ def to_us(at: datetime) -> int:
 
 
 def read_position(document: str) -> Position:
-    """Read a position's document."""
-    return _POSITION.validate_json(document)
+    """Read a position's document; raises JournalCorrupt."""
+    try:
+        return _POSITION.validate_json(document)
+    except ValidationError as error:
+        raise JournalCorrupt(f"a stored position cannot be read: {error}") from error
 
 
 def write_position(position: Position) -> str:
@@ -256,6 +262,5 @@ def _save_position(position: Position, seq: int, connection: Connection) -> None
         connection,
         symbol=position.symbol,
         seq=seq,
-        is_zero=int(not position.quantity),
         document=write_position(position),
     )

@@ -22,12 +22,15 @@ from storage.projections import (
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person
 from trading.domain.errors import JournalCorrupt
+from trading.domain.money import ZERO
 from trading.domain.order import Attempt, AttemptState, Fill, Intent
-from trading.domain.position import RoundTrip
+from trading.domain.position import Position, RoundTrip
 from trading.domain.tracker import Tracker
 from trading.ports import PendingUpdate, Recorded, StoredConfirmation, StoredState
 
 journal, meta = schema.journal, schema.meta
+# Single values that follow from the journal.
+PROJECTED = (INSTALLED, TRADING_MODE, LAST_ALIVE, DAY, ADDRESSED, LAST_UPDATE)
 _HOLDS_INTENT: tuple[type[Any], ...] = (
     events.IntentOpened,
     events.IntentChanged,
@@ -85,20 +88,17 @@ def state(connection: Connection, now: datetime) -> StoredState:
         attempts=_attempts(connection, open_attempts),
         watched_attempts=_attempts(connection, watched),
         positions={
-            row.symbol: read_position(row.document)
-            for row in connection.execute(
-                select(schema.positions)
-                .where(schema.positions.c.is_zero == 0)
-                .order_by(schema.positions.c.symbol)
-            )
+            name: one for name, one in all_positions(connection).items() if one.quantity != ZERO
         },
         trading_mode=_single(connection, TRADING_MODE, events.TradingModeChanged),
-        conditions=_events_of(
-            connection,
-            select(conditions.c.seq)
-            .where(conditions.c.is_active == 1)
-            .order_by(conditions.c.condition, conditions.c.symbol),
-            events.ConditionChanged,
+        conditions=sorted(
+            _events_of(
+                connection,
+                select(conditions.c.seq).where(conditions.c.is_active == 1),
+                events.ConditionChanged,
+            ),
+            # Here and not in SQL: every server sorts text in its own way.
+            key=lambda one: (one.condition, one.symbol or ""),
         ),
         alerts=_events_of(
             connection,
@@ -108,8 +108,19 @@ def state(connection: Connection, now: datetime) -> StoredState:
         day=_single(connection, DAY, events.DayOpened),
         last_alive_at=alive.at if alive else None,
         next_tracker_id=(tracker_id_max or 0) + 1,
-        last_seq=connection.execute(select(func.max(journal.c.seq))).scalar() or 0,
+        last_seq=last_seq(connection),
     )
+
+
+def last_seq(connection: Connection) -> int:
+    """Return the journal's last seq; 0 for an empty one."""
+    return connection.execute(select(func.max(journal.c.seq))).scalar() or 0
+
+
+def all_positions(connection: Connection) -> dict[str, Position]:
+    """Return every position there ever was, by symbol."""
+    query = select(schema.positions).order_by(schema.positions.c.symbol)
+    return {row.symbol: read_position(row.document) for row in connection.execute(query)}
 
 
 def _live(table: Table) -> Select[Any]:
@@ -159,6 +170,8 @@ def intent(connection: Connection, intent_id: str) -> Intent | None:
     table = schema.intents
     query = select(table.c.seq).where(table.c.intent_id == intent_id)
     found = _events_of(connection, query, *_HOLDS_INTENT)
+    if found and found[0].intent.intent_id != intent_id:
+        raise JournalCorrupt(f"the projection of {intent_id} points at another intent")
     return found[0].intent if found else None
 
 
@@ -274,6 +287,13 @@ def confirmation(connection: Connection, nonce: str) -> StoredConfirmation | Non
         events.ConfirmationAnswered,
     )
     return StoredConfirmation(asked[0].confirmation, answered[0].answer if answered else None)
+
+
+def open_questions(connection: Connection) -> list[str]:
+    """Return the nonces of all questions without an answer."""
+    table = schema.confirmations
+    query = select(table.c.nonce).where(table.c.answered_seq.is_(None))
+    return sorted(row[0] for row in connection.execute(query))
 
 
 def last_runs(connection: Connection) -> Mapping[str, datetime]:

@@ -117,7 +117,6 @@ positions = Table(
     metadata,
     Column("symbol", Text, primary_key=True),
     Column("seq", ORDINAL, nullable=False),
-    Column("is_zero", Integer, nullable=False),
     Column("document", Text, nullable=False),
 )
 
@@ -198,6 +197,7 @@ for _name, _column, _where in (
     ("inbox_pending", inbox.c.seq, "is_handled = 0"),
     ("outbox_pending", outbox.c.seq, "delivered_seq IS NULL"),
     ("alerts_open", alerts.c.seq, "is_open = 1"),
+    ("confirmations_open", confirmations.c.nonce, "answered_seq IS NULL"),
 ):
     Index(_name, _column, sqlite_where=text(_where), postgresql_where=text(_where))
 

@@ -18,6 +18,8 @@ from trading.domain.errors import JournalCorrupt, StorageLost
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 5
 WAL_BYTES_MAX = 64 * 1024 * 1024
+# The driver reads damaged text as bad UTF-8, in values and in SQLite's own messages alike.
+_ERRORS = (DBAPIError, sqlite3.Error, UnicodeDecodeError)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Room may come back and a lock may be given up; everything else means that the file is not what
 # this process believes, or that the disk lies.
@@ -71,10 +73,17 @@ class SqliteDatabase:
         self.path.touch(mode=0o600)
         try:
             self._writer = self._writer_engine.connect()
+            self._check_pages(self._writer)
             prepare(self._writer)
-        except DBAPIError as error:
+        except _ERRORS as error:
             raise _read_error(error, self.path) from error
         self._identity = self._inodes()
+
+    def _check_pages(self, connection: Connection) -> None:
+        with connection.begin():
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise JournalCorrupt(f"{self.path} is damaged: {found}")
 
     def _write(self, job: Job) -> int:
         connection = self._writer
@@ -88,7 +97,7 @@ class SqliteDatabase:
         except IntegrityError:
             with connection.begin():
                 raise job.conflict(connection) from None
-        except DBAPIError as error:
+        except _ERRORS as error:
             return self._save_elsewhere(job, self._unwritable(error))
         except UnwritableError as error:
             self._broken = error.reason
@@ -101,7 +110,7 @@ class SqliteDatabase:
         try:
             with self._reader_engine.connect() as connection, connection.begin():
                 return job.failed(error, connection)
-        except DBAPIError:
+        except _ERRORS:
             return job.failed(error, None)
 
     def _probe(self) -> None:
@@ -123,10 +132,9 @@ class SqliteDatabase:
         found = (one.stat() for one in (self.path, Path(f"{self.path}-wal")))
         return tuple((one.st_dev, one.st_ino) for one in found)
 
-    def _unwritable(self, error: DBAPIError) -> UnwritableError:
-        code = _primary_code(error)
-        reason = f"{self.path}: {error.orig}"
-        if code not in _PASSING:
+    def _unwritable(self, error: Exception) -> UnwritableError:
+        reason = f"{self.path}: {_driver_error(error)}"
+        if _primary_code(error) not in _PASSING:
             self._broken = reason
         return UnwritableError(reason, is_final=self._broken is not None)
 
@@ -138,14 +146,14 @@ class SqliteDatabase:
                 self._reader.rollback()
             with self._reader.begin():
                 return work(self._reader)
-        except DBAPIError as error:
+        except _ERRORS as error:
             raise _read_error(error, self.path) from error
 
     def _read_apart(self, work: Callable[[Connection], T]) -> T:
         try:
             with self._reader_engine.connect() as connection, connection.begin():
                 return work(connection)
-        except DBAPIError as error:
+        except _ERRORS as error:
             raise _read_error(error, self.path) from error
 
     @staticmethod
@@ -180,13 +188,21 @@ def _engine(path: Path, begin: str) -> Engine:
     return engine
 
 
-def _primary_code(error: DBAPIError) -> int:
-    code = getattr(error.orig, "sqlite_errorcode", None)
+def _driver_error(error: Exception) -> BaseException:
+    return error.orig or error if isinstance(error, DBAPIError) else error
+
+
+def _primary_code(error: Exception) -> int:
+    cause = _driver_error(error)
+    if isinstance(cause, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
+    code = getattr(cause, "sqlite_errorcode", None)
     # The low byte is the kind, the rest says where it happened.
     return code & 0xFF if isinstance(code, int) else sqlite3.SQLITE_ERROR
 
 
-def _read_error(error: DBAPIError, path: Path) -> JournalCorrupt | StorageLost:
-    if _primary_code(error) in _DAMAGED or "UTF-8" in str(error.orig):
-        return JournalCorrupt(f"{path} is damaged: {error.orig}")
-    return StorageLost(f"{path} cannot be used: {error.orig}")
+def _read_error(error: Exception, path: Path) -> JournalCorrupt | StorageLost:
+    cause = _driver_error(error)
+    if _primary_code(error) in _DAMAGED or "UTF-8" in str(cause):
+        return JournalCorrupt(f"{path} is damaged: {cause}")
+    return StorageLost(f"{path} cannot be used: {cause}")

@@ -1,6 +1,9 @@
 """The store as the trading core sees it: a journal, its records, and the right to write them."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,14 +13,14 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from storage import integrity, migration, queries, schema
+from storage import integrity, migration, queries, schema, snapshots
 from storage.database import Database, Failpoint, no_failpoint
 from storage.lease import DatabaseLock, next_epoch
 from storage.ledger import Ledger, drained_generation
 from storage.reserve import Reserve
 from storage.sqlite import SqliteDatabase
 from trading.domain.chat import OutboxMessage, Person
-from trading.domain.errors import SettingsInvalid
+from trading.domain.errors import SettingsInvalid, UmbraError
 from trading.domain.events import Event
 from trading.domain.order import Attempt, Fill, Intent
 from trading.domain.position import RoundTrip
@@ -27,17 +30,22 @@ from trading.ports import Clock, PendingUpdate, Recorded, StoredConfirmation, St
 if TYPE_CHECKING:
     from storage.postgres import PostgresDatabase
 
+logger = logging.getLogger(__name__)
+
 
 class SqlJournal:
     """The Journal port on a database."""
 
-    def __init__(self, database: Database, ledger: Ledger) -> None:
+    def __init__(self, database: Database, ledger: Ledger, snapshots: "Snapshots") -> None:
         self._database = database
         self._ledger = ledger
+        self._snapshots = snapshots
 
     async def append(self, *events: Event, reserve: bool = False) -> int:
         """Make all events durable in one transaction and return the last seq (0: in reserve)."""
-        return await self._database.write(self._ledger.append(events, reserve=reserve))
+        seq = await self._database.write(self._ledger.append(events, reserve=reserve))
+        self._snapshots.note(seq)
+        return seq
 
     async def events(
         self, after_seq: int = 0, limit: int = 1000, kinds: Sequence[str] = ()
@@ -128,16 +136,55 @@ class SqlRecords:
         return await self._read(queries.last_runs)
 
 
+class Snapshots:
+    """Takes a snapshot now and then, beside the appends."""
+
+    def __init__(self, database: Database, clock: Clock, taken_at_seq: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._taken_at_seq = self._seq = taken_at_seq
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, seq: int) -> None:
+        """Take one in the background when enough has happened since the last one."""
+        self._seq = max(self._seq, seq)
+        is_due = self._seq - self._taken_at_seq >= snapshots.SNAPSHOT_EVENTS
+        if is_due and (self._task is None or self._task.done()):
+            self._taken_at_seq = self._seq
+            self._task = asyncio.create_task(self._take())
+
+    async def close(self) -> None:
+        """Take a last one, so that the next start has little to check."""
+        if self._task is not None:
+            await self._task
+        if self._seq - self._taken_at_seq >= snapshots.SNAPSHOT_EVENTS // 20:
+            await self._take()
+
+    async def _take(self) -> None:
+        try:
+            live = await self._database.read_long(
+                partial(snapshots.read_live, at=self._clock.now())
+            )
+            await self._database.write(snapshots.SaveSnapshot(live))
+        except UmbraError as error:
+            logger.warning("snapshot_skipped", extra={"reason": str(error)})
+
+
 class Store:
-    """An open database: the only writer while it lives."""
+    """An open database: the only writer while it lives.
+
+    `findings` are sentences on what the start had to repair; each deserves a CRIT alert.
+    """
 
     def __init__(
-        self, database: Database, ledger: Ledger, clock: Clock, release: Callable[[], None]
+        self, database: Database, opening: "_Opening", clock: Clock, release: Callable[[], None]
     ) -> None:
-        self.journal = SqlJournal(database, ledger)
+        self._snapshots = Snapshots(database, clock, opening.snapshot_seq)
+        self.journal = SqlJournal(database, opening.ledger, self._snapshots)
         self.records = SqlRecords(database, clock)
+        self.findings = opening.findings
         self._database = database
-        self._ledger = ledger
+        self._ledger = opening.ledger
         self._release = release
 
     @property
@@ -152,6 +199,7 @@ class Store:
 
     async def close(self) -> None:
         """Finish, checkpoint and let another process in."""
+        await self._snapshots.close()
         await self._database.close()
         self._ledger.reserve.close()
         self._release()
@@ -222,14 +270,13 @@ async def _open(
     back_up: Callable[[Connection, str], None] = lambda _connection, _revision: None,
     release: Callable[[], None] = lambda: None,
 ) -> Store:
-    opened: list[Ledger] = []
+    opened: list[_Opening] = []
     try:
         await database.open(
-            lambda connection: opened.append(_prepare(connection, reserve_path, back_up))
+            lambda connection: opened.append(_prepare(connection, reserve_path, clock, back_up))
         )
-        ledger = opened[0]
-        store = Store(database, ledger, clock, release)
-        if ledger.reserve.has_pending:
+        store = Store(database, opened[0], clock, release)
+        if store.is_degraded:
             # An append of nothing takes in what the reserve holds.
             await store.journal.append()
     except BaseException:
@@ -239,18 +286,41 @@ async def _open(
     return store
 
 
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What a start found and made."""
+
+    ledger: Ledger
+    snapshot_seq: int
+    findings: tuple[str, ...]
+
+
 def _prepare(
-    connection: Connection, reserve_path: Path, back_up: Callable[[Connection, str], None]
-) -> Ledger:
+    connection: Connection,
+    reserve_path: Path,
+    clock: Clock,
+    back_up: Callable[[Connection, str], None],
+) -> _Opening:
+    findings = []
     is_new = migration.upgrade(connection, back_up)
     with connection.begin():
-        integrity.verify_chain(connection)
+        last_seq = integrity.verify_chain(connection)
+        if not snapshots.check(connection):
+            snapshots.rebuild(connection)
+            findings.append("the stored state differed from the journal and was made anew from it")
+        snapshot_seq = snapshots.newest_seq(connection)
+        if last_seq - snapshot_seq >= snapshots.SNAPSHOT_EVENTS:
+            snapshots.save(connection, snapshots.read_live(connection, clock.now()))
+            snapshot_seq = last_seq
         epoch = next_epoch(connection)
         generation = drained_generation(connection)
     if is_new and reserve_path.exists():
         # It belongs to a database that is no longer here; kept for whoever looks for it.
         reserve_path.replace(reserve_path.with_name(f"{reserve_path.name}.orphaned"))
-    return Ledger(epoch, Reserve(reserve_path, generation))
+    reserve = Reserve(reserve_path, generation)
+    if reserve.has_pending:
+        findings.append(f"{len(reserve.pending)} records were taken in from {reserve_path.name}")
+    return _Opening(Ledger(epoch, reserve), snapshot_seq, tuple(findings))
 
 
 def _back_up(path: Path, connection: Connection, revision: str) -> None:

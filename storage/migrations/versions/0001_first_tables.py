@@ -30,7 +30,7 @@ TABLES = {
     "attempts": "client_order_id* text, first_seq ordinal, seq ordinal, intent_id text, "
     "number small, state text, is_ended small, changed_us ordinal",
     "fills": "seq* ordinal, symbol text, intent_id text, at_us ordinal",
-    "positions": "symbol* text, seq ordinal, is_zero small, document text",
+    "positions": "symbol* text, seq ordinal, document text",
     "round_trips": "seq* ordinal, closed_us ordinal",
     "people": "user_id* ordinal, seq ordinal",
     "inbox": "update_id* ordinal, seq ordinal, is_handled small",
@@ -58,6 +58,7 @@ INDEXES = (
     ("inbox_pending", "inbox", "seq", "is_handled = 0"),
     ("outbox_pending", "outbox", "seq", "delivered_seq IS NULL"),
     ("alerts_open", "alerts", "seq", "is_open = 1"),
+    ("confirmations_open", "confirmations", "nonce", "answered_seq IS NULL"),
 )
 
 

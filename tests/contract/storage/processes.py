@@ -1,0 +1,138 @@
+"""Programs that the tests of stores run as real processes, to be killed or starved of disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_COMMON = """
+import asyncio, errno, os, signal, sys
+from pathlib import Path
+from storage.store import open_store
+from tests.contract.storage import samples
+from tests.fakes.memory_store import SettableClock
+from trading.domain.errors import StorageLost
+
+url, folder = sys.argv[1], Path(sys.argv[2])
+
+def open_it(**more):
+    return open_store(url, SettableClock(), data_dir=folder, **more)
+"""
+
+# Says after each append what is durable, until it is killed.
+APPENDING = (
+    _COMMON
+    + """
+async def main():
+    store = await open_it()
+    start = (await store.records.state()).last_seq
+    for number in range(start, 10**9):
+        seq = await store.journal.append(*samples.transaction_a(number))
+        print(seq, flush=True)
+
+asyncio.run(main())
+"""
+)
+
+# Kills itself at the boundary whose number is given: 1 is before the first commit, 2 after it …
+FAILING = (
+    _COMMON
+    + """
+fatal, passed = int(sys.argv[3]), 0
+
+def failpoint(name):
+    global passed
+    passed += 1
+    if passed == fatal:
+        print(name, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    store = await open_it(failpoint=failpoint)
+    for number in range(3):
+        print(await store.journal.append(*samples.transaction_a(number)), flush=True)
+
+asyncio.run(main())
+"""
+)
+
+# Fills the disk that its database is on, until nothing goes in; then gives room back.
+STARVING = (
+    _COMMON
+    + """
+def fill(path):
+    with path.open("wb", buffering=0) as ballast:
+        size = 65536
+        while size:
+            try:
+                ballast.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+                size //= 2
+
+async def main():
+    store = await open_it()
+    await store.journal.append(*samples.transaction_a(0))
+    ballast = folder / "ballast"
+    fill(ballast)
+    for number in range(1, 500):
+        try:
+            await store.journal.append(samples.heartbeat(number))
+        except StorageLost as error:
+            print("lost:", error, flush=True)
+            break
+    else:
+        sys.exit("the disk never became full")
+    assert store.is_degraded and store.lost_reason
+    assert await store.journal.append(*samples.transaction_a(1000), reserve=True) == 0
+    before = (await store.records.state()).last_seq
+    ballast.unlink()
+    seq = await store.journal.append(samples.heartbeat(999))
+    assert seq == before + 5, (seq, before)
+    assert not store.is_degraded
+    assert await store.journal.verify() == seq
+    await store.close()
+    print("recovered", flush=True)
+
+asyncio.run(main())
+"""
+)
+
+# Reports what an append meets when a sync fails underneath it, and whether it tries again.
+SYNC_FAILING = (
+    _COMMON
+    + """
+async def main():
+    store = await open_it()
+    print("open", flush=True)
+    for number in range(1, 200):
+        try:
+            await store.journal.append(samples.heartbeat(number))
+        except StorageLost as error:
+            print("lost:", error, flush=True)
+            break
+    else:
+        sys.exit("no sync failed")
+    try:
+        await store.journal.append(samples.heartbeat(1000))
+        sys.exit("it tried again")
+    except StorageLost:
+        pass
+    assert await store.journal.append(*samples.transaction_a(1), reserve=True) == 0
+    print("reserved", flush=True)
+    os._exit(3)
+
+asyncio.run(main())
+"""
+)
+
+
+def command(program: str, url: str, folder: Path, *more: object) -> list[str]:
+    """Return the command line of one of these programs."""
+    return [sys.executable, "-c", program, url, str(folder), *(str(one) for one in more)]
+
+
+def run(arguments: list[str], deadline_s: float = 60) -> "subprocess.CompletedProcess[str]":
+    """Run to the end and return everything that was said."""
+    return subprocess.run(
+        arguments, capture_output=True, text=True, timeout=deadline_s, check=False
+    )

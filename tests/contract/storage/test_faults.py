@@ -1,0 +1,364 @@
+"""Storage faults of the catalogue (S01 … S08, S14): each is made to happen, and asserted."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from storage import sqlite
+from storage.store import Store, open_store
+from tests.contract.storage import processes, samples
+from tests.contract.storage.conftest import both_databases
+from tests.fakes.memory_store import SettableClock
+from trading.domain import events
+from trading.domain.errors import AlreadyRecorded, InstanceConflict, JournalCorrupt, StorageLost
+
+
+async def _open(url: str, folder: Path, **more: Any) -> Store:
+    return await open_store(url, SettableClock(), data_dir=folder, **more)
+
+
+# ---------------------------------------------------------------- killed processes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+async def test_killed_while_appending_it_keeps_all_that_it_promised(
+    seed: int, sqlite_url: str, tmp_path: Path
+) -> None:
+    place = random.Random(seed)
+    acked = 0
+    for _ in range(3):
+        process = subprocess.Popen(
+            processes.command(processes.APPENDING, sqlite_url, tmp_path),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        for _ in range(place.randrange(1, 60)):
+            acked = int(process.stdout.readline())
+        process.kill()
+        acked = max([acked, *(int(line) for line in process.stdout if line.endswith("\n"))])
+        assert process.wait() == -signal.SIGKILL
+        process.stdout.close()
+        store = await _open(sqlite_url, tmp_path)  # at once: the lock died with its process
+        durable = await store.journal.verify()
+        # The transaction after the last answer may be durable too: maybe sent, never forgotten.
+        assert durable in (acked, acked + 4)
+        acked = durable
+        await store.close()
+
+
+@both_databases
+@pytest.mark.parametrize("boundary", range(1, 7))
+async def test_killed_at_each_boundary_a_transaction_is_whole_or_absent(
+    boundary: int, database_url: str, tmp_path: Path
+) -> None:
+    done = await asyncio.to_thread(
+        processes.run, processes.command(processes.FAILING, database_url, tmp_path, boundary)
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    side = "before" if boundary % 2 else "after"
+    kinds = "TrackerChanged+IntentOpened+AttemptPrepared+MessageQueued"
+    assert done.stdout.splitlines()[-1] == f"{side}_commit:{kinds}"
+    store = await _open(database_url, tmp_path)
+    assert await store.journal.verify() == 4 * (boundary // 2)
+    assert len(await store.records.trackers()) == boundary // 2
+    await store.close()
+
+
+# ---------------------------------------------------------------- a full disk
+
+
+@contextmanager
+def _full(store: Store) -> Iterator[None]:
+    """No page more than the database has now."""
+    writer = store._database._writer  # type: ignore[attr-defined]
+    thread = store._database._writer_thread  # type: ignore[attr-defined]
+
+    def limit(pages: int) -> None:
+        driver = writer.connection.driver_connection
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = pages or driver.execute("PRAGMA page_count").fetchone()[0]
+        driver.execute(f"PRAGMA max_page_count = {pages}")
+
+    thread.submit(limit, 0).result()
+    yield
+    thread.submit(limit, 2**30).result()
+
+
+async def _append_until_lost(store: Store) -> int:
+    """Append until the database takes no more; returns how many it took."""
+    for number in range(1000):
+        try:
+            await store.journal.append(samples.message(f"x{number}", card="x" * 200))
+        except StorageLost:
+            assert "full" in store.lost_reason
+            return number
+    raise AssertionError("the disk never became full")
+
+
+async def test_a_full_disk_refuses_entries_and_takes_exits_into_the_reserve(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = await _open(sqlite_url, tmp_path)
+    await store.journal.append(*samples.transaction_a(1))
+    with _full(store):
+        taken = await _append_until_lost(store)
+        assert store.is_degraded
+        with pytest.raises(StorageLost):
+            await store.journal.append(*samples.transaction_a(2))
+        assert await store.journal.append(*samples.transaction_a(3), reserve=True) == 0
+        with pytest.raises(AlreadyRecorded):  # known to the reserve
+            await store.journal.append(*samples.transaction_a(3), reserve=True)
+        with pytest.raises(AlreadyRecorded):  # known to the journal, which can still be read
+            await store.journal.append(*samples.transaction_a(1), reserve=True)
+    seq = await store.journal.append(samples.heartbeat())
+    assert seq == 4 + taken + 4 + 1
+    assert not store.is_degraded
+    tail = await store.journal.latest(5)
+    assert tuple(one.event for one in reversed(tail)) == (
+        *samples.transaction_a(3),
+        samples.heartbeat(),
+    )
+    assert await store.journal.verify() == seq
+    await store.close()
+
+
+async def test_what_the_reserve_holds_enters_the_journal_at_the_next_start(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = await _open(sqlite_url, tmp_path)
+    with _full(store):
+        taken = await _append_until_lost(store)
+        await store.journal.append(*samples.transaction_a(3), reserve=True)
+        await store.journal.append(samples.heartbeat(5), reserve=True)
+    await store.close()
+    for _ in range(2):
+        again = await _open(sqlite_url, tmp_path)
+        state = await again.records.state()
+        assert state.last_seq == taken + 5
+        assert [one.tracker_id for one in state.trackers] == [3]
+        assert not again.is_degraded
+        await again.close()
+
+
+async def test_a_refused_repetition_does_not_lose_the_reserve(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = await _open(sqlite_url, tmp_path)
+    with _full(store):
+        await _append_until_lost(store)
+        await store.journal.append(samples.update(5), reserve=True)
+    with pytest.raises(AlreadyRecorded):
+        await store.journal.append(samples.update(5))
+    assert store.is_degraded
+    await store.journal.append()
+    assert not store.is_degraded
+    assert len(await store.records.pending_updates()) == 1
+    await store.close()
+
+
+def _can_mount() -> bool:
+    tool = shutil.which("unshare")
+    mount = "mount -t tmpfs -o size=64k none /mnt"
+    return (
+        tool is not None
+        and subprocess.call([tool, "-Urm", "sh", "-c", mount], stderr=subprocess.DEVNULL) == 0
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _can_mount(), reason="this machine lets nobody mount a tmpfs (unshare)")
+def test_a_really_full_file_system_is_survived(tmp_path: Path) -> None:
+    inner = processes.command(
+        processes.STARVING, f"sqlite+aiosqlite:///{tmp_path}/umbra.sqlite", tmp_path
+    )
+    script = f'mount -t tmpfs -o size=4m none "{tmp_path}" && exec "$@"'
+    done = processes.run(["unshare", "-Urm", "sh", "-c", script, "sh", *inner])
+    assert done.returncode == 0, done.stderr
+    assert "disk is full" in done.stdout
+    assert done.stdout.splitlines()[-1] == "recovered"
+
+
+# ---------------------------------------------------------------- a disk that lies
+
+
+def _can_trace() -> bool:
+    tool = shutil.which("strace")
+    return tool is not None and subprocess.call([tool, "-o", "/dev/null", "true"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _can_trace(), reason="strace cannot trace on this machine")
+async def test_after_a_failed_sync_nothing_is_written_to_the_database(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = await _open(sqlite_url, tmp_path)
+    await store.close()
+    trace = tmp_path / "trace"
+    inject = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:when=25"]
+    strace = ["strace", "-f", "-o", str(trace), *inject]
+    inner = processes.command(processes.SYNC_FAILING, sqlite_url, tmp_path)
+    done = await asyncio.to_thread(processes.run, [*strace, *inner])
+    assert "EIO" in trace.read_text()
+    assert done.returncode == 3, done.stderr
+    assert "lost: the journal cannot be written" in done.stdout
+    assert done.stdout.splitlines()[-1] == "reserved"
+    again = await _open(sqlite_url, tmp_path)
+    assert [one.tracker_id for one in await again.records.trackers()] == [1]
+    assert again.findings == ("1 records were taken in from umbra.sqlite.reserve",)
+    beats = await again.journal.events(kinds=["Heartbeat"])
+    assert len(set(beats)) == len(beats)
+    await again.close()
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _replace(path: Path) -> None:
+    shutil.copy(path, path.with_suffix(".copy"))
+    path.with_suffix(".copy").replace(path)
+
+
+def _make_read_only(path: Path) -> None:
+    path.chmod(0o400)
+
+
+def _remove_log(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").unlink()
+
+
+@pytest.mark.parametrize("change", [_remove, _replace, _make_read_only, _remove_log])
+async def test_a_file_that_is_no_longer_ours_is_noticed_at_the_next_append(
+    change: Any, sqlite_url: str, tmp_path: Path
+) -> None:
+    store = await _open(sqlite_url, tmp_path)
+    await store.journal.append(samples.heartbeat())
+    change(tmp_path / "umbra.sqlite")
+    with pytest.raises(StorageLost, match=r"gone|replaced|read-only"):
+        await store.journal.append(samples.heartbeat())
+    assert store.is_degraded
+    assert await store.journal.append(*samples.transaction_a(1), reserve=True) == 0
+    with pytest.raises(StorageLost):
+        await store.journal.append(samples.heartbeat())
+    await store.close()
+
+
+async def test_a_busy_database_gives_up_in_time_and_never_blocks_the_loop(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.5)
+    store = await _open(sqlite_url, tmp_path)
+    await store.journal.append(samples.heartbeat())
+    other = sqlite3.connect(tmp_path / "umbra.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writing = asyncio.create_task(store.journal.append(samples.heartbeat()))
+    reads = 0
+    while not writing.done():
+        assert (await store.records.state()).last_seq == 1
+        reads += 1
+    with pytest.raises(StorageLost, match="locked"):
+        await writing
+    assert reads > 10
+    assert await store.journal.append(*samples.transaction_a(1), reserve=True) == 0
+    other.execute("ROLLBACK")
+    other.close()
+    assert await store.journal.append(samples.heartbeat()) == 6
+    await store.close()
+
+
+# ---------------------------------------------------------------- two instances
+
+
+@both_databases
+async def test_a_second_instance_refuses_and_names_the_first(
+    database_url: str, tmp_path: Path
+) -> None:
+    store = await _open(database_url, tmp_path)
+    with pytest.raises(InstanceConflict, match=f"in use by pid {os.getpid()} on"):
+        await _open(database_url, tmp_path)
+    assert await store.journal.append(samples.heartbeat()) == 1
+    await store.close()
+    again = await _open(database_url, tmp_path)
+    await again.close()
+
+
+@both_databases
+async def test_a_dead_process_holds_nothing(database_url: str, tmp_path: Path) -> None:
+    command = processes.command(processes.APPENDING, database_url, tmp_path)
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    with pytest.raises(InstanceConflict, match=f"pid {process.pid}"):
+        await _open(database_url, tmp_path)
+    process.kill()
+    await process.communicate()
+    store = await _open(database_url, tmp_path)
+    assert await store.journal.verify() >= 4
+    await store.close()
+
+
+@both_databases
+async def test_a_replaced_writer_is_fenced_off(database_url: str, tmp_path: Path) -> None:
+    store = await _open(database_url, tmp_path)
+    await store.journal.append(samples.heartbeat())
+    store._ledger.epoch -= 1  # as if another had taken over since
+    with pytest.raises(InstanceConflict, match="taken this database over"):
+        await store.journal.append(samples.heartbeat())
+    with pytest.raises(InstanceConflict):
+        await store.journal.append(samples.heartbeat(), reserve=True)
+    store._ledger.epoch += 1
+    assert await store.journal.append(samples.heartbeat()) == 2
+    await store.close()
+
+
+# ---------------------------------------------------------------- callers that go away
+
+
+@both_databases
+async def test_a_cancelled_caller_leaves_a_whole_transaction_or_none(
+    database_url: str, tmp_path: Path
+) -> None:
+    store = await _open(database_url, tmp_path)
+    for number in range(20):
+        task = asyncio.create_task(store.journal.append(*samples.transaction_a(number)))
+        for _ in range(number % 5):
+            await asyncio.sleep(0)
+        task.cancel()
+    await store.journal.append(samples.heartbeat())
+    last = await store.journal.verify()
+    assert last % 4 == 1
+    assert len(await store.records.trackers()) == last // 4
+    await store.close()
+
+
+async def test_an_event_that_could_not_be_read_back_is_not_written(store: Any) -> None:
+    from decimal import Decimal
+
+    bad = events.DayOpened(samples.START.date(), Decimal("NaN"), samples.START)
+    if isinstance(store, Store):
+        with pytest.raises(ValueError, match=r"finite|survive"):
+            await store.journal.append(samples.heartbeat(), bad)
+    assert await store.journal.append(samples.heartbeat()) == 1
+
+
+def test_errors_of_the_driver_are_told_apart() -> None:
+    error = sqlite3.OperationalError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT  # type: ignore[misc]
+    wrapped = OperationalError("SELECT", (), error)
+    assert isinstance(sqlite._read_error(wrapped, Path("x")), JournalCorrupt)
+    assert isinstance(
+        sqlite._read_error(sqlite3.OperationalError("no such table"), Path("x")), StorageLost
+    )

@@ -1,0 +1,232 @@
+"""PostgreSQL's own faults (S11): sessions that end, servers that vanish, answers that get lost."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from storage import postgres
+from storage.store import Store, open_store
+from tests.contract.storage import samples
+from tests.fakes.memory_store import SettableClock
+from trading.domain.errors import InstanceConflict, StorageLost
+
+pytestmark = pytest.mark.postgres
+
+
+class Proxy:
+    """A server in front of the server, which can lose an answer or be down."""
+
+    def __init__(self, url: URL) -> None:
+        self._url = url
+        self._server: asyncio.Server | None = None
+        self._links: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.swallow_answers_to = b""
+        self.swallowed = 0
+
+    async def listen(self, folder: Path) -> str:
+        """Start, and return the URL that leads here."""
+        self.path = folder / ".s.PGSQL.5432"
+        await self.up()
+        query = {**self._url.query, "host": str(folder)}
+        return self._url.set(host=None, port=None, query=query).render_as_string(False)
+
+    async def up(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+
+    async def down(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for link in tuple(self._links):
+            link.close()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        host = self._url.query.get("host")
+        if isinstance(host, str):
+            upstream = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.5432")
+        else:
+            upstream = await asyncio.open_connection(self._url.host, self._url.port or 5432)
+        self._links |= {writer, upstream[1]}
+        link = Link(self, writer, upstream[1])
+        try:
+            await asyncio.gather(link.ask(reader), link.answer(upstream[0]))
+        finally:
+            self._links -= {writer, upstream[1]}
+
+
+class Link:
+    """One client's session through the proxy."""
+
+    def __init__(
+        self, proxy: Proxy, client: asyncio.StreamWriter, server: asyncio.StreamWriter
+    ) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._is_cut = False
+
+    async def ask(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError):
+            while asked := await reader.read(65536):
+                wanted = self._proxy.swallow_answers_to
+                if wanted and wanted in asked:
+                    self._is_cut = True
+                    self._proxy.swallow_answers_to = b""
+                self._server.write(asked)
+        self._server.close()
+
+    async def answer(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError):
+            while answered := await reader.read(65536):
+                if self._is_cut:
+                    # The server has done it, and nobody hears.
+                    self._proxy.swallowed += 1
+                    break
+                self._client.write(answered)
+        self._client.close()
+        self._server.close()
+
+
+@pytest.fixture
+async def proxy(postgres_url: str) -> AsyncIterator[Proxy]:
+    made = Proxy(make_url(postgres_url))
+    yield made
+    await made.down()
+
+
+@pytest.fixture
+async def store(proxy: Proxy, tmp_path: Path) -> AsyncIterator[Store]:
+    # Short, because a socket's path has at most 107 bytes.
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="umbra-px-") as folder:
+        url = await proxy.listen(Path(folder))
+        opened = await open_store(url, SettableClock(), data_dir=tmp_path)
+        yield opened
+        await opened.close()
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_and_not_repeated(
+    store: Store, proxy: Proxy
+) -> None:
+    await store.journal.append(samples.heartbeat())
+    proxy.swallow_answers_to = b"COMMIT"
+    # No event with a key: only the hash can tell that it is there.
+    assert await store.journal.append(samples.heartbeat(1), samples.heartbeat(2)) == 3
+    assert proxy.swallowed == 1
+    assert await store.journal.append(*samples.transaction_a(1)) == 7
+    assert await store.journal.verify() == 7
+    assert not store.is_degraded
+
+
+async def test_a_session_that_ends_before_the_commit_is_replaced(
+    store: Store, proxy: Proxy
+) -> None:
+    await store.journal.append(samples.heartbeat())
+    proxy.swallow_answers_to = b"INSERT INTO journal"
+    assert await store.journal.append(*samples.transaction_a(1)) == 5
+    assert proxy.swallowed == 1
+    assert await store.journal.verify() == 5
+
+
+async def test_sessions_ended_by_the_server_are_replaced_the_lease_too(
+    store: Store, postgres_url: str
+) -> None:
+    await store.journal.append(samples.heartbeat())
+    assert await _end_sessions(postgres_url) >= 2
+    assert await store.journal.append(samples.heartbeat(1)) == 2
+    assert (await store.records.state()).last_seq == 2
+
+
+async def test_a_server_that_is_away_means_reserve_and_comes_back(
+    store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 0.3)
+    await store.journal.append(samples.heartbeat())
+    await proxy.down()
+    with pytest.raises(StorageLost, match="cannot be written"):
+        await store.journal.append(samples.heartbeat(1))
+    assert await store.journal.append(*samples.transaction_a(1), reserve=True) == 0
+    with pytest.raises(StorageLost, match="cannot be read"):
+        await store.records.state()
+    await proxy.up()
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 5)
+    assert await store.journal.append(samples.heartbeat(2)) == 6
+    assert not store.is_degraded
+    assert await store.journal.verify() == 6
+
+
+async def test_a_commit_in_doubt_when_the_server_vanishes_is_not_drained_twice(
+    store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit went through, its answer did not, and the reserve took the events as well."""
+    await store.journal.append(samples.heartbeat())
+    proxy.swallow_answers_to = b"COMMIT"
+    appending = asyncio.create_task(
+        store.journal.append(samples.heartbeat(1), samples.heartbeat(2), reserve=True)
+    )
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 1)
+    while not proxy.swallowed:
+        await asyncio.sleep(0)
+    await proxy.down()
+    assert await appending == 0
+    assert store.is_degraded
+    await proxy.up()
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 5)
+    assert await store.journal.append(samples.heartbeat(3)) == 4
+    minutes = [one.event.at.minute for one in await store.journal.events()]  # type: ignore[union-attr]
+    assert minutes == [0, 1, 2, 3]
+
+
+async def test_who_lost_the_lease_to_another_stops_writing(
+    store: Store, postgres_url: str, tmp_path: Path
+) -> None:
+    await store.journal.append(samples.heartbeat())
+    await _end_sessions(postgres_url)
+    other = await open_store(postgres_url, SettableClock(), data_dir=tmp_path / "other")
+    with pytest.raises(InstanceConflict, match="in use by"):
+        await store.journal.append(samples.heartbeat(1))
+    await other.close()
+    with pytest.raises(InstanceConflict, match="taken this database over"):
+        await store.journal.append(samples.heartbeat(1))
+
+
+async def test_a_wrong_address_is_told_and_hides_the_password(tmp_path: Path) -> None:
+    url = f"postgresql+asyncpg://umbra:secret@/umbra?host={tmp_path}"
+    with pytest.raises(StorageLost, match="cannot be used") as lost:
+        await open_store(url, SettableClock(), data_dir=tmp_path)
+    assert "secret" not in str(lost.value)
+
+
+async def test_commits_are_synchronous_whatever_the_server_says(store: Store) -> None:
+    def shown(connection: Any) -> str:
+        return str(connection.exec_driver_sql("SHOW synchronous_commit").scalar())
+
+    assert await store._database.read(shown) == "on"
+
+
+async def _end_sessions(url: str) -> int:
+    import asyncpg
+
+    plain = make_url(url).set(drivername="postgresql").render_as_string(False)
+    connection = await asyncpg.connect(plain)
+    try:
+        ended = await connection.fetch(
+            "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
+    return len(ended)
