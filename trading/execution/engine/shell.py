@@ -308,7 +308,8 @@ class ExecutionEngine:
             self._register(case)
         await self._sending.measure_clock()
         await self._recovery.look(cases)
-        symbols = {case.intent.symbol for case in cases} | set(state.positions)
+        held = {*state.positions, *self._s.portfolio_of().positions}
+        symbols = {case.intent.symbol for case in cases} | (held & set(self._s.rules))
         lines = list(self._recovery.report(cases))
         try:
             findings = await self._recovery.sweep(symbols)

@@ -1,0 +1,581 @@
+"""What an exchange and a disk can do to an order: each decision still happens exactly once."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests import builders
+from tests.unit.trading.execution.desk import BTC, Desk
+from trading.domain import events
+from trading.domain.errors import StorageLost
+from trading.domain.instrument import InstrumentStatus
+from trading.domain.order import IntentState, OrderType, Purpose, Side
+from trading.domain.position import Balance
+
+HALF = Decimal("0.5")
+
+
+def assert_once(desk: Desk, quantity: Decimal = HALF) -> None:
+    """No id was sent twice, no more was sold than wanted, and the position follows."""
+    assert len(set(desk.exchange.ids)) == len(desk.exchange.ids)
+    assert desk.exchange.filled() == quantity
+    assert desk.managed == HALF - quantity
+    booked = desk.store.of(events.FillBooked)
+    assert sum(one.fill.quantity for one in booked) == quantity
+
+
+# ------------------------------------------------------------ X: the exchange
+
+
+async def test_x01_a_lost_answer_is_resolved_by_query_and_nothing_is_sent_again() -> None:
+    desk = Desk()
+    lost = desk.exchange.fail("lost_after")
+    silent = desk.exchange.fail("stream_lost", times=9)
+    started_s = desk.time.monotonic()
+    final = await desk.run(desk.exit())
+    assert (lost.fired, len(desk.exchange.sent), silent.fired) == (1, 1, 0)
+    assert "unknown" in desk.states()
+    assert final.state is IntentState.DONE
+    assert desk.time.monotonic() - started_s <= 2
+    assert_once(desk)
+
+
+async def test_x02_a_request_that_never_left_goes_again_under_its_own_id() -> None:
+    desk = Desk()
+    refused = desk.exchange.fail("not_sent", times=2)
+    await desk.run(desk.exit())
+    assert refused.fired == 2
+    assert len(desk.exchange.sent) == 1
+    assert desk.exchange.queries == 0
+    assert_once(desk)
+
+
+async def test_x02_a_request_that_cannot_leave_for_long_is_priced_afresh() -> None:
+    desk = Desk()
+    refused = desk.exchange.fail("not_sent", times=14)
+    await desk.run(desk.exit())
+    assert refused.fired == 14
+    assert desk.exchange.sent[0].client_order_id.endswith("-2")
+    assert_once(desk)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(502, None), (504, -1007), (400, -1006), (400, -1000), (200, None)]
+)
+async def test_x03_an_error_after_acceptance_hides_nothing(status: int, code: int | None) -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("answer_after", status=status, code=code, message="<html>")
+    await desk.run(desk.exit())
+    assert fault.fired == 1
+    assert len(desk.exchange.sent) == 1
+    assert_once(desk)
+
+
+async def test_x03b_an_error_before_acceptance_is_proven_absent_before_the_next_attempt() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("refuse", status=503, message="<html>")
+    started_s = desk.time.monotonic()
+    await desk.run(desk.exit())
+    assert fault.fired == 1
+    assert [one[-2:] for one in desk.exchange.ids] == ["-1", "-2"]
+    assert desk.states().count("absent") == 1
+    # recvWindow 3 s + 10 s + 5 s, then two not-founds 3 s apart
+    assert 21 <= desk.time.monotonic() - started_s <= 25
+    assert_once(desk)
+
+
+async def test_x04_an_unknown_code_is_never_taken_for_a_refusal() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("answer_after", status=400, code=-9999, message="new in 2027")
+    await desk.run(desk.exit())
+    assert fault.fired == 1
+    assert len(desk.exchange.sent) == 1
+    assert_once(desk)
+
+
+async def test_x05_a_report_before_the_answer_ends_the_matter() -> None:
+    desk = Desk()
+    first = desk.exchange.fail("report_first")
+    timeout = desk.exchange.fail("answer_after", status=504, code=-1007, message="Timeout")
+    await desk.run(desk.exit())
+    assert (first.fired, timeout.fired) == (1, 1)
+    assert len(desk.exchange.sent) == 1
+    assert desk.exchange.queries == 0
+    assert_once(desk)
+
+
+async def test_x05_a_report_ends_the_wait_for_an_answer_that_hangs() -> None:
+    desk = Desk()
+    desk.exchange.fail("report_first")
+    hang = desk.exchange.fail("hang", after_s=14)
+    started_s = desk.time.monotonic()
+    await desk.run(desk.exit())
+    assert hang.fired == 1
+    assert desk.time.monotonic() - started_s < 1
+    await desk.time.pass_by(20)
+    assert_once(desk)
+
+
+async def test_x07_a_query_that_lags_is_no_proof_of_absence() -> None:
+    desk = Desk()
+    desk.exchange.on_report = None
+    lost = desk.exchange.fail("lost_after", lag_s=15)
+    lag = desk.exchange.fail("query_lag", times=99)
+    await desk.run(desk.exit())
+    assert lost.fired == 1
+    assert lag.fired >= 5
+    assert "absent" not in desk.states()
+    assert len(desk.exchange.sent) == 1
+    assert_once(desk)
+
+
+async def test_x08_an_engine_that_hangs_longer_than_our_deadline_is_asked_not_repeated() -> None:
+    desk = Desk()
+    hang = desk.exchange.fail("hang", after_s=40)
+    desk.exchange.on_report = None
+    await desk.run(desk.exit())
+    assert hang.fired == 1
+    assert len(desk.exchange.sent) == 1
+    await desk.time.pass_by(60)
+    assert_once(desk)
+
+
+async def test_x08c_an_order_that_was_proven_absent_and_matches_later_is_found_and_told() -> None:
+    desk = Desk(balances={"BTC": "1", "USDT": "0"})
+    late = desk.exchange.fail("late_match", after_s=60)
+    final = await desk.run(desk.exit())
+    assert (late.fired, final.state) == (1, IntentState.DONE)
+    assert "absent" in desk.states()
+    await desk.time.pass_by(60)
+    assert desk.told("proven absent and appeared late")
+    assert desk.states()[-1] == "filled"
+    # Both fills are facts, and both are booked once.
+    assert len(desk.store.of(events.FillBooked)) == 2
+
+
+async def test_x08c_a_late_order_is_found_by_the_regular_check_when_the_stream_is_silent() -> None:
+    desk = Desk(balances={"BTC": "1", "USDT": "0"})
+    late = desk.exchange.fail("late_match", after_s=60)
+    desk.exchange.on_report = None
+    await desk.run(desk.exit())
+    await desk.time.pass_by(60)
+    assert late.fired == 1
+    await desk.time.finish(desk.engine.check_open_attempts())
+    assert desk.told("proven absent and appeared late")
+
+
+async def test_x08c_a_late_order_that_rests_is_cancelled() -> None:
+    desk = Desk(balances={"BTC": "0", "USDT": "100000"})
+    desk.exchange.fail("late_match", after_s=60)
+    intent = desk.entry("1000", limit_price=Decimal(59_000))
+    await desk.open(intent)
+    await desk.time.until(lambda: "absent" in desk.states())
+    await desk.time.pass_by(60)
+    assert [one[-2:] for one in desk.exchange.cancelled] == ["-1"]
+    assert [order.is_open for order in desk.exchange.history] == [True, False]
+
+
+async def test_x09_duplicate_order_sent_is_evidence_that_it_lives() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail(
+        "answer_after", status=400, code=-2010, message="Duplicate order sent."
+    )
+    await desk.run(desk.exit())
+    assert fault.fired == 1
+    assert "rejected" not in desk.states()
+    assert len(desk.exchange.sent) == 1
+    assert_once(desk)
+
+
+async def test_x11_a_clock_that_is_off_is_measured_again_and_the_next_attempt_has_a_new_id() -> (
+    None
+):
+    desk = Desk()
+    fault = desk.exchange.fail(
+        "refuse", status=400, code=-1021, message="Timestamp outside of the recvWindow."
+    )
+    await desk.run(desk.exit())
+    assert fault.fired == 1
+    assert desk.exchange.clock_reads == 1
+    assert [one[-2:] for one in desk.exchange.ids] == ["-1", "-2"]
+    assert_once(desk)
+
+
+async def test_x12_after_a_rate_limit_nothing_is_sent_until_it_is_over() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("limit", retry_after_s=30)
+    started_s = desk.time.monotonic()
+    await desk.run(desk.exit())
+    assert fault.fired == 1
+    assert len(desk.exchange.sent) == 2
+    assert 30 <= desk.time.monotonic() - started_s <= 31
+    assert desk.told("asks for silence for 30 s")
+    assert_once(desk)
+
+
+async def test_x13_a_ban_is_waited_out_and_told_loudly() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("limit", status=418, retry_after_s=120)
+    started_s = desk.time.monotonic()
+    await desk.run(desk.exit())
+    assert fault.fired == 1
+    assert len(desk.exchange.sent) == 2
+    assert desk.time.monotonic() - started_s >= 120
+    [alert] = [one for one in desk.alerts if "banned us" in one.text]
+    assert alert.severity.value == "crit"
+    assert_once(desk)
+
+
+async def test_x14_a_forbidden_page_is_unknown_and_silences() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("refuse", status=403, message="<html>")
+    await desk.run(desk.exit())
+    assert fault.fired == 1
+    assert "unknown" in desk.states()
+    assert_once(desk)
+
+
+async def test_x15_a_refused_key_blocks_and_the_exit_goes_on_when_it_works_again() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("refuse", status=401, code=-2015, message="Invalid API-key")
+    desk.exchange.is_key_lost = True
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.told("key refused"))
+    await desk.time.pass_by(90)
+    assert fault.fired == 1
+    assert len(desk.exchange.sent) == 1
+    desk.exchange.is_key_lost = False
+    await desk.done()
+    assert_once(desk)
+
+
+async def test_x16_an_exit_is_sized_down_to_what_is_free() -> None:
+    desk = Desk(balances={"BTC": "0.3", "USDT": "0"})
+    desk.frozen_balances = {"BTC": Balance("BTC", HALF, Decimal(0))}
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.exchange.filled() > 0)
+    assert desk.exchange.refused[0][1].startswith("Account has insufficient")
+    assert desk.exchange.filled() == Decimal("0.3")
+    await desk.time.until(lambda: desk.told("coins are not free"))
+    assert desk.final() is None
+
+
+async def test_x16_insufficient_balance_never_loops() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("insufficient", times=50)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.told("coins are not free"))
+    assert fault.fired == 4
+    assert len(desk.exchange.sent) == 4
+    assert desk.exchange.filled() == 0
+
+
+async def test_x16_coins_sold_by_hand_close_the_exit_with_the_foreign_sale_as_proof() -> None:
+    desk = Desk()
+    desk.exchange.sell_by_hand(BTC, "0.5")
+    final = await desk.run(desk.exit())
+    assert final.state is IntentState.CLOSED_EXTERNAL
+    assert "sold outside Umbra" in final.reason
+    assert desk.exchange.sent == []
+    assert desk.managed == 0
+
+
+async def test_x31_an_empty_balance_is_not_a_sale() -> None:
+    desk = Desk()
+    empty = desk.exchange.fail("empty_balances", times=2)
+    desk.frozen_balances = {"BTC": Balance("BTC", Decimal(0), Decimal(0))}
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: empty.fired == 2)
+    assert desk.told("coins are not free")
+    assert desk.managed == HALF
+    final = await desk.done()
+    assert final.state is IntentState.DONE
+    assert_once(desk)
+
+
+async def test_x31_three_agreeing_reads_of_account_and_stream_are_a_proof() -> None:
+    desk = Desk()
+    desk.exchange.coins["BTC"] = Decimal(0)
+    started_s = desk.time.monotonic()
+    final = await desk.run(desk.exit())
+    assert final.state is IntentState.CLOSED_EXTERNAL
+    assert desk.time.monotonic() - started_s >= 20
+    assert desk.managed == 0
+
+
+async def test_x17_changed_rules_are_loaded_once_and_the_quantity_is_floored_anew() -> None:
+    desk = Desk(managed="0.5")
+    desk.exchange.rules[BTC] = replace(builders.bitcoin(), quantity_step=Decimal("0.2"))
+    final = await desk.run(desk.exit())
+    assert desk.exchange.refused[0][1] == "Filter failure: LOT_SIZE"
+    assert desk.exchange.rule_loads == 1
+    # 0.5 floored to steps of 0.2 is 0.4, what is left is smaller than a step
+    assert desk.exchange.filled() == Decimal("0.4")
+    assert final.state in {IntentState.DONE, IntentState.DUST}
+
+
+async def test_x17_a_rule_that_refuses_twice_blocks_and_tells() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail(
+        "refuse", times=2, status=400, code=-1013, message="Filter failure: NEW_RULE"
+    )
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.told("order rules"))
+    assert fault.fired == 2
+    await desk.done()
+    assert_once(desk)
+
+
+async def test_x18_a_price_band_lets_the_exit_wait_inside_it() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail(
+        "refuse", times=3, status=400, code=-1013, message="Filter failure: PERCENT_PRICE"
+    )
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.told("price band"))
+    await desk.done()
+    assert fault.fired == 3
+    assert all(request.order_type is OrderType.LIMIT for request in desk.exchange.sent)
+    assert_once(desk)
+
+
+async def test_x19_a_closed_market_blocks_and_the_exit_resumes_within_five_seconds() -> None:
+    desk = Desk()
+    closed = replace(builders.bitcoin(), status=InstrumentStatus.HALTED)
+    desk.exchange.rules[BTC] = closed
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.told("market closed"))
+    await desk.time.pass_by(130)
+    reminders = [alert for alert in desk.alerts if "market closed" in alert.text]
+    assert len(reminders) >= 3
+    desk.exchange.rules[BTC] = builders.bitcoin()
+    started_s = desk.time.monotonic()
+    await desk.done()
+    assert desk.time.monotonic() - started_s <= 5
+    assert_once(desk)
+
+
+async def test_x20_an_order_that_expires_half_filled_is_followed_by_one_for_the_rest() -> None:
+    desk = Desk()
+    half = desk.exchange.fail("expire_half", times=2)
+    started_s = desk.time.monotonic()
+    final = await desk.run(desk.exit())
+    assert half.fired == 2
+    assert final.state is IntentState.DONE
+    assert len(desk.exchange.sent) == 3
+    assert desk.time.monotonic() - started_s <= 1
+    assert_once(desk)
+
+
+async def test_x20_a_market_order_that_expires_half_filled_is_repeated() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal(0)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: len(desk.exchange.sent) == 3)
+    desk.exchange.depth[BTC] = Decimal(10)
+    half = desk.exchange.fail("expire_half")
+    await desk.done()
+    assert half.fired == 1
+    kinds = [request.order_type for request in desk.exchange.sent[3:]]
+    assert kinds == [OrderType.MARKET, OrderType.MARKET]
+    assert_once(desk)
+
+
+async def test_x22_a_cancel_that_races_a_fill_books_the_fill() -> None:
+    desk = Desk()
+    await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
+    await desk.time.until(lambda: "open" in desk.states())
+    race = desk.exchange.fail("fill_before_cancel")
+    desk.engine.abort("tracker:1:1")
+    final = await desk.done()
+    assert race.fired == 1
+    assert len(desk.exchange.cancelled) == 1
+    assert final.filled_quantity == HALF
+    assert_once(desk)
+
+
+async def test_x24_a_lost_answer_to_a_cancel_keeps_it_pending_until_proof() -> None:
+    desk = Desk()
+    await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
+    await desk.time.until(lambda: "open" in desk.states())
+    lost = desk.exchange.fail("cancel_lost")
+    desk.exchange.on_report = None
+    desk.engine.abort("tracker:1:1")
+    final = await desk.done()
+    assert lost.fired == 1
+    assert desk.states()[-2:] == ["pending_cancel", "canceled"]
+    assert len(desk.exchange.cancelled) == 2
+    assert final.state is IntentState.ABORTED
+    assert_once(desk, Decimal(0))
+
+
+async def test_x25_an_unusable_answer_is_unknown_and_books_nothing_by_itself() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("answer_after", status=200, message="{}")
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    assert fault.fired == 1
+    await desk.done()
+    assert len(desk.exchange.sent) == 1
+    assert_once(desk)
+
+
+async def test_x26_executions_that_an_answer_left_out_are_read_from_the_list() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("no_fills")
+    unlisted = desk.exchange.fail("no_listing", times=3)
+    started_s = desk.time.monotonic()
+    final = await desk.run(desk.exit())
+    assert (fault.fired, unlisted.fired) == (1, 3)
+    assert final.filled_quantity == HALF
+    assert desk.time.monotonic() - started_s <= 30
+    assert_once(desk)
+
+
+async def test_x26_executions_that_stay_unlisted_are_told_and_nothing_is_sold_twice() -> None:
+    desk = Desk()
+    desk.exchange.fail("no_fills")
+    unlisted = desk.exchange.fail("no_listing", times=20)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.told("has not listed its executions"))
+    assert len(desk.exchange.sent) == 1
+    await desk.done()
+    assert unlisted.fired == 20
+    assert_once(desk)
+
+
+async def test_x36_an_execution_that_arrives_three_ways_is_booked_once() -> None:
+    desk = Desk()
+    await desk.run(desk.exit())
+    [order] = desk.exchange.history
+    for _ in range(3):
+        desk.engine.on_report(desk.exchange.report_of(order))
+    await desk.time.finish(desk.engine.check_open_attempts())
+    await desk.time.finish(desk.engine.reconcile([BTC]))
+    assert_once(desk)
+
+
+async def test_an_exchange_that_is_down_for_long_is_told_and_the_exit_happens_once() -> None:
+    desk = Desk()
+    desk.exchange.fail("lost_after")
+    desk.exchange.on_report = None
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    desk.exchange.is_down = True
+    await desk.time.pass_by(150)
+    severities = [alert.severity.value for alert in desk.alerts if "became of order" in alert.text]
+    assert severities == ["warn", "crit"]
+    assert "absent" not in desk.states()
+    desk.exchange.is_down = False
+    await desk.done()
+    assert_once(desk)
+
+
+async def test_a_rate_limit_while_searching_is_no_answer() -> None:
+    desk = Desk()
+    desk.exchange.fail("lost_after")
+    desk.exchange.on_report = None
+    limited = desk.exchange.fail("query_limit", times=3, retry_after_s=1)
+    await desk.run(desk.exit())
+    assert limited.fired == 3
+    assert len(desk.exchange.sent) == 1
+    assert_once(desk)
+
+
+# ------------------------------------------------------------ S: storage
+
+
+async def test_s01_an_entry_that_cannot_be_written_is_not_sent() -> None:
+    desk = Desk()
+    desk.store.lose()
+    with pytest.raises(StorageLost):
+        await desk.open(desk.entry())
+    assert desk.exchange.sent == []
+    assert desk.engine.intents == []
+
+
+async def test_s02_a_full_disk_after_sending_never_sends_again_and_loses_nothing() -> None:
+    desk = Desk()
+    desk.exchange.before_accept = lambda request: desk.store.lose(reserve_too=True)
+    final = await desk.run(desk.exit())
+    assert final.state is IntentState.DONE
+    assert len(desk.exchange.sent) == 1
+    assert desk.managed == 0
+    assert desk.store.of(events.FillBooked) == []
+    await desk.time.pass_by(60)
+    assert len(desk.exchange.sent) == 1
+    desk.store.heal()
+    await desk.time.finish(desk.engine.check_open_attempts())
+    assert_once(desk)
+    assert len(desk.store.of(events.IntentClosed)) == 1
+
+
+async def test_s02_an_entry_s_outcome_survives_a_full_disk_in_the_reserve() -> None:
+    desk = Desk()
+    desk.exchange.before_accept = lambda request: desk.store.lose()
+    final = await desk.run(desk.entry())
+    assert final.filled_quantity > 0
+    desk.store.heal()
+    await desk.time.finish(desk.engine.check_open_attempts())
+    await desk.store.append(events.Heartbeat(desk.time.now()))
+    assert len(desk.store.of(events.FillBooked)) == 1
+
+
+async def test_s03_a_stop_goes_out_once_through_the_reserve() -> None:
+    desk = Desk()
+    desk.store.lose()
+    final = await desk.run(desk.exit())
+    assert final.state is IntentState.DONE
+    assert len(desk.exchange.sent) == 1
+    desk.store.heal()
+    await desk.store.append(events.Heartbeat(desk.time.now()))
+    assert_once(desk)
+    assert len(desk.store.of(events.AttemptPrepared)) == 1
+
+
+async def test_s03_without_any_storage_a_stop_goes_to_the_market_once() -> None:
+    desk = Desk()
+    desk.store.lose(reserve_too=True)
+    half = desk.exchange.fail("expire_half")
+    await desk.open(desk.exit())
+    await desk.time.pass_by(100)
+    assert half.fired == 1
+    [request] = desk.exchange.sent
+    assert request.order_type is OrderType.MARKET
+    assert desk.told("the journal cannot be written")
+    assert desk.told("storage lost")
+    desk.store.heal()
+    await desk.done()
+    assert [one[-2:] for one in desk.exchange.ids] == ["-1", "-2"]
+    assert_once(desk)
+
+
+async def test_s03_a_restart_after_it_finds_that_order_by_its_derived_id() -> None:
+    desk = Desk()
+    desk.store.lose(reserve_too=True)
+    desk.exchange.fail("expire_half")
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    await desk.time.finish(desk.engine.stop())
+    desk.store.heal()
+    again = desk.restarted()
+    again.book.load({BTC: replace(desk.book.snapshot().positions[BTC], quantity=HALF)})
+    await again.time.finish(again.engine.recover(await again.store.state()))
+    assert again.told("that the journal does not know")
+    # The stop triggers again, with the same arming: the same decision.
+    final = await again.run(again.exit())
+    assert final.filled_quantity == HALF
+    assert [one[-2:] for one in again.exchange.ids] == ["-1", "-2"]
+    assert again.exchange.filled() == HALF
+    assert again.managed == 0
+
+
+async def test_an_entry_s_next_attempt_is_not_sent_when_storage_is_lost() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal("0.001")
+    desk.exchange.before_accept = lambda request: desk.store.lose()
+    final = await desk.run(desk.entry())
+    assert len(desk.exchange.sent) == 1
+    assert final.state is IntentState.DONE
+    assert desk.exchange.filled(Side.BUY) == Decimal("0.001")
