@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, bindparam, literal, select, true
 
 from storage import schema
-from storage.codec import GENESIS, chain, identity
+from storage.codec import GENESIS, Row, chain, identity
 from storage.database import UnwritableError
 from storage.projections import JOURNAL_END, RESERVE_DRAINED, project
 from storage.reserve import Reserve, ReserveFull
@@ -91,12 +91,7 @@ class Append:
         if not rows:
             return seq
         self._tip = (rows[-1].seq, rows[-1].hash)
-        _insert_row.run_many(
-            connection, [{name: getattr(row, name) for name in row.__slots__} for row in rows]
-        )
-        _set_meta.run(connection, name=JOURNAL_END, number=rows[-1].seq)
-        for row, event in zip(rows, events, strict=True):
-            project(event, row.seq, connection)
+        add(connection, rows, events)
         return rows[-1].seq
 
     def conflict(self, connection: Connection) -> Exception:
@@ -151,6 +146,16 @@ class Append:
             for event in record.events
             if _first_known(connection, [event]) is None
         ]
+
+
+def add(connection: Connection, rows: Sequence[Row], events: Sequence[Event]) -> None:
+    """Add rows, at least one, to the journal and project their events."""
+    _insert_row.run_many(
+        connection, [{name: getattr(row, name) for name in row.__slots__} for row in rows]
+    )
+    _set_meta.run(connection, name=JOURNAL_END, number=rows[-1].seq)
+    for row, event in zip(rows, events, strict=True):
+        project(event, row.seq, connection)
 
 
 def _holds(connection: Connection, tip: tuple[int, bytes]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from storage.codec import encode
 from storage.fold import Fold
 from trading.domain import events
 from trading.domain.chat import InboxUpdate, OutboxMessage, Person, Severity
@@ -87,6 +88,8 @@ class MemoryStore:
     # ------------------------------------------------------------ Journal
 
     async def append(self, *new: Event, reserve: bool = False) -> int:
+        for event in new:
+            encode(event)  # what a database could not keep should fail here too
         self._refuse_known(new)
         if self._lost is not None:
             if not reserve or self._is_reserve_full:
