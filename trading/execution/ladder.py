@@ -255,8 +255,11 @@ def _entry(sight: Sight, settings: LadderSettings) -> Step:
     limit = instrument.price_down(min(bound, quote.ask * (ONE + settings.entry_step)))
     wanted = _affordable(sight, limit)
     quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
-    if instrument.is_dust(quantity, limit):
-        return _ended(sight, "the rest is below the exchange's minimum")
+    # What sizing at the limit left over is not worth another order.
+    slack = (intent.quote_budget or ZERO) * settings.entry_step * 2
+    is_rest = bool(sight.attempts) and quantity * limit <= slack
+    if is_rest or instrument.is_dust(quantity, limit):
+        return _ended(sight, "")
     return Send(OrderType.LIMIT, quantity, limit, TimeInForce.IOC)
 
 
@@ -271,6 +274,8 @@ def _affordable(sight: Sight, limit: Decimal) -> Decimal:
 
 def _ended(sight: Sight, reason: str) -> Finish:
     # What was bought stays bought: the decision is done, only smaller than wished.
+    if not reason and not filled(sight.attempts):
+        reason = "the amount is below the exchange's minimum"
     return Finish(IntentState.DONE if filled(sight.attempts) > 0 else IntentState.EXPIRED, reason)
 
 

@@ -10,9 +10,11 @@ from enum import Enum
 
 from trading.domain.instrument import Instrument
 from trading.domain.money import ZERO
-from trading.domain.order import Attempt, Fill, OrderReport, Side
+from trading.domain.order import Attempt, AttemptState, Fill, OrderReport, Side
 from trading.domain.position import Balance, Position
 from trading.execution.identity import is_ours
+
+_OPEN = frozenset({AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL})
 
 
 class Difference(Enum):
@@ -62,9 +64,14 @@ def _order(attempt: Attempt | None, report: OrderReport, prefix: str) -> Finding
         if not is_ours(report.client_order_id, prefix):
             return None
         return Finding(Difference.ORPHAN, report.symbol, report, report.filled_quantity)
-    if attempt.state.value == "absent":
+    if attempt.state is AttemptState.ABSENT:
         return Finding(Difference.LATE_FOUND, report.symbol, report, report.filled_quantity)
-    is_behind = not attempt.state.is_terminal or report.filled_quantity > attempt.filled_quantity
+    is_seen = attempt.state.is_terminal or attempt.state in _OPEN
+    is_behind = (
+        not is_seen
+        or report.filled_quantity > attempt.filled_quantity
+        or (report.status.is_terminal and not attempt.state.is_terminal)
+    )
     return Finding(Difference.BEHIND, report.symbol, report) if is_behind else None
 
 

@@ -60,7 +60,9 @@ class Pacer:
     def try_take(self, *, is_exit: bool) -> bool:
         """Take leave to send now, if nobody waits and the budget has room."""
         now_s = self._clock.monotonic()
-        if self._waiting or self._budget.wait_s(now_s, is_exit=is_exit) > 0:
+        # Waiting entries do not hold an exit up.
+        is_behind = bool(self._waiting) and (not is_exit or not self._waiting[0][0])
+        if is_behind or self._budget.wait_s(now_s, is_exit=is_exit) > 0:
             return False
         self._budget.take(now_s)
         return True
@@ -71,6 +73,10 @@ class Pacer:
             return
         leave: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (not is_exit, -value, next(self._numbers), leave))
+        if self._waiting[0][3] is leave and self._pump is not None:
+            # The pump may sleep for somebody less urgent.
+            self._pump.cancel()
+            self._pump = None
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._let_go())
         await leave

@@ -51,6 +51,7 @@ class Sending:
         case.put(replace(advance(attempt, Observed.SENDING), sent_at=self._s.now()))
         case.prepared_s = case.prepared_s or now_s
         case.sent_s = now_s
+        case.sends_s.append(now_s)
         case.search = None
         case.fresh_free = None
         sending = asyncio.create_task(self._s.gateway.submit(attempt.request))
@@ -93,8 +94,8 @@ class Sending:
         classified = classify(evidence)
         if evidence.http_status == 403:
             self._s.pacer.silence(self._s.settings.silence_default_s)
-        if classified.verdict is not Verdict.NOT_SENT:
-            case.sends_s.append(case.sent_s)
+        if classified.verdict is Verdict.NOT_SENT:
+            case.sends_s.pop()
         async with case.lock:
             attempt = case.attempt(live.client_order_id) or live
             if classified.verdict is Verdict.ACK and evidence.report is not None:

@@ -1,0 +1,347 @@
+"""What a person, the venue's limits and a stop of the process do to decisions in progress."""
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests import builders
+from tests.unit.trading.execution.desk import BTC, Desk
+from trading.domain import events
+from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.order import IntentState, OrderType, Purpose, Side
+from trading.domain.position import Position
+from trading.execution.settings import ExecutionSettings
+from trading.risk.gate import Approved
+
+HALF = Decimal("0.5")
+
+
+async def test_a_held_exit_is_written_as_blocked_told_each_minute_and_not_sent() -> None:
+    desk = Desk()
+    opened = await desk.open(desk.exit(), is_held=True)
+    assert opened.state is IntentState.BLOCKED
+    await desk.time.pass_by(185)
+    assert desk.exchange.sent == []
+    told = [alert for alert in desk.alerts if alert.text.startswith("UNPROTECTED")]
+    assert len(told) == 4
+    assert len({alert.alert_id for alert in told}) == 4
+
+
+async def test_exit_now_sends_one_held_exit_on() -> None:
+    desk = Desk(managed="1", balances={"BTC": "1", "USDT": "0"})
+    await desk.open(desk.exit(), is_held=True)
+    await desk.open(replace(desk.exit(), intent_id="tracker:2:1"), is_held=True)
+    desk.engine.exit_now("tracker:1:1")
+    await desk.done("tracker:1:1")
+    await desk.time.pass_by(5)
+    assert desk.final("tracker:2:1") is None
+    assert len(desk.exchange.sent) == 1
+    opened = [one.intent.state for one in desk.published if isinstance(one, events.IntentChanged)]
+    assert IntentState.OPEN in opened
+
+
+async def test_halt_everything_lets_the_order_in_flight_end_and_sends_no_other() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal("0.1")
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: "expired" in desk.states())
+    desk.engine.hold()
+    await desk.time.pass_by(30)
+    assert len(desk.exchange.sent) == 1
+    assert desk.told("halted")
+    desk.exchange.depth.clear()
+    desk.engine.release()
+    final = await desk.done()
+    assert final.filled_quantity == HALF
+
+
+async def test_a_person_s_own_sale_is_not_held() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal("0.1")
+    await desk.open(desk.exit(purpose=Purpose.PANIC))
+    desk.engine.hold()
+    desk.exchange.depth.clear()
+    final = await desk.done()
+    assert final.filled_quantity == HALF
+
+
+async def test_a_blocked_exit_can_be_given_up() -> None:
+    desk = Desk()
+    desk.exchange.set_price(BTC, "50000")
+    await desk.open(desk.exit(slippage_max=Decimal("0.01")))
+    await desk.time.until(lambda: desk.told("below the floor"))
+    desk.engine.abort("tracker:1:1")
+    final = await desk.done()
+    assert final.state is IntentState.ABORTED
+    assert desk.exchange.sent == []
+
+
+async def test_what_is_not_being_executed_cannot_be_given_up_or_sent_on() -> None:
+    desk = Desk()
+    with pytest.raises(Refused, match="nothing is being executed"):
+        desk.engine.abort("tracker:1:1")
+    with pytest.raises(Refused, match="nothing is being executed"):
+        desk.engine.exit_now("tracker:1:1")
+    desk.engine.hold("tracker:1:1")
+
+
+async def test_the_person_s_floor_blocks_instead_of_the_last_step_and_clears_by_itself() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal(0)
+    await desk.open(desk.exit(slippage_max=Decimal("0.01")))
+    await desk.time.until(lambda: len(desk.exchange.sent) == 6)
+    floor = Decimal(60_000) * Decimal("0.99")
+    assert all(request.price >= floor for request in desk.exchange.sent if request.price)
+    assert all(request.order_type is OrderType.LIMIT for request in desk.exchange.sent)
+    desk.exchange.set_price(BTC, "59000")
+    await desk.time.until(lambda: desk.told("below the floor"))
+    desk.exchange.depth.clear()
+    desk.exchange.set_price(BTC, "59500")
+    final = await desk.done()
+    assert final.average_price == 59_500
+
+
+async def test_cancelled_entries_end_without_another_order() -> None:
+    desk = Desk(balances={"BTC": "0", "USDT": "10000"}, managed="0")
+    await desk.open(desk.entry("1000", limit_price=Decimal(50_000)))
+    await desk.time.until(lambda: "open" in desk.states())
+    assert desk.engine.reserved("USDT") == 1000
+    assert desk.engine.cancel_entries("reducing") == ["command:7:BTC/USDT"]
+    final = await desk.done("command:7:BTC/USDT")
+    assert (final.state, final.reason) == (IntentState.ABORTED, "reducing")
+    assert len(desk.exchange.cancelled) == 1
+
+
+async def test_an_entry_by_hand_rests_at_its_limit_and_fills_there() -> None:
+    desk = Desk(balances={"BTC": "0", "USDT": "10000"}, managed="0")
+    await desk.open(desk.entry("1000", limit_price=Decimal(50_000)))
+    await desk.time.pass_by(60)
+    desk.exchange.set_price(BTC, "49999.99")
+    final = await desk.done("command:7:BTC/USDT")
+    assert final.filled_notional <= 1000
+    assert desk.managed == Decimal("0.02")
+
+
+async def test_a_refused_entry_ends_with_the_exchange_s_words() -> None:
+    desk = Desk(managed="0")
+    fault = desk.exchange.fail("insufficient")
+    final = await desk.run(desk.entry("1000"))
+    assert fault.fired == 1
+    assert final.state is IntentState.EXPIRED
+    assert "insufficient balance" in final.reason
+    assert len(desk.exchange.sent) == 1
+
+
+async def test_an_entry_whose_price_ran_away_expires_without_an_order() -> None:
+    desk = Desk()
+    desk.exchange.set_price(BTC, "60300")
+    final = await desk.run(desk.entry("1000"))
+    assert final.state is IntentState.EXPIRED
+    assert "beyond the bound" in final.reason
+    assert desk.exchange.sent == []
+
+
+async def test_an_entry_that_filled_in_part_is_done_and_smaller() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal("0.01")
+    final = await desk.run(desk.entry("1000"))
+    assert final.state is IntentState.DONE
+    assert final.filled_quantity == Decimal("0.01")
+    assert desk.store.of(events.RoundTripClosed) == []
+
+
+async def test_an_exit_without_any_price_reads_one_and_else_goes_to_the_market() -> None:
+    desk = Desk()
+    desk.has_quotes = False
+    await desk.run(desk.exit())
+    assert desk.exchange.sent[0].price == Decimal("59700.00")
+    blind = Desk()
+    blind.has_quotes = False
+    blind.exchange.quote = _unreachable  # type: ignore[method-assign]
+    await blind.run(blind.exit())
+    assert blind.exchange.sent[0].order_type is OrderType.MARKET
+
+
+async def _unreachable(symbol: str):  # type: ignore[no-untyped-def]
+    from trading.domain.errors import Unreachable
+
+    raise Unreachable(symbol)
+
+
+async def test_an_exit_below_the_minimum_is_dust_and_nothing_is_sent() -> None:
+    desk = Desk()
+    final = await desk.run(desk.exit("0.00005"))
+    assert final.state is IntentState.DUST
+    assert desk.exchange.sent == []
+
+
+async def test_a_fee_in_base_leaves_dust_and_the_fee_is_valued() -> None:
+    desk = Desk()
+    desk.exchange.fee_share = Decimal("0.001")
+    desk.exchange.fee_asset = "BTC"
+    desk.exchange.coins["BTC"] = Decimal("0.6")
+    await desk.run(desk.exit())
+    [trip] = [one.round_trip for one in desk.store.of(events.RoundTripClosed)]
+    # 0.5 x 0.001 x 60,000 = 30
+    assert trip.fees_quote == 30
+
+
+async def test_a_fee_in_a_third_coin_is_valued_at_its_price() -> None:
+    desk = Desk()
+    desk.exchange.fee_share = Decimal("0.001")
+    desk.exchange.fee_asset = "BNB"
+    desk.exchange.coins["BNB"] = Decimal(10)
+    desk.exchange.prices["BNB/USDT"] = Decimal(600)
+    await desk.run(desk.exit())
+    [trip] = [one.round_trip for one in desk.store.of(events.RoundTripClosed)]
+    # the fake exchange charges 0.5 x 0.001 of the coin: 0.0005 BNB x 600
+    assert trip.fees_quote == Decimal("0.3")
+
+
+async def test_a_decision_is_made_once() -> None:
+    desk = Desk()
+    await desk.run(desk.exit())
+    with pytest.raises(AlreadyRecorded):
+        await desk.open(desk.exit())
+    assert len(desk.exchange.sent) == 1
+
+
+async def test_too_many_attempts_within_a_minute_block_this_exit_and_not_the_others() -> None:
+    settings = ExecutionSettings(exit_attempts_per_minute_max=6)
+    desk = Desk(settings=settings, managed="1", balances={"BTC": "1", "USDT": "0"})
+    desk.exchange.depth[BTC] = Decimal(0)
+    started_s = desk.time.monotonic()
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.told("too many attempts"))
+    assert len(desk.exchange.sent) == 6
+    desk.exchange.depth.clear()
+    await desk.run(replace(desk.exit(), intent_id="tracker:2:1"))
+    assert len(desk.exchange.sent) == 7
+    await desk.done()
+    assert desk.time.monotonic() - started_s >= 60
+
+
+async def test_two_hundred_stops_at_once_go_out_by_value_within_the_order_limit() -> None:
+    desk = Desk(managed="200", balances={"BTC": "200", "USDT": "0"})
+    desk.book.load({BTC: Position(BTC, Decimal(200), Decimal(200) * 50_000)})
+    intents = [
+        replace(desk.exit(str(Decimal(n) / 200)), intent_id=f"tracker:{n}:1") for n in range(1, 201)
+    ]
+    started_s = desk.time.monotonic()
+    await desk.time.finish(desk.engine.open_all([Approved(one) for one in intents]))
+    await desk.time.settle()
+    first = [request.quantity for request in desk.exchange.sent]
+    assert first == [Decimal(n) / 200 for n in range(200, 150, -1)]
+    assert desk.engine.exiting(BTC) > 0
+    await desk.time.until(lambda: len(desk.closed) == 200)
+    quantities = [request.quantity for request in desk.exchange.sent]
+    assert quantities == sorted(quantities, reverse=True)
+    assert desk.time.monotonic() - started_s <= 31
+    assert desk.managed == 200 - sum(quantities)
+
+
+async def test_entries_leave_a_share_of_the_order_limit_to_exits() -> None:
+    settings = ExecutionSettings(orders_per_window=10)
+    desk = Desk(settings=settings, balances={"BTC": "0.5", "USDT": "100000"})
+    for n in range(8):
+        await desk.open(replace(desk.entry("1000"), intent_id=f"command:{n}:BTC/USDT"))
+    assert len(desk.exchange.sent) == 7
+    await desk.open(desk.exit())
+    assert desk.exchange.sent[-1].side is Side.SELL
+    await desk.time.until(lambda: len(desk.closed) == 9)
+
+
+async def test_a_stop_waits_for_the_answer_and_sends_nothing_new() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal("0.1")
+    hang = desk.exchange.fail("hang", after_s=2)
+    desk.exchange.fail("stream_lost")
+    await desk.open(desk.exit())
+    await desk.time.finish(desk.engine.stop())
+    assert hang.fired == 1
+    assert desk.states() == ["expired"]
+    assert len(desk.exchange.sent) == 1
+    with pytest.raises(Refused, match="stopping"):
+        await desk.open(replace(desk.exit(), intent_id="tracker:2:1"))
+
+
+async def test_a_stop_does_not_wait_for_ever() -> None:
+    desk = Desk()
+    desk.exchange.on_report = None
+    desk.exchange.fail("hang", after_s=60)
+    await desk.open(desk.exit())
+    started_s = desk.time.monotonic()
+    await desk.time.finish(desk.engine.stop())
+    assert 5 <= desk.time.monotonic() - started_s <= 6
+
+
+async def test_a_stop_ends_those_who_wait_for_the_order_limit() -> None:
+    settings = ExecutionSettings(orders_per_window=1)
+    desk = Desk(settings=settings, managed="1", balances={"BTC": "1", "USDT": "0"})
+    await desk.open(desk.exit())
+    await desk.open(replace(desk.exit(), intent_id="tracker:2:1"))
+    await desk.time.settle()
+    await desk.time.finish(desk.engine.stop())
+    assert len(desk.exchange.sent) == 1
+
+
+async def test_an_error_of_ours_is_told_and_the_exit_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.exchange.fail("expire_half")
+    good, calls = desk.engine._s.quote_of, []
+
+    def broken(symbol: str):  # type: ignore[no-untyped-def]
+        calls.append(symbol)
+        if len(calls) == 3:
+            raise ZeroDivisionError("ours")
+        return good(symbol)
+
+    desk.engine._s.quote_of = broken
+    await desk.run(desk.exit())
+    assert len(calls) > 3
+    assert desk.told("an error of ours")
+    assert "case_failed" in caplog.text
+    assert desk.exchange.filled() == HALF
+
+
+async def test_a_gateway_that_raises_proves_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    submit, calls = desk.exchange.submit, []
+
+    async def raising(request):  # type: ignore[no-untyped-def]
+        calls.append(request)
+        await submit(request)
+        if len(calls) == 1:
+            raise OSError("broken gateway")
+        return await submit(request)
+
+    desk.exchange.submit = raising  # type: ignore[method-assign]
+    desk.exchange.on_report = None
+    await desk.run(desk.exit())
+    assert len(calls) == 1
+    assert "submit_raised" in caplog.text
+    assert desk.exchange.filled() == HALF
+
+
+async def test_reports_of_a_burst_are_all_applied_in_order() -> None:
+    desk = Desk()
+    desk.exchange.fail("lost_after")
+    desk.exchange.on_report = None
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    [order] = desk.exchange.history
+    for _ in range(100):
+        desk.engine.on_report(desk.exchange.report_of(order))
+    await desk.time.settle()
+    await asyncio.sleep(0)
+    assert len(desk.store.of(events.FillBooked)) == 1
+    assert desk.engine.attempts == []
+
+
+async def test_rules_are_the_ones_loaded_last() -> None:
+    desk = Desk()
+    assert desk.engine.instruments[BTC] == builders.bitcoin()

@@ -1,0 +1,313 @@
+"""A start is a recovery: whatever was written may have been sent, and is looked for first."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.unit.trading.execution.desk import BTC, Desk
+from trading.domain import events
+from trading.domain.errors import Unreachable
+from trading.domain.order import (
+    Attempt,
+    AttemptState,
+    IntentState,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    Side,
+    TimeInForce,
+)
+from trading.domain.position import TradingMode
+from trading.execution.identity import client_order_id
+from trading.execution.reconcile import Difference
+
+HALF = Decimal("0.5")
+
+
+async def killed(desk: Desk) -> Desk:
+    """The process ends without a word; what was on its way stays on its way."""
+    desk.exchange.on_report = None
+    for task in list(desk.engine._tasks):
+        task.cancel()
+    await desk.time.settle()
+    return desk.restarted()
+
+
+async def recovered(desk: Desk) -> list[str]:
+    lines = await desk.time.finish(desk.engine.recover(await desk.store.state()))
+    return list(lines)
+
+
+async def test_an_order_that_filled_while_we_were_dead_is_booked_and_not_repeated() -> None:
+    desk = Desk()
+    desk.exchange.fail("lost_after", after_s=5)
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    again = await killed(desk)
+    [line] = await recovered(again)
+    final = await again.done()
+    assert line.startswith("BTC/USDT: selling 0.5, 0.5 filled; it ended done")
+    assert final.filled_quantity == HALF
+    assert len(again.exchange.sent) == 1
+    assert again.managed == 0
+
+
+async def test_a_written_attempt_that_never_left_is_proven_absent_first() -> None:
+    desk = Desk()
+    desk.exchange.is_down = True
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    again = await killed(desk)
+    again.exchange.is_down = False
+    started_s = again.time.monotonic()
+    [line] = await recovered(again)
+    assert "is unknown" in line
+    final = await again.done()
+    assert final.state is IntentState.DONE
+    assert [one[-2:] for one in again.exchange.ids] == ["-2"]
+    assert again.time.monotonic() - started_s >= 18
+    assert again.managed == 0
+
+
+async def test_a_half_filled_exit_goes_on_with_the_rest() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal("0.2")
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: "expired" in desk.states())
+    again = await killed(desk)
+    again.exchange.depth.clear()
+    assert again.managed == Decimal("0.3")
+    await recovered(again)
+    final = await again.done()
+    assert final.filled_quantity == HALF
+    assert again.exchange.filled() == HALF
+    assert len(again.store.of(events.FillBooked)) == len(
+        {one.key for one in again.store.of(events.FillBooked)}
+    )
+
+
+async def test_a_blocked_exit_stays_blocked_until_its_reason_is_gone() -> None:
+    desk = Desk()
+    desk.exchange.set_price(BTC, "50000")
+    await desk.open(desk.exit(slippage_max=Decimal("0.01")))
+    await desk.time.until(lambda: desk.told("below the floor"))
+    again = await killed(desk)
+    await recovered(again)
+    await again.time.pass_by(10)
+    assert again.exchange.sent == []
+    again.exchange.set_price(BTC, "60000")
+    final = await again.done()
+    assert final.state is IntentState.DONE
+
+
+async def test_under_halt_everything_a_restart_keeps_exits_held() -> None:
+    desk = Desk()
+    await desk.open(desk.exit(), is_held=True)
+    mode = events.TradingModeChanged(
+        TradingMode.HALTED_EVERYTHING, "test", "a person", desk.time.now()
+    )
+    await desk.store.append(mode)
+    again = await killed(desk)
+    await recovered(again)
+    await again.time.pass_by(100)
+    assert again.exchange.sent == []
+    again.engine.release()
+    final = await again.done()
+    assert final.state is IntentState.DONE
+
+
+async def test_exits_go_on_before_entries_and_the_greater_value_first() -> None:
+    desk = Desk(managed="0.5")
+    await desk.store.append(
+        events.IntentOpened(desk.entry("9000"), desk.time.now()),
+        events.IntentOpened(replace(desk.exit("0.1"), intent_id="small"), desk.time.now()),
+        events.IntentOpened(replace(desk.exit("0.4"), intent_id="large"), desk.time.now()),
+    )
+    again = await killed(desk)
+    lines = await recovered(again)
+    assert [line.split(",")[0] for line in lines] == [
+        "BTC/USDT: selling 0.4",
+        "BTC/USDT: selling 0.1",
+        "BTC/USDT: buying 9000",
+    ]
+    await again.time.until(lambda: len(again.closed) == 3)
+    sides = [request.side for request in again.exchange.sent]
+    assert sides == [Side.SELL, Side.SELL, Side.BUY]
+    assert again.exchange.sent[0].quantity == Decimal("0.4")
+
+
+async def test_an_old_entry_is_not_bought_after_a_restart() -> None:
+    desk = Desk()
+    await desk.store.append(events.IntentOpened(desk.entry("900"), desk.time.now()))
+    desk.time.advance(3600)
+    again = await killed(desk)
+    await recovered(again)
+    final = await again.done("command:7:BTC/USDT")
+    assert final.state is IntentState.EXPIRED
+    assert again.exchange.sent == []
+
+
+async def test_an_unreachable_exchange_does_not_stop_the_start() -> None:
+    desk = Desk()
+    desk.exchange.fail("lost_after")
+    desk.exchange.on_report = None
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    again = await killed(desk)
+    again.exchange.is_down = True
+    lines = await recovered(again)
+    assert "could not be compared" in lines[-1]
+    again.exchange.is_down = False
+    await again.done()
+    assert again.exchange.filled() == HALF
+
+
+async def test_a_watched_order_that_appears_after_a_restart_is_booked_and_told() -> None:
+    desk = Desk(balances={"BTC": "1", "USDT": "0"})
+    desk.exchange.fail("late_match", after_s=60)
+    await desk.run(desk.exit())
+    again = await killed(desk)
+    await recovered(again)
+    await again.time.pass_by(70)
+    assert again.told("proven absent and appeared late")
+    assert len(again.store.of(events.FillBooked)) == 2
+    # The decision itself had ended: its record is not written over.
+    stored = await again.store.intent("tracker:1:1")
+    assert stored is not None
+    assert stored.state is IntentState.DONE
+
+
+async def test_a_late_order_is_also_found_by_the_sweep() -> None:
+    desk = Desk(balances={"BTC": "1", "USDT": "0"})
+    desk.exchange.fail("late_match", after_s=60)
+    desk.exchange.on_report = None
+    await desk.run(desk.exit())
+    await desk.time.pass_by(70)
+    findings = await desk.time.finish(desk.engine.reconcile([BTC]))
+    assert Difference.LATE_FOUND in {finding.kind for finding in findings}
+    assert desk.told("proven absent and appeared late")
+
+
+async def test_an_order_of_our_form_that_nobody_wrote_is_an_orphan_and_told_once() -> None:
+    desk = Desk()
+    order_id = client_order_id("ux", "tracker:99:1", 1)
+    request = OrderRequest(
+        order_id, BTC, Side.SELL, OrderType.LIMIT, Decimal("0.1"), Decimal(90_000)
+    )
+    await desk.time.finish(desk.exchange.submit(request))
+    await desk.time.settle()
+    findings = await desk.time.finish(desk.engine.reconcile([BTC]))
+    assert [finding.kind for finding in findings] == [Difference.ORPHAN]
+    assert len([one for one in desk.alerts if "does not know" in one.text]) == 1
+
+
+async def test_an_order_of_a_decision_before_memory_is_no_orphan() -> None:
+    desk = Desk()
+    await desk.run(desk.exit())
+    again = await killed(desk)
+    await recovered(again)
+    findings = await again.time.finish(again.engine.reconcile([BTC]))
+    assert findings == []
+    assert again.alerts == []
+
+
+async def test_a_foreign_order_is_none_of_our_business() -> None:
+    desk = Desk()
+    [report] = [desk.exchange.report_of(order) for order in [await _foreign(desk)]]
+    desk.engine.on_report(report)
+    await desk.time.settle()
+    assert desk.alerts == []
+
+
+async def _foreign(desk: Desk):  # type: ignore[no-untyped-def]
+    request = OrderRequest("web_1", BTC, Side.SELL, OrderType.MARKET, Decimal("0.1"))
+    await desk.time.finish(desk.exchange.submit(request))
+    return desk.exchange.history[-1]
+
+
+async def test_a_sweep_names_foreign_sales_and_what_is_missing() -> None:
+    desk = Desk()
+    desk.exchange.sell_by_hand(BTC, "0.2")
+    findings = await desk.time.finish(desk.engine.reconcile([BTC]))
+    assert [(one.kind, one.quantity) for one in findings] == [
+        (Difference.FOREIGN_SALE, Decimal("0.2")),
+        (Difference.SHORT, Decimal("0.2")),
+    ]
+
+
+async def test_a_sweep_without_an_answer_finds_nothing_and_says_so() -> None:
+    desk = Desk()
+    desk.exchange.is_down = True
+    with pytest.raises(Unreachable):
+        await desk.time.finish(desk.engine.reconcile([BTC]))
+
+
+async def test_a_resting_order_that_filled_unseen_is_found_by_the_ten_second_check() -> None:
+    desk = Desk()
+    await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
+    await desk.time.until(lambda: "open" in desk.states())
+    desk.exchange.on_report = None
+    desk.exchange.set_price(BTC, "70000")
+    await desk.time.finish(desk.engine.check_open_attempts())
+    final = await desk.done()
+    assert final.average_price == 70_000
+
+
+async def test_a_resting_order_survives_a_restart() -> None:
+    desk = Desk()
+    await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
+    await desk.time.until(lambda: "open" in desk.states())
+    again = await killed(desk)
+    [line] = await recovered(again)
+    assert "is open" in line
+    again.exchange.set_price(BTC, "70000")
+    final = await again.done()
+    assert final.state is IntentState.DONE
+    assert len(again.exchange.sent) == 1
+
+
+async def test_an_attempt_of_another_terminal_intent_is_ignored() -> None:
+    desk = Desk()
+    intent = replace(desk.exit(), state=IntentState.DONE)
+    request = OrderRequest(
+        client_order_id("ux", "tracker:1:1", 1),
+        BTC,
+        Side.SELL,
+        OrderType.LIMIT,
+        HALF,
+        Decimal(59_700),
+        TimeInForce.IOC,
+    )
+    attempt = Attempt("tracker:1:1", 1, request, AttemptState.FILLED, desk.time.now())
+    state = replace(await desk.store.state(), intents=(intent,), attempts=(attempt,))
+    assert list(await desk.time.finish(desk.engine.recover(state))) == []
+    assert desk.engine.intents == []
+
+
+async def test_two_ends_of_one_order_are_told() -> None:
+    desk = Desk()
+    await desk.run(desk.exit())
+    [order] = desk.exchange.history
+    report = replace(
+        desk.exchange.report_of(order),
+        status=OrderStatus.CANCELED,
+        updated_at=desk.time.now() + timedelta(seconds=1),
+    )
+    desk.engine.on_report(report)
+    await desk.time.settle()
+    assert desk.told("two different ends")
+
+
+async def test_more_reports_than_the_queue_holds_lead_to_a_sweep() -> None:
+    desk = Desk(settings=replace(Desk().settings, reports_max=0))
+    lost = desk.exchange.fail("lost_after")
+    desk.exchange.fail("report_first")
+    await desk.run(desk.exit())
+    assert lost.fired == 1
+    desk.engine.on_report(desk.exchange.report_of(desk.exchange.history[0]))
+    await desk.time.settle()
+    assert desk.exchange.filled() == HALF
+    assert desk.managed == 0
