@@ -122,10 +122,14 @@ def _volume(axes: Axes, drawing: Drawing) -> None:
 
 
 def _time_axis(axes: Axes, times: Sequence[str]) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, prune="both"))
-    axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda x, _: times[int(x)] if 0 <= x < len(times) and x == int(x) else "")
-    )
+    # A label right at the edge would be cut off.
+    first, last = len(times) * 0.04, len(times) * 0.97
+
+    def label(x: float, _position: int) -> str:
+        return times[int(x)] if first <= x <= last and x == int(x) else ""
+
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(label))
 
 
 def _levels(axes: Axes, drawing: Drawing, bounds: tuple[float, float]) -> None:

@@ -1,6 +1,7 @@
 """The Telegram front end: owns the bot and its tasks, joins inbox, router, addresser and outbox."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 _RESTART_AFTER_S = 1.0
 _CONNECT_AGAIN_S = 2.0
 _DRAIN_S = 3.0
+_TURN_S = 1.0
 _TIMER_S = 1.0
 _DROPS_MAX = 10
 
@@ -68,6 +70,7 @@ class TelegramBot:
         self._roster = Roster()
         self._ready = asyncio.Event()
         self._address_kick = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._taps: set[asyncio.Task[None]] = set()
         self.beats: dict[str, float] = {}
         self.outbox = Outbox(Sender(self._bot), self._journal, self._records, self._clock)
@@ -129,28 +132,49 @@ class TelegramBot:
     async def run(self) -> None:
         """Run every task of the front end until cancelled; a Fatal error ends it."""
         async with asyncio.TaskGroup() as group:
-            for name, task in (
-                ("connect", self._connect),
-                ("poll", self._poll),
-                ("handle", self._handle_updates),
-                ("handle-slow", self._handle_slow_ones),
-                ("address", self._address),
-                ("send", self._send),
-                ("expire", self._expire),
-            ):
-                group.create_task(self._supervised(name, task), name=f"telegram-{name}")
+            self._tasks = {
+                name: group.create_task(self._supervised(name, task), name=f"telegram-{name}")
+                for name, task in (
+                    ("connect", self._connect),
+                    ("poll", self._poll),
+                    ("handle", self._handle_updates),
+                    ("handle_slow", self._handle_slow_ones),
+                    ("address", self._address),
+                    ("send", self._send),
+                    ("expire", self._expire),
+                )
+            }
+        # After stop() the caller's cancellation ends this too; returning would look like a death.
+        await asyncio.Event().wait()
 
     async def stop(self) -> None:
-        """Say what is left to say, within seconds, and close the connections."""
+        """Finish the command at work, say what is left to say, close; all within seconds."""
+        await self._end_tasks()
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self._addresser.address_new()
-                await self.outbox.drain()
+                if self._ready.is_set():
+                    await self.outbox.drain()
         except (TimeoutError, StorageLost) as error:
             logger.warning("outbox_not_drained", extra={"error": type(error).__name__})
-        for task in list(self._taps):
-            task.cancel()
+        for tap in list(self._taps):
+            tap.cancel()
         await self._bot.shutdown()
+
+    async def _end_tasks(self) -> None:
+        for name, task in self._tasks.items():
+            if name != "handle":
+                task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TURN_S), self._turn:
+                self._cancel("handle")
+        self._cancel("handle")
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks = {}
+
+    def _cancel(self, name: str) -> None:
+        if name in self._tasks:
+            self._tasks[name].cancel()
 
     async def tick_digests(self) -> int:
         """Queue the periodic summaries that are due; returns how many."""

@@ -226,3 +226,5 @@ _READERS: dict[str, Callable[[list[str], FindInstrument], Command]] = {
     "ack": _read_ack,
     "abort": _read_abort,
 }
+# Every command that `parse` reads.
+ACTING = frozenset(_READERS)

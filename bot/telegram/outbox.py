@@ -65,6 +65,8 @@ class Outbox:
     _paces: dict[int, _ChatPace] = field(default_factory=dict)
     _failures: int = 0
     _retry_at_s: float = 0.0
+    # The drain of a stop must not send what the loop is just sending.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def kick(self) -> None:
@@ -88,6 +90,10 @@ class Outbox:
 
     async def send_waiting(self) -> float:
         """Send everything that may go now; returns seconds until more may."""
+        async with self._turn:
+            return await self._send_pending()
+
+    async def _send_pending(self) -> float:
         pending = await self._folded(await self.records.pending_messages())
         if not pending:
             self.is_idle.set()

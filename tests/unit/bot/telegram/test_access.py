@@ -1,0 +1,186 @@
+"""The gate: default deny by kind, chat, sender and form."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from telegram import Update
+
+from bot.telegram.access import (
+    ALLOWED_KINDS,
+    OWNER_COMMANDS,
+    SERVICE_IDS,
+    TRADER_COMMANDS,
+    UPDATE_KINDS,
+    AccessRules,
+    Verdict,
+    judge,
+    kind_of,
+    may_use,
+)
+from bot.telegram.commands.registry import COMMANDS
+from trading.domain.chat import Person, Role
+
+OWNER, STRANGER, GROUP = 7, 666, -100
+PEOPLE = {OWNER: Person(OWNER, OWNER, "Ada", Role.OWNER)}
+NOBODY: dict[str, Any] = {"id": STRANGER, "is_bot": False, "first_name": "M"}
+ADA: dict[str, Any] = {"id": OWNER, "is_bot": False, "first_name": "Ada"}
+CLOSED = AccessRules()
+OPEN_GROUP = AccessRules(frozenset({GROUP}), allow_groups=True)
+
+
+def _chat(chat_id: int) -> dict[str, Any]:
+    kind = "private" if chat_id > 0 else "supergroup"
+    return {"id": chat_id, "type": kind, "title": "x"}
+
+
+def _message(sender: dict[str, Any] | None = ADA, chat_id: int = OWNER, **more: Any) -> Any:
+    body = {"message_id": 1, "date": 1_700_000_000, "chat": _chat(chat_id), "text": "/status"}
+    return {**body, **({"from": sender} if sender else {}), **more}
+
+
+def _update(**kind: Any) -> Update:
+    return Update.de_json({"update_id": 1, **kind}, None)
+
+
+def _tap(sender: dict[str, Any] = ADA, chat_id: int = OWNER, **more: Any) -> Update:
+    message = _message({"id": 1, "is_bot": True, "first_name": "U"}, chat_id)
+    query = {"id": "q", "from": sender, "chat_instance": "c", "data": "+/status"}
+    return _update(callback_query={**query, "message": message, **more})
+
+
+def test_the_owner_passes_in_the_private_chat() -> None:
+    ruling = judge(_update(message=_message()), PEOPLE, CLOSED)
+    assert (ruling.verdict, ruling.person) == (Verdict.ADMITTED, PEOPLE[OWNER])
+
+
+def test_the_owner_may_tap() -> None:
+    assert judge(_tap(), PEOPLE, CLOSED).verdict is Verdict.ADMITTED
+
+
+def test_a_stranger_does_not_pass_by_message_or_tap() -> None:
+    assert judge(_update(message=_message(NOBODY, STRANGER)), PEOPLE, CLOSED).verdict is (
+        Verdict.STRANGER
+    )
+    assert judge(_tap(NOBODY, STRANGER), PEOPLE, CLOSED).verdict is Verdict.STRANGER
+
+
+def test_a_stranger_in_the_owners_group_does_not_pass() -> None:
+    for update in (_update(message=_message(NOBODY, GROUP)), _tap(NOBODY, GROUP)):
+        assert judge(update, PEOPLE, OPEN_GROUP).verdict is Verdict.STRANGER
+
+
+def test_a_group_is_silent_unless_it_is_opted_in_and_listed() -> None:
+    update = _update(message=_message(ADA, GROUP))
+    assert judge(update, PEOPLE, CLOSED).verdict is Verdict.IGNORED
+    assert judge(update, PEOPLE, AccessRules(frozenset({GROUP}))).verdict is Verdict.IGNORED
+    assert judge(update, PEOPLE, AccessRules(allow_groups=True)).verdict is Verdict.IGNORED
+    assert judge(update, PEOPLE, OPEN_GROUP).verdict is Verdict.ADMITTED
+    assert judge(_tap(ADA, GROUP), PEOPLE, OPEN_GROUP).verdict is Verdict.ADMITTED
+
+
+def test_somebody_elses_private_chat_is_not_the_owners() -> None:
+    update = _update(message=_message(ADA, STRANGER))
+    assert judge(update, PEOPLE, CLOSED).verdict is Verdict.IGNORED
+
+
+@pytest.mark.parametrize("service", sorted(SERVICE_IDS))
+def test_telegrams_own_accounts_never_pass(service: int) -> None:
+    people = {service: Person(service, service, "", Role.OWNER)}
+    sender = {"id": service, "is_bot": False, "first_name": "T"}
+    update = _update(message=_message(sender, service))
+    assert judge(update, people, CLOSED).verdict is Verdict.STRANGER
+
+
+def test_a_bot_never_passes() -> None:
+    sender = {**ADA, "is_bot": True}
+    assert judge(_update(message=_message(sender)), PEOPLE, CLOSED).verdict is Verdict.STRANGER
+
+
+def test_a_message_of_a_channel_in_a_group_is_not_its_owners() -> None:
+    update = _update(message=_message(ADA, GROUP, sender_chat=_chat(-200)))
+    assert judge(update, PEOPLE, OPEN_GROUP).verdict is Verdict.IGNORED
+
+
+def test_a_message_without_sender_does_not_pass() -> None:
+    update = _update(message=_message(None, GROUP))
+    assert judge(update, PEOPLE, OPEN_GROUP).verdict is Verdict.STRANGER
+
+
+def test_a_tap_without_its_message_does_nothing() -> None:
+    query = {"id": "q", "from": ADA, "chat_instance": "c", "data": "+/status"}
+    update = _update(callback_query={**query, "inline_message_id": "i"})
+    assert judge(update, PEOPLE, CLOSED).verdict is Verdict.IGNORED
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {
+            "forward_origin": {
+                "type": "hidden_user",
+                "date": 1_700_000_000,
+                "sender_user_name": "x",
+            }
+        },
+        {"is_automatic_forward": True},
+        {"via_bot": {"id": 5, "is_bot": True, "first_name": "b"}},
+    ],
+)
+def test_a_form_that_is_never_acted_on_gets_a_hint(form: dict[str, Any]) -> None:
+    ruling = judge(_update(message=_message(**form)), PEOPLE, CLOSED)
+    assert ruling.verdict is Verdict.IGNORED
+    assert "not acted on" in ruling.hint
+
+
+def test_an_edited_message_is_not_acted_on_and_its_sender_is_told() -> None:
+    ruling = judge(_update(edited_message=_message()), PEOPLE, CLOSED)
+    assert ruling.verdict is Verdict.IGNORED
+    assert "Edited" in ruling.hint
+    in_group = judge(_update(edited_message=_message(ADA, GROUP)), PEOPLE, OPEN_GROUP)
+    assert in_group.hint == ""
+    assert judge(_update(edited_message=_message(NOBODY, STRANGER)), PEOPLE, CLOSED).verdict is (
+        Verdict.STRANGER
+    )
+
+
+def test_every_kind_the_library_knows_is_denied_but_two() -> None:
+    assert set(ALLOWED_KINDS) <= set(UPDATE_KINDS)
+    assert len(UPDATE_KINDS) >= 25
+    for kind in UPDATE_KINDS:
+        update = Update(1)
+        with update._unfrozen():
+            setattr(update, kind, _message_like(kind))
+        ruling = judge(update, PEOPLE, OPEN_GROUP)
+        assert ruling.kind == kind
+        assert (ruling.verdict is Verdict.ADMITTED) == (kind in ALLOWED_KINDS), kind
+
+
+def _message_like(kind: str) -> Any:
+    message = _update(message=_message()).message
+    assert message is not None
+    if kind == "callback_query":
+        return _tap().callback_query
+    if kind.endswith(("message", "post")):
+        return message
+    sender = message.from_user
+    return SimpleNamespace(user=sender, from_user=sender, chat=message.chat, **_NOBODY_ELSE)
+
+
+_NOBODY_ELSE = dict.fromkeys(("actor_chat", "voter_chat", "message", "sender_chat"))
+
+
+def test_a_kind_newer_than_this_program_is_unknown_and_denied() -> None:
+    update = _update(telepathy={"from": ADA})
+    assert kind_of(update) == "unknown"
+    assert judge(update, PEOPLE, CLOSED).verdict is not Verdict.ADMITTED
+
+
+def test_viewers_look_traders_act_the_owner_does_everything() -> None:
+    names = {entry.name for entry in COMMANDS}
+    assert names >= TRADER_COMMANDS | OWNER_COMMANDS
+    assert not any(may_use(name, Role.VIEWER) for name in TRADER_COMMANDS | OWNER_COMMANDS)
+    assert may_use("status", Role.VIEWER)
+    assert all(may_use(name, Role.TRADER) for name in TRADER_COMMANDS)
+    assert not any(may_use(name, Role.TRADER) for name in OWNER_COMMANDS)
+    assert all(may_use(name, Role.OWNER) for name in names)

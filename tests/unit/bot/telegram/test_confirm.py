@@ -1,0 +1,90 @@
+"""Questions for one tap."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.telegram import confirm
+from bot.telegram.confirm import Question, TapVerdict, judge_tap
+from tests.fakes.desk import START
+from trading.domain.chat import Confirmation, ConfirmationAnswer
+from trading.ports import StoredConfirmation
+
+
+def _asked(everything: str | None = None) -> Confirmation:
+    question = Question("Panic", '{"command": "/panic"}', 45, everything)
+    return confirm.ask(question, "n1", 7, 7, "u1", START)
+
+
+OPEN = StoredConfirmation(_asked(), None)
+IN_TIME = START + timedelta(seconds=45)
+
+
+def test_confirm_hands_the_payload_back() -> None:
+    tap = judge_tap("c:n1", OPEN, 7, 7, IN_TIME)
+    assert (tap.verdict, tap.payload) == (TapVerdict.CONFIRMED, '{"command": "/panic"}')
+
+
+def test_cancel_does_nothing() -> None:
+    assert judge_tap("x:n1", OPEN, 7, 7, IN_TIME).verdict is TapVerdict.CANCELLED
+
+
+def test_everything_is_a_payload_of_its_own() -> None:
+    stored = StoredConfirmation(_asked("all of it"), None)
+    assert judge_tap("e:n1", stored, 7, 7, IN_TIME).payload == "all of it"
+    assert judge_tap("c:n1", stored, 7, 7, IN_TIME).payload == '{"command": "/panic"}'
+
+
+def test_a_forged_second_button_confirms_nothing() -> None:
+    assert judge_tap("e:n1", OPEN, 7, 7, IN_TIME).verdict is TapVerdict.UNKNOWN
+
+
+def test_a_late_tap_is_expired() -> None:
+    late = IN_TIME + timedelta(microseconds=1)
+    assert judge_tap("c:n1", OPEN, 7, 7, late).verdict is TapVerdict.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (ConfirmationAnswer.CONFIRMED, TapVerdict.ALREADY_DONE),
+        (ConfirmationAnswer.CANCELLED, TapVerdict.ALREADY_DONE),
+        (ConfirmationAnswer.EXPIRED, TapVerdict.EXPIRED),
+    ],
+)
+@pytest.mark.parametrize("button", ["c:n1", "x:n1", "e:n1"])
+def test_an_answered_question_stays_answered(
+    answer: ConfirmationAnswer, verdict: TapVerdict, button: str
+) -> None:
+    stored = replace(OPEN, answer=answer)
+    assert judge_tap(button, stored, 7, 7, IN_TIME).verdict is verdict
+
+
+@pytest.mark.parametrize(("user_id", "chat_id"), [(8, 7), (7, 8), (8, 8)])
+def test_a_question_is_for_one_person_in_one_chat(user_id: int, chat_id: int) -> None:
+    assert judge_tap("c:n1", OPEN, user_id, chat_id, IN_TIME).verdict is TapVerdict.NOT_YOURS
+
+
+def test_an_unknown_nonce_does_nothing() -> None:
+    assert judge_tap("c:n2", None, 7, 7, START).verdict is TapVerdict.UNKNOWN
+
+
+def test_the_buttons_are_confirm_and_cancel_and_perhaps_everything() -> None:
+    labels = [[button.label for button in row] for row in confirm.buttons(_asked())]
+    assert labels == [["Confirm", "Cancel"]]
+    labels = [[button.label for button in row] for row in confirm.buttons(_asked("all"))]
+    assert labels == [["Confirm", "Cancel"], ["Everything"]]
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz0123456789-_", min_size=1, max_size=32))
+def test_the_data_of_a_button_leads_back_to_its_question(nonce: str) -> None:
+    asked = replace(_asked("all"), nonce=nonce)
+    for row in confirm.buttons(asked):
+        for button in row:
+            assert confirm.is_answer(button.data)
+            assert confirm.nonce_of(button.data) == nonce
+            assert len(button.data.encode()) <= 64
+    assert not confirm.is_answer(f"+/status {nonce}")

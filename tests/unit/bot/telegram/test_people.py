@@ -1,0 +1,153 @@
+"""Pairing, roster, flood gate, strangers, quiet hours and the hour of the digest."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.telegram.access import Ruling, Verdict
+from bot.telegram.alerts import is_silent
+from bot.telegram.digests import Digests, due_day
+from bot.telegram.flood import Admission, FloodGate
+from bot.telegram.roster import PAIRING_TRIES_MAX, Pairing, Roster
+from bot.telegram.strangers import Strangers
+from tests.fakes.desk import START, FakeDesk
+from tests.fakes.memory_store import MemoryStore, SettableClock
+from trading.domain.chat import Person, Role, Severity
+from trading.domain.events import AccessDenied, MessageQueued
+
+ADA = Person(7, 7, "Ada", Role.OWNER)
+
+
+def test_a_pairing_code_works_once() -> None:
+    pairing = Pairing("123456")
+    assert not pairing.try_code("123457")
+    assert pairing.try_code("123456")
+    assert not pairing.try_code("123456")
+    assert not pairing.is_open
+
+
+def test_a_pairing_code_can_be_tried_a_few_times_only() -> None:
+    pairing = Pairing("123456")
+    for _ in range(PAIRING_TRIES_MAX):
+        assert not pairing.try_code("ünïcode")
+    assert not pairing.try_code("123456")
+
+
+def test_the_roster_knows_its_owner_and_only_active_people_pass() -> None:
+    roster = Roster()
+    assert roster.owner is None
+    roster.replace_all([replace(ADA, role=Role.VIEWER, user_id=8), ADA])
+    assert roster.owner == ADA
+    roster.put(replace(ADA, is_active=False))
+    assert roster.owner is None
+    assert set(roster.active) == {8}
+    assert roster.get(7) == replace(ADA, is_active=False)
+
+
+def test_the_same_command_twice_in_a_second_counts_once() -> None:
+    gate = FloodGate()
+    assert gate.admit(7, "/status", START) is Admission.PASS
+    assert gate.admit(7, "/status", START + timedelta(seconds=0.9)) is Admission.SAME
+    assert gate.admit(7, "/status", START + timedelta(seconds=1)) is Admission.PASS
+    assert gate.admit(7, "/trackers", START + timedelta(seconds=1)) is Admission.PASS
+    assert gate.admit(8, "/trackers", START + timedelta(seconds=1)) is Admission.PASS
+
+
+def test_a_flood_is_told_once_in_ten_seconds_and_never_holds_panic_back() -> None:
+    gate = FloodGate()
+    verdicts = [gate.admit(7, f"/sell {n}", START) for n in range(1000)]
+    assert verdicts.count(Admission.PASS) == 30
+    assert verdicts.count(Admission.FLOOD) == 1
+    assert gate.admit(7, "/panic", START) is Admission.PASS
+    later = START + timedelta(seconds=11)
+    assert gate.admit(7, "/status", later) is Admission.PASS
+
+
+def _ruling(user_id: int) -> Ruling:
+    return Ruling(Verdict.STRANGER, "message", user_id, user_id)
+
+
+def test_a_stranger_gets_one_notice_a_day_and_few_audit_rows() -> None:
+    strangers = Strangers()
+    first = strangers.denied(_ruling(666), START)
+    assert first is not None
+    assert first.tell_owner
+    assert strangers.denied(_ruling(666), START + timedelta(minutes=1)) is None
+    again = strangers.denied(_ruling(666), START + timedelta(minutes=11))
+    assert again is not None
+    assert not again.tell_owner
+    tomorrow = strangers.denied(_ruling(666), START + timedelta(hours=25))
+    assert tomorrow is not None
+    assert tomorrow.tell_owner
+
+
+def test_a_swarm_of_strangers_makes_one_notice_a_minute() -> None:
+    strangers = Strangers()
+    denied = [strangers.denied(_ruling(1000 + n), START) for n in range(2500)]
+    assert sum(one is not None and one.tell_owner for one in denied) == 1
+
+
+def test_a_restart_remembers_who_was_noticed() -> None:
+    strangers = Strangers()
+    strangers.load([AccessDenied(666, 666, "message", True, START)])
+    again = strangers.denied(_ruling(666), START + timedelta(hours=1))
+    assert again is not None
+    assert not again.tell_owner
+
+
+@pytest.mark.parametrize(
+    ("hour", "silent"), [(22, False), (23, True), (3, True), (7, False), (12, False)]
+)
+def test_quiet_hours_run_over_midnight_in_the_persons_time(hour: int, silent: bool) -> None:
+    person = replace(ADA, quiet_hours="23:00-07:00", timezone="Europe/Berlin")
+    berlin = datetime(2026, 11, 20, hour, 0, tzinfo=UTC) - timedelta(hours=1)
+    assert is_silent(person, Severity.WARN, berlin) is silent
+    assert not is_silent(person, Severity.CRIT, berlin)
+
+
+def test_quiet_hours_within_a_day_and_mute() -> None:
+    person = replace(ADA, quiet_hours="12:00-13:00")
+    assert is_silent(person, Severity.INFO, START)
+    assert not is_silent(person, Severity.INFO, START + timedelta(hours=1))
+    muted = replace(ADA, muted_until=START + timedelta(hours=4))
+    assert is_silent(muted, Severity.WARN, START)
+    assert not is_silent(muted, Severity.WARN, START + timedelta(hours=4))
+    assert is_silent(ADA, Severity.INFO, START, is_quiet=True)
+
+
+def test_a_digest_is_due_at_the_persons_hour_for_an_hour() -> None:
+    person = replace(ADA, digest_at="09:00", timezone="America/New_York")
+    nine = datetime(2026, 7, 1, 13, 0, tzinfo=UTC)
+    assert due_day(person, nine - timedelta(seconds=1)) is None
+    assert due_day(person, nine) == nine.date()
+    assert due_day(person, nine + timedelta(minutes=59)) == nine.date()
+    assert due_day(person, nine + timedelta(minutes=60)) is None
+    assert due_day(replace(person, digest_at=None), nine) is None
+    assert due_day(replace(person, is_active=False), nine) is None
+
+
+async def test_a_digest_goes_out_once_a_day_also_across_a_restart() -> None:
+    clock = SettableClock(datetime(2026, 11, 20, 9, 0, tzinfo=UTC))
+    store = MemoryStore(clock)
+    kicks: list[int] = []
+
+    def digests() -> Digests:
+        roster = Roster({7: ADA})
+        desk = FakeDesk(clock, store)
+        return Digests(desk, store, roster, clock, lambda: "SIM", lambda: kicks.append(1))
+
+    first = digests()
+    assert await first.tick() == 1
+    assert await first.tick() == 0
+    assert await digests().tick() == 0
+    clock.time += timedelta(days=1)
+    assert await first.tick() == 1
+    queued = store.of(MessageQueued)
+    assert [one.message.message_key for one in queued] == [
+        "digest:7:2026-11-20",
+        "digest:7:2026-11-21",
+    ]
+    assert "A quiet time" in queued[0].message.text
+    assert queued[0].message.text.endswith("SIM")
+    assert len(kicks) == 2
