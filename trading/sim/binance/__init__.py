@@ -1,0 +1,1 @@
+"""Binance's spot dialect in front of the simulated exchange: REST, streams, ws-api, control."""

@@ -1,0 +1,122 @@
+"""WebSocket connections: market streams in all their URL forms, and the ws-api."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import orjson
+from aiohttp import WSMsgType, web
+
+from trading.sim.binance.outlet import Outlet, Scope
+from trading.sim.binance.service import Service
+from trading.sim.binance.stream import Subscriber
+
+_PING_S = 20.0
+_FRAME_MAX_BYTES = 65_536
+_STREAMS_MAX = 1_024
+
+
+class Sockets:
+    """Accepts connections and reads what clients ask for."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def market(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve /stream?streams=a/b (combined), /ws/a/b (raw) and what is subscribed later.
+
+        Any other last part of the path, such as ccxt's connection numbers, is no stream.
+        """
+        is_combined = request.path.rstrip("/") == "/stream"
+        if is_combined:
+            text = request.query.get("streams", "")
+        else:
+            text = request.match_info.get("names", "")
+        names = [name for name in text.split("/") if "@" in name]
+        async with self._connection(request, Scope.MARKET) as (socket, outlet):
+            streams = self._service.market_streams
+            subscriber = Subscriber(outlet, is_combined)
+            streams.subscribers.add(subscriber)
+            try:
+                streams.subscribe(subscriber, names)
+                async for text in _frames(socket):
+                    outlet.send(orjson.dumps(self._command(subscriber, text)))
+            finally:
+                streams.leave(subscriber)
+            return socket
+
+    async def ws_api(self, request: web.Request) -> web.WebSocketResponse:
+        """Serve requests and user streams."""
+        async with self._connection(request, Scope.USER) as (socket, outlet):
+            async for text in _frames(socket):
+                self._service.ws_api.answer(text, outlet)
+            return socket
+
+    @contextlib.asynccontextmanager
+    async def _connection(
+        self, request: web.Request, scope: Scope
+    ) -> AsyncIterator[tuple[web.WebSocketResponse, Outlet]]:
+        socket = web.WebSocketResponse(
+            heartbeat=_PING_S, compress=False, max_msg_size=_FRAME_MAX_BYTES
+        )
+        await socket.prepare(request)
+        outlet = self._service.connected(socket, scope, _abort(request))
+        writer = asyncio.create_task(outlet.run())
+        try:
+            yield socket, outlet
+        finally:
+            self._service.disconnected(socket)
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    def _command(self, subscriber: Subscriber, text: str) -> dict[str, Any]:
+        try:
+            frame = orjson.loads(text)
+            method, names = frame["method"], frame.get("params", [])
+            number = frame.get("id")
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            return _wrong(3, f"Invalid JSON: {error}")
+        is_about_streams = method in {"SUBSCRIBE", "UNSUBSCRIBE"}
+        if not isinstance(names, list) or (
+            is_about_streams and not all(isinstance(name, str) for name in names)
+        ):
+            return _wrong(2, "Invalid request: params should be a list of streams")
+        return self._obey(subscriber, method, names, number)
+
+    def _obey(
+        self, subscriber: Subscriber, method: Any, names: list[Any], number: Any
+    ) -> dict[str, Any]:
+        streams = self._service.market_streams
+        result: Any = None
+        if method == "SUBSCRIBE":
+            if len(subscriber.streams) + len(names) > _STREAMS_MAX:
+                return _wrong(2, f"Invalid request: at most {_STREAMS_MAX} streams")
+            streams.subscribe(subscriber, names)
+        elif method == "UNSUBSCRIBE":
+            streams.unsubscribe(subscriber, names)
+        elif method == "LIST_SUBSCRIPTIONS":
+            result = sorted(subscriber.streams)
+        elif method == "SET_PROPERTY":
+            subscriber.is_combined = names == ["combined", True]
+        else:
+            return _wrong(2, f"Invalid request: unknown method {method!r}")
+        return {"result": result, "id": number}
+
+
+async def _frames(socket: web.WebSocketResponse) -> AsyncIterator[str]:
+    async for message in socket:
+        if message.type is WSMsgType.TEXT:
+            yield message.data
+
+
+def _abort(request: web.Request) -> Callable[[], None]:
+    def abort() -> None:
+        if request.transport is not None:
+            request.transport.abort()
+
+    return abort
+
+
+def _wrong(code: int, text: str) -> dict[str, Any]:
+    return {"code": code, "msg": text}

@@ -1,0 +1,118 @@
+"""The ws-api: requests over a WebSocket, above all the subscription to the user stream."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from trading.sim.binance.codes import ApiError
+from trading.sim.binance.outlet import Outlet
+from trading.sim.binance.rest import ROUTES, Rest
+from trading.sim.binance.user_stream import UserStream
+
+_METHODS = {
+    "ping": ("GET", "/api/v3/ping"),
+    "time": ("GET", "/api/v3/time"),
+    "exchangeInfo": ("GET", "/api/v3/exchangeInfo"),
+    "depth": ("GET", "/api/v3/depth"),
+    "trades.recent": ("GET", "/api/v3/trades"),
+    "klines": ("GET", "/api/v3/klines"),
+    "ticker.24hr": ("GET", "/api/v3/ticker/24hr"),
+    "ticker.price": ("GET", "/api/v3/ticker/price"),
+    "ticker.book": ("GET", "/api/v3/ticker/bookTicker"),
+    "account.status": ("GET", "/api/v3/account"),
+    "order.place": ("POST", "/api/v3/order"),
+    "order.test": ("POST", "/api/v3/order/test"),
+    "order.status": ("GET", "/api/v3/order"),
+    "order.cancel": ("DELETE", "/api/v3/order"),
+    "order.cancelReplace": ("POST", "/api/v3/order/cancelReplace"),
+    "openOrders.status": ("GET", "/api/v3/openOrders"),
+    "openOrders.cancelAll": ("DELETE", "/api/v3/openOrders"),
+    "allOrders": ("GET", "/api/v3/allOrders"),
+    "myTrades": ("GET", "/api/v3/myTrades"),
+}
+_SUBSCRIBE_WEIGHT = 2
+
+
+class WsApi:
+    """Answers ws-api requests of all connections."""
+
+    def __init__(self, rest: Rest, user_stream: UserStream) -> None:
+        self._rest = rest
+        self._user_stream = user_stream
+
+    def answer(self, text: str, outlet: Outlet) -> None:
+        """Handle one frame and queue its answer, ahead of the events it causes."""
+        request_id: Any = None
+        try:
+            request = _read(text)
+            request_id = request.get("id")
+            result = self._run(request, outlet)
+            reply = {"id": request_id, "status": 200, "result": result, "rateLimits": []}
+        except ApiError as error:
+            reply = {
+                "id": request_id,
+                "status": error.status,
+                "error": error.body(),
+                "rateLimits": [],
+            }
+        outlet.send(orjson.dumps(reply))
+
+    def _run(self, request: Mapping[str, Any], outlet: Outlet) -> Any:
+        method = request.get("method", "")
+        params = _texts(request.get("params") or {})
+        now_ms = self._rest.venue.now_ms()
+        if method == "userDataStream.subscribe.signature":
+            self._rest.limits.count(_SUBSCRIBE_WEIGHT, now_ms)
+            self._check(params, now_ms)
+            return {"subscriptionId": self._user_stream.subscribe(outlet)}
+        if method == "userDataStream.unsubscribe":
+            return self._unsubscribe(params, outlet)
+        if method == "session.subscriptions":
+            numbers = self._user_stream.subscriptions_of(outlet)
+            return [{"subscriptionId": number} for number in numbers]
+        if method not in _METHODS:
+            raise ApiError(-1000, f"Unknown method {method!r}.")
+        route = ROUTES[_METHODS[method]]
+        self._rest.limits.count(route.weight, now_ms)
+        if route.is_signed:
+            self._check(params, now_ms)
+        asked = {name: value for name, value in params.items() if name != "apiKey"}
+        return self._rest.call(route, asked, now_ms)
+
+    def _check(self, params: Mapping[str, str], now_ms: int) -> None:
+        signed = sorted((name, value) for name, value in params.items() if name != "signature")
+        payload = "&".join(f"{name}={value}" for name, value in signed)
+        self._rest.check_credentials(params, payload, params.get("apiKey"), now_ms)
+
+    def _unsubscribe(self, params: Mapping[str, str], outlet: Outlet) -> Any:
+        own = self._user_stream.subscriptions_of(outlet)
+        wanted = params.get("subscriptionId")
+        for number in own:
+            if wanted is None or str(number) == wanted:
+                self._user_stream.unsubscribe(number)
+        return {}
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        request = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        request = None
+    if not isinstance(request, dict):
+        raise ApiError(-1000, "Request should be a JSON object.")
+    return request
+
+
+def _texts(params: Any) -> dict[str, str]:
+    if not isinstance(params, dict):
+        raise ApiError(-1000, "params should be an object.")
+    return {name: _text(value) for name, value in params.items()}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return orjson.dumps(value).decode()
+    return str(value)

@@ -1,0 +1,131 @@
+"""Replays recorded candles: each becomes four prints, re-stamped to the time of the replay."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from trading.domain.errors import Refused
+from trading.domain.time import Timeframe
+
+_COLUMNS = ("timestamp_ms", "open", "high", "low", "close", "volume")
+TICKS_PER_CANDLE = 4
+
+Market = tuple[str, str]
+"""Base and quote coin."""
+
+
+@dataclass(frozen=True, slots=True)
+class TapeTick:
+    """One print: `after_ms` since the tape's beginning, at the tape's own pace."""
+
+    after_ms: int
+    market: Market
+    price: float
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class TapeCandle:
+    """One row of the file."""
+
+    open_ms: int
+    market: Market
+    prices: tuple[float, float, float, float]
+    volume: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """The candles of a file in order of time, and the first price of each market on it."""
+
+    candles: Sequence[TapeCandle]
+    length_ms: int
+    first_prices: Mapping[Market, float]
+
+    def ticks(self, seed: int) -> Iterator[TapeTick]:
+        """Print each candle's open, nearer extreme, other extreme and close; gaps stay gaps.
+
+        The volume is split at random by `seed`.
+        """
+        chance = Random(f"tape {seed}")
+        begin_ms = self.candles[0].open_ms
+        for open_ms, group in groupby(self.candles, key=lambda candle: candle.open_ms):
+            candles = [(candle, _shares(chance)) for candle in group]
+            for number in range(TICKS_PER_CANDLE):
+                after_ms = open_ms - begin_ms + number * self.length_ms // TICKS_PER_CANDLE
+                for candle, shares in candles:
+                    price, part = candle.prices[number], candle.volume * shares[number]
+                    yield TapeTick(after_ms, candle.market, price, part)
+
+
+def load_tape(path: Path) -> Tape:
+    """Read a Parquet file named `EXCHANGE_BASE-QUOTE_TF….parquet`; Refused says what is wrong.
+
+    Columns: timestamp_ms, open, high, low, close, volume, and `pair` where several markets share
+    a file.
+    """
+    market, length_ms = _read_name(path)
+    columns = _read_columns(path)
+    pairs = columns.get("pair")
+    markets = [_split(pair) for pair in pairs] if pairs else [market] * len(columns["open"])
+    candles = [
+        TapeCandle(open_ms, market, _path(open_, high, low, close), volume)
+        for market, open_ms, open_, high, low, close, volume in zip(
+            markets, *(columns[name] for name in _COLUMNS), strict=True
+        )
+    ]
+    candles.sort(key=lambda candle: candle.open_ms)
+    first_prices: dict[Market, float] = {}
+    for candle in candles:
+        first_prices.setdefault(candle.market, candle.prices[0])
+    return Tape(candles, length_ms, first_prices)
+
+
+def _read_columns(path: Path) -> dict[str, list[Any]]:
+    # Heavy, and only tapes need it.
+    from pyarrow import ArrowException, parquet
+
+    try:
+        columns: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
+    except (OSError, ArrowException) as error:
+        raise Refused(f"tape should be a readable Parquet file, was {path}: {error}") from error
+    missing = [name for name in _COLUMNS if name not in columns]
+    if missing:
+        raise Refused(f"tape should have the columns {' '.join(_COLUMNS)}, lacks {missing}")
+    if not columns["timestamp_ms"]:
+        raise Refused(f"tape should hold at least one candle, {path.name} is empty")
+    return columns
+
+
+def _shares(chance: Random) -> tuple[float, ...]:
+    parts = [chance.uniform(0.2, 1.0) for _ in range(TICKS_PER_CANDLE)]
+    return tuple(part / sum(parts) for part in parts)
+
+
+def _path(open_: float, high: float, low: float, close: float) -> tuple[float, float, float, float]:
+    if high - open_ <= open_ - low:
+        return open_, high, low, close
+    return open_, low, high, close
+
+
+def _read_name(path: Path) -> tuple[Market, int]:
+    parts = path.name.removesuffix(".parquet").split("__")[0].split("_")
+    try:
+        pair, length = parts[1], Timeframe.parse(parts[2]).length_ms
+    except (IndexError, Refused) as error:
+        raise Refused(
+            f"tape should be named EXCHANGE_BASE-QUOTE_TIMEFRAME.parquet, was {path.name!r}",
+            example="BINANCE_BTC-USDT_1m.parquet",
+        ) from error
+    return _split(pair), length
+
+
+def _split(pair: str) -> Market:
+    for separator in ("-", "/"):
+        base, found, quote = pair.partition(separator)
+        if found:
+            return base, quote
+    raise Refused(f"pair should be BASE-QUOTE, was {pair!r}", example="BTC-USDT")
