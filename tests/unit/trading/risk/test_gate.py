@@ -1,0 +1,240 @@
+"""The gate says yes, or every reason why not; what reduces risk is bound by its own rules only."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import builders
+from trading.domain.instrument import InstrumentStatus
+from trading.domain.market import Quote
+from trading.domain.order import Intent, Purpose, Side
+from trading.domain.position import Balance, Portfolio, Position, TradingMode
+from trading.risk.gate import Activity, Approved, Refusal, review
+from trading.risk.halts import daily_loss, runaway, stricter
+from trading.risk.limits import RiskLimits
+
+BTC = "BTC/USDT"
+LIMITS = RiskLimits()
+QUOTE = Quote(BTC, Decimal(60_000), Decimal(1), Decimal("60000.01"), Decimal(1), 0, 0.0)
+ACTIVITY = Activity(instrument=builders.bitcoin(), quote=QUOTE)
+PORTFOLIO = Portfolio(
+    balances={"USDT": Balance("USDT", Decimal(10_000), Decimal(0))},
+    positions={BTC: Position(BTC, Decimal("0.5"))},
+)
+
+
+def sale(quantity: str = "0.5", purpose: Purpose = Purpose.PROTECT) -> Intent:
+    return Intent(
+        "tracker:1:1",
+        BTC,
+        Side.SELL,
+        purpose,
+        Decimal(60_000),
+        builders.NOON,
+        quantity=Decimal(quantity),
+    )
+
+
+def purchase(budget: str = "1000") -> Intent:
+    return Intent(
+        "command:1:BTC/USDT",
+        BTC,
+        Side.BUY,
+        Purpose.ENTRY,
+        Decimal(60_000),
+        builders.NOON,
+        quote_budget=Decimal(budget),
+    )
+
+
+def asked(
+    intent: Intent,
+    activity: Activity = ACTIVITY,
+    mode: TradingMode = TradingMode.ACTIVE,
+    portfolio: Portfolio = PORTFOLIO,
+    limits: RiskLimits = LIMITS,
+) -> Approved | Refusal:
+    return review(intent, portfolio, limits, mode, activity, builders.NOON)
+
+
+def reasons(answer: Approved | Refusal) -> str:
+    assert isinstance(answer, Refusal)
+    return " | ".join(answer.reasons)
+
+
+@pytest.mark.parametrize("mode", list(TradingMode))
+def test_a_protective_sale_passes_in_every_mode(mode: TradingMode) -> None:
+    answer = asked(sale(), mode=mode)
+    assert isinstance(answer, Approved)
+    assert answer.is_held is (mode is TradingMode.HALTED_EVERYTHING)
+
+
+def test_a_person_s_own_sale_is_never_held() -> None:
+    answer = asked(sale(purpose=Purpose.PANIC), mode=TradingMode.HALTED_EVERYTHING)
+    assert answer == Approved(sale(purpose=Purpose.PANIC), is_held=False)
+
+
+def test_no_cap_of_entries_binds_a_protective_sale() -> None:
+    tight = RiskLimits(
+        order_notional_max=Decimal(1),
+        notional_per_day_max=Decimal(1),
+        orders_per_minute_max=0,
+        open_intents_max=0,
+    )
+    stale = replace(ACTIVITY, quote=None, instrument=None, is_stale=True, entries_last_minute=99)
+    assert isinstance(asked(sale(), stale, limits=tight), Approved)
+
+
+def test_coins_that_are_not_managed_are_never_sold() -> None:
+    assert "more than is managed" in reasons(asked(sale("0.6")))
+    other = replace(ACTIVITY, exiting=Decimal("0.2"))
+    assert "0.2 is being sold already" in reasons(asked(sale("0.4"), other))
+    assert isinstance(asked(sale("0.3"), other), Approved)
+
+
+def test_a_sale_that_is_running_is_not_started_again() -> None:
+    running = replace(ACTIVITY, open_intent_ids=frozenset({"tracker:1:1"}))
+    assert "already being executed" in reasons(asked(sale(), running))
+
+
+def test_an_exit_is_a_sale_of_something() -> None:
+    text = reasons(asked(replace(sale("0"), side=Side.BUY)))
+    assert "only a sale" in text
+    assert "above 0" in text
+
+
+@pytest.mark.parametrize(
+    "mode", [TradingMode.REDUCING, TradingMode.HALTED, TradingMode.HALTED_EVERYTHING]
+)
+def test_new_risk_is_refused_unless_trading_is_active(mode: TradingMode) -> None:
+    assert "new risk is refused" in reasons(asked(purchase(), mode=mode))
+
+
+def test_a_purchase_within_all_limits_passes() -> None:
+    assert asked(purchase()) == Approved(purchase())
+
+
+@pytest.mark.parametrize(
+    ("activity", "words"),
+    [
+        (replace(ACTIVITY, is_stale=True), "not fresh"),
+        (replace(ACTIVITY, quote=None), "not fresh"),
+        (replace(ACTIVITY, instrument=None), "is not traded"),
+        (
+            replace(
+                ACTIVITY,
+                instrument=replace(builders.bitcoin(), status=InstrumentStatus.CANCEL_ONLY),
+            ),
+            "takes no orders now",
+        ),
+        (replace(ACTIVITY, entries_last_minute=60), "60 entries a minute"),
+        (replace(ACTIVITY, open_intent_ids=frozenset(map(str, range(250)))), "250 decisions"),
+        (
+            replace(ACTIVITY, open_intent_ids=frozenset({"command:1:BTC/USDT"})),
+            "already being executed",
+        ),
+        (replace(ACTIVITY, notional_today=Decimal(249_001)), "per day"),
+        (replace(ACTIVITY, reserved=Decimal(9_500)), "more than what is free: 500"),
+        (replace(ACTIVITY, reserved=Decimal(10_500)), "more than what is free: 0"),
+    ],
+)
+def test_each_bound_of_an_entry_is_told(activity: Activity, words: str) -> None:
+    assert words in reasons(asked(purchase(), activity))
+
+
+def test_every_reason_is_told_at_once() -> None:
+    answer = asked(purchase("30000"), replace(ACTIVITY, entries_last_minute=60))
+    assert isinstance(answer, Refusal)
+    assert len(answer.reasons) == 3
+
+
+def test_amounts_out_of_bounds_are_refused() -> None:
+    assert "above 0" in reasons(asked(purchase("0")))
+    assert "exchange's least 5" in reasons(asked(purchase("4")))
+    rich = replace(PORTFOLIO, balances={"USDT": Balance("USDT", Decimal(10**6), Decimal(0))})
+    assert "per order" in reasons(asked(purchase("25001"), portfolio=rich))
+
+
+def test_an_expired_entry_is_refused() -> None:
+    late = replace(purchase(), expires_at=builders.NOON - timedelta(seconds=1))
+    assert "expired at 11:59:59" in reasons(asked(late))
+
+
+def test_a_decision_far_from_the_market_is_refused_and_a_far_resting_bid_is_not() -> None:
+    far = replace(purchase(), reference_price=Decimal(64_000))
+    assert "more than 5% from the market" in reasons(asked(far))
+    below = replace(purchase(), reference_price=Decimal(56_000))
+    assert "more than 5% from the market" in reasons(asked(below))
+    assert isinstance(asked(replace(purchase(), limit_price=Decimal(50_000))), Approved)
+    assert "more than 5%" in reasons(asked(replace(purchase(), limit_price=Decimal(70_000))))
+
+
+def test_a_purchase_sized_in_coins_is_valued_at_its_price() -> None:
+    sized = replace(purchase(), quote_budget=None, quantity=Decimal("0.1"))
+    assert isinstance(asked(sized), Approved)
+    assert "more than what is free" in reasons(asked(replace(sized, quantity=Decimal("0.2"))))
+
+
+def test_limits_count_in_their_own_currency() -> None:
+    instrument = builders.coin("ETH", "BTC")
+    activity = Activity(
+        instrument=replace(instrument, notional_min=Decimal("0.0001")),
+        quote=Quote("ETH/BTC", Decimal("0.05"), Decimal(1), Decimal("0.0501"), Decimal(1), 0, 0.0),
+    )
+    intent = replace(purchase("0.5"), symbol="ETH/BTC", reference_price=Decimal("0.05"))
+    balances = {"BTC": Balance("BTC", Decimal(1), Decimal(0))}
+    unpriced = Portfolio(balances=balances)
+    assert "has no price in USDT" in reasons(asked(intent, activity, portfolio=unpriced))
+    priced = Portfolio(balances=balances, prices={BTC: Decimal(60_000)})
+    # 0.5 BTC are 30,000 USDT
+    assert "30000 USDT is above the limit of 25000" in reasons(
+        asked(intent, activity, portfolio=priced)
+    )
+    inverse = Portfolio(balances=balances, prices={"USDT/BTC": Decimal("0.00002")})
+    assert isinstance(asked(intent, activity, portfolio=inverse), Approved)
+
+
+def test_one_dollar_is_as_good_as_another() -> None:
+    activity = replace(ACTIVITY, instrument=replace(builders.bitcoin(), quote="USDC"))
+    portfolio = Portfolio(balances={"USDC": Balance("USDC", Decimal(10_000), Decimal(0))})
+    assert isinstance(asked(purchase(), activity, portfolio=portfolio), Approved)
+
+
+@given(
+    st.decimals(min_value="0.001", max_value="2", places=3),
+    st.decimals(min_value="0", max_value="1", places=3),
+)
+def test_what_passes_never_exceeds_what_is_managed(quantity: Decimal, exiting: Decimal) -> None:
+    answer = asked(sale(str(quantity)), replace(ACTIVITY, exiting=exiting))
+    assert isinstance(answer, Approved) is (quantity + exiting <= Decimal("0.5"))
+
+
+# ------------------------------------------------------------ halts
+
+
+def test_a_daily_loss_at_its_limit_reduces() -> None:
+    assert daily_loss(Decimal(1000), Decimal("900.01"), LIMITS) is None
+    halt = daily_loss(Decimal(1000), Decimal(900), LIMITS)
+    assert halt is not None
+    assert halt.mode is TradingMode.REDUCING
+    assert halt.reason == "daily loss 10% reached the limit of 10%"
+    assert daily_loss(Decimal(0), Decimal(0), LIMITS) is None
+
+
+def test_orders_at_twice_the_permitted_rate_are_a_runaway() -> None:
+    assert runaway(119, LIMITS) is None
+    halt = runaway(120, LIMITS)
+    assert halt is not None
+    assert "120 entries" in halt.reason
+
+
+def test_a_halt_never_loosens_a_mode() -> None:
+    halt = runaway(120, LIMITS)
+    assert stricter(TradingMode.ACTIVE, halt) is halt
+    assert stricter(TradingMode.REDUCING, halt) is None
+    assert stricter(TradingMode.HALTED, halt) is None
+    assert stricter(TradingMode.ACTIVE, None) is None
