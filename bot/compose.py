@@ -104,6 +104,7 @@ class Process:
         self._gateway = gateway
         self._charts = charts
         self._bus = Bus()
+        self._messages_waiting = 0
 
     async def run(self, stop: asyncio.Event) -> int:
         """Recover, then work until `stop`; returns the exit code."""
@@ -188,9 +189,12 @@ class Process:
         with contextlib.suppress(TimeoutError, Fatal):
             async with asyncio.timeout(_STOP_DEADLINE_S):
                 await self._agent.stop("asked to stop")
-                await self._bot.stop()
+        # The chat says the last word with its tasks ended: they would wait for the next update.
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        with contextlib.suppress(TimeoutError, Fatal):
+            async with asyncio.timeout(_STOP_DEADLINE_S):
+                await self._bot.stop()
 
     # ------------------------------------------------------------ parts
 
@@ -253,6 +257,7 @@ class Process:
 
     async def _beat(self) -> None:
         await self._agent.beat()
+        self._messages_waiting = len(await self._store.records.pending_messages())
         health = self._desk.health()
         note = f"{len(self._agent.trackers.all())} trackers"
         await asyncio.to_thread(
@@ -269,7 +274,7 @@ class Process:
             loop_lag_ms_p99=self._lag.p99_ms,
             loop_lag_ms_max=self._lag.max_ms,
             is_storage_degraded=self._store.is_degraded,
-            messages_waiting=self._bot.outbox.waiting_count,
+            messages_waiting=self._messages_waiting,
             memory_mb=memory_kb / 1024,
             tasks=self._supervisor.ages_s(),
         )

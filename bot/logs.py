@@ -10,7 +10,7 @@ import structlog
 _MASK = "•••"
 _SECRET_LENGTH_MIN = 6
 # Their INFO records carry whole URLs, and a Bot API URL holds the bot's token.
-_TALKATIVE = ("httpx", "httpcore", "apscheduler", "aiohttp.access", "telegram", "ccxt")
+_TALKATIVE = ("httpx", "httpcore", "apscheduler", "aiohttp.access", "telegram", "ccxt", "alembic")
 
 
 class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):

@@ -24,6 +24,7 @@ from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, SettingsInvalid, Unreachable
 from trading.domain.events import (
     AlertRaised,
+    CommandExecuted,
     ConditionChanged,
     DayOpened,
     Event,
@@ -61,6 +62,7 @@ logger = logging.getLogger(__name__)
 _HEARTBEAT_S = 30.0
 _STABLE_S = 30.0
 _FOLLOW_UPS_MAX = 10_000
+_CAUSES_KEPT = 1000
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _FEE_SHARE = Decimal("0.001")
 
@@ -182,6 +184,8 @@ class TradingAgent:
         instruments = await self.gateway.instruments()
         self.state.load(stored, instruments)
         self.execution.take_rules(instruments)
+        for known in await self.journal.latest(_CAUSES_KEPT, (CommandExecuted.__name__,)):
+            self.state.apply(known.event)
         await self._pin_account(stored)
         now = self.clock.now()
         self._entries.load(await self.records.fills(since=_midnight(now)), now)

@@ -11,6 +11,7 @@ from trading.domain.chat import Severity
 from trading.domain.events import (
     AlertAcknowledged,
     AlertRaised,
+    CommandExecuted,
     ConditionChanged,
     DayOpened,
     Event,
@@ -37,6 +38,8 @@ class AgentState:
         self.day: DayOpened | None = None
         self.realized_today: Decimal = ZERO
         self.next_tracker_id = 1
+        # Causes of commands that took effect: a tap that is replayed after a crash finds its own.
+        self.executed: set[str] = set()
         self._conditions: dict[tuple[str, str | None], ConditionChanged] = {}
         self._alerts: dict[str, AlertRaised] = {}
 
@@ -88,6 +91,8 @@ class AgentState:
                 self.day, self.realized_today = event, ZERO
             case RoundTripClosed():
                 self.realized_today += event.round_trip.profit
+            case CommandExecuted():
+                self.executed.add(event.cause)
             case ConditionChanged():
                 self._apply_condition(event)
             case AlertRaised() if event.severity is Severity.CRIT:

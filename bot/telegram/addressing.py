@@ -1,6 +1,7 @@
 """Turns the journal's events into messages, each exactly once, and repeats what is critical."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -189,9 +190,8 @@ def repeats_due(elapsed: timedelta) -> int:
 
 async def wait_for_kick(kick: asyncio.Event, seconds: float) -> None:
     """Sleep until kicked, at most `seconds`."""
-    try:
-        await asyncio.wait_for(kick.wait(), seconds)
-    except TimeoutError:
-        return
-    finally:
-        kick.clear()
+    # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the kick.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await kick.wait()
+    kick.clear()

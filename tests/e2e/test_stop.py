@@ -26,7 +26,7 @@ async def test_a_stop_rests_nowhere_until_it_fires_and_then_sells_once(world: Wo
 
 async def test_a_price_above_the_stop_does_nothing(world: World) -> None:
     await world.confirm("/track BTC/USDT stop 58000 all")
-    await world.until_message("(?i)tracker")
+    await world.until_message("(?i)protected")
     for price in ("58000.01", "61000", "58500"):
         await world.price(price)
     answer = await world.ask("/trackers")

@@ -17,7 +17,7 @@ from typing import Any, Self
 import aiohttp
 
 OWNER_ID = 1
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 _POLL_S = 0.02
 
 Message = dict[str, Any]
@@ -259,7 +259,7 @@ class World:
 
     async def deposit(self, asset: str, delta: Decimal) -> None:
         """Give the account coins, or take some away."""
-        await self._post(f"{self.exchange}/control/account", {"asset": asset, "delta": str(delta)})
+        await self._post(f"{self.exchange}/control/account", {"asset": asset, "delta": format(delta, "f")})
 
     async def until(self, wanted: Callable[[], Any], what: str) -> None:
         """Wait until an asynchronous predicate holds."""

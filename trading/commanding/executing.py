@@ -26,7 +26,7 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
-from trading.domain.errors import Refused
+from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import (
     AlertAcknowledged,
     CommandExecuted,
@@ -52,6 +52,8 @@ class Executor:
         self, command: Command, by: int, cause: str, reference: Decimal | None
     ) -> Outcome:
         """Do a command once; raises AlreadyRecorded for a known cause, Refused if it cannot be."""
+        if cause in self._of.state.executed:
+            raise AlreadyRecorded(CommandExecuted.__name__, cause)
         done = CommandExecuted(cause, by, type(command).__name__, self._of.clock.now())
         effect: Awaitable[Outcome]
         match command:
