@@ -81,7 +81,7 @@ def _headline(status: StatusView) -> str:
         return f"{dot(status)} No open position"
     open_ones = sum(not view.is_protected for view in positions)
     if status.state is TradingMode.HALTED_EVERYTHING:
-        return f"{dot(status)} UNPROTECTED: everything is halted"
+        return f"{dot(status)} UNPROTECTED: everything halted"
     if open_ones:
         return f"🔴 NOT PROTECTED: {open_ones} of {len(positions)} positions"
     return f"{dot(status)} Protected: {len(positions)} of {len(positions)} positions"

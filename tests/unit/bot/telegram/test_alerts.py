@@ -1,0 +1,336 @@
+"""Which facts become messages, and what they say."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from bot.telegram.addressing import Addresser, repeats_due
+from bot.telegram.alerts import (
+    ALERT_KINDS,
+    AlertFacts,
+    alert_for,
+    alerts_for,
+    messages_for,
+)
+from bot.telegram.outbox import strip_markup
+from bot.telegram.render.text import columns
+from bot.telegram.roster import Roster
+from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
+from tests.fakes.memory_store import MemoryStore, SettableClock
+from trading.domain import events
+from trading.domain.chat import Person, Role, Severity
+from trading.domain.events import Event
+from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
+from trading.domain.position import RoundTrip, TradingMode
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Evidence,
+    PriceKind,
+    Tracker,
+    TrackerChange,
+    TrackerKind,
+    TrackerSpec,
+    TrackerState,
+)
+from trading.ports import Recorded
+
+ADA = Person(7, 7, "Ada", Role.OWNER)
+BOB = Person(8, 8, "Bob", Role.VIEWER)
+SPEC = TrackerSpec(TrackerKind.STOP, "BTC/USDT", Amount(AmountKind.ALL), level=Decimal(58000))
+TRACKER = Tracker(
+    3,
+    SPEC,
+    7,
+    Side.SELL,
+    TrackerState.TRIGGERED,
+    START,
+    quantity=Decimal("0.5"),
+    stop_price=Decimal(58000),
+    level_price=Decimal(58000),
+)
+INTENT = Intent(
+    "i1",
+    "BTC/USDT",
+    Side.SELL,
+    Purpose.PROTECT,
+    Decimal(58000),
+    START,
+    quantity=Decimal("0.5"),
+    tracker_id=3,
+    state=IntentState.DONE,
+    filled_quantity=Decimal("0.500"),
+    filled_notional=Decimal("28995.06"),
+)
+FACTS = AlertFacts(INSTRUMENTS.get)
+
+
+def told(event: Event, facts: AlertFacts = FACTS) -> list[str]:
+    alert = alert_for(event, facts)
+    assert alert is not None
+    lines = strip_markup(alert.card.text).splitlines()
+    assert max(map(columns, lines)) <= 34
+    return lines
+
+
+def changed(change: TrackerChange, **values: object) -> events.TrackerChanged:
+    tracker = replace(TRACKER, **values)  # type: ignore[arg-type]
+    return events.TrackerChanged(tracker, change, START)
+
+
+def test_sold_names_the_plain_quantity_first_then_price_proceeds_fee_slippage_profit() -> None:
+    fills = [
+        Fill(
+            "BTC/USDT",
+            str(n),
+            "c",
+            Side.SELL,
+            Decimal("0.25"),
+            Decimal(57990),
+            Decimal("14.5"),
+            "USDT",
+            START,
+        )
+        for n in (1, 2)
+    ]
+    trip = RoundTrip(
+        "BTC/USDT",
+        "i1",
+        Decimal("0.5"),
+        Decimal(50000),
+        Decimal(57990),
+        Decimal(3995),
+        Decimal(29),
+        START,
+        START,
+    )
+    facts = AlertFacts(INSTRUMENTS.get, {"i1": fills}, {"i1": trip})
+    assert told(events.IntentClosed(INTENT, START), facts) == [
+        "✅ Sold 0.5 BTC",
+        "at 57,990.12 USDT on average",
+        "proceeds 28,995.06 USDT",
+        "fee 29.00 USDT",
+        "slippage -0.02% from 58,000.00",
+        "P&L +3,995.00 USDT after fees",
+        "tracker #3 · BTC/USDT",
+    ]
+
+
+def test_bought_says_what_it_cost() -> None:
+    bought = replace(INTENT, side=Side.BUY, purpose=Purpose.ENTRY, tracker_id=None)
+    lines = told(events.IntentClosed(bought, START))
+    assert lines[0] == "✅ Bought 0.5 BTC"
+    assert lines[2] == "cost 28,995.06 USDT"
+
+
+def test_dust_is_told_with_what_was_sold() -> None:
+    dust = replace(INTENT, state=IntentState.DUST, filled_quantity=Decimal("0.49999"))
+    lines = told(events.IntentClosed(dust, START))
+    assert lines[0] == "✅ Sold 0.49999 BTC"
+    assert "dust" in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("state", "first"),
+    [
+        (IntentState.EXPIRED, "⌛ Not sold: BTC/USDT expired"),
+        (IntentState.CLOSED_EXTERNAL, "✖️ BTC/USDT was closed elsewhere"),
+        (IntentState.ABORTED, "✖️ Given up: sell BTC/USDT"),
+    ],
+)
+def test_sold_is_never_said_of_what_was_not(state: IntentState, first: str) -> None:
+    closed = replace(INTENT, state=state, filled_quantity=Decimal(0), reason="because")
+    assert told(events.IntentClosed(closed, START)) == [first, "because"]
+
+
+def test_what_was_filled_before_an_expiry_is_told() -> None:
+    closed = replace(INTENT, state=IntentState.EXPIRED, filled_quantity=Decimal("0.1"))
+    assert "sold 0.1 BTC before that" in told(events.IntentClosed(closed, START))
+
+
+def test_triggered_carries_its_evidence() -> None:
+    evidence = Evidence(
+        Decimal("57999.99"), PriceKind.LAST, "stream", 1, START, Decimal(58000), "touch"
+    )
+    event = replace(changed(TrackerChange.TRIGGERED), evidence=evidence)
+    assert told(event) == [
+        "⚡ Triggered: BTC/USDT #3",
+        "price 57,999.99",
+        "level 58,000.00 (touch)",
+        "last from stream",
+        "selling 0.5 BTC",
+    ]
+
+
+def test_touched_says_from_where_it_fires_now() -> None:
+    lines = told(changed(TrackerChange.TOUCHED))
+    assert lines == [
+        "👀 Touched: BTC/USDT #3",
+        "level 58,000.00",
+        "now trails, fires at 58,000.00",
+    ]
+
+
+def test_blocked_is_critical_and_offers_the_ways_out() -> None:
+    alert = alert_for(changed(TrackerChange.BLOCKED, reason="the market is closed"), FACTS)
+    assert alert is not None
+    assert alert.severity is Severity.CRIT
+    assert [b.data for b in alert.card.buttons[0]] == ["+/tracker 3 exit", "+/abort 3", "+/ack"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [TrackerChange.ARMED, TrackerChange.MOVED, TrackerChange.EDITED, TrackerChange.RESIZED],
+)
+def test_what_a_person_did_or_a_trail_does_is_not_news(change: TrackerChange) -> None:
+    assert alert_for(changed(change), FACTS) is None
+
+
+def test_ends_and_rests_of_a_tracker_are_told() -> None:
+    assert told(changed(TrackerChange.EXPIRED))[0].startswith("⌛ Expired")
+    external = changed(TrackerChange.CLOSED, state=TrackerState.CLOSED_EXTERNAL)
+    assert told(external)[0] == "✖️ Closed elsewhere: BTC/USDT #3"
+    assert told(changed(TrackerChange.RESTED))[0] == "💤 Resting: BTC/USDT #3"
+    assert told(changed(TrackerChange.REARMED))[0].startswith("🔁 Watching again")
+    assert alert_for(changed(TrackerChange.EXPIRED, intent_id="i1"), FACTS) is None
+
+
+def test_modes_conditions_alerts_recovery_and_stop_are_told() -> None:
+    halted = events.TradingModeChanged(TradingMode.HALTED, "daily loss", "risk", START)
+    assert told(halted)[:2] == ["🔴 HALTED: nothing new at all", "daily loss"]
+    stale = events.ConditionChanged("stale", None, True, Severity.WARN, "prices stand still", START)
+    assert told(stale) == ["⚠️ prices stand still"]
+    assert told(replace(stale, is_active=False)) == ["🟢 Restored: prices stand still"]
+    late = events.AlertRaised("a1", Severity.CRIT, "Found late. It was filled.", START, 3)
+    assert told(late) == ["🚨 Found late.", "It was filled."]
+    recovered = events.RecoveryReported(200, ("2 positions matched", "1 tracker"), START)
+    assert told(recovered) == ["🔄 Back after 3 min blind", "2 positions matched", "1 tracker"]
+    assert told(events.ProcessStopped("SIGTERM", START))[0] == "⏹ Umbra is stopping"
+
+
+def test_a_stranger_is_told_to_the_owner_only_and_quietly() -> None:
+    denied = events.AccessDenied(666, 666, "message", True, START)
+    alert = alert_for(denied, FACTS)
+    assert alert is not None
+    messages = messages_for(5, alert, [ADA, BOB], "", START)
+    assert [(one.chat_id, one.is_silent) for one in messages] == [(7, True)]
+    assert alert_for(replace(denied, tell_owner=False), FACTS) is None
+
+
+def test_everybody_active_hears_of_a_sale_once_under_their_own_key() -> None:
+    alert = alert_for(events.IntentClosed(INTENT, START), FACTS)
+    assert alert is not None
+    gone = replace(BOB, user_id=9, is_active=False)
+    messages = messages_for(5, alert, [ADA, BOB, gone], "SIM", START)
+    assert [one.message_key for one in messages] == ["alert:5:7", "alert:5:8"]
+    assert messages[0].text.endswith("\nSIM")
+
+
+def test_a_storm_of_triggers_and_sales_is_one_message_each() -> None:
+    batch = [
+        Recorded(
+            seq, replace(changed(TrackerChange.TRIGGERED), tracker=replace(TRACKER, tracker_id=seq))
+        )
+        for seq in range(1, 21)
+    ]
+    batch += [Recorded(seq, events.IntentClosed(INTENT, START)) for seq in range(21, 41)]
+    alerts = alerts_for(batch, FACTS)
+    titles = [strip_markup(alert.card.text).splitlines()[0] for _, alert in alerts]
+    assert titles == ["⚡ 20 trackers triggered", "✅ 12 orders are done", "✅ 8 orders are done"]
+    assert "Sold 0.5 BTC at 57,990.12" in strip_markup(alerts[1][1].card.text)
+
+
+def test_few_triggers_have_a_message_each() -> None:
+    batch = [Recorded(seq, changed(TrackerChange.TRIGGERED)) for seq in range(1, 4)]
+    assert [seq for seq, _ in alerts_for(batch, FACTS)] == [1, 2, 3]
+
+
+def test_repeats_come_after_1_5_15_minutes_and_then_each_15() -> None:
+    minutes = [0, 1, 4, 5, 14, 15, 29, 30, 45]
+    due = [repeats_due(timedelta(minutes=minute)) for minute in minutes]
+    assert due == [0, 1, 1, 2, 2, 3, 3, 4, 5]
+
+
+# ---------------------------------------------------------------- addressing
+
+
+class _World:
+    def __init__(self) -> None:
+        self.clock = SettableClock(START)
+        self.store = MemoryStore(self.clock)
+        self.desk = FakeDesk(self.clock, self.store)
+
+    def addresser(self) -> Addresser:
+        roster = Roster({7: ADA})
+        return Addresser(
+            self.store, self.store, self.desk, roster, self.clock, lambda: "", lambda: None
+        )
+
+    def texts(self) -> list[str]:
+        return [strip_markup(one.message.text) for one in self.store.of(events.MessageQueued)]
+
+
+async def test_each_event_is_addressed_once_also_by_two_addressers_and_after_a_restart() -> None:
+    world = _World()
+    first, second = world.addresser(), world.addresser()
+    await world.store.append(events.IntentClosed(INTENT, START))
+    await first.address_new()
+    await second.address_new()
+    await world.addresser().address_new()
+    assert len(world.texts()) == 1
+
+
+async def test_addressing_is_one_append_with_its_mark() -> None:
+    world = _World()
+    await world.store.append(events.IntentClosed(INTENT, START))
+    await world.addresser().address_new()
+    kinds = [type(event).__name__ for event in world.store.appends[-1]]
+    assert kinds == ["MessageQueued", "EventsAddressed"]
+    assert "EventsAddressed" not in ALERT_KINDS
+    assert "MessageQueued" not in ALERT_KINDS
+
+
+async def test_what_is_not_news_writes_nothing() -> None:
+    world = _World()
+    await world.store.append(changed(TrackerChange.MOVED))
+    addresser = world.addresser()
+    assert await addresser.address_new() == 1
+    assert world.texts() == []
+    assert world.store.of(events.EventsAddressed) == []
+
+
+async def test_a_critical_alert_repeats_until_it_is_acknowledged() -> None:
+    world = _World()
+    addresser = world.addresser()
+    await world.store.append(world.desk.raise_alert("a1", "Unprotected"))
+    await addresser.address_new()
+    await addresser.repeat_critical()
+    assert len(world.texts()) == 1
+    for minute in range(1, 6):
+        world.clock.time = START + timedelta(minutes=minute)
+        await addresser.repeat_critical()
+    assert len(world.texts()) == 3
+    assert "Still, after 5 min" in world.texts()[-1]
+    await world.store.append(events.AlertAcknowledged("a1", 7, world.clock.now()))
+    await addresser.address_new()
+    world.clock.time = START + timedelta(minutes=60)
+    await addresser.repeat_critical()
+    assert len(world.texts()) == 3
+
+
+async def test_a_blocked_exit_and_a_critical_condition_stand_until_acknowledged() -> None:
+    world = _World()
+    addresser = world.addresser()
+    world.desk.live[3] = replace(TRACKER, state=TrackerState.BLOCKED)
+    world.desk.conditions.append(
+        events.ConditionChanged("auth_lost", None, True, Severity.CRIT, "key refused", START)
+    )
+    standing = set(addresser.own_standing_ids())
+    assert standing == {"blocked:3:1", "condition:auth_lost::20261120T120000"}
+    for key in standing:
+        await world.store.append(events.AlertAcknowledged(key, 7, START))
+    fresh = world.addresser()
+    await fresh.load()
+    assert fresh.standing() == {}

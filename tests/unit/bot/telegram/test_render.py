@@ -1,0 +1,307 @@
+"""Cards fit a phone: narrow, escaped, within Telegram's limits whatever the state."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.telegram import grammar, keyboards
+from bot.telegram.commands import people
+from bot.telegram.commands.registry import COMMANDS, MENU
+from bot.telegram.outbox import strip_markup
+from bot.telegram.render import reports, status, trackers, trading
+from bot.telegram.render.text import (
+    CAPTION_LENGTH_MAX,
+    TEXT_LENGTH_MAX,
+    WIDTH,
+    Card,
+    Code,
+    age,
+    card_text,
+    columns,
+    money,
+    percent,
+    price,
+    signed,
+    wrap,
+)
+from tests.fakes.desk import INSTRUMENTS, START, FakeDesk, find
+from tests.fakes.memory_store import SettableClock
+from trading.domain import commands, events
+from trading.domain.chat import Role, Severity
+from trading.domain.errors import Refused
+from trading.domain.money import plain
+from trading.domain.position import RoundTrip, TradingMode
+from trading.domain.time import Timeframe
+from trading.domain.tracker import TrackerState
+
+
+def _assert_fits(card: Card, length_max: int = 4096) -> list[str]:
+    text = strip_markup(card.text)
+    lines = text.splitlines()
+    too_wide = [line for line in lines if columns(line) > WIDTH]
+    assert too_wide == []
+    # Telegram counts UTF-16 units; a banner comes on top.
+    assert len(text.encode("utf-16-le")) // 2 + 40 <= length_max
+    for row in card.buttons:
+        for button in row:
+            assert len(button.data.encode()) <= 64
+    return lines
+
+
+async def _busy_desk() -> FakeDesk:
+    desk = FakeDesk(SettableClock(START))
+    for line in (
+        "/track BTC/USDT stop 58000 all",
+        "/track BTC/USDT stop 57000 trail 2% 0.25 confirm close 15m max 1% slippage 0.5%",
+        "/track BTC/USDT sell above 65000 trail 2% all stop 50000 then swing 4% backstop 40000",
+        "/track ETH/USDT buy below 2500 trail 1% 500 USDT then cooldown price bid",
+        "/track BTC/USDT buy stop 66000 500 USDT backstop 5%",
+        (
+            "/track ADA/USDC lines 2026-11-01T00:00 0.41 2026-11-18T00:00 0.44 / "
+            "2026-11-01T00:00 0.52 2026-11-18T00:00 0.50 trail 1.5% 100 stop 4%"
+        ),
+    ):
+        await desk.execute(grammar.parse(line, find), 7, line)
+    return desk
+
+
+async def _all_cards() -> list[Card]:
+    desk = await _busy_desk()
+    desk.held["ETH/USDT"] = Decimal(2)
+    desk.unmanaged["BTC/USDT"] = Decimal("0.1")
+    desk.conditions.append(
+        events.ConditionChanged("x", None, True, Severity.WARN, "the stream is down <&>", START)
+    )
+    desk.raise_alert("a", "Unprotected for a while. Look at it")
+    trip = RoundTrip(
+        "BTC/USDT",
+        "i",
+        Decimal("0.5"),
+        Decimal(50000),
+        Decimal(57990),
+        Decimal(-12),
+        Decimal(29),
+        START,
+        START,
+    )
+    desk.round_trips = [trip] * 20
+    chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
+    views = desk.trackers()
+    return [
+        status.status_card(desk.status()),
+        status.positions_card(desk.positions()),
+        status.positions_card([]),
+        status.balance_card(desk.account()),
+        status.orders_card(desk.open_orders()),
+        status.orders_card([]),
+        status.history_card(desk.round_trips, 1, 20),
+        status.history_card([], 1, 20),
+        trackers.trackers_card(views),
+        trackers.trackers_card([]),
+        *(trackers.tracker_card(view) for view in views),
+        *(trackers.tracker_card(view, headline="Watching BTC/USDT") for view in views),
+        *(trackers.why_card(view) for view in views),
+        reports.summary_card(await desk.summary(START)),
+        Card(reports.chart_caption(chart, INSTRUMENTS["BTC/USDT"])),
+        reports.health_card(desk.health()),
+        reports.jobs_card(desk.jobs(), START),
+        reports.audit_card([], START),
+        people.help_card(COMMANDS, Role.OWNER),
+        *(people.command_help_card(entry) for entry in COMMANDS),
+    ]
+
+
+async def test_every_card_fits_the_phone() -> None:
+    for card in await _all_cards():
+        _assert_fits(card)
+
+
+async def test_a_caption_fits_under_a_picture_with_many_trackers() -> None:
+    desk = FakeDesk(SettableClock(START))
+    for number in range(60):
+        command = grammar.parse(f"/track BTC/USDT stop {40000 + number} 0.001", find)
+        await desk.execute(command, 7, str(number))
+    chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
+    caption = Card(reports.chart_caption(chart, INSTRUMENTS["BTC/USDT"]))
+    lines = _assert_fits(caption, 1024)
+    assert lines[-1].startswith("… and ")
+
+
+async def test_long_lists_are_paged_and_every_page_fits() -> None:
+    desk = FakeDesk(SettableClock(START))
+    for number in range(100):
+        command = grammar.parse(f"/track BTC/USDT stop {40000 + number} 0.001", find)
+        await desk.execute(command, 7, str(number))
+    shown = set()
+    for page in range(1, 14):
+        card = trackers.trackers_card(desk.trackers(), page)
+        _assert_fits(card)
+        shown |= {
+            button.data for row in card.buttons for button in row if "/tracker " in button.data
+        }
+    assert len(shown) == 100
+
+
+async def test_the_first_line_answers_am_i_protected() -> None:
+    desk = FakeDesk(SettableClock(START))
+    first = strip_markup(status.status_card(desk.status()).text).splitlines()[0]
+    assert first == "🔴 NOT PROTECTED: 1 of 1 positions"
+    await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "x")
+    first = strip_markup(status.status_card(desk.status()).text).splitlines()[0]
+    assert first == "🟢 Protected: 1 of 1 positions"
+    desk.state = TradingMode.HALTED_EVERYTHING
+    first = strip_markup(status.status_card(desk.status()).text).splitlines()[0]
+    assert first == "🔴 UNPROTECTED: everything halted"
+    desk.held.clear()
+    assert "No open position" in status.status_card(desk.status()).text
+
+
+async def test_protection_and_worst_case_stand_on_each_position() -> None:
+    desk = FakeDesk(SettableClock(START))
+    text = strip_markup(status.positions_card(desk.positions()).text)
+    assert "⚠️ NOT PROTECTED below" in text
+    await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "x")
+    text = strip_markup(status.positions_card(desk.positions()).text)
+    assert "🛡 protected at 58,000" in text
+    assert "worst case -1,000.00 USDT" in text
+    half = replace(desk.live[1], quantity=Decimal("0.2"))
+    desk.live[1] = half
+    text = strip_markup(status.positions_card(desk.positions()).text)
+    assert "⚠️ only 0.2 protected" in text
+
+
+async def test_a_take_profit_before_its_touch_says_not_protected() -> None:
+    desk = FakeDesk(SettableClock(START))
+    command = grammar.parse("/track BTC/USDT sell above 65000 trail 2% all", find)
+    proposal = await desk.propose(command, 7)
+    text = strip_markup(trading.question_text(proposal, 300))
+    assert "⚠️ NOT PROTECTED below" in text
+    assert "Answer within 5 min." in text
+
+
+@pytest.mark.parametrize(
+    ("state", "is_paused", "labels"),
+    [
+        (TrackerState.TRAILING, False, {"⏸ Pause", "🔧 Tighten", "🔄 Refresh", "🗑 End it"}),
+        (TrackerState.TRAILING, True, {"▶️ Resume"}),
+        (TrackerState.BLOCKED, False, {"⚡ Exit now", "✖️ Abort"}),
+        (TrackerState.EXITING, False, {"🔄 Refresh", "❓ Why"}),
+    ],
+)
+async def test_a_card_offers_what_its_state_allows(
+    state: TrackerState, is_paused: bool, labels: set[str]
+) -> None:
+    desk = FakeDesk(SettableClock(START))
+    await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "x")
+    desk.live[1] = replace(desk.live[1], state=state, is_paused=is_paused)
+    card = trackers.tracker_card(desk.tracker(1))
+    shown = {button.label for row in card.buttons for button in row}
+    assert labels <= shown
+
+
+async def test_loosening_shows_old_and_new_worst_case() -> None:
+    desk = FakeDesk(SettableClock(START))
+    await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "x")
+    for line in ("/tracker 1 stop 50000", "/tracker 1 pause", "/tracker 1 cancel"):
+        proposal = await desk.propose(grammar.parse(line, find), 7)
+        text = strip_markup(trading.question_text(proposal, 300))
+        assert text.startswith("❔ Loosen #1 BTC/USDT?")
+        assert "worst -1,000.00 USDT" in text
+        assert "worst -2,000.00 USDT" in text
+
+
+def test_the_menu_has_at_most_sixteen_commands_with_short_names() -> None:
+    assert 0 < len(MENU) <= 16
+    assert all(columns(entry.about) <= WIDTH for entry in COMMANDS)
+    assert len({entry.name for entry in COMMANDS}) == len(COMMANDS)
+
+
+def test_a_refusal_shows_what_to_copy_escaped() -> None:
+    card = trading.refused_card(Refused("trail was <b>250%</b>", example="/track A & B"))
+    assert "&lt;b&gt;250%&lt;/b&gt;" in card.text
+    assert "<code>/track A &amp; B</code>" in card.text
+
+
+def test_a_button_never_carries_too_much() -> None:
+    with pytest.raises(ValueError, match="64 bytes"):
+        keyboards.does("x", "/" + "y" * 64)
+    assert keyboards.fits("/" + "y" * 62)
+    assert not keyboards.fits("/" + "y" * 63)
+
+
+def test_a_pager_has_only_the_ways_that_exist() -> None:
+    assert keyboards.pager("/x", 1, 1) == ()
+    assert [button.data for button in keyboards.pager("/x", 2, 3)[0]] == ["=/x 1", "=/x 3"]
+
+
+@given(st.text(max_size=200))
+def test_no_line_is_wider_than_the_phone_and_nothing_is_lost(text: str) -> None:
+    for line in wrap(text):
+        assert columns(line) <= WIDTH
+    assert "".join(wrap(text)).replace(" ", "") == text.replace(" ", "")
+
+
+@given(st.text(max_size=80), st.lists(st.text(max_size=120), max_size=80))
+def test_a_card_is_short_enough_and_well_formed_whatever_it_says(
+    title: str, lines: list[str]
+) -> None:
+    html = card_text(title, *lines, Code(title))
+    assert len(html) <= TEXT_LENGTH_MAX + 700
+    tags = html.replace("<b>", "").replace("</b>", "").replace("<code>", "").replace("</code>", "")
+    assert "<" not in tags
+    assert ">" not in tags
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (price(Decimal("57990.123"), INSTRUMENTS["BTC/USDT"]), "57,990.12"),
+        (price(Decimal("0.45678"), INSTRUMENTS["ADA/USDC"]), "0.4568"),
+        (price(Decimal("0.000012345678")), "0.0000123457"),
+        (price(Decimal("1234567.891")), "1,234,567.89"),
+        (price(None), "?"),
+        (money(Decimal("1234.5")), "1,234.50"),
+        (money(Decimal("0.0123456789")), "0.0123457"),
+        (money(Decimal(0)), "0.00"),
+        (signed(Decimal(-12)), "-12.00"),
+        (signed(Decimal(12)), "+12.00"),
+        (signed(None), "?"),
+        (percent(Decimal("0.0123")), "+1.23%"),
+        (percent(-0.5), "-50%"),
+        (percent(None), "?"),
+        (age(0.44), "0.4 s"),
+        (age(59.6), "60 s"),
+        (age(300), "5 min"),
+        (age(3 * 3600 + 1300), "3 h 21 min"),
+        (age(60 * 3600), "2 d 12 h"),
+        (age(None), "never"),
+        (plain(Decimal("0.50")), "0.5"),
+    ],
+)
+def test_numbers_read_as_people_write_them(shown: str, text: str) -> None:
+    assert shown == text
+
+
+def test_every_audited_fact_has_words() -> None:
+    mode = events.TradingModeChanged(TradingMode.HALTED, "loss", "risk", START)
+    denied = events.AccessDenied(6, 6, "message", True, START)
+    heartbeat = events.Heartbeat(START + timedelta(seconds=1))
+    words = [reports.audit_words(event) for event in (mode, denied, heartbeat)]
+    assert words == ["halted by risk: loss", "stranger 6 (message)", "Heartbeat"]
+
+
+def _close_lines(text: str) -> Iterator[str]:
+    return (line for line in strip_markup(text).splitlines() if line.startswith("•"))
+
+
+async def test_closing_everything_lists_what_goes_and_what_stays() -> None:
+    desk = FakeDesk(SettableClock(START))
+    desk.unmanaged["ETH/USDT"] = Decimal(2)
+    text = trading.question_text(await desk.propose(commands.CloseAll(), 7), 300)
+    assert list(_close_lines(text)) == ["• 0.5 BTC = 60,000.00", "• 2 ETH = ?"]
+    assert CAPTION_LENGTH_MAX < 1024
