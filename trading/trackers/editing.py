@@ -44,9 +44,7 @@ def edit(
     `owned` is the new slice when the command changes the amount.
     """
     if not tracker.state.is_waiting:
-        raise Refused(
-            f"#{tracker.tracker_id} is {tracker.state.value}: it can no longer be changed"
-        )
+        raise Refused(f"#{tracker.tracker_id} is {tracker.state.value}: too late to change it")
     spec = changed_spec(tracker.spec, command)
     if rules.is_swinging(tracker) and command.level is not None:
         raise Refused(f"#{tracker.tracker_id} swings around its last fill: its level moves with it")
@@ -136,12 +134,22 @@ def _is_loosening(
 ) -> bool:
     return (
         _is_worse(old.side, old_worst, new_worst)
-        or (old.distance or 0) < (new.distance or 0)
+        or _is_wider(old.distance, new.distance)
         or _is_slower(old.spec.confirm, new.spec.confirm)
-        or confirming.loss_max(old) < confirming.loss_max(new)
+        or _may_lose_more(old, new)
         or _holds_less(old, new)
         or (new.spec.then.kind is ThenKind.SWING and old.spec.then.kind is not ThenKind.SWING)
     )
+
+
+def _is_wider(old: Decimal | None, new: Decimal | None) -> bool:
+    return old is not None and (new is None or new > old)
+
+
+def _may_lose_more(old: Tracker, new: Tracker) -> bool:
+    # A touch waits for nothing, so its bound means nothing.
+    is_bounded = new.spec.confirm.kind is not ConfirmKind.TOUCH
+    return is_bounded and confirming.loss_max(new) > confirming.loss_max(old)
 
 
 def _is_worse(side: Side, old: Decimal | None, new: Decimal | None) -> bool:

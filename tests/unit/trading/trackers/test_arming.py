@@ -1,0 +1,253 @@
+"""What may be armed, what is refused with the value and the rule, and what the card must say."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import NOON
+from tests.unit.trading.trackers.make import BTC, FEE, armed, d, line, spec
+from trading.domain.errors import Refused
+from trading.domain.instrument import InstrumentStatus
+from trading.domain.order import Side
+from trading.domain.time import Timeframe
+from trading.domain.tracker import (
+    Confirm,
+    ConfirmKind,
+    Distance,
+    Then,
+    ThenKind,
+    TrackerKind,
+    TrackerSpec,
+    TrackerState,
+)
+from trading.trackers import arming
+from trading.trackers.arming import Armed, Present
+from trading.trackers.slices import Slice
+
+
+def _arm(
+    what: TrackerSpec,
+    price: object = 60000,
+    atr_share: object = None,
+    fee: Decimal = FEE,
+) -> Armed:
+    present = Present(d(price), NOON, fee, d(atr_share) if atr_share is not None else None)
+    is_buy = what.first_side is Side.BUY
+    owned = Slice(quote=d(500)) if is_buy else Slice(quantity=d("0.5"), adopted=d("0.5"))
+    return arming.arm(what, (1, 7), owned, present, BTC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "state"),
+    [
+        (TrackerKind.STOP, {"level": 58000}, TrackerState.TRAILING),
+        (TrackerKind.TRAIL, {"trail": "0.03"}, TrackerState.TRAILING),
+        (TrackerKind.TAKE_PROFIT, {"level": 65000, "trail": "0.02"}, TrackerState.WATCHING),
+        (TrackerKind.DIP, {"level": 55000, "trail": "0.01"}, TrackerState.WATCHING),
+        (TrackerKind.BREAKOUT, {"level": 62000}, TrackerState.TRAILING),
+    ],
+)
+def test_kinds_without_a_touch_start_in_trailing(
+    kind: TrackerKind, fields: dict[str, object], state: TrackerState
+) -> None:
+    assert _arm(spec(kind, **fields)).tracker.state is state
+
+
+def test_a_stop_is_protected_from_its_confirmation_on() -> None:
+    card = _arm(spec(TrackerKind.STOP, level=58000))
+    assert (card.is_protected, card.worst_price, card.adopted) == (True, d(58000), d("0.5"))
+
+
+def test_a_take_profit_without_a_stop_says_that_it_is_not_protected_below() -> None:
+    card = _arm(spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02"))
+    assert not card.is_protected
+    assert card.notes == ("not protected below until the level is touched",)
+
+
+def test_a_take_profit_with_a_stop_is_protected() -> None:
+    card = _arm(spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", stop=57000))
+    assert (card.is_protected, card.worst_price, card.notes) == (True, d(57000), ())
+
+
+def test_a_stop_share_counts_from_the_present_price() -> None:
+    card = _arm(spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", stop_share=d("0.05")))
+    assert card.tracker.hard_stop_price == d(57000)
+    assert card.worst_price == d(57000)
+
+
+@pytest.mark.parametrize("price", [58000, 57000])
+def test_a_stop_already_crossed_is_refused_with_the_price(price: int) -> None:
+    with pytest.raises(Refused, match=f"58000 is already crossed: the price is {price}"):
+        _arm(spec(TrackerKind.STOP, level=58000), price)
+
+
+def test_a_breakout_already_crossed_is_refused_with_the_price() -> None:
+    with pytest.raises(Refused, match="62000 is already crossed: the price is 63000"):
+        _arm(spec(TrackerKind.BREAKOUT, level=62000), 63000)
+
+
+def test_a_hard_stop_already_crossed_is_refused_with_the_price() -> None:
+    with pytest.raises(Refused, match="already crossed: the price is 60000"):
+        _arm(spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", stop=60000))
+
+
+def test_a_take_profit_already_touched_says_so_before_it_starts() -> None:
+    card = _arm(spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02"), 66000)
+    assert card.notes[0] == (
+        "the level 65000 is already touched at 66000: it trails from the start"
+    )
+
+
+@pytest.mark.parametrize("share", ["0.00009", "0.51", "2.5", "NaN", "-0.01", "0"])
+def test_a_trail_outside_its_bounds_is_refused_with_the_value(share: str) -> None:
+    percent = {"2.5": "250%", "0.51": "51%"}.get(share, "was")
+    with pytest.raises(Refused, match=rf"between 0.01% and 50%, was .*|{percent}"):
+        _arm(spec(TrackerKind.TRAIL, trail=share))
+
+
+@pytest.mark.parametrize("share", ["0.0001", "0.5"])
+def test_a_trail_at_its_bounds_is_taken(share: str) -> None:
+    assert _arm(spec(TrackerKind.TRAIL, trail=share)).tracker.distance == d(share)
+
+
+def test_an_atr_distance_is_its_multiple_of_the_price_and_refused_without_candles() -> None:
+    by_atr = spec(
+        TrackerKind.TRAIL, trail=Distance(atr_multiple=d("2.5"), timeframe=Timeframe("1h"))
+    )
+    assert _arm(by_atr, atr_share="0.025").tracker.stop_price == d(58500)
+    with pytest.raises(Refused, match="no ATR"):
+        _arm(by_atr)
+    with pytest.raises(Refused, match=r"between 0.01% and 50%"):
+        _arm(by_atr, atr_share="0.6")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "rule"),
+    [
+        (TrackerKind.STOP, {}, "needs a price"),
+        (TrackerKind.TAKE_PROFIT, {"level": 65000}, "needs a trailing distance"),
+        (TrackerKind.TRAIL, {}, "needs a trailing distance"),
+        (TrackerKind.LINES, {"trail": "0.01"}, "need a support and a resistance"),
+        (TrackerKind.STOP, {"level": 0}, "above 0, was 0"),
+        (TrackerKind.STOP, {"level": "NaN"}, "above 0, was NaN"),
+        (TrackerKind.STOP, {"level": 58000, "then": Then(ThenKind.SWING)}, "a swing needs a trail"),
+        (TrackerKind.DIP, {"level": 55000, "trail": "0.01", "stop": 50000}, "only `then swing`"),
+        (
+            TrackerKind.TAKE_PROFIT,
+            {"level": 55000, "trail": "0.01", "stop": 56000},
+            "below the level",
+        ),
+        (TrackerKind.STOP, {"level": 58000, "stop_share": d("0.9")}, "stop should be between"),
+        (
+            TrackerKind.STOP,
+            {"level": 58000, "slippage_max": d("0.9")},
+            "slippage should be between",
+        ),
+        (
+            TrackerKind.STOP,
+            {"level": 58000, "backstop": d(61000)},
+            "backstop 61000 should be below",
+        ),
+        (TrackerKind.STOP, {"level": 58000, "backstop_share": d(1)}, "backstop should be between"),
+        (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(ConfirmKind.TICKS, 0)}, "was 0"),
+        (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(ConfirmKind.SECONDS, 9999)}, "3600"),
+        (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(ConfirmKind.CLOSE)}, "timeframe"),
+        (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(loss_max=d(2))}, "max should be"),
+        (TrackerKind.STOP, {"level": line(50000, 40000, hours=-1)}, "earlier to a later"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_with_the_rule(
+    kind: TrackerKind, fields: dict[str, object], rule: str
+) -> None:
+    with pytest.raises(Refused, match=rule):
+        _arm(spec(kind, **fields))
+
+
+def test_a_line_that_is_below_zero_now_is_refused() -> None:
+    falling = line(100, 1, hours=1, start=NOON - timedelta(hours=5))
+    with pytest.raises(Refused, match="above 0 now"):
+        _arm(spec(TrackerKind.STOP, level=falling))
+
+
+def test_inverted_lines_are_refused_with_both_prices() -> None:
+    what = spec(
+        TrackerKind.LINES, support=line(70000, 70001), resistance=line(60000, 60001), trail="0.01"
+    )
+    with pytest.raises(Refused, match="at 70000 and the resistance at 60000"):
+        _arm(what)
+
+
+def test_lines_below_zero_are_refused() -> None:
+    support = line(100, 1, hours=1, start=NOON - timedelta(hours=5))
+    what = spec(TrackerKind.LINES, support=support, resistance=line(60000, 60001), trail="0.01")
+    with pytest.raises(Refused, match="support should be above 0 now"):
+        _arm(what)
+
+
+def test_lines_that_will_meet_say_when_on_the_card() -> None:
+    what = spec(
+        TrackerKind.LINES, support=line(50000, 62000), resistance=line(70000, 58000), trail="0.01"
+    )
+    card = _arm(what)
+    assert card.spent_at == NOON + timedelta(hours=20)
+    assert card.notes[-1] == "no touch after 2026-11-21 08:00 UTC: its lines end there"
+
+
+def test_a_single_line_that_will_reach_zero_says_when() -> None:
+    falling = line(48000, 24000)
+    assert _arm(spec(TrackerKind.STOP, level=falling)).spent_at == NOON + timedelta(hours=48)
+    assert _arm(spec(TrackerKind.STOP, level=line(48000, 48000))).spent_at is None
+
+
+def test_a_swing_that_cannot_gain_is_refused_with_its_numbers() -> None:
+    # 1.015 * 0.98 * 0.999² = 0.99271..., so the sell leg loses.
+    what = spec(TrackerKind.TRAIL, trail="0.02", then=Then(ThenKind.SWING))
+    with pytest.raises(Refused, match=r"swing 1.5% with trail 2% and a fee of 0.1% cannot gain"):
+        _arm(what)
+    with pytest.raises(Refused, match=r"selling keeps 0.9927"):
+        _arm(what)
+
+
+def test_a_swing_whose_buying_back_costs_too_much_is_refused() -> None:
+    # 1.03 * 0.975 * 0.998001 = 1.00224; 0.97 * 1.025 = 0.99425 < 0.998001: fine at 0.1 %.
+    what = spec(TrackerKind.TRAIL, trail="0.025", then=Then(ThenKind.SWING, d("0.03")))
+    assert _arm(what).tracker.spec.then.share == d("0.03")
+    # At 0.3 %: 1.03 * 0.975 * 0.994009 = 0.99823.
+    with pytest.raises(Refused, match="cannot gain"):
+        _arm(what, fee=d("0.003"))
+
+
+def test_a_swing_share_outside_its_bounds_is_refused() -> None:
+    with pytest.raises(Refused, match="swing should be between"):
+        _arm(spec(TrackerKind.TRAIL, trail="0.01", then=Then(ThenKind.SWING, d("0.6"))))
+
+
+def test_a_buy_may_carry_a_stop_for_what_it_buys_when_it_swings() -> None:
+    what = spec(
+        TrackerKind.DIP, level=55000, trail="0.01", stop=50000, then=Then(ThenKind.SWING, d("0.04"))
+    )
+    assert _arm(what).tracker.hard_stop_price is None
+
+
+def test_a_halted_instrument_and_a_missing_price_are_refused() -> None:
+    halted = replace(BTC, status=InstrumentStatus.HALTED)
+    with pytest.raises(Refused, match="takes no orders now"):
+        arming.check(spec(TrackerKind.TRAIL, trail="0.01"), Present(d(1), NOON, FEE), halted)
+    with pytest.raises(Refused, match="no usable price"):
+        _arm(spec(TrackerKind.TRAIL, trail="0.01"), "NaN")
+
+
+def test_a_quantity_that_would_be_dust_at_its_stop_is_noted() -> None:
+    tiny = Slice(quantity=d("0.0001"))
+    what = spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", stop=40000)
+    card = arming.arm(what, (1, 7), tiny, Present(d(60000), NOON, FEE), BTC)
+    assert card.notes == ("at 40000 this quantity would be too small to sell",)
+
+
+def test_the_one_line_form_of_lines_in_the_handbook_arms() -> None:
+    then = Then(ThenKind.SWING, d("0.04"))
+    lines = {"support": line("0.41", "0.44"), "resistance": line("0.52", "0.50")}
+    tracker = armed(TrackerKind.LINES, "0.47", trail="0.015", then=then, stop="0.36", **lines)
+    assert (tracker.state, tracker.level_price) == (TrackerState.WATCHING, None)

@@ -1,0 +1,171 @@
+"""Whose coins, whose money: slices never overlap, and refusals name who owns the rest."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.trading.trackers.make import BTC, armed, d, with_spec
+from trading.domain.errors import Refused
+from trading.domain.order import Side
+from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerKind, TrackerState
+from trading.trackers import slices
+from trading.trackers.slices import Holdings, Slice
+
+_ALL = Amount(AmountKind.ALL)
+_PRICE = d(60000)
+
+
+def _stop(number: int, quantity: object, amount: Amount = _ALL) -> Tracker:
+    stop = replace(armed(TrackerKind.STOP, 60000, number, level=58000), quantity=d(quantity))
+    return with_spec(stop, amount=amount)
+
+
+def _sell(amount: Amount, holdings: Holdings, *others: Tracker) -> Slice:
+    return slices.allocate(amount, Side.SELL, holdings, others, BTC, _PRICE)
+
+
+def _buy(amount: Amount, free: object, *others: Tracker) -> Slice:
+    return slices.allocate(amount, Side.BUY, Holdings(quote_free=d(free)), others, BTC, _PRICE)
+
+
+@pytest.mark.parametrize(
+    ("amount", "quantity"),
+    [
+        (_ALL, "0.7"),
+        (Amount(AmountKind.SHARE, d("0.5")), "0.35"),
+        (Amount(AmountKind.BASE, d("0.123456789")), "0.12345"),
+        (Amount(AmountKind.QUOTE, d(6000)), "0.1"),
+    ],
+)
+def test_an_amount_becomes_a_quantity_on_the_step(amount: Amount, quantity: str) -> None:
+    assert _sell(amount, Holdings(d("0.5"), d("0.2"))).quantity == d(quantity)
+
+
+def test_coins_that_were_not_under_care_come_under_it() -> None:
+    assert _sell(_ALL, Holdings(d("0.5"), d("0.2"))).adopted == d("0.2")
+    assert _sell(Amount(AmountKind.BASE, d("0.3")), Holdings(d("0.5"), d("0.2"))).adopted == 0
+    half = _sell(Amount(AmountKind.BASE, d("0.2")), Holdings(d("0.5"), d("0.2")), _stop(1, "0.4"))
+    assert half.adopted == d("0.1")
+
+
+def test_a_second_all_gets_what_is_left() -> None:
+    assert _sell(_ALL, Holdings(d("0.5"), d(0)), _stop(3, "0.3")).quantity == d("0.2")
+
+
+def test_a_second_all_with_nothing_left_is_refused_and_names_the_first() -> None:
+    with pytest.raises(Refused, match=r"all 0.5 BTC already belong to #3"):
+        _sell(_ALL, Holdings(d("0.5"), d(0)), _stop(3, "0.5"))
+
+
+def test_more_than_is_left_is_refused_with_what_is_left_and_who_owns_the_rest() -> None:
+    with pytest.raises(Refused, match=r"at most 0.2 BTC, was 0.4, #3 #4 own the rest"):
+        _sell(
+            Amount(AmountKind.BASE, d("0.4")),
+            Holdings(d("0.5"), d(0)),
+            _stop(3, "0.1"),
+            _stop(4, "0.2"),
+        )
+    with pytest.raises(Refused, match=r"at most 0.5 BTC, was 0.6$"):
+        _sell(Amount(AmountKind.BASE, d("0.6")), Holdings(d("0.5"), d(0)))
+
+
+def test_ended_trackers_own_nothing() -> None:
+    ended = replace(_stop(3, "0.5"), state=TrackerState.CLOSED)
+    assert _sell(_ALL, Holdings(d("0.5"), d(0)), ended).quantity == d("0.5")
+
+
+@pytest.mark.parametrize(
+    ("amount", "rule"),
+    [
+        (Amount(AmountKind.BASE, d("0.00008")), "too small to sell"),
+        (Amount(AmountKind.BASE, d(0)), "above 0, was 0"),
+        (Amount(AmountKind.SHARE, d("1.5")), "at most 100%, was 150%"),
+    ],
+)
+def test_an_amount_that_cannot_be_sold_is_refused(amount: Amount, rule: str) -> None:
+    with pytest.raises(Refused, match=rule):
+        _sell(amount, Holdings(d(1), d(0)))
+
+
+def test_an_empty_account_is_told_that_it_holds_none() -> None:
+    with pytest.raises(Refused, match="the account holds none"):
+        _sell(_ALL, Holdings())
+
+
+@pytest.mark.parametrize(
+    ("amount", "quote"),
+    [
+        (_ALL, 1000),
+        (Amount(AmountKind.QUOTE, d(500)), 500),
+        (Amount(AmountKind.SHARE, d("0.25")), 250),
+        (Amount(AmountKind.BASE, d("0.01")), 600),
+    ],
+)
+def test_a_buy_reserves_money(amount: Amount, quote: int) -> None:
+    assert _buy(amount, 1000) == Slice(quote=d(quote))
+
+
+def test_money_is_reserved_once() -> None:
+    first = armed(TrackerKind.DIP, 60000, 5, level=55000, trail="0.01")
+    assert _buy(_ALL, 1000, first).quote == 500
+    with pytest.raises(Refused, match=r"at most 500 USDT, was 600, #5 own the rest"):
+        _buy(Amount(AmountKind.QUOTE, d(600)), 1000, first)
+    with pytest.raises(Refused, match="too small to buy with"):
+        _buy(Amount(AmountKind.QUOTE, d(4)), 1000)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [_ALL, Amount(AmountKind.SHARE, d("0.3")), Amount(AmountKind.BASE, d("0.2"))]
+        ),
+        max_size=8,
+    ),
+    st.decimals("0", "2", places=5),
+    st.decimals("0", "2", places=5),
+)
+def test_slices_never_sum_to_more_than_there_is(
+    amounts: list[Amount], managed: Decimal, unmanaged: Decimal
+) -> None:
+    trackers: list[Tracker] = []
+    care = managed
+    for number, amount in enumerate(amounts, start=1):
+        holdings = Holdings(care, managed + unmanaged - care)
+        try:
+            owned = _sell(amount, holdings, *trackers)
+        except Refused:
+            continue
+        care += owned.adopted
+        trackers.append(_stop(number, owned.quantity, amount))
+    total, _ = slices.owned(trackers)
+    assert total <= care <= managed + unmanaged
+
+
+def test_shrinkage_takes_from_the_youngest_first() -> None:
+    first, second = _stop(1, "0.3"), _stop(2, "0.2")
+    changed = slices.resize([second, first], d("0.35"), BTC)
+    assert [(t.tracker_id, t.quantity) for t in changed] == [(2, d("0.05"))]
+    changed = slices.resize([first, second], d("0.1"), BTC)
+    assert [(t.tracker_id, t.quantity) for t in changed] == [(1, d("0.1")), (2, d(0))]
+
+
+def test_growth_goes_to_shares_and_to_the_oldest_that_owns_all() -> None:
+    half = _stop(1, "0.25", Amount(AmountKind.SHARE, d("0.5")))
+    rest, late = _stop(2, "0.25"), _stop(3, "0")
+    changed = slices.resize([half, rest, late], d(1), BTC)
+    assert [(t.tracker_id, t.quantity) for t in changed] == [(1, d("0.5")), (2, d("0.5"))]
+
+
+def test_what_has_fired_keeps_its_slice() -> None:
+    fired = replace(_stop(1, "0.3"), state=TrackerState.EXITING)
+    waiting = _stop(2, "0.2")
+    changed = slices.resize([fired, waiting], d("0.4"), BTC)
+    assert [(t.tracker_id, t.quantity) for t in changed] == [(2, d("0.1"))]
+
+
+def test_buys_have_no_coins_to_resize() -> None:
+    dip = armed(TrackerKind.DIP, 60000, level=55000, trail="0.01")
+    assert slices.resize([dip], d(1), BTC) == []
