@@ -134,7 +134,7 @@ class BinanceVenue:
 
     async def last_trade(self, symbol: str) -> MarketTrade:
         """Read the newest print."""
-        said = await self._api.public_get_trades({"symbol": self._name(symbol), "limit": 1})
+        said = await self._api.public_get_aggtrades({"symbol": self._name(symbol), "limit": 1})
         return translate.last_trade(said, symbol, self._clock.monotonic())
 
     async def order_book(self, symbol: str, limit: int) -> OrderBook:

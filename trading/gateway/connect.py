@@ -1,11 +1,26 @@
-"""Which gateway serves an exchange id: Binance's own dialect, or the library's common one."""
+"""Which gateway serves an account: an exchange's own, or a paper account over its prices."""
+
+from collections.abc import Mapping
+from decimal import Decimal
 
 from trading.gateway.binance import BinanceVenue
+from trading.gateway.paper import PaperGateway
 from trading.gateway.rest import CcxtGateway
 from trading.gateway.settings import GatewaySettings
 from trading.ports import Clock, ExchangeGateway
+from trading.sim.models import FeeSchedule
 
 
 def create_gateway(settings: GatewaySettings, clock: Clock) -> ExchangeGateway:
     """Return the gateway of an account; nothing is loaded or sent before `connect`."""
     return CcxtGateway(settings, clock, BinanceVenue(settings, clock))
+
+
+def create_paper_gateway(
+    settings: GatewaySettings,
+    clock: Clock,
+    balances: Mapping[str, Decimal],
+    fees: FeeSchedule | None = None,
+) -> PaperGateway:
+    """Return a paper account over the live prices of an exchange; its key is not needed."""
+    return PaperGateway(create_gateway(settings, clock), clock, balances, fees)

@@ -17,7 +17,7 @@ WEIGHTS: Mapping[str, int] = {
     "instruments": 20,
     "server_time": 1,
     "quote": 2,
-    "last_trade": 25,
+    "last_trade": 4,
     "order_book": 5,
     "candles": 2,
     "account_id": 20,

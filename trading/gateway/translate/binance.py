@@ -379,16 +379,16 @@ def streamed_trade(said: Mapping[str, Any], symbol: str, received_s: float) -> M
 
 
 def last_trade(raw: object, symbol: str, received_s: float) -> MarketTrade:
-    """Read the newest row of the recent trades."""
-    listed = sequence(raw, "trades")
+    """Read the newest row of the recent aggregate trades."""
+    listed = sequence(raw, "aggTrades")
     if not listed:
-        raise Unusable("trades should list the newest print, listed none")
+        raise Unusable("aggTrades should list the newest print, listed none")
     said = mapping(listed[-1], "trade")
     return MarketTrade(
         symbol=symbol,
-        price=positive(said, "price"),
-        quantity=positive(said, "qty"),
-        event_time_ms=_time_ms(said, "time"),
+        price=positive(said, "p"),
+        quantity=positive(said, "q"),
+        event_time_ms=_time_ms(said, "T"),
         received_s=received_s,
         source=PriceSource.REST,
     )

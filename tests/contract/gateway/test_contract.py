@@ -1,0 +1,234 @@
+"""Every gateway behaves alike: the simulated exchange over sockets, paper, and the fake."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.contract.gateway import worlds
+from tests.contract.gateway.worlds import BTC, World
+from trading.domain.market import MarketTrade, Quote
+from trading.domain.order import (
+    OrderReport,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    SendPhase,
+    Side,
+    TimeInForce,
+)
+from trading.domain.position import Balance
+from trading.execution.classify import Cause, Verdict, classify
+from trading.execution.identity import client_order_id
+
+WORLDS = {
+    "sockets": worlds.over_sockets,
+    "paper": worlds.on_paper,
+    "memory": worlds.in_memory,
+}
+
+
+@pytest.fixture(params=list(WORLDS))
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async with WORLDS[request.param]() as found:
+        yield found
+
+
+def order_id(number: int = 1) -> str:
+    return client_order_id("ux", "contract", number)
+
+
+def sell(
+    quantity: str = "0.1", price: str | None = None, number: int = 1, **changes: object
+) -> OrderRequest:
+    return OrderRequest(
+        client_order_id=order_id(number),
+        symbol=BTC,
+        side=Side.SELL,
+        order_type=OrderType.LIMIT if price else OrderType.MARKET,
+        quantity=Decimal(quantity),
+        price=Decimal(price) if price else None,
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def an_hour_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, f"the condition should hold within {seconds} s"
+        await asyncio.sleep(0.01)
+
+
+async def test_rules_quotes_and_balances_are_read_exactly(world: World) -> None:
+    instrument = (await world.gateway.instruments())[BTC]
+    assert (instrument.base, instrument.quote) == ("BTC", "USDT")
+    assert instrument.price_tick == Decimal("0.01")
+    assert instrument.quantity_step == Decimal("0.00001")
+    assert instrument.market_quantity_max >= 100
+    quote = await world.gateway.quote(BTC)
+    assert quote.bid < quote.ask
+    balances = await world.gateway.balances()
+    assert balances["BTC"] == Balance("BTC", Decimal("0.5"), Decimal(0))
+    assert isinstance(balances["USDT"].free, Decimal)
+
+
+async def test_the_account_is_named_and_its_key_cannot_withdraw(world: World) -> None:
+    assert await world.gateway.account_id()
+    rights = await world.gateway.permissions()
+    assert (rights.can_trade, rights.can_withdraw, rights.is_ip_restricted) == (True, False, True)
+    assert world.gateway.is_simulated
+    assert abs(await world.gateway.clock_offset_ms()) < 1000
+
+
+async def test_a_market_order_is_answered_with_its_executions(world: World) -> None:
+    evidence = await world.gateway.submit(sell())
+    assert classify(evidence).verdict is Verdict.ACK
+    report = evidence.report
+    assert report is not None
+    assert (report.client_order_id, report.status) == (order_id(), OrderStatus.FILLED)
+    assert report.filled_quantity == Decimal("0.1")
+    assert sum(fill.quantity for fill in report.fills) == Decimal("0.1")
+    assert all(fill.client_order_id == order_id() for fill in report.fills)
+    # A tenth of a percent of what was got.
+    notional = sum(fill.notional for fill in report.fills)
+    assert sum(fill.fee for fill in report.fills) == pytest.approx(notional / 1000)
+    balances = await world.gateway.balances()
+    assert balances["BTC"].total == Decimal("0.4")
+
+
+async def test_an_order_is_found_by_our_id_and_its_executions_carry_it(world: World) -> None:
+    await world.gateway.submit(sell())
+    report = await world.gateway.order(BTC, order_id())
+    assert report is not None
+    assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, Decimal("0.1"))
+    fills = await world.gateway.fills_since(BTC, an_hour_ago())
+    assert {fill.client_order_id for fill in fills} == {order_id()}
+    assert sum(fill.quantity for fill in fills) == Decimal("0.1")
+    assert len({fill.trade_id for fill in fills}) == len(fills)
+    orders = await world.gateway.orders_since(BTC, an_hour_ago())
+    assert [one.client_order_id for one in orders] == [order_id()]
+
+
+async def test_an_order_that_never_was_is_definitively_none(world: World) -> None:
+    assert await world.gateway.order(BTC, order_id(7)) is None
+
+
+async def test_a_resting_order_is_listed_locks_coins_and_fills_when_crossed(world: World) -> None:
+    evidence = await world.gateway.submit(sell("0.1", "66000"))
+    assert evidence.report is not None
+    assert evidence.report.status is OrderStatus.NEW
+    [open_order] = await world.gateway.open_orders(BTC)
+    assert open_order.price == Decimal(66_000)
+    assert [one.client_order_id for one in await world.gateway.open_orders()] == [order_id()]
+
+
+async def test_a_cancelled_order_ends_and_cannot_be_cancelled_again(world: World) -> None:
+    await world.gateway.submit(sell("0.1", "66000"))
+    evidence = await world.gateway.cancel(BTC, order_id())
+    assert evidence.report is not None
+    assert evidence.report.client_order_id == order_id()
+    assert evidence.report.status is OrderStatus.CANCELED
+    assert await world.gateway.open_orders(BTC) == []
+    again = await world.gateway.cancel(BTC, order_id())
+    assert (again.http_status, again.code) == (400, -2011)
+
+
+async def test_an_immediate_order_that_cannot_fill_expires(world: World) -> None:
+    request = sell("0.1", "66000", time_in_force=TimeInForce.IOC)
+    evidence = await world.gateway.submit(request)
+    assert evidence.report is not None
+    assert evidence.report.status is OrderStatus.EXPIRED
+    assert evidence.report.filled_quantity == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "cause"),
+    [
+        (sell("5"), Cause.BALANCE),
+        (sell("0.100001"), Cause.FILTER),
+        (sell("0.1", "66000.001"), Cause.FILTER),
+        (sell("0.00001", "66000"), Cause.FILTER),
+    ],
+)
+async def test_refusals_say_what_to_correct(
+    world: World, request_: OrderRequest, cause: Cause
+) -> None:
+    classified = classify(await world.gateway.submit(request_))
+    assert (classified.verdict, classified.cause) == (Verdict.REJECTED, cause)
+
+
+async def test_an_id_that_is_open_cannot_be_used_again(world: World) -> None:
+    await world.gateway.submit(sell("0.1", "66000"))
+    evidence = await world.gateway.submit(sell("0.1", "67000"))
+    assert classify(evidence).verdict is Verdict.LIVE_EVIDENCE
+
+
+async def test_the_account_s_stream_reports_orders_and_balances(world: World) -> None:
+    if not world.has_streams:
+        pytest.skip("the fake pushes reports by a plain call")
+    reports: list[OrderReport] = []
+    balances: list[Balance] = []
+    stream = asyncio.create_task(world.gateway.stream_account(reports.append, balances.append))
+    await _subscribed(world, reports)
+    await world.gateway.submit(sell(number=2))
+    await until(lambda: any(one.status is OrderStatus.FILLED for one in reports))
+    last = [one for one in reports if one.client_order_id == order_id(2)][-1]
+    assert last.status is OrderStatus.FILLED
+    fills = {fill.trade_id: fill for one in reports for fill in one.fills}
+    listed = await world.gateway.fills_since(BTC, an_hour_ago())
+    assert set(fills) == {fill.trade_id for fill in listed}
+    await until(lambda: any(one.asset == "BTC" and one.free == Decimal("0.4") for one in balances))
+    stream.cancel()
+    await asyncio.gather(stream, return_exceptions=True)
+
+
+async def _subscribed(world: World, reports: list[OrderReport]) -> None:
+    # A resting order shows when the stream lives; it is cancelled again.
+    for number in range(100, 200):
+        await world.gateway.submit(sell("0.01", "66000", number))
+        await world.gateway.cancel(BTC, order_id(number))
+        await asyncio.sleep(0.02)
+        if any(one.status is OrderStatus.CANCELED for one in reports):
+            return
+    raise AssertionError("the account's stream should report within 2 s")
+
+
+async def test_the_market_s_stream_brings_quotes_and_crosses_resting_orders(world: World) -> None:
+    if not world.has_streams:
+        pytest.skip("the fake has no market stream")
+    trades: list[MarketTrade] = []
+    quotes: list[Quote] = []
+    stream = asyncio.create_task(
+        world.gateway.stream_market(frozenset({BTC}), trades.append, quotes.append)
+    )
+    await until(lambda: bool(quotes))
+    await world.gateway.submit(sell("0.1", "61000"))
+    await world.set_price("61500")
+    await until(lambda: quotes[-1].bid > 61_000)
+    await until(lambda: bool(trades))
+    report = None
+    for _ in range(500):
+        report = await world.gateway.order(BTC, order_id())
+        if report is not None and report.status is OrderStatus.FILLED:
+            break
+        await asyncio.sleep(0.01)
+    assert report is not None
+    assert report.status is OrderStatus.FILLED
+    assert all(fill.price >= 61_000 for fill in report.fills)
+    stream.cancel()
+    await asyncio.gather(stream, return_exceptions=True)
+
+
+async def test_nothing_is_sent_for_an_instrument_that_does_not_exist(world: World) -> None:
+    if not world.has_streams:
+        pytest.skip("the fake knows only its own instruments")
+    request = OrderRequest(order_id(), "NO/SUCH", Side.SELL, OrderType.MARKET, Decimal(1))
+    evidence = await world.gateway.submit(request)
+    assert evidence.phase is SendPhase.NOT_SENT or evidence.code == -1121
