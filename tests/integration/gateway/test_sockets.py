@@ -1,0 +1,367 @@
+"""The gateway over real sockets: what breaks on the way becomes evidence, never a number."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.contract.gateway.worlds import (
+    BTC,
+    MachineClock,
+    control,
+    settings_of,
+    shown,
+    simulated,
+)
+from trading.domain.errors import AuthLost, RateLimited, SettingsInvalid, Unreachable
+from trading.domain.market import MarketTrade, Quote
+from trading.domain.order import (
+    OrderReport,
+    OrderRequest,
+    OrderType,
+    SendEvidence,
+    SendPhase,
+    Side,
+)
+from trading.domain.position import Balance
+from trading.execution.classify import Verdict, classify
+from trading.execution.identity import client_order_id
+from trading.gateway import GatewaySettings, create_gateway
+from trading.ports import ExchangeGateway
+from trading.sim.binance.server import RunningSim
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[RunningSim]:
+    async with simulated() as found:
+        yield found
+
+
+@pytest.fixture
+async def gateway(sim: RunningSim) -> AsyncIterator[ExchangeGateway]:
+    found = create_gateway(settings_of(sim), MachineClock())
+    await found.connect()
+    yield found
+    await found.close()
+
+
+def order(number: int = 1, quantity: str = "0.1") -> OrderRequest:
+    return OrderRequest(
+        client_order_id("ux", "sockets", number),
+        BTC,
+        Side.SELL,
+        OrderType.MARKET,
+        Decimal(quantity),
+    )
+
+
+async def fault(sim: RunningSim, kind: str, times: int = 1, **args: object) -> None:
+    await control(sim, "fault", {"kind": kind, "times": times, "args": args})
+
+
+async def fired(sim: RunningSim) -> int:
+    listed = await shown(sim, "faults")
+    assert isinstance(listed, list)
+    return int(listed[-1]["fired"])
+
+
+async def accepted(sim: RunningSim) -> int:
+    listed = await shown(sim, "orders")
+    assert isinstance(listed, list)
+    return len(listed)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, f"the condition should hold within {seconds} s"
+        await asyncio.sleep(0.01)
+
+
+def verdict(evidence: SendEvidence) -> Verdict:
+    return classify(evidence).verdict
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("drop_response", {"accept": True}),
+        ("status", {"status": 502, "accept": True}),
+        ("status", {"status": 504, "accept": True}),
+        ("error_code", {"code": -1007, "accept": True}),
+        ("error_code", {"code": -1006, "accept": True}),
+        ("html200", {"accept": True}),
+        ("truncated", {"accept": True}),
+        ("empty_object", {"accept": True}),
+    ],
+)
+async def test_an_answer_that_went_wrong_after_acceptance_is_unknown_and_the_order_is_found(
+    sim: RunningSim, gateway: ExchangeGateway, kind: str, args: dict[str, object]
+) -> None:
+    await fault(sim, kind, **args)
+    evidence = await gateway.submit(order())
+    assert await fired(sim) == 1
+    assert evidence.report is None
+    assert verdict(evidence) is Verdict.UNKNOWN
+    assert await accepted(sim) == 1
+    report = await gateway.order(BTC, order().client_order_id)
+    assert report is not None
+    assert report.filled_quantity == Decimal("0.1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "expected"),
+    [
+        ("drop_response", {"accept": False}, Verdict.UNKNOWN),
+        ("status", {"status": 503, "accept": False}, Verdict.UNKNOWN),
+        ("status", {"status": 403, "accept": False}, Verdict.UNKNOWN),
+        ("error_code", {"code": -1021, "accept": False}, Verdict.REJECTED),
+        ("error_code", {"code": -2015, "accept": False}, Verdict.REJECTED),
+        ("status", {"status": 429, "accept": False, "retry_after": 2}, Verdict.RATE_LIMITED),
+    ],
+)
+async def test_before_acceptance_only_the_exchange_s_definitive_word_is_a_refusal(
+    sim: RunningSim,
+    gateway: ExchangeGateway,
+    kind: str,
+    args: dict[str, object],
+    expected: Verdict,
+) -> None:
+    await gateway.balances()
+    await fault(sim, kind, **args)
+    evidence = await gateway.submit(order())
+    assert await fired(sim) == 1
+    assert verdict(evidence) is expected
+    assert await accepted(sim) == 0
+
+
+async def test_after_a_rate_limit_nothing_leaves_until_it_is_over(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    await fault(sim, "status", status=429, accept=False, retry_after=30)
+    await gateway.submit(order())
+    evidence = await gateway.submit(order(2))
+    assert evidence.phase is SendPhase.NOT_SENT
+    assert 28 < (evidence.retry_after_s or 0) <= 30
+    with pytest.raises(RateLimited):
+        await gateway.balances()
+    assert await fired(sim) == 1
+
+
+async def test_a_ban_says_how_long(sim: RunningSim, gateway: ExchangeGateway) -> None:
+    await fault(sim, "ban", seconds=20)
+    evidence = await gateway.submit(order())
+    assert evidence.http_status == 418
+    assert verdict(evidence) is Verdict.RATE_LIMITED
+    assert 15 < (evidence.retry_after_s or 0) <= 22
+
+
+@pytest.mark.parametrize("kind", ["html200", "truncated", "empty_object"])
+async def test_a_read_that_cannot_be_believed_is_unreachable(
+    sim: RunningSim, gateway: ExchangeGateway, kind: str
+) -> None:
+    await fault(sim, kind, times=4, path="*", method="*")
+    with pytest.raises(Unreachable):
+        await gateway.balances()
+    with pytest.raises(Unreachable):
+        await gateway.order(BTC, order().client_order_id)
+    with pytest.raises(Unreachable):
+        await gateway.quote(BTC)
+    with pytest.raises(Unreachable):
+        await gateway.open_orders(BTC)
+    assert await fired(sim) == 4
+
+
+async def test_an_answer_that_takes_too_long_is_unknown_within_the_total_deadline(
+    sim: RunningSim,
+) -> None:
+    gateway = create_gateway(settings_of(sim, timeout_s=0.4), MachineClock())
+    await gateway.connect()
+    await fault(sim, "delay", seconds=3, when="after")
+    began = time.monotonic()
+    evidence = await gateway.submit(order())
+    assert time.monotonic() - began < 2
+    assert evidence.phase is SendPhase.SENT
+    assert verdict(evidence) is Verdict.UNKNOWN
+    assert await fired(sim) == 1
+    assert await accepted(sim) == 1
+    await gateway.close()
+
+
+async def test_nothing_leaves_towards_a_closed_port(sim: RunningSim) -> None:
+    gateway = create_gateway(settings_of(sim), MachineClock())
+    await gateway.connect()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    closed = create_gateway(settings_of(sim, rest_url=f"http://127.0.0.1:{port}"), MachineClock())
+    with pytest.raises(Unreachable):
+        await closed.connect()
+    venue = closed._venue  # type: ignore[attr-defined]
+    venue._instruments = dict(await gateway.instruments())
+    evidence = await closed.submit(order())
+    assert verdict(evidence) is Verdict.NOT_SENT
+    await closed.close()
+    await gateway.close()
+
+
+async def test_a_wrong_secret_is_a_lost_key_and_no_crash_of_the_stream(sim: RunningSim) -> None:
+    gateway = create_gateway(settings_of(sim, secret="wrong"), MachineClock())
+    await gateway.connect()
+    with pytest.raises(AuthLost):
+        await gateway.balances()
+    with pytest.raises(Unreachable):
+        await gateway.stream_account(_nobody, _nobody)
+    await gateway.close()
+
+
+async def test_a_key_that_is_revoked_later_is_a_lost_key_too(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    await gateway.balances()
+    await fault(sim, "error_code", path="*", method="*", code=-2015)
+    with pytest.raises(AuthLost):
+        await gateway.balances()
+    assert await fired(sim) == 1
+
+
+async def test_signing_follows_the_exchange_s_clock(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    await control(sim, "clock", {"offset_ms": 7000})
+    assert 6500 < await gateway.clock_offset_ms() < 7500
+    evidence = await gateway.submit(order())
+    assert verdict(evidence) is Verdict.ACK
+
+
+async def test_a_lost_connection_ends_both_streams_and_they_come_back(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    reports: list[OrderReport] = []
+    balances: list[Balance] = []
+    quotes: list[Quote] = []
+    trades: list[MarketTrade] = []
+    for kind in ("abort", "close"):
+        market = asyncio.create_task(
+            gateway.stream_market(frozenset({BTC}), trades.append, quotes.append)
+        )
+        account = asyncio.create_task(gateway.stream_account(reports.append, balances.append))
+        quotes.clear()
+        await until(lambda: bool(quotes))
+        await _account_lives(gateway, reports, kind)
+        await fault(sim, "disconnect", scope="all", abort=kind == "abort")
+        for stream in (market, account):
+            with pytest.raises(Unreachable):
+                await asyncio.wait_for(stream, 5)
+
+
+async def _account_lives(gateway: ExchangeGateway, reports: list[OrderReport], name: str) -> None:
+    reports.clear()
+    for number in range(1, 100):
+        resting = OrderRequest(
+            client_order_id("ux", name, number),
+            BTC,
+            Side.SELL,
+            OrderType.LIMIT,
+            Decimal("0.01"),
+            Decimal(66_000),
+        )
+        await gateway.submit(resting)
+        await gateway.cancel(BTC, resting.client_order_id)
+        await asyncio.sleep(0.02)
+        if reports:
+            return
+    raise AssertionError("the account's stream should report within 2 s")
+
+
+async def test_a_terminated_user_stream_ends_instead_of_hanging(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    reports: list[OrderReport] = []
+    stream = asyncio.create_task(gateway.stream_account(reports.append, _nobody))
+    await _account_lives(gateway, reports, "terminated")
+    await fault(sim, "terminate_stream")
+    with pytest.raises(Unreachable, match="eventStreamTerminated"):
+        await asyncio.wait_for(stream, 5)
+
+
+async def test_a_callback_that_fails_does_not_end_the_stream(
+    gateway: ExchangeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Quote] = []
+
+    def failing(quote: Quote) -> None:
+        seen.append(quote)
+        raise ZeroDivisionError("ours")
+
+    stream = asyncio.create_task(gateway.stream_market(frozenset({BTC}), _nobody, failing))
+    await until(lambda: len(seen) >= 2)
+    assert "message_failed" in caplog.text
+    assert not stream.done()
+    stream.cancel()
+    await asyncio.gather(stream, return_exceptions=True)
+
+
+async def test_a_burst_of_reports_arrives_whole(gateway: ExchangeGateway) -> None:
+    reports: list[OrderReport] = []
+    stream = asyncio.create_task(gateway.stream_account(reports.append, _nobody))
+    await _account_lives(gateway, reports, "burst")
+    requests = [order(number, "0.001") for number in range(1, 41)]
+    await asyncio.gather(*(gateway.submit(request) for request in requests))
+    ids = {request.client_order_id for request in requests}
+    await until(lambda: ids <= {one.client_order_id for one in reports if one.fills})
+    stream.cancel()
+    await asyncio.gather(stream, return_exceptions=True)
+
+
+async def test_many_instruments_share_one_connection(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    symbols = frozenset(await gateway.instruments())
+    seen: set[str] = set()
+    stream = asyncio.create_task(
+        gateway.stream_market(symbols, _nobody, lambda quote: seen.add(quote.symbol))
+    )
+    await until(lambda: seen == symbols)
+    stream.cancel()
+    await asyncio.gather(stream, return_exceptions=True)
+
+
+async def test_executions_of_foreign_orders_carry_a_foreign_id(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    await control(
+        sim, "order", {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.1"}
+    )
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    fills = await gateway.fills_since(BTC, since)
+    assert fills
+    assert not any(fill.client_order_id.startswith("ux") for fill in fills)
+
+
+async def test_secrets_never_show(sim: RunningSim) -> None:
+    settings = settings_of(sim, api_key="KEY-CANARY", secret="SECRET-CANARY")
+    assert "CANARY" not in repr(settings)
+
+
+async def test_an_exchange_that_does_not_exist_is_named() -> None:
+    gateway = create_gateway(GatewaySettings(exchange_id="nowhere"), MachineClock())
+    with pytest.raises(SettingsInvalid, match="UMBRA_EXCHANGE_ID"):
+        await gateway.connect()
+    await gateway.close()
+
+
+async def test_before_connecting_nothing_can_be_asked() -> None:
+    gateway = create_gateway(GatewaySettings(), MachineClock())
+    with pytest.raises(Unreachable, match="not connected"):
+        await gateway.balances()
+    assert not gateway.is_simulated
+    await gateway.close()
+
+
+def _nobody(_: object) -> None:
+    """A callback that needs nothing."""
