@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from storage import migration, snapshots
 from storage.codec import GENESIS, chain
-from storage.lease import next_epoch
+from storage.lease import next_lease
 from storage.ledger import add
 from storage.sqlite import SqliteDatabase
 from storage.store import Store, open_store
@@ -194,7 +194,7 @@ def fill(path: Path, count: int) -> int:
     def prepare(connection: Connection) -> None:
         migration.upgrade(connection, lambda _connection, _revision: None)
         with connection.begin():
-            epoch = next_epoch(connection)
+            epoch = next_lease(connection).epoch
         for made in batches(history(count), 5000):
             with connection.begin():
                 rows = chain(made, epoch, *tip[0])

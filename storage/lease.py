@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -13,9 +14,9 @@ from storage import schema
 from storage.statements import fixed, insert
 from trading.domain.errors import InstanceConflict
 
-_read_epoch = fixed(select(schema.lease.c.epoch, schema.lease.c.holder).with_for_update())
-_first_epoch = insert(schema.lease)
-_next_epoch = fixed(
+_read_lease = fixed(select(schema.lease.c.epoch, schema.lease.c.holder).with_for_update())
+_first_lease = insert(schema.lease)
+_next_lease = fixed(
     update(schema.lease).values(epoch=bindparam("epoch_now"), holder=bindparam("holder_now"))
 )
 
@@ -104,12 +105,27 @@ class AccountLock(FileLock):
         )
 
 
-def next_epoch(connection: Connection) -> int:
-    """Make this process the only one whose writes count, and return its fencing number."""
-    row = _read_epoch.run(connection).one_or_none()
-    if row is None:
-        _first_epoch.run(connection, only=1, epoch=1, holder=describe_holder())
-        return 1
-    epoch = int(row[0]) + 1
-    _next_epoch.run(connection, epoch_now=epoch, holder_now=describe_holder())
-    return epoch
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write a database; `epoch` is the fencing number in every row of the journal."""
+
+    epoch: int
+    holder: str
+
+
+def current_lease(connection: Connection) -> Lease | None:
+    """Return who may write; None in a new database."""
+    row = _read_lease.run(connection).one_or_none()
+    return None if row is None else Lease(int(row.epoch), str(row.holder))
+
+
+def next_lease(connection: Connection) -> Lease:
+    """Make this process the only one whose writes count."""
+    before = current_lease(connection)
+    if before is None:
+        lease = Lease(1, describe_holder())
+        _first_lease.run(connection, only=1, epoch=lease.epoch, holder=lease.holder)
+        return lease
+    lease = Lease(before.epoch + 1, describe_holder())
+    _next_lease.run(connection, epoch_now=lease.epoch, holder_now=lease.holder)
+    return lease

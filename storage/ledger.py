@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, literal, select, true
 from storage import schema
 from storage.codec import GENESIS, Row, chain, identity
 from storage.database import UnwritableError
+from storage.lease import Lease
 from storage.projections import JOURNAL_END, RESERVE_DRAINED, project
 from storage.reserve import Reserve, ReserveFull
 from storage.statements import fixed, insert, upsert
@@ -38,10 +39,11 @@ _find_hash = fixed(select(schema.journal.c.hash).where(schema.journal.c.seq == b
 class Ledger:
     """This process's right to append, and how its appends have fared."""
 
-    def __init__(self, epoch: int, reserve: Reserve) -> None:
-        self.epoch = epoch
+    def __init__(self, lease: Lease, reserve: Reserve, lost_reason: str = "") -> None:
+        self.lease = lease
         self.reserve = reserve
-        self.lost_reason = ""
+        self.lost_reason = lost_reason
+        self.is_broken = False
 
     @property
     def is_degraded(self) -> bool:
@@ -87,7 +89,7 @@ class Append:
                 return self._tip[0]
         seq, last_hash = self._check_lease(connection)
         events = [*self._undrained(connection), *self._events]
-        rows = chain(events, self._ledger.epoch, seq, last_hash)
+        rows = chain(events, self._ledger.lease.epoch, seq, last_hash)
         if not rows:
             return seq
         self._tip = (rows[-1].seq, rows[-1].hash)
@@ -111,6 +113,7 @@ class Append:
         """Put the events into the reserve, or raise StorageLost."""
         ledger = self._ledger
         ledger.lost_reason = error.reason
+        ledger.is_broken = ledger.is_broken or error.is_final
         if not self._may_reserve:
             raise StorageLost(f"the journal cannot be written: {error.reason}") from error
         known = ledger.reserve.first_known(self._events)
@@ -126,7 +129,7 @@ class Append:
 
     def _check_lease(self, connection: Connection) -> tuple[int, bytes]:
         epoch, holder, seq, last_hash = tuple(_fence.run(connection).one())
-        if epoch != self._ledger.epoch:
+        if epoch != self._ledger.lease.epoch:
             raise InstanceConflict(
                 f"another agent ({holder}) has taken this database over; this one stops writing"
             )

@@ -147,6 +147,11 @@ class SqliteDatabase:
             with self._reader.begin():
                 return work(self._reader)
         except _ERRORS as error:
+            # The next read connects anew.
+            if self._reader is not None:
+                self._reader.invalidate()
+                self._reader.close()
+                self._reader = None
             raise _read_error(error, self.path) from error
 
     def _read_apart(self, work: Callable[[Connection], T]) -> T:

@@ -1,6 +1,7 @@
 """The store as the trading core sees it: a journal, its records, and the right to write them."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from storage import integrity, migration, queries, schema, snapshots
 from storage.database import Database, Failpoint, no_failpoint
-from storage.lease import DatabaseLock, next_epoch
+from storage.lease import DatabaseLock, Lease, current_lease, next_lease
 from storage.ledger import Ledger, drained_generation
 from storage.reserve import Reserve
 from storage.sqlite import SqliteDatabase
 from trading.domain.chat import OutboxMessage, Person
-from trading.domain.errors import SettingsInvalid, UmbraError
+from trading.domain.errors import SettingsInvalid, StorageLost, UmbraError
 from trading.domain.events import Event
 from trading.domain.order import Attempt, Fill, Intent
 from trading.domain.position import RoundTrip
@@ -42,7 +43,10 @@ class SqlJournal:
         self._snapshots = snapshots
 
     async def append(self, *events: Event, reserve: bool = False) -> int:
-        """Make all events durable in one transaction and return the last seq (0: in reserve)."""
+        """Make all events durable in one transaction and return the last seq (0: in reserve).
+
+        Without events it takes in what the reserve holds, and probes the database.
+        """
         seq = await self._database.write(self._ledger.append(events, reserve=reserve))
         self._snapshots.note(seq)
         return seq
@@ -197,6 +201,20 @@ class Store:
         """Why the last append failed; empty when it did not."""
         return self._ledger.lost_reason
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether only a new process should touch the database again: a sync failed, it is gone."""
+        return self._ledger.is_broken
+
+    @property
+    def lease(self) -> Lease:
+        """The right to write, as long as nobody has taken over."""
+        return self._ledger.lease
+
+    def note_start(self, last_seq: int) -> None:
+        """Take a snapshot now if the start had much to replay."""
+        self._snapshots.note(last_seq)
+
     async def close(self) -> None:
         """Finish, checkpoint and let another process in."""
         await self._snapshots.close()
@@ -214,9 +232,12 @@ async def open_store(
     SettingsInvalid, InstanceConflict, JournalCorrupt or StorageLost.
     """
     parsed = _parse(url)
-    if parsed.drivername == "sqlite+aiosqlite":
-        return await _open_sqlite(Path(parsed.database or ""), clock, failpoint)
-    return await _open_postgres(parsed, clock, data_dir, failpoint)
+    try:
+        if parsed.drivername == "sqlite+aiosqlite":
+            return await _open_sqlite(Path(parsed.database or ""), clock, failpoint)
+        return await _open_postgres(parsed, clock, data_dir, failpoint)
+    except OSError as error:
+        raise StorageLost(f"the database or its reserve cannot be opened: {error}") from error
 
 
 _EXAMPLE = (
@@ -277,12 +298,16 @@ async def _open(
         )
         store = Store(database, opened[0], clock, release)
         if store.is_degraded:
-            # An append of nothing takes in what the reserve holds.
-            await store.journal.append()
+            # An append of nothing takes in what the reserve holds; on a full disk it stays there.
+            with contextlib.suppress(StorageLost):
+                await store.journal.append()
     except BaseException:
         await database.close()
+        for opening in opened:
+            opening.ledger.reserve.close()
         release()
         raise
+    store.note_start(opened[0].last_seq)
     return store
 
 
@@ -291,6 +316,7 @@ class _Opening:
     """What a start found and made."""
 
     ledger: Ledger
+    last_seq: int
     snapshot_seq: int
     findings: tuple[str, ...]
 
@@ -309,18 +335,30 @@ def _prepare(
             snapshots.rebuild(connection)
             findings.append("the stored state differed from the journal and was made anew from it")
         snapshot_seq = snapshots.newest_seq(connection)
-        if last_seq - snapshot_seq >= snapshots.SNAPSHOT_EVENTS:
-            snapshots.save(connection, snapshots.read_live(connection, clock.now()))
-            snapshot_seq = last_seq
-        epoch = next_epoch(connection)
         generation = drained_generation(connection)
+    lease, lost_reason = _take_over(connection)
     if is_new and reserve_path.exists():
         # It belongs to a database that is no longer here; kept for whoever looks for it.
         reserve_path.replace(reserve_path.with_name(f"{reserve_path.name}.orphaned"))
     reserve = Reserve(reserve_path, generation)
     if reserve.has_pending:
         findings.append(f"{len(reserve.pending)} records were taken in from {reserve_path.name}")
-    return _Opening(Ledger(epoch, reserve), snapshot_seq, tuple(findings))
+    if lost_reason:
+        findings.append(f"the database takes no writes: {lost_reason}")
+    return _Opening(Ledger(lease, reserve, lost_reason), last_seq, snapshot_seq, tuple(findings))
+
+
+def _take_over(connection: Connection) -> tuple[Lease, str]:
+    """Become the writer; on a full disk at least the one who may use the reserve."""
+    try:
+        with connection.begin():
+            return next_lease(connection), ""
+    except OperationalError as error:
+        with connection.begin():
+            lease = current_lease(connection)
+        if lease is None:
+            raise
+        return lease, str(error.orig)
 
 
 def _back_up(path: Path, connection: Connection, revision: str) -> None:

@@ -1,4 +1,4 @@
-"""Events for the tests of stores: any value of any class, and histories that make sense."""
+"""Events for the tests of stores: one of each class, and histories that make sense."""
 
 import dataclasses
 import random
@@ -10,8 +10,6 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from hypothesis import strategies as st
-
 from trading.domain import chat, events, order, position, tracker
 from trading.domain.events import Event
 from trading.domain.order import AttemptState, IntentState, Side
@@ -20,34 +18,6 @@ from trading.domain.tracker import TrackerChange, TrackerState
 KINDS: tuple[type[Any], ...] = get_args(Event)
 START = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SYMBOLS = ("BTC/USDT", "ETH/USDT", "ADA/BTC")
-EXTREMES = (
-    Decimal("1E-18"),
-    Decimal("123456789012.123456789012345678"),
-    Decimal("1E+12"),
-    Decimal("0.10"),
-    Decimal(0),
-)
-
-st.register_type_strategy(
-    Decimal,
-    st.one_of(
-        st.sampled_from(EXTREMES),
-        st.decimals(-(10**12), 10**12, allow_nan=False, allow_infinity=False, places=18),
-    ),
-)
-st.register_type_strategy(
-    datetime, st.integers(0, 2**52).map(lambda us: START + timedelta(microseconds=us))
-)
-st.register_type_strategy(int, st.integers(-(2**62), 2**62))
-# A lone surrogate is no text, and PostgreSQL has no NUL.
-st.register_type_strategy(
-    str, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
-)
-
-
-def any_event(kind: type[Any]) -> st.SearchStrategy[Any]:
-    """Any value of one event class, sensible or not."""
-    return st.from_type(kind)
 
 
 def minimal(kind: Any) -> Any:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.codec import decode, encode
-from tests.contract.storage import samples
+from tests.contract.storage import samples, strategies
 from trading.domain import events
 from trading.domain.errors import AlreadyRecorded
 from trading.ports import Recorded
@@ -18,7 +18,7 @@ from trading.ports import Recorded
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_kind_of_event_comes_back_as_it_was(kind: type[Any], data: st.DataObject) -> None:
-    event = data.draw(samples.any_event(kind))
+    event = data.draw(strategies.any_event(kind))
     payload = encode(event)
     back = decode(kind.__name__, payload)
     assert back == event
