@@ -6,11 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from telegram import Bot, BotCommand
 from telegram.error import TelegramError
-from telegram.request import HTTPXRequest
 
 from bot.telegram.addressing import Addresser, wait_for_kick
 from bot.telegram.commands.context import ChartDrawer, Services
@@ -20,6 +18,7 @@ from bot.telegram.digests import Digests
 from bot.telegram.expiry import Expiry
 from bot.telegram.inbox import Inbox
 from bot.telegram.outbox import Outbox
+from bot.telegram.requesting import requests_for
 from bot.telegram.roster import Pairing, Roster
 from bot.telegram.router import Handled, Router
 from bot.telegram.sending import Sender
@@ -366,24 +365,14 @@ def silence_request_logs() -> None:
 
 
 def _bot(settings: TelegramSettings) -> Bot:
-    if settings.base_url is None:
-        return Bot(settings.token, request=_request(None), get_updates_request=_request(None))
+    url = settings.base_url
+    calls, polls = requests_for(url), requests_for(url)
+    if url is None or settings.base_file_url is None:
+        return Bot(settings.token, request=calls, get_updates_request=polls)
     return Bot(
         settings.token,
-        base_url=settings.base_url,
-        base_file_url=settings.base_file_url or settings.base_url,
-        request=_request(settings.base_url),
-        get_updates_request=_request(settings.base_url),
-    )
-
-
-def _request(base_url: str | None) -> HTTPXRequest:
-    host = urlsplit(base_url).hostname if base_url else None
-    # A proxy of the environment is for the world, not for this machine's own server.
-    is_near = host in {"127.0.0.1", "::1", "localhost"}
-    return HTTPXRequest(
-        connection_pool_size=32,
-        connect_timeout=5.0,
-        pool_timeout=5.0,
-        httpx_kwargs={"trust_env": not is_near},
+        base_url=url,
+        base_file_url=settings.base_file_url,
+        request=calls,
+        get_updates_request=polls,
     )

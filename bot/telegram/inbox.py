@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from telegram import Bot
-from telegram.error import Conflict, InvalidToken, NetworkError, RetryAfter, TelegramError
+from telegram.error import Conflict, InvalidToken, NetworkError, TelegramError
 
 from bot.telegram.access import ALLOWED_KINDS, UPDATE_KINDS
+from bot.telegram.requesting import Flooded
 from trading.domain.chat import InboxUpdate
 from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import UpdateReceived
@@ -63,8 +64,8 @@ class Inbox:
                 await self._poll_once()
                 failures = 0
                 await self.on_poll(None)
-            except RetryAfter as error:
-                await asyncio.sleep(_seconds(error.retry_after))
+            except Flooded as error:
+                await asyncio.sleep(error.retry_after_s)
             except TelegramError as error:
                 await self.on_poll(error)
                 failures += 1
@@ -168,7 +169,3 @@ def _back_off_s(error: TelegramError, failures: int) -> float:
         return 1.0
     longest = _BACK_OFF_S[-1] if isinstance(error, NetworkError) else 5.0
     return min(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1], longest)
-
-
-def _seconds(value: Any) -> float:
-    return float(value.total_seconds()) if hasattr(value, "total_seconds") else float(value)

@@ -7,20 +7,17 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html import unescape
 from itertools import groupby
-from typing import Any
 
 from telegram.error import (
     BadRequest,
     ChatMigrated,
     Forbidden,
-    InvalidToken,
-    NetworkError,
-    RetryAfter,
     TelegramError,
 )
 
 from bot.telegram.addressing import wait_for_kick
 from bot.telegram.render.text import card_text
+from bot.telegram.requesting import Flooded
 from bot.telegram.sending import Sender
 from trading.domain.chat import OutboxMessage, Severity
 from trading.domain.errors import AlreadyRecorded, StorageLost
@@ -120,10 +117,10 @@ class Outbox:
         """Whether the message found its end; False leaves it waiting."""
         try:
             message_id, reason = await self._send(message)
-        except RetryAfter as error:
-            pace.silent_until_s = self.clock.monotonic() + _seconds(error.retry_after)
+        except Flooded as error:
+            pace.silent_until_s = self.clock.monotonic() + error.retry_after_s
             return False
-        except (NetworkError, InvalidToken, TelegramError) as error:
+        except TelegramError as error:
             self._failures += 1
             back_off_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S)) - 1]
             self._retry_at_s = self.clock.monotonic() + back_off_s
@@ -243,7 +240,3 @@ def strip_markup(html: str) -> str:
         _, closed, rest = part.partition(">")
         out.append(rest if closed else part)
     return unescape("".join(out))
-
-
-def _seconds(value: Any) -> float:
-    return float(value.total_seconds()) if hasattr(value, "total_seconds") else float(value)

@@ -132,9 +132,7 @@ class Router:
         query = update.callback_query
         text = (query.data or "") if query else (update.message and update.message.text) or ""
         tap_id = query.id if query else None
-        admission = self.flood.admit(
-            person.user_id, text or str(stored.update_id), _arrived(stored)
-        )
+        admission = self._admission(stored, person, text)
         if admission is not Admission.PASS:
             return self._held_back(stored, person, admission, tap_id)
         place = Place(ruling.chat_id, _card_of(stored), tap_id=tap_id)
@@ -152,6 +150,13 @@ class Router:
             logger.exception("update_failed", extra={"update_id": stored.update_id})
             reply = _failed_reply()
         return self._finish(stored, reply, place)
+
+    def _admission(self, stored: InboxUpdate, person: Person, text: str) -> Admission:
+        # A second tap on a question is told that it is done already, however quick it came.
+        if confirm.is_answer(text):
+            return Admission.PASS
+        said = text or str(stored.update_id)
+        return self.flood.admit(person.user_id, said, _arrived(stored))
 
     def _held_back(
         self, stored: InboxUpdate, person: Person, admission: Admission, tap_id: str | None

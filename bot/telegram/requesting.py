@@ -1,0 +1,50 @@
+"""The HTTP side of the bot: near servers without proxy, and flood waits as exact seconds."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from telegram.error import TelegramError
+from telegram.request import HTTPXRequest
+
+_NEAR = frozenset({"127.0.0.1", "::1", "localhost"})
+_TOO_MANY_REQUESTS = 429
+_DEFAULT_WAIT_S = 5.0
+
+
+class Flooded(TelegramError):
+    """Telegram asks for silence for exactly `retry_after_s` seconds."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"flood control: retry after {retry_after_s:g} s")
+        self.retry_after_s = retry_after_s
+
+
+class Requests(HTTPXRequest):
+    """The library's requests, but for a 429, whose own error warns of its type at each use."""
+
+    async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
+        """Ask once; raises Flooded when Telegram asks for silence."""
+        status, body = await super().do_request(*args, **kwargs)
+        if status == _TOO_MANY_REQUESTS:
+            raise Flooded(_retry_after_s(body))
+        return status, body
+
+
+def _retry_after_s(body: bytes) -> float:
+    try:
+        return float(json.loads(body)["parameters"]["retry_after"])
+    except (ValueError, KeyError, TypeError):
+        return _DEFAULT_WAIT_S
+
+
+def requests_for(base_url: str | None) -> Requests:
+    """Make a pool of connections for one bot."""
+    host = urlsplit(base_url).hostname if base_url else None
+    # A proxy of the environment is for the world, not for this machine's own server.
+    return Requests(
+        connection_pool_size=32,
+        connect_timeout=5.0,
+        pool_timeout=5.0,
+        httpx_kwargs={"trust_env": host not in _NEAR},
+    )

@@ -1,0 +1,292 @@
+"""Every command over HTTP, typed and tapped: one reply each, with bad input explained."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bot.telegram.commands.registry import COMMANDS
+from tests.integration.telegram.conftest import OWNER, World
+from trading.domain import commands, events
+from trading.domain.chat import Person, Role
+from trading.domain.errors import Refused, Unreachable
+from trading.domain.position import TradingMode
+from trading.domain.tracker import TrackerState
+
+
+async def _armed(world: World, line: str = "/track BTC/USDT stop 58000 all") -> None:
+    card = await world.phone.ask(line)
+    await world.phone.press(card["message_id"], "Confirm")
+    await world.phone.until_text("Watching")
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+async def test_every_command_and_its_example_get_exactly_one_reply(
+    world: World, entry: Any
+) -> None:
+    async with world.running():
+        await _armed(world)
+        world.desk.live[3] = replace(world.desk.live[1], tracker_id=3)
+        for text in {f"/{entry.name}", entry.example}:
+            before = await world.phone.count()
+            answer = await world.phone.ask(text)
+            assert "SIMULATED" in answer["text"], text
+            assert "failed inside" not in answer["text"], text
+            await world.phone.ask(f"/tracker {before}")
+            assert await world.phone.count() == before + 2
+    pending = await world.store.pending_updates()
+    assert pending == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("/status now", "This was not understood: 'now'"),
+        ("/positions x", "The page should be between 1 and"),
+        ("/balance -1", "The page should be between"),
+        ("/orders 1 2", "not understood"),
+        ("/history 1000", "between 1 and 200"),
+        ("/track BTC/USDT stop 61000 all", "stop should be below the price"),
+        ("/track BTC/USDT stop 1,000 all", "plain number"),
+        ("/track BTC/USDT stop 1,000", "plain number"),
+        ("/track BTC/USDT trail 250%", "between 0.01% and 50%"),
+        ("/track BTC/USDT trail 250% all", "was 250%"),
+        ("/trackers a b", "not understood"),
+        ("/tracker x", "The tracker's number"),
+        ("/tracker 99", "no live tracker 99"),
+        ("/tracker 99 stop 5", "no live tracker 99"),
+        ("/chart", "chart"),
+        ("/chart ZZZ", "not listed"),
+        ("/chart BTC/USDT 7m", "timeframe should be one of"),
+        ("/chart BTC/USDT 1h 2h", "not understood"),
+        ("/trade", "symbol is missing"),
+        ("/buy BTC/USDT 1e9 USDT", "plain number"),
+        ("/sell BTC/USDT NaN", "plain number"),
+        ("/close ETH/USDT", "nothing managed"),
+        ("/close BTC/USDT 0%", "share should be between"),
+        ("/closeall now", "not understood"),
+        ("/panic now", "not understood"),
+        ("/pause now", "not understood"),
+        ("/resume now", "not understood"),
+        ("/reduce 50%", "not understood"),
+        ("/halt now", "not understood"),
+        ("/summary now", "not understood"),
+        ("/digest hourly", "daily 09:00"),
+        ("/digest daily 25:00", "daily 09:00"),
+        ("/digest daily 09:00 Mars/Base", "time zone should be like"),
+        ("/quiet 7-8", "23:00-07:00"),
+        ("/mute 4", "4h, 30m or off"),
+        ("/mute", "4h, 30m or off"),
+        ("/ack", "nothing to acknowledge"),
+        ("/abort", "number is missing"),
+        ("/abort 99", "no live tracker 99"),
+        ("/health x", "not understood"),
+        ("/jobs x", "not understood"),
+        ("/audit 0", "between 1 and"),
+        ("/export money", "fills, trades, trackers, journal"),
+        ("/version x", "not understood"),
+        ("/help dance", "no command /dance"),
+        ("/role 5 king", "trader, viewer or none"),
+        ("/role 7 viewer", "own role"),
+        ("/dance", "no command /dance"),
+        ("/pair 123456", "its owner already"),
+        ("hello there", "Commands start with a slash"),
+        ("ВТС/USDT", "plain letters"),
+        ("/track " + "x" * 600, "at most 500"),
+    ],
+)
+async def test_bad_input_is_explained_and_changes_nothing(
+    world: World, text: str, sentence: str
+) -> None:
+    async with world.running():
+        answer = await world.phone.ask(text)
+    said = " ".join(answer["text"].split())
+    assert sentence.lower() in said.lower()
+    assert world.desk.executed == []
+    assert world.desk.live == {}
+
+
+async def test_a_photo_gets_a_calm_hint(world: World) -> None:
+    async with world.running():
+        message = {
+            "message_id": 1,
+            "date": 1_900_000_000,
+            "chat": {"id": OWNER, "type": "private", "first_name": "A"},
+            "from": {"id": OWNER, "is_bot": False, "first_name": "A"},
+            "voice": {"file_id": "f", "file_unique_id": "u", "duration": 1},
+        }
+        await world.phone.post("update", {"update": {"message": message}})
+        answer = await world.phone.until_text("only typed commands".capitalize())
+    assert "/status" in answer["text"]
+
+
+async def test_the_guided_card_leads_to_a_question_by_taps_and_typing(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/track")
+        await world.phone.press(card["message_id"], "BTC/USDT")
+        await world.phone.until_text("which rule?")
+        await world.phone.press(card["message_id"], "🛡 Stop")
+        await world.phone.until_text("at which price?")
+        typed = await world.phone.send("58000")
+        question = await world.phone.answer_after(typed)
+        assert "how much?" in question["text"]
+        await world.phone.press(question["message_id"], "all")
+        asked = await world.phone.until_text("protective stop?")
+        await world.phone.press(asked["message_id"], "Confirm")
+        await world.phone.until_text("Watching BTC/USDT")
+    command = world.desk.executed[0][0]
+    assert isinstance(command, commands.ArmTracker)
+    assert command.spec.level == Decimal(58000)
+
+
+async def test_a_buy_is_guided_by_taps_alone(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/track")
+        for label, heading in (
+            ("BTC/USDT", "which rule?"),
+            ("🛒 Buy the dip", "at which price?"),
+            ("59,400.00 (-1%)", "How far behind"),
+            ("2%", "how much?"),
+        ):
+            await world.phone.press(card["message_id"], label)
+            await world.phone.until_text(heading)
+        await world.phone.press(card["message_id"], "100 USDT")
+        asked = await world.phone.until_text("buy the dip?")
+    assert asked["buttons"] == [["Confirm", "Cancel"]]
+
+
+async def test_buttons_of_a_tracker_work(world: World) -> None:
+    async with world.running():
+        await _armed(world)
+        card = await world.phone.ask("/tracker 1")
+        await world.phone.press(card["message_id"], "❓ Why")
+        await world.phone.until_text("Why #1")
+        await world.phone.press(card["message_id"], "🔧 Tighten")
+        tighten = await world.phone.until_text("Tighten #1")
+        await world.phone.press(tighten["message_id"], "stop 59,000.00")
+        await world.phone.until_text("Tracker 1 is changed")
+        await world.phone.press(card["message_id"], "🔄 Refresh")
+        refreshed = await world.phone.until(
+            lambda rows: [
+                row
+                for row in rows
+                if row["message_id"] == card["message_id"] and "59,000" in row["text"]
+            ]
+        )
+        assert refreshed[0]["edits"] == 1
+        await world.phone.press(card["message_id"], "⏸ Pause")
+        pause = await world.phone.until_text("Loosen #1")
+        await world.phone.press(pause["message_id"], "Confirm")
+        await world.phone.until_text("PAUSED")
+        chart = await world.phone.ask("/chart BTC/USDT")
+    assert world.desk.live[1].is_paused
+    assert chart["media"]["kind"] == "photo"
+    assert "BTC/USDT 15m" in chart["text"]
+
+
+async def test_a_document_comes_with_export(world: World) -> None:
+    async with world.running():
+        answer = await world.phone.ask("/export fills")
+    assert answer["media"]["kind"] == "document"
+
+
+async def test_settings_of_a_person_are_kept(world: World) -> None:
+    async with world.running():
+        await world.phone.ask("/digest daily 08:30 Europe/Berlin")
+        await world.phone.ask("/quiet 23:00-07:00")
+        await world.phone.ask("/mute 4h")
+        shown = await world.phone.ask("/digest")
+    assert "daily at 08:30 Europe/Berlin" in " ".join(shown["text"].split())
+    (person,) = await world.store.people()
+    assert (person.digest_at, person.quiet_hours) == ("08:30", "23:00-07:00")
+    assert person.muted_until is not None
+
+
+async def test_a_viewer_looks_and_a_trader_acts_but_not_everything(world: World) -> None:
+    now = world.clock.now()
+    for user_id, role in ((8, Role.VIEWER), (9, Role.TRADER)):
+        person = Person(user_id, user_id, "x", role)
+        await world.store.append(events.PersonChanged(person, "test", now))
+    async with world.running():
+        assert "Equity" in (await world.phone.ask("/status", 8))["text"]
+        assert "is not for a viewer" in (await world.phone.ask("/panic", 8))["text"]
+        card = await world.phone.ask("/panic", 9)
+        assert card["buttons"][0] == ["Confirm", "Cancel"]
+        assert "is not for a trader" in (await world.phone.ask("/export fills", 9))["text"]
+        other = await world.phone.ask("/panic", OWNER)
+        assert other["message_id"] != card["message_id"]
+    assert world.desk.executed == []
+
+
+async def test_the_owner_admits_and_revokes_somebody(world: World) -> None:
+    async with world.running():
+        await world.phone.ask("/role 8 viewer")
+        assert "Equity" in (await world.phone.ask("/status", 8))["text"]
+        await world.phone.ask("/role 8 none")
+        sent = await world.phone.send("/positions", 8)
+        await world.phone.ask("/version")
+        assert [row for row in await world.phone.messages(8, sent) if row["from"] == "bot"] == []
+
+
+async def test_a_drifted_price_is_asked_again_on_the_same_card(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/buy BTC/USDT 100 USDT")
+        world.desk.refuse_execution = Refused("the price has moved from 60000 to 61000")
+        await world.phone.press(card["message_id"], "Confirm")
+        again = await world.phone.until_text("Asked again")
+        assert again["message_id"] == card["message_id"]
+        assert again["buttons"] == [["Confirm", "Cancel"]]
+        await world.phone.press(card["message_id"], "Confirm")
+        await world.phone.until_text("Done.")
+    assert len(world.desk.executed) == 1
+    assert world.desk.executed[0][2] == "nonce2"
+
+
+async def test_what_cannot_be_reached_now_is_said_calmly(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/close BTC/USDT")
+        world.desk.fail_execution = Unreachable("the exchange did not answer")
+        await world.phone.press(card["message_id"], "Confirm")
+        await world.phone.until_text("Not now")
+
+
+async def test_pause_acts_at_once_and_halt_everything_asks(world: World) -> None:
+    async with world.running():
+        assert "Now reducing" in (await world.phone.ask("/pause"))["text"]
+        assert world.desk.state is TradingMode.REDUCING
+        card = await world.phone.ask("/halt everything")
+        assert card["buttons"] == [["Confirm", "Cancel"]]
+        assert world.desk.state is TradingMode.REDUCING
+        await world.phone.press(card["message_id"], "Confirm")
+        await world.phone.until_text("Now halted_everything")
+    assert world.desk.state is TradingMode.HALTED_EVERYTHING
+
+
+async def test_ack_ends_what_the_chat_repeats_itself(world: World) -> None:
+    async with world.running():
+        await _armed(world)
+        world.desk.live[1] = replace(world.desk.live[1], state=TrackerState.BLOCKED)
+        assert "1 alert acknowledged" in (await world.phone.ask("/ack"))["text"]
+    assert [one.alert_id for one in world.store.of(events.AlertAcknowledged)] == ["blocked:1:1"]
+
+
+async def test_a_bare_symbol_shows_its_price(world: World) -> None:
+    async with world.running():
+        assert "bid 59,994.00" in (await world.phone.ask("btc/usdt"))["text"]
+
+
+async def test_the_menu_is_set(world: World) -> None:
+    async with world.running():
+        await world.phone.ask("/start")
+        menu = await _state_commands(world)
+    assert 0 < len(menu) <= 16
+
+
+async def _state_commands(world: World) -> list[Any]:
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session:
+        url = f"{world.phone.url}/bot4242:SECRET-TOKEN/getMyCommands"
+        async with session.post(url, json={}) as response:
+            return list((await response.json())["result"])
