@@ -1,6 +1,7 @@
 """The composition root: the only place that names concrete adapters and wires them together."""
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import logging
@@ -20,6 +21,7 @@ from storage.lease import AccountLock
 from storage.store import Store, open_store
 from trading.agent import AgentSettings, Identity, Ports, TradingAgent
 from trading.bus import Bus
+from trading.decide import DecisionSettings
 from trading.domain.errors import Fatal, Unreachable
 from trading.domain.events import JobRan
 from trading.gateway.connect import create_gateway
@@ -119,7 +121,7 @@ class Process:
                 self._bus,
             ),
             Identity(install_id, order_prefix(install_id)),
-            self._agent_settings(),
+            self._agent_settings(install_id),
         )
         schedule = Schedule(
             {**agent.jobs(), "summaries": self._summaries, "heartbeat": self._beat},
@@ -198,13 +200,14 @@ class Process:
 
     # ------------------------------------------------------------ parts
 
-    def _agent_settings(self) -> AgentSettings:
+    def _agent_settings(self, install_id: str) -> AgentSettings:
         settings = self._settings
         return AgentSettings(
             mode=settings.mode.value,
             exchange=settings.exchange_id,
             currency=settings.currency,
             version=self._version,
+            decisions=DecisionSettings(installation=install_id),
             limits=RiskLimits(
                 currency=settings.currency,
                 order_notional_max=settings.order_notional_max,
@@ -282,7 +285,8 @@ class Process:
 
 def order_prefix(install_id: str) -> str:
     """Return the two characters that every order of this installation begins with."""
-    return f"u{hashlib.sha256(install_id.encode()).hexdigest()[0]}"
+    digest = hashlib.sha256(install_id.encode()).digest()
+    return base64.b32encode(digest).decode()[:2].lower()
 
 
 def _root(error: BaseException) -> BaseException:

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -84,7 +84,7 @@ class AgentSettings:
     currency: str
     version: str
     limits: RiskLimits
-    decisions: DecisionSettings = field(default_factory=DecisionSettings)
+    decisions: DecisionSettings
     fee: Decimal = _FEE_SHARE
 
 
@@ -271,7 +271,10 @@ class TradingAgent:
         # A trigger whose intent was refused or never opened must not wait for a new crossing.
         open_ids = {intent.intent_id for intent in self.execution.intents}
         for tracker in stored.trackers:
-            if tracker.state.is_acting and decide.intent_id(tracker) not in open_ids:
+            if (
+                tracker.state.is_acting
+                and decide.intent_id(tracker, self.settings.decisions) not in open_ids
+            ):
                 logger.error("trigger_without_intent", extra={"tracker": tracker.tracker_id})
                 await self._alert(
                     f"stranded:{tracker.tracker_id}:{tracker.arm_seq}",

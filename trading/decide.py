@@ -15,8 +15,13 @@ from trading.domain.tracker import Evidence, Tracker
 
 @dataclass(frozen=True, slots=True)
 class DecisionSettings:
-    """How long and how far a decision to buy lives; shares, not percent."""
+    """How long and how far a decision to buy lives; shares, not percent.
 
+    Ids of intents begin with `installation`: client order ids are derived from them, and two
+    databases that trade one account one after the other must never name an order alike.
+    """
+
+    installation: str = ""
     entry_lifetime_s: float = 10.0
     entry_drift_max: Decimal = Decimal("0.003")
     order_slippage_max: Decimal = Decimal("0.005")
@@ -34,9 +39,9 @@ class SizedOrder:
     limit_price: Decimal | None = None
 
 
-def intent_id(tracker: Tracker) -> str:
+def intent_id(tracker: Tracker, settings: DecisionSettings) -> str:
     """Return the id of the one intent that this arming may ever make."""
-    return f"trigger:{tracker.tracker_id}:{tracker.arm_seq}"
+    return f"{settings.installation}:trigger:{tracker.tracker_id}:{tracker.arm_seq}"
 
 
 def on_trigger(
@@ -45,7 +50,7 @@ def on_trigger(
     """Turn a fired rule into its one intent: the id is the arming, so there is never a second."""
     if tracker.side is Side.SELL:
         return Intent(
-            intent_id=intent_id(tracker),
+            intent_id=intent_id(tracker, settings),
             symbol=tracker.symbol,
             side=Side.SELL,
             purpose=Purpose.PROTECT,
@@ -57,7 +62,7 @@ def on_trigger(
             arm_seq=tracker.arm_seq,
         )
     return Intent(
-        intent_id=intent_id(tracker),
+        intent_id=intent_id(tracker, settings),
         symbol=tracker.symbol,
         side=Side.BUY,
         purpose=Purpose.ENTRY,
@@ -85,7 +90,7 @@ def on_order(
     is_bounded = order.side is Side.BUY and order.limit_price is None
     lifetime = timedelta(seconds=settings.entry_lifetime_s)
     return Intent(
-        intent_id=f"command:{cause}:{order.symbol}",
+        intent_id=f"{settings.installation}:command:{cause}:{order.symbol}",
         symbol=order.symbol,
         side=order.side,
         purpose=order.purpose,

@@ -31,8 +31,10 @@ class Bell:
         """Wait for the next ring; False when the time ran out first."""
         if seconds <= 0 or self.is_closing:
             return False
+        # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the ring.
         try:
-            await asyncio.wait_for(self._event.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         except TimeoutError:
             return False
         return True

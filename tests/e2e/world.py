@@ -59,13 +59,21 @@ class World:
         }
 
     async def __aenter__(self) -> Self:
+        self.folder.mkdir(exist_ok=True)
         self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S))
+        try:
+            await self._serve()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def _serve(self) -> None:
         port, chat_port = self.exchange.rpartition(":")[2], self.chat.rpartition(":")[2]
         await self._spawn("sim", "--port", port, "--balance", self.balance, *self.sim_options)
         await self._spawn("chat", "--port", chat_port)
         await self._until_served(f"{self.exchange}/api/v3/ping")
         await self._until_served(f"{self.chat}/client/messages?chat_id={OWNER_ID}")
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         for name in ("run", "sim", "chat"):
@@ -259,7 +267,9 @@ class World:
 
     async def deposit(self, asset: str, delta: Decimal) -> None:
         """Give the account coins, or take some away."""
-        await self._post(f"{self.exchange}/control/account", {"asset": asset, "delta": format(delta, "f")})
+        await self._post(
+            f"{self.exchange}/control/account", {"asset": asset, "delta": format(delta, "f")}
+        )
 
     async def until(self, wanted: Callable[[], Any], what: str) -> None:
         """Wait until an asynchronous predicate holds."""
