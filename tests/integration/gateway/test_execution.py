@@ -1,0 +1,334 @@
+"""Gateway, engine and a real database together: each decision once, over real sockets."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from storage.store import Store, open_store
+from tests.contract.gateway.worlds import (
+    BTC,
+    MachineClock,
+    control,
+    settings_of,
+    shown,
+    simulated,
+)
+from trading.domain.chat import Severity
+from trading.domain.errors import StorageLost
+from trading.domain.events import AlertRaised, Event, Heartbeat, IntentClosed
+from trading.domain.market import Quote
+from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
+from trading.domain.position import Position
+from trading.execution.engine import ExecutionEngine
+from trading.execution.settings import AbsenceSettings, ExecutionSettings
+from trading.gateway import create_gateway
+from trading.portfolio import PortfolioBook
+from trading.ports import ExchangeGateway
+from trading.risk.gate import Approved
+from trading.sim.binance.server import RunningSim
+
+# The proof's times, shortened to what loopback needs.
+QUICK = ExecutionSettings(
+    absence=AbsenceSettings(
+        recv_window_ms=1000,
+        exit_recv_window_ms=1000,
+        engine_wait_s=0.2,
+        margin_s=0.1,
+        first_queries_s=(0.05, 0.1, 0.2),
+        query_every_s=0.3,
+        not_found_apart_s=0.3,
+    )
+)
+
+
+class Floor:
+    """The engine with a real gateway, a real store, and positions that follow its facts."""
+
+    def __init__(self, sim: RunningSim, gateway: ExchangeGateway, store: Store) -> None:
+        self.sim = sim
+        self.gateway = gateway
+        self.store = store
+        self.clock = MachineClock()
+        self.book = PortfolioBook("USDT")
+        self.book.load({})
+        self.events: list[Event] = []
+        self.quotes: dict[str, Quote] = {}
+        self.tasks: list[asyncio.Task[None]] = []
+        self.engine = ExecutionEngine(
+            gateway,
+            store.journal,
+            self.clock,
+            instruments={},
+            settings=QUICK,
+            quote_of=self.quotes.get,
+            portfolio_of=self.book.snapshot,
+            closing=lambda intent, fills: (),
+            publish=self._publish,
+            order_prefix="ux",
+        )
+
+    def _publish(self, *events: Event) -> None:
+        self.events += events
+        for event in events:
+            self.book.apply(event)
+
+    async def start(self) -> None:
+        self.engine.take_rules(await self.gateway.instruments())
+        state = await self.store.records.state()
+        self.book.load(state.positions)
+        self.book.set_balances(await self.gateway.balances(), 0.0)
+        self.quotes[BTC] = await self.gateway.quote(BTC)
+        await self.engine.recover(state)
+        self.tasks = [
+            asyncio.create_task(
+                self.gateway.stream_account(self.engine.on_report, self.book.set_balance)
+            ),
+            asyncio.create_task(
+                self.gateway.stream_market(frozenset({BTC}), _nobody, self._take_quote)
+            ),
+        ]
+        await until(lambda: self.quotes[BTC].source.value == "stream")
+
+    def _take_quote(self, quote: Quote) -> None:
+        self.quotes[quote.symbol] = quote
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.engine.stop()
+
+    async def sell(self, quantity: str = "0.5", intent_id: str = "tracker:1:1") -> Intent:
+        intent = Intent(
+            intent_id,
+            BTC,
+            Side.SELL,
+            Purpose.PROTECT,
+            self.quotes[BTC].bid,
+            self.clock.now(),
+            quantity=Decimal(quantity),
+        )
+        await self.engine.open(Approved(intent))
+        return await self.closed(intent_id)
+
+    async def closed(self, intent_id: str) -> Intent:
+        await until(lambda: self.final(intent_id) is not None, 30)
+        final = self.final(intent_id)
+        assert final is not None
+        return final
+
+    def final(self, intent_id: str) -> Intent | None:
+        closed = [one.intent for one in self.events if isinstance(one, IntentClosed)]
+        return next((one for one in closed if one.intent_id == intent_id), None)
+
+    async def orders(self) -> list[dict[str, str]]:
+        listed = await shown(self.sim, "orders")
+        assert isinstance(listed, list)
+        return listed
+
+    async def fault(self, kind: str, times: int = 1, **args: object) -> None:
+        await control(self.sim, "fault", {"kind": kind, "times": times, "args": args})
+
+    async def fired(self) -> int:
+        listed = await shown(self.sim, "faults")
+        assert isinstance(listed, list)
+        return int(listed[-1]["fired"])
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, f"the condition should hold within {seconds} s"
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def floor(tmp_path: Path) -> AsyncIterator[Floor]:
+    clock = MachineClock()
+    store = await open_store(
+        f"sqlite+aiosqlite:///{tmp_path}/umbra.sqlite", clock, data_dir=tmp_path
+    )
+    async with simulated() as sim:
+        gateway = create_gateway(settings_of(sim), clock)
+        await gateway.connect()
+        found = Floor(sim, gateway, store)
+        found.book.load({})
+        await found.start()
+        _manage(found, "0.5")
+        yield found
+        await found.stop()
+        await gateway.close()
+    await store.close()
+
+
+def _manage(floor: Floor, quantity: str) -> None:
+    floor.book.load({BTC: Position(BTC, Decimal(quantity), Decimal(quantity) * 50_000)})
+
+
+def executed(orders: Sequence[dict[str, str]]) -> Decimal:
+    return sum((Decimal(one["executedQty"]) for one in orders), Decimal(0))
+
+
+async def test_an_exit_is_sold_and_booked_exactly_as_the_exchange_did(floor: Floor) -> None:
+    final = await floor.sell()
+    orders = await floor.orders()
+    assert final.state is IntentState.DONE
+    assert executed(orders) == final.filled_quantity == Decimal("0.5")
+    assert floor.book.snapshot().managed(BTC) == 0
+    fills = await floor.store.records.fills()
+    assert sum(fill.quantity for fill in fills) == Decimal("0.5")
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("drop_response", {"accept": True}),
+        ("status", {"status": 502, "accept": True}),
+        ("error_code", {"code": -1007, "accept": True}),
+        ("html200", {"accept": True}),
+        ("empty_object", {"accept": True}),
+    ],
+)
+async def test_an_answer_lost_after_acceptance_leads_to_one_order(
+    floor: Floor, kind: str, args: dict[str, object]
+) -> None:
+    await floor.fault(kind, **args)
+    await floor.sell()
+    orders = await floor.orders()
+    assert await floor.fired() == 1
+    assert len(orders) == 1
+    assert executed(orders) == Decimal("0.5")
+    assert floor.book.snapshot().managed(BTC) == 0
+
+
+async def test_an_answer_lost_before_acceptance_leads_to_a_second_attempt_after_the_proof(
+    floor: Floor,
+) -> None:
+    await floor.fault("status", status=503, accept=False)
+    began = time.monotonic()
+    await floor.sell()
+    orders = await floor.orders()
+    assert await floor.fired() == 1
+    assert [one["clientOrderId"][-2:] for one in orders] == ["-2"]
+    assert executed(orders) == Decimal("0.5")
+    assert time.monotonic() - began > 1.3
+
+
+async def test_a_query_that_lags_does_not_become_an_absence(floor: Floor) -> None:
+    for task in floor.tasks:
+        task.cancel()
+    await floor.fault("query_lag", seconds=1.0)
+    await floor.fault("drop_response", accept=True)
+    await floor.sell()
+    assert await floor.fired() == 1
+    assert len(await floor.orders()) == 1
+    assert floor.book.snapshot().managed(BTC) == 0
+
+
+async def test_a_thin_book_is_walked_down_until_all_is_sold(floor: Floor) -> None:
+    await control(floor.sim, "book", {"symbol": "BTCUSDT", "quote_depth": "12000"})
+    final = await floor.sell()
+    orders = await floor.orders()
+    assert len(orders) > 1
+    assert executed(orders) == final.filled_quantity == Decimal("0.5")
+    assert floor.book.snapshot().managed(BTC) == 0
+
+
+async def test_coins_sold_in_another_window_are_proven_gone(floor: Floor) -> None:
+    sale = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.5"}
+    await control(floor.sim, "order", sale)
+    floor.engine._s.settings = replace(QUICK, probe_s=0.2)
+    final = await floor.sell()
+    assert final.state is IntentState.CLOSED_EXTERNAL
+    assert "sold outside Umbra" in final.reason
+    assert len(await floor.orders()) == 1
+
+
+async def test_a_full_disk_refuses_entries_and_lets_a_stop_out_once(floor: Floor) -> None:
+    with _full(floor.store):
+        await _fill_up(floor.store)
+        entry = Intent(
+            "command:1:BTC/USDT",
+            BTC,
+            Side.BUY,
+            Purpose.ENTRY,
+            floor.quotes[BTC].ask,
+            floor.clock.now(),
+            quote_budget=Decimal(1000),
+        )
+        with pytest.raises(StorageLost):
+            await floor.engine.open(Approved(entry))
+        assert await floor.orders() == []
+        await floor.sell()
+    orders = await floor.orders()
+    assert len(orders) == 1
+    assert executed(orders) == Decimal("0.5")
+    await floor.store.journal.append(Heartbeat(floor.clock.now()))
+    fills: Sequence[Fill] = await floor.store.records.fills()
+    assert sum(fill.quantity for fill in fills) == Decimal("0.5")
+    assert not [one for one in floor.events if isinstance(one, AlertRaised)]
+
+
+async def test_a_disk_that_fills_after_sending_loses_nothing_and_repeats_nothing(
+    floor: Floor,
+) -> None:
+    # Little room: the decision still fits, what the exchange answers may not.
+    await floor.fault("delay", seconds=0.5, when="before")
+    selling = asyncio.create_task(floor.sell())
+    await until(lambda: bool(floor.engine.attempts))
+    with _full(floor.store):
+        await _fill_up(floor.store)
+        assert await floor.fired() == 1
+        await selling
+        assert floor.store.is_degraded
+    await floor.store.journal.append(Heartbeat(floor.clock.now()))
+    assert len(await floor.orders()) == 1
+    fills = await floor.store.records.fills()
+    assert sum(fill.quantity for fill in fills) == Decimal("0.5")
+    intent = await floor.store.records.intent("tracker:1:1")
+    assert intent is not None
+    assert intent.state is IntentState.DONE
+
+
+async def test_twenty_exits_at_once_are_sold_within_two_seconds(floor: Floor) -> None:
+    began = time.monotonic()
+    await asyncio.gather(*(floor.sell("0.02", f"panic:{number}") for number in range(20)))
+    assert time.monotonic() - began < 2
+    assert executed(await floor.orders()) == Decimal("0.4")
+
+
+@contextlib.contextmanager
+def _full(store: Store) -> Iterator[None]:
+    writer = store._database._writer  # type: ignore[attr-defined]
+    thread = store._database._writer_thread  # type: ignore[attr-defined]
+
+    def limit(pages: int) -> None:
+        driver = writer.connection.driver_connection
+        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages = pages or driver.execute("PRAGMA page_count").fetchone()[0]
+        driver.execute(f"PRAGMA max_page_count = {pages}")
+
+    thread.submit(limit, 0).result()
+    yield
+    thread.submit(limit, 2**30).result()
+
+
+async def _fill_up(store: Store) -> None:
+    clock = MachineClock()
+    for number in range(2000):
+        try:
+            alert = AlertRaised(f"fill:{number}", Severity.INFO, "x" * 500, clock.now())
+            await store.journal.append(alert)
+        except StorageLost:
+            return
+    raise AssertionError("the disk should have become full")
+
+
+def _nobody(_: object) -> None:
+    """A callback that needs nothing."""
