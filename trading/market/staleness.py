@@ -45,21 +45,27 @@ class Freshness:
         self.is_failing = False
         self.moved_s: float | None = None
 
-    def on_stream(self, event_ms: int, received_s: float) -> None:
-        """Note a message of the stream; an event time of 0 means that it carries none."""
+    def on_stream(self, event_ms: int, received_s: float) -> bool:
+        """Note a message of the stream; whether it may be news.
+
+        An event time of 0 means that it carries none. Once REST has shown that the stream missed
+        something, messages that are no newer than its last one repeat the past.
+        """
         self.stream_s = received_s
+        is_news = self.moved_s is None or event_ms <= 0 or event_ms > self.event_ms
         if event_ms > self.event_ms:
             self.event_ms = event_ms
             self.moved_s = None
         if event_ms > 0:
             lag = received_s - event_ms / 1000
             self._lag_least = min(self._lag_least, lag)
+        return is_news
 
     def suspicion(self, now_s: float) -> Suspicion:
         """Say whether the stream has gone quiet or its event clock has fallen behind."""
         self._turn(now_s)
         newest_s = max(self.stream_s, self.verified_s)
-        if self.lag_s(now_s) > self._settings.event_lag_s_max and self.stream_s > newest_s - 1:
+        if self.is_frozen(now_s) and self.stream_s > newest_s - 1:
             return Suspicion.FROZEN
         if now_s - newest_s >= self._settings.quiet_s:
             return Suspicion.QUIET
@@ -71,6 +77,10 @@ class Freshness:
             return 0.0
         least = min(self._lag_least, self._lag_least_before)
         return now_s - self.event_ms / 1000 - least
+
+    def is_frozen(self, now_s: float) -> bool:
+        """Whether messages arrive whose event clock has fallen behind."""
+        return self.lag_s(now_s) > self._settings.event_lag_s_max
 
     def agree(self, now_s: float) -> None:
         """REST says what the stream says: quiet, not stale."""

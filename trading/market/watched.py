@@ -50,15 +50,15 @@ class WatchedSymbol:
 
     def take_trade(self, trade: MarketTrade) -> bool:
         """Take a print of the stream; whether the gate holds something now."""
-        self.fresh.on_stream(trade.event_time_ms, trade.received_s)
-        self._judge_trade(trade)
+        if self.fresh.on_stream(trade.event_time_ms, trade.received_s):
+            self._judge_trade(trade)
         return self.gate.is_holding()
 
     def take_quote(self, quote: Quote) -> bool:
         """Take a book's best prices of the stream; whether the gate holds something now."""
-        self.fresh.on_stream(quote.event_time_ms, quote.received_s)
         self.baseline = quote
-        self._judge_quote(quote)
+        if self.fresh.on_stream(quote.event_time_ms, quote.received_s):
+            self._judge_quote(quote)
         return self.gate.is_holding()
 
     def take_read(
@@ -66,7 +66,7 @@ class WatchedSymbol:
     ) -> bool:
         """Take a REST read; whether the stream knows what it says.
 
-        What the stream delivered since the request is newer and is not overwritten.
+        What a healthy stream delivered since the request is newer and is not overwritten.
         """
         agrees = self._agrees(quote)
         if self.baseline is None:
@@ -78,7 +78,8 @@ class WatchedSymbol:
         self._measure_disagreement(quote, now_s)
         if trade is not None:
             self._judge_read_trade(trade)
-        if self.fresh.stream_s < requested_s or self.gate.is_holding():
+        is_overtaken = self.fresh.stream_s > requested_s and not self.fresh.is_frozen(now_s)
+        if not is_overtaken or self.gate.is_holding() or self.is_disagreeing(now_s):
             self._judge_quote(quote)
         return agrees
 

@@ -1,0 +1,555 @@
+"""The market engine: streams while it can, asks over REST when it must, and tells once."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import NOON
+from tests.fakes.clock import FakeClock
+from tests.unit.trading.market.make import BASE_MS, SYMBOL, candle, d
+from trading.domain.errors import Unreachable
+from trading.domain.events import ConditionChanged
+from trading.domain.instrument import Instrument
+from trading.domain.market import Candle, MarketTrade, Observation, OrderBook, PriceSource, Quote
+from trading.domain.time import Timeframe
+from trading.market import engine as engine_module
+from trading.market.engine import MarketEngine, MarketHooks
+
+_START_S = 1_000.0
+OTHER = "ETH/USDT"
+
+
+class FakeFeed:
+    """An exchange with memory: its prices move on REST, and on the stream while that lives."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.prices: dict[str, Decimal] = {SYMBOL: d(100), OTHER: d(10)}
+        self.connections: list[tuple[float, frozenset[str]]] = []
+        self.reads: list[tuple[str, str]] = []
+        self.is_rest_down = False
+        self.refuses = False
+        self.read_gate: asyncio.Event | None = None
+        self.candle_requests: list[tuple[Timeframe, int]] = []
+        self._on_trade: Callable[[MarketTrade], None] | None = None
+        self._on_quote: Callable[[Quote], None] | None = None
+        self._ending: asyncio.Future[None] | None = None
+
+    # -- what tests do
+
+    def ms(self) -> int:
+        return BASE_MS + round((self.clock.monotonic() - _START_S) * 1000)
+
+    def print_(self, price: object, symbol: str = SYMBOL, *, event_ms: int | None = None) -> None:
+        """Say a print on the stream only."""
+        assert self._on_trade is not None
+        self._on_trade(self._trade(symbol, d(price), PriceSource.STREAM, event_ms))
+
+    def book(self, symbol: str = SYMBOL, *, event_ms: int | None = None) -> None:
+        """Say the book of the true price on the stream."""
+        assert self._on_quote is not None
+        self._on_quote(self._quote(symbol, PriceSource.STREAM, event_ms))
+
+    def move(self, price: object, symbol: str = SYMBOL) -> None:
+        """Move the true price: REST shows it, the stream not."""
+        self.prices[symbol] = d(price)
+
+    def cut(self, error: Exception | None = None) -> None:
+        """End the stream."""
+        assert self._ending is not None
+        if error is None:
+            self._ending.set_result(None)
+        else:
+            self._ending.set_exception(error)
+
+    @property
+    def is_streaming(self) -> bool:
+        return self._ending is not None and not self._ending.done()
+
+    def _trade(
+        self, symbol: str, price: Decimal, source: PriceSource, event_ms: int | None = None
+    ) -> MarketTrade:
+        at_ms = self.ms() if event_ms is None else event_ms
+        return MarketTrade(symbol, price, d(1), at_ms, self.clock.monotonic(), source)
+
+    def _quote(self, symbol: str, source: PriceSource, event_ms: int | None = None) -> Quote:
+        price = self.prices[symbol]
+        at_ms = self.ms() if event_ms is None else event_ms
+        return Quote(
+            symbol,
+            price * d("0.999"),
+            d(1),
+            price * d("1.001"),
+            d(1),
+            at_ms,
+            self.clock.monotonic(),
+            source,
+        )
+
+    # -- MarketFeed
+
+    async def instruments(self) -> Mapping[str, Instrument]:
+        return {}
+
+    async def quote(self, symbol: str) -> Quote:
+        await self._answer("quote", symbol)
+        return self._quote(symbol, PriceSource.REST)
+
+    async def last_trade(self, symbol: str) -> MarketTrade:
+        await self._answer("trade", symbol)
+        return self._trade(symbol, self.prices[symbol], PriceSource.REST)
+
+    async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
+        return OrderBook(symbol, (), (), self.ms())
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
+    ) -> Sequence[Candle]:
+        self.candle_requests.append((timeframe, limit))
+        return [candle(1, 2, 0.5, 1)]
+
+    async def stream_market(
+        self,
+        symbols: frozenset[str],
+        on_trade: Callable[[MarketTrade], None],
+        on_quote: Callable[[Quote], None],
+    ) -> None:
+        self.connections.append((self.clock.monotonic(), symbols))
+        if self.refuses:
+            raise Unreachable("connection refused")
+        self._on_trade, self._on_quote = on_trade, on_quote
+        self._ending = asyncio.get_running_loop().create_future()
+        await self._ending
+
+    async def _answer(self, what: str, symbol: str) -> None:
+        self.reads.append((what, symbol))
+        if self.read_gate is not None:
+            await self.read_gate.wait()
+        await asyncio.sleep(0)
+        if self.is_rest_down:
+            raise Unreachable("no answer")
+
+
+@dataclass
+class Bench:
+    """An engine on a feed and a clock that tests move."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    seen: list[Observation] = field(default_factory=list)
+    conditions: list[ConditionChanged] = field(default_factory=list)
+    gaps: list[tuple[frozenset[str], datetime]] = field(default_factory=list)
+    near: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.feed = FakeFeed(self.clock)
+        self.engine = MarketEngine(
+            self.feed,
+            self.clock,
+            MarketHooks(
+                on_observation=self.seen.append,
+                on_condition=self.conditions.append,
+                is_near=lambda symbol: symbol in self.near,
+                on_gap=lambda symbols, since: self.gaps.append((symbols, since)),
+            ),
+            sleep=self.clock.sleep,
+        )
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def live(self, *symbols: str) -> None:
+        """Watch symbols and let the first messages come."""
+        self.engine.watch(symbols or (SYMBOL,))
+        await self.settle()
+        for symbol in symbols or (SYMBOL,):
+            self.feed.print_(self.feed.prices[symbol], symbol)
+            self.feed.book(symbol)
+
+    async def pass_seconds(self, seconds: int, *, talk: Callable[[], None] | None = None) -> None:
+        """Let seconds pass with a sweep after each, as the scheduler does."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            await self.settle()
+            if talk is not None and self.feed.is_streaming:
+                talk()
+            await self.engine.sweep()
+            await self.settle()
+
+    def told(self) -> list[tuple[str, str | None, bool]]:
+        return [(c.condition, c.symbol, c.is_active) for c in self.conditions]
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    """A bench whose engine runs."""
+    bench = Bench()
+    running = asyncio.create_task(bench.engine.run())
+    yield bench
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+# ---------------------------------------------------------------- the usual day
+
+
+async def test_prices_come_from_the_first_read_before_the_stream_speaks(bench: Bench) -> None:
+    bench.engine.watch([SYMBOL])
+    assert bench.engine.is_stale(SYMBOL)
+    await bench.settle()
+    assert bench.engine.price(SYMBOL) == 100
+    assert bench.engine.age_s(SYMBOL) == 0
+    assert not bench.engine.is_stale(SYMBOL)
+
+
+async def test_prints_of_the_stream_become_observations(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.print_(101)
+    observation = bench.seen[-1]
+    assert (observation.symbol, observation.price, observation.is_trade) == (SYMBOL, 101, True)
+    assert bench.engine.price(SYMBOL) == 101
+    trade, quote = bench.engine.last_trade(SYMBOL), bench.engine.quote(SYMBOL)
+    assert trade is not None
+    assert quote is not None
+    assert (trade.price, quote.mid) == (101, 100)
+    assert bench.engine.stream_state == "live"
+    signature = bench.engine.signature(SYMBOL)
+    assert signature is not None
+    assert signature.run == 1
+
+
+async def test_an_unwatched_symbol_has_no_answers(bench: Bench) -> None:
+    await bench.live()
+    engine = bench.engine
+    assert (engine.price(OTHER), engine.quote(OTHER), engine.last_trade(OTHER)) == (
+        None,
+        None,
+        None,
+    )
+    assert (engine.age_s(OTHER), engine.signature(OTHER)) == (None, None)
+    assert engine.is_stale(OTHER)
+    assert engine.is_degraded(OTHER)
+    bench.feed.print_(10, OTHER)
+    bench.feed.book(OTHER)
+    assert engine.price(OTHER) is None
+
+
+async def test_the_set_of_symbols_changes_while_running(bench: Bench) -> None:
+    await bench.live()
+    bench.engine.watch([SYMBOL])
+    await bench.settle()
+    assert len(bench.feed.connections) == 1
+    bench.engine.watch([OTHER])
+    await bench.settle()
+    assert [symbols for _, symbols in bench.feed.connections] == [{SYMBOL}, {OTHER}]
+    assert bench.engine.price(SYMBOL) is None
+    assert bench.engine.price(OTHER) == 10
+    bench.engine.watch([])
+    await bench.settle()
+    assert len(bench.feed.connections) == 2
+
+
+async def test_the_standing_book_decides_after_a_second_without_prints(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.move("99.5")
+    bench.feed.book()
+    assert bench.engine.price(SYMBOL) == 100
+    await bench.pass_seconds(1)
+    assert bench.engine.price(SYMBOL) == d("99.5")
+    assert not bench.seen[-1].is_trade
+
+
+# ---------------------------------------------------------------- quiet is not stale
+
+
+async def test_quiet_is_checked_over_rest_and_not_told(bench: Bench) -> None:
+    await bench.live()
+    before = len(bench.feed.reads)
+    await bench.pass_seconds(60)
+    assert bench.told() == []
+    assert not bench.engine.is_stale(SYMBOL)
+    age_s = bench.engine.age_s(SYMBOL)
+    assert age_s is not None
+    assert age_s <= 5
+    assert 12 <= len(bench.feed.reads) - before <= 40
+    assert len(bench.feed.connections) == 1
+
+
+async def test_w03_a_silent_stall_is_replaced_by_rest_within_five_seconds(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.move(97)
+    await bench.pass_seconds(5)
+    assert bench.engine.price(SYMBOL) == 97
+    assert bench.seen[-1].source is PriceSource.REST
+
+
+async def test_w03_a_stall_is_told_once_and_the_stream_is_started_again(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.move(97)
+    await bench.pass_seconds(20)
+    assert len(bench.feed.connections) == 2
+    bench.feed.book()
+    await bench.pass_seconds(60, talk=bench.feed.book)
+    begun = [told for told in bench.told() if told[2]]
+    assert begun[0] == ("degraded_data", SYMBOL, True)
+    assert len(begun) == len(set(begun))
+    assert len([told for told in bench.told() if not told[2]]) == len(begun)
+    assert bench.engine.stream_state == "live"
+    assert not bench.engine.is_degraded(SYMBOL)
+
+
+async def test_w04_a_frozen_event_clock_is_found_while_messages_arrive(bench: Bench) -> None:
+    await bench.live()
+    frozen_ms = bench.feed.ms()
+    stale_price = bench.feed.prices[SYMBOL]
+
+    def repeat() -> None:
+        bench.feed.prices[SYMBOL], true = stale_price, bench.feed.prices[SYMBOL]
+        bench.feed.book(event_ms=frozen_ms)
+        bench.feed.prices[SYMBOL] = true
+
+    bench.feed.move(97)
+    await bench.pass_seconds(8, talk=repeat)
+    assert ("degraded_data", SYMBOL, True) in bench.told()
+    assert bench.engine.is_degraded(SYMBOL)
+    assert any(one.source is PriceSource.REST and one.price == 97 for one in bench.seen)
+    assert bench.engine.price(SYMBOL) == 97, "what the frozen stream repeats is the past"
+
+
+async def test_w16_a_symbol_that_never_speaks_is_asked_for_over_rest(bench: Bench) -> None:
+    await bench.live(SYMBOL, OTHER)
+    bench.engine.watch([SYMBOL])
+    bench.engine.watch([SYMBOL, OTHER])
+    await bench.settle()
+    bench.feed.print_(100)
+    bench.feed.move(11, OTHER)
+    await bench.pass_seconds(8, talk=bench.feed.book)
+    assert bench.engine.price(OTHER) == 11
+    assert ("degraded_data", OTHER, True) in bench.told()
+
+
+async def test_when_neither_stream_nor_rest_answers_the_price_is_stale_and_told(
+    bench: Bench,
+) -> None:
+    await bench.live()
+    bench.feed.is_rest_down = True
+    await bench.pass_seconds(8)
+    assert bench.engine.is_stale(SYMBOL)
+    assert ("stale_data", SYMBOL, True) in bench.told()
+    bench.feed.is_rest_down = False
+    await bench.pass_seconds(40, talk=bench.feed.book)
+    assert not bench.engine.is_stale(SYMBOL)
+    assert ("stale_data", SYMBOL, False) in bench.told()
+
+
+async def test_a_symbol_that_no_source_knows_is_told_after_ten_seconds(bench: Bench) -> None:
+    bench.feed.is_rest_down = True
+    bench.engine.watch([SYMBOL])
+    await bench.pass_seconds(9)
+    assert bench.told() == []
+    await bench.pass_seconds(3)
+    assert ("stale_data", SYMBOL, True) in bench.told()
+
+
+async def test_many_stale_symbols_are_one_alert(bench: Bench) -> None:
+    names = [f"C{number}/USDT" for number in range(6)]
+    bench.feed.prices |= dict.fromkeys(names, d(5))
+    await bench.live(*names)
+    bench.feed.is_rest_down = True
+    await bench.pass_seconds(10)
+    assert [told for told in bench.told() if told[0] == "stale_data"] == [
+        ("stale_data", None, True)
+    ]
+
+
+async def test_a_read_that_takes_too_long_counts_as_no_answer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.live()
+    bench.feed.read_gate = asyncio.Event()
+    real = asyncio.timeout
+    monkeypatch.setattr(engine_module.asyncio, "timeout", lambda _: real(0.005))
+    await bench.pass_seconds(9)
+    await asyncio.sleep(0.05)
+    await bench.pass_seconds(1)
+    assert bench.engine.is_stale(SYMBOL)
+
+
+# ---------------------------------------------------------------- loss and return of the stream
+
+
+async def test_w01_a_lost_stream_is_back_within_two_seconds(bench: Bench) -> None:
+    await bench.live()
+    await bench.pass_seconds(61, talk=bench.feed.book)
+    bench.feed.cut(Unreachable("closed"))
+    await bench.settle()
+    assert bench.engine.stream_state == "connecting"
+    await bench.pass_seconds(2)
+    assert len(bench.feed.connections) == 2
+    lost_s, again_s = 61.0, bench.feed.connections[1][0] - _START_S
+    assert again_s - lost_s <= 2
+    reads = len(bench.feed.reads)
+    bench.feed.book()
+    await bench.settle()
+    assert bench.engine.stream_state == "live"
+    assert len(bench.feed.reads) > reads, "the gap is asked for over REST"
+    assert bench.gaps == [(frozenset({SYMBOL}), NOON + timedelta(seconds=61))]
+
+
+async def test_while_the_stream_is_down_prices_come_over_rest_each_second(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.refuses = True
+    bench.feed.cut()
+    await bench.settle()
+    await bench.pass_seconds(2)
+    assert bench.engine.stream_state == "down"
+    assert bench.engine.is_degraded(SYMBOL)
+    for price in (99, 98, 97, 96):
+        bench.feed.move(price)
+        await bench.pass_seconds(1)
+        assert bench.engine.price(SYMBOL) == price
+    assert [told for told in bench.told() if told[2]] == [("stream_down", None, True)]
+
+
+async def test_symbols_near_a_stop_are_asked_for_more_often(bench: Bench) -> None:
+    names = [f"C{number}/USDT" for number in range(12)]
+    bench.feed.prices |= dict.fromkeys(names, d(5))
+    bench.near = {names[0]}
+    await bench.live(*names)
+    bench.feed.refuses = True
+    bench.feed.cut()
+    await bench.settle()
+    bench.feed.reads.clear()
+    await bench.pass_seconds(10)
+    counts = [bench.feed.reads.count(("quote", name)) for name in names]
+    assert counts[0] >= 8
+    assert all(2 <= count <= 4 for count in counts[1:])
+
+
+async def test_w12_reconnects_are_never_more_than_one_in_two_seconds(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.refuses = True
+    bench.feed.cut()
+    await bench.settle()
+    await bench.pass_seconds(300)
+    attempts = [at_s for at_s, _ in bench.feed.connections[1:]]
+    assert len(attempts) >= 9
+    assert len(attempts) <= 150
+    pauses = [after - before for before, after in itertools.pairwise(attempts)]
+    assert pauses[-1] >= 30
+    assert max(pauses) <= 46
+
+
+async def test_w18_flapping_for_ten_minutes_is_one_alert_and_leaks_no_tasks(bench: Bench) -> None:
+    await bench.live()
+    tasks = len(asyncio.all_tasks())
+    for _ in range(300):
+        await bench.pass_seconds(1)
+        if bench.feed.is_streaming:
+            bench.feed.book()
+            await bench.pass_seconds(1)
+            bench.feed.cut(Unreachable("flap"))
+        await bench.settle()
+    begun = [told for told in bench.told() if told[2] and told[0] == "stream_down"]
+    assert len(begun) == 1
+    assert len(asyncio.all_tasks()) <= tasks + 2
+
+
+async def test_a_failure_that_is_not_the_networks_ends_the_run() -> None:
+    bench = Bench()
+    running = asyncio.create_task(bench.engine.run())
+    await bench.live()
+    bench.feed.cut(ValueError("a bug"))
+    with pytest.raises(ExceptionGroup):
+        await running
+
+
+# ---------------------------------------------------------------- the gate in the engine
+
+
+async def test_w13_a_bad_print_is_asked_about_dropped_and_told(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.print_(1)
+    await bench.settle()
+    for _ in range(20):
+        bench.clock.advance(0.1)
+        await bench.settle()
+    await bench.engine.sweep()
+    assert all(one.last != 1 for one in bench.seen)
+    assert bench.engine.price(SYMBOL) == 100
+    assert ("dropped_prices", SYMBOL, True) in bench.told()
+    assert "1, was not believed" in bench.conditions[0].text
+
+
+async def test_w14_a_true_crash_is_confirmed_over_rest_at_once(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.move(50)
+    bench.feed.print_(50)
+    assert bench.engine.price(SYMBOL) == 100
+    await bench.settle()
+    assert bench.engine.price(SYMBOL) == 50
+
+
+async def test_w14_a_true_crash_without_rest_is_believed_within_a_second_and_a_half(
+    bench: Bench,
+) -> None:
+    await bench.live()
+    bench.feed.is_rest_down = True
+    bench.feed.print_(50)
+    for _ in range(15):
+        await bench.settle()
+        bench.clock.advance(0.1)
+    await bench.settle()
+    assert bench.engine.price(SYMBOL) == 50
+
+
+async def test_w17_live_and_rest_prices_far_apart_for_long_are_told_and_both_count(
+    bench: Bench,
+) -> None:
+    await bench.live()
+
+    def talk() -> None:
+        bench.feed.prices[SYMBOL], true = d(100), bench.feed.prices[SYMBOL]
+        bench.feed.book()
+        bench.feed.prices[SYMBOL] = true
+
+    bench.feed.move(98)
+    await bench.pass_seconds(20, talk=talk)
+    assert ("price_disagreement", SYMBOL, True) in bench.told()
+
+
+# ---------------------------------------------------------------- gaps
+
+
+@pytest.mark.parametrize(
+    ("gap", "timeframe"),
+    [
+        (timedelta(minutes=10), "1m"),
+        (timedelta(days=5), "15m"),
+        (timedelta(days=30), "1h"),
+        (timedelta(days=900), "1d"),
+        (timedelta(days=9000), "1d"),
+    ],
+)
+async def test_a_gap_is_read_with_the_finest_candles_that_cover_it(
+    bench: Bench, gap: timedelta, timeframe: str
+) -> None:
+    read = bench.engine.gap_reader(NOON - gap)
+    found = await read(SYMBOL)
+    assert bench.feed.candle_requests[0][0] == Timeframe(timeframe)
+    assert bench.feed.candle_requests[0][1] <= 1000
+    # The fake's candle is from 1970.
+    assert (found.symbol, found.price, found.candles) == (SYMBOL, 100, ())
+
+
+async def test_without_a_beginning_a_gap_is_only_the_present_price(bench: Bench) -> None:
+    found = await bench.engine.gap_reader(None)(SYMBOL)
+    assert (found.candles, found.price) == ((), 100)
+    assert bench.feed.candle_requests == []

@@ -1,0 +1,84 @@
+"""Quiet is not stale; a stopped event clock is; and what REST says about both."""
+
+from tests.unit.trading.market.make import BASE_MS
+from trading.market.settings import MarketSettings
+from trading.market.staleness import Freshness, Suspicion
+
+
+def _fresh() -> Freshness:
+    fresh = Freshness(MarketSettings(), 1000.0)
+    fresh.on_stream(BASE_MS, 1000.0)
+    return fresh
+
+
+def test_a_symbol_with_messages_is_beyond_suspicion() -> None:
+    assert _fresh().suspicion(1001.0) is Suspicion.NONE
+
+
+def test_three_seconds_of_silence_are_quiet_and_agreement_over_rest_ends_that() -> None:
+    fresh = _fresh()
+    assert fresh.suspicion(1003.0) is Suspicion.QUIET
+    fresh.agree(1003.2)
+    assert fresh.suspicion(1004.0) is Suspicion.NONE
+    assert fresh.age_s(1004.2) == 1.0
+    assert not fresh.is_missing(1010.0)
+
+
+def test_w04_messages_whose_event_time_stands_still_are_frozen_after_three_seconds() -> None:
+    fresh = _fresh()
+    for second in range(1, 5):
+        fresh.on_stream(BASE_MS, 1000.0 + second)
+    assert fresh.suspicion(1003.0) is Suspicion.NONE
+    assert fresh.suspicion(1004.0) is Suspicion.FROZEN
+
+
+def test_w04_a_feed_that_falls_behind_is_frozen_too() -> None:
+    fresh = _fresh()
+    for second in range(1, 10):
+        fresh.on_stream(BASE_MS + second * 500, 1000.0 + second)
+    assert fresh.suspicion(1009.0) is Suspicion.FROZEN
+
+
+def test_a_constant_way_and_a_wrong_clock_are_no_lag() -> None:
+    fresh = Freshness(MarketSettings(), 0.0)
+    for second in range(400):
+        fresh.on_stream(BASE_MS + second * 1000, 5000.0 + second)
+        assert fresh.suspicion(5000.0 + second) is Suspicion.NONE
+
+
+def test_a_stopped_clock_does_not_become_the_normal_one() -> None:
+    fresh = _fresh()
+    for second in range(1, 200):
+        fresh.on_stream(BASE_MS, 1000.0 + second)
+        if second > 4:
+            assert fresh.suspicion(1000.0 + second) is Suspicion.FROZEN
+
+
+def test_messages_without_event_time_say_only_that_the_connection_lives() -> None:
+    fresh = Freshness(MarketSettings(), 1000.0)
+    for second in range(10):
+        fresh.on_stream(0, 1000.0 + second)
+    assert fresh.suspicion(1009.0) is Suspicion.NONE
+
+
+def test_what_rest_knows_and_the_stream_does_not_is_missing_after_a_grace() -> None:
+    fresh = _fresh()
+    fresh.moved(1003.0)
+    assert not fresh.is_missing(1003.5)
+    assert fresh.is_missing(1004.0)
+    fresh.moved(1004.5)
+    assert fresh.age_s(1005.0) == 0.5
+
+
+def test_a_message_that_was_under_way_ends_the_suspicion() -> None:
+    fresh = _fresh()
+    fresh.moved(1003.0)
+    fresh.on_stream(BASE_MS + 3000, 1003.1)
+    assert not fresh.is_missing(1009.0)
+
+
+def test_messages_of_a_stopped_clock_do_not_refresh_the_age() -> None:
+    fresh = _fresh()
+    fresh.moved(1004.0)
+    fresh.on_stream(BASE_MS, 1009.0)
+    assert fresh.age_s(1009.0) == 5.0
