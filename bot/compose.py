@@ -8,6 +8,7 @@ import logging
 import resource
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot import failpoints, heartbeat
@@ -24,12 +25,13 @@ from trading.bus import Bus
 from trading.decide import DecisionSettings
 from trading.domain.errors import Fatal, Unreachable
 from trading.domain.events import JobRan
-from trading.gateway.connect import create_gateway
+from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.gateway.settings import GatewaySettings
-from trading.ports import ExchangeGateway
+from trading.ports import Clock, ExchangeGateway
 from trading.reception import Reception, Vitals
 from trading.risk.limits import RiskLimits
 from trading.schedule import Schedule
+from trading.sim.account import parse_balances
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,8 @@ _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
 _LOCKS = Path("/tmp/umbra-locks")  # noqa: S108 (one place per host, whoever runs it)
-EXIT_ORDERLY, EXIT_DIED = 0, 1
+_PAPER_FILLS_MAX = 1_000_000
+EXIT_ORDERLY = 0
 
 
 async def run(settings: Settings, version: str) -> int:
@@ -59,11 +62,11 @@ async def run(settings: Settings, version: str) -> int:
             failpoint=failpoints.parse(settings.failpoint),
         )
         stack.push_async_callback(store.close)
-        gateway = create_gateway(gateway_settings(settings), clock)
-        stack.push_async_callback(gateway.close)
+        account = _account(settings, store, clock)
+        stack.push_async_callback(account.gateway.close)
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
-        process = Process(settings, version, store, gateway, charts)
+        process = Process(settings, version, store, account, charts)
         return await process.run(stop)
 
 
@@ -76,6 +79,34 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         rest_url=settings.exchange_rest_url,
         ws_url=settings.exchange_ws_url,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account that orders touch; `restore` runs once before it is used."""
+
+    gateway: ExchangeGateway
+    restore: Callable[[], Awaitable[None]]
+
+
+def _account(settings: Settings, store: Store, clock: Clock) -> Account:
+    if settings.mode is Mode.LIVE:
+        return Account(create_gateway(gateway_settings(settings), clock), _nothing)
+    paper = create_paper_gateway(
+        gateway_settings(settings), clock, parse_balances(settings.paper_balance)
+    )
+
+    async def restore() -> None:
+        # A paper account lives in the journal alone: its fills are its history.
+        stored = await store.records.state()
+        fills = await store.records.fills(limit=_PAPER_FILLS_MAX)
+        paper.restore(fills, await paper.instruments(), stored.attempts)
+
+    return Account(paper, restore)
+
+
+async def _nothing() -> None:
+    return None
 
 
 def _account_lock(settings: Settings) -> AccountLock:
@@ -94,7 +125,7 @@ class Process:
         settings: Settings,
         version: str,
         store: Store,
-        gateway: ExchangeGateway,
+        account: Account,
         charts: ChartWorker,
     ) -> None:
         self._settings = settings
@@ -103,7 +134,7 @@ class Process:
         self._version = version
         self._lag = LagSampler(self._clock)
         self._supervisor = Supervisor(self._clock, self._on_death)
-        self._gateway = gateway
+        self._account = account
         self._charts = charts
         self._bus = Bus()
         self._messages_waiting = 0
@@ -114,7 +145,7 @@ class Process:
         install_id = stored.installed.install_id if stored.installed else random_install_id()
         agent = TradingAgent(
             Ports(
-                self._gateway,
+                self._account.gateway,
                 self._store.journal,
                 self._store.records,
                 self._clock,
@@ -164,8 +195,12 @@ class Process:
         return EXIT_ORDERLY
 
     async def _recover(self, ready: asyncio.Event) -> None:
+        is_restored = False
         while True:
             try:
+                if not is_restored:
+                    await self._account.restore()
+                    is_restored = True
                 await self._agent.recover()
             except Unreachable as error:
                 logger.warning("exchange_unreachable_at_start", extra={"error": str(error)})
@@ -242,10 +277,15 @@ class Process:
         )
 
     async def _export(self, what: str) -> Path:
-        from storage.export import export
+        # Parquet is heavy and rarely asked for.
+        from storage.export import Format, export
 
-        folder = self._settings.directory / "exports"
-        return await export(self._store, what, folder, self._clock.now())
+        name, _, ending = what.partition(".")
+        form = Format(ending or Format.CSV.value)
+        at = self._clock.now()
+        path = self._settings.directory / "exports" / f"{name}-{at:%Y%m%d-%H%M%S}.{form.value}"
+        await export(self._store.journal, name, path, form)
+        return path
 
     # ------------------------------------------------------------ vital signs
 
