@@ -11,7 +11,6 @@ from trading.sim.history import MINUTE_MS, Rows, candle_open_ms
 HistoryOf = Callable[[Timeframe, int, float], Rows]
 """Candles before a moment, ending at a price."""
 
-_MINUTES_KEPT = 3_000
 _CLOSED_KEPT = 1_500
 _DAY_MS = 86_400_000
 _QUOTE_PER_TRADE = 500
@@ -99,10 +98,13 @@ class _Series:
             return
         opens_ms = candle_open_ms(now_ms, self.length_ms)
         missing = (opens_ms - self.running.open_ms) // self.length_ms
-        # After a long sleep of the machine only what anybody can still ask for is filled in.
-        first = max(1, missing - _CLOSED_KEPT)
         close, start_ms = self.running.close, self.running.open_ms
         self.closed.append(self.running)
+        first = 1
+        if missing > _CLOSED_KEPT:
+            # After a long sleep of the machine only what anybody can still ask for is filled in.
+            first = missing - _CLOSED_KEPT
+            self.closed.clear()
         for number in range(first, missing):
             self.closed.append(_flat(start_ms + number * self.length_ms, self.length_ms, close))
         self.running = _flat(opens_ms, self.length_ms, close)
@@ -135,10 +137,10 @@ class CandleStore:
             return
         for series in (self._minutes, *self._series.values()):
             series.roll(now_ms)
-        if len(self._minutes.closed) > _MINUTES_KEPT:
-            # A timeframe asked for from now on gets a history that ends where our minutes begin.
-            del self._minutes.closed[: _MINUTES_KEPT // 2]
-            oldest = self._minutes.closed[0]
+        oldest = self._minutes.closed[0]
+        if oldest.open_ms > self._joint_ms:
+            # Older minutes were let go: a timeframe asked for from now on gets a history that
+            # ends where our minutes begin.
             self._joint_ms, self._joint_price = oldest.open_ms, oldest.open
 
     def running(self, timeframe: Timeframe, now_ms: int) -> Kline:

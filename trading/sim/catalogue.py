@@ -72,13 +72,13 @@ def catalogue(markets: int, seed: int) -> Catalogue:
 
 
 def with_market(listed: Catalogue, base: str, quote: str, price: Decimal) -> Catalogue:
-    """Add a market (of a tape, say) at this price, unless it is listed already."""
-    if any(i.base == base and i.quote == quote for i in listed.instruments):
-        return listed
-    tick, step = _grid(price)
-    prices = {"USDC": Decimal(1), **listed.coin_prices}
+    """Let a market (of a tape, say) start at this price, and list it if it is not yet."""
+    prices = dict(listed.coin_prices)
     prices.setdefault(quote, Decimal(1))
     prices[base] = price * prices[quote]
+    if any(i.base == base and i.quote == quote for i in listed.instruments):
+        return Catalogue(listed.instruments, prices)
+    tick, step = _grid(price)
     added = instrument(base, quote, tick, step, price)
     return Catalogue((*listed.instruments, added), prices)
 

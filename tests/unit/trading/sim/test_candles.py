@@ -1,0 +1,133 @@
+"""Candles: enough of them at the start, one story across timeframes, and closed on time."""
+
+import pytest
+
+from trading.domain.time import Timeframe
+from trading.sim.candles import CandleStore, TapePrint
+from trading.sim.history import TIMEFRAMES, Rows, candle_open_ms, history
+
+START_MS = 1_790_000_123_456
+MINUTE_MS = 60_000
+
+
+def history_of(timeframe: Timeframe, end_ms: int, price: float) -> Rows:
+    return history("7 BTC/USDT", timeframe, end_ms, price, 0.01)
+
+
+def store() -> CandleStore:
+    return CandleStore(history_of, START_MS, 60_000.0)
+
+
+def print_at(at_ms: int, price: float, trade_id: int = 1, is_buy: bool = True) -> TapePrint:
+    return TapePrint(trade_id, price, 0.5, at_ms, is_buy)
+
+
+@pytest.mark.parametrize("timeframe", TIMEFRAMES, ids=lambda t: t.name)
+def test_there_are_a_thousand_closed_candles_without_a_gap_at_the_start(
+    timeframe: Timeframe,
+) -> None:
+    candles = store().candles(timeframe, START_MS)
+    opens = [candle.open_ms for candle in candles]
+    assert len(candles) >= 1_001
+    assert opens == list(range(opens[0], opens[-1] + 1, timeframe.length_ms))
+    assert opens[-1] == candle_open_ms(START_MS, timeframe.length_ms)
+    assert candles[-1].close == 60_000.0
+    for candle in candles:
+        assert 0 < candle.low <= min(candle.open, candle.close)
+        assert candle.high >= max(candle.open, candle.close)
+
+
+def test_weeks_open_on_monday() -> None:
+    opens_ms = candle_open_ms(START_MS, Timeframe("1w").length_ms)
+    # 1970-01-05 was a Monday.
+    assert (opens_ms - 4 * 86_400_000) % (7 * 86_400_000) == 0
+
+
+@pytest.mark.parametrize(("fine", "coarse"), [("1m", "5m"), ("15m", "1h"), ("1h", "4h")])
+def test_greater_candles_are_the_sum_of_smaller_ones(fine: str, coarse: str) -> None:
+    made = store()
+    small = made.candles(Timeframe(fine), START_MS)
+    for candle in made.candles(Timeframe(coarse), START_MS)[-50:-1]:
+        parts = [
+            s for s in small if candle.open_ms <= s.open_ms < candle.open_ms + candle.length_ms
+        ]
+        assert candle.open == parts[0].open
+        assert candle.close == parts[-1].close
+        assert candle.high == max(part.high for part in parts)
+        assert candle.low == min(part.low for part in parts)
+        assert candle.volume == pytest.approx(sum(part.volume for part in parts))
+
+
+def test_the_same_name_makes_the_same_history() -> None:
+    first = [(c.open, c.close) for c in store().candles(Timeframe("1h"), START_MS)]
+    second = [(c.open, c.close) for c in store().candles(Timeframe("1h"), START_MS)]
+    assert first == second
+
+
+def test_prints_make_the_running_candle() -> None:
+    made = store()
+    for number, price in enumerate((60_010.0, 59_990.0, 60_005.0), start=1):
+        made.take(print_at(START_MS + number, price, number, is_buy=number < 3))
+    running = made.running(Timeframe("1m"), START_MS + 10)
+    assert (running.high, running.low, running.close) == (60_010.0, 59_990.0, 60_005.0)
+    assert (running.trades, running.volume, running.taker_volume) == (3, 1.5, 1.0)
+    assert (running.first_trade_id, running.last_trade_id) == (1, 3)
+    assert made.running(Timeframe("1h"), START_MS + 10).close == 60_005.0
+
+
+def test_minutes_without_trades_become_flat_candles() -> None:
+    made = store()
+    made.take(print_at(START_MS, 60_010.0))
+    made.candles(Timeframe("1m"), START_MS)
+    later = made.candles(Timeframe("1m"), START_MS + 3 * MINUTE_MS)
+    assert [(c.open, c.close, c.volume) for c in later[-3:]] == [(60_010.0, 60_010.0, 0.0)] * 3
+    assert made.last_closed(Timeframe("1m"), START_MS + 3 * MINUTE_MS) == later[-2]
+
+
+def test_a_timeframe_first_asked_for_later_holds_what_happened_since_the_start() -> None:
+    made = store()
+    made.take(print_at(START_MS + 5 * MINUTE_MS, 70_000.0))
+    candles = made.candles(Timeframe("15m"), START_MS + 20 * MINUTE_MS)
+    assert 70_000.0 in {candle.high for candle in candles[-3:]}
+    opens = [candle.open_ms for candle in candles]
+    assert opens == list(range(opens[0], opens[-1] + 1, 15 * MINUTE_MS))
+
+
+def test_after_days_old_minutes_are_let_go_and_candles_stay_whole() -> None:
+    made = store()
+    end_ms = START_MS + 4_000 * MINUTE_MS
+    for minute in range(0, 4_000, 10):
+        made.take(print_at(START_MS + minute * MINUTE_MS, 60_000.0 + minute, minute + 1))
+    candles = made.candles(Timeframe("1h"), end_ms)
+    opens = [candle.open_ms for candle in candles]
+    assert opens == list(range(opens[0], opens[-1] + 1, 60 * MINUTE_MS))
+    assert candles[-1].close == 63_990.0
+
+
+def test_a_long_sleep_fills_in_no_more_than_anybody_can_ask_for() -> None:
+    made = store()
+    made.candles(Timeframe("1m"), START_MS)
+    candles = made.candles(Timeframe("1m"), START_MS + 100_000 * MINUTE_MS)
+    assert len(candles) < 3_500
+    assert candles[-1].close == 60_000.0
+
+
+def test_a_day_is_the_sum_of_its_minutes() -> None:
+    made = store()
+    made.take(print_at(START_MS + 1, 90_000.0))
+    day = made.day(START_MS + 2)
+    minutes = made.candles(Timeframe("1m"), START_MS + 2)[-1_440:]
+    assert day.high == 90_000.0
+    assert day.low == min(minute.low for minute in minutes)
+    assert day.open == minutes[0].open
+    assert day.close == 90_000.0
+    assert day.volume == pytest.approx(sum(minute.volume for minute in minutes))
+
+
+def test_after_a_day_only_what_happened_here_counts() -> None:
+    made = store()
+    for hour in range(30):
+        made.take(print_at(START_MS + hour * 60 * MINUTE_MS, 60_000.0 + hour, hour + 1))
+    day = made.day(START_MS + 29 * 60 * MINUTE_MS)
+    assert (day.high, day.low) == (60_029.0, 60_005.0)
+    assert 20 < day.trades < 30
