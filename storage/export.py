@@ -4,7 +4,8 @@ import asyncio
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,15 +16,18 @@ from typing import Any
 from storage.codec import encode
 from trading.domain import events
 from trading.domain.errors import Refused
-from trading.domain.money import plain
-from trading.ports import Journal, Recorded
+from trading.domain.money import EXACT, plain
+from trading.ports import Journal
 
 _PAGE = 2000
-_START = datetime(1970, 1, 1, tzinfo=UTC)
 # A spreadsheet would run these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_PARQUET_DIGITS = Decimal("1E-18")
+_PARQUET_MAX = Decimal("1E+20")
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 Cell = str | int | bool | Decimal | datetime | None
+Row = dict[str, Cell]
 
 
 class Format(Enum):
@@ -34,9 +38,11 @@ class Format(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class Table:
+    """Which events make a table, and what its columns hold; no kinds means every event."""
+
     kinds: tuple[type[Any], ...]
-    row: Callable[[Any], dict[str, Cell]]
+    row: Callable[[Any], Row]
     columns: tuple[tuple[str, type[Any]], ...]
 
 
@@ -45,49 +51,105 @@ async def export(
 ) -> int:
     """Write a table of the journal to `path`, whole or not at all, and return the number of rows.
 
-    Tables are `fills`, `round_trips`, `trackers` and `audit`; decimals are exact, times are UTC.
-    Any other table is Refused.
+    Tables are `fills`, `trades` (finished round trips), `trackers`, `audit` and `journal`
+    (everything); another is Refused. Times are UTC. CSV keeps every digit, Parquet 18 decimals,
+    which is all that an exchange has.
     """
     if table not in TABLES:
         raise Refused(f"table should be one of {' '.join(TABLES)}, was {table!r}", example="fills")
     wanted = TABLES[table]
-    rows = await _rows(journal, wanted, since)
-    render = _csv if form is Format.CSV else _parquet
-    await asyncio.to_thread(lambda: _replace(path, render(wanted, rows)))
-    return len(rows)
+    kind = _Csv if form is Format.CSV else _Parquet
+    writer: _Unfinished = await asyncio.to_thread(kind, path, wanted)
+    count = 0
+    try:
+        async for rows in _pages(journal, wanted, since):
+            await asyncio.to_thread(writer.add, rows)
+            count += len(rows)
+        await asyncio.to_thread(writer.finish)
+    finally:
+        writer.discard()
+    return count
 
 
-async def _rows(journal: Journal, table: _Table, since: datetime) -> list[dict[str, Cell]]:
+async def _pages(journal: Journal, table: Table, since: datetime) -> AsyncIterator[list[Row]]:
     kinds = [kind.__name__ for kind in table.kinds]
-    rows: list[dict[str, Cell]] = []
     after_seq = 0
     while page := await journal.events(after_seq, _PAGE, kinds):
-        rows += [_with_place(one, table) for one in page if one.event.at >= since]
+        yield [
+            {"seq": one.seq, "at": one.event.at, **table.row(one.event)}
+            for one in page
+            if one.event.at >= since
+        ]
         after_seq = page[-1].seq
-    return rows
 
 
-def _with_place(recorded: Recorded, table: _Table) -> dict[str, Cell]:
-    return {"seq": recorded.seq, "at": recorded.event.at, **table.row(recorded.event)}
+class _Unfinished(ABC):
+    """A file that takes its name when it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._unfinished = path.with_name(f"{path.name}.unfinished")
+        self._file = self._unfinished.open("wb")
+
+    @abstractmethod
+    def add(self, rows: Sequence[Row]) -> None: ...
+
+    def finish(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._unfinished.replace(self.path)
+
+    def discard(self) -> None:
+        self._file.close()
+        self._unfinished.unlink(missing_ok=True)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+class _Csv(_Unfinished):
+    def __init__(self, path: Path, table: Table) -> None:
+        super().__init__(path)
+        self._names = [name for name, _ in table.columns]
+        self._write([self._names])
+
+    def add(self, rows: Sequence[Row]) -> None:
+        self._write([_text(row[name]) for name in self._names] for row in rows)
+
+    def _write(self, lines: Iterable[list[str]]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        self._file.write(text.getvalue().encode())
 
 
-def _csv(table: _Table, rows: Iterable[dict[str, Cell]]) -> bytes:
-    names = [name for name, _ in table.columns]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_text(row[name]) for name in names] for row in rows)
-    return text.getvalue().encode()
+class _Parquet(_Unfinished):
+    def __init__(self, path: Path, table: Table) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        super().__init__(path)
+        types = {
+            str: pa.string(),
+            int: pa.int64(),
+            bool: pa.bool_(),
+            Decimal: pa.decimal128(38, 18),
+            datetime: pa.timestamp("us", tz="UTC"),
+        }
+        self._schema = pa.schema([(name, types[kind]) for name, kind in table.columns])
+        self._writer = parquet.ParquetWriter(self._file, self._schema, compression="zstd")
+
+    def add(self, rows: Sequence[Row]) -> None:
+        import pyarrow as pa
+
+        kept = [{name: _rounded(cell) for name, cell in row.items()} for row in rows]
+        self._writer.write_table(pa.Table.from_pylist(kept, schema=self._schema))
+
+    def finish(self) -> None:
+        self._writer.close()
+        super().finish()
+
+    def discard(self) -> None:
+        self._writer.close()
+        super().discard()
 
 
 def _text(cell: Cell) -> str:
@@ -102,31 +164,15 @@ def _text(cell: Cell) -> str:
     return str(cell)
 
 
-def _parquet(table: _Table, rows: Sequence[dict[str, Cell]]) -> bytes:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    columns = {name: _array([row[name] for row in rows], kind) for name, kind in table.columns}
-    sink = io.BytesIO()
-    parquet.write_table(pa.table(columns), sink, compression="zstd")
-    return sink.getvalue()
+def _rounded(cell: Cell) -> Cell:
+    if not isinstance(cell, Decimal):
+        return cell
+    if abs(cell) >= _PARQUET_MAX:
+        raise Refused(f"Parquet holds numbers below 10^20, was {cell}", example="/export fills")
+    return cell.quantize(_PARQUET_DIGITS, context=EXACT)
 
 
-def _array(cells: list[Cell], kind: type[Any]) -> Any:
-    import pyarrow as pa
-
-    if kind is not Decimal:
-        arrow = {str: pa.string(), int: pa.int64(), bool: pa.bool_()}
-        return pa.array(cells, arrow.get(kind, pa.timestamp("us", tz="UTC")))
-    try:
-        return pa.array(cells, pa.decimal128(38, 18))
-    except pa.ArrowInvalid:
-        # A quotient can have more digits than Parquet's decimals; text keeps all of them.
-        texts = [None if cell is None else _text(cell) for cell in cells]
-        return pa.array(texts, pa.string())
-
-
-def _fill(event: events.FillBooked) -> dict[str, Cell]:
+def _fill(event: events.FillBooked) -> Row:
     fill = event.fill
     return {
         "symbol": fill.symbol,
@@ -143,7 +189,7 @@ def _fill(event: events.FillBooked) -> dict[str, Cell]:
     }
 
 
-def _round_trip(event: events.RoundTripClosed) -> dict[str, Cell]:
+def _round_trip(event: events.RoundTripClosed) -> Row:
     trip = event.round_trip
     return {
         "symbol": trip.symbol,
@@ -158,7 +204,7 @@ def _round_trip(event: events.RoundTripClosed) -> dict[str, Cell]:
     }
 
 
-def _tracker(event: events.TrackerChanged) -> dict[str, Cell]:
+def _tracker(event: events.TrackerChanged) -> Row:
     value, evidence = event.tracker, event.evidence
     return {
         "tracker_id": value.tracker_id,
@@ -181,7 +227,7 @@ def _tracker(event: events.TrackerChanged) -> dict[str, Cell]:
     }
 
 
-def _audit(event: events.Event) -> dict[str, Cell]:
+def _facts(event: events.Event) -> Row:
     return {"kind": type(event).__name__, "facts": encode(event)}
 
 
@@ -190,7 +236,7 @@ def _columns(**kinds: type[Any]) -> tuple[tuple[str, type[Any]], ...]:
 
 
 TABLES = {
-    "fills": _Table(
+    "fills": Table(
         (events.FillBooked,),
         _fill,
         _columns(
@@ -201,7 +247,7 @@ TABLES = {
             **dict.fromkeys(("trade_id", "client_order_id", "intent_id"), str),
         ),
     ),
-    "round_trips": _Table(
+    "trades": Table(
         (events.RoundTripClosed,),
         _round_trip,
         _columns(
@@ -212,7 +258,7 @@ TABLES = {
             **dict.fromkeys(("opened_at", "closed_at"), datetime),
         ),
     ),
-    "trackers": _Table(
+    "trackers": Table(
         (events.TrackerChanged,),
         _tracker,
         _columns(
@@ -231,14 +277,15 @@ TABLES = {
         ),
     ),
     # Who did what, and who tried to.
-    "audit": _Table(
+    "audit": Table(
         (
             *(events.Installed, events.ProcessStarted, events.ProcessStopped),
             *(events.TradingModeChanged, events.PersonChanged, events.AccessDenied),
             *(events.ConfirmationAnswered, events.CommandExecuted, events.PositionAdjusted),
             *(events.AlertRaised, events.AlertAcknowledged, events.RecoveryReported),
         ),
-        _audit,
+        _facts,
         _columns(kind=str, facts=str),
     ),
+    "journal": Table((), _facts, _columns(kind=str, facts=str)),
 }

@@ -1,10 +1,12 @@
 """What leaves the journal for other programs is exact, complete, and safe to open."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyarrow import parquet
@@ -13,67 +15,90 @@ from storage.export import TABLES, Format, export
 from tests.contract.storage import samples
 from tests.fakes.memory_store import MemoryStore
 from trading.domain import events
-from trading.domain.errors import Refused
+from trading.domain.errors import Refused, StorageLost
+from trading.ports import Recorded
 
 
-@pytest.fixture
-async def store() -> MemoryStore:
-    filled = MemoryStore()
-    for appended in samples.History(8).appends(150):
-        await filled.append(*appended)
-    return filled
+async def _exported(store: MemoryStore, table: str, folder: Path) -> tuple[list[Any], Any]:
+    """Export in both formats and read both files."""
+    paths = {form: folder / f"{table}.{form.value}" for form in Format}
+    counts = {await export(store, table, path, form) for form, path in paths.items()}
+    with paths[Format.CSV].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert counts == {len(rows)}
+    assert list(folder.glob("*.unfinished")) == []
+    return rows, parquet.read_table(paths[Format.PARQUET])
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_every_table_has_one_row_per_fact_in_both_formats(
-    table: str, store: MemoryStore, tmp_path: Path
-) -> None:
-    facts = [one for one in store.all_events if isinstance(one, TABLES[table].kinds)]
+async def test_every_table_has_one_row_per_fact_in_both_formats(table: str, tmp_path: Path) -> None:
+    store = MemoryStore()
+    for appended in samples.History(8).appends(1500):
+        await store.append(*(one for one in appended if not isinstance(one, events.FillBooked)))
+    await store.append(*(samples.fill(number) for number in range(2500)))
+    kinds = TABLES[table].kinds or samples.KINDS
+    facts = [one for one in store.all_events if isinstance(one, kinds)]
     assert facts
-    for form in Format:
-        path = tmp_path / f"{table}.{form.value}"
-        assert await export(store, table, path, form) == len(facts)
-    with (tmp_path / f"{table}.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    read = parquet.read_table(tmp_path / f"{table}.parquet")
-    assert len(rows) == read.num_rows == len(facts)
-    assert list(rows[0]) == read.column_names == [name for name, _ in TABLES[table].columns]
-    assert [int(row["seq"]) for row in rows] == read.column("seq").to_pylist()
-    assert list(tmp_path.glob("*.unfinished")) == []
+    rows, columns = await _exported(store, table, tmp_path / "new")
+    assert len(rows) == columns.num_rows == len(facts)
+    assert list(rows[0]) == columns.column_names == [name for name, _ in TABLES[table].columns]
+    assert [int(row["seq"]) for row in rows] == columns.column("seq").to_pylist()
+    assert columns.column("at").to_pylist() == [one.at for one in facts]
 
 
-async def test_decimals_keep_every_digit(tmp_path: Path) -> None:
+async def test_what_the_exchange_said_keeps_every_digit(tmp_path: Path) -> None:
     store = MemoryStore()
     booked = samples.fill(1)
     exact = Decimal("123456789012.123456789012345678")
     await store.append(replace(booked, fill=replace(booked.fill, price=exact)))
-    await export(store, "fills", tmp_path / "f.csv", Format.CSV)
-    await export(store, "fills", tmp_path / "f.parquet", Format.PARQUET)
-    assert "123456789012.123456789012345678" in (tmp_path / "f.csv").read_text()
-    read = parquet.read_table(tmp_path / "f.parquet")
-    assert read.column("price").to_pylist() == [exact]
-    assert read.column("quantity").to_pylist() == [Decimal("0.3")]
-    assert read.column("filled_at").to_pylist() == [booked.fill.at]
+    rows, columns = await _exported(store, "fills", tmp_path)
+    assert rows[0]["price"] == "123456789012.123456789012345678"
+    assert rows[0]["at"] == "2026-03-01T12:00:01.123456Z"
+    assert columns.column("price").to_pylist() == [exact]
+    assert columns.column("quantity").to_pylist() == [Decimal("0.3")]
+    assert columns.column("filled_at").to_pylist() == [booked.fill.at]
 
 
-async def test_a_number_too_long_for_parquet_becomes_text(tmp_path: Path) -> None:
+async def test_a_quotient_is_rounded_in_parquet_only(tmp_path: Path) -> None:
     store = MemoryStore()
     third = Decimal("0.3333333333333333333333333333333333333333")
     trip = samples.minimal(events.RoundTripClosed)
     await store.append(replace(trip, round_trip=replace(trip.round_trip, profit=third)))
-    await export(store, "round_trips", tmp_path / "t.parquet", Format.PARQUET)
-    read = parquet.read_table(tmp_path / "t.parquet")
-    assert read.column("profit").to_pylist() == [str(third)]
+    rows, columns = await _exported(store, "trades", tmp_path)
+    assert rows[0]["profit"] == str(third)
+    assert columns.column("profit").to_pylist() == [Decimal("0.333333333333333333")]
+
+
+async def test_an_empty_table_has_its_columns(tmp_path: Path) -> None:
+    rows, columns = await _exported(MemoryStore(), "trades", tmp_path)
+    assert rows == []
+    assert columns.num_rows == 0
+    assert "profit" in columns.column_names
 
 
 async def test_text_cannot_act_as_a_formula(tmp_path: Path) -> None:
     store = MemoryStore()
     booked = samples.fill(1)
     await store.append(replace(booked, fill=replace(booked.fill, trade_id='=cmd|"/c calc"')))
-    await export(store, "fills", tmp_path / "f.csv", Format.CSV)
-    with (tmp_path / "f.csv").open(newline="") as file:
-        row = next(csv.DictReader(file))
-    assert row["trade_id"] == '\'=cmd|"/c calc"'
+    rows, _ = await _exported(store, "fills", tmp_path)
+    assert rows[0]["trade_id"] == '\'=cmd|"/c calc"'
+
+
+async def test_an_export_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    class Broken(MemoryStore):
+        async def events(
+            self, after_seq: int = 0, limit: int = 1000, kinds: Sequence[str] = ()
+        ) -> Sequence[Recorded]:
+            if after_seq:
+                raise StorageLost("the disk went away")
+            return await super().events(after_seq, 1, kinds)
+
+    store = Broken()
+    await store.append(samples.fill(1), samples.fill(2))
+    for form in Format:
+        with pytest.raises(StorageLost):
+            await export(store, "fills", tmp_path / "fills", form)
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_older_facts_are_left_out(tmp_path: Path) -> None:
@@ -83,6 +108,16 @@ async def test_older_facts_are_left_out(tmp_path: Path) -> None:
     assert await export(store, "fills", tmp_path / "f.csv", Format.CSV, since) == 1
 
 
+async def test_a_number_beyond_parquet_is_refused_and_not_changed(tmp_path: Path) -> None:
+    store = MemoryStore()
+    booked = samples.fill(1)
+    huge = replace(booked.fill, price=Decimal("1E+20"))
+    await store.append(replace(booked, fill=huge))
+    with pytest.raises(Refused, match="below 10"):
+        await export(store, "fills", tmp_path / "f.parquet", Format.PARQUET)
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="fills round_trips trackers audit, was 'orders'"):
-        await export(MemoryStore(), "orders", tmp_path / "f.csv", Format.CSV)
+    with pytest.raises(Refused, match="fills trades trackers audit journal, was 'orders'"):
+        await export(MemoryStore(), "orders", tmp_path / "orders.csv", Format.CSV)
