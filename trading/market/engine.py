@@ -13,7 +13,7 @@ from trading.domain.chat import Severity
 from trading.domain.errors import Unreachable
 from trading.domain.events import ConditionChanged
 from trading.domain.market import Candle, MarketTrade, Observation, Quote
-from trading.domain.time import Timeframe, to_ms
+from trading.domain.time import Timeframe, from_ms, to_ms
 from trading.market.buffer import Signature
 from trading.market.episodes import Condition, Episodes
 from trading.market.gap import Gap
@@ -272,7 +272,9 @@ class MarketEngine:
         # What happened meanwhile is asked for, first of all at the symbols that were missed.
         for watched in self._symbols.values():
             self._ask(watched, _NEAR, with_trade=True)
-        self._hooks.on_gap(frozenset(self._symbols), self._down_since)
+        # Shorter gaps were seen over REST, and candles are too coarse to add to that.
+        if self._clock.monotonic() - self._down_since_s >= self._settings.gap_told_s:
+            self._hooks.on_gap(frozenset(self._symbols), self._down_since)
 
     def _is_down(self, now_s: float) -> bool:
         return not self._is_live and now_s - self._down_since_s >= _DOWN_AFTER_S
@@ -369,15 +371,23 @@ class MarketEngine:
         self._audits += 1
 
     async def _read_gap(self, symbol: str, since: datetime | None) -> Gap:
+        try:
+            async with asyncio.timeout(self._settings.read_timeout_s * 2):
+                return await self._read_candles(symbol, since)
+        except TimeoutError as error:
+            raise Unreachable(f"no answer about the missed time of {symbol}") from error
+
+    async def _read_candles(self, symbol: str, since: datetime | None) -> Gap:
         now = self._clock.now()
-        async with asyncio.timeout(self._settings.read_timeout_s * 2):
-            candles: tuple[Candle, ...] = ()
-            if since is not None:
-                timeframe, limit = _cover(to_ms(now) - to_ms(since))
-                read = await self._feed.candles(symbol, timeframe, limit, since)
-                begin_ms = to_ms(since) - timeframe.length_ms
-                candles = tuple(candle for candle in read if candle.open_time_ms > begin_ms)
-            trade = await self._feed.last_trade(symbol)
+        candles: tuple[Candle, ...] = ()
+        if since is not None:
+            timeframe, limit = _cover(to_ms(now) - to_ms(since))
+            # The candle that the gap began in counts whole: what it shows is told, never acted on.
+            begin_ms = to_ms(since) - timeframe.length_ms
+            begin = from_ms(begin_ms)
+            read = await self._feed.candles(symbol, timeframe, limit, begin)
+            candles = tuple(candle for candle in read if candle.open_time_ms > begin_ms)
+        trade = await self._feed.last_trade(symbol)
         return Gap(symbol, candles, trade.price, trade.event_time_ms)
 
     # ------------------------------------------------------------ judging and telling

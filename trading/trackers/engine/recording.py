@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -66,14 +66,13 @@ class Recorder:
         self._alerted: set[str] = set()
         self._active: set[tuple[str, str]] = set()
         self._are_records_due = False
-        self._is_publishing = False
+        self._telling: tuple[Event, ...] = ()
         self._wake = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
 
-    @property
-    def is_publishing(self) -> bool:
-        """Whether this recorder is telling a fact right now: it knows it already."""
-        return self._is_publishing
+    def is_own(self, event: Event) -> bool:
+        """Whether this recorder wrote a fact that it is telling right now: it knows it already."""
+        return any(event is own for own in self._telling)
 
     @property
     def unrecorded(self) -> int:
@@ -92,6 +91,11 @@ class Recorder:
             self._queue(fired)
         watch.fired.clear()
         self._dispatch()
+        self._wake.set()
+
+    def rewrite(self, change: Change) -> None:
+        """Write a tracker's present value although no price changed it."""
+        self._changes.append(change)
         self._wake.set()
 
     def records_are_due(self) -> None:
@@ -133,14 +137,14 @@ class Recorder:
         self.publish(*events)
         await self._flush_alerts()
 
-    def publish(self, *events: Event) -> None:
-        """Tell everybody of durable facts that this engine wrote."""
-        self._is_publishing = True
+    def publish(self, *events: Event, causes: Sequence[Event] = ()) -> None:
+        """Tell everybody of durable facts that this engine wrote, after their causes."""
+        self._telling = own = events
         try:
             if events:
-                self._outlets.publish(*events)
+                self._outlets.publish(*causes, *own)
         finally:
-            self._is_publishing = False
+            self._telling = ()
 
     # ------------------------------------------------------------ triggers
 

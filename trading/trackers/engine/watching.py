@@ -19,7 +19,7 @@ from trading.ports import Clock, Journal
 from trading.trackers import arming, outcome, reminders, slices
 from trading.trackers.engine.recording import Outlets, Recorder, TrackerSettings, moment_of
 from trading.trackers.slices import Holdings, Slice
-from trading.trackers.watch import SYNC_PARTS, Watch, World
+from trading.trackers.watch import SYNC_PARTS, Change, Watch, World
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +89,20 @@ class TrackerEngine:
     # ------------------------------------------------------------ prices and time
 
     def load(self, trackers: Iterable[Tracker]) -> None:
-        """Take durable live trackers; what has fired already is the business of its intent."""
+        """Take durable live trackers; what has fired already is the business of its intent.
+
+        One whose instrument the exchange no longer knows is BLOCKED: nothing is done in another
+        unit.
+        """
         for tracker in trackers:
-            self._watch.put(tracker)
+            if tracker.symbol in self._instruments or not tracker.state.is_waiting:
+                self._watch.put(tracker)
+                continue
+            reason = f"the exchange no longer knows {tracker.symbol}"
+            now = self._clock.now()
+            blocked = replace(tracker, state=TrackerState.BLOCKED, reason=reason, changed_at=now)
+            self._watch.put(blocked)
+            self._recorder.rewrite(Change(blocked, TrackerChange.BLOCKED, reason))
 
     async def recover(self, trackers: Iterable[Tracker], read_gap: ReadGap) -> list[str]:
         """Take the trackers of a start and judge the time without eyes; lines for its card.
@@ -176,12 +187,18 @@ class TrackerEngine:
         Facts that this engine wrote are known already; a value older than a trigger that stands in
         memory does not undo it.
         """
-        if self._recorder.is_publishing:
-            return
-        for event in events:
-            if isinstance(event, TrackerChanged) and not self._is_outrun(event.tracker):
+        news = [
+            event
+            for event in events
+            if isinstance(event, TrackerChanged) and not self._recorder.is_own(event)
+        ]
+        for event in news:
+            if event.change is TrackerChange.RESIZED:
+                self._take_size(event.tracker)
+            elif not self._is_outrun(event.tracker):
                 self._watch.put(event.tracker)
-        self._recorder.collect()
+        if news:
+            self._recorder.collect()
 
     def changed(self, tracker_id: int, state: TrackerState, reason: str) -> TrackerChanged | None:
         """Return the fact that an exit goes on (EXITING) or cannot (BLOCKED), for its owner."""
@@ -202,7 +219,7 @@ class TrackerEngine:
             event = TrackerChanged(tracker, TrackerChange.ARMED, self._clock.now())
             await self._journal.append(*causes, event)
             self._watch.put(tracker)
-        self._recorder.publish(*causes, event)
+        self._recorder.publish(event, causes=causes)
         self._recorder.collect()
 
     async def edit(self, before: Tracker, after: Tracker, causes: Sequence[Event] = ()) -> None:
@@ -262,13 +279,26 @@ class TrackerEngine:
         await self._change(tracker_id, TrackerChange.CANCELLED, change, causes)
 
     def resized(self, symbol: str, managed: Decimal) -> list[TrackerChanged]:
-        """Return the facts that fit a symbol's slices to its managed quantity, to be journaled."""
+        """Return the facts that fit a symbol's slices to its managed quantity, to be journaled.
+
+        A slice of which nothing is left ends its tracker.
+        """
         now = self._clock.now()
-        own = [tracker for tracker in self.all() if tracker.symbol == symbol]
-        return [
-            TrackerChanged(replace(tracker, changed_at=now), TrackerChange.RESIZED, now)
-            for tracker in slices.resize(own, managed, self._instruments[symbol])
+        own = [
+            self._watch.find(tracker.tracker_id) or tracker
+            for tracker in self._watch.trackers()
+            if tracker.symbol == symbol
         ]
+        facts = []
+        for tracker in slices.resize(own, managed, self._instruments[symbol]):
+            resized = replace(tracker, changed_at=now)
+            if resized.quantity > 0:
+                facts.append(TrackerChanged(resized, TrackerChange.RESIZED, now))
+                continue
+            reason = "its coins are gone"
+            closed = replace(resized, state=TrackerState.CLOSED, reason=reason)
+            facts.append(TrackerChanged(closed, TrackerChange.CLOSED, now, reason=reason))
+        return facts
 
     # ------------------------------------------------------------ questions
 
@@ -303,7 +333,8 @@ class TrackerEngine:
         causes: Sequence[Event],
     ) -> None:
         async with self._lock:
-            changed = change(self._waiting(tracker_id))
+            is_ending = kind is TrackerChange.CANCELLED
+            changed = change(self._changeable(tracker_id, is_ending=is_ending))
             event = TrackerChanged(changed, kind, self._clock.now(), reason=changed.reason)
             self._watch.hold(tracker_id)
             try:
@@ -312,19 +343,31 @@ class TrackerEngine:
             finally:
                 self._watch.release(tracker_id)
                 self._recorder.collect()
-        self._recorder.publish(*causes, event)
+        self._recorder.publish(event, causes=causes)
 
-    def _waiting(self, tracker_id: int) -> Tracker:
+    def _changeable(self, tracker_id: int, *, is_ending: bool) -> Tracker:
         tracker = self._watch.find(tracker_id)
         if tracker is None:
             raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
-        if not tracker.state.is_waiting:
+        # What was blocked without having fired (its instrument is gone) may still be given up.
+        is_open = is_ending and tracker.state is TrackerState.BLOCKED and not tracker.fired_rule
+        if not tracker.state.is_waiting and not is_open:
             raise Refused(
                 f"#{tracker_id} has fired and is {tracker.state.value}: it goes on until the coins "
                 "are sold or you abort it",
                 f"/abort {tracker_id}",
             )
         return tracker
+
+    def _take_size(self, resized: Tracker) -> None:
+        known = self._watch.find(resized.tracker_id)
+        if known is None or not known.state.is_waiting or known.arm_seq != resized.arm_seq:
+            return
+        sized = replace(known, quantity=resized.quantity, quote=resized.quote)
+        self._watch.put(sized)
+        if sized.state is not resized.state:
+            # It was touched while the new size was written: the journal needs its state again.
+            self._recorder.rewrite(Change(sized, TrackerChange.TOUCHED))
 
     def _is_outrun(self, tracker: Tracker) -> bool:
         known = self._watch.find(tracker.tracker_id)
@@ -343,7 +386,7 @@ class TrackerEngine:
             and (
                 other.symbol == tracker.symbol
                 if tracker.side is Side.SELL
-                else self._instruments[other.symbol].quote == quote
+                else other.symbol.endswith(f"/{quote}")
             )
         ]
         # Coins that were never put under care are not taken by a tracker that goes round.

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from trading.domain.errors import Unreachable
 from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, Observation, OrderBook, PriceSource, Quote
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, to_ms
 from trading.market import engine as engine_module
 from trading.market.engine import MarketEngine, MarketHooks
 
@@ -37,6 +37,7 @@ class FakeFeed:
         self.refuses = False
         self.read_gate: asyncio.Event | None = None
         self.candle_requests: list[tuple[Timeframe, int]] = []
+        self.past = [candle(1, 2, 0.5, 1)]
         self._on_trade: Callable[[MarketTrade], None] | None = None
         self._on_quote: Callable[[Quote], None] | None = None
         self._ending: asyncio.Future[None] | None = None
@@ -112,7 +113,7 @@ class FakeFeed:
         self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
     ) -> Sequence[Candle]:
         self.candle_requests.append((timeframe, limit))
-        return [candle(1, 2, 0.5, 1)]
+        return self.past
 
     async def stream_market(
         self,
@@ -400,6 +401,19 @@ async def test_w01_a_lost_stream_is_back_within_two_seconds(bench: Bench) -> Non
     await bench.settle()
     assert bench.engine.stream_state == "live"
     assert len(bench.feed.reads) > reads, "the gap is asked for over REST"
+    assert bench.gaps == []
+
+
+async def test_a_longer_gap_is_named_so_that_it_can_be_judged(bench: Bench) -> None:
+    await bench.live()
+    await bench.pass_seconds(61, talk=bench.feed.book)
+    bench.feed.refuses = True
+    bench.feed.cut(Unreachable("closed"))
+    await bench.settle()
+    await bench.pass_seconds(40)
+    bench.feed.refuses = False
+    await bench.pass_seconds(40)
+    bench.feed.book()
     assert bench.gaps == [(frozenset({SYMBOL}), NOON + timedelta(seconds=61))]
 
 
@@ -547,6 +561,25 @@ async def test_a_gap_is_read_with_the_finest_candles_that_cover_it(
     assert bench.feed.candle_requests[0][1] <= 1000
     # The fake's candle is from 1970.
     assert (found.symbol, found.price, found.candles) == (SYMBOL, 100, ())
+
+
+async def test_the_candle_that_a_gap_began_in_counts(bench: Bench) -> None:
+    since = NOON - timedelta(seconds=30)
+    begun = replace(candle(1, 2, 0.5, 1), open_time_ms=to_ms(NOON) - 60_000)
+    before = replace(begun, open_time_ms=to_ms(NOON) - 120_000)
+    bench.feed.past = [before, begun]
+    found = await bench.engine.gap_reader(since)(SYMBOL)
+    assert found.candles == (begun,)
+
+
+async def test_a_gap_that_nobody_answers_about_is_unreachable(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.feed.read_gate = asyncio.Event()
+    real = asyncio.timeout
+    monkeypatch.setattr(engine_module.asyncio, "timeout", lambda _: real(0.005))
+    with pytest.raises(Unreachable, match="missed time of BTC/USDT"):
+        await bench.engine.gap_reader(NOON)(SYMBOL)
 
 
 async def test_without_a_beginning_a_gap_is_only_the_present_price(bench: Bench) -> None:

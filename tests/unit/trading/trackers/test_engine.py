@@ -457,6 +457,55 @@ async def test_a_smaller_position_shrinks_its_slices(desk: Desk) -> None:
     assert desk.engine.all()[0].quantity == d("0.2")
 
 
+async def test_a_slice_of_which_nothing_is_left_ends_its_tracker(desk: Desk) -> None:
+    await desk.engine.arm(_stop())
+    (fact,) = desk.engine.resized(BTC.symbol, d(0))
+    assert (fact.change, fact.tracker.state) == (TrackerChange.CLOSED, TrackerState.CLOSED)
+    desk.engine.applied(fact)
+    assert desk.engine.all() == []
+
+
+async def test_a_touch_survives_a_new_size_that_was_written_meanwhile(desk: Desk) -> None:
+    waiting = armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02")
+    await desk.engine.arm(waiting)
+    (older,) = desk.engine.resized(BTC.symbol, d("0.2"))
+    desk.see(65000)
+    desk.engine.applied(older)
+    known = desk.engine.get(1)
+    assert known is not None
+    assert (known.state, known.quantity) == (TrackerState.TRAILING, d("0.2"))
+    await desk.until(lambda: desk.changes()[-1] == (1, TrackerChange.TOUCHED))
+    assert desk.store.of(TrackerChanged)[-1].tracker.quantity == d("0.2")
+
+
+async def test_a_new_size_of_what_has_fired_is_its_exits_business(desk: Desk) -> None:
+    await desk.engine.arm(_stop())
+    (older,) = desk.engine.resized(BTC.symbol, d("0.2"))
+    desk.see(57000)
+    desk.engine.applied(older)
+    known = desk.engine.get(1)
+    assert known is not None
+    assert (known.state, known.quantity) == (TrackerState.TRIGGERED, d("0.5"))
+
+
+async def test_m08_a_tracker_whose_instrument_is_gone_is_blocked_and_may_be_cancelled(
+    desk: Desk,
+) -> None:
+    renamed = armed(TrackerKind.STOP, 60000, level=58000, symbol="OLD/USDT")
+    desk.engine.load([renamed])
+    await desk.until(lambda: desk.changes() == [(1, TrackerChange.BLOCKED)])
+    known = desk.engine.get(1)
+    assert known is not None
+    assert (known.state, known.reason) == (
+        TrackerState.BLOCKED,
+        "the exchange no longer knows OLD/USDT",
+    )
+    with pytest.raises(Refused, match="blocked"):
+        await desk.engine.pause(1)
+    await desk.engine.cancel(1)
+    assert desk.engine.all() == []
+
+
 # ---------------------------------------------------------------- outcomes
 
 

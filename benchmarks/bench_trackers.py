@@ -1,0 +1,216 @@
+"""V4b: what a tick costs with 10,000 trackers on 500 symbols, and that their number is no matter.
+
+`python -m benchmarks.bench_trackers [ticks]`: the same walk of prices is run with 1,000 and with
+10,000 trackers; every run must touch, trail and fire, or it has measured nothing.
+"""
+
+import gc
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from trading.domain.instrument import Instrument
+from trading.domain.market import MarketTrade, Observation, PriceSource
+from trading.domain.time import to_ms
+from trading.domain.tracker import Amount, AmountKind, Distance, Tracker, TrackerKind, TrackerSpec
+from trading.market.settings import MarketSettings
+from trading.market.watched import WatchedSymbol
+from trading.trackers import arming, rules
+from trading.trackers.arming import Present
+from trading.trackers.slices import Slice
+from trading.trackers.watch import Watch, World
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SYMBOLS = 500
+TICKS = 200_000
+RATIO_MAX = 1.5
+GATE_US_MAX = 10.0
+INDEX_US_MAX = 5.0
+START = Decimal(1000)
+KINDS = (TrackerKind.STOP, TrackerKind.TRAIL, TrackerKind.TAKE_PROFIT, TrackerKind.DIP)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one walk with one number of trackers cost, and that it did its work."""
+
+    per_tick_us: float
+    fired: int
+    touched: int
+
+
+def instrument(symbol: str) -> Instrument:
+    """A symbol with two decimals."""
+    cent, lot = Decimal("0.01"), Decimal("0.001")
+    base, _, quote = symbol.partition("/")
+    return Instrument(
+        symbol,
+        base + quote,
+        base,
+        quote,
+        cent,
+        lot,
+        lot,
+        Decimal(10**6),
+        Decimal(10**6),
+        Decimal(5),
+    )
+
+
+def symbols() -> list[str]:
+    """The names of all symbols."""
+    return [f"C{number:03}/USDT" for number in range(SYMBOLS)]
+
+
+def tracker(number: int, symbol: str, rng: random.Random) -> Tracker:
+    """One of four kinds, 1 % to 10 % away from the start."""
+    away = Decimal(rng.randint(100, 1000)) / 10_000
+    kind = KINDS[number // SYMBOLS % len(KINDS)]
+    level = {
+        TrackerKind.STOP: START * (1 - away),
+        TrackerKind.TAKE_PROFIT: START * (1 + away),
+        TrackerKind.DIP: START * (1 - away),
+    }.get(kind)
+    trail = None if kind is TrackerKind.STOP else Distance(share=away)
+    spec = TrackerSpec(kind, symbol, Amount(AmountKind.ALL), level=level, trail=trail)
+    owned = Slice(quantity=Decimal(1), quote=Decimal(1000))
+    present = Present(START, NOON, Decimal("0.001"))
+    return arming.arm(spec, (number, 1), owned, present, instrument(symbol)).tracker
+
+
+def watch_of(count: int) -> Watch:
+    """Arm `count` trackers, spread evenly over all symbols."""
+    instruments = {symbol: instrument(symbol) for symbol in symbols()}
+    world = World(
+        instrument=instruments.__getitem__,
+        may_enter=lambda _: True,
+        is_stale=lambda _: False,
+        moment=lambda: rules.moment(NOON, 0.0),
+    )
+    watch = Watch(world, Decimal("0.0005"))
+    rng = random.Random(7)
+    names = symbols()
+    for number in range(count):
+        watch.put(tracker(number + 1, names[number % SYMBOLS], rng))
+    return watch
+
+
+def walk(ticks: int) -> list[Observation]:
+    """Random walks of all symbols, one price of each in turn."""
+    rng = random.Random(11)
+    prices = dict.fromkeys(symbols(), 100_000)
+    event_ms = to_ms(NOON)
+    seen = []
+    for number in range(ticks):
+        symbol = f"C{number % SYMBOLS:03}/USDT"
+        prices[symbol] = max(prices[symbol] + rng.choice((-97, -23, -3, 0, 3, 23, 97)), 100)
+        price = Decimal(prices[symbol]) / 100
+        seen.append(
+            Observation(
+                symbol,
+                price,
+                price,
+                None,
+                None,
+                None,
+                event_ms + number,
+                number / 1e4,
+                PriceSource.STREAM,
+                True,
+            )
+        )
+    return seen
+
+
+def run(count: int, seen: list[Observation]) -> Run:
+    """Walk all prices through an index of `count` trackers."""
+    watch = watch_of(count)
+    gc.collect()
+    gc.disable()
+    begun = time.perf_counter()
+    for observation in seen:
+        watch.observe(observation)
+    spent_s = time.perf_counter() - begun
+    gc.enable()
+    return Run(spent_s / len(seen) * 1e6, len(watch.fired), len(watch.changes))
+
+
+def quiet_us(count: int) -> float:
+    """What a price costs that changes nothing, with `count` trackers: the least of five rounds."""
+    watch = watch_of(count)
+    seen = [replace(one, price=START, last=START) for one in walk(20_000)]
+    return min(_timed(lambda: [watch.observe(one) for one in seen]) for _ in range(5)) / 20_000
+
+
+def gate_us() -> float:
+    """What gate, decision price and buffer cost per print: the least of five rounds."""
+    emitted: list[Observation] = []
+    watched = WatchedSymbol("C000/USDT", MarketSettings(), 0.0, emitted.append)
+    trades = [
+        MarketTrade("C000/USDT", START + number % 7, Decimal(1), to_ms(NOON) + number, number / 1e4)
+        for number in range(20_000)
+    ]
+    spent = min(_timed(lambda: [watched.take_trade(one) for one in trades]) for _ in range(5))
+    assert len(emitted) == 5 * len(trades), "the gate swallowed prints"
+    return spent / len(trades)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return (time.perf_counter() - begun) * 1e6
+
+
+def report(name: str, figure: str, goal: str, is_met: bool) -> bool:
+    """Print one row: id, workload, figure, goal, verdict."""
+    print(f"V4b  {name:<52}  {figure:<14}  {goal:<14}  {'ok' if is_met else 'MISSED'}")
+    return is_met
+
+
+def main(ticks: int = TICKS) -> int:
+    """Measure and print; 1 when a goal is missed."""
+    seen = walk(ticks)
+    rounds = [(run(1_000, seen), run(10_000, seen)) for _ in range(3)]
+    few, many = rounds[0]
+    assert many.fired > few.fired > 0, "nothing fired, so nothing was measured"
+    assert many.touched > 0, "nothing was touched"
+    least, most = quiet_us(1_000), quiet_us(10_000)
+    ratio = most / least
+    walked = statistics.median(one.per_tick_us for _, one in rounds)
+    gate = gate_us()
+    met = [
+        report(
+            "a tick that changes nothing, 10,000 / 1,000 trackers",
+            f"{ratio:.2f} x",
+            f"<= {RATIO_MAX} x",
+            ratio <= RATIO_MAX,
+        ),
+        report(
+            "a tick that changes nothing, 10,000 trackers",
+            f"{most:.2f} us",
+            f"<= {INDEX_US_MAX:.0f} us",
+            most <= INDEX_US_MAX,
+        ),
+        report(
+            f"a random walk, {many.fired} fire, 10,000 trackers",
+            f"{1e6 / walked:,.0f} ticks/s",
+            "> 100,000",
+            walked < 10,
+        ),
+        report(
+            "gate and decision price of a print",
+            f"{gate:.2f} us",
+            f"<= {GATE_US_MAX:.0f} us",
+            gate <= GATE_US_MAX,
+        ),
+    ]
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(int(argument) for argument in sys.argv[1:])))
