@@ -5,6 +5,7 @@ Heavy rooms are imported inside the command that needs them, so that `umbra heal
 
 import asyncio
 import contextlib
+import decimal
 import sys
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 
 from trading.domain.errors import UmbraError
+from trading.domain.money import EXACT
 
 app = typer.Typer(
     name="umbra",
@@ -33,6 +35,8 @@ def run_command() -> None:
     """Run the agent with the settings of the environment or `.env`."""
     from bot import compose, config, logs
 
+    # Quantities of 10^12 at 18 decimals need more digits than Decimal's default of 28.
+    decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec
     settings = config.load()
     logs.configure(settings.secrets, settings.log_level)
     sys.exit(asyncio.run(compose.run(settings, version())))

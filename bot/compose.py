@@ -15,6 +15,7 @@ from bot import failpoints, heartbeat
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
 from bot.config import Mode, Settings
+from bot.storage_watch import StorageWatch
 from bot.supervisor import LagSampler, Supervisor, stop_on_signals
 from bot.telegram.app import Surroundings, TelegramBot
 from bot.telegram.settings import TelegramSettings
@@ -168,6 +169,7 @@ class Process:
     async def _work(self, stop: asyncio.Event) -> int:
         agent = self._agent
         ready = asyncio.Event()
+        storage = StorageWatch(self._store, self._bot.tell_owner_now, asyncio.sleep)
         code = await self._bot.start()
         if code is not None:
             sys.stdout.write(f"Send this to the bot from your phone to own it: /pair {code}\n")
@@ -181,6 +183,7 @@ class Process:
                     "trackers": agent.trackers.run,
                     "account": lambda: self._after(ready, agent.run_account_stream),
                     "follow_ups": agent.run_follow_ups,
+                    "storage": storage.run,
                     "loop_lag": self._lag.run,
                 }
             )
@@ -207,6 +210,8 @@ class Process:
                 await asyncio.sleep(_RETRY_S)
             else:
                 break
+        for number, finding in enumerate(self._store.findings):
+            await self._agent.alert(f"storage:{self._clock.now().isoformat()}:{number}", finding)
         self._schedule.start(await self._store.records.last_runs())
         ready.set()
         await asyncio.Event().wait()

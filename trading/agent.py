@@ -232,10 +232,12 @@ class TradingAgent:
 
     async def stop(self, reason: str) -> None:
         """Stop in order: nothing new; what is in flight is answered or stays to be recovered."""
-        self.is_ready = False
         await self.trackers.stop()
         await self.execution.stop()
-        await self.record(ProcessStopped(reason, self.clock.now()))
+        now = self.clock.now()
+        was_watching, self.is_ready = self.is_ready, False
+        facts = (Heartbeat(now), ProcessStopped(reason, now))
+        await self.record(*(facts if was_watching else facts[1:]))
 
     async def record(self, *events: Event) -> None:
         """Make facts durable, then tell everybody."""
@@ -276,7 +278,7 @@ class TradingAgent:
                 and decide.intent_id(tracker, self.settings.decisions) not in open_ids
             ):
                 logger.error("trigger_without_intent", extra={"tracker": tracker.tracker_id})
-                await self._alert(
+                await self.alert(
                     f"stranded:{tracker.tracker_id}:{tracker.arm_seq}",
                     f"#{tracker.tracker_id} {tracker.symbol} had fired and nothing was being sold: "
                     f"/close {tracker.symbol} sells, /abort {tracker.tracker_id} gives it up",
@@ -481,9 +483,10 @@ class TradingAgent:
             if is_wrong
         ]
         for text in problems:
-            await self._alert(f"permissions:{now.date().isoformat()}:{text[:40]}", text)
+            await self.alert(f"permissions:{now.date().isoformat()}:{text[:40]}", text)
 
-    async def _alert(self, alert_id: str, text: str) -> None:
+    async def alert(self, alert_id: str, text: str) -> None:
+        """Raise a CRIT alert; one that stands under this id already is not raised again."""
         with contextlib.suppress(AlreadyRecorded):
             await self.record(AlertRaised(alert_id, Severity.CRIT, text, self.clock.now()))
 
