@@ -16,7 +16,8 @@ from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Q
 from trading.domain.order import Fill, OrderReport, OrderRequest
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
-from trading.gateway.client import load_exchange, open_session
+from trading.gateway.client import load_exchange, open_session, point
+from trading.gateway.errors import LAST_ANSWER, Answer, code_of
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.stream import AccountStream, MarketStream
 from trading.gateway.throttle import Urgency, Weight
@@ -69,28 +70,11 @@ class BinanceVenue:
         """Load the client library; no request yet."""
         options = {**_OPTIONS, "recvWindow": self._settings.recv_window_ms}
         exchange = await asyncio.to_thread(load_exchange, self._settings, options)
-        self._point(exchange)
+        point(exchange, self._settings)
         exchange.on_raw_message = self._on_message
         self._session = open_session(exchange, self._settings)
         self._exchange = exchange
         self._streams: dict[str, MarketStream | AccountStream] = {}
-
-    def _point(self, exchange: Any) -> None:
-        rest, ws = self._settings.rest_url, self._settings.ws_url
-        api = dict(exchange.urls["api"])
-        if rest is not None:
-            root = rest.rstrip("/")
-            api |= {"public": f"{root}/api/v3", "private": f"{root}/api/v3"}
-            api |= {"v1": f"{root}/api/v1", "sapi": f"{root}/sapi/v1"}
-        if ws is not None:
-            root = ws.rstrip("/")
-            # "/stream" stays in the path: the library tells spot from futures by it.
-            api["ws"] = {
-                **api["ws"],
-                "spot": f"{root}/stream/ws",
-                "ws-api": {**api["ws"].get("ws-api", {}), "spot": f"{root}/ws-api/v3"},
-            }
-        exchange.urls = {**exchange.urls, "api": api}
 
     async def close(self) -> None:
         """Close every connection."""
@@ -181,14 +165,14 @@ class BinanceVenue:
         said = await self._api.private_delete_order(self._asked(symbol, client_order_id))
         return self._known(translate.order_report(said, symbol), client_order_id)
 
-    def is_unknown_order(self, code: int | None, message: str) -> bool:
-        """Whether a refused query says definitively that no such order exists."""
-        del message
-        return code == _UNKNOWN_ORDER
-
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """Query one order."""
-        said = await self._api.private_get_order(self._asked(symbol, client_order_id))
+        try:
+            said = await self._api.private_get_order(self._asked(symbol, client_order_id))
+        except Exception:
+            if _is_unknown_order(LAST_ANSWER.get()):
+                return None
+            raise
         return self._known(translate.order_report(said, symbol), client_order_id)
 
     async def open_orders(self, symbol: str | None) -> Sequence[OrderReport]:
@@ -306,3 +290,9 @@ class BinanceVenue:
         client = self._exchange.clients.pop(url, None)
         if client is not None:
             await client.close()
+
+
+def _is_unknown_order(seen: Answer | None) -> bool:
+    if seen is None or not 400 <= seen.status < 500:
+        return False
+    return code_of(seen.body)[0] == _UNKNOWN_ORDER

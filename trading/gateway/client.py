@@ -52,6 +52,36 @@ def open_session(exchange: Any, settings: GatewaySettings) -> aiohttp.ClientSess
     return session
 
 
+def point(exchange: Any, settings: GatewaySettings) -> None:
+    """Lead an exchange to other roots, those of a simulation for example."""
+    rest, ws = settings.rest_url, settings.ws_url
+    if settings.exchange_id != "binance":
+        exchange.urls = {**exchange.urls, "api": _everywhere(exchange.urls["api"], rest, ws)}
+        return
+    api = dict(exchange.urls["api"])
+    if rest is not None:
+        root = rest.rstrip("/")
+        api |= {"public": f"{root}/api/v3", "private": f"{root}/api/v3"}
+        api |= {"v1": f"{root}/api/v1", "sapi": f"{root}/sapi/v1"}
+    if ws is not None:
+        root = ws.rstrip("/")
+        # "/stream" stays in the path: the library tells spot from futures by it.
+        api["ws"] = {
+            **api["ws"],
+            "spot": f"{root}/stream/ws",
+            "ws-api": {**api["ws"].get("ws-api", {}), "spot": f"{root}/ws-api/v3"},
+        }
+    exchange.urls = {**exchange.urls, "api": api}
+
+
+def _everywhere(urls: Any, rest: str | None, ws: str | None) -> Any:
+    if isinstance(urls, dict):
+        return {key: _everywhere(value, rest, ws) for key, value in urls.items()}
+    if isinstance(urls, str) and urls.startswith("http"):
+        return rest or urls
+    return ws or urls if isinstance(urls, str) else urls
+
+
 def _hooked(base: Any) -> Any:
     # The library is loaded late, so its subclass can only be made here.
     class Hooked(base):

@@ -7,13 +7,15 @@ from trading.gateway.binance import BinanceVenue
 from trading.gateway.paper import PaperGateway
 from trading.gateway.rest import CcxtGateway
 from trading.gateway.settings import GatewaySettings
+from trading.gateway.unified import UnifiedVenue
 from trading.ports import Clock, ExchangeGateway
 from trading.sim.models import FeeSchedule
 
 
 def create_gateway(settings: GatewaySettings, clock: Clock) -> ExchangeGateway:
     """Return the gateway of an account; nothing is loaded or sent before `connect`."""
-    return CcxtGateway(settings, clock, BinanceVenue(settings, clock))
+    kind = BinanceVenue if settings.exchange_id == "binance" else UnifiedVenue
+    return CcxtGateway(settings, clock, kind(settings, clock))
 
 
 def create_paper_gateway(

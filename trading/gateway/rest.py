@@ -126,15 +126,7 @@ class CcxtGateway:
 
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """Query one order; None only on the exchange's definitive word."""
-        try:
-            return await self._read("order", lambda: self._venue.order(symbol, client_order_id))
-        except Unreachable:
-            seen = LAST_ANSWER.get()
-            if seen is None or not 400 <= seen.status < 500:
-                raise
-            if self._venue.is_unknown_order(*errors.code_of(seen.body)):
-                return None
-            raise
+        return await self._read("order", lambda: self._venue.order(symbol, client_order_id))
 
     async def open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
         """Read open orders, foreign ones included."""

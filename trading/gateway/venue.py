@@ -97,12 +97,8 @@ class Venue(Protocol):
         """Ask to cancel once."""
         ...
 
-    def is_unknown_order(self, code: int | None, message: str) -> bool:
-        """Whether a refused query says definitively that no such order exists."""
-        ...
-
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
-        """Query one order."""
+        """Query one order; None only on the exchange's definitive word."""
         ...
 
     async def open_orders(self, symbol: str | None) -> Sequence[OrderReport]:

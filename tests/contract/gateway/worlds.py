@@ -13,6 +13,8 @@ from tests import builders
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.virtual_time import VirtualTime
 from trading.gateway import GatewaySettings, create_gateway, create_paper_gateway
+from trading.gateway.rest import CcxtGateway
+from trading.gateway.unified import UnifiedVenue
 from trading.ports import ExchangeGateway
 from trading.sim.binance.server import RunningSim, SimSettings, running
 from trading.sim.models import FeeSchedule
@@ -38,6 +40,8 @@ class World:
     gateway: ExchangeGateway
     set_price: Callable[[str], Awaitable[None]]
     has_streams: bool = True
+    # Whether rights are known, and every balance that is none is left out.
+    is_exact: bool = True
 
 
 @contextlib.asynccontextmanager
@@ -95,6 +99,19 @@ async def over_sockets() -> AsyncIterator[World]:
         await gateway.connect()
         try:
             yield World(gateway, _mover(sim))
+        finally:
+            await gateway.close()
+
+
+@contextlib.asynccontextmanager
+async def the_common_way() -> AsyncIterator[World]:
+    """The library's common methods, as other exchanges are reached, against the same server."""
+    async with simulated() as sim:
+        settings, clock = settings_of(sim), MachineClock()
+        gateway = CcxtGateway(settings, clock, UnifiedVenue(settings, clock))
+        await gateway.connect()
+        try:
+            yield World(gateway, _mover(sim), is_exact=False)
         finally:
             await gateway.close()
 
