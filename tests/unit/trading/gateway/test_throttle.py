@@ -1,0 +1,74 @@
+"""Prices never use up what exits need, and silence is kept."""
+
+import pytest
+
+from trading.domain.errors import RateLimited
+from trading.gateway.settings import GatewaySettings
+from trading.gateway.throttle import Throttle, Urgency, Weight
+
+MARKET = Weight(10, Urgency.MARKET)
+EXIT = Weight(10, Urgency.EXIT)
+ORDER = Weight(10, Urgency.ORDER)
+
+
+def test_market_data_leaves_a_share_to_exits_and_orders_always_go() -> None:
+    throttle = Throttle(100, 0.3)
+    for _ in range(7):
+        throttle.take(MARKET, 0.0)
+    with pytest.raises(RateLimited, match="70 of 70") as limited:
+        throttle.take(MARKET, 1.0)
+    assert limited.value.retry_after_s == 59
+    for _ in range(3):
+        throttle.take(EXIT, 1.0)
+    with pytest.raises(RateLimited):
+        throttle.take(EXIT, 1.0)
+    throttle.take(ORDER, 1.0)
+    throttle.take(MARKET, 61.0)
+
+
+def test_a_request_heavier_than_the_budget_says_so_without_a_history() -> None:
+    with pytest.raises(RateLimited) as limited:
+        Throttle(5, 0.3).take(MARKET, 0.0)
+    assert limited.value.retry_after_s == 60
+
+
+def test_nothing_goes_while_silence_was_asked_for() -> None:
+    throttle = Throttle(100, 0.3)
+    throttle.be_silent(30, 0.0)
+    for weight in (MARKET, EXIT, ORDER):
+        with pytest.raises(RateLimited) as limited:
+            throttle.take(weight, 10.0)
+        assert limited.value.retry_after_s == 20
+    throttle.take(ORDER, 30.0)
+
+
+def test_each_forbidden_page_in_a_row_doubles_the_silence() -> None:
+    throttle = Throttle(100, 0.3)
+    throttle.be_silent(60, 0.0, is_forbidden=True)
+    assert throttle.silence_s(0.0) == 60
+    throttle.be_silent(60, 60.0, is_forbidden=True)
+    assert throttle.silence_s(60.0) == 120
+    throttle.answered()
+    throttle.be_silent(60, 200.0, is_forbidden=True)
+    assert throttle.silence_s(200.0) == 60
+
+
+@pytest.mark.parametrize(
+    ("rest", "ws", "is_loopback"),
+    [
+        ("http://127.0.0.1:8090", "ws://127.0.0.1:8090", True),
+        ("http://localhost:1", "ws://[::1]:1", True),
+        ("http://127.0.0.1:8090", None, False),
+        ("http://127.0.0.1:8090", "wss://stream.binance.com", False),
+        ("http://127.0.0.1.example.org", "ws://127.0.0.1:1", False),
+        (None, None, False),
+    ],
+)
+def test_only_loopback_on_both_roads_is_simulated(
+    rest: str | None, ws: str | None, is_loopback: bool
+) -> None:
+    assert GatewaySettings(rest_url=rest, ws_url=ws).is_loopback is is_loopback
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "CANARY" not in repr(GatewaySettings(api_key="CANARY1", secret="CANARY2"))
