@@ -249,9 +249,18 @@ def _mode_changed(event: events.TradingModeChanged) -> Alert:
         TradingMode.HALTED_EVERYTHING: "Triggered stops do NOT sell.",
     }
     severity = Severity.INFO if event.mode is TradingMode.ACTIVE else Severity.WARN
-    reason = [event.reason] if event.reason else []
+    reason = _mode_reason(event.reason)
     text = card_text(titles[event.mode], *reason, lines[event.mode])
     return Alert(Card(text, ((does("📊 Status", "/status"),),)), severity)
+
+
+_TYPED_REASONS = frozenset({"pause", "reduce", "resume", "halt"})
+
+
+def _mode_reason(reason: str) -> list[str]:
+    if reason in _TYPED_REASONS:
+        return [f"Asked for with /{reason}."]
+    return [reason] if reason else []
 
 
 def _condition(event: events.ConditionChanged) -> Alert:

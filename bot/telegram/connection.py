@@ -10,12 +10,14 @@ from trading.domain.events import ConditionChanged
 from trading.ports import Clock
 
 CONFLICT = "telegram_conflict"
+WEBHOOK = "telegram_webhook"
 LOST = "telegram_lost"
 _CONFLICT_WINDOW_S = 60.0
 _LOST_AFTER_S = 60.0
 _TEXTS = {
     CONFLICT: "somebody else reads this bot's messages (a second start, or a leaked token). "
     "Risk may not be added until it ends",
+    WEBHOOK: "somebody set a webhook for this bot, so no message arrives here",
     LOST: "the chat could not be reached",
 }
 
@@ -46,7 +48,9 @@ class Connection:
     async def polled(self, error: TelegramError | None) -> None:
         """Take in the outcome of a poll."""
         now_s = self.clock.monotonic()
-        if isinstance(error, Conflict):
+        if isinstance(error, Conflict) and "webhook" in error.message.lower():
+            await self._set(WEBHOOK, is_active=True)
+        elif isinstance(error, Conflict):
             await self._conflicted(now_s)
         elif error is None:
             await self._succeeded(now_s)
@@ -64,6 +68,7 @@ class Connection:
     async def _succeeded(self, now_s: float) -> None:
         self._last_success_s, self._first_failure_s = now_s, None
         await self._set(LOST, is_active=False)
+        await self._set(WEBHOOK, is_active=False)
         if not self._conflicts_s or now_s - self._conflicts_s[-1] >= _CONFLICT_WINDOW_S:
             await self._set(CONFLICT, is_active=False)
 

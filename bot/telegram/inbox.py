@@ -53,11 +53,14 @@ class Inbox:
         default_factory=lambda: asyncio.Queue(maxsize=_SLOW_MAX)
     )
     is_caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_loaded: asyncio.Event = field(default_factory=asyncio.Event)
     _seen: set[int] = field(default_factory=set)
+    _taken: set[int] = field(default_factory=set)
     _offset: int = 0
 
     async def poll_forever(self) -> None:
-        """Fetch and store updates until cancelled."""
+        """Fetch and store updates until cancelled, once what was pending is known."""
+        await self._is_loaded.wait()
         failures = 0
         while True:
             try:
@@ -116,7 +119,9 @@ class Inbox:
             self._seen.add(update.update_id)
             await self._queue.put(update)
         if len(self._seen) > 20 * _QUEUE_MAX:
-            self._seen.clear()
+            # The journal's keys still know them all; only what may be queued has to be kept.
+            self._seen = set(sorted(self._seen)[-2 * _QUEUE_MAX :])
+            self._taken &= self._seen
 
     async def _store_one(self, update: InboxUpdate) -> bool:
         """Whether it was new; one stored before a restart is among the pending ones."""
@@ -147,9 +152,23 @@ class Inbox:
     async def _pending(self) -> Sequence[PendingUpdate]:
         pending = await self.records.pending_updates()
         self._seen.update(one.update.update_id for one in pending)
+        self._is_loaded.set()
         return pending
 
     async def _handle_until_stored(
+        self, update: InboxUpdate, handle: Callable[[InboxUpdate], Awaitable[None]]
+    ) -> None:
+        # A task that was started again reads what is pending anew, the queue's updates included.
+        if update.update_id in self._taken:
+            return
+        self._taken.add(update.update_id)
+        try:
+            await self._handle_when_storable(update, handle)
+        except BaseException:
+            self._taken.discard(update.update_id)
+            raise
+
+    async def _handle_when_storable(
         self, update: InboxUpdate, handle: Callable[[InboxUpdate], Awaitable[None]]
     ) -> None:
         failures = 0

@@ -25,7 +25,7 @@ from trading.domain.events import MessageDelivered, MessageQueued
 from trading.ports import Clock, Journal, Records
 
 logger = logging.getLogger(__name__)
-_BURST = 15.0
+_BURST = 20.0
 _PER_SECOND = 1.0
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _FOLD_AFTER = timedelta(hours=1)
@@ -217,7 +217,7 @@ class Outbox:
         message = OutboxMessage(
             message_key=f"folded:{rows[-1].message_key}",
             chat_id=chat_id,
-            text=card_text(f"📬 {len(rows)} messages while the chat was down", *lines),
+            text=card_text(f"📬 {len(rows)} messages from the outage", *lines),
             created_at=now,
         )
         ends = (MessageDelivered(row.message_key, None, "folded", now) for row in rows)

@@ -1,6 +1,5 @@
 """From one stored update to its end: gate, age, flood, command, reply. One at a time."""
 
-import asyncio
 import json
 import logging
 from dataclasses import dataclass, field, replace
@@ -23,7 +22,7 @@ from bot.telegram.render.trading import refused_card
 from bot.telegram.roster import Pairing
 from bot.telegram.strangers import Strangers
 from trading.domain.chat import ConfirmationAnswer, InboxUpdate, OutboxMessage, Person, Role
-from trading.domain.errors import AlreadyRecorded, Fatal, Refused, Retryable
+from trading.domain.errors import AlreadyRecorded, AuthLost, Fatal, Refused, Retryable
 from trading.domain.events import (
     ConfirmationAnswered,
     Event,
@@ -82,7 +81,7 @@ class Router:
             return self._stranger(stored, update, ruling)
         if ruling.verdict is Verdict.IGNORED or ruling.person is None:
             return self._ignored(stored, ruling)
-        return await self._admitted(stored, update, ruling)
+        return await self._admitted(stored, update, ruling.person, ruling.chat_id)
 
     def _rules(self) -> AccessRules:
         settings = self.services.settings
@@ -126,25 +125,25 @@ class Router:
 
     # ------------------------------------------------------------ admitted
 
-    async def _admitted(self, stored: InboxUpdate, update: Update, ruling: Ruling) -> Handled:
-        person = ruling.person
-        assert person is not None  # noqa: S101 - narrows the type; the caller has checked
+    async def _admitted(
+        self, stored: InboxUpdate, update: Update, person: Person, chat_id: int
+    ) -> Handled:
         query = update.callback_query
         text = (query.data or "") if query else (update.message and update.message.text) or ""
         tap_id = query.id if query else None
         admission = self._admission(stored, person, text)
         if admission is not Admission.PASS:
             return self._held_back(stored, person, admission, tap_id)
-        place = Place(ruling.chat_id, _card_of(stored), tap_id=tap_id)
+        place = Place(chat_id, _card_of(stored), tap_id=tap_id)
         try:
             reply, place = await self._reply(stored, update, person, place, text)
-        except (Fatal, asyncio.CancelledError):
-            raise
         except Refused as error:
             reply = self._refusal(error)
-        except Retryable as error:
+        except (Retryable, AuthLost) as error:
             told = card_text("⏳ Not now", f"{error}", "Nothing was changed. Try again.")
             reply = Reply((Card(told),), outcome="retry")
+        except Fatal:
+            raise
         except Exception:
             # The row is marked failed and the person told; a crash loop would help nobody.
             logger.exception("update_failed", extra={"update_id": stored.update_id})

@@ -323,8 +323,8 @@ class FakeDesk:
         after = self._edited(command, before)
         is_loosening = not (
             isinstance(command, commands.EditTracker)
-            and isinstance(command.stop, Decimal)
-            and command.stop > (before.stop_price or ZERO)
+            and isinstance(command.level, Decimal)
+            and command.level > (before.stop_price or ZERO)
         )
         facts = views.EditProposal(
             before, after, INSTRUMENTS[before.symbol], is_loosening, Decimal(-1000), Decimal(-2000)
@@ -337,7 +337,7 @@ class FakeDesk:
                 return replace(before, is_paused=True)
             case commands.CancelTracker():
                 return replace(before, state=TrackerState.CANCELLED)
-            case commands.EditTracker(stop=Decimal() as stop):
+            case commands.EditTracker(level=Decimal() as stop):
                 return replace(before, stop_price=stop, spec=replace(before.spec, level=stop))
             case _:
                 return before

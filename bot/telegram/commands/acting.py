@@ -9,7 +9,7 @@ from trading.domain.errors import Refused
 from trading.domain.events import AlertAcknowledged
 
 _PICKS_MAX = 10
-_EXPORTS = ("fills", "trades", "trackers", "journal")
+_EXPORTS = ("fills", "trades", "trackers", "audit", "journal")
 
 
 async def close(request: Request, services: Services) -> Reply:
@@ -59,7 +59,7 @@ async def acknowledge(request: Request, services: Services) -> Reply:
 
 
 async def export(request: Request, services: Services) -> Reply:
-    """Answer /export [fills|trades|trackers|journal] with a CSV document."""
+    """Answer /export [fills|trades|trackers|audit|journal] with a CSV document."""
     no_more(request.words, 1, "/export fills")
     kind = request.words[0].lower() if request.words else "fills"
     if kind not in _EXPORTS:

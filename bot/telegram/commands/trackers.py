@@ -1,16 +1,20 @@
 """Commands about trackers: the list, one card, changes typed and tapped, and /track."""
 
+from dataclasses import replace
 from decimal import Decimal
 
+from bot.telegram import grammar
 from bot.telegram.commands import asking, guide
 from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render import trackers as render
 from bot.telegram.render.text import Card, Code, card_text, percent, price
 from trading.desk import TrackerView
+from trading.domain.commands import Command, EditTracker
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.money import plain
+from trading.domain.tracker import TrackerKind
 
 _PAGE_MAX = 1000
 
@@ -42,7 +46,17 @@ async def tracker(request: Request, services: Services) -> Reply:
         return Reply((render.why_card(_view(request, services)),))
     if verb == "tighten" and len(request.words) == 2:
         return Reply((_tighten_card(_view(request, services)),))
-    return await asking.handle_command(request, services)
+    command = grammar.parse(request.text, services.desk.instrument)
+    return await asking.put(request, services, _on_its_kind(command, _view(request, services)))
+
+
+def _on_its_kind(command: Command, view: TrackerView) -> Command:
+    """`stop P` moves the level of a protective stop, and the hard stop of every other kind."""
+    if not isinstance(command, EditTracker) or view.tracker.spec.kind is not TrackerKind.STOP:
+        return command
+    if command.stop is None or command.level is not None:
+        return command
+    return replace(command, level=command.stop, stop=None)
 
 
 def _view(request: Request, services: Services) -> TrackerView:

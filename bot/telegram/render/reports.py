@@ -12,6 +12,7 @@ from bot.telegram.render.text import (
     Line,
     age,
     card_text,
+    count,
     moment,
     money,
     percent,
@@ -34,12 +35,12 @@ def summary_card(view: SummaryView, title: str = "Summary") -> Card:
         change = account.equity - view.equity_before
         lines.append(f"Equity {signed(change)} ({percent(change / view.equity_before)})")
     if view.round_trips:
-        lines.append(f"{len(view.round_trips)} exits, {signed(profit)} after fees")
+        lines.append(f"{count(len(view.round_trips), 'exit')}, {signed(profit)} after fees")
     if view.triggers:
-        lines.append(f"{view.triggers} triggers, {len(view.fills)} fills")
+        lines.append(f"{count(view.triggers, 'trigger')}, {count(len(view.fills), 'fill')}")
     if not view.round_trips and not view.triggers and not view.fills:
         lines.append("A quiet time: nothing fired.")
-    lines.append(f"{status.trackers_waiting} trackers watching")
+    lines.append(f"{count(status.trackers_waiting, 'tracker')} watching")
     for position in status.positions[:4]:
         lines.extend(position_lines(position))
     if len(status.positions) > 4:
@@ -122,6 +123,8 @@ def audit_words(event: events.Event) -> str:
             words = f"stranger {user_id} ({kind})"
         case events.PersonChanged(person, reason):
             words = f"{person.user_id} {person.role.value}: {reason}"
+        case events.CommandExecuted(_, by, command):
+            words = f"{by}: {command}"
         case events.UpdateHandled(update_id, outcome):
             words = f"update {update_id} {outcome}"
         case events.IntentOpened(intent) | events.IntentClosed(intent):

@@ -10,6 +10,7 @@ from bot.telegram.render.text import (
     Line,
     age,
     card_text,
+    count,
     moment,
     money,
     percent,
@@ -83,8 +84,8 @@ def _headline(status: StatusView) -> str:
     if status.state is TradingMode.HALTED_EVERYTHING:
         return f"{dot(status)} UNPROTECTED: everything halted"
     if open_ones:
-        return f"🔴 NOT PROTECTED: {open_ones} of {len(positions)} positions"
-    return f"{dot(status)} Protected: {len(positions)} of {len(positions)} positions"
+        return f"🔴 NOT PROTECTED: {open_ones} of {count(len(positions), 'position')}"
+    return f"{dot(status)} Protected: {len(positions)} of {count(len(positions), 'position')}"
 
 
 def _tracker_counts(status: StatusView) -> str:
@@ -142,13 +143,13 @@ def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
         if view.unmanaged > 0:
             lines.append(f"{quantity(view.unmanaged)} more is never sold")
     open_ones = sum(not view.is_protected for view in views)
-    title = f"💼 {len(views)} positions, {open_ones} not protected"
+    title = f"💼 {count(len(views), 'position')}, {open_ones} not protected"
     refresh = shows("🔄 Refresh", f"/positions {page}")
     return Card(card_text(title, *lines), ((refresh,), *pager("/positions", page, pages)))
 
 
 def _profit_line(view: PositionView) -> str:
-    line = f"now {price(view.price)} ({age(view.price_age_s)})"
+    line = f"now {price(view.price)}"
     if view.profit is not None and view.position.cost > 0:
         share = percent(view.profit / view.position.cost)
         line = f"{line} P&L {signed(view.profit)} {share}"
@@ -173,6 +174,8 @@ def balance_card(account: AccountView, page: int = 1) -> Card:
 
 def _balance_line(view: BalanceView, currency: str) -> str:
     balance = view.balance
+    if balance.asset == currency:
+        return f"{currency} {money(balance.total)}"
     value = "no price" if view.value is None else f"{money(view.value)} {currency}"
     return f"{balance.asset} {quantity(balance.total)} = {value}"
 
@@ -216,7 +219,7 @@ def history_card(trips: Sequence[RoundTrip], page: int, asked: int) -> Card:
         entry = price(trip.entry_price) if trip.entry_price is not None else "?"
         lines.append(f"  {quantity(trip.quantity)}: {entry} to {price(trip.exit_price)}")
         lines.append(f"  fees {money(trip.fees_quote)}")
-    title = f"📜 {len(trips)} exits, {signed(total)} after fees"
+    title = f"📜 {count(len(trips), 'exit')}, {signed(total)} after fees"
     return Card(card_text(title, *lines), pager(f"/history {asked}", page, pages))
 
 

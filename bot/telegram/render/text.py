@@ -13,6 +13,7 @@ from trading.domain.money import EXACT, plain
 from trading.domain.time import Timeframe
 
 WIDTH = 34
+_INDENT_MAX = 4
 # Telegram allows 4096 and 1024; HTML and surrogate pairs are counted generously.
 TEXT_LENGTH_MAX = 3400
 CAPTION_LENGTH_MAX = 850
@@ -50,19 +51,23 @@ def columns(text: str) -> int:
 
 
 def wrap(text: str, width: int = WIDTH) -> list[str]:
-    """Break text into lines of at most `width` columns, at spaces where there are any."""
+    """Break text into lines of at most `width` columns, at spaces where there are any.
+
+    Spaces in front are an indentation, which the following lines share.
+    """
+    words = text.lstrip(" ")
+    indent = " " * min(len(text) - len(words), _INDENT_MAX)
     lines: list[str] = []
     line = ""
-    for word in text.split(" "):
-        pieces = list(_pieces(word, width))
-        for piece in pieces:
+    for word in words.split(" "):
+        for piece in _pieces(word, width - len(indent)):
             joined = f"{line} {piece}" if line else piece
-            if columns(joined) <= width:
+            if columns(joined) <= width - len(indent):
                 line = joined
             else:
-                lines.append(line)
+                lines.append(indent + line)
                 line = piece
-    return [*lines, line]
+    return [*lines, indent + line]
 
 
 def _pieces(word: str, width: int) -> Iterable[str]:
@@ -100,6 +105,11 @@ def _one_line(text: str) -> str:
 
 
 # ---------------------------------------------------------------- numbers
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number of things: `1 tracker`, `2 trackers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def price(value: Decimal | None, instrument: Instrument | None = None) -> str:

@@ -12,7 +12,7 @@ from bot.telegram.render.text import (
     Line,
     age,
     card_text,
-    moment,
+    count,
     money,
     percent,
     price,
@@ -94,7 +94,8 @@ def owned(tracker: Tracker, instrument: Instrument) -> str:
 
 def _place_lines(view: TrackerView) -> list[Line]:
     tracker, instrument = view.tracker, view.instrument
-    lines: list[Line] = [f"Price {price(view.price, instrument)} ({age(view.price_age_s)} old)"]
+    old = f" ({age(view.price_age_s)} old)" if view.price_age_s is not None else ""
+    lines: list[Line] = [f"Price {price(view.price, instrument)}{old}"]
     if view.fires_at is not None:
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
         lines.append(f"Fires at {price(view.fires_at, instrument)}{gap}")
@@ -179,7 +180,7 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
     picks = []
     for view in shown:
         tracker = view.tracker
-        gap = f" {percent(view.gap)} away" if view.gap is not None else ""
+        gap = f" ({percent(view.gap)})" if view.gap is not None else ""
         lines.append(f"#{tracker.tracker_id} {tracker.symbol} {state_name(tracker)}")
         lines.append(f"  {phrase.rule(tracker.spec)} · {_short_owned(tracker, view.instrument)}")
         if view.fires_at is not None:
@@ -189,7 +190,7 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
         label = f"#{tracker.tracker_id} {tracker.symbol}"
         picks.append(does(label, f"/tracker {tracker.tracker_id}"))
     rows = (*in_rows(picks), (shows("🔄 Refresh", f"/trackers {page}"), does("🎯 Track", "/track")))
-    title = f"📍 {len(views)} trackers, nearest first"
+    title = f"📍 {count(len(views), 'tracker')}, nearest first"
     return Card(card_text(title, *lines), (*rows, *pager("/trackers", page, pages)))
 
 
@@ -245,25 +246,32 @@ def _standing(tracker: Tracker, instrument: Instrument) -> str:
         return "ended, nothing watched"
     if tracker.is_paused:
         return "paused, nothing watched"
-    stop = f", stop {price(tracker.stop_price, instrument)}" if tracker.stop_price else ""
-    return f"{phrase.rule(tracker.spec)}{stop}, {_short_owned(tracker, instrument)}"
+    parts = [phrase.rule(tracker.spec)]
+    if tracker.stop_price is not None and tracker.spec.trail is not None:
+        parts.append(f"fires at {price(tracker.stop_price, instrument)}")
+    if tracker.hard_stop_price is not None:
+        parts.append(f"hard stop {price(tracker.hard_stop_price, instrument)}")
+    return f"{', '.join(parts)}, {_short_owned(tracker, instrument)}"
 
 
 def why_card(view: TrackerView) -> Card:
     """What has to happen before this tracker acts, in order, and where each step stands."""
     tracker, instrument = view.tracker, view.instrument
     spec = tracker.spec
-    touched = tracker.touched_at
-    lines: list[Line] = [f"1. armed {tracker.armed_at:%b %d %H:%M} UTC ✓"]
+    steps = [f"armed {tracker.armed_at:%b %d %H:%M} UTC ✓"]
     if spec.kind in {TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.LINES}:
+        touched = tracker.touched_at
         level = price(tracker.level_price, instrument)
-        seen = f"touched {moment(touched, touched)} ✓" if touched else f"waits for {level} ✗"
-        lines.append(f"2. {seen}")
+        steps.append(f"touched {touched:%H:%M:%S} ✓" if touched else f"waits for {level} ✗")
     if view.fires_at is not None:
-        lines.append(f"3. price {price(view.price, instrument)}")
-        lines.append(f"   has to reach {price(view.fires_at, instrument)} ({percent(view.gap)})")
-    lines.append(f"4. confirmed by: {phrase.confirm(spec.confirm)}")
-    lines.append(f"5. decided on: {spec.price_kind.value} price")
-    lines.append(f"6. {'paused: nothing fires ✗' if tracker.is_paused else 'not paused ✓'}")
-    lines.extend(view.notes)
-    return Card(card_text(f"❓ Why #{tracker.tracker_id} {state_name(tracker)}", *lines))
+        gap = percent(view.gap)
+        steps.append(
+            f"price {price(view.price, instrument)} has to reach "
+            f"{price(view.fires_at, instrument)} ({gap})"
+        )
+    steps.append(f"confirmed by: {phrase.confirm(spec.confirm)}")
+    steps.append(f"decided on: {spec.price_kind.value} price")
+    steps.append("paused: nothing fires ✗" if tracker.is_paused else "not paused ✓")
+    lines: list[Line] = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+    title = f"❓ Why #{tracker.tracker_id} {state_name(tracker)}"
+    return Card(card_text(title, *lines, *view.notes))

@@ -6,6 +6,7 @@ from bot.telegram.render.text import (
     Code,
     Line,
     card_text,
+    count,
     money,
     price,
     quantity,
@@ -21,8 +22,17 @@ from trading.desk import (
     Proposal,
     TrackerProposal,
 )
-from trading.domain.commands import CloseAll, Command, Panic
+from trading.domain.commands import (
+    AbortIntent,
+    CancelTracker,
+    CloseAll,
+    Command,
+    Panic,
+    PauseTracker,
+    SetTradingMode,
+)
 from trading.domain.errors import Refused
+from trading.domain.position import TradingMode
 
 _LINES_MAX = 25
 
@@ -46,7 +56,24 @@ def _facts(proposal: Proposal) -> tuple[str, list[Line]]:
         case CloseProposal() as facts:
             return _close_facts(facts, proposal.command)
         case PlainProposal(text):
-            return f"❔ {phrase.phrase(proposal.command)}", [text]
+            return _plain_title(proposal.command), [text]
+
+
+def _plain_title(command: Command) -> str:
+    match command:
+        case PauseTracker(number):
+            title = f"❔ Pause #{number}?"
+        case CancelTracker(number):
+            title = f"❔ End #{number}?"
+        case AbortIntent(number):
+            title = f"❔ Give up the exit of #{number}?"
+        case SetTradingMode(TradingMode.HALTED_EVERYTHING):
+            title = "🚨 Halt EVERYTHING?"
+        case SetTradingMode(TradingMode.ACTIVE):
+            title = "❔ Resume trading?"
+        case _:
+            title = f"❔ {phrase.phrase(command)}"
+    return title
 
 
 def _order_facts(facts: OrderProposal) -> tuple[str, list[Line]]:
@@ -70,7 +97,7 @@ def _order_facts(facts: OrderProposal) -> tuple[str, list[Line]]:
 
 def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:
     titles = {
-        CloseAll: f"❔ Close all {len(facts.lines)} positions?",
+        CloseAll: f"❔ Close {count(len(facts.lines), 'position')}?",
         Panic: f"🚨 PANIC: sell {len(facts.lines)}, then halt?",
     }
     names = ", ".join(line.base for line in facts.lines) or "nothing"

@@ -84,7 +84,7 @@ async def test_every_command_and_its_example_get_exactly_one_reply(
         ("/health x", "not understood"),
         ("/jobs x", "not understood"),
         ("/audit 0", "between 1 and"),
-        ("/export money", "fills, trades, trackers, journal"),
+        ("/export money", "fills, trades, trackers, audit, journal"),
         ("/version x", "not understood"),
         ("/help dance", "no command /dance"),
         ("/role 5 king", "trader, viewer or none"),

@@ -423,3 +423,63 @@ async def test_a_reply_leaves_within_milliseconds(world: World) -> None:
             spent.append(world.clock.monotonic() - started)
     # The phone of the test looks every 10 ms.
     assert sorted(spent)[2] < 0.25
+
+
+async def test_the_owner_can_be_told_past_a_journal_that_cannot_be_written(world: World) -> None:
+    async with world.running() as bot:
+        await world.phone.ask("/version")
+        world.store.lose(reserve_too=True)
+        assert await bot.tell_owner_now("The journal cannot be written")
+        await world.phone.until_text("The journal cannot be written")
+        await world.phone.fault("error", code=502, method="sendMessage")
+        assert not await bot.tell_owner_now("lost")
+        world.store.heal()
+    assert await world.phone.fired("error") == 1
+
+
+async def test_nobody_is_told_before_somebody_owns_the_bot(world: World) -> None:
+    async with world.running(owner_id=None) as bot:
+        assert not await bot.tell_owner_now("hello")
+
+
+async def test_a_task_that_fails_is_started_again(world: World) -> None:
+    async with world.running() as bot:
+        await world.phone.ask("/version")
+        status = world.desk.status
+        failed = asyncio.Event()
+
+        def broken() -> Any:
+            failed.set()
+            world.desk.status = status  # type: ignore[method-assign]
+            raise ZeroDivisionError("inside")
+
+        world.desk.status = broken  # type: ignore[method-assign]
+        await asyncio.wait_for(failed.wait(), 5)
+        await world.store.append(world.desk.raise_alert("a1", "Found late"))
+        await world.phone.until_text("Found late")
+        assert set(bot.beats) >= {"poll", "handle", "address", "expire"}
+
+
+async def test_a_digest_goes_out_when_the_schedule_ticks(world: World) -> None:
+    async with world.running() as bot:
+        now = world.clock.now()
+        await world.phone.ask(f"/digest daily {now:%H:%M}")
+        assert await bot.tick_digests() == 1
+        assert await bot.tick_digests() == 0
+        await world.phone.until_text("Today: 40,005.00 USDT")
+
+
+async def test_an_opted_in_group_is_answered_there_and_its_buttons_are_bound_to_it(
+    world: World,
+) -> None:
+    group = -1001
+    async with world.running(allow_groups=True, allowed_chat_ids=frozenset({group})):
+        sent = await world.phone.send("/close BTC/USDT", chat_id=group)
+        card = await world.phone.answer_after(sent, group)
+        assert card["buttons"] == [["Confirm", "Cancel"]]
+        body = {"user_id": 9, "chat_id": group, "message_id": card["message_id"], "text": "Confirm"}
+        await world.phone.post("press", {**body, "wait_ms": 300})
+        assert world.desk.executed == []
+        await world.phone.post("press", {**body, "user_id": OWNER})
+        await world.phone.until_text("Done.", group)
+    assert len(world.desk.executed) == 1

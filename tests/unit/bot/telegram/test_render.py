@@ -150,10 +150,10 @@ async def test_long_lists_are_paged_and_every_page_fits() -> None:
 async def test_the_first_line_answers_am_i_protected() -> None:
     desk = FakeDesk(SettableClock(START))
     first = strip_markup(status.status_card(desk.status()).text).splitlines()[0]
-    assert first == "🔴 NOT PROTECTED: 1 of 1 positions"
+    assert first == "🔴 NOT PROTECTED: 1 of 1 position"
     await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "x")
     first = strip_markup(status.status_card(desk.status()).text).splitlines()[0]
-    assert first == "🟢 Protected: 1 of 1 positions"
+    assert first == "🟢 Protected: 1 of 1 position"
     desk.state = TradingMode.HALTED_EVERYTHING
     first = strip_markup(status.status_card(desk.status()).text).splitlines()[0]
     assert first == "🔴 UNPROTECTED: everything halted"
@@ -207,7 +207,7 @@ async def test_a_card_offers_what_its_state_allows(
 async def test_loosening_shows_old_and_new_worst_case() -> None:
     desk = FakeDesk(SettableClock(START))
     await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "x")
-    for line in ("/tracker 1 stop 50000", "/tracker 1 pause", "/tracker 1 cancel"):
+    for line in ("/tracker 1 level 50000", "/tracker 1 pause", "/tracker 1 cancel"):
         proposal = await desk.propose(grammar.parse(line, find), 7)
         text = strip_markup(trading.question_text(proposal, 300))
         assert text.startswith("❔ Loosen #1 BTC/USDT?")
@@ -244,6 +244,10 @@ def test_no_line_is_wider_than_the_phone_and_nothing_is_lost(text: str) -> None:
     for line in wrap(text):
         assert columns(line) <= WIDTH
     assert "".join(wrap(text)).replace(" ", "") == text.replace(" ", "")
+
+
+def test_an_indentation_is_kept_by_the_lines_that_follow() -> None:
+    assert wrap("  one two three", 9) == ["  one two", "  three"]
 
 
 @given(st.text(max_size=80), st.lists(st.text(max_size=120), max_size=80))

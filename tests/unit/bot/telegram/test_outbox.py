@@ -1,0 +1,263 @@
+"""Delivery: critical first, paced, folded after an outage, never lost."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    TelegramError,
+    TimedOut,
+)
+
+from bot.telegram.connection import CONFLICT, LOST, WEBHOOK, Connection
+from bot.telegram.outbox import Outbox, strip_markup
+from bot.telegram.requesting import Flooded
+from tests.fakes.desk import START
+from tests.fakes.memory_store import MemoryStore, SettableClock
+from trading.domain.chat import OutboxMessage, Severity
+from trading.domain.events import ConditionChanged, MessageDelivered, MessageQueued
+
+
+class Chat:
+    """Takes messages like Telegram, and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str]] = []
+        self.errors: list[TelegramError] = []
+        self.edit_errors: list[TelegramError] = []
+
+    async def send(self, message: OutboxMessage) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.sent.append(("send", message.text))
+        return len(self.sent)
+
+    async def send_plain(self, message: OutboxMessage) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.sent.append(("plain", message.text))
+        return len(self.sent)
+
+    async def edit(self, message: OutboxMessage, message_id: int) -> None:
+        if self.edit_errors:
+            raise self.edit_errors.pop(0)
+        self.sent.append((f"edit {message_id}", message.text))
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = SettableClock(START)
+        self.store = MemoryStore(self.clock)
+        self.chat = Chat()
+        self.outbox = Outbox(self.chat, self.store, self.store, self.clock)  # type: ignore[arg-type]
+
+    async def queue(self, key: str, **values: Any) -> None:
+        base = OutboxMessage(key, 7, f"<b>{key}</b>", self.clock.now())
+        await self.store.append(MessageQueued(replace(base, **values)))
+
+    def reasons(self) -> list[str]:
+        return [one.reason for one in self.store.of(MessageDelivered)]
+
+    def texts(self) -> list[str]:
+        return [strip_markup(text) for _, text in self.chat.sent]
+
+
+async def test_what_is_critical_goes_first_and_the_rest_in_order() -> None:
+    world = World()
+    await world.queue("a")
+    await world.queue("b")
+    await world.queue("c", severity=Severity.CRIT)
+    await world.outbox.send_waiting()
+    assert world.texts() == ["c", "a", "b"]
+    assert await world.store.pending_messages() == []
+
+
+async def test_a_burst_is_let_out_and_then_one_message_a_second() -> None:
+    world = World()
+    for number in range(25):
+        await world.queue(f"m{number}")
+    wait_s = await world.outbox.send_waiting()
+    assert len(world.chat.sent) == 20
+    assert wait_s == pytest.approx(1.0)
+    world.clock.seconds += 1.0
+    await world.outbox.send_waiting()
+    assert len(world.chat.sent) == 21
+
+
+async def test_a_flood_wait_is_obeyed_to_the_second_and_only_by_its_chat() -> None:
+    world = World()
+    world.chat.errors = [Flooded(35.0)]
+    await world.queue("a")
+    assert await world.outbox.send_waiting() == pytest.approx(35.0)
+    await world.queue("b", chat_id=8)
+    world.clock.seconds += 34.9
+    await world.outbox.send_waiting()
+    assert world.texts() == ["b"]
+    world.clock.seconds += 0.1
+    await world.outbox.send_waiting()
+    assert world.texts() == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "error", [NetworkError("reset"), TimedOut(), InvalidToken("no"), Conflict("x")]
+)
+async def test_what_may_have_failed_is_sent_again_after_a_pause(error: TelegramError) -> None:
+    world = World()
+    world.chat.errors = [error]
+    await world.queue("a")
+    await world.outbox.send_waiting()
+    assert world.chat.sent == []
+    await world.outbox.send_waiting()
+    assert world.chat.sent == []
+    world.clock.seconds += 0.5
+    await world.outbox.send_waiting()
+    assert world.texts() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Forbidden("bot was blocked by the user"), "bot was blocked"),
+        (ChatMigrated(-5), "moved to -5"),
+        (BadRequest("Chat not found"), "Chat not found"),
+    ],
+)
+async def test_what_can_never_arrive_is_recorded_and_let_go(
+    error: TelegramError, reason: str
+) -> None:
+    world = World()
+    world.chat.errors = [error]
+    await world.queue("a")
+    await world.queue("b")
+    await world.outbox.send_waiting()
+    assert reason in world.reasons()[0]
+    assert world.texts() == ["b"]
+
+
+async def test_refused_markup_becomes_plain_text_and_refused_text_ends() -> None:
+    world = World()
+    world.chat.errors = [BadRequest("can't parse entities")]
+    await world.queue("a")
+    await world.outbox.send_waiting()
+    assert world.chat.sent == [("plain", "a")]
+    world.chat.errors = [BadRequest("can't parse entities"), BadRequest("still not")]
+    await world.queue("b")
+    await world.outbox.send_waiting()
+    assert "not delivered" in world.reasons()[-1]
+
+
+async def test_a_card_is_edited_where_it_is_and_sent_anew_where_it_is_gone() -> None:
+    world = World()
+    await world.queue("a", card="u1")
+    await world.outbox.send_waiting()
+    await world.queue("b", card="u1", edits=True)
+    await world.outbox.send_waiting()
+    assert world.chat.sent[-1] == ("edit 1", "<b>b</b>")
+    await world.queue("c", card="msg:99", edits=True)
+    await world.outbox.send_waiting()
+    assert world.chat.sent[-1] == ("edit 99", "<b>c</b>")
+    world.chat.edit_errors = [BadRequest("Message to edit not found")]
+    await world.queue("d", card="u1", edits=True)
+    await world.outbox.send_waiting()
+    assert world.chat.sent[-1] == ("send", "<b>d</b>")
+    await world.queue("e", card="never sent", edits=True)
+    await world.outbox.send_waiting()
+    assert world.chat.sent[-1] == ("send", "<b>e</b>")
+
+
+async def test_an_unchanged_card_is_delivered() -> None:
+    world = World()
+    world.chat.edit_errors = [BadRequest("Message is not modified: same")]
+    await world.queue("a", card="msg:5", edits=True)
+    await world.outbox.send_waiting()
+    assert world.reasons() == ["delivered (unchanged)"]
+
+
+async def test_a_delivery_that_cannot_be_stored_is_repeated() -> None:
+    world = World()
+    await world.queue("a")
+    world.store.lose()
+    await world.outbox.send_waiting()
+    world.store.heal()
+    await world.outbox.send_waiting()
+    assert world.texts() == ["a", "a"]
+    assert world.reasons() == ["delivered"]
+
+
+async def test_old_small_news_is_folded_after_an_outage_and_critical_news_is_not() -> None:
+    world = World()
+    for number in range(4):
+        await world.queue(f"alert:{number}:7")
+    await world.queue("alert:9:7", severity=Severity.CRIT)
+    await world.queue("reply:1:0")
+    world.clock.time += timedelta(hours=2)
+    await world.outbox.send_waiting()
+    await world.outbox.send_waiting()
+    texts = world.texts()
+    assert texts[0] == "alert:9:7"
+    assert any("4 messages from the outage" in text for text in texts)
+    assert "reply:1:0" in texts
+    assert len(texts) == 3
+    assert world.reasons().count("folded") == 4
+
+
+def test_markup_is_stripped_to_its_words() -> None:
+    assert strip_markup("<b>1 &lt; 2</b>\n<code>/x</code>") == "1 < 2\n/x"
+
+
+# ---------------------------------------------------------------- the connection
+
+
+class Told:
+    def __init__(self) -> None:
+        self.clock = SettableClock(START)
+        self.conditions: list[tuple[str, bool]] = []
+        self.connection = Connection(self.clock, self._announce)
+
+    async def _announce(self, condition: ConditionChanged) -> None:
+        self.conditions.append((condition.condition, condition.is_active))
+
+
+async def test_one_conflict_is_our_predecessor_two_are_somebody_else() -> None:
+    told = Told()
+    await told.connection.polled(Conflict("terminated by other getUpdates request"))
+    assert told.conditions == []
+    await told.connection.polled(None)
+    await told.connection.polled(Conflict("terminated by other getUpdates request"))
+    assert told.conditions == [(CONFLICT, True)]
+    assert told.connection.is_contested
+    told.clock.seconds += 30
+    await told.connection.polled(None)
+    assert told.connection.is_contested
+    told.clock.seconds += 31
+    await told.connection.polled(None)
+    assert told.conditions[-1] == (CONFLICT, False)
+
+
+async def test_a_webhook_is_named_as_what_it_is() -> None:
+    told = Told()
+    error = Conflict("can't use getUpdates method while webhook is active")
+    await told.connection.polled(error)
+    await told.connection.polled(None)
+    assert told.conditions == [(WEBHOOK, True), (WEBHOOK, False)]
+
+
+async def test_a_chat_that_is_lost_for_a_minute_is_told_once() -> None:
+    told = Told()
+    assert told.connection.seconds_since_success is None
+    for _ in range(10):
+        await told.connection.polled(NetworkError("down"))
+        told.clock.seconds += 10
+    await told.connection.polled(None)
+    assert told.conditions == [(LOST, True), (LOST, False)]
+    told.clock.seconds += 5
+    assert told.connection.seconds_since_success == 5
+    await told.connection.polled(InvalidToken("gone"))
+    assert told.conditions[-1] == (LOST, True)
