@@ -1,9 +1,9 @@
 """The index is the naive evaluation of all trackers, only cheaper; and what it does besides."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,6 @@ from tests.unit.trading.trackers.make import (
     tick,
 )
 from trading.domain.instrument import Instrument
-from trading.domain.order import Side
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import (
     Confirm,
@@ -123,15 +122,14 @@ def _trackers(draw: st.DrawFn) -> Tracker:
 class _Reference:
     """Evaluates every tracker on every price, one by one: slow, and hard to get wrong."""
 
-    def __init__(self, trackers: list[Tracker], may_enter: Callable[[], bool]) -> None:
+    def __init__(self, trackers: list[Tracker]) -> None:
         self.trackers = {tracker.tracker_id: tracker for tracker in trackers}
         self.progress: dict[int, Progress] = {}
         self.fired: dict[int, tuple[Decimal, Decimal]] = {}
-        self._may_enter = may_enter
 
-    def see(self, price: Decimal, seconds: float, *, is_tick: bool = True) -> None:
+    def see(self, price: Decimal, seconds: float) -> None:
         at = NOON + timedelta(seconds=seconds)
-        moment = Moment(at, to_ms(at), 1000 + seconds, is_tick)
+        moment = Moment(at, to_ms(at), 1000 + seconds)
         for number, tracker in list(self.trackers.items()):
             seen = tick(price, seconds)
             step = rules.step(tracker, seen, moment, BTC, self.progress.pop(number, None))
@@ -139,29 +137,41 @@ class _Reference:
                 self.trackers[number] = step.tracker
                 if step.progress is not None:
                     self.progress[number] = step.progress
-            elif tracker.side is Side.BUY and not self._may_enter():
-                self.trackers[number] = rules.rebuild_entry(step.tracker, price, moment, BTC)
-                waiting = self.trackers[number]
-                if waiting.state is TrackerState.TRIGGERED:
-                    self.trackers[number] = replace(waiting, state=TrackerState.TRAILING)
             else:
                 del self.trackers[number]
                 self.fired[number] = (step.evidence.price, step.evidence.level)
 
 
-@given(
-    trackers=st.lists(_trackers(), min_size=1, max_size=8),
-    prices=st.lists(st.tuples(_PRICES, st.floats(0.1, 20)), max_size=60),
-)
-@settings(max_examples=300)
+_JUMPS = st.lists(st.tuples(_PRICES, st.floats(0.1, 20)), max_size=60)
+
+
+@given(trackers=st.lists(_trackers(), min_size=1, max_size=8), prices=_JUMPS)
+@settings(max_examples=200)
 def test_the_index_fires_what_the_naive_evaluation_of_all_trackers_fires(
     trackers: list[Tracker], prices: list[tuple[Decimal, float]]
 ) -> None:
     # No phantom trigger (I-22), none missed (I-23), one per arming (I-21), same evidence.
+    _compare(trackers, prices)
+
+
+@given(trackers=st.lists(_trackers(), min_size=1, max_size=8), seed=st.integers(0, 2**32))
+@settings(max_examples=100)
+def test_the_index_follows_the_naive_evaluation_through_a_long_walk(
+    trackers: list[Tracker], seed: int
+) -> None:
+    rng = Random(seed)
+    cents, prices = 100_000, []
+    for _ in range(300):
+        cents = min(max(cents + rng.randint(-200, 200), 80_000), 120_000)
+        prices.append((Decimal(cents) / 100, rng.choice((0.05, 0.4, 3.0))))
+    _compare(trackers, prices)
+
+
+def _compare(trackers: list[Tracker], prices: list[tuple[Decimal, float]]) -> None:
     numbered = [replace(one, tracker_id=n) for n, one in enumerate(trackers, start=1)]
     around = Around()
     watch = around.watch(*numbered)
-    naive = _Reference(numbered, lambda: True)
+    naive = _Reference(numbered)
     fired: dict[int, tuple[Decimal, Decimal]] = {}
     for price, pause_s in prices:
         around.seconds = round(around.seconds + pause_s, 3)
@@ -172,14 +182,14 @@ def test_the_index_fires_what_the_naive_evaluation_of_all_trackers_fires(
             fired[one.tracker.tracker_id] = (one.evidence.price, one.evidence.level)
         watch.fired.clear()
         assert fired == naive.fired
-    for number, tracker in naive.trackers.items():
-        known = watch.find(number)
-        assert known is not None
-        assert (known.state, known.record_price, known.stop_price) == (
-            tracker.state,
-            tracker.record_price,
-            tracker.stop_price,
-        )
+        for number, tracker in naive.trackers.items():
+            known = watch.find(number)
+            assert known is not None
+            assert (known.state, known.record_price, known.stop_price) == (
+                tracker.state,
+                tracker.record_price,
+                tracker.stop_price,
+            )
 
 
 @given(prices=st.lists(_PRICES, min_size=1, max_size=80), share=_SHARES)
