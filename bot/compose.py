@@ -40,7 +40,6 @@ _RETRY_S = 1.0
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
-_LOCKS = Path("/tmp/umbra-locks")  # noqa: S108 (one place per host, whoever runs it)
 _PAPER_FILLS_MAX = 1_000_000
 EXIT_ORDERLY = 0
 
@@ -112,7 +111,6 @@ async def _nothing() -> None:
 
 def _account_lock(settings: Settings) -> AccountLock:
     return AccountLock(
-        _LOCKS,
         settings.exchange_rest_url or settings.exchange_id,
         settings.exchange_api_key.get_secret_value(),
     )

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ _first_lease = insert(schema.lease)
 _next_lease = fixed(
     update(schema.lease).values(epoch=bindparam("epoch_now"), holder=bindparam("holder_now"))
 )
+
+
+_PEER = struct.Struct("3i")
 
 
 def describe_holder() -> str:
@@ -87,22 +91,49 @@ class DatabaseLock(FileLock):
         )
 
 
-class AccountLock(FileLock):
-    """One agent per exchange account on this host; the key itself is not written down."""
+class AccountLock:
+    """One agent per exchange account on this host, whichever user runs it.
 
-    def __init__(self, directory: Path, exchange_url: str, api_key: str) -> None:
+    A socket in Linux's abstract namespace: no file that another user could own or leave behind, and
+    the kernel frees the name the moment its process is gone. The key itself is not written down.
+    """
+
+    def __init__(self, exchange_url: str, api_key: str) -> None:
         account = f"{exchange_url.rstrip('/').lower()}\n{api_key}"
-        super().__init__(directory / f"{hashlib.sha256(account.encode()).hexdigest()}.lock")
+        self._name = f"\0umbra-account-{hashlib.sha256(account.encode()).hexdigest()}"
         self._exchange_url = exchange_url
+        self._socket: socket.socket | None = None
 
     def take(self) -> None:
         """Take the lock or raise InstanceConflict."""
-        self.acquire(
-            lambda holder: (
-                f"the account of this key on {self._exchange_url} is traded by {holder}; "
+        taken = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            taken.bind(self._name)
+        except OSError as error:
+            taken.close()
+            raise InstanceConflict(
+                f"the account of this key on {self._exchange_url} is traded by {self._holder()}; "
                 "stop that one first, two agents must not trade one account"
-            )
-        )
+            ) from error
+        # Whoever finds the name taken connects only to learn the holder's process id.
+        taken.listen(1)
+        self._socket = taken
+
+    def release(self) -> None:
+        """Let go; harmless when not held."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _holder(self) -> str:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+                asking.settimeout(1.0)
+                asking.connect(self._name)
+                found = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+        except OSError:
+            return "another process"
+        return f"pid {_PEER.unpack(found)[0]}"
 
 
 @dataclass(frozen=True, slots=True)
