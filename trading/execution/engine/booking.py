@@ -1,5 +1,6 @@
 """Every change of a case goes through here: journal first, then whoever listens."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -24,6 +25,8 @@ from trading.execution.engine.surroundings import Surroundings
 from trading.execution.ladder import Block, BlockReason, Finish
 from trading.execution.lifecycle import Merged
 from trading.execution.round_trip import round_trip
+
+logger = logging.getLogger(__name__)
 
 
 class Booking:
@@ -168,7 +171,16 @@ class Booking:
             trip = round_trip(case.intent, fills, instrument, position, self._worth(case), now)
             if trip is not None:
                 events.append(RoundTripClosed(trip, now))
-        return [*events, *self._s.closing(case.intent, fills)]
+        return [*events, *self._ends_with(case, fills)]
+
+    def _ends_with(self, case: Case, fills: Sequence[Fill]) -> Sequence[Event]:
+        try:
+            return self._s.closing(case.intent, fills)
+        except Exception as error:
+            # What was executed is a fact, and is booked whatever the tracker makes of it.
+            logger.exception("closing_failed", extra={"intent": case.intent.intent_id})
+            text = f"{case.intent.symbol}: the end of a sale could not be worked out: {error}"
+            return (self._alert(case, "closing", text),)
 
     def _worth(self, case: Case) -> "_Worth":
         return _Worth(self._s, self._s.rules[case.intent.symbol].quote)

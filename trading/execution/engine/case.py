@@ -8,14 +8,17 @@ from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.chat import Severity
-from trading.domain.money import ZERO
+from trading.domain.money import ONE, ZERO
 from trading.domain.order import (
     Attempt,
     AttemptState,
     Fill,
     Intent,
+    IntentState,
     OrderRequest,
+    Purpose,
     SendEvidence,
+    Side,
 )
 from trading.execution import ladder
 from trading.execution.absence import Search
@@ -146,3 +149,22 @@ class Case:
     def wake(self) -> None:
         """Let whoever waits for this case look again."""
         self.changed.set()
+
+
+def watch_only(attempts: Sequence[Attempt], fills: Iterable[Fill] = ()) -> Case:
+    """Return a case that recognises orders of a decision which ended before this process began."""
+    first = attempts[0]
+    request = first.request
+    intent = Intent(
+        intent_id=first.intent_id,
+        symbol=request.symbol,
+        side=request.side,
+        purpose=Purpose.CLOSE if request.side is Side.SELL else Purpose.ENTRY,
+        reference_price=request.price or ONE,
+        created_at=first.prepared_at,
+        quantity=request.quantity,
+        state=IntentState.DONE,
+    )
+    case = Case(intent, attempts, fills)
+    case.is_watch_only = True
+    return case

@@ -8,13 +8,12 @@ from decimal import Decimal
 
 from trading.domain.errors import AuthLost, Retryable
 from trading.domain.events import FillBooked
-from trading.domain.money import ONE, plain
+from trading.domain.money import plain
 from trading.domain.order import (
     Attempt,
     AttemptState,
     Fill,
     Intent,
-    IntentState,
     OrderReport,
     OrderRequest,
     OrderType,
@@ -22,7 +21,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import TradingMode
 from trading.execution import ladder, reconcile
-from trading.execution.engine.case import Case
+from trading.execution.engine.case import Case, watch_only
 from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
@@ -59,9 +58,13 @@ class Recovery:
         for intent in state.intents:
             if intent.state.is_terminal:
                 continue
-            attempts = [one for one in state.attempts if one.intent_id == intent.intent_id]
-            attempts.sort(key=lambda one: one.number)
-            case = Case(intent, (_maybe_sent(one) for one in attempts), fills[intent.intent_id])
+            known = {
+                one.number: one
+                for one in (*state.watched_attempts, *state.attempts)
+                if one.intent_id == intent.intent_id
+            }
+            attempts = [_maybe_sent(known[number]) for number in sorted(known)]
+            case = Case(intent, attempts, fills[intent.intent_id])
             # Whenever the old process sent, it was before now: its requests expire from here on.
             case.sent_s = self._s.monotonic()
             is_halted = mode is TradingMode.HALTED_EVERYTHING
@@ -72,7 +75,10 @@ class Recovery:
 
     def watched(self, attempts: Iterable[Attempt]) -> Sequence[Case]:
         """Rebuild what is needed to recognise orders that were proven absent and may yet appear."""
-        return [_watch(attempt) for attempt in attempts]
+        grouped: dict[str, list[Attempt]] = {}
+        for attempt in attempts:
+            grouped.setdefault(attempt.intent_id, []).append(attempt)
+        return [watch_only(each) for each in grouped.values()]
 
     async def _booked(self, intent_ids: set[str]) -> dict[str, list[Fill]]:
         found: dict[str, list[Fill]] = {intent_id: [] for intent_id in intent_ids}
@@ -169,23 +175,6 @@ def _maybe_sent(attempt: Attempt) -> Attempt:
 def _is_watched(attempt: Attempt, now: datetime, watch_s: float) -> bool:
     ends_at = attempt.prepared_at + timedelta(seconds=watch_s)
     return attempt.state is AttemptState.ABSENT and now < ends_at
-
-
-def _watch(attempt: Attempt) -> Case:
-    request = attempt.request
-    intent = Intent(
-        intent_id=attempt.intent_id,
-        symbol=request.symbol,
-        side=request.side,
-        purpose=Purpose.CLOSE if request.side.sign < 0 else Purpose.ENTRY,
-        reference_price=request.price or ONE,
-        created_at=attempt.prepared_at,
-        quantity=request.quantity,
-        state=IntentState.DONE,
-    )
-    case = Case(intent, [attempt])
-    case.is_watch_only = True
-    return case
 
 
 def adopted(report: OrderReport, intent: Intent, number: int) -> Attempt:

@@ -6,10 +6,10 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 
 from trading.domain.chat import Severity
-from trading.domain.events import AlertRaised, AttemptPrepared
+from trading.domain.events import AlertRaised, AttemptChanged, AttemptPrepared, FillBooked
 from trading.domain.money import plain
-from trading.domain.order import AttemptState, OrderReport
-from trading.execution.engine.case import Case
+from trading.domain.order import Attempt, AttemptState, Fill, OrderReport
+from trading.execution.engine.case import Case, watch_only
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.identity import is_ours
@@ -80,10 +80,13 @@ class Reporting:
 
     async def apply(self, report: OrderReport, text: str = "user stream") -> None:
         """Merge one report into its attempt, or say that nobody knows it."""
+        if not is_ours(report.client_order_id, self._s.prefix):
+            return
         case = self.case_of(report.client_order_id)
+        if case is None and report.client_order_id not in self.orphans:
+            case = await self._remembered(report.client_order_id)
         if case is None:
-            if is_ours(report.client_order_id, self._s.prefix):
-                await self._orphan(report)
+            await self._orphan(report)
             return
         before = case.attempt(report.client_order_id)
         await self._searching.found(case, report, text)
@@ -98,8 +101,6 @@ class Reporting:
         if order_id in self.orphans:
             self.orphans[order_id] = report
             return
-        if await self._was_prepared(order_id):
-            return
         self.orphans[order_id] = report
         alert = AlertRaised(
             alert_id=f"orphan:{order_id}",
@@ -113,13 +114,28 @@ class Reporting:
         )
         await self._s.writer.keep(alert)
 
-    async def _was_prepared(self, order_id: str) -> bool:
-        prepared = await self._s.writer.latest(_JOURNAL_SCANNED, (AttemptPrepared.__name__,))
-        return any(
-            isinstance(each.event, AttemptPrepared)
-            and each.event.attempt.client_order_id == order_id
-            for each in prepared
-        )
+    async def _remembered(self, order_id: str) -> Case | None:
+        """Rebuild what the journal knows of an order from before this process, newest first."""
+        kinds = (AttemptPrepared.__name__, AttemptChanged.__name__, FillBooked.__name__)
+        attempt: Attempt | None = None
+        fills: list[Fill] = []
+        for each in await self._s.writer.latest(_JOURNAL_SCANNED, kinds):
+            event = each.event
+            if isinstance(event, FillBooked):
+                if event.fill.client_order_id == order_id:
+                    fills.append(event.fill)
+            elif isinstance(event, AttemptPrepared | AttemptChanged):
+                is_it = event.attempt.client_order_id == order_id
+                attempt = event.attempt if is_it and attempt is None else attempt
+        if attempt is None:
+            return None
+        stem = order_id.rpartition("-")[0]
+        case = self._stems.get(stem)
+        if case is None:
+            case = watch_only([attempt])
+            self.register(case, stem)
+        case.put(attempt, fills)
+        return case
 
     async def idle(self) -> None:
         """Wait until every queued report is applied."""

@@ -169,7 +169,8 @@ class Running:
                 return
             send = step
         async with case.lock:
-            if case.live is None:
+            # A person's word may have come while a price or a balance was read.
+            if case.live is None and not case.is_held and case.giving_up is None:
                 await self._dispatch(case, send)
 
     async def _dispatch(self, case: Case, send: Send) -> None:

@@ -6,17 +6,18 @@ from datetime import timedelta
 
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, Retryable, UmbraError
+from trading.domain.money import plain
 from trading.domain.order import Attempt, AttemptState, OrderReport
-from trading.execution import absence, ladder
+from trading.execution import absence, ladder, reconcile
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
-from trading.execution.identity import is_ours
 from trading.execution.lifecycle import Observed, advance, merge
 
 logger = logging.getLogger(__name__)
 _NO_ANSWER = (Retryable, AuthLost)
+_FOREIGN_BACK = timedelta(days=1)
 
 
 class Searching:
@@ -161,22 +162,17 @@ class Searching:
         portfolio, instrument = self._s.portfolio_of(), self._s.rules[case.intent.symbol]
         if not case.empty_reads:
             return None
-        position = portfolio.positions.get(case.intent.symbol)
-        since = case.intent.created_at - timedelta(days=1)
-        if position is not None and position.opened_at is not None:
-            since = min(since, position.opened_at)
+        since = case.intent.created_at - _FOREIGN_BACK
         try:
             fills = await self._s.read(self._s.gateway.fills_since(case.intent.symbol, since))
         except UmbraError as error:
             logger.info("fills_unanswered", extra={"error": str(error)})
             return None
-        foreign = [
-            fill
-            for fill in fills
-            if fill.side.sign < 0 and not is_ours(fill.client_order_id, self._s.prefix)
-        ]
-        if foreign:
-            return f"sold outside Umbra: trade {foreign[-1].trade_id} at {foreign[-1].price}"
+        foreign = reconcile.foreign_sales(case.intent.symbol, fills, frozenset(), self._s.prefix)
+        missing = case.intent.quantity - ladder.filled(case.attempts) - instrument.quantity_step
+        # A smaller sale of somebody's other coins does not explain where all of these went.
+        if foreign is not None and foreign.quantity >= missing:
+            return f"sold outside Umbra: {plain(foreign.quantity)} at {plain(foreign.price)}"
         balance = portfolio.balances.get(instrument.base)
         streamed = balance is None or balance.total < instrument.quantity_step
         reads = case.empty_reads

@@ -32,6 +32,7 @@ class Writer:
 
     async def write(self, *events: Event, is_exit: bool) -> None:
         """Make a decision durable before it acts, or raise StorageLost or AlreadyRecorded."""
+        await self.flush()
         await self._journal.append(*events, reserve=is_exit)
 
     async def latest(self, limit: int, kinds: Sequence[str]) -> Sequence[Recorded]:

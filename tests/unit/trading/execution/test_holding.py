@@ -9,9 +9,9 @@ import pytest
 from tests import builders
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
-from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.errors import AlreadyRecorded, Refused, Unreachable
 from trading.domain.order import IntentState, OrderType, Purpose, Side
-from trading.domain.position import Position
+from trading.domain.position import Balance, Position
 from trading.execution.settings import ExecutionSettings
 from trading.risk.gate import Approved
 
@@ -165,8 +165,6 @@ async def test_an_exit_without_any_price_reads_one_and_else_goes_to_the_market()
 
 
 async def _unreachable(symbol: str):  # type: ignore[no-untyped-def]
-    from trading.domain.errors import Unreachable
-
     raise Unreachable(symbol)
 
 
@@ -345,3 +343,76 @@ async def test_reports_of_a_burst_are_all_applied_in_order() -> None:
 async def test_rules_are_the_ones_loaded_last() -> None:
     desk = Desk()
     assert desk.engine.instruments[BTC] == builders.bitcoin()
+
+
+async def test_a_tracker_that_fails_to_end_does_not_keep_the_fill_from_being_booked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+
+    def failing(intent, fills):  # type: ignore[no-untyped-def]
+        raise KeyError("no such tracker")
+
+    desk.engine._s.closing = failing
+    final = await desk.run(desk.exit())
+    assert final.state is IntentState.DONE
+    assert desk.managed == 0
+    assert desk.told("could not be worked out")
+    assert "closing_failed" in caplog.text
+
+
+async def test_a_small_foreign_sale_does_not_explain_where_all_coins_went() -> None:
+    desk = Desk()
+    desk.exchange.sell_by_hand(BTC, "0.01")
+    desk.exchange.coins["BTC"] = Decimal(0)
+    await desk.open(desk.exit())
+    await desk.time.pass_by(15)
+    assert desk.final() is None
+    assert desk.told("coins are not free")
+    final = await desk.done()
+    assert "three agreeing reads" in final.reason
+
+
+async def test_a_balance_that_cannot_be_read_is_no_proof() -> None:
+    desk = Desk()
+    desk.frozen_balances = {"BTC": Balance("BTC", Decimal(0), Decimal(0))}
+    balances = desk.exchange.balances
+    desk.exchange.balances = _unreachable_balances  # type: ignore[method-assign]
+    await desk.open(desk.exit())
+    await desk.time.pass_by(60)
+    assert desk.told("coins are not free")
+    assert desk.final() is None
+    desk.exchange.balances = balances  # type: ignore[method-assign]
+    final = await desk.done()
+    assert final.filled_quantity == HALF
+
+
+async def _unreachable_balances():  # type: ignore[no-untyped-def]
+    raise Unreachable("balances")
+
+
+async def test_rules_and_clock_that_cannot_be_read_leave_the_exit_trying() -> None:
+    desk = Desk()
+    desk.exchange.fail("refuse", status=400, code=-1013, message="Filter failure: LOT_SIZE")
+    desk.exchange.fail("refuse", status=400, code=-1021, message="recvWindow")
+    desk.exchange.instruments = _unreachable_balances  # type: ignore[method-assign]
+    desk.exchange.clock_offset_ms = _unreachable_balances  # type: ignore[method-assign]
+    final = await desk.run(desk.exit())
+    assert final.filled_quantity == HALF
+    assert len(desk.exchange.sent) == 3
+
+
+async def test_a_read_that_never_ends_is_given_up() -> None:
+    desk = Desk()
+    desk.has_quotes = False
+    quote = desk.exchange.quote
+
+    async def hanging(symbol: str):  # type: ignore[no-untyped-def]
+        await desk.time.sleep(1000)
+        return await quote(symbol)
+
+    desk.exchange.quote = hanging  # type: ignore[method-assign]
+    started_s = desk.time.monotonic()
+    final = await desk.run(desk.exit())
+    assert final.filled_quantity == HALF
+    assert desk.time.monotonic() - started_s < 20

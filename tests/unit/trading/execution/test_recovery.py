@@ -311,3 +311,46 @@ async def test_more_reports_than_the_queue_holds_lead_to_a_sweep() -> None:
     await desk.time.settle()
     assert desk.exchange.filled() == HALF
     assert desk.managed == 0
+
+
+async def test_a_fill_that_an_earlier_process_never_heard_of_is_booked_when_it_shows() -> None:
+    desk = Desk(balances={"BTC": "1", "USDT": "0"})
+    await desk.run(desk.exit())
+    again = await killed(desk)
+    await recovered(again)
+    [order] = again.exchange.history
+    extra = replace(order.fills[0], trade_id="later", quantity=Decimal("0.01"))
+    report = again.exchange.report_of(order)
+    again.engine.on_report(replace(report, fills=(*report.fills, extra), quantity=Decimal(1)))
+    await again.time.settle()
+    booked = [one.fill.trade_id for one in again.store.of(events.FillBooked)]
+    assert booked == [order.fills[0].trade_id, "later"]
+    assert again.alerts == []
+
+
+async def test_every_watched_attempt_of_one_decision_is_recognised() -> None:
+    desk = Desk(balances={"BTC": "2", "USDT": "0"})
+    late = desk.exchange.fail("late_match", times=2, after_s=90)
+    await desk.run(desk.exit())
+    assert late.fired == 2
+    again = await killed(desk)
+    await recovered(again)
+    await again.time.pass_by(120)
+    told = [one for one in again.alerts if "appeared late" in one.text]
+    assert len(told) == 2
+    assert not again.told("does not know")
+
+
+async def test_an_open_decision_recognises_its_absent_attempts_after_a_restart() -> None:
+    desk = Desk(balances={"BTC": "1", "USDT": "0"})
+    desk.exchange.fail("late_match", after_s=90)
+    desk.exchange.depth[BTC] = Decimal(0)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: "absent" in desk.states())
+    again = await killed(desk)
+    await recovered(again)
+    again.exchange.depth[BTC] = Decimal("0.5")
+    await again.done()
+    again.exchange.depth.clear()
+    await again.time.pass_by(120)
+    assert again.told("appeared late")
