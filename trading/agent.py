@@ -21,7 +21,7 @@ from trading.commanding.proposing import Proposer
 from trading.commanding.workings import Workings
 from trading.decide import DecisionSettings
 from trading.domain.chat import Severity
-from trading.domain.errors import AlreadyRecorded, SettingsInvalid, Unreachable
+from trading.domain.errors import AlreadyRecorded, SettingsInvalid, StorageLost, Unreachable
 from trading.domain.events import (
     AlertRaised,
     CommandExecuted,
@@ -46,7 +46,8 @@ from trading.domain.position import Balance
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
-from trading.market.engine import MarketEngine, MarketHooks
+from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
+from trading.market.indicators import atr
 from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
 from trading.pricing import Prices
 from trading.proposals import Holding
@@ -63,6 +64,8 @@ _HEARTBEAT_S = 30.0
 _STABLE_S = 30.0
 _FOLLOW_UPS_MAX = 10_000
 _CAUSES_KEPT = 1000
+_ATR_CANDLES = 60
+_BLINDING = frozenset({STALE_DATA, DEGRADED_DATA})
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 _FEE_SHARE = Decimal("0.001")
 
@@ -166,6 +169,7 @@ class TradingAgent:
         self.account_stream = "connecting"
         self.clock_offset_ms = 0
         self._heartbeat_s = float("-inf")
+        self._is_overflowed = False
         # What follows from facts is written by one task, in order.
         self._follow_ups: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(
             _FOLLOW_UPS_MAX
@@ -209,6 +213,8 @@ class TradingAgent:
         """Do what follows from facts, one after the other, until cancelled."""
         while True:
             work = await self._follow_ups.get()
+            if self._is_overflowed:
+                raise StorageLost(f"{_FOLLOW_UPS_MAX} facts wait to be written: the journal hangs")
             await work()
 
     async def run_account_stream(self) -> None:
@@ -292,7 +298,7 @@ class TradingAgent:
         self.trackers.observe(observation)
 
     def _on_condition(self, event: ConditionChanged) -> None:
-        if event.symbol is not None and event.is_active:
+        if event.symbol is not None and event.is_active and event.condition in _BLINDING:
             self.trackers.blind(event.symbol)
         self._follow(lambda: self.record(event))
 
@@ -331,6 +337,7 @@ class TradingAgent:
 
     def _on_gap(self, missed: frozenset[str], since: datetime) -> None:
         for symbol in sorted(missed & self.trackers.symbols()):
+            self.trackers.blind(symbol)
             self._follow(partial(self._judge_gap, symbol, since))
 
     async def _judge_gap(self, symbol: str, since: datetime) -> None:
@@ -365,9 +372,11 @@ class TradingAgent:
                 pass
 
     def _follow(self, work: Callable[[], Awaitable[None]]) -> None:
-        # Bounded; a full queue means that the journal hangs, and that is told elsewhere.
-        with contextlib.suppress(asyncio.QueueFull):
+        # A fact is never dropped: past the bound the process ends, and the next one recovers.
+        try:
             self._follow_ups.put_nowait(work)
+        except asyncio.QueueFull:
+            self._is_overflowed = True
 
     async def _mirror(self, intent: Intent) -> None:
         if intent.tracker_id is None:
@@ -425,6 +434,7 @@ class TradingAgent:
             "full_reconcile": self._reconcile,
             "key_permissions": self._check_permissions,
             "daily_risk_reset": self._open_day,
+            "atr_distances": self._tighten,
         }
 
     async def _sweep(self) -> None:
@@ -454,11 +464,24 @@ class TradingAgent:
             if symbol not in self.state.instruments or self.market.price(symbol) is not None:
                 continue
             try:
-                print_ = await self.gateway.last_trade(symbol)
+                price = await self.prices.read(symbol)
             except Unreachable:
                 # Valued at its last known price; the next round asks again.
                 continue
-            self.state.book.set_price(symbol, print_.price)
+            self.state.book.set_price(symbol, price)
+
+    async def _tighten(self) -> None:
+        wanted = {
+            (tracker.symbol, trail.timeframe)
+            for tracker in self.trackers.all()
+            if (trail := tracker.spec.trail) is not None and trail.atr_multiple is not None
+        }
+        for symbol, timeframe in wanted:
+            candles = await self.gateway.candles(symbol, timeframe, _ATR_CANDLES)
+            value = atr([candle for candle in candles if candle.is_closed])
+            price = self.prices.price(symbol)
+            if value and price:
+                self.trackers.tighten(symbol, timeframe, Decimal(repr(value)) / price)
 
     async def _check_daily_loss(self) -> None:
         if self.state.day is None:

@@ -54,10 +54,18 @@ class Prices:
         if self._market.price(symbol) is not None and not self._market.is_stale(symbol):
             return
         try:
-            trade = await self._feed.last_trade(symbol)
+            await self.read(symbol)
         except Unreachable as error:
             raise Refused(f"there is no fresh price of {symbol}: {error}") from error
-        self._read[symbol] = (trade.price, self._clock.monotonic())
+
+    async def read(self, symbol: str) -> Decimal:
+        """Read the last print over REST, or the middle of the book where none was ever made."""
+        try:
+            price = (await self._feed.last_trade(symbol)).price
+        except Unreachable:
+            price = (await self._feed.quote(symbol)).mid
+        self._read[symbol] = (price, self._clock.monotonic())
+        return price
 
     def asked(self) -> frozenset[str]:
         """Return the symbols that somebody asked about within the last two minutes."""

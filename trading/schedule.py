@@ -55,6 +55,7 @@ JOBS: tuple[Job, ...] = (
     Job("open_attempts", every_s=10),
     Job("balances", every_s=60, misfire_grace_s=30),
     Job("summaries", every_s=60, misfire_grace_s=30),
+    Job("atr_distances", every_s=3_600, misfire_grace_s=600, deadline_s=120),
     Job("full_reconcile", every_s=900, misfire_grace_s=300, deadline_s=120),
     Job("key_permissions", every_s=21_600, misfire_grace_s=3_600),
     Job("daily_risk_reset", daily_at=(0, 0), misfire_grace_s=_DAY_S, is_remembered=True),

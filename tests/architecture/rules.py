@@ -115,6 +115,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.logs": ("trading.domain",),
     "bot.notify": ("trading.domain",),
     "bot.secrets": ("trading.domain",),
+    "bot.storage_watch": ("trading.domain", "storage"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,
 }

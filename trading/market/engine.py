@@ -138,7 +138,9 @@ class MarketEngine:
 
     @property
     def stream_state(self) -> str:
-        """`live`, `connecting` (not yet or for a moment) or `down` (prices come over REST)."""
+        """`idle`, `live`, `connecting` (for a moment) or `down` (prices come over REST)."""
+        if not self._symbols:
+            return "idle"
         if self._is_live:
             return "live"
         return "down" if self._is_down(self._clock.monotonic()) else "connecting"

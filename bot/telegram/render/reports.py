@@ -75,7 +75,8 @@ def health_card(view: HealthView) -> Card:
         f"Up {age(view.uptime_s)}, {view.memory_mb:.0f} MB",
         f"Loop lag {view.loop_lag_ms_p99:.1f} ms p99",
         f"  {view.loop_lag_ms_max:.1f} ms at most",
-        f"Prices {view.stream}, {age(view.data_age_s)} old",
+        f"Prices {view.stream}"
+        + (f", {age(view.data_age_s)} old" if view.data_age_s is not None else ""),
         f"Account stream {view.account_stream}",
         f"Clock {view.clock_offset_ms:+d} ms from the exchange",
         f"At work {view.open_intents}, unknown {view.unresolved}",

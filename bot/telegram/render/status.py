@@ -58,7 +58,8 @@ def status_card(status: StatusView) -> Card:
     if status.profit_today is not None:
         lines.append(f"Today {signed(status.profit_today)} {status.currency}")
     lines.append(_tracker_counts(status))
-    lines.append(f"Data {age(status.data_age_s)} old · {status.stream}")
+    fresh = f"{age(status.data_age_s)} old" if status.data_age_s is not None else "not needed now"
+    lines.append(f"Prices {fresh} · {status.stream}")
     for view in status.positions[:PAGE]:
         lines.extend(position_lines(view))
     if len(status.positions) > PAGE:

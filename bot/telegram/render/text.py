@@ -148,8 +148,8 @@ def percent(share: Decimal | float | None, places: int = 2) -> str:
     """Write a share as a signed percentage."""
     if share is None:
         return "?"
-    value = EXACT.multiply(Decimal(str(share)), Decimal(100))
-    return f"{'-' if value < 0 else '+'}{plain(round(abs(value), places))}%"
+    value = round(EXACT.multiply(Decimal(str(share)), Decimal(100)), places)
+    return f"{'-' if value < 0 else '+'}{plain(abs(value))}%"
 
 
 def unsigned_percent(share: Decimal | float | None) -> str:
