@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -21,6 +22,7 @@ from trading.domain.order import (
     TimeInForce,
 )
 from trading.domain.position import Balance
+from trading.domain.time import Timeframe, from_ms
 from trading.execution.classify import Cause, Verdict, classify
 from trading.execution.identity import client_order_id
 
@@ -241,3 +243,21 @@ async def test_nothing_is_sent_for_an_instrument_that_does_not_exist(world: Worl
     request = OrderRequest(order_id(), "NO/SUCH", Side.SELL, OrderType.MARKET, Decimal(1))
     evidence = await world.gateway.submit(request)
     assert evidence.phase is SendPhase.NOT_SENT or evidence.code == -1121
+
+
+async def test_depth_candles_and_the_last_print_are_read(world: World) -> None:
+    if not world.has_streams:
+        pytest.skip("the fake shows neither depth nor candles")
+    await world.set_price("60500")
+    book = await world.gateway.order_book(BTC, 5)
+    assert book.bids[0].price < book.asks[0].price
+    assert len(book.bids) == 5
+    candles = await world.gateway.candles(BTC, Timeframe("1h"), 10)
+    assert len(candles) == 10
+    assert [one.is_closed for one in candles] == [True] * 9 + [False]
+    hour_ms = Timeframe("1h").length_ms
+    assert {later.open_time_ms - one.open_time_ms for one, later in pairwise(candles)} == {hour_ms}
+    since = from_ms(candles[-3].open_time_ms)
+    assert len(await world.gateway.candles(BTC, Timeframe("1h"), 10, since)) == 3
+    last = await world.gateway.last_trade(BTC)
+    assert abs(last.price - 60_500) < 100
