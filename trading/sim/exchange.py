@@ -347,7 +347,7 @@ class Exchange:
 
 
 def _closing_trades(events: list[BookEvent]) -> dict[int, int]:
-    """For each order that these events fill up, its last trade."""
+    # For each order that these events fill up, its last trade.
     filled = {e.order_id for e in events if isinstance(e, Ended) and e.reason is EndReason.FILLED}
     last: dict[int, int] = {}
     for event in events:

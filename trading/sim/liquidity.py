@@ -70,7 +70,7 @@ class Liquidity:
         return [BookLevel(ticks * self._tick, steps * self._step)] if ticks > 0 and steps else []
 
     def _shape(self, side: Side, middle: int) -> Iterator[tuple[int, float]]:
-        """Price in ticks and size in quote of each level, best first."""
+        # Price in ticks and size in quote of each level, best first.
         away = -side.sign
         best = middle + away * max(1, int(middle * self._half_spread))
         spacing = _round_number(max(1, int(middle * _SPACING_SHARE)))

@@ -46,6 +46,8 @@ class Outlet:
         self.scope = scope
         self.queue_max = queue_max
         self.has_overflowed = False
+        self.close_code: int | None = None
+        self._close_asked = asyncio.Event()
         self._queue: deque[_Cell] = deque()
         self._newest: dict[str, _Cell] = {}
         self._work = asyncio.Event()
@@ -75,6 +77,15 @@ class Outlet:
         self._idle.clear()
         self._work.set()
 
+    def close(self, code: int) -> None:
+        """Ask the connection's handler to close it with this code."""
+        self.close_code = code
+        self._close_asked.set()
+
+    async def close_asked(self) -> None:
+        """Wait until the connection should be closed."""
+        await self._close_asked.wait()
+
     async def drained(self) -> None:
         """Wait until nothing is queued."""
         await self._idle.wait()
@@ -87,9 +98,8 @@ class Outlet:
                 self._work.clear()
                 await self._write_all()
                 if self.has_overflowed:
-                    await self.socket.close(
-                        code=WSCloseCode.POLICY_VIOLATION, message=b"reader is too slow"
-                    )
+                    self.close(WSCloseCode.POLICY_VIOLATION)
+                    return
         except ConnectionError:
             # The reader went away; its handler notices by itself.
             return

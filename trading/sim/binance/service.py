@@ -20,6 +20,7 @@ from trading.sim.world import Market
 _BEAT_S = 0.05
 _BEATS_PER_TICK = 2
 _TIMINGS_KEPT = 10_000
+_CLOSE_S = 1.0
 
 
 class Service:
@@ -91,12 +92,17 @@ class Service:
 
     async def disconnect(self, scope: Scope, code: int, is_abort: bool) -> int:
         """Close the connections of a scope (or cut them) and return how many there were."""
-        chosen = [socket for socket, o in self.outlets.items() if scope.covers(o.scope)]
-        for socket in chosen:
+        chosen = [(s, outlet) for s, outlet in self.outlets.items() if scope.covers(outlet.scope)]
+        for socket, outlet in chosen:
             if is_abort:
                 self._transports[socket]()
             else:
-                await socket.close(code=code, message=b"closed by the exchange", drain=False)
+                outlet.close(code)
+        deadline_s = asyncio.get_running_loop().time() + _CLOSE_S
+        while any(socket in self.outlets for socket, _ in chosen):
+            if asyncio.get_running_loop().time() > deadline_s:
+                break
+            await asyncio.sleep(_CLOSE_S / 100)
         return len(chosen)
 
     def stall(self, scope: Scope, fault: Fault) -> None:

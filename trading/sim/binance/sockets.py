@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from trading.sim.binance.outlet import Outlet, Scope
 from trading.sim.binance.service import Service
@@ -15,6 +15,8 @@ from trading.sim.binance.stream import Subscriber
 _PING_S = 20.0
 _FRAME_MAX_BYTES = 65_536
 _STREAMS_MAX = 1_024
+_CLOSE_S = 1.0
+_ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
 
 
 class Sockets:
@@ -40,7 +42,7 @@ class Sockets:
             streams.subscribers.add(subscriber)
             try:
                 streams.subscribe(subscriber, names)
-                async for text in _frames(socket):
+                async for text in _frames(socket, outlet):
                     outlet.send(orjson.dumps(self._command(subscriber, text)))
             finally:
                 streams.leave(subscriber)
@@ -49,7 +51,7 @@ class Sockets:
     async def ws_api(self, request: web.Request) -> web.WebSocketResponse:
         """Serve requests and user streams."""
         async with self._connection(request, Scope.USER) as (socket, outlet):
-            async for text in _frames(socket):
+            async for text in _frames(socket, outlet):
                 self._service.ws_api.answer(text, outlet)
             return socket
 
@@ -58,7 +60,7 @@ class Sockets:
         self, request: web.Request, scope: Scope
     ) -> AsyncIterator[tuple[web.WebSocketResponse, Outlet]]:
         socket = web.WebSocketResponse(
-            heartbeat=_PING_S, compress=False, max_msg_size=_FRAME_MAX_BYTES
+            heartbeat=_PING_S, timeout=_CLOSE_S, compress=False, max_msg_size=_FRAME_MAX_BYTES
         )
         await socket.prepare(request)
         outlet = self._service.connected(socket, scope, _abort(request))
@@ -104,10 +106,33 @@ class Sockets:
         return {"result": result, "id": number}
 
 
-async def _frames(socket: web.WebSocketResponse) -> AsyncIterator[str]:
-    async for message in socket:
-        if message.type is WSMsgType.TEXT:
-            yield message.data
+async def _frames(socket: web.WebSocketResponse, outlet: Outlet) -> AsyncIterator[str]:
+    """Text frames until either side ends the connection.
+
+    The reading stops before we close: only then does aiohttp wait for the other side's close
+    frame, without which clients see 1006 instead of our code.
+    """
+    closing = asyncio.ensure_future(outlet.close_asked())
+    reading: asyncio.Future[WSMessage] | None = None
+    try:
+        while True:
+            reading = asyncio.ensure_future(socket.receive())
+            await asyncio.wait({reading, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                break
+            message = reading.result()
+            if message.type in _ENDS:
+                return
+            if message.type is WSMsgType.TEXT:
+                yield message.data
+    finally:
+        pending: list[asyncio.Future[Any]] = [closing]
+        if reading is not None:
+            pending.append(reading)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+    await socket.close(code=outlet.close_code or 1000, message=b"closed by the exchange")
 
 
 def _abort(request: web.Request) -> Callable[[], None]:

@@ -58,8 +58,9 @@ class Traffic:
         chance = Random(len(plan.markets))
         began_s = loop.time()
         printed = 0
-        while (elapsed_s := loop.time() - began_s) < plan.seconds:
-            due = int(elapsed_s * plan.rate_per_s)
+        total = int(plan.seconds * plan.rate_per_s)
+        while printed < total:
+            due = min(total, int((loop.time() - began_s) * plan.rate_per_s))
             while printed < due:
                 self._print(plan.markets[printed % len(plan.markets)], plan.reach, chance)
                 printed += 1
