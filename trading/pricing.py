@@ -1,5 +1,6 @@
 """The prices that decisions and people see: the watched market, or one read for who asks."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.domain.errors import Refused, Unreachable
@@ -11,6 +12,13 @@ _FRESH_S = 5.0
 _INTEREST_S = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    price: Decimal
+    quote: Quote | None
+    at_s: float
+
+
 class Prices:
     """Answers from the watched market; a symbol that somebody asks about is watched for a while."""
 
@@ -18,7 +26,7 @@ class Prices:
         self._market = market
         self._feed = feed
         self._clock = clock
-        self._read: dict[str, tuple[Decimal, float]] = {}
+        self._reads: dict[str, _Read] = {}
         self._asked_s: dict[str, float] = {}
 
     def price(self, symbol: str) -> Decimal | None:
@@ -26,10 +34,8 @@ class Prices:
         watched = self._market.price(symbol)
         if watched is not None and not self._market.is_stale(symbol):
             return watched
-        read = self._read.get(symbol)
-        if read is not None and self._clock.monotonic() - read[1] <= _FRESH_S:
-            return read[0]
-        return watched
+        read = self._fresh(symbol)
+        return watched if read is None else read.price
 
     def known(self, symbol: str) -> Decimal:
         """Return the price; raises Refused without any."""
@@ -39,19 +45,26 @@ class Prices:
         return price
 
     def quote(self, symbol: str) -> Quote | None:
-        """Return the watched book's top unless it is stale."""
-        return None if self._market.is_stale(symbol) else self._market.quote(symbol)
+        """Return the watched book's top, or one that was read moments ago."""
+        watched = self._market.quote(symbol)
+        if watched is not None and not self._market.is_stale(symbol):
+            return watched
+        read = self._fresh(symbol)
+        return None if read is None else read.quote
 
     def is_stale(self, symbol: str) -> bool:
         """Whether neither the stream nor a read has told a price lately."""
-        read = self._read.get(symbol)
-        is_read = read is not None and self._clock.monotonic() - read[1] <= _FRESH_S
-        return not is_read and self._market.is_stale(symbol)
+        return self._fresh(symbol) is None and self._market.is_stale(symbol)
 
     async def look(self, symbol: str) -> None:
-        """Make sure of a fresh price; raises Refused when the exchange does not tell one."""
+        """Make sure of a fresh price and book; raises Refused when the exchange tells none."""
         self._asked_s[symbol] = self._clock.monotonic()
-        if self._market.price(symbol) is not None and not self._market.is_stale(symbol):
+        has_book = self._market.quote(symbol) is not None
+        if (
+            has_book
+            and self._market.price(symbol) is not None
+            and not self._market.is_stale(symbol)
+        ):
             return
         try:
             await self.read(symbol)
@@ -59,12 +72,13 @@ class Prices:
             raise Refused(f"there is no fresh price of {symbol}: {error}") from error
 
     async def read(self, symbol: str) -> Decimal:
-        """Read the last print over REST, or the middle of the book where none was ever made."""
+        """Read book and last print over REST; the middle of the book where none was ever made."""
+        quote = await self._feed.quote(symbol)
         try:
             price = (await self._feed.last_trade(symbol)).price
         except Unreachable:
-            price = (await self._feed.quote(symbol)).mid
-        self._read[symbol] = (price, self._clock.monotonic())
+            price = quote.mid
+        self._reads[symbol] = _Read(price, quote, self._clock.monotonic())
         return price
 
     def asked(self) -> frozenset[str]:
@@ -74,3 +88,8 @@ class Prices:
             symbol: at_s for symbol, at_s in self._asked_s.items() if now_s - at_s < _INTEREST_S
         }
         return frozenset(self._asked_s)
+
+    def _fresh(self, symbol: str) -> _Read | None:
+        read = self._reads.get(symbol)
+        is_fresh = read is not None and self._clock.monotonic() - read.at_s <= _FRESH_S
+        return read if is_fresh else None

@@ -196,7 +196,7 @@ def test_a_wrong_print_shows_on_the_tape_of_listeners_only() -> None:
     made.print_trade("BTC/USDT", Decimal(600), Decimal(1), START_MS)
     assert tapped.prints == [("BTC/USDT", Decimal(600))]
     assert made.exchange.books["BTC/USDT"].last_price == 60_000
-    assert not made.markets["BTC/USDT"].tape
+    assert [float(e.trade.price) for e in made.markets["BTC/USDT"].tape] == [60_000.0]
 
 
 def test_a_thinned_book_holds_what_it_was_told() -> None:
@@ -223,7 +223,9 @@ def test_a_tape_drives_its_market_and_what_is_derived_from_it() -> None:
     assert own == [Decimal(p) for p in ("60000", "60100", "59000", "59500")]
     assert made.markets["BTC/USDC"].price == 59_500
     assert made.markets["SOL/USDT"].price == 150
-    volume = sum(entry.trade.quantity for entry in made.markets["BTC/USDT"].tape)
+    # The first entry is the opening print.
+    prints = list(made.markets["BTC/USDT"].tape)[1:]
+    volume = sum(entry.trade.quantity for entry in prints)
     assert float(volume) == pytest.approx(4.0, abs=1e-4)
 
 
@@ -231,3 +233,9 @@ def test_a_tape_drives_its_market_and_what_is_derived_from_it() -> None:
 def test_an_impossible_speed_is_refused(speed: float) -> None:
     with pytest.raises(Refused, match="speed"):
         WorldSettings(speed=speed)
+
+
+def test_there_is_a_last_trade_from_the_first_moment_on() -> None:
+    for market in world(is_still=True).markets.values():
+        assert [entry.trade.price for entry in market.tape] == [market.price]
+        assert market.tape[0].at_ms == START_MS

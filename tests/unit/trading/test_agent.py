@@ -1,0 +1,389 @@
+"""The agent routes facts to decisions: triggers, commands, halts, restarts."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
+from trading.domain.commands import (
+    AbortIntent,
+    AcknowledgeAlerts,
+    ArmTracker,
+    CancelTracker,
+    CloseAll,
+    ClosePosition,
+    EditTracker,
+    ExitNow,
+    Panic,
+    PauseTracker,
+    PlaceOrder,
+    ResumeTracker,
+    SetTradingMode,
+)
+from trading.domain.errors import AlreadyRecorded, Refused, SettingsInvalid, Unreachable
+from trading.domain.events import (
+    AlertRaised,
+    DayOpened,
+    Installed,
+    IntentOpened,
+    ProcessStarted,
+    RecoveryReported,
+    TradingModeChanged,
+)
+from trading.domain.order import Purpose, Side
+from trading.domain.position import TradingMode
+from trading.domain.time import Timeframe
+from trading.domain.tracker import Amount, AmountKind, Distance, TrackerState
+
+HALF = Amount(AmountKind.BASE, Decimal("0.25"))
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as running:
+        yield running
+
+
+async def test_a_first_start_says_who_it_is_and_opens_the_day(world: AgentWorld) -> None:
+    [installed] = world.store.of(Installed)
+    assert installed.account == "fake-1"
+    assert len(world.store.of(ProcessStarted)) == len(world.store.of(RecoveryReported)) == 1
+    [day] = world.store.of(DayOpened)
+    # 10,000 USDT + 0.5 BTC at 60,000 + 1,000 ADA at 0.90.
+    assert day.equity == Decimal(40_900)
+
+
+async def test_a_key_of_another_account_is_refused(world: AgentWorld) -> None:
+    await world.kill()
+    world.exchange.account_id = _other_account  # type: ignore[method-assign]
+    with pytest.raises(SettingsInvalid, match="belongs to account fake-1"):
+        await world.start()
+
+
+async def _other_account() -> str:
+    return "fake-2"
+
+
+async def test_nothing_is_done_before_the_exchange_has_answered() -> None:
+    world = AgentWorld()
+    world.exchange.is_down = True
+    with pytest.raises(Unreachable):
+        await world.start()
+    with pytest.raises(Refused, match="still starting"):
+        await world.desk.propose(ArmTracker(stop_spec()), OWNER)
+    assert not world.desk.health().is_healthy
+    await world.kill()
+
+
+async def test_a_stop_that_fires_sells_what_it_owns_once(world: AgentWorld) -> None:
+    await world.protect("58000", HALF)
+    await world.move("57990")
+    await world.until_sold("0.25")
+    assert world.exchange.coins["BTC"] == Decimal("0.25")
+    assert world.desk.trackers() == []
+    [trip] = await world.desk.history(10)
+    assert trip.quantity == Decimal("0.25")
+    assert [intent.intent.purpose for intent in world.store.of(IntentOpened)] == [Purpose.PROTECT]
+
+
+async def test_a_command_takes_effect_once_per_cause(world: AgentWorld) -> None:
+    command = ArmTracker(stop_spec("58000", HALF))
+    await world.do(command, "nonce")
+    with pytest.raises(AlreadyRecorded):
+        await world.do(command, "nonce")
+    assert len(world.desk.trackers()) == 1
+
+
+async def test_a_replayed_command_is_known_after_a_restart(world: AgentWorld) -> None:
+    command = ArmTracker(stop_spec())
+    await world.do(command, "nonce")
+    await world.kill()
+    await world.start()
+    with pytest.raises(AlreadyRecorded):
+        await world.desk.execute(command, OWNER, "nonce")
+
+
+async def test_a_restart_watches_on_and_sells_what_is_beyond_its_stop(world: AgentWorld) -> None:
+    await world.protect()
+    await world.kill()
+    world.exchange.set_price("BTC/USDT", "57000")
+    world.time.advance(120)
+    await world.start()
+    await world.until_sold("0.5")
+    assert world.exchange.coins["BTC"] == 0
+
+
+async def test_a_second_tracker_gets_what_is_left_or_a_refusal_that_names_the_first(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    with pytest.raises(Refused, match="#1"):
+        await world.protect("57000")
+
+
+async def test_a_sale_by_hand_shrinks_the_tracker(world: AgentWorld) -> None:
+    await world.protect()
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, HALF))
+    await world.until_sold("0.25")
+    [view] = world.desk.trackers()
+    assert view.tracker.quantity == Decimal("0.25")
+
+
+async def test_unmanaged_coins_are_sold_only_by_name(world: AgentWorld) -> None:
+    proposal = await world.desk.propose(
+        PlaceOrder("ADA/USDT", Side.SELL, Amount(AmountKind.BASE, Decimal(100))), OWNER
+    )
+    assert "not managed" in " ".join(proposal.facts.notes)  # type: ignore[union-attr]
+    with pytest.raises(Refused, match="nothing of ADA/USDT is managed"):
+        await world.do(ClosePosition("ADA/USDT"))
+    with pytest.raises(Refused, match="nothing is managed"):
+        await world.do(CloseAll())
+
+
+async def test_half_a_position_is_closed(world: AgentWorld) -> None:
+    await world.protect()
+    await world.do(ClosePosition("BTC/USDT", Decimal("0.5")))
+    await world.until_sold("0.25")
+    [position] = world.desk.positions()
+    assert position.position.quantity == Decimal("0.25")
+    assert position.is_protected
+
+
+async def test_closing_all_ends_its_trackers_and_stays_active(world: AgentWorld) -> None:
+    await world.protect()
+    await world.do(CloseAll())
+    await world.until_sold("0.5")
+    assert world.desk.trackers() == []
+    assert world.desk.status().state is TradingMode.ACTIVE
+
+
+async def test_panic_sells_what_is_managed_and_halts(world: AgentWorld) -> None:
+    await world.protect("58000", HALF)
+    outcome = await world.do(Panic())
+    assert "0.25 BTC" in outcome.text
+    await world.until_sold("0.25")
+    assert world.desk.status().state is TradingMode.HALTED
+    assert world.exchange.coins["BTC"] == Decimal("0.25")
+    with pytest.raises(Refused, match="halted"):
+        await world.do(buy("100"))
+
+
+async def test_panic_with_everything_sells_unmanaged_coins_too(world: AgentWorld) -> None:
+    await world.protect("58000", HALF)
+    await world.do(Panic(everything=True))
+    await world.time.until(lambda: world.exchange.coins["ADA"] == 0, 60)
+    await world.time.until(lambda: world.exchange.coins["BTC"] == 0, 60)
+
+
+async def test_panic_is_one_transaction_with_every_sale(world: AgentWorld) -> None:
+    await world.protect()
+    world.store.lose(reserve_too=True)
+    appended = len(world.store.all_events)
+    await world.do(Panic())
+    # Nothing was durable, and still every protective sale went out once.
+    assert len(world.store.all_events) == appended
+    world.store.heal()
+    await world.until_sold("0.5")
+
+
+async def test_a_purchase_is_managed_from_its_fills(world: AgentWorld) -> None:
+    proposal = await world.desk.propose(buy("600"), OWNER)
+    assert proposal.reference_price == Decimal("60000.01")
+    await world.do(buy("600"))
+    await world.time.until(lambda: bool(world.desk.positions()), 60)
+    [position] = world.desk.positions()
+    # 600 / (60,000.01 * 1.005) floored to the step.
+    assert Decimal("0.0099") < position.position.quantity <= Decimal("0.01")
+    assert not position.is_protected
+
+
+async def test_a_purchase_is_refused_when_the_price_has_moved_since_the_card(
+    world: AgentWorld,
+) -> None:
+    proposal = await world.desk.propose(buy("600"), OWNER)
+    await world.move("61000")
+    await world.move("61000")
+    with pytest.raises(Refused, match="moved"):
+        await world.desk.execute(proposal.command, OWNER, "late", proposal.reference_price)
+    assert world.exchange.sent == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (Amount(AmountKind.QUOTE, Decimal(20_000)), "more than what is free"),
+        (Amount(AmountKind.QUOTE, Decimal(1)), "too little"),
+        (Amount(AmountKind.ALL), "needs an amount"),
+        (Amount(AmountKind.BASE, Decimal(5)), "more than what is free"),
+    ],
+)
+async def test_an_impossible_purchase_is_refused_with_the_rule(
+    world: AgentWorld, amount: Amount, words: str
+) -> None:
+    with pytest.raises(Refused, match=words):
+        await world.do(PlaceOrder("BTC/USDT", Side.BUY, amount))
+    assert world.exchange.sent == []
+
+
+async def test_more_than_the_account_holds_cannot_be_sold(world: AgentWorld) -> None:
+    with pytest.raises(Refused, match="more than the account holds"):
+        await world.do(PlaceOrder("BTC/USDT", Side.SELL, Amount(AmountKind.BASE, Decimal(2))))
+
+
+async def test_tightening_acts_and_loosening_asks(world: AgentWorld) -> None:
+    await world.protect()
+    tighter = await world.desk.propose(EditTracker(1, level=Decimal(59_000)), OWNER)
+    assert not tighter.needs_confirmation
+    looser = await world.desk.propose(EditTracker(1, level=Decimal(50_000)), OWNER)
+    assert looser.needs_confirmation
+    await world.do(EditTracker(1, level=Decimal(59_000)))
+    assert world.desk.tracker(1).fires_at == Decimal(59_000)
+    await world.do(EditTracker(1, amount=HALF))
+    assert world.desk.tracker(1).tracker.quantity == Decimal("0.25")
+
+
+async def test_a_paused_tracker_does_not_fire_and_says_so(world: AgentWorld) -> None:
+    await world.protect()
+    proposal = await world.desk.propose(PauseTracker(1), OWNER)
+    assert proposal.needs_confirmation
+    await world.do(PauseTracker(1))
+    assert not world.desk.tracker(1).is_protecting
+    await world.move("57990")
+    assert world.exchange.sent == []
+    with pytest.raises(Refused, match="crossed"):
+        await world.do(ResumeTracker(1))
+    await world.do(CancelTracker(1))
+    assert world.desk.trackers() == []
+    with pytest.raises(Refused, match="no live tracker #1"):
+        world.desk.tracker(1)
+
+
+async def test_a_trigger_under_halt_everything_waits_and_is_sold_on_demand(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.move("57990")
+    await world.time.until(lambda: world.desk.tracker(1).tracker.state is TrackerState.BLOCKED, 10)
+    assert world.exchange.sent == []
+    assert any("UNPROTECTED" in alert.text for alert in world.desk.status().alerts)
+    await world.do(AcknowledgeAlerts())
+    assert world.desk.status().alerts == ()
+    assert "no alert" in (await world.do(AcknowledgeAlerts())).text
+    await world.do(ExitNow(1))
+    await world.until_sold("0.5")
+
+
+async def test_a_blocked_exit_can_be_given_up(world: AgentWorld) -> None:
+    await world.protect()
+    with pytest.raises(Refused, match="not blocked"):
+        await world.do(AbortIntent(1))
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.move("57990")
+    await world.time.until(lambda: world.desk.tracker(1).tracker.state is TrackerState.BLOCKED, 10)
+    proposal = await world.desk.propose(AbortIntent(1), OWNER)
+    assert proposal.needs_confirmation
+    await world.do(AbortIntent(1))
+    await world.time.until(lambda: not world.desk.trackers(), 10)
+    assert world.exchange.sent == []
+
+
+async def test_resuming_after_a_halt_asks_and_pausing_does_not(world: AgentWorld) -> None:
+    assert not (await _asks(world, TradingMode.REDUCING))
+    await world.do(SetTradingMode(TradingMode.HALTED))
+    assert await _asks(world, TradingMode.ACTIVE)
+    await world.do(SetTradingMode(TradingMode.ACTIVE))
+    assert await _asks(world, TradingMode.HALTED_EVERYTHING)
+    modes = [event.mode for event in world.store.of(TradingModeChanged)]
+    assert modes == [TradingMode.HALTED, TradingMode.ACTIVE]
+
+
+async def _asks(world: AgentWorld, mode: TradingMode) -> bool:
+    return (await world.desk.propose(SetTradingMode(mode), OWNER)).needs_confirmation
+
+
+async def test_a_halt_survives_a_restart(world: AgentWorld) -> None:
+    await world.do(SetTradingMode(TradingMode.HALTED))
+    await world.kill()
+    await world.start()
+    assert world.desk.status().state is TradingMode.HALTED
+
+
+async def test_a_daily_loss_refuses_new_risk_until_the_person_resumes(world: AgentWorld) -> None:
+    world.exchange.coins["USDT"] -= 5_000
+    await world.agent.jobs()["balances"]()
+    status = world.desk.status()
+    assert status.state is TradingMode.REDUCING
+    assert status.trading_mode is not None
+    assert "daily loss" in status.trading_mode.reason
+
+
+async def test_a_key_that_may_withdraw_is_told_once(world: AgentWorld) -> None:
+    rights = await world.exchange.permissions()
+
+    async def dangerous() -> object:
+        return replace(rights, can_withdraw=True)
+
+    world.exchange.permissions = dangerous  # type: ignore[method-assign,assignment]
+    await world.agent.jobs()["key_permissions"]()
+    await world.agent.jobs()["key_permissions"]()
+    alerts = [alert.text for alert in world.store.of(AlertRaised)]
+    assert len([text for text in alerts if "withdraw" in text]) == 1
+
+
+async def test_the_desk_answers_from_memory(world: AgentWorld) -> None:
+    await world.protect("58000", HALF)
+    await world.move("60100")
+    status = world.desk.status()
+    assert (status.trackers_waiting, status.trackers_acting, status.trackers_paused) == (1, 0, 0)
+    assert status.is_simulated
+    assert world.desk.mode == "live"
+    account = world.desk.account()
+    assert account.balances[0].balance.asset == "BTC"
+    assert account.balances[0].managed == Decimal("0.25")
+    [position] = world.desk.positions()
+    assert position.unmanaged == Decimal("0.25")
+    # A quarter of a coin, 2,100 below the present price.
+    assert position.worst_case == Decimal(-525)
+    view = world.desk.tracker(1)
+    assert view.gap is not None
+    assert view.gap < 0
+    assert world.desk.quote("BTC/USDT") is not None
+    assert world.desk.health().tasks == {"market": 5.0}
+    assert {job.name for job in world.desk.jobs()} >= {"tracker_sweep", "full_reconcile"}
+    assert world.desk.instrument("btcusdt").symbol == "BTC/USDT"
+    assert world.desk.open_orders() == []
+
+
+async def test_the_desk_answers_from_storage(world: AgentWorld) -> None:
+    began = world.time.now()
+    await world.protect()
+    await world.move("57990")
+    await world.until_sold("0.5")
+    summary = await world.desk.summary(began)
+    assert summary.triggers == 1
+    assert len(summary.fills) == len(await world.desk.fills(None, 10)) == 1
+    assert len(await world.desk.audit(5)) == 5
+    chart = await world.desk.chart("BTC/USDT", Timeframe("15m"), 10)
+    assert chart.price == Decimal(57990)
+
+
+async def test_an_atr_distance_needs_candles(world: AgentWorld) -> None:
+    spec = replace(stop_spec(), trail=Distance(atr_multiple=Decimal("2.5")))
+    with pytest.raises(Refused, match="ATR"):
+        await world.do(ArmTracker(spec))
+
+
+async def test_an_orderly_stop_leaves_a_sign_of_life(world: AgentWorld) -> None:
+    await world.protect()
+    await world.time.finish(world.agent.stop("asked to stop"))
+    stored = await world.store.records.state()
+    assert stored.last_alive_at == world.time.now()
+    with pytest.raises(Refused, match="starting"):
+        await world.desk.propose(CloseAll(), OWNER)
+
+
+def buy(quote: str) -> PlaceOrder:
+    return PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, Decimal(quote)))
