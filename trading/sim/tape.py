@@ -1,11 +1,13 @@
 """Replays recorded candles: each becomes four prints, re-stamped to the time of the replay."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import numpy as np
 
 from trading.domain.errors import Refused
 from trading.domain.time import Timeframe
@@ -41,7 +43,7 @@ class TapeCandle:
 class Tape:
     """The candles of a file in order of time, and the first price of each market on it."""
 
-    candles: Sequence[TapeCandle]
+    candles: Iterable[TapeCandle]
     length_ms: int
     first_prices: Mapping[Market, float]
 
@@ -51,14 +53,40 @@ class Tape:
         The volume is split at random by `seed`.
         """
         chance = Random(f"tape {seed}")
-        begin_ms = self.candles[0].open_ms
+        begin_ms: int | None = None
         for open_ms, group in groupby(self.candles, key=lambda candle: candle.open_ms):
+            begin_ms = open_ms if begin_ms is None else begin_ms
             candles = [(candle, _shares(chance)) for candle in group]
             for number in range(TICKS_PER_CANDLE):
                 after_ms = open_ms - begin_ms + number * self.length_ms // TICKS_PER_CANDLE
                 for candle, shares in candles:
                     price, part = candle.prices[number], candle.volume * shares[number]
                     yield TapeTick(after_ms, candle.market, price, part)
+
+
+class _Columns:
+    """A file's columns; candles are made while somebody reads them, for tapes hold many."""
+
+    def __init__(self, columns: Mapping[str, "np.ndarray[Any, Any]"], market: Market) -> None:
+        order = np.argsort(columns["timestamp_ms"], kind="stable")
+        self._numbers = [columns[name][order] for name in _COLUMNS]
+        pairs = columns.get("pair")
+        self._pairs = None if pairs is None else pairs[order]
+        self._market = market
+
+    def __iter__(self) -> Iterator[TapeCandle]:
+        markets = repeat(self._market) if self._pairs is None else map(_split, self._pairs)
+        rows = zip(markets, *(column.tolist() for column in self._numbers), strict=False)
+        for market, open_ms, open_, high, low, close, volume in rows:
+            yield TapeCandle(open_ms, market, _path(open_, high, low, close), volume)
+
+    def first_prices(self) -> dict[Market, float]:
+        opens = self._numbers[1]
+        if self._pairs is None:
+            return {self._market: float(opens[0])}
+        names, firsts = np.unique(self._pairs, return_index=True)
+        by_time = sorted(zip(firsts.tolist(), names.tolist(), strict=True))
+        return {_split(name): float(opens[first]) for first, name in by_time}
 
 
 def load_tape(path: Path) -> Tape:
@@ -68,36 +96,24 @@ def load_tape(path: Path) -> Tape:
     a file.
     """
     market, length_ms = _read_name(path)
-    columns = _read_columns(path)
-    pairs = columns.get("pair")
-    markets = [_split(pair) for pair in pairs] if pairs else [market] * len(columns["open"])
-    candles = [
-        TapeCandle(open_ms, market, _path(open_, high, low, close), volume)
-        for market, open_ms, open_, high, low, close, volume in zip(
-            markets, *(columns[name] for name in _COLUMNS), strict=True
-        )
-    ]
-    candles.sort(key=lambda candle: candle.open_ms)
-    first_prices: dict[Market, float] = {}
-    for candle in candles:
-        first_prices.setdefault(candle.market, candle.prices[0])
-    return Tape(candles, length_ms, first_prices)
+    columns = _Columns(_read_columns(path), market)
+    return Tape(columns, length_ms, columns.first_prices())
 
 
-def _read_columns(path: Path) -> dict[str, list[Any]]:
+def _read_columns(path: Path) -> dict[str, "np.ndarray[Any, Any]"]:
     # Heavy, and only tapes need it.
     from pyarrow import ArrowException, parquet
 
     try:
-        columns: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
+        table = parquet.read_table(path)
     except (OSError, ArrowException) as error:
         raise Refused(f"tape should be a readable Parquet file, was {path}: {error}") from error
-    missing = [name for name in _COLUMNS if name not in columns]
+    missing = [name for name in _COLUMNS if name not in table.column_names]
     if missing:
         raise Refused(f"tape should have the columns {' '.join(_COLUMNS)}, lacks {missing}")
-    if not columns["timestamp_ms"]:
+    if not table.num_rows:
         raise Refused(f"tape should hold at least one candle, {path.name} is empty")
-    return columns
+    return {name: table.column(name).to_numpy() for name in table.column_names}
 
 
 def _shares(chance: Random) -> tuple[float, ...]:

@@ -106,10 +106,10 @@ class World:
         self.exchange = Exchange(balances, FeeSchedule(), self._price_in)
         self.exchange.listeners.append(self)
         self.markets: dict[str, Market] = {}
+        self._touched: set[str] = set()
         for instrument in listed.instruments:
             self._open_market(instrument, start_ms)
         self._by_coin = _markets_by_coin(self.markets.values())
-        self._touched: set[str] = set()
         self._scenario = Scenario(settings.seed, self._prices)
         self._tape = tape.ticks(settings.seed) if tape else None
         self._next_tick: TapeTick | None = next(self._tape) if self._tape else None
@@ -245,7 +245,9 @@ class World:
             Liquidity(instrument, seed),
             CandleStore(history_of, start_ms, float(price)),
         )
-        self.exchange.books[instrument.symbol].last_price = price
+        # An opening print, so that there is a last trade from the first moment on.
+        size = self._print_size(self.markets[instrument.symbol], 0.0)
+        self.exchange.trade(instrument.symbol, price, size, Side.BUY, start_ms)
 
     def _play_scenario(self, played_ms: float, now_ms: int) -> None:
         due = int(played_ms // STEP_MS) - self._steps_done

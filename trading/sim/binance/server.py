@@ -69,6 +69,7 @@ class RunningSim:
     host: str
     port: int
     service: Service
+    beat: asyncio.Task[None]
 
     @property
     def rest_url(self) -> str:
@@ -129,17 +130,16 @@ async def running(settings: SimSettings, clock: ClockMs) -> AsyncIterator[Runnin
     service = build_service(settings, clock)
     runner = web.AppRunner(build_app(service), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    beat: asyncio.Task[None] | None = None
     try:
-        site = web.TCPSite(runner, settings.host, settings.port)
-        await site.start()
+        await web.TCPSite(runner, settings.host, settings.port).start()
         beat = asyncio.create_task(service.beat())
-        port = runner.addresses[0][1]
-        yield RunningSim(settings.host, port, service)
-    finally:
-        if beat is not None:
+        try:
+            yield RunningSim(settings.host, runner.addresses[0][1], service, beat)
+        finally:
             beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await beat
+    finally:
         await runner.cleanup()
 
 
@@ -150,7 +150,8 @@ async def serve(
     async with running(settings, clock) as sim:
         if on_start is not None:
             on_start(sim)
-        await asyncio.Event().wait()
+        # The beat only ends by an error, and without it nothing would move any more.
+        await sim.beat
 
 
 def _rest_handler(service: Service) -> Callable[[web.Request], Awaitable[web.Response]]:
