@@ -24,7 +24,7 @@ from storage.store import Store, open_store
 from trading.agent import AgentSettings, Identity, Ports, TradingAgent
 from trading.bus import Bus
 from trading.decide import DecisionSettings
-from trading.domain.errors import Fatal, Unreachable
+from trading.domain.errors import Fatal, Retryable
 from trading.domain.events import JobRan
 from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.gateway.settings import GatewaySettings
@@ -203,7 +203,7 @@ class Process:
                     await self._account.restore()
                     is_restored = True
                 await self._agent.recover()
-            except Unreachable as error:
+            except Retryable as error:
                 logger.warning("exchange_unreachable_at_start", extra={"error": str(error)})
                 await asyncio.sleep(_RETRY_S)
             else:

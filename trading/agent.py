@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from trading import decide
+from trading import decide, outside
 from trading.activity import EntryLog
 from trading.bus import Bus
 from trading.commanding.executing import Executor
@@ -21,7 +21,7 @@ from trading.commanding.proposing import Proposer
 from trading.commanding.workings import Workings
 from trading.decide import DecisionSettings
 from trading.domain.chat import Severity
-from trading.domain.errors import AlreadyRecorded, SettingsInvalid, StorageLost, Unreachable
+from trading.domain.errors import AlreadyRecorded, Retryable, SettingsInvalid, StorageLost
 from trading.domain.events import (
     AlertRaised,
     CommandExecuted,
@@ -62,6 +62,7 @@ logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 30.0
 _STABLE_S = 30.0
+_RECONCILE_S = 5.0
 _FOLLOW_UPS_MAX = 10_000
 _CAUSES_KEPT = 1000
 _ATR_CANDLES = 60
@@ -169,6 +170,7 @@ class TradingAgent:
         self.account_stream = "connecting"
         self.clock_offset_ms = 0
         self._heartbeat_s = float("-inf")
+        self._reconciled_s = float("-inf")
         self._is_overflowed = False
         # What follows from facts is written by one task, in order.
         self._follow_ups: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(
@@ -208,6 +210,7 @@ class TradingAgent:
         await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
         await self._open_day()
         await self._check_permissions()
+        self._follow(self._reconcile)
 
     async def run_follow_ups(self) -> None:
         """Do what follows from facts, one after the other, until cancelled."""
@@ -215,7 +218,10 @@ class TradingAgent:
             work = await self._follow_ups.get()
             if self._is_overflowed:
                 raise StorageLost(f"{_FOLLOW_UPS_MAX} facts wait to be written: the journal hangs")
-            await work()
+            try:
+                await work()
+            except Retryable as error:
+                logger.warning("follow_up_failed", extra={"error": str(error)})
 
     async def run_account_stream(self) -> None:
         """Follow orders and balances until cancelled; every gap is covered by queries."""
@@ -224,10 +230,8 @@ class TradingAgent:
             began_s = self.clock.monotonic()
             self.account_stream = "live"
             try:
-                await self.gateway.stream_account(
-                    self.execution.on_report, self.state.book.set_balance
-                )
-            except Unreachable as error:
+                await self.gateway.stream_account(self.execution.on_report, self._on_balance)
+            except Retryable as error:
                 logger.warning("account_stream_lost", extra={"error": str(error)})
             self.account_stream = "reconnecting"
             if self.clock.monotonic() - began_s > _STABLE_S:
@@ -272,7 +276,7 @@ class TradingAgent:
         try:
             await self.execution.check_open_attempts()
             await self._refresh_balances()
-        except Unreachable as error:
+        except Retryable as error:
             logger.warning("catch_up_failed", extra={"error": str(error)})
 
     async def _resume_unsent(self, stored: StoredState) -> None:
@@ -296,6 +300,14 @@ class TradingAgent:
         if observation.price is not None:
             self.state.book.set_price(observation.symbol, observation.price)
         self.trackers.observe(observation)
+
+    def _on_balance(self, balance: Balance) -> None:
+        self.state.book.set_balance(balance)
+        now_s = self.clock.monotonic()
+        is_short = self.state.book.managed_of(balance.asset) > balance.total
+        if is_short and not self.execution.intents and now_s - self._reconciled_s > _RECONCILE_S:
+            self._reconciled_s = now_s
+            self._follow(self._reconcile)
 
     def _on_condition(self, event: ConditionChanged) -> None:
         if event.symbol is not None and event.is_active and event.condition in _BLINDING:
@@ -448,7 +460,11 @@ class TradingAgent:
             await self.record(Heartbeat(self.clock.now()))
 
     async def _reconcile(self) -> None:
-        await self.execution.reconcile(sorted(self._wanted()))
+        findings = await self.execution.reconcile(sorted(self._wanted()))
+        for fact in outside.settle(findings, self.clock.now()):
+            # An alert that stands already is not raised again.
+            with contextlib.suppress(AlreadyRecorded):
+                await self.record(fact)
 
     async def _refresh_balances(self) -> None:
         balances = await self.gateway.balances()
@@ -465,7 +481,7 @@ class TradingAgent:
                 continue
             try:
                 price = await self.prices.read(symbol)
-            except Unreachable:
+            except Retryable:
                 # Valued at its last known price; the next round asks again.
                 continue
             self.state.book.set_price(symbol, price)

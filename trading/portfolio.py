@@ -78,6 +78,15 @@ class PortfolioBook:
         """The present positions by symbol."""
         return self._positions
 
+    def managed_of(self, asset: str) -> Decimal:
+        """Return the base units under management over every instrument of an asset."""
+        held = (
+            position.quantity
+            for symbol, position in self._positions.items()
+            if symbol.split("/", maxsplit=1)[0] == asset
+        )
+        return sum(held, ZERO)
+
     def snapshot(self) -> Portfolio:
         """Return the present state as a value."""
         return Portfolio(dict(self._balances), dict(self._positions), dict(self._prices))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading.domain.errors import Refused, Unreachable
+from trading.domain.errors import Refused, Retryable
 from trading.domain.market import Quote
 from trading.market.engine import MarketEngine
 from trading.ports import Clock, MarketFeed
@@ -68,7 +68,7 @@ class Prices:
             return
         try:
             await self.read(symbol)
-        except Unreachable as error:
+        except Retryable as error:
             raise Refused(f"there is no fresh price of {symbol}: {error}") from error
 
     async def read(self, symbol: str) -> Decimal:
@@ -76,7 +76,7 @@ class Prices:
         quote = await self._feed.quote(symbol)
         try:
             price = (await self._feed.last_trade(symbol)).price
-        except Unreachable:
+        except Retryable:
             price = quote.mid
         self._reads[symbol] = _Read(price, quote, self._clock.monotonic())
         return price

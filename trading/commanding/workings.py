@@ -8,7 +8,7 @@ from trading import proposals, symbols
 from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal
 from trading.domain.commands import EditTracker, PlaceOrder
-from trading.domain.errors import Refused, Unreachable
+from trading.domain.errors import Refused, Retryable
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook
 from trading.domain.money import ONE
@@ -127,7 +127,7 @@ class Workings:
         try:
             quote = quote or await self.gateway.quote(symbol)
             book = await self.gateway.order_book(symbol)
-        except Unreachable as error:
+        except Retryable as error:
             if quote is None:
                 raise Refused(f"there is no fresh price of {symbol}: {error}") from error
         order, card = proposals.order(command, self.holding(symbol), quote, book, self.fee)
@@ -174,7 +174,7 @@ class Workings:
                 for report in await self.gateway.open_orders()
                 if not self.execution.is_ours(report.client_order_id)
             ]
-        except Unreachable:
+        except Retryable:
             return ()
 
     def worst_case(self, tracker: Tracker, worst: Decimal | None, price: Decimal) -> Decimal | None:

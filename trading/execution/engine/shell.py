@@ -35,7 +35,7 @@ from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.writing import Writer
 from trading.execution.ladder import BlockReason, Finish, Send
-from trading.execution.reconcile import Finding
+from trading.execution.reconcile import Difference, Finding
 from trading.execution.settings import ExecutionSettings
 from trading.ports import Clock, ExchangeGateway, Journal, StoredState
 from trading.risk.gate import Approved
@@ -316,7 +316,13 @@ class ExecutionEngine:
         except UmbraError as error:
             lines.append(f"the exchange could not be compared with the journal yet: {error}")
         else:
-            lines += [_finding_sentence(finding) for finding in findings]
+            short = {each.symbol for each in findings if each.kind is Difference.SHORT}
+            # What a person sold elsewhere matters where managed coins are missing.
+            lines += [
+                _finding_sentence(finding)
+                for finding in findings
+                if finding.kind is not Difference.FOREIGN_SALE or finding.symbol in short
+            ]
         for case in cases:
             self._go(case, None)
         return lines

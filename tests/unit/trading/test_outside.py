@@ -1,0 +1,36 @@
+"""A proven sale elsewhere shrinks what is managed; a mere absence is an alarm, never a sale."""
+
+from decimal import Decimal
+
+from tests.builders import NOON
+from trading.domain.chat import Severity
+from trading.domain.events import AlertRaised, PositionAdjusted
+from trading.execution.reconcile import Difference, Finding
+from trading.outside import settle
+
+SHORT = Finding(Difference.SHORT, "BTC/USDT", quantity=Decimal("0.2"))
+
+
+def test_a_sale_in_the_history_explains_missing_coins() -> None:
+    sale = Finding(
+        Difference.FOREIGN_SALE, "BTC/USDT", quantity=Decimal("0.3"), price=Decimal(60_000)
+    )
+    adjusted, alert = settle([SHORT, sale], NOON)
+    assert isinstance(adjusted, PositionAdjusted)
+    assert adjusted.quantity == Decimal("-0.2")
+    assert adjusted.price == Decimal(60_000)
+    assert isinstance(alert, AlertRaised)
+    assert alert.severity is Severity.WARN
+
+
+def test_missing_coins_without_a_sale_are_an_alarm_and_change_nothing() -> None:
+    small = Finding(Difference.FOREIGN_SALE, "BTC/USDT", quantity=Decimal("0.1"))
+    for findings in ([SHORT], [SHORT, small]):
+        [alert] = settle(findings, NOON)
+        assert isinstance(alert, AlertRaised)
+        assert alert.severity is Severity.CRIT
+        assert "0.2 BTC" in alert.text
+
+
+def test_a_sale_of_unmanaged_coins_is_nobodys_business() -> None:
+    assert settle([Finding(Difference.FOREIGN_SALE, "BTC/USDT", quantity=Decimal(1))], NOON) == []
