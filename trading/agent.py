@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from trading import decide, outside
+from trading import decide
 from trading.activity import EntryLog
 from trading.bus import Bus
 from trading.commanding.executing import Executor
@@ -26,7 +26,6 @@ from trading.domain.events import (
     AlertRaised,
     CommandExecuted,
     ConditionChanged,
-    DayOpened,
     Event,
     Heartbeat,
     Installed,
@@ -37,7 +36,6 @@ from trading.domain.events import (
     ProcessStopped,
     RecoveryReported,
     TrackerChanged,
-    TradingModeChanged,
 )
 from trading.domain.market import Observation
 from trading.domain.money import ZERO
@@ -46,12 +44,11 @@ from trading.domain.position import Balance
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
+from trading.housekeeping import Housekeeping
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
-from trading.market.indicators import atr
 from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
 from trading.pricing import Prices
 from trading.proposals import Holding
-from trading.risk import halts
 from trading.risk.gate import Activity, Refusal, review
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
@@ -166,9 +163,9 @@ class TradingAgent:
         )
         self.proposer = Proposer(workings)
         self.executor = Executor(workings)
+        self._housekeeping = Housekeeping(workings, self.market, self.alert)
         self.is_ready = False
         self.account_stream = "connecting"
-        self.clock_offset_ms = 0
         self._heartbeat_s = float("-inf")
         self._reconciled_s = float("-inf")
         self._is_overflowed = False
@@ -198,7 +195,7 @@ class TradingAgent:
         await self.record(
             ProcessStarted(self.settings.version, self.settings.mode, stored.last_alive_at, now)
         )
-        await self._refresh_balances()
+        await self._housekeeping.refresh_balances()
         lines = list(await self.execution.recover(stored))
         self.trackers.load(stored.trackers)
         self._watch()
@@ -208,9 +205,9 @@ class TradingAgent:
         await self._resume_unsent(stored)
         self.is_ready = True
         await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
-        await self._open_day()
-        await self._check_permissions()
-        self._follow(self._reconcile)
+        await self._housekeeping.open_day()
+        await self._housekeeping.check_permissions()
+        self._follow(self._housekeeping.reconcile)
 
     async def run_follow_ups(self) -> None:
         """Do what follows from facts, one after the other, until cancelled."""
@@ -254,6 +251,11 @@ class TradingAgent:
         await self.journal.append(*events)
         self._publish(*events)
 
+    @property
+    def clock_offset_ms(self) -> int:
+        """Exchange time minus ours, as last measured."""
+        return self._housekeeping.clock_offset_ms
+
     def unresolved(self) -> int:
         """Return how many orders the exchange has not told the fate of."""
         unknown = AttemptState.UNKNOWN
@@ -275,7 +277,7 @@ class TradingAgent:
     async def _catch_up_account(self) -> None:
         try:
             await self.execution.check_open_attempts()
-            await self._refresh_balances()
+            await self._housekeeping.refresh_balances()
         except Retryable as error:
             logger.warning("catch_up_failed", extra={"error": str(error)})
 
@@ -307,7 +309,7 @@ class TradingAgent:
         is_short = self.state.book.managed_of(balance.asset) > balance.total
         if is_short and not self.execution.intents and now_s - self._reconciled_s > _RECONCILE_S:
             self._reconciled_s = now_s
-            self._follow(self._reconcile)
+            self._follow(self._housekeeping.reconcile)
 
     def _on_condition(self, event: ConditionChanged) -> None:
         if event.symbol is not None and event.is_active and event.condition in _BLINDING:
@@ -406,15 +408,8 @@ class TradingAgent:
             await self.record(*events)
 
     def _watch(self) -> None:
-        wanted = self._wanted() | self.prices.asked()
+        wanted = self._housekeeping.concerned() | self.prices.asked()
         self.market.watch(wanted & self.state.instruments.keys())
-
-    def _wanted(self) -> frozenset[str]:
-        held = (
-            symbol for symbol, position in self.state.book.positions.items() if position.quantity
-        )
-        working = (intent.symbol for intent in self.execution.intents)
-        return self.trackers.symbols() | frozenset(held) | frozenset(working)
 
     def _holdings(self, symbol: str) -> Holdings:
         instrument = self.state.instruments[symbol]
@@ -439,18 +434,15 @@ class TradingAgent:
     def jobs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the agent's part of the table of recurring jobs."""
         return {
-            "tracker_sweep": self._sweep,
+            "tracker_sweep": self.trackers.sweep,
             "staleness_watch": self.market.sweep,
             "open_attempts": self.execution.check_open_attempts,
-            "balances": self._refresh_balances,
-            "full_reconcile": self._reconcile,
-            "key_permissions": self._check_permissions,
-            "daily_risk_reset": self._open_day,
-            "atr_distances": self._tighten,
+            "balances": self._housekeeping.refresh_balances,
+            "full_reconcile": self._housekeeping.reconcile,
+            "key_permissions": self._housekeeping.check_permissions,
+            "daily_risk_reset": self._housekeeping.open_day,
+            "atr_distances": self._housekeeping.tighten,
         }
-
-    async def _sweep(self) -> None:
-        await self.trackers.sweep()
 
     async def beat(self) -> None:
         """Leave a durable sign of life, twice a minute."""
@@ -459,81 +451,10 @@ class TradingAgent:
             self._heartbeat_s = now_s
             await self.record(Heartbeat(self.clock.now()))
 
-    async def _reconcile(self) -> None:
-        findings = await self.execution.reconcile(sorted(self._wanted()))
-        for fact in outside.settle(findings, self.clock.now()):
-            # An alert that stands already is not raised again.
-            with contextlib.suppress(AlreadyRecorded):
-                await self.record(fact)
-
-    async def _refresh_balances(self) -> None:
-        balances = await self.gateway.balances()
-        self.state.book.set_balances(balances, self.clock.monotonic())
-        self.clock_offset_ms = await self.gateway.clock_offset_ms()
-        await self._price_the_rest(balances)
-        await self._check_daily_loss()
-
-    async def _price_the_rest(self, balances: Mapping[str, Balance]) -> None:
-        currency = self.settings.currency
-        for asset in balances:
-            symbol = f"{asset}/{currency}"
-            if symbol not in self.state.instruments or self.market.price(symbol) is not None:
-                continue
-            try:
-                price = await self.prices.read(symbol)
-            except Retryable:
-                # Valued at its last known price; the next round asks again.
-                continue
-            self.state.book.set_price(symbol, price)
-
-    async def _tighten(self) -> None:
-        wanted = {
-            (tracker.symbol, trail.timeframe)
-            for tracker in self.trackers.all()
-            if (trail := tracker.spec.trail) is not None and trail.atr_multiple is not None
-        }
-        for symbol, timeframe in wanted:
-            candles = await self.gateway.candles(symbol, timeframe, _ATR_CANDLES)
-            value = atr([candle for candle in candles if candle.is_closed])
-            price = self.prices.price(symbol)
-            if value and price:
-                self.trackers.tighten(symbol, timeframe, Decimal(repr(value)) / price)
-
-    async def _check_daily_loss(self) -> None:
-        if self.state.day is None:
-            return
-        equity = self.state.book.equity()
-        halt = halts.daily_loss(self.state.day.equity, equity, self.settings.limits)
-        halt = halts.stricter(self.state.mode, halt)
-        if halt is not None:
-            now = self.clock.now()
-            await self.record(TradingModeChanged(halt.mode, halt.reason, "risk", now))
-
-    async def _check_permissions(self) -> None:
-        rights = await self.gateway.permissions()
-        now = self.clock.now()
-        problems = [
-            text
-            for is_wrong, text in (
-                (rights.can_withdraw, "the exchange key may withdraw: make one that may not"),
-                (rights.can_transfer, "the exchange key may transfer: make one that may not"),
-                (not rights.can_trade, "the exchange key may not trade: stops cannot sell"),
-            )
-            if is_wrong
-        ]
-        for text in problems:
-            await self.alert(f"permissions:{now.date().isoformat()}:{text[:40]}", text)
-
     async def alert(self, alert_id: str, text: str) -> None:
         """Raise a CRIT alert; one that stands under this id already is not raised again."""
         with contextlib.suppress(AlreadyRecorded):
             await self.record(AlertRaised(alert_id, Severity.CRIT, text, self.clock.now()))
-
-    async def _open_day(self) -> None:
-        now = self.clock.now()
-        if self.state.day is not None and self.state.day.day == now.date():
-            return
-        await self.record(DayOpened(now.date(), self.state.book.equity(), now))
 
 
 def _midnight(now: datetime) -> datetime:

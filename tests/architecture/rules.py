@@ -10,7 +10,7 @@ _ENGINES = tuple(
     f"trading.{package}.engine" for package in ("market", "trackers", "execution", "signals")
 )
 # What leads the rest: the agent, the commands it carries out, and the desk it answers at.
-_CONDUCTORS = ("trading.agent", "trading.commanding", "trading.reception")
+_CONDUCTORS = ("trading.agent", "trading.commanding", "trading.housekeeping", "trading.reception")
 _CONDUCTED = (
     "trading.activity",
     "trading.decide",
@@ -67,7 +67,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.trackers",
     ),
     "trading.commanding": _CONDUCTED,
-    "trading.agent": (*_CONDUCTED, "trading.commanding", "trading.outside"),
+    "trading.housekeeping": (*_CONDUCTED, "trading.commanding", "trading.outside"),
+    "trading.agent": (*_CONDUCTED, "trading.commanding", "trading.housekeeping"),
     "trading.reception": (*_CONDUCTED, "trading.commanding", "trading.agent"),
     "trading.outside": ("trading.domain", "trading.execution"),
     "trading.desk": ("trading.domain", "trading.ports"),

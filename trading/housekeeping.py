@@ -1,0 +1,111 @@
+"""What time alone makes necessary: balances, valuation, reconciliation, the day's limits."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+
+from trading import outside
+from trading.commanding.workings import Workings
+from trading.domain.errors import AlreadyRecorded, Retryable
+from trading.domain.events import DayOpened, TradingModeChanged
+from trading.domain.position import Balance
+from trading.market.engine import MarketEngine
+from trading.market.indicators import atr
+from trading.risk import halts
+
+_ATR_CANDLES = 60
+
+
+class Housekeeping:
+    """The recurring work of one agent; each method is a job of `trading.schedule`."""
+
+    def __init__(
+        self,
+        workings: Workings,
+        market: MarketEngine,
+        alert: Callable[[str, str], Awaitable[None]],
+    ) -> None:
+        self._of = workings
+        self._market = market
+        self._alert = alert
+        self.clock_offset_ms = 0
+
+    def concerned(self) -> frozenset[str]:
+        """Return the symbols that money depends on: tracked, held, or being traded."""
+        held = (
+            symbol
+            for symbol, position in self._of.state.book.positions.items()
+            if position.quantity
+        )
+        working = (intent.symbol for intent in self._of.execution.intents)
+        return self._of.trackers.symbols() | frozenset(held) | frozenset(working)
+
+    async def reconcile(self) -> None:
+        """Compare orders, executions and balances with the exchange's; raises Retryable."""
+        findings = await self._of.execution.reconcile(sorted(self.concerned()))
+        for fact in outside.settle(findings, self._of.clock.now()):
+            # An alert that stands already is not raised again.
+            with contextlib.suppress(AlreadyRecorded):
+                await self._of.record(fact)
+
+    async def refresh_balances(self) -> None:
+        """Read the whole account, value it, and hold the day's loss against its limit."""
+        balances = await self._of.gateway.balances()
+        self._of.state.book.set_balances(balances, self._of.clock.monotonic())
+        self.clock_offset_ms = await self._of.gateway.clock_offset_ms()
+        await self._price_the_rest(balances)
+        await self._check_daily_loss()
+
+    async def tighten(self) -> None:
+        """Give trackers with an ATR distance the present ATR; only a smaller one acts."""
+        wanted = {
+            (tracker.symbol, trail.timeframe)
+            for tracker in self._of.trackers.all()
+            if (trail := tracker.spec.trail) is not None and trail.atr_multiple is not None
+        }
+        for symbol, timeframe in wanted:
+            candles = await self._of.gateway.candles(symbol, timeframe, _ATR_CANDLES)
+            value = atr([candle for candle in candles if candle.is_closed])
+            price = self._of.prices.price(symbol)
+            if value and price:
+                self._of.trackers.tighten(symbol, timeframe, Decimal(repr(value)) / price)
+
+    async def check_permissions(self) -> None:
+        """Alarm about a key that may do too much, or too little."""
+        rights = await self._of.gateway.permissions()
+        today = self._of.clock.now().date().isoformat()
+        for is_wrong, text in (
+            (rights.can_withdraw, "the exchange key may withdraw: make one that may not"),
+            (rights.can_transfer, "the exchange key may transfer: make one that may not"),
+            (not rights.can_trade, "the exchange key may not trade: stops cannot sell"),
+        ):
+            if is_wrong:
+                await self._alert(f"permissions:{today}:{text[:40]}", text)
+
+    async def open_day(self) -> None:
+        """Write down the account's value once per UTC day, for the day's loss limit."""
+        now = self._of.clock.now()
+        day = self._of.state.day
+        if day is None or day.day != now.date():
+            await self._of.record(DayOpened(now.date(), self._of.state.book.equity(), now))
+
+    async def _price_the_rest(self, balances: Mapping[str, Balance]) -> None:
+        book = self._of.state.book
+        for asset in balances:
+            symbol = f"{asset}/{book.currency}"
+            is_watched = self._market.price(symbol) is not None
+            if symbol not in self._of.state.instruments or is_watched:
+                continue
+            # Without an answer the last known price stands; the next round asks again.
+            with contextlib.suppress(Retryable):
+                book.set_price(symbol, await self._of.prices.read(symbol))
+
+    async def _check_daily_loss(self) -> None:
+        state = self._of.state
+        if state.day is None:
+            return
+        halt = halts.daily_loss(state.day.equity, state.book.equity(), self._of.limits)
+        halt = halts.stricter(state.mode, halt)
+        if halt is not None:
+            now = self._of.clock.now()
+            await self._of.record(TradingModeChanged(halt.mode, halt.reason, "risk", now))
