@@ -8,15 +8,17 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import count
 from random import Random
+from typing import Any
 
 from trading.domain.chat import Severity
-from trading.domain.errors import Unreachable
+from trading.domain.errors import Retryable, Unreachable
 from trading.domain.events import ConditionChanged
 from trading.domain.market import Candle, MarketTrade, Observation, Quote
 from trading.domain.time import Timeframe, from_ms, to_ms
 from trading.market.buffer import Signature
 from trading.market.episodes import Condition, Episodes
 from trading.market.gap import Gap
+from trading.market.handover import Handover
 from trading.market.settings import MarketSettings
 from trading.market.staleness import Freshness, Suspicion
 from trading.market.watched import WatchedSymbol
@@ -67,6 +69,7 @@ class MarketEngine:
         jitter: Random | None = None,
     ) -> None:
         self._feed = feed
+        self._lines = Handover(feed.stream_market, self._on_trade, self._on_quote)
         self._clock = clock
         self._hooks = hooks
         self._settings = settings or MarketSettings()
@@ -173,16 +176,20 @@ class MarketEngine:
 
     async def run(self) -> None:
         """Stream and read until cancelled; what fails on the network is tried again."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_stream())
-            group.create_task(self._resolve_holds())
-            for _ in range(self._settings.readers):
-                group.create_task(self._answer_reads())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_stream())
+                group.create_task(self._resolve_holds())
+                for _ in range(self._settings.readers):
+                    group.create_task(self._answer_reads())
+        finally:
+            await self._lines.close()
 
     async def sweep(self) -> None:
         """Judge ages each second: ask over REST where it is quiet, fall back, tell once."""
         now_s, at = self._clock.monotonic(), self._clock.now()
         self._reads_left = self._settings.reads_per_s_max
+        self._lines.pass_time(now_s)
         for watched in list(self._symbols.values()):
             watched.pass_time(now_s)
             self._tell_dropped(watched, now_s, at)
@@ -218,6 +225,7 @@ class MarketEngine:
             self._changed.clear()
             self._restart.clear()
             if not symbols:
+                await self._lines.close()
                 await self._changed.wait()
                 continue
             began_s = self._clock.monotonic()
@@ -234,25 +242,29 @@ class MarketEngine:
             await self._sleep(delay_s)
 
     async def _stream(self, symbols: frozenset[str]) -> str | None:
-        stream = asyncio.ensure_future(
-            self._feed.stream_market(symbols, self._on_trade, self._on_quote)
-        )
-        stops = [asyncio.ensure_future(event.wait()) for event in (self._changed, self._restart)]
+        stream = self._lines.open(symbols, self._clock.monotonic())
+        is_kept = False
+        stops: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(event.wait()) for event in (self._changed, self._restart)
+        ]
         try:
             await asyncio.wait({stream, *stops}, return_when=asyncio.FIRST_COMPLETED)
             if self._restart.is_set():
                 return "stalled"
             if not stream.done():
+                is_kept = True
                 return None
             try:
                 stream.result()
-            except Unreachable as error:
+            except Retryable as error:
                 return str(error)
             return "ended"
         finally:
-            for task in (stream, *stops):
+            for task in stops:
                 task.cancel()
-            await asyncio.gather(stream, *stops, return_exceptions=True)
+            await asyncio.gather(*stops, return_exceptions=True)
+            if not is_kept:
+                await self._lines.close()
 
     def _back_off_s(self, failures: int) -> float:
         first_s, max_s = self._settings.reconnect_s_first, self._settings.reconnect_s_max
@@ -333,7 +345,7 @@ class MarketEngine:
             async with asyncio.timeout(self._settings.read_timeout_s):
                 quote = await self._feed.quote(watched.symbol)
                 trade = await self._feed.last_trade(watched.symbol) if with_trade else None
-        except (Unreachable, TimeoutError) as error:
+        except (Retryable, TimeoutError) as error:
             watched.fresh.failed()
             logger.info("read_failed", extra={"symbol": watched.symbol, "error": str(error)})
             return

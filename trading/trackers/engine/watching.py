@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from trading.domain.errors import Refused, Unreachable
+from trading.domain.errors import Refused, Retryable
 from trading.domain.events import ConditionChanged, Event, TrackerChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Observation
@@ -120,7 +120,7 @@ class TrackerEngine:
         """Judge missed time of one symbol: rebuild records, fire what is due now, tell the rest."""
         try:
             gap = await read_gap(symbol)
-        except Unreachable as error:
+        except Retryable as error:
             self._watch.blind(symbol)
             return [f"{symbol}: the missed time could not be read ({error}); watched from now on"]
         judged = self._watch.recall(symbol, gap.candles, gap.price, gap.event_time_ms)

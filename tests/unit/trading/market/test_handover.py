@@ -1,0 +1,117 @@
+"""One connection replaces another: no tick is missed, none is heard twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+
+import pytest
+
+from trading.domain.market import MarketTrade, PriceSource, Quote
+from trading.market.handover import Handover
+
+BTC, ETH, ADA = "BTC/USDT", "ETH/USDT", "ADA/USDT"
+
+
+class Lines:
+    """A feed that keeps every market connection open and speaks on the one it is told to."""
+
+    def __init__(self) -> None:
+        self.open: list[Callable[[MarketTrade], None] | None] = []
+
+    async def stream_market(
+        self,
+        symbols: frozenset[str],
+        on_trade: Callable[[MarketTrade], None],
+        on_quote: Callable[[Quote], None],
+    ) -> None:
+        number = len(self.open)
+        self.open.append(on_trade)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.open[number] = None
+
+    def say(self, line: int, symbol: str, price: int) -> None:
+        on_trade = self.open[line]
+        assert on_trade is not None, f"connection {line} has ended"
+        on_trade(MarketTrade(symbol, Decimal(price), Decimal(1), 1, 1.0, PriceSource.STREAM))
+
+    @property
+    def alive(self) -> list[int]:
+        return [number for number, taken in enumerate(self.open) if taken is not None]
+
+
+class Bench:
+    """A handover and what it lets through."""
+
+    def __init__(self) -> None:
+        self.feed = Lines()
+        self.heard: list[tuple[str, int]] = []
+        self.lines = Handover(self.feed.stream_market, self._take, lambda _: None)
+
+    def _take(self, trade: MarketTrade) -> None:
+        self.heard.append((trade.symbol, int(trade.price)))
+
+    async def connect(self, *symbols: str, at_s: float = 0.0) -> None:
+        self.lines.open(frozenset(symbols), at_s)
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    await bench.lines.close()
+    assert bench.feed.alive == []
+
+
+async def test_the_old_connection_serves_until_the_new_one_speaks(bench: Bench) -> None:
+    await bench.connect(BTC)
+    await bench.connect(BTC, ETH)
+    bench.feed.say(0, BTC, 1)
+    bench.feed.say(1, BTC, 2)
+    await bench.settle()
+    assert bench.heard == [(BTC, 1), (BTC, 2)]
+    assert bench.feed.alive == [1]
+
+
+async def test_a_symbol_is_heard_on_one_connection_alone(bench: Bench) -> None:
+    await bench.connect(BTC, ETH)
+    await bench.connect(BTC, ETH, ADA)
+    bench.feed.say(1, BTC, 1)
+    bench.feed.say(0, BTC, 1)
+    bench.feed.say(0, ETH, 5)
+    await bench.settle()
+    assert bench.heard == [(BTC, 1), (ETH, 5)]
+    assert bench.feed.alive == [0, 1]
+    bench.feed.say(1, ETH, 6)
+    await bench.settle()
+    assert bench.feed.alive == [1]
+
+
+async def test_a_connection_that_serves_nothing_wanted_ends_at_once(bench: Bench) -> None:
+    await bench.connect(BTC)
+    await bench.connect(ETH)
+    assert bench.feed.alive == [1]
+
+
+async def test_a_silent_symbol_does_not_keep_an_old_connection_for_long(bench: Bench) -> None:
+    await bench.connect(BTC, ETH)
+    await bench.connect(BTC, ETH, ADA, at_s=10)
+    bench.lines.pass_time(14.9)
+    await bench.settle()
+    assert bench.feed.alive == [0, 1]
+    bench.lines.pass_time(15)
+    await bench.settle()
+    assert bench.feed.alive == [1]
+
+
+async def test_quick_changes_keep_at_most_three_connections(bench: Bench) -> None:
+    await bench.connect(BTC)
+    for extra in range(6):
+        await bench.connect(BTC, f"COIN{extra}/USDT")
+        assert len(bench.feed.alive) <= 3
