@@ -91,14 +91,20 @@ class Housekeeping:
 
     async def _price_the_rest(self, balances: Mapping[str, Balance]) -> None:
         book = self._of.state.book
-        for asset in balances:
-            symbol = f"{asset}/{book.currency}"
-            is_watched = self._market.price(symbol) is not None
-            if symbol not in self._of.state.instruments or is_watched:
-                continue
-            # Without an answer the last known price stands; the next round asks again.
-            with contextlib.suppress(Retryable):
-                book.set_price(symbol, await self._of.prices.read(symbol))
+        symbols = (f"{asset}/{book.currency}" for asset in balances)
+        unwatched = [
+            symbol
+            for symbol in symbols
+            if symbol in self._of.state.instruments and self._market.price(symbol) is None
+        ]
+        if not unwatched:
+            return
+        # Without an answer the last known prices stand; the next round asks again.
+        with contextlib.suppress(Retryable):
+            prices = await self._of.gateway.last_prices()
+            for symbol in unwatched:
+                if symbol in prices:
+                    book.set_price(symbol, prices[symbol])
 
     async def _check_daily_loss(self) -> None:
         state = self._of.state

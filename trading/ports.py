@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from trading.domain.chat import Confirmation, ConfirmationAnswer, InboxUpdate, OutboxMessage, Person
@@ -206,6 +207,10 @@ class MarketFeed(Protocol):
 
     async def last_trade(self, symbol: str) -> MarketTrade:
         """Read the newest print over REST; raises Unreachable."""
+        ...
+
+    async def last_prices(self) -> Mapping[str, Decimal]:
+        """Read the last price of every instrument in one request; raises Unreachable."""
         ...
 
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:

@@ -194,6 +194,10 @@ class FakeExchange:
         quote = self.quote_now(symbol)
         return MarketTrade(symbol, quote.bid, Decimal(1), quote.event_time_ms, quote.received_s)
 
+    async def last_prices(self) -> Mapping[str, Decimal]:
+        self._reach()
+        return {symbol: self.quote_now(symbol).bid for symbol in self.prices}
+
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
         raise Unreachable("this exchange shows no depth")
 

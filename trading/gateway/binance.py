@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -32,7 +33,9 @@ _PAGE = 1000
 _PAGES_MAX = 20
 _NAMES_KEPT = 20_000
 _UNKNOWN_ORDER = -2013
-_MARKET_CALLS = frozenset({"instruments", "last_trade", "order_book", "candles", "permissions"})
+_MARKET_CALLS = frozenset(
+    {"instruments", "last_trade", "last_prices", "order_book", "candles", "permissions"}
+)
 _OPTIONS: Mapping[str, Any] = {
     "defaultType": "spot",
     "fetchMarkets": {"types": ["spot"]},
@@ -67,7 +70,9 @@ class BinanceVenue:
         return Weight(WEIGHTS[call], urgency)
 
     async def open(self) -> None:
-        """Load the client library; no request yet."""
+        """Load the client library, once; no request yet."""
+        if self._exchange is not None:
+            return
         options = {**_OPTIONS, "recvWindow": self._settings.recv_window_ms}
         exchange = await asyncio.to_thread(load_exchange, self._settings, options)
         point(exchange, self._settings)
@@ -120,6 +125,10 @@ class BinanceVenue:
         """Read the newest print."""
         said = await self._api.public_get_aggtrades({"symbol": self._name(symbol), "limit": 1})
         return translate.last_trade(said, symbol, self._clock.monotonic())
+
+    async def last_prices(self) -> Mapping[str, Decimal]:
+        """Read the last price of every instrument."""
+        return translate.last_prices(await self._api.public_get_ticker_price(), self._symbols.get)
 
     async def order_book(self, symbol: str, limit: int) -> OrderBook:
         """Read depth."""

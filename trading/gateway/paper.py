@@ -155,6 +155,10 @@ class PaperGateway:
         """Read the newest print over REST."""
         return await self._feed.last_trade(symbol)
 
+    async def last_prices(self) -> Mapping[str, Decimal]:
+        """Read the last price of every instrument over REST."""
+        return await self._feed.last_prices()
+
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
         """Read depth over REST."""
         return await self._feed.order_book(symbol, limit)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from trading.domain.errors import RateLimited, Refused, UmbraError, Unreachable
@@ -62,6 +63,10 @@ class CcxtGateway:
     async def last_trade(self, symbol: str) -> MarketTrade:
         """Read the newest print."""
         return await self._read("last_trade", lambda: self._venue.last_trade(symbol))
+
+    async def last_prices(self) -> Mapping[str, Decimal]:
+        """Read the last price of every instrument."""
+        return await self._read("last_prices", self._venue.last_prices)
 
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
         """Read depth."""

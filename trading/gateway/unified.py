@@ -9,6 +9,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -60,7 +61,9 @@ class UnifiedVenue:
         return Weight(WEIGHTS[call], urgency)
 
     async def open(self) -> None:
-        """Load the client library; no request yet."""
+        """Load the client library, once; no request yet."""
+        if self._exchange is not None:
+            return
         options = {
             "defaultType": "spot",
             "maxRetriesOnFailure": 0,
@@ -127,6 +130,12 @@ class UnifiedVenue:
         if not listed:
             raise Unusable("trades should list the newest print, listed none")
         return translate.trade(listed[-1], self._clock.monotonic(), PriceSource.REST)
+
+    async def last_prices(self) -> Mapping[str, Decimal]:
+        """Read the last price of every instrument."""
+        if not self._api.has.get("fetchTickers"):
+            raise Unusable(f"{self._settings.exchange_id} does not tell all prices at once")
+        return translate.last_prices(await self._api.fetch_tickers())
 
     async def order_book(self, symbol: str, limit: int) -> OrderBook:
         """Read depth."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from trading.domain.instrument import Instrument
@@ -18,6 +19,7 @@ WEIGHTS: Mapping[str, int] = {
     "server_time": 1,
     "quote": 2,
     "last_trade": 4,
+    "last_prices": 4,
     "order_book": 5,
     "candles": 2,
     "account_id": 20,
@@ -65,6 +67,10 @@ class Venue(Protocol):
 
     async def last_trade(self, symbol: str) -> MarketTrade:
         """Read the newest print."""
+        ...
+
+    async def last_prices(self) -> Mapping[str, Decimal]:
+        """Read the last price of every instrument."""
         ...
 
     async def order_book(self, symbol: str, limit: int) -> OrderBook:

@@ -261,3 +261,9 @@ async def test_depth_candles_and_the_last_print_are_read(world: World) -> None:
     assert len(await world.gateway.candles(BTC, Timeframe("1h"), 10, since)) == 3
     last = await world.gateway.last_trade(BTC)
     assert abs(last.price - 60_500) < 100
+
+
+async def test_all_last_prices_are_read_at_once_and_the_moved_one_is_new(world: World) -> None:
+    await world.set_price("60500")
+    prices = await world.gateway.last_prices()
+    assert abs(prices[BTC] - 60_500) < 100

@@ -394,6 +394,17 @@ def last_trade(raw: object, symbol: str, received_s: float) -> MarketTrade:
     )
 
 
+def last_prices(raw: object, symbol_of: Callable[[str], str | None]) -> dict[str, Decimal]:
+    """Read the last price of every instrument that is known; where nothing traded there is none."""
+    found: dict[str, Decimal] = {}
+    for row in sequence(raw, "ticker/price"):
+        said = mapping(row, "price")
+        symbol, price = symbol_of(text(said, "symbol")), number(said, "price")
+        if symbol is not None and price > 0:
+            found[symbol] = price
+    return found
+
+
 def order_book(raw: object, symbol: str, at_ms: int) -> OrderBook:
     """Read depth, best levels first."""
     said = mapping(raw, "depth")

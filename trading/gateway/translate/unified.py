@@ -214,6 +214,17 @@ def trade(raw: object, received_s: float, source: PriceSource) -> MarketTrade:
     )
 
 
+def last_prices(raw: object) -> dict[str, Decimal]:
+    """Read the last price of every instrument; where nothing traded there is none."""
+    found: dict[str, Decimal] = {}
+    for symbol, row in mapping(raw, "tickers").items():
+        said = mapping(row, "ticker")
+        price = number(said, "last") if said.get("last") is not None else ZERO
+        if price > 0:
+            found[symbol] = price
+    return found
+
+
 def order_book(raw: object, symbol: str, at_ms: int) -> OrderBook:
     """Read depth, best levels first."""
     said = mapping(raw, "book")

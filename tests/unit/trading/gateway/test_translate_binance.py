@@ -350,3 +350,13 @@ def test_whatever_arrives_is_read_or_refused_and_never_crashes(
         return
     assert "NaN" not in repr(found)
     assert "Infinity" not in repr(found)
+
+
+def test_last_prices_are_kept_for_known_instruments_that_have_traded() -> None:
+    listed = [
+        {"symbol": "BTCUSDT", "price": "60000.10"},
+        {"symbol": "ETHUSDT", "price": "0.00"},
+        {"symbol": "NOBODYKNOWS", "price": "1"},
+    ]
+    known = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT"}
+    assert translate.last_prices(listed, known.get) == {"BTC/USDT": Decimal("60000.10")}
