@@ -4,11 +4,14 @@ import asyncio
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
 
 import ccxt
+import ccxt.pro
 import pytest
 
 from tests.integration.sim.conftest import Bench, opened, until
+from trading.sim.binance.server import DEMO_KEY, DEMO_SECRET
 
 
 async def test_markets_carry_the_rules_of_the_exchange(bench: Bench) -> None:
@@ -230,3 +233,27 @@ async def test_five_thousand_trades_a_second_reach_one_reader(bench: Bench) -> N
     await until(has_all, "the last trade")
     ids = [int(trade["id"]) for trade in bench.ccxt.trades["BTC/USDT"]]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
+
+
+def _moved(urls: Any, bench: Bench) -> Any:
+    """Return ccxt's own table of addresses with another host in each."""
+    if isinstance(urls, dict):
+        return {name: _moved(url, bench) for name, url in urls.items()}
+    parts = urlsplit(urls)
+    host = urlsplit(bench.sim.rest_url).netloc
+    return parts._replace(scheme=parts.scheme.removesuffix("s"), netloc=host).geturl()
+
+
+async def test_a_client_with_every_default_works_when_only_its_addresses_change() -> None:
+    made = ccxt.pro.binance({"apiKey": DEMO_KEY, "secret": DEMO_SECRET})
+    async with opened(still=False) as bench:
+        made.urls["api"] = _moved(made.urls["api"], bench)
+        try:
+            assert len(await made.load_markets()) == 9
+            assert (await made.fetch_status())["status"] == "ok"
+            ticker = await asyncio.wait_for(made.watch_ticker("BTC/USDT"), 5)
+            assert ticker["last"] > 0
+            placed = await made.create_order_ws("BTC/USDT", "limit", "buy", 0.001, 50_000)
+            assert placed["status"] == "open"
+        finally:
+            await made.close()

@@ -88,6 +88,8 @@ def replace_order(venue: Venue, call: Call) -> Any:
         raise missing("cancelReplaceMode")
     if mode not in {"STOP_ON_FAILURE", "ALLOW_FAILURE"}:
         raise ApiError(-1130, "Data sent for parameter 'cancelReplaceMode' is not valid.")
+    if not call.params.get("cancelOrderId") and not call.params.get("cancelOrigClientOrderId"):
+        raise _no_id("cancelOrderId", "cancelOrigClientOrderId")
     market, ticket = _checked_ticket(venue, call, _REPLACE_PARAMS)
     form = _answer_form(call.params, ticket)
     canceled, cancel_answer = _attempt(lambda: _cancel_first(venue, market, call))
@@ -278,10 +280,7 @@ def _find(
     order_id = read_int(call.params, id_name)
     client_id = call.params.get(client_id_name, "")
     if order_id is None and not client_id:
-        raise ApiError(
-            -1102,
-            f"Param '{client_id_name}' or '{id_name}' must be sent, but both were empty/null!",
-        )
+        raise _no_id(id_name, client_id_name)
     exchange = venue.exchange
     order = (
         exchange.latest_by_client_id(market.symbol, client_id)
@@ -291,6 +290,12 @@ def _find(
     if order is None or order.ticket.symbol != market.symbol:
         return None
     return order if order.is_open or not only_open else None
+
+
+def _no_id(id_name: str, client_id_name: str) -> ApiError:
+    return ApiError(
+        -1102, f"Param '{client_id_name}' or '{id_name}' must be sent, but both were empty/null!"
+    )
 
 
 def _cancel(

@@ -18,8 +18,8 @@ class LimitSettings:
     """How much is allowed."""
 
     weight_per_minute: int = 6_000
-    orders_per_10s: int = 50
-    orders_per_day: int = 160_000
+    orders_per_10s: int = 100
+    orders_per_day: int = 200_000
 
 
 @dataclass(slots=True)

@@ -35,11 +35,33 @@ def exchange_info(venue: Venue, call: Call) -> Any:
         "serverTime": call.now_ms,
         "rateLimits": [
             _rate_limit("REQUEST_WEIGHT", "MINUTE", 1, 6_000),
-            _rate_limit("ORDERS", "SECOND", 10, 50),
-            _rate_limit("ORDERS", "DAY", 1, 160_000),
+            _rate_limit("ORDERS", "SECOND", 10, 100),
+            _rate_limit("ORDERS", "DAY", 1, 200_000),
         ],
         "exchangeFilters": [],
         "symbols": [messages.symbol_info(market.instrument) for market in markets],
+    }
+
+
+def system_status(_venue: Venue, _call: Call) -> Any:
+    """GET system/status."""
+    return {"status": 0, "msg": "normal"}
+
+
+def no_pairs(_venue: Venue, _call: Call) -> Any:
+    """GET margin/allPairs: nothing is traded on credit here."""
+    return []
+
+
+def no_contracts(_venue: Venue, call: Call) -> Any:
+    """GET exchangeInfo of the futures exchanges, which list nothing here."""
+    return {
+        "timezone": "UTC",
+        "serverTime": call.now_ms,
+        "rateLimits": [],
+        "exchangeFilters": [],
+        "assets": [],
+        "symbols": [],
     }
 
 

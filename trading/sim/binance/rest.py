@@ -68,9 +68,16 @@ _SIGNED = {
     ("GET", "/sapi/v1/capital/withdraw/history"): Route(account_rest.withdrawals),
     ("GET", "/sapi/v1/capital/config/getall"): Route(account_rest.nothing, 10),
 }
-ROUTES = {("GET", f"/api/v3/{name}"): route for name, route in _PUBLIC.items()} | {
-    key: replace(route, is_signed=True) for key, route in _SIGNED.items()
+# What clients of all of Binance ask for before they come to spot.
+_ELSEWHERE = {
+    ("GET", "/sapi/v1/system/status"): Route(market_rest.system_status),
+    ("GET", "/sapi/v1/margin/allPairs"): Route(market_rest.no_pairs),
+    ("GET", "/sapi/v1/margin/isolated/allPairs"): Route(market_rest.no_pairs, 10),
+    ("GET", "/fapi/v1/exchangeInfo"): Route(market_rest.no_contracts),
+    ("GET", "/dapi/v1/exchangeInfo"): Route(market_rest.no_contracts),
 }
+ROUTES = {("GET", f"/api/v3/{name}"): route for name, route in _PUBLIC.items()}
+ROUTES |= {key: replace(route, is_signed=True) for key, route in _SIGNED.items()} | _ELSEWHERE
 # Asking for every symbol at once costs more.
 _ALL_SYMBOLS_WEIGHT = {
     "/api/v3/ticker/24hr": 80,

@@ -119,7 +119,7 @@ def build_app(service: Service) -> web.Application:
         app.router.add_get(path, sockets.market)
     for path in ("/ws", "/ws/{names:.*}"):
         app.router.add_get(path, sockets.market)
-    app.router.add_route("*", "/{prefix:api|sapi}/{rest:.*}", _rest_handler(service))
+    app.router.add_route("*", "/{prefix:api|sapi|fapi|dapi}/{rest:.*}", _rest_handler(service))
     app.on_shutdown.append(_close)
     return app
 

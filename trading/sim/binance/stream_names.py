@@ -24,7 +24,11 @@ class Kind(Enum):
     PARTIAL_DEPTH = "partial_depth"
 
 
-_ARRAYS = {"!ticker@arr": Kind.TICKER, "!miniTicker@arr": Kind.MINI_TICKER}
+_ARRAYS = {
+    "!ticker@arr": Kind.TICKER,
+    "!miniTicker@arr": Kind.MINI_TICKER,
+    "!miniTicker@arr@1000ms": Kind.MINI_TICKER,
+}
 _BY_SUFFIX = {
     kind.value: kind
     for kind in (Kind.TRADE, Kind.AGGREGATE_TRADE, Kind.BOOK_TICKER, Kind.TICKER, Kind.MINI_TICKER)

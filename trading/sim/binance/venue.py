@@ -1,17 +1,19 @@
 """What stands behind the wire: the market place, its one account, and the exchange's own clock."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from trading.domain.money import ZERO
-from trading.sim.binance.codes import ApiError
+from trading.sim.binance.codes import ApiError, illegal
 from trading.sim.binance.tickets import Params
 from trading.sim.liquidity import hash_of
 from trading.sim.orders import PlacedOrder
 from trading.sim.world import Market, World
 
+_SYMBOL = "^[A-Z0-9-_.]{1,20}$"
 _PERMISSIONS = {
     "ipRestrict": True,
     "enableReading": True,
@@ -100,6 +102,8 @@ class Venue:
     def market_named(self, name: str) -> Market:
         """Return a market by its Binance name."""
         symbol = self._symbols.get(name)
+        if symbol is None and not re.fullmatch(_SYMBOL, name):
+            raise illegal("symbol", _SYMBOL)
         if symbol is None:
             raise ApiError(-1121, "Invalid symbol.")
         return self.world.markets[symbol]

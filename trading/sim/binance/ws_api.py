@@ -32,6 +32,7 @@ _METHODS = {
     "myTrades": ("GET", "/api/v3/myTrades"),
 }
 _SUBSCRIBE_WEIGHT = 2
+_NOT_OF_REST = frozenset({"apiKey", "returnRateLimits"})
 
 
 class WsApi:
@@ -42,7 +43,7 @@ class WsApi:
         self._user_stream = user_stream
 
     def answer(self, text: str, outlet: Outlet) -> None:
-        """Handle one frame and queue its answer, ahead of the events it causes."""
+        """Handle one frame and queue its answer, behind the events it caused."""
         request_id: Any = None
         try:
             request = _read(text)
@@ -77,7 +78,7 @@ class WsApi:
         self._rest.limits.count(route.weight, now_ms)
         if route.is_signed:
             self._check(params, now_ms)
-        asked = {name: value for name, value in params.items() if name != "apiKey"}
+        asked = {name: value for name, value in params.items() if name not in _NOT_OF_REST}
         return self._rest.call(route, asked, now_ms)
 
     def _check(self, params: Mapping[str, str], now_ms: int) -> None:

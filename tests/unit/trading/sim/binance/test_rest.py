@@ -100,6 +100,8 @@ def test_one_or_several_symbols_can_be_asked_for(desk: Desk) -> None:
     [
         ("depth", {}, -1102),
         ("depth", {"symbol": "NOPE"}, -1121),
+        ("depth", {"symbol": "btcusdt"}, -1100),
+        ("depth", {"symbol": "BTC/USDT"}, -1100),
         ("depth", {"symbol": "BTCUSDT", "limit": "0"}, -1130),
         ("depth", {"symbol": "BTCUSDT", "limit": "x"}, -1100),
         ("klines", {"symbol": "BTCUSDT"}, -1102),
@@ -499,11 +501,23 @@ def test_a_replacement_may_go_ahead_without_the_cancel(desk: Desk) -> None:
 def test_cancel_replace_checks_its_own_parameters(desk: Desk) -> None:
     assert replace_order(desk, "", "old")[1]["code"] == -1102
     assert replace_order(desk, "MAYBE", "old")[1]["code"] == -1130
-    _, body = replace_order(desk, "STOP_ON_FAILURE", "")
-    assert body["data"]["cancelResponse"]["code"] == -1102
+    for mode in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):
+        assert replace_order(desk, mode, "")[1]["code"] == -1102
+    assert desk.signed("GET", "/api/v3/openOrders") == (200, [])
     desk.limit(newClientOrderId="old")
     only_new = {"cancelRestrictions": "ONLY_PARTIALLY_FILLED"}
     assert replace_order(desk, "STOP_ON_FAILURE", "old", **only_new)[0] == 200
+
+
+# ---------------------------------------------------------------- beside spot
+
+
+def test_margin_and_futures_list_nothing(desk: Desk) -> None:
+    for path in ("/sapi/v1/margin/allPairs", "/sapi/v1/margin/isolated/allPairs"):
+        assert desk.signed("GET", path) == (200, [])
+    for path in ("/fapi/v1/exchangeInfo", "/dapi/v1/exchangeInfo"):
+        assert orjson.loads(desk.send("GET", path, {}).body or b"")["symbols"] == []
+    assert desk.signed("GET", "/sapi/v1/system/status")[1] == {"status": 0, "msg": "normal"}
 
 
 # ---------------------------------------------------------------- account

@@ -21,6 +21,7 @@ from trading.sim.binance.stream_names import Kind, Stream, parse_stream
         ("btcusdt@depth5", Stream(Kind.PARTIAL_DEPTH, "BTCUSDT", 10, levels=5)),
         ("!ticker@arr", Stream(Kind.TICKER, "")),
         ("!miniTicker@arr", Stream(Kind.MINI_TICKER, "")),
+        ("!miniTicker@arr@1000ms", Stream(Kind.MINI_TICKER, "")),
     ],
 )
 def test_known_names_are_understood(name: str, stream: Stream) -> None:
