@@ -6,14 +6,17 @@ Heavy rooms are imported inside the command that needs them, so that `umbra heal
 import asyncio
 import contextlib
 import decimal
+import errno
+import signal
 import sys
+from collections.abc import Coroutine
 from importlib.metadata import version as distribution_version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from trading.domain.errors import UmbraError
+from trading.domain.errors import Refused, UmbraError
 from trading.domain.money import EXACT
 
 app = typer.Typer(
@@ -89,8 +92,7 @@ def sim_command(
         if settings.is_demo_pair:
             typer.echo("API key {} and secret {}".format(*settings.credentials))
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(settings, now_ms, announce))
+    _serve(serve(settings, now_ms, announce), port)
 
 
 @app.command("chat")
@@ -102,8 +104,10 @@ def chat_command(
     from bot.clock import SystemClock
     from bot.localchat import server
 
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(server.run(port, config.chat_token(), SystemClock()))
+    def announce(url: str) -> None:
+        typer.echo(f"Local chat on {url}/ and Bot API on {url}/bot")
+
+    _serve(server.run(port, config.chat_token(), SystemClock(), on_ready=announce), port)
 
 
 @app.command("health")
@@ -121,6 +125,23 @@ def health_command() -> None:
 def version_command() -> None:
     """Print the version."""
     typer.echo(f"umbra {version()}")
+
+
+def _serve(server: Coroutine[Any, Any, None], port: int) -> None:
+    async def until_told() -> None:
+        serving = asyncio.ensure_future(server)
+        # Asked for by name: a server started in the background inherits SIGINT as ignored.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+    try:
+        asyncio.run(until_told())
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise Refused(f"port {port} is taken, so choose another", example="--port 0") from error
 
 
 def main() -> None:

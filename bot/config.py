@@ -204,9 +204,11 @@ def _shown(field: str, values: Mapping[str, str | None]) -> str:
     return "hidden" if hidden else repr(values.get(PREFIX + field.upper(), ""))
 
 
-def data_directory() -> Path:
+def data_directory(env_file: Path = Path(".env")) -> Path:
     """Return the data directory alone, for commands that need no other setting."""
-    return Path(os.environ.get("UMBRA_DATA_DIR") or "~/.umbra").expanduser()
+    in_file = dotenv_values(env_file) if env_file.is_file() else {}
+    name = "UMBRA_DATA_DIR"
+    return Path(os.environ.get(name) or in_file.get(name) or "~/.umbra").expanduser()
 
 
 def exchange_credentials() -> tuple[str | None, str | None]:

@@ -122,6 +122,8 @@ async def _start(
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bot", *arguments),
             env=dict(environment),
+            # Not where a person's own `.env` may lie: the demo knows no settings but its own.
+            cwd=log.parent,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -138,3 +138,12 @@ def test_servers_read_their_credentials_from_the_environment(
     assert config.exchange_credentials() == tuple(KEYS.values())
     assert config.chat_token() == PAPER["UMBRA_TELEGRAM_TOKEN"]
     assert config.data_directory() == tmp_path
+
+
+def test_the_data_directory_is_found_in_the_file_as_well(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("UMBRA_DATA_DIR=/somewhere/else\n")
+    assert config.data_directory() == Path("/somewhere/else")
+    monkeypatch.setenv("UMBRA_DATA_DIR", str(tmp_path))
+    assert config.data_directory() == tmp_path
