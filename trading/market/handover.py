@@ -11,6 +11,8 @@ TakeTrade = Callable[[MarketTrade], None]
 TakeQuote = Callable[[Quote], None]
 Stream = Callable[[frozenset[str], TakeTrade, TakeQuote], Awaitable[None]]
 _LINES_MAX = 3
+# What is on its way on the old connection when the new one has spoken of everything.
+_GRACE_S = 0.5
 # What has not spoken on the new connection by then has nothing to say on the old one either.
 _PATIENCE_S = 5.0
 
@@ -26,8 +28,8 @@ class _Line:
 class Handover:
     """The connections of a changing set of symbols: one, and its elders for a moment.
 
-    Each symbol is heard on the newest connection that has spoken of it, and on that one alone. An
-    elder ends as soon as its successors have spoken of all that it serves.
+    Prints of all of them are merged by their event time: none is missed, none is heard twice, none
+    comes back from the past. An elder ends once its successor has spoken of all that it serves.
     """
 
     def __init__(self, stream: Stream, on_trade: TakeTrade, on_quote: TakeQuote) -> None:
@@ -35,6 +37,8 @@ class Handover:
         self._on_trade = on_trade
         self._on_quote = on_quote
         self._lines: list[_Line] = []
+        # The newest print that was heard of each symbol: its connection and its event time.
+        self._newest: dict[str, tuple[_Line, int]] = {}
 
     def open(self, symbols: frozenset[str], now_s: float) -> asyncio.Future[None]:
         """Connect anew; the future ends as `MarketFeed.stream_market` does."""
@@ -43,15 +47,20 @@ class Handover:
         line.task = asyncio.ensure_future(
             self._stream(symbols, partial(self._take_trade, line), partial(self._take_quote, line))
         )
-        self._retire()
-        while len(self._lines) > _LINES_MAX:
-            self._end(self._lines[0])
+        if len(self._lines) > _LINES_MAX:
+            # The eldest speaks of most; the second newest has hardly begun.
+            self._end(self._lines[-2])
         return line.task
 
     def pass_time(self, now_s: float) -> None:
-        """End elders whose successor has had its time."""
-        if len(self._lines) > 1 and now_s - self._lines[-1].opened_s >= _PATIENCE_S:
-            for line in self._lines[:-1]:
+        """End elders that are not needed any more; called each second."""
+        if len(self._lines) < 2:
+            return
+        newest = self._lines[-1]
+        age_s = now_s - newest.opened_s
+        for line in self._lines[:-1]:
+            is_replaced = line.symbols & newest.symbols <= newest.spoken and age_s >= _GRACE_S
+            if is_replaced or age_s >= _PATIENCE_S:
                 self._end(line)
 
     async def close(self) -> None:
@@ -62,33 +71,19 @@ class Handover:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _take_trade(self, line: _Line, trade: MarketTrade) -> None:
-        if self._is_heard(line, trade.symbol):
-            self._on_trade(trade)
+        symbol, event_ms = trade.symbol, trade.event_time_ms
+        known = self._newest.get(symbol)
+        if known is not None and known[0] is not line and 0 < event_ms <= known[1]:
+            return
+        self._newest[symbol] = (line, event_ms)
+        line.spoken.add(symbol)
+        self._on_trade(trade)
 
     def _take_quote(self, line: _Line, quote: Quote) -> None:
-        if self._is_heard(line, quote.symbol):
+        line.spoken.add(quote.symbol)
+        # Books carry no time of their own: the youngest connection that speaks of one is right.
+        if line is self._lines[-1] or quote.symbol not in self._lines[-1].spoken:
             self._on_quote(quote)
-
-    def _is_heard(self, line: _Line, symbol: str) -> bool:
-        if len(self._lines) == 1:
-            return line is self._lines[0]
-        if line not in self._lines:
-            return False
-        successors = self._lines[self._lines.index(line) + 1 :]
-        if any(symbol in later.spoken for later in successors):
-            return False
-        if symbol not in line.spoken:
-            line.spoken.add(symbol)
-            self._retire()
-        return True
-
-    def _retire(self) -> None:
-        wanted = self._lines[-1].symbols
-        for number in range(len(self._lines) - 2, -1, -1):
-            line = self._lines[number]
-            spoken = frozenset[str]().union(*(one.spoken for one in self._lines[number + 1 :]))
-            if line.symbols & wanted <= spoken:
-                self._end(line)
 
     def _end(self, line: _Line) -> None:
         self._lines.remove(line)

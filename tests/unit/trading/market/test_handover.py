@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from trading.domain.market import MarketTrade, PriceSource, Quote
+from trading.domain.market import MarketTrade, Quote
 from trading.market.handover import Handover
 
 BTC, ETH, ADA = "BTC/USDT", "ETH/USDT", "ADA/USDT"
@@ -31,10 +31,10 @@ class Lines:
         finally:
             self.open[number] = None
 
-    def say(self, line: int, symbol: str, price: int) -> None:
+    def say(self, line: int, symbol: str, price: int, event_ms: int) -> None:
         on_trade = self.open[line]
         assert on_trade is not None, f"connection {line} has ended"
-        on_trade(MarketTrade(symbol, Decimal(price), Decimal(1), 1, 1.0, PriceSource.STREAM))
+        on_trade(MarketTrade(symbol, Decimal(price), Decimal(1), event_ms, 1.0))
 
     @property
     def alive(self) -> list[int]:
@@ -71,37 +71,37 @@ async def bench() -> AsyncIterator[Bench]:
 
 async def test_the_old_connection_serves_until_the_new_one_speaks(bench: Bench) -> None:
     await bench.connect(BTC)
-    await bench.connect(BTC, ETH)
-    bench.feed.say(0, BTC, 1)
-    bench.feed.say(1, BTC, 2)
+    await bench.connect(BTC, ETH, at_s=10)
+    bench.feed.say(0, BTC, 1, event_ms=1)
+    bench.feed.say(1, BTC, 2, event_ms=2)
+    bench.lines.pass_time(11)
     await bench.settle()
     assert bench.heard == [(BTC, 1), (BTC, 2)]
     assert bench.feed.alive == [1]
 
 
-async def test_a_symbol_is_heard_on_one_connection_alone(bench: Bench) -> None:
-    await bench.connect(BTC, ETH)
-    await bench.connect(BTC, ETH, ADA)
-    bench.feed.say(1, BTC, 1)
-    bench.feed.say(0, BTC, 1)
-    bench.feed.say(0, ETH, 5)
-    await bench.settle()
-    assert bench.heard == [(BTC, 1), (ETH, 5)]
-    assert bench.feed.alive == [0, 1]
-    bench.feed.say(1, ETH, 6)
-    await bench.settle()
-    assert bench.feed.alive == [1]
-
-
-async def test_a_connection_that_serves_nothing_wanted_ends_at_once(bench: Bench) -> None:
+async def test_prints_of_two_connections_are_merged_by_their_time(bench: Bench) -> None:
     await bench.connect(BTC)
-    await bench.connect(ETH)
-    assert bench.feed.alive == [1]
+    await bench.connect(BTC, ETH)
+    for line, price in ((0, 1), (0, 2), (1, 1), (1, 2), (1, 3), (0, 3), (0, 4), (1, 4)):
+        bench.feed.say(line, BTC, price, event_ms=price)
+    assert bench.heard == [(BTC, 1), (BTC, 2), (BTC, 3), (BTC, 4)]
 
 
-async def test_a_silent_symbol_does_not_keep_an_old_connection_for_long(bench: Bench) -> None:
+async def test_prints_of_one_moment_are_all_heard_on_one_connection(bench: Bench) -> None:
+    await bench.connect(BTC)
+    await bench.connect(BTC, ETH)
+    for line, price in ((1, 5), (0, 5), (0, 6), (1, 6)):
+        bench.feed.say(line, BTC, price, event_ms=7)
+    assert bench.heard == [(BTC, 5), (BTC, 6)]
+
+
+async def test_an_old_connection_stays_while_the_new_one_has_not_spoken_of_all(
+    bench: Bench,
+) -> None:
     await bench.connect(BTC, ETH)
     await bench.connect(BTC, ETH, ADA, at_s=10)
+    bench.feed.say(1, BTC, 1, event_ms=1)
     bench.lines.pass_time(14.9)
     await bench.settle()
     assert bench.feed.alive == [0, 1]
@@ -110,8 +110,17 @@ async def test_a_silent_symbol_does_not_keep_an_old_connection_for_long(bench: B
     assert bench.feed.alive == [1]
 
 
-async def test_quick_changes_keep_at_most_three_connections(bench: Bench) -> None:
+async def test_a_connection_that_serves_nothing_wanted_ends(bench: Bench) -> None:
+    await bench.connect(BTC)
+    await bench.connect(ETH)
+    bench.lines.pass_time(1)
+    await bench.settle()
+    assert bench.feed.alive == [1]
+
+
+async def test_quick_changes_keep_the_eldest_and_at_most_three_connections(bench: Bench) -> None:
     await bench.connect(BTC)
     for extra in range(6):
         await bench.connect(BTC, f"COIN{extra}/USDT")
         assert len(bench.feed.alive) <= 3
+    assert 0 in bench.feed.alive
