@@ -322,7 +322,7 @@ class Process:
             is_storage_degraded=self._store.is_degraded,
             messages_waiting=self._messages_waiting,
             memory_mb=memory_kb / 1024,
-            tasks=self._supervisor.ages_s(),
+            tasks=self._supervisor.restarts_s(),
         )
 
 

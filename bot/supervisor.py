@@ -28,7 +28,7 @@ class Supervisor:
     def __init__(self, clock: Clock, on_death: Callable[[str, BaseException], None]) -> None:
         self._clock = clock
         self._on_death = on_death
-        self._started: dict[str, float] = {}
+        self._died: dict[str, float] = {}
 
     async def run(self, tasks: dict[str, Callable[[], Awaitable[None]]]) -> None:
         """Run until cancelled; raises TooManyDeaths, or the first Fatal error of a task."""
@@ -36,21 +36,21 @@ class Supervisor:
             for name, work in tasks.items():
                 group.create_task(self._keep(name, work), name=name)
 
-    def ages_s(self) -> dict[str, float]:
-        """Return how long each task has lived since its last start."""
+    def restarts_s(self) -> dict[str, float]:
+        """Return how long ago each task that has died was started again."""
         now = self._clock.monotonic()
-        return {name: now - since for name, since in self._started.items()}
+        return {name: now - since for name, since in self._died.items()}
 
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         deaths: deque[float] = deque(maxlen=_DEATHS_MAX)
         while True:
-            self._started[name] = self._clock.monotonic()
             try:
                 await work()
             except Fatal:
                 raise
             except Exception as error:
-                deaths.append(self._clock.monotonic())
+                self._died[name] = self._clock.monotonic()
+                deaths.append(self._died[name])
                 logger.exception("task_died", extra={"task": name, "deaths": len(deaths)})
                 self._on_death(name, error)
             else:

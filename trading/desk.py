@@ -145,7 +145,10 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class HealthView:
-    """How the process is; ages in seconds, lag in milliseconds."""
+    """How the process is; ages in seconds, lag in milliseconds.
+
+    `tasks` names those that have died, with the seconds since they were started again.
+    """
 
     is_healthy: bool
     loop_lag_ms_p99: float

@@ -25,7 +25,7 @@ from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.order import Attempt, Fill, Intent
-from trading.domain.position import RoundTrip
+from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import TrackerState
 from trading.ports import Recorded
@@ -252,7 +252,8 @@ class Reception:
     def _prices(self) -> views.Prices:
         market = self._agent.market
         at_ms = to_ms(self._agent.clock.now())
-        return views.Prices(at_ms, self._agent.prices.price, market.age_s, self._signature)
+        held = self._agent.state.mode is TradingMode.HALTED_EVERYTHING
+        return views.Prices(at_ms, self._agent.prices.price, market.age_s, self._signature, held)
 
     def _signature(self, symbol: str) -> Signature | None:
         found = self._agent.market.signature(symbol)

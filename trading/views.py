@@ -15,12 +15,13 @@ from trading.trackers import protection, rules
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Where views ask for the market at one moment: price, age in seconds, signature."""
+    """What views ask about one moment: price, age in seconds, signature, and whether stops sell."""
 
     at_ms: int
     price: Callable[[str], Decimal | None]
     age_s: Callable[[str], float | None]
     signature: Callable[[str], Signature | None]
+    are_stops_held: bool = False
 
 
 def positions(
@@ -66,7 +67,8 @@ def _position(
     guards = [
         (tracker, state.worst_price)
         for tracker in trackers
-        if (state := protection.of(tracker, price, prices.at_ms)).is_protected
+        if not prices.are_stops_held
+        and (state := protection.of(tracker, price, prices.at_ms)).is_protected
         and state.worst_price is not None
     ]
     protected = min(sum((tracker.quantity for tracker, _ in guards), ZERO), position.quantity)
@@ -93,7 +95,8 @@ def tracker(
     price = prices.price(tracked.symbol)
     fires_at = _next_price(tracked, prices.at_ms)
     state = protection.of(tracked, price, prices.at_ms)
-    stop = state.worst_price if state.is_protected else None
+    is_protecting = state.is_protected and not prices.are_stops_held
+    stop = state.worst_price if is_protecting else None
     return TrackerView(
         tracker=tracked,
         instrument=instrument,
@@ -101,7 +104,7 @@ def tracker(
         price_age_s=prices.age_s(tracked.symbol),
         fires_at=fires_at,
         gap=_gap(price, fires_at),
-        is_protecting=state.is_protected,
+        is_protecting=is_protecting,
         worst_case=(stop - price) * tracked.quantity
         if stop is not None and price is not None
         else None,

@@ -82,7 +82,8 @@ class Handover:
     def _take_quote(self, line: _Line, quote: Quote) -> None:
         line.spoken.add(quote.symbol)
         # Books carry no time of their own: the youngest connection that speaks of one is right.
-        if line is self._lines[-1] or quote.symbol not in self._lines[-1].spoken:
+        youngest = self._lines[-1] if self._lines else line
+        if line is youngest or quote.symbol not in youngest.spoken:
             self._on_quote(quote)
 
     def _end(self, line: _Line) -> None:

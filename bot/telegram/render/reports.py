@@ -85,9 +85,7 @@ def health_card(view: HealthView) -> Card:
     if view.is_storage_degraded:
         lines.insert(0, "🚨 The journal cannot be written")
     lines.extend(
-        f"⚠️ {name} silent for {age(seconds)}"
-        for name, seconds in view.tasks.items()
-        if seconds > 60
+        f"⚠️ {name} died, restarted {age(seconds)} ago" for name, seconds in view.tasks.items()
     )
     return Card(card_text(title, *lines))
 
