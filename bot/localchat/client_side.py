@@ -27,7 +27,6 @@ from bot.localchat.faults import TIMES_MAX, FaultPlan
 from bot.localchat.flood import FloodLimits
 from bot.localchat.wire import client_json, page_json
 
-ANSWER_WAIT_MS: Final = 5_000
 WAIT_MS_MAX: Final = 60_000
 HEARTBEAT_S: Final = 15.0
 PAGES_MAX: Final = 64
@@ -95,7 +94,8 @@ class ClientSide:
 
     async def _press(self, body: Json) -> Json:
         chat_id = None if body.get("chat_id") is None else _whole(body, "chat_id")
-        wait_ms = _whole(body, "wait_ms", ANSWER_WAIT_MS)
+        # Whoever wants to read the bot's answer to the press says how long to wait for it.
+        wait_ms = _whole(body, "wait_ms", 0)
         pressed = playing.press(
             self._conversation,
             _whole(body, "user_id"),

@@ -12,6 +12,7 @@ from bot.localchat.facts import Json
 FAULTS_MAX: Final = 1_000
 TIMES_MAX: Final = 1_000_000
 DELAY_MS_MAX: Final = 600_000
+DELAY_MS_USUAL: Final = 1_000
 
 # What each kind does to a request of the bot; the state changes (block, duplicate_update) are
 # not requests and are applied by the client side at once.
@@ -55,10 +56,12 @@ class Fault:
         if self.kind != "error":
             return None
         code = self.args.get("code", 500)
+        retry_after_s = self.args.get("retry_after", 1 if code == 429 else None)
+        usual = _DESCRIPTIONS.get(code, f"Error {code}").format(retry_after_s)
         return BotApiError(
-            str(self.args.get("description", _DESCRIPTIONS.get(code, f"Error {code}"))),
+            str(self.args.get("description", usual)),
             code,
-            retry_after_s=self.args.get("retry_after"),
+            retry_after_s=retry_after_s,
             migrate_to_chat_id=self.args.get("migrate_to_chat_id"),
         )
 
@@ -79,7 +82,7 @@ _DESCRIPTIONS: Final = {
     403: "Forbidden: bot was blocked by the user",
     404: "Not Found",
     409: "Conflict",
-    429: "Too Many Requests",
+    429: "Too Many Requests: retry after {}",
     500: "Internal Server Error",
     502: "Bad Gateway",
 }
@@ -129,9 +132,7 @@ def _checked(kind: str, args: Any) -> Json:
     _check_whole(args, "retry_after", 0, 10**6)
     _check_whole(args, "migrate_to_chat_id", -(10**15), 10**15)
     _check_whole(args, "ms", 0, DELAY_MS_MAX)
-    if kind == "delay" and "ms" not in args:
-        raise ClientError('a delay needs args {"ms": …}')
-    return args
+    return {"ms": DELAY_MS_USUAL, **args} if kind == "delay" else args
 
 
 def _check_whole(args: Json, name: str, least: int, most: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,8 +52,7 @@ class UpdateQueue:
         if not self.is_wanted(next(iter(body), "")):
             return None
         known_id = self.next_id if update_id is None else update_id
-        self._pending.append(Update(known_id, now_s, body))
-        self._pending.sort(key=lambda update: update.update_id)
+        insort(self._pending, Update(known_id, now_s, body), key=lambda one: one.update_id)
         del self._pending[: max(0, len(self._pending) - PENDING_MAX)]
         # Counting goes on from here, also downwards: after a quiet week Telegram picks a new start.
         self.next_id = self._pending[-1].update_id + 1

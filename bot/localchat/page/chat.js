@@ -9,6 +9,7 @@ import { follow, get, post } from "/page/server.js";
 
 const TYPING_MS = 5500;
 const TOAST_MS = 3200;
+const ANSWER_WAIT_MS = 5000;
 const LAST_USER = "umbra-user";
 
 const byId = (id) => document.getElementById(id);
@@ -86,6 +87,7 @@ async function press(message, button, face) {
     chat_id: message.chat_id,
     message_id: message.message_id,
     text: button.text,
+    wait_ms: ANSWER_WAIT_MS,
   }));
   face.classList.remove("busy");
   face.removeAttribute("aria-busy");

@@ -49,7 +49,8 @@ class Phone:
     async def press(self, message_id: int, label: str, user_id: int = 7) -> Any:
         """Press a button as a person."""
         status, body = await self.post(
-            "/client/press", {"user_id": user_id, "message_id": message_id, "text": label}
+            "/client/press",
+            {"user_id": user_id, "message_id": message_id, "text": label, "wait_ms": 5_000},
         )
         assert status == 200, body
         return body

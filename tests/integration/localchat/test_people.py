@@ -54,6 +54,14 @@ async def test_press_tells_what_the_bot_answered(phone: Phone) -> None:
     }
 
 
+async def test_a_press_returns_at_once_unless_told_to_wait(phone: Phone) -> None:
+    _, sent = await phone.bot("sendMessage", chat_id=7, text="?", reply_markup=KEYS)
+    body = {"user_id": 7, "message_id": sent["result"]["message_id"], "text": "Confirm"}
+    async with asyncio.timeout(2):
+        status, answer = await phone.post("/client/press", body)
+    assert (status, answer["answered"]) == (200, False)
+
+
 async def test_press_without_an_answering_bot_ends_soon(phone: Phone) -> None:
     _, sent = await phone.bot("sendMessage", chat_id=7, text="?", reply_markup=KEYS)
     body = {

@@ -90,7 +90,7 @@ class Phone:
         return dict(found[-1])
 
     async def press(self, message_id: int, label: str, user_id: int = OWNER) -> dict[str, Any]:
-        body = {"user_id": user_id, "message_id": message_id, "text": label}
+        body = {"user_id": user_id, "message_id": message_id, "text": label, "wait_ms": 5_000}
         return dict(await self.post("press", body))
 
     async def fault(self, kind: str, times: int = 1, **args: Any) -> None:

@@ -47,13 +47,22 @@ def test_errors_carry_code_description_and_parameters() -> None:
     assert error.as_json() == {
         "ok": False,
         "error_code": 429,
-        "description": "Too Many Requests",
+        "description": "Too Many Requests: retry after 35",
         "parameters": {"retry_after": 35},
     }
+    hurried = plan.add("error", 1, {"code": 429}, 0.0).error()
+    assert hurried is not None
+    assert hurried.retry_after_s == 1
     gone = plan.add("unauthorized", 1, {}, 0.0).error()
     assert gone is not None
     assert gone.code == 401
     assert plan.add("drop", 1, {}, 0.0).error() is None
+
+
+def test_a_delay_lasts_a_second_unless_told_otherwise() -> None:
+    plan = FaultPlan()
+    assert plan.add("delay", 1, {}, 0.0).args == {"ms": 1_000}
+    assert plan.add("delay", 1, {"ms": 5}, 0.0).args == {"ms": 5}
 
 
 def test_cleared_faults_do_not_happen() -> None:
@@ -67,7 +76,6 @@ def test_cleared_faults_do_not_happen() -> None:
     ("kind", "args"),
     [
         ("earthquake", {}),
-        ("delay", {}),
         ("delay", {"ms": -1}),
         ("delay", {"ms": "5"}),
         ("error", {"code": 200}),
