@@ -21,7 +21,7 @@ def adjusted(position: Position, event: events.PositionAdjusted) -> Position:
     with localcontext(EXACT):
         if event.quantity >= 0:
             return position.adopt(event.quantity, event.price, event.at)
-        return position.release(-event.quantity)
+        return position.release(-event.quantity, event.at)
 
 
 def filled(position: Position, event: events.FillBooked) -> Position:

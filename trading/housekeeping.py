@@ -14,6 +14,7 @@ from trading.market.indicators import atr
 from trading.risk import halts
 
 _ATR_CANDLES = 60
+_RECONCILED_AT_ONCE = 40
 
 
 class Housekeeping:
@@ -29,6 +30,7 @@ class Housekeeping:
         self._market = market
         self._alert = alert
         self.clock_offset_ms = 0
+        self._reconciled_to = ""
 
     def concerned(self) -> frozenset[str]:
         """Return the symbols that money depends on: tracked, held, or being traded."""
@@ -37,16 +39,32 @@ class Housekeeping:
             for symbol, position in self._of.state.book.positions.items()
             if position.quantity
         )
-        working = (intent.symbol for intent in self._of.execution.intents)
-        return self._of.trackers.symbols() | frozenset(held) | frozenset(working)
+        return self._of.trackers.symbols() | frozenset(held) | self._working()
 
     async def reconcile(self) -> None:
         """Compare orders, executions and balances with the exchange's; raises Retryable."""
-        findings = await self._of.execution.reconcile(sorted(self.concerned()))
-        for fact in outside.settle(findings, self._of.clock.now()):
+        # While an exit is at work, coins that it has sold may not be booked yet.
+        busy = self._working()
+        findings = await self._of.execution.reconcile(self._next_symbols())
+        busy |= self._working()
+        quiet = [finding for finding in findings if finding.symbol not in busy]
+        for fact in outside.settle(quiet, self._of.clock.now()):
             # An alert that stands already is not raised again.
             with contextlib.suppress(AlreadyRecorded):
                 await self._of.record(fact)
+
+    def _working(self) -> set[str]:
+        return {intent.symbol for intent in self._of.execution.intents}
+
+    def _next_symbols(self) -> list[str]:
+        # Each costs much of the exchange's budget per minute: more than that go in turns.
+        symbols = sorted(self.concerned())
+        if len(symbols) <= _RECONCILED_AT_ONCE:
+            return symbols
+        later = [symbol for symbol in symbols if symbol > self._reconciled_to]
+        chosen = (later + symbols)[:_RECONCILED_AT_ONCE]
+        self._reconciled_to = chosen[-1]
+        return chosen
 
     async def refresh_balances(self) -> None:
         """Read the whole account, value it, and hold the day's loss against its limit."""

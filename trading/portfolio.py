@@ -58,7 +58,7 @@ class PortfolioBook:
             if event.quantity > 0:
                 self._keep(position.adopt(event.quantity, event.price, event.at))
             else:
-                self._keep(position.release(-event.quantity))
+                self._keep(position.release(-event.quantity, event.at))
 
     def set_balances(self, balances: Mapping[str, Balance], at_s: float) -> None:
         """Replace every balance by a full read of the account."""

@@ -28,7 +28,9 @@ class Balance:
 class Position:
     """The managed quantity of one instrument and what it cost in quote, fees included.
 
-    `opened_price` weighs adopted coins at the price of their adoption, bought ones at their fills.
+    The cost weighs adopted coins at the price of their adoption, bought ones at their fills.
+    `changed_at` is when coins last came under management or left it without a sale of ours: sales
+    elsewhere before that are settled.
     """
 
     symbol: str
@@ -37,6 +39,7 @@ class Position:
     realized: Decimal = ZERO
     fees_quote: Decimal = ZERO
     opened_at: datetime | None = None
+    changed_at: datetime | None = None
 
     @property
     def average_price(self) -> Decimal | None:
@@ -50,13 +53,20 @@ class Position:
             quantity=self.quantity + quantity,
             cost=self.cost + quantity * price,
             opened_at=self.opened_at or at,
+            changed_at=at,
         )
 
-    def release(self, quantity: Decimal) -> "Position":
+    def release(self, quantity: Decimal, at: datetime | None = None) -> "Position":
         """Take coins out of management without a sale: cost leaves in proportion."""
         left = max(self.quantity - quantity, ZERO)
         cost = self.cost * left / self.quantity if self.quantity else ZERO
-        return replace(self, quantity=left, cost=cost, opened_at=self.opened_at if left else None)
+        return replace(
+            self,
+            quantity=left,
+            cost=cost,
+            opened_at=self.opened_at if left else None,
+            changed_at=at or self.changed_at,
+        )
 
     def apply(self, fill: Fill, base: str, quote: str) -> "Position":
         """Book a fill; a fee in base costs coins, one in quote money, a third coin neither."""

@@ -5,6 +5,7 @@ Missing from a list is never terminal, and a balance that is absent is not a sal
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
@@ -76,16 +77,22 @@ def _order(attempt: Attempt | None, report: OrderReport, prefix: str) -> Finding
 
 
 def foreign_sales(
-    symbol: str, fills: Iterable[Fill], ours: frozenset[str], prefix: str
+    symbol: str,
+    fills: Iterable[Fill],
+    ours: frozenset[str],
+    prefix: str,
+    after: datetime | None = None,
 ) -> Finding | None:
     """Return what was sold of a symbol by orders that are not ours, None when nothing was.
 
     `ours` are the trade ids that we have booked: a venue may list executions without client id.
+    Sales up to `after` are settled already, or older than what is managed now.
     """
     sold = [
         fill
         for fill in fills
         if fill.side is Side.SELL
+        and (after is None or fill.at > after)
         and fill.trade_id not in ours
         and not is_ours(fill.client_order_id, prefix)
     ]

@@ -148,7 +148,9 @@ class Recovery:
                 await self._reporting.apply(finding.report, f"reconciled: {finding.kind.value}")
         fills = await self._s.read(self._s.gateway.fills_since(symbol, since))
         ours = frozenset(fill.trade_id for case in self._reporting.known() for fill in case.fills)
-        foreign = reconcile.foreign_sales(symbol, fills, ours, self._s.prefix)
+        position = self._s.portfolio_of().positions.get(symbol)
+        after = position.changed_at if position is not None else None
+        foreign = reconcile.foreign_sales(symbol, fills, ours, self._s.prefix, after)
         # Orders of ours from before this process are known to the journal, not to memory.
         kept = [each for each in findings if each.kind is not Difference.ORPHAN] + [
             each

@@ -51,7 +51,7 @@ def test_selling_everything_ends_the_position() -> None:
 def test_releasing_coins_takes_their_share_of_the_cost_and_no_profit() -> None:
     held = Position("BTC/USDT").adopt(Decimal(2), Decimal(50_000), NOON)
     assert held.release(Decimal(1)) == Position(
-        "BTC/USDT", Decimal(1), Decimal(50_000), opened_at=NOON
+        "BTC/USDT", Decimal(1), Decimal(50_000), opened_at=NOON, changed_at=NOON
     )
     assert held.release(Decimal(5)).quantity == 0
     assert Position("BTC/USDT").release(Decimal(1)).quantity == 0
