@@ -62,6 +62,8 @@ _STABLE_S = 30.0
 _RECONCILE_S = 5.0
 _FOLLOW_UPS_MAX = 10_000
 _CAUSES_KEPT = 1000
+# Each is two requests, and a far exchange answers slowly.
+_CATCH_UPS_AT_ONCE = 8
 _ATR_CANDLES = 60
 _BLINDING = frozenset({STALE_DATA, DEGRADED_DATA})
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -200,13 +202,13 @@ class TradingAgent:
         self.trackers.load(stored.trackers)
         self._watch()
         since = stored.last_alive_at or now
-        for symbol in sorted(self.trackers.symbols()):
-            lines += await self.trackers.catch_up(symbol, self.market.gap_reader(since))
+        lines += await self._judge_downtime(since)
         await self._resume_unsent(stored)
         self.is_ready = True
         await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
         await self._housekeeping.open_day()
-        await self._housekeeping.check_permissions()
+        # Neither is worth another recovery when the exchange asks for silence now.
+        self._follow(self._housekeeping.check_permissions)
         self._follow(self._housekeeping.reconcile)
 
     async def run_follow_ups(self) -> None:
@@ -260,6 +262,17 @@ class TradingAgent:
         """Return how many orders the exchange has not told the fate of."""
         unknown = AttemptState.UNKNOWN
         return sum(1 for attempt in self.execution.attempts if attempt.state is unknown)
+
+    async def _judge_downtime(self, since: datetime) -> list[str]:
+        read_gap = self.market.gap_reader(since)
+        turns = asyncio.Semaphore(_CATCH_UPS_AT_ONCE)
+
+        async def judge(symbol: str) -> list[str]:
+            async with turns:
+                return await self.trackers.catch_up(symbol, read_gap)
+
+        judged = await asyncio.gather(*(judge(each) for each in sorted(self.trackers.symbols())))
+        return [line for lines in judged for line in lines]
 
     async def _pin_account(self, stored: StoredState) -> None:
         account = await self.gateway.account_id()

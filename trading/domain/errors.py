@@ -30,11 +30,15 @@ class Unreachable(Retryable):
 
 
 class RateLimited(Retryable):
-    """The exchange asks for silence for `retry_after_s` seconds."""
+    """The exchange asks for silence for `retry_after_s` seconds.
 
-    def __init__(self, message: str, retry_after_s: float) -> None:
+    With `is_own_count` it has said nothing: our own count of reads is at its bound.
+    """
+
+    def __init__(self, message: str, retry_after_s: float, *, is_own_count: bool = False) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.is_own_count = is_own_count
 
 
 class Refused(UmbraError):

@@ -34,7 +34,7 @@ _PAGES_MAX = 20
 _NAMES_KEPT = 20_000
 _UNKNOWN_ORDER = -2013
 _MARKET_CALLS = frozenset(
-    {"instruments", "last_trade", "last_prices", "order_book", "candles", "permissions"}
+    {"instruments", "quote", "last_trade", "last_prices", "order_book", "candles", "permissions"}
 )
 _OPTIONS: Mapping[str, Any] = {
     "defaultType": "spot",

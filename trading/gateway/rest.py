@@ -34,6 +34,7 @@ class CcxtGateway:
         self._clock = clock
         self._venue = venue
         self._throttle = Throttle(settings.weight_per_minute, settings.weight_share_for_exits)
+        self._rules_at_connect: Mapping[str, Instrument] | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -43,7 +44,8 @@ class CcxtGateway:
     async def connect(self) -> None:
         """Load the library and the rules, and measure the clock."""
         await self._venue.open()
-        await self.instruments()
+        self._rules_at_connect = None
+        self._rules_at_connect = await self.instruments()
         await self.clock_offset_ms()
 
     async def close(self) -> None:
@@ -53,7 +55,11 @@ class CcxtGateway:
     # ------------------------------------------------------------ public
 
     async def instruments(self) -> Mapping[str, Instrument]:
-        """Load every spot instrument."""
+        """Load every spot instrument; the first call after `connect` gives what that has read."""
+        rules, self._rules_at_connect = self._rules_at_connect, None
+        if rules is not None:
+            # The rules of a whole exchange are megabytes.
+            return rules
         return await self._read("instruments", self._venue.instruments)
 
     async def quote(self, symbol: str) -> Quote:

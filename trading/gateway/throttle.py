@@ -66,7 +66,9 @@ class Throttle:
         if weight.urgency is not Urgency.ORDER and self._sum + weight.cost > most:
             oldest_s = self._used[0][0] if self._used else now_s
             raise RateLimited(
-                f"{self._sum} of {most} request weight is used", oldest_s + _WINDOW_S - now_s
+                f"{self._sum} of {most} request weight is used",
+                oldest_s + _WINDOW_S - now_s,
+                is_own_count=True,
             )
         self._used.append((now_s, weight.cost))
         self._sum += weight.cost

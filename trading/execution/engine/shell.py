@@ -41,6 +41,7 @@ from trading.ports import Clock, ExchangeGateway, Journal, StoredState
 from trading.risk.gate import Approved
 
 logger = logging.getLogger(__name__)
+_SWEPT_AT_START = 40
 
 
 class ExecutionEngine:
@@ -309,7 +310,9 @@ class ExecutionEngine:
         await self._sending.measure_clock()
         await self._recovery.look(cases)
         held = {*state.positions, *self._s.portfolio_of().positions}
-        symbols = {case.intent.symbol for case in cases} | (held & set(self._s.rules))
+        working = {case.intent.symbol for case in cases}
+        # More would use the exchange's budget up; the rest is compared by `reconcile`, in turns.
+        symbols = working | set(sorted(held & set(self._s.rules))[:_SWEPT_AT_START])
         lines = list(self._recovery.report(cases))
         try:
             findings = await self._recovery.sweep(symbols)

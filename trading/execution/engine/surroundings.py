@@ -75,7 +75,9 @@ class Surroundings:
                 return work.result()
             raise Unreachable(f"the exchange did not answer within {seconds:.0f} s")
         except RateLimited as error:
-            self.pacer.silence(error.retry_after_s)
+            # Our own count of reads must never hold up a sale.
+            if not error.is_own_count:
+                self.pacer.silence(error.retry_after_s)
             raise
         finally:
             alarm.cancel()

@@ -18,6 +18,7 @@ def test_market_data_leaves_a_share_to_exits_and_orders_always_go() -> None:
     with pytest.raises(RateLimited, match="70 of 70") as limited:
         throttle.take(MARKET, 1.0)
     assert limited.value.retry_after_s == 59
+    assert limited.value.is_own_count
     for _ in range(3):
         throttle.take(EXIT, 1.0)
     with pytest.raises(RateLimited):
@@ -38,6 +39,7 @@ def test_nothing_goes_while_silence_was_asked_for() -> None:
     for weight in (MARKET, EXIT, ORDER):
         with pytest.raises(RateLimited) as limited:
             throttle.take(weight, 10.0)
+        assert not limited.value.is_own_count
         assert limited.value.retry_after_s == 20
     throttle.take(ORDER, 30.0)
 

@@ -359,4 +359,4 @@ def test_last_prices_are_kept_for_known_instruments_that_have_traded() -> None:
         {"symbol": "NOBODYKNOWS", "price": "1"},
     ]
     known = {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT"}
-    assert translate.last_prices(listed, known.get) == {"BTC/USDT": Decimal("60000.10")}
+    assert binance.last_prices(listed, known.get) == {"BTC/USDT": Decimal("60000.10")}

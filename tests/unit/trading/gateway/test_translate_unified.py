@@ -129,4 +129,4 @@ def test_what_cannot_be_believed_is_refused(read: Callable[[], object]) -> None:
 
 def test_last_prices_leave_out_what_has_never_traded() -> None:
     tickers = {"BTC/USDT": {"last": "60000.10"}, "ETH/USDT": {"last": None}}
-    assert translate.last_prices(tickers) == {"BTC/USDT": Decimal("60000.10")}
+    assert unified.last_prices(tickers) == {"BTC/USDT": Decimal("60000.10")}
