@@ -190,6 +190,7 @@ ASYNC_SHELLS = (
     "trading.pricing",
     "trading.schedule",
     *_CONDUCTORS,
+    "trading.market.handover",
     "trading.gateway",
     "trading.sim.exchange",
     "trading.sim.binance",
