@@ -21,8 +21,19 @@ from trading.domain.position import AdjustReason, RoundTrip, TradingMode
 from trading.domain.tracker import Evidence, Tracker, TrackerChange
 
 
+class Fact:
+    """What every event is; most may happen any number of times."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> str | None:
+        """What may happen once only, None where there is no such bound."""
+        return None
+
+
 @dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(Fact):
     """The first fact of a database: who this installation is and which account it serves."""
 
     install_id: str
@@ -37,7 +48,7 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessStarted:
+class ProcessStarted(Fact):
     """A start; `blind_since` is the last sign of life before it."""
 
     version: str
@@ -45,39 +56,24 @@ class ProcessStarted:
     blind_since: datetime | None
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class ProcessStopped:
+class ProcessStopped(Fact):
     """An orderly stop."""
 
     reason: str
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(Fact):
     """A sign of life: prices were watched up to this moment."""
 
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class TrackerChanged:
+class TrackerChanged(Fact):
     """A tracker's new value and why; a trigger carries its price evidence."""
 
     tracker: Tracker
@@ -97,7 +93,7 @@ class TrackerChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class IntentOpened:
+class IntentOpened(Fact):
     """A decision was made."""
 
     intent: Intent
@@ -110,20 +106,15 @@ class IntentOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class IntentChanged:
+class IntentChanged(Fact):
     """A decision was blocked, unblocked, or filled further."""
 
     intent: Intent
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class IntentClosed:
+class IntentClosed(Fact):
     """A decision ended; its state tells how."""
 
     intent: Intent
@@ -136,7 +127,7 @@ class IntentClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptPrepared:
+class AttemptPrepared(Fact):
     """A request is about to be sent: durable before the first byte."""
 
     attempt: Attempt
@@ -149,21 +140,16 @@ class AttemptPrepared:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptChanged:
+class AttemptChanged(Fact):
     """An attempt moved on, and the evidence for it."""
 
     attempt: Attempt
     evidence: str
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class FillBooked:
+class FillBooked(Fact):
     """An execution of one of our orders."""
 
     fill: Fill
@@ -179,7 +165,7 @@ class FillBooked:
 
 
 @dataclass(frozen=True, slots=True)
-class PositionAdjusted:
+class PositionAdjusted(Fact):
     """Managed coins changed without an order of ours; `quantity` is signed, `price` values them."""
 
     symbol: str
@@ -189,14 +175,9 @@ class PositionAdjusted:
     note: str
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class RoundTripClosed:
+class RoundTripClosed(Fact):
     """An exit finished and its profit is known."""
 
     round_trip: RoundTrip
@@ -209,7 +190,7 @@ class RoundTripClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class TradingModeChanged:
+class TradingModeChanged(Fact):
     """Entries were allowed, refused, or everything was halted."""
 
     mode: TradingMode
@@ -217,14 +198,9 @@ class TradingModeChanged:
     by: str
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class ConditionChanged:
+class ConditionChanged(Fact):
     """A degradation began or ended: stale data, exchange down, key lost …"""
 
     condition: str
@@ -234,14 +210,9 @@ class ConditionChanged:
     text: str
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class AlertRaised:
+class AlertRaised(Fact):
     """Something a person must know that no other event says; CRIT repeats until acknowledged."""
 
     alert_id: str
@@ -257,7 +228,7 @@ class AlertRaised:
 
 
 @dataclass(frozen=True, slots=True)
-class AlertAcknowledged:
+class AlertAcknowledged(Fact):
     """A person has seen an alert."""
 
     alert_id: str
@@ -271,21 +242,16 @@ class AlertAcknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class RecoveryReported:
+class RecoveryReported(Fact):
     """What a start found: lines for the recovery card, in order."""
 
     blind_seconds: int
     lines: tuple[str, ...]
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class DayOpened:
+class DayOpened(Fact):
     """The daily risk reset: the account's value in quote at 00:00 UTC."""
 
     day: date
@@ -299,21 +265,16 @@ class DayOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonChanged:
+class PersonChanged(Fact):
     """Somebody was admitted, changed or revoked."""
 
     person: Person
     reason: str
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class AccessDenied:
+class AccessDenied(Fact):
     """A stranger tried; `tell_owner` is true for the one notice that the owner gets."""
 
     user_id: int
@@ -322,14 +283,9 @@ class AccessDenied:
     tell_owner: bool
     at: datetime
 
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
-
 
 @dataclass(frozen=True, slots=True)
-class UpdateReceived:
+class UpdateReceived(Fact):
     """An update of the chat is ours now; its offset may be acknowledged."""
 
     update: InboxUpdate
@@ -346,7 +302,7 @@ class UpdateReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class UpdateHandled:
+class UpdateHandled(Fact):
     """An update found its end: answered, refused, expired or failed."""
 
     update_id: int
@@ -360,7 +316,7 @@ class UpdateHandled:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageQueued:
+class MessageQueued(Fact):
     """A message waits for delivery."""
 
     message: OutboxMessage
@@ -377,7 +333,7 @@ class MessageQueued:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageDelivered:
+class MessageDelivered(Fact):
     """The chat service took a message (or it was dropped for a stated reason)."""
 
     message_key: str
@@ -392,7 +348,7 @@ class MessageDelivered:
 
 
 @dataclass(frozen=True, slots=True)
-class EventsAddressed:
+class EventsAddressed(Fact):
     """Every event up to `up_to_seq` has been turned into messages."""
 
     up_to_seq: int
@@ -405,7 +361,7 @@ class EventsAddressed:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmationAsked:
+class ConfirmationAsked(Fact):
     """A question waits for a tap."""
 
     confirmation: Confirmation
@@ -422,7 +378,7 @@ class ConfirmationAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmationAnswered:
+class ConfirmationAnswered(Fact):
     """A question was answered: the first answer wins."""
 
     nonce: str
@@ -437,7 +393,7 @@ class ConfirmationAnswered:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandExecuted:
+class CommandExecuted(Fact):
     """A person's command took effect, in the same transaction as its effects."""
 
     cause: str
@@ -452,17 +408,12 @@ class CommandExecuted:
 
 
 @dataclass(frozen=True, slots=True)
-class JobRan:
+class JobRan(Fact):
     """A recurring job whose last run must survive a restart."""
 
     job: str
     outcome: str
     at: datetime
-
-    @property
-    def key(self) -> str | None:
-        """Any number."""
-        return None
 
 
 Event = (
