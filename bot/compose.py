@@ -97,7 +97,9 @@ def _account(settings: Settings, store: Store, clock: Clock) -> Account:
     )
 
     async def restore() -> None:
-        # A paper account lives in the journal alone: its fills are its history.
+        # A paper account lives in the journal alone: its fills are its history. What rested is
+        # opened again by the agent's own connect.
+        await paper.connect()
         stored = await store.records.state()
         fills = await store.records.fills(limit=_PAPER_FILLS_MAX)
         paper.restore(fills, await paper.instruments(), stored.attempts)

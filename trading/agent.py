@@ -205,6 +205,8 @@ class TradingAgent:
         lines += await self._judge_downtime(since)
         await self._resume_unsent(stored)
         self.is_ready = True
+        # From here on a death is told and judged, however soon it comes.
+        await self.beat()
         await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
         await self._housekeeping.open_day()
         # Neither is worth another recovery when the exchange asks for silence now.
