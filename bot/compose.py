@@ -307,7 +307,7 @@ class Process:
         await self._agent.beat()
         self._messages_waiting = len(await self._store.records.pending_messages())
         health = self._desk.health()
-        note = f"{len(self._agent.trackers.all())} trackers"
+        note = f"{self._agent.trackers.count()} trackers"
         await asyncio.to_thread(
             heartbeat.write,
             self._settings.directory,

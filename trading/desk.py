@@ -133,6 +133,15 @@ class StatusView:
 
 
 @dataclass(frozen=True, slots=True)
+class StandingView:
+    """What somebody must still know about: looked at each second, so it costs little."""
+
+    conditions: tuple[ConditionChanged, ...]
+    alerts: tuple[AlertRaised, ...]
+    blocked: tuple[Tracker, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class JobView:
     """One recurring job."""
 
@@ -313,6 +322,10 @@ class Desk(Protocol):
 
     def status(self) -> StatusView:
         """Return the whole state on one card."""
+        ...
+
+    def standing(self) -> StandingView:
+        """Return what is wrong and was not acknowledged."""
         ...
 
     def positions(self) -> Sequence[PositionView]:

@@ -1,7 +1,7 @@
 """The desk of the running agent: questions answered from memory, commands handed on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ from trading.desk import (
     PositionView,
     Proposal,
     Signature,
+    StandingView,
     StatusView,
     SummaryView,
     TrackerView,
@@ -117,6 +118,13 @@ class Reception:
             now=agent.clock.now(),
         )
 
+    def standing(self) -> StandingView:
+        """Return what is wrong and was not acknowledged."""
+        acting = self._agent.trackers.acting()
+        blocked = (item for item in acting if item.state is TrackerState.BLOCKED)
+        state = self._agent.state
+        return StandingView(state.conditions, state.alerts, tuple(blocked))
+
     def positions(self) -> Sequence[PositionView]:
         """Return managed holdings, greatest value first."""
         state = self._agent.state
@@ -140,7 +148,8 @@ class Reception:
 
     def trackers(self) -> Sequence[TrackerView]:
         """Return live trackers, nearest to fire first."""
-        prices = self._prices()
+        # How each market has ticked is worked out for one tracker at a time, not for all.
+        prices = replace(self._prices(), signature=_no_signature)
         instruments = self._agent.state.instruments
         return views.nearest_first(
             views.tracker(item, instruments[item.symbol], prices)
@@ -271,3 +280,7 @@ class Reception:
     def _oldest_age_s(self) -> float | None:
         ages = [self._agent.market.age_s(symbol) for symbol in self._agent.trackers.symbols()]
         return max((age for age in ages if age is not None), default=None)
+
+
+def _no_signature(symbol: str) -> None:
+    del symbol

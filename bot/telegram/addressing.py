@@ -23,7 +23,7 @@ from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
-from trading.domain.tracker import TrackerChange, TrackerState
+from trading.domain.tracker import TrackerChange
 from trading.ports import Clock, Journal, Recorded, Records
 
 logger = logging.getLogger(__name__)
@@ -120,25 +120,23 @@ class Addresser:
     def standing(self) -> Mapping[str, Alert]:
         """Critical things that nobody has acknowledged, by alert id."""
         facts = AlertFacts(self.instrument)
-        status = self.desk.status()
+        standing = self.desk.standing()
         found: dict[str, Alert | None] = {
             alert.alert_id: alert_for(alert, facts)
-            for alert in status.alerts
+            for alert in standing.alerts
             if alert.severity is Severity.CRIT
         }
-        for condition in status.conditions:
+        for condition in standing.conditions:
             if condition.is_active and condition.severity is Severity.CRIT:
                 at = f"{condition.at:%Y%m%dT%H%M%S}"
                 key = f"condition:{condition.condition}:{condition.symbol or ''}:{at}"
                 found[key] = alert_for(condition, facts)
-        for view in self.desk.trackers():
-            tracker = view.tracker
-            if tracker.state is TrackerState.BLOCKED:
-                key = f"blocked:{tracker.tracker_id}:{tracker.arm_seq}"
-                changed = events.TrackerChanged(
-                    tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
-                )
-                found[key] = alert_for(changed, facts)
+        for tracker in standing.blocked:
+            key = f"blocked:{tracker.tracker_id}:{tracker.arm_seq}"
+            changed = events.TrackerChanged(
+                tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
+            )
+            found[key] = alert_for(changed, facts)
         return {
             key: alert
             for key, alert in found.items()

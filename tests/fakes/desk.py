@@ -168,6 +168,10 @@ class FakeDesk:
         )
         return [(intent, Attempt("i1", 1, request, AttemptState.SENT, now))]
 
+    def standing(self) -> views.StandingView:
+        blocked = (one for one in self.live.values() if one.state is TrackerState.BLOCKED)
+        return views.StandingView(tuple(self.conditions), tuple(self.alerts), tuple(blocked))
+
     def trackers(self) -> Sequence[views.TrackerView]:
         return [self._view(one) for one in self.live.values()]
 

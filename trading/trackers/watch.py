@@ -127,6 +127,14 @@ class Watch:
         waiting = [self._durable[tracker_id] for tracker_id in self._home]
         return [*waiting, *self._acting.values()]
 
+    def acting(self) -> list[Tracker]:
+        """Live trackers that have fired."""
+        return list(self._acting.values())
+
+    def count(self) -> int:
+        """How many trackers are live."""
+        return len(self._home) + len(self._acting)
+
     def find(self, tracker_id: int) -> Tracker | None:
         """The live tracker with this id as memory has it, its record read."""
         group = self._home.get(tracker_id)

@@ -306,6 +306,14 @@ class TrackerEngine:
         """All live trackers by id; waiting ones as they are durable: no shown stop falls."""
         return sorted(self._watch.trackers(), key=lambda tracker: tracker.tracker_id)
 
+    def acting(self) -> list[Tracker]:
+        """Live trackers that have fired and are not done, blocked ones included."""
+        return self._watch.acting()
+
+    def count(self) -> int:
+        """How many trackers are live."""
+        return self._watch.count()
+
     def get(self, tracker_id: int) -> Tracker | None:
         """One live tracker as memory has it, its record included."""
         return self._watch.find(tracker_id)
