@@ -39,12 +39,14 @@ class World:
     balance: str = "USDT=10000,BTC=0.5"
     settings: dict[str, str] = field(default_factory=dict)
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    # What the agent is started by, if not directly.
+    runner: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.exchange = f"http://127.0.0.1:{free_port()}"
         self.chat = f"http://127.0.0.1:{free_port()}"
         self.data_dir = self.folder / "agent"
-        self._environment = {
+        self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("UMBRA_")
         } | {
             "UMBRA_MODE": "live",
@@ -124,8 +126,9 @@ class World:
     async def _spawn(self, command: str, *arguments: str) -> asyncio.subprocess.Process:
         with (self.folder / f"{command}.log").open("ab") as output:
             process = await asyncio.create_subprocess_exec(
+                *(self.runner if command == "run" else ()),
                 *(sys.executable, "-m", "bot", command, *arguments),
-                env=self._environment | self.settings,
+                env=self.environment | self.settings,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -233,6 +236,22 @@ class World:
         sent = await self.say(text, user_id)
         return await self.until_message(lambda message: True, after=sent, chat_id=user_id)
 
+    async def answer(self, text: str, pattern: str, user_id: int = OWNER_ID) -> Message:
+        """Type a message and return the first answer that matches; events may come between."""
+        sent = await self.say(text, user_id)
+        return await self.until_message(pattern, after=sent, chat_id=user_id)
+
+    async def arm(self, text: str) -> Message:
+        """Confirm a tracker and return its card once it is watched."""
+        question = await self.answer(text, r"Answer within|✋")
+        await self.press(question, "Confirm")
+        return await self.until_edited(question)
+
+    async def count(self, pattern: str, after: int = 0) -> int:
+        """Return how many times the bot has said something."""
+        texts = [m["text"] for m in await self.messages(after) if m["from"] == "bot"]
+        return sum(len(re.findall(pattern, text)) for text in texts)
+
     async def confirm(self, text: str) -> Message:
         """Type a command, press Confirm on its card, and return the card."""
         card = await self.ask(text)
@@ -270,6 +289,30 @@ class World:
         await self._post(
             f"{self.exchange}/control/account", {"asset": asset, "delta": format(delta, "f")}
         )
+
+    async def control(self, name: str, **body: object) -> Any:
+        """Tell the exchange something else: book, print, order, symbol …"""
+        return await self._post(f"{self.exchange}/control/{name}", body)
+
+    async def seen(self, name: str) -> Any:
+        """Ask the exchange what it knows: account, faults, orders, streams, timings."""
+        return await self._get(f"{self.exchange}/control/{name}")
+
+    async def server_time_ms(self) -> int:
+        """Return the exchange's clock."""
+        return int((await self._get(f"{self.exchange}/api/v3/time"))["serverTime"])
+
+    async def orders_of(self, symbol: str) -> list[dict[str, str]]:
+        """Return every order of one market since the exchange started."""
+        return [order for order in await self.orders() if order["symbol"] == symbol]
+
+    async def unfired(self) -> list[str]:
+        """Return the planned faults that never acted."""
+        return [
+            f"{fault['kind']} {fault['args']}"
+            for fault in await self.faults()
+            if not fault["fired"]
+        ]
 
     async def until(self, wanted: Callable[[], Any], what: str) -> None:
         """Wait until an asynchronous predicate holds."""

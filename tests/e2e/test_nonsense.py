@@ -1,0 +1,80 @@
+"""Bad input, command by command: the value and the rule are named, and nothing changes."""
+
+import pytest
+
+from tests.e2e.world import World
+
+pytestmark = pytest.mark.e2e
+
+# What is typed, and what the answer must hold (any case, line breaks aside).
+NONSENSE = [
+    ("/track BTC/USDT trail 250% all", "trail should be between 0.01% and 50%, was 250%"),
+    ("/track BTC/USDT trail 0.001% all", "between 0.01% and 50%"),
+    ("/track BTC/USDT stop -1 all", "-1"),
+    ("/track BTC/USDT stop 1e9 all", "1e9"),
+    ("/track BTC/USDT stop NaN all", "nan"),
+    ("/track BTC/USDT stop 1,000 all", "1,000"),
+    ("/track BTC/USDT stop ٥٨٠٠٠ all", "٥٨٠٠٠"),
+    ("/track BTC/USDT stop 58000 150%", "150%"),
+    ("/track BTC/USDT stop 58000 7", "0.5"),
+    ("/track BTC/USDT stop 58000 0", "0"),
+    ("/track BTC/USDT stop 70000 all", "60"),
+    ("/track BTC/USDT buy stop 50000 100 USDT", "60"),
+    ("/track BTC/USDT buy below 55000 trail 1% 900000 USDT", "900000"),
+    ("/track BTC/USDT", "which rule"),
+    ("/track BTCUSD stop 58000 all", "BTCUSD"),
+    ("/track BTC/USTD stop 58000 all", "BTC/USDT"),
+    ("/track ВТС/USDT stop 58000 all", "ВТС"),  # Cyrillic letters that look like BTC
+    ("/track BTC/USDT stop 58000 all then swing", "swing"),
+    ("/track BTC/USDT stop 58000 all confirm 0 ticks", "between 1 and 1000, was 0"),
+    ("/track BTC/USDT stop 58000 all slippage 900%", "900%"),
+    ("/track BTC/USDT lines 2026-13-01T00:00 1 2 3 / 4 5 6 7 trail 1% all", "2026-13-01T00:00"),
+    ("/track BTC/USDT stop 58000 all frobnicate", "frobnicate"),
+    ("/tracker 999", "#999"),
+    ("/tracker abc", "abc"),
+    ("/buy BTC/USDT", "/buy"),
+    ("/buy BTC/USDT 1 USDT", "5"),
+    ("/buy BTC/USDT -5 USDT", "-5"),
+    ("/buy BTC/USDT 999999999 USDT", "999999999"),
+    ("/sell BTC/USDT 0x10", "0x10"),
+    ("/sell BTC/USDT 900%", "900%"),
+    ("/sell DOGE/USDT all", "DOGE"),
+    ("/close DOGE/USDT", "DOGE"),
+    ("/close", "no managed position"),
+    ("/closeall", "nothing is managed"),
+    ("/history minus", "minus"),
+    ("/chart BTC/USDT 7q", "7q"),
+    ("/digest daily 25:99", "25:99"),
+    ("/summary 9z", "9z"),
+    ("/abort 5", "#5"),
+    ("/export everything.exe", "exe"),
+    ("/positions 1 2 3", "/positions"),
+    ("/frobnicate", "/help"),
+    ("what is this?", "/help"),
+]
+
+
+async def test_nonsense_is_answered_with_the_value_and_the_rule(world: World) -> None:
+    wrong = []
+    for text, expected in NONSENSE:
+        answer = await world.ask(text)
+        said = " ".join(answer["text"].split())
+        if expected.lower() not in said.lower() or "Confirm" in str(answer["buttons"]):
+            wrong.append(f"{text!r} should tell {expected!r}: {said!r} {answer['buttons']}")
+    assert not wrong, "\n".join(wrong)
+    assert await world.orders() == []
+    assert "0 trackers" in (await world.answer("/trackers", "track"))["text"].lower()
+    assert "No open position" in (await world.answer("/status", "Equity"))["text"]
+
+
+async def test_strangers_get_silence_and_the_owner_one_notice(world: World) -> None:
+    stranger = 666
+    for text in ("/start", "/status", "/panic", "hello", "/join nonsense"):
+        await world.say(text, user_id=stranger)
+    notice = await world.until_message("stranger")
+    assert str(stranger) in notice["text"]
+    # The owner's answer comes after all of the stranger's updates were handled.
+    await world.answer("/status", "Equity")
+    heard = await world.messages(chat_id=stranger)
+    assert {message["from"] for message in heard} == {"user"}
+    assert await world.count("(?i)stranger") == 1

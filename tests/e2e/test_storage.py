@@ -1,0 +1,144 @@
+"""A full disk around the order of a stop, and two processes that want the same thing."""
+
+import asyncio
+import os
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import World
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
+
+_SIZE = "6m"
+
+
+class Disk:
+    """A small file system of the agent alone: its process has its own view of the data folder."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    @property
+    def folder(self) -> Path:
+        """The data folder as the agent sees it."""
+        pid = self._world.processes["run"].pid
+        return Path(f"/proc/{pid}/root{self._world.data_dir}")
+
+    def fill(self) -> None:
+        """Leave no byte."""
+        with (self.folder / "filler").open("ab", buffering=0) as filler:
+            for size in (65_536, 4_096, 512, 1):
+                try:
+                    while True:
+                        filler.write(bytes(size))
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        """Give all of it back."""
+        (self.folder / "filler").unlink()
+
+
+async def start_on_small_disk(world: World) -> Disk:
+    """Start the agent with its data folder on a tmpfs of its own."""
+    world.data_dir.mkdir(parents=True, exist_ok=True)
+    script = f'mount -t tmpfs -o size={_SIZE} none "$1" && shift && exec "$@"'
+    probe = await asyncio.create_subprocess_exec(
+        *("unshare", "-Urm", "sh", "-c", script, "sh", str(world.data_dir), "true"),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    if await probe.wait() != 0:
+        pytest.skip("this machine lets nobody mount a file system of their own (unshare -Urm)")
+    world.runner = ("unshare", "-Urm", "sh", "-c", script, "sh", str(world.data_dir))
+    await world.start_agent()
+    return Disk(world)
+
+
+async def test_a_stop_still_sells_once_when_the_disk_is_full_before_it_fires(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    disk = await start_on_small_disk(world)
+    await world.arm("/track BTC/USDT stop 58000 all")
+    disk.fill()
+    await world.until_message("cannot write its journal")
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+    disk.free()
+    await world.until_message("writes its journal again")
+    await world.until_message(r"Sold 0\.5 BTC")
+    await _check_once(world)
+
+
+async def test_a_disk_that_fills_between_order_and_answer_forgets_nothing(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    disk = await start_on_small_disk(world)
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.fault("delay", seconds=2)
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+    disk.fill()
+    await world.until_message("cannot write its journal")
+    assert await world.unfired() == []
+    disk.free()
+    await world.until_message(r"Sold 0\.5 BTC")
+    await _check_once(world)
+    assert "No open position" in (await world.answer("/status", "Equity"))["text"]
+
+
+async def test_an_entry_is_refused_while_the_disk_is_full(quiet_world: World) -> None:
+    world = quiet_world
+    disk = await start_on_small_disk(world)
+    card = await world.answer("/buy BTC/USDT 100 USDT", "Answer within")
+    disk.fill()
+    await world.until_message("cannot write its journal")
+    await world.press(card, "Confirm")
+    disk.free()
+    await world.until_message("writes its journal again")
+    # Nothing accepted is lost: the tap was kept by the chat service, and is done or refused now.
+    await world.until_edited(card)
+    assert len(await world.orders()) <= 1
+
+
+async def _is_sold(world: World) -> bool:
+    return await world.balance_of("BTC") == 0
+
+
+async def _check_once(world: World) -> None:
+    sold = sum(Decimal(order["executedQty"]) for order in await world.orders())
+    assert (sold, len(await world.orders())) == (Decimal("0.5"), 1)
+    assert await world.count(r"Sold 0\.5 BTC") == 1
+
+
+# ---------------------------------------------------------------- one at a time
+
+
+async def test_a_second_agent_is_refused_whatever_it_shares_with_the_first(
+    world: World, tmp_path: Path
+) -> None:
+    same_database = await _second(world, UMBRA_EXCHANGE_API_KEY="another", UMBRA_DATA_DIR="")
+    assert "share a database" in same_database
+    same_account = await _second(world, UMBRA_DATA_DIR=str(tmp_path / "second"))
+    assert "trade one account" in same_account
+    await world.kill_agent()
+    await world.start_agent()
+    assert "Equity" in (await world.answer("/status", "Equity"))["text"]
+
+
+async def _second(world: World, **settings: str) -> str:
+    """Start another agent, which ends with code 2, and return its last words."""
+    changed = {name: value for name, value in settings.items() if value}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", "run"),
+        env=dict(os.environ) | world.environment | changed,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 2, said.decode()
+    return said.decode()

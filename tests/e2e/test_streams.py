@@ -1,0 +1,76 @@
+"""Streams that stall or break: prices come over REST within 5 s, stops fire, one alert tells it."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import World
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
+
+HARD_S = 7.0
+
+
+async def test_a_silent_stall_is_bridged_over_rest_and_told_once(world: World) -> None:
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.fault("stall_stream", scope="market", seconds=20)
+    stalled_s = time.monotonic()
+    await world.price("57990")
+    await world.until_message(r"Sold 0\.5 BTC")
+    assert time.monotonic() - stalled_s <= HARD_S
+    assert await world.unfired() == []
+    assert (await world.seen("streams"))["muted_market_frames"] > 0
+    # The process goes back to the stream by itself, and says so once it has been well for a while.
+    await world.arm("/track BTC/USDT buy stop 59000 100 USDT")
+
+    async def is_live() -> bool:
+        return "· live" in (await world.answer("/status", "Prices"))["text"]
+
+    await world.until(is_live, "the stream never came back")
+    await world.price("59001")
+    await world.until_message(r"Bought [\d.]+ BTC")
+    assert await world.count("(?s)live prices.*(stand still|interrupted)") <= 1
+
+
+async def test_a_stall_of_the_user_stream_does_not_delay_a_sale(world: World) -> None:
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.fault("stall_stream", scope="user", seconds=20)
+    await world.fault("late_match", seconds=1)
+    await world.price("57990")
+    await world.until_message(r"Sold 0\.5 BTC")
+    assert await world.unfired() == []
+    assert (await world.seen("streams"))["muted_user_frames"] > 0
+    assert len(await world.orders()) == 1
+
+
+@pytest.mark.parametrize("is_abort", [True, False])
+async def test_connections_that_break_are_back_before_the_next_price(
+    world: World, is_abort: bool
+) -> None:
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.fault("disconnect", scope="all", abort=is_abort)
+    broken_s = time.monotonic()
+    await world.price("57990")
+    await world.until_message(r"Sold 0\.5 BTC")
+    assert time.monotonic() - broken_s <= HARD_S
+    assert await world.unfired() == []
+    assert await world.balance_of("BTC") == 0
+    # A moment without a stream is nobody's business.
+    assert await world.count("interrupted|stand still") == 0
+
+
+async def test_flapping_streams_are_one_alert_and_no_double_sale(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await world.price("60000")
+        await world.start_agent()
+        await world.arm("/track BTC/USDT stop 58000 all")
+        for price in ("59900", "59800", "59700", "59600"):
+            await world.fault("disconnect", scope="all", abort=True)
+            await world.price(price)
+        await world.price("57990")
+        await world.until_message(r"Sold 0\.5 BTC")
+        assert len(await world.orders()) == 1
+        assert await world.count("interrupted") <= 1
+        answer = await world.answer("/health", "Loop lag")
+        assert "died" not in answer["text"]
