@@ -200,9 +200,10 @@ class TradingAgent:
         await self._housekeeping.refresh_balances()
         lines = list(await self.execution.recover(stored))
         self.trackers.load(stored.trackers)
-        self._watch()
         since = stored.last_alive_at or now
+        # Judged before the first live price: a buy would take that for news of its own.
         lines += await self._judge_downtime(since)
+        self._watch()
         await self._resume_unsent(stored)
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.

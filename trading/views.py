@@ -43,12 +43,23 @@ def positions(
             position,
             by_symbol.get(symbol, []),
             prices,
-            _unmanaged(portfolio, _base(symbol, instruments), managed_base),
+            (
+                instruments.get(symbol),
+                _unmanaged(portfolio, _base(symbol, instruments), managed_base),
+            ),
         )
         for symbol, position in portfolio.positions.items()
-        if position.quantity
+        if position.quantity and not _is_dust(position, instruments.get(symbol), prices)
     ]
     return sorted(views, key=lambda view: view.value or ZERO, reverse=True)
+
+
+def _is_dust(position: Position, instrument: Instrument | None, prices: Prices) -> bool:
+    # What no order can sell needs no protection; /balance shows it.
+    price = prices.price(position.symbol) or position.average_price
+    if instrument is None or price is None:
+        return False
+    return instrument.is_dust(position.quantity, price)
 
 
 def _base(symbol: str, instruments: Mapping[str, Instrument]) -> str:
@@ -61,8 +72,12 @@ def _unmanaged(portfolio: Portfolio, base: str, managed: Mapping[str, Decimal]) 
 
 
 def _position(
-    position: Position, trackers: Sequence[Tracker], prices: Prices, unmanaged: Decimal
+    position: Position,
+    trackers: Sequence[Tracker],
+    prices: Prices,
+    traits: tuple[Instrument | None, Decimal],
 ) -> PositionView:
+    instrument, unmanaged = traits
     price = prices.price(position.symbol)
     guards = [
         (tracker, state.worst_price)
@@ -72,6 +87,9 @@ def _position(
         and state.worst_price is not None
     ]
     protected = min(sum((tracker.quantity for tracker, _ in guards), ZERO), position.quantity)
+    if guards and instrument and position.quantity - protected < instrument.quantity_step:
+        # No order could sell what is less than a step.
+        protected = position.quantity
     worst = None
     if price is not None and guards and protected >= position.quantity:
         worst = sum((tracker.quantity * (stop - price) for tracker, stop in guards), ZERO)
