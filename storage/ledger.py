@@ -8,7 +8,7 @@ from storage import schema
 from storage.codec import GENESIS, Row, chain, identity
 from storage.database import UnwritableError
 from storage.lease import Lease
-from storage.projections import JOURNAL_END, RESERVE_DRAINED, project
+from storage.projections import JOURNAL_END, PROBES, RESERVE_DRAINED, project
 from storage.reserve import Reserve, ReserveFull
 from storage.statements import fixed, insert, upsert
 from trading.domain.errors import AlreadyRecorded, InstanceConflict, JournalCorrupt, StorageLost
@@ -44,11 +44,17 @@ class Ledger:
         self.reserve = reserve
         self.lost_reason = lost_reason
         self.is_broken = False
+        self._probes = 0
 
     @property
     def is_degraded(self) -> bool:
         """Whether the database took not the last append, or still misses what the reserve has."""
         return bool(self.lost_reason) or self.reserve.has_pending
+
+    def next_probe(self) -> int:
+        """Return a number that the last probe has not written."""
+        self._probes += 1
+        return self._probes
 
     def append(self, events: Sequence[Event], *, reserve: bool) -> "Append":
         """Prepare one append; raises AlreadyRecorded when it contradicts itself."""
@@ -91,6 +97,8 @@ class Append:
         events = [*self._undrained(connection), *self._events]
         rows = chain(events, self._ledger.lease.epoch, seq, last_hash)
         if not rows:
+            # A probe that writes nothing would call a full disk well.
+            _set_meta.run(connection, name=PROBES, number=self._ledger.next_probe())
             return seq
         self._tip = (rows[-1].seq, rows[-1].hash)
         add(connection, rows, events)

@@ -23,6 +23,7 @@ ADDRESSED = "addressed_seq"
 LAST_UPDATE = "last_update_id"
 JOURNAL_END = "journal_end"
 RESERVE_DRAINED = "reserve_drained"
+PROBES = "probes"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _POSITION = TypeAdapter(Position)
