@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import hashlib
 import logging
 import resource
@@ -37,6 +38,7 @@ from trading.sim.account import parse_balances
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_SWITCH_S = 0.0002
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
@@ -47,6 +49,8 @@ EXIT_ORDERLY = 0
 async def run(settings: Settings, version: str) -> int:
     """Run the agent until a signal; returns the exit code. Raises Fatal when it may not start."""
     clock = SystemClock()
+    # By default the journal's thread waits up to 5 ms for its turn, once per statement.
+    sys.setswitchinterval(_SWITCH_S)
     directory = settings.directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = stop_on_signals(asyncio.get_running_loop())
@@ -213,6 +217,8 @@ class Process:
         for number, finding in enumerate(self._store.findings):
             await self._agent.alert(f"storage:{self._clock.now().isoformat()}:{number}", finding)
         self._schedule.start(await self._store.records.last_runs())
+        # What is in memory now stays: no collection walks through it again.
+        gc.freeze()
         ready.set()
         await asyncio.Event().wait()
 

@@ -122,10 +122,23 @@ class Watch:
                     moved += [t for t in group.trackers.values() if self._is_record_new(t)]
         return moved
 
+    def is_moved(self, seen: Tracker) -> bool:
+        """Whether the record is still all that a value seen before adds to the durable one."""
+        durable = self._durable.get(seen.tracker_id)
+        if durable is None or seen.tracker_id in self._held:
+            return False
+        return _but_record(durable) == _but_record(seen)
+
     def trackers(self) -> list[Tracker]:
         """All live trackers: durable values of waiting ones, so that nothing is shown twice."""
         waiting = [self._durable[tracker_id] for tracker_id in self._home]
         return [*waiting, *self._acting.values()]
+
+    def of(self, symbol: str) -> list[Tracker]:
+        """Live trackers of one symbol, as `trackers` gives them."""
+        ids = (each for group in self._groups.get(symbol, ()) for each in group.trackers)
+        acting = (tracker for tracker in self._acting.values() if tracker.symbol == symbol)
+        return [*(self._durable[each] for each in ids), *acting]
 
     def acting(self) -> list[Tracker]:
         """Live trackers that have fired."""
@@ -409,6 +422,11 @@ def _with_record_of(known: Tracker | None, tracker: Tracker, instrument: Instrum
     ):
         return tracker
     return trailing.follow(tracker, known.record_price, instrument)
+
+
+def _but_record(tracker: Tracker) -> tuple[object, ...]:
+    known = (tracker.spec, tracker.arm_seq, tracker.state, tracker.side, tracker.is_paused)
+    return (*known, tracker.quantity, tracker.quote, tracker.distance)
 
 
 def _last_tick(group: Group) -> Tick | None:

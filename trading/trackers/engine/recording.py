@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 UNRECORDED = "trigger_unrecorded"
 UNSAVED = "trackers_unsaved"
+# A trigger waits for one write at most: records are written in parts of a few milliseconds.
+_MOVED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +125,30 @@ class Recorder:
 
     async def flush(self) -> None:
         """Write touches, re-armings and records in one append; on failure wait and keep them."""
-        events = self._pending()
-        befores = [self._watch.durable(event.tracker.tracker_id) for event in events]
-        if events:
-            try:
-                await self._journal.append(*events)
-            except (Retryable, StorageLost) as error:
-                await self._keep(events, error)
+        changed, moved = self._pending()
+        if not await self._write(changed):
+            return
+        for begin in range(0, len(moved), _MOVED_AT_ONCE):
+            part = moved[begin : begin + _MOVED_AT_ONCE]
+            # Whoever wrote a tracker meanwhile knew better; its record comes with the next turn.
+            if not await self._write([e for e in part if self._watch.is_moved(e.tracker)]):
                 return
-            self._condition(UNSAVED, "", False, "the trackers' records are saved again")
+        await self._flush_alerts()
+
+    async def _write(self, events: list[TrackerChanged]) -> bool:
+        if not events:
+            return True
+        befores = [self._watch.durable(event.tracker.tracker_id) for event in events]
+        try:
+            await self._journal.append(*events)
+        except (Retryable, StorageLost) as error:
+            await self._keep(events, error)
+            return False
+        self._condition(UNSAVED, "", False, "the trackers' records are saved again")
         for event, before in zip(events, befores, strict=True):
             self._watch.saved(event.tracker, before)
         self.publish(*events)
-        await self._flush_alerts()
+        return True
 
     def publish(self, *events: Event, causes: Sequence[Event] = ()) -> None:
         """Tell everybody of durable facts that this engine wrote, after their causes."""
@@ -216,7 +229,7 @@ class Recorder:
 
     # ------------------------------------------------------------ writes
 
-    def _pending(self) -> list[TrackerChanged]:
+    def _pending(self) -> tuple[list[TrackerChanged], list[TrackerChanged]]:
         changes, self._changes = self._changes, []
         moved = self._watch.moved(is_turn=self._are_records_due)
         self._are_records_due = False
@@ -230,12 +243,12 @@ class Recorder:
                 continue
             told.add(tracker.tracker_id)
             events.append(TrackerChanged(tracker, change.change, now, reason=change.reason))
-        events += [
+        records = [
             TrackerChanged(tracker, TrackerChange.MOVED, now)
             for tracker in moved
             if tracker.tracker_id not in told
         ]
-        return events
+        return events, records
 
     async def _keep(self, events: list[TrackerChanged], error: Exception) -> None:
         logger.warning("trackers_unsaved", extra={"error": str(error)})

@@ -13,7 +13,7 @@ from trading.domain.market import Observation
 from trading.domain.money import ZERO
 from trading.domain.order import Fill, Intent, Side
 from trading.domain.time import Timeframe
-from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
+from trading.domain.tracker import Evidence, ThenKind, Tracker, TrackerChange, TrackerState
 from trading.market.gap import Gap
 from trading.ports import Clock, Journal
 from trading.trackers import arming, outcome, reminders, slices
@@ -285,9 +285,7 @@ class TrackerEngine:
         """
         now = self._clock.now()
         own = [
-            self._watch.find(tracker.tracker_id) or tracker
-            for tracker in self._watch.trackers()
-            if tracker.symbol == symbol
+            self._watch.find(tracker.tracker_id) or tracker for tracker in self._watch.of(symbol)
         ]
         facts = []
         for tracker in slices.resize(own, managed, self._instruments[symbol]):
@@ -386,6 +384,8 @@ class TrackerEngine:
         return known.state.is_acting and tracker.state.is_waiting
 
     def _next_slice(self, tracker: Tracker, intent: Intent) -> Slice:
+        if tracker.spec.then.kind is not ThenKind.COOLDOWN:
+            return Slice()
         quote = self._instruments[tracker.symbol].quote
         others = [
             other
