@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from benchmarks.table import NotDone, Row, at_most, table
 from trading.domain.instrument import Instrument
 from trading.domain.market import MarketTrade, Observation, PriceSource
 from trading.domain.time import to_ms
@@ -31,6 +32,7 @@ TICKS = 200_000
 RATIO_MAX = 1.5
 GATE_US_MAX = 10.0
 INDEX_US_MAX = 5.0
+TICKS_PER_S_MIN = 100_000
 START = Decimal(1000)
 KINDS = (TrackerKind.STOP, TrackerKind.TRAIL, TrackerKind.TAKE_PROFIT, TrackerKind.DIP)
 
@@ -156,7 +158,8 @@ def gate_us() -> float:
         for number in range(20_000)
     ]
     spent = min(_timed(lambda: [watched.take_trade(one) for one in trades]) for _ in range(5))
-    assert len(emitted) == 5 * len(trades), "the gate swallowed prints"
+    if len(emitted) != 5 * len(trades):
+        raise NotDone("the gate swallowed prints")
     return spent / len(trades)
 
 
@@ -166,51 +169,41 @@ def _timed(work: Callable[[], object]) -> float:
     return (time.perf_counter() - begun) * 1e6
 
 
-def report(name: str, figure: str, goal: str, is_met: bool) -> bool:
-    """Print one row: id, workload, figure, goal, verdict."""
-    print(f"V4b  {name:<52}  {figure:<14}  {goal:<14}  {'ok' if is_met else 'MISSED'}")
-    return is_met
-
-
-def main(ticks: int = TICKS) -> int:
-    """Measure and print; 1 when a goal is missed."""
+def measure(ticks: int) -> list[Row]:
+    """Walk both numbers of trackers through the same prices; raises NotDone."""
     seen = walk(ticks)
     rounds = [(run(1_000, seen), run(10_000, seen)) for _ in range(3)]
     few, many = rounds[0]
-    assert many.fired > few.fired, "nothing fired, so nothing was measured"
-    assert many.touched > 0, "nothing was touched"
+    if many.fired <= few.fired or many.touched == 0:
+        raise NotDone(f"{many.fired} fired and {many.touched} touched: too little to measure")
     least, most = quiet_us(1_000), quiet_us(10_000)
-    ratio = most / least
-    walked = statistics.median(one.per_tick_us for _, one in rounds)
-    gate = gate_us()
-    met = [
-        report(
+    walked = 1e6 / statistics.median(one.per_tick_us for _, one in rounds)
+    return [
+        at_most(
+            "V4b",
             "a tick that changes nothing, 10,000 / 1,000 trackers",
-            f"{ratio:.2f} x",
-            f"<= {RATIO_MAX} x",
-            ratio <= RATIO_MAX,
+            most / least,
+            RATIO_MAX,
+            "x",
         ),
-        report(
-            "a tick that changes nothing, 10,000 trackers",
-            f"{most:.2f} us",
-            f"<= {INDEX_US_MAX:.0f} us",
-            most <= INDEX_US_MAX,
-        ),
-        report(
+        at_most("V4b", "a tick that changes nothing, 10,000 trackers", most, INDEX_US_MAX, "us"),
+        Row(
+            "V4b",
             f"a random walk, {many.fired} fire, 10,000 trackers",
-            f"{1e6 / walked:,.0f} ticks/s",
-            "> 100,000",
-            walked < 10,
+            f"{walked:,.0f} ticks/s",
+            f">= {TICKS_PER_S_MIN:,} ticks/s",
+            walked >= TICKS_PER_S_MIN,
         ),
-        report(
-            "gate and decision price of a print",
-            f"{gate:.2f} us",
-            f"<= {GATE_US_MAX:.0f} us",
-            gate <= GATE_US_MAX,
-        ),
+        at_most("V4b", "gate and decision price of a print", gate_us(), GATE_US_MAX, "us"),
     ]
-    return 0 if all(met) else 1
+
+
+def rows(is_quick: bool = False) -> list[Row]:
+    """Measure at full or at smoke-test scale."""
+    return measure(TICKS // 2 if is_quick else TICKS)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(int(argument) for argument in sys.argv[1:])))
+    made = measure(int(sys.argv[1]) if len(sys.argv) > 1 else TICKS)
+    print(table(made))
+    sys.exit(0 if all(row.is_met for row in made) else 1)

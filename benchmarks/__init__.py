@@ -1,0 +1,1 @@
+"""How fast it is: every workload makes its own data and checks that it did its work."""

@@ -1,0 +1,165 @@
+"""Agent, chat and exchange as processes of their own, and the phone that talks to the agent."""
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+
+from benchmarks.table import NotDone
+
+OWNER_ID = 1
+_PATIENCE_S = 60.0
+_POLL_S = 0.005
+_LOG_SHOWN = 4_000
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Processes:
+    """Owns the processes of one benchmark; everything they write stays in `folder`."""
+
+    folder: Path
+    exchange: str = field(default_factory=lambda: f"http://127.0.0.1:{free_port()}")
+    chat: str = field(default_factory=lambda: f"http://127.0.0.1:{free_port()}")
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
+    secret: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def database(self) -> Path:
+        """Where the agent looks for its journal."""
+        return self.folder / "agent" / "umbra.db"
+
+    async def __aenter__(self) -> Self:
+        self._running: list[asyncio.subprocess.Process] = []
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE_S))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in reversed(self._running):
+            await end(process)
+        await self._session.close()
+
+    async def start(self, command: str, *arguments: str) -> asyncio.subprocess.Process:
+        """Start `umbra COMMAND`."""
+        with (self.folder / f"{command}.log").open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bot", command, *arguments),
+                env=self._environment(),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self._running.append(process)
+        return process
+
+    async def start_chat(self) -> None:
+        """Start the local chat and wait until it answers."""
+        await self.start("chat", "--port", self.chat.rpartition(":")[2])
+        await self.until_served(f"{self.chat}/client/messages?chat_id={OWNER_ID}")
+
+    async def start_exchange(self, *arguments: str) -> None:
+        """Start the simulated exchange and wait until it answers."""
+        await self.start("sim", "--port", self.exchange.rpartition(":")[2], *arguments)
+        await self.until_served(f"{self.exchange}/api/v3/ping")
+
+    def log(self, name: str = "run") -> str:
+        """Return the end of what a process wrote."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-_LOG_SHOWN:]
+
+    async def until_served(self, url: str) -> None:
+        """Wait until a server answers."""
+
+        async def is_served() -> bool:
+            try:
+                async with self._session.get(url) as reply:
+                    return reply.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await until(is_served, f"{url} is not served")
+
+    async def say(self, text: str) -> int:
+        """Type a message and return its id."""
+        body = {"user_id": OWNER_ID, "chat_id": OWNER_ID, "text": text}
+        async with self._session.post(f"{self.chat}/client/send", json=body) as reply:
+            return int((await reply.json())["message_id"])
+
+    async def messages(self, after: int = 0) -> list[dict[str, Any]]:
+        """Return what the bot has said since."""
+        url = f"{self.chat}/client/messages?chat_id={OWNER_ID}&after={after}"
+        async with self._session.get(url) as reply:
+            return [one for one in await reply.json() if one["from"] == "bot"]
+
+    async def until_said(
+        self, is_it: Callable[[dict[str, Any]], bool], after: int = 0
+    ) -> dict[str, Any]:
+        """Wait for a message of the bot."""
+        found: list[dict[str, Any]] = []
+
+        async def is_said() -> bool:
+            found[:] = [one for one in await self.messages(after) if is_it(one)]
+            return bool(found)
+
+        try:
+            await until(is_said, "the bot did not say what was waited for")
+        except NotDone as error:
+            raise NotDone(f"{error}\n{self.log()}") from error
+        return found[0]
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: one for name, one in os.environ.items() if not name.startswith("UMBRA_")}
+        return inherited | {
+            "UMBRA_MODE": "live",
+            "UMBRA_EXCHANGE_API_KEY": self.key,
+            "UMBRA_EXCHANGE_SECRET": self.secret,
+            "UMBRA_EXCHANGE_REST_URL": self.exchange,
+            "UMBRA_EXCHANGE_WS_URL": self.exchange.replace("http", "ws"),
+            "UMBRA_TELEGRAM_TOKEN": "4242:benchmarks-talk-to-nobody",
+            "UMBRA_TELEGRAM_API_URL": f"{self.chat}/bot",
+            "UMBRA_OWNER_ID": str(OWNER_ID),
+            "UMBRA_DATA_DIR": str(self.folder / "agent"),
+        }
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End a process in an orderly way, and if that does not help, at once."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(15):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+async def until(wanted: Callable[[], Any], what: str, patience_s: float = _PATIENCE_S) -> None:
+    """Wait until an asynchronous predicate holds; raises NotDone."""
+    deadline = time.monotonic() + patience_s
+    while not await wanted():
+        if time.monotonic() > deadline:
+            raise NotDone(what)
+        await asyncio.sleep(_POLL_S)
+
+
+def resident_mb(pid: int) -> float:
+    """Return VmRSS of a process in MB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise NotDone(f"process {pid} tells no VmRSS")
