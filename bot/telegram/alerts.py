@@ -178,6 +178,8 @@ def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
     if tracker.state is TrackerState.CLOSED_EXTERNAL:
         card = _linked(tracker, f"✖️ Closed elsewhere: {name}", *_reason(event))
         return Alert(card, Severity.WARN)
+    if change is TrackerChange.REBUILT and tracker.side is Side.BUY and event.reason:
+        return Alert(_linked(tracker, f"👀 Not bought: {name}", *_reason(event)))
     if change in {TrackerChange.RESTED, TrackerChange.REARMED}:
         word = "💤 Resting" if change is TrackerChange.RESTED else "🔁 Watching again"
         lines = [*_reason(event), phrase.rule(tracker.spec)]

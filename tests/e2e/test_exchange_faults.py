@@ -105,7 +105,6 @@ async def test_an_exit_that_expires_half_filled_goes_on_until_nothing_is_left(
     [
         ("status", {"status": 429, "retry_after": 3, "body": "json"}),
         ("status", {"status": 418, "retry_after": 3, "body": "json"}),
-        ("status", {"status": 403}),
         ("ban", {"seconds": 3}),
     ],
 )

@@ -63,7 +63,7 @@ async def test_nonsense_is_answered_with_the_value_and_the_rule(world: World) ->
             wrong.append(f"{text!r} should tell {expected!r}: {said!r} {answer['buttons']}")
     assert not wrong, "\n".join(wrong)
     assert await world.orders() == []
-    assert "0 trackers" in (await world.answer("/trackers", "track"))["text"].lower()
+    assert "No tracker" in (await world.answer("/trackers", "(?i)track"))["text"]
     assert "No open position" in (await world.answer("/status", "Equity"))["text"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.coin import Mint
 from tests.e2e.world import World
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 POSITIONS = 16
 FLAT_WITHIN_S = 2.0

@@ -10,9 +10,9 @@ pytestmark = pytest.mark.e2e
 
 
 async def test_a_stop_rests_nowhere_until_it_fires_and_then_sells_once(world: World) -> None:
-    card = await world.confirm("/track BTC/USDT stop 58000 all")
+    card = await world.arm("/track BTC/USDT stop 58000 all")
     assert "SIMULATED" in card["text"]
-    await world.until_message("(?i)protected", after=card["message_id"] - 1)
+    assert "🛡 protected" in card["text"]
     assert await world.orders() == []
 
     await world.price("57990")
@@ -25,22 +25,20 @@ async def test_a_stop_rests_nowhere_until_it_fires_and_then_sells_once(world: Wo
 
 
 async def test_a_price_above_the_stop_does_nothing(world: World) -> None:
-    await world.confirm("/track BTC/USDT stop 58000 all")
-    await world.until_message("(?i)protected")
+    await world.arm("/track BTC/USDT stop 58000 all")
     for price in ("58000.01", "61000", "58500"):
         await world.price(price)
-    answer = await world.ask("/trackers")
+    answer = await world.answer("/trackers", "(?i)tracker")
     assert "58,000" in answer["text"] or "58000" in answer["text"]
     assert await world.orders() == []
 
 
 async def test_panic_ends_flat_and_halted(world: World) -> None:
-    await world.confirm("/track BTC/USDT stop 50000 all")
-    await world.until_message("(?i)protected")
+    await world.arm("/track BTC/USDT stop 50000 all")
     await world.confirm("/panic")
     await world.until_message(r"Sold 0\.5 BTC")
     assert await world.balance_of("BTC") == 0
-    status = await world.ask("/status")
+    status = await world.answer("/status", "Equity")
     assert "halted" in status["text"].lower()
-    refused = await world.ask("/buy BTC/USDT 100 USDT")
+    refused = await world.answer("/buy BTC/USDT 100 USDT", "✋")
     assert "halted" in refused["text"].lower()

@@ -24,10 +24,10 @@ async def test_a_silent_stall_is_bridged_over_rest_and_told_once(world: World) -
     # The process goes back to the stream by itself, and says so once it has been well for a while.
     await world.arm("/track BTC/USDT buy stop 59000 100 USDT")
 
-    async def is_live() -> bool:
-        return "· live" in (await world.answer("/status", "Prices"))["text"]
-
-    await world.until(is_live, "the stream never came back")
+    card = await world.answer("/status", "Prices")
+    while "· live" not in card["text"]:
+        await world.press(card, "Refresh")
+        card = await world.until_edited(card)
     await world.price("59001")
     await world.until_message(r"Bought [\d.]+ BTC")
     assert await world.count("(?s)live prices.*(stand still|interrupted)") <= 1
