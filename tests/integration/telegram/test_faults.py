@@ -445,15 +445,15 @@ async def test_nobody_is_told_before_somebody_owns_the_bot(world: World) -> None
 async def test_a_task_that_fails_is_started_again(world: World) -> None:
     async with world.running() as bot:
         await world.phone.ask("/version")
-        status = world.desk.status
+        standing = world.desk.standing
         failed = asyncio.Event()
 
         def broken() -> Any:
             failed.set()
-            world.desk.status = status  # type: ignore[method-assign]
+            world.desk.standing = standing  # type: ignore[method-assign]
             raise ZeroDivisionError("inside")
 
-        world.desk.status = broken  # type: ignore[method-assign]
+        world.desk.standing = broken  # type: ignore[method-assign]
         await asyncio.wait_for(failed.wait(), 5)
         await world.store.append(world.desk.raise_alert("a1", "Found late"))
         await world.phone.until_text("Found late")
