@@ -1,6 +1,6 @@
 """The synchronous heart: prices in, triggers and changes out; memory only, nothing waits here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ _HELD_MAX = 64
 _REFUSAL_REPEAT_S = 600.0
 # Records are read in that many parts, one per sweep, so that no sweep takes long.
 SYNC_PARTS = 4
+_MOVED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,23 +108,28 @@ class Watch:
                 else:
                     self._evaluate(group, tick, replace(self._world.moment(), is_tick=False))
 
-    def moved(self, *, is_turn: bool) -> list[Tracker]:
-        """Read records and return the trackers whose record is not durable yet.
+    def moved(self, *, is_turn: bool) -> Iterator[list[Tracker]]:
+        """Read records and give, a few at a time, the trackers whose record is not durable yet.
 
         Groups whose record moved by epsilon are always read; with `is_turn` a part of the others.
+        A trigger waits for one part to be read or written at most, so each takes milliseconds.
         """
         self._sync_part = (self._sync_part + is_turn) % SYNC_PARTS
-        moved = []
-        for number, groups in enumerate(self._groups.values()):
+        found: list[Tracker] = []
+        for number, symbol in enumerate(list(self._groups)):
             is_part = is_turn and number % SYNC_PARTS == self._sync_part
-            for group in groups:
+            for group in self._groups.get(symbol, ()):
                 if is_part or group.is_flush_due:
                     self._read_records(group)
-                    moved += [t for t in group.trackers.values() if self._is_record_new(t)]
-        return moved
+                    found += [t for t in group.trackers.values() if self._is_record_new(t)]
+            while len(found) >= _MOVED_AT_ONCE:
+                yield [t for t in found[:_MOVED_AT_ONCE] if self._is_still_moved(t)]
+                del found[:_MOVED_AT_ONCE]
+        if found:
+            yield [t for t in found if self._is_still_moved(t)]
 
-    def is_moved(self, seen: Tracker) -> bool:
-        """Whether the record is still all that a value seen before adds to the durable one."""
+    def _is_still_moved(self, seen: Tracker) -> bool:
+        # Whoever wrote a tracker meanwhile, or is about to, knows better.
         durable = self._durable.get(seen.tracker_id)
         if durable is None or seen.tracker_id in self._held:
             return False
@@ -198,6 +204,8 @@ class Watch:
         """Evaluate the prices that a held tracker would have reacted to."""
         prices = self._held.pop(tracker_id, [])
         group = self._home.get(tracker_id)
+        if group is not None and prices:
+            group.sync()
         for tick, moment in prices:
             if group is not None and tracker_id in group.trackers:
                 self._evaluate_one(group, tracker_id, tick, moment)
@@ -208,11 +216,17 @@ class Watch:
         """The newest durable value of a waiting tracker."""
         return self._durable.get(tracker_id)
 
-    def saved(self, tracker: Tracker, before: Tracker | None) -> None:
-        """Note a durable value, unless another one than `before` has been noted meanwhile."""
-        group = self._home.get(tracker.tracker_id)
-        if group is not None and self._durable.get(tracker.tracker_id) is before:
-            self._durable[tracker.tracker_id] = tracker
+    def saved(self, written: Iterable[tuple[Tracker, Tracker | None]]) -> None:
+        """Note durable values, each unless another one than before has been noted meanwhile."""
+        groups: dict[int, Group] = {}
+        for tracker, before in written:
+            group = self._home.get(tracker.tracker_id)
+            if group is not None and self._durable.get(tracker.tracker_id) is before:
+                self._durable[tracker.tracker_id] = tracker
+                groups[id(group)] = group
+        for group in groups.values():
+            # Prices went on while it was written: their extremes are records, too.
+            group.sync()
             self._rebuild(group)
 
     def recall(
@@ -234,6 +248,7 @@ class Watch:
     def tighten(self, symbol: str, timeframe: Timeframe, atr_share: Decimal) -> None:
         """Let ATR distances of a symbol follow a calmer market; they never widen."""
         for group in self._groups.get(symbol, ()):
+            group.sync()
             for tracker in list(group.trackers.values()):
                 trail = tracker.spec.trail
                 if trail is None or trail.atr_multiple is None or trail.timeframe != timeframe:
@@ -241,7 +256,7 @@ class Watch:
                 if tracker.tracker_id in self._held:
                     continue
                 distance = max(trail.atr_multiple * atr_share, DISTANCE_MIN)
-                calmer = trailing.tighten(group.synced(tracker), distance, group.instrument)
+                calmer = trailing.tighten(tracker, distance, group.instrument)
                 if calmer.distance != tracker.distance:
                     group.trackers[tracker.tracker_id] = calmer
                     self.changes.append(Change(calmer, TrackerChange.MOVED, "the ATR is smaller"))
@@ -262,6 +277,7 @@ class Watch:
     def blind(self, symbol: str) -> None:
         """Prices of a symbol were missed: what a buy sees next must not be acted on."""
         for group in self._groups.get(symbol, ()):
+            group.sync()
             group.is_blind = True
             self._rebuild(group)
 

@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 
 UNRECORDED = "trigger_unrecorded"
 UNSAVED = "trackers_unsaved"
-# A trigger waits for one write at most: records are written in parts of a few milliseconds.
-_MOVED_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +123,12 @@ class Recorder:
 
     async def flush(self) -> None:
         """Write touches, re-armings and records in one append; on failure wait and keep them."""
-        changed, moved = self._pending()
-        if not await self._write(changed):
+        is_turn, self._are_records_due = self._are_records_due, False
+        if not await self._write(self._changed()):
             return
-        for begin in range(0, len(moved), _MOVED_AT_ONCE):
-            part = moved[begin : begin + _MOVED_AT_ONCE]
-            # Whoever wrote a tracker meanwhile knew better; its record comes with the next turn.
-            if not await self._write([e for e in part if self._watch.is_moved(e.tracker)]):
+        for part in self._watch.moved(is_turn=is_turn):
+            now = self._clock.now()
+            if not await self._write([TrackerChanged(t, TrackerChange.MOVED, now) for t in part]):
                 return
         await self._flush_alerts()
 
@@ -145,8 +142,7 @@ class Recorder:
             await self._keep(events, error)
             return False
         self._condition(UNSAVED, "", False, "the trackers' records are saved again")
-        for event, before in zip(events, befores, strict=True):
-            self._watch.saved(event.tracker, before)
+        self._watch.saved(zip((event.tracker for event in events), befores, strict=True))
         self.publish(*events)
         return True
 
@@ -229,26 +225,17 @@ class Recorder:
 
     # ------------------------------------------------------------ writes
 
-    def _pending(self) -> tuple[list[TrackerChanged], list[TrackerChanged]]:
+    def _changed(self) -> list[TrackerChanged]:
         changes, self._changes = self._changes, []
-        moved = self._watch.moved(is_turn=self._are_records_due)
-        self._are_records_due = False
         now = self._clock.now()
-        told = set()
         events = []
         for change in changes:
             tracker = self._watch.find(change.tracker.tracker_id)
             if tracker is None or not _is_same_arming(tracker, change.tracker):
                 # Ended, fired or edited since: that fact is durable already, or about to be.
                 continue
-            told.add(tracker.tracker_id)
             events.append(TrackerChanged(tracker, change.change, now, reason=change.reason))
-        records = [
-            TrackerChanged(tracker, TrackerChange.MOVED, now)
-            for tracker in moved
-            if tracker.tracker_id not in told
-        ]
-        return events, records
+        return events
 
     async def _keep(self, events: list[TrackerChanged], error: Exception) -> None:
         logger.warning("trackers_unsaved", extra={"error": str(error)})

@@ -204,8 +204,8 @@ def test_a_stop_that_was_shown_is_never_lowered_by_a_restart(
         around.see(watch, price, float(number))
         if watch.fired:
             break
-        for moved in watch.moved(is_turn=False):
-            watch.saved(moved, watch.durable(moved.tracker_id))
+        for part in watch.moved(is_turn=False):
+            watch.saved([(moved, watch.durable(moved.tracker_id)) for moved in part])
         durable = watch.trackers()[0]
         assert durable.stop_price is not None
         shown.append(durable.stop_price)
@@ -220,8 +220,8 @@ def test_a_crash_costs_less_than_epsilon_of_the_record(prices: list[Decimal]) ->
     watch = around.watch(armed(TrackerKind.TRAIL, 1000, trail="0.5"))
     for number, price in enumerate(prices):
         around.see(watch, price, float(number))
-        for moved in watch.moved(is_turn=False):
-            watch.saved(moved, watch.durable(1))
+        for part in watch.moved(is_turn=False):
+            watch.saved([(moved, watch.durable(1)) for moved in part])
         true, durable = watch.find(1), watch.durable(1)
         assert true is not None
         assert durable is not None
@@ -407,7 +407,7 @@ def test_a_later_durable_value_is_not_replaced_by_an_older_write(around: Around)
     before = watch.durable(1)
     later = replace(trail, quantity=d("0.4"))
     watch.put(later)
-    watch.saved(trail, before)
+    watch.saved([(trail, before)])
     assert watch.durable(1) is later
 
 
@@ -422,8 +422,9 @@ def test_all_records_are_read_within_a_few_turns(around: Around) -> None:
     watch = around.watch(*trackers)
     around.see(watch, "60000.01", 1)
     watch.observe(observation("60000.01", 1, symbol="ADA/USDT"))
-    assert watch.moved(is_turn=False) == []
-    seen = {t.tracker_id for _ in range(SYNC_PARTS) for t in watch.moved(is_turn=True)}
+    assert list(watch.moved(is_turn=False)) == []
+    parts = [part for _ in range(SYNC_PARTS) for part in watch.moved(is_turn=True)]
+    seen = {tracker.tracker_id for part in parts for tracker in part}
     assert seen == {1, 2}
 
 
@@ -432,7 +433,30 @@ def test_records_of_a_new_touch_travel_with_the_touch(around: Around) -> None:
     around.see(watch, 65000, 1)
     around.see(watch, 66000, 2)
     assert [change.change for change in watch.changes] == [TrackerChange.TOUCHED]
-    assert [t for _ in range(SYNC_PARTS) for t in watch.moved(is_turn=True)] == []
+    assert [part for _ in range(SYNC_PARTS) for part in watch.moved(is_turn=True)] == []
+
+
+def test_a_record_made_while_another_is_written_is_not_lost(around: Around) -> None:
+    watch = around.watch(armed(TrackerKind.TRAIL, 60000, trail="0.03"))
+    around.see(watch, 61000, 1)
+    [[moved]] = list(watch.moved(is_turn=False))
+    around.see(watch, 62000, 2)
+    watch.saved([(moved, watch.durable(1))])
+    found = watch.find(1)
+    assert found is not None
+    assert found.record_price == 62000
+
+
+def test_records_come_in_short_parts_and_not_for_what_is_being_edited(around: Around) -> None:
+    around_one = [armed(TrackerKind.TRAIL, 60000, number, trail="0.03") for number in range(1, 41)]
+    watch = around.watch(*around_one)
+    around.see(watch, 61000, 1)
+    parts = watch.moved(is_turn=False)
+    first = next(parts)
+    watch.hold(30)
+    later = [tracker.tracker_id for part in parts for tracker in part]
+    assert len(first) < 40
+    assert sorted([tracker.tracker_id for tracker in first] + [30, *later]) == list(range(1, 41))
 
 
 def test_trackers_of_several_price_kinds_see_their_own_prices(around: Around) -> None:
