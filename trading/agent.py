@@ -334,6 +334,7 @@ class TradingAgent:
 
     async def _fire(self, tracker: Tracker, evidence: Evidence) -> None:
         now = self.clock.now()
+        tracker = self._fitted(tracker)
         intent = decide.on_trigger(tracker, evidence, now, self.settings.decisions)
         verdict = review(
             intent,
@@ -352,6 +353,15 @@ class TradingAgent:
             state, change = TrackerState.BLOCKED, TrackerChange.BLOCKED
         exiting = replace(tracker, state=state, intent_id=intent.intent_id)
         await self.execution.open(verdict, (cause, TrackerChanged(exiting, change, now)))
+
+    def _fitted(self, tracker: Tracker) -> Tracker:
+        # Coins sold elsewhere a moment ago may not have shrunk the slice yet: the rest still sells.
+        if tracker.side is Side.BUY:
+            return tracker
+        symbol = tracker.symbol
+        left = self.state.book.snapshot().managed(symbol) - self.execution.exiting(symbol)
+        fitting = self.state.instruments[symbol].quantity(left)
+        return replace(tracker, quantity=fitting) if ZERO < fitting < tracker.quantity else tracker
 
     async def _refuse(self, tracker: Tracker, cause: TrackerChanged, refusal: Refusal) -> None:
         reason = "; ".join(refusal.reasons)
