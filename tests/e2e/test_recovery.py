@@ -67,7 +67,7 @@ async def test_coins_sold_elsewhere_while_down_are_not_sold_again(world: World) 
     await world.control("order", symbol="BTCUSDT", side="SELL", type="MARKET", quantity="0.3")
     begin = await world.last_message_id()
     await world.spawn_agent()
-    await world.until_message(BACK, after=begin)
+    await world.until_message("sold outside", after=begin)
     await world.price("57990")
     await world.until_message(r"Sold 0\.2 BTC", after=begin)
     assert await world.balance_of("BTC") == 0
