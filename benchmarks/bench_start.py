@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks import armed
-from benchmarks.processes import Processes, end, resident_mb
+from benchmarks.processes import Processes, resident_mb
 from benchmarks.table import NotDone, Row, at_most, table
 
 TRACKERS = 200
@@ -25,9 +25,30 @@ _IDLE_S = 10.0
 
 
 async def measure(starts: int, trackers: int, idle_s: float) -> list[Row]:
-    """Start the agent some times on one database."""
+    """Start the agent some times, each time on a database and an exchange of its own."""
     made = armed.plan(trackers, MARKETS, _SEED)
-    memory: list[float] = []
+    # The first one compiles what has changed since the last.
+    await _start(made, 0.0)
+    taken = [await _start(made, idle_s) for _ in range(starts)]
+    return [
+        at_most(
+            "V7a",
+            f"start to first message handled, {trackers} trackers, median of {starts}",
+            statistics.median(took_s for took_s, _ in taken),
+            SECONDS_MAX,
+            "s",
+        ),
+        at_most(
+            "V7b",
+            "memory when idle, the worst of them",
+            max(memory_mb for _, memory_mb in taken),
+            MEMORY_MB_MAX,
+            "MB",
+        ),
+    ]
+
+
+async def _start(made: armed.Plan, idle_s: float) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         async with Processes(Path(name)) as processes:
             await armed.write(made, processes.database)
@@ -37,36 +58,20 @@ async def measure(starts: int, trackers: int, idle_s: float) -> list[Row]:
                 *("--balance", balances),
             )
             await processes.start_chat()
-            taken = [await _start(processes, trackers, idle_s, memory) for _ in range(starts)]
-    return [
-        at_most(
-            "V7a",
-            f"start to first message handled, {trackers} trackers, median of {starts}",
-            statistics.median(taken),
-            SECONDS_MAX,
-            "s",
-        ),
-        at_most("V7b", "memory when idle, the worst of them", max(memory), MEMORY_MB_MAX, "MB"),
-    ]
+            return await _until_handled(processes, len(made.trackers), idle_s)
 
 
-async def _start(processes: Processes, trackers: int, idle_s: float, memory: list[float]) -> float:
+async def _until_handled(processes: Processes, trackers: int, idle_s: float) -> tuple[float, float]:
     asked = await processes.say("/trackers")
     began_s = time.monotonic()
     agent = await processes.start("run")
     # Before it has recovered, the agent would answer that it is starting: that does not count.
-    answer = await processes.until_said(
-        lambda said: f"{trackers} tracker" in said["text"] or "#1 " in said["text"], asked
-    )
+    await processes.until_said(lambda said: f"{trackers} trackers" in said["text"], asked)
     took_s = time.monotonic() - began_s
-    if not answer["text"]:
-        raise NotDone("the answer was empty")
     await asyncio.sleep(idle_s)
     if agent.returncode is not None:
         raise NotDone(f"the agent ended by itself\n{processes.log()}")
-    memory.append(resident_mb(agent.pid))
-    await end(agent)
-    return took_s
+    return took_s, resident_mb(agent.pid)
 
 
 def rows(is_quick: bool = False) -> list[Row]:

@@ -37,6 +37,7 @@ class Processes:
     chat: str = field(default_factory=lambda: f"http://127.0.0.1:{free_port()}")
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     secret: str = field(default_factory=lambda: secrets.token_hex(16))
+    patience_s: float = _PATIENCE_S
 
     @property
     def database(self) -> Path:
@@ -90,7 +91,7 @@ class Processes:
             except aiohttp.ClientError:
                 return False
 
-        await until(is_served, f"{url} is not served")
+        await until(is_served, f"{url} is not served", self.patience_s)
 
     async def say(self, text: str) -> int:
         """Type a message and return its id."""
@@ -115,13 +116,18 @@ class Processes:
             return bool(found)
 
         try:
-            await until(is_said, "the bot did not say what was waited for")
+            await until(is_said, "the bot did not say what was waited for", self.patience_s)
         except NotDone as error:
             raise NotDone(f"{error}\n{self.log()}") from error
         return found[0]
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: one for name, one in os.environ.items() if not name.startswith("UMBRA_")}
+        # Compiled modules are kept between starts, as wherever the agent is installed.
+        inherited = {
+            name: one
+            for name, one in os.environ.items()
+            if not name.startswith("UMBRA_") and name != "PYTHONDONTWRITEBYTECODE"
+        }
         return inherited | {
             "UMBRA_MODE": "live",
             "UMBRA_EXCHANGE_API_KEY": self.key,

@@ -38,7 +38,7 @@ from trading.sim.account import parse_balances
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
-_SWITCH_S = 0.0002
+_SWITCH_S = 0.0001
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0

@@ -1,0 +1,115 @@
+"""A benchmark that did nothing must fail: its figure would be a lie."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import armed, bench_journal, bench_start, bench_trackers
+from benchmarks.bench_stop_latency import Stamps
+from benchmarks.processes import Processes, resident_mb, until
+from benchmarks.table import NotDone, Row, at_most, quantile, table
+from bot.clock import SystemClock
+from storage.store import open_store
+from trading.domain.tracker import TrackerState
+
+
+def test_a_walk_too_short_to_fire_anything_is_not_done() -> None:
+    with pytest.raises(NotDone, match="too little to measure"):
+        bench_trackers.measure(100, few=10, many=20)
+
+
+def test_the_journal_bench_finds_what_it_wrote_at_small_scale() -> None:
+    rows = asyncio.run(bench_journal.measure(0.001))
+    assert {row.identity for row in rows} == {"V11a", "V11b", "V11c", "V11d", "V11e", "V11f"}
+
+
+@pytest.mark.parametrize("arrivals", [[], [1.0, 1.1]])
+def test_a_stop_counts_only_when_it_made_exactly_one_order(arrivals: list[float]) -> None:
+    stamps = Stamps(written_s={"BTCUSDT": 0.5})
+    stamps.arrived_s["BTCUSDT"] = arrivals
+    with pytest.raises(NotDone, match="one order"):
+        stamps.latency_ms("BTCUSDT")
+
+
+def test_a_stop_takes_from_the_written_frame_to_the_order() -> None:
+    stamps = Stamps(written_s={"BTCUSDT": 0.5})
+    stamps.arrived_s["BTCUSDT"] = [0.502]
+    assert stamps.latency_ms("BTCUSDT") == pytest.approx(2.0)
+
+
+async def test_an_agent_that_never_answers_ends_the_wait() -> None:
+    async def never() -> bool:
+        return False
+
+    with pytest.raises(NotDone, match="no answer"):
+        await until(never, "no answer", patience_s=0.0)
+
+
+async def test_an_exchange_that_cannot_start_is_no_measurement(tmp_path: Path) -> None:
+    async with Processes(tmp_path, patience_s=0.0) as processes:
+        with pytest.raises(NotDone):
+            await processes.start_exchange("--markets", "0")
+
+
+async def test_the_armed_database_holds_every_tracker_and_its_coins(tmp_path: Path) -> None:
+    made = armed.plan(40, 9, 7)
+    database = tmp_path / "agent" / "umbra.db"
+    await armed.write(made, database)
+    store = await open_store(
+        f"sqlite+aiosqlite:///{database}", SystemClock(), data_dir=database.parent
+    )
+    try:
+        state = await store.records.state()
+    finally:
+        await store.close()
+    assert len(state.trackers) == 40
+    assert {tracker.state for tracker in state.trackers} <= {
+        TrackerState.TRAILING,
+        TrackerState.WATCHING,
+    }
+    assert {symbol: one.quantity for symbol, one in state.positions.items()} == made.holdings
+
+
+def test_own_memory_can_be_read() -> None:
+    import os
+
+    assert resident_mb(os.getpid()) > 10
+
+
+def test_the_exit_code_tells_a_bench_that_did_nothing_from_a_goal_that_was_missed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missed(is_quick: bool) -> list[Row]:
+        return [at_most("V0", f"quick {is_quick}", 3, 2, "ms")]
+
+    def idle(is_quick: bool) -> list[Row]:
+        raise NotDone("nothing fired")
+
+    benches: dict[str, Callable[[bool], list[Row]]] = {"V0": missed}
+    monkeypatch.setattr(program, "BENCHMARKS", benches)
+    assert program.main(True) == 0
+    assert "MISSED" in capsys.readouterr().out
+    benches["V1"] = idle
+    assert program.main(True) == 1
+    shown = capsys.readouterr()
+    assert "did not do its work" in shown.out
+    assert "nothing fired" in shown.err
+
+
+def test_every_bench_of_the_issue_is_in_the_table() -> None:
+    assert list(program.BENCHMARKS) == ["V4b", "V7", "V8", "V11"]
+    assert program.BENCHMARKS["V7"] is bench_start.rows
+
+
+def test_rows_stand_under_one_head() -> None:
+    head, row = table([at_most("V7a", "start", 1.5, 2.5, "s")]).splitlines()
+    assert head.split() == ["id", "workload", "figure", "goal", "ok"]
+    assert row.split() == ["V7a", "start", "1.50", "s", "<=", "2.5", "s", "ok"]
+
+
+def test_the_quantile_of_few_values_is_the_worst_of_them() -> None:
+    assert quantile([3.0, 1.0, 2.0], 0.99) == 3.0
+    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
