@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.world import Message, World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
 
 # (event whose commit is the boundary, how many of them) in the order of the way to the order.
 BOUNDARIES = (
@@ -35,7 +35,7 @@ MOMENTS = ("before_commit", "after_commit")
 POINTS = [(moment, kind, count) for kind, count in BOUNDARIES for moment in MOMENTS]
 # Each worker owns an exchange and a chat; every point gets a database of its own. Most of the time
 # is spent waiting: for what was journaled and never sent, absence is proven over 18 s.
-WORKERS = 5
+WORKERS = 4
 WATCHED = "(?i)watching|triggered|not done twice"
 
 
