@@ -72,7 +72,7 @@ async def test_a_tracker_sells_its_slice_when_its_rule_is_true_and_not_before(mi
     ("rule", "quiet", "fatal"),
     [
         ("buy below 90 trail 1% 500 USDT then once", ["91", "89", "85", "85.8"], "85.9"),
-        ("buy stop 105 500 USDT", ["104.9", "99"], "105.1"),
+        ("buy stop 105 500 USDT", ["99", "104.9"], "105.1"),
     ],
 )
 async def test_a_tracker_buys_within_its_budget(
