@@ -80,8 +80,11 @@ async def _travel(world: World, begin: int) -> None:
     while not await world.has_message(WATCHED, begin):
         card = await world.newest_with_button("Confirm", begin)
         if card is None:
-            sent = await world.say("/track BTC/USDT stop 58000 all")
-            card = await world.until_message(_asks, after=sent)
+            card = await world.answer("/track BTC/USDT stop 58000 all", "Answer within|✋")
+            if not _asks(card):
+                # Still starting, or known already: look again.
+                await asyncio.sleep(1.1)
+                continue
         await world.press(card, "Confirm")
         await world.until_edited(card)
     await world.price("57990")
