@@ -73,6 +73,10 @@ class WorldListener(Protocol):
         """A market's book is different now."""
         ...
 
+    def book_read(self, market: Market) -> None:
+        """Somebody was shown a market's book."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class WorldSettings:
@@ -174,7 +178,9 @@ class World:
         self, symbol: str, now_ms: int, limit: int | None = None
     ) -> tuple[tuple[BookLevel, ...], tuple[BookLevel, ...]]:
         """Return bids and asks of a market, best first."""
-        self.fresh_book(symbol, now_ms)
+        market = self.fresh_book(symbol, now_ms)
+        for listener in self.listeners:
+            listener.book_read(market)
         return self.exchange.books[symbol].depth(limit)
 
     def touch(self, symbol: str) -> tuple[BookLevel | None, BookLevel | None]:

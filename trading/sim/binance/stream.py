@@ -1,11 +1,12 @@
 """Market streams: who listens to what, and what they are sent when the market moves."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
 
+from trading.domain.market import BookLevel
 from trading.domain.order import Side
 from trading.sim.binance import market_messages as messages
 from trading.sim.binance.filters import number
@@ -30,21 +31,27 @@ class Subscriber:
         self.streams: set[str] = set()
 
 
+# Sizes by price, of bids and of asks, as they are written.
+_Sides = tuple[dict[str, str], dict[str, str]]
+
+
 class _DepthFeed:
     """What the subscribers of one depth stream know, so that the next event is the difference."""
 
-    def __init__(self) -> None:
-        self.last_id = 0
-        self.sides: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    def __init__(self, update_id: int, sides: _Sides) -> None:
+        self.last_id = update_id
+        self._sides = sides
+        self._read: tuple[set[str], set[str]] = (set(), set())
 
-    def reset(self, update_id: int, sides: tuple[dict[str, str], dict[str, str]]) -> None:
-        self.last_id, self.sides = update_id, sides
+    def read(self, sides: _Sides) -> None:
+        """Somebody read the book between two events: what it showed has to be undone as well."""
+        for known, read, shown in zip(self._sides, self._read, sides, strict=True):
+            read |= {price for price, _ in known.items() ^ shown.items()}
 
-    def changes(
-        self, sides: tuple[dict[str, str], dict[str, str]]
-    ) -> tuple[list[list[str]], list[list[str]]]:
-        before, self.sides = self.sides, sides
-        return _changes(before[0], sides[0]), _changes(before[1], sides[1])
+    def changes(self, sides: _Sides) -> tuple[list[list[str]], list[list[str]]]:
+        bids, asks = map(_changes, self._sides, sides, self._read)
+        self._sides, self._read = sides, (set(), set())
+        return bids, asks
 
 
 class MarketStreams:
@@ -113,6 +120,13 @@ class MarketStreams:
         name = market.instrument.exchange_symbol.lower() + "@bookTicker"
         if name in self._by_stream:
             self._book_ticker(name, market, now_ms)
+
+    def book_read(self, market: Market) -> None:
+        """Remember what a reader of the book saw, for the next difference."""
+        for name, feed in self._depth.items():
+            is_other = self._parsed[name].symbol != market.instrument.exchange_symbol
+            if not is_other and market.update_id != feed.last_id:
+                feed.read(self._sides(market))
 
     # ------------------------------------------------------------ what goes by the clock
 
@@ -197,8 +211,8 @@ class MarketStreams:
         feed = self._depth[name]
         if market.update_id == feed.last_id:
             return
-        sides = self._sides(market, now_ms)
-        bids, asks = feed.changes(sides)
+        self.venue.world.fresh_book(market.symbol, now_ms)
+        bids, asks = feed.changes(self._sides(market))
         if not bids and not asks:
             return
         first_id, feed.last_id = feed.last_id + 1, market.update_id
@@ -230,16 +244,13 @@ class MarketStreams:
             return
         now_ms = self.venue.now_ms()
         if stream.kind is Kind.DEPTH:
-            feed = self._depth[name] = _DepthFeed()
-            sides = self._sides(market, now_ms)
-            feed.reset(market.update_id, sides)
+            self.venue.world.fresh_book(market.symbol, now_ms)
+            sides = self._sides(market)
+            self._depth[name] = _DepthFeed(market.update_id, sides)
 
-    def _sides(self, market: Market, now_ms: int) -> tuple[dict[str, str], dict[str, str]]:
-        bids, asks = self.venue.world.depth(market.symbol, now_ms)
-        return (
-            {number(level.price): number(level.quantity) for level in bids},
-            {number(level.price): number(level.quantity) for level in asks},
-        )
+    def _sides(self, market: Market) -> _Sides:
+        bids, asks = self.venue.exchange.books[market.symbol].depth()
+        return _written(bids), _written(asks)
 
     # ------------------------------------------------------------ out
 
@@ -289,7 +300,14 @@ def _trade_frame(event: str, symbol: str, trade: Traded, now_ms: int) -> bytes:
     ).encode()
 
 
-def _changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[list[str]]:
-    changed = [[price, size] for price, size in after.items() if before.get(price) != size]
-    gone = [[price, "0.00000000"] for price in before if price not in after]
-    return changed + gone
+def _written(levels: Iterable[BookLevel]) -> dict[str, str]:
+    return {number(level.price): number(level.quantity) for level in levels}
+
+
+def _changes(
+    before: Mapping[str, str], after: Mapping[str, str], read: set[str]
+) -> list[list[str]]:
+    changed = [price for price, size in after.items() if before.get(price) != size]
+    gone = [price for price in before if price not in after]
+    named = dict.fromkeys([*changed, *gone, *sorted(read)])
+    return [[price, after.get(price, "0.00000000")] for price in named]

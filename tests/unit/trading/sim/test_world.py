@@ -22,6 +22,7 @@ class Tapped:
     def __init__(self, world: World) -> None:
         self.prints: list[tuple[str, Decimal]] = []
         self.books: list[str] = []
+        self.readers: list[str] = []
         world.listeners.append(self)
 
     def printed(self, market: Market, trade: Traded, now_ms: int) -> None:
@@ -29,6 +30,9 @@ class Tapped:
 
     def book_changed(self, market: Market, now_ms: int) -> None:
         self.books.append(market.symbol)
+
+    def book_read(self, market: Market) -> None:
+        self.readers.append(market.symbol)
 
 
 def world(*, is_still: bool = False, speed: float = 1.0, seed: int = 7, markets: int = 9) -> World:
