@@ -267,6 +267,13 @@ def card_message_id(connection: Connection, chat_id: int, card: str) -> int | No
     return connection.execute(query).scalar()
 
 
+def card_chats(connection: Connection, card: str) -> list[int]:
+    """Return the chats that a card was sent to, or is about to be."""
+    table = schema.outbox
+    query = select(table.c.chat_id).where(table.c.card == card).distinct()
+    return sorted(row[0] for row in connection.execute(query))
+
+
 def addressed_seq(connection: Connection) -> int:
     """Return the seq up to which events have been turned into messages."""
     return _number(connection, ADDRESSED) or 0

@@ -154,7 +154,7 @@ outbox = Table(
     Column("delivered_seq", ORDINAL),
     Column("message_id", ORDINAL),
 )
-Index("outbox_card", outbox.c.chat_id, outbox.c.card)
+Index("outbox_card", outbox.c.card, outbox.c.chat_id)
 
 confirmations = Table(
     "confirmations",

@@ -127,6 +127,10 @@ class SqlRecords:
         """Return the chat service's id of the newest delivered message of a card."""
         return await self._read(partial(queries.card_message_id, chat_id=chat_id, card=card))
 
+    async def card_chats(self, card: str) -> Sequence[int]:
+        """Return the chats that a card was sent to, or is about to be."""
+        return await self._read(partial(queries.card_chats, card=card))
+
     async def addressed_seq(self) -> int:
         """Return the seq up to which events have been turned into messages."""
         return await self._read(queries.addressed_seq)

@@ -168,6 +168,10 @@ class Records(Protocol):
         """Return the chat service's id of the newest delivered message of a card."""
         ...
 
+    async def card_chats(self, card: str) -> Sequence[int]:
+        """Return the chats that a card was sent to, or is about to be."""
+        ...
+
     async def addressed_seq(self) -> int:
         """Return the seq up to which events have been turned into messages."""
         ...

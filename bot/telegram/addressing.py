@@ -14,16 +14,18 @@ from bot.telegram.alerts import (
     alert_for,
     alerts_for,
     messages_for,
+    with_banner,
 )
 from bot.telegram.render.text import Card, card_text
+from bot.telegram.render.trackers import card_name, ended_card, tracker_card
 from bot.telegram.roster import Roster
 from trading.desk import Desk
 from trading.domain import events
-from trading.domain.chat import Severity
+from trading.domain.chat import OutboxMessage, Severity
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
-from trading.domain.tracker import TrackerChange
+from trading.domain.tracker import Tracker, TrackerChange
 from trading.ports import Clock, Journal, Recorded, Records
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ _BATCH = 500
 _REPEAT_AFTER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 _REPEAT_EVERY = timedelta(minutes=15)
 _ACKNOWLEDGED_MAX = 500
+# A trail moves with the market; its card is edited when it acts, or when somebody asks.
+_LEFT_TO_REFRESH = frozenset({TrackerChange.ARMED, TrackerChange.MOVED})
 
 
 @dataclass(slots=True)
@@ -83,6 +87,7 @@ class Addresser:
             for seq, alert in alerts_for(rows, facts)
             for message in messages_for(seq, alert, people, self.banner(), now)
         ]
+        queued += [events.MessageQueued(message) for message in await self._refreshes(rows)]
         if not queued:
             return
         try:
@@ -90,6 +95,45 @@ class Addresser:
         except AlreadyRecorded as error:
             logger.info("already_addressed", extra={"key": error.key})
         self.kick_outbox()
+
+    async def _refreshes(self, rows: Sequence[Recorded]) -> list[OutboxMessage]:
+        """Bring the cards of trackers up to date, wherever one hangs."""
+        changed = {
+            row.event.tracker.tracker_id: (row.seq, row.event.tracker)
+            for row in rows
+            if isinstance(row.event, events.TrackerChanged)
+            and row.event.change not in _LEFT_TO_REFRESH
+        }
+        admitted = {person.chat_id for person in self.roster.active.values()}
+        found = []
+        for seq, tracker in changed.values():
+            card = self._card_of(tracker)
+            if card is None:
+                continue
+            name = card_name(tracker.tracker_id)
+            chats = admitted & set(await self.records.card_chats(name))
+            found += [self._refresh(seq, card, name, chat_id) for chat_id in sorted(chats)]
+        return found
+
+    def _refresh(self, seq: int, card: Card, name: str, chat_id: int) -> OutboxMessage:
+        return OutboxMessage(
+            message_key=f"card:{seq}:{chat_id}",
+            chat_id=chat_id,
+            text=with_banner(card.text, self.banner()),
+            created_at=self.clock.now(),
+            buttons=card.buttons,
+            is_silent=True,
+            card=name,
+            edits=True,
+            is_refresh=True,
+        )
+
+    def _card_of(self, tracker: Tracker) -> Card | None:
+        try:
+            return tracker_card(self.desk.tracker(tracker.tracker_id))
+        except Refused:
+            instrument = self.instrument(tracker.symbol)
+        return None if instrument is None else ended_card(tracker, instrument)
 
     def _remember(self, event: Event) -> None:
         if isinstance(event, events.PersonChanged):

@@ -91,11 +91,11 @@ class Outbox:
             return await self._send_pending()
 
     async def _send_pending(self) -> float:
-        pending = await self._folded(await self.records.pending_messages())
+        pending = await self._folded(await self._newest(await self.records.pending_messages()))
         if not pending:
             self.is_idle.set()
             return _TIMER_S
-        by_chat = sorted(pending, key=lambda message: message.chat_id)
+        by_chat = sorted(pending, key=lambda message: (message.chat_id, message.is_refresh))
         chats = [list(rows) for _, rows in groupby(by_chat, key=lambda message: message.chat_id)]
         waits = await asyncio.gather(*(self._send_chat(rows) for rows in chats))
         return min(waits)
@@ -144,6 +144,8 @@ class Outbox:
     async def _send_or_edit(self, message: OutboxMessage) -> tuple[int | None, str]:
         target = await self._edit_target(message)
         if target is None:
+            if message.is_refresh:
+                return None, "dropped: its card never arrived"
             return await self.sender.send(message), "delivered"
         try:
             await self.sender.edit(message, target)
@@ -151,17 +153,18 @@ class Outbox:
             text = error.message.lower()
             if "not modified" in text:
                 return target, "delivered (unchanged)"
+            if message.is_refresh:
+                return None, f"dropped: {error.message}"
             if any(part in text for part in _EDIT_IMPOSSIBLE):
                 return await self.sender.send(message), "delivered (anew)"
             raise
         return target, "delivered (edited)"
 
     async def _edit_target(self, message: OutboxMessage) -> int | None:
-        if not message.edits or message.card is None:
+        if not message.edits or message.target is not None:
+            return message.target
+        if message.card is None:
             return None
-        prefix, _, number = message.card.partition(":")
-        if prefix == "msg" and number.isdigit():
-            return int(number)
         return await self.records.card_message_id(message.chat_id, message.card)
 
     async def _send_plainly(
@@ -190,6 +193,23 @@ class Outbox:
             logger.warning("delivery_not_stored", extra={"error": str(error)})
             return False
         return True
+
+    async def _newest(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
+        """Drop refreshes that a newer one of the same card has overtaken."""
+        newest = {(each.chat_id, each.card): each for each in pending if each.is_refresh}
+        overtaken = [
+            each
+            for each in pending
+            if each.is_refresh and newest[each.chat_id, each.card] is not each
+        ]
+        if not overtaken:
+            return pending
+        now = self.clock.now()
+        await self.journal.append(
+            *(MessageDelivered(each.message_key, None, "overtaken", now) for each in overtaken)
+        )
+        keys = {each.message_key for each in overtaken}
+        return [each for each in pending if each.message_key not in keys]
 
     async def _folded(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
         """Fold old small news of one chat into one message after a long silence."""

@@ -47,11 +47,11 @@ class Handled:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a reply goes: a chat, the card it is or edits, the tap it answers."""
+    """Where a reply goes: a chat, the card it is, the message it edits, the tap it answers."""
 
     chat_id: int
     card: str
-    edits: bool = False
+    target: int | None = None
     tap_id: str | None = None
 
 
@@ -183,9 +183,7 @@ class Router:
         if query is None:
             request = self._request(stored, update.message, person, place.chat_id, text)
             return await self._typed(request, update.message), place
-        own = replace(place, edits=True)
-        if query.message:
-            own = replace(own, card=f"msg:{query.message.message_id}")
+        own = replace(place, target=query.message.message_id) if query.message else place
         if confirm.is_answer(text):
             return await self._tapped(stored, text, person, own), own
         if not is_command(text):
@@ -287,7 +285,6 @@ class Router:
             sent_at=_arrived(stored),
             now=self.clock.now(),
             card=place.card,
-            edits=True,
         )
         try:
             self._refuse_demoted(request, tap.payload)
@@ -334,8 +331,9 @@ class Router:
                     text=with_banner(each.text, self.banner),
                     created_at=now,
                     buttons=each.buttons,
-                    card=place.card,
-                    edits=place.edits and number == 0,
+                    card=each.name or place.card,
+                    edits=place.target is not None and number == 0,
+                    target=place.target if number == 0 else None,
                     picture=each.picture,
                     document=each.document,
                 )

@@ -214,6 +214,10 @@ class MemoryStore:
                 return one.message_id
         return None
 
+    async def card_chats(self, card: str) -> Sequence[int]:
+        queued = [one.message for one in self.of(events.MessageQueued)]
+        return sorted({message.chat_id for message in queued if message.card == card})
+
     async def addressed_seq(self) -> int:
         return max((one.up_to_seq for one in self.of(events.EventsAddressed)), default=0)
 

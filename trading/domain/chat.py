@@ -68,8 +68,9 @@ class OutboxMessage:
     """One message to one chat, durable until delivered.
 
     `card` names a living card: a later message with the same card and `edits` True edits the one
-    delivered before. `picture` and `document` are paths of files in the data directory; the text
-    is HTML.
+    delivered last, or the message `target` where its id is known. `is_refresh` marks an edit that
+    only brings a card up to date: it goes after everything else and is dropped once a newer one
+    waits. `picture` and `document` are paths of files in the data directory; the text is HTML.
     """
 
     message_key: str
@@ -81,6 +82,8 @@ class OutboxMessage:
     is_silent: bool = False
     card: str | None = None
     edits: bool = False
+    target: int | None = None
+    is_refresh: bool = False
     picture: str | None = None
     document: str | None = None
 

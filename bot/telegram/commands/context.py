@@ -28,8 +28,7 @@ class ChartDrawer(Protocol):
 class Request:
     """One admitted command, typed or tapped.
 
-    `cause` makes its effect happen once; `card` names the message that answers it, and `edits`
-    says that this message is there already.
+    `cause` makes its effect happen once; `card` names the message that answers it.
     """
 
     cause: str
@@ -41,7 +40,6 @@ class Request:
     sent_at: datetime
     now: datetime
     card: str
-    edits: bool = False
 
     @property
     def by(self) -> int:
@@ -57,7 +55,6 @@ class Reply:
     events: tuple[Event, ...] = ()
     outcome: str = "answered"
     toast: str = ""
-    card: str | None = None
 
 
 @dataclass(slots=True)

@@ -29,12 +29,16 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One message before it is addressed: HTML, rows of buttons, perhaps a file."""
+    """One message before it is addressed: HTML, rows of buttons, perhaps a file.
+
+    A card with a `name` lives on: what it shows is brought up to date when it changes.
+    """
 
     text: str
     buttons: tuple[tuple[Button, ...], ...] = ()
     picture: str | None = None
     document: str | None = None
+    name: str | None = None
 
 
 Line = str | Code

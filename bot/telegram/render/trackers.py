@@ -82,7 +82,23 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     lines.extend(view.notes)
     if tracker.reason:
         lines.append(tracker.reason)
-    return Card(card_text(title, *lines), _tracker_buttons(tracker))
+    text = card_text(title, *lines)
+    return Card(text, _tracker_buttons(tracker), name=card_name(tracker.tracker_id))
+
+
+def card_name(tracker_id: int) -> str:
+    """The name under which a tracker's card lives on in each chat."""
+    return f"tracker:{tracker_id}"
+
+
+def ended_card(tracker: Tracker, instrument: Instrument) -> Card:
+    """What a tracker's card says once nothing is watched any more."""
+    title = f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}"
+    lines = [f"{KINDS[tracker.spec.kind]}: {phrase.rule(tracker.spec)}", "Watches nothing any more"]
+    if tracker.reason:
+        lines.append(tracker.reason)
+    row = (does("📊 Status", "/status"), does("📜 History", "/history"))
+    return Card(card_text(title, *lines), (row,), name=card_name(tracker.tracker_id))
 
 
 def owned(tracker: Tracker, instrument: Instrument) -> str:

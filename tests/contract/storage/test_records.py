@@ -198,6 +198,14 @@ async def test_the_newest_delivered_message_of_a_card_is_found(store: Any) -> No
     assert await store.records.card_message_id(8, "panic") is None
 
 
+async def test_a_card_is_known_in_every_chat_it_goes_to_delivered_or_not(store: Any) -> None:
+    await store.journal.append(samples.message("a", card="tracker:1"))
+    await store.journal.append(samples.message("b", card="tracker:1"))
+    await store.journal.append(samples.message("c", card="tracker:2"))
+    assert list(await store.records.card_chats("tracker:1")) == [7]
+    assert list(await store.records.card_chats("tracker:3")) == []
+
+
 async def test_updates_wait_until_they_are_handled(store: Any) -> None:
     await store.journal.append(samples.update(11), samples.update(12))
     await store.journal.append(events.UpdateHandled(11, "answered", samples.START))

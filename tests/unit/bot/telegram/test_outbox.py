@@ -160,7 +160,7 @@ async def test_a_card_is_edited_where_it_is_and_sent_anew_where_it_is_gone() -> 
     await world.queue("b", card="u1", edits=True)
     await world.outbox.send_waiting()
     assert world.chat.sent[-1] == ("edit 1", "<b>b</b>")
-    await world.queue("c", card="msg:99", edits=True)
+    await world.queue("c", target=99, edits=True)
     await world.outbox.send_waiting()
     assert world.chat.sent[-1] == ("edit 99", "<b>c</b>")
     world.chat.edit_errors = [BadRequest("Message to edit not found")]
@@ -172,10 +172,39 @@ async def test_a_card_is_edited_where_it_is_and_sent_anew_where_it_is_gone() -> 
     assert world.chat.sent[-1] == ("send", "<b>e</b>")
 
 
+async def test_only_the_newest_state_of_a_card_is_sent_and_after_everything_else() -> None:
+    world = World()
+    await world.queue("armed", card="tracker:1")
+    await world.outbox.send_waiting()
+    await world.queue("touched", card="tracker:1", edits=True, is_refresh=True)
+    await world.queue("other", card="tracker:2", edits=True, is_refresh=True)
+    await world.queue("closed", card="tracker:1", edits=True, is_refresh=True)
+    await world.queue("sold")
+    await world.outbox.send_waiting()
+    assert world.chat.sent[1:] == [("send", "<b>sold</b>"), ("edit 1", "<b>closed</b>")]
+    assert world.reasons()[1:] == [
+        "overtaken",
+        "delivered",
+        "dropped: its card never arrived",
+        "delivered (edited)",
+    ]
+
+
+async def test_a_card_that_a_person_deleted_is_not_sent_again_by_a_refresh() -> None:
+    world = World()
+    await world.queue("armed", card="tracker:1")
+    await world.outbox.send_waiting()
+    world.chat.edit_errors = [BadRequest("Message to edit not found")]
+    await world.queue("closed", card="tracker:1", edits=True, is_refresh=True)
+    await world.outbox.send_waiting()
+    assert len(world.chat.sent) == 1
+    assert await world.store.pending_messages() == []
+
+
 async def test_an_unchanged_card_is_delivered() -> None:
     world = World()
     world.chat.edit_errors = [BadRequest("Message is not modified: same")]
-    await world.queue("a", card="msg:5", edits=True)
+    await world.queue("a", target=5, edits=True)
     await world.outbox.send_waiting()
     assert world.reasons() == ["delivered (unchanged)"]
 
