@@ -50,7 +50,7 @@ INDEXES = (
     ("fills_symbol_at", "fills", "symbol at_us", None),
     ("fills_intent", "fills", "intent_id", None),
     ("round_trips_closed", "round_trips", "closed_us", None),
-    ("outbox_card", "outbox", "chat_id card", None),
+    ("outbox_card", "outbox", "card chat_id", None),
     ("trackers_live", "trackers", "tracker_id", "is_ended = 0"),
     ("intents_live", "intents", "first_seq", "is_ended = 0"),
     ("attempts_live", "attempts", "first_seq", "is_ended = 0"),
