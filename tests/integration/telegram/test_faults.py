@@ -347,6 +347,8 @@ async def test_a_second_reader_of_the_bot_is_announced_and_locks_what_adds_risk(
 async def test_a_full_disk_keeps_the_update_until_there_is_room(world: World) -> None:
     async with world.running():
         await world.phone.ask("/version")
+        while await world.store.pending_messages():
+            await asyncio.sleep(0.01)
         world.store.lose()
         sent = await world.phone.send("/status")
         await asyncio.sleep(0.3)
