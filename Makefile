@@ -1,7 +1,7 @@
 # Every target does all of its set-up itself.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench lock
+.PHONY: help setup demo test faults lint format bench lock
 
 BIN := .venv/bin
 PACKAGES := bot trading storage
@@ -20,6 +20,9 @@ demo: ## exchange, chat and agent in one command, all simulated, on this machine
 
 test: lint ## everything: lint, types, and every test, with coverage gates
 	@exec scripts/run-tests
+
+faults: setup ## the catalogue of faults with the tests that prove each row; ARGS=--tests names them
+	@exec $(BIN)/python -m tests.catalogue $(ARGS)
 
 lint: setup ## ruff, ruff format and mypy strict
 	@$(BIN)/ruff check .

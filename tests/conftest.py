@@ -13,6 +13,8 @@ from sqlalchemy.engine import URL, make_url
 
 from tests import loopback, postgres
 
+pytest_plugins = ("pytester", "tests.catalogue.plugin")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 _database_numbers = itertools.count(1)
 
