@@ -261,6 +261,7 @@ class Process:
                 orders_per_minute_max=settings.orders_per_minute_max,
                 daily_loss_max=settings.daily_loss_max,
             ),
+            accepts_unrestricted_key=settings.allow_unrestricted_key,
         )
 
     def _telegram_settings(self) -> TelegramSettings:

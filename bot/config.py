@@ -36,6 +36,7 @@ _EXAMPLES = {
     "database_url": "sqlite+aiosqlite:////var/lib/umbra/umbra.db",
     "data_dir": "/var/lib/umbra",
     "live_consent": LIVE_CONSENT,
+    "allow_unrestricted_key": "true",
     "paper_balance": "USDT=10000,BTC=0.5",
     "order_notional_max": "25000",
     "notional_per_day_max": "250000",
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     exchange_rest_url: str | None = None
     exchange_ws_url: str | None = None
     live_consent: str = ""
+    allow_unrestricted_key: bool = False
     telegram_token: SecretStr = SecretStr("")
     telegram_api_url: str | None = None
     owner_id: int | None = None

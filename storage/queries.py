@@ -165,6 +165,13 @@ def trackers(connection: Connection, limit: int) -> list[Tracker]:
     return _trackers(connection, query)
 
 
+def tracker(connection: Connection, tracker_id: int) -> Tracker | None:
+    """Return one tracker, live or ended."""
+    table = schema.trackers
+    query = select(table.c.seq).where(table.c.tracker_id == tracker_id)
+    return next(iter(_trackers(connection, query)), None)
+
+
 def intent(connection: Connection, intent_id: str) -> Intent | None:
     """Return one decision."""
     table = schema.intents

@@ -83,6 +83,10 @@ class SqlRecords:
         """Return all trackers, newest first."""
         return await self._read(partial(queries.trackers, limit=limit))
 
+    async def tracker(self, tracker_id: int) -> Tracker | None:
+        """Return one tracker, live or ended."""
+        return await self._read(partial(queries.tracker, tracker_id=tracker_id))
+
     async def intent(self, intent_id: str) -> Intent | None:
         """Return one decision."""
         return await self._read(partial(queries.intent, intent_id=intent_id))

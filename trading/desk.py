@@ -85,6 +85,15 @@ class TrackerView:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedTrackerView:
+    """A tracker that is over, with the decision it led to, None when it never fired."""
+
+    tracker: Tracker
+    instrument: Instrument
+    intent: Intent | None
+
+
+@dataclass(frozen=True, slots=True)
 class BalanceView:
     """One asset with its value in the valuation currency, None where no market prices it."""
 
@@ -346,6 +355,10 @@ class Desk(Protocol):
 
     def tracker(self, tracker_id: int) -> TrackerView:
         """Return one live tracker; raises Refused when it is unknown or ended."""
+        ...
+
+    async def ended_tracker(self, tracker_id: int) -> EndedTrackerView:
+        """Return one tracker that is over; raises Refused when there never was one."""
         ...
 
     def jobs(self) -> Sequence[JobView]:

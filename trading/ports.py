@@ -124,6 +124,10 @@ class Records(Protocol):
         """Return all trackers, newest first, ended ones included."""
         ...
 
+    async def tracker(self, tracker_id: int) -> Tracker | None:
+        """Return one tracker, live or ended."""
+        ...
+
     async def intent(self, intent_id: str) -> Intent | None:
         """Return one decision."""
         ...
@@ -190,12 +194,14 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyPermissions:
-    """What the exchange lets this key do."""
+    """What the exchange lets this key do; not `is_told` is an exchange that keeps it to itself."""
 
     can_trade: bool
     can_withdraw: bool
     can_transfer: bool
     is_ip_restricted: bool
+    can_borrow: bool = False
+    is_told: bool = True
 
 
 class MarketFeed(Protocol):

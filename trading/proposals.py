@@ -104,8 +104,10 @@ def order(
     price = command.limit_price or touch
     quantity, budget = _size(command, holding, price)
     if instrument.is_dust(quantity, price):
+        least = plain(instrument.quantity_step)
+        shown = plain(quantity) if quantity else f"less than {least}"
         raise Refused(
-            f"{plain(quantity)} {instrument.base} is too little: the exchange takes orders from "
+            f"{shown} {instrument.base} is too little: the exchange takes orders from "
             f"{plain(instrument.notional_min)} {instrument.quote} on",
             example=f"/{command.side.value} {command.symbol} 100 {instrument.quote}",
         )

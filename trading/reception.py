@@ -10,6 +10,7 @@ from trading.agent import TradingAgent
 from trading.desk import (
     AccountView,
     ChartView,
+    EndedTrackerView,
     HealthView,
     JobView,
     Outcome,
@@ -165,6 +166,15 @@ class Reception:
         notes = (tracker.reason,) if tracker.state is TrackerState.BLOCKED else ()
         instrument = self.instrument(tracker.symbol)
         return views.tracker(tracker, instrument, self._prices(), notes)
+
+    async def ended_tracker(self, tracker_id: int) -> EndedTrackerView:
+        """Return one tracker that is over; raises Refused when there never was one."""
+        records = self._agent.records
+        tracker = await records.tracker(tracker_id)
+        if tracker is None:
+            raise Refused(f"there is no tracker #{tracker_id}", "/trackers")
+        intent = await records.intent(tracker.intent_id) if tracker.intent_id else None
+        return EndedTrackerView(tracker, self.instrument(tracker.symbol), intent)
 
     def jobs(self) -> Sequence[JobView]:
         """Return the table of recurring jobs."""

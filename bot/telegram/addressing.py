@@ -107,7 +107,7 @@ class Addresser:
         admitted = {person.chat_id for person in self.roster.active.values()}
         found = []
         for seq, tracker in changed.values():
-            card = self._card_of(tracker)
+            card = await self._card_of(tracker)
             if card is None:
                 continue
             name = card_name(tracker.tracker_id)
@@ -128,12 +128,14 @@ class Addresser:
             is_refresh=True,
         )
 
-    def _card_of(self, tracker: Tracker) -> Card | None:
+    async def _card_of(self, tracker: Tracker) -> Card | None:
         try:
+            if tracker.state.is_terminal:
+                return ended_card(await self.desk.ended_tracker(tracker.tracker_id))
             return tracker_card(self.desk.tracker(tracker.tracker_id))
         except Refused:
-            instrument = self.instrument(tracker.symbol)
-        return None if instrument is None else ended_card(tracker, instrument)
+            # It ended meanwhile, which is an event of its own, or its symbol is no longer listed.
+            return None
 
     def _remember(self, event: Event) -> None:
         if isinstance(event, events.PersonChanged):

@@ -22,6 +22,11 @@ async def test_a_stop_rests_nowhere_until_it_fires_and_then_sells_once(world: Wo
     assert Decimal(order["executedQty"]) == Decimal("0.5")
     assert await world.balance_of("BTC") == 0
     assert sold["message_id"] > card["message_id"]
+    # The card that said "protected" must not go on saying so.
+    ended = await world.until_message(r"closed · BTC/USDT", after=card["message_id"] - 1)
+    assert ended["message_id"] == card["message_id"]
+    assert "done: 0.5 BTC" in ended["text"]
+    assert "protected" not in ended["text"]
 
 
 async def test_a_price_above_the_stop_does_nothing(world: World) -> None:

@@ -86,6 +86,7 @@ class FakeDesk:
     held: dict[str, Decimal] = field(default_factory=lambda: {"BTC/USDT": Decimal("0.5")})
     unmanaged: dict[str, Decimal] = field(default_factory=dict)
     live: dict[int, Tracker] = field(default_factory=dict)
+    ended: dict[int, views.EndedTrackerView] = field(default_factory=dict)
     executed: list[tuple[commands.Command, int, str]] = field(default_factory=list)
     causes: set[str] = field(default_factory=set)
     state: TradingMode = TradingMode.ACTIVE
@@ -179,6 +180,12 @@ class FakeDesk:
         if tracker_id not in self.live:
             raise Refused(f"there is no live tracker {tracker_id}", example="/trackers")
         return self._view(self.live[tracker_id])
+
+    async def ended_tracker(self, tracker_id: int) -> views.EndedTrackerView:
+        one = self.ended.get(tracker_id)
+        if one is None:
+            raise Refused(f"there is no tracker #{tracker_id}", example="/trackers")
+        return one
 
     def _view(self, one: Tracker) -> views.TrackerView:
         price = self.prices[one.symbol]

@@ -147,6 +147,10 @@ class MemoryStore:
     async def trackers(self, limit: int = 100) -> Sequence[Tracker]:
         return [one for _, one in sorted(self._fold.trackers.items(), reverse=True)][:limit]
 
+    async def tracker(self, tracker_id: int) -> Tracker | None:
+        found = [one for one in await self.trackers() if one.tracker_id == tracker_id]
+        return found[0] if found else None
+
     async def intent(self, intent_id: str) -> Intent | None:
         return self._fold.intents.get(intent_id)
 

@@ -40,7 +40,7 @@ async def tracker(request: Request, services: Services) -> Reply:
     if not request.words:
         return await show_trackers(request, services)
     if len(request.words) == 1:
-        return Reply((render.tracker_card(_view(request, services)),))
+        return Reply((await _card(request, services),))
     verb = request.words[1].lower()
     if verb == "why" and len(request.words) == 2:
         return Reply((render.why_card(_view(request, services)),))
@@ -59,9 +59,21 @@ def _on_its_kind(command: Command, view: TrackerView) -> Command:
     return replace(command, level=command.stop, stop=None)
 
 
+async def _card(request: Request, services: Services) -> Card:
+    """Its living card, or how it ended."""
+    number = _number(request)
+    try:
+        return render.tracker_card(services.desk.tracker(number))
+    except Refused:
+        return render.ended_card(await services.desk.ended_tracker(number))
+
+
 def _view(request: Request, services: Services) -> TrackerView:
-    number = whole_number(request.words, 0, 1, 999_999_999, "the tracker's number")
-    return services.desk.tracker(number)
+    return services.desk.tracker(_number(request))
+
+
+def _number(request: Request) -> int:
+    return whole_number(request.words, 0, 1, 999_999_999, "the tracker's number")
 
 
 def _tighten_card(view: TrackerView) -> Card:

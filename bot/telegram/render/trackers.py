@@ -20,7 +20,7 @@ from bot.telegram.render.text import (
     signed,
     unsigned_percent,
 )
-from trading.desk import EditProposal, TrackerProposal, TrackerView
+from trading.desk import EditProposal, EndedTrackerView, TrackerProposal, TrackerView
 from trading.domain.commands import ArmTracker
 from trading.domain.instrument import Instrument
 from trading.domain.order import Side
@@ -91,10 +91,16 @@ def card_name(tracker_id: int) -> str:
     return f"tracker:{tracker_id}"
 
 
-def ended_card(tracker: Tracker, instrument: Instrument) -> Card:
+def ended_card(view: EndedTrackerView) -> Card:
     """What a tracker's card says once nothing is watched any more."""
+    tracker, intent, instrument = view.tracker, view.intent, view.instrument
     title = f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}"
-    lines = [f"{KINDS[tracker.spec.kind]}: {phrase.rule(tracker.spec)}", "Watches nothing any more"]
+    lines: list[Line] = [f"{KINDS[tracker.spec.kind]}: {phrase.rule(tracker.spec)}"]
+    if intent is not None and intent.filled_quantity > 0:
+        # Not "Sold": the news is told once, by the message that announces it.
+        lines.append(f"done: {quantity(intent.filled_quantity)} {instrument.base}")
+        lines.append(f"at {price(intent.average_price, instrument)} {instrument.quote} on average")
+    lines.append("Nothing is watched any more")
     if tracker.reason:
         lines.append(tracker.reason)
     row = (does("📊 Status", "/status"), does("📜 History", "/history"))

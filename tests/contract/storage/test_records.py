@@ -111,6 +111,9 @@ async def test_ended_trackers_are_history_and_their_numbers_are_not_used_again(s
     assert state.next_tracker_id == 3
     assert await store.records.trackers() == [ended, first.tracker]
     assert await store.records.trackers(limit=1) == [ended]
+    assert await store.records.tracker(2) == ended
+    assert await store.records.tracker(1) == first.tracker
+    assert await store.records.tracker(3) is None
 
 
 async def test_an_absent_attempt_is_watched_for_a_day(store: Any, clock: SettableClock) -> None:

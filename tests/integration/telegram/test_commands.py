@@ -54,7 +54,7 @@ async def test_every_command_and_its_example_get_exactly_one_reply(
         ("/track BTC/USDT trail 250% all", "was 250%"),
         ("/trackers a b", "not understood"),
         ("/tracker x", "The tracker's number"),
-        ("/tracker 99", "no live tracker 99"),
+        ("/tracker 99", "no tracker #99"),
         ("/tracker 99 stop 5", "no live tracker 99"),
         ("/chart", "chart"),
         ("/chart ZZZ", "not listed"),

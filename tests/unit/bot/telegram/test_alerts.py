@@ -19,8 +19,9 @@ from bot.telegram.render.text import columns
 from bot.telegram.roster import Roster
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
+from trading.desk import EndedTrackerView
 from trading.domain import events
-from trading.domain.chat import Person, Role, Severity
+from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.events import Event
 from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
@@ -290,6 +291,44 @@ async def test_addressing_is_one_append_with_its_mark() -> None:
     assert kinds == ["MessageQueued", "EventsAddressed"]
     assert "EventsAddressed" not in ALERT_KINDS
     assert "MessageQueued" not in ALERT_KINDS
+
+
+async def _card_of(world: _World, text: str) -> None:
+    card = OutboxMessage("reply:1:0", 7, text, START, card="tracker:3")
+    await world.store.append(events.MessageQueued(card))
+
+
+async def test_the_card_of_a_tracker_follows_it_until_it_says_how_it_ended() -> None:
+    world = _World()
+    await _card_of(world, "protected")
+    addresser = world.addresser()
+    world.desk.live[3] = replace(TRACKER, state=TrackerState.EXITING)
+    await world.store.append(changed(TrackerChange.EXITING, state=TrackerState.EXITING))
+    await addresser.address_new()
+    del world.desk.live[3]
+    ended = replace(TRACKER, state=TrackerState.CLOSED)
+    world.desk.ended[3] = EndedTrackerView(ended, INSTRUMENTS["BTC/USDT"], INTENT)
+    await world.store.append(changed(TrackerChange.CLOSED, state=TrackerState.CLOSED))
+    await addresser.address_new()
+    edits = [one.message for one in world.store.of(events.MessageQueued)][1:]
+    assert [(one.card, one.edits, one.is_refresh) for one in edits] == [
+        ("tracker:3", True, True)
+    ] * 2
+    assert "at work" in edits[0].text
+    last = strip_markup(edits[1].text)
+    assert "closed" in last
+    assert "done: 0.5 BTC" in last
+    assert "57,990.12" in last
+    assert "protected" not in last
+
+
+async def test_a_tracker_whose_card_hangs_nowhere_is_not_written_about() -> None:
+    world = _World()
+    ended = replace(TRACKER, state=TrackerState.CANCELLED)
+    world.desk.ended[3] = EndedTrackerView(ended, INSTRUMENTS["BTC/USDT"], None)
+    await world.store.append(changed(TrackerChange.CANCELLED, state=TrackerState.CANCELLED))
+    await world.addresser().address_new()
+    assert world.texts() == []
 
 
 async def test_what_is_not_news_writes_nothing() -> None:
