@@ -43,6 +43,7 @@ from trading.domain.order import AttemptState, Intent, IntentState, Side
 from trading.domain.position import Balance
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
 from trading.execution.engine import ExecutionEngine
+from trading.execution.ladder import HELD
 from trading.execution.settings import ExecutionSettings
 from trading.housekeeping import Housekeeping
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
@@ -207,6 +208,9 @@ class TradingAgent:
         await self._resume_unsent(stored)
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.
+        for intent in self.execution.intents:
+            # The end may have come between an exit's change and its tracker's.
+            self._follow(partial(self._mirror, intent))
         await self.beat()
         await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
         await self._housekeeping.open_day()
@@ -348,11 +352,12 @@ class TradingAgent:
         if isinstance(verdict, Refusal):
             await self._refuse(tracker, cause, verdict)
             return
-        state, change = TrackerState.EXITING, TrackerChange.EXITING
+        state, change, reason = TrackerState.EXITING, TrackerChange.EXITING, ""
         if verdict.is_held:
-            state, change = TrackerState.BLOCKED, TrackerChange.BLOCKED
-        exiting = replace(tracker, state=state, intent_id=intent.intent_id)
-        await self.execution.open(verdict, (cause, TrackerChanged(exiting, change, now)))
+            state, change, reason = TrackerState.BLOCKED, TrackerChange.BLOCKED, str(HELD)
+        exiting = replace(tracker, state=state, intent_id=intent.intent_id, reason=reason)
+        told = TrackerChanged(exiting, change, now, reason=reason)
+        await self.execution.open(verdict, (cause, told))
 
     def _fitted(self, tracker: Tracker) -> Tracker:
         # Coins sold elsewhere a moment ago may not have shrunk the slice yet: the rest still sells.

@@ -82,6 +82,12 @@ class Block:
     reason: BlockReason
     text: str
 
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.text}"
+
+
+HELD = Block(BlockReason.HALTED, "UNPROTECTED until a person releases it")
+"""Why a protective exit waits under `/halt everything`."""
 
 Step = Send | Finish | Block
 

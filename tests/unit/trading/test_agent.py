@@ -27,15 +27,17 @@ from trading.domain.events import (
     AlertRaised,
     DayOpened,
     Installed,
+    IntentChanged,
     IntentOpened,
     ProcessStarted,
     RecoveryReported,
+    TrackerChanged,
     TradingModeChanged,
 )
-from trading.domain.order import Purpose, Side
+from trading.domain.order import IntentState, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.time import Timeframe
-from trading.domain.tracker import Amount, AmountKind, Distance, TrackerState
+from trading.domain.tracker import Amount, AmountKind, Distance, TrackerChange, TrackerState
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
 
@@ -268,12 +270,54 @@ async def test_a_trigger_under_halt_everything_waits_and_is_sold_on_demand(
     await world.move("57990")
     await world.time.until(lambda: world.desk.tracker(1).tracker.state is TrackerState.BLOCKED, 10)
     assert world.exchange.sent == []
-    assert any("UNPROTECTED" in alert.text for alert in world.desk.status().alerts)
+    [blocked] = world.desk.standing().blocked
+    assert "UNPROTECTED" in blocked.reason
+    # The tracker is the one alarm: it has the buttons.
+    await world.time.pass_by(130)
+    assert world.desk.status().alerts == ()
+    assert _changes(world, TrackerChange.BLOCKED) == 1
+    await world.do(ExitNow(1))
+    await world.until_sold("0.5")
+
+
+def _changes(world: AgentWorld, change: TrackerChange) -> int:
+    return sum(event.change is change for event in world.store.of(TrackerChanged))
+
+
+async def test_an_alert_is_acknowledged_once(world: AgentWorld) -> None:
+    await world.agent.alert("storage", "the disk is full")
+    assert [alert.text for alert in world.desk.status().alerts] == ["the disk is full"]
     await world.do(AcknowledgeAlerts())
     assert world.desk.status().alerts == ()
     assert "no alert" in (await world.do(AcknowledgeAlerts())).text
-    await world.do(ExitNow(1))
-    await world.until_sold("0.5")
+
+
+async def test_a_block_that_was_written_just_before_a_death_reaches_its_tracker(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    world.exchange.is_down = True
+    await world.move("57990")
+    [intent] = world.agent.execution.intents
+    await world.kill()
+    blocked = replace(intent, state=IntentState.BLOCKED, reason="key refused: no")
+    await world.store.journal.append(IntentChanged(blocked, world.time.now()))
+    world.exchange.is_down = False
+    await world.start()
+    assert _changes(world, TrackerChange.BLOCKED) == 1
+
+
+async def test_a_block_for_another_reason_is_told_anew(world: AgentWorld) -> None:
+    await world.protect()
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.move("57990")
+    [intent] = world.agent.execution.intents
+    for reason in ("coins are not free: 0 of 0.5", "coins are not free: 0 of 0.5", "key refused"):
+        changed = replace(intent, state=IntentState.BLOCKED, reason=reason)
+        await world.agent.record(IntentChanged(changed, world.time.now()))
+        await world.time.settle()
+    assert _changes(world, TrackerChange.BLOCKED) == 3
+    assert world.desk.tracker(1).tracker.reason == "key refused"
 
 
 async def test_a_blocked_exit_can_be_given_up(world: AgentWorld) -> None:

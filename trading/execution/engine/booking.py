@@ -22,7 +22,7 @@ from trading.domain.position import AdjustReason
 from trading.execution import ladder
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
-from trading.execution.ladder import Block, BlockReason, Finish
+from trading.execution.ladder import Block, Finish
 from trading.execution.lifecycle import Merged
 from trading.execution.round_trip import round_trip
 
@@ -87,20 +87,23 @@ class Booking:
         reason = block.reason.value
         if case.intent.state is IntentState.BLOCKED and case.intent.reason.startswith(reason):
             return
-        case.intent = replace(
-            case.intent, state=IntentState.BLOCKED, reason=f"{reason}: {block.text}"
-        )
+        case.intent = replace(case.intent, state=IntentState.BLOCKED, reason=str(block))
         case.reminded_s = self._s.monotonic()
-        await self._s.writer.keep(
-            IntentChanged(case.intent, self._s.now()), self._alert(case, "blocked", _blocked(case))
-        )
+        await self._s.writer.keep(IntentChanged(case.intent, self._s.now()), *self.told(case))
 
     async def remind(self, case: Case) -> None:
         """Repeat that a case is blocked, once per interval."""
         if self._s.monotonic() - case.reminded_s < self._s.settings.remind_s:
             return
         case.reminded_s = self._s.monotonic()
-        await self._s.writer.keep(self._alert(case, "blocked", _blocked(case)))
+        if told := self.told(case):
+            await self._s.writer.keep(*told)
+
+    def told(self, case: Case) -> Sequence[Event]:
+        """Return the alarm about a blocked case; a tracker's own state is that alarm already."""
+        if case.intent.tracker_id is not None:
+            return ()
+        return (self._alert(case, "blocked", _blocked(case)),)
 
     def unblocked(self, case: Case) -> Sequence[Event]:
         """Return the event that ends a block; it is written with the next attempt."""
@@ -220,6 +223,4 @@ class _Worth:
 def _blocked(case: Case) -> str:
     intent = case.intent
     left = max(intent.quantity - ladder.filled(case.attempts), ZERO)
-    text = f"{intent.symbol}: sale of {plain(left)} is blocked: {intent.reason}"
-    is_halted = case.obstacle is not None and case.obstacle.reason is BlockReason.HALTED
-    return f"UNPROTECTED {text}" if is_halted else text
+    return f"{intent.symbol}: sale of {plain(left)} is blocked: {intent.reason}"

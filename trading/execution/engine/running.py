@@ -12,7 +12,7 @@ from trading.execution.engine.case import Case
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
-from trading.execution.ladder import Block, BlockReason, Finish, Send, Step
+from trading.execution.ladder import HELD, Block, BlockReason, Finish, Send, Step
 
 logger = logging.getLogger(__name__)
 _FOREVER_S = 3600.0
@@ -78,7 +78,7 @@ class Running:
             await self._finish(case, case.giving_up)
         elif case.is_held:
             async with case.lock:
-                await self._booking.block(case, Block(BlockReason.HALTED, "released by a person"))
+                await self._booking.block(case, HELD)
                 await self._booking.remind(case)
             await self._s.wait(case, self._s.settings.remind_s)
         elif case.obstacle is not None and not await self._overcome(case, case.obstacle):

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, Refused, StorageLost, UmbraError
-from trading.domain.events import AlertRaised, AttemptPrepared, Event, IntentOpened
+from trading.domain.events import AttemptPrepared, Event, IntentOpened
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.money import ZERO, plain
@@ -34,7 +33,7 @@ from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.writing import Writer
-from trading.execution.ladder import BlockReason, Finish, Send
+from trading.execution.ladder import HELD, BlockReason, Finish, Send
 from trading.execution.reconcile import Difference, Finding
 from trading.execution.settings import ExecutionSettings
 from trading.ports import Clock, ExchangeGateway, Journal, StoredState
@@ -211,20 +210,14 @@ class ExecutionEngine:
     def _opening(self, case: Case, attempt: Attempt | None) -> Sequence[Event]:
         now = self._s.now()
         if case.is_held:
-            reason = f"{BlockReason.HALTED.value}: released by a person"
-            case.intent = replace(case.intent, state=IntentState.BLOCKED, reason=reason)
+            case.intent = replace(case.intent, state=IntentState.BLOCKED, reason=str(HELD))
             case.reminded_s = self._s.monotonic()
         events: list[Event] = [IntentOpened(case.intent, now)]
         events += [AttemptPrepared(one, now) for one in case.attempts]
         if attempt is not None:
             events.append(AttemptPrepared(attempt, now))
         if case.is_held:
-            text = (
-                f"UNPROTECTED {case.intent.symbol}: {plain(case.intent.quantity)} should be sold, "
-                "but everything is halted"
-            )
-            alert_id = f"halted:{case.intent.intent_id}"
-            events.append(AlertRaised(alert_id, Severity.CRIT, text, now, case.intent.tracker_id))
+            events += self._booking.told(case)
         return events
 
     def _adopt(self, case: Case) -> Sequence[OrderReport]:

@@ -203,11 +203,13 @@ class TrackerEngine:
     def changed(self, tracker_id: int, state: TrackerState, reason: str) -> TrackerChanged | None:
         """Return the fact that an exit goes on (EXITING) or cannot (BLOCKED), for its owner."""
         tracker = self._watch.find(tracker_id)
-        if tracker is None or not tracker.state.is_acting or tracker.state is state:
+        if tracker is None or not tracker.state.is_acting:
+            return None
+        blocked = state is TrackerState.BLOCKED
+        if tracker.state is state and (not blocked or tracker.reason == reason):
             return None
         now = self._clock.now()
         acted = replace(tracker, state=state, reason=reason, changed_at=now)
-        blocked = state is TrackerState.BLOCKED
         change = TrackerChange.BLOCKED if blocked else TrackerChange.EXITING
         return TrackerChanged(acted, change, now, reason=reason)
 

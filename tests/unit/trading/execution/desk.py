@@ -13,7 +13,7 @@ from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.money import ZERO
-from trading.domain.order import Fill, Intent, Purpose, Side
+from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
@@ -163,6 +163,14 @@ class Desk:
 
     def told(self, words: str) -> bool:
         return any(words in alert.text for alert in self.alerts)
+
+    def blocked(self, words: str) -> int:
+        """How often an exit was written down as blocked for a reason with these words."""
+        changes = (one for one in self.published if isinstance(one, events.IntentChanged))
+        return sum(
+            one.intent.state is IntentState.BLOCKED and words in one.intent.reason
+            for one in changes
+        )
 
     def states(self) -> list[str]:
         """What became of the attempts, in the order in which it was written."""

@@ -18,13 +18,33 @@ from trading.risk.gate import Approved
 HALF = Decimal("0.5")
 
 
-async def test_a_held_exit_is_written_as_blocked_told_each_minute_and_not_sent() -> None:
+async def test_a_held_exit_is_written_as_blocked_and_not_sent() -> None:
     desk = Desk()
     opened = await desk.open(desk.exit(), is_held=True)
     assert opened.state is IntentState.BLOCKED
+    assert opened.reason.startswith("halted: UNPROTECTED")
     await desk.time.pass_by(185)
     assert desk.exchange.sent == []
-    told = [alert for alert in desk.alerts if alert.text.startswith("UNPROTECTED")]
+
+
+async def test_a_blocked_exit_of_a_tracker_raises_no_alarm_beside_the_tracker_s_own() -> None:
+    desk = Desk()
+    desk.exchange.set_price(BTC, "50000")
+    await desk.open(desk.exit(slippage_max=Decimal("0.01")))
+    await desk.time.until(lambda: desk.blocked("below the floor") > 0)
+    await desk.time.pass_by(185)
+    assert desk.blocked("below the floor") == 1
+    assert desk.alerts == []
+
+
+async def test_a_blocked_sale_without_a_tracker_is_told_each_minute() -> None:
+    desk = Desk()
+    desk.exchange.set_price(BTC, "50000")
+    sale = desk.exit(slippage_max=Decimal("0.01"), purpose=Purpose.CLOSE, tracker_id=None)
+    await desk.open(sale)
+    await desk.time.until(lambda: desk.told("below the floor"))
+    await desk.time.pass_by(185)
+    told = [alert for alert in desk.alerts if "is blocked: price below the floor" in alert.text]
     assert len(told) == 4
     assert len({alert.alert_id for alert in told}) == 4
 
@@ -50,7 +70,7 @@ async def test_halt_everything_lets_the_order_in_flight_end_and_sends_no_other()
     desk.engine.hold()
     await desk.time.pass_by(30)
     assert len(desk.exchange.sent) == 1
-    assert desk.told("halted")
+    assert desk.blocked("halted")
     desk.exchange.depth.clear()
     desk.engine.release()
     final = await desk.done()
@@ -71,7 +91,7 @@ async def test_a_blocked_exit_can_be_given_up() -> None:
     desk = Desk()
     desk.exchange.set_price(BTC, "50000")
     await desk.open(desk.exit(slippage_max=Decimal("0.01")))
-    await desk.time.until(lambda: desk.told("below the floor"))
+    await desk.time.until(lambda: desk.blocked("below the floor") > 0)
     desk.engine.abort("tracker:1:1")
     final = await desk.done()
     assert final.state is IntentState.ABORTED
@@ -96,7 +116,7 @@ async def test_the_person_s_floor_blocks_instead_of_the_last_step_and_clears_by_
     assert all(request.price >= floor for request in desk.exchange.sent if request.price)
     assert all(request.order_type is OrderType.LIMIT for request in desk.exchange.sent)
     desk.exchange.set_price(BTC, "59000")
-    await desk.time.until(lambda: desk.told("below the floor"))
+    await desk.time.until(lambda: desk.blocked("below the floor") > 0)
     desk.exchange.depth.clear()
     desk.exchange.set_price(BTC, "59500")
     final = await desk.done()
@@ -212,7 +232,7 @@ async def test_too_many_attempts_within_a_minute_block_this_exit_and_not_the_oth
     desk.exchange.depth[BTC] = Decimal(0)
     started_s = desk.time.monotonic()
     await desk.open(desk.exit())
-    await desk.time.until(lambda: desk.told("too many attempts"))
+    await desk.time.until(lambda: desk.blocked("too many attempts") > 0)
     assert len(desk.exchange.sent) == 6
     desk.exchange.depth.clear()
     await desk.run(replace(desk.exit(), intent_id="tracker:2:1"))
@@ -368,7 +388,7 @@ async def test_a_small_foreign_sale_does_not_explain_where_all_coins_went() -> N
     await desk.open(desk.exit())
     await desk.time.pass_by(15)
     assert desk.final() is None
-    assert desk.told("coins are not free")
+    assert desk.blocked("coins are not free")
     final = await desk.done()
     assert "three agreeing reads" in final.reason
 
@@ -380,7 +400,7 @@ async def test_a_balance_that_cannot_be_read_is_no_proof() -> None:
     desk.exchange.balances = _unreachable_balances  # type: ignore[method-assign]
     await desk.open(desk.exit())
     await desk.time.pass_by(60)
-    assert desk.told("coins are not free")
+    assert desk.blocked("coins are not free")
     assert desk.final() is None
     desk.exchange.balances = balances  # type: ignore[method-assign]
     final = await desk.done()

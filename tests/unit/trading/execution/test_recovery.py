@@ -93,7 +93,7 @@ async def test_a_blocked_exit_stays_blocked_until_its_reason_is_gone() -> None:
     desk = Desk()
     desk.exchange.set_price(BTC, "50000")
     await desk.open(desk.exit(slippage_max=Decimal("0.01")))
-    await desk.time.until(lambda: desk.told("below the floor"))
+    await desk.time.until(lambda: desk.blocked("below the floor") > 0)
     again = await killed(desk)
     await recovered(again)
     await again.time.pass_by(10)
