@@ -11,7 +11,7 @@ from bot.telegram import access, confirm
 from bot.telegram import words as reading
 from bot.telegram.access import AccessRules, Ruling, Verdict
 from bot.telegram.alerts import with_banner
-from bot.telegram.commands import asking, looking
+from bot.telegram.commands import asking, looking, people
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.registry import BY_NAME
 from bot.telegram.confirm import TapVerdict
@@ -287,8 +287,11 @@ class Router:
             card=place.card,
         )
         try:
-            self._refuse_demoted(request, tap.payload)
-            reply = await asking.confirmed(request, self.services, tap.payload)
+            if tap.confirmation is not None and tap.confirmation.action == people.ADMIT:
+                reply = people.admitted(request, self.services, tap.payload)
+            else:
+                self._refuse_demoted(request, tap.payload)
+                reply = await asking.confirmed(request, self.services, tap.payload)
         except Refused as error:
             reply = Reply((refused_card(error),), outcome="refused")
         return Reply(reply.cards, (answer, *reply.events), reply.outcome, "👍")

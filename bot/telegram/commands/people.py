@@ -5,15 +5,22 @@ import zoneinfo
 from dataclasses import replace
 from datetime import timedelta
 
+from bot.telegram import confirm
 from bot.telegram.access import may_use
 from bot.telegram.commands.context import CommandEntry, Reply, Request, Services
 from bot.telegram.keyboards import does, in_rows
-from bot.telegram.render.text import Card, Code, Line, card_text
+from bot.telegram.render.text import Card, Code, Line, age, card_text
 from trading.domain.chat import Person, Role
 from trading.domain.errors import Refused
-from trading.domain.events import PersonChanged
+from trading.domain.events import ConfirmationAsked, PersonChanged
 
 _HOUR = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+# The action of the question whether somebody is given a role.
+ADMIT = "Admit"
+_MAY = {
+    Role.TRADER: "A trader arms, buys, sells and halts with your money.",
+    Role.VIEWER: "A viewer sees balances, trackers and alerts, and changes nothing.",
+}
 _SPAN = re.compile(r"([1-9][0-9]?)([hm])", re.ASCII)
 
 
@@ -123,12 +130,43 @@ async def role(request: Request, services: Services) -> Reply:
     user_id = int(words[0])
     if user_id == request.by:
         raise Refused("the owner's own role cannot be changed from chat", example=example)
-    known = services.roster.get(user_id) or Person(user_id, user_id, "", Role.VIEWER)
     if words[1] == "none":
-        changed = replace(known, is_active=False)
+        changed = replace(_known(services, user_id), is_active=False)
         return _changed(request, changed, "revoked", f"👥 {user_id} may do nothing now")
-    changed = replace(known, role=Role(words[1]), is_active=True)
-    return _changed(request, changed, f"role {words[1]}", f"👥 {user_id} is {words[1]} now")
+    return _asked_to_admit(request, services, user_id, Role(words[1]))
+
+
+def _known(services: Services, user_id: int) -> Person:
+    return services.roster.get(user_id) or Person(user_id, user_id, "", Role.VIEWER)
+
+
+def _asked_to_admit(request: Request, services: Services, user_id: int, role: Role) -> Reply:
+    """Taking a right away acts at once; giving one is asked, for a wrong digit is a stranger."""
+    seconds = services.settings.safe_answer_s
+    question = confirm.Question(ADMIT, f"{user_id} {role.value}", seconds)
+    asked = confirm.ask(
+        question,
+        nonce=services.random_nonce(),
+        user_id=request.by,
+        chat_id=request.chat_id,
+        card=request.card,
+        now=request.now,
+    )
+    text = card_text(
+        f"👥 {user_id} as {role.value}?",
+        _MAY[role],
+        f"Answer within {age(seconds)}.",
+    )
+    return Reply((Card(text, confirm.buttons(asked)),), (ConfirmationAsked(asked),), "asked")
+
+
+def admitted(request: Request, services: Services, payload: str) -> Reply:
+    """Give somebody the role that the owner has just confirmed; raises Refused."""
+    if request.person.role is not Role.OWNER:
+        raise Refused("only the owner gives roles", example="/status")
+    number, _, role = payload.partition(" ")
+    changed = replace(_known(services, int(number)), role=Role(role), is_active=True)
+    return _changed(request, changed, f"role {role}", f"👥 {number} is {role} now")
 
 
 async def start(_request: Request, _services: Services) -> Reply:

@@ -221,7 +221,11 @@ async def test_a_viewer_looks_and_a_trader_acts_but_not_everything(world: World)
 
 async def test_the_owner_admits_and_revokes_somebody(world: World) -> None:
     async with world.running():
-        await world.phone.ask("/role 8 viewer")
+        asked = await world.phone.ask("/role 8 viewer")
+        assert "changes nothing" in " ".join(asked["text"].split())
+        assert [one.user_id for one in await world.store.people()] == [OWNER]
+        await world.phone.press(asked["message_id"], "Confirm")
+        await world.phone.until_text("8 is viewer now")
         assert "Equity" in (await world.phone.ask("/status", 8))["text"]
         await world.phone.ask("/role 8 none")
         sent = await world.phone.send("/positions", 8)

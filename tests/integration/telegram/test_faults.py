@@ -299,7 +299,9 @@ async def test_broken_markup_is_sent_as_plain_text(world: World) -> None:
 
 async def test_a_person_who_blocked_the_bot_does_not_hold_up_the_others(world: World) -> None:
     async with world.running():
-        await world.phone.ask("/role 8 viewer")
+        asked = await world.phone.ask("/role 8 viewer")
+        await world.phone.press(asked["message_id"], "Confirm")
+        await world.phone.until_text("8 is viewer now")
         await world.phone.ask("/version", 8)
         await world.phone.fault("error", code=403, method="sendMessage")
         await world.phone.send("/status", 8)
