@@ -25,7 +25,7 @@ from storage.store import Store, open_store
 from trading.agent import AgentSettings, Identity, Ports, TradingAgent
 from trading.bus import Bus
 from trading.decide import DecisionSettings
-from trading.domain.errors import Fatal, Retryable
+from trading.domain.errors import Fatal, Retryable, SettingsInvalid
 from trading.domain.events import JobRan
 from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.gateway.settings import GatewaySettings
@@ -209,6 +209,9 @@ class Process:
                     await self._account.restore()
                     is_restored = True
                 await self._agent.recover()
+            except SettingsInvalid as error:
+                await self._tell_refused_start(str(error))
+                raise
             except Retryable as error:
                 logger.warning("exchange_unreachable_at_start", extra={"error": str(error)})
                 await asyncio.sleep(_RETRY_S)
@@ -221,6 +224,12 @@ class Process:
         gc.freeze()
         ready.set()
         await asyncio.Event().wait()
+
+    async def _tell_refused_start(self, why: str) -> None:
+        # Whoever is not at the terminal must learn that no stop is watched.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_ANSWER_S):
+                await self._bot.tell_owner_now(f"Umbra does not start: {why}")
 
     async def _chat(self, ready: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):

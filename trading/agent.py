@@ -90,6 +90,7 @@ class AgentSettings:
     limits: RiskLimits
     decisions: DecisionSettings
     fee: Decimal = _FEE_SHARE
+    accepts_unrestricted_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,8 @@ class TradingAgent:
         for known in await self.journal.latest(_CAUSES_KEPT, (CommandExecuted.__name__,)):
             self.state.apply(known.event)
         await self._pin_account(stored)
+        accepts = self.settings.accepts_unrestricted_key
+        await self._housekeeping.refuse_dangerous_key(accepts_unrestricted=accepts)
         now = self.clock.now()
         self._entries.load(await self.records.fills(since=_midnight(now)), now)
         await self.record(

@@ -1,18 +1,21 @@
 """What time alone makes necessary: balances, valuation, reconciliation, the day's limits."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 from trading import outside
 from trading.commanding.workings import Workings
-from trading.domain.errors import AlreadyRecorded, Retryable
+from trading.domain.errors import AlreadyRecorded, Retryable, SettingsInvalid
 from trading.domain.events import DayOpened, TradingModeChanged
-from trading.domain.position import Balance
+from trading.domain.position import Balance, TradingMode
+from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
 from trading.risk import halts
 
+logger = logging.getLogger(__name__)
 _ATR_CANDLES = 60
 _RECONCILED_AT_ONCE = 40
 
@@ -29,6 +32,8 @@ class Housekeeping:
         self._of = workings
         self._market = market
         self._alert = alert
+        self._accepts_unrestricted_key = False
+        self._is_key_unchecked = False
         self.clock_offset_ms = 0
         self._reconciled_to = ""
 
@@ -73,6 +78,9 @@ class Housekeeping:
         self.clock_offset_ms = await self._of.gateway.clock_offset_ms()
         await self._price_the_rest(balances)
         await self._check_daily_loss()
+        if self._is_key_unchecked:
+            with contextlib.suppress(Retryable):
+                await self.check_permissions()
 
     async def tighten(self) -> None:
         """Give trackers with an ATR distance the present ATR; only a smaller one acts."""
@@ -88,17 +96,41 @@ class Housekeeping:
             if value and price:
                 self._of.trackers.tighten(symbol, timeframe, Decimal(repr(value)) / price)
 
+    async def refuse_dangerous_key(self, *, accepts_unrestricted: bool) -> None:
+        """Check the key once before anything is sent with it; raises SettingsInvalid.
+
+        An exchange that cannot tell right now stops no start, for stops have to be watched: it is
+        asked again every minute.
+        """
+        self._accepts_unrestricted_key = accepts_unrestricted
+        try:
+            findings = await self._judge_key()
+        except Retryable as error:
+            self._is_key_unchecked = True
+            logger.warning("key_not_checked", extra={"error": str(error)})
+            return
+        texts = [finding.text for finding in findings if finding.is_dangerous]
+        if texts:
+            raise SettingsInvalid("; ".join(texts))
+
     async def check_permissions(self) -> None:
-        """Alarm about a key that may do too much, or too little."""
+        """Alarm about a key that may do too much, or too little; the first adds no more risk."""
+        findings = await self._judge_key()
+        now = self._of.clock.now()
+        for finding in findings:
+            await self._alert(f"permissions:{now.date().isoformat()}:{finding.name}", finding.text)
+        dangerous = [finding for finding in findings if finding.is_dangerous]
+        if dangerous:
+            halt = halts.stricter(
+                self._of.state.mode, halts.Halt(TradingMode.REDUCING, dangerous[0].text)
+            )
+            if halt is not None:
+                await self._of.record(TradingModeChanged(halt.mode, halt.reason, "risk", now))
+
+    async def _judge_key(self) -> Sequence[KeyFinding]:
         rights = await self._of.gateway.permissions()
-        today = self._of.clock.now().date().isoformat()
-        for is_wrong, text in (
-            (rights.can_withdraw, "the exchange key may withdraw: make one that may not"),
-            (rights.can_transfer, "the exchange key may transfer: make one that may not"),
-            (not rights.can_trade, "the exchange key may not trade: stops cannot sell"),
-        ):
-            if is_wrong:
-                await self._alert(f"permissions:{today}:{text[:40]}", text)
+        self._is_key_unchecked = False
+        return judge_key(rights, accepts_unrestricted=self._accepts_unrestricted_key)
 
     async def open_day(self) -> None:
         """Write down the account's value once per UTC day, for the day's loss limit."""

@@ -157,7 +157,11 @@ class UnifiedVenue:
     async def permissions(self) -> KeyPermissions:
         """The common methods cannot tell, so nothing good is assumed."""
         return KeyPermissions(
-            can_trade=True, can_withdraw=True, can_transfer=True, is_ip_restricted=False
+            can_trade=True,
+            can_withdraw=True,
+            can_transfer=True,
+            is_ip_restricted=False,
+            is_told=False,
         )
 
     async def balances(self) -> Mapping[str, Balance]:

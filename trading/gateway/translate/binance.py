@@ -323,6 +323,14 @@ def _balance(source: Mapping[str, Any], asset: str, free: str, locked: str) -> B
     return Balance(text(source, asset), number(source, free), number(source, locked))
 
 
+_BORROWING_RIGHTS = (
+    "enableMargin",
+    "enableFutures",
+    "enableVanillaOptions",
+    "enablePortfolioMarginTrading",
+)
+
+
 def permissions(raw: object) -> KeyPermissions:
     """Read what the key may do; whatever is not said is not permitted, but a withdrawal is."""
     source = mapping(raw, "apiRestrictions")
@@ -333,6 +341,7 @@ def permissions(raw: object) -> KeyPermissions:
         can_transfer=source.get("permitsUniversalTransfer") is True
         or source.get("enableInternalTransfer") is True,
         is_ip_restricted=source.get("ipRestrict") is True,
+        can_borrow=any(source.get(name) is True for name in _BORROWING_RIGHTS),
     )
 
 

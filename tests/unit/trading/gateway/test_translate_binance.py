@@ -240,6 +240,8 @@ def test_rights_that_are_not_said_are_not_good_ones() -> None:
         {"ipRestrict": True, "enableWithdrawals": False, "enableSpotAndMarginTrading": True}
     )
     assert (good.can_trade, good.can_withdraw, good.can_transfer) == (True, False, False)
+    assert not good.can_borrow
+    assert binance.permissions({"enableFutures": True}).can_borrow
 
 
 def test_market_data_is_read() -> None:
