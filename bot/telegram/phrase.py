@@ -104,6 +104,13 @@ def rule(spec: TrackerSpec) -> str:
     return f"{word} {level(spec.level)}{trail}"
 
 
+def short_rule(spec: TrackerSpec) -> str:
+    """Write a rule for a list: lines without their points, which a chart shows better."""
+    if spec.kind is TrackerKind.LINES and spec.trail:
+        return f"lines trail {distance(spec.trail)}"
+    return rule(spec)
+
+
 def amount(spec: TrackerSpec) -> str:
     """Write a tracker's amount: `all`, `50%`, `0.5` or `500 USDT`."""
     return _amount(spec.amount, spec.symbol)

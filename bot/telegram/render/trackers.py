@@ -204,7 +204,9 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
         tracker = view.tracker
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
         lines.append(f"#{tracker.tracker_id} {tracker.symbol} {state_name(tracker)}")
-        lines.append(f"  {phrase.rule(tracker.spec)} · {_short_owned(tracker, view.instrument)}")
+        lines.append(
+            f"  {phrase.short_rule(tracker.spec)} · {_short_owned(tracker, view.instrument)}"
+        )
         if view.fires_at is not None:
             lines.append(f"  fires at {price(view.fires_at, view.instrument)}{gap}")
         if tracker.side is Side.SELL and not view.is_protecting:

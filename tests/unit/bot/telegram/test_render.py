@@ -132,6 +132,19 @@ async def test_a_caption_fits_under_a_picture_with_many_trackers() -> None:
     assert lines[-1].startswith("… and ")
 
 
+async def test_lists_and_captions_leave_the_points_of_lines_to_the_chart() -> None:
+    desk = FakeDesk(SettableClock(START))
+    points = "2026-11-01T00:00 50000 2026-11-18T00:00 51000"
+    line = f"/track BTC/USDT lines {points} / {points.replace(' 5', ' 7')} trail 1.5% 0.1"
+    await desk.execute(grammar.parse(line, find), 7, "1")
+    chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
+    caption = Card(reports.chart_caption(chart, INSTRUMENTS["BTC/USDT"]))
+    for card in (caption, trackers.trackers_card(desk.trackers())):
+        text = " ".join(_assert_fits(card))
+        assert "lines trail 1.5%" in text
+        assert "2026-11" not in text
+
+
 async def test_long_lists_are_paged_and_every_page_fits() -> None:
     desk = FakeDesk(SettableClock(START))
     for number in range(100):
