@@ -151,10 +151,11 @@ def spec_lines(spec: TrackerSpec) -> list[Line]:
         lines.append(f"Then {phrase.then(spec.then)}")
     if spec.stop_share is not None:
         lines.append(f"Stop {unsigned_percent(spec.stop_share)} from the entry")
-    if spec.backstop is not None:
-        lines.append(f"Backstop {price(spec.backstop)} on the exchange")
+    backstop = price(spec.backstop) if spec.backstop is not None else None
     if spec.backstop_share is not None:
-        lines.append(f"Backstop {unsigned_percent(spec.backstop_share)} on the exchange")
+        backstop = unsigned_percent(spec.backstop_share)
+    if backstop is not None:
+        lines.append(f"⚠️ Backstop {backstop}: only noted. This version does NOT place it")
     if spec.slippage_max is not None:
         lines.append(f"Slippage at most {unsigned_percent(spec.slippage_max)}")
     return lines
