@@ -12,7 +12,7 @@ WORDS = {
     "KEEP": "nothing accepted is lost; replayed, the journal gives the same state",
     "PROT": "every waiting tracker is judged on fresh prices, every fired one has an attempt",
     "TELL": "the person is told in time",
-    "CRIT": "told until acknowledged",
+    "CRIT": "told until acknowledged (a blocked exit always is: tests of the chat's alerts)",
     "HALT": "entries are refused, exits go on",
     "STOP": "nothing is sent",
     "NOACT": "no change, no order, no answer that gives anything away",

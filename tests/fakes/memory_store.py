@@ -50,6 +50,7 @@ class MemoryStore:
         self._is_reserve_full = False
         self._fold = Fold()
         self.appends: list[tuple[Event, ...]] = []
+        self.appends_lost = 0
 
     @property
     def journal(self) -> "MemoryStore":
@@ -92,6 +93,7 @@ class MemoryStore:
             encode(event)  # what a database could not keep should fail here too
         self._refuse_known(new)
         if self._lost is not None:
+            self.appends_lost += 1
             if not reserve or self._is_reserve_full:
                 raise StorageLost(f"the journal cannot be written: {self._lost}")
             self._reserve.append(new)

@@ -9,6 +9,7 @@ from tests.fakes.exchange import FakeExchange
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.virtual_time import VirtualTime
 from trading.domain import events
+from trading.domain.chat import Severity
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
@@ -57,6 +58,8 @@ class Desk:
         self.closed: list[tuple[Intent, Sequence[Fill]]] = []
         self.extra: list[Event] = []
         self.has_quotes = True
+        # What the stream said last, when it says nothing new.
+        self.last_quote: Quote | None = None
         self.has_balances = True
         self.frozen_balances: dict[str, Balance] | None = None
         self.settings = settings or ExecutionSettings()
@@ -88,7 +91,9 @@ class Desk:
         return again
 
     def quote(self, symbol: str) -> Quote | None:
-        return self.exchange.quote_now(symbol) if self.has_quotes else None
+        if self.has_quotes:
+            return self.exchange.quote_now(symbol)
+        return self.last_quote
 
     def portfolio(self) -> Portfolio:
         snapshot = self.book.snapshot()
@@ -171,6 +176,11 @@ class Desk:
             one.intent.state is IntentState.BLOCKED and words in one.intent.reason
             for one in changes
         )
+
+    def told_loudly(self, words: str) -> bool:
+        """Whether it was told until somebody acknowledges."""
+        loud = [alert for alert in self.alerts if alert.severity is Severity.CRIT]
+        return any(words in alert.text for alert in loud)
 
     def states(self) -> list[str]:
         """What became of the attempts, in the order in which it was written."""

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from tests import builders
+from tests.catalogue import fired
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
 from trading.domain.errors import StorageLost
@@ -28,6 +30,7 @@ def assert_once(desk: Desk, quantity: Decimal = HALF) -> None:
 # ------------------------------------------------------------ X: the exchange
 
 
+@pytest.mark.fault("X01", "ONE EQ SAID")
 async def test_x01_a_lost_answer_is_resolved_by_query_and_nothing_is_sent_again() -> None:
     desk = Desk()
     lost = desk.exchange.fail("lost_after")
@@ -39,8 +42,10 @@ async def test_x01_a_lost_answer_is_resolved_by_query_and_nothing_is_sent_again(
     assert final.state is IntentState.DONE
     assert desk.time.monotonic() - started_s <= 2
     assert_once(desk)
+    fired(lost.fired)
 
 
+@pytest.mark.fault("X02", "ONE SAID")
 async def test_x02_a_request_that_never_left_goes_again_under_its_own_id() -> None:
     desk = Desk()
     refused = desk.exchange.fail("not_sent", times=2)
@@ -49,8 +54,10 @@ async def test_x02_a_request_that_never_left_goes_again_under_its_own_id() -> No
     assert len(desk.exchange.sent) == 1
     assert desk.exchange.queries == 0
     assert_once(desk)
+    fired(refused.fired)
 
 
+@pytest.mark.fault("X02", "ONE")
 async def test_x02_a_request_that_cannot_leave_for_long_is_priced_afresh() -> None:
     desk = Desk()
     refused = desk.exchange.fail("not_sent", times=14)
@@ -58,26 +65,47 @@ async def test_x02_a_request_that_cannot_leave_for_long_is_priced_afresh() -> No
     assert refused.fired == 14
     assert desk.exchange.sent[0].client_order_id.endswith("-2")
     assert_once(desk)
+    fired(refused.fired)
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(502, None), (504, -1007), (400, -1006), (400, -1000), (200, None)]
+    ("status", "code"),
+    [
+        pytest.param(502, None, marks=pytest.mark.fault("X03", "ONE EQ SAID")),
+        pytest.param(504, -1007, marks=pytest.mark.fault("X05", "ONE")),
+        pytest.param(400, -1006, marks=pytest.mark.fault("X04", "ONE EQ")),
+        pytest.param(400, -1000, marks=pytest.mark.fault("X06", "ONE")),
+        pytest.param(400, -1001, marks=pytest.mark.fault("X06", "ONE")),
+        pytest.param(400, -1008, marks=pytest.mark.fault("X06", "ONE SAID")),
+        pytest.param(200, None, marks=pytest.mark.fault("X25", "SAID")),
+    ],
 )
 async def test_x03_an_error_after_acceptance_hides_nothing(status: int, code: int | None) -> None:
     desk = Desk()
     fault = desk.exchange.fail("answer_after", status=status, code=code, message="<html>")
     await desk.run(desk.exit())
-    assert fault.fired == 1
+    fired(fault.fired == 1 and f"HTTP {status}, code {code}")
     assert len(desk.exchange.sent) == 1
     assert_once(desk)
 
 
-async def test_x03b_an_error_before_acceptance_is_proven_absent_before_the_next_attempt() -> None:
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        pytest.param(503, None, marks=pytest.mark.fault("X03b", "ONE SAID")),
+        pytest.param(400, -1006, marks=pytest.mark.fault("X04", "ONE SAID")),
+        pytest.param(504, -1007, marks=pytest.mark.fault("X05", "ONE")),
+        pytest.param(503, -1008, marks=pytest.mark.fault("X06", "ONE")),
+    ],
+)
+async def test_x03b_an_error_before_acceptance_is_proven_absent_before_the_next_attempt(
+    status: int, code: int | None
+) -> None:
     desk = Desk()
-    fault = desk.exchange.fail("refuse", status=503, message="<html>")
+    fault = desk.exchange.fail("refuse", status=status, code=code, message="<html>")
     started_s = desk.time.monotonic()
     await desk.run(desk.exit())
-    assert fault.fired == 1
+    fired(fault.fired == 1 and f"HTTP {status}, code {code}")
     assert [one[-2:] for one in desk.exchange.ids] == ["-1", "-2"]
     assert desk.states().count("absent") == 1
     # recvWindow 3 s + 10 s + 5 s, then two not-founds 3 s apart
@@ -85,6 +113,7 @@ async def test_x03b_an_error_before_acceptance_is_proven_absent_before_the_next_
     assert_once(desk)
 
 
+@pytest.mark.fault("X04", "ONE EQ")
 async def test_x04_an_unknown_code_is_never_taken_for_a_refusal() -> None:
     desk = Desk()
     fault = desk.exchange.fail("answer_after", status=400, code=-9999, message="new in 2027")
@@ -92,8 +121,11 @@ async def test_x04_an_unknown_code_is_never_taken_for_a_refusal() -> None:
     assert fault.fired == 1
     assert len(desk.exchange.sent) == 1
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X05", "ONE SAID")
+@pytest.mark.fault("W09", "SAID")
 async def test_x05_a_report_before_the_answer_ends_the_matter() -> None:
     desk = Desk()
     first = desk.exchange.fail("report_first")
@@ -103,8 +135,11 @@ async def test_x05_a_report_before_the_answer_ends_the_matter() -> None:
     assert len(desk.exchange.sent) == 1
     assert desk.exchange.queries == 0
     assert_once(desk)
+    fired(first.fired and timeout.fired)
 
 
+@pytest.mark.fault("X05", "ONE")
+@pytest.mark.fault("W09", "SAID")
 async def test_x05_a_report_ends_the_wait_for_an_answer_that_hangs() -> None:
     desk = Desk()
     desk.exchange.fail("report_first")
@@ -115,8 +150,10 @@ async def test_x05_a_report_ends_the_wait_for_an_answer_that_hangs() -> None:
     assert desk.time.monotonic() - started_s < 1
     await desk.time.pass_by(20)
     assert_once(desk)
+    fired(hang.fired)
 
 
+@pytest.mark.fault("X07", "EQ SAID")
 async def test_x07_a_query_that_lags_is_no_proof_of_absence() -> None:
     desk = Desk()
     desk.exchange.on_report = None
@@ -128,8 +165,10 @@ async def test_x07_a_query_that_lags_is_no_proof_of_absence() -> None:
     assert "absent" not in desk.states()
     assert len(desk.exchange.sent) == 1
     assert_once(desk)
+    fired(lag.fired)
 
 
+@pytest.mark.fault("X08", "ONE SAID")
 async def test_x08_an_engine_that_hangs_longer_than_our_deadline_is_asked_not_repeated() -> None:
     desk = Desk()
     hang = desk.exchange.fail("hang", after_s=40)
@@ -139,8 +178,10 @@ async def test_x08_an_engine_that_hangs_longer_than_our_deadline_is_asked_not_re
     assert len(desk.exchange.sent) == 1
     await desk.time.pass_by(60)
     assert_once(desk)
+    fired(hang.fired)
 
 
+@pytest.mark.fault("X08c", "CRIT")
 async def test_x08c_an_order_that_was_proven_absent_and_matches_later_is_found_and_told() -> None:
     desk = Desk(balances={"BTC": "1", "USDT": "0"})
     late = desk.exchange.fail("late_match", after_s=60)
@@ -148,12 +189,14 @@ async def test_x08c_an_order_that_was_proven_absent_and_matches_later_is_found_a
     assert (late.fired, final.state) == (1, IntentState.DONE)
     assert "absent" in desk.states()
     await desk.time.pass_by(60)
-    assert desk.told("proven absent and appeared late")
+    assert desk.told_loudly("proven absent and appeared late")
     assert desk.states()[-1] == "filled"
     # Both fills are facts, and both are booked once.
     assert len(desk.store.of(events.FillBooked)) == 2
+    fired(late.fired)
 
 
+@pytest.mark.fault("X08c", "CRIT")
 async def test_x08c_a_late_order_is_found_by_the_regular_check_when_the_stream_is_silent() -> None:
     desk = Desk(balances={"BTC": "1", "USDT": "0"})
     late = desk.exchange.fail("late_match", after_s=60)
@@ -162,20 +205,24 @@ async def test_x08c_a_late_order_is_found_by_the_regular_check_when_the_stream_i
     await desk.time.pass_by(60)
     assert late.fired == 1
     await desk.time.finish(desk.engine.check_open_attempts())
-    assert desk.told("proven absent and appeared late")
+    assert desk.told_loudly("proven absent and appeared late")
+    fired(late.fired)
 
 
+@pytest.mark.fault("X08c")
 async def test_x08c_a_late_order_that_rests_is_cancelled() -> None:
     desk = Desk(balances={"BTC": "0", "USDT": "100000"})
-    desk.exchange.fail("late_match", after_s=60)
+    late = desk.exchange.fail("late_match", after_s=60)
     intent = desk.entry("1000", limit_price=Decimal(59_000))
     await desk.open(intent)
     await desk.time.until(lambda: "absent" in desk.states())
     await desk.time.pass_by(60)
     assert [one[-2:] for one in desk.exchange.cancelled] == ["-1"]
     assert [order.is_open for order in desk.exchange.history] == [True, False]
+    fired(late.fired)
 
 
+@pytest.mark.fault("X09", "SAID")
 async def test_x09_duplicate_order_sent_is_evidence_that_it_lives() -> None:
     desk = Desk()
     fault = desk.exchange.fail(
@@ -186,8 +233,22 @@ async def test_x09_duplicate_order_sent_is_evidence_that_it_lives() -> None:
     assert "rejected" not in desk.states()
     assert len(desk.exchange.sent) == 1
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X10", "ONE SAID")
+async def test_x10_no_id_is_sent_twice_though_the_exchange_would_take_it_again() -> None:
+    desk = Desk(balances={"BTC": "1", "USDT": "0"})
+    half = desk.exchange.fail("expire_half", times=3)
+    await desk.run(desk.exit())
+    assert half.fired == 3
+    assert_once(desk)
+    again = await desk.time.finish(desk.exchange.submit(desk.exchange.sent[-1]))
+    assert again.report is not None
+    fired(f"{again.report.client_order_id} was accepted a second time")
+
+
+@pytest.mark.fault("X11")
 async def test_x11_a_clock_that_is_off_is_measured_again_and_the_next_attempt_has_a_new_id() -> (
     None
 ):
@@ -200,8 +261,10 @@ async def test_x11_a_clock_that_is_off_is_measured_again_and_the_next_attempt_ha
     assert desk.exchange.clock_reads == 1
     assert [one[-2:] for one in desk.exchange.ids] == ["-1", "-2"]
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X12", "TELL SAID")
 async def test_x12_after_a_rate_limit_nothing_is_sent_until_it_is_over() -> None:
     desk = Desk()
     fault = desk.exchange.fail("limit", retry_after_s=30)
@@ -212,8 +275,10 @@ async def test_x12_after_a_rate_limit_nothing_is_sent_until_it_is_over() -> None
     assert 30 <= desk.time.monotonic() - started_s <= 31
     assert desk.told("asks for silence for 30 s")
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X13", "CRIT")
 async def test_x13_a_ban_is_waited_out_and_told_loudly() -> None:
     desk = Desk()
     fault = desk.exchange.fail("limit", status=418, retry_after_s=120)
@@ -225,8 +290,10 @@ async def test_x13_a_ban_is_waited_out_and_told_loudly() -> None:
     [alert] = [one for one in desk.alerts if "banned us" in one.text]
     assert alert.severity.value == "crit"
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X14")
 async def test_x14_a_forbidden_page_is_unknown_and_silences() -> None:
     desk = Desk()
     fault = desk.exchange.fail("refuse", status=403, message="<html>")
@@ -234,8 +301,10 @@ async def test_x14_a_forbidden_page_is_unknown_and_silences() -> None:
     assert fault.fired == 1
     assert "unknown" in desk.states()
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X15", "STOP CRIT")
 async def test_x15_a_refused_key_blocks_and_the_exit_goes_on_when_it_works_again() -> None:
     desk = Desk()
     fault = desk.exchange.fail("refuse", status=401, code=-2015, message="Invalid API-key")
@@ -248,8 +317,10 @@ async def test_x15_a_refused_key_blocks_and_the_exit_goes_on_when_it_works_again
     desk.exchange.is_key_lost = False
     await desk.done()
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X16", "CRIT")
 async def test_x16_an_exit_is_sized_down_to_what_is_free() -> None:
     desk = Desk(balances={"BTC": "0.3", "USDT": "0"})
     desk.frozen_balances = {"BTC": Balance("BTC", HALF, Decimal(0))}
@@ -259,8 +330,10 @@ async def test_x16_an_exit_is_sized_down_to_what_is_free() -> None:
     assert desk.exchange.filled() == Decimal("0.3")
     await desk.time.until(lambda: desk.blocked("coins are not free") > 0)
     assert desk.final() is None
+    fired(desk.exchange.refused)
 
 
+@pytest.mark.fault("X16", "CRIT")
 async def test_x16_insufficient_balance_never_loops() -> None:
     desk = Desk()
     fault = desk.exchange.fail("insufficient", times=50)
@@ -269,8 +342,10 @@ async def test_x16_insufficient_balance_never_loops() -> None:
     assert fault.fired == 4
     assert len(desk.exchange.sent) == 4
     assert desk.exchange.filled() == 0
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X16", "SAID")
 async def test_x16_coins_sold_by_hand_close_the_exit_with_the_foreign_sale_as_proof() -> None:
     desk = Desk()
     desk.exchange.sell_by_hand(BTC, "0.5")
@@ -279,8 +354,10 @@ async def test_x16_coins_sold_by_hand_close_the_exit_with_the_foreign_sale_as_pr
     assert "sold outside Umbra" in final.reason
     assert desk.exchange.sent == []
     assert desk.managed == 0
+    fired(desk.exchange.foreign)
 
 
+@pytest.mark.fault("X31", "TELL")
 async def test_x31_an_empty_balance_is_not_a_sale() -> None:
     desk = Desk()
     empty = desk.exchange.fail("empty_balances", times=2)
@@ -292,8 +369,10 @@ async def test_x31_an_empty_balance_is_not_a_sale() -> None:
     final = await desk.done()
     assert final.state is IntentState.DONE
     assert_once(desk)
+    fired(empty.fired)
 
 
+@pytest.mark.fault("X31")
 async def test_x31_three_agreeing_reads_of_account_and_stream_are_a_proof() -> None:
     desk = Desk()
     desk.exchange.coins["BTC"] = Decimal(0)
@@ -302,8 +381,10 @@ async def test_x31_three_agreeing_reads_of_account_and_stream_are_a_proof() -> N
     assert final.state is IntentState.CLOSED_EXTERNAL
     assert desk.time.monotonic() - started_s >= 20
     assert desk.managed == 0
+    fired(final.reason)
 
 
+@pytest.mark.fault("X17", "SAID")
 async def test_x17_changed_rules_are_loaded_once_and_the_quantity_is_floored_anew() -> None:
     desk = Desk(managed="0.5")
     desk.exchange.rules[BTC] = replace(builders.bitcoin(), quantity_step=Decimal("0.2"))
@@ -313,8 +394,10 @@ async def test_x17_changed_rules_are_loaded_once_and_the_quantity_is_floored_ane
     # 0.5 floored to steps of 0.2 is 0.4, what is left is smaller than a step
     assert desk.exchange.filled() == Decimal("0.4")
     assert final.state in {IntentState.DONE, IntentState.DUST}
+    fired(desk.exchange.refused)
 
 
+@pytest.mark.fault("X17", "TELL")
 async def test_x17_a_rule_that_refuses_twice_blocks_and_tells() -> None:
     desk = Desk()
     fault = desk.exchange.fail(
@@ -325,8 +408,10 @@ async def test_x17_a_rule_that_refuses_twice_blocks_and_tells() -> None:
     assert fault.fired == 2
     await desk.done()
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X18", "CRIT SAID")
 async def test_x18_a_price_band_lets_the_exit_wait_inside_it() -> None:
     desk = Desk()
     fault = desk.exchange.fail(
@@ -338,8 +423,10 @@ async def test_x18_a_price_band_lets_the_exit_wait_inside_it() -> None:
     assert fault.fired == 3
     assert all(request.order_type is OrderType.LIMIT for request in desk.exchange.sent)
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X19", "CRIT SAID")
 async def test_x19_a_closed_market_blocks_and_the_exit_resumes_within_five_seconds() -> None:
     desk = Desk()
     closed = replace(builders.bitcoin(), status=InstrumentStatus.HALTED)
@@ -352,8 +439,10 @@ async def test_x19_a_closed_market_blocks_and_the_exit_resumes_within_five_secon
     await desk.done()
     assert desk.time.monotonic() - started_s <= 5
     assert_once(desk)
+    fired(desk.blocked("market closed"))
 
 
+@pytest.mark.fault("X20", "ONE SAID")
 async def test_x20_an_order_that_expires_half_filled_is_followed_by_one_for_the_rest() -> None:
     desk = Desk()
     half = desk.exchange.fail("expire_half", times=2)
@@ -364,8 +453,10 @@ async def test_x20_an_order_that_expires_half_filled_is_followed_by_one_for_the_
     assert len(desk.exchange.sent) == 3
     assert desk.time.monotonic() - started_s <= 1
     assert_once(desk)
+    fired(half.fired)
 
 
+@pytest.mark.fault("X20", "ONE")
 async def test_x20_a_market_order_that_expires_half_filled_is_repeated() -> None:
     desk = Desk()
     desk.exchange.depth[BTC] = Decimal(0)
@@ -378,8 +469,10 @@ async def test_x20_a_market_order_that_expires_half_filled_is_repeated() -> None
     kinds = [request.order_type for request in desk.exchange.sent[3:]]
     assert kinds == [OrderType.MARKET, OrderType.MARKET]
     assert_once(desk)
+    fired(half.fired)
 
 
+@pytest.mark.fault("X22", "SAID")
 async def test_x22_a_cancel_that_races_a_fill_books_the_fill() -> None:
     desk = Desk()
     await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
@@ -391,8 +484,10 @@ async def test_x22_a_cancel_that_races_a_fill_books_the_fill() -> None:
     assert len(desk.exchange.cancelled) == 1
     assert final.filled_quantity == HALF
     assert_once(desk)
+    fired(race.fired)
 
 
+@pytest.mark.fault("X24", "ONE SAID")
 async def test_x24_a_lost_answer_to_a_cancel_keeps_it_pending_until_proof() -> None:
     desk = Desk()
     await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
@@ -406,8 +501,10 @@ async def test_x24_a_lost_answer_to_a_cancel_keeps_it_pending_until_proof() -> N
     assert len(desk.exchange.cancelled) == 2
     assert final.state is IntentState.ABORTED
     assert_once(desk, Decimal(0))
+    fired(lost.fired)
 
 
+@pytest.mark.fault("X25", "SAID")
 async def test_x25_an_unusable_answer_is_unknown_and_books_nothing_by_itself() -> None:
     desk = Desk()
     fault = desk.exchange.fail("answer_after", status=200, message="{}")
@@ -417,8 +514,10 @@ async def test_x25_an_unusable_answer_is_unknown_and_books_nothing_by_itself() -
     await desk.done()
     assert len(desk.exchange.sent) == 1
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X26", "EQ SAID")
 async def test_x26_executions_that_an_answer_left_out_are_read_from_the_list() -> None:
     desk = Desk()
     fault = desk.exchange.fail("no_fills")
@@ -429,8 +528,10 @@ async def test_x26_executions_that_an_answer_left_out_are_read_from_the_list() -
     assert final.filled_quantity == HALF
     assert desk.time.monotonic() - started_s <= 30
     assert_once(desk)
+    fired(fault.fired)
 
 
+@pytest.mark.fault("X26", "EQ")
 async def test_x26_executions_that_stay_unlisted_are_told_and_nothing_is_sold_twice() -> None:
     desk = Desk()
     desk.exchange.fail("no_fills")
@@ -441,8 +542,10 @@ async def test_x26_executions_that_stay_unlisted_are_told_and_nothing_is_sold_tw
     await desk.done()
     assert unlisted.fired == 20
     assert_once(desk)
+    fired(unlisted.fired)
 
 
+@pytest.mark.fault("X36", "SAID")
 async def test_x36_an_execution_that_arrives_three_ways_is_booked_once() -> None:
     desk = Desk()
     await desk.run(desk.exit())
@@ -452,21 +555,52 @@ async def test_x36_an_execution_that_arrives_three_ways_is_booked_once() -> None
     await desk.time.finish(desk.engine.check_open_attempts())
     await desk.time.finish(desk.engine.reconcile([BTC]))
     assert_once(desk)
+    fired(order.fills)
 
 
-async def test_an_exchange_that_is_down_for_long_is_told_and_the_exit_happens_once() -> None:
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        pytest.param("lost_after", {}, marks=pytest.mark.fault("X01", "ONE EQ TELL")),
+        pytest.param(
+            "answer_after",
+            {"status": 502, "message": "<html>"},
+            marks=pytest.mark.fault("X03", "ONE EQ TELL"),
+        ),
+    ],
+)
+async def test_an_exchange_that_is_down_for_long_is_told_and_the_exit_happens_once(
+    kind: str, args: dict[str, Any]
+) -> None:
     desk = Desk()
-    desk.exchange.fail("lost_after")
+    lost = desk.exchange.fail(kind, **args)
     desk.exchange.on_report = None
     await desk.open(desk.exit())
     await desk.time.settle()
+    fired(lost.fired)
     desk.exchange.is_down = True
-    await desk.time.pass_by(150)
+    await desk.time.pass_by(36)
+    assert desk.told("became of order")
+    await desk.time.pass_by(114)
     severities = [alert.severity.value for alert in desk.alerts if "became of order" in alert.text]
     assert severities == ["warn", "crit"]
     assert "absent" not in desk.states()
     desk.exchange.is_down = False
     await desk.done()
+    assert_once(desk)
+
+
+@pytest.mark.fault("M14", "SAID")
+async def test_m14_a_half_sold_exit_goes_on_when_the_price_recovers() -> None:
+    desk = Desk()
+    desk.exchange.depth[BTC] = Decimal("0.2")
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.exchange.filled() == Decimal("0.2"))
+    fired(desk.managed == Decimal("0.3") and "0.2 of 0.5 sold at 60,000")
+    desk.exchange.set_price(BTC, "66000")
+    desk.exchange.depth.clear()
+    final = await desk.done()
+    assert final.state is IntentState.DONE
     assert_once(desk)
 
 
@@ -484,6 +618,7 @@ async def test_a_rate_limit_while_searching_is_no_answer() -> None:
 # ------------------------------------------------------------ S: storage
 
 
+@pytest.mark.fault("S01")
 async def test_s01_an_entry_that_cannot_be_written_is_not_sent() -> None:
     desk = Desk()
     desk.store.lose()
@@ -491,8 +626,10 @@ async def test_s01_an_entry_that_cannot_be_written_is_not_sent() -> None:
         await desk.open(desk.entry())
     assert desk.exchange.sent == []
     assert desk.engine.intents == []
+    fired(desk.store.appends_lost)
 
 
+@pytest.mark.fault("S02", "KEEP ONE")
 async def test_s02_a_full_disk_after_sending_never_sends_again_and_loses_nothing() -> None:
     desk = Desk()
     desk.exchange.before_accept = lambda request: desk.store.lose(reserve_too=True)
@@ -507,8 +644,10 @@ async def test_s02_a_full_disk_after_sending_never_sends_again_and_loses_nothing
     await desk.time.finish(desk.engine.check_open_attempts())
     assert_once(desk)
     assert len(desk.store.of(events.IntentClosed)) == 1
+    fired(desk.exchange.history)
 
 
+@pytest.mark.fault("S02", "SAID")
 async def test_s02_an_entry_s_outcome_survives_a_full_disk_in_the_reserve() -> None:
     desk = Desk()
     desk.exchange.before_accept = lambda request: desk.store.lose()
@@ -518,8 +657,10 @@ async def test_s02_an_entry_s_outcome_survives_a_full_disk_in_the_reserve() -> N
     await desk.time.finish(desk.engine.check_open_attempts())
     await desk.store.append(events.Heartbeat(desk.time.now()))
     assert len(desk.store.of(events.FillBooked)) == 1
+    fired(desk.store.appends_lost)
 
 
+@pytest.mark.fault("S03", "ONE")
 async def test_s03_a_stop_goes_out_once_through_the_reserve() -> None:
     desk = Desk()
     desk.store.lose()
@@ -530,8 +671,10 @@ async def test_s03_a_stop_goes_out_once_through_the_reserve() -> None:
     await desk.store.append(events.Heartbeat(desk.time.now()))
     assert_once(desk)
     assert len(desk.store.of(events.AttemptPrepared)) == 1
+    fired(desk.store.appends_lost)
 
 
+@pytest.mark.fault("S03", "ONE CRIT")
 async def test_s03_without_any_storage_a_stop_goes_to_the_market_once() -> None:
     desk = Desk()
     desk.store.lose(reserve_too=True)
@@ -541,14 +684,16 @@ async def test_s03_without_any_storage_a_stop_goes_to_the_market_once() -> None:
     assert half.fired == 1
     [request] = desk.exchange.sent
     assert request.order_type is OrderType.MARKET
-    assert desk.told("the journal cannot be written")
+    assert desk.told_loudly("the journal cannot be written")
     assert desk.blocked("storage lost")
     desk.store.heal()
     await desk.done()
     assert [one[-2:] for one in desk.exchange.ids] == ["-1", "-2"]
     assert_once(desk)
+    fired(half.fired)
 
 
+@pytest.mark.fault("S03", "ONE SAID")
 async def test_s03_a_restart_after_it_finds_that_order_by_its_derived_id() -> None:
     desk = Desk()
     desk.store.lose(reserve_too=True)
@@ -567,6 +712,7 @@ async def test_s03_a_restart_after_it_finds_that_order_by_its_derived_id() -> No
     assert [one[-2:] for one in again.exchange.ids] == ["-1", "-2"]
     assert again.exchange.filled() == HALF
     assert again.managed == 0
+    fired(again.alerts)
 
 
 async def test_an_entry_s_next_attempt_is_not_sent_when_storage_is_lost() -> None:
