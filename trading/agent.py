@@ -208,12 +208,12 @@ class TradingAgent:
         # Judged before the first live price: a buy would take that for news of its own.
         lines += await self._judge_downtime(since)
         self._watch()
-        await self._resume_unsent(stored)
-        self.is_ready = True
-        # From here on a death is told and judged, however soon it comes.
         for intent in self.execution.intents:
             # The end may have come between an exit's change and its tracker's.
             self._follow(partial(self._mirror, intent))
+        await self._resume_unsent(stored)
+        self.is_ready = True
+        # From here on a death is told and judged, however soon it comes.
         await self.beat()
         await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
         await self._housekeeping.open_day()

@@ -15,7 +15,7 @@ from typing import Any
 from tests.fakes.virtual_time import VirtualTime
 from trading.domain.errors import AuthLost, RateLimited, Unreachable
 from trading.domain.instrument import Instrument, InstrumentStatus
-from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
+from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, Quote
 from trading.domain.money import ZERO
 from trading.domain.order import (
     Fill,
@@ -84,6 +84,9 @@ class FakeExchange:
         self.prices = {symbol: Decimal(price) for symbol, price in prices.items()}
         # Base units that the bid and the ask take at once; None is without end.
         self.depth: dict[str, Decimal] = {}
+        # Symbols that nobody bids for: what is sold there expires unfilled.
+        self.without_bids: set[str] = set()
+        self.book_reads = 0
         self.fee_share = Decimal(0)
         self.fee_asset: str | None = None
         self.sent: list[OrderRequest] = []
@@ -187,6 +190,8 @@ class FakeExchange:
 
     async def quote(self, symbol: str) -> Quote:
         self._reach()
+        if symbol in self.without_bids:
+            raise Unreachable("bidPrice should be above 0, was 0")
         return self.quote_now(symbol)
 
     async def last_trade(self, symbol: str) -> MarketTrade:
@@ -199,7 +204,12 @@ class FakeExchange:
         return {symbol: self.quote_now(symbol).bid for symbol in self.prices}
 
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
-        raise Unreachable("this exchange shows no depth")
+        self._reach()
+        self.book_reads += 1
+        quote = self.quote_now(symbol)
+        bids = () if symbol in self.without_bids else (BookLevel(quote.bid, Decimal(1)),)
+        asks = (BookLevel(quote.ask, Decimal(1)),)
+        return OrderBook(symbol, bids, asks, quote.event_time_ms)
 
     async def candles(
         self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
@@ -361,6 +371,8 @@ class FakeExchange:
         left = request.quantity - order.filled
         if crosses:
             take = min(left, self.depth.get(request.symbol, left))
+            if request.side is Side.SELL and request.symbol in self.without_bids:
+                take = ZERO
             half = self._take("expire_half")
             if half is not None:
                 take = self.rules[request.symbol].quantity(left / 2)

@@ -30,6 +30,7 @@ from trading.execution.settings import LadderSettings
 class Sight:
     """What a step is decided on; every attempt is terminal.
 
+    A `quote` with a bid of 0 is a book that nobody buys in, None is one that nobody could read.
     `available` is what may be sold now (managed and free, in base units) or spent now (free, in
     quote units), None when the balance is not known: the exchange's own check is the fence then.
     """
@@ -66,6 +67,7 @@ class BlockReason(Enum):
 
     FLOOR = "price below the floor"
     BALANCE = "coins are not free"
+    BIDS = "no bids"
     MARKET = "market closed"
     BAND = "price band"
     HALTED = "halted"
@@ -147,7 +149,8 @@ def step(sight: Sight, settings: LadderSettings) -> Step:
 def _exit(sight: Sight, settings: LadderSettings) -> Step:
     intent, instrument = sight.intent, sight.instrument
     residual = intent.quantity - filled(sight.attempts)
-    price = sight.quote.bid if sight.quote else intent.reference_price
+    has_bids = sight.quote is not None and sight.quote.bid > 0
+    price = sight.quote.bid if sight.quote is not None and has_bids else intent.reference_price
     if residual < instrument.quantity_step:
         return Finish(IntentState.DONE, "")
     if instrument.is_dust(residual, price):
@@ -160,6 +163,9 @@ def _exit(sight: Sight, settings: LadderSettings) -> Step:
             BlockReason.BALANCE,
             f"{plain(max(wanted, ZERO))} of {plain(residual)} {instrument.base} can be sold",
         )
+    if sight.quote is not None and not has_bids:
+        # An order would find nobody: what it costs is attempts, and the first one who bids.
+        return Block(BlockReason.BIDS, f"nobody buys {instrument.base} now, it sells on a bid")
     return _sale(sight, wanted, settings)
 
 
@@ -254,7 +260,7 @@ def _entry(sight: Sight, settings: LadderSettings) -> Step:
         return _ended(sight, f"not filled in time ({settings.entry_lifetime_s:.0f} s)")
     if instrument.status is not InstrumentStatus.TRADING:
         return _ended(sight, f"{intent.symbol} takes no orders now")
-    if quote is None:
+    if quote is None or quote.ask <= 0:
         return _ended(sight, "no fresh price")
     if quote.ask > bound:
         return _ended(sight, f"ask {plain(quote.ask)} is beyond the bound {plain(bound)}")

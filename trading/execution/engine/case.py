@@ -45,6 +45,9 @@ class Case:
         self.prepared_s = 0.0
         self.sent_s = 0.0
         self.ended_s = 0.0
+        # Monotonic seconds: when the book was last seen, or found by an order, to be empty.
+        self.empty_s = float("-inf")
+        self.book_read_s = float("-inf")
         self.sends_s: deque[float] = deque()
         self.is_held = False
         # Kept only to recognise a late order of a decision that ended before this process began.

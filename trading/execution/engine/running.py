@@ -4,7 +4,9 @@ import logging
 
 from trading.domain.errors import Retryable, StorageLost, UmbraError
 from trading.domain.events import AttemptPrepared, Event
-from trading.domain.market import Quote
+from trading.domain.instrument import Instrument
+from trading.domain.market import BookLevel, OrderBook, PriceSource, Quote
+from trading.domain.money import ZERO
 from trading.domain.order import Attempt, AttemptState, IntentState
 from trading.execution import ladder
 from trading.execution.engine.booking import Booking
@@ -139,16 +141,31 @@ class Running:
     async def _step(self, case: Case) -> Step:
         if self._s.wants_balance(case):
             await self._sending.read_free(case)
-        quote = self._s.fresh_quote(case.intent.symbol) or await self._read_quote(case)
+        quote = self._news(case)
+        if quote is None:
+            # What cannot be read leaves what the stream said last.
+            quote = await self._read_top(case) or self._s.fresh_quote(case.intent.symbol)
         return ladder.step(self._s.sight(case, quote), self._s.settings.ladder)
 
-    async def _read_quote(self, case: Case) -> Quote | None:
+    def _news(self, case: Case) -> Quote | None:
+        quote = self._s.fresh_quote(case.intent.symbol)
+        # A sale that found nobody knows better than the quote it was priced by.
+        is_known_empty = case.is_exit and quote is not None and quote.received_s <= case.empty_s
+        return None if is_known_empty else quote
+
+    async def _read_top(self, case: Case) -> Quote | None:
+        symbol = case.intent.symbol
+        case.book_read_s = self._s.monotonic()
         try:
-            quote = await self._s.read(self._s.gateway.quote(case.intent.symbol))
+            # Depth, and not the best prices alone: only it can say that there are none.
+            book = await self._s.read(self._s.gateway.order_book(symbol))
         except Retryable as error:
-            logger.warning("quote_not_read", extra={"error": str(error)})
+            logger.warning("book_not_read", extra={"error": str(error)})
             return None
-        return None if quote.is_crossed else quote
+        quote = _top(book, self._s.rules[symbol], self._s.monotonic())
+        if quote.bid <= 0:
+            case.empty_s = quote.received_s
+        return quote
 
     async def _send(self, case: Case, send: Send) -> None:
         if self._s.is_stopping:
@@ -212,6 +229,7 @@ class Running:
             BlockReason.KEY: settings.auth_probe_s,
             BlockReason.BAND: settings.band_retry_s,
             BlockReason.FLOOR: settings.floor_poll_s,
+            BlockReason.BIDS: settings.bids_poll_s,
         }.get(obstacle.reason, settings.probe_s)
         await self._booking.remind(case)
         await self._s.wait(case, poll_s)
@@ -230,7 +248,12 @@ class Running:
             return await self._sending.reload_rules()
         if reason is BlockReason.KEY:
             return await self._key_works()
+        if reason is BlockReason.BIDS:
+            return self._news(case) is not None or self._is_book_due(case)
         return True
+
+    def _is_book_due(self, case: Case) -> bool:
+        return self._s.monotonic() - case.book_read_s >= self._s.settings.book_read_every_s
 
     async def _key_works(self) -> bool:
         try:
@@ -252,3 +275,21 @@ class Running:
             return False
         case.insufficient = 0
         return True
+
+
+def _top(book: OrderBook, instrument: Instrument, received_s: float) -> Quote:
+    """Return the best prices of a book; a bid of 0 where nobody bids."""
+    empty = BookLevel(ZERO, ZERO)
+    bid = book.bids[0] if book.bids else empty
+    # A book without asks is priced by its bids alone.
+    ask = book.asks[0] if book.asks else BookLevel(bid.price + instrument.price_tick, ZERO)
+    return Quote(
+        symbol=book.symbol,
+        bid=bid.price,
+        bid_quantity=bid.quantity,
+        ask=ask.price,
+        ask_quantity=ask.quantity,
+        event_time_ms=book.event_time_ms,
+        received_s=received_s,
+        source=PriceSource.REST,
+    )

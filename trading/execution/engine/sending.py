@@ -92,8 +92,10 @@ class Sending:
     async def settle(self, case: Case, live: Attempt, evidence: SendEvidence) -> None:
         """Write what the answer means (tx B), and prepare for what it says."""
         classified = classify(evidence)
-        if evidence.http_status == 403:
-            self._s.pacer.silence(self._s.settings.silence_default_s)
+        if evidence.http_status in {403, 418, 429}:
+            # Whatever became of the order: who asked for silence gets it.
+            wish_s = evidence.retry_after_s or self._s.settings.silence_default_s
+            self._s.pacer.silence(wish_s)
         if classified.verdict is Verdict.NOT_SENT:
             case.sends_s.pop()
         async with case.lock:

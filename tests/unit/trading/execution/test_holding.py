@@ -7,9 +7,11 @@ from decimal import Decimal
 import pytest
 
 from tests import builders
+from tests.catalogue import fired
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
 from trading.domain.errors import AlreadyRecorded, Refused, Unreachable
+from trading.domain.market import BookLevel, OrderBook
 from trading.domain.order import IntentState, OrderType, Purpose, Side
 from trading.domain.position import Balance, Position
 from trading.execution.settings import ExecutionSettings
@@ -179,20 +181,70 @@ async def test_an_exit_without_any_price_reads_one_and_else_goes_to_the_market()
     assert desk.exchange.sent[0].price == Decimal("59700.00")
     blind = Desk()
     blind.has_quotes = False
-    blind.exchange.quote = _unreachable  # type: ignore[method-assign]
+    blind.exchange.order_book = _unreachable  # type: ignore[method-assign]
     await blind.run(blind.exit())
     assert blind.exchange.sent[0].order_type is OrderType.MARKET
 
 
-async def _unreachable(symbol: str):  # type: ignore[no-untyped-def]
+async def _unreachable(symbol: str, limit: int = 100):  # type: ignore[no-untyped-def]
     raise Unreachable(symbol)
 
 
+async def test_an_exit_waits_for_a_bid_without_spending_attempts_and_goes_on_at_once() -> None:
+    desk = Desk()
+    desk.has_quotes = False
+    desk.exchange.without_bids.add(BTC)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.blocked("no bids") > 0)
+    await desk.time.pass_by(90)
+    assert desk.exchange.sent == []
+    assert desk.blocked("") == 1
+    assert desk.exchange.book_reads <= 20
+    desk.exchange.without_bids.clear()
+    desk.has_quotes = True
+    returned_s = desk.time.monotonic()
+    final = await desk.done()
+    assert final.filled_quantity == HALF
+    assert desk.time.monotonic() - returned_s <= 0.3
+
+
+async def test_a_sale_that_found_nobody_reads_the_book_before_the_next_attempt() -> None:
+    desk = Desk()
+    # The gate believes no book without bids: the stream's last one keeps standing.
+    desk.last_quote, desk.has_quotes = desk.quote(BTC), False
+    desk.exchange.without_bids.add(BTC)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.blocked("no bids") > 0)
+    await desk.time.pass_by(60)
+    assert len(desk.exchange.sent) == 1
+    desk.exchange.without_bids.clear()
+    returned_s = desk.time.monotonic()
+    final = await desk.done()
+    assert final.filled_quantity == HALF
+    assert desk.time.monotonic() - returned_s <= 5.5
+
+
+async def test_bids_without_asks_are_sold_to() -> None:
+    desk = Desk()
+    desk.has_quotes = False
+    desk.exchange.order_book = _bids_alone  # type: ignore[method-assign]
+    final = await desk.run(desk.exit())
+    assert final.filled_quantity == HALF
+    # 59,000 x 0.995
+    assert desk.exchange.sent[0].price == Decimal("58705.00")
+
+
+async def _bids_alone(symbol: str, limit: int = 100) -> OrderBook:
+    return OrderBook(symbol, (BookLevel(Decimal(59_000), Decimal(1)),), (), 0)
+
+
+@pytest.mark.fault("M05")
 async def test_an_exit_below_the_minimum_is_dust_and_nothing_is_sent() -> None:
     desk = Desk()
     final = await desk.run(desk.exit("0.00005"))
     assert final.state is IntentState.DUST
     assert desk.exchange.sent == []
+    fired(final.reason)
 
 
 async def test_a_fee_in_base_leaves_dust_and_the_fee_is_valued() -> None:
@@ -226,6 +278,7 @@ async def test_a_decision_is_made_once() -> None:
     assert len(desk.exchange.sent) == 1
 
 
+@pytest.mark.fault("P14")
 async def test_too_many_attempts_within_a_minute_block_this_exit_and_not_the_others() -> None:
     settings = ExecutionSettings(exit_attempts_per_minute_max=6)
     desk = Desk(settings=settings, managed="1", balances={"BTC": "1", "USDT": "0"})
@@ -239,8 +292,10 @@ async def test_too_many_attempts_within_a_minute_block_this_exit_and_not_the_oth
     assert len(desk.exchange.sent) == 7
     await desk.done()
     assert desk.time.monotonic() - started_s >= 60
+    fired(desk.exchange.sent)
 
 
+@pytest.mark.fault("M10", "SAID")
 async def test_two_hundred_stops_at_once_go_out_by_value_within_the_order_limit() -> None:
     desk = Desk(managed="200", balances={"BTC": "200", "USDT": "0"})
     desk.book.load({BTC: Position(BTC, Decimal(200), Decimal(200) * 50_000)})
@@ -258,8 +313,10 @@ async def test_two_hundred_stops_at_once_go_out_by_value_within_the_order_limit(
     assert quantities == sorted(quantities, reverse=True)
     assert desk.time.monotonic() - started_s <= 31
     assert desk.managed == 200 - sum(quantities)
+    fired(len(intents))
 
 
+@pytest.mark.fault("X34")
 async def test_entries_leave_a_share_of_the_order_limit_to_exits() -> None:
     settings = ExecutionSettings(orders_per_window=10)
     desk = Desk(settings=settings, balances={"BTC": "0.5", "USDT": "100000"})
@@ -269,8 +326,10 @@ async def test_entries_leave_a_share_of_the_order_limit_to_exits() -> None:
     await desk.open(desk.exit())
     assert desk.exchange.sent[-1].side is Side.SELL
     await desk.time.until(lambda: len(desk.closed) == 9)
+    fired(len(desk.exchange.sent))
 
 
+@pytest.mark.fault("P02")
 async def test_a_stop_waits_for_the_answer_and_sends_nothing_new() -> None:
     desk = Desk()
     desk.exchange.depth[BTC] = Decimal("0.1")
@@ -283,6 +342,7 @@ async def test_a_stop_waits_for_the_answer_and_sends_nothing_new() -> None:
     assert len(desk.exchange.sent) == 1
     with pytest.raises(Refused, match="stopping"):
         await desk.open(replace(desk.exit(), intent_id="tracker:2:1"))
+    fired(hang.fired)
 
 
 async def test_a_stop_does_not_wait_for_ever() -> None:
@@ -326,6 +386,7 @@ async def test_an_error_of_ours_is_told_and_the_exit_goes_on(
     assert desk.exchange.filled() == HALF
 
 
+@pytest.mark.fault("X25")
 async def test_a_gateway_that_raises_proves_nothing(caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk()
     submit, calls = desk.exchange.submit, []
@@ -343,6 +404,7 @@ async def test_a_gateway_that_raises_proves_nothing(caplog: pytest.LogCaptureFix
     assert len(calls) == 1
     assert "submit_raised" in caplog.text
     assert desk.exchange.filled() == HALF
+    fired(calls)
 
 
 async def test_reports_of_a_burst_are_all_applied_in_order() -> None:
@@ -381,6 +443,7 @@ async def test_a_tracker_that_fails_to_end_does_not_keep_the_fill_from_being_boo
     assert "closing_failed" in caplog.text
 
 
+@pytest.mark.fault("X31")
 async def test_a_small_foreign_sale_does_not_explain_where_all_coins_went() -> None:
     desk = Desk()
     desk.exchange.sell_by_hand(BTC, "0.01")
@@ -391,6 +454,7 @@ async def test_a_small_foreign_sale_does_not_explain_where_all_coins_went() -> N
     assert desk.blocked("coins are not free")
     final = await desk.done()
     assert "three agreeing reads" in final.reason
+    fired(desk.exchange.foreign)
 
 
 async def test_a_balance_that_cannot_be_read_is_no_proof() -> None:

@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
+from tests.catalogue import fired
 from tests.fakes.exchange import broken_filter
 from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import Quote
@@ -139,6 +141,7 @@ def test_what_is_left_is_sized_by_what_is_filled_and_available() -> None:
     assert found.quantity == Decimal("0.30000")
 
 
+@pytest.mark.fault("M05")
 def test_less_than_a_step_is_done_and_less_than_the_minimum_is_dust() -> None:
     assert step(sale(), [tried(AttemptState.FILLED, "0.5")]) == Finish(IntentState.DONE, "")
     almost = step(sale(), [tried(AttemptState.EXPIRED, "0.499991")])
@@ -146,6 +149,7 @@ def test_less_than_a_step_is_done_and_less_than_the_minimum_is_dust() -> None:
     dust = step(sale(), [tried(AttemptState.EXPIRED, "0.49995")])
     assert isinstance(dust, Finish)
     assert dust.state is IntentState.DUST
+    fired(dust.reason or "dust")
 
 
 def test_coins_that_are_not_free_block() -> None:
@@ -191,6 +195,24 @@ def test_without_a_price_the_market_or_the_floor() -> None:
     floored = step(sale(limit_price=Decimal(59_000)), at=None)
     assert isinstance(floored, Send)
     assert floored.price == 59_000
+
+
+@pytest.mark.parametrize("ends", [0, 2, 5])
+def test_without_bids_a_sale_waits_whatever_was_tried(ends: int) -> None:
+    found = step(sale(), [EXPIRED] * ends, at=quote("0", "60000.01"))
+    assert isinstance(found, Block)
+    assert found.reason is BlockReason.BIDS
+    floored = step(sale(slippage_max=Decimal("0.01")), at=quote("0", "0"))
+    assert isinstance(floored, Block)
+    assert floored.reason is BlockReason.BIDS
+    # What is done is done, bids or none.
+    done = step(sale(), [tried(AttemptState.FILLED, "0.5")], at=quote("0", "0"))
+    assert done == Finish(IntentState.DONE, "")
+
+
+def test_without_asks_a_purchase_ends() -> None:
+    found = step(purchase(), at=quote("0", "0"))
+    assert found == Finish(IntentState.EXPIRED, "no fresh price")
 
 
 def test_orders_are_split_at_the_largest_size() -> None:
@@ -340,6 +362,7 @@ steps = st.sampled_from([Decimal("0.00001"), Decimal("0.001"), Decimal("0.1"), D
 ticks = st.sampled_from([Decimal("0.0001"), Decimal("0.01"), Decimal("0.5")])
 
 
+@pytest.mark.fault("M06", "SAID")
 @given(prices, quantities, steps, ticks, st.integers(0, 4), st.booleans())
 def test_whatever_is_sent_satisfies_the_rules_in_force(
     bid: Decimal,
@@ -375,3 +398,4 @@ def test_whatever_is_sent_satisfies_the_rules_in_force(
         assert found.price is not None
         assert found.quantity * found.price <= quantity * bid
         assert found.price <= ladder.entry_bound(intent, SETTINGS)
+    fired(f"{bid} by {tick}, {quantity} by {lot}")
