@@ -1,0 +1,211 @@
+"""One event loop in virtual time: nothing waits for a real clock, a socket or a thread.
+
+When nobody is ready the clock jumps to the next timer. What asyncio hands to a thread runs on the
+loop itself, one call per executor at a time, so that a seed decides every interleaving. Work that
+belongs to the world (the exchange, the chat, the script) is marked, so that a crash of the agent
+can end everything else and nothing more.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+_START_S = 1_000.0
+
+
+class PowerCut(BaseException):
+    """The agent's machine lost its power in the middle of a call."""
+
+
+class Deadlock(Exception):
+    """Nobody is ready and nobody waits for time."""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What happened, as one running hash; the last lines are kept for whoever reads a failure."""
+
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=4000))
+    count: int = 0
+    _hash: Any = field(default_factory=hashlib.sha256)
+
+    def note(self, at_s: float, what: str) -> None:
+        """Add one fact."""
+        line = f"{at_s:.6f} {what}"
+        self.count += 1
+        self._hash.update(line.encode() + b"\n")
+        self.lines.append(line)
+
+    @property
+    def digest(self) -> str:
+        """The hash of everything so far."""
+        return str(self._hash.hexdigest())
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One executor: its calls in order, the first of them at work."""
+
+    calls: deque[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]]] = field(
+        default_factory=deque
+    )
+    is_busy: bool = False
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """Runs callbacks in asyncio's own order; only what comes from outside is moved by the seed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # BaseEventLoop asks its selector when nobody is ready.
+        self._selector = self
+        self._now_s = _START_S
+        self._lanes: dict[int, _Lane] = {}
+        self.worlds_tasks: set[asyncio.Task[Any]] = set()
+        self.is_power_cut = False
+        self.storage_delay_s: Callable[[], float] = lambda: 0.0
+        self.on_step: Callable[[], None] | None = None
+        self.steps = 0
+        self.died = asyncio.Event()
+        self.worlds_failures: list[BaseException] = []
+
+    # ------------------------------------------------------------ what BaseEventLoop asks for
+
+    def time(self) -> float:
+        """Virtual seconds."""
+        return self._now_s
+
+    def select(self, timeout: float | None) -> list[Any]:
+        """Nobody is ready: let time pass until the next timer."""
+        if timeout is None:
+            raise Deadlock("nobody is ready and nobody waits for time")
+        # Whole microseconds: a rest smaller than a float's last digit would never pass.
+        self._now_s = round(self._now_s + max(timeout, 1e-6), 6)
+        return []
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        """No events ever come from outside."""
+
+    def _write_to_self(self) -> None:
+        """Nobody calls from another thread."""
+
+    def _run_once(self) -> None:
+        super()._run_once()
+        self.steps += 1
+        if self.on_step is not None:
+            self.on_step()
+
+    # ------------------------------------------------------------ threads
+
+    def run_in_executor(
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """Run a call on the loop, after the earlier ones of the same executor."""
+        future = self.create_future()
+        lane = self._lanes.setdefault(id(executor), _Lane())
+        lane.calls.append((future, func, args))
+        if not lane.is_busy:
+            self._start(lane)
+        return future
+
+    def _start(self, lane: _Lane) -> None:
+        lane.is_busy = True
+        delay_s = self.storage_delay_s()
+        if delay_s > 0:
+            self.call_later(delay_s, self._work, lane)
+        else:
+            self.call_soon(self._work, lane)
+
+    def _work(self, lane: _Lane) -> None:
+        future, func, args = lane.calls.popleft()
+        if self.is_power_cut:
+            # Nobody hears the end of this any more.
+            return
+        try:
+            result = func(*args)
+        except PowerCut:
+            self.cut()
+            return
+        except Exception as error:
+            if not future.cancelled():
+                future.set_exception(error)
+        else:
+            if not future.cancelled():
+                future.set_result(result)
+        lane.is_busy = False
+        if lane.calls:
+            self._start(lane)
+
+    # ------------------------------------------------------------ life and death
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task of the world, which a crash of the agent leaves alone."""
+        task = self.create_task(work)
+        self.worlds_tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self.worlds_tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.worlds_failures.append(error)
+
+    def cut(self) -> None:
+        """The power is gone: from now on nothing that the agent does has an effect."""
+        self.is_power_cut = True
+        self.died.set()
+
+    async def bury(self) -> int:
+        """End every task that is not the world's, without time passing; return how many."""
+        self.cut()
+        self._lanes.clear()
+        count = 0
+        for _ in range(50):
+            left = [
+                task
+                for task in asyncio.all_tasks(self)
+                if task not in self.worlds_tasks and task is not asyncio.current_task(self)
+            ]
+            if not left:
+                break
+            count += len(left)
+            for task in left:
+                task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        self._lanes.clear()
+        return count
+
+    def power_on(self) -> None:
+        """Let a new agent use the machine."""
+        self.is_power_cut = False
+        self.died.clear()
+
+
+def run(loop: SimLoop, work: Coroutine[Any, Any, Any]) -> Any:
+    """Run the world's main coroutine to its end and leave nothing behind."""
+    asyncio.set_event_loop(loop)
+    main = loop.spawn(work)
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        with contextlib.suppress(Deadlock):
+            loop.run_until_complete(_finish(loop))
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _finish(loop: SimLoop) -> None:
+    loop.is_power_cut = True
+    current = asyncio.current_task(loop)
+    for _ in range(50):
+        left = [task for task in asyncio.all_tasks(loop) if task is not current]
+        if not left:
+            return
+        for task in left:
+            task.cancel()
+        await asyncio.sleep(0)

@@ -1,0 +1,362 @@
+"""The agent's machine: its clock, its disk and the process on it, which a power cut ends anywhere.
+
+The process is the composition root's own `Process`; what it takes from the operating system (time,
+chance, sockets) is replaced where it is named.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest import mock
+
+from bot import compose
+from bot.config import Mode, Settings
+from storage.store import Store, open_store
+from tests.simulation.loop import PowerCut, SimLoop, Trace
+from tests.simulation.network import Network
+from tests.simulation.telephone import OWNER, SimRequests, Telephone
+from trading.domain.errors import UmbraError
+from trading.gateway import client
+from trading.gateway.connect import create_gateway
+
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+_DATABASE = "umbra.db"
+_RAM = Path("/dev/shm")
+
+
+class SimClock:
+    """Wall time may be set; the monotonic clock is the loop's."""
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+        self.offset_s = 0.0
+
+    def now(self) -> datetime:
+        """Return the wall time, as wrong as it may be set."""
+        return START + timedelta(seconds=self._loop.time() + self.offset_s)
+
+    def monotonic(self) -> float:
+        """Return the loop's time."""
+        return self._loop.time()
+
+    def now_ms(self) -> int:
+        """Return the wall time in Unix milliseconds."""
+        return round(self.now().timestamp() * 1000)
+
+
+class Disk:
+    """Folders of one database: each start has its own, copied from what was durable."""
+
+    def __init__(self) -> None:
+        room = _RAM if _RAM.is_dir() else None
+        self._root = Path(tempfile.mkdtemp(prefix="umbra-sim-", dir=room))
+        self._count = 0
+        self.folder = self._new()
+        self._held: dict[str, bytes] | None = None
+
+    @property
+    def database(self) -> Path:
+        """The database's file."""
+        return self.folder / _DATABASE
+
+    def hold(self) -> None:
+        """Keep what is durable now: everything after this moment may be lost or torn."""
+        self._held = {
+            path.name: path.read_bytes() for path in (self.database, self._wal) if path.exists()
+        }
+
+    def crash(self, chance: Random | None) -> str:
+        """Lose what was not durable; with `chance` a part of the held commit survives."""
+        wal = self._wal.read_bytes() if self._wal.exists() else b""
+        old, self.folder = self.folder, self._new()
+        for name in (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}.reserve"):
+            if (old / name).exists():
+                shutil.copyfile(old / name, self.folder / name)
+        told = "whole"
+        if self._held is not None:
+            for name, content in self._held.items():
+                (self.folder / name).write_bytes(content)
+            if chance is not None:
+                told = self._tear(wal, chance)
+        self._held = None
+        shutil.rmtree(old, ignore_errors=True)
+        return told
+
+    def _tear(self, wal: bytes, chance: Random) -> str:
+        held = (self._held or {}).get(f"{_DATABASE}-wal", b"")
+        first = next(
+            (at for at, (a, b) in enumerate(zip(held, wal, strict=False)) if a != b),
+            min(len(held), len(wal)),
+        )
+        if first >= len(wal):
+            return "whole"
+        cut = chance.randint(first, len(wal))
+        # A log that began anew keeps its old frames behind the new ones.
+        self._wal.write_bytes(wal[:cut] + held[cut:])
+        return f"torn at {cut} of {len(wal)}"
+
+    @property
+    def _wal(self) -> Path:
+        return self.folder / f"{_DATABASE}-wal"
+
+    def _new(self) -> Path:
+        self._count += 1
+        folder = self._root / str(self._count)
+        folder.mkdir()
+        return folder
+
+    def close(self) -> None:
+        """Throw the disk away."""
+        shutil.rmtree(self._root, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class CrashPlan:
+    """Where the power goes: at a commit (before, torn, after) or after so many loop steps."""
+
+    moment: str
+    count: int
+    fired: bool = False
+
+
+class NoCharts:
+    """The picture process is not part of this world."""
+
+    async def draw(self, view: Any, path: Path) -> Path:
+        """Refuse: nobody asks for a picture here."""
+        raise UmbraError(f"no pictures here, asked for {view!r} at {path}")
+
+    async def close(self) -> None:
+        """Nothing runs."""
+
+
+class Machine:
+    """Starts the agent on what the disk holds, and ends it in every way."""
+
+    def __init__(
+        self, loop: SimLoop, network: Network, telephone: Telephone, chance: Random, trace: Trace
+    ) -> None:
+        self.loop, self.network, self.telephone, self.trace = loop, network, telephone, trace
+        self.clock = SimClock(loop)
+        self.disk = Disk()
+        self.plan: CrashPlan | None = None
+        self.process: Any = None
+        self.store: Store | None = None
+        self.main: asyncio.Task[int] | None = None
+        self.starts = 0
+        self.on_commit: Callable[[str], None] = lambda _boundary: None
+        self.full_until_s = 0.0
+        self._chance = chance
+        self._step_crash = 0
+        self._gateway: Any = None
+        self._stop = asyncio.Event()
+        loop.on_step = self._stepped
+
+    @property
+    def settings(self) -> Settings:
+        """The same for every start."""
+        return Settings(
+            mode=Mode.LIVE,
+            exchange_api_key=self.network.service.venue.key,  # type: ignore[arg-type]
+            exchange_secret=self.network.service.venue.secret,  # type: ignore[arg-type]
+            exchange_rest_url="http://127.0.0.1:1",
+            exchange_ws_url="ws://127.0.0.1:1",
+            telegram_token="4242:simulated",  # type: ignore[arg-type]
+            telegram_api_url="http://127.0.0.1:1/bot",
+            owner_id=OWNER,
+            data_dir=self.disk.folder,
+        )
+
+    # ------------------------------------------------------------ life
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a process is up."""
+        return self.main is not None and not self.main.done()
+
+    def start(self) -> None:
+        """Start the process; it recovers by itself."""
+        self.loop.power_on()
+        self.starts += 1
+        self._stop = asyncio.Event()
+        self.trace.note(self.loop.time(), f"start {self.starts}")
+        self.main = self.loop.create_task(self._run())
+
+    async def _run(self) -> int:
+        settings = self.settings
+        self.store = await open_store(
+            settings.store_url,
+            self.clock,
+            data_dir=settings.directory,
+            failpoint=self._boundary,
+        )
+        self._gateway = create_gateway(compose.gateway_settings(settings), self.clock)
+        account = compose.Account(self._gateway, compose._nothing)
+        self.process = compose.Process(settings, "sim", self.store, account, NoCharts())  # type: ignore[arg-type]
+        try:
+            return int(await self.process.run(self._stop))
+        finally:
+            if not self.loop.is_power_cut:
+                await self._gateway.close()
+                await self.store.close()
+
+    async def stop(self) -> None:
+        """Ask it to stop, in order."""
+        self._stop.set()
+        if self.main is not None:
+            await asyncio.wait({self.main})
+
+    async def cut_power(self) -> None:
+        """End the process between two callbacks; the disk keeps what was durable."""
+        self.plan = None
+        await self.loop.bury()
+        self.network.drop_all()
+        for caller in list(self.telephone.callers):
+            caller.is_gone = True
+        self.telephone.bell_of_updates.ring()
+        torn = self.disk.crash(self._chance)
+        self.trace.note(self.loop.time(), f"power cut, log {torn}")
+        self._let_go()
+        self.main = self.process = self.store = None
+
+    def _let_go(self) -> None:
+        exchange = self._gateway._venue._exchange if self._gateway is not None else None
+        if exchange is not None:
+            # It would complain that nobody closed it.
+            exchange.session, exchange.clients = None, {}
+        if self.store is None:
+            return
+        database: Any = self.store._database
+        if database._writer is not None and database._writer.closed:
+            # It ended in order.
+            return
+        for connection in (database._reader, database._writer):
+            if connection is not None and not connection.closed:
+                connection.invalidate()
+                connection.close()
+        for engine in (database._reader_engine, database._writer_engine):
+            engine.dispose()
+        database._reader_thread.shutdown(wait=False)
+        database._writer_thread.shutdown(wait=False)
+        self.store._ledger.reserve.close()
+        self.store._release()
+
+    def close(self) -> None:
+        """Throw everything away."""
+        self._let_go()
+        self.disk.close()
+
+    # ------------------------------------------------------------ where the power goes
+
+    def _boundary(self, name: str) -> None:
+        moment, _, kinds = name.partition(":")
+        plan = self.plan
+        if moment == "before_commit":
+            if self.loop.time() < self.full_until_s:
+                self._fill(kinds)
+            if plan is not None and plan.moment in {"before", "torn"} and self._counts(plan):
+                self.disk.hold()
+                if plan.moment == "before":
+                    self._die(plan, name)
+            return
+        if plan is not None and plan.moment == "torn" and plan.count <= 0:
+            self._die(plan, name)
+        self.on_commit(kinds)
+        if plan is not None and plan.moment == "after" and self._counts(plan):
+            self._die(plan, name)
+
+    def _counts(self, plan: CrashPlan) -> bool:
+        plan.count -= 1
+        return plan.count <= 0
+
+    def _die(self, plan: CrashPlan, name: str) -> None:
+        plan.fired = True
+        self.trace.note(self.loop.time(), f"dies {plan.moment} {name}")
+        raise PowerCut(name)
+
+    def _fill(self, kinds: str) -> None:
+        import sqlite3
+
+        self.network.weather.count("disk_full")
+        self.trace.note(self.loop.time(), f"disk full at {kinds}")
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        error.sqlite_errorname = "SQLITE_FULL"
+        raise error
+
+    def _stepped(self) -> None:
+        plan = self.plan
+        if plan is None or plan.moment != "await" or not self.is_running:
+            return
+        if self._counts(plan):
+            plan.fired = True
+            self.trace.note(self.loop.time(), "dies await")
+            self.loop.cut()
+
+
+# ---------------------------------------------------------------- the operating system
+
+
+@contextlib.contextmanager
+def replaced(machine: Machine, chance: Random) -> Iterator[None]:
+    """Give the process our time, our chance and our wires while the block runs."""
+    import gc
+
+    import apscheduler.executors.base
+    import apscheduler.schedulers.base
+    import apscheduler.triggers.cron
+    import apscheduler.triggers.interval
+    from ccxt.base.exchange import BaseExchange
+
+    class VirtualDatetime(datetime, metaclass=_AnyDatetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return machine.clock.now().astimezone(tz)
+
+    def load(settings: Any, options: Any) -> Any:
+        exchange = client.load_exchange(settings, options)
+        exchange.asyncio_loop = machine.loop
+        return exchange
+
+    def open_session(exchange: Any, _settings: Any) -> Any:
+        exchange.own_session = False
+        exchange.session = machine.network.session()
+        return exchange.session
+
+    def code(digits: int) -> Callable[[], str]:
+        return lambda: f"{chance.getrandbits(4 * digits):0{digits}x}"
+
+    with contextlib.ExitStack() as stack:
+        for target, name, value in (
+            (compose, "SystemClock", lambda: machine.clock),
+            (compose, "random_install_id", code(32)),
+            (compose, "random_nonce", code(22)),
+            (compose, "random_code", lambda: f"{chance.randrange(10**6):06d}"),
+            (gc, "freeze", lambda: None),
+            (apscheduler.schedulers.base, "datetime", VirtualDatetime),
+            (apscheduler.executors.base, "datetime", VirtualDatetime),
+            (apscheduler.triggers.interval, "datetime", VirtualDatetime),
+            (apscheduler.triggers.cron, "datetime", VirtualDatetime),
+            (BaseExchange, "milliseconds", staticmethod(machine.clock.now_ms)),
+        ):
+            stack.enter_context(mock.patch.object(target, name, value))
+        for path, value in (
+            ("trading.gateway.binance.load_exchange", load),
+            ("trading.gateway.binance.open_session", open_session),
+            ("bot.telegram.app.requests_for", lambda _url: SimRequests(machine.telephone)),
+            ("bot.supervisor._LAG_INTERVAL_S", 5.0),
+        ):
+            stack.enter_context(mock.patch(path, value))
+        yield
+
+
+class _AnyDatetime(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, datetime)
