@@ -21,6 +21,7 @@ LIVE = PAPER | LOCAL | KEYS | {"UMBRA_MODE": "live"}
 def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("UMBRA_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -100,7 +101,8 @@ def test_secrets_never_show(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = _load(monkeypatch, LIVE | {"UMBRA_DATABASE_URL": "postgresql+asyncpg://u:pw@h/d"})
     for secret in (*KEYS.values(), PAPER["UMBRA_TELEGRAM_TOKEN"], "u:pw"):
         assert secret not in repr(settings)
-    assert set(settings.secrets) == {*KEYS.values(), *PAPER.values()}
+    spelled = {"42%3Atoken-of-the-test", "token-of-the-test"}
+    assert set(settings.secrets) == {*KEYS.values(), *PAPER.values(), *spelled, "pw"}
 
 
 def test_an_example_file_names_every_setting_and_only_those() -> None:
@@ -147,3 +149,80 @@ def test_the_data_directory_is_found_in_the_file_as_well(
     assert config.data_directory() == Path("/somewhere/else")
     monkeypatch.setenv("UMBRA_DATA_DIR", str(tmp_path))
     assert config.data_directory() == tmp_path
+
+
+# ------------------------------------------------------------ secrets at rest
+
+PHRASE = "correct horse battery"
+
+
+@pytest.fixture
+def passphrase_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    path = tmp_path / "passphrase"
+    path.write_text(PHRASE)
+    path.chmod(0o600)
+    monkeypatch.setenv("UMBRA_SECRETS_PASSPHRASE_FILE", str(path))
+    return path
+
+
+@pytest.mark.usefixtures("passphrase_file")
+def test_a_secret_that_neither_environment_nor_file_says_comes_from_where_it_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config.vault().put("UMBRA_TELEGRAM_TOKEN", "7:sealed", in_file=True)
+    config.vault().put("UMBRA_TOTP_SECRET", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", in_file=True)
+    settings = config.load()
+    assert settings.telegram_token.get_secret_value() == "7:sealed"
+    assert "7:sealed" in settings.secrets
+    assert "sealed" not in repr(settings)
+    overridden = _load(monkeypatch, PAPER)
+    assert overridden.telegram_token.get_secret_value() == PAPER["UMBRA_TELEGRAM_TOKEN"]
+    assert overridden.totp_secret.get_secret_value().startswith("GEZD")
+
+
+def test_sealed_secrets_without_a_passphrase_refuse_the_start(
+    monkeypatch: pytest.MonkeyPatch, passphrase_file: Path
+) -> None:
+    config.vault().put("UMBRA_TELEGRAM_TOKEN", "7:sealed", in_file=True)
+    monkeypatch.delenv("UMBRA_SECRETS_PASSPHRASE_FILE")
+    with pytest.raises(SettingsInvalid, match="UMBRA_SECRETS_PASSPHRASE_FILE=/etc"):
+        config.load()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(passphrase_file.parent))
+    passphrase_file.rename(passphrase_file.with_name("umbra-passphrase"))
+    assert config.load().telegram_token.get_secret_value() == "7:sealed"
+
+
+def test_every_secret_setting_may_be_kept_and_nothing_else() -> None:
+    assert set(config.secret_names()) >= {
+        *KEYS,
+        *PAPER,
+        "UMBRA_DATABASE_URL",
+        "UMBRA_TOTP_SECRET",
+    }
+    assert config.secret_name("exchange_secret") == "UMBRA_EXCHANGE_SECRET"
+    assert config.secret_name("UMBRA_TOTP_SECRET") == "UMBRA_TOTP_SECRET"
+    with pytest.raises(SettingsInvalid, match="should be one of"):
+        config.secret_name("mode")
+
+
+@pytest.mark.parametrize(("mode", "is_told"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_settings_file_that_others_can_read_is_told(
+    tmp_path: Path, mode: int, *, is_told: bool
+) -> None:
+    file = tmp_path / ".env"
+    assert config.env_file_warning() is None
+    file.write_text("UMBRA_OWNER_ID=1\n")
+    file.chmod(mode)
+    warning = config.env_file_warning()
+    assert (warning is not None) == is_told
+    if warning is not None:
+        assert "chmod 600" in warning
+
+
+@pytest.mark.parametrize("secret", ["not base32!", "GEZDGNBV", "12345"])
+def test_an_authenticators_secret_is_base32_and_long(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    with pytest.raises(SettingsInvalid, match="UMBRA_TOTP_SECRET") as refused:
+        _load(monkeypatch, PAPER | {"UMBRA_TOTP_SECRET": secret})
+    assert secret not in str(refused.value)

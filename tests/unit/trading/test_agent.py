@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.domain.commands import (
     AbortIntent,
@@ -57,11 +58,13 @@ async def test_a_first_start_says_who_it_is_and_opens_the_day(world: AgentWorld)
     assert day.equity == Decimal(40_900)
 
 
+@pytest.mark.fault("X30", "NOACT SAID")
 async def test_a_key_of_another_account_is_refused(world: AgentWorld) -> None:
     await world.kill()
     world.exchange.account_id = _other_account  # type: ignore[method-assign]
     with pytest.raises(SettingsInvalid, match="belongs to account fake-1"):
         await world.start()
+    fired(world.exchange.account_id)
 
 
 async def _other_account() -> str:

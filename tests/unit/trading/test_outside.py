@@ -2,7 +2,10 @@
 
 from decimal import Decimal
 
+import pytest
+
 from tests.builders import NOON
+from tests.catalogue import fired
 from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised, PositionAdjusted
 from trading.execution.reconcile import Difference, Finding
@@ -11,6 +14,8 @@ from trading.outside import settle
 SHORT = Finding(Difference.SHORT, "BTC/USDT", quantity=Decimal("0.2"))
 
 
+@pytest.mark.fault("M09", "TELL")
+@pytest.mark.fault("W11", "TELL SAID")
 def test_a_sale_in_the_history_explains_missing_coins() -> None:
     sale = Finding(
         Difference.FOREIGN_SALE, "BTC/USDT", quantity=Decimal("0.3"), price=Decimal(60_000)
@@ -21,8 +26,11 @@ def test_a_sale_in_the_history_explains_missing_coins() -> None:
     assert adjusted.price == Decimal(60_000)
     assert isinstance(alert, AlertRaised)
     assert alert.severity is Severity.WARN
+    fired(alert.text)
 
 
+@pytest.mark.fault("M09", "TELL")
+@pytest.mark.fault("X31", "TELL")
 def test_missing_coins_without_a_sale_are_an_alarm_and_change_nothing() -> None:
     small = Finding(Difference.FOREIGN_SALE, "BTC/USDT", quantity=Decimal("0.1"))
     for findings in ([SHORT], [SHORT, small]):
@@ -30,6 +38,7 @@ def test_missing_coins_without_a_sale_are_an_alarm_and_change_nothing() -> None:
         assert isinstance(alert, AlertRaised)
         assert alert.severity is Severity.CRIT
         assert "0.2 BTC" in alert.text
+    fired(alert.text)
 
 
 def test_a_sale_of_unmanaged_coins_is_nobodys_business() -> None:

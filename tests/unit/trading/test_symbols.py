@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import bitcoin, coin
+from tests.catalogue import fired
 from trading.domain.errors import Refused
 from trading.symbols import resolve
 
@@ -25,13 +26,17 @@ def test_a_near_miss_is_offered() -> None:
         resolve("ADA", INSTRUMENTS)
 
 
+@pytest.mark.fault("I02", "SAID")
 @pytest.mark.parametrize("text", ["ВTC/USDT", "ＢＴＣ/USDT", "", "   ", "B" * 60])
 def test_look_alike_letters_and_nonsense_are_refused(text: str) -> None:
     with pytest.raises(Refused, match="plain letters"):
         resolve(text, INSTRUMENTS)
+    fired(repr(text))
 
 
+@pytest.mark.fault("I02", "SAID")
 @given(st.text(max_size=40))
 def test_any_text_is_one_instrument_or_a_refusal(text: str) -> None:
     with contextlib.suppress(Refused):
         assert resolve(text, INSTRUMENTS).symbol in INSTRUMENTS
+    fired(repr(text))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.catalogue import fired
 from trading.domain.errors import Refused, UmbraError
 from trading.domain.money import ceil_to, floor_to, parse_decimal, parse_percent, plain
 
@@ -20,6 +21,7 @@ def test_a_plain_number_is_read_exactly(text: str, value: str) -> None:
     assert parse_decimal(text) == Decimal(value)
 
 
+@pytest.mark.fault("I01", "SAID")
 @pytest.mark.parametrize(
     "text",
     [
@@ -32,6 +34,7 @@ def test_anything_else_is_refused_and_never_guessed(text: str) -> None:
         parse_decimal(text, "price")
     assert "price should be a plain number" in str(refused.value)
     assert refused.value.example
+    fired(repr(text))
 
 
 def test_a_percentage_becomes_a_share() -> None:
@@ -43,6 +46,7 @@ def test_a_percentage_without_its_sign_is_refused() -> None:
         parse_percent("2")
 
 
+@pytest.mark.fault("I01", "SAID")
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
     try:
@@ -52,6 +56,7 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
     else:
         assert value.is_finite()
         assert value >= 0
+    fired(repr(text))
 
 
 @given(VALUES, STEPS)

@@ -4,9 +4,11 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.catalogue import fired
 from trading.domain.order import OrderRequest, OrderType, Side
 from trading.execution import absence
 from trading.execution.settings import AbsenceSettings
@@ -39,6 +41,7 @@ def test_a_not_found_before_the_request_has_expired_proves_nothing() -> None:
     assert found.not_found_s == ()
 
 
+@pytest.mark.fault("X03b", "SAID")
 def test_two_not_founds_apart_the_lists_and_a_known_clock_are_a_proof() -> None:
     found = absence.search(EXIT, 0.0, 0.0, SETTINGS)
     found = absence.not_found(found, 18.0, SETTINGS)
@@ -55,6 +58,7 @@ def test_two_not_founds_apart_the_lists_and_a_known_clock_are_a_proof() -> None:
     text = absence.evidence(found)
     assert "not found at 18.0 s, 21.0 s" in text
     assert "lists without it at 21.0 s" in text
+    fired(text)
 
 
 def test_the_evidence_says_when_no_list_was_read() -> None:

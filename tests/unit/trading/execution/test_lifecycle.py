@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
+from tests.catalogue import fired
 from trading.domain.order import (
     Attempt,
     AttemptState,
@@ -105,6 +106,7 @@ def test_of_two_ends_the_later_one_counts_and_the_contradiction_is_told() -> Non
     assert later.attempt.filled_quantity == Decimal("0.5")
 
 
+@pytest.mark.fault("X36", "SAID")
 def test_a_fill_counts_once_by_its_trade_id() -> None:
     one = builders.fill(quantity="0.2", trade_id="9")
     first = merge(attempt(), report(OrderStatus.PARTIALLY_FILLED, "0.2", 0, (one, one)), {})
@@ -114,6 +116,7 @@ def test_a_fill_counts_once_by_its_trade_id() -> None:
     )
     assert second.fills == ()
     assert not second.is_changed
+    fired(first.fills)
 
 
 FILLS = tuple(replace(builders.fill(quantity="0.1"), trade_id=str(number)) for number in range(5))
@@ -150,6 +153,7 @@ def played(reports: list[OrderReport]) -> tuple[Attempt, set[str]]:
     return now, set(known)
 
 
+@pytest.mark.fault("W08", "SAID")
 @given(histories(), st.randoms(use_true_random=False))
 def test_any_order_and_any_repetition_of_reports_ends_alike(reports, random) -> None:  # type: ignore[no-untyped-def]
     shuffled = [*reports, *random.choices(reports, k=len(reports))]
@@ -158,3 +162,4 @@ def test_any_order_and_any_repetition_of_reports_ends_alike(reports, random) -> 
     mixed, mixed_fills = played(shuffled)
     assert (mixed.state, mixed.filled_quantity) == (straight.state, straight.filled_quantity)
     assert mixed_fills == fills
+    fired(len(shuffled))

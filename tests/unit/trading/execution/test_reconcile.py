@@ -3,7 +3,10 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from tests import builders
+from tests.catalogue import fired
 from trading.domain.order import (
     Attempt,
     AttemptState,
@@ -52,9 +55,12 @@ def kinds(attempts: dict[str, Attempt], *reports: OrderReport) -> list[Differenc
     return [one.kind for one in reconcile.orders(attempts, reports, "ux")]
 
 
+@pytest.mark.fault("W10")
+@pytest.mark.fault("W11")
 def test_an_order_of_our_form_without_a_record_is_an_orphan_and_a_foreign_one_is_nothing() -> None:
     assert kinds({}, report(OrderStatus.NEW)) == [Difference.ORPHAN]
     assert kinds({}, report(OrderStatus.NEW, order_id="web_1")) == []
+    fired(ID)
 
 
 def test_an_absent_order_that_is_listed_is_found_late() -> None:
@@ -70,8 +76,10 @@ def test_a_record_is_behind_when_the_exchange_knows_more() -> None:
     assert kinds(local(AttemptState.FILLED, "0.5"), filled) == []
 
 
+@pytest.mark.fault("X32")
 def test_missing_from_a_list_is_no_difference() -> None:
     assert kinds(local(AttemptState.OPEN)) == []
+    fired(local(AttemptState.OPEN))
 
 
 def test_of_two_reports_the_one_that_is_further_counts() -> None:

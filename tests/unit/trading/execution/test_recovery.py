@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.catalogue import fired
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
 from trading.domain.errors import Unreachable
@@ -55,6 +56,7 @@ async def test_an_order_that_filled_while_we_were_dead_is_booked_and_not_repeate
     assert again.managed == 0
 
 
+@pytest.mark.fault("P01", "ONE")
 async def test_a_written_attempt_that_never_left_is_proven_absent_first() -> None:
     desk = Desk()
     desk.exchange.is_down = True
@@ -70,6 +72,7 @@ async def test_a_written_attempt_that_never_left_is_proven_absent_first() -> Non
     assert [one[-2:] for one in again.exchange.ids] == ["-2"]
     assert again.time.monotonic() - started_s >= 18
     assert again.managed == 0
+    fired(again.exchange.ids)
 
 
 async def test_a_half_filled_exit_goes_on_with_the_rest() -> None:
@@ -191,6 +194,7 @@ async def test_a_late_order_is_also_found_by_the_sweep() -> None:
     assert desk.told("proven absent and appeared late")
 
 
+@pytest.mark.fault("W10")
 async def test_an_order_of_our_form_that_nobody_wrote_is_an_orphan_and_told_once() -> None:
     desk = Desk()
     order_id = client_order_id("ux", "tracker:99:1", 1)
@@ -202,6 +206,7 @@ async def test_an_order_of_our_form_that_nobody_wrote_is_an_orphan_and_told_once
     findings = await desk.time.finish(desk.engine.reconcile([BTC]))
     assert [finding.kind for finding in findings] == [Difference.ORPHAN]
     assert len([one for one in desk.alerts if "does not know" in one.text]) == 1
+    fired(desk.exchange.history)
 
 
 async def test_an_order_of_a_decision_before_memory_is_no_orphan() -> None:
@@ -214,12 +219,14 @@ async def test_an_order_of_a_decision_before_memory_is_no_orphan() -> None:
     assert again.alerts == []
 
 
+@pytest.mark.fault("W11")
 async def test_a_foreign_order_is_none_of_our_business() -> None:
     desk = Desk()
     [report] = [desk.exchange.report_of(order) for order in [await _foreign(desk)]]
     desk.engine.on_report(report)
     await desk.time.settle()
     assert desk.alerts == []
+    fired(report.client_order_id)
 
 
 async def _foreign(desk: Desk):  # type: ignore[no-untyped-def]
@@ -245,6 +252,7 @@ async def test_a_sweep_without_an_answer_finds_nothing_and_says_so() -> None:
         await desk.time.finish(desk.engine.reconcile([BTC]))
 
 
+@pytest.mark.fault("W06")
 async def test_a_resting_order_that_filled_unseen_is_found_by_the_ten_second_check() -> None:
     desk = Desk()
     await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
@@ -254,6 +262,7 @@ async def test_a_resting_order_that_filled_unseen_is_found_by_the_ten_second_che
     await desk.time.finish(desk.engine.check_open_attempts())
     final = await desk.done()
     assert final.average_price == 70_000
+    fired(final.average_price)
 
 
 async def test_a_resting_order_survives_a_restart() -> None:
@@ -301,6 +310,7 @@ async def test_two_ends_of_one_order_are_told() -> None:
     assert desk.told("two different ends")
 
 
+@pytest.mark.fault("P13")
 async def test_more_reports_than_the_queue_holds_lead_to_a_sweep() -> None:
     desk = Desk(settings=replace(Desk().settings, reports_max=0))
     lost = desk.exchange.fail("lost_after")
@@ -311,6 +321,7 @@ async def test_more_reports_than_the_queue_holds_lead_to_a_sweep() -> None:
     await desk.time.settle()
     assert desk.exchange.filled() == HALF
     assert desk.managed == 0
+    fired(lost.fired)
 
 
 async def test_a_fill_that_an_earlier_process_never_heard_of_is_booked_when_it_shows() -> None:

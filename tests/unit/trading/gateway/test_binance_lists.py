@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests import builders
+from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from trading.domain.errors import Refused, Unreachable
 from trading.domain.time import to_ms
@@ -77,6 +78,7 @@ def venue(rows: int) -> tuple[BinanceVenue, Api]:
     return found, api
 
 
+@pytest.mark.fault("X32")
 async def test_executions_are_read_page_by_page_and_named_by_the_orders_they_belong_to() -> None:
     found, api = venue(2500)
     fills = await found.fills_since(BTC, SINCE)
@@ -87,12 +89,15 @@ async def test_executions_are_read_page_by_page_and_named_by_the_orders_they_bel
     assert [one.get("orderId") for one in api.asked[3:]] == [None, 1001, 2001]
     await found.fills_since(BTC, SINCE)
     assert len(api.asked) == 9
+    fired(len(api.asked))
 
 
+@pytest.mark.fault("X32")
 async def test_a_list_without_an_end_is_no_answer() -> None:
     found, _ = venue(20_001)
-    with pytest.raises(Unreachable, match="more than 20000 rows"):
+    with pytest.raises(Unreachable, match="more than 20000 rows") as endless:
         await found.orders_since(BTC, SINCE)
+    fired(str(endless.value))
 
 
 async def test_open_orders_of_unknown_instruments_are_left_out() -> None:

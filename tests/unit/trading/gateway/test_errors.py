@@ -3,6 +3,7 @@
 import aiohttp
 import pytest
 
+from tests.catalogue import fired
 from trading.domain.errors import AuthLost, RateLimited, Unreachable
 from trading.domain.order import SendPhase
 from trading.gateway.errors import Answer, answer, code_of, evidence_of, failure_of
@@ -26,6 +27,7 @@ def refused_connection() -> aiohttp.ClientConnectorError:
     return aiohttp.ClientConnectorError(key, ConnectionRefusedError(111, "refused"))
 
 
+@pytest.mark.fault("X02", "SAID")
 @pytest.mark.parametrize(
     ("error", "phase"),
     [
@@ -43,6 +45,7 @@ def test_without_an_answer_only_a_connection_that_never_was_proves_that_nothing_
     error: Exception, phase: SendPhase
 ) -> None:
     assert evidence_of(error, None, NOW_MS).phase is phase
+    fired(repr(error))
 
 
 def test_an_answer_is_told_by_its_status_code_and_text() -> None:

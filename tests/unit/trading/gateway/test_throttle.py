@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.catalogue import fired
 from trading.domain.errors import RateLimited
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.throttle import Throttle, Urgency, Weight
@@ -33,6 +34,8 @@ def test_a_request_heavier_than_the_budget_says_so_without_a_history() -> None:
     assert limited.value.retry_after_s == 60
 
 
+@pytest.mark.fault("X12")
+@pytest.mark.fault("X13")
 def test_nothing_goes_while_silence_was_asked_for() -> None:
     throttle = Throttle(100, 0.3)
     throttle.be_silent(30, 0.0)
@@ -42,8 +45,10 @@ def test_nothing_goes_while_silence_was_asked_for() -> None:
         assert not limited.value.is_own_count
         assert limited.value.retry_after_s == 20
     throttle.take(ORDER, 30.0)
+    fired(limited.value.retry_after_s)
 
 
+@pytest.mark.fault("X14", "SAID")
 def test_each_forbidden_page_in_a_row_doubles_the_silence() -> None:
     throttle = Throttle(100, 0.3)
     throttle.be_silent(60, 0.0, is_forbidden=True)
@@ -53,6 +58,7 @@ def test_each_forbidden_page_in_a_row_doubles_the_silence() -> None:
     throttle.answered()
     throttle.be_silent(60, 200.0, is_forbidden=True)
     assert throttle.silence_s(200.0) == 60
+    fired(throttle.silence_s(200.0))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
+from tests.catalogue import fired
 from trading.domain.instrument import InstrumentStatus
 from trading.domain.market import PriceSource
 from trading.domain.order import OrderRequest, OrderStatus, OrderType, Side, TimeInForce
@@ -158,6 +159,7 @@ def test_one_unusable_instrument_does_not_hide_the_others(
         binance.instruments({"symbols": [broken]})
 
 
+@pytest.mark.fault("X27", "SAID")
 def test_an_order_is_written_in_plain_digits_with_our_id() -> None:
     request = OrderRequest(
         "uxaaaaaaaaaaaaaaaa-1",
@@ -180,6 +182,7 @@ def test_an_order_is_written_in_plain_digits_with_our_id() -> None:
         "newOrderRespType": "FULL",
         "recvWindow": "3000",
     }
+    fired(str(request.quantity))
 
 
 def test_an_answer_is_read_with_its_executions() -> None:
@@ -295,10 +298,12 @@ BROKEN: list[tuple[Callable[[], object], str]] = [
 ]
 
 
+@pytest.mark.fault("X25", "SAID")
 @pytest.mark.parametrize(("read", "words"), BROKEN)
 def test_what_cannot_be_believed_is_refused(read: Callable[[], object], words: str) -> None:
     with pytest.raises(Unusable, match=words):
         read()
+    fired(words)
 
 
 JUNK = st.recursive(

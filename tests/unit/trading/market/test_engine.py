@@ -11,6 +11,7 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import NOON
+from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from tests.unit.trading.market.make import BASE_MS, SYMBOL, candle, d
 from trading.domain.errors import Unreachable
@@ -283,14 +284,17 @@ async def test_quiet_is_checked_over_rest_and_not_told(bench: Bench) -> None:
     assert len(bench.feed.connections) == 1
 
 
+@pytest.mark.fault("W03", "SAID")
 async def test_w03_a_silent_stall_is_replaced_by_rest_within_five_seconds(bench: Bench) -> None:
     await bench.live()
     bench.feed.move(97)
     await bench.pass_seconds(5)
     assert bench.engine.price(SYMBOL) == 97
     assert bench.seen[-1].source is PriceSource.REST
+    fired(bench.seen[-1].source.value)
 
 
+@pytest.mark.fault("W03", "TELL SAID")
 async def test_w03_a_stall_is_told_once_and_the_stream_is_started_again(bench: Bench) -> None:
     await bench.live()
     bench.feed.move(97)
@@ -304,8 +308,10 @@ async def test_w03_a_stall_is_told_once_and_the_stream_is_started_again(bench: B
     assert len([told for told in bench.told() if not told[2]]) == len(begun)
     assert bench.engine.stream_state == "live"
     assert not bench.engine.is_degraded(SYMBOL)
+    fired(begun)
 
 
+@pytest.mark.fault("W04", "TELL SAID")
 async def test_w04_a_frozen_event_clock_is_found_while_messages_arrive(bench: Bench) -> None:
     await bench.live()
     frozen_ms = bench.feed.ms()
@@ -322,8 +328,10 @@ async def test_w04_a_frozen_event_clock_is_found_while_messages_arrive(bench: Be
     assert bench.engine.is_degraded(SYMBOL)
     assert any(one.source is PriceSource.REST and one.price == 97 for one in bench.seen)
     assert bench.engine.price(SYMBOL) == 97, "what the frozen stream repeats is the past"
+    fired(frozen_ms)
 
 
+@pytest.mark.fault("W16")
 async def test_w16_a_symbol_that_never_speaks_is_asked_for_over_rest(bench: Bench) -> None:
     await bench.live(SYMBOL, OTHER)
     bench.engine.watch([SYMBOL])
@@ -334,6 +342,7 @@ async def test_w16_a_symbol_that_never_speaks_is_asked_for_over_rest(bench: Benc
     await bench.pass_seconds(8, talk=bench.feed.book)
     assert bench.engine.price(OTHER) == 11
     assert ("degraded_data", OTHER, True) in bench.told()
+    fired(bench.told())
 
 
 async def test_when_neither_stream_nor_rest_answers_the_price_is_stale_and_told(
@@ -350,6 +359,7 @@ async def test_when_neither_stream_nor_rest_answers_the_price_is_stale_and_told(
     assert ("stale_data", SYMBOL, False) in bench.told()
 
 
+@pytest.mark.fault("W16", "TELL SAID")
 async def test_a_symbol_that_no_source_knows_is_told_after_ten_seconds(bench: Bench) -> None:
     bench.feed.is_rest_down = True
     bench.engine.watch([SYMBOL])
@@ -357,6 +367,7 @@ async def test_a_symbol_that_no_source_knows_is_told_after_ten_seconds(bench: Be
     assert bench.told() == []
     await bench.pass_seconds(3)
     assert ("stale_data", SYMBOL, True) in bench.told()
+    fired(bench.told())
 
 
 async def test_many_stale_symbols_are_one_alert(bench: Bench) -> None:
@@ -386,6 +397,7 @@ async def test_a_read_that_takes_too_long_counts_as_no_answer(
 # ---------------------------------------------------------------- loss and return of the stream
 
 
+@pytest.mark.fault("W01")
 async def test_w01_a_lost_stream_is_back_within_two_seconds(bench: Bench) -> None:
     await bench.live()
     await bench.pass_seconds(61, talk=bench.feed.book)
@@ -402,6 +414,7 @@ async def test_w01_a_lost_stream_is_back_within_two_seconds(bench: Bench) -> Non
     assert bench.engine.stream_state == "live"
     assert len(bench.feed.reads) > reads, "the gap is asked for over REST"
     assert bench.gaps == []
+    fired(lost_s)
 
 
 async def test_a_longer_gap_is_named_so_that_it_can_be_judged(bench: Bench) -> None:
@@ -447,6 +460,7 @@ async def test_symbols_near_a_stop_are_asked_for_more_often(bench: Bench) -> Non
     assert all(2 <= count <= 4 for count in counts[1:])
 
 
+@pytest.mark.fault("W12", "SAID")
 async def test_w12_reconnects_are_never_more_than_one_in_two_seconds(bench: Bench) -> None:
     await bench.live()
     bench.feed.refuses = True
@@ -459,8 +473,10 @@ async def test_w12_reconnects_are_never_more_than_one_in_two_seconds(bench: Benc
     pauses = [after - before for before, after in itertools.pairwise(attempts)]
     assert pauses[-1] >= 30
     assert max(pauses) <= 46
+    fired(len(attempts))
 
 
+@pytest.mark.fault("W18", "SAID")
 async def test_w18_flapping_for_ten_minutes_is_one_alert_and_leaks_no_tasks(bench: Bench) -> None:
     await bench.live()
     tasks = len(asyncio.all_tasks())
@@ -474,6 +490,7 @@ async def test_w18_flapping_for_ten_minutes_is_one_alert_and_leaks_no_tasks(benc
     begun = [told for told in bench.told() if told[2] and told[0] == "stream_down"]
     assert len(begun) == 1
     assert len(asyncio.all_tasks()) <= tasks + 2
+    fired(len(bench.feed.connections))
 
 
 async def test_a_failure_that_is_not_the_networks_ends_the_run() -> None:
@@ -488,6 +505,7 @@ async def test_a_failure_that_is_not_the_networks_ends_the_run() -> None:
 # ---------------------------------------------------------------- the gate in the engine
 
 
+@pytest.mark.fault("W13", "SAID")
 async def test_w13_a_bad_print_is_asked_about_dropped_and_told(bench: Bench) -> None:
     await bench.live()
     bench.feed.print_(1)
@@ -500,8 +518,10 @@ async def test_w13_a_bad_print_is_asked_about_dropped_and_told(bench: Bench) -> 
     assert bench.engine.price(SYMBOL) == 100
     assert ("dropped_prices", SYMBOL, True) in bench.told()
     assert "1, was not believed" in bench.conditions[0].text
+    fired(bench.conditions[0].text)
 
 
+@pytest.mark.fault("W14", "SAID")
 async def test_w14_a_true_crash_is_confirmed_over_rest_at_once(bench: Bench) -> None:
     await bench.live()
     bench.feed.move(50)
@@ -509,8 +529,11 @@ async def test_w14_a_true_crash_is_confirmed_over_rest_at_once(bench: Bench) -> 
     assert bench.engine.price(SYMBOL) == 100
     await bench.settle()
     assert bench.engine.price(SYMBOL) == 50
+    fired(f"{bench.engine.price(SYMBOL)} after 100")
 
 
+@pytest.mark.fault("W14", "SAID")
+@pytest.mark.fault("M01")
 async def test_w14_a_true_crash_without_rest_is_believed_within_a_second_and_a_half(
     bench: Bench,
 ) -> None:
@@ -522,8 +545,10 @@ async def test_w14_a_true_crash_without_rest_is_believed_within_a_second_and_a_h
         bench.clock.advance(0.1)
     await bench.settle()
     assert bench.engine.price(SYMBOL) == 50
+    fired(f"{bench.engine.price(SYMBOL)} after 100")
 
 
+@pytest.mark.fault("W17", "TELL")
 async def test_w17_live_and_rest_prices_far_apart_for_long_are_told_and_both_count(
     bench: Bench,
 ) -> None:
@@ -537,6 +562,7 @@ async def test_w17_live_and_rest_prices_far_apart_for_long_are_told_and_both_cou
     bench.feed.move(98)
     await bench.pass_seconds(20, talk=talk)
     assert ("price_disagreement", SYMBOL, True) in bench.told()
+    fired(bench.told())
 
 
 # ---------------------------------------------------------------- gaps

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.catalogue import fired
 from trading.domain.market import MarketTrade, Quote
 from trading.market.handover import Handover
 
@@ -69,6 +70,7 @@ async def bench() -> AsyncIterator[Bench]:
     assert bench.feed.alive == []
 
 
+@pytest.mark.fault("W02")
 async def test_the_old_connection_serves_until_the_new_one_speaks(bench: Bench) -> None:
     await bench.connect(BTC)
     await bench.connect(BTC, ETH, at_s=10)
@@ -78,6 +80,7 @@ async def test_the_old_connection_serves_until_the_new_one_speaks(bench: Bench) 
     await bench.settle()
     assert bench.heard == [(BTC, 1), (BTC, 2)]
     assert bench.feed.alive == [1]
+    fired(bench.heard)
 
 
 async def test_prints_of_two_connections_are_merged_by_their_time(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.catalogue import fired
 from tests.unit.trading.market.make import d, quote, trade
 from trading.domain.market import MarketTrade, PriceSource, Quote
 from trading.market.sanity import SanityGate
@@ -30,20 +31,25 @@ def _released(gate: SanityGate) -> list[object]:
     ]
 
 
+@pytest.mark.fault("W13", "SAID")
 @pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-Infinity", "0", "-5"])
 def test_a_price_that_is_none_is_dropped_and_counted(gate: SanityGate, price: str) -> None:
     assert not gate.take_trade(trade(price, 1))
     assert (gate.quarantined, gate.is_holding()) == (1, False)
+    fired(price)
 
 
+@pytest.mark.fault("W13", "SAID")
 @pytest.mark.parametrize(
     ("bid", "ask"), [("NaN", "1"), ("1", "Infinity"), ("0", "1"), ("101", "100"), ("100", "100")]
 )
 def test_a_book_that_is_none_or_crossed_is_dropped(gate: SanityGate, bid: str, ask: str) -> None:
     assert not gate.take_quote(quote(bid, ask, 1))
     assert (gate.quarantined, gate.is_holding()) == (1, False)
+    fired(f"{bid} / {ask}")
 
 
+@pytest.mark.fault("W13", "SAID")
 @pytest.mark.parametrize("price", ["1", "1000000000", "104.9", "94"])
 def test_w13_a_single_bad_print_never_passes_while_the_book_stays(
     gate: SanityGate, price: str
@@ -55,27 +61,34 @@ def test_w13_a_single_bad_print_never_passes_while_the_book_stays(
         gate.poll(1003.0)
         assert _released(gate) == []
         assert [item.trade.price for item in gate.dropped] == [d(price)]
+    fired(price)
 
 
+@pytest.mark.fault("W13", "SAID")
 def test_w13_a_single_bad_print_never_passes_while_prints_go_on(gate: SanityGate) -> None:
     assert not gate.take_trade(trade(1, 1))
     assert gate.take_trade(trade("100.05", 1.1))
     gate.poll(1003.0)
     assert _released(gate) == []
     assert gate.dropped[0].contradicted_by == "a newer print"
+    fired(gate.dropped)
 
 
+@pytest.mark.fault("W14", "SAID")
 def test_w14_a_true_crash_is_believed_with_its_second_print(gate: SanityGate) -> None:
     assert not gate.take_trade(trade(50, 1))
     assert gate.take_trade(trade("49.5", 1.05))
     assert _released(gate) == [50]
     assert gate.take_trade(trade(48, 1.1))
+    fired(_released(gate))
 
 
+@pytest.mark.fault("W14", "SAID")
 def test_w14_a_true_crash_is_believed_when_the_book_agrees(gate: SanityGate) -> None:
     assert not gate.take_trade(trade(50, 1))
     assert gate.take_quote(quote("49.9", "50.1", 1.02))
     assert _released(gate) == [50]
+    fired(_released(gate))
 
 
 def test_w14_a_crash_that_the_book_shows_first_is_believed_with_its_print(gate: SanityGate) -> None:
@@ -90,6 +103,7 @@ def test_w14_a_true_crash_is_believed_when_rest_agrees(gate: SanityGate) -> None
     assert _released(gate) == [50]
 
 
+@pytest.mark.fault("W14", "SAID")
 def test_w14_a_true_crash_that_nothing_contradicts_is_believed_within_its_time(
     gate: SanityGate,
 ) -> None:
@@ -101,6 +115,7 @@ def test_w14_a_true_crash_that_nothing_contradicts_is_believed_within_its_time(
     gate.poll(due_s)
     assert _released(gate) == [50]
     assert gate.due_s() is None
+    fired(due_s)
 
 
 def test_a_book_that_was_on_its_way_when_the_print_was_made_proves_nothing(
@@ -142,12 +157,14 @@ def test_garbage_on_the_other_side_is_dropped_when_a_crash_is_believed(gate: San
     assert [item.trade.price for item in gate.dropped] == [900]
 
 
+@pytest.mark.fault("M03", "TELL")
 def test_a_wick_within_the_bounds_passes_and_one_beyond_is_held_and_told(gate: SanityGate) -> None:
     assert gate.take_trade(trade(95, 1))
     assert gate.take_trade(trade(100, 1.1))
     assert not gate.take_trade(trade(10, 1.2))
     assert gate.take_trade(trade(100, 1.4))
     assert [item.trade.price for item in gate.dropped] == [10]
+    fired(gate.dropped)
 
 
 def test_a_jump_of_the_book_alone_is_held_until_its_time(gate: SanityGate) -> None:

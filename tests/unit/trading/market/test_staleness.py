@@ -1,5 +1,8 @@
 """Quiet is not stale; a stopped event clock is; and what REST says about both."""
 
+import pytest
+
+from tests.catalogue import fired
 from tests.unit.trading.market.make import BASE_MS
 from trading.market.settings import MarketSettings
 from trading.market.staleness import Freshness, Suspicion
@@ -24,19 +27,23 @@ def test_three_seconds_of_silence_are_quiet_and_agreement_over_rest_ends_that() 
     assert not fresh.is_missing(1010.0)
 
 
+@pytest.mark.fault("W04", "SAID")
 def test_w04_messages_whose_event_time_stands_still_are_frozen_after_three_seconds() -> None:
     fresh = _fresh()
     for second in range(1, 5):
         fresh.on_stream(BASE_MS, 1000.0 + second)
     assert fresh.suspicion(1003.0) is Suspicion.NONE
     assert fresh.suspicion(1004.0) is Suspicion.FROZEN
+    fired(fresh.suspicion(1004.0).name)
 
 
+@pytest.mark.fault("W04", "SAID")
 def test_w04_a_feed_that_falls_behind_is_frozen_too() -> None:
     fresh = _fresh()
     for second in range(1, 10):
         fresh.on_stream(BASE_MS + second * 500, 1000.0 + second)
     assert fresh.suspicion(1009.0) is Suspicion.FROZEN
+    fired(fresh.suspicion(1009.0).name)
 
 
 def test_a_constant_way_and_a_wrong_clock_are_no_lag() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
+from tests.catalogue import fired
 from trading.domain.instrument import InstrumentStatus
 from trading.domain.market import Quote
 from trading.domain.order import Intent, Purpose, Side
@@ -89,11 +90,13 @@ def test_no_cap_of_entries_binds_a_protective_sale() -> None:
     assert isinstance(asked(sale(), stale, limits=tight), Approved)
 
 
+@pytest.mark.fault("M09")
 def test_coins_that_are_not_managed_are_never_sold() -> None:
     assert "more than is managed" in reasons(asked(sale("0.6")))
     other = replace(ACTIVITY, exiting=Decimal("0.2"))
     assert "0.2 is being sold already" in reasons(asked(sale("0.4"), other))
     assert isinstance(asked(sale("0.3"), other), Approved)
+    fired(reasons(asked(sale("0.6"))))
 
 
 def test_a_sale_that_is_running_is_not_started_again() -> None:
@@ -118,6 +121,7 @@ def test_a_purchase_within_all_limits_passes() -> None:
     assert asked(purchase()) == Approved(purchase())
 
 
+@pytest.mark.fault("I03")
 @pytest.mark.parametrize(
     ("activity", "words"),
     [
@@ -144,6 +148,7 @@ def test_a_purchase_within_all_limits_passes() -> None:
 )
 def test_each_bound_of_an_entry_is_told(activity: Activity, words: str) -> None:
     assert words in reasons(asked(purchase(), activity))
+    fired(words)
 
 
 def test_every_reason_is_told_at_once() -> None:
@@ -225,11 +230,13 @@ def test_a_daily_loss_at_its_limit_reduces() -> None:
     assert daily_loss(Decimal(0), Decimal(0), LIMITS) is None
 
 
+@pytest.mark.fault("P14", "HALT")
 def test_orders_at_twice_the_permitted_rate_are_a_runaway() -> None:
     assert runaway(119, LIMITS) is None
     halt = runaway(120, LIMITS)
     assert halt is not None
     assert "120 entries" in halt.reason
+    fired(halt.reason)
 
 
 def test_a_halt_never_loosens_a_mode() -> None:

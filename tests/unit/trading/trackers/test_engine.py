@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from tests.builders import NOON, fill
+from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.trading.trackers.make import BTC, armed, candle, d, line, observation
@@ -148,6 +149,7 @@ async def test_one_arming_fires_once_however_many_prices_are_beyond(desk: Desk) 
     assert len(desk.fires) == 1
 
 
+@pytest.mark.fault("S03", "CRIT")
 async def test_a_trigger_that_cannot_be_recorded_is_asked_again_until_it_is(desk: Desk) -> None:
     await desk.engine.arm(_stop())
     desk.store.lose()
@@ -161,6 +163,7 @@ async def test_a_trigger_that_cannot_be_recorded_is_asked_again_until_it_is(desk
     assert desk.changes()[-1] == (1, TrackerChange.TRIGGERED)
     told = [event for event in desk.conditions if event.condition == UNRECORDED]
     assert [event.is_active for event in told] == [True, False]
+    fired(desk.store.appends_lost)
 
 
 async def test_a_trigger_that_is_known_already_is_not_asked_again(desk: Desk) -> None:
@@ -241,6 +244,7 @@ async def test_a_trigger_before_the_run_waits_for_it() -> None:
     running.cancel()
 
 
+@pytest.mark.fault("I05", "SAID")
 async def test_panic_ends_a_trigger_that_still_waits_for_the_journal(desk: Desk) -> None:
     await desk.engine.arm(_stop())
     desk.store.lose()
@@ -251,6 +255,7 @@ async def test_panic_ends_a_trigger_that_still_waits_for_the_journal(desk: Desk)
     desk.engine.applied(TrackerChanged(ended, TrackerChange.CLOSED, NOON))
     await desk.until(lambda: desk.engine.unrecorded == 0)
     assert desk.engine.all() == []
+    fired(desk.store.appends_lost)
 
 
 # ---------------------------------------------------------------- records and touches
@@ -285,6 +290,7 @@ async def test_a_smaller_move_is_durable_within_a_few_sweeps(desk: Desk) -> None
     assert desk.changes()[-1] == (1, TrackerChange.MOVED)
 
 
+@pytest.mark.fault("M12")
 async def test_jitter_of_one_tick_for_a_day_writes_only_new_records(desk: Desk) -> None:
     await desk.engine.arm(armed(TrackerKind.TRAIL, 60000, trail="0.02"))
     for second in range(2000):
@@ -293,6 +299,7 @@ async def test_jitter_of_one_tick_for_a_day_writes_only_new_records(desk: Desk) 
         await asyncio.sleep(0)
     moved = [change for _, change in desk.changes() if change is TrackerChange.MOVED]
     assert len(moved) == 1
+    fired(f"{second} seconds of jitter")
 
 
 async def test_a_touch_that_fires_before_it_is_written_is_told_by_its_trigger(desk: Desk) -> None:
@@ -351,14 +358,17 @@ async def test_a_cancelled_tracker_never_fires(desk: Desk) -> None:
     assert desk.fires == []
 
 
+@pytest.mark.fault("M13", "SAID TELL")
 async def test_a_cancel_after_the_trigger_is_refused_and_names_the_way_out(desk: Desk) -> None:
     await desk.engine.arm(_stop())
     desk.see(57000)
     with pytest.raises(Refused, match="has fired") as refused:
         await desk.engine.cancel(1)
     assert refused.value.example == "/abort 1"
+    fired(str(refused.value))
 
 
+@pytest.mark.fault("M13", "SAID")
 async def test_a_trigger_during_the_write_of_a_cancel_loses_and_only_one_is_journaled() -> None:
     desk = Desk()
     running = asyncio.create_task(desk.engine.run())
@@ -375,8 +385,10 @@ async def test_a_trigger_during_the_write_of_a_cancel_loses_and_only_one_is_jour
     await asyncio.sleep(0.01)
     assert desk.changes() == [(1, TrackerChange.ARMED), (1, TrackerChange.CANCELLED)]
     running.cancel()
+    fired(desk.changes())
 
 
+@pytest.mark.fault("M13", "SAID")
 async def test_a_cancel_that_cannot_be_written_lets_the_trigger_win(desk: Desk) -> None:
     await desk.engine.arm(_stop())
     write = desk.store.append
@@ -390,6 +402,7 @@ async def test_a_cancel_that_cannot_be_written_lets_the_trigger_win(desk: Desk) 
     with pytest.raises(Unreachable):
         await desk.engine.cancel(1)
     await desk.until(lambda: desk.changes()[-1] == (1, TrackerChange.TRIGGERED))
+    fired(desk.changes())
 
 
 async def test_an_edit_replaces_the_tracker(desk: Desk) -> None:
@@ -400,13 +413,15 @@ async def test_an_edit_replaces_the_tracker(desk: Desk) -> None:
     assert desk.changes()[-1] == (1, TrackerChange.EDITED)
 
 
+@pytest.mark.fault("I05")
 async def test_the_second_of_two_edits_sees_the_conflict(desk: Desk) -> None:
     before = armed(TrackerKind.TRAIL, 60000, trail="0.03")
     await desk.engine.arm(before)
     first = replace(before, spec=replace(before.spec, slippage_max=d("0.01")))
     await desk.engine.edit(before, first)
-    with pytest.raises(Refused, match="changed meanwhile"):
+    with pytest.raises(Refused, match="changed meanwhile") as refused:
         await desk.engine.edit(before, before)
+    fired(str(refused.value))
 
 
 async def test_a_pause_stops_the_watching_and_a_resume_goes_on(desk: Desk) -> None:
@@ -434,27 +449,33 @@ async def test_a_pause_survives_a_restart(desk: Desk) -> None:
     assert restarted.engine.unrecorded == 0
 
 
+@pytest.mark.fault("I07", "SAID")
 @pytest.mark.parametrize("command", ["pause", "resume", "cancel"])
 async def test_a_command_on_an_unknown_tracker_is_explained(desk: Desk, command: str) -> None:
     with pytest.raises(Refused, match="no live tracker #9"):
         await getattr(desk.engine, command)(9)
+    fired(command)
 
 
+@pytest.mark.fault("I07", "SAID")
 async def test_pausing_twice_and_resuming_what_runs_are_explained(desk: Desk) -> None:
     await desk.engine.arm(_stop())
     with pytest.raises(Refused, match="not paused"):
         await desk.engine.resume(1)
     await desk.engine.pause(1)
-    with pytest.raises(Refused, match="paused already"):
+    with pytest.raises(Refused, match="paused already") as refused:
         await desk.engine.pause(1)
+    fired(str(refused.value))
 
 
+@pytest.mark.fault("M09")
 async def test_a_smaller_position_shrinks_its_slices(desk: Desk) -> None:
     await desk.engine.arm(_stop())
     (fact,) = desk.engine.resized(BTC.symbol, d("0.2"))
     assert (fact.change, fact.tracker.quantity) == (TrackerChange.RESIZED, d("0.2"))
     desk.engine.applied(fact)
     assert desk.engine.all()[0].quantity == d("0.2")
+    fired(fact.change.value)
 
 
 async def test_a_slice_of_which_nothing_is_left_ends_its_tracker(desk: Desk) -> None:
@@ -488,6 +509,7 @@ async def test_a_new_size_of_what_has_fired_is_its_exits_business(desk: Desk) ->
     assert (known.state, known.quantity) == (TrackerState.TRIGGERED, d("0.5"))
 
 
+@pytest.mark.fault("M08", "CRIT SAID")
 async def test_m08_a_tracker_whose_instrument_is_gone_is_blocked_and_may_be_cancelled(
     desk: Desk,
 ) -> None:
@@ -504,6 +526,7 @@ async def test_m08_a_tracker_whose_instrument_is_gone_is_blocked_and_may_be_canc
         await desk.engine.pause(1)
     await desk.engine.cancel(1)
     assert desk.engine.all() == []
+    fired(known.reason)
 
 
 # ---------------------------------------------------------------- outcomes
@@ -599,18 +622,22 @@ def _reader(gap: Gap | Exception) -> Callable[[str], object]:
     return read
 
 
+@pytest.mark.fault("M02", "SAID")
 async def test_a_start_fires_what_the_price_is_beyond_now(desk: Desk) -> None:
     gap = Gap(BTC.symbol, (candle(1, 57000, 60000),), d(57500), to_ms(NOON))
     lines = await desk.engine.recover([_stop()], _reader(gap))  # type: ignore[arg-type]
     await desk.until(lambda: desk.changes() == [(1, TrackerChange.TRIGGERED)])
     assert "beyond 58000" in lines[0]
+    fired(lines)
 
 
+@pytest.mark.fault("M02", "TELL SAID")
 async def test_a_start_tells_what_was_crossed_and_is_back(desk: Desk) -> None:
     gap = Gap(BTC.symbol, (candle(1, 57000, 60000),), d(59000), to_ms(NOON))
     lines = await desk.engine.recover([_stop()], _reader(gap))  # type: ignore[arg-type]
     assert lines == ["#1 BTC/USDT: 58000 was crossed while nobody watched, and the price is back"]
     assert desk.fires == []
+    fired(lines)
 
 
 async def test_a_gap_that_cannot_be_read_is_told_and_buys_are_blind(desk: Desk) -> None:

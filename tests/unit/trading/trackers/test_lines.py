@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOON
+from tests.catalogue import fired
 from tests.unit.trading.trackers.make import d, line
 from trading.domain.errors import Refused
 from trading.domain.time import to_ms
@@ -73,6 +74,7 @@ def test_a_falling_line_reaches_zero_and_a_rising_one_does_not() -> None:
     assert lines.zero_ms(line(48, 24), _NOON_MS + 99 * _HOUR_MS) == _NOON_MS + 99 * _HOUR_MS
 
 
+@pytest.mark.fault("C04")
 def test_anchors_mean_the_same_in_every_timezone() -> None:
     # Naive local anchors moved the ancestor's lines with the machine's clock.
     east = timezone(timedelta(hours=9))
@@ -82,6 +84,7 @@ def test_anchors_mean_the_same_in_every_timezone() -> None:
         LinePoint(here.last.at.astimezone(east), here.last.price),
     )
     assert lines.price_at(here, _NOON_MS + _HOUR_MS) == lines.price_at(there, _NOON_MS + _HOUR_MS)
+    fired(there.first.at.isoformat())
 
 
 def test_an_anchor_without_timezone_is_an_error_of_ours() -> None:

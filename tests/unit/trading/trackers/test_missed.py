@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.builders import NOON
+from tests.catalogue import fired
 from tests.unit.trading.trackers.make import BTC, armed, candle, d, moment, step, tick
 from trading.domain.market import Candle
 from trading.domain.tracker import Then, ThenKind, Tracker, TrackerKind, TrackerState
@@ -18,18 +21,22 @@ def _stop(**fields: object) -> Tracker:
     return armed(TrackerKind.STOP, 60000, level=58000, **fields)
 
 
+@pytest.mark.fault("M02", "SAID")
 def test_a_price_beyond_the_stop_now_fires_now() -> None:
     result = _judge(_stop(), 57500, candle(1, 57000, 60000))
     assert result.verdict is Verdict.FIRE
     assert result.evidence is not None
     assert (result.evidence.price, result.evidence.rule) == (d(57500), "stop crossed while blind")
+    fired(result.evidence.rule)
 
 
+@pytest.mark.fault("M02", "SAID")
 def test_a_stop_that_was_crossed_and_left_again_is_told_and_kept() -> None:
     result = _judge(_stop(), 59000, candle(1, 57000, 60000), candle(2, 58500, 60000))
     assert (result.verdict, result.evidence) == (Verdict.CROSSED_AND_BACK, None)
     assert result.tracker.state is TrackerState.TRAILING
     assert "58000 was crossed" in result.text
+    fired(result.text)
 
 
 def test_a_gap_that_touched_nothing_changes_nothing() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOON, coin
+from tests.catalogue import fired
 from tests.unit.trading.trackers.make import (
     BTC,
     armed,
@@ -192,6 +193,7 @@ def _compare(trackers: list[Tracker], prices: list[tuple[Decimal, float]]) -> No
             )
 
 
+@pytest.mark.fault("M12", "SAID")
 @given(prices=st.lists(_PRICES, min_size=1, max_size=80), share=_SHARES)
 def test_a_stop_that_was_shown_is_never_lowered_by_a_restart(
     prices: list[Decimal], share: Decimal
@@ -212,8 +214,10 @@ def test_a_stop_that_was_shown_is_never_lowered_by_a_restart(
         restarted = Around().watch(durable).find(1)
         assert restarted is not None
         assert restarted.stop_price == max(shown)
+    fired(f"{len(prices)} prices")
 
 
+@pytest.mark.fault("M12", "SAID")
 @given(prices=st.lists(_PRICES, max_size=80))
 def test_a_crash_costs_less_than_epsilon_of_the_record(prices: list[Decimal]) -> None:
     around = Around()
@@ -229,6 +233,7 @@ def test_a_crash_costs_less_than_epsilon_of_the_record(prices: list[Decimal]) ->
         assert durable.record_price is not None
         assert durable.record_price <= true.record_price
         assert true.record_price < durable.record_price * (1 + _EPSILON)
+    fired(f"{len(prices)} prices")
 
 
 # ---------------------------------------------------------------- what a price costs
