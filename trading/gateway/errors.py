@@ -19,6 +19,7 @@ from trading.gateway.translate.values import Unusable, shown
 
 SILENCE_S = 60.0
 _AUTH_CODES = frozenset({-1002, -1022, -2014, -2015})
+_RATE_CODES = frozenset({-1003, -1015, -1034})
 _BANNED_UNTIL = re.compile(r"until (\d{13})", re.ASCII)
 # These never had a connection, so no byte of the request has left.
 _NEVER_CONNECTED = (
@@ -112,7 +113,7 @@ def failure_of(
         return Unreachable(f"{type(_root(error)).__name__}: {_root(error)}")
     code, message = code_of(seen.body)
     wait_s = silence_s(seen, now_ms)
-    if wait_s is not None or code in {-1003, -1015}:
+    if wait_s is not None or code in _RATE_CODES:
         return RateLimited(f"http {seen.status}: {message}", wait_s or SILENCE_S)
     if seen.status == 401 or code in _AUTH_CODES:
         return AuthLost(f"the exchange does not accept the key: {message} ({code})")
