@@ -436,7 +436,14 @@ class TradingAgent:
             await self.record(event)
 
     async def _resize(self, symbol: str) -> None:
-        managed = self.state.book.snapshot().managed(symbol)
+        await self.execution.fit(symbol)
+        # The slice of an exit at work still counts what it has sold.
+        sold = (
+            intent.filled_quantity
+            for intent in self.execution.intents
+            if (intent.symbol, intent.side) == (symbol, Side.SELL) and intent.tracker_id is not None
+        )
+        managed = self.state.book.snapshot().managed(symbol) + sum(sold, ZERO)
         events = self.trackers.resized(symbol, managed)
         if events:
             await self.record(*events)

@@ -93,6 +93,8 @@ HELD = Block(BlockReason.HALTED, "UNPROTECTED until a person releases it")
 
 Step = Send | Finish | Block
 
+_GONE = "its coins were sold outside of Umbra"
+
 
 def is_resting(intent: Intent) -> bool:
     """Whether the person named the price of an order by hand: it rests until filled or given up."""
@@ -152,7 +154,10 @@ def _exit(sight: Sight, settings: LadderSettings) -> Step:
     has_bids = sight.quote is not None and sight.quote.bid > 0
     price = sight.quote.bid if sight.quote is not None and has_bids else intent.reference_price
     if residual < instrument.quantity_step:
-        return Finish(IntentState.DONE, "")
+        is_gone = intent.quantity <= 0
+        return (
+            Finish(IntentState.CLOSED_EXTERNAL, _GONE) if is_gone else Finish(IntentState.DONE, "")
+        )
     if instrument.is_dust(residual, price):
         return Finish(IntentState.DUST, f"{plain(residual)} is below the exchange's minimum")
     if instrument.status is not InstrumentStatus.TRADING:

@@ -30,13 +30,14 @@ from trading.domain.events import (
     Installed,
     IntentChanged,
     IntentOpened,
+    PositionAdjusted,
     ProcessStarted,
     RecoveryReported,
     TrackerChanged,
     TradingModeChanged,
 )
 from trading.domain.order import IntentState, Purpose, Side
-from trading.domain.position import TradingMode
+from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import Amount, AmountKind, Distance, TrackerChange, TrackerState
 
@@ -285,6 +286,48 @@ async def test_a_trigger_under_halt_everything_waits_and_is_sold_on_demand(
 
 def _changes(world: AgentWorld, change: TrackerChange) -> int:
     return sum(event.change is change for event in world.store.of(TrackerChanged))
+
+
+async def test_a_foreign_sale_that_is_booked_ends_the_exit_of_those_coins(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.move("57990")
+    await world.agent.record(_left("0.3", world))
+    await world.time.until(lambda: _wanted(world) == [Decimal("0.2")], 5)
+    await world.do(ExitNow(1))
+    await world.until_sold("0.2")
+    assert world.desk.trackers() == []
+
+
+async def test_coins_that_an_exit_has_sold_are_not_taken_from_another_tracker(
+    world: AgentWorld,
+) -> None:
+    await world.protect("58000", HALF)
+    await world.protect("50000", Amount(AmountKind.BASE, Decimal("0.2")))
+    world.exchange.depth["BTC/USDT"] = Decimal("0.1")
+    await world.move("57990")
+    await world.time.until(lambda: world.exchange.filled() == Decimal("0.1"), 10)
+    await world.agent.record(_left("0.05", world))
+    await world.time.settle()
+    # 0.45 were managed, 0.1 are sold and 0.05 left: 0.15 still to sell, 0.15 for the other.
+    assert world.desk.tracker(2).tracker.quantity == Decimal("0.15")
+
+
+def _left(quantity: str, world: AgentWorld) -> PositionAdjusted:
+    return PositionAdjusted(
+        "BTC/USDT",
+        -Decimal(quantity),
+        Decimal(58_000),
+        AdjustReason.EXTERNAL,
+        "sold outside of Umbra",
+        world.time.now(),
+    )
+
+
+def _wanted(world: AgentWorld) -> list[Decimal]:
+    return [intent.quantity for intent in world.agent.execution.intents]
 
 
 async def test_an_alert_is_acknowledged_once(world: AgentWorld) -> None:

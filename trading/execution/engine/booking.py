@@ -115,6 +115,24 @@ class Booking:
         case.intent = replace(case.intent, state=IntentState.OPEN, reason="")
         return (IntentChanged(case.intent, self._s.now()),)
 
+    async def cut(self, case: Case) -> bool:
+        """Let an exit want no more than is managed, orders at work aside; whether that was less."""
+        symbol = case.intent.symbol
+        idle = case.intent.quantity - ladder.filled(case.attempts) - case.unfilled_live
+        gone = min(self._s.exiting(symbol) - self._s.portfolio_of().managed(symbol), idle)
+        is_opening = any(not one.is_booked for one in self._s.cases.values())
+        if (
+            is_opening
+            or case.intent.state.is_terminal
+            or gone < self._s.rules[symbol].quantity_step
+        ):
+            return False
+        case.intent = replace(case.intent, quantity=case.intent.quantity - gone)
+        case.obstacle = None
+        await self._s.writer.keep(IntentChanged(case.intent, self._s.now()))
+        case.wake()
+        return True
+
     async def alert(
         self, case: Case, kind: str, text: str, severity: Severity = Severity.CRIT
     ) -> None:

@@ -50,6 +50,8 @@ class Case:
         self.book_read_s = float("-inf")
         self.sends_s: deque[float] = deque()
         self.is_held = False
+        # Whether its opening is booked, and with it the coins that came under care for it.
+        self.is_booked = False
         # Kept only to recognise a late order of a decision that ended before this process began.
         self.is_watch_only = False
         self.giving_up: Finish | None = None

@@ -78,7 +78,7 @@ class Running:
         self._sending.detach(case)
         if case.giving_up is not None:
             await self._finish(case, case.giving_up)
-        elif case.is_held:
+        elif case.is_held and case.intent.quantity > ladder.filled(case.attempts):
             async with case.lock:
                 await self._booking.block(case, HELD)
                 await self._booking.remind(case)
@@ -116,6 +116,10 @@ class Running:
     # -------------------------------------------------------- the next attempt
 
     async def _next(self, case: Case) -> None:
+        if not case.is_booked:
+            # Until then what it may sell does not count as managed.
+            await self._s.wait(case, _FOREVER_S)
+            return
         pause_s = ladder.pause_s(case.intent, case.attempts, self._s.settings.ladder)
         left_s = case.ended_s + pause_s - self._s.monotonic()
         if left_s > 0:
@@ -128,7 +132,9 @@ class Running:
             await self._finish(case, step)
         else:
             async with case.lock:
-                await self._booking.block(case, step)
+                is_less = step.reason is BlockReason.BALANCE and await self._booking.cut(case)
+                if not is_less:
+                    await self._booking.block(case, step)
 
     async def _finish(self, case: Case, finish: Finish) -> None:
         if case.missing_fills():

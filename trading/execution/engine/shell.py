@@ -108,14 +108,7 @@ class ExecutionEngine:
 
     def exiting(self, symbol: str) -> Decimal:
         """Base units that open exits still want to sell: the gate subtracts them."""
-        return sum(
-            (
-                max(case.intent.quantity - ladder.filled(case.attempts), ZERO)
-                for case in self._s.cases.values()
-                if case.intent.symbol == symbol and case.is_exit
-            ),
-            ZERO,
-        )
+        return self._s.exiting(symbol)
 
     def reserved(self, asset: str) -> Decimal:
         """Quote units of `asset` that open entries may still spend."""
@@ -185,7 +178,12 @@ class ExecutionEngine:
                 self._go(case, attempt)
         # One turn of the loop puts the requests on the wire; whoever listens can wait for that.
         await asyncio.sleep(0)
-        self._s.writer.publish(events)
+        try:
+            self._s.writer.publish(events)
+        finally:
+            for case in cases:
+                case.is_booked = True
+                case.wake()
         for report in adopting:
             self._reporting.take(report)
 
@@ -299,6 +297,7 @@ class ExecutionEngine:
             )
         cases = await self._recovery.cases(state)
         for case in cases:
+            case.is_booked = True
             self._register(case)
         await self._sending.measure_clock()
         await self._recovery.look(cases)
@@ -330,6 +329,17 @@ class ExecutionEngine:
     async def reconcile(self, symbols: Sequence[str]) -> Sequence[Finding]:
         """Compare orders, executions and balances with ours; raises Unreachable or AuthLost."""
         return await self._recovery.sweep(symbols)
+
+    async def fit(self, symbol: str) -> None:
+        """Cut exits down to what is managed now; one that has nothing left to sell ends.
+
+        Coins were sold elsewhere, and that is booked: the youngest decision gives way first.
+        """
+        exits = [case for case in self._s.cases.values() if case.intent.symbol == symbol]
+        for case in sorted(exits, key=lambda case: case.intent.created_at, reverse=True):
+            if case.is_exit:
+                async with case.lock:
+                    await self._booking.cut(case)
 
     # -------------------------------------------------------- a person's word
 

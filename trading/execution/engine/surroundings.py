@@ -114,6 +114,17 @@ class Surroundings:
             return free
         return managed if free is None else min(managed, free)
 
+    def exiting(self, symbol: str) -> Decimal:
+        """Base units that open exits of a symbol still want to sell."""
+        return sum(
+            (
+                max(case.intent.quantity - ladder.filled(case.attempts), ZERO)
+                for case in self.cases.values()
+                if case.intent.symbol == symbol and case.is_exit
+            ),
+            ZERO,
+        )
+
     def wants_balance(self, case: Case) -> bool:
         """Whether the balance that we know is too small to believe without asking again."""
         if case.fresh_free is not None:

@@ -13,7 +13,7 @@ from trading.domain import events
 from trading.domain.errors import AlreadyRecorded, Refused, Unreachable
 from trading.domain.market import BookLevel, OrderBook
 from trading.domain.order import IntentState, OrderType, Purpose, Side
-from trading.domain.position import Balance, Position
+from trading.domain.position import AdjustReason, Balance, Position
 from trading.execution.settings import ExecutionSettings
 from trading.risk.gate import Approved
 
@@ -500,3 +500,74 @@ async def test_a_read_that_never_ends_is_given_up() -> None:
     final = await desk.run(desk.exit())
     assert final.filled_quantity == HALF
     assert desk.time.monotonic() - started_s < 20
+
+
+# ------------------------------------------------------------ coins that left elsewhere
+
+
+async def adjust(desk: Desk, quantity: str) -> None:
+    """Book coins that left, as a reconciliation does, and let the engine follow."""
+    change = events.PositionAdjusted(
+        BTC, Decimal(quantity), Decimal(60_000), AdjustReason.EXTERNAL, "sold", desk.time.now()
+    )
+    desk.book.apply(change)
+    await desk.time.finish(desk.engine.fit(BTC))
+
+
+async def test_x16_an_open_exit_is_cut_down_to_what_is_managed_and_ends_as_sold() -> None:
+    desk = Desk(balances={"BTC": "0.2", "USDT": "0"})
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.blocked("coins are not free") > 0)
+    assert desk.exchange.filled() == Decimal("0.2")
+    await adjust(desk, "-0.3")
+    final = await desk.done(limit_s=1)
+    assert (final.state, final.filled_quantity) == (IntentState.DONE, Decimal("0.2"))
+    assert final.quantity == Decimal("0.2")
+    assert desk.managed == 0
+
+
+async def test_an_exit_that_had_sold_nothing_ends_closed_elsewhere() -> None:
+    desk = Desk()
+    await desk.open(desk.exit(), is_held=True)
+    await adjust(desk, "-0.5")
+    final = await desk.done(limit_s=1)
+    assert final.state is IntentState.CLOSED_EXTERNAL
+    assert "sold outside" in final.reason
+    assert desk.exchange.sent == []
+
+
+async def test_what_left_is_taken_from_the_youngest_exit_first() -> None:
+    desk = Desk(managed="1", balances={"BTC": "1", "USDT": "0"})
+    await desk.open(desk.exit(), is_held=True)
+    desk.time.advance(1)
+    await desk.open(replace(desk.exit(), intent_id="tracker:2:1"), is_held=True)
+    await adjust(desk, "-0.7")
+    wanted = {intent.intent_id: intent.quantity for intent in desk.engine.intents}
+    assert wanted == {"tracker:1:1": Decimal("0.3")}
+    assert desk.final("tracker:2:1") is not None
+
+
+async def test_an_order_at_work_is_not_cut_and_what_is_left_of_it_is() -> None:
+    desk = Desk()
+    hang = desk.exchange.fail("hang", after_s=3)
+    desk.exchange.on_report = None
+    desk.exchange.depth[BTC] = Decimal("0.1")
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    await adjust(desk, "-0.4")
+    assert [intent.quantity for intent in desk.engine.intents] == [HALF]
+    final = await desk.done(limit_s=10)
+    assert hang.fired == 1
+    assert (final.state, final.filled_quantity) == (IntentState.DONE, Decimal("0.1"))
+    assert len(desk.exchange.sent) == 1
+
+
+async def test_coins_that_come_under_care_with_a_sale_are_sold_by_it_at_once() -> None:
+    desk = Desk(managed="0")
+    adoption = events.PositionAdjusted(
+        BTC, HALF, Decimal(60_000), AdjustReason.ADOPTED, "by a sale", desk.time.now()
+    )
+    await desk.open(desk.exit(purpose=Purpose.CLOSE, tracker_id=None), adoption)
+    final = await desk.done(limit_s=1)
+    assert final.filled_quantity == HALF
+    assert desk.alerts == []
