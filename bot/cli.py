@@ -1,4 +1,4 @@
-"""The command line: `umbra run | demo | sim | chat | health | version`.
+"""The command line: `umbra run | demo | sim | chat | health | secrets | version`.
 
 Heavy rooms are imported inside the command that needs them, so that `umbra health` stays cheap.
 """
@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import decimal
 import errno
+import logging
 import signal
 import sys
 from collections.abc import Coroutine
@@ -28,6 +29,12 @@ app = typer.Typer(
 )
 
 
+secrets_app = typer.Typer(
+    help="Keep keys, tokens and passwords out of files that others read.", no_args_is_help=True
+)
+app.add_typer(secrets_app, name="secrets")
+
+
 def version() -> str:
     """Return the installed version."""
     return distribution_version("umbra-agent")
@@ -37,11 +44,16 @@ def version() -> str:
 def run_command() -> None:
     """Run the agent with the settings of the environment or `.env`."""
     from bot import compose, config, logs
+    from bot.secrets.memory import forbid_core_dumps
 
+    forbid_core_dumps()
     # Quantities of 10^12 at 18 decimals need more digits than Decimal's default of 28.
     decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec
     settings = config.load()
     logs.configure(settings.secrets, settings.log_level)
+    logs.write_what_nobody_caught()
+    if warning := config.env_file_warning():
+        logging.getLogger(__name__).warning("settings_readable", extra={"text": warning})
     sys.exit(asyncio.run(compose.run(settings, version())))
 
 
@@ -125,6 +137,54 @@ def health_command() -> None:
 def version_command() -> None:
     """Print the version."""
     typer.echo(f"umbra {version()}")
+
+
+@secrets_app.command("set")
+def secrets_set_command(
+    name: Annotated[str, typer.Argument(help="For example EXCHANGE_SECRET.")],
+    file: Annotated[bool, typer.Option("--file", help="Not into the keyring.")] = False,
+) -> None:
+    """Keep a secret; it is asked for, or read from standard input, and never shown."""
+    from bot import config
+
+    full = config.secret_name(name)
+    place = config.vault().put(full, config.read_secret(f"{full}: "), in_file=file)
+    typer.echo(f"{full} is in {place.value}")
+
+
+@secrets_app.command("list")
+def secrets_list_command() -> None:
+    """Name the secrets that are kept, and where; never their values."""
+    from bot import config
+
+    for name, place in config.vault().places().items():
+        typer.echo(f"{name} is in {place.value}")
+
+
+@secrets_app.command("remove")
+def secrets_remove_command(name: str) -> None:
+    """Forget a secret."""
+    from bot import config
+
+    full = config.secret_name(name)
+    if not config.vault().remove(full):
+        raise Refused(f"{full} is not kept here", example="umbra secrets list")
+    typer.echo(f"{full} is forgotten")
+
+
+@secrets_app.command("totp")
+def secrets_totp_command(
+    file: Annotated[bool, typer.Option("--file", help="Not into the keyring.")] = False,
+) -> None:
+    """Make a secret for an authenticator app, keep it, and show it this once."""
+    from bot import config
+    from bot.clock import random_totp_secret
+
+    secret = random_totp_secret()
+    place = config.vault().put("UMBRA_TOTP_SECRET", secret, in_file=file)
+    typer.echo(f"Enter this in your authenticator app: {secret}")
+    typer.echo(f"or this address: otpauth://totp/Umbra?secret={secret}&issuer=Umbra")
+    typer.echo(f"UMBRA_TOTP_SECRET is in {place.value}. The next start asks for codes.")
 
 
 def _serve(server: Coroutine[Any, Any, None], port: int) -> None:

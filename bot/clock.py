@@ -1,5 +1,6 @@
 """The machine's clock, ids and randomness: the one adapter that may ask for them."""
 
+import base64
 import secrets
 import time
 from datetime import UTC, datetime
@@ -30,6 +31,11 @@ def random_nonce() -> str:
 def random_code() -> str:
     """Return six digits for pairing."""
     return f"{secrets.randbelow(1_000_000):06d}"
+
+
+def random_totp_secret() -> str:
+    """Return 160 bits as base32, as long as RFC 4226 asks for."""
+    return base64.b32encode(secrets.token_bytes(20)).decode()
 
 
 def random_install_id() -> str:

@@ -1,23 +1,29 @@
 """The only reader of the environment: settings from `UMBRA_…` variables or `.env`, frozen.
 
+A secret that neither says comes from where `umbra secrets` keeps it (`bot.secrets`).
+
 Nothing here leads to live trading by default, and a start that cannot be right is refused with the
 exact name of the setting and an example.
 """
 
 import difflib
+import getpass
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from bot import totp
+from bot.secrets import OsKeychain, Passphrase, Vault
 from trading.domain.errors import SettingsInvalid
 
 PREFIX = "UMBRA_"
@@ -33,6 +39,8 @@ _EXAMPLES = {
     "telegram_api_url": "http://127.0.0.1:8091/bot",
     "owner_id": "123456789",
     "allowed_chat_ids": "123456789,-1001234567890",
+    "totp_secret": "the base32 text that your authenticator app shows for a new account",
+    "secrets_passphrase_file": "/etc/umbra/passphrase",
     "database_url": "sqlite+aiosqlite:////var/lib/umbra/umbra.db",
     "data_dir": "/var/lib/umbra",
     "live_consent": LIVE_CONSENT,
@@ -74,6 +82,8 @@ class Settings(BaseSettings):
     telegram_api_url: str | None = None
     owner_id: int | None = None
     allowed_chat_ids: Annotated[frozenset[int], NoDecode] = frozenset()
+    totp_secret: SecretStr = SecretStr("")
+    secrets_passphrase_file: Path | None = None
     database_url: SecretStr = SecretStr("")
     data_dir: Path = Path("~/.umbra")
     currency: str = "USDT"
@@ -110,9 +120,18 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for the redaction of logs."""
-        fields = (self.exchange_api_key, self.exchange_secret, self.telegram_token)
-        return tuple(secret.get_secret_value() for secret in fields if secret.get_secret_value())
+        """Every secret value in every spelling of an address, for the redaction of logs."""
+        found = [
+            text
+            for field in _secret_fields()
+            if field != "database_url" and (text := getattr(self, field).get_secret_value())
+        ]
+        # The rest of a database's address is shown by errors that a person needs.
+        found += [urlsplit(self.store_url).password or ""]
+        # The chat's number before the colon is no secret, and the colon is spelled in many ways.
+        found += [self.telegram_token.get_secret_value().partition(":")[2]]
+        spelled = [(text, quote(text, safe=""), unquote(text)) for text in found]
+        return tuple(dict.fromkeys(text for texts in spelled for text in texts if text))
 
 
 def is_loopback(url: str | None) -> bool:
@@ -137,14 +156,66 @@ def load(env_file: Path = Path(".env")) -> Settings:
         if name.startswith(PREFIX) and value
     }
     _refuse_unknown(values)
+    missing = [name for name in secret_names() if name not in values]
+    kept = vault(env_file).load(missing)
+    fields = {name.removeprefix(PREFIX).lower(): text for name, text in kept.items()}
     try:
-        settings = Settings(_env_file=env_file)  # type: ignore[call-arg]
+        settings = Settings(_env_file=env_file, **fields)  # type: ignore[call-arg,arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])
         raise _invalid(field, f"{first['msg'].lower()}, was {_shown(field, values)}") from None
     _check(settings)
     return settings
+
+
+def _secret_fields() -> list[str]:
+    return [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
+
+
+def secret_names() -> list[str]:
+    """Return the name of every setting that may be kept by `umbra secrets`."""
+    return [PREFIX + field.upper() for field in _secret_fields()]
+
+
+def secret_name(typed: str) -> str:
+    """Return the full name of a secret; raises SettingsInvalid for another setting."""
+    name = PREFIX + typed.upper().removeprefix(PREFIX)
+    if name not in secret_names():
+        known = ", ".join(secret_names())
+        raise SettingsInvalid(f"the secret should be one of {known}, was {typed[:40]!r}")
+    return name
+
+
+def vault(env_file: Path = Path(".env")) -> Vault:
+    """Return where this installation keeps its secrets; reads nothing yet."""
+    directory = data_directory(env_file)
+    passphrase_file = _path_setting("UMBRA_SECRETS_PASSPHRASE_FILE", env_file)
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    is_terminal = sys.stdin is not None and sys.stdin.isatty()
+    passphrase = Passphrase(
+        file=passphrase_file,
+        credentials_directory=Path(credentials) if credentials else None,
+        ask=getpass.getpass if is_terminal else None,
+    )
+    return Vault(directory, OsKeychain(f"umbra {directory.resolve()}"), passphrase)
+
+
+def read_secret(prompt: str) -> str:
+    """Ask at the terminal without echo, or take the first line of standard input."""
+    if sys.stdin.isatty():
+        return getpass.getpass(prompt)
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def env_file_warning(env_file: Path = Path(".env")) -> str | None:
+    """Say what is wrong when others on this machine can read the settings file."""
+    if not env_file.is_file():
+        return None
+    mode = env_file.stat().st_mode & 0o777
+    if not mode & 0o044:
+        return None
+    return f"{env_file} can be read by others on this machine ({mode:03o}): chmod 600 {env_file}"
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:
@@ -169,6 +240,11 @@ def _check_telegram(settings: Settings) -> None:
         raise _invalid("telegram_token", "is missing")
     if ":" not in token or not token.split(":")[0].isdigit():
         raise _invalid("telegram_token", "should look like digits:text")
+    if code_secret := settings.totp_secret.get_secret_value():
+        try:
+            totp.read_secret(code_secret)
+        except ValueError as error:
+            raise _invalid("totp_secret", str(error)) from None
     if settings.telegram_api_url and not settings.telegram_api_url.endswith("/bot"):
         raise _invalid("telegram_api_url", f"should end in /bot, was {settings.telegram_api_url!r}")
 
@@ -208,9 +284,13 @@ def _shown(field: str, values: Mapping[str, str | None]) -> str:
 
 def data_directory(env_file: Path = Path(".env")) -> Path:
     """Return the data directory alone, for commands that need no other setting."""
+    return _path_setting("UMBRA_DATA_DIR", env_file) or Path("~/.umbra").expanduser()
+
+
+def _path_setting(name: str, env_file: Path) -> Path | None:
     in_file = dotenv_values(env_file) if env_file.is_file() else {}
-    name = "UMBRA_DATA_DIR"
-    return Path(os.environ.get(name) or in_file.get(name) or "~/.umbra").expanduser()
+    said = os.environ.get(name) or in_file.get(name)
+    return Path(said).expanduser() if said else None
 
 
 def exchange_credentials() -> tuple[str | None, str | None]:

@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Iterable
+from types import TracebackType
 from typing import TextIO
 
 import structlog
@@ -55,3 +57,19 @@ def configure(
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def write_what_nobody_caught() -> None:
+    """Have errors that end the process or a thread logged: the interpreter would not mask them."""
+    logger = logging.getLogger(__name__)
+
+    def of_process(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        logger.critical("ended_by_an_error", exc_info=(kind, error, traceback))
+
+    def of_thread(ended: threading.ExceptHookArgs) -> None:
+        error = ended.exc_value or ended.exc_type()
+        logger.critical("thread_ended", exc_info=(ended.exc_type, error, ended.exc_traceback))
+
+    sys.excepthook, threading.excepthook = of_process, of_thread

@@ -109,7 +109,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "storage": ("trading.domain", "trading.ports"),
     "bot": (*_AGENT, "bot"),
-    "bot.telegram": (*_AGENT, "bot.charts"),
+    "bot.telegram": (*_AGENT, "bot.charts", "bot.totp"),
     "bot.telegram.confirm": ("trading.domain", "trading.ports"),
     "bot.localchat": _AGENT,
     "bot.web": _AGENT,
@@ -128,6 +128,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
 PURE_ONLY = ("trading.decide", "trading.proposals", "trading.views")
 SHELL_MODULES = ("trading.market.engine", "trading.trackers.engine")
 
+    "bot.totp": (),
 # Of risk, execution may know the one type that opens its gate.
 ONE_NAME_ONLY = {"trading.execution": ("trading.risk", "Approved")}
 

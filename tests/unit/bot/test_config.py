@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot import config
+from tests.catalogue import fired
 from trading.domain.errors import SettingsInvalid
 
 PAPER = {"UMBRA_TELEGRAM_TOKEN": "42:token-of-the-test"}
@@ -46,13 +47,16 @@ def test_live_against_a_loopback_exchange_needs_no_second_consent(
     assert settings.mode is config.Mode.LIVE
 
 
+@pytest.mark.fault("I06", "SAID")
 def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     real = PAPER | KEYS | {"UMBRA_MODE": "live"}
     with pytest.raises(SettingsInvalid, match="UMBRA_LIVE_CONSENT=real-money"):
         _load(monkeypatch, real)
     assert _load(monkeypatch, {"UMBRA_LIVE_CONSENT": "real-money"}).mode is config.Mode.LIVE
+    fired(real["UMBRA_MODE"])
 
 
+@pytest.mark.fault("I06", "SAID")
 @pytest.mark.parametrize(
     ("values", "names"),
     [
@@ -77,6 +81,7 @@ def test_a_wrong_start_is_refused_with_the_name_and_an_example(
         _load(monkeypatch, values)
     assert names in str(refused.value)
     assert "UMBRA_" in str(refused.value)
+    fired(names)
 
 
 def test_the_environment_wins_over_the_file(
@@ -89,12 +94,15 @@ def test_the_environment_wins_over_the_file(
     assert settings.allowed_chat_ids == {6, -7}
 
 
+@pytest.mark.fault("P11")
+@pytest.mark.fault("I06", "SAID")
 def test_an_unknown_name_in_the_file_is_refused_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text("UMBRA_TELEGRAM_TOKEN=1:file\nUMBRA_SPEED=5\n")
     with pytest.raises(SettingsInvalid, match="UMBRA_SPEED is not a setting"):
         _load(monkeypatch, {})
+    fired((tmp_path / ".env").read_text())
 
 
 def test_secrets_never_show(monkeypatch: pytest.MonkeyPatch) -> None:
