@@ -49,6 +49,7 @@ from trading.housekeeping import Housekeeping
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
 from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
 from trading.pricing import Prices
+from trading.probing import Probing
 from trading.proposals import Holding
 from trading.risk.gate import Activity, Refusal, review
 from trading.risk.limits import RiskLimits
@@ -168,6 +169,7 @@ class TradingAgent:
         self.proposer = Proposer(workings)
         self.executor = Executor(workings)
         self._housekeeping = Housekeeping(workings, self.market, self.alert)
+        self._probing = Probing(workings, self._on_condition)
         self.is_ready = False
         self.account_stream = "connecting"
         self._heartbeat_s = float("-inf")
@@ -212,6 +214,7 @@ class TradingAgent:
             # The end may have come between an exit's change and its tracker's.
             self._follow(partial(self._mirror, intent))
         await self._resume_unsent(stored)
+        self._probing.load()
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.
         await self.beat()
@@ -478,6 +481,7 @@ class TradingAgent:
             "tracker_sweep": self.trackers.sweep,
             "staleness_watch": self.market.sweep,
             "open_attempts": self.execution.check_open_attempts,
+            "exchange_probe": self._probing.probe,
             "balances": self._housekeeping.refresh_balances,
             "full_reconcile": self._housekeeping.reconcile,
             "key_permissions": self._housekeeping.check_permissions,

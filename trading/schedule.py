@@ -52,6 +52,7 @@ JOBS: tuple[Job, ...] = (
     Job("tracker_sweep", every_s=1, deadline_s=5),
     Job("staleness_watch", every_s=1, deadline_s=5),
     Job("heartbeat", every_s=5, deadline_s=5),
+    Job("exchange_probe", every_s=5),
     Job("open_attempts", every_s=10),
     Job("balances", every_s=60, misfire_grace_s=30),
     Job("summaries", every_s=60, misfire_grace_s=30),

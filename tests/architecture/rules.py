@@ -10,7 +10,13 @@ _ENGINES = tuple(
     f"trading.{package}.engine" for package in ("market", "trackers", "execution", "signals")
 )
 # What leads the rest: the agent, the commands it carries out, and the desk it answers at.
-_CONDUCTORS = ("trading.agent", "trading.commanding", "trading.housekeeping", "trading.reception")
+_CONDUCTORS = (
+    "trading.agent",
+    "trading.commanding",
+    "trading.housekeeping",
+    "trading.probing",
+    "trading.reception",
+)
 _CONDUCTED = (
     "trading.activity",
     "trading.decide",
@@ -22,6 +28,7 @@ _CONDUCTED = (
     "trading.portfolio",
     "trading.pricing",
     "trading.proposals",
+    "trading.reachability",
     "trading.risk",
     "trading.schedule",
     "trading.state",
@@ -69,8 +76,10 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "trading.commanding": _CONDUCTED,
     "trading.housekeeping": (*_CONDUCTED, "trading.commanding", "trading.outside"),
-    "trading.agent": (*_CONDUCTED, "trading.commanding", "trading.housekeeping"),
+    "trading.probing": (*_CONDUCTED, "trading.commanding"),
+    "trading.agent": (*_CONDUCTED, "trading.commanding", "trading.housekeeping", "trading.probing"),
     "trading.reception": (*_CONDUCTED, "trading.commanding", "trading.agent"),
+    "trading.reachability": (),
     "trading.key_rights": ("trading.domain", "trading.ports"),
     "trading.outside": ("trading.domain", "trading.execution"),
     "trading.desk": ("trading.domain", "trading.ports"),
@@ -119,6 +128,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.logs": ("trading.domain",),
     "bot.notify": ("trading.domain",),
     "bot.secrets": ("trading.domain",),
+    "bot.totp": (),
     "bot.storage_watch": ("trading.domain", "storage"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,
@@ -128,7 +138,6 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
 PURE_ONLY = ("trading.decide", "trading.proposals", "trading.views")
 SHELL_MODULES = ("trading.market.engine", "trading.trackers.engine")
 
-    "bot.totp": (),
 # Of risk, execution may know the one type that opens its gate.
 ONE_NAME_ONLY = {"trading.execution": ("trading.risk", "Approved")}
 

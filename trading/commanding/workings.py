@@ -20,6 +20,7 @@ from trading.market.indicators import atr
 from trading.ports import Clock, ExchangeGateway
 from trading.pricing import Prices
 from trading.proposals import Holding
+from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
 from trading.risk.gate import Activity, Approved, Refusal, review
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
@@ -81,6 +82,10 @@ class Workings:
         if not mode.takes_entries:
             word = mode.value.replace("_", " ")
             raise Refused(f"new risk is refused while trading is {word}", "/resume")
+        for name in (EXCHANGE_DOWN, AUTH_LOST):
+            if self.state.has_condition(name):
+                word = name.replace("_", " ")
+                raise Refused(f"new risk is refused while this stands: {word}", "/status")
 
     def approve(self, intent: Intent, portfolio: Portfolio | None = None) -> Approved:
         """Ask the risk gate, about another portfolio if given; its reasons become the refusal."""

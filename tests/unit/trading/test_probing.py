@@ -1,0 +1,98 @@
+"""The exchange is asked now and then; what turns is told once, and new risk waits for its end."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.unit.trading.agent_world import AgentWorld
+from trading.domain.chat import Severity
+from trading.domain.commands import PlaceOrder
+from trading.domain.errors import RateLimited, Refused
+from trading.domain.events import ConditionChanged
+from trading.domain.money import ONE
+from trading.domain.order import Side
+from trading.domain.tracker import Amount, AmountKind
+from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as made:
+        yield made
+
+
+async def probe(world: AgentWorld, times: int, every_s: float = 5.0) -> None:
+    for _ in range(times):
+        await world.agent.jobs()["exchange_probe"]()
+        await world.time.pass_by(every_s)
+
+
+def told(world: AgentWorld, name: str) -> list[ConditionChanged]:
+    return [one for one in world.store.of(ConditionChanged) if one.condition == name]
+
+
+async def test_an_exchange_that_is_gone_is_told_once_and_its_return_too(world: AgentWorld) -> None:
+    await world.protect()
+    world.exchange.is_down = True
+    await probe(world, 8)
+    [lost] = told(world, EXCHANGE_DOWN)
+    assert lost.severity is Severity.CRIT
+    assert "cannot sell until it answers" in lost.text
+    assert lost in world.desk.status().conditions
+    world.exchange.is_down = False
+    await probe(world, 8)
+    assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
+    assert "answers again" in told(world, EXCHANGE_DOWN)[1].text
+    assert not world.desk.status().conditions
+
+
+async def test_without_anything_at_stake_it_is_a_warning(world: AgentWorld) -> None:
+    world.exchange.is_down = True
+    await probe(world, 4)
+    assert [one.severity for one in told(world, EXCHANGE_DOWN)] == [Severity.WARN]
+
+
+async def test_a_ban_is_told_with_its_end(world: AgentWorld) -> None:
+    async def banned() -> int:
+        raise RateLimited("http 418", 120.0)
+
+    world.exchange.clock_offset_ms = banned  # type: ignore[method-assign]
+    await probe(world, 2)
+    [ban] = told(world, EXCHANGE_DOWN)
+    assert "bans this address until" in ban.text
+
+
+async def test_our_own_count_of_requests_is_no_loss(world: AgentWorld) -> None:
+    async def paced() -> int:
+        raise RateLimited("our own bound", 90.0, is_own_count=True)
+
+    world.exchange.clock_offset_ms = paced  # type: ignore[method-assign]
+    await probe(world, 10)
+    assert not told(world, EXCHANGE_DOWN)
+
+
+async def test_a_key_that_is_refused_for_a_minute_is_told_and_new_risk_waits(
+    world: AgentWorld,
+) -> None:
+    await probe(world, 1, every_s=61)
+    world.exchange.is_key_lost = True
+    await probe(world, 20)
+    assert [one.is_active for one in told(world, AUTH_LOST)] == [True]
+    purchase = PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, ONE * 100))
+    with pytest.raises(Refused, match="auth lost"):
+        await world.do(purchase)
+    world.exchange.is_key_lost = False
+    await probe(world, 20)
+    assert [one.is_active for one in told(world, AUTH_LOST)] == [True, False]
+    await world.do(purchase)
+
+
+async def test_a_loss_from_before_a_restart_ends_after_it(world: AgentWorld) -> None:
+    world.exchange.is_down = True
+    await probe(world, 4)
+    await world.kill()
+    world.exchange.is_down = False
+    await world.start()
+    assert world.desk.status().conditions
+    await probe(world, 8)
+    assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]

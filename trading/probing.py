@@ -1,0 +1,103 @@
+"""Asks now and then whether the exchange is there and takes our key; tells when that turns."""
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from trading.commanding.workings import Workings
+from trading.domain.chat import Severity
+from trading.domain.errors import AuthLost, RateLimited, Retryable
+from trading.domain.events import ConditionChanged
+from trading.reachability import AUTH_LOST, EXCHANGE_DOWN, Reachability, Turn
+
+logger = logging.getLogger(__name__)
+_SIGNED_EVERY_S = 60.0
+_SIGNED_IN_DOUBT_S = 20.0
+
+
+class Probing:
+    """The job `exchange_probe`; `tell` records what turned."""
+
+    def __init__(self, workings: Workings, tell: Callable[[ConditionChanged], None]) -> None:
+        self._of = workings
+        self._tell = tell
+        self._reach = Reachability()
+        self._signed_s = float("-inf")
+        self._silent_s = 0.0
+
+    def load(self) -> None:
+        """Take over what was wrong before this start, so that its end is told too."""
+        now_s = self._of.clock.monotonic()
+        for name in (EXCHANGE_DOWN, AUTH_LOST):
+            if self._of.state.has_condition(name):
+                self._reach.resume(name, now_s)
+
+    async def probe(self) -> None:
+        """Ask for the time, and each minute (or while the key is in doubt, sooner) for balances."""
+        clock = self._of.clock
+        turn = None
+        try:
+            await self._of.gateway.clock_offset_ms()
+        except RateLimited as error:
+            if not error.is_own_count:
+                self._silent_s = error.retry_after_s
+                turn = self._reach.silenced(clock.monotonic(), error.retry_after_s)
+        except Retryable as error:
+            logger.warning("exchange_unreachable", extra={"error": str(error)})
+            self._silent_s = 0.0
+            turn = self._reach.unreachable(clock.monotonic())
+        else:
+            turn = self._reach.answered(clock.monotonic())
+            self._put(await self._probe_key())
+        self._put(turn)
+
+    async def _probe_key(self) -> Turn | None:
+        now_s = self._of.clock.monotonic()
+        every_s = _SIGNED_IN_DOUBT_S if self._reach.wants_signed else _SIGNED_EVERY_S
+        if now_s - self._signed_s < every_s:
+            return None
+        self._signed_s = now_s
+        try:
+            await self._of.gateway.balances()
+        except AuthLost as error:
+            logger.warning("key_refused", extra={"error": str(error)})
+            return self._reach.key_refused(now_s)
+        except Retryable:
+            # Not a word about the key; the next probe of the exchange itself counts it.
+            return None
+        return self._reach.key_taken(now_s)
+
+    def _put(self, turn: Turn | None) -> None:
+        if turn is None:
+            return
+        severity = Severity.INFO
+        if turn.is_active:
+            severity = Severity.CRIT if self._is_exposed() else Severity.WARN
+        text = self._text(turn)
+        now = self._of.clock.now()
+        self._tell(ConditionChanged(turn.condition, None, turn.is_active, severity, text, now))
+
+    def _is_exposed(self) -> bool:
+        held = any(each.quantity for each in self._of.state.book.positions.values())
+        return held or bool(self._of.trackers.all()) or bool(self._of.execution.intents)
+
+    def _text(self, turn: Turn) -> str:
+        if not turn.is_active:
+            minutes = max(round(turn.lasted_s / 60), 1)
+            subject = "the exchange answers" if turn.condition == EXCHANGE_DOWN else "the key works"
+            return f"{subject} again, after {minutes} min"
+        if turn.condition == AUTH_LOST:
+            return (
+                "The exchange refuses the key: nothing can be bought or sold. "
+                "Look at the key there; Umbra asks again every 20 s"
+            )
+        if self._silent_s:
+            until = self._of.clock.now() + timedelta(seconds=self._silent_s)
+            return (
+                f"The exchange bans this address until {until:%H:%M:%S} UTC: "
+                "private stops are watched and cannot sell before that"
+            )
+        return (
+            "The exchange cannot be reached: private stops cannot sell until it answers. "
+            "Umbra asks again every 5 s"
+        )

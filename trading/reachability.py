@@ -1,0 +1,105 @@
+"""Whether the exchange answers and takes our key: two conditions that begin late and end calmly."""
+
+from dataclasses import dataclass, field
+
+EXCHANGE_DOWN = "exchange_down"
+AUTH_LOST = "auth_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class ReachabilitySettings:
+    """Seconds and counts of `reliability` §6.1: what is too little evidence changes nothing."""
+
+    failures_min: int = 3
+    down_after_s: float = 10.0
+    refused_after_s: float = 60.0
+    silence_min_s: float = 60.0
+    green_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A condition that begins or ends now; `lasted_s` since the first sign of it."""
+
+    condition: str
+    is_active: bool
+    lasted_s: float
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One condition: enough bad signs in a row begin it, a while without any ends it."""
+
+    condition: str
+    after_s: float
+    is_active: bool = False
+    failures: int = 0
+    first_s: float = 0.0
+    last_s: float = 0.0
+
+    def bad(self, now_s: float, settings: ReachabilitySettings, *, is_certain: bool) -> Turn | None:
+        if not self.failures:
+            self.first_s = now_s
+        self.failures += 1
+        self.last_s = now_s
+        is_long = now_s - self.first_s >= self.after_s and self.failures >= settings.failures_min
+        if self.is_active or not (is_certain or is_long):
+            return None
+        self.is_active = True
+        return Turn(self.condition, True, now_s - self.first_s)
+
+    def good(self, now_s: float, settings: ReachabilitySettings) -> Turn | None:
+        if not self.is_active:
+            self.failures = 0
+            return None
+        if now_s - self.last_s < settings.green_s:
+            return None
+        self.is_active, self.failures = False, 0
+        return Turn(self.condition, False, self.last_s - self.first_s)
+
+
+@dataclass(slots=True)
+class Reachability:
+    """Folds the outcomes of requests; every method takes monotonic seconds and returns a turn."""
+
+    settings: ReachabilitySettings = field(default_factory=ReachabilitySettings)
+    _down: _Watch = field(init=False)
+    _auth: _Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with everything green."""
+        self._down = _Watch(EXCHANGE_DOWN, self.settings.down_after_s)
+        self._auth = _Watch(AUTH_LOST, self.settings.refused_after_s)
+
+    def resume(self, condition: str, now_s: float) -> None:
+        """Take up a condition that was active when the process before this one ended."""
+        watch = self._down if condition == EXCHANGE_DOWN else self._auth
+        watch.is_active, watch.failures = True, 1
+        watch.first_s = watch.last_s = now_s
+
+    def answered(self, now_s: float) -> Turn | None:
+        """The exchange gave an answer that could be used."""
+        return self._down.good(now_s, self.settings)
+
+    def unreachable(self, now_s: float) -> Turn | None:
+        """A request got no usable answer."""
+        return self._down.bad(now_s, self.settings, is_certain=False)
+
+    def silenced(self, now_s: float, silence_s: float) -> Turn | None:
+        """The exchange asked for silence: a long one is a ban, a short one a hiccup of pace."""
+        if silence_s < self.settings.silence_min_s and not self._down.is_active:
+            return None
+        return self._down.bad(now_s, self.settings, is_certain=True)
+
+    def key_taken(self, now_s: float) -> Turn | None:
+        """A signed request was answered."""
+        return self._auth.good(now_s, self.settings)
+
+    def key_refused(self, now_s: float) -> Turn | None:
+        """A signed request was refused for its key."""
+        return self._auth.bad(now_s, self.settings, is_certain=False)
+
+    @property
+    def wants_signed(self) -> bool:
+        """Whether the key is in doubt, so that probes should be signed ones."""
+        return self._auth.failures > 0
