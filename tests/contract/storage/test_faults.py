@@ -19,6 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from storage import sqlite
 from storage.store import Store, open_store
+from tests.catalogue import fired
 from tests.contract.storage import processes, samples
 from tests.contract.storage.conftest import both_databases
 from tests.fakes.memory_store import SettableClock
@@ -33,6 +34,7 @@ async def _open(url: str, folder: Path, **more: Any) -> Store:
 # ---------------------------------------------------------------- killed processes
 
 
+@pytest.mark.fault("P01", "KEEP")
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_killed_while_appending_it_keeps_all_that_it_promised(
@@ -59,8 +61,10 @@ async def test_killed_while_appending_it_keeps_all_that_it_promised(
         assert durable in (acked, acked + 4)
         acked = durable
         await store.close()
+    fired(process.returncode)
 
 
+@pytest.mark.fault("P01", "KEEP")
 @pytest.mark.parametrize(
     ("database_url", "boundary"),
     [
@@ -86,6 +90,7 @@ async def test_killed_at_each_boundary_a_transaction_is_whole_or_absent(
     assert await store.journal.verify() == 4 * (boundary // 2)
     assert len(await store.records.trackers()) == boundary // 2
     await store.close()
+    fired(done.stdout.splitlines()[-1])
 
 
 # ---------------------------------------------------------------- a full disk
@@ -128,6 +133,8 @@ async def _append_into_reserve(store: Store) -> int:
     raise AssertionError("the reserve was never needed")
 
 
+@pytest.mark.fault("S01")
+@pytest.mark.fault("S03")
 async def test_a_full_disk_refuses_entries_and_takes_exits_into_the_reserve(
     sqlite_url: str, tmp_path: Path
 ) -> None:
@@ -136,6 +143,7 @@ async def test_a_full_disk_refuses_entries_and_takes_exits_into_the_reserve(
     with _full(store):
         taken = await _append_until_lost(store)
         assert store.is_degraded
+        fired(store.lost_reason)
         with pytest.raises(StorageLost):
             await store.journal.append(*samples.transaction_a(2))
         assert await store.journal.append(*samples.transaction_a(3), reserve=True) == 0
@@ -155,6 +163,7 @@ async def test_a_full_disk_refuses_entries_and_takes_exits_into_the_reserve(
     await store.close()
 
 
+@pytest.mark.fault("S02", "KEEP SAID")
 async def test_what_the_reserve_holds_enters_the_journal_at_the_next_start(
     sqlite_url: str, tmp_path: Path
 ) -> None:
@@ -171,6 +180,7 @@ async def test_what_the_reserve_holds_enters_the_journal_at_the_next_start(
         assert [one.tracker_id for one in state.trackers] == [3]
         assert not again.is_degraded
         await again.close()
+    fired(taken)
 
 
 async def test_a_refused_repetition_does_not_lose_the_reserve(
@@ -198,6 +208,8 @@ def _can_mount() -> bool:
     )
 
 
+@pytest.mark.fault("S01")
+@pytest.mark.fault("S03")
 @pytest.mark.slow
 @pytest.mark.skipif(not _can_mount(), reason="this machine lets nobody mount a tmpfs (unshare)")
 def test_a_really_full_file_system_is_survived(tmp_path: Path) -> None:
@@ -209,6 +221,7 @@ def test_a_really_full_file_system_is_survived(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "disk is full" in done.stdout
     assert done.stdout.splitlines()[-1] == "recovered"
+    fired(done.stdout)
 
 
 # ---------------------------------------------------------------- a disk that lies
@@ -219,6 +232,7 @@ def _can_trace() -> bool:
     return tool is not None and subprocess.call([tool, "-o", "/dev/null", "true"]) == 0
 
 
+@pytest.mark.fault("S06", "SAID")
 @pytest.mark.slow
 @pytest.mark.skipif(not _can_trace(), reason="strace cannot trace on this machine")
 async def test_after_a_failed_sync_nothing_is_written_to_the_database(
@@ -241,6 +255,7 @@ async def test_after_a_failed_sync_nothing_is_written_to_the_database(
     beats = await again.journal.events(kinds=["Heartbeat"])
     assert len(set(beats)) == len(beats)
     await again.close()
+    fired("EIO" in trace.read_text() and "fdatasync answered EIO")
 
 
 def _remove(path: Path) -> None:
@@ -260,6 +275,7 @@ def _remove_log(path: Path) -> None:
     path.with_name(f"{path.name}-wal").unlink()
 
 
+@pytest.mark.fault("S08", "SAID")
 @pytest.mark.parametrize("change", [_remove, _replace, _make_read_only, _remove_log])
 async def test_a_file_that_is_no_longer_ours_is_noticed_at_the_next_append(
     change: Any, sqlite_url: str, tmp_path: Path
@@ -275,8 +291,10 @@ async def test_a_file_that_is_no_longer_ours_is_noticed_at_the_next_append(
     with pytest.raises(StorageLost):
         await store.journal.append(samples.heartbeat())
     await store.close()
+    fired(store.lost_reason or change.__name__)
 
 
+@pytest.mark.fault("S04", "SAID")
 async def test_a_busy_database_gives_up_in_time_and_never_blocks_the_loop(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,11 +316,13 @@ async def test_a_busy_database_gives_up_in_time_and_never_blocks_the_loop(
     other.close()
     assert await store.journal.append(samples.heartbeat()) == 6
     await store.close()
+    fired(reads)
 
 
 # ---------------------------------------------------------------- two instances
 
 
+@pytest.mark.fault("S14", "SAID")
 @both_databases
 async def test_a_second_instance_refuses_and_names_the_first(
     database_url: str, tmp_path: Path
@@ -314,8 +334,10 @@ async def test_a_second_instance_refuses_and_names_the_first(
     await store.close()
     again = await _open(database_url, tmp_path)
     await again.close()
+    fired(os.getpid())
 
 
+@pytest.mark.fault("S14")
 @both_databases
 async def test_a_dead_process_holds_nothing(database_url: str, tmp_path: Path) -> None:
     command = processes.command(processes.APPENDING, database_url, tmp_path)
@@ -329,8 +351,10 @@ async def test_a_dead_process_holds_nothing(database_url: str, tmp_path: Path) -
     store = await _open(database_url, tmp_path)
     assert await store.journal.verify() >= 4
     await store.close()
+    fired(process.pid)
 
 
+@pytest.mark.fault("S14", "SAID")
 @both_databases
 async def test_a_replaced_writer_is_fenced_off(database_url: str, tmp_path: Path) -> None:
     store = await _open(database_url, tmp_path)
@@ -344,11 +368,13 @@ async def test_a_replaced_writer_is_fenced_off(database_url: str, tmp_path: Path
     store._ledger.lease = lease
     assert await store.journal.append(samples.heartbeat()) == 2
     await store.close()
+    fired(lease.epoch)
 
 
 # ---------------------------------------------------------------- callers that go away
 
 
+@pytest.mark.fault("P06")
 @both_databases
 async def test_a_cancelled_caller_leaves_a_whole_transaction_or_none(
     database_url: str, tmp_path: Path
@@ -364,6 +390,7 @@ async def test_a_cancelled_caller_leaves_a_whole_transaction_or_none(
     assert last % 4 == 1
     assert len(await store.records.trackers()) == last // 4
     await store.close()
+    fired(task.cancelled() or last)
 
 
 async def test_an_event_that_could_not_be_read_back_is_not_written(store: Any) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from storage import schema, snapshots
 from storage.store import Store, open_store
+from tests.catalogue import fired
 from tests.contract.storage import samples
 from tests.contract.storage.conftest import both_databases, copy_database
 from tests.contract.storage.test_records import everything
@@ -95,6 +96,7 @@ def _flip(value: Any, place: random.Random) -> Any:
     return _flip_text(value, place) if value else "x"
 
 
+@pytest.mark.fault("S09")
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**32),
@@ -123,6 +125,7 @@ async def test_one_changed_bit_of_any_journal_field_is_detected(
     connection.close()
     with pytest.raises(JournalCorrupt, match=r"changed at event \d+"):
         await _reopen(url, folder)
+    fired(f"{column}: {before!r} became {after!r}")
 
 
 @both_databases
@@ -290,6 +293,7 @@ def _damage(path: Path, place: random.Random, bits: int) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.fault("S09", "SAID")
 @pytest.mark.parametrize("change", ["truncate", "zero page", "not a database"])
 async def test_gross_damage_is_refused(change: str, filled: Filled, tmp_path: Path) -> None:
     url = copy_database(filled.path, tmp_path)
@@ -303,8 +307,10 @@ async def test_gross_damage_is_refused(change: str, filled: Filled, tmp_path: Pa
     path.write_bytes(damaged[change]())
     with pytest.raises(JournalCorrupt):
         await _reopen(url, tmp_path)
+    fired(change)
 
 
+@pytest.mark.fault("S15", "KEEP SAID")
 async def test_a_write_torn_at_any_byte_loses_only_itself(tmp_path: Path) -> None:
     """Power fails in the middle of the last commit: the log ends anywhere in its frames."""
     live = tmp_path / "live"
@@ -325,6 +331,7 @@ async def test_a_write_torn_at_any_byte_loses_only_itself(tmp_path: Path) -> Non
     again = await _reopen(f"sqlite+aiosqlite:///{torn}", torn.parent)
     assert await again.journal.append(samples.heartbeat()) == last + 1
     await again.close()
+    fired(f"{len(whole) - before} bytes of the last commit")
 
 
 def _cuts(start: int, end: int) -> list[int]:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL, make_url
 
 from storage import postgres
 from storage.store import Store, open_store
+from tests.catalogue import fired
 from tests.contract.storage import samples
 from tests.fakes.memory_store import SettableClock
 from trading.domain.errors import InstanceConflict, StorageLost
@@ -118,6 +119,7 @@ async def store(proxy: Proxy, tmp_path: Path) -> AsyncIterator[Store]:
         await opened.close()
 
 
+@pytest.mark.fault("S11", "SAID")
 async def test_a_commit_whose_answer_is_lost_is_found_and_not_repeated(
     store: Store, proxy: Proxy
 ) -> None:
@@ -129,6 +131,7 @@ async def test_a_commit_whose_answer_is_lost_is_found_and_not_repeated(
     assert await store.journal.append(*samples.transaction_a(1)) == 7
     assert await store.journal.verify() == 7
     assert not store.is_degraded
+    fired(proxy.swallowed)
 
 
 async def test_a_session_that_ends_before_the_commit_is_replaced(
@@ -141,22 +144,26 @@ async def test_a_session_that_ends_before_the_commit_is_replaced(
     assert await store.journal.verify() == 5
 
 
+@pytest.mark.fault("S11", "SAID")
 async def test_sessions_ended_by_the_server_are_replaced_the_lease_too(
     store: Store, postgres_url: str
 ) -> None:
     await store.journal.append(samples.heartbeat())
-    assert await _end_sessions(postgres_url) >= 2
+    ended = await _end_sessions(postgres_url)
+    assert ended >= 2
     assert await store.journal.append(samples.heartbeat(1)) == 2
     assert (await store.records.state()).last_seq == 2
+    fired(ended)
 
 
+@pytest.mark.fault("S11")
 async def test_a_server_that_is_away_means_reserve_and_comes_back(
     store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 0.3)
     await store.journal.append(samples.heartbeat())
     await proxy.down()
-    with pytest.raises(StorageLost, match="cannot be written"):
+    with pytest.raises(StorageLost, match="cannot be written") as lost:
         await store.journal.append(samples.heartbeat(1))
     assert await store.journal.append(*samples.transaction_a(1), reserve=True) == 0
     with pytest.raises(StorageLost, match="cannot be read"):
@@ -166,8 +173,10 @@ async def test_a_server_that_is_away_means_reserve_and_comes_back(
     assert await store.journal.append(samples.heartbeat(2)) == 6
     assert not store.is_degraded
     assert await store.journal.verify() == 6
+    fired(str(lost.value))
 
 
+@pytest.mark.fault("S11", "SAID")
 async def test_a_commit_in_doubt_when_the_server_vanishes_is_not_drained_twice(
     store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +197,7 @@ async def test_a_commit_in_doubt_when_the_server_vanishes_is_not_drained_twice(
     assert await store.journal.append(samples.heartbeat(3)) == 4
     minutes = [one.event.at.minute for one in await store.journal.events()]  # type: ignore[union-attr]
     assert minutes == [0, 1, 2, 3]
+    fired(proxy.swallowed)
 
 
 async def test_who_lost_the_lease_to_another_stops_writing(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bot import logs
+from tests.catalogue import fired
 
 SECRET = "canary-secret-42"
 
@@ -34,6 +35,7 @@ def test_a_secret_is_masked_in_messages_extras_and_tracebacks(stream: io.StringI
     assert written.count("•••") >= 3
 
 
+@pytest.mark.fault("I04", "SAID")
 def test_a_record_is_one_json_line_even_when_somebody_sends_line_breaks(
     stream: io.StringIO,
 ) -> None:
@@ -43,6 +45,7 @@ def test_a_record_is_one_json_line_even_when_somebody_sends_line_breaks(
     assert record["event"] == "from_chat"
     assert record["level"] == "warning"
     assert "forged" in record["text"]
+    fired(record["text"])
 
 
 def test_libraries_that_log_urls_are_quiet(stream: io.StringIO) -> None:

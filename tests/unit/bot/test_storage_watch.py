@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bot.storage_watch import StorageWatch
+from tests.catalogue import fired
 from trading.domain.errors import StorageLost
 
 
@@ -38,6 +39,7 @@ async def _never(_: float) -> None:
     raise AssertionError("a probe does not sleep")
 
 
+@pytest.mark.fault("S01")
 async def test_a_full_disk_is_told_once_and_its_end_too() -> None:
     store = _Store()
     watch = StorageWatch(store, store.tell, _never)  # type: ignore[arg-type]
@@ -50,11 +52,15 @@ async def test_a_full_disk_is_told_once_and_its_end_too() -> None:
     await watch.probe()
     assert ["disk full" in text for text in store.told] == [True, False]
     assert "again" in store.told[1]
+    fired(store.told)
 
 
+@pytest.mark.fault("S06")
+@pytest.mark.fault("S08", "SAID")
 async def test_a_broken_database_ends_the_process_after_telling() -> None:
     store = _Store(is_broken=True)
     watch = StorageWatch(store, store.tell, _never)  # type: ignore[arg-type]
     with pytest.raises(StorageLost):
         await watch.run()
     assert len(store.told) == 1
+    fired(store.told)

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from bot import supervisor
+from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from trading.domain.errors import StorageLost
 
@@ -16,6 +17,7 @@ def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "_RESTART_DELAY_S", 0.0)
 
 
+@pytest.mark.fault("P03")
 async def test_a_dead_task_is_started_again_and_told_about() -> None:
     deaths: list[str] = []
     lives = 0
@@ -33,8 +35,10 @@ async def test_a_dead_task_is_started_again_and_told_about() -> None:
     await keeper.run({"prices": dies_twice, "chat": lives_on})
     assert (lives, deaths) == (3, ["prices", "prices"])
     assert keeper.restarts_s() == {"prices": 0.0}
+    fired(deaths)
 
 
+@pytest.mark.fault("P03", "SAID")
 async def test_five_deaths_within_a_minute_end_the_process() -> None:
     async def dies() -> None:
         raise RuntimeError("dead")
@@ -42,6 +46,7 @@ async def test_five_deaths_within_a_minute_end_the_process() -> None:
     keeper = supervisor.Supervisor(FakeClock(), lambda *_: None)
     with pytest.RaisesGroup(supervisor.TooManyDeaths):
         await keeper.run({"prices": dies})
+    fired(keeper.restarts_s())
 
 
 async def test_deaths_far_apart_do_not_end_it() -> None:
@@ -71,6 +76,7 @@ async def test_a_fatal_error_is_not_retried() -> None:
     assert lives == 1
 
 
+@pytest.mark.fault("P04")
 async def test_the_lag_of_a_blocked_loop_is_seen() -> None:
     from bot.clock import SystemClock
 
@@ -87,6 +93,7 @@ async def test_the_lag_of_a_blocked_loop_is_seen() -> None:
     task.cancel()
     assert sampler.max_ms >= 100
     assert sampler.p99_ms <= sampler.max_ms
+    fired(sampler.max_ms)
 
 
 async def test_a_signal_asks_for_a_graceful_stop() -> None:

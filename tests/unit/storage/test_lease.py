@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.lease import AccountLock, DatabaseLock
+from tests.catalogue import fired
 from trading.domain.errors import InstanceConflict
 
 HOLD = """
@@ -30,6 +31,7 @@ def _hold(database: Path) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.mark.fault("S14")
 def test_the_second_is_told_who_holds_the_database(tmp_path: Path) -> None:
     process = _hold(tmp_path / "umbra.sqlite")
     try:
@@ -38,6 +40,7 @@ def test_the_second_is_told_who_holds_the_database(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+    fired(process.pid)
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine
 
 from storage import migration, schema
 from storage.store import open_store
+from tests.catalogue import fired
 from tests.contract.storage import samples
 from tests.fakes.memory_store import SettableClock
 from trading.domain.errors import SettingsInvalid
@@ -64,6 +65,7 @@ def test_the_migrations_make_exactly_the_tables_of_the_schema(tmp_path: Path) ->
     engine.dispose()
 
 
+@pytest.mark.fault("S12", "SAID")
 async def test_a_database_of_a_newer_version_is_refused_and_left_alone(
     url: str, tmp_path: Path
 ) -> None:
@@ -72,8 +74,11 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     engine.dispose()
-    with pytest.raises(SettingsInvalid, match=r"at revision 9999.*a newer version has written it"):
+    with pytest.raises(
+        SettingsInvalid, match=r"at revision 9999.*a newer version has written it"
+    ) as newer:
         await open_store(url, SettableClock(), data_dir=tmp_path)
+    fired(str(newer.value))
 
 
 async def test_an_upgrade_keeps_a_copy_of_what_was(
@@ -92,13 +97,14 @@ async def test_an_upgrade_keeps_a_copy_of_what_was(
     engine.dispose()
 
 
+@pytest.mark.fault("S12", "SAID")
 async def test_an_upgrade_that_fails_half_way_changes_nothing(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _make(url, tmp_path)
     with monkeypatch.context() as patch:
         _next_version(patch, tmp_path, "raise KeyboardInterrupt")
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt) as killed:
             await open_store(url, SettableClock(), data_dir=tmp_path)
     engine = create_engine(f"sqlite:///{tmp_path / 'umbra.sqlite'}")
     with engine.connect() as connection:
@@ -109,6 +115,7 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(
     store = await open_store(url, SettableClock(), data_dir=tmp_path)
     assert await store.journal.append(samples.heartbeat(1)) == 2
     await store.close()
+    fired(killed.typename)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage.reserve import RESERVE_BYTES, Reserve, ReserveFull
+from tests.catalogue import fired
 from tests.contract.storage import samples
 
 
@@ -38,6 +39,7 @@ def test_records_are_found_again_in_order(path: Path) -> None:
     assert len(Reserve(path, 0).pending) == 3
 
 
+@pytest.mark.fault("S15", "KEEP SAID")
 def test_a_torn_last_record_is_dropped_at_every_byte(path: Path) -> None:
     reserve = Reserve(path, 0)
     reserve.write([samples.heartbeat(1)], None)
@@ -51,6 +53,7 @@ def test_a_torn_last_record_is_dropped_at_every_byte(path: Path) -> None:
         torn = Reserve(path, 0)
         assert [one.events for one in torn.pending] == [(samples.heartbeat(1),)]
         torn.close()
+    fired(last - first)
 
 
 def test_drained_records_do_not_come_back(path: Path) -> None:

@@ -19,6 +19,7 @@ from bot.telegram.access import (
     may_use,
 )
 from bot.telegram.commands.registry import COMMANDS
+from tests.catalogue import fired
 from trading.domain.chat import Person, Role
 
 OWNER, STRANGER, GROUP = 7, 666, -100
@@ -58,18 +59,23 @@ def test_the_owner_may_tap() -> None:
     assert judge(_tap(), PEOPLE, CLOSED).verdict is Verdict.ADMITTED
 
 
+@pytest.mark.fault("T12", "NOACT")
 def test_a_stranger_does_not_pass_by_message_or_tap() -> None:
     assert judge(_update(message=_message(NOBODY, STRANGER)), PEOPLE, CLOSED).verdict is (
         Verdict.STRANGER
     )
     assert judge(_tap(NOBODY, STRANGER), PEOPLE, CLOSED).verdict is Verdict.STRANGER
+    fired(STRANGER)
 
 
+@pytest.mark.fault("T12", "NOACT")
 def test_a_stranger_in_the_owners_group_does_not_pass() -> None:
     for update in (_update(message=_message(NOBODY, GROUP)), _tap(NOBODY, GROUP)):
         assert judge(update, PEOPLE, OPEN_GROUP).verdict is Verdict.STRANGER
+    fired(STRANGER)
 
 
+@pytest.mark.fault("T13", "SAID")
 def test_a_group_is_silent_unless_it_is_opted_in_and_listed() -> None:
     update = _update(message=_message(ADA, GROUP))
     assert judge(update, PEOPLE, CLOSED).verdict is Verdict.IGNORED
@@ -77,6 +83,7 @@ def test_a_group_is_silent_unless_it_is_opted_in_and_listed() -> None:
     assert judge(update, PEOPLE, AccessRules(allow_groups=True)).verdict is Verdict.IGNORED
     assert judge(update, PEOPLE, OPEN_GROUP).verdict is Verdict.ADMITTED
     assert judge(_tap(ADA, GROUP), PEOPLE, OPEN_GROUP).verdict is Verdict.ADMITTED
+    fired(update.effective_chat)
 
 
 def test_somebody_elses_private_chat_is_not_the_owners() -> None:
@@ -84,12 +91,14 @@ def test_somebody_elses_private_chat_is_not_the_owners() -> None:
     assert judge(update, PEOPLE, CLOSED).verdict is Verdict.IGNORED
 
 
+@pytest.mark.fault("T11", "NOACT")
 @pytest.mark.parametrize("service", sorted(SERVICE_IDS))
 def test_telegrams_own_accounts_never_pass(service: int) -> None:
     people = {service: Person(service, service, "", Role.OWNER)}
     sender = {"id": service, "is_bot": False, "first_name": "T"}
     update = _update(message=_message(sender, service))
     assert judge(update, people, CLOSED).verdict is Verdict.STRANGER
+    fired(service)
 
 
 def test_a_bot_never_passes() -> None:
@@ -97,9 +106,11 @@ def test_a_bot_never_passes() -> None:
     assert judge(_update(message=_message(sender)), PEOPLE, CLOSED).verdict is Verdict.STRANGER
 
 
+@pytest.mark.fault("T11", "NOACT")
 def test_a_message_of_a_channel_in_a_group_is_not_its_owners() -> None:
     update = _update(message=_message(ADA, GROUP, sender_chat=_chat(-200)))
     assert judge(update, PEOPLE, OPEN_GROUP).verdict is Verdict.IGNORED
+    fired(update.message.sender_chat)
 
 
 def test_a_message_without_sender_does_not_pass() -> None:
@@ -113,6 +124,7 @@ def test_a_tap_without_its_message_does_nothing() -> None:
     assert judge(update, PEOPLE, CLOSED).verdict is Verdict.IGNORED
 
 
+@pytest.mark.fault("T14", "NOACT")
 @pytest.mark.parametrize(
     "form",
     [
@@ -131,8 +143,10 @@ def test_a_form_that_is_never_acted_on_gets_a_hint(form: dict[str, Any]) -> None
     ruling = judge(_update(message=_message(**form)), PEOPLE, CLOSED)
     assert ruling.verdict is Verdict.IGNORED
     assert "not acted on" in ruling.hint
+    fired(form)
 
 
+@pytest.mark.fault("T10", "NOACT SAID")
 def test_an_edited_message_is_not_acted_on_and_its_sender_is_told() -> None:
     ruling = judge(_update(edited_message=_message()), PEOPLE, CLOSED)
     assert ruling.verdict is Verdict.IGNORED
@@ -142,8 +156,10 @@ def test_an_edited_message_is_not_acted_on_and_its_sender_is_told() -> None:
     assert judge(_update(edited_message=_message(NOBODY, STRANGER)), PEOPLE, CLOSED).verdict is (
         Verdict.STRANGER
     )
+    fired(ruling.kind)
 
 
+@pytest.mark.fault("T11", "NOACT SAID")
 def test_every_kind_the_library_knows_is_denied_but_two() -> None:
     assert set(ALLOWED_KINDS) <= set(UPDATE_KINDS)
     assert len(UPDATE_KINDS) >= 25
@@ -154,6 +170,7 @@ def test_every_kind_the_library_knows_is_denied_but_two() -> None:
         ruling = judge(update, PEOPLE, OPEN_GROUP)
         assert ruling.kind == kind
         assert (ruling.verdict is Verdict.ADMITTED) == (kind in ALLOWED_KINDS), kind
+    fired(len(UPDATE_KINDS))
 
 
 def _message_like(kind: str) -> Any:
@@ -170,10 +187,12 @@ def _message_like(kind: str) -> Any:
 _NOBODY_ELSE = dict.fromkeys(("actor_chat", "voter_chat", "message", "sender_chat"))
 
 
+@pytest.mark.fault("T11", "NOACT SAID")
 def test_a_kind_newer_than_this_program_is_unknown_and_denied() -> None:
     update = _update(telepathy={"from": ADA})
     assert kind_of(update) == "unknown"
     assert judge(update, PEOPLE, CLOSED).verdict is not Verdict.ADMITTED
+    fired(kind_of(update))
 
 
 def test_viewers_look_traders_act_the_owner_does_everything() -> None:

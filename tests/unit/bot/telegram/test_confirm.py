@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot.telegram import confirm
 from bot.telegram.confirm import Question, TapVerdict, judge_tap
+from tests.catalogue import fired
 from tests.fakes.desk import START
 from trading.domain.chat import Confirmation, ConfirmationAnswer
 from trading.ports import StoredConfirmation
@@ -38,8 +39,10 @@ def test_everything_is_a_payload_of_its_own() -> None:
     assert judge_tap("c:n1", stored, 7, 7, IN_TIME).payload == '{"command": "/panic"}'
 
 
+@pytest.mark.fault("T15", "ONE")
 def test_a_forged_second_button_confirms_nothing() -> None:
     assert judge_tap("e:n1", OPEN, 7, 7, IN_TIME).verdict is TapVerdict.UNKNOWN
+    fired(judge_tap("e:n1", OPEN, 7, 7, IN_TIME).verdict.name)
 
 
 def test_a_late_tap_is_expired() -> None:
@@ -47,6 +50,7 @@ def test_a_late_tap_is_expired() -> None:
     assert judge_tap("c:n1", OPEN, 7, 7, late).verdict is TapVerdict.EXPIRED
 
 
+@pytest.mark.fault("T15", "ONE SAID")
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
@@ -61,11 +65,15 @@ def test_an_answered_question_stays_answered(
 ) -> None:
     stored = replace(OPEN, answer=answer)
     assert judge_tap(button, stored, 7, 7, IN_TIME).verdict is verdict
+    fired(button)
 
 
+@pytest.mark.fault("T13", "SAID")
+@pytest.mark.fault("T15", "ONE")
 @pytest.mark.parametrize(("user_id", "chat_id"), [(8, 7), (7, 8), (8, 8)])
 def test_a_question_is_for_one_person_in_one_chat(user_id: int, chat_id: int) -> None:
     assert judge_tap("c:n1", OPEN, user_id, chat_id, IN_TIME).verdict is TapVerdict.NOT_YOURS
+    fired((user_id, chat_id))
 
 
 def test_an_unknown_nonce_does_nothing() -> None:

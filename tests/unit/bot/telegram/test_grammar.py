@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bot.telegram import grammar
 from bot.telegram.commands.registry import COMMANDS, TRACK_FORMS
 from bot.telegram.phrase import phrase
+from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, find
 from trading.domain import commands as c
 from trading.domain.errors import Refused
@@ -202,6 +203,7 @@ BAD_NUMBERS = [
 ]
 
 
+@pytest.mark.fault("I01", "SAID")
 @pytest.mark.parametrize("number", BAD_NUMBERS)
 @pytest.mark.parametrize(
     "line",
@@ -223,6 +225,7 @@ def test_a_number_is_exact_or_refused_with_an_example(line: str, number: str) ->
     with pytest.raises(Refused) as refused:
         read(line.format(number))
     assert refused.value.example
+    fired(number or repr(number))
 
 
 @pytest.mark.parametrize(
@@ -372,7 +375,9 @@ def test_nonsense_is_refused_and_never_crashes(words: list[str]) -> None:
     assert time.perf_counter() - started < 0.1
 
 
+@pytest.mark.fault("I04")
 @given(st.text(max_size=700))
 def test_any_text_is_refused_or_read(text: str) -> None:
     with contextlib.suppress(Refused):
         read(f"/track {text}")
+    fired(repr(text))

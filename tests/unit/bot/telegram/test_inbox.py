@@ -8,6 +8,7 @@ import pytest
 from telegram.error import NetworkError, TelegramError
 
 from bot.telegram.inbox import Inbox
+from tests.catalogue import fired
 from tests.fakes.desk import START
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain.chat import InboxUpdate
@@ -81,6 +82,8 @@ async def test_a_batch_is_stored_in_one_append_and_then_acknowledged() -> None:
     assert sorted(world.handled) == [5, 6]
 
 
+@pytest.mark.fault("T06", "SAID")
+@pytest.mark.fault("T07", "SAID")
 async def test_what_was_stored_before_a_crash_is_not_stored_or_handled_twice() -> None:
     world = World()
     await world.run(Server([_row(5)]))
@@ -89,21 +92,26 @@ async def test_what_was_stored_before_a_crash_is_not_stored_or_handled_twice() -
     assert world.ids() == [5, 6]
     assert world.handled == [5, 6]
     assert again.offsets == [0, 7]
+    fired(again.offsets)
 
 
+@pytest.mark.fault("T07", "SAID")
 async def test_what_was_stored_and_not_handled_comes_first_after_a_restart() -> None:
     world = World()
     await world.store.append(UpdateReceived(InboxUpdate(4, "{}", START)))
     await world.run(Server([_row(4), _row(5)]))
     assert world.handled == [4, 5]
+    fired(world.handled)
 
 
+@pytest.mark.fault("T08", "SAID")
 async def test_ids_that_jump_or_go_down_are_all_taken() -> None:
     world = World()
     server = Server([_row(900)], [], [_row(3)], [_row(3)])
     await world.run(server)
     assert world.ids() == [900, 3]
     assert server.offsets == [0, 901, 0, 4, 4]
+    fired(server.offsets)
 
 
 async def test_what_cannot_be_stored_is_not_acknowledged() -> None:
@@ -139,11 +147,13 @@ async def test_an_update_waits_for_a_journal_that_cannot_take_its_end() -> None:
     assert failures == []
 
 
+@pytest.mark.fault("T20", "SAID")
 @pytest.mark.parametrize("nonsense", [{"no": "id"}, "text", {"update_id": "7"}, None])
 async def test_a_row_that_is_no_update_is_skipped(nonsense: Any) -> None:
     world = World()
     await world.run(Server([nonsense, _row(6)]))
     assert world.ids() == [6]
+    fired(repr(nonsense))
 
 
 @pytest.mark.parametrize("answer", [{}, None, "x", True])
@@ -153,10 +163,12 @@ async def test_an_answer_that_is_no_list_is_an_empty_one(answer: Any) -> None:
     assert world.ids() == [6]
 
 
+@pytest.mark.fault("T20", "SAID")
 async def test_a_huge_update_is_kept_by_its_id_only() -> None:
     world = World()
     await world.run(Server([_row(6, "x" * 100_000)]))
     assert world.store.of(UpdateReceived)[0].update.payload == '{"update_id": 6}'
+    fired(world.ids())
 
 
 async def test_a_failed_poll_is_reported_and_repeated() -> None:

@@ -19,6 +19,7 @@ from telegram.error import (
 from bot.telegram.connection import CONFLICT, LOST, WEBHOOK, Connection
 from bot.telegram.outbox import Outbox, strip_markup
 from bot.telegram.requesting import Flooded
+from tests.catalogue import fired
 from tests.fakes.desk import START
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain.chat import OutboxMessage, Severity
@@ -69,6 +70,7 @@ class World:
         return [strip_markup(text) for _, text in self.chat.sent]
 
 
+@pytest.mark.fault("T01")
 async def test_what_is_critical_goes_first_and_the_rest_in_order() -> None:
     world = World()
     await world.queue("a")
@@ -77,6 +79,7 @@ async def test_what_is_critical_goes_first_and_the_rest_in_order() -> None:
     await world.outbox.send_waiting()
     assert world.texts() == ["c", "a", "b"]
     assert await world.store.pending_messages() == []
+    fired(world.texts())
 
 
 async def test_a_burst_is_let_out_and_then_one_message_a_second() -> None:
@@ -91,6 +94,7 @@ async def test_a_burst_is_let_out_and_then_one_message_a_second() -> None:
     assert len(world.chat.sent) == 21
 
 
+@pytest.mark.fault("T02")
 async def test_a_flood_wait_is_obeyed_to_the_second_and_only_by_its_chat() -> None:
     world = World()
     world.chat.errors = [Flooded(35.0)]
@@ -103,6 +107,7 @@ async def test_a_flood_wait_is_obeyed_to_the_second_and_only_by_its_chat() -> No
     world.clock.seconds += 0.1
     await world.outbox.send_waiting()
     assert world.texts() == ["b", "a"]
+    fired(world.chat.sent)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +146,7 @@ async def test_what_can_never_arrive_is_recorded_and_let_go(
     assert world.texts() == ["b"]
 
 
+@pytest.mark.fault("T17", "SAID")
 async def test_refused_markup_becomes_plain_text_and_refused_text_ends() -> None:
     world = World()
     world.chat.errors = [BadRequest("can't parse entities")]
@@ -151,6 +157,7 @@ async def test_refused_markup_becomes_plain_text_and_refused_text_ends() -> None
     await world.queue("b")
     await world.outbox.send_waiting()
     assert "not delivered" in world.reasons()[-1]
+    fired(world.chat.sent)
 
 
 async def test_a_card_is_edited_where_it_is_and_sent_anew_where_it_is_gone() -> None:
@@ -220,6 +227,7 @@ async def test_a_delivery_that_cannot_be_stored_is_repeated() -> None:
     assert world.reasons() == ["delivered"]
 
 
+@pytest.mark.fault("T01", "SAID")
 async def test_old_small_news_is_folded_after_an_outage_and_critical_news_is_not() -> None:
     world = World()
     for number in range(4):
@@ -235,6 +243,7 @@ async def test_old_small_news_is_folded_after_an_outage_and_critical_news_is_not
     assert "reply:1:0" in texts
     assert len(texts) == 3
     assert world.reasons().count("folded") == 4
+    fired(world.reasons())
 
 
 def test_markup_is_stripped_to_its_words() -> None:
@@ -254,6 +263,7 @@ class Told:
         self.conditions.append((condition.condition, condition.is_active))
 
 
+@pytest.mark.fault("T03")
 async def test_one_conflict_is_our_predecessor_two_are_somebody_else() -> None:
     told = Told()
     await told.connection.polled(Conflict("terminated by other getUpdates request"))
@@ -268,16 +278,21 @@ async def test_one_conflict_is_our_predecessor_two_are_somebody_else() -> None:
     told.clock.seconds += 31
     await told.connection.polled(None)
     assert told.conditions[-1] == (CONFLICT, False)
+    fired(told.conditions)
 
 
+@pytest.mark.fault("T05")
 async def test_a_webhook_is_named_as_what_it_is() -> None:
     told = Told()
     error = Conflict("can't use getUpdates method while webhook is active")
     await told.connection.polled(error)
     await told.connection.polled(None)
     assert told.conditions == [(WEBHOOK, True), (WEBHOOK, False)]
+    fired(told.conditions)
 
 
+@pytest.mark.fault("T01")
+@pytest.mark.fault("T04")
 async def test_a_chat_that_is_lost_for_a_minute_is_told_once() -> None:
     told = Told()
     assert told.connection.seconds_since_success is None
@@ -290,3 +305,4 @@ async def test_a_chat_that_is_lost_for_a_minute_is_told_once() -> None:
     assert told.connection.seconds_since_success == 5
     await told.connection.polled(InvalidToken("gone"))
     assert told.conditions[-1] == (LOST, True)
+    fired(told.conditions)

@@ -11,6 +11,7 @@ from bot.telegram.digests import Digests, due_day
 from bot.telegram.flood import Admission, FloodGate
 from bot.telegram.roster import PAIRING_TRIES_MAX, Pairing, Roster
 from bot.telegram.strangers import Strangers
+from tests.catalogue import fired
 from tests.fakes.desk import START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain.chat import Person, Role, Severity
@@ -45,6 +46,7 @@ def test_the_roster_knows_its_owner_and_only_active_people_pass() -> None:
     assert roster.get(7) == replace(ADA, is_active=False)
 
 
+@pytest.mark.fault("T19")
 def test_the_same_command_twice_in_a_second_counts_once() -> None:
     gate = FloodGate()
     assert gate.admit(7, "/status", START) is Admission.PASS
@@ -52,8 +54,10 @@ def test_the_same_command_twice_in_a_second_counts_once() -> None:
     assert gate.admit(7, "/status", START + timedelta(seconds=1)) is Admission.PASS
     assert gate.admit(7, "/trackers", START + timedelta(seconds=1)) is Admission.PASS
     assert gate.admit(8, "/trackers", START + timedelta(seconds=1)) is Admission.PASS
+    fired(Admission.SAME.name)
 
 
+@pytest.mark.fault("T19")
 def test_a_flood_is_told_once_in_ten_seconds_and_never_holds_panic_back() -> None:
     gate = FloodGate()
     verdicts = [gate.admit(7, f"/sell {n}", START) for n in range(1000)]
@@ -62,12 +66,14 @@ def test_a_flood_is_told_once_in_ten_seconds_and_never_holds_panic_back() -> Non
     assert gate.admit(7, "/panic", START) is Admission.PASS
     later = START + timedelta(seconds=11)
     assert gate.admit(7, "/status", later) is Admission.PASS
+    fired(len(verdicts))
 
 
 def _ruling(user_id: int) -> Ruling:
     return Ruling(Verdict.STRANGER, "message", user_id, user_id)
 
 
+@pytest.mark.fault("T12", "SAID")
 def test_a_stranger_gets_one_notice_a_day_and_few_audit_rows() -> None:
     strangers = Strangers()
     first = strangers.denied(_ruling(666), START)
@@ -80,6 +86,7 @@ def test_a_stranger_gets_one_notice_a_day_and_few_audit_rows() -> None:
     tomorrow = strangers.denied(_ruling(666), START + timedelta(hours=25))
     assert tomorrow is not None
     assert tomorrow.tell_owner
+    fired(first.tell_owner)
 
 
 def test_a_swarm_of_strangers_makes_one_notice_a_minute() -> None:

@@ -29,6 +29,7 @@ from bot.telegram.render.text import (
     signed,
     wrap,
 )
+from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk, find
 from tests.fakes.memory_store import SettableClock
 from trading.domain import commands, events
@@ -234,10 +235,12 @@ def test_the_menu_has_at_most_sixteen_commands_with_short_names() -> None:
     assert len({entry.name for entry in COMMANDS}) == len(COMMANDS)
 
 
+@pytest.mark.fault("I04", "SAID")
 def test_a_refusal_shows_what_to_copy_escaped() -> None:
     card = trading.refused_card(Refused("trail was <b>250%</b>", example="/track A & B"))
     assert "&lt;b&gt;250%&lt;/b&gt;" in card.text
     assert "<code>/track A &amp; B</code>" in card.text
+    fired(card.text)
 
 
 def test_a_button_never_carries_too_much() -> None:
