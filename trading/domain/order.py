@@ -30,6 +30,7 @@ class OrderType(Enum):
 
     MARKET = "market"
     LIMIT = "limit"
+    STOP_LOSS = "stop_loss"
 
 
 class TimeInForce(Enum):
@@ -60,7 +61,8 @@ class OrderStatus(Enum):
 class OrderRequest:
     """Exactly what one attempt sends; quantity in base units, price None for a market order.
 
-    `recv_window_ms` is how old the request may be when it arrives: the fence of an absence proof.
+    A STOP_LOSS sells at the market once the last trade is at or below `stop_price`, and locks the
+    coins until then. `recv_window_ms` is how old the request may be when it arrives: the fence of an absence proof.
     """
 
     client_order_id: str
@@ -71,6 +73,7 @@ class OrderRequest:
     price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     recv_window_ms: int = 5000
+    stop_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,7 @@ class Purpose(Enum):
     CLOSE = "close"
     PANIC = "panic"
     ENTRY = "entry"
+    BACKSTOP = "backstop"
 
     @property
     def reduces_risk(self) -> bool:
@@ -199,6 +203,7 @@ class Intent:
 
     `reference_price` is the price that the decision saw; `slippage_max` the share beyond it that a
     buy may pay, or the floor the person set for a sell (None: a protective sell has no floor).
+    `stop_price` is where a backstop fires on the exchange.
     """
 
     intent_id: str
@@ -219,6 +224,7 @@ class Intent:
     filled_quantity: Decimal = ZERO
     filled_notional: Decimal = ZERO
     attempts: int = 0
+    stop_price: Decimal | None = None
 
     @property
     def residual(self) -> Decimal:
