@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from storage import snapshots
 from storage.store import Store, open_store
+from tests.catalogue import fired
 from tests.contract.gateway.worlds import (
     BTC,
     MachineClock,
@@ -188,25 +190,30 @@ async def test_an_exit_is_sold_and_booked_exactly_as_the_exchange_did(floor: Flo
 @pytest.mark.parametrize(
     ("kind", "args"),
     [
-        ("drop_response", {"accept": True}),
-        ("status", {"status": 502, "accept": True}),
-        ("error_code", {"code": -1007, "accept": True}),
-        ("html200", {"accept": True}),
-        ("empty_object", {"accept": True}),
+        pytest.param("drop_response", {}, marks=pytest.mark.fault("X01", "ONE EQ KEEP")),
+        pytest.param("status", {"status": 502}, marks=pytest.mark.fault("X03", "ONE EQ KEEP")),
+        pytest.param("error_code", {"code": -1006}, marks=pytest.mark.fault("X04", "ONE EQ KEEP")),
+        pytest.param("error_code", {"code": -1007}, marks=pytest.mark.fault("X05", "ONE")),
+        pytest.param("html200", {}, marks=pytest.mark.fault("X25", "KEEP SAID")),
+        pytest.param("empty_object", {}, marks=pytest.mark.fault("X25", "KEEP SAID")),
     ],
 )
 async def test_an_answer_lost_after_acceptance_leads_to_one_order(
     floor: Floor, kind: str, args: dict[str, object]
 ) -> None:
-    await floor.fault(kind, **args)
+    await floor.fault(kind, **args, accept=True)
     await floor.sell()
     orders = await floor.orders()
-    assert await floor.fired() == 1
+    fired(await floor.fired() == 1 and f"{kind} {args}")
     assert len(orders) == 1
     assert executed(orders) == Decimal("0.5")
     assert floor.book.snapshot().managed(BTC) == 0
+    fills = await floor.store.records.fills()
+    assert sum(fill.quantity for fill in fills) == Decimal("0.5")
+    assert await floor.store._database.read(snapshots.check)
 
 
+@pytest.mark.fault("X03b", "ONE")
 async def test_an_answer_lost_before_acceptance_leads_to_a_second_attempt_after_the_proof(
     floor: Floor,
 ) -> None:
@@ -218,8 +225,10 @@ async def test_an_answer_lost_before_acceptance_leads_to_a_second_attempt_after_
     assert [one["clientOrderId"][-2:] for one in orders] == ["-2"]
     assert executed(orders) == Decimal("0.5")
     assert time.monotonic() - began > 1.3
+    fired(await floor.fired())
 
 
+@pytest.mark.fault("X07", "EQ")
 async def test_a_query_that_lags_does_not_become_an_absence(floor: Floor) -> None:
     for task in floor.tasks:
         task.cancel()
@@ -229,8 +238,10 @@ async def test_a_query_that_lags_does_not_become_an_absence(floor: Floor) -> Non
     assert await floor.fired() == 1
     assert len(await floor.orders()) == 1
     assert floor.book.snapshot().managed(BTC) == 0
+    fired(await floor.fired())
 
 
+@pytest.mark.fault("X20", "ONE")
 async def test_a_thin_book_is_walked_down_until_all_is_sold(floor: Floor) -> None:
     await control(floor.sim, "book", {"symbol": "BTCUSDT", "quote_depth": "12000"})
     final = await floor.sell()
@@ -238,8 +249,10 @@ async def test_a_thin_book_is_walked_down_until_all_is_sold(floor: Floor) -> Non
     assert len(orders) > 1
     assert executed(orders) == final.filled_quantity == Decimal("0.5")
     assert floor.book.snapshot().managed(BTC) == 0
+    fired(len(orders) > 1)
 
 
+@pytest.mark.fault("X16", "SAID")
 async def test_coins_sold_in_another_window_are_proven_gone(floor: Floor) -> None:
     sale = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.5"}
     await control(floor.sim, "order", sale)
@@ -248,11 +261,15 @@ async def test_coins_sold_in_another_window_are_proven_gone(floor: Floor) -> Non
     assert final.state is IntentState.CLOSED_EXTERNAL
     assert "sold outside Umbra" in final.reason
     assert len(await floor.orders()) == 1
+    fired(final.reason)
 
 
+@pytest.mark.fault("S01")
+@pytest.mark.fault("S03", "ONE")
 async def test_a_full_disk_refuses_entries_and_lets_a_stop_out_once(floor: Floor) -> None:
     with _full(floor.store):
         await _fill_up(floor.store)
+        fired(floor.store.lost_reason)
         entry = Intent(
             "command:1:BTC/USDT",
             BTC,
@@ -275,6 +292,7 @@ async def test_a_full_disk_refuses_entries_and_lets_a_stop_out_once(floor: Floor
     assert not [one for one in floor.events if isinstance(one, AlertRaised)]
 
 
+@pytest.mark.fault("S02", "KEEP ONE")
 async def test_a_disk_that_fills_after_sending_loses_nothing_and_repeats_nothing(
     floor: Floor,
 ) -> None:
@@ -287,6 +305,7 @@ async def test_a_disk_that_fills_after_sending_loses_nothing_and_repeats_nothing
         assert await floor.fired() == 1
         await selling
         assert floor.store.is_degraded
+        fired(floor.store.lost_reason)
     await floor.store.journal.append(Heartbeat(floor.clock.now()))
     assert len(await floor.orders()) == 1
     fills = await floor.store.records.fills()

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.catalogue import fired
 from tests.contract.gateway.worlds import (
     BTC,
     MachineClock,
@@ -63,7 +64,7 @@ async def fault(sim: RunningSim, kind: str, times: int = 1, **args: object) -> N
     await control(sim, "fault", {"kind": kind, "times": times, "args": args})
 
 
-async def fired(sim: RunningSim) -> int:
+async def times_fired(sim: RunningSim) -> int:
     listed = await shown(sim, "faults")
     assert isinstance(listed, list)
     return int(listed[-1]["fired"])
@@ -89,14 +90,14 @@ def verdict(evidence: SendEvidence) -> Verdict:
 @pytest.mark.parametrize(
     ("kind", "args"),
     [
-        ("drop_response", {"accept": True}),
-        ("status", {"status": 502, "accept": True}),
-        ("status", {"status": 504, "accept": True}),
-        ("error_code", {"code": -1007, "accept": True}),
-        ("error_code", {"code": -1006, "accept": True}),
-        ("html200", {"accept": True}),
-        ("truncated", {"accept": True}),
-        ("empty_object", {"accept": True}),
+        pytest.param("drop_response", {"accept": True}, marks=pytest.mark.fault("X01")),
+        pytest.param("status", {"status": 502, "accept": True}, marks=pytest.mark.fault("X03")),
+        pytest.param("status", {"status": 504, "accept": True}, marks=pytest.mark.fault("X03")),
+        pytest.param("error_code", {"code": -1007, "accept": True}, marks=pytest.mark.fault("X05")),
+        pytest.param("error_code", {"code": -1006, "accept": True}, marks=pytest.mark.fault("X04")),
+        pytest.param("html200", {"accept": True}, marks=pytest.mark.fault("X25", "SAID")),
+        pytest.param("truncated", {"accept": True}, marks=pytest.mark.fault("X25", "SAID")),
+        pytest.param("empty_object", {"accept": True}, marks=pytest.mark.fault("X25", "SAID")),
     ],
 )
 async def test_an_answer_that_went_wrong_after_acceptance_is_unknown_and_the_order_is_found(
@@ -104,7 +105,7 @@ async def test_an_answer_that_went_wrong_after_acceptance_is_unknown_and_the_ord
 ) -> None:
     await fault(sim, kind, **args)
     evidence = await gateway.submit(order())
-    assert await fired(sim) == 1
+    fired(await times_fired(sim) == 1 and f"{kind} {args}")
     assert evidence.report is None
     assert verdict(evidence) is Verdict.UNKNOWN
     assert await accepted(sim) == 1
@@ -116,12 +117,21 @@ async def test_an_answer_that_went_wrong_after_acceptance_is_unknown_and_the_ord
 @pytest.mark.parametrize(
     ("kind", "args", "expected"),
     [
-        ("drop_response", {"accept": False}, Verdict.UNKNOWN),
-        ("status", {"status": 503, "accept": False}, Verdict.UNKNOWN),
-        ("status", {"status": 403, "accept": False}, Verdict.UNKNOWN),
-        ("error_code", {"code": -1021, "accept": False}, Verdict.REJECTED),
-        ("error_code", {"code": -2015, "accept": False}, Verdict.REJECTED),
-        ("status", {"status": 429, "accept": False, "retry_after": 2}, Verdict.RATE_LIMITED),
+        pytest.param("drop_response", {}, Verdict.UNKNOWN, marks=pytest.mark.fault("X03b")),
+        pytest.param("status", {"status": 503}, Verdict.UNKNOWN, marks=pytest.mark.fault("X03b")),
+        pytest.param("status", {"status": 403}, Verdict.UNKNOWN, marks=pytest.mark.fault("X14")),
+        pytest.param(
+            "error_code", {"code": -1021}, Verdict.REJECTED, marks=pytest.mark.fault("X11")
+        ),
+        pytest.param(
+            "error_code", {"code": -2015}, Verdict.REJECTED, marks=pytest.mark.fault("X15")
+        ),
+        pytest.param(
+            "status",
+            {"status": 429, "retry_after": 2},
+            Verdict.RATE_LIMITED,
+            marks=pytest.mark.fault("X12"),
+        ),
     ],
 )
 async def test_before_acceptance_only_the_exchange_s_definitive_word_is_a_refusal(
@@ -132,13 +142,14 @@ async def test_before_acceptance_only_the_exchange_s_definitive_word_is_a_refusa
     expected: Verdict,
 ) -> None:
     await gateway.balances()
-    await fault(sim, kind, **args)
+    await fault(sim, kind, **args, accept=False)
     evidence = await gateway.submit(order())
-    assert await fired(sim) == 1
+    fired(await times_fired(sim) == 1 and f"{kind} {args}")
     assert verdict(evidence) is expected
     assert await accepted(sim) == 0
 
 
+@pytest.mark.fault("X12", "SAID")
 async def test_after_a_rate_limit_nothing_leaves_until_it_is_over(
     sim: RunningSim, gateway: ExchangeGateway
 ) -> None:
@@ -149,17 +160,21 @@ async def test_after_a_rate_limit_nothing_leaves_until_it_is_over(
     assert 28 < (evidence.retry_after_s or 0) <= 30
     with pytest.raises(RateLimited):
         await gateway.balances()
-    assert await fired(sim) == 1
+    assert await times_fired(sim) == 1
+    fired(await times_fired(sim))
 
 
+@pytest.mark.fault("X13")
 async def test_a_ban_says_how_long(sim: RunningSim, gateway: ExchangeGateway) -> None:
     await fault(sim, "ban", seconds=20)
     evidence = await gateway.submit(order())
     assert evidence.http_status == 418
     assert verdict(evidence) is Verdict.RATE_LIMITED
     assert 15 < (evidence.retry_after_s or 0) <= 22
+    fired(evidence.http_status == 418 and evidence.retry_after_s)
 
 
+@pytest.mark.fault("X25", "SAID")
 @pytest.mark.parametrize("kind", ["html200", "truncated", "empty_object"])
 async def test_a_read_that_cannot_be_believed_is_unreachable(
     sim: RunningSim, gateway: ExchangeGateway, kind: str
@@ -173,9 +188,11 @@ async def test_a_read_that_cannot_be_believed_is_unreachable(
         await gateway.quote(BTC)
     with pytest.raises(Unreachable):
         await gateway.open_orders(BTC)
-    assert await fired(sim) == 4
+    assert await times_fired(sim) == 4
+    fired(await times_fired(sim))
 
 
+@pytest.mark.fault("X29")
 async def test_an_answer_that_takes_too_long_is_unknown_within_the_total_deadline(
     sim: RunningSim,
 ) -> None:
@@ -187,11 +204,13 @@ async def test_an_answer_that_takes_too_long_is_unknown_within_the_total_deadlin
     assert time.monotonic() - began < 2
     assert evidence.phase is SendPhase.SENT
     assert verdict(evidence) is Verdict.UNKNOWN
-    assert await fired(sim) == 1
+    assert await times_fired(sim) == 1
+    fired(await times_fired(sim))
     assert await accepted(sim) == 1
     await gateway.close()
 
 
+@pytest.mark.fault("X02", "SAID")
 async def test_nothing_leaves_towards_a_closed_port(sim: RunningSim) -> None:
     gateway = create_gateway(settings_of(sim), MachineClock())
     await gateway.connect()
@@ -207,6 +226,7 @@ async def test_nothing_leaves_towards_a_closed_port(sim: RunningSim) -> None:
     assert verdict(evidence) is Verdict.NOT_SENT
     await closed.close()
     await gateway.close()
+    fired(evidence.message)
 
 
 async def test_a_wrong_secret_is_a_lost_key_and_no_crash_of_the_stream(sim: RunningSim) -> None:
@@ -219,6 +239,7 @@ async def test_a_wrong_secret_is_a_lost_key_and_no_crash_of_the_stream(sim: Runn
     await gateway.close()
 
 
+@pytest.mark.fault("X15")
 async def test_a_key_that_is_revoked_later_is_a_lost_key_too(
     sim: RunningSim, gateway: ExchangeGateway
 ) -> None:
@@ -226,9 +247,11 @@ async def test_a_key_that_is_revoked_later_is_a_lost_key_too(
     await fault(sim, "error_code", path="*", method="*", code=-2015)
     with pytest.raises(AuthLost):
         await gateway.balances()
-    assert await fired(sim) == 1
+    assert await times_fired(sim) == 1
+    fired(await times_fired(sim))
 
 
+@pytest.mark.fault("C01")
 async def test_signing_follows_the_exchange_s_clock(
     sim: RunningSim, gateway: ExchangeGateway
 ) -> None:
@@ -236,8 +259,10 @@ async def test_signing_follows_the_exchange_s_clock(
     assert 6500 < await gateway.clock_offset_ms() < 7500
     evidence = await gateway.submit(order())
     assert verdict(evidence) is Verdict.ACK
+    fired(await gateway.clock_offset_ms())
 
 
+@pytest.mark.fault("W01")
 async def test_a_lost_connection_ends_both_streams_and_they_come_back(
     sim: RunningSim, gateway: ExchangeGateway
 ) -> None:
@@ -257,6 +282,7 @@ async def test_a_lost_connection_ends_both_streams_and_they_come_back(
         for stream in (market, account):
             with pytest.raises(Unreachable):
                 await asyncio.wait_for(stream, 5)
+    fired(await times_fired(sim))
 
 
 async def _account_lives(gateway: ExchangeGateway, reports: list[OrderReport], name: str) -> None:
@@ -278,6 +304,7 @@ async def _account_lives(gateway: ExchangeGateway, reports: list[OrderReport], n
     raise AssertionError("the account's stream should report within 2 s")
 
 
+@pytest.mark.fault("W06")
 async def test_a_terminated_user_stream_ends_instead_of_hanging(
     sim: RunningSim, gateway: ExchangeGateway
 ) -> None:
@@ -287,6 +314,7 @@ async def test_a_terminated_user_stream_ends_instead_of_hanging(
     await fault(sim, "terminate_stream")
     with pytest.raises(Unreachable, match="eventStreamTerminated"):
         await asyncio.wait_for(stream, 5)
+    fired(await times_fired(sim))
 
 
 async def test_a_callback_that_fails_does_not_end_the_stream(

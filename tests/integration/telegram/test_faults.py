@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bot.telegram import TelegramBot
+from tests.catalogue import fired
 from tests.integration.telegram.conftest import OWNER, TOKEN, World
 from trading.domain import commands, events
 from trading.domain.chat import InboxUpdate
@@ -38,6 +39,7 @@ async def _until(condition: Any, deadline_s: float = 5.0) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.fault("T07", "SAID")
 async def test_a_kill_between_fetch_and_handler_loses_nothing(world: World) -> None:
     async with _killed(world) as bot:
         held = asyncio.Event()
@@ -55,8 +57,10 @@ async def test_a_kill_between_fetch_and_handler_loses_nothing(world: World) -> N
         await world.phone.until_text("Now reducing")
     assert [type(one) for one, _, _ in world.desk.executed] == [commands.SetTradingMode]
     assert await world.store.pending_updates() == []
+    fired(held.is_set())
 
 
+@pytest.mark.fault("T07", "SAID")
 async def test_a_kill_between_effect_and_reply_does_it_once_and_replies_once(world: World) -> None:
     async with _killed(world) as bot:
         append = world.store.append
@@ -78,6 +82,7 @@ async def test_a_kill_between_effect_and_reply_does_it_once_and_replies_once(wor
     assert [row["message_id"] for row in await world.phone.messages() if row["from"] == "bot"] == [
         answer["message_id"]
     ]
+    fired(died.is_set())
 
 
 class _Dying:
@@ -91,6 +96,7 @@ class _Dying:
         return getattr(self._store, name)
 
 
+@pytest.mark.fault("T23")
 async def test_a_question_survives_a_restart_and_is_answered_once(world: World) -> None:
     async with world.running():
         card = await world.phone.ask("/track BTC/USDT stop 58000 all")
@@ -99,8 +105,10 @@ async def test_a_question_survives_a_restart_and_is_answered_once(world: World) 
         live = await world.phone.until_text("Watching BTC/USDT")
         assert live["message_id"] == card["message_id"]
     assert len(world.desk.executed) == 1
+    fired(card["buttons"])
 
 
+@pytest.mark.fault("T15", "ONE SAID")
 async def test_two_taps_do_it_once_and_the_second_is_told(world: World) -> None:
     async with world.running():
         card = await world.phone.ask("/close BTC/USDT")
@@ -121,6 +129,7 @@ async def test_two_taps_do_it_once_and_the_second_is_told(world: World) -> None:
         await world.phone.post("update", {"update": {"callback_query": tap}})
         await _until(lambda: any(one.outcome == "already_done" for one in _handled(world)))
     assert len(world.desk.executed) == 1
+    fired([one.outcome for one in _handled(world)])
 
 
 def _handled(world: World) -> list[UpdateHandled]:
@@ -135,14 +144,17 @@ async def test_an_unanswered_question_expires_on_its_card(world: World) -> None:
     assert world.desk.executed == []
 
 
+@pytest.mark.fault("T15")
 async def test_a_late_tap_says_expired(world: World) -> None:
     async with world.running(risk_answer_s=0):
         card = await world.phone.ask("/buy BTC/USDT 100 USDT")
         body = await world.phone.press(card["message_id"], "Confirm")
     assert body["answer"]["text"] == "Expired"
     assert world.desk.executed == []
+    fired(body["answer"]["text"])
 
 
+@pytest.mark.fault("T12", "NOACT SAID")
 async def test_a_stranger_gets_silence_and_the_owner_one_notice(world: World) -> None:
     async with world.running():
         for text in ("/start", "/panic", "/pair 1", "hello"):
@@ -156,6 +168,7 @@ async def test_a_stranger_gets_silence_and_the_owner_one_notice(world: World) ->
     assert [row for row in await world.phone.messages(666) if row["from"] == "bot"] == []
     assert len(world.store.of(events.AccessDenied)) == 1
     assert world.desk.executed == []
+    fired(notice["text"])
 
 
 async def test_pairing_by_code_makes_the_owner_once(world: World) -> None:
@@ -171,6 +184,8 @@ async def test_pairing_by_code_makes_the_owner_once(world: World) -> None:
         assert world.pairing_code is None
 
 
+@pytest.mark.fault("T10", "NOACT SAID")
+@pytest.mark.fault("T14", "NOACT")
 async def test_edits_and_forwards_are_not_acted_on(world: World) -> None:
     async with world.running():
         sent = await world.phone.send("/version")
@@ -182,8 +197,10 @@ async def test_edits_and_forwards_are_not_acted_on(world: World) -> None:
         )
         await world.phone.until_text("Forwarded messages are not")
     assert world.desk.executed == []
+    fired([one.outcome for one in _handled(world)])
 
 
+@pytest.mark.fault("T09", "SAID")
 async def test_an_old_buy_is_refused_and_an_old_panic_still_asks(world: World) -> None:
     async with world.running():
         for text in ("/buy BTC/USDT 100 USDT", "/panic"):
@@ -192,6 +209,7 @@ async def test_an_old_buy_is_refused_and_an_old_panic_still_asks(world: World) -
         panic = await world.phone.until_text("PANIC")
     assert refused["buttons"] == []
     assert panic["buttons"][0] == ["Confirm", "Cancel"]
+    fired(refused["text"])
 
 
 def _old_message(world: World, text: str) -> dict[str, Any]:
@@ -206,10 +224,13 @@ def _old_message(world: World, text: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.fault("T06", "SAID")
 async def test_the_same_update_twice_is_executed_once(world: World) -> None:
     async with world.running():
-        await world.phone.fault("duplicate_update")
         await world.phone.ask("/pause")
+        order = {"kind": "duplicate_update", "args": {"which": "last"}}
+        repeated = await world.phone.post("fault", order)
+        fired(repeated["count"])
         await world.phone.ask("/version")
     assert await world.phone.count() == 2
     assert len(world.desk.executed) == 1
@@ -222,6 +243,7 @@ async def test_update_ids_that_restart_low_are_not_skipped(world: World) -> None
         assert bot._inbox._offset == 0
 
 
+@pytest.mark.fault("T20", "TELL SAID")
 async def test_a_poisoned_update_is_failed_told_and_the_next_is_processed(world: World) -> None:
     async with world.running():
         now = world.clock.now()
@@ -231,8 +253,10 @@ async def test_a_poisoned_update_is_failed_told_and_the_next_is_processed(world:
         await world.phone.until_text("could not be read")
         assert "Umbra" in (await world.phone.ask("/version"))["text"]
     assert _handled(world)[0].outcome == "failed: unreadable"
+    fired(_handled(world)[0].outcome)
 
 
+@pytest.mark.fault("T20", "TELL SAID")
 async def test_a_handler_that_fails_is_told_and_the_next_update_is_processed(world: World) -> None:
     async with world.running():
         world.desk.fail_execution = ZeroDivisionError("inside")
@@ -241,21 +265,36 @@ async def test_a_handler_that_fails_is_told_and_the_next_update_is_processed(wor
         world.desk.fail_execution = None
         assert "Now reducing" in (await world.phone.ask("/reduce"))["text"]
     assert "failed" in [one.outcome for one in _handled(world)]
+    fired([one.outcome for one in _handled(world)])
 
 
 @pytest.mark.parametrize(
     ("kind", "args"),
     [
-        ("error", {"code": 429, "retry_after": 1, "method": "sendMessage"}),
-        ("error", {"code": 502, "method": "sendMessage"}),
-        ("drop", {"method": "sendMessage"}),
-        ("timeout_after_accept", {"method": "sendMessage"}),
-        ("malformed", {"method": "sendMessage"}),
-        ("error", {"code": 502, "method": "getUpdates"}),
-        ("drop", {"method": "getUpdates"}),
-        ("conflict", {}),
-        ("malformed", {"method": "getUpdates"}),
-        ("error", {"code": 429, "retry_after": 1, "method": "getUpdates"}),
+        pytest.param(
+            "error",
+            {"code": 429, "retry_after": 1, "method": "sendMessage"},
+            marks=pytest.mark.fault("T02"),
+        ),
+        pytest.param(
+            "error", {"code": 502, "method": "sendMessage"}, marks=pytest.mark.fault("T01")
+        ),
+        pytest.param("drop", {"method": "sendMessage"}, marks=pytest.mark.fault("T01")),
+        pytest.param(
+            "timeout_after_accept", {"method": "sendMessage"}, marks=pytest.mark.fault("T18")
+        ),
+        pytest.param("malformed", {"method": "sendMessage"}, marks=pytest.mark.fault("T01")),
+        pytest.param(
+            "error", {"code": 502, "method": "getUpdates"}, marks=pytest.mark.fault("T01")
+        ),
+        pytest.param("drop", {"method": "getUpdates"}, marks=pytest.mark.fault("T01")),
+        pytest.param("conflict", {}, marks=pytest.mark.fault("T03")),
+        pytest.param("malformed", {"method": "getUpdates"}, marks=pytest.mark.fault("T01")),
+        pytest.param(
+            "error",
+            {"code": 429, "retry_after": 1, "method": "getUpdates"},
+            marks=pytest.mark.fault("T02"),
+        ),
     ],
 )
 async def test_a_reply_arrives_whatever_the_server_does_once(
@@ -268,7 +307,7 @@ async def test_a_reply_arrives_whatever_the_server_does_once(
         answer = await world.phone.answer_after(sent, deadline_s=30.0)
         assert "Equity" in answer["text"]
         await _until_fired(world, kind)
-    assert await world.phone.fired(kind) == 1
+    fired(await world.phone.fired(kind) == 1 and f"{kind} {args}")
 
 
 async def _until_fired(world: World, kind: str) -> None:
@@ -277,6 +316,7 @@ async def _until_fired(world: World, kind: str) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.fault("T02")
 async def test_retry_after_is_obeyed_and_nothing_is_sent_meanwhile(world: World) -> None:
     async with world.running():
         await world.phone.ask("/version")
@@ -285,8 +325,10 @@ async def test_retry_after_is_obeyed_and_nothing_is_sent_meanwhile(world: World)
         await world.phone.ask("/status", deadline_s=10.0)
         assert world.clock.monotonic() - started >= 2.0
     assert await world.phone.fired("error") == 1
+    fired(await world.phone.fired("error"))
 
 
+@pytest.mark.fault("T17", "SAID")
 async def test_broken_markup_is_sent_as_plain_text(world: World) -> None:
     async with world.running():
         description = "Bad Request: can't parse entities: unexpected end tag"
@@ -295,8 +337,10 @@ async def test_broken_markup_is_sent_as_plain_text(world: World) -> None:
     assert "Equity" in answer["text"]
     assert answer["buttons"] == []
     assert await world.phone.fired("error") == 1
+    fired(await world.phone.fired("error"))
 
 
+@pytest.mark.fault("T16")
 async def test_a_person_who_blocked_the_bot_does_not_hold_up_the_others(world: World) -> None:
     async with world.running():
         asked = await world.phone.ask("/role 8 viewer")
@@ -308,6 +352,7 @@ async def test_a_person_who_blocked_the_bot_does_not_hold_up_the_others(world: W
         await _until(lambda: any("Forbidden" in r for r in _reasons(world)))
         assert "Umbra" in (await world.phone.ask("/version"))["text"]
     assert await world.phone.fired("error") == 1
+    fired(await world.phone.fired("error"))
 
 
 def _reasons(world: World) -> list[str]:
@@ -322,6 +367,7 @@ async def test_a_refresh_that_changes_nothing_is_no_failure(world: World) -> Non
         assert await world.phone.count() == 1
 
 
+@pytest.mark.fault("T17")
 async def test_a_card_that_is_gone_is_sent_anew(world: World) -> None:
     async with world.running():
         card = await world.phone.ask("/health")
@@ -332,8 +378,10 @@ async def test_a_card_that_is_gone_is_sent_anew(world: World) -> None:
         await world.phone.press(card["message_id"], "🔄 Refresh")
         await _until(lambda: "delivered (anew)" in _reasons(world))
     assert await world.phone.fired("error") == 1
+    fired(await world.phone.fired("error"))
 
 
+@pytest.mark.fault("T03")
 async def test_a_second_reader_of_the_bot_is_announced_and_locks_what_adds_risk(
     world: World,
 ) -> None:
@@ -344,6 +392,7 @@ async def test_a_second_reader_of_the_bot_is_announced_and_locks_what_adds_risk(
         answer = await world.phone.ask("/buy BTC/USDT 100 USDT", deadline_s=20.0)
         assert "another program reads" in " ".join(answer["text"].split()).lower()
     assert await world.phone.fired("conflict") >= 2
+    fired(await world.phone.fired("conflict"))
 
 
 async def test_a_full_disk_keeps_the_update_until_there_is_room(world: World) -> None:
@@ -360,13 +409,16 @@ async def test_a_full_disk_keeps_the_update_until_there_is_room(world: World) ->
     assert "Equity" in answer["text"]
 
 
+@pytest.mark.fault("T01")
 async def test_telegram_down_at_the_start_is_waited_for(world: World) -> None:
     await world.phone.fault("drop", times=2, method="getMe")
     async with world.running():
         assert "Umbra" in (await world.phone.ask("/version", deadline_s=20.0))["text"]
     assert await world.phone.fired("drop") == 2
+    fired(await world.phone.fired("drop"))
 
 
+@pytest.mark.fault("T19")
 async def test_the_same_command_at_once_is_answered_once(world: World) -> None:
     async with world.running():
         for _ in range(5):
@@ -374,6 +426,7 @@ async def test_the_same_command_at_once_is_answered_once(world: World) -> None:
         await _until(lambda: len(_handled(world)) == 5)
         await world.phone.ask("/version")
     assert len(world.desk.executed) == 1
+    fired(len(_handled(world)))
 
 
 async def test_a_slow_picture_does_not_hold_up_panic(world: World) -> None:
@@ -400,6 +453,7 @@ async def test_an_orderly_stop_says_so_before_it_ends(world: World) -> None:
     await world.phone.until_text("Umbra is stopping")
 
 
+@pytest.mark.fault("T04")
 async def test_the_token_is_in_no_log_and_no_message(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -415,6 +469,7 @@ async def test_the_token_is_in_no_log_and_no_message(
     assert secret not in logged
     assert secret not in repr(world.bot()._settings)
     assert all(secret not in repr(event) for event in world.store.all_events)
+    fired(await world.phone.fired("unauthorized"))
 
 
 async def test_a_reply_leaves_within_milliseconds(world: World) -> None:
@@ -473,6 +528,7 @@ async def test_a_digest_goes_out_when_the_schedule_ticks(world: World) -> None:
         await world.phone.until_text("Today: 40,005.00 USDT")
 
 
+@pytest.mark.fault("T13", "SAID")
 async def test_an_opted_in_group_is_answered_there_and_its_buttons_are_bound_to_it(
     world: World,
 ) -> None:
@@ -487,3 +543,4 @@ async def test_an_opted_in_group_is_answered_there_and_its_buttons_are_bound_to_
         await world.phone.post("press", {**body, "user_id": OWNER})
         await world.phone.until_text("Done.", group)
     assert len(world.desk.executed) == 1
+    fired(card["buttons"])
