@@ -40,6 +40,10 @@ class Trace:
         self._hash.update(line.encode() + b"\n")
         self.lines.append(line)
 
+    def aside(self, at_s: float, what: str) -> None:
+        """Keep a line for the reader that is no part of the story: it may name this machine."""
+        self.lines.append(f"{at_s:.6f} {what}")
+
     @property
     def digest(self) -> str:
         """The hash of everything so far."""
@@ -54,6 +58,20 @@ class _Lane:
         default_factory=deque
     )
     is_busy: bool = False
+
+
+class _Deaf:
+    """A server that nobody connects to."""
+
+    async def __aenter__(self) -> "_Deaf":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def serve_forever(self) -> None:
+        """Wait until cancelled."""
+        await asyncio.Event().wait()
 
 
 class SimLoop(asyncio.BaseEventLoop):
@@ -98,6 +116,10 @@ class SimLoop(asyncio.BaseEventLoop):
         self.steps += 1
         if self.on_step is not None:
             self.on_step()
+
+    async def create_unix_server(self, *_: Any, **__: Any) -> "_Deaf":  # type: ignore[override]
+        """Nobody asks over a local socket here."""
+        return _Deaf()
 
     # ------------------------------------------------------------ threads
 

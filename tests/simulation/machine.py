@@ -207,11 +207,9 @@ class Machine:
                 await self._gateway.close()
                 await self.store.close()
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Ask it to stop, in order."""
         self._stop.set()
-        if self.main is not None:
-            await asyncio.wait({self.main})
 
     async def cut_power(self) -> None:
         """End the process between two callbacks; the disk keeps what was durable."""

@@ -101,9 +101,6 @@ class World:
                 await asyncio.sleep(seconds)
         if self.loop.worlds_failures:
             raise self.loop.worlds_failures[0]
-        main = self.machine.main
-        if main is not None and main.done() and main.exception() is not None:
-            await main
 
     # ------------------------------------------------------------ market
 

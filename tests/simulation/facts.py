@@ -1,0 +1,149 @@
+"""What the journal says, read from the disk beside the agent and folded independently of it."""
+
+import sqlite3
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from storage.codec import decode
+from trading.domain import events
+from trading.domain.events import Event
+from trading.domain.order import Attempt, AttemptState, Fill, Intent
+from trading.domain.position import AdjustReason, TradingMode
+from trading.domain.tracker import Tracker
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True)
+class Facts:
+    """The fold of all rows up to `seq`; `breaches` are what the fold itself found wrong."""
+
+    seq: int = 0
+    last_hash: bytes = b""
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    intents: dict[str, Intent] = field(default_factory=dict)
+    trackers: dict[int, Tracker] = field(default_factory=dict)
+    changes: list[events.TrackerChanged] = field(default_factory=list)
+    fills: dict[tuple[str, str], Fill] = field(default_factory=dict)
+    adopted: dict[str, Decimal] = field(default_factory=dict)
+    mode: TradingMode = TradingMode.ACTIVE
+    queued: dict[str, events.MessageQueued] = field(default_factory=dict)
+    delivered: dict[str, events.MessageDelivered] = field(default_factory=dict)
+    received: dict[int, events.UpdateReceived] = field(default_factory=dict)
+    handled: dict[int, events.UpdateHandled] = field(default_factory=dict)
+    alerts: dict[str, events.AlertRaised] = field(default_factory=dict)
+    unknown_since: dict[str, object] = field(default_factory=dict)
+    breaches: list[tuple[str, str]] = field(default_factory=list)
+    _path: Path | None = None
+    _connection: sqlite3.Connection | None = None
+
+    def read(self, path: Path) -> list[Event]:
+        """Take in what was committed since the last time; return it."""
+        if not path.exists():
+            return []
+        connection = self._connected(path)
+        try:
+            rows = connection.execute(
+                "SELECT seq, kind, payload, hash FROM journal WHERE seq > ? ORDER BY seq",
+                (self.seq,),
+            ).fetchall()
+        except sqlite3.OperationalError:
+            # No tables yet: the first start is still making them.
+            return []
+        fresh = []
+        for seq, kind, payload, row_hash in rows:
+            self.seq, self.last_hash = seq, row_hash
+            event = decode(kind, payload)
+            self._apply(event)
+            fresh.append(event)
+        return fresh
+
+    def knows(self, path: Path, kind: str, key: str) -> bool:
+        """Whether a keyed fact is durable now."""
+        query = "SELECT 1 FROM journal WHERE kind = ? AND key = ?"
+        return self._connected(path).execute(query, (kind, key)).fetchone() is not None
+
+    def _connected(self, path: Path) -> sqlite3.Connection:
+        if self._path != path or self._connection is None:
+            self.close()
+            self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+            self._path = path
+            self._check_kept(self._connection)
+        return self._connection
+
+    def _check_kept(self, connection: sqlite3.Connection) -> None:
+        if self.seq == 0:
+            return
+        query = "SELECT hash FROM journal WHERE seq = ?"
+        row = connection.execute(query, (self.seq,)).fetchone()
+        if row is None or bytes(row[0]) != self.last_hash:
+            self.breaches.append(("KEEP", f"row {self.seq} was durable and is gone"))
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # ------------------------------------------------------------ the fold
+
+    def _apply(self, event: Event) -> None:
+        match event:
+            case events.AttemptPrepared(attempt) | events.AttemptChanged(attempt):
+                self._attempt(attempt, event)
+            case events.IntentOpened(intent) | events.IntentChanged(intent):
+                self.intents[intent.intent_id] = intent
+            case events.IntentClosed(intent):
+                self.intents[intent.intent_id] = intent
+            case events.TrackerChanged(tracker):
+                self.changes.append(event)
+                self.trackers[tracker.tracker_id] = tracker
+            case events.FillBooked(fill):
+                self.fills[fill.symbol, fill.trade_id] = fill
+            case events.PositionAdjusted(symbol, quantity):
+                if event.reason in {AdjustReason.ADOPTED, AdjustReason.RELEASED}:
+                    self.adopted[symbol] = self.adopted.get(symbol, ZERO) + quantity
+            case events.TradingModeChanged(mode):
+                self.mode = mode
+            case _:
+                self._message(event)
+
+    def _message(self, event: Event) -> None:
+        match event:
+            case events.MessageQueued(message):
+                self.queued[message.message_key] = event
+            case events.MessageDelivered(key):
+                self.delivered[key] = event
+            case events.UpdateReceived(update):
+                self.received[update.update_id] = event
+            case events.UpdateHandled(update_id):
+                self.handled[update_id] = event
+            case events.AlertRaised(alert_id):
+                self.alerts[alert_id] = event
+            case _:
+                pass
+
+    def _attempt(
+        self, attempt: Attempt, event: events.AttemptPrepared | events.AttemptChanged
+    ) -> None:
+        name = attempt.client_order_id
+        before = self.attempts.get(name)
+        self.attempts[name] = attempt
+        if attempt.state is AttemptState.UNKNOWN:
+            self.unknown_since.setdefault(name, event.at)
+        else:
+            self.unknown_since.pop(name, None)
+        if before is None:
+            return
+        if attempt.filled_quantity < before.filled_quantity:
+            self.breaches.append(
+                ("I-07", f"{name} fell from {before.filled_quantity} to {attempt.filled_quantity}")
+            )
+        is_late = before.state is AttemptState.ABSENT
+        if before.state.is_terminal and not attempt.state.is_terminal and not is_late:
+            self.breaches.append(("I-07", f"{name} left {before.state} for {attempt.state}"))
+        was_unknown = before.state is AttemptState.UNKNOWN
+        ended = attempt.state in {AttemptState.REJECTED, AttemptState.ABSENT}
+        if was_unknown and ended and not getattr(event, "evidence", ""):
+            self.breaches.append(("I-08", f"{name} became {attempt.state} without evidence"))
