@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 Work = Callable[[], Awaitable[None]]
 _DAY_S = 86_400
+_CLOCK_LOOK_S = 1.0
+# A step of the wall clock; what lies below is a clock that is kept right.
+_CLOCK_STEP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Schedule:
         self._last: dict[str, tuple[datetime, str]] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._catching_up: set[asyncio.Task[None]] = set()
+        self._following: asyncio.Task[None] | None = None
+        self._wall_lead_s = 0.0
 
     def start(self, last_runs: Mapping[str, datetime]) -> None:
         """Begin; a remembered daily job that was missed runs at once."""
@@ -102,13 +107,39 @@ class Schedule:
             if self._was_missed(job, last_runs, now):
                 self._catching_up.add(asyncio.create_task(self.run(job.name), name=job.name))
         self._scheduler.start()
+        self._wall_lead_s = self._lead_s()
+        self._following = asyncio.create_task(self._follow_forever(), name="schedule-clock")
 
     def stop(self) -> None:
         """Plan nothing more; a job at work ends by its own deadline."""
+        if self._following is not None:
+            self._following.cancel()
         for task in self._catching_up:
             task.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    def follow_clock(self) -> bool:
+        """Plan anew if the wall clock was set since the last look; whether it was.
+
+        The scheduler reckons in wall time: set back by an hour, it would run nothing for an hour.
+        """
+        lead_s = self._lead_s()
+        step_s, self._wall_lead_s = lead_s - self._wall_lead_s, lead_s
+        if abs(step_s) < _CLOCK_STEP_S:
+            return False
+        logger.warning("wall_clock_stepped", extra={"seconds": round(step_s, 1)})
+        for job in self._jobs.values():
+            self._scheduler.reschedule_job(job.name, trigger=_trigger(job))
+        return True
+
+    async def _follow_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_CLOCK_LOOK_S)
+            self.follow_clock()
+
+    def _lead_s(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
 
     async def run(self, name: str) -> None:
         """Run one job now, within its deadline, and keep how it went."""

@@ -99,3 +99,39 @@ def test_every_job_of_the_table_has_one_rhythm_in_words() -> None:
         assert (job.every_s is None) != (job.daily_at is None)
         assert job.rhythm.startswith(("every", "daily"))
     assert replace(JOBS[0], every_s=900).rhythm == "every 15 min"
+
+
+class _SteppedClock(FakeClock):
+    def step(self, seconds: float) -> None:
+        """Set the wall clock; the monotonic one goes on as before."""
+        self._now += timedelta(seconds=seconds)
+
+
+async def test_a_clock_that_was_set_back_keeps_no_job_waiting() -> None:
+    clock = _SteppedClock()
+    schedule, _ = _schedule(_nothing, Job("balances", every_s=60), clock)
+    schedule.start({})
+    [(_, _, _, planned)] = schedule.rows()
+    assert planned is not None
+    # What was planned before the step lies an hour ahead after it.
+    schedule._scheduler.modify_job("balances", next_run_time=planned + timedelta(hours=1))
+    clock.step(-3600)
+    assert schedule.follow_clock()
+    [(_, _, _, again)] = schedule.rows()
+    schedule.stop()
+    assert again is not None
+    assert again < planned + timedelta(minutes=1)
+
+
+async def test_a_clock_that_only_drifts_changes_no_plan() -> None:
+    clock = _SteppedClock()
+    schedule, _ = _schedule(_nothing, Job("balances", every_s=60), clock)
+    schedule.start({})
+    [(_, _, _, planned)] = schedule.rows()
+    clock.step(0.4)
+    assert not schedule.follow_clock()
+    clock.advance(3600)
+    assert not schedule.follow_clock()
+    [(_, _, _, same)] = schedule.rows()
+    schedule.stop()
+    assert same == planned
