@@ -30,11 +30,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _told(story: Story) -> str:
-    world = story.world
+    world, facts = story.world, story.facts
+    counted = f"{len(facts.attempts)} orders, {len(facts.trackers)} trackers"
     return (
         f"{world.trace.digest[:16]} {world.loop.time() - 1000:.0f} s,"
-        f" {world.machine.starts} starts, {len(story.facts.attempts)} orders, {len(story.facts.trackers)} trackers,"
-        f" settled after {story.settled_after_s:.0f} s"
+        f" {world.machine.starts} starts, {counted}, settled after {story.settled_after_s:.0f} s"
     )
 
 
