@@ -354,3 +354,5 @@ def _root(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     return error
+            totp_secret=settings.totp_key,
+            code_notional_min=settings.code_notional_min,

@@ -48,6 +48,7 @@ _EXAMPLES = {
     "paper_balance": "USDT=10000,BTC=0.5",
     "order_notional_max": "25000",
     "notional_per_day_max": "250000",
+    "code_notional_min": "1000",
     "orders_per_minute_max": "60",
     "daily_loss_max": "0.10",
     "currency": "USDT",
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     paper_balance: str = "USDT=10000"
     order_notional_max: Decimal = Field(default=Decimal(25_000), gt=0)
     notional_per_day_max: Decimal = Field(default=Decimal(250_000), gt=0)
+    code_notional_min: Decimal = Field(default=Decimal(1_000), ge=0)
     orders_per_minute_max: int = Field(default=60, gt=0)
     daily_loss_max: Decimal = Field(default=Decimal("0.10"), gt=0, le=1)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
@@ -112,6 +114,12 @@ class Settings(BaseSettings):
         """The database's SQLAlchemy async URL; a file in the data directory by default."""
         url = self.database_url.get_secret_value()
         return url or f"sqlite+aiosqlite:///{self.directory / 'umbra.db'}"
+
+    @property
+    def totp_key(self) -> bytes:
+        """The authenticator's secret, empty when no codes are asked for; raises ValueError."""
+        text = self.totp_secret.get_secret_value()
+        return totp.read_secret(text) if text else b""
 
     @property
     def is_loopback_exchange(self) -> bool:
@@ -240,11 +248,10 @@ def _check_telegram(settings: Settings) -> None:
         raise _invalid("telegram_token", "is missing")
     if ":" not in token or not token.split(":")[0].isdigit():
         raise _invalid("telegram_token", "should look like digits:text")
-    if code_secret := settings.totp_secret.get_secret_value():
-        try:
-            totp.read_secret(code_secret)
-        except ValueError as error:
-            raise _invalid("totp_secret", str(error)) from None
+    try:
+        _ = settings.totp_key
+    except ValueError as error:
+        raise _invalid("totp_secret", str(error)) from None
     if settings.telegram_api_url and not settings.telegram_api_url.endswith("/bot"):
         raise _invalid("telegram_api_url", f"should end in /bot, was {settings.telegram_api_url!r}")
 

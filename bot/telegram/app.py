@@ -23,6 +23,7 @@ from bot.telegram.roster import Pairing, Roster
 from bot.telegram.router import Handled, Router
 from bot.telegram.sending import Sender
 from bot.telegram.settings import TelegramSettings
+from bot.telegram.stepup import StepUp
 from bot.telegram.strangers import Strangers
 from trading.bus import Bus
 from trading.desk import Desk
@@ -122,7 +123,7 @@ class TelegramBot:
             self._services(),
             self._records,
             self._clock,
-            Pairing(code) if code else None,
+            Pairing(code, self._clock.now()) if code else None,
             self._strangers,
             self._banner(),
         )
@@ -342,6 +343,7 @@ class TelegramBot:
             data_dir=around.data_dir,
             version=around.version,
             standing_alert_ids=self._addresser.own_standing_ids,
+            step_up=StepUp(self._settings.totp_secret, self._clock.now()),
         )
 
     def _banner(self) -> str:

@@ -1,12 +1,16 @@
 """The people who were admitted, and how the first one is: by setting, or by a pairing code."""
 
 import hmac
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from trading.domain.chat import Person, Role
 
 PAIRING_TRIES_MAX = 10
+PAIRING_TRIES_OF_ONE_MAX = 3
+PAIRING_LASTS = timedelta(minutes=15)
 
 
 @dataclass(slots=True)
@@ -40,22 +44,26 @@ class Roster:
 
 
 class Pairing:
-    """A single-use code, printed at the start, that makes its sender the owner."""
+    """A single-use code, printed at the start, that makes its sender the owner.
 
-    def __init__(self, code: str) -> None:
-        self.code = code
-        self._tries_left = PAIRING_TRIES_MAX
+    It lasts minutes and few tries, and nobody can use up the tries of the others.
+    """
+
+    def __init__(self, code: str, printed_at: datetime) -> None:
+        self._code = code
+        self._ends_at = printed_at + PAIRING_LASTS
+        self._tries: Counter[int] = Counter()
         self._is_used = False
 
-    @property
-    def is_open(self) -> bool:
-        """Whether a right code would still be taken."""
-        return not self._is_used and self._tries_left > 0
+    def is_open(self, now: datetime) -> bool:
+        """Whether a right code would still be taken from somebody."""
+        is_left = self._tries.total() < PAIRING_TRIES_MAX
+        return not self._is_used and is_left and now < self._ends_at
 
-    def try_code(self, text: str) -> bool:
-        """Compare in constant time; a right code works once, wrong ones are counted."""
-        if not self.is_open:
+    def try_code(self, text: str, user_id: int, now: datetime) -> bool:
+        """Compare in constant time; a right code works once, wrong ones are counted by sender."""
+        if not self.is_open(now) or self._tries[user_id] >= PAIRING_TRIES_OF_ONE_MAX:
             return False
-        self._tries_left -= 1
-        self._is_used = hmac.compare_digest(text.encode(), self.code.encode())
+        self._tries[user_id] += 1
+        self._is_used = hmac.compare_digest(text.encode(), self._code.encode())
         return self._is_used

@@ -17,9 +17,11 @@ from bot.telegram.commands.registry import BY_NAME
 from bot.telegram.confirm import TapVerdict
 from bot.telegram.flood import Admission, FloodGate
 from bot.telegram.keyboards import IN_PLACE, is_command
+from bot.telegram.render.codes import code_card
 from bot.telegram.render.text import Card, Code, card_text
 from bot.telegram.render.trading import refused_card
 from bot.telegram.roster import Pairing
+from bot.telegram.stepup import CodeVerdict, Waiting, code_in
 from bot.telegram.strangers import Strangers
 from trading.domain.chat import ConfirmationAnswer, InboxUpdate, OutboxMessage, Person, Role
 from trading.domain.errors import AlreadyRecorded, AuthLost, Fatal, Refused, Retryable
@@ -107,7 +109,9 @@ class Router:
         is_asking = len(words) == 2 and words[0].lower() == "/pair"
         if user is None or user.is_bot or not is_private or not is_asking:
             return None
-        if message.forward_origin is not None or not self.pairing.try_code(words[1]):
+        if message.forward_origin is not None or not self.pairing.try_code(
+            words[1], user.id, _arrived(stored)
+        ):
             return None
         person = Person(user.id, message.chat.id, user.first_name[:40], Role.OWNER)
         self.services.roster.put(person)
@@ -181,6 +185,11 @@ class Router:
     ) -> tuple[Reply, Place]:
         query = update.callback_query
         if query is None:
+            code = code_in(text)
+            waiting = self.services.step_up.waiting.get(person.user_id)
+            if code and waiting is not None and waiting.chat_id == place.chat_id:
+                own = replace(place, target=waiting.target)
+                return await self._tapped(stored, waiting.data, person, own, code), own
             request = self._request(stored, update.message, person, place.chat_id, text)
             return await self._typed(request, update.message), place
         own = replace(place, target=query.message.message_id) if query.message else place
@@ -245,11 +254,16 @@ class Router:
 
     # ------------------------------------------------------------ answers to questions
 
-    async def _tapped(self, stored: InboxUpdate, data: str, person: Person, place: Place) -> Reply:
+    async def _tapped(
+        self, stored: InboxUpdate, data: str, person: Person, place: Place, code: str = ""
+    ) -> Reply:
         nonce = confirm.nonce_of(data)
         found = await self.records.confirmation(nonce)
         tap = confirm.judge_tap(data, found, person.user_id, place.chat_id, _arrived(stored))
+        self.services.step_up.forget(person.user_id, nonce)
         match tap.verdict:
+            case TapVerdict.CONFIRMED if held := self._held_for_code(tap, data, place, code):
+                reply = held
             case TapVerdict.CONFIRMED:
                 reply = await self._confirmed(stored, tap, person, place)
             case TapVerdict.CANCELLED:
@@ -263,6 +277,21 @@ class Router:
             case _:
                 reply = Reply((), outcome=tap.verdict.value, toast="This button is not yours")
         return reply
+
+    def _held_for_code(self, tap: confirm.Tap, data: str, place: Place, code: str) -> Reply | None:
+        """Ask for the code that a grave question needs, None when it has come or none is needed."""
+        asked, step_up = tap.confirmation, self.services.step_up
+        if asked is None or not step_up.is_on:
+            return None
+        if asked.action != people.ADMIT and not asking.needs_code(tap.payload):
+            return None
+        verdict = step_up.judge(code, self.clock.now()) if code else None
+        if verdict is CodeVerdict.RIGHT:
+            return None
+        step_up.waiting[asked.user_id] = Waiting(data, place.chat_id, place.target)
+        # Its buttons stay: after a restart Confirm asks again.
+        card = code_card(verdict, step_up.locked_until, confirm.buttons(asked))
+        return Reply((card,), outcome=f"code {verdict.value}" if verdict else "code asked")
 
     def _expired(self, nonce: str, found: StoredConfirmation | None, person: Person) -> Reply:
         text = card_text("⌛ Expired", "Nothing was done. Ask again.")

@@ -1,6 +1,7 @@
 """The settings of the chat front end, frozen; bot.config fills them from the environment."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class TelegramSettings:
     command_age_max_s: int = 60
     risk_answer_s: int = 45
     safe_answer_s: int = 300
+    code_answer_s: int = 120
+    code_notional_min: Decimal = Decimal(1_000)
+    totp_secret: bytes = field(default=b"", repr=False)
 
     @property
     def base_file_url(self) -> str | None:

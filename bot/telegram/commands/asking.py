@@ -15,6 +15,7 @@ from bot.telegram.render.trading import (
     refused_card,
     told_card,
 )
+from bot.telegram.stepup import is_grave
 from trading.desk import Outcome, Proposal
 from trading.domain.commands import (
     ArmTracker,
@@ -78,9 +79,14 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
     risky = proposal.reference_price is not None or adds_risk(proposal.command)
     settings = services.settings
     seconds = settings.risk_answer_s if risky else settings.safe_answer_s
+    needs_code = services.step_up.is_on and is_grave(
+        proposal, services.desk.account().currency, settings.code_notional_min
+    )
+    if needs_code:
+        seconds = max(seconds, settings.code_answer_s)
     question = confirm.Question(
         action=type(proposal.command).__name__,
-        payload=pack(proposal.command, proposal.reference_price),
+        payload=pack(proposal.command, proposal.reference_price, needs_code=needs_code),
         answer_within_s=seconds,
         everything=pack(Panic(True), None) if has_second_choice(proposal) else None,
     )
@@ -96,10 +102,16 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
     return Reply((Card(text, confirm.buttons(asked)),), (ConfirmationAsked(asked),), "asked")
 
 
-def pack(command: Command, reference_price: Decimal | None) -> str:
+def pack(command: Command, reference_price: Decimal | None, *, needs_code: bool = False) -> str:
     """Write a question's payload: the command in its own words, and the price that was shown."""
     price = None if reference_price is None else plain(reference_price)
-    return json.dumps({"command": phrase(command), "reference_price": price})
+    content = {"command": phrase(command), "reference_price": price}
+    return json.dumps({**content, "needs_code": True} if needs_code else content)
+
+
+def needs_code(payload: str) -> bool:
+    """Whether a question asked for a code besides the tap."""
+    return json.loads(payload).get("needs_code") is True
 
 
 def unpack(payload: str, services: Services) -> tuple[Command, Decimal | None]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster
 from bot.telegram.settings import TelegramSettings
+from bot.telegram.stepup import StepUp
 from trading.desk import ChartView, Desk
 from trading.domain.chat import Person
 from trading.domain.errors import Refused
@@ -72,6 +73,7 @@ class Services:
     version: str
     standing_alert_ids: Callable[[], tuple[str, ...]] = field(default=tuple)
     typed_next: dict[int, str] = field(default_factory=dict)
+    step_up: StepUp = field(default_factory=StepUp)
 
 
 Handler = Callable[[Request, Services], Awaitable[Reply]]

@@ -9,7 +9,7 @@ from bot.telegram.access import Ruling, Verdict
 from bot.telegram.alerts import is_silent
 from bot.telegram.digests import Digests, due_day
 from bot.telegram.flood import Admission, FloodGate
-from bot.telegram.roster import PAIRING_TRIES_MAX, Pairing, Roster
+from bot.telegram.roster import PAIRING_LASTS, PAIRING_TRIES_MAX, Pairing, Roster
 from bot.telegram.strangers import Strangers
 from tests.catalogue import fired
 from tests.fakes.desk import START, FakeDesk
@@ -21,18 +21,35 @@ ADA = Person(7, 7, "Ada", Role.OWNER)
 
 
 def test_a_pairing_code_works_once() -> None:
-    pairing = Pairing("123456")
-    assert not pairing.try_code("123457")
-    assert pairing.try_code("123456")
-    assert not pairing.try_code("123456")
-    assert not pairing.is_open
+    pairing = Pairing("123456", START)
+    assert not pairing.try_code("123457", 7, START)
+    assert pairing.try_code("123456", 7, START)
+    assert not pairing.try_code("123456", 7, START)
+    assert not pairing.is_open(START)
 
 
 def test_a_pairing_code_can_be_tried_a_few_times_only() -> None:
-    pairing = Pairing("123456")
-    for _ in range(PAIRING_TRIES_MAX):
-        assert not pairing.try_code("ünïcode")
-    assert not pairing.try_code("123456")
+    pairing = Pairing("123456", START)
+    for number in range(PAIRING_TRIES_MAX):
+        assert not pairing.try_code("ünïcode", number, START)
+    assert not pairing.try_code("123456", 7, START)
+
+
+def test_one_stranger_cannot_use_up_the_tries_of_the_owner() -> None:
+    pairing = Pairing("123456", START)
+    for _ in range(PAIRING_TRIES_MAX + 1):
+        assert not pairing.try_code("000000", 666, START)
+    assert not pairing.try_code("123456", 666, START)
+    assert pairing.try_code("123456", 7, START)
+
+
+def test_a_pairing_code_ends_after_minutes_and_does_not_show_itself() -> None:
+    pairing = Pairing("123456", START)
+    assert "123456" not in repr(pairing)
+    late = START + PAIRING_LASTS
+    assert pairing.is_open(late - timedelta(seconds=1))
+    assert not pairing.try_code("123456", 7, late)
+    assert not pairing.is_open(late)
 
 
 def test_the_roster_knows_its_owner_and_only_active_people_pass() -> None:
