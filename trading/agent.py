@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -17,6 +17,7 @@ from trading import decide
 from trading.activity import EntryLog
 from trading.bus import Bus
 from trading.commanding.executing import Executor
+from trading.commanding.firing import Firing
 from trading.commanding.proposing import Proposer
 from trading.commanding.workings import Workings
 from trading.decide import DecisionSettings
@@ -35,15 +36,13 @@ from trading.domain.events import (
     ProcessStarted,
     ProcessStopped,
     RecoveryReported,
-    TrackerChanged,
 )
 from trading.domain.market import Observation
 from trading.domain.money import ZERO
 from trading.domain.order import AttemptState, Intent, IntentState, Side
 from trading.domain.position import Balance
-from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
+from trading.domain.tracker import Evidence, Tracker, TrackerState
 from trading.execution.engine import ExecutionEngine
-from trading.execution.ladder import HELD
 from trading.execution.settings import ExecutionSettings
 from trading.housekeeping import Housekeeping
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
@@ -51,7 +50,7 @@ from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
 from trading.pricing import Prices
 from trading.probing import Probing
 from trading.proposals import Holding
-from trading.risk.gate import Activity, Refusal, review
+from trading.risk.gate import Activity
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
 from trading.trackers.engine import Hooks, TrackerEngine
@@ -153,21 +152,10 @@ class TradingAgent:
             order_prefix=identity.order_prefix,
             sleep=ports.sleep,
         )
-        workings = Workings(
-            state=self.state,
-            prices=self.prices,
-            trackers=self.trackers,
-            execution=self.execution,
-            gateway=ports.gateway,
-            clock=ports.clock,
-            limits=settings.limits,
-            decisions=settings.decisions,
-            fee=settings.fee,
-            record=self.record,
-            activity=self._activity,
-        )
+        workings = self._workings()
         self.proposer = Proposer(workings)
-        self.executor = Executor(workings)
+        self._firing = Firing(workings, self.alert)
+        self.executor = Executor(workings, self._firing)
         self._housekeeping = Housekeeping(workings, self.market, self.alert)
         self._probing = Probing(workings, self._on_condition)
         self.is_ready = False
@@ -178,6 +166,21 @@ class TradingAgent:
         # What follows from facts is written by one task, in order.
         self._follow_ups: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(
             _FOLLOW_UPS_MAX
+        )
+
+    def _workings(self) -> Workings:
+        return Workings(
+            state=self.state,
+            prices=self.prices,
+            trackers=self.trackers,
+            execution=self.execution,
+            gateway=self.gateway,
+            clock=self.clock,
+            limits=self.settings.limits,
+            decisions=self.settings.decisions,
+            fee=self.settings.fee,
+            record=self.record,
+            activity=self._activity,
         )
 
     # ------------------------------------------------------------ life
@@ -314,6 +317,8 @@ class TradingAgent:
             if (
                 tracker.state.is_acting
                 and decide.intent_id(tracker, self.settings.decisions) not in open_ids
+                # What the gate refused is tried again with each sweep.
+                and not self._firing.is_refused(tracker)
             ):
                 logger.error("trigger_without_intent", extra={"tracker": tracker.tracker_id})
                 await self.alert(
@@ -343,44 +348,12 @@ class TradingAgent:
         self._follow(lambda: self.record(event))
 
     async def _fire(self, tracker: Tracker, evidence: Evidence) -> None:
-        now = self.clock.now()
-        tracker = self._fitted(tracker)
-        intent = decide.on_trigger(tracker, evidence, now, self.settings.decisions)
-        verdict = review(
-            intent,
-            self.state.book.snapshot(),
-            self.settings.limits,
-            self.state.mode,
-            self._activity(intent.symbol),
-            now,
-        )
-        cause = TrackerChanged(tracker, TrackerChange.TRIGGERED, now, evidence)
-        if isinstance(verdict, Refusal):
-            await self._refuse(tracker, cause, verdict)
-            return
-        state, change, reason = TrackerState.EXITING, TrackerChange.EXITING, ""
-        if verdict.is_held:
-            state, change, reason = TrackerState.BLOCKED, TrackerChange.BLOCKED, str(HELD)
-        exiting = replace(tracker, state=state, intent_id=intent.intent_id, reason=reason)
-        told = TrackerChanged(exiting, change, now, reason=reason)
-        await self.execution.open(verdict, (cause, told))
+        await self._firing.fire(tracker, evidence)
 
-    def _fitted(self, tracker: Tracker) -> Tracker:
-        # Coins sold elsewhere a moment ago may not have shrunk the slice yet: the rest still sells.
-        if tracker.side is Side.BUY:
-            return tracker
-        symbol = tracker.symbol
-        left = self.state.book.snapshot().managed(symbol) - self.execution.exiting(symbol)
-        fitting = self.state.instruments[symbol].quantity(left)
-        return replace(tracker, quantity=fitting) if ZERO < fitting < tracker.quantity else tracker
-
-    async def _refuse(self, tracker: Tracker, cause: TrackerChanged, refusal: Refusal) -> None:
-        reason = "; ".join(refusal.reasons)
-        state, change = TrackerState.BLOCKED, TrackerChange.BLOCKED
-        if tracker.side is Side.BUY:
-            state, change = TrackerState.EXPIRED, TrackerChange.EXPIRED
-        ended = replace(tracker, state=state, reason=reason)
-        await self.record(cause, TrackerChanged(ended, change, cause.at, reason=reason))
+    async def _sweep_trackers(self) -> None:
+        await self.trackers.sweep()
+        if self.is_ready:
+            await self._firing.retry()
 
     def _may_enter(self, symbol: str) -> bool:
         is_open = self.is_ready and self.state.mode.takes_entries
@@ -478,7 +451,7 @@ class TradingAgent:
     def jobs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return the agent's part of the table of recurring jobs."""
         return {
-            "tracker_sweep": self.trackers.sweep,
+            "tracker_sweep": self._sweep_trackers,
             "staleness_watch": self.market.sweep,
             "open_attempts": self.execution.check_open_attempts,
             "exchange_probe": self._probing.probe,

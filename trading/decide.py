@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from trading.domain.money import ZERO
 from trading.domain.order import Intent, Purpose, Side
-from trading.domain.tracker import Evidence, Tracker
+from trading.domain.tracker import Tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,19 @@ def intent_id(tracker: Tracker, settings: DecisionSettings) -> str:
 
 
 def on_trigger(
-    tracker: Tracker, evidence: Evidence, now: datetime, settings: DecisionSettings
+    tracker: Tracker, price: Decimal, now: datetime, settings: DecisionSettings
 ) -> Intent:
-    """Turn a fired rule into its one intent: the id is the arming, so there is never a second."""
+    """Turn a fired rule into its one intent: the id is the arming, so there is never a second.
+
+    `price` is what the decision saw.
+    """
     if tracker.side is Side.SELL:
         return Intent(
             intent_id=intent_id(tracker, settings),
             symbol=tracker.symbol,
             side=Side.SELL,
             purpose=Purpose.PROTECT,
-            reference_price=evidence.price,
+            reference_price=price,
             created_at=now,
             quantity=tracker.quantity,
             slippage_max=tracker.spec.slippage_max,
@@ -66,13 +69,36 @@ def on_trigger(
         symbol=tracker.symbol,
         side=Side.BUY,
         purpose=Purpose.ENTRY,
-        reference_price=evidence.price,
+        reference_price=price,
         created_at=now,
         quote_budget=tracker.quote,
         slippage_max=tracker.spec.slippage_max or settings.entry_drift_max,
         tracker_id=tracker.tracker_id,
         arm_seq=tracker.arm_seq,
         expires_at=now + timedelta(seconds=settings.entry_lifetime_s),
+    )
+
+
+def on_backstop(
+    tracker: Tracker,
+    quantity: Decimal,
+    stop_price: Decimal,
+    now: datetime,
+    settings: DecisionSettings,
+) -> Intent:
+    """Turn a tracker's wish for a stop on the exchange into an intent; each placing is a new one."""
+    placed = f"{tracker.tracker_id}:{tracker.arm_seq}:{now:%Y%m%dT%H%M%S%f}"
+    return Intent(
+        intent_id=f"{settings.installation}:backstop:{placed}",
+        symbol=tracker.symbol,
+        side=Side.SELL,
+        purpose=Purpose.BACKSTOP,
+        reference_price=stop_price,
+        created_at=now,
+        quantity=quantity,
+        tracker_id=tracker.tracker_id,
+        arm_seq=tracker.arm_seq,
+        stop_price=stop_price,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trading import proposals
+from trading.commanding.firing import Firing
 from trading.commanding.proposing import MODE_WORDS, is_ended_by
 from trading.commanding.workings import Workings
 from trading.decide import SizedOrder, on_order
@@ -45,8 +46,9 @@ from trading.trackers import slices
 class Executor:
     """Does what was proposed and confirmed."""
 
-    def __init__(self, workings: Workings) -> None:
+    def __init__(self, workings: Workings, firing: Firing) -> None:
         self._of = workings
+        self._firing = firing
 
     async def execute(
         self, command: Command, by: int, cause: str, reference: Decimal | None
@@ -193,25 +195,34 @@ class Executor:
                 await self._of.trackers.resume(number, (done,))
                 text = f"#{number} watches again."
             case AbortIntent(tracker_id=number):
-                intent_id = self._intent_of(number)
-                await self._of.record(done)
-                self._of.execution.abort(intent_id)
+                await self._abort(self._of.tracker(number), done)
                 text = f"The exit of #{number} was given up."
             case ExitNow(tracker_id=number):
-                intent_id = self._intent_of(number)
-                await self._of.record(done)
-                self._of.execution.exit_now(intent_id)
+                await self._exit_now(self._of.tracker(number), done)
                 text = f"#{number} is being sold."
             case _:
                 raise Refused(f"{type(command).__name__} is not a command of this desk")
         return Outcome(text, number)
 
-    def _intent_of(self, tracker_id: int) -> str:
-        tracker = self._of.tracker(tracker_id)
-        for intent in self._of.execution.intents:
-            if (intent.tracker_id, intent.arm_seq) == (tracker_id, tracker.arm_seq):
-                return intent.intent_id
-        raise Refused(f"#{tracker_id} has no exit at work", "/orders")
+    async def _abort(self, tracker: Tracker, done: CommandExecuted) -> None:
+        intent_id = self._firing.intent_of(tracker)
+        if intent_id is not None:
+            await self._of.record(done)
+            self._of.execution.abort(intent_id)
+        elif tracker.state is TrackerState.BLOCKED:
+            await self._firing.give_up(tracker, done)
+        else:
+            raise Refused(f"#{tracker.tracker_id} has no exit at work", "/orders")
+
+    async def _exit_now(self, tracker: Tracker, done: CommandExecuted) -> None:
+        intent_id = self._firing.intent_of(tracker)
+        if intent_id is not None:
+            await self._of.record(done)
+        else:
+            await self._firing.exit_now(tracker, done)
+            intent_id = self._firing.intent_of(tracker)
+        if intent_id is not None:
+            self._of.execution.exit_now(intent_id)
 
     def _exit(self, line: CloseLine, done: CommandExecuted, purpose: Purpose) -> Intent:
         price = (line.value or ZERO) / line.quantity

@@ -1,5 +1,6 @@
 """The async shell of execution: one object that owns every order in flight."""
 
 from trading.execution.engine.shell import ExecutionEngine
+from trading.execution.ladder import HELD
 
-__all__ = ["ExecutionEngine"]
+__all__ = ["HELD", "ExecutionEngine"]

@@ -1,0 +1,200 @@
+"""From a fired rule to an order at work: fitted, reviewed and opened; again after a refusal."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from trading import decide
+from trading.commanding.workings import Workings
+from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.events import Event, TrackerChanged
+from trading.domain.money import ZERO
+from trading.domain.order import Intent, Side
+from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
+from trading.execution.engine import HELD
+from trading.risk.gate import Approved, Refusal, review
+from trading.trackers import rules
+
+_GONE = "its coins were sold by another order or outside of Umbra"
+
+
+class Firing:
+    """Opens the one intent of each arming; a sale that was refused is tried until it stands."""
+
+    def __init__(self, workings: Workings, alert: Callable[[str, str], Awaitable[None]]) -> None:
+        self._of = workings
+        self._alert = alert
+        # Armings whose one sale was made before: there is never a second.
+        self._spent: set[str] = set()
+        self._given_up: set[int] = set()
+
+    async def fire(self, tracker: Tracker, evidence: Evidence) -> None:
+        """Write trigger, intent and first attempt in one transaction, or trigger and refusal."""
+        now = self._of.clock.now()
+        tracker = self._fitted(tracker)
+        intent = decide.on_trigger(tracker, evidence.price, now, self._of.decisions)
+        cause = TrackerChanged(tracker, TrackerChange.TRIGGERED, now, evidence)
+        verdict = self._review(intent)
+        if isinstance(verdict, Refusal):
+            await self._refuse(tracker, cause, "; ".join(verdict.reasons))
+            return
+        try:
+            await self._open(tracker, verdict, (cause,))
+        except Refused as refused:
+            if isinstance(refused, AlreadyRecorded) or tracker.side is Side.BUY:
+                raise
+            await self._refuse(tracker, cause, str(refused))
+
+    # ------------------------------------------------------------ after a refusal
+
+    def is_refused(self, tracker: Tracker) -> bool:
+        """Whether a sale has fired in this arming, and its intent could not be opened."""
+        return (
+            (tracker.state, tracker.side) == (TrackerState.BLOCKED, Side.SELL)
+            and tracker.intent_id == self._intent_id(tracker)
+            and self.intent_of(tracker) is None
+        )
+
+    def intent_of(self, tracker: Tracker) -> str | None:
+        """Return the id of a tracker's intent at work."""
+        intent_id = self._intent_id(tracker)
+        is_open = any(intent.intent_id == intent_id for intent in self._of.execution.intents)
+        return intent_id if is_open else None
+
+    async def retry(self) -> None:
+        """Ask again for every sale that was refused: what stood in its way may be gone."""
+        for seen in self._of.trackers.acting():
+            # It may have moved on while another one was written.
+            tracker = self._of.trackers.get(seen.tracker_id)
+            if tracker is not None and self._may_try(tracker):
+                await self._try(tracker, ())
+
+    async def exit_now(self, tracker: Tracker, cause: Event) -> None:
+        """Open a refused sale at a person's word; raises Refused with what stands in its way."""
+        if not self._may_try(tracker):
+            raise Refused(f"#{tracker.tracker_id} has no exit at work", "/orders")
+        reasons = await self._try(tracker, (cause,))
+        if reasons:
+            raise Refused("; ".join(reasons), f"/abort {tracker.tracker_id}")
+
+    async def give_up(self, tracker: Tracker, cause: Event) -> None:
+        """End a blocked tracker that has no intent at work; its coins stay unsold."""
+        now = self._of.clock.now()
+        reason = "given up by a person"
+        ended = replace(
+            tracker,
+            state=TrackerState.ABORTED,
+            quantity=ZERO,
+            quote=ZERO,
+            reason=reason,
+            changed_at=now,
+        )
+        # Until it is durable nothing may open its intent.
+        self._given_up.add(tracker.tracker_id)
+        try:
+            told = TrackerChanged(ended, TrackerChange.ABORTED, now, reason=reason)
+            await self._of.record(cause, told)
+        finally:
+            self._given_up.discard(tracker.tracker_id)
+
+    # ------------------------------------------------------------ inside
+
+    def _may_try(self, tracker: Tracker) -> bool:
+        return (
+            self.is_refused(tracker)
+            and tracker.symbol in self._of.state.instruments
+            and tracker.tracker_id not in self._given_up
+            and self._intent_id(tracker) not in self._spent
+        )
+
+    async def _try(self, tracker: Tracker, causes: Sequence[Event]) -> Sequence[str]:
+        if self._left(tracker.symbol) <= ZERO and not self._of.execution.exiting(tracker.symbol):
+            await self._end(tracker, causes)
+            return ()
+        fitted, price = self._fitted(tracker), self._reference(tracker)
+        if price is None:
+            return (f"there is no price of {tracker.symbol} now",)
+        now = self._of.clock.now()
+        verdict = self._review(decide.on_trigger(fitted, price, now, self._of.decisions))
+        if isinstance(verdict, Refusal):
+            return verdict.reasons
+        try:
+            await self._open(fitted, verdict, causes)
+        except AlreadyRecorded:
+            await self._strand(tracker)
+            return (f"the sale of #{tracker.tracker_id} was made before",)
+        return ()
+
+    def _reference(self, tracker: Tracker) -> Decimal | None:
+        is_hard = tracker.fired_rule == rules.HARD_STOP
+        level = tracker.hard_stop_price if is_hard else tracker.stop_price
+        present = self._of.prices.price(tracker.symbol)
+        if tracker.spec.slippage_max is not None:
+            # The person's floor stays where it was when the rule came true.
+            return level or present
+        return present or level
+
+    async def _open(self, tracker: Tracker, approved: Approved, causes: Sequence[Event]) -> None:
+        intent = approved.intent
+        state, change, reason = TrackerState.EXITING, TrackerChange.EXITING, ""
+        if approved.is_held:
+            state, change, reason = TrackerState.BLOCKED, TrackerChange.BLOCKED, str(HELD)
+        acting = replace(tracker, state=state, intent_id=intent.intent_id, reason=reason)
+        told = TrackerChanged(acting, change, intent.created_at, reason=reason)
+        await self._of.execution.open(approved, (*causes, told))
+
+    async def _refuse(self, tracker: Tracker, cause: TrackerChanged, reason: str) -> None:
+        state, change = TrackerState.EXPIRED, TrackerChange.EXPIRED
+        if tracker.side is Side.SELL:
+            # The id says that this arming has fired: it is tried again.
+            state, change = TrackerState.BLOCKED, TrackerChange.BLOCKED
+            tracker = replace(tracker, intent_id=self._intent_id(tracker))
+        ended = replace(tracker, state=state, reason=reason)
+        await self._of.record(cause, TrackerChanged(ended, change, cause.at, reason=reason))
+
+    async def _end(self, tracker: Tracker, causes: Sequence[Event]) -> None:
+        now = self._of.clock.now()
+        ended = replace(
+            tracker,
+            state=TrackerState.CLOSED_EXTERNAL,
+            quantity=ZERO,
+            reason=_GONE,
+            changed_at=now,
+        )
+        await self._of.record(
+            *causes, TrackerChanged(ended, TrackerChange.CLOSED, now, reason=_GONE)
+        )
+
+    async def _strand(self, tracker: Tracker) -> None:
+        self._spent.add(self._intent_id(tracker))
+        await self._alert(
+            f"stranded:{tracker.tracker_id}:{tracker.arm_seq}",
+            f"#{tracker.tracker_id} {tracker.symbol} had fired and nothing is being sold: "
+            f"/close {tracker.symbol} sells, /abort {tracker.tracker_id} gives it up",
+        )
+
+    def _review(self, intent: Intent) -> Approved | Refusal:
+        return review(
+            intent,
+            self._of.state.book.snapshot(),
+            self._of.limits,
+            self._of.state.mode,
+            self._of.activity(intent.symbol),
+            self._of.clock.now(),
+        )
+
+    def _intent_id(self, tracker: Tracker) -> str:
+        return decide.intent_id(tracker, self._of.decisions)
+
+    def _left(self, symbol: str) -> Decimal:
+        managed = self._of.state.book.snapshot().managed(symbol)
+        return self._of.state.instruments[symbol].quantity(
+            managed - self._of.execution.exiting(symbol)
+        )
+
+    def _fitted(self, tracker: Tracker) -> Tracker:
+        # Coins sold elsewhere a moment ago may not have shrunk the slice yet: the rest still sells.
+        if tracker.side is Side.BUY:
+            return tracker
+        left = self._left(tracker.symbol)
+        return replace(tracker, quantity=left) if ZERO < left < tracker.quantity else tracker
