@@ -1,3 +1,151 @@
 """What is owed and not proven yet, with the reason; a row without a gap is proven whole."""
 
-GAPS: dict[str, str] = {}
+GAPS = {
+    "X02": "when a request that cannot leave is told is not asserted",
+    "X08c": (
+        "late fills are booked and told; that an excess is sold within what is managed is not built"
+    ),
+    "X11": (
+        "an alert beyond 1 s of offset, and no entries while the offset is unknown, are not built"
+    ),
+    "X13": (
+        "prices going on over the stream during a ban are not asserted; the backstop is not built"
+    ),
+    "X14": "silence and UNKNOWN are proven; when it is told is not asserted",
+    "X15": (
+        "the key's loss as a mode of its own, three refusals in a minute apart, is not "
+        "asserted here"
+    ),
+    "X19": "what is told when a symbol is to be delisted is not built",
+    "X21": (
+        "an exit ended by self-trade prevention goes on like any expired one; cancelling the "
+        "own order that stands in its way is not built"
+    ),
+    "X23": "cancel-and-replace belongs to the backstop, which is not built",
+    "X28": "no test with a real TLS listener yet",
+    "X29": "slow and blackholed lines are not tested with a whole agent yet",
+    "X31": "entries are not refused while balances disagree",
+    "X32": (
+        "reading by pages and not believing a list's silence are proven; a list emptied by "
+        "error under a live agent is not tested"
+    ),
+    "X33": "an order of ours that the exchange ends matters for the backstop, which is not built",
+    "X34": (
+        "a share of the order limit for exits is proven; the exchange's own -1015 under load, "
+        "and when it is told, is not tested"
+    ),
+    "X35": "two hours of 503 need virtual time (simulation)",
+    "X37": "a scenario for the simulation",
+    "W01": (
+        "being back within 2 s is proven; fills missed in the gap within 5 s, and trackers "
+        "within 5 s, are not asserted"
+    ),
+    "W02": (
+        "a changed subscription overlaps its predecessor; serverShutdown itself ends the "
+        "connection and is then a W01"
+    ),
+    "W04": "prices over REST are proven; a sale while the feed is frozen is proven for W03 only",
+    "W05": "needs a process stopped for 70 s",
+    "W06": (
+        "missed fills are found by the ten-second check; that a dead user stream is told "
+        "within 60 s is not asserted"
+    ),
+    "W07": "no local book is kept: quotes are whole messages, and depth is read over REST",
+    "W10": (
+        "orphans are found and told; that an orphan's fills enter the position is not asserted"
+    ),
+    "W15": "measured by `make bench`, not asserted by a test",
+    "W17": (
+        "the disagreement is told; that decisions take the worse of both prices is not asserted"
+    ),
+    "W18": "the time until trackers are judged after flapping ends is not asserted",
+    "T01": "the second channel and the time of the first message after the return are not tested",
+    "T02": "waiting is proven; the second channel after 60 s is not tested",
+    "T03": "the lock on new risk is proven; the second channel is not tested",
+    "T04": (
+        "masked and repeated; the loss of the chat as a mode with its second channel is not tested"
+    ),
+    "T05": "a foreign webhook is named; asking for it every five minutes is not tested",
+    "T16": (
+        "a person who blocked the bot holds nobody up; a moved group and leaving strange "
+        "groups are not tested"
+    ),
+    "T18": (
+        "a reply that arrived although it timed out may come twice; event ids in the text are "
+        "not built"
+    ),
+    "T19": "limits and collapsing are proven; the loop's latency under a flood is not measured",
+    "T21": "not offered: the bot only polls, it opens no port for updates",
+    "T22": "not offered: there is no mini app",
+    "T24": "no test with a slow chat and a real agent yet",
+    "S01": (
+        "refused and told; that it repeats until acknowledged, and within a second, is not asserted"
+    ),
+    "S04": "the time limit and the free loop are proven; what is told is not asserted",
+    "S05": "no test shows that every writer begins with its lock",
+    "S07": "a slow disk under a firing stop is not tested",
+    "S10": "an older backup put back is not recognised as such yet",
+    "S11": "commits are found again; an order sent through a lost commit is not tested",
+    "S13": (
+        "measured by `make bench` for a large journal; the size of the log file is not asserted"
+    ),
+    "P01": (
+        "kills at every journal boundary of an exit are proven; every await, and ten seconds "
+        "to the first judged tracker, belong to the simulation"
+    ),
+    "P02": (
+        "telling and exit code are proven by processes, waiting for the answer by the engine; "
+        "not both at once"
+    ),
+    "P03": "deaths are counted and end the process; the alert's rank is not asserted",
+    "P04": "the lag is seen; discarding what is older than the block is not asserted",
+    "P05": "no test with a memory limit or over 24 simulated hours",
+    "P06": (
+        "the journal's side is proven; each await of the order's way belongs to the simulation"
+    ),
+    "P08": "a crash loop's safe mode is not tested here",
+    "P09": "a process stopped for ten minutes is not tested",
+    "P10": "running out of descriptors, names or network is not tested",
+    "P11": (
+        "unknown settings are errors; two builds of one account are told apart only by the "
+        "account's lock"
+    ),
+    "P12": (
+        "the table is checked code by code; payloads recorded from the exchange are not part "
+        "of this repository"
+    ),
+    "P13": "the reports' queue is proven; not every queue is",
+    "P14": "counting and halting are proven; a loop of ours against a live agent is not tested",
+    "P15": "the watchdog's own death is not tested here",
+    "C01": (
+        "signing follows the exchange's clock; a step of the machine's clock in a running "
+        "agent is not tested"
+    ),
+    "C02": "drift is measured again by a job; no test lets a clock drift",
+    "C03": "order in the journal is by number; no test steps the clock back with an order open",
+    "C04": "lines mean the same in every zone; summer time, leap days and 2038 have no test",
+    "C05": "choosing among measurements by their round trip is not built",
+    "C06": "time that stood still over a suspend is not tested",
+    "I03": (
+        "amounts and levels out of bounds are refused; typing a confirmation for the gravest "
+        "is not built"
+    ),
+    "I05": "conflicting edits are refused and panic wins; interleavings belong to the simulation",
+    "I08": "not offered: no outside signals are taken",
+    "I09": "not offered: no language model is used",
+    "M01": (
+        "the crash is believed within 1.5 s; an exit without bids to its end belongs to the "
+        "simulation"
+    ),
+    "M03": "a wick is held and told; replaying it to the same end is not asserted",
+    "M04": "a book without bids is waited for; refusing entries over a wide book is not asserted",
+    "M07": "a quote currency's peg is not watched",
+    "M09": (
+        "sales outside are told and shrink what is protected; deposits and airdrops under a "
+        "live agent are not asserted"
+    ),
+    "M11": (
+        "fees in any coin are booked; a fee coin that runs out between two fills is not tested"
+    ),
+    "M15": "a stop that fires while its own entry is still open belongs to the simulation",
+}

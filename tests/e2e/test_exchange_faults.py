@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.catalogue import fired
 from tests.e2e.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
@@ -21,34 +22,59 @@ HELD = 50
 
 @dataclass(frozen=True)
 class Case:
-    """A fault of the order's way; `orders` is how many the exchange may know in the end."""
+    """A fault of the order's way, by its id in the catalogue."""
 
+    fault_id: str
     name: str
     kind: str
     args: dict[str, Any]
-    orders: int = 1
+    # The attempt that sold: the second where the first is proven never to have been.
+    attempt: int = 1
 
 
 CASES = (
-    Case("the answer is lost after acceptance", "drop_response", {}),
-    Case("the request is lost before acceptance", "drop_response", {"accept": False}),
-    Case("502 after acceptance", "status", {"status": 502, "accept": True}),
-    Case("503 before acceptance", "status", {"status": 503, "accept": False}),
-    Case("-1006 after acceptance", "error_code", {"code": -1006, "accept": True}),
-    Case("-1007 and the report comes first", "error_code", {"code": -1007, "accept": True}),
-    Case("-1007 before acceptance", "error_code", {"code": -1007, "accept": False}),
-    Case("a page of HTML with status 200", "html200", {}),
-    Case("a truncated answer", "truncated", {}),
-    Case("an empty object", "empty_object", {}),
-    Case("queries lag behind", "query_lag", {"seconds": 6}),
-    Case("an answer after 3 s", "delay", {"seconds": 3}),
-    Case("a request that arrives too late", "delay", {"seconds": 4, "when": "before"}),
-    Case("an order that is matched late", "late_match", {"seconds": 4}),
-    Case("a late match after -1007", "late_match", {"seconds": 4, "answer": "timeout"}),
+    Case("X01", "the answer is lost after acceptance", "drop_response", {}),
+    Case(
+        "X03b",
+        "the request is lost before",
+        "drop_response",
+        {"accept": False},
+        attempt=2,
+    ),
+    Case("X03", "502 after acceptance", "status", {"status": 502, "accept": True}),
+    Case("X03b", "503 before acceptance", "status", {"status": 503, "accept": False}, attempt=2),
+    Case("X04", "-1006 after acceptance", "error_code", {"code": -1006, "accept": True}),
+    Case("X05", "-1007 and the report comes first", "error_code", {"code": -1007, "accept": True}),
+    Case(
+        "X05", "-1007 and no order", "error_code", {"code": -1007, "accept": False}, attempt=2
+    ),
+    Case("X25", "a page of HTML with status 200", "html200", {}),
+    Case("X25", "a truncated answer", "truncated", {}),
+    Case("X25", "an empty object", "empty_object", {}),
+    Case("X07", "queries lag behind", "query_lag", {"seconds": 6}),
+    Case("X08", "an answer after 3 s", "delay", {"seconds": 3}),
+    Case(
+        "X08b",
+        "a request that is too late",
+        "delay",
+        {"seconds": 4, "when": "before"},
+        attempt=2,
+    ),
+    Case("X08", "an order that is matched late", "late_match", {"seconds": 4}),
+    Case("X08", "a late match after -1007", "late_match", {"seconds": 4, "answer": "timeout"}),
 )
 COINS = {f"COIN{number}": case for number, case in enumerate(CASES, start=10)}
 
 
+@pytest.mark.fault("X01", "ONE EQ")
+@pytest.mark.fault("X03", "ONE EQ")
+@pytest.mark.fault("X03b", "ONE SAID")
+@pytest.mark.fault("X04", "ONE EQ")
+@pytest.mark.fault("X05", "ONE SAID")
+@pytest.mark.fault("X07", "EQ")
+@pytest.mark.fault("X08", "ONE SAID")
+@pytest.mark.fault("X08b", "ONE SAID")
+@pytest.mark.fault("X25")
 async def test_every_coin_is_sold_exactly_once_whatever_becomes_of_the_answer(
     tmp_path: Path,
 ) -> None:
@@ -63,6 +89,7 @@ async def test_every_coin_is_sold_exactly_once_whatever_becomes_of_the_answer(
         assert await world.unfired() == []
         for coin, case in COINS.items():
             await _check_sold_once(world, coin, case)
+            fired(f"{case.kind} {case.args}", case.fault_id)
         positions = await world.answer("/positions", "(?i)position")
         assert "COIN" not in positions["text"]
 
@@ -79,11 +106,13 @@ async def _protect_all(world: World) -> None:
 async def _check_sold_once(world: World, coin: str, case: Case) -> None:
     orders = await world.orders_of(f"{coin}USDT")
     sold = sum(Decimal(order["executedQty"]) for order in orders)
-    assert (sold, len(orders)) == (HELD, case.orders), f"{case.name}: {orders}"
+    assert (sold, len(orders)) == (HELD, 1), f"{case.name}: {orders}"
+    assert orders[0]["clientOrderId"].endswith(f"-{case.attempt}"), f"{case.name}: {orders}"
     assert await world.balance_of(coin) == 0, case.name
     assert await world.count(rf"Sold {HELD} {coin}\b") == 1, case.name
 
 
+@pytest.mark.fault("X20", "ONE TELL")
 async def test_an_exit_that_expires_half_filled_goes_on_until_nothing_is_left(
     world: World,
 ) -> None:
@@ -91,9 +120,10 @@ async def test_an_exit_that_expires_half_filled_goes_on_until_nothing_is_left(
     # 6,000 of quote within 0.1 % on the bid: the first order ends with most of its coins unsold.
     await world.control("book", symbol="BTCUSDT", side="bid", quote_depth="6000")
     await world.price("57990")
-    await world.until_message(r"Sold 0\.5 BTC")
+    told = await world.until_message(r"Sold 0\.5 BTC")
+    assert "slippage" in told["text"].lower(), told["text"]
     orders = await world.orders()
-    assert orders[0]["status"] == "EXPIRED"
+    fired(orders[0]["status"] == "EXPIRED" and f"{orders[0]['executedQty']} of 0.5 filled")
     assert 0 < Decimal(orders[0]["executedQty"]) < Decimal("0.5")
     assert sum(Decimal(order["executedQty"]) for order in orders) == Decimal("0.5")
     assert await world.balance_of("BTC") == 0
@@ -103,9 +133,17 @@ async def test_an_exit_that_expires_half_filled_goes_on_until_nothing_is_left(
 @pytest.mark.parametrize(
     ("kind", "args"),
     [
-        ("status", {"status": 429, "retry_after": 3, "body": "json"}),
-        ("status", {"status": 418, "retry_after": 3, "body": "json"}),
-        ("ban", {"seconds": 3}),
+        pytest.param(
+            "status",
+            {"status": 429, "retry_after": 3, "body": "json"},
+            marks=pytest.mark.fault("X12"),
+        ),
+        pytest.param(
+            "status",
+            {"status": 418, "retry_after": 3, "body": "json"},
+            marks=pytest.mark.fault("X13"),
+        ),
+        pytest.param("ban", {"seconds": 3}, marks=pytest.mark.fault("X13")),
     ],
 )
 async def test_a_refused_request_waits_its_time_and_the_coins_are_sold_once(
@@ -116,6 +154,7 @@ async def test_a_refused_request_waits_its_time_and_the_coins_are_sold_once(
     await world.price("57990")
     await world.until_message(r"Sold 0\.5 BTC")
     assert await world.unfired() == []
+    fired(f"{kind} {args}")
     assert sum(Decimal(order["executedQty"]) for order in await world.orders()) == Decimal("0.5")
     assert await world.balance_of("BTC") == 0
     assert await world.count(r"Sold 0\.5 BTC") == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogue import fired
 from tests.e2e.world import Message, World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
@@ -39,7 +40,8 @@ WORKERS = 4
 WATCHED = "(?i)watching|triggered|not done twice"
 
 
-async def _die_and_return(world: World, folder: Path, point: tuple[str, str, int]) -> None:
+async def _die_and_return(world: World, folder: Path, point: tuple[str, str, int]) -> int:
+    """Return the exit code of the death."""
     name = ":".join(map(str, point))
     sold_before = await _sold(world)
     await world.deposit("BTC", Decimal("0.5") - await world.balance_of("BTC"))
@@ -66,6 +68,7 @@ async def _die_and_return(world: World, folder: Path, point: tuple[str, str, int
     assert await world.balance_of("BTC") == 0, name
     assert await world.answer("/positions", "No managed position"), name
     await world.end("run")
+    return code
 
 
 async def _sold(world: World) -> Decimal:
@@ -94,14 +97,19 @@ def _asks(message: Message) -> bool:
     return any(text.endswith("Confirm") for row in message["buttons"] for text in row)
 
 
-async def _work(folder: Path, points: list[tuple[str, str, int]]) -> None:
-
+async def _work(folder: Path, points: list[tuple[str, str, int]]) -> list[int]:
     async with World(folder) as world:
-        for point in points:
-            await _die_and_return(world, folder, point)
+        return [await _die_and_return(world, folder, point) for point in points]
 
 
+@pytest.mark.fault("P01", "ONE EQ KEEP")
+@pytest.mark.fault("T07", "SAID")
 async def test_a_death_at_any_boundary_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
     async with asyncio.TaskGroup() as group:
-        for worker in range(WORKERS):
+        works = [
             group.create_task(_work(tmp_path / str(worker), POINTS[worker::WORKERS]))
+            for worker in range(WORKERS)
+        ]
+    deaths = [code for work in works for code in work.result()]
+    assert deaths == [-signal.SIGKILL] * len(POINTS)
+    fired(f"{len(deaths)} deaths by SIGKILL")

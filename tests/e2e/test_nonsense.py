@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.catalogue import fired
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.e2e
@@ -41,11 +42,16 @@ NONSENSE = [
 ]
 
 
+@pytest.mark.fault("I01", "SAID")
+@pytest.mark.fault("I02", "SAID")
+@pytest.mark.fault("I03")
+@pytest.mark.fault("I07", "SAID")
 async def test_nonsense_is_answered_with_the_value_and_the_rule(world: World) -> None:
     wrong = []
     for text, expected in NONSENSE:
         answer = await world.ask(text)
         said = " ".join(answer["text"].split())
+        fired(said)
         if expected.lower() not in said.lower() or "Confirm" in str(answer["buttons"]):
             wrong.append(f"{text!r} should tell {expected!r}: {said!r} {answer['buttons']}")
     assert not wrong, "\n".join(wrong)
@@ -54,12 +60,14 @@ async def test_nonsense_is_answered_with_the_value_and_the_rule(world: World) ->
     assert "No open position" in (await world.answer("/status", "Equity"))["text"]
 
 
+@pytest.mark.fault("T12", "NOACT SAID")
 async def test_strangers_get_silence_and_the_owner_one_notice(world: World) -> None:
     stranger = 666
     for text in ("/start", "/status", "/panic", "hello", "/join nonsense"):
         await world.say(text, user_id=stranger)
     notice = await world.until_message("stranger")
     assert str(stranger) in notice["text"]
+    fired(notice["text"])
     # The owner's answer comes after all of the stranger's updates were handled.
     await world.answer("/status", "Equity")
     heard = await world.messages(chat_id=stranger)

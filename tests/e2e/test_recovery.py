@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogue import fired
 from tests.e2e.coin import Mint
 from tests.e2e.world import World
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.e2e
 BACK = "🔄 Back after"
 
 
+@pytest.mark.fault("M02", "TELL SAID")
 async def test_a_gap_through_the_stop_while_down_sells_at_the_start(world: World) -> None:
     await world.arm("/track BTC/USDT stop 58000 all")
     await world.kill_agent()
@@ -23,11 +25,13 @@ async def test_a_gap_through_the_stop_while_down_sells_at_the_start(world: World
     card = await world.until_message(BACK, after=begin)
     assert "#1 BTC/USDT" in card["text"]
     assert "55000" in card["text"]
+    fired(card["text"])
     await world.until_message(r"Sold 0\.5 BTC", after=begin)
     [order] = await world.orders()
     assert Decimal(order["executedQty"]) == Decimal("0.5")
 
 
+@pytest.mark.fault("M02", "TELL SAID")
 async def test_what_happened_while_down_is_told_and_what_stands_is_kept(tmp_path: Path) -> None:
     options, balance = Mint.options(3)
     async with World(tmp_path, options, balance) as world:
@@ -48,6 +52,7 @@ async def test_what_happened_while_down_is_told_and_what_stands_is_kept(tmp_path
         card = " ".join((await world.until_message(BACK, after=begin))["text"].split())
         assert f"{stop.symbol}: 95 was crossed" in card
         assert f"{buy.symbol}: would have bought" in card
+        fired(card)
         assert "103.55" in (await world.answer("/tracker 2", trail.symbol))["text"]
         assert await world.orders() == []
         await stop.price("94.9")
@@ -61,13 +66,15 @@ async def _next_minute(world: World) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.fault("M09", "TELL")
 async def test_coins_sold_elsewhere_while_down_are_not_sold_again(world: World) -> None:
     await world.arm("/track BTC/USDT stop 58000 all")
     await world.kill_agent()
     await world.control("order", symbol="BTCUSDT", side="SELL", type="MARKET", quantity="0.3")
     begin = await world.last_message_id()
     await world.spawn_agent()
-    await world.until_message("sold outside", after=begin)
+    told = await world.until_message("sold outside", after=begin)
+    fired(told["text"])
     await world.price("57990")
     await world.until_message(r"Sold 0\.2 BTC", after=begin)
     assert await world.balance_of("BTC") == 0

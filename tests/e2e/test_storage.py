@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogue import fired
 from tests.e2e.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
@@ -57,6 +58,7 @@ async def start_on_small_disk(world: World) -> Disk:
     return Disk(world)
 
 
+@pytest.mark.fault("S03", "ONE")
 async def test_a_stop_still_sells_once_when_the_disk_is_full_before_it_fires(
     quiet_world: World,
 ) -> None:
@@ -64,7 +66,8 @@ async def test_a_stop_still_sells_once_when_the_disk_is_full_before_it_fires(
     disk = await start_on_small_disk(world)
     await world.arm("/track BTC/USDT stop 58000 all")
     disk.fill()
-    await world.until_message("cannot write its journal")
+    told = await world.until_message("cannot write its journal")
+    fired(told["text"])
     await world.price("57990")
     await world.until(lambda: _is_sold(world), "not sold")
     disk.free()
@@ -73,6 +76,7 @@ async def test_a_stop_still_sells_once_when_the_disk_is_full_before_it_fires(
     await _check_once(world)
 
 
+@pytest.mark.fault("S02", "KEEP ONE")
 async def test_a_disk_that_fills_between_order_and_answer_forgets_nothing(
     quiet_world: World,
 ) -> None:
@@ -83,7 +87,8 @@ async def test_a_disk_that_fills_between_order_and_answer_forgets_nothing(
     await world.price("57990")
     await world.until(lambda: _is_sold(world), "not sold")
     disk.fill()
-    await world.until_message("cannot write its journal")
+    told = await world.until_message("cannot write its journal")
+    fired(told["text"])
     assert await world.unfired() == []
     disk.free()
     await world.until_message(r"Sold 0\.5 BTC")
@@ -91,12 +96,14 @@ async def test_a_disk_that_fills_between_order_and_answer_forgets_nothing(
     assert "No open position" in (await world.answer("/status", "Equity"))["text"]
 
 
+@pytest.mark.fault("S01")
 async def test_an_entry_is_refused_while_the_disk_is_full(quiet_world: World) -> None:
     world = quiet_world
     disk = await start_on_small_disk(world)
     card = await world.answer("/buy BTC/USDT 100 USDT", "Answer within")
     disk.fill()
-    await world.until_message("cannot write its journal")
+    told = await world.until_message("cannot write its journal")
+    fired(told["text"])
     await world.press(card, "Confirm")
     disk.free()
     await world.until_message("writes its journal again")
@@ -118,6 +125,8 @@ async def _check_once(world: World) -> None:
 # ---------------------------------------------------------------- one at a time
 
 
+@pytest.mark.fault("S14", "ONE SAID")
+@pytest.mark.fault("P07", "ONE SAID")
 async def test_a_second_agent_is_refused_whatever_it_shares_with_the_first(
     world: World, tmp_path: Path
 ) -> None:
@@ -125,6 +134,8 @@ async def test_a_second_agent_is_refused_whatever_it_shares_with_the_first(
     assert "share a database" in same_database
     same_account = await _second(world, UMBRA_DATA_DIR=str(tmp_path / "second"))
     assert "trade one account" in same_account
+    assert await world.orders() == []
+    fired(f"{same_database} {same_account}")
     await world.kill_agent()
     await world.start_agent()
     assert "Equity" in (await world.answer("/status", "Equity"))["text"]

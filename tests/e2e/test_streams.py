@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogue import fired
 from tests.e2e.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
@@ -14,6 +15,7 @@ HARD_S = 7.0
 BACK_S = 35.0
 
 
+@pytest.mark.fault("W03", "TELL PROT SAID")
 async def test_a_silent_stall_is_bridged_over_rest_and_told_once(world: World) -> None:
     await world.arm("/track BTC/USDT stop 58000 0.3")
     await world.arm("/track BTC/USDT stop 50000 all")
@@ -23,7 +25,7 @@ async def test_a_silent_stall_is_bridged_over_rest_and_told_once(world: World) -
     await world.until_message(r"Sold 0\.3 BTC")
     assert time.monotonic() - stalled_s <= HARD_S
     assert await world.unfired() == []
-    assert (await world.seen("streams"))["muted_market_frames"] > 0
+    fired((await world.seen("streams"))["muted_market_frames"])
     # The process goes back to the stream by itself; a command counts once in a second.
     while "Prices live" not in (await world.answer("/health", "Loop lag"))["text"]:
         assert time.monotonic() - stalled_s < BACK_S
@@ -31,6 +33,7 @@ async def test_a_silent_stall_is_bridged_over_rest_and_told_once(world: World) -
     assert await world.count("(?s)live prices.*(stand still|interrupted)") == 1
 
 
+@pytest.mark.fault("W06")
 async def test_a_stall_of_the_user_stream_does_not_delay_a_sale(world: World) -> None:
     await world.arm("/track BTC/USDT stop 58000 all")
     await world.fault("stall_stream", scope="user", seconds=20)
@@ -38,10 +41,11 @@ async def test_a_stall_of_the_user_stream_does_not_delay_a_sale(world: World) ->
     await world.price("57990")
     await world.until_message(r"Sold 0\.5 BTC")
     assert await world.unfired() == []
-    assert (await world.seen("streams"))["muted_user_frames"] > 0
+    fired((await world.seen("streams"))["muted_user_frames"])
     assert len(await world.orders()) == 1
 
 
+@pytest.mark.fault("W01")
 @pytest.mark.parametrize("is_abort", [True, False])
 async def test_connections_that_break_are_back_before_the_next_price(
     world: World, is_abort: bool
@@ -53,11 +57,13 @@ async def test_connections_that_break_are_back_before_the_next_price(
     await world.until_message(r"Sold 0\.5 BTC")
     assert time.monotonic() - broken_s <= HARD_S
     assert await world.unfired() == []
+    fired(await world.faults())
     assert await world.balance_of("BTC") == 0
     # A moment without a stream is nobody's business.
     assert await world.count("interrupted|stand still") == 0
 
 
+@pytest.mark.fault("W18")
 async def test_flapping_streams_are_one_alert_and_no_double_sale(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
         await world.price("60000")
@@ -68,6 +74,8 @@ async def test_flapping_streams_are_one_alert_and_no_double_sale(tmp_path: Path)
             await world.price(price)
         await world.price("57990")
         await world.until_message(r"Sold 0\.5 BTC")
+        assert await world.unfired() == []
+        fired(len(await world.faults()))
         assert len(await world.orders()) == 1
         assert await world.count("interrupted") <= 1
         answer = await world.answer("/health", "Loop lag")

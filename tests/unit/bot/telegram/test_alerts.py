@@ -17,6 +17,7 @@ from bot.telegram.alerts import (
 from bot.telegram.outbox import strip_markup
 from bot.telegram.render.text import columns
 from bot.telegram.roster import Roster
+from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.desk import EndedTrackerView
@@ -126,11 +127,13 @@ def test_bought_says_what_it_cost() -> None:
     assert lines[2] == "cost 28,995.06 USDT"
 
 
+@pytest.mark.fault("M05", "TELL")
 def test_dust_is_told_with_what_was_sold() -> None:
     dust = replace(INTENT, state=IntentState.DUST, filled_quantity=Decimal("0.49999"))
     lines = told(events.IntentClosed(dust, START))
     assert lines[0] == "✅ Sold 0.49999 BTC"
     assert "dust" in " ".join(lines)
+    fired(dust.state.value)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +232,7 @@ def test_everybody_active_hears_of_a_sale_once_under_their_own_key() -> None:
     assert messages[0].text.endswith("\nSIM")
 
 
+@pytest.mark.fault("M10", "TELL")
 def test_a_storm_of_triggers_and_sales_is_one_message_each() -> None:
     batch = [
         Recorded(
@@ -241,6 +245,7 @@ def test_a_storm_of_triggers_and_sales_is_one_message_each() -> None:
     titles = [strip_markup(alert.card.text).splitlines()[0] for _, alert in alerts]
     assert titles == ["⚡ 20 trackers triggered", "✅ 12 orders are done", "✅ 8 orders are done"]
     assert "Sold 0.5 BTC at 57,990.12" in strip_markup(alerts[1][1].card.text)
+    fired(titles)
 
 
 def test_few_triggers_have_a_message_each() -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import builders
+from tests.catalogue import fired
 from tests.unit.trading.execution.documented import (
     CODES_DOCUMENTED,
     CODES_KNOWN_FROM_ELSEWHERE,
@@ -94,9 +95,11 @@ def test_the_rows_below_are_all_rows() -> None:
     assert set(ROWS) == set(table.CODES)
 
 
+@pytest.mark.fault("P12")
 @pytest.mark.parametrize("code", sorted(table.CODES))
 def test_a_code_means_what_its_row_says(code: int) -> None:
     assert verdicts(code) == ROWS[code]
+    fired(code)
 
 
 @pytest.mark.parametrize("code", sorted(FRONT))
@@ -254,6 +257,7 @@ def test_how_far_a_request_got_comes_first(
 # ------------------------------------------------------------ the unlisted
 
 
+@pytest.mark.fault("X04")
 @given(
     st.integers(-99_999, 99_999).filter(lambda code: code not in table.CODES),
     st.sampled_from([*TEXTS_DOCUMENTED, *(f"Filter failure: {each}" for each in BANDS)])
@@ -263,6 +267,7 @@ def test_how_far_a_request_got_comes_first(
 )
 def test_an_unlisted_code_is_unknown(code: int, text: str, status: int, action: Action) -> None:
     assert classify(said(code, text, status), action).verdict is U
+    fired(code or "no code")
 
 
 @given(

@@ -238,7 +238,7 @@ async def _bids_alone(symbol: str, limit: int = 100) -> OrderBook:
     return OrderBook(symbol, (BookLevel(Decimal(59_000), Decimal(1)),), (), 0)
 
 
-@pytest.mark.fault("M05")
+@pytest.mark.fault("M05", "SAID")
 async def test_an_exit_below_the_minimum_is_dust_and_nothing_is_sent() -> None:
     desk = Desk()
     final = await desk.run(desk.exit("0.00005"))

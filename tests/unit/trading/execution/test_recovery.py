@@ -194,7 +194,7 @@ async def test_a_late_order_is_also_found_by_the_sweep() -> None:
     assert desk.told("proven absent and appeared late")
 
 
-@pytest.mark.fault("W10")
+@pytest.mark.fault("W10", "CRIT")
 async def test_an_order_of_our_form_that_nobody_wrote_is_an_orphan_and_told_once() -> None:
     desk = Desk()
     order_id = client_order_id("ux", "tracker:99:1", 1)
@@ -206,6 +206,7 @@ async def test_an_order_of_our_form_that_nobody_wrote_is_an_orphan_and_told_once
     findings = await desk.time.finish(desk.engine.reconcile([BTC]))
     assert [finding.kind for finding in findings] == [Difference.ORPHAN]
     assert len([one for one in desk.alerts if "does not know" in one.text]) == 1
+    assert desk.told_loudly("does not know")
     fired(desk.exchange.history)
 
 
