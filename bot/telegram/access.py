@@ -68,12 +68,12 @@ def judge(update: Update, people: Mapping[int, Person], rules: AccessRules) -> R
     kind = kind_of(update)
     user, chat_id = update.effective_user, _chat_id(update)
     user_id = user.id if user else 0
-    person = people.get(user_id)
+    person = people.get(user_id) if _is_human(user) else None
     if kind not in ALLOWED_KINDS:
         verdict = Verdict.IGNORED if person else Verdict.STRANGER
         hint = _EDITED if person and kind == "edited_message" and chat_id == user_id else ""
         return Ruling(verdict, kind, user_id, chat_id, person, hint)
-    if not _is_human(user) or person is None:
+    if person is None:
         return Ruling(Verdict.STRANGER, kind, user_id, chat_id)
     if not _may_use_chat(update, chat_id, user_id, rules):
         return Ruling(Verdict.IGNORED, kind, user_id, chat_id, person)

@@ -5,12 +5,13 @@ from decimal import Decimal
 
 import pytest
 
-from bot.telegram.stepup import WRONG_MAX, CodeVerdict, StepUp, code_in
+from bot.telegram.stepup import WRONG_MAX, CodeVerdict, StepUp, code_in, is_grave
 from bot.totp import code_of, step_at
 from tests.fakes.desk import START
 from tests.security.front import OWNER, SECRET, Front, said
+from trading.desk import PlainProposal, Proposal
 from trading.domain.chat import Person, Role
-from trading.domain.commands import Panic, SetTradingMode
+from trading.domain.commands import AbortIntent, CloseAll, Command, Panic, SetTradingMode
 from trading.domain.events import PersonChanged
 from trading.domain.position import TradingMode
 
@@ -219,3 +220,14 @@ def test_a_judge_does_not_show_its_secret() -> None:
 )
 def test_a_code_is_six_plain_digits(text: str, code: str | None) -> None:
     assert code_in(text) == code
+
+
+@pytest.mark.parametrize(("command", "grave"), [(AbortIntent(3), True), (CloseAll(), False)])
+def test_giving_up_an_exit_is_grave_and_selling_is_not(command: Command, *, grave: bool) -> None:
+    proposal = Proposal(command, PlainProposal("x"), needs_confirmation=True)
+    assert is_grave(proposal, "USDT", Decimal(0)) is grave
+
+
+def test_without_a_secret_the_judge_is_off() -> None:
+    assert not StepUp().is_on
+    assert StepUp(SECRET, START).is_on
