@@ -1,60 +1,116 @@
-"""What added risk lately, for the risk gate: entries per minute, notional per day."""
+"""What added risk lately, for the risk gate: the last minute's entries, the day's notional.
+
+A fold of durable events: a start from the journal and a long run count alike.
+"""
 
 from collections import deque
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from trading.domain.events import Event, IntentOpened
+from trading.domain.events import Event, IntentClosed, IntentOpened
 from trading.domain.money import ZERO
-from trading.domain.order import Fill, Intent, Side
+from trading.domain.order import Intent
 from trading.portfolio import PortfolioBook
+from trading.ports import Journal
+from trading.risk.gate import Decided
 
 _MINUTE_S = 60.0
+# Asks beyond this many a minute change nothing any more: far below, the gate takes no entries.
+_ASKS_KEPT = 10_000
+_PAGE = 1000
+_KINDS = (IntentOpened.__name__, IntentClosed.__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    intent: Intent
+    at_s: float
+    is_approved: bool
 
 
 class EntryLog:
-    """Counts what added risk; the day's sum starts from the fills that storage holds."""
+    """Counts what added risk; money by the quote asset that it was or may still be spent in."""
 
     def __init__(self, book: PortfolioBook) -> None:
         self._book = book
-        self._opened_s: deque[float] = deque()
+        self._asks: deque[_Ask] = deque(maxlen=_ASKS_KEPT)
+        # Durable and not ended, whatever day they are of.
+        self._open: set[str] = set()
         self._day: date | None = None
-        self._notional = ZERO
+        # Of the present day: the intents, open or ended, and their sums by quote asset.
+        self._counted: dict[str, Decimal] = {}
+        self._spent: dict[str, Decimal] = {}
 
-    def load(self, fills: Iterable[Fill], now: datetime) -> None:
-        """Take the buys of the present UTC day."""
-        self._day = now.date()
-        self._notional = sum(
-            (
-                self._worth(fill.symbol, fill.notional)
-                for fill in fills
-                if fill.side is Side.BUY and fill.at.date() == self._day
-            ),
-            ZERO,
-        )
+    async def load(
+        self, journal: Journal, working: Iterable[Intent], now: datetime, now_s: float
+    ) -> None:
+        """Take the present UTC day and the last minute from the journal, and what is open."""
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        since = min(midnight, now - timedelta(seconds=_MINUTE_S))
+        for event in await _since(journal, since):
+            age_s = max((now - event.at).total_seconds(), 0.0)
+            self.apply(event, now_s - age_s)
+        self._open |= {one.intent_id for one in working if not one.purpose.reduces_risk}
 
     def apply(self, event: Event, now_s: float) -> None:
-        """Count an entry that was decided."""
-        if not isinstance(event, IntentOpened) or event.intent.purpose.reduces_risk:
+        """Count an entry that was decided; one that ended counts for what it spent."""
+        if not isinstance(event, IntentOpened | IntentClosed) or event.intent.purpose.reduces_risk:
             return
-        if event.at.date() != self._day:
-            self._day, self._notional = event.at.date(), ZERO
-        self._opened_s.append(now_s)
-        self._notional += self._worth(event.intent.symbol, budget(event.intent))
+        intent = event.intent
+        if isinstance(event, IntentOpened):
+            self._turn(event.at)
+            self._open.add(intent.intent_id)
+            self._asks.append(_Ask(intent, now_s, is_approved=True))
+            self._count(intent, budget(intent))
+            return
+        self._open.discard(intent.intent_id)
+        if intent.intent_id in self._counted:
+            self._count(intent, intent.filled_notional)
 
-    def last_minute(self, now_s: float) -> int:
-        """Return how many entries were decided within the last minute."""
-        while self._opened_s and self._opened_s[0] <= now_s - _MINUTE_S:
-            self._opened_s.popleft()
-        return len(self._opened_s)
+    def refused(self, intent: Intent, now_s: float) -> None:
+        """Count an entry that the gate did not let pass."""
+        self._asks.append(_Ask(intent, now_s, is_approved=False))
 
-    def today(self, now: datetime) -> Decimal:
-        """Return the notional of the day's entries in the valuation currency."""
-        return self._notional if self._day == now.date() else ZERO
+    def lately(self, now_s: float, working: Iterable[Intent] = ()) -> tuple[Decided, ...]:
+        """Return the last minute's entries; `working` adds those that are not durable yet."""
+        while self._asks and self._asks[0].at_s <= now_s - _MINUTE_S:
+            self._asks.popleft()
+        return (
+            *(Decided(ask.intent, now_s - ask.at_s, ask.is_approved) for ask in self._asks),
+            *(Decided(intent, 0.0) for intent in self._unwritten(working)),
+        )
 
-    def _worth(self, symbol: str, notional: Decimal) -> Decimal:
-        return self._book.value(symbol.rpartition("/")[2], notional) or ZERO
+    def today(self, now: datetime, working: Iterable[Intent] = ()) -> Decimal:
+        """Return what the day's entries spent and may still spend, in the valuation currency."""
+        is_over = self._day is None or now.date() > self._day
+        spent = {} if is_over else dict(self._spent)
+        for intent in self._unwritten(working):
+            quote = _quote(intent)
+            spent[quote] = spent.get(quote, ZERO) + budget(intent)
+        values = (self._book.value(asset, amount) for asset, amount in spent.items())
+        return sum((value for value in values if value is not None), ZERO)
+
+    def _unwritten(self, working: Iterable[Intent]) -> Sequence[Intent]:
+        # One that was approved a moment ago counts although its transaction is still under way.
+        return [
+            intent
+            for intent in working
+            if not intent.purpose.reduces_risk and intent.intent_id not in self._open
+        ]
+
+    def _turn(self, at: datetime) -> None:
+        # A clock that was set back does not give a day's leave anew.
+        if self._day is None or at.date() > self._day:
+            self._day = at.date()
+            self._counted, self._spent = {}, {}
+
+    def _count(self, intent: Intent, amount: Decimal) -> None:
+        before = self._counted.get(intent.intent_id, ZERO)
+        quote = _quote(intent)
+        self._counted[intent.intent_id] = amount
+        self._spent[quote] = self._spent.get(quote, ZERO) - before + amount
 
 
 def budget(intent: Intent) -> Decimal:
@@ -62,3 +118,17 @@ def budget(intent: Intent) -> Decimal:
     if intent.quote_budget is not None:
         return intent.quote_budget
     return intent.quantity * (intent.limit_price or intent.reference_price)
+
+
+def _quote(intent: Intent) -> str:
+    return intent.symbol.rpartition("/")[2]
+
+
+async def _since(journal: Journal, since: datetime) -> Sequence[Event]:
+    # The journal is read from its end: as much of it as the day has written.
+    limit = _PAGE
+    found = await journal.latest(limit, _KINDS)
+    while len(found) == limit and found[-1].event.at >= since:
+        limit *= 4
+        found = await journal.latest(limit, _KINDS)
+    return [one.event for one in reversed(found) if one.event.at >= since]

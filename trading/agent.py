@@ -36,6 +36,7 @@ from trading.domain.events import (
     ProcessStarted,
     ProcessStopped,
     RecoveryReported,
+    TradingModeChanged,
 )
 from trading.domain.market import Observation
 from trading.domain.money import ZERO
@@ -50,7 +51,8 @@ from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
 from trading.pricing import Prices
 from trading.probing import Probing
 from trading.proposals import Holding
-from trading.risk.gate import Activity
+from trading.risk import halts
+from trading.risk.gate import Activity, Refusal
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
 from trading.trackers.engine import Hooks, TrackerEngine
@@ -119,6 +121,7 @@ class TradingAgent:
         self._identity = identity
         self.state = AgentState(settings.currency, ports.clock.now())
         self._entries = EntryLog(self.state.book)
+        self._halting = asyncio.Lock()
         self.market = MarketEngine(
             ports.gateway,
             ports.clock,
@@ -144,7 +147,9 @@ class TradingAgent:
             ports.journal,
             ports.clock,
             instruments=self.state.instruments,
-            settings=ExecutionSettings(),
+            settings=ExecutionSettings(
+                exit_attempts_per_minute_max=settings.limits.exit_attempts_per_minute_max
+            ),
             quote_of=self.market.quote,
             portfolio_of=self.state.book.snapshot,
             closing=self.trackers.outcome,
@@ -181,6 +186,7 @@ class TradingAgent:
             fee=self.settings.fee,
             record=self.record,
             activity=self._activity,
+            refused=self._note_refusal,
         )
 
     # ------------------------------------------------------------ life
@@ -202,12 +208,15 @@ class TradingAgent:
         accepts = self.settings.accepts_unrestricted_key
         await self._housekeeping.refuse_dangerous_key(accepts_unrestricted=accepts)
         now = self.clock.now()
-        self._entries.load(await self.records.fills(since=_midnight(now)), now)
+        await self._entries.load(self.journal, stored.intents, now, self.clock.monotonic())
         await self.record(
             ProcessStarted(self.settings.version, self.settings.mode, stored.last_alive_at, now)
         )
         await self._housekeeping.refresh_balances()
         lines = list(await self.execution.recover(stored))
+        if not self.state.mode.takes_entries:
+            # The end may have come between the mode and the end of what it ends.
+            self.execution.cancel_entries("entries are refused")
         self.trackers.load(stored.trackers)
         since = stored.last_alive_at or now
         # Judged before the first live price: a buy would take that for news of its own.
@@ -390,6 +399,8 @@ class TradingAgent:
                 self._follow(lambda: self._mirror(intent))
             case IntentClosed(intent=intent):
                 self._follow(lambda: self._resize(intent.symbol))
+            case TradingModeChanged(by=halts.BY):
+                self.execution.cancel_entries(event.reason)
             case PositionAdjusted(symbol=symbol) if event.quantity < 0:
                 self._follow(lambda: self._resize(symbol))
             case _:
@@ -435,16 +446,31 @@ class TradingAgent:
 
     def _activity(self, symbol: str) -> Activity:
         instrument = self.state.instruments.get(symbol)
+        working, day = self.execution.intents, self.state.day
+        equity = self.state.book.equity()
         return Activity(
             instrument=instrument,
             quote=self.prices.quote(symbol),
-            open_intent_ids=frozenset(intent.intent_id for intent in self.execution.intents),
+            open_intent_ids=frozenset(intent.intent_id for intent in working),
+            entries_open=sum(1 for intent in working if not intent.purpose.reduces_risk),
             exiting=self.execution.exiting(symbol),
             reserved=self.execution.reserved(instrument.quote) if instrument else ZERO,
-            entries_last_minute=self._entries.last_minute(self.clock.monotonic()),
-            notional_today=self._entries.today(self.clock.now()),
+            lately=self._entries.lately(self.clock.monotonic(), working),
+            notional_today=self._entries.today(self.clock.now(), working),
+            equity=equity,
+            loss_today=halts.loss_share(day.equity, equity) if day else ZERO,
             is_stale=self.prices.is_stale(symbol),
         )
+
+    async def _note_refusal(self, refusal: Refusal) -> None:
+        if refusal.intent.purpose.reduces_risk:
+            return
+        self._entries.refused(refusal.intent, self.clock.monotonic())
+        async with self._halting:
+            halt = halts.stricter(self.state.mode, refusal.halt)
+            if halt is not None:
+                now = self.clock.now()
+                await self.record(TradingModeChanged(halt.mode, halt.reason, halts.BY, now))
 
     # ------------------------------------------------------------ recurring work
 
@@ -473,7 +499,3 @@ class TradingAgent:
         """Raise a CRIT alert; one that stands under this id already is not raised again."""
         with contextlib.suppress(AlreadyRecorded):
             await self.record(AlertRaised(alert_id, Severity.CRIT, text, self.clock.now()))
-
-
-def _midnight(now: datetime) -> datetime:
-    return now.replace(hour=0, minute=0, second=0, microsecond=0)

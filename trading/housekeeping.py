@@ -125,7 +125,7 @@ class Housekeeping:
                 self._of.state.mode, halts.Halt(TradingMode.REDUCING, dangerous[0].text)
             )
             if halt is not None:
-                await self._of.record(TradingModeChanged(halt.mode, halt.reason, "risk", now))
+                await self._of.record(TradingModeChanged(halt.mode, halt.reason, halts.BY, now))
 
     async def _judge_key(self) -> Sequence[KeyFinding]:
         rights = await self._of.gateway.permissions()
@@ -160,8 +160,8 @@ class Housekeeping:
         state = self._of.state
         if state.day is None:
             return
-        halt = halts.daily_loss(state.day.equity, state.book.equity(), self._of.limits)
-        halt = halts.stricter(state.mode, halt)
+        loss = halts.loss_share(state.day.equity, state.book.equity())
+        halt = halts.stricter(state.mode, halts.daily_loss(loss, self._of.limits))
         if halt is not None:
             now = self._of.clock.now()
-            await self._of.record(TradingModeChanged(halt.mode, halt.reason, "risk", now))
+            await self._of.record(TradingModeChanged(halt.mode, halt.reason, halts.BY, now))

@@ -232,7 +232,7 @@ class Executor:
     async def _open(self, intents: Sequence[Intent], cause: Sequence[Event]) -> None:
         # Coins that the same transaction puts under care count for the gate already.
         portfolio = self._of.state.book.preview(*cause)
-        approved = [self._of.approve(intent, portfolio) for intent in intents]
+        approved = [await self._of.decide(intent, portfolio) for intent in intents]
         if approved:
             await self._of.execution.open_all(approved, tuple(cause))
         else:

@@ -37,6 +37,7 @@ class Firing:
         verdict = self._review(intent)
         if isinstance(verdict, Refusal):
             await self._refuse(tracker, cause, "; ".join(verdict.reasons))
+            await self._of.refused(verdict)
             return
         try:
             await self._open(tracker, verdict, (cause,))

@@ -55,6 +55,7 @@ class Workings:
     fee: Decimal
     record: Callable[..., Awaitable[None]]
     activity: Callable[[str], Activity]
+    refused: Callable[[Refusal], Awaitable[None]]
 
     def instrument(self, symbol: str) -> Instrument:
         """Return the one instrument that a symbol means; raises Refused."""
@@ -87,9 +88,22 @@ class Workings:
                 word = name.replace("_", " ")
                 raise Refused(f"new risk is refused while this stands: {word}", "/status")
 
-    def approve(self, intent: Intent, portfolio: Portfolio | None = None) -> Approved:
-        """Ask the risk gate, about another portfolio if given; its reasons become the refusal."""
-        verdict = review(
+    def approve(self, intent: Intent) -> None:
+        """Ask the risk gate what it would say; its reasons become the refusal."""
+        verdict = self._review(intent)
+        if isinstance(verdict, Refusal):
+            raise Refused("; ".join(verdict.reasons))
+
+    async def decide(self, intent: Intent, portfolio: Portfolio) -> Approved:
+        """Ask the risk gate for leave to act now; raises Refused, and a reached cap is noted."""
+        verdict = self._review(intent, portfolio)
+        if isinstance(verdict, Refusal):
+            await self.refused(verdict)
+            raise Refused("; ".join(verdict.reasons))
+        return verdict
+
+    def _review(self, intent: Intent, portfolio: Portfolio | None = None) -> Approved | Refusal:
+        return review(
             intent,
             portfolio or self.state.book.snapshot(),
             self.limits,
@@ -97,9 +111,6 @@ class Workings:
             self.activity(intent.symbol),
             self.clock.now(),
         )
-        if isinstance(verdict, Refusal):
-            raise Refused("; ".join(verdict.reasons))
-        return verdict
 
     async def present(self, symbol: str, trail: Distance | None) -> Present:
         """Return price, time and, where the trail asks for one, the ATR share; raises Refused."""

@@ -1,4 +1,7 @@
-"""The gate: the only way a decision becomes something that execution may send."""
+"""The gate: the only way a decision becomes something that execution may send.
+
+What adds risk has to keep every cap; what takes risk away has bounds of its own and no cap.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +13,8 @@ from trading.domain.market import Quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import Portfolio, TradingMode
+from trading.risk import halts
+from trading.risk.halts import Halt
 from trading.risk.limits import RiskLimits
 
 # Worth about one unit of the limits' currency where no market prices them against it.
@@ -29,10 +34,23 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A decision that may not be sent, with every reason and not only the first."""
+    """A decision that may not be sent, with every reason and not only the first.
+
+    `halt` is the mode that the account should be in because of it: a cap was reached.
+    """
 
     intent: Intent
     reasons: tuple[str, ...]
+    halt: Halt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An entry that was asked for within the last minute, and what the gate said."""
+
+    intent: Intent
+    age_s: float
+    is_approved: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +58,22 @@ class Activity:
     """What has been going on, as the gate sees it.
 
     `exiting` is what other open exits of this instrument still want to sell, in base units;
-    `reserved` the quote units that other open entries may still spend; `entries_last_minute` and
-    `notional_today` count entries only, the latter in the limits' currency.
+    `reserved` the quote units that other open entries may still spend; `lately` are the last
+    minute's entries, refused ones included; `notional_today` counts what entries spent and may
+    still spend, and `equity` is the account's worth, both in the limits' currency; `loss_today` is
+    a share of one.
     """
 
     instrument: Instrument | None = None
     quote: Quote | None = None
     open_intent_ids: frozenset[str] = frozenset()
+    entries_open: int = 0
     exiting: Decimal = ZERO
     reserved: Decimal = ZERO
-    entries_last_minute: int = 0
+    lately: tuple[Decided, ...] = ()
     notional_today: Decimal = ZERO
+    equity: Decimal = ZERO
+    loss_today: Decimal = ZERO
     is_stale: bool = False
 
 
@@ -67,15 +90,30 @@ def review(
     What reduces risk is bound only by the exits' own bounds: nothing unmanaged, nothing twice.
     """
     if intent.purpose.reduces_risk:
-        checks = _exit_reasons(intent, portfolio, activity)
-    else:
-        checks = _entry_reasons(intent, portfolio, limits, mode, activity, now)
-    reasons = tuple(checks)
-    if reasons:
-        return Refusal(intent, reasons)
-    # Under `/halt everything` a stop is written down and waits; a person's own sale does not.
-    is_held = mode is TradingMode.HALTED_EVERYTHING and intent.purpose is Purpose.PROTECT
-    return Approved(intent, is_held)
+        reasons = tuple(_exit_reasons(intent, portfolio, activity))
+        if reasons:
+            return Refusal(intent, reasons)
+        # Under `/halt everything` a stop is written down and waits; a person's own sale does not.
+        is_held = mode is TradingMode.HALTED_EVERYTHING and intent.purpose is Purpose.PROTECT
+        return Approved(intent, is_held)
+    own = tuple(_entry_reasons(intent, portfolio, limits, mode, activity, now))
+    caps = tuple(_cap_reasons(intent, portfolio, limits, activity))
+    if own or caps:
+        return Refusal(intent, own + caps, _halt(intent, own, caps, limits, activity))
+    return Approved(intent)
+
+
+def _halt(
+    intent: Intent,
+    own: tuple[str, ...],
+    caps: tuple[str, ...],
+    limits: RiskLimits,
+    activity: Activity,
+) -> Halt | None:
+    # An order that is wrong by itself, a typing error for example, has reached no cap.
+    if caps and not own:
+        return halts.capped(intent.symbol, caps)
+    return halts.runaway(len(activity.lately) + 1, limits)
 
 
 def _exit_reasons(intent: Intent, portfolio: Portfolio, activity: Activity) -> Iterable[str]:
@@ -106,20 +144,16 @@ def _entry_reasons(
         yield f"new risk is refused while trading is {mode.value.replace('_', ' ')}"
     if intent.intent_id in activity.open_intent_ids:
         yield f"{intent.intent_id} is already being executed"
-    if len(activity.open_intent_ids) >= limits.open_intents_max:
-        yield (
-            f"{limits.open_intents_max} decisions are the most at a time, "
-            f"{len(activity.open_intent_ids)} are open"
-        )
-    if activity.entries_last_minute >= limits.orders_per_minute_max:
-        yield (
-            f"{limits.orders_per_minute_max} entries a minute are the most, "
-            f"{activity.entries_last_minute} were made"
-        )
     if intent.expires_at is not None and now >= intent.expires_at:
         yield f"it expired at {intent.expires_at:%H:%M:%S} UTC"
     yield from _market_reasons(intent, limits, activity)
-    yield from _money_reasons(intent, portfolio, limits, activity)
+    yield from _money_reasons(intent, portfolio, activity)
+    yield from _size_reasons(intent, portfolio, limits, activity)
+    if _repeats(intent, limits, activity) == 1:
+        yield (
+            f"the same purchase was decided within the last {limits.duplicate_window_s:g} s: "
+            "ask again if you mean it twice"
+        )
 
 
 def _market_reasons(intent: Intent, limits: RiskLimits, activity: Activity) -> Iterable[str]:
@@ -143,11 +177,8 @@ def _market_reasons(intent: Intent, limits: RiskLimits, activity: Activity) -> I
         )
 
 
-def _money_reasons(
-    intent: Intent, portfolio: Portfolio, limits: RiskLimits, activity: Activity
-) -> Iterable[str]:
-    price = intent.limit_price or intent.reference_price
-    notional = intent.quantity * price if intent.quote_budget is None else intent.quote_budget
+def _money_reasons(intent: Intent, portfolio: Portfolio, activity: Activity) -> Iterable[str]:
+    notional = _notional(intent)
     if notional <= 0:
         yield f"the amount should be above 0, was {plain(notional)}"
     instrument = activity.instrument
@@ -161,21 +192,89 @@ def _money_reasons(
         )
     if notional < instrument.notional_min:
         yield f"{plain(notional)} is below the exchange's least {plain(instrument.notional_min)}"
-    worth = _worth(instrument.quote, limits.currency, portfolio)
-    if worth is None:
-        yield f"{instrument.quote} has no price in {limits.currency}, so no limit can be checked"
+
+
+def _size_reasons(
+    intent: Intent, portfolio: Portfolio, limits: RiskLimits, activity: Activity
+) -> Iterable[str]:
+    if activity.instrument is None:
         return
-    value = notional * worth
+    value = _value(intent, portfolio, limits, activity.instrument)
+    if value is None:
+        quote = activity.instrument.quote
+        yield f"{quote} has no price in {limits.currency}, so no limit can be checked"
+        return
     if value > limits.order_notional_max:
         yield (
             f"{plain(value)} {limits.currency} is above the limit of "
             f"{plain(limits.order_notional_max)} per order"
         )
-    if activity.notional_today + value > limits.notional_per_day_max:
+    most = limits.order_share_max * activity.equity
+    if limits.order_share_max < ONE and value > most:
+        yield (
+            f"{plain(value)} {limits.currency} is above {plain(limits.order_share_max * 100)}% of "
+            f"the account, {plain(round(most, 2))}"
+        )
+
+
+# ------------------------------------------------------------ caps
+
+
+def _cap_reasons(
+    intent: Intent, portfolio: Portfolio, limits: RiskLimits, activity: Activity
+) -> Iterable[str]:
+    made = sum(1 for other in activity.lately if other.is_approved)
+    if made >= limits.orders_per_minute_max:
+        yield f"{limits.orders_per_minute_max} entries a minute are the most, {made} were made"
+    if activity.entries_open >= limits.orders_open_max:
+        yield (
+            f"{limits.orders_open_max} open entries are the most, {activity.entries_open} are open"
+        )
+    loss = halts.daily_loss(activity.loss_today, limits)
+    if loss is not None:
+        yield loss.reason
+    instrument = activity.instrument
+    value = _value(intent, portfolio, limits, instrument) if instrument is not None else None
+    if value is not None and activity.notional_today + value > limits.notional_per_day_max:
         yield (
             f"{plain(value)} {limits.currency} on top of {plain(activity.notional_today)} is above "
             f"the limit of {plain(limits.notional_per_day_max)} per day"
         )
+    repeats = _repeats(intent, limits, activity)
+    if repeats > 1:
+        yield (
+            f"the same purchase was asked for {repeats + 1} times within "
+            f"{limits.duplicate_window_s:g} s"
+        )
+
+
+def _repeats(intent: Intent, limits: RiskLimits, activity: Activity) -> int:
+    # An ask that was refused may be asked again; only an approved one can be done twice.
+    same = [
+        other
+        for other in activity.lately
+        if other.age_s < limits.duplicate_window_s
+        and _signature(other.intent) == _signature(intent)
+    ]
+    return len(same) if any(other.is_approved for other in same) else 0
+
+
+def _signature(intent: Intent) -> tuple[object, ...]:
+    # Two trackers that buy alike are two wishes; one tracker that buys twice is a fault.
+    who = (intent.symbol, intent.side, intent.tracker_id)
+    return (*who, intent.quantity, intent.quote_budget, intent.limit_price)
+
+
+def _notional(intent: Intent) -> Decimal:
+    price = intent.limit_price or intent.reference_price
+    return intent.quantity * price if intent.quote_budget is None else intent.quote_budget
+
+
+def _value(
+    intent: Intent, portfolio: Portfolio, limits: RiskLimits, instrument: Instrument
+) -> Decimal | None:
+    worth = _worth(instrument.quote, limits.currency, portfolio)
+    return None if worth is None else _notional(intent) * worth
 
 
 def _worth(asset: str, currency: str, portfolio: Portfolio) -> Decimal | None:

@@ -1,11 +1,15 @@
-"""What takes leave to add risk away by itself: a daily loss, a runaway; never a stop's sale."""
+"""What takes leave to add risk away by itself: a cap, a loss, a runaway; never a stop's sale."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading.domain.money import plain
+from trading.domain.money import ZERO, plain
 from trading.domain.position import TradingMode
 from trading.risk.limits import RiskLimits
+
+# Who changed the mode, in the journal's words.
+BY = "risk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +20,16 @@ class Halt:
     reason: str
 
 
-def daily_loss(opened: Decimal, equity: Decimal, limits: RiskLimits) -> Halt | None:
-    """Return REDUCING when the account lost its daily share since 00:00 UTC.
+def loss_share(opened: Decimal, equity: Decimal) -> Decimal:
+    """Return the share of its worth at 00:00 UTC that the account lost since; 0 after a gain.
 
     `opened` and `equity` are the account's worth in the limits' currency, then and now.
     """
-    if opened <= 0:
-        return None
-    loss = (opened - equity) / opened
+    return max((opened - equity) / opened, ZERO) if opened > 0 else ZERO
+
+
+def daily_loss(loss: Decimal, limits: RiskLimits) -> Halt | None:
+    """Return REDUCING when the account lost its daily share."""
     if loss < limits.daily_loss_max:
         return None
     return Halt(
@@ -33,16 +39,21 @@ def daily_loss(opened: Decimal, equity: Decimal, limits: RiskLimits) -> Halt | N
     )
 
 
-def runaway(entries_last_minute: int, limits: RiskLimits) -> Halt | None:
+def runaway(asked_last_minute: int, limits: RiskLimits) -> Halt | None:
     """Return REDUCING when entries were asked for faster than a person would ever ask."""
     most = limits.orders_per_minute_max * limits.runaway_factor
-    if entries_last_minute < most:
+    if asked_last_minute < most:
         return None
     return Halt(
         TradingMode.REDUCING,
-        f"{entries_last_minute} entries were asked for within a minute, at most "
+        f"{asked_last_minute} entries were asked for within a minute, at most "
         f"{limits.orders_per_minute_max} are permitted",
     )
+
+
+def capped(symbol: str, reasons: Sequence[str]) -> Halt:
+    """Return REDUCING for an entry that nothing but caps stood against."""
+    return Halt(TradingMode.REDUCING, f"an entry in {symbol} was refused: {'; '.join(reasons)}")
 
 
 def stricter(present: TradingMode, halt: Halt | None) -> Halt | None:

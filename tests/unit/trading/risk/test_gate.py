@@ -14,8 +14,7 @@ from trading.domain.instrument import InstrumentStatus
 from trading.domain.market import Quote
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import Balance, Portfolio, Position, TradingMode
-from trading.risk.gate import Activity, Approved, Refusal, review
-from trading.risk.halts import daily_loss, runaway, stricter
+from trading.risk.gate import Activity, Approved, Decided, Refusal, review
 from trading.risk.limits import RiskLimits
 
 BTC = "BTC/USDT"
@@ -52,6 +51,14 @@ def purchase(budget: str = "1000") -> Intent:
     )
 
 
+def made(number: int, age_s: float = 30.0, *, is_approved: bool = True) -> tuple[Decided, ...]:
+    """So many entries of other trackers."""
+    return tuple(
+        Decided(replace(purchase(), intent_id=f"t{each}", tracker_id=each), age_s, is_approved)
+        for each in range(number)
+    )
+
+
 def asked(
     intent: Intent,
     activity: Activity = ACTIVITY,
@@ -84,9 +91,17 @@ def test_no_cap_of_entries_binds_a_protective_sale() -> None:
         order_notional_max=Decimal(1),
         notional_per_day_max=Decimal(1),
         orders_per_minute_max=0,
-        open_intents_max=0,
+        orders_open_max=0,
+        order_share_max=Decimal("0.001"),
+        daily_loss_max=Decimal("0.01"),
     )
-    stale = replace(ACTIVITY, quote=None, instrument=None, is_stale=True, entries_last_minute=99)
+    stale = Activity(
+        entries_open=99,
+        lately=made(99),
+        notional_today=Decimal(10**9),
+        loss_today=Decimal("0.9"),
+        is_stale=True,
+    )
     assert isinstance(asked(sale(), stale, limits=tight), Approved)
 
 
@@ -135,8 +150,9 @@ def test_a_purchase_within_all_limits_passes() -> None:
             ),
             "takes no orders now",
         ),
-        (replace(ACTIVITY, entries_last_minute=60), "60 entries a minute"),
-        (replace(ACTIVITY, open_intent_ids=frozenset(map(str, range(250)))), "250 decisions"),
+        (replace(ACTIVITY, lately=made(60)), "60 entries a minute are the most, 60 were made"),
+        (replace(ACTIVITY, entries_open=100), "100 open entries are the most, 100 are open"),
+        (replace(ACTIVITY, loss_today=Decimal("0.1")), "daily loss 10% reached the limit of 10%"),
         (
             replace(ACTIVITY, open_intent_ids=frozenset({"command:1:BTC/USDT"})),
             "already being executed",
@@ -152,7 +168,7 @@ def test_each_bound_of_an_entry_is_told(activity: Activity, words: str) -> None:
 
 
 def test_every_reason_is_told_at_once() -> None:
-    answer = asked(purchase("30000"), replace(ACTIVITY, entries_last_minute=60))
+    answer = asked(purchase("30000"), replace(ACTIVITY, lately=made(60)))
     assert isinstance(answer, Refusal)
     assert len(answer.reasons) == 3
 
@@ -209,6 +225,95 @@ def test_one_dollar_is_as_good_as_another() -> None:
     assert isinstance(asked(purchase(), activity, portfolio=portfolio), Approved)
 
 
+# ------------------------------------------------------------ size and duplicates
+
+
+def test_an_order_may_be_bound_to_a_share_of_the_account() -> None:
+    limits = RiskLimits(order_share_max=Decimal("0.1"))
+    account = replace(ACTIVITY, equity=Decimal(9_000))
+    assert "1000 USDT is above 10% of the account, 900" in reasons(
+        asked(purchase(), account, limits=limits)
+    )
+    assert isinstance(asked(purchase("900"), account, limits=limits), Approved)
+    # One leaves it to the bound per order, also where the account's worth is not known.
+    assert isinstance(asked(purchase(), replace(account, equity=Decimal(0))), Approved)
+
+
+def again(age_s: float, *, is_approved: bool = True) -> Decided:
+    return Decided(replace(purchase(), intent_id="another"), age_s, is_approved)
+
+
+def test_the_same_purchase_within_seconds_is_refused_once_and_then_a_fault() -> None:
+    twice = asked(purchase(), replace(ACTIVITY, lately=(again(4.9),)))
+    assert "the same purchase was decided within the last 5 s" in reasons(twice)
+    assert isinstance(twice, Refusal)
+    assert twice.halt is None
+    thrice = asked(purchase(), replace(ACTIVITY, lately=(again(4.9), again(1, is_approved=False))))
+    assert "the same purchase was asked for 3 times within 5 s" in reasons(thrice)
+    assert isinstance(thrice, Refusal)
+    assert thrice.halt is not None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        again(5.0),
+        again(1.0, is_approved=False),
+        Decided(replace(purchase(), tracker_id=7), 1.0),
+        Decided(purchase("1001"), 1.0),
+        Decided(replace(purchase(), limit_price=Decimal(59_000)), 1.0),
+        Decided(replace(purchase(), symbol="ETH/USDT"), 1.0),
+    ],
+)
+def test_another_purchase_is_no_duplicate(other: Decided) -> None:
+    assert asked(purchase(), replace(ACTIVITY, lately=(other,))) == Approved(purchase())
+
+
+# ------------------------------------------------------------ what a refusal takes away
+
+
+@pytest.mark.parametrize(
+    "activity",
+    [
+        replace(ACTIVITY, lately=made(60)),
+        replace(ACTIVITY, entries_open=100),
+        replace(ACTIVITY, notional_today=Decimal(249_001)),
+        replace(ACTIVITY, loss_today=Decimal("0.1")),
+        replace(ACTIVITY, lately=(again(2), again(1))),
+    ],
+)
+def test_an_entry_that_only_a_cap_refuses_takes_leave_to_add_risk_away(
+    activity: Activity,
+) -> None:
+    answer = asked(purchase(), activity)
+    assert isinstance(answer, Refusal)
+    assert answer.halt is not None
+    assert answer.halt.mode is TradingMode.REDUCING
+    assert answer.halt.reason == f"an entry in {BTC} was refused: {answer.reasons[0]}"
+
+
+def test_an_entry_that_is_wrong_by_itself_reaches_no_cap() -> None:
+    typing_error = asked(purchase("1000000"))
+    assert "per day" in reasons(typing_error)
+    assert isinstance(typing_error, Refusal)
+    assert typing_error.halt is None
+
+
+def test_entries_that_are_asked_for_at_twice_the_permitted_rate_are_a_runaway() -> None:
+    wrong = purchase("1000000")
+    refused = made(118, is_approved=False)
+    quiet = asked(wrong, replace(ACTIVITY, lately=refused))
+    assert isinstance(quiet, Refusal)
+    assert quiet.halt is None
+    answer = asked(wrong, replace(ACTIVITY, lately=(*refused, again(1, is_approved=False))))
+    assert isinstance(answer, Refusal)
+    assert answer.halt is not None
+    assert "120 entries were asked for within a minute" in answer.halt.reason
+
+
+# ------------------------------------------------------------ exits
+
+
 @given(
     st.decimals(min_value="0.001", max_value="2", places=3),
     st.decimals(min_value="0", max_value="1", places=3),
@@ -216,32 +321,3 @@ def test_one_dollar_is_as_good_as_another() -> None:
 def test_what_passes_never_exceeds_what_is_managed(quantity: Decimal, exiting: Decimal) -> None:
     answer = asked(sale(str(quantity)), replace(ACTIVITY, exiting=exiting))
     assert isinstance(answer, Approved) is (quantity + exiting <= Decimal("0.5"))
-
-
-# ------------------------------------------------------------ halts
-
-
-def test_a_daily_loss_at_its_limit_reduces() -> None:
-    assert daily_loss(Decimal(1000), Decimal("900.01"), LIMITS) is None
-    halt = daily_loss(Decimal(1000), Decimal(900), LIMITS)
-    assert halt is not None
-    assert halt.mode is TradingMode.REDUCING
-    assert halt.reason == "daily loss 10% reached the limit of 10%"
-    assert daily_loss(Decimal(0), Decimal(0), LIMITS) is None
-
-
-@pytest.mark.fault("P14", "HALT")
-def test_orders_at_twice_the_permitted_rate_are_a_runaway() -> None:
-    assert runaway(119, LIMITS) is None
-    halt = runaway(120, LIMITS)
-    assert halt is not None
-    assert "120 entries" in halt.reason
-    fired(halt.reason)
-
-
-def test_a_halt_never_loosens_a_mode() -> None:
-    halt = runaway(120, LIMITS)
-    assert stricter(TradingMode.ACTIVE, halt) is halt
-    assert stricter(TradingMode.REDUCING, halt) is None
-    assert stricter(TradingMode.HALTED, halt) is None
-    assert stricter(TradingMode.ACTIVE, None) is None

@@ -1,0 +1,59 @@
+"""What takes leave to add risk away, and that it is never given back by itself."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.catalogue import fired
+from trading.domain.position import TradingMode
+from trading.risk.halts import Halt, capped, daily_loss, loss_share, runaway, stricter
+from trading.risk.limits import RiskLimits
+
+LIMITS = RiskLimits()
+
+
+@pytest.mark.parametrize(
+    ("opened", "equity", "share"),
+    [
+        ("1000", "900", "0.1"),
+        ("1000", "1000", "0"),
+        ("1000", "1100", "0"),
+        ("1000", "0", "1"),
+        ("0", "0", "0"),
+        ("-1", "5", "0"),
+    ],
+)
+def test_a_loss_is_a_share_of_the_day_s_first_worth(opened: str, equity: str, share: str) -> None:
+    assert loss_share(Decimal(opened), Decimal(equity)) == Decimal(share)
+
+
+def test_a_daily_loss_at_its_limit_reduces() -> None:
+    assert daily_loss(Decimal("0.09999"), LIMITS) is None
+    assert daily_loss(Decimal("0.1"), LIMITS) == Halt(
+        TradingMode.REDUCING, "daily loss 10% reached the limit of 10%"
+    )
+
+
+@pytest.mark.fault("P14", "HALT")
+def test_orders_at_twice_the_permitted_rate_are_a_runaway() -> None:
+    assert runaway(119, LIMITS) is None
+    halt = runaway(120, LIMITS)
+    assert halt is not None
+    assert halt.reason == "120 entries were asked for within a minute, at most 60 are permitted"
+    fired(halt.reason)
+
+
+def test_a_reached_cap_names_the_instrument_and_every_cap() -> None:
+    halt = capped("BTC/USDT", ("too many", "too much"))
+    assert halt == Halt(
+        TradingMode.REDUCING, "an entry in BTC/USDT was refused: too many; too much"
+    )
+
+
+def test_a_halt_never_loosens_a_mode() -> None:
+    halt = runaway(120, LIMITS)
+    assert stricter(TradingMode.ACTIVE, halt) is halt
+    assert stricter(TradingMode.REDUCING, halt) is None
+    assert stricter(TradingMode.HALTED, halt) is None
+    assert stricter(TradingMode.HALTED_EVERYTHING, halt) is None
+    assert stricter(TradingMode.ACTIVE, None) is None
