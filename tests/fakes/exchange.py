@@ -32,6 +32,9 @@ from trading.domain.position import Balance
 from trading.domain.time import Timeframe
 from trading.ports import KeyPermissions
 
+# Of one symbol, as on the real exchange.
+STOPS_MAX = 5
+
 
 @dataclass(slots=True)
 class Fault:
@@ -55,6 +58,7 @@ class KeptOrder:
     fills: list[Fill] = field(default_factory=list)
     visible_s: float = 0.0
     updated_at: datetime | None = None
+    locked: Decimal = ZERO
 
     @property
     def filled(self) -> Decimal:
@@ -120,7 +124,7 @@ class FakeExchange:
         """Move the price; resting orders that it crosses are filled."""
         self.prices[symbol] = Decimal(price)
         for order in list(self.orders.values()):
-            if order.is_open and order.request.symbol == symbol:
+            if order.is_open and order.request.symbol == symbol and not self._waits(order.request):
                 self._match(order)
                 self._tell(order)
 
@@ -345,8 +349,32 @@ class FakeExchange:
         )
         self.orders[request.client_order_id] = order
         self.history.append(order)
-        self._match(order)
+        if request.order_type is OrderType.STOP_LOSS:
+            self._lock(order)
+        else:
+            self._match(order)
         return order
+
+    def _waits(self, request: OrderRequest) -> bool:
+        stop, price = request.stop_price, self.prices[request.symbol]
+        return stop is not None and (price - stop) * request.side.sign < 0
+
+    def _lock(self, order: KeptOrder) -> None:
+        request, rules = order.request, self.rules[order.request.symbol]
+        is_sale = request.side is Side.SELL
+        order.locked = request.quantity * (1 if is_sale else request.stop_price or ZERO)
+        self._move(rules.base if is_sale else rules.quote, order.locked)
+
+    def _unlock(self, order: KeptOrder) -> None:
+        rules = self.rules[order.request.symbol]
+        asset = rules.base if order.request.side is Side.SELL else rules.quote
+        self._move(asset, -order.locked)
+        order.locked = ZERO
+
+    def _move(self, asset: str, locked: Decimal) -> None:
+        if locked:
+            self.coins[asset] = self.coins.get(asset, ZERO) - locked
+            self.locked[asset] = self.locked.get(asset, ZERO) + locked
 
     def _refusal(self, request: OrderRequest) -> tuple[int, str] | None:
         rules = self.rules[request.symbol]
@@ -355,16 +383,31 @@ class FakeExchange:
         problem = broken_filter(request, rules)
         if problem is not None:
             return -1013, f"Filter failure: {problem}"
-        price = request.price or self.prices[request.symbol]
+        price = request.price or request.stop_price or self.prices[request.symbol]
         selling = request.side is Side.SELL
         asset = rules.base if selling else rules.quote
         needed = request.quantity if selling else request.quantity * price
         if self._take("insufficient") is not None or self.coins.get(asset, ZERO) < needed:
             return -2010, "Account has insufficient balance for requested action."
+        if request.order_type is OrderType.STOP_LOSS:
+            return self._stop_refusal(request)
+        return None
+
+    def _stop_refusal(self, request: OrderRequest) -> tuple[int, str] | None:
+        if not self._waits(request):
+            return -2010, "Stop price would trigger immediately."
+        waiting = [
+            one
+            for one in self.orders.values()
+            if one.is_open and one.locked and one.request.symbol == request.symbol
+        ]
+        if len(waiting) >= STOPS_MAX:
+            return -1013, "Filter failure: MAX_NUM_ALGO_ORDERS"
         return None
 
     def _match(self, order: KeptOrder) -> None:
         request = order.request
+        self._unlock(order)
         price = self.quote_now(request.symbol)
         touch = price.bid if request.side is Side.SELL else price.ask
         crosses = request.price is None or (touch - request.price) * request.side.sign <= 0
@@ -384,7 +427,7 @@ class FakeExchange:
         order.updated_at = self.time.now()
         if left <= 0:
             order.status = OrderStatus.FILLED
-        elif request.order_type is OrderType.MARKET or request.time_in_force is TimeInForce.IOC:
+        elif request.price is None or request.time_in_force is TimeInForce.IOC:
             order.status = OrderStatus.EXPIRED
         else:
             order.status = OrderStatus.PARTIALLY_FILLED if order.filled else OrderStatus.NEW
@@ -421,6 +464,7 @@ class FakeExchange:
         self.cancelled.append(client_order_id)
         order = self.orders.get(client_order_id)
         if order is not None and self._take("fill_before_cancel") is not None:
+            self._unlock(order)
             self._fill(order, order.request.quantity - order.filled, self.prices[symbol])
             order.status, order.updated_at = OrderStatus.FILLED, self.time.now()
             self._tell(order)
@@ -428,6 +472,7 @@ class FakeExchange:
             return SendEvidence(SendPhase.SENT, message="connection reset")
         if order is None or not order.is_open:
             return _answered(400, -2011, "Unknown order sent.")
+        self._unlock(order)
         order.status, order.updated_at = OrderStatus.CANCELED, self.time.now()
         report = self.report_of(order)
         self._push(report)
@@ -505,16 +550,17 @@ class FakeExchange:
 def broken_filter(request: OrderRequest, rules: Instrument) -> str | None:
     """The first rule of the instrument that a request breaks, by the exchange's name for it."""
     most = rules.quantity_max
-    if request.order_type is OrderType.MARKET:
+    if request.price is None:
         most = min(most, rules.market_quantity_max)
     if rules.quantity(request.quantity) != request.quantity:
         return "LOT_SIZE"
     if not rules.quantity_min <= request.quantity <= most:
         return "LOT_SIZE"
-    if request.price is not None:
-        if rules.price_down(request.price) != request.price:
+    price = request.price or request.stop_price
+    if price is not None:
+        if rules.price_down(price) != price:
             return "PRICE_FILTER"
-        if request.price * request.quantity < rules.notional_min:
+        if price * request.quantity < rules.notional_min:
             return "NOTIONAL"
     return None
 

@@ -257,7 +257,8 @@ TEXTS: dict[str, Row] = {
     "order book liquidity is too low for this pegged order": _row("Ruuu", Cause.PRICE_BAND),
     "opo orders are not supported for this symbol": _row("Ruuu", Cause.OTHER),
     "order amend (pending opo order) is not supported": _row("uuuu"),
-    # Not in the list, sent for numbers that are none.
+    # Not in the list: the same refusal in today's words, and those of numbers that are none.
+    "stop price would trigger immediately": _row("Ruuu", Cause.OTHER),
     "invalid quantity": _row("Ruuu", Cause.FILTER),
     "invalid price": _row("Ruuu", Cause.FILTER),
     "filter failure: price_filter": _row("Ruuu", Cause.FILTER),

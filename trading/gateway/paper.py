@@ -7,6 +7,7 @@ never happened on paper.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -49,7 +50,12 @@ _REFUSALS = {
     OrderRefusal.DUPLICATE_ID: "Duplicate order sent.",
     OrderRefusal.MARKET_CLOSED: "Market is closed.",
     OrderRefusal.WOULD_TAKE: "Order would immediately match and take.",
-    OrderRefusal.WOULD_TRIGGER: "Order would trigger immediately.",
+    OrderRefusal.WOULD_TRIGGER: "Stop price would trigger immediately.",
+}
+_KINDS = {
+    OrderType.MARKET: OrderKind.MARKET,
+    OrderType.LIMIT: OrderKind.LIMIT,
+    OrderType.STOP_LOSS: OrderKind.STOP_LOSS,
 }
 _ENDS_WITH_STREAM = frozenset({OrderChange.TRADED, OrderChange.CANCELED, OrderChange.EXPIRED})
 
@@ -72,6 +78,7 @@ class PaperGateway:
         self._restored: dict[str, OrderReport] = {}
         self._restored_fills: list[Fill] = []
         self._waiting: list[Attempt] = []
+        self._firing: dict[str, asyncio.Task[None]] = {}
         self._on_report: Callable[[OrderReport], None] | None = None
         self._on_balance: Callable[[Balance], None] | None = None
 
@@ -129,11 +136,22 @@ class PaperGateway:
         await self._feed.connect()
         await self.instruments()
         for attempt in self._waiting:
-            await self.submit(_remaining(attempt))
+            await self._put_back(_remaining(attempt))
         self._waiting = []
+
+    async def _put_back(self, request: OrderRequest) -> None:
+        evidence = await self.submit(request)
+        if evidence.message == _REFUSALS[OrderRefusal.WOULD_TRIGGER]:
+            # Reached while nobody looked: on a real exchange it would have fired meanwhile.
+            await self.submit(replace(request, order_type=OrderType.MARKET, stop_price=None))
 
     async def close(self) -> None:
         """Close the feed."""
+        firing = list(self._firing.values())
+        for task in firing:
+            task.cancel()
+        await asyncio.gather(*firing, return_exceptions=True)
+        self._firing.clear()
         await self._feed.close()
 
     # ------------------------------------------------------------ market: the feed's
@@ -201,6 +219,24 @@ class PaperGateway:
     def _take_trade(self, trade: MarketTrade) -> None:
         if not self._exchange.open_orders(trade.symbol):
             return
+        if self._exchange.books[trade.symbol].reaches_stop(trade.price):
+            if trade.symbol not in self._firing:
+                task = asyncio.get_running_loop().create_task(self._fire(trade))
+                self._firing[trade.symbol] = task
+            return
+        self._print(trade)
+
+    async def _fire(self, trade: MarketTrade) -> None:
+        # A stop takes from the whole book; what quotes showed of it is one level.
+        try:
+            await self._show_depth(trade.symbol)
+        except Retryable as error:
+            logger.warning("paper_stop_without_depth", extra={"error": str(error)})
+        finally:
+            self._firing.pop(trade.symbol, None)
+        self._print(trade)
+
+    def _print(self, trade: MarketTrade) -> None:
         quote = self._quotes.get(trade.symbol)
         is_sale = quote is not None and trade.price <= quote.bid
         aggressor = Side.SELL if is_sale else Side.BUY
@@ -238,6 +274,9 @@ class PaperGateway:
             return _refused(-1121, "Invalid symbol.")
         try:
             last = await self._show_depth(request.symbol)
+            if request.order_type is OrderType.STOP_LOSS:
+                newest = await self._feed.last_trade(request.symbol)
+                self._exchange.mark(request.symbol, newest.price, self._now_ms())
         except Retryable as error:
             return SendEvidence(SendPhase.NOT_SENT, message=f"no market to match with: {error}")
         ticket = _ticket(request)
@@ -374,27 +413,18 @@ class PaperGateway:
 
 def _remaining(attempt: Attempt) -> OrderRequest:
     request = attempt.request
-    return OrderRequest(
-        client_order_id=request.client_order_id,
-        symbol=request.symbol,
-        side=request.side,
-        order_type=request.order_type,
-        quantity=request.quantity - attempt.filled_quantity,
-        price=request.price,
-        time_in_force=request.time_in_force,
-        recv_window_ms=request.recv_window_ms,
-    )
+    return replace(request, quantity=request.quantity - attempt.filled_quantity)
 
 
 def _ticket(request: OrderRequest) -> OrderTicket:
-    is_market = request.order_type is OrderType.MARKET
     return OrderTicket(
         symbol=request.symbol,
         client_order_id=request.client_order_id,
         side=request.side,
-        kind=OrderKind.MARKET if is_market else OrderKind.LIMIT,
+        kind=_KINDS[request.order_type],
         quantity=request.quantity,
         price=request.price,
+        stop_price=request.stop_price,
         time_in_force=request.time_in_force,
     )
 

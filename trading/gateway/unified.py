@@ -178,19 +178,32 @@ class UnifiedVenue:
             raise Refused(f"{request.symbol} is not traded on this exchange", example="BTC/USDT")
         if not _fits(request, instrument):
             # The library would round it to something that nobody decided.
-            raise Refused(f"{request.quantity} at {request.price} does not fit the order rules")
-        parameters: dict[str, Any] = {"clientOrderId": request.client_order_id}
-        if request.order_type is OrderType.LIMIT:
-            parameters["timeInForce"] = request.time_in_force.value.upper()
+            price = request.stop_price or request.price
+            raise Refused(f"{request.quantity} at {price} does not fit the order rules")
+        parameters = self._parameters(request)
         said = await self._api.create_order(
             request.symbol,
-            request.order_type.value,
+            "limit" if request.order_type is OrderType.LIMIT else "market",
             request.side.value,
             format(request.quantity, "f"),
             format(request.price, "f") if request.price is not None else None,
             parameters,
         )
         return self._known(translate.order_report(said, request.client_order_id))
+
+    def _parameters(self, request: OrderRequest) -> dict[str, Any]:
+        parameters: dict[str, Any] = {"clientOrderId": request.client_order_id}
+        if request.order_type is OrderType.LIMIT:
+            parameters["timeInForce"] = request.time_in_force.value.upper()
+        if request.order_type is not OrderType.STOP_LOSS:
+            return parameters
+        name = translate.stop_parameter(self._api.features)
+        if name is None or request.stop_price is None:
+            raise Refused(
+                f"{self._settings.exchange_id} takes no stop orders that Umbra could find again by"
+                " its own id; for example binance and kraken do"
+            )
+        return {**parameters, name: format(request.stop_price, "f")}
 
     async def cancel(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """Ask to cancel once; what came of it is for a query to tell."""
@@ -286,8 +299,8 @@ class UnifiedVenue:
 
 
 def _fits(request: OrderRequest, instrument: Instrument) -> bool:
-    price = request.price
-    is_on_tick = price is None or instrument.price_down(price) == price
+    prices = (request.price, request.stop_price)
+    is_on_tick = all(price is None or instrument.price_down(price) == price for price in prices)
     return is_on_tick and instrument.quantity(request.quantity) == request.quantity
 
 

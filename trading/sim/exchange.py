@@ -116,6 +116,10 @@ class Exchange:
         """Print a trade of the others; it fills and triggers orders of ours that it reaches."""
         self._apply(symbol, self.books[symbol].trade(price, quantity, aggressor), now_ms)
 
+    def mark(self, symbol: str, price: Decimal, now_ms: int) -> None:
+        """Take a last price of the others as it is; it triggers orders of ours that it reaches."""
+        self._apply(symbol, self.books[symbol].mark(price), now_ms)
+
     def release_late(self, now_ms: int) -> None:
         """Match the orders whose delay is over."""
         while self._late and self._late[0][0] <= now_ms:
@@ -137,6 +141,7 @@ class Exchange:
             ticket = replace(ticket, quantity=reserve)
         order = PlacedOrder(len(self._orders) + 1, ticket, ticket.quantity, now_ms, now_ms)
         order.is_working = not ticket.kind.is_conditional
+        order.working_ms = now_ms if order.is_working else None
         self.account.lock(self._paid_asset(ticket), reserve)
         order.reserved = reserve
         self._orders[order.order_id] = self._open[order.order_id] = order
@@ -252,7 +257,7 @@ class Exchange:
                 self._book_trade(symbol, event, closing, now_ms)
             elif isinstance(event, Triggered):
                 order = self._orders[event.order_id]
-                order.is_working, order.updated_ms = True, now_ms
+                order.is_working, order.working_ms, order.updated_ms = True, now_ms, now_ms
                 self._tell(order, OrderChange.TRIGGERED, None, now_ms)
             else:
                 self._book_end(self._orders[event.order_id], event, now_ms)

@@ -199,6 +199,17 @@ class Book:
         self._release_stops(events)
         return events
 
+    def mark(self, price: Decimal) -> list[BookEvent]:
+        """Take notice of the last price alone, without a print; stops that it reaches go out."""
+        events: list[BookEvent] = []
+        self.last_price = price
+        self._release_stops(events)
+        return events
+
+    def reaches_stop(self, price: Decimal) -> bool:
+        """Whether a waiting stop would be released by a last trade at this price."""
+        return any(_is_reached(order, price) for order in self._stops.values())
+
     def submit(self, order: BookOrder) -> list[BookEvent]:
         """Match an order at once and let it rest, wait or end, as its kind says."""
         events: list[BookEvent] = []
@@ -228,11 +239,7 @@ class Book:
 
     def would_trigger(self, order: BookOrder) -> bool:
         """Whether the last price already satisfies the order's stop price."""
-        if self.last_price is None or order.stop_price is None:
-            return False
-        # A stop sells below and buys above the market, a take profit the other way round.
-        direction = order.side.sign if order.kind.is_stop else -order.side.sign
-        return (self.last_price - order.stop_price) * direction >= 0
+        return self.last_price is not None and _is_reached(order, self.last_price)
 
     def sweep(
         self, side: Side, quantity: Decimal | None = None, quote: Decimal | None = None
@@ -386,6 +393,14 @@ class Book:
             del self._stops[due.order_id]
             events.append(Triggered(due.order_id))
             self._activate(due, due.kind.released_as, events)
+
+
+def _is_reached(order: BookOrder, price: Decimal) -> bool:
+    if order.stop_price is None:
+        return False
+    # A stop sells below and buys above the market, a take profit the other way round.
+    direction = order.side.sign if order.kind.is_stop else -order.side.sign
+    return (price - order.stop_price) * direction >= 0
 
 
 def _limit(working: _Working) -> Decimal:

@@ -176,7 +176,10 @@ class OrderChange(Enum):
 
 @dataclass(slots=True)
 class PlacedOrder:
-    """An order the exchange took, as it stands now."""
+    """An order the exchange took, as it stands now.
+
+    `working_ms` is since when it could trade: for a stop that never fired, None.
+    """
 
     order_id: int
     ticket: OrderTicket
@@ -189,6 +192,7 @@ class PlacedOrder:
     notional: Decimal = ZERO
     reserved: Decimal = ZERO
     is_working: bool = True
+    working_ms: int | None = None
     executions: list[Execution] = field(default_factory=list)
 
     @property

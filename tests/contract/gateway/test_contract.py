@@ -1,6 +1,7 @@
 """Every gateway behaves alike: the simulated exchange over sockets, paper, and the fake."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -267,3 +268,106 @@ async def test_all_last_prices_are_read_at_once_and_the_moved_one_is_new(world: 
     await world.set_price("60500")
     prices = await world.gateway.last_prices()
     assert abs(prices[BTC] - 60_500) < 100
+
+
+def stop(stop_price: str, quantity: str = "0.1", number: int = 1) -> OrderRequest:
+    return OrderRequest(
+        client_order_id=order_id(number),
+        symbol=BTC,
+        side=Side.SELL,
+        order_type=OrderType.STOP_LOSS,
+        quantity=Decimal(quantity),
+        stop_price=Decimal(stop_price),
+    )
+
+
+@contextlib.asynccontextmanager
+async def watched(world: World) -> AsyncIterator[None]:
+    # Paper hears of prices from its feed; the others fire by themselves.
+    if not world.has_streams:
+        yield
+        return
+    quotes: list[Quote] = []
+    market = world.gateway.stream_market(frozenset({BTC}), lambda _trade: None, quotes.append)
+    stream = asyncio.create_task(market)
+    try:
+        await until(lambda: bool(quotes))
+        yield
+    finally:
+        stream.cancel()
+        await asyncio.gather(stream, return_exceptions=True)
+
+
+async def ended(world: World, name: str) -> OrderReport:
+    ends = time.monotonic() + 10
+    while time.monotonic() < ends:
+        report = await world.gateway.order(BTC, name)
+        if report is not None and report.status.is_terminal:
+            return report
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"order {name} should end within 10 s")
+
+
+async def test_a_stop_waits_with_its_coins_locked_and_sells_once_when_the_price_falls(
+    world: World,
+) -> None:
+    async with watched(world):
+        evidence = await world.gateway.submit(stop("58000"))
+        assert evidence.report is not None
+        assert evidence.report.status is OrderStatus.NEW
+        assert (evidence.report.quantity, evidence.report.filled_quantity) == (Decimal("0.1"), 0)
+        [waiting] = await world.gateway.open_orders(BTC)
+        assert (waiting.client_order_id, waiting.status) == (order_id(), OrderStatus.NEW)
+        assert (await world.gateway.balances())["BTC"] == Balance(
+            "BTC", Decimal("0.4"), Decimal("0.1")
+        )
+        await world.set_price("58500")
+        asked = await world.gateway.order(BTC, order_id())
+        assert asked is not None
+        assert asked.status is OrderStatus.NEW
+        await world.set_price("57900")
+        report = await ended(world, order_id())
+        assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, Decimal("0.1"))
+        await world.set_price("59000")
+        await world.set_price("57000")
+    assert await world.gateway.open_orders(BTC) == []
+    fills = await world.gateway.fills_since(BTC, an_hour_ago())
+    assert sum(fill.quantity for fill in fills) == Decimal("0.1")
+    assert {fill.client_order_id for fill in fills} == {order_id()}
+    assert all(57_000 < fill.price <= 58_000 for fill in fills)
+    left = (await world.gateway.balances())["BTC"]
+    assert left == Balance("BTC", Decimal("0.4"), Decimal(0))
+
+
+async def test_a_cancelled_stop_frees_its_coins_and_never_fires(world: World) -> None:
+    async with watched(world):
+        await world.gateway.submit(stop("58000", "0.5"))
+        refused = classify(await world.gateway.submit(sell("0.5", number=2)))
+        assert (refused.verdict, refused.cause) == (Verdict.REJECTED, Cause.BALANCE)
+        evidence = await world.gateway.cancel(BTC, order_id())
+        assert evidence.report is not None
+        assert evidence.report.status is OrderStatus.CANCELED
+        assert (await world.gateway.balances())["BTC"] == Balance("BTC", Decimal("0.5"), Decimal(0))
+        await world.set_price("57000")
+        report = await world.gateway.order(BTC, order_id())
+    assert report is not None
+    assert (report.status, report.filled_quantity) == (OrderStatus.CANCELED, 0)
+    assert await world.gateway.fills_since(BTC, an_hour_ago()) == []
+
+
+async def test_a_stop_that_the_price_has_reached_already_is_refused(world: World) -> None:
+    evidence = await world.gateway.submit(stop("60500"))
+    assert (evidence.http_status, evidence.code) == (400, -2010)
+    assert evidence.message == "Stop price would trigger immediately."
+    assert classify(evidence).verdict is Verdict.REJECTED
+    assert (await world.gateway.balances())["BTC"] == Balance("BTC", Decimal("0.5"), Decimal(0))
+
+
+async def test_a_symbol_takes_five_stops(world: World) -> None:
+    for number in range(1, 6):
+        evidence = await world.gateway.submit(stop("58000", "0.01", number))
+        assert classify(evidence).verdict is Verdict.ACK
+    evidence = await world.gateway.submit(stop("58000", "0.01", 6))
+    assert (evidence.code, evidence.message) == (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS")
+    await world.gateway.cancel(BTC, order_id(3))
+    assert classify(await world.gateway.submit(stop("58000", "0.01", 7))).verdict is Verdict.ACK

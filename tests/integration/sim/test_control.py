@@ -437,3 +437,39 @@ async def test_five_hundred_markets_start_and_move() -> None:
             return sum(a != b for a, b in zip(first, now, strict=True)) > 400
 
         await until(has_moved, "movement of most markets")
+
+
+async def test_a_price_that_reaches_a_stop_has_fired_it_before_the_answer(bench: Bench) -> None:
+    placed = await bench.ccxt.private_post_order(
+        {
+            "symbol": "BTCUSDT",
+            "side": "SELL",
+            "type": "STOP_LOSS",
+            "quantity": "0.5",
+            "stopPrice": "58000",
+            "newClientOrderId": "stop",
+        }
+    )
+    assert set(placed) == {"symbol", "orderId", "orderListId", "clientOrderId", "transactTime"}
+    [waiting] = await bench.shown("orders")
+    assert (waiting["type"], waiting["status"]) == ("STOP_LOSS", "NEW")
+    assert waiting["stopPrice"] == "58000.00000000"
+    assert (await bench.shown("account"))["balances"]["BTC"]["locked"] == "0.50000000"
+    await bench.control("price", symbol="BTCUSDT", price=58_000.01)
+    assert (await bench.shown("orders"))[0]["status"] == "NEW"
+    await bench.control("price", symbol="BTCUSDT", price=58_000)
+    [fired] = await bench.shown("orders")
+    assert (fired["type"], fired["status"]) == ("STOP_LOSS", "FILLED")
+    assert fired["executedQty"] == "0.50000000"
+    assert (await bench.shown("account"))["balances"]["BTC"]["locked"] == "0.00000000"
+
+
+async def test_a_stop_in_a_thin_book_sells_what_it_can_and_expires(bench: Bench) -> None:
+    await bench.control("book", symbol="BTCUSDT", quote_depth=20_000, side="bid")
+    stop = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_LOSS", "quantity": "1"}
+    await bench.control("order", **stop, stopPrice="58000", newClientOrderId="stop")
+    await bench.control("price", symbol="BTCUSDT", price=57_000)
+    [fired] = await bench.shown("orders")
+    assert fired["status"] == "EXPIRED"
+    assert 0.1 < float(fired["executedQty"]) < 0.6
+    assert (await bench.shown("account"))["balances"]["BTC"]["locked"] == "0.00000000"

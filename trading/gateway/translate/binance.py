@@ -40,8 +40,8 @@ _STATUS = {
 }
 _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL}
 # From when on a time in milliseconds is believable: 2017, the exchange's first year.
-_TIME_MS_MIN = 1_483_228_800_000
-_TIME_MS_MAX = 4_102_444_800_000
+TIME_MS_MIN = 1_483_228_800_000
+TIME_MS_MAX = 4_102_444_800_000
 
 SymbolOf = Callable[[str], str | None]
 
@@ -150,6 +150,8 @@ def order_parameters(request: OrderRequest, exchange_symbol: str) -> dict[str, s
     if request.order_type is OrderType.LIMIT and request.price is not None:
         parameters["price"] = format(request.price, "f")
         parameters["timeInForce"] = request.time_in_force.value.upper()
+    if request.stop_price is not None:
+        parameters["stopPrice"] = format(request.stop_price, "f")
     return parameters
 
 
@@ -293,7 +295,7 @@ def _time(source: Mapping[str, Any], *keys: str) -> datetime:
 
 def _time_ms(source: Mapping[str, Any], key: str) -> int:
     value = integer(source, key)
-    if not _TIME_MS_MIN <= value <= _TIME_MS_MAX:
+    if not TIME_MS_MIN <= value <= TIME_MS_MAX:
         raise Unusable(f"{key} should be a time in milliseconds, was {value}")
     return value
 

@@ -24,6 +24,7 @@ from trading.sim.binance.service import Service
 from trading.sim.binance.tickets import read_ticket
 from trading.sim.binance.traffic import Traffic, TrafficPlan
 from trading.sim.binance.venue import Call
+from trading.sim.orders import PlacedOrder
 from trading.sim.world import Market
 
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
@@ -119,18 +120,22 @@ class Control:
 
     def orders(self) -> Any:
         """All orders since the start, oldest first."""
-        return [
-            {
-                "symbol": self._venue.exchange.instruments[order.ticket.symbol].exchange_symbol,
-                "side": order.ticket.side.name,
-                "type": order.ticket.kind.value,
-                "status": messages.status(order),
-                "origQty": filters.number(order.quantity),
-                "executedQty": filters.number(order.executed),
-                "clientOrderId": order.ticket.client_order_id,
-            }
-            for order in self._venue.exchange.orders()
-        ]
+        return [self._order(order) for order in self._venue.exchange.orders()]
+
+    def _order(self, order: PlacedOrder) -> dict[str, str]:
+        ticket = order.ticket
+        shown = {
+            "symbol": self._venue.exchange.instruments[ticket.symbol].exchange_symbol,
+            "side": ticket.side.name,
+            "type": ticket.kind.value,
+            "status": messages.status(order),
+            "origQty": filters.number(order.quantity),
+            "executedQty": filters.number(order.executed),
+            "clientOrderId": ticket.client_order_id,
+        }
+        if ticket.stop_price is not None:
+            shown["stopPrice"] = filters.number(ticket.stop_price)
+        return shown
 
     def account(self) -> Any:
         """Every asset ever held."""

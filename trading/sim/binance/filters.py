@@ -8,7 +8,8 @@ from trading.domain.money import ZERO, floor_to
 from trading.sim.binance.codes import filter_failure
 from trading.sim.orders import OrderKind, OrderTicket
 
-ALGO_ORDERS_MAX = 5 * 20
+# Of one symbol: what most of the real exchange's symbols allow.
+ALGO_ORDERS_MAX = 5
 
 
 def shown(instrument: Instrument) -> list[dict[str, Any]]:

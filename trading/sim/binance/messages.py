@@ -59,8 +59,8 @@ def order(placed: PlacedOrder, instrument: Instrument) -> Json:
         "icebergQty": number(ZERO),
         "time": placed.created_ms,
         "updateTime": placed.updated_ms,
-        "isWorking": placed.is_working or not placed.is_open,
-        "workingTime": placed.created_ms if placed.is_working or not placed.is_open else -1,
+        "isWorking": placed.working_ms is not None,
+        "workingTime": -1 if placed.working_ms is None else placed.working_ms,
         "selfTradePreventionMode": ticket.self_trade.value,
     }
     if ticket.stop_price is None:
@@ -219,8 +219,8 @@ def execution_report(
         "Q": number(ticket.quote_quantity or ZERO),
         "V": ticket.self_trade.value,
     }
-    if placed.is_working:
-        report["W"] = placed.created_ms
+    if placed.working_ms is not None:
+        report["W"] = placed.working_ms
     return report
 
 

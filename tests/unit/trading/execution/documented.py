@@ -66,7 +66,11 @@ TEXTS_DOCUMENTED = (
     "OPO orders are not supported for this symbol.",
     "Order amend (pending OPO order) is not supported.",
 )
-TEXTS_KNOWN_FROM_ELSEWHERE = ("Invalid quantity.", "Invalid price.")
+TEXTS_KNOWN_FROM_ELSEWHERE = (
+    "Invalid quantity.",
+    "Invalid price.",
+    "Stop price would trigger immediately.",
+)
 
 FILTERS_DOCUMENTED = (
     "PRICE_FILTER",

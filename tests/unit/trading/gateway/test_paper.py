@@ -10,7 +10,7 @@ from tests import builders
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.virtual_time import VirtualTime
 from trading.domain.errors import Unreachable
-from trading.domain.market import BookLevel, OrderBook, Quote
+from trading.domain.market import BookLevel, MarketTrade, OrderBook, Quote
 from trading.domain.order import (
     Attempt,
     AttemptState,
@@ -138,3 +138,87 @@ async def test_reads_of_the_market_are_the_feed_s() -> None:
     with pytest.raises(Unreachable, match="candles"):
         await gateway.candles(BTC, Timeframe("1h"), 1)
     await gateway.close()
+
+
+def stop(quantity: str = "0.3", stop_price: str = "59500") -> OrderRequest:
+    kind, at = OrderType.STOP_LOSS, Decimal(stop_price)
+    return OrderRequest(ID, BTC, Side.SELL, kind, Decimal(quantity), stop_price=at)
+
+
+def waiting(request: OrderRequest) -> Attempt:
+    state = AttemptState.OPEN
+    return Attempt("paper", 1, request, state, builders.NOON, exchange_order_id="paper-1")
+
+
+def printed(price: str) -> MarketTrade:
+    return MarketTrade(BTC, Decimal(price), Decimal("0.001"), 0, 0.0)
+
+
+async def settled(gateway: PaperGateway) -> None:
+    for task in list(gateway._firing.values()):
+        await task
+
+
+async def test_a_stop_sells_through_the_whole_book_when_a_print_reaches_it() -> None:
+    feed = Feed()
+    gateway = await opened(feed)
+    await gateway.submit(stop())
+    gateway._take_quote(
+        Quote(BTC, Decimal(59_501), Decimal("0.01"), Decimal(59_502), Decimal(1), 0, 0.0)
+    )
+    gateway._take_trade(printed("59500.01"))
+    assert not gateway._firing
+    feed.set_price(BTC, "59499")
+    gateway._take_trade(printed("59500"))
+    gateway._take_trade(printed("59499"))
+    assert len(gateway._firing) == 1
+    await settled(gateway)
+    report = await gateway.order(BTC, ID)
+    assert report is not None
+    assert report.status is OrderStatus.FILLED
+    prices = [(fill.quantity, fill.price) for fill in report.fills]
+    assert prices == [(Decimal("0.1"), Decimal(59_499)), (Decimal("0.2"), Decimal(59_399))]
+    gateway._take_trade(printed("59000"))
+    assert not gateway._firing
+
+
+async def test_a_stop_that_fires_without_depth_sells_what_the_quote_shows_and_ends() -> None:
+    feed = Feed()
+    gateway = await opened(feed)
+    await gateway.submit(stop())
+    quote = Quote(BTC, Decimal(59_490), Decimal("0.1"), Decimal(59_502), Decimal(1), 0, 0.0)
+    gateway._take_quote(quote)
+    feed.is_down = True
+    gateway._take_trade(printed("59400"))
+    await settled(gateway)
+    report = await gateway.order(BTC, ID)
+    assert report is not None
+    assert (report.status, report.filled_quantity) == (OrderStatus.EXPIRED, Decimal("0.1"))
+    assert (await gateway.balances())["BTC"].locked == 0
+
+
+async def test_a_stop_waits_again_after_a_restart() -> None:
+    gateway = await opened(Feed(), [], RULES, [waiting(stop())])
+    [report] = await gateway.open_orders(BTC)
+    assert (report.client_order_id, report.status) == (ID, OrderStatus.NEW)
+    assert (await gateway.balances())["BTC"].locked == Decimal("0.3")
+
+
+async def test_a_stop_that_was_reached_while_nobody_looked_has_sold_at_the_start() -> None:
+    feed = Feed()
+    feed.set_price(BTC, "59000")
+    gateway = await opened(feed, [], RULES, [waiting(stop())])
+    report = await gateway.order(BTC, ID)
+    assert report is not None
+    assert (report.status, report.filled_quantity) == (OrderStatus.FILLED, Decimal("0.3"))
+
+
+async def test_a_gateway_that_closes_leaves_no_stop_half_fired() -> None:
+    feed = Feed()
+    gateway = await opened(feed)
+    await gateway.submit(stop())
+    gateway._take_trade(printed("59000"))
+    await gateway.close()
+    assert not gateway._firing
+    [report] = await gateway.open_orders(BTC)
+    assert report.status is OrderStatus.NEW

@@ -185,6 +185,27 @@ def test_an_order_is_written_in_plain_digits_with_our_id() -> None:
     fired(str(request.quantity))
 
 
+def test_a_stop_is_written_with_its_stop_price_and_without_a_limit() -> None:
+    request = OrderRequest(
+        "uxaaaaaaaaaaaaaaaa-1",
+        BTC,
+        Side.SELL,
+        OrderType.STOP_LOSS,
+        Decimal("0.5"),
+        stop_price=Decimal("5.80E+4"),
+    )
+    assert binance.order_parameters(request, "BTCUSDT") == {
+        "symbol": "BTCUSDT",
+        "side": "SELL",
+        "type": "STOP_LOSS",
+        "quantity": "0.5",
+        "stopPrice": "58000",
+        "newClientOrderId": "uxaaaaaaaaaaaaaaaa-1",
+        "newOrderRespType": "FULL",
+        "recvWindow": "5000",
+    }
+
+
 def test_an_answer_is_read_with_its_executions() -> None:
     found = binance.order_report(ORDER, BTC)
     assert (found.status, found.exchange_order_id) == (OrderStatus.FILLED, "28")

@@ -292,6 +292,18 @@ def test_one_stop_can_release_the_next() -> None:
     assert [e for e in events if isinstance(e, Triggered)] == [Triggered(1), Triggered(2)]
 
 
+def test_a_last_price_alone_releases_the_stops_it_reaches_and_prints_nothing() -> None:
+    made = book(bids=levels(("94", "1")))
+    made.submit(order(1, Side.SELL, OrderKind.STOP_LOSS, quantity="1", stop_price="95"))
+    assert not made.reaches_stop(Decimal("95.01"))
+    assert made.mark(Decimal("95.01")) == []
+    assert made.reaches_stop(Decimal(95))
+    events = made.mark(Decimal(95))
+    assert events[0] == Triggered(1)
+    assert [(e.price, e.taker_id) for e in events if isinstance(e, Traded)] == [(Decimal(94), 1)]
+    assert not made.reaches_stop(Decimal(95))
+
+
 def test_nothing_would_trigger_before_there_was_a_price() -> None:
     stop = order(1, Side.SELL, OrderKind.STOP_LOSS, quantity="1", stop_price="95")
     assert not book().would_trigger(stop)

@@ -49,6 +49,15 @@ class Desk:
         usual = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET"}
         return self.signed("POST", "/api/v3/order", **{**usual, **params})
 
+    def stop(self, **params: Any) -> tuple[int, Any]:
+        usual = {"side": "SELL", "type": "STOP_LOSS", "quantity": "0.1", "stopPrice": "58000"}
+        return self.order(**{**usual, **params})
+
+    def held(self, asset: str) -> tuple[str, str]:
+        balances = self.signed("GET", "/api/v3/account")[1]["balances"]
+        found = next(one for one in balances if one["asset"] == asset)
+        return found["free"], found["locked"]
+
     def limit(self, **params: Any) -> tuple[int, Any]:
         usual = {"type": "LIMIT", "timeInForce": "GTC", "quantity": "0.1", "price": "50000"}
         return self.order(**{**usual, **params})
@@ -80,6 +89,8 @@ def test_exchange_info_lists_filters_as_binance_does(desk: Desk) -> None:
     assert shown["PERCENT_PRICE"]["multiplierUp"] == "5"
     assert shown["PERCENT_PRICE"]["multiplierDown"] == "0.2"
     assert shown["MAX_NUM_ORDERS"]["maxNumOrders"] == 200
+    assert shown["MAX_NUM_ALGO_ORDERS"]["maxNumAlgoOrders"] == 5
+    assert {"MARKET", "STOP_LOSS"} < set(btc["orderTypes"])
     assert btc["status"] == "TRADING"
 
 
@@ -396,12 +407,15 @@ def test_open_orders_are_limited_in_number() -> None:
 
 
 def test_conditional_orders_are_limited_in_number() -> None:
-    desk = Desk(limits=LimitSettings(orders_per_10s=10_000))
-    stop = {"type": "STOP_LOSS", "side": "SELL", "timeInForce": "", "price": ""}
-    for _ in range(100):
-        assert desk.limit(quantity="0.001", stopPrice="50000", **stop)[0] == 200
-    refused = desk.limit(quantity="0.001", stopPrice="50000", **stop)[1]
-    assert refused["msg"] == "Filter failure: MAX_NUM_ALGO_ORDERS"
+    desk = Desk()
+    for number in range(5):
+        assert desk.stop(newClientOrderId=f"s{number}")[0] == 200
+    _, refused = desk.stop()
+    assert (refused["code"], refused["msg"]) == (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS")
+    # Of one symbol: another one takes its own five.
+    assert desk.stop(symbol="ETHUSDT", side="BUY", stopPrice="3100")[0] == 200
+    desk.signed("DELETE", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="s3")
+    assert desk.stop()[0] == 200
 
 
 def test_a_stop_order_is_acknowledged_and_shown_waiting(desk: Desk) -> None:
@@ -410,6 +424,109 @@ def test_a_stop_order_is_acknowledged_and_shown_waiting(desk: Desk) -> None:
     assert "status" not in ack
     found = desk.signed("GET", "/api/v3/order", symbol="BTCUSDT", orderId=ack["orderId"])[1]
     assert (found["isWorking"], found["stopPrice"]) == (False, "55000.00000000")
+
+
+def test_a_stop_locks_its_coins_and_is_shown_waiting(desk: Desk) -> None:
+    _, said = desk.stop(newClientOrderId="stop", newOrderRespType="FULL")
+    assert (said["status"], said["fills"], said["stopPrice"]) == ("NEW", [], "58000.00000000")
+    assert desk.held("BTC") == ("199.90000000", "0.10000000")
+    [listed] = desk.signed("GET", "/api/v3/openOrders", symbol="BTCUSDT")[1]
+    asked = desk.signed("GET", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="stop")[1]
+    expected = {
+        "type": "STOP_LOSS",
+        "side": "SELL",
+        "status": "NEW",
+        "price": "0.00000000",
+        "stopPrice": "58000.00000000",
+        "origQty": "0.10000000",
+        "executedQty": "0.00000000",
+        "isWorking": False,
+        "workingTime": -1,
+    }
+    assert listed.items() >= expected.items()
+    assert asked == listed
+
+
+def test_a_stop_that_fired_is_working_since_then_and_keeps_its_type(desk: Desk) -> None:
+    desk.stop(newClientOrderId="stop")
+    desk.now_ms += 5_000
+    desk.service.venue.world.set_price("BTC/USDT", Decimal(57_900), desk.now_ms)
+    asked = desk.signed("GET", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="stop")[1]
+    expected = {
+        "type": "STOP_LOSS",
+        "status": "FILLED",
+        "executedQty": "0.10000000",
+        "isWorking": True,
+        "time": START_MS,
+        "workingTime": START_MS + 5_000,
+        "updateTime": START_MS + 5_000,
+    }
+    assert asked.items() >= expected.items()
+    assert desk.held("BTC") == ("199.90000000", "0.00000000")
+
+
+def test_a_stop_of_a_buyer_locks_money_and_fires_above(desk: Desk) -> None:
+    desk.stop(side="BUY", stopPrice="62000", newClientOrderId="stop")
+    assert desk.held("USDT") == ("93800.00000000", "6200.00000000")
+    desk.service.venue.world.set_price("BTC/USDT", Decimal(61_900), desk.now_ms)
+    assert desk.held("USDT")[1] == "6200.00000000"
+    desk.service.venue.world.set_price("BTC/USDT", Decimal(62_000), desk.now_ms)
+    asked = desk.signed("GET", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="stop")[1]
+    # A market order now: it takes what the money locked can buy above the stop.
+    assert asked["status"] == "EXPIRED"
+    assert Decimal("0.099") < Decimal(asked["executedQty"]) < Decimal("0.1")
+    assert desk.held("USDT")[1] == "0.00000000"
+
+
+def test_a_cancelled_stop_never_worked(desk: Desk) -> None:
+    desk.stop(newClientOrderId="stop")
+    name = {"symbol": "BTCUSDT", "origClientOrderId": "stop"}
+    _, said = desk.signed("DELETE", "/api/v3/order", **name)
+    assert (said["status"], said["type"], said["workingTime"]) == ("CANCELED", "STOP_LOSS", -1)
+    assert desk.held("BTC") == ("200.00000000", "0.00000000")
+    desk.service.venue.world.set_price("BTC/USDT", Decimal(50_000), desk.now_ms)
+    asked = desk.signed("GET", "/api/v3/order", **name)[1]
+    assert (asked["status"], asked["isWorking"]) == ("CANCELED", False)
+
+
+def test_a_stop_is_replaced_by_a_sale_of_the_coins_it_held() -> None:
+    desk = Desk(balances={"BTC": Decimal(1), "USDT": Decimal(0)})
+    desk.stop(quantity="0.9", newClientOrderId="stop")
+    sale = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.5"}
+    assert desk.order(**sale)[1]["code"] == -2010
+    status, said = desk.signed(
+        "POST",
+        "/api/v3/order/cancelReplace",
+        cancelReplaceMode="STOP_ON_FAILURE",
+        cancelOrigClientOrderId="stop",
+        **sale,
+    )
+    assert (status, said["cancelResult"], said["newOrderResult"]) == (200, "SUCCESS", "SUCCESS")
+    assert desk.held("BTC") == ("0.50000000", "0.00000000")
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "message"),
+    [
+        ({"stopPrice": ""}, -1102, "'stopPrice'"),
+        ({"quantity": ""}, -1102, "'quantity'"),
+        ({"price": "57000"}, -1106, "'price'"),
+        ({"timeInForce": "GTC"}, -1106, "'timeInForce'"),
+        ({"quoteOrderQty": "100"}, -1106, "'quoteOrderQty'"),
+        ({"stopPrice": "58000.001"}, -1013, "Filter failure: PRICE_FILTER"),
+        ({"stopPrice": "60000"}, -2010, "Stop price would trigger immediately."),
+        ({"side": "BUY", "stopPrice": "59000"}, -2010, "Stop price would trigger immediately."),
+        ({"quantity": "0.00001"}, -1013, "Filter failure: NOTIONAL"),
+        ({"quantity": "199", "stopPrice": "30000"}, -1013, "Filter failure: MARKET_LOT_SIZE"),
+    ],
+)
+def test_wrong_stops_get_binances_codes(
+    desk: Desk, params: Params, code: int, message: str
+) -> None:
+    status, body = desk.stop(**params)
+    assert (status, body["code"]) == (400, code)
+    assert message in body["msg"]
+    assert desk.held("BTC") == ("200.00000000", "0.00000000")
 
 
 def test_a_test_order_is_checked_and_not_placed(desk: Desk) -> None:
