@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from trading.domain.errors import Refused
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _KNOWN = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
-_TIMEFRAME = re.compile(r"([1-9][0-9]?)([mhdw])", re.ASCII)
+_TIMEFRAME = re.compile(r"([1-9][0-9]?)([smhdw])", re.ASCII)
 
 
 def from_ms(milliseconds: int) -> datetime:

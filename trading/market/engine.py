@@ -17,7 +17,7 @@ from trading.domain.market import Candle, MarketTrade, Observation, Quote
 from trading.domain.time import Timeframe, from_ms, to_ms
 from trading.market.buffer import Signature
 from trading.market.episodes import Condition, Episodes
-from trading.market.gap import Gap
+from trading.market.gap import Gap, covers, is_whole, within
 from trading.market.handover import Handover
 from trading.market.settings import MarketSettings
 from trading.market.staleness import Freshness, Suspicion
@@ -32,8 +32,6 @@ DEGRADED_DATA = "degraded_data"
 PRICE_DISAGREEMENT = "price_disagreement"
 DROPPED_PRICES = "dropped_prices"
 _URGENT, _NEAR, _FAR = 0, 1, 2
-_GAP_TIMEFRAMES = ("1m", "15m", "1h", "1d")
-_CANDLES_MAX = 1000
 _DOWN_AFTER_S = 1.0
 # A read that comes too soon after a held print proves nothing: it is asked for again.
 _ASK_AGAIN_S = 0.3
@@ -395,14 +393,30 @@ class MarketEngine:
         now = self._clock.now()
         candles: tuple[Candle, ...] = ()
         if since is not None:
-            timeframe, limit = _cover(to_ms(now) - to_ms(since))
-            # The candle that the gap began in counts whole: what it shows is told, never acted on.
-            begin_ms = to_ms(since) - timeframe.length_ms
-            begin = from_ms(begin_ms)
-            read = await self._feed.candles(symbol, timeframe, limit, begin)
-            candles = tuple(candle for candle in read if candle.open_time_ms > begin_ms)
+            candles = await self._candles_since(symbol, since, to_ms(now))
         trade = await self._feed.last_trade(symbol)
         return Gap(symbol, candles, trade.price, trade.event_time_ms)
+
+    async def _candles_since(self, symbol: str, since: datetime, now_ms: int) -> tuple[Candle, ...]:
+        since_ms = to_ms(since)
+        *finer, (last, limit) = covers(now_ms - since_ms)
+        for timeframe, most in finer:
+            try:
+                read = await self._read_since(symbol, timeframe, most, since_ms)
+            except Unreachable as error:
+                logger.info("candles_not_read", extra={"symbol": symbol, "error": str(error)})
+                continue
+            if is_whole(read, since_ms):
+                return read
+        return await self._read_since(symbol, last, limit, since_ms)
+
+    async def _read_since(
+        self, symbol: str, timeframe: Timeframe, limit: int, since_ms: int
+    ) -> tuple[Candle, ...]:
+        # The candle that the gap began in counts whole: what it shows is told, never acted on.
+        begin = from_ms(since_ms - timeframe.length_ms)
+        read = await self._feed.candles(symbol, timeframe, limit, begin)
+        return within(read, since_ms, timeframe)
 
     # ------------------------------------------------------------ judging and telling
 
@@ -472,12 +486,3 @@ class MarketEngine:
 
 def _is_doubtful(fresh: Freshness, now_s: float) -> bool:
     return fresh.moved_s is not None or fresh.suspicion(now_s) is not Suspicion.NONE
-
-
-def _cover(gap_ms: int) -> tuple[Timeframe, int]:
-    for name in _GAP_TIMEFRAMES:
-        timeframe = Timeframe(name)
-        candles = gap_ms // timeframe.length_ms + 2
-        if candles <= _CANDLES_MAX:
-            return timeframe, candles
-    return Timeframe(_GAP_TIMEFRAMES[-1]), _CANDLES_MAX

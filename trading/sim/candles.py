@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from trading.domain.time import Timeframe
-from trading.sim.history import MINUTE_MS, Rows, candle_open_ms
+from trading.sim.history import MINUTE_MS, SECOND, Rows, candle_open_ms
 
 HistoryOf = Callable[[Timeframe, int, float], Rows]
 """Candles before a moment, ending at a price."""
 
 _CLOSED_KEPT = 1_500
+# As many as one request may ask for.
+_SECONDS_KEPT = 1_000
 _DAY_MS = 86_400_000
 _QUOTE_PER_TRADE = 500
 _MINUTE = Timeframe("1m")
@@ -85,9 +87,12 @@ class TapePrint:
 class _Series:
     """Candles of one length: closed ones, oldest first, and the running one."""
 
-    __slots__ = ("closed", "length_ms", "running")
+    __slots__ = ("_kept", "closed", "length_ms", "running")
 
-    def __init__(self, length_ms: int, closed: list[Kline], running: Kline) -> None:
+    def __init__(
+        self, length_ms: int, closed: list[Kline], running: Kline, kept: int = _CLOSED_KEPT
+    ) -> None:
+        self._kept = kept
         self.length_ms = length_ms
         self.closed = closed
         self.running = running
@@ -101,15 +106,15 @@ class _Series:
         close, start_ms = self.running.close, self.running.open_ms
         self.closed.append(self.running)
         first = 1
-        if missing > _CLOSED_KEPT:
+        if missing > self._kept:
             # After a long sleep of the machine only what anybody can still ask for is filled in.
-            first = missing - _CLOSED_KEPT
+            first = missing - self._kept
             self.closed.clear()
         for number in range(first, missing):
             self.closed.append(_flat(start_ms + number * self.length_ms, self.length_ms, close))
         self.running = _flat(opens_ms, self.length_ms, close)
-        if len(self.closed) > 2 * _CLOSED_KEPT:
-            del self.closed[: len(self.closed) - _CLOSED_KEPT]
+        if len(self.closed) > 2 * self._kept:
+            del self.closed[: len(self.closed) - self._kept]
 
 
 class CandleStore:
@@ -120,6 +125,10 @@ class CandleStore:
         self._series: dict[str, _Series] = {}
         opens_ms = candle_open_ms(start_ms, MINUTE_MS)
         self._minutes = _Series(MINUTE_MS, [], _flat(opens_ms, MINUTE_MS, price))
+        # Kept from the first moment on: what a second held cannot be found out later.
+        began_ms, second_ms = candle_open_ms(start_ms, SECOND.length_ms), SECOND.length_ms
+        began = _flat(began_ms, second_ms, price)
+        self._seconds = _Series(second_ms, [], began, _SECONDS_KEPT)
         # Where history ends and our own minutes begin.
         self._joint_ms, self._joint_price = start_ms, price
         self._day_rows: Rows | None = None
@@ -128,11 +137,13 @@ class CandleStore:
         """Count a trade into every running candle."""
         self.roll(print_.at_ms)
         self._minutes.running.take(print_)
+        self._seconds.running.take(print_)
         for series in self._series.values():
             series.running.take(print_)
 
     def roll(self, now_ms: int) -> None:
         """Close the candles that are over."""
+        self._seconds.roll(now_ms)
         if now_ms <= self._minutes.running.close_ms:
             return
         for series in (self._minutes, *self._series.values()):
@@ -193,6 +204,8 @@ class CandleStore:
         )
 
     def _of(self, timeframe: Timeframe) -> _Series:
+        if timeframe == SECOND:
+            return self._seconds
         series = self._series.get(timeframe.name)
         if series is None:
             series = self._series[timeframe.name] = self._build(timeframe)

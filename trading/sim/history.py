@@ -10,7 +10,9 @@ from trading.domain.time import Timeframe
 
 MINUTE_MS = 60_000
 _NAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
-TIMEFRAMES = tuple(Timeframe(name) for name in _NAMES)
+SECOND = Timeframe("1s")
+"""Only what happened here: nobody draws a past of seconds."""
+TIMEFRAMES = (SECOND, *(Timeframe(name) for name in _NAMES))
 _WEEK_MS = 604_800_000
 # Weeks of candles open on Monday; the epoch was a Thursday.
 _MONDAY_MS = 4 * 86_400_000

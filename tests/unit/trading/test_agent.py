@@ -36,9 +36,10 @@ from trading.domain.events import (
     TrackerChanged,
     TradingModeChanged,
 )
+from trading.domain.market import Candle
 from trading.domain.order import IntentState, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import Amount, AmountKind, Distance, TrackerChange, TrackerState
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
@@ -119,6 +120,26 @@ async def test_a_restart_watches_on_and_sells_what_is_beyond_its_stop(world: Age
     await world.start()
     await world.until_sold("0.5")
     assert world.exchange.coins["BTC"] == 0
+
+
+@pytest.mark.parametrize(("crossed_s", "is_told"), [(-3, False), (4, True)])
+async def test_a_short_death_right_after_an_arming_is_judged_by_seconds(
+    world: AgentWorld, crossed_s: int, is_told: bool
+) -> None:
+    world.time.advance(20.5)
+    await world.protect()
+    armed_ms = to_ms(world.time.now())
+    await world.kill()
+    world.time.advance(8)
+    world.exchange.past = [
+        Candle(armed_ms // 1000 * 1000 + second * 1000, 60e3, 60e3, low, 60e3, 1.0, True)
+        for second in range(-21, 9)
+        for low in [57_000.0 if second == crossed_s else 60e3]
+    ]
+    await world.start()
+    [*_, report] = world.store.of(RecoveryReported)
+    assert any("58000 was crossed" in line for line in report.lines) is is_told
+    assert world.exchange.sent == []
 
 
 async def test_a_second_tracker_gets_what_is_left_or_a_refusal_that_names_the_first(

@@ -571,7 +571,8 @@ async def test_w17_live_and_rest_prices_far_apart_for_long_are_told_and_both_cou
 @pytest.mark.parametrize(
     ("gap", "timeframe"),
     [
-        (timedelta(minutes=10), "1m"),
+        (timedelta(minutes=16), "1s"),
+        (timedelta(minutes=17), "1m"),
         (timedelta(days=5), "15m"),
         (timedelta(days=30), "1h"),
         (timedelta(days=900), "1d"),
@@ -590,12 +591,41 @@ async def test_a_gap_is_read_with_the_finest_candles_that_cover_it(
 
 
 async def test_the_candle_that_a_gap_began_in_counts(bench: Bench) -> None:
-    since = NOON - timedelta(seconds=30)
-    begun = replace(candle(1, 2, 0.5, 1), open_time_ms=to_ms(NOON) - 60_000)
-    before = replace(begun, open_time_ms=to_ms(NOON) - 120_000)
+    since = NOON - timedelta(seconds=30, milliseconds=500)
+    begun = replace(candle(1, 2, 0.5, 1), open_time_ms=to_ms(NOON) - 31_000)
+    before = replace(begun, open_time_ms=to_ms(NOON) - 32_000)
     bench.feed.past = [before, begun]
     found = await bench.engine.gap_reader(since)(SYMBOL)
     assert found.candles == (begun,)
+    assert [request[0].name for request in bench.feed.candle_requests] == ["1s"]
+
+
+async def test_where_seconds_do_not_reach_back_minutes_tell(bench: Bench) -> None:
+    since = NOON - timedelta(seconds=30)
+    minute = replace(candle(1, 2, 0.5, 1), open_time_ms=to_ms(NOON) - 60_000)
+    bench.feed.past = [minute]
+    found = await bench.engine.gap_reader(since)(SYMBOL)
+    assert found.candles == (minute,)
+    assert [request[0].name for request in bench.feed.candle_requests] == ["1s", "1m"]
+
+
+async def test_a_venue_without_seconds_is_asked_for_minutes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minute = replace(candle(1, 2, 0.5, 1), open_time_ms=to_ms(NOON) - 60_000)
+    bench.feed.past = [minute]
+    known = bench.feed.candles
+
+    async def candles(
+        symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
+    ) -> Sequence[Candle]:
+        if timeframe.name == "1s":
+            raise Unreachable("Invalid interval.")
+        return await known(symbol, timeframe, limit, since)
+
+    monkeypatch.setattr(bench.feed, "candles", candles)
+    found = await bench.engine.gap_reader(NOON - timedelta(seconds=30))(SYMBOL)
+    assert found.candles == (minute,)
 
 
 async def test_a_gap_that_nobody_answers_about_is_unreachable(

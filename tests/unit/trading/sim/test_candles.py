@@ -4,7 +4,7 @@ import pytest
 
 from trading.domain.time import Timeframe
 from trading.sim.candles import CandleStore, TapePrint
-from trading.sim.history import TIMEFRAMES, Rows, candle_open_ms, history
+from trading.sim.history import SECOND, TIMEFRAMES, Rows, candle_open_ms, history
 
 START_MS = 1_790_000_123_456
 MINUTE_MS = 60_000
@@ -22,7 +22,7 @@ def print_at(at_ms: int, price: float, trade_id: int = 1, is_buy: bool = True) -
     return TapePrint(trade_id, price, 0.5, at_ms, is_buy)
 
 
-@pytest.mark.parametrize("timeframe", TIMEFRAMES, ids=lambda t: t.name)
+@pytest.mark.parametrize("timeframe", TIMEFRAMES[1:], ids=lambda t: t.name)
 def test_there_are_a_thousand_closed_candles_without_a_gap_at_the_start(
     timeframe: Timeframe,
 ) -> None:
@@ -82,6 +82,35 @@ def test_minutes_without_trades_become_flat_candles() -> None:
     later = made.candles(Timeframe("1m"), START_MS + 3 * MINUTE_MS)
     assert [(c.open, c.close, c.volume) for c in later[-3:]] == [(60_010.0, 60_010.0, 0.0)] * 3
     assert made.last_closed(Timeframe("1m"), START_MS + 3 * MINUTE_MS) == later[-2]
+
+
+def test_seconds_tell_what_was_traded_in_each_of_them() -> None:
+    made = store()
+    begin_ms = START_MS // 1_000 * 1_000
+    prices = [(0, 60_000.0), (1_200, 58_000.0), (1_900, 59_000.0), (2_000, 59_500.0)]
+    for number, (after_ms, price) in enumerate(prices, start=1):
+        made.take(print_at(begin_ms + 1_000 + after_ms, price, number))
+    seconds = made.candles(SECOND, begin_ms + 5_500)
+    assert [candle.open_ms for candle in seconds] == [begin_ms + 1_000 * n for n in range(6)]
+    assert [(c.open, c.high, c.low, c.close) for c in seconds[1:5]] == [
+        (60_000.0, 60_000.0, 60_000.0, 60_000.0),
+        (60_000.0, 60_000.0, 58_000.0, 59_000.0),
+        (59_000.0, 59_500.0, 59_000.0, 59_500.0),
+        (59_500.0, 59_500.0, 59_500.0, 59_500.0),
+    ]
+    # Before the start nobody knows, and nothing is made up.
+    assert seconds[0].open_ms <= START_MS
+
+
+def test_the_newest_thousand_seconds_are_kept() -> None:
+    made = store()
+    for second in range(0, 5_000, 7):
+        made.take(print_at(START_MS + second * 1_000, 60_000.0 + second, second + 1))
+    seconds = made.candles(SECOND, START_MS + 5_000_000)
+    assert 1_000 <= len(seconds) <= 2_001
+    opens = [candle.open_ms for candle in seconds]
+    assert opens == list(range(opens[0], opens[-1] + 1, 1_000))
+    assert seconds[-1].open_ms == candle_open_ms(START_MS + 5_000_000, 1_000)
 
 
 def test_a_timeframe_first_asked_for_later_holds_what_happened_since_the_start() -> None:

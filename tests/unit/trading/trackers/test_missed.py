@@ -1,6 +1,7 @@
 """Time without eyes: records are rebuilt, what is due fires now, and the rest is told."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.builders import NOON
 from tests.catalogue import fired
 from tests.unit.trading.trackers.make import BTC, armed, candle, d, moment, step, tick
 from trading.domain.market import Candle
+from trading.domain.time import to_ms
 from trading.domain.tracker import Then, ThenKind, Tracker, TrackerKind, TrackerState
 from trading.trackers import missed, rules
 from trading.trackers.missed import Missed, Verdict
@@ -77,6 +79,16 @@ def test_a_hard_stop_that_the_price_is_below_now_fires_now() -> None:
 
 def test_a_candle_from_before_the_arming_says_nothing() -> None:
     assert _judge(_stop(), 60000, candle(-1, 57000, 60000)).verdict is Verdict.UNTOUCHED
+
+
+def test_in_the_minute_of_the_arming_seconds_tell_before_from_after() -> None:
+    stop = replace(_stop(), armed_at=NOON + timedelta(seconds=20, milliseconds=400))
+    before, after = (
+        replace(candle(0, 57000, 60000), open_time_ms=to_ms(NOON) + second * 1_000)
+        for second in (20, 21)
+    )
+    assert _judge(stop, 60000, before).verdict is Verdict.UNTOUCHED
+    assert _judge(stop, 60000, before, after).verdict is Verdict.CROSSED_AND_BACK
 
 
 def test_a_candle_from_before_the_latest_arming_says_nothing() -> None:
