@@ -1,7 +1,7 @@
 # Every target does all of its set-up itself.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint format bench lock
+.PHONY: help setup demo test faults lint format bench lock test-long
 
 BIN := .venv/bin
 PACKAGES := bot trading storage
@@ -9,7 +9,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 setup: ## .venv with the hash-locked dependencies for tests and development
 	@scripts/set-up dev
@@ -23,6 +23,9 @@ test: lint ## everything: lint, types, and every test, with coverage gates
 
 faults: setup ## the catalogue of faults with the tests that prove each row; ARGS=--tests names them
 	@exec $(BIN)/python -m tests.catalogue $(ARGS)
+
+test-long: setup ## seeds of the simulated world, SEEDS=2000; goes on where it was broken off
+	@exec scripts/play-seeds $(or $(SEEDS),2000)
 
 lint: setup ## ruff, ruff format and mypy strict
 	@$(BIN)/ruff check .
