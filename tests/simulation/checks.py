@@ -310,14 +310,21 @@ def none_missed(story: "Story") -> Iterator[str]:
 
 
 def all_told(story: "Story") -> Iterator[str]:
-    """I-35, L-03: nothing waits in the outbox."""
+    """I-35, L-03: nothing waits in the outbox, and what was delivered stands in the chat."""
     for key in story.facts.queued:
         if key not in story.facts.delivered:
             yield f"{key} was never delivered"
+    known = story.world.telephone.conversation.messages
+    for key, event in story.facts.delivered.items():
+        if event.message_id is not None and event.message_id not in known:
+            yield f"{key} is said to be message {event.message_id}, which is not in the chat"
 
 
 def all_answered(story: "Story") -> Iterator[str]:
-    """I-36: every update has its one end."""
+    """I-36: every update is ours, and has its one end."""
+    for update_id in story.world.telephone.pushed:
+        if update_id not in story.facts.received:
+            yield f"update {update_id} was lost"
     for update_id in story.facts.received:
         if update_id not in story.facts.handled:
             yield f"update {update_id} has no end"

@@ -161,7 +161,7 @@ class Story:
             knob = chance.choice(self.knobs)
             self.world.trace.note(self.world.loop.time(), f"knob {knob.__name__}")
             await knob(self, chance)
-        if chance.random() < 0.22:
+        if chance.random() < 0.3:
             self._speak(chance)
         if chance.random() < 0.8:
             self._tap(chance)
@@ -193,7 +193,7 @@ class Story:
 
     def _wander(self) -> None:
         for symbol in self.symbols:
-            step = Decimal(repr(round(1 + self._chance.gauss(0, 0.003), 6)))
+            step = Decimal(repr(round(1 + self._chance.gauss(0, 0.005), 6)))
             self.world.move(symbol, self.world.price(symbol) * step)
 
     def _storage_delay_s(self) -> float:
@@ -206,9 +206,9 @@ class Story:
     def _speak(self, chance: Random) -> None:
         symbol = chance.choice(self.symbols)
         price = self.world.price(symbol)
-        below = f"{price * Decimal(repr(round(1 - chance.uniform(0.001, 0.03), 4))):.2f}"
-        above = f"{price * Decimal(repr(round(1 + chance.uniform(0.001, 0.03), 4))):.2f}"
-        share = chance.choice(("20%", "50%", "all"))
+        below = f"{price * Decimal(repr(round(1 - chance.uniform(0.002, 0.02), 4))):.2f}"
+        above = f"{price * Decimal(repr(round(1 + chance.uniform(0.002, 0.02), 4))):.2f}"
+        share = chance.choice(("10%", "20%", "50%", "all"))
         trail = f"{chance.uniform(0.2, 2):.2f}%"
         number = chance.randint(1, max(1, len(self.facts.trackers)))
         texts = (

@@ -78,6 +78,8 @@ class Telephone(BotSide):
         super().__init__(self.conversation, self.plan, self.bell_of_updates, None)
         self.conversation.chat(OWNER)
         self.callers: set[_Caller] = set()
+        # Every update that the person caused.
+        self.pushed: list[int] = []
 
     def delay_s(self) -> float:
         """How long the next message travels."""
@@ -154,7 +156,7 @@ class Telephone(BotSide):
         """Type a message."""
         self.trace.note(self.loop.time(), f"say {user_id} {text}")
         sent = playing.write(self.conversation, user_id, user_id, text)
-        self.bell_of_updates.ring()
+        self._push()
         return sent[-1]
 
     def press(self, message: Message, label: str) -> bool:
@@ -172,8 +174,12 @@ class Telephone(BotSide):
             playing.press(self.conversation, OWNER, message.message_id, labels[0], None)
         except ClientError:
             return False
-        self.bell_of_updates.ring()
+        self._push()
         return True
+
+    def _push(self) -> None:
+        self.pushed.append(self.conversation.updates.next_id - 1)
+        self.bell_of_updates.ring()
 
     def messages(self, after: int = 0) -> list[Message]:
         """What the bot has said to its owner, as it reads now."""

@@ -1,0 +1,142 @@
+"""Tests of the tests: production code with one invariant broken is caught within a few seeds."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bot.telegram.inbox import Inbox
+from bot.telegram.sending import Sender
+from storage import ledger
+from storage.store import SqlJournal
+from tests.simulation.checks import Broken
+from tests.simulation.story import play_seed
+from trading.agent import TradingAgent
+from trading.domain.events import AttemptPrepared, FillBooked
+from trading.domain.instrument import Instrument
+from trading.domain.order import Side
+from trading.execution.classify import Verdict
+from trading.execution.engine import sending
+from trading.execution.engine.searching import Searching
+from trading.risk import gate
+from trading.trackers import trailing
+
+_SEEDS_MAX = 25
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def an_unknown_fate_is_taken_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    real = sending.classify
+
+    def classify(*arguments: Any) -> Any:
+        found = real(*arguments)
+        is_unknown = found.verdict is Verdict.UNKNOWN
+        return replace(found, verdict=Verdict.REJECTED) if is_unknown else found
+
+    patch.setattr(sending, "classify", classify)
+
+
+def an_order_leaves_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
+    real = SqlJournal.append
+
+    async def append(self: SqlJournal, *events: Any, reserve: bool = False) -> int:
+        kept = [event for event in events if not isinstance(event, AttemptPrepared)]
+        return await real(self, *kept, reserve=reserve)
+
+    patch.setattr(SqlJournal, "append", append)
+
+
+def quantities_leave_the_grid(patch: pytest.MonkeyPatch) -> None:
+    real = Instrument.quantity
+
+    def quantity(self: Instrument, wanted: Decimal) -> Decimal:
+        found = real(self, wanted)
+        return found - self.quantity_step / 2 if found else found
+
+    patch.setattr(Instrument, "quantity", quantity)
+
+
+def the_gate_lets_every_entry_pass(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gate, "_entry_reasons", lambda *_arguments: ())
+
+
+def a_stop_moves_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(trailing, "is_better", lambda _side, price, record: price != record)
+    patch.setattr(
+        trailing,
+        "tighter",
+        lambda side, one, other: min(one, other) if side is Side.SELL else max(one, other),
+    )
+
+
+def nobody_looks_at_the_price(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TradingAgent, "_on_observation", lambda _self, _observation: None)
+
+
+def fills_do_not_reach_the_projections(patch: pytest.MonkeyPatch) -> None:
+    real = ledger.project
+
+    def project(event: Any, seq: int, connection: Any) -> None:
+        if not isinstance(event, FillBooked):
+            real(event, seq, connection)
+
+    patch.setattr(ledger, "project", project)
+
+
+def updates_are_acknowledged_before_they_are_stored(patch: pytest.MonkeyPatch) -> None:
+    async def store(self: Inbox, updates: Any) -> None:
+        for update in updates:
+            if update.update_id not in self._seen:
+                self._seen.add(update.update_id)
+                await self._queue.put(update)
+
+    patch.setattr(Inbox, "_store", store)
+
+
+def a_message_is_called_delivered_and_was_not(patch: pytest.MonkeyPatch) -> None:
+    async def send(_self: Sender, _message: Any) -> int:
+        return 10**9
+
+    patch.setattr(Sender, "send", send)
+
+
+def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
+    async def step(_self: Searching, *_arguments: Any) -> None:
+        await asyncio.sleep(1)
+
+    patch.setattr(Searching, "step", step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mutate", "expected"),
+    [
+        (an_unknown_fate_is_taken_for_a_refusal, {"I-01", "I-08", "ONE", "EQ", "I-06"}),
+        (an_order_leaves_before_it_is_durable, {"I-05"}),
+        (quantities_leave_the_grid, {"I-09"}),
+        (the_gate_lets_every_entry_pass, {"I-11", "I-10"}),
+        (a_stop_moves_back, {"I-20"}),
+        (nobody_looks_at_the_price, {"I-23"}),
+        (fills_do_not_reach_the_projections, {"I-30", "I-33"}),
+        (updates_are_acknowledged_before_they_are_stored, {"I-36"}),
+        (a_message_is_called_delivered_and_was_not, {"I-35"}),
+        (nobody_asks_what_became_of_an_order, {"L-01"}),
+    ],
+)
+def test_a_broken_invariant_is_caught_within_a_few_seeds(
+    mutate: Break, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutate(monkeypatch)
+    assert _first_broken() in expected
+
+
+def _first_broken() -> str:
+    for seed in range(_SEEDS_MAX):
+        try:
+            play_seed(seed)
+        except Broken as found:
+            return found.name
+    return f"nothing in {_SEEDS_MAX} seeds"
