@@ -266,9 +266,14 @@ class Process:
             limits=RiskLimits(
                 currency=settings.currency,
                 order_notional_max=settings.order_notional_max,
+                order_share_max=settings.order_share_max,
                 notional_per_day_max=settings.notional_per_day_max,
                 orders_per_minute_max=settings.orders_per_minute_max,
+                orders_open_max=settings.orders_open_max,
+                duplicate_window_s=settings.duplicate_window_s,
+                price_collar=settings.price_collar,
                 daily_loss_max=settings.daily_loss_max,
+                exit_attempts_per_minute_max=settings.exit_attempts_per_minute_max,
             ),
             accepts_unrestricted_key=settings.allow_unrestricted_key,
         )

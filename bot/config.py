@@ -47,10 +47,15 @@ _EXAMPLES = {
     "allow_unrestricted_key": "true",
     "paper_balance": "USDT=10000,BTC=0.5",
     "order_notional_max": "25000",
+    "order_share_max": "0.25",
     "notional_per_day_max": "250000",
     "code_notional_min": "1000",
     "orders_per_minute_max": "60",
+    "orders_open_max": "100",
+    "duplicate_window_s": "5",
+    "price_collar": "0.05",
     "daily_loss_max": "0.10",
+    "exit_attempts_per_minute_max": "20",
     "currency": "USDT",
     "log_level": "INFO",
     "failpoint": "after_commit:AttemptPrepared:1",
@@ -90,10 +95,16 @@ class Settings(BaseSettings):
     currency: str = "USDT"
     paper_balance: str = "USDT=10000"
     order_notional_max: Decimal = Field(default=Decimal(25_000), gt=0)
+    order_share_max: Decimal = Field(default=Decimal(1), gt=0, le=1)
     notional_per_day_max: Decimal = Field(default=Decimal(250_000), gt=0)
     code_notional_min: Decimal = Field(default=Decimal(1_000), ge=0)
     orders_per_minute_max: int = Field(default=60, gt=0)
+    orders_open_max: int = Field(default=100, gt=0)
+    duplicate_window_s: float = Field(default=5.0, ge=0, le=60)
+    price_collar: Decimal = Field(default=Decimal("0.05"), gt=0, lt=1)
     daily_loss_max: Decimal = Field(default=Decimal("0.10"), gt=0, le=1)
+    # An exit walks down four steps and waits in between: fewer would stop it half-way.
+    exit_attempts_per_minute_max: int = Field(default=20, ge=5)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     failpoint: str = ""
 

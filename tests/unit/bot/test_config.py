@@ -1,5 +1,6 @@
 """Settings come from the environment or `.env`, and a start that cannot be right is refused."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from bot import config
 from tests.catalogue import fired
 from trading.domain.errors import SettingsInvalid
+from trading.risk.limits import RiskLimits
 
 PAPER = {"UMBRA_TELEGRAM_TOKEN": "42:token-of-the-test"}
 LOCAL = {
@@ -71,6 +73,11 @@ def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPa
         (PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,x"}, "UMBRA_ALLOWED_CHAT_IDS"),
         (PAPER | {"UMBRA_OWNER_ID": "me"}, "UMBRA_OWNER_ID"),
         (PAPER | {"UMBRA_ORDER_NOTIONAL_MAX": "-1"}, "UMBRA_ORDER_NOTIONAL_MAX"),
+        (PAPER | {"UMBRA_ORDER_SHARE_MAX": "25"}, "UMBRA_ORDER_SHARE_MAX"),
+        (PAPER | {"UMBRA_ORDERS_OPEN_MAX": "0"}, "UMBRA_ORDERS_OPEN_MAX"),
+        (PAPER | {"UMBRA_DUPLICATE_WINDOW_S": "3600"}, "UMBRA_DUPLICATE_WINDOW_S"),
+        (PAPER | {"UMBRA_PRICE_COLLAR": "5"}, "UMBRA_PRICE_COLLAR"),
+        (PAPER | {"UMBRA_EXIT_ATTEMPTS_PER_MINUTE_MAX": "1"}, "UMBRA_EXIT_ATTEMPTS_PER_MINUTE"),
         (PAPER | {"UMBRA_TELEGRAM_TOKN": "x"}, "did you mean UMBRA_TELEGRAM_TOKEN"),
     ],
 )
@@ -111,6 +118,15 @@ def test_secrets_never_show(monkeypatch: pytest.MonkeyPatch) -> None:
         assert secret not in repr(settings)
     spelled = {"42%3Atoken-of-the-test", "token-of-the-test"}
     assert set(settings.secrets) == {*KEYS.values(), *PAPER.values(), *spelled, "pw"}
+
+
+def test_every_limit_of_the_gate_is_a_setting_with_the_same_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, limits = _load(monkeypatch, PAPER), RiskLimits()
+    for field in dataclasses.fields(RiskLimits):
+        if field.name != "runaway_factor":
+            assert getattr(settings, field.name) == getattr(limits, field.name)
 
 
 def test_an_example_file_names_every_setting_and_only_those() -> None:

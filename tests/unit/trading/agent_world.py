@@ -95,6 +95,7 @@ class AgentWorld:
         self.exchange = StreamingExchange(self.time)
         self.store = MemoryStore(self.time)
         self.published: list[Event] = []
+        self.limits = RiskLimits(order_notional_max=Decimal(100_000))
         self._causes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -129,7 +130,7 @@ class AgentWorld:
                 exchange="fake",
                 currency="USDT",
                 version="0",
-                limits=RiskLimits(order_notional_max=Decimal(100_000)),
+                limits=self.limits,
                 decisions=DecisionSettings(installation="install-1"),
             ),
         )
