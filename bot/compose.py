@@ -285,6 +285,8 @@ class Process:
             base_url=settings.telegram_api_url,
             owner_id=settings.owner_id,
             allowed_chat_ids=settings.allowed_chat_ids,
+            totp_secret=settings.totp_key,
+            code_notional_min=settings.code_notional_min,
         )
 
     def _surroundings(self, desk: Reception) -> Surroundings:
@@ -359,5 +361,3 @@ def _root(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     return error
-            totp_secret=settings.totp_key,
-            code_notional_min=settings.code_notional_min,
