@@ -7,10 +7,17 @@ failure: figures move with the machine.
 import sys
 from collections.abc import Callable
 
-from benchmarks import bench_journal, bench_start, bench_stop_latency, bench_trackers
+from benchmarks import (
+    bench_journal,
+    bench_quotes,
+    bench_start,
+    bench_stop_latency,
+    bench_trackers,
+)
 from benchmarks.table import NotDone, Row, table
 
 BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
+    "V4": bench_quotes.rows,
     "V4b": bench_trackers.rows,
     "V7": bench_start.rows,
     "V8": bench_stop_latency.rows,

@@ -1,17 +1,23 @@
 """The client library, loaded late and hooked, so that raw answers and raw messages reach us."""
 
+import asyncio
 import importlib
+import logging
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
 
-from trading.domain.errors import SettingsInvalid
+from trading.domain.errors import SettingsInvalid, Unreachable
 from trading.gateway.errors import LAST_ANSWER, answer
 from trading.gateway.settings import GatewaySettings
 
+logger = logging.getLogger(__name__)
+
 OnMessage = Callable[[Any, Any], bool]
+# Messages of one connection before everything else on the loop has its turn.
+_MESSAGES_PER_TURN = 32
 
 
 def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
@@ -72,6 +78,48 @@ def point(exchange: Any, settings: GatewaySettings) -> None:
             "ws-api": {**api["ws"].get("ws-api", {}), "spot": f"{root}/ws-api/v3"},
         }
     exchange.urls = {**exchange.urls, "api": api}
+
+
+class DirectReader:
+    """Reads one connection of the library: the text of a frame goes to `take` first.
+
+    What `take` declines, and everything that is no text, goes the library's own way. Unlike the
+    library's loop this one gives the event loop its turn within a burst, and outlives a message
+    that nobody can read.
+    """
+
+    def __init__(self, client: Any, take: Callable[[str], bool]) -> None:
+        self._client = client
+        self._take = take
+        self._task: asyncio.Task[None] | None = None
+        # The library calls this once the connection is open, and holds us by it.
+        client.receive_loop = self._start
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        client, take = self._client, self._take
+        read = 0
+        while not client.closed():
+            try:
+                message = await client.receive()
+            except Exception as error:
+                client.reject(Unreachable(f"{type(error).__name__}: {error}"))
+                return
+            if message.type is not aiohttp.WSMsgType.TEXT or not take(message.data):
+                self._pass_on(message)
+            read += 1
+            if read % _MESSAGES_PER_TURN == 0:
+                # A full buffer never waits, and a stop that has just fired is on the loop, too.
+                await asyncio.sleep(0)
+        client.on_close(aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
+
+    def _pass_on(self, message: Any) -> None:
+        try:
+            self._client.handle_message(message)
+        except Exception:
+            logger.exception("message_unreadable")
 
 
 def _everywhere(urls: Any, rest: str | None, ws: str | None) -> Any:

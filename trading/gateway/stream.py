@@ -1,4 +1,8 @@
-"""Raw stream messages straight into callbacks: nothing is cached, so nothing can wait unseen."""
+"""Raw stream messages straight into callbacks: nothing is cached, so nothing can wait unseen.
+
+Plain quotes and prints are read from the text of their frame (`translate.frames`); the library's
+own reading, and ours of what it has read, is the way of everything else.
+"""
 
 import asyncio
 import contextlib
@@ -10,7 +14,9 @@ from trading.domain.errors import Unreachable
 from trading.domain.market import MarketTrade, Quote
 from trading.domain.order import OrderReport
 from trading.domain.position import Balance
+from trading.gateway.client import DirectReader
 from trading.gateway.translate import binance as translate
+from trading.gateway.translate.frames import Frames
 from trading.gateway.translate.values import Unusable
 from trading.ports import Clock
 
@@ -20,6 +26,7 @@ logger = logging.getLogger(__name__)
 _CHUNK = 200
 _BETWEEN_CHUNKS_S = 0.25
 _ENDS = frozenset({"eventStreamTerminated", "serverShutdown"})
+_PRINTS = frozenset({"trade", "aggTrade"})
 
 
 class MarketStream:
@@ -38,21 +45,38 @@ class MarketStream:
         self._on_quote = on_quote
         self._clock = clock
         self._now_ms = now_ms
+        self._frames = Frames(symbols, clock, now_ms)
         self._ended: Callable[[str], None] = _ignore
+
+    def take_frame(self, frame: str) -> bool:
+        """Handle one frame if it is a plain quote or print; whether it was."""
+        fact = self._frames.read(frame)
+        if fact is None:
+            return False
+        try:
+            if isinstance(fact, Quote):
+                self._on_quote(fact)
+            else:
+                self._on_trade(fact)
+        except Exception:
+            logger.exception("message_failed", extra={"stream_event": type(fact).__name__})
+        return True
 
     def take(self, message: Any) -> bool:
         """Handle one message; whether it was ours."""
         said = message.get("data", message) if isinstance(message, dict) else None
         if not isinstance(said, dict):
             return False
-        symbol = self._symbols.get(said.get("s", ""))
-        event = said.get("e")
+        name, event = said.get("s"), said.get("e")
+        if not isinstance(event, str | None):
+            return False
         if event in _ENDS:
             self._ended(str(event))
             return True
+        symbol = self._symbols.get(name) if isinstance(name, str) else None
         if symbol is None:
             return False
-        if event == "trade":
+        if event in _PRINTS:
             with _border("trade"):
                 received_s = self._clock.monotonic()
                 self._on_trade(translate.streamed_trade(said, symbol, received_s))
@@ -71,6 +95,8 @@ class MarketStream:
             f"{each.lower()}@{kind}" for each in self._symbols for kind in ("trade", "bookTicker")
         ]
         waits: list[Any] = []
+        client = exchange.client(url)
+        DirectReader(client, self.take_frame)
         for start in range(0, len(names), _CHUNK):
             if waits:
                 await asyncio.sleep(_BETWEEN_CHUNKS_S)
@@ -84,7 +110,6 @@ class MarketStream:
             }
             subscription = {"id": str(number)}
             waits.append(exchange.watch(url, ends, message, ends, subscription))
-        client = exchange.client(url)
         self._ended = lambda why: client.reject(Unreachable(why))
         await _until_lost(waits)
 
@@ -109,6 +134,8 @@ class AccountStream:
         if not isinstance(said, dict):
             return False
         event = said.get("e")
+        if not isinstance(event, str):
+            return False
         if event == "executionReport":
             with _border("executionReport"):
                 self._on_report(translate.execution_report(said, self._symbol_of))

@@ -2,9 +2,12 @@
 
 from decimal import Decimal
 
+from trading.domain.making import maker
 from trading.domain.market import MarketTrade, Observation, Quote
 from trading.domain.money import ONE
 from trading.market.settings import MarketSettings
+
+_observation = maker(Observation)
 
 
 class DecisionPrice:
@@ -27,7 +30,7 @@ class DecisionPrice:
         self.price = trade.price
         self._is_mid_due = False
         quote = self.quote
-        return Observation(
+        return _observation(
             trade.symbol,
             trade.price,
             trade.price,
@@ -43,19 +46,23 @@ class DecisionPrice:
     def on_quote(self, quote: Quote) -> Observation:
         """Take a book: its middle decides when no print came for a second and it is sane."""
         self.quote = quote
+        bid, ask, received_s = quote.bid, quote.ask, quote.received_s
         # The spread is a share of the bid: no division in the hot path.
-        mid = (quote.bid + quote.ask) / 2 if quote.ask <= quote.bid * self._ratio_max else None
-        self.mid = mid
+        mid = (bid + ask) / 2 if ask <= bid * self._ratio_max else None
+        self.mid = price = mid
         trade = self.trade
-        if mid is None:
-            self._is_mid_due = False
-            return self._observed(quote, None)
-        if trade is not None and quote.received_s - trade.received_s < self._fresh_s:
-            self._is_mid_due = True
-            return self._observed(quote, None)
-        self._is_mid_due = False
-        self.price = mid
-        return self._observed(quote, mid)
+        last = None if trade is None else trade.price
+        self._is_mid_due = (
+            mid is not None and trade is not None and received_s - trade.received_s < self._fresh_s
+        )
+        if self._is_mid_due:
+            price = None
+        elif price is not None:
+            self.price = price
+        at_ms, source = quote.event_time_ms, quote.source
+        return _observation(
+            quote.symbol, price, last, bid, ask, mid, at_ms, received_s, source, False
+        )
 
     def on_time(self, now_s: float) -> Observation | None:
         """Let the standing book decide once its last print is a second old."""
@@ -66,13 +73,10 @@ class DecisionPrice:
             return None
         self._is_mid_due = False
         self.price = self.mid
-        return self._observed(quote, self.mid)
-
-    def _observed(self, quote: Quote, price: Decimal | None) -> Observation:
-        return Observation(
+        return _observation(
             quote.symbol,
-            price,
-            self.trade.price if self.trade is not None else None,
+            self.mid,
+            trade.price,
             quote.bid,
             quote.ask,
             self.mid,

@@ -80,10 +80,10 @@ class Handover:
         self._on_trade(trade)
 
     def _take_quote(self, line: _Line, quote: Quote) -> None:
-        line.spoken.add(quote.symbol)
+        symbol, lines = quote.symbol, self._lines
+        line.spoken.add(symbol)
         # Books carry no time of their own: the youngest connection that speaks of one is right.
-        youngest = self._lines[-1] if self._lines else line
-        if line is youngest or quote.symbol not in youngest.spoken:
+        if not lines or line is lines[-1] or symbol not in lines[-1].spoken:
             self._on_quote(quote)
 
     def _end(self, line: _Line) -> None:

@@ -8,6 +8,9 @@ from trading.domain.money import ONE, ZERO
 from trading.market.settings import SanitySettings
 
 _INFINITE = Decimal("Infinity")
+# Two prices of the calm differ by a little more than twice its width: that, with room to spare,
+# must be less than either limit.
+_CALM_SHARE = Decimal("0.25")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,9 @@ class SanityGate:
     """
 
     __slots__ = (
+        "_calm_high",
+        "_calm_low",
+        "_calm_width",
         "_high",
         "_is_band_old",
         "_low",
@@ -55,6 +61,11 @@ class SanityGate:
         self._near_low = ZERO
         self._near_high = _INFINITE
         self._is_band_old = False
+        # Prices that the band has room for however it moves, as long as the last price and the
+        # book stay among them, too: there most ticks are, and they need no new band.
+        self._calm_low = _INFINITE
+        self._calm_high = ZERO
+        self._calm_width = min(settings.jump_max, settings.outside_book_max) * _CALM_SHARE
         self.held: list[MarketTrade] = []
         self.held_since_s = 0.0
         self.held_quote: Quote | None = None
@@ -73,9 +84,11 @@ class SanityGate:
         return bool(self.held) or self.held_quote is not None
 
     def refer(self, price: Decimal) -> None:
-        """Take a decision price (the mid of a sane book) as the last accepted price."""
+        """Take a price, such as the mid of a sane book, as the last accepted one."""
         self._reference = price
         self._is_band_old = True
+        if not self._calm_low <= price <= self._calm_high:
+            self._unsettle()
 
     def take_trade(self, trade: MarketTrade) -> bool:
         """Whether a print is believed now."""
@@ -83,14 +96,18 @@ class SanityGate:
         if not price.is_finite() or price <= 0:
             self.quarantined += 1
             return False
+        is_waiting = self.held or self.held_quote is not None
+        if not is_waiting and self._calm_low <= price <= self._calm_high:
+            self._reference = price
+            self._is_band_old = True
+            return True
         if self._is_band_old:
             self._make_band()
         if not self._low <= price <= self._high:
             return self._judge_trade(trade)
-        if self.held or self.held_quote is not None:
+        if is_waiting:
             self._contradict_by_trade(trade)
-        self._reference = price
-        self._is_band_old = True
+        self.refer(price)
         return True
 
     def take_quote(self, quote: Quote) -> bool:
@@ -99,6 +116,11 @@ class SanityGate:
         if not (bid.is_finite() and ask.is_finite()) or bid <= 0 or bid >= ask:
             self.quarantined += 1
             return False
+        if self._calm_low <= bid and ask <= self._calm_high and not self.held:
+            self._quote = quote
+            self._is_band_old = True
+            self.held_quote = None
+            return True
         if self._is_band_old:
             self._make_band()
         # Both inside is the usual case and needs no middle.
@@ -107,6 +129,8 @@ class SanityGate:
             return self._judge_quote(quote)
         self._quote = quote
         self._is_band_old = True
+        if not (self._calm_low <= bid and ask <= self._calm_high):
+            self._unsettle()
         self.held_quote = None
         if self.held:
             self._resolve_by_quote(quote)
@@ -141,6 +165,19 @@ class SanityGate:
             low = max(low, quote.bid * (ONE - self._settings.outside_book_max))
             high = min(high, quote.ask * (ONE + self._settings.outside_book_max))
         self._low, self._high = low, high
+        if reference is not None and self._calm_low > self._calm_high:
+            self._settle(reference)
+
+    def _settle(self, reference: Decimal) -> None:
+        low = reference * (ONE - self._calm_width)
+        high = reference * (ONE + self._calm_width)
+        quote = self._quote
+        if quote is None or (low <= quote.bid and quote.ask <= high):
+            self._calm_low, self._calm_high = low, high
+
+    def _unsettle(self) -> None:
+        self._is_band_old = True
+        self._calm_low, self._calm_high = _INFINITE, ZERO
 
     def _judge_trade(self, trade: MarketTrade) -> bool:
         quote = self.held_quote or self._quote
@@ -230,10 +267,10 @@ class SanityGate:
         if self._quote is not None and not self._is_in_book(price, self._quote):
             # A book that the prints have left behind is no measure any more.
             self._quote = None
-        self._is_band_old = True
+        self._unsettle()
 
     def _release_quote(self, quote: Quote) -> None:
         self._quote, self.held_quote = quote, None
         self._reference = quote.mid
-        self._is_band_old = True
+        self._unsettle()
         self.released.append(quote)

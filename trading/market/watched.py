@@ -52,14 +52,17 @@ class WatchedSymbol:
         """Take a print of the stream; whether the gate holds something now."""
         if self.fresh.on_stream(trade.event_time_ms, trade.received_s):
             self._judge_trade(trade)
-        return self.gate.is_holding()
+        # What `is_holding` says, without a call for each message.
+        gate = self.gate
+        return bool(gate.held) or gate.held_quote is not None
 
     def take_quote(self, quote: Quote) -> bool:
         """Take a book's best prices of the stream; whether the gate holds something now."""
         self.baseline = quote
         if self.fresh.on_stream(quote.event_time_ms, quote.received_s):
             self._judge_quote(quote)
-        return self.gate.is_holding()
+        gate = self.gate
+        return bool(gate.held) or gate.held_quote is not None
 
     def take_read(
         self, quote: Quote, trade: MarketTrade | None, requested_s: float, now_s: float
@@ -111,8 +114,9 @@ class WatchedSymbol:
             self._accept_trade(trade)
 
     def _judge_quote(self, quote: Quote) -> None:
-        is_believed = self.gate.take_quote(quote)
-        if self.gate.released:
+        gate = self.gate
+        is_believed = gate.take_quote(quote)
+        if gate.released:
             self._deliver_late()
         if is_believed:
             self._accept_quote(quote)

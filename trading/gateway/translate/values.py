@@ -7,7 +7,7 @@ from typing import Any
 from trading.domain.errors import Unreachable
 
 _TEXT_SHOWN_MAX = 80
-_DIGITS_MAX = 40
+DIGITS_MAX = 40
 _EXPONENT_MAX = 30
 
 
@@ -66,7 +66,7 @@ def decimal_of(value: object, name: str) -> Decimal:
         raise Unusable(f"{name} should be a number, was {shown(value)}")
     written = repr(value) if isinstance(value, float) else str(value)
     try:
-        found = Decimal(written) if len(written) <= _DIGITS_MAX else None
+        found = Decimal(written) if len(written) <= DIGITS_MAX else None
     except InvalidOperation:
         found = None
     # abs(adjusted) keeps "1e999999999" from becoming a number that fills the memory.

@@ -238,3 +238,50 @@ def test_the_gate_delays_and_never_swallows(messages: list[tuple[str, bool]]) ->
     told = len(gate.dropped) + len([x for x in gate.released if not isinstance(x, Quote)])
     assert believed + told == sum(is_print for _, is_print in messages)
     assert not gate.is_holding()
+
+
+_steps = st.tuples(
+    st.sampled_from(["print", "book", "wide", "refer", "poll"]),
+    # Mostly small moves with rare jumps, by which the gate leaves the calm and finds it again.
+    st.one_of(st.integers(-60, 60), st.integers(-60, 60), st.integers(-1500, 1500)),
+)
+
+
+class _Restless(SanityGate):
+    """A gate that never finds its calm: each price is judged by a new band."""
+
+    def _settle(self, reference: Decimal) -> None:
+        del reference
+
+
+@given(st.lists(_steps, max_size=60))
+def test_the_calm_of_the_gate_changes_no_verdict(steps: list[tuple[str, int]]) -> None:
+    gates = [SanityGate(SanitySettings()), _Restless(SanitySettings())]
+    price = Decimal(100)
+    for number, (kind, move) in enumerate(steps):
+        price = max(price * (1 + Decimal(move) / 10_000), Decimal("0.01"))
+        at_s = number * 0.2
+        said: list[object] = []
+        for gate in gates:
+            verdict: object = None
+            if kind == "print":
+                verdict = gate.take_trade(trade(price, at_s))
+            elif kind in {"book", "wide"}:
+                half = price * (Decimal("0.0005") if kind == "book" else Decimal("0.03"))
+                verdict = gate.take_quote(quote(price - half, price + half, at_s))
+            elif kind == "refer" and gate.reference is not None:
+                gate.refer(price)
+            elif kind == "poll":
+                gate.poll(1000.0 + at_s)
+            said.append(
+                (
+                    verdict,
+                    gate.reference,
+                    gate.held,
+                    gate.held_quote,
+                    gate.quarantined,
+                    gate.released,
+                    gate.dropped,
+                )
+            )
+        assert said[0] == said[1]

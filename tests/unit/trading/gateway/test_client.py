@@ -1,0 +1,121 @@
+"""The reader of one connection: nothing ends it but the connection, and nobody waits for it."""
+
+import asyncio
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import WSMessage, WSMsgType
+
+from trading.domain.errors import Unreachable
+from trading.gateway.client import DirectReader
+
+_HELLO = WSMessage(WSMsgType.TEXT, "hello", None)
+_PING = WSMessage(WSMsgType.PING, b"", None)
+
+
+@dataclass
+class Library:
+    """The part of a client of the library that the reader needs, with memory."""
+
+    messages: deque[WSMessage | Exception]
+    passed_on: list[WSMessage] = field(default_factory=list)
+    rejected: list[Exception] = field(default_factory=list)
+    closed_with: list[int] = field(default_factory=list)
+    fails_at: str = ""
+    receive_loop: Any = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def closed(self) -> bool:
+        return not self.messages
+
+    async def receive(self) -> WSMessage:
+        # Like a full buffer: it never waits.
+        message = self.messages.popleft()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    def handle_message(self, message: WSMessage) -> None:
+        if message.data == self.fails_at:
+            raise ValueError(message.data)
+        self.passed_on.append(message)
+
+    def reject(self, error: Exception) -> None:
+        self.rejected.append(error)
+        self.ended.set()
+
+    def on_close(self, code: int) -> None:
+        self.closed_with.append(code)
+        self.ended.set()
+
+
+async def _read(library: Library, taken: list[str]) -> None:
+    def take(frame: str) -> bool:
+        if frame == "declined":
+            return False
+        taken.append(frame)
+        return True
+
+    DirectReader(library, take)
+    library.receive_loop()
+    async with asyncio.timeout(10):
+        await library.ended.wait()
+
+
+async def test_text_goes_the_short_way_and_everything_else_the_librarys() -> None:
+    declined = WSMessage(WSMsgType.TEXT, "declined", None)
+    library = Library(deque([_HELLO, _PING, declined, _HELLO]))
+    taken: list[str] = []
+    await _read(library, taken)
+    assert taken == ["hello", "hello"]
+    assert library.passed_on == [_PING, declined]
+    assert library.closed_with == [1006]
+    assert library.rejected == []
+
+
+async def test_a_burst_lets_others_have_their_turn() -> None:
+    library = Library(deque([_HELLO] * 1000))
+    taken: list[str] = []
+    seen: list[int] = []
+
+    async def fire() -> None:
+        seen.append(len(taken))
+
+    def take(frame: str) -> bool:
+        taken.append(frame)
+        if len(taken) == 100:
+            fired.append(asyncio.create_task(fire()))
+        return True
+
+    fired: list[asyncio.Task[None]] = []
+    DirectReader(library, take)
+    library.receive_loop()
+    async with asyncio.timeout(10):
+        await library.ended.wait()
+    assert len(taken) == 1000
+    assert seen
+    assert seen[0] <= 100 + 32
+
+
+async def test_a_message_that_nobody_can_read_is_told_and_the_next_one_is_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    library = Library(deque([WSMessage(WSMsgType.TEXT, "declined", None), _HELLO]))
+    library.fails_at = "declined"
+    taken: list[str] = []
+    with caplog.at_level(logging.ERROR):
+        await _read(library, taken)
+    assert taken == ["hello"]
+    assert [record.message for record in caplog.records] == ["message_unreadable"]
+
+
+async def test_a_connection_that_breaks_is_unreachable() -> None:
+    library = Library(deque([_HELLO, OSError("reset"), _HELLO]))
+    await _read(library, [])
+    [error] = library.rejected
+    assert isinstance(error, Unreachable)
+    assert "reset" in str(error)
+    assert library.closed_with == []

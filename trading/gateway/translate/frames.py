@@ -1,0 +1,115 @@
+"""The plain frames of Binance's busiest streams, read straight from their text.
+
+Only what looks exactly as documented is read here. Whatever does not is left to the general way,
+which knows why it is unusable: this reader returns None and decides nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal, DecimalException
+from typing import Any
+
+import orjson
+
+from trading.domain.making import maker
+from trading.domain.market import MarketTrade, Quote
+from trading.gateway.translate.binance import TIME_MS_MAX, TIME_MS_MIN
+from trading.gateway.translate.values import DIGITS_MAX
+from trading.ports import Clock
+
+_quote = maker(Quote)
+_trade = maker(MarketTrade)
+_PRINTS = frozenset({"trade", "aggTrade"})
+_BOOKS = frozenset({None, "bookTicker"})
+# Prices come back again and again: a known text is looked up instead of read.
+_KNOWN_MAX = 20_000
+# Well within what the general way believes, so that one comparison of either end is enough.
+_LEAST = Decimal("1e-18")
+_MOST = Decimal("1e18")
+# How long the monotonic clock carries the wall clock on before that is asked again.
+_ANCHORED_S = 0.25
+
+
+class Frames:
+    """Reads the frames of some instruments; keeps the prices that it has read lately."""
+
+    __slots__ = ("_anchor_ms", "_anchor_s", "_known", "_monotonic", "_now_ms", "_symbols")
+
+    def __init__(self, symbols: Mapping[str, str], clock: Clock, now_ms: Callable[[], int]) -> None:
+        self._symbols = dict(symbols)
+        self._monotonic = clock.monotonic
+        self._now_ms = now_ms
+        self._known: dict[str, Decimal] = {}
+        self._anchor_s = float("-inf")
+        self._anchor_ms = 0.0
+
+    def read(self, frame: str | bytes) -> Quote | MarketTrade | None:
+        """Return what a plain frame says, None for every other one; never raises."""
+        try:
+            said = orjson.loads(frame)
+            symbol = self._symbols.get(said["s"])
+            if symbol is None:
+                return None
+            event = said.get("e")
+            if event in _BOOKS:
+                return self._quote(said, symbol)
+            return self._trade(said, symbol) if event in _PRINTS else None
+        except (KeyError, TypeError, ValueError, AttributeError, DecimalException):
+            return None
+
+    def _quote(self, said: dict[str, Any], symbol: str) -> Quote | None:
+        known = self._known
+        bid_text, ask_text = said["b"], said["a"]
+        bid = known.get(bid_text) or self._learn(bid_text)
+        ask = known.get(ask_text) or self._learn(ask_text)
+        # Quantities hardly ever come back. Read in place: a call costs as much as the number.
+        bid_size_text, ask_size_text = said["B"], said["A"]
+        if (
+            type(bid_size_text) is not str
+            or type(ask_size_text) is not str
+            or len(bid_size_text) > DIGITS_MAX
+            or len(ask_size_text) > DIGITS_MAX
+        ):
+            return None
+        bid_size, ask_size = Decimal(bid_size_text), Decimal(ask_size_text)
+        if not (_LEAST <= bid_size < _MOST and _LEAST <= ask_size < _MOST):
+            return None
+        received_s = self._monotonic()
+        if "E" not in said:
+            if not 0 <= received_s - self._anchor_s < _ANCHORED_S:
+                self._anchor(received_s)
+            at_ms = int(self._anchor_ms + received_s * 1000)
+        elif not _is_time(at_ms := said["E"]):
+            return None
+        return _quote(symbol, bid, bid_size, ask, ask_size, at_ms, received_s)
+
+    def _trade(self, said: dict[str, Any], symbol: str) -> MarketTrade | None:
+        price_text, at_ms = said["p"], said["E"]
+        if not _is_time(at_ms):
+            return None
+        price = self._known.get(price_text) or self._learn(price_text)
+        return _trade(symbol, price, _number(said["q"]), at_ms, self._monotonic())
+
+    def _learn(self, text: object) -> Decimal:
+        value = _number(text)
+        if len(self._known) >= _KNOWN_MAX:
+            self._known.clear()
+        self._known[str(text)] = value
+        return value
+
+    def _anchor(self, now_s: float) -> None:
+        self._anchor_s = now_s
+        # Half a millisecond more, so that cutting off rounds.
+        self._anchor_ms = self._now_ms() - now_s * 1000 + 0.5
+
+
+def _number(text: object) -> Decimal:
+    if type(text) is not str or len(text) > DIGITS_MAX:
+        raise ValueError(text)
+    value = Decimal(text)
+    if not _LEAST <= value < _MOST:
+        raise ValueError(text)
+    return value
+
+
+def _is_time(value: object) -> bool:
+    return type(value) is int and TIME_MS_MIN <= value <= TIME_MS_MAX
