@@ -18,6 +18,7 @@ from trading.activity import EntryLog
 from trading.bus import Bus
 from trading.commanding.executing import Executor
 from trading.commanding.firing import Firing
+from trading.commanding.guarding import Guarding
 from trading.commanding.proposing import Proposer
 from trading.commanding.workings import Workings
 from trading.decide import DecisionSettings
@@ -40,7 +41,7 @@ from trading.domain.events import (
 )
 from trading.domain.market import Observation
 from trading.domain.money import ZERO
-from trading.domain.order import AttemptState, Intent, IntentState, Side
+from trading.domain.order import AttemptState, Intent, IntentState, Purpose, Side
 from trading.domain.position import Balance
 from trading.domain.tracker import Evidence, Tracker, TrackerState
 from trading.execution.engine import ExecutionEngine
@@ -160,6 +161,7 @@ class TradingAgent:
         workings = self._workings()
         self.proposer = Proposer(workings)
         self._firing = Firing(workings, self.alert)
+        self.guarding = Guarding(workings)
         self.executor = Executor(workings, self._firing)
         self._housekeeping = Housekeeping(workings, self.market, self.alert)
         self._probing = Probing(workings, self._on_condition)
@@ -363,6 +365,7 @@ class TradingAgent:
         await self.trackers.sweep()
         if self.is_ready:
             await self._firing.retry()
+            await self.guarding.sync()
 
     def _may_enter(self, symbol: str) -> bool:
         is_open = self.is_ready and self.state.mode.takes_entries
@@ -398,6 +401,8 @@ class TradingAgent:
             case IntentChanged(intent=intent):
                 self._follow(lambda: self._mirror(intent))
             case IntentClosed(intent=intent):
+                if intent.purpose is Purpose.BACKSTOP:
+                    self.guarding.closed(intent)
                 self._follow(lambda: self._resize(intent.symbol))
             case TradingModeChanged(by=halts.BY):
                 self.execution.cancel_entries(event.reason)
@@ -414,7 +419,7 @@ class TradingAgent:
             self._is_overflowed = True
 
     async def _mirror(self, intent: Intent) -> None:
-        if intent.tracker_id is None:
+        if intent.tracker_id is None or intent.purpose is Purpose.BACKSTOP:
             return
         blocked = intent.state is IntentState.BLOCKED
         state = TrackerState.BLOCKED if blocked else TrackerState.EXITING

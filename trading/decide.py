@@ -86,7 +86,7 @@ def on_backstop(
     now: datetime,
     settings: DecisionSettings,
 ) -> Intent:
-    """Turn a tracker's wish for a stop on the exchange into an intent; each placing is a new one."""
+    """Turn a tracker's wish for a stop on the exchange into an intent, a new one each time."""
     placed = f"{tracker.tracker_id}:{tracker.arm_seq}:{now:%Y%m%dT%H%M%S%f}"
     return Intent(
         intent_id=f"{settings.installation}:backstop:{placed}",

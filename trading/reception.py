@@ -140,10 +140,11 @@ class Reception:
 
     def open_orders(self) -> Sequence[tuple[Intent, Attempt]]:
         """Return decisions at work and their newest attempts."""
-        newest = {attempt.intent_id: attempt for attempt in self._agent.execution.attempts}
+        working = self._agent.execution
+        newest = {attempt.intent_id: attempt for attempt in working.attempts}
         return [
             (intent, newest[intent.intent_id])
-            for intent in self._agent.execution.intents
+            for intent in (*working.intents, *(each for each, _ in working.backstops))
             if intent.intent_id in newest
         ]
 
@@ -163,7 +164,8 @@ class Reception:
         tracker = self._agent.trackers.get(tracker_id)
         if tracker is None:
             raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
-        notes = (tracker.reason,) if tracker.state is TrackerState.BLOCKED else ()
+        words = self._agent.guarding.words(tracker)
+        notes = (words,) if words else ()
         instrument = self.instrument(tracker.symbol)
         return views.tracker(tracker, instrument, self._prices(), notes)
 
@@ -272,7 +274,14 @@ class Reception:
         market = self._agent.market
         at_ms = to_ms(self._agent.clock.now())
         held = self._agent.state.mode is TradingMode.HALTED_EVERYTHING
-        return views.Prices(at_ms, self._agent.prices.price, market.age_s, self._signature, held)
+        return views.Prices(
+            at_ms=at_ms,
+            price=self._agent.prices.price,
+            age_s=market.age_s,
+            signature=self._signature,
+            are_stops_held=held,
+            backstop=self._agent.guarding.resting,
+        )
 
     def _signature(self, symbol: str) -> Signature | None:
         found = self._agent.market.signature(symbol)

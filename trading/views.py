@@ -15,13 +15,17 @@ from trading.trackers import protection, rules
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What views ask about one moment: price, age in seconds, signature, and whether stops sell."""
+    """What views ask about one moment: price, age in seconds, signature, and whether stops sell.
+
+    `backstop` gives the price of a tracker's stop that rests on the exchange.
+    """
 
     at_ms: int
     price: Callable[[str], Decimal | None]
     age_s: Callable[[str], float | None]
     signature: Callable[[str], Signature | None]
     are_stops_held: bool = False
+    backstop: Callable[[int], Decimal | None] = lambda _: None
 
 
 def positions(
@@ -82,8 +86,12 @@ def _position(
     guards = [
         (tracker, state.worst_price)
         for tracker in trackers
-        if not prices.are_stops_held
-        and (state := protection.of(tracker, price, prices.at_ms)).is_protected
+        if (not prices.are_stops_held or prices.backstop(tracker.tracker_id) is not None)
+        and (
+            state := protection.of(
+                tracker, price, prices.at_ms, prices.backstop(tracker.tracker_id)
+            )
+        ).is_protected
         and state.worst_price is not None
     ]
     protected = min(sum((tracker.quantity for tracker, _ in guards), ZERO), position.quantity)
@@ -107,13 +115,17 @@ def _position(
 
 
 def tracker(
-    tracked: Tracker, instrument: Instrument, prices: Prices, notes: tuple[str, ...] = ()
+    tracked: Tracker,
+    instrument: Instrument,
+    prices: Prices,
+    notes: tuple[str, ...] = (),
 ) -> TrackerView:
     """Return one tracker beside the present price."""
     price = prices.price(tracked.symbol)
     fires_at = _next_price(tracked, prices.at_ms)
-    state = protection.of(tracked, price, prices.at_ms)
-    is_protecting = state.is_protected and not prices.are_stops_held
+    backstop = prices.backstop(tracked.tracker_id)
+    state = protection.of(tracked, price, prices.at_ms, backstop)
+    is_protecting = state.is_protected and (backstop is not None or not prices.are_stops_held)
     stop = state.worst_price if is_protecting else None
     return TrackerView(
         tracker=tracked,

@@ -22,7 +22,7 @@ from bot.telegram.render.text import (
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.instrument import Instrument
-from trading.domain.order import Fill, Intent, IntentState, Side
+from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.ports import Recorded
@@ -68,6 +68,8 @@ def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
     """The message that an event deserves, None for most of them."""
     alert: Alert | None = None
     match event:
+        case events.IntentClosed(intent) if intent.purpose is Purpose.BACKSTOP:
+            alert = _backstop_closed(intent, facts)
         case events.IntentClosed(intent):
             alert = _closed(intent, facts)
         case events.TrackerChanged():
@@ -115,6 +117,17 @@ def _closed(intent: Intent, facts: AlertFacts) -> Alert:
     return Alert(_tracker_linked(card_text(title, *lines), intent), Severity.WARN)
 
 
+def _backstop_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
+    if intent.filled_quantity > 0:
+        return Alert(_done_card(intent, facts), Severity.INFO)
+    if intent.state is not IntentState.EXPIRED:
+        # Withdrawn before an exit, or because its tracker changed: nobody has to act.
+        return None
+    title = f"⚠️ NO backstop for #{intent.tracker_id} {intent.symbol}"
+    lines = (intent.reason, "The private stop is watched as before. It is tried again each minute.")
+    return Alert(_tracker_linked(card_text(title, *lines), intent), Severity.WARN)
+
+
 def _done_card(intent: Intent, facts: AlertFacts) -> Card:
     base, _, quote = intent.symbol.partition("/")
     instrument = facts.instrument(intent.symbol)
@@ -134,6 +147,8 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
         lines.append(f"P&L {signed(trip.profit)} {quote} after fees")
     if intent.state is IntentState.DUST:
         lines.append(f"{quantity(intent.residual)} {base} is too small to sell: dust")
+    if intent.purpose is Purpose.BACKSTOP:
+        lines.append("its backstop on the exchange fired")
     if intent.tracker_id is not None:
         lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
     title = f"✅ {_DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"

@@ -19,6 +19,7 @@ _CONDUCTORS = (
 )
 _CONDUCTED = (
     "trading.activity",
+    "trading.backstops",
     "trading.decide",
     "trading.desk",
     "trading.domain",
@@ -80,6 +81,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.agent": (*_CONDUCTED, "trading.commanding", "trading.housekeeping", "trading.probing"),
     "trading.reception": (*_CONDUCTED, "trading.commanding", "trading.agent"),
     "trading.reachability": (),
+    "trading.backstops": ("trading.domain",),
     "trading.key_rights": ("trading.domain", "trading.ports"),
     "trading.outside": ("trading.domain", "trading.execution"),
     "trading.desk": ("trading.domain", "trading.ports"),

@@ -62,7 +62,8 @@ class OrderRequest:
     """Exactly what one attempt sends; quantity in base units, price None for a market order.
 
     A STOP_LOSS sells at the market once the last trade is at or below `stop_price`, and locks the
-    coins until then. `recv_window_ms` is how old the request may be when it arrives: the fence of an absence proof.
+    coins until then. `recv_window_ms` is how old the request may be when it arrives: the fence of
+    an absence proof.
     """
 
     client_order_id: str

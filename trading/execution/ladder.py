@@ -52,6 +52,7 @@ class Send:
     quantity: Decimal
     price: Decimal | None
     time_in_force: TimeInForce
+    stop_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,9 @@ _GONE = "its coins were sold outside of Umbra"
 
 
 def is_resting(intent: Intent) -> bool:
-    """Whether the person named the price of an order by hand: it rests until filled or given up."""
+    """Whether an order rests at a price that a person named, until it is filled or given up."""
+    if intent.purpose is Purpose.BACKSTOP:
+        return True
     return intent.limit_price is not None and intent.purpose in {Purpose.CLOSE, Purpose.ENTRY}
 
 
@@ -138,6 +141,8 @@ def pause_s(intent: Intent, attempts: Sequence[Attempt], settings: LadderSetting
 
 def step(sight: Sight, settings: LadderSettings) -> Step:
     """Return what to do next for a decision whose attempts are all terminal."""
+    if sight.intent.purpose is Purpose.BACKSTOP:
+        return _backstop(sight)
     if is_resting(sight.intent):
         return _rest(sight)
     if sight.intent.side is Side.SELL and sight.intent.purpose.reduces_risk:
@@ -296,15 +301,31 @@ def _ended(sight: Sight, reason: str) -> Finish:
     return Finish(IntentState.DONE if filled(sight.attempts) > 0 else IntentState.EXPIRED, reason)
 
 
-# ------------------------------------------------------------ orders by hand
+# ------------------------------------------------------------ orders that rest
+
+
+def _has_lived(attempts: Sequence[Attempt]) -> bool:
+    # One that never came to be may be sent again; one that lived has had its chance.
+    never = {AttemptState.ABSENT, AttemptState.REJECTED}
+    return any(attempt.state not in never for attempt in attempts)
+
+
+def _backstop(sight: Sight) -> Step:
+    intent, instrument = sight.intent, sight.instrument
+    if _has_lived(sight.attempts):
+        return _rested(sight)
+    most = instrument.market_quantity_max or instrument.quantity_max
+    quantity = _capped(instrument, _sellable(sight), most, None)
+    stop = intent.stop_price or intent.reference_price
+    if instrument.is_dust(quantity, stop):
+        return Finish(IntentState.EXPIRED, "the amount is below the exchange's minimum")
+    return Send(OrderType.STOP_LOSS, quantity, None, TimeInForce.GTC, stop)
 
 
 def _rest(sight: Sight) -> Step:
     intent, instrument = sight.intent, sight.instrument
     limit = intent.limit_price or intent.reference_price
-    # One that never came to be may be sent again; one that lived has had its chance.
-    never = {AttemptState.ABSENT, AttemptState.REJECTED}
-    if any(attempt.state not in never for attempt in sight.attempts):
+    if _has_lived(sight.attempts):
         return _rested(sight)
     is_buy = intent.side is Side.BUY
     # Rounded so that nobody pays more or gets less than was said.

@@ -58,6 +58,7 @@ class ExecutionSettings:
     auth_probe_s: float = 30.0
     band_retry_s: float = 5.0
     floor_poll_s: float = 1.0
+    backstop_alarm_s: float = 2.0
     # The stream is looked at often, the book is asked for over REST at the slower pace.
     bids_poll_s: float = 0.2
     book_read_every_s: float = 5.0

@@ -74,6 +74,7 @@ def arm(
     `owner` is (tracker id, person id); `owned` comes from `slices.allocate`.
     """
     check(spec, present, instrument)
+    spec = _with_backstop_price(spec, present, instrument)
     distance = distance_of(spec.trail, present)
     check_swing(spec, distance, present.fee)
     tracker_id, person_id = owner
@@ -94,6 +95,16 @@ def arm(
     )
     tracker = start(tracker, present, instrument)
     return describe(tracker, owned.adopted, present, instrument)
+
+
+def _with_backstop_price(
+    spec: TrackerSpec, present: Present, instrument: Instrument
+) -> TrackerSpec:
+    # A share is of the price when it was armed: what rests on the exchange does not trail.
+    if spec.backstop_share is None:
+        return spec
+    price = instrument.price_down(present.price * (ONE - spec.backstop_share))
+    return replace(spec, backstop=price, backstop_share=None)
 
 
 def start(tracker: Tracker, present: Present, instrument: Instrument) -> Tracker:

@@ -19,6 +19,8 @@ _ENDS = {
     IntentState.ABORTED: (TrackerState.ABORTED, TrackerChange.ABORTED),
 }
 
+_BACKSTOP_SOLD = "its backstop on the exchange sold"
+
 
 @dataclass(frozen=True, slots=True)
 class Gained:
@@ -73,6 +75,31 @@ def after(
     if tracker.spec.then.kind is ThenKind.SWING:
         return _swung(spent, result, instrument, now)
     return _rested(spent, tracker, next_slice, now)
+
+
+def after_backstop(
+    tracker: Tracker, intent: Intent, instrument: Instrument, now: datetime
+) -> list[TrackerChanged]:
+    """Return what a backstop's sale leaves of a tracker that still waited: less, or nothing.
+
+    One that has fired meanwhile keeps its slice: its own exit is cut down to what is left.
+    """
+    if not intent.filled_quantity or not tracker.state.is_waiting:
+        return []
+    left = tracker.quantity - intent.filled_quantity
+    price = intent.average_price or intent.reference_price
+    if left >= instrument.quantity_step and not instrument.is_dust(left, price):
+        cut = replace(tracker, quantity=left, changed_at=now)
+        return [TrackerChanged(cut, TrackerChange.RESIZED, now, reason=_BACKSTOP_SOLD)]
+    spent = replace(
+        tracker,
+        quantity=ZERO,
+        intent_id=intent.intent_id,
+        last_fill_price=intent.average_price,
+        reason=_BACKSTOP_SOLD,
+        changed_at=now,
+    )
+    return [_ended(spent, TrackerState.CLOSED, TrackerChange.CLOSED, now)]
 
 
 def _goes_on(tracker: Tracker, intent: Intent, result: Gained) -> bool:

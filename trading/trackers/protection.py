@@ -1,6 +1,6 @@
 """The word *protected*: which live rule fires below the present price, and what is left open."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -38,7 +38,7 @@ class Coverage:
 
 
 def of(
-    tracker: Tracker, price: Decimal | None, at_ms: int, has_backstop: bool = False
+    tracker: Tracker, price: Decimal | None, at_ms: int, backstop: Decimal | None = None
 ) -> Protection:
     """Say whether a tracker protects a holding: a live rule below the present price, or a backstop.
 
@@ -54,8 +54,8 @@ def of(
         worst = rules.worst_price(tracker, at_ms)
         if worst is not None and price is not None and worst < price:
             return Protection(True, worst, "protected")
-    if has_backstop:
-        return Protection(True, tracker.spec.backstop, "backstop only")
+    if backstop is not None:
+        return Protection(True, backstop, "backstop only")
     return Protection(False, None, word)
 
 
@@ -65,7 +65,7 @@ def coverage(
     trackers: Iterable[Tracker],
     price: Decimal | None,
     at_ms: int,
-    backstops: Collection[int] = (),
+    backstops: Mapping[int, Decimal] | None = None,
 ) -> Coverage:
     """Sum what the trackers of a symbol protect of its managed quantity."""
     protected = worst_value = ZERO
@@ -73,7 +73,7 @@ def coverage(
     for tracker in trackers:
         if tracker.symbol != symbol:
             continue
-        state = of(tracker, price, at_ms, tracker.tracker_id in backstops)
+        state = of(tracker, price, at_ms, (backstops or {}).get(tracker.tracker_id))
         if state.is_protected:
             protected += tracker.quantity
             worst_value += tracker.quantity * (state.worst_price or ZERO)

@@ -151,11 +151,6 @@ def spec_lines(spec: TrackerSpec) -> list[Line]:
         lines.append(f"Then {phrase.then(spec.then)}")
     if spec.stop_share is not None:
         lines.append(f"Stop {unsigned_percent(spec.stop_share)} from the entry")
-    backstop = price(spec.backstop) if spec.backstop is not None else None
-    if spec.backstop_share is not None:
-        backstop = unsigned_percent(spec.backstop_share)
-    if backstop is not None:
-        lines.append(f"⚠️ Backstop {backstop}: only noted. This version does NOT place it")
     if spec.slippage_max is not None:
         lines.append(f"Slippage at most {unsigned_percent(spec.slippage_max)}")
     return lines
@@ -242,6 +237,9 @@ def proposal_lines(proposal: TrackerProposal) -> tuple[str, list[Line]]:
         lines.append(f"Hard stop {price(tracker.hard_stop_price, instrument)}")
     lines.append(protection(proposal.is_protecting, tracker.side, proposal.worst_case, instrument))
     lines.extend(spec_lines(tracker.spec))
+    if tracker.spec.backstop is not None:
+        lines.append(f"Backstop {price(tracker.spec.backstop, instrument)} on the exchange:")
+        lines.append("  works while I am down, is seen there, locks its coins")
     lines.extend(proposal.notes)
     lines.append(Code(phrase.phrase(ArmTracker(tracker.spec))))
     return title, lines

@@ -182,7 +182,7 @@ class Booking:
     def _closing(self, case: Case, finish: Finish) -> list[Event]:
         state = finish.state
         if state in {IntentState.EXPIRED, IntentState.ABORTED} and not case.is_exit:
-            # What was bought stays bought.
+            # What was bought, or sold by a backstop, stays so.
             state = IntentState.DONE if case.intent.filled_quantity > 0 else state
         case.intent = replace(case.intent, state=state, reason=finish.reason)
         case.obstacle = None

@@ -66,6 +66,9 @@ class Case:
         self.empty_reads: list[tuple[float, str]] = []
         self.fills_missing_s: float | None = None
         self.number_from = 0
+        # Monotonic seconds: since when an exit waits for a backstop to let its coins go.
+        self.cleared_s: float | None = None
+        self.is_alarmed = False
         self.told_unresolved: set[Severity] = set()
         for fill in fills:
             self._fills.setdefault(fill.client_order_id, {})[fill.trade_id] = fill
@@ -77,8 +80,13 @@ class Case:
 
     @property
     def is_exit(self) -> bool:
-        """Whether the intent only takes exposure away."""
-        return self.intent.purpose.reduces_risk
+        """Whether the intent sells now; a backstop only lies in wait."""
+        return self.intent.purpose.reduces_risk and not self.is_backstop
+
+    @property
+    def is_backstop(self) -> bool:
+        """Whether it is a stop that rests on the exchange, and locks its coins there."""
+        return self.intent.purpose is Purpose.BACKSTOP
 
     @property
     def fills(self) -> tuple[Fill, ...]:
@@ -148,6 +156,7 @@ class Case:
             price=send.price,
             time_in_force=send.time_in_force,
             recv_window_ms=recv_window_ms,
+            stop_price=send.stop_price,
         )
         return Attempt(self.intent.intent_id, number, request, AttemptState.JOURNALED, now)
 

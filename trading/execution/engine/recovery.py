@@ -195,6 +195,8 @@ def adopted(report: OrderReport, intent: Intent, number: int) -> Attempt:
 def _sentence(case: Case) -> str:
     intent = case.intent
     verb = "selling" if intent.side.sign < 0 else "buying"
+    if case.is_backstop:
+        verb = f"backstop at {plain(intent.stop_price or intent.reference_price)}, selling"
     amount: Decimal = intent.quantity if intent.quote_budget is None else intent.quote_budget
     done = ladder.filled(case.attempts)
     live = case.live

@@ -1,6 +1,7 @@
 """The course of one decision: attempt after attempt, until it is done or a person must decide."""
 
 import logging
+from collections.abc import Sequence
 
 from trading.domain.errors import Retryable, StorageLost, UmbraError
 from trading.domain.events import AttemptPrepared, Event
@@ -54,7 +55,7 @@ class Running:
 
     def first(self, case: Case) -> Attempt | None:
         """Return an attempt that may go out at once, None when anything has to be awaited."""
-        if case.is_held or self._s.wants_balance(case):
+        if case.is_held or self._s.in_the_way(case) or self._s.wants_balance(case):
             return None
         quote = self._s.fresh_quote(case.intent.symbol)
         if quote is None:
@@ -116,6 +117,9 @@ class Running:
     # -------------------------------------------------------- the next attempt
 
     async def _next(self, case: Case) -> None:
+        if in_the_way := self._s.in_the_way(case):
+            await self._clear(case, in_the_way)
+            return
         if not case.is_booked:
             # Until then what it may sell does not count as managed.
             await self._s.wait(case, _FOREVER_S)
@@ -135,6 +139,24 @@ class Running:
                 is_less = step.reason is BlockReason.BALANCE and await self._booking.cut(case)
                 if not is_less:
                     await self._booking.block(case, step)
+
+    async def _clear(self, case: Case, in_the_way: Sequence[Case]) -> None:
+        """Have backstops cancelled before an exit: they lock its coins. Their end wakes the case.
+
+        One that fires meanwhile sells the same coins; what it sold is booked and the exit cut down.
+        """
+        for backstop in in_the_way:
+            if backstop.giving_up is None:
+                backstop.giving_up = Finish(IntentState.ABORTED, "an exit goes first")
+                backstop.wake()
+        now_s = self._s.monotonic()
+        if case.cleared_s is None:
+            case.cleared_s = now_s
+        elif now_s - case.cleared_s >= self._s.settings.backstop_alarm_s and not case.is_alarmed:
+            case.is_alarmed = True
+            text = f"{case.intent.symbol}: the backstop is not cancelled yet, the sale waits for it"
+            await self._booking.alert(case, "backstop", text)
+        await self._s.wait(case, self._s.settings.backstop_alarm_s)
 
     async def _finish(self, case: Case, finish: Finish) -> None:
         if case.missing_fills():

@@ -98,8 +98,17 @@ class ExecutionEngine:
 
     @property
     def intents(self) -> Sequence[Intent]:
-        """Every decision that is not ended."""
-        return [case.intent for case in self._s.cases.values()]
+        """Every decision that is not ended, backstops aside."""
+        return [case.intent for case in self._s.cases.values() if not case.is_backstop]
+
+    @property
+    def backstops(self) -> Sequence[tuple[Intent, Attempt | None]]:
+        """Every stop that rests on the exchange or is about to, with its order."""
+        return [
+            (case.intent, case.live)
+            for case in self._s.cases.values()
+            if case.is_backstop and case.giving_up is None
+        ]
 
     @property
     def attempts(self) -> Sequence[Attempt]:
@@ -278,6 +287,10 @@ class ExecutionEngine:
     def _ended(self, case: Case, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._s.cases.pop(case.intent.intent_id, None)
+        if case.is_backstop:
+            for other in self._s.cases.values():
+                if other.intent.symbol == case.intent.symbol:
+                    other.wake()
 
     # -------------------------------------------------------- facts of the exchange
 
@@ -363,6 +376,13 @@ class ExecutionEngine:
         self._case(intent_id)
         self.release(intent_id)
 
+    def withdraw(self, intent_id: str, reason: str) -> None:
+        """Take a backstop off the exchange; it ends once that is proven."""
+        case = self._s.cases.get(intent_id)
+        if case is not None and case.is_backstop and case.giving_up is None:
+            case.giving_up = Finish(IntentState.ABORTED, reason)
+            case.wake()
+
     def abort(self, intent_id: str) -> None:
         """Give a decision up: its order is cancelled, and it ends once that is proven."""
         case = self._case(intent_id)
@@ -371,7 +391,7 @@ class ExecutionEngine:
 
     def cancel_entries(self, reason: str = "entries were cancelled") -> Sequence[str]:
         """Give every open entry up; returns their ids."""
-        entries = [case for case in self._s.cases.values() if not case.is_exit]
+        entries = [one for one in self._s.cases.values() if one.intent.purpose is Purpose.ENTRY]
         for case in entries:
             case.giving_up = Finish(IntentState.ABORTED, reason)
             case.wake()

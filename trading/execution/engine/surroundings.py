@@ -125,6 +125,19 @@ class Surroundings:
             ZERO,
         )
 
+    def in_the_way(self, case: Case) -> Sequence[Case]:
+        """Backstops that lock what an exit sells: its tracker's own, or all for a person's sale."""
+        if not case.is_exit:
+            return ()
+        return [
+            other
+            for other in self.cases.values()
+            if other.is_backstop
+            and not other.intent.state.is_terminal
+            and other.intent.symbol == case.intent.symbol
+            and case.intent.tracker_id in {None, other.intent.tracker_id}
+        ]
+
     def wants_balance(self, case: Case) -> bool:
         """Whether the balance that we know is too small to believe without asking again."""
         if case.fresh_free is not None:

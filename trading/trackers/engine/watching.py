@@ -11,7 +11,7 @@ from trading.domain.events import ConditionChanged, Event, TrackerChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Observation
 from trading.domain.money import ZERO
-from trading.domain.order import Fill, Intent, Side
+from trading.domain.order import Fill, Intent, Purpose, Side
 from trading.domain.time import Timeframe
 from trading.domain.tracker import Evidence, ThenKind, Tracker, TrackerChange, TrackerState
 from trading.market.gap import Gap
@@ -174,6 +174,9 @@ class TrackerEngine:
     def outcome(self, intent: Intent, fills: Sequence[Fill]) -> list[TrackerChanged]:
         """Return the facts to journal in the transaction that closes an intent of a tracker."""
         tracker = self._watch.find(intent.tracker_id) if intent.tracker_id is not None else None
+        if tracker is not None and intent.purpose is Purpose.BACKSTOP:
+            rules = self._instruments[tracker.symbol]
+            return outcome.after_backstop(tracker, intent, rules, self._clock.now())
         if tracker is None or not tracker.state.is_acting or tracker.arm_seq != intent.arm_seq:
             return []
         instrument = self._instruments[tracker.symbol]

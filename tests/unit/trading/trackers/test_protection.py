@@ -17,8 +17,9 @@ def _take_profit(**fields: object) -> Tracker:
     return armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02", **fields)
 
 
-def _of(tracker: Tracker, price: object = 60000, *, has_backstop: bool = False) -> tuple[bool, str]:
-    state = protection.of(tracker, d(price), _NOON_MS, has_backstop)
+def _of(tracker: Tracker, price: object = 60000, *, backstop: object = None) -> tuple[bool, str]:
+    resting = None if backstop is None else d(backstop)
+    state = protection.of(tracker, d(price), _NOON_MS, resting)
     return state.is_protected, state.word
 
 
@@ -54,7 +55,7 @@ def test_what_has_fired_says_what_it_does(state: TrackerState, word: tuple[bool,
 
 def test_a_live_backstop_protects_what_no_rule_does() -> None:
     tracker = _take_profit(backstop=d(50000))
-    assert _of(tracker, has_backstop=True) == (True, "backstop only")
+    assert _of(tracker, backstop=50000) == (True, "backstop only")
 
 
 def test_without_a_price_nothing_is_called_protected() -> None:

@@ -1,0 +1,200 @@
+"""A backstop lies on the exchange while its tracker waits, and is gone before an exit sends."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.fakes.exchange import KeptOrder
+from tests.unit.trading.agent_world import AgentWorld, stop_spec
+from trading.domain.commands import ArmTracker, CancelTracker, EditTracker, Panic, SetTradingMode
+from trading.domain.events import IntentClosed, TrackerChanged
+from trading.domain.order import IntentState, OrderType, Purpose
+from trading.domain.position import TradingMode
+from trading.domain.tracker import Amount, AmountKind, TrackerState
+
+HALF = Amount(AmountKind.BASE, Decimal("0.25"))
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as running:
+        yield running
+
+
+async def guard(
+    world: AgentWorld, backstop: str = "50000", amount: Amount | None = None
+) -> list[KeptOrder]:
+    """Arm a stop at 58,000 with a backstop, and let it reach the exchange."""
+    spec = replace(stop_spec("58000", amount), backstop=Decimal(backstop))
+    await world.do(ArmTracker(spec))
+    await sweep(world)
+    return resting(world)
+
+
+async def sweep(world: AgentWorld, times: int = 1) -> None:
+    for _ in range(times):
+        await world.time.pass_by(1)
+        await world.time.finish(world.agent.jobs()["tracker_sweep"]())
+        await world.time.settle()
+
+
+def resting(world: AgentWorld) -> list[KeptOrder]:
+    return [one for one in orders(world, OrderType.STOP_LOSS) if one.is_open]
+
+
+def orders(world: AgentWorld, kind: OrderType) -> list[KeptOrder]:
+    return [one for one in world.exchange.orders.values() if one.request.order_type is kind]
+
+
+def sold(world: AgentWorld) -> Decimal:
+    return world.exchange.filled()
+
+
+def ends(world: AgentWorld) -> list[IntentState]:
+    closed = [one.intent for one in world.store.of(IntentClosed)]
+    return [intent.state for intent in closed if intent.purpose is Purpose.BACKSTOP]
+
+
+def note(world: AgentWorld, tracker_id: int = 1) -> str:
+    return " ".join(world.desk.tracker(tracker_id).notes)
+
+
+async def test_it_rests_with_the_trackers_slice_at_its_price_and_says_so(world: AgentWorld) -> None:
+    [order] = await guard(world, amount=HALF)
+    assert (order.request.quantity, order.request.stop_price) == (Decimal("0.25"), Decimal(50000))
+    assert "rests on the exchange" in note(world)
+    await sweep(world, 3)
+    assert resting(world) == [order]
+
+
+async def test_the_private_stop_takes_it_off_and_sells_once(world: AgentWorld) -> None:
+    await guard(world)
+    await world.move("57990")
+    await world.until_sold("0.5")
+    assert resting(world) == []
+    assert ends(world) == [IntentState.ABORTED]
+    [sale] = [one for one in world.exchange.orders.values() if one.filled]
+    assert sale.request.order_type is not OrderType.STOP_LOSS
+    [closed] = [one for one in world.store.of(TrackerChanged) if one.tracker.state.is_terminal]
+    assert closed.tracker.state is TrackerState.CLOSED
+
+
+async def test_it_follows_its_tracker_and_goes_with_it(world: AgentWorld) -> None:
+    await guard(world)
+    await world.do(EditTracker(1, amount=HALF))
+    await sweep(world, 4)
+    assert [one.request.quantity for one in resting(world)] == [Decimal("0.25")]
+    await world.do(CancelTracker(1))
+    await sweep(world, 3)
+    assert resting(world) == []
+    assert sold(world) == 0
+
+
+async def test_it_fires_while_nobody_watches_and_is_booked_at_the_restart(
+    world: AgentWorld,
+) -> None:
+    await guard(world)
+    await world.kill()
+    world.exchange.move("BTC/USDT", "49000")
+    assert sold(world) == Decimal("0.5")
+    await world.start()
+    await sweep(world, 3)
+    assert sold(world) == Decimal("0.5")
+    assert ends(world) == [IntentState.DONE]
+    assert world.agent.trackers.all() == []
+    assert world.agent.state.book.snapshot().managed("BTC/USDT") == 0
+
+
+async def test_what_fires_before_the_private_stop_could_ends_the_tracker(world: AgentWorld) -> None:
+    await guard(world)
+    # One print straight through both: the exchange is there first.
+    world.exchange.move("BTC/USDT", "49000")
+    await world.time.settle()
+    await sweep(world, 2)
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    assert sold(world) == Decimal("0.5")
+    assert world.agent.trackers.all() == []
+
+
+async def test_a_halt_leaves_it_and_a_panic_takes_it_off_before_it_sells(world: AgentWorld) -> None:
+    await guard(world)
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await sweep(world, 2)
+    assert len(resting(world)) == 1
+    assert world.desk.tracker(1).is_protecting
+    await world.do(Panic())
+    await world.until_sold("0.5")
+    assert resting(world) == []
+
+
+async def test_a_held_exit_leaves_its_backstop_where_it_is(world: AgentWorld) -> None:
+    await guard(world)
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.move("57990")
+    await sweep(world, 2)
+    assert sold(world) == 0
+    assert len(resting(world)) == 1
+
+
+async def test_a_refusal_is_said_on_the_card_and_tried_again_after_a_minute(
+    world: AgentWorld,
+) -> None:
+    refusal = {"status": 400, "code": -1013, "message": "Filter failure: MAX_NUM_ALGO_ORDERS"}
+    fault = world.exchange.fail("refuse", 2, **refusal)
+    await guard(world)
+    assert fault.fired
+    assert resting(world) == []
+    assert "NO backstop" in note(world)
+    await sweep(world, 3)
+    assert resting(world) == []
+    await world.time.pass_by(61)
+    await sweep(world)
+    assert len(resting(world)) == 1
+
+
+async def test_one_that_the_exchange_took_off_is_placed_again(world: AgentWorld) -> None:
+    [order] = await guard(world)
+    await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
+    await world.time.settle()
+    assert resting(world) == []
+    await world.time.pass_by(61)
+    await sweep(world)
+    assert len(resting(world)) == 1
+
+
+async def test_an_exit_survives_the_loss_of_the_answer_to_the_cancel(world: AgentWorld) -> None:
+    await guard(world)
+    fault = world.exchange.fail("cancel_lost")
+    await world.move("57990")
+    await world.until_sold("0.5")
+    assert fault.fired
+    assert resting(world) == []
+    assert sold(world) == Decimal("0.5")
+
+
+async def test_a_death_between_the_cancel_and_the_sale_sells_once(world: AgentWorld) -> None:
+    await guard(world)
+    world.exchange.move("BTC/USDT", "57990")
+    world.exchange.move("BTC/USDT", "57990")
+    await world.kill()
+    await world.start()
+    await sweep(world, 2)
+    await world.time.until(lambda: sold(world) == Decimal("0.5"), 60)
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    assert resting(world) == []
+
+
+async def test_a_backstop_that_fires_while_it_is_cancelled_is_the_only_sale(
+    world: AgentWorld,
+) -> None:
+    await guard(world)
+    fault = world.exchange.fail("fill_before_cancel")
+    await world.move("57990")
+    await world.time.until(lambda: not world.agent.execution.intents, 120)
+    await world.time.settle()
+    assert fault.fired
+    assert sold(world) == Decimal("0.5")
+    assert ends(world) == [IntentState.DONE]
+    assert world.agent.trackers.all() == []

@@ -1,0 +1,126 @@
+"""What should rest on the exchange follows from the trackers alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import bitcoin
+from trading.backstops import Place, Withdraw, plan
+from trading.domain.money import ZERO
+from trading.domain.order import Intent, Purpose, Side
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Tracker,
+    TrackerKind,
+    TrackerSpec,
+    TrackerState,
+)
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+RULES = {"BTC/USDT": bitcoin()}
+SPEC = TrackerSpec(
+    TrackerKind.STOP,
+    "BTC/USDT",
+    Amount(AmountKind.ALL),
+    level=Decimal(58000),
+    backstop=Decimal("50000.009"),
+)
+
+
+def waiting(number: int = 1, quantity: str = "0.5", **changes: object) -> Tracker:
+    tracker = Tracker(
+        number, SPEC, 7, Side.SELL, TrackerState.WATCHING, AT, quantity=Decimal(quantity)
+    )
+    return replace(tracker, **changes)  # type: ignore[arg-type]
+
+
+def rests(number: int = 1, quantity: str = "0.5", stop: str = "50000.00") -> Intent:
+    return Intent(
+        f"b{number}",
+        "BTC/USDT",
+        Side.SELL,
+        Purpose.BACKSTOP,
+        Decimal(stop),
+        AT,
+        quantity=Decimal(quantity),
+        tracker_id=number,
+        stop_price=Decimal(stop),
+    )
+
+
+def test_a_tracker_that_wants_one_gets_it_on_the_exchanges_grid() -> None:
+    [place] = plan([waiting()], [], RULES, ())
+    assert isinstance(place, Place)
+    assert (place.quantity, place.stop_price) == (Decimal("0.5"), Decimal("50000.00"))
+
+
+def test_what_rests_as_wanted_is_left_alone() -> None:
+    assert plan([waiting()], [rests()], RULES, ()) == []
+
+
+def test_one_that_differs_is_withdrawn_first_and_placed_the_next_time() -> None:
+    for other in (rests(quantity="0.4"), rests(stop="49000")):
+        assert plan([waiting()], [other], RULES, ()) == [Withdraw("b1", "its tracker has changed")]
+
+
+def test_none_is_wanted_without_a_wish_a_waiting_sale_or_an_amount_that_can_be_sold() -> None:
+    silent = replace(waiting(), spec=replace(SPEC, backstop=None))
+    buying = waiting(side=Side.BUY)
+    dust = waiting(quantity="0.00001")
+    unlisted = replace(waiting(), spec=replace(SPEC, symbol="OLD/USDT"))
+    for tracker in (silent, buying, dust, unlisted):
+        assert plan([tracker], [], RULES, ()) == []
+
+
+def test_a_sale_by_a_person_keeps_the_coins_free_until_it_is_done() -> None:
+    assert plan([waiting()], [], RULES, {"BTC/USDT"}) == []
+    assert [type(act) for act in plan([waiting()], [rests()], RULES, {"BTC/USDT"})] == [Withdraw]
+
+
+def test_what_has_fired_is_left_to_its_exit_and_what_has_ended_is_withdrawn() -> None:
+    for state in (TrackerState.TRIGGERED, TrackerState.EXITING, TrackerState.BLOCKED):
+        assert plan([waiting(state=state)], [rests()], RULES, ()) == []
+        assert plan([waiting(state=state)], [], RULES, ()) == []
+    assert [type(act) for act in plan([], [rests()], RULES, ())] == [Withdraw]
+
+
+trackers = st.lists(
+    st.builds(
+        waiting,
+        number=st.integers(1, 5),
+        quantity=st.sampled_from(["0", "0.00001", "0.2", "0.5"]),
+        state=st.sampled_from(list(TrackerState)),
+        side=st.sampled_from(list(Side)),
+    ),
+    unique_by=lambda tracker: tracker.tracker_id,
+)
+resting = st.lists(
+    st.builds(rests, number=st.integers(1, 7), quantity=st.sampled_from(["0.2", "0.5"])),
+    unique_by=lambda intent: intent.tracker_id,
+)
+
+
+@given(trackers, resting, st.sampled_from([(), ("BTC/USDT",)]))
+def test_two_rounds_bring_everything_in_line_and_never_two_per_tracker(
+    live: list[Tracker], there: list[Intent], busy: tuple[str, ...]
+) -> None:
+    for _ in range(2):
+        acts = plan(live, there, RULES, busy)
+        gone = {act.intent_id for act in acts if isinstance(act, Withdraw)}
+        there = [intent for intent in there if intent.intent_id not in gone]
+        there += [
+            rests(act.tracker.tracker_id, str(act.quantity), str(act.stop_price))
+            for act in acts
+            if isinstance(act, Place)
+        ]
+        numbers = [intent.tracker_id for intent in there]
+        assert len(set(numbers)) == len(numbers)
+    assert plan(live, there, RULES, busy) == []
+    known = {tracker.tracker_id: tracker for tracker in live}
+    for intent in there:
+        tracker = known[intent.tracker_id or 0]
+        assert tracker.state.is_acting or (tracker.state.is_waiting and tracker.quantity > ZERO)

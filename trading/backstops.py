@@ -1,0 +1,76 @@
+"""Which stops should rest on the exchange, far below the private ones: what to place and withdraw.
+
+A backstop protects while nobody watches, and is public and locks its coins while it rests; so it
+is asked for tracker by tracker, follows its tracker's slice, and is gone before an exit sends.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading.domain.instrument import Instrument
+from trading.domain.order import Intent, Side
+from trading.domain.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Put this tracker's backstop on the exchange."""
+
+    tracker: Tracker
+    quantity: Decimal
+    stop_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take an order off the exchange, and why."""
+
+    intent_id: str
+    reason: str
+
+
+def plan(
+    trackers: Iterable[Tracker],
+    resting: Collection[Intent],
+    instruments: Mapping[str, Instrument],
+    busy: Collection[str],
+) -> list[Place | Withdraw]:
+    """Return what brings the backstops that rest in line with the trackers that want one.
+
+    `busy` are symbols that a person's own sale is at work on: its coins must not be locked again.
+    What has fired keeps its backstop until its own exit takes it off: a held exit may never send.
+    """
+    trackers = list(trackers)
+    firing = {tracker.tracker_id for tracker in trackers if tracker.state.is_acting}
+    wanted = {
+        tracker.tracker_id: place
+        for tracker in trackers
+        if (place := _wish(tracker, instruments, busy)) is not None
+    }
+    acts: list[Place | Withdraw] = []
+    standing = set()
+    for intent in resting:
+        place = wanted.get(intent.tracker_id or 0)
+        if intent.tracker_id in firing:
+            continue
+        if place is None:
+            acts.append(Withdraw(intent.intent_id, "its tracker does not wait any more"))
+        elif (intent.quantity, intent.stop_price) != (place.quantity, place.stop_price):
+            acts.append(Withdraw(intent.intent_id, "its tracker has changed"))
+        standing.add(intent.tracker_id)
+    acts += [place for number, place in sorted(wanted.items()) if number not in standing]
+    return acts
+
+
+def _wish(
+    tracker: Tracker, instruments: Mapping[str, Instrument], busy: Collection[str]
+) -> Place | None:
+    instrument = instruments.get(tracker.symbol)
+    stop = tracker.spec.backstop
+    if instrument is None or stop is None or tracker.symbol in busy:
+        return None
+    if tracker.side is not Side.SELL or not tracker.state.is_waiting:
+        return None
+    quantity, price = instrument.quantity(tracker.quantity), instrument.price_down(stop)
+    return None if instrument.is_dust(quantity, price) else Place(tracker, quantity, price)
