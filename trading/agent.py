@@ -456,6 +456,7 @@ class TradingAgent:
         return Activity(
             instrument=instrument,
             quote=self.prices.quote(symbol),
+            market=self.prices.newest(symbol),
             open_intent_ids=frozenset(intent.intent_id for intent in working),
             entries_open=sum(1 for intent in working if not intent.purpose.reduces_risk),
             exiting=self.execution.exiting(symbol),

@@ -52,6 +52,14 @@ class Prices:
         read = self._fresh(symbol)
         return None if read is None else read.quote
 
+    def newest(self, symbol: str) -> Decimal | None:
+        """Return what was believed last: a print, or the middle of a book that is newer."""
+        quote, trade = self.quote(symbol), self._market.last_trade(symbol)
+        if quote is None:
+            return None
+        is_print_newer = trade is not None and trade.received_s > quote.received_s
+        return trade.price if trade is not None and is_print_newer else quote.mid
+
     def is_stale(self, symbol: str) -> bool:
         """Whether neither the stream nor a read has told a price lately."""
         return self._fresh(symbol) is None and self._market.is_stale(symbol)

@@ -57,6 +57,8 @@ class Decided:
 class Activity:
     """What has been going on, as the gate sees it.
 
+    `market` is the price that was believed last, None for the quote's middle: a print may be newer
+    than the book that it left behind.
     `exiting` is what other open exits of this instrument still want to sell, in base units;
     `reserved` the quote units that other open entries may still spend; `lately` are the last
     minute's entries, refused ones included; `notional_today` counts what entries spent and may
@@ -66,6 +68,7 @@ class Activity:
 
     instrument: Instrument | None = None
     quote: Quote | None = None
+    market: Decimal | None = None
     open_intent_ids: frozenset[str] = frozenset()
     entries_open: int = 0
     exiting: Decimal = ZERO
@@ -167,13 +170,14 @@ def _market_reasons(intent: Intent, limits: RiskLimits, activity: Activity) -> I
         return
     price = intent.limit_price or intent.reference_price
     # A limit that rests on the far side of the market is the person's own choice.
-    distance = (price - quote.mid) / quote.mid * intent.side.sign
+    market = quote.mid if activity.market is None else activity.market
+    distance = (price - market) / market * intent.side.sign
     if intent.limit_price is None:
         distance = abs(distance)
     if distance > limits.price_collar:
         yield (
             f"price {plain(price)} is more than {plain(limits.price_collar * 100)}% from the "
-            f"market at {plain(quote.mid)}"
+            f"market at {plain(market)}"
         )
 
 

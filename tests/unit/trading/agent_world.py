@@ -18,7 +18,7 @@ from trading.desk import Outcome
 from trading.domain.commands import ArmTracker, Command
 from trading.domain.events import Event
 from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, Quote
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
 from trading.reception import Reception, Vitals
 from trading.risk.limits import RiskLimits
@@ -68,6 +68,21 @@ class StreamingExchange(FakeExchange):
         for symbols, on_trade, on_quote in list(self._streams):
             if symbol in symbols:
                 on_trade(trade)
+                on_quote(quote)
+
+    def print_alone(self, symbol: str, price: str) -> None:
+        """Trade at a price before the stream tells of the book that it left behind."""
+        self.set_price(symbol, price)
+        at_ms = to_ms(self.time.now())
+        trade = MarketTrade(symbol, Decimal(price), Decimal(1), at_ms, self.time.monotonic())
+        for symbols, on_trade, _ in list(self._streams):
+            if symbol in symbols:
+                on_trade(trade)
+
+    def show(self, quote: Quote) -> None:
+        """Stream a book."""
+        for symbols, _, on_quote in list(self._streams):
+            if quote.symbol in symbols:
                 on_quote(quote)
 
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:

@@ -36,11 +36,19 @@ from trading.domain.events import (
     TrackerChanged,
     TradingModeChanged,
 )
-from trading.domain.market import Candle
+from trading.domain.market import Candle, Quote
 from trading.domain.order import IntentState, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.time import Timeframe, to_ms
-from trading.domain.tracker import Amount, AmountKind, Distance, TrackerChange, TrackerState
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Distance,
+    TrackerChange,
+    TrackerKind,
+    TrackerSpec,
+    TrackerState,
+)
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
 
@@ -252,6 +260,51 @@ async def test_an_impossible_purchase_is_refused_with_the_rule(
     with pytest.raises(Refused, match=words):
         await world.do(PlaceOrder("BTC/USDT", Side.BUY, amount))
     assert world.exchange.sent == []
+
+
+async def test_a_breakout_is_bought_on_a_print_that_is_newer_than_the_book(
+    world: AgentWorld,
+) -> None:
+    await world.do(ArmTracker(_breakout("62500")))
+    await _lag_behind(world, "62950")
+    assert [intent.reference_price for intent in world.agent.execution.intents] == [62_950]
+    world.exchange.move("BTC/USDT", "62950")
+    await world.time.until(lambda: world.exchange.filled(Side.BUY) > 0, 10)
+
+
+async def test_a_book_that_is_newer_than_the_print_still_bounds_a_purchase(
+    world: AgentWorld,
+) -> None:
+    await _lag_behind(world, "62950")
+    assert world.agent.prices.newest("BTC/USDT") == 62_950
+    world.time.advance(0.1)
+    world.exchange.show(_wide_book(world))
+    assert world.agent.prices.newest("BTC/USDT") == 59_700
+    order = PlaceOrder(
+        "BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, Decimal(500)), limit_price=Decimal(62_950)
+    )
+    with pytest.raises(Refused, match="more than 5% from the market at 59700"):
+        await world.do(order)
+
+
+def _breakout(level: str) -> TrackerSpec:
+    amount = Amount(AmountKind.QUOTE, Decimal(500))
+    return TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=Decimal(level))
+
+
+def _wide_book(world: AgentWorld) -> Quote:
+    return replace(world.exchange.quote_now("BTC/USDT"), bid=Decimal(59_400), ask=Decimal(60_000))
+
+
+async def _lag_behind(world: AgentWorld, price: str) -> None:
+    """Show a book, and a moment later a print more than 5% above its middle."""
+    await world.agent.prices.look("BTC/USDT")
+    world.agent._watch()
+    await world.time.settle()
+    world.exchange.show(_wide_book(world))
+    world.time.advance(0.2)
+    world.exchange.print_alone("BTC/USDT", price)
+    await world.time.settle()
 
 
 async def test_more_than_the_account_holds_cannot_be_sold(world: AgentWorld) -> None:
