@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 
 from tests import loopback, postgres
 
-pytest_plugins = ("pytester", "tests.catalogue.plugin")
+pytest_plugins = ("pytester", "tests.catalogue.plugin", "tests.traps")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _database_numbers = itertools.count(1)
@@ -28,7 +28,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 @pytest.fixture(scope="session", autouse=True)
 def _loopback_only() -> Iterator[None]:
-    with loopback.only():
+    with loopback.only(), pytest.MonkeyPatch.context() as patch:
+        # Processes inherit it, and theirs from them.
+        patch.setenv("PYTHONPATH", loopback.for_processes(os.environ)["PYTHONPATH"])
         yield
 
 

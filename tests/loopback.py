@@ -1,14 +1,18 @@
-"""Keeps tests on this machine: a connection beyond loopback fails, and says where it went."""
+"""Keeps tests on this machine: a connection beyond loopback fails, and says where it went.
+
+Standard library only, for it is loaded into every process that a test starts (`tests/guard`).
+"""
 
 import contextlib
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
+GUARD = Path(__file__).resolve().parent / "guard"
 
 
 class BeyondLoopbackError(Exception):
@@ -36,24 +40,36 @@ def check(family: int, address: Any) -> None:
 @contextlib.contextmanager
 def only() -> Iterator[None]:
     """Within it, sockets connect and resolve to loopback only."""
-    connect, connect_ex = socket.socket.connect, socket.socket.connect_ex
+    kept = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex", "sendto")}
     getaddrinfo = socket.getaddrinfo
 
-    def guarded_connect(self: socket.socket, address: Any) -> None:
-        check(self.family, address)
-        connect(self, address)
+    def guarded(name: str) -> Callable[..., Any]:
+        def call(self: socket.socket, *arguments: Any) -> Any:
+            # The address is the last argument of each.
+            check(self.family, arguments[-1])
+            return kept[name](self, *arguments)
 
-    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
-        check(self.family, address)
-        return connect_ex(self, address)
+        return call
 
     def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         if not is_loopback(host):
             raise BeyondLoopbackError(f"tests should look up loopback only, was {host!r}")
         return getaddrinfo(host, *args, **kwargs)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", guarded_connect)
-        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
-        patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+    try:
+        for name in kept:
+            setattr(socket.socket, name, guarded(name))
+        socket.getaddrinfo = guarded_getaddrinfo
         yield
+    finally:
+        for name, original in kept.items():
+            setattr(socket.socket, name, original)
+        socket.getaddrinfo = getaddrinfo
+
+
+def for_processes(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which Python processes keep to loopback, and theirs too."""
+    path = environment.get("PYTHONPATH", "")
+    if str(GUARD) in path.split(os.pathsep):
+        return dict(environment)
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, (str(GUARD), path)))}

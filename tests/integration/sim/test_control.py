@@ -193,6 +193,7 @@ async def test_rules_and_status_can_change_while_running(bench: Bench) -> None:
     )
 
 
+@pytest.mark.springs_traps
 async def test_attempts_to_move_money_are_seen(bench: Bench) -> None:
     with pytest.raises(Exception, match="-1002"):
         await bench.ccxt.sapi_post_capital_withdraw_apply({"coin": "BTC"})

@@ -86,7 +86,8 @@ _ALL_SYMBOLS_WEIGHT = {
     "/api/v3/openOrders": 80,
 }
 # Umbra never moves money; whoever tries to is seen.
-_TRAPS = ("withdraw", "transfer")
+# What a trading agent has no business with; reading its own rights and history is fine.
+_TRAPS = ("withdraw", "transfer", "sub-account", "apikey", "api-key", "apirestrictions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -659,15 +659,24 @@ def test_the_key_is_bound_to_an_address_and_cannot_withdraw(desk: Desk) -> None:
     assert body["enableSpotAndMarginTrading"] is True
 
 
+@pytest.mark.springs_traps
 def test_whoever_tries_to_move_money_is_refused_and_seen(desk: Desk) -> None:
     status, body = desk.signed(
         "POST", "/sapi/v1/capital/withdraw/apply", coin="BTC", amount="1", address="x"
     )
     assert (status, body["code"]) == (403, -1002)
-    desk.signed("POST", "/sapi/v1/asset/transfer", amount="1")
+    others = [
+        "/sapi/v1/asset/transfer",
+        "/sapi/v1/sub-account/universalTransfer",
+        "/sapi/v1/sub-account/virtualSubAccount",
+        "/sapi/v1/account/apiRestrictions/ipRestriction",
+        "/sapi/v1/broker/subAccountApi/apiKey",
+    ]
+    for path in others:
+        assert desk.signed("POST", path, amount="1")[1]["code"] == -1002
     assert [t["path"] for t in desk.service.venue.traps] == [
         "/sapi/v1/capital/withdraw/apply",
-        "/sapi/v1/asset/transfer",
+        *others,
     ]
 
 
