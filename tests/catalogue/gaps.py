@@ -28,7 +28,7 @@ GAPS = {
         "reading by pages and not believing a list's silence are proven; a list emptied by "
         "error under a live agent is not tested"
     ),
-    "X33": "no test marked yet: an order that the exchange ends is replaced only where it is a backstop",
+    "X33": "no test marked yet: only a backstop is replaced when the exchange ends it",
     "X34": (
         "a share of the order limit for exits is proven; the exchange's own -1015 under load, "
         "and when it is told, is not tested"

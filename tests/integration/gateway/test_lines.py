@@ -176,7 +176,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_told_no_key(tmp_path: Pa
             gateway = create_gateway(
                 settings_of(sim, rest_url=f"https://{line.address}"), MachineClock()
             )
-            with pytest.raises(Unreachable, match="(?i)certificate"):
+            with pytest.raises(Unreachable, match=r"(?i)certificate"):
                 await gateway.connect()
             await gateway.close()
             fired(line.up.passed_bytes and line.connections)
