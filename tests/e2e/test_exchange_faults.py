@@ -45,9 +45,7 @@ CASES = (
     Case("X03b", "503 before acceptance", "status", {"status": 503, "accept": False}, attempt=2),
     Case("X04", "-1006 after acceptance", "error_code", {"code": -1006, "accept": True}),
     Case("X05", "-1007 and the report comes first", "error_code", {"code": -1007, "accept": True}),
-    Case(
-        "X05", "-1007 and no order", "error_code", {"code": -1007, "accept": False}, attempt=2
-    ),
+    Case("X05", "-1007 and no order", "error_code", {"code": -1007, "accept": False}, attempt=2),
     Case("X25", "a page of HTML with status 200", "html200", {}),
     Case("X25", "a truncated answer", "truncated", {}),
     Case("X25", "an empty object", "empty_object", {}),
