@@ -143,11 +143,15 @@ class StatusView:
 
 @dataclass(frozen=True, slots=True)
 class StandingView:
-    """What somebody must still know about: looked at each second, so it costs little."""
+    """What somebody must still know about: looked at each second, so it costs little.
+
+    `is_held` says that even private stops wait for a person: `/halt everything`.
+    """
 
     conditions: tuple[ConditionChanged, ...]
     alerts: tuple[AlertRaised, ...]
     blocked: tuple[Tracker, ...]
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

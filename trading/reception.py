@@ -124,7 +124,8 @@ class Reception:
         acting = self._agent.trackers.acting()
         blocked = (item for item in acting if item.state is TrackerState.BLOCKED)
         state = self._agent.state
-        return StandingView(state.conditions, state.alerts, tuple(blocked))
+        is_held = state.mode is TradingMode.HALTED_EVERYTHING
+        return StandingView(state.conditions, state.alerts, tuple(blocked), is_held)
 
     def positions(self) -> Sequence[PositionView]:
         """Return managed holdings, greatest value first."""

@@ -194,18 +194,26 @@ class Addresser:
         return tuple(key for key in self.standing() if key.startswith(("blocked:", "condition:")))
 
     async def repeat_critical(self) -> None:
-        """Say standing critical things again after 1, 5, 15 min and each 15 min, until /ack."""
+        """Say standing critical things again after 1, 5, 15 min and each 15 min, until /ack.
+
+        While everything is halted, a stop that has fired and does not sell is said each minute.
+        """
         now = self.clock.now()
         standing = self.standing()
+        is_held = self.desk.standing().is_held
         for key in set(self._standing_since) - set(standing):
             self._standing_since.pop(key)
             self._repeated.pop(key, None)
+            self._repeated.pop(f"{key}:held", None)
         for key, alert in standing.items():
             since = self._standing_since.setdefault(key, now)
-            number = repeats_due(now - since)
-            if number > self._repeated.get(key, 0):
-                self._repeated[key] = number
-                await self._repeat(key, alert, since, number)
+            each_minute = is_held and key.startswith("blocked:")
+            number = repeats_due(now - since, each_minute=each_minute)
+            # The two paces count apart: a release must not silence what comes after it.
+            paced = f"{key}:held" if each_minute else key
+            if number > self._repeated.get(paced, 0):
+                self._repeated[paced] = number
+                await self._repeat(paced, alert, since, number)
 
     async def _repeat(self, key: str, alert: Alert, since: datetime, number: int) -> None:
         now = self.clock.now()
@@ -224,8 +232,10 @@ class Addresser:
             self.kick_outbox()
 
 
-def repeats_due(elapsed: timedelta) -> int:
-    """How many repetitions belong to an age: at 1, 5, 15 min, then every 15 min."""
+def repeats_due(elapsed: timedelta, *, each_minute: bool = False) -> int:
+    """How many repetitions belong to an age: at 1, 5, 15 min, then every 15 min; or each minute."""
+    if each_minute:
+        return elapsed // _REPEAT_AFTER[0]
     due = sum(elapsed >= after for after in _REPEAT_AFTER)
     if elapsed > _REPEAT_AFTER[-1]:
         due += (elapsed - _REPEAT_AFTER[-1]) // _REPEAT_EVERY

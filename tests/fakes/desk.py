@@ -171,7 +171,10 @@ class FakeDesk:
 
     def standing(self) -> views.StandingView:
         blocked = (one for one in self.live.values() if one.state is TrackerState.BLOCKED)
-        return views.StandingView(tuple(self.conditions), tuple(self.alerts), tuple(blocked))
+        is_held = self.state is TradingMode.HALTED_EVERYTHING
+        return views.StandingView(
+            tuple(self.conditions), tuple(self.alerts), tuple(blocked), is_held
+        )
 
     def trackers(self) -> Sequence[views.TrackerView]:
         return [self._view(one) for one in self.live.values()]

@@ -364,6 +364,29 @@ async def test_a_critical_alert_repeats_until_it_is_acknowledged() -> None:
     assert len(world.texts()) == 3
 
 
+async def test_a_stop_that_is_held_repeats_each_minute_with_its_buttons() -> None:
+    world = _World()
+    addresser = world.addresser()
+    world.desk.state = TradingMode.HALTED_EVERYTHING
+    world.desk.live[3] = replace(TRACKER, state=TrackerState.BLOCKED)
+    for minute in range(5):
+        world.clock.time = START + timedelta(minutes=minute)
+        await addresser.repeat_critical()
+    assert len(world.texts()) == 4
+    [*_, last] = world.store.of(events.MessageQueued)
+    assert "Exit now" in str(last.message.buttons)
+    world.desk.state = TradingMode.ACTIVE
+    world.clock.time = START + timedelta(minutes=5)
+    await addresser.repeat_critical()
+    assert len(world.texts()) == 5
+    world.desk.state = TradingMode.HALTED_EVERYTHING
+    await world.store.append(events.AlertAcknowledged("blocked:3:1", 7, world.clock.now()))
+    await addresser.address_new()
+    world.clock.time = START + timedelta(minutes=6)
+    await addresser.repeat_critical()
+    assert len(world.texts()) == 5
+
+
 async def test_a_blocked_exit_and_a_critical_condition_stand_until_acknowledged() -> None:
     world = _World()
     addresser = world.addresser()
