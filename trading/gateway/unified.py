@@ -40,6 +40,9 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "binance": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "timeDifference": 0},
     "kucoin": {"uta": False, "fetchMarkets": {"types": ["spot"], "fetchTickersFees": False}},
 }
+# How an exchange is told where a stop fires, for those whose way through the library was read. By
+# the wrong name some sell at once, and elsewhere a query by our id does not find one that is live.
+_STOP_PRICE = {"binance": "triggerPrice"}
 _ID_LENGTH_MAX = {"kraken": 18, "okx": 32, "kucoin": 40}
 
 
@@ -197,11 +200,12 @@ class UnifiedVenue:
             parameters["timeInForce"] = request.time_in_force.value.upper()
         if request.order_type is not OrderType.STOP_LOSS:
             return parameters
-        name = translate.stop_parameter(self._api.features)
+        name = _STOP_PRICE.get(self._settings.exchange_id)
         if name is None or request.stop_price is None:
             raise Refused(
-                f"{self._settings.exchange_id} takes no stop orders that Umbra could find again by"
-                " its own id; for example binance and kraken do"
+                "a stop on the exchange should have a stop price and be for"
+                f" {' or '.join(_STOP_PRICE)}, was for {self._settings.exchange_id}"
+                f" at {request.stop_price}"
             )
         return {**parameters, name: format(request.stop_price, "f")}
 

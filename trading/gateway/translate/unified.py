@@ -89,29 +89,6 @@ def _bound(limits: Mapping[str, Any], key: str) -> Decimal | None:
     return (decimal_of(value, key) or None) if value is not None else None
 
 
-def stop_parameter(features: object) -> str | None:
-    """Return how the exchange's spot market takes a stop, by what the library says it can do.
-
-    None where it takes none, or keeps them on a list of their own: there a query by our id would
-    find nothing, and a stop that is live would look like one that never was.
-    """
-    spot = _entry(features, "spot")
-    if any(_entry(spot, call).get("trigger") for call in _QUERIES):
-        return None
-    takes = _entry(spot, "createOrder")
-    if takes.get("triggerPrice") and not takes.get("triggerDirection"):
-        return "triggerPrice"
-    return "stopLossPrice" if takes.get("stopLossPrice") else None
-
-
-_QUERIES = ("fetchOrder", "fetchOpenOrders", "fetchOrders", "fetchClosedOrders")
-
-
-def _entry(source: object, key: str) -> Mapping[str, Any]:
-    found = source.get(key) if isinstance(source, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
-
-
 def order_report(raw: object, client_order_id: str | None = None) -> OrderReport:
     """Read an order; the id we asked for counts where the exchange does not repeat it."""
     source = mapping(raw, "order")

@@ -130,29 +130,3 @@ def test_what_cannot_be_believed_is_refused(read: Callable[[], object]) -> None:
 def test_last_prices_leave_out_what_has_never_traded() -> None:
     tickers = {"BTC/USDT": {"last": "60000.10"}, "ETH/USDT": {"last": None}}
     assert unified.last_prices(tickers) == {"BTC/USDT": Decimal("60000.10")}
-
-
-def features(orders: dict[str, Any], **queries: Any) -> dict[str, Any]:
-    usual = {"fetchOrder": {"trigger": False}, "fetchOrders": None}
-    return {"spot": {"createOrder": orders, **usual, **queries}}
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        (features({"triggerPrice": True, "stopLossPrice": True}), "triggerPrice"),
-        (features({"triggerPrice": False, "stopLossPrice": True}), "stopLossPrice"),
-        # Which way it fires would have to be said, too; the other name says it.
-        (
-            features({"triggerPrice": True, "triggerDirection": True, "stopLossPrice": True}),
-            "stopLossPrice",
-        ),
-        (features({"triggerPrice": False, "stopLossPrice": False}), None),
-        (features({"triggerPrice": True}, fetchOrder={"trigger": True}), None),
-        (features({"triggerPrice": True}, fetchOpenOrders={"trigger": True}), None),
-        ({"swap": {"createOrder": {"triggerPrice": True}}}, None),
-        (None, None),
-    ],
-)
-def test_a_stop_goes_only_where_a_query_finds_it_again(said: object, expected: str | None) -> None:
-    assert unified.stop_parameter(said) == expected
