@@ -196,9 +196,11 @@ def orders_card(orders: Sequence[tuple[Intent, Attempt]], page: int = 1) -> Card
 
 def _order_lines(intent: Intent, attempt: Attempt) -> list[Line]:
     request = attempt.request
-    at = "market" if request.price is None else price(request.price)
+    at = "at market" if request.price is None else f"at {price(request.price)}"
+    if request.stop_price is not None:
+        at = f"from {price(request.stop_price)} on: backstop"
     lines: list[Line] = [
-        f"{intent.side.value} {quantity(request.quantity)} {request.symbol} at {at}",
+        f"{intent.side.value} {quantity(request.quantity)} {request.symbol} {at}",
         f"  try {attempt.number}: {attempt.state.value}, {quantity(intent.filled_quantity)} filled",
     ]
     if intent.tracker_id is not None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.telegram import grammar, keyboards
+from bot.telegram.alerts import AlertFacts, alert_for
 from bot.telegram.commands import people
 from bot.telegram.commands.registry import COMMANDS, MENU
 from bot.telegram.outbox import strip_markup
@@ -36,6 +37,16 @@ from trading.domain import commands, events
 from trading.domain.chat import Role, Severity
 from trading.domain.errors import Refused
 from trading.domain.money import plain
+from trading.domain.order import (
+    Attempt,
+    AttemptState,
+    Intent,
+    IntentState,
+    OrderRequest,
+    OrderType,
+    Purpose,
+    Side,
+)
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import TrackerState
@@ -325,3 +336,42 @@ async def test_closing_everything_lists_what_goes_and_what_stays() -> None:
     text = trading.question_text(await desk.propose(commands.CloseAll(), 7), 300)
     assert list(_close_lines(text)) == ["• 0.5 BTC = 60,000.00", "• 2 ETH = ?"]
     assert CAPTION_LENGTH_MAX < 1024
+
+
+def test_a_backstop_at_work_shows_where_it_fires() -> None:
+    request = OrderRequest(
+        "c1",
+        "BTC/USDT",
+        Side.SELL,
+        OrderType.STOP_LOSS,
+        Decimal("0.5"),
+        stop_price=Decimal(50000),
+    )
+    intent = Intent(
+        "b1",
+        "BTC/USDT",
+        Side.SELL,
+        Purpose.BACKSTOP,
+        Decimal(50000),
+        START,
+        quantity=Decimal("0.5"),
+        tracker_id=1,
+        stop_price=Decimal(50000),
+    )
+    attempt = Attempt("b1", 1, request, AttemptState.OPEN, START)
+    text = " ".join(_assert_fits(status.orders_card([(intent, attempt)])))
+    assert "from 50,000 on: backstop" in text
+    closed = replace(intent, state=IntentState.EXPIRED, reason="MAX_NUM_ALGO_ORDERS")
+    refused = alert_for(events.IntentClosed(closed, START), AlertFacts(INSTRUMENTS.get))
+    assert refused is not None
+    assert "NO backstop" in refused.card.text
+    withdrawn = replace(intent, state=IntentState.ABORTED)
+    assert alert_for(events.IntentClosed(withdrawn, START), AlertFacts(INSTRUMENTS.get)) is None
+    fill = replace(intent, filled_quantity=Decimal("0.5"), filled_notional=Decimal(24500))
+    sold = alert_for(
+        events.IntentClosed(replace(fill, state=IntentState.DONE), START),
+        AlertFacts(INSTRUMENTS.get),
+    )
+    assert sold is not None
+    assert "Sold 0.5 BTC" in sold.card.text
+    assert "backstop" in sold.card.text
