@@ -76,7 +76,6 @@ GAPS = {
         "refused and told; that it repeats until acknowledged, and within a second, is not asserted"
     ),
     "S04": "the time limit and the free loop are proven; what is told is not asserted",
-    "S05": "no test shows that every writer begins with its lock",
     "S07": "a slow disk under a firing stop is not tested",
     "S10": "an older backup put back is not recognised as such yet",
     "S11": "commits are found again; an order sent through a lost commit is not tested",
@@ -137,9 +136,6 @@ GAPS = {
     "M09": (
         "sales outside are told and shrink what is protected; deposits and airdrops under a "
         "live agent are not asserted"
-    ),
-    "M11": (
-        "fees in any coin are booked; a fee coin that runs out between two fills is not tested"
     ),
     "M15": "a stop that fires while its own entry is still open belongs to the simulation",
 }

@@ -319,6 +319,32 @@ async def test_a_busy_database_gives_up_in_time_and_never_blocks_the_loop(
     fired(reads)
 
 
+@pytest.mark.fault("S05", "SAID")
+async def test_a_read_never_becomes_a_write_and_a_write_takes_its_lock_first(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = await _open(sqlite_url, tmp_path)
+    writer = store._database._writer  # type: ignore[attr-defined]
+    said: list[str] = []
+
+    def listen() -> None:
+        writer.connection.driver_connection.set_trace_callback(said.append)
+
+    store._database._writer_thread.submit(listen).result()  # type: ignore[attr-defined]
+    await store.journal.append(samples.heartbeat())
+    await store.journal.append(*samples.transaction_a(1))
+    assert [one for one in said if one.startswith("BEGIN")] == ["BEGIN IMMEDIATE"] * 2
+
+    def write(connection: Any) -> None:
+        connection.exec_driver_sql("DELETE FROM journal")
+
+    with pytest.raises(StorageLost, match="readonly") as refused:
+        await store._database.read(write)
+    fired(str(refused.value))
+    assert await store.journal.verify() == 5
+    await store.close()
+
+
 # ---------------------------------------------------------------- two instances
 
 

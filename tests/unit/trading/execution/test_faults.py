@@ -604,6 +604,26 @@ async def test_m14_a_half_sold_exit_goes_on_when_the_price_recovers() -> None:
     assert_once(desk)
 
 
+@pytest.mark.fault("M11", "EQ SAID")
+async def test_m11_the_coin_of_the_fees_runs_out_between_two_purchases() -> None:
+    desk = Desk()
+    desk.exchange.fee_share = Decimal("0.001")
+    desk.exchange.fee_asset = "BNB"
+    desk.exchange.coins["BNB"] = Decimal(10)
+    desk.exchange.prices["BNB/USDT"] = Decimal(600)
+    desk.exchange.depth[BTC] = Decimal("0.05")
+    await desk.open(desk.entry("6000"))
+    await desk.time.until(lambda: desk.exchange.filled(Side.BUY) == Decimal("0.05"))
+    desk.exchange.fee_asset = None
+    desk.exchange.depth.clear()
+    final = await desk.done("command:7:BTC/USDT")
+    charged = [one.fill.fee_asset for one in desk.store.of(events.FillBooked)]
+    fired(len(set(charged)) == 2 and f"fees in {charged}")
+    # A fee in the coin that was bought leaves less of it under care.
+    assert final.filled_quantity > desk.managed - HALF > Decimal("0.099")
+    assert desk.managed == desk.exchange.coins["BTC"]
+
+
 async def test_a_rate_limit_while_searching_is_no_answer() -> None:
     desk = Desk()
     desk.exchange.fail("lost_after")
