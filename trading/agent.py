@@ -41,7 +41,7 @@ from trading.domain.events import (
 )
 from trading.domain.market import Observation
 from trading.domain.money import ZERO
-from trading.domain.order import AttemptState, Intent, IntentState, Purpose, Side
+from trading.domain.order import AttemptState, Intent, IntentState, Purpose
 from trading.domain.position import Balance
 from trading.domain.tracker import Evidence, Tracker, TrackerState
 from trading.execution.engine import ExecutionEngine
@@ -433,7 +433,7 @@ class TradingAgent:
         sold = (
             intent.filled_quantity
             for intent in self.execution.intents
-            if (intent.symbol, intent.side) == (symbol, Side.SELL) and intent.tracker_id is not None
+            if (intent.symbol, intent.purpose) == (symbol, Purpose.PROTECT)
         )
         managed = self.state.book.snapshot().managed(symbol) + sum(sold, ZERO)
         events = self.trackers.resized(symbol, managed)

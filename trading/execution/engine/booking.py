@@ -17,7 +17,7 @@ from trading.domain.events import (
     RoundTripClosed,
 )
 from trading.domain.money import ZERO, plain
-from trading.domain.order import Attempt, AttemptState, Fill, IntentState, Side
+from trading.domain.order import Attempt, AttemptState, Fill, IntentState, Purpose, Side
 from trading.domain.position import AdjustReason
 from trading.execution import ladder
 from trading.execution.engine.case import Case
@@ -103,7 +103,7 @@ class Booking:
 
     def told(self, case: Case) -> Sequence[Event]:
         """Return the alarm about a blocked case; a tracker's own state is that alarm already."""
-        if case.intent.tracker_id is not None:
+        if case.intent.tracker_id is not None and case.intent.purpose is Purpose.PROTECT:
             return ()
         return (self._alert(case, "blocked", _blocked(case)),)
 
