@@ -41,6 +41,9 @@ from trading.risk.gate import Approved
 
 logger = logging.getLogger(__name__)
 _SWEPT_AT_START = 40
+# Turns of the loop from a started send to its bytes: one makes the request, one writes it, and
+# one is to spare. A connection that must be made first takes longer, and is not waited for.
+_TURNS_TO_THE_WIRE = 3
 
 
 class ExecutionEngine:
@@ -185,8 +188,9 @@ class ExecutionEngine:
             for case, attempt in zip(cases, attempts, strict=True):
                 self._register(case)
                 self._go(case, attempt)
-        # One turn of the loop puts the requests on the wire; whoever listens can wait for that.
-        await asyncio.sleep(0)
+        # Whoever listens can wait until the requests are on the wire.
+        for _ in range(_TURNS_TO_THE_WIRE):
+            await asyncio.sleep(0)
         try:
             self._s.writer.publish(events)
         finally:
