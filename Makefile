@@ -43,8 +43,8 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--generate-hashes --no-emit-index-url --no-header --no-annotate
 
 lock: setup ## newest versions that fit pyproject.toml, with hashes and no index address
-	@$(LOCK) pyproject.toml --extra keyring --extra postgres --output-file requirements/runtime.txt
-	@$(LOCK) pyproject.toml --extra keyring --extra postgres --group dev --constraint requirements/runtime.txt \
+	@$(LOCK) pyproject.toml --extra keyring --extra notify --extra postgres --output-file requirements/runtime.txt
+	@$(LOCK) pyproject.toml --extra keyring --extra notify --extra postgres --group dev --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt
 	@printf 'hatchling\nuv\n' | $(LOCK) - --constraint requirements/dev.txt --output-file requirements/build.txt
 	@git --no-pager diff --stat -- requirements

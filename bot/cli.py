@@ -1,4 +1,4 @@
-"""The command line: `umbra run | demo | sim | chat | health | secrets | version`.
+"""The command line: the agent and its servers, and the ways to a running agent past the chat.
 
 Heavy rooms are imported inside the command that needs them, so that `umbra health` stays cheap.
 """
@@ -13,12 +13,15 @@ import sys
 from collections.abc import Coroutine
 from importlib.metadata import version as distribution_version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from trading.domain.errors import Refused, UmbraError
 from trading.domain.money import EXACT
+
+if TYPE_CHECKING:
+    from bot.control.messages import Ask, Reply, Request
 
 app = typer.Typer(
     name="umbra",
@@ -133,6 +136,54 @@ def health_command() -> None:
     sys.exit(0 if verdict.is_healthy else 1)
 
 
+@app.command("watchdog")
+def watchdog_command() -> None:
+    """Watch the agent's sign of life from a process of its own, and speak when it stops."""
+    from bot import config, logs, notify, watchdog
+    from bot.clock import SystemClock
+
+    settings = config.load_watchdog()
+    logs.configure(settings.secrets, settings.log_level)
+    ways: list[watchdog.Say] = [
+        way.say for way in notify.ways(settings.channel_urls, settings.secrets)
+    ]
+    token = settings.token.get_secret_value()
+    if token and settings.chat_id is not None:
+        ways.append(watchdog.telegram(token, settings.chat_id, settings.telegram_api_url))
+    _serve(watchdog.Watchdog(settings.data_dir, ways, SystemClock()).run(), 0)
+
+
+@app.command("status")
+def status_command() -> None:
+    """Show mode, holdings and trackers; exit code 1 when the exchange has not answered."""
+    from bot.control.messages import Ask
+
+    _finish(_ask(Ask.STATUS))
+
+
+@app.command("panic")
+def panic_command(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the word.")] = False,
+) -> None:
+    """Sell everything managed at the market and halt; works without the chat."""
+    from bot.control.messages import Ask
+
+    if not yes:
+        typer.echo(_ask(Ask.PREVIEW).text)
+        if typer.prompt("Type PANIC to do it", default="", show_default=False) != "PANIC":
+            typer.echo("Nothing was done.")
+            sys.exit(1)
+    _finish(_ask(Ask.PANIC))
+
+
+@app.command("halt")
+def halt_command() -> None:
+    """Refuse everything new; private stops still sell; works without the chat."""
+    from bot.control.messages import Ask
+
+    _finish(_ask(Ask.HALT))
+
+
 @app.command("version")
 def version_command() -> None:
     """Print the version."""
@@ -185,6 +236,33 @@ def secrets_totp_command(
     typer.echo(f"Enter this in your authenticator app: {secret}")
     typer.echo(f"or this address: otpauth://totp/Umbra?secret={secret}&issuer=Umbra")
     typer.echo(f"UMBRA_TOTP_SECRET is in {place.value}. The next start asks for codes.")
+
+
+def _ask(ask: "Ask") -> "Reply":
+    from bot import config
+    from bot.clock import random_nonce
+    from bot.control import sockets
+    from bot.control.messages import Request
+
+    request = Request(ask, random_nonce())
+    with contextlib.suppress(sockets.NobodyListens):
+        return sockets.ask(config.data_directory(), request)
+    typer.echo("No agent runs here: recovering without the chat to act.", err=True)
+    return _act_alone(request)
+
+
+def _act_alone(request: "Request") -> "Reply":
+    from bot import compose, config, logs
+
+    decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec
+    settings = config.load()
+    logs.configure(settings.secrets, "ERROR")
+    return asyncio.run(compose.act_alone(settings, version(), request))
+
+
+def _finish(reply: "Reply") -> NoReturn:
+    typer.echo(reply.text)
+    sys.exit(0 if reply.is_done else 1)
 
 
 def _serve(server: Coroutine[Any, Any, None], port: int) -> None:

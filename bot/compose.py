@@ -8,19 +8,26 @@ import hashlib
 import logging
 import resource
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot import failpoints, heartbeat
+from bot import config, failpoints, heartbeat, notify
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
 from bot.config import Mode, Settings
+from bot.control import wording
+from bot.control.answering import LocalDesk
+from bot.control.halt_file import HaltFile
+from bot.control.messages import Reply, Request
+from bot.control.sockets import ControlServer
+from bot.escalation import Escalation
 from bot.storage_watch import StorageWatch
 from bot.supervisor import LagSampler, Supervisor, stop_on_signals
+from bot.systemd import ServiceManager
 from bot.telegram.app import Surroundings, TelegramBot
 from bot.telegram.settings import TelegramSettings
-from storage.lease import AccountLock
+from storage.lease import AccountLock, DirectoryLock
 from storage.store import Store, open_store
 from trading.agent import AgentSettings, Identity, Ports, TradingAgent
 from trading.bus import Bus
@@ -42,21 +49,40 @@ _SWITCH_S = 0.0001
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
+# How long an agent that was started for one request waits for the exchange.
+_ALONE_S = 15.0
 _PAPER_FILLS_MAX = 1_000_000
 EXIT_ORDERLY = 0
 
 
 async def run(settings: Settings, version: str) -> int:
     """Run the agent until a signal; returns the exit code. Raises Fatal when it may not start."""
-    clock = SystemClock()
     # By default the journal's thread waits up to 5 ms for its turn, once per statement.
     sys.setswitchinterval(_SWITCH_S)
+    stop = stop_on_signals(asyncio.get_running_loop())
+    async with _opened(settings, version) as process:
+        return await process.run(stop)
+
+
+async def act_alone(settings: Settings, version: str, request: Request) -> Reply:
+    """Recover without the chat, answer one local request, and end.
+
+    Raises InstanceConflict while an agent holds the data directory.
+    """
+    async with _opened(settings, version) as process:
+        return await process.answer_alone(request)
+
+
+@contextlib.asynccontextmanager
+async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
+    clock = SystemClock()
     directory = settings.directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stop = stop_on_signals(asyncio.get_running_loop())
     async with contextlib.AsyncExitStack() as stack:
+        locks: list[DirectoryLock | AccountLock] = [DirectoryLock(directory)]
         if settings.mode is Mode.LIVE:
-            lock = _account_lock(settings)
+            locks.append(_account_lock(settings))
+        for lock in locks:
             lock.take()
             stack.callback(lock.release)
         store = await open_store(
@@ -70,8 +96,7 @@ async def run(settings: Settings, version: str) -> int:
         stack.push_async_callback(account.gateway.close)
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
-        process = Process(settings, version, store, account, charts)
-        return await process.run(stop)
+        yield Process(settings, version, store, account, charts)
 
 
 def gateway_settings(settings: Settings) -> GatewaySettings:
@@ -143,9 +168,47 @@ class Process:
         self._charts = charts
         self._bus = Bus()
         self._messages_waiting = 0
+        self._halt_file = HaltFile(settings.directory, self._clock)
+        self._bot: TelegramBot | None = None
+        self._escalation = Escalation(
+            settings.directory,
+            notify.ways(settings.channel_urls, settings.secrets),
+            lambda: {} if self._bot is None else self._bot.standing_texts(),
+            self._clock,
+        )
+        systemd = config.service_manager()
+        self._service = ServiceManager(systemd.address, systemd.watchdog_s)
+        self._beat_s = self._clock.monotonic()
 
     async def run(self, stop: asyncio.Event) -> int:
         """Recover, then work until `stop`; returns the exit code."""
+        await self._assemble()
+        self._bot = TelegramBot(self._telegram_settings(), self._surroundings(self._desk))
+        return await self._work(stop)
+
+    async def answer_alone(self, request: Request) -> Reply:
+        """Recover as far as the exchange lets, answer one request, and stop."""
+        await self._assemble()
+        await self._halt_file.check(self._desk)
+        ready = asyncio.Event()
+        work = asyncio.create_task(
+            self._supervisor.run({"recover": lambda: self._recover(ready), **self._trading(ready)})
+        )
+        is_ready = asyncio.create_task(ready.wait())
+        try:
+            await asyncio.wait(
+                {work, is_ready}, timeout=_ALONE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if work.done():
+                await work
+            return await self._local.answer(request)
+        except BaseExceptionGroup as failure:
+            raise _root(failure) from failure
+        finally:
+            is_ready.cancel()
+            await self._end(work)
+
+    async def _assemble(self) -> None:
         stored = await self._store.records.state()
         install_id = stored.installed.install_id if stored.installed else random_install_id()
         agent = TradingAgent(
@@ -159,47 +222,71 @@ class Process:
             Identity(install_id, order_prefix(install_id)),
             self._agent_settings(install_id),
         )
+        # A halt counts, and is shown, before the exchange has answered.
+        agent.state.trading_mode = stored.trading_mode
         schedule = Schedule(
             {**agent.jobs(), "summaries": self._summaries, "heartbeat": self._beat},
             self._clock,
             self._remember,
         )
         self._agent, self._schedule = agent, schedule
-        desk = Reception(agent, schedule, self._vitals)
+        desk = Reception(agent, schedule, self._vitals, self._halt_file.forbid)
         self._desk = desk
-        self._bot = TelegramBot(self._telegram_settings(), self._surroundings(desk))
-        return await self._work(stop)
+        self._local = LocalDesk(desk, self._store.records, self._clock, lambda: agent.is_ready)
 
     async def _work(self, stop: asyncio.Event) -> int:
-        agent = self._agent
         ready = asyncio.Event()
-        storage = StorageWatch(self._store, self._bot.tell_owner_now, asyncio.sleep)
-        code = await self._bot.start()
+        bot, directory = self._front(), self._settings.directory
+        storage = StorageWatch(self._store, self._tell_now, asyncio.sleep)
+        control = ControlServer(directory, self._local.answer)
+        code = await bot.start()
         if code is not None:
             sys.stdout.write(f"Send this to the bot from your phone to own it: /pair {code}\n")
             sys.stdout.flush()
+        # Before recovery, which may buy what was missed.
+        await self._halt_file.check(self._desk)
         work = asyncio.create_task(
             self._supervisor.run(
                 {
-                    "recover": lambda: self._recover(ready),
+                    "recover": lambda: self._start(ready),
                     "chat": lambda: self._chat(ready),
-                    "market": agent.market.run,
-                    "trackers": agent.trackers.run,
-                    "account": lambda: self._after(ready, agent.run_account_stream),
-                    "follow_ups": agent.run_follow_ups,
+                    "control": control.run,
+                    "second_channel": self._escalation.run,
+                    "service_manager": lambda: self._service.run(self._is_beating),
+                    "halt_file": lambda: self._halt_file.run(self._desk),
+                    **self._trading(ready),
                     "storage": storage.run,
                     "loop_lag": self._lag.run,
                 }
             )
         )
+        self._service.ready("recovering")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        self._service.stopping()
         failure = work.exception() if work.done() else None
         await self._end(work)
         if failure is not None:
             raise _root(failure)
+        await self._sign("stopped", is_healthy=False, is_stopped=True)
         return EXIT_ORDERLY
+
+    def _trading(self, ready: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
+        agent = self._agent
+        return {
+            "market": agent.market.run,
+            "trackers": agent.trackers.run,
+            "account": lambda: self._after(ready, agent.run_account_stream),
+            "follow_ups": agent.run_follow_ups,
+        }
+
+    async def _start(self, ready: asyncio.Event) -> None:
+        await self._recover(ready)
+        self._schedule.start(await self._store.records.last_runs())
+        # What is in memory now stays: no collection walks through it again.
+        gc.freeze()
+        await asyncio.Event().wait()
 
     async def _recover(self, ready: asyncio.Event) -> None:
         is_restored = False
@@ -219,13 +306,12 @@ class Process:
                 break
         for number, finding in enumerate(self._store.findings):
             await self._agent.alert(f"storage:{self._clock.now().isoformat()}:{number}", finding)
-        self._schedule.start(await self._store.records.last_runs())
-        # What is in memory now stays: no collection walks through it again.
-        gc.freeze()
+        await self._local.recovered()
         ready.set()
-        await asyncio.Event().wait()
 
     async def _tell_refused_start(self, why: str) -> None:
+        if self._bot is None:
+            return
         # Whoever is not at the terminal must learn that no stop is watched.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_ANSWER_S):
@@ -235,7 +321,12 @@ class Process:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_ANSWER_S):
                 await ready.wait()
-        await self._bot.run()
+        await self._front().run()
+
+    def _front(self) -> TelegramBot:
+        if self._bot is None:
+            raise RuntimeError("an agent without a chat runs answer_alone() only")
+        return self._bot
 
     async def _after(self, ready: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
         await ready.wait()
@@ -249,6 +340,8 @@ class Process:
         # The chat says the last word with its tasks ended: they would wait for the next update.
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        if self._bot is None:
+            return
         with contextlib.suppress(TimeoutError, Fatal):
             async with asyncio.timeout(_STOP_DEADLINE_S):
                 await self._bot.stop()
@@ -324,20 +417,38 @@ class Process:
         await self._store.journal.append(event)
 
     async def _summaries(self) -> None:
-        await self._bot.tick_digests()
+        await self._front().tick_digests()
 
     async def _beat(self) -> None:
         await self._agent.beat()
         self._messages_waiting = len(await self._store.records.pending_messages())
         health = self._desk.health()
         note = f"{self._agent.trackers.count()} trackers"
+        await self._sign(
+            note if health.is_healthy else "storage or exchange lost", is_healthy=health.is_healthy
+        )
+        self._beat_s = self._clock.monotonic()
+        self._service.status(f"watching {note}" if health.is_healthy else "not well: see /health")
+
+    async def _sign(self, note: str, *, is_healthy: bool, is_stopped: bool = False) -> None:
         await asyncio.to_thread(
             heartbeat.write,
             self._settings.directory,
             self._clock.now(),
-            is_healthy=health.is_healthy,
-            note=note if health.is_healthy else "storage or exchange lost",
+            is_healthy=is_healthy,
+            note=note,
+            is_stopped=is_stopped,
+            holdings=wording.holdings(self._desk.status()),
         )
+
+    def _is_beating(self) -> bool:
+        # Before recovery has ended the exchange may be away for long: no restart would help.
+        silent_s = self._clock.monotonic() - self._beat_s
+        return not self._agent.is_ready or silent_s < heartbeat.AGE_S_MAX
+
+    async def _tell_now(self, text: str) -> bool:
+        told = await self._front().tell_owner_now(text)
+        return told or await self._escalation.tell_now(text)
 
     def _vitals(self) -> Vitals:
         memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -348,6 +459,7 @@ class Process:
             messages_waiting=self._messages_waiting,
             memory_mb=memory_kb / 1024,
             tasks=self._supervisor.restarts_s(),
+            second_channel=self._escalation.state,
         )
 
 

@@ -11,6 +11,7 @@ import getpass
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from ipaddress import ip_address
@@ -43,6 +44,9 @@ _EXAMPLES = {
     "secrets_passphrase_file": "/etc/umbra/passphrase",
     "database_url": "sqlite+aiosqlite:////var/lib/umbra/umbra.db",
     "data_dir": "/var/lib/umbra",
+    "second_channel_urls": "ntfys://ntfy.sh/your-topic",
+    "watchdog_telegram_token": "654321:another-bot-of-yours",
+    "watchdog_chat_id": "123456789",
     "live_consent": LIVE_CONSENT,
     "allow_unrestricted_key": "true",
     "paper_balance": "USDT=10000,BTC=0.5",
@@ -92,6 +96,9 @@ class Settings(BaseSettings):
     secrets_passphrase_file: Path | None = None
     database_url: SecretStr = SecretStr("")
     data_dir: Path = Path("~/.umbra")
+    second_channel_urls: SecretStr = SecretStr("")
+    watchdog_telegram_token: SecretStr = SecretStr("")
+    watchdog_chat_id: int | None = None
     currency: str = "USDT"
     paper_balance: str = "USDT=10000"
     order_notional_max: Decimal = Field(default=Decimal(25_000), gt=0)
@@ -133,6 +140,11 @@ class Settings(BaseSettings):
         return totp.read_secret(text) if text else b""
 
     @property
+    def channel_urls(self) -> tuple[str, ...]:
+        """The addresses of the second channel; spaces or line ends stand between them."""
+        return tuple(self.second_channel_urls.get_secret_value().split())
+
+    @property
     def is_loopback_exchange(self) -> bool:
         """Whether the exchange's base URL is on this machine, so that no real money can move."""
         return is_loopback(self.exchange_rest_url) and is_loopback(self.exchange_ws_url)
@@ -147,6 +159,8 @@ class Settings(BaseSettings):
         ]
         # The rest of a database's address is shown by errors that a person needs.
         found += [urlsplit(self.store_url).password or ""]
+        found += self.channel_urls
+        found += [self.watchdog_telegram_token.get_secret_value().partition(":")[2]]
         # The chat's number before the colon is no secret, and the colon is spelled in many ways.
         found += [self.telegram_token.get_secret_value().partition(":")[2]]
         spelled = [(text, quote(text, safe=""), unquote(text)) for text in found]
@@ -168,6 +182,48 @@ def is_loopback(url: str | None) -> bool:
 
 def load(env_file: Path = Path(".env")) -> Settings:
     """Read the environment and, where it is silent, `.env`; raises SettingsInvalid."""
+    settings = _read(env_file)
+    _check(settings)
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogSettings:
+    """What the independent watcher needs, and nothing that trades."""
+
+    data_dir: Path
+    channel_urls: tuple[str, ...]
+    token: SecretStr
+    chat_id: int | None
+    telegram_api_url: str | None
+    secrets: tuple[str, ...]
+    log_level: str
+
+
+def load_watchdog(env_file: Path = Path(".env")) -> WatchdogSettings:
+    """Read what `umbra watchdog` needs; raises SettingsInvalid when it could not speak."""
+    settings = _read(env_file)
+    token, chat_id = settings.watchdog_telegram_token, settings.watchdog_chat_id
+    chat_id = chat_id if chat_id is not None else settings.owner_id
+    _check_api_url(settings)
+    if not token.get_secret_value() and not settings.channel_urls:
+        raise _invalid("watchdog_telegram_token", "and UMBRA_SECOND_CHANNEL_URLS are both missing")
+    if token.get_secret_value():
+        _check_token("watchdog_telegram_token", token)
+        if chat_id is None:
+            raise _invalid("watchdog_chat_id", "is missing, and so is UMBRA_OWNER_ID")
+    return WatchdogSettings(
+        data_dir=settings.directory,
+        channel_urls=settings.channel_urls,
+        token=token,
+        chat_id=chat_id,
+        telegram_api_url=settings.telegram_api_url,
+        secrets=settings.secrets,
+        log_level=settings.log_level,
+    )
+
+
+def _read(env_file: Path) -> Settings:
     in_file = dotenv_values(env_file) if env_file.is_file() else {}
     values = {
         name: value
@@ -184,7 +240,6 @@ def load(env_file: Path = Path(".env")) -> Settings:
         first = error.errors()[0]
         field = str(first["loc"][0])
         raise _invalid(field, f"{first['msg'].lower()}, was {_shown(field, values)}") from None
-    _check(settings)
     return settings
 
 
@@ -254,17 +309,26 @@ def _check(settings: Settings) -> None:
 
 
 def _check_telegram(settings: Settings) -> None:
-    token = settings.telegram_token.get_secret_value()
-    if not token:
+    if not settings.telegram_token.get_secret_value():
         raise _invalid("telegram_token", "is missing")
-    if ":" not in token or not token.split(":")[0].isdigit():
-        raise _invalid("telegram_token", "should look like digits:text")
+    _check_token("telegram_token", settings.telegram_token)
     try:
         _ = settings.totp_key
     except ValueError as error:
         raise _invalid("totp_secret", str(error)) from None
-    if settings.telegram_api_url and not settings.telegram_api_url.endswith("/bot"):
-        raise _invalid("telegram_api_url", f"should end in /bot, was {settings.telegram_api_url!r}")
+    _check_api_url(settings)
+
+
+def _check_token(field: str, secret: SecretStr) -> None:
+    token = secret.get_secret_value()
+    if ":" not in token or not token.split(":")[0].isdigit():
+        raise _invalid(field, "should look like digits:text")
+
+
+def _check_api_url(settings: Settings) -> None:
+    url = settings.telegram_api_url
+    if url and not (url.endswith("/bot") and urlsplit(url).scheme in {"http", "https"}):
+        raise _invalid("telegram_api_url", f"should end in /bot, was {url!r}")
 
 
 def _check_exchange(settings: Settings) -> None:
@@ -296,8 +360,25 @@ def _invalid(field: str, problem: str) -> SettingsInvalid:
 
 
 def _shown(field: str, values: Mapping[str, str | None]) -> str:
-    hidden = any(word in field for word in ("token", "secret", "key", "database"))
+    hidden = any(word in field for word in ("token", "secret", "key", "database", "channel"))
     return "hidden" if hidden else repr(values.get(PREFIX + field.upper(), ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceManagerSettings:
+    """Where systemd listens and how often it wants a sign of life; None outside of it."""
+
+    address: str | None
+    watchdog_s: float | None
+
+
+def service_manager() -> ServiceManagerSettings:
+    """Return what systemd says of itself in the environment."""
+    address = os.environ.get("NOTIFY_SOCKET") or None
+    interval, wanted_pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
+    is_ours = wanted_pid in {"", str(os.getpid())}
+    watchdog_s = int(interval) / 1e6 if interval.isdigit() and int(interval) and is_ours else None
+    return ServiceManagerSettings(address, watchdog_s)
 
 
 def data_directory(env_file: Path = Path(".env")) -> Path:

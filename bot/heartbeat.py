@@ -1,13 +1,25 @@
-"""The sign of life on disk: written by the agent, read by `umbra health` and health checks."""
+"""The sign of life on disk: written by the agent, read by `umbra health` and `umbra watchdog`."""
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 _FILE = "heartbeat.json"
 AGE_S_MAX = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One sign of life; `holdings` says in a line each what stops are watched for."""
+
+    at: datetime
+    is_healthy: bool
+    note: str
+    is_stopped: bool = False
+    holdings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +30,55 @@ class Verdict:
     text: str
 
 
-def write(data_dir: Path, at: datetime, *, is_healthy: bool, note: str) -> None:
-    """Replace the sign of life atomically."""
+def write(
+    data_dir: Path,
+    at: datetime,
+    *,
+    is_healthy: bool,
+    note: str,
+    is_stopped: bool = False,
+    holdings: Sequence[str] = (),
+) -> None:
+    """Replace the sign of life atomically; the last one of an orderly end says that it is one."""
     target = data_dir / _FILE
     scratch = target.with_suffix(".tmp")
-    record = {"at": at.isoformat(), "pid": os.getpid(), "is_healthy": is_healthy, "note": note}
+    record = {
+        "at": at.isoformat(),
+        "pid": os.getpid(),
+        "is_healthy": is_healthy,
+        "note": note,
+        "is_stopped": is_stopped,
+        "holdings": list(holdings),
+    }
     scratch.write_text(json.dumps(record))
     scratch.replace(target)
 
 
-def check(data_dir: Path, now: datetime) -> Verdict:
-    """Read the sign of life: older than 15 s means that nobody watches."""
+def read(data_dir: Path) -> Sign | None:
+    """Return the newest sign of life, None when there is none that can be read."""
     try:
         record = json.loads((data_dir / _FILE).read_text())
-        age_s = (now - datetime.fromisoformat(record["at"])).total_seconds()
-    except (OSError, ValueError, KeyError):
+        return Sign(
+            at=datetime.fromisoformat(record["at"]),
+            is_healthy=record.get("is_healthy") is True,
+            note=str(record.get("note", "no reason given")),
+            is_stopped=record.get("is_stopped") is True,
+            holdings=tuple(str(line) for line in record.get("holdings", ())),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def check(data_dir: Path, now: datetime) -> Verdict:
+    """Judge the sign of life: older than 15 s means that nobody watches."""
+    sign = read(data_dir)
+    if sign is None:
         return Verdict(False, f"no sign of life in {data_dir}: stops are not watched")
+    age_s = (now - sign.at).total_seconds()
+    if sign.is_stopped:
+        return Verdict(False, f"stopped in good order {age_s:.0f} s ago: stops are not watched")
     if age_s > AGE_S_MAX:
         return Verdict(False, f"last sign of life {age_s:.0f} s ago: stops are not watched")
-    if not record.get("is_healthy", False):
-        return Verdict(False, f"running, but not well: {record.get('note', 'no reason given')}")
-    return Verdict(True, f"healthy: {record.get('note', '')}, {age_s:.0f} s ago")
+    if not sign.is_healthy:
+        return Verdict(False, f"running, but not well: {sign.note}")
+    return Verdict(True, f"healthy: {sign.note}, {age_s:.0f} s ago")

@@ -91,6 +91,23 @@ class DatabaseLock(FileLock):
         )
 
 
+class DirectoryLock(FileLock):
+    """One process per data directory, whichever database it writes to."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "agent.lock")
+        self._directory = directory
+
+    def take(self) -> None:
+        """Take the lock or raise InstanceConflict."""
+        self.acquire(
+            lambda holder: (
+                f"{self._directory} is in use by {holder}; "
+                "stop that one first, two agents must not share a data directory"
+            )
+        )
+
+
 class AccountLock:
     """One agent per exchange account on this host, whichever user runs it.
 

@@ -169,7 +169,8 @@ class JobView:
 class HealthView:
     """How the process is; ages in seconds, lag in milliseconds.
 
-    `tasks` names those that have died, with the seconds since they were started again.
+    `tasks` names those that have died, with the seconds since they were started again;
+    `second_channel` says how each address of it is, empty without one.
     """
 
     is_healthy: bool
@@ -186,6 +187,7 @@ class HealthView:
     memory_mb: float
     uptime_s: float
     tasks: Mapping[str, float] = field(default_factory=dict)
+    second_channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)

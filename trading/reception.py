@@ -22,7 +22,7 @@ from trading.desk import (
     SummaryView,
     TrackerView,
 )
-from trading.domain.commands import Command
+from trading.domain.commands import Command, SetTradingMode
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
@@ -59,17 +59,23 @@ class Vitals:
     messages_waiting: int
     memory_mb: float
     tasks: dict[str, float]
+    second_channel: str = ""
 
 
 class Reception:
     """Implements `Desk` for one agent."""
 
     def __init__(
-        self, agent: TradingAgent, schedule: Schedule, vitals: Callable[[], Vitals]
+        self,
+        agent: TradingAgent,
+        schedule: Schedule,
+        vitals: Callable[[], Vitals],
+        forbid: Callable[[Command], None] = lambda _command: None,
     ) -> None:
         self._agent = agent
         self._schedule = schedule
         self._vitals = vitals
+        self._forbid = forbid
 
     @property
     def is_simulated(self) -> bool:
@@ -205,6 +211,7 @@ class Reception:
             memory_mb=vitals.memory_mb,
             uptime_s=uptime.total_seconds(),
             tasks=vitals.tasks,
+            second_channel=vitals.second_channel,
         )
 
     async def history(self, limit: int) -> Sequence[RoundTrip]:
@@ -257,14 +264,20 @@ class Reception:
 
     async def propose(self, command: Command, by: int) -> Proposal:
         """Check a command against the present; raises Refused."""
+        self._forbid(command)
         self._check_ready()
         return await self._agent.proposer.propose(command, by)
 
     async def execute(
         self, command: Command, by: int, cause: str, reference_price: Decimal | None = None
     ) -> Outcome:
-        """Do a command once per cause; raises AlreadyRecorded or Refused."""
-        self._check_ready()
+        """Do a command once per cause; raises AlreadyRecorded or Refused.
+
+        A halt is taken before the exchange has answered, too: recovery then starts with it.
+        """
+        self._forbid(command)
+        if not (isinstance(command, SetTradingMode) and not command.mode.takes_entries):
+            self._check_ready()
         return await self._agent.executor.execute(command, by, cause, reference_price)
 
     def _check_ready(self) -> None:

@@ -17,7 +17,7 @@ from bot.telegram.connection import Connection
 from bot.telegram.digests import Digests
 from bot.telegram.expiry import Expiry
 from bot.telegram.inbox import Inbox
-from bot.telegram.outbox import Outbox
+from bot.telegram.outbox import Outbox, strip_markup
 from bot.telegram.requesting import requests_for
 from bot.telegram.roster import Pairing, Roster
 from bot.telegram.router import Handled, Router
@@ -179,6 +179,12 @@ class TelegramBot:
     async def tick_digests(self) -> int:
         """Queue the periodic summaries that are due; returns how many."""
         return await self._digests.tick()
+
+    def standing_texts(self) -> dict[str, str]:
+        """Critical things that nobody has acknowledged, as plain text by alert id."""
+        return {
+            key: strip_markup(alert.card.text) for key, alert in self._addresser.standing().items()
+        }
 
     async def tell_owner_now(self, text: str) -> bool:
         """Tell the owner directly, past the journal, for when that cannot be written."""

@@ -82,6 +82,8 @@ def health_card(view: HealthView) -> Card:
         f"At work {view.open_intents}, unknown {view.unresolved}",
         f"Messages waiting {view.messages_waiting}",
     ]
+    if view.second_channel:
+        lines.append(f"Second channel: {view.second_channel}")
     if view.is_storage_degraded:
         lines.insert(0, "🚨 The journal cannot be written")
     lines.extend(

@@ -31,3 +31,10 @@ def test_no_file_or_a_broken_one_is_not_healthy(tmp_path: Path) -> None:
     assert not heartbeat.check(tmp_path, NOON).is_healthy
     (tmp_path / "heartbeat.json").write_text("{")
     assert not heartbeat.check(tmp_path, NOON).is_healthy
+
+
+def test_the_last_sign_of_an_orderly_end_says_so(tmp_path: Path) -> None:
+    heartbeat.write(tmp_path, NOON, is_healthy=False, note="stopped", is_stopped=True)
+    verdict = heartbeat.check(tmp_path, NOON + timedelta(seconds=60))
+    assert not verdict.is_healthy
+    assert "good order 60 s ago" in verdict.text

@@ -1,0 +1,124 @@
+"""Answers the local socket at the same desk as the chat: status, preview, panic, halt."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from bot.control import wording
+from bot.control.halt_file import THIS_MACHINE
+from bot.control.messages import Ask, Reply, Request
+from trading.desk import CloseProposal, Desk, Outcome
+from trading.domain.commands import Command, Panic, SetTradingMode
+from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.position import TradingMode
+from trading.ports import Clock, Records
+
+_LOOK_S = 0.1
+_SETTLE_S = 15.0
+_HALTED = frozenset({TradingMode.HALTED, TradingMode.HALTED_EVERYTHING})
+
+
+class LocalDesk:
+    """Does what the command line asks, with the request's id as its cause."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        records: Records,
+        clock: Clock,
+        is_ready: Callable[[], bool],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._desk = desk
+        self._records = records
+        self._clock = clock
+        self._is_ready = is_ready
+        self._sleep = sleep
+        self._halted_early: str | None = None
+
+    async def answer(self, request: Request) -> Reply:
+        """Answer one request; raises UmbraError where it could not be done at all."""
+        match request.ask:
+            case Ask.STATUS:
+                return Reply(self._is_ready(), await self._status())
+            case Ask.PREVIEW:
+                return await self._preview()
+            case Ask.HALT:
+                return await self._halt(_cause(request))
+            case Ask.PANIC:
+                return await self._panic(_cause(request))
+
+    async def recovered(self) -> None:
+        """Halt once more: what was asked for while the state was being read may have been missed.
+
+        To be called when recovery has ended.
+        """
+        cause, self._halted_early = self._halted_early, None
+        if cause is not None and self._desk.status().state not in _HALTED:
+            await self._desk.execute(_HALT, THIS_MACHINE, f"{cause}:recovered")
+
+    async def _status(self) -> str:
+        if self._is_ready():
+            trackers = [view.tracker for view in self._desk.trackers()]
+            return wording.status(self._desk.status(), trackers)
+        return wording.starting(self._desk.status(), await self._records.state())
+
+    async def _preview(self) -> Reply:
+        if not self._is_ready():
+            return Reply(False, wording.CANNOT_SELL)
+        facts = (await self._desk.propose(Panic(), THIS_MACHINE)).facts
+        if not isinstance(facts, CloseProposal):
+            raise Refused("a panic should propose what it closes")
+        return Reply(True, wording.panic(facts))
+
+    async def _halt(self, cause: str) -> Reply:
+        state = self._desk.status().state
+        if state in _HALTED:
+            return Reply(True, f"Already {wording.MODES[state]}.")
+        await self._once(_HALT, cause)
+        if not self._is_ready():
+            self._halted_early = cause
+            return Reply(True, f"{wording.HALTED}\n{wording.NOT_CANCELLED}")
+        return Reply(True, _lines(wording.HALTED, wording.troubles(self._desk.status())))
+
+    async def _panic(self, cause: str) -> Reply:
+        if not self._is_ready():
+            halted = await self._halt(f"{cause}:halt")
+            return Reply(False, f"{halted.text}\n{wording.CANNOT_SELL}")
+        outcome = await self._once(Panic(), cause)
+        if outcome is None:
+            return Reply(True, "This panic was carried out already.")
+        open_ids = await self._settled(frozenset(outcome.intent_ids))
+        status = self._desk.status()
+        left = [intent for intent, _ in self._desk.open_orders() if intent.intent_id in open_ids]
+        told = wording.sold(outcome.text, left, status.positions)
+        return Reply(
+            not left and not status.positions,
+            _lines(told, wording.HALTED, wording.troubles(status)),
+        )
+
+    async def _once(self, command: Command, cause: str) -> Outcome | None:
+        try:
+            return await self._desk.execute(command, THIS_MACHINE, cause)
+        except AlreadyRecorded:
+            return None
+
+    async def _settled(self, intent_ids: frozenset[str]) -> frozenset[str]:
+        """Wait until the intents have ended, as long as a terminal should; return the rest."""
+        deadline_s = self._clock.monotonic() + _SETTLE_S
+        while True:
+            at_work = {intent.intent_id for intent, _ in self._desk.open_orders()}
+            rest = intent_ids & at_work
+            if not rest or self._clock.monotonic() >= deadline_s:
+                return rest
+            await self._sleep(_LOOK_S)
+
+
+_HALT = SetTradingMode(TradingMode.HALTED, "asked for on this machine: umbra halt")
+
+
+def _cause(request: Request) -> str:
+    return f"local:{request.request_id}"
+
+
+def _lines(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,61 @@
+"""The file HALT in the data directory: while it lies there, nothing new is bought."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from trading.desk import Desk
+from trading.domain.commands import Command, SetTradingMode
+from trading.domain.errors import Refused, StorageLost
+from trading.domain.position import TradingMode
+from trading.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+# Who is recorded for what was asked for on this machine: no chat has a person with this number.
+THIS_MACHINE = 0
+FILE = "HALT"
+_LOOK_S = 0.5
+_HALTED = frozenset({TradingMode.HALTED, TradingMode.HALTED_EVERYTHING})
+
+
+class HaltFile:
+    """Halts what runs while the file is there, and refuses every way out of the halt."""
+
+    def __init__(self, data_dir: Path, clock: Clock) -> None:
+        self._path = data_dir / FILE
+        self._clock = clock
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file lies there, whatever is in it."""
+        return self._path.exists() or self._path.is_symlink()
+
+    def forbid(self, command: Command) -> None:
+        """Raise Refused for a command that would end the halt."""
+        ends_it = isinstance(command, SetTradingMode) and command.mode not in _HALTED
+        if ends_it and self.is_there:
+            raise Refused(
+                f"the file {self._path} keeps Umbra halted; remove it first", f"rm {self._path}"
+            )
+
+    async def check(self, desk: Desk) -> None:
+        """Halt if the file lies there; a stricter halt stays. Works before recovery, too."""
+        if not self.is_there or desk.status().state in _HALTED:
+            return
+        reason = f"The file {self._path} is there. To go on: rm {self._path}, then /resume."
+        cause = f"local:halt-file:{self._clock.now().isoformat()}"
+        try:
+            await desk.execute(SetTradingMode(TradingMode.HALTED, reason), THIS_MACHINE, cause)
+        except StorageLost as error:
+            # Without a journal nothing is bought anyway; the next look tries again.
+            logger.warning("halt_not_written", extra={"error": str(error)})
+
+    async def run(
+        self, desk: Desk, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        """Look twice a second until cancelled."""
+        while True:
+            await self.check(desk)
+            await sleep(_LOOK_S)

@@ -1,0 +1,170 @@
+"""The local socket itself: who listens, who asks, and how long either waits."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+import struct
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from bot.control.messages import (
+    REPLY_BYTES_MAX,
+    REQUEST_BYTES_MAX,
+    Reply,
+    Request,
+    decode_reply,
+    decode_request,
+    encode_reply,
+    encode_request,
+)
+from trading.domain.errors import Refused, UmbraError
+
+logger = logging.getLogger(__name__)
+
+SOCKET = "control.sock"
+_READ_S = 5.0
+# Longer than a panic waits for its sales.
+_ACT_S = 25.0
+_PATIENCE_S = 30.0
+_AT_ONCE_MAX = 4
+_PEER = struct.Struct("3i")
+
+
+class NobodyListens(Refused):
+    """No agent serves this data directory."""
+
+
+class ControlServer:
+    """Answers one request per connection, from this user or root alone."""
+
+    def __init__(self, data_dir: Path, answer: Callable[[Request], Awaitable[Reply]]) -> None:
+        self._data_dir = data_dir
+        self._answer = answer
+        self._talking = 0
+        self._acting: set[asyncio.Task[Reply]] = set()
+
+    async def run(self) -> None:
+        """Serve until cancelled. Only the holder of the data directory's lock may call this."""
+        with _listener(self._data_dir) as listener:
+            server = await asyncio.start_unix_server(
+                self._talk, sock=listener, limit=REQUEST_BYTES_MAX
+            )
+            async with server:
+                await server.serve_forever()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._talking >= _AT_ONCE_MAX or not _is_own(writer):
+            writer.close()
+            return
+        self._talking += 1
+        try:
+            writer.write(encode_reply(await self._reply(reader)))
+            async with asyncio.timeout(_READ_S):
+                await writer.drain()
+        except (OSError, TimeoutError) as error:
+            logger.info("local_request_broken_off", extra={"error": type(error).__name__})
+        finally:
+            self._talking -= 1
+            writer.close()
+
+    async def _reply(self, reader: asyncio.StreamReader) -> Reply:
+        try:
+            async with asyncio.timeout(_READ_S):
+                line = await reader.readuntil(b"\n")
+            request = decode_request(line)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            return Reply(False, f"a message should be one line of at most {REQUEST_BYTES_MAX}")
+        except Refused as error:
+            return Reply(False, str(error))
+        logger.info("local_request", extra={"ask": request.ask.value, "id": request.request_id})
+        return await self._act(request)
+
+    async def _act(self, request: Request) -> Reply:
+        # Who asked may go away, and patience may end: a panic that has begun is finished.
+        acting = asyncio.ensure_future(self._answer(request))
+        self._acting.add(acting)
+        acting.add_done_callback(self._acting.discard)
+        await asyncio.wait({acting}, timeout=_ACT_S)
+        if not acting.done():
+            return Reply(False, f"not finished within {_ACT_S:.0f} s: umbra status shows how it is")
+        try:
+            return acting.result()
+        except UmbraError as error:
+            return Reply(False, str(error))
+
+
+def ask(data_dir: Path, request: Request, patience_s: float = _PATIENCE_S) -> Reply:
+    """Ask the running agent; raises NobodyListens, or Refused when it does not answer in time."""
+    with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(patience_s)
+        try:
+            asking.connect(reachable)
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NobodyListens(f"no agent serves {data_dir}") from error
+        except OSError as error:
+            raise _silent(data_dir, error) from error
+        try:
+            asking.sendall(encode_request(request))
+            return decode_reply(_line(asking))
+        except OSError as error:
+            raise _silent(data_dir, error) from error
+
+
+def _silent(data_dir: Path, error: OSError) -> Refused:
+    return Refused(
+        f"the agent of {data_dir} does not answer ({type(error).__name__}); "
+        f"a file halts it as soon as it can: touch {data_dir / 'HALT'}"
+    )
+
+
+def _line(asking: socket.socket) -> bytes:
+    received = bytearray()
+    while not received.endswith(b"\n") and len(received) <= REPLY_BYTES_MAX:
+        piece = asking.recv(REPLY_BYTES_MAX)
+        if not piece:
+            break
+        received += piece
+    return bytes(received)
+
+
+@contextlib.contextmanager
+def _directory(data_dir: Path) -> Iterator[str]:
+    # The name of a socket may have 107 bytes; through the open directory any path is short.
+    try:
+        opened = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NobodyListens(f"no agent serves {data_dir}") from error
+    try:
+        yield f"/proc/self/fd/{opened}/{SOCKET}"
+    finally:
+        os.close(opened)
+
+
+@contextlib.contextmanager
+def _listener(data_dir: Path) -> Iterator[socket.socket]:
+    path = data_dir / SOCKET
+    with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as listener:
+        # What lies there is of a process that is gone: its lock is ours.
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            listener.bind(reachable)
+        finally:
+            os.umask(before)
+        if stat.S_IMODE(path.stat().st_mode) != 0o600:
+            raise Refused(f"{path} should be for its owner alone; choose another UMBRA_DATA_DIR")
+        listener.setblocking(False)
+        try:
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _is_own(writer: asyncio.StreamWriter) -> bool:
+    connected: socket.socket = writer.get_extra_info("socket")
+    found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    user_id: int = _PEER.unpack(found)[1]
+    return user_id in {0, os.getuid()}

@@ -1,0 +1,119 @@
+"""What a terminal shows of the agent: plain lines, made of the same views as the chat's cards."""
+
+from collections.abc import Iterable, Sequence
+
+from trading.desk import CloseProposal, PositionView, StatusView
+from trading.domain.money import plain
+from trading.domain.order import Intent
+from trading.domain.position import TradingMode
+from trading.domain.tracker import Tracker
+from trading.ports import StoredState
+
+MODES = {
+    TradingMode.ACTIVE: "active",
+    TradingMode.REDUCING: "reducing: nothing new is bought",
+    TradingMode.HALTED: "HALTED: only private stops sell",
+    TradingMode.HALTED_EVERYTHING: "HALTED EVERYTHING: nothing sells",
+}
+HALTED = "Halted: nothing new is bought, private stops still sell. /resume in the chat ends it."
+CANNOT_SELL = (
+    "Nothing can be sold now: Umbra is still starting, the exchange has not answered yet. "
+    "Try again, or sell at the exchange."
+)
+NOT_CANCELLED = (
+    "Umbra is still starting, the exchange has not answered yet: orders that still buy there "
+    "are cancelled once it does."
+)
+_LISTED_MAX = 200
+
+
+def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
+    """The whole state of a running agent."""
+    return _joined(
+        f"{view.mode} on {view.exchange}, {MODES[view.state]}",
+        *_reason(view),
+        f"Equity {plain(view.equity)} {view.currency}",
+        f"Trackers: {view.trackers_waiting} waiting, {view.trackers_acting} acting, "
+        f"{view.trackers_paused} paused",
+        *(_position(position) for position in view.positions[:_LISTED_MAX]),
+        *(_tracker(tracker) for tracker in trackers[:_LISTED_MAX]),
+        f"Prices: {view.stream}"
+        + ("" if view.data_age_s is None else f", {view.data_age_s:.0f} s old"),
+        troubles(view),
+    )
+
+
+def starting(view: StatusView, stored: StoredState) -> str:
+    """What the journal says of an agent that could not reach its exchange yet."""
+    mode = stored.trading_mode.mode if stored.trading_mode else TradingMode.ACTIVE
+    return _joined(
+        f"{view.mode} on {view.exchange}, {MODES[mode]}",
+        "Still starting: the exchange has not answered yet, so NO STOP IS WATCHED.",
+        *(_held(symbol, plain(held.quantity)) for symbol, held in stored.positions.items()),
+        *(_tracker(tracker) for tracker in list(stored.trackers)[:_LISTED_MAX]),
+    )
+
+
+def panic(facts: CloseProposal) -> str:
+    """What a panic would do."""
+    if not facts.lines:
+        return "Nothing is managed, so nothing would be sold. Umbra would be halted."
+    sells = ", ".join(f"{plain(line.quantity)} {line.base}" for line in facts.lines)
+    ended = len(facts.trackers_cancelled)
+    return f"This sells {sells} at the market, ends {ended} trackers and halts Umbra."
+
+
+def sold(outcome: str, left: Iterable[Intent], positions: Sequence[PositionView]) -> str:
+    """What became of a panic, and what did not."""
+    lines = [outcome]
+    lines += [
+        f"NOT SOLD YET: {intent.symbol}, {plain(intent.residual)} left. {intent.reason}".rstrip()
+        for intent in left
+    ]
+    if len(lines) > 1:
+        lines.append("Umbra goes on trying as long as it runs; umbra status shows how it is.")
+    elif positions:
+        lines += [f"STILL HELD: {_position(view)}" for view in positions]
+    else:
+        lines.append("Everything managed is sold.")
+    return _joined(*lines)
+
+
+def troubles(view: StatusView) -> str:
+    """Degradations and alerts that nobody has acknowledged; empty when there are none."""
+    return _joined(
+        *(f"! {condition.text}" for condition in view.conditions if condition.is_active),
+        *(f"! {alert.text}" for alert in view.alerts),
+        f"! {view.unresolved} orders whose fate the exchange has not told"
+        if view.unresolved
+        else "",
+    )
+
+
+def holdings(view: StatusView) -> tuple[str, ...]:
+    """What is held and how it is protected, a line each; for whoever must do without the agent."""
+    return tuple(_position(position) for position in view.positions[:_LISTED_MAX])
+
+
+def _reason(view: StatusView) -> list[str]:
+    changed = view.trading_mode
+    if changed is None or changed.mode is TradingMode.ACTIVE or not changed.reason:
+        return []
+    return [f"  {changed.reason}"]
+
+
+def _position(view: PositionView) -> str:
+    stop = "NOT PROTECTED" if view.stop_price is None else f"stop {plain(view.stop_price)}"
+    return f"{_held(view.symbol, plain(view.position.quantity))}, {stop}"
+
+
+def _held(symbol: str, quantity: str) -> str:
+    return f"Holds {quantity} {symbol.partition('/')[0]} ({symbol})"
+
+
+def _tracker(tracker: Tracker) -> str:
+    return f"#{tracker.tracker_id} {tracker.symbol} {tracker.state.value}"
+
+
+def _joined(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)

@@ -1,0 +1,49 @@
+"""What the service manager is told: ready, still alive, stopping (the protocol of sd_notify)."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+
+class ServiceManager:
+    """Sends datagrams to the socket that systemd names; does nothing where there is none."""
+
+    def __init__(self, address: str | None, watchdog_s: float | None = None) -> None:
+        # A leading @ stands for the zero byte of Linux's abstract names.
+        self._address = "\0" + address[1:] if address and address[0] == "@" else address
+        self._watchdog_s = watchdog_s
+
+    def ready(self, status: str) -> None:
+        """The process serves."""
+        self._tell("READY=1", f"STATUS={status}")
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows."""
+        self._tell(f"STATUS={text}")
+
+    def stopping(self) -> None:
+        """An orderly end has begun."""
+        self._tell("STOPPING=1")
+
+    async def run(self, is_beating: Callable[[], bool]) -> None:
+        """Say twice per watchdog interval that all is well, as long as it is; until cancelled."""
+        if self._watchdog_s is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            if is_beating():
+                self._tell("WATCHDOG=1")
+            await asyncio.sleep(self._watchdog_s / 2)
+
+    def _tell(self, *lines: str) -> None:
+        if not self._address:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
+                sending.setblocking(False)
+                sending.sendto("\n".join(lines).encode(), self._address)
+        except OSError as error:
+            logger.warning("service_manager_not_told", extra={"error": str(error)})

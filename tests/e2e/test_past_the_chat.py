@@ -1,0 +1,111 @@
+"""The command line and the file HALT reach the agent with chat or exchange dead."""
+
+import asyncio
+import re
+import sys
+from decimal import Decimal
+
+import pytest
+
+from tests.e2e.world import World
+
+pytestmark = pytest.mark.e2e
+
+
+async def umbra(world: World, *arguments: str, typed: str | None = None) -> tuple[int, str]:
+    """Run one command on the world's data directory; return its exit code and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", *arguments),
+        env=world.environment | world.settings,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate(None if typed is None else f"{typed}\n".encode())
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+async def test_a_panic_of_the_terminal_sells_everything_with_the_chat_dead(world: World) -> None:
+    await world.arm("/track BTC/USDT stop 50000 0.2")
+    await world.end("chat")
+
+    code, said = await umbra(world, "panic", typed="panik")
+    assert code == 1, said
+    assert "sells 0.2 BTC" in said
+    assert "Nothing was done" in said
+    assert await world.orders() == []
+
+    code, said = await umbra(world, "panic", typed="PANIC")
+    assert code == 0, said
+    assert "Everything managed is sold" in said
+    assert await world.balance_of("BTC") == Decimal("0.3")
+    code, said = await umbra(world, "status")
+    assert code == 0
+    assert "HALTED" in said
+
+
+async def test_with_the_exchange_dead_a_panic_says_what_is_not_sold(world: World) -> None:
+    await world.arm("/track BTC/USDT stop 50000 0.2")
+    await world.end("chat")
+    await world.end("sim")
+
+    code, said = await umbra(world, "panic", "--yes")
+
+    assert code == 1, said
+    assert "NOT SOLD YET: BTC/USDT, 0.2 left" in said
+    assert "Halted" in said
+
+
+async def test_without_an_agent_a_panic_recovers_sells_and_ends(world: World) -> None:
+    await world.arm("/track BTC/USDT stop 50000 0.2")
+    await world.end("chat")
+    await world.kill_agent()
+
+    code, said = await umbra(world, "panic", "--yes")
+
+    assert code == 0, said
+    assert "recovering without the chat" in said
+    assert "Everything managed is sold" in said
+    assert await world.balance_of("BTC") == Decimal("0.3")
+
+
+async def test_with_everything_dead_a_halt_is_kept_for_the_next_start(world: World) -> None:
+    await world.arm("/track BTC/USDT stop 50000 0.2")
+    await world.kill_agent()
+    port = world.exchange.rpartition(":")[2]
+    await world.end("sim")
+
+    code, said = await umbra(world, "halt")
+    assert code == 0, said
+    assert "Halted" in said
+    assert "has not answered" in said
+    code, said = await umbra(world, "panic", "--yes")
+    assert code == 1, said
+    assert "Nothing can be sold now" in said
+
+    await world._spawn("sim", "--port", port, "--balance", world.balance, *world.sim_options)
+    await world._until_served(f"{world.exchange}/api/v3/ping")
+    await world.price("60000")
+    await world.start_agent()
+    assert "HALTED" in (await world.answer("/status", "Equity"))["text"]
+
+
+async def test_the_file_halts_a_running_agent_and_keeps_the_next_one_halted(world: World) -> None:
+    file = world.data_dir / "HALT"
+    before = await world.last_message_id()
+    file.touch()
+    told = await world.until_message("HALTED", after=before)
+    assert str(file) in re.sub(r"\s+", "", told["text"])
+    assert "halted" in (await world.answer("/buy BTC/USDT 100 USDT", "✋"))["text"].lower()
+    refused = await world.answer("/resume", "✋")
+    assert "remove it first" in " ".join(refused["text"].split())
+
+    await world.kill_agent()
+    await world.start_agent()
+    assert "HALTED" in (await world.answer("/status", "Equity"))["text"]
+
+    file.unlink()
+    resume = await world.answer("/resume", "Resume")
+    await world.press(resume, "Confirm")
+    await world.until_message("Active again", after=resume["message_id"])

@@ -1,0 +1,158 @@
+"""The terminal reaches the same desk as the chat, before recovery as well as after it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bot.control.answering import LocalDesk
+from bot.control.halt_file import FILE, HaltFile
+from bot.control.messages import Ask, Request
+from tests.unit.trading.agent_world import AgentWorld
+from trading.domain.commands import SetTradingMode
+from trading.domain.errors import Refused
+from trading.domain.events import CommandExecuted, TradingModeChanged
+from trading.domain.position import TradingMode
+from trading.reception import Reception, Vitals
+from trading.schedule import Schedule
+
+ONE, TWO = "request-1", "request-2"
+
+
+@dataclass
+class _Bench:
+    world: AgentWorld
+    halt_file: HaltFile
+    desk: Reception
+    local: LocalDesk
+
+    @classmethod
+    def of(cls, world: AgentWorld, folder: Path) -> "_Bench":
+        halt_file = HaltFile(folder, world.time)
+        agent, vitals = world.agent, Vitals(0, 0, False, 0, 0, {})
+
+        async def remember(_: object) -> None:
+            return None
+
+        async def nothing() -> None:
+            return None
+
+        jobs = {**agent.jobs(), "summaries": nothing, "heartbeat": nothing}
+        schedule = Schedule(jobs, world.time, remember)
+        desk = Reception(agent, schedule, lambda: vitals, halt_file.forbid)
+        local = LocalDesk(
+            desk, world.store.records, world.time, lambda: agent.is_ready, world.time.sleep
+        )
+        return cls(world, halt_file, desk, local)
+
+    async def ask(self, ask: Ask, request_id: str = ONE) -> tuple[bool, str]:
+        reply = await self.world.time.finish(self.local.answer(Request(ask, request_id)))
+        return reply.is_done, reply.text
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[_Bench]:
+    async with AgentWorld() as world:
+        yield _Bench.of(world, tmp_path)
+
+
+async def _cover(bench: _Bench) -> None:
+    await bench.world.protect("50000")
+
+
+async def test_a_halt_is_audited_with_its_request_and_happens_once(bench: _Bench) -> None:
+    is_done, said = await bench.ask(Ask.HALT)
+    assert is_done
+    assert "Halted" in said
+    causes = [event.cause for event in bench.world.published if isinstance(event, CommandExecuted)]
+    assert causes == [f"local:{ONE}"]
+    assert (await bench.ask(Ask.HALT))[1].startswith("Already HALTED")
+    modes = [one.mode for one in bench.world.published if isinstance(one, TradingModeChanged)]
+    assert modes == [TradingMode.HALTED]
+
+
+async def test_a_panic_sells_what_is_managed_and_says_so(bench: _Bench) -> None:
+    await _cover(bench)
+    is_done, said = await bench.ask(Ask.PREVIEW)
+    assert is_done
+    assert "sells 0.5 BTC" in said
+    is_done, said = await bench.ask(Ask.PANIC)
+    assert is_done, said
+    assert "Everything managed is sold" in said
+    assert bench.desk.status().state is TradingMode.HALTED
+    assert (await bench.ask(Ask.PANIC)) == (True, "This panic was carried out already.")
+
+
+async def test_status_shows_mode_holdings_and_trackers(bench: _Bench) -> None:
+    await _cover(bench)
+    is_done, said = await bench.ask(Ask.STATUS)
+    assert is_done
+    assert "live on fake, active" in said
+    assert "Holds 0.5 BTC (BTC/USDT), stop 50000" in said
+    assert "#1 BTC/USDT trailing" in said
+
+
+async def test_before_the_exchange_has_answered_a_halt_is_kept_and_a_panic_halts(
+    bench: _Bench,
+) -> None:
+    await _cover(bench)
+    bench.world.agent.is_ready = False
+    is_done, said = await bench.ask(Ask.STATUS)
+    assert not is_done
+    assert "NO STOP IS WATCHED" in said
+    assert "Holds 0.5 BTC" in said
+    is_done, said = await bench.ask(Ask.PANIC)
+    assert not is_done
+    assert "Halted" in said
+    assert "Nothing can be sold now" in said
+    assert (await bench.world.store.records.state()).trading_mode is not None
+
+
+async def test_a_halt_that_recovery_has_overlooked_is_repeated_after_it(bench: _Bench) -> None:
+    bench.world.agent.is_ready = False
+    await bench.ask(Ask.HALT)
+    bench.world.agent.state.trading_mode = None
+    bench.world.agent.is_ready = True
+    await bench.local.recovered()
+    assert bench.desk.status().state is TradingMode.HALTED
+    await bench.local.recovered()
+
+
+async def test_the_file_halts_and_nothing_ends_the_halt_while_it_lies_there(
+    bench: _Bench, tmp_path: Path
+) -> None:
+    looking = asyncio.create_task(bench.halt_file.run(bench.desk, bench.world.time.sleep))
+    await bench.world.time.pass_by(2)
+    assert bench.desk.status().state is TradingMode.ACTIVE
+
+    (tmp_path / FILE).touch()
+    await bench.world.time.pass_by(1)
+    changed = bench.desk.status().trading_mode
+    assert changed is not None
+    assert changed.mode is TradingMode.HALTED
+    assert f"rm {tmp_path / FILE}" in changed.reason
+    for mode in (TradingMode.ACTIVE, TradingMode.REDUCING):
+        with pytest.raises(Refused, match="remove it first"):
+            await bench.desk.propose(SetTradingMode(mode), 1)
+        with pytest.raises(Refused, match="remove it first"):
+            await bench.desk.execute(SetTradingMode(mode), 1, f"tap-{mode.value}")
+
+    await bench.desk.execute(SetTradingMode(TradingMode.HALTED_EVERYTHING), 1, "tap-everything")
+    await bench.world.time.pass_by(2)
+    assert bench.desk.status().state is TradingMode.HALTED_EVERYTHING
+
+    (tmp_path / FILE).unlink()
+    await bench.desk.execute(SetTradingMode(TradingMode.ACTIVE), 1, "tap-resume")
+    await bench.world.time.pass_by(2)
+    assert bench.desk.status().state is TradingMode.ACTIVE
+    looking.cancel()
+
+
+async def test_with_the_exchange_dead_a_panic_says_what_is_not_sold(bench: _Bench) -> None:
+    await _cover(bench)
+    bench.world.exchange.is_down = True
+    is_done, said = await bench.ask(Ask.PANIC)
+    assert not is_done
+    assert "NOT SOLD YET: BTC/USDT, 0.5 left" in said
