@@ -13,14 +13,13 @@ from trading.domain.events import Event, IntentClosed, IntentOpened
 from trading.domain.money import ZERO
 from trading.domain.order import Intent
 from trading.portfolio import PortfolioBook
-from trading.ports import Journal
 from trading.risk.gate import Decided
 
 _MINUTE_S = 60.0
 # Asks beyond this many a minute change nothing any more: far below, the gate takes no entries.
 _ASKS_KEPT = 10_000
-_PAGE = 1000
-_KINDS = (IntentOpened.__name__, IntentClosed.__name__)
+# The events that count.
+KINDS = (IntentOpened.__name__, IntentClosed.__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +42,11 @@ class EntryLog:
         self._counted: dict[str, Decimal] = {}
         self._spent: dict[str, Decimal] = {}
 
-    async def load(
-        self, journal: Journal, working: Iterable[Intent], now: datetime, now_s: float
+    def load(
+        self, events: Iterable[Event], working: Iterable[Intent], now: datetime, now_s: float
     ) -> None:
-        """Take the present UTC day and the last minute from the journal, and what is open."""
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = min(midnight, now - timedelta(seconds=_MINUTE_S))
-        for event in await _since(journal, since):
+        """Take what was decided and ended since `begins`, and what is open."""
+        for event in events:
             age_s = max((now - event.at).total_seconds(), 0.0)
             self.apply(event, now_s - age_s)
         self._open |= {one.intent_id for one in working if not one.purpose.reduces_risk}
@@ -113,6 +110,12 @@ class EntryLog:
         self._spent[quote] = self._spent.get(quote, ZERO) - before + amount
 
 
+def begins(now: datetime) -> datetime:
+    """Return from when on events count at a start: the UTC day and the last minute."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return min(midnight, now - timedelta(seconds=_MINUTE_S))
+
+
 def budget(intent: Intent) -> Decimal:
     """Return the quote units that an entry may spend at most."""
     if intent.quote_budget is not None:
@@ -122,13 +125,3 @@ def budget(intent: Intent) -> Decimal:
 
 def _quote(intent: Intent) -> str:
     return intent.symbol.rpartition("/")[2]
-
-
-async def _since(journal: Journal, since: datetime) -> Sequence[Event]:
-    # The journal is read from its end: as much of it as the day has written.
-    limit = _PAGE
-    found = await journal.latest(limit, _KINDS)
-    while len(found) == limit and found[-1].event.at >= since:
-        limit *= 4
-        found = await journal.latest(limit, _KINDS)
-    return [one.event for one in reversed(found) if one.event.at >= since]

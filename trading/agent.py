@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from trading import decide
+from trading import activity, decide
 from trading.activity import EntryLog
 from trading.bus import Bus
 from trading.commanding.executing import Executor
@@ -46,7 +46,7 @@ from trading.domain.position import Balance
 from trading.domain.tracker import Evidence, Tracker, TrackerState
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
-from trading.housekeeping import Housekeeping
+from trading.housekeeping import Housekeeping, read_back
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
 from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
 from trading.pricing import Prices
@@ -210,7 +210,8 @@ class TradingAgent:
         accepts = self.settings.accepts_unrestricted_key
         await self._housekeeping.refuse_dangerous_key(accepts_unrestricted=accepts)
         now = self.clock.now()
-        await self._entries.load(self.journal, stored.intents, now, self.clock.monotonic())
+        decided = await read_back(self.journal, activity.begins(now), activity.KINDS)
+        self._entries.load(decided, stored.intents, now, self.clock.monotonic())
         await self.record(
             ProcessStarted(self.settings.version, self.settings.mode, stored.last_alive_at, now)
         )

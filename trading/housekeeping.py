@@ -3,21 +3,34 @@
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from trading import outside
 from trading.commanding.workings import Workings
 from trading.domain.errors import AlreadyRecorded, Retryable, SettingsInvalid
-from trading.domain.events import DayOpened, TradingModeChanged
+from trading.domain.events import DayOpened, Event, TradingModeChanged
 from trading.domain.position import Balance, TradingMode
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
+from trading.ports import Journal
 from trading.risk import halts
 
 logger = logging.getLogger(__name__)
 _ATR_CANDLES = 60
 _RECONCILED_AT_ONCE = 40
+_PAGE = 1000
+
+
+async def read_back(journal: Journal, since: datetime, kinds: Sequence[str]) -> Sequence[Event]:
+    """Return the events of these kinds since a time, in order, read from the journal's end."""
+    limit = _PAGE
+    found = await journal.latest(limit, kinds)
+    while len(found) == limit and found[-1].event.at >= since:
+        limit *= 4
+        found = await journal.latest(limit, kinds)
+    return [one.event for one in reversed(found) if one.event.at >= since]
 
 
 class Housekeeping:

@@ -65,7 +65,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.trackers",
         "trading.risk",
     ),
-    "trading.activity": ("trading.domain", "trading.portfolio", "trading.ports", "trading.risk"),
+    "trading.activity": ("trading.domain", "trading.portfolio", "trading.risk"),
     "trading.pricing": ("trading.domain", "trading.ports", "trading.market.engine"),
     "trading.proposals": (
         "trading.domain",

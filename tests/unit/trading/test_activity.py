@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from tests import builders
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.virtual_time import VirtualTime
-from trading.activity import EntryLog
+from trading.activity import KINDS, EntryLog, begins
 from trading.domain.events import Event, Heartbeat, IntentClosed, IntentOpened
 from trading.domain.market import Quote
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import Balance, Portfolio, TradingMode
+from trading.housekeeping import read_back
 from trading.portfolio import PortfolioBook
 from trading.risk.gate import Activity, Approved, Refusal, review
 from trading.risk.halts import stricter
@@ -66,7 +67,8 @@ def book() -> PortfolioBook:
 
 async def restarted(store: MemoryStore, now: datetime, now_s: float = 5.0) -> EntryLog:
     found = EntryLog(book())
-    await found.load(store.journal, (await store.records.state()).intents, now, now_s)
+    events = await read_back(store.journal, begins(now), KINDS)
+    found.load(events, (await store.records.state()).intents, now, now_s)
     return found
 
 
