@@ -304,6 +304,9 @@ def _ended(sight: Sight, reason: str) -> Finish:
 # ------------------------------------------------------------ orders that rest
 
 
+_BACKSTOP_TRIES = 2
+
+
 def _has_lived(attempts: Sequence[Attempt]) -> bool:
     # One that never came to be may be sent again; one that lived has had its chance.
     never = {AttemptState.ABSENT, AttemptState.REJECTED}
@@ -314,6 +317,9 @@ def _backstop(sight: Sight) -> Step:
     intent, instrument = sight.intent, sight.instrument
     if _has_lived(sight.attempts):
         return _rested(sight)
+    if len(sight.attempts) >= _BACKSTOP_TRIES:
+        # Whoever wants it asks again later; an exchange that is away needs no orders in a row.
+        return Finish(IntentState.EXPIRED, sight.attempts[-1].reason)
     most = instrument.market_quantity_max or instrument.quantity_max
     quantity = _capped(instrument, _sellable(sight), most, None)
     stop = intent.stop_price or intent.reference_price

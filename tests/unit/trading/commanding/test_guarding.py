@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 
+from tests.catalogue import fired
 from tests.fakes.exchange import KeptOrder
 from tests.unit.trading.agent_world import AgentWorld, stop_spec
 from trading.domain.commands import ArmTracker, CancelTracker, EditTracker, Panic, SetTradingMode
-from trading.domain.events import IntentClosed, TrackerChanged
+from trading.domain.events import AttemptPrepared, IntentClosed, TrackerChanged
 from trading.domain.order import IntentState, OrderType, Purpose
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Amount, AmountKind, TrackerState
@@ -154,6 +155,7 @@ async def test_a_refusal_is_said_on_the_card_and_tried_again_after_a_minute(
     assert len(resting(world)) == 1
 
 
+@pytest.mark.fault("X33")
 async def test_one_that_the_exchange_took_off_is_placed_again(world: AgentWorld) -> None:
     [order] = await guard(world)
     await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
@@ -162,8 +164,11 @@ async def test_one_that_the_exchange_took_off_is_placed_again(world: AgentWorld)
     await world.time.pass_by(61)
     await sweep(world)
     assert len(resting(world)) == 1
+    fired(order.status.value)
 
 
+@pytest.mark.fault("X23", "ONE")
+@pytest.mark.fault("X24", "ONE")
 async def test_an_exit_survives_the_loss_of_the_answer_to_the_cancel(world: AgentWorld) -> None:
     await guard(world)
     fault = world.exchange.fail("cancel_lost")
@@ -172,6 +177,7 @@ async def test_an_exit_survives_the_loss_of_the_answer_to_the_cancel(world: Agen
     assert fault.fired
     assert resting(world) == []
     assert sold(world) == Decimal("0.5")
+    fired(fault.fired)
 
 
 async def test_a_death_between_the_cancel_and_the_sale_sells_once(world: AgentWorld) -> None:
@@ -186,6 +192,8 @@ async def test_a_death_between_the_cancel_and_the_sale_sells_once(world: AgentWo
     assert resting(world) == []
 
 
+@pytest.mark.fault("X22", "SAID")
+@pytest.mark.fault("X23", "ONE")
 async def test_a_backstop_that_fires_while_it_is_cancelled_is_the_only_sale(
     world: AgentWorld,
 ) -> None:
@@ -198,3 +206,20 @@ async def test_a_backstop_that_fires_while_it_is_cancelled_is_the_only_sale(
     assert sold(world) == Decimal("0.5")
     assert ends(world) == [IntentState.DONE]
     assert world.agent.trackers.all() == []
+    fired(fault.fired)
+
+
+async def test_an_exchange_that_is_away_is_not_sent_one_order_after_the_other(
+    world: AgentWorld,
+) -> None:
+    fault = world.exchange.fail("not_sent", 1_000)
+    await guard(world)
+    await world.time.pass_by(50)
+    placed = [one for one in world.store.of(AttemptPrepared) if one.attempt.request.stop_price]
+    assert fault.fired
+    assert len(placed) == 2
+    assert "NO backstop" in note(world)
+    fault.times = 0
+    await world.time.pass_by(61)
+    await sweep(world)
+    assert len(resting(world)) == 1
