@@ -9,26 +9,26 @@ GAPS = {
         "an alert beyond 1 s of offset, and no entries while the offset is unknown, are not built"
     ),
     "X13": (
-        "prices going on over the stream during a ban are not asserted; the backstop is not built"
+        "prices going on over the stream during a ban, and the state of a backstop, are "
+        "not asserted"
     ),
     "X14": "silence and UNKNOWN are proven; when it is told is not asserted",
-    "X15": (
-        "the key's loss as a mode of its own, three refusals in a minute apart, is not "
-        "asserted here"
-    ),
     "X19": "what is told when a symbol is to be delisted is not built",
     "X21": (
         "an exit ended by self-trade prevention goes on like any expired one; cancelling the "
         "own order that stands in its way is not built"
     ),
-    "X23": "no test marked yet: cancel-and-replace belongs to the backstop",
+    "X23": (
+        "a backstop is cancelled and then the coins are sold: that an exit which fails "
+        "in between is told within 2 s is not asserted"
+    ),
     "X28": "the key is kept from strangers; when the person is told is not asserted",
     "X31": "entries are not refused while balances disagree",
     "X32": (
         "reading by pages and not believing a list's silence are proven; a list emptied by "
         "error under a live agent is not tested"
     ),
-    "X33": "no test marked yet: only a backstop is replaced when the exchange ends it",
+    "X33": "a backstop that the exchange took off is placed again within a minute, not within 2 s",
     "X34": (
         "a share of the order limit for exits is proven; the exchange's own -1015 under load, "
         "and when it is told, is not tested"
@@ -108,7 +108,10 @@ GAPS = {
         "of this repository"
     ),
     "P13": "the reports' queue is proven; not every queue is",
-    "P14": "counting and halting are proven; a loop of ours against a live agent is not tested",
+    "P14": (
+        "the first entry past a cap ends entries and is told; that it repeats until "
+        "acknowledged is not asserted"
+    ),
     "P15": "the watchdog's own death is not tested here",
     "C01": (
         "signing follows the exchange's clock; a step of the machine's clock in a running "

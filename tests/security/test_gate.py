@@ -10,6 +10,7 @@ from telegram import Update
 from bot.telegram import access
 from bot.telegram.access import ALLOWED_KINDS, SERVICE_IDS, UPDATE_KINDS
 from bot.telegram.roster import Pairing
+from tests.catalogue import fired
 from tests.fakes.desk import START
 from tests.security.front import ADA, CHANNEL, GROUP, OWNER, STRANGER, Front, kinds, said
 from trading.domain.chat import Person, Role
@@ -107,6 +108,8 @@ def test_z01_the_gate_knows_every_kind_that_the_installed_library_knows() -> Non
     assert set(UPDATE_KINDS) == set(LIBRARY_KINDS)
 
 
+@pytest.mark.fault("T11", "NOACT SAID")
+@pytest.mark.fault("T12", "NOACT")
 @pytest.mark.parametrize("kind", LIBRARY_KINDS)
 async def test_z01_no_kind_from_outside_does_or_tells_anything(kind: str) -> None:
     front = Front()
@@ -125,8 +128,10 @@ async def test_z01_no_kind_from_outside_does_or_tells_anything(kind: str) -> Non
     assert read == (len(SENDERS) - 1) * len(CHATS) * len(TEXTS)
     assert front.desk.executed == []
     assert front.roster.active.keys() == {OWNER}
+    fired(f"{read} updates of kind {kind}")
 
 
+@pytest.mark.fault("T11", "NOACT SAID")
 @pytest.mark.parametrize("kind", [kind for kind in LIBRARY_KINDS if kind not in ALLOWED_KINDS])
 @pytest.mark.parametrize("text", ["/panic", "/buy BTC/USDT 100 USDT"])
 async def test_z01_not_even_the_owner_acts_by_a_kind_that_is_not_named(
@@ -139,6 +144,7 @@ async def test_z01_not_even_the_owner_acts_by_a_kind_that_is_not_named(
         # An edit is answered in the owner's own chat: that it was not acted on.
         assert said(handled) == "" or "not acted on" in said(handled)
     assert front.desk.executed == []
+    fired(kind)
 
 
 async def test_z01_a_kind_newer_than_the_library_is_denied() -> None:

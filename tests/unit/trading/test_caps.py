@@ -169,7 +169,9 @@ async def test_a_tracker_s_purchase_past_a_cap_expires_and_ends_entries(
     assert "2 open entries are the most" in reducing(world)[0]
 
 
+@pytest.mark.fault("I03")
 def test_no_command_of_the_chat_carries_a_limit() -> None:
     limits = {field.name for field in fields(RiskLimits)}
     for command in get_args(Command):
         assert not limits & {field.name for field in fields(command)}
+    fired(limits)

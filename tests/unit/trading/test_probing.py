@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
 from trading.domain.commands import PlaceOrder
@@ -31,6 +32,7 @@ def told(world: AgentWorld, name: str) -> list[ConditionChanged]:
     return [one for one in world.store.of(ConditionChanged) if one.condition == name]
 
 
+@pytest.mark.fault("X35")
 async def test_an_exchange_that_is_gone_is_told_once_and_its_return_too(world: AgentWorld) -> None:
     await world.protect()
     world.exchange.is_down = True
@@ -44,6 +46,7 @@ async def test_an_exchange_that_is_gone_is_told_once_and_its_return_too(world: A
     assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
     assert "answers again" in told(world, EXCHANGE_DOWN)[1].text
     assert not world.desk.status().conditions
+    fired(lost.text)
 
 
 async def test_without_anything_at_stake_it_is_a_warning(world: AgentWorld) -> None:
@@ -52,6 +55,7 @@ async def test_without_anything_at_stake_it_is_a_warning(world: AgentWorld) -> N
     assert [one.severity for one in told(world, EXCHANGE_DOWN)] == [Severity.WARN]
 
 
+@pytest.mark.fault("X13")
 async def test_a_ban_is_told_with_its_end(world: AgentWorld) -> None:
     async def banned() -> int:
         raise RateLimited("http 418", 120.0)
@@ -60,6 +64,7 @@ async def test_a_ban_is_told_with_its_end(world: AgentWorld) -> None:
     await probe(world, 2)
     [ban] = told(world, EXCHANGE_DOWN)
     assert "bans this address until" in ban.text
+    fired(ban.text)
 
 
 async def test_our_own_count_of_requests_is_no_loss(world: AgentWorld) -> None:
@@ -71,6 +76,7 @@ async def test_our_own_count_of_requests_is_no_loss(world: AgentWorld) -> None:
     assert not told(world, EXCHANGE_DOWN)
 
 
+@pytest.mark.fault("X15", "SAID")
 async def test_a_key_that_is_refused_for_a_minute_is_told_and_new_risk_waits(
     world: AgentWorld,
 ) -> None:
@@ -85,6 +91,7 @@ async def test_a_key_that_is_refused_for_a_minute_is_told_and_new_risk_waits(
     await probe(world, 20)
     assert [one.is_active for one in told(world, AUTH_LOST)] == [True, False]
     await world.do(purchase)
+    fired(told(world, AUTH_LOST))
 
 
 async def test_a_loss_from_before_a_restart_ends_after_it(world: AgentWorld) -> None:
