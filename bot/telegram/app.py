@@ -372,12 +372,19 @@ def silence_request_logs() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+class _MaskedBot(Bot):
+    """The library's own `repr` of a bot is its token, and ours hold one."""
+
+    def __repr__(self) -> str:
+        return "Bot(token=•••)"
+
+
 def _bot(settings: TelegramSettings) -> Bot:
     url = settings.base_url
     calls, polls = requests_for(url), requests_for(url)
     if url is None or settings.base_file_url is None:
-        return Bot(settings.token, request=calls, get_updates_request=polls)
-    return Bot(
+        return _MaskedBot(settings.token, request=calls, get_updates_request=polls)
+    return _MaskedBot(
         settings.token,
         base_url=url,
         base_file_url=settings.base_file_url,

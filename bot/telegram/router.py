@@ -21,6 +21,7 @@ from bot.telegram.render.codes import code_card
 from bot.telegram.render.text import Card, Code, card_text
 from bot.telegram.render.trading import refused_card
 from bot.telegram.roster import Pairing
+from bot.telegram.shape import is_sound
 from bot.telegram.stepup import CodeVerdict, Waiting, code_in
 from bot.telegram.strangers import Strangers
 from trading.domain.chat import ConfirmationAnswer, InboxUpdate, OutboxMessage, Person, Role
@@ -72,18 +73,28 @@ class Router:
 
     async def handle(self, stored: InboxUpdate) -> Handled:
         """Bring one update to its end; raises Fatal and Retryable storage errors only."""
-        try:
-            update = Update.de_json(json.loads(stored.payload), None)
-        except Exception:
-            # Whatever a poisoned update does to the parser, the next one still has its turn.
-            logger.exception("update_unreadable", extra={"update_id": stored.update_id})
+        read = self._read(stored)
+        if read is None:
             return self._finish(stored, _unreadable_reply(), self._place_of_sender(stored))
-        ruling = access.judge(update, self.services.roster.active, self._rules())
+        update, ruling = read
         if ruling.verdict is Verdict.STRANGER:
             return self._stranger(stored, update, ruling)
         if ruling.verdict is Verdict.IGNORED or ruling.person is None:
             return self._ignored(stored, ruling)
         return await self._admitted(stored, update, ruling.person, ruling.chat_id)
+
+    def _read(self, stored: InboxUpdate) -> tuple[Update, Ruling] | None:
+        try:
+            content = json.loads(stored.payload)
+            if not is_sound(content):
+                logger.warning("update_unreadable", extra={"update_id": stored.update_id})
+                return None
+            update = Update.de_json(content, None)
+            return update, access.judge(update, self.services.roster.active, self._rules())
+        except Exception:
+            # Whatever a poisoned update does to the parser, the next one still has its turn.
+            logger.exception("update_unreadable", extra={"update_id": stored.update_id})
+            return None
 
     def _rules(self) -> AccessRules:
         settings = self.services.settings

@@ -17,6 +17,7 @@ from tests.fakes.desk import START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.desk import ChartView
 from trading.domain.chat import InboxUpdate, Person, Role
+from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAsked, Event, MessageQueued
 
 OWNER, STRANGER, GROUP, CHANNEL = 7, 666, -100, -200
@@ -26,7 +27,7 @@ SECRET = b"12345678901234567890"
 
 class _NoCharts:
     async def draw(self, view: ChartView, path: Path) -> Path:
-        raise AssertionError("nobody asked for a picture")
+        raise Refused("nothing is drawn here")
 
 
 class Front:
@@ -58,7 +59,7 @@ class Front:
         self.router = Router(self.services, self.store, self.clock, pairing, Strangers(), "")
 
     async def _export(self, what: str) -> Path:
-        raise AssertionError(f"nobody asked for {what}")
+        raise Refused(f"{what} is not written here")
 
     def later(self, **span: float) -> datetime:
         """Let time pass."""

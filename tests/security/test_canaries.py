@@ -1,0 +1,282 @@
+"""Z-02: planted secrets reach no repr, log, traceback, database, export or chat."""
+
+import asyncio
+import base64
+import contextlib
+import io
+import logging
+import threading
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from bot import compose, config, logs
+from bot.clock import SystemClock
+from bot.localchat import build_app, serving
+from bot.secrets import OsKeychain, Passphrase, Vault
+from bot.telegram import Surroundings, TelegramBot, TelegramSettings
+from storage.lease import AccountLock
+from storage.store import open_store
+from tests.contract.gateway.worlds import MachineClock, control, settings_of, simulated
+from tests.e2e.world import World
+from tests.fakes.desk import FakeDesk
+from tests.fakes.memory_store import MemoryStore
+from trading.bus import Bus
+from trading.domain.errors import UmbraError
+from trading.gateway import create_gateway
+
+CANARIES = {
+    "UMBRA_EXCHANGE_API_KEY": "canarykey7f3e9a51c2",
+    "UMBRA_EXCHANGE_SECRET": "canarysecret/81+0b7d",
+    "UMBRA_TELEGRAM_TOKEN": "4242:canarytoken5d0c1e",
+    "UMBRA_TOTP_SECRET": "CANARYGNBVGY3TQOJQGEZDGNBVGY3TQO",
+}
+PASSWORD = "canarypassword42"
+DATABASE = f"postgresql+asyncpg://umbra:{PASSWORD}@127.0.0.1:9/none"
+OURS = ("bot", "trading", "storage", "telegram", "ccxt")
+
+
+def _spellings(secret: str) -> set[str]:
+    bare = secret.partition(":")[2] or secret
+    encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+    return {secret, bare, quote(secret, safe=""), encoded, secret.encode().hex()}
+
+
+SPELLED = {word for secret in (*CANARIES.values(), PASSWORD) for word in _spellings(secret)}
+
+
+def _leaks(text: str, spelled: set[str] = SPELLED) -> list[str]:
+    return [word for word in spelled if word in text]
+
+
+def test_z02_the_search_finds_every_spelling() -> None:
+    for word in SPELLED:
+        assert _leaks(f"…{word}…") != []
+    assert _leaks("nothing here") == []
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> config.Settings:
+    values = CANARIES | {
+        "UMBRA_DATABASE_URL": DATABASE,
+        "UMBRA_MODE": "live",
+        "UMBRA_EXCHANGE_REST_URL": "http://127.0.0.1:9",
+        "UMBRA_EXCHANGE_WS_URL": "ws://127.0.0.1:9",
+        "UMBRA_DATA_DIR": str(tmp_path / "data"),
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return config.load()
+
+
+def _telegram(settings: config.Settings) -> TelegramSettings:
+    return TelegramSettings(
+        token=settings.telegram_token.get_secret_value(),
+        base_url=settings.telegram_api_url,
+        totp_secret=settings.totp_key,
+    )
+
+
+def _around(store: MemoryStore, clock: SystemClock, data_dir: Path) -> Surroundings:
+    return Surroundings(
+        desk=FakeDesk(clock, store),
+        journal=store,
+        records=store,
+        clock=clock,
+        bus=Bus(),
+        charts=None,  # type: ignore[arg-type]
+        random_nonce=str,
+        random_code=str,
+        export=None,  # type: ignore[arg-type]
+        data_dir=data_dir,
+        version="0",
+    )
+
+
+# ------------------------------------------------------------ repr
+
+
+def _reached(roots: list[Any]) -> Iterator[Any]:
+    """Every object of ours, and of the clients that we hold, that the roots lead to."""
+    waiting, seen = list(roots), set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, dict | list | tuple | set | frozenset):
+            waiting += [*(one.values() if isinstance(one, dict) else one)]
+        elif type(one).__module__.split(".")[0] in OURS:
+            yield one
+            slots = [name for kind in type(one).__mro__ for name in getattr(kind, "__slots__", ())]
+            held = {name: getattr(one, name, None) for name in slots if isinstance(name, str)}
+            waiting += [*held.values(), *getattr(one, "__dict__", {}).values()]
+
+
+async def test_z02_no_object_shows_a_secret(settings: config.Settings, tmp_path: Path) -> None:
+    clock = SystemClock()
+    gateway = create_gateway(compose.gateway_settings(settings), clock)
+    store = MemoryStore(clock)
+    telegram = _telegram(settings)
+    bot = TelegramBot(telegram, _around(store, clock, tmp_path))
+    code = await bot.start()
+    assert code is not None
+    lock = AccountLock("http://127.0.0.1:9", settings.exchange_api_key.get_secret_value())
+    kept = [Vault(tmp_path, OsKeychain("x"), Passphrase()), lock, settings, telegram]
+    shown = 0
+    try:
+        for one in _reached([*kept, gateway, bot]):
+            assert _leaks(f"{one!r} {one}") == [], type(one)
+            shown += 1
+    finally:
+        await gateway.close()
+        await bot.stop()
+    names = {type(one).__name__ for one in _reached([*kept, gateway, bot])}
+    assert {"Settings", "GatewaySettings", "TelegramSettings", "Inbox", "Sender"} <= names
+    assert shown > 20
+
+
+# ------------------------------------------------------------ tracebacks and logs
+
+
+async def _failures(settings: config.Settings, tmp_path: Path) -> list[str]:
+    """Provoke the errors that a running agent meets, and format them as nobody should."""
+    told = []
+    gateway = create_gateway(compose.gateway_settings(settings), MachineClock())
+    for call in (gateway.connect, gateway.balances):
+        try:
+            await call()
+        except Exception:
+            told.append(traceback.format_exc())
+    await gateway.close()
+    with contextlib.suppress(UmbraError):
+        try:
+            await open_store(settings.store_url, MachineClock(), data_dir=tmp_path)
+        except Exception:
+            told.append(traceback.format_exc())
+            raise
+    return told
+
+
+async def test_z02_no_traceback_of_a_lost_link_holds_a_secret(
+    settings: config.Settings, tmp_path: Path
+) -> None:
+    told = await _failures(settings, tmp_path)
+    assert len(told) >= 2
+    assert "127.0.0.1" in "".join(told)
+    assert _leaks("".join(told)) == []
+
+
+async def test_z02_a_key_that_the_exchange_refuses_is_not_in_the_error() -> None:
+    async with simulated() as sim:
+        secret = CANARIES["UMBRA_EXCHANGE_SECRET"]
+        key = CANARIES["UMBRA_EXCHANGE_API_KEY"]
+        gateway = create_gateway(settings_of(sim, api_key=key, secret=secret), MachineClock())
+        await gateway.connect()
+        try:
+            with pytest.raises(UmbraError) as refused:
+                await gateway.balances()
+        finally:
+            await gateway.close()
+        told = "".join(traceback.format_exception(refused.value))
+        assert _leaks(told) == []
+        await control(sim, "permissions", {})
+
+
+@pytest.fixture
+def log(settings: config.Settings) -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    target = io.StringIO()
+    logs.configure(settings.secrets, "DEBUG", target)
+    yield target
+    root.handlers[:], root.level = handlers, level
+
+
+async def test_z02_a_bot_whose_token_is_refused_logs_none_of_it(
+    settings: config.Settings, tmp_path: Path, log: io.StringIO
+) -> None:
+    clock = SystemClock()
+    store = MemoryStore(clock)
+    app = build_app("1:another", clock)
+    async with serving(app, "127.0.0.1", 0) as url:
+        changed = settings.model_copy(update={"telegram_api_url": f"{url}/bot"})
+        bot = TelegramBot(_telegram(changed), _around(store, clock, tmp_path))
+        await bot.start()
+        running = asyncio.create_task(bot.run())
+        async with asyncio.timeout(10):
+            while "telegram_unreachable" not in log.getvalue():
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await bot.stop()
+    assert _leaks(log.getvalue()) == []
+
+
+def test_z02_what_ends_a_process_or_a_thread_is_masked(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    logs.write_what_nobody_caught()
+    told = f"refused {sorted(CANARIES.values())} {quote(CANARIES['UMBRA_EXCHANGE_SECRET'])}"
+    try:
+        raise RuntimeError(told)
+    except RuntimeError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+
+    def fail() -> None:
+        raise RuntimeError(f"{told} {PASSWORD}")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    assert log.getvalue().count("RuntimeError") >= 2
+    assert _leaks(log.getvalue()) == []
+
+
+# ------------------------------------------------------------ the whole agent
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.timeout(300)
+async def test_z02_a_whole_agent_leaves_its_secrets_nowhere(tmp_path: Path) -> None:
+    async with World(tmp_path / "world") as world:
+        world.environment |= {"UMBRA_TOTP_SECRET": CANARIES["UMBRA_TOTP_SECRET"]}
+        spelled = {
+            word
+            for name, value in world.environment.items()
+            if name in CANARIES
+            for word in _spellings(value)
+        }
+        await world.price("60000")
+        await world.start_agent()
+        await world.arm("/track BTC/USDT stop 58000 0.1")
+        await world.answer("/export journal", "CSV")
+        await world.answer("/export audit", "CSV")
+        await world.answer("/buy BTC/USDT nonsense", "✋")
+        await world.fault("status", 2, status=500)
+        await world.ask("/status")
+        await world.kill_agent()
+        await world.start_agent(UMBRA_LOG_LEVEL="DEBUG")
+        await world.price("57000")
+        await world.until_message("Sold 0.1 BTC")
+        await world.control("permissions", revoked=True)
+        await world.answer("/balance", "BTC")
+        texts = str(await world.messages())
+    found = _files(tmp_path)
+    assert {"umbra.db", "run.log"} <= {path.name for path in found}
+    assert [path for path in found if "exports" in path.parts]
+    for path in found:
+        assert _leaks(path.read_bytes().decode("latin-1"), spelled) == [], path
+    assert _leaks(texts, spelled) == []
