@@ -110,7 +110,8 @@ class World:
         self.exchange = Exchange(balances, FeeSchedule(), self._price_in)
         self.exchange.listeners.append(self)
         self.markets: dict[str, Market] = {}
-        self._touched: set[str] = set()
+        # In order: a set of names would be told in another order in each process.
+        self._touched: dict[str, None] = {}
         for instrument in listed.instruments:
             self._open_market(instrument, start_ms)
         self._by_coin = _markets_by_coin(self.markets.values())
@@ -322,10 +323,10 @@ class World:
 
     def _changed(self, market: Market) -> None:
         market.update_id += 1
-        self._touched.add(market.symbol)
+        self._touched[market.symbol] = None
 
     def _announce(self, now_ms: int) -> None:
-        touched, self._touched = self._touched, set()
+        touched, self._touched = self._touched, {}
         for symbol in touched:
             for listener in self.listeners:
                 listener.book_changed(self.markets[symbol], now_ms)
