@@ -362,9 +362,9 @@ def replays(story: "Story") -> Iterator[str]:
 
 
 SETTLED: dict[str, Callable[["Story"], Iterator[str]]] = {
-    "L-01": nothing_open,
     "I-08": verdicts_were_right,
     "EQ": equal,
+    "L-01": nothing_open,
     "I-23": none_missed,
     "I-35": all_told,
     "I-36": all_answered,

@@ -18,6 +18,7 @@ from unittest import mock
 
 from bot import compose
 from bot.config import Mode, Settings
+from storage import sqlite
 from storage.store import Store, open_store
 from tests.simulation.loop import PowerCut, SimLoop, Trace
 from tests.simulation.network import Network
@@ -29,6 +30,8 @@ from trading.gateway.connect import create_gateway
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _DATABASE = "umbra.db"
 _RAM = Path("/dev/shm")
+_BLOCK = 4096
+_ENGINES: dict[str, Any] = {}
 
 
 class SimClock:
@@ -56,7 +59,7 @@ class Disk:
 
     def __init__(self) -> None:
         room = _RAM if _RAM.is_dir() else None
-        self._root = Path(tempfile.mkdtemp(prefix="umbra-sim-", dir=room))
+        self.root = Path(tempfile.mkdtemp(prefix="umbra-sim-", dir=room))
         self._count = 0
         self.folder = self._new()
         self._held: dict[str, bytes] | None = None
@@ -91,10 +94,7 @@ class Disk:
 
     def _tear(self, wal: bytes, chance: Random) -> str:
         held = (self._held or {}).get(f"{_DATABASE}-wal", b"")
-        first = next(
-            (at for at, (a, b) in enumerate(zip(held, wal, strict=False)) if a != b),
-            min(len(held), len(wal)),
-        )
+        first = _first_difference(held, wal)
         if first >= len(wal):
             return "whole"
         cut = chance.randint(first, len(wal))
@@ -108,13 +108,22 @@ class Disk:
 
     def _new(self) -> Path:
         self._count += 1
-        folder = self._root / str(self._count)
+        folder = self.root / str(self._count)
         folder.mkdir()
         return folder
 
     def close(self) -> None:
         """Throw the disk away."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    both = min(len(one), len(other))
+    for start in range(0, both, _BLOCK):
+        end = min(start + _BLOCK, both)
+        if one[start:end] != other[start:end]:
+            return next(at for at in range(start, end) if one[at] != other[at])
+    return both
 
 
 @dataclass(slots=True)
@@ -146,6 +155,7 @@ class Machine:
         self.loop, self.network, self.telephone, self.trace = loop, network, telephone, trace
         self.clock = SimClock(loop)
         self.disk = Disk()
+        trace.hidden = str(self.disk.root)
         self.plan: CrashPlan | None = None
         self.process: Any = None
         self.store: Store | None = None
@@ -154,14 +164,19 @@ class Machine:
         self.on_commit: Callable[[str], None] = lambda _boundary: None
         self.full_until_s = 0.0
         self._chance = chance
-        self._step_crash = 0
+        self._settings: Settings | None = None
         self._gateway: Any = None
         self._stop = asyncio.Event()
         loop.on_step = self._stepped
 
     @property
     def settings(self) -> Settings:
-        """The same for every start."""
+        """The same for every start but for its folder."""
+        if self._settings is None or self._settings.data_dir != self.disk.folder:
+            self._settings = self._made()
+        return self._settings
+
+    def _made(self) -> Settings:
         return Settings(
             mode=Mode.LIVE,
             exchange_api_key=self.network.service.venue.key,  # type: ignore[arg-type]
@@ -321,12 +336,23 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
     def load(settings: Any, options: Any) -> Any:
         exchange = client.load_exchange(settings, options)
         exchange.asyncio_loop = machine.loop
+        # Nothing is ever encrypted here, and reading the certificates takes longer than a start.
+        exchange.verify = False
         return exchange
 
     def open_session(exchange: Any, _settings: Any) -> Any:
         exchange.own_session = False
         exchange.session = machine.network.session()
         return exchange.session
+
+    make_engine = sqlite._engine
+
+    def engine(path: Path, begin: str) -> Any:
+        made = make_engine(path, begin)
+        # Statements are compiled once per dialect object, and each start has engines of its own.
+        first = _ENGINES.setdefault(begin, made)
+        made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
+        return made
 
     def code(digits: int) -> Callable[[], str]:
         return lambda: f"{chance.getrandbits(4 * digits):0{digits}x}"
@@ -338,6 +364,7 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
             (compose, "random_nonce", code(22)),
             (compose, "random_code", lambda: f"{chance.randrange(10**6):06d}"),
             (gc, "freeze", lambda: None),
+            (sqlite, "_engine", engine),
             (apscheduler.schedulers.base, "datetime", VirtualDatetime),
             (apscheduler.executors.base, "datetime", VirtualDatetime),
             (apscheduler.triggers.interval, "datetime", VirtualDatetime),

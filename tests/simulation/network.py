@@ -5,6 +5,7 @@ them lie seeded delays and what a network does wrong. What has left goes on with
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -17,7 +18,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from tests.simulation.loop import SimLoop, Trace
-from trading.sim.binance.outlet import Scope
+from trading.sim.binance.outlet import Outlet, Scope
 from trading.sim.binance.rest import Reply, Request
 from trading.sim.binance.service import Service
 from trading.sim.binance.sockets import Sockets
@@ -56,6 +57,7 @@ class Network:
         self._chance = chance
         self._commands = _Commands(service)
         self._sockets: list[ClientSocket] = []
+        self._numbers = itertools.count(1)
 
     def session(self) -> "Session":
         """What ccxt takes for an aiohttp session."""
@@ -136,7 +138,7 @@ class Network:
     async def _serve(self, socket: "ClientSocket") -> None:
         outlet = self.service.connected(socket.server, socket.scope, socket.abort)  # type: ignore[arg-type]
         writer = self.loop.spawn(outlet.run())
-        subscriber = Subscriber(outlet, is_combined=False)
+        subscriber = _Subscriber(outlet, next(self._numbers))
         streams = self.service.market_streams
         if socket.scope is Scope.MARKET:
             streams.subscribers.add(subscriber)
@@ -167,6 +169,17 @@ class Network:
             self.service.ws_api.answer(text, subscriber.outlet)
         else:
             subscriber.outlet.send(self._commands.answer(subscriber, text))
+
+
+class _Subscriber(Subscriber):
+    """One whose place in a set depends on its number and not on its address."""
+
+    def __init__(self, outlet: Outlet, number: int) -> None:
+        super().__init__(outlet, is_combined=False)
+        self._number = number
+
+    def __hash__(self) -> int:
+        return self._number
 
 
 class _Commands(Sockets):

@@ -111,6 +111,7 @@ def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("mutate", "expected"),
     [

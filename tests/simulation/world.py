@@ -1,6 +1,7 @@
 """The whole stack in one process: the real agent between simulated exchange and chat."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -174,9 +175,13 @@ def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
             beat.cancel()
             await loop.bury()
 
+    # The collector ends forgotten generators whenever it likes, each one a step of the loop.
+    gc.disable()
     try:
         with replaced(world.machine, world.chances.of("ids")):
             run(loop, work())
     finally:
+        gc.enable()
         world.machine.close()
+        gc.collect()
     return world
