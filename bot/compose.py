@@ -266,10 +266,9 @@ class Process:
         stopping.cancel()
         self._service.stopping()
         failure = work.exception() if work.done() else None
-        await self._end(work)
+        await self._end(work, is_orderly=failure is None)
         if failure is not None:
             raise _root(failure)
-        await self._sign("stopped", is_healthy=False, is_stopped=True)
         return EXIT_ORDERLY
 
     def _trading(self, ready: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -332,8 +331,10 @@ class Process:
         await ready.wait()
         await work()
 
-    async def _end(self, work: asyncio.Task[None]) -> None:
+    async def _end(self, work: asyncio.Task[None], *, is_orderly: bool = False) -> None:
         self._schedule.stop()
+        if is_orderly:
+            await self._sign_off()
         with contextlib.suppress(TimeoutError, Fatal):
             async with asyncio.timeout(_STOP_DEADLINE_S):
                 await self._agent.stop("asked to stop")
@@ -420,15 +421,17 @@ class Process:
         await self._front().tick_digests()
 
     async def _beat(self) -> None:
-        await self._agent.beat()
-        self._messages_waiting = len(await self._store.records.pending_messages())
-        health = self._desk.health()
-        note = f"{self._agent.trackers.count()} trackers"
-        await self._sign(
-            note if health.is_healthy else "storage or exchange lost", is_healthy=health.is_healthy
-        )
         self._beat_s = self._clock.monotonic()
-        self._service.status(f"watching {note}" if health.is_healthy else "not well: see /health")
+        try:
+            await self._agent.beat()
+            self._messages_waiting = len(await self._store.records.pending_messages())
+        finally:
+            # With the journal lost the stops are still watched, and the watchdog has to know.
+            health = self._desk.health()
+            watches = f"{self._agent.trackers.count()} trackers"
+            note = watches if health.is_healthy else "storage or exchange lost"
+            self._service.status(f"watching {note}" if health.is_healthy else note)
+            await self._sign(note, is_healthy=health.is_healthy)
 
     async def _sign(self, note: str, *, is_healthy: bool, is_stopped: bool = False) -> None:
         await asyncio.to_thread(
@@ -440,6 +443,13 @@ class Process:
             is_stopped=is_stopped,
             holdings=wording.holdings(self._desk.status()),
         )
+
+    async def _sign_off(self) -> None:
+        # First of all: ending takes a while, and silence would look like a death.
+        try:
+            await self._sign("stopped", is_healthy=False, is_stopped=True)
+        except OSError as error:
+            logger.warning("last_sign_not_written", extra={"error": str(error)})
 
     def _is_beating(self) -> bool:
         # Before recovery has ended the exchange may be away for long: no restart would help.

@@ -108,6 +108,7 @@ class Watchdog:
 
     async def run(self) -> None:
         """Watch until cancelled."""
+        logger.info("watching", extra={"data_dir": str(self.data_dir)})
         while True:
             await self.step()
             await self.sleep(_LOOK_S)

@@ -13,7 +13,7 @@ from trading.domain.position import TradingMode
 from trading.ports import Clock, Records
 
 _LOOK_S = 0.1
-_SETTLE_S = 15.0
+_SETTLE_S = 10.0
 _HALTED = frozenset({TradingMode.HALTED, TradingMode.HALTED_EVERYTHING})
 
 
@@ -108,7 +108,9 @@ class LocalDesk:
         while True:
             at_work = {intent.intent_id for intent, _ in self._desk.open_orders()}
             rest = intent_ids & at_work
-            if not rest or self._clock.monotonic() >= deadline_s:
+            # A sale that could not be sent yet is no order of the exchange's.
+            is_over = not rest and not self._desk.status().positions
+            if is_over or self._clock.monotonic() >= deadline_s:
                 return rest
             await self._sleep(_LOOK_S)
 

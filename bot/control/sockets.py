@@ -94,6 +94,10 @@ class ControlServer:
             return acting.result()
         except UmbraError as error:
             return Reply(False, str(error))
+        except Exception as error:
+            # Whoever panics at a terminal must read something.
+            logger.exception("local_request_failed", extra={"ask": request.ask.value})
+            return Reply(False, f"it failed ({type(error).__name__}): the log says more")
 
 
 def ask(data_dir: Path, request: Request, patience_s: float = _PATIENCE_S) -> Reply:

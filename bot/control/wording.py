@@ -70,12 +70,12 @@ def sold(outcome: str, left: Iterable[Intent], positions: Sequence[PositionView]
         f"NOT SOLD YET: {intent.symbol}, {plain(intent.residual)} left. {intent.reason}".rstrip()
         for intent in left
     ]
-    if len(lines) > 1:
-        lines.append("Umbra goes on trying as long as it runs; umbra status shows how it is.")
-    elif positions:
+    if len(lines) == 1:
         lines += [f"STILL HELD: {_position(view)}" for view in positions]
-    else:
+    if len(lines) == 1:
         lines.append("Everything managed is sold.")
+    else:
+        lines.append("Umbra goes on trying as long as it runs; umbra status shows how it is.")
     return _joined(*lines)
 
 

@@ -72,10 +72,10 @@ class World:
 
     async def _serve(self) -> None:
         port, chat_port = self.exchange.rpartition(":")[2], self.chat.rpartition(":")[2]
-        await self._spawn("sim", "--port", port, "--balance", self.balance, *self.sim_options)
-        await self._spawn("chat", "--port", chat_port)
-        await self._until_served(f"{self.exchange}/api/v3/ping")
-        await self._until_served(f"{self.chat}/client/messages?chat_id={OWNER_ID}")
+        await self.spawn("sim", "--port", port, "--balance", self.balance, *self.sim_options)
+        await self.spawn("chat", "--port", chat_port)
+        await self.until_served(f"{self.exchange}/api/v3/ping")
+        await self.until_served(f"{self.chat}/client/messages?chat_id={OWNER_ID}")
 
     async def __aexit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         try:
@@ -104,7 +104,7 @@ class World:
     async def spawn_agent(self, **settings: str) -> asyncio.subprocess.Process:
         """Start `umbra run` without waiting for anything."""
         self.settings.update(settings)
-        return await self._spawn("run")
+        return await self.spawn("run")
 
     async def kill_agent(self) -> None:
         """End the agent as a power cut would."""
@@ -134,7 +134,8 @@ class World:
         """Return what a process has written."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    async def _spawn(self, command: str, *arguments: str) -> asyncio.subprocess.Process:
+    async def spawn(self, command: str, *arguments: str) -> asyncio.subprocess.Process:
+        """Start one of Umbra's commands; its output goes to a file."""
         with (self.folder / f"{command}.log").open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *(self.runner if command == "run" else ()),
@@ -147,7 +148,8 @@ class World:
         self.processes[command] = process
         return process
 
-    async def _until_served(self, url: str) -> None:
+    async def until_served(self, url: str) -> None:
+        """Wait until a server answers."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
