@@ -16,8 +16,9 @@ from trading.gateway.settings import GatewaySettings
 logger = logging.getLogger(__name__)
 
 OnMessage = Callable[[Any, Any], bool]
-# Messages of one connection before everything else on the loop has its turn.
-_MESSAGES_PER_TURN = 32
+# Messages of one connection, half a millisecond of work, before everything else on the loop has
+# its turn: fewer, and a backlog would wait for the turns of all others.
+_MESSAGES_PER_TURN = 100
 
 
 def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
