@@ -265,7 +265,7 @@ async def test_z02_a_whole_agent_leaves_its_secrets_nowhere(tmp_path: Path) -> N
         await world.answer("/export journal", "CSV")
         await world.answer("/export audit", "CSV")
         await world.answer("/buy BTC/USDT nonsense", "✋")
-        await world.fault("status", 2, status=500)
+        await world.fault("status", 2, status=500, method="GET")
         await world.ask("/status")
         await world.kill_agent()
         await world.start_agent(UMBRA_LOG_LEVEL="DEBUG")
