@@ -32,7 +32,7 @@ from storage.store import Store, open_store
 from trading.agent import AgentSettings, Identity, Ports, TradingAgent
 from trading.bus import Bus
 from trading.decide import DecisionSettings
-from trading.domain.errors import Fatal, Retryable, SettingsInvalid
+from trading.domain.errors import AuthLost, Fatal, Retryable, SettingsInvalid
 from trading.domain.events import JobRan
 from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.gateway.settings import GatewaySettings
@@ -295,7 +295,7 @@ class Process:
                     await self._account.restore()
                     is_restored = True
                 await self._agent.recover()
-            except SettingsInvalid as error:
+            except (AuthLost, SettingsInvalid) as error:
                 await self._tell_refused_start(str(error))
                 raise
             except Retryable as error:
