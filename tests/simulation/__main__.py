@@ -5,15 +5,12 @@ goes on. A failure prints the command that plays its seed alone.
 """
 
 import hashlib
-import logging
 import multiprocessing
 import subprocess
 import sys
-import time
-import traceback
 from pathlib import Path
 
-from tests.simulation.story import Story, play_seed
+from tests.simulation.telling import played, played_quietly
 
 _LOG = Path("seeds.log")
 _JOBS = 2
@@ -25,7 +22,7 @@ def main(arguments: list[str]) -> int:
     """Return 1 when a seed failed."""
     first = int(arguments[0]) if arguments else 0
     if len(arguments) < 2:
-        failed, told = _played(first)
+        failed, told = played(first)
         sys.stdout.write(f"{told}\n")
         return int(failed)
     return _range(first, int(arguments[1]))
@@ -44,7 +41,7 @@ def _range(first: int, after: int) -> int:
             _JOBS, maxtasksperchild=_SEEDS_PER_WORKER
         ) as pool,
     ):
-        for seed, is_failed, told in pool.imap_unordered(_quietly, left):
+        for seed, is_failed, told in pool.imap_unordered(played_quietly, left):
             sys.stdout.write(f"{told.splitlines()[-1]}\n")
             sys.stdout.flush()
             if is_failed:
@@ -56,30 +53,6 @@ def _range(first: int, after: int) -> int:
         sys.stdout.write(f"FAILED: python -m tests.simulation {seed}\n")
     sys.stdout.write(f"{len(left) - len(failed)} of {len(left)} seeds hold\n")
     return int(bool(failed))
-
-
-def _quietly(seed: int) -> tuple[int, bool, str]:
-    logging.disable(logging.CRITICAL)
-    return (seed, *_played(seed))
-
-
-def _played(seed: int) -> tuple[bool, str]:
-    began_s = time.perf_counter()
-    try:
-        story = play_seed(seed)
-    except Exception as error:
-        shown = "".join(traceback.format_exception(error))
-        return True, f"{shown}\nseed {seed} FAILED {type(error).__name__}: {error}"
-    return False, f"seed {seed} {_told(story)} {time.perf_counter() - began_s:.2f} s"
-
-
-def _told(story: Story) -> str:
-    world, facts = story.world, story.facts
-    counted = f"{len(facts.attempts)} orders, {len(facts.trackers)} trackers"
-    return (
-        f"{world.trace.digest[:16]} {world.loop.time() - 1000:.0f} s,"
-        f" {world.machine.starts} starts, {counted}, settled after {story.settled_after_s:.0f} s"
-    )
 
 
 def _code() -> str:

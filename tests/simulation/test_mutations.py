@@ -115,7 +115,7 @@ def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("mutate", "expected"),
     [
-        (an_unknown_fate_is_taken_for_a_refusal, {"I-01", "I-08", "ONE", "EQ", "I-06"}),
+        (an_unknown_fate_is_taken_for_a_refusal, {"I-01", "I-08", "ONE", "EQ", "I-06", "L-01"}),
         (an_order_leaves_before_it_is_durable, {"I-05"}),
         (quantities_leave_the_grid, {"I-09"}),
         (the_gate_lets_every_entry_pass, {"I-11", "I-10"}),
