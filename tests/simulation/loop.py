@@ -8,6 +8,7 @@ can end everything else and nothing more.
 
 import asyncio
 import contextlib
+import contextvars
 import hashlib
 import itertools
 from collections import deque
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _START_S = 1_000.0
+# Set in everything that the agent's process starts: tasks, callbacks and timers.
+_OF_AGENT = contextvars.ContextVar("of_agent", default=False)
 
 
 class PowerCut(BaseException):
@@ -202,7 +205,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task of the world, which a crash of the agent leaves alone."""
-        task = self.create_task(work)
+        task = self.create_task(work, context=contextvars.Context())
         self.worlds_tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -211,6 +214,12 @@ class SimLoop(asyncio.BaseEventLoop):
         self.worlds_tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.worlds_failures.append(error)
+
+    def begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start the agent's process."""
+        context = contextvars.copy_context()
+        context.run(_OF_AGENT.set, True)
+        return self.create_task(work, context=context)
 
     def cut(self) -> None:
         """The power is gone: from now on nothing that the agent does has an effect."""
@@ -235,8 +244,15 @@ class SimLoop(asyncio.BaseEventLoop):
                 task.cancel()
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+        self._forget_timers()
         self._lanes.clear()
         return count
+
+    def _forget_timers(self) -> None:
+        # A timer outlives the task that set it, and would wake a process that is no more.
+        for handle in (*self._ready, *self._scheduled):
+            if handle._context is not None and handle._context.get(_OF_AGENT, False):
+                handle.cancel()
 
     def power_on(self) -> None:
         """Let a new agent use the machine."""

@@ -202,7 +202,7 @@ class Machine:
         self.starts += 1
         self._stop = asyncio.Event()
         self.trace.note(self.loop.time(), f"start {self.starts}")
-        self.main = self.loop.create_task(self._run())
+        self.main = self.loop.begin(self._run())
 
     async def _run(self) -> int:
         settings = self.settings
