@@ -48,6 +48,7 @@ class MemoryStore:
         self._reserve: list[tuple[Event, ...]] = []
         self._lost: str | None = None
         self._is_reserve_full = False
+        self._is_answer_lost = False
         self._fold = Fold()
         self.appends: list[tuple[Event, ...]] = []
         self.appends_lost = 0
@@ -78,6 +79,10 @@ class MemoryStore:
         self._lost = reason
         self._is_reserve_full = reserve_too
 
+    def lose_answer(self) -> None:
+        """Keep the next append, and say that it failed."""
+        self._is_answer_lost = True
+
     def heal(self) -> None:
         """Let appends succeed again; the next one drains the reserve first."""
         self._lost = None
@@ -103,6 +108,10 @@ class MemoryStore:
         self._reserve.clear()
         self._record(new)
         self.appends.append(new)
+        if self._is_answer_lost:
+            self._is_answer_lost = False
+            self.appends_lost += 1
+            raise StorageLost("the journal did not answer")
         return len(self._events)
 
     async def events(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from trading.ports import Clock, KeyPermissions
 logger = logging.getLogger(__name__)
 
 _CLOCK_SAMPLES = 3
+_CLOCK_ERROR_MAX = timedelta(hours=6)
 _Read = TypeVar("_Read")
 
 
@@ -35,6 +36,7 @@ class CcxtGateway:
         self._venue = venue
         self._throttle = Throttle(settings.weight_per_minute, settings.weight_share_for_exits)
         self._rules_at_connect: Mapping[str, Instrument] | None = None
+        self._offset_ms = 0
 
     @property
     def is_simulated(self) -> bool:
@@ -117,6 +119,7 @@ class CcxtGateway:
                 best = (took_s, offset_ms)
         if best is None:
             raise Unreachable("the exchange's clock could not be read")
+        self._offset_ms = best[1]
         self._venue.set_clock_offset(best[1])
         return best[1]
 
@@ -144,12 +147,14 @@ class CcxtGateway:
         return await self._read("open_orders", lambda: self._venue.open_orders(symbol))
 
     async def orders_since(self, symbol: str, since: datetime) -> Sequence[OrderReport]:
-        """Read all orders of a symbol since a time."""
-        return await self._read("orders_since", lambda: self._venue.orders_since(symbol, since))
+        """Read all orders of a symbol since a time, or since hours before it."""
+        begin = self._by_their_clock(since)
+        return await self._read("orders_since", lambda: self._venue.orders_since(symbol, begin))
 
     async def fills_since(self, symbol: str, since: datetime) -> Sequence[Fill]:
-        """Read our executions of a symbol since a time."""
-        return await self._read("fills_since", lambda: self._venue.fills_since(symbol, since))
+        """Read our executions of a symbol since a time, or since hours before it."""
+        begin = self._by_their_clock(since)
+        return await self._read("fills_since", lambda: self._venue.fills_since(symbol, begin))
 
     async def stream_account(
         self,
@@ -160,6 +165,11 @@ class CcxtGateway:
         await self._venue.stream_account(on_report, on_balance)
 
     # ------------------------------------------------------------ inside
+
+    def _by_their_clock(self, since: datetime) -> datetime:
+        # A wrong clock of ours, now or when the time was written down, must hide no execution.
+        offset = timedelta(milliseconds=self._offset_ms)
+        return min(since, self._clock.now()) + offset - _CLOCK_ERROR_MAX
 
     async def _send(
         self, call: str, work: Callable[[], Awaitable[OrderReport | None]]

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from trading.domain.errors import Retryable, StorageLost, UmbraError
+from trading.domain.errors import AlreadyRecorded, Retryable, StorageLost, UmbraError
 from trading.domain.events import AttemptPrepared, Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import BookLevel, OrderBook, PriceSource, Quote
@@ -16,11 +16,13 @@ from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.ladder import HELD, Block, BlockReason, Finish, Send, Step
+from trading.execution.lifecycle import Observed, advance
 
 logger = logging.getLogger(__name__)
 _FOREVER_S = 3600.0
 _CANCEL_AGAIN_S = 10.0
 _AFTER_BUG_S = 5.0
+_ATTEMPTS_READ = 200
 
 
 class Running:
@@ -231,8 +233,23 @@ class Running:
             case.intent = before
             await self._storage_refused(case, str(error))
             return
+        except AlreadyRecorded:
+            case.intent = before
+            await self._never_left(case, attempt)
+            return
         self._sending.start(case, attempt)
         self._s.writer.publish(events)
+
+    async def _never_left(self, case: Case, attempt: Attempt) -> None:
+        """Close an attempt whose write was answered as lost, and had reached the disk after all."""
+        for one in await self._s.writer.latest(_ATTEMPTS_READ, (AttemptPrepared.__name__,)):
+            if (
+                isinstance(one.event, AttemptPrepared)
+                and one.event.attempt.client_order_id == attempt.client_order_id
+            ):
+                attempt = one.event.attempt
+        refused = advance(attempt, Observed.REFUSED, "never sent")
+        await self._booking.note(case, refused, "never sent: its record was taken for lost")
 
     async def _storage_refused(self, case: Case, text: str) -> None:
         if case.is_exit:
@@ -292,6 +309,10 @@ class Running:
         return True
 
     async def _coins_are_back(self, case: Case) -> bool:
+        if case.missing_fills():
+            # What we sold ourselves is no proof that somebody else did, and has to be booked.
+            await self._searching.complete_fills(case)
+            return False
         if not await self._sending.read_free(case):
             return False
         proof = await self._searching.external_proof(case)

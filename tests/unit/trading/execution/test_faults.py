@@ -635,7 +635,39 @@ async def test_a_rate_limit_while_searching_is_no_answer() -> None:
     assert_once(desk)
 
 
+@pytest.mark.fault("X26", "EQ")
+async def test_x26_what_we_sold_is_booked_before_the_rest_is_called_sold_elsewhere() -> None:
+    desk = Desk()
+    half = desk.exchange.fail("expire_half")
+    desk.exchange.fail("no_fills")
+    unlisted = desk.exchange.fail("no_listing", times=2)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: bool(half.fired))
+    desk.exchange.sell_by_hand(BTC, "0.25")
+    final = await desk.done()
+    assert final.state is IntentState.CLOSED_EXTERNAL
+    assert desk.exchange.filled() == Decimal("0.25")
+    assert sum(one.fill.quantity for one in desk.store.of(events.FillBooked)) == Decimal("0.25")
+    assert desk.managed == 0
+    fired(unlisted.fired)
+
+
 # ------------------------------------------------------------ S: storage
+
+
+@pytest.mark.fault("S02", "KEEP ONE")
+async def test_s02_a_write_that_was_taken_for_lost_and_kept_holds_nothing_up() -> None:
+    desk = Desk()
+    half = desk.exchange.fail("expire_half")
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: bool(half.fired))
+    await desk.time.until(lambda: len(desk.store.of(events.AttemptChanged)) > 0)
+    desk.store.lose_answer()
+    final = await desk.done()
+    assert final.state is IntentState.DONE
+    assert desk.exchange.filled() == HALF
+    assert_once(desk)
+    fired(desk.store.appends_lost)
 
 
 @pytest.mark.fault("S01")
