@@ -183,22 +183,28 @@ class ExecutionEngine:
         except StorageLost as error:
             if not all(case.is_exit for case in cases):
                 raise
-            events = await self._open_without_storage(cases, cause, attempts, str(error))
+            await self._open_without_storage(cases, cause, attempts, str(error))
         else:
             for case, attempt in zip(cases, attempts, strict=True):
                 self._register(case)
                 self._go(case, attempt)
-        # Whoever listens can wait until the requests are on the wire.
-        for _ in range(_TURNS_TO_THE_WIRE):
-            await asyncio.sleep(0)
+            self._s.writer.put_off(events)
         try:
-            self._s.writer.publish(events)
+            # Whoever listens can wait until the requests are on the wire.
+            for _ in range(_TURNS_TO_THE_WIRE):
+                await asyncio.sleep(0)
+        finally:
+            self._tell(cases)
+        for report in adopting:
+            self._reporting.take(report)
+
+    def _tell(self, cases: Sequence[Case]) -> None:
+        try:
+            self._s.writer.publish()
         finally:
             for case in cases:
                 case.is_booked = True
                 case.wake()
-        for report in adopting:
-            self._reporting.take(report)
 
     async def _open_without_storage(
         self,
@@ -206,7 +212,7 @@ class ExecutionEngine:
         cause: Sequence[Event],
         attempts: Sequence[Attempt | None],
         text: str,
-    ) -> list[Event]:
+    ) -> None:
         events = list(cause)
         for case, prepared in zip(cases, attempts, strict=True):
             attempt = self._without_storage(case, prepared)
@@ -214,9 +220,9 @@ class ExecutionEngine:
             self._register(case)
             self._go(case, attempt)
         self._s.writer.hold(events)
+        self._s.writer.put_off(events)
         for case in cases:
             await self._tell_storage_lost(case, text)
-        return events
 
     def _opening(self, case: Case, attempt: Attempt | None) -> Sequence[Event]:
         now = self._s.now()

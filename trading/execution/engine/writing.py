@@ -23,6 +23,7 @@ class Writer:
         self._journal = journal
         self._publish = publish
         self._unsaved: deque[tuple[Event, ...]] = deque()
+        self._put_off: deque[tuple[Event, ...]] = deque()
         self._flushing = asyncio.Lock()
 
     @property
@@ -39,9 +40,16 @@ class Writer:
         """Return the newest facts of some kinds."""
         return await self._journal.latest(limit, kinds)
 
-    def publish(self, events: Sequence[Event]) -> None:
-        """Tell everybody who listens."""
-        self._publish(*events)
+    def publish(self, events: Sequence[Event] = ()) -> None:
+        """Tell everybody who listens, in the order of the journal: what was put off goes first."""
+        while self._put_off:
+            self._publish(*self._put_off.popleft())
+        if events:
+            self._publish(*events)
+
+    def put_off(self, events: Sequence[Event]) -> None:
+        """Tell of durable facts with the next ones at the latest: a request goes out first."""
+        self._put_off.append(tuple(events))
 
     def hold(self, events: Sequence[Event]) -> None:
         """Remember facts that storage refused."""
