@@ -17,7 +17,7 @@ from typing import Any, Self
 import aiohttp
 
 OWNER_ID = 1
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 _POLL_S = 0.02
 
 Message = dict[str, Any]
