@@ -14,7 +14,7 @@ import pytest
 from tests.catalogue import fired
 from tests.e2e.world import Message, World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
 
 # (event whose commit is the boundary, how many of them) in the order of the way to the order.
 BOUNDARIES = (

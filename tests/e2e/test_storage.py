@@ -130,9 +130,17 @@ async def _check_once(world: World) -> None:
 async def test_a_second_agent_is_refused_whatever_it_shares_with_the_first(
     world: World, tmp_path: Path
 ) -> None:
-    same_database = await _second(world, UMBRA_EXCHANGE_API_KEY="another", UMBRA_DATA_DIR="")
+    first, second = world.environment["UMBRA_DATA_DIR"], str(tmp_path / "second")
+    same_directory = await _second(world, UMBRA_EXCHANGE_API_KEY="another")
+    assert "must not share a data directory" in same_directory
+    same_database = await _second(
+        world,
+        UMBRA_EXCHANGE_API_KEY="another",
+        UMBRA_DATA_DIR=second,
+        UMBRA_DATABASE_URL=f"sqlite+aiosqlite:///{first}/umbra.db",
+    )
     assert "share a database" in same_database
-    same_account = await _second(world, UMBRA_DATA_DIR=str(tmp_path / "second"))
+    same_account = await _second(world, UMBRA_DATA_DIR=second)
     assert "trade one account" in same_account
     assert await world.orders() == []
     fired(f"{same_database} {same_account}")

@@ -171,8 +171,9 @@ async def test_an_ended_tracker_never_fires(coin: Coin) -> None:
     await coin.world.press(await coin.world.answer(f"/tracker {number} cancel", "End"), "Confirm")
     await coin.told("was cancelled")
     await coin.price("90")
-    refused = await coin.world.answer(f"/tracker {number}", "✋")
-    assert f"#{number}" in refused["text"]
+    ended = await coin.world.answer(f"/tracker {number}", "cancelled")
+    assert f"#{number}" in ended["text"]
+    assert "Nothing is watched" in ended["text"]
     assert await coin.orders() == []
 
 
