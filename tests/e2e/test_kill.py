@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.catalogue import fired
-from tests.e2e.world import Message, World
+from tests.e2e.world import PATIENCE_S, Message, World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 # (event whose commit is the boundary, how many of them) in the order of the way to the order.
 BOUNDARIES = (
@@ -34,9 +34,9 @@ BOUNDARIES = (
 )
 MOMENTS = ("before_commit", "after_commit")
 POINTS = [(moment, kind, count) for kind, count in BOUNDARIES for moment in MOMENTS]
-# Each worker owns an exchange and a chat; every point gets a database of its own. Most of the time
+# Each share has an exchange and a chat; every point gets a database of its own. Most of the time
 # is spent waiting: for what was journaled and never sent, absence is proven over 18 s.
-WORKERS = 4
+SHARES = 4
 WATCHED = "(?i)watching|triggered|not done twice"
 
 
@@ -52,7 +52,7 @@ async def _die_and_return(world: World, folder: Path, point: tuple[str, str, int
     process = await world.spawn_agent(UMBRA_FAILPOINT=name)
     journey = asyncio.create_task(_travel(world, begin))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             code = await process.wait()
     except TimeoutError:
         raise AssertionError(f"{name} was never reached:\n{world.log()[-3000:]}") from None
@@ -97,19 +97,14 @@ def _asks(message: Message) -> bool:
     return any(text.endswith("Confirm") for row in message["buttons"] for text in row)
 
 
-async def _work(folder: Path, points: list[tuple[str, str, int]]) -> list[int]:
-    async with World(folder) as world:
-        return [await _die_and_return(world, folder, point) for point in points]
-
-
 @pytest.mark.fault("P01", "ONE EQ KEEP")
 @pytest.mark.fault("T07", "SAID")
-async def test_a_death_at_any_boundary_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    async with asyncio.TaskGroup() as group:
-        works = [
-            group.create_task(_work(tmp_path / str(worker), POINTS[worker::WORKERS]))
-            for worker in range(WORKERS)
-        ]
-    deaths = [code for work in works for code in work.result()]
-    assert deaths == [-signal.SIGKILL] * len(POINTS)
+@pytest.mark.parametrize("share", range(SHARES))
+async def test_a_death_at_any_boundary_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, share: int
+) -> None:
+    points = POINTS[share::SHARES]
+    async with World(tmp_path) as world:
+        deaths = [await _die_and_return(world, tmp_path, point) for point in points]
+    assert deaths == [-signal.SIGKILL] * len(points)
     fired(f"{len(deaths)} deaths by SIGKILL")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.world import World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone]
+pytestmark = pytest.mark.e2e
 
 SAID_WITHIN_S = 15.0
 

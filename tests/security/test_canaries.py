@@ -249,6 +249,7 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_z02_a_whole_agent_leaves_its_secrets_nowhere(tmp_path: Path) -> None:
     async with World(tmp_path / "world") as world:

@@ -23,6 +23,8 @@ from tests.fakes.desk import find
 from tests.security.front import Front, tapped, typed
 from trading.domain.errors import Refused
 
+pytestmark = pytest.mark.slow
+
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "10000"))
 SLOWEST_S = 0.010
 _ODD = "\x00\u202e\u200b٣½²−,'\"\\<&%$#@!{}[]()=+~^🛑\ud7ff\uffff" + string.ascii_letters

@@ -54,6 +54,7 @@ async def test_z03_everything_that_a_gateway_can_be_asked_springs_no_trap() -> N
         assert await shown(sim, "traps") == {"count": 0, "requests": []}
 
 
+@pytest.mark.slow
 def test_z03_a_test_whose_agent_springs_a_trap_fails(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("pytest_plugins = ('tests.traps',)")
     pytester.makepyfile(

@@ -24,6 +24,8 @@ from trading.execution.engine.searching import Searching
 from trading.risk import gate
 from trading.trackers import trailing
 
+pytestmark = pytest.mark.slow
+
 _SEEDS_MAX = 25
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -110,7 +112,6 @@ def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Searching, "step", step)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("mutate", "expected"),

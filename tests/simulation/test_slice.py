@@ -2,7 +2,11 @@
 
 from decimal import Decimal
 
+import pytest
+
 from tests.simulation.world import World, play
+
+pytestmark = pytest.mark.slow
 
 
 async def one_stop(world: World) -> None:

@@ -64,6 +64,7 @@ async def test_killed_while_appending_it_keeps_all_that_it_promised(
     fired(process.returncode)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("P01", "KEEP")
 @pytest.mark.parametrize(
     ("database_url", "boundary"),
@@ -363,6 +364,7 @@ async def test_a_second_instance_refuses_and_names_the_first(
     fired(os.getpid())
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S14")
 @both_databases
 async def test_a_dead_process_holds_nothing(database_url: str, tmp_path: Path) -> None:

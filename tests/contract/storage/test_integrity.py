@@ -96,6 +96,7 @@ def _flip(value: Any, place: random.Random) -> Any:
     return _flip_text(value, place) if value else "x"
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S09")
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
@@ -202,6 +203,7 @@ async def test_projections_that_differ_from_the_journal_are_made_anew(
         await again.close()
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), taken=st.lists(st.integers(1, 60), max_size=3))
 async def test_a_snapshot_and_its_tail_agree_with_the_projections(
@@ -310,6 +312,7 @@ async def test_gross_damage_is_refused(change: str, filled: Filled, tmp_path: Pa
     fired(change)
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S15", "KEEP SAID")
 async def test_a_write_torn_at_any_byte_loses_only_itself(tmp_path: Path) -> None:
     """Power fails in the middle of the last commit: the log ends anywhere in its frames."""

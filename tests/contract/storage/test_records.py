@@ -71,6 +71,7 @@ async def test_projections_equal_the_replayed_journal_after_every_append(
         await store.close()
 
 
+@pytest.mark.slow
 @both_databases
 @pytest.mark.parametrize("seed", [3, 4])
 async def test_every_database_answers_as_the_memory_does(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import aiohttp
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ async def unfaulted(phone: Phone) -> None:
     await phone.post(f"/bot{TOKEN}/deleteWebhook", {})
 
 
+@pytest.mark.slow
 @quick
 @given(st.sampled_from(PLAYED), bodies)
 async def test_people_never_break_the_server(phone: Phone, name: str, body: Any) -> None:
@@ -72,6 +74,7 @@ async def test_people_never_break_the_server(phone: Phone, name: str, body: Any)
     await unfaulted(phone)
 
 
+@pytest.mark.slow
 @quick
 @given(st.sampled_from([*sorted(METHODS), "getUpdates", "setWebhook"]), bodies, st.booleans())
 async def test_bot_never_breaks_the_server(

@@ -128,6 +128,7 @@ async def test_a_clock_that_is_off_is_noticed_and_can_be_measured(bench: Bench) 
     await bench.control("clock", 400, offset_ms="seven")
 
 
+@pytest.mark.slow
 async def test_two_hundred_book_updates_arrive_without_a_gap(moving: Bench) -> None:
     symbols = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "ADA/USDT", "DOGE/USDT"]
     async with asyncio.timeout(30):
@@ -217,6 +218,7 @@ async def test_a_closed_connection_is_opened_again(bench: Bench) -> None:
         assert (await watch)[-1]["price"] == 61_000
 
 
+@pytest.mark.slow
 async def test_five_thousand_trades_a_second_reach_one_reader(bench: Bench) -> None:
     first = asyncio.create_task(bench.ccxt.watch_trades("BTC/USDT"))
 

@@ -424,6 +424,7 @@ async def test_limits_show_in_headers_and_answers() -> None:
         assert int(response.headers["Retry-After"]) >= 1
 
 
+@pytest.mark.slow
 async def test_five_hundred_markets_start_and_move() -> None:
     async with opened(markets=500, still=False) as bench:
         info = await bench.get("/api/v3/exchangeInfo")

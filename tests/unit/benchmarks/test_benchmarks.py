@@ -15,6 +15,8 @@ from bot.clock import SystemClock
 from storage.store import open_store
 from trading.domain.tracker import TrackerState
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_walk_too_short_to_fire_anything_is_not_done() -> None:
     with pytest.raises(NotDone, match="too little to measure"):

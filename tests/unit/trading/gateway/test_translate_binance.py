@@ -367,6 +367,7 @@ def mutated(draw: st.DrawFn) -> tuple[Any, Callable[[Any], object]]:
     return changed, read
 
 
+@pytest.mark.slow
 @given(mutated())
 def test_whatever_arrives_is_read_or_refused_and_never_crashes(
     case: tuple[Any, Callable[[Any], object]],

@@ -3,6 +3,8 @@
 import math
 from itertools import pairwise
 
+import pytest
+
 from trading.sim.catalogue import COIN_PRICES
 from trading.sim.scenario import Regime, Scenario
 
@@ -39,6 +41,7 @@ def _falls(path: list[float]) -> list[tuple[float, float]]:
     return pairs
 
 
+@pytest.mark.slow
 def test_prices_stay_within_sight_of_where_they_began() -> None:
     for seed in range(5):
         path = btc(seed, 120 * MINUTE)

@@ -155,6 +155,7 @@ def test_the_index_fires_what_the_naive_evaluation_of_all_trackers_fires(
     _compare(trackers, prices)
 
 
+@pytest.mark.slow
 @given(trackers=st.lists(_trackers(), min_size=1, max_size=8), seed=st.integers(0, 2**32))
 @settings(max_examples=100)
 def test_the_index_follows_the_naive_evaluation_through_a_long_walk(

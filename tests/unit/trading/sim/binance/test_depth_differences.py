@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +87,7 @@ acts: st.SearchStrategy[list[tuple[Callable[..., None], int]]] = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(acts)
 async def test_a_book_read_at_any_moment_and_kept_by_differences_is_the_exchanges_book(
     chosen: list[tuple[Callable[..., None], int]],
