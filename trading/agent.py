@@ -221,6 +221,8 @@ class TradingAgent:
             # The end may have come between the mode and the end of what it ends.
             self.execution.cancel_entries("entries are refused")
         self.trackers.load(stored.trackers)
+        # Before time passes: no decision that was open has ended yet.
+        await self._tell_stranded(stored)
         since = stored.last_alive_at or now
         # Judged before the first live price: a buy would take that for news of its own.
         lines += await self._judge_downtime(since)
@@ -228,7 +230,6 @@ class TradingAgent:
         for intent in self.execution.intents:
             # The end may have come between an exit's change and its tracker's.
             self._follow(partial(self._mirror, intent))
-        await self._resume_unsent(stored)
         self._probing.load()
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.
@@ -322,7 +323,7 @@ class TradingAgent:
         except Retryable as error:
             logger.warning("catch_up_failed", extra={"error": str(error)})
 
-    async def _resume_unsent(self, stored: StoredState) -> None:
+    async def _tell_stranded(self, stored: StoredState) -> None:
         # A trigger whose intent was refused or never opened must not wait for a new crossing.
         open_ids = {intent.intent_id for intent in self.execution.intents}
         for tracker in stored.trackers:

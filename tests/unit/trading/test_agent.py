@@ -130,6 +130,22 @@ async def test_a_restart_watches_on_and_sells_what_is_beyond_its_stop(world: Age
     assert world.exchange.coins["BTC"] == 0
 
 
+async def test_a_sale_that_ended_while_nobody_ran_ends_its_tracker_at_the_restart(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    world.exchange.on_report = None
+    lost = world.exchange.fail("lost_after", after_s=5)
+    await world.move("57990")
+    assert world.exchange.filled() == Decimal("0.5")
+    await world.kill()
+    await world.start()
+    await world.until_sold("0.5")
+    assert lost.fired == 1
+    assert world.desk.trackers() == []
+    assert not [alert for alert in world.store.of(AlertRaised) if "stranded" in alert.alert_id]
+
+
 @pytest.mark.parametrize(("crossed_s", "is_told"), [(-3, False), (4, True)])
 async def test_a_short_death_right_after_an_arming_is_judged_by_seconds(
     world: AgentWorld, crossed_s: int, is_told: bool

@@ -39,7 +39,6 @@ class Booking:
         self, case: Case, changed: Attempt, text: str, fills: Sequence[Fill] = ()
     ) -> None:
         """Write an attempt's new state and fills, and in the same breath the end if this is it."""
-        was_terminal = case.intent.state.is_terminal
         live = case.live
         case.put(changed, fills)
         if live is not None and changed.number == live.number and changed.state.is_terminal:
@@ -48,7 +47,7 @@ class Booking:
                 case.empty_s = case.ended_s
         events: list[Event] = [AttemptChanged(changed, text, self._s.now())]
         events += self._booked(case, fills)
-        finish = None if was_terminal else self._conclusion(case)
+        finish = self._conclusion(case)
         if finish is not None:
             events += self._closing(case, finish)
         elif fills and not case.is_watch_only:
@@ -169,7 +168,9 @@ class Booking:
         ]
 
     def _conclusion(self, case: Case) -> Finish | None:
-        if case.live is not None or case.missing_fills():
+        # A start asks about orders before it knows the trackers that end with them.
+        is_carried_out = case.task is not None and not case.intent.state.is_terminal
+        if not is_carried_out or case.live is not None or case.missing_fills():
             return None
         if case.giving_up is not None:
             return case.giving_up

@@ -205,6 +205,4 @@ def _sentence(case: Case) -> str:
         if live is None
         else f"order {live.client_order_id} is {live.state.value}"
     )
-    if intent.state.is_terminal:
-        found = f"it ended {intent.state.value}"
     return f"{intent.symbol}: {verb} {plain(amount)}, {plain(done)} filled; {found}"

@@ -311,8 +311,8 @@ class ExecutionEngine:
     async def recover(self, state: StoredState) -> Sequence[str]:
         """Take up everything that was open, ask the exchange once, and go on.
 
-        Whatever was journaled is treated as maybe sent. Returns a sentence per decision; those
-        whose order the exchange does not name yet are resolved in the background.
+        Whatever was journaled is treated as maybe sent. Returns a sentence per decision; each ends
+        only after this has returned, so that the caller can load what ends with it.
         """
         for attempt_case in self._recovery.watched(state.watched_attempts):
             self._reporting.register(

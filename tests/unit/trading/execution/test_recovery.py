@@ -50,7 +50,7 @@ async def test_an_order_that_filled_while_we_were_dead_is_booked_and_not_repeate
     again = await killed(desk)
     [line] = await recovered(again)
     final = await again.done()
-    assert line.startswith("BTC/USDT: selling 0.5, 0.5 filled; it ended done")
+    assert line == "BTC/USDT: selling 0.5, 0.5 filled; no order was open"
     assert final.filled_quantity == HALF
     assert len(again.exchange.sent) == 1
     assert again.managed == 0
