@@ -85,6 +85,7 @@ class Booking:
     async def block(self, case: Case, block: Block) -> None:
         """Say that a case cannot go on now; a person is told once per reason."""
         case.obstacle = block
+        case.looked_s = self._s.monotonic()
         reason = block.reason.value
         if case.intent.state is IntentState.BLOCKED and case.intent.reason.startswith(reason):
             return

@@ -56,6 +56,8 @@ class Case:
         self.is_watch_only = False
         self.giving_up: Finish | None = None
         self.obstacle: Block | None = None
+        # Monotonic seconds: when the obstacle was met, or last looked at.
+        self.looked_s = 0.0
         self.reminded_s = 0.0
         self.alerts = 0
         self.is_band_refused = False

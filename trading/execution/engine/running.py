@@ -277,9 +277,12 @@ class Running:
             BlockReason.BIDS: settings.bids_poll_s,
         }.get(obstacle.reason, settings.probe_s)
         await self._booking.remind(case)
-        await self._s.wait(case, poll_s)
-        if case.giving_up is not None or case.is_held or case.changed.is_set():
+        due_s = case.looked_s + poll_s
+        await self._s.wait(case, due_s - self._s.monotonic())
+        # Who wakes a case in between must not put the look off: some do so again and again.
+        if case.giving_up is not None or case.is_held or self._s.monotonic() < due_s:
             return False
+        case.looked_s = self._s.monotonic()
         if not await self._probe(case, obstacle.reason):
             return False
         case.obstacle = None

@@ -320,6 +320,20 @@ async def test_x15_a_refused_key_blocks_and_the_exit_goes_on_when_it_works_again
     fired(fault.fired)
 
 
+@pytest.mark.fault("X15", "STOP CRIT")
+async def test_x15_the_check_of_open_orders_does_not_put_off_the_look_at_the_key() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("refuse", status=401, code=-2015, message="Invalid API-key")
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.blocked("key refused") > 0)
+    for _ in range(4):
+        await desk.time.pass_by(10)
+        await desk.time.finish(desk.engine.check_open_attempts())
+    assert desk.final() is not None
+    assert_once(desk)
+    fired(fault.fired)
+
+
 @pytest.mark.fault("X16", "CRIT")
 async def test_x16_an_exit_is_sized_down_to_what_is_free() -> None:
     desk = Desk(balances={"BTC": "0.3", "USDT": "0"})
