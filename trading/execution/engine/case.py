@@ -108,6 +108,11 @@ class Case:
         live = self.live
         return live.request.quantity - live.filled_quantity if live else ZERO
 
+    @property
+    def unlisted(self) -> Decimal:
+        """Base units that orders filled and whose executions are not booked yet."""
+        return ladder.filled(self.attempts) - self.intent.filled_quantity
+
     def attempt(self, order_id: str) -> Attempt | None:
         """The attempt with this client order id."""
         found = (one for one in self.attempts if one.client_order_id == order_id)

@@ -119,7 +119,7 @@ class ExecutionEngine:
         return [live for case in self._s.cases.values() if (live := case.live) is not None]
 
     def exiting(self, symbol: str) -> Decimal:
-        """Base units that open exits still want to sell: the gate subtracts them."""
+        """Managed base units that belong to open exits: the gate subtracts them."""
         return self._s.exiting(symbol)
 
     def reserved(self, asset: str) -> Decimal:

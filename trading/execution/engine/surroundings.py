@@ -108,17 +108,20 @@ class Surroundings:
         portfolio, instrument = self.portfolio_of(), self.rules[case.intent.symbol]
         if case.intent.side is Side.BUY:
             return self._free(case, portfolio, instrument.quote)
-        managed = max(portfolio.managed(case.intent.symbol) - self._others(case), ZERO)
+        managed = max(portfolio.managed(case.intent.symbol) - self._spoken_for(case), ZERO)
         free = self._free(case, portfolio, instrument.base)
         if not case.is_exit:
             return free
         return managed if free is None else min(managed, free)
 
     def exiting(self, symbol: str) -> Decimal:
-        """Base units that open exits of a symbol still want to sell."""
+        """Managed base units that open exits of a symbol still want to sell, or have sold.
+
+        What is sold counts as managed until its executions are booked.
+        """
         return sum(
             (
-                max(case.intent.quantity - ladder.filled(case.attempts), ZERO)
+                max(case.intent.quantity - case.intent.filled_quantity, ZERO)
                 for case in self.cases.values()
                 if case.intent.symbol == symbol and case.is_exit
             ),
@@ -158,14 +161,12 @@ class Surroundings:
         balance = portfolio.balances.get(asset)
         return balance.free if balance is not None else None
 
-    def _others(self, case: Case) -> Decimal:
+    def _spoken_for(self, case: Case) -> Decimal:
         return sum(
             (
-                other.unfilled_live
-                for other in self.cases.values()
-                if other is not case
-                and other.intent.symbol == case.intent.symbol
-                and other.intent.side is Side.SELL
+                one.unlisted + (ZERO if one is case else one.unfilled_live)
+                for one in self.cases.values()
+                if one.intent.symbol == case.intent.symbol and one.intent.side is Side.SELL
             ),
             ZERO,
         )

@@ -559,6 +559,23 @@ async def test_x26_executions_that_stay_unlisted_are_told_and_nothing_is_sold_tw
     fired(unlisted.fired)
 
 
+@pytest.mark.fault("X26", "EQ")
+async def test_x26_coins_that_are_sold_and_not_listed_yet_are_not_offered_again() -> None:
+    desk = Desk()
+    half = desk.exchange.fail("expire_half")
+    desk.exchange.fail("no_fills")
+    unlisted = desk.exchange.fail("no_listing", times=20)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.exchange.filled() == HALF)
+    await desk.time.settle()
+    assert half.fired == 1
+    assert desk.managed == Decimal("0.25")
+    assert desk.engine.exiting(BTC) == Decimal("0.25")
+    await desk.done()
+    assert desk.engine.exiting(BTC) == desk.managed == 0
+    fired(unlisted.fired)
+
+
 @pytest.mark.fault("X36", "SAID")
 async def test_x36_an_execution_that_arrives_three_ways_is_booked_once() -> None:
     desk = Desk()
