@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from storage.codec import decode
+from storage.projections import RESERVE_DRAINED
+from storage.reserve import Reserve
 from trading.domain import events
 from trading.domain.events import Event
 from trading.domain.order import Attempt, AttemptState, Fill, Intent
@@ -64,6 +66,26 @@ class Facts:
         query = "SELECT 1 FROM journal WHERE kind = ? AND key = ?"
         return self._connected(path).execute(query, (kind, key)).fetchone() is not None
 
+    def reserved(self, path: Path) -> list[Event]:
+        """What is durable in the reserve and waits for the journal to have room."""
+        place = path.with_name(f"{path.name}.reserve")
+        if not place.exists():
+            return []
+        query = "SELECT number FROM meta WHERE name = ?"
+        drained = self._connected(path).execute(query, (RESERVE_DRAINED,)).fetchone()
+        reserve = Reserve(place, drained[0] if drained else 0)
+        reserve.close()
+        return [
+            event
+            for record in reserve.pending
+            if record.in_doubt is None or not self._holds(path, *record.in_doubt)
+            for event in record.events
+        ]
+
+    def _holds(self, path: Path, seq: int, row_hash: bytes) -> bool:
+        query = "SELECT 1 FROM journal WHERE seq = ? AND hash = ?"
+        return self._connected(path).execute(query, (seq, row_hash)).fetchone() is not None
+
     def _connected(self, path: Path) -> sqlite3.Connection:
         if self._path != path or self._connection is None:
             self.close()
@@ -101,9 +123,8 @@ class Facts:
                 self.trackers[tracker.tracker_id] = tracker
             case events.FillBooked(fill):
                 self.fills[fill.symbol, fill.trade_id] = fill
-            case events.PositionAdjusted(symbol, quantity):
-                if event.reason in {AdjustReason.ADOPTED, AdjustReason.RELEASED}:
-                    self.adopted[symbol] = self.adopted.get(symbol, ZERO) + quantity
+            case events.PositionAdjusted(symbol):
+                self.adopted[symbol] = self.adopted.get(symbol, ZERO) + adopted(event, symbol)
             case events.TradingModeChanged(mode):
                 self.mode = mode
             case _:
@@ -147,3 +168,11 @@ class Facts:
         ended = attempt.state in {AttemptState.REJECTED, AttemptState.ABSENT}
         if was_unknown and ended and not getattr(event, "evidence", ""):
             self.breaches.append(("I-08", f"{name} became {attempt.state} without evidence"))
+
+
+def adopted(event: Event, symbol: str) -> Decimal:
+    """Base units of a symbol that a fact puts under care, or lets go when it is less than 0."""
+    if not isinstance(event, events.PositionAdjusted) or event.symbol != symbol:
+        return ZERO
+    moves = event.reason in {AdjustReason.ADOPTED, AdjustReason.RELEASED}
+    return event.quantity if moves else ZERO
