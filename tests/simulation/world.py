@@ -177,6 +177,8 @@ def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
 
     # The collector ends forgotten generators whenever it likes, each one a step of the loop.
     gc.disable()
+    # What was there before this world is not looked through again for what this world left behind.
+    gc.freeze()
     try:
         with replaced(world.machine, world.chances.of("ids")):
             run(loop, work())
@@ -184,4 +186,5 @@ def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
         gc.enable()
         world.machine.close()
         gc.collect()
+        gc.unfreeze()
     return world
