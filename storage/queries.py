@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, func, or_, select
 
 from storage import schema
 from storage.codec import decode
@@ -19,6 +20,7 @@ from storage.projections import (
     read_position,
     to_us,
 )
+from storage.statements import Statement, fixed
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person
 from trading.domain.errors import JournalCorrupt
@@ -39,6 +41,38 @@ _HOLDS_INTENT: tuple[type[Any], ...] = (
 _HOLDS_ATTEMPT: tuple[type[Any], ...] = (events.AttemptPrepared, events.AttemptChanged)
 
 
+class _Pointed:
+    """The events that a projection's rows point at, in the order of the rows."""
+
+    def __init__(self, seqs: Select[Any], *kinds: type[Any]) -> None:
+        wanted = seqs.subquery()
+        self._kinds = kinds
+        self._order = fixed(seqs)
+        self._events = fixed(
+            select(journal.c.seq, journal.c.kind, journal.c.payload).join(
+                wanted, journal.c.seq == next(iter(wanted.c))
+            )
+        )
+
+    def read(self, connection: Connection, **values: Any) -> list[Any]:
+        # The order of a subquery is not promised to survive a join, so rows are sorted here.
+        order = [row[0] for row in self._order.run(connection, **values)]
+        if not order:
+            return []
+        found: dict[int, Any] = {}
+        for row in self._events.run(connection, **values):
+            event: Any = decode(row.kind, row.payload)
+            if not isinstance(event, self._kinds):
+                raise JournalCorrupt(
+                    f"a projection points at event {row.seq}, which is a {row.kind}"
+                )
+            found[row.seq] = event
+        missing = [seq for seq in order if seq not in found]
+        if missing:
+            raise JournalCorrupt(f"projections point at events {missing[:5]} that do not exist")
+        return [found[seq] for seq in order]
+
+
 # ---------------------------------------------------------------- the journal
 
 
@@ -46,19 +80,30 @@ def events_after(
     connection: Connection, after_seq: int, limit: int, kinds: Sequence[str]
 ) -> list[Recorded]:
     """Return events with a greater seq in order; no kinds means all."""
-    query = _journal(kinds).where(journal.c.seq > after_seq).order_by(journal.c.seq).limit(limit)
-    return [_recorded(row) for row in connection.execute(query)]
+    rows = _after(tuple(kinds)).run(connection, after_seq=after_seq, most=limit)
+    return [_recorded(row) for row in rows]
 
 
 def latest_events(connection: Connection, limit: int, kinds: Sequence[str]) -> list[Recorded]:
     """Return the newest events, newest first."""
-    query = _journal(kinds).order_by(journal.c.seq.desc()).limit(limit)
-    return [_recorded(row) for row in connection.execute(query)]
+    return [_recorded(row) for row in _latest(tuple(kinds)).run(connection, most=limit)]
 
 
-def _journal(kinds: Sequence[str]) -> Select[Any]:
+# Callers ask for the same few sets of kinds again and again.
+@cache
+def _after(kinds: tuple[str, ...]) -> Statement:
+    query = _journal(kinds).where(journal.c.seq > bindparam("after_seq")).order_by(journal.c.seq)
+    return fixed(query.limit(bindparam("most")))
+
+
+@cache
+def _latest(kinds: tuple[str, ...]) -> Statement:
+    return fixed(_journal(kinds).order_by(journal.c.seq.desc()).limit(bindparam("most")))
+
+
+def _journal(kinds: tuple[str, ...]) -> Select[Any]:
     query = select(journal.c.seq, journal.c.kind, journal.c.payload)
-    return query.where(journal.c.kind.in_(kinds)) if kinds else query
+    return query.where(or_(*(journal.c.kind == kind for kind in kinds))) if kinds else query
 
 
 def _recorded(row: Row[Any]) -> Recorded:
@@ -68,115 +113,152 @@ def _recorded(row: Row[Any]) -> Recorded:
 # ---------------------------------------------------------------- what matters at start
 
 
+def _live(table: Table) -> Select[Any]:
+    order = table.c.first_seq if "first_seq" in table.c else next(iter(table.primary_key))
+    return select(table.c.seq).where(table.c.is_ended == 0).order_by(order)
+
+
+def _attempts_where(condition: Any) -> _Pointed:
+    table = schema.attempts
+    query = select(table.c.seq).where(condition).order_by(table.c.first_seq)
+    return _Pointed(query, *_HOLDS_ATTEMPT)
+
+
+_live_trackers = _Pointed(_live(schema.trackers), events.TrackerChanged)
+_live_intents = _Pointed(_live(schema.intents), *_HOLDS_INTENT)
+_open_attempts = _attempts_where(
+    (schema.attempts.c.is_ended == 0)
+    | schema.attempts.c.intent_id.in_(
+        select(schema.intents.c.intent_id).where(schema.intents.c.is_ended == 0)
+    )
+)
+_watched_attempts = _attempts_where(
+    (schema.attempts.c.state == AttemptState.ABSENT.value)
+    & (schema.attempts.c.changed_us >= bindparam("since_us"))
+)
+_active_conditions = _Pointed(
+    select(schema.conditions.c.seq).where(schema.conditions.c.is_active == 1),
+    events.ConditionChanged,
+)
+_open_alerts = _Pointed(
+    select(schema.alerts.c.seq).where(schema.alerts.c.is_open == 1).order_by(schema.alerts.c.seq),
+    events.AlertRaised,
+)
+_newest_tracker = fixed(select(func.max(schema.trackers.c.tracker_id)))
+_last_seq = fixed(select(func.max(journal.c.seq)))
+_positions = fixed(
+    select(schema.positions.c.symbol, schema.positions.c.document).order_by(
+        schema.positions.c.symbol
+    )
+)
+_single_seq = select(meta.c.number).where(meta.c.name == bindparam("name"))
+_number_of = fixed(_single_seq)
+_installed = _Pointed(_single_seq, events.Installed)
+_trading_mode = _Pointed(_single_seq, events.TradingModeChanged)
+_last_alive = _Pointed(_single_seq, events.Heartbeat)
+_day = _Pointed(_single_seq, events.DayOpened)
+
+
 def state(connection: Connection, now: datetime) -> StoredState:
     """Load what still matters at `now`."""
-    intents = _events_of(connection, _live(schema.intents), *_HOLDS_INTENT)
-    attempts = schema.attempts
-    live = select(schema.intents.c.intent_id).where(schema.intents.c.is_ended == 0)
-    open_attempts = (attempts.c.is_ended == 0) | attempts.c.intent_id.in_(live)
-    watched = (attempts.c.state == AttemptState.ABSENT.value) & (
-        attempts.c.changed_us >= to_us(now - WATCH)
-    )
-    tracker_id_max = connection.execute(select(func.max(schema.trackers.c.tracker_id))).scalar()
-    alive = _single(connection, LAST_ALIVE, events.Heartbeat)
-    alerts = schema.alerts
-    conditions = schema.conditions
+    alive = _first(_last_alive.read(connection, name=LAST_ALIVE))
     return StoredState(
-        installed=_single(connection, INSTALLED, events.Installed),
-        trackers=_trackers(connection, _live(schema.trackers)),
-        intents=[event.intent for event in intents],
-        attempts=_attempts(connection, open_attempts),
-        watched_attempts=_attempts(connection, watched),
+        installed=_first(_installed.read(connection, name=INSTALLED)),
+        trackers=[event.tracker for event in _live_trackers.read(connection)],
+        intents=[event.intent for event in _live_intents.read(connection)],
+        attempts=[event.attempt for event in _open_attempts.read(connection)],
+        watched_attempts=[
+            event.attempt
+            for event in _watched_attempts.read(connection, since_us=to_us(now - WATCH))
+        ],
         positions={
             name: one for name, one in all_positions(connection).items() if one.quantity != ZERO
         },
-        trading_mode=_single(connection, TRADING_MODE, events.TradingModeChanged),
+        trading_mode=_first(_trading_mode.read(connection, name=TRADING_MODE)),
         conditions=sorted(
-            _events_of(
-                connection,
-                select(conditions.c.seq).where(conditions.c.is_active == 1),
-                events.ConditionChanged,
-            ),
+            _active_conditions.read(connection),
             # Here and not in SQL: every server sorts text in its own way.
             key=lambda one: (one.condition, one.symbol or ""),
         ),
-        alerts=_events_of(
-            connection,
-            select(alerts.c.seq).where(alerts.c.is_open == 1).order_by(alerts.c.seq),
-            events.AlertRaised,
-        ),
-        day=_single(connection, DAY, events.DayOpened),
+        alerts=_open_alerts.read(connection),
+        day=_first(_day.read(connection, name=DAY)),
         last_alive_at=alive.at if alive else None,
-        next_tracker_id=(tracker_id_max or 0) + 1,
+        next_tracker_id=(_newest_tracker.run(connection).scalar() or 0) + 1,
         last_seq=last_seq(connection),
     )
 
 
 def last_seq(connection: Connection) -> int:
     """Return the journal's last seq; 0 for an empty one."""
-    return connection.execute(select(func.max(journal.c.seq))).scalar() or 0
+    return _last_seq.run(connection).scalar() or 0
 
 
 def all_positions(connection: Connection) -> dict[str, Position]:
     """Return every position there ever was, by symbol."""
-    query = select(schema.positions).order_by(schema.positions.c.symbol)
-    return {row.symbol: read_position(row.document) for row in connection.execute(query)}
+    return {row.symbol: read_position(row.document) for row in _positions.run(connection)}
 
 
-def _live(table: Table) -> Select[Any]:
-    order = table.c.first_seq if "first_seq" in table.c else next(iter(table.primary_key))
-    return select(table.c.seq).where(table.c.is_ended == 0).order_by(order)
-
-
-def _single(connection: Connection, name: str, kind: type[Any]) -> Any:
-    found = _events_of(connection, select(meta.c.number).where(meta.c.name == name), kind)
+def _first(found: Sequence[Any]) -> Any:
     return found[0] if found else None
-
-
-def _events_of(connection: Connection, seqs: Select[Any], *kinds: type[Any]) -> list[Any]:
-    """Return the events that a projection's rows point at, in the order of the rows."""
-    wanted = seqs.subquery()
-    # The order of a subquery is not promised to survive a join, so rows are sorted here.
-    order = [row[0] for row in connection.execute(seqs)]
-    if not order:
-        return []
-    query = select(journal.c.seq, journal.c.kind, journal.c.payload).join(
-        wanted, journal.c.seq == next(iter(wanted.c))
-    )
-    found: dict[int, Any] = {}
-    for row in connection.execute(query):
-        event: Any = decode(row[1], row[2])
-        if not isinstance(event, kinds):
-            raise JournalCorrupt(f"a projection points at event {row[0]}, which is a {row[1]}")
-        found[row[0]] = event
-    missing = [seq for seq in order if seq not in found]
-    if missing:
-        raise JournalCorrupt(f"projections point at events {missing[:5]} that do not exist")
-    return [found[seq] for seq in order]
 
 
 # ---------------------------------------------------------------- trackers and orders
 
 
+_newest_trackers = _Pointed(
+    select(schema.trackers.c.seq)
+    .order_by(schema.trackers.c.tracker_id.desc())
+    .limit(bindparam("most")),
+    events.TrackerChanged,
+)
+_tracker = _Pointed(
+    select(schema.trackers.c.seq).where(schema.trackers.c.tracker_id == bindparam("number")),
+    events.TrackerChanged,
+)
+_intent = _Pointed(
+    select(schema.intents.c.seq).where(schema.intents.c.intent_id == bindparam("name")),
+    *_HOLDS_INTENT,
+)
+_attempts_of = _attempts_where(schema.attempts.c.intent_id == bindparam("name"))
+_newest_fills = (
+    select(schema.fills.c.seq)
+    .where(schema.fills.c.at_us >= bindparam("since_us"))
+    .order_by(schema.fills.c.at_us.desc(), schema.fills.c.seq.desc())
+    .limit(bindparam("most"))
+)
+_all_fills = _Pointed(_newest_fills, events.FillBooked)
+_fills_of = _Pointed(
+    _newest_fills.where(schema.fills.c.symbol == bindparam("symbol_wanted")), events.FillBooked
+)
+_intent_fills = _Pointed(
+    select(schema.fills.c.seq)
+    .where(schema.fills.c.intent_id == bindparam("name"))
+    .order_by(schema.fills.c.seq),
+    events.FillBooked,
+)
+_round_trips = _Pointed(
+    select(schema.round_trips.c.seq)
+    .where(schema.round_trips.c.closed_us >= bindparam("since_us"))
+    .order_by(schema.round_trips.c.closed_us.desc(), schema.round_trips.c.seq.desc())
+    .limit(bindparam("most")),
+    events.RoundTripClosed,
+)
+
+
 def trackers(connection: Connection, limit: int) -> list[Tracker]:
     """Return all trackers, newest first."""
-    table = schema.trackers
-    query = select(table.c.seq).order_by(table.c.tracker_id.desc()).limit(limit)
-    return _trackers(connection, query)
+    return [event.tracker for event in _newest_trackers.read(connection, most=limit)]
 
 
 def tracker(connection: Connection, tracker_id: int) -> Tracker | None:
     """Return one tracker, live or ended."""
-    table = schema.trackers
-    query = select(table.c.seq).where(table.c.tracker_id == tracker_id)
-    return next(iter(_trackers(connection, query)), None)
+    found = _tracker.read(connection, number=tracker_id)
+    return found[0].tracker if found else None
 
 
 def intent(connection: Connection, intent_id: str) -> Intent | None:
     """Return one decision."""
-    table = schema.intents
-    query = select(table.c.seq).where(table.c.intent_id == intent_id)
-    found = _events_of(connection, query, *_HOLDS_INTENT)
+    found = _intent.read(connection, name=intent_id)
     if found and found[0].intent.intent_id != intent_id:
         raise JournalCorrupt(f"the projection of {intent_id} points at another intent")
     return found[0].intent if found else None
@@ -184,7 +266,7 @@ def intent(connection: Connection, intent_id: str) -> Intent | None:
 
 def attempts(connection: Connection, intent_id: str) -> list[Attempt]:
     """Return all attempts of an intent in order."""
-    found = _attempts(connection, schema.attempts.c.intent_id == intent_id)
+    found = [event.attempt for event in _attempts_of.read(connection, name=intent_id)]
     return sorted(found, key=lambda attempt: attempt.number)
 
 
@@ -192,56 +274,86 @@ def fills(
     connection: Connection, symbol: str | None, since: datetime | None, limit: int
 ) -> list[Fill]:
     """Return booked fills, newest first."""
-    table = schema.fills
-    query = select(table.c.seq).order_by(table.c.at_us.desc(), table.c.seq.desc()).limit(limit)
-    if symbol is not None:
-        query = query.where(table.c.symbol == symbol)
-    if since is not None:
-        query = query.where(table.c.at_us >= to_us(since))
-    return [event.fill for event in _events_of(connection, query, events.FillBooked)]
+    wanted = {"since_us": _since_us(since), "most": limit}
+    if symbol is None:
+        found = _all_fills.read(connection, **wanted)
+    else:
+        found = _fills_of.read(connection, symbol_wanted=symbol, **wanted)
+    return [event.fill for event in found]
 
 
 def intent_fills(connection: Connection, intent_id: str) -> list[Fill]:
     """Return the fills of one decision in order."""
-    table = schema.fills
-    query = select(table.c.seq).where(table.c.intent_id == intent_id).order_by(table.c.seq)
-    return [event.fill for event in _events_of(connection, query, events.FillBooked)]
+    return [event.fill for event in _intent_fills.read(connection, name=intent_id)]
 
 
 def round_trips(connection: Connection, since: datetime | None, limit: int) -> list[RoundTrip]:
     """Return finished exits, newest first."""
-    table = schema.round_trips
-    query = select(table.c.seq).order_by(table.c.closed_us.desc(), table.c.seq.desc()).limit(limit)
-    if since is not None:
-        query = query.where(table.c.closed_us >= to_us(since))
-    return [event.round_trip for event in _events_of(connection, query, events.RoundTripClosed)]
+    found = _round_trips.read(connection, since_us=_since_us(since), most=limit)
+    return [event.round_trip for event in found]
 
 
-def _trackers(connection: Connection, seqs: Select[Any]) -> list[Tracker]:
-    return [event.tracker for event in _events_of(connection, seqs, events.TrackerChanged)]
-
-
-def _attempts(connection: Connection, condition: Any) -> list[Attempt]:
-    table = schema.attempts
-    query = select(table.c.seq).where(condition).order_by(table.c.first_seq)
-    return [event.attempt for event in _events_of(connection, query, *_HOLDS_ATTEMPT)]
+def _since_us(since: datetime | None) -> int:
+    return 0 if since is None else to_us(since)
 
 
 # ---------------------------------------------------------------- people and the chat
 
 
+_people = _Pointed(
+    select(schema.people.c.seq).order_by(schema.people.c.user_id), events.PersonChanged
+)
+_pending_seqs = (
+    select(schema.inbox.c.seq).where(schema.inbox.c.is_handled == 0).order_by(schema.inbox.c.seq)
+)
+_find_pending = fixed(_pending_seqs)
+_pending_updates = _Pointed(_pending_seqs, events.UpdateReceived)
+_pending_messages = _Pointed(
+    select(schema.outbox.c.seq)
+    .where(schema.outbox.c.delivered_seq.is_(None))
+    .order_by(schema.outbox.c.is_urgent.desc(), schema.outbox.c.seq)
+    .limit(bindparam("most")),
+    events.MessageQueued,
+)
+_card_message = fixed(
+    select(schema.outbox.c.message_id)
+    .where(
+        schema.outbox.c.chat_id == bindparam("chat"),
+        schema.outbox.c.card == bindparam("name"),
+        schema.outbox.c.message_id.is_not(None),
+    )
+    .order_by(schema.outbox.c.delivered_seq.desc())
+    .limit(1)
+)
+_card_chats = fixed(
+    select(schema.outbox.c.chat_id).where(schema.outbox.c.card == bindparam("name")).distinct()
+)
+_asked = _Pointed(
+    select(schema.confirmations.c.seq).where(schema.confirmations.c.nonce == bindparam("name")),
+    events.ConfirmationAsked,
+)
+_answered = _Pointed(
+    select(schema.confirmations.c.answered_seq).where(
+        schema.confirmations.c.nonce == bindparam("name"),
+        schema.confirmations.c.answered_seq.is_not(None),
+    ),
+    events.ConfirmationAnswered,
+)
+_open_questions = fixed(
+    select(schema.confirmations.c.nonce).where(schema.confirmations.c.answered_seq.is_(None))
+)
+_last_runs = _Pointed(select(schema.job_runs.c.seq).order_by(schema.job_runs.c.job), events.JobRan)
+
+
 def people(connection: Connection) -> list[Person]:
     """Return everybody ever admitted, by user id."""
-    query = select(schema.people.c.seq).order_by(schema.people.c.user_id)
-    return [event.person for event in _events_of(connection, query, events.PersonChanged)]
+    return [event.person for event in _people.read(connection)]
 
 
 def pending_updates(connection: Connection) -> list[PendingUpdate]:
     """Return stored, unhandled updates in the order they came."""
-    table = schema.inbox
-    query = select(table.c.seq).where(table.c.is_handled == 0).order_by(table.c.seq)
-    seqs = [row[0] for row in connection.execute(query)]
-    found = _events_of(connection, query, events.UpdateReceived)
+    seqs = [row[0] for row in _find_pending.run(connection)]
+    found = _pending_updates.read(connection)
     return [PendingUpdate(seq, event.update) for seq, event in zip(seqs, found, strict=True)]
 
 
@@ -252,33 +364,17 @@ def last_update_id(connection: Connection) -> int | None:
 
 def pending_messages(connection: Connection, limit: int) -> list[OutboxMessage]:
     """Return undelivered messages: CRIT first, then by age."""
-    table = schema.outbox
-    query = (
-        select(table.c.seq)
-        .where(table.c.delivered_seq.is_(None))
-        .order_by(table.c.is_urgent.desc(), table.c.seq)
-        .limit(limit)
-    )
-    return [event.message for event in _events_of(connection, query, events.MessageQueued)]
+    return [event.message for event in _pending_messages.read(connection, most=limit)]
 
 
 def card_message_id(connection: Connection, chat_id: int, card: str) -> int | None:
     """Return the chat service's id of the newest delivered message of a card."""
-    table = schema.outbox
-    query = (
-        select(table.c.message_id)
-        .where(table.c.chat_id == chat_id, table.c.card == card, table.c.message_id.is_not(None))
-        .order_by(table.c.delivered_seq.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar()
+    return _card_message.run(connection, chat=chat_id, name=card).scalar()
 
 
 def card_chats(connection: Connection, card: str) -> list[int]:
     """Return the chats that a card was sent to, or is about to be."""
-    table = schema.outbox
-    query = select(table.c.chat_id).where(table.c.card == card).distinct()
-    return sorted(row[0] for row in connection.execute(query))
+    return sorted(row[0] for row in _card_chats.run(connection, name=card))
 
 
 def addressed_seq(connection: Connection) -> int:
@@ -288,33 +384,22 @@ def addressed_seq(connection: Connection) -> int:
 
 def confirmation(connection: Connection, nonce: str) -> StoredConfirmation | None:
     """Return one question and its answer."""
-    table = schema.confirmations
-    query = select(table.c.seq).where(table.c.nonce == nonce)
-    asked = _events_of(connection, query, events.ConfirmationAsked)
+    asked = _asked.read(connection, name=nonce)
     if not asked:
         return None
-    answered = _events_of(
-        connection,
-        select(table.c.answered_seq).where(
-            table.c.nonce == nonce, table.c.answered_seq.is_not(None)
-        ),
-        events.ConfirmationAnswered,
-    )
+    answered = _answered.read(connection, name=nonce)
     return StoredConfirmation(asked[0].confirmation, answered[0].answer if answered else None)
 
 
 def open_questions(connection: Connection) -> list[str]:
     """Return the nonces of all questions without an answer."""
-    table = schema.confirmations
-    query = select(table.c.nonce).where(table.c.answered_seq.is_(None))
-    return sorted(row[0] for row in connection.execute(query))
+    return sorted(row[0] for row in _open_questions.run(connection))
 
 
 def last_runs(connection: Connection) -> Mapping[str, datetime]:
     """Return when each recorded job ran last."""
-    query = select(schema.job_runs.c.seq).order_by(schema.job_runs.c.job)
-    return {event.job: event.at for event in _events_of(connection, query, events.JobRan)}
+    return {event.job: event.at for event in _last_runs.read(connection)}
 
 
 def _number(connection: Connection, name: str) -> int | None:
-    return connection.execute(select(meta.c.number).where(meta.c.name == name)).scalar()
+    return _number_of.run(connection, name=name).scalar()
