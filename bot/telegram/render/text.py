@@ -46,6 +46,8 @@ Line = str | Code
 
 def columns(text: str) -> int:
     """How many columns a line takes; wide characters and emoji take two."""
+    if text.isascii():
+        return len(text)
     width = 0
     for character in text:
         if unicodedata.combining(character) or character in "\ufe0f\u200d":
@@ -75,6 +77,9 @@ def wrap(text: str, width: int = WIDTH) -> list[str]:
 
 
 def _pieces(word: str, width: int) -> Iterable[str]:
+    if columns(word) <= width:
+        yield word
+        return
     piece = ""
     for character in word:
         if columns(piece + character) > width:
