@@ -172,8 +172,10 @@ class Machine:
     @property
     def settings(self) -> Settings:
         """The same for every start but for its folder."""
-        if self._settings is None or self._settings.data_dir != self.disk.folder:
+        if self._settings is None:
             self._settings = self._made()
+        if self._settings.data_dir != self.disk.folder:
+            self._settings = self._settings.model_copy(update={"data_dir": self.disk.folder})
         return self._settings
 
     def _made(self) -> Settings:
@@ -364,6 +366,7 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
             (compose, "random_nonce", code(22)),
             (compose, "random_code", lambda: f"{chance.randrange(10**6):06d}"),
             (gc, "freeze", lambda: None),
+            (gc, "set_threshold", lambda *_: None),
             (sqlite, "_engine", engine),
             (apscheduler.schedulers.base, "datetime", VirtualDatetime),
             (apscheduler.executors.base, "datetime", VirtualDatetime),
