@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _SWITCH_S = 0.0001
+# The greatest positions that a sign of life names, every five seconds and in one go.
+_HOLDINGS_MAX = 20
+_GC_THRESHOLDS = (10_000, 20, 100)
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
@@ -283,8 +286,10 @@ class Process:
     async def _start(self, ready: asyncio.Event) -> None:
         await self._recover(ready)
         self._schedule.start(await self._store.records.last_runs())
-        # What is in memory now stays: no collection walks through it again.
+        # What is in memory now stays: no collection walks through it again. Garbage waits longer
+        # than by default, so that a busy loop is stopped for milliseconds much less often.
         gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
         await asyncio.Event().wait()
 
     async def _recover(self, ready: asyncio.Event) -> None:
@@ -441,7 +446,7 @@ class Process:
             is_healthy=is_healthy,
             note=note,
             is_stopped=is_stopped,
-            holdings=wording.holdings(self._desk.status()),
+            holdings=wording.holdings(self._desk.positions(_HOLDINGS_MAX)),
         )
 
     async def _sign_off(self) -> None:

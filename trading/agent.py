@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -451,17 +451,23 @@ class TradingAgent:
         exiting = self.execution.exiting(symbol)
         return Holding(instrument, self.state.book.snapshot(), (), exiting).shared
 
-    def _activity(self, symbol: str) -> Activity:
+    def _activity(self, intent: Intent) -> Activity:
+        symbol, working = intent.symbol, self.execution.intents
         instrument = self.state.instruments.get(symbol)
-        working, day = self.execution.intents, self.state.day
-        equity = self.state.book.equity()
-        return Activity(
+        seen = Activity(
             instrument=instrument,
+            open_intent_ids=frozenset(one.intent_id for one in working),
+            exiting=self.execution.exiting(symbol),
+        )
+        if intent.purpose.reduces_risk:
+            # No cap binds it, and its way out must not grow with what the account holds.
+            return seen
+        equity, day = self.state.book.equity(), self.state.day
+        return replace(
+            seen,
             quote=self.prices.quote(symbol),
             market=self.prices.newest(symbol),
-            open_intent_ids=frozenset(intent.intent_id for intent in working),
-            entries_open=sum(1 for intent in working if not intent.purpose.reduces_risk),
-            exiting=self.execution.exiting(symbol),
+            entries_open=sum(1 for one in working if not one.purpose.reduces_risk),
             reserved=self.execution.reserved(instrument.quote) if instrument else ZERO,
             lately=self._entries.lately(self.clock.monotonic(), working),
             notional_today=self._entries.today(self.clock.now(), working),

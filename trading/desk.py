@@ -343,8 +343,8 @@ class Desk(Protocol):
         """Return what is wrong and was not acknowledged."""
         ...
 
-    def positions(self) -> Sequence[PositionView]:
-        """Return managed holdings, greatest value first."""
+    def positions(self, most: int | None = None) -> Sequence[PositionView]:
+        """Return managed holdings, greatest value first, `most` at the most."""
         ...
 
     def account(self) -> AccountView:

@@ -133,12 +133,11 @@ class Reception:
         is_held = state.mode is TradingMode.HALTED_EVERYTHING
         return StandingView(state.conditions, state.alerts, tuple(blocked), is_held)
 
-    def positions(self) -> Sequence[PositionView]:
-        """Return managed holdings, greatest value first."""
-        state = self._agent.state
-        return views.positions(
-            state.book.snapshot(), self._agent.trackers.all(), state.instruments, self._prices()
-        )
+    def positions(self, most: int | None = None) -> Sequence[PositionView]:
+        """Return managed holdings, greatest value first, `most` at the most."""
+        state, trackers_of = self._agent.state, self._agent.trackers.of
+        prices = self._prices()
+        return views.positions(state.book.snapshot(), trackers_of, state.instruments, prices, most)
 
     def account(self) -> AccountView:
         """Return every balance, valued."""

@@ -30,32 +30,35 @@ class Prices:
 
 def positions(
     portfolio: Portfolio,
-    trackers: Iterable[Tracker],
+    trackers_of: Callable[[str], Sequence[Tracker]],
     instruments: Mapping[str, Instrument],
     prices: Prices,
+    most: int | None = None,
 ) -> list[PositionView]:
-    """Return managed holdings with their protection, greatest value first."""
-    by_symbol: dict[str, list[Tracker]] = {}
-    for tracker in trackers:
-        by_symbol.setdefault(tracker.symbol, []).append(tracker)
+    """Return managed holdings with their protection, greatest value first, `most` at the most."""
     managed_base: dict[str, Decimal] = {}
     for symbol, position in portfolio.positions.items():
         base = _base(symbol, instruments)
         managed_base[base] = managed_base.get(base, ZERO) + position.quantity
-    views = [
+    held = [
+        (position.quantity * (prices.price(symbol) or ZERO), symbol)
+        for symbol, position in portfolio.positions.items()
+        if position.quantity and not _is_dust(position, instruments.get(symbol), prices)
+    ]
+    # Judging a position's protection costs far more than knowing its value.
+    held.sort(key=lambda item: item[0], reverse=True)
+    return [
         _position(
-            position,
-            by_symbol.get(symbol, []),
+            portfolio.positions[symbol],
+            trackers_of(symbol),
             prices,
             (
                 instruments.get(symbol),
                 _unmanaged(portfolio, _base(symbol, instruments), managed_base),
             ),
         )
-        for symbol, position in portfolio.positions.items()
-        if position.quantity and not _is_dust(position, instruments.get(symbol), prices)
+        for _, symbol in held[:most]
     ]
-    return sorted(views, key=lambda view: view.value or ZERO, reverse=True)
 
 
 def _is_dust(position: Position, instrument: Instrument | None, prices: Prices) -> bool:

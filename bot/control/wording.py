@@ -90,9 +90,9 @@ def troubles(view: StatusView) -> str:
     )
 
 
-def holdings(view: StatusView) -> tuple[str, ...]:
+def holdings(positions: Iterable[PositionView]) -> tuple[str, ...]:
     """What is held and how it is protected, a line each; for whoever must do without the agent."""
-    return tuple(_position(position) for position in view.positions[:_LISTED_MAX])
+    return tuple(_position(position) for position in positions)
 
 
 def _reason(view: StatusView) -> list[str]:

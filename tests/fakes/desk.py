@@ -109,8 +109,8 @@ class FakeDesk:
         one = Decimal(1)
         return Quote(symbol, price - half, one, price + half, one, 0, self.clock.monotonic())
 
-    def positions(self) -> Sequence[views.PositionView]:
-        return [self._position(symbol) for symbol, held in self.held.items() if held]
+    def positions(self, most: int | None = None) -> Sequence[views.PositionView]:
+        return [self._position(symbol) for symbol, held in self.held.items() if held][:most]
 
     def _position(self, symbol: str) -> views.PositionView:
         held = self.held[symbol]

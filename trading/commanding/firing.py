@@ -180,7 +180,7 @@ class Firing:
             self._of.state.book.snapshot(),
             self._of.limits,
             self._of.state.mode,
-            self._of.activity(intent.symbol),
+            self._of.activity(intent),
             self._of.clock.now(),
         )
 

@@ -27,10 +27,10 @@ class Guarding:
 
     async def sync(self) -> None:
         """Compare what rests with what is wanted, and act on the difference."""
-        execution = self._of.execution
+        execution, trackers = self._of.execution, self._of.trackers
         busy = {each.symbol for each in execution.intents if each.purpose in _PERSONAL}
         acts = backstops.plan(
-            self._of.trackers.all(),
+            [*trackers.with_backstop(), *trackers.acting()],
             [intent for intent, _ in execution.backstops],
             self._of.state.instruments,
             busy,
@@ -78,7 +78,7 @@ class Guarding:
             return
         of, now = self._of, self._of.clock.now()
         intent = decide.on_backstop(act.tracker, act.quantity, act.stop_price, now, of.decisions)
-        book, activity = of.state.book.snapshot(), of.activity(intent.symbol)
+        book, activity = of.state.book.snapshot(), of.activity(intent)
         verdict = review(intent, book, of.limits, of.state.mode, activity, now)
         if isinstance(verdict, Refusal):
             reason = "; ".join(verdict.reasons)

@@ -54,7 +54,7 @@ class Workings:
     decisions: DecisionSettings
     fee: Decimal
     record: Callable[..., Awaitable[None]]
-    activity: Callable[[str], Activity]
+    activity: Callable[[Intent], Activity]
     refused: Callable[[Refusal], Awaitable[None]]
 
     def instrument(self, symbol: str) -> Instrument:
@@ -108,7 +108,7 @@ class Workings:
             portfolio or self.state.book.snapshot(),
             self.limits,
             self.state.mode,
-            self.activity(intent.symbol),
+            self.activity(intent),
             self.clock.now(),
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import islice
 
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, Observation, PriceSource
@@ -22,7 +23,7 @@ _HELD_MAX = 64
 _REFUSAL_REPEAT_S = 600.0
 # Records are read in that many parts, one per sweep, so that no sweep takes long.
 SYNC_PARTS = 4
-_MOVED_AT_ONCE = 16
+_MOVED_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Watch:
         self._home: dict[int, Group] = {}
         self._acting: dict[int, Tracker] = {}
         self._durable: dict[int, Tracker] = {}
+        self._with_backstop: set[int] = set()
         self._held: dict[int, list[tuple[Tick, Moment]]] = {}
         self._refused_s: dict[int, float] = {}
         self._sync_part = 0
@@ -140,6 +142,15 @@ class Watch:
         waiting = [self._durable[tracker_id] for tracker_id in self._home]
         return [*waiting, *self._acting.values()]
 
+    def part(self, number: int, parts: int) -> list[Tracker]:
+        """Durable values of waiting trackers, one in `parts`: all of them would take too long."""
+        chosen = list(islice(self._home, number % parts, None, parts))
+        return [self._durable[tracker_id] for tracker_id in chosen]
+
+    def with_backstop(self) -> list[Tracker]:
+        """Durable values of waiting trackers that want a stop on the exchange."""
+        return [self._durable[tracker_id] for tracker_id in sorted(self._with_backstop)]
+
     def of(self, symbol: str) -> list[Tracker]:
         """Live trackers of one symbol, as `trackers` gives them."""
         ids = (each for group in self._groups.get(symbol, ()) for each in group.trackers)
@@ -175,12 +186,15 @@ class Watch:
             group.trackers[tracker.tracker_id] = _with_record_of(known, tracker, group.instrument)
             self._home[tracker.tracker_id] = group
             self._durable[tracker.tracker_id] = tracker
+            if tracker.spec.backstop is not None:
+                self._with_backstop.add(tracker.tracker_id)
             self._rebuild(group)
 
     def remove(self, tracker_id: int) -> None:
         """Forget a tracker; its group's others keep their records."""
         self._acting.pop(tracker_id, None)
         self._durable.pop(tracker_id, None)
+        self._with_backstop.discard(tracker_id)
         self._refused_s.pop(tracker_id, None)
         group = self._home.pop(tracker_id, None)
         if group is None:
@@ -367,6 +381,7 @@ class Watch:
         group.progress.pop(tracker.tracker_id, None)
         del self._home[tracker.tracker_id]
         self._durable.pop(tracker.tracker_id, None)
+        self._with_backstop.discard(tracker.tracker_id)
         self._acting[tracker.tracker_id] = tracker
         self.fired.append(Fired(tracker, evidence))
 

@@ -1,6 +1,7 @@
 """From memory to the journal: triggers until they are recorded, records and touches in batches."""
 
 import asyncio
+import contextlib
 import heapq
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 UNRECORDED = "trigger_unrecorded"
 UNSAVED = "trackers_unsaved"
+# An order leaves within milliseconds of its trigger's transaction.
+_ORDER_LEAVES_S = 0.02
+# So long at most what is not urgent stands back, however many triggers there are.
+_STANDS_BACK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Recorder:
         self._alerted: set[str] = set()
         self._active: set[tuple[str, str]] = set()
         self._are_records_due = False
+        self._is_calm = asyncio.Event()
+        self._is_calm.set()
         self._telling: tuple[Event, ...] = ()
         self._wake = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -122,15 +129,33 @@ class Recorder:
                 self._group = None
 
     async def flush(self) -> None:
-        """Write touches, re-armings and records in one append; on failure wait and keep them."""
+        """Write touches and re-armings, then records, a few at a time; failures are kept."""
         is_turn, self._are_records_due = self._are_records_due, False
+        await self._stand_back()
         if not await self._write(self._changed()):
             return
-        for part in self._watch.moved(is_turn=is_turn):
+        parts = self._watch.moved(is_turn=is_turn)
+        while True:
+            # A part is read after the waiting: what fired meanwhile is in none.
+            await self._stand_back()
+            part = next(parts, None)
+            if part is None:
+                break
             now = self._clock.now()
             if not await self._write([TrackerChanged(t, TrackerChange.MOVED, now) for t in part]):
                 return
         await self._flush_alerts()
+
+    async def _stand_back(self) -> None:
+        """Leave disk and processor to triggers on their way to an order, for a while."""
+        if not self._is_calm.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_STANDS_BACK_S):
+                    await self._is_calm.wait()
+
+    def _calm_down(self) -> None:
+        if not self.unrecorded:
+            self._is_calm.set()
 
     async def _write(self, events: list[TrackerChanged]) -> bool:
         if not events:
@@ -168,6 +193,7 @@ class Recorder:
         ):
             fired = heapq.heappop(self._fires)[2]
             self._in_flight += 1
+            self._is_calm.clear()
             self._group.create_task(self._record(fired))
 
     async def _record(self, fired: Fired) -> None:
@@ -180,6 +206,7 @@ class Recorder:
             if not is_done:
                 # A trigger is never forgotten: the next run goes on with it.
                 self._queue(fired)
+            asyncio.get_running_loop().call_later(_ORDER_LEAVES_S, self._calm_down)
         self._dispatch()
 
     async def _record_until_durable(self, fired: Fired) -> None:

@@ -140,9 +140,9 @@ class TrackerEngine:
         """Let a second pass: lines, confirmations, records to be saved, reminders."""
         self._watch.sweep()
         self._recorder.records_are_due()
-        if self._sweeps % self._settings.reminders_every_sweeps == 0:
-            for alert in reminders.due(self._watch.trackers(), self._clock.now()):
-                self._recorder.raise_alert(alert)
+        part = self._watch.part(self._sweeps, self._settings.reminders_every_sweeps)
+        for alert in reminders.due(part, self._clock.now()):
+            self._recorder.raise_alert(alert)
         self._sweeps += 1
         self._recorder.collect()
 
@@ -308,6 +308,14 @@ class TrackerEngine:
     def all(self) -> list[Tracker]:
         """All live trackers by id; waiting ones as they are durable: no shown stop falls."""
         return sorted(self._watch.trackers(), key=lambda tracker: tracker.tracker_id)
+
+    def of(self, symbol: str) -> list[Tracker]:
+        """Live trackers of one symbol by id, as `all` gives them."""
+        return sorted(self._watch.of(symbol), key=lambda tracker: tracker.tracker_id)
+
+    def with_backstop(self) -> list[Tracker]:
+        """Waiting trackers that want a stop on the exchange, by id, as they are durable."""
+        return self._watch.with_backstop()
 
     def acting(self) -> list[Tracker]:
         """Live trackers that have fired and are not done, blocked ones included."""

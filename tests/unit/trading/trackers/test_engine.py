@@ -281,6 +281,31 @@ async def test_a_record_that_moved_by_epsilon_is_durable_at_once(desk: Desk) -> 
     assert desk.engine.all()[0].record_price == d(60030)
 
 
+async def test_records_stand_back_until_a_trigger_is_recorded(desk: Desk) -> None:
+    desk.gate = asyncio.Event()
+    await desk.engine.arm(_stop(1, level=58000))
+    await desk.engine.arm(armed(TrackerKind.TRAIL, 60000, 2, trail="0.05"))
+    desk.see(60030)
+    desk.see(57990)
+    await asyncio.sleep(0.01)
+    assert desk.engine.unrecorded == 1
+    assert (2, TrackerChange.MOVED) not in desk.changes()
+    desk.gate.set()
+    await desk.until(lambda: (2, TrackerChange.MOVED) in desk.changes())
+    assert desk.changes()[2:] == [(1, TrackerChange.TRIGGERED), (2, TrackerChange.MOVED)]
+
+
+async def test_records_are_written_although_a_trigger_waits_for_the_disk(desk: Desk) -> None:
+    desk.gate = asyncio.Event()
+    await desk.engine.arm(_stop(1, level=58000))
+    await desk.engine.arm(armed(TrackerKind.TRAIL, 60000, 2, trail="0.05"))
+    desk.see(60030)
+    desk.see(57990)
+    # Standing back has an end of its own: here the trigger is never recorded.
+    await desk.until(lambda: (2, TrackerChange.MOVED) in desk.changes())
+    assert desk.engine.unrecorded == 1
+
+
 async def test_a_smaller_move_is_durable_within_a_few_sweeps(desk: Desk) -> None:
     await desk.engine.arm(armed(TrackerKind.TRAIL, 60000, trail="0.02"))
     desk.see("60000.01")
