@@ -18,7 +18,7 @@ import aiohttp
 
 OWNER_ID = 1
 PATIENCE_S = 60.0
-_POLL_S = 0.02
+_POLL_S = 0.05
 
 Message = dict[str, Any]
 
