@@ -123,6 +123,7 @@ class TradingAgent:
         self.state = AgentState(settings.currency, ports.clock.now())
         self._entries = EntryLog(self.state.book)
         self._halting = asyncio.Lock()
+        self._is_started = False
         self.market = MarketEngine(
             ports.gateway,
             ports.clock,
@@ -212,9 +213,13 @@ class TradingAgent:
         now = self.clock.now()
         decided = await read_back(self.journal, activity.begins(now), activity.KINDS)
         self._entries.load(decided, stored.intents, now, self.clock.monotonic())
-        await self.record(
-            ProcessStarted(self.settings.version, self.settings.mode, stored.last_alive_at, now)
-        )
+        if not self._is_started:
+            # A start that is tried again after a lost connection is no second one.
+            await self._housekeeping.judge_crashes(self.journal)
+            await self.record(
+                ProcessStarted(self.settings.version, self.settings.mode, stored.last_alive_at, now)
+            )
+            self._is_started = True
         await self._housekeeping.refresh_balances()
         lines = list(await self.execution.recover(stored))
         if not self.state.mode.takes_entries:

@@ -126,6 +126,20 @@ class Housekeeping:
         if texts:
             raise SettingsInvalid("; ".join(texts))
 
+    async def judge_crashes(self, journal: Journal) -> None:
+        """After crash upon crash only protect, until a person has looked."""
+        now = self._of.clock.now()
+        lives = await read_back(journal, now - halts.CRASH_WINDOW, halts.LIVES)
+        halt = halts.stricter(self._of.state.mode, halts.crash_loop(lives))
+        if halt is None:
+            return
+        await self._of.record(TradingModeChanged(halt.mode, halt.reason, halts.BY, now))
+        await self._alert(
+            f"safe_mode:{now.isoformat()}",
+            f"{halt.reason}. Private stops are watched and sell, nothing new is bought. "
+            "Look into the log, then /resume",
+        )
+
     async def check_permissions(self) -> None:
         """Alarm about a key that may do too much, or too little; the first adds no more risk."""
         findings = await self._judge_key()

@@ -94,7 +94,10 @@ GAPS = {
     "P06": (
         "the journal's side is proven; each await of the order's way belongs to the simulation"
     ),
-    "P08": "a crash loop's safe mode is not tested here",
+    "P08": (
+        "after three crashes only protection is left; finding the poison and setting it apart "
+        "is not built"
+    ),
     "P09": "a process stopped for ten minutes is not tested",
     "P10": "running out of descriptors, names or network is not tested",
     "P11": (

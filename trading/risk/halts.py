@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
+from trading.domain.events import Event, ProcessStarted, ProcessStopped
 from trading.domain.money import ZERO, plain
 from trading.domain.position import TradingMode
 from trading.risk.limits import RiskLimits
 
 # Who changed the mode, in the journal's words.
 BY = "risk"
+CRASHES_MAX = 3
+CRASH_WINDOW = timedelta(minutes=5)
+# The events that tell a crash from an orderly end.
+LIVES = (ProcessStarted.__name__, ProcessStopped.__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,23 @@ def runaway(asked_last_minute: int, limits: RiskLimits) -> Halt | None:
 def capped(symbol: str, reasons: Sequence[str]) -> Halt:
     """Return REDUCING for an entry that nothing but caps stood against."""
     return Halt(TradingMode.REDUCING, f"an entry in {symbol} was refused: {'; '.join(reasons)}")
+
+
+def crash_loop(lives: Sequence[Event]) -> Halt | None:
+    """Return REDUCING, the safe mode, at the start after the third crash in a row.
+
+    `lives` are the starts and orderly ends within `CRASH_WINDOW`, oldest first, without the
+    present start: a start that no end follows was a crash.
+    """
+    ends = [*lives[1:], None]
+    crashes = sum(
+        isinstance(life, ProcessStarted) and not isinstance(after, ProcessStopped)
+        for life, after in zip(lives, ends, strict=False)
+    )
+    if crashes < CRASHES_MAX:
+        return None
+    minutes = CRASH_WINDOW // timedelta(minutes=1)
+    return Halt(TradingMode.REDUCING, f"SAFE MODE: {crashes} crashes within {minutes} minutes")
 
 
 def stricter(present: TradingMode, halt: Halt | None) -> Halt | None:

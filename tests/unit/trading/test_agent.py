@@ -8,6 +8,7 @@ import pytest
 
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
+from trading.domain.chat import Severity
 from trading.domain.commands import (
     AbortIntent,
     AcknowledgeAlerts,
@@ -489,6 +490,39 @@ async def test_a_halt_survives_a_restart(world: AgentWorld) -> None:
     await world.kill()
     await world.start()
     assert world.desk.status().state is TradingMode.HALTED
+
+
+@pytest.mark.fault("P08", "CRIT SAID")
+async def test_crash_upon_crash_leads_to_protection_only_and_a_person_ends_it(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    for _ in range(2):
+        await world.kill()
+        await world.start()
+    assert world.desk.status().state is TradingMode.ACTIVE
+    await world.kill()
+    await world.start()
+    fired(f"{len(world.store.of(ProcessStarted)) - 1} crashes within five minutes")
+    status = world.desk.status()
+    assert status.state is TradingMode.REDUCING
+    [alert] = status.alerts
+    assert alert.severity is Severity.CRIT
+    assert "SAFE MODE: 3 crashes within 5 minutes" in alert.text
+    with pytest.raises(Refused, match="reducing"):
+        await world.do(PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, Decimal(100))))
+    await world.move("57990")
+    await world.until_sold("0.5")
+    await world.do(SetTradingMode(TradingMode.ACTIVE))
+    assert world.desk.status().state is TradingMode.ACTIVE
+
+
+async def test_orderly_restarts_and_crashes_long_ago_are_no_crash_loop(world: AgentWorld) -> None:
+    for _ in range(4):
+        await world.kill()
+        world.time.advance(150)
+        await world.start()
+    assert world.desk.status().state is TradingMode.ACTIVE
 
 
 async def test_a_daily_loss_refuses_new_risk_until_the_person_resumes(world: AgentWorld) -> None:

@@ -1,15 +1,58 @@
 """What takes leave to add risk away, and that it is never given back by itself."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from tests.catalogue import fired
+from trading.domain.events import Event, ProcessStarted, ProcessStopped
 from trading.domain.position import TradingMode
-from trading.risk.halts import Halt, capped, daily_loss, loss_share, runaway, stricter
+from trading.risk.halts import (
+    Halt,
+    capped,
+    crash_loop,
+    daily_loss,
+    loss_share,
+    runaway,
+    stricter,
+)
 from trading.risk.limits import RiskLimits
 
 LIMITS = RiskLimits()
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def _lives(story: str) -> Sequence[Event]:
+    """A start for each `s`, an orderly end for each `e`."""
+    return [
+        ProcessStarted("1", "live", None, NOON + timedelta(seconds=second))
+        if letter == "s"
+        else ProcessStopped("asked to stop", NOON + timedelta(seconds=second))
+        for second, letter in enumerate(story)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("story", "is_loop"),
+    [
+        ("", False),
+        ("ss", False),
+        ("sss", True),
+        ("sesese", False),
+        ("sesss", True),
+        ("ssesse", False),
+        ("essse", False),
+        ("ssses", True),
+    ],
+)
+def test_three_starts_without_an_orderly_end_are_a_crash_loop(story: str, is_loop: bool) -> None:
+    halt = crash_loop(_lives(story))
+    assert (halt is not None) is is_loop
+    if halt is not None:
+        assert halt.mode is TradingMode.REDUCING
+        assert "SAFE MODE" in halt.reason
 
 
 @pytest.mark.parametrize(
