@@ -98,8 +98,7 @@ class Running:
             await self._sending.answer(case)
         elif live.state is AttemptState.JOURNALED:
             await self._s.wait(case, self._s.settings.not_sent_retry_s)
-            if case.live is live:
-                self._sending.start(case, live)
+            await self._send_again(case, live)
         elif live.state in {AttemptState.OPEN, AttemptState.PARTIAL} and case.giving_up:
             await self._searching.cancel(case, live)
         elif live.state is AttemptState.PENDING_CANCEL:
@@ -108,6 +107,17 @@ class Running:
             await self._s.wait(case, _FOREVER_S)
         else:
             await self._searching.step(case, live)
+
+    async def _send_again(self, case: Case, live: Attempt) -> None:
+        async with case.lock:
+            if case.live is not live:
+                return
+            # A person's word may have come since it was decided.
+            if case.giving_up is None and not case.is_held and not self._s.is_stopping:
+                self._sending.start(case, live)
+                return
+            refused = advance(live, Observed.REFUSED, "never sent")
+            await self._booking.note(case, refused, "never sent: it may not leave any more")
 
     async def _await_cancel(self, case: Case, live: Attempt) -> None:
         # A lost answer leaves the order pending; asking again is safe, a cancel has no twin.

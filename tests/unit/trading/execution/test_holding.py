@@ -51,6 +51,34 @@ async def test_a_blocked_sale_without_a_tracker_is_told_each_minute() -> None:
     assert len({alert.alert_id for alert in told}) == 4
 
 
+async def test_an_entry_that_could_not_leave_stays_here_once_entries_are_cancelled() -> None:
+    desk = Desk()
+    unsent = desk.exchange.fail("not_sent")
+    entry = desk.entry()
+    await desk.open(entry)
+    await desk.time.settle()
+    assert unsent.fired == 1
+    desk.engine.cancel_entries()
+    final = await desk.done(entry.intent_id)
+    assert final.state is IntentState.ABORTED
+    assert desk.exchange.sent == []
+
+
+async def test_an_exit_that_could_not_leave_stays_here_while_everything_is_halted() -> None:
+    desk = Desk()
+    unsent = desk.exchange.fail("not_sent")
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    assert unsent.fired == 1
+    desk.engine.hold()
+    await desk.time.pass_by(10)
+    assert desk.exchange.sent == []
+    assert desk.blocked("halted") == 1
+    desk.engine.release()
+    await desk.done()
+    assert desk.exchange.filled() == HALF
+
+
 async def test_exit_now_sends_one_held_exit_on() -> None:
     desk = Desk(managed="1", balances={"BTC": "1", "USDT": "0"})
     await desk.open(desk.exit(), is_held=True)
