@@ -201,8 +201,10 @@ class TradingAgent:
         SettingsInvalid when the database belongs to another account.
         """
         await self.gateway.connect()
-        stored = await self.records.state()
         instruments = await self.gateway.instruments()
+        # What a full disk left in the reserve is part of what is known.
+        await self.journal.append()
+        stored = await self.records.state()
         self.state.load(stored, instruments)
         self.execution.take_rules(instruments)
         for known in await self.journal.latest(_CAUSES_KEPT, (CommandExecuted.__name__,)):

@@ -147,6 +147,26 @@ async def test_a_sale_that_ended_while_nobody_ran_ends_its_tracker_at_the_restar
     assert not [alert for alert in world.store.of(AlertRaised) if "stranded" in alert.alert_id]
 
 
+@pytest.mark.fault("S03", "ONE")
+async def test_a_stop_that_fired_on_a_full_disk_is_known_to_the_start_that_has_room(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    world.exchange.on_report = None
+    lost = world.exchange.fail("lost_after", after_s=5)
+    world.store.lose("the disk is full")
+    await world.move("57990")
+    await world.kill()
+    world.store.heal()
+    world.exchange.set_price("BTC/USDT", "60000")
+    await world.start()
+    await world.until_sold("0.5")
+    assert world.desk.trackers() == []
+    assert [intent.intent.purpose for intent in world.store.of(IntentOpened)] == [Purpose.PROTECT]
+    assert len(world.exchange.sent) == 1
+    fired(lost.fired)
+
+
 @pytest.mark.parametrize(("crossed_s", "is_told"), [(-3, False), (4, True)])
 async def test_a_short_death_right_after_an_arming_is_judged_by_seconds(
     world: AgentWorld, crossed_s: int, is_told: bool
