@@ -40,7 +40,8 @@ from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
-from trading.trackers import slices
+
+_BY_HAND = "closed by hand"
 
 
 class Executor:
@@ -121,7 +122,7 @@ class Executor:
         left = managed + adopted - order.quantity
         return (
             *_adoption(order.symbol, adopted, price, at),
-            *self._resized(order.symbol, left, at),
+            *self._of.trackers.resized(order.symbol, left, _BY_HAND),
         )
 
     async def _close(self, command: ClosePosition, done: CommandExecuted) -> Outcome:
@@ -131,7 +132,8 @@ class Executor:
             # What the step cannot sell is not worth a tracker.
             left = ZERO
         intent = self._exit(line, done, Purpose.CLOSE)
-        await self._open([intent], (done, *self._resized(command.symbol, left, done.at)))
+        shrunk = self._of.trackers.resized(command.symbol, left, _BY_HAND)
+        await self._open([intent], (done, *shrunk))
         return Outcome(_selling((line,)), intent_ids=(intent.intent_id,))
 
     async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:
@@ -143,7 +145,7 @@ class Executor:
             lines, adopted = _joined(lines, self._of.unmanaged_lines(), done.at)
             cause += adopted
         purpose = Purpose.PANIC if is_panic else Purpose.CLOSE
-        reason = "panic" if is_panic else "closed by hand"
+        reason = "panic" if is_panic else _BY_HAND
         cause += [
             _closed(tracker, reason, done.at)
             for tracker in self._of.trackers.all()
@@ -237,16 +239,6 @@ class Executor:
             await self._of.execution.open_all(approved, tuple(cause))
         else:
             await self._of.record(*cause)
-
-    def _resized(self, symbol: str, managed: Decimal, at: datetime) -> list[Event]:
-        own = [item for item in self._of.trackers.all() if item.symbol == symbol]
-        changed = slices.resize(own, managed, self._of.instrument(symbol))
-        return [
-            TrackerChanged(replace(item, changed_at=at), TrackerChange.RESIZED, at)
-            if item.quantity > 0
-            else _closed(item, "closed by hand", at)
-            for item in changed
-        ]
 
     async def _cancel_foreign(self) -> None:
         for report in await self._of.foreign_orders():

@@ -203,6 +203,24 @@ async def test_a_sale_by_hand_shrinks_the_tracker(world: AgentWorld) -> None:
     assert view.tracker.quantity == Decimal("0.25")
 
 
+async def test_a_sale_by_hand_leaves_the_tracker_its_newest_record(world: AgentWorld) -> None:
+    trail = TrackerSpec(
+        TrackerKind.TRAIL,
+        "BTC/USDT",
+        Amount(AmountKind.ALL),
+        trail=Distance(share=Decimal("0.02")),
+    )
+    await world.do(ArmTracker(trail))
+    await world.move("60001")
+    record = world.agent.trackers.get(1).record_price  # type: ignore[union-attr]
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, HALF))
+    changes = world.store.of(TrackerChanged)
+    [resized] = [one for one in changes if one.change is TrackerChange.RESIZED]
+    assert resized.tracker.record_price == record
+    assert record is not None
+    assert record > 60_000
+
+
 async def test_unmanaged_coins_are_sold_only_by_name(world: AgentWorld) -> None:
     proposal = await world.desk.propose(
         PlaceOrder("ADA/USDT", Side.SELL, Amount(AmountKind.BASE, Decimal(100))), OWNER

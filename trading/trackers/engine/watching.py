@@ -283,12 +283,15 @@ class TrackerEngine:
 
         await self._change(tracker_id, TrackerChange.CANCELLED, change, causes)
 
-    def resized(self, symbol: str, managed: Decimal) -> list[TrackerChanged]:
+    def resized(
+        self, symbol: str, managed: Decimal, reason: str = "its coins are gone"
+    ) -> list[TrackerChanged]:
         """Return the facts that fit a symbol's slices to its managed quantity, to be journaled.
 
-        A slice of which nothing is left ends its tracker.
+        A slice of which nothing is left ends its tracker, for this reason.
         """
         now = self._clock.now()
+        # As memory has them: a record that is just being written must not be undone by the facts.
         own = [
             self._watch.find(tracker.tracker_id) or tracker for tracker in self._watch.of(symbol)
         ]
@@ -298,7 +301,6 @@ class TrackerEngine:
             if resized.quantity > 0:
                 facts.append(TrackerChanged(resized, TrackerChange.RESIZED, now))
                 continue
-            reason = "its coins are gone"
             closed = replace(resized, state=TrackerState.CLOSED, reason=reason)
             facts.append(TrackerChanged(closed, TrackerChange.CLOSED, now, reason=reason))
         return facts
