@@ -1,11 +1,11 @@
-"""The coverage gates, as a pytest plugin: a room below its gate fails the run (`make test`).
+"""The coverage gates, the last step of `make test`: a room below its gate fails it.
 
 Percentages count statements and branches together, as coverage.py does with branches on.
 """
 
 import json
+import sys
 import tempfile
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import coverage
-import pytest
 
 # What decides about money, and who may tell it to.
 STRICT = (
@@ -82,35 +81,21 @@ def lines(found: Iterable[Room]) -> list[str]:
     ]
 
 
-_found: list[Room] = []
+def judge() -> int:
+    """Combine what all processes reached, show the rooms, return 1 when one fails its gate."""
+    combined = coverage.Coverage()
+    combined.combine()
+    combined.save()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "coverage.json"
+        combined.json_report(outfile=str(report))
+        found = rooms(json.loads(report.read_text())["files"])
+    sys.stdout.write("\n".join(["coverage gates:", *lines(found)]) + "\n")
+    if all(room.is_open for room in found):
+        return 0
+    sys.stdout.write("`.venv/bin/coverage report` names the lines that no test reached.\n")
+    return 1
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Combine what this process and its children reached, and judge it."""
-    running = coverage.Coverage.current()
-    if running is None:
-        raise pytest.UsageError("the gates need `coverage run -m pytest`")
-    running.stop()
-    with warnings.catch_warnings():
-        # A run of a few tests may reach nothing in this process; the gates then say so.
-        warnings.simplefilter("ignore", coverage.exceptions.CoverageWarning)
-        running.save()
-        combined = coverage.Coverage()
-        combined.combine()
-        combined.save()
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "coverage.json"
-            combined.json_report(outfile=str(report))
-            _found[:] = rooms(json.loads(report.read_text())["files"])
-    if session.exitstatus == pytest.ExitCode.OK and not all(room.is_open for room in _found):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the gates above pytest's own last line."""
-    terminalreporter.section("coverage gates")
-    for line in lines(_found):
-        terminalreporter.line(line)
-    if not all(room.is_open for room in _found):
-        terminalreporter.line("`.venv/bin/coverage report` names the lines that no test reached.")
+if __name__ == "__main__":
+    sys.exit(judge())
