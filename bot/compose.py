@@ -27,6 +27,7 @@ from bot.supervisor import LagSampler, Supervisor, stop_on_signals
 from bot.systemd import ServiceManager
 from bot.telegram.app import Surroundings, TelegramBot
 from bot.telegram.settings import TelegramSettings
+from bot.watchdog_watch import WATCHDOG_SILENT, WatchdogWatch
 from storage.lease import AccountLock, DirectoryLock
 from storage.store import Store, open_store
 from trading.agent import AgentSettings, Identity, Ports, TradingAgent
@@ -242,6 +243,7 @@ class Process:
         bot, directory = self._front(), self._settings.directory
         storage = StorageWatch(self._store, self._tell_now, asyncio.sleep)
         control = ControlServer(directory, self._local.answer)
+        watchdog = self._watchdog_watch()
         code = await bot.start()
         if code is not None:
             sys.stdout.write(f"Send this to the bot from your phone to own it: /pair {code}\n")
@@ -259,6 +261,7 @@ class Process:
                     "halt_file": lambda: self._halt_file.run(self._desk),
                     **self._trading(ready),
                     "storage": storage.run,
+                    "watchdog": lambda: self._after(ready, watchdog.run),
                     "loop_lag": self._lag.run,
                 }
             )
@@ -273,6 +276,15 @@ class Process:
         if failure is not None:
             raise _root(failure)
         return EXIT_ORDERLY
+
+    def _watchdog_watch(self) -> WatchdogWatch:
+        agent = self._agent
+        return WatchdogWatch(
+            self._settings.directory,
+            self._clock,
+            agent.record,
+            lambda: agent.state.has_condition(WATCHDOG_SILENT),
+        )
 
     def _trading(self, ready: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
         agent = self._agent

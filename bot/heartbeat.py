@@ -1,13 +1,14 @@
-"""The sign of life on disk: written by the agent, read by `umbra health` and `umbra watchdog`."""
+"""Signs of life on disk: the agent's, for `umbra health` and the watchdog; and the watchdog's."""
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-_FILE = "heartbeat.json"
+_AGENT = "heartbeat.json"
+_WATCHDOG = "watchdog.json"
 AGE_S_MAX = 15.0
 
 
@@ -40,8 +41,6 @@ def write(
     holdings: Sequence[str] = (),
 ) -> None:
     """Replace the sign of life atomically; the last one of an orderly end says that it is one."""
-    target = data_dir / _FILE
-    scratch = target.with_suffix(".tmp")
     record = {
         "at": at.isoformat(),
         "pid": os.getpid(),
@@ -50,14 +49,34 @@ def write(
         "is_stopped": is_stopped,
         "holdings": list(holdings),
     }
+    _replace(data_dir / _AGENT, record)
+
+
+def write_watchdog(data_dir: Path, at: datetime, *, is_stopped: bool = False) -> None:
+    """Replace the watchdog's own sign of life."""
+    record = {"at": at.isoformat(), "is_healthy": not is_stopped, "is_stopped": is_stopped}
+    _replace(data_dir / _WATCHDOG, record)
+
+
+def read(data_dir: Path) -> Sign | None:
+    """Return the agent's newest sign of life, None when there is none that can be read."""
+    return _read(data_dir / _AGENT)
+
+
+def read_watchdog(data_dir: Path) -> Sign | None:
+    """Return the watchdog's newest sign of life, None when it has never run here."""
+    return _read(data_dir / _WATCHDOG)
+
+
+def _replace(target: Path, record: Mapping[str, object]) -> None:
+    scratch = target.with_suffix(".tmp")
     scratch.write_text(json.dumps(record))
     scratch.replace(target)
 
 
-def read(data_dir: Path) -> Sign | None:
-    """Return the newest sign of life, None when there is none that can be read."""
+def _read(path: Path) -> Sign | None:
     try:
-        record = json.loads((data_dir / _FILE).read_text())
+        record = json.loads(path.read_text())
         return Sign(
             at=datetime.fromisoformat(record["at"]),
             is_healthy=record.get("is_healthy") is True,

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 # The agent beats each 5 s; with one beat missed and one call to send, it is said within 15 s.
 SILENCE_S_MAX = 10.5
 _LOOK_S = 0.5
+_BEAT_S = 5.0
 _CALL_S = 4.0
 _AGAIN_S = 2.0
 _WAITING_MAX = 20
@@ -105,16 +106,24 @@ class Watchdog:
     # The oldest falls out: what matters is how it is now.
     _waiting: deque[str] = field(default_factory=lambda: deque(maxlen=_WAITING_MAX))
     _again_s: float = float("-inf")
+    _beat_s: float = float("-inf")
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Watch until cancelled; the agent is shown that somebody does, and when it ends."""
         logger.info("watching", extra={"data_dir": str(self.data_dir)})
-        while True:
-            await self.step()
-            await self.sleep(_LOOK_S)
+        try:
+            while True:
+                await self.step()
+                await self.sleep(_LOOK_S)
+        except asyncio.CancelledError:
+            self._sign(is_stopped=True)
+            raise
 
     async def step(self) -> None:
         """Look once, and say what waits."""
+        if self.clock.monotonic() - self._beat_s >= _BEAT_S:
+            self._beat_s = self.clock.monotonic()
+            self._sign()
         said = self._watch.look(heartbeat.read(self.data_dir), self.clock.monotonic())
         if said is not None:
             logger.warning("agent_changed", extra={"text": said})
@@ -126,6 +135,13 @@ class Watchdog:
                 self._waiting.popleft()
             else:
                 self._again_s = self.clock.monotonic() + _AGAIN_S
+
+    def _sign(self, *, is_stopped: bool = False) -> None:
+        try:
+            heartbeat.write_watchdog(self.data_dir, self.clock.now(), is_stopped=is_stopped)
+        except OSError as error:
+            # A full disk keeps nobody from speaking.
+            logger.warning("sign_not_written", extra={"error": str(error)})
 
 
 def telegram(token: str, chat_id: int, base_url: str | None) -> Say:

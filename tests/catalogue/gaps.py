@@ -113,7 +113,6 @@ GAPS = {
         "the first entry past a cap ends entries and is told; that it repeats until "
         "acknowledged is not asserted"
     ),
-    "P15": "the watchdog's own death is not tested here",
     "C01": (
         "signing follows the exchange's clock; a step of the machine's clock in a running "
         "agent is not tested"
