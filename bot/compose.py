@@ -33,7 +33,7 @@ from storage.store import Store, open_store
 from trading.agent import AgentSettings, Identity, Ports, TradingAgent
 from trading.bus import Bus
 from trading.decide import DecisionSettings
-from trading.domain.errors import AuthLost, Fatal, Retryable, SettingsInvalid
+from trading.domain.errors import AuthLost, Fatal, Refused, Retryable, SettingsInvalid
 from trading.domain.events import JobRan
 from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.gateway.settings import GatewaySettings
@@ -125,9 +125,12 @@ class Account:
 def _account(settings: Settings, store: Store, clock: Clock) -> Account:
     if settings.mode is Mode.LIVE:
         return Account(create_gateway(gateway_settings(settings), clock), _nothing)
-    paper = create_paper_gateway(
-        gateway_settings(settings), clock, parse_balances(settings.paper_balance)
-    )
+    try:
+        balances = parse_balances(settings.paper_balance)
+    except Refused as error:
+        name = "UMBRA_PAPER_BALANCE"
+        raise SettingsInvalid(f"{name}: {error}. Example: {name}={error.example}") from None
+    paper = create_paper_gateway(gateway_settings(settings), clock, balances)
 
     async def restore() -> None:
         # A paper account lives in the journal alone: its fills are its history. What rested is

@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot import totp
@@ -63,6 +64,15 @@ _EXAMPLES = {
     "currency": "USDT",
     "log_level": "INFO",
     "failpoint": "after_commit:AttemptPrepared:1",
+}
+
+
+_RULES = {
+    "int_parsing": "should be a whole number",
+    "decimal_parsing": "should be a number",
+    "float_parsing": "should be a number",
+    "bool_parsing": "should be true or false",
+    "string_pattern_mismatch": "should be DEBUG, INFO, WARNING or ERROR",
 }
 
 
@@ -119,7 +129,10 @@ class Settings(BaseSettings):
     @classmethod
     def _split_ids(cls, value: object) -> object:
         if isinstance(value, str):
-            return frozenset(int(part) for part in value.split(",") if part.strip())
+            parts = [part.strip() for part in value.split(",") if part.strip()]
+            if not all(part.removeprefix("-").isdecimal() for part in parts):
+                raise ValueError("should be numbers with commas between them")
+            return frozenset(int(part) for part in parts)
         return value
 
     @property
@@ -239,8 +252,14 @@ def _read(env_file: Path) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])
-        raise _invalid(field, f"{first['msg'].lower()}, was {_shown(field, values)}") from None
+        raise _invalid(field, f"{_rule(first)}, was {_shown(field, values)}") from None
     return settings
+
+
+def _rule(error: ErrorDetails) -> str:
+    """What a setting should be, in a person's words."""
+    said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return _RULES.get(error["type"], said[:1].lower() + said[1:])
 
 
 def _secret_fields() -> list[str]:
@@ -296,8 +315,10 @@ def _refuse_unknown(names: Iterable[str]) -> None:
     known = {PREFIX + field.upper() for field in Settings.model_fields}
     for name in sorted(names):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            # All begin alike, which must not count for likeness.
+            ends = [one.removeprefix(PREFIX) for one in known]
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), ends, n=1)
+            hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
             raise SettingsInvalid(f"{name} is not a setting of Umbra{hint}")
 
 
@@ -306,6 +327,11 @@ def _check(settings: Settings) -> None:
     _check_exchange(settings)
     if settings.mode is Mode.LIVE:
         _check_live(settings)
+    elif settings.live_consent:
+        raise SettingsInvalid(
+            "UMBRA_LIVE_CONSENT is set and UMBRA_MODE is paper: take the consent out, or say "
+            "UMBRA_MODE=live"
+        )
 
 
 def _check_telegram(settings: Settings) -> None:

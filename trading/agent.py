@@ -7,7 +7,7 @@ gate's, how it is done the execution's. Starting is recovery, and there is no ot
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -40,7 +40,7 @@ from trading.domain.events import (
     TradingModeChanged,
 )
 from trading.domain.market import Observation
-from trading.domain.money import ZERO
+from trading.domain.money import ZERO, plain
 from trading.domain.order import AttemptState, Intent, IntentState, Purpose
 from trading.domain.position import Balance
 from trading.domain.tracker import Evidence, Tracker, TrackerState
@@ -61,7 +61,8 @@ from trading.trackers.slices import Holdings
 
 logger = logging.getLogger(__name__)
 
-_HEARTBEAT_S = 30.0
+_HEARTBEAT_S = 10.0
+_HELD_TOLD_MAX = 10
 _STABLE_S = 30.0
 _RECONCILE_S = 5.0
 _FOLLOW_UPS_MAX = 10_000
@@ -241,11 +242,26 @@ class TradingAgent:
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.
         await self.beat()
-        await self.record(RecoveryReported(int((now - since).total_seconds()), tuple(lines), now))
+        told = self._found(lines) if stored.last_alive_at else tuple(lines)
+        await self.record(RecoveryReported(int((now - since).total_seconds()), told, now))
         await self._housekeeping.open_day()
         # Neither is worth another recovery when the exchange asks for silence now.
         self._follow(self._housekeeping.check_permissions)
         self._follow(self._housekeeping.reconcile)
+
+    def _found(self, lines: Sequence[str]) -> tuple[str, ...]:
+        held = [
+            f"{plain(position.quantity)} {symbol.partition('/')[0]}"
+            for symbol, position in sorted(self.state.book.positions.items())
+            if position.quantity
+        ]
+        waiting = sum(1 for tracker in self.trackers.all() if tracker.state.is_waiting)
+        working = len(self.execution.intents)
+        return (
+            *(lines or ("Nothing fired meanwhile; there is nothing to do.",)),
+            f"Held: {', '.join(held[:_HELD_TOLD_MAX])}" if held else "Nothing is held.",
+            f"Watched again: {waiting}" + (f", orders at work: {working}" if working else ""),
+        )
 
     async def run_follow_ups(self) -> None:
         """Do what follows from facts, one after the other, until cancelled."""

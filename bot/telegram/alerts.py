@@ -197,7 +197,7 @@ def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
         return Alert(_linked(tracker, f"👀 Not bought: {name}", *_reason(event)))
     if change in {TrackerChange.RESTED, TrackerChange.REARMED}:
         word = "💤 Resting" if change is TrackerChange.RESTED else "🔁 Watching again"
-        lines = [*_reason(event), phrase.rule(tracker.spec)]
+        lines = [*_reason(event), phrase.rule_now(tracker)]
         return Alert(_linked(tracker, f"{word}: {name}", *lines), is_quiet=True)
     return None
 
@@ -209,7 +209,10 @@ def _triggered(event: events.TrackerChanged, instrument: Instrument | None) -> l
         lines.append(f"price {price(evidence.price, instrument)}")
         lines.append(f"level {price(evidence.level, instrument)} ({evidence.rule})")
         lines.append(f"{evidence.price_kind.value} from {evidence.source}")
-    if tracker.side is Side.SELL:
+    if event.reason:
+        word = "selling" if tracker.side is Side.SELL else "buying"
+        lines.append(f"NOT {word}: {event.reason}")
+    elif tracker.side is Side.SELL:
         lines.append(f"selling {quantity(tracker.quantity)} {tracker.symbol.partition('/')[0]}")
     else:
         lines.append(f"buying for {money(tracker.quote)} {tracker.symbol.partition('/')[2]}")
@@ -302,7 +305,7 @@ def _raised(event: events.AlertRaised) -> Alert:
 
 
 def _recovered(blind_seconds: int, lines: Sequence[str]) -> Alert:
-    title = f"🔄 Back after {age(blind_seconds)} blind" if blind_seconds else "🔄 Umbra has started"
+    title = f"🔄 Back, blind for {age(blind_seconds)} at most" if blind_seconds else "🔄 Umbra has started"
     row = (does("📊 Status", "/status"), does("📍 Trackers", "/trackers"))
     return Alert(Card(card_text(title, *lines), (row,)), Severity.WARN)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from telegram import Bot, BotCommand
-from telegram.error import TelegramError
+from telegram.error import InvalidToken, TelegramError
 
 from bot.telegram.addressing import Addresser, wait_for_kick
 from bot.telegram.commands.context import ChartDrawer, Services
@@ -221,7 +221,9 @@ class TelegramBot:
                 self._ready.set()
             except TelegramError as error:
                 # Not the message: the library puts the token into it.
-                logger.warning("telegram_unreachable", extra={"error": type(error).__name__})
+                hint = "UMBRA_TELEGRAM_TOKEN is refused" if isinstance(error, InvalidToken) else ""
+                extra = {"error": type(error).__name__, "hint": hint}
+                logger.warning("telegram_unreachable", extra=extra)
                 await self.connection.polled(error)
                 await asyncio.sleep(_CONNECT_AGAIN_S)
         try:

@@ -39,6 +39,8 @@ class Firing:
             await self._refuse(tracker, cause, "; ".join(verdict.reasons))
             await self._of.refused(verdict)
             return
+        if verdict.is_held:
+            cause = replace(cause, reason=str(HELD))
         try:
             await self._open(tracker, verdict, (cause,))
         except Refused as refused:
@@ -151,6 +153,7 @@ class Firing:
             state, change = TrackerState.BLOCKED, TrackerChange.BLOCKED
             tracker = replace(tracker, intent_id=self._intent_id(tracker))
         ended = replace(tracker, state=state, reason=reason)
+        cause = replace(cause, reason=reason)
         await self._of.record(cause, TrackerChanged(ended, change, cause.at, reason=reason))
 
     async def _end(self, tracker: Tracker, causes: Sequence[Event]) -> None:

@@ -118,10 +118,14 @@ class Proposer:
         match command:
             case SetTradingMode(mode=mode):
                 was_halted = self._of.state.mode in _HALTED
-                asks = mode is TradingMode.HALTED_EVERYTHING or (
-                    mode is TradingMode.ACTIVE and was_halted
+                released = self._released(mode)
+                asks = (
+                    mode is TradingMode.HALTED_EVERYTHING
+                    or (mode is TradingMode.ACTIVE and was_halted)
+                    or bool(released)
                 )
-                return Proposal(command, PlainProposal(MODE_WORDS[mode]), needs_confirmation=asks)
+                text = f"{MODE_WORDS[mode]}{released}"
+                return Proposal(command, PlainProposal(text), needs_confirmation=asks)
             case CancelTracker(tracker_id=number) | PauseTracker(tracker_id=number):
                 return self._loosening(command, self._of.tracker(number))
             case ResumeTracker(tracker_id=number):
@@ -132,6 +136,18 @@ class Proposer:
             case _:
                 text = "Repeating alerts end."
                 return Proposal(command, PlainProposal(text), needs_confirmation=False)
+
+    def _released(self, mode: TradingMode) -> str:
+        """Say what a change of mode lets go that `/halt everything` held: it is sold at once."""
+        is_held = self._of.state.mode is TradingMode.HALTED_EVERYTHING
+        if not is_held or mode is TradingMode.HALTED_EVERYTHING:
+            return ""
+        held = [
+            f"{plain(tracker.quantity)} {tracker.symbol.partition('/')[0]} (#{tracker.tracker_id})"
+            for tracker in self._of.trackers.acting()
+            if tracker.state is TrackerState.BLOCKED and tracker.side is Side.SELL
+        ]
+        return f" SOLD AT ONCE, for it has fired: {', '.join(held)}." if held else ""
 
     def _loosening(self, command: Command, tracker: Tracker) -> Proposal:
         name = f"#{tracker.tracker_id} {tracker.symbol}"

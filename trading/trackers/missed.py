@@ -132,7 +132,7 @@ def _entry(
 
 
 def _beyond_sentence(price: Decimal, level: Decimal) -> str:
-    return f"the price {_price(price)} is beyond {_price(level)} after time without eyes"
+    return f"fired now: the price {_price(price)} is beyond {_price(level)} after time without eyes"
 
 
 def _price(value: Decimal) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
+from trading.desk import PlainProposal
 from trading.domain.chat import Severity
 from trading.domain.commands import (
     AbortIntent,
@@ -374,7 +375,7 @@ async def test_tightening_acts_and_loosening_asks(world: AgentWorld) -> None:
     looser = await world.desk.propose(EditTracker(1, level=Decimal(50_000)), OWNER)
     assert looser.needs_confirmation
     await world.do(EditTracker(1, level=Decimal(59_000)))
-    assert world.desk.tracker(1).fires_at == Decimal(59_000)
+    assert world.desk.tracker(1).level == Decimal(59_000)
     await world.do(EditTracker(1, amount=HALF))
     assert world.desk.tracker(1).tracker.quantity == Decimal("0.25")
 
@@ -480,6 +481,42 @@ async def test_a_block_that_was_written_just_before_a_death_reaches_its_tracker(
     world.exchange.is_down = False
     await world.start()
     assert _changes(world, TrackerChange.BLOCKED) == 1
+
+
+async def test_what_a_resume_lets_go_is_said_before_it_is_sold(world: AgentWorld) -> None:
+    await world.protect()
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.move("57990")
+    [trigger] = [
+        fact for fact in world.store.of(TrackerChanged) if fact.change is TrackerChange.TRIGGERED
+    ]
+    assert "UNPROTECTED" in trigger.reason
+    for mode in (TradingMode.ACTIVE, TradingMode.REDUCING, TradingMode.HALTED):
+        proposal = await world.desk.propose(SetTradingMode(mode), OWNER)
+        assert proposal.needs_confirmation
+        assert isinstance(proposal.facts, PlainProposal)
+        assert "SOLD AT ONCE, for it has fired: 0.5 BTC (#1)" in proposal.facts.text
+    await world.do(SetTradingMode(TradingMode.ACTIVE))
+    await world.until_sold("0.5")
+
+
+async def test_the_card_of_a_start_says_what_is_held_watched_and_to_be_done(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.agent.beat()
+    await world.kill()
+    await world.start()
+    assert world.store.of(RecoveryReported)[-1].lines == (
+        "Nothing fired meanwhile; there is nothing to do.",
+        "Held: 0.5 BTC",
+        "Watched again: 1",
+    )
+    await world.kill()
+    world.exchange.set_price("BTC/USDT", "57000")
+    await world.start()
+    first = world.store.of(RecoveryReported)[-1].lines[0]
+    assert first.startswith("#1 BTC/USDT: fired now: the price 57000 is beyond 58000")
 
 
 async def test_a_block_for_another_reason_is_told_anew(world: AgentWorld) -> None:

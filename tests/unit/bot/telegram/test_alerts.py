@@ -29,8 +29,11 @@ from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import (
     Amount,
     AmountKind,
+    Distance,
     Evidence,
     PriceKind,
+    Then,
+    ThenKind,
     Tracker,
     TrackerChange,
     TrackerKind,
@@ -168,6 +171,13 @@ def test_triggered_carries_its_evidence() -> None:
     ]
 
 
+def test_a_trigger_that_may_not_sell_says_so() -> None:
+    event = replace(changed(TrackerChange.TRIGGERED), reason="halted: UNPROTECTED")
+    lines = told(event)
+    assert lines[-1] == "NOT selling: halted: UNPROTECTED"
+    assert not any(line.startswith("selling") for line in lines)
+
+
 def test_touched_says_from_where_it_fires_now() -> None:
     lines = told(changed(TrackerChange.TOUCHED))
     assert lines == [
@@ -201,6 +211,37 @@ def test_ends_and_rests_of_a_tracker_are_told() -> None:
     assert alert_for(changed(TrackerChange.EXPIRED, intent_id="i1"), FACTS) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "side", "rule"),
+    [
+        (TrackerKind.TAKE_PROFIT, Side.BUY, "buy below 59873.25 trail 1%"),
+        (TrackerKind.TAKE_PROFIT, Side.SELL, "sell above 59873.25 trail 1%"),
+        (TrackerKind.TRAIL, Side.BUY, "buy below 59873.25 trail 1%"),
+        (TrackerKind.LINES, Side.BUY, "buy below the support and 59873.25 trail 1%"),
+        (TrackerKind.LINES, Side.SELL, "sell above the resistance and 59873.25 trail 1%"),
+    ],
+)
+def test_a_swing_that_watches_again_tells_its_other_side(
+    kind: TrackerKind, side: Side, rule: str
+) -> None:
+    spec = replace(
+        SPEC,
+        kind=kind,
+        level=Decimal(60500),
+        trail=Distance(share=Decimal("0.01")),
+        then=Then(ThenKind.SWING),
+    )
+    level = Decimal("59873.25")
+    event = changed(
+        TrackerChange.REARMED,
+        spec=spec,
+        side=side,
+        level_price=level,
+        last_fill_price=Decimal(60786),
+    )
+    assert " ".join(told(event)[1:]) == rule
+
+
 def test_modes_conditions_alerts_recovery_and_stop_are_told() -> None:
     halted = events.TradingModeChanged(TradingMode.HALTED, "daily loss", "risk", START)
     assert told(halted)[:2] == ["🔴 HALTED: nothing new at all", "daily loss"]
@@ -210,7 +251,11 @@ def test_modes_conditions_alerts_recovery_and_stop_are_told() -> None:
     late = events.AlertRaised("a1", Severity.CRIT, "Found late. It was filled.", START, 3)
     assert told(late) == ["🚨 Found late.", "It was filled."]
     recovered = events.RecoveryReported(200, ("2 positions matched", "1 tracker"), START)
-    assert told(recovered) == ["🔄 Back after 3 min blind", "2 positions matched", "1 tracker"]
+    assert told(recovered) == [
+        "🔄 Back, blind for 3 min at most",
+        "2 positions matched",
+        "1 tracker",
+    ]
     assert told(events.ProcessStopped("SIGTERM", START))[0] == "⏹ Umbra is stopping"
 
 
