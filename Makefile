@@ -1,7 +1,7 @@
 # Every target does all of its set-up itself.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint format bench lock test-long
+.PHONY: help setup demo test faults lint format bench lock test-long mutants
 
 BIN := .venv/bin
 PACKAGES := bot trading storage
@@ -26,6 +26,9 @@ faults: setup ## the catalogue of faults with the tests that prove each row; ARG
 
 test-long: setup ## seeds of the simulated world, SEEDS=2000; goes on where it was broken off
 	@exec scripts/play-seeds $(or $(SEEDS),2000)
+
+mutants: setup ## small errors put into what decides about money, N=300 SEED=1: do tests notice?
+	@exec $(BIN)/python -m tests.mutants $(or $(N),300) $(or $(SEED),1)
 
 lint: setup ## ruff, ruff format and mypy strict
 	@$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Mutation tests of what decides about money: `python -m tests.mutants`."""
