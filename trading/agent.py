@@ -153,7 +153,7 @@ class TradingAgent:
             settings=ExecutionSettings(
                 exit_attempts_per_minute_max=settings.limits.exit_attempts_per_minute_max
             ),
-            quote_of=self.market.quote,
+            quote_of=self.market.touch,
             portfolio_of=self.state.book.snapshot,
             closing=self.trackers.outcome,
             publish=self._publish,

@@ -1,5 +1,6 @@
 """Which price decides: the last print, or the middle of a sane book when no print came."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from trading.domain.making import maker
@@ -63,6 +64,16 @@ class DecisionPrice:
         return _observation(
             quote.symbol, price, last, bid, ask, mid, at_ms, received_s, source, False
         )
+
+    def touch(self) -> Quote | None:
+        """Return the book that an order would meet: a newer print above the ask has taken it.
+
+        The stream tells of a print before it tells of the book that the print left behind.
+        """
+        quote, trade = self.quote, self.trade
+        if quote is None or trade is None or trade.price <= quote.ask:
+            return quote
+        return replace(quote, ask=trade.price) if trade.received_s > quote.received_s else quote
 
     def on_time(self, now_s: float) -> Observation | None:
         """Let the standing book decide once its last print is a second old."""

@@ -101,6 +101,11 @@ class MarketEngine:
         watched = self._symbols.get(symbol)
         return watched.prices.quote if watched is not None else None
 
+    def touch(self, symbol: str) -> Quote | None:
+        """Return the best bid and ask that an order would meet now."""
+        watched = self._symbols.get(symbol)
+        return watched.prices.touch() if watched is not None else None
+
     def last_trade(self, symbol: str) -> MarketTrade | None:
         """Return the newest accepted print."""
         watched = self._symbols.get(symbol)

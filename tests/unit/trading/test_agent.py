@@ -323,7 +323,12 @@ async def test_a_breakout_is_bought_on_a_print_that_is_newer_than_the_book(
 ) -> None:
     await world.do(ArmTracker(_breakout("62500")))
     await _lag_behind(world, "62950")
-    assert [intent.reference_price for intent in world.agent.execution.intents] == [62_950]
+    [opened] = world.store.of(IntentOpened)
+    assert opened.intent.reference_price == 62_950
+    # The book of before the rise would have priced it below what is asked for now.
+    [request] = world.exchange.sent
+    assert request.price is not None
+    assert request.price >= 62_950
     world.exchange.move("BTC/USDT", "62950")
     await world.time.until(lambda: world.exchange.filled(Side.BUY) > 0, 10)
 

@@ -50,3 +50,24 @@ def test_a_print_after_the_book_takes_the_decision_back() -> None:
     prices.on_quote(quote(98, "98.2", 0.5))
     assert prices.on_trade(trade(99, 0.6)).mid == d("98.1")
     assert prices.on_time(1002.0) is None
+
+
+def test_an_order_meets_no_ask_that_a_newer_print_has_taken() -> None:
+    prices = _prices()
+    assert prices.touch() is None
+    prices.on_quote(quote(98, 99, 0))
+    prices.on_trade(trade(101, 0.1))
+    touch = prices.touch()
+    assert touch is not None
+    assert (touch.bid, touch.ask) == (98, 101)
+    prices.on_quote(quote(100, 102, 0.2))
+    assert prices.touch() == prices.quote
+
+
+def test_a_print_within_the_book_or_older_than_it_moves_nothing() -> None:
+    prices = _prices()
+    prices.on_trade(trade(101, 0))
+    prices.on_quote(quote(98, 99, 0.1))
+    assert prices.touch() == prices.quote
+    prices.on_trade(trade(97, 0.2))
+    assert prices.touch() == prices.quote
