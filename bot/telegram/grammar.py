@@ -7,10 +7,14 @@ from bot.telegram import words as reading
 from bot.telegram.grammar_tracker import (
     SHARE_LEAST,
     read_amount,
+    read_backstop,
     read_confirm,
     read_distance,
     read_level,
+    read_price_kind,
+    read_slippage,
     read_spec,
+    read_then,
 )
 from bot.telegram.words import Words
 from trading.domain.commands import (
@@ -86,33 +90,39 @@ def _read_tracker(rest: list[str], instrument: FindInstrument) -> Command:
 
 def _read_edit(words: Words, tracker_id: int) -> Command:
     changes: dict[str, object] = {}
+    seen: set[str] = set()
     while not words.is_done or not changes:
-        verb = words.accept("stop", "trail", "level", "amount", "confirm")
+        verb = words.accept(*_CHANGES)
         if verb is None:
-            word = words.take("the change (stop, trail, level, amount, confirm, pause, cancel)")
+            names = ", ".join(_CHANGES)
+            word = words.take(f"the change ({names}, pause, resume or cancel)")
             raise words.refuse(
-                "the change should be stop, trail, level, amount, confirm, pause, resume or "
-                f"cancel, was {reading.shown(word)}"
+                f"the change should be {names}, pause, resume or cancel, was {reading.shown(word)}"
             )
-        name, value = _read_change(words, verb)
-        if name in changes:
+        if verb in seen:
             raise words.refuse(f"{verb} should be said once, was said twice")
-        changes[name] = value
+        seen.add(verb)
+        changes |= _CHANGES[verb](words)
     return EditTracker(tracker_id, **changes)  # type: ignore[arg-type]
 
 
-def _read_change(words: Words, verb: str) -> tuple[str, object]:
-    if verb == "trail":
-        return "trail", read_distance(words)
-    if verb == "level":
-        return "level", read_level(words, "level")
-    if verb == "confirm":
-        return "confirm", read_confirm(words)
-    if verb == "amount":
-        return "amount", read_amount(words, _NO_INSTRUMENT)
+def _read_new_stop(words: Words) -> dict[str, object]:
     if words.peek().endswith("%"):
-        return "stop_share", words.share("stop", SHARE_LEAST, "99%")
-    return "stop", read_level(words, "stop")
+        return {"stop_share": words.share("stop", SHARE_LEAST, "99%")}
+    return {"stop": read_level(words, "stop")}
+
+
+def _read_new_backstop(words: Words) -> dict[str, object]:
+    if words.accept("off"):
+        return {"is_backstop_off": True}
+    price, share = read_backstop(words)
+    return {"backstop": price, "backstop_share": share}
+
+
+def _read_new_slippage(words: Words) -> dict[str, object]:
+    if words.accept("off"):
+        return {"is_slippage_off": True}
+    return {"slippage_max": read_slippage(words)}
 
 
 # A tracker's own symbol is known to the desk, not here: `amount 0.5` and `50%` need no names.
@@ -128,6 +138,19 @@ _NO_INSTRUMENT = Instrument(
     market_quantity_max=Decimal(1),
     notional_min=Decimal(1),
 )
+
+# What can be changed on a live tracker, in the words that arm one.
+_CHANGES: dict[str, Callable[[Words], dict[str, object]]] = {
+    "stop": _read_new_stop,
+    "trail": lambda words: {"trail": read_distance(words)},
+    "level": lambda words: {"level": read_level(words, "level")},
+    "amount": lambda words: {"amount": read_amount(words, _NO_INSTRUMENT)},
+    "confirm": lambda words: {"confirm": read_confirm(words)},
+    "then": lambda words: {"then": read_then(words)},
+    "backstop": _read_new_backstop,
+    "slippage": _read_new_slippage,
+    "price": lambda words: {"price_kind": read_price_kind(words)},
+}
 
 
 def _read_trade(rest: list[str], instrument: FindInstrument) -> Command:

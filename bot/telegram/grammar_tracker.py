@@ -217,13 +217,18 @@ def _read_stop(words: Words, options: _Options) -> None:
 
 
 def _read_then(words: Words, options: _Options) -> None:
+    options.then = read_then(words)
+
+
+def read_then(words: Words) -> Then:
+    """Read `once | cooldown | swing [1.5%]`."""
     word = words.accept("once", "cooldown", "swing")
     if word is None:
         found = shown(words.take("what follows `then`"))
         raise words.refuse(f"then should be once, cooldown or swing, was {found}")
     has_share = word == "swing" and words.peek().endswith("%")
     share = words.share("swing", SHARE_LEAST, SHARE_MOST) if has_share else None
-    options.then = Then(ThenKind(word), share)
+    return Then(ThenKind(word), share)
 
 
 def _read_confirm(words: Words, options: _Options) -> None:
@@ -260,22 +265,36 @@ def _take_timeframe(words: Words) -> Timeframe:
 
 
 def _read_backstop(words: Words, options: _Options) -> None:
+    options.backstop, options.backstop_share = read_backstop(words)
+
+
+def read_backstop(words: Words) -> tuple[Decimal | None, Decimal | None]:
+    """Read a price, or a share of the present one: one of the two is returned."""
     if words.peek().endswith("%"):
-        options.backstop_share = words.share("backstop", SHARE_LEAST, "99%")
-    else:
-        options.backstop = words.number("backstop")
+        return None, words.share("backstop", SHARE_LEAST, "99%")
+    return words.number("backstop"), None
 
 
 def _read_slippage(words: Words, options: _Options) -> None:
-    options.slippage_max = words.share("slippage", SHARE_LEAST, SHARE_MOST)
+    options.slippage_max = read_slippage(words)
+
+
+def read_slippage(words: Words) -> Decimal:
+    """Read the share that an exit or entry may give away."""
+    return words.share("slippage", SHARE_LEAST, SHARE_MOST)
 
 
 def _read_price(words: Words, options: _Options) -> None:
-    word = words.accept("bid", "last", "mid")
+    options.price_kind = read_price_kind(words)
+
+
+def read_price_kind(words: Words) -> PriceKind:
+    """Read `bid | last | mid | decision`, the last being what decides unless it is said."""
+    word = words.accept("bid", "last", "mid", "decision")
     if word is None:
         found = shown(words.take("what follows `price`"))
-        raise words.refuse(f"price should be bid, last or mid, was {found}")
-    options.price_kind = PriceKind(word)
+        raise words.refuse(f"price should be bid, last, mid or decision, was {found}")
+    return PriceKind(word)
 
 
 _READERS: dict[str, Callable[[Words, _Options], None]] = {

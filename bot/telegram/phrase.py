@@ -161,7 +161,26 @@ def _changes(edit: EditTracker) -> str:
         words.append(f"confirm {confirm(edit.confirm)}")
     if edit.amount is not None:
         words.append(f"amount {_amount(edit.amount, '')}")
-    return " ".join(words)
+    return " ".join([*words, *_changed_options(edit)])
+
+
+def _changed_options(edit: EditTracker) -> list[str]:
+    words: list[str] = []
+    if edit.then is not None:
+        words.append(f"then {then(edit.then)}")
+    if edit.backstop is not None:
+        words.append(f"backstop {plain(edit.backstop)}")
+    if edit.backstop_share is not None:
+        words.append(f"backstop {percent(edit.backstop_share)}")
+    if edit.is_backstop_off:
+        words.append("backstop off")
+    if edit.slippage_max is not None:
+        words.append(f"slippage {percent(edit.slippage_max)}")
+    if edit.is_slippage_off:
+        words.append("slippage off")
+    if edit.price_kind is not None:
+        words.append(f"price {edit.price_kind.value}")
+    return words
 
 
 def level(value: Level | None) -> str:

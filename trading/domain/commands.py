@@ -5,7 +5,15 @@ from decimal import Decimal
 
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
-from trading.domain.tracker import Amount, Confirm, Distance, Level, Then, TrackerSpec
+from trading.domain.tracker import (
+    Amount,
+    Confirm,
+    Distance,
+    Level,
+    PriceKind,
+    Then,
+    TrackerSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,12 @@ class EditTracker:
     confirm: Confirm | None = None
     amount: Amount | None = None
     then: Then | None = None
+    backstop: Decimal | None = None
+    backstop_share: Decimal | None = None
+    is_backstop_off: bool = False
+    slippage_max: Decimal | None = None
+    is_slippage_off: bool = False
+    price_kind: PriceKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

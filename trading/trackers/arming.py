@@ -27,6 +27,8 @@ from trading.trackers.slices import Slice
 DISTANCE_MIN = Decimal("0.0001")
 DISTANCE_MAX = Decimal("0.5")
 SWING_SHARE_DEFAULT = Decimal("0.015")
+# How far below the private stop a refusal proposes a backstop.
+_BACKSTOP_GAP = Decimal("0.05")
 _COUNT_MAX = {ConfirmKind.TICKS: 1000, ConfirmKind.SECONDS: 3600}
 _NEEDS_LEVEL = frozenset(
     {TrackerKind.STOP, TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.BREAKOUT}
@@ -74,7 +76,7 @@ def arm(
     `owner` is (tracker id, person id); `owned` comes from `slices.allocate`.
     """
     check(spec, present, instrument)
-    spec = _with_backstop_price(spec, present, instrument)
+    spec = with_backstop_price(spec, present, instrument)
     distance = distance_of(spec.trail, present)
     check_swing(spec, distance, present.fee)
     tracker_id, person_id = owner
@@ -94,13 +96,15 @@ def arm(
         changed_at=present.at,
     )
     tracker = start(tracker, present, instrument)
+    check_backstop(tracker, to_ms(present.at), instrument, "backstop")
     return describe(tracker, owned.adopted, present, instrument)
 
 
-def _with_backstop_price(
-    spec: TrackerSpec, present: Present, instrument: Instrument
-) -> TrackerSpec:
-    # A share is of the price when it was armed: what rests on the exchange does not trail.
+def with_backstop_price(spec: TrackerSpec, present: Present, instrument: Instrument) -> TrackerSpec:
+    """Return the specification with its backstop as a price.
+
+    A share is of the price when it was said: what rests on the exchange does not trail.
+    """
     if spec.backstop_share is None:
         return spec
     price = instrument.price_down(present.price * (ONE - spec.backstop_share))
@@ -292,6 +296,23 @@ def check_not_crossed(tracker: Tracker, price: Decimal, at_ms: int) -> None:
             f"the stop {_short(stop)} is already crossed: the price is {plain(price)}",
             example="/close" if tracker.side is Side.SELL else "/buy",
         )
+
+
+def check_backstop(tracker: Tracker, at_ms: int, instrument: Instrument, words: str) -> None:
+    """Refuse a backstop that would sell before the private stop; `words` begin the example.
+
+    A private stop that waits for a confirmation sells at its bound at the latest.
+    """
+    backstop = tracker.spec.backstop
+    worst = rules.worst_price(tracker, at_ms)
+    if tracker.side is not Side.SELL or backstop is None or worst is None or backstop < worst:
+        return
+    wide = instrument.price_down(EXACT.multiply(worst, ONE - _BACKSTOP_GAP))
+    raise Refused(
+        f"the backstop {plain(backstop)} should be below {_short(worst)}, where the private stop "
+        "sells at the latest: the exchange would sell first",
+        example=f"{words} {plain(wide)}",
+    )
 
 
 def check_swing(spec: TrackerSpec, distance: Decimal | None, fee: Decimal) -> None:

@@ -11,19 +11,22 @@ from trading.domain.time import to_ms
 from trading.domain.tracker import (
     Confirm,
     ConfirmKind,
-    ThenKind,
+    PriceKind,
     Tracker,
     TrackerSpec,
     TrackerState,
 )
-from trading.trackers import arming, confirming, rules, trailing
+from trading.trackers import arming, confirming, mode, rules, trailing
 from trading.trackers.arming import Present
 from trading.trackers.slices import Slice
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change that is ready to be written; a loosening one needs a confirmation first."""
+    """A change that is ready to be written; a loosening one needs a confirmation first.
+
+    Where no private rule would act, the worst price is that of the backstop.
+    """
 
     tracker: Tracker
     is_loosening: bool
@@ -45,21 +48,21 @@ def edit(
     """
     if not tracker.state.is_waiting:
         raise Refused(f"#{tracker.tracker_id} is {tracker.state.value}: too late to change it")
-    spec = changed_spec(tracker.spec, command)
-    if rules.is_swinging(tracker) and command.level is not None:
-        raise Refused(f"#{tracker.tracker_id} swings around its last fill: its level moves with it")
+    _check_meaning(tracker, command)
+    spec = mode.restated(tracker, changed_spec(tracker.spec, command))
     arming.check(spec, present, instrument)
     arming.check_swing(spec, _distance(tracker, command, present), present.fee)
-    at_ms = to_ms(present.at)
-    edited = _apply(tracker, spec, command, present, instrument)
+    spec = arming.with_backstop_price(spec, present, instrument)
+    edited = _apply(mode.begun(tracker, spec), spec, command, present, instrument)
     if owned is not None:
         edited = replace(edited, quantity=owned.quantity, quote=owned.quote)
-    old_worst, new_worst = (rules.worst_price(value, at_ms) for value in (tracker, edited))
+    at_ms = to_ms(present.at)
+    _check_backstop(tracker, edited, at_ms, instrument)
     return Edit(
         tracker=edited,
-        is_loosening=_is_loosening(tracker, edited, old_worst, new_worst),
-        old_worst=old_worst,
-        new_worst=new_worst,
+        is_loosening=_is_loosening(tracker, edited, at_ms),
+        old_worst=_worst(tracker, at_ms),
+        new_worst=_worst(edited, at_ms),
         adopted=owned.adopted if owned is not None else Decimal(0),
     )
 
@@ -67,6 +70,9 @@ def edit(
 def changed_spec(spec: TrackerSpec, command: EditTracker) -> TrackerSpec:
     """Return the specification with the fields that the command names."""
     has_stop = command.stop is not None or command.stop_share is not None
+    has_backstop = command.backstop is not None or command.backstop_share is not None
+    has_backstop = has_backstop or command.is_backstop_off
+    has_slippage = command.slippage_max is not None or command.is_slippage_off
     return replace(
         spec,
         level=spec.level if command.level is None else command.level,
@@ -76,7 +82,38 @@ def changed_spec(spec: TrackerSpec, command: EditTracker) -> TrackerSpec:
         confirm=spec.confirm if command.confirm is None else command.confirm,
         amount=spec.amount if command.amount is None else command.amount,
         then=spec.then if command.then is None else command.then,
+        backstop=command.backstop if has_backstop else spec.backstop,
+        backstop_share=command.backstop_share if has_backstop else spec.backstop_share,
+        slippage_max=command.slippage_max if has_slippage else spec.slippage_max,
+        price_kind=spec.price_kind if command.price_kind is None else command.price_kind,
     )
+
+
+def _check_meaning(tracker: Tracker, command: EditTracker) -> None:
+    name = f"#{tracker.tracker_id}"
+    if rules.is_swinging(tracker) and command.level is not None:
+        raise Refused(f"{name} swings around its last fill: its level moves with it")
+    if command.then is not None:
+        mode.check(tracker, command.then)
+    has_backstop = command.backstop is not None or command.backstop_share is not None
+    if has_backstop and tracker.side is Side.BUY:
+        raise Refused(
+            f"{name} holds no coins yet that a backstop could lock: set it after the buy",
+            example=f"/tracker {tracker.tracker_id}",
+        )
+
+
+def _check_backstop(old: Tracker, new: Tracker, at_ms: int, instrument: Instrument) -> None:
+    # What only tightens is never refused for a backstop that was there before.
+    worst = (rules.worst_price(old, at_ms), rules.worst_price(new, at_ms))
+    if new.spec.backstop != old.spec.backstop or _is_worse(new.side, *worst):
+        words = f"/tracker {new.tracker_id} backstop"
+        arming.check_backstop(new, at_ms, instrument, words)
+
+
+def _worst(tracker: Tracker, at_ms: int) -> Decimal | None:
+    worst = rules.worst_price(tracker, at_ms)
+    return tracker.spec.backstop if worst is None and tracker.side is Side.SELL else worst
 
 
 def _distance(tracker: Tracker, command: EditTracker, present: Present) -> Decimal | None:
@@ -129,17 +166,42 @@ def _restate(
     return replace(edited, record_price=record, stop_price=stop)
 
 
-def _is_loosening(
-    old: Tracker, new: Tracker, old_worst: Decimal | None, new_worst: Decimal | None
-) -> bool:
+def _is_loosening(old: Tracker, new: Tracker, at_ms: int) -> bool:
+    worst = (rules.worst_price(old, at_ms), rules.worst_price(new, at_ms))
     return (
-        _is_worse(old.side, old_worst, new_worst)
+        _is_worse(old.side, *worst)
         or _is_wider(old.distance, new.distance)
         or _is_slower(old.spec.confirm, new.spec.confirm)
         or _may_lose_more(old, new)
         or _holds_less(old, new)
-        or (new.spec.then.kind is ThenKind.SWING and old.spec.then.kind is not ThenKind.SWING)
+        or mode.is_loosening(old, new)
+        or _is_caught_later(old, new)
+        or _is_bound_riskier(old, new)
+        or _is_seen_later(old, new)
     )
+
+
+def _is_caught_later(old: Tracker, new: Tracker) -> bool:
+    before, after = old.spec.backstop, new.spec.backstop
+    return before is not None and (after is None or after < before)
+
+
+def _is_bound_riskier(old: Tracker, new: Tracker) -> bool:
+    before, after = old.spec.slippage_max, new.spec.slippage_max
+    if old.side is Side.BUY:
+        # Without a share of its own a buy is bounded by the settings, wider or narrower.
+        return before != after and (before is None or after is None or after > before)
+    # Below its floor an exit stops and waits for a person: a higher floor is reached sooner.
+    return after is not None and (before is None or after < before)
+
+
+def _is_seen_later(old: Tracker, new: Tracker) -> bool:
+    before, after = (_SEES_A_FALL[each.spec.price_kind] for each in (old, new))
+    return old.side is Side.SELL and after > before
+
+
+# A fall shows in the bid first; last trades may not come at all while the book falls.
+_SEES_A_FALL = {PriceKind.BID: 0, PriceKind.MID: 1, PriceKind.DECISION: 1, PriceKind.LAST: 2}
 
 
 def _is_wider(old: Decimal | None, new: Decimal | None) -> bool:

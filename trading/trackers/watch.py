@@ -221,7 +221,10 @@ class Watch:
         if group is not None and prices:
             group.sync()
         for tick, moment in prices:
-            if group is not None and tracker_id in group.trackers:
+            if group is None or tracker_id not in group.trackers:
+                continue
+            # A change of what it looks at makes what it saw before another price.
+            if tick.kind is group.kind:
                 self._evaluate_one(group, tracker_id, tick, moment)
         if group is not None and prices:
             self._rebuild(group)

@@ -199,8 +199,7 @@ def help_card(entries: tuple[CommandEntry, ...], person_role: Role) -> Card:
 def command_help_card(entry: CommandEntry) -> Card:
     """One command with its example."""
     lines: list[Line] = [entry.about, "Example:", Code(entry.example)]
-    if entry.name == "track":
-        lines.extend(Code(line) for line in TRACK_FORMS)
+    lines.extend(Code(line) for line in _FORMS.get(entry.name, ()))
     return Card(card_text(f"❔ /{entry.name}", *lines))
 
 
@@ -216,3 +215,21 @@ TRACK_FORMS = (
     ),
     "/track BTC/USDT stop 58000 all confirm 3 ticks max 1% backstop 55000 slippage 0.5% price bid",
 )
+TRACKER_FORMS = (
+    "/tracker 3 trail 1.5%",
+    "/tracker 3 level 66000",
+    "/tracker 3 amount 50%",
+    "/tracker 3 confirm 3 ticks max 1%",
+    "/tracker 3 then once",
+    "/tracker 3 then cooldown",
+    "/tracker 3 then swing 4%",
+    "/tracker 3 backstop 50000",
+    "/tracker 3 backstop off",
+    "/tracker 3 slippage 0.5%",
+    "/tracker 3 slippage off",
+    "/tracker 3 price bid",
+    "/tracker 3 pause",
+    "/tracker 3 resume",
+    "/tracker 3 cancel",
+)
+_FORMS = {"track": TRACK_FORMS, "tracker": TRACKER_FORMS}

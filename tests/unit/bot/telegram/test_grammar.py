@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.telegram import grammar
+from bot.telegram.commands.people import TRACKER_FORMS
 from bot.telegram.commands.registry import COMMANDS, TRACK_FORMS
 from bot.telegram.phrase import phrase
 from tests.catalogue import fired
@@ -134,7 +135,9 @@ def test_a_time_with_an_offset_becomes_utc() -> None:
     assert found.level.first.at == datetime(2026, 11, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("example", [*TRACK_FORMS, *(entry.example for entry in COMMANDS)])
+@pytest.mark.parametrize(
+    "example", [*TRACK_FORMS, *TRACKER_FORMS, *(entry.example for entry in COMMANDS)]
+)
 def test_every_example_that_acts_is_understood(example: str) -> None:
     name = example.split(maxsplit=1)[0].lstrip("/")
     if name in grammar.ACTING:
@@ -156,6 +159,28 @@ def test_every_example_that_acts_is_understood(example: str) -> None:
         (
             "/tracker 3 stop 59000 trail 1%",
             c.EditTracker(3, stop=Decimal(59000), trail=Distance(share=Decimal("0.01"))),
+        ),
+        ("/tracker 3 then once", c.EditTracker(3, then=Then())),
+        ("/tracker 3 then cooldown", c.EditTracker(3, then=Then(ThenKind.COOLDOWN))),
+        (
+            "/tracker 3 then swing 10%",
+            c.EditTracker(3, then=Then(ThenKind.SWING, Decimal("0.1"))),
+        ),
+        ("/tracker 3 backstop 50000", c.EditTracker(3, backstop=Decimal(50000))),
+        ("/tracker 3 backstop 10%", c.EditTracker(3, backstop_share=Decimal("0.1"))),
+        ("/tracker 3 backstop off", c.EditTracker(3, is_backstop_off=True)),
+        ("/tracker 3 slippage 0.5%", c.EditTracker(3, slippage_max=Decimal("0.005"))),
+        ("/tracker 3 slippage off", c.EditTracker(3, is_slippage_off=True)),
+        ("/tracker 3 price bid", c.EditTracker(3, price_kind=PriceKind.BID)),
+        ("/tracker 3 price decision", c.EditTracker(3, price_kind=PriceKind.DECISION)),
+        (
+            "/tracker 3 stop 50000 then cooldown backstop 45000",
+            c.EditTracker(
+                3,
+                stop=Decimal(50000),
+                then=Then(ThenKind.COOLDOWN),
+                backstop=Decimal(45000),
+            ),
         ),
         ("/tracker 3 pause", c.PauseTracker(3)),
         ("/tracker 3 resume", c.ResumeTracker(3)),
@@ -250,7 +275,7 @@ def test_a_number_is_exact_or_refused_with_an_example(line: str, number: str) ->
         ("/track BTC/USDT stop 1 all confirm 5 days", "confirm should be touch, 3 ticks, 5s"),
         ("/track BTC/USDT stop 1 all confirm 0s", "between 1s and 3600s, was 0s"),
         ("/track BTC/USDT stop 1 all confirm close 7m", "timeframe should be one of"),
-        ("/track BTC/USDT stop 1 all price ask", "price should be bid, last or mid"),
+        ("/track BTC/USDT stop 1 all price ask", "price should be bid, last, mid or decision"),
         ("/track BTC/USDT stop 1 all slippage 60%", "slippage should be between"),
         ("/track BTC/USDT stop line x 1 y 2 all", "time should look like 2026-11-01T00:00"),
         ("/track BTC/USDT stop line 2026-13-01 1 2026-12-01 2 all", "time should look like"),
@@ -262,6 +287,14 @@ def test_a_number_is_exact_or_refused_with_an_example(line: str, number: str) ->
         ("/tracker 0 pause", "should be between 1 and"),
         ("/tracker 3", "the change"),
         ("/tracker 3 fly", "the change should be stop, trail"),
+        ("/tracker 3 fly", "confirm, then, backstop, slippage, price, pause, resume or cancel"),
+        ("/tracker 3 then never", "then should be once, cooldown or swing"),
+        ("/tracker 3 then swing 60%", "swing should be between"),
+        ("/tracker 3 backstop on", "backstop should be"),
+        ("/tracker 3 slippage 60%", "slippage should be between"),
+        ("/tracker 3 price ask", "price should be bid, last, mid or decision"),
+        ("/tracker 3 backstop off backstop 5%", "backstop should be said once"),
+        ("/tracker 3 stop 5% stop 58000", "stop should be said once"),
         ("/tracker 3 pause now", "not understood"),
         ("/tracker 3 stop 1 stop 2", "said once"),
         ("/trade BTC/USDT hold 5", "the side should be buy or sell"),

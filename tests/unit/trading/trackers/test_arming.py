@@ -165,6 +165,48 @@ def test_what_breaks_a_rule_is_refused_with_the_rule(
         _arm(spec(kind, **fields))
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "worst", "proposed"),
+    [
+        # 60000 * 0.95 = 57000; the backstop of 1 % would rest at 59400.
+        (TrackerKind.TRAIL, {"trail": "0.05", "backstop_share": d("0.01")}, 57000, "54150"),
+        (TrackerKind.TRAIL, {"trail": "0.05", "backstop": d(57000)}, 57000, "54150"),
+        (TrackerKind.STOP, {"level": 58000, "backstop": d(58500)}, 58000, "55100"),
+        (
+            TrackerKind.TAKE_PROFIT,
+            {"level": 65000, "trail": "0.02", "stop": 50000, "backstop": d(55000)},
+            50000,
+            "47500",
+        ),
+        # Its confirmation may wait down to 58000 * 0.95 = 55100: the exchange must not be first.
+        (
+            TrackerKind.STOP,
+            {
+                "level": 58000,
+                "confirm": Confirm(ConfirmKind.TICKS, 3, loss_max=d("0.05")),
+                "backstop": d(57000),
+            },
+            55100,
+            "52345",
+        ),
+    ],
+)
+def test_a_backstop_that_would_sell_before_the_private_stop_is_refused_with_both_numbers(
+    kind: TrackerKind, fields: dict[str, object], worst: int, proposed: str
+) -> None:
+    backstop = fields.get("backstop") or d(59400)
+    with pytest.raises(Refused, match=rf"backstop {backstop} should be below {worst}") as refused:
+        _arm(spec(kind, **fields))
+    assert refused.value.example == f"backstop {proposed}"
+    wide = {**fields, "backstop_share": None, "backstop": d(proposed)}
+    assert _arm(spec(kind, **wide)).tracker.spec.backstop == d(proposed)
+
+
+def test_a_backstop_of_a_take_profit_without_a_stop_only_has_to_be_below_the_price() -> None:
+    what = spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", backstop=d(59000))
+    assert _arm(what).tracker.spec.backstop == d(59000)
+
+
 def test_a_line_that_is_below_zero_now_is_refused() -> None:
     falling = line(100, 1, hours=1, start=NOON - timedelta(hours=5))
     with pytest.raises(Refused, match="above 0 now"):

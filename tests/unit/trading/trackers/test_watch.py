@@ -373,6 +373,21 @@ def test_seconds_beyond_a_level_run_out_without_a_tick(around: Around) -> None:
 # ---------------------------------------------------------------- held while written
 
 
+def test_a_tracker_that_looks_at_another_price_does_not_fire_on_what_it_saw_before(
+    around: Around,
+) -> None:
+    stop = armed(TrackerKind.STOP, 60000, level=58000)
+    watch = around.watch(stop)
+    watch.hold(1)
+    around.see(watch, 57900, 1)
+    watch.put(replace(stop, spec=replace(stop.spec, price_kind=PriceKind.LAST)))
+    watch.release(1)
+    assert watch.fired == []
+    around.see(watch, 57950, 2)
+    [fired_now] = watch.fired
+    assert (fired_now.evidence.price, fired_now.evidence.price_kind) == (57950, PriceKind.LAST)
+
+
 def test_a_held_tracker_reacts_after_its_release_to_what_it_saw(around: Around) -> None:
     stop = armed(TrackerKind.STOP, 60000, level=58000)
     watch = around.watch(stop)
