@@ -17,7 +17,7 @@ from trading.domain.market import Candle, Quote
 from trading.domain.order import Attempt, Fill, Intent, OrderReport, Side
 from trading.domain.position import Balance, Position, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
-from trading.domain.tracker import Tracker
+from trading.domain.tracker import NextLevel, Tracker
 from trading.ports import Recorded
 
 
@@ -70,18 +70,22 @@ class PositionView:
 
 @dataclass(frozen=True, slots=True)
 class TrackerView:
-    """A tracker beside the present price; `gap` is the share the price must move to fire it."""
+    """A tracker beside the present price; `gap` is the share the price must move to its level.
+
+    `level` is the price that makes a difference next, `next_level` says which difference.
+    """
 
     tracker: Tracker
     instrument: Instrument
     price: Decimal | None
     price_age_s: float | None
-    fires_at: Decimal | None
+    level: Decimal | None
     gap: Decimal | None
     is_protecting: bool
     worst_case: Decimal | None
     signature: Signature | None
     notes: tuple[str, ...] = ()
+    next_level: NextLevel = NextLevel.FIRES
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,8 @@ class TrackerProposal:
     is_protecting: bool
     worst_case: Decimal | None
     notes: tuple[str, ...]
+    level: Decimal | None = None
+    next_level: NextLevel = NextLevel.FIRES
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from trading.domain.market import OrderBook, Quote
 from trading.domain.money import EXACT, ONE, ZERO, plain
 from trading.domain.order import Purpose, Side
 from trading.domain.position import Portfolio
+from trading.domain.time import to_ms
 from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerSpec
-from trading.trackers import arming, slices
+from trading.trackers import arming, rules, slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ def tracker(
     if armed.adopted:
         base = holding.instrument.base
         notes = (*notes, f"{plain(armed.adopted)} {base} come under Umbra's care")
+    next_level, level = rules.next_level(armed.tracker, to_ms(present.at))
     proposal = TrackerProposal(
         tracker=armed.tracker,
         instrument=holding.instrument,
@@ -91,6 +93,8 @@ def tracker(
         is_protecting=armed.is_protected,
         worst_case=worst,
         notes=notes,
+        level=level,
+        next_level=next_level,
     )
     return armed, proposal
 

@@ -8,7 +8,7 @@ from trading.desk import AccountView, BalanceView, PositionView, Signature, Trac
 from trading.domain.instrument import Instrument
 from trading.domain.money import ONE, ZERO
 from trading.domain.position import Portfolio, Position
-from trading.domain.tracker import Tracker, TrackerState
+from trading.domain.tracker import Tracker
 from trading.portfolio import PortfolioBook
 from trading.trackers import protection, rules
 
@@ -125,7 +125,7 @@ def tracker(
 ) -> TrackerView:
     """Return one tracker beside the present price."""
     price = prices.price(tracked.symbol)
-    fires_at = _next_price(tracked, prices.at_ms)
+    following, level = rules.next_level(tracked, prices.at_ms)
     backstop = prices.backstop(tracked.tracker_id)
     state = protection.of(tracked, price, prices.at_ms, backstop)
     is_protecting = state.is_protected and (backstop is not None or not prices.are_stops_held)
@@ -135,25 +135,20 @@ def tracker(
         instrument=instrument,
         price=price,
         price_age_s=prices.age_s(tracked.symbol),
-        fires_at=fires_at,
-        gap=_gap(price, fires_at),
+        level=level,
+        gap=_gap(price, level),
         is_protecting=is_protecting,
         worst_case=(stop - price) * tracked.quantity
         if stop is not None and price is not None
         else None,
         signature=prices.signature(tracked.symbol),
         notes=notes,
+        next_level=following,
     )
 
 
-def _next_price(tracked: Tracker, at_ms: int) -> Decimal | None:
-    if tracked.state is TrackerState.TRAILING:
-        return rules.stop_at(tracked, at_ms)
-    return rules.touch_level(tracked, at_ms) or rules.hard_stop_at(tracked, at_ms)
-
-
-def _gap(price: Decimal | None, fires_at: Decimal | None) -> Decimal | None:
-    return fires_at / price - ONE if price and fires_at is not None else None
+def _gap(price: Decimal | None, level: Decimal | None) -> Decimal | None:
+    return level / price - ONE if price and level is not None else None
 
 
 def nearest_first(views: Iterable[TrackerView]) -> list[TrackerView]:

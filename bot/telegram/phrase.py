@@ -20,6 +20,7 @@ from trading.domain.commands import (
     SetTradingMode,
 )
 from trading.domain.money import EXACT, ONE, plain
+from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import (
     Amount,
@@ -32,6 +33,7 @@ from trading.domain.tracker import (
     PriceKind,
     Then,
     ThenKind,
+    Tracker,
     TrackerKind,
     TrackerSpec,
 )
@@ -111,6 +113,24 @@ def short_rule(spec: TrackerSpec) -> str:
     return rule(spec)
 
 
+def rule_now(tracker: Tracker) -> str:
+    """Write what a tracker does now: a later half of a swing has a side and a level of its own."""
+    if not tracker.is_swinging or tracker.level_price is None:
+        return rule(tracker.spec)
+    word = "buy below" if tracker.side is Side.BUY else "sell above"
+    if tracker.spec.kind is TrackerKind.LINES:
+        line = "the support" if tracker.side is Side.BUY else "the resistance"
+        # The line or the level that gains, whichever is further from the last fill.
+        word = f"{word} {line} and"
+    trail = f" trail {distance(tracker.spec.trail)}" if tracker.spec.trail else ""
+    return f"{word} {plain(tracker.level_price)}{trail}"
+
+
+def short_rule_now(tracker: Tracker) -> str:
+    """Write what a tracker does now for a list."""
+    return rule_now(tracker) if tracker.is_swinging else short_rule(tracker.spec)
+
+
 def amount(spec: TrackerSpec) -> str:
     """Write a tracker's amount: `all`, `50%`, `0.5` or `500 USDT`."""
     return _amount(spec.amount, spec.symbol)
@@ -145,6 +165,18 @@ def _options(spec: TrackerSpec) -> str:
     if spec.price_kind is not PriceKind.DECISION:
         words.append(f"price {spec.price_kind.value}")
     return "".join(f" {word}" for word in words)
+
+
+def options(spec: TrackerSpec) -> tuple[str, ...]:
+    """Write every option that has a word of its own, what is not set included."""
+    backstop, slippage = spec.backstop, spec.slippage_max
+    return (
+        f"confirm {confirm(spec.confirm)}",
+        f"then {then(spec.then)}",
+        "no backstop" if backstop is None else f"backstop {plain(backstop)}",
+        "no slippage bound" if slippage is None else f"slippage {percent(slippage)}",
+        f"price {spec.price_kind.value}",
+    )
 
 
 def _changes(edit: EditTracker) -> str:

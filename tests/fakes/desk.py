@@ -24,7 +24,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import Balance, Position, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
-from trading.domain.tracker import AmountKind, Tracker, TrackerKind, TrackerState
+from trading.domain.tracker import AmountKind, NextLevel, Tracker, TrackerKind, TrackerState
 from trading.ports import Clock, Journal, Recorded
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -192,17 +192,19 @@ class FakeDesk:
 
     def _view(self, one: Tracker) -> views.TrackerView:
         price = self.prices[one.symbol]
-        fires_at = one.stop_price or one.level_price
+        level = one.stop_price or one.level_price
+        is_untouched = one.state is TrackerState.WATCHING
         return views.TrackerView(
             tracker=one,
             instrument=INSTRUMENTS[one.symbol],
             price=price,
             price_age_s=0.3,
-            fires_at=fires_at,
-            gap=None if fires_at is None else (fires_at - price) / price,
+            level=level,
+            gap=None if level is None else (level - price) / price,
             is_protecting=one.stop_price is not None,
             worst_case=None if one.stop_price is None else (one.stop_price - price) * one.quantity,
             signature=views.Signature(300, 0.001, 0.004, 0.1, 3, 0.25),
+            next_level=NextLevel.TOUCH if is_untouched else NextLevel.FIRES,
         )
 
     def jobs(self) -> Sequence[views.JobView]:
@@ -288,7 +290,14 @@ class FakeDesk:
             )
         worst = None if stop is None else (stop - price) * tracker.quantity
         facts = views.TrackerProposal(
-            tracker, INSTRUMENTS[tracker.symbol], price, stop is not None, worst, ()
+            tracker,
+            INSTRUMENTS[tracker.symbol],
+            price,
+            stop is not None,
+            worst,
+            (),
+            level=stop or tracker.level_price,
+            next_level=NextLevel.TOUCH if stop is None else NextLevel.FIRES,
         )
         return views.Proposal(command, facts, True, self._reference(tracker))
 

@@ -230,6 +230,19 @@ class Tracker:
         """The instrument's name."""
         return self.spec.symbol
 
+    @property
+    def is_swinging(self) -> bool:
+        """Whether it is in a later half of a swing: its side and level come from the last fill."""
+        return self.spec.then.kind is ThenKind.SWING and self.last_fill_price is not None
+
+
+class NextLevel(Enum):
+    """What happens at the next level of a tracker."""
+
+    FIRES = "fires"
+    TOUCH = "touch"
+    BAND = "band"
+
 
 class TrackerChange(Enum):
     """Why a tracker's value was written."""

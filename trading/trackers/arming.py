@@ -114,7 +114,11 @@ def with_backstop_price(spec: TrackerSpec, present: Present, instrument: Instrum
 def start(tracker: Tracker, present: Present, instrument: Instrument) -> Tracker:
     """Return the tracker in its first state; refuses a stop that is already crossed."""
     at_ms = to_ms(present.at)
-    if not rules.waits_for_touch(tracker):
+    if rules.waits_for_touch(tracker):
+        if _is_touched(tracker, present.price, at_ms):
+            touched = replace(tracker, state=TrackerState.TRAILING, touched_at=present.at)
+            tracker = trailing.follow(touched, present.price, instrument)
+    else:
         tracker = replace(tracker, state=TrackerState.TRAILING)
         if tracker.distance is not None:
             tracker = trailing.follow(tracker, present.price, instrument)
@@ -122,6 +126,12 @@ def start(tracker: Tracker, present: Present, instrument: Instrument) -> Tracker
             tracker = replace(tracker, stop_price=tracker.level_price)
     check_not_crossed(tracker, present.price, at_ms)
     return tracker
+
+
+def _is_touched(tracker: Tracker, price: Decimal, at_ms: int) -> bool:
+    level = rules.touch_level(tracker, at_ms)
+    # A level to touch lies where the opposite side's stop would: above for a sell.
+    return level is not None and trailing.is_beyond(tracker.side.opposite, price, level)
 
 
 def describe(tracker: Tracker, adopted: Decimal, present: Present, instrument: Instrument) -> Armed:
@@ -341,11 +351,7 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = []
     level = rules.touch_level(tracker, to_ms(present.at))
-    if (
-        tracker.state is TrackerState.WATCHING
-        and level is not None
-        and trailing.is_beyond(tracker.side.opposite, present.price, level)
-    ):
+    if tracker.touched_at is not None and level is not None:
         notes.append(
             f"the level {_short(level)} is already touched at {plain(present.price)}: "
             "it trails from the start"

@@ -12,8 +12,8 @@ from trading.domain.time import to_ms
 from trading.domain.tracker import (
     ConfirmKind,
     Evidence,
+    NextLevel,
     PriceKind,
-    ThenKind,
     Tracker,
     TrackerChange,
     TrackerKind,
@@ -74,7 +74,7 @@ def waits_for_touch(tracker: Tracker) -> bool:
 
 def is_swinging(tracker: Tracker) -> bool:
     """Whether it is in a later half of a swing: its level comes from the last fill."""
-    return tracker.spec.then.kind is ThenKind.SWING and tracker.last_fill_price is not None
+    return tracker.is_swinging
 
 
 def are_lines_spent(tracker: Tracker, at_ms: int) -> bool:
@@ -214,10 +214,11 @@ def _threshold(tracker: Tracker, at_ms: int) -> tuple[Decimal | None, bool]:
         return stop_at(tracker, at_ms), is_sell
     if tracker.state is TrackerState.WATCHING:
         return touch_level(tracker, at_ms), not is_sell
-    return _band_edge(tracker, at_ms), is_sell == waits_for_touch(tracker)
+    return band_edge(tracker, at_ms), is_sell == waits_for_touch(tracker)
 
 
-def _band_edge(tracker: Tracker, at_ms: int) -> Decimal | None:
+def band_edge(tracker: Tracker, at_ms: int) -> Decimal | None:
+    """Return the price past which a resting tracker watches again."""
     return touch_level(tracker, at_ms) if waits_for_touch(tracker) else stop_at(tracker, at_ms)
 
 
@@ -238,7 +239,7 @@ def _touch(tracker: Tracker, tick: Tick, moment: Moment, instrument: Instrument)
 
 
 def _rest(tracker: Tracker, tick: Tick, moment: Moment, instrument: Instrument) -> Step:
-    edge = _band_edge(tracker, moment.line_ms)
+    edge = band_edge(tracker, moment.line_ms)
     if edge is None:
         return Step(tracker)
     if waits_for_touch(tracker):
@@ -320,3 +321,18 @@ def worst_price(tracker: Tracker, at_ms: int) -> Decimal | None:
     if not worst:
         return None
     return max(worst) if tracker.side is Side.SELL else min(worst)
+
+
+def next_level(tracker: Tracker, at_ms: int) -> tuple[NextLevel, Decimal | None]:
+    """Return the price that makes a difference next, and which difference it makes."""
+    if tracker.state is TrackerState.RESTING:
+        edge = band_edge(tracker, at_ms)
+        if edge is not None:
+            return NextLevel.BAND, edge
+    elif tracker.state is TrackerState.WATCHING:
+        touch = touch_level(tracker, at_ms)
+        if touch is not None:
+            return NextLevel.TOUCH, touch
+    else:
+        return NextLevel.FIRES, stop_at(tracker, at_ms)
+    return NextLevel.FIRES, hard_stop_at(tracker, at_ms)

@@ -64,7 +64,7 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
     for tracker in view.trackers:
         stop = tracker.stop_price or tracker.hard_stop_price or tracker.level_price
         at = f" at {price(stop, instrument)}" if stop is not None else ""
-        lines.append(f"#{tracker.tracker_id} {phrase.short_rule(tracker.spec)}{at}")
+        lines.append(f"#{tracker.tracker_id} {phrase.short_rule_now(tracker)}{at}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
 
 

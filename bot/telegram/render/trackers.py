@@ -26,6 +26,7 @@ from trading.domain.instrument import Instrument
 from trading.domain.order import Side
 from trading.domain.tracker import (
     ConfirmKind,
+    NextLevel,
     Then,
     Tracker,
     TrackerKind,
@@ -57,13 +58,32 @@ _STATES = {
 }
 
 
+_LEVELS = {
+    NextLevel.FIRES: "Fires at",
+    NextLevel.TOUCH: "Touch at",
+    NextLevel.BAND: "Watches again at",
+}
+
+_AFTERWARDS = {
+    NextLevel.FIRES: "",
+    NextLevel.TOUCH: ": the touch, from then on it trails",
+    NextLevel.BAND: ", then it watches again",
+}
+
+
 def state_name(tracker: Tracker) -> str:
     """Where a tracker stands, in the words of cards and alerts."""
     if tracker.is_paused:
         return "⏸ PAUSED"
-    if tracker.state is TrackerState.TRAILING and tracker.spec.kind is TrackerKind.STOP:
+    is_stop = tracker.spec.kind is TrackerKind.STOP and not tracker.is_swinging
+    if tracker.state is TrackerState.TRAILING and is_stop:
         return "👀 watching"
     return _STATES[tracker.state]
+
+
+def kind_name(tracker: Tracker) -> str:
+    """What sort of tracker it is; in a later half of a swing what it was set up as is over."""
+    return "swing" if tracker.is_swinging else KINDS[tracker.spec.kind]
 
 
 def tracker_card(view: TrackerView, headline: str = "") -> Card:
@@ -73,7 +93,7 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     lines: list[Line] = []
     if headline:
         lines.append(f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}")
-    lines.append(f"{KINDS[tracker.spec.kind]}: {phrase.rule(tracker.spec)}")
+    lines.append(f"{kind_name(tracker)}: {phrase.rule_now(tracker)}")
     lines.append(owned(tracker, view.instrument))
     lines.extend(_place_lines(view))
     lines.append(protection(view.is_protecting, tracker.side, view.worst_case, view.instrument))
@@ -118,9 +138,9 @@ def _place_lines(view: TrackerView) -> list[Line]:
     tracker, instrument = view.tracker, view.instrument
     old = f" ({age(view.price_age_s)} old)" if view.price_age_s is not None else ""
     lines: list[Line] = [f"Price {price(view.price, instrument)}{old}"]
-    if view.fires_at is not None:
+    if view.level is not None:
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
-        lines.append(f"Fires at {price(view.fires_at, instrument)}{gap}")
+        lines.append(f"{_LEVELS[view.next_level]} {price(view.level, instrument)}{gap}")
     if tracker.record_price is not None and tracker.distance is not None:
         record = price(tracker.record_price, instrument)
         lines.append(f"Record {record}, trail {unsigned_percent(tracker.distance)}")
@@ -201,10 +221,11 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
         lines.append(f"#{tracker.tracker_id} {tracker.symbol} {state_name(tracker)}")
         lines.append(
-            f"  {phrase.short_rule(tracker.spec)} · {_short_owned(tracker, view.instrument)}"
+            f"  {phrase.short_rule_now(tracker)} · {_short_owned(tracker, view.instrument)}"
         )
-        if view.fires_at is not None:
-            lines.append(f"  fires at {price(view.fires_at, view.instrument)}{gap}")
+        if view.level is not None:
+            word = _LEVELS[view.next_level].lower()
+            lines.append(f"  {word} {price(view.level, view.instrument)}{gap}")
         if tracker.side is Side.SELL and not view.is_protecting:
             lines.append("  ⚠️ NOT PROTECTED below")
         label = f"#{tracker.tracker_id} {tracker.symbol}"
@@ -229,10 +250,8 @@ def proposal_lines(proposal: TrackerProposal) -> tuple[str, list[Line]]:
         owned(tracker, instrument),
         f"Price now {price(proposal.price, instrument)}",
     ]
-    if tracker.stop_price is not None:
-        lines.append(f"Fires at {price(tracker.stop_price, instrument)}")
-    elif tracker.level_price is not None:
-        lines.append(f"Touch at {price(tracker.level_price, instrument)}")
+    if proposal.level is not None:
+        lines.append(f"{_LEVELS[proposal.next_level]} {price(proposal.level, instrument)}")
     if tracker.hard_stop_price is not None:
         lines.append(f"Hard stop {price(tracker.hard_stop_price, instrument)}")
     lines.append(protection(proposal.is_protecting, tracker.side, proposal.worst_case, instrument))
@@ -252,16 +271,38 @@ def edit_lines(proposal: EditProposal) -> tuple[str, list[Line]]:
     title = f"❔ Loosen #{before.tracker_id} {before.symbol}?"
     if not proposal.is_loosening:
         title = f"❔ Change #{before.tracker_id} {before.symbol}?"
+    old, new = _differing(before.spec, after.spec)
     lines: list[Line] = [
-        f"was {_standing(before, instrument)}",
-        f"  worst {signed(proposal.worst_case_before)} {instrument.quote}",
-        f"new {_standing(after, instrument)}",
+        f"was {_standing(before, instrument)}{old}",
+        *_worst_lines(before, proposal.worst_case_before, instrument),
+        f"new {_standing(after, instrument)}{new}",
+        *_worst_lines(after, proposal.worst_case_after, instrument),
     ]
-    if proposal.worst_case_after is not None:
-        lines.append(f"  worst {signed(proposal.worst_case_after)} {instrument.quote}")
-    else:
-        lines.append("  ⚠️ NOT PROTECTED below")
+    less = before.quantity - after.quantity
+    if before.side is Side.SELL and less > 0 and after.state.is_waiting:
+        is_loss = proposal.worst_case_before is not None
+        what = "will NOT be protected" if is_loss else "will not be watched"
+        lines.append(f"⚠️ {quantity(less)} {instrument.base} {what}")
     return title, lines
+
+
+def _worst_lines(
+    tracker: Tracker, worst_case: Decimal | None, instrument: Instrument
+) -> list[Line]:
+    if worst_case is not None:
+        return [f"  worst {signed(worst_case)} {instrument.quote}"]
+    return ["  ⚠️ NOT PROTECTED below"] if tracker.side is Side.SELL else []
+
+
+def _differing(before: TrackerSpec, after: TrackerSpec) -> tuple[str, str]:
+    """The options that a change touches, in the words that set them, with what stands now."""
+    pairs = [
+        pair
+        for pair in zip(phrase.options(before), phrase.options(after), strict=True)
+        if pair[0] != pair[1]
+    ]
+    old, new = ("".join(f", {pair[side]}" for pair in pairs) for side in (0, 1))
+    return old, new
 
 
 def _standing(tracker: Tracker, instrument: Instrument) -> str:
@@ -269,7 +310,7 @@ def _standing(tracker: Tracker, instrument: Instrument) -> str:
         return "ended, nothing watched"
     if tracker.is_paused:
         return "paused, nothing watched"
-    parts = [phrase.rule(tracker.spec)]
+    parts = [phrase.rule_now(tracker)]
     if tracker.stop_price is not None and tracker.spec.trail is not None:
         parts.append(f"fires at {price(tracker.stop_price, instrument)}")
     if tracker.hard_stop_price is not None:
@@ -282,15 +323,12 @@ def why_card(view: TrackerView) -> Card:
     tracker, instrument = view.tracker, view.instrument
     spec = tracker.spec
     steps = [f"armed {tracker.armed_at:%b %d %H:%M} UTC ✓"]
-    if spec.kind in {TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.LINES}:
-        touched = tracker.touched_at
-        level = price(tracker.level_price, instrument)
-        steps.append(f"touched {touched:%H:%M:%S} ✓" if touched else f"waits for {level} ✗")
-    if view.fires_at is not None:
-        gap = percent(view.gap)
+    if tracker.touched_at is not None:
+        steps.append(f"touched {tracker.touched_at:%H:%M:%S} ✓")
+    if view.level is not None:
         steps.append(
             f"price {price(view.price, instrument)} has to reach "
-            f"{price(view.fires_at, instrument)} ({gap})"
+            f"{price(view.level, instrument)} ({percent(view.gap)}){_AFTERWARDS[view.next_level]}"
         )
     steps.append(f"confirmed by: {phrase.confirm(spec.confirm)}")
     steps.append(f"decided on: {spec.price_kind.value} price")

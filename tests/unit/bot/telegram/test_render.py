@@ -210,6 +210,47 @@ async def test_a_take_profit_before_its_touch_says_not_protected() -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("/track BTC/USDT sell above 65000 trail 2% all", "65,000.00"),
+        ("/track BTC/USDT buy below 55000 trail 2% 500 USDT", "55,000.00"),
+    ],
+)
+async def test_a_level_that_only_begins_the_trail_is_called_a_touch(line: str, level: str) -> None:
+    desk = FakeDesk(SettableClock(START))
+    question = trading.question_text(await desk.propose(grammar.parse(line, find), 7), 300)
+    await desk.execute(grammar.parse(line, find), 7, "x")
+    view = desk.tracker(1)
+    for text in (question, trackers.tracker_card(view).text):
+        assert f"Touch at {level}" in text
+        assert "Fires at" not in text
+    listed = trackers.trackers_card([view]).text
+    assert f"touch at {level}" in listed
+    assert "fires at" not in listed
+    assert "from then on it trails" in trackers.why_card(view).text
+
+
+async def test_a_swing_says_what_it_does_now_on_its_card_and_in_the_list() -> None:
+    desk = FakeDesk(SettableClock(START))
+    line = "/track BTC/USDT sell above 60500 trail 1% all then swing 4%"
+    await desk.execute(grammar.parse(line, find), 7, "x")
+    half = replace(desk.live[1], last_fill_price=Decimal(60786), quote=Decimal("6082.43"))
+    bought = replace(half, side=Side.BUY, level_price=Decimal("59873.25"))
+    for tracker, rule in (
+        (bought, "buy below 59873.25 trail 1%"),
+        (replace(half, level_price=Decimal(62000)), "sell above 62000 trail 1%"),
+    ):
+        desk.live[1] = tracker
+        view = desk.tracker(1)
+        card = " ".join(strip_markup(trackers.tracker_card(view).text).split())
+        assert f"swing: {rule}" in card
+        assert "take profit" not in card
+        listed = " ".join(strip_markup(trackers.trackers_card([view]).text).split())
+        assert rule in listed
+        assert "60500" not in listed
+
+
+@pytest.mark.parametrize(
     ("state", "is_paused", "labels"),
     [
         (TrackerState.TRAILING, False, {"⏸ Pause", "🔧 Tighten", "🔄 Refresh", "🗑 End it"}),

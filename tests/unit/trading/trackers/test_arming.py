@@ -93,11 +93,26 @@ def test_a_hard_stop_already_crossed_is_refused_with_the_price() -> None:
         _arm(spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", stop=60000))
 
 
-def test_a_take_profit_already_touched_says_so_before_it_starts() -> None:
+def test_a_take_profit_already_touched_says_so_and_protects_from_the_start() -> None:
     card = _arm(spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02"), 66000)
-    assert card.notes[0] == (
-        "the level 65000 is already touched at 66000: it trails from the start"
+    assert card.notes == ("the level 65000 is already touched at 66000: it trails from the start",)
+    assert (card.is_protected, card.worst_price) == (True, d(64680))
+    tracker = card.tracker
+    assert (tracker.state, tracker.touched_at) == (TrackerState.TRAILING, NOON)
+    assert (tracker.record_price, tracker.stop_price) == (d(66000), d(64680))
+
+
+def test_lines_whose_resistance_is_touched_trail_from_the_start() -> None:
+    what = spec(
+        TrackerKind.LINES, support=line(40000, 40000), resistance=line(50000, 50000), trail="0.01"
     )
+    card = _arm(what)
+    assert (card.is_protected, card.tracker.stop_price) == (True, d(59400))
+
+
+def test_a_dip_already_touched_trails_from_the_start() -> None:
+    tracker = _arm(spec(TrackerKind.DIP, level=61000, trail="0.01")).tracker
+    assert (tracker.state, tracker.stop_price) == (TrackerState.TRAILING, d(60600))
 
 
 @pytest.mark.parametrize("share", ["0.00009", "0.51", "2.5", "NaN", "-0.01", "0"])

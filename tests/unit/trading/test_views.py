@@ -1,0 +1,91 @@
+"""What front ends see of trackers and positions: which level comes next, and what it does."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import NOON
+from tests.unit.trading.trackers.make import BTC, d, line, spec
+from trading import views
+from trading.desk import TrackerView
+from trading.domain.order import Side
+from trading.domain.time import to_ms
+from trading.domain.tracker import NextLevel, Then, ThenKind, Tracker, TrackerKind, TrackerState
+
+AT_MS = to_ms(NOON)
+PRICES = views.Prices(
+    at_ms=AT_MS,
+    price=lambda _: d(60000),
+    age_s=lambda _: 0.1,
+    signature=lambda _: None,
+)
+
+
+def _tracker(kind: TrackerKind, state: TrackerState, **fields: object) -> Tracker:
+    in_spec = {name: fields.pop(name) for name in ("level", "then", "trail") if name in fields}
+    what = spec(kind, **in_spec)
+    level = what.level if isinstance(what.level, Decimal) else None
+    tracker = Tracker(
+        1, what, 7, what.first_side, state, NOON, quantity=d("0.5"), level_price=level
+    )
+    return replace(tracker, **fields)  # type: ignore[arg-type]
+
+
+def _view(tracker: Tracker) -> TrackerView:
+    return views.tracker(tracker, BTC, PRICES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "level"), [(TrackerKind.TAKE_PROFIT, 65000), (TrackerKind.DIP, 55000)]
+)
+def test_an_untouched_level_is_a_touch_and_nothing_that_fires(
+    kind: TrackerKind, level: int
+) -> None:
+    view = _view(_tracker(kind, TrackerState.WATCHING, level=level, trail="0.02"))
+    assert (view.next_level, view.level) == (NextLevel.TOUCH, d(level))
+
+
+def test_after_the_touch_the_moving_stop_is_what_fires() -> None:
+    tracker = _tracker(
+        TrackerKind.TAKE_PROFIT,
+        TrackerState.TRAILING,
+        level=58000,
+        trail="0.02",
+        distance=d("0.02"),
+        stop_price=d(59000),
+    )
+    view = _view(tracker)
+    assert (view.next_level, view.level) == (NextLevel.FIRES, d(59000))
+
+
+def test_a_stop_on_a_line_fires_where_the_line_is_now() -> None:
+    view = _view(_tracker(TrackerKind.STOP, TrackerState.TRAILING, level=line(50000, 50000)))
+    assert (view.next_level, view.level) == (NextLevel.FIRES, d(50000))
+
+
+def test_a_resting_tracker_names_the_band_that_it_waits_for() -> None:
+    tracker = _tracker(
+        TrackerKind.STOP,
+        TrackerState.RESTING,
+        level=61000,
+        then=Then(ThenKind.COOLDOWN),
+        stop_price=d(61000),
+    )
+    view = _view(tracker)
+    assert (view.next_level, view.level) == (NextLevel.BAND, d(61000))
+
+
+def test_a_swing_that_buys_back_is_touched_below_its_sale() -> None:
+    tracker = _tracker(
+        TrackerKind.TAKE_PROFIT,
+        TrackerState.WATCHING,
+        level=60500,
+        trail="0.01",
+        then=Then(ThenKind.SWING, d("0.04")),
+        side=Side.BUY,
+        level_price=d("57600"),
+        last_fill_price=d(60000),
+    )
+    view = _view(tracker)
+    assert (view.next_level, view.level) == (NextLevel.TOUCH, d(57600))
