@@ -14,7 +14,8 @@ from trading.domain.commands import Command, EditTracker
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.money import plain
-from trading.domain.tracker import TrackerKind
+from trading.domain.order import Side
+from trading.domain.tracker import ThenKind, Tracker, TrackerKind, TrackerState
 
 _PAGE_MAX = 1000
 
@@ -88,11 +89,13 @@ def _tighten_card(view: TrackerView) -> Card:
         does(f"trail {percent(share)[1:]}", f"{this} trail {percent(share)[1:]}")
         for share in _tighter_trails(tracker.distance)
     ]
+    buttons += [does(words, f"{this} {words}") for words in _other_options(view)]
     if not buttons:
         raise Refused(f"tracker {tracker.tracker_id} has no stop to tighten", example=f"{this}")
     title = f"🔧 Tighten #{tracker.tracker_id} {tracker.symbol}"
     hint = Code(f"{this} trail 1.5%" if tracker.distance else f"{this} stop 59000")
-    return Card(card_text(title, "Tightening acts at once.", hint), in_rows(buttons))
+    text = card_text(title, "Tightening acts at once.", "What loosens asks first.", hint)
+    return Card(text, in_rows(buttons))
 
 
 def _tighter_stops(view: TrackerView, instrument: Instrument) -> list[Decimal]:
@@ -111,3 +114,42 @@ def _tighter_trails(distance: Decimal | None) -> list[Decimal]:
     parts = (Decimal("0.75"), Decimal("0.5"), Decimal("0.25"))
     least = Decimal("0.0001")
     return [share for part in parts if (share := round(distance * part, 4)) >= least]
+
+
+def _other_options(view: TrackerView) -> list[str]:
+    """The modes that it could have instead, and a backstop on or off."""
+    return [*_modes(view.tracker), *_backstops(view)]
+
+
+def _modes(tracker: Tracker) -> list[str]:
+    has_filled = tracker.last_fill_price is not None
+    if tracker.state is TrackerState.RESTING and has_filled:
+        return []
+    now = tracker.spec.then.kind
+    if now is ThenKind.SWING and has_filled:
+        # A later half can only be made the last.
+        return ["then once"]
+    modes = {ThenKind.ONCE: "then once", ThenKind.COOLDOWN: "then cooldown"}
+    swing = _swing_that_gains(tracker.distance)
+    if swing is not None:
+        modes[ThenKind.SWING] = f"then swing {percent(swing)[1:]}"
+    return [words for kind, words in modes.items() if kind is not now]
+
+
+def _swing_that_gains(distance: Decimal | None) -> Decimal | None:
+    """Twice the trail and a bit: it covers the trail and the fees of both fills."""
+    if distance is None:
+        return None
+    share = max(round(distance * 2 + Decimal("0.005"), 4), Decimal("0.01"))
+    return share if share <= Decimal("0.5") else None
+
+
+def _backstops(view: TrackerView) -> list[str]:
+    tracker, now = view.tracker, view.price
+    if tracker.spec.backstop is not None:
+        return ["backstop off"]
+    if tracker.side is not Side.SELL or now is None or not tracker.quantity:
+        return []
+    worst = now if view.worst_case is None else now + view.worst_case / tracker.quantity
+    wide = view.instrument.price_down(min(worst, now) * Decimal("0.9"))
+    return [f"backstop {plain(wide)}"] if wide > 0 else []
