@@ -8,12 +8,19 @@ import pytest
 
 from tests.catalogue import fired
 from tests.fakes.exchange import KeptOrder
-from tests.unit.trading.agent_world import AgentWorld, stop_spec
+from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.domain.commands import ArmTracker, CancelTracker, EditTracker, Panic, SetTradingMode
 from trading.domain.events import AttemptPrepared, IntentClosed, TrackerChanged
 from trading.domain.order import IntentState, OrderType, Purpose
 from trading.domain.position import TradingMode
-from trading.domain.tracker import Amount, AmountKind, TrackerState
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Then,
+    ThenKind,
+    TrackerChange,
+    TrackerState,
+)
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
 
@@ -91,6 +98,35 @@ async def test_it_follows_its_tracker_and_goes_with_it(world: AgentWorld) -> Non
     await sweep(world, 3)
     assert resting(world) == []
     assert sold(world) == 0
+
+
+async def test_it_is_set_moved_and_taken_off_while_its_tracker_runs(world: AgentWorld) -> None:
+    await world.do(ArmTracker(stop_spec("58000")))
+    await world.do(EditTracker(1, backstop=Decimal(50_000)))
+    await sweep(world, 2)
+    assert [one.request.stop_price for one in resting(world)] == [Decimal(50_000)]
+    await world.do(EditTracker(1, backstop=Decimal(55_000)))
+    await sweep(world, 4)
+    assert [one.request.stop_price for one in resting(world)] == [Decimal(55_000)]
+    off = EditTracker(1, is_backstop_off=True)
+    assert (await world.desk.propose(off, OWNER)).needs_confirmation
+    await world.do(off)
+    await sweep(world, 3)
+    assert resting(world) == []
+    assert sold(world) == 0
+
+
+async def test_one_that_was_set_later_is_still_there_after_a_restart(world: AgentWorld) -> None:
+    await world.do(ArmTracker(stop_spec("58000")))
+    await world.do(EditTracker(1, backstop=Decimal(50_000), then=Then(ThenKind.COOLDOWN)))
+    await sweep(world, 2)
+    await world.kill()
+    await world.start()
+    await sweep(world, 2)
+    assert [one.request.stop_price for one in resting(world)] == [Decimal(50_000)]
+    assert world.desk.tracker(1).tracker.spec.then == Then(ThenKind.COOLDOWN)
+    edits = [one for one in world.store.of(TrackerChanged) if one.change is TrackerChange.EDITED]
+    assert len(edits) == 1
 
 
 async def test_it_fires_while_nobody_watches_and_is_booked_at_the_restart(
