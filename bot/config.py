@@ -21,7 +21,6 @@ from urllib.parse import quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot import totp
@@ -252,14 +251,16 @@ def _read(env_file: Path) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])
-        raise _invalid(field, f"{_rule(first)}, was {_shown(field, values)}") from None
+        raise _invalid(
+            field, f"{_rule(first['type'], first['msg'])}, was {_shown(field, values)}"
+        ) from None
     return settings
 
 
-def _rule(error: ErrorDetails) -> str:
+def _rule(kind: str, said: str) -> str:
     """What a setting should be, in a person's words."""
-    said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return _RULES.get(error["type"], said[:1].lower() + said[1:])
+    said = said.removeprefix("Value error, ").removeprefix("Input ")
+    return _RULES.get(kind, said[:1].lower() + said[1:])
 
 
 def _secret_fields() -> list[str]:
