@@ -37,7 +37,8 @@ class Signature:
 class PositionView:
     """One managed holding, its value and its protection, in quote units where not said otherwise.
 
-    `worst_case` is the loss against the present price if the nearest live rule fires as planned
+    `stops` are the prices of the live rules, nearest first, with the quantity that each sells.
+    `worst_case` is the loss against the present price if every live rule fires as planned
     (negative), None when nothing protects it. `unmanaged` are coins Umbra never sells.
     """
 
@@ -46,7 +47,7 @@ class PositionView:
     price: Decimal | None
     price_age_s: float | None
     protected_quantity: Decimal
-    stop_price: Decimal | None
+    stops: tuple[tuple[Decimal, Decimal], ...]
     worst_case: Decimal | None
     tracker_ids: tuple[int, ...]
     unmanaged: Decimal

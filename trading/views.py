@@ -110,11 +110,18 @@ def _position(
         price=price,
         price_age_s=prices.age_s(position.symbol),
         protected_quantity=protected,
-        stop_price=max((stop for _, stop in guards), default=None),
+        stops=_stops(guards),
         worst_case=worst,
         tracker_ids=tuple(tracker.tracker_id for tracker, _ in guards),
         unmanaged=unmanaged,
     )
+
+
+def _stops(guards: Iterable[tuple[Tracker, Decimal]]) -> tuple[tuple[Decimal, Decimal], ...]:
+    quantities: dict[Decimal, Decimal] = {}
+    for guard, stop in guards:
+        quantities[stop] = quantities.get(stop, ZERO) + guard.quantity
+    return tuple(sorted(quantities.items(), reverse=True))
 
 
 def tracker(

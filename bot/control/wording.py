@@ -37,7 +37,7 @@ def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
         f"{view.trackers_paused} paused",
         *(_position(position) for position in view.positions[:_LISTED_MAX]),
         *(_tracker(tracker) for tracker in trackers[:_LISTED_MAX]),
-        f"Prices: {view.stream}"
+        f"Prices: {'over REST' if view.stream == 'down' else view.stream}"
         + ("" if view.data_age_s is None else f", {view.data_age_s:.0f} s old"),
         troubles(view),
     )
@@ -103,8 +103,18 @@ def _reason(view: StatusView) -> list[str]:
 
 
 def _position(view: PositionView) -> str:
-    stop = "NOT PROTECTED" if view.stop_price is None else f"stop {plain(view.stop_price)}"
-    return f"{_held(view.symbol, plain(view.position.quantity))}, {stop}"
+    return f"{_held(view.symbol, plain(view.position.quantity))}, {_stops(view)}"
+
+
+def _stops(view: PositionView) -> str:
+    if not view.stops:
+        return "NOT PROTECTED"
+    if view.is_protected and len(view.stops) == 1:
+        return f"stop {plain(view.stops[0][0])}"
+    each = ", ".join(f"{plain(amount)} at {plain(stop)}" for stop, amount in view.stops)
+    if view.is_protected:
+        return f"stops: {each}"
+    return f"ONLY {plain(view.protected_quantity)} PROTECTED: {each}"
 
 
 def _held(symbol: str, quantity: str) -> str:

@@ -274,7 +274,7 @@ def _mode_changed(event: events.TradingModeChanged) -> Alert:
     return Alert(Card(text, ((does("📊 Status", "/status"),),)), severity)
 
 
-_TYPED_REASONS = frozenset({"pause", "reduce", "resume", "halt"})
+_TYPED_REASONS = frozenset({"pause", "reduce", "resume", "halt", "panic"})
 
 
 def _mode_reason(reason: str) -> list[str]:
@@ -305,7 +305,11 @@ def _raised(event: events.AlertRaised) -> Alert:
 
 
 def _recovered(blind_seconds: int, lines: Sequence[str]) -> Alert:
-    title = f"🔄 Back, blind for {age(blind_seconds)} at most" if blind_seconds else "🔄 Umbra has started"
+    title = (
+        f"🔄 Back, blind for {age(blind_seconds)} at most"
+        if blind_seconds
+        else "🔄 Umbra has started"
+    )
     row = (does("📊 Status", "/status"), does("📍 Trackers", "/trackers"))
     return Alert(Card(card_text(title, *lines), (row,)), Severity.WARN)
 

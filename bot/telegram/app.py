@@ -364,7 +364,7 @@ class TelegramBot:
 def banner_of(desk: Desk) -> str:
     """The line that every card carries when no real money moves."""
     if desk.mode == "paper":
-        return "📝 PAPER · SIMULATED, no real money"
+        return "📝 PAPER: SIMULATED, no real money"
     return ("", "🧪 SIMULATED: no real money")[desk.is_simulated]
 
 

@@ -115,7 +115,7 @@ class FakeDesk:
     def _position(self, symbol: str) -> views.PositionView:
         held = self.held[symbol]
         owners = [one for one in self.live.values() if one.symbol == symbol and one.stop_price]
-        stop = max((one.stop_price for one in owners if one.stop_price), default=None)
+        stops = [(one.stop_price, one.quantity) for one in owners if one.stop_price]
         price = self.prices[symbol]
         return views.PositionView(
             symbol=symbol,
@@ -123,8 +123,8 @@ class FakeDesk:
             price=price,
             price_age_s=0.4,
             protected_quantity=sum((one.quantity for one in owners), ZERO),
-            stop_price=stop,
-            worst_case=None if stop is None else (stop - price) * held,
+            stops=tuple(sorted(stops, reverse=True)),
+            worst_case=(max(stops)[0] - price) * held if stops else None,
             tracker_ids=tuple(one.tracker_id for one in owners),
             unmanaged=self.unmanaged.get(symbol, ZERO),
         )

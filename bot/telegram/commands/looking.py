@@ -103,7 +103,8 @@ async def show_audit(request: Request, services: Services) -> Reply:
     """Answer /audit [n]."""
     no_more(request.words, 1, "/audit 20")
     limit = whole_number(request.words, 0, 15, 60, "the number of lines")
-    return Reply((reports.audit_card(await services.desk.audit(limit), request.now),))
+    names = {person.user_id: person.name for person in services.roster.active.values()}
+    return Reply((reports.audit_card(await services.desk.audit(limit), request.now, names),))
 
 
 async def show_version(request: Request, services: Services) -> Reply:

@@ -1,11 +1,12 @@
 """Summaries and the state of the machine: digest, chart caption, health, jobs, audit."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from bot.telegram import phrase
-from bot.telegram.render.status import dot, position_lines
+from bot.telegram.render.status import STREAMS, dot, position_lines
 from bot.telegram.render.text import (
     CAPTION_LENGTH_MAX,
     Card,
@@ -21,7 +22,11 @@ from bot.telegram.render.text import (
 )
 from trading.desk import ChartView, HealthView, JobView, SummaryView
 from trading.domain import events
+from trading.domain.chat import ConfirmationAnswer
 from trading.domain.instrument import Instrument
+from trading.domain.order import IntentState
+from trading.domain.position import TradingMode
+from trading.domain.tracker import TrackerChange
 from trading.ports import Recorded
 
 
@@ -71,11 +76,13 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
 def health_card(view: HealthView) -> Card:
     """How the process is."""
     title = "🟢 Healthy" if view.is_healthy else "🔴 Not healthy"
+    if view.is_healthy and view.stream == "down":
+        title = "🟠 Live prices are interrupted"
     lines: list[Line] = [
         f"Up {age(view.uptime_s)}, {view.memory_mb:.0f} MB",
         f"Loop lag {view.loop_lag_ms_p99:.1f} ms p99",
         f"  {view.loop_lag_ms_max:.1f} ms at most",
-        f"Prices {view.stream}"
+        f"Prices {STREAMS.get(view.stream, view.stream)}"
         + (f", {age(view.data_age_s)} old" if view.data_age_s is not None else ""),
         f"Account stream {view.account_stream}",
         f"Clock {view.clock_offset_ms:+d} ms from the exchange",
@@ -103,33 +110,107 @@ def jobs_card(jobs: Sequence[JobView], now: datetime) -> Card:
     return Card(card_text(f"⏱ {len(jobs)} jobs (UTC)", *lines))
 
 
-def audit_card(rows: Sequence[Recorded], now: datetime) -> Card:
+def audit_card(
+    rows: Sequence[Recorded], now: datetime, names: Mapping[int, str] | None = None
+) -> Card:
     """Who asked what and what was decided, newest first."""
-    lines: list[Line] = [f"{moment(row.event.at, now)} {audit_words(row.event)}" for row in rows]
+    lines: list[Line] = [
+        f"{moment(row.event.at, now)} {audit_words(row.event, names or {})}" for row in rows
+    ]
     return Card(card_text(f"🗒 Audit, newest {len(rows)}", *(lines or ["Nothing yet."])))
 
 
-def audit_words(event: events.Event) -> str:
-    """One fact in a few words."""
+_DONE = {
+    "ArmTracker": "set up a tracker",
+    "EditTracker": "changed a tracker",
+    "PauseTracker": "paused a tracker",
+    "ResumeTracker": "resumed a tracker",
+    "CancelTracker": "ended a tracker",
+    "PlaceOrder": "placed an order",
+    "ClosePosition": "closed a position",
+    "CloseAll": "closed everything",
+    "Panic": "hit panic",
+    "SetTradingMode": "changed the mode",
+    "AbortIntent": "gave up an exit",
+    "ExitNow": "asked for an exit now",
+    "AcknowledgeAlerts": "acknowledged alerts",
+}
+_ANSWERS = {
+    ConfirmationAnswer.CONFIRMED: "confirmed a question",
+    ConfirmationAnswer.CANCELLED: "cancelled a question",
+    ConfirmationAnswer.EXPIRED: "let a question expire",
+}
+_CHANGES = {
+    TrackerChange.ARMED: "watches",
+    TrackerChange.MOVED: "moved its stop",
+    TrackerChange.EXITING: "is at work",
+    TrackerChange.BLOCKED: "is BLOCKED",
+    TrackerChange.CLOSED: "has ended",
+    TrackerChange.RESTED: "rests",
+    TrackerChange.REARMED: "watches again",
+    TrackerChange.EDITED: "was changed",
+    TrackerChange.RESUMED: "watches again",
+    TrackerChange.ABORTED: "was given up",
+    TrackerChange.REBUILT: "starts a new record",
+}
+_MODES = {
+    TradingMode.ACTIVE: "active",
+    TradingMode.REDUCING: "reducing",
+    TradingMode.HALTED: "HALTED",
+    TradingMode.HALTED_EVERYTHING: "HALTED EVERYTHING",
+}
+_ENDS = {
+    IntentState.DONE: "done",
+    IntentState.DUST: "done, dust left",
+    IntentState.EXPIRED: "expired",
+    IntentState.CLOSED_EXTERNAL: "closed elsewhere",
+    IntentState.ABORTED: "given up",
+}
+
+
+# One branch per fact, as short as a table.
+def audit_words(event: events.Event, names: Mapping[int, str]) -> str:  # noqa: PLR0911
+    """One fact in a few words; `names` of the people that it may mention."""
+
+    def who(number: int) -> str:
+        return names.get(number, f"person {number}")
+
+    match event:
+        case events.TradingModeChanged(mode, reason, by):
+            actor = who(int(by)) if by.isdecimal() else by
+            return _with_reason(f"{actor}: now {_MODES[mode]}", reason)
+        case events.ConfirmationAnswered(_, answer, by):
+            return f"{who(by)} {_ANSWERS[answer]}"
+        case events.AccessDenied(user_id, _, kind):
+            return f"stranger {user_id} was ignored ({kind})"
+        case events.PersonChanged(person, reason):
+            return _with_reason(f"{person.name} is {person.role.value}", reason)
+        case events.CommandExecuted(_, by, command):
+            return f"{who(by)} {_DONE.get(command, command)}"
+        case events.AlertAcknowledged(_, by):
+            return f"{who(by)} has seen an alert"
+        case _:
+            return _own_words(event)
+
+
+def _own_words(event: events.Event) -> str:
     match event:
         case events.TrackerChanged(tracker, change):
-            words = f"#{tracker.tracker_id} {tracker.symbol} {change.value} {event.reason}"
-        case events.TradingModeChanged(mode, reason, by):
-            words = f"{mode.value} by {by}: {reason}"
-        case events.ConfirmationAsked(confirmation):
-            words = f"{confirmation.user_id} asked {confirmation.action}"
-        case events.ConfirmationAnswered(_, answer, by):
-            words = f"{by} answered {answer.value}"
-        case events.AccessDenied(user_id, _, kind):
-            words = f"stranger {user_id} ({kind})"
-        case events.PersonChanged(person, reason):
-            words = f"{person.user_id} {person.role.value}: {reason}"
-        case events.CommandExecuted(_, by, command):
-            words = f"{by}: {command}"
-        case events.UpdateHandled(update_id, outcome):
-            words = f"update {update_id} {outcome}"
-        case events.IntentOpened(intent) | events.IntentClosed(intent):
-            words = f"{intent.side.value} {intent.symbol} {intent.state.value}"
+            words = _CHANGES.get(change, f"was {change.value}")
+            name = f"#{tracker.tracker_id} {tracker.symbol}"
+            return _with_reason(f"{name} {words}", event.reason)
+        case events.IntentOpened(intent):
+            return f"{intent.side.value} {intent.symbol} begins"
+        case events.IntentClosed(intent):
+            return f"{intent.side.value} {intent.symbol}: {_ENDS.get(intent.state, 'at work')}"
+        case events.ProcessStarted(version, mode):
+            return f"Umbra {version} started, {mode}"
+        case events.ProcessStopped(reason):
+            return _with_reason("Umbra stopped", reason)
         case _:
-            words = type(event).__name__
-    return words.strip()
+            # Unknown to this page: a name of ours, spelled as words.
+            return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).lower()
+
+
+def _with_reason(words: str, reason: str) -> str:
+    return f"{words}: {reason}" if reason else words

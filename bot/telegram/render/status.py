@@ -25,6 +25,8 @@ from trading.domain.order import Attempt, Intent
 from trading.domain.position import RoundTrip, TradingMode
 
 PAGE = 8
+_STOPS_MAX = 4
+STREAMS = {"down": "over REST"}
 Row = TypeVar("Row")
 _DOTS = {
     TradingMode.ACTIVE: "🟢",
@@ -59,7 +61,7 @@ def status_card(status: StatusView) -> Card:
         lines.append(f"Today {signed(status.profit_today)} {status.currency}")
     lines.append(_tracker_counts(status))
     fresh = f"{age(status.data_age_s)} old" if status.data_age_s is not None else "not needed now"
-    lines.append(f"Prices {fresh} · {status.stream}")
+    lines.append(f"Prices {fresh} · {STREAMS.get(status.stream, status.stream)}")
     for view in status.positions[:PAGE]:
         lines.extend(position_lines(view))
     if len(status.positions) > PAGE:
@@ -115,15 +117,28 @@ def position_lines(view: PositionView) -> list[Line]:
     head = f"{view.symbol} {quantity(position.quantity)}"
     if view.value is not None:
         head += f" = {money(view.value)}"
-    if view.is_protected:
-        state = f"🛡 protected at {price(view.stop_price)}"
-    elif view.protected_quantity > 0:
-        state = f"⚠️ only {quantity(view.protected_quantity)} protected"
-    else:
-        state = "⚠️ NOT PROTECTED below"
-    lines: list[Line] = [head, state]
+    lines: list[Line] = [head, *_protection_lines(view)]
     if view.worst_case is not None:
         lines.append(f"worst case {signed(view.worst_case)}{_quote(view.symbol)}")
+    return lines
+
+
+def _protection_lines(view: PositionView) -> list[Line]:
+    stops = view.stops
+    if view.is_protected and len(stops) == 1:
+        return [f"🛡 protected at {price(stops[0][0])}"]
+    if view.is_protected:
+        return [f"🛡 protected, lowest at {price(stops[-1][0])}", *_stop_lines(stops)]
+    if view.protected_quantity > 0:
+        return [f"⚠️ only {quantity(view.protected_quantity)} protected", *_stop_lines(stops)]
+    return ["⚠️ NOT PROTECTED below"]
+
+
+def _stop_lines(stops: Sequence[tuple[Decimal, Decimal]]) -> list[Line]:
+    """One line per stop, nearest first; the lowest is there however many there are."""
+    lines: list[Line] = [f"  {quantity(amount)} at {price(stop)}" for stop, amount in stops]
+    if len(lines) > _STOPS_MAX:
+        return [*lines[: _STOPS_MAX - 1], f"  {len(lines) - _STOPS_MAX} more between", lines[-1]]
     return lines
 
 
@@ -144,7 +159,8 @@ def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
         if view.unmanaged > 0:
             lines.append(f"{quantity(view.unmanaged)} more is never sold")
     open_ones = sum(not view.is_protected for view in views)
-    title = f"💼 {count(len(views), 'position')}, {open_ones} not protected"
+    title = f"💼 {count(len(views), 'position')}"
+    title += f", {open_ones} NOT PROTECTED" if open_ones else ", protected"
     refresh = shows("🔄 Refresh", f"/positions {page}")
     return Card(card_text(title, *lines), ((refresh,), *pager("/positions", page, pages)))
 

@@ -10,6 +10,7 @@ from tests.unit.trading.trackers.make import BTC, d, line, spec
 from trading import views
 from trading.desk import TrackerView
 from trading.domain.order import Side
+from trading.domain.position import Portfolio, Position
 from trading.domain.time import to_ms
 from trading.domain.tracker import NextLevel, Then, ThenKind, Tracker, TrackerKind, TrackerState
 
@@ -74,6 +75,17 @@ def test_a_resting_tracker_names_the_band_that_it_waits_for() -> None:
     )
     view = _view(tracker)
     assert (view.next_level, view.level) == (NextLevel.BAND, d(61000))
+
+
+def test_each_live_stop_of_a_position_keeps_its_own_price_and_quantity() -> None:
+    trackers = [
+        _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=level, quantity=d(quantity))
+        for level, quantity in ((50000, "0.2"), (58412, "0.1"), (50000, "0.1"))
+    ]
+    portfolio = Portfolio({}, {"BTC/USDT": Position("BTC/USDT", d("0.4"), d(20000))})
+    (view,) = views.positions(portfolio, lambda _: trackers, {"BTC/USDT": BTC}, PRICES)
+    assert view.stops == ((d(58412), d("0.1")), (d(50000), d("0.3")))
+    assert view.is_protected
 
 
 def test_a_swing_that_buys_back_is_touched_below_its_sale() -> None:

@@ -245,6 +245,7 @@ def test_a_swing_that_watches_again_tells_its_other_side(
 def test_modes_conditions_alerts_recovery_and_stop_are_told() -> None:
     halted = events.TradingModeChanged(TradingMode.HALTED, "daily loss", "risk", START)
     assert told(halted)[:2] == ["🔴 HALTED: nothing new at all", "daily loss"]
+    assert told(replace(halted, reason="panic"))[1] == "Asked for with /panic."
     stale = events.ConditionChanged("stale", None, True, Severity.WARN, "prices stand still", START)
     assert told(stale) == ["⚠️ prices stand still"]
     assert told(replace(stale, is_active=False)) == ["🟢 Restored: prices stand still"]

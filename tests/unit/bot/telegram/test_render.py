@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.control import wording
 from bot.telegram import grammar, keyboards
 from bot.telegram.alerts import AlertFacts, alert_for
+from bot.telegram.app import banner_of
 from bot.telegram.commands import people
 from bot.telegram.commands.registry import COMMANDS, MENU
 from bot.telegram.outbox import strip_markup
@@ -34,7 +36,7 @@ from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk, find
 from tests.fakes.memory_store import SettableClock
 from trading.domain import commands, events
-from trading.domain.chat import Role, Severity
+from trading.domain.chat import ConfirmationAnswer, Role, Severity
 from trading.domain.errors import Refused
 from trading.domain.money import plain
 from trading.domain.order import (
@@ -363,8 +365,66 @@ def test_every_audited_fact_has_words() -> None:
     mode = events.TradingModeChanged(TradingMode.HALTED, "loss", "risk", START)
     denied = events.AccessDenied(6, 6, "message", True, START)
     heartbeat = events.Heartbeat(START + timedelta(seconds=1))
-    words = [reports.audit_words(event) for event in (mode, denied, heartbeat)]
-    assert words == ["halted by risk: loss", "stranger 6 (message)", "Heartbeat"]
+    words = [reports.audit_words(event, {}) for event in (mode, denied, heartbeat)]
+    assert words == ["risk: now HALTED: loss", "stranger 6 was ignored (message)", "heartbeat"]
+
+
+def test_the_audit_is_written_in_the_words_of_a_person() -> None:
+    rows = (
+        events.CommandExecuted("c", 7, "ArmTracker", START),
+        events.ConfirmationAnswered("n", ConfirmationAnswer.CONFIRMED, 7, START),
+        events.ProcessStarted("1.0", "paper", None, START),
+        events.ProcessStopped("", START),
+        events.TradingModeChanged(TradingMode.HALTED, "panic", "8", START),
+        events.AlertAcknowledged("a", 7, START),
+    )
+    assert [reports.audit_words(event, {7: "Ada"}) for event in rows] == [
+        "Ada set up a tracker",
+        "Ada confirmed a question",
+        "Umbra 1.0 started, paper",
+        "Umbra stopped",
+        "person 8: now HALTED: panic",
+        "Ada has seen an alert",
+    ]
+
+
+async def test_each_stop_of_a_position_is_shown_with_what_it_sells() -> None:
+    desk = FakeDesk(SettableClock(START))
+    for line in ("/track BTC/USDT stop 58000 0.1", "/track BTC/USDT stop 50000 0.4"):
+        await desk.execute(grammar.parse(line, find), 7, line)
+    lines = _assert_fits(status.positions_card(desk.positions()))
+    assert lines[0] == "💼 1 position, protected"
+    assert lines[2:5] == ["🛡 protected, lowest at 50,000", "  0.1 at 58,000", "  0.4 at 50,000"]
+    assert wording.holdings(desk.positions()) == (
+        "Holds 0.5 BTC (BTC/USDT), stops: 0.1 at 58000, 0.4 at 50000",
+    )
+    del desk.live[2]
+    assert "⚠️ only 0.1 protected" in status.positions_card(desk.positions()).text
+    assert wording.holdings(desk.positions()) == (
+        "Holds 0.5 BTC (BTC/USDT), ONLY 0.1 PROTECTED: 0.1 at 58000",
+    )
+
+
+async def test_of_many_stops_the_lowest_stays_in_sight() -> None:
+    desk = FakeDesk(SettableClock(START))
+    for number in range(10):
+        line = f"/track BTC/USDT stop {40000 + number} 0.05"
+        await desk.execute(grammar.parse(line, find), 7, line)
+    lines = _assert_fits(status.positions_card(desk.positions()))
+    assert "🛡 protected, lowest at 40,000" in lines
+    assert "  6 more between" in lines
+    assert "  0.05 at 40,000" in lines
+
+
+def test_health_does_not_call_a_stalled_stream_healthy() -> None:
+    health = replace(FakeDesk(SettableClock(START)).health(), stream="down")
+    lines = _assert_fits(reports.health_card(health))
+    assert lines[0] == "🟠 Live prices are interrupted"
+    assert "Prices over REST, 0.4 s old" in lines
+
+
+def test_the_banner_of_paper_mode_fits_the_phone() -> None:
+    assert columns(banner_of(FakeDesk(SettableClock(START), mode="paper"))) <= WIDTH
 
 
 def _close_lines(text: str) -> Iterator[str]:
