@@ -27,6 +27,7 @@ from trading.domain.order import Side
 from trading.domain.tracker import (
     ConfirmKind,
     NextLevel,
+    PriceKind,
     Then,
     Tracker,
     TrackerKind,
@@ -173,6 +174,8 @@ def spec_lines(spec: TrackerSpec) -> list[Line]:
         lines.append(f"Stop {unsigned_percent(spec.stop_share)} from the entry")
     if spec.slippage_max is not None:
         lines.append(f"Slippage at most {unsigned_percent(spec.slippage_max)}")
+    if spec.price_kind is not PriceKind.DECISION:
+        lines.append(f"Decides on the {spec.price_kind.value} price")
     return lines
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.telegram.render.trackers import edit_lines
+from bot.telegram.render.trackers import edit_lines, spec_lines
 from tests.unit.trading.trackers.make import BTC, armed, d
 from trading.desk import EditProposal
 from trading.domain.tracker import (
@@ -81,3 +81,8 @@ def test_a_buy_has_no_worst_case_and_is_not_called_unprotected() -> None:
     after = replace(before, spec=replace(before.spec, then=Then(ThenKind.COOLDOWN)))
     was, new = _lines(before, after, None, None)
     assert (was[-9:], new[-13:]) == ("then once", "then cooldown")
+
+
+def test_a_card_names_the_price_that_decides_when_it_is_not_the_usual_one() -> None:
+    assert spec_lines(_stop(price_kind=PriceKind.BID).spec) == ["Decides on the bid price"]
+    assert spec_lines(_stop().spec) == []
