@@ -13,6 +13,7 @@ from bot.telegram.access import (
     TRADER_COMMANDS,
     UPDATE_KINDS,
     AccessRules,
+    Ruling,
     Verdict,
     judge,
     kind_of,
@@ -92,12 +93,20 @@ def test_somebody_elses_private_chat_is_not_the_owners() -> None:
 
 
 @pytest.mark.fault("T11", "NOACT")
-@pytest.mark.parametrize("service", sorted(SERVICE_IDS))
+@pytest.mark.parametrize(
+    "service",
+    [
+        pytest.param(777000, id="channel posts"),
+        pytest.param(1087968824, id="anonymous admins"),
+        pytest.param(136817688, id="channels in groups"),
+    ],
+)
 def test_telegrams_own_accounts_never_pass(service: int) -> None:
     people = {service: Person(service, service, "", Role.OWNER)}
     sender = {"id": service, "is_bot": False, "first_name": "T"}
     update = _update(message=_message(sender, service))
     assert judge(update, people, CLOSED).verdict is Verdict.STRANGER
+    assert service in SERVICE_IDS
     fired(service)
 
 
@@ -115,7 +124,16 @@ def test_a_message_of_a_channel_in_a_group_is_not_its_owners() -> None:
 
 def test_a_message_without_sender_does_not_pass() -> None:
     update = _update(message=_message(None, GROUP))
-    assert judge(update, PEOPLE, OPEN_GROUP).verdict is Verdict.STRANGER
+    ruling = judge(update, PEOPLE, OPEN_GROUP)
+    assert (ruling.verdict, ruling.user_id, ruling.chat_id) == (Verdict.STRANGER, 0, GROUP)
+
+
+def test_an_update_that_names_nobody_has_no_ids() -> None:
+    ruling = judge(_update(poll_answer=None), {0: PEOPLE[OWNER], 1: PEOPLE[OWNER]}, OPEN_GROUP)
+    assert (ruling.verdict, ruling.kind) == (Verdict.STRANGER, "unknown")
+    assert (ruling.user_id, ruling.chat_id, ruling.person) == (0, 0, None)
+    bare = Ruling(Verdict.STRANGER, "poll")
+    assert (bare.user_id, bare.chat_id, bare.hint) == (0, 0, "")
 
 
 def test_a_tap_without_its_message_does_nothing() -> None:

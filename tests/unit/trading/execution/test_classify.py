@@ -254,6 +254,15 @@ def test_how_far_a_request_got_comes_first(
     assert classify(evidence, action).verdict is expected
 
 
+@pytest.mark.parametrize("code", [-1021, -1121, -2010, -2013])
+@pytest.mark.parametrize("action", list(Action))
+def test_no_answer_is_believed_of_a_request_that_has_none(code: int, action: Action) -> None:
+    unanswered = SendEvidence(SendPhase.SENT, http_status=400, code=code, message="")
+    assert classify(unanswered, action).verdict is U
+    unsent = SendEvidence(SendPhase.NOT_SENT, http_status=400, code=code, message="")
+    assert classify(unsent, action).verdict is Verdict.NOT_SENT
+
+
 # ------------------------------------------------------------ the unlisted
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given
@@ -84,6 +84,65 @@ def test_an_open_order_with_fills_is_partial_and_keeps_its_id() -> None:
     again = merge(merged.attempt, report(OrderStatus.NEW, "0"), {})
     assert not again.is_changed
     assert again.attempt.filled_quantity == Decimal("0.1")
+
+
+def test_an_open_order_without_fills_is_open() -> None:
+    merged = merge(attempt(), report(OrderStatus.NEW), {})
+    assert merged.attempt.state is AttemptState.OPEN
+    assert merged.is_changed
+    assert not merged.is_late
+    assert not merged.is_contradiction
+
+
+def test_an_order_keeps_the_id_that_it_was_first_seen_under() -> None:
+    seen = merge(attempt(), report(OrderStatus.NEW), {}).attempt
+    other = replace(report(OrderStatus.NEW, second=1), exchange_order_id="78")
+    assert merge(seen, other, {}).attempt.exchange_order_id == "77"
+    nameless = replace(report(OrderStatus.NEW), exchange_order_id="")
+    assert merge(attempt(), nameless, {}).attempt.exchange_order_id is None
+
+
+def test_the_reason_is_that_of_the_report_which_changed_the_state() -> None:
+    told = replace(report(OrderStatus.EXPIRED, second=1), reason="no bids")
+    expired = merge(replace(attempt(), reason="lost"), told, {}).attempt
+    assert expired.reason == "no bids"
+    # A repetition, or an end that was overtaken, changes nothing and explains nothing.
+    late = replace(report(OrderStatus.CANCELED), reason="by hand")
+    assert merge(expired, late, {}).attempt.reason == "no bids"
+    silent = merge(replace(attempt(), reason="lost"), report(OrderStatus.EXPIRED), {}).attempt
+    assert silent.reason == "lost"
+
+
+def test_fills_that_are_booked_count_even_when_a_report_says_less() -> None:
+    one, two = FILLS[0], FILLS[1]
+    merged = merge(attempt(), report(OrderStatus.NEW, "0.1", 0, (two,)), {one.trade_id: one})
+    assert merged.attempt.filled_quantity == one.quantity + two.quantity == Decimal("0.2")
+    assert merged.attempt.state is AttemptState.PARTIAL
+
+
+ENDS = (OrderStatus.REJECTED, OrderStatus.EXPIRED, OrderStatus.CANCELED, OrderStatus.FILLED)
+
+
+@pytest.mark.parametrize(("weak", "strong"), list(combinations(ENDS, 2)))
+def test_of_two_ends_at_the_same_time_the_one_that_moved_coins_counts(
+    weak: OrderStatus, strong: OrderStatus
+) -> None:
+    for first, second in ((weak, strong), (strong, weak)):
+        ended = merge(attempt(), report(first), {}).attempt
+        merged = merge(ended, report(second), {})
+        assert merged.attempt.state.value == strong.value
+        assert merged.is_contradiction
+
+
+@pytest.mark.parametrize("status", ENDS)
+def test_an_end_that_is_told_again_is_no_news(status: OrderStatus) -> None:
+    ended = merge(attempt(), report(status, second=1), {}).attempt
+    assert ended.reported_at == builders.NOON + timedelta(seconds=1)
+    for second in (0, 1):
+        again = merge(ended, report(status, second=second), {})
+        assert again.attempt == ended
+        assert not any((again.is_changed, again.is_late, again.is_contradiction))
+    assert merge(ended, report(OrderStatus.NEW, second=2), {}).attempt == ended
 
 
 def test_an_open_report_does_not_end_a_cancel() -> None:

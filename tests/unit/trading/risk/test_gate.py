@@ -133,7 +133,18 @@ def test_new_risk_is_refused_unless_trading_is_active(mode: TradingMode) -> None
 
 
 def test_a_purchase_within_all_limits_passes() -> None:
-    assert asked(purchase()) == Approved(purchase())
+    answer = asked(purchase())
+    assert answer == Approved(purchase())
+    assert isinstance(answer, Approved)
+    assert not answer.is_held
+
+
+def test_without_a_word_nothing_has_been_going_on() -> None:
+    quiet = Activity()
+    amounts = (quiet.exiting, quiet.reserved, quiet.notional_today, quiet.equity, quiet.loss_today)
+    assert amounts == (0, 0, 0, 0, 0)
+    assert (quiet.entries_open, quiet.lately, quiet.is_stale) == (0, (), False)
+    assert Decided(purchase(), 1.0).is_approved
 
 
 @pytest.mark.fault("I03")
@@ -219,10 +230,21 @@ def test_limits_count_in_their_own_currency() -> None:
     assert isinstance(asked(intent, activity, portfolio=inverse), Approved)
 
 
-def test_one_dollar_is_as_good_as_another() -> None:
-    activity = replace(ACTIVITY, instrument=replace(builders.bitcoin(), quote="USDC"))
-    portfolio = Portfolio(balances={"USDC": Balance("USDC", Decimal(10_000), Decimal(0))})
+@pytest.mark.parametrize("quote", ["USDC", "FDUSD", "TUSD", "USD", "DAI", "BUSD"])
+def test_one_dollar_is_as_good_as_another(quote: str) -> None:
+    activity = replace(ACTIVITY, instrument=replace(builders.bitcoin(), quote=quote))
+    portfolio = Portfolio(balances={quote: Balance(quote, Decimal(10_000), Decimal(0))})
     assert isinstance(asked(purchase(), activity, portfolio=portfolio), Approved)
+    # A dollar is none of another money, and no other money is a dollar.
+    euros = RiskLimits(currency="EUR")
+    assert "has no price in EUR" in reasons(
+        asked(purchase(), activity, portfolio=portfolio, limits=euros)
+    )
+
+
+def test_another_money_without_a_price_is_no_dollar() -> None:
+    activity = replace(ACTIVITY, instrument=replace(builders.bitcoin(), quote="EUR"))
+    assert "EUR has no price in USDT" in reasons(asked(purchase(), activity))
 
 
 # ------------------------------------------------------------ size and duplicates

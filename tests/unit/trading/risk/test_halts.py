@@ -10,6 +10,8 @@ from tests.catalogue import fired
 from trading.domain.events import Event, ProcessStarted, ProcessStopped
 from trading.domain.position import TradingMode
 from trading.risk.halts import (
+    CRASH_WINDOW,
+    LIVES,
     Halt,
     capped,
     crash_loop,
@@ -52,7 +54,12 @@ def test_three_starts_without_an_orderly_end_are_a_crash_loop(story: str, is_loo
     assert (halt is not None) is is_loop
     if halt is not None:
         assert halt.mode is TradingMode.REDUCING
-        assert "SAFE MODE" in halt.reason
+        assert halt.reason == "SAFE MODE: 3 crashes within 5 minutes"
+
+
+def test_starts_and_orderly_ends_of_five_minutes_tell_a_crash_loop() -> None:
+    assert timedelta(minutes=5) == CRASH_WINDOW
+    assert LIVES == ("ProcessStarted", "ProcessStopped")
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,15 @@ def test_a_candle_close_fires_when_the_candle_of_the_last_price_beyond_has_close
     assert (fired.evidence.price, fired.evidence.rule) == (d(57990), "stop, close 15m")
 
 
+def test_a_candle_has_not_closed_a_millisecond_before_its_end() -> None:
+    stop = _stop(ConfirmKind.CLOSE)
+    begun = step(stop, 57990, 100)
+    early = rules.step(stop, tick(57990, 100), moment(899.999, is_tick=False), BTC, begun.progress)
+    assert early.change is None
+    due = rules.step(stop, tick(57990, 100), moment(900, is_tick=False), BTC, begun.progress)
+    assert due.change is TrackerChange.TRIGGERED
+
+
 def test_a_candle_that_closed_back_inside_does_not_fire() -> None:
     stop = _stop(ConfirmKind.CLOSE)
     begun = step(stop, 57990, 100)

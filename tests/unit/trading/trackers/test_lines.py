@@ -64,6 +64,14 @@ def test_converging_lines_cross_when_their_gap_is_used_up() -> None:
     assert crossing == _NOON_MS + 10 * _HOUR_MS
 
 
+def test_a_support_that_touches_its_resistance_is_inverted() -> None:
+    support, resistance = line(100, 112), line(110, 98)
+    met_ms = _NOON_MS + 10 * _HOUR_MS
+    assert lines.is_inverted(support, resistance, met_ms)
+    assert not lines.is_inverted(support, resistance, met_ms - _HOUR_MS)
+    assert lines.is_inverted(support, resistance, met_ms + _HOUR_MS)
+
+
 def test_parallel_lines_never_cross() -> None:
     assert lines.crossing_ms(line(100, 110), line(120, 130), _NOON_MS) is None
 

@@ -29,6 +29,7 @@ def test_a_price_beyond_the_stop_now_fires_now() -> None:
     assert result.verdict is Verdict.FIRE
     assert result.evidence is not None
     assert (result.evidence.price, result.evidence.rule) == (d(57500), "stop crossed while blind")
+    assert "the price 57500 is beyond 58000 after time without eyes" in result.text
     fired(result.evidence.rule)
 
 
@@ -79,6 +80,7 @@ def test_a_hard_stop_that_the_price_is_below_now_fires_now() -> None:
 
 def test_a_candle_from_before_the_arming_says_nothing() -> None:
     assert _judge(_stop(), 60000, candle(-1, 57000, 60000)).verdict is Verdict.UNTOUCHED
+    assert _judge(_stop(), 60000, candle(0, 57000, 60000)).verdict is Verdict.CROSSED_AND_BACK
 
 
 def test_in_the_minute_of_the_arming_seconds_tell_before_from_after() -> None:

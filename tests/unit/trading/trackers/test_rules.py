@@ -168,6 +168,43 @@ def test_a_tracker_that_has_fired_reacts_to_no_price(state: TrackerState) -> Non
     assert step(fired, 1).tracker is fired
 
 
+def test_only_a_swing_that_has_filled_is_swinging() -> None:
+    swing, plain = _take_profit(then=_SWING), _take_profit()
+    assert not rules.is_swinging(swing)
+    assert not rules.is_swinging(replace(plain, last_fill_price=d(65000)))
+    assert rules.is_swinging(replace(swing, last_fill_price=d(65000)))
+
+
+def test_a_stop_waits_for_no_touch_until_it_swings() -> None:
+    stop = armed(TrackerKind.STOP, 60000, level=58000, trail="0.02", then=_SWING)
+    assert not rules.waits_for_touch(stop)
+    swung = replace(stop, last_fill_price=d(58000), stop_price=d(1))
+    assert rules.waits_for_touch(swung)
+    assert rules.stop_at(swung, _NOON_MS) == d(1)
+
+
+def test_a_price_now_counts_as_a_tick() -> None:
+    assert rules.moment(NOON, 1000.0) == moment(0, is_tick=True)
+
+
+def test_a_stop_without_a_level_is_its_moving_stop() -> None:
+    trail = replace(with_spec(armed(TrackerKind.STOP, 60000, level=58000), level=None))
+    assert rules.stop_at(replace(trail, stop_price=d(57000)), _NOON_MS) == d(57000)
+    assert rules.stop_at(trail, _NOON_MS) == trail.stop_price
+
+
+def test_a_resting_tracker_without_a_level_rests_on() -> None:
+    nothing = with_spec(_take_profit(), level=None)
+    resting = replace(nothing, state=TrackerState.RESTING, level_price=None)
+    assert step(resting, 1).tracker is resting
+    assert step(resting, 1).change is None
+
+
+def test_a_trailing_tracker_without_a_stop_fires_at_no_price() -> None:
+    bare = with_spec(armed(TrackerKind.STOP, 60000, level=58000), level=None)
+    assert step(replace(bare, stop_price=None), 1).change is None
+
+
 def test_lines_sell_at_the_resistance_and_buy_at_the_support() -> None:
     support, resistance = line(50000, 52400), line(70000, 72400)
     sell = armed(
@@ -221,6 +258,14 @@ def test_lines_that_have_met_take_no_new_touch_and_keep_their_hard_stop() -> Non
 def test_a_falling_level_that_reached_zero_is_never_touched() -> None:
     falling = armed(TrackerKind.TAKE_PROFIT, 60000, level=line(65000, 1000), trail="0.01")
     assert step(falling, 99999, 30 * 3600).change is None
+
+
+def test_a_level_is_spent_at_zero_and_not_just_above() -> None:
+    falling = armed(TrackerKind.TAKE_PROFIT, 60000, level=line(24, 0.5), trail="0.01")
+    assert not rules.are_lines_spent(falling, _NOON_MS + 24 * 3_600_000)
+    ending = armed(TrackerKind.TAKE_PROFIT, 60000, level=line(48, 24), trail="0.01")
+    assert rules.are_lines_spent(ending, _NOON_MS + 48 * 3_600_000)
+    assert rules.touch_level(ending, _NOON_MS + 48 * 3_600_000) is None
 
 
 def test_a_stop_on_a_line_is_read_at_the_time_of_the_price() -> None:

@@ -1,5 +1,6 @@
 """The moving stop: it follows the record and never moves against the position."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -70,6 +71,10 @@ def test_both_sides_share_one_body(prices: list[Decimal], distance: Decimal) -> 
 def test_a_price_that_is_no_record_leaves_the_very_same_tracker() -> None:
     tracker = _trail(Side.SELL, "0.02", 65000)
     assert trailing.follow(tracker, d(64999), BTC) is tracker
+    assert trailing.follow(tracker, d(65000), BTC) is tracker
+    bought = _trail(Side.BUY, "0.02", 65000)
+    assert trailing.follow(bought, d(65001), BTC) is bought
+    assert trailing.follow(bought, d(65000), BTC) is bought
 
 
 def test_a_calmer_atr_tightens_and_a_wilder_one_changes_nothing() -> None:
@@ -82,6 +87,13 @@ def test_a_tracker_that_waits_for_its_touch_keeps_a_tighter_distance_for_later()
     waiting = armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02")
     tightened = trailing.tighten(waiting, d("0.01"), BTC)
     assert (tightened.distance, tightened.stop_price) == (d("0.01"), None)
+    for half in (replace(waiting, record_price=d(1)), replace(waiting, stop_price=d(1))):
+        assert trailing.tighten(half, d("0.01"), BTC) == replace(half, distance=d("0.01"))
+
+
+def test_the_same_distance_again_tightens_nothing() -> None:
+    tracker = _trail(Side.SELL, "0.02", 65000)
+    assert trailing.tighten(tracker, d("0.02"), BTC) is tracker
 
 
 def test_a_stop_without_distance_does_not_follow() -> None:
