@@ -99,7 +99,7 @@ TRANSITIONS: dict[tuple[AttemptState, Observed], AttemptState] = {
 }
 
 # Equal times of two ends: what moved coins counts, whatever order they arrived in.
-_RANK = {_S.ABSENT: 0, _S.REJECTED: 1, _S.EXPIRED: 2, _S.CANCELED: 3, _S.FILLED: 4}
+_RANK = {_S.REJECTED: 1, _S.EXPIRED: 2, _S.CANCELED: 3, _S.FILLED: 4}
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SEEN_OF = {
     OrderStatus.NEW: _O.SEEN_OPEN,
@@ -136,8 +136,8 @@ class Merged:
     attempt: Attempt
     fills: tuple[Fill, ...]
     is_changed: bool
-    is_late: bool = False
-    is_contradiction: bool = False
+    is_late: bool
+    is_contradiction: bool
 
 
 def merge(attempt: Attempt, report: OrderReport, known: Mapping[str, Fill]) -> Merged:
