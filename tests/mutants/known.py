@@ -40,7 +40,7 @@ TARGETS = (
     *(_tracker(name) for name in ("rules", "trailing", "confirming", "lines", "missed")),
     Target("trading/risk/gate.py", (f"{_RISK}/test_gate.py", f"{_RISK}/test_gate_invariants.py")),
     Target("trading/risk/halts.py", (f"{_RISK}/test_halts.py", f"{_RISK}/test_gate.py")),
-    Target("trading/risk/limits.py", (f"{_RISK}/test_gate.py", f"{_RISK}/test_halts.py")),
+    Target("trading/risk/limits.py", (f"{_RISK}/test_limits.py", f"{_RISK}/test_gate.py")),
     Target("bot/telegram/access.py", (f"{_CHAT}/test_access.py",)),
     Target("bot/telegram/confirm.py", (f"{_CHAT}/test_confirm.py",)),
     Target("storage/ledger.py", (f"{_STORAGE}/test_ledger.py", f"{_JOURNAL}/test_journal.py")),
