@@ -59,4 +59,26 @@ class Same:
     reason: str
 
 
-SAME: Sequence[Same] = ()
+SAME: Sequence[Same] = (
+    Same(
+        "trading/execution/lifecycle.py",
+        "_is_later",
+        "theirs > (attempt.reported_at or _NEVER, _RANK[attempt.state])",
+        "theirs >= (attempt.reported_at or _NEVER, _RANK[attempt.state])",
+        "equal are only two reports of one end at one time, and taking the second changes nothing",
+    ),
+    Same(
+        "trading/trackers/rules.py",
+        "worst_price",
+        "min(worst)",
+        "max(worst)",
+        "a buy has no hard stop, so it has one price at most",
+    ),
+    Same(
+        "storage/ledger.py",
+        "Append.__init__",
+        "self._drained = 0",
+        "pass",
+        "every write sets it before anybody reads it; here it only gets its type",
+    ),
+)
