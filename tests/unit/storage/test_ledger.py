@@ -75,6 +75,12 @@ def test_an_append_of_nothing_still_writes_and_never_the_same(
     assert (first, _meta(connection, "probes")) == (1, 2)
 
 
+def test_a_row_without_its_event_is_never_passed_over(connection: Connection) -> None:
+    rows = chain([samples.heartbeat(0), samples.heartbeat(1)], 1, 0, GENESIS)
+    with pytest.raises(ValueError, match="shorter"):
+        ledgers.add(connection, rows, [samples.heartbeat(0)])
+
+
 def test_an_append_is_named_for_its_kinds(ledger: Ledger) -> None:
     job = ledger.append([samples.heartbeat(), samples.update(1)], reserve=False)
     assert job.label == "Heartbeat+UpdateReceived"
