@@ -20,6 +20,9 @@ from tests.unit.trading.trackers.make import (
 from trading.domain.order import Side
 from trading.domain.time import to_ms
 from trading.domain.tracker import (
+    Confirm,
+    ConfirmKind,
+    NextLevel,
     PriceKind,
     Then,
     ThenKind,
@@ -323,6 +326,43 @@ def test_the_worst_price_is_the_stop_less_what_a_confirmation_may_cost() -> None
     assert rules.worst_price(_take_profit(stop=57000), _NOON_MS) == d(57000)
     touched = step(_take_profit(stop=57000), 65000).tracker
     assert rules.worst_price(touched, _NOON_MS) == d(63700)
+
+
+def test_the_worst_price_of_two_stops_is_that_of_the_higher_one() -> None:
+    touched = step(_take_profit(stop=57000), 65000).tracker
+    closer = with_spec(touched, stop=d(64000))
+    assert rules.worst_price(closer, _NOON_MS) == d(64000)
+
+
+def test_a_confirmation_may_cost_a_sale_downwards_and_a_purchase_upwards() -> None:
+    confirm = Confirm(ConfirmKind.TICKS, 3, loss_max=d("0.01"))
+    stop = armed(TrackerKind.STOP, 60000, level=58000, confirm=confirm)
+    assert rules.worst_price(stop, _NOON_MS) == d(57420)
+    breakout = armed(TrackerKind.BREAKOUT, 60000, level=62000, confirm=confirm)
+    assert rules.worst_price(breakout, _NOON_MS) == d(62620)
+
+
+def test_a_stop_at_or_below_zero_has_no_worst_price() -> None:
+    stop = armed(TrackerKind.STOP, 60000, level=line(48, 24))
+    assert rules.worst_price(stop, _NOON_MS + 48 * 3_600_000) is None
+    assert rules.worst_price(stop, _NOON_MS + 47 * 3_600_000) == 1
+
+
+def test_the_next_level_of_a_waiting_tracker_is_its_touch_and_then_its_stop() -> None:
+    waiting = _take_profit(stop=57000)
+    assert rules.next_level(waiting, _NOON_MS) == (NextLevel.TOUCH, d(65000))
+    touched = step(waiting, 65000).tracker
+    assert rules.next_level(touched, _NOON_MS) == (NextLevel.FIRES, d(63700))
+    resting = replace(waiting, state=TrackerState.RESTING)
+    assert rules.next_level(resting, _NOON_MS) == (NextLevel.BAND, d(65000))
+
+
+@pytest.mark.parametrize("state", [TrackerState.WATCHING, TrackerState.RESTING])
+def test_without_a_level_the_next_one_is_the_hard_stop(state: TrackerState) -> None:
+    spent = armed(TrackerKind.TAKE_PROFIT, 60000, level=line(48, 24), trail="0.01", stop=20)
+    later_ms = _NOON_MS + 48 * 3_600_000
+    found = rules.next_level(replace(spent, state=state), later_ms)
+    assert found == (NextLevel.FIRES, d(20))
 
 
 def test_a_level_that_was_edited_away_is_not_touched() -> None:
