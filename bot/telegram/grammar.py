@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+from bot.telegram import examples
 from bot.telegram import words as reading
 from bot.telegram.grammar_tracker import (
     SHARE_LEAST,
@@ -65,9 +66,18 @@ def parse(text: str, instrument: FindInstrument) -> Command:
 
 
 def _read_track(rest: list[str], instrument: FindInstrument) -> Command:
-    words = Words(rest, TRACK_EXAMPLE)
-    found = _take_instrument(words, instrument)
-    return ArmTracker(read_spec(words, found))
+    found = _take_instrument(Words(rest, TRACK_EXAMPLE), instrument)
+
+    def read(line: list[str]) -> Command:
+        words = Words(line, TRACK_EXAMPLE)
+        words.take("the symbol")
+        return ArmTracker(read_spec(words, found))
+
+    try:
+        return read(rest)
+    except Refused as error:
+        example = examples.of_track(rest, found, read) or error.example
+        raise Refused(str(error), example=example) from error
 
 
 def _take_instrument(words: Words, instrument: FindInstrument) -> Instrument:
@@ -78,7 +88,15 @@ def _take_instrument(words: Words, instrument: FindInstrument) -> Instrument:
         raise Refused(str(error), example=error.example or words.example) from error
 
 
-def _read_tracker(rest: list[str], instrument: FindInstrument) -> Command:
+def _read_tracker(rest: list[str], _instrument: FindInstrument) -> Command:
+    try:
+        return _read_change_of(rest)
+    except Refused as error:
+        example = examples.of_tracker(rest, _read_change_of) or error.example
+        raise Refused(str(error), example=example) from error
+
+
+def _read_change_of(rest: list[str]) -> Command:
     words = Words(rest, TRACKER_EXAMPLE)
     tracker_id = words.whole("the tracker's number", 1, _ID_MAX)
     verb = words.accept(*_TRACKER_VERBS)

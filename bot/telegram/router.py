@@ -243,6 +243,8 @@ class Router:
             continued = f"{waiting} {request.text}"
             name, words = reading.split(continued)
             return await self._dispatch(_retyped(request, continued, name, tuple(words)))
+        if request.text.startswith("/"):
+            raise Refused("a command's name should follow the slash, was nothing", example="/help")
         if "/" in request.text and " " not in request.text:
             return await looking.show_price(request, self.services)
         raise Refused("this was not understood. Commands start with a slash", example="/help")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument, InstrumentStatus
@@ -27,6 +27,9 @@ from trading.trackers.slices import Slice
 DISTANCE_MIN = Decimal("0.0001")
 DISTANCE_MAX = Decimal("0.5")
 SWING_SHARE_DEFAULT = Decimal("0.015")
+# How far from the price a refusal proposes a level, in how many digits.
+_AWAY = Decimal("0.05")
+_THREE_DIGITS = Context(prec=3)
 # How far below the private stop a refusal proposes a backstop.
 _BACKSTOP_GAP = Decimal("0.05")
 _COUNT_MAX = {ConfirmKind.TICKS: 1000, ConfirmKind.SECONDS: 3600}
@@ -258,7 +261,8 @@ def _check_lines(support: Line | None, resistance: Line | None, at_ms: int) -> N
     if low >= high:
         raise Refused(
             f"the support should be below the resistance, now it is at {_short(low)} "
-            f"and the resistance at {_short(high)}"
+            f"and the resistance at {_short(high)}",
+            example="lines",
         )
     if low <= 0:
         raise Refused(f"the support should be above 0 now, the line is at {_short(low)}")
@@ -283,7 +287,8 @@ def _check_order_of_levels(spec: TrackerSpec, present: Present, at_ms: int) -> N
     stop = None if spec.stop is None else lines.price_at(spec.stop, at_ms)
     if stop is not None and stop >= present.price:
         raise Refused(
-            f"the stop {_short(stop)} is already crossed: the price is {plain(present.price)}"
+            f"the stop {_short(stop)} is already crossed: the price is {plain(present.price)}",
+            example=f"stop {_rounded(EXACT.multiply(present.price, ONE - _AWAY))}",
         )
     level = spec.resistance if spec.kind is TrackerKind.LINES else spec.level
     if stop is not None and level is not None and spec.kind is not TrackerKind.STOP:
@@ -296,6 +301,17 @@ def _check_order_of_levels(spec: TrackerSpec, present: Present, at_ms: int) -> N
         )
 
 
+def _away(tracker: Tracker, price: Decimal) -> str:
+    """Return what to say instead of a level that is crossed: one that is well away."""
+    if tracker.level_price is None and tracker.distance is not None:
+        return "trail 5%"
+    return f"level {_rounded(EXACT.multiply(price, ONE + tracker.side.sign * _AWAY))}"
+
+
+def _rounded(price: Decimal) -> str:
+    return plain(_THREE_DIGITS.plus(price))
+
+
 def check_not_crossed(tracker: Tracker, price: Decimal, at_ms: int) -> None:
     """Refuse a stop that the present price would fire at once."""
     if tracker.state is not TrackerState.TRAILING:
@@ -304,7 +320,7 @@ def check_not_crossed(tracker: Tracker, price: Decimal, at_ms: int) -> None:
     if stop is not None and trailing.is_beyond(tracker.side, price, stop):
         raise Refused(
             f"the stop {_short(stop)} is already crossed: the price is {plain(price)}",
-            example="/close" if tracker.side is Side.SELL else "/buy",
+            example=_away(tracker, price),
         )
 
 

@@ -119,7 +119,10 @@ def _check_left(wanted: Decimal, left: Decimal, total: Decimal, asset: str, owne
         raise Refused(f"all {plain(total)} {asset} already belong to {owners}")
     if wanted > left:
         taken = f", {owners} own the rest" if owners else ""
-        raise Refused(f"amount should be at most {plain(left)} {asset}, was {plain(wanted)}{taken}")
+        raise Refused(
+            f"amount should be at most {plain(left)} {asset}, was {plain(wanted)}{taken}",
+            example=plain(left),
+        )
 
 
 def _owners(others: Sequence[Tracker], side: Side) -> str:

@@ -3,7 +3,7 @@
 import json
 from decimal import Decimal
 
-from bot.telegram import confirm, grammar
+from bot.telegram import confirm, examples, grammar
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
@@ -58,10 +58,15 @@ async def handle_command(request: Request, services: Services) -> Reply:
 async def put(request: Request, services: Services, command: Command, notice: str = "") -> Reply:
     """Check a command against the present state, then ask for it or do it at once."""
     refuse_stale(request, services, command)
-    proposal = await services.desk.propose(command, request.by)
-    if proposal.needs_confirmation:
-        return _question(request, services, proposal, notice)
-    return await do(request, services, proposal.command, None)
+    try:
+        proposal = await services.desk.propose(command, request.by)
+        if proposal.needs_confirmation:
+            return _question(request, services, proposal, notice)
+        return await do(request, services, proposal.command, None)
+    except AlreadyRecorded:
+        raise
+    except Refused as error:
+        raise examples.fitting(error, command) from error
 
 
 def refuse_stale(request: Request, services: Services, command: Command) -> None:
@@ -131,7 +136,7 @@ async def confirmed(request: Request, services: Services, payload: str) -> Reply
         raise
     except Refused as error:
         if reference_price is None:
-            raise
+            raise examples.fitting(error, command) from error
         return await _asked_again(request, services, command, error)
 
 

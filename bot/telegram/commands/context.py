@@ -90,13 +90,16 @@ class CommandEntry:
     in_menu: bool = False
 
 
-def whole_number(words: tuple[str, ...], index: int, default: int, most: int, name: str) -> int:
-    """Read an optional whole number at a place, at least 1."""
+def whole_number(
+    words: tuple[str, ...], index: int, default: int, most: int, name: tuple[str, str]
+) -> int:
+    """Read an optional whole number at a place, at least 1; `name` goes with an example."""
     if index >= len(words):
         return default
     word = words[index]
     if not (word.isascii() and word.isdigit() and len(word) <= 9 and 1 <= int(word) <= most):
-        raise Refused(f"{name} should be between 1 and {most}, was {word[:24]!r}")
+        what, example = name
+        raise Refused(f"{what} should be between 1 and {most}, was {word[:24]!r}", example)
     return int(word)
 
 

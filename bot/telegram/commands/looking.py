@@ -23,29 +23,29 @@ async def show_status(request: Request, services: Services) -> Reply:
 async def show_positions(request: Request, services: Services) -> Reply:
     """Answer /positions [page]."""
     no_more(request.words, 1, "/positions")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, "the page")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/positions 1"))
     return Reply((status.positions_card(services.desk.positions(), page),))
 
 
 async def show_balance(request: Request, services: Services) -> Reply:
     """Answer /balance [page]."""
     no_more(request.words, 1, "/balance")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, "the page")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/balance 1"))
     return Reply((status.balance_card(services.desk.account(), page),))
 
 
 async def show_orders(request: Request, services: Services) -> Reply:
     """Answer /orders [page]."""
     no_more(request.words, 1, "/orders")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, "the page")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/orders 1"))
     return Reply((status.orders_card(services.desk.open_orders(), page),))
 
 
 async def show_history(request: Request, services: Services) -> Reply:
     """Answer /history [n] [page]."""
     no_more(request.words, 2, "/history 20")
-    limit = whole_number(request.words, 0, 20, _HISTORY_MAX, "the number of exits")
-    page = whole_number(request.words, 1, 1, _PAGE_MAX, "the page")
+    limit = whole_number(request.words, 0, 20, _HISTORY_MAX, ("the number of exits", "/history 20"))
+    page = whole_number(request.words, 1, 1, _PAGE_MAX, ("the page", "/history 20 1"))
     trips = await services.desk.history(limit)
     return Reply((status.history_card(trips, page, limit),))
 
@@ -102,7 +102,7 @@ async def show_jobs(request: Request, services: Services) -> Reply:
 async def show_audit(request: Request, services: Services) -> Reply:
     """Answer /audit [n]."""
     no_more(request.words, 1, "/audit 20")
-    limit = whole_number(request.words, 0, 15, 60, "the number of lines")
+    limit = whole_number(request.words, 0, 15, 60, ("the number of lines", "/audit 20"))
     names = {person.user_id: person.name for person in services.roster.active.values()}
     return Reply((reports.audit_card(await services.desk.audit(limit), request.now, names),))
 

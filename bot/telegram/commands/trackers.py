@@ -32,7 +32,7 @@ async def track(request: Request, services: Services) -> Reply:
 async def show_trackers(request: Request, services: Services) -> Reply:
     """Answer /trackers [page]."""
     no_more(request.words, 1, "/trackers")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, "the page")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/trackers 1"))
     return Reply((render.trackers_card(services.desk.trackers(), page),))
 
 
@@ -74,7 +74,7 @@ def _view(request: Request, services: Services) -> TrackerView:
 
 
 def _number(request: Request) -> int:
-    return whole_number(request.words, 0, 1, 999_999_999, "the tracker's number")
+    return whole_number(request.words, 0, 1, 999_999_999, ("the tracker's number", "/tracker 3"))
 
 
 def _tighten_card(view: TrackerView) -> Card:

@@ -43,6 +43,7 @@ async def test_every_command_and_its_example_get_exactly_one_reply(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        ("/", "name should follow the slash, was nothing"),
         ("/status now", "This was not understood: 'now'"),
         ("/positions x", "The page should be between 1 and"),
         ("/balance -1", "The page should be between"),

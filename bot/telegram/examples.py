@@ -1,0 +1,136 @@
+"""What to send instead: as much of what was typed as was right, ended so that it works."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from bot.telegram.grammar_tracker import read_confirm, read_distance, read_level
+from bot.telegram.phrase import phrase
+from bot.telegram.words import Words
+from trading.domain.commands import ArmTracker, Command
+from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+from trading.domain.money import parse_decimal, parse_percent
+from trading.domain.order import Side
+from trading.domain.tracker import Amount, AmountKind, Then, ThenKind, TrackerSpec
+
+# The first one that makes a whole command of a beginning is taken.
+_TRACK_ENDINGS = (
+    "1h {all}",
+    "{all}",
+    "2% {all}",
+    "2%",
+    "",
+    "once",
+    "last",
+    "3 ticks",
+    "ticks",
+    "15m",
+    "{price} {all}",
+    "{price} trail 2% {all}",
+    "trail 2% {all}",
+    "below {price} trail 2% {all}",
+    "2026-11-18T00:00 {price} {all}",
+    "2026-11-01T00:00 {price} 2026-11-18T00:00 {price} {all}",
+)
+_TRACKER_ENDINGS = (
+    "2%",
+    "1h",
+    "",
+    "59000",
+    "stop 59000",
+    "once",
+    "last",
+    "3 ticks",
+    "ticks",
+    "15m",
+    "50%",
+)
+_WORDS_MAX = 40
+_PRICES = {"BTC": "58000", "ETH": "2500"}
+
+
+def of_track(
+    rest: Sequence[str], found: Instrument, read: Callable[[list[str]], Command]
+) -> str | None:
+    """Return the longest beginning of a `/track` line that an ending makes whole."""
+    is_buy = [word.lower() for word in rest[1:2]] == ["buy"]
+    values = {
+        "all": f"500 {found.quote}" if is_buy else "all",
+        "price": _PRICES.get(found.base, "0.4"),
+    }
+    endings = [ending.format(**values) for ending in _TRACK_ENDINGS]
+    return _whole("/track", [found.symbol, *rest[1:]], endings, read)
+
+
+def of_tracker(rest: Sequence[str], read: Callable[[list[str]], Command]) -> str | None:
+    """Return the longest beginning of a change of a tracker that an ending makes whole."""
+    return _whole("/tracker", rest, _TRACKER_ENDINGS, read) if len(rest) > 1 else None
+
+
+def _whole(
+    name: str, rest: Sequence[str], endings: Sequence[str], read: Callable[[list[str]], Command]
+) -> str | None:
+    typed = list(rest[:_WORDS_MAX])
+    for count in range(len(typed), 0, -1):
+        for ending in endings:
+            line = [*typed[:count], *ending.split()]
+            try:
+                read(line)
+            except Refused:
+                continue
+            return " ".join((name, *line))
+    return None
+
+
+def fitting(error: Refused, command: Command) -> Refused:
+    """Return the refusal with its example as a whole command: the same tracker, the right word."""
+    part = error.example
+    if not part or part.startswith("/"):
+        return error
+    number = getattr(command, "tracker_id", None)
+    example = None
+    if isinstance(command, ArmTracker):
+        example = phrase(ArmTracker(_with_part(command.spec, part)))
+    elif number is not None:
+        example = f"/tracker {number} {_as_change(part)}"
+    return Refused(str(error), example=example or part)
+
+
+def _as_change(part: str) -> str:
+    first = part.split(maxsplit=1)[0]
+    if first == "swing":
+        return f"then {part}"
+    return part if first in _PARTS else f"amount {part}"
+
+
+def _with_part(spec: TrackerSpec, part: str) -> TrackerSpec:
+    first, *rest = part.split()
+    words = Words(rest, part)
+    if first == "lines":
+        return replace(spec, support=spec.resistance, resistance=spec.support)
+    if first in _PARTS:
+        return _PARTS[first](spec, words)
+    return replace(spec, amount=_amount(part, spec))
+
+
+def _amount(part: str, spec: TrackerSpec) -> Amount:
+    if part == "all":
+        return Amount(AmountKind.ALL)
+    if part.endswith("%"):
+        return Amount(AmountKind.SHARE, parse_percent(part))
+    kind = AmountKind.BASE if spec.first_side is Side.SELL else AmountKind.QUOTE
+    return Amount(kind, parse_decimal(part))
+
+
+_PARTS: dict[str, Callable[[TrackerSpec, Words], TrackerSpec]] = {
+    "trail": lambda spec, words: replace(spec, trail=read_distance(words)),
+    "confirm": lambda spec, words: replace(spec, confirm=read_confirm(words)),
+    "level": lambda spec, words: replace(spec, level=read_level(words, "level")),
+    "stop": lambda spec, words: replace(spec, stop=read_level(words, "stop"), stop_share=None),
+    "backstop": lambda spec, words: replace(
+        spec, backstop=words.number("backstop"), backstop_share=None
+    ),
+    "swing": lambda spec, words: replace(
+        spec, then=Then(ThenKind.SWING, words.share("swing", "0.01%", "50%"))
+    ),
+}
