@@ -12,7 +12,7 @@ from tests.e2e.world import World
 
 pytestmark = pytest.mark.e2e
 
-BACK = "🔄 Back after"
+BACK = "🔄 Back, blind"
 
 
 @pytest.mark.fault("M02", "TELL SAID")
