@@ -206,6 +206,7 @@ class ChartView:
     fills: Sequence[Fill]
     price: Decimal | None
     now: datetime
+    is_simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,7 @@ class Reception:
             fills=await self._agent.records.fills(symbol=symbol, limit=_SUMMARY_MAX),
             price=live if live is not None else last,
             now=self._agent.clock.now(),
+            is_simulated=self.is_simulated,
         )
 
     async def summary(self, since: datetime) -> SummaryView:

@@ -55,6 +55,11 @@ class ChartFacts(Protocol):
         """When it was asked for."""
         ...
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no real money moves: the picture says so itself, it may be passed on alone."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -97,6 +102,7 @@ class Drawing:
     price: float | None
     levels: tuple[LevelMark, ...]
     markers: tuple[FillMark, ...]
+    watermark: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain lists and numbers."""
@@ -115,6 +121,7 @@ def drawing_of(facts: ChartFacts) -> Drawing:
         price=None if facts.price is None else float(facts.price),
         levels=tuple(levels[:_LEVELS_MAX]),
         markers=tuple(markers[:_MARKERS_MAX]),
+        watermark="SIMULATED" if facts.is_simulated else "",
     )
 
 
@@ -127,6 +134,7 @@ def drawing_from_json(content: dict[str, Any]) -> Drawing:
         price=content["price"],
         levels=tuple(LevelMark(**level) for level in content["levels"]),
         markers=tuple(FillMark(**marker) for marker in content["markers"]),
+        watermark=content["watermark"],
     )
 
 

@@ -26,7 +26,7 @@ def png_of(drawing: Drawing) -> bytes:
     figure = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN), dpi=_DPI, facecolor=_BACKGROUND)
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        2, 1, height_ratios=(5.2, 1), hspace=0.04, left=0.015, right=0.80, top=0.925, bottom=0.075
+        2, 1, height_ratios=(5.2, 1), hspace=0.04, left=0.115, right=0.80, top=0.925, bottom=0.075
     )
     prices, volumes = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     bounds = price_bounds(drawing)
@@ -40,6 +40,7 @@ def png_of(drawing: Drawing) -> bytes:
     _levels(prices, drawing, bounds)
     _markers(prices, drawing.markers, bounds)
     _title(figure, drawing)
+    _watermark(prices, drawing.watermark)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor=_BACKGROUND)
     return buffer.getvalue()
@@ -151,7 +152,7 @@ def _levels(axes: Axes, drawing: Drawing, bounds: tuple[float, float]) -> None:
         axes.axhline(drawing.price, color=_PRICE, linewidth=1.0, linestyle=(0, (1, 3)))
         labels.append((drawing.price, format_price(drawing.price), _PRICE))
     axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.set_yticklabels([])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_price(value)))
     places = spread_labels(
         [(price - low) / (high - low) for price, _, _ in labels], _LABEL_GAP * 1.6
     )
@@ -210,6 +211,22 @@ def _markers(axes: Axes, markers: Sequence[FillMark], bounds: tuple[float, float
                 linewidths=1.0,
                 zorder=5,
             )
+
+
+def _watermark(axes: Axes, text: str) -> None:
+    axes.text(
+        0.5,
+        0.5,
+        text,
+        transform=axes.transAxes,
+        color=_FAINT,
+        alpha=0.28,
+        fontsize=56,
+        fontweight="bold",
+        ha="center",
+        va="center",
+        zorder=0.5,
+    )
 
 
 def _title(figure: Figure, drawing: Drawing) -> None:

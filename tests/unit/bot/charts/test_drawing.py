@@ -4,6 +4,7 @@ import asyncio
 import io
 import itertools
 import struct
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from bot.charts import worker
+from bot.charts import picture, worker
 from bot.charts.drawing import Drawing, drawing_from_json, drawing_of
 from bot.charts.picture import format_price, png_of, price_bounds, spread_labels
 from bot.charts.worker import ChartWorker
@@ -111,6 +113,21 @@ def test_a_drawing_survives_its_journey_to_the_other_process() -> None:
     tracker = _tracker(3, TrackerKind.TRAIL, stop_price=Decimal(98), record_price=Decimal(110))
     drawing = drawing_of(_view(tracker, fills=(_fill(2.5, Side.BUY),)))
     assert drawing_from_json(drawing.as_json()) == drawing
+
+
+def test_the_picture_itself_says_that_no_real_money_moves() -> None:
+    real, simulated = _view(), replace(_view(), is_simulated=True)
+    marks = [drawing_of(view).watermark for view in (real, simulated)]
+    assert marks == ["", "SIMULATED"]
+    assert drawing_from_json(drawing_of(simulated).as_json()).watermark == "SIMULATED"
+    assert png_of(drawing_of(real)) != png_of(drawing_of(simulated))
+
+
+def test_the_lines_of_the_grid_carry_their_prices() -> None:
+    axes = Figure().add_subplot()
+    axes.set_ylim(100, 110)
+    picture._levels(axes, drawing_of(_view()), (100.0, 110.0))
+    assert "104.00" in [label.get_text() for label in axes.get_yticklabels()]
 
 
 def test_far_levels_do_not_squeeze_the_candles() -> None:
