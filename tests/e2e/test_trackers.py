@@ -142,7 +142,8 @@ async def test_a_swing_that_cannot_gain_is_refused_with_the_numbers(coin: Coin) 
 
 async def test_tightening_acts_at_once_and_loosening_asks(coin: Coin) -> None:
     number = await coin.number(await coin.track("trail 5% all"))
-    tightened = await coin.world.answer(f"/tracker {number} trail 3%", "was changed")
+    # The answer is the tracker's card, which says at once what is true from now on.
+    tightened = await coin.world.answer(f"/tracker {number} trail 3%", "trail 3%")
     assert "97" in tightened["text"]
     question = await coin.world.answer(f"/tracker {number} trail 10%", "Loosen")
     assert "worst -150.00" in question["text"]
