@@ -139,7 +139,16 @@ def test_an_update_that_names_nobody_has_no_ids() -> None:
 def test_a_tap_without_its_message_does_nothing() -> None:
     query = {"id": "q", "from": ADA, "chat_instance": "c", "data": "+/status"}
     update = _update(callback_query={**query, "inline_message_id": "i"})
-    assert judge(update, PEOPLE, CLOSED).verdict is Verdict.IGNORED
+    ruling = judge(update, PEOPLE, CLOSED)
+    assert (ruling.verdict, ruling.chat_id) == (Verdict.IGNORED, 0)
+
+
+@pytest.mark.parametrize(("number", "verdict"), [(0, Verdict.IGNORED), (1, Verdict.ADMITTED)])
+def test_a_chat_without_a_number_is_nobodys(number: int, verdict: Verdict) -> None:
+    people = {number: Person(number, number, "Ada", Role.OWNER)}
+    message = _message({**ADA, "id": number}, number)
+    message["chat"]["type"] = "private"
+    assert judge(_update(message=message), people, CLOSED).verdict is verdict
 
 
 @pytest.mark.fault("T14", "NOACT")
@@ -211,6 +220,12 @@ def test_a_kind_newer_than_this_program_is_unknown_and_denied() -> None:
     assert kind_of(update) == "unknown"
     assert judge(update, PEOPLE, CLOSED).verdict is not Verdict.ADMITTED
     fired(kind_of(update))
+
+
+def test_what_moves_money_or_mode_is_for_traders_and_what_names_people_for_the_owner() -> None:
+    orders = {"track", "trade", "buy", "sell", "close", "closeall", "panic", "pause", "resume"}
+    assert orders | {"reduce", "halt", "abort", "ack"} == TRADER_COMMANDS
+    assert {"audit", "export", "role"} == OWNER_COMMANDS
 
 
 def test_viewers_look_traders_act_the_owner_does_everything() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 
 import pytest
 
@@ -107,3 +108,11 @@ def test_a_halt_never_loosens_a_mode() -> None:
     assert stricter(TradingMode.HALTED, halt) is None
     assert stricter(TradingMode.HALTED_EVERYTHING, halt) is None
     assert stricter(TradingMode.ACTIVE, None) is None
+
+
+@pytest.mark.parametrize(("present", "asked"), list(product(TradingMode, TradingMode)))
+def test_of_two_modes_the_stricter_one_holds(present: TradingMode, asked: TradingMode) -> None:
+    rising = ("active", "reducing", "halted", "halted_everything")
+    halt = Halt(asked, "asked for")
+    is_stricter = rising.index(asked.value) > rising.index(present.value)
+    assert stricter(present, halt) == (halt if is_stricter else None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.trading.trackers.make import BTC, armed, d, moment, step, tick, walk
 from trading.domain.time import Timeframe
 from trading.domain.tracker import Confirm, ConfirmKind, Tracker, TrackerChange, TrackerKind
-from trading.trackers import rules
+from trading.trackers import confirming, rules
 
 
 def _stop(kind: ConfirmKind, count: int = 1, loss_max: str | None = None) -> Tracker:
@@ -102,6 +102,24 @@ def test_weekly_candles_close_on_sunday_at_midnight() -> None:
     two_and_a_half_days = 216_000
     assert step(stop, 57990, two_and_a_half_days - 1, begun.progress).change is None
     assert step(stop, 57990, two_and_a_half_days, begun.progress).change is TrackerChange.TRIGGERED
+    last = moment(two_and_a_half_days - 0.001, is_tick=False)
+    assert rules.step(stop, tick(57990), last, BTC, begun.progress).change is None
+
+
+def test_only_a_close_that_was_begun_can_close() -> None:
+    progress = step(_stop(ConfirmKind.CLOSE), 57990).progress
+    late_ms = moment(10_000).line_ms
+    minutes = Timeframe("15m")
+    assert confirming.closed_beyond(
+        Confirm(ConfirmKind.CLOSE, timeframe=minutes), progress, late_ms
+    )
+    assert not confirming.closed_beyond(
+        Confirm(ConfirmKind.CLOSE, timeframe=minutes), None, late_ms
+    )
+    assert not confirming.closed_beyond(
+        Confirm(ConfirmKind.TICKS, timeframe=minutes), progress, late_ms
+    )
+    assert not confirming.closed_beyond(Confirm(ConfirmKind.CLOSE), progress, late_ms)
 
 
 @pytest.mark.parametrize("kind", [ConfirmKind.TICKS, ConfirmKind.SECONDS, ConfirmKind.CLOSE])

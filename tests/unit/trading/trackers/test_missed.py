@@ -78,6 +78,12 @@ def test_a_hard_stop_that_the_price_is_below_now_fires_now() -> None:
     assert result.evidence.rule == rules.HARD_STOP
 
 
+def test_a_hard_stop_is_reached_at_its_very_price() -> None:
+    waiting = armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02", stop=57000)
+    assert _judge(waiting, 57000).verdict is Verdict.FIRE
+    assert _judge(waiting, "57000.01").verdict is Verdict.UNTOUCHED
+
+
 def test_a_candle_from_before_the_arming_says_nothing() -> None:
     assert _judge(_stop(), 60000, candle(-1, 57000, 60000)).verdict is Verdict.UNTOUCHED
     assert _judge(_stop(), 60000, candle(0, 57000, 60000)).verdict is Verdict.CROSSED_AND_BACK

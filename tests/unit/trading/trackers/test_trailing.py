@@ -77,6 +77,18 @@ def test_a_price_that_is_no_record_leaves_the_very_same_tracker() -> None:
     assert trailing.follow(bought, d(65000), BTC) is bought
 
 
+@pytest.mark.parametrize(
+    ("side", "closer", "record"), [(Side.SELL, 64900, 66000), (Side.BUY, 65100, 64000)]
+)
+def test_a_stop_that_was_moved_closer_waits_for_the_distance_to_catch_up(
+    side: Side, closer: int, record: int
+) -> None:
+    # 66000 less 2 % is 64680, 64000 and 2 % are 65280: both would be a step back.
+    moved = replace(_trail(side, "0.02", 65000), stop_price=d(closer))
+    followed = trailing.follow(moved, d(record), BTC)
+    assert (followed.record_price, followed.stop_price) == (d(record), d(closer))
+
+
 def test_a_calmer_atr_tightens_and_a_wilder_one_changes_nothing() -> None:
     tracker = _trail(Side.SELL, "0.02", 65000)
     assert trailing.tighten(tracker, d("0.01"), BTC).stop_price == d(64350)
