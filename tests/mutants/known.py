@@ -81,4 +81,11 @@ SAME: Sequence[Same] = (
         "pass",
         "every write sets it before anybody reads it; here it only gets its type",
     ),
+    Same(
+        "storage/ledger.py",
+        "_holds",
+        "found[0]",
+        "found[-1]",
+        "the row has one column",
+    ),
 )
