@@ -168,6 +168,12 @@ def _market_reasons(intent: Intent, limits: RiskLimits, activity: Activity) -> I
     if quote is None or activity.is_stale:
         yield f"the price of {intent.symbol} is not fresh"
         return
+    spread = (quote.ask - quote.bid) / quote.mid
+    if spread > limits.spread_max:
+        yield (
+            f"bid and ask of {intent.symbol} are {plain(round(spread * 100, 1))}% apart, "
+            f"more than {plain(limits.spread_max * 100)}%"
+        )
     price = intent.limit_price or intent.reference_price
     # A limit that rests on the far side of the market is the person's own choice.
     market = quote.mid if activity.market is None else activity.market

@@ -23,6 +23,8 @@ class RiskLimits:
     # Between two decisions for the very same purchase.
     duplicate_window_s: float = 5.0
     price_collar: Decimal = Decimal("0.05")
+    # Between bid and ask, of their middle: a book wider than that says no price.
+    spread_max: Decimal = Decimal("0.10")
     daily_loss_max: Decimal = Decimal("0.10")
     exit_attempts_per_minute_max: int = 20
     # Past twice the permitted rate it is no longer a person ordering, but something running away.

@@ -88,9 +88,10 @@ class StreamingExchange(FakeExchange):
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
         """Two levels on each side: the second one twice as deep and a tick worse."""
         quote, tick = self.quote_now(symbol), self.rules[symbol].price_tick
+        bids = (BookLevel(quote.bid, Decimal(1)), BookLevel(quote.bid - tick, Decimal(2)))
         return OrderBook(
             symbol,
-            (BookLevel(quote.bid, Decimal(1)), BookLevel(quote.bid - tick, Decimal(2))),
+            () if symbol in self.without_bids else bids,
             (BookLevel(quote.ask, Decimal(1)), BookLevel(quote.ask + tick, Decimal(2))),
             quote.event_time_ms,
         )
