@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from trading import activity, decide
+from trading import activity, backstops, decide
 from trading.activity import EntryLog
 from trading.bus import Bus
 from trading.commanding.executing import Executor
@@ -293,11 +293,13 @@ class TradingAgent:
 
     async def stop(self, reason: str) -> None:
         """Stop in order: nothing new; what is in flight is answered or stays to be recovered."""
+        # Asked before the engine forgets them.
+        resting = backstops.told(self.execution.backstops)
         await self.trackers.stop()
         await self.execution.stop()
         now = self.clock.now()
         was_watching, self.is_ready = self.is_ready, False
-        facts = (Heartbeat(now), ProcessStopped(reason, now))
+        facts = (Heartbeat(now), ProcessStopped(f"{reason}; {resting}", now))
         await self.record(*(facts if was_watching else facts[1:]))
 
     async def record(self, *events: Event) -> None:

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.domain.instrument import Instrument
-from trading.domain.order import Intent, Side
+from trading.domain.money import ZERO, plain
+from trading.domain.order import Attempt, AttemptState, Intent, Side
 from trading.domain.tracker import Tracker
+
+RESTING = frozenset({AttemptState.OPEN, AttemptState.PARTIAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,19 @@ def plan(
         standing.add(intent.tracker_id)
     acts += [place for number, place in sorted(wanted.items()) if number not in standing]
     return acts
+
+
+def told(resting: Iterable[tuple[Intent, Attempt | None]]) -> str:
+    """Say which of them the exchange holds now, for whoever reads that nothing else protects."""
+    held = sorted(
+        (intent.tracker_id or 0, intent.symbol, plain(intent.stop_price or ZERO))
+        for intent, attempt in resting
+        if attempt is not None and attempt.state in RESTING
+    )
+    if not held:
+        return "no backstop rests on the exchange"
+    named = ", ".join(f"#{number} {symbol} at {price}" for number, symbol, price in held)
+    return f"backstops on the exchange: {named}"
 
 
 def _wish(

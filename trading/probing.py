@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from trading import backstops
 from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, RateLimited, Retryable
@@ -91,13 +92,14 @@ class Probing:
                 "The exchange refuses the key: nothing can be bought or sold. "
                 "Look at the key there; Umbra asks again every 20 s"
             )
+        resting = backstops.told(self._of.execution.backstops)
         if self._silent_s:
             until = self._of.clock.now() + timedelta(seconds=self._silent_s)
             return (
                 f"The exchange bans this address until {until:%H:%M:%S} UTC: "
-                "private stops are watched and cannot sell before that"
+                f"private stops are watched and cannot sell before that; {resting}"
             )
         return (
-            "The exchange cannot be reached: private stops cannot sell until it answers. "
-            "Umbra asks again every 5 s"
+            "The exchange cannot be reached: private stops cannot sell until it answers; "
+            f"{resting}. Umbra asks again every 5 s"
         )

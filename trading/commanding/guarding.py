@@ -7,13 +7,12 @@ from trading import backstops, decide
 from trading.commanding.workings import Workings
 from trading.domain.errors import AlreadyRecorded
 from trading.domain.money import plain
-from trading.domain.order import AttemptState, Intent, IntentState, Purpose
+from trading.domain.order import Intent, IntentState, Purpose
 from trading.domain.tracker import Tracker
 from trading.risk.gate import Refusal, review
 
 logger = logging.getLogger(__name__)
 _PERSONAL = frozenset({Purpose.CLOSE, Purpose.PANIC})
-_RESTING = frozenset({AttemptState.OPEN, AttemptState.PARTIAL})
 _AGAIN_S = 60.0
 
 
@@ -54,7 +53,7 @@ class Guarding:
     def resting(self, tracker_id: int) -> Decimal | None:
         """Return the price of a tracker's backstop that the exchange holds, None without one."""
         for intent, attempt in self._of.execution.backstops:
-            is_held = attempt is not None and attempt.state in _RESTING
+            is_held = attempt is not None and attempt.state in backstops.RESTING
             if intent.tracker_id == tracker_id and is_held:
                 return intent.stop_price
         return None

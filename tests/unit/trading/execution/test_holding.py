@@ -599,3 +599,23 @@ async def test_coins_that_come_under_care_with_a_sale_are_sold_by_it_at_once() -
     final = await desk.done(limit_s=1)
     assert final.filled_quantity == HALF
     assert desk.alerts == []
+
+
+@pytest.mark.fault("X34", "TELL SAID")
+async def test_too_many_orders_makes_a_sale_wait_its_turn_first_and_is_told() -> None:
+    desk = Desk(balances={"BTC": "0.5", "USDT": "100000"})
+    limit = desk.exchange.fail("refuse", status=429, code=-1015, message="Too many new orders")
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: limit.fired == 1)
+    started_s = desk.time.monotonic()
+    for number in range(3):
+        await desk.open(replace(desk.entry("1000"), intent_id=f"command:{number}:BTC/USDT"))
+    await desk.time.until(lambda: desk.told("asks for silence"), 5)
+    sent = len(desk.exchange.sent)
+    await desk.done()
+    # The sale goes before the purchases, and nothing is dropped.
+    assert desk.exchange.sent[sent].side is Side.SELL
+    assert desk.exchange.filled() == HALF
+    assert desk.time.monotonic() - started_s <= 61
+    await desk.time.until(lambda: len(desk.closed) == 4)
+    fired(limit.fired)
