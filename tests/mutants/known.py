@@ -59,7 +59,18 @@ class Same:
     reason: str
 
 
+_RANK = "{_S.REJECTED: 1, _S.EXPIRED: 2, _S.CANCELED: 3, _S.FILLED: 4}"
 SAME: Sequence[Same] = (
+    *(
+        Same(
+            "trading/execution/lifecycle.py",
+            "",
+            _RANK,
+            _RANK.replace(number, other),
+            "only the order of the ranks counts",
+        )
+        for number, other in (("1", "0"), ("4", "5"))
+    ),
     Same(
         "trading/execution/lifecycle.py",
         "_is_later",
