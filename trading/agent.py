@@ -510,6 +510,11 @@ class TradingAgent:
             if halt is not None:
                 now = self.clock.now()
                 await self.record(TradingModeChanged(halt.mode, halt.reason, halts.BY, now))
+                await self.alert(
+                    f"cap:{now.isoformat()}",
+                    f"{halt.reason}. Private stops are watched and sell, nothing new is bought. "
+                    "Look into it, then /resume",
+                )
 
     # ------------------------------------------------------------ recurring work
 

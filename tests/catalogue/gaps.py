@@ -98,10 +98,6 @@ GAPS = {
         "of this repository"
     ),
     "P13": "the reports' queue is proven; not every queue is",
-    "P14": (
-        "the first entry past a cap ends entries and is told; that it repeats until "
-        "acknowledged is not asserted"
-    ),
     "C01": (
         "signing follows the exchange's clock; a step of the machine's clock in a running "
         "agent is not tested"

@@ -9,7 +9,14 @@ import pytest
 
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
-from trading.domain.commands import ArmTracker, Command, PlaceOrder, SetTradingMode
+from trading.domain.chat import Severity
+from trading.domain.commands import (
+    AcknowledgeAlerts,
+    ArmTracker,
+    Command,
+    PlaceOrder,
+    SetTradingMode,
+)
 from trading.domain.errors import Refused
 from trading.domain.events import IntentClosed, IntentOpened, TradingModeChanged
 from trading.domain.order import IntentState, Side
@@ -57,7 +64,7 @@ def reducing(world: AgentWorld) -> list[str]:
     ]
 
 
-@pytest.mark.fault("P14", "HALT")
+@pytest.mark.fault("P14", "CRIT HALT SAID")
 async def test_the_first_entry_past_the_minute_s_cap_ends_entries_and_is_told(
     world: AgentWorld,
 ) -> None:
@@ -75,6 +82,12 @@ async def test_the_first_entry_past_the_minute_s_cap_ends_entries_and_is_told(
         await decided(world, buy("130"))
     assert len(world.store.of(IntentOpened)) == 3
     assert len(reducing(world)) == 1
+    # It stands, and is repeated, until a person has seen it.
+    [alert] = world.desk.status().alerts
+    assert alert.severity is Severity.CRIT
+    assert reason in alert.text
+    await world.do(AcknowledgeAlerts())
+    assert world.desk.status().alerts == ()
     fired(reason)
 
 
