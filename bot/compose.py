@@ -433,6 +433,7 @@ class Process:
 
     def _on_death(self, task: str, error: BaseException) -> None:
         logger.error("task_restarted", extra={"task": task, "error": type(error).__name__})
+        self._agent.task_died(task, error)
 
     async def _remember(self, event: JobRan) -> None:
         await self._store.journal.append(event)

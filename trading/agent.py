@@ -543,3 +543,16 @@ class TradingAgent:
         """Raise a CRIT alert; one that stands under this id already is not raised again."""
         with contextlib.suppress(AlreadyRecorded):
             await self.record(AlertRaised(alert_id, Severity.CRIT, text, self.clock.now()))
+
+    def task_died(self, name: str, error: BaseException) -> None:
+        """Tell that a task of the process died and runs again, at most once an hour per task."""
+        self._follow(partial(self._tell_death, name, type(error).__name__))
+
+    async def _tell_death(self, name: str, error: str) -> None:
+        # A lost disk is told past the journal; it must not end the process here.
+        with contextlib.suppress(StorageLost):
+            await self.alert(
+                f"task_died:{name}:{self.clock.now():%Y-%m-%dT%H}",
+                f"A part of Umbra died and was started again: {name} ({error}). "
+                "Five deaths within a minute end the process; the log says more",
+            )

@@ -77,7 +77,6 @@ GAPS = {
         "kills at every journal boundary of an exit are proven; every await, and ten seconds "
         "to the first judged tracker, belong to the simulation"
     ),
-    "P03": "deaths are counted and end the process; the alert's rank is not asserted",
     "P04": "the lag is seen; discarding what is older than the block is not asserted",
     "P05": "no test with a memory limit or over 24 simulated hours",
     "P06": (

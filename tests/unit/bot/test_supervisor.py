@@ -9,6 +9,9 @@ import pytest
 from bot import supervisor
 from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
+from tests.unit.trading.agent_world import AgentWorld
+from trading.domain.chat import Severity
+from trading.domain.commands import AcknowledgeAlerts
 from trading.domain.errors import StorageLost
 
 
@@ -103,3 +106,36 @@ async def test_a_signal_asks_for_a_graceful_stop() -> None:
         await stop.wait()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().remove_signal_handler(number)
+
+
+@pytest.mark.fault("P03", "CRIT SAID")
+async def test_a_death_is_told_until_it_is_acknowledged_and_once_for_many() -> None:
+    lives = 0
+
+    async def dies_twice() -> None:
+        nonlocal lives
+        lives += 1
+        if lives < 3:
+            raise RuntimeError("dead")
+
+    async with AgentWorld() as world:
+        await supervisor.Supervisor(world.time, world.agent.task_died).run({"prices": dies_twice})
+        await world.time.settle()
+        [alert] = world.desk.status().alerts
+        assert alert.severity is Severity.CRIT
+        assert "started again: prices (RuntimeError)" in alert.text
+        await world.do(AcknowledgeAlerts())
+        assert world.desk.status().alerts == ()
+        fired(lives - 1)
+
+
+async def test_a_death_on_a_lost_disk_does_not_end_what_still_sells() -> None:
+    async with AgentWorld() as world:
+        world.store.lose()
+        world.agent.task_died("prices", RuntimeError("dead"))
+        await world.time.settle()
+        assert world.store.appends_lost == 1
+        world.store.heal()
+        await world.protect()
+        await world.move("57990")
+        await world.until_sold("0.5")
