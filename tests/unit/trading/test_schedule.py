@@ -1,15 +1,18 @@
 """Recurring jobs run, never overlap, have deadlines, and daily ones are not missed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from trading.domain.events import JobRan
-from trading.schedule import JOBS, Job, Schedule
+from trading.domain.time import from_ms, to_ms
+from trading.schedule import JOBS, Job, Schedule, _trigger
 
 
 async def _nothing() -> None:
@@ -135,3 +138,36 @@ async def test_a_clock_that_only_drifts_changes_no_plan() -> None:
     [(_, _, _, same)] = schedule.rows()
     schedule.stop()
     assert same == planned
+
+
+@pytest.fixture
+def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.fault("C04", "SAID")
+@pytest.mark.usefixtures("_berlin")
+@pytest.mark.parametrize(
+    "evening",
+    [
+        datetime(2026, 3, 28, 12, tzinfo=UTC),  # summer time begins
+        datetime(2026, 10, 24, 12, tzinfo=UTC),  # and ends
+        datetime(2028, 2, 28, 12, tzinfo=UTC),  # a leap day
+        datetime(2026, 12, 30, 12, tzinfo=UTC),
+        datetime(2038, 1, 18, 12, tzinfo=UTC),  # 2^31 seconds
+    ],
+)
+def test_the_day_begins_once_every_24_hours_whatever_the_calendar_does(evening: datetime) -> None:
+    [job] = [job for job in JOBS if job.name == "daily_risk_reset"]
+    trigger = _trigger(job)
+    fires = [trigger.get_next_fire_time(None, evening)]
+    for _ in range(3):
+        fires.append(trigger.get_next_fire_time(fires[-1], fires[-1] + timedelta(seconds=1)))
+    midnight = evening.replace(hour=0) + timedelta(days=1)
+    assert fires == [midnight + timedelta(days=days) for days in range(4)]
+    assert [from_ms(to_ms(at)) for at in fires] == fires
+    fired(f"{time.tzname} at {fires[0]:%Y-%m-%d}")
