@@ -28,7 +28,6 @@ GAPS = {
         "recovered meanwhile is not told when prices come back over REST first"
     ),
     "X37": "a scenario for the simulation",
-    "W01": "that fills missed in the gap are found within 5 s is not asserted",
     "W02": (
         "a changed subscription overlaps its predecessor; serverShutdown itself ends the "
         "connection and is then a W01"
