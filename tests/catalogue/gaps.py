@@ -109,10 +109,6 @@ GAPS = {
     "I05": "conflicting edits are refused and panic wins; interleavings belong to the simulation",
     "I08": "not offered: no outside signals are taken",
     "I09": "not offered: no language model is used",
-    "M01": (
-        "the crash is believed within 1.5 s; an exit without bids to its end belongs to the "
-        "simulation"
-    ),
     "M03": "a wick is held and told; replaying it to the same end is not asserted",
     "M07": "a quote currency's peg is not watched",
     "M09": (
