@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
         except NotGreenError as error:
             _say(str(error))
             return 2
-    return _told(fates)
+    return told(fates)
 
 
 def sample(
@@ -156,7 +156,8 @@ def _until_broken_off(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _told(fates: Fates) -> int:
+def told(fates: Fates) -> int:
+    """Print every survivor and the sums; return 1 when there are too many."""
     alive = [mutant for mutant, fate in fates.items() if fate is Fate.SURVIVED]
     for mutant in sorted(alive, key=lambda one: (one.path, one.line)):
         _say(f"{mutant.path}:{mutant.line}, {mutant.old} -> {mutant.new}")

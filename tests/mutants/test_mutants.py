@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import sample, without_mutant
+from tests.mutants.__main__ import sample, told, without_mutant
 from tests.mutants.known import SAME, TARGETS, Same, Target
 from tests.mutants.making import Mutant, mutants
 from tests.mutants.running import Fate, NotGreenError, check_green, fate_of, key_of, state_of
@@ -155,3 +155,17 @@ def test_every_mutant_that_is_said_to_change_nothing_is_still_made() -> None:
 def test_every_module_and_every_test_of_the_list_exists() -> None:
     paths = [path for target in TARGETS for path in (target.path, *target.tests)]
     assert [path for path in paths if not (REPOSITORY / path).is_file()] == []
+
+
+@pytest.mark.parametrize(("survivors", "code"), [(0, 0), (3, 0), (4, 1)])
+def test_fifteen_of_a_hundred_may_live_and_each_is_named(
+    survivors: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = TARGETS[3].path
+    made = mutants(path, (REPOSITORY / path).read_bytes())[:20]
+    fates = dict.fromkeys(made, Fate.KILLED) | dict.fromkeys(made[:survivors], Fate.SURVIVED)
+    assert told(fates) == code
+    said = capsys.readouterr().out
+    named = [f"{path}:{one.line}, {one.old} -> {one.new}" in said for one in made]
+    assert named.count(True) == survivors
+    assert f"{20 - survivors} of  20 killed" in said
