@@ -79,7 +79,8 @@ class World:
 
     async def __aexit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         try:
-            await self.end("run")
+            for name in [name for name in self.processes if name not in {"sim", "chat"}]:
+                await self.end(name)
             if kind is None:
                 await self._refuse_sprung_traps()
         finally:
