@@ -386,6 +386,7 @@ class Process:
                 orders_open_max=settings.orders_open_max,
                 duplicate_window_s=settings.duplicate_window_s,
                 price_collar=settings.price_collar,
+                spread_max=settings.spread_max,
                 daily_loss_max=settings.daily_loss_max,
                 exit_attempts_per_minute_max=settings.exit_attempts_per_minute_max,
             ),

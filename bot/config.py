@@ -58,6 +58,7 @@ _EXAMPLES = {
     "orders_open_max": "100",
     "duplicate_window_s": "5",
     "price_collar": "0.05",
+    "spread_max": "0.10",
     "daily_loss_max": "0.10",
     "exit_attempts_per_minute_max": "20",
     "currency": "USDT",
@@ -118,6 +119,7 @@ class Settings(BaseSettings):
     orders_open_max: int = Field(default=100, gt=0)
     duplicate_window_s: float = Field(default=5.0, ge=0, le=60)
     price_collar: Decimal = Field(default=Decimal("0.05"), gt=0, lt=1)
+    spread_max: Decimal = Field(default=Decimal("0.10"), gt=0, lt=1)
     daily_loss_max: Decimal = Field(default=Decimal("0.10"), gt=0, le=1)
     # An exit walks down four steps and waits in between: fewer would stop it half-way.
     exit_attempts_per_minute_max: int = Field(default=20, ge=5)
