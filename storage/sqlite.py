@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 5
 WAL_BYTES_MAX = 64 * 1024 * 1024
-# About two thousand pages; SQLite's own measure is one thousand.
-CHECKPOINT_COMMITS = 200
+# About five hundred pages; SQLite's own measure is one thousand.
+CHECKPOINT_COMMITS = 64
 # The driver reads damaged text as bad UTF-8, in values and in SQLite's own messages alike.
 _ERRORS = (DBAPIError, sqlite3.Error, UnicodeDecodeError)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

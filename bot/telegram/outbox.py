@@ -64,6 +64,8 @@ class Outbox:
     _retry_at_s: float = 0.0
     # The drain of a stop must not send what the loop is just sending.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # What Telegram took and the disk did not: until it does, nothing of it is sent again.
+    _unstored: dict[str, MessageDelivered] = field(default_factory=dict)
     is_idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def kick(self) -> None:
@@ -115,6 +117,9 @@ class Outbox:
 
     async def _deliver(self, message: OutboxMessage, pace: _ChatPace) -> bool:
         """Whether the message found its end; False leaves it waiting."""
+        taken = self._unstored.get(message.message_key)
+        if taken is not None:
+            return await self._store(taken)
         try:
             message_id, reason = await self._send(message)
         except Flooded as error:
@@ -129,7 +134,8 @@ class Outbox:
             )
             return False
         self._failures, self._retry_at_s = 0, 0.0
-        return await self._record(message, message_id, reason)
+        key, now = message.message_key, self.clock.now()
+        return await self._store(MessageDelivered(key, message_id, reason, now))
 
     async def _send(self, message: OutboxMessage) -> tuple[int | None, str]:
         try:
@@ -182,16 +188,17 @@ class Outbox:
         except BadRequest as second:
             return None, f"not delivered: {second.message}"
 
-    async def _record(self, message: OutboxMessage, message_id: int | None, reason: str) -> bool:
-        delivered = MessageDelivered(message.message_key, message_id, reason, self.clock.now())
+    async def _store(self, delivered: MessageDelivered) -> bool:
         try:
             await self.journal.append(delivered)
         except AlreadyRecorded:
-            logger.info("delivered_before", extra={"key": message.message_key})
+            logger.info("delivered_before", extra={"key": delivered.message_key})
         except StorageLost as error:
-            # It will go out again: a duplicate is allowed, silence is not.
+            # After a death it goes out again: a duplicate is allowed, silence is not.
+            self._unstored[delivered.message_key] = delivered
             logger.warning("delivery_not_stored", extra={"error": str(error)})
             return False
+        self._unstored.pop(delivered.message_key, None)
         return True
 
     async def _newest(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
