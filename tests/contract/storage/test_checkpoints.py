@@ -26,7 +26,7 @@ async def _append(store: Store, count: int, begin: int = 0) -> None:
         await store.journal.append(samples.update(number))
 
 
-@pytest.mark.fault("S13", "SAID")
+@pytest.mark.fault("S13")
 async def test_the_log_begins_anew_however_much_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

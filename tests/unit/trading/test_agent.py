@@ -572,7 +572,7 @@ async def test_a_halt_survives_a_restart(world: AgentWorld) -> None:
     assert world.desk.status().state is TradingMode.HALTED
 
 
-@pytest.mark.fault("P08", "CRIT SAID")
+@pytest.mark.fault("P08", "CRIT")
 async def test_crash_upon_crash_leads_to_protection_only_and_a_person_ends_it(
     world: AgentWorld,
 ) -> None:
