@@ -63,7 +63,7 @@ def capped(symbol: str, reasons: Sequence[str]) -> Halt:
 
 
 def crash_loop(lives: Sequence[Event]) -> Halt | None:
-    """Return REDUCING, the safe mode, at the start after the third crash in a row.
+    """Return REDUCING, the safe mode, at the start after the third crash within the window.
 
     `lives` are the starts and orderly ends within `CRASH_WINDOW`, oldest first, without the
     present start: a start that no end follows was a crash.
