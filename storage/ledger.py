@@ -98,7 +98,7 @@ class Append:
         rows = chain(events, self._ledger.lease.epoch, seq, last_hash)
         if not rows:
             # A probe that writes nothing would call a full disk well.
-            _set_meta.run(connection, name=PROBES, number=self._ledger.next_probe())
+            _set_meta.change(connection, name=PROBES, number=self._ledger.next_probe())
             return seq
         self._tip = (rows[-1].seq, rows[-1].hash)
         add(connection, rows, events)
@@ -136,7 +136,10 @@ class Append:
         return 0
 
     def _check_lease(self, connection: Connection) -> tuple[int, bytes]:
-        epoch, holder, seq, last_hash = tuple(_fence.run(connection).one())
+        found = _fence.row(connection)
+        if found is None:
+            raise JournalCorrupt("the database should name who may write, names nobody")
+        epoch, holder, seq, last_hash = found
         if epoch != self._ledger.lease.epoch:
             raise InstanceConflict(
                 f"another agent ({holder}) has taken this database over; this one stops writing"
@@ -149,7 +152,7 @@ class Append:
         if not reserve.has_pending:
             return []
         self._drained = reserve.generation
-        _set_meta.run(connection, name=RESERVE_DRAINED, number=reserve.generation)
+        _set_meta.change(connection, name=RESERVE_DRAINED, number=reserve.generation)
         return [
             event
             for record in reserve.pending
@@ -161,23 +164,23 @@ class Append:
 
 def add(connection: Connection, rows: Sequence[Row], events: Sequence[Event]) -> None:
     """Add rows, at least one, to the journal and project their events."""
-    _insert_row.run_many(
+    _insert_row.change_all(
         connection, [{name: getattr(row, name) for name in row.__slots__} for row in rows]
     )
-    _set_meta.run(connection, name=JOURNAL_END, number=rows[-1].seq)
+    _set_meta.change(connection, name=JOURNAL_END, number=rows[-1].seq)
     for row, event in zip(rows, events, strict=True):
         project(event, row.seq, connection)
 
 
 def _holds(connection: Connection, tip: tuple[int, bytes]) -> bool:
-    found = _find_hash.run(connection, seq=tip[0]).one_or_none()
+    found = _find_hash.row(connection, seq=tip[0])
     return found is not None and bytes(found[0]) == tip[1]
 
 
 def _first_known(connection: Connection, events: Iterable[Event]) -> tuple[str, str] | None:
     for event in events:
         name = identity(event)
-        if name and _find_key.run(connection, kind=name[0], key=name[1]).one_or_none():
+        if name and _find_key.row(connection, kind=name[0], key=name[1]):
             return name
     return None
 

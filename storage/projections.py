@@ -90,34 +90,34 @@ def project(event: Any, seq: int, connection: Connection) -> None:
 
 @project.register
 def _(event: events.Installed, seq: int, connection: Connection) -> None:
-    _set_meta.run(connection, name=INSTALLED, number=seq)
+    _set_meta.change(connection, name=INSTALLED, number=seq)
 
 
 @project.register
 def _(event: events.Heartbeat, seq: int, connection: Connection) -> None:
-    _set_meta.run(connection, name=LAST_ALIVE, number=seq)
+    _set_meta.change(connection, name=LAST_ALIVE, number=seq)
 
 
 @project.register
 def _(event: events.TradingModeChanged, seq: int, connection: Connection) -> None:
-    _set_meta.run(connection, name=TRADING_MODE, number=seq)
+    _set_meta.change(connection, name=TRADING_MODE, number=seq)
 
 
 @project.register
 def _(event: events.DayOpened, seq: int, connection: Connection) -> None:
-    _set_meta.run(connection, name=DAY, number=seq)
+    _set_meta.change(connection, name=DAY, number=seq)
 
 
 @project.register
 def _(event: events.EventsAddressed, seq: int, connection: Connection) -> None:
-    _raise_meta.run(connection, name=ADDRESSED, number=event.up_to_seq)
+    _raise_meta.change(connection, name=ADDRESSED, number=event.up_to_seq)
 
 
 @project.register
 def _(event: events.TrackerChanged, seq: int, connection: Connection) -> None:
     tracker = event.tracker
     is_ended = int(tracker.state.is_terminal)
-    _set_tracker.run(connection, tracker_id=tracker.tracker_id, seq=seq, is_ended=is_ended)
+    _set_tracker.change(connection, tracker_id=tracker.tracker_id, seq=seq, is_ended=is_ended)
 
 
 @project.register(events.IntentOpened | events.IntentChanged | events.IntentClosed)
@@ -126,7 +126,7 @@ def _(
     seq: int,
     connection: Connection,
 ) -> None:
-    _set_intent.run(
+    _set_intent.change(
         connection,
         intent_id=event.intent.intent_id,
         first_seq=seq,
@@ -140,7 +140,7 @@ def _(
     event: events.AttemptPrepared | events.AttemptChanged, seq: int, connection: Connection
 ) -> None:
     attempt = event.attempt
-    _set_attempt.run(
+    _set_attempt.change(
         connection,
         client_order_id=attempt.client_order_id,
         first_seq=seq,
@@ -156,7 +156,7 @@ def _(
 @project.register
 def _(event: events.FillBooked, seq: int, connection: Connection) -> None:
     fill = event.fill
-    _add_fill.run(
+    _add_fill.change(
         connection,
         seq=seq,
         symbol=fill.symbol,
@@ -173,12 +173,12 @@ def _(event: events.PositionAdjusted, seq: int, connection: Connection) -> None:
 
 @project.register
 def _(event: events.RoundTripClosed, seq: int, connection: Connection) -> None:
-    _add_round_trip.run(connection, seq=seq, closed_us=to_us(event.round_trip.closed_at))
+    _add_round_trip.change(connection, seq=seq, closed_us=to_us(event.round_trip.closed_at))
 
 
 @project.register
 def _(event: events.ConditionChanged, seq: int, connection: Connection) -> None:
-    _set_condition.run(
+    _set_condition.change(
         connection,
         condition=event.condition,
         symbol=event.symbol or "",
@@ -190,35 +190,35 @@ def _(event: events.ConditionChanged, seq: int, connection: Connection) -> None:
 @project.register
 def _(event: events.AlertRaised, seq: int, connection: Connection) -> None:
     is_open = int(event.severity is Severity.CRIT)
-    _add_alert.run(connection, alert_id=event.alert_id, seq=seq, is_open=is_open)
+    _add_alert.change(connection, alert_id=event.alert_id, seq=seq, is_open=is_open)
 
 
 @project.register
 def _(event: events.AlertAcknowledged, seq: int, connection: Connection) -> None:
-    _close_alert.run(connection, name=event.alert_id)
+    _close_alert.change(connection, name=event.alert_id)
 
 
 @project.register
 def _(event: events.PersonChanged, seq: int, connection: Connection) -> None:
-    _set_person.run(connection, user_id=event.person.user_id, seq=seq)
+    _set_person.change(connection, user_id=event.person.user_id, seq=seq)
 
 
 @project.register
 def _(event: events.UpdateReceived, seq: int, connection: Connection) -> None:
     update_id = event.update.update_id
-    _add_update.run(connection, update_id=update_id, seq=seq, is_handled=0)
-    _set_meta.run(connection, name=LAST_UPDATE, number=update_id)
+    _add_update.change(connection, update_id=update_id, seq=seq, is_handled=0)
+    _set_meta.change(connection, name=LAST_UPDATE, number=update_id)
 
 
 @project.register
 def _(event: events.UpdateHandled, seq: int, connection: Connection) -> None:
-    _close_update.run(connection, name=event.update_id)
+    _close_update.change(connection, name=event.update_id)
 
 
 @project.register
 def _(event: events.MessageQueued, seq: int, connection: Connection) -> None:
     message = event.message
-    _add_message.run(
+    _add_message.change(
         connection,
         message_key=message.message_key,
         seq=seq,
@@ -232,7 +232,7 @@ def _(event: events.MessageQueued, seq: int, connection: Connection) -> None:
 
 @project.register
 def _(event: events.MessageDelivered, seq: int, connection: Connection) -> None:
-    _close_message.run(
+    _close_message.change(
         connection, name=event.message_key, seq_now=seq, message_id_now=event.message_id
     )
 
@@ -240,26 +240,26 @@ def _(event: events.MessageDelivered, seq: int, connection: Connection) -> None:
 @project.register
 def _(event: events.ConfirmationAsked, seq: int, connection: Connection) -> None:
     nonce = event.confirmation.nonce
-    _add_confirmation.run(connection, nonce=nonce, seq=seq, answered_seq=None)
+    _add_confirmation.change(connection, nonce=nonce, seq=seq, answered_seq=None)
 
 
 @project.register
 def _(event: events.ConfirmationAnswered, seq: int, connection: Connection) -> None:
-    _close_confirmation.run(connection, name=event.nonce, seq_now=seq)
+    _close_confirmation.change(connection, name=event.nonce, seq_now=seq)
 
 
 @project.register
 def _(event: events.JobRan, seq: int, connection: Connection) -> None:
-    _set_job_run.run(connection, job=event.job, seq=seq)
+    _set_job_run.change(connection, job=event.job, seq=seq)
 
 
 def _position(symbol: str, connection: Connection) -> Position:
-    row = _find_position.run(connection, symbol=symbol).one_or_none()
+    row = _find_position.row(connection, symbol=symbol)
     return Position(symbol) if row is None else read_position(row[0])
 
 
 def _save_position(position: Position, seq: int, connection: Connection) -> None:
-    _set_position.run(
+    _set_position.change(
         connection,
         symbol=position.symbol,
         seq=seq,

@@ -7,6 +7,7 @@ of somebody's commit: tens of milliseconds that an order would wait. Here a thir
 import asyncio
 import contextlib
 import logging
+import os
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class SqliteDatabase:
         self._reader_engine = _engine(path, begin="BEGIN")
         self._writer: Connection | None = None
         self._reader: Connection | None = None
+        self._log = Path(f"{path}-wal")
         self._identity: tuple[tuple[int, int], ...] = ()
         self._commits = 0
         self._checkpointing: asyncio.Task[None] | None = None
@@ -97,7 +99,8 @@ class SqliteDatabase:
             prepare(self._writer)
         except _ERRORS as error:
             raise _read_error(error, self.path) from error
-        self._identity = self._inodes()
+        database, log = self._files()
+        self._identity = _inode(database), _inode(log)
 
     def _check_pages(self, connection: Connection) -> None:
         with connection.begin():
@@ -114,7 +117,7 @@ class SqliteDatabase:
             with connection.begin():
                 result = job.write(connection)
                 self._failpoint(f"before_commit:{job.label}")
-        except IntegrityError:
+        except (IntegrityError, sqlite3.IntegrityError):
             with connection.begin():
                 raise job.conflict(connection) from None
         except _ERRORS as error:
@@ -156,19 +159,18 @@ class SqliteDatabase:
         if self._broken:
             raise UnwritableError(self._broken, is_final=True)
         try:
-            found = self._inodes()
+            database, log = self._files()
         except OSError as error:
             raise UnwritableError(f"{self.path} is gone: {error}", is_final=True) from error
-        if found != self._identity:
+        if (_inode(database), _inode(log)) != self._identity:
             raise UnwritableError(
                 f"{self.path} should stay the file that was opened, was replaced", is_final=True
             )
-        if not self.path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        if not database.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
             raise UnwritableError(f"{self.path} has become read-only", is_final=True)
 
-    def _inodes(self) -> tuple[tuple[int, int], ...]:
-        found = (one.stat() for one in (self.path, Path(f"{self.path}-wal")))
-        return tuple((one.st_dev, one.st_ino) for one in found)
+    def _files(self) -> tuple[os.stat_result, os.stat_result]:
+        return self.path.stat(), self._log.stat()
 
     def _unwritable(self, error: Exception) -> UnwritableError:
         reason = f"{self.path}: {_driver_error(error)}"
@@ -204,6 +206,10 @@ class SqliteDatabase:
         if connection is not None:
             connection.close()
         engine.dispose()
+
+
+def _inode(file: os.stat_result) -> tuple[int, int]:
+    return file.st_dev, file.st_ino
 
 
 def _engine(path: Path, begin: str) -> Engine:

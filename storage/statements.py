@@ -30,12 +30,29 @@ class Statement:
         values |= constants
         return connection.exec_driver_sql(sql, tuple(values[name] for name in names))
 
-    def run_many(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-        """Execute once per row of values."""
+    def row(self, connection: Connection, **values: Any) -> tuple[Any, ...] | None:
+        """Execute once and return the first row as plain values."""
         sql, names, constants = self._for(connection.dialect)
-        connection.exec_driver_sql(
-            sql, [tuple((row | constants)[name] for name in names) for row in rows]
-        )
+        values |= constants
+        parameters = tuple(values[name] for name in names)
+        if _is_direct(connection):
+            found: tuple[Any, ...] | None = _driver(connection).execute(sql, parameters).fetchone()
+            return found
+        first = connection.exec_driver_sql(sql, parameters).first()
+        return None if first is None else tuple(first)
+
+    def change(self, connection: Connection, **values: Any) -> None:
+        """Execute once, for its effect."""
+        self.change_all(connection, (values,))
+
+    def change_all(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        """Execute once per row of values, for the effect."""
+        sql, names, constants = self._for(connection.dialect)
+        parameters = [tuple((row | constants)[name] for name in names) for row in rows]
+        if _is_direct(connection):
+            _driver(connection).executemany(sql, parameters)
+        else:
+            connection.exec_driver_sql(sql, parameters)
 
     def _for(self, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         found = self._compiled.get(dialect.name)
@@ -46,6 +63,16 @@ class Statement:
             found = (str(compiled), tuple(compiled.positiontup or ()), constants)
             self._compiled[dialect.name] = found
         return found
+
+
+def _is_direct(connection: Connection) -> bool:
+    # A synchronous driver can be called past the library, which takes a third of the time; only
+    # the library begins transactions, though.
+    return connection.dialect.name == "sqlite" and connection.in_transaction()
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
 
 
 def upsert(table: Table, keeps: Sequence[str] = (), only_greater: str | None = None) -> Statement:
