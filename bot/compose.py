@@ -324,7 +324,8 @@ class Process:
             else:
                 break
         for number, finding in enumerate(self._store.findings):
-            await self._agent.alert(f"storage:{self._clock.now().isoformat()}:{number}", finding)
+            alert_id = f"storage:{self._clock.now().isoformat()}:{number}"
+            await self._agent.alarms.alert(alert_id, finding)
         await self._local.recovered()
         ready.set()
 

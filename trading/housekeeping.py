@@ -2,14 +2,15 @@
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from trading import outside
+from trading.alarms import Alarms
 from trading.commanding.workings import Workings
 from trading.domain.errors import AlreadyRecorded, Retryable, SettingsInvalid
-from trading.domain.events import DayOpened, Event, TradingModeChanged
+from trading.domain.events import DayOpened, Event
 from trading.domain.position import Balance, TradingMode
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
@@ -40,11 +41,11 @@ class Housekeeping:
         self,
         workings: Workings,
         market: MarketEngine,
-        alert: Callable[[str, str], Awaitable[None]],
+        alarms: Alarms,
     ) -> None:
         self._of = workings
         self._market = market
-        self._alert = alert
+        self._alarms = alarms
         self._accepts_unrestricted_key = False
         self._is_key_unchecked = False
         self.clock_offset_ms = 0
@@ -128,31 +129,19 @@ class Housekeeping:
 
     async def judge_crashes(self, journal: Journal) -> None:
         """After crash upon crash only protect, until a person has looked."""
-        now = self._of.clock.now()
-        lives = await read_back(journal, now - halts.CRASH_WINDOW, halts.LIVES)
-        halt = halts.stricter(self._of.state.mode, halts.crash_loop(lives))
-        if halt is None:
-            return
-        await self._of.record(TradingModeChanged(halt.mode, halt.reason, halts.BY, now))
-        await self._alert(
-            f"safe_mode:{now.isoformat()}",
-            f"{halt.reason}. Private stops are watched and sell, nothing new is bought. "
-            "Look into the log, then /resume",
-        )
+        since = self._of.clock.now() - halts.CRASH_WINDOW
+        lives = await read_back(journal, since, halts.LIVES)
+        await self._alarms.halt_loudly(halts.crash_loop(lives), "safe_mode", "the log")
 
     async def check_permissions(self) -> None:
         """Alarm about a key that may do too much, or too little; the first adds no more risk."""
         findings = await self._judge_key()
-        now = self._of.clock.now()
+        day = self._of.clock.now().date().isoformat()
         for finding in findings:
-            await self._alert(f"permissions:{now.date().isoformat()}:{finding.name}", finding.text)
-        dangerous = [finding for finding in findings if finding.is_dangerous]
+            await self._alarms.alert(f"permissions:{day}:{finding.name}", finding.text)
+        dangerous = [finding.text for finding in findings if finding.is_dangerous]
         if dangerous:
-            halt = halts.stricter(
-                self._of.state.mode, halts.Halt(TradingMode.REDUCING, dangerous[0].text)
-            )
-            if halt is not None:
-                await self._of.record(TradingModeChanged(halt.mode, halt.reason, halts.BY, now))
+            await self._alarms.halt(halts.Halt(TradingMode.REDUCING, dangerous[0]))
 
     async def _judge_key(self) -> Sequence[KeyFinding]:
         rights = await self._of.gateway.permissions()
@@ -188,7 +177,4 @@ class Housekeeping:
         if state.day is None:
             return
         loss = halts.loss_share(state.day.equity, state.book.equity())
-        halt = halts.stricter(state.mode, halts.daily_loss(loss, self._of.limits))
-        if halt is not None:
-            now = self._of.clock.now()
-            await self._of.record(TradingModeChanged(halt.mode, halt.reason, halts.BY, now))
+        await self._alarms.halt(halts.daily_loss(loss, self._of.limits))

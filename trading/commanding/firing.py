@@ -1,10 +1,11 @@
 """From a fired rule to an order at work: fitted, reviewed and opened; again after a refusal."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from trading import decide
+from trading.alarms import Alarms
 from trading.commanding.workings import Workings
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event, TrackerChanged
@@ -21,9 +22,9 @@ _GONE = "its coins were sold by another order or outside of Umbra"
 class Firing:
     """Opens the one intent of each arming; a sale that was refused is tried until it stands."""
 
-    def __init__(self, workings: Workings, alert: Callable[[str, str], Awaitable[None]]) -> None:
+    def __init__(self, workings: Workings, alarms: Alarms) -> None:
         self._of = workings
-        self._alert = alert
+        self._alarms = alarms
         # Armings whose one sale was made before: there is never a second.
         self._spent: set[str] = set()
         self._given_up: set[int] = set()
@@ -171,11 +172,7 @@ class Firing:
 
     async def _strand(self, tracker: Tracker) -> None:
         self._spent.add(self._intent_id(tracker))
-        await self._alert(
-            f"stranded:{tracker.tracker_id}:{tracker.arm_seq}",
-            f"#{tracker.tracker_id} {tracker.symbol} had fired and nothing is being sold: "
-            f"/close {tracker.symbol} sells, /abort {tracker.tracker_id} gives it up",
-        )
+        await self._alarms.stranded(tracker)
 
     def _review(self, intent: Intent) -> Approved | Refusal:
         return review(

@@ -466,7 +466,7 @@ def _wanted(world: AgentWorld) -> list[Decimal]:
 
 
 async def test_an_alert_is_acknowledged_once(world: AgentWorld) -> None:
-    await world.agent.alert("storage", "the disk is full")
+    await world.agent.alarms.alert("storage", "the disk is full")
     assert [alert.text for alert in world.desk.status().alerts] == ["the disk is full"]
     await world.do(AcknowledgeAlerts())
     assert world.desk.status().alerts == ()
@@ -520,8 +520,9 @@ async def test_the_card_of_a_start_says_what_is_held_watched_and_to_be_done(
     await world.kill()
     world.exchange.set_price("BTC/USDT", "57000")
     await world.start()
-    first = world.store.of(RecoveryReported)[-1].lines[0]
-    assert first.startswith("#1 BTC/USDT: fired now: the price 57000 is beyond 58000")
+    found, done, *_ = world.store.of(RecoveryReported)[-1].lines
+    assert found.startswith("#1 BTC/USDT: fired now: the price 57000 is beyond 58000")
+    assert done == "Fired while starting: #1 BTC/USDT, selling 0.5 BTC"
 
 
 async def test_a_block_for_another_reason_is_told_anew(world: AgentWorld) -> None:

@@ -1,0 +1,88 @@
+"""The card of a start says what exits have done already, for they never wait for it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import protective_stop
+from trading.domain.events import IntentClosed
+from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.position import Position
+from trading.domain.tracker import Tracker, TrackerState
+from trading.start_card import StartLog, card
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def tracker(number: int, state: TrackerState, **changes: object) -> Tracker:
+    return replace(protective_stop(number), state=state, **changes)  # type: ignore[arg-type]
+
+
+def closed(number: int | None, filled: str, notional: str) -> IntentClosed:
+    intent = Intent(
+        f"i{number}",
+        "BTC/USDT",
+        Side.SELL,
+        Purpose.PROTECT,
+        Decimal(57_000),
+        AT,
+        quantity=Decimal("0.5"),
+        tracker_id=number,
+        state=IntentState.DONE,
+        filled_quantity=Decimal(filled),
+        filled_notional=Decimal(notional),
+    )
+    return IntentClosed(intent, AT)
+
+
+def test_what_was_sold_before_the_card_is_said_with_its_price() -> None:
+    log = StartLog([])
+    log.apply(closed(1, "0.5", "28450"))
+    assert log.lines([]) == ["Done while starting: #1 BTC/USDT sold 0.5 BTC at 56900"]
+
+
+def test_an_order_that_ended_without_a_fill_has_done_nothing() -> None:
+    log = StartLog([])
+    log.apply(closed(1, "0", "0"))
+    assert log.lines([]) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "words"),
+    [
+        (TrackerState.EXITING, "", "selling 0.5 BTC"),
+        (TrackerState.BLOCKED, "there are no bids", "BLOCKED: there are no bids"),
+    ],
+)
+def test_what_fired_since_the_load_is_said_and_what_had_fired_before_is_not(
+    state: TrackerState, reason: str, words: str
+) -> None:
+    waiting, acting = tracker(1, TrackerState.TRAILING), tracker(2, TrackerState.EXITING)
+    log = StartLog([waiting, acting])
+    fired = tracker(1, state, reason=reason)
+    assert log.lines([fired, acting]) == [f"Fired while starting: #1 BTC/USDT, {words}"]
+
+
+def test_a_storm_at_a_start_is_cut_and_counted() -> None:
+    log = StartLog([])
+    for number in range(1, 14):
+        log.apply(closed(number, "0.5", "28450"))
+    lines = log.lines([])
+    assert len(lines) == 11
+    assert lines[-1] == "Done or fired while starting: 3 more"
+
+
+def test_a_start_without_findings_says_that_there_is_nothing_to_do() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5")), Position("ADA/USDT")]
+    assert card([], positions, waiting=2, working=0) == (
+        "Nothing fired meanwhile; there is nothing to do.",
+        "Held: 0.5 BTC",
+        "Watched again: 2",
+    )
+    assert card(["#1 was sold"], [], waiting=0, working=1) == (
+        "#1 was sold",
+        "Nothing is held.",
+        "Watched again: 0, orders at work: 1",
+    )

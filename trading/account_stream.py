@@ -1,0 +1,67 @@
+"""Follows orders and balances as the exchange tells them; queries cover what a gap has missed."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from trading.commanding.workings import Workings
+from trading.domain.errors import Retryable
+from trading.domain.position import Balance
+from trading.follow_ups import FollowUps
+from trading.housekeeping import Housekeeping
+
+logger = logging.getLogger(__name__)
+_STABLE_S = 30.0
+_RECONCILE_S = 5.0
+_BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class AccountStream:
+    """The account's side of the exchange's streams; `state` says how it is."""
+
+    def __init__(
+        self,
+        workings: Workings,
+        housekeeping: Housekeeping,
+        follow_ups: FollowUps,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._of = workings
+        self._housekeeping = housekeeping
+        self._follow_ups = follow_ups
+        self._sleep = sleep
+        self._reconciled_s = float("-inf")
+        self.state = "connecting"
+
+    async def run(self) -> None:
+        """Follow until cancelled; what a lost stream missed is asked for before the next one."""
+        of, failures = self._of, 0
+        while True:
+            began_s = of.clock.monotonic()
+            self.state = "live"
+            try:
+                await of.gateway.stream_account(of.execution.on_report, self._on_balance)
+            except Retryable as error:
+                logger.warning("account_stream_lost", extra={"error": str(error)})
+            self.state = "reconnecting"
+            if of.clock.monotonic() - began_s > _STABLE_S:
+                failures = 0
+            await self._sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
+            failures += 1
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        try:
+            await self._of.execution.check_open_attempts()
+            await self._housekeeping.refresh_balances()
+        except Retryable as error:
+            logger.warning("catch_up_failed", extra={"error": str(error)})
+
+    def _on_balance(self, balance: Balance) -> None:
+        book = self._of.state.book
+        book.set_balance(balance)
+        now_s = self._of.clock.monotonic()
+        is_short = book.managed_of(balance.asset) > balance.total
+        is_quiet = not self._of.execution.intents
+        if is_short and is_quiet and now_s - self._reconciled_s > _RECONCILE_S:
+            self._reconciled_s = now_s
+            self._follow_ups.add(self._housekeeping.reconcile)

@@ -1,0 +1,37 @@
+"""What follows from facts: written by one task, one after the other, and never dropped."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from trading.domain.errors import Retryable, StorageLost
+
+logger = logging.getLogger(__name__)
+_WAITING_MAX = 10_000
+
+
+class FollowUps:
+    """A bounded queue of work between the calls that bring facts and the journal."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(_WAITING_MAX)
+        self._is_overflowed = False
+
+    def add(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have this done after everything that was added before."""
+        # A fact is never dropped: past the bound the process ends, and the next one recovers.
+        try:
+            self._waiting.put_nowait(work)
+        except asyncio.QueueFull:
+            self._is_overflowed = True
+
+    async def run(self) -> None:
+        """Do what was added until cancelled; raises StorageLost when the bound was passed."""
+        while True:
+            work = await self._waiting.get()
+            if self._is_overflowed:
+                raise StorageLost(f"{_WAITING_MAX} facts wait to be written: the journal hangs")
+            try:
+                await work()
+            except Retryable as error:
+                logger.warning("follow_up_failed", extra={"error": str(error)})

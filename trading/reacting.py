@@ -1,0 +1,71 @@
+"""What follows from a durable fact: a tracker mirrors its exit, slices shrink, entries end."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from trading.commanding.guarding import Guarding
+from trading.commanding.workings import Workings
+from trading.domain.events import (
+    Event,
+    IntentChanged,
+    IntentClosed,
+    PositionAdjusted,
+    TradingModeChanged,
+)
+from trading.domain.money import ZERO
+from trading.domain.order import Intent, IntentState, Purpose
+from trading.domain.tracker import TrackerState
+from trading.follow_ups import FollowUps
+from trading.risk import halts
+
+
+class Reacting:
+    """Asks for what a fact makes necessary; what is written waits for its turn."""
+
+    def __init__(self, workings: Workings, guarding: Guarding, follow_ups: FollowUps) -> None:
+        self._of = workings
+        self._guarding = guarding
+        self._follow_ups = follow_ups
+
+    def react(self, event: Event) -> None:
+        """React to a fact that is durable and known to everybody."""
+        match event:
+            case IntentChanged(intent=intent):
+                self.mirror((intent,))
+            case IntentClosed(intent=intent):
+                if intent.purpose is Purpose.BACKSTOP:
+                    self._guarding.closed(intent)
+                self._follow_ups.add(partial(self._resize, intent.symbol))
+            case TradingModeChanged(by=halts.BY):
+                self._of.execution.cancel_entries(event.reason)
+            case PositionAdjusted(symbol=symbol) if event.quantity < 0:
+                self._follow_ups.add(partial(self._resize, symbol))
+            case _:
+                pass
+
+    def mirror(self, intents: Iterable[Intent]) -> None:
+        """Have the trackers of these intents say how they are."""
+        for intent in intents:
+            self._follow_ups.add(partial(self._mirror, intent))
+
+    async def _mirror(self, intent: Intent) -> None:
+        if intent.tracker_id is None or intent.purpose is Purpose.BACKSTOP:
+            return
+        blocked = intent.state is IntentState.BLOCKED
+        state = TrackerState.BLOCKED if blocked else TrackerState.EXITING
+        event = self._of.trackers.changed(intent.tracker_id, state, intent.reason)
+        if event is not None:
+            await self._of.record(event)
+
+    async def _resize(self, symbol: str) -> None:
+        await self._of.execution.fit(symbol)
+        # The slice of an exit at work still counts what it has sold.
+        sold = (
+            intent.filled_quantity
+            for intent in self._of.execution.intents
+            if (intent.symbol, intent.purpose) == (symbol, Purpose.PROTECT)
+        )
+        managed = self._of.state.book.snapshot().managed(symbol) + sum(sold, ZERO)
+        events = self._of.trackers.resized(symbol, managed)
+        if events:
+            await self._of.record(*events)
