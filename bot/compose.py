@@ -6,40 +6,35 @@ import contextlib
 import gc
 import hashlib
 import logging
-import resource
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot import config, failpoints, heartbeat, notify
+from bot import config, failpoints, notify
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
 from bot.config import Mode, Settings
-from bot.control import wording
 from bot.control.answering import LocalDesk
 from bot.control.halt_file import HaltFile
 from bot.control.messages import Reply, Request
 from bot.control.sockets import ControlServer
 from bot.escalation import Escalation
+from bot.shares import agent_settings, gateway_settings, telegram_settings
 from bot.storage_watch import StorageWatch
-from bot.supervisor import LagSampler, Supervisor, stop_on_signals
+from bot.supervisor import Supervisor, stop_on_signals
 from bot.systemd import ServiceManager
 from bot.telegram.app import Surroundings, TelegramBot
-from bot.telegram.settings import TelegramSettings
-from bot.watchdog_watch import WATCHDOG_SILENT, WatchdogWatch
+from bot.vital_signs import VitalSigns, Watched
 from storage.lease import AccountLock, DirectoryLock
 from storage.store import Store, open_store
-from trading.agent import AgentSettings, Identity, Ports, TradingAgent
+from trading.agent import Identity, Ports, TradingAgent
 from trading.bus import Bus
-from trading.decide import DecisionSettings
 from trading.domain.errors import AuthLost, Fatal, Refused, Retryable, SettingsInvalid
 from trading.domain.events import JobRan
 from trading.gateway.connect import create_gateway, create_paper_gateway
-from trading.gateway.settings import GatewaySettings
 from trading.ports import Clock, ExchangeGateway
-from trading.reception import Reception, Vitals
-from trading.risk.limits import RiskLimits
+from trading.reception import Reception
 from trading.schedule import Schedule
 from trading.sim.account import parse_balances
 
@@ -47,8 +42,6 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _SWITCH_S = 0.0001
-# The greatest positions that a sign of life names, every five seconds and in one go.
-_HOLDINGS_MAX = 20
 _GC_THRESHOLDS = (10_000, 20, 100)
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
@@ -101,17 +94,6 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
         yield Process(settings, version, store, account, charts)
-
-
-def gateway_settings(settings: Settings) -> GatewaySettings:
-    """Return the gateway's share of the settings."""
-    return GatewaySettings(
-        exchange_id=settings.exchange_id,
-        api_key=settings.exchange_api_key.get_secret_value(),
-        secret=settings.exchange_secret.get_secret_value(),
-        rest_url=settings.exchange_rest_url,
-        ws_url=settings.exchange_ws_url,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +151,10 @@ class Process:
         self._clock = SystemClock()
         self._store = store
         self._version = version
-        self._lag = LagSampler(self._clock)
         self._supervisor = Supervisor(self._clock, self._on_death)
         self._account = account
         self._charts = charts
         self._bus = Bus()
-        self._messages_waiting = 0
         self._halt_file = HaltFile(settings.directory, self._clock)
         self._bot: TelegramBot | None = None
         self._escalation = Escalation(
@@ -185,12 +165,11 @@ class Process:
         )
         systemd = config.service_manager()
         self._service = ServiceManager(systemd.address, systemd.watchdog_s)
-        self._beat_s = self._clock.monotonic()
 
     async def run(self, stop: asyncio.Event) -> int:
         """Recover, then work until `stop`; returns the exit code."""
         await self._assemble()
-        self._bot = TelegramBot(self._telegram_settings(), self._surroundings(self._desk))
+        self._bot = TelegramBot(telegram_settings(self._settings), self._surroundings())
         return await self._work(stop)
 
     async def answer_alone(self, request: Request) -> Reply:
@@ -227,17 +206,19 @@ class Process:
                 self._bus,
             ),
             Identity(install_id, order_prefix(install_id)),
-            self._agent_settings(install_id),
+            agent_settings(self._settings, self._version, install_id),
         )
         # A halt counts, and is shown, before the exchange has answered.
         agent.state.trading_mode = stored.trading_mode
+        watched = Watched(agent, self._store, self._supervisor, self._escalation)
+        self._signs = VitalSigns(self._settings.directory, self._clock, watched, self._service)
         schedule = Schedule(
             {**agent.jobs(), "summaries": self._summaries, "heartbeat": self._beat},
             self._clock,
             self._remember,
         )
         self._agent, self._schedule = agent, schedule
-        desk = Reception(agent, schedule, self._vitals, self._halt_file.forbid)
+        desk = Reception(agent, schedule, self._signs.measure, self._halt_file.forbid)
         self._desk = desk
         self._local = LocalDesk(desk, self._store.records, self._clock, lambda: agent.is_ready)
 
@@ -246,7 +227,6 @@ class Process:
         bot, directory = self._front(), self._settings.directory
         storage = StorageWatch(self._store, self._tell_now, asyncio.sleep)
         control = ControlServer(directory, self._local.answer)
-        watchdog = self._watchdog_watch()
         code = await bot.start()
         if code is not None:
             sys.stdout.write(f"Send this to the bot from your phone to own it: /pair {code}\n")
@@ -260,12 +240,11 @@ class Process:
                     "chat": lambda: self._chat(ready),
                     "control": control.run,
                     "second_channel": self._escalation.run,
-                    "service_manager": lambda: self._service.run(self._is_beating),
                     "halt_file": lambda: self._halt_file.run(self._desk),
                     **self._trading(ready),
                     "storage": storage.run,
-                    "watchdog": lambda: self._after(ready, watchdog.run),
-                    "loop_lag": self._lag.run,
+                    "watchdog": lambda: self._after(ready, self._signs.watch_watchdog),
+                    **self._signs.tasks,
                 }
             )
         )
@@ -279,15 +258,6 @@ class Process:
         if failure is not None:
             raise _root(failure)
         return EXIT_ORDERLY
-
-    def _watchdog_watch(self) -> WatchdogWatch:
-        agent = self._agent
-        return WatchdogWatch(
-            self._settings.directory,
-            self._clock,
-            agent.record,
-            lambda: agent.state.has_condition(WATCHDOG_SILENT),
-        )
 
     def _trading(self, ready: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
         agent = self._agent
@@ -355,7 +325,7 @@ class Process:
     async def _end(self, work: asyncio.Task[None], *, is_orderly: bool = False) -> None:
         self._schedule.stop()
         if is_orderly:
-            await self._sign_off()
+            await self._signs.sign_off(self._desk)
         with contextlib.suppress(TimeoutError, Fatal):
             async with asyncio.timeout(_STOP_DEADLINE_S):
                 await self._agent.stop("asked to stop")
@@ -370,44 +340,9 @@ class Process:
 
     # ------------------------------------------------------------ parts
 
-    def _agent_settings(self, install_id: str) -> AgentSettings:
-        settings = self._settings
-        return AgentSettings(
-            mode=settings.mode.value,
-            exchange=settings.exchange_id,
-            currency=settings.currency,
-            version=self._version,
-            decisions=DecisionSettings(installation=install_id),
-            limits=RiskLimits(
-                currency=settings.currency,
-                order_notional_max=settings.order_notional_max,
-                order_share_max=settings.order_share_max,
-                notional_per_day_max=settings.notional_per_day_max,
-                orders_per_minute_max=settings.orders_per_minute_max,
-                orders_open_max=settings.orders_open_max,
-                duplicate_window_s=settings.duplicate_window_s,
-                price_collar=settings.price_collar,
-                spread_max=settings.spread_max,
-                daily_loss_max=settings.daily_loss_max,
-                exit_attempts_per_minute_max=settings.exit_attempts_per_minute_max,
-            ),
-            accepts_unrestricted_key=settings.allow_unrestricted_key,
-        )
-
-    def _telegram_settings(self) -> TelegramSettings:
-        settings = self._settings
-        return TelegramSettings(
-            token=settings.telegram_token.get_secret_value(),
-            base_url=settings.telegram_api_url,
-            owner_id=settings.owner_id,
-            allowed_chat_ids=settings.allowed_chat_ids,
-            totp_secret=settings.totp_key,
-            code_notional_min=settings.code_notional_min,
-        )
-
-    def _surroundings(self, desk: Reception) -> Surroundings:
+    def _surroundings(self) -> Surroundings:
         return Surroundings(
-            desk=desk,
+            desk=self._desk,
             journal=self._store.journal,
             records=self._store.records,
             clock=self._clock,
@@ -431,7 +366,7 @@ class Process:
         await export(self._store.journal, name, path, form)
         return path
 
-    # ------------------------------------------------------------ vital signs
+    # ------------------------------------------------------------ hooks
 
     def _on_death(self, task: str, error: BaseException) -> None:
         logger.error("task_restarted", extra={"task": task, "error": type(error).__name__})
@@ -444,56 +379,11 @@ class Process:
         await self._front().tick_digests()
 
     async def _beat(self) -> None:
-        self._beat_s = self._clock.monotonic()
-        try:
-            await self._agent.beat()
-            self._messages_waiting = len(await self._store.records.pending_messages())
-        finally:
-            # With the journal lost the stops are still watched, and the watchdog has to know.
-            health = self._desk.health()
-            watches = f"{self._agent.trackers.count()} trackers"
-            note = watches if health.is_healthy else "storage or exchange lost"
-            self._service.status(f"watching {note}" if health.is_healthy else note)
-            await self._sign(note, is_healthy=health.is_healthy)
-
-    async def _sign(self, note: str, *, is_healthy: bool, is_stopped: bool = False) -> None:
-        await asyncio.to_thread(
-            heartbeat.write,
-            self._settings.directory,
-            self._clock.now(),
-            is_healthy=is_healthy,
-            note=note,
-            is_stopped=is_stopped,
-            holdings=wording.holdings(self._desk.positions(_HOLDINGS_MAX)),
-        )
-
-    async def _sign_off(self) -> None:
-        # First of all: ending takes a while, and silence would look like a death.
-        try:
-            await self._sign("stopped", is_healthy=False, is_stopped=True)
-        except OSError as error:
-            logger.warning("last_sign_not_written", extra={"error": str(error)})
-
-    def _is_beating(self) -> bool:
-        # Before recovery has ended the exchange may be away for long: no restart would help.
-        silent_s = self._clock.monotonic() - self._beat_s
-        return not self._agent.is_ready or silent_s < heartbeat.AGE_S_MAX
+        await self._signs.beat(self._desk)
 
     async def _tell_now(self, text: str) -> bool:
         told = await self._front().tell_owner_now(text)
         return told or await self._escalation.tell_now(text)
-
-    def _vitals(self) -> Vitals:
-        memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return Vitals(
-            loop_lag_ms_p99=self._lag.p99_ms,
-            loop_lag_ms_max=self._lag.max_ms,
-            is_storage_degraded=self._store.is_degraded,
-            messages_waiting=self._messages_waiting,
-            memory_mb=memory_kb / 1024,
-            tasks=self._supervisor.restarts_s(),
-            second_channel=self._escalation.state,
-        )
 
 
 def order_prefix(install_id: str) -> str:

@@ -158,6 +158,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.notify": ("trading.domain",),
     "bot.secrets": ("trading.domain",),
     "bot.totp": (),
+    "bot.shares": ("trading", "bot"),  # the settings types of each package
+    "bot.vital_signs": (*_AGENT, "trading.reception", "storage", "bot"),
     "bot.storage_watch": ("trading.domain", "storage"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,

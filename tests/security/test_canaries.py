@@ -14,10 +14,11 @@ from urllib.parse import quote
 
 import pytest
 
-from bot import compose, config, logs
+from bot import config, logs
 from bot.clock import SystemClock
 from bot.localchat import build_app, serving
 from bot.secrets import OsKeychain, Passphrase, Vault
+from bot.shares import gateway_settings
 from bot.telegram import Surroundings, TelegramBot, TelegramSettings
 from storage.lease import AccountLock
 from storage.store import open_store
@@ -120,7 +121,7 @@ def _reached(roots: list[Any]) -> Iterator[Any]:
 
 async def test_z02_no_object_shows_a_secret(settings: config.Settings, tmp_path: Path) -> None:
     clock = SystemClock()
-    gateway = create_gateway(compose.gateway_settings(settings), clock)
+    gateway = create_gateway(gateway_settings(settings), clock)
     store = MemoryStore(clock)
     telegram = _telegram(settings)
     bot = TelegramBot(telegram, _around(store, clock, tmp_path))
@@ -147,7 +148,7 @@ async def test_z02_no_object_shows_a_secret(settings: config.Settings, tmp_path:
 async def _failures(settings: config.Settings, tmp_path: Path) -> list[str]:
     """Provoke the errors that a running agent meets, and format them as nobody should."""
     told = []
-    gateway = create_gateway(compose.gateway_settings(settings), MachineClock())
+    gateway = create_gateway(gateway_settings(settings), MachineClock())
     for call in (gateway.connect, gateway.balances):
         try:
             await call()

@@ -18,6 +18,7 @@ from unittest import mock
 
 from bot import compose
 from bot.config import Mode, Settings
+from bot.shares import gateway_settings
 from storage import sqlite
 from storage.store import Store, open_store
 from tests.simulation.loop import PowerCut, SimLoop, Trace
@@ -214,7 +215,7 @@ class Machine:
             data_dir=settings.directory,
             failpoint=self._boundary,
         )
-        self._gateway = create_gateway(compose.gateway_settings(settings), self.clock)
+        self._gateway = create_gateway(gateway_settings(settings), self.clock)
         account = compose.Account(self._gateway, compose._nothing)
         self.process = compose.Process(settings, "sim", self.store, account, NoCharts())  # type: ignore[arg-type]
         try:

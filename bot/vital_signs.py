@@ -1,0 +1,118 @@
+"""The process's signs of life: on disk, to the service manager, and as numbers for the chat."""
+
+import asyncio
+import logging
+import resource
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot import heartbeat
+from bot.control import wording
+from bot.escalation import Escalation
+from bot.supervisor import LagSampler, Supervisor
+from bot.systemd import ServiceManager
+from bot.watchdog_watch import WATCHDOG_SILENT, WatchdogWatch
+from storage.store import Store
+from trading.agent import TradingAgent
+from trading.desk import Desk
+from trading.ports import Clock
+from trading.reception import Vitals
+
+logger = logging.getLogger(__name__)
+# The greatest positions that a sign of life names, every five seconds and in one go.
+_HOLDINGS_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """The parts of a process whose state is shown."""
+
+    agent: TradingAgent
+    store: Store
+    supervisor: Supervisor
+    escalation: Escalation
+
+
+class VitalSigns:
+    """Measures one running agent, and shows that it lives to whoever watches it."""
+
+    def __init__(
+        self, data_dir: Path, clock: Clock, watched: Watched, service: ServiceManager
+    ) -> None:
+        agent = watched.agent
+        self._data_dir = data_dir
+        self._clock = clock
+        self._of = watched
+        self._service = service
+        self._lag = LagSampler(clock)
+        self._watchdog = WatchdogWatch(
+            data_dir, clock, agent.record, lambda: agent.state.has_condition(WATCHDOG_SILENT)
+        )
+        self._messages_waiting = 0
+        self._beat_s = clock.monotonic()
+
+    @property
+    def tasks(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What runs from the start on."""
+        return {
+            "loop_lag": self._lag.run,
+            "service_manager": lambda: self._service.run(self._is_beating),
+        }
+
+    async def watch_watchdog(self) -> None:
+        """Look back at the watchdog until cancelled; what it finds is journaled."""
+        await self._watchdog.run()
+
+    async def beat(self, desk: Desk) -> None:
+        """Leave a sign of life in the journal and on disk; with a lost journal on disk alone."""
+        self._beat_s = self._clock.monotonic()
+        try:
+            await self._of.agent.beat()
+            self._messages_waiting = len(await self._of.store.records.pending_messages())
+        finally:
+            # With the journal lost the stops are still watched, and the watchdog has to know.
+            health = desk.health()
+            watches = f"{self._of.agent.trackers.count()} trackers"
+            note = watches if health.is_healthy else "storage or exchange lost"
+            self._service.status(f"watching {note}" if health.is_healthy else note)
+            await self._sign(desk, note, is_healthy=health.is_healthy)
+
+    async def sign_off(self, desk: Desk) -> None:
+        """Leave the last sign of life, that of an orderly end."""
+        # First of all: ending takes a while, and silence would look like a death.
+        try:
+            await self._sign(desk, "stopped", is_healthy=False, is_stopped=True)
+        except OSError as error:
+            logger.warning("last_sign_not_written", extra={"error": str(error)})
+
+    async def _sign(
+        self, desk: Desk, note: str, *, is_healthy: bool, is_stopped: bool = False
+    ) -> None:
+        await asyncio.to_thread(
+            heartbeat.write,
+            self._data_dir,
+            self._clock.now(),
+            is_healthy=is_healthy,
+            note=note,
+            is_stopped=is_stopped,
+            holdings=wording.holdings(desk.positions(_HOLDINGS_MAX)),
+        )
+
+    def _is_beating(self) -> bool:
+        # Before recovery has ended the exchange may be away for long: no restart would help.
+        silent_s = self._clock.monotonic() - self._beat_s
+        return not self._of.agent.is_ready or silent_s < heartbeat.AGE_S_MAX
+
+    def measure(self) -> Vitals:
+        """Return what only the process knows of itself."""
+        memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return Vitals(
+            loop_lag_ms_p99=self._lag.p99_ms,
+            loop_lag_ms_max=self._lag.max_ms,
+            is_storage_degraded=self._of.store.is_degraded,
+            messages_waiting=self._messages_waiting,
+            memory_mb=memory_kb / 1024,
+            tasks=self._of.supervisor.restarts_s(),
+            second_channel=self._of.escalation.state,
+        )

@@ -1,0 +1,70 @@
+"""The sign of life goes on when the journal is lost, and says so; the last one ends it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bot import heartbeat
+from bot.escalation import Escalation
+from bot.supervisor import Supervisor
+from bot.systemd import ServiceManager
+from bot.vital_signs import VitalSigns, Watched
+from storage.store import Store
+from tests.unit.trading.agent_world import AgentWorld
+from trading.domain.errors import StorageLost
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as running:
+        yield running
+
+
+def signs_of(world: AgentWorld, data_dir: Path) -> VitalSigns:
+    time = world.time
+    watched = Watched(
+        world.agent,
+        cast(Store, world.store),
+        Supervisor(time, world.agent.task_died),
+        Escalation(data_dir, (), dict, time),
+    )
+    return VitalSigns(data_dir, time, watched, ServiceManager(None))
+
+
+async def test_a_beat_says_what_is_held_and_how_many_stops_are_watched(
+    world: AgentWorld, tmp_path: Path
+) -> None:
+    await world.protect()
+    await signs_of(world, tmp_path).beat(world.desk)
+    sign = heartbeat.read(tmp_path)
+    assert sign is not None
+    assert (sign.is_healthy, sign.note) == (True, "1 trackers")
+    assert sign.holdings == ("Holds 0.5 BTC (BTC/USDT), stop 58000",)
+
+
+async def test_a_beat_that_cannot_be_journaled_still_leaves_its_sign_on_disk(
+    world: AgentWorld, tmp_path: Path
+) -> None:
+    signs = signs_of(world, tmp_path)
+    world.store.lose()
+    world.time.advance(60)
+    with pytest.raises(StorageLost):
+        await signs.beat(world.desk)
+    assert world.store.appends_lost == 1
+    sign = heartbeat.read(tmp_path)
+    assert sign is not None
+    assert sign.at == world.time.now()
+
+
+async def test_an_orderly_end_is_signed_and_a_lost_disk_does_not_stop_it(
+    world: AgentWorld, tmp_path: Path
+) -> None:
+    await signs_of(world, tmp_path).sign_off(world.desk)
+    sign = heartbeat.read(tmp_path)
+    assert sign is not None
+    assert (sign.is_stopped, sign.is_healthy) == (True, False)
+    gone = tmp_path / "gone"
+    await signs_of(world, gone).sign_off(world.desk)
+    assert heartbeat.read(gone) is None
