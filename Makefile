@@ -1,7 +1,7 @@
 # Every target does all of its set-up itself.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint format bench lock test-long mutants
+.PHONY: help setup demo test faults lint format bench lock test-long fuzz mutants
 
 BIN := .venv/bin
 PACKAGES := bot trading storage
@@ -26,6 +26,10 @@ faults: setup ## the catalogue of faults with the tests that prove each row; ARG
 
 test-long: setup ## seeds of the simulated world, SEEDS=2000; goes on where it was broken off
 	@exec scripts/play-seeds $(or $(SEEDS),2000)
+
+fuzz: setup ## every reader of foreign text with INPUTS=1000000 bent inputs each
+	@FUZZ_INPUTS=$(or $(INPUTS),1000000) exec $(BIN)/python -m pytest -q -n 2 --dist worksteal \
+		tests/security/test_parsers.py tests/security/test_foreign_data.py
 
 mutants: setup ## small errors put into what decides about money, N=300 SEED=1: do tests notice?
 	@exec $(BIN)/python -m tests.mutants $(or $(N),300) $(or $(SEED),1)

@@ -10,14 +10,14 @@ import difflib
 import getpass
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -172,7 +172,8 @@ class Settings(BaseSettings):
             if field != "database_url" and (text := getattr(self, field).get_secret_value())
         ]
         # The rest of a database's address is shown by errors that a person needs.
-        found += [urlsplit(self.store_url).password or ""]
+        store = _split(self.store_url)
+        found += [(store and store.password) or ""]
         found += self.channel_urls
         found += [self.watchdog_telegram_token.get_secret_value().partition(":")[2]]
         # The chat's number before the colon is no secret, and the colon is spelled in many ways.
@@ -183,7 +184,8 @@ class Settings(BaseSettings):
 
 def is_loopback(url: str | None) -> bool:
     """Whether a URL names this machine."""
-    host = urlsplit(url).hostname if url else None
+    parts = _split(url or "")
+    host = parts.hostname if parts is not None else None
     if host is None:
         return False
     if host == "localhost":
@@ -192,6 +194,22 @@ def is_loopback(url: str | None) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _is_url(url: str, schemes: Sequence[str]) -> bool:
+    parts = _split(url)
+    try:
+        # A port out of range is refused only when it is asked for.
+        return parts is not None and parts.scheme in schemes and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 def load(env_file: Path = Path(".env")) -> Settings:
@@ -356,8 +374,8 @@ def _check_token(field: str, secret: SecretStr) -> None:
 
 def _check_api_url(settings: Settings) -> None:
     url = settings.telegram_api_url
-    if url and not (url.endswith("/bot") and urlsplit(url).scheme in {"http", "https"}):
-        raise _invalid("telegram_api_url", f"should end in /bot, was {url!r}")
+    if url and not (url.endswith("/bot") and _is_url(url, ("http", "https"))):
+        raise _invalid("telegram_api_url", f"should be a URL and should end in /bot, was {url!r}")
 
 
 def _check_exchange(settings: Settings) -> None:
@@ -369,8 +387,8 @@ def _check_exchange(settings: Settings) -> None:
         ("exchange_ws_url", ("ws", "wss")),
     ):
         url = getattr(settings, field)
-        if url and urlsplit(url).scheme not in schemes:
-            raise _invalid(field, f"should start with {schemes[0]}://, was {url!r}")
+        if url and not _is_url(url, schemes):
+            raise _invalid(field, f"should start with {schemes[0]}:// and name a host, was {url!r}")
     if is_loopback(settings.exchange_rest_url) != is_loopback(settings.exchange_ws_url):
         raise _invalid("exchange_ws_url", "and the REST URL should both be local, or neither")
 

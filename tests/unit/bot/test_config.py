@@ -70,6 +70,8 @@ def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPa
         (PAPER | LOCAL | {"UMBRA_EXCHANGE_WS_URL": "http://127.0.0.1:1"}, "start with ws://"),
         (PAPER | LOCAL | {"UMBRA_EXCHANGE_WS_URL": "wss://exchange.example"}, "both be local"),
         (PAPER | {"UMBRA_TELEGRAM_API_URL": "http://127.0.0.1:8091"}, "should end in /bot"),
+        (PAPER | {"UMBRA_TELEGRAM_API_URL": "http://[127.0.0.1/bot"}, "should be a URL"),
+        (LIVE | {"UMBRA_EXCHANGE_REST_URL": "http://127.0.0.1:99999"}, "name a host"),
         (PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,x"}, "UMBRA_ALLOWED_CHAT_IDS"),
         (PAPER | {"UMBRA_OWNER_ID": "me"}, "UMBRA_OWNER_ID"),
         (PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,x"}, "numbers with commas between them"),

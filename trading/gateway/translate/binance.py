@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeGuard
 
 from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, PriceSource, Quote
@@ -190,6 +190,10 @@ def _end_reason(status: object) -> str:
     return "self-trade prevention" if status == "EXPIRED_IN_MATCH" else ""
 
 
+def _is_reason(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and value != "NONE"
+
+
 def _answered_fill(raw: object, symbol: str, order_id: str, side: Side, at: datetime) -> Fill:
     source = mapping(raw, "fill")
     return Fill(
@@ -251,7 +255,7 @@ def execution_report(raw: object, symbol_of: SymbolOf) -> OrderReport:
         price=number(source, "p") or None,
         fills=fills,
         updated_at=at,
-        reason=_end_reason(source.get("X")) or ("" if reason in {None, "NONE"} else str(reason)),
+        reason=_end_reason(source.get("X")) or (reason if _is_reason(reason) else ""),
     )
 
 
