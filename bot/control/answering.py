@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from bot.control import wording
 from bot.control.halt_file import THIS_MACHINE
 from bot.control.messages import Ask, Reply, Request
+from bot.modes import MODES
 from trading.desk import CloseProposal, Desk, Outcome
 from trading.domain.commands import Command, Panic, SetTradingMode
 from trading.domain.errors import AlreadyRecorded, Refused
@@ -73,7 +74,7 @@ class LocalDesk:
     async def _halt(self, cause: str) -> Reply:
         state = self._desk.status().state
         if state in _HALTED:
-            return Reply(True, f"Already {wording.MODES[state]}.")
+            return Reply(True, f"Already {MODES[state].state}.")
         await self._once(_HALT, cause)
         if not self._is_ready():
             self._halted_early = cause

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from bot import modes
+from bot.modes import MODES
 from trading.desk import CloseProposal, PositionView, StatusView
 from trading.domain.money import plain
 from trading.domain.order import Intent
@@ -9,12 +11,6 @@ from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
 from trading.ports import StoredState
 
-MODES = {
-    TradingMode.ACTIVE: "active",
-    TradingMode.REDUCING: "reducing: nothing new is bought",
-    TradingMode.HALTED: "HALTED: only private stops sell",
-    TradingMode.HALTED_EVERYTHING: "HALTED EVERYTHING: nothing sells",
-}
 HALTED = "Halted: nothing new is bought, private stops still sell. /resume in the chat ends it."
 CANNOT_SELL = (
     "Nothing can be sold now: Umbra is still starting, the exchange has not answered yet. "
@@ -30,7 +26,7 @@ _LISTED_MAX = 200
 def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
     """The whole state of a running agent."""
     return _joined(
-        f"{view.mode} on {view.exchange}, {MODES[view.state]}",
+        f"{view.mode} on {view.exchange}, {MODES[view.state].state}",
         *_reason(view),
         f"Equity {plain(view.equity)} {view.currency}",
         f"Trackers: {view.trackers_waiting} waiting, {view.trackers_acting} acting, "
@@ -47,7 +43,7 @@ def starting(view: StatusView, stored: StoredState) -> str:
     """What the journal says of an agent that could not reach its exchange yet."""
     mode = stored.trading_mode.mode if stored.trading_mode else TradingMode.ACTIVE
     return _joined(
-        f"{view.mode} on {view.exchange}, {MODES[mode]}",
+        f"{view.mode} on {view.exchange}, {MODES[mode].state}",
         "Still starting: the exchange has not answered yet, so NO STOP IS WATCHED.",
         *(_held(symbol, plain(held.quantity)) for symbol, held in stored.positions.items()),
         *(_tracker(tracker) for tracker in list(stored.trackers)[:_LISTED_MAX]),
@@ -99,7 +95,7 @@ def _reason(view: StatusView) -> list[str]:
     changed = view.trading_mode
     if changed is None or changed.mode is TradingMode.ACTIVE or not changed.reason:
         return []
-    return [f"  {changed.reason}"]
+    return [f"  {modes.reason(changed.reason)}"]
 
 
 def _position(view: PositionView) -> str:

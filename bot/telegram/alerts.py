@@ -6,6 +6,8 @@ from datetime import datetime, time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from bot import modes
+from bot.modes import MODES
 from bot.telegram import phrase
 from bot.telegram.keyboards import does
 from bot.telegram.render.text import (
@@ -256,31 +258,11 @@ def _linked(tracker: Tracker, title: str, *lines: str) -> Card:
 
 
 def _mode_changed(event: events.TradingModeChanged) -> Alert:
-    titles = {
-        TradingMode.ACTIVE: "🟢 Active again",
-        TradingMode.REDUCING: "🟠 Reducing: no new entries",
-        TradingMode.HALTED: "🔴 HALTED: nothing new at all",
-        TradingMode.HALTED_EVERYTHING: "🔴 HALTED EVERYTHING: UNPROTECTED",
-    }
-    lines = {
-        TradingMode.ACTIVE: "Nothing is re-armed by itself.",
-        TradingMode.REDUCING: "Private stops still sell.",
-        TradingMode.HALTED: "Private stops still sell.",
-        TradingMode.HALTED_EVERYTHING: "Triggered stops do NOT sell.",
-    }
+    words = MODES[event.mode]
+    why = modes.reason(event.reason)
+    text = card_text(f"{words.sign} {words.begun}", *([why] if why else []), words.then)
     severity = Severity.INFO if event.mode is TradingMode.ACTIVE else Severity.WARN
-    reason = _mode_reason(event.reason)
-    text = card_text(titles[event.mode], *reason, lines[event.mode])
     return Alert(Card(text, ((does("📊 Status", "/status"),),)), severity)
-
-
-_TYPED_REASONS = frozenset({"pause", "reduce", "resume", "halt", "panic"})
-
-
-def _mode_reason(reason: str) -> list[str]:
-    if reason in _TYPED_REASONS:
-        return [f"Asked for with /{reason}."]
-    return [reason] if reason else []
 
 
 def _condition(event: events.ConditionChanged) -> Alert:

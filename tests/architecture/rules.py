@@ -147,7 +147,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "storage": ("trading.domain", "trading.ports"),
     "bot": (*_AGENT, "bot"),
-    "bot.telegram": (*_AGENT, "bot.charts", "bot.totp"),
+    "bot.telegram": (*_AGENT, "bot.charts", "bot.modes", "bot.totp"),
     "bot.telegram.confirm": ("trading.domain", "trading.ports"),
     "bot.localchat": _AGENT,
     "bot.web": _AGENT,
@@ -155,6 +155,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.clock": ("trading.domain", "trading.ports"),
     "bot.config": ("trading", "storage", "bot"),  # the settings types of each package
     "bot.logs": ("trading.domain",),
+    "bot.modes": ("trading.domain",),
     "bot.notify": ("trading.domain",),
     "bot.secrets": ("trading.domain",),
     "bot.totp": (),

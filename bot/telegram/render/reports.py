@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from bot.modes import MODES
 from bot.telegram import phrase
 from bot.telegram.render.status import STREAMS, dot, position_lines
 from bot.telegram.render.text import (
@@ -25,7 +26,6 @@ from trading.domain import events
 from trading.domain.chat import ConfirmationAnswer
 from trading.domain.instrument import Instrument
 from trading.domain.order import IntentState
-from trading.domain.position import TradingMode
 from trading.domain.tracker import TrackerChange
 from trading.ports import Recorded
 
@@ -153,12 +153,6 @@ _CHANGES = {
     TrackerChange.ABORTED: "was given up",
     TrackerChange.REBUILT: "starts a new record",
 }
-_MODES = {
-    TradingMode.ACTIVE: "active",
-    TradingMode.REDUCING: "reducing",
-    TradingMode.HALTED: "HALTED",
-    TradingMode.HALTED_EVERYTHING: "HALTED EVERYTHING",
-}
 _ENDS = {
     IntentState.DONE: "done",
     IntentState.DUST: "done, dust left",
@@ -178,7 +172,7 @@ def audit_words(event: events.Event, names: Mapping[int, str]) -> str:  # noqa: 
     match event:
         case events.TradingModeChanged(mode, reason, by):
             actor = who(int(by)) if by.isdecimal() else by
-            return _with_reason(f"{actor}: now {_MODES[mode]}", reason)
+            return _with_reason(f"{actor}: now {MODES[mode].name}", reason)
         case events.ConfirmationAnswered(_, answer, by):
             return f"{who(by)} {_ANSWERS[answer]}"
         case events.AccessDenied(user_id, _, kind):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TypeVar
 
+from bot.modes import MODES
 from bot.telegram.keyboards import Rows, does, pager, shows
 from bot.telegram.render.text import (
     Card,
@@ -28,18 +29,6 @@ PAGE = 8
 _STOPS_MAX = 4
 STREAMS = {"down": "over REST"}
 Row = TypeVar("Row")
-_DOTS = {
-    TradingMode.ACTIVE: "🟢",
-    TradingMode.REDUCING: "🟠",
-    TradingMode.HALTED: "🔴",
-    TradingMode.HALTED_EVERYTHING: "🔴",
-}
-_MODES = {
-    TradingMode.ACTIVE: "active",
-    TradingMode.REDUCING: "reducing: no new entries",
-    TradingMode.HALTED: "HALTED: only private stops sell",
-    TradingMode.HALTED_EVERYTHING: "HALTED EVERYTHING: NOTHING SELLS",
-}
 
 
 def dot(status: StatusView) -> str:
@@ -47,14 +36,14 @@ def dot(status: StatusView) -> str:
     severities = {condition.severity for condition in status.conditions if condition.is_active}
     if Severity.CRIT in severities or status.alerts:
         return "🔴"
-    mode = _DOTS[status.state]
+    mode = MODES[status.state].sign
     return "🟠" if mode == "🟢" and Severity.WARN in severities else mode
 
 
 def status_card(status: StatusView) -> Card:
     """The whole state on one card."""
     lines: list[Line] = [
-        f"{status.mode} on {status.exchange} · {_MODES[status.state]}",
+        f"{status.mode} on {status.exchange} · {MODES[status.state].state}",
         f"Equity {money(status.equity)} {status.currency}",
     ]
     if status.profit_today is not None:

@@ -85,6 +85,16 @@ async def test_a_panic_sells_what_is_managed_and_says_so(bench: _Bench) -> None:
     assert (await bench.ask(Ask.PANIC)) == (True, "This panic was carried out already.")
 
 
+async def test_after_a_panic_status_says_how_the_halt_was_asked_for(bench: _Bench) -> None:
+    await _cover(bench)
+    await bench.ask(Ask.PANIC)
+    _, said = await bench.ask(Ask.STATUS)
+    assert said.splitlines()[:2] == [
+        "live on fake, HALTED: only private stops sell",
+        "  Asked for with /panic.",
+    ]
+
+
 async def test_status_shows_mode_holdings_and_trackers(bench: _Bench) -> None:
     await _cover(bench)
     is_done, said = await bench.ask(Ask.STATUS)

@@ -1,0 +1,52 @@
+"""The words for the modes of trading, the same in the chat and on a terminal."""
+
+from dataclasses import dataclass
+
+from trading.domain.position import TradingMode
+
+
+@dataclass(frozen=True, slots=True)
+class ModeWords:
+    """What people read of one mode: its sign and name, what it means, and how its start is told."""
+
+    sign: str
+    name: str
+    meaning: str
+    begun: str
+    then: str
+
+    @property
+    def state(self) -> str:
+        """Name and meaning in one line."""
+        return f"{self.name}: {self.meaning}" if self.meaning else self.name
+
+
+MODES = {
+    TradingMode.ACTIVE: ModeWords(
+        "🟢", "active", "", "Active again", "Nothing is re-armed by itself."
+    ),
+    TradingMode.REDUCING: ModeWords(
+        "🟠", "reducing", "no new entries", "Reducing: no new entries", "Private stops still sell."
+    ),
+    TradingMode.HALTED: ModeWords(
+        "🔴",
+        "HALTED",
+        "only private stops sell",
+        "HALTED: nothing new at all",
+        "Private stops still sell.",
+    ),
+    TradingMode.HALTED_EVERYTHING: ModeWords(
+        "🔴",
+        "HALTED EVERYTHING",
+        "NOTHING SELLS",
+        "HALTED EVERYTHING: UNPROTECTED",
+        "Triggered stops do NOT sell.",
+    ),
+}
+# What the journal keeps as the reason of a mode that a person has asked for by its command.
+_TYPED = frozenset({"pause", "reduce", "resume", "halt", "panic"})
+
+
+def reason(text: str) -> str:
+    """Say why a mode was entered; empty when nobody gave a reason."""
+    return f"Asked for with /{text}." if text in _TYPED else text
