@@ -1,7 +1,10 @@
 """Commands back into the words that say them: what confirmations store and cards repeat."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from trading.domain.commands import (
     AbortIntent,
@@ -50,7 +53,8 @@ def phrase(command: Command) -> str:
     """Write a command so that `grammar.parse` reads the same command back."""
     match command:
         case ArmTracker(spec):
-            return f"/track {spec.symbol} {rule(spec)} {amount(spec)}{_options(spec)}"
+            said = (each.words for each in _options(spec) if not each.is_default)
+            return " ".join(("/track", spec.symbol, rule(spec), amount(spec), *said))
         case EditTracker():
             return f"/tracker {command.tracker_id} {_changes(command)}"
         case PauseTracker() | ResumeTracker() | CancelTracker() | ExitNow():
@@ -146,73 +150,54 @@ def _amount(size: Amount, symbol: str) -> str:
     return plain(size.value)
 
 
-def _options(spec: TrackerSpec) -> str:
-    words: list[str] = []
-    if spec.stop is not None:
-        words.append(f"stop {level(spec.stop)}")
-    if spec.stop_share is not None:
-        words.append(f"stop {percent(spec.stop_share)}")
-    if spec.then != Then():
-        words.append(f"then {then(spec.then)}")
-    if spec.confirm != Confirm():
-        words.append(f"confirm {confirm(spec.confirm)}")
-    if spec.backstop is not None:
-        words.append(f"backstop {plain(spec.backstop)}")
-    if spec.backstop_share is not None:
-        words.append(f"backstop {percent(spec.backstop_share)}")
-    if spec.slippage_max is not None:
-        words.append(f"slippage {percent(spec.slippage_max)}")
-    if spec.price_kind is not PriceKind.DECISION:
-        words.append(f"price {spec.price_kind.value}")
-    return "".join(f" {word}" for word in words)
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One option in the words that set it; `words` is empty where it is not set."""
+
+    name: str
+    words: str
+    is_default: bool = False
 
 
-def options(spec: TrackerSpec) -> tuple[str, ...]:
-    """Write every option that has a word of its own, what is not set included."""
-    backstop, slippage = spec.backstop, spec.slippage_max
+def _option(name: str, value: object, write: Callable[[Any], str]) -> _Option:
+    if value is None:
+        return _Option(name, "", is_default=True)
+    return _Option(name, f"{name} {write(value)}", is_default=value in _DEFAULTS)
+
+
+_DEFAULTS = (Then(), Confirm(), PriceKind.DECISION)
+_NOT_SET = {"backstop": "no backstop", "slippage": "no slippage bound"}
+
+
+def _options(said: TrackerSpec | EditTracker) -> tuple[_Option, ...]:
     return (
-        f"confirm {confirm(spec.confirm)}",
-        f"then {then(spec.then)}",
-        "no backstop" if backstop is None else f"backstop {plain(backstop)}",
-        "no slippage bound" if slippage is None else f"slippage {percent(slippage)}",
-        f"price {spec.price_kind.value}",
+        _option("stop", said.stop, level),
+        _option("stop", said.stop_share, percent),
+        _option("then", said.then, then),
+        _option("confirm", said.confirm, confirm),
+        _option("backstop", said.backstop, plain),
+        _option("backstop", said.backstop_share, percent),
+        _option("slippage", said.slippage_max, percent),
+        _option("price", said.price_kind, lambda kind: kind.value),
     )
 
 
+def options(spec: TrackerSpec) -> Mapping[str, str]:
+    """Write every option by its name, what is not set included; a stop belongs to the rule."""
+    said = {each.name: each.words for each in _options(spec) if each.words and each.name != "stop"}
+    return _NOT_SET | said
+
+
 def _changes(edit: EditTracker) -> str:
-    words: list[str] = []
-    if edit.level is not None:
-        words.append(f"level {level(edit.level)}")
-    if edit.trail is not None:
-        words.append(f"trail {distance(edit.trail)}")
-    if edit.stop is not None:
-        words.append(f"stop {level(edit.stop)}")
-    if edit.stop_share is not None:
-        words.append(f"stop {percent(edit.stop_share)}")
-    if edit.confirm is not None:
-        words.append(f"confirm {confirm(edit.confirm)}")
-    if edit.amount is not None:
-        words.append(f"amount {_amount(edit.amount, '')}")
-    return " ".join([*words, *_changed_options(edit)])
-
-
-def _changed_options(edit: EditTracker) -> list[str]:
-    words: list[str] = []
-    if edit.then is not None:
-        words.append(f"then {then(edit.then)}")
-    if edit.backstop is not None:
-        words.append(f"backstop {plain(edit.backstop)}")
-    if edit.backstop_share is not None:
-        words.append(f"backstop {percent(edit.backstop_share)}")
-    if edit.is_backstop_off:
-        words.append("backstop off")
-    if edit.slippage_max is not None:
-        words.append(f"slippage {percent(edit.slippage_max)}")
-    if edit.is_slippage_off:
-        words.append("slippage off")
-    if edit.price_kind is not None:
-        words.append(f"price {edit.price_kind.value}")
-    return words
+    words = (
+        "" if edit.level is None else f"level {level(edit.level)}",
+        "" if edit.trail is None else f"trail {distance(edit.trail)}",
+        "" if edit.amount is None else f"amount {_amount(edit.amount, '')}",
+        *(each.words for each in _options(edit)),
+        "backstop off" if edit.is_backstop_off else "",
+        "slippage off" if edit.is_slippage_off else "",
+    )
+    return " ".join(word for word in words if word)
 
 
 def level(value: Level | None) -> str:

@@ -299,13 +299,10 @@ def _worst_lines(
 
 def _differing(before: TrackerSpec, after: TrackerSpec) -> tuple[str, str]:
     """The options that a change touches, in the words that set them, with what stands now."""
-    pairs = [
-        pair
-        for pair in zip(phrase.options(before), phrase.options(after), strict=True)
-        if pair[0] != pair[1]
-    ]
-    old, new = ("".join(f", {pair[side]}" for pair in pairs) for side in (0, 1))
-    return old, new
+    old, new = phrase.options(before), phrase.options(after)
+    changed = [name for name in old if old[name] != new[name]]
+    was, now = ("".join(f", {words[name]}" for name in changed) for words in (old, new))
+    return was, now
 
 
 def _standing(tracker: Tracker, instrument: Instrument) -> str:
