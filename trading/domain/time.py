@@ -9,6 +9,8 @@ from trading.domain.errors import Refused
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _KNOWN = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
+# Weeks of candles open on Monday; the epoch was a Thursday.
+_MONDAY_MS = 4 * 86_400_000
 _TIMEFRAME = re.compile(r"([1-9][0-9]?)([smhdw])", re.ASCII)
 
 
@@ -22,6 +24,17 @@ def to_ms(at: datetime) -> int:
     if at.tzinfo is None:
         raise ValueError(f"datetime should be aware, was {at!r}")
     return (at - _EPOCH) // timedelta(milliseconds=1)
+
+
+def grid_start_ms(length_ms: int) -> int:
+    """Return a moment at which a candle of this length opens, from which all others follow."""
+    return _MONDAY_MS if length_ms == _UNITS_MS["w"] else 0
+
+
+def candle_open_ms(at_ms: int, length_ms: int) -> int:
+    """Return when the candle of this length that holds a moment opens."""
+    start_ms = grid_start_ms(length_ms)
+    return (at_ms - start_ms) // length_ms * length_ms + start_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trading.domain.time import Timeframe
-from trading.sim.history import MINUTE_MS, SECOND, Rows, candle_open_ms
+from trading.domain.time import Timeframe, candle_open_ms
+from trading.sim.history import MINUTE_MS, SECOND, Rows
 
 HistoryOf = Callable[[Timeframe, int, float], Rows]
 """Candles before a moment, ending at a price."""

@@ -6,16 +6,13 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, candle_open_ms, grid_start_ms
 
 MINUTE_MS = 60_000
 _NAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
 SECOND = Timeframe("1s")
 """Only what happened here: nobody draws a past of seconds."""
 TIMEFRAMES = (SECOND, *(Timeframe(name) for name in _NAMES))
-_WEEK_MS = 604_800_000
-# Weeks of candles open on Monday; the epoch was a Thursday.
-_MONDAY_MS = 4 * 86_400_000
 # Length and number of the candles that are drawn at random; all others are sums of these.
 _LAYERS = ((MINUTE_MS, 5_400), (900_000, 8_600), (7_200_000, 6_600), (86_400_000, 7_400))
 _SIGMA_PER_MINUTE = 0.0012
@@ -53,12 +50,6 @@ class Rows:
         )
 
 
-def candle_open_ms(at_ms: int, length_ms: int) -> int:
-    """Return when the candle of this length that holds a moment opens."""
-    offset = _MONDAY_MS if length_ms == _WEEK_MS else 0
-    return (at_ms - offset) // length_ms * length_ms + offset
-
-
 def history(name: str, timeframe: Timeframe, start_ms: int, price: float, tick: float) -> Rows:
     """Return at least 1,000 closed candles before `start_ms`, and the running one where it began.
 
@@ -80,8 +71,8 @@ def history(name: str, timeframe: Timeframe, start_ms: int, price: float, tick: 
 
 def aggregate(rows: Rows, length_ms: int) -> Rows:
     """Return the candles of a greater length; an incomplete first one is left out."""
-    offset = _MONDAY_MS if length_ms == _WEEK_MS else 0
-    buckets = (rows.opens_ms - offset) // length_ms * length_ms + offset
+    start_ms = grid_start_ms(length_ms)
+    buckets = (rows.opens_ms - start_ms) // length_ms * length_ms + start_ms
     starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1))
     if buckets[0] != rows.opens_ms[0]:
         starts = starts[1:]

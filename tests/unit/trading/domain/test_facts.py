@@ -32,7 +32,7 @@ from trading.domain.order import (
     Purpose,
     Side,
 )
-from trading.domain.time import Timeframe, from_ms, to_ms
+from trading.domain.time import Timeframe, candle_open_ms, from_ms, to_ms
 from trading.domain.tracker import TrackerChange, TrackerKind, TrackerState
 
 
@@ -138,3 +138,21 @@ def test_every_event_says_when_and_offers_a_key() -> None:
 def test_errors_carry_what_the_caller_needs() -> None:
     assert RateLimited("slow down", 3.0).retry_after_s == 3.0
     assert str(AlreadyRecorded("FillBooked", "x")) == "FillBooked x is already recorded"
+
+
+@pytest.mark.parametrize(
+    ("name", "opens"),
+    [
+        ("15m", datetime(2021, 5, 19, 12, 45, tzinfo=UTC)),
+        ("4h", datetime(2021, 5, 19, 12, tzinfo=UTC)),
+        ("1d", datetime(2021, 5, 19, tzinfo=UTC)),
+        # A Monday, though the epoch was a Thursday.
+        ("1w", datetime(2021, 5, 17, tzinfo=UTC)),
+    ],
+)
+def test_a_candle_opens_on_the_grid_of_its_length(name: str, opens: datetime) -> None:
+    length_ms = Timeframe.parse(name).length_ms
+    at_ms = to_ms(datetime(2021, 5, 19, 12, 50, tzinfo=UTC))
+    assert candle_open_ms(at_ms, length_ms) == to_ms(opens)
+    assert candle_open_ms(to_ms(opens), length_ms) == to_ms(opens)
+    assert candle_open_ms(to_ms(opens) - 1, length_ms) == to_ms(opens) - length_ms

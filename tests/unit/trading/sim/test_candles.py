@@ -2,9 +2,9 @@
 
 import pytest
 
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, candle_open_ms
 from trading.sim.candles import CandleStore, TapePrint
-from trading.sim.history import SECOND, TIMEFRAMES, Rows, candle_open_ms, history
+from trading.sim.history import SECOND, TIMEFRAMES, Rows, history
 
 START_MS = 1_790_000_123_456
 MINUTE_MS = 60_000
