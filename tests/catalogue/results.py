@@ -28,10 +28,10 @@ class Result:
         return self.outcome == "passed"
 
 
-def state_of_sources() -> str:
-    """Name the present state of everything that a result depends on."""
+def state_of_sources(*names: str) -> str:
+    """Name the present state of what a result depends on: everything, unless named."""
     digest = hashlib.sha256()
-    for name in _SOURCES:
+    for name in names or _SOURCES:
         root = REPOSITORY / name
         for path in sorted(root.rglob("*.py") if root.is_dir() else [root]):
             digest.update(str(path.relative_to(REPOSITORY)).encode())

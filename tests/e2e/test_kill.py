@@ -1,100 +1,25 @@
 """Kill -9 at every boundary of the journal between a trigger and its sale, with real processes.
 
 The agent dies exactly before or after one commit and is started again: one sale, the position
-equals the exchange's, and the person is told once the sale is done.
+equals the exchange's, and the person is told once the sale is done. At moments of chance it dies
+here only a few times: `make kills` is for hundreds.
 """
 
-import asyncio
-import signal
-from decimal import Decimal
+import random
 from pathlib import Path
 
 import pytest
 
 from tests.catalogue import fired
-from tests.e2e.world import PATIENCE_S, Message, World
+from tests.e2e.journey import Journey, Moment
+from tests.e2e.kills import FAILPOINTS, drawn, plan
+from tests.e2e.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-# (event whose commit is the boundary, how many of them) in the order of the way to the order.
-BOUNDARIES = (
-    ("UpdateReceived", 1),
-    ("ConfirmationAsked", 1),
-    ("UpdateReceived", 2),
-    ("TrackerChanged", 1),
-    ("ConfirmationAnswered", 1),
-    ("IntentOpened", 1),
-    ("AttemptPrepared", 1),
-    ("FillBooked", 1),
-    ("AttemptChanged", 1),
-    ("IntentClosed", 1),
-    ("EventsAddressed", 2),
-    ("MessageQueued", 3),
-    ("MessageDelivered", 2),
-)
-MOMENTS = ("before_commit", "after_commit")
-POINTS = [(moment, kind, count) for kind, count in BOUNDARIES for moment in MOMENTS]
 # Each share has an exchange and a chat; every point gets a database of its own. Most of the time
 # is spent waiting: for what was journaled and never sent, absence is proven over 18 s.
 SHARES = 4
-WATCHED = "(?i)watching|triggered|not done twice"
-
-
-async def _die_and_return(world: World, folder: Path, point: tuple[str, str, int]) -> int:
-    """Return the exit code of the death."""
-    name = ":".join(map(str, point))
-    sold_before = await _sold(world)
-    await world.deposit("BTC", Decimal("0.5") - await world.balance_of("BTC"))
-    await world.price("60000")
-    begin = await world.last_message_id()
-    world.settings["UMBRA_DATA_DIR"] = str(folder / name.replace(":", "-"))
-
-    process = await world.spawn_agent(UMBRA_FAILPOINT=name)
-    journey = asyncio.create_task(_travel(world, begin))
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            code = await process.wait()
-    except TimeoutError:
-        raise AssertionError(f"{name} was never reached:\n{world.log()[-3000:]}") from None
-    finally:
-        journey.cancel()
-        await asyncio.gather(journey, return_exceptions=True)
-    assert code == -signal.SIGKILL, f"{name}: exit code {code}\n{world.log()[-3000:]}"
-
-    await world.spawn_agent(UMBRA_FAILPOINT="")
-    await _travel(world, begin)
-    await world.until_message(r"Sold 0\.5 BTC", after=begin)
-    assert await _sold(world) - sold_before == Decimal("0.5"), name
-    assert await world.balance_of("BTC") == 0, name
-    assert await world.answer("/positions", "No managed position"), name
-    await world.end("run")
-    return code
-
-
-async def _sold(world: World) -> Decimal:
-    """Coins that any order of ours has sold since the exchange started."""
-    sales = [order for order in await world.orders() if order["side"] == "SELL"]
-    return sum((Decimal(order["executedQty"]) for order in sales), Decimal(0))
-
-
-async def _travel(world: World, begin: int) -> None:
-    """Do whatever of the tour is not done yet; safe to begin again after a death."""
-    await world.until_message(lambda message: True, after=begin)
-    while not await world.has_message(WATCHED, begin):
-        card = await world.newest_with_button("Confirm", begin)
-        if card is None:
-            card = await world.answer("/track BTC/USDT stop 58000 all", "Answer within|✋")
-            if not _asks(card):
-                # Still starting, or known already: look again.
-                await asyncio.sleep(1.1)
-                continue
-        await world.press(card, "Confirm")
-        await world.until_edited(card)
-    await world.price("57990")
-
-
-def _asks(message: Message) -> bool:
-    return any(text.endswith("Confirm") for row in message["buttons"] for text in row)
 
 
 @pytest.mark.fault("P01", "ONE EQ KEEP")
@@ -103,8 +28,40 @@ def _asks(message: Message) -> bool:
 async def test_a_death_at_any_boundary_loses_nothing_and_doubles_nothing(
     tmp_path: Path, share: int
 ) -> None:
-    points = POINTS[share::SHARES]
+    points = FAILPOINTS[share::SHARES]
+    deaths = []
     async with World(tmp_path) as world:
-        deaths = [await _die_and_return(world, tmp_path, point) for point in points]
-    assert deaths == [-signal.SIGKILL] * len(points)
+        for point in points:
+            journey = await Journey.embark(world, tmp_path / point.replace(":", "-"))
+            await journey.die_at(point)
+            await journey.arrive()
+            deaths += journey.deaths
+    assert deaths == points
     fired(f"{len(deaths)} deaths by SIGKILL")
+
+
+@pytest.mark.fault("P01", "ONE EQ KEEP")
+async def test_deaths_at_moments_of_chance_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    # With the order at the exchange already, no proof of absence has to be waited for.
+    moments = (Moment.CONFIRMED, Moment.SALE, Moment.RECOVERY)
+    async with World(tmp_path) as world:
+        journey = await Journey.embark(world, tmp_path / "journey")
+        for moment in moments:
+            await journey.die(drawn(moment, chance))
+        await journey.arrive()
+        # A sale too many would be seen.
+        await world.control("order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.1")
+        with pytest.raises(AssertionError, match=r"one sale of 0\.5 BTC"):
+            await journey.check_exchange()
+    assert len(journey.deaths) == len(moments)
+    fired(f"SIGKILL while {', '.join(journey.deaths)}")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_three_hundred_deaths_come_at_every_boundary_and_every_moment(seed: int) -> None:
+    plans = [plan(seed, number) for number in range(61)]
+    assert plans == [plan(seed, number) for number in range(61)]
+    assert {one.failpoint for one in plans} == {None, *FAILPOINTS}
+    assert {death.moment for one in plans for death in one.deaths} == set(Moment)
+    assert 250 < sum(one.count for one in plans) < 350
