@@ -20,6 +20,7 @@ STRICT = (
     "trading/trackers",
     "trading/risk",
     "trading/execution",
+    "trading/scanner",
     "trading/sim/matching.py",
     "bot/telegram/access.py",
     "bot/telegram/confirm.py",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
+from math import inf
 
 
 class PriceSource(Enum):
@@ -77,6 +78,18 @@ class Candle:
     close: float
     volume: float
     is_closed: bool
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the prices are finite, above 0 and within high and low, the volume not negative.
+
+        What is not a number answers no comparison, and so is not sound either.
+        """
+        return (
+            0 < self.low <= self.open <= self.high < inf
+            and self.low <= self.close <= self.high
+            and 0 <= self.volume < inf
+        )
 
 
 @dataclass(frozen=True, slots=True)

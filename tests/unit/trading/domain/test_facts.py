@@ -1,5 +1,6 @@
 """Small facts about time, orders, trackers, people and events."""
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,7 +21,7 @@ from trading.domain.events import (
     TrackerChanged,
     UpdateHandled,
 )
-from trading.domain.market import Quote
+from trading.domain.market import Candle, Quote
 from trading.domain.order import (
     Attempt,
     AttemptState,
@@ -156,3 +157,16 @@ def test_a_candle_opens_on_the_grid_of_its_length(name: str, opens: datetime) ->
     assert candle_open_ms(at_ms, length_ms) == to_ms(opens)
     assert candle_open_ms(to_ms(opens), length_ms) == to_ms(opens)
     assert candle_open_ms(to_ms(opens) - 1, length_ms) == to_ms(opens) - length_ms
+
+
+@pytest.mark.parametrize("field", ["open", "high", "low", "close", "volume"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_a_candle_with_a_figure_that_is_none_is_not_sound(field: str, value: float) -> None:
+    sound = Candle(0, 100.0, 110.0, 90.0, 105.0, 0.0, True)
+    assert sound.is_sound
+    assert not replace(sound, **{field: value}).is_sound
+
+
+@pytest.mark.parametrize(("high", "low"), [(104.0, 90.0), (110.0, 101.0), (90.0, 110.0)])
+def test_a_candle_beyond_its_own_ends_is_not_sound(high: float, low: float) -> None:
+    assert not Candle(0, 100.0, high, low, 105.0, 1.0, True).is_sound
