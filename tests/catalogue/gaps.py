@@ -23,10 +23,6 @@ GAPS = {
         "error under a live agent is not tested"
     ),
     "X33": "a backstop that the exchange took off is placed again within a minute, not within 2 s",
-    "X35": (
-        "two hours of 503 end with stops judged and new risk waiting; a stop that was crossed and "
-        "recovered meanwhile is not told when prices come back over REST first"
-    ),
     "X37": "a scenario for the simulation",
     "W02": (
         "a changed subscription overlaps its predecessor; serverShutdown itself ends the "

@@ -83,7 +83,7 @@ def test_a_portal_in_place_of_the_exchange_is_told_within_a_minute() -> None:
     play(1, story)
 
 
-@pytest.mark.fault("X35", "PROT")
+@pytest.mark.fault("X35", "PROT SAID")
 @pytest.mark.timeout(300)
 def test_after_two_hours_of_repair_stops_are_judged_at_once_and_new_risk_waits() -> None:
     async def story(world: World) -> None:
@@ -111,6 +111,8 @@ def test_after_two_hours_of_repair_stops_are_judged_at_once_and_new_risk_waits()
         await stage.until_told("the exchange answers again, after 120 min")
         assert world.held("ETH") == Decimal(2)
         assert world.agent.trackers.count() == 1
+        (crossed,) = stage.told("2900 was crossed while nobody watched, and the price is back")
+        assert "#2 ETH/USDT" in crossed.content.text
         assert len(stage.told("The exchange cannot be reached")) == 1
         fired(closed.fired)
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from random import Random
@@ -83,8 +83,8 @@ class MarketEngine:
         self._holding = asyncio.Event()
         self._is_live = False
         self._down_since_s = clock.monotonic()
-        self._down_since = clock.now()
         self._restarted_s = float("-inf")
+        self._swept_s = clock.monotonic()
         self._was_connected = False
         self._audit_s = clock.monotonic()
         self._audits = 0
@@ -168,7 +168,7 @@ class MarketEngine:
             return
         now_s = self._clock.monotonic()
         if not self._symbols and not self._is_live:
-            self._down_since_s, self._down_since = now_s, self._clock.now()
+            self._down_since_s = now_s
         for symbol in self._symbols.keys() - wanted:
             del self._symbols[symbol]
         for symbol in sorted(wanted - self._symbols.keys()):
@@ -196,6 +196,11 @@ class MarketEngine:
         for watched in list(self._symbols.values()):
             watched.pass_time(now_s)
             self._tell_dropped(watched, now_s, at)
+            if now_s - self._swept_s >= self._settings.gap_told_s:
+                # The whole process stood still: what lay in its sockets is old.
+                watched.miss(self._swept_s)
+        self._swept_s = now_s
+        self._tell_missed(now_s)
         self._plan_reads(now_s)
         self._judge_stream(now_s, at)
         for event in self._episodes.ended(now_s, at):
@@ -279,7 +284,6 @@ class MarketEngine:
         if self._is_live:
             self._is_live = False
             self._down_since_s = now_s
-            self._down_since = self._clock.now()
 
     def _came_alive(self) -> None:
         self._is_live = True
@@ -289,9 +293,18 @@ class MarketEngine:
         # What happened meanwhile is asked for, first of all at the symbols that were missed.
         for watched in self._symbols.values():
             self._ask(watched, _NEAR, with_trade=True)
+        self._tell_missed(self._clock.monotonic(), self._down_since_s)
+
+    def _tell_missed(self, now_s: float, line_lost_s: float | None = None) -> None:
         # Shorter gaps were seen over REST, and candles are too coarse to add to that.
-        if self._clock.monotonic() - self._down_since_s >= self._settings.gap_told_s:
-            self._hooks.on_gap(frozenset(self._symbols), self._down_since)
+        missed: dict[float, set[str]] = {}
+        for watched in self._symbols.values():
+            since_s = watched.missed_since_s(now_s, line_lost_s=line_lost_s)
+            if since_s is not None:
+                missed.setdefault(since_s, set()).add(watched.symbol)
+        for since_s, symbols in sorted(missed.items()):
+            since = self._clock.now() - timedelta(seconds=now_s - since_s)
+            self._hooks.on_gap(frozenset(symbols), since)
 
     def _is_down(self, now_s: float) -> bool:
         return not self._is_live and now_s - self._down_since_s >= _DOWN_AFTER_S

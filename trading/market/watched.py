@@ -16,7 +16,9 @@ class WatchedSymbol:
     """Takes what stream and REST say of a symbol and emits what may be believed."""
 
     __slots__ = (
+        "_blind_since_s",
         "_emit",
+        "_judged_s",
         "_settings",
         "baseline",
         "buffer",
@@ -45,6 +47,10 @@ class WatchedSymbol:
         self.read_s = _NEVER_S
         self.is_queued = False
         self.disagrees_since_s: float | None = None
+        # Monotonic seconds: when the price was known last, while nobody knows it; and until when
+        # what was missed is with whoever judges it.
+        self._blind_since_s: float | None = None
+        self._judged_s = _NEVER_S
         self._settings = settings
         self._emit = emit
 
@@ -95,6 +101,31 @@ class WatchedSymbol:
         if observation is not None and observation.price is not None:
             self.gate.refer(observation.price)
             self._emit(observation)
+
+    def miss(self, since_s: float) -> None:
+        """Note that nobody looked since a time, whatever has been read of it meanwhile."""
+        if self._blind_since_s is None:
+            self._blind_since_s = max(since_s, self.fresh.watched_s)
+
+    def missed_since_s(self, now_s: float, *, line_lost_s: float | None = None) -> float | None:
+        """Return since when prices were missed, once they are back; None without such a gap.
+
+        Asked each second, and with `line_lost_s` when a lost stream is back. A stream that is
+        connected and says nothing misses as much as none: only what was known counts. No time is
+        named twice.
+        """
+        # What is watched from now on was not known before, and that is nobody's gap.
+        age_s = min(self.fresh.age_s(now_s), now_s - self.fresh.watched_s)
+        if age_s >= self._settings.gap_told_s:
+            self.miss(now_s - age_s)
+            if line_lost_s is None:
+                return None
+        known = [each for each in (self._blind_since_s, line_lost_s) if each is not None]
+        since_s = max(min(known, default=now_s), self._judged_s)
+        if now_s - since_s < self._settings.gap_told_s:
+            return None
+        self._blind_since_s, self._judged_s = None, now_s
+        return since_s
 
     def take_dropped(self) -> list[Dropped]:
         """Return and forget what the gate dropped as contradicted."""

@@ -430,6 +430,32 @@ async def test_a_longer_gap_is_named_so_that_it_can_be_judged(bench: Bench) -> N
     assert bench.gaps == [(frozenset({SYMBOL}), NOON + timedelta(seconds=61))]
 
 
+async def test_what_a_silent_stream_missed_is_named_when_rest_answers_first(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.is_rest_down = True
+    # The line stays: only that nobody knows the price says that something was missed.
+    await bench.pass_seconds(60)
+    assert bench.gaps == []
+    bench.feed.is_rest_down = False
+    await bench.pass_seconds(5)
+    assert bench.gaps == [(frozenset({SYMBOL}), NOON)]
+    # When the stream is back, too, only what came after is new.
+    await bench.pass_seconds(30, talk=bench.feed.book)
+    assert len(bench.gaps) == 1
+
+
+async def test_what_passed_while_the_process_stood_still_is_named(bench: Bench) -> None:
+    await bench.live()
+    await bench.pass_seconds(1, talk=bench.feed.book)
+    bench.clock.advance(70)
+    # What lay in the socket is read before anything else.
+    bench.feed.book()
+    await bench.engine.sweep()
+    ((symbols, since),) = bench.gaps
+    assert symbols == {SYMBOL}
+    assert (bench.clock.now() - since).total_seconds() == 70
+
+
 async def test_while_the_stream_is_down_prices_come_over_rest_each_second(bench: Bench) -> None:
     await bench.live()
     bench.feed.refuses = True
