@@ -170,8 +170,7 @@ class Reception:
         tracker = self._agent.trackers.get(tracker_id)
         if tracker is None:
             raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
-        words = self._agent.guarding.words(tracker)
-        notes = (words,) if words else ()
+        notes = self._agent.guarding.words(tracker)
         instrument = self.instrument(tracker.symbol)
         return views.tracker(tracker, instrument, self._prices(), notes)
 

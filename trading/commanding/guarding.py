@@ -8,8 +8,10 @@ from trading.commanding.workings import Workings
 from trading.domain.errors import AlreadyRecorded
 from trading.domain.money import plain
 from trading.domain.order import Intent, IntentState, Purpose
+from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker
 from trading.risk.gate import Refusal, review
+from trading.trackers import backstop
 
 logger = logging.getLogger(__name__)
 _PERSONAL = frozenset({Purpose.CLOSE, Purpose.PANIC})
@@ -58,11 +60,16 @@ class Guarding:
                 return intent.stop_price
         return None
 
-    def words(self, tracker: Tracker) -> str:
-        """Say where a tracker's backstop stands; empty for one that wants none."""
+    def words(self, tracker: Tracker) -> tuple[str, ...]:
+        """Say where a tracker's backstop stands, and what is wrong with it; empty without one."""
         stop = tracker.spec.backstop
         if stop is None or not tracker.state.is_waiting:
-            return ""
+            return ()
+        instrument = self._of.instrument(tracker.symbol)
+        warned = backstop.warning(tracker, to_ms(self._of.clock.now()), instrument)
+        return (self._standing(tracker, stop), *((f"⚠️ {warned}",) if warned else ()))
+
+    def _standing(self, tracker: Tracker, stop: Decimal) -> str:
         if self.resting(tracker.tracker_id) is not None:
             return f"Backstop {plain(stop)} rests on the exchange"
         refused = self._refused.get(tracker.tracker_id)

@@ -21,7 +21,7 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
-from trading.trackers import lines, protection, rules, trailing
+from trading.trackers import backstop, lines, protection, rules, trailing
 from trading.trackers.slices import Slice
 
 DISTANCE_MIN = Decimal("0.0001")
@@ -30,8 +30,6 @@ SWING_SHARE_DEFAULT = Decimal("0.015")
 # How far from the price a refusal proposes a level, in how many digits.
 _AWAY = Decimal("0.05")
 _THREE_DIGITS = Context(prec=3)
-# How far below the private stop a refusal proposes a backstop.
-_BACKSTOP_GAP = Decimal("0.05")
 _COUNT_MAX = {ConfirmKind.TICKS: 1000, ConfirmKind.SECONDS: 3600}
 _NEEDS_LEVEL = frozenset(
     {TrackerKind.STOP, TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.BREAKOUT}
@@ -99,7 +97,7 @@ def arm(
         changed_at=present.at,
     )
     tracker = start(tracker, present, instrument)
-    check_backstop(tracker, to_ms(present.at), instrument, "backstop")
+    backstop.check(tracker, to_ms(present.at), instrument, "backstop")
     return describe(tracker, owned.adopted, present, instrument)
 
 
@@ -322,23 +320,6 @@ def check_not_crossed(tracker: Tracker, price: Decimal, at_ms: int) -> None:
             f"the stop {_short(stop)} is already crossed: the price is {plain(price)}",
             example=_away(tracker, price),
         )
-
-
-def check_backstop(tracker: Tracker, at_ms: int, instrument: Instrument, words: str) -> None:
-    """Refuse a backstop that would sell before the private stop; `words` begin the example.
-
-    A private stop that waits for a confirmation sells at its bound at the latest.
-    """
-    backstop = tracker.spec.backstop
-    worst = rules.worst_price(tracker, at_ms)
-    if tracker.side is not Side.SELL or backstop is None or worst is None or backstop < worst:
-        return
-    wide = instrument.price_down(EXACT.multiply(worst, ONE - _BACKSTOP_GAP))
-    raise Refused(
-        f"the backstop {plain(backstop)} should be below {_short(worst)}, where the private stop "
-        "sells at the latest: the exchange would sell first",
-        example=f"{words} {plain(wide)}",
-    )
 
 
 def check_swing(spec: TrackerSpec, distance: Decimal | None, fee: Decimal) -> None:

@@ -16,7 +16,7 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
-from trading.trackers import arming, confirming, mode, rules, trailing
+from trading.trackers import arming, backstop, confirming, mode, rules, trailing
 from trading.trackers.arming import Present
 from trading.trackers.slices import Slice
 
@@ -108,7 +108,7 @@ def _check_backstop(old: Tracker, new: Tracker, at_ms: int, instrument: Instrume
     worst = (rules.worst_price(old, at_ms), rules.worst_price(new, at_ms))
     if new.spec.backstop != old.spec.backstop or _is_worse(new.side, *worst):
         words = f"/tracker {new.tracker_id} backstop"
-        arming.check_backstop(new, at_ms, instrument, words)
+        backstop.check(new, at_ms, instrument, words)
 
 
 def _worst(tracker: Tracker, at_ms: int) -> Decimal | None:

@@ -1,25 +1,31 @@
 """What a person must hear of a waiting tracker although no price moved it: each said once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
 from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised
+from trading.domain.instrument import Instrument
+from trading.domain.money import ZERO, plain
 from trading.domain.time import from_ms, to_ms
 from trading.domain.tracker import Tracker
-from trading.trackers import arming
+from trading.trackers import arming, backstop
 
 LINE_WARNING = timedelta(hours=24)
 PAUSED_REMINDER = timedelta(minutes=55)
 
 
-def due(trackers: Iterable[Tracker], now: datetime) -> Iterator[AlertRaised]:
+def due(
+    trackers: Iterable[Tracker], now: datetime, instruments: Mapping[str, Instrument]
+) -> Iterator[AlertRaised]:
     """Yield the alerts that are due; the same alert always has the same id."""
     for tracker in trackers:
         if not tracker.state.is_waiting:
             continue
         yield from _paused(tracker, now)
         yield from _lines(tracker, now)
+        if tracker.symbol in instruments:
+            yield from _backstop(tracker, now, instruments[tracker.symbol])
 
 
 def _paused(tracker: Tracker, now: datetime) -> Iterator[AlertRaised]:
@@ -59,4 +65,17 @@ def _lines(tracker: Tracker, now: datetime) -> Iterator[AlertRaised]:
             text=f"{name}: its lines meet at {spent:%Y-%m-%d %H:%M} UTC, no touch after that",
             at=now,
             tracker_id=tracker.tracker_id,
+        )
+
+
+def _backstop(tracker: Tracker, now: datetime, instrument: Instrument) -> Iterator[AlertRaised]:
+    text = backstop.warning(tracker, to_ms(now), instrument)
+    if text and not tracker.is_paused:
+        number, price = tracker.tracker_id, plain(tracker.spec.backstop or ZERO)
+        yield AlertRaised(
+            alert_id=f"backstop_first:{number}:{tracker.arm_seq}:{price}",
+            severity=Severity.WARN,
+            text=text,
+            at=now,
+            tracker_id=number,
         )

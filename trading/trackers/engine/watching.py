@@ -141,7 +141,7 @@ class TrackerEngine:
         self._watch.sweep()
         self._recorder.records_are_due()
         part = self._watch.part(self._sweeps, self._settings.reminders_every_sweeps)
-        for alert in reminders.due(part, self._clock.now()):
+        for alert in reminders.due(part, self._clock.now(), self._instruments):
             self._recorder.raise_alert(alert)
         self._sweeps += 1
         self._recorder.collect()

@@ -10,15 +10,18 @@ from tests.catalogue import fired
 from tests.fakes.exchange import KeptOrder
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.domain.commands import ArmTracker, CancelTracker, EditTracker, Panic, SetTradingMode
-from trading.domain.events import AttemptPrepared, IntentClosed, TrackerChanged
-from trading.domain.order import IntentState, OrderType, Purpose
+from trading.domain.events import AlertRaised, AttemptPrepared, IntentClosed, TrackerChanged
+from trading.domain.order import IntentState, OrderType, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import (
     Amount,
     AmountKind,
+    Distance,
     Then,
     ThenKind,
     TrackerChange,
+    TrackerKind,
+    TrackerSpec,
     TrackerState,
 )
 
@@ -259,3 +262,40 @@ async def test_an_exchange_that_is_away_is_not_sent_one_order_after_the_other(
     await world.time.pass_by(61)
     await sweep(world)
     assert len(resting(world)) == 1
+
+
+async def test_a_swing_that_bought_back_below_its_backstop_is_told_in_chat_and_on_its_card(
+    world: AgentWorld,
+) -> None:
+    spec = TrackerSpec(
+        TrackerKind.TAKE_PROFIT,
+        "BTC/USDT",
+        Amount(AmountKind.BASE, Decimal("0.1")),
+        level=Decimal(61000),
+        trail=Distance(share=Decimal("0.01")),
+        stop_share=Decimal("0.05"),
+        then=Then(ThenKind.SWING, Decimal("0.04")),
+        backstop=Decimal(56500),
+    )
+    await world.do(ArmTracker(spec))
+    await world.move("61500")
+    await world.move("60800")
+    await world.until_sold("0.1")
+    assert "sells before" not in note(world)
+    await world.move("55000")
+    await world.move("55600")
+    await world.time.until(lambda: world.agent.trackers.all()[0].side is Side.SELL, 60)
+    await world.time.settle()
+    for _ in range(2):
+        # Each start forgets in memory what it has told.
+        await world.kill()
+        await world.start()
+        await sweep(world, 61)
+    [alert] = [one for one in world.store.of(AlertRaised) if "backstop_first" in one.alert_id]
+    assert alert.text.startswith(
+        "The backstop 56500 on the exchange sells before the private stop of #1 at 528"
+    )
+    assert "To set it lower: /tracker 1 backstop 5" in alert.text
+    assert alert.text in note(world)
+    await world.do(EditTracker(1, backstop=Decimal(50000)))
+    assert "sells before" not in note(world)
