@@ -24,11 +24,19 @@ def resolve(text: str, instruments: Mapping[str, Instrument]) -> Instrument:
     matches = [item for item in instruments.values() if item.symbol.replace("/", "") == joined]
     if len(matches) == 1 and "/" not in wanted:
         return matches[0]
-    raise Refused(f"{text.strip()} is not traded here{_near(wanted, instruments)}", "BTC/USDT")
+    near = _near(wanted, instruments)
+    meant = f"; did you mean {' or '.join(sorted(near))}?" if near else ""
+    raise Refused(
+        f"{text.strip()} is not traded here{meant}",
+        example=near[0] if near else "BTC/USDT",
+        wrong=text.strip(),
+        near=near,
+    )
 
 
-def _near(wanted: str, instruments: Mapping[str, Instrument]) -> str:
+def _near(wanted: str, instruments: Mapping[str, Instrument]) -> list[str]:
     base = wanted.split("/", maxsplit=1)[0]
     by_base = [item.symbol for item in instruments.values() if item.base == base]
-    near = by_base or difflib.get_close_matches(wanted, instruments, n=_NEAR_MAX, cutoff=0.5)
-    return f"; did you mean {' or '.join(sorted(near)[:_NEAR_MAX])}?" if near else ""
+    # The closest spelling comes first, whatever there is of the same coin after it.
+    alike = difflib.get_close_matches(wanted, by_base or instruments, n=_NEAR_MAX, cutoff=0.5)
+    return [*alike, *sorted(set(by_base) - set(alike))][:_NEAR_MAX]

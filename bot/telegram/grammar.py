@@ -85,7 +85,9 @@ def _take_instrument(words: Words, instrument: FindInstrument) -> Instrument:
     try:
         return instrument(word)
     except Refused as error:
-        raise Refused(str(error), example=error.example or words.example) from error
+        raise Refused(
+            str(error), error.example or words.example, wrong=error.wrong, near=error.near
+        ) from error
 
 
 def _read_tracker(rest: list[str], _instrument: FindInstrument) -> Command:

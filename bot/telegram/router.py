@@ -153,7 +153,7 @@ class Router:
         try:
             reply, place = await self._reply(stored, update, person, place, text)
         except Refused as error:
-            reply = self._refusal(error)
+            reply = self._refusal(error, text)
         except (Retryable, AuthLost) as error:
             told = card_text("⏳ Not now", f"{error}", "Nothing was changed. Try again.")
             reply = Reply((Card(told),), outcome="retry")
@@ -185,11 +185,11 @@ class Router:
         handled = UpdateHandled(stored.update_id, outcome, self.clock.now())
         return Handled((handled,), tap_id=tap_id)
 
-    def _refusal(self, error: Refused) -> Reply:
+    def _refusal(self, error: Refused, said: str) -> Reply:
         if isinstance(error, AlreadyRecorded):
             text = card_text("👍 Already done", "It was not done twice.")
             return Reply((Card(text),), outcome="already_done")
-        return Reply((refused_card(error),), outcome="refused")
+        return Reply((refused_card(error, said),), outcome="refused")
 
     async def _reply(
         self, stored: InboxUpdate, update: Update, person: Person, place: Place, text: str

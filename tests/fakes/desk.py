@@ -63,7 +63,9 @@ def find(text: str) -> Instrument:
     for known in INSTRUMENTS.values():
         if known.exchange_symbol == wanted:
             return known
-    raise Refused(f"{text[:20]!r} is not listed. Near: BTC/USDT", example="BTC/USDT")
+    raise Refused(
+        f"{text[:20]!r} is not listed. Near: BTC/USDT", "BTC/USDT", wrong=text, near=("BTC/USDT",)
+    )
 
 
 @dataclass

@@ -16,6 +16,8 @@ UmbraError
 A timed-out order is none of these: it is *unknown*, a verdict and not an exception.
 """
 
+from collections.abc import Sequence
+
 
 class UmbraError(Exception):
     """Whatever Umbra raises on purpose."""
@@ -27,6 +29,10 @@ class Retryable(UmbraError):
 
 class Unreachable(Retryable):
     """The other side gave no usable answer; this says nothing about any order."""
+
+
+class AccountEmpty(Unreachable):
+    """The account's answer holds nothing at all: that is no word about any coin."""
 
 
 class RateLimited(Retryable):
@@ -42,11 +48,23 @@ class RateLimited(Retryable):
 
 
 class Refused(UmbraError):
-    """The request breaks a rule; `example` is something to send instead."""
+    """The request breaks a rule; `example` is something to send instead.
 
-    def __init__(self, message: str, example: str | None = None) -> None:
+    Where one word was wrong, `near` holds words that would do in the place of `wrong`, best first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        example: str | None = None,
+        *,
+        wrong: str = "",
+        near: Sequence[str] = (),
+    ) -> None:
         super().__init__(message)
         self.example = example
+        self.wrong = wrong
+        self.near = tuple(near)
 
 
 class AlreadyRecorded(Refused):

@@ -9,6 +9,7 @@ from trading.domain.errors import Refused
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _KNOWN = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
+_USUAL = ("1h", "15m", "4h", "5m", "1d")
 # Weeks of candles open on Monday; the epoch was a Thursday.
 _MONDAY_MS = 4 * 86_400_000
 _TIMEFRAME = re.compile(r"([1-9][0-9]?)([smhdw])", re.ASCII)
@@ -47,8 +48,12 @@ class Timeframe:
     def parse(text: str) -> "Timeframe":
         """Read a candle length; unknown ones are Refused."""
         if text not in _KNOWN:
+            near = _nearest(text)
             raise Refused(
-                f"timeframe should be one of {' '.join(_KNOWN)}, was {text!r}", example="1h"
+                f"timeframe should be one of {' '.join(_KNOWN)}, was {text!r}",
+                example=near[0],
+                wrong=text,
+                near=near,
             )
         return Timeframe(text)
 
@@ -59,3 +64,17 @@ class Timeframe:
         if match is None:
             raise ValueError(f"timeframe should look like 15m, was {self.name!r}")
         return int(match[1]) * _UNITS_MS[match[2]]
+
+
+def _nearest(text: str) -> tuple[str, ...]:
+    """Return the known candle lengths nearest to what was asked for, best first."""
+    match = _TIMEFRAME.fullmatch(text.lower())
+    if match is None:
+        return _USUAL
+    asked_ms = int(match[1]) * _UNITS_MS[match[2]]
+
+    def ratio(name: str) -> float:
+        known_ms = Timeframe(name).length_ms
+        return max(known_ms / asked_ms, asked_ms / known_ms)
+
+    return tuple(sorted(_KNOWN, key=ratio)[: len(_USUAL)])

@@ -59,7 +59,11 @@ async def show_chart(request: Request, services: Services) -> Reply:
     timeframe = Timeframe.parse(request.words[1] if len(request.words) > 1 else "15m")
     view = await services.desk.chart(instrument.symbol, timeframe, _CANDLES)
     if not view.candles:
-        raise Refused(f"there are no {timeframe.name} candles of {instrument.symbol} yet")
+        other = "1h" if timeframe.name != "1h" else "1d"
+        raise Refused(
+            f"there are no {timeframe.name} candles of {instrument.symbol} yet",
+            example=f"/chart {instrument.symbol} {other}",
+        )
     name = request.cause.replace(":", "-")
     path = await services.charts.draw(view, services.data_dir / "charts" / f"{name}.png")
     buttons = tuple(

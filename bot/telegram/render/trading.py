@@ -1,6 +1,7 @@
 """Order and closing cards, and the questions before anything irreversible."""
 
 from bot.telegram import phrase
+from bot.telegram.keyboards import does, fits, in_rows
 from bot.telegram.render.text import (
     Card,
     Code,
@@ -140,13 +141,24 @@ def has_second_choice(proposal: Proposal) -> bool:
     return isinstance(proposal.command, Panic) and not proposal.command.everything
 
 
-def refused_card(error: Refused) -> Card:
-    """What was wrong, and what to send instead."""
-    lines: list[Line] = []
-    if error.example:
-        lines = ["Try:", Code(error.example)]
+def refused_card(error: Refused, said: str = "") -> Card:
+    """What was wrong, and what to send instead; `said` is the whole line that was sent."""
+    corrected = _corrected(error, said)
+    example = next(iter(corrected.values()), error.example)
+    lines: list[Line] = ["Try:", Code(example)] if example else []
+    buttons = [does(word, line) for word, line in corrected.items() if fits(line)]
     text = str(error)
-    return Card(card_text(f"✋ {text[:1].upper()}{text[1:]}", *lines))
+    rows = in_rows(buttons, per_row=3)
+    return Card(card_text(f"✋ {text[:1].upper()}{text[1:]}", *lines), rows)
+
+
+def _corrected(error: Refused, said: str) -> dict[str, str]:
+    """The line with its one wrong word replaced, by the word that would do."""
+    words = said.lstrip("+=").split()
+    if error.wrong not in words[1:]:
+        return {}
+    place = words.index(error.wrong, 1)
+    return {word: " ".join((*words[:place], word, *words[place + 1 :])) for word in error.near}
 
 
 def told_card(text: str) -> Card:

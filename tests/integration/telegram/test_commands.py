@@ -298,3 +298,22 @@ async def _state_commands(world: World) -> list[Any]:
         url = f"{world.phone.url}/bot4242:SECRET-TOKEN/getMyCommands"
         async with session.post(url, json={}) as response:
             return list((await response.json())["result"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "label", "shown"),
+    [
+        ("/chart BTC/USDT 7m", "15m", "BTC/USDT 15m"),
+        ("/chart BTC/USTD 1h", "BTC/USDT", "BTC/USDT 1h"),
+    ],
+)
+async def test_a_wrong_word_of_a_chart_is_mended_with_one_tap(
+    world: World, typed: str, label: str, shown: str
+) -> None:
+    async with world.running():
+        refusal = await world.phone.ask(typed)
+        assert f"Try: {typed}" not in " ".join(refusal["text"].split())
+        await world.phone.press(refusal["message_id"], label)
+        chart = await world.phone.until_text("candles")
+    assert chart["media"]["kind"] == "photo"
+    assert shown in chart["text"]

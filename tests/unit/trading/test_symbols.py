@@ -26,6 +26,19 @@ def test_a_near_miss_is_offered() -> None:
         resolve("ADA", INSTRUMENTS)
 
 
+def test_the_closest_spelling_of_the_same_coin_is_the_example() -> None:
+    with pytest.raises(Refused) as refused:
+        resolve("ada/usdd", INSTRUMENTS)
+    assert (refused.value.example, refused.value.wrong) == ("ADA/USDT", "ada/usdd")
+    assert set(refused.value.near) == {"ADA/USDC", "ADA/USDT"}
+
+
+def test_without_anything_near_the_usual_symbol_is_the_example_and_nothing_is_offered() -> None:
+    with pytest.raises(Refused) as refused:
+        resolve("QQQQQ", INSTRUMENTS)
+    assert (refused.value.example, refused.value.near) == ("BTC/USDT", ())
+
+
 @pytest.mark.fault("I02", "SAID")
 @pytest.mark.parametrize("text", ["ВTC/USDT", "ＢＴＣ/USDT", "", "   ", "B" * 60])
 def test_look_alike_letters_and_nonsense_are_refused(text: str) -> None:

@@ -476,3 +476,30 @@ def test_a_backstop_at_work_shows_where_it_fires() -> None:
     assert sold is not None
     assert "Sold 0.5 BTC" in sold.card.text
     assert "backstop" in sold.card.text
+
+
+def test_a_refused_word_is_offered_corrected_as_a_whole_line_and_as_buttons() -> None:
+    error = Refused("7m is none", "5m", wrong="7m", near=("5m", "15m"))
+    card = trading.refused_card(error, "/chart BTC/USDT 7m")
+    assert "/chart BTC/USDT 5m" in card.text
+    assert [[each.label for each in row] for row in card.buttons] == [["5m", "15m"]]
+    assert [each.data for row in card.buttons for each in row] == [
+        "+/chart BTC/USDT 5m",
+        "+/chart BTC/USDT 15m",
+    ]
+
+
+@pytest.mark.parametrize("said", ["", "7m", "/chart BTC/USDT 17m"])
+def test_a_line_without_the_wrong_word_is_not_rewritten(said: str) -> None:
+    error = Refused("7m is none", "/chart BTC/USDT 1h", wrong="7m", near=("5m",))
+    card = trading.refused_card(error, said)
+    assert "/chart BTC/USDT 1h" in card.text
+    assert card.buttons == ()
+
+
+def test_a_line_too_long_for_a_button_is_still_the_example() -> None:
+    line = "/track BTC/USTD lines 2026-11-01T00:00 50000 2026-11-18T00:00 60000"
+    error = Refused("not traded", "BTC/USDT", wrong="BTC/USTD", near=("BTC/USDT",))
+    card = trading.refused_card(error, line)
+    assert line.replace("USTD", "USDT") in " ".join(card.text.split())
+    assert card.buttons == ()
