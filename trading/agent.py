@@ -19,6 +19,7 @@ from trading.bus import Bus
 from trading.catching_up import CatchingUp
 from trading.commanding.executing import Executor
 from trading.commanding.firing import Firing
+from trading.commanding.flattening import Flattening
 from trading.commanding.guarding import Guarding
 from trading.commanding.proposing import Proposer
 from trading.commanding.reviewing import Reviewing
@@ -139,6 +140,7 @@ class TradingAgent:
         workings = self._workings()
         self.proposer = Proposer(workings)
         self._firing = Firing(workings, self.alarms)
+        self._flattening = Flattening(workings, self.alarms)
         self.guarding = Guarding(workings)
         self.executor = Executor(workings, self._firing)
         self._reacting = Reacting(workings, self.guarding, self._follow_ups)
@@ -164,6 +166,9 @@ class TradingAgent:
             closing=self.trackers.outcome,
             publish=self._publish,
             order_prefix=self._identity.order_prefix,
+            on_excess=lambda bought, quantity: self._follow_ups.add(
+                partial(self._flattening.sell, bought, quantity)
+            ),
             sleep=ports.sleep,
         )
 
@@ -180,6 +185,7 @@ class TradingAgent:
             fee=self.settings.fee,
             record=self.record,
             activity=self._reviewing.activity,
+            waits_for=self._reviewing.waits_for,
             refused=self._reviewing.refused,
         )
 
@@ -342,7 +348,7 @@ class TradingAgent:
 
     def _may_enter(self, symbol: str) -> bool:
         is_open = self.is_ready and self.state.mode.takes_entries
-        return is_open and not self.market.is_degraded(symbol)
+        return is_open and not (self._reviewing.waits_for() or self.market.is_degraded(symbol))
 
     def _on_gap(self, missed: frozenset[str], since: datetime) -> None:
         self._catching_up.on_gap(missed, since)

@@ -102,6 +102,21 @@ def on_backstop(
     )
 
 
+def on_excess(
+    bought: Intent, quantity: Decimal, price: Decimal, now: datetime, settings: DecisionSettings
+) -> Intent:
+    """Turn what an entry bought beyond its decision into a sale, a new one each time."""
+    return Intent(
+        intent_id=f"{settings.installation}:excess:{bought.intent_id}:{now:%Y%m%dT%H%M%S%f}",
+        symbol=bought.symbol,
+        side=Side.SELL,
+        purpose=Purpose.CLOSE,
+        reference_price=price,
+        created_at=now,
+        quantity=quantity,
+    )
+
+
 def on_order(
     order: SizedOrder,
     cause: str,

@@ -9,13 +9,17 @@ from decimal import Decimal
 from trading import outside
 from trading.alarms import Alarms
 from trading.commanding.workings import Workings
-from trading.domain.errors import AlreadyRecorded, Retryable, SettingsInvalid
-from trading.domain.events import DayOpened, Event
-from trading.domain.position import Balance, TradingMode
+from trading.domain.chat import Severity
+from trading.domain.errors import AccountEmpty, AlreadyRecorded, Retryable, SettingsInvalid
+from trading.domain.events import ConditionChanged, DayOpened, Event
+from trading.domain.position import Balance, Position, TradingMode
+from trading.execution import reconcile
+from trading.execution.reconcile import Finding
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
 from trading.ports import Journal
+from trading.reachability import BALANCES_DISAGREE
 from trading.risk import halts
 
 logger = logging.getLogger(__name__)
@@ -87,14 +91,53 @@ class Housekeeping:
 
     async def refresh_balances(self) -> None:
         """Read the whole account, value it, and hold the day's loss against its limit."""
-        balances = await self._of.gateway.balances()
+        known, busy = dict(self._of.state.book.positions), self._working()
+        try:
+            balances = await self._of.gateway.balances()
+        except AccountEmpty:
+            # The stream's balances stand; that they are in doubt is told, and nothing is added.
+            await self._compare({}, known, busy | self._working())
+            raise
         self._of.state.book.set_balances(balances, self._of.clock.monotonic())
+        is_agreed = await self._compare(balances, known, busy | self._working())
         self.clock_offset_ms = await self._of.gateway.clock_offset_ms()
         await self._price_the_rest(balances)
-        await self._check_daily_loss()
+        if is_agreed:
+            # What is not shown is not lost.
+            await self._check_daily_loss()
         if self._is_key_unchecked:
             with contextlib.suppress(Retryable):
                 await self.check_permissions()
+
+    async def _compare(
+        self, balances: Mapping[str, Balance], known: Mapping[str, Position], busy: set[str]
+    ) -> bool:
+        """Add no risk while the account shows less than is managed; say so once, and its end."""
+        state = self._of.state
+        # What changed while the answer was on its way is not in it.
+        quiet = {
+            symbol: position
+            for symbol, position in state.book.positions.items()
+            if symbol not in busy and known.get(symbol) is position
+        }
+        short = reconcile.shortfalls(quiet, balances, state.instruments)
+        if bool(short) is not state.has_condition(BALANCES_DISAGREE):
+            await self._tell_compared(short)
+        return not short
+
+    async def _tell_compared(self, short: Sequence[Finding]) -> None:
+        names = ", ".join(sorted(finding.symbol.split("/", maxsplit=1)[0] for finding in short))
+        text, severity = "the account shows what Umbra manages again", Severity.INFO
+        if short:
+            text = (
+                f"the account shows less {names} than Umbra manages: that is no sale, stops keep "
+                "watching, and nothing new is bought until both agree"
+            )
+            severity = Severity.WARN
+        now = self._of.clock.now()
+        await self._of.record(
+            ConditionChanged(BALANCES_DISAGREE, None, bool(short), severity, text, now)
+        )
 
     async def tighten(self) -> None:
         """Give trackers with an ATR distance the present ATR; only a smaller one acts."""

@@ -9,7 +9,7 @@ from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, RateLimited, Retryable
 from trading.domain.events import ConditionChanged
-from trading.reachability import AUTH_LOST, EXCHANGE_DOWN, Reachability, Turn
+from trading.reachability import AUTH_LOST, CLOCK_OFF, EXCHANGE_DOWN, Reachability, Turn
 
 logger = logging.getLogger(__name__)
 _SIGNED_EVERY_S = 60.0
@@ -25,11 +25,12 @@ class Probing:
         self._reach = Reachability()
         self._signed_s = float("-inf")
         self._silent_s = 0.0
+        self._offset_ms = 0
 
     def load(self) -> None:
         """Take over what was wrong before this start, so that its end is told too."""
         now_s = self._of.clock.monotonic()
-        for name in (EXCHANGE_DOWN, AUTH_LOST):
+        for name in (EXCHANGE_DOWN, AUTH_LOST, CLOCK_OFF):
             if self._of.state.has_condition(name):
                 self._reach.resume(name, now_s)
 
@@ -38,7 +39,7 @@ class Probing:
         clock = self._of.clock
         turn = None
         try:
-            await self._of.gateway.clock_offset_ms()
+            self._offset_ms = await self._of.gateway.clock_offset_ms()
         except RateLimited as error:
             if not error.is_own_count:
                 self._silent_s = error.retry_after_s
@@ -49,6 +50,8 @@ class Probing:
             turn = self._reach.unreachable(clock.monotonic())
         else:
             turn = self._reach.answered(clock.monotonic())
+            self._of.execution.clock_was_measured()
+            self._put(self._reach.clock_read(clock.monotonic(), self._offset_ms))
             self._put(await self._probe_key())
         self._put(turn)
 
@@ -73,16 +76,28 @@ class Probing:
             return
         severity = Severity.INFO
         if turn.is_active:
-            severity = Severity.CRIT if self._is_exposed() else Severity.WARN
+            is_grave = self._is_exposed() and turn.condition != CLOCK_OFF
+            severity = Severity.CRIT if is_grave else Severity.WARN
         text = self._text(turn)
         now = self._of.clock.now()
         self._tell(ConditionChanged(turn.condition, None, turn.is_active, severity, text, now))
+
+    def _clock_text(self, turn: Turn) -> str:
+        if not turn.is_active:
+            return "this machine's clock and the exchange's agree again"
+        way = "behind" if self._offset_ms > 0 else "ahead of"
+        return (
+            f"This machine's clock is {abs(self._offset_ms) / 1000:.1f} s {way} the exchange's: "
+            "set it. Orders are signed by the exchange's clock meanwhile"
+        )
 
     def _is_exposed(self) -> bool:
         held = any(each.quantity for each in self._of.state.book.positions.values())
         return held or bool(self._of.trackers.all()) or bool(self._of.execution.intents)
 
     def _text(self, turn: Turn) -> str:
+        if turn.condition == CLOCK_OFF:
+            return self._clock_text(turn)
         if not turn.is_active:
             minutes = max(round(turn.lasted_s / 60), 1)
             subject = "the exchange answers" if turn.condition == EXCHANGE_DOWN else "the key works"

@@ -4,6 +4,10 @@ from dataclasses import dataclass, field
 
 EXCHANGE_DOWN = "exchange_down"
 AUTH_LOST = "auth_lost"
+CLOCK_OFF = "clock_off"
+BALANCES_DISAGREE = "balances_disagree"
+# While one of these stands, nothing is added to what is at risk.
+ENTRIES_WAIT_FOR = (EXCHANGE_DOWN, AUTH_LOST, BALANCES_DISAGREE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,9 @@ class ReachabilitySettings:
     refused_after_s: float = 60.0
     silence_min_s: float = 60.0
     green_s: float = 30.0
+    clock_off_ms: int = 1000
+    # One measurement over a slow line says little about a clock.
+    clock_readings_min: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +72,18 @@ class Reachability:
     settings: ReachabilitySettings = field(default_factory=ReachabilitySettings)
     _down: _Watch = field(init=False)
     _auth: _Watch = field(init=False)
+    _clock: _Watch = field(init=False)
+    _readings: int = 0
 
     def __post_init__(self) -> None:
         """Begin with everything green."""
         self._down = _Watch(EXCHANGE_DOWN, self.settings.down_after_s)
         self._auth = _Watch(AUTH_LOST, self.settings.refused_after_s)
+        self._clock = _Watch(CLOCK_OFF, 0.0)
 
     def resume(self, condition: str, now_s: float) -> None:
         """Take up a condition that was active when the process before this one ended."""
-        watch = self._down if condition == EXCHANGE_DOWN else self._auth
+        watch = {EXCHANGE_DOWN: self._down, AUTH_LOST: self._auth}.get(condition, self._clock)
         watch.is_active, watch.failures = True, 1
         watch.first_s = watch.last_s = now_s
 
@@ -98,6 +108,15 @@ class Reachability:
     def key_refused(self, now_s: float) -> Turn | None:
         """A signed request was refused for its key."""
         return self._auth.bad(now_s, self.settings, is_certain=False)
+
+    def clock_read(self, now_s: float, offset_ms: int) -> Turn | None:
+        """The exchange's clock was compared with ours."""
+        if abs(offset_ms) <= self.settings.clock_off_ms:
+            self._readings = 0
+            return self._clock.good(now_s, self.settings)
+        self._readings += 1
+        is_certain = self._readings >= self.settings.clock_readings_min
+        return self._clock.bad(now_s, self.settings, is_certain=is_certain)
 
     @property
     def wants_signed(self) -> bool:

@@ -7,13 +7,14 @@ from trading.commanding.guarding import Guarding
 from trading.commanding.workings import Workings
 from trading.domain.events import (
     Event,
+    FillBooked,
     IntentChanged,
     IntentClosed,
     PositionAdjusted,
     TradingModeChanged,
 )
 from trading.domain.money import ZERO
-from trading.domain.order import Intent, IntentState, Purpose
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.tracker import TrackerState
 from trading.follow_ups import FollowUps
 from trading.risk import halts
@@ -36,12 +37,18 @@ class Reacting:
                 if intent.purpose is Purpose.BACKSTOP:
                     self._guarding.closed(intent)
                 self._follow_ups.add(partial(self._resize, intent.symbol))
+            case FillBooked(fill=fill) if fill.side is Side.SELL and not self._is_open(event):
+                # Proven absent and filled after all: the coins were another tracker's by then.
+                self._follow_ups.add(partial(self._resize, fill.symbol))
             case TradingModeChanged(by=halts.BY):
                 self._of.execution.cancel_entries(event.reason)
             case PositionAdjusted(symbol=symbol) if event.quantity < 0:
                 self._follow_ups.add(partial(self._resize, symbol))
             case _:
                 pass
+
+    def _is_open(self, event: FillBooked) -> bool:
+        return any(one.intent_id == event.intent_id for one in self._of.execution.intents)
 
     def mirror(self, intents: Iterable[Intent]) -> None:
         """Have the trackers of these intents say how they are."""

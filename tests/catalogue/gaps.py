@@ -2,12 +2,6 @@
 
 GAPS = {
     "X02": "when a request that cannot leave is told is not asserted",
-    "X08c": (
-        "late fills are booked and told; that an excess is sold within what is managed is not built"
-    ),
-    "X11": (
-        "an alert beyond 1 s of offset, and no entries while the offset is unknown, are not built"
-    ),
     "X19": "what is told when a symbol is to be delisted is not built",
     "X21": (
         "an exit ended by self-trade prevention goes on like any expired one; cancelling the "
@@ -17,7 +11,6 @@ GAPS = {
         "a backstop is cancelled and then the coins are sold: that an exit which fails "
         "in between is told within 2 s is not asserted"
     ),
-    "X31": "entries are not refused while balances disagree",
     "X32": (
         "reading by pages and not believing a list's silence are proven; a list emptied by "
         "error under a live agent is not tested"

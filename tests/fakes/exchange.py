@@ -146,6 +146,12 @@ class FakeExchange:
             )
         )
 
+    def appear(self, request: OrderRequest) -> None:
+        """Take an order that everybody had given up, long after it was sent."""
+        order = self._accept(request)
+        assert isinstance(order, KeptOrder)
+        self._push(self.report_of(order))
+
     def quote_now(self, symbol: str) -> Quote:
         """One tick either side of the price."""
         tick = self.rules[symbol].price_tick
@@ -333,9 +339,7 @@ class FakeExchange:
 
     async def _match_late(self, request: OrderRequest, after_s: float) -> None:
         await self.time.sleep(after_s)
-        order = self._accept(request)
-        assert isinstance(order, KeptOrder)
-        self._push(self.report_of(order))
+        self.appear(request)
 
     def _accept(self, request: OrderRequest) -> "KeptOrder | SendEvidence":
         refusal = self._refusal(request)

@@ -11,6 +11,7 @@ from trading.domain.order import Intent
 from trading.execution.engine import ExecutionEngine
 from trading.ports import Clock
 from trading.pricing import Prices
+from trading.reachability import ENTRIES_WAIT_FOR
 from trading.risk import halts
 from trading.risk.gate import Activity, Refusal
 from trading.state import AgentState
@@ -66,7 +67,16 @@ class Reviewing:
             equity=equity,
             loss_today=halts.loss_share(day.equity, equity) if day else ZERO,
             is_stale=self._prices.is_stale(symbol),
+            waits_for=self.waits_for(),
         )
+
+    def waits_for(self) -> tuple[str, ...]:
+        """Return what has to end before anything may be added to what is at risk, in words."""
+        standing = [name for name in ENTRIES_WAIT_FOR if self._state.has_condition(name)]
+        doubts = [name.replace("_", " ") for name in standing]
+        if not self._execution.is_clock_known:
+            doubts.append("the exchange's clock is not known")
+        return tuple(doubts)
 
     async def refused(self, refusal: Refusal) -> None:
         """Count an entry that did not pass; a reached cap ends entries, and is told."""

@@ -20,7 +20,6 @@ from trading.market.indicators import atr
 from trading.ports import Clock, ExchangeGateway
 from trading.pricing import Prices
 from trading.proposals import Holding
-from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
 from trading.risk.gate import Activity, Approved, Refusal, review
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
@@ -55,6 +54,7 @@ class Workings:
     fee: Decimal
     record: Callable[..., Awaitable[None]]
     activity: Callable[[Intent], Activity]
+    waits_for: Callable[[], Sequence[str]]
     refused: Callable[[Refusal], Awaitable[None]]
 
     def instrument(self, symbol: str) -> Instrument:
@@ -83,10 +83,8 @@ class Workings:
         if not mode.takes_entries:
             word = mode.value.replace("_", " ")
             raise Refused(f"new risk is refused while trading is {word}", "/resume")
-        for name in (EXCHANGE_DOWN, AUTH_LOST):
-            if self.state.has_condition(name):
-                word = name.replace("_", " ")
-                raise Refused(f"new risk is refused while this stands: {word}", "/status")
+        for doubt in self.waits_for():
+            raise Refused(f"new risk is refused while this stands: {doubt}", "/status")
 
     def approve(self, intent: Intent) -> None:
         """Ask the risk gate what it would say; its reasons become the refusal."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from trading.domain.errors import RateLimited, Refused, UmbraError, Unreachable
+from trading.domain.errors import AccountEmpty, RateLimited, Refused, UmbraError, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
 from trading.domain.order import Fill, OrderReport, OrderRequest, SendEvidence, SendPhase
@@ -127,7 +127,7 @@ class CcxtGateway:
         """Read all non-zero balances; none at all is no answer."""
         found = await self._read("balances", self._venue.balances)
         if not found:
-            raise Unreachable("the account should hold something, the answer was empty")
+            raise AccountEmpty("the account should hold something, the answer was empty")
         return found
 
     async def submit(self, request: OrderRequest) -> SendEvidence:

@@ -63,7 +63,8 @@ class Activity:
     `reserved` the quote units that other open entries may still spend; `lately` are the last
     minute's entries, refused ones included; `notional_today` counts what entries spent and may
     still spend, and `equity` is the account's worth, both in the limits' currency; `loss_today` is
-    a share of one.
+    a share of one. `waits_for` are doubts about the exchange or the account, in words, that have to
+    end first.
     """
 
     instrument: Instrument | None = None
@@ -78,6 +79,7 @@ class Activity:
     equity: Decimal = ZERO
     loss_today: Decimal = ZERO
     is_stale: bool = False
+    waits_for: tuple[str, ...] = ()
 
 
 def review(
@@ -145,6 +147,8 @@ def _entry_reasons(
 ) -> Iterable[str]:
     if not mode.takes_entries:
         yield f"new risk is refused while trading is {mode.value.replace('_', ' ')}"
+    for doubt in activity.waits_for:
+        yield f"new risk is refused while this stands: {doubt}"
     if intent.intent_id in activity.open_intent_ids:
         yield f"{intent.intent_id} is already being executed"
     if intent.expires_at is not None and now >= intent.expires_at:

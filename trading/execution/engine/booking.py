@@ -22,6 +22,7 @@ from trading.domain.position import AdjustReason
 from trading.execution import ladder
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
+from trading.execution.excess import bought_beyond
 from trading.execution.ladder import Block, Finish
 from trading.execution.lifecycle import Merged
 from trading.execution.round_trip import round_trip
@@ -53,6 +54,10 @@ class Booking:
         elif fills and not case.is_watch_only:
             events.append(IntentChanged(case.intent, self._s.now()))
         await self._s.writer.keep(*events)
+        beyond = bought_beyond(case.intent, case.fills) if fills else case.beyond
+        if beyond > case.beyond:
+            more, case.beyond = beyond - case.beyond, beyond
+            self._s.on_excess(case.intent, more)
         case.wake()
 
     async def merged(self, case: Case, merged: Merged, text: str) -> None:

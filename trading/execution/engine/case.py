@@ -23,6 +23,7 @@ from trading.domain.order import (
 from trading.execution import ladder
 from trading.execution.absence import Search
 from trading.execution.classify import Cause
+from trading.execution.excess import bought_beyond
 from trading.execution.identity import client_order_id
 from trading.execution.ladder import Block, Finish, Send
 
@@ -54,6 +55,8 @@ class Case:
         self.is_booked = False
         # Kept only to recognise a late order of a decision that ended before this process began.
         self.is_watch_only = False
+        # Base units bought beyond the decision that somebody takes care of already.
+        self.beyond = ZERO
         self.giving_up: Finish | None = None
         self.obstacle: Block | None = None
         # Monotonic seconds: when the obstacle was met, or last looked at.
@@ -172,11 +175,24 @@ class Case:
         self.changed.set()
 
 
-def watch_only(attempts: Sequence[Attempt], fills: Iterable[Fill] = ()) -> Case:
-    """Return a case that recognises orders of a decision which ended before this process began."""
+def watch_only(
+    attempts: Sequence[Attempt], fills: Iterable[Fill] = (), decided: Intent | None = None
+) -> Case:
+    """Return a case that recognises orders of a decision which ended before this process began.
+
+    `decided` is what was wanted, where the journal still tells it.
+    """
+    case = Case(decided or _guessed(attempts), attempts, fills)
+    case.intent = replace(case.intent, state=IntentState.DONE)
+    case.is_watch_only = True
+    case.beyond = bought_beyond(case.intent, case.fills)
+    return case
+
+
+def _guessed(attempts: Sequence[Attempt]) -> Intent:
     first = attempts[0]
     request = first.request
-    intent = Intent(
+    return Intent(
         intent_id=first.intent_id,
         symbol=request.symbol,
         side=request.side,
@@ -184,8 +200,4 @@ def watch_only(attempts: Sequence[Attempt], fills: Iterable[Fill] = ()) -> Case:
         reference_price=request.price or ONE,
         created_at=first.prepared_at,
         quantity=request.quantity,
-        state=IntentState.DONE,
     )
-    case = Case(intent, attempts, fills)
-    case.is_watch_only = True
-    return case

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.domain.errors import AuthLost, Retryable
-from trading.domain.events import FillBooked
+from trading.domain.events import FillBooked, IntentOpened
 from trading.domain.money import plain
 from trading.domain.order import (
     Attempt,
@@ -26,12 +26,14 @@ from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
+from trading.execution.excess import bought_beyond
 from trading.execution.lifecycle import Observed, advance
 from trading.execution.reconcile import Difference, Finding
 from trading.ports import StoredState
 
 logger = logging.getLogger(__name__)
 _FILLS_READ = 2000
+_INTENTS_READ = 2000
 _SWEEP_BACK = timedelta(hours=24)
 
 
@@ -69,16 +71,27 @@ class Recovery:
             case.sent_s = self._s.monotonic()
             is_halted = mode is TradingMode.HALTED_EVERYTHING
             case.is_held = is_halted and intent.purpose is Purpose.PROTECT
+            case.beyond = bought_beyond(intent, case.fills)
             cases.append(case)
         cases.sort(key=lambda case: (not case.is_exit, -case.value))
         return cases
 
-    def watched(self, attempts: Iterable[Attempt]) -> Sequence[Case]:
+    async def watched(self, attempts: Iterable[Attempt]) -> Sequence[Case]:
         """Rebuild what is needed to recognise orders that were proven absent and may yet appear."""
         grouped: dict[str, list[Attempt]] = {}
         for attempt in attempts:
             grouped.setdefault(attempt.intent_id, []).append(attempt)
-        return [watch_only(each) for each in grouped.values()]
+        fills = await self._booked(set(grouped))
+        decided = await self._decided(grouped)
+        return [watch_only(each, fills[one], decided.get(one)) for one, each in grouped.items()]
+
+    async def _decided(self, intent_ids: Container[str]) -> dict[str, Intent]:
+        opened = await self._s.writer.latest(_INTENTS_READ, (IntentOpened.__name__,))
+        return {
+            one.event.intent.intent_id: one.event.intent
+            for one in opened
+            if isinstance(one.event, IntentOpened) and one.event.intent.intent_id in intent_ids
+        }
 
     async def _booked(self, intent_ids: set[str]) -> dict[str, list[Fill]]:
         found: dict[str, list[Fill]] = {intent_id: [] for intent_id in intent_ids}

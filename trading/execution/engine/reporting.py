@@ -6,9 +6,16 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 
 from trading.domain.chat import Severity
-from trading.domain.events import AlertRaised, AttemptChanged, AttemptPrepared, FillBooked
+from trading.domain.events import (
+    AlertRaised,
+    AttemptChanged,
+    AttemptPrepared,
+    FillBooked,
+    IntentOpened,
+)
 from trading.domain.money import plain
-from trading.domain.order import Attempt, AttemptState, Fill, OrderReport
+from trading.domain.order import Attempt, AttemptState, Fill, Intent, OrderReport
+from trading.execution import identity
 from trading.execution.engine.case import Case, watch_only
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.surroundings import Surroundings
@@ -17,6 +24,10 @@ from trading.execution.identity import is_ours
 logger = logging.getLogger(__name__)
 _CLOSED_KEPT = 2000
 _JOURNAL_SCANNED = 5000
+# What the journal says of an order and of the decision behind it.
+_TELLING = tuple(
+    kind.__name__ for kind in (IntentOpened, AttemptPrepared, AttemptChanged, FillBooked)
+)
 
 
 class Reporting:
@@ -116,25 +127,28 @@ class Reporting:
 
     async def _remembered(self, order_id: str) -> Case | None:
         """Rebuild what the journal knows of an order from before this process, newest first."""
-        kinds = (AttemptPrepared.__name__, AttemptChanged.__name__, FillBooked.__name__)
         attempt: Attempt | None = None
+        decided: Intent | None = None
         fills: list[Fill] = []
-        for each in await self._s.writer.latest(_JOURNAL_SCANNED, kinds):
+        stem = order_id.rpartition("-")[0]
+        for each in await self._s.writer.latest(_JOURNAL_SCANNED, _TELLING):
             event = each.event
             if isinstance(event, FillBooked):
-                if event.fill.client_order_id == order_id:
+                if event.fill.client_order_id.rpartition("-")[0] == stem:
                     fills.append(event.fill)
+            elif isinstance(event, IntentOpened):
+                is_it = identity.stem(self._s.prefix, event.intent.intent_id) == stem
+                decided = event.intent if is_it else decided
             elif isinstance(event, AttemptPrepared | AttemptChanged):
                 is_it = event.attempt.client_order_id == order_id
                 attempt = event.attempt if is_it and attempt is None else attempt
         if attempt is None:
             return None
-        stem = order_id.rpartition("-")[0]
         case = self._stems.get(stem)
         if case is None:
-            case = watch_only([attempt])
+            case = watch_only([attempt], fills, decided)
             self.register(case, stem)
-        case.put(attempt, fills)
+        case.put(attempt, [fill for fill in fills if fill.client_order_id == order_id])
         return case
 
     async def idle(self) -> None:

@@ -164,8 +164,10 @@ class Sending:
                 return
         elif times <= _PATIENCE.get(cause, 0):
             case.is_band_refused = case.is_band_refused or cause is Cause.PRICE_BAND
-            await self._prepare_again(cause)
-            return
+            is_ready = await self._prepare_again(cause)
+            if is_ready or case.is_exit:
+                return
+            # Nothing is added to what is at risk while the exchange's clock is not known.
         if not case.is_exit or ladder.is_resting(case.intent):
             case.giving_up = Finish(
                 IntentState.EXPIRED, f"the exchange refused it: {classified.text}"
@@ -173,11 +175,11 @@ class Sending:
             return
         await self._booking.block(case, Block(_OBSTACLES[cause], classified.text))
 
-    async def _prepare_again(self, cause: Cause) -> None:
+    async def _prepare_again(self, cause: Cause) -> bool:
         if cause is Cause.CLOCK:
-            await self.measure_clock()
-        else:
-            await self.reload_rules()
+            return await self.measure_clock()
+        await self.reload_rules()
+        return True
 
     async def measure_clock(self) -> bool:
         """Measure the exchange's clock; whether it is known afterwards."""

@@ -50,7 +50,8 @@ class ExecutionEngine:
     """Carries decisions out, each at most once; the exchange's word is the only one on fills.
 
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
-    transaction. `publish` is handed every fact once it is written.
+    transaction. `publish` is handed every fact once it is written; `on_excess` an entry and the
+    base units that were bought beyond it, once they are booked.
     """
 
     def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
@@ -66,6 +67,7 @@ class ExecutionEngine:
         closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]],
         publish: Callable[..., None],
         order_prefix: str,
+        on_excess: Callable[[Intent, Decimal], None] = lambda _intent, _quantity: None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._s = Surroundings(
@@ -80,6 +82,7 @@ class ExecutionEngine:
             portfolio_of=portfolio_of,
             closing=closing,
             prefix=order_prefix,
+            on_excess=on_excess,
         )
         booking = Booking(self._s)
         self._sending = Sending(self._s, booking)
@@ -117,6 +120,15 @@ class ExecutionEngine:
     def attempts(self) -> Sequence[Attempt]:
         """Every attempt whose end is not known."""
         return [live for case in self._s.cases.values() if (live := case.live) is not None]
+
+    @property
+    def is_clock_known(self) -> bool:
+        """Whether the exchange's clock was measured since it last refused a request for ours."""
+        return self._s.is_clock_known
+
+    def clock_was_measured(self) -> None:
+        """Note that the exchange's clock is known: requests are signed by it."""
+        self._s.is_clock_known = True
 
     def exiting(self, symbol: str) -> Decimal:
         """Managed base units that belong to open exits: the gate subtracts them."""
@@ -314,7 +326,7 @@ class ExecutionEngine:
         Whatever was journaled is treated as maybe sent. Returns a sentence per decision; each ends
         only after this has returned, so that the caller can load what ends with it.
         """
-        for attempt_case in self._recovery.watched(state.watched_attempts):
+        for attempt_case in await self._recovery.watched(state.watched_attempts):
             self._reporting.register(
                 attempt_case, identity.stem(self._s.prefix, attempt_case.intent.intent_id)
             )

@@ -1,0 +1,108 @@
+"""An exchange whose word is in doubt: balances that vanish, a clock that is off."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.catalogue import fired
+from tests.simulation.stage import BTC, Stage
+from tests.simulation.world import World, play
+
+pytestmark = pytest.mark.slow
+
+ACCOUNT = "/api/v3/account"
+TIME = "/api/v3/time"
+NOTHING = '{"canTrade": true, "accountType": "SPOT", "balances": []}'
+DOLLARS = NOTHING.replace("[]", '[{"asset": "USDT", "free": "10000", "locked": "0"}]')
+BUY = "/buy BTC/USDT 100 USDT"
+REFUSED = "risk is refused while this stands: "
+TOLD_WITHIN_S = 30.0
+
+
+@pytest.mark.fault("X31", "HALT TELL SAID")
+@pytest.mark.parametrize("shown", [NOTHING, DOLLARS], ids=["nothing", "dollars"])
+def test_coins_that_the_account_does_not_show_are_not_sold_and_no_risk_is_added(shown: str) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 all")
+        empty = stage.fault("status", None, status=200, body=shown, path=ACCOUNT, method="GET")
+        await stage.until(lambda: empty.fired > 0)
+        read_s = stage.now_s
+        # The account's own stream is silent, and nobody has sold anything.
+        await stage.until_told("the account shows less BTC than Umbra manages", 120)
+        assert stage.now_s - read_s <= 60 + TOLD_WITHIN_S
+        world.telephone.say(BUY)
+        await stage.until_told(REFUSED + "balances disagree", 10)
+        assert world.agent.state.book.positions[BTC].quantity == Decimal("0.5")
+        assert world.agent.trackers.count() == 1
+        # Money that is not shown is not lost: no limit of the day is reached by it.
+        assert world.agent.state.mode.takes_entries
+        seen = empty.fired
+        world.exchange.faults.clear()
+        await stage.until_told("the account shows what Umbra manages again", 120)
+        assert await world.confirm(BUY)
+        await stage.until(lambda: world.held("BTC") > Decimal("0.5"))
+        # Exits never waited for any of this.
+        stage.move("57900")
+        await stage.until(lambda: len(stage.sales) == 1, 10)
+        fired(f"{seen} empty answers")
+
+    play(1, story)
+
+
+@pytest.mark.fault("X31", "SAID")
+def test_a_stop_sells_its_coins_while_the_account_shows_none() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 all")
+        empty = stage.fault("status", 2, status=200, body=NOTHING, path=ACCOUNT, method="GET")
+        await stage.until(lambda: empty.fired == 1)
+        stage.move("57900")
+        await stage.until(lambda: world.held("BTC") == 0, 60)
+        assert len(stage.sales) == 1
+        fired(empty.fired)
+
+    play(1, story)
+
+
+@pytest.mark.fault("X11", "SAID")
+def test_a_clock_that_is_more_than_a_second_off_is_told_once_and_stops_sell_on_time() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 all")
+        world.machine.clock.offset_s = -7.0
+        waited_s = await stage.until_told("This machine's clock is 7.0 s behind the exchange's")
+        assert waited_s <= TOLD_WITHIN_S
+        stage.move("57900")
+        assert await stage.until(lambda: world.held("BTC") == 0, 20) <= 2
+        assert len(stage.sales) == 1
+        world.machine.clock.offset_s = 0.0
+        await stage.until_told("this machine's clock and the exchange's agree again")
+        assert len(stage.told("This machine's clock is")) == 1
+        fired(f"7 s behind, told after {waited_s:.1f} s")
+
+    play(1, story)
+
+
+@pytest.mark.fault("X11", "HALT SAID")
+def test_nothing_is_bought_while_the_exchanges_clock_is_not_known() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 all")
+        refused = stage.fault("error_code", 1, code=-1021, method="POST")
+        mute = stage.fault("status", None, status=503, path=TIME, method="GET")
+        assert await world.confirm(BUY)
+        await stage.until(lambda: refused.fired == 1 and mute.fired > 0)
+        # The one that was refused is not sent again, and no other is begun.
+        world.telephone.say("/buy BTC/USDT 101 USDT")
+        await stage.until_told(REFUSED + "the exchange's clock is not known", 9)
+        assert world.held("BTC") == Decimal("0.5")
+        seen = mute.fired
+        world.exchange.faults.clear()
+        # The next look at the exchange's clock ends it.
+        await stage.until(lambda: world.agent.execution.is_clock_known, 20)
+        assert await world.confirm("/buy BTC/USDT 102 USDT")
+        await stage.until(lambda: world.held("BTC") > Decimal("0.5"))
+        fired(refused.fired + seen)
+
+    play(1, story)

@@ -1,0 +1,108 @@
+"""Orders that were proven absent and fill after all: what is too much goes, the rest stays."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from tests.catalogue import fired
+from tests.fakes.exchange import Fault
+from tests.unit.trading.agent_world import AgentWorld
+from trading.domain.chat import Severity
+from trading.domain.commands import ClosePosition, PlaceOrder
+from trading.domain.events import AlertRaised, IntentClosed
+from trading.domain.order import Side
+from trading.domain.tracker import Amount, AmountKind
+
+BTC = "BTC/USDT"
+# Far enough beyond the proof of absence, and found by the stream.
+LATE_S = 60.0
+# What 3,000 USDT do not pay for: both orders were filled a little below their limit.
+EXCESS = "0.04999"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as made:
+        yield made
+
+
+async def buy_late(world: AgentWorld) -> Fault:
+    """Buy for 3,000 USDT at a limit; the first order is proven absent and the second one fills."""
+    late = world.exchange.fail("late_match", after_s=LATE_S)
+    amount = Amount(AmountKind.QUOTE, Decimal(3_000))
+    await world.do(PlaceOrder(BTC, Side.BUY, amount, Decimal(60_000)))
+    world.exchange.set_price(BTC, "59999")
+    await world.time.until(lambda: bool(world.store.of(IntentClosed)), LATE_S)
+    assert late.fired == 1
+    assert managed(world) == Decimal("0.05")
+    return late
+
+
+def managed(world: AgentWorld) -> Decimal:
+    return world.agent.state.book.snapshot().managed(BTC)
+
+
+def excess(world: AgentWorld) -> list[AlertRaised]:
+    return [one for one in world.store.of(AlertRaised) if "beyond what was decided" in one.text]
+
+
+@pytest.mark.fault("X08c", "CRIT SAID")
+async def test_what_a_late_fill_bought_too_much_is_sold_again(world: AgentWorld) -> None:
+    late = await buy_late(world)
+    await world.until_sold(EXCESS)
+    assert world.exchange.filled(Side.BUY) == Decimal("0.1")
+    assert managed(world) == Decimal("0.05001")
+    # Whatever the account held before is nobody's excess.
+    assert world.exchange.coins["BTC"] == Decimal("0.55001")
+    [alert] = excess(world)
+    assert alert.severity is Severity.CRIT
+    assert f"{EXCESS} BTC are sold again" in alert.text
+    fired(late.fired)
+
+
+@pytest.mark.fault("X08c", "SAID")
+async def test_after_a_restart_what_was_decided_is_still_known(world: AgentWorld) -> None:
+    late = await buy_late(world)
+    await world.kill()
+    await world.start()
+    world.exchange.appear(world.exchange.sent[0])
+    await world.until_sold(EXCESS)
+    assert managed(world) == Decimal("0.05001")
+    assert len(excess(world)) == 1
+    # The next start finds nothing more to sell.
+    await world.kill()
+    await world.start()
+    await world.time.pass_by(60)
+    assert world.exchange.filled() == Decimal(EXCESS)
+    fired(late.fired)
+
+
+@pytest.mark.fault("X08c", "SAID")
+async def test_what_comes_too_late_for_its_own_exit_goes_as_well(world: AgentWorld) -> None:
+    late = await buy_late(world)
+    await world.do(ClosePosition(BTC, Decimal(1)))
+    await world.until_sold("0.05")
+    # What was too much comes after everything was sold, and goes, too.
+    await world.until_sold("0.09999")
+    assert managed(world) == Decimal("0.00001")
+    assert world.exchange.coins["BTC"] == Decimal("0.50001")
+    fired(late.fired)
+
+
+@pytest.mark.fault("X08c", "SAID")
+async def test_coins_that_a_late_sale_took_are_not_protected_any_more(world: AgentWorld) -> None:
+    late = world.exchange.fail("late_match", after_s=LATE_S)
+    await world.protect("58000", Amount(AmountKind.BASE, Decimal("0.2")))
+    await world.protect("50000", Amount(AmountKind.BASE, Decimal("0.3")))
+    await world.move("57000")
+    await world.until_sold("0.2")
+    assert late.fired == 1
+    [other] = world.agent.trackers.all()
+    assert other.quantity == Decimal("0.3")
+    # The first order fills, too: it takes coins that the second stop protected.
+    await world.until_sold("0.4")
+    assert managed(world) == Decimal("0.1")
+    [other] = world.agent.trackers.all()
+    assert other.quantity == Decimal("0.1")
+    fired(late.fired)

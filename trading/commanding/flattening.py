@@ -1,0 +1,50 @@
+"""What was bought beyond a decision is sold again, within what is managed."""
+
+from decimal import Decimal
+
+from trading import decide
+from trading.alarms import Alarms
+from trading.commanding.workings import Workings
+from trading.domain.chat import Severity
+from trading.domain.errors import Refused
+from trading.domain.events import AlertRaised
+from trading.domain.money import plain
+from trading.domain.order import Intent
+from trading.risk.gate import Refusal, review
+
+
+class Flattening:
+    """Sells what nobody asked for; coins that were managed before stay."""
+
+    def __init__(self, workings: Workings, alarms: Alarms) -> None:
+        self._of = workings
+        self._alarms = alarms
+
+    async def sell(self, bought: Intent, quantity: Decimal) -> None:
+        """Tell loudly, and sell what an entry bought too much; one transaction for both."""
+        of, now = self._of, self._of.clock.now()
+        symbol = bought.symbol
+        instrument = of.instrument(symbol)
+        price = of.prices.price(symbol) or bought.reference_price
+        sellable = instrument.quantity(min(quantity, of.holding(symbol).managed))
+        amount = f"{plain(instrument.quantity(quantity))} {instrument.base}"
+        said = (
+            f"{amount} were bought beyond what was decided: an order that was proven absent was "
+            "filled after all"
+        )
+        alert_id = f"excess:{bought.intent_id}:{now.isoformat()}"
+        if instrument.is_dust(sellable, price):
+            await self._alarms.alert(alert_id, f"{said}; it is too little to sell")
+            return
+        intent = decide.on_excess(bought, sellable, price, now, of.decisions)
+        verdict = review(
+            intent, of.state.book.snapshot(), of.limits, of.state.mode, of.activity(intent), now
+        )
+        if isinstance(verdict, Refusal):
+            await self._alarms.alert(alert_id, f"{said}; {'; '.join(verdict.reasons)}")
+            return
+        text = f"{said}. {plain(sellable)} {instrument.base} are sold again"
+        try:
+            await of.execution.open(verdict, (AlertRaised(alert_id, Severity.CRIT, text, now),))
+        except Refused as refused:
+            await self._alarms.alert(alert_id, f"{said}; {refused}")
