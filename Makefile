@@ -1,7 +1,7 @@
 # Every target does all of its set-up itself.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint format bench lock test-long fuzz mutants kills
+.PHONY: help setup demo test faults lint format bench lock test-long fuzz mutants kills soak
 
 BIN := .venv/bin
 PACKAGES := bot trading storage
@@ -36,6 +36,9 @@ mutants: setup ## small errors put into what decides about money, N=300 SEED=1: 
 
 kills: setup ## N=300 deaths by SIGKILL at moments of chance, SEED=1; goes on where it was broken off
 	@exec $(BIN)/python -m tests.e2e.kills $(or $(N),300) $(or $(SEED),1)
+
+soak: setup ## one agent in faulty weather for HOURS=72; goes on where it was broken off
+	@exec $(BIN)/python -m tests.e2e.soak $(or $(HOURS),72)
 
 lint: setup ## ruff, ruff format and mypy strict
 	@$(BIN)/ruff check .

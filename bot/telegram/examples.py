@@ -45,7 +45,8 @@ _TRACKER_ENDINGS = (
     "15m",
     "50%",
 )
-_WORDS_MAX = 40
+# Each word less is tried with every ending, on the loop.
+_WORDS_MAX = 20
 _PRICES = {"BTC": "58000", "ETH": "2500"}
 
 

@@ -288,6 +288,21 @@ class World:
         """Return the planned faults and how often each has fired."""
         return await self._get(f"{self.exchange}/control/faults")
 
+    async def chat_fault(self, kind: str, times: int = 1, **arguments: object) -> None:
+        """Plan a fault of the chat."""
+        body = {"kind": kind, "times": times, "args": arguments}
+        await self._post(f"{self.chat}/client/fault", body)
+
+    async def chat_faults(self) -> Any:
+        """Return the chat's planned faults and how often each has fired."""
+        return await self._get(f"{self.chat}/client/faults")
+
+    async def clear_faults(self) -> None:
+        """Forget every planned fault of the exchange and of the chat."""
+        for url in (f"{self.exchange}/control/faults", f"{self.chat}/client/faults"):
+            async with self.session.delete(url) as reply:
+                assert reply.status == 200, await reply.text()
+
     async def orders(self) -> list[dict[str, str]]:
         """Return every order since the exchange started."""
         return list(await self._get(f"{self.exchange}/control/orders"))

@@ -16,9 +16,8 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+", re.ASCII)
 def parse_decimal(text: str, name: str = "number") -> Decimal:
     """Read a plain non-negative decimal such as `0.5`; anything else is Refused, never guessed."""
     if len(text) > _DIGITS_MAX or not _NUMBER.fullmatch(text):
-        shown = text if len(text) <= _DIGITS_MAX else text[:_DIGITS_MAX] + "…"
         raise Refused(
-            f"{name} should be a plain number with a point, was {shown!r}", example="58000.5"
+            f"{name} should be a plain number with a point, was {_shown(text)}", example="58000.5"
         )
     return Decimal(text)
 
@@ -26,8 +25,12 @@ def parse_decimal(text: str, name: str = "number") -> Decimal:
 def parse_percent(text: str, name: str = "share") -> Decimal:
     """Read `2%` as the share 0.02; a number without the sign is Refused."""
     if not text.endswith("%"):
-        raise Refused(f"{name} should be a percentage, was {text!r}", example="2%")
+        raise Refused(f"{name} should be a percentage, was {_shown(text)}", example="2%")
     return EXACT.divide(parse_decimal(text[:-1], name), Decimal(100))
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _DIGITS_MAX else text[:_DIGITS_MAX] + "…")
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:

@@ -256,7 +256,8 @@ class BinanceVenue:
 
     def _on_message(self, client: Any, message: Any) -> bool:
         stream = self._streams.get(client.url)
-        return stream is not None and stream.take(message)
+        # What still arrives on a connection that is being closed is nobody's, the library's least.
+        return stream is None or stream.take(message)
 
     async def stream_market(
         self,

@@ -144,14 +144,16 @@ class AccountStream:
                 for balance in translate.streamed_balances(said):
                     self._on_balance(balance)
         elif event in _ENDS:
-            self._ended(str(event))
-        else:
-            return False
+            self._ended(event)
+        # No other event is needed, and the library trips over some of them (a deposit's
+        # balanceUpdate): its own books are never opened.
         return True
 
     async def run(self, exchange: Any, url: str) -> None:
         """Subscribe, and wait until the connection ends: Unreachable says how."""
         client = exchange.client(url)
+        # Nothing is read here; but an error of the library's own reading would end its loop.
+        DirectReader(client, lambda _frame: False)
         ends = client.future("umbra:account")
         self._ended = lambda why: client.reject(Unreachable(why))
         try:

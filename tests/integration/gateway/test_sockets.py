@@ -285,6 +285,24 @@ async def test_a_lost_connection_ends_both_streams_and_they_come_back(
     fired(await times_fired(sim))
 
 
+async def test_a_deposit_does_not_end_the_account_s_stream(
+    sim: RunningSim, gateway: ExchangeGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    reports: list[OrderReport] = []
+    balances: list[Balance] = []
+    stream = asyncio.create_task(gateway.stream_account(reports.append, balances.append))
+    await _account_lives(gateway, reports, "before")
+    balances.clear()
+    # It comes as a balanceUpdate and as a new position.
+    await control(sim, "account", {"asset": "BTC", "delta": "1"})
+    await until(lambda: any(one.asset == "BTC" for one in balances))
+    await _account_lives(gateway, reports, "after")
+    assert not stream.done()
+    stream.cancel()
+    await asyncio.gather(stream, return_exceptions=True)
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 async def _account_lives(gateway: ExchangeGateway, reports: list[OrderReport], name: str) -> None:
     reports.clear()
     for number in range(1, 100):
