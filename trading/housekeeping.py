@@ -9,12 +9,9 @@ from decimal import Decimal
 from trading import outside
 from trading.alarms import Alarms
 from trading.commanding.workings import Workings
-from trading.domain.chat import Severity
 from trading.domain.errors import AccountEmpty, AlreadyRecorded, Retryable, SettingsInvalid
-from trading.domain.events import ConditionChanged, DayOpened, Event
+from trading.domain.events import DayOpened, Event
 from trading.domain.position import Balance, Position, TradingMode
-from trading.execution import reconcile
-from trading.execution.reconcile import Finding
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
@@ -120,24 +117,10 @@ class Housekeeping:
             for symbol, position in state.book.positions.items()
             if symbol not in busy and known.get(symbol) is position
         }
-        short = reconcile.shortfalls(quiet, balances, state.instruments)
-        if bool(short) is not state.has_condition(BALANCES_DISAGREE):
-            await self._tell_compared(short)
-        return not short
-
-    async def _tell_compared(self, short: Sequence[Finding]) -> None:
-        names = ", ".join(sorted(finding.symbol.split("/", maxsplit=1)[0] for finding in short))
-        text, severity = "the account shows what Umbra manages again", Severity.INFO
-        if short:
-            text = (
-                f"the account shows less {names} than Umbra manages: that is no sale, stops keep "
-                "watching, and nothing new is bought until both agree"
-            )
-            severity = Severity.WARN
-        now = self._of.clock.now()
-        await self._of.record(
-            ConditionChanged(BALANCES_DISAGREE, None, bool(short), severity, text, now)
-        )
+        missing = outside.missing(quiet, balances, state.instruments)
+        if bool(missing) is not state.has_condition(BALANCES_DISAGREE):
+            await self._of.record(outside.compared(missing, self._of.clock.now()))
+        return not missing
 
     async def tighten(self) -> None:
         """Give trackers with an ATR distance the present ATR; only a smaller one acts."""

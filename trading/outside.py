@@ -1,13 +1,41 @@
 """What the person did outside of Umbra: managed coins that are gone, proven or not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from trading.domain.chat import Severity
-from trading.domain.events import AlertRaised, Event, PositionAdjusted
+from trading.domain.events import AlertRaised, ConditionChanged, Event, PositionAdjusted
+from trading.domain.instrument import Instrument
 from trading.domain.money import ONE, plain
-from trading.domain.position import AdjustReason
+from trading.domain.position import AdjustReason, Balance, Position
+from trading.execution import reconcile
 from trading.execution.reconcile import Difference, Finding
+from trading.reachability import BALANCES_DISAGREE
+
+
+def missing(
+    positions: Mapping[str, Position],
+    balances: Mapping[str, Balance],
+    instruments: Mapping[str, Instrument],
+) -> Sequence[str]:
+    """Return the coins of which an account shows less than is managed, beyond a lot step each."""
+    short = reconcile.shortfalls(positions, balances, instruments)
+    return sorted({finding.symbol.split("/", maxsplit=1)[0] for finding in short})
+
+
+def compared(coins: Sequence[str], now: datetime) -> ConditionChanged:
+    """Return the fact that an account shows less of these coins than is managed, or that it ended.
+
+    While it stands nothing is added to what is at risk; what is managed stays managed.
+    """
+    text, severity = "the account shows what Umbra manages again", Severity.INFO
+    if coins:
+        text = (
+            f"the account shows less {', '.join(coins)} than Umbra manages: that is no sale, stops "
+            "keep watching, and nothing new is bought until both agree"
+        )
+        severity = Severity.WARN
+    return ConditionChanged(BALANCES_DISAGREE, None, bool(coins), severity, text, now)
 
 
 def settle(findings: Iterable[Finding], now: datetime) -> list[Event]:

@@ -110,7 +110,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.reachability": (),
     "trading.backstops": ("trading.domain",),
     "trading.key_rights": ("trading.domain", "trading.ports"),
-    "trading.outside": ("trading.domain", "trading.execution"),
+    "trading.outside": ("trading.domain", "trading.execution", "trading.reachability"),
     "trading.desk": ("trading.domain", "trading.ports"),
     "trading.portfolio": ("trading.domain",),
     "trading.state": ("trading.domain", "trading.ports", "trading.portfolio"),
