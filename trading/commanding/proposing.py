@@ -27,6 +27,7 @@ from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
+from trading.execution.engine import HELD
 from trading.trackers import protection
 
 MODE_WORDS = {
@@ -145,7 +146,8 @@ class Proposer:
         held = [
             f"{plain(tracker.quantity)} {tracker.symbol.partition('/')[0]} (#{tracker.tracker_id})"
             for tracker in self._of.trackers.acting()
-            if tracker.state is TrackerState.BLOCKED and tracker.side is Side.SELL
+            # What is blocked for another reason, no resume sells.
+            if tracker.side is Side.SELL and tracker.reason.startswith(str(HELD))
         ]
         return f" SOLD AT ONCE, for it has fired: {', '.join(held)}." if held else ""
 

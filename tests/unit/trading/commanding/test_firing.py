@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from tests.unit.trading.agent_world import OWNER, AgentWorld
-from trading.domain.commands import AbortIntent, ExitNow
+from trading.desk import PlainProposal
+from trading.domain.commands import AbortIntent, ExitNow, SetTradingMode
 from trading.domain.errors import Refused
 from trading.domain.events import (
     AlertRaised,
@@ -17,8 +18,9 @@ from trading.domain.events import (
     PositionAdjusted,
     TrackerChanged,
 )
-from trading.domain.position import AdjustReason
+from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Amount, AmountKind, TrackerChange, TrackerState
+from trading.execution.engine import HELD
 
 QUARTER = Amount(AmountKind.BASE, Decimal("0.25"))
 
@@ -205,3 +207,20 @@ async def test_a_blocked_tracker_that_never_fired_is_given_up_and_never_sold(
     assert opened(world) == 0
     await world.do(AbortIntent(1))
     assert world.desk.trackers() == []
+
+
+async def test_a_resume_names_what_it_releases_and_not_what_is_blocked_for_another_reason(
+    world: AgentWorld,
+) -> None:
+    await refuse_the_second(world)
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.time.until(lambda: world.desk.tracker(1).tracker.reason == str(HELD), 60)
+    await sweep(world)
+    assert len(world.desk.standing().blocked) == 2
+    proposal = await world.desk.propose(SetTradingMode(TradingMode.ACTIVE), OWNER)
+    assert isinstance(proposal.facts, PlainProposal)
+    assert "SOLD AT ONCE, for it has fired: 0.25 BTC (#1)." in proposal.facts.text
+    assert "#2" not in proposal.facts.text
+    world.exchange.depth.clear()
+    await world.do(SetTradingMode(TradingMode.ACTIVE))
+    await world.until_sold("0.25")
