@@ -345,6 +345,7 @@ class Process:
             desk=self._desk,
             journal=self._store.journal,
             records=self._store.records,
+            record=self._agent.record,
             clock=self._clock,
             bus=self._bus,
             charts=self._charts,

@@ -49,6 +49,8 @@ class Surroundings:
     desk: Desk
     journal: Journal
     records: Records
+    # Makes a condition durable and lets the agent know, so that it stands until it ends.
+    record: Callable[[events.ConditionChanged], Awaitable[object]]
     clock: Clock
     bus: Bus
     charts: ChartDrawer
@@ -118,6 +120,7 @@ class TelegramBot:
         found = [one.event for one in reversed(denied)]
         self._strangers.load(one for one in found if isinstance(one, events.AccessDenied))
         await self._addresser.load()
+        self.connection.load((await self._records.state()).conditions)
         await self._expiry.load(self._records)
         self._router = Router(
             self._services(),
@@ -321,7 +324,7 @@ class TelegramBot:
         self._address_kick.set()
 
     async def _announce(self, condition: events.ConditionChanged) -> None:
-        await self._journal.append(condition)
+        await self._around.record(condition)
         self._address_kick.set()
 
     async def _pair_from_settings(self) -> None:

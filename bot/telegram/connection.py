@@ -1,6 +1,6 @@
 """How the chat itself is: lost, refused, or read by somebody else, told as conditions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from telegram.error import Conflict, InvalidToken, TelegramError
@@ -32,6 +32,10 @@ class Connection:
     _conflicts_s: list[float] = field(default_factory=list)
     _last_success_s: float | None = None
     _first_failure_s: float | None = None
+
+    def load(self, conditions: Iterable[ConditionChanged]) -> None:
+        """Take over what stood when the process before this one ended."""
+        self.active.update(each.condition for each in conditions if each.condition in _TEXTS)
 
     @property
     def is_contested(self) -> bool:

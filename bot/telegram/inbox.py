@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from telegram import Bot
-from telegram.error import Conflict, InvalidToken, NetworkError, TelegramError
+from telegram.error import Conflict, EndPointNotFound, InvalidToken, NetworkError, TelegramError
 
 from bot.telegram.access import ALLOWED_KINDS, UPDATE_KINDS
 from bot.telegram.requesting import Flooded
@@ -80,15 +80,7 @@ class Inbox:
                 await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
 
     async def _poll_once(self) -> None:
-        rows = await self.bot.do_api_request(
-            _GET_UPDATES,
-            api_kwargs={
-                "offset": self._offset,
-                "timeout": self.poll_timeout_s,
-                "allowed_updates": list(RECEIVED_KINDS),
-            },
-            read_timeout=self.poll_timeout_s + 5,
-        )
+        rows = await self._fetch()
         if not isinstance(rows, list) or not rows:
             # Nothing older is left unconfirmed; 0 also finds ids that start low again.
             self._offset = 0
@@ -96,6 +88,21 @@ class Inbox:
         updates = [update for row in rows if (update := self._as_update(row)) is not None]
         await self._store(updates)
         self._offset = max((update.update_id for update in updates), default=0) + 1
+
+    async def _fetch(self) -> Any:
+        try:
+            return await self.bot.do_api_request(
+                _GET_UPDATES,
+                api_kwargs={
+                    "offset": self._offset,
+                    "timeout": self.poll_timeout_s,
+                    "allowed_updates": list(RECEIVED_KINDS),
+                },
+                read_timeout=self.poll_timeout_s + 5,
+            )
+        except EndPointNotFound as error:
+            # The library takes the refusal of a token for a method that does not exist.
+            raise InvalidToken from error
 
     def _as_update(self, row: Any) -> InboxUpdate | None:
         if not isinstance(row, Mapping) or not isinstance(row.get("update_id"), int):

@@ -35,13 +35,6 @@ GAPS = {
     "W17": (
         "the disagreement is told; that decisions take the worse of both prices is not asserted"
     ),
-    "T01": "the second channel and the repetition of what is critical are not tested here",
-    "T02": "waiting is proven; the second channel after 60 s is not tested",
-    "T03": "the lock on new risk is proven; the second channel is not tested",
-    "T04": (
-        "masked and repeated; the loss of the chat as a mode with its second channel is not tested"
-    ),
-    "T05": "a foreign webhook is named; asking for it every five minutes is not tested",
     "T16": (
         "a person who blocked the bot holds nobody up; a moved group and leaving strange "
         "groups are not tested"

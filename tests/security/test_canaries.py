@@ -88,6 +88,7 @@ def _around(store: MemoryStore, clock: SystemClock, data_dir: Path) -> Surroundi
         desk=FakeDesk(clock, store),
         journal=store,
         records=store,
+        record=store.append,
         clock=clock,
         bus=Bus(),
         charts=None,  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -136,6 +136,21 @@ class CrashPlan:
     fired: bool = False
 
 
+@dataclass(slots=True)
+class SecondChannel:
+    """An address of the second channel that somebody reads, and when each text came."""
+
+    clock: SimClock
+    texts: list[tuple[float, str]] = field(default_factory=list)
+    name: str = "pager"
+    way_id: str = "pager"
+
+    async def say(self, text: str) -> bool:
+        """Take a text."""
+        self.texts.append((self.clock.monotonic(), text))
+        return True
+
+
 class NoCharts:
     """The picture process is not part of this world."""
 
@@ -162,6 +177,8 @@ class Machine:
         self.store: Store | None = None
         self.main: asyncio.Task[int] | None = None
         self.starts = 0
+        # Most stories have no second channel: looking at it each second is a step of the loop.
+        self.second_channel: SecondChannel | None = None
         self.on_commit: Callable[[str], None] = lambda _boundary: None
         self.full_until_s = 0.0
         self._chance = chance
@@ -363,6 +380,11 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for target, name, value in (
             (compose, "SystemClock", lambda: machine.clock),
+            (
+                compose.notify,
+                "ways",
+                lambda *_: (channel,) if (channel := machine.second_channel) else (),
+            ),
             (compose, "random_install_id", code(32)),
             (compose, "random_nonce", code(22)),
             (compose, "random_code", lambda: f"{chance.randrange(10**6):06d}"),

@@ -137,6 +137,7 @@ class World:
             desk=self.desk,
             journal=self.store,
             records=self.store,
+            record=self.store.append,
             clock=self.clock,
             bus=Bus(),
             charts=PixelCharts(),
