@@ -6,6 +6,7 @@ gate's, how it is done the execution's. Starting is recovery, and there is no ot
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -224,7 +225,8 @@ class TradingAgent:
         findings += self._start_log.lines(self.trackers.acting())
         self._start_log = None
         told = self._card(findings) if stored.last_alive_at else tuple(findings)
-        await self.record(RecoveryReported(int((now - since).total_seconds()), told, now))
+        blind_s = math.ceil((now - since).total_seconds())
+        await self.record(RecoveryReported(blind_s, told, now))
         await self._housekeeping.open_day()
         # Neither is worth another recovery when the exchange asks for silence now.
         self._follow_ups.add(self._housekeeping.check_permissions)

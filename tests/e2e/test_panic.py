@@ -21,7 +21,7 @@ async def test_twenty_positions_are_flat_within_two_seconds_and_stay_halted(
 ) -> None:
     _, coins = Mint.options(POSITIONS)
     balance = f"{coins},ETH=2,SOL=20,DOGE=10000"
-    async with World(tmp_path, ("--still", "--markets", "25"), balance) as world:
+    async with World(tmp_path, ("--still", "--markets", "25"), balance, is_executed=True) as world:
         mint = Mint(world)
         await mint.open(POSITIONS)
         names = [*HOUSE, *[(await mint.take()).name for _ in range(POSITIONS)]]

@@ -16,11 +16,14 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.forking import process as forking
+
 OWNER_ID = 1
 PATIENCE_S = 60.0
 _POLL_S = 0.05
 
 Message = dict[str, Any]
+Process = asyncio.subprocess.Process | forking.ForkedProcess
 
 
 def free_port() -> int:
@@ -38,9 +41,11 @@ class World:
     sim_options: tuple[str, ...] = ("--still",)
     balance: str = "USDT=10000,BTC=0.5"
     settings: dict[str, str] = field(default_factory=dict)
-    processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=dict)
     # What the agent is started by, if not directly.
     runner: tuple[str, ...] = ()
+    # Whether each process is a new interpreter, which takes two seconds, and not a fork.
+    is_executed: bool = False
 
     def __post_init__(self) -> None:
         self.exchange = f"http://127.0.0.1:{free_port()}"
@@ -102,7 +107,7 @@ class World:
         await self.spawn_agent(**settings)
         await self.until_message(lambda message: message["from"] == "bot", after=before)
 
-    async def spawn_agent(self, **settings: str) -> asyncio.subprocess.Process:
+    async def spawn_agent(self, **settings: str) -> Process:
         """Start `umbra run` without waiting for anything."""
         self.settings.update(settings)
         return await self.spawn("run")
@@ -135,17 +140,21 @@ class World:
         """Return what a process has written."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    async def spawn(self, command: str, *arguments: str) -> asyncio.subprocess.Process:
+    async def spawn(self, command: str, *arguments: str) -> Process:
         """Start one of Umbra's commands; its output goes to a file."""
+        environment = self.environment | self.settings
+        runner = self.runner if command == "run" else ()
         with (self.folder / f"{command}.log").open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *(self.runner if command == "run" else ()),
-                *(sys.executable, "-m", "bot", command, *arguments),
-                env=self.environment | self.settings,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+            if runner or self.is_executed:
+                process: Process = await asyncio.create_subprocess_exec(
+                    *(*runner, sys.executable, "-m", "bot", command, *arguments),
+                    env=environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                )
+            else:
+                process = await forking.start((command, *arguments), environment, output)
         self.processes[command] = process
         return process
 

@@ -525,6 +525,14 @@ async def test_the_card_of_a_start_says_what_is_held_watched_and_to_be_done(
     assert done == "Fired while starting: #1 BTC/USDT, selling 0.5 BTC"
 
 
+async def test_also_a_return_within_a_second_was_blind(world: AgentWorld) -> None:
+    await world.agent.beat()
+    await world.kill()
+    world.time.advance(0.2)
+    await world.start()
+    assert world.store.of(RecoveryReported)[-1].blind_seconds == 1
+
+
 async def test_a_block_for_another_reason_is_told_anew(world: AgentWorld) -> None:
     await world.protect()
     await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
