@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Self
 
 from bot.clock import SystemClock
 from storage.store import open_store
-from tests.e2e.world import PATIENCE_S, Message, World
+from tests.e2e.world import PATIENCE_S, Message, Process, World
 
 COINS = Decimal("0.5")
 _WATCHED = "(?i)watching|triggered|not done twice"
@@ -115,7 +115,7 @@ class Journey:
             self._fail("the agent did not end in an orderly way")
         await self._check_journal()
 
-    def _count(self, process: asyncio.subprocess.Process, death: str) -> None:
+    def _count(self, process: Process, death: str) -> None:
         if process.returncode != -signal.SIGKILL:
             self._fail(f"{death}: exit code {process.returncode}")
         self.deaths.append(death)

@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 # Each share has an exchange and a chat; every point gets a database of its own. Most of the time
 # is spent waiting: for what was journaled and never sent, absence is proven over 18 s.
 SHARES = 4
+# This death and the return from it are those of new interpreters, as on a person's machine.
+EXECUTED = "after_commit:AttemptPrepared:1"
 
 
 @pytest.mark.fault("P01", "ONE EQ KEEP")
@@ -32,6 +34,7 @@ async def test_a_death_at_any_boundary_loses_nothing_and_doubles_nothing(
     deaths = []
     async with World(tmp_path) as world:
         for point in points:
+            world.is_executed = point == EXECUTED
             journey = await Journey.embark(world, tmp_path / point.replace(":", "-"))
             await journey.die_at(point)
             await journey.arrive()
