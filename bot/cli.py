@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from bot.data.commands import data_app
 from trading.domain.errors import Refused, UmbraError
 from trading.domain.money import EXACT
 
@@ -36,6 +37,7 @@ secrets_app = typer.Typer(
     help="Keep keys, tokens and passwords out of files that others read.", no_args_is_help=True
 )
 app.add_typer(secrets_app, name="secrets")
+app.add_typer(data_app, name="data")
 
 
 def version() -> str:

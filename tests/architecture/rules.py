@@ -52,12 +52,13 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.domain": (),
     "trading.ports": ("trading.domain",),
     "trading.bus": ("trading.domain",),
-    "trading.market": ("trading.domain",),
+    "trading.market": ("trading.candles", "trading.domain"),
     "trading.market.engine": ("trading.domain", *_SHELL),
-    "trading.scanner": ("trading.domain", "trading.market"),
+    "trading.scanner": ("trading.candles", "trading.domain", "trading.market"),
     "trading.oracle": ("trading.domain", "trading.market"),
     "trading.trackers": ("trading.domain", "trading.market"),
     "trading.trackers.engine": ("trading.domain", "trading.market", *_SHELL),
+    "trading.candles": ("trading.domain",),
     "trading.risk": ("trading.domain",),
     "trading.execution": ("trading.domain", "trading.risk"),
     "trading.execution.engine": ("trading.domain", "trading.risk", *_SHELL),
@@ -146,6 +147,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.backtest",
     ),
     "storage": ("trading.domain", "trading.ports"),
+    "storage.archive": ("trading.domain", "trading.candles"),
     "bot": (*_AGENT, "bot"),
     "bot.telegram": (*_AGENT, "bot.charts", "bot.modes", "bot.totp"),
     "bot.telegram.confirm": ("trading.domain", "trading.ports"),
@@ -153,6 +155,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.web": _AGENT,
     "bot.charts": ("trading.domain",),
     "bot.clock": ("trading.domain", "trading.ports"),
+    "bot.data": ("trading.domain", "trading.candles", "storage.archive", "bot"),
     "bot.config": ("trading", "storage", "bot"),  # the settings types of each package
     "bot.logs": ("trading.domain",),
     "bot.modes": ("trading.domain",),
@@ -191,6 +194,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("bot.charts",),
     "numba": ("trading.backtest",),
     "numpy": (
+        "storage.archive",
+        "trading.candles",
         "trading.market",
         "trading.scanner",
         "trading.oracle",
@@ -214,12 +219,12 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "structlog": ("bot.logs",),
     "talib": ("trading.market.indicators",),
     "telegram": ("bot.telegram",),
-    "typer": (),
+    "typer": ("bot.data",),
     "uvloop": (),
 }
 
 # Where a library may be named inside a function only: it is heavy, and most runs never need it.
-LAZY_LIBRARIES: dict[str, tuple[str, ...]] = {"pyarrow": ("trading.sim",)}
+LAZY_LIBRARIES: dict[str, tuple[str, ...]] = {"pyarrow": ("trading.sim", "storage.archive")}
 
 # The composition root and the command line may name any library.
 COMPOSITION_ROOT = ("bot.compose", "bot.cli", "bot.servers")

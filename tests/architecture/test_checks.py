@@ -103,7 +103,7 @@ def test_a_library_outside_its_package_is_found(write: Write, path: str, source:
     [
         ("trading/gateway/rest.py", "import ccxt.pro"),
         ("trading/sim/scenario.py", "def read():\n    import pyarrow.parquet"),
-        ("storage/archive.py", "import pyarrow.parquet"),
+        ("storage/export.py", "import pyarrow.parquet"),
         ("bot/cli.py", "import typer"),
         ("trading/domain/money.py", "from decimal import Decimal"),
     ],

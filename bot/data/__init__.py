@@ -1,0 +1,1 @@
+"""`umbra data`: the archive of candles from the command line."""

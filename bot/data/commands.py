@@ -1,0 +1,211 @@
+"""`umbra data import | export | list | verify | repair`: parse, ask the archive, say what it did.
+
+Heavy rooms are imported inside the command that needs them, as in `bot.cli`.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trading.domain.errors import Refused
+
+if TYPE_CHECKING:
+    from storage.archive.archive import Archive, Holding
+    from storage.archive.writer import ArchiveWriter
+    from trading.candles.series import SeriesName
+    from trading.candles.spans import Span
+
+data_app = typer.Typer(
+    help="Keep, check and hand out candles: the archive of closed ones.", no_args_is_help=True
+)
+
+Exchange = Annotated[str | None, typer.Option(help="For example binance.")]
+Symbol = Annotated[str | None, typer.Option(help="For example BTC/USDT, or BTC/USDT:USDT.")]
+Timeframe = Annotated[str | None, typer.Option(help="For example 1m.")]
+_TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+
+
+@data_app.command("import")
+def import_command(
+    path: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder of them.")],
+    exchange: Exchange = None,
+    symbol: Symbol = None,
+    timeframe: Timeframe = None,
+    drop_last: Annotated[
+        bool | None,
+        typer.Option(
+            "--drop-last/--keep-last",
+            help="Leave the newest candle of a file out. Default: in tables of several symbols.",
+        ),
+    ] = None,
+) -> None:
+    """Take candles in from files named EXCHANGE_BASE-QUOTE_TIMEFRAME, or as the options say.
+
+    What is wrong with them is repaired where that is certain, refused and kept apart where it is
+    not; exit code 1 when a whole file was refused.
+    """
+    from storage.archive.writer import writing
+
+    files = _candle_files(path)
+    name = _name(exchange, symbol, timeframe) if exchange or symbol or timeframe else None
+    refused = 0
+    with writing(_root()) as writer:
+        for number, file in enumerate(files, start=1):
+            typer.echo(f"[{number}/{len(files)}] {file.name}")
+            try:
+                _import_file(writer, file, name, drop_last)
+            except Refused as error:
+                refused += 1
+                typer.echo(f"  REFUSED: {error}", err=True)
+    sys.exit(1 if refused else 0)
+
+
+@data_app.command("export")
+def export_command(
+    path: Annotated[Path, typer.Argument(help="The file to write: .csv or .parquet.")],
+    exchange: Exchange = None,
+    symbol: Symbol = None,
+    timeframe: Timeframe = None,
+    since: Annotated[datetime | None, typer.Option(formats=_TIME_FORMATS, help="UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=_TIME_FORMATS, help="UTC.")] = None,
+) -> None:
+    """Write the candles of one series to a file, those that open from `since` to before `until`."""
+    from storage.archive.foreign import write_file
+
+    name = _name(exchange, symbol, timeframe)
+    within = _within(since, until)
+    holding = _archive().load(name, within)
+    if holding.damaged:
+        raise Refused(f"{name} has damaged months: umbra data repair moves them away")
+    times = holding.candles.open_time_ms
+    candles = holding.candles.take((times >= within.first_ms) & (times <= within.last_ms))
+    if not len(candles):
+        raise Refused(f"the archive holds no candles of {name} then: see umbra data list")
+    write_file(path, name, candles)
+    typer.echo(f"{len(candles):,} candles of {name} are in {path}")
+
+
+@data_app.command("list")
+def list_command() -> None:
+    """Show every series: how many candles, from when to when, and what is missing."""
+    from bot.data import wording
+
+    archive = _archive()
+    holdings = [archive.load(name) for name in archive.series()]
+    _say(wording.table(holdings) if holdings else [wording.NOTHING_HELD])
+
+
+@data_app.command("verify")
+def verify_command(
+    exchange: Exchange = None, symbol: Symbol = None, timeframe: Timeframe = None
+) -> None:
+    """Prove every checksum and list every gap; exit code 1 when a file is damaged."""
+    from bot.data import wording
+
+    archive = _archive()
+    wanted = (exchange, symbol, timeframe)
+    holdings: list[Holding] = []
+    for name in archive.series():
+        if _matches(name, wanted):
+            holdings.append(archive.load(name))
+            _say(wording.verified(holdings[-1]))
+    if not holdings:
+        typer.echo(wording.NOTHING_HELD)
+    damaged = sum(len(holding.damaged) for holding in holdings)
+    if damaged:
+        typer.echo(f"{damaged} damaged: umbra data repair moves them into quarantine", err=True)
+    sys.exit(1 if damaged else 0)
+
+
+@data_app.command("repair")
+def repair_command() -> None:
+    """Remove what a killed import left half-written, and move damaged months into quarantine."""
+    from bot.data import wording
+    from storage.archive.writer import writing
+
+    with writing(_root()) as writer:
+        for path in writer.discarded:
+            typer.echo(f"{path} was half-written and is removed")
+        damaged = writer.quarantine_damaged()
+        _say(wording.moved_away(one) for one in damaged)
+        if not damaged and not writer.discarded:
+            typer.echo("Every file is as it was written.")
+
+
+def _import_file(
+    writer: "ArchiveWriter", file: Path, name: "SeriesName | None", drop_last: bool | None
+) -> None:
+    from bot.clock import now_ms
+    from bot.data import wording
+    from storage.archive.foreign import read_file
+
+    for told in read_file(file, name, drop_last=drop_last):
+        for report in writer.store(told.name, told.candles, now_ms(), file.name):
+            _say(wording.stored(report))
+        if told.left_out:
+            typer.echo(wording.left_out(told.left_out))
+
+
+def _candle_files(path: Path) -> Sequence[Path]:
+    from storage.archive.foreign import SUFFIXES
+
+    if not path.is_dir():
+        if not path.exists():
+            raise Refused(f"there is no file {path}")
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+    if not files:
+        raise Refused(f"{path} holds no files that end in {' or '.join(SUFFIXES)}")
+    return files
+
+
+def _name(exchange: str | None, symbol: str | None, timeframe: str | None) -> "SeriesName":
+    from trading.candles.series import series_name
+
+    if not exchange or not symbol or not timeframe:
+        raise Refused(
+            "a series needs all three: --exchange binance --symbol BTC/USDT --timeframe 1m"
+        )
+    return series_name(exchange.lower(), symbol, timeframe)
+
+
+def _matches(name: "SeriesName", wanted: Iterable[str | None]) -> bool:
+    parts = (name.exchange, name.symbol, name.timeframe)
+    return all(not one or one == part for one, part in zip(wanted, parts, strict=True))
+
+
+def _within(since: datetime | None, until: datetime | None) -> "Span":
+    from trading.candles.spans import Span
+    from trading.domain.time import to_ms
+
+    first_ms = to_ms(since.replace(tzinfo=UTC)) if since else 0
+    until_ms = (
+        to_ms(until.replace(tzinfo=UTC)) if until else to_ms(datetime(2100, 1, 1, tzinfo=UTC))
+    )
+    if first_ms >= until_ms:
+        raise Refused(
+            f"--since should be before --until, was {since} and {until}",
+            example="--since 2021-05-01 --until 2021-06-01",
+        )
+    return Span(first_ms, until_ms - 1)
+
+
+def _root() -> Path:
+    from bot import config
+
+    return config.data_directory() / "archive"
+
+
+def _archive() -> "Archive":
+    from storage.archive.archive import Archive
+
+    return Archive(_root())
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)

@@ -1,0 +1,99 @@
+"""What `umbra data` says: holdings, gaps and the fate of what was imported, in lines."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from storage.archive.archive import DamagedMonth, Holding
+from storage.archive.writer import Stored
+from trading.candles.spans import Span
+from trading.domain.time import from_ms
+
+NOTHING_HELD = "The archive holds no candles yet. Example: umbra data import FOLDER"
+_HEADINGS = ("exchange", "symbol", "timeframe", "candles", "first", "last", "gaps", "missing")
+_IS_NUMBER = (False, False, False, True, False, False, True, True)
+
+
+def table(holdings: Sequence[Holding]) -> Iterator[str]:
+    """Yield one line per series under a line of headings."""
+    rows = [_HEADINGS, *(_cells(holding) for holding in holdings)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    for row in rows:
+        cells = zip(row, widths, _IS_NUMBER, strict=True)
+        yield "  ".join(
+            cell.rjust(width) if is_number else cell.ljust(width)
+            for cell, width, is_number in cells
+        ).rstrip()
+
+
+def verified(holding: Holding) -> Iterator[str]:
+    """Yield what a series holds, then every gap, every stretch never asked for, all damage."""
+    length_ms = holding.name.length_ms
+    yield (
+        f"{holding.name}: {_count(len(holding.candles), 'candle')}, "
+        f"{_count(len(holding.gaps), 'gap')}, {_count(holding.missing, 'candle')} missing"
+    )
+    for gap in holding.gaps:
+        yield f"  gap {_stretch(gap)}: {_count(gap.count(length_ms), 'candle')}"
+    for before, after in pairwise(holding.spans):
+        between = Span(before.last_ms + length_ms, after.first_ms - length_ms)
+        yield f"  never asked for {_stretch(between)}"
+    for damage in holding.damaged:
+        yield f"  DAMAGED {damage.month}: {damage.reason}"
+
+
+def stored(report: Stored) -> Iterator[str]:
+    """Yield what became of the candles of one series, and each thing that was wrong with them."""
+    yield (
+        f"{report.name}: {_count(report.told, 'candle')} read, {report.added:,} new, "
+        f"{report.known:,} known"
+    )
+    if report.completed:
+        yield f"  {report.completed:,} learned a volume or a count that was unknown"
+    if report.running:
+        yield f"  {report.running:,} left out: not closed yet"
+    for repair, count in report.repaired.items():
+        yield f"  {count:,} repaired: {repair.value}"
+    for fault, count in report.rejected.items():
+        yield f"  {count:,} REFUSED: {fault.value}"
+    for path in report.quarantined:
+        yield f"  kept apart in {path}"
+    for damage in report.damaged:
+        yield f"  {moved_away(damage)}"
+
+
+def left_out(count: int) -> str:
+    """Say that the newest candle of a file was not taken."""
+    return f"  {count:,} left out: the newest may have been running when the file was written"
+
+
+def moved_away(damage: DamagedMonth) -> str:
+    """Say that a damaged month was put into quarantine."""
+    return (
+        f"{damage.name} {damage.month} was DAMAGED ({damage.reason}) and is in quarantine: "
+        "import or download it again"
+    )
+
+
+def _cells(holding: Holding) -> tuple[str, ...]:
+    name, candles = holding.name, holding.candles
+    ends = candles.open_time_ms[[0, -1]].tolist() if len(candles) else ()
+    first, last = (_time(at_ms) for at_ms in ends) if ends else ("-", "-")
+    counts = (f"{len(holding.gaps):,}", f"{holding.missing:,}")
+    damage = (" damaged",) if holding.damaged else ("",)
+    return (
+        *(name.exchange, name.symbol, name.timeframe, f"{len(candles):,}", first, last),
+        counts[0],
+        counts[1] + damage[0],
+    )
+
+
+def _stretch(span: Span) -> str:
+    return f"{_time(span.first_ms)} to {_time(span.last_ms)}"
+
+
+def _time(at_ms: int) -> str:
+    return f"{from_ms(at_ms):%Y-%m-%d %H:%M}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

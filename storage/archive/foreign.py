@@ -1,0 +1,175 @@
+"""Candle files of other programs, and files for them: CSV and Parquet."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.archive import durable
+from storage.archive.partition import PartitionDamaged, parquet_bytes, read_parquet
+from trading.candles.series import (
+    COLUMNS,
+    OPTIONAL,
+    REQUIRED,
+    TIME,
+    Candles,
+    SeriesName,
+    candles_of,
+    name_from_file,
+    series_name,
+    symbol_from_pair,
+)
+from trading.domain.errors import Refused
+
+Columns = Mapping[str, "np.ndarray[Any, Any]"]
+
+SUFFIXES = (".csv", ".parquet")
+_TIMES = (TIME, "timestamp_ms", "timestamp", "open_time", "datetime", "date", "time")
+_ALIASES = {
+    "quote_asset_volume": "quote_volume",
+    "number_of_trades": "trades",
+    "count": "trades",
+    "taker_buy_base": "taker_buy_volume",
+    "taker_buy_base_asset_volume": "taker_buy_volume",
+}
+_PAIR = "pair"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """The candles that a file tells of one series.
+
+    `left_out` of them are not in it, as the newest of a file may have been running when it was
+    written.
+    """
+
+    name: SeriesName
+    candles: Candles
+    left_out: int = 0
+
+
+def read_file(
+    path: Path, name: SeriesName | None = None, *, drop_last: bool | None = None
+) -> Iterator[Told]:
+    """Read a file of candles, one `Told` per series; Refused says what is wrong with it.
+
+    The series is named by `name`, by the file itself when we wrote it, or by the file's name
+    (`BINANCE_BTC-USDT_1m.parquet`). A column `pair` makes several series of a table. Unless
+    `drop_last` says otherwise, the newest candle of each is left out where a table holds several:
+    such tables are looks at a running market.
+    """
+    facts, columns = _read(path)
+    kept = _recognised(path, columns)
+    if name is None and "series" in facts:
+        name = series_name(*facts["series"].split(" "))
+    if name is None:
+        name = name_from_file(path.stem)
+    pairs = columns.get(_PAIR)
+    if pairs is None:
+        yield _told(name, kept, drop_last=bool(drop_last))
+        return
+    names, numbers = np.unique(pairs.astype(str), return_inverse=True)
+    for number, pair in enumerate(names.tolist()):
+        symbol = symbol_from_pair(pair, is_perpetual=":" in name.symbol)
+        own = {column: values[numbers == number] for column, values in kept.items()}
+        series = series_name(name.exchange, symbol, name.timeframe)
+        yield _told(series, own, drop_last=drop_last is not False)
+
+
+def write_file(path: Path, name: SeriesName, candles: Candles) -> None:
+    """Write candles for other programs, whole or not at all; the file's ending says the kind.
+
+    Besides what is held there is the volume that takers sold; columns of which nothing is known
+    are left out. Numbers in CSV are the shortest that read back the same.
+    """
+    every = {name: getattr(candles, name) for name in (*COLUMNS, "taker_sell_volume")}
+    columns = {
+        column: values
+        for column, values in every.items()
+        if column in (TIME, *REQUIRED) or not np.isnan(values).all()
+    }
+    if path.suffix == ".csv":
+        durable.write_whole(path, _csv(columns))
+    elif path.suffix == ".parquet":
+        facts = {"series": str(name)}
+        durable.write_whole(path, parquet_bytes(columns, facts))
+    else:
+        raise _unknown_kind(path)
+
+
+def _told(name: SeriesName, columns: Columns, *, drop_last: bool) -> Told:
+    candles = candles_of(columns)
+    if not drop_last or not len(candles):
+        return Told(name, candles)
+    newest = candles.open_time_ms == candles.open_time_ms.max()
+    return Told(name, candles.take(~newest), int(newest.sum()))
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], Columns]:
+    if path.suffix == ".csv":
+        return {}, _read_csv(path)
+    if path.suffix != ".parquet":
+        raise _unknown_kind(path)
+    try:
+        return read_parquet(path)
+    except PartitionDamaged as damage:
+        raise Refused(f"{path.name} should be a readable Parquet file: {damage}") from damage
+
+
+def _unknown_kind(path: Path) -> Refused:
+    return Refused(f"file should end in {' or '.join(SUFFIXES)}, was {path.name[:80]!r}")
+
+
+def _read_csv(path: Path) -> Columns:
+    from pyarrow import ArrowException
+    from pyarrow import csv as arrow_csv
+
+    try:
+        table = arrow_csv.read_csv(path)
+    except (OSError, ValueError, ArrowException) as error:
+        raise Refused(f"{path.name} should be a readable CSV file: {error}") from error
+    return {name: table.column(name).to_numpy() for name in table.column_names}
+
+
+def _recognised(path: Path, columns: Columns) -> Columns:
+    kept = {}
+    for name in columns:
+        known = _ALIASES.get(name, name)
+        if known in (*REQUIRED, *OPTIONAL):
+            kept[known] = columns[name]
+    time = next((name for name in _TIMES if name in columns), None)
+    missing = [name for name in REQUIRED if name not in kept]
+    if time is None or missing:
+        lacking = missing if time else [*missing, "timestamp_ms"]
+        raise Refused(f"{path.name} should have the columns of candles, lacks {lacking}")
+    return {TIME: _milliseconds(path, columns[time]), **kept}
+
+
+def _milliseconds(path: Path, times: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Turn times of day into milliseconds; numbers stay as they are, whatever their unit."""
+    if times.dtype.kind in "iuf":
+        return times
+    try:
+        moments = times.astype("datetime64[ms]")
+    except (TypeError, ValueError) as error:
+        raise Refused(f"{path.name} should hold times of day or numbers: {error}") from error
+    numbers = moments.astype(np.int64)
+    return np.where(np.isnat(moments), 0, numbers)
+
+
+def _csv(columns: Columns) -> bytes:
+    text = io.StringIO(newline="")
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(columns)
+    cells = ([_cell(value) for value in column.tolist()] for column in columns.values())
+    lines.writerows(zip(*cells, strict=True))
+    return text.getvalue().encode()
+
+
+def _cell(value: float) -> str:
+    # NaN is the only number that is not itself.
+    return "" if value != value else repr(value)  # noqa: PLR0124

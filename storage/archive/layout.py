@@ -1,0 +1,110 @@
+"""Where a month of candles lies: `exchange/BASE-QUOTE/timeframe/2021-05.parquet`."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+from trading.candles.series import SeriesName, series_name
+from trading.candles.spans import Span
+from trading.domain.errors import Refused
+from trading.domain.time import candle_open_ms, from_ms, to_ms
+
+QUARANTINE = "quarantine"
+_SUFFIX = ".parquet"
+_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
+_SEPARATORS = {"/": "-", ":": "_"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Month:
+    """A month of UTC; a candle belongs to the one it opens in."""
+
+    year: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.year:04}-{self.number:02}"
+
+    @property
+    def start_ms(self) -> int:
+        """Its first millisecond."""
+        return to_ms(datetime(self.year, self.number, 1, tzinfo=UTC))
+
+    def following(self) -> "Month":
+        """Return the month after it."""
+        return Month(self.year + self.number // 12, self.number % 12 + 1)
+
+    def opens(self, length_ms: int) -> Span:
+        """Return the first and last open time in it."""
+        # The candle that holds a boundary's last millisecond is the last to open before it.
+        before_ms = candle_open_ms(self.start_ms - 1, length_ms)
+        return Span(before_ms + length_ms, candle_open_ms(self.following().start_ms - 1, length_ms))
+
+
+def month_of(at_ms: int) -> Month:
+    """Return the month that a moment lies in."""
+    at = from_ms(at_ms)
+    return Month(at.year, at.month)
+
+
+def months_in(span: Span) -> Iterator[Month]:
+    """Yield every month that a span touches, in order."""
+    month, last = month_of(span.first_ms), month_of(span.last_ms)
+    while month <= last:
+        yield month
+        month = month.following()
+
+
+def folder_of(root: Path, name: SeriesName) -> Path:
+    """Return where the months of a series lie."""
+    return root / name.exchange / _folder_name(name.symbol) / name.timeframe
+
+
+def partition_path(root: Path, name: SeriesName, month: Month) -> Path:
+    """Return where a month of a series lies."""
+    return folder_of(root, name) / f"{month}{_SUFFIX}"
+
+
+def series_in(root: Path) -> list[SeriesName]:
+    """Return the names of all series that have a folder; what else lies there is passed by."""
+    found = []
+    for folder in root.glob("*/*/*"):
+        exchange, symbol, timeframe = folder.relative_to(root).parts
+        if exchange == QUARANTINE or not folder.is_dir():
+            continue
+        try:
+            name = series_name(exchange, _symbol(symbol), timeframe)
+        except Refused:
+            continue
+        if folder_of(root, name) == folder:
+            found.append(name)
+    return sorted(found)
+
+
+def months_of(root: Path, name: SeriesName) -> list[Month]:
+    """Return the months of a series that have a file, in order."""
+    stems = [path.stem for path in folder_of(root, name).glob(f"*{_SUFFIX}")]
+    matches = [match for stem in stems if (match := _MONTH.fullmatch(stem))]
+    return sorted(Month(int(match[1]), int(match[2])) for match in matches)
+
+
+def _folder_name(symbol: str) -> str:
+    # No two symbols share a folder, and none can name a folder elsewhere.
+    return "".join(
+        _SEPARATORS.get(letter)
+        or (letter if letter.isascii() and letter.isalnum() else _escaped(letter))
+        for letter in symbol
+    )
+
+
+def _escaped(letter: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in letter.encode())
+
+
+def _symbol(folder_name: str) -> str:
+    for separator, written in _SEPARATORS.items():
+        folder_name = folder_name.replace(written, separator)
+    return unquote(folder_name, errors="replace")

@@ -1,0 +1,157 @@
+"""One month of a series as the bytes of a Parquet file, which depend on what it holds alone.
+
+The file's metadata says whose candles these are, which spans are claimed, and a SHA-256 of it all,
+so that a file that was torn, bent or moved elsewhere is noticed when it is read.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.archive.layout import Month
+from trading.candles.series import COLUMNS, OPTIONAL, TIME, Candles, SeriesName, candles_of
+from trading.candles.spans import Span, clip, gaps, unite
+from trading.domain.errors import Refused
+from trading.domain.time import grid_start_ms
+
+_VERSION = 1
+_METADATA = b"umbra"
+
+
+class PartitionDamaged(Exception):
+    """A file is not what was written there; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Partition:
+    """The candles of a month, and the spans in which every candle was asked for."""
+
+    candles: Candles
+    spans: tuple[Span, ...]
+
+    def equals(self, other: "Partition") -> bool:
+        """Whether both would be the same bytes."""
+        return self.spans == other.spans and self.candles.equals(other.candles)
+
+
+def encode(name: SeriesName, month: Month, partition: Partition) -> bytes:
+    """Return the file's bytes; the same candles and spans always give the same."""
+    columns = {
+        column: values
+        for column in COLUMNS
+        if not np.isnan(values := getattr(partition.candles, column)).all()
+        or column not in OPTIONAL
+    }
+    spans = [[span.first_ms, span.last_ms] for span in partition.spans]
+    facts = {
+        "version": _VERSION,
+        "exchange": name.exchange,
+        "symbol": name.symbol,
+        "timeframe": name.timeframe,
+        "month": str(month),
+        "spans": spans,
+    }
+    return parquet_bytes(columns, {**facts, "sha256": _digest(facts, columns)})
+
+
+def parquet_bytes(columns: Mapping[str, "np.ndarray[Any, Any]"], facts: Mapping[str, Any]) -> bytes:
+    """Return a Parquet file of columns with facts about it as canonical JSON."""
+    # Heavy, and most commands never need it.
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.table(dict(columns)).replace_schema_metadata({_METADATA: _canonical(facts)})
+    encoding = {
+        name: "DELTA_BINARY_PACKED" if name == TIME else "BYTE_STREAM_SPLIT"
+        for name in columns
+        if name in COLUMNS
+    }
+    file = io.BytesIO()
+    parquet.write_table(
+        table,
+        file,
+        row_group_size=max(1, table.num_rows),
+        compression="lz4",
+        use_dictionary=False,
+        column_encoding=encoding,
+        write_page_checksum=True,
+    )
+    return file.getvalue()
+
+
+def decode(path: Path, name: SeriesName, month: Month) -> Partition:
+    """Read a month and prove that it is what was written; raises PartitionDamaged."""
+    facts, columns = read_parquet(path)
+    expected = {
+        "version": _VERSION,
+        "exchange": name.exchange,
+        "symbol": name.symbol,
+        "timeframe": name.timeframe,
+        "month": str(month),
+    }
+    for fact, value in expected.items():
+        if facts.get(fact) != value:
+            raise PartitionDamaged(f"{fact} should be {value}, was {facts.get(fact)!r}")
+    digest = facts.pop("sha256", None)
+    if digest != _digest(facts, columns):
+        raise PartitionDamaged("its checksum does not hold")
+    try:
+        spans = tuple(Span(first_ms, last_ms) for first_ms, last_ms in facts["spans"])
+        partition = Partition(candles_of(columns), spans)
+    except (KeyError, TypeError, ValueError, Refused) as error:
+        raise PartitionDamaged(f"it is no month of candles: {error}") from error
+    if problem := misplaced(partition, month.opens(name.length_ms), name.length_ms):
+        raise PartitionDamaged(problem)
+    return partition
+
+
+def misplaced(partition: Partition, within: Span, length_ms: int) -> str | None:
+    """Say what is wrong with times and spans of a month, None when nothing is."""
+    opens_ms = partition.candles.open_time_ms
+    if (np.diff(opens_ms) <= 0).any():
+        return "its candles are not in order of time"
+    if ((opens_ms - grid_start_ms(length_ms)) % length_ms).any():
+        return "a candle does not open on the grid"
+    if unite(clip(partition.spans, within), length_ms) != partition.spans:
+        return "its spans are not those of the month"
+    missing = sum(gap.count(length_ms) for gap in gaps(opens_ms, partition.spans, length_ms))
+    if sum(span.count(length_ms) for span in partition.spans) != len(opens_ms) + missing:
+        return "a candle lies outside its spans"
+    return None
+
+
+def read_parquet(path: Path) -> tuple[dict[str, Any], dict[str, "np.ndarray[Any, Any]"]]:
+    """Read any Parquet file and our facts about it, none in others'; raises PartitionDamaged."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read(use_threads=False)
+        facts = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+        columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    except (OSError, ValueError, ArrowException) as error:
+        raise PartitionDamaged(f"it cannot be read: {error}") from error
+    if not isinstance(facts, dict):
+        raise PartitionDamaged("its metadata is not ours")
+    return facts, columns
+
+
+def _digest(facts: Mapping[str, Any], columns: Mapping[str, "np.ndarray[Any, Any]"]) -> str:
+    digest = hashlib.sha256(_canonical(facts))
+    for name in sorted(columns):
+        column = columns[name]
+        if column.dtype not in (np.int64, np.float64):
+            raise PartitionDamaged(f"its column {name[:40]!r} is of the wrong type")
+        digest.update(f"{name} {column.dtype.str} {len(column)}".encode())
+        digest.update(np.ascontiguousarray(column).data)
+    return digest.hexdigest()
+
+
+def _canonical(facts: Mapping[str, Any]) -> bytes:
+    return json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,193 @@
+"""`umbra data` takes candles in, shows them, hands them out, and tells what is wrong with them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from bot.cli import app
+from storage.archive.archive import Archive
+from storage.archive.foreign import read_file, write_file
+from storage.archive.layout import Month, partition_path
+from storage.archive.writer import writing
+from tests.unit.trading.candles.make import BITCOIN, MINUTE_MS, bend, walk
+from trading.domain.errors import InstanceConflict, Refused
+
+RUN = CliRunner()
+_SERIES = ("--exchange", "binance", "--symbol", "BTC/USDT", "--timeframe", "1m")
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The archive of an installation of its own."""
+    for name in [name for name in os.environ if name.startswith("UMBRA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("UMBRA_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data" / "archive"
+
+
+def _umbra(*arguments: str) -> Result:
+    return RUN.invoke(app, ["data", *arguments])
+
+
+def _file(folder: Path, name: str = "BINANCE_BTC-USDT_1m.csv", *, spoilt: bool = False) -> Path:
+    folder.mkdir(exist_ok=True)
+    candles = walk(100).take(np.arange(100) // 10 != 3)
+    write_file(folder / name, BITCOIN, bend(candles, 70, low=-1.0) if spoilt else candles)
+    return folder / name
+
+
+def test_a_folder_is_imported_listed_and_verified(tmp_path: Path) -> None:
+    _file(tmp_path / "in")
+    said = _umbra("import", "in")
+    assert said.exit_code == 0, said.output
+    assert "[1/1] BINANCE_BTC-USDT_1m.csv" in said.output
+    assert "binance BTC/USDT 1m: 90 candles read, 90 new, 0 known" in said.output
+    assert "90 candles read, 0 new, 90 known" in _umbra("import", "in").output
+    assert _umbra("list").output.splitlines() == [
+        "exchange  symbol    timeframe  candles  first             last              gaps  missing",
+        "binance   BTC/USDT  1m              90  2021-05-01 00:00  2021-05-01 01:39     1       10",
+    ]
+    verified = _umbra("verify", *_SERIES)
+    assert verified.exit_code == 0
+    assert verified.output.splitlines() == [
+        "binance BTC/USDT 1m: 90 candles, 1 gap, 10 candles missing",
+        "  gap 2021-05-01 00:30 to 2021-05-01 00:39: 10 candles",
+    ]
+
+
+def test_an_empty_archive_says_how_to_begin() -> None:
+    for command in ("list", "verify"):
+        said = _umbra(command)
+        assert (said.exit_code, "umbra data import" in said.output) == (0, True)
+
+
+def test_what_is_refused_is_told_and_the_rest_is_taken(tmp_path: Path, root: Path) -> None:
+    _file(tmp_path / "in", spoilt=True)
+    (tmp_path / "in" / "BINANCE_ETH-USDT_1m.parquet").write_bytes(b"PAR1 torn")
+    said = _umbra("import", "in")
+    assert said.exit_code == 1
+    assert "1 REFUSED: has a price that is not above 0" in said.output
+    assert f"kept apart in {root}/quarantine/binance/BTC-USDT/1m/candles-" in said.output
+    assert "REFUSED: BINANCE_ETH-USDT_1m.parquet should be a readable Parquet file" in said.output
+    assert len(Archive(root).load(BITCOIN).candles) == 89
+
+
+def test_a_disagreement_is_told(tmp_path: Path) -> None:
+    candles = walk(10)
+    write_file(tmp_path / "a.parquet", BITCOIN, candles)
+    write_file(tmp_path / "b.parquet", BITCOIN, bend(candles, 4, volume=999.0))
+    assert _umbra("import", "a.parquet").exit_code == 0
+    said = _umbra("import", "b.parquet")
+    assert "1 REFUSED: disagrees with the candle held" in said.output
+
+
+def test_a_file_is_named_by_options_where_its_name_says_nothing(tmp_path: Path, root: Path) -> None:
+    candles = walk(10)
+    write_file(tmp_path / "candles.csv", BITCOIN, candles)
+    assert isinstance(_umbra("import", "candles.csv").exception, SystemExit)
+    said = _umbra("import", "candles.csv", *_SERIES, "--drop-last")
+    assert "1 left out: the newest may have been running" in said.output
+    assert len(Archive(root).load(BITCOIN).candles) == 9
+    incomplete = _umbra("import", "candles.csv", "--symbol", "BTC/USDT")
+    assert isinstance(incomplete.exception, Refused)
+
+
+@pytest.mark.parametrize("target", ["out.csv", "out.parquet"])
+def test_a_stretch_is_exported(target: str, tmp_path: Path) -> None:
+    _umbra("import", str(_file(tmp_path / "in")))
+    said = _umbra(
+        "export", target, *_SERIES, "--since", "2021-05-01T00:25", "--until", "2021-05-02"
+    )
+    assert said.output == f"65 candles of binance BTC/USDT 1m are in {target}\n"
+    (told,) = read_file(tmp_path / target, BITCOIN)
+    kept = walk(100).take(np.r_[25:30, 40:100])
+    assert told.candles.equals(kept)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("import", "nowhere"),
+        ("import", "."),
+        ("export", "out.csv", "--exchange", "binance"),
+        ("export", "out.csv", *_SERIES),
+        ("export", "out.csv", *_SERIES, "--since", "2021-06-01", "--until", "2021-05-01"),
+        ("export", "out.csv", "--exchange", "x y", "--symbol", "BTC/USDT", "--timeframe", "1m"),
+        ("export", "out.csv", "--exchange", "binance", "--symbol", "BTC/USDT", "--timeframe", "7m"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(arguments: tuple[str, ...]) -> None:
+    assert isinstance(_umbra(*arguments).exception, Refused)
+
+
+def test_damage_is_found_moved_away_and_mended_by_another_import(
+    tmp_path: Path, root: Path
+) -> None:
+    file = _file(tmp_path / "in")
+    _umbra("import", str(file))
+    path = partition_path(root, BITCOIN, Month(2021, 5))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-7])
+    assert "0 damaged" in " ".join(_umbra("list").output.split())
+    found = _umbra("verify")
+    assert found.exit_code == 1
+    assert "DAMAGED 2021-05: it cannot be read" in found.output
+    assert isinstance(_umbra("export", "out.csv", *_SERIES).exception, Refused)
+    path.with_name("2021-05.parquet.unfinished").write_bytes(b"torn")
+    repaired = _umbra("repair")
+    assert repaired.exit_code == 0
+    assert "was half-written and is removed" in repaired.output
+    assert "2021-05 was DAMAGED" in repaired.output
+    assert not path.exists()
+    assert _umbra("repair").output == "Every file is as it was written.\n"
+    _umbra("import", str(file))
+    assert path.read_bytes() == whole
+    path.write_bytes(whole[:-7])
+    assert "is in quarantine: import or download it again" in _umbra("import", str(file)).output
+
+
+def test_what_was_never_asked_for_is_shown_apart_from_gaps(tmp_path: Path) -> None:
+    whole = walk(100)
+    for number, part in enumerate((slice(0, 10), slice(60, 100))):
+        write_file(tmp_path / f"{number}.parquet", BITCOIN, whole.take(part))
+        _umbra("import", f"{number}.parquet")
+    assert _umbra("verify").output.splitlines() == [
+        "binance BTC/USDT 1m: 50 candles, 0 gaps, 0 candles missing",
+        "  never asked for 2021-05-01 00:10 to 2021-05-01 00:59",
+    ]
+    assert _umbra("verify", "--exchange", "kraken").output.startswith("The archive holds no")
+
+
+def test_a_second_writer_is_told_who_writes(tmp_path: Path, root: Path) -> None:
+    with writing(root):
+        said = _umbra("import", str(_file(tmp_path / "in")))
+    assert isinstance(said.exception, InstanceConflict)
+
+
+def test_a_candle_that_runs_now_is_not_stored(tmp_path: Path, root: Path) -> None:
+    from bot.clock import now_ms
+
+    start_ms = now_ms() // MINUTE_MS * MINUTE_MS - 3 * MINUTE_MS
+    write_file(tmp_path / "now.parquet", BITCOIN, walk(5, start_ms=start_ms))
+    said = _umbra("import", "now.parquet")
+    held = len(Archive(root).load(BITCOIN).candles)
+    # The minute may end between the two looks at the clock.
+    assert held in {3, 4}
+    assert "REFUSED: opens in the future" in said.output
+    assert "1 left out: not closed yet" in said.output
+
+
+def test_the_command_line_starts_without_what_only_candles_need() -> None:
+    heavy = "{'numpy', 'pyarrow', 'ccxt', 'rich', 'sqlalchemy'}"
+    program = f"import sys, bot.cli; print(sorted({heavy} & set(sys.modules)))"
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stdout == "[]\n"

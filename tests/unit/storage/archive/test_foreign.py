@@ -1,0 +1,137 @@
+"""Files of other programs are read as they are, or refused with what is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from storage.archive.foreign import read_file, write_file
+from tests.unit.trading.candles.make import BITCOIN, MINUTE_MS, START_MS, walk, without_optional
+from trading.candles.series import OPTIONAL, Candles, SeriesName
+from trading.domain.errors import Refused
+
+_PERPETUAL = SeriesName("okx", "BTC/USDT:USDT", "1m")
+
+
+def _columns(candles: Candles) -> dict[str, Any]:
+    names = ("open", "high", "low", "close", "volume")
+    return {"timestamp_ms": candles.open_time_ms, **{name: candles.column(name) for name in names}}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("candles", [walk(50), without_optional(walk(50))])
+def test_what_is_exported_is_imported_to_the_bit(
+    suffix: str, candles: Candles, tmp_path: Path
+) -> None:
+    path = tmp_path / f"BINANCE_BTC-USDT_1m__copy{suffix}"
+    write_file(path, BITCOIN, candles)
+    (told,) = read_file(path)
+    assert told.name == BITCOIN
+    assert told.candles.equals(candles)
+    assert told.left_out == 0
+
+
+def test_an_exported_parquet_file_says_itself_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "anything.parquet"
+    write_file(path, _PERPETUAL, walk(5))
+    assert [told.name for told in read_file(path)] == [_PERPETUAL]
+    assert [told.name for told in read_file(path, BITCOIN)] == [BITCOIN]
+
+
+def test_an_export_shows_what_takers_sold_and_no_columns_of_nothing(tmp_path: Path) -> None:
+    candles = walk(5)
+    path = tmp_path / "all.parquet"
+    write_file(path, BITCOIN, candles)
+    sold = parquet.read_table(path).column("taker_sell_volume").to_numpy()
+    assert np.array_equal(sold, candles.taker_sell_volume)
+    little = tmp_path / "little.csv"
+    write_file(little, BITCOIN, without_optional(candles))
+    lines = little.read_text().splitlines()
+    assert lines[0] == "open_time_ms,open,high,low,close,volume"
+    assert lines[1].split(",")[0] == str(START_MS)
+    with pytest.raises(Refused, match="should end in"):
+        write_file(tmp_path / "candles.xls", BITCOIN, candles)
+
+
+@pytest.mark.parametrize(
+    ("column", "format_"),
+    [("datetime", "%Y-%m-%d %H:%M:%S"), ("date", "%Y-%m-%dT%H:%M:%SZ"), ("timestamp_ms", None)],
+)
+def test_csv_files_may_tell_times_of_day(column: str, format_: str | None, tmp_path: Path) -> None:
+    times = START_MS + MINUTE_MS * np.arange(2)
+    texts = times if format_ is None else [_text(at_ms, format_) for at_ms in times.tolist()]
+    path = tmp_path / "KRAKEN_BTC-USD_1m.csv"
+    rows = "".join(f"{text},321,321,312.6,313.81,3087.4\n" for text in texts)
+    path.write_text(f"{column},open,high,low,close,volume\n{rows}")
+    (told,) = read_file(path)
+    assert told.candles.open_time_ms.tolist() == times.tolist()
+    assert told.candles.low.tolist() == [312.6, 312.6]
+
+
+def _text(at_ms: int, format_: str) -> str:
+    from trading.domain.time import from_ms
+
+    return from_ms(at_ms).strftime(format_)
+
+
+def test_other_programs_names_for_optional_columns_are_known(tmp_path: Path) -> None:
+    candles = walk(5)
+    names = ("quote_asset_volume", "number_of_trades", "taker_buy_base_asset_volume")
+    optional = {new: candles.column(name) for new, name in zip(names, OPTIONAL, strict=True)}
+    path = tmp_path / "BINANCE_BTC-USDT_1m.parquet"
+    parquet.write_table(pa.table({**_columns(candles), **optional}), path)
+    (told,) = read_file(path)
+    assert told.candles.equals(candles)
+
+
+def _table_of_two(path: Path) -> None:
+    candles = without_optional(walk(5))
+    one, two = _columns(candles), _columns(candles.take(slice(0, 4)))
+    columns = {name: np.concatenate((one[name], two[name])) for name in one}
+    parquet.write_table(pa.table({"pair": ["A-USDT"] * 5 + ["B-USDT"] * 4, **columns}), path)
+
+
+def test_of_a_table_of_several_symbols_the_newest_candle_of_each_is_left_out(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "BINANCE_MULTI-USDT_1m.parquet"
+    _table_of_two(path)
+    told = list(read_file(path))
+    assert [(one.name.symbol, len(one.candles), one.left_out) for one in told] == [
+        ("A/USDT", 4, 1),
+        ("B/USDT", 3, 1),
+    ]
+    kept = list(read_file(path, drop_last=False))
+    assert [len(one.candles) for one in kept] == [5, 4]
+
+
+def test_the_newest_candle_of_any_file_is_left_out_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "BINANCE_BTC-USDT_1m.csv"
+    write_file(path, BITCOIN, walk(5))
+    (told,) = read_file(path, drop_last=True)
+    assert told.candles.equals(walk(5).take(slice(0, 4)))
+    assert told.left_out == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("BINANCE_BTC-USDT_1m.parquet", b"PAR1", "readable Parquet"),
+        ("BINANCE_BTC-USDT_1m.csv", b"", "readable CSV"),
+        ("BINANCE_BTC-USDT_1m.csv", b"a,b\n1,2\n", "lacks"),
+        ("BINANCE_BTC-USDT_1m.csv", b"time,open,high,low,close,volume\nx,1,1,1,1,1\n", "times"),
+        ("BINANCE_BTC-USDT_1m.csv", b"time,open,high,low,close,volume\n1,x,1,1,1,1\n", "numbers"),
+        ("BTC.csv", b"time,open,high,low,close,volume\n1,1,1,1,1,1\n", "should be named"),
+        ("BINANCE_BTC-USDT_1m.xls", b"", "should end in"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
+    name: str, content: bytes, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(Refused, match=says):
+        list(read_file(path))

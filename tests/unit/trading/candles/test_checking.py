@@ -1,0 +1,193 @@
+"""What is kept is fit to be kept, whatever a source tells; the rest goes back with a reason."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.trading.candles.make import LATER_MS, MINUTE_MS, START_MS, bend, walk
+from trading.candles.checking import Fault, Repair, check, in_another_unit
+from trading.candles.series import COLUMNS, PRICES, Candles, candles_of, join, no_candles
+
+_WILD = st.one_of(
+    st.floats(),
+    st.sampled_from([0.0, -1.0, 1.0, 50_000.0, 5e-324, 1e308, float("nan"), float("inf")]),
+)
+_TIMES = st.one_of(
+    st.integers(0, 20).map(lambda place: START_MS + place * MINUTE_MS),
+    st.integers(-(2**63), 2**63 - 1),
+)
+
+
+@st.composite
+def _bent(draw: st.DrawFn) -> Candles:
+    """A walk, shuffled, partly told again, and bent in a few places."""
+    candles = walk(draw(st.integers(1, 30)), draw(st.integers(0, 99)))
+    order = draw(st.lists(st.integers(0, len(candles) - 1), min_size=1, max_size=40))
+    candles = candles.take(np.array(order))
+    for _ in range(draw(st.integers(0, 4))):
+        place = draw(st.integers(0, len(candles) - 1))
+        column = draw(st.sampled_from(COLUMNS))
+        value = draw(_TIMES if column == "open_time_ms" else _WILD)
+        candles = bend(candles, place, **{column: value})
+    return candles
+
+
+@given(_bent(), st.integers(START_MS, START_MS + 40 * MINUTE_MS))
+def test_whatever_is_told_only_fit_closed_candles_are_kept_and_all_are_accounted_for(
+    told: Candles, now_ms: int
+) -> None:
+    checked = check(told, MINUTE_MS, now_ms)
+    kept = checked.candles
+    assert (np.diff(kept.open_time_ms) > 0).all()
+    assert (kept.open_time_ms % MINUTE_MS == 0).all()
+    assert (kept.open_time_ms + MINUTE_MS <= now_ms).all()
+    prices = np.stack([kept.column(name) for name in PRICES])
+    assert np.isfinite(prices).all()
+    assert (prices > 0).all()
+    assert (kept.low <= prices.min(axis=0)).all()
+    assert (kept.high >= prices.max(axis=0)).all()
+    assert (kept.volume >= 0).all()
+    taker = kept.taker_buy_volume
+    assert (np.isnan(taker) | ((taker >= 0) & (kept.taker_sell_volume >= 0))).all()
+    doubles = checked.repaired.get(Repair.DOUBLE, 0)
+    assert len(told) == len(kept) + checked.rejected_count + checked.running + doubles
+    again = check(kept, MINUTE_MS, now_ms)
+    assert again.candles.equals(kept)
+    assert (again.rejected, again.repaired, again.running) == ((), {}, 0)
+
+
+@given(st.integers(1, 50), st.randoms(use_true_random=False), st.sampled_from([1, 3]))
+def test_order_and_exact_doubles_are_put_right(count: int, chance: Any, times: int) -> None:
+    candles = walk(count)
+    order = list(range(count)) * times
+    chance.shuffle(order)
+    checked = check(candles.take(np.array(order)), MINUTE_MS, LATER_MS)
+    assert checked.candles.equals(candles)
+    assert checked.rejected == ()
+    assert checked.repaired.get(Repair.DOUBLE, 0) == count * (times - 1)
+    assert (Repair.ORDER in checked.repaired) == (order != sorted(order))
+
+
+@pytest.mark.parametrize("per_ms", [0.001, 1000, 1_000_000], ids=["s", "us", "ns"])
+def test_times_in_another_unit_are_turned_into_milliseconds(per_ms: float) -> None:
+    candles = walk(10)
+    times = (candles.open_time_ms * per_ms).astype(np.int64)
+    checked = check(replace(candles, open_time_ms=times), MINUTE_MS, LATER_MS)
+    assert checked.candles.equals(candles)
+    assert checked.repaired == {Repair.TIME_UNIT: 10}
+
+
+def test_a_time_in_seconds_among_milliseconds_is_refused_and_not_guessed() -> None:
+    told = bend(walk(10), 4, open_time_ms=START_MS // 1000 + 240)
+    checked = check(told, MINUTE_MS, LATER_MS)
+    assert [one.fault for one in checked.rejected] == [Fault.TIME]
+    assert len(checked.candles) == 9
+
+
+@pytest.mark.parametrize(
+    ("bent", "fault"),
+    [
+        ({"open_time_ms": START_MS + 4 * MINUTE_MS + 1}, Fault.OFF_GRID),
+        ({"open_time_ms": LATER_MS + MINUTE_MS}, Fault.FUTURE),
+        ({"open_time_ms": 0}, Fault.TIME),
+        ({"close": np.nan}, Fault.NOT_A_NUMBER),
+        ({"volume": np.inf}, Fault.NOT_A_NUMBER),
+        ({"low": 0.0}, Fault.PRICE),
+        ({"open": -50_000.0}, Fault.PRICE),
+        ({"high": 40_000.0}, Fault.EXTREMES),
+        ({"low": 60_000.0}, Fault.EXTREMES),
+        ({"volume": -0.1}, Fault.VOLUME),
+    ],
+)
+def test_a_candle_that_cannot_be_is_refused_alone(bent: dict[str, float], fault: Fault) -> None:
+    candles = walk(10)
+    told = bend(candles, 4, **bent)
+    checked = check(told, MINUTE_MS, LATER_MS)
+    assert [one.fault for one in checked.rejected] == [fault]
+    assert checked.rejected[0].candles.equals(told.take(slice(4, 5)))
+    assert checked.candles.equals(candles.take(np.arange(10) != 4))
+
+
+def test_the_running_candle_is_left_out_however_often_it_is_told() -> None:
+    candles = walk(10)
+    looks = join(candles, bend(candles, 9, close=50_100.0, high=60_000.0).take(slice(9, 10)))
+    closed_ms = START_MS + 10 * MINUTE_MS
+    before = check(looks, MINUTE_MS, closed_ms - 1)
+    assert before.candles.equals(candles.take(slice(0, 9)))
+    assert (before.running, before.rejected) == (2, ())
+    assert check(candles, MINUTE_MS, closed_ms).candles.equals(candles)
+
+
+def test_of_two_different_answers_for_one_closed_candle_neither_is_kept() -> None:
+    candles = walk(10)
+    told = join(candles, bend(candles, 4, volume=candles.volume[4] * 2).take(slice(4, 5)))
+    checked = check(told, MINUTE_MS, LATER_MS)
+    assert [(one.fault, len(one.candles)) for one in checked.rejected] == [(Fault.TOLD_TWICE, 2)]
+    assert checked.candles.equals(candles.take(np.arange(10) != 4))
+
+
+def _scaled(candles: Candles, which: slice, factor: float) -> Candles:
+    columns = {name: candles.column(name).copy() for name in PRICES}
+    for column in columns.values():
+        column[which] *= factor
+    return candles.replace(**columns)
+
+
+@pytest.mark.parametrize("which", [slice(0, 1), slice(4, 5), slice(3, 6), slice(9, 10)])
+@pytest.mark.parametrize("factor", [0.001, 0.01, 100, 1000])
+def test_prices_in_another_unit_are_refused(which: slice, factor: float) -> None:
+    candles = walk(10)
+    checked = check(_scaled(candles, which, factor), MINUTE_MS, LATER_MS)
+    assert {one.fault for one in checked.rejected} == {Fault.UNIT}
+    is_own = np.ones(10, np.bool_)
+    is_own[which] = False
+    assert checked.candles.equals(candles.take(is_own))
+
+
+def test_beside_the_candle_before_them_a_whole_answer_can_be_in_another_unit() -> None:
+    candles = walk(10)
+    in_cents = _scaled(candles, slice(0, 10), 100)
+    assert not in_another_unit(in_cents, MINUTE_MS).any()
+    assert in_another_unit(in_cents, MINUTE_MS, 50_000.0).all()
+    assert not in_another_unit(candles, MINUTE_MS, 50_000.0).any()
+    assert in_another_unit(no_candles(), MINUTE_MS, 50_000.0).shape == (0,)
+
+
+def test_a_crash_is_no_mistake_of_the_unit_and_after_a_pause_anything_may_happen() -> None:
+    crash = _scaled(walk(10), slice(5, 10), 0.03)
+    crash = bend(crash, 5, open=crash.close[4], high=crash.close[4])
+    assert check(crash, MINUTE_MS, LATER_MS).rejected == ()
+    paused = _scaled(walk(10), slice(5, 10), 0.001).take(np.arange(10) != 5)
+    assert check(paused, MINUTE_MS, LATER_MS).rejected == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("taker_buy_volume", -1.0),
+        ("taker_buy_volume", 21.0),
+        ("trades", -1.0),
+        ("trades", np.inf),
+        ("quote_volume", 1.0),
+        ("quote_volume", 1e9),
+    ],
+)
+def test_an_optional_number_that_cannot_be_is_left_out_of_a_good_candle(
+    name: str, value: float
+) -> None:
+    candles = walk(10)
+    checked = check(bend(candles, 4, **{name: value}), MINUTE_MS, LATER_MS)
+    assert checked.candles.equals(bend(candles, 4, **{name: np.nan}))
+    assert checked.repaired == {Repair.FIELD: 1}
+    assert checked.rejected == ()
+
+
+def test_what_an_exchange_answers_instead_of_candles_keeps_nothing() -> None:
+    empty_rows = candles_of({name: [None, None] for name in COLUMNS[:6]})
+    checked = check(empty_rows, MINUTE_MS, LATER_MS)
+    assert len(checked.candles) == 0
+    assert checked.rejected_count == 2

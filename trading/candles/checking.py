@@ -1,0 +1,218 @@
+"""What a source says is judged before it is kept: repaired where that is certain, else refused.
+
+Nothing is made up here. Order, exact doubles and the unit of times can be put right; a candle that
+is wrong in itself is handed back with the reason, and becomes a gap.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+
+import numpy as np
+
+from trading.candles.merging import agreement
+from trading.candles.series import (
+    COLUMNS,
+    PRICES,
+    REQUIRED,
+    UNKNOWN_TIME_MS,
+    Candles,
+    Column,
+    Mask,
+    Times,
+)
+from trading.domain.time import grid_start_ms
+
+# No market is older than its first exchange, and no clock of ours reaches further.
+_TIME_MIN_MS = 1_230_768_000_000  # 2009-01-01
+_TIME_MAX_MS = 4_102_444_800_000  # 2100-01-01
+# From one close to the open right after it no market moves so far, and no mistake of a unit
+# (cents, thousands, a redenominated coin) is smaller.
+_UNIT_FACTOR = 50.0
+_SHARE_TOLERANCE = 1e-3
+_QUOTE_TOLERANCE = 1e-6
+
+
+class Fault(Enum):
+    """Why a candle is not kept."""
+
+    TIME = "opens at no time that can be"
+    OFF_GRID = "opens between two times of the grid"
+    FUTURE = "opens in the future"
+    NOT_A_NUMBER = "holds something that is no number"
+    PRICE = "has a price that is not above 0"
+    EXTREMES = "has a high or a low that does not bound open and close"
+    VOLUME = "has a volume below 0"
+    TOLD_TWICE = "is told twice, and not alike"
+    UNIT = "has prices in another unit than the candles around it"
+    DISAGREES = "disagrees with the candle held"
+
+
+class Repair(Enum):
+    """What was put right."""
+
+    ORDER = "put in order of time"
+    DOUBLE = "told twice alike, kept once"
+    TIME_UNIT = "time turned into milliseconds"
+    FIELD = "an optional field left out, for it contradicts the candle"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Candles that are not kept, for one reason."""
+
+    fault: Fault
+    candles: Candles
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Closed candles fit to be kept, ascending and unique, and the fate of all others."""
+
+    candles: Candles
+    rejected: tuple[Rejected, ...]
+    repaired: dict[Repair, int]
+    running: int
+    """How many were left out because they had not closed yet."""
+
+    @property
+    def rejected_count(self) -> int:
+        """How many candles were handed back."""
+        return sum(len(one.candles) for one in self.rejected)
+
+
+def check(told: Candles, length_ms: int, now_ms: int) -> Checked:
+    """Judge what a source told of one series, without knowing what is held of it.
+
+    Times in seconds, microseconds or nanoseconds are turned into milliseconds when
+    all are in the same unit.
+    """
+    repaired: dict[Repair, int] = {}
+    rejected: list[Rejected] = []
+    candles = _in_milliseconds(told, repaired)
+    candles = _in_order(candles, repaired)
+    candles = _reject(candles, _row_faults(candles, length_ms, now_ms), rejected)
+    # Before doubles are compared: two looks at a running candle differ, and rightly.
+    is_running = candles.open_time_ms + length_ms > now_ms
+    candles = _once(candles.take(~is_running), repaired, rejected)
+    is_foreign = in_another_unit(candles, length_ms)
+    candles = _reject(candles, {Fault.UNIT: is_foreign}, rejected)
+    candles = _without_contradictions(candles, repaired)
+    return Checked(candles, tuple(rejected), repaired, int(is_running.sum()))
+
+
+def in_another_unit(candles: Candles, length_ms: int, close_before: float | None = None) -> Mask:
+    """Say which prices are off by a factor that only a mistake of the unit explains.
+
+    `close_before` is the close of the candle that ends where the first one opens; without it the
+    most usual unit counts. Only candles that follow each other directly are compared, for over a
+    pause anything may happen. Candles ascend; the answer has shape (n,).
+    """
+    if not len(candles):
+        return np.zeros(0, np.bool_)
+    first = candles.open[0] if close_before is None else close_before
+    steps = np.log(candles.open) - np.log(np.concatenate(([first], candles.close[:-1])))
+    steps[np.abs(steps) < np.log(_UNIT_FACTOR)] = 0.0
+    levels = np.cumsum(steps)
+    pauses = np.flatnonzero(np.diff(candles.open_time_ms) != length_ms) + 1
+    bounds = [0, *pauses.tolist(), len(candles)]
+    foreign = np.zeros(len(candles), np.bool_)
+    for start, end in pairwise(bounds):
+        own = levels[start:end] - (levels[start] if start else 0.0)
+        usual = 0.0 if not start and close_before is not None else np.median(own)
+        foreign[start:end] = np.abs(own - usual) > 1.0
+    return foreign
+
+
+def _in_milliseconds(candles: Candles, repaired: dict[Repair, int]) -> Candles:
+    times = candles.open_time_ms
+    for multiply, divide in ((1000, 1), (1, 1000), (1, 1_000_000)):
+        least, most = _TIME_MIN_MS * divide // multiply, _TIME_MAX_MS * divide // multiply
+        if len(times) and ((times >= least) & (times < most)).all():
+            whole = times % divide == 0
+            # A time between two milliseconds is no open time; it falls to the next check.
+            scaled = np.where(whole, times * multiply // divide, UNKNOWN_TIME_MS)
+            repaired[Repair.TIME_UNIT] = len(times)
+            return _at(candles, scaled)
+    return candles
+
+
+def _at(candles: Candles, times: Times) -> Candles:
+    return Candles(times, *(candles.column(name) for name in COLUMNS[1:]))
+
+
+def _in_order(candles: Candles, repaired: dict[Repair, int]) -> Candles:
+    behind = int((np.diff(candles.open_time_ms) < 0).sum())
+    if not behind:
+        return candles
+    repaired[Repair.ORDER] = behind
+    return candles.take(np.argsort(candles.open_time_ms, kind="stable"))
+
+
+def _row_faults(candles: Candles, length_ms: int, now_ms: int) -> dict[Fault, Mask]:
+    times = candles.open_time_ms
+    prices = np.stack([candles.column(name) for name in PRICES])
+    numbers = np.stack([candles.column(name) for name in REQUIRED])
+    body_high = np.maximum(candles.open, candles.close)
+    body_low = np.minimum(candles.open, candles.close)
+    return {
+        Fault.TIME: (times < _TIME_MIN_MS) | (times >= _TIME_MAX_MS),
+        Fault.OFF_GRID: (times - grid_start_ms(length_ms)) % length_ms != 0,
+        Fault.FUTURE: times > now_ms,
+        Fault.NOT_A_NUMBER: ~np.isfinite(numbers).all(axis=0),
+        Fault.PRICE: (prices <= 0).any(axis=0),
+        Fault.EXTREMES: (candles.high < body_high) | (candles.low > body_low),
+        Fault.VOLUME: candles.volume < 0,
+    }
+
+
+def _reject(candles: Candles, faults: dict[Fault, Mask], rejected: list[Rejected]) -> Candles:
+    left = np.ones(len(candles), np.bool_)
+    for fault, is_wrong in faults.items():
+        found = is_wrong & left
+        if found.any():
+            rejected.append(Rejected(fault, candles.take(found)))
+            left &= ~found
+    return candles if left.all() else candles.take(left)
+
+
+def _once(candles: Candles, repaired: dict[Repair, int], rejected: list[Rejected]) -> Candles:
+    """Keep one of doubles that agree, and none of those that do not."""
+    times, firsts, counts = np.unique(candles.open_time_ms, return_index=True, return_counts=True)
+    if len(times) == len(candles):
+        return candles
+    first_of = np.repeat(firsts, counts)
+    agree = agreement(candles.take(first_of), candles)
+    all_agree = np.logical_and.reduceat(agree, firsts)
+    if not all_agree.all():
+        told_unlike = np.repeat(~all_agree, counts)
+        rejected.append(Rejected(Fault.TOLD_TWICE, candles.take(told_unlike)))
+    doubles = int((counts[all_agree] - 1).sum())
+    if doubles:
+        repaired[Repair.DOUBLE] = doubles
+    return candles.take(firsts[all_agree])
+
+
+def _without_contradictions(candles: Candles, repaired: dict[Repair, int]) -> Candles:
+    """Leave out optional numbers that cannot be, such as a taker's share above the volume."""
+    most = candles.volume * (1 + _SHARE_TOLERANCE)
+    taker, trades, quote = candles.taker_buy_volume, candles.trades, candles.quote_volume
+    with np.errstate(over="ignore"):
+        above = candles.high * most + _QUOTE_TOLERANCE
+        below = candles.low * candles.volume * (1 - _SHARE_TOLERANCE) - _QUOTE_TOLERANCE
+    wrong = {
+        "taker_buy_volume": ~((taker >= 0) & (taker <= most)),
+        "trades": ~((trades >= 0) & np.isfinite(trades)),
+        "quote_volume": ~((quote >= below) & (quote <= above) & (quote >= 0)),
+    }
+    changed: dict[str, Column] = {}
+    count = 0
+    for name, is_wrong in wrong.items():
+        column = candles.column(name)
+        told = is_wrong & ~np.isnan(column)
+        if told.any():
+            count += int(told.sum())
+            changed[name] = np.where(told, np.nan, column)
+    if count:
+        repaired[Repair.FIELD] = count
+    return candles.replace(**changed)
