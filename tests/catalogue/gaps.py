@@ -3,10 +3,6 @@
 GAPS = {
     "X02": "when a request that cannot leave is told is not asserted",
     "X19": "what is told when a symbol is to be delisted is not built",
-    "X21": (
-        "an exit ended by self-trade prevention goes on like any expired one; cancelling the "
-        "own order that stands in its way is not built"
-    ),
     "X23": (
         "a backstop is cancelled and then the coins are sold: that an exit which fails "
         "in between is told within 2 s is not asserted"

@@ -18,6 +18,7 @@ from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, Quote
 from trading.domain.money import ZERO
 from trading.domain.order import (
+    SELF_TRADE,
     Fill,
     OrderReport,
     OrderRequest,
@@ -57,6 +58,7 @@ class KeptOrder:
     accepted_s: float
     fills: list[Fill] = field(default_factory=list)
     visible_s: float = 0.0
+    reason: str = ""
     updated_at: datetime | None = None
     locked: Decimal = ZERO
 
@@ -107,6 +109,9 @@ class FakeExchange:
         self.is_down = False
         self.is_key_lost = False
         self.lists_executions = True
+        # Whether an order that would meet one of this account expires, and how often one did.
+        self.prevents_self_trades = False
+        self.self_trades = 0
         self.on_report: Callable[[OrderReport], None] | None = None
         self.before_accept: Callable[[OrderRequest], None] | None = None
         self._numbers = itertools.count(1)
@@ -189,6 +194,7 @@ class FakeExchange:
             price=request.price,
             fills=tuple(order.fills) if self.lists_executions else (),
             updated_at=order.updated_at or order.accepted_at,
+            reason=order.reason,
         )
 
     # ------------------------------------------------------------ MarketFeed
@@ -420,6 +426,9 @@ class FakeExchange:
             take = min(left, self.depth.get(request.symbol, left))
             if request.side is Side.SELL and request.symbol in self.without_bids:
                 take = ZERO
+            if self._meets_own(request):
+                self.self_trades += 1
+                take, order.reason = ZERO, SELF_TRADE
             half = self._take("expire_half")
             if half is not None:
                 take = self.rules[request.symbol].quantity(left / 2)
@@ -435,6 +444,16 @@ class FakeExchange:
             order.status = OrderStatus.EXPIRED
         else:
             order.status = OrderStatus.PARTIALLY_FILLED if order.filled else OrderStatus.NEW
+
+    def _meets_own(self, request: OrderRequest) -> bool:
+        return self.prevents_self_trades and any(
+            one.is_open
+            and one.request.symbol == request.symbol
+            and one.request.side is not request.side
+            and one.request.price is not None
+            and ((request.price or one.request.price) - one.request.price) * request.side.sign >= 0
+            for one in self.orders.values()
+        )
 
     def _fill(self, order: KeptOrder, quantity: Decimal, price: Decimal) -> None:
         request, rules = order.request, self.rules[order.request.symbol]

@@ -41,6 +41,10 @@ class TimeInForce(Enum):
     FOK = "fok"
 
 
+# Why the exchange ended an order that would have met one of the same account.
+SELF_TRADE = "self-trade prevention"
+
+
 class OrderStatus(Enum):
     """The exchange's own word about an order."""
 

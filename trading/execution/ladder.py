@@ -14,6 +14,7 @@ from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import Quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import (
+    SELF_TRADE,
     Attempt,
     AttemptState,
     Intent,
@@ -125,7 +126,10 @@ def rung(attempts: Sequence[Attempt]) -> int:
     return sum(
         1
         for attempt in attempts
-        if attempt.state in ends and attempt.filled_quantity < attempt.request.quantity
+        if attempt.state in ends
+        and attempt.filled_quantity < attempt.request.quantity
+        # The book was not asked: an order of this account stood in the way.
+        and attempt.reason != SELF_TRADE
     )
 
 

@@ -17,7 +17,15 @@ from trading.domain.events import (
     RoundTripClosed,
 )
 from trading.domain.money import ZERO, plain
-from trading.domain.order import Attempt, AttemptState, Fill, IntentState, Purpose, Side
+from trading.domain.order import (
+    SELF_TRADE,
+    Attempt,
+    AttemptState,
+    Fill,
+    IntentState,
+    Purpose,
+    Side,
+)
 from trading.domain.position import AdjustReason
 from trading.execution import ladder
 from trading.execution.engine.case import Case
@@ -44,7 +52,8 @@ class Booking:
         case.put(changed, fills)
         if live is not None and changed.number == live.number and changed.state.is_terminal:
             case.ended_s = self._s.monotonic()
-            if changed.state is AttemptState.EXPIRED and not changed.filled_quantity:
+            is_unmet = changed.state is AttemptState.EXPIRED and not changed.filled_quantity
+            if is_unmet and changed.reason != SELF_TRADE:
                 case.empty_s = case.ended_s
         events: list[Event] = [AttemptChanged(changed, text, self._s.now())]
         events += self._booked(case, fills)

@@ -74,6 +74,8 @@ class Case:
         # Monotonic seconds: since when an exit waits for a backstop to let its coins go.
         self.cleared_s: float | None = None
         self.is_alarmed = False
+        # The attempt that met an order of this account, and for which room was made.
+        self.made_room_for = 0
         self.told_unresolved: set[Severity] = set()
         for fill in fills:
             self._fills.setdefault(fill.client_order_id, {})[fill.trade_id] = fill

@@ -1,17 +1,17 @@
 """The course of one decision: attempt after attempt, until it is done or a person must decide."""
 
 import logging
-from collections.abc import Sequence
 
 from trading.domain.errors import AlreadyRecorded, Retryable, StorageLost, UmbraError
 from trading.domain.events import AttemptPrepared, Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import BookLevel, OrderBook, PriceSource, Quote
 from trading.domain.money import ZERO
-from trading.domain.order import Attempt, AttemptState, IntentState
+from trading.domain.order import SELF_TRADE, Attempt, AttemptState, IntentState
 from trading.execution import ladder
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
+from trading.execution.engine.clearing import Clearing
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
@@ -39,6 +39,7 @@ class Running:
         self._booking = booking
         self._sending = sending
         self._searching = searching
+        self._clearing = Clearing(surroundings, booking)
 
     async def run(self, case: Case) -> None:
         """Carry a case to its end."""
@@ -130,12 +131,17 @@ class Running:
 
     async def _next(self, case: Case) -> None:
         if in_the_way := self._s.in_the_way(case):
-            await self._clear(case, in_the_way)
+            await self._clearing.clear(case, in_the_way)
             return
         if not case.is_booked:
             # Until then what it may sell does not count as managed.
             await self._s.wait(case, _FOREVER_S)
             return
+        last = case.attempts[-1] if case.attempts else None
+        is_met = last is not None and last.reason == SELF_TRADE
+        if last is not None and is_met and case.is_exit and case.made_room_for != last.number:
+            case.made_room_for = last.number
+            await self._clearing.make_room(case)
         pause_s = ladder.pause_s(case.intent, case.attempts, self._s.settings.ladder)
         left_s = case.ended_s + pause_s - self._s.monotonic()
         if left_s > 0:
@@ -151,24 +157,6 @@ class Running:
                 is_less = step.reason is BlockReason.BALANCE and await self._booking.cut(case)
                 if not is_less:
                     await self._booking.block(case, step)
-
-    async def _clear(self, case: Case, in_the_way: Sequence[Case]) -> None:
-        """Have backstops cancelled before an exit: they lock its coins. Their end wakes the case.
-
-        One that fires meanwhile sells the same coins; what it sold is booked and the exit cut down.
-        """
-        for backstop in in_the_way:
-            if backstop.giving_up is None:
-                backstop.giving_up = Finish(IntentState.ABORTED, "an exit goes first")
-                backstop.wake()
-        now_s = self._s.monotonic()
-        if case.cleared_s is None:
-            case.cleared_s = now_s
-        elif now_s - case.cleared_s >= self._s.settings.backstop_alarm_s and not case.is_alarmed:
-            case.is_alarmed = True
-            text = f"{case.intent.symbol}: the backstop is not cancelled yet, the sale waits for it"
-            await self._booking.alert(case, "backstop", text)
-        await self._s.wait(case, self._s.settings.backstop_alarm_s)
 
     async def _finish(self, case: Case, finish: Finish) -> None:
         if case.missing_fills():

@@ -9,7 +9,15 @@ from typing import Any, TypeGuard
 from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, PriceSource, Quote
 from trading.domain.money import ZERO
-from trading.domain.order import Fill, OrderReport, OrderRequest, OrderStatus, OrderType, Side
+from trading.domain.order import (
+    SELF_TRADE,
+    Fill,
+    OrderReport,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Side,
+)
 from trading.domain.position import Balance
 from trading.domain.time import from_ms
 from trading.gateway.translate.values import (
@@ -187,7 +195,7 @@ _OURS = "clientOrderId"
 
 
 def _end_reason(status: object) -> str:
-    return "self-trade prevention" if status == "EXPIRED_IN_MATCH" else ""
+    return SELF_TRADE if status == "EXPIRED_IN_MATCH" else ""
 
 
 def _is_reason(value: object) -> TypeGuard[str]:

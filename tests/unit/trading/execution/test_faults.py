@@ -12,7 +12,7 @@ from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
 from trading.domain.errors import StorageLost
 from trading.domain.instrument import InstrumentStatus
-from trading.domain.order import IntentState, OrderType, Purpose, Side
+from trading.domain.order import IntentState, OrderRequest, OrderType, Purpose, Side
 from trading.domain.position import Balance
 
 HALF = Decimal("0.5")
@@ -484,6 +484,38 @@ async def test_x20_a_market_order_that_expires_half_filled_is_repeated() -> None
     assert kinds == [OrderType.MARKET, OrderType.MARKET]
     assert_once(desk)
     fired(half.fired)
+
+
+@pytest.mark.fault("X21", "TELL SAID")
+@pytest.mark.parametrize("is_ours", [True, False], ids=["ours", "by hand"])
+async def test_x21_a_purchase_that_a_sale_would_meet_is_cancelled_and_the_sale_goes_on(
+    is_ours: bool,
+) -> None:
+    desk = Desk()
+    desk.exchange.prevents_self_trades = True
+    if is_ours:
+        await desk.open(desk.entry("597", limit_price=Decimal(59_700)))
+        await desk.time.until(lambda: "open" in desk.states())
+    else:
+        by_hand = OrderRequest(
+            "web_1", BTC, Side.BUY, OrderType.LIMIT, Decimal("0.01"), Decimal(59_700)
+        )
+        await desk.exchange.submit(by_hand)
+        desk.exchange.sent.clear()
+    started_s = desk.time.monotonic()
+    await desk.open(desk.exit(reference_price=Decimal(59_900)))
+    await desk.done()
+    assert desk.exchange.self_trades == 1
+    assert desk.time.monotonic() - started_s <= 1
+    [cancelled] = desk.exchange.cancelled
+    assert (cancelled == "web_1") is not is_ours
+    # The book was not asked, so that the next limit is no lower; no buyer was met.
+    sales = [one for one in desk.exchange.sent if one.side is Side.SELL]
+    assert sales[0].price == sales[1].price
+    assert desk.exchange.filled(Side.BUY) == 0
+    assert desk.told("stood in the way of a sale")
+    assert desk.exchange.filled() == HALF
+    fired(desk.exchange.self_trades)
 
 
 @pytest.mark.fault("X22", "SAID")
