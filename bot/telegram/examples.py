@@ -3,7 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from bot.telegram.grammar_tracker import read_confirm, read_distance, read_level
+from bot.telegram.grammar_tracker import (
+    SHARE_LEAST,
+    read_backstop,
+    read_confirm,
+    read_distance,
+    read_level,
+    read_slippage,
+)
 from bot.telegram.phrase import phrase
 from bot.telegram.words import Words
 from trading.domain.commands import ArmTracker, Command
@@ -123,14 +130,24 @@ def _amount(part: str, spec: TrackerSpec) -> Amount:
     return Amount(kind, parse_decimal(part))
 
 
+def _with_stop(spec: TrackerSpec, words: Words) -> TrackerSpec:
+    if words.peek().endswith("%"):
+        return replace(spec, stop=None, stop_share=words.share("stop", SHARE_LEAST, "99%"))
+    return replace(spec, stop=read_level(words, "stop"), stop_share=None)
+
+
+def _with_backstop(spec: TrackerSpec, words: Words) -> TrackerSpec:
+    price, share = read_backstop(words)
+    return replace(spec, backstop=price, backstop_share=share)
+
+
 _PARTS: dict[str, Callable[[TrackerSpec, Words], TrackerSpec]] = {
     "trail": lambda spec, words: replace(spec, trail=read_distance(words)),
     "confirm": lambda spec, words: replace(spec, confirm=read_confirm(words)),
     "level": lambda spec, words: replace(spec, level=read_level(words, "level")),
-    "stop": lambda spec, words: replace(spec, stop=read_level(words, "stop"), stop_share=None),
-    "backstop": lambda spec, words: replace(
-        spec, backstop=words.number("backstop"), backstop_share=None
-    ),
+    "stop": _with_stop,
+    "backstop": _with_backstop,
+    "slippage": lambda spec, words: replace(spec, slippage_max=read_slippage(words)),
     "swing": lambda spec, words: replace(
         spec, then=Then(ThenKind.SWING, words.share("swing", "0.01%", "50%"))
     ),

@@ -30,6 +30,8 @@ SWING_SHARE_DEFAULT = Decimal("0.015")
 # How far from the price a refusal proposes a level, in how many digits.
 _AWAY = Decimal("0.05")
 _THREE_DIGITS = Context(prec=3)
+# What a refusal proposes for a share that is out of bounds.
+_SHARES = {"stop": "stop 5%", "backstop": "backstop 10%", "slippage": "slippage 0.5%"}
 _COUNT_MAX = {ConfirmKind.TICKS: 1000, ConfirmKind.SECONDS: 3600}
 _NEEDS_LEVEL = frozenset(
     {TrackerKind.STOP, TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.BREAKOUT}
@@ -169,7 +171,7 @@ def check(spec: TrackerSpec, present: Present, instrument: Instrument) -> None:
         ("slippage", spec.slippage_max),
     ):
         if share is not None and not DISTANCE_MIN <= share <= DISTANCE_MAX:
-            raise Refused(_share_sentence(name, share))
+            raise Refused(_share_sentence(name, share), example=_SHARES[name])
     _check_confirm(spec.confirm)
     _check_order_of_levels(spec, present, at_ms)
 
@@ -187,7 +189,7 @@ def distance_of(trail: Distance | None, present: Present) -> Decimal | None:
             )
         share = present.atr_share
     if not share.is_finite() or not DISTANCE_MIN <= share <= DISTANCE_MAX:
-        raise Refused(_share_sentence("trail", share))
+        raise Refused(_share_sentence("trail", share), example="trail 2%")
     return share
 
 
@@ -276,7 +278,7 @@ def _check_confirm(confirm: Confirm) -> None:
     if confirm.kind is ConfirmKind.CLOSE and confirm.timeframe is None:
         raise Refused("confirm close needs a timeframe", example="confirm close 15m")
     if confirm.loss_max is not None and not DISTANCE_MIN <= confirm.loss_max <= DISTANCE_MAX:
-        raise Refused(_share_sentence("max", confirm.loss_max))
+        raise Refused(_share_sentence("max", confirm.loss_max), example="confirm 3 ticks max 1%")
 
 
 def _check_order_of_levels(spec: TrackerSpec, present: Present, at_ms: int) -> None:
@@ -286,16 +288,20 @@ def _check_order_of_levels(spec: TrackerSpec, present: Present, at_ms: int) -> N
     if stop is not None and stop >= present.price:
         raise Refused(
             f"the stop {_short(stop)} is already crossed: the price is {plain(present.price)}",
-            example=f"stop {_rounded(EXACT.multiply(present.price, ONE - _AWAY))}",
+            example=f"stop {_below(present.price)}",
         )
     level = spec.resistance if spec.kind is TrackerKind.LINES else spec.level
     if stop is not None and level is not None and spec.kind is not TrackerKind.STOP:
         top = lines.price_at(level, at_ms)
         if stop >= top:
-            raise Refused(f"the stop {_short(stop)} should be below the level {_short(top)}")
+            raise Refused(
+                f"the stop {_short(stop)} should be below the level {_short(top)}",
+                example=f"stop {_below(min(top, present.price))}",
+            )
     if spec.backstop is not None and spec.backstop >= present.price:
         raise Refused(
-            f"the backstop {plain(spec.backstop)} should be below the price {plain(present.price)}"
+            f"the backstop {plain(spec.backstop)} should be below the price {plain(present.price)}",
+            example="backstop 10%",
         )
 
 
@@ -304,6 +310,10 @@ def _away(tracker: Tracker, price: Decimal) -> str:
     if tracker.level_price is None and tracker.distance is not None:
         return "trail 5%"
     return f"level {_rounded(EXACT.multiply(price, ONE + tracker.side.sign * _AWAY))}"
+
+
+def _below(price: Decimal) -> str:
+    return _rounded(EXACT.multiply(price, ONE - _AWAY))
 
 
 def _rounded(price: Decimal) -> str:
@@ -328,7 +338,7 @@ def check_swing(spec: TrackerSpec, distance: Decimal | None, fee: Decimal) -> No
         return
     share = swing_share(spec)
     if not DISTANCE_MIN <= share <= DISTANCE_MAX:
-        raise Refused(_share_sentence("swing", share))
+        raise Refused(_share_sentence("swing", share), example="swing 4%")
     kept = (ONE - fee) ** 2
     sell_leg = (ONE + share) * (ONE - distance) * kept
     buy_leg = (ONE - share) * (ONE + distance)

@@ -47,7 +47,10 @@ def edit(
     `owned` is the new slice when the command changes the amount.
     """
     if not tracker.state.is_waiting:
-        raise Refused(f"#{tracker.tracker_id} is {tracker.state.value}: too late to change it")
+        raise Refused(
+            f"#{tracker.tracker_id} is {tracker.state.value}: too late to change it",
+            example="/orders",
+        )
     _check_meaning(tracker, command)
     spec = mode.restated(tracker, changed_spec(tracker.spec, command))
     arming.check(spec, present, instrument)
@@ -92,7 +95,10 @@ def changed_spec(spec: TrackerSpec, command: EditTracker) -> TrackerSpec:
 def _check_meaning(tracker: Tracker, command: EditTracker) -> None:
     name = f"#{tracker.tracker_id}"
     if rules.is_swinging(tracker) and command.level is not None:
-        raise Refused(f"{name} swings around its last fill: its level moves with it")
+        raise Refused(
+            f"{name} swings around its last fill: its level moves with it",
+            example=f"/tracker {tracker.tracker_id} then once",
+        )
     if command.then is not None:
         mode.check(tracker, command.then)
     has_backstop = command.backstop is not None or command.backstop_share is not None

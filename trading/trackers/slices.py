@@ -64,10 +64,12 @@ def allocate(
     quantity = instrument.quantity(wanted)
     _check_left(wanted, total - taken, total, instrument.base, _owners(others, side))
     if instrument.is_dust(quantity, price):
+        is_all_dust = instrument.is_dust(instrument.quantity(total - taken), price)
         raise Refused(
             f"{plain(wanted)} {instrument.base} is too small to sell: the exchange takes at least "
             f"{plain(instrument.quantity_min)} {instrument.base} "
-            f"and {plain(instrument.notional_min)} {instrument.quote}"
+            f"and {plain(instrument.notional_min)} {instrument.quote}",
+            example="/balance" if is_all_dust else "all",
         )
     return Slice(
         quantity=quantity, adopted=max(quantity - max(holdings.managed - taken, ZERO), ZERO)
@@ -86,9 +88,12 @@ def _money(
     wanted = _wanted(amount, holdings.quote_free, left, price, Side.BUY)
     _check_left(wanted, left, holdings.quote_free, instrument.quote, _owners(others, Side.BUY))
     if wanted < instrument.notional_min or instrument.is_dust(wanted / price, price):
+        # What is bought for the least alone, a fee or a falling price makes dust of.
+        enough = instrument.notional_min * 2
         raise Refused(
             f"{plain(wanted)} {instrument.quote} is too small to buy with: the exchange takes at "
-            f"least {plain(instrument.notional_min)} {instrument.quote}"
+            f"least {plain(instrument.notional_min)} {instrument.quote}",
+            example=plain(enough) if left >= enough else "/balance",
         )
     return Slice(quote=wanted)
 
@@ -112,26 +117,32 @@ def _wanted(amount: Amount, total: Decimal, left: Decimal, price: Decimal, side:
     return EXACT.multiply(amount.value, price)
 
 
-def _check_left(wanted: Decimal, left: Decimal, total: Decimal, asset: str, owners: str) -> None:
+def _check_left(
+    wanted: Decimal, left: Decimal, total: Decimal, asset: str, owners: Sequence[int]
+) -> None:
     if total <= 0:
-        raise Refused(f"there is no {asset} to use: the account holds none")
+        raise Refused(f"there is no {asset} to use: the account holds none", example="/balance")
+    names = " ".join(f"#{number}" for number in owners)
     if left <= 0:
-        raise Refused(f"all {plain(total)} {asset} already belong to {owners}")
+        raise Refused(
+            f"all {plain(total)} {asset} already belong to {names}: give one of them less, or end "
+            "it, first",
+            example=f"/tracker {owners[0]} amount 50%" if owners else "/trackers",
+        )
     if wanted > left:
-        taken = f", {owners} own the rest" if owners else ""
+        taken = f", {names} own the rest" if owners else ""
         raise Refused(
             f"amount should be at most {plain(left)} {asset}, was {plain(wanted)}{taken}",
             example=plain(left),
         )
 
 
-def _owners(others: Sequence[Tracker], side: Side) -> str:
-    ids = [
-        f"#{tracker.tracker_id}"
+def _owners(others: Sequence[Tracker], side: Side) -> list[int]:
+    return [
+        tracker.tracker_id
         for tracker in others
         if tracker.side is side and not tracker.state.is_terminal
     ]
-    return " ".join(ids)
 
 
 def resize(trackers: Sequence[Tracker], managed: Decimal, instrument: Instrument) -> list[Tracker]:

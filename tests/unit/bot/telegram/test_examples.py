@@ -83,6 +83,22 @@ def test_an_unknown_candle_length_is_not_taken_for_the_amount() -> None:
             "backstop 4",
             "/track BTC/USDT stop 5 all backstop 4",
         ),
+        (
+            "/track BTC/USDT stop 5 all backstop 4",
+            "backstop 10%",
+            "/track BTC/USDT stop 5 all backstop 10%",
+        ),
+        (
+            "/track BTC/USDT sell above 9 trail 1% all stop 8",
+            "stop 5%",
+            "/track BTC/USDT sell above 9 trail 1% all stop 5%",
+        ),
+        (
+            "/track BTC/USDT stop 5 all slippage 9%",
+            "slippage 0.5%",
+            "/track BTC/USDT stop 5 all slippage 0.5%",
+        ),
+        ("/tracker 2 slippage 9%", "slippage 0.5%", "/tracker 2 slippage 0.5%"),
         (_LINES, "lines", _LINES.replace(" 9", " x").replace(" 5", " 9").replace(" x", " 5")),
         ("/tracker 2 amount 100", "0.4", "/tracker 2 amount 0.4"),
         ("/tracker 2 then swing 1%", "swing 4%", "/tracker 2 then swing 4%"),

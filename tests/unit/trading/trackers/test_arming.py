@@ -182,6 +182,39 @@ def test_what_breaks_a_rule_is_refused_with_the_rule(
 
 
 @pytest.mark.parametrize(
+    ("kind", "fields", "proposed"),
+    [
+        (
+            TrackerKind.TAKE_PROFIT,
+            {"level": 55000, "trail": "0.01", "stop": 56000},
+            "stop 52200",
+        ),
+        (
+            TrackerKind.TAKE_PROFIT,
+            {"level": 70000, "trail": "0.01", "stop": 65000},
+            "stop 57000",
+        ),
+        (TrackerKind.STOP, {"level": 58000, "stop_share": d("0.9")}, "stop 5%"),
+        (TrackerKind.STOP, {"level": 58000, "slippage_max": d("0.9")}, "slippage 0.5%"),
+        (TrackerKind.STOP, {"level": 58000, "backstop": d(61000)}, "backstop 10%"),
+        (TrackerKind.STOP, {"level": 58000, "backstop_share": d(1)}, "backstop 10%"),
+        (TrackerKind.TRAIL, {"trail": "0.9"}, "trail 2%"),
+        (
+            TrackerKind.STOP,
+            {"level": 58000, "confirm": Confirm(ConfirmKind.TICKS, 3, loss_max=d(2))},
+            "confirm 3 ticks max 1%",
+        ),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_with_what_would_do(
+    kind: TrackerKind, fields: dict[str, object], proposed: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        _arm(spec(kind, **fields))
+    assert refused.value.example == proposed
+
+
+@pytest.mark.parametrize(
     ("kind", "fields", "worst", "proposed"),
     [
         # 60000 * 0.95 = 57000; the backstop of 1 % would rest at 59400.

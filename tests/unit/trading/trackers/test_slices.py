@@ -1,5 +1,6 @@
 """Whose coins, whose money: slices never overlap, and refusals name who owns the rest."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -115,6 +116,29 @@ def test_money_is_reserved_once() -> None:
         _buy(Amount(AmountKind.QUOTE, d(600)), 1000, first)
     with pytest.raises(Refused, match="too small to buy with"):
         _buy(Amount(AmountKind.QUOTE, d(4)), 1000)
+
+
+def _proposed(sell: Callable[[], Slice]) -> str | None:
+    with pytest.raises(Refused) as refused:
+        sell()
+    return refused.value.example
+
+
+def test_a_refused_amount_comes_with_what_to_send_instead() -> None:
+    tiny, half = Amount(AmountKind.BASE, d("0.00008")), Holdings(d("0.5"), d(0))
+    assert _proposed(lambda: _sell(tiny, half)) == "all"
+    assert _sell(_ALL, half).quantity == d("0.5")
+    assert _proposed(lambda: _sell(_ALL, half, _stop(3, "0.1"), _stop(4, "0.4"))) == (
+        "/tracker 3 amount 50%"
+    )
+    assert _proposed(lambda: _buy(Amount(AmountKind.QUOTE, d(4)), 1000)) == "10"
+    assert _buy(Amount(AmountKind.QUOTE, d(10)), 1000).quote == 10
+
+
+def test_where_no_amount_would_do_the_balance_is_what_to_look_at() -> None:
+    assert _proposed(lambda: _sell(_ALL, Holdings())) == "/balance"
+    assert _proposed(lambda: _sell(_ALL, Holdings(d("0.00008"), d(0)))) == "/balance"
+    assert _proposed(lambda: _buy(_ALL, 4)) == "/balance"
 
 
 @given(
