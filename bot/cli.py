@@ -40,6 +40,9 @@ app.add_typer(secrets_app, name="secrets")
 app.add_typer(data_app, name="data")
 
 
+_port = typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
+
+
 def version() -> str:
     """Return the installed version."""
     return distribution_version("umbra-agent")
@@ -77,7 +80,7 @@ def demo_command(
 
 @app.command("sim")
 def sim_command(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8090,
+    port: Annotated[int, _port] = 8090,
     seed: Annotated[int, typer.Option(help="Seed of the market.")] = 7,
     speed: Annotated[float, typer.Option(help="How fast prices move.")] = 1.0,
     still: Annotated[bool, typer.Option("--still", help="Prices move only by /control.")] = False,
@@ -114,7 +117,7 @@ def sim_command(
 
 @app.command("chat")
 def chat_command(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8091,
+    port: Annotated[int, _port] = 8091,
 ) -> None:
     """Run the local chat: a Bot API server with a phone on it."""
     from bot import config
@@ -132,8 +135,11 @@ def health_command() -> None:
     """Say whether the running agent watches its stops; exit code 1 when it does not."""
     from bot import config, heartbeat
     from bot.clock import SystemClock
+    from bot.control import sockets
 
-    verdict = heartbeat.check(config.data_directory(), SystemClock().now())
+    directory = config.data_directory()
+    is_served = sockets.is_served(directory)
+    verdict = heartbeat.check(directory, SystemClock().now(), is_served=is_served)
     typer.echo(verdict.text)
     sys.exit(0 if verdict.is_healthy else 1)
 
@@ -157,7 +163,7 @@ def watchdog_command() -> None:
 
 @app.command("status")
 def status_command() -> None:
-    """Show mode, holdings and trackers; exit code 1 when the exchange has not answered."""
+    """Show mode, holdings and trackers; exit code 1 when no agent watches them."""
     from bot.control.messages import Ask
 
     _finish(_ask(Ask.STATUS))
@@ -244,22 +250,23 @@ def _ask(ask: "Ask") -> "Reply":
     from bot import config
     from bot.clock import random_nonce
     from bot.control import sockets
-    from bot.control.messages import Request
+    from bot.control.messages import Ask, Request
 
     request = Request(ask, random_nonce())
     with contextlib.suppress(sockets.NobodyListens):
         return sockets.ask(config.data_directory(), request)
-    typer.echo("No agent runs here: recovering without the chat to act.", err=True)
-    return _act_alone(request)
+    if ask in {Ask.HALT, Ask.PANIC}:
+        typer.echo("No agent runs here: recovering without the chat to act.", err=True)
+    return _answer_alone(request)
 
 
-def _act_alone(request: "Request") -> "Reply":
+def _answer_alone(request: "Request") -> "Reply":
     from bot import compose, config, logs
 
     decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec
-    settings = config.load()
+    settings = config.load_without_chat()
     logs.configure(settings.secrets, "ERROR")
-    return asyncio.run(compose.act_alone(settings, version(), request))
+    return asyncio.run(compose.answer_alone(settings, version(), request))
 
 
 def _finish(reply: "Reply") -> NoReturn:
@@ -281,7 +288,7 @@ def _serve(server: Coroutine[Any, Any, None], port: int) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise Refused(f"port {port} is taken, so choose another", example="--port 0") from error
+        raise Refused(f"port {port} is taken, choose another", example="--port 0") from error
 
 
 def main() -> None:
@@ -289,5 +296,6 @@ def main() -> None:
     try:
         app()
     except UmbraError as error:
-        typer.echo(f"umbra: {error}", err=True)
+        example = getattr(error, "example", "")
+        typer.echo(f"umbra: {error}" + (f"\nfor example: {example}" if example else ""), err=True)
         sys.exit(2)

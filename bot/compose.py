@@ -15,9 +15,10 @@ from bot import config, failpoints, notify
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
 from bot.config import Mode, Settings
+from bot.control import wording
 from bot.control.answering import LocalDesk
 from bot.control.halt_file import HaltFile
-from bot.control.messages import Reply, Request
+from bot.control.messages import Ask, Reply, Request
 from bot.control.sockets import ControlServer
 from bot.escalation import Escalation
 from bot.shares import agent_settings, gateway_settings, telegram_settings
@@ -61,12 +62,15 @@ async def run(settings: Settings, version: str) -> int:
         return await process.run(stop)
 
 
-async def act_alone(settings: Settings, version: str, request: Request) -> Reply:
-    """Recover without the chat, answer one local request, and end.
+async def answer_alone(settings: Settings, version: str, request: Request) -> Reply:
+    """Answer one local request without an agent and without the chat, and end.
 
-    Raises InstanceConflict while an agent holds the data directory.
+    Who only looks reads the journal; for a halt or a panic everything is recovered first. Raises
+    InstanceConflict while an agent holds the data directory.
     """
     async with _opened(settings, version) as process:
+        if request.ask in {Ask.STATUS, Ask.PREVIEW}:
+            return await process.look(request.ask)
         return await process.answer_alone(request)
 
 
@@ -171,6 +175,15 @@ class Process:
         await self._assemble()
         self._bot = TelegramBot(telegram_settings(self._settings), self._surroundings())
         return await self._work(stop)
+
+    async def look(self, ask: Ask) -> Reply:
+        """Answer from the journal: nothing is started, so nothing acts."""
+        stored = await self._store.records.state()
+        if ask is Ask.PREVIEW:
+            return Reply(True, wording.stored_panic(stored))
+        is_simulated = self._account.gateway.is_simulated
+        place = wording.place(self._settings.mode.value, self._settings.exchange_id, is_simulated)
+        return Reply(False, wording.unwatched(place, stored))
 
     async def answer_alone(self, request: Request) -> Reply:
         """Recover as far as the exchange lets, answer one request, and stop."""

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     allow_unrestricted_key: bool = False
     telegram_token: SecretStr = SecretStr("")
     telegram_api_url: str | None = None
-    owner_id: int | None = None
+    owner_id: int | None = Field(default=None, gt=0)
     allowed_chat_ids: Annotated[frozenset[int], NoDecode] = frozenset()
     totp_secret: SecretStr = SecretStr("")
     secrets_passphrase_file: Path | None = None
@@ -194,6 +194,13 @@ def is_loopback(url: str | None) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def load_without_chat(env_file: Path = Path(".env")) -> Settings:
+    """Read what is needed past the chat, whose token may be missing; raises SettingsInvalid."""
+    settings = _read(env_file)
+    _check_account(settings)
+    return settings
 
 
 def _is_url(url: str, schemes: Sequence[str]) -> bool:
@@ -345,6 +352,10 @@ def _refuse_unknown(names: Iterable[str]) -> None:
 
 def _check(settings: Settings) -> None:
     _check_telegram(settings)
+    _check_account(settings)
+
+
+def _check_account(settings: Settings) -> None:
     _check_exchange(settings)
     if settings.mode is Mode.LIVE:
         _check_live(settings)
@@ -389,6 +400,8 @@ def _check_exchange(settings: Settings) -> None:
         url = getattr(settings, field)
         if url and not _is_url(url, schemes):
             raise _invalid(field, f"should start with {schemes[0]}:// and name a host, was {url!r}")
+        if url and urlsplit(url).path.strip("/"):
+            raise _invalid(field, f"should be a bare root without a path, was {url!r}")
     if is_loopback(settings.exchange_rest_url) != is_loopback(settings.exchange_ws_url):
         raise _invalid("exchange_ws_url", "and the REST URL should both be local, or neither")
 
@@ -398,7 +411,9 @@ def _check_live(settings: Settings) -> None:
         if not getattr(settings, field).get_secret_value():
             raise _invalid(field, "is missing, and UMBRA_MODE=live needs it")
     if not settings.is_loopback_exchange and settings.live_consent != LIVE_CONSENT:
-        raise _invalid("live_consent", "is missing: live mode sends real orders with real money")
+        found = settings.live_consent
+        problem = f"should be {LIVE_CONSENT}, was {found!r}" if found else "is missing"
+        raise _invalid("live_consent", f"{problem}: live mode sends real orders with real money")
 
 
 def _invalid(field: str, problem: str) -> SettingsInvalid:

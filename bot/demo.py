@@ -90,7 +90,7 @@ async def _run_in(
         keeper = asyncio.create_task(_keep_agent(environment, logs / "agent.log"))
         await _until_greeted(f"http://127.0.0.1:{chat_port}/client/messages?chat_id={OWNER_ID}")
         say(f"Umbra is running. Open http://127.0.0.1:{chat_port}/ (Ctrl-C stops it)")
-        await stop.wait()
+        await _until_told_or_dead(stop, {"exchange": started[0], "chat": started[1]})
     finally:
         if keeper is not None:
             keeper.cancel()
@@ -145,6 +145,26 @@ async def _keep_agent(environment: Mapping[str, str], log: Path) -> None:
         finally:
             await _end(process)
         await asyncio.sleep(_RESTART_DELAY_S)
+
+
+async def _until_told_or_dead(
+    stop: asyncio.Event, servers: Mapping[str, asyncio.subprocess.Process]
+) -> None:
+    told = asyncio.create_task(stop.wait())
+    ends = {asyncio.create_task(server.wait()): name for name, server in servers.items()}
+    try:
+        await asyncio.wait({told, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        dead = [name for end, name in ends.items() if end.done()]
+    finally:
+        for task in (told, *ends):
+            task.cancel()
+    if dead and not stop.is_set():
+        code = servers[dead[0]].returncode
+        # Its account or its messages were in its memory: nothing could go on from there.
+        raise ProcessDied(
+            f"the {dead[0]} of the demo has ended (exit code {code}), and what it knew is gone; "
+            "start the demo again"
+        )
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

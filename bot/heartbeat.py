@@ -88,8 +88,11 @@ def _read(path: Path) -> Sign | None:
         return None
 
 
-def check(data_dir: Path, now: datetime) -> Verdict:
-    """Judge the sign of life: older than 15 s means that nobody watches."""
+def check(data_dir: Path, now: datetime, *, is_served: bool) -> Verdict:
+    """Judge the sign of life: older than 15 s, or with nobody there, means that nobody watches.
+
+    `is_served` says whether a process listens on the data directory's socket.
+    """
     sign = read(data_dir)
     if sign is None:
         return Verdict(False, f"no sign of life in {data_dir}: stops are not watched")
@@ -98,6 +101,10 @@ def check(data_dir: Path, now: datetime) -> Verdict:
         return Verdict(False, f"stopped in good order {age_s:.0f} s ago: stops are not watched")
     if age_s > AGE_S_MAX:
         return Verdict(False, f"last sign of life {age_s:.0f} s ago: stops are not watched")
+    if not is_served:
+        return Verdict(
+            False, f"nobody is there, last sign of life {age_s:.0f} s ago: stops are not watched"
+        )
     if not sign.is_healthy:
         return Verdict(False, f"running, but not well: {sign.note}")
     return Verdict(True, f"healthy: {sign.note}, {age_s:.0f} s ago")

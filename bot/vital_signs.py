@@ -12,6 +12,7 @@ from bot.control import wording
 from bot.escalation import Escalation
 from bot.supervisor import LagSampler, Supervisor
 from bot.systemd import ServiceManager
+from bot.telegram.render.text import count
 from bot.watchdog_watch import WATCHDOG_SILENT, WatchdogWatch
 from storage.store import Store
 from trading.agent import TradingAgent
@@ -73,7 +74,7 @@ class VitalSigns:
         finally:
             # With the journal lost the stops are still watched, and the watchdog has to know.
             health = desk.health()
-            watches = f"{self._of.agent.trackers.count()} trackers"
+            watches = count(self._of.agent.trackers.count(), "tracker")
             note = watches if health.is_healthy else "storage or exchange lost"
             self._service.status(f"watching {note}" if health.is_healthy else note)
             await self._sign(desk, note, is_healthy=health.is_healthy)

@@ -117,6 +117,17 @@ def ask(data_dir: Path, request: Request, patience_s: float = _PATIENCE_S) -> Re
             raise _silent(data_dir, error) from error
 
 
+def is_served(data_dir: Path) -> bool:
+    """Whether a process listens on the data directory's socket."""
+    try:
+        with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(_READ_S)
+            asking.connect(reachable)
+    except (OSError, NobodyListens):
+        return False
+    return True
+
+
 def _silent(data_dir: Path, error: OSError) -> Refused:
     return Refused(
         f"the agent of {data_dir} does not answer ({type(error).__name__}); "

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from bot import modes
 from bot.modes import MODES
+from bot.telegram.render.text import count, money
+from bot.telegram.render.trackers import kind_name, state_name
 from trading.desk import CloseProposal, PositionView, StatusView
 from trading.domain.money import plain
 from trading.domain.order import Intent
@@ -26,9 +28,9 @@ _LISTED_MAX = 200
 def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
     """The whole state of a running agent."""
     return _joined(
-        f"{view.mode} on {view.exchange}, {MODES[view.state].state}",
+        f"{_place(view)}, {MODES[view.state].state}",
         *_reason(view),
-        f"Equity {plain(view.equity)} {view.currency}",
+        f"Equity {money(view.equity)} {view.currency}",
         f"Trackers: {view.trackers_waiting} waiting, {view.trackers_acting} acting, "
         f"{view.trackers_paused} paused",
         *(_position(position) for position in view.positions[:_LISTED_MAX]),
@@ -41,22 +43,62 @@ def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
 
 def starting(view: StatusView, stored: StoredState) -> str:
     """What the journal says of an agent that could not reach its exchange yet."""
+    return _journaled(
+        _place(view),
+        "Still starting: the exchange has not answered yet, so NO STOP IS WATCHED.",
+        stored,
+    )
+
+
+def place(mode: str, exchange: str, is_simulated: bool) -> str:
+    """Whose account it is about."""
+    return f"{'SIMULATED, ' if is_simulated else ''}{mode} on {exchange}"
+
+
+def unwatched(where: str, stored: StoredState) -> str:
+    """What the journal says while no agent runs."""
+    alive = stored.last_alive_at
+    return _journaled(
+        where,
+        "No agent runs here, so NO STOP IS WATCHED. Start it: umbra run",
+        stored,
+        "" if alive is None else f"Last sign of life: {alive:%Y-%m-%d %H:%M:%S} UTC",
+    )
+
+
+def _journaled(where: str, trouble: str, stored: StoredState, *more: str) -> str:
     mode = stored.trading_mode.mode if stored.trading_mode else TradingMode.ACTIVE
     return _joined(
-        f"{view.mode} on {view.exchange}, {MODES[mode].state}",
-        "Still starting: the exchange has not answered yet, so NO STOP IS WATCHED.",
+        f"{where}, {MODES[mode].state}",
+        trouble,
+        *more,
         *(_held(symbol, plain(held.quantity)) for symbol, held in stored.positions.items()),
         *(_tracker(tracker) for tracker in list(stored.trackers)[:_LISTED_MAX]),
     )
 
 
+def _place(view: StatusView) -> str:
+    return place(view.mode, view.exchange, view.is_simulated)
+
+
+def stored_panic(stored: StoredState) -> str:
+    """What a panic would do without a running agent, by the journal."""
+    held = [(symbol, one.quantity) for symbol, one in stored.positions.items() if one.quantity]
+    sales = ", ".join(f"{plain(quantity)} {symbol.partition('/')[0]}" for symbol, quantity in held)
+    return _panic(sales, len(stored.trackers))
+
+
 def panic(facts: CloseProposal) -> str:
     """What a panic would do."""
-    if not facts.lines:
+    sales = ", ".join(f"{plain(line.quantity)} {line.base}" for line in facts.lines)
+    return _panic(sales, len(facts.trackers_cancelled))
+
+
+def _panic(sales: str, trackers_ended: int) -> str:
+    if not sales:
         return "Nothing is managed, so nothing would be sold. Umbra would be halted."
-    sells = ", ".join(f"{plain(line.quantity)} {line.base}" for line in facts.lines)
-    ended = len(facts.trackers_cancelled)
-    return f"This sells {sells} at the market, ends {ended} trackers and halts Umbra."
+    ended = count(trackers_ended, "tracker")
+    return f"This sells {sales} at the market, ends {ended} and halts Umbra."
 
 
 def sold(outcome: str, left: Iterable[Intent], positions: Sequence[PositionView]) -> str:
@@ -80,7 +122,7 @@ def troubles(view: StatusView) -> str:
     return _joined(
         *(f"! {condition.text}" for condition in view.conditions if condition.is_active),
         *(f"! {alert.text}" for alert in view.alerts),
-        f"! {view.unresolved} orders whose fate the exchange has not told"
+        f"! {count(view.unresolved, 'order')} whose fate the exchange has not told"
         if view.unresolved
         else "",
     )
@@ -118,7 +160,9 @@ def _held(symbol: str, quantity: str) -> str:
 
 
 def _tracker(tracker: Tracker) -> str:
-    return f"#{tracker.tracker_id} {tracker.symbol} {tracker.state.value}"
+    # The sign before the words is for a chat.
+    state = state_name(tracker).partition(" ")[2]
+    return f"#{tracker.tracker_id} {tracker.symbol} {kind_name(tracker)}, {state}"
 
 
 def _joined(*lines: str) -> str:

@@ -44,6 +44,8 @@ _PAGE_HEADERS: Final = {
 }
 # Update ids of a server without a seed begin at the time of day it starts, less this: a bot that
 # remembers an offset from an earlier server then misses nothing.
+# Until a bot has named itself by its token; no person has this id.
+_UNKNOWN_BOT: Final = 0
 _EPOCH_S: Final = 1_000_000_000
 _MESSAGE_EPOCH_S: Final = 1_700_000_000
 
@@ -136,7 +138,7 @@ def _conversation(
         first_update_id, first_message_id = random.Random(seed).randrange(10**8, 9 * 10**8), 1
     return Conversation(
         clock,
-        Bot(int(digits) if digits.isdecimal() else 1),
+        Bot(int(digits) if digits.isdecimal() else _UNKNOWN_BOT),
         UpdateQueue(first_update_id),
         first_message_id,
         FloodGate(limits),

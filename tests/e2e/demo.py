@@ -25,6 +25,7 @@ async def demo(*options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process,
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", "demo", *options),
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.DEVNULL,
     )
     assert process.stdout is not None

@@ -58,6 +58,28 @@ async def test_with_the_exchange_dead_a_panic_says_what_is_not_sold(world: World
     assert "Halted" in said
 
 
+async def test_without_an_agent_looking_changes_nothing_and_says_that_nobody_watches(
+    world: World,
+) -> None:
+    await world.arm("/track BTC/USDT stop 50000 0.2")
+    await world.kill_agent()
+    await world.price("49000")
+
+    code, said = await umbra(world, "health")
+    assert code == 1, said
+    assert "stops are not watched" in said
+    code, said = await umbra(world, "status")
+    assert code == 1, said
+    assert "SIMULATED, live on binance, active" in said
+    assert "NO STOP IS WATCHED" in said
+    assert "#1 BTC/USDT protective stop" in said
+    code, said = await umbra(world, "panic", typed="no")
+    assert code == 1, said
+    assert "sells 0.2 BTC" in said
+    assert "Nothing was done" in said
+    assert await world.orders() == []
+
+
 async def test_without_an_agent_a_panic_recovers_sells_and_ends(world: World) -> None:
     await world.arm("/track BTC/USDT stop 50000 0.2")
     await world.end("chat")

@@ -71,6 +71,18 @@ async def test_a_second_demo_takes_free_ports(tmp_path: Path) -> None:
             assert "Equity" in (await world.answer("/status", "Equity"))["text"]
 
 
+async def test_a_demo_whose_exchange_dies_says_so_and_ends() -> None:
+    async with demo() as (process, line):
+        exchange = next(pid for pid in descendants(process.pid) if "sim" in words_of(pid))
+        os.kill(exchange, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            code = await process.wait()
+        assert code == 2, line
+        assert process.stderr is not None
+        said = (await process.stderr.read()).decode()
+        assert "the exchange of the demo has ended (exit code -9)" in said
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 async def test_everything_ends_with_the_demo(number: signal.Signals) -> None:
     async with demo() as (process, line):
@@ -87,6 +99,11 @@ async def test_everything_ends_with_the_demo(number: signal.Signals) -> None:
 def descendants(pid: int) -> list[int]:
     """Return the children of a process."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def words_of(pid: int) -> list[str]:
+    """Return the command line of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
 
 
 def is_alive(pid: int) -> bool:

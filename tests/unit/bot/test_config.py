@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,9 @@ def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPa
         (PAPER | {"UMBRA_TELEGRAM_API_URL": "http://127.0.0.1:8091"}, "should end in /bot"),
         (PAPER | {"UMBRA_TELEGRAM_API_URL": "http://[127.0.0.1/bot"}, "should be a URL"),
         (LIVE | {"UMBRA_EXCHANGE_REST_URL": "http://127.0.0.1:99999"}, "name a host"),
+        (LIVE | {"UMBRA_EXCHANGE_REST_URL": "http://127.0.0.1:8090/api"}, "without a path"),
+        (PAPER | KEYS | {"UMBRA_MODE": "live", "UMBRA_LIVE_CONSENT": "yes"}, "was 'yes'"),
+        (PAPER | {"UMBRA_OWNER_ID": "-5"}, "UMBRA_OWNER_ID"),
         (PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,x"}, "UMBRA_ALLOWED_CHAT_IDS"),
         (PAPER | {"UMBRA_OWNER_ID": "me"}, "UMBRA_OWNER_ID"),
         (PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,x"}, "numbers with commas between them"),
@@ -144,6 +148,16 @@ def test_an_example_file_names_every_setting_and_only_those() -> None:
     assert named == {config.PREFIX + field.upper() for field in config.Settings.model_fields} - {
         "UMBRA_FAILPOINT"
     }
+
+
+def test_an_example_file_shows_every_limit_at_its_default() -> None:
+    example = (Path(config.__file__).parent.parent / ".env.example").read_text()
+    shown = dict(re.findall(r"^#(UMBRA_[A-Z_]+)=(\S+)$", example, re.MULTILINE))
+    limits = [field.name for field in dataclasses.fields(RiskLimits)]
+    written = {name: shown.get(config.PREFIX + name.upper()) for name in limits}
+    usual = {name: getattr(RiskLimits(), name) for name in written if written[name]}
+    assert len(usual) > 8
+    assert {name: type(value)(written[name]) for name, value in usual.items()} == usual
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ async def test_a_beat_says_what_is_held_and_how_many_stops_are_watched(
     await signs_of(world, tmp_path).beat(world.desk)
     sign = heartbeat.read(tmp_path)
     assert sign is not None
-    assert (sign.is_healthy, sign.note) == (True, "1 trackers")
+    assert (sign.is_healthy, sign.note) == (True, "1 tracker")
     assert sign.holdings == ("Holds 0.5 BTC (BTC/USDT), stop 58000",)
 
 

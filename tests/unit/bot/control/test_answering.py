@@ -90,7 +90,7 @@ async def test_after_a_panic_status_says_how_the_halt_was_asked_for(bench: _Benc
     await bench.ask(Ask.PANIC)
     _, said = await bench.ask(Ask.STATUS)
     assert said.splitlines()[:2] == [
-        "live on fake, HALTED: only private stops sell",
+        "SIMULATED, live on fake, HALTED: only private stops sell",
         "  Asked for with /panic.",
     ]
 
@@ -101,7 +101,7 @@ async def test_status_shows_mode_holdings_and_trackers(bench: _Bench) -> None:
     assert is_done
     assert "live on fake, active" in said
     assert "Holds 0.5 BTC (BTC/USDT), stop 50000" in said
-    assert "#1 BTC/USDT trailing" in said
+    assert "#1 BTC/USDT protective stop, watching" in said
 
 
 async def test_before_the_exchange_has_answered_a_halt_is_kept_and_a_panic_halts(
