@@ -238,7 +238,7 @@ class Process:
     async def _work(self, stop: asyncio.Event) -> int:
         ready = asyncio.Event()
         bot, directory = self._front(), self._settings.directory
-        storage = StorageWatch(self._store, self._tell_now, asyncio.sleep)
+        storage = StorageWatch(self._store, self._tell_now, self._clock, asyncio.sleep)
         control = ControlServer(directory, self._local.answer)
         code = await bot.start()
         if code is not None:

@@ -1,14 +1,24 @@
-"""Notices a lost disk before a stop needs it, tells the owner past the journal, and fails stop."""
+"""Notices a lost or slow disk before a stop needs it, tells past the journal, and fails stop."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
+from bot.telegram.addressing import repeats_due
 from storage.store import Store
 from trading.domain.errors import StorageLost
+from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
 
-_PROBE_S = 2.0
+PROBE_S = 2.0
+# Between two probes memory alone is asked: a commit of somebody else may have failed.
+LOOK_S = 0.5
+# A stop that fires is written down before it sells.
+SLOW_S = 1.0
+# A disk that is slow now and then is one story and not many.
+CALM_S = 30.0
 
 Tell = Callable[[str], Awaitable[bool]]
 
@@ -17,34 +27,84 @@ class StorageWatch:
     """Probes the database; a full disk is told and waited out, a broken one ends the process.
 
     What cannot be journaled is told directly: an alert about a full disk must not need the disk.
+    For the same reason nobody can acknowledge it: it repeats until the disk takes writes again.
     """
 
-    def __init__(self, store: Store, tell: Tell, sleep: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, tell: Tell, clock: Clock, sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
         self._store = store
         self._tell = tell
+        self._clock = clock
         self._sleep = sleep
-        self._is_told = False
+        # Since when something has been wrong, and how often that was said.
+        self._since_s: float | None = None
+        self._said = 0
+        self._is_lost = False
+        self._good_since_s: float | None = None
 
     async def run(self) -> None:
         """Probe every two seconds until cancelled; raises StorageLost when only a restart helps."""
         while True:
             await self.probe()
-            await self._sleep(_PROBE_S)
+            probed_s = self._clock.monotonic()
+            while self._clock.monotonic() - probed_s < PROBE_S:
+                await self._sleep(LOOK_S)
+                if self._store.is_degraded and not self._is_lost:
+                    break
 
     async def probe(self) -> None:
-        """Look once; tell changes once."""
+        """Look once; tell changes once, and again while they last."""
+        # An append without facts touches the file and drains the reserve.
+        writing = asyncio.ensure_future(self._store.journal.append())
         try:
-            # An append without facts touches the file and drains the reserve.
-            await self._store.journal.append()
+            done, _ = await asyncio.wait({writing}, timeout=SLOW_S)
+            if not done:
+                await self._wrong(
+                    f"🚨 The disk is slow: a write has taken more than {SLOW_S:g} s. "
+                    "A stop that fires is written down first, so it sells late."
+                )
+            await writing
         except StorageLost as error:
             logger.critical("storage_lost", extra={"reason": str(error)})
-            if not self._is_told:
-                self._is_told = await self._tell(
-                    f"🚨 Umbra cannot write its journal: {error}. Private stops still sell, "
-                    "through the reserve; everything else is refused. Free the disk."
-                )
+            await self._lost(str(error))
             if self._store.is_broken:
                 raise
+        else:
+            if done:
+                await self._good()
+        finally:
+            writing.cancel()
+
+    async def _lost(self, why: str) -> None:
+        if not self._is_lost:
+            self._is_lost, self._since_s, self._said = True, None, 0
+        await self._wrong(
+            f"🚨 Umbra cannot write its journal: {why}. Private stops still sell, "
+            "through the reserve; everything else is refused. Free the disk."
+        )
+
+    async def _wrong(self, text: str) -> None:
+        now_s = self._clock.monotonic()
+        self._good_since_s = None
+        if self._since_s is None:
+            self._since_s = now_s
+        since_s = self._since_s
+        due = 1 + repeats_due(timedelta(seconds=now_s - since_s))
+        if self._said >= due:
             return
-        if self._is_told and not self._store.is_degraded:
-            self._is_told = not await self._tell("✅ Umbra writes its journal again.")
+        minutes = int((now_s - since_s) // 60)
+        again = f"\n🔁 Still, after {minutes} min." if self._said else ""
+        if await self._tell(text + again):
+            self._said = due
+
+    async def _good(self) -> None:
+        if self._since_s is None or self._store.is_degraded:
+            return
+        now_s = self._clock.monotonic()
+        if self._good_since_s is None:
+            self._good_since_s = now_s
+        if not self._is_lost and now_s - self._good_since_s < CALM_S:
+            return
+        if not self._said or await self._tell("✅ Umbra writes its journal again."):
+            self._since_s, self._said, self._is_lost = None, 0, False

@@ -3,15 +3,10 @@
 GAPS = {
     "X02": "when a request that cannot leave is told is not asserted",
     "X19": "what is told when a symbol is to be delisted is not built",
-    "X23": (
-        "a backstop is cancelled and then the coins are sold: that an exit which fails "
-        "in between is told within 2 s is not asserted"
-    ),
     "X32": (
         "reading by pages and not believing a list's silence are proven; a list emptied by "
         "error under a live agent is not tested"
     ),
-    "X33": "a backstop that the exchange took off is placed again within a minute, not within 2 s",
     "X37": "a scenario for the simulation",
     "W02": (
         "a changed subscription overlaps its predecessor; serverShutdown itself ends the "
@@ -28,9 +23,6 @@ GAPS = {
         "orphans are found and told; that an orphan's fills enter the position is not asserted"
     ),
     "W15": "measured by `make bench`, not asserted by a test",
-    "W17": (
-        "the disagreement is told; that decisions take the worse of both prices is not asserted"
-    ),
     "T16": (
         "a person who blocked the bot holds nobody up; a moved group and leaving strange "
         "groups are not tested"
@@ -42,11 +34,6 @@ GAPS = {
     "T19": "limits and collapsing are proven; the loop's latency under a flood is not measured",
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",
-    "S01": (
-        "refused and told; that it repeats until acknowledged, and within a second, is not asserted"
-    ),
-    "S04": "the time limit and the free loop are proven; what is told is not asserted",
-    "S07": "a slow disk under a firing stop is not tested",
     "S10": "an older backup put back is not recognised as such yet",
     "S11": "commits are found again; an order sent through a lost commit is not tested",
     "S13": "that a start with 10^6 events takes at most 10 s is measured by `make bench` only",

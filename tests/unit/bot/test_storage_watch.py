@@ -1,11 +1,14 @@
-"""A lost disk is told once, past the journal, and a broken one ends the process."""
+"""A lost disk is told past the journal, and a broken one ends the process."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
 
-from bot.storage_watch import StorageWatch
+from bot import storage_watch
+from bot.storage_watch import CALM_S, StorageWatch
 from tests.catalogue import fired
+from tests.fakes.clock import FakeClock
 from trading.domain.errors import StorageLost
 
 
@@ -15,6 +18,8 @@ class _Store:
 
     is_full: bool = False
     is_broken: bool = False
+    is_slow: bool = False
+    was_told: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[str] = field(default_factory=list)
 
     @property
@@ -26,12 +31,15 @@ class _Store:
         return self.is_full
 
     async def append(self) -> int:
+        if self.is_slow:
+            await self.was_told.wait()
         if self.is_full or self.is_broken:
             raise StorageLost("disk full")
         return 0
 
     async def tell(self, text: str) -> bool:
         self.told.append(text)
+        self.was_told.set()
         return True
 
 
@@ -42,7 +50,7 @@ async def _never(_: float) -> None:
 @pytest.mark.fault("S01")
 async def test_a_full_disk_is_told_once_and_its_end_too() -> None:
     store = _Store()
-    watch = StorageWatch(store, store.tell, _never)  # type: ignore[arg-type]
+    watch = StorageWatch(store, store.tell, FakeClock(), _never)  # type: ignore[arg-type]
     await watch.probe()
     store.is_full = True
     await watch.probe()
@@ -55,11 +63,44 @@ async def test_a_full_disk_is_told_once_and_its_end_too() -> None:
     fired(store.told)
 
 
+async def test_a_full_disk_that_memory_tells_is_probed_at_once() -> None:
+    store, clock = _Store(), FakeClock()
+    looks: list[float] = []
+
+    async def look(seconds: float) -> None:
+        looks.append(seconds)
+        clock.advance(seconds)
+        if len(looks) == 2:
+            store.is_full = store.is_broken = True
+
+    watch = StorageWatch(store, store.tell, clock, look)  # type: ignore[arg-type]
+    with pytest.raises(StorageLost):
+        await watch.run()
+    assert looks == [0.5, 0.5]
+    assert "cannot write its journal" in store.told[0]
+
+
+async def test_a_disk_that_was_slow_is_well_after_half_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage_watch, "SLOW_S", 0.0)
+    store, clock = _Store(), FakeClock()
+    watch = StorageWatch(store, store.tell, clock, _never)  # type: ignore[arg-type]
+    store.is_slow = True
+    await watch.probe()
+    store.is_slow = False
+    await watch.probe()
+    assert len(store.told) == 1
+    clock.advance(CALM_S)
+    await watch.probe()
+    assert ["slow" in text for text in store.told] == [True, False]
+
+
 @pytest.mark.fault("S06")
 @pytest.mark.fault("S08", "SAID")
 async def test_a_broken_database_ends_the_process_after_telling() -> None:
     store = _Store(is_broken=True)
-    watch = StorageWatch(store, store.tell, _never)  # type: ignore[arg-type]
+    watch = StorageWatch(store, store.tell, FakeClock(), _never)  # type: ignore[arg-type]
     with pytest.raises(StorageLost):
         await watch.run()
     assert len(store.told) == 1
