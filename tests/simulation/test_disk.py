@@ -1,4 +1,4 @@
-"""A disk that is full, locked or slow under a running agent: what waits, what sells, who is told."""
+"""A disk that is full, locked or slow under a running agent: what waits, sells and is told."""
 
 import sqlite3
 from decimal import Decimal
