@@ -97,6 +97,7 @@ class Soak:
     rounds: int = 0
     fired: Counter[str] = field(default_factory=Counter)
     samples: list[tuple[float, float]] = field(default_factory=list)
+    _last_fault: int = 0
 
     @property
     def hours(self) -> float:
@@ -159,7 +160,11 @@ class Soak:
             await self.world.chat_fault(kind, 1, **arguments)
 
     async def _count_faults(self) -> None:
-        for fault in [*await self.world.faults(), *await self.world.chat_faults()]:
+        exchange, chat = await self.world.faults(), await self.world.chat_faults()
+        # Ended faults stay listed: only those of this round count.
+        news = [fault for fault in exchange if fault["id"] > self._last_fault] + chat
+        self._last_fault = max((fault["id"] for fault in exchange), default=0)
+        for fault in news:
             self.fired[fault["kind"]] += fault["fired"]
         await self.world.clear_faults()
 
