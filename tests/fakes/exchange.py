@@ -484,6 +484,8 @@ class FakeExchange:
         await asyncio.sleep(0)
         if self.is_down:
             return SendEvidence(SendPhase.NOT_SENT, message="connection refused")
+        if self._take("cancel_mute") is not None:
+            return SendEvidence(SendPhase.SENT, message="timeout")
         self.cancelled.append(client_order_id)
         order = self.orders.get(client_order_id)
         if order is not None and self._take("fill_before_cancel") is not None:

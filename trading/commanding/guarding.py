@@ -5,7 +5,9 @@ from decimal import Decimal
 
 from trading import backstops, decide
 from trading.commanding.workings import Workings
+from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded
+from trading.domain.events import AlertRaised
 from trading.domain.money import plain
 from trading.domain.order import Intent, IntentState, Purpose
 from trading.domain.time import to_ms
@@ -25,10 +27,20 @@ class Guarding:
         self._of = workings
         # By tracker: when (monotonic seconds) a refused backstop may be tried again, and why not.
         self._refused: dict[int, tuple[float, str]] = {}
+        # Trackers whose backstop has rested, and what is to be told of those that lost it.
+        self._stood: set[int] = set()
+        self._untold: list[AlertRaised] = []
 
     async def sync(self) -> None:
         """Compare what rests with what is wanted, and act on the difference."""
         execution, trackers = self._of.execution, self._of.trackers
+        while self._untold:
+            await self._of.record(self._untold.pop(0))
+        self._stood |= {
+            intent.tracker_id or 0
+            for intent, attempt in execution.backstops
+            if attempt is not None and attempt.state in backstops.RESTING
+        }
         busy = {each.symbol for each in execution.intents if each.purpose in _PERSONAL}
         acts = backstops.plan(
             [*trackers.with_backstop(), *trackers.acting()],
@@ -43,14 +55,30 @@ class Guarding:
                 await self._place(act)
 
     def closed(self, intent: Intent) -> None:
-        """Take note of how a backstop ended: one that was refused is not sent again at once."""
-        if intent.tracker_id is None:
+        """Take note of how a backstop ended: none is sent more than once a minute.
+
+        One that had rested for longer, and that the exchange took off, is placed again at once;
+        where that cannot be, a person must know.
+        """
+        number = intent.tracker_id
+        if number is None:
             return
-        if intent.state is IntentState.EXPIRED:
-            again_s = self._of.clock.monotonic() + _AGAIN_S
-            self._refused[intent.tracker_id] = (again_s, intent.reason)
-        else:
-            self._refused.pop(intent.tracker_id, None)
+        if intent.state is not IntentState.EXPIRED:
+            self._refused.pop(number, None)
+            self._stood.discard(number)
+            return
+        now = self._of.clock.now()
+        wait_s = max(_AGAIN_S - (now - intent.created_at).total_seconds(), 0.0)
+        self._refused[number] = (self._of.clock.monotonic() + wait_s, intent.reason)
+        if wait_s and number in self._stood:
+            self._stood.discard(number)
+            text = (
+                f"The backstop of #{number} {intent.symbol} is gone from the exchange and could "
+                f"not be replaced: {intent.reason}. The private stop watches; it is tried again "
+                "each minute"
+            )
+            alert_id = f"backstop_lost:{intent.intent_id}"
+            self._untold.append(AlertRaised(alert_id, Severity.CRIT, text, now, number))
 
     def resting(self, tracker_id: int) -> Decimal | None:
         """Return the price of a tracker's backstop that the exchange holds, None without one."""

@@ -65,6 +65,15 @@ class DecisionPrice:
             quote.symbol, price, last, bid, ask, mid, at_ms, received_s, source, False
         )
 
+    def on_apart(self, quote: Quote) -> Observation:
+        """Take a book that has contradicted the stream for long: it decides beside the prints."""
+        observation = self.on_quote(quote)
+        if self.mid is None or observation.price is not None:
+            return observation
+        self._is_mid_due = False
+        self.price = self.mid
+        return replace(observation, price=self.mid)
+
     def touch(self) -> Quote | None:
         """Return the book that an order would meet: a newer print above the ask has taken it.
 

@@ -136,11 +136,12 @@ class MarketEngine:
         return age_s > (self._settings.stale_s if is_doubtful else _OLD_S)
 
     def is_degraded(self, symbol: str) -> bool:
-        """Whether prices of a symbol come over REST, or hardly: no new risk on it."""
+        """Whether prices of a symbol come over REST, hardly, or contradict: no new risk on it."""
         watched = self._symbols.get(symbol)
         if watched is None or self._is_down(self._clock.monotonic()) or self.is_stale(symbol):
             return True
-        return watched.fresh.is_missing(self._clock.monotonic())
+        now_s = self._clock.monotonic()
+        return watched.fresh.is_missing(now_s) or watched.is_disagreeing(now_s)
 
     @property
     def stream_state(self) -> str:

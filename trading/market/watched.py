@@ -88,7 +88,10 @@ class WatchedSymbol:
         if trade is not None:
             self._judge_read_trade(trade)
         is_overtaken = self.fresh.stream_s > requested_s and not self.fresh.is_frozen(now_s)
-        if not is_overtaken or self.gate.is_holding() or self.is_disagreeing(now_s):
+        if self.is_disagreeing(now_s):
+            # Nobody knows who is right: a stop acts on the worse of both, a purchase on neither.
+            self._judge_quote(quote, self.prices.on_apart)
+        elif not is_overtaken or self.gate.is_holding():
             self._judge_quote(quote)
         return agrees
 
@@ -144,13 +147,15 @@ class WatchedSymbol:
         if is_believed:
             self._accept_trade(trade)
 
-    def _judge_quote(self, quote: Quote) -> None:
+    def _judge_quote(
+        self, quote: Quote, take: Callable[[Quote], Observation] | None = None
+    ) -> None:
         gate = self.gate
         is_believed = gate.take_quote(quote)
         if gate.released:
             self._deliver_late()
         if is_believed:
-            self._accept_quote(quote)
+            self._accept_quote(quote, take)
 
     def _deliver_late(self) -> None:
         released, self.gate.released = self.gate.released, []
@@ -164,8 +169,10 @@ class WatchedSymbol:
         self.buffer.push(float(trade.price), trade.received_s)
         self._emit(self.prices.on_trade(trade))
 
-    def _accept_quote(self, quote: Quote) -> None:
-        observation = self.prices.on_quote(quote)
+    def _accept_quote(
+        self, quote: Quote, take: Callable[[Quote], Observation] | None = None
+    ) -> None:
+        observation = (take or self.prices.on_quote)(quote)
         if observation.price is not None:
             self.gate.refer(observation.price)
         self._emit(observation)

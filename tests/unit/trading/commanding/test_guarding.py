@@ -9,6 +9,7 @@ import pytest
 from tests.catalogue import fired
 from tests.fakes.exchange import KeptOrder
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
+from trading.domain.chat import Severity
 from trading.domain.commands import ArmTracker, CancelTracker, EditTracker, Panic, SetTradingMode
 from trading.domain.events import AlertRaised, AttemptPrepared, IntentClosed, TrackerChanged
 from trading.domain.order import IntentState, OrderType, Purpose, Side
@@ -194,16 +195,98 @@ async def test_a_refusal_is_said_on_the_card_and_tried_again_after_a_minute(
     assert len(resting(world)) == 1
 
 
-@pytest.mark.fault("X33")
-async def test_one_that_the_exchange_took_off_is_placed_again(world: AgentWorld) -> None:
+@pytest.mark.fault("X33", "KEEP SAID")
+async def test_one_that_the_exchange_took_off_is_placed_again_within_two_seconds(
+    world: AgentWorld,
+) -> None:
     [order] = await guard(world)
+    await sweep(world, 61)
     await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
     await world.time.settle()
     assert resting(world) == []
-    await world.time.pass_by(61)
-    await sweep(world)
+    await sweep(world, 2)
+    [again] = resting(world)
+    assert again.request.client_order_id != order.request.client_order_id
+    # Both lives are in the journal, so a start finds the second one and places no third.
+    await world.kill()
+    await world.start()
+    await sweep(world, 3)
+    assert resting(world) == [again]
+    assert lost(world) == []
+    fired(order.status.value)
+
+
+@pytest.mark.fault("X33", "CRIT SAID")
+@pytest.mark.parametrize("rested_s", [5, 61])
+async def test_one_that_cannot_be_replaced_within_two_seconds_is_told_loudly(
+    world: AgentWorld, rested_s: int
+) -> None:
+    [order] = await guard(world)
+    await sweep(world, rested_s)
+    refused = world.exchange.fail(
+        "refuse", times=9, status=400, code=-1013, message="Filter failure: MAX_NUM_ALGO_ORDERS"
+    )
+    await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
+    await sweep(world, 3)
+    [alert] = lost(world)
+    assert alert.severity is Severity.CRIT
+    assert "could not be replaced" in alert.text
+    await sweep(world, 10)
+    assert len(lost(world)) == 1
+    refused.times = refused.fired
+    await sweep(world, 61)
     assert len(resting(world)) == 1
     fired(order.status.value)
+
+
+def lost(world: AgentWorld) -> list[AlertRaised]:
+    return [one for one in world.store.of(AlertRaised) if "backstop_lost" in one.alert_id]
+
+
+@pytest.mark.fault("X23", "ONE CRIT SAID")
+async def test_a_sale_that_is_refused_after_its_backstop_is_gone_is_told_within_two_seconds(
+    world: AgentWorld,
+) -> None:
+    await guard(world)
+    refused = world.exchange.fail(
+        "refuse", times=1, status=400, code=-2015, message="Invalid API-key"
+    )
+    began_s = world.time.monotonic()
+    await world.move("57990")
+    await world.time.until(lambda: bool(blocked(world)), 2)
+    assert world.time.monotonic() - began_s <= 2
+    assert resting(world) == []
+    assert "key refused" in blocked(world)[0].reason
+    # It goes on by itself, and sells once.
+    await world.until_sold("0.5")
+    assert refused.fired
+    fired(refused.fired)
+
+
+@pytest.mark.fault("X23", "CRIT SAID")
+async def test_a_cancel_that_nobody_answers_is_told_within_two_seconds_and_nothing_is_sold_twice(
+    world: AgentWorld,
+) -> None:
+    await guard(world)
+    mute = world.exchange.fail("cancel_mute", times=99)
+    began_s = world.time.monotonic()
+    await world.move("57990")
+    await world.time.until(lambda: bool(waiting(world)), 3)
+    assert world.time.monotonic() - began_s <= 2
+    assert waiting(world)[0].severity is Severity.CRIT
+    assert sold(world) == 0
+    seen, mute.times = mute.fired, 0
+    await world.until_sold("0.5")
+    fired(seen)
+
+
+def blocked(world: AgentWorld) -> list[TrackerChanged]:
+    changes = world.store.of(TrackerChanged)
+    return [one for one in changes if one.change is TrackerChange.BLOCKED]
+
+
+def waiting(world: AgentWorld) -> list[AlertRaised]:
+    return [one for one in world.store.of(AlertRaised) if "not cancelled yet" in one.text]
 
 
 @pytest.mark.fault("X23", "ONE")

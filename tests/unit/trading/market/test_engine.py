@@ -591,6 +591,32 @@ async def test_w17_live_and_rest_prices_far_apart_for_long_are_told_and_both_cou
     fired(bench.told())
 
 
+@pytest.mark.fault("W17", "SAID")
+async def test_w17_while_they_disagree_the_worse_price_decides_beside_every_print(
+    bench: Bench,
+) -> None:
+    await bench.live()
+
+    def talk() -> None:
+        bench.feed.print_(100)
+        bench.feed.prices[SYMBOL], true = d(100), bench.feed.prices[SYMBOL]
+        bench.feed.book()
+        bench.feed.prices[SYMBOL] = true
+
+    bench.feed.move(98)
+    await bench.pass_seconds(20, talk=talk)
+    assert ("price_disagreement", SYMBOL, True) in bench.told()
+    decided = [(one.source, one.price) for one in bench.seen if one.price is not None]
+    assert (PriceSource.REST, d(98)) in decided
+    assert (PriceSource.STREAM, d(100)) in decided[decided.index((PriceSource.REST, d(98))) :]
+    # A stop sells at the lower of both; a purchase believes neither.
+    assert bench.engine.is_degraded(SYMBOL)
+    bench.feed.move(100)
+    await bench.pass_seconds(10, talk=talk)
+    assert not bench.engine.is_degraded(SYMBOL)
+    fired(decided)
+
+
 # ---------------------------------------------------------------- gaps
 
 
