@@ -36,6 +36,7 @@ _UNKNOWN_ORDER = -2013
 _MARKET_CALLS = frozenset(
     {"instruments", "quote", "last_trade", "last_prices", "order_book", "candles", "permissions"}
 )
+_ACCOUNT_CALLS = frozenset({"orders_since", "fills_since"})
 _OPTIONS: Mapping[str, Any] = {
     "defaultType": "spot",
     "fetchMarkets": {"types": ["spot"]},
@@ -66,8 +67,9 @@ class BinanceVenue:
         """Return what a call costs and what it is for."""
         if call in {"create", "cancel"}:
             return Weight(WEIGHTS[call], Urgency.ORDER)
-        urgency = Urgency.MARKET if call in _MARKET_CALLS else Urgency.EXIT
-        return Weight(WEIGHTS[call], urgency)
+        if call in _MARKET_CALLS:
+            return Weight(WEIGHTS[call], Urgency.MARKET)
+        return Weight(WEIGHTS[call], Urgency.ACCOUNT if call in _ACCOUNT_CALLS else Urgency.EXIT)
 
     async def open(self) -> None:
         """Load the client library, once; no request yet."""

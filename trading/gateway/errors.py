@@ -32,11 +32,15 @@ _NEVER_CONNECTED = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer as it came, before any library interpreted it."""
+    """An HTTP answer as it came, before any library interpreted it.
+
+    `used_weight` is what the exchange has counted of our requests in its present minute.
+    """
 
     status: int
     body: str
     retry_after_s: float | None = None
+    used_weight: int | None = None
 
 
 # Set by the transport within the task that asked, so that requests in parallel do not mix.
@@ -46,18 +50,23 @@ LAST_ANSWER: ContextVar[Answer | None] = ContextVar("LAST_ANSWER", default=None)
 def answer(status: int, headers: object, body: object) -> Answer:
     """Keep of an HTTP answer what tells outcomes apart."""
     written = body if isinstance(body, str) else ""
-    return Answer(status, written, _retry_after(headers))
+    told = {str(key).lower(): value for key, value in _mapping(headers).items()}
+    used = _number(told.get("x-mbx-used-weight-1m"))
+    return Answer(
+        status, written, _number(told.get("retry-after")), None if used is None else int(used)
+    )
 
 
-def _retry_after(headers: object) -> float | None:
-    if not isinstance(headers, dict):
-        return None
-    found = {str(key).lower(): value for key, value in headers.items()}.get("retry-after")
+def _mapping(headers: object) -> dict[object, object]:
+    return headers if isinstance(headers, dict) else {}
+
+
+def _number(written: object) -> float | None:
     try:
-        seconds = float(found) if found is not None else None
-    except (TypeError, ValueError):
+        number = float(written) if isinstance(written, str | int | float) else None
+    except ValueError:
         return None
-    return seconds if seconds is not None and 0 <= seconds < 1e7 else None
+    return number if number is not None and 0 <= number < 1e7 else None
 
 
 def code_of(body: str) -> tuple[int | None, str]:

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 _CLOCK_SAMPLES = 3
 _CLOCK_ERROR_MAX = timedelta(hours=6)
+# The exchange counts weight in minutes of its own clock.
+_WINDOW_MS = 60_000
 _Read = TypeVar("_Read")
 
 
@@ -191,6 +193,8 @@ class CcxtGateway:
             # Whatever went wrong on the way is evidence, and nothing else: the order may live.
             logger.info("send_failed", extra={"call": call, "error": repr(error)[:300]})
             return self._evidence(error)
+        finally:
+            self._count_theirs()
         seen = LAST_ANSWER.get()
         self._throttle.answered()
         return SendEvidence(
@@ -218,8 +222,17 @@ class CcxtGateway:
             if isinstance(failure, RateLimited):
                 self._be_silent(failure.retry_after_s, seen.status if seen else None)
             raise failure from error
+        finally:
+            self._count_theirs()
         self._throttle.answered()
         return answer
+
+    def _count_theirs(self) -> None:
+        seen = LAST_ANSWER.get()
+        if seen is not None and seen.used_weight is not None:
+            theirs_ms = to_ms(self._clock.now()) + self._offset_ms
+            left_s = (_WINDOW_MS - theirs_ms % _WINDOW_MS) / 1000
+            self._throttle.heard(seen.used_weight, self._clock.monotonic(), left_s)
 
     def _be_silent(self, seconds: float, status: int | None) -> None:
         now_s = self._clock.monotonic()

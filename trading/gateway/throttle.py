@@ -1,7 +1,7 @@
 """How much we may ask of an exchange: request weight per minute, and silences it asked for.
 
 Orders are paced where their urgency is known (execution); here a share of the weight is kept for
-what exits need, so that polling for prices can never use it up.
+what exits need, so that neither polling for prices nor comparing the account can use it up.
 """
 
 from collections import deque
@@ -18,6 +18,7 @@ class Urgency(Enum):
 
     ORDER = "order"
     EXIT = "exit"
+    ACCOUNT = "account"
     MARKET = "market"
 
 
@@ -30,13 +31,21 @@ class Weight:
 
 
 class Throttle:
-    """Counts weight over the last minute; silent while the exchange asked for it."""
+    """Counts weight over the last minute; silent while the exchange asked for it.
+
+    Of the share for exits, account lists may take half: they are read for 40 symbols in a row.
+    """
 
     def __init__(self, weight_per_minute: int, share_for_exits: float) -> None:
         self._most = weight_per_minute
-        self._market_most = int(weight_per_minute * (1 - share_for_exits))
+        self._most_of = {
+            Urgency.MARKET: int(weight_per_minute * (1 - share_for_exits)),
+            Urgency.ACCOUNT: int(weight_per_minute * (1 - share_for_exits / 2)),
+        }
         self._used: deque[tuple[float, int]] = deque()
         self._sum = 0
+        self._others = 0
+        self._others_until_s = float("-inf")
         self._silent_until_s = float("-inf")
         self._forbidden = 0
 
@@ -54,21 +63,37 @@ class Throttle:
         """Note that the exchange answers as it should."""
         self._forbidden = 0
 
+    def heard(self, used: int, now_s: float, window_left_s: float) -> None:
+        """Note what the exchange has counted in its window: more than ours is somebody else's.
+
+        A process that ended just before this one, for example; it counts until the window ends.
+        """
+        self._forget(now_s)
+        self._others = max(used - self._sum, 0)
+        self._others_until_s = now_s + window_left_s
+
     def take(self, weight: Weight, now_s: float) -> None:
         """Count a request, or raise RateLimited with the seconds to wait."""
         silence_s = self.silence_s(now_s)
         if silence_s > 0:
             raise RateLimited("the exchange asked for silence", silence_s)
-        while self._used and self._used[0][0] <= now_s - _WINDOW_S:
-            self._sum -= self._used.popleft()[1]
-        most = self._market_most if weight.urgency is Urgency.MARKET else self._most
+        self._forget(now_s)
+        used = self._sum + (self._others if now_s < self._others_until_s else 0)
+        most = self._most_of.get(weight.urgency, self._most)
         # An order is never held back by our own count: the exchange's word is the limit there.
-        if weight.urgency is not Urgency.ORDER and self._sum + weight.cost > most:
-            oldest_s = self._used[0][0] if self._used else now_s
+        if weight.urgency is not Urgency.ORDER and used + weight.cost > most:
             raise RateLimited(
-                f"{self._sum} of {most} request weight is used",
-                oldest_s + _WINDOW_S - now_s,
-                is_own_count=True,
+                f"{used} of {most} request weight is used", self._wait_s(now_s), is_own_count=True
             )
         self._used.append((now_s, weight.cost))
         self._sum += weight.cost
+
+    def _forget(self, now_s: float) -> None:
+        while self._used and self._used[0][0] <= now_s - _WINDOW_S:
+            self._sum -= self._used.popleft()[1]
+
+    def _wait_s(self, now_s: float) -> float:
+        oldest_s = self._used[0][0] if self._used else now_s
+        own_s = oldest_s + _WINDOW_S - now_s
+        others_s = self._others_until_s - now_s
+        return min(own_s, others_s) if self._others and others_s > 0 else own_s

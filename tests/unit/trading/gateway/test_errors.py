@@ -93,6 +93,21 @@ def test_the_wish_for_silence_is_read_from_the_header(
     assert answer(429, headers, "{}").retry_after_s == seconds
 
 
+@pytest.mark.parametrize(
+    ("headers", "used"),
+    [
+        ({"X-MBX-USED-WEIGHT-1M": "5086"}, 5086),
+        ({"x-mbx-used-weight-1m": "0"}, 0),
+        ({"X-MBX-USED-WEIGHT-1M": "much"}, None),
+        ({"X-MBX-USED-WEIGHT-1M": "nan"}, None),
+        ({"X-MBX-USED-WEIGHT": "7"}, None),
+        (None, None),
+    ],
+)
+def test_the_exchanges_own_count_is_read_from_the_header(headers: object, used: int | None) -> None:
+    assert answer(200, headers, "{}").used_weight == used
+
+
 def test_silence_without_a_header_is_read_from_the_text_or_is_a_minute() -> None:
     until = Answer(418, f"IP banned until {NOW_MS + 120_000}. Please use the websocket")
     assert evidence_of(LibraryError(), until, NOW_MS).retry_after_s == 121

@@ -9,6 +9,7 @@ from trading.gateway.throttle import Throttle, Urgency, Weight
 
 MARKET = Weight(10, Urgency.MARKET)
 EXIT = Weight(10, Urgency.EXIT)
+ACCOUNT = Weight(10, Urgency.ACCOUNT)
 ORDER = Weight(10, Urgency.ORDER)
 
 
@@ -32,6 +33,34 @@ def test_a_request_heavier_than_the_budget_says_so_without_a_history() -> None:
     with pytest.raises(RateLimited) as limited:
         Throttle(5, 0.3).take(MARKET, 0.0)
     assert limited.value.retry_after_s == 60
+
+
+def test_account_lists_leave_half_of_their_share_to_exits() -> None:
+    throttle = Throttle(100, 0.4)
+    for _ in range(8):
+        throttle.take(ACCOUNT, 0.0)
+    with pytest.raises(RateLimited, match="80 of 80"):
+        throttle.take(ACCOUNT, 1.0)
+    throttle.take(EXIT, 1.0)
+
+
+def test_what_a_process_before_this_one_used_counts_until_the_exchanges_minute_ends() -> None:
+    throttle = Throttle(100, 0.3)
+    throttle.take(EXIT, 0.0)
+    throttle.heard(used=65, now_s=1.0, window_left_s=20.0)
+    with pytest.raises(RateLimited, match="65 of 70") as limited:
+        throttle.take(MARKET, 11.0)
+    assert limited.value.retry_after_s == 10
+    throttle.take(EXIT, 11.0)
+    throttle.take(MARKET, 21.0)
+
+
+def test_what_the_exchange_counts_of_our_own_is_not_counted_twice() -> None:
+    throttle = Throttle(100, 0.3)
+    for _ in range(6):
+        throttle.take(MARKET, 0.0)
+    throttle.heard(used=60, now_s=0.5, window_left_s=59.0)
+    throttle.take(MARKET, 1.0)
 
 
 @pytest.mark.fault("X12")
