@@ -1,7 +1,6 @@
 """What is owed and not proven yet, with the reason; a row without a gap is proven whole."""
 
 GAPS = {
-    "X02": "when a request that cannot leave is told is not asserted",
     "X19": "what is told when a symbol is to be delisted is not built",
     "X32": (
         "reading by pages and not believing a list's silence are proven; a list emptied by "
@@ -19,9 +18,6 @@ GAPS = {
         "within 60 s is not asserted"
     ),
     "W07": "no local book is kept: quotes are whole messages, and depth is read over REST",
-    "W10": (
-        "orphans are found and told; that an orphan's fills enter the position is not asserted"
-    ),
     "W15": "measured by `make bench`, not asserted by a test",
     "T16": (
         "a person who blocked the bot holds nobody up; a moved group and leaving strange "

@@ -69,4 +69,6 @@ class ExecutionSettings:
     fills_deadline_s: float = 30.0
     stop_deadline_s: float = 5.0
     reports_max: int = 10_000
+    # How long an order of ours that the journal does not know may be claimed by its decision.
+    orphan_wait_s: float = 60.0
     recover_deadline_s: float = 10.0

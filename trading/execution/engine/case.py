@@ -15,7 +15,9 @@ from trading.domain.order import (
     Fill,
     Intent,
     IntentState,
+    OrderReport,
     OrderRequest,
+    OrderType,
     Purpose,
     SendEvidence,
     Side,
@@ -76,6 +78,7 @@ class Case:
         self.is_alarmed = False
         # The attempt that met an order of this account, and for which room was made.
         self.made_room_for = 0
+        self.told_unsent = False
         self.told_unresolved: set[Severity] = set()
         for fill in fills:
             self._fills.setdefault(fill.client_order_id, {})[fill.trade_id] = fill
@@ -189,6 +192,19 @@ def watch_only(
     case.is_watch_only = True
     case.beyond = bought_beyond(case.intent, case.fills)
     return case
+
+
+def adopted(report: OrderReport, intent: Intent, number: int) -> Attempt:
+    """Return the attempt that an order of ours must have been, from what the exchange tells."""
+    request = OrderRequest(
+        client_order_id=report.client_order_id,
+        symbol=report.symbol,
+        side=report.side,
+        order_type=OrderType.LIMIT if report.price else OrderType.MARKET,
+        quantity=report.quantity,
+        price=report.price or None,
+    )
+    return Attempt(intent.intent_id, number, request, AttemptState.UNKNOWN, intent.created_at)
 
 
 def _guessed(attempts: Sequence[Attempt]) -> Intent:

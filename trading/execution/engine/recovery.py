@@ -14,9 +14,6 @@ from trading.domain.order import (
     AttemptState,
     Fill,
     Intent,
-    OrderReport,
-    OrderRequest,
-    OrderType,
     Purpose,
 )
 from trading.domain.position import TradingMode
@@ -114,6 +111,7 @@ class Recovery:
     async def check_open(self) -> None:
         """Ask for every order that should be open, and for those that may yet appear."""
         await self._s.writer.flush()
+        await self._reporting.adopt_orphans()
         now = self._s.now()
         for case in self._reporting.known():
             for attempt in list(case.attempts):
@@ -190,19 +188,6 @@ def _maybe_sent(attempt: Attempt) -> Attempt:
 def _is_watched(attempt: Attempt, now: datetime, watch_s: float) -> bool:
     ends_at = attempt.prepared_at + timedelta(seconds=watch_s)
     return attempt.state is AttemptState.ABSENT and now < ends_at
-
-
-def adopted(report: OrderReport, intent: Intent, number: int) -> Attempt:
-    """Return the attempt that an order of ours must have been, from what the exchange tells."""
-    request = OrderRequest(
-        client_order_id=report.client_order_id,
-        symbol=report.symbol,
-        side=report.side,
-        order_type=OrderType.LIMIT if report.price else OrderType.MARKET,
-        quantity=report.quantity,
-        price=report.price or None,
-    )
-    return Attempt(intent.intent_id, number, request, AttemptState.UNKNOWN, intent.created_at)
 
 
 def _sentence(case: Case) -> str:

@@ -13,10 +13,10 @@ from trading.domain.events import (
     FillBooked,
     IntentOpened,
 )
-from trading.domain.money import plain
-from trading.domain.order import Attempt, AttemptState, Fill, Intent, OrderReport
+from trading.domain.money import ONE, plain
+from trading.domain.order import Attempt, AttemptState, Fill, Intent, OrderReport, Purpose, Side
 from trading.execution import identity
-from trading.execution.engine.case import Case, watch_only
+from trading.execution.engine.case import Case, adopted, watch_only
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.identity import is_ours
@@ -45,6 +45,9 @@ class Reporting:
         self._stems: OrderedDict[str, Case] = OrderedDict()
         self._overflowed: set[str] = set()
         self.orphans: dict[str, OrderReport] = {}
+        self._orphaned_s: dict[str, float] = {}
+        # Orders that nobody claimed, by the stem of their ids.
+        self.adopted: dict[str, Case] = {}
         self.sweep: Callable[[set[str]], Awaitable[object]] | None = None
 
     def register(self, case: Case, stem: str) -> None:
@@ -113,17 +116,48 @@ class Reporting:
             self.orphans[order_id] = report
             return
         self.orphans[order_id] = report
+        self._orphaned_s[order_id] = self._s.monotonic()
         alert = AlertRaised(
             alert_id=f"orphan:{order_id}",
             severity=Severity.CRIT,
             text=(
                 f"{report.symbol}: the exchange has an order of ours ({order_id}, "
                 f"{report.side.value} {plain(report.quantity)}, {report.status.value}, "
-                f"{plain(report.filled_quantity)} filled) that the journal does not know"
+                f"{plain(report.filled_quantity)} filled) that the journal does not know; what it "
+                "trades counts"
             ),
             at=self._s.now(),
         )
         await self._s.writer.keep(alert)
+
+    async def adopt_orphans(self) -> None:
+        """Book what orders did that nobody claimed for a while: the position follows them.
+
+        Right after a start the decision behind one may be made anew, and takes it over itself.
+        """
+        now_s = self._s.monotonic()
+        for order_id, report in list(self.orphans.items()):
+            is_due = now_s - self._orphaned_s[order_id] >= self._s.settings.orphan_wait_s
+            if is_due and report.symbol in self._s.rules:
+                del self.orphans[order_id], self._orphaned_s[order_id]
+                await self._take_in(report)
+        for case in self.adopted.values():
+            if case.missing_fills():
+                await self._searching.complete_fills(case)
+
+    async def _take_in(self, report: OrderReport) -> None:
+        order_id = report.client_order_id
+        stem, number = order_id.rpartition("-")[0], identity.attempt_number(order_id)
+        case = self._stems.get(stem)
+        intent = case.intent if case is not None else None
+        attempt = adopted(report, intent or _unknown(stem, report), number)
+        if case is None:
+            case = watch_only([attempt], (), _unknown(stem, report))
+            self.register(case, stem)
+            self.adopted[stem] = case
+        case.put(attempt)
+        await self._s.writer.keep(AttemptPrepared(attempt, self._s.now()))
+        await self._searching.found(case, report, "adopted: nobody claimed it")
 
     async def _remembered(self, order_id: str) -> Case | None:
         """Rebuild what the journal knows of an order from before this process, newest first."""
@@ -159,3 +193,15 @@ class Reporting:
     async def close(self) -> None:
         """Apply what is queued, then end."""
         await self.idle()
+
+
+def _unknown(stem: str, report: OrderReport) -> Intent:
+    return Intent(
+        intent_id=f"orphan:{stem}",
+        symbol=report.symbol,
+        side=report.side,
+        purpose=Purpose.CLOSE if report.side is Side.SELL else Purpose.ENTRY,
+        reference_price=report.price or ONE,
+        created_at=report.updated_at,
+        quantity=report.quantity,
+    )

@@ -128,6 +128,10 @@ class Sending:
             case.put(back)
             return
         refused = advance(back, Observed.REFUSED, "never sent")
+        if case.is_exit and not case.told_unsent:
+            case.told_unsent = True
+            text = f"{case.intent.symbol}: the sale cannot leave this machine, it is tried on"
+            await self._booking.alert(case, "not_sent", f"{text}: {classified.text}")
         await self._booking.note(case, refused, f"never sent: {classified.text}")
 
     async def _refused(

@@ -7,12 +7,13 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trading.domain.errors import AlreadyRecorded, Refused, StorageLost, UmbraError
-from trading.domain.events import AttemptPrepared, Event, IntentOpened
+from trading.domain.events import AttemptChanged, AttemptPrepared, Event, IntentOpened
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.money import ZERO, plain
 from trading.domain.order import (
     Attempt,
+    AttemptState,
     Fill,
     Intent,
     IntentState,
@@ -24,9 +25,9 @@ from trading.domain.order import (
 from trading.domain.position import Portfolio
 from trading.execution import identity, ladder
 from trading.execution.engine.booking import Booking
-from trading.execution.engine.case import Case
+from trading.execution.engine.case import Case, adopted
 from trading.execution.engine.pacing import Pacer, Sleep
-from trading.execution.engine.recovery import Recovery, adopted
+from trading.execution.engine.recovery import Recovery
 from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.running import Running
 from trading.execution.engine.searching import Searching
@@ -242,7 +243,12 @@ class ExecutionEngine:
             case.intent = replace(case.intent, state=IntentState.BLOCKED, reason=str(HELD))
             case.reminded_s = self._s.monotonic()
         events: list[Event] = [IntentOpened(case.intent, now)]
-        events += [AttemptPrepared(one, now) for one in case.attempts]
+        events += [
+            AttemptPrepared(one, now)
+            if one.state is AttemptState.UNKNOWN
+            else AttemptChanged(one, "its decision was made anew", now)
+            for one in case.attempts
+        ]
         if attempt is not None:
             events.append(AttemptPrepared(attempt, now))
         if case.is_held:
@@ -252,6 +258,11 @@ class ExecutionEngine:
     def _adopt(self, case: Case) -> Sequence[OrderReport]:
         # An order of this very decision, sent when storage was lost, and found at the restart.
         stem = identity.stem(self._s.prefix, case.intent.intent_id)
+        known = self._reporting.adopted.pop(stem, None)
+        for attempt in known.attempts if known is not None else ():
+            # Taken in meanwhile: what it filled is booked, and no id of it is sent again.
+            fills = known.known_fills(attempt.client_order_id) if known is not None else {}
+            case.put(replace(attempt, intent_id=case.intent.intent_id), tuple(fills.values()))
         found = sorted(
             (
                 report

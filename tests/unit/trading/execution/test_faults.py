@@ -57,12 +57,17 @@ async def test_x02_a_request_that_never_left_goes_again_under_its_own_id() -> No
     fired(refused.fired)
 
 
-@pytest.mark.fault("X02", "ONE")
+@pytest.mark.fault("X02", "ONE TELL")
 async def test_x02_a_request_that_cannot_leave_for_long_is_priced_afresh() -> None:
     desk = Desk()
     refused = desk.exchange.fail("not_sent", times=14)
-    await desk.run(desk.exit())
+    began_s = desk.time.monotonic()
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.told_loudly("cannot leave this machine"))
+    assert desk.time.monotonic() - began_s <= 10
+    await desk.done()
     assert refused.fired == 14
+    assert len([one for one in desk.alerts if "cannot leave" in one.text]) == 1
     assert desk.exchange.sent[0].client_order_id.endswith("-2")
     assert_once(desk)
     fired(refused.fired)

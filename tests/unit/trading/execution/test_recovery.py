@@ -210,6 +210,48 @@ async def test_an_order_of_our_form_that_nobody_wrote_is_an_orphan_and_told_once
     fired(desk.exchange.history)
 
 
+@pytest.mark.fault("W10", "CRIT SAID")
+async def test_what_an_order_that_nobody_claims_has_traded_enters_the_position() -> None:
+    desk = Desk()
+    order_id = client_order_id("ux", "tracker:99:1", 1)
+    request = OrderRequest(order_id, BTC, Side.SELL, OrderType.MARKET, Decimal("0.1"))
+    await desk.time.finish(desk.exchange.submit(request))
+    await desk.time.settle()
+    assert desk.told_loudly("does not know")
+    await desk.time.finish(desk.engine.check_open_attempts())
+    # Its decision may still be made anew, and would take it over.
+    assert desk.managed == Decimal("0.5")
+    await desk.time.pass_by(61)
+    await desk.time.finish(desk.engine.check_open_attempts())
+    assert desk.managed == Decimal("0.4")
+    await desk.time.finish(desk.engine.reconcile([BTC]))
+    [fill] = desk.store.of(events.FillBooked)
+    assert fill.fill.client_order_id == order_id
+    # The next process finds it in the journal, and books nothing twice.
+    again = await killed(desk)
+    await recovered(again)
+    await again.time.finish(again.engine.reconcile([BTC]))
+    await again.time.pass_by(61)
+    await again.time.finish(again.engine.check_open_attempts())
+    assert len(desk.store.of(events.FillBooked)) == 1
+    assert again.managed == Decimal("0.4")
+    fired(desk.exchange.history)
+
+
+async def test_a_decision_that_is_made_after_its_order_was_taken_in_sends_no_second_one() -> None:
+    desk = Desk()
+    order_id = client_order_id("ux", "tracker:1:1", 1)
+    request = OrderRequest(order_id, BTC, Side.SELL, OrderType.MARKET, Decimal("0.5"))
+    await desk.time.finish(desk.exchange.submit(request))
+    await desk.time.pass_by(61)
+    await desk.time.finish(desk.engine.check_open_attempts())
+    assert desk.managed == 0
+    await desk.open(desk.exit())
+    await desk.done()
+    assert desk.exchange.ids == [order_id]
+    assert len(desk.store.of(events.FillBooked)) == 1
+
+
 async def test_an_order_of_a_decision_before_memory_is_no_orphan() -> None:
     desk = Desk()
     await desk.run(desk.exit())
