@@ -15,7 +15,8 @@ class Search:
     """What the search for one order has found so far; times are monotonic seconds.
 
     `sent_s` is the last moment at which the request may have left; `lists_s` when open orders, all
-    orders and executions were last read without it, None while they were not or named it.
+    orders and executions were last read without it, None while they were not or named it;
+    `unanswered_s` when the first of the queries was asked that nobody has answered since.
     """
 
     sent_s: float
@@ -25,6 +26,7 @@ class Search:
     asked_s: float = float("-inf")
     not_found_s: tuple[float, ...] = ()
     lists_s: float | None = None
+    unanswered_s: float | None = None
 
     @property
     def settled_at_s(self) -> float:
@@ -44,8 +46,11 @@ def next_query_s(found: Search, settings: AbsenceSettings) -> float:
     if found.queries < len(first):
         scheduled = found.started_s + first[found.queries]
     else:
-        behind = found.queries - len(first) + 1
-        scheduled = found.started_s + first[-1] + behind * settings.query_every_s
+        scheduled = found.asked_s + settings.query_every_s
+    if found.unanswered_s is not None:
+        # A link that returns is noticed within a tenth of the time that it was gone.
+        gone_s = found.asked_s - found.unanswered_s
+        scheduled = min(scheduled, found.asked_s + max(gone_s / 10, settings.unanswered_every_s))
     proving = found.settled_at_s
     if found.not_found_s:
         proving = found.not_found_s[-1] + settings.not_found_apart_s
@@ -55,6 +60,16 @@ def next_query_s(found: Search, settings: AbsenceSettings) -> float:
 def asked(found: Search, now_s: float) -> Search:
     """Count a query; a network error or a rate limit is no information and counts nothing else."""
     return replace(found, queries=found.queries + 1, asked_s=now_s)
+
+
+def unanswered(found: Search) -> Search:
+    """Note that nobody answered the last query: the link is gone."""
+    return found if found.unanswered_s is not None else replace(found, unanswered_s=found.asked_s)
+
+
+def answered(found: Search) -> Search:
+    """Note that the exchange answered the last query, whatever it said."""
+    return replace(found, unanswered_s=None)
 
 
 def not_found(found: Search, now_s: float, settings: AbsenceSettings) -> Search:

@@ -5,7 +5,7 @@ import logging
 from datetime import timedelta
 
 from trading.domain.chat import Severity
-from trading.domain.errors import AuthLost, Retryable, UmbraError
+from trading.domain.errors import AuthLost, Retryable, UmbraError, Unreachable
 from trading.domain.money import plain
 from trading.domain.order import Attempt, AttemptState, OrderReport
 from trading.execution import absence, ladder, reconcile
@@ -52,7 +52,11 @@ class Searching:
             )
         except _NO_ANSWER as error:
             logger.info("query_unanswered", extra={"error": str(error)})
+            if case.search is not None and isinstance(error, Unreachable):
+                case.search = absence.unanswered(case.search)
             return False
+        if case.search is not None:
+            case.search = absence.answered(case.search)
         if report is not None:
             await self.found(case, report, "found by query")
         elif live.state is AttemptState.UNKNOWN:

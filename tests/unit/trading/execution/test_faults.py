@@ -658,6 +658,25 @@ async def test_an_exchange_that_is_down_for_long_is_told_and_the_exit_happens_on
     assert_once(desk)
 
 
+@pytest.mark.fault("X01", "ONE EQ SAID")
+@pytest.mark.parametrize("gone_s", [2.4, 7.7, 19.9, 45.0])
+async def test_x01_a_lost_answer_is_resolved_soon_after_the_link_is_back(gone_s: float) -> None:
+    desk = Desk()
+    lost = desk.exchange.fail("lost_after")
+    desk.exchange.on_report = None
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    desk.exchange.is_down = True
+    await desk.time.pass_by(gone_s)
+    assert desk.states()[-1] == "unknown"
+    desk.exchange.is_down = False
+    back_s = desk.time.monotonic()
+    await desk.done()
+    assert desk.time.monotonic() - back_s <= max(1.0, gone_s / 10)
+    assert_once(desk)
+    fired(lost.fired)
+
+
 @pytest.mark.fault("M14", "SAID")
 async def test_m14_a_half_sold_exit_goes_on_when_the_price_recovers() -> None:
     desk = Desk()
