@@ -171,6 +171,10 @@ class Fold:
         self.alerts[event.alert_id] = event
 
     @_apply.register
+    def _(self, event: events.AlertEnded) -> None:
+        self.acknowledged.add(event.alert_id)
+
+    @_apply.register
     def _(self, event: events.AlertAcknowledged) -> None:
         self.acknowledged.add(event.alert_id)
 

@@ -194,6 +194,11 @@ def _(event: events.AlertRaised, seq: int, connection: Connection) -> None:
 
 
 @project.register
+def _(event: events.AlertEnded, seq: int, connection: Connection) -> None:
+    _close_alert.change(connection, name=event.alert_id)
+
+
+@project.register
 def _(event: events.AlertAcknowledged, seq: int, connection: Connection) -> None:
     _close_alert.change(connection, name=event.alert_id)
 

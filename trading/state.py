@@ -10,6 +10,7 @@ from decimal import Decimal
 from trading.domain.chat import Severity
 from trading.domain.events import (
     AlertAcknowledged,
+    AlertEnded,
     AlertRaised,
     CommandExecuted,
     ConditionChanged,
@@ -72,7 +73,7 @@ class AgentState:
 
     @property
     def alerts(self) -> tuple[AlertRaised, ...]:
-        """CRIT alerts that nobody has acknowledged, oldest first."""
+        """CRIT alerts that are still true and nobody has acknowledged, oldest first."""
         return tuple(self._alerts.values())
 
     def has_condition(self, condition: str, symbol: str | None = None) -> bool:
@@ -97,7 +98,7 @@ class AgentState:
                 self._apply_condition(event)
             case AlertRaised() if event.severity is Severity.CRIT:
                 self._alerts[event.alert_id] = event
-            case AlertAcknowledged():
+            case AlertAcknowledged() | AlertEnded():
                 self._alerts.pop(event.alert_id, None)
             case _:
                 pass

@@ -167,8 +167,8 @@ class Addresser:
         """Critical things that nobody has acknowledged, by alert id."""
         facts = AlertFacts(self.instrument)
         standing = self.desk.standing()
-        found: dict[str, Alert | None] = {
-            alert.alert_id: alert_for(alert, facts)
+        found: dict[str, tuple[Event, datetime | None]] = {
+            alert.alert_id: (alert, alert.at)
             for alert in standing.alerts
             if alert.severity is Severity.CRIT
         }
@@ -176,17 +176,17 @@ class Addresser:
             if condition.is_active and condition.severity is Severity.CRIT:
                 at = f"{condition.at:%Y%m%dT%H%M%S}"
                 key = f"condition:{condition.condition}:{condition.symbol or ''}:{at}"
-                found[key] = alert_for(condition, facts)
+                found[key] = (condition, condition.at)
         for tracker in standing.blocked:
             key = f"blocked:{tracker.tracker_id}:{tracker.arm_seq}"
             changed = events.TrackerChanged(
                 tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
             )
-            found[key] = alert_for(changed, facts)
+            found[key] = (changed, tracker.changed_at)
         return {
-            key: alert
-            for key, alert in found.items()
-            if alert is not None and key not in self._acknowledged
+            key: replace(alert, since=since)
+            for key, (event, since) in found.items()
+            if key not in self._acknowledged and (alert := alert_for(event, facts)) is not None
         }
 
     def own_standing_ids(self) -> tuple[str, ...]:
@@ -206,7 +206,9 @@ class Addresser:
             self._repeated.pop(key, None)
             self._repeated.pop(f"{key}:held", None)
         for key, alert in standing.items():
-            since = self._standing_since.setdefault(key, now)
+            # How long it stands is durable: a restart neither starts the count again nor says
+            # again what it said.
+            since = self._standing_since.setdefault(key, alert.since or now)
             each_minute = is_held and key.startswith("blocked:")
             number = repeats_due(now - since, each_minute=each_minute)
             # The two paces count apart: a release must not silence what comes after it.
@@ -218,7 +220,7 @@ class Addresser:
     async def _repeat(self, key: str, alert: Alert, since: datetime, number: int) -> None:
         now = self.clock.now()
         minutes = int((now - since).total_seconds() // 60)
-        again = card_text(f"🔁 Still, after {minutes} min:")
+        again = card_text(f"🔁 Still so after {minutes} min")
         text = f"{alert.card.text}\n{again}"
         repeated = Alert(Card(text, alert.card.buttons), Severity.CRIT)
         people = list(self.roster.active.values())
@@ -227,9 +229,13 @@ class Addresser:
             events.MessageQueued(replace(message, message_key=f"{prefix}:{message.chat_id}"))
             for message in messages_for(0, repeated, people, self.banner(), now)
         ]
-        if queued:
+        if not queued:
+            return
+        try:
             await self.journal.append(*queued)
-            self.kick_outbox()
+        except AlreadyRecorded as error:
+            logger.info("already_repeated", extra={"key": error.key})
+        self.kick_outbox()
 
 
 def repeats_due(elapsed: timedelta, *, each_minute: bool = False) -> int:

@@ -58,12 +58,16 @@ class AlertFacts:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One thing to tell; `owner_only` for what concerns the installation."""
+    """One thing to tell; `owner_only` for what concerns the installation.
+
+    `since` says of what stands how long it has been so.
+    """
 
     card: Card
     severity: Severity = Severity.INFO
     owner_only: bool = False
     is_quiet: bool = False
+    since: datetime | None = None
 
 
 def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:

@@ -242,6 +242,19 @@ class AlertAcknowledged(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class AlertEnded(Fact):
+    """What an alert said is no longer true; nobody has to acknowledge it any more."""
+
+    alert_id: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """Once per alert."""
+        return self.alert_id
+
+
+@dataclass(frozen=True, slots=True)
 class RecoveryReported(Fact):
     """What a start found: lines for the recovery card, in order."""
 
@@ -434,6 +447,7 @@ Event = (
     | ConditionChanged
     | AlertRaised
     | AlertAcknowledged
+    | AlertEnded
     | RecoveryReported
     | DayOpened
     | PersonChanged

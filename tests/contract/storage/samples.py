@@ -255,6 +255,8 @@ class History:
         yield events.AlertRaised(name, severity, "look", self._at)
         if self._random.random() < 0.5:
             yield events.AlertAcknowledged(name, 1, self._at)
+        if self._random.random() < 0.3:
+            yield events.AlertEnded(name, self._at)
 
     def _clockwork(self) -> Iterator[Event]:
         yield events.Heartbeat(self._at)

@@ -270,3 +270,10 @@ async def test_job_runs_and_addressed_events_keep_the_newest(store: Any) -> None
         )
     assert await store.records.addressed_seq() == 4
     assert await store.records.last_runs() == {"digest": samples.START + timedelta(minutes=2)}
+
+
+async def test_an_alert_that_is_no_longer_true_does_not_stand(store: Any) -> None:
+    crit = events.AlertRaised("a1", Severity.CRIT, "the sale waits", samples.START)
+    await store.journal.append(crit, replace(crit, alert_id="a2"))
+    await store.journal.append(events.AlertEnded("a1", samples.START))
+    assert [one.alert_id for one in (await store.records.state()).alerts] == ["a2"]

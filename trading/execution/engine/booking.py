@@ -7,7 +7,6 @@ from decimal import Decimal
 
 from trading.domain.chat import Severity
 from trading.domain.events import (
-    AlertRaised,
     AttemptChanged,
     Event,
     FillBooked,
@@ -28,6 +27,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import AdjustReason
 from trading.execution import ladder
+from trading.execution.engine import alerting
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.excess import bought_beyond
@@ -57,6 +57,9 @@ class Booking:
                 case.empty_s = case.ended_s
         events: list[Event] = [AttemptChanged(changed, text, self._s.now())]
         events += self._booked(case, fills)
+        if changed.state not in {AttemptState.UNKNOWN, AttemptState.PENDING_CANCEL}:
+            events += alerting.over(case, "unresolved", self._s.now())
+            case.told_unresolved.clear()
         finish = self._conclusion(case)
         if finish is not None:
             events += self._closing(case, finish)
@@ -119,7 +122,7 @@ class Booking:
         """Return the alarm about a blocked case; a tracker's own state is that alarm already."""
         if case.intent.tracker_id is not None and case.intent.purpose is Purpose.PROTECT:
             return ()
-        return (self._alert(case, "blocked", _blocked(case)),)
+        return alerting.raised(case, "blocked", _blocked(case), self._s.now())
 
     def unblocked(self, case: Case) -> Sequence[Event]:
         """Return the event that ends a block; it is written with the next attempt."""
@@ -127,7 +130,8 @@ class Booking:
         if case.intent.state is not IntentState.BLOCKED:
             return ()
         case.intent = replace(case.intent, state=IntentState.OPEN, reason="")
-        return (IntentChanged(case.intent, self._s.now()),)
+        now = self._s.now()
+        return (IntentChanged(case.intent, now), *alerting.over(case, "blocked", now))
 
     async def cut(self, case: Case) -> bool:
         """Let an exit want no more than is managed, orders at work aside; whether that was less."""
@@ -151,7 +155,12 @@ class Booking:
         self, case: Case, kind: str, text: str, severity: Severity = Severity.CRIT
     ) -> None:
         """Raise an alert about a case."""
-        await self._s.writer.keep(self._alert(case, kind, text, severity))
+        await self._s.writer.keep(*alerting.raised(case, kind, text, self._s.now(), severity))
+
+    async def over(self, case: Case, kind: str) -> None:
+        """Withdraw what an alert said about a case, once it is no longer true."""
+        if ended := alerting.over(case, kind, self._s.now()):
+            await self._s.writer.keep(*ended)
 
     async def gone(self, case: Case, proof: str, price: Decimal) -> None:
         """End a case whose coins were proven to have left without us; the position follows."""
@@ -203,7 +212,7 @@ class Booking:
         case.intent = replace(case.intent, state=state, reason=finish.reason)
         case.obstacle = None
         fills, now = case.fills, self._s.now()
-        events: list[Event] = [IntentClosed(case.intent, now)]
+        events: list[Event] = [IntentClosed(case.intent, now), *alerting.all_over(case, now)]
         if case.intent.side is Side.SELL:
             position = self._s.portfolio_of().positions.get(case.intent.symbol)
             instrument = self._s.rules[case.intent.symbol]
@@ -219,23 +228,10 @@ class Booking:
             # What was executed is a fact, and is booked whatever the tracker makes of it.
             logger.exception("closing_failed", extra={"intent": case.intent.intent_id})
             text = f"{case.intent.symbol}: the end of a sale could not be worked out: {error}"
-            return (self._alert(case, "closing", text),)
+            return alerting.raised(case, "closing", text, self._s.now())
 
     def _worth(self, case: Case) -> "_Worth":
         return _Worth(self._s, self._s.rules[case.intent.symbol].quote)
-
-    def _alert(
-        self, case: Case, kind: str, text: str, severity: Severity = Severity.CRIT
-    ) -> AlertRaised:
-        case.alerts += 1
-        stamp = f"{self._s.now():%Y%m%dT%H%M%S}"
-        return AlertRaised(
-            alert_id=f"{kind}:{case.intent.intent_id}:{stamp}:{case.alerts}",
-            severity=severity,
-            text=text,
-            at=self._s.now(),
-            tracker_id=case.intent.tracker_id,
-        )
 
 
 class _Worth:

@@ -65,6 +65,8 @@ class Case:
         self.looked_s = 0.0
         self.reminded_s = 0.0
         self.alerts = 0
+        # Ids of the critical alarms that are still true, by what they are about.
+        self.standing: dict[str, list[str]] = {}
         self.is_band_refused = False
         self.insufficient = 0
         self.refusals: Counter[Cause] = Counter()

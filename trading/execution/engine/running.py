@@ -133,6 +133,7 @@ class Running:
         if in_the_way := self._s.in_the_way(case):
             await self._clearing.clear(case, in_the_way)
             return
+        await self._booking.over(case, "backstop")
         if not case.is_booked:
             # Until then what it may sell does not count as managed.
             await self._s.wait(case, _FOREVER_S)

@@ -116,6 +116,7 @@ class Searching:
             await self._complete(case, attempt)
         if not case.missing_fills():
             case.fills_missing_s = None
+            await self._booking.over(case, "fills")
             return
         waited_s = self._s.monotonic() - case.fills_missing_s
         if waited_s > self._s.settings.fills_deadline_s:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
+from datetime import timedelta
 
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, Retryable
@@ -115,6 +116,8 @@ class Sending:
                 )
                 lost = advance(attempt, Observed.LOST, classified.text)
                 await self._booking.note(case, lost, classified.text)
+            if classified.verdict in {Verdict.ACK, Verdict.REJECTED}:
+                await self._booking.over(case, "rate_limit")
 
     async def _never_left(
         self, case: Case, attempt: Attempt, evidence: SendEvidence, classified: Classified
@@ -150,12 +153,12 @@ class Sending:
         if case.is_exit:
             severity = Severity.CRIT if evidence.http_status == 418 else Severity.WARN
             word = "banned us" if evidence.http_status == 418 else "asks for silence"
-            await self._booking.alert(
-                case,
-                "rate_limit",
-                f"{case.intent.symbol}: the exchange {word} for {silence_s:.0f} s, the sale waits",
-                severity,
+            until = self._s.now() + timedelta(seconds=silence_s)
+            text = (
+                f"{case.intent.symbol}: the exchange {word} for {silence_s:.0f} s, until "
+                f"{until:%H:%M:%S} UTC: the sale waits"
             )
+            await self._booking.alert(case, "rate_limit", text, severity)
 
     async def _correct(self, case: Case, classified: Classified) -> None:
         cause = classified.cause

@@ -24,6 +24,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import Portfolio
 from trading.execution import identity, ladder
+from trading.execution.engine import alerting
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case, adopted
 from trading.execution.engine.pacing import Pacer, Sleep
@@ -351,6 +352,8 @@ class ExecutionEngine:
         working = {case.intent.symbol for case in cases}
         # More would use the exchange's budget up; the rest is compared by `reconcile`, in turns.
         symbols = working | set(sorted(held & set(self._s.rules))[:_SWEPT_AT_START])
+        if ended := alerting.taken_up(cases, state.alerts, self._s.now()):
+            await self._s.writer.keep(*ended)
         lines = list(self._recovery.report(cases))
         try:
             findings = await self._recovery.sweep(symbols)

@@ -402,12 +402,26 @@ async def test_a_critical_alert_repeats_until_it_is_acknowledged() -> None:
         world.clock.time = START + timedelta(minutes=minute)
         await addresser.repeat_critical()
     assert len(world.texts()) == 3
-    assert "Still, after 5 min" in world.texts()[-1]
+    assert "Still so after 5 min" in world.texts()[-1]
     await world.store.append(events.AlertAcknowledged("a1", 7, world.clock.now()))
     await addresser.address_new()
     world.clock.time = START + timedelta(minutes=60)
     await addresser.repeat_critical()
     assert len(world.texts()) == 3
+
+
+async def test_a_restart_neither_starts_the_count_of_an_alarm_again_nor_repeats_itself() -> None:
+    world = _World()
+    await world.store.append(world.desk.raise_alert("a1", "Unprotected"))
+    world.clock.time = START + timedelta(minutes=5)
+    await world.addresser().repeat_critical()
+    [said] = world.texts()
+    assert said.endswith("🔁 Still so after 5 min")
+    await world.addresser().repeat_critical()
+    assert world.texts() == [said]
+    world.clock.time = START + timedelta(minutes=15)
+    await world.addresser().repeat_critical()
+    assert "Still so after 15 min" in world.texts()[-1]
 
 
 async def test_a_stop_that_is_held_repeats_each_minute_with_its_buttons() -> None:
