@@ -69,7 +69,11 @@ class OrderBook:
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """Open, high, low, close and base volume from `open_time_ms` on, running or closed."""
+    """Open, high, low, close and base volume from `open_time_ms` on, running or closed.
+
+    What only some exchanges tell is None where unknown: the volume in quote units, how many trades,
+    and how much of the base volume impatient buyers took.
+    """
 
     open_time_ms: int
     open: float
@@ -78,6 +82,9 @@ class Candle:
     close: float
     volume: float
     is_closed: bool
+    quote_volume: float | None = None
+    trades: int | None = None
+    taker_buy_volume: float | None = None
 
     @property
     def is_sound(self) -> bool:
