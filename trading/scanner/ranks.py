@@ -30,19 +30,29 @@ class Places:
         return change
 
 
+def pairs(made: Percents) -> Percents:
+    """Return what is looked up for n running candles, shape (4, n, 2).
+
+    Beside each value stands the greatest number below it: one search then finds how many past
+    values are less, and how many are at most as much.
+    """
+    looked_up = sought(made)
+    return np.stack((np.nextafter(looked_up, np.float32(-np.inf)), looked_up), axis=-1)
+
+
 def places(histories: Sequence[RankHistory], made: Percents) -> Places:
     """Look up one running candle in each history; `made` has their metrics, shape (4, n)."""
-    pairs = _pairs(made)
-    found = np.empty(pairs.shape, np.int64)
+    looked_up = pairs(made)
+    found = np.empty(looked_up.shape, np.int64)
     for column, history in enumerate(histories):
-        found[:, column] = history.search(pairs[:, column])
+        found[:, column] = history.search(looked_up[:, column])
     candles = np.array([len(history) for history in histories], np.int64)
     return Places(made, found[..., 0], found[..., 1], candles)
 
 
 def places_in(history: RankHistory, made: Percents) -> Places:
     """Look up n moments of one running candle in the history of its series."""
-    found = history.search(_pairs(made))
+    found = history.search(pairs(made))
     candles = np.full(made.shape[1], len(history), np.int64)
     return Places(made, found[..., 0], found[..., 1], candles)
 
@@ -59,9 +69,3 @@ def percents(standing: Places) -> Floats:
     ranks[Metric.UP, standing.change < 0] = np.nan
     ranks[Metric.DOWN, standing.change > 0] = np.nan
     return ranks
-
-
-def _pairs(made: Percents) -> Percents:
-    # Beside each value the greatest number below it: one search finds what is less and at most.
-    looked_up = sought(made)
-    return np.stack((np.nextafter(looked_up, np.float32(-np.inf)), looked_up), axis=-1)

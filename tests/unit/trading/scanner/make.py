@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from trading.candles.series import Candles, candles_of
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, candle_open_ms
 from trading.scanner.history import RankHistory
@@ -51,3 +52,28 @@ def rated(
         [Monitored("ADA/USDT", at_ms, candle.close, {HOUR: history}, {HOUR: candle})], method
     )
     return score
+
+
+def walk(
+    count: int, seed: int = 7, length_ms: int = 300_000, began_ms: int = 1_699_920_000_000
+) -> Candles:
+    """A random walk of sound candles without holes, on the grid."""
+    generator = np.random.default_rng(seed)
+    path = 100 * np.exp(np.cumsum(generator.normal(0, 0.004, count + 1)))
+    opens, closes = path[:-1], path[1:]
+    return candles_of(
+        {
+            "open_time_ms": began_ms + length_ms * np.arange(count),
+            "open": opens,
+            "high": np.maximum(opens, closes) * (1 + np.abs(generator.normal(0, 0.002, count))),
+            "low": np.minimum(opens, closes) * (1 - np.abs(generator.normal(0, 0.002, count))),
+            "close": closes,
+            "volume": generator.uniform(1, 9, count),
+        }
+    )
+
+
+def with_holes(whole: Candles, seed: int, share: float = 0.2) -> Candles:
+    """The same candles, some of them missing."""
+    generator = np.random.default_rng(seed)
+    return whole.take(generator.random(len(whole)) > share)

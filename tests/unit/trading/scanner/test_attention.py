@@ -1,0 +1,154 @@
+"""Attention: a budget of sounds, one card for the rest, and nothing lost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.domain.errors import Refused
+from trading.scanner.alerting import AlertKind, ScoreAlert, ScoreKind
+from trading.scanner.attention import (
+    Attention,
+    AttentionRule,
+    Loudness,
+    Message,
+    Present,
+    looked,
+    spend,
+    urgency,
+)
+
+MINUTE_MS = 60_000
+NOW = Present(10_000_000)
+
+
+def alert(
+    symbol: str, score: float = 0.6, before: float | None = None, kind: ScoreKind = ScoreKind.BEAR
+) -> ScoreAlert:
+    reason = AlertKind.CROSSED if before is None else AlertKind.ROSE
+    return ScoreAlert(symbol, kind, reason, NOW.now_ms, 1.0, score, 0.5, before, ())
+
+
+def heard(messages: tuple[Message, ...]) -> list[list[str]]:
+    return [[one.symbol for one in message.alerts] for message in messages if message.is_audible]
+
+
+def test_what_the_budget_covers_is_told_aloud_and_the_rest_goes_on_the_card() -> None:
+    rule = AttentionRule(audible_per_hour=2)
+    after, messages = spend(
+        [alert("A", 0.6), alert("B", 0.9), alert("C", 0.7)], Attention(), rule, NOW
+    )
+    assert heard(messages) == [["B"], ["C"]], "the most urgent first"
+    assert [one.symbol for one in after.folded] == ["A"]
+    assert after.audible_ms == (NOW.now_ms, NOW.now_ms)
+
+
+def test_the_budget_comes_back_after_an_hour() -> None:
+    rule = AttentionRule(audible_per_hour=1)
+    spent, _ = spend([alert("A")], Attention(), rule, NOW)
+    before = Present(NOW.now_ms + 60 * MINUTE_MS - 1)
+    assert heard(spend([alert("B")], spent, rule, before)[1]) == []
+    assert heard(spend([alert("B")], spent, rule, Present(before.now_ms + 1))[1]) == [["B"]]
+
+
+def test_a_market_that_moves_as_one_is_one_message() -> None:
+    alerts = [alert(symbol, 0.6 + number / 100) for number, symbol in enumerate("ABCD")]
+    after, messages = spend(alerts, Attention(), AttentionRule(), NOW)
+    assert heard(messages) == [["D", "C", "B", "A"]]
+    assert len(after.audible_ms) == 1
+    assert heard(spend(alerts[:3], Attention(), AttentionRule(), NOW)[1]) == [["C"], ["B"], ["A"]]
+
+
+def test_a_burst_beyond_the_budget_is_folded_whole() -> None:
+    rule = AttentionRule(audible_per_hour=0)
+    after, messages = spend([alert(symbol) for symbol in "ABCD"], Attention(), rule, NOW)
+    assert messages == ()
+    assert len(after.folded) == 4
+
+
+def test_quiet_hours_make_everything_silent_and_cost_no_budget() -> None:
+    quiet = Present(NOW.now_ms, is_quiet=True)
+    after, messages = spend([alert("A"), alert("B")], Attention(), AttentionRule(), quiet)
+    assert [message.is_audible for message in messages] == [False, False]
+    assert after == Attention()
+    _, messages = spend([alert(symbol) for symbol in "ABCD"], Attention(), AttentionRule(), quiet)
+    assert [len(message.alerts) for message in messages] == [4], (
+        "a burst is one message at night too"
+    )
+
+
+def test_a_kind_is_told_as_the_person_wants_it() -> None:
+    rule = AttentionRule(loudness={ScoreKind.BULL: Loudness.OFF, ScoreKind.BEAR: Loudness.SILENT})
+    alerts = [alert("A", kind=ScoreKind.BULL), alert("A", kind=ScoreKind.BEAR)]
+    after, [message] = spend(alerts, Attention(), rule, NOW)
+    assert message == Message((alerts[1],), False)
+    assert after == Attention(), "what is off is not on the card either"
+
+
+def test_the_card_shows_the_newest_of_each_score_and_counts_what_does_not_fit() -> None:
+    rule = AttentionRule(audible_per_hour=0, card_max=2)
+    first, _ = spend([alert("A", 0.6), alert("B", 0.7)], Attention(), rule, NOW)
+    second, _ = spend([alert("A", 0.9, before=0.6), alert("C", 0.8)], first, rule, NOW)
+    # A rose by a third of its score; C and B are new.
+    assert [(one.symbol, one.score) for one in second.folded] == [("C", 0.8), ("B", 0.7)]
+    assert second.more == 1
+
+
+def test_the_card_is_empty_once_the_person_has_looked_and_the_budget_is_not_refilled() -> None:
+    rule = AttentionRule(audible_per_hour=1)
+    after, _ = spend([alert("A"), alert("B")], Attention(), rule, NOW)
+    assert looked(after) == Attention(audible_ms=(NOW.now_ms,))
+
+
+def test_coins_that_are_held_and_news_are_more_urgent() -> None:
+    held = Present(NOW.now_ms, exposure={"A": 0.5})
+    assert urgency(alert("A", 0.6), held) == pytest.approx(0.6 * 1.5)
+    assert urgency(alert("B", 0.6), held) == pytest.approx(0.6)
+    assert urgency(alert("B", 0.8, before=0.6), held) == pytest.approx(0.8 * 0.25)
+    assert urgency(alert("B", 0.8, before=0.8), held) == pytest.approx(0.08)
+    assert urgency(alert("A", 1.0), Present(0, exposure={"A": 7.0})) == pytest.approx(2.0)
+    assert urgency(alert("A", 0.0), NOW) == 0
+
+
+@given(
+    looks=st.lists(
+        st.tuples(
+            st.integers(0, 40),
+            st.lists(
+                st.tuples(st.sampled_from("ABCDEFGH"), st.integers(15, 30)),
+                max_size=8,
+                unique_by=lambda pair: pair[0],
+            ),
+            st.booleans(),
+        ),
+        max_size=12,
+    ),
+    per_hour=st.integers(0, 3),
+    card_max=st.integers(1, 5),
+)
+def test_no_hour_is_louder_than_its_budget_and_every_alert_is_told_listed_or_counted(
+    looks: list[tuple[int, list[tuple[str, int]], bool]], per_hour: int, card_max: int
+) -> None:
+    rule = AttentionRule(audible_per_hour=per_hour, card_max=card_max)
+    attention, now_ms = Attention(), 0
+    sounds: list[int] = []
+    for minutes, told, is_quiet in looks:
+        now_ms += minutes * MINUTE_MS
+        alerts = [alert(symbol, points / 30) for symbol, points in told]
+        before = {(one.symbol, one.kind) for one in attention.folded}
+        counted = attention.more
+        attention, messages = spend(alerts, attention, rule, Present(now_ms, is_quiet))
+        sounds += [now_ms] * len(heard(messages))
+        assert sum(at_ms > now_ms - 60 * MINUTE_MS for at_ms in sounds) <= per_hour
+        said = [one for message in messages for one in message.alerts]
+        left = {(one.symbol, one.kind) for one in alerts if one not in said}
+        on_card = {(one.symbol, one.kind) for one in attention.folded}
+        assert len(said) == len(set(said))
+        assert len(on_card) <= card_max
+        assert len(before | left) == len(on_card) + attention.more - counted
+        assert len(attention.audible_ms) <= per_hour
+
+
+@pytest.mark.parametrize("wrong", [{"audible_per_hour": -1}, {"burst": 1}, {"card_max": 0}])
+def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(Refused, match="should be >="):
+        AttentionRule(**wrong)  # type: ignore[arg-type]

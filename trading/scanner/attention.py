@@ -1,0 +1,130 @@
+"""How a person is told: aloud while the budget lasts, the rest on one card that is edited."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import chain
+
+from trading.domain.errors import Refused
+from trading.scanner.alerting import ScoreAlert, ScoreKind
+
+_HOUR_MS = 3_600_000
+
+
+class Loudness(Enum):
+    """What a person wants of one kind of alert."""
+
+    ON = "on"
+    SILENT = "silent"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionRule:
+    """What a person's attention allows.
+
+    - `audible_per_hour`: messages with sound in any 60 minutes
+    - `burst`: so many symbols at once are one event, told in one message
+    - `card_max`: how many alerts the card of the rest lists; of more it says only how many
+    - `loudness`: per kind of score; ON where nothing is said
+    """
+
+    audible_per_hour: int = 6
+    burst: int = 4
+    card_max: int = 20
+    loudness: Mapping[ScoreKind, Loudness] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in (("audible_per_hour", 0), ("burst", 2), ("card_max", 1)):
+            if getattr(self, name) < least:
+                raise Refused(
+                    f"{name} should be >= {least}, was {getattr(self, name)}", example="6"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message: one alert, or the many of a burst, the most urgent first."""
+
+    alerts: tuple[ScoreAlert, ...]
+    is_audible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What was spent of a person's attention, and what waits on the card of the rest.
+
+    `folded` holds the newest alert of each symbol and kind, the most urgent first; `more` counts
+    those that did not fit since the person looked.
+    """
+
+    audible_ms: tuple[int, ...] = ()
+    folded: tuple[ScoreAlert, ...] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The moment of telling: exposure is the share of a person's worth in a symbol, in [0, 1]."""
+
+    now_ms: int
+    is_quiet: bool = False
+    exposure: Mapping[str, float] = field(default_factory=dict)
+
+
+def spend(
+    alerts: Iterable[ScoreAlert], attention: Attention, rule: AttentionRule, present: Present
+) -> tuple[Attention, tuple[Message, ...]]:
+    """Decide what of the alerts of one look is told now, and how; the rest is folded.
+
+    The most urgent come first. Kinds that are SILENT make messages without sound, and so does
+    everything in quiet hours; those that are OFF make none. What the budget does not cover goes
+    on the card, and nothing that is not OFF is ever dropped without being counted there.
+    """
+    wanted = [one for one in alerts if rule.loudness.get(one.kind) is not Loudness.OFF]
+    ranked = _ranked(wanted, present)
+    silent = _groups([one for one in ranked if _is_silent(one, rule, present)], rule)
+    audible = _groups([one for one in ranked if not _is_silent(one, rule, present)], rule)
+    spent = tuple(at_ms for at_ms in attention.audible_ms if at_ms > present.now_ms - _HOUR_MS)
+    left = max(rule.audible_per_hour - len(spent), 0)
+    told = [Message(group, True) for group in audible[:left]]
+    folded = (*attention.folded, *chain.from_iterable(audible[left:]))
+    card = _ranked({(one.symbol, one.kind): one for one in folded}.values(), present)
+    after = Attention(
+        (*spent, *(present.now_ms for _ in told)),
+        tuple(card[: rule.card_max]),
+        attention.more + len(card[rule.card_max :]),
+    )
+    return after, (*told, *(Message(group, False) for group in silent))
+
+
+def looked(attention: Attention) -> Attention:
+    """Return what is left when the person has seen the card: it is empty, the budget unchanged."""
+    return Attention(attention.audible_ms)
+
+
+def urgency(alert: ScoreAlert, present: Present) -> float:
+    """Return how much an alert matters: score, times exposure, times how new it is.
+
+    Coins that are held count up to twice as much. The novelty is the part of the score that was
+    not told before: all of it for a crossing, the rise for a further rise, at least a tenth.
+    """
+    held = min(max(present.exposure.get(alert.symbol, 0.0), 0.0), 1.0)
+    known = alert.before or 0.0
+    novelty = max((alert.score - known) / alert.score, 0.1) if alert.score > 0 else 0.1
+    return alert.score * (1 + held) * novelty
+
+
+def _is_silent(alert: ScoreAlert, rule: AttentionRule, present: Present) -> bool:
+    return present.is_quiet or rule.loudness.get(alert.kind) is Loudness.SILENT
+
+
+def _groups(ranked: list[ScoreAlert], rule: AttentionRule) -> list[tuple[ScoreAlert, ...]]:
+    # Where a whole market moves, one message says more than one for each of its coins.
+    if len({one.symbol for one in ranked}) >= rule.burst:
+        return [tuple(ranked)]
+    return [(one,) for one in ranked]
+
+
+def _ranked(alerts: Iterable[ScoreAlert], present: Present) -> list[ScoreAlert]:
+    return sorted(alerts, key=lambda one: (-urgency(one, present), one.symbol, one.kind.value))
