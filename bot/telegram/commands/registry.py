@@ -42,7 +42,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("pause", _act, "No new entries", "/pause", in_menu=True),
     CommandEntry("resume", _act, "Back to normal", "/resume", in_menu=True),
     CommandEntry("reduce", _act, "Exits only", "/reduce"),
-    CommandEntry("halt", _act, "Nothing new at all", "/halt everything", in_menu=True),
+    CommandEntry("halt", _act, "Nothing new; stops still sell", "/halt", in_menu=True),
     CommandEntry("summary", looking.show_summary, "The last 24 hours", "/summary", in_menu=True),
     CommandEntry("digest", people.digest, "Daily summary", "/digest daily 09:00"),
     CommandEntry("quiet", people.quiet, "Silent hours", "/quiet 23:00-07:00"),
