@@ -10,6 +10,7 @@ from collections.abc import Callable
 from benchmarks import (
     bench_journal,
     bench_quotes,
+    bench_recovery,
     bench_start,
     bench_stop_latency,
     bench_trackers,
@@ -22,6 +23,8 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "V7": bench_start.rows,
     "V8": bench_stop_latency.rows,
     "V11": bench_journal.rows,
+    "G4": bench_recovery.unknown_rows,
+    "G5": bench_recovery.gap_rows,
 }
 
 

@@ -38,6 +38,8 @@ class Processes:
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     secret: str = field(default_factory=lambda: secrets.token_hex(16))
     patience_s: float = _PATIENCE_S
+    # Where the agent finds the exchange, when it is not to go there directly.
+    line: str = ""
 
     @property
     def database(self) -> Path:
@@ -93,6 +95,22 @@ class Processes:
 
         await until(is_served, f"{url} is not served", self.patience_s)
 
+    async def control(self, name: str, **body: object) -> None:
+        """Tell the exchange something: price, fault, traffic …; raises NotDone when it refuses."""
+        async with self._session.post(f"{self.exchange}/control/{name}", json=body) as reply:
+            if reply.status != 200:
+                raise NotDone(f"the exchange refused {name}: {await reply.text()}")
+
+    async def clear_faults(self) -> None:
+        """End every fault of the exchange that waits for requests."""
+        async with self._session.delete(f"{self.exchange}/control/faults") as reply:
+            await reply.read()
+
+    async def seen(self, name: str) -> Any:
+        """Ask the exchange what it knows: orders, faults, streams …"""
+        async with self._session.get(f"{self.exchange}/control/{name}") as reply:
+            return await reply.json()
+
     async def say(self, text: str) -> int:
         """Type a message and return its id."""
         body = {"user_id": OWNER_ID, "chat_id": OWNER_ID, "text": text}
@@ -132,8 +150,8 @@ class Processes:
             "UMBRA_MODE": "live",
             "UMBRA_EXCHANGE_API_KEY": self.key,
             "UMBRA_EXCHANGE_SECRET": self.secret,
-            "UMBRA_EXCHANGE_REST_URL": self.exchange,
-            "UMBRA_EXCHANGE_WS_URL": self.exchange.replace("http", "ws"),
+            "UMBRA_EXCHANGE_REST_URL": self.line or self.exchange,
+            "UMBRA_EXCHANGE_WS_URL": (self.line or self.exchange).replace("http", "ws"),
             "UMBRA_TELEGRAM_TOKEN": "4242:benchmarks-talk-to-nobody",
             "UMBRA_TELEGRAM_API_URL": f"{self.chat}/bot",
             "UMBRA_OWNER_ID": str(OWNER_ID),

@@ -2,18 +2,29 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import armed, bench_journal, bench_quotes, bench_start, bench_trackers
+from benchmarks import (
+    armed,
+    bench_journal,
+    bench_quotes,
+    bench_recovery,
+    bench_start,
+    bench_trackers,
+)
 from benchmarks.bench_stop_latency import Stamps
 from benchmarks.processes import Processes, resident_mb, until
 from benchmarks.table import NotDone, Row, at_most, quantile, table
 from bot.clock import SystemClock
 from storage.store import open_store
-from trading.domain.tracker import TrackerState
+from trading.domain.events import AttemptChanged, AttemptPrepared, IntentClosed, IntentOpened
+from trading.domain.order import AttemptState, IntentState
+from trading.domain.tracker import TrackerKind, TrackerState
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +97,56 @@ async def test_the_armed_database_holds_every_tracker_and_its_coins(tmp_path: Pa
     assert {symbol: one.quantity for symbol, one in state.positions.items()} == made.holdings
 
 
+def test_every_market_of_a_recovery_has_one_stop() -> None:
+    made = bench_recovery.stops(20)
+    assert len({tracker.symbol for tracker in made.trackers}) == 20
+    assert {tracker.spec.kind for tracker in made.trackers} == {TrackerKind.STOP}
+
+
+async def test_a_journal_is_read_while_its_writer_has_it_open(tmp_path: Path) -> None:
+    changed, opened, prepared, _ = bench_journal.transaction_a(1)
+    assert isinstance(opened, IntentOpened)
+    assert isinstance(prepared, AttemptPrepared)
+    async with Processes(tmp_path) as processes:
+        path = processes.database
+        path.parent.mkdir()
+        store = await open_store(f"sqlite+aiosqlite:///{path}", SystemClock(), data_dir=path.parent)
+        try:
+            seq = await store.journal.append(changed, opened, prepared)
+            async with bench_recovery.journal_of(processes) as journal:
+                assert journal.last_seq() == seq
+                assert journal.count("TrackerChanged", "triggered:%") == 1
+                assert (journal.attempts(0), journal.done(0)) == (set(), set())
+                unknown = replace(prepared.attempt, state=AttemptState.UNKNOWN)
+                ended = replace(opened.intent, state=IntentState.DONE)
+                await store.journal.append(
+                    AttemptChanged(unknown, "", opened.at), IntentClosed(ended, opened.at)
+                )
+                assert journal.attempts(seq) == {("BTC/USDT", "unknown")}
+                assert journal.done(seq) == {"BTC/USDT"}
+                assert journal.done(seq + 2) == set()
+        finally:
+            await store.close()
+
+
+@pytest.mark.parametrize("sold", [["0.1", "0.1"], ["0.2"]])
+async def test_a_stop_that_sold_twice_or_too_much_is_no_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sold: list[str]
+) -> None:
+    tracker = replace(bench_recovery.stops(1).trackers[0], quantity=Decimal("0.1"))
+    symbol = tracker.symbol.replace("/", "")
+
+    async def seen(_self: Processes, _name: str) -> list[dict[str, str]]:
+        return [{"symbol": symbol, "executedQty": quantity} for quantity in sold]
+
+    monkeypatch.setattr(Processes, "seen", seen)
+    monkeypatch.setattr(Processes, "log", lambda _self: "")
+    monkeypatch.setattr(bench_recovery, "_ORDERS_S", 0.0)
+    async with Processes(tmp_path) as processes:
+        with pytest.raises(NotDone):
+            await bench_recovery.check_sold(processes, [tracker])
+
+
 def test_own_memory_can_be_read() -> None:
     import os
 
@@ -113,7 +174,7 @@ def test_the_exit_code_tells_a_bench_that_did_nothing_from_a_goal_that_was_misse
 
 
 def test_every_bench_of_the_issue_is_in_the_table() -> None:
-    assert list(program.BENCHMARKS) == ["V4", "V4b", "V7", "V8", "V11"]
+    assert list(program.BENCHMARKS) == ["V4", "V4b", "V7", "V8", "V11", "G4", "G5"]
     assert program.BENCHMARKS["V7"] is bench_start.rows
 
 

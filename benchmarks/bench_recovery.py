@@ -1,0 +1,358 @@
+"""G4, G5: how soon a restart judges every stop, a stalled stream is bridged, an UNKNOWN resolved.
+
+`python -m benchmarks.bench_recovery [restart | stall | unknown]`: exchange, chat and agent are
+processes of their own. Every stop must have led to exactly one filled order, and every fault must
+have happened.
+"""
+
+import asyncio
+import random
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+from benchmarks import armed
+from benchmarks.processes import Processes, until
+from benchmarks.table import NotDone, Row, at_most, quantile, table
+from tests.proxy import Proxy
+from trading.domain.tracker import Tracker
+
+TRACKERS = 200
+RESTARTS = 3
+RESTART_S_MAX = 10.0
+STALLS = 12
+STALL_TRACKERS = 20
+STALL_S_MAX = 5.0
+ROUNDS = 4
+UNKNOWN_P50_S_MAX = 1.0
+UNKNOWN_P99_S_MAX = 25.0
+_SEED = 7
+# Of the markets listed, so many are against other coins than USDT.
+_OTHER_MARKETS = 4
+_DROP = Decimal("0.985")
+_STALLED_S = 6.0
+_LIVE_S = 3.0
+# Orders per round: the exchange took some of them, of the others it never knew.
+_TAKEN, _NEVER_TAKEN = 16, 4
+_DEAD_S = (2.0, 8.0)
+_TICKS_PER_S = 100
+_HOURS_S = 4 * 3600
+_ORDERS_S = 120.0
+
+
+class Journal:
+    """The agent's journal, read from outside while it is written."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def count(self, kind: str, key: str) -> int:
+        """Return how many events of a kind have a key like this."""
+        query = "SELECT count(*) FROM journal WHERE kind = ? AND key LIKE ?"
+        return int(self._connection.execute(query, (kind, key)).fetchone()[0])
+
+    def last_seq(self) -> int:
+        """Return the newest event's number."""
+        return int(self._connection.execute("SELECT max(seq) FROM journal").fetchone()[0])
+
+    def attempts(self, after_seq: int) -> set[tuple[str, str]]:
+        """Return symbol and state of every newer change of an order."""
+        query = (
+            "SELECT json_extract(payload, '$.attempt.request.symbol'),"
+            " json_extract(payload, '$.attempt.state')"
+            " FROM journal WHERE kind = 'AttemptChanged' AND seq > ?"
+        )
+        return set(self._connection.execute(query, (after_seq,)))
+
+    def done(self, after_seq: int) -> set[str]:
+        """Return the symbol of every decision that was carried out since."""
+        query = (
+            "SELECT json_extract(payload, '$.intent.symbol') FROM journal"
+            " WHERE kind = 'IntentClosed' AND seq > ?"
+            " AND json_extract(payload, '$.intent.state') = 'done'"
+        )
+        return {symbol for (symbol,) in self._connection.execute(query, (after_seq,))}
+
+
+@asynccontextmanager
+async def world(made: armed.Plan) -> AsyncIterator[Processes]:
+    """Run exchange and chat around a database in which everything is armed already."""
+    with tempfile.TemporaryDirectory() as name:
+        async with Processes(Path(name), patience_s=_ORDERS_S) as processes:
+            await armed.write(made, processes.database)
+            balances = ",".join(f"{coin}={held}" for coin, held in made.balances.items())
+            markets = len(made.instruments) + _OTHER_MARKETS
+            await processes.start_exchange(
+                *("--still", "--markets", str(markets), "--seed", str(_SEED)),
+                *("--balance", balances),
+            )
+            await processes.start_chat()
+            yield processes
+
+
+def stops(count: int) -> armed.Plan:
+    """Plan one stop, 1 % below the price, on each of so many markets."""
+    made = armed.plan(count, count + _OTHER_MARKETS, _SEED)
+    if len({tracker.symbol for tracker in made.trackers}) != count:
+        raise NotDone(f"{count} markets should have a stop each")
+    return made
+
+
+async def start(processes: Processes, count: int) -> asyncio.subprocess.Process:
+    """Start the agent and wait until it has recovered and watches every market."""
+    asked = await processes.say("/trackers")
+    agent = await processes.start("run")
+    await processes.until_said(lambda said: f"{count} trackers" in said["text"], asked)
+    await until(partial(_are_streamed, processes, count), "every market should be watched", 60)
+    return agent
+
+
+async def _are_streamed(processes: Processes, count: int) -> bool:
+    streams = (await processes.seen("streams"))["streams"]
+    return len({name for name in streams if name.endswith("@trade")}) >= count
+
+
+@asynccontextmanager
+async def journal_of(processes: Processes) -> AsyncIterator[Journal]:
+    """Open the agent's journal read-only."""
+    with closing(sqlite3.connect(f"file:{processes.database}?mode=ro", uri=True)) as connection:
+        yield Journal(connection)
+
+
+async def cross(processes: Processes, made: armed.Plan, tracker: Tracker) -> None:
+    """Move one market below its stop."""
+    price = made.prices[tracker.symbol] * _DROP
+    await processes.control("price", symbol=tracker.symbol, price=format(price, "f"))
+
+
+async def check_sold(processes: Processes, trackers: Sequence[Tracker]) -> None:
+    """Wait until every stop has sold exactly what it owns in exactly one order."""
+    wanted = {one.symbol.replace("/", ""): one.quantity for one in trackers}
+
+    async def is_sold() -> bool:
+        orders = await processes.seen("orders")
+        if len({order["symbol"] for order in orders}) != len(orders):
+            raise NotDone(f"a stop should make one order: {orders}\n{processes.log()}")
+        sold = {order["symbol"]: Decimal(order["executedQty"]) for order in orders}
+        return bool(sold == wanted)
+
+    await until(is_sold, "every stop should sell all that it owns", _ORDERS_S)
+
+
+# ---------------------------------------------------------------- a restart
+
+
+async def measure_restart(trackers: int, restarts: int) -> list[Row]:
+    """Measure from the start of the process until every trigger is durable; raises NotDone."""
+    made = stops(trackers)
+    taken = [await _restart(made) for _ in range(restarts)]
+    what = f"kill -9, then {trackers} stops crossed: start to all triggers durable"
+    return [at_most("G5a", f"{what}, worst of {restarts}", max(taken), RESTART_S_MAX, "s")]
+
+
+async def _restart(made: armed.Plan) -> float:
+    count = len(made.trackers)
+    async with world(made) as processes:
+        agent = await start(processes, count)
+        async with journal_of(processes) as journal:
+            agent.send_signal(signal.SIGKILL)
+            if await agent.wait() != -signal.SIGKILL or journal.count("IntentOpened", "%"):
+                raise NotDone("the agent should have been killed before any stop was crossed")
+            for tracker in made.trackers:
+                await cross(processes, made, tracker)
+            began_s = time.monotonic()
+            await processes.start("run")
+
+            async def are_triggered() -> bool:
+                return journal.count("TrackerChanged", "triggered:%") == count
+
+            await _until(are_triggered, "every stop should trigger", processes)
+            took_s = time.monotonic() - began_s
+            if journal.count("IntentOpened", "%") != count:
+                raise NotDone(f"{count} triggers should have opened {count} orders")
+        await check_sold(processes, made.trackers)
+    return took_s
+
+
+async def _until(wanted: Callable[[], object], what: str, processes: Processes) -> None:
+    try:
+        await until(wanted, what, _ORDERS_S)
+    except NotDone as error:
+        raise NotDone(f"{error}\n{processes.log()}") from error
+
+
+# ---------------------------------------------------------------- a stalled stream
+
+
+async def measure_stalls(stalls: int, trackers: int) -> list[Row]:
+    """Measure from a stall, with a price that crosses at once, to the order; raises NotDone."""
+    made = stops(trackers)
+    chance = random.Random(_SEED)
+    async with world(made) as processes:
+        await processes.control("traffic", rate_per_s=_TICKS_PER_S, seconds=_HOURS_S)
+        await start(processes, trackers)
+        taken = []
+        for place, tracker in enumerate(made.trackers[:stalls]):
+            left = trackers - place
+            await until(partial(_are_streamed, processes, left), "the stream should be back", 60)
+            await asyncio.sleep(_LIVE_S + chance.uniform(0, 2))
+            taken.append(await _stalled(processes, made, tracker))
+        await check_sold(processes, made.trackers[:stalls])
+    what = f"stream stalls, price crosses at once, to the order, {stalls} of {trackers} stops"
+    return [
+        Row("G5b", f"{what}, p50", f"{quantile(taken, 0.5):.2f} s"),
+        at_most("G5b", f"{what}, worst", max(taken), STALL_S_MAX, "s"),
+    ]
+
+
+async def _stalled(processes: Processes, made: armed.Plan, tracker: Tracker) -> float:
+    symbol = tracker.symbol.replace("/", "")
+    muted = (await processes.seen("streams"))["muted_market_frames"]
+    began_s = time.monotonic()
+    await processes.control(
+        "fault", kind="stall_stream", args={"scope": "market", "seconds": _STALLED_S}
+    )
+    await cross(processes, made, tracker)
+
+    async def has_arrived() -> bool:
+        return any(order["symbol"] == symbol for order in await processes.seen("orders"))
+
+    await _until(has_arrived, f"no order of {symbol} arrived", processes)
+    took_s = time.monotonic() - began_s
+    if (await processes.seen("streams"))["muted_market_frames"] <= muted:
+        raise NotDone("the stream should have stalled")
+    await asyncio.sleep(max(_STALLED_S - took_s, 0))
+    return took_s
+
+
+# ---------------------------------------------------------------- an order of unknown fate
+
+
+async def measure_unknown(rounds: int) -> list[Row]:
+    """Measure from the return of the line until an order's fate is proven; raises NotDone."""
+    size = _TAKEN + _NEVER_TAKEN
+    made = stops(rounds * size)
+    chance = random.Random(_SEED)
+    proven: list[tuple[str, float]] = []
+    async with world(made) as processes, _line(processes) as line:
+        await processes.control("traffic", rate_per_s=_TICKS_PER_S, seconds=_HOURS_S)
+        await start(processes, len(made.trackers))
+        async with journal_of(processes) as journal:
+            for number in range(rounds):
+                lost = made.trackers[number * size : (number + 1) * size]
+                seq = await _lose(processes, made, lost, journal)
+                await line.refuse()
+                _check_unknown(journal, seq)
+                await processes.clear_faults()
+                await asyncio.sleep(chance.uniform(*_DEAD_S))
+                await line.accept()
+                proven += await _proven(processes, lost, journal, seq)
+        await check_sold(processes, made.trackers)
+    return _unknown_rows(proven, rounds)
+
+
+@asynccontextmanager
+async def _line(processes: Processes) -> AsyncIterator[Proxy]:
+    host, _, port = processes.exchange.rpartition("/")[2].partition(":")
+    async with Proxy.before(host, int(port)) as line:
+        processes.line = f"http://{line.address}"
+        yield line
+
+
+async def _lose(
+    processes: Processes, made: armed.Plan, lost: Sequence[Tracker], journal: Journal
+) -> int:
+    """Fire stops whose orders are never answered, and return where the journal stood before."""
+    seq = journal.last_seq()
+    # Nothing else may tell what became of them before the line is dead.
+    args = {"scope": "user", "seconds": _DEAD_S[0]}
+    await processes.control("fault", kind="stall_stream", args=args)
+    query = {"path": "/api/v3/order", "method": "GET"}
+    await processes.control("fault", kind="drop_response", times=None, args=query)
+    for place, tracker in enumerate(lost):
+        args = {"symbol": tracker.symbol, "accept": place >= _NEVER_TAKEN}
+        await processes.control("fault", kind="drop_response", times=1, args=args)
+    for tracker in lost:
+        await cross(processes, made, tracker)
+    await _until(
+        lambda: _are_lost(lost, journal, seq), "every order should become UNKNOWN", processes
+    )
+    return seq
+
+
+async def _are_lost(lost: Sequence[Tracker], journal: Journal, seq: int) -> bool:
+    unknown = {symbol for symbol, state in journal.attempts(seq) if state == "unknown"}
+    return unknown >= {one.symbol for one in lost}
+
+
+def _check_unknown(journal: Journal, seq: int) -> None:
+    """Once the line is dead nothing may be known yet."""
+    known = journal.done(seq) | {s for s, state in journal.attempts(seq) if state == "absent"}
+    if known:
+        raise NotDone(f"the fate of {', '.join(known)} was known before the line was dead")
+
+
+async def _proven(
+    processes: Processes, lost: Sequence[Tracker], journal: Journal, seq: int
+) -> list[tuple[str, float]]:
+    """Wait for every fate; returns what it was, and seconds from now."""
+    began_s = time.monotonic()
+    fates: dict[str, tuple[str, float]] = {}
+    names = {one.symbol for one in lost}
+
+    async def are_proven() -> bool:
+        took_s = time.monotonic() - began_s
+        for symbol, state in journal.attempts(seq):
+            if state == "absent":
+                fates.setdefault(symbol, ("absent", took_s))
+        for symbol in journal.done(seq):
+            fates.setdefault(symbol, ("found", took_s))
+        return fates.keys() >= names
+
+    await _until(are_proven, "every fate should be proven", processes)
+    found = [fate for fate, _ in fates.values()]
+    if found.count("absent") != _NEVER_TAKEN:
+        raise NotDone(f"{_NEVER_TAKEN} orders should be absent, were {found.count('absent')}")
+    return list(fates.values())
+
+
+def _unknown_rows(proven: Sequence[tuple[str, float]], rounds: int) -> list[Row]:
+    taken = [took for _, took in proven]
+    absent = [took for fate, took in proven if fate == "absent"]
+    what = f"{len(taken)} answers of orders lost, {rounds} dead lines: from its return to the proof"
+    return [
+        at_most("G4a", f"{what}, p50", quantile(taken, 0.5), UNKNOWN_P50_S_MAX, "s"),
+        at_most("G4b", f"{what}, p99", quantile(taken, 0.99), UNKNOWN_P99_S_MAX, "s"),
+        Row("G4c", f"the {len(absent)} that never were, p50", f"{quantile(absent, 0.5):.2f} s"),
+    ]
+
+
+def gap_rows(is_quick: bool = False) -> list[Row]:
+    """Measure what stays unwatched, at full or at smoke-test scale."""
+    if is_quick:
+        return [*asyncio.run(measure_restart(20, 1)), *asyncio.run(measure_stalls(1, 5))]
+    restarts = asyncio.run(measure_restart(TRACKERS, RESTARTS))
+    return [*restarts, *asyncio.run(measure_stalls(STALLS, STALL_TRACKERS))]
+
+
+def unknown_rows(is_quick: bool = False) -> list[Row]:
+    """Measure orders of unknown fate, at full or at smoke-test scale."""
+    return asyncio.run(measure_unknown(1 if is_quick else ROUNDS))
+
+
+if __name__ == "__main__":
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "restart": lambda: asyncio.run(measure_restart(TRACKERS, RESTARTS)),
+        "stall": lambda: asyncio.run(measure_stalls(STALLS, STALL_TRACKERS)),
+        "unknown": unknown_rows,
+    }
+    made = [row for name in sys.argv[1:] or parts for row in parts[name]()]
+    print(table(made))
+    sys.exit(0 if all(row.is_met for row in made) else 1)
