@@ -108,6 +108,7 @@ class TradingAgent:
         self.records = ports.records
         self.clock = ports.clock
         self._bus = ports.bus
+        self._sleep = ports.sleep
         self._identity = identity
         self.state = AgentState(settings.currency, ports.clock.now())
         self._follow_ups = FollowUps()
@@ -188,6 +189,7 @@ class TradingAgent:
             activity=self._reviewing.activity,
             waits_for=self._reviewing.waits_for,
             refused=self._reviewing.refused,
+            sleep=self._sleep,
         )
 
     # ------------------------------------------------------------ life
@@ -387,13 +389,17 @@ class TradingAgent:
             "tracker_sweep": self._sweep_trackers,
             "staleness_watch": self.market.sweep,
             "open_attempts": self.execution.check_open_attempts,
-            "exchange_probe": self._probing.probe,
+            "exchange_probe": self._probe,
             "balances": self._housekeeping.refresh_balances,
             "full_reconcile": self._housekeeping.reconcile,
             "key_permissions": self._housekeeping.check_permissions,
             "daily_risk_reset": self._housekeeping.open_day,
             "atr_distances": self._housekeeping.tighten,
         }
+
+    async def _probe(self) -> None:
+        self._account.judge()
+        await self._probing.probe()
 
     async def beat(self) -> None:
         """Leave a durable sign of life, twice a minute."""

@@ -1,17 +1,22 @@
 """Asks now and then whether the exchange is there and takes our key; tells when that turns."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from trading import backstops
 from trading.commanding.workings import Workings
+from trading.deadlines import within
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, RateLimited, Retryable
 from trading.domain.events import ConditionChanged
 from trading.reachability import AUTH_LOST, CLOCK_OFF, EXCHANGE_DOWN, Reachability, Turn
 
 logger = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+# An order may wait longer for its answer; that nobody is there has to be known sooner.
+_ANSWER_S = 3.0
 _SIGNED_EVERY_S = 60.0
 _SIGNED_IN_DOUBT_S = 20.0
 
@@ -39,7 +44,7 @@ class Probing:
         clock = self._of.clock
         turn = None
         try:
-            self._offset_ms = await self._of.gateway.clock_offset_ms()
+            self._offset_ms = await self._ask(self._of.gateway.clock_offset_ms())
         except RateLimited as error:
             if not error.is_own_count:
                 self._silent_s = error.retry_after_s
@@ -55,6 +60,9 @@ class Probing:
             self._put(await self._probe_key())
         self._put(turn)
 
+    async def _ask(self, answer: Awaitable[_Answer]) -> _Answer:
+        return await within(_ANSWER_S, answer, self._of.sleep)
+
     async def _probe_key(self) -> Turn | None:
         now_s = self._of.clock.monotonic()
         every_s = _SIGNED_IN_DOUBT_S if self._reach.wants_signed else _SIGNED_EVERY_S
@@ -62,7 +70,7 @@ class Probing:
             return None
         self._signed_s = now_s
         try:
-            await self._of.gateway.balances()
+            await self._ask(self._of.gateway.balances())
         except AuthLost as error:
             logger.warning("key_refused", extra={"error": str(error)})
             return self._reach.key_refused(now_s)

@@ -4,7 +4,7 @@ A row counts for a module and everything below it; of two rows that fit, the lon
 """
 
 # Reactions and effects are plain calls of these; only an engine may hold them.
-_SHELL = ("trading.ports", "trading.bus")
+_SHELL = ("trading.ports", "trading.bus", "trading.deadlines")
 _ANYTHING = ("bot", "trading", "storage")
 _ENGINES = tuple(
     f"trading.{package}.engine" for package in ("market", "trackers", "execution", "signals")
@@ -52,6 +52,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.domain": (),
     "trading.ports": ("trading.domain",),
     "trading.bus": ("trading.domain",),
+    "trading.deadlines": ("trading.domain",),
     "trading.market": ("trading.candles", "trading.domain"),
     "trading.market.engine": ("trading.domain", *_SHELL),
     "trading.scanner": ("trading.candles", "trading.domain", "trading.market"),

@@ -35,6 +35,7 @@ from trading.ports import KeyPermissions
 
 # Of one symbol, as on the real exchange.
 STOPS_MAX = 5
+_CLIENT_TIMEOUT_S = 15.0
 
 
 @dataclass(slots=True)
@@ -107,6 +108,9 @@ class FakeExchange:
         self.rule_loads = 0
         self.balance_reads = 0
         self.is_down = False
+        # Whether connections are taken and nothing is answered, and how many reads met that.
+        self.is_hanging = False
+        self.hung = 0
         self.is_key_lost = False
         self.lists_executions = True
         # Whether an order that would meet one of this account expires, and how often one did.
@@ -200,27 +204,27 @@ class FakeExchange:
     # ------------------------------------------------------------ MarketFeed
 
     async def instruments(self) -> Mapping[str, Instrument]:
-        self._reach()
+        await self._reach()
         self.rule_loads += 1
         return dict(self.rules)
 
     async def quote(self, symbol: str) -> Quote:
-        self._reach()
+        await self._reach()
         if symbol in self.without_bids:
             raise Unreachable("bidPrice should be above 0, was 0")
         return self.quote_now(symbol)
 
     async def last_trade(self, symbol: str) -> MarketTrade:
-        self._reach()
+        await self._reach()
         quote = self.quote_now(symbol)
         return MarketTrade(symbol, quote.bid, Decimal(1), quote.event_time_ms, quote.received_s)
 
     async def last_prices(self) -> Mapping[str, Decimal]:
-        self._reach()
+        await self._reach()
         return {symbol: self.quote_now(symbol).bid for symbol in self.prices}
 
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
-        self._reach()
+        await self._reach()
         self.book_reads += 1
         quote = self.quote_now(symbol)
         bids = () if symbol in self.without_bids else (BookLevel(quote.bid, Decimal(1)),)
@@ -247,26 +251,26 @@ class FakeExchange:
         return True
 
     async def connect(self) -> None:
-        self._reach()
+        await self._reach()
 
     async def close(self) -> None:
         """Nothing to close."""
 
     async def account_id(self) -> str:
-        self._reach()
+        await self._reach()
         return "fake-1"
 
     async def permissions(self) -> KeyPermissions:
-        self._reach()
+        await self._reach()
         return KeyPermissions(True, False, False, True)
 
     async def clock_offset_ms(self) -> int:
-        self._reach()
+        await self._reach()
         self.clock_reads += 1
         return 0
 
     async def balances(self) -> Mapping[str, Balance]:
-        self._reach()
+        await self._reach()
         if self.is_key_lost:
             raise AuthLost("the key is not accepted any more")
         self.balance_reads += 1
@@ -285,6 +289,8 @@ class FakeExchange:
         if self.is_down or self._take("not_sent"):
             return SendEvidence(SendPhase.NOT_SENT, message="connection refused")
         self.sent.append(request)
+        if self.is_hanging:
+            return await self._hang()
         before = self._before(request)
         if before is not None:
             return before
@@ -484,6 +490,8 @@ class FakeExchange:
         await asyncio.sleep(0)
         if self.is_down:
             return SendEvidence(SendPhase.NOT_SENT, message="connection refused")
+        if self.is_hanging:
+            return await self._hang()
         if self._take("cancel_mute") is not None:
             return SendEvidence(SendPhase.SENT, message="timeout")
         self.cancelled.append(client_order_id)
@@ -504,7 +512,7 @@ class FakeExchange:
         return SendEvidence(SendPhase.ANSWERED, http_status=200, report=report)
 
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
-        self._reach()
+        await self._reach()
         self.queries += 1
         fault = self._take("query_limit")
         if fault is not None:
@@ -516,7 +524,7 @@ class FakeExchange:
         return self.report_of(order)
 
     async def open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
-        self._reach()
+        await self._reach()
         return [
             self.report_of(one)
             for one in self._visible()
@@ -524,7 +532,7 @@ class FakeExchange:
         ]
 
     async def orders_since(self, symbol: str, since: datetime) -> Sequence[OrderReport]:
-        self._reach()
+        await self._reach()
         return [
             self.report_of(one)
             for one in self._visible()
@@ -532,7 +540,7 @@ class FakeExchange:
         ]
 
     async def fills_since(self, symbol: str, since: datetime) -> Sequence[Fill]:
-        self._reach()
+        await self._reach()
         if self._take("no_listing") is not None:
             return []
         ours = [fill for one in self._visible() for fill in one.fills]
@@ -553,9 +561,16 @@ class FakeExchange:
     def _visible(self) -> list[KeptOrder]:
         return [one for one in self.history if self.time.monotonic() >= one.visible_s]
 
-    def _reach(self) -> None:
+    async def _reach(self) -> None:
         if self.is_down:
             raise Unreachable("connection refused")
+        if self.is_hanging:
+            raise Unreachable((await self._hang()).message)
+
+    async def _hang(self) -> SendEvidence:
+        self.hung += 1
+        await self.time.sleep(_CLIENT_TIMEOUT_S)
+        return SendEvidence(SendPhase.SENT, message="no answer within 15 s")
 
     def _tell(self, order: KeptOrder) -> None:
         self._push(self.report_of(order))

@@ -3,8 +3,10 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TypeVar
 
 from trading import proposals, symbols
+from trading.deadlines import within
 from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal
 from trading.domain.commands import EditTracker, PlaceOrder
@@ -28,6 +30,9 @@ from trading.trackers.arming import Present
 from trading.trackers.engine import TrackerEngine
 
 _ATR_CANDLES = 60
+# A person who asks in an emergency gets what is known rather than what might still come.
+_PATIENCE_S = 2.0
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,11 @@ class Workings:
     activity: Callable[[Intent], Activity]
     waits_for: Callable[[], Sequence[str]]
     refused: Callable[[Refusal], Awaitable[None]]
+    sleep: Callable[[float], Awaitable[None]]
+
+    async def ask(self, answer: Awaitable[_Answer]) -> _Answer:
+        """Await a read that a person waits for; raises Unreachable when it takes too long."""
+        return await within(_PATIENCE_S, answer, self.sleep)
 
     def instrument(self, symbol: str) -> Instrument:
         """Return the one instrument that a symbol means; raises Refused."""

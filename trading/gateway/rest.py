@@ -23,6 +23,7 @@ from trading.ports import Clock, KeyPermissions
 logger = logging.getLogger(__name__)
 
 _CLOCK_SAMPLES = 3
+_CLOCK_SAMPLING_S = 1.0
 _CLOCK_ERROR_MAX = timedelta(hours=6)
 # The exchange counts weight in minutes of its own clock.
 _WINDOW_MS = 60_000
@@ -112,7 +113,11 @@ class CcxtGateway:
     async def clock_offset_ms(self) -> int:
         """Measure exchange time minus ours from the quickest sample, and sign with it."""
         best: tuple[float, int] | None = None
+        ends_s = self._clock.monotonic() + _CLOCK_SAMPLING_S
         for _ in range(_CLOCK_SAMPLES):
+            if best is not None and self._clock.monotonic() > ends_s:
+                # Over a slow line more samples take time and say no more.
+                break
             before_ms, before_s = to_ms(self._clock.now()), self._clock.monotonic()
             theirs_ms = await self._read("server_time", self._venue.server_time_ms)
             took_s = self._clock.monotonic() - before_s

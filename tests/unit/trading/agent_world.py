@@ -87,6 +87,7 @@ class StreamingExchange(FakeExchange):
 
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
         """Two levels on each side: the second one twice as deep and a tick worse."""
+        await self._reach()
         quote, tick = self.quote_now(symbol), self.rules[symbol].price_tick
         bids = (BookLevel(quote.bid, Decimal(1)), BookLevel(quote.bid - tick, Decimal(2)))
         return OrderBook(
@@ -100,6 +101,7 @@ class StreamingExchange(FakeExchange):
         self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
     ) -> Sequence[Candle]:
         """The past that the test wrote down."""
+        await self._reach()
         return self.past[-limit:]
 
 

@@ -49,6 +49,21 @@ async def test_an_exchange_that_is_gone_is_told_once_and_its_return_too(world: A
     fired(lost.text)
 
 
+async def test_an_exchange_that_hangs_is_told_as_soon_as_a_dead_one(world: AgentWorld) -> None:
+    await world.protect()
+    world.exchange.is_hanging = True
+    since_s = world.time.monotonic()
+    while not told(world, EXCHANGE_DOWN):
+        assert world.time.monotonic() - since_s < 20
+        began_s = world.time.monotonic()
+        await world.time.finish(world.agent.jobs()["exchange_probe"]())
+        await world.time.settle()
+        if not told(world, EXCHANGE_DOWN):
+            await world.time.pass_by(5 - (world.time.monotonic() - began_s))
+    assert world.exchange.hung >= 3
+    assert world.time.monotonic() - since_s <= 15
+
+
 async def test_without_anything_at_stake_it_is_a_warning(world: AgentWorld) -> None:
     world.exchange.is_down = True
     await probe(world, 4)

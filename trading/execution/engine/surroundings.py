@@ -7,7 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
-from trading.domain.errors import RateLimited, Unreachable
+from trading.deadlines import within
+from trading.domain.errors import RateLimited
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
@@ -67,22 +68,13 @@ class Surroundings:
 
     async def read(self, answer: Awaitable[_Answer]) -> _Answer:
         """Await a read of the exchange with a deadline; raises Unreachable when it passes."""
-        seconds = self.settings.read_deadline_s
-        work = asyncio.ensure_future(answer)
-        alarm = asyncio.ensure_future(self.sleep(seconds))
         try:
-            await asyncio.wait({work, alarm}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            raise Unreachable(f"the exchange did not answer within {seconds:.0f} s")
+            return await within(self.settings.read_deadline_s, answer, self.sleep)
         except RateLimited as error:
             # Our own count of reads must never hold up a sale.
             if not error.is_own_count:
                 self.pacer.silence(error.retry_after_s)
             raise
-        finally:
-            alarm.cancel()
-            work.cancel()
 
     def fresh_quote(self, symbol: str) -> Quote | None:
         """The quote, if it is young enough to price an order."""
