@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 from bot.telegram import confirm, examples, grammar
-from bot.telegram.commands.context import Reply, Request, Services
+from bot.telegram.commands.context import Reply, Request, Services, asked
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
 from bot.telegram.render.text import Card
@@ -28,7 +28,6 @@ from trading.domain.commands import (
     SetTradingMode,
 )
 from trading.domain.errors import AlreadyRecorded, Refused
-from trading.domain.events import ConfirmationAsked
 from trading.domain.money import plain
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
@@ -95,16 +94,8 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
         answer_within_s=seconds,
         everything=pack(Panic(True), None) if has_second_choice(proposal) else None,
     )
-    asked = confirm.ask(
-        question,
-        nonce=services.random_nonce(),
-        user_id=request.by,
-        chat_id=request.chat_id,
-        card=request.card,
-        now=request.now,
-    )
     text = question_text(proposal, seconds, notice)
-    return Reply((Card(text, confirm.buttons(asked)),), (ConfirmationAsked(asked),), "asked")
+    return asked(question, text, request, services)
 
 
 def pack(command: Command, reference_price: Decimal | None, *, needs_code: bool = False) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from bot.telegram import confirm
 from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster
 from bot.telegram.settings import TelegramSettings
@@ -13,12 +14,12 @@ from bot.telegram.stepup import StepUp
 from trading.desk import ChartView, Desk
 from trading.domain.chat import Person
 from trading.domain.errors import Refused
-from trading.domain.events import Event
+from trading.domain.events import ConfirmationAsked, Event
 from trading.ports import Journal
 
 
 class ChartDrawer(Protocol):
-    """Draws chart pictures; raises Unreachable when it cannot in time."""
+    """Draws chart pictures; raises NotInTime when it cannot."""
 
     async def draw(self, view: ChartView, path: Path) -> Path:
         """Write a PNG to `path` and return it."""
@@ -107,3 +108,16 @@ def no_more(words: tuple[str, ...], most: int, example: str) -> None:
     """Refuse words that nobody asked for."""
     if len(words) > most:
         raise Refused(f"this was not understood: {words[most][:24]!r}", example=example)
+
+
+def asked(question: confirm.Question, text: str, request: Request, services: Services) -> Reply:
+    """Put a question to the person who made it necessary: durable, with its buttons under it."""
+    put = confirm.ask(
+        question,
+        nonce=services.random_nonce(),
+        user_id=request.by,
+        chat_id=request.chat_id,
+        card=request.card,
+        now=request.now,
+    )
+    return Reply((Card(text, confirm.buttons(put)),), (ConfirmationAsked(put),), "asked")

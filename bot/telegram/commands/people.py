@@ -7,12 +7,12 @@ from datetime import timedelta
 
 from bot.telegram import confirm
 from bot.telegram.access import may_use
-from bot.telegram.commands.context import CommandEntry, Reply, Request, Services
+from bot.telegram.commands.context import CommandEntry, Reply, Request, Services, asked
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render.text import Card, Code, Line, age, card_text
 from trading.domain.chat import Person, Role
 from trading.domain.errors import Refused
-from trading.domain.events import ConfirmationAsked, PersonChanged
+from trading.domain.events import PersonChanged
 
 _HOUR = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 # The action of the question whether somebody is given a role.
@@ -144,20 +144,12 @@ def _asked_to_admit(request: Request, services: Services, user_id: int, role: Ro
     """Taking a right away acts at once; giving one is asked, for a wrong digit is a stranger."""
     seconds = services.settings.safe_answer_s
     question = confirm.Question(ADMIT, f"{user_id} {role.value}", seconds)
-    asked = confirm.ask(
-        question,
-        nonce=services.random_nonce(),
-        user_id=request.by,
-        chat_id=request.chat_id,
-        card=request.card,
-        now=request.now,
-    )
     text = card_text(
         f"👥 {user_id} as {role.value}?",
         _MAY[role],
         f"Answer within {age(seconds)}.",
     )
-    return Reply((Card(text, confirm.buttons(asked)),), (ConfirmationAsked(asked),), "asked")
+    return asked(question, text, request, services)
 
 
 def admitted(request: Request, services: Services, payload: str) -> Reply:
