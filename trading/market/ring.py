@@ -3,21 +3,32 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.candles.series import COLUMNS, Candles, Times
+from trading.candles.series import REQUIRED, Candles, Times
 from trading.domain.market import Candle
 
 CANDLES_KEPT = 2_000
-_VALUES = COLUMNS[1:]
+# What decisions look at. A thousand series fill memory, and the archive knows the rest.
+_VALUES = (*REQUIRED, "taker_buy_volume")
 
 
 class CandleRing:
     """Closed candles in order of time, at most `candles_kept` of them.
 
     A view that was handed out never changes and cannot be written: new candles go behind what was
-    shown, and when the room is used up, once in an eighth of it, the newest move to a new one.
+    shown, and when the room is used up, once in a sixteenth of it, the newest move to a new one.
+    Quote volumes and numbers of trades are not kept; both are NaN.
     """
 
-    __slots__ = ("_first", "_kept", "_past", "_shown", "_shown_times", "_times", "_values")
+    __slots__ = (
+        "_first",
+        "_kept",
+        "_past",
+        "_shown",
+        "_shown_times",
+        "_times",
+        "_unknown",
+        "_values",
+    )
 
     def __init__(self, candles_kept: int = CANDLES_KEPT) -> None:
         if candles_kept < 1:
@@ -42,16 +53,14 @@ class CandleRing:
     def candles(self, newest: int | None = None) -> Candles:
         """Return all candles kept, or the newest so many, oldest first."""
         first = self._first if newest is None else max(self._first, self._past - newest)
-        which = slice(first, self._past)
-        return Candles(self._shown_times[which], *self._shown[:, which])
+        return self._view(slice(first, self._past))
 
     def at(self, open_time_ms: int) -> Candles:
         """Return the candle that opened then, as one of length 1, or none of length 0."""
         times = self._times[self._first : self._past]
         place = self._first + int(times.searchsorted(open_time_ms))
         is_held = place < self._past and self._times[place] == open_time_ms
-        which = slice(place, place + int(is_held))
-        return Candles(self._shown_times[which], *self._shown[:, which])
+        return self._view(slice(place, place + int(is_held)))
 
     def put(self, candle: Candle) -> bool:
         """Take in a closed candle, at its place; False when it is held or older than all kept."""
@@ -70,6 +79,21 @@ class CandleRing:
         self._times[: self._past] = newest.open_time_ms
         for row, name in zip(self._values, _VALUES, strict=True):
             row[: self._past] = newest.column(name)
+
+    def _view(self, which: slice) -> Candles:
+        prices_and_volumes, unknown = self._shown[:, which], self._unknown[which]
+        open_, high, low, close, volume, taker_buy_volume = prices_and_volumes
+        return Candles(
+            self._shown_times[which],
+            open_,
+            high,
+            low,
+            close,
+            volume,
+            quote_volume=unknown,
+            trades=unknown,
+            taker_buy_volume=taker_buy_volume,
+        )
 
     def _append(self, open_time_ms: int, row: tuple[float, ...]) -> None:
         if self._past == len(self._times):
@@ -105,16 +129,15 @@ class CandleRing:
         self._values[:, : self._past] = values
 
     def _take_room(self) -> None:
-        room = self._kept + max(self._kept // 8, 1)
+        room = self._kept + max(self._kept // 16, 1)
         self._times: Times = np.empty(room, np.int64)
         self._values: NDArray[np.float64] = np.empty((len(_VALUES), room))
         self._shown_times, self._shown = self._times.view(), self._values.view()
         self._shown_times.flags.writeable = self._shown.flags.writeable = False
+        # One number seen from everywhere.
+        self._unknown = np.broadcast_to(np.float64(np.nan), (room,))
 
 
 def _row(candle: Candle) -> tuple[float, ...]:
-    optional = (candle.quote_volume, candle.trades, candle.taker_buy_volume)
-    return (
-        *(candle.open, candle.high, candle.low, candle.close, candle.volume),
-        *(np.nan if value is None else value for value in optional),
-    )
+    taken = np.nan if candle.taker_buy_volume is None else candle.taker_buy_volume
+    return (candle.open, candle.high, candle.low, candle.close, candle.volume, taken)
