@@ -57,6 +57,7 @@ class Feed:
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         """Keep the callbacks; nothing ends this but a cancellation."""
         self.on_trade, self.on_quote = on_trade, on_quote

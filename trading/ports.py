@@ -238,11 +238,13 @@ class MarketFeed(Protocol):
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         """Stream prints and quotes of `symbols` into the callbacks until cancelled.
 
-        The callbacks are plain calls on the loop, one per message. Raises Unreachable when the
-        connection is lost; the caller starts again with back-off.
+        The callbacks are plain calls on the loop, one per message; `on_ending` says that the other
+        side will end this connection soon: another one should take over. Raises Unreachable when
+        the connection is lost; the caller starts again with back-off.
         """
         ...
 

@@ -7,10 +7,6 @@ GAPS = {
         "error under a live agent is not tested"
     ),
     "X37": "a scenario for the simulation",
-    "W02": (
-        "a changed subscription overlaps its predecessor; serverShutdown itself ends the "
-        "connection and is then a W01"
-    ),
     "W04": "prices over REST are proven; a sale while the feed is frozen is proven for W03 only",
     "W05": "needs a process stopped for 70 s",
     "W06": (

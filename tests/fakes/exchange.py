@@ -241,6 +241,7 @@ class FakeExchange:
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         await asyncio.Event().wait()
 

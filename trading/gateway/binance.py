@@ -266,11 +266,12 @@ class BinanceVenue:
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         """Stream prints and quotes until the connection is lost."""
         url = f"{self._api.urls['api']['ws']['spot']}/{next(self._connections)}"
         names = {self._name(symbol): symbol for symbol in sorted(symbols)}
-        stream = MarketStream(names, on_trade, on_quote, self._clock, self._now_ms)
+        stream = MarketStream(names, on_trade, on_quote, self._clock, self._now_ms, on_ending)
         self._streams[url] = stream
         try:
             await stream.run(self._api, url, self._requests)

@@ -192,6 +192,7 @@ class PaperGateway:
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         """Stream prints and quotes; resting paper orders are matched by them first."""
 
@@ -203,7 +204,7 @@ class PaperGateway:
             self._take_quote(quote)
             on_quote(quote)
 
-        await self._feed.stream_market(symbols, take_trade, take_quote)
+        await self._feed.stream_market(symbols, take_trade, take_quote, on_ending)
 
     def _take_quote(self, quote: Quote) -> None:
         self._quotes[quote.symbol] = quote

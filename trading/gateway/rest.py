@@ -96,9 +96,10 @@ class CcxtGateway:
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         """Stream prints and quotes until cancelled; raises Unreachable when it is lost."""
-        await self._venue.stream_market(symbols, on_trade, on_quote)
+        await self._venue.stream_market(symbols, on_trade, on_quote, on_ending)
 
     # ------------------------------------------------------------ account
 

@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 # Streams of one subscription; the exchange takes at most five messages a second.
 _CHUNK = 200
 _BETWEEN_CHUNKS_S = 0.25
-_ENDS = frozenset({"eventStreamTerminated", "serverShutdown"})
+_ENDING = "serverShutdown"
+_ENDS = frozenset({"eventStreamTerminated", _ENDING})
 _PRINTS = frozenset({"trade", "aggTrade"})
 
 
@@ -39,12 +40,14 @@ class MarketStream:
         on_quote: Callable[[Quote], None],
         clock: Clock,
         now_ms: Callable[[], int],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         self._symbols = symbols
         self._on_trade = on_trade
         self._on_quote = on_quote
         self._clock = clock
         self._now_ms = now_ms
+        self._on_ending = on_ending
         self._frames = Frames(symbols, clock, now_ms)
         self._ended: Callable[[str], None] = _ignore
 
@@ -71,7 +74,7 @@ class MarketStream:
         if not isinstance(event, str | None):
             return False
         if event in _ENDS:
-            self._ended(str(event))
+            self._end(str(event))
             return True
         symbol = self._symbols.get(name) if isinstance(name, str) else None
         if symbol is None:
@@ -88,6 +91,13 @@ class MarketStream:
         else:
             return False
         return True
+
+    def _end(self, event: str) -> None:
+        if event == _ENDING:
+            # It still speaks for a while: long enough for another connection to take over.
+            self._on_ending()
+        else:
+            self._ended(event)
 
     async def run(self, exchange: Any, url: str, requests: Iterator[int]) -> None:
         """Subscribe, and wait until the connection ends: Unreachable says how."""

@@ -124,6 +124,7 @@ class Venue(Protocol):
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         """Stream prints and quotes until the connection is lost."""
         ...

@@ -67,7 +67,10 @@ class MarketEngine:
         jitter: Random | None = None,
     ) -> None:
         self._feed = feed
-        self._lines = Handover(feed.stream_market, self._on_trade, self._on_quote)
+        self._changed = asyncio.Event()
+        self._lines = Handover(
+            feed.stream_market, self._on_trade, self._on_quote, self._changed.set
+        )
         self._clock = clock
         self._hooks = hooks
         self._settings = settings or MarketSettings()
@@ -78,7 +81,6 @@ class MarketEngine:
         self._reads: asyncio.PriorityQueue[tuple[int, int, str, bool]] = asyncio.PriorityQueue()
         self._read_numbers = count()
         self._reads_left = 0
-        self._changed = asyncio.Event()
         self._restart = asyncio.Event()
         self._holding = asyncio.Event()
         self._is_live = False

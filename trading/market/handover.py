@@ -9,7 +9,7 @@ from trading.domain.market import MarketTrade, Quote
 
 TakeTrade = Callable[[MarketTrade], None]
 TakeQuote = Callable[[Quote], None]
-Stream = Callable[[frozenset[str], TakeTrade, TakeQuote], Awaitable[None]]
+Stream = Callable[[frozenset[str], TakeTrade, TakeQuote, Callable[[], None]], Awaitable[None]]
 _LINES_MAX = 3
 # What is on its way on the old connection when the new one has spoken of everything.
 _GRACE_S = 0.5
@@ -29,13 +29,21 @@ class Handover:
     """The connections of a changing set of symbols: one, and its elders for a moment.
 
     Prints of all of them are merged by their event time: none is missed, none is heard twice, none
-    comes back from the past. An elder ends once its successor has spoken of all that it serves.
+    comes back from the past. An elder ends once its successor has spoken of all that it serves;
+    `on_ending` says that the newest one needs a successor soon.
     """
 
-    def __init__(self, stream: Stream, on_trade: TakeTrade, on_quote: TakeQuote) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        on_trade: TakeTrade,
+        on_quote: TakeQuote,
+        on_ending: Callable[[], None] = lambda: None,
+    ) -> None:
         self._stream = stream
         self._on_trade = on_trade
         self._on_quote = on_quote
+        self._on_ending = on_ending
         self._lines: list[_Line] = []
         # The newest print that was heard of each symbol: its connection and its event time.
         self._newest: dict[str, tuple[_Line, int]] = {}
@@ -45,7 +53,12 @@ class Handover:
         line = _Line(symbols, now_s)
         self._lines.append(line)
         line.task = asyncio.ensure_future(
-            self._stream(symbols, partial(self._take_trade, line), partial(self._take_quote, line))
+            self._stream(
+                symbols,
+                partial(self._take_trade, line),
+                partial(self._take_quote, line),
+                partial(self._ending, line),
+            )
         )
         if len(self._lines) > _LINES_MAX:
             # The eldest speaks of most; the second newest has hardly begun.
@@ -85,6 +98,11 @@ class Handover:
         # Books carry no time of their own: the youngest connection that speaks of one is right.
         if not lines or line is lines[-1] or symbol not in lines[-1].spoken:
             self._on_quote(quote)
+
+    def _ending(self, line: _Line) -> None:
+        # An elder that will end soon has its successor already.
+        if line is self._lines[-1]:
+            self._on_ending()
 
     def _end(self, line: _Line) -> None:
         self._lines.remove(line)

@@ -47,6 +47,7 @@ class StreamingExchange(FakeExchange):
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         """Hand quotes at once and whatever `move` brings later."""
         stream = (symbols, on_trade, on_quote)

@@ -249,3 +249,13 @@ def test_whoever_fails_at_a_price_does_not_end_the_stream(
     assert stream.take_frame(BOOK)
     assert stream.take_frame(TRADE)
     assert [record.message for record in caplog.records] == ["message_failed"] * 2
+
+
+def test_a_server_that_announces_its_end_does_not_end_the_stream_itself() -> None:
+    heard = Heard()
+    asked: list[str] = []
+    ended: list[str] = []
+    heard.stream._on_ending = lambda: asked.append("successor")
+    heard.stream._ended = ended.append
+    assert heard.stream.take({"e": "serverShutdown", "E": NOW_MS})
+    assert (asked, ended) == (["successor"], [])

@@ -42,6 +42,8 @@ class FakeFeed:
         self._on_trade: Callable[[MarketTrade], None] | None = None
         self._on_quote: Callable[[Quote], None] | None = None
         self._ending: asyncio.Future[None] | None = None
+        self.alive = 0
+        self.announce_end: Callable[[], None] = lambda: None
 
     # -- what tests do
 
@@ -121,13 +123,18 @@ class FakeFeed:
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         self.connections.append((self.clock.monotonic(), symbols))
         if self.refuses:
             raise Unreachable("connection refused")
-        self._on_trade, self._on_quote = on_trade, on_quote
+        self._on_trade, self._on_quote, self.announce_end = on_trade, on_quote, on_ending
         self._ending = asyncio.get_running_loop().create_future()
-        await self._ending
+        self.alive += 1
+        try:
+            await self._ending
+        finally:
+            self.alive -= 1
 
     async def _answer(self, what: str, symbol: str) -> None:
         self.reads.append((what, symbol))
@@ -415,6 +422,34 @@ async def test_w01_a_lost_stream_is_back_within_two_seconds(bench: Bench) -> Non
     assert len(bench.feed.reads) > reads, "the gap is asked for over REST"
     assert bench.gaps == []
     fired(lost_s)
+
+
+@pytest.mark.fault("W02", "SAID")
+async def test_w02_a_connection_that_announces_its_end_serves_until_another_one_does(
+    bench: Bench,
+) -> None:
+    await bench.live()
+    first = bench.feed._on_trade
+    bench.feed.announce_end()
+    await bench.settle()
+    assert (len(bench.feed.connections), bench.feed.alive) == (2, 2)
+    assert first is not None
+    # Both speak for a moment: each print counts once, and none is missed.
+    news = bench.feed._trade(SYMBOL, d(101), PriceSource.STREAM)
+    first(news)
+    bench.feed.print_(101, event_ms=news.event_time_ms)
+    bench.clock.advance(0.1)
+    bench.feed.print_(102)
+    bench.feed.book()
+    decided = [one.price for one in bench.seen if one.is_trade]
+    assert decided[-2:] == [101, 102]
+    assert decided.count(d(101)) == 1
+    await bench.pass_seconds(2, talk=bench.feed.book)
+    assert bench.feed.alive == 1
+    assert bench.engine.stream_state == "live"
+    assert bench.told() == []
+    assert bench.gaps == []
+    fired(bench.feed.connections)
 
 
 async def test_a_longer_gap_is_named_so_that_it_can_be_judged(bench: Bench) -> None:

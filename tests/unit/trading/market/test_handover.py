@@ -24,6 +24,7 @@ class Lines:
         symbols: frozenset[str],
         on_trade: Callable[[MarketTrade], None],
         on_quote: Callable[[Quote], None],
+        on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         number = len(self.open)
         self.open.append(on_trade)
