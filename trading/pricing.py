@@ -77,7 +77,7 @@ class Prices:
         try:
             await self.read(symbol)
         except Retryable as error:
-            raise Refused(f"there is no fresh price of {symbol}: {error}") from error
+            raise Refused(f"there is no fresh price of {symbol}: {error.words}") from error
 
     async def read(self, symbol: str) -> Decimal:
         """Read book and last print over REST; the middle of the book where none was ever made."""

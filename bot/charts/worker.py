@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from bot.charts.drawing import ChartFacts, Drawing, drawing_from_json, drawing_of
-from trading.domain.errors import Unreachable
+from trading.domain.errors import NotInTime
 
 logger = logging.getLogger(__name__)
 _DEADLINE_S: Final = 10.0
@@ -33,7 +33,7 @@ class ChartWorker:
         self._turn = asyncio.Lock()
 
     async def draw(self, view: ChartFacts, path: Path) -> Path:
-        """Write a PNG to `path` and return it; raises Unreachable when it takes too long."""
+        """Write a PNG to `path` and return it; raises NotInTime when it takes too long."""
         png = await self._png(drawing_of(view))
         _write(path, png)
         return path
@@ -61,7 +61,7 @@ class ChartWorker:
                     await self.close()
                     if isinstance(error, TimeoutError):
                         break
-        raise Unreachable("the picture could not be drawn in time")
+        raise NotInTime("the picture could not be drawn in time")
 
     async def _exchange(self, drawing: Drawing) -> bytes:
         process = await self._running()

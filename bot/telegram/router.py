@@ -155,7 +155,9 @@ class Router:
         except Refused as error:
             reply = self._refusal(error, text)
         except (Retryable, AuthLost) as error:
-            told = card_text("⏳ Not now", f"{error}", "Nothing was changed. Try again.")
+            logger.warning("asked_in_vain", extra={"error": str(error)})
+            why = f"{error.words[:1].upper()}{error.words[1:]}."
+            told = card_text("⏳ Not now", why, "Nothing was changed. Try again.")
             reply = Reply((Card(told),), outcome="retry")
         except Fatal:
             raise

@@ -3,6 +3,7 @@
 UmbraError
 ├── Retryable            nothing happened, or it is safe to repeat
 │   ├── Unreachable      no answer, or one that says nothing: never evidence about an order
+│   ├── NotInTime        work of our own that took too long
 │   └── RateLimited      the exchange asks for silence; carries the seconds
 ├── Refused              the request is wrong; the person is told what to send instead
 │   └── AlreadyRecorded  the journal holds this fact; the effect happened once before
@@ -22,6 +23,11 @@ from collections.abc import Sequence
 class UmbraError(Exception):
     """Whatever Umbra raises on purpose."""
 
+    @property
+    def words(self) -> str:
+        """What a person is told: part of a sentence, without the language of machines."""
+        return str(self)
+
 
 class Retryable(UmbraError):
     """Nothing happened, or it is safe to repeat."""
@@ -29,6 +35,15 @@ class Retryable(UmbraError):
 
 class Unreachable(Retryable):
     """The other side gave no usable answer; this says nothing about any order."""
+
+    @property
+    def words(self) -> str:
+        """What matters of all the ways in which an answer can fail to come."""
+        return "the exchange does not answer"
+
+
+class NotInTime(Retryable):
+    """Work of our own took too long."""
 
 
 class AccountEmpty(Unreachable):
@@ -45,6 +60,12 @@ class RateLimited(Retryable):
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.is_own_count = is_own_count
+
+    @property
+    def words(self) -> str:
+        """Who asks for a pause, and for how long."""
+        who = "Umbra's own limit" if self.is_own_count else "the exchange"
+        return f"{who} asks for a pause of {max(self.retry_after_s, 1):.0f} s"
 
 
 class Refused(UmbraError):
@@ -90,6 +111,11 @@ class JournalCorrupt(Fatal):
 
 class AuthLost(Fatal):
     """The exchange no longer accepts the key."""
+
+    @property
+    def words(self) -> str:
+        """What a person can look into."""
+        return "the exchange refuses the key"
 
 
 class InstanceConflict(Fatal):

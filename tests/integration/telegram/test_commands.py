@@ -254,9 +254,12 @@ async def test_a_drifted_price_is_asked_again_on_the_same_card(world: World) -> 
 async def test_what_cannot_be_reached_now_is_said_calmly(world: World) -> None:
     async with world.running():
         card = await world.phone.ask("/close BTC/USDT")
-        world.desk.fail_execution = Unreachable("the exchange did not answer")
+        raw = "ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', 18099)"
+        world.desk.fail_execution = Unreachable(raw)
         await world.phone.press(card["message_id"], "Confirm")
-        await world.phone.until_text("Not now")
+        text = (await world.phone.until_text("Not now"))["text"]
+        assert "The exchange does not answer." in text
+        assert "Errno" not in text
 
 
 async def test_pause_acts_at_once_and_halt_everything_asks(world: World) -> None:

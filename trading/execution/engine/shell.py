@@ -358,7 +358,7 @@ class ExecutionEngine:
         try:
             findings = await self._recovery.sweep(symbols)
         except UmbraError as error:
-            lines.append(f"the exchange could not be compared with the journal yet: {error}")
+            lines.append(f"the exchange could not be compared with the journal yet: {error.words}")
         else:
             short = {each.symbol for each in findings if each.kind is Difference.SHORT}
             # What a person sold elsewhere matters where managed coins are missing.

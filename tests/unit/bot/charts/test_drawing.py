@@ -19,7 +19,7 @@ from bot.charts.drawing import Drawing, drawing_from_json, drawing_of
 from bot.charts.picture import format_price, png_of, price_bounds, spread_labels
 from bot.charts.worker import ChartWorker
 from trading.desk import ChartView
-from trading.domain.errors import Unreachable
+from trading.domain.errors import NotInTime
 from trading.domain.market import Candle
 from trading.domain.order import Fill, Side
 from trading.domain.time import Timeframe, from_ms
@@ -211,7 +211,7 @@ async def test_a_picture_comes_from_another_process_and_from_a_new_one_after_its
 
 async def test_a_picture_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     charts = ChartWorker(deadline_s=0.001)
-    with pytest.raises(Unreachable, match="in time"):
+    with pytest.raises(NotInTime, match="in time"):
         await charts.draw(_view(), tmp_path / "late.png")
     assert not (tmp_path / "late.png").exists()
     await charts.close()
