@@ -279,12 +279,16 @@ class CloseLine:
 
 @dataclass(frozen=True, slots=True)
 class CloseProposal:
-    """What closing would sell, and what stays untouched: foreign orders and unmanaged coins."""
+    """What closing would sell, and what stays untouched: foreign orders and unmanaged coins.
+
+    `foreign_orders` is None where the exchange did not tell; `price_age_s` is of the oldest price.
+    """
 
     lines: tuple[CloseLine, ...]
     trackers_cancelled: tuple[int, ...]
-    foreign_orders: tuple[OrderReport, ...]
+    foreign_orders: tuple[OrderReport, ...] | None
     unmanaged: tuple[CloseLine, ...]
+    price_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

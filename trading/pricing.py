@@ -52,6 +52,21 @@ class Prices:
         read = self._fresh(symbol)
         return None if read is None else read.quote
 
+    def last_quote(self, symbol: str) -> tuple[Quote, float] | None:
+        """Return the newest book's top, however old, and its age in seconds."""
+        now_s = self._clock.monotonic()
+        read = self._reads.get(symbol)
+        found = [(self._market.quote(symbol), self._market.age_s(symbol))]
+        found.append((read.quote, now_s - read.at_s) if read is not None else (None, None))
+        known = [(quote, age_s) for quote, age_s in found if quote and age_s is not None]
+        return min(known, key=lambda each: each[1], default=None)
+
+    def age_s(self, symbol: str) -> float | None:
+        """Return the age in seconds of what `price` returns; None without any."""
+        read = self._fresh(symbol)
+        age_s = self._market.age_s(symbol)
+        return age_s if read is None else self._clock.monotonic() - read.at_s
+
     def newest(self, symbol: str) -> Decimal | None:
         """Return what was believed last: a print, or the middle of a book that is newer."""
         quote, trade = self.quote(symbol), self._market.last_trade(symbol)

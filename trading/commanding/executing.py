@@ -1,5 +1,7 @@
 """Commands take effect: each effect is journaled with its cause, so that it happens once."""
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -27,7 +29,7 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.errors import AlreadyRecorded, Refused, Unreachable
 from trading.domain.events import (
     AlertAcknowledged,
     CommandExecuted,
@@ -41,6 +43,7 @@ from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 
+logger = logging.getLogger(__name__)
 _BY_HAND = "closed by hand"
 
 
@@ -241,8 +244,15 @@ class Executor:
             await self._of.record(*cause)
 
     async def _cancel_foreign(self) -> None:
-        for report in await self._of.foreign_orders():
-            await self._of.gateway.cancel(report.symbol, report.client_order_id)
+        """Free what other orders lock, for as long as a person may wait; the sale goes on then."""
+        cancels = [
+            self._of.gateway.cancel(report.symbol, report.client_order_id)
+            for report in await self._of.foreign_orders() or ()
+        ]
+        try:
+            await self._of.ask(asyncio.gather(*cancels))
+        except Unreachable:
+            logger.warning("foreign_orders_not_cancelled")
 
 
 def _adoption(symbol: str, quantity: Decimal, price: Decimal, at: datetime) -> tuple[Event, ...]:

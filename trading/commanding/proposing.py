@@ -103,7 +103,7 @@ class Proposer:
     def _close(self, command: ClosePosition) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
         line = self._of.close_line(command.symbol, command.share)
-        facts = CloseProposal((line,), (), (), ())
+        facts = CloseProposal((line,), (), (), (), self._of.prices_age_s([command.symbol]))
         return Proposal(command, facts, needs_confirmation=True)
 
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:
@@ -111,8 +111,10 @@ class Proposer:
         if not lines and isinstance(command, CloseAll):
             raise Refused("nothing is managed, so there is nothing to close", "/positions")
         ended = [item.tracker_id for item in self._of.trackers.all() if is_ended_by(command, item)]
-        foreign = tuple(await self._of.foreign_orders())
-        facts = CloseProposal(lines, tuple(ended), foreign, self._of.unmanaged_lines())
+        orders = await self._of.foreign_orders()
+        foreign = None if orders is None else tuple(orders)
+        age_s = self._of.prices_age_s(line.symbol for line in lines)
+        facts = CloseProposal(lines, tuple(ended), foreign, self._of.unmanaged_lines(), age_s)
         return Proposal(command, facts, needs_confirmation=True)
 
     def _plain(self, command: Command) -> Proposal:

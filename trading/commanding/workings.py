@@ -1,6 +1,7 @@
 """The parts of the agent that commands act on, and what every command asks of them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
@@ -10,9 +11,9 @@ from trading.deadlines import within
 from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal
 from trading.domain.commands import EditTracker, PlaceOrder
-from trading.domain.errors import Refused, Retryable
+from trading.domain.errors import Refused, Retryable, Unreachable
 from trading.domain.instrument import Instrument
-from trading.domain.market import OrderBook
+from trading.domain.market import OrderBook, Quote
 from trading.domain.money import ONE
 from trading.domain.order import Intent, OrderReport, Side
 from trading.domain.position import Portfolio
@@ -22,6 +23,7 @@ from trading.market.indicators import atr
 from trading.ports import Clock, ExchangeGateway
 from trading.pricing import Prices
 from trading.proposals import Holding
+from trading.reachability import EXCHANGE_DOWN
 from trading.risk.gate import Activity, Approved, Refusal, review
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
@@ -29,6 +31,7 @@ from trading.trackers import editing
 from trading.trackers.arming import Present
 from trading.trackers.engine import TrackerEngine
 
+logger = logging.getLogger(__name__)
 _ATR_CANDLES = 60
 # A person who asks in an emergency gets what is known rather than what might still come.
 _PATIENCE_S = 2.0
@@ -122,11 +125,12 @@ class Workings:
 
     async def present(self, symbol: str, trail: Distance | None) -> Present:
         """Return price, time and, where the trail asks for one, the ATR share; raises Refused."""
-        await self.prices.look(symbol)
+        await self._look(symbol)
         price = self.prices.known(symbol)
         share = None
         if trail is not None and trail.atr_multiple is not None:
-            candles = await self.gateway.candles(symbol, trail.timeframe, _ATR_CANDLES)
+            read = self.gateway.candles(symbol, trail.timeframe, _ATR_CANDLES)
+            candles = await self.ask(read)
             value = atr([candle for candle in candles if candle.is_closed])
             share = trail.atr_multiple * Decimal(repr(value)) / price if value else None
         return Present(price, self.clock.now(), self.fee, share)
@@ -145,18 +149,42 @@ class Workings:
     async def size(self, command: PlaceOrder) -> Sized:
         """Size a person's order at the present book; raises Refused."""
         symbol = command.symbol
-        await self.prices.look(symbol)
-        quote = self.prices.quote(symbol)
-        book: OrderBook | None = None
-        try:
-            quote = quote or await self.gateway.quote(symbol)
-            book = await self.gateway.order_book(symbol)
-        except Retryable as error:
-            if quote is None:
-                raise Refused(f"there is no fresh price of {symbol}: {error}") from error
+        quote, book, notes = await self._touch(symbol, is_sale=command.side is Side.SELL)
         order, card = proposals.order(command, self.holding(symbol), quote, book, self.fee)
+        card = replace(card, notes=(*notes, *card.notes))
         reference = quote.ask if command.side is Side.BUY else quote.bid
         return Sized(order, card, reference)
+
+    async def _look(self, symbol: str) -> None:
+        try:
+            await self.ask(self.prices.look(symbol))
+        except Unreachable as error:
+            raise Refused(f"there is no fresh price of {symbol}: {error.words}") from error
+
+    async def _touch(
+        self, symbol: str, *, is_sale: bool
+    ) -> tuple[Quote, OrderBook | None, tuple[str, ...]]:
+        """Return the best prices, the book if it could be read, and what a person should know.
+
+        Who sells need not wait for an exchange that says nothing: the last known price will do.
+        """
+        book = None
+        try:
+            book = await self.ask(self._read_book(symbol))
+        except (Retryable, Refused) as error:
+            logger.info("book_not_read", extra={"error": str(error)})
+        quote = self.prices.quote(symbol)
+        if quote is not None:
+            return quote, book, ()
+        last = self.prices.last_quote(symbol)
+        if last is None or not is_sale:
+            raise Refused(f"there is no fresh price of {symbol}: the exchange does not answer")
+        quote, age_s = last
+        return quote, None, (f"⚠️ That price is {age_s:.0f} s old: the exchange does not answer",)
+
+    async def _read_book(self, symbol: str) -> OrderBook:
+        await self.prices.look(symbol)
+        return await self.gateway.order_book(symbol)
 
     def close_line(self, symbol: str, share: Decimal) -> CloseLine:
         """Return what closing a share of one holding would sell; raises Refused."""
@@ -190,16 +218,20 @@ class Workings:
                 lines.append(CloseLine(instrument.symbol, asset, quantity, quantity * price))
         return tuple(lines)
 
-    async def foreign_orders(self) -> Sequence[OrderReport]:
-        """Return open orders that are not ours; empty when the exchange does not answer."""
+    async def foreign_orders(self) -> Sequence[OrderReport] | None:
+        """Return open orders that are not ours; None when the exchange does not answer."""
+        if self.state.has_condition(EXCHANGE_DOWN):
+            return None
         try:
-            return [
-                report
-                for report in await self.gateway.open_orders()
-                if not self.execution.is_ours(report.client_order_id)
-            ]
+            reports = await self.ask(self.gateway.open_orders())
         except Retryable:
-            return ()
+            return None
+        return [each for each in reports if not self.execution.is_ours(each.client_order_id)]
+
+    def prices_age_s(self, symbols: Iterable[str]) -> float | None:
+        """Return the age of the oldest price among symbols, None without any price."""
+        ages = [self.prices.age_s(symbol) for symbol in symbols]
+        return max((age_s for age_s in ages if age_s is not None), default=None)
 
     def worst_case(self, tracker: Tracker, worst: Decimal | None, price: Decimal) -> Decimal | None:
         """Return a worst price as a loss against the present price, in quote units."""

@@ -6,6 +6,7 @@ from bot.telegram.render.text import (
     Card,
     Code,
     Line,
+    age,
     card_text,
     count,
     money,
@@ -36,6 +37,8 @@ from trading.domain.errors import Refused
 from trading.domain.position import TradingMode
 
 _LINES_MAX = 25
+# Older prices are said to be old: seconds.
+_FRESH_S = 10.0
 
 
 def question_text(proposal: Proposal, answer_within_s: int, notice: str = "") -> str:
@@ -112,6 +115,8 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
         numbers = ", ".join(f"#{each}" for each in facts.trackers_cancelled)
         lines.append(f"Trackers that end: {numbers}")
     lines.extend(_untouched(facts))
+    if facts.price_age_s is not None and facts.price_age_s > _FRESH_S:
+        lines.append(f"⚠️ Prices {age(facts.price_age_s)} old")
     return title, lines
 
 
@@ -124,6 +129,8 @@ def _untouched(facts: CloseProposal) -> list[Line]:
     if facts.unmanaged:
         lines.append("Stays (not managed):")
         lines.extend(_closing(line) for line in facts.unmanaged[:_LINES_MAX])
+    if facts.foreign_orders is None:
+        lines.append("Orders not ours: not known now")
     if facts.foreign_orders:
         lines.append("Stays (orders not ours):")
         lines.extend(
