@@ -2,15 +2,20 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from trading.commanding.workings import Workings
+from trading.domain.chat import Severity
 from trading.domain.errors import Retryable
+from trading.domain.events import ConditionChanged
 from trading.domain.position import Balance
 from trading.follow_ups import FollowUps
 from trading.housekeeping import Housekeeping
 
 logger = logging.getLogger(__name__)
+ACCOUNT_STREAM_DOWN = "account_stream_down"
 _STABLE_S = 30.0
+_TOLD_AFTER_S = 20.0
 _RECONCILE_S = 5.0
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -30,24 +35,51 @@ class AccountStream:
         self._follow_ups = follow_ups
         self._sleep = sleep
         self._reconciled_s = float("-inf")
+        # Monotonic seconds: when the present connection began, and since when none has held.
+        self._began_s = workings.clock.monotonic()
+        self._lost_s: float | None = None
+        self._is_told = False
         self.state = "connecting"
 
     async def run(self) -> None:
         """Follow until cancelled; what a lost stream missed is asked for before the next one."""
         of, failures = self._of, 0
         while True:
-            began_s = of.clock.monotonic()
+            began_s = self._began_s = of.clock.monotonic()
             self.state = "live"
             try:
                 await of.gateway.stream_account(of.execution.on_report, self._on_balance)
             except Retryable as error:
                 logger.warning("account_stream_lost", extra={"error": str(error)})
             self.state = "reconnecting"
+            if self._lost_s is None:
+                self._lost_s = of.clock.monotonic()
             if of.clock.monotonic() - began_s > _STABLE_S:
                 failures = 0
             await self._sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
             failures += 1
             await self._catch_up()
+
+    def judge(self) -> None:
+        """Tell of a stream that does not come back, and of its return; called every few seconds."""
+        now_s = self._of.clock.monotonic()
+        is_held = self.state == "live" and now_s - self._began_s >= _STABLE_S
+        if is_held:
+            self._lost_s = None
+        is_down = self._lost_s is not None and now_s - self._lost_s >= _TOLD_AFTER_S
+        if is_down is self._is_told or (self._is_told and not is_held):
+            return
+        self._is_told = is_down
+        text, severity = "the account is followed live again", Severity.INFO
+        if is_down:
+            text = (
+                "orders and balances are not told live: open orders are asked for every 10 s, so a "
+                "fill may be known that much later"
+            )
+            severity = Severity.WARN
+        now = self._of.clock.now()
+        event = ConditionChanged(ACCOUNT_STREAM_DOWN, None, is_down, severity, text, now)
+        self._follow_ups.add(partial(self._of.record, event))
 
     async def _catch_up(self) -> None:
         try:

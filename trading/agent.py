@@ -168,9 +168,7 @@ class TradingAgent:
             closing=self.trackers.outcome,
             publish=self._publish,
             order_prefix=self._identity.order_prefix,
-            on_excess=lambda bought, quantity: self._follow_ups.add(
-                partial(self._flattening.sell, bought, quantity)
-            ),
+            on_excess=lambda *bought: self._follow_ups.add(partial(self._flattening.sell, *bought)),
             sleep=ports.sleep,
         )
 

@@ -53,6 +53,8 @@ class Network:
     def __init__(self, loop: SimLoop, service: Service, chance: Random, trace: Trace) -> None:
         self.loop, self.service, self.trace = loop, service, trace
         self.weather = Weather()
+        # Beginnings of paths that no socket can be opened to.
+        self.refuses: frozenset[str] = frozenset()
         self.on_request: Callable[[Request], None] = lambda _request: None
         self._chance = chance
         self._commands = _Commands(service)
@@ -120,7 +122,8 @@ class Network:
         if self.loop.is_power_cut:
             await self.loop.create_future()
         await asyncio.sleep(self.delay_s())
-        if self.weather.is_refusing or self.weather.is_black_hole:
+        is_refused = any(url.path.startswith(path) for path in self.refuses)
+        if self.weather.is_refusing or self.weather.is_black_hole or is_refused:
             self.weather.count("refused")
             raise aiohttp.ClientConnectorError(_PLACE, ConnectionRefusedError(111, "refused"))
         scope = Scope.USER if url.path.startswith("/ws-api") else Scope.MARKET

@@ -44,6 +44,8 @@ class Firing:
             cause = replace(cause, reason=str(HELD))
         try:
             await self._open(tracker, verdict, (cause,))
+            if tracker.side is Side.SELL and not verdict.is_held:
+                self._of.execution.unwind_entries(tracker.symbol)
         except Refused as refused:
             if isinstance(refused, AlreadyRecorded) or tracker.side is Side.BUY:
                 raise

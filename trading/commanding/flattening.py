@@ -20,7 +20,7 @@ class Flattening:
         self._of = workings
         self._alarms = alarms
 
-    async def sell(self, bought: Intent, quantity: Decimal) -> None:
+    async def sell(self, bought: Intent, quantity: Decimal, why: str) -> None:
         """Tell loudly, and sell what an entry bought too much; one transaction for both."""
         of, now = self._of, self._of.clock.now()
         symbol = bought.symbol
@@ -28,10 +28,7 @@ class Flattening:
         price = of.prices.price(symbol) or bought.reference_price
         sellable = instrument.quantity(min(quantity, of.holding(symbol).managed))
         amount = f"{plain(instrument.quantity(quantity))} {instrument.base}"
-        said = (
-            f"{amount} were bought beyond what was decided: an order that was proven absent was "
-            "filled after all"
-        )
+        said = f"{amount} were bought beyond what was decided: {why}"
         alert_id = f"excess:{bought.intent_id}:{now.isoformat()}"
         if instrument.is_dust(sellable, price):
             await self._alarms.alert(alert_id, f"{said}; it is too little to sell")

@@ -65,6 +65,8 @@ class ExecutionSettings:
     book_read_every_s: float = 5.0
     remind_s: float = 60.0
     silence_default_s: float = 60.0
+    # A stop that has fired and may not sell for longer than this is told until acknowledged.
+    silence_crit_s: float = 10.0
     unresolved_warn_s: float = 30.0
     unresolved_crit_s: float = 120.0
     fills_deadline_s: float = 30.0

@@ -106,3 +106,34 @@ async def test_coins_that_a_late_sale_took_are_not_protected_any_more(world: Age
     [other] = world.agent.trackers.all()
     assert other.quantity == Decimal("0.1")
     fired(late.fired)
+
+
+@pytest.mark.fault("M15", "EQ SAID")
+@pytest.mark.parametrize("is_late", [False, True], ids=["cancelled", "filled late"])
+async def test_a_stop_that_fires_while_its_entry_is_open_ends_flat(
+    world: AgentWorld, is_late: bool
+) -> None:
+    before = world.exchange.coins["BTC"]
+    amount = Amount(AmountKind.QUOTE, Decimal(3_000))
+    await world.do(PlaceOrder(BTC, Side.BUY, amount, Decimal(59_990)))
+    world.exchange.depth[BTC] = Decimal("0.02")
+    world.exchange.move(BTC, "59980")
+    await world.time.settle()
+    assert managed(world) == Decimal("0.02")
+    del world.exchange.depth[BTC]
+    # The rest of it waits for a lower price, while a stop follows what it has bought.
+    await world.move("61000")
+    await world.protect("60500", Amount(AmountKind.BASE, Decimal("0.02")))
+    race = world.exchange.fail("fill_before_cancel", times=int(is_late))
+    await world.move("60400")
+    [entry] = [one for one in world.exchange.history if one.request.side is Side.BUY]
+    await world.time.until(lambda: managed(world) == 0, 60)
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    assert not entry.is_open
+    assert race.fired == int(is_late)
+    bought, sold = world.exchange.filled(Side.BUY), world.exchange.filled()
+    assert bought == sold == (Decimal("0.05") if is_late else Decimal("0.02"))
+    # Position and account agree, and nobody's other coins were touched.
+    assert world.exchange.coins["BTC"] == before
+    assert len(excess(world)) == int(is_late)
+    fired(entry.status)

@@ -66,11 +66,17 @@ class Booking:
         elif fills and not case.is_watch_only:
             events.append(IntentChanged(case.intent, self._s.now()))
         await self._s.writer.keep(*events)
-        beyond = bought_beyond(case.intent, case.fills) if fills else case.beyond
+        if fills:
+            self._excess(case)
+        case.wake()
+
+    def _excess(self, case: Case) -> None:
+        beyond, why = bought_beyond(case.intent, case.fills), "an order proven absent was filled"
+        if case.unwound_at is not None:
+            beyond, why = case.intent.filled_quantity - case.unwound_at, "its stop had fired"
         if beyond > case.beyond:
             more, case.beyond = beyond - case.beyond, beyond
-            self._s.on_excess(case.intent, more)
-        case.wake()
+            self._s.on_excess(case.intent, more, why)
 
     async def merged(self, case: Case, merged: Merged, text: str) -> None:
         """Write what a report changed, and raise the alarm if it should not have come."""

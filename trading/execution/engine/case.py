@@ -59,6 +59,8 @@ class Case:
         self.is_watch_only = False
         # Base units bought beyond the decision that somebody takes care of already.
         self.beyond = ZERO
+        # Base units that an entry had bought when the stop of its coins fired: more is too much.
+        self.unwound_at: Decimal | None = None
         self.giving_up: Finish | None = None
         self.obstacle: Block | None = None
         # Monotonic seconds: when the obstacle was met, or last looked at.

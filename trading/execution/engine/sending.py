@@ -45,6 +45,7 @@ class Sending:
         # Requests whose answer nobody waits for any more; their reports still count.
         self.late: set[asyncio.Task[SendEvidence]] = set()
         self.on_late_report = _ignore
+        self._silence_told_until_s = float("-inf")
 
     def start(self, case: Case, attempt: Attempt) -> None:
         """Hand an attempt, durable by now, to the gateway; returns without waiting."""
@@ -150,8 +151,12 @@ class Sending:
     async def _rate_limited(self, case: Case, evidence: SendEvidence) -> None:
         silence_s = evidence.retry_after_s or self._s.settings.silence_default_s
         self._s.pacer.silence(silence_s)
-        if case.is_exit:
-            severity = Severity.CRIT if evidence.http_status == 418 else Severity.WARN
+        now_s = self._s.monotonic()
+        # One silence is one thing to tell, however many sales it holds up.
+        if case.is_exit and now_s >= self._silence_told_until_s:
+            self._silence_told_until_s = now_s + silence_s
+            is_grave = evidence.http_status == 418 or silence_s > self._s.settings.silence_crit_s
+            severity = Severity.CRIT if is_grave else Severity.WARN
             word = "banned us" if evidence.http_status == 418 else "asks for silence"
             until = self._s.now() + timedelta(seconds=silence_s)
             text = (

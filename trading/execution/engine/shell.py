@@ -52,8 +52,8 @@ class ExecutionEngine:
     """Carries decisions out, each at most once; the exchange's word is the only one on fills.
 
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
-    transaction. `publish` is handed every fact once it is written; `on_excess` an entry and the
-    base units that were bought beyond it, once they are booked.
+    transaction. `publish` is handed every fact once it is written; `on_excess` an entry, the
+    base units that were bought beyond it, and why, once they are booked.
     """
 
     def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
@@ -69,7 +69,7 @@ class ExecutionEngine:
         closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]],
         publish: Callable[..., None],
         order_prefix: str,
-        on_excess: Callable[[Intent, Decimal], None] = lambda _intent, _quantity: None,
+        on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._s = Surroundings(
@@ -432,6 +432,15 @@ class ExecutionEngine:
             case.giving_up = Finish(IntentState.ABORTED, reason)
             case.wake()
         return [case.intent.intent_id for case in entries]
+
+    def unwind_entries(self, symbol: str) -> None:
+        """Give up what has bought a part of what a stop sells now; what it still buys goes, too."""
+        for case in self._s.cases.values():
+            is_its_own = case.intent.symbol == symbol and case.intent.purpose is Purpose.ENTRY
+            if is_its_own and case.intent.filled_quantity > 0 and case.unwound_at is None:
+                case.unwound_at = case.intent.filled_quantity
+                case.giving_up = Finish(IntentState.ABORTED, "its stop has fired")
+                case.wake()
 
     def _chosen(self, intent_id: str | None) -> Sequence[Case]:
         if intent_id is None:

@@ -40,7 +40,7 @@ class Surroundings:
     portfolio_of: Callable[[], Portfolio]
     closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]]
     prefix: str
-    on_excess: Callable[[Intent, Decimal], None] = lambda _intent, _quantity: None
+    on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None
     cases: dict[str, Case] = field(default_factory=dict)
     is_clock_known: bool = False
     is_stopping: bool = False
