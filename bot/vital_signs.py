@@ -75,9 +75,9 @@ class VitalSigns:
             # With the journal lost the stops are still watched, and the watchdog has to know.
             health = desk.health()
             watches = count(self._of.agent.trackers.count(), "tracker")
-            note = watches if health.is_healthy else "storage or exchange lost"
-            self._service.status(f"watching {note}" if health.is_healthy else note)
-            await self._sign(desk, note, is_healthy=health.is_healthy)
+            note = watches if health.is_working else "storage or exchange lost"
+            self._service.status(f"watching {note}" if health.is_working else note)
+            await self._sign(desk, note, is_healthy=health.is_working)
 
     async def sign_off(self, desk: Desk) -> None:
         """Leave the last sign of life, that of an orderly end."""

@@ -174,17 +174,21 @@ class JobView:
 class HealthView:
     """How the process is; ages in seconds, lag in milliseconds.
 
-    `tasks` names those that have died, with the seconds since they were started again;
-    `second_channel` says how each address of it is, empty without one.
+    `is_working` says that it has started and can write its journal: nothing a restart would mend.
+    `troubles` are sentences on what is wrong besides, `remarks` on what it copes with;
+    `clock_offset_ms` is None while it cannot be measured. `tasks` names those that have died, with
+    the seconds since they were started again; `second_channel` says how each address of it is,
+    empty without one.
     """
 
-    is_healthy: bool
+    is_working: bool
+    troubles: tuple[str, ...]
     loop_lag_ms_p99: float
     loop_lag_ms_max: float
     stream: str
     data_age_s: float | None
     account_stream: str
-    clock_offset_ms: int
+    clock_offset_ms: int | None
     is_storage_degraded: bool
     open_intents: int
     unresolved: int
@@ -193,6 +197,12 @@ class HealthView:
     uptime_s: float
     tasks: Mapping[str, float] = field(default_factory=dict)
     second_channel: str = ""
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing is wrong with the process, its data or the exchange."""
+        return self.is_working and not self.troubles
 
 
 @dataclass(frozen=True, slots=True)

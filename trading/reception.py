@@ -31,6 +31,7 @@ from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import TrackerState
 from trading.ports import Recorded
+from trading.reachability import EXCHANGE_DOWN
 from trading.schedule import Schedule
 
 _AUDIT_KINDS = (
@@ -47,6 +48,7 @@ _AUDIT_KINDS = (
     "ProcessStopped",
 )
 _SUMMARY_MAX = 1000
+_STARTING = "Umbra is still starting: the exchange has not answered yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Reception:
         agent, state = self._agent, self._agent.state
         trackers = agent.trackers.all()
         waiting, acting, paused = views.count(trackers)
-        equity = state.book.equity()
+        equity, age_s = state.book.equity(), self._oldest_age_s()
         return StatusView(
             mode=agent.settings.mode,
             is_simulated=agent.gateway.is_simulated,
@@ -113,8 +115,8 @@ class Reception:
             trackers_waiting=waiting,
             trackers_acting=acting,
             trackers_paused=paused,
-            data_age_s=self._oldest_age_s(),
-            stream=agent.market.stream_state,
+            data_age_s=age_s,
+            stream=views.stream(agent.market.stream_state, state.conditions, age_s),
             equity=equity,
             currency=state.book.currency,
             profit_today=equity - state.day.equity if state.day else None,
@@ -193,15 +195,25 @@ class Reception:
     def health(self) -> HealthView:
         """Return the state of the process."""
         agent, vitals = self._agent, self._vitals()
+        conditions, age_s = agent.state.conditions, self._oldest_age_s()
+        is_down = not agent.is_ready or agent.state.has_condition(EXCHANGE_DOWN)
+        account_stream = "lost" if is_down else agent.account_stream
+        troubles, remarks = views.troubles(
+            conditions,
+            unresolved=agent.unresolved(),
+            data_age_s=age_s,
+            account_stream=account_stream,
+        )
         uptime = agent.clock.now() - agent.state.started_at
         return HealthView(
-            is_healthy=agent.is_ready and not vitals.is_storage_degraded,
+            is_working=agent.is_ready and not vitals.is_storage_degraded,
+            troubles=troubles if agent.is_ready else (_STARTING,),
             loop_lag_ms_p99=vitals.loop_lag_ms_p99,
             loop_lag_ms_max=vitals.loop_lag_ms_max,
-            stream=agent.market.stream_state,
-            data_age_s=self._oldest_age_s(),
-            account_stream=agent.account_stream,
-            clock_offset_ms=agent.clock_offset_ms,
+            stream=views.stream(agent.market.stream_state, conditions, age_s),
+            data_age_s=age_s,
+            account_stream=account_stream,
+            clock_offset_ms=None if is_down else agent.clock_offset_ms,
             is_storage_degraded=vitals.is_storage_degraded,
             open_intents=len(agent.execution.intents),
             unresolved=agent.unresolved(),
@@ -210,6 +222,7 @@ class Reception:
             uptime_s=uptime.total_seconds(),
             tasks=vitals.tasks,
             second_channel=vitals.second_channel,
+            remarks=remarks,
         )
 
     async def history(self, limit: int) -> Sequence[RoundTrip]:
@@ -281,7 +294,7 @@ class Reception:
 
     def _check_ready(self) -> None:
         if not self._agent.is_ready:
-            raise Refused("Umbra is still starting: the exchange has not answered yet", "/status")
+            raise Refused(_STARTING, "/status")
 
     def _prices(self) -> views.Prices:
         market = self._agent.market

@@ -5,12 +5,24 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.desk import AccountView, BalanceView, PositionView, Signature, TrackerView
+from trading.domain.chat import Severity
+from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.money import ONE, ZERO
 from trading.domain.position import Portfolio, Position
 from trading.domain.tracker import Tracker
 from trading.portfolio import PortfolioBook
+from trading.reachability import AUTH_LOST, BALANCES_DISAGREE, EXCHANGE_DOWN
 from trading.trackers import protection, rules
+
+# Seconds: a quiet market is asked for more often than this.
+_OLD_S = 10.0
+# Conditions, by their names in the journal, that are never a mere remark; and what says it already.
+_GRAVE = frozenset(
+    {EXCHANGE_DOWN, AUTH_LOST, BALANCES_DISAGREE, "stale_data", "account_stream_down"}
+)
+_SAYS_PRICES = frozenset({EXCHANGE_DOWN, "stale_data"})
+_SAYS_ACCOUNT = frozenset({EXCHANGE_DOWN, "account_stream_down"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +197,42 @@ def account(
     views.sort(key=lambda view: (view.value or ZERO, view.balance.asset), reverse=True)
     age_s = now_s - book.balances_at_s if book.balances_at_s is not None else None
     return AccountView(book.currency, book.equity(), tuple(views), age_s)
+
+
+def troubles(
+    conditions: Iterable[ConditionChanged],
+    *,
+    unresolved: int,
+    data_age_s: float | None,
+    account_stream: str,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what keeps an agent from being healthy, and what it copes with; in sentences.
+
+    `data_age_s` is the age of the oldest price that is needed, in seconds.
+    """
+    active = [each for each in conditions if each.is_active]
+    names = {each.condition for each in active}
+    grave = [each for each in active if each.severity is Severity.CRIT or each.condition in _GRAVE]
+    found = [each.text for each in grave]
+    if is_old(data_age_s) and not names & _SAYS_PRICES:
+        found.append(f"prices are {data_age_s:.0f} s old")
+    if unresolved:
+        noun = "order is" if unresolved == 1 else "orders are"
+        found.append(f"{unresolved} {noun} of unknown outcome")
+    if account_stream != "live" and not names & _SAYS_ACCOUNT:
+        found.append("orders and balances are not told live")
+    return tuple(found), tuple(each.text for each in active if each not in grave)
+
+
+def stream(state: str, conditions: Iterable[ConditionChanged], data_age_s: float | None) -> str:
+    """Return how prices come in: `lost` where neither the stream nor questions bring any."""
+    is_down = any(each.is_active and each.condition == EXCHANGE_DOWN for each in conditions)
+    return "lost" if is_down or (state != "idle" and is_old(data_age_s)) else state
+
+
+def is_old(age_s: float | None) -> bool:
+    """Whether prices of this age in seconds are nothing to rely on; not without any."""
+    return age_s is not None and age_s > _OLD_S
 
 
 def count(trackers: Iterable[Tracker]) -> tuple[int, int, int]:

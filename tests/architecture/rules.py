@@ -122,6 +122,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.desk",
         "trading.market",
         "trading.portfolio",
+        "trading.reachability",
         "trading.trackers",
     ),
     "trading.schedule": ("trading.domain", "trading.ports"),
@@ -235,6 +236,7 @@ ENVIRONMENT_READERS = ("bot.config", "bot.demo")
 # Where `async` may appear; everything else in trading is synchronous and pure.
 ASYNC_SHELLS = (
     "trading.bus",
+    "trading.deadlines",
     "trading.desk",
     "trading.ports",
     "trading.pricing",

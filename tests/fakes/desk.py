@@ -215,7 +215,8 @@ class FakeDesk:
 
     def health(self) -> views.HealthView:
         return views.HealthView(
-            is_healthy=True,
+            is_working=True,
+            troubles=(),
             loop_lag_ms_p99=2.0,
             loop_lag_ms_max=9.0,
             stream="stream",

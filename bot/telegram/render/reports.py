@@ -29,6 +29,8 @@ from trading.domain.order import IntentState
 from trading.domain.tracker import TrackerChange
 from trading.ports import Recorded
 
+_TROUBLES_MAX = 6
+
 
 def summary_card(view: SummaryView, title: str = "Summary") -> Card:
     """What happened since a moment, in at most a dozen lines."""
@@ -75,24 +77,35 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
 
 def health_card(view: HealthView) -> Card:
     """How the process is."""
-    title = "🟢 Healthy" if view.is_healthy else "🔴 Not healthy"
-    if view.is_healthy and view.stream == "down":
+    wrong = list(view.troubles)
+    if view.is_storage_degraded:
+        wrong.insert(0, "The journal cannot be written")
+    title = "🟢 Healthy"
+    if not view.is_healthy:
+        title = "🔴 Not healthy"
+    elif view.stream == "down":
         title = "🟠 Live prices are interrupted"
-    lines: list[Line] = [
+    elif view.remarks:
+        title = "🟠 At work, but not all is well"
+    wrong += view.remarks
+    lines: list[Line] = [f"⚠️ {each[:1].upper()}{each[1:]}" for each in wrong[:_TROUBLES_MAX]]
+    if len(wrong) > _TROUBLES_MAX:
+        lines.append(f"and {len(wrong) - _TROUBLES_MAX} more: /status")
+    lines += [
         f"Up {age(view.uptime_s)}, {view.memory_mb:.0f} MB",
         f"Loop lag {view.loop_lag_ms_p99:.1f} ms p99",
         f"  {view.loop_lag_ms_max:.1f} ms at most",
         f"Prices {STREAMS.get(view.stream, view.stream)}"
         + (f", {age(view.data_age_s)} old" if view.data_age_s is not None else ""),
         f"Account stream {view.account_stream}",
-        f"Clock {view.clock_offset_ms:+d} ms from the exchange",
+        f"Clock {view.clock_offset_ms:+d} ms from the exchange"
+        if view.clock_offset_ms is not None
+        else "Clock: not compared now",
         f"At work {view.open_intents}, unknown {view.unresolved}",
         f"Messages waiting {view.messages_waiting}",
     ]
     if view.second_channel:
         lines.append(f"Second channel: {view.second_channel}")
-    if view.is_storage_degraded:
-        lines.insert(0, "🚨 The journal cannot be written")
     lines.extend(
         f"⚠️ {name} died, restarted {age(seconds)} ago" for name, seconds in view.tasks.items()
     )

@@ -27,7 +27,7 @@ from trading.domain.position import RoundTrip, TradingMode
 
 PAGE = 8
 _STOPS_MAX = 4
-STREAMS = {"down": "over REST"}
+STREAMS = {"down": "over REST", "lost": "not coming in"}
 Row = TypeVar("Row")
 
 

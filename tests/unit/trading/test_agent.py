@@ -90,7 +90,10 @@ async def test_nothing_is_done_before_the_exchange_has_answered() -> None:
         await world.start()
     with pytest.raises(Refused, match="still starting"):
         await world.desk.propose(ArmTracker(stop_spec()), OWNER)
-    assert not world.desk.health().is_healthy
+    health = world.desk.health()
+    assert (health.is_working, health.is_healthy) == (False, False)
+    assert health.troubles == ("Umbra is still starting: the exchange has not answered yet",)
+    assert health.clock_offset_ms is None
     await world.kill()
 
 

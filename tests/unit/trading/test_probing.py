@@ -64,6 +64,32 @@ async def test_an_exchange_that_hangs_is_told_as_soon_as_a_dead_one(world: Agent
     assert world.time.monotonic() - since_s <= 15
 
 
+async def test_health_and_its_reason_follow_the_exchange(world: AgentWorld) -> None:
+    await world.protect()
+    assert world.desk.health().is_healthy
+    world.exchange.is_down = True
+    await probe(world, 4)
+    health = world.desk.health()
+    assert (health.is_healthy, health.is_working) == (False, True)
+    assert health.troubles[0].startswith("The exchange cannot be reached")
+    assert (health.stream, health.account_stream, health.clock_offset_ms) == ("lost", "lost", None)
+    world.exchange.is_down = False
+    await probe(world, 8)
+    await world.move("60000")
+    assert world.desk.health().is_healthy
+
+
+async def test_old_prices_are_never_called_live_or_healthy(world: AgentWorld) -> None:
+    await world.protect()
+    world.exchange.is_hanging = True
+    await world.time.pass_by(37)
+    health = world.desk.health()
+    assert not health.is_healthy
+    assert health.troubles == ("prices are 37 s old",)
+    assert health.stream == "lost"
+    assert world.desk.status().stream == "lost"
+
+
 async def test_without_anything_at_stake_it_is_a_warning(world: AgentWorld) -> None:
     world.exchange.is_down = True
     await probe(world, 4)

@@ -423,6 +423,30 @@ def test_health_does_not_call_a_stalled_stream_healthy() -> None:
     assert "Prices over REST, 0.4 s old" in lines
 
 
+def test_health_names_what_is_wrong_before_anything_else() -> None:
+    health = replace(
+        FakeDesk(SettableClock(START)).health(),
+        troubles=("the exchange cannot be reached", "1 order is of unknown outcome"),
+        remarks=("this machine's clock is 3 s behind",),
+        stream="lost",
+        clock_offset_ms=None,
+    )
+    lines = _assert_fits(reports.health_card(health))
+    assert lines[:3] == [
+        "🔴 Not healthy",
+        "⚠️ The exchange cannot be reached",
+        "⚠️ 1 order is of unknown outcome",
+    ]
+    assert "Prices not coming in, 0.4 s old" in lines
+    assert "Clock: not compared now" in lines
+
+
+def test_what_umbra_copes_with_is_no_illness() -> None:
+    health = replace(FakeDesk(SettableClock(START)).health(), remarks=("a slow clock",))
+    lines = _assert_fits(reports.health_card(health))
+    assert lines[:2] == ["🟠 At work, but not all is well", "⚠️ A slow clock"]
+
+
 def test_the_banner_of_paper_mode_fits_the_phone() -> None:
     assert columns(banner_of(FakeDesk(SettableClock(START), mode="paper"))) <= WIDTH
 
