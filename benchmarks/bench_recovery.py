@@ -42,6 +42,7 @@ _LIVE_S = 3.0
 # Orders per round: the exchange took some of them, of the others it never knew.
 _TAKEN, _NEVER_TAKEN = 16, 4
 _DEAD_S = (2.0, 8.0)
+_UNTOLD_S = 15.0
 _TICKS_PER_S = 100
 _HOURS_S = 4 * 3600
 _ORDERS_S = 120.0
@@ -237,25 +238,30 @@ async def _stalled(processes: Processes, made: armed.Plan, tracker: Tracker) -> 
 
 async def measure_unknown(rounds: int) -> list[Row]:
     """Measure from the return of the line until an order's fate is proven; raises NotDone."""
-    size = _TAKEN + _NEVER_TAKEN
-    made = stops(rounds * size)
     chance = random.Random(_SEED)
+    made = stops(_TAKEN + _NEVER_TAKEN)
     proven: list[tuple[str, float]] = []
+    for _ in range(rounds):
+        proven += await _dead_line(made, chance.uniform(*_DEAD_S))
+    return _unknown_rows(proven, rounds)
+
+
+async def _dead_line(made: armed.Plan, dead_s: float) -> list[tuple[str, float]]:
+    """Lose the answers of many orders at once; returns what each fate was, and the seconds."""
     async with world(made) as processes, _line(processes) as line:
         await processes.control("traffic", rate_per_s=_TICKS_PER_S, seconds=_HOURS_S)
         await start(processes, len(made.trackers))
         async with journal_of(processes) as journal:
-            for number in range(rounds):
-                lost = made.trackers[number * size : (number + 1) * size]
-                seq = await _lose(processes, made, lost, journal)
-                await line.refuse()
-                _check_unknown(journal, seq)
-                await processes.clear_faults()
-                await asyncio.sleep(chance.uniform(*_DEAD_S))
-                await line.accept()
-                proven += await _proven(processes, lost, journal, seq)
+            seq = await _lose(processes, made, journal)
+            await line.refuse()
+            if known := _fates(journal, seq):
+                raise NotDone(f"the fate of {', '.join(known)} was known on a living line")
+            await processes.clear_faults()
+            await asyncio.sleep(dead_s)
+            await line.accept()
+            proven = await _proven(processes, journal, seq)
         await check_sold(processes, made.trackers)
-    return _unknown_rows(proven, rounds)
+    return proven
 
 
 @asynccontextmanager
@@ -266,55 +272,44 @@ async def _line(processes: Processes) -> AsyncIterator[Proxy]:
         yield line
 
 
-async def _lose(
-    processes: Processes, made: armed.Plan, lost: Sequence[Tracker], journal: Journal
-) -> int:
+async def _lose(processes: Processes, made: armed.Plan, journal: Journal) -> int:
     """Fire stops whose orders are never answered, and return where the journal stood before."""
     seq = journal.last_seq()
     # Nothing else may tell what became of them before the line is dead.
-    args = {"scope": "user", "seconds": _DEAD_S[0]}
+    args = {"scope": "user", "seconds": _UNTOLD_S}
     await processes.control("fault", kind="stall_stream", args=args)
     query = {"path": "/api/v3/order", "method": "GET"}
     await processes.control("fault", kind="drop_response", times=None, args=query)
-    for place, tracker in enumerate(lost):
+    for place, tracker in enumerate(made.trackers):
         args = {"symbol": tracker.symbol, "accept": place >= _NEVER_TAKEN}
         await processes.control("fault", kind="drop_response", times=1, args=args)
-    for tracker in lost:
+    for tracker in made.trackers:
         await cross(processes, made, tracker)
-    await _until(
-        lambda: _are_lost(lost, journal, seq), "every order should become UNKNOWN", processes
-    )
+
+    async def are_lost() -> bool:
+        states = journal.attempts(seq)
+        return sum(state == "unknown" for _, state in states) == len(made.trackers)
+
+    await _until(are_lost, "every order should become UNKNOWN", processes)
     return seq
 
 
-async def _are_lost(lost: Sequence[Tracker], journal: Journal, seq: int) -> bool:
-    unknown = {symbol for symbol, state in journal.attempts(seq) if state == "unknown"}
-    return unknown >= {one.symbol for one in lost}
+def _fates(journal: Journal, seq: int) -> dict[str, str]:
+    """Return what is proven of each symbol's first order."""
+    absent = [symbol for symbol, state in journal.attempts(seq) if state == "absent"]
+    return dict.fromkeys(journal.done(seq), "found") | dict.fromkeys(absent, "absent")
 
 
-def _check_unknown(journal: Journal, seq: int) -> None:
-    """Once the line is dead nothing may be known yet."""
-    known = journal.done(seq) | {s for s, state in journal.attempts(seq) if state == "absent"}
-    if known:
-        raise NotDone(f"the fate of {', '.join(known)} was known before the line was dead")
-
-
-async def _proven(
-    processes: Processes, lost: Sequence[Tracker], journal: Journal, seq: int
-) -> list[tuple[str, float]]:
+async def _proven(processes: Processes, journal: Journal, seq: int) -> list[tuple[str, float]]:
     """Wait for every fate; returns what it was, and seconds from now."""
     began_s = time.monotonic()
     fates: dict[str, tuple[str, float]] = {}
-    names = {one.symbol for one in lost}
 
     async def are_proven() -> bool:
         took_s = time.monotonic() - began_s
-        for symbol, state in journal.attempts(seq):
-            if state == "absent":
-                fates.setdefault(symbol, ("absent", took_s))
-        for symbol in journal.done(seq):
-            fates.setdefault(symbol, ("found", took_s))
-        return fates.keys() >= names
+        for symbol, fate in _fates(journal, seq).items():
+            fates.setdefault(symbol, (fate, took_s))
+        return len(fates) == _TAKEN + _NEVER_TAKEN
 
     await _until(are_proven, "every fate should be proven", processes)
     found = [fate for fate, _ in fates.values()]

@@ -30,7 +30,7 @@ class AbsenceSettings:
     margin_s: float = 5.0
     first_queries_s: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
     query_every_s: float = 5.0
-    unanswered_every_s: float = 1.0
+    unanswered_every_s: float = 0.5
     not_found_apart_s: float = 3.0
     not_found_min: int = 2
     lookback_s: float = 60.0

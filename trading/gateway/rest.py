@@ -37,7 +37,11 @@ class CcxtGateway:
         self._settings = settings
         self._clock = clock
         self._venue = venue
-        self._throttle = Throttle(settings.weight_per_minute, settings.weight_share_for_exits)
+        self._throttle = Throttle(
+            settings.weight_per_minute,
+            settings.weight_share_for_exits,
+            settings.weight_share_for_orders,
+        )
         self._rules_at_connect: Mapping[str, Instrument] | None = None
         self._offset_ms = 0
 

@@ -22,6 +22,8 @@ class GatewaySettings:
     ping_s: float = 15.0
     weight_per_minute: int = 6000
     weight_share_for_exits: float = 0.3
+    # As many orders as are sent in a minute at most: 300, of weight 1.
+    weight_share_for_orders: float = 0.05
 
     @property
     def is_loopback(self) -> bool:

@@ -33,14 +33,16 @@ class Weight:
 class Throttle:
     """Counts weight over the last minute; silent while the exchange asked for it.
 
-    Of the share for exits, account lists may take half: they are read for 40 symbols in a row.
+    Account lists, which are read for many symbols in a row, leave what orders alone may need.
     """
 
-    def __init__(self, weight_per_minute: int, share_for_exits: float) -> None:
+    def __init__(
+        self, weight_per_minute: int, share_for_exits: float, share_for_orders: float = 0.05
+    ) -> None:
         self._most = weight_per_minute
         self._most_of = {
             Urgency.MARKET: int(weight_per_minute * (1 - share_for_exits)),
-            Urgency.ACCOUNT: int(weight_per_minute * (1 - share_for_exits / 2)),
+            Urgency.ACCOUNT: int(weight_per_minute * (1 - share_for_orders)),
         }
         self._used: deque[tuple[float, int]] = deque()
         self._sum = 0

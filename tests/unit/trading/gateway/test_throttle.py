@@ -35,11 +35,11 @@ def test_a_request_heavier_than_the_budget_says_so_without_a_history() -> None:
     assert limited.value.retry_after_s == 60
 
 
-def test_account_lists_leave_half_of_their_share_to_exits() -> None:
-    throttle = Throttle(100, 0.4)
-    for _ in range(8):
+def test_account_lists_leave_what_orders_need() -> None:
+    throttle = Throttle(100, 0.3, 0.1)
+    for _ in range(9):
         throttle.take(ACCOUNT, 0.0)
-    with pytest.raises(RateLimited, match="80 of 80"):
+    with pytest.raises(RateLimited, match="90 of 90"):
         throttle.take(ACCOUNT, 1.0)
     throttle.take(EXIT, 1.0)
 
