@@ -39,7 +39,8 @@ class PositionView:
 
     `stops` are the prices of the live rules, nearest first, with the quantity that each sells.
     `worst_case` is the loss against the present price if every live rule fires as planned
-    (negative), None when nothing protects it. `unmanaged` are coins Umbra never sells.
+    (negative), None when nothing protects it. `unmanaged` are coins Umbra never sells. `is_blind`
+    says that its private stops cannot act now, for want of prices or of an exchange.
     """
 
     symbol: str
@@ -51,6 +52,7 @@ class PositionView:
     worst_case: Decimal | None
     tracker_ids: tuple[int, ...]
     unmanaged: Decimal
+    is_blind: bool = False
 
     @property
     def value(self) -> Decimal | None:
@@ -65,8 +67,8 @@ class PositionView:
 
     @property
     def is_protected(self) -> bool:
-        """Whether a live rule below the price covers every managed coin."""
-        return self.protected_quantity >= self.position.quantity > 0
+        """Whether a live rule below the price covers every managed coin, and can act."""
+        return not self.is_blind and self.protected_quantity >= self.position.quantity > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,10 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """The answer to *am I protected right now?*"""
+    """The answer to *am I protected right now?*
+
+    Before `is_ready` nothing is known of positions and trackers, and nothing is watched.
+    """
 
     mode: str
     is_simulated: bool
@@ -139,6 +144,7 @@ class StatusView:
     unresolved: int
     started_at: datetime
     now: datetime
+    is_ready: bool = True
 
     @property
     def state(self) -> TradingMode:

@@ -31,7 +31,7 @@ from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import TrackerState
 from trading.ports import Recorded
-from trading.reachability import EXCHANGE_DOWN
+from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
 from trading.schedule import Schedule
 
 _AUDIT_KINDS = (
@@ -125,6 +125,7 @@ class Reception:
             unresolved=agent.unresolved(),
             started_at=state.started_at,
             now=agent.clock.now(),
+            is_ready=agent.is_ready,
         )
 
     def standing(self) -> StandingView:
@@ -307,7 +308,13 @@ class Reception:
             signature=self._signature,
             are_stops_held=held,
             backstop=self._agent.guarding.resting,
+            is_blind=self._is_blind,
         )
+
+    def _is_blind(self, symbol: str) -> bool:
+        state = self._agent.state
+        cannot_sell = state.has_condition(EXCHANGE_DOWN) or state.has_condition(AUTH_LOST)
+        return cannot_sell or views.is_old(self._agent.market.age_s(symbol))
 
     def _signature(self, symbol: str) -> Signature | None:
         found = self._agent.market.signature(symbol)

@@ -29,7 +29,8 @@ _SAYS_ACCOUNT = frozenset({EXCHANGE_DOWN, "account_stream_down"})
 class Prices:
     """What views ask about one moment: price, age in seconds, signature, and whether stops sell.
 
-    `backstop` gives the price of a tracker's stop that rests on the exchange.
+    `is_blind` says whether those of a symbol cannot act for now; `backstop` gives the price of a
+    tracker's stop that rests on the exchange.
     """
 
     at_ms: int
@@ -38,6 +39,7 @@ class Prices:
     signature: Callable[[str], Signature | None]
     are_stops_held: bool = False
     backstop: Callable[[int], Decimal | None] = lambda _: None
+    is_blind: Callable[[str], bool] = lambda _: False
 
 
 def positions(
@@ -126,6 +128,8 @@ def _position(
         worst_case=worst,
         tracker_ids=tuple(tracker.tracker_id for tracker, _ in guards),
         unmanaged=unmanaged,
+        is_blind=prices.is_blind(position.symbol)
+        and any(prices.backstop(tracker.tracker_id) is None for tracker, _ in guards),
     )
 
 
@@ -147,7 +151,8 @@ def tracker(
     following, level = rules.next_level(tracked, prices.at_ms)
     backstop = prices.backstop(tracked.tracker_id)
     state = protection.of(tracked, price, prices.at_ms, backstop)
-    is_protecting = state.is_protected and (backstop is not None or not prices.are_stops_held)
+    can_act = not prices.are_stops_held and not prices.is_blind(tracked.symbol)
+    is_protecting = state.is_protected and (backstop is not None or can_act)
     stop = state.worst_price if is_protecting else None
     return TrackerView(
         tracker=tracked,

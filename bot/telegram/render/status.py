@@ -34,14 +34,18 @@ Row = TypeVar("Row")
 def dot(status: StatusView) -> str:
     """One colour for the whole state, shown in headers."""
     severities = {condition.severity for condition in status.conditions if condition.is_active}
-    if Severity.CRIT in severities or status.alerts:
+    is_blind = status.stream == "lost" or not status.is_ready
+    if Severity.CRIT in severities or status.alerts or is_blind:
         return "🔴"
     mode = MODES[status.state].sign
-    return "🟠" if mode == "🟢" and Severity.WARN in severities else mode
+    is_doubtful = Severity.WARN in severities or status.unresolved > 0
+    return "🟠" if mode == "🟢" and is_doubtful else mode
 
 
 def status_card(status: StatusView) -> Card:
     """The whole state on one card."""
+    if not status.is_ready:
+        return _starting_card(status)
     lines: list[Line] = [
         f"{status.mode} on {status.exchange} · {MODES[status.state].state}",
         f"Equity {money(status.equity)} {status.currency}",
@@ -60,6 +64,17 @@ def status_card(status: StatusView) -> Card:
         f"Up {since(status.started_at, status.now)} · {moment(status.now, status.now)} UTC"
     )
     return Card(card_text(_headline(status), *lines), _STATUS_BUTTONS)
+
+
+def _starting_card(status: StatusView) -> Card:
+    lines: list[Line] = [
+        f"{status.mode} on {status.exchange} · starting",
+        "⚠️ The exchange has not answered yet; it is asked again and again.",
+        "What is held and tracked shows once it has. No stop sells before that.",
+        *_troubles(status),
+        f"Up {since(status.started_at, status.now)} · {moment(status.now, status.now)} UTC",
+    ]
+    return Card(card_text(f"{dot(status)} NOTHING is watched yet", *lines), _STATUS_BUTTONS)
 
 
 _STATUS_BUTTONS: Rows = (
@@ -92,7 +107,7 @@ def _tracker_counts(status: StatusView) -> str:
 def _troubles(status: StatusView) -> list[Line]:
     lines: list[Line] = []
     if status.unresolved:
-        lines.append(f"❓ {status.unresolved} orders of unknown outcome")
+        lines.append(f"❓ {count(status.unresolved, 'order')} of unknown outcome")
     lines.extend(f"⚠️ {one.text}" for one in status.conditions if one.is_active)
     lines.extend(f"🚨 {alert.text}" for alert in status.alerts)
     if status.alerts:
@@ -114,6 +129,10 @@ def position_lines(view: PositionView) -> list[Line]:
 
 def _protection_lines(view: PositionView) -> list[Line]:
     stops = view.stops
+    if view.is_blind and len(stops) == 1:
+        return [f"⚠️ CANNOT SELL NOW: stop {price(stops[0][0])}"]
+    if view.is_blind:
+        return ["⚠️ CANNOT SELL NOW:", *_stop_lines(stops)]
     if view.is_protected and len(stops) == 1:
         return [f"🛡 protected at {price(stops[0][0])}"]
     if view.is_protected:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.builders import coin
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.desk import PlainProposal
@@ -28,6 +29,7 @@ from trading.domain.commands import (
 from trading.domain.errors import AlreadyRecorded, Refused, SettingsInvalid, Unreachable
 from trading.domain.events import (
     AlertRaised,
+    ConditionChanged,
     DayOpened,
     Installed,
     IntentChanged,
@@ -51,6 +53,7 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
+from trading.outside import OFF_PEG
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
 
@@ -94,6 +97,7 @@ async def test_nothing_is_done_before_the_exchange_has_answered() -> None:
     assert (health.is_working, health.is_healthy) == (False, False)
     assert health.troubles == ("Umbra is still starting: the exchange has not answered yet",)
     assert health.clock_offset_ms is None
+    assert not world.desk.status().is_ready
     await world.kill()
 
 
@@ -693,3 +697,31 @@ async def test_an_orderly_stop_leaves_a_sign_of_life(world: AgentWorld) -> None:
 
 def buy(quote: str) -> PlaceOrder:
     return PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, Decimal(quote)))
+
+
+@pytest.mark.fault("M07", "TELL SAID")
+async def test_a_quote_currency_that_left_its_peg_is_told_and_so_is_its_return() -> None:
+    world = AgentWorld()
+    for name in ("USDC", "FDUSD"):
+        world.exchange.rules[f"{name}/USDT"] = coin(name)
+        world.exchange.prices[f"{name}/USDT"] = Decimal(1)
+    async with world:
+        await world.protect()
+        balances = world.agent.jobs()["balances"]
+        await world.time.finish(balances())
+        assert not world.agent.state.has_condition(OFF_PEG)
+        worth = world.agent.state.book.equity()
+        for name in ("USDC", "FDUSD"):
+            world.exchange.set_price(f"{name}/USDT", "1.54")
+        await world.time.finish(balances())
+        [told] = [one for one in world.store.of(ConditionChanged) if one.condition == OFF_PEG]
+        assert told.severity is Severity.CRIT
+        assert "USDT is worth 0.6494 of other dollars" in told.text
+        # The stop keeps its number, and the account is valued in the currency that was set.
+        assert world.agent.trackers.all()[0].stop_price == Decimal(58_000)
+        assert world.agent.state.book.equity() == worth
+        for name in ("USDC", "FDUSD"):
+            world.exchange.set_price(f"{name}/USDT", "1.001")
+        await world.time.finish(balances())
+        assert not world.agent.state.has_condition(OFF_PEG)
+        fired(told.text)

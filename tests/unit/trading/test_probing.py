@@ -73,10 +73,14 @@ async def test_health_and_its_reason_follow_the_exchange(world: AgentWorld) -> N
     assert (health.is_healthy, health.is_working) == (False, True)
     assert health.troubles[0].startswith("The exchange cannot be reached")
     assert (health.stream, health.account_stream, health.clock_offset_ms) == ("lost", "lost", None)
+    [position] = world.desk.positions()
+    assert (position.is_protected, position.is_blind) == (False, True)
+    assert not world.desk.tracker(1).is_protecting
     world.exchange.is_down = False
     await probe(world, 8)
     await world.move("60000")
     assert world.desk.health().is_healthy
+    assert world.desk.positions()[0].is_protected
 
 
 async def test_old_prices_are_never_called_live_or_healthy(world: AgentWorld) -> None:
@@ -88,6 +92,7 @@ async def test_old_prices_are_never_called_live_or_healthy(world: AgentWorld) ->
     assert health.troubles == ("prices are 37 s old",)
     assert health.stream == "lost"
     assert world.desk.status().stream == "lost"
+    assert not world.desk.positions()[0].is_protected
 
 
 async def test_without_anything_at_stake_it_is_a_warning(world: AgentWorld) -> None:

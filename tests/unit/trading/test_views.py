@@ -8,7 +8,7 @@ import pytest
 from tests.builders import NOON
 from tests.unit.trading.trackers.make import BTC, d, line, spec
 from trading import views
-from trading.desk import TrackerView
+from trading.desk import PositionView, TrackerView
 from trading.domain.order import Side
 from trading.domain.position import Portfolio, Position
 from trading.domain.time import to_ms
@@ -86,6 +86,23 @@ def test_each_live_stop_of_a_position_keeps_its_own_price_and_quantity() -> None
     (view,) = views.positions(portfolio, lambda _: trackers, {"BTC/USDT": BTC}, PRICES)
     assert view.stops == ((d(58412), d("0.1")), (d(50000), d("0.3")))
     assert view.is_protected
+
+
+def test_a_position_whose_stops_cannot_act_is_not_protected_but_for_a_backstop() -> None:
+    def seen(*, is_blind: bool, backstop: Decimal | None = None) -> PositionView:
+        stop = _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000, quantity=d("0.4"))
+        portfolio = Portfolio({}, {"BTC/USDT": Position("BTC/USDT", d("0.4"), d(20000))})
+        prices = replace(PRICES, is_blind=lambda _: is_blind, backstop=lambda _: backstop)
+        (view,) = views.positions(portfolio, lambda _: [stop], {"BTC/USDT": BTC}, prices)
+        return view
+
+    sighted = seen(is_blind=False)
+    assert (sighted.is_protected, sighted.is_blind) == (True, False)
+    blind = seen(is_blind=True)
+    assert (blind.is_protected, blind.is_blind) == (False, True)
+    assert blind.stops == sighted.stops
+    resting = seen(is_blind=True, backstop=d(50_000))
+    assert (resting.is_protected, resting.is_blind) == (True, False)
 
 
 def test_a_swing_that_buys_back_is_touched_below_its_sale() -> None:

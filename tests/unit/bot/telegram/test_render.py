@@ -423,6 +423,34 @@ def test_health_does_not_call_a_stalled_stream_healthy() -> None:
     assert "Prices over REST, 0.4 s old" in lines
 
 
+async def test_a_status_without_eyes_calls_nothing_protected() -> None:
+    desk = FakeDesk(SettableClock(START))
+    await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "a")
+    seen = desk.status()
+    assert _assert_fits(status.status_card(seen))[0] == "🟢 Protected: 1 of 1 position"
+    blind = replace(
+        seen,
+        positions=tuple(replace(view, is_blind=True) for view in seen.positions),
+        stream="lost",
+        data_age_s=37.0,
+        unresolved=1,
+    )
+    lines = _assert_fits(status.status_card(blind))
+    assert lines[0] == "🔴 NOT PROTECTED: 1 of 1 position"
+    assert "⚠️ CANNOT SELL NOW: stop 58,000" in lines
+    assert "Prices 37 s old · not coming in" in lines
+    assert "❓ 1 order of unknown outcome" in lines
+    assert not [line for line in lines if "🛡" in line]
+
+
+def test_a_start_without_an_exchange_says_that_nothing_is_watched() -> None:
+    starting = replace(FakeDesk(SettableClock(START)).status(), is_ready=False)
+    lines = _assert_fits(status.status_card(starting))
+    assert lines[0] == "🔴 NOTHING is watched yet"
+    assert "⚠️ The exchange has not answered" in lines
+    assert not [line for line in lines if "Equity" in line or "position" in line]
+
+
 def test_health_names_what_is_wrong_before_anything_else() -> None:
     health = replace(
         FakeDesk(SettableClock(START)).health(),
