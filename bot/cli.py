@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import decimal
 import errno
+import gc
 import logging
 import signal
 import sys
@@ -51,9 +52,12 @@ def version() -> str:
 @app.command("run")
 def run_command() -> None:
     """Run the agent with the settings of the environment or `.env`."""
+    # What is imported stays: collections on the way took a fifth of a start, and freed nothing.
+    gc.disable()
     from bot import compose, config, logs
     from bot.secrets.memory import forbid_core_dumps
 
+    gc.enable()
     forbid_core_dumps()
     # Quantities of 10^12 at 18 decimals need more digits than Decimal's default of 28.
     decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec

@@ -57,6 +57,9 @@ async def run(settings: Settings, version: str) -> int:
     """Run the agent until a signal; returns the exit code. Raises Fatal when it may not start."""
     # By default the journal's thread waits up to 5 ms for its turn, once per statement.
     sys.setswitchinterval(_SWITCH_S)
+    # Garbage waits longer than by default, so that a busy loop is stopped for milliseconds much
+    # less often, and a start looks less often through what the libraries have made.
+    gc.set_threshold(*_GC_THRESHOLDS)
     stop = stop_on_signals(asyncio.get_running_loop())
     async with _opened(settings, version) as process:
         return await process.run(stop)
@@ -284,10 +287,8 @@ class Process:
     async def _start(self, ready: asyncio.Event) -> None:
         await self._recover(ready)
         self._schedule.start(await self._store.records.last_runs())
-        # What is in memory now stays: no collection walks through it again. Garbage waits longer
-        # than by default, so that a busy loop is stopped for milliseconds much less often.
+        # What is in memory now stays: no collection walks through it again.
         gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
         await asyncio.Event().wait()
 
     async def _recover(self, ready: asyncio.Event) -> None:

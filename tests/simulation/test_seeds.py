@@ -11,7 +11,7 @@ import pytest
 
 from tests.simulation.story import play_seed
 
-SEEDS = int(os.environ.get("SEEDS", "60"))
+SEEDS = int(os.environ.get("SEEDS", "200"))
 _PIECE = 3
 
 pytestmark = pytest.mark.slow
