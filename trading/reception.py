@@ -105,7 +105,7 @@ class Reception:
         agent, state = self._agent, self._agent.state
         trackers = agent.trackers.all()
         waiting, acting, paused = views.count(trackers)
-        equity, age_s = state.book.equity(), self._oldest_age_s()
+        equity = state.book.equity()
         return StatusView(
             mode=agent.settings.mode,
             is_simulated=agent.gateway.is_simulated,
@@ -115,8 +115,8 @@ class Reception:
             trackers_waiting=waiting,
             trackers_acting=acting,
             trackers_paused=paused,
-            data_age_s=age_s,
-            stream=views.stream(agent.market.stream_state, state.conditions, age_s),
+            data_age_s=self._oldest_age_s(),
+            stream=self._stream(),
             equity=equity,
             currency=state.book.currency,
             profit_today=equity - state.day.equity if state.day else None,
@@ -196,13 +196,12 @@ class Reception:
     def health(self) -> HealthView:
         """Return the state of the process."""
         agent, vitals = self._agent, self._vitals()
-        conditions, age_s = agent.state.conditions, self._oldest_age_s()
         is_down = not agent.is_ready or agent.state.has_condition(EXCHANGE_DOWN)
         account_stream = "lost" if is_down else agent.account_stream
         troubles, remarks = views.troubles(
-            conditions,
+            agent.state.conditions,
             unresolved=agent.unresolved(),
-            data_age_s=age_s,
+            stale_s=max(self._stale_ages_s(), default=None),
             account_stream=account_stream,
         )
         uptime = agent.clock.now() - agent.state.started_at
@@ -211,8 +210,8 @@ class Reception:
             troubles=troubles if agent.is_ready else (_STARTING,),
             loop_lag_ms_p99=vitals.loop_lag_ms_p99,
             loop_lag_ms_max=vitals.loop_lag_ms_max,
-            stream=views.stream(agent.market.stream_state, conditions, age_s),
-            data_age_s=age_s,
+            stream=self._stream(),
+            data_age_s=self._oldest_age_s(),
             account_stream=account_stream,
             clock_offset_ms=None if is_down else agent.clock_offset_ms,
             is_storage_degraded=vitals.is_storage_degraded,
@@ -314,7 +313,22 @@ class Reception:
     def _is_blind(self, symbol: str) -> bool:
         state = self._agent.state
         cannot_sell = state.has_condition(EXCHANGE_DOWN) or state.has_condition(AUTH_LOST)
-        return cannot_sell or views.is_old(self._agent.market.age_s(symbol))
+        return cannot_sell or self._is_stale(symbol)
+
+    def _is_stale(self, symbol: str) -> bool:
+        # Before its first price a symbol is unknown, not stale.
+        return self._agent.market.age_s(symbol) is not None and self._agent.prices.is_stale(symbol)
+
+    def _stale_ages_s(self) -> list[float]:
+        stale = filter(self._is_stale, self._agent.trackers.symbols())
+        ages = (self._agent.market.age_s(symbol) for symbol in stale)
+        return [age_s for age_s in ages if age_s is not None]
+
+    def _stream(self) -> str:
+        agent, stale = self._agent, len(self._stale_ages_s())
+        is_all_stale = 0 < stale == len(agent.trackers.symbols())
+        state = agent.market.stream_state
+        return views.stream(state, agent.state.conditions, is_all_stale=is_all_stale)
 
     def _signature(self, symbol: str) -> Signature | None:
         found = self._agent.market.signature(symbol)

@@ -15,8 +15,6 @@ from trading.portfolio import PortfolioBook
 from trading.reachability import AUTH_LOST, BALANCES_DISAGREE, EXCHANGE_DOWN
 from trading.trackers import protection, rules
 
-# Seconds: a quiet market is asked for more often than this.
-_OLD_S = 10.0
 # Conditions, by their names in the journal, that are never a mere remark; and what says it already.
 _GRAVE = frozenset(
     {EXCHANGE_DOWN, AUTH_LOST, BALANCES_DISAGREE, "stale_data", "account_stream_down"}
@@ -208,19 +206,19 @@ def troubles(
     conditions: Iterable[ConditionChanged],
     *,
     unresolved: int,
-    data_age_s: float | None,
+    stale_s: float | None,
     account_stream: str,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what keeps an agent from being healthy, and what it copes with; in sentences.
 
-    `data_age_s` is the age of the oldest price that is needed, in seconds.
+    `stale_s` is the age in seconds of the oldest price that is needed and cannot be relied on.
     """
     active = [each for each in conditions if each.is_active]
     names = {each.condition for each in active}
     grave = [each for each in active if each.severity is Severity.CRIT or each.condition in _GRAVE]
     found = [each.text for each in grave]
-    if is_old(data_age_s) and not names & _SAYS_PRICES:
-        found.append(f"prices are {data_age_s:.0f} s old")
+    if stale_s is not None and not names & _SAYS_PRICES:
+        found.append(f"prices are {stale_s:.0f} s old")
     if unresolved:
         noun = "order is" if unresolved == 1 else "orders are"
         found.append(f"{unresolved} {noun} of unknown outcome")
@@ -229,15 +227,10 @@ def troubles(
     return tuple(found), tuple(each.text for each in active if each not in grave)
 
 
-def stream(state: str, conditions: Iterable[ConditionChanged], data_age_s: float | None) -> str:
+def stream(state: str, conditions: Iterable[ConditionChanged], *, is_all_stale: bool) -> str:
     """Return how prices come in: `lost` where neither the stream nor questions bring any."""
     is_down = any(each.is_active and each.condition == EXCHANGE_DOWN for each in conditions)
-    return "lost" if is_down or (state != "idle" and is_old(data_age_s)) else state
-
-
-def is_old(age_s: float | None) -> bool:
-    """Whether prices of this age in seconds are nothing to rely on; not without any."""
-    return age_s is not None and age_s > _OLD_S
+    return "lost" if is_down or is_all_stale else state
 
 
 def count(trackers: Iterable[Tracker]) -> tuple[int, int, int]:
