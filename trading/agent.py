@@ -118,7 +118,13 @@ class TradingAgent:
         self.market = MarketEngine(
             ports.gateway,
             ports.clock,
-            MarketHooks(self._on_observation, self._on_condition, self._is_near, self._on_gap),
+            MarketHooks(
+                self._on_observation,
+                self._on_condition,
+                self._is_near,
+                self._on_gap,
+                self._is_needed,
+            ),
             sleep=ports.sleep,
         )
         self.prices = Prices(self.market, ports.gateway, ports.clock)
@@ -342,6 +348,13 @@ class TradingAgent:
     async def _fire(self, tracker: Tracker, evidence: Evidence) -> None:
         await self._firing.fire(tracker, evidence)
 
+    async def _sweep_market(self) -> None:
+        await self.market.sweep()
+        if self.market.is_told_together:
+            # One event told of several symbols, and others may have followed without one.
+            for symbol in filter(self.market.is_stale, self.trackers.symbols()):
+                self.trackers.blind(symbol)
+
     async def _sweep_trackers(self) -> None:
         await self.trackers.sweep()
         if self.is_ready:
@@ -354,6 +367,14 @@ class TradingAgent:
 
     def _on_gap(self, missed: frozenset[str], since: datetime) -> None:
         self._catching_up.on_gap(missed, since)
+
+    def _is_needed(self, symbol: str) -> bool:
+        # What somebody only looked at, or holds without a stop, waits for no price.
+        return symbol in self.trackers.symbols() or self.execution.exiting(symbol) > 0
+
+    def is_green(self, condition: str) -> bool:
+        """Whether a condition of the exchange stands only until it has been green for a while."""
+        return self._probing.is_green(condition)
 
     def _is_near(self, symbol: str) -> bool:
         return self.trackers.is_near(symbol)
@@ -385,7 +406,7 @@ class TradingAgent:
         """Return the agent's part of the table of recurring jobs."""
         return {
             "tracker_sweep": self._sweep_trackers,
-            "staleness_watch": self.market.sweep,
+            "staleness_watch": self._sweep_market,
             "open_attempts": self.execution.check_open_attempts,
             "exchange_probe": self._probe,
             "balances": self._housekeeping.refresh_balances,

@@ -39,6 +39,10 @@ class Probing:
             if self._of.state.has_condition(name):
                 self._reach.resume(name, now_s)
 
+    def is_green(self, condition: str) -> bool:
+        """Whether the last sign about a condition was a good one."""
+        return self._reach.is_green(condition)
+
     async def probe(self) -> None:
         """Ask for the time, and each minute (or while the key is in doubt, sooner) for balances."""
         clock = self._of.clock
@@ -109,7 +113,8 @@ class Probing:
         if not turn.is_active:
             minutes = max(round(turn.lasted_s / 60), 1)
             subject = "the exchange answers" if turn.condition == EXCHANGE_DOWN else "the key works"
-            return f"{subject} again, after {minutes} min"
+            since = self._of.clock.now() - timedelta(seconds=turn.green_s)
+            return f"{subject} again since {since:%H:%M:%S} UTC, after {minutes} min"
         if turn.condition == AUTH_LOST:
             return (
                 "The exchange refuses the key: nothing can be bought or sold. "

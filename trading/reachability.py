@@ -26,11 +26,15 @@ class ReachabilitySettings:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A condition that begins or ends now; `lasted_s` since the first sign of it."""
+    """A condition that begins or ends now.
+
+    `lasted_s` is the time from the first bad sign to the last, `green_s` that of good signs since.
+    """
 
     condition: str
     is_active: bool
     lasted_s: float
+    green_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -43,12 +47,14 @@ class _Watch:
     failures: int = 0
     first_s: float = 0.0
     last_s: float = 0.0
+    # When signs turned good, None while they are bad.
+    green_from_s: float | None = None
 
     def bad(self, now_s: float, settings: ReachabilitySettings, *, is_certain: bool) -> Turn | None:
         if not self.failures:
             self.first_s = now_s
         self.failures += 1
-        self.last_s = now_s
+        self.last_s, self.green_from_s = now_s, None
         is_long = now_s - self.first_s >= self.after_s and self.failures >= settings.failures_min
         if self.is_active or not (is_certain or is_long):
             return None
@@ -59,10 +65,13 @@ class _Watch:
         if not self.is_active:
             self.failures = 0
             return None
+        if self.green_from_s is None:
+            self.green_from_s = now_s
         if now_s - self.last_s < settings.green_s:
             return None
         self.is_active, self.failures = False, 0
-        return Turn(self.condition, False, self.last_s - self.first_s)
+        green_s = now_s - self.green_from_s
+        return Turn(self.condition, False, self.last_s - self.first_s, green_s)
 
 
 @dataclass(slots=True)
@@ -83,9 +92,18 @@ class Reachability:
 
     def resume(self, condition: str, now_s: float) -> None:
         """Take up a condition that was active when the process before this one ended."""
-        watch = {EXCHANGE_DOWN: self._down, AUTH_LOST: self._auth}.get(condition, self._clock)
+        watch = self._watch(condition) or self._clock
         watch.is_active, watch.failures = True, 1
         watch.first_s = watch.last_s = now_s
+
+    def is_green(self, condition: str) -> bool:
+        """Whether the last sign about a condition was good, so that only patience keeps it."""
+        watch = self._watch(condition)
+        return watch is not None and watch.green_from_s is not None
+
+    def _watch(self, condition: str) -> _Watch | None:
+        known = {EXCHANGE_DOWN: self._down, AUTH_LOST: self._auth, CLOCK_OFF: self._clock}
+        return known.get(condition)
 
     def answered(self, now_s: float) -> Turn | None:
         """The exchange gave an answer that could be used."""

@@ -24,12 +24,14 @@ from trading.desk import (
 )
 from trading.domain.commands import Command, SetTradingMode
 from trading.domain.errors import Refused
+from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.order import Attempt, Fill, Intent
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import TrackerState
+from trading.market.engine import STALE_DATA
 from trading.ports import Recorded
 from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
 from trading.schedule import Schedule
@@ -120,7 +122,7 @@ class Reception:
             equity=equity,
             currency=state.book.currency,
             profit_today=equity - state.day.equity if state.day else None,
-            conditions=state.conditions,
+            conditions=self._conditions(),
             alerts=state.alerts,
             unresolved=agent.unresolved(),
             started_at=state.started_at,
@@ -134,7 +136,7 @@ class Reception:
         blocked = (item for item in acting if item.state is TrackerState.BLOCKED)
         state = self._agent.state
         is_held = state.mode is TradingMode.HALTED_EVERYTHING
-        return StandingView(state.conditions, state.alerts, tuple(blocked), is_held)
+        return StandingView(self._conditions(), state.alerts, tuple(blocked), is_held)
 
     def positions(self, most: int | None = None) -> Sequence[PositionView]:
         """Return managed holdings, greatest value first, `most` at the most."""
@@ -196,10 +198,10 @@ class Reception:
     def health(self) -> HealthView:
         """Return the state of the process."""
         agent, vitals = self._agent, self._vitals()
-        is_down = not agent.is_ready or agent.state.has_condition(EXCHANGE_DOWN)
+        is_down = not agent.is_ready or self._is_down()
         account_stream = "lost" if is_down else agent.account_stream
         troubles, remarks = views.troubles(
-            agent.state.conditions,
+            self._conditions(),
             unresolved=agent.unresolved(),
             stale_s=max(self._stale_ages_s(), default=None),
             account_stream=account_stream,
@@ -311,9 +313,25 @@ class Reception:
         )
 
     def _is_blind(self, symbol: str) -> bool:
-        state = self._agent.state
-        cannot_sell = state.has_condition(EXCHANGE_DOWN) or state.has_condition(AUTH_LOST)
-        return cannot_sell or self._is_stale(symbol)
+        names = {each.condition for each in self._conditions()}
+        return bool(names & {EXCHANGE_DOWN, AUTH_LOST}) or self._is_stale(symbol)
+
+    def _is_down(self) -> bool:
+        return any(each.condition == EXCHANGE_DOWN for each in self._conditions())
+
+    def _conditions(self) -> tuple[ConditionChanged, ...]:
+        """Return what is wrong now: not what only has to be green for a while before it ends."""
+        agent = self._agent
+        tracked = agent.trackers.symbols()
+        return tuple(
+            each
+            for each in agent.state.conditions
+            if not agent.is_green(each.condition)
+            and (
+                each.condition != STALE_DATA
+                or any(map(agent.prices.is_stale, (each.symbol,) if each.symbol else tracked))
+            )
+        )
 
     def _is_stale(self, symbol: str) -> bool:
         # Before its first price a symbol is unknown, not stale.
@@ -328,7 +346,7 @@ class Reception:
         agent, stale = self._agent, len(self._stale_ages_s())
         is_all_stale = 0 < stale == len(agent.trackers.symbols())
         state = agent.market.stream_state
-        return views.stream(state, agent.state.conditions, is_all_stale=is_all_stale)
+        return views.stream(state, self._conditions(), is_all_stale=is_all_stale)
 
     def _signature(self, symbol: str) -> Signature | None:
         found = self._agent.market.signature(symbol)

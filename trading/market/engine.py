@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -37,20 +37,23 @@ _DOWN_AFTER_S = 1.0
 _ASK_AGAIN_S = 0.3
 # A symbol without any message for that long is stale, whatever else is known.
 _OLD_S = 60.0
+_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
 class MarketHooks:
     """Plain calls into the conductor.
 
-    `is_near` tells symbols near a stop, which are asked for more often; `on_gap` names symbols
-    whose prices were missed since a time, so that missed time can be judged.
+    `is_near` tells symbols near a stop, which are asked for more often; `is_needed` those of which
+    somebody must know that prices are missing; `on_gap` names symbols whose prices were missed
+    since a time, so that missed time can be judged.
     """
 
     on_observation: Callable[[Observation], None]
     on_condition: Callable[[ConditionChanged], None]
     is_near: Callable[[str], bool] = lambda _: False
     on_gap: Callable[[frozenset[str], datetime], None] = lambda _symbols, _since: None
+    is_needed: Callable[[str], bool] = lambda _: True
 
 
 class MarketEngine:
@@ -144,6 +147,11 @@ class MarketEngine:
             return True
         now_s = self._clock.monotonic()
         return watched.fresh.is_missing(now_s) or watched.is_disagreeing(now_s)
+
+    @property
+    def is_told_together(self) -> bool:
+        """Whether one event stands for several symbols without fresh prices."""
+        return self._episodes.is_active(STALE_DATA)
 
     @property
     def stream_state(self) -> str:
@@ -447,15 +455,28 @@ class MarketEngine:
         if self._symbols and not self._is_live and now_s - self._down_since_s >= patience_s:
             text = "live prices are interrupted: they are asked for over REST until they are back"
             self._red(Condition(STREAM_DOWN), text, now_s, at)
-        stale = [symbol for symbol in self._symbols if self._is_told_stale(symbol, now_s)]
-        if len(stale) > self._settings.stale_symbols_told_max:
-            text = f"no fresh prices of {len(stale)} symbols, neither live nor over REST"
+        stale = [
+            symbol
+            for symbol in self._symbols
+            if self._hooks.is_needed(symbol) and self._is_told_stale(symbol, now_s)
+        ]
+        self._tell_stale(stale, now_s, at)
+        self._judge_symbols(now_s, at)
+
+    def _tell_stale(self, stale: Sequence[str], now_s: float, at: datetime) -> None:
+        """Tell of stale symbols, several that go at once in one message."""
+        alone = [symbol for symbol in stale if self._episodes.is_active(STALE_DATA, symbol)]
+        others = [symbol for symbol in stale if symbol not in alone]
+        if others and (len(others) > 1 or self._episodes.is_active(STALE_DATA)):
+            named = ", ".join(sorted(others)[:_NAMED_MAX])
+            more = f" and {len(others) - _NAMED_MAX} more" if len(others) > _NAMED_MAX else ""
+            text = f"no fresh prices of {named}{more}, neither live nor over REST"
             self._red(Condition(STALE_DATA, "", Severity.CRIT), text, now_s, at)
-            stale = []
-        for symbol in stale:
+        else:
+            alone += others
+        for symbol in alone:
             text = f"no fresh price of {symbol}, neither live nor over REST"
             self._red(Condition(STALE_DATA, symbol, Severity.CRIT), text, now_s, at)
-        self._judge_symbols(now_s, at)
 
     def _judge_symbols(self, now_s: float, at: datetime) -> None:
         is_everything_silent = True

@@ -47,4 +47,3 @@ class MarketSettings:
     stable_s: float = 60.0
     restart_after_s: float = 10.0
     gap_told_s: float = 15.0
-    stale_symbols_told_max: int = 3

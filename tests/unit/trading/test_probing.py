@@ -83,6 +83,43 @@ async def test_health_and_its_reason_follow_the_exchange(world: AgentWorld) -> N
     assert world.desk.positions()[0].is_protected
 
 
+async def test_what_only_waits_for_its_end_is_neither_repeated_nor_shown(world: AgentWorld) -> None:
+    await world.protect()
+    world.exchange.is_down = True
+    await probe(world, 4)
+    assert [one.condition for one in world.desk.standing().conditions] == [EXCHANGE_DOWN]
+    world.exchange.is_down = False
+    await probe(world, 1)
+    assert world.agent.state.has_condition(EXCHANGE_DOWN)
+    assert world.desk.standing().conditions == ()
+    assert world.desk.status().conditions == ()
+    world.exchange.is_down = True
+    await probe(world, 1)
+    assert [one.condition for one in world.desk.standing().conditions] == [EXCHANGE_DOWN]
+
+
+async def test_the_end_of_a_loss_says_since_when_all_was_well(world: AgentWorld) -> None:
+    world.exchange.is_down = True
+    await probe(world, 4)
+    world.exchange.is_down = False
+    back = f"{world.time.now():%H:%M:%S}"
+    await probe(world, 8)
+    assert told(world, EXCHANGE_DOWN)[1].text.startswith(f"the exchange answers again since {back}")
+
+
+async def test_stale_prices_stop_being_repeated_with_the_first_fresh_one(world: AgentWorld) -> None:
+    await world.protect()
+    world.exchange.is_hanging = True
+    for _ in range(20):
+        await world.time.finish(world.agent.jobs()["staleness_watch"]())
+        await world.time.pass_by(1)
+    assert [one.condition for one in world.desk.standing().conditions] == ["stale_data"]
+    world.exchange.is_hanging = False
+    await world.move("60010")
+    assert world.agent.state.has_condition("stale_data", "BTC/USDT")
+    assert world.desk.standing().conditions == ()
+
+
 async def test_old_prices_are_never_called_live_or_healthy(world: AgentWorld) -> None:
     await world.protect()
     world.exchange.is_hanging = True

@@ -388,6 +388,44 @@ async def test_many_stale_symbols_are_one_alert(bench: Bench) -> None:
     ]
 
 
+async def test_two_symbols_that_go_stale_in_one_sweep_are_one_alert_that_names_them(
+    bench: Bench,
+) -> None:
+    await bench.live(SYMBOL, OTHER)
+    bench.feed.is_rest_down = True
+    await bench.pass_seconds(10)
+    [told] = [each for each in bench.conditions if each.condition == "stale_data"]
+    assert told.symbol is None
+    assert told.text == f"no fresh prices of {SYMBOL}, {OTHER}, neither live nor over REST"
+
+
+async def test_a_symbol_told_alone_stays_told_when_others_follow(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.is_rest_down = True
+    await bench.pass_seconds(8)
+    bench.feed.prices |= dict.fromkeys(("A/USDT", "B/USDT"), d(5))
+    bench.engine.watch([SYMBOL, "A/USDT", "B/USDT"])
+    await bench.pass_seconds(60)
+    stale = [told for told in bench.told() if told[0] == "stale_data"]
+    assert stale == [("stale_data", SYMBOL, True), ("stale_data", None, True)]
+
+
+async def test_prices_that_nothing_depends_on_may_go_stale_in_silence() -> None:
+    bench = Bench()
+    needed = {SYMBOL}
+    bench.engine._hooks = replace(bench.engine._hooks, is_needed=needed.__contains__)
+    running = asyncio.create_task(bench.engine.run())
+    await bench.live(SYMBOL, OTHER)
+    bench.feed.is_rest_down = True
+    await bench.pass_seconds(10)
+    assert bench.engine.is_stale(OTHER)
+    stale = [told for told in bench.told() if told[0] == "stale_data"]
+    assert stale == [("stale_data", SYMBOL, True)]
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_a_read_that_takes_too_long_counts_as_no_answer(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
