@@ -11,7 +11,7 @@ from trading.alarms import Alarms
 from trading.commanding.workings import Workings
 from trading.domain.errors import AccountEmpty, AlreadyRecorded, Retryable, SettingsInvalid
 from trading.domain.events import DayOpened, Event
-from trading.domain.position import Balance, Position, TradingMode
+from trading.domain.position import DOLLARS, Balance, Position, TradingMode
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
@@ -73,6 +73,8 @@ class Housekeeping:
             with contextlib.suppress(AlreadyRecorded):
                 await self._of.record(fact)
 
+        await self._watch_endings()
+
     def _working(self) -> set[str]:
         return {intent.symbol for intent in self._of.execution.intents}
 
@@ -102,6 +104,7 @@ class Housekeeping:
         if is_agreed:
             # What is not shown is not lost.
             await self._check_daily_loss()
+        await self._watch_pegs()
         if self._is_key_unchecked:
             with contextlib.suppress(Retryable):
                 await self.check_permissions()
@@ -180,6 +183,24 @@ class Housekeeping:
         day = self._of.state.day
         if day is None or day.day != now.date():
             await self._of.record(DayOpened(now.date(), self._of.state.book.equity(), now))
+
+    async def _watch_pegs(self) -> None:
+        instruments, state = self._of.state.instruments, self._of.state
+        quotes = {instruments[each].quote for each in self.concerned() if each in instruments}
+        if not quotes & DOLLARS:
+            return
+        # Without an answer nothing is known, and nothing ends.
+        with contextlib.suppress(Retryable):
+            off = outside.off_peg(quotes, await self._of.gateway.last_prices())
+            if bool(off) is not state.has_condition(outside.OFF_PEG):
+                await self._of.record(outside.pegged(off, self._of.clock.now()))
+
+    async def _watch_endings(self) -> None:
+        with contextlib.suppress(Retryable):
+            ends = await self._of.gateway.delistings()
+            for alert in outside.ending(ends, self.concerned(), self._of.clock.now()):
+                with contextlib.suppress(AlreadyRecorded):
+                    await self._of.record(alert)
 
     async def _price_the_rest(self, balances: Mapping[str, Balance]) -> None:
         book = self._of.state.book

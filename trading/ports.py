@@ -269,6 +269,10 @@ class ExchangeGateway(MarketFeed, Protocol):
         """Return the exchange's id of this account; raises Unreachable or AuthLost."""
         ...
 
+    async def delistings(self) -> Mapping[str, datetime]:
+        """Read when which symbols stop being traded; empty where the venue does not tell."""
+        ...
+
     async def permissions(self) -> KeyPermissions:
         """Read what the key may do; raises Unreachable or AuthLost."""
         ...

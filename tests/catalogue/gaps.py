@@ -1,9 +1,11 @@
 """What is owed and not proven yet, with the reason; a row without a gap is proven whole."""
 
 GAPS = {
-    "X19": "what is told when a symbol is to be delisted is not built",
     "W05": "needs a process stopped for 70 s",
-    "W07": "no local book is kept: quotes are whole messages, and depth is read over REST",
+    "W07": (
+        "not offered: no local book is kept; quotes are whole messages and depth is read over "
+        "REST, so that no difference can be missed"
+    ),
     "W15": "measured by `make bench`, not asserted by a test",
     "T16": (
         "a person who blocked the bot holds nobody up; a moved group and leaving strange "
@@ -55,5 +57,4 @@ GAPS = {
     ),
     "I08": "not offered: no outside signals are taken",
     "I09": "not offered: no language model is used",
-    "M07": "a quote currency's peg is not watched",
 }

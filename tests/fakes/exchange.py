@@ -261,6 +261,10 @@ class FakeExchange:
         await self._reach()
         return "fake-1"
 
+    async def delistings(self) -> Mapping[str, datetime]:
+        await self._reach()
+        return {}
+
     async def permissions(self) -> KeyPermissions:
         await self._reach()
         return KeyPermissions(True, False, False, True)

@@ -7,6 +7,7 @@ import pytest
 from tests.catalogue import fired
 from tests.simulation.stage import BTC, Stage
 from tests.simulation.world import World, play
+from trading.execution.identity import client_order_id
 
 pytestmark = pytest.mark.slow
 
@@ -104,5 +105,53 @@ def test_nothing_is_bought_while_the_exchanges_clock_is_not_known() -> None:
         assert await world.confirm("/buy BTC/USDT 102 USDT")
         await stage.until(lambda: world.held("BTC") > Decimal("0.5"))
         fired(refused.fired + seen)
+
+    play(1, story)
+
+
+@pytest.mark.fault("X19", "TELL SAID")
+def test_the_announced_end_of_a_market_is_told_until_acknowledged() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 all")
+        venue = world.exchange.venue
+        ends_ms = venue.now_ms() + 7 * 86_400_000
+        venue.delistings.update({"BTCUSDT": ends_ms, "ETHUSDT": ends_ms, "GONEUSDT": ends_ms})
+        await world.loop.create_task(world.agent.jobs()["full_reconcile"]())
+        waited_s = await stage.until_told("The exchange stops trading BTC/USDT at 2026-11-27")
+        assert waited_s <= 60
+        # What nobody holds or watches is nobody's business, and once is enough.
+        await world.loop.create_task(world.agent.jobs()["full_reconcile"]())
+        await world.pass_by(5)
+        assert len(stage.told("The exchange stops trading")) == 1
+        assert "🚨" in stage.told("The exchange stops trading")[0].content.text
+        fired(venue.delistings)
+
+    play(1, story)
+
+
+@pytest.mark.fault("W10", "SAID")
+def test_an_order_that_only_the_exchange_knows_enters_the_position_and_a_restart_agrees() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 all")
+        prefix = world.agent.state.installed.order_prefix  # type: ignore[union-attr]
+        order_id = client_order_id(prefix, "a decision that no journal holds", 1)
+        await stage.control.foreign_order(
+            {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.1"}, client_order_id=order_id
+        )
+        await stage.until_told("that the journal does not know")
+        await stage.until(lambda: world.agent.trackers.all()[0].quantity == Decimal("0.4"), 90)
+        managed = world.agent.state.book.managed_of
+        assert managed("BTC") == Decimal("0.4")
+        await world.machine.cut_power()
+        world.machine.start()
+        await stage.until(lambda: world.machine.process is not None and world.agent.is_ready)
+        await world.pass_by(80)
+        assert world.agent.state.book.managed_of("BTC") == Decimal("0.4")
+        assert len(stage.told("that the journal does not know")) == 1
+        stage.move("57900")
+        await stage.until(lambda: world.held("BTC") == 0, 30)
+        fired(order_id)
 
     play(1, story)

@@ -93,6 +93,10 @@ class Position:
         )
 
 
+# Coins that promise to be worth one another.
+DOLLARS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "USD", "DAI", "BUSD"})
+
+
 class AdjustReason(Enum):
     """Why managed coins changed without an order of ours."""
 

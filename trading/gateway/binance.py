@@ -156,6 +156,11 @@ class BinanceVenue:
         """Read the account's id."""
         return translate.account_id(await self._api.private_get_account({}))
 
+    async def delistings(self) -> Mapping[str, datetime]:
+        """Read when which symbols stop being traded."""
+        said = await self._api.sapi_get_spot_delist_schedule({})
+        return translate.delistings(said, self._symbols.get)
+
     async def permissions(self) -> KeyPermissions:
         """Read what the key may do."""
         return translate.permissions(await self._api.sapi_get_account_apirestrictions({}))

@@ -249,6 +249,10 @@ class PaperGateway:
         """Return the id of every paper account."""
         return "paper"
 
+    async def delistings(self) -> Mapping[str, datetime]:
+        """Nothing ends on paper: the exchange tells of it to its own accounts."""
+        return {}
+
     async def permissions(self) -> KeyPermissions:
         """Return what a paper key may do: trade on this machine, nothing else."""
         return KeyPermissions(

@@ -111,6 +111,10 @@ class CcxtGateway:
         """Return the exchange's id of this account."""
         return await self._read("account_id", self._venue.account_id)
 
+    async def delistings(self) -> Mapping[str, datetime]:
+        """Read when which symbols stop being traded."""
+        return await self._read("permissions", self._venue.delistings)
+
     async def permissions(self) -> KeyPermissions:
         """Read what the key may do."""
         return await self._read("permissions", self._venue.permissions)

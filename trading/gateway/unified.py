@@ -157,6 +157,10 @@ class UnifiedVenue:
         """Name the account by its key: the common methods know no other name."""
         return f"{self._settings.exchange_id}:{self._settings.api_key[:6]}"
 
+    async def delistings(self) -> Mapping[str, datetime]:
+        """The common methods do not tell."""
+        return {}
+
     async def permissions(self) -> KeyPermissions:
         """The common methods cannot tell, so nothing good is assumed."""
         return KeyPermissions(

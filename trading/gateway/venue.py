@@ -87,6 +87,10 @@ class Venue(Protocol):
         """Read the account's id."""
         ...
 
+    async def delistings(self) -> Mapping[str, datetime]:
+        """Read when which symbols stop being traded."""
+        ...
+
     async def permissions(self) -> KeyPermissions:
         """Read what the key may do."""
         ...

@@ -38,6 +38,8 @@ _ASK_AGAIN_S = 0.3
 # A symbol without any message for that long is stale, whatever else is known.
 _OLD_S = 60.0
 _NAMED_MAX = 5
+# How long reading may take what came while the process stood still; REST answers meanwhile.
+_DOUBTED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class MarketEngine:
         self._down_since_s = clock.monotonic()
         self._restarted_s = float("-inf")
         self._swept_s = clock.monotonic()
+        self._is_swept = False
+        self._doubted_until_s = float("-inf")
         self._was_connected = False
         self._audit_s = clock.monotonic()
         self._audits = 0
@@ -135,10 +139,7 @@ class MarketEngine:
             return True
         now_s = self._clock.monotonic()
         age_s = watched.fresh.age_s(now_s)
-        is_doubtful = (
-            not self._is_live or watched.fresh.is_failing or watched.fresh.moved_s is not None
-        )
-        return age_s > (self._settings.stale_s if is_doubtful else _OLD_S)
+        return age_s > (self._settings.stale_s if self._is_in_doubt(watched) else _OLD_S)
 
     def is_degraded(self, symbol: str) -> bool:
         """Whether prices of a symbol come over REST, hardly, or contradict: no new risk on it."""
@@ -207,10 +208,13 @@ class MarketEngine:
         for watched in list(self._symbols.values()):
             watched.pass_time(now_s)
             self._tell_dropped(watched, now_s, at)
+            if self._stood_still(now_s):
+                self._doubted_until_s = now_s + _DOUBTED_S
+                self._ask(watched, _URGENT, with_trade=True)
             if now_s - self._swept_s >= self._settings.gap_told_s:
                 # The whole process stood still: what lay in its sockets is old.
                 watched.miss(self._swept_s)
-        self._swept_s = now_s
+        self._swept_s, self._is_swept = now_s, True
         self._tell_missed(now_s)
         self._plan_reads(now_s)
         self._judge_stream(now_s, at)
@@ -234,8 +238,14 @@ class MarketEngine:
             return
         if not self._is_live:
             self._came_alive()
+        if quote.received_s < self._doubted_until_s or self._stood_still(quote.received_s):
+            return
         if watched.take_quote(quote):
             self._hold(watched)
+
+    def _stood_still(self, now_s: float) -> bool:
+        # Books carry no time of their own: what lay in a socket meanwhile looks new.
+        return self._is_swept and now_s - self._swept_s > self._settings.event_lag_s_max
 
     async def _follow_stream(self) -> None:
         failures = 0
@@ -306,11 +316,17 @@ class MarketEngine:
             self._ask(watched, _NEAR, with_trade=True)
         self._tell_missed(self._clock.monotonic(), self._down_since_s)
 
+    def _is_in_doubt(self, watched: WatchedSymbol) -> bool:
+        # A healthy stream that says nothing has nothing to say.
+        fresh = watched.fresh
+        return not self._is_live or fresh.is_failing or fresh.moved_s is not None
+
     def _tell_missed(self, now_s: float, line_lost_s: float | None = None) -> None:
         # Shorter gaps were seen over REST, and candles are too coarse to add to that.
         missed: dict[float, set[str]] = {}
         for watched in self._symbols.values():
-            since_s = watched.missed_since_s(now_s, line_lost_s=line_lost_s)
+            least_s = self._settings.gap_told_s if self._is_in_doubt(watched) else _OLD_S
+            since_s = watched.missed_since_s(now_s, least_s, line_lost_s=line_lost_s)
             if since_s is not None:
                 missed.setdefault(since_s, set()).add(watched.symbol)
         for since_s, symbols in sorted(missed.items()):

@@ -110,16 +110,18 @@ class WatchedSymbol:
         if self._blind_since_s is None:
             self._blind_since_s = max(since_s, self.fresh.watched_s)
 
-    def missed_since_s(self, now_s: float, *, line_lost_s: float | None = None) -> float | None:
+    def missed_since_s(
+        self, now_s: float, least_s: float, *, line_lost_s: float | None = None
+    ) -> float | None:
         """Return since when prices were missed, once they are back; None without such a gap.
 
-        Asked each second, and with `line_lost_s` when a lost stream is back. A stream that is
-        connected and says nothing misses as much as none: only what was known counts. No time is
-        named twice.
+        Not known for `least_s` is missed. Asked each second, and with `line_lost_s` when a lost
+        stream is back. A stream that is connected and says nothing misses as much as none: only
+        what was known counts. No time is named twice.
         """
         # What is watched from now on was not known before, and that is nobody's gap.
         age_s = min(self.fresh.age_s(now_s), now_s - self.fresh.watched_s)
-        if age_s >= self._settings.gap_told_s:
+        if age_s >= least_s:
             self.miss(now_s - age_s)
             if line_lost_s is None:
                 return None

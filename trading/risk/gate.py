@@ -12,13 +12,10 @@ from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import Quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Intent, Purpose, Side
-from trading.domain.position import Portfolio, TradingMode
+from trading.domain.position import DOLLARS, Portfolio, TradingMode
 from trading.risk import halts
 from trading.risk.halts import Halt
 from trading.risk.limits import RiskLimits
-
-# Worth about one unit of the limits' currency where no market prices them against it.
-_DOLLARS = frozenset({"USDT", "USDC", "FDUSD", "TUSD", "USD", "DAI", "BUSD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,4 +297,5 @@ def _worth(asset: str, currency: str, portfolio: Portfolio) -> Decimal | None:
     inverse = portfolio.prices.get(f"{currency}/{asset}")
     if inverse:
         return ONE / inverse
-    return ONE if asset in _DOLLARS and currency in _DOLLARS else None
+    # Worth about one unit of the limits' currency where no market prices them against it.
+    return ONE if asset in DOLLARS and currency in DOLLARS else None

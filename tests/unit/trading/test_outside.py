@@ -9,7 +9,7 @@ from tests.catalogue import fired
 from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised, PositionAdjusted
 from trading.execution.reconcile import Difference, Finding
-from trading.outside import settle
+from trading.outside import off_peg, settle
 
 SHORT = Finding(Difference.SHORT, "BTC/USDT", quantity=Decimal("0.2"))
 
@@ -43,3 +43,18 @@ def test_missing_coins_without_a_sale_are_an_alarm_and_change_nothing() -> None:
 
 def test_a_sale_of_unmanaged_coins_is_nobodys_business() -> None:
     assert settle([Finding(Difference.FOREIGN_SALE, "BTC/USDT", quantity=Decimal(1))], NOON) == []
+
+
+@pytest.mark.fault("M07", "SAID")
+def test_a_dollar_that_most_other_dollars_are_apart_from_is_off_its_peg() -> None:
+    prices = {
+        "USDC/USDT": Decimal("1.54"),
+        "FDUSD/USDT": Decimal("1.53"),
+        "FDUSD/USDC": Decimal("0.995"),
+    }
+    assert off_peg({"USDT", "USDC", "BTC"}, prices) == {"USDT": Decimal(1) / Decimal("1.53")}
+    assert off_peg({"USDC"}, prices) == {}
+    # Nobody knows, and the everyday distance is none.
+    assert off_peg({"USDT"}, {}) == {}
+    assert off_peg({"USDT"}, {"USDC/USDT": Decimal("1.001")}) == {}
+    fired(prices)

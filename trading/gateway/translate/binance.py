@@ -359,6 +359,19 @@ def permissions(raw: object) -> KeyPermissions:
     )
 
 
+def delistings(raw: object, symbol_of: Callable[[str], str | None]) -> Mapping[str, datetime]:
+    """Read spot/delist-schedule; a market that we do not know is none of ours."""
+    ends: dict[str, datetime] = {}
+    for each in sequence(raw, "delist-schedule"):
+        source = mapping(each, "delisting")
+        at = from_ms(integer(source, "delistTime"))
+        for name in sequence(source.get("symbols"), "symbols"):
+            symbol = symbol_of(str(name))
+            if symbol is not None:
+                ends[symbol] = min(at, ends.get(symbol, at))
+    return ends
+
+
 # ------------------------------------------------------------ market
 
 

@@ -174,6 +174,14 @@ def api_restrictions(venue: Venue, call: Call) -> Any:
     return {"createTime": 1_700_000_000_000, **venue.permissions}
 
 
+def delist_schedule(venue: Venue, call: Call) -> Any:
+    """GET spot/delist-schedule."""
+    del call
+    return [
+        {"delistTime": at_ms, "symbols": [name]} for name, at_ms in sorted(venue.delistings.items())
+    ]
+
+
 def trade_fee(venue: Venue, call: Call) -> Any:
     """GET asset/tradeFee."""
     fees = venue.exchange.fees

@@ -234,7 +234,7 @@ class Control:
         self._service.user_stream.flush(transfer.at_ms)
         return self.account()
 
-    async def foreign_order(self, body: Body) -> Any:
+    async def foreign_order(self, body: Body, client_order_id: str = "") -> Any:
         """Place an order on the account that Umbra did not send: the person's own."""
         market = self._market(body)
         params = {name: str(value) for name, value in body.items()}
@@ -242,7 +242,8 @@ class Control:
         params.setdefault("type", "MARKET")
         if params["type"] == "LIMIT":
             params.setdefault("timeInForce", "GTC")
-        ticket = read_ticket(params, market.symbol, f"web_{self._venue.new_client_id()}", {})
+        order_id = client_order_id or f"web_{self._venue.new_client_id()}"
+        ticket = read_ticket(params, market.symbol, order_id, {})
         now_ms = self._venue.now_ms()
         order = account_rest.place(self._venue, market, ticket, Call(params, now_ms))
         self._service.settle(now_ms)

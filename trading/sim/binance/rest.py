@@ -63,6 +63,7 @@ _SIGNED = {
     ("GET", "/api/v3/allOrders"): Route(account_rest.all_orders, 20),
     ("GET", "/api/v3/myTrades"): Route(account_rest.my_trades, 20),
     ("GET", "/sapi/v1/account/apiRestrictions"): Route(account_rest.api_restrictions),
+    ("GET", "/sapi/v1/spot/delist-schedule"): Route(account_rest.delist_schedule, 100),
     ("GET", "/sapi/v1/asset/tradeFee"): Route(account_rest.trade_fee),
     ("GET", "/sapi/v1/capital/deposit/hisrec"): Route(account_rest.deposits),
     ("GET", "/sapi/v1/capital/withdraw/history"): Route(account_rest.withdrawals),

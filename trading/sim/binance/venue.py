@@ -76,6 +76,8 @@ class Venue:
         self.offset_ms = 0
         self.permissions = dict(_PERMISSIONS)
         self.is_key_revoked = False
+        # Exchange symbols and when (Unix milliseconds) they stop being traded.
+        self.delistings: dict[str, int] = {}
         self.traps: list[dict[str, Any]] = []
         self.transfers: list[Transfer] = []
         self.cancel_ids: dict[int, str] = {}

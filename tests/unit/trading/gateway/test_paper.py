@@ -37,7 +37,7 @@ class Feed(FakeExchange):
         self.is_empty = False
 
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
-        self._reach()
+        await self._reach()
         quote = self.quote_now(symbol)
         if self.is_empty:
             return OrderBook(symbol, (), (), 0)
