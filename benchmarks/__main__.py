@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import (
+    bench_archive,
     bench_journal,
     bench_quotes,
     bench_recovery,
+    bench_scan,
     bench_start,
     bench_stop_latency,
     bench_trackers,
@@ -22,6 +24,8 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "V4b": bench_trackers.rows,
     "V7": bench_start.rows,
     "V8": bench_stop_latency.rows,
+    "V9": bench_scan.rows,
+    "V10": bench_archive.rows,
     "V11": bench_journal.rows,
     "G4": bench_recovery.unknown_rows,
     "G5": bench_recovery.gap_rows,

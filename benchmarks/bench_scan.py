@@ -184,10 +184,10 @@ def memory_row(candles_each: int) -> Row:
         if holder.stdin is None or holder.stdout is None:
             raise NotDone("the holder has no pipes")
         told = holder.stdout.readline().strip()
+        if told != f"{SYMBOLS * len(TIMEFRAMES)} series":
+            raise NotDone(f"the holder should hold every series, told {told!r}")
         resident = resident_mb(holder.pid)
         holder.stdin.close()
-    if told != f"{SYMBOLS * len(TIMEFRAMES)} series":
-        raise NotDone(f"the holder should hold every series, told {told!r}")
     what = f"{SYMBOLS * len(TIMEFRAMES)} live series with {candles_each:,} candles ranked"
     return at_most("V9", f"memory, {what}", resident, MEMORY_MB_MAX[candles_each], "MB")
 
