@@ -67,6 +67,8 @@ class ExecutionSettings:
     silence_default_s: float = 60.0
     # A stop that has fired and may not sell for longer than this is told until acknowledged.
     silence_crit_s: float = 10.0
+    # A person who saw a stop fire looks at the chat: silence is no answer.
+    unanswered_told_s: float = 3.0
     unresolved_warn_s: float = 30.0
     unresolved_crit_s: float = 120.0
     fills_deadline_s: float = 30.0

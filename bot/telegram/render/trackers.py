@@ -97,7 +97,8 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     lines.append(f"{kind_name(tracker)}: {phrase.rule_now(tracker)}")
     lines.append(owned(tracker, view.instrument))
     lines.extend(_place_lines(view))
-    lines.append(protection(view.is_protecting, tracker.side, view.worst_case, view.instrument))
+    if not tracker.state.is_acting:
+        lines.append(protection(view.is_protecting, tracker.side, view.worst_case, view.instrument))
     lines.extend(spec_lines(tracker.spec))
     lines.extend(_signature_lines(view))
     lines.extend(view.notes)
@@ -139,7 +140,9 @@ def _place_lines(view: TrackerView) -> list[Line]:
     tracker, instrument = view.tracker, view.instrument
     old = f" ({age(view.price_age_s)} old)" if view.price_age_s is not None else ""
     lines: list[Line] = [f"Price {price(view.price, instrument)}{old}"]
-    if view.level is not None:
+    if tracker.state.is_acting:
+        lines.append(f"It has fired: {_at_work(tracker)}")
+    elif view.level is not None:
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
         lines.append(f"{_LEVELS[view.next_level]} {price(view.level, instrument)}{gap}")
     if tracker.record_price is not None and tracker.distance is not None:
@@ -226,16 +229,24 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
         lines.append(
             f"  {phrase.short_rule_now(tracker)} · {_short_owned(tracker, view.instrument)}"
         )
-        if view.level is not None:
+        if tracker.state.is_acting:
+            lines.append(f"  {_at_work(tracker)}")
+        elif view.level is not None:
             word = _LEVELS[view.next_level].lower()
             lines.append(f"  {word} {price(view.level, view.instrument)}{gap}")
-        if tracker.side is Side.SELL and not view.is_protecting:
+        if tracker.side is Side.SELL and not view.is_protecting and not tracker.state.is_acting:
             lines.append("  ⚠️ NOT PROTECTED below")
         label = f"#{tracker.tracker_id} {tracker.symbol}"
         picks.append(does(label, f"/tracker {tracker.tracker_id}"))
     rows = (*in_rows(picks), (shows("🔄 Refresh", f"/trackers {page}"), does("🎯 Track", "/track")))
     title = f"📍 {count(len(views), 'tracker')}, nearest first"
     return Card(card_text(title, *lines), (*rows, *pager("/trackers", page, pages)))
+
+
+def _at_work(tracker: Tracker) -> str:
+    """What a tracker that has fired does now."""
+    word = "sell" if tracker.side is Side.SELL else "buy"
+    return f"cannot {word} yet" if tracker.state is TrackerState.BLOCKED else f"{word}ing …"
 
 
 def _short_owned(tracker: Tracker, instrument: Instrument) -> str:

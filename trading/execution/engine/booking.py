@@ -163,6 +163,19 @@ class Booking:
         """Raise an alert about a case."""
         await self._s.writer.keep(*alerting.raised(case, kind, text, self._s.now(), severity))
 
+    async def tell_unanswered(self, case: Case) -> None:
+        """Say once of an order that its answer is awaited, or lost and asked for."""
+        waited_s = self._s.monotonic() - case.sent_s
+        is_early = waited_s < self._s.settings.unanswered_told_s
+        if case.told_unresolved or is_early or ladder.is_resting(case.intent):
+            return
+        case.told_unresolved.add(Severity.INFO)
+        text = (
+            f"{case.intent.symbol}: no clear answer to {case.wording} yet. Umbra asks the exchange "
+            "what became of it; nothing is sent twice"
+        )
+        await self.alert(case, "unresolved", text, Severity.INFO)
+
     async def over(self, case: Case, kind: str) -> None:
         """Withdraw what an alert said about a case, once it is no longer true."""
         if ended := alerting.over(case, kind, self._s.now()):

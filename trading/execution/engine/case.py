@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.chat import Severity
-from trading.domain.money import ONE, ZERO
+from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import (
     Attempt,
     AttemptState,
@@ -101,6 +101,15 @@ class Case:
     def is_backstop(self) -> bool:
         """Whether it is a stop that rests on the exchange, and locks its coins there."""
         return self.intent.purpose is Purpose.BACKSTOP
+
+    @property
+    def wording(self) -> str:
+        """What is wanted, for people: no id says anything to them."""
+        base, _, quote = self.intent.symbol.partition("/")
+        if self.intent.side is Side.BUY and self.intent.quote_budget is not None:
+            return f"the purchase for {plain(self.intent.quote_budget)} {quote}"
+        noun = "sale" if self.intent.side is Side.SELL else "purchase"
+        return f"the {noun} of {plain(self.intent.quantity)} {base}"
 
     @property
     def fills(self) -> tuple[Fill, ...]:

@@ -202,11 +202,10 @@ class Searching:
         for severity, after_s in limits:
             if waited_s > after_s and severity not in told:
                 told.add(severity)
-                await self._booking.alert(
-                    case,
-                    "unresolved",
+                text = (
                     f"{case.intent.symbol}: for {waited_s:.0f} s the exchange has not said what "
-                    f"became of order {live.client_order_id}; nothing is sent twice",
-                    severity,
+                    f"became of {case.wording}; nothing is sent twice"
                 )
+                await self._booking.alert(case, "unresolved", text, severity)
                 return
+        await self._booking.tell_unanswered(case)

@@ -85,7 +85,9 @@ class Sending:
             case.sending = None
             await self.settle(case, live, _result(sending))
         elif left_s > 0:
-            await self._s.wait(case, left_s)
+            await self._booking.tell_unanswered(case)
+            told_s = case.sent_s + self._s.settings.unanswered_told_s - self._s.monotonic()
+            await self._s.wait(case, min(left_s, told_s) if told_s > 0 else left_s)
         else:
             self.detach(case)
             text = f"no answer within {self._s.settings.send_deadline_s:.0f} s"

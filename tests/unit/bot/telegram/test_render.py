@@ -451,6 +451,20 @@ def test_a_start_without_an_exchange_says_that_nothing_is_watched() -> None:
     assert not [line for line in lines if "Equity" in line or "position" in line]
 
 
+async def test_a_tracker_at_work_says_what_it_does_and_not_where_it_would_fire() -> None:
+    desk = FakeDesk(SettableClock(START))
+    await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "a")
+    (seen,) = desk.trackers()
+    selling = replace(seen, tracker=replace(seen.tracker, state=TrackerState.EXITING))
+    lines = _assert_fits(trackers.trackers_card([selling]))
+    assert "  selling …" in lines
+    assert not [line for line in lines if "fires at" in line or "NOT PROTECTED" in line]
+    lines = _assert_fits(trackers.tracker_card(selling))
+    assert "It has fired: selling …" in lines
+    blocked = replace(seen, tracker=replace(seen.tracker, state=TrackerState.BLOCKED))
+    assert "  cannot sell yet" in _assert_fits(trackers.trackers_card([blocked]))
+
+
 def test_health_names_what_is_wrong_before_anything_else() -> None:
     health = replace(
         FakeDesk(SettableClock(START)).health(),

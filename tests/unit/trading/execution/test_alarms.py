@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.unit.trading.execution.desk import Desk
 from tests.unit.trading.execution.test_recovery import killed, recovered
 from trading.domain import events
@@ -54,6 +56,41 @@ async def test_an_order_of_unknown_outcome_stands_only_until_its_outcome_is_know
     await desk.done()
     assert fault.fired == 1
     assert await standing(desk) == []
+
+
+@pytest.mark.parametrize("fault", ["lost_after", "refuse", "hang"])
+async def test_a_sale_without_a_clear_answer_is_told_within_seconds_and_without_ids(
+    fault: str,
+) -> None:
+    desk = Desk()
+    desk.exchange.fail("stream_lost", 99)
+    if fault == "hang":
+        desk.exchange.is_hanging = True
+    elif fault == "refuse":
+        desk.exchange.fail("refuse", status=503, message="<html>")
+    else:
+        desk.exchange.fail("lost_after")
+    since_s = desk.time.monotonic()
+    await desk.open(desk.exit())
+    desk.exchange.is_down = fault != "hang"
+    await desk.time.until(lambda: bool(desk.alerts), 10)
+    assert 3 <= desk.time.monotonic() - since_s <= 5
+    [alert] = desk.alerts
+    assert alert.severity is Severity.INFO
+    assert alert.text == (
+        "BTC/USDT: no clear answer to the sale of 0.5 BTC yet. Umbra asks the exchange what became "
+        "of it; nothing is sent twice"
+    )
+    desk.exchange.is_down = desk.exchange.is_hanging = False
+    await desk.done()
+    assert len(desk.alerts) == 1
+    assert await standing(desk) == []
+
+
+async def test_a_sale_that_is_answered_at_once_needs_no_such_word() -> None:
+    desk = Desk()
+    await desk.run(desk.exit())
+    assert desk.alerts == []
 
 
 async def test_a_restart_withdraws_the_alarms_of_sales_that_are_over() -> None:
