@@ -66,10 +66,10 @@ class BestThresholds:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tape:
-    """Scores at n closes, and the prices to trade at, shape (n,): the next open, and the close.
+class ScoredCandles:
+    """Scores at the closes of n candles, and the candles' own open and close, shape (n,).
 
-    NaN scores ask for nothing. The next open of the last close is not known and never used.
+    NaN scores ask for nothing. A score is traded at the open of the candle after it.
     """
 
     bull: Floats
@@ -77,10 +77,12 @@ class Tape:
     open: Floats
     close: Floats
 
-    def part(self, first: int, past: int) -> "Tape":
+    def part(self, first: int, past: int) -> "ScoredCandles":
         """Return the moments from first on, up to past."""
         which = slice(first, past)
-        return Tape(self.bull[which], self.bear[which], self.open[which], self.close[which])
+        return ScoredCandles(
+            self.bull[which], self.bear[which], self.open[which], self.close[which]
+        )
 
     def __len__(self) -> int:
         return len(self.close)
@@ -102,33 +104,33 @@ class SearchSettings:
         return tuple(points / possible for points in range(_LEAST_POINTS, possible))
 
 
-def trade(tape: Tape, thresholds: Thresholds, costs: Costs) -> Outcome:
+def trade(candles: ScoredCandles, thresholds: Thresholds, costs: Costs) -> Outcome:
     """Buy all on BUY and sell all on SELL, each at the open after its score; begin without coins.
 
     What is still held at the end is valued at the last close as if it were sold.
     """
-    moments = _changes(_sides(tape.bull, tape.bear, thresholds))
-    return _outcome(tape, moments, costs)
+    moments = _changes(_sides(candles.bull, candles.bear, thresholds))
+    return _outcome(candles, moments, costs)
 
 
-def best_thresholds(tape: Tape, settings: SearchSettings) -> BestThresholds | None:
+def best_thresholds(candles: ScoredCandles, settings: SearchSettings) -> BestThresholds | None:
     """Choose on all that is known, and walk forward to tell what such a choice is worth.
 
     The known scores are cut in `folds` + 1 parts; each part but the first is traded with what was
     best on those before it. None when nothing made `round_trips_min` round trips.
     """
-    known = np.flatnonzero(~np.isnan(tape.bull))
+    known = np.flatnonzero(~np.isnan(candles.bull))
     if not len(known):
         return None
     first, past = int(known[0]), int(known[-1]) + 1
-    everything = tape.part(first, past)
+    everything = candles.part(first, past)
     chosen = _choose(everything, settings)
     if chosen is None:
         return None
-    folds = tuple(_walk(tape, first, past, settings))
+    folds = tuple(_walk(candles, first, past, settings))
     grown = np.prod([1 + fold.outcome.profit for fold in folds])
     trips = sum(fold.outcome.round_trips for fold in folds)
-    unseen = tape.part(folds[0].first, past)
+    unseen = candles.part(folds[0].first, past)
     return BestThresholds(
         chosen,
         trade(everything, chosen, settings.costs),
@@ -138,24 +140,26 @@ def best_thresholds(tape: Tape, settings: SearchSettings) -> BestThresholds | No
     )
 
 
-def _walk(tape: Tape, first: int, past: int, settings: SearchSettings) -> Iterator[Fold]:
+def _walk(
+    candles: ScoredCandles, first: int, past: int, settings: SearchSettings
+) -> Iterator[Fold]:
     cuts = np.linspace(first, past, settings.folds + 2).round().astype(int).tolist()
     for start, end in pairwise(cuts[1:]):
-        chosen = _choose(tape.part(first, start), settings)
-        unseen = tape.part(start, end)
+        chosen = _choose(candles.part(first, start), settings)
+        unseen = candles.part(start, end)
         outcome = Outcome(0.0, 0) if chosen is None else trade(unseen, chosen, settings.costs)
         yield Fold(start, end, chosen, outcome)
 
 
-def _choose(tape: Tape, settings: SearchSettings) -> Thresholds | None:
+def _choose(candles: ScoredCandles, settings: SearchSettings) -> Thresholds | None:
     # Moments at which no choice asks for anything need not be looked at for each of them.
     least = settings.choices[0]
-    asking = np.flatnonzero((tape.bull >= least) | (tape.bear >= least))
-    bull, bear = tape.bull[asking], tape.bear[asking]
+    asking = np.flatnonzero((candles.bull >= least) | (candles.bear >= least))
+    bull, bear = candles.bull[asking], candles.bear[asking]
     best: tuple[tuple[float, float, float], Thresholds] | None = None
     for thresholds in (Thresholds(*pair) for pair in product(settings.choices, repeat=2)):
         moments = asking[_changes(_sides(bull, bear, thresholds))]
-        outcome = _outcome(tape, moments, settings.costs)
+        outcome = _outcome(candles, moments, settings.costs)
         if outcome.round_trips < settings.round_trips_min:
             continue
         # Of equal profits the rarer signal is the safer choice.
@@ -180,14 +184,14 @@ def _changes(sides: Sides) -> Moments:
     return turns
 
 
-def _outcome(tape: Tape, moments: Moments, costs: Costs) -> Outcome:
+def _outcome(candles: ScoredCandles, moments: Moments, costs: Costs) -> Outcome:
     # The last close has no open after it that could be traded at.
-    moments = moments[moments < len(tape) - 1]
+    moments = moments[moments < len(candles) - 1]
     if not len(moments):
         return Outcome(0.0, 0)
-    prices = tape.open[moments + 1]
+    prices = candles.open[moments + 1]
     if len(prices) % 2:
-        prices = np.append(prices, tape.close[-1])
+        prices = np.append(prices, candles.close[-1])
     trips = len(prices) // 2
     grown = np.prod(prices[1::2] / prices[::2]) * costs.kept ** (2 * trips)
     return Outcome(float(grown) - 1, trips)

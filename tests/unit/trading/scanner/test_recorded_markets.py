@@ -10,9 +10,11 @@ from pyarrow import parquet
 
 from trading.candles.series import Candles, candles_of
 from trading.domain.time import Timeframe, to_ms
+from trading.scanner.aftermath import after_crashes, aftermath
 from trading.scanner.points import Method
 from trading.scanner.replay import ReplaySettings, ScoreHistory, replay
 from trading.scanner.scores import ScoreSignal, signal
+from trading.scanner.walk_forward import Costs, ScoredCandles, SearchSettings, best_thresholds
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -93,6 +95,29 @@ def test_2022_11_09_alerts_on_short_timeframes_and_calls_the_rest_too_young(
         if np.nanmax(scores.bear[on_all_four]) >= 0.5:
             alerted.append(pair)
     assert len(alerted) >= 15, "a market that collapses is no quiet day for most of its coins"
+
+
+def test_what_followed_the_crash_scores_of_half_a_year_is_told_with_its_sample(
+    shared_data: Path,
+) -> None:
+    own = candles(read(shared_data, "BINANCE_ADA-USDT_5m__2020-12_2021-07"))
+    setting = ReplaySettings(timeframes("1h 4h 12h 1d 3d"))
+    scores = replay(own, 5 * MINUTE_MS, setting)
+    *_, full = after_crashes(scores.bear, aftermath(own, 5 * MINUTE_MS))
+    assert full.score == 1.0
+    assert 1 < full.episodes <= full.moments[0]
+    # The coin recovered after each of its worst crashes of that half year.
+    assert all(best > 0 for best in full.best)
+    found = best_thresholds(
+        ScoredCandles(scores.bull, scores.bear, own.open, own.close),
+        SearchSettings(timeframes=5, costs=Costs(fee=0.001, slippage=0.0005)),
+    )
+    assert found is not None
+    assert found.in_sample.round_trips >= 3
+    assert found.out_of_sample.round_trips == sum(one.outcome.round_trips for one in found.folds)
+    assert found.in_sample.profit > found.out_of_sample.profit, "chosen with hindsight, so better"
+    # Half a year of rising prices: holding did better than trading it, and that stands beside it.
+    assert found.held > found.out_of_sample.profit
 
 
 def test_a_market_that_hardly_trades_scores_only_what_moved(shared_data: Path) -> None:
