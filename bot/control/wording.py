@@ -147,9 +147,11 @@ def _position(view: PositionView) -> str:
 def _stops(view: PositionView) -> str:
     if not view.stops:
         return "NOT PROTECTED"
+    each = ", ".join(f"{plain(amount)} at {plain(stop)}" for stop, amount in view.stops)
+    if view.is_blind:
+        return f"CANNOT SELL NOW: {each}"
     if view.is_protected and len(view.stops) == 1:
         return f"stop {plain(view.stops[0][0])}"
-    each = ", ".join(f"{plain(amount)} at {plain(stop)}" for stop, amount in view.stops)
     if view.is_protected:
         return f"stops: {each}"
     return f"ONLY {plain(view.protected_quantity)} PROTECTED: {each}"

@@ -441,6 +441,8 @@ async def test_a_status_without_eyes_calls_nothing_protected() -> None:
     assert "Prices 37 s old · not coming in" in lines
     assert "❓ 1 order of unknown outcome" in lines
     assert not [line for line in lines if "🛡" in line]
+    told = wording.holdings(blind.positions)
+    assert told == ("Holds 0.5 BTC (BTC/USDT), CANNOT SELL NOW: 0.5 at 58000",)
 
 
 def test_a_start_without_an_exchange_says_that_nothing_is_watched() -> None:
