@@ -40,12 +40,21 @@ class LiveSeries:
     older than all it holds, never closes again.
     """
 
-    __slots__ = ("_asked_ms", "_running_at_ms", "length_ms", "ring", "running", "timeframe")
+    __slots__ = (
+        "_asked_ms",
+        "_reach_ms",
+        "_running_at_ms",
+        "length_ms",
+        "ring",
+        "running",
+        "timeframe",
+    )
 
     def __init__(self, timeframe: Timeframe, candles_kept: int = CANDLES_KEPT) -> None:
         self.timeframe = timeframe
         self.length_ms = timeframe.length_ms
         self.ring = CandleRing(candles_kept)
+        self._reach_ms = (candles_kept + 1) * self.length_ms
         self.running: Candle | None = None
         self._running_at_ms = 0
         # Up to here the exchange was asked for everything: what is missing before it is a gap.
@@ -64,6 +73,9 @@ class LiveSeries:
             return self._run(candle, at_ms)
         if at_ms + _EARLY_MS_MAX < candle.open_time_ms + self.length_ms:
             return Closing.REFUSED
+        if candle.open_time_ms < at_ms - self._reach_ms:
+            # As times in seconds are, too: they would lie in 1970.
+            return Closing.TOO_OLD
         return self._close(candle)
 
     def sweep(

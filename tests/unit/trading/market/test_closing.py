@@ -46,11 +46,11 @@ def test_a_candle_closes_once_whoever_tells_it_and_in_whatever_order(
     closed: list[int] = []
     for minute, source in told:
         if source == "stream":
-            judged = [(candle(minute), made.take(candle(minute), end_ms(40)))]
+            judged = [(candle(minute), made.take(candle(minute), end_ms(minute)))]
         else:
             span = Span((minute - 1) * MINUTE_MS, minute * MINUTE_MS)
             candles = [candle(each) for each in (minute - 1, minute)]
-            judged = list(made.sweep(candles, span, end_ms(40)))
+            judged = list(made.sweep(candles, span, end_ms(minute)))
         closed += [each.open_time_ms // MINUTE_MS for each, verdict in judged if verdict.is_first]
     assert len(closed) == len(set(closed))
     assert set(held(made)) <= set(closed)
@@ -162,6 +162,24 @@ def test_a_candle_that_cannot_be_is_refused(broken: Candle) -> None:
 def test_what_is_older_than_all_that_is_kept_never_closes() -> None:
     made = series(5, 6, kept=2)
     assert made.take(candle(4), end_ms(9)) is Closing.TOO_OLD
+
+
+def test_a_time_in_seconds_is_not_taken_for_one_in_milliseconds() -> None:
+    now_ms = 1_700_000_040_000
+    made = LiveSeries(MINUTE)
+    # On the grid of minutes by chance, and within a year of 1970.
+    in_seconds = replace(candle(0), open_time_ms=1_699_980_000)
+    assert made.take(in_seconds, now_ms) is Closing.TOO_OLD
+    assert held(made) == []
+
+
+def test_the_candle_that_was_running_at_the_start_closes_too() -> None:
+    # The ancestor compared the time of its start with the time the candle had opened.
+    made = series(1, 2)
+    started_ms = 3 * MINUTE_MS + 30_000
+    assert made.missing(started_ms) == ()
+    assert made.take(candle(3, is_closed=False), started_ms) is Closing.RUNNING
+    assert made.take(candle(3), end_ms(3)) is Closing.CLOSED
 
 
 def test_candles_of_the_archive_are_known_and_do_not_close_again() -> None:
