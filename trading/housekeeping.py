@@ -51,6 +51,7 @@ class Housekeeping:
         self._is_key_unchecked = False
         self.clock_offset_ms = 0
         self._reconciled_to = ""
+        self._is_reconciled = False
 
     def concerned(self) -> frozenset[str]:
         """Return the symbols that money depends on: tracked, held, or being traded."""
@@ -72,7 +73,12 @@ class Housekeeping:
             # An alert that stands already is not raised again.
             with contextlib.suppress(AlreadyRecorded):
                 await self._of.record(fact)
-
+        self._is_reconciled = True
+        state = self._of.state
+        if state.has_condition(BALANCES_DISAGREE):
+            # What was just booked may explain it.
+            known = dict(state.book.positions)
+            await self._compare(state.book.snapshot().balances, known, self._working())
         await self._watch_endings()
 
     def _working(self) -> set[str]:
@@ -121,7 +127,9 @@ class Housekeeping:
             if symbol not in busy and known.get(symbol) is position
         }
         missing = outside.missing(quiet, balances, state.instruments)
-        if bool(missing) is not state.has_condition(BALANCES_DISAGREE):
+        # What a person sold elsewhere explains itself when it is first compared.
+        is_known = self._is_reconciled
+        if is_known and bool(missing) is not state.has_condition(BALANCES_DISAGREE):
             await self._of.record(outside.compared(missing, self._of.clock.now()))
         return not missing
 

@@ -54,6 +54,7 @@ from trading.domain.tracker import (
     TrackerState,
 )
 from trading.outside import OFF_PEG
+from trading.reachability import BALANCES_DISAGREE
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
 
@@ -725,3 +726,18 @@ async def test_a_quote_currency_that_left_its_peg_is_told_and_so_is_its_return()
         await world.time.finish(balances())
         assert not world.agent.state.has_condition(OFF_PEG)
         fired(told.text)
+
+
+async def test_a_sale_by_hand_while_down_leaves_no_doubt_about_the_account(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.kill()
+    await world.time.pass_by(5)
+    world.exchange.sell_by_hand("BTC/USDT", "0.3")
+    await world.start()
+    await world.time.finish(world.agent.jobs()["balances"]())
+    assert world.agent.state.book.managed_of("BTC") == Decimal("0.2")
+    assert not world.agent.state.has_condition(BALANCES_DISAGREE)
+    conditions = [one.condition for one in world.store.of(ConditionChanged)]
+    assert BALANCES_DISAGREE not in conditions
