@@ -46,7 +46,7 @@ class Probing:
     async def probe(self) -> None:
         """Ask for the time, and each minute (or while the key is in doubt, sooner) for balances."""
         clock = self._of.clock
-        turn = None
+        turn, asked_s = None, clock.monotonic()
         try:
             self._offset_ms = await self._ask(self._of.gateway.clock_offset_ms())
         except RateLimited as error:
@@ -56,7 +56,7 @@ class Probing:
         except Retryable as error:
             logger.warning("exchange_unreachable", extra={"error": str(error)})
             self._silent_s = 0.0
-            turn = self._reach.unreachable(clock.monotonic())
+            turn = self._reach.unreachable(clock.monotonic(), asked_s)
         else:
             turn = self._reach.answered(clock.monotonic())
             self._of.execution.clock_was_measured()

@@ -15,7 +15,8 @@ class ReachabilitySettings:
     """Seconds and counts of `reliability` §6.1: what is too little evidence changes nothing."""
 
     failures_min: int = 3
-    down_after_s: float = 10.0
+    # Three probes, one each 5 s, less what a scheduler comes late.
+    down_after_s: float = 9.5
     refused_after_s: float = 60.0
     silence_min_s: float = 60.0
     green_s: float = 30.0
@@ -50,9 +51,16 @@ class _Watch:
     # When signs turned good, None while they are bad.
     green_from_s: float | None = None
 
-    def bad(self, now_s: float, settings: ReachabilitySettings, *, is_certain: bool) -> Turn | None:
+    def bad(
+        self,
+        now_s: float,
+        settings: ReachabilitySettings,
+        *,
+        is_certain: bool,
+        began_s: float | None = None,
+    ) -> Turn | None:
         if not self.failures:
-            self.first_s = now_s
+            self.first_s = now_s if began_s is None else began_s
         self.failures += 1
         self.last_s, self.green_from_s = now_s, None
         is_long = now_s - self.first_s >= self.after_s and self.failures >= settings.failures_min
@@ -109,9 +117,9 @@ class Reachability:
         """The exchange gave an answer that could be used."""
         return self._down.good(now_s, self.settings)
 
-    def unreachable(self, now_s: float) -> Turn | None:
-        """A request got no usable answer."""
-        return self._down.bad(now_s, self.settings, is_certain=False)
+    def unreachable(self, now_s: float, asked_s: float | None = None) -> Turn | None:
+        """A request got no usable answer; `asked_s` is when it was sent, if not just now."""
+        return self._down.bad(now_s, self.settings, is_certain=False, began_s=asked_s)
 
     def silenced(self, now_s: float, silence_s: float) -> Turn | None:
         """The exchange asked for silence: a long one is a ban, a short one a hiccup of pace."""
