@@ -101,7 +101,7 @@ def _amplitude(standing: Places) -> Points:
 
 
 def _quantile_places(candles: Counts, thousandths: tuple[int, ...]) -> Counts:
-    # Whole numbers: 200 * 0.985 is a hair below 197 in floats, and would take its neighbour.
+    # In whole numbers, so that no step hangs on how a product of floats is rounded.
     places: Counts = np.array(thousandths)[:, None] * candles // 1000
     return places
 
