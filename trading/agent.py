@@ -25,6 +25,7 @@ from trading.commanding.guarding import Guarding
 from trading.commanding.proposing import Proposer
 from trading.commanding.reviewing import Reviewing
 from trading.commanding.workings import Workings
+from trading.deadlines import Patience
 from trading.decide import DecisionSettings
 from trading.domain.errors import SettingsInvalid
 from trading.domain.events import (
@@ -194,6 +195,7 @@ class TradingAgent:
             waits_for=self._reviewing.waits_for,
             refused=self._reviewing.refused,
             sleep=self._sleep,
+            patience=Patience(self.clock.monotonic, self._sleep),
         )
 
     # ------------------------------------------------------------ life

@@ -7,6 +7,10 @@ from typing import TypeVar
 from trading.domain.errors import Unreachable
 
 _Answer = TypeVar("_Answer")
+# A person who asks in an emergency gets what is known rather than what might still come.
+_PATIENT_S = 2.0
+_DOUBTING_S = 0.3
+_DOUBT_LASTS_S = 10.0
 
 
 async def within(
@@ -23,3 +27,32 @@ async def within(
     finally:
         alarm.cancel()
         work.cancel()
+
+
+class Patience:
+    """How long somebody waits for what would be good to know: less where nothing came just now.
+
+    Several questions in a row to an exchange that hangs must not add up.
+    """
+
+    def __init__(
+        self, monotonic: Callable[[], float], sleep: Callable[[float], Awaitable[None]]
+    ) -> None:
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._doubted_until_s = float("-inf")
+
+    async def ask(self, answer: Awaitable[_Answer]) -> _Answer:
+        """Return an answer; raises Unreachable when it takes too long."""
+        is_doubted = self._monotonic() < self._doubted_until_s
+        asked_s, patience_s = self._monotonic(), _DOUBTING_S if is_doubted else _PATIENT_S
+        try:
+            answered = await within(patience_s, answer, self._sleep)
+        except Unreachable:
+            now_s = self._monotonic()
+            # Only a full wait says anything: the way may be longer than the short one.
+            if not is_doubted and now_s - asked_s >= patience_s:
+                self._doubted_until_s = now_s + _DOUBT_LASTS_S
+            raise
+        self._doubted_until_s = float("-inf")
+        return answered

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from trading import proposals, symbols
-from trading.deadlines import within
+from trading.deadlines import Patience
 from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal
 from trading.domain.commands import EditTracker, PlaceOrder
@@ -33,8 +33,6 @@ from trading.trackers.engine import TrackerEngine
 
 logger = logging.getLogger(__name__)
 _ATR_CANDLES = 60
-# A person who asks in an emergency gets what is known rather than what might still come.
-_PATIENCE_S = 2.0
 _Answer = TypeVar("_Answer")
 
 
@@ -65,10 +63,11 @@ class Workings:
     waits_for: Callable[[], Sequence[str]]
     refused: Callable[[Refusal], Awaitable[None]]
     sleep: Callable[[float], Awaitable[None]]
+    patience: Patience
 
     async def ask(self, answer: Awaitable[_Answer]) -> _Answer:
         """Await a read that a person waits for; raises Unreachable when it takes too long."""
-        return await within(_PATIENCE_S, answer, self.sleep)
+        return await self.patience.ask(answer)
 
     def instrument(self, symbol: str) -> Instrument:
         """Return the one instrument that a symbol means; raises Refused."""

@@ -76,6 +76,20 @@ async def test_a_purchase_is_not_asked_at_an_old_price(world: AgentWorld) -> Non
     assert world.time.monotonic() - before_s <= PATIENCE_S
 
 
+async def test_what_is_asked_next_does_not_wait_as_long_again(world: AgentWorld) -> None:
+    await hang(world, 30)
+    _, waited_s = await proposed(world, PlaceOrder(BTC, Side.SELL, Amount(AmountKind.ALL)))
+    _, next_s = await proposed(world, Panic())
+    assert (waited_s, next_s) == (pytest.approx(2.0), pytest.approx(0.3))
+    await world.time.pass_by(11)
+    _, later_s = await proposed(world, Panic())
+    assert later_s == pytest.approx(2.0)
+    world.exchange.is_hanging = False
+    proposal, now_s = await proposed(world, Panic())
+    assert isinstance(proposal.facts, CloseProposal)
+    assert (now_s, proposal.facts.foreign_orders) == (0, ())
+
+
 async def test_a_live_price_needs_no_answer_to_a_question(world: AgentWorld) -> None:
     world.exchange.is_hanging = True
     command = PlaceOrder(BTC, Side.SELL, Amount(AmountKind.ALL))
