@@ -650,7 +650,8 @@ async def test_an_exchange_that_is_down_for_long_is_told_and_the_exit_happens_on
     await desk.time.pass_by(36)
     assert desk.told("what became of the sale of 0.5 BTC")
     await desk.time.pass_by(114)
-    severities = [alert.severity.value for alert in desk.alerts if "became of the sale" in alert.text]
+    waits = (alert for alert in desk.alerts if "became of the sale" in alert.text)
+    severities = [alert.severity.value for alert in waits]
     assert severities == ["warn", "crit"]
     assert "absent" not in desk.states()
     desk.exchange.is_down = False
