@@ -21,14 +21,13 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
-from trading.trackers import backstop, lines, protection, rules, trailing
+from trading.trackers import admissible, backstop, lines, protection, rules, trailing
 from trading.trackers.slices import Slice
 
 DISTANCE_MIN = Decimal("0.0001")
 DISTANCE_MAX = Decimal("0.5")
 SWING_SHARE_DEFAULT = Decimal("0.015")
-# How far from the price a refusal proposes a level, in how many digits.
-_AWAY = Decimal("0.05")
+# In how many digits a refusal proposes a level.
 _THREE_DIGITS = Context(prec=3)
 # What a refusal proposes for a share that is out of bounds.
 _SHARES = {"stop": "stop 5%", "backstop": "backstop 10%", "slippage": "slippage 0.5%"}
@@ -79,6 +78,7 @@ def arm(
     `owner` is (tracker id, person id); `owned` comes from `slices.allocate`.
     """
     check(spec, present, instrument)
+    admissible.check_steps(admissible.levels(spec), instrument)
     spec = with_backstop_price(spec, present, instrument)
     distance = distance_of(spec.trail, present)
     check_swing(spec, distance, present.fee)
@@ -100,6 +100,7 @@ def arm(
     )
     tracker = start(tracker, present, instrument)
     backstop.check(tracker, to_ms(present.at), instrument, "backstop")
+    admissible.check_saleable(tracker, present.price, to_ms(present.at), instrument)
     return describe(tracker, owned.adopted, present, instrument)
 
 
@@ -309,11 +310,11 @@ def _away(tracker: Tracker, price: Decimal) -> str:
     """Return what to say instead of a level that is crossed: one that is well away."""
     if tracker.level_price is None and tracker.distance is not None:
         return "trail 5%"
-    return f"level {_rounded(EXACT.multiply(price, ONE + tracker.side.sign * _AWAY))}"
+    return f"level {_rounded(EXACT.multiply(price, ONE + tracker.side.sign * admissible.AWAY))}"
 
 
 def _below(price: Decimal) -> str:
-    return _rounded(EXACT.multiply(price, ONE - _AWAY))
+    return _rounded(EXACT.multiply(price, ONE - admissible.AWAY))
 
 
 def _rounded(price: Decimal) -> str:

@@ -11,12 +11,14 @@ from trading.domain.time import to_ms
 from trading.domain.tracker import (
     Confirm,
     ConfirmKind,
+    Level,
     PriceKind,
     Tracker,
+    TrackerKind,
     TrackerSpec,
     TrackerState,
 )
-from trading.trackers import arming, backstop, confirming, mode, rules, trailing
+from trading.trackers import admissible, arming, backstop, confirming, mode, rules, trailing
 from trading.trackers.arming import Present
 from trading.trackers.slices import Slice
 
@@ -52,6 +54,7 @@ def edit(
             example="/orders",
         )
     _check_meaning(tracker, command)
+    admissible.check_steps(_said(tracker, command), instrument)
     spec = mode.restated(tracker, changed_spec(tracker.spec, command))
     arming.check(spec, present, instrument)
     arming.check_swing(spec, _distance(tracker, command, present), present.fee)
@@ -61,6 +64,8 @@ def edit(
         edited = replace(edited, quantity=owned.quantity, quote=owned.quote)
     at_ms = to_ms(present.at)
     _check_backstop(tracker, edited, at_ms, instrument)
+    if _moves_a_sale(command):
+        admissible.check_saleable(edited, present.price, at_ms, instrument)
     return Edit(
         tracker=edited,
         is_loosening=_is_loosening(tracker, edited, at_ms),
@@ -107,6 +112,22 @@ def _check_meaning(tracker: Tracker, command: EditTracker) -> None:
             f"{name} holds no coins yet that a backstop could lock: set it after the buy",
             example=f"/tracker {tracker.tracker_id}",
         )
+
+
+def _said(tracker: Tracker, command: EditTracker) -> tuple[tuple[str, str, Level | None], ...]:
+    name = "stop" if tracker.spec.kind is TrackerKind.STOP else "level"
+    return (
+        (name, "level", command.level),
+        ("stop", "stop", command.stop),
+        ("backstop", "backstop", command.backstop),
+    )
+
+
+def _moves_a_sale(command: EditTracker) -> bool:
+    # What else changes is not refused for a sale that was too small before.
+    said = (command.level, command.stop, command.stop_share, command.trail, command.amount)
+    backstops = (command.backstop, command.backstop_share)
+    return any(each is not None for each in (*said, *backstops))
 
 
 def _check_backstop(old: Tracker, new: Tracker, at_ms: int, instrument: Instrument) -> None:

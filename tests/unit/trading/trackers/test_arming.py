@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOON
-from tests.unit.trading.trackers.make import BTC, FEE, armed, d, line, spec
+from tests.builders import NOON, coin
+from tests.unit.trading.trackers.make import BTC, FEE, d, line, spec
 from trading.domain.errors import Refused
 from trading.domain.instrument import InstrumentStatus
 from trading.domain.order import Side
@@ -330,15 +330,88 @@ def test_a_halted_instrument_and_a_missing_price_are_refused() -> None:
         _arm(spec(TrackerKind.TRAIL, trail="0.01"), "NaN")
 
 
-def test_a_quantity_that_would_be_dust_at_its_stop_is_noted() -> None:
-    tiny = Slice(quantity=d("0.0001"))
-    what = spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", stop=40000)
-    card = arming.arm(what, (1, 7), tiny, Present(d(60000), NOON, FEE), BTC)
-    assert card.notes == ("at 40000 this quantity would be too small to sell",)
+def test_a_quantity_that_would_be_dust_where_a_slow_confirmation_ends_is_noted() -> None:
+    few = Slice(quantity=d("0.0001"))
+    slow = Confirm(ConfirmKind.TICKS, 3, loss_max=d("0.2"))
+    what = spec(TrackerKind.STOP, level=58000, confirm=slow)
+    card = arming.arm(what, (1, 7), few, Present(d(60000), NOON, FEE), BTC)
+    assert card.notes == ("at 46400 this quantity would be too small to sell",)
+
+
+@pytest.mark.parametrize(
+    ("what", "words", "example"),
+    [
+        (spec(TrackerKind.STOP, level="0.01"), "the stop 0.01 could never sell", "level 57000"),
+        (
+            spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", stop=40000),
+            "the stop 40000 could never sell: 0.0001 BTC would be worth 4 USDT there",
+            "stop 57000",
+        ),
+        (spec(TrackerKind.TRAIL, trail="0.4"), "the stop 36000 could never sell", "trail 5%"),
+        (
+            spec(TrackerKind.STOP, level=58000, backstop=d(40000)),
+            "the backstop 40000 could never sell",
+            "backstop 10%",
+        ),
+    ],
+)
+def test_a_stop_whose_sale_the_exchange_would_refuse_as_too_small_is_refused(
+    what: TrackerSpec, words: str, example: str
+) -> None:
+    few = Slice(quantity=d("0.0001"))
+    with pytest.raises(Refused, match=words) as caught:
+        arming.arm(what, (1, 7), few, Present(d(60000), NOON, FEE), BTC)
+    assert "takes orders from 5 USDT on" in str(caught.value)
+    assert caught.value.example == example
+
+
+def test_what_is_worth_the_least_only_now_is_refused_with_everything_as_the_way_out() -> None:
+    least = Slice(quantity=d("0.00009"))
+    with pytest.raises(Refused, match="could never sell") as caught:
+        arming.arm(
+            spec(TrackerKind.STOP, level=50000), (1, 7), least, Present(d(58000), NOON, FEE), BTC
+        )
+    assert caught.value.example == "all"
+
+
+@pytest.mark.parametrize(
+    ("what", "words", "example"),
+    [
+        (
+            spec(TrackerKind.STOP, level="58000.123456789"),
+            "stop should be a multiple of 0.01, was 58000.123456789: 58000.12 or 58000.13",
+            "level 58000.12",
+        ),
+        (
+            spec(TrackerKind.TAKE_PROFIT, level=65000, trail="0.02", stop="58000.005"),
+            "stop should be a multiple of 0.01, was 58000.005: 58000 or 58000.01",
+            "stop 58000",
+        ),
+        (
+            spec(TrackerKind.STOP, level=58000, backstop=d("50000.001")),
+            "backstop should be a multiple of 0.01, was 50000.001",
+            "backstop 50000",
+        ),
+        (
+            spec(TrackerKind.STOP, level="0.00000001"),
+            "stop should be a multiple of 0.01, was 0.00000001: 0.01",
+            "level 0.01",
+        ),
+    ],
+)
+def test_a_price_between_two_steps_is_refused_with_both_neighbours(
+    what: TrackerSpec, words: str, example: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        _arm(what)
+    assert words in str(caught.value)
+    assert caught.value.example == example
 
 
 def test_the_one_line_form_of_lines_in_the_handbook_arms() -> None:
     then = Then(ThenKind.SWING, d("0.04"))
     lines = {"support": line("0.41", "0.44"), "resistance": line("0.52", "0.50")}
-    tracker = armed(TrackerKind.LINES, "0.47", trail="0.015", then=then, stop="0.36", **lines)
+    what = spec(TrackerKind.LINES, trail="0.015", then=then, stop="0.36", **lines)
+    held = Slice(quantity=d(1000))
+    tracker = arming.arm(what, (1, 7), held, Present(d("0.47"), NOON, FEE), coin("ADA")).tracker
     assert (tracker.state, tracker.level_price) == (TrackerState.WATCHING, None)

@@ -64,6 +64,16 @@ def test_a_stop_edited_beyond_the_price_is_refused_with_the_price() -> None:
         _edit(_stop(), level=d(60500))
 
 
+def test_a_level_edited_to_a_price_between_two_steps_is_refused() -> None:
+    with pytest.raises(Refused, match=r"stop should be a multiple of 0\.01, was 58000\.001"):
+        _edit(_stop(), level=d("58000.001"))
+
+
+def test_a_stop_edited_to_where_its_sale_would_be_too_small_is_refused() -> None:
+    with pytest.raises(Refused, match="the stop 1 could never sell"):
+        _edit(_stop(), level=d(1))
+
+
 def test_a_narrower_trail_counts_from_the_record_and_tightens() -> None:
     trail = step(armed(TrackerKind.TRAIL, 60000, trail="0.03"), 62000).tracker
     edit = _edit(trail, 61500, trail=_share("0.02"))
