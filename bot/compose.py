@@ -31,7 +31,14 @@ from storage.lease import AccountLock, DirectoryLock
 from storage.store import Store, open_store
 from trading.agent import Identity, Ports, TradingAgent
 from trading.bus import Bus
-from trading.domain.errors import AuthLost, Fatal, Refused, Retryable, SettingsInvalid
+from trading.domain.errors import (
+    AuthLost,
+    Fatal,
+    Refused,
+    Retryable,
+    SettingsInvalid,
+    StorageLost,
+)
 from trading.domain.events import JobRan
 from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.ports import Clock, ExchangeGateway
@@ -42,6 +49,7 @@ from trading.sim.account import parse_balances
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_TOLD_AFTER_S = 10.0
 _SWITCH_S = 0.0001
 _GC_THRESHOLDS = (10_000, 20, 100)
 _STOP_DEADLINE_S = 10.0
@@ -292,7 +300,7 @@ class Process:
         await asyncio.Event().wait()
 
     async def _recover(self, ready: asyncio.Event) -> None:
-        is_restored = False
+        is_restored, began_s = False, self._clock.monotonic()
         while True:
             try:
                 if not is_restored:
@@ -304,6 +312,9 @@ class Process:
                 raise
             except Retryable as error:
                 logger.warning("exchange_unreachable_at_start", extra={"error": str(error)})
+                if self._clock.monotonic() - began_s >= _TOLD_AFTER_S:
+                    with contextlib.suppress(StorageLost):
+                        await self._agent.tell_unreached()
                 await asyncio.sleep(_RETRY_S)
             else:
                 break

@@ -240,6 +240,10 @@ class TradingAgent:
         self._follow_ups.add(self._housekeeping.check_permissions)
         self._follow_ups.add(self._housekeeping.reconcile)
 
+    async def tell_unreached(self) -> None:
+        """Say once that this start waits for the exchange, and that nothing is watched so long."""
+        await self._probing.tell_unreached(await self.records.state())
+
     async def _load(self) -> StoredState:
         instruments = await self.gateway.instruments()
         # What a full disk left in the reserve is part of what is known.

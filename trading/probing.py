@@ -11,6 +11,7 @@ from trading.deadlines import within
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, RateLimited, Retryable
 from trading.domain.events import ConditionChanged
+from trading.ports import StoredState
 from trading.reachability import AUTH_LOST, CLOCK_OFF, EXCHANGE_DOWN, Reachability, Turn
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,20 @@ class Probing:
         for name in (EXCHANGE_DOWN, AUTH_LOST, CLOCK_OFF):
             if self._of.state.has_condition(name):
                 self._reach.resume(name, now_s)
+
+    async def tell_unreached(self, stored: StoredState) -> None:
+        """Say of a start that it cannot reach the exchange, unless that is known to people."""
+        known = (*stored.conditions, *self._of.state.conditions)
+        if any(each.condition == EXCHANGE_DOWN for each in known):
+            return
+        held = any(each.quantity for each in stored.positions.values())
+        severity = Severity.CRIT if held or stored.trackers else Severity.WARN
+        text = (
+            "Umbra has started and cannot reach the exchange: NO private stop is watched until it "
+            "answers. It is asked again and again"
+        )
+        now = self._of.clock.now()
+        await self._of.record(ConditionChanged(EXCHANGE_DOWN, None, True, severity, text, now))
 
     def is_green(self, condition: str) -> bool:
         """Whether the last sign about a condition was a good one."""

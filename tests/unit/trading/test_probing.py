@@ -8,7 +8,7 @@ from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
 from trading.domain.commands import PlaceOrder
-from trading.domain.errors import RateLimited, Refused
+from trading.domain.errors import RateLimited, Refused, Unreachable
 from trading.domain.events import ConditionChanged
 from trading.domain.money import ONE
 from trading.domain.order import Side
@@ -119,6 +119,27 @@ async def test_stale_prices_stop_being_repeated_with_the_first_fresh_one(world: 
     await world.move("60010")
     assert world.agent.state.has_condition("stale_data", "BTC/USDT")
     assert world.desk.standing().conditions == ()
+
+
+async def test_a_start_that_waits_for_the_exchange_is_told_once_and_its_end_too(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.kill()
+    world.exchange.is_down = True
+    with pytest.raises(Unreachable):
+        await world.start()
+    for _ in range(3):
+        await world.time.finish(world.agent.tell_unreached())
+    [waiting] = told(world, EXCHANGE_DOWN)
+    assert waiting.severity is Severity.CRIT
+    assert "NO private stop is watched" in waiting.text
+    assert world.desk.standing().conditions == (waiting,)
+    await world.kill()
+    world.exchange.is_down = False
+    await world.start()
+    await probe(world, 8)
+    assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
 
 
 async def test_old_prices_are_never_called_live_or_healthy(world: AgentWorld) -> None:
