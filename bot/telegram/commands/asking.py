@@ -8,7 +8,7 @@ from bot.telegram.commands.context import Reply, Request, Services, asked
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
 from bot.telegram.render.text import Card
-from bot.telegram.render.trackers import tracker_card
+from bot.telegram.render.trackers import owned, tracker_card
 from bot.telegram.render.trading import (
     has_second_choice,
     question_text,
@@ -16,7 +16,7 @@ from bot.telegram.render.trading import (
     told_card,
 )
 from bot.telegram.stepup import is_grave
-from trading.desk import Outcome, Proposal
+from trading.desk import Outcome, Proposal, TrackerProposal, TrackerView
 from trading.domain.commands import (
     ArmTracker,
     Command,
@@ -31,6 +31,7 @@ from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.money import plain
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
+from trading.domain.tracker import Tracker
 
 _TRACKER_COMMANDS = (ArmTracker, EditTracker, PauseTracker, ResumeTracker)
 
@@ -90,7 +91,12 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
         seconds = max(seconds, settings.code_answer_s)
     question = confirm.Question(
         action=type(proposal.command).__name__,
-        payload=pack(proposal.command, proposal.reference_price, needs_code=needs_code),
+        payload=pack(
+            proposal.command,
+            proposal.reference_price,
+            needs_code=needs_code,
+            size=_size_of(proposal),
+        ),
         answer_within_s=seconds,
         everything=pack(Panic(True), None) if has_second_choice(proposal) else None,
     )
@@ -98,11 +104,40 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
     return asked(question, text, request, services)
 
 
-def pack(command: Command, reference_price: Decimal | None, *, needs_code: bool = False) -> str:
-    """Write a question's payload: the command in its own words, and the price that was shown."""
-    price = None if reference_price is None else plain(reference_price)
-    content = {"command": phrase(command), "reference_price": price}
-    return json.dumps({**content, "needs_code": True} if needs_code else content)
+def pack(
+    command: Command,
+    reference_price: Decimal | None,
+    *,
+    needs_code: bool = False,
+    size: Decimal | None = None,
+) -> str:
+    """Write a question's payload: the command in its own words, and what was shown.
+
+    `size` is what a tracker would own: coins to sell, or money to buy with.
+    """
+    content: dict[str, object] = {
+        "command": phrase(command),
+        "reference_price": None if reference_price is None else plain(reference_price),
+    }
+    if needs_code:
+        content["needs_code"] = True
+    if size is not None:
+        content["size"] = plain(size)
+    return json.dumps(content)
+
+
+def _size_of(proposal: Proposal) -> Decimal | None:
+    facts = proposal.facts
+    return _owned_size(facts.tracker) if isinstance(facts, TrackerProposal) else None
+
+
+def _owned_size(tracker: Tracker) -> Decimal:
+    return tracker.quantity if tracker.side is Side.SELL else tracker.quote
+
+
+def _shown_size(payload: str) -> Decimal | None:
+    size = json.loads(payload).get("size")
+    return None if size is None else Decimal(size)
 
 
 def needs_code(payload: str) -> bool:
@@ -119,16 +154,36 @@ def unpack(payload: str, services: Services) -> tuple[Command, Decimal | None]:
 
 
 async def confirmed(request: Request, services: Services, payload: str) -> Reply:
-    """Do what a person has just confirmed; past the drift it is quoted and asked again."""
+    """Do what a person has just confirmed; past the drift it is quoted and asked again.
+
+    So is what would own more than the question said; less is done, for it protects, and told.
+    """
     command, reference_price = unpack(payload, services)
+    shown = _shown_size(payload)
     try:
-        return await do(request, services, command, reference_price)
+        again = None if shown is None else await _asked_for_more(request, services, command, shown)
+        return again or await do(request, services, command, reference_price, shown)
     except AlreadyRecorded:
         raise
     except Refused as error:
         if reference_price is None:
             raise examples.fitting(error, command) from error
         return await _asked_again(request, services, command, error)
+
+
+async def _asked_for_more(
+    request: Request, services: Services, command: Command, shown: Decimal
+) -> Reply | None:
+    try:
+        proposal = await services.desk.propose(command, request.by)
+    except Refused:
+        # The desk says so again where it matters, unless the tap was done before a restart.
+        return None
+    size = _size_of(proposal)
+    if size is None or size <= shown:
+        return None
+    notice = f"Asked again: it would own {plain(size)} now, the question said {plain(shown)}"
+    return _question(request, services, proposal, notice)
 
 
 async def _asked_again(
@@ -141,17 +196,26 @@ async def _asked_again(
 
 
 async def do(
-    request: Request, services: Services, command: Command, reference_price: Decimal | None
+    request: Request,
+    services: Services,
+    command: Command,
+    reference_price: Decimal | None,
+    shown: Decimal | None = None,
 ) -> Reply:
-    """Have the desk do it, once per cause, and show what became of it."""
+    """Have the desk do it, once per cause, and show what became of it.
+
+    `shown` is what a question said that a tracker would own.
+    """
     try:
         outcome = await services.desk.execute(command, request.by, request.cause, reference_price)
     except AlreadyRecorded:
         outcome = Outcome("Done, shortly before a restart. It was not done twice.")
-    return Reply((_outcome_card(services, command, outcome),), outcome="done")
+    return Reply((_outcome_card(services, command, outcome, shown),), outcome="done")
 
 
-def _outcome_card(services: Services, command: Command, outcome: Outcome) -> Card:
+def _outcome_card(
+    services: Services, command: Command, outcome: Outcome, shown: Decimal | None
+) -> Card:
     told = told_card(outcome.text)
     tracker_id = outcome.tracker_id or getattr(command, "tracker_id", None)
     if isinstance(command, _TRACKER_COMMANDS) and tracker_id is not None:
@@ -159,6 +223,13 @@ def _outcome_card(services: Services, command: Command, outcome: Outcome) -> Car
             view = services.desk.tracker(tracker_id)
         except Refused:
             return told
-        return tracker_card(view, headline=outcome.text)
+        return tracker_card(view, headline=f"{outcome.text}{_less(view, shown)}")
     shortcuts = in_rows((does("📊 Status", "/status"), does("📋 Orders", "/orders")))
     return Card(told.text, shortcuts)
+
+
+def _less(view: TrackerView, shown: Decimal | None) -> str:
+    if shown is None or _owned_size(view.tracker) >= shown:
+        return ""
+    what = owned(view.tracker, view.instrument)
+    return f" ⚠️ Less than asked: it {what}, the question said {plain(shown)}"

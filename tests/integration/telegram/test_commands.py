@@ -251,6 +251,34 @@ async def test_a_drifted_price_is_asked_again_on_the_same_card(world: World) -> 
     fired(again["text"])
 
 
+async def test_a_tracker_that_owns_less_than_its_question_said_is_armed_and_says_so(
+    world: World,
+) -> None:
+    async with world.running():
+        card = await world.phone.ask("/track BTC/USDT trail 3% all")
+        assert "sells 0.5 BTC" in card["text"]
+        world.desk.held["BTC/USDT"] = Decimal("0.15")
+        await world.phone.press(card["message_id"], "Confirm")
+        text = " ".join((await world.phone.until_text("question said 0.5"))["text"].split())
+        assert "Less than asked: it sells 0.15 BTC, the question said 0.5" in text
+    assert len(world.desk.executed) == 1
+
+
+async def test_a_tracker_that_would_own_more_than_its_question_said_is_asked_for_again(
+    world: World,
+) -> None:
+    async with world.running():
+        card = await world.phone.ask("/track BTC/USDT trail 3% all")
+        world.desk.held["BTC/USDT"] = Decimal("0.75")
+        await world.phone.press(card["message_id"], "Confirm")
+        again = await world.phone.until_text("Asked again")
+        assert "it would own 0.75 now, the question said 0.5" in " ".join(again["text"].split())
+        assert world.desk.executed == []
+        await world.phone.press(card["message_id"], "Confirm")
+        await world.phone.until_text("Watching BTC/USDT")
+    assert len(world.desk.executed) == 1
+
+
 async def test_what_cannot_be_reached_now_is_said_calmly(world: World) -> None:
     async with world.running():
         card = await world.phone.ask("/close BTC/USDT")
