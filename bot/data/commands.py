@@ -1,8 +1,9 @@
-"""`umbra data import | export | list | verify | repair`: parse, ask the archive, say what it did.
+"""`umbra data …`: parse, ask archive and exchange, say what was done.
 
 Heavy rooms are imported inside the command that needs them, as in `bot.cli`.
 """
 
+import asyncio
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ import typer
 from trading.domain.errors import Refused
 
 if TYPE_CHECKING:
+    from bot.data.progress import ProgressBar
     from storage.archive.archive import Archive, Holding
     from storage.archive.writer import ArchiveWriter
     from trading.candles.series import SeriesName
     from trading.candles.spans import Span
+    from trading.gateway.candle_history import CandleHistory
 
 data_app = typer.Typer(
     help="Keep, check and hand out candles: the archive of closed ones.", no_args_is_help=True
@@ -26,6 +29,7 @@ data_app = typer.Typer(
 Exchange = Annotated[str | None, typer.Option(help="For example binance.")]
 Symbol = Annotated[str | None, typer.Option(help="For example BTC/USDT, or BTC/USDT:USDT.")]
 Timeframe = Annotated[str | None, typer.Option(help="For example 1m.")]
+_OLDEST = datetime(2011, 1, 1, tzinfo=UTC)
 _TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
 
@@ -62,6 +66,61 @@ def import_command(
                 refused += 1
                 typer.echo(f"  REFUSED: {error}", err=True)
     sys.exit(1 if refused else 0)
+
+
+@data_app.command("download")
+def download_command(
+    exchange: Annotated[str, typer.Option(help="Any that ccxt knows, for example kraken.")],
+    symbol: Annotated[str, typer.Option(help="For example BTC/USDT, or BTC/USDT:USDT.")],
+    timeframe: Annotated[str, typer.Option(help="For example 1m.")],
+    since: Annotated[datetime, typer.Option(formats=_TIME_FORMATS, help="UTC.")] = _OLDEST,
+    until: Annotated[datetime | None, typer.Option(formats=_TIME_FORMATS, help="UTC.")] = None,
+    page: Annotated[int, typer.Option(min=2, help="Candles per request, at most.")] = 1000,
+    rest_url: Annotated[
+        str | None, typer.Option(help="The exchange at another address, such as umbra sim.")
+    ] = None,
+) -> None:
+    """Fetch closed candles from an exchange, without a key; run it again and it goes on.
+
+    It may be killed at any moment. Known gaps are asked for again each time.
+    """
+    from bot.clock import SystemClock
+    from bot.data.progress import ProgressBar
+    from storage.archive.writer import writing
+    from trading.gateway.candle_history import CandleHistory
+    from trading.gateway.settings import GatewaySettings
+
+    name, within = _name(exchange, symbol, timeframe), _within(since, until)
+    settings = GatewaySettings(exchange_id=name.exchange, rest_url=rest_url)
+    history = CandleHistory(settings, name.symbol, SystemClock(), page)
+    try:
+        with writing(_root()) as writer, ProgressBar(str(name)) as bar:
+            added = asyncio.run(_download(history, writer, name, within, bar))
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on from here.", err=True)
+        sys.exit(130)
+    typer.echo(f"{name}: {added:,} new candles. See umbra data verify for what is missing")
+
+
+async def _download(
+    history: "CandleHistory",
+    writer: "ArchiveWriter",
+    name: "SeriesName",
+    within: "Span",
+    bar: "ProgressBar",
+) -> int:
+    from bot.data.downloading import Downloader
+
+    try:
+        await history.open()
+        history.check_timeframe(name.timeframe)
+        if not history.is_listed:
+            bar.say(f"{name.symbol} no longer trades on {name.exchange}; its history is fetched")
+        downloader = Downloader(history, writer, name, bar, bar.say)
+        await downloader.run(within.first_ms, within.last_ms + 1)
+    finally:
+        await history.close()
+    return downloader.added
 
 
 @data_app.command("export")

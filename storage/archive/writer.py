@@ -37,6 +37,7 @@ class Stored:
     added: int = 0
     completed: int = 0
     running: int = 0
+    passed_by: int = 0
     rejected: Counter[Fault] = field(default_factory=Counter)
     repaired: Counter[Repair] = field(default_factory=Counter)
     quarantined: list[Path] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Stored:
     def known(self) -> int:
         """How many were held before, alike."""
         refused = self.rejected.total() + self.repaired[Repair.DOUBLE]
-        return self.told - self.running - refused - self.added
+        return self.told - self.running - self.passed_by - refused - self.added
 
 
 class ArchiveWriter:
@@ -69,13 +70,16 @@ class ArchiveWriter:
         """Keep what is fit to be kept, month by month, and report per coin that it belongs to.
 
         `claimed` is what the source was asked for, by its first and last open time; without it the
-        candles' own first and last count. Every claimed candle that is not kept is a gap.
+        candles' own first and last count. Every claimed candle that is not kept is a gap, and what
+        is told beyond the claim is passed by.
         """
         checked = check(told, name.length_ms, now_ms)
-        parts = split_by_coin(name, checked.candles, claimed)
+        kept = checked.candles if claimed is None else _within(checked.candles, claimed)
+        parts = split_by_coin(name, kept, claimed)
         reports = [self._store(coin, candles, span, source) for coin, candles, span in parts]
         own = reports[-1]
-        own.told += len(told) - len(checked.candles)
+        own.told += len(told) - len(kept)
+        own.passed_by = len(checked.candles) - len(kept)
         own.running = checked.running
         own.repaired.update(checked.repaired)
         self._quarantine(name, checked.rejected, source, own)
@@ -197,6 +201,11 @@ def writing(root: Path) -> Iterator[ArchiveWriter]:
         yield ArchiveWriter(Archive(root))
     finally:
         lock.release()
+
+
+def _within(candles: Candles, span: Span) -> Candles:
+    times = candles.open_time_ms
+    return candles.take((times >= span.first_ms) & (times <= span.last_ms))
 
 
 def _span_of(candles: Candles) -> Span | None:

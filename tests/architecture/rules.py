@@ -127,7 +127,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "trading.schedule": ("trading.domain", "trading.ports"),
     "trading.sim": ("trading.domain", "trading.ports"),
-    "trading.gateway": ("trading.domain", "trading.ports", "trading.sim"),
+    "trading.gateway": ("trading.candles", "trading.domain", "trading.ports", "trading.sim"),
     "trading.learn": ("trading.domain", "trading.market", "trading.scanner"),
     "trading.backtest": (
         "trading.domain",
@@ -157,7 +157,10 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.web": _AGENT,
     "bot.charts": ("trading.domain",),
     "bot.clock": ("trading.domain", "trading.ports"),
-    "bot.data": ("trading.domain", "trading.candles", "storage.archive", "bot"),
+    "bot.data": (
+        *("trading.domain", "trading.candles", "storage.archive", "bot"),
+        *("trading.gateway.candle_history", "trading.gateway.settings"),
+    ),
     "bot.config": ("trading", "storage", "bot"),  # the settings types of each package
     "bot.logs": ("trading.domain",),
     "bot.modes": ("trading.domain",),
@@ -215,7 +218,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pydantic": ("bot.config", "storage"),
     "pydantic_settings": ("bot.config",),
     "pyotp": ("bot.telegram.confirm",),
-    "rich": (),
+    "rich": ("bot.data",),
     "sklearn": ("trading.learn",),
     "sqlalchemy": ("storage",),
     "structlog": ("bot.logs",),

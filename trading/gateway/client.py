@@ -29,7 +29,7 @@ def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
             f"UMBRA_EXCHANGE_ID should be an exchange that streams, was "
             f"{settings.exchange_id!r}; for example: binance"
         )
-    kind = _hooked(getattr(pro, settings.exchange_id))
+    kind = hooked(getattr(pro, settings.exchange_id))
     exchange = kind(
         {
             "apiKey": settings.api_key,
@@ -131,7 +131,9 @@ def _everywhere(urls: Any, rest: str | None, ws: str | None) -> Any:
     return ws or urls if isinstance(urls, str) else urls
 
 
-def _hooked(base: Any) -> Any:
+def hooked(base: Any) -> Any:
+    """Return a class of the library whose raw answers and raw messages reach us."""
+
     # The library is loaded late, so its subclass can only be made here.
     class Hooked(base):
         on_raw_message: OnMessage | None = None

@@ -11,6 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from bot.cli import app
+from bot.data.progress import ProgressBar
 from storage.archive.archive import Archive
 from storage.archive.foreign import read_file, write_file
 from storage.archive.layout import Month, partition_path
@@ -182,6 +183,27 @@ def test_a_candle_that_runs_now_is_not_stored(tmp_path: Path, root: Path) -> Non
     assert held in {3, 4}
     assert "REFUSED: opens in the future" in said.output
     assert "1 left out: not closed yet" in said.output
+
+
+def test_an_exchange_that_does_not_exist_is_refused_before_anything_is_sent() -> None:
+    said = _umbra(
+        *("download", "--exchange", "binanse", "--symbol", "BTC/USDT", "--timeframe", "1m")
+    )
+    assert isinstance(said.exception, Refused)
+    assert "near it are binance" in str(said.exception)
+
+
+def test_the_bar_adds_up_and_lines_are_said_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar("binance BTC/USDT 1m") as bar:
+        bar.advance(5)
+        bar.begin(0)
+        bar.begin(200)
+        bar.advance(150)
+        bar.advance(50)
+        bar.say("a [line] said")
+    shown = capsys.readouterr().err
+    assert "a [line] said" in shown
+    assert "200/200" in shown
 
 
 def test_the_command_line_starts_without_what_only_candles_need() -> None:

@@ -1,0 +1,58 @@
+"""A bar with the time that is left, on a terminal; elsewhere nothing moves."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+
+class ProgressBar:
+    """Shown while entered; lines may be said above it."""
+
+    def __init__(self, title: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TextColumn("candles, left:"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._title = title
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self, candles: int) -> None:
+        """So many candles are to be asked for."""
+        if candles:
+            self._task = self._bar.add_task(self._title, total=candles)
+            self._bar.start()
+
+    def advance(self, candles: int) -> None:
+        """So many more have been."""
+        if self._task is not None:
+            self._bar.advance(self._task, candles)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(line, markup=False, highlight=False)

@@ -1,0 +1,141 @@
+"""Past candles over real sockets: every number that the exchange gives, through faulty weather."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from tests.contract.gateway.worlds import MachineClock, control, shown
+from trading.candles.checking import check
+from trading.domain.errors import RateLimited, Refused, Unreachable
+from trading.gateway.candle_history import CandleHistory
+from trading.gateway.settings import GatewaySettings
+from trading.sim.binance.server import RunningSim, SimSettings, running
+
+_MINUTE_MS = 60_000
+_KLINES = "/api/v3/klines"
+
+
+class _Pauses:
+    """A sleep that takes no time and remembers how long it should have."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[RunningSim]:
+    settings = SimSettings(port=0, still=True)
+    now_ms = MachineClock().now
+    async with running(settings, lambda: int(now_ms().timestamp() * 1000)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _history(
+    sim: RunningSim,
+    symbol: str = "BTC/USDT",
+    exchange_id: str = "binance",
+    page_max: int = 100,
+    pauses: _Pauses | None = None,
+) -> AsyncIterator[CandleHistory]:
+    settings = GatewaySettings(exchange_id=exchange_id, rest_url=sim.rest_url, timeout_s=2.0)
+    sleep = (pauses or _Pauses()).sleep
+    history = CandleHistory(settings, symbol, MachineClock(), page_max, sleep)
+    try:
+        await history.open()
+        yield history
+    finally:
+        await history.close()
+
+
+async def test_a_page_holds_every_number_that_the_exchange_gives(sim: RunningSim) -> None:
+    async with _history(sim) as history:
+        assert (history.page_candles, history.is_listed) == (100, True)
+        now_ms = history.now_ms()
+        told = await history.page("1m", now_ms - 200 * _MINUTE_MS)
+        assert len(told) == 100
+        checked = check(told, _MINUTE_MS, now_ms)
+        assert (checked.candles.equals(told), checked.rejected, checked.repaired) == (True, (), {})
+        for column in (told.quote_volume, told.trades, told.taker_buy_volume):
+            assert (column > 0).all()
+        sums = told.taker_buy_volume + told.taker_sell_volume
+        assert np.allclose(sums, told.volume, rtol=1e-12)
+        await control(sim, "price", {"symbol": "BTC/USDT", "price": "61000"})
+        newest = await history.page("1m", now_ms - 3 * _MINUTE_MS)
+        assert check(newest, _MINUTE_MS, now_ms).running == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("status", {"status": 502}),
+        ("html200", {}),
+        ("truncated", {}),
+        ("drop_response", {}),
+        ("status", {"status": 429, "retry_after": 7}),
+        ("delay", {"seconds": 3.0}),
+    ],
+)
+async def test_what_passes_is_waited_for(
+    kind: str, args: dict[str, object], sim: RunningSim
+) -> None:
+    pauses = _Pauses()
+    async with _history(sim, pauses=pauses) as history:
+        since_ms = history.now_ms() - 200 * _MINUTE_MS
+        undisturbed = await history.page("1m", since_ms)
+        # A connection that breaks before an answer is tried once more by the transport itself.
+        times = 2 if kind == "drop_response" else 1
+        fault = {"kind": kind, "times": times, "args": {"path": _KLINES, **args}}
+        await control(sim, "fault", fault)
+        assert (await history.page("1m", since_ms)).equals(undisturbed)
+        (listed,) = await shown(sim, "faults")
+        assert listed["fired"] == times
+        assert pauses.seconds == [args.get("retry_after", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("args", "error", "seconds"),
+    [
+        ({"status": 503}, Unreachable, [1, 2, 4, 8, 16, 32, 60]),
+        ({"status": 418, "retry_after": 30}, RateLimited, [30] * 7),
+    ],
+)
+async def test_an_exchange_that_stays_silent_is_given_up(
+    args: dict[str, object], error: type[Exception], seconds: list[float], sim: RunningSim
+) -> None:
+    pauses = _Pauses()
+    async with _history(sim, pauses=pauses) as history:
+        fault = {"kind": "status", "times": None, "args": {"path": _KLINES, **args}}
+        await control(sim, "fault", fault)
+        with pytest.raises(error, match=str(args["status"])):
+            await history.page("1m", 0)
+        (listed,) = await shown(sim, "faults")
+        assert listed["fired"] == 8
+    assert pauses.seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("exchange_id", "symbol", "near"),
+    [("binanse", "BTC/USDT", "binance"), ("binance", "BTC/USTD", "BTC/USDT")],
+)
+async def test_what_does_not_exist_is_refused_with_what_is_near(
+    exchange_id: str, symbol: str, near: str, sim: RunningSim
+) -> None:
+    with pytest.raises(Refused, match=f"near it are .*{near}"):
+        async with _history(sim, symbol, exchange_id):
+            pass
+
+
+async def test_a_timeframe_that_the_exchange_lacks_is_refused_with_those_it_has(
+    sim: RunningSim,
+) -> None:
+    async with _history(sim) as history:
+        history.check_timeframe("1h")
+        assert history.knows("1d")
+        with pytest.raises(Refused, match="it has 1s 1m 3m"):
+            history.check_timeframe("7m")
