@@ -230,7 +230,7 @@ class TradingAgent:
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.
         await self.beat()
-        findings += self._start_log.lines(self.trackers.acting())
+        findings = self._start_log.completed(findings, self.trackers.acting())
         self._start_log = None
         told = self._card(findings) if stored.last_alive_at else tuple(findings)
         blind_s = math.ceil((now - since).total_seconds())
@@ -271,8 +271,9 @@ class TradingAgent:
 
     def _card(self, findings: Sequence[str]) -> tuple[str, ...]:
         positions = [position for _, position in sorted(self.state.book.positions.items())]
-        waiting = sum(tracker.state.is_waiting for tracker in self.trackers.all())
-        return start_card.card(findings, positions, waiting, len(self.execution.intents))
+        working = len(self.execution.intents)
+        at, trackers = self.clock.now(), self.trackers.all()
+        return start_card.card(findings, start_card.Standing(at, positions, trackers, working))
 
     async def run_follow_ups(self) -> None:
         """Do what follows from facts, one after the other, until cancelled."""

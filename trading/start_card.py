@@ -1,14 +1,20 @@
 """The card of a start: what was found, what was done meanwhile, what is held and watched again."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 
 from trading.domain.events import Event, IntentClosed
 from trading.domain.money import plain
 from trading.domain.order import Intent, Side
 from trading.domain.position import Position
+from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
+from trading.trackers import protection
 
 _LISTED_MAX = 10
+_ANY_PRICE = Decimal("Infinity")
 
 
 class StartLog:
@@ -23,55 +29,97 @@ class StartLog:
         if isinstance(event, IntentClosed) and event.intent.filled_quantity > 0:
             self._closed.append(event.intent)
 
-    def lines(self, trackers: Iterable[Tracker]) -> list[str]:
-        """Say what is done, and what has fired since the load and is not done yet."""
+    def completed(self, findings: Sequence[str], trackers: Iterable[Tracker]) -> list[str]:
+        """Return the findings, and what is done or has fired since the load and is not done yet.
+
+        Of a tracker that a finding begins with, the rest is said there: nothing is said twice.
+        """
         fired = [
             each
             for each in _acting(trackers)
             if (each.tracker_id, each.arm_seq) not in self._had_fired
         ]
-        lines = [*(_done(intent) for intent in self._closed), *(_at_work(each) for each in fired)]
+        told = list(findings)
+        lines: list[str] = []
+        for name, when, words in (*map(_done, self._closed), *map(_at_work, fired)):
+            place = next((at for at, line in enumerate(told) if line.startswith(f"{name}:")), None)
+            if place is None:
+                lines.append(f"{when}: {name} {words}")
+            else:
+                told[place] = f"{told[place]}; {words}"
         more = len(lines) - _LISTED_MAX
         if more > 0:
-            return [*lines[:_LISTED_MAX], f"Done or fired while starting: {more} more"]
-        return lines
+            lines = [*lines[:_LISTED_MAX], f"Done or fired while starting: {more} more"]
+        return [*told, *lines]
 
 
-def card(
-    findings: Sequence[str], positions: Iterable[Position], waiting: int, working: int
-) -> tuple[str, ...]:
-    """Return the lines: findings first, then holdings and how many trackers and orders there are.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands when the card is written, `at` its moment in UTC; `working` open orders."""
 
-    `waiting` counts the trackers that watch, `working` the orders that are not done.
-    """
+    at: datetime
+    positions: Sequence[Position]
+    trackers: Sequence[Tracker]
+    working: int
+
+    @property
+    def unprotected(self) -> list[str]:
+        """The managed coins that no live rule would sell."""
+        coins = []
+        for position in self.positions:
+            # A stop that the present price is beyond has fired before the card is written.
+            cover = protection.coverage(
+                position.symbol, position.quantity, self.trackers, _ANY_PRICE, to_ms(self.at)
+            )
+            if cover.unprotected:
+                coins.append(f"{plain(cover.unprotected)} {position.symbol.partition('/')[0]}")
+        return coins
+
+
+def card(findings: Sequence[str], standing: Standing) -> tuple[str, ...]:
+    """Return the lines: findings first, then what is held, watched and at work at that moment."""
     held = [
         f"{plain(position.quantity)} {position.symbol.partition('/')[0]}"
-        for position in positions
+        for position in standing.positions
         if position.quantity
     ]
+    waiting = [each for each in standing.trackers if each.state.is_waiting]
+    paused = [f"#{each.tracker_id}" for each in waiting if each.is_paused]
+    unprotected = standing.unprotected
+    todo = [
+        *([f"⚠️ NOT PROTECTED: {_listed(unprotected)}"] if unprotected else []),
+        *([f"⚠️ PAUSED, watches nothing: {_listed(paused)}"] if paused else []),
+    ]
+    calm = "Nothing fired meanwhile" + ("." if todo else "; there is nothing to do.")
+    watched = f"Watched again: {len(waiting) - len(paused)}"
     return (
-        *(findings or ("Nothing fired meanwhile; there is nothing to do.",)),
-        f"Held: {', '.join(held[:_LISTED_MAX])}" if held else "Nothing is held.",
-        f"Watched again: {waiting}" + (f", orders at work: {working}" if working else ""),
+        *(findings or (calm,)),
+        *todo,
+        f"At {standing.at:%H:%M:%S} UTC:",
+        f"Under care: {_listed(held)}" if held else "Under care: no coins",
+        watched + (f", orders at work: {standing.working}" if standing.working else ""),
     )
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = len(words) - _LISTED_MAX
+    return ", ".join(words[:_LISTED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _acting(trackers: Iterable[Tracker]) -> list[Tracker]:
     return [tracker for tracker in trackers if tracker.state.is_acting]
 
 
-def _done(intent: Intent) -> str:
+def _done(intent: Intent) -> tuple[str, str, str]:
     verb = "sold" if intent.side is Side.SELL else "bought"
     number = "" if intent.tracker_id is None else f"#{intent.tracker_id} "
     base = intent.symbol.partition("/")[0]
     at = "" if intent.average_price is None else f" at {plain(round(intent.average_price, 8))}"
-    return (
-        f"Done while starting: {number}{intent.symbol} {verb} "
-        f"{plain(intent.filled_quantity)} {base}{at}"
-    )
+    words = f"{verb} {plain(intent.filled_quantity)} {base}{at}"
+    return f"{number}{intent.symbol}", "Done while starting", words
 
 
-def _at_work(tracker: Tracker) -> str:
+def _at_work(tracker: Tracker) -> tuple[str, str, str]:
     base, _, quote = tracker.symbol.partition("/")
     what = (
         f"selling {plain(tracker.quantity)} {base}"
@@ -80,4 +128,4 @@ def _at_work(tracker: Tracker) -> str:
     )
     is_blocked = tracker.state is TrackerState.BLOCKED
     told = f"BLOCKED: {tracker.reason}" if is_blocked else what
-    return f"Fired while starting: #{tracker.tracker_id} {tracker.symbol}, {told}"
+    return f"#{tracker.tracker_id} {tracker.symbol}", "Fired while starting", told

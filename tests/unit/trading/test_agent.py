@@ -522,15 +522,17 @@ async def test_the_card_of_a_start_says_what_is_held_watched_and_to_be_done(
     await world.start()
     assert world.store.of(RecoveryReported)[-1].lines == (
         "Nothing fired meanwhile; there is nothing to do.",
-        "Held: 0.5 BTC",
+        "At 12:00:00 UTC:",
+        "Under care: 0.5 BTC",
         "Watched again: 1",
     )
     await world.kill()
     world.exchange.set_price("BTC/USDT", "57000")
     await world.start()
-    found, done, *_ = world.store.of(RecoveryReported)[-1].lines
+    found, *others = world.store.of(RecoveryReported)[-1].lines
     assert found.startswith("#1 BTC/USDT: fired now: the price 57000 is beyond 58000")
-    assert done == "Fired while starting: #1 BTC/USDT, selling 0.5 BTC"
+    assert found.endswith("; selling 0.5 BTC")
+    assert "Fired while starting" not in " ".join(others)
 
 
 async def test_also_a_return_within_a_second_was_blind(world: AgentWorld) -> None:

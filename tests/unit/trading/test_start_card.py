@@ -11,7 +11,7 @@ from trading.domain.events import IntentClosed
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import Position
 from trading.domain.tracker import Tracker, TrackerState
-from trading.start_card import StartLog, card
+from trading.start_card import Standing, StartLog, card
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -40,13 +40,13 @@ def closed(number: int | None, filled: str, notional: str) -> IntentClosed:
 def test_what_was_sold_before_the_card_is_said_with_its_price() -> None:
     log = StartLog([])
     log.apply(closed(1, "0.5", "28450"))
-    assert log.lines([]) == ["Done while starting: #1 BTC/USDT sold 0.5 BTC at 56900"]
+    assert log.completed([], []) == ["Done while starting: #1 BTC/USDT sold 0.5 BTC at 56900"]
 
 
 def test_an_order_that_ended_without_a_fill_has_done_nothing() -> None:
     log = StartLog([])
     log.apply(closed(1, "0", "0"))
-    assert log.lines([]) == []
+    assert log.completed([], []) == []
 
 
 @pytest.mark.parametrize(
@@ -62,27 +62,52 @@ def test_what_fired_since_the_load_is_said_and_what_had_fired_before_is_not(
     waiting, acting = tracker(1, TrackerState.TRAILING), tracker(2, TrackerState.EXITING)
     log = StartLog([waiting, acting])
     fired = tracker(1, state, reason=reason)
-    assert log.lines([fired, acting]) == [f"Fired while starting: #1 BTC/USDT, {words}"]
+    assert log.completed([], [fired, acting]) == [f"Fired while starting: #1 BTC/USDT {words}"]
 
 
 def test_a_storm_at_a_start_is_cut_and_counted() -> None:
     log = StartLog([])
     for number in range(1, 14):
         log.apply(closed(number, "0.5", "28450"))
-    lines = log.lines([])
+    lines = log.completed([], [])
     assert len(lines) == 11
     assert lines[-1] == "Done or fired while starting: 3 more"
 
 
+def test_what_a_finding_says_of_a_tracker_is_completed_there_and_not_said_twice() -> None:
+    log = StartLog([tracker(1, TrackerState.TRAILING)])
+    found = "#1 BTC/USDT: fired now: the price 57000 is beyond 58000"
+    at_work = tracker(1, TrackerState.EXITING)
+    assert log.completed([found], [at_work]) == [f"{found}; selling 0.5 BTC"]
+    log.apply(closed(1, "0.5", "28450"))
+    assert log.completed([found], []) == [f"{found}; sold 0.5 BTC at 56900"]
+
+
 def test_a_start_without_findings_says_that_there_is_nothing_to_do() -> None:
     positions = [Position("BTC/USDT", Decimal("0.5")), Position("ADA/USDT")]
-    assert card([], positions, waiting=2, working=0) == (
+    watching = [tracker(1, TrackerState.TRAILING), tracker(2, TrackerState.WATCHING)]
+    assert card([], Standing(AT, positions, watching, working=0)) == (
         "Nothing fired meanwhile; there is nothing to do.",
-        "Held: 0.5 BTC",
+        "At 12:00:00 UTC:",
+        "Under care: 0.5 BTC",
         "Watched again: 2",
     )
-    assert card(["#1 was sold"], [], waiting=0, working=1) == (
+    assert card(["#1 was sold"], Standing(AT, [], [], working=1)) == (
         "#1 was sold",
-        "Nothing is held.",
+        "At 12:00:00 UTC:",
+        "Under care: no coins",
         "Watched again: 0, orders at work: 1",
+    )
+
+
+def test_a_start_with_a_paused_tracker_and_open_coins_says_what_is_to_be_done() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5"))]
+    paused = [tracker(1, TrackerState.TRAILING, is_paused=True)]
+    assert card([], Standing(AT, positions, paused, working=0)) == (
+        "Nothing fired meanwhile.",
+        "⚠️ NOT PROTECTED: 0.5 BTC",
+        "⚠️ PAUSED, watches nothing: #1",
+        "At 12:00:00 UTC:",
+        "Under care: 0.5 BTC",
+        "Watched again: 0",
     )
