@@ -45,16 +45,13 @@ class CandleBuilder:
             if traded.trade_id <= self._last_id:
                 return None
             self._last_id = traded.trade_id
-        opened_ms = candle_open_ms(traded.at_ms, self._length_ms)
-        if opened_ms < self._past_ms:
+        opened_ms, running = candle_open_ms(traded.at_ms, self._length_ms), self.running
+        if opened_ms < (self._past_ms if running is None else running.open_time_ms):
             self.late += 1
             return None
         closed = None
-        if self.running is not None and opened_ms != self.running.open_time_ms:
-            if opened_ms < self.running.open_time_ms:
-                self.late += 1
-                return None
-            closed = self._close()
+        if running is not None and opened_ms != running.open_time_ms:
+            closed = self._close(running)
         self.running = _counted(self.running, traded, opened_ms)
         return closed
 
@@ -63,16 +60,14 @@ class CandleBuilder:
         running = self.running
         if running is None or at_ms < running.open_time_ms + self._length_ms + GRACE_MS:
             return None
-        return self._close()
+        return self._close(running)
 
     def interrupted(self, resumed_ms: int) -> None:
         """Note that trades were missed up to a moment: the candles they belong to are not given."""
         self._listening_ms = max(self._listening_ms, resumed_ms)
 
-    def _close(self) -> Candle | None:
-        running, self.running = self.running, None
-        if running is None:
-            return None
+    def _close(self, running: Candle) -> Candle | None:
+        self.running = None
         self._past_ms = running.open_time_ms + self._length_ms
         if running.open_time_ms < self._listening_ms:
             return None

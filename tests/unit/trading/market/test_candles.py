@@ -106,6 +106,13 @@ def past(timeframe: Timeframe, end_ms: int, price: float) -> Rows:
     return history("7 A/B", timeframe, end_ms, price, 0.01)
 
 
+def test_a_trade_of_a_minute_that_was_skipped_does_not_open_it_again() -> None:
+    made = builder()
+    closed = fed(made, traded(5), traded(605), traded(305), traded(665))
+    assert [(one.open_time_ms - NOON_MS) // 60_000 for one in closed] == [0, 10]
+    assert made.late == 1
+
+
 @given(seed=st.integers(0, 10_000))
 def test_candles_of_trades_equal_those_of_the_exchange_and_the_split_adds_up(seed: int) -> None:
     rng = Random(seed)
