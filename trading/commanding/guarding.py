@@ -21,7 +21,10 @@ _AGAIN_S = 60.0
 
 
 class Guarding:
-    """Places and withdraws backstops; one that was refused is tried again each minute."""
+    """Places and withdraws backstops; one that was refused is tried again each minute.
+
+    One that is not below the price is held back, for the exchange would refuse it: told once.
+    """
 
     def __init__(self, workings: Workings) -> None:
         self._of = workings
@@ -30,6 +33,7 @@ class Guarding:
         # Trackers whose backstop has rested, and what is to be told of those that lost it.
         self._stood: set[int] = set()
         self._untold: list[AlertRaised] = []
+        self._held_back: set[str] = set()
 
     async def sync(self) -> None:
         """Compare what rests with what is wanted, and act on the difference."""
@@ -108,7 +112,7 @@ class Guarding:
     async def _place(self, act: backstops.Place) -> None:
         now_s = self._of.clock.monotonic()
         again_s, _ = self._refused.get(act.tracker.tracker_id, (float("-inf"), ""))
-        if now_s < again_s:
+        if now_s < again_s or await self._holds_back(act):
             return
         of, now = self._of, self._of.clock.now()
         intent = decide.on_backstop(act.tracker, act.quantity, act.stop_price, now, of.decisions)
@@ -123,3 +127,23 @@ class Guarding:
             await of.execution.open(verdict)
         except AlreadyRecorded:
             logger.info("backstop_known", extra={"intent": intent.intent_id})
+
+    async def _holds_back(self, act: backstops.Place) -> bool:
+        """Whether the price is at or beyond a backstop, which the exchange would refuse."""
+        tracker, stop = act.tracker, act.stop_price
+        price = self._of.prices.price(tracker.symbol)
+        if price is None or stop < price:
+            return False
+        number, now = tracker.tracker_id, self._of.clock.now()
+        reason = f"the price {plain(price)} is not above it; it is sent once the price is"
+        self._refused[number] = (self._of.clock.monotonic(), reason)
+        alert_id = f"backstop_held_back:{number}:{tracker.arm_seq}:{plain(stop)}"
+        # Where the backstop would sell first, that is told already, with what to send.
+        if alert_id not in self._held_back and backstop.sells_first_at(tracker, to_ms(now)) is None:
+            text = (
+                f"NO backstop for #{number} {tracker.symbol} at {plain(stop)}: {reason}. "
+                f"To set it lower: /tracker {number} backstop 10%"
+            )
+            await self._of.record(AlertRaised(alert_id, Severity.WARN, text, now, number))
+        self._held_back.add(alert_id)
+        return True

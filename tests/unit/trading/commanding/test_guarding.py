@@ -382,3 +382,35 @@ async def test_a_swing_that_bought_back_below_its_backstop_is_told_in_chat_and_o
     assert alert.text in note(world)
     await world.do(EditTracker(1, backstop=Decimal(50000)))
     assert "sells before" not in note(world)
+
+
+async def test_a_backstop_above_the_price_is_held_back_told_once_and_sent_when_the_price_is_back(
+    world: AgentWorld,
+) -> None:
+    spec = TrackerSpec(
+        TrackerKind.TAKE_PROFIT,
+        "BTC/USDT",
+        Amount(AmountKind.BASE, Decimal("0.1")),
+        level=Decimal(61000),
+        trail=Distance(share=Decimal("0.01")),
+        then=Then(ThenKind.SWING, Decimal("0.04")),
+        backstop=Decimal(56500),
+    )
+    await world.do(ArmTracker(spec))
+    await world.move("61500")
+    await world.move("60800")
+    await world.until_sold("0.1")
+    await world.move("55000")
+    await world.move("55600")
+    await world.time.until(lambda: world.agent.trackers.all()[0].side is Side.SELL, 60)
+    before = len(ends(world))
+    for _ in range(3):
+        await sweep(world, 61)
+    assert resting(world) == []
+    assert ends(world)[before:] == []
+    [alert] = [one for one in world.store.of(AlertRaised) if "held_back" in one.alert_id]
+    assert "the price 55600 is not above it" in alert.text
+    assert "NO backstop" in note(world)
+    await world.move("57000")
+    await sweep(world)
+    assert len(resting(world)) == 1
