@@ -108,7 +108,7 @@ def test_after_two_hours_of_repair_stops_are_judged_at_once_and_new_risk_waits()
         # No new risk before the exchange has been well for a while.
         world.telephone.say("/buy BTC/USDT 100 USDT")
         await stage.until_told("risk is refused while this stands: exchange down", 10)
-        await stage.until_told("the exchange answers again, after 120 min")
+        await stage.until_told("UTC, after 120 min")
         assert world.held("ETH") == Decimal(2)
         assert world.agent.trackers.count() == 1
         (crossed,) = stage.told("2900 was crossed while nobody watched, and the price is back")
