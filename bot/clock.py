@@ -5,6 +5,9 @@ import secrets
 import time
 from datetime import UTC, datetime
 
+# Prices from before a suspend must look as old as they are.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 class SystemClock:
     """Wall time in UTC and a monotonic clock."""
@@ -14,8 +17,8 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that only grow."""
-        return time.monotonic()
+        """Return seconds that only grow, those of a host asleep included where it counts them."""
+        return time.clock_gettime(_STEADY)
 
 
 def now_ms() -> int:

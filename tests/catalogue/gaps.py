@@ -25,7 +25,6 @@ GAPS = {
         "kills at every journal boundary of an exit are proven; every await, and ten seconds "
         "to the first judged tracker, belong to the simulation"
     ),
-    "P04": "the lag is seen; discarding what is older than the block is not asserted",
     "P05": "no test with a memory limit or over 24 simulated hours",
     "P06": (
         "the journal's side is proven; each await of the order's way belongs to the simulation"
@@ -34,7 +33,6 @@ GAPS = {
         "after three crashes only protection is left; finding the poison and setting it apart "
         "is not built"
     ),
-    "P09": "a process stopped for ten minutes is not tested",
     "P10": "running out of descriptors, names or network is not tested",
     "P11": (
         "unknown settings are errors; two builds of one account are told apart only by the "
@@ -50,7 +48,6 @@ GAPS = {
         "agent is not tested"
     ),
     "C05": "choosing among measurements by their round trip is not built",
-    "C06": "time that stood still over a suspend is not tested",
     "I03": (
         "amounts and levels out of bounds are refused; typing a confirmation for the gravest "
         "is not built"

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import hashlib
+import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -102,6 +103,32 @@ class _Deaf:
         await asyncio.Event().wait()
 
 
+def _is_agents(handle: asyncio.Handle) -> bool:
+    return handle._context is not None and bool(handle._context.get(_OF_AGENT, False))
+
+
+@dataclass(slots=True)
+class _Frozen:
+    """What the agent's process would do next, while it does not run."""
+
+    since_s: float
+    ready: list[asyncio.Handle] = field(default_factory=list)
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+
+    def take_ready(self, ready: deque[asyncio.Handle]) -> None:
+        """Take the agent's callbacks out of the ready queue, in order."""
+        others = [handle for handle in ready if not _is_agents(handle)]
+        self.ready += [handle for handle in ready if _is_agents(handle)]
+        ready.clear()
+        ready.extend(others)
+
+    def take_timers(self, timers: list[asyncio.TimerHandle]) -> None:
+        """Take the agent's timers out of the heap."""
+        self.timers += [handle for handle in timers if _is_agents(handle)]
+        timers[:] = [handle for handle in timers if not _is_agents(handle)]
+        heapq.heapify(timers)
+
+
 class SimLoop(asyncio.BaseEventLoop):
     """Runs callbacks in asyncio's own order; only what comes from outside is moved by the seed."""
 
@@ -116,6 +143,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.storage_delay_s: Callable[[], float] = lambda: 0.0
         self.on_step: Callable[[], None] | None = None
         self.steps = 0
+        self._frozen: _Frozen | None = None
         self._numbers = itertools.count(1)
         self.set_task_factory(self._task)
         self.died = asyncio.Event()
@@ -151,6 +179,8 @@ class SimLoop(asyncio.BaseEventLoop):
         """Nobody calls from another thread."""
 
     def _run_once(self) -> None:
+        if self._frozen is not None:
+            self._frozen.take_ready(self._ready)
         super()._run_once()
         self.steps += 1
         if self.on_step is not None:
@@ -251,8 +281,23 @@ class SimLoop(asyncio.BaseEventLoop):
     def _forget_timers(self) -> None:
         # A timer outlives the task that set it, and would wake a process that is no more.
         for handle in (*self._ready, *self._scheduled):
-            if handle._context is not None and handle._context.get(_OF_AGENT, False):
+            if _is_agents(handle):
                 handle.cancel()
+
+    def freeze(self) -> None:
+        """Stop the agent's process where it is; the world goes on, and sends to it."""
+        self._frozen = _Frozen(self._now_s)
+        self._frozen.take_timers(self._scheduled)
+
+    def thaw(self, *, has_slept: bool = False) -> None:
+        """Let it go on; the timers of a machine that has slept did not run meanwhile."""
+        frozen, self._frozen = self._frozen, None
+        assert frozen is not None, "nothing is frozen"
+        self._ready.extend(frozen.ready)
+        for timer in frozen.timers:
+            if has_slept:
+                timer._when += self._now_s - frozen.since_s
+            heapq.heappush(self._scheduled, timer)
 
     def power_on(self) -> None:
         """Let a new agent use the machine."""

@@ -103,6 +103,14 @@ class World:
         if self.loop.worlds_failures:
             raise self.loop.worlds_failures[0]
 
+    async def stop_agent_for(self, seconds: float, *, has_slept: bool = False) -> None:
+        """Let time pass for everybody but the agent's process; see `SimLoop.thaw`."""
+        self.loop.freeze()
+        try:
+            await self.pass_by(seconds)
+        finally:
+            self.loop.thaw(has_slept=has_slept)
+
     # ------------------------------------------------------------ market
 
     def move(self, symbol: str, price: Decimal) -> None:

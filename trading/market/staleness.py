@@ -49,7 +49,8 @@ class Freshness:
         """Note a message of the stream; whether it may be news.
 
         An event time of 0 means that it carries none. Once REST has shown that the stream missed
-        something, messages that are no newer than its last one repeat the past.
+        something, messages that are no newer than its last one repeat the past. So does what has
+        lain in a socket while nobody read it.
         """
         self.stream_s = received_s
         is_news = self.moved_s is None or event_ms <= 0 or event_ms > self.event_ms
@@ -61,6 +62,9 @@ class Freshness:
             # Not `min`: a call costs more than the rest of this.
             if lag < self._lag_least:  # noqa: PLR1730
                 self._lag_least = lag
+            late_max_s = self._settings.event_lag_s_max
+            if lag - self._lag_least > late_max_s or lag - self._lag_least_before > late_max_s:
+                return False
         return is_news
 
     def suspicion(self, now_s: float) -> Suspicion:
