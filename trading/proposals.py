@@ -113,7 +113,7 @@ def order(
         raise Refused(
             f"{shown} {instrument.base} is too little: the exchange takes orders from "
             f"{plain(instrument.notional_min)} {instrument.quote} on",
-            example=f"/{command.side.value} {command.symbol} 100 {instrument.quote}",
+            example=_enough(command, holding, price),
         )
     estimate = price if command.limit_price else _walk(book, command.side, quantity, touch)
     sized = SizedOrder(
@@ -139,12 +139,26 @@ def order(
     )
 
 
+def _enough(command: PlaceOrder, holding: Holding, price: Decimal) -> str:
+    """Return a line that is large enough for the exchange, or where to see that none would be."""
+    instrument = holding.instrument
+    if command.side is Side.SELL:
+        held = holding.managed or holding.unmanaged
+        return "/balance" if instrument.is_dust(held, price) else f"/sell {command.symbol} all"
+    least = instrument.notional_min * 2
+    if holding.quote_free < least:
+        return "/balance"
+    return f"/buy {command.symbol} {plain(least)} {instrument.quote}"
+
+
 def _size(command: PlaceOrder, holding: Holding, price: Decimal) -> tuple[Decimal, Decimal | None]:
     instrument, amount = holding.instrument, command.amount
     if command.side is Side.BUY:
         return _size_buy(amount, holding, price)
     held = holding.managed or holding.unmanaged
     total = holding.managed + holding.unmanaged
+    if total <= 0:
+        raise Refused(f"there is no {instrument.base} to sell: the account holds none", "/balance")
     match amount.kind:
         case AmountKind.ALL:
             wanted = held
@@ -177,12 +191,13 @@ def _size_buy(amount: Amount, holding: Holding, price: Decimal) -> tuple[Decimal
             quantity = instrument.quantity(EXACT.divide(budget, price))
         case _:
             raise Refused(
-                "a buy needs an amount, was 'all'",
+                "a buy should say how much, was 'all'",
                 example=f"/buy {instrument.symbol} 100 {instrument.quote}",
             )
     if needed > free:
         raise Refused(
-            f"{plain(needed)} {instrument.quote} is more than what is free: {plain(free)}",
+            f"{plain(round(needed, 8))} {instrument.quote} is more than what is free: "
+            f"{plain(slices.rounded_down(free))}",
             example=f"/buy {instrument.symbol} 50%",
         )
     return quantity, budget

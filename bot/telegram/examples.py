@@ -20,6 +20,8 @@ from trading.domain.money import parse_decimal, parse_percent
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, Then, ThenKind, TrackerSpec
 
+_SUPPORT = "2026-11-01T00:00 {price} 2026-11-18T00:00 {price}"
+_RESISTANCE = "2026-11-01T00:00 {above} 2026-11-18T00:00 {above} trail 1.5% {all}"
 # The first one that makes a whole command of a beginning is taken.
 _TRACK_ENDINGS = (
     "1h {all}",
@@ -38,6 +40,12 @@ _TRACK_ENDINGS = (
     "below {price} trail 2% {all}",
     "2026-11-18T00:00 {price} {all}",
     "2026-11-01T00:00 {price} 2026-11-18T00:00 {price} {all}",
+    # The rest of two lines: after `lines`, the support, the slash, and half of the resistance.
+    f"{_SUPPORT} / {_RESISTANCE}",
+    f"/ {_RESISTANCE}",
+    _RESISTANCE,
+    f"2026-11-18T00:00 {{price}} / {_RESISTANCE}",
+    "2026-11-18T00:00 {above} trail 1.5% {all}",
 )
 _TRACKER_ENDINGS = (
     "2%",
@@ -55,6 +63,7 @@ _TRACKER_ENDINGS = (
 # Each word less is tried with every ending, on the loop.
 _WORDS_MAX = 20
 _PRICES = {"BTC": "58000", "ETH": "2500"}
+_ABOVE = {"BTC": "65000", "ETH": "3200"}
 
 
 def of_track(
@@ -65,6 +74,7 @@ def of_track(
     values = {
         "all": f"500 {found.quote}" if is_buy else "all",
         "price": _PRICES.get(found.base, "0.4"),
+        "above": _ABOVE.get(found.base, "0.5"),
     }
     endings = [ending.format(**values) for ending in _TRACK_ENDINGS]
     return _whole("/track", [found.symbol, *rest[1:]], endings, read)

@@ -85,9 +85,8 @@ def _take_instrument(words: Words, instrument: FindInstrument) -> Instrument:
     try:
         return instrument(word)
     except Refused as error:
-        raise Refused(
-            str(error), error.example or words.example, wrong=error.wrong, near=error.near
-        ) from error
+        example = words.example_with(error.example) if error.example else words.example
+        raise Refused(str(error), example, wrong=error.wrong, near=error.near) from error
 
 
 def _read_tracker(rest: list[str], _instrument: FindInstrument) -> Command:
@@ -194,7 +193,7 @@ def _read_sell(rest: list[str], instrument: FindInstrument) -> Command:
 
 
 def _finish_order(words: Words, instrument: Instrument, side: Side) -> Command:
-    amount = read_amount(words, instrument)
+    amount = read_amount(words, instrument, takes_all=side is Side.SELL)
     limit = words.number("limit") if words.accept("limit") else None
     words.finish()
     return PlaceOrder(instrument.symbol, side, amount, limit)

@@ -62,6 +62,7 @@ class _Options:
 def read_spec(words: Words, instrument: Instrument) -> TrackerSpec:
     """Read everything that follows the symbol of `/track`."""
     rule = _read_rule(words)
+    _refuse_second_rule(words, rule)
     amount = read_amount(words, instrument)
     options = _read_options(words, rule.kind)
     return TrackerSpec(
@@ -103,6 +104,27 @@ def _read_rule(words: Words) -> _Rule:
         f"the rule should be stop, trail, sell above, buy below, buy stop or lines, "
         f"was {shown(word)}"
     )
+
+
+def _refuse_second_rule(words: Words, rule: _Rule) -> None:
+    word = words.peek()
+    said = _RULE_WORDS[rule.kind] | ({"trail"} if rule.trail is not None else set())
+    if word in said:
+        raise words.refuse(f"{word} should be said once, was said twice")
+    if word in {"trail", "sell", "buy", "lines"}:
+        raise words.refuse(f"a line has one rule: the amount should come before {word!r}")
+    if word in _READERS:
+        raise words.refuse(f"the amount should come before {word!r}")
+
+
+_RULE_WORDS = {
+    TrackerKind.STOP: {"stop"},
+    TrackerKind.TRAIL: {"trail"},
+    TrackerKind.TAKE_PROFIT: {"sell"},
+    TrackerKind.DIP: {"buy"},
+    TrackerKind.BREAKOUT: {"buy"},
+    TrackerKind.LINES: {"lines"},
+}
 
 
 def _read_buy(words: Words) -> _Rule:
@@ -176,10 +198,13 @@ def _accept_timeframe(words: Words) -> Timeframe | None:
     return _take_timeframe(words) if _TIMEFRAME.fullmatch(words.peek()) else None
 
 
-def read_amount(words: Words, instrument: Instrument) -> Amount:
+def read_amount(words: Words, instrument: Instrument, *, takes_all: bool = True) -> Amount:
     """Read `all`, `50%`, `0.5`, `0.5 BTC` or `500 USDT`."""
+    some = f"50%, 0.5 or 500 {instrument.quote}"
     if words.is_done:
-        raise words.refuse(f"the amount is missing: all, 50%, 0.5 or 500 {instrument.quote}")
+        raise words.refuse(f"the amount is missing: {'all, ' if takes_all else ''}{some}")
+    if not takes_all and words.peek() == "all":
+        raise words.refuse(f"the amount should be {some}, was 'all'")
     if words.accept("all"):
         return Amount(AmountKind.ALL)
     if words.peek().endswith("%"):

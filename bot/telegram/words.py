@@ -43,6 +43,12 @@ class Words:
         """Whether every word has been read."""
         return self._next >= len(self._words)
 
+    def example_with(self, symbol: str) -> str:
+        """Return the example for another symbol: a whole line, whatever its amount was in."""
+        name, known, *rest = self.example.split()
+        quotes = (known.partition("/")[2], symbol.partition("/")[2])
+        return " ".join((name, symbol, *(quotes[1] if one == quotes[0] else one for one in rest)))
+
     def refuse(self, message: str) -> Refused:
         """Make the error that says what was wrong, with the example."""
         return Refused(message, example=self.example)
@@ -82,7 +88,7 @@ class Words:
     def share(self, name: str, least: str, most: str) -> Decimal:
         """Read a percentage between two bounds, both written like `0.01%`."""
         word = self.take(name)
-        value = self._guarded(parse_percent, word, name)
+        value = self._guarded(_as_share, word, name)
         if not parse_percent(least) <= value <= parse_percent(most):
             raise self.refuse(
                 f"{name} should be between {least} and {most}, was {shown(word)[1:-1]}"
@@ -108,3 +114,11 @@ class Words:
             return read(word, name)
         except Refused as error:
             raise self.refuse(str(error)) from error
+
+
+def _as_share(word: str, name: str) -> Decimal:
+    try:
+        return parse_percent(word, name)
+    except Refused as error:
+        # With its sign, as it was typed.
+        raise Refused(f"{name} should be a percentage like 2%, was {shown(word)}") from error

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import EXACT, ZERO, plain
+from trading.domain.money import EXACT, ZERO, floor_to, plain
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, Tracker
 
@@ -86,7 +86,8 @@ def _money(
     _, taken = owned(others)
     left = holdings.quote_free - taken
     wanted = _wanted(amount, holdings.quote_free, left, price, Side.BUY)
-    _check_left(wanted, left, holdings.quote_free, instrument.quote, _owners(others, Side.BUY))
+    owners = _owners(others, Side.BUY)
+    _check_left(wanted, left, holdings.quote_free, instrument.quote, owners, is_money=True)
     if wanted < instrument.notional_min or instrument.is_dust(wanted / price, price):
         # What is bought for the least alone, a fee or a falling price makes dust of.
         enough = instrument.notional_min * 2
@@ -118,7 +119,13 @@ def _wanted(amount: Amount, total: Decimal, left: Decimal, price: Decimal, side:
 
 
 def _check_left(
-    wanted: Decimal, left: Decimal, total: Decimal, asset: str, owners: Sequence[int]
+    wanted: Decimal,
+    left: Decimal,
+    total: Decimal,
+    asset: str,
+    owners: Sequence[int],
+    *,
+    is_money: bool = False,
 ) -> None:
     if total <= 0:
         raise Refused(f"there is no {asset} to use: the account holds none", example="/balance")
@@ -131,10 +138,16 @@ def _check_left(
         )
     if wanted > left:
         taken = f", {names} own the rest" if owners else ""
+        most = plain(rounded_down(left) if is_money else left)
         raise Refused(
-            f"amount should be at most {plain(left)} {asset}, was {plain(wanted)}{taken}",
-            example=plain(left),
+            f"amount should be at most {most} {asset}, was {plain(wanted)}{taken}",
+            example=most,
         )
+
+
+def rounded_down(money: Decimal) -> Decimal:
+    """Return money as a person would type it: never more than there is, small amounts whole."""
+    return floor_to(money, Decimal("0.01")) if money >= 1 else money
 
 
 def _owners(others: Sequence[Tracker], side: Side) -> list[int]:

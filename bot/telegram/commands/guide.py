@@ -4,6 +4,7 @@ What has been chosen so far is the beginning of the one-line form itself, carrie
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
 from bot.telegram import grammar
@@ -102,10 +103,25 @@ def _ask_rule(line: str, instrument: Instrument, desk: Desk) -> Step:
     text = card_text(
         f"🎯 {instrument.symbol}: which rule?",
         *([f"Price {price(now, instrument)}"] if now else []),
-        "Lines can be typed:",
-        Code(f"{line} lines T P T P / T P T P trail 1.5% all"),
+        "Lines can be typed, support / resistance, each two times (UTC) with their prices:",
+        Code(f"{line} {_example_lines(now, instrument, desk)}"),
     )
     return Step(Card(text, in_rows(buttons)))
+
+
+def _example_lines(now: Decimal | None, instrument: Instrument, desk: Desk) -> str:
+    """Two lines around the present price through the last fortnight, as they would be typed."""
+    today = desk.status().now
+    times = [f"{today - timedelta(days=days):%Y-%m-%dT00:00}" for days in (14, 1)]
+    around = now or Decimal(1)
+    support, resistance = (
+        " ".join(
+            f"{time} {plain(instrument.price_down(around * Decimal(share)))}"
+            for time, share in zip(times, shares, strict=True)
+        )
+        for shares in (("0.93", "0.95"), ("1.08", "1.06"))
+    )
+    return f"lines {support} / {resistance} trail 1.5% all"
 
 
 def _ask_level(line: str, instrument: Instrument, desk: Desk) -> Step:

@@ -151,12 +151,20 @@ def has_second_choice(proposal: Proposal) -> bool:
 def refused_card(error: Refused, said: str = "") -> Card:
     """What was wrong, and what to send instead; `said` is the whole line that was sent."""
     corrected = _corrected(error, said)
-    example = next(iter(corrected.values()), error.example)
+    example = next(iter(corrected.values()), _whole(error.example, said))
     lines: list[Line] = ["Try:", Code(example)] if example else []
     buttons = [does(word, line) for word, line in corrected.items() if fits(line)]
     text = str(error)
     rows = in_rows(buttons, per_row=3)
     return Card(card_text(f"✋ {text[:1].upper()}{text[1:]}", *lines), rows)
+
+
+def _whole(example: str | None, said: str) -> str | None:
+    """A bare symbol as the line that asks about it."""
+    name = said.lstrip("+=").partition(" ")[0]
+    if not example or example.startswith("/") or not name.startswith("/"):
+        return example
+    return f"{name} {example}" if "/" in example else example
 
 
 def _corrected(error: Refused, said: str) -> dict[str, str]:

@@ -251,6 +251,26 @@ async def test_a_drifted_price_is_asked_again_on_the_same_card(world: World) -> 
     fired(again["text"])
 
 
+async def test_the_guide_shows_lines_that_can_be_sent_as_they_are(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/track BTC/USDT")
+        line = card["text"][card["text"].index("/track") :].split("\n🧪")[0]
+        asked = await world.phone.ask(line)
+        assert "lines" in asked["text"]
+        assert asked["buttons"] == [["Confirm", "Cancel"]]
+
+
+async def test_a_bare_symbol_is_never_the_whole_of_what_to_send(world: World) -> None:
+    async with world.running():
+        for said, example in (
+            ("/chart BTC/USTD 1h", "/chart BTC/USDT 1h"),
+            ("/track ВТС", "/track BTC/USDT"),
+            ("/buy ВТС 5", "/buy BTC/USDT 100 USDT"),
+        ):
+            text = " ".join((await world.phone.ask(said))["text"].split())
+            assert f"Try: {example}" in text
+
+
 async def test_a_tracker_that_owns_less_than_its_question_said_is_armed_and_says_so(
     world: World,
 ) -> None:

@@ -314,7 +314,7 @@ async def test_a_purchase_is_refused_when_the_price_has_moved_since_the_card(
     [
         (Amount(AmountKind.QUOTE, Decimal(20_000)), "more than what is free"),
         (Amount(AmountKind.QUOTE, Decimal(1)), "too little"),
-        (Amount(AmountKind.ALL), "needs an amount"),
+        (Amount(AmountKind.ALL), "should say how much"),
         (Amount(AmountKind.BASE, Decimal(5)), "more than what is free"),
     ],
 )
@@ -379,6 +379,18 @@ async def _lag_behind(world: AgentWorld, price: str) -> None:
 async def test_more_than_the_account_holds_cannot_be_sold(world: AgentWorld) -> None:
     with pytest.raises(Refused, match="more than the account holds"):
         await world.do(PlaceOrder("BTC/USDT", Side.SELL, Amount(AmountKind.BASE, Decimal(2))))
+
+
+async def test_selling_what_the_account_does_not_hold_is_said_and_no_example_fails(
+    world: AgentWorld,
+) -> None:
+    world.exchange.coins["ADA"] = Decimal(0)
+    await world.kill()
+    await world.start()
+    for amount in (Amount(AmountKind.BASE, Decimal(1)), Amount(AmountKind.ALL)):
+        with pytest.raises(Refused, match="there is no ADA to sell") as caught:
+            await world.do(PlaceOrder("ADA/USDT", Side.SELL, amount))
+        assert caught.value.example == "/balance"
 
 
 async def test_tightening_acts_and_loosening_asks(world: AgentWorld) -> None:

@@ -8,6 +8,7 @@ from bot.telegram.examples import fitting
 from tests.fakes.desk import find
 from trading.domain.errors import Refused
 
+_RESISTANCE = "2026-11-01T00:00 0.5 2026-11-18T00:00 0.5 trail 1.5% all"
 _LINES = (
     "/track BTC/USDT lines 2026-11-01T00:00 9 2026-11-18T00:00 9 / "
     "2026-11-01T00:00 5 2026-11-18T00:00 5 trail 1% all"
@@ -33,6 +34,16 @@ _LINES = (
             "/track BTC/USDT buy below 55000 trail 2% 500 USDT",
         ),
         ("/track ETH/USDT foo", "/track ETH/USDT trail 2% all"),
+        (
+            "/track ADA/USDC lines T1 0.3 T2 0.4",
+            "/track ADA/USDC lines 2026-11-01T00:00 0.4 2026-11-18T00:00 0.4 / " + _RESISTANCE,
+        ),
+        (
+            "/track ADA/USDC lines 2026-11-01 0.3 2026-11-18 0.4 / T1 0.5",
+            "/track ADA/USDC lines 2026-11-01 0.3 2026-11-18 0.4 / " + _RESISTANCE,
+        ),
+        ("/buy BTC/USTD 5", "/buy BTC/USDT 100 USDT"),
+        ("/close BTC/USTD", "/close BTC/USDT 50%"),
         ("/tracker 2 trail 250%", "/tracker 2 trail 2%"),
         ("/tracker 2 foo", "/tracker 2 stop 59000"),
         ("/tracker x trail 2%", "/tracker 3 stop 59000"),

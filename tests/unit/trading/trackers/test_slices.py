@@ -109,6 +109,12 @@ def test_a_buy_reserves_money(amount: Amount, quote: int) -> None:
     assert _buy(amount, 1000) == Slice(quote=d(quote))
 
 
+def test_the_money_that_is_left_is_offered_rounded_down_to_two_places() -> None:
+    with pytest.raises(Refused, match=r"at most 1000.98 USDT, was 2000") as caught:
+        _buy(Amount(AmountKind.QUOTE, d(2000)), d("1000.9876543"))
+    assert caught.value.example == "1000.98"
+
+
 def test_money_is_reserved_once() -> None:
     first = armed(TrackerKind.DIP, 60000, 5, level=55000, trail="0.01")
     assert _buy(_ALL, 1000, first).quote == 500
