@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from bot.telegram.addressing import repeats_due
+from bot.repetition import repeats_due
 from storage.store import Store
 from trading.domain.errors import StorageLost
 from trading.ports import Clock

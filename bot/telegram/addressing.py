@@ -5,8 +5,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from bot.repetition import repeats_due
 from bot.telegram.alerts import (
     ALERT_KINDS,
     Alert,
@@ -30,8 +31,6 @@ from trading.ports import Clock, Journal, Recorded, Records
 
 logger = logging.getLogger(__name__)
 _BATCH = 500
-_REPEAT_AFTER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
-_REPEAT_EVERY = timedelta(minutes=15)
 _ACKNOWLEDGED_MAX = 500
 # A trail moves with the market; its card is edited when it acts, or when somebody asks.
 _LEFT_TO_REFRESH = frozenset({TrackerChange.ARMED, TrackerChange.MOVED})
@@ -236,16 +235,6 @@ class Addresser:
         except AlreadyRecorded as error:
             logger.info("already_repeated", extra={"key": error.key})
         self.kick_outbox()
-
-
-def repeats_due(elapsed: timedelta, *, each_minute: bool = False) -> int:
-    """How many repetitions belong to an age: at 1, 5, 15 min, then every 15 min; or each minute."""
-    if each_minute:
-        return elapsed // _REPEAT_AFTER[0]
-    due = sum(elapsed >= after for after in _REPEAT_AFTER)
-    if elapsed > _REPEAT_AFTER[-1]:
-        due += (elapsed - _REPEAT_AFTER[-1]) // _REPEAT_EVERY
-    return due
 
 
 async def wait_for_kick(kick: asyncio.Event, seconds: float) -> None:

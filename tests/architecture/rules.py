@@ -96,7 +96,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.housekeeping",
     ),
     "trading.reacting": (*_CONDUCTED, "trading.commanding", "trading.follow_ups"),
-    "trading.start_card": ("trading.domain",),
+    "trading.start_card": ("trading.domain", "trading.trackers"),
     "trading.agent": (
         *_CONDUCTED,
         "trading.account_stream",
@@ -151,7 +151,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "storage": ("trading.domain", "trading.ports"),
     "storage.archive": ("trading.domain", "trading.candles"),
     "bot": (*_AGENT, "bot"),
-    "bot.telegram": (*_AGENT, "bot.charts", "bot.modes", "bot.totp"),
+    "bot.telegram": (*_AGENT, "bot.charts", "bot.modes", "bot.repetition", "bot.totp"),
     "bot.telegram.confirm": ("trading.domain", "trading.ports"),
     "bot.localchat": _AGENT,
     "bot.web": _AGENT,
@@ -169,7 +169,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.totp": (),
     "bot.shares": ("trading", "bot"),  # the settings types of each package
     "bot.vital_signs": (*_AGENT, "trading.reception", "storage", "bot"),
-    "bot.storage_watch": ("trading.domain", "storage"),
+    "bot.repetition": (),
+    "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,
 }

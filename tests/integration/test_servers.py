@@ -52,4 +52,5 @@ def test_a_taken_port_is_named_in_one_sentence(command: str) -> None:
         with _server(command, "--port", str(port)) as process:
             _, complaints = process.communicate(timeout=DEADLINE_S)
             assert process.returncode == 2
-            assert complaints == f"umbra: port {port} is taken, so choose another\n"
+            said = f"umbra: port {port} is taken, choose another\nfor example: --port 0\n"
+            assert complaints == said

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from bot.telegram.addressing import Addresser, repeats_due
+from bot.repetition import repeats_due
+from bot.telegram.addressing import Addresser
 from bot.telegram.alerts import (
     ALERT_KINDS,
     AlertFacts,
@@ -166,7 +167,7 @@ def test_triggered_carries_its_evidence() -> None:
         "⚡ Triggered: BTC/USDT #3",
         "price 57,999.99",
         "level 58,000.00 (touch)",
-        "last from stream",
+        "last in live prices",
         "selling 0.5 BTC",
     ]
 
