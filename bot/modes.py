@@ -47,6 +47,12 @@ MODES = {
 _TYPED = frozenset({"pause", "reduce", "resume", "halt", "panic"})
 
 
-def reason(text: str) -> str:
-    """Say why a mode was entered; empty when nobody gave a reason."""
+# Who is recorded for what was asked for on this machine: no chat has a person with this number.
+THIS_MACHINE = 0
+
+
+def reason(text: str, by: str = "") -> str:
+    """Say why a mode was entered, `by` as the journal has it; empty when nobody gave a reason."""
+    if text in _TYPED and by == str(THIS_MACHINE):
+        return "Asked for on this machine."
     return f"Asked for with /{text}." if text in _TYPED else text

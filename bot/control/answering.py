@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from bot.control import wording
-from bot.control.halt_file import THIS_MACHINE
 from bot.control.messages import Ask, Reply, Request
-from bot.modes import MODES
+from bot.modes import MODES, THIS_MACHINE
 from trading.desk import CloseProposal, Desk, Outcome
 from trading.domain.commands import Command, Panic, SetTradingMode
 from trading.domain.errors import AlreadyRecorded, Refused

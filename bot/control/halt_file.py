@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from bot.modes import THIS_MACHINE
 from trading.desk import Desk
 from trading.domain.commands import Command, SetTradingMode
 from trading.domain.errors import Refused, StorageLost
@@ -13,8 +14,6 @@ from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
 
-# Who is recorded for what was asked for on this machine: no chat has a person with this number.
-THIS_MACHINE = 0
 FILE = "HALT"
 _LOOK_S = 0.5
 _HALTED = frozenset({TradingMode.HALTED, TradingMode.HALTED_EVERYTHING})

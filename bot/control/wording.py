@@ -137,7 +137,7 @@ def _reason(view: StatusView) -> list[str]:
     changed = view.trading_mode
     if changed is None or changed.mode is TradingMode.ACTIVE or not changed.reason:
         return []
-    return [f"  {modes.reason(changed.reason)}"]
+    return [f"  {modes.reason(changed.reason, changed.by)}"]
 
 
 def _position(view: PositionView) -> str:

@@ -26,7 +26,7 @@ from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.instrument import Instrument
 from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
-from trading.domain.tracker import Tracker, TrackerChange, TrackerState
+from trading.domain.tracker import PriceKind, Tracker, TrackerChange, TrackerState
 from trading.ports import Recorded
 
 ALERT_KINDS = (
@@ -208,13 +208,17 @@ def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
     return None
 
 
+_SOURCES = {"stream": "live prices", "rest": "a price that was asked for"}
+
+
 def _triggered(event: events.TrackerChanged, instrument: Instrument | None) -> list[str]:
     tracker, evidence = event.tracker, event.evidence
     lines = [f"⚡ Triggered: {tracker.symbol} #{tracker.tracker_id}"]
     if evidence is not None:
         lines.append(f"price {price(evidence.price, instrument)}")
         lines.append(f"level {price(evidence.level, instrument)} ({evidence.rule})")
-        lines.append(f"{evidence.price_kind.value} from {evidence.source}")
+        kind = "" if evidence.price_kind is PriceKind.DECISION else f"{evidence.price_kind.value} "
+        lines.append(f"{kind}in {_SOURCES.get(evidence.source, evidence.source)}")
     if event.reason:
         word = "selling" if tracker.side is Side.SELL else "buying"
         lines.append(f"NOT {word}: {event.reason}")
@@ -263,7 +267,7 @@ def _linked(tracker: Tracker, title: str, *lines: str) -> Card:
 
 def _mode_changed(event: events.TradingModeChanged) -> Alert:
     words = MODES[event.mode]
-    why = modes.reason(event.reason)
+    why = modes.reason(event.reason, event.by)
     text = card_text(f"{words.sign} {words.begun}", *([why] if why else []), words.then)
     severity = Severity.INFO if event.mode is TradingMode.ACTIVE else Severity.WARN
     return Alert(Card(text, ((does("📊 Status", "/status"),),)), severity)

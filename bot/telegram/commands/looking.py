@@ -6,6 +6,7 @@ from bot.telegram.commands.context import Reply, Request, Services, no_more, who
 from bot.telegram.keyboards import does, shows
 from bot.telegram.render import reports, status
 from bot.telegram.render.text import Card, card_text, price
+from trading.domain.chat import Role
 from trading.domain.errors import Refused
 from trading.domain.time import Timeframe
 
@@ -17,7 +18,13 @@ _CANDLES = 120
 async def show_status(request: Request, services: Services) -> Reply:
     """Answer /status."""
     no_more(request.words, 0, "/status")
-    return Reply((status.status_card(services.desk.status()),))
+    return Reply(
+        (
+            status.status_card(
+                services.desk.status(), may_act=request.person.role is not Role.VIEWER
+            ),
+        )
+    )
 
 
 async def show_positions(request: Request, services: Services) -> Reply:

@@ -116,10 +116,7 @@ async def role(request: Request, services: Services) -> Reply:
     example = "/role 123456789 viewer"
     words = [word.lower() for word in request.words]
     if not words:
-        lines: list[Line] = [
-            f"{person.user_id} {person.role.value} {person.name}"
-            for person in services.roster.active.values()
-        ]
+        lines: list[Line] = [_person_words(person) for person in services.roster.active.values()]
         return Reply((Card(card_text("👥 People", *lines, "Change:", Code(example))),))
     is_wrong = len(words) != 2 or not (words[0].isascii() and words[0].isdigit())
     if is_wrong or len(words[0]) > 15 or words[1] not in {"trader", "viewer", "none"}:
@@ -134,6 +131,11 @@ async def role(request: Request, services: Services) -> Reply:
         changed = replace(_known(services, user_id), is_active=False)
         return _changed(request, changed, "revoked", f"👥 {user_id} may do nothing now")
     return _asked_to_admit(request, services, user_id, Role(words[1]))
+
+
+def _person_words(person: Person) -> str:
+    name = "" if person.name.lower() == person.role.value else f" {person.name}"
+    return f"{person.user_id} {person.role.value}{name}"
 
 
 def _known(services: Services, user_id: int) -> Person:
@@ -191,7 +193,8 @@ def help_card(entries: tuple[CommandEntry, ...], person_role: Role) -> Card:
 def command_help_card(entry: CommandEntry) -> Card:
     """One command with its example."""
     lines: list[Line] = [entry.about, "Example:", Code(entry.example)]
-    lines.extend(Code(line) for line in _FORMS.get(entry.name, ()))
+    forms = _FORMS.get(entry.name, ())
+    lines.extend(Code(line) for line in forms if line != entry.example)
     return Card(card_text(f"❔ /{entry.name}", *lines))
 
 

@@ -89,13 +89,21 @@ def _tighten_card(view: TrackerView) -> Card:
         does(f"trail {percent(share)[1:]}", f"{this} trail {percent(share)[1:]}")
         for share in _tighter_trails(tracker.distance)
     ]
-    buttons += [does(words, f"{this} {words}") for words in _other_options(view)]
+    buttons += [does(_grouped(words), f"{this} {words}") for words in _other_options(view)]
     if not buttons:
         raise Refused(f"tracker {tracker.tracker_id} has no stop to tighten", example=f"{this}")
-    title = f"🔧 Tighten #{tracker.tracker_id} {tracker.symbol}"
+    title = f"🔧 Change #{tracker.tracker_id} {tracker.symbol}"
     hint = Code(f"{this} trail 1.5%" if tracker.distance else f"{this} stop 59000")
     text = card_text(title, "Tightening acts at once.", "What loosens asks first.", hint)
     return Card(text, in_rows(buttons))
+
+
+def _grouped(words: str) -> str:
+    """The words of an option with its price as cards write prices."""
+    name, _, value = words.partition(" ")
+    if name != "backstop" or value == "off":
+        return words
+    return f"{name} {price(Decimal(value))}"
 
 
 def _tighter_stops(view: TrackerView, instrument: Instrument) -> list[Decimal]:

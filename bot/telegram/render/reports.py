@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from bot.modes import MODES
+from bot.modes import MODES, THIS_MACHINE
 from bot.telegram import phrase
 from bot.telegram.render.status import STREAMS, dot, position_lines
 from bot.telegram.render.text import (
@@ -117,10 +117,33 @@ def jobs_card(jobs: Sequence[JobView], now: datetime) -> Card:
     lines: list[Line] = []
     for job in jobs:
         outcome = f" {job.last_outcome}" if job.last_outcome else ""
-        lines.append(f"• {job.name} ({job.trigger})")
+        lines.append(f"• {_JOBS.get(job.name, job.name.replace('_', ' '))}")
+        lines.append(f"  {_rhythm(job.trigger)}")
         lines.append(f"  last {moment(job.last_run_at, now)}{outcome}")
         lines.append(f"  next {moment(job.next_run_at, now)}")
     return Card(card_text(f"⏱ {len(jobs)} jobs (UTC)", *lines))
+
+
+# What each job is for, in the words of whoever only reads the table.
+_JOBS = {
+    "tracker_sweep": "look at every tracker",
+    "staleness_watch": "are prices still coming?",
+    "heartbeat": "sign of life",
+    "exchange_probe": "does the exchange answer?",
+    "open_attempts": "ask for open orders",
+    "atr_distances": "tighten ATR trails",
+    "full_reconcile": "compare with the exchange",
+    "key_permissions": "rights of the API key",
+    "daily_risk_reset": "a new day for the limits",
+}
+
+
+def _rhythm(trigger: str) -> str:
+    """A rhythm as people say it: hours instead of many minutes; the title says that it is UTC."""
+    words = trigger.removesuffix(" UTC").split()
+    if words[:1] == ["every"] and words[2:] == ["min"] and int(float(words[1])) % 60 == 0:
+        return f"every {int(float(words[1])) // 60} h"
+    return " ".join(words)
 
 
 def audit_card(
@@ -180,6 +203,8 @@ def audit_words(event: events.Event, names: Mapping[int, str]) -> str:  # noqa: 
     """One fact in a few words; `names` of the people that it may mention."""
 
     def who(number: int) -> str:
+        if number == THIS_MACHINE:
+            return "this machine"
         return names.get(number, f"person {number}")
 
     match event:
@@ -205,6 +230,8 @@ def _own_words(event: events.Event) -> str:
         case events.TrackerChanged(tracker, change):
             words = _CHANGES.get(change, f"was {change.value}")
             name = f"#{tracker.tracker_id} {tracker.symbol}"
+            if change is TrackerChange.MOVED and tracker.stop_price is not None:
+                words = f"{words} to {price(tracker.stop_price)}"
             return _with_reason(f"{name} {words}", event.reason)
         case events.IntentOpened(intent):
             return f"{intent.side.value} {intent.symbol} begins"

@@ -42,8 +42,8 @@ def dot(status: StatusView) -> str:
     return "🟠" if mode == "🟢" and is_doubtful else mode
 
 
-def status_card(status: StatusView) -> Card:
-    """The whole state on one card."""
+def status_card(status: StatusView, *, may_act: bool = True) -> Card:
+    """The whole state on one card; who `may_act` is offered a tracker."""
     if not status.is_ready:
         return _starting_card(status)
     lines: list[Line] = [
@@ -63,7 +63,8 @@ def status_card(status: StatusView) -> Card:
     lines.append(
         f"Up {since(status.started_at, status.now)} · {moment(status.now, status.now)} UTC"
     )
-    return Card(card_text(_headline(status), *lines), _STATUS_BUTTONS)
+    rows = _STATUS_BUTTONS if may_act else (_STATUS_BUTTONS[0], _STATUS_BUTTONS[1][:1])
+    return Card(card_text(_headline(status), *lines), rows)
 
 
 def _starting_card(status: StatusView) -> Card:
@@ -123,7 +124,7 @@ def position_lines(view: PositionView) -> list[Line]:
         head += f" = {money(view.value)}"
     lines: list[Line] = [head, *_protection_lines(view)]
     if view.worst_case is not None:
-        lines.append(f"worst case {signed(view.worst_case)}{_quote(view.symbol)}")
+        lines.append(f"worst case {signed(view.worst_case)}{_quote(view.symbol)} before fees")
     return lines
 
 

@@ -17,6 +17,7 @@ _INDENT_MAX = 4
 # Telegram allows 4096 and 1024; HTML and surrogate pairs are counted generously.
 TEXT_LENGTH_MAX = 3400
 CAPTION_LENGTH_MAX = 850
+_THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_EVEN)
 _SIX_DIGITS = Context(prec=6, rounding=ROUND_HALF_EVEN)
 
 
@@ -128,8 +129,10 @@ def price(value: Decimal | None, instrument: Instrument | None = None) -> str:
     if instrument is not None:
         places = max(-int(instrument.price_tick.normalize().as_tuple().exponent), 0)
         return f"{round(value, places):,f}"
-    rounded = _SIX_DIGITS.plus(value) if abs(value) < 1 else round(value, 2)
-    return _grouped(plain(rounded))
+    if abs(value) < 1:
+        return _grouped(plain(_SIX_DIGITS.plus(value)))
+    rounded = round(value, 2)
+    return f"{rounded:,.0f}" if rounded == rounded.to_integral_value() else f"{rounded:,.2f}"
 
 
 def quantity(value: Decimal) -> str:
@@ -138,11 +141,11 @@ def quantity(value: Decimal) -> str:
 
 
 def money(value: Decimal | None) -> str:
-    """Write an amount of quote money: two places, more where it is tiny."""
+    """Write an amount of quote money: two places, three digits where it is tiny."""
     if value is None:
         return "?"
     if value and abs(value) < Decimal("0.1"):
-        return plain(_SIX_DIGITS.plus(value))
+        return plain(_THREE_DIGITS.plus(value))
     return f"{round(value, 2):,.2f}"
 
 
@@ -157,7 +160,10 @@ def percent(share: Decimal | float | None, places: int = 2) -> str:
     """Write a share as a signed percentage."""
     if share is None:
         return "?"
-    value = round(EXACT.multiply(Decimal(str(share)), Decimal(100)), places)
+    exact = EXACT.multiply(Decimal(str(share)), Decimal(100))
+    value = round(exact, places) or round(exact, 2 * places)
+    if not value:
+        return "0%"
     return f"{'-' if value < 0 else '+'}{plain(abs(value))}%"
 
 

@@ -65,11 +65,21 @@ _LEVELS = {
     NextLevel.BAND: "Watches again at",
 }
 
+_PAUSED_LEVELS = {
+    NextLevel.FIRES: "PAUSED, would fire at",
+    NextLevel.TOUCH: "PAUSED, touch would be at",
+    NextLevel.BAND: "PAUSED, would watch again at",
+}
+
 _AFTERWARDS = {
     NextLevel.FIRES: "",
     NextLevel.TOUCH: ": the touch, from then on it trails",
     NextLevel.BAND: ", then it watches again",
 }
+
+
+def _level_words(view: TrackerView) -> str:
+    return (_PAUSED_LEVELS if view.tracker.is_paused else _LEVELS)[view.next_level]
 
 
 def state_name(tracker: Tracker) -> str:
@@ -144,7 +154,7 @@ def _place_lines(view: TrackerView) -> list[Line]:
         lines.append(f"It has fired: {_at_work(tracker)}")
     elif view.level is not None:
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
-        lines.append(f"{_LEVELS[view.next_level]} {price(view.level, instrument)}{gap}")
+        lines.append(f"{_level_words(view)} {price(view.level, instrument)}{gap}")
     if tracker.record_price is not None and tracker.distance is not None:
         record = price(tracker.record_price, instrument)
         lines.append(f"Record {record}, trail {unsigned_percent(tracker.distance)}")
@@ -163,7 +173,7 @@ def protection(
         return "⚠️ NOT PROTECTED below"
     if worst_case is None:
         return "🛡 protected"
-    return f"🛡 protected, worst {signed(worst_case)} {instrument.quote}"
+    return f"🛡 protected, worst {signed(worst_case)} {instrument.quote} before fees"
 
 
 def spec_lines(spec: TrackerSpec) -> list[Line]:
@@ -208,7 +218,7 @@ def _tracker_buttons(tracker: Tracker) -> Rows:
         else does("⏸ Pause", f"{this} pause")
     )
     return (
-        (pause, does("🔧 Tighten", f"{this} tighten"), refresh),
+        (pause, does("🔧 Change", f"{this} tighten"), refresh),
         (does("📈 Chart", f"/chart {tracker.symbol}"), does("❓ Why", f"{this} why")),
         (does("🗑 End it", f"{this} cancel"),),
     )
@@ -232,8 +242,8 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
         if tracker.state.is_acting:
             lines.append(f"  {_at_work(tracker)}")
         elif view.level is not None:
-            word = _LEVELS[view.next_level].lower()
-            lines.append(f"  {word} {price(view.level, view.instrument)}{gap}")
+            words = _level_words(view) if tracker.is_paused else _level_words(view).lower()
+            lines.append(f"  {words} {price(view.level, view.instrument)}{gap}")
         if tracker.side is Side.SELL and not view.is_protecting and not tracker.state.is_acting:
             lines.append("  ⚠️ NOT PROTECTED below")
         label = f"#{tracker.tracker_id} {tracker.symbol}"
@@ -304,7 +314,7 @@ def _worst_lines(
     tracker: Tracker, worst_case: Decimal | None, instrument: Instrument
 ) -> list[Line]:
     if worst_case is not None:
-        return [f"  worst {signed(worst_case)} {instrument.quote}"]
+        return [f"  worst {signed(worst_case)} {instrument.quote} before fees"]
     return ["  ⚠️ NOT PROTECTED below"] if tracker.side is Side.SELL else []
 
 
@@ -329,6 +339,20 @@ def _standing(tracker: Tracker, instrument: Instrument) -> str:
     return f"{', '.join(parts)}, {_short_owned(tracker, instrument)}"
 
 
+PRICES = {
+    PriceKind.DECISION: "the last trade, else the middle of bid and ask",
+    PriceKind.LAST: "the last trade",
+    PriceKind.BID: "the bid",
+    PriceKind.MID: "the middle of bid and ask",
+}
+
+
+def _confirmed_words(spec: TrackerSpec) -> str:
+    if spec.confirm.kind is ConfirmKind.TOUCH:
+        return "the first price there is enough"
+    return f"it has to stay there: {phrase.confirm(spec.confirm)}"
+
+
 def why_card(view: TrackerView) -> Card:
     """What has to happen before this tracker acts, in order, and where each step stands."""
     tracker, instrument = view.tracker, view.instrument
@@ -341,8 +365,8 @@ def why_card(view: TrackerView) -> Card:
             f"price {price(view.price, instrument)} has to reach "
             f"{price(view.level, instrument)} ({percent(view.gap)}){_AFTERWARDS[view.next_level]}"
         )
-    steps.append(f"confirmed by: {phrase.confirm(spec.confirm)}")
-    steps.append(f"decided on: {spec.price_kind.value} price")
+    steps.append(_confirmed_words(spec))
+    steps.append(f"the price is {PRICES[spec.price_kind]}")
     steps.append("paused: nothing fires ✗" if tracker.is_paused else "not paused ✓")
     lines: list[Line] = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
     title = f"❓ Why #{tracker.tracker_id} {state_name(tracker)}"

@@ -18,6 +18,11 @@ def test_only_the_gravest_mode_says_that_nothing_sells() -> None:
     assert silent == [TradingMode.HALTED_EVERYTHING]
 
 
+def test_what_was_asked_for_at_a_terminal_is_not_said_to_be_typed_in_the_chat() -> None:
+    assert modes.reason("panic", "0") == "Asked for on this machine."
+    assert modes.reason("panic", "7") == "Asked for with /panic."
+
+
 @pytest.mark.parametrize(
     ("kept", "told"),
     [

@@ -91,7 +91,7 @@ async def test_after_a_panic_status_says_how_the_halt_was_asked_for(bench: _Benc
     _, said = await bench.ask(Ask.STATUS)
     assert said.splitlines()[:2] == [
         "SIMULATED, live on fake, HALTED: only private stops sell",
-        "  Asked for with /panic.",
+        "  Asked for on this machine.",
     ]
 
 

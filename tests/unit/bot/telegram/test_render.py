@@ -35,6 +35,8 @@ from bot.telegram.render.text import (
 from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk, find
 from tests.fakes.memory_store import SettableClock
+from tests.unit.trading.trackers.make import armed
+from trading.desk import JobView
 from trading.domain import commands, events
 from trading.domain.chat import ConfirmationAnswer, Role, Severity
 from trading.domain.errors import Refused
@@ -51,7 +53,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe
-from trading.domain.tracker import TrackerState
+from trading.domain.tracker import TrackerKind, TrackerState
 
 
 def _assert_fits(card: Card, length_max: int = 4096) -> list[str]:
@@ -255,7 +257,7 @@ async def test_a_swing_says_what_it_does_now_on_its_card_and_in_the_list() -> No
 @pytest.mark.parametrize(
     ("state", "is_paused", "labels"),
     [
-        (TrackerState.TRAILING, False, {"⏸ Pause", "🔧 Tighten", "🔄 Refresh", "🗑 End it"}),
+        (TrackerState.TRAILING, False, {"⏸ Pause", "🔧 Change", "🔄 Refresh", "🗑 End it"}),
         (TrackerState.TRAILING, True, {"▶️ Resume"}),
         (TrackerState.BLOCKED, False, {"⚡ Exit now", "✖️ Abort"}),
         (TrackerState.EXITING, False, {"🔄 Refresh", "❓ Why"}),
@@ -340,8 +342,13 @@ def test_a_card_is_short_enough_and_well_formed_whatever_it_says(
         (price(Decimal("1234567.891")), "1,234,567.89"),
         (price(None), "?"),
         (money(Decimal("1234.5")), "1,234.50"),
-        (money(Decimal("0.0123456789")), "0.0123457"),
+        (money(Decimal("0.0123456789")), "0.0123"),
+        (money(Decimal("0.0997735")), "0.0998"),
         (money(Decimal(0)), "0.00"),
+        (price(Decimal("59376.5")), "59,376.50"),
+        (price(Decimal(58000)), "58,000"),
+        (percent(Decimal("-0.00001")), "-0.001%"),
+        (percent(Decimal(0)), "0%"),
         (signed(Decimal(-12)), "-12.00"),
         (signed(Decimal(12)), "+12.00"),
         (signed(None), "?"),
@@ -359,6 +366,42 @@ def test_a_card_is_short_enough_and_well_formed_whatever_it_says(
 )
 def test_numbers_read_as_people_write_them(shown: str, text: str) -> None:
     assert shown == text
+
+
+def test_jobs_are_told_by_what_they_are_for_and_in_hours() -> None:
+    jobs = [
+        JobView("tracker_sweep", "every 1 s", None, "", None),
+        JobView("key_permissions", "every 360 min", None, "", None),
+        JobView("daily_risk_reset", "daily 00:00 UTC", None, "", None),
+    ]
+    told = reports.jobs_card(jobs, START).text
+    for words in ("look at every tracker", "every 6 h", "daily 00:00\n"):
+        assert words in told
+    assert "_" not in told
+
+
+def test_a_viewer_is_not_offered_what_is_refused_to_viewers() -> None:
+    state = FakeDesk(SettableClock(START)).status()
+    offered = {
+        may_act: {
+            button.label
+            for row in status.status_card(state, may_act=may_act).buttons
+            for button in row
+        }
+        for may_act in (True, False)
+    }
+    assert offered[True] - offered[False] == {"🎯 Track"}
+
+
+def test_what_a_paused_tracker_would_do_is_not_called_what_it_does() -> None:
+    desk = FakeDesk(SettableClock(START))
+    desk.live[1] = replace(armed(TrackerKind.STOP, 60000, level=58000), is_paused=True)
+    card = trackers.tracker_card(desk.tracker(1))
+    listed = trackers.trackers_card(desk.trackers())
+    for text in (card.text, listed.text):
+        told = " ".join(text.split())
+        assert "PAUSED, would fire at 58,000.00" in told
+        assert "Fires at" not in told
 
 
 def test_every_audited_fact_has_words() -> None:

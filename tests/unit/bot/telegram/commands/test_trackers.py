@@ -30,7 +30,7 @@ def _trail(**fields: Any) -> Tracker:
 
 def test_every_other_mode_and_a_wide_backstop_are_offered() -> None:
     # Half a bitcoin that loses 1,500 at worst is sold at 57,000; a tenth below that is 51,300.
-    assert _offers(_trail(), "-1500") == {"then cooldown", "then swing 10.5%", "backstop 51300"}
+    assert _offers(_trail(), "-1500") == {"then cooldown", "then swing 10.5%", "backstop 51,300"}
     assert _offers(_trail(then=Then(ThenKind.COOLDOWN)), "-1500") > {"then once"}
 
 
@@ -40,7 +40,7 @@ def test_a_backstop_that_stands_can_be_taken_off() -> None:
 
 def test_a_rule_without_a_trail_cannot_swing() -> None:
     stop = armed(TrackerKind.STOP, 60000, level=58000)
-    assert _offers(stop, "-1000") == {"then cooldown", "backstop 52200"}
+    assert _offers(stop, "-1000") == {"then cooldown", "backstop 52,200"}
 
 
 def test_a_later_half_of_a_swing_can_be_made_the_last() -> None:
@@ -54,7 +54,7 @@ def test_a_tracker_that_rests_after_its_fill_keeps_its_mode() -> None:
         state=TrackerState.RESTING,
         last_fill_price=d(57000),
     )
-    assert _offers(rested) == {"backstop 54000"}
+    assert _offers(rested) == {"backstop 54,000"}
 
 
 @pytest.mark.parametrize("trail", ["0.0001", "0.001", "0.01", "0.05", "0.1", "0.2"])
