@@ -190,6 +190,11 @@ def account(
     portfolio = book.snapshot()
     managed: dict[str, Decimal] = {}
     for symbol, position in portfolio.positions.items():
+        instrument = instruments.get(symbol)
+        price = portfolio.prices.get(symbol) or position.average_price
+        if instrument and price and instrument.is_dust(position.quantity, price):
+            # What no order can sell is no managed position on the other cards either.
+            continue
         base = _base(symbol, instruments)
         managed[base] = managed.get(base, ZERO) + position.quantity
     views = [

@@ -113,7 +113,7 @@ def drawing_of(facts: ChartFacts) -> Drawing:
     """Choose what to draw of a chart; it has at least one candle."""
     candles = list(facts.candles)
     levels = [mark for tracker in facts.trackers for mark in _level_marks(tracker, facts)]
-    markers = [mark for fill in facts.fills if (mark := _fill_mark(fill, facts)) is not None]
+    markers = _fill_marks(facts)
     return Drawing(
         title=f"{facts.symbol}  {facts.timeframe.name}",
         times=tuple(_time_labels(candles, facts.timeframe)),
@@ -175,11 +175,23 @@ def _price_on(line: Line, at_ms: int) -> float:
     return start + (end - start) * (at_ms - start_ms) / (end_ms - start_ms)
 
 
-def _fill_mark(fill: Fill, facts: ChartFacts) -> FillMark | None:
-    x = (to_ms(fill.at) - facts.candles[0].open_time_ms) / facts.timeframe.length_ms
-    if not 0 <= x <= len(facts.candles):
-        return None
-    return FillMark(x - 0.5, float(fill.price), fill.side is Side.BUY)
+def _fill_marks(facts: ChartFacts) -> list[FillMark]:
+    """One mark per candle and side at the average price: an order's parts hide each other."""
+    parts: dict[tuple[int, Side], list[Fill]] = {}
+    for fill in facts.fills:
+        x = (to_ms(fill.at) - facts.candles[0].open_time_ms) / facts.timeframe.length_ms
+        if 0 <= x <= len(facts.candles):
+            parts.setdefault((int(x), fill.side), []).append(fill)
+    return [_fill_mark(fills, facts) for fills in parts.values()]
+
+
+def _fill_mark(fills: Sequence[Fill], facts: ChartFacts) -> FillMark:
+    first_ms = facts.candles[0].open_time_ms
+    middle_ms = sum(to_ms(fill.at) for fill in fills) / len(fills)
+    quantity = sum(fill.quantity for fill in fills)
+    average = sum(fill.price * fill.quantity for fill in fills) / quantity
+    x = (middle_ms - first_ms) / facts.timeframe.length_ms
+    return FillMark(x - 0.5, float(average), fills[0].side is Side.BUY)
 
 
 def _time_labels(candles: Sequence[Candle], timeframe: Timeframe) -> list[str]:

@@ -19,6 +19,7 @@ _UP, _DOWN, _PRICE = "#26a69a", "#ef5350", "#d7dde8"
 _COLOURS = {STOP: "#ff5c7a", TARGET: "#35d49a", ENTRY: "#5aa9ff"}
 _LABEL_GAP = 0.042
 _OUTSIDE_MAX = 0.75
+_TIMES = 6
 
 
 def png_of(drawing: Drawing) -> bytes:
@@ -60,6 +61,15 @@ def price_bounds(drawing: Drawing) -> tuple[float, float]:
     low, high = min([low, *near]), max([high, *near])
     margin = max((high - low) * 0.06, high * 1e-6)
     return low - margin, high + margin
+
+
+def time_places(count: int) -> list[int]:
+    """Where times are written: evenly, and not so near an edge that a label would be cut off."""
+    first, last = count * 0.05, (count - 1) * 0.96
+    steps = min(_TIMES - 1, count - 1)
+    if steps < 1:
+        return [0]
+    return sorted({round(first + (last - first) * step / steps) for step in range(steps + 1)})
 
 
 def spread_labels(wanted: Sequence[float], gap: float) -> list[float]:
@@ -123,14 +133,9 @@ def _volume(axes: Axes, drawing: Drawing) -> None:
 
 
 def _time_axis(axes: Axes, times: Sequence[str]) -> None:
-    # A label right at the edge would be cut off.
-    first, last = len(times) * 0.04, len(times) * 0.97
-
-    def label(x: float, _position: int) -> str:
-        return times[int(x)] if first <= x <= last and x == int(x) else ""
-
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(label))
+    places = time_places(len(times))
+    axes.set_xticks(places, [times[place] for place in places])
+    axes.text(1.025, -0.06, "UTC", transform=axes.transAxes, color=_FAINT, fontsize=11, va="top")
 
 
 def _levels(axes: Axes, drawing: Drawing, bounds: tuple[float, float]) -> None:
@@ -188,6 +193,8 @@ def _edge_label(axes: Axes, at: float, place: float, text: str, colour: str) -> 
             "arrowstyle": "-",
             "color": colour,
             "linewidth": 0.8,
+            # From the label's edge: from its middle it would cross its neighbours.
+            "relpos": (0, 0.5),
             "shrinkA": 0,
             "shrinkB": 0,
         },

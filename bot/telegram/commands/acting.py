@@ -43,13 +43,12 @@ async def trade(request: Request, services: Services) -> Reply:
 
 
 async def acknowledge(request: Request, services: Services) -> Reply:
-    """Answer /ack: repeating alerts end."""
-    no_more(request.words, 1, "/ack")
+    """Answer /ack: repeating alerts end, all of them; they have no numbers to name."""
+    no_more(request.words, 0, "/ack")
     standing = services.standing_alert_ids()
     seen = tuple(AlertAcknowledged(each, request.by, request.now) for each in standing)
-    alert_id = request.words[0] if request.words else None
     try:
-        reply = await asking.put(request, services, AcknowledgeAlerts(alert_id))
+        reply = await asking.put(request, services, AcknowledgeAlerts())
     except Refused:
         if not seen:
             raise

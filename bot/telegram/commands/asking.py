@@ -145,6 +145,12 @@ def needs_code(payload: str) -> bool:
     return json.loads(payload).get("needs_code") is True
 
 
+def said(payload: str) -> str:
+    """Return the command that a question asked for; empty for a question of another kind."""
+    first = payload.partition("\n")[0]
+    return str(json.loads(first).get("command", "")) if first.startswith("{") else first
+
+
 def unpack(payload: str, services: Services) -> tuple[Command, Decimal | None]:
     """Read a payload back; raises Refused when its symbol is no longer listed."""
     content = json.loads(payload)

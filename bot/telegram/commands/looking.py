@@ -2,17 +2,20 @@
 
 from datetime import timedelta
 
+from bot.telegram.commands import asking
 from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
 from bot.telegram.keyboards import does, shows
 from bot.telegram.render import reports, status
 from bot.telegram.render.text import Card, card_text, price
 from trading.domain.chat import Role
 from trading.domain.errors import Refused
+from trading.domain.events import ConfirmationAsked
 from trading.domain.time import Timeframe
 
 _PAGE_MAX = 1000
 _HISTORY_MAX = 200
 _CANDLES = 120
+_QUESTIONS_MAX = 200
 
 
 async def show_status(request: Request, services: Services) -> Reply:
@@ -115,7 +118,19 @@ async def show_audit(request: Request, services: Services) -> Reply:
     no_more(request.words, 1, "/audit 20")
     limit = whole_number(request.words, 0, 15, 60, ("the number of lines", "/audit 20"))
     names = {person.user_id: person.name for person in services.roster.active.values()}
-    return Reply((reports.audit_card(await services.desk.audit(limit), request.now, names),))
+    rows = await services.desk.audit(limit)
+    questions = await _questions(services)
+    return Reply((reports.audit_card(rows, request.now, names, questions),))
+
+
+async def _questions(services: Services) -> dict[str, str]:
+    """The newest questions by nonce, as the commands that they asked for."""
+    asked = await services.journal.latest(_QUESTIONS_MAX, (ConfirmationAsked.__name__,))
+    return {
+        one.event.confirmation.nonce: asking.said(one.event.confirmation.payload)
+        for one in asked
+        if isinstance(one.event, ConfirmationAsked)
+    }
 
 
 async def show_version(request: Request, services: Services) -> Reply:

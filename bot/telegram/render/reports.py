@@ -147,12 +147,18 @@ def _rhythm(trigger: str) -> str:
 
 
 def audit_card(
-    rows: Sequence[Recorded], now: datetime, names: Mapping[int, str] | None = None
+    rows: Sequence[Recorded],
+    now: datetime,
+    names: Mapping[int, str] | None = None,
+    questions: Mapping[str, str] | None = None,
 ) -> Card:
-    """Who asked what and what was decided, newest first."""
-    lines: list[Line] = [
-        f"{moment(row.event.at, now)} {audit_words(row.event, names or {})}" for row in rows
-    ]
+    """Who asked what and what was decided, newest first; `questions` are commands by nonce."""
+    lines: list[Line] = []
+    for row in rows:
+        words = f"{moment(row.event.at, now)} {audit_words(row.event, names or {})}"
+        if isinstance(row.event, events.ConfirmationAnswered):
+            words = _with_reason(words, (questions or {}).get(row.event.nonce, ""))
+        lines.append(words)
     return Card(card_text(f"🗒 Audit, newest {len(rows)}", *(lines or ["Nothing yet."])))
 
 

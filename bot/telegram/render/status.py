@@ -22,6 +22,7 @@ from bot.telegram.render.text import (
 )
 from trading.desk import AccountView, BalanceView, PositionView, StatusView
 from trading.domain.chat import Severity
+from trading.domain.money import ZERO
 from trading.domain.order import Attempt, Intent
 from trading.domain.position import RoundTrip, TradingMode
 
@@ -92,8 +93,15 @@ def _headline(status: StatusView) -> str:
     if status.state is TradingMode.HALTED_EVERYTHING:
         return f"{dot(status)} UNPROTECTED: everything halted"
     if open_ones:
+        if all(_is_partly(view) for view in positions if not view.is_protected):
+            return f"🔴 PARTLY PROTECTED: {open_ones} of {len(positions)}"
         return f"🔴 NOT PROTECTED: {open_ones} of {count(len(positions), 'position')}"
     return f"{dot(status)} Protected: {len(positions)} of {count(len(positions), 'position')}"
+
+
+def _is_partly(view: PositionView) -> bool:
+    # Without eyes a whole holding is open whatever its trackers own.
+    return ZERO < view.protected_quantity < view.position.quantity
 
 
 def _tracker_counts(status: StatusView) -> str:

@@ -271,6 +271,20 @@ async def test_a_bare_symbol_is_never_the_whole_of_what_to_send(world: World) ->
             assert f"Try: {example}" in text
 
 
+async def test_the_audit_says_which_question_was_answered(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/track BTC/USDT stop 58000 all")
+        await world.phone.press(card["message_id"], "Confirm")
+        await world.phone.until_text("Watching BTC/USDT")
+        text = " ".join((await world.phone.ask("/audit"))["text"].split())
+        assert "confirmed a question: /track BTC/USDT stop 58000 all" in text
+
+
+async def test_an_alert_has_no_number_to_acknowledge_it_by(world: World) -> None:
+    async with world.running():
+        assert "not understood: '99'" in (await world.phone.ask("/ack 99"))["text"]
+
+
 async def test_a_tracker_that_owns_less_than_its_question_said_is_armed_and_says_so(
     world: World,
 ) -> None:

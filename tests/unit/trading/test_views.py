@@ -5,14 +5,15 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import NOON
+from tests.builders import NOON, coin
 from tests.unit.trading.trackers.make import BTC, d, line, spec
 from trading import views
 from trading.desk import PositionView, TrackerView
 from trading.domain.order import Side
-from trading.domain.position import Portfolio, Position
+from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.time import to_ms
 from trading.domain.tracker import NextLevel, Then, ThenKind, Tracker, TrackerKind, TrackerState
+from trading.portfolio import PortfolioBook
 
 AT_MS = to_ms(NOON)
 PRICES = views.Prices(
@@ -118,3 +119,15 @@ def test_a_swing_that_buys_back_is_touched_below_its_sale() -> None:
     )
     view = _view(tracker)
     assert (view.next_level, view.level) == (NextLevel.TOUCH, d(57600))
+
+
+@pytest.mark.parametrize(("held", "managed"), [("0.9", "0"), ("90", "90")])
+def test_what_no_order_can_sell_is_not_called_managed_among_the_balances(
+    held: str, managed: str
+) -> None:
+    book = PortfolioBook("USDT")
+    book.load({"ADA/USDT": Position("ADA/USDT", d(held), d(1))})
+    book.set_balances({"ADA": Balance("ADA", d(held), d(0))}, 0.0)
+    book.set_price("ADA/USDT", d("0.9"))
+    [view] = views.account(book, {"ADA/USDT": coin("ADA")}, 1.0).balances
+    assert (view.balance.total, view.managed) == (d(held), d(managed))

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from bot.charts import picture, worker
 from bot.charts.drawing import Drawing, drawing_from_json, drawing_of
-from bot.charts.picture import format_price, png_of, price_bounds, spread_labels
+from bot.charts.picture import format_price, png_of, price_bounds, spread_labels, time_places
 from bot.charts.worker import ChartWorker
 from trading.desk import ChartView
 from trading.domain.errors import NotInTime
@@ -107,6 +107,19 @@ def test_fills_are_marked_where_they_happened_and_older_ones_are_left_out() -> N
     fills = (_fill(2.5, Side.BUY), _fill(7.0, Side.SELL), _fill(-3.0, Side.BUY))
     markers = drawing_of(_view(fills=fills)).markers
     assert [(marker.x, marker.is_buy) for marker in markers] == [(2.0, True), (6.5, False)]
+
+
+def test_the_parts_of_an_order_within_a_candle_are_one_mark_at_their_average() -> None:
+    fills = (_fill(2.25, Side.SELL), _fill(2.75, Side.SELL), _fill(2.5, Side.BUY))
+    markers = drawing_of(_view(fills=fills)).markers
+    assert [(marker.x, marker.is_buy) for marker in markers] == [(2.0, False), (2.0, True)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 40, 120])
+def test_times_are_written_up_to_the_end_of_the_picture(count: int) -> None:
+    places = time_places(count)
+    assert all(0 <= place < count for place in places)
+    assert places[-1] >= (count - 1) * 0.94 - 1
 
 
 def test_a_drawing_survives_its_journey_to_the_other_process() -> None:

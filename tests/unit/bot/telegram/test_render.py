@@ -380,6 +380,15 @@ def test_jobs_are_told_by_what_they_are_for_and_in_hours() -> None:
     assert "_" not in told
 
 
+def test_a_holding_with_a_small_open_rest_is_called_partly_protected() -> None:
+    desk = FakeDesk(SettableClock(START))
+    state = desk.status()
+    [view] = state.positions
+    rest = replace(view, protected_quantity=view.position.quantity * Decimal("0.9"))
+    told = status.status_card(replace(state, positions=(rest,))).text
+    assert "PARTLY PROTECTED: 1 of 1" in told
+
+
 def test_a_viewer_is_not_offered_what_is_refused_to_viewers() -> None:
     state = FakeDesk(SettableClock(START)).status()
     offered = {
