@@ -220,7 +220,8 @@ def main(arguments: list[str]) -> int:
 
 async def _soak(hours: float, done: float, chance: random.Random, state: str) -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
-        async with World(Path(name)) as world:
+        # A fork would share its memory with the one it comes from.
+        async with World(Path(name), is_executed=True) as world:
             soak = Soak(world, chance, state, done)
             try:
                 await soak.run(hours - done)
