@@ -16,6 +16,8 @@ _PAGE_MAX = 1000
 _HISTORY_MAX = 200
 _CANDLES = 120
 _QUESTIONS_MAX = 200
+# A trail that follows the price may fill many rows with its moves.
+_AUDITED_MAX = 500
 
 
 async def show_status(request: Request, services: Services) -> Reply:
@@ -118,7 +120,7 @@ async def show_audit(request: Request, services: Services) -> Reply:
     no_more(request.words, 1, "/audit 20")
     limit = whole_number(request.words, 0, 15, 60, ("the number of lines", "/audit 20"))
     names = {person.user_id: person.name for person in services.roster.active.values()}
-    rows = await services.desk.audit(limit)
+    rows = reports.without_repeated_moves(await services.desk.audit(_AUDITED_MAX))[:limit]
     questions = await _questions(services)
     return Reply((reports.audit_card(rows, request.now, names, questions),))
 

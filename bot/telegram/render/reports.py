@@ -146,6 +146,24 @@ def _rhythm(trigger: str) -> str:
     return " ".join(words)
 
 
+def without_repeated_moves(rows: Sequence[Recorded]) -> list[Recorded]:
+    """Leave of a stop that moved many times in a row only where it came to; newest first."""
+    kept: list[Recorded] = []
+    moving = None
+    for row in rows:
+        moved = _moved_tracker(row.event)
+        if moved is None or moved != moving:
+            kept.append(row)
+        moving = moved
+    return kept
+
+
+def _moved_tracker(event: events.Event) -> int | None:
+    if isinstance(event, events.TrackerChanged) and event.change is TrackerChange.MOVED:
+        return event.tracker.tracker_id
+    return None
+
+
 def audit_card(
     rows: Sequence[Recorded],
     now: datetime,

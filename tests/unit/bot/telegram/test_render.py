@@ -53,7 +53,8 @@ from trading.domain.order import (
 )
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe
-from trading.domain.tracker import TrackerKind, TrackerState
+from trading.domain.tracker import TrackerChange, TrackerKind, TrackerState
+from trading.ports import Recorded
 
 
 def _assert_fits(card: Card, length_max: int = 4096) -> list[str]:
@@ -366,6 +367,21 @@ def test_a_card_is_short_enough_and_well_formed_whatever_it_says(
 )
 def test_numbers_read_as_people_write_them(shown: str, text: str) -> None:
     assert shown == text
+
+
+def test_a_stop_that_moved_many_times_in_a_row_is_one_line_of_the_audit() -> None:
+    def row(number: int, change: TrackerChange, stop: int) -> Recorded:
+        moved = replace(
+            armed(TrackerKind.TRAIL, 60000, number, trail="0.05"), stop_price=Decimal(stop)
+        )
+        return Recorded(1, events.TrackerChanged(moved, change, START))
+
+    moves = [row(1, TrackerChange.MOVED, 58000 + stop) for stop in (300, 200, 100)]
+    others = [row(2, TrackerChange.MOVED, 1), row(1, TrackerChange.ARMED, 57000)]
+    kept = reports.without_repeated_moves([*moves, *others, *moves])
+    assert kept == [moves[0], *others, moves[0]]
+    told = reports.audit_card(kept[:1], START).text
+    assert "moved its stop to 58,300" in " ".join(told.split())
 
 
 def test_jobs_are_told_by_what_they_are_for_and_in_hours() -> None:
