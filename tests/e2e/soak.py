@@ -37,6 +37,8 @@ _SLOPE_H_MIN = 1.0
 _PAUSE_S = (1.0, 8.0)
 _COINS = {"BTC": ("60000", "0.1"), "ETH": ("2500", "2"), "SOL": ("150", "30"), "ADA": ("1", "900")}
 _STOP, _FALL = Decimal("0.97"), Decimal("0.969")
+# "No tracker is watching" is said, too.
+_WATCHED = "👀 watching"
 _QUESTIONS = ("/status", "/trackers", "/positions", "/balance", "/orders", "/health", "/jobs")
 
 
@@ -143,11 +145,11 @@ class Soak:
 
     async def _watch(self, rule: str, begin: int) -> None:
         # The weather of the round before may still keep answers up, or balances unread.
-        while not await self.world.has_message("(?i)watching", begin):
+        while not await self.world.has_message(_WATCHED, begin):
             card = await self.world.answer(rule, "(?i)answer within|✋|belong|balance|already")
             if any(text.endswith("Confirm") for row in card["buttons"] for text in row):
                 await self.world.press(card, "Confirm")
-                await self.world.until_message("(?i)watching", after=begin)
+                await self.world.until_message(_WATCHED, after=begin)
             else:
                 await asyncio.sleep(2)
 
