@@ -1,7 +1,6 @@
 """What is owed and not proven yet, with the reason; a row without a gap is proven whole."""
 
 GAPS = {
-    "W05": "needs a process stopped for 70 s",
     "W07": (
         "not offered: no local book is kept; quotes are whole messages and depth is read over "
         "REST, so that no difference can be missed"

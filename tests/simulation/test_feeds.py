@@ -1,5 +1,7 @@
 """Feeds that freeze, die alone or stand still with the process: stops sell on, and it is told."""
 
+from decimal import Decimal
+
 import pytest
 
 from tests.catalogue import fired
@@ -30,6 +32,38 @@ def test_a_stop_sells_while_the_feeds_own_clock_stands_still() -> None:
         frozen = world.exchange.market_streams.muted_frames
         await stage.until_told("stand still: they are asked for over REST", 30)
         fired(f"{frozen} frames held back")
+
+    play(1, story)
+
+
+@pytest.mark.fault("W05", "PROT SAID")
+@pytest.mark.parametrize("stays_down", [True, False], ids=["fallen", "recovered"])
+def test_a_process_that_answers_no_ping_for_a_minute_judges_what_it_missed(
+    stays_down: bool,
+) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 all")
+        await world.pass_by(5)
+        world.loop.freeze()
+        await world.pass_by(20)
+        stage.move("57000")
+        await world.pass_by(40)
+        # The exchange has had no answer to its ping for a minute.
+        await stage.control.add_fault({"kind": "disconnect", "args": {"scope": "all"}})
+        if not stays_down:
+            stage.move("60000")
+        await world.pass_by(10)
+        world.loop.thaw()
+        if stays_down:
+            assert await stage.until(lambda: world.held("BTC") == 0, 20) <= 10
+            assert len(stage.sales) == 1
+        else:
+            await stage.until_told("58000 was crossed while nobody watched", 30)
+            assert world.held("BTC") == Decimal("0.5")
+        await stage.until(lambda: world.agent.market.stream_state == "live", 10)
+        assert world.agent.account_stream == "live"
+        fired("stopped for 70 s")
 
     play(1, story)
 
