@@ -100,7 +100,7 @@ def test_a_chat_that_asks_for_an_hour_of_silence_gets_it_and_a_person_is_told_el
     play(1, story)
 
 
-@pytest.mark.fault("T03", "CRIT")
+@pytest.mark.fault("T03", "CRIT SAID")
 def test_somebody_else_who_reads_the_bot_is_told_elsewhere_at_once_and_locks_new_risk() -> None:
     async def story(world: World) -> None:
         pager, stage = pager_of(world), Stage(world)
@@ -117,7 +117,10 @@ def test_somebody_else_who_reads_the_bot_is_told_elsewhere_at_once_and_locks_new
         line.plan.clear()
         line.say("/buy BTC/USDT 100 USDT")
         await stage.until_told("risk may not be added now", 30)
+        assert not stage.told("Buy 0.0017")
         await stage.until_told("Restored: somebody else reads", 2 * UNSEEN_S)
+        line.say("/buy BTC/USDT 100 USDT")
+        await stage.until_told("Buy 0.0017", 30)
         fired(contest.fired)
 
     play(1, story)
