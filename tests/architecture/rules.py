@@ -7,7 +7,8 @@ A row counts for a module and everything below it; of two rows that fit, the lon
 _SHELL = ("trading.ports", "trading.bus", "trading.deadlines")
 _ANYTHING = ("bot", "trading", "storage")
 _ENGINES = tuple(
-    f"trading.{package}.engine" for package in ("market", "trackers", "execution", "signals")
+    f"trading.{package}.engine"
+    for package in ("market", "scanner", "trackers", "execution", "signals")
 )
 # What leads the rest: the agent, the commands it carries out, and the desk it answers at.
 _CONDUCTORS = (
@@ -50,12 +51,14 @@ _AGENT = ("trading.agent", "trading.desk", "trading.domain", *_SHELL)
 # What a module may import of ours, besides its own package.
 DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.domain": (),
-    "trading.ports": ("trading.domain",),
+    "trading.ports": ("trading.candles", "trading.domain"),
     "trading.bus": ("trading.domain",),
     "trading.deadlines": ("trading.domain",),
     "trading.market": ("trading.candles", "trading.domain"),
     "trading.market.engine": ("trading.domain", *_SHELL),
+    "trading.market.live_candles": ("trading.candles", "trading.domain", *_SHELL),
     "trading.scanner": ("trading.candles", "trading.domain", "trading.market"),
+    "trading.scanner.engine": ("trading.candles", "trading.domain", "trading.market", *_SHELL),
     "trading.oracle": ("trading.domain", "trading.market"),
     "trading.trackers": ("trading.domain", "trading.market"),
     "trading.trackers.engine": ("trading.domain", "trading.market", *_SHELL),
@@ -151,7 +154,10 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "storage": ("trading.domain", "trading.ports"),
     "storage.archive": ("trading.domain", "trading.candles"),
     "bot": (*_AGENT, "bot"),
-    "bot.telegram": (*_AGENT, "bot.charts", "bot.modes", "bot.repetition", "bot.totp"),
+    "bot.telegram": (
+        *(*_AGENT, "trading.scanner"),
+        *("bot.charts", "bot.modes", "bot.repetition", "bot.totp"),
+    ),
     "bot.telegram.confirm": ("trading.domain", "trading.ports"),
     "bot.localchat": _AGENT,
     "bot.web": _AGENT,
@@ -177,7 +183,13 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
 
 # Only pure modules go into a decision: its row names packages, and this takes their shells out.
 PURE_ONLY = ("trading.decide", "trading.proposals", "trading.views")
-SHELL_MODULES = ("trading.market.engine", "trading.trackers.engine")
+SHELL_MODULES = (
+    "trading.market.engine",
+    "trading.market.live_candles",
+    "trading.scanner.desk",
+    "trading.scanner.engine",
+    "trading.trackers.engine",
+)
 
 # Of risk, execution may know the one type that opens its gate.
 ONE_NAME_ONLY = {"trading.execution": ("trading.risk", "Approved")}
@@ -247,6 +259,8 @@ ASYNC_SHELLS = (
     "trading.schedule",
     *_CONDUCTORS,
     "trading.market.handover",
+    "trading.market.live_candles",
+    "trading.scanner.desk",
     "trading.gateway",
     "trading.sim.exchange",
     "trading.sim.binance",

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from trading.domain.watching import Wishes
+
 
 class Role(Enum):
     """What a person may do; `rank` orders them."""
@@ -31,6 +33,7 @@ class Person:
     quiet_hours: str | None = None
     muted_until: datetime | None = None
     is_active: bool = True
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 @dataclass(frozen=True, slots=True)

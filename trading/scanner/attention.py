@@ -2,21 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import chain
 
 from trading.domain.errors import Refused
+from trading.domain.watching import Loudness
 from trading.scanner.alerting import ScoreAlert, ScoreKind
 
 _HOUR_MS = 3_600_000
-
-
-class Loudness(Enum):
-    """What a person wants of one kind of alert."""
-
-    ON = "on"
-    SILENT = "silent"
-    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.domain.errors import Refused
+from trading.domain.watching import Loudness
 from trading.scanner.alerting import AlertKind, ScoreAlert, ScoreKind
 from trading.scanner.attention import (
     Attention,
     AttentionRule,
-    Loudness,
     Message,
     Present,
     looked,
