@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from trading.candles.series import Candles
 from trading.domain.chat import Confirmation, ConfirmationAnswer, InboxUpdate, OutboxMessage, Person
 from trading.domain.events import (
     AlertRaised,
@@ -189,6 +190,21 @@ class Records(Protocol):
         ...
 
 
+class CandleStore(Protocol):
+    """Closed candles of one exchange that outlive the process."""
+
+    async def load(self, symbol: str, timeframe: Timeframe, newest: int) -> Candles:
+        """Return the newest so many candles that are held, oldest first; holes stay holes."""
+        ...
+
+    async def append(self, closed: Sequence[tuple[str, Timeframe, Candle]]) -> None:
+        """Keep closed candles, in any order, those that are held already too.
+
+        Raises Retryable or Fatal when nothing is certain to be kept; doing it again is safe.
+        """
+        ...
+
+
 # ---------------------------------------------------------------- exchange
 
 
@@ -245,6 +261,29 @@ class MarketFeed(Protocol):
         The callbacks are plain calls on the loop, one per message; `on_ending` says that the other
         side will end this connection soon: another one should take over. Raises Unreachable when
         the connection is lost; the caller starts again with back-off.
+        """
+        ...
+
+
+class CandleFeed(Protocol):
+    """Candles of one exchange, as they run and as they were."""
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
+    ) -> Sequence[Candle]:
+        """Read candles over REST, oldest first, the running one last; raises Unreachable."""
+        ...
+
+    async def stream_candles(
+        self,
+        wanted: Mapping[str, frozenset[Timeframe]],
+        on_candle: Callable[[str, Timeframe, Candle, int], None],
+    ) -> None:
+        """Stream candles, running and closed, into the callback until cancelled.
+
+        The callback is a plain call on the loop with symbol, timeframe, candle and event time in
+        milliseconds. Raises Unreachable when a connection is lost; the caller starts again with
+        back-off.
         """
         ...
 
