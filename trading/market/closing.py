@@ -99,7 +99,11 @@ class LiveSeries:
             return ()
         first_ms = max(self._asked_ms + self.length_ms, self.ring.oldest_ms or 0)
         spans = (Span(first_ms, due_ms),) if first_ms <= due_ms else ()
-        return gaps(self.ring.candles().open_time_ms, spans, self.length_ms)
+        found = gaps(self.ring.candles().open_time_ms, spans, self.length_ms)
+        if not found:
+            # All of it is held: looked at once, and not each time that somebody asks.
+            self._asked_ms = due_ms
+        return found
 
     def _run(self, candle: Candle, at_ms: int) -> Closing:
         newest_ms = self.ring.newest_ms
@@ -124,6 +128,8 @@ class LiveSeries:
             return Closing.KNOWN if _agree(held, candle) else Closing.DISAGREES
         if self.running is not None and self.running.open_time_ms <= candle.open_time_ms:
             self.running = None
+        if candle.open_time_ms == self._asked_ms + self.length_ms:
+            self._asked_ms = candle.open_time_ms
         is_newest = newest_ms is None or oldest_ms is None or candle.open_time_ms > newest_ms
         return Closing.CLOSED if is_newest else Closing.FILLED
 

@@ -47,3 +47,42 @@ class MarketSettings:
     stable_s: float = 60.0
     restart_after_s: float = 10.0
     gap_told_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class CandleSettings:
+    """Limits of the live candles. Requests are spread: quotes are asked for on the same account.
+
+    `jump_max` is what a price may move between two messages before REST is asked whether it did.
+    """
+
+    candles_kept: int = 2_000
+    page_candles: int = 1_000
+    pages_max: int = 8
+    requests_per_s_max: float = 10.0
+    readers: int = 4
+    read_timeout_s: float = 10.0
+    load_timeout_s: float = 30.0
+    # Trades that are still on their way when a candle ends.
+    grace_s: float = 3.0
+    plan_s: float = 1.0
+    quiet_s: float = 45.0
+    stale_s: float = 120.0
+    down_after_s: float = 5.0
+    poll_s_min: float = 5.0
+    silent_s_max: float = 30.0
+    restart_s_min: float = 300.0
+    jump_max: float = 0.10
+    unit_factor: float = 50.0
+    doubted_read_s: float = 5.0
+    believed_after_s: float = 10.0
+    retry_s_first: float = 2.0
+    retry_s_max: float = 120.0
+    refused_retry_s: float = 900.0
+    reconnect_s_first: float = 0.5
+    reconnect_s_max: float = 30.0
+    stable_s: float = 60.0
+    unwritten_max: int = 50_000
+    past_unwritten_max: int = 10_000
+    write_batch_max: int = 5_000
+    write_timeout_s: float = 60.0
