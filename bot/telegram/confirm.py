@@ -11,6 +11,8 @@ from trading.ports import StoredConfirmation
 CONFIRM: Final = "c:"
 CANCEL: Final = "x:"
 _SECOND: Final = "e:"
+# What keeps a clock right may set it back by a little.
+_CLOCK_SLACK: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,17 @@ def judge_tap(
         return Tap(TapVerdict.NOT_YOURS, asked)
     if stored.answer not in {None, ConfirmationAnswer.EXPIRED}:
         return Tap(TapVerdict.ALREADY_DONE, asked)
-    if stored.answer is ConfirmationAnswer.EXPIRED or at > asked.expires_at:
+    if stored.answer is ConfirmationAnswer.EXPIRED or is_past(asked, at):
         return Tap(TapVerdict.EXPIRED, asked)
     return _open_tap(data, asked)
+
+
+def is_past(asked: Confirmation, at: datetime, grace: timedelta = timedelta(0)) -> bool:
+    """Whether a question's time is over; so is one from the future, whose age nobody knows.
+
+    A clock that was set back by an hour would otherwise keep an old price on offer for an hour.
+    """
+    return at > asked.expires_at + grace or at < asked.asked_at - _CLOCK_SLACK
 
 
 def _open_tap(data: str, asked: Confirmation) -> Tap:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bot.telegram.alerts import with_banner
+from bot.telegram.confirm import is_past
 from bot.telegram.render.text import card_text
 from trading.domain import events
 from trading.domain.chat import Confirmation, ConfirmationAnswer, OutboxMessage
@@ -45,7 +46,7 @@ class Expiry:
     async def expire_due(self) -> None:
         """End what is past its time."""
         now = self.clock.now()
-        for asked in [one for one in self._open.values() if now > one.expires_at + _GRACE]:
+        for asked in [one for one in self._open.values() if is_past(one, now, _GRACE)]:
             del self._open[asked.nonce]
             message = OutboxMessage(
                 message_key=f"expired:{asked.nonce}",

@@ -42,11 +42,6 @@ GAPS = {
         "of this repository"
     ),
     "P13": "the reports' queue is proven; not every queue is",
-    "C01": (
-        "signing follows the exchange's clock; a step of the machine's clock in a running "
-        "agent is not tested"
-    ),
-    "C05": "choosing among measurements by their round trip is not built",
     "I03": (
         "amounts and levels out of bounds are refused; typing a confirmation for the gravest "
         "is not built"

@@ -13,8 +13,9 @@ from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
 from trading.domain.order import Fill, OrderReport, OrderRequest, SendEvidence, SendPhase
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
-from trading.gateway import errors
+from trading.gateway import errors, server_time
 from trading.gateway.errors import LAST_ANSWER
+from trading.gateway.server_time import Sample
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.throttle import Throttle
 from trading.gateway.venue import Venue
@@ -43,7 +44,8 @@ class CcxtGateway:
             settings.weight_share_for_orders,
         )
         self._rules_at_connect: Mapping[str, Instrument] | None = None
-        self._offset_ms = 0
+        # Exchange time minus ours; None before the first measurement.
+        self._measured_ms: int | None = None
 
     @property
     def is_simulated(self) -> bool:
@@ -120,24 +122,20 @@ class CcxtGateway:
         return await self._read("permissions", self._venue.permissions)
 
     async def clock_offset_ms(self) -> int:
-        """Measure exchange time minus ours from the quickest sample, and sign with it."""
-        best: tuple[float, int] | None = None
+        """Measure exchange time minus ours, and sign with what is to be believed of it."""
+        samples: list[Sample] = []
         ends_s = self._clock.monotonic() + _CLOCK_SAMPLING_S
-        for _ in range(_CLOCK_SAMPLES):
-            if best is not None and self._clock.monotonic() > ends_s:
-                # Over a slow line more samples take time and say no more.
-                break
-            before_ms, before_s = to_ms(self._clock.now()), self._clock.monotonic()
+        # Over a slow line more samples take time and say no more.
+        while len(samples) < _CLOCK_SAMPLES and (not samples or self._clock.monotonic() <= ends_s):
+            ours_ms, asked_s = to_ms(self._clock.now()), self._clock.monotonic()
             theirs_ms = await self._read("server_time", self._venue.server_time_ms)
-            took_s = self._clock.monotonic() - before_s
-            offset_ms = theirs_ms - before_ms - round(took_s * 500)
-            if best is None or took_s < best[0]:
-                best = (took_s, offset_ms)
-        if best is None:
+            samples.append(Sample.of(ours_ms, theirs_ms, self._clock.monotonic() - asked_s))
+        measured_ms = server_time.offset_ms(samples, self._measured_ms)
+        if measured_ms is None:
             raise Unreachable("the exchange's clock could not be read")
-        self._offset_ms = best[1]
-        self._venue.set_clock_offset(best[1])
-        return best[1]
+        self._measured_ms = measured_ms
+        self._venue.set_clock_offset(measured_ms)
+        return measured_ms
 
     async def balances(self) -> Mapping[str, Balance]:
         """Read all non-zero balances; none at all is no answer."""
@@ -181,6 +179,10 @@ class CcxtGateway:
         await self._venue.stream_account(on_report, on_balance)
 
     # ------------------------------------------------------------ inside
+
+    @property
+    def _offset_ms(self) -> int:
+        return self._measured_ms or 0
 
     def _by_their_clock(self, since: datetime) -> datetime:
         # A wrong clock of ours, now or when the time was written down, must hide no execution.

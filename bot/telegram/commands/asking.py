@@ -70,12 +70,21 @@ async def put(request: Request, services: Services, command: Command, notice: st
 
 
 def refuse_stale(request: Request, services: Services, command: Command) -> None:
-    """Refuse a risk-adding command that waited too long on its way."""
+    """Refuse a risk-adding command that waited too long on its way, or nobody knows how long."""
+    if not adds_risk(command):
+        return
     age_s = (request.now - request.sent_at).total_seconds()
-    if adds_risk(command) and age_s > services.settings.command_age_max_s:
+    most_s = services.settings.command_age_max_s
+    if age_s > most_s:
         raise Refused(
             f"this was sent {age_s:.0f} s ago and adds risk, so it was not done. "
-            f"The limit is {services.settings.command_age_max_s} s; send it again",
+            f"The limit is {most_s} s; send it again",
+            example=phrase(command),
+        )
+    if -age_s > most_s:
+        raise Refused(
+            f"by this machine's clock this will be sent in {-age_s:.0f} s. It adds risk, so it "
+            "was not done: set the clock and send it again",
             example=phrase(command),
         )
 

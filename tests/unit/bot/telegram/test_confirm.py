@@ -50,6 +50,16 @@ def test_a_late_tap_is_expired() -> None:
     assert judge_tap("c:n1", OPEN, 7, 7, late).verdict is TapVerdict.EXPIRED
 
 
+@pytest.mark.fault("C01", "SAID")
+@pytest.mark.parametrize("set_back", [timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)])
+def test_a_question_from_the_future_is_over(set_back: timedelta) -> None:
+    assert judge_tap("c:n1", OPEN, 7, 7, START - set_back).verdict is TapVerdict.EXPIRED
+    # Clocks are kept right by small steps.
+    barely = START - timedelta(seconds=2)
+    assert judge_tap("c:n1", OPEN, 7, 7, barely).verdict is TapVerdict.CONFIRMED
+    fired(set_back)
+
+
 @pytest.mark.fault("T15", "ONE SAID")
 @pytest.mark.parametrize(
     ("answer", "verdict"),
