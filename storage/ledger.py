@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, literal, select, true
 from storage import schema
 from storage.codec import GENESIS, Row, chain, identity
 from storage.database import UnwritableError
+from storage.high_water import HighWater, Tip
 from storage.lease import Lease
 from storage.projections import JOURNAL_END, PROBES, RESERVE_DRAINED, project
 from storage.reserve import Reserve, ReserveFull
@@ -39,12 +40,25 @@ _find_hash = fixed(select(schema.journal.c.hash).where(schema.journal.c.seq == b
 class Ledger:
     """This process's right to append, and how its appends have fared."""
 
-    def __init__(self, lease: Lease, reserve: Reserve, lost_reason: str = "") -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        reserve: Reserve,
+        lost_reason: str = "",
+        high_water: HighWater | None = None,
+    ) -> None:
         self.lease = lease
         self.reserve = reserve
+        self.high_water = high_water
         self.lost_reason = lost_reason
         self.is_broken = False
         self._probes = 0
+
+    def close(self) -> None:
+        """Let the files beside the database go."""
+        self.reserve.close()
+        if self.high_water is not None:
+            self.high_water.close()
 
     @property
     def is_degraded(self) -> bool:
@@ -116,6 +130,8 @@ class Append:
         """The database is well, and the reserve is part of it."""
         self._ledger.lost_reason = ""
         self._ledger.reserve.drained(self._drained)
+        if self._tip is not None and self._ledger.high_water is not None:
+            self._ledger.high_water.reached(Tip(*self._tip))
 
     def failed(self, error: UnwritableError, connection: Connection | None) -> int:
         """Put the events into the reserve, or raise StorageLost."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from storage import integrity, migration, queries, schema, snapshots
 from storage.database import Database, Failpoint, no_failpoint
+from storage.high_water import HighWater, lost
 from storage.lease import DatabaseLock, Lease, current_lease, next_lease
 from storage.ledger import Ledger, drained_generation
 from storage.reserve import Reserve
@@ -26,7 +27,14 @@ from trading.domain.events import Event
 from trading.domain.order import Attempt, Fill, Intent
 from trading.domain.position import RoundTrip
 from trading.domain.tracker import Tracker
-from trading.ports import Clock, PendingUpdate, Recorded, StoredConfirmation, StoredState
+from trading.ports import (
+    Clock,
+    LostRecords,
+    PendingUpdate,
+    Recorded,
+    StoredConfirmation,
+    StoredState,
+)
 
 if TYPE_CHECKING:
     from storage.postgres import PostgresDatabase
@@ -71,13 +79,17 @@ class SqlJournal:
 class SqlRecords:
     """The Records port on a database."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, lost_records: LostRecords | None = None
+    ) -> None:
         self._read = database.read
         self._clock = clock
+        self.lost_records = lost_records
 
     async def state(self) -> StoredState:
-        """Load what still matters at start."""
-        return await self._read(partial(queries.state, now=self._clock.now()))
+        """Load what still matters at start, and what the journal lacks of an earlier one."""
+        found = await self._read(partial(queries.state, now=self._clock.now()))
+        return replace(found, lost=self.lost_records)
 
     async def trackers(self, limit: int = 100) -> Sequence[Tracker]:
         """Return all trackers, newest first."""
@@ -193,7 +205,7 @@ class Store:
     ) -> None:
         self._snapshots = Snapshots(database, clock, opening.snapshot_seq)
         self.journal = SqlJournal(database, opening.ledger, self._snapshots)
-        self.records = SqlRecords(database, clock)
+        self.records = SqlRecords(database, clock, opening.lost_records)
         self.findings = opening.findings
         self._database = database
         self._ledger = opening.ledger
@@ -219,6 +231,12 @@ class Store:
         """The right to write, as long as nobody has taken over."""
         return self._ledger.lease
 
+    def forget_lost(self) -> None:
+        """Count from here on: what the journal lacks of an earlier one was told, durably."""
+        self.records.lost_records = None
+        if self._ledger.high_water is not None:
+            self._ledger.high_water.is_held = False
+
     def note_start(self, last_seq: int) -> None:
         """Take a snapshot now if the start had much to replay."""
         self._snapshots.note(last_seq)
@@ -227,7 +245,7 @@ class Store:
         """Finish, checkpoint and let another process in."""
         await self._snapshots.close()
         await self._database.close()
-        self._ledger.reserve.close()
+        self._ledger.close()
         self._release()
 
 
@@ -312,7 +330,7 @@ async def _open(
     except BaseException:
         await database.close()
         for opening in opened:
-            opening.ledger.reserve.close()
+            opening.ledger.close()
         release()
         raise
     store.note_start(opened[0].last_seq)
@@ -327,6 +345,7 @@ class _Opening:
     last_seq: int
     snapshot_seq: int
     findings: tuple[str, ...]
+    lost_records: LostRecords | None
 
 
 def _prepare(
@@ -344,6 +363,10 @@ def _prepare(
             findings.append("the stored state differed from the journal and was made anew from it")
         snapshot_seq = snapshots.newest_seq(connection)
         generation = drained_generation(connection)
+        high_water = HighWater(reserve_path.with_suffix(".mark"))
+        lost_records = lost(connection, high_water.read())
+        # Kept until somebody was told of it, durably.
+        high_water.is_held = lost_records is not None
     lease, lost_reason = _take_over(connection)
     if is_new and reserve_path.exists():
         # It belongs to a database that is no longer here; kept for whoever looks for it.
@@ -353,7 +376,8 @@ def _prepare(
         findings.append(f"{len(reserve.pending)} records were taken in from {reserve_path.name}")
     if lost_reason:
         findings.append(f"the database takes no writes: {lost_reason}")
-    return _Opening(Ledger(lease, reserve, lost_reason), last_seq, snapshot_seq, tuple(findings))
+    ledger = Ledger(lease, reserve, lost_reason, high_water)
+    return _Opening(ledger, last_seq, snapshot_seq, tuple(findings), lost_records)
 
 
 def _take_over(connection: Connection) -> tuple[Lease, str]:

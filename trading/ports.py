@@ -92,6 +92,19 @@ class StoredConfirmation:
 
 
 @dataclass(frozen=True, slots=True)
+class LostRecords:
+    """What a journal lacks: an earlier one of the same place had come to `reached_seq`.
+
+    `count` is 0 where this one is as long and holds something else; `last_at` is the time of its
+    own last record, None where it has none.
+    """
+
+    count: int
+    last_at: datetime | None
+    reached_seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredState:
     """What the trading core loads at start: the projections of everything that still matters."""
 
@@ -108,6 +121,7 @@ class StoredState:
     last_alive_at: datetime | None = None
     next_tracker_id: int = 1
     last_seq: int = 0
+    lost: LostRecords | None = None
 
 
 class Records(Protocol):
