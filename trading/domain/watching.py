@@ -41,14 +41,6 @@ class Interest:
     timeframes: tuple[Timeframe, ...]
     threshold: int | None = THRESHOLD
 
-    def __post_init__(self) -> None:
-        if not self.timeframes:
-            raise Refused("at least one timeframe should be watched, was none", example="1h")
-        if self.threshold is not None and not 1 <= self.threshold <= 100:
-            raise Refused(
-                f"a threshold should be between 1 and 100, was {self.threshold}", example="60"
-            )
-
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -63,19 +55,6 @@ class Wishes:
     audible_per_hour: int = 6
     report_every_min: int | None = None
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.audible_per_hour <= 60:
-            raise Refused(
-                f"sounds per hour should be between 0 and 60, were {self.audible_per_hour}",
-                example="6",
-            )
-        if self.report_every_min is not None and self.report_every_min < REPORT_EVERY_MIN:
-            raise Refused(
-                f"reports should be at least {REPORT_EVERY_MIN} minutes apart, "
-                f"were {self.report_every_min}",
-                example="60m",
-            )
-
     def interest(self, symbol: str) -> Interest | None:
         """Return what is watched of a symbol."""
         return next((one for one in self.interests if one.symbol == symbol), None)
@@ -83,3 +62,93 @@ class Wishes:
     def loud(self, kind: AlertType) -> Loudness:
         """Return how loud a type is."""
         return dict(self.loudness).get(kind, Loudness.ON)
+
+
+def checked(wishes: Wishes) -> Wishes:
+    """Return wishes that can be fulfilled; raises Refused for what is out of bounds.
+
+    Not a part of the values: what was stored once is read, whatever the bounds have become.
+    """
+    for interest in wishes.interests:
+        if not interest.timeframes:
+            raise Refused("at least one timeframe should be watched, was none", example="1h")
+        if interest.threshold is not None and not 1 <= interest.threshold <= 100:
+            raise Refused(
+                f"a threshold should be between 1 and 100, was {interest.threshold}", example="60"
+            )
+    if not 0 <= wishes.audible_per_hour <= 60:
+        raise Refused(
+            f"sounds per hour should be between 0 and 60, were {wishes.audible_per_hour}",
+            example="6",
+        )
+    if wishes.report_every_min is not None and wishes.report_every_min < REPORT_EVERY_MIN:
+        raise Refused(
+            f"reports should be at least {REPORT_EVERY_MIN} minutes apart, "
+            f"were {wishes.report_every_min}",
+            example="60m",
+        )
+    return wishes
+
+
+class ScoreKind(Enum):
+    """Which of the two scores of a symbol is meant."""
+
+    BULL = "bull"
+    BEAR = "bear"
+
+
+class AlertKind(Enum):
+    """Why a score is told."""
+
+    CROSSED = "crossed its threshold"
+    ROSE = "rose further"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreAlert:
+    """What is told of a score: itself, not its threshold; `before` is what was told last."""
+
+    symbol: str
+    kind: ScoreKind
+    reason: AlertKind
+    at_ms: int
+    price: float
+    score: float
+    threshold: float
+    before: float | None
+    too_young: tuple[Timeframe, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is remembered of one score between two looks; it survives a restart as a value.
+
+    `is_above`: since it crossed, and until it has fallen below threshold and hysteresis. `told`:
+    the score told last in this stay above; None while the crossing itself was not told.
+    """
+
+    is_above: bool = False
+    told: float | None = None
+    told_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What was spent of a person's attention, and what waits on the card of the rest.
+
+    `folded` holds the newest alert of each symbol and kind, the most urgent first; `more` counts
+    those that did not fit since the person looked.
+    """
+
+    audible_ms: tuple[int, ...] = ()
+    folded: tuple[ScoreAlert, ...] = ()
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedScore:
+    """What is remembered of one of the two scores of a symbol."""
+
+    symbol: str
+    kind: ScoreKind
+    state: Watched

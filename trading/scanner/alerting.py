@@ -2,28 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 
 from trading.domain.errors import Refused
-from trading.domain.time import Timeframe
+from trading.domain.watching import AlertKind, ScoreAlert, ScoreKind, Watched
 from trading.scanner.scores import RankScore, Thresholds
 
 # Scores are shares of points; what differs by less is the same score.
 _EQUAL = 1e-9
-
-
-class ScoreKind(Enum):
-    """Which of the two scores of a symbol is meant."""
-
-    BULL = "bull"
-    BEAR = "bear"
-
-
-class AlertKind(Enum):
-    """Why a score is told."""
-
-    CROSSED = "crossed its threshold"
-    ROSE = "rose further"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +35,6 @@ class AlertRule:
     def threshold(self, kind: ScoreKind) -> float:
         """Return the threshold of one of the two scores."""
         return self.thresholds.bull if kind is ScoreKind.BULL else self.thresholds.bear
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreAlert:
-    """What is told of a score: itself, not its threshold; `before` is what was told last."""
-
-    symbol: str
-    kind: ScoreKind
-    reason: AlertKind
-    at_ms: int
-    price: float
-    score: float
-    threshold: float
-    before: float | None
-    too_young: tuple[Timeframe, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """What is remembered of one score between two looks; it survives a restart as a value.
-
-    `is_above`: since it crossed, and until it has fallen below threshold and hysteresis. `told`:
-    the score told last in this stay above; None while the crossing itself was not told.
-    """
-
-    is_above: bool = False
-    told: float | None = None
-    told_ms: int | None = None
 
 
 Remembered = Mapping[tuple[str, ScoreKind], Watched]

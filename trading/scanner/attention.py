@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from trading.domain.errors import Refused
-from trading.domain.watching import Loudness
-from trading.scanner.alerting import ScoreAlert, ScoreKind
+from trading.domain.watching import Attention, Loudness, ScoreAlert, ScoreKind
 
 _HOUR_MS = 3_600_000
 
@@ -40,19 +39,6 @@ class Message:
 
     alerts: tuple[ScoreAlert, ...]
     is_audible: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """What was spent of a person's attention, and what waits on the card of the rest.
-
-    `folded` holds the newest alert of each symbol and kind, the most urgent first; `more` counts
-    those that did not fit since the person looked.
-    """
-
-    audible_ms: tuple[int, ...] = ()
-    folded: tuple[ScoreAlert, ...] = ()
-    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)

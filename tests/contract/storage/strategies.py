@@ -27,6 +27,8 @@ st.register_type_strategy(
     datetime, st.integers(0, 2**52).map(lambda us: START + timedelta(microseconds=us))
 )
 st.register_type_strategy(int, st.integers(-(2**62), 2**62))
+# No fact is made of what is no number, and JSON has none either.
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 # A lone surrogate is no text, and PostgreSQL has no NUL.
 st.register_type_strategy(
     str, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)

@@ -4,36 +4,38 @@ import pytest
 
 from trading.domain.errors import Refused
 from trading.domain.time import Timeframe
-from trading.domain.watching import AlertType, Interest, Loudness, Wishes
+from trading.domain.watching import AlertType, Interest, Loudness, Wishes, checked
 
 HOUR = Timeframe("1h")
 
 
 @pytest.mark.parametrize("threshold", [1, 50, 100, None])
 def test_a_threshold_is_a_score_or_chosen_by_the_past(threshold: int | None) -> None:
-    assert Interest("ADA/USDT", (HOUR,), threshold).threshold == threshold
+    wishes = Wishes((Interest("ADA/USDT", (HOUR,), threshold),))
+
+    assert checked(wishes) is wishes
 
 
 @pytest.mark.parametrize("threshold", [0, 101, -5])
 def test_a_threshold_that_no_score_can_mean_is_refused(threshold: int) -> None:
     with pytest.raises(Refused, match="between 1 and 100"):
-        Interest("ADA/USDT", (HOUR,), threshold)
+        checked(Wishes((Interest("ADA/USDT", (HOUR,), threshold),)))
 
 
 def test_watching_without_a_timeframe_is_refused() -> None:
     with pytest.raises(Refused, match="timeframe"):
-        Interest("ADA/USDT", ())
+        checked(Wishes((Interest("ADA/USDT", ()),)))
 
 
 def test_reports_more_often_than_each_quarter_of_an_hour_are_refused() -> None:
     with pytest.raises(Refused, match="15 minutes"):
-        Wishes(report_every_min=5)
+        checked(Wishes(report_every_min=5))
 
 
 @pytest.mark.parametrize("sounds", [-1, 61])
 def test_a_budget_of_sounds_out_of_bounds_is_refused(sounds: int) -> None:
     with pytest.raises(Refused, match="between 0 and 60"):
-        Wishes(audible_per_hour=sounds)
+        checked(Wishes(audible_per_hour=sounds))
 
 
 def test_what_nobody_turned_down_is_on() -> None:

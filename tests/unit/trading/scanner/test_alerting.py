@@ -6,15 +6,8 @@ from hypothesis import strategies as st
 
 from trading.domain.errors import Refused
 from trading.domain.time import Timeframe
-from trading.scanner.alerting import (
-    AlertKind,
-    AlertRule,
-    Remembered,
-    ScoreAlert,
-    ScoreKind,
-    Watched,
-    judge,
-)
+from trading.domain.watching import AlertKind, ScoreAlert, ScoreKind, Watched
+from trading.scanner.alerting import AlertRule, Remembered, judge
 from trading.scanner.scores import RankScore, Standing, Thresholds, TimeframeScore
 
 MINUTE_MS = 60_000

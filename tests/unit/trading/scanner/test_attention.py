@@ -5,10 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.domain.errors import Refused
-from trading.domain.watching import Loudness
-from trading.scanner.alerting import AlertKind, ScoreAlert, ScoreKind
+from trading.domain.watching import AlertKind, Attention, Loudness, ScoreAlert, ScoreKind
 from trading.scanner.attention import (
-    Attention,
     AttentionRule,
     Message,
     Present,

@@ -1,0 +1,116 @@
+"""Cards of what scores did: one alert, a burst of them, and the rest that made no sound."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+from bot.telegram.keyboards import Rows, does, fits, in_rows
+from bot.telegram.render.text import Card, Line, card_text, percent, price
+from trading.domain.chat import Button
+from trading.domain.instrument import Instrument
+from trading.domain.watching import AlertKind, Attention, ScoreAlert, ScoreKind
+from trading.scanner.scores import RankScore, TimeframeScore
+
+_LISTED_MAX = 12
+_CANDLES_MAX = 6
+_WORDS = {ScoreKind.BULL: ("📈", "rise", "bull"), ScoreKind.BEAR: ("📉", "crash", "bear")}
+_ASKS = {
+    ScoreKind.BULL: "Rises like this rarely last: it asks to SELL.",
+    ScoreKind.BEAR: "Crashes like this rarely last: it asks to BUY.",
+}
+
+InstrumentOf = Callable[[str], Instrument | None]
+
+
+def score_words(share: float | None) -> str:
+    """Write a score out of 100, `?` where nothing could be scored."""
+    return "?" if share is None else f"{share * 100:.0f}"
+
+
+def alert_card(
+    alerts: Sequence[ScoreAlert], scores: Mapping[str, RankScore], instrument: InstrumentOf
+) -> Card:
+    """One alert with its candles, or a burst as a list; the most urgent comes first."""
+    if len(alerts) > 1:
+        return _burst_card(alerts, instrument)
+    (alert,) = alerts
+    symbol = alert.symbol
+    emoji, what, name = _WORDS[alert.kind]
+    before = f" (was {score_words(alert.before)})" if alert.reason is AlertKind.ROSE else ""
+    title = f"{emoji} {symbol} {what}: {name} {score_words(alert.score)}{before}"
+    lines: list[Line] = [f"Price {_price(alert, instrument)}"]
+    score = scores.get(symbol)
+    if score is not None:
+        lines += _candle_lines(score, alert.kind)
+    if alert.too_young:
+        lines.append(f"Too young: {' '.join(each.name for each in alert.too_young)}")
+    lines.append(f"Your threshold is {score_words(alert.threshold)}.")
+    lines.append(_ASKS[alert.kind])
+    return Card(card_text(title, *lines), _buttons(symbol))
+
+
+def rest_card(attention: Attention, instrument: InstrumentOf) -> Card:
+    """What the hour's sounds did not cover, in one card that is edited."""
+    alerts = attention.folded
+    title = f"🔕 {len(alerts) + attention.more} more without sound"
+    lines: list[Line] = [_row(alert, instrument) for alert in alerts]
+    if attention.more:
+        lines.append(f"and {attention.more} older ones")
+    lines.append("/alerts changes how many may ring.")
+    return Card(card_text(title, *lines), ((does("📡 My scores", "/scan"),),))
+
+
+def seen_card() -> Card:
+    """What is left of the card of the rest when its person has looked."""
+    return Card(card_text("🔕 Seen", "New ones come on a new card."))
+
+
+def _burst_card(alerts: Sequence[ScoreAlert], instrument: InstrumentOf) -> Card:
+    symbols = {alert.symbol for alert in alerts}
+    kinds = {alert.kind for alert in alerts}
+    emoji, what, _ = _WORDS[alerts[0].kind] if len(kinds) == 1 else ("🌊", "moves", "")
+    plural = {"rise": "rising", "crash": "crashing", "moves": "moving"}[what]
+    title = f"{emoji} {len(symbols)} symbols are {plural}"
+    lines: list[Line] = [_row(alert, instrument) for alert in alerts[:_LISTED_MAX]]
+    if len(alerts) > _LISTED_MAX:
+        lines.append(f"and {len(alerts) - _LISTED_MAX} more")
+    row = (does("📡 My scores", "/scan"), does("🔕 Mute 1h", "/mute 1h"))
+    return Card(card_text(title, *lines), (row,))
+
+
+def _row(alert: ScoreAlert, instrument: InstrumentOf) -> str:
+    emoji, _, name = _WORDS[alert.kind]
+    score = score_words(alert.score)
+    return f"{emoji} {alert.symbol} {name} {score} at {_price(alert, instrument)}"
+
+
+def _candle_lines(score: RankScore, kind: ScoreKind) -> list[Line]:
+    """The candles that make the score, the most unusual first."""
+
+    def given(one: TimeframeScore) -> int:
+        return one.bull_points if kind is ScoreKind.BULL else one.bear_points
+
+    moved = sorted((one for one in score.scored if given(one)), key=given, reverse=True)
+    return [_candle_line(one, kind) for one in moved[:_CANDLES_MAX]]
+
+
+def _candle_line(one: TimeframeScore, kind: ScoreKind) -> str:
+    rank = one.up_rank if kind is ScoreKind.BULL else one.down_rank
+    change = percent(None if one.change is None else one.change / 100, places=1)
+    if rank is None:
+        return f"{one.timeframe.name} {change}"
+    return f"{one.timeframe.name} {change}, rarest {max(rank, 0.1):.1f}%"
+
+
+def _price(alert: ScoreAlert, instrument: InstrumentOf) -> str:
+    return price(Decimal(repr(alert.price)), instrument(alert.symbol))
+
+
+def _buttons(symbol: str) -> Rows:
+    wanted = (
+        ("📈 Chart", f"/chart {symbol} 1h"),
+        ("🏅 Ranks", f"/rank {symbol}"),
+        ("🎯 Track", f"/track {symbol}"),
+        ("🔕 Mute 1h", "/mute 1h"),
+    )
+    buttons: list[Button] = [does(label, text) for label, text in wanted if fits(text)]
+    return in_rows(buttons)
