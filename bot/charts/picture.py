@@ -1,21 +1,29 @@
 """A Drawing as a PNG for a phone: dark, 1080 px wide, labels at the right edge."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from bot.charts.canvas import (
+    BACKGROUND,
+    DOWN,
+    FAINT,
+    GRID,
+    INK,
+    PRICE,
+    UP,
+    dress,
+    new_figure,
+    png_bytes,
+    watermark,
+)
 from bot.charts.drawing import ENTRY, STOP, TARGET, Drawing, FillMark, LevelMark
 
-_DPI = 120
-_WIDTH_IN, _HEIGHT_IN = 9.0, 8.0
-_BACKGROUND, _GRID, _INK, _FAINT = "#11151c", "#1f2630", "#e6e9ef", "#8a94a6"
-_UP, _DOWN, _PRICE = "#26a69a", "#ef5350", "#d7dde8"
+_HEIGHT_IN = 8.0
 _COLOURS = {STOP: "#ff5c7a", TARGET: "#35d49a", ENTRY: "#5aa9ff"}
 _LABEL_GAP = 0.042
 _OUTSIDE_MAX = 0.75
@@ -24,15 +32,16 @@ _TIMES = 6
 
 def png_of(drawing: Drawing) -> bytes:
     """Draw it; 1080 by 960 pixels."""
-    figure = Figure(figsize=(_WIDTH_IN, _HEIGHT_IN), dpi=_DPI, facecolor=_BACKGROUND)
-    FigureCanvasAgg(figure)
+    figure = new_figure(_HEIGHT_IN)
     grid = figure.add_gridspec(
         2, 1, height_ratios=(5.2, 1), hspace=0.04, left=0.115, right=0.80, top=0.925, bottom=0.075
     )
     prices, volumes = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
     bounds = price_bounds(drawing)
     for axes in (prices, volumes):
-        _dress(axes, len(drawing.bars))
+        dress(axes)
+        axes.set_xlim(-1.0, len(drawing.bars) + 0.5)
+        axes.grid(True, color=GRID, linewidth=0.8)
     _candles(prices, drawing)
     _volume(volumes, drawing)
     prices.set_ylim(*bounds)
@@ -41,10 +50,8 @@ def png_of(drawing: Drawing) -> bytes:
     _levels(prices, drawing, bounds)
     _markers(prices, drawing.markers, bounds)
     _title(figure, drawing)
-    _watermark(prices, drawing.watermark)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=_BACKGROUND)
-    return buffer.getvalue()
+    watermark(prices, drawing.watermark)
+    return png_bytes(figure)
 
 
 def price_bounds(drawing: Drawing) -> tuple[float, float]:
@@ -95,19 +102,9 @@ def format_price(value: float) -> str:
     return f"{value:,.{places}f}"
 
 
-def _dress(axes: Axes, count: int) -> None:
-    axes.set_facecolor(_BACKGROUND)
-    axes.set_xlim(-1.0, count + 0.5)
-    axes.grid(True, color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_FAINT, labelsize=11, length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
 def _candles(axes: Axes, drawing: Drawing) -> None:
     bars = drawing.bars
-    colours = [_UP if bar.close >= bar.open else _DOWN for bar in bars]
+    colours = [UP if bar.close >= bar.open else DOWN for bar in bars]
     wicks = [((x, bar.low), (x, bar.high)) for x, bar in enumerate(bars)]
     axes.add_collection(LineCollection(wicks, colors=colours, linewidths=1.4))
     span = max(bar.high for bar in bars) - min(bar.low for bar in bars)
@@ -124,7 +121,7 @@ def _box(x: int, first: float, last: float, thinnest: float) -> list[tuple[float
 
 
 def _volume(axes: Axes, drawing: Drawing) -> None:
-    colours = [_UP if bar.close >= bar.open else _DOWN for bar in drawing.bars]
+    colours = [UP if bar.close >= bar.open else DOWN for bar in drawing.bars]
     boxes = [_box(x, 0.0, bar.volume, 0.0) for x, bar in enumerate(drawing.bars)]
     axes.add_collection(PolyCollection(boxes, facecolors=colours, edgecolors="none", alpha=0.45))
     most = max((bar.volume for bar in drawing.bars), default=0.0)
@@ -135,7 +132,7 @@ def _volume(axes: Axes, drawing: Drawing) -> None:
 def _time_axis(axes: Axes, times: Sequence[str]) -> None:
     places = time_places(len(times))
     axes.set_xticks(places, [times[place] for place in places])
-    axes.text(1.025, -0.06, "UTC", transform=axes.transAxes, color=_FAINT, fontsize=11, va="top")
+    axes.text(1.025, -0.06, "UTC", transform=axes.transAxes, color=FAINT, fontsize=11, va="top")
 
 
 def _levels(axes: Axes, drawing: Drawing, bounds: tuple[float, float]) -> None:
@@ -154,8 +151,8 @@ def _levels(axes: Axes, drawing: Drawing, bounds: tuple[float, float]) -> None:
         )
         labels.append((level.right_price, _label(level, bounds), colour))
     if drawing.price is not None:
-        axes.axhline(drawing.price, color=_PRICE, linewidth=1.0, linestyle=(0, (1, 3)))
-        labels.append((drawing.price, format_price(drawing.price), _PRICE))
+        axes.axhline(drawing.price, color=PRICE, linewidth=1.0, linestyle=(0, (1, 3)))
+        labels.append((drawing.price, format_price(drawing.price), PRICE))
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_price(value)))
     places = spread_labels(
@@ -178,7 +175,7 @@ def _edge_label(axes: Axes, at: float, place: float, text: str, colour: str) -> 
         xytext=(1.025, place),
         xycoords="axes fraction",
         textcoords="axes fraction",
-        color=_BACKGROUND if "\n" not in text else colour,
+        color=BACKGROUND if "\n" not in text else colour,
         fontsize=12,
         fontweight="bold",
         va="center",
@@ -186,7 +183,7 @@ def _edge_label(axes: Axes, at: float, place: float, text: str, colour: str) -> 
         annotation_clip=False,
         bbox={
             "boxstyle": "round,pad=0.25",
-            "fc": colour if "\n" not in text else _BACKGROUND,
+            "fc": colour if "\n" not in text else BACKGROUND,
             "ec": "none",
         },
         arrowprops={
@@ -214,33 +211,17 @@ def _markers(axes: Axes, markers: Sequence[FillMark], bounds: tuple[float, float
                 marker=shape,
                 s=130,
                 color=_COLOURS[meaning],
-                edgecolors=_INK,
+                edgecolors=INK,
                 linewidths=1.0,
                 zorder=5,
             )
 
 
-def _watermark(axes: Axes, text: str) -> None:
-    axes.text(
-        0.5,
-        0.5,
-        text,
-        transform=axes.transAxes,
-        color=_FAINT,
-        alpha=0.28,
-        fontsize=56,
-        fontweight="bold",
-        ha="center",
-        va="center",
-        zorder=0.5,
-    )
-
-
 def _title(figure: Figure, drawing: Drawing) -> None:
     first, last = drawing.bars[0], drawing.bars[-1]
     change = (last.close - first.open) / first.open * 100 if first.open else 0.0
-    colour = _UP if change >= 0 else _DOWN
-    figure.text(0.02, 0.955, drawing.title, color=_INK, fontsize=19, fontweight="bold")
+    colour = UP if change >= 0 else DOWN
+    figure.text(0.02, 0.955, drawing.title, color=INK, fontsize=19, fontweight="bold")
     figure.text(
         0.98, 0.957, f"{change:+.2f}%", color=colour, fontsize=17, fontweight="bold", ha="right"
     )

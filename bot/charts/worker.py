@@ -8,9 +8,11 @@ import os
 import struct
 import sys
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
-from bot.charts.drawing import ChartFacts, Drawing, drawing_from_json, drawing_of
+from bot.charts.drawing import Drawing, drawing_from_json
+from bot.charts.heat_map import HeatMap, heat_map_from_json
+from bot.charts.score_chart import ScoreChart, score_chart_from_json
 from trading.domain.errors import NotInTime
 
 logger = logging.getLogger(__name__)
@@ -18,6 +20,8 @@ _DEADLINE_S: Final = 10.0
 _NICE: Final = 19
 _LENGTH: Final = struct.Struct(">I")
 _PICTURES_KEPT: Final = 50
+
+Picture = Drawing | HeatMap | ScoreChart
 
 
 class ChartWorker:
@@ -32,9 +36,9 @@ class ChartWorker:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
-    async def draw(self, view: ChartFacts, path: Path) -> Path:
+    async def draw(self, picture: Picture, path: Path) -> Path:
         """Write a PNG to `path` and return it; raises NotInTime when it takes too long."""
-        png = await self._png(drawing_of(view))
+        png = await self._png(picture)
         _write(path, png)
         return path
 
@@ -47,12 +51,12 @@ class ChartWorker:
             process.kill()
         await process.wait()
 
-    async def _png(self, drawing: Drawing) -> bytes:
+    async def _png(self, picture: Picture) -> bytes:
         async with self._turn:
             for attempt in (1, 2):
                 try:
                     async with asyncio.timeout(self._deadline_s):
-                        return await self._exchange(drawing)
+                        return await self._exchange(picture)
                 except (TimeoutError, OSError, EOFError) as error:
                     logger.warning(
                         "chart_worker_failed",
@@ -63,11 +67,12 @@ class ChartWorker:
                         break
         raise NotInTime("the picture could not be drawn in time")
 
-    async def _exchange(self, drawing: Drawing) -> bytes:
+    async def _exchange(self, picture: Picture) -> bytes:
         process = await self._running()
         assert process.stdin is not None  # noqa: S101 - it was started with pipes
         assert process.stdout is not None  # noqa: S101
-        request = json.dumps(drawing.as_json()).encode()
+        kind = type(picture).__name__
+        request = json.dumps({"kind": kind, "content": picture.as_json()}).encode()
         process.stdin.write(_LENGTH.pack(len(request)) + request)
         await process.stdin.drain()
         (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
@@ -102,13 +107,21 @@ def _forget_old(folder: Path) -> None:
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Draw each request until the other end closes."""
-    from bot.charts.picture import png_of
-
     while len(head := requests.read(_LENGTH.size)) == _LENGTH.size:
-        content = json.loads(requests.read(_LENGTH.unpack(head)[0]))
-        png = png_of(drawing_from_json(content))
+        request = json.loads(requests.read(_LENGTH.unpack(head)[0]))
+        png = _drawn(request["kind"], request["content"])
         answers.write(_LENGTH.pack(len(png)) + png)
         answers.flush()
+
+
+def _drawn(kind: str, content: dict[str, Any]) -> bytes:
+    from bot.charts import heat_picture, picture, score_picture
+
+    if kind == HeatMap.__name__:
+        return heat_picture.png_of(heat_map_from_json(content))
+    if kind == ScoreChart.__name__:
+        return score_picture.png_of(score_chart_from_json(content))
+    return picture.png_of(drawing_from_json(content))
 
 
 if __name__ == "__main__":

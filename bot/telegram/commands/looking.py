@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from bot.charts.drawing import drawing_of
 from bot.telegram.commands import asking
 from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
 from bot.telegram.keyboards import does, shows
@@ -77,7 +78,8 @@ async def show_chart(request: Request, services: Services) -> Reply:
             example=f"/chart {instrument.symbol} {other}",
         )
     name = request.cause.replace(":", "-")
-    path = await services.charts.draw(view, services.data_dir / "charts" / f"{name}.png")
+    path = services.data_dir / "charts" / f"{name}.png"
+    await services.charts.draw(drawing_of(view), path)
     buttons = tuple(
         does(each, f"/chart {instrument.symbol} {each}") for each in ("5m", "15m", "1h", "4h", "1d")
     )

@@ -189,7 +189,7 @@ def test_a_label_has_the_places_that_its_size_needs(value: float, text: str) -> 
 def _framed(drawing: Drawing) -> bytes:
     import json
 
-    body = json.dumps(drawing.as_json()).encode()
+    body = json.dumps({"kind": "Drawing", "content": drawing.as_json()}).encode()
     return struct.pack(">I", len(body)) + body
 
 
@@ -208,13 +208,13 @@ async def test_a_picture_comes_from_another_process_and_from_a_new_one_after_its
 ) -> None:
     charts = ChartWorker(deadline_s=30)
     try:
-        first = await charts.draw(_view(), tmp_path / "charts" / "one.png")
+        first = await charts.draw(drawing_of(_view()), tmp_path / "charts" / "one.png")
         assert _png_size(first.read_bytes()) == (1080, 960)
         process = charts._process
         assert process is not None
         process.kill()
         await process.wait()
-        second = await charts.draw(_view(), tmp_path / "charts" / "two.png")
+        second = await charts.draw(drawing_of(_view()), tmp_path / "charts" / "two.png")
         assert second.is_file()
         assert charts._process is not None
         assert charts._process.pid != process.pid
@@ -225,7 +225,7 @@ async def test_a_picture_comes_from_another_process_and_from_a_new_one_after_its
 async def test_a_picture_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     charts = ChartWorker(deadline_s=0.001)
     with pytest.raises(NotInTime, match="in time"):
-        await charts.draw(_view(), tmp_path / "late.png")
+        await charts.draw(drawing_of(_view()), tmp_path / "late.png")
     assert not (tmp_path / "late.png").exists()
     await charts.close()
 
@@ -235,7 +235,7 @@ async def test_only_the_newest_pictures_are_kept(tmp_path: Path) -> None:
         await asyncio.to_thread((tmp_path / f"old{number}.png").write_bytes, b"x")
     charts = ChartWorker(deadline_s=30)
     try:
-        await charts.draw(_view(), tmp_path / "new.png")
+        await charts.draw(drawing_of(_view()), tmp_path / "new.png")
     finally:
         await charts.close()
     assert len(list(tmp_path.glob("*.png"))) == 51

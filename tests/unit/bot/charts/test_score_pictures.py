@@ -1,0 +1,133 @@
+"""Heat maps of ranks and histories of scores: what they show, and that they can be drawn."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bot.charts import heat_picture, score_picture
+from bot.charts.heat_map import ROWS_MAX, HeatCell, heat_map_from_json, heat_map_of
+from bot.charts.score_chart import score_chart_from_json, score_chart_of
+from bot.charts.worker import ChartWorker
+from trading.domain.time import Timeframe
+from trading.scanner.desk import ScoreLine
+from trading.scanner.scores import RankScore, Standing, Thresholds, TimeframeScore
+
+MINUTE_MS = 60_000
+START_MS = 1_763_600_400_000
+HOUR, DAY = Timeframe("1h"), Timeframe("1d")
+
+
+def candle(timeframe: Timeframe, points: int, change: float = 1.0) -> TimeframeScore:
+    return TimeframeScore(
+        timeframe,
+        Standing.SCORED,
+        500,
+        change=change,
+        bull_points=max(points, 0),
+        bear_points=max(-points, 0),
+    )
+
+
+def scored(
+    symbol: str, *candles: TimeframeScore, bull: float = 0.0, bear: float = 0.0
+) -> RankScore:
+    return RankScore(symbol, START_MS, 1.0, bull, bear, 0.0, candles)
+
+
+def line(minutes: int) -> ScoreLine:
+    at_ms = START_MS + np.arange(minutes, dtype=np.int64) * MINUTE_MS
+    bear = np.zeros(minutes)
+    bear[minutes // 2] = 1.0
+    bull = np.full(minutes, np.nan)
+    return ScoreLine("ADA/USDT", at_ms, np.linspace(1, 2, minutes), bull, bear, np.zeros(minutes))
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    assert png.startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def test_the_most_unusual_symbols_come_first_and_short_timeframes_left() -> None:
+    calm = scored("BTC/USDT", candle(HOUR, 0), bull=0.1)
+    crashed = scored("ADA/USDT", candle(DAY, -6), candle(HOUR, -3), bear=0.75)
+
+    heat_map = heat_map_of([calm, crashed], "Ranks", is_simulated=False)
+
+    assert [row.symbol for row in heat_map.rows] == ["ADA/USDT", "BTC/USDT"]
+    assert heat_map.columns == ("1h", "1d")
+    assert [cell.warmth for cell in heat_map.rows[0].cells] == [-0.5, -1.0]
+    assert (heat_map.rows[0].bull, heat_map.rows[0].bear) == ("0", "75")
+
+
+def test_what_could_not_be_ranked_says_why_and_has_no_colour() -> None:
+    young = TimeframeScore(DAY, Standing.TOO_YOUNG, 12)
+    score = RankScore("NEW/USDT", START_MS, 1.0, None, None, None, (candle(HOUR, 1), young))
+
+    heat_map = heat_map_of([score], "Ranks", is_simulated=True)
+
+    assert heat_map.rows[0].cells == (HeatCell("+1.0%", 1 / 6), HeatCell("young", None))
+    assert (heat_map.rows[0].bull, heat_map.watermark) == ("?", "SIMULATED")
+
+
+def test_more_rows_than_a_phone_can_show_are_counted() -> None:
+    scores = [scored(f"C{number}/USDT", candle(HOUR, 0)) for number in range(ROWS_MAX + 5)]
+
+    heat_map = heat_map_of(scores, "Ranks", is_simulated=False)
+
+    assert (len(heat_map.rows), heat_map.left_out) == (ROWS_MAX, 5)
+
+
+def test_a_peak_of_one_minute_is_still_seen_in_months() -> None:
+    chart = score_chart_of(line(100_000), Thresholds(), is_simulated=False)
+
+    assert max(score for score in chart.bear if score is not None) == 100.0
+    assert len(chart.times) == len(chart.prices) <= 1_600
+
+
+def test_a_score_that_is_not_known_is_a_hole() -> None:
+    chart = score_chart_of(line(3), Thresholds(0.6, 0.4), is_simulated=False)
+
+    assert chart.bull == (None, None, None)
+    assert (chart.bull_threshold, chart.bear_threshold) == (60.0, 40.0)
+
+
+def test_drawings_survive_the_way_to_the_other_process() -> None:
+    heat_map = heat_map_of([scored("ADA/USDT", candle(HOUR, -6))], "Ranks", is_simulated=True)
+    chart = score_chart_of(line(5), Thresholds(), is_simulated=True)
+
+    assert heat_map_from_json(heat_map.as_json()) == heat_map
+    assert score_chart_from_json(chart.as_json()) == chart
+
+
+@pytest.mark.parametrize("rows", [1, ROWS_MAX])
+def test_a_heat_map_is_as_wide_as_a_phone(rows: int) -> None:
+    scores = [scored(f"C{number}/USDT", candle(HOUR, -6)) for number in range(rows)]
+
+    png = heat_picture.png_of(heat_map_of(scores, "Ranks", is_simulated=True))
+
+    width, height = png_size(png)
+    assert width == 1080
+    assert height <= 1_800
+
+
+@pytest.mark.parametrize("minutes", [1, 2, 5_000])
+def test_a_history_can_be_drawn_from_one_moment_on(minutes: int) -> None:
+    chart = score_chart_of(line(minutes), Thresholds(), is_simulated=False)
+
+    assert png_size(score_picture.png_of(chart)) == (1080, 960)
+
+
+async def test_the_process_draws_every_kind_of_picture(tmp_path: Path) -> None:
+    charts = ChartWorker(deadline_s=30)
+    heat_map = heat_map_of([scored("ADA/USDT", candle(HOUR, -6))], "Ranks", is_simulated=True)
+    chart = score_chart_of(line(50), Thresholds(), is_simulated=True)
+    try:
+        first = await charts.draw(heat_map, tmp_path / "heat.png")
+        second = await charts.draw(chart, tmp_path / "scores.png")
+    finally:
+        await charts.close()
+
+    assert png_size(first.read_bytes())[1] != png_size(second.read_bytes())[1] == 960
