@@ -258,6 +258,7 @@ ASYNC_SHELLS = (
     "trading.pricing",
     "trading.schedule",
     *_CONDUCTORS,
+    "trading.market.candle_line",
     "trading.market.handover",
     "trading.market.live_candles",
     "trading.scanner.desk",

@@ -36,17 +36,17 @@ class Closing(Enum):
 class LiveSeries:
     """Closed candles of one symbol and timeframe as they come, and the one that is running.
 
-    Times are the exchange's own. `ring` holds what has closed; a candle that is held, or that is
-    older than all it holds, never closes again.
+    Times are the exchange's own; `running_at_ms` is when the running one was told. `ring` holds
+    what has closed; a candle that is held, or that is older than all it holds, never closes again.
     """
 
     __slots__ = (
         "_asked_ms",
         "_reach_ms",
-        "_running_at_ms",
         "length_ms",
         "ring",
         "running",
+        "running_at_ms",
         "timeframe",
     )
 
@@ -56,7 +56,7 @@ class LiveSeries:
         self.ring = CandleRing(candles_kept)
         self._reach_ms = (candles_kept + 1) * self.length_ms
         self.running: Candle | None = None
-        self._running_at_ms = 0
+        self.running_at_ms = 0
         # Up to here the exchange was asked for everything: what is missing before it is a gap.
         self._asked_ms = 0
 
@@ -109,14 +109,14 @@ class LiveSeries:
         newest_ms = self.ring.newest_ms
         is_over = newest_ms is not None and candle.open_time_ms <= newest_ms
         before = self.running
-        is_late = at_ms < self._running_at_ms or (
+        is_late = at_ms < self.running_at_ms or (
             before is not None and candle.open_time_ms < before.open_time_ms
         )
         if is_over or is_late or at_ms >= candle.open_time_ms + self.length_ms:
             return Closing.OUTDATED
         if at_ms + _EARLY_MS_MAX < candle.open_time_ms:
             return Closing.REFUSED
-        self.running, self._running_at_ms = candle, at_ms
+        self.running, self.running_at_ms = candle, at_ms
         return Closing.RUNNING
 
     def _close(self, candle: Candle) -> Closing:
