@@ -7,7 +7,7 @@ import gc
 import hashlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from storage.lease import AccountLock, DirectoryLock
 from storage.store import Store, open_store
 from trading.agent import Identity, Ports, TradingAgent
 from trading.bus import Bus
+from trading.domain.chat import Person
 from trading.domain.errors import (
     AuthLost,
     Fatal,
@@ -40,9 +41,11 @@ from trading.domain.errors import (
     StorageLost,
 )
 from trading.domain.events import JobRan
+from trading.domain.time import to_ms
 from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.ports import Clock, ExchangeGateway
 from trading.reception import Reception
+from trading.scanner.engine import Glance, ScannerEngine, ScannerSettings
 from trading.schedule import Schedule
 from trading.sim.account import parse_balances
 
@@ -244,6 +247,9 @@ class Process:
         self._agent, self._schedule = agent, schedule
         desk = Reception(agent, schedule, self._signs.measure, self._halt_file.forbid)
         self._desk = desk
+        self._scanner = ScannerEngine(
+            Glance(self._account.gateway, self._exchange_ms), ScannerSettings()
+        )
         self._local = LocalDesk(desk, self._store.records, self._clock, lambda: agent.is_ready)
 
     async def _work(self, stop: asyncio.Event) -> int:
@@ -368,6 +374,7 @@ class Process:
     def _surroundings(self) -> Surroundings:
         return Surroundings(
             desk=self._desk,
+            scanner=self._scanner,
             journal=self._store.journal,
             records=self._store.records,
             record=self._agent.record,
@@ -379,7 +386,11 @@ class Process:
             export=self._export,
             data_dir=self._settings.directory,
             version=self._version,
+            on_people=self._watch_for,
         )
+
+    def _watch_for(self, people: Collection[Person]) -> None:
+        self._scanner.watch(one for person in people for one in person.wishes.interests)
 
     async def _export(self, what: str) -> Path:
         # Parquet is heavy and rarely asked for.
@@ -391,6 +402,9 @@ class Process:
         path = self._settings.directory / "exports" / f"{name}-{at:%Y%m%d-%H%M%S}.{form.value}"
         await export(self._store.journal, name, path, form)
         return path
+
+    def _exchange_ms(self) -> int:
+        return to_ms(self._clock.now()) + self._agent.clock_offset_ms
 
     # ------------------------------------------------------------ hooks
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from trading.domain.chat import InboxUpdate, Person, Role
 from trading.domain.errors import AlreadyRecorded, Fatal, StorageLost
 from trading.domain.events import Event
 from trading.ports import Clock, Journal, Records
+from trading.scanner.desk import ScannerDesk
 
 logger = logging.getLogger(__name__)
 _RESTART_AFTER_S = 1.0
@@ -47,6 +48,7 @@ class Surroundings:
     """What the front end needs from the rest of the process."""
 
     desk: Desk
+    scanner: ScannerDesk
     journal: Journal
     records: Records
     # Makes a condition durable and lets the agent know, so that it stands until it ends.
@@ -59,6 +61,8 @@ class Surroundings:
     export: Callable[[str], Awaitable[Path]]
     data_dir: Path
     version: str
+    # Called with everybody who is active, at the start and with each change of one of them.
+    on_people: Callable[[Collection[Person]], None] = lambda _people: None
 
 
 class TelegramBot:
@@ -115,6 +119,7 @@ class TelegramBot:
         """Load people and addressing; returns a pairing code when nobody owns this bot yet."""
         self._roster.replace_all(await self._records.people())
         await self._pair_from_settings()
+        self._around.on_people(self._roster.active.values())
         code = None if self._roster.owner else self._around.random_code()
         denied = await self._journal.latest(200, ("AccessDenied",))
         found = [one.event for one in reversed(denied)]
@@ -265,6 +270,7 @@ class TelegramBot:
         for event in handled.events:
             if isinstance(event, events.PersonChanged):
                 self._roster.put(event.person)
+                self._around.on_people(self._roster.active.values())
             self._expiry.note(event)
         self.outbox.kick()
         self._address_kick.set()
@@ -346,6 +352,7 @@ class TelegramBot:
         return Services(
             settings=self._settings,
             desk=around.desk,
+            scanner=around.scanner,
             journal=around.journal,
             roster=self._roster,
             random_nonce=around.random_nonce,

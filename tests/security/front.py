@@ -15,6 +15,7 @@ from bot.telegram.stepup import StepUp
 from bot.telegram.strangers import Strangers
 from tests.fakes.desk import START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
+from tests.fakes.scanner import FakeScanner
 from trading.desk import ChartView
 from trading.domain.chat import InboxUpdate, Person, Role
 from trading.domain.errors import Refused
@@ -39,6 +40,7 @@ class Front:
         self.clock = SettableClock(START)
         self.store = MemoryStore(self.clock)
         self.desk = FakeDesk(self.clock, self.store)
+        self.scanner = FakeScanner()
         self.roster = Roster()
         if owned:
             self.roster.put(Person(OWNER, OWNER, "Ada", Role.OWNER))
@@ -47,6 +49,7 @@ class Front:
         self.services = Services(
             settings=TelegramSettings("1:x"),
             desk=self.desk,
+            scanner=self.scanner,
             journal=self.store,
             roster=self.roster,
             random_nonce=lambda: f"nonce{next(self._numbers)}",

@@ -26,6 +26,7 @@ from tests.contract.gateway.worlds import MachineClock, control, settings_of, si
 from tests.e2e.world import World
 from tests.fakes.desk import FakeDesk
 from tests.fakes.memory_store import MemoryStore
+from tests.fakes.scanner import FakeScanner
 from trading.bus import Bus
 from trading.domain.errors import UmbraError
 from trading.gateway import create_gateway
@@ -86,6 +87,7 @@ def _telegram(settings: config.Settings) -> TelegramSettings:
 def _around(store: MemoryStore, clock: SystemClock, data_dir: Path) -> Surroundings:
     return Surroundings(
         desk=FakeDesk(clock, store),
+        scanner=FakeScanner(),
         journal=store,
         records=store,
         record=store.append,

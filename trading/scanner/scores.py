@@ -5,7 +5,7 @@ crash and asks to BUY.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from trading.domain.errors import Refused
@@ -71,6 +71,15 @@ class RankScore:
         return tuple(
             each.timeframe for each in self.timeframes if each.standing is Standing.TOO_YOUNG
         )
+
+    def over(self, timeframes: Iterable[Timeframe]) -> "RankScore":
+        """Return the scores over some timeframes only; one that is not known has no candle."""
+        known = {each.timeframe: each for each in self.timeframes}
+        made = tuple(
+            known.get(one) or TimeframeScore(one, Standing.NO_CANDLE, 0) for one in timeframes
+        )
+        bull, bear, change = shares(made)
+        return replace(self, bull=bull, bear=bear, change=change, timeframes=made)
 
 
 def shares(

@@ -16,6 +16,7 @@ from trading.domain.chat import Person
 from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAsked, Event
 from trading.ports import Journal
+from trading.scanner.desk import ScannerDesk
 
 
 class ChartDrawer(Protocol):
@@ -65,6 +66,7 @@ class Services:
 
     settings: TelegramSettings
     desk: Desk
+    scanner: ScannerDesk
     journal: Journal
     roster: Roster
     random_nonce: Callable[[], str]

@@ -15,6 +15,7 @@ from bot.localchat import FloodLimits, build_app, serving
 from bot.telegram import Surroundings, TelegramBot, TelegramSettings
 from tests.fakes.desk import FakeDesk
 from tests.fakes.memory_store import MemoryStore
+from tests.fakes.scanner import FakeScanner
 from trading.bus import Bus
 from trading.desk import ChartView
 
@@ -121,6 +122,7 @@ class World:
         self.clock = SystemClock()
         self.store = MemoryStore(self.clock)
         self.desk = FakeDesk(self.clock, self.store)
+        self.scanner = FakeScanner()
         self.data_dir = data_dir
         self.nonces = itertools.count(1)
         self.pairing_code: str | None = None
@@ -135,6 +137,7 @@ class World:
         }
         around = Surroundings(
             desk=self.desk,
+            scanner=self.scanner,
             journal=self.store,
             records=self.store,
             record=self.store.append,
