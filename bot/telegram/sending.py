@@ -88,6 +88,16 @@ class Sender:
             read_timeout=_DEADLINE_S,
         )
 
+    async def pin(self, chat_id: int, message_id: int) -> None:
+        """Pin a message without a sound."""
+        await self._bot.pin_chat_message(
+            chat_id, message_id, disable_notification=True, read_timeout=_DEADLINE_S
+        )
+
+    async def unpin(self, chat_id: int, message_id: int) -> None:
+        """Take a pinned message down; it stays in the chat."""
+        await self._bot.unpin_chat_message(chat_id, message_id, read_timeout=_DEADLINE_S)
+
 
 def _markup(message: OutboxMessage) -> InlineKeyboardMarkup | None:
     if not message.buttons:

@@ -47,13 +47,14 @@ class Wishes:
     """One person's own: their watch list, the loudness of each type, and how often they read.
 
     `audible_per_hour` is their budget of sounds; `report_every_min` None sends no reports; a type
-    without a row in `loudness` is ON.
+    without a row in `loudness` is ON. `is_pinned` keeps a silent card at the top of their chat.
     """
 
     interests: tuple[Interest, ...] = ()
     loudness: tuple[tuple[AlertType, Loudness], ...] = ()
     audible_per_hour: int = 6
     report_every_min: int | None = None
+    is_pinned: bool = False
 
     def interest(self, symbol: str) -> Interest | None:
         """Return what is watched of a symbol."""

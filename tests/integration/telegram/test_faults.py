@@ -523,8 +523,8 @@ async def test_a_digest_goes_out_when_the_schedule_ticks(world: World) -> None:
     async with world.running() as bot:
         now = world.clock.now()
         await world.phone.ask(f"/digest daily {now:%H:%M}")
-        assert await bot.tick_digests() == 1
-        assert await bot.tick_digests() == 0
+        assert await bot.tick() == 1
+        assert await bot.tick() == 0
         await world.phone.until_text("Today: 40,005.00 USDT")
 
 

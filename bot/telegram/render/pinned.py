@@ -1,0 +1,24 @@
+"""The words of the pinned card: one line that is read at a glance, and a few more."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.modes import MODES
+from bot.telegram.render.status import STREAMS, dot
+from bot.telegram.render.text import Line, age, card_text, count
+from trading.desk import StatusView
+from trading.domain.chat import Person
+
+
+def pinned_text(status: StatusView, person: Person, now: datetime) -> str:
+    """Say when this was true, and what is watched; amounts stay out of the preview."""
+    local = now.astimezone(ZoneInfo(person.timezone))
+    title = f"{dot(status)} Alive at {local:%H:%M} · {MODES[status.state].state}"
+    lines: list[Line] = [f"{count(status.trackers_waiting, 'tracker')} watching"]
+    if status.trackers_acting:
+        lines.append(f"{status.trackers_acting} acting now")
+    if status.data_age_s is not None:
+        stream = STREAMS.get(status.stream, status.stream)
+        lines.append(f"Prices {age(status.data_age_s)} old · {stream}")
+    lines.append("An older time than now says that Umbra is down.")
+    return card_text(title, *lines)

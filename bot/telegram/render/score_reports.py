@@ -1,0 +1,27 @@
+"""The caption of a report: what is most unusual, in numbers, so that the picture is optional."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.telegram.render.text import CAPTION_LENGTH_MAX, Line, card_text
+from bot.telegram.render.watching import points
+from trading.scanner.scores import RankScore
+
+_LISTED_MAX = 12
+
+
+def report_caption(scores: Sequence[RankScore], at: datetime) -> str:
+    """List the most unusual symbols first, with both scores."""
+    ranked = sorted(scores, key=lambda one: (-max(one.bull or 0, one.bear or 0), one.symbol))
+    top = ranked[0]
+    title = f"📡 {at:%H:%M} · {_row(top)}"
+    lines: list[Line] = [_row(one) for one in ranked[1:_LISTED_MAX]]
+    if len(ranked) > _LISTED_MAX:
+        lines.append(f"and {len(ranked) - _LISTED_MAX} calmer ones")
+    return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
+
+
+def _row(score: RankScore) -> str:
+    if score.bull is None and score.bear is None:
+        return f"{score.symbol} too young"
+    return f"{score.symbol} bull {points(score.bull)} bear {points(score.bear)}"

@@ -1,0 +1,141 @@
+"""Periodic reports of the scores that somebody watches: a card, a picture and a file."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from bot.charts.heat_map import heat_map_of
+from bot.telegram.alerts import is_silent, with_banner
+from bot.telegram.commands.context import ChartDrawer
+from bot.telegram.render.score_files import scores_csv
+from bot.telegram.render.score_reports import report_caption
+from bot.telegram.roster import Roster
+from trading.desk import Desk
+from trading.domain.chat import OutboxMessage, Person, Severity
+from trading.domain.errors import AlreadyRecorded, NotInTime
+from trading.domain.events import MessageQueued
+from trading.domain.watching import AlertType, Loudness
+from trading.ports import Clock, Journal
+from trading.scanner.desk import ScannerDesk
+from trading.scanner.scores import RankScore
+
+logger = logging.getLogger(__name__)
+# A report that was missed by more than this waits for the next one.
+_LATE_MAX = timedelta(minutes=10)
+
+
+def due_slot(person: Person, now: datetime) -> datetime | None:
+    """Return the beginning of the interval whose report is due now, None when none is.
+
+    Intervals are counted from midnight in the person's own time: every 4 h is at 0, 4, 8 … there.
+    """
+    every_min = person.wishes.report_every_min
+    is_off = person.wishes.loud(AlertType.REPORTS) is Loudness.OFF
+    if every_min is None or is_off or not person.is_active or not person.wishes.interests:
+        return None
+    local = now.astimezone(ZoneInfo(person.timezone))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    minutes = int((local - midnight) / timedelta(minutes=1))
+    begun = midnight + timedelta(minutes=minutes - minutes % every_min)
+    return begun if local - begun < _LATE_MAX else None
+
+
+@dataclass(slots=True)
+class ScoreReports:
+    """Queues what is due; the message key makes a second one for the same interval impossible."""
+
+    scanner: ScannerDesk
+    desk: Desk
+    charts: ChartDrawer
+    journal: Journal
+    roster: Roster
+    clock: Clock
+    folder: Path
+    banner: Callable[[], str]
+    kick_outbox: Callable[[], None]
+    _sent: dict[int, datetime] = field(default_factory=dict)
+
+    async def tick(self) -> int:
+        """Send what is due; the scheduler calls this each minute. Returns how many went out."""
+        now = self.clock.now()
+        sent = 0
+        for person in list(self.roster.active.values()):
+            slot = due_slot(person, now)
+            if slot is not None and self._sent.get(person.user_id) != slot:
+                sent += await self._send(person, slot, now)
+        return sent
+
+    async def _send(self, person: Person, slot: datetime, now: datetime) -> int:
+        scores = [
+            score
+            for interest in person.wishes.interests
+            if (score := self.scanner.score(interest)) is not None
+        ]
+        self._sent[person.user_id] = slot
+        if not scores:
+            return 0
+        name = f"{person.user_id}-{slot:%Y%m%d-%H%M}"
+        picture = await self._picture(scores, slot, name)
+        document = self.folder / "reports" / f"scores-{name}.csv"
+        await asyncio.to_thread(_write, document, scores_csv(scores))
+        messages = self._messages(person, scores, slot, (picture, document), now)
+        try:
+            await self.journal.append(*(MessageQueued(message) for message in messages))
+        except AlreadyRecorded:
+            return 0
+        self.kick_outbox()
+        return 1
+
+    async def _picture(self, scores: Sequence[RankScore], slot: datetime, name: str) -> Path | None:
+        title = f"Ranks {slot:%H:%M} {slot.tzname()}"
+        heat_map = heat_map_of(scores, title, is_simulated=self.desk.is_simulated)
+        try:
+            return await self.charts.draw(heat_map, self.folder / "charts" / f"report-{name}.png")
+        except NotInTime as error:
+            # The numbers are in the caption and in the file.
+            logger.warning("report_without_picture", extra={"error": str(error)})
+            return None
+
+    def _messages(
+        self,
+        person: Person,
+        scores: Sequence[RankScore],
+        slot: datetime,
+        files: tuple[Path | None, Path],
+        now: datetime,
+    ) -> tuple[OutboxMessage, OutboxMessage]:
+        picture, document = files
+        key = f"report:{person.user_id}:{slot:%Y%m%dT%H%M%z}"
+        is_quiet = person.wishes.loud(AlertType.REPORTS) is Loudness.SILENT
+        card = OutboxMessage(
+            message_key=key,
+            chat_id=person.chat_id,
+            text=with_banner(report_caption(scores, slot), self.banner()),
+            created_at=now,
+            is_silent=is_silent(person, Severity.INFO, now, is_quiet=is_quiet),
+            picture=None if picture is None else str(picture),
+        )
+        table = OutboxMessage(
+            message_key=f"{key}:csv",
+            chat_id=person.chat_id,
+            text="Every rank, as a table",
+            created_at=now,
+            is_silent=True,
+            document=str(document),
+        )
+        return card, table
+
+
+def _write(path: Path, content: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = sorted(path.parent.glob("*.csv"), key=lambda each: each.stat().st_mtime)
+    for each in old[:-_FILES_KEPT]:
+        each.unlink(missing_ok=True)
+    path.write_text(content, encoding="utf-8")
+
+
+_FILES_KEPT = 50
