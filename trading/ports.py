@@ -302,7 +302,7 @@ class CandleFeed(Protocol):
         ...
 
 
-class ExchangeGateway(MarketFeed, Protocol):
+class ExchangeGateway(MarketFeed, CandleFeed, Protocol):
     """One account on one exchange."""
 
     @property

@@ -245,6 +245,13 @@ class FakeExchange:
     ) -> None:
         await asyncio.Event().wait()
 
+    async def stream_candles(
+        self,
+        wanted: Mapping[str, frozenset[Timeframe]],
+        on_candle: Callable[[str, Timeframe, Candle, int], None],
+    ) -> None:
+        await asyncio.Event().wait()
+
     # ------------------------------------------------------------ account
 
     @property

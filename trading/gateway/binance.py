@@ -17,10 +17,11 @@ from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Q
 from trading.domain.order import Fill, OrderReport, OrderRequest
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
+from trading.gateway.candle_stream import CandleStream, Series, TakeCandle, parts_of
 from trading.gateway.client import load_exchange, open_session, point
 from trading.gateway.errors import LAST_ANSWER, Answer, code_of
 from trading.gateway.settings import GatewaySettings
-from trading.gateway.stream import AccountStream, MarketStream
+from trading.gateway.stream import AccountStream, MarketStream, all_until_one_ends
 from trading.gateway.throttle import Urgency, Weight
 from trading.gateway.translate import binance as translate
 from trading.gateway.translate.values import Unusable, integer, mapping, sequence, text
@@ -81,7 +82,7 @@ class BinanceVenue:
         exchange.on_raw_message = self._on_message
         self._session = open_session(exchange, self._settings)
         self._exchange = exchange
-        self._streams: dict[str, MarketStream | AccountStream] = {}
+        self._streams: dict[str, MarketStream | CandleStream | AccountStream] = {}
 
     async def close(self) -> None:
         """Close every connection."""
@@ -277,6 +278,32 @@ class BinanceVenue:
         url = f"{self._api.urls['api']['ws']['spot']}/{next(self._connections)}"
         names = {self._name(symbol): symbol for symbol in sorted(symbols)}
         stream = MarketStream(names, on_trade, on_quote, self._clock, self._now_ms, on_ending)
+        self._streams[url] = stream
+        try:
+            await stream.run(self._api, url, self._requests)
+        finally:
+            await self._drop(url)
+
+    async def stream_candles(
+        self, wanted: Mapping[str, frozenset[Timeframe]], on_candle: TakeCandle
+    ) -> None:
+        """Stream candles until one of their connections is lost."""
+        series = {
+            (known.exchange_symbol, timeframe.name): (symbol, timeframe)
+            for symbol, timeframes in wanted.items()
+            # One that is not traded must not cost the others theirs.
+            if (known := self._instruments.get(symbol)) is not None
+            for timeframe in timeframes
+        }
+        if not series:
+            raise Unreachable("no candles to stream")
+        await all_until_one_ends(
+            *(self._stream_candles(part, on_candle) for part in parts_of(series))
+        )
+
+    async def _stream_candles(self, series: Series, on_candle: TakeCandle) -> None:
+        url = f"{self._api.urls['api']['ws']['spot']}/{next(self._connections)}"
+        stream = CandleStream(series, on_candle)
         self._streams[url] = stream
         try:
             await stream.run(self._api, url, self._requests)

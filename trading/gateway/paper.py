@@ -206,6 +206,14 @@ class PaperGateway:
 
         await self._feed.stream_market(symbols, take_trade, take_quote, on_ending)
 
+    async def stream_candles(
+        self,
+        wanted: Mapping[str, frozenset[Timeframe]],
+        on_candle: Callable[[str, Timeframe, Candle, int], None],
+    ) -> None:
+        """Stream candles."""
+        await self._feed.stream_candles(wanted, on_candle)
+
     def _take_quote(self, quote: Quote) -> None:
         self._quotes[quote.symbol] = quote
         # Only what rests needs a new book; everything else reads depth when it is sent.

@@ -107,6 +107,14 @@ class CcxtGateway:
         """Stream prints and quotes until cancelled; raises Unreachable when it is lost."""
         await self._venue.stream_market(symbols, on_trade, on_quote, on_ending)
 
+    async def stream_candles(
+        self,
+        wanted: Mapping[str, frozenset[Timeframe]],
+        on_candle: Callable[[str, Timeframe, Candle, int], None],
+    ) -> None:
+        """Stream candles until cancelled; raises Unreachable when a connection is lost."""
+        await self._venue.stream_candles(wanted, on_candle)
+
     # ------------------------------------------------------------ account
 
     async def account_id(self) -> str:

@@ -7,7 +7,7 @@ own reading, and ours of what it has read, is the way of everything else.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trading.domain.errors import Unreachable
@@ -80,11 +80,11 @@ class MarketStream:
         if symbol is None:
             return False
         if event in _PRINTS:
-            with _border("trade"):
+            with border("trade"):
                 received_s = self._clock.monotonic()
                 self._on_trade(translate.streamed_trade(said, symbol, received_s))
         elif event in {None, "bookTicker"} and "b" in said and "a" in said:
-            with _border("bookTicker"):
+            with border("bookTicker"):
                 received_s = self._clock.monotonic()
                 now_ms = self._now_ms()
                 self._on_quote(translate.streamed_quote(said, symbol, now_ms, received_s))
@@ -104,24 +104,11 @@ class MarketStream:
         names = [
             f"{each.lower()}@{kind}" for each in self._symbols for kind in ("trade", "bookTicker")
         ]
-        waits: list[Any] = []
         client = exchange.client(url)
         DirectReader(client, self.take_frame)
-        for start in range(0, len(names), _CHUNK):
-            if waits:
-                await asyncio.sleep(_BETWEEN_CHUNKS_S)
-            number = next(requests)
-            # Nothing ever resolves this: it ends when the connection does.
-            ends = f"umbra:market:{number}"
-            message = {
-                "method": "SUBSCRIBE",
-                "params": names[start : start + _CHUNK],
-                "id": number,
-            }
-            subscription = {"id": str(number)}
-            waits.append(exchange.watch(url, ends, message, ends, subscription))
+        waits = await subscribe(exchange, url, names, requests, "market")
         self._ended = lambda why: client.reject(Unreachable(why))
-        await _until_lost(waits)
+        await until_lost(waits)
 
 
 class AccountStream:
@@ -147,10 +134,10 @@ class AccountStream:
         if not isinstance(event, str):
             return False
         if event == "executionReport":
-            with _border("executionReport"):
+            with border("executionReport"):
                 self._on_report(translate.execution_report(said, self._symbol_of))
         elif event == "outboundAccountPosition":
-            with _border("outboundAccountPosition"):
+            with border("outboundAccountPosition"):
                 for balance in translate.streamed_balances(said):
                     self._on_balance(balance)
         elif event in _ENDS:
@@ -175,10 +162,31 @@ class AccountStream:
         except Exception as error:
             ends.cancel()
             raise Unreachable(f"no user stream: {type(error).__name__}: {error}") from error
-        await _until_lost([ends])
+        await until_lost([ends])
 
 
-async def _until_lost(waits: list[Any]) -> None:
+async def subscribe(
+    exchange: Any, url: str, names: Sequence[str], requests: Iterator[int], purpose: str
+) -> list[Any]:
+    """Ask for streams in chunks over one connection; return what ends when that does."""
+    waits: list[Any] = []
+    for start in range(0, len(names), _CHUNK):
+        if waits:
+            await asyncio.sleep(_BETWEEN_CHUNKS_S)
+        number = next(requests)
+        # Nothing ever resolves this: it ends when the connection does.
+        ends = f"umbra:{purpose}:{number}"
+        message = {
+            "method": "SUBSCRIBE",
+            "params": names[start : start + _CHUNK],
+            "id": number,
+        }
+        waits.append(exchange.watch(url, ends, message, ends, {"id": str(number)}))
+    return waits
+
+
+async def until_lost(waits: list[Any]) -> None:
+    """Wait until a connection ends; Unreachable says how."""
     try:
         await asyncio.gather(*waits)
     except Unreachable:
@@ -194,8 +202,24 @@ async def _until_lost(waits: list[Any]) -> None:
     raise Unreachable("the stream ended")
 
 
+async def all_until_one_ends(*loops: Any) -> None:
+    """Wait for the first of several streams to end, and end the others; always raises."""
+    tasks = [asyncio.ensure_future(loop) for loop in loops]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise Unreachable(f"{type(error).__name__}: {error}") from error
+        raise Unreachable("the stream was closed")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @contextlib.contextmanager
-def _border(event: str) -> Iterator[None]:
+def border(event: str) -> Iterator[None]:
+    """Let no message, and nobody who takes it, end the reading of a connection."""
     try:
         yield
     except Unusable as error:

@@ -20,8 +20,10 @@ from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Q
 from trading.domain.order import Fill, OrderReport, OrderRequest, OrderType
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
+from trading.gateway import library_candles
 from trading.gateway.client import load_exchange, open_session, point
 from trading.gateway.settings import GatewaySettings
+from trading.gateway.stream import all_until_one_ends
 from trading.gateway.throttle import Urgency, Weight
 from trading.gateway.translate import unified as translate
 from trading.gateway.translate.values import Unusable, sequence
@@ -281,10 +283,30 @@ class UnifiedVenue:
                 on_quote(translate.quote(each, self._now_ms(), received_s, PriceSource.STREAM))
 
         names = sorted(symbols)
-        await _all_until_one_ends(
+        await all_until_one_ends(
             _watch(lambda: self._api.watch_trades_for_symbols(names), trades),
             _watch(lambda: self._api.watch_bids_asks(names), quotes),
         )
+
+    async def stream_candles(
+        self,
+        wanted: Mapping[str, frozenset[Timeframe]],
+        on_candle: Callable[[str, Timeframe, Candle, int], None],
+    ) -> None:
+        """Stream candles until the connection is lost; silent where the library has no stream."""
+        # Books and connections of its own: no quote waits behind a candle.
+        exchange = await asyncio.to_thread(load_exchange, self._settings, self._api.options)
+        exchange.number = str
+        point(exchange, self._settings)
+        exchange.set_markets_from_exchange(self._api)
+        exchange.own_session, exchange.session = False, self._session
+        known = {
+            symbol: several for symbol, several in wanted.items() if symbol in exchange.markets
+        }
+        try:
+            await library_candles.stream(exchange, known, on_candle, self._now_ms)
+        finally:
+            await exchange.close()
 
     async def stream_account(
         self,
@@ -301,7 +323,7 @@ class UnifiedVenue:
             for balance in translate.balances(said).values():
                 on_balance(balance)
 
-        await _all_until_one_ends(
+        await all_until_one_ends(
             _watch(self._api.watch_orders, orders),
             _watch(self._api.watch_balance, balances),
         )
@@ -320,17 +342,3 @@ async def _watch(next_batch: Callable[[], Awaitable[Any]], take: Callable[[Any],
             take(batch)
         except Unusable as error:
             logger.warning("message_unusable", extra={"error": str(error)})
-
-
-async def _all_until_one_ends(*loops: Any) -> None:
-    tasks = [asyncio.ensure_future(loop) for loop in loops]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        for task in tasks:
-            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-                raise Unreachable(f"{type(error).__name__}: {error}") from error
-        raise Unreachable("the stream was closed")
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -133,6 +133,14 @@ class Venue(Protocol):
         """Stream prints and quotes until the connection is lost."""
         ...
 
+    async def stream_candles(
+        self,
+        wanted: Mapping[str, frozenset[Timeframe]],
+        on_candle: Callable[[str, Timeframe, Candle, int], None],
+    ) -> None:
+        """Stream candles until a connection is lost; where there is no such stream, stay silent."""
+        ...
+
     async def stream_account(
         self,
         on_report: Callable[[OrderReport], None],

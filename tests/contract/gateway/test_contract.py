@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract.gateway import worlds
 from tests.contract.gateway.worlds import BTC, World
-from trading.domain.market import MarketTrade, Quote
+from trading.domain.market import Candle, MarketTrade, Quote
 from trading.domain.order import (
     OrderReport,
     OrderRequest,
@@ -371,3 +371,51 @@ async def test_a_symbol_takes_five_stops(world: World) -> None:
     assert (evidence.code, evidence.message) == (-1013, "Filter failure: MAX_NUM_ALGO_ORDERS")
     await world.gateway.cancel(BTC, order_id(3))
     assert classify(await world.gateway.submit(stop("58000", "0.01", 7))).verdict is Verdict.ACK
+
+
+async def test_candles_run_and_close_on_the_stream_as_they_do_over_rest(world: World) -> None:
+    if not world.has_streams:
+        pytest.skip("the fake streams nothing")
+    second = Timeframe("1s")
+    minute = Timeframe("1m")
+    heard: list[tuple[Timeframe, Candle, int]] = []
+    stream = asyncio.ensure_future(
+        world.gateway.stream_candles(
+            {BTC: frozenset({second, minute})},
+            lambda symbol, timeframe, candle, at_ms: heard.append((timeframe, candle, at_ms)),
+        )
+    )
+    try:
+        closed: list[Candle] = []
+
+        def have_closed(count: int) -> bool:
+            closed[:] = [
+                one for timeframe, one, _ in heard if timeframe == second and one.is_closed
+            ]
+            return len(closed) >= count
+
+        ends = time.monotonic() + 15
+        price = 60_000
+        while not have_closed(3):
+            assert time.monotonic() < ends
+            assert not stream.done()
+            price += 1
+            await world.set_price(str(price))
+            await asyncio.sleep(0.2)
+        assert len({one.open_time_ms for one in closed}) == len(closed)
+        rest = {
+            one.open_time_ms: one
+            for one in await world.gateway.candles(BTC, second, 30)
+            if one.is_closed
+        }
+        for one in closed:
+            told = rest[one.open_time_ms]
+            assert (one.open, one.high, one.low, one.close, one.volume) == pytest.approx(
+                (told.open, told.high, told.low, told.close, told.volume)
+            )
+        assert any(timeframe == minute and not one.is_closed for timeframe, one, _ in heard)
+        now_ms = time.time() * 1000
+        assert all(abs(at_ms - now_ms) < 30_000 for _, _, at_ms in heard)
+    finally:
+        stream.cancel()
+        await asyncio.gather(stream, return_exceptions=True)

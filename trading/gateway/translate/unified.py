@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from trading.candles.building import Print
 from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, PriceSource, Quote
 from trading.domain.money import ZERO
@@ -212,6 +213,19 @@ def trade(raw: object, received_s: float, source: PriceSource) -> MarketTrade:
         received_s=received_s,
         source=source,
     )
+
+
+def print_of(raw: object) -> tuple[Print, str | None]:
+    """Read one print for statistics, and the side of its taker where that is told."""
+    said = mapping(raw, "trade")
+    side = said.get("side")
+    traded = Print(
+        float(positive(said, "price")),
+        float(positive(said, "amount")),
+        integer(said, "timestamp"),
+        is_taker_buy=side == "buy",
+    )
+    return traded, side if isinstance(side, str) else None
 
 
 def last_prices(raw: object) -> dict[str, Decimal]:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
+from trading.candles.building import GRACE_MS, CandleBuilder, Print
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe
-from trading.market.candles import GRACE_MS, CandleBuilder, Print
 from trading.sim.candles import CandleStore, TapePrint
 from trading.sim.history import Rows, history
 
