@@ -54,6 +54,8 @@ _EXAMPLES = {
     "order_share_max": "0.25",
     "notional_per_day_max": "250000",
     "code_notional_min": "1000",
+    "watched_per_person_max": "20",
+    "watched_max": "200",
     "orders_per_minute_max": "60",
     "orders_open_max": "100",
     "duplicate_window_s": "5",
@@ -123,6 +125,8 @@ class Settings(BaseSettings):
     daily_loss_max: Decimal = Field(default=Decimal("0.10"), gt=0, le=1)
     # An exit walks down four steps and waits in between: fewer would stop it half-way.
     exit_attempts_per_minute_max: int = Field(default=20, ge=5)
+    watched_per_person_max: int = Field(default=20, ge=1, le=200)
+    watched_max: int = Field(default=200, ge=1, le=1_000)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     failpoint: str = ""
 

@@ -41,6 +41,8 @@ def telegram_settings(settings: Settings) -> TelegramSettings:
         allowed_chat_ids=settings.allowed_chat_ids,
         totp_secret=settings.totp_key,
         code_notional_min=settings.code_notional_min,
+        watched_per_person_max=settings.watched_per_person_max,
+        watched_max=settings.watched_max,
     )
 
 

@@ -281,6 +281,7 @@ TABLES = {
         (
             *(events.Installed, events.ProcessStarted, events.ProcessStopped),
             *(events.TradingModeChanged, events.PersonChanged, events.AccessDenied),
+            *(events.InvitationMade, events.InvitationClosed),
             *(events.ConfirmationAnswered, events.CommandExecuted, events.PositionAdjusted),
             *(events.AlertRaised, events.AlertAcknowledged, events.AlertEnded),
             events.RecoveryReported,

@@ -41,6 +41,8 @@ _AUDIT_KINDS = (
     "TradingModeChanged",
     "PersonChanged",
     "AccessDenied",
+    "InvitationMade",
+    "InvitationClosed",
     "TrackerChanged",
     "IntentOpened",
     "IntentClosed",

@@ -21,7 +21,7 @@ TRADER_COMMANDS: Final = frozenset(
         *("reduce", "halt", "abort", "ack"),
     }
 )
-OWNER_COMMANDS: Final = frozenset({"audit", "export", "role"})
+OWNER_COMMANDS: Final = frozenset({"audit", "data", "export", "invite", "revoke", "role", "users"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ class Addresser:
 
     def _remember(self, event: Event) -> None:
         if isinstance(event, events.PersonChanged):
-            self.roster.put(event.person)
+            self.roster.follow(event.person, event.at)
         elif isinstance(event, events.AlertAcknowledged):
             self._acknowledged.add(event.alert_id)
 

@@ -42,6 +42,8 @@ ALERT_KINDS = (
     "TrackerChanged",
     "TradingModeChanged",
 )
+# How the denial of a code that was right once is named; why it is not any more follows.
+ENDED_CODE = "join with a code that is "
 # From this many of one sort in one batch on, a storm becomes one message.
 STORM = 6
 _LISTED_MAX = 12
@@ -305,12 +307,24 @@ def _recovered(blind_seconds: int, lines: Sequence[str]) -> Alert:
 
 
 def _stranger(event: events.AccessDenied) -> Alert:
+    if event.update_kind.startswith(ENDED_CODE):
+        return _late(event)
     text = card_text(
         "🚪 A stranger wrote to this bot",
         f"Number {event.user_id}. It got no answer and saw nothing.",
         "There is nothing to do.",
     )
     return Alert(Card(text), owner_only=True, is_quiet=True)
+
+
+def _late(event: events.AccessDenied) -> Alert:
+    text = card_text(
+        "🚪 An invitation came too late",
+        f"Number {event.user_id} sent a code that is {event.update_kind[len(ENDED_CODE) :]}.",
+        "It got no answer and saw nothing.",
+    )
+    row = (does("🎟 Invite again", "/invite"),)
+    return Alert(Card(text, (row,)), owner_only=True, is_quiet=True)
 
 
 def _stopped(reason: str) -> Alert:

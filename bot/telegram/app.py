@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from telegram import Bot, BotCommand
+from telegram.constants import ParseMode
 from telegram.error import InvalidToken, TelegramError
 
 from bot.telegram.addressing import Addresser, wait_for_kick
@@ -17,10 +19,12 @@ from bot.telegram.connection import Connection
 from bot.telegram.digests import Digests
 from bot.telegram.expiry import Expiry
 from bot.telegram.inbox import Inbox
+from bot.telegram.invitations import Invitations
 from bot.telegram.outbox import Outbox, strip_markup
 from bot.telegram.requesting import requests_for
+from bot.telegram.replying import Handled
 from bot.telegram.roster import Pairing, Roster
-from bot.telegram.router import Handled, Router
+from bot.telegram.router import Router
 from bot.telegram.sending import Sender
 from bot.telegram.settings import TelegramSettings
 from bot.telegram.stepup import StepUp
@@ -108,6 +112,7 @@ class TelegramBot:
             self._polled,
         )
         self._strangers = Strangers()
+        self._invitations = Invitations()
         self._router: Router | None = None
         # A question must not expire while its tap is being acted on.
         self._turn = asyncio.Lock()
@@ -124,6 +129,8 @@ class TelegramBot:
         denied = await self._journal.latest(200, ("AccessDenied",))
         found = [one.event for one in reversed(denied)]
         self._strangers.load(one for one in found if isinstance(one, events.AccessDenied))
+        made = await self._journal.latest(200, ("InvitationMade", "InvitationClosed"))
+        self._invitations.load(one.event for one in reversed(made))
         await self._addresser.load()
         self.connection.load((await self._records.state()).conditions)
         await self._expiry.load(self._records)
@@ -269,12 +276,14 @@ class TelegramBot:
     def _note(self, handled: Handled) -> None:
         for event in handled.events:
             if isinstance(event, events.PersonChanged):
-                self._roster.put(event.person)
+                self._roster.put(event.person, event.at)
                 self._around.on_people(self._roster.active.values())
+            self._invitations.note(event)
             self._expiry.note(event)
         self.outbox.kick()
         self._address_kick.set()
         self._answer_tap(handled)
+        self._say_aside(handled)
         self._beat("handle")
 
     async def _append(self, facts: Sequence[Event]) -> None:
@@ -294,9 +303,23 @@ class TelegramBot:
     def _answer_tap(self, handled: Handled) -> None:
         if handled.tap_id is None:
             return
-        task = asyncio.create_task(self._send_toast(handled.tap_id, handled.toast))
+        self._begin(self._send_toast(handled.tap_id, handled.toast))
+
+    def _say_aside(self, handled: Handled) -> None:
+        if handled.aside is not None:
+            self._begin(self._send_aside(*handled.aside))
+
+    def _begin(self, saying: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(saying)
         self._taps.add(task)
         task.add_done_callback(self._taps.discard)
+
+    async def _send_aside(self, chat_id: int, html: str) -> None:
+        try:
+            await self._bot.send_message(chat_id, html, parse_mode=ParseMode.HTML)
+        except TelegramError as error:
+            # What must not be stored cannot be sent again; its card offers to make a new one.
+            logger.warning("aside_not_sent", extra={"error": type(error).__name__})
 
     async def _send_toast(self, tap_id: str, toast: str) -> None:
         try:
@@ -362,6 +385,7 @@ class TelegramBot:
             version=around.version,
             standing_alert_ids=self._addresser.own_standing_ids,
             step_up=StepUp(self._settings.totp_secret, self._clock.now()),
+            invitations=self._invitations,
         )
 
     def _banner(self) -> str:

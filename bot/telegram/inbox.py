@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 _QUEUE_MAX = 500
 _SLOW_MAX = 50
 # They read storage or draw, and change nothing: /panic must not wait behind a picture.
-_SLOW = re.compile(r'"(?:text|data)":"[=+]?/(?:chart|export|summary|history|audit)\b')
+_SLOW = re.compile(
+    r'"(?:text|data)":"[=+]?/(?:chart|export|summary|history|audit|scan|rank|post|data)\b'
+)
 _PAYLOAD_LENGTH_MAX = 64_000
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 # Spelled like this, do_api_request hands over plain rows, so one odd update cannot hide the rest.

@@ -18,14 +18,28 @@ class Roster:
     """Everybody known by id; only active people pass the gate."""
 
     _people: dict[int, Person] = field(default_factory=dict)
+    _changed_at: dict[int, datetime] = field(default_factory=dict)
 
     def replace_all(self, people: Iterable[Person]) -> None:
         """Take over what the records hold."""
         self._people = {person.user_id: person for person in people}
 
-    def put(self, person: Person) -> None:
-        """Admit or change one person."""
+    def put(self, person: Person, at: datetime | None = None) -> None:
+        """Admit or change one person; `at` is when, where it may be read once more later."""
         self._people[person.user_id] = person
+        if at is not None:
+            self._changed_at[person.user_id] = at
+
+    def follow(self, person: Person, at: datetime) -> None:
+        """Take a change from the journal, unless a later one is known: readers lag behind."""
+        latest = self._changed_at.get(person.user_id)
+        if latest is None or at > latest:
+            self.put(person, at)
+
+    @property
+    def everybody(self) -> list[Person]:
+        """All who were ever admitted, by number."""
+        return [person for _, person in sorted(self._people.items())]
 
     @property
     def active(self) -> Mapping[int, Person]:

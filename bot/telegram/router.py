@@ -4,58 +4,48 @@ import json
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from telegram import Message, Update
 
-from bot.telegram import access, confirm
+from bot.telegram import access, confirm, invitations, joining
 from bot.telegram import words as reading
 from bot.telegram.access import AccessRules, Ruling, Verdict
-from bot.telegram.alerts import with_banner
-from bot.telegram.commands import asking, looking, people
+from bot.telegram.alerts import ENDED_CODE
+from bot.telegram.commands import asking, inviting, looking, users, watching
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.registry import BY_NAME
 from bot.telegram.confirm import TapVerdict
 from bot.telegram.flood import Admission, FloodGate
+from bot.telegram.joining import Knock
 from bot.telegram.keyboards import IN_PLACE, is_command
 from bot.telegram.render.codes import code_card
 from bot.telegram.render.text import Card, Code, card_text
 from bot.telegram.render.trading import refused_card
+from bot.telegram.replying import Handled, Place, Surrounding, finish
 from bot.telegram.roster import Pairing
 from bot.telegram.shape import is_sound
 from bot.telegram.stepup import CodeVerdict, Waiting, code_in
 from bot.telegram.strangers import Strangers
-from trading.domain.chat import ConfirmationAnswer, InboxUpdate, OutboxMessage, Person, Role
+from trading.domain.chat import ConfirmationAnswer, InboxUpdate, Person, Role
 from trading.domain.errors import AlreadyRecorded, AuthLost, Fatal, Refused, Retryable
 from trading.domain.events import (
+    AccessDenied,
     ConfirmationAnswered,
     Event,
-    MessageQueued,
-    PersonChanged,
     UpdateHandled,
 )
 from trading.ports import Clock, Records, StoredConfirmation
 
 logger = logging.getLogger(__name__)
 _TAP_AGE_MAX = timedelta(seconds=60)
-
-
-@dataclass(frozen=True, slots=True)
-class Handled:
-    """The end of an update: what to append in one transaction, what to show over a tap."""
-
-    events: tuple[Event, ...]
-    toast: str = ""
-    tap_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a reply goes: a chat, the card it is, the message it edits, the tap it answers."""
-
-    chat_id: int
-    card: str
-    target: int | None = None
-    tap_id: str | None = None
+# Questions that the chat itself answers, by their action; every other is a command of the core.
+_OWN_QUESTIONS: Final = {
+    users.ADMIT: users.admitted,
+    joining.JOIN: inviting.joined,
+    watching.DROP_ALL: watching.dropped_all,
+}
+_GRAVE_QUESTIONS: Final = frozenset({users.ADMIT, joining.JOIN})
 
 
 @dataclass(slots=True)
@@ -103,33 +93,36 @@ class Router:
     # ------------------------------------------------------------ not admitted
 
     def _stranger(self, stored: InboxUpdate, update: Update, ruling: Ruling) -> Handled:
-        paired = self._paired(stored, update)
-        if paired is not None:
-            return paired
+        knock = joining.knock_of(update)
+        entered = self._entered(stored, ruling, knock) if knock else None
+        if entered is not None:
+            return entered
         denied = self.strangers.denied(ruling, self.clock.now())
+        return self._denied(stored, denied)
+
+    def _denied(self, stored: InboxUpdate, denied: AccessDenied | None) -> Handled:
         facts: tuple[Event, ...] = (denied,) if denied else ()
         return Handled((*facts, UpdateHandled(stored.update_id, "denied", self.clock.now())))
 
-    def _paired(self, stored: InboxUpdate, update: Update) -> Handled | None:
-        message = update.message
-        if self.pairing is None or self.services.roster.owner is not None or message is None:
+    def _entered(self, stored: InboxUpdate, ruling: Ruling, knock: Knock) -> Handled | None:
+        """What becomes of a code: None where it is none, or nobody may know that it is one."""
+        owner, now = self.services.roster.owner, self.clock.now()
+        reply = None
+        if owner is None:
+            if self.pairing is not None:
+                reply = joining.paired(knock, self.pairing, _arrived(stored), now)
+        elif knock.command == "/join":
+            tried = self.services.invitations.try_code(knock.word, knock.user_id, _arrived(stored))
+            if tried.verdict is invitations.CodeVerdict.ENDED:
+                kind = f"{ENDED_CODE}{tried.ending}"
+                return self._denied(
+                    stored, AccessDenied(knock.user_id, ruling.chat_id, kind, True, now)
+                )
+            if tried.verdict is invitations.CodeVerdict.RIGHT:
+                reply = joining.ask_owner(knock, tried, owner, self.services, now)
+        if reply is None:
             return None
-        words = (message.text or "").split()
-        user = message.from_user
-        is_private = message.chat.type == message.chat.PRIVATE
-        is_asking = len(words) == 2 and words[0].lower() == "/pair"
-        if user is None or user.is_bot or not is_private or not is_asking:
-            return None
-        if message.forward_origin is not None or not self.pairing.try_code(
-            words[1], user.id, _arrived(stored)
-        ):
-            return None
-        person = Person(user.id, message.chat.id, user.first_name[:40], Role.OWNER)
-        self.services.roster.put(person)
-        card = Card(card_text("🔑 Paired: you are the owner", "Send:", Code("/status")))
-        changed = PersonChanged(person, "paired by code", self.clock.now())
-        place = Place(person.chat_id, _card_of(stored))
-        return self._finish(stored, Reply((card,), (changed,), "paired"), place)
+        return self._finish(stored, reply, Place(knock.user_id, _card_of(stored)))
 
     def _ignored(self, stored: InboxUpdate, ruling: Ruling) -> Handled:
         if not ruling.hint or ruling.person is None:
@@ -284,7 +277,8 @@ class Router:
             case TapVerdict.CANCELLED:
                 text = card_text("✖️ Cancelled", "Nothing was done.")
                 answer = self._answered(nonce, ConfirmationAnswer.CANCELLED, person)
-                reply = Reply((Card(text),), (answer,), "cancelled", "Cancelled")
+                letters = joining.letter_after(tap.confirmation, answer.answer)
+                reply = Reply((Card(text),), (answer,), "cancelled", "Cancelled", letters)
             case TapVerdict.EXPIRED:
                 reply = self._expired(nonce, found, person)
             case TapVerdict.ALREADY_DONE:
@@ -298,7 +292,8 @@ class Router:
         asked, step_up = tap.confirmation, self.services.step_up
         if asked is None or not step_up.is_on:
             return None
-        if asked.action != people.ADMIT and not asking.needs_code(tap.payload):
+        is_own = asked.action in _OWN_QUESTIONS
+        if not (asked.action in _GRAVE_QUESTIONS if is_own else asking.needs_code(tap.payload)):
             return None
         verdict = step_up.judge(code, self.clock.now()) if code else None
         if verdict is CodeVerdict.RIGHT:
@@ -311,8 +306,11 @@ class Router:
     def _expired(self, nonce: str, found: StoredConfirmation | None, person: Person) -> Reply:
         text = card_text("⌛ Expired", "Nothing was done. Ask again.")
         is_recorded = found is None or found.answer is not None
+        if found is None or is_recorded:
+            return Reply((Card(text),), (), "expired", "Expired")
         answer = self._answered(nonce, ConfirmationAnswer.EXPIRED, person)
-        return Reply((Card(text),), () if is_recorded else (answer,), "expired", "Expired")
+        letters = joining.letter_after(found.confirmation, answer.answer)
+        return Reply((Card(text),), (answer,), "expired", "Expired", letters)
 
     async def _confirmed(
         self, stored: InboxUpdate, tap: confirm.Tap, person: Person, place: Place
@@ -331,14 +329,15 @@ class Router:
             card=place.card,
         )
         try:
-            if tap.confirmation is not None and tap.confirmation.action == people.ADMIT:
-                reply = people.admitted(request, self.services, tap.payload)
+            own = _OWN_QUESTIONS.get(tap.confirmation.action) if tap.confirmation else None
+            if own is not None:
+                reply = own(request, self.services, tap.payload)
             else:
                 self._refuse_demoted(request, tap.payload)
                 reply = await asking.confirmed(request, self.services, tap.payload)
         except Refused as error:
             reply = Reply((refused_card(error),), outcome="refused")
-        return Reply(reply.cards, (answer, *reply.events), reply.outcome, "👍")
+        return replace(reply, events=(answer, *reply.events), toast="👍")
 
     def _refuse_demoted(self, request: Request, payload: str) -> None:
         """A role may have changed between the question and the tap; so may the time."""
@@ -368,26 +367,8 @@ class Router:
     def _finish(self, stored: InboxUpdate, reply: Reply, place: Place | None) -> Handled:
         now = self.clock.now()
         handled = UpdateHandled(stored.update_id, reply.outcome, now)
-        if place is None:
-            return Handled((handled,))
-        queued = [
-            MessageQueued(
-                OutboxMessage(
-                    message_key=f"reply:{stored.update_id}:{number}",
-                    chat_id=place.chat_id,
-                    text=with_banner(each.text, self.banner),
-                    created_at=now,
-                    buttons=each.buttons,
-                    card=each.name or place.card,
-                    edits=place.target is not None and number == 0,
-                    target=place.target if number == 0 else None,
-                    picture=each.picture,
-                    document=each.document,
-                )
-            )
-            for number, each in enumerate(reply.cards)
-        ]
-        return Handled((handled, *reply.events, *queued), reply.toast, place.tap_id)
+        people = self.services.roster.active.values()
+        return finish(handled, reply, place, Surrounding(self.banner, tuple(people), now))
 
 
 def _card_of(stored: InboxUpdate) -> str:

@@ -24,6 +24,8 @@ class TelegramSettings:
     code_answer_s: int = 120
     code_notional_min: Decimal = Decimal(1_000)
     totp_secret: bytes = field(default=b"", repr=False)
+    watched_per_person_max: int = 20
+    watched_max: int = 200
 
     @property
     def base_file_url(self) -> str | None:

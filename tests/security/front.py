@@ -19,7 +19,7 @@ from tests.fakes.scanner import FakeScanner
 from trading.desk import ChartView
 from trading.domain.chat import InboxUpdate, Person, Role
 from trading.domain.errors import Refused
-from trading.domain.events import ConfirmationAsked, Event, MessageQueued
+from trading.domain.events import ConfirmationAsked, Event, MessageQueued, PersonChanged
 
 OWNER, STRANGER, GROUP, CHANNEL = 7, 666, -100, -200
 ADA: dict[str, Any] = {"id": OWNER, "is_bot": False, "first_name": "Ada"}
@@ -76,6 +76,10 @@ class Front:
         payload = json.dumps({"update_id": number, **body})
         handled = await self.router.handle(InboxUpdate(number, payload, self.clock.now()))
         await self.store.append(*handled.events)
+        for event in handled.events:
+            if isinstance(event, PersonChanged):
+                self.roster.put(event.person, event.at)
+            self.services.invitations.note(event)
         return handled
 
     async def say(self, text: str, user_id: int = OWNER) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.telegram import confirm
+from bot.telegram.holdings import ArchiveReader, NoArchive
+from bot.telegram.invitations import Invitations
 from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster
 from bot.telegram.settings import TelegramSettings
@@ -51,13 +53,26 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """A card for another chat than the one that is answered."""
+
+    chat_id: int
+    card: Card
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """The end of an update: cards to send, facts to record with them, a toast over a tap."""
+    """The end of an update: cards to send, facts to record with them, a toast over a tap.
+
+    `aside` is the HTML of a message that is sent once and never stored: it holds a secret.
+    """
 
     cards: tuple[Card, ...] = ()
     events: tuple[Event, ...] = ()
     outcome: str = "answered"
     toast: str = ""
+    letters: tuple[Letter, ...] = ()
+    aside: str = ""
 
 
 @dataclass(slots=True)
@@ -77,6 +92,8 @@ class Services:
     standing_alert_ids: Callable[[], tuple[str, ...]] = field(default=tuple)
     typed_next: dict[int, str] = field(default_factory=dict)
     step_up: StepUp = field(default_factory=StepUp)
+    invitations: Invitations = field(default_factory=Invitations)
+    archive: ArchiveReader = field(default_factory=NoArchive)
 
 
 Handler = Callable[[Request, Services], Awaitable[Reply]]

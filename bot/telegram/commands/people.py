@@ -1,27 +1,26 @@
-"""Commands about oneself and others: digest hour, quiet hours, mute, roles; help and start."""
+"""Commands about when somebody is told: digest, reports, quiet hours, mute; help and start."""
 
 import re
 import zoneinfo
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from bot.telegram import confirm
 from bot.telegram.access import may_use
-from bot.telegram.commands.context import CommandEntry, Reply, Request, Services, asked
+from bot.telegram.commands.context import CommandEntry, Letter, Reply, Request, Services
+from bot.telegram.commands.users import known, who_row
 from bot.telegram.keyboards import does, in_rows
-from bot.telegram.render.text import Card, Code, Line, age, card_text
+from bot.telegram.render.people import named
+from bot.telegram.render.text import Card, Code, Line, card_text, local, span
 from trading.domain.chat import Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged
+from trading.domain.watching import REPORT_EVERY_MIN
 
 _HOUR = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
-# The action of the question whether somebody is given a role.
-ADMIT = "Admit"
-_MAY = {
-    Role.TRADER: "A trader arms, buys, sells and halts with your money.",
-    Role.VIEWER: "A viewer sees balances, trackers and alerts, and changes nothing.",
-}
 _SPAN = re.compile(r"([1-9][0-9]?)([hm])", re.ASCII)
+_INTERVAL = re.compile(r"([1-9][0-9]{0,3})([mhd])", re.ASCII)
+_MINUTES = {"m": 1, "h": 60, "d": 1440}
+_INTERVAL_MAX_MIN = 7 * 1440
 
 
 def _changed(request: Request, person: Person, reason: str, *lines: str) -> Reply:
@@ -30,24 +29,69 @@ def _changed(request: Request, person: Person, reason: str, *lines: str) -> Repl
 
 
 async def digest(request: Request, _services: Services) -> Reply:
-    """Answer /digest, /digest daily 09:00 [Europe/Berlin], /digest off."""
+    """Answer /digest, /digest daily 09:00 [Europe/Berlin], /digest every 4h, /digest off.
+
+    `daily off` and `every off` end one of the two, `off` alone both.
+    """
     words = [word.lower() for word in request.words]
     person = request.person
-    example = "/digest daily 09:00"
-    if not words:
-        at = f"daily at {person.digest_at} {person.timezone}" if person.digest_at else "off"
-        return Reply((Card(card_text(f"🗞 Digest {at}", "Change it:", Code(example))),))
-    if words == ["off"]:
-        return _changed(request, replace(person, digest_at=None), "digest off", "🗞 Digest is off")
-    if len(words) not in {2, 3} or words[0] != "daily" or not _HOUR.fullmatch(words[1]):
-        raise Refused(
-            f"the digest should be like daily 09:00, was {' '.join(words)[:40]!r}", example=example
-        )
-    timezone = _timezone(request.words[2]) if len(words) == 3 else person.timezone
-    changed = replace(person, digest_at=words[1], timezone=timezone)
-    return _changed(
-        request, changed, f"digest {words[1]}", f"🗞 Digest daily at {words[1]} {timezone}"
+    match words:
+        case []:
+            return Reply((_digest_card(person),))
+        case ["off"]:
+            quiet = replace(person.wishes, report_every_min=None)
+            changed = replace(person, digest_at=None, wishes=quiet)
+            lines = ("🗞 Digest and reports are off", "Alerts go on: /alerts")
+            return _changed(request, changed, "digest off", *lines)
+        case ["daily", "off"]:
+            changed = replace(person, digest_at=None)
+            return _changed(request, changed, "daily digest off", "🗞 The daily digest is off")
+        case ["every", interval]:
+            return _reports(request, interval)
+        case ["daily", hour] | ["daily", hour, _] if _HOUR.fullmatch(hour):
+            timezone = _timezone(request.words[2]) if len(words) == 3 else person.timezone
+            changed = replace(person, digest_at=hour, timezone=timezone)
+            said = f"🗞 Digest daily at {hour} {timezone}"
+            return _changed(request, changed, f"digest {hour}", said)
+    raise Refused(
+        f"the digest should be like daily 09:00 or every 4h, was {' '.join(words)[:40]!r}",
+        example="/digest every 4h" if words[0] == "every" else "/digest daily 09:00",
     )
+
+
+def _digest_card(person: Person) -> Card:
+    every = person.wishes.report_every_min
+    at = f"daily at {person.digest_at} {person.timezone}" if person.digest_at else "off"
+    lines: list[Line] = [
+        f"Reports every {span(every)}" if every else "Reports off",
+        "A report is the scores of what you watch, as card, picture and file.",
+        "Change it:",
+        Code("/digest daily 09:00"),
+        Code("/digest every 4h"),
+    ]
+    buttons = (
+        *(does(f"Every {each}", f"/digest every {each}") for each in ("1h", "4h", "12h")),
+        does("Reports off", "/digest every off"),
+    )
+    return Card(card_text(f"🗞 Digest {at}", *lines), in_rows(buttons))
+
+
+def _reports(request: Request, interval: str) -> Reply:
+    person, example = request.person, "/digest every 4h"
+    if interval == "off":
+        changed = replace(person, wishes=replace(person.wishes, report_every_min=None))
+        return _changed(request, changed, "reports off", "🗞 Reports are off")
+    match = _INTERVAL.fullmatch(interval)
+    minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
+    if not REPORT_EVERY_MIN <= minutes <= _INTERVAL_MAX_MIN:
+        raise Refused(
+            f"reports come every {REPORT_EVERY_MIN}m to 7d, or off, was {interval[:24]!r}", example
+        )
+    changed = replace(person, wishes=replace(person.wishes, report_every_min=minutes))
+    lines = [f"🗞 A report every {span(minutes)}"]
+    if not person.wishes.interests:
+        lines.append("You watch nothing yet: /watch")
+    return _changed(request, changed, f"report every {interval}", *lines)
 
 
 def _timezone(text: str) -> str:
@@ -86,81 +130,61 @@ async def quiet(request: Request, _services: Services) -> Reply:
     )
 
 
-async def mute(request: Request, _services: Services) -> Reply:
-    """Answer /mute 4h and /mute off."""
-    example = "/mute 4h"
-    person = request.person
-    text = request.words[0].lower() if len(request.words) == 1 else ""
-    if text == "off":
-        changed = replace(person, muted_until=None)
+async def mute(request: Request, services: Services) -> Reply:
+    """Answer /mute 4h and /mute off; the owner silences others: /mute ID 4h."""
+    if len(request.words) == 2 and request.words[0].isdigit():
+        return _mute_other(request, services)
+    until, text = _mute_until(request, request.words, "/mute 4h")
+    changed = replace(request.person, muted_until=until)
+    if until is None:
         return _changed(request, changed, "mute off", "🔔 Not muted any more")
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        raise Refused(
-            f"mute should be like 4h, 30m or off, was {' '.join(request.words)[:40]!r}",
-            example=example,
-        )
-    unit = "hours" if match[2] == "h" else "minutes"
-    until = request.now + timedelta(**{unit: int(match[1])})
     return _changed(
         request,
-        replace(person, muted_until=until),
+        changed,
         f"mute {text}",
-        f"🔕 Silent until {until:%H:%M} UTC",
+        f"🔕 Silent until {local(until, request.person.timezone, request.now)}",
         "Critical alerts still ring.",
     )
 
 
-async def role(request: Request, services: Services) -> Reply:
-    """Answer /role ID trader|viewer|none: the owner admits, changes or revokes somebody."""
-    example = "/role 123456789 viewer"
-    words = [word.lower() for word in request.words]
-    if not words:
-        lines: list[Line] = [_person_words(person) for person in services.roster.active.values()]
-        return Reply((Card(card_text("👥 People", *lines, "Change:", Code(example))),))
-    is_wrong = len(words) != 2 or not (words[0].isascii() and words[0].isdigit())
-    if is_wrong or len(words[0]) > 15 or words[1] not in {"trader", "viewer", "none"}:
-        raise Refused(
-            f"a role is given as number and trader, viewer or none, was {' '.join(words)[:40]!r}",
-            example=example,
-        )
-    user_id = int(words[0])
-    if user_id == request.by:
-        raise Refused("the owner's own role cannot be changed from chat", example=example)
-    if words[1] == "none":
-        changed = replace(_known(services, user_id), is_active=False)
-        return _changed(request, changed, "revoked", f"👥 {user_id} may do nothing now")
-    return _asked_to_admit(request, services, user_id, Role(words[1]))
+def _mute_until(
+    request: Request, words: tuple[str, ...], example: str
+) -> tuple[datetime | None, str]:
+    """Return until when, None for `off`, and the word that said it."""
+    text = words[0].lower() if len(words) == 1 else ""
+    if text == "off":
+        return None, text
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        said = " ".join(request.words)[:40]
+        raise Refused(f"mute should be like 4h, 30m or off, was {said!r}", example=example)
+    return request.now + timedelta(minutes=int(match[1]) * _MINUTES[match[2]]), text
 
 
-def _person_words(person: Person) -> str:
-    name = "" if person.name.lower() == person.role.value else f" {person.name}"
-    return f"{person.user_id} {person.role.value}{name}"
-
-
-def _known(services: Services, user_id: int) -> Person:
-    return services.roster.get(user_id) or Person(user_id, user_id, "", Role.VIEWER)
-
-
-def _asked_to_admit(request: Request, services: Services, user_id: int, role: Role) -> Reply:
-    """Taking a right away acts at once; giving one is asked, for a wrong digit is a stranger."""
-    seconds = services.settings.safe_answer_s
-    question = confirm.Question(ADMIT, f"{user_id} {role.value}", seconds)
-    text = card_text(
-        f"👥 {user_id} as {role.value}?",
-        _MAY[role],
-        f"Answer within {age(seconds)}.",
-    )
-    return asked(question, text, request, services)
-
-
-def admitted(request: Request, services: Services, payload: str) -> Reply:
-    """Give somebody the role that the owner has just confirmed; raises Refused."""
+def _mute_other(request: Request, services: Services) -> Reply:
     if request.person.role is not Role.OWNER:
-        raise Refused("only the owner gives roles", example="/status")
-    number, _, role = payload.partition(" ")
-    changed = replace(_known(services, int(number)), role=Role(role), is_active=True)
-    return _changed(request, changed, f"role {role}", f"👥 {number} is {role} now")
+        raise Refused("only the owner silences others", example="/mute 4h")
+    person = known(request.words[0], services, "/mute")
+    until, text = _mute_until(request, request.words[1:], f"/mute {person.user_id} 4h")
+    if not person.is_active:
+        raise Refused(f"{named(person)} is told nothing anyway", example="/users")
+    changed = PersonChanged(
+        replace(person, muted_until=until), f"silenced by the owner: {text}", request.now
+    )
+    if until is None:
+        mine, theirs = "is not silent any more", "🔔 The owner has ended your silence"
+    else:
+        mine = f"is silent until {local(until, request.person.timezone, request.now)}"
+        at = local(until, person.timezone, request.now)
+        theirs = f"🔕 The owner has made this silent until {at}"
+    sign = "🔔" if until is None else "🔕"
+    card = Card(
+        card_text(f"{sign} {named(person)} {mine}", "Critical alerts still ring."),
+        (who_row(person),),
+    )
+    letters = (Letter(person.chat_id, Card(card_text(theirs, "Messages still come."))),)
+    own = person.user_id == request.by
+    return Reply((card,), (changed,), "done", letters=() if own else letters)
 
 
 async def start(_request: Request, _services: Services) -> Reply:
@@ -175,6 +199,7 @@ async def start(_request: Request, _services: Services) -> Reply:
         does("📊 Status", "/status"),
         does("🎯 Track", "/track"),
         does("📍 Trackers", "/trackers"),
+        does("👁 Watch", "/watch"),
         does("❔ Help", "/help"),
     )
     return Reply((Card(text, in_rows(buttons)),))
@@ -227,4 +252,18 @@ TRACKER_FORMS = (
     "/tracker 3 resume",
     "/tracker 3 cancel",
 )
-_FORMS = {"track": TRACK_FORMS, "tracker": TRACKER_FORMS}
+_FORMS = {
+    "track": TRACK_FORMS,
+    "tracker": TRACKER_FORMS,
+    "watch": ("/watch BTC/USDT ETH/USDT", "/watch BTC/USDT 1h threshold 70"),
+    "drop": ("/drop BTC/USDT 1h", "/drop all"),
+    "threshold": ("/threshold 60", "/threshold auto", "/threshold BTC/USDT auto"),
+    "alerts": ("/alerts rises off", "/alerts touches on", "/alerts sounds 6"),
+    "scan": ("/scan", "/scan BTC/USDT 15m 1h"),
+    "rank": ("/rank BTC/USDT 1h", "/rank BTC/USDT history"),
+    "post": ("/post json",),
+    "digest": ("/digest every 4h", "/digest daily 09:00 Europe/Berlin", "/digest off"),
+    "mute": ("/mute off", "/mute 123456789 4h"),
+    "invite": ("/invite trader", "/invite withdraw"),
+    "users": ("/users 123456789",),
+}

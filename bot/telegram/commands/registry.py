@@ -1,6 +1,16 @@
 """The one list of commands: handlers, help, examples and the chat's menu come from it."""
 
-from bot.telegram.commands import acting, asking, looking, people, trackers
+from bot.telegram.commands import (
+    acting,
+    asking,
+    inviting,
+    looking,
+    people,
+    scanning,
+    trackers,
+    users,
+    watching,
+)
 from bot.telegram.commands.context import CommandEntry, Reply, Request, Services, no_more
 from bot.telegram.commands.people import TRACK_FORMS
 from trading.domain.errors import Refused
@@ -24,7 +34,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("help", show_help, "Every command", "/help track", in_menu=True),
     CommandEntry("status", looking.show_status, "Am I protected?", "/status", in_menu=True),
     CommandEntry("positions", looking.show_positions, "Holdings", "/positions", in_menu=True),
-    CommandEntry("balance", looking.show_balance, "All coins, valued", "/balance", in_menu=True),
+    CommandEntry("balance", looking.show_balance, "All coins, valued", "/balance"),
     CommandEntry("orders", looking.show_orders, "What is at work", "/orders"),
     CommandEntry("history", looking.show_history, "Finished exits", "/history 20"),
     CommandEntry("track", trackers.track, "A private stop or entry", TRACK_FORMS[0], in_menu=True),
@@ -44,7 +54,15 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("reduce", _act, "Exits only", "/reduce"),
     CommandEntry("halt", _act, "Nothing new; stops still sell", "/halt", in_menu=True),
     CommandEntry("summary", looking.show_summary, "The last 24 hours", "/summary", in_menu=True),
-    CommandEntry("digest", people.digest, "Daily summary", "/digest daily 09:00"),
+    CommandEntry("watch", watching.watch, "What I watch", "/watch BTC/USDT 1h 4h", in_menu=True),
+    CommandEntry("drop", watching.drop, "Watch no more", "/drop BTC/USDT"),
+    CommandEntry("threshold", watching.threshold, "Told from which score", "/threshold 60"),
+    CommandEntry("scan", scanning.scan, "How unusual is it now?", "/scan", in_menu=True),
+    CommandEntry("rank", scanning.rank, "One symbol in detail", "/rank BTC/USDT"),
+    CommandEntry("post", scanning.post, "Scores as a file", "/post json"),
+    CommandEntry("monitoring", watching.monitoring, "All that is scanned", "/monitoring"),
+    CommandEntry("alerts", watching.alerts, "What rings, how often", "/alerts rises silent"),
+    CommandEntry("digest", people.digest, "Daily summary, reports", "/digest daily 09:00"),
     CommandEntry("quiet", people.quiet, "Silent hours", "/quiet 23:00-07:00"),
     CommandEntry("mute", people.mute, "Silent for a while", "/mute 4h"),
     CommandEntry("ack", acting.acknowledge, "I have seen the alert", "/ack"),
@@ -53,7 +71,12 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("jobs", looking.show_jobs, "Recurring jobs", "/jobs"),
     CommandEntry("audit", looking.show_audit, "Who did what", "/audit 20"),
     CommandEntry("export", acting.export, "CSV files", "/export fills"),
-    CommandEntry("role", people.role, "Admit somebody", "/role 123456789 viewer"),
+    CommandEntry("data", scanning.show_data, "Candles in the archive", "/data"),
+    CommandEntry("users", users.users, "Who gets what", "/users"),
+    CommandEntry("invite", inviting.invite, "A code for somebody", "/invite viewer"),
+    CommandEntry("join", inviting.join, "Come in by a code", "/join abcde-fghij"),
+    CommandEntry("role", users.role, "What somebody may do", "/role 123456789 viewer"),
+    CommandEntry("revoke", users.revoke, "End somebody's access", "/revoke 123456789"),
     CommandEntry("version", looking.show_version, "Version", "/version"),
 )
 BY_NAME = {entry.name: entry for entry in COMMANDS}

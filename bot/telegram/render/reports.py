@@ -1,8 +1,8 @@
 """Summaries and the state of the machine: digest, chart caption, health, jobs, audit."""
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from bot.modes import MODES, THIS_MACHINE
@@ -32,12 +32,12 @@ from trading.ports import Recorded
 _TROUBLES_MAX = 6
 
 
-def summary_card(view: SummaryView, title: str = "Summary") -> Card:
-    """What happened since a moment, in at most a dozen lines."""
+def summary_card(view: SummaryView, title: str = "Summary", timezone: tzinfo = UTC) -> Card:
+    """What happened since a moment, in at most a dozen lines; times as the person reads them."""
     status, account = view.status, view.account
     profit = sum((trip.profit for trip in view.round_trips), Decimal(0))
     head = f"{dot(status)} {title}: {money(account.equity)} {account.currency}"
-    lines: list[Line] = [f"Since {view.since:%b %d %H:%M} UTC"]
+    lines: list[Line] = [f"Since {view.since.astimezone(timezone):%b %d %H:%M} {timezone}"]
     if view.equity_before:
         change = account.equity - view.equity_before
         lines.append(f"Equity {signed(change)} ({percent(change / view.equity_before)})")
@@ -223,7 +223,7 @@ _ENDS = {
 
 
 # One branch per fact, as short as a table.
-def audit_words(event: events.Event, names: Mapping[int, str]) -> str:  # noqa: PLR0911
+def audit_words(event: events.Event, names: Mapping[int, str]) -> str:
     """One fact in a few words; `names` of the people that it may mention."""
 
     def who(number: int) -> str:
@@ -237,16 +237,29 @@ def audit_words(event: events.Event, names: Mapping[int, str]) -> str:  # noqa: 
             return _with_reason(f"{actor}: now {MODES[mode].name}", reason)
         case events.ConfirmationAnswered(_, answer, by):
             return f"{who(by)} {_ANSWERS[answer]}"
-        case events.AccessDenied(user_id, _, kind):
-            return f"stranger {user_id} was ignored ({kind})"
-        case events.PersonChanged(person, reason):
-            return _with_reason(f"{person.name} is {person.role.value}", reason)
         case events.CommandExecuted(_, by, command):
             return f"{who(by)} {_DONE.get(command, command)}"
         case events.AlertAcknowledged(_, by):
             return f"{who(by)} has seen an alert"
         case _:
-            return _own_words(event)
+            return _people_words(event, who) or _own_words(event)
+
+
+def _people_words(event: events.Event, who: Callable[[int], str]) -> str:
+    """What somebody was allowed or refused; empty for every other fact."""
+    match event:
+        case events.AccessDenied(user_id, _, kind):
+            return f"stranger {user_id} was ignored ({kind})"
+        case events.InvitationMade(role=role, by=by):
+            return f"{who(by)} made an invitation as {role.value}"
+        case events.InvitationClosed(ending=ending, user_id=0):
+            return f"an invitation was {ending}"
+        case events.InvitationClosed(ending=ending, user_id=user_id):
+            return f"an invitation was {ending} by {who(user_id)}"
+        case events.PersonChanged(person, reason):
+            return _with_reason(f"{person.name} is {person.role.value}", reason)
+        case _:
+            return ""
 
 
 def _own_words(event: events.Event) -> str:

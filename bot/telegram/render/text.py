@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from html import escape
+from zoneinfo import ZoneInfo
 
 from trading.domain.chat import Button
 from trading.domain.instrument import Instrument
@@ -203,6 +204,21 @@ def moment(at: datetime | None, now: datetime) -> str:
     if at is None:
         return "-"
     return at.strftime("%H:%M:%S" if at.date() == now.date() else "%b %d %H:%M")
+
+
+def local(at: datetime, timezone: str, now: datetime) -> str:
+    """Write a time of day in somebody's time zone, with the date when it is not today there."""
+    there = at.astimezone(ZoneInfo(timezone))
+    is_today = there.date() == now.astimezone(there.tzinfo).date()
+    return there.strftime("%H:%M %Z" if is_today else "%b %d %H:%M %Z")
+
+
+def span(minutes: int) -> str:
+    """Write a length of time in its greatest whole unit: `45 min`, `90 min`, `4 h`, `2 d`."""
+    for unit, length in (("d", 1440), ("h", 60)):
+        if minutes >= length and minutes % length == 0:
+            return f"{minutes // length} {unit}"
+    return f"{minutes} min"
 
 
 def since(at: datetime | None, now: datetime) -> str:

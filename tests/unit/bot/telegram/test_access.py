@@ -225,7 +225,8 @@ def test_a_kind_newer_than_this_program_is_unknown_and_denied() -> None:
 def test_what_moves_money_or_mode_is_for_traders_and_what_names_people_for_the_owner() -> None:
     orders = {"track", "trade", "buy", "sell", "close", "closeall", "panic", "pause", "resume"}
     assert orders | {"reduce", "halt", "abort", "ack"} == TRADER_COMMANDS
-    assert {"audit", "export", "role"} == OWNER_COMMANDS
+    people = {"audit", "export", "role", "users", "invite", "revoke"}
+    assert people | {"data"} == OWNER_COMMANDS
 
 
 def test_viewers_look_traders_act_the_owner_does_everything() -> None:

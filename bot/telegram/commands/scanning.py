@@ -1,0 +1,177 @@
+"""Commands that score: /scan, /rank, /post, and /data for what the scores are made of."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
+from bot.telegram.commands.watching import pairs_offered, read_line, row_of
+from bot.telegram.render import archive
+from bot.telegram.render import scores as render
+from bot.telegram.render.score_files import scores_csv
+from bot.telegram.render.score_json import scores_json
+from bot.telegram.render.text import Card, card_text, count
+from bot.telegram.render.watching import Row, scores_words
+from trading.domain.errors import NotInTime, Refused
+from trading.domain.instrument import Instrument
+from trading.domain.time import Timeframe
+from trading.domain.watching import Interest
+from trading.scanner.scores import RankScore
+
+SCANNED_MAX = 10
+_DEADLINE_S = 30.0
+_HISTORY_DEADLINE_S = 120.0
+_SERIES_PER_PAGE = 5
+_PAGE_MAX = 1000
+_SCAN = "/scan BTC/USDT"
+_RANK = "/rank BTC/USDT"
+
+
+async def scan(request: Request, services: Services) -> Reply:
+    """Answer /scan for what one watches, and /scan SYMBOL… [15m 1h …] for anything."""
+    if not request.words:
+        interests = request.person.wishes.interests
+        if not interests:
+            raise Refused("you watch nothing yet, so name what to scan", _SCAN)
+    else:
+        offer = pairs_offered("/scan", request.words, services)
+        if offer is not None:
+            return Reply((offer,), outcome="guided")
+        interests = _named(request, services)
+    scores = await _scanned(interests, services)
+    rows = [row_of(one, services, scores.get(one.symbol)) for one in interests]
+    missing = [one.symbol for one in interests if one.symbol not in scores]
+    reading = render.Reading(request.person.timezone, request.now)
+    return Reply((render.scan_card(rows, missing, lambda one: _find(one, services), reading),))
+
+
+def _named(request: Request, services: Services) -> tuple[Interest, ...]:
+    line = read_line(request.words, lambda word: services.desk.instrument(word).symbol, _SCAN)
+    if line.threshold:
+        raise Refused("a threshold is for /watch and /threshold", _SCAN)
+    if len(line.symbols) > SCANNED_MAX:
+        raise Refused(
+            f"at most {SCANNED_MAX} symbols are scanned at once, were {len(line.symbols)}", _SCAN
+        )
+    return tuple(_interest(symbol, line.timeframes, request, services) for symbol in line.symbols)
+
+
+def _interest(
+    symbol: str, timeframes: tuple[Timeframe, ...], request: Request, services: Services
+) -> Interest:
+    """What was named; what is watched of it otherwise, and what is usual else."""
+    known = request.person.wishes.interest(symbol) or Interest(
+        symbol, services.scanner.timeframes(symbol)
+    )
+    return Interest(symbol, timeframes or known.timeframes, known.threshold)
+
+
+async def _scanned(interests: Sequence[Interest], services: Services) -> dict[str, RankScore]:
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            scores = await services.scanner.scan(interests)
+    except TimeoutError as error:
+        raise NotInTime("the scan took too long") from error
+    return {score.symbol: score for score in scores}
+
+
+def _find(symbol: str, services: Services) -> Instrument | None:
+    try:
+        return services.desk.instrument(symbol)
+    except Refused:
+        return None
+
+
+async def rank(request: Request, services: Services) -> Reply:
+    """Answer /rank SYMBOL, /rank SYMBOL 1h, and /rank SYMBOL history."""
+    if not request.words:
+        raise Refused("the symbol is missing", _RANK)
+    offer = pairs_offered("/rank", request.words, services)
+    if offer is not None:
+        return Reply((offer,), outcome="guided")
+    instrument = services.desk.instrument(request.words[0])
+    symbol = instrument.symbol
+    no_more(request.words, 2, f"/rank {symbol} 1h")
+    word = request.words[1] if len(request.words) == 2 else ""
+    if word.lower() == "history":
+        return await _history(symbol, request, services)
+    timeframes = (Timeframe.parse(word),) if word else ()
+    interest = _interest(symbol, timeframes, request, services)
+    score = (await _scanned((interest,), services)).get(symbol)
+    reading = render.Reading(request.person.timezone, request.now)
+    if word and score is not None and score.timeframes:
+        card = render.timeframe_card(score, score.timeframes[0], instrument, reading)
+    else:
+        card = render.rank_card(row_of(interest, services, score), instrument, reading)
+    return Reply((card,))
+
+
+async def _history(symbol: str, request: Request, services: Services) -> Reply:
+    interest = _interest(symbol, (), request, services)
+    try:
+        async with asyncio.timeout(_HISTORY_DEADLINE_S):
+            report = await services.scanner.report(interest)
+    except TimeoutError as error:
+        raise NotInTime("the past takes too long to replay") from error
+    watched = request.person.wishes.interest(symbol)
+    is_auto = watched is None or watched.threshold is None
+    return Reply((render.history_card(report, is_auto),))
+
+
+async def post(request: Request, services: Services) -> Reply:
+    """Answer /post and /post json: the newest scores of what one watches, as a file."""
+    no_more(request.words, 1, "/post json")
+    form = request.words[0].lower() if request.words else "csv"
+    if form not in {"csv", "json"}:
+        raise Refused(
+            f"scores come as csv or json, was {form[:24]!r}",
+            "/post json",
+            wrong=request.words[0],
+            near=("csv", "json"),
+        )
+    rows = [row_of(one, services) for one in request.person.wishes.interests]
+    if not rows:
+        raise Refused("you watch nothing yet", "/watch BTC/USDT 1h 4h")
+    scores = [row.score for row in rows if row.score is not None]
+    if not scores:
+        raise Refused("nothing is scored yet, their past is still being read", "/scan")
+    write = scores_json if form == "json" else scores_csv
+    name = f"scores-{request.by}-{request.now:%Y%m%d-%H%M%S}.{form}"
+    path = services.data_dir / "exports" / name
+    await asyncio.to_thread(_write, path, write(scores))
+    return Reply((_post_card(rows, scores, form, path, request),))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _post_card(
+    rows: Sequence[Row], scores: Sequence[RankScore], form: str, path: Path, request: Request
+) -> Card:
+    best = max(scores, key=render.height)
+    reading = render.Reading(request.person.timezone, request.now)
+    text = card_text(
+        f"🗂 {count(len(scores), 'symbol')} as {form.upper()}",
+        f"Highest: {best.symbol} {scores_words(best)}",
+        f"At {reading.local(best.at_ms)}",
+        *([f"Not scored yet: {len(rows) - len(scores)}"] if len(scores) < len(rows) else []),
+    )
+    return Card(text, document=str(path))
+
+
+async def show_data(request: Request, services: Services) -> Reply:
+    """Answer /data [page]: what the archive holds; never where."""
+    no_more(request.words, 1, "/data")
+    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/data 1"))
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            total = await services.archive.series_count()
+            pages = max(-(-total // _SERIES_PER_PAGE), 1)
+            page = min(page, pages)
+            first = (page - 1) * _SERIES_PER_PAGE
+            series = await services.archive.held(first, _SERIES_PER_PAGE)
+    except TimeoutError as error:
+        raise NotInTime("reading the archive took too long") from error
+    return Reply((archive.data_card(series, total, page, pages),))

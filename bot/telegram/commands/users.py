@@ -1,0 +1,188 @@
+"""Commands of the owner about others: who there is, their roles, their silence, their end."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from bot.telegram import confirm
+from bot.telegram.commands.context import Letter, Reply, Request, Services, asked, no_more
+from bot.telegram.keyboards import does, in_rows, shows
+from bot.telegram.render import people as render
+from bot.telegram.render.text import Card, Code, Line, age, card_text
+from bot.telegram.render.watching import threshold_words
+from trading.domain.chat import Button, Person, Role
+from trading.domain.errors import Refused
+from trading.domain.events import PersonChanged, UpdateReceived
+from trading.domain.watching import Wishes
+from trading.ports import Recorded
+
+# The action of the question whether somebody is given a role.
+ADMIT = "Admit"
+_UPDATES_MAX = 300
+_PICKS_MAX = 12
+
+
+async def users(request: Request, services: Services) -> Reply:
+    """Answer /users, and /users ID: who there is, and what one of them gets."""
+    no_more(request.words, 1, "/users")
+    updates = await services.journal.latest(_UPDATES_MAX, (UpdateReceived.__name__,))
+    seen = last_seen(updates)
+    if request.words:
+        person = known(request.words[0], services, "/users")
+        return Reply((_person_card(person, seen, request, services),))
+    revoked = [one for one in services.roster.everybody if not one.is_active]
+    card = render.people_card(list(services.roster.active.values()), revoked, seen, request.now)
+    return Reply((card,))
+
+
+def _person_card(
+    person: Person, seen: dict[int, datetime], request: Request, services: Services
+) -> Card:
+    thresholds = {
+        one.symbol: threshold_words(one, services.scanner.thresholds(one))
+        for one in person.wishes.interests
+    }
+    return render.person_card(
+        person, seen.get(person.user_id), thresholds, request.person, request.now
+    )
+
+
+def last_seen(updates: Iterable[Recorded]) -> dict[int, datetime]:
+    """When each person last wrote or tapped, as far as the newest updates tell; newest first."""
+    found: dict[int, datetime] = {}
+    for row in updates:
+        if isinstance(row.event, UpdateReceived):
+            sender = _sender(row.event.update.payload)
+            if sender is not None:
+                found.setdefault(sender, row.event.at)
+    return found
+
+
+def _sender(payload: str) -> int | None:
+    try:
+        content = json.loads(payload)
+        part = content.get("message") or content.get("callback_query")
+        sender = part["from"]["id"]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return None
+    return sender if isinstance(sender, int) else None
+
+
+def known(word: str, services: Services, command: str) -> Person:
+    """Find somebody by number among those whom the roster knows; raises Refused with the others."""
+    near = [str(one.user_id) for one in services.roster.everybody]
+    example = f"{command} {near[-1]}"
+    if not (word.isascii() and word.isdigit() and len(word) <= 15):
+        raise Refused(f"people are named by number, was {word[:24]!r}", example)
+    person = services.roster.get(int(word))
+    if person is None:
+        raise Refused(
+            f"nobody here has the number {word}", example, wrong=word, near=near[:_PICKS_MAX]
+        )
+    return person
+
+
+async def role(request: Request, services: Services) -> Reply:
+    """Answer /role ID trader|viewer|none: the owner admits, changes or revokes somebody."""
+    example = "/role 123456789 viewer"
+    words = [word.lower() for word in request.words]
+    if not words:
+        lines: list[Line] = [_person_words(person) for person in services.roster.active.values()]
+        return Reply((Card(card_text("👥 People", *lines, "Change:", Code(example))),))
+    is_wrong = len(words) != 2 or not (words[0].isascii() and words[0].isdigit())
+    if is_wrong or len(words[0]) > 15 or words[1] not in {"trader", "viewer", "none"}:
+        raise Refused(
+            f"a role is given as number and trader, viewer or none, was {' '.join(words)[:40]!r}",
+            example=example,
+        )
+    user_id = int(words[0])
+    if user_id == request.by:
+        raise Refused("the owner's own role cannot be changed from chat", example=example)
+    if words[1] == "none":
+        return _revoked(_somebody(services, user_id), request, services)
+    return _asked_to_admit(request, services, user_id, Role(words[1]))
+
+
+def _person_words(person: Person) -> str:
+    name = "" if person.name.lower() == person.role.value else f" {person.name}"
+    return f"{person.user_id} {person.role.value}{name}"
+
+
+def _somebody(services: Services, user_id: int) -> Person:
+    return services.roster.get(user_id) or Person(user_id, user_id, "", Role.VIEWER)
+
+
+def _asked_to_admit(request: Request, services: Services, user_id: int, role: Role) -> Reply:
+    """Taking a right away acts at once; giving one is asked, for a wrong digit is a stranger."""
+    seconds = services.settings.safe_answer_s
+    question = confirm.Question(ADMIT, f"{user_id} {role.value}", seconds)
+    text = card_text(
+        f"👥 {user_id} as {role.value}?",
+        render.MAY[role],
+        f"Answer within {age(seconds)}.",
+    )
+    return asked(question, text, request, services)
+
+
+def admitted(request: Request, services: Services, payload: str) -> Reply:
+    """Give somebody the role that the owner has just confirmed; raises Refused."""
+    if request.person.role is not Role.OWNER:
+        raise Refused("only the owner gives roles", example="/status")
+    number, _, role = payload.partition(" ")
+    changed = replace(_somebody(services, int(number)), role=Role(role), is_active=True)
+    event = PersonChanged(changed, f"role {role}", request.now)
+    card = Card(card_text(f"👥 {number} is {role} now"), (who_row(changed),))
+    return Reply((card,), (event,), "done")
+
+
+async def revoke(request: Request, services: Services) -> Reply:
+    """Answer /revoke ID: at once, for it takes rights away; without a number it offers whom."""
+    no_more(request.words, 1, "/revoke 123456789")
+    if not request.words:
+        return _pick(services)
+    person = known(request.words[0], services, "/revoke")
+    if person.user_id == request.by or (person.is_active and person.role is Role.OWNER):
+        raise Refused("the owner cannot be revoked from chat", example="/users")
+    if not person.is_active:
+        raise Refused(f"{render.named(person)} was revoked before", example="/users")
+    return _revoked(person, request, services)
+
+
+def _pick(services: Services) -> Reply:
+    others = [one for one in services.roster.active.values() if one.role is not Role.OWNER]
+    if not others:
+        raise Refused("there is nobody but you", example="/invite viewer")
+    buttons = [
+        does(f"🚪 {render.named(one)[:24]}", f"/revoke {one.user_id}")
+        for one in others[:_PICKS_MAX]
+    ]
+    lines = ("It acts at once. Whom it hits is told.",)
+    return Reply((Card(card_text("🚪 Revoke whom?", *lines), in_rows(buttons, 1)),))
+
+
+def _revoked(person: Person, request: Request, services: Services) -> Reply:
+    """End somebody's rights and watch list; their open questions end with the next look at them."""
+    changed = replace(person, is_active=False, wishes=Wishes(), muted_until=None)
+    services.typed_next.pop(person.user_id, None)
+    services.step_up.waiting.pop(person.user_id, None)
+    card = Card(
+        card_text(
+            f"🚪 {render.named(person)} may do nothing now",
+            "Their open questions end, and nothing is scanned for them any more.",
+        ),
+        ((does("👁 Admit again", f"/role {person.user_id} viewer"), does("👥 People", "/users")),),
+    )
+    told = Card(
+        card_text("🚪 You were removed", "The owner has ended your access. Nothing is read here.")
+    )
+    is_there = person.user_id in services.roster.active
+    letters = (Letter(person.chat_id, told),) if is_there else ()
+    return Reply(
+        (card,), (PersonChanged(changed, "revoked", request.now),), "done", letters=letters
+    )
+
+
+def who_row(person: Person) -> tuple[Button, ...]:
+    """A way to somebody's card."""
+    return (shows("👤 What they get", f"/users {person.user_id}"),)

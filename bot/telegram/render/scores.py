@@ -1,0 +1,261 @@
+"""Cards about scores: a scan, one symbol in detail, and what its scores were worth in its past."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from math import isnan
+
+from bot.telegram.keyboards import does, fits, in_rows, shows
+from bot.telegram.render.text import Card, Line, card_text, count, local, percent, price, span
+from bot.telegram.render.watching import ASKS, LEGEND, Row, points, scores_words, timeframe_names
+from trading.domain.chat import Button
+from trading.domain.instrument import Instrument
+from trading.domain.time import from_ms
+from trading.scanner.aftermath import HORIZONS_MS, Following
+from trading.scanner.desk import ScoreReport
+from trading.scanner.history import CANDLES_MIN
+from trading.scanner.points import POINTS_MAX
+from trading.scanner.scores import RankScore, ScoreSignal, Standing, TimeframeScore
+from trading.scanner.walk_forward import BestThresholds
+
+_LISTED_MAX = 12
+# Fewer round trips than this say nothing that luck could not say too.
+ROUND_TRIPS_TRUSTED = 30
+_EPISODES_TRUSTED = 10
+_MINUTE_MS = 60_000
+_STRONG = 0.5
+
+Find = Callable[[str], Instrument | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """When a card is read, and in whose time zone."""
+
+    timezone: str
+    now: datetime
+
+    def local(self, at_ms: int) -> str:
+        """Write a moment for the reader."""
+        return local(from_ms(at_ms), self.timezone, self.now)
+
+
+def height(score: RankScore) -> float:
+    """The higher of the two scores, -1 where nothing could be scored."""
+    return max((each for each in (score.bull, score.bear) if each is not None), default=-1.0)
+
+
+def scan_card(rows: Sequence[Row], missing: Sequence[str], find: Find, reading: Reading) -> Card:
+    """Scores of this moment, the highest first; `missing` had no candles to score."""
+    found = [row for row in rows if row.score is not None]
+    ranked = sorted(found, key=lambda row: -height(row.score) if row.score else 0)
+    lines: list[Line] = []
+    for row in ranked[:_LISTED_MAX]:
+        lines += _scanned_lines(row, find)
+    if len(ranked) > _LISTED_MAX:
+        lines.append(f"and {len(ranked) - _LISTED_MAX} more: /post")
+    if missing:
+        lines.append(f"No candles of {', '.join(missing)}")
+    if ranked and ranked[0].score is not None:
+        lines.append(f"At {reading.local(ranked[0].score.at_ms)}")
+    lines += LEGEND
+    buttons = [
+        does(f"📊 {row.interest.symbol}", f"/rank {row.interest.symbol}") for row in ranked[:6]
+    ]
+    title = f"🔎 {_headline(ranked[0])}" if ranked else "🔎 Nothing could be scored"
+    return Card(card_text(title, *lines), in_rows(buttons))
+
+
+def _headline(row: Row) -> str:
+    """The symbol, its higher score, and what that asks for."""
+    score = row.score
+    if score is None or height(score) < 0:
+        return f"{row.interest.symbol}: not scored yet"
+    is_bear = (score.bear or 0) >= (score.bull or 0)
+    asks = "" if row.asks is ScoreSignal.NONE else f", {ASKS[row.asks]}"
+    value = f"{'bear' if is_bear else 'bull'} {points(height(score))}"
+    return f"{row.interest.symbol} {value}{asks}"
+
+
+def _scanned_lines(row: Row, find: Find) -> list[Line]:
+    score = row.score
+    if score is None:
+        return []
+    lines: list[Line] = [
+        f"• {score.symbol} {_price(score.price, find(score.symbol))}",
+        f"  {scores_words(score)}",
+    ]
+    if row.asks is not ScoreSignal.NONE:
+        lines.append(f"  {ASKS[row.asks]}")
+    if score.too_young:
+        lines.append(f"  too young: {timeframe_names(score.too_young)}")
+    return lines
+
+
+def _price(value: float, instrument: Instrument | None) -> str:
+    return price(Decimal(repr(value)), instrument)
+
+
+def _signed(value: float | None) -> str:
+    return "?" if value is None else percent(value / 100)
+
+
+def _rank(value: float | None) -> str:
+    if value is None:
+        return "?"
+    return f"{value:.0f}%" if value >= 10 else f"{value:.2g}%"
+
+
+# ---------------------------------------------------------------- one symbol in detail
+
+
+def rank_card(row: Row, instrument: Instrument | None, reading: Reading) -> Card:
+    """Each candle length: what its running candle has done, how rare that is, and its points."""
+    score = row.score
+    symbol = row.interest.symbol
+    if score is None:
+        return Card(card_text(f"📊 {symbol}: nothing to score", "There are no candles of it yet."))
+    lines: list[Line] = [f"Price {_price(score.price, instrument)} at {reading.local(score.at_ms)}"]
+    for each in score.timeframes:
+        lines += _timeframe_lines(each)
+    if score.scored:
+        over = count(len(score.scored), "candle length")
+        lines += [
+            f"Average over {over}: {scores_words(score)}",
+            f"Move unlikely to stay: {points(score.change)}",
+        ]
+    lines += [
+        "Rank: the share of past candles that went as far. Small is rare.",
+        *LEGEND,
+    ]
+    return Card(card_text(f"📊 {_headline(row)}", *lines), _rank_buttons(row))
+
+
+def _timeframe_lines(each: TimeframeScore) -> list[Line]:
+    name = each.timeframe.name
+    if each.standing is Standing.TOO_YOUNG:
+        return [f"• {name}: too young, {each.candles} of {CANDLES_MIN} candles"]
+    if each.standing is Standing.NO_CANDLE:
+        return [f"• {name}: no running candle"]
+    lines: list[Line] = [f"• {name}: {_signed(each.change)}, rank {_rank(each.change_rank)}"]
+    side = "bear" if each.bear_points >= each.bull_points else "bull"
+    earned = max(each.bear_points, each.bull_points)
+    lines.append(f"  {side} {earned} of {POINTS_MAX}" if earned else "  ordinary: no points")
+    return lines
+
+
+def _rank_buttons(row: Row) -> tuple[tuple[Button, ...], ...]:
+    symbol = row.interest.symbol
+    lengths = [
+        does(each.name, f"/rank {symbol} {each.name}")
+        for each in row.interest.timeframes
+        if fits(f"/rank {symbol} {each.name}")
+    ]
+    chart_length = row.interest.timeframes[-1].name
+    return (
+        *in_rows(lengths, 4),
+        (
+            does("📈 Chart", f"/chart {symbol} {chart_length}"),
+            does("📜 Its past", f"/rank {symbol} history"),
+        ),
+        (shows("🔄 Refresh", f"/rank {symbol}"), does("👁 Watch", f"/watch {symbol}")),
+    )
+
+
+def timeframe_card(
+    score: RankScore, each: TimeframeScore, instrument: Instrument | None, reading: Reading
+) -> Card:
+    """One candle length: all four ranks of its running candle."""
+    title = f"📊 {score.symbol} {each.timeframe.name}"
+    if each.standing is not Standing.SCORED:
+        return Card(card_text(f"{title}: {each.standing.value}", *_timeframe_lines(each)[:1]))
+    lines: list[Line] = [
+        f"Price {_price(score.price, instrument)} at {reading.local(score.at_ms)}",
+        f"Change {_signed(each.change)}, whole range {_unsigned(each.amplitude)}",
+        f"Rank of the change {_rank(each.change_rank)}",
+        f"Rank of the range {_rank(each.amplitude_rank)}",
+        f"Rank as a rise {_rank(each.up_rank)}",
+        f"Rank as a fall {_rank(each.down_rank)}",
+        f"among {each.candles:,} past candles. Small is rare.",
+        f"Bear {each.bear_points}, bull {each.bull_points} of {POINTS_MAX} points",
+        f"Move unlikely to stay: {each.change_points} of {POINTS_MAX}",
+    ]
+    symbol = score.symbol
+    row = (
+        does("📈 Chart", f"/chart {symbol} {each.timeframe.name}"),
+        shows("⬅ All lengths", f"/rank {symbol}"),
+    )
+    return Card(card_text(title, *lines), (row,))
+
+
+def _unsigned(value: float | None) -> str:
+    return "?" if value is None else percent(value / 100).lstrip("+-")
+
+
+# ---------------------------------------------------------------- what scores were worth
+
+
+def history_card(report: ScoreReport, auto: bool) -> Card:
+    """What followed high scores of a symbol, and what its best thresholds were worth unseen."""
+    days = report.candles * report.length_ms // 86_400_000
+    lines: list[Line] = [
+        f"From {report.candles:,} candles of {span(report.length_ms // _MINUTE_MS)}, {days} days",
+        f"over {timeframe_names(report.timeframes)}",
+        *_followed("bear", "+ is a rise", report.after_crashes, _limit(report.best, "bear")),
+        *_followed("bull", "+ is a fall", report.after_rises, _limit(report.best, "bull")),
+        *_best_lines(report.best),
+    ]
+    label = "🎚 Use auto" if not auto else "🎚 Thresholds"
+    command = f"/threshold {report.symbol} auto" if not auto else "/threshold"
+    row = (does(label, command), does("📊 Now", f"/rank {report.symbol}"))
+    return Card(card_text(f"📜 {report.symbol}: what followed", *lines), (row,))
+
+
+def _limit(best: BestThresholds | None, side: str) -> float:
+    if best is None:
+        return _STRONG
+    return best.thresholds.bear if side == "bear" else best.thresholds.bull
+
+
+def _followed(side: str, meaning: str, rows: Sequence[Following], limit: float) -> list[Line]:
+    """One line per horizon over all scores from the limit on, weighted by their moments."""
+    high = [one for one in rows if one.score >= limit - 1e-6]
+    title = f"After {side} from {points(limit)} on"
+    episodes = sum(one.episodes for one in high)
+    if not episodes:
+        return [title, "  it never was that high"]
+    lines: list[Line] = [f"{title}, {count(episodes, 'time')} ({meaning}):"]
+    for place, horizon_ms in enumerate(HORIZONS_MS):
+        weights = [one.moments[place] for one in high]
+        if sum(weights):
+            final = _mean([one.final[place] for one in high], weights)
+            best = _mean([one.best[place] for one in high], weights)
+            name = span(horizon_ms // _MINUTE_MS)
+            lines.append(f"  {name} {_signed(final)}, at best {_signed(best)}")
+    if episodes < _EPISODES_TRUSTED:
+        lines.append("  ⚠️ too few times to trust")
+    return lines
+
+
+def _mean(values: Sequence[float], weights: Sequence[int]) -> float:
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if weight]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known if not isnan(value)) / total
+
+
+def _best_lines(best: BestThresholds | None) -> list[Line]:
+    if best is None:
+        return ["No threshold made enough round trips to choose one by."]
+    unseen = best.out_of_sample
+    few = unseen.round_trips < ROUND_TRIPS_TRUSTED
+    limits = f"bull {points(best.thresholds.bull)}, bear {points(best.thresholds.bear)}"
+    return [
+        f"Best thresholds: {limits}",
+        f"  where they were chosen {percent(best.in_sample.profit)}",
+        f"  on unseen data {percent(unseen.profit)}",
+        f"  {count(unseen.round_trips, 'round trip')}: "
+        + ("too few to trust" if few else "a fair sample"),
+        f"  holding made {percent(best.held)}",
+        "After fees and slippage. The past promises nothing.",
+    ]

@@ -1,0 +1,262 @@
+"""Cards about what is watched: a person's list, their thresholds, all that is scanned, loudness."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.telegram.keyboards import Rows, does, in_rows, pager, shows
+from bot.telegram.render.text import Card, Code, Line, card_text, count
+from trading.domain.chat import Button
+from trading.domain.time import Timeframe
+from trading.domain.watching import AlertType, Interest, Loudness, Wishes
+from trading.scanner.desk import MonitoredView, Readiness
+from trading.scanner.scores import RankScore, ScoreSignal, Thresholds, signal
+
+PAGE = 6
+LEGEND: tuple[Line, ...] = ("High bear: a crash, asks to BUY.", "High bull: a rise, asks to SELL.")
+ASKS = {
+    ScoreSignal.BUY: "asks to BUY",
+    ScoreSignal.SELL: "asks to SELL",
+    ScoreSignal.INDECISION: "both ways: undecided",
+    ScoreSignal.NONE: "asks for nothing",
+}
+_READY = {
+    Readiness.WARMING: "⏳ its past is being read",
+    Readiness.LIVE: "live",
+    Readiness.STALE: "⚠️ its candles do not come",
+}
+_SOUNDS = (0, 3, 6, 12)
+_CHOICES = ("40", "50", "60", "70", "80", "auto")
+_SUGGESTED = ("BTC/USDT", "ETH/USDT")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One watched symbol beside its newest score; `score` is None before the first scan."""
+
+    interest: Interest
+    score: RankScore | None
+    thresholds: Thresholds
+
+    @property
+    def asks(self) -> ScoreSignal:
+        """What the newest score asks this person for."""
+        return asked_by(self.score, self.thresholds)
+
+
+def asked_by(score: RankScore | None, thresholds: Thresholds) -> ScoreSignal:
+    """What a score asks for."""
+    return ScoreSignal.NONE if score is None else signal(score.bull, score.bear, thresholds)
+
+
+def points(share: float | None) -> str:
+    """A score as people see it: 0 to 100."""
+    return "?" if share is None else f"{100 * share:.0f}"
+
+
+def scores_words(score: RankScore | None) -> str:
+    """Both scores, the higher one first."""
+    if score is None:
+        return "no score yet"
+    if score.bull is None or score.bear is None:
+        return "too young to score"
+    pair = [f"bear {points(score.bear)}", f"bull {points(score.bull)}"]
+    return " · ".join(pair if score.bear >= score.bull else reversed(pair))
+
+
+def timeframe_names(timeframes: Sequence[Timeframe]) -> str:
+    """Candle lengths in a row."""
+    return " ".join(each.name for each in timeframes)
+
+
+def threshold_words(interest: Interest, thresholds: Thresholds) -> str:
+    """From which score on somebody is told, `auto` with what it means now."""
+    if interest.threshold is not None:
+        return f"from {interest.threshold} on"
+    return f"auto: bull {points(thresholds.bull)}, bear {points(thresholds.bear)}"
+
+
+# ---------------------------------------------------------------- one's own list
+
+
+def list_card(rows: Sequence[Row], page: int, most: int) -> Card:
+    """What a person watches, with scores and a way to drop each."""
+    if not rows:
+        return _empty_card()
+    shown, page, pages = part(rows, page)
+    lines: list[Line] = []
+    for row in shown:
+        lines += _row_lines(row)
+    if pages > 1:
+        lines.append(f"page {page} of {pages}")
+    lines += LEGEND
+    drops = [shows(f"✖️ {one.interest.symbol}", f"/drop {one.interest.symbol}") for one in shown]
+    foot = (does("🔎 Scan now", "/scan"), does("🎚 Thresholds", "/threshold"))
+    title = f"👁 You watch {len(rows)} of at most {most}"
+    return Card(card_text(title, *lines), (*in_rows(drops), *pager("/watch", page, pages), foot))
+
+
+def _empty_card() -> Card:
+    buttons = tuple(does(f"👁 {one}", f"/watch {one}") for one in _SUGGESTED)
+    text = card_text(
+        "👁 You watch nothing yet",
+        "Send what to look at; you are told when it moves as it rarely does:",
+        Code("/watch BTC/USDT 1h 4h"),
+    )
+    return Card(text, (buttons,))
+
+
+def _row_lines(row: Row) -> list[Line]:
+    interest = row.interest
+    lines: list[Line] = [
+        f"• {interest.symbol} {scores_words(row.score)}",
+        f"  {timeframe_names(interest.timeframes)}",
+        f"  {threshold_words(interest, row.thresholds)}",
+    ]
+    if row.asks is not ScoreSignal.NONE:
+        lines.insert(1, f"  {ASKS[row.asks]}")
+    if row.score is not None and row.score.too_young:
+        lines.append(f"  too young: {timeframe_names(row.score.too_young)}")
+    return lines
+
+
+def part(rows: Sequence[Row], page: int) -> tuple[Sequence[Row], int, int]:
+    """Return the rows of a page, its number where there is one, and how many there are."""
+    pages = max(-(-len(rows) // PAGE), 1)
+    page = min(page, pages)
+    return rows[(page - 1) * PAGE : page * PAGE], page, pages
+
+
+def watched_card(rows: Sequence[Row], changed: int) -> Card:
+    """What was put on the list just now; `changed` of them were on it before."""
+    names = ", ".join(row.interest.symbol for row in rows)
+    lines: list[Line] = []
+    for row in rows[:PAGE]:
+        lines += _row_lines(row)
+    if len(rows) > PAGE:
+        lines.append(f"and {len(rows) - PAGE} more: /watch")
+    if changed:
+        lines.append(f"{count(changed, 'symbol')} watched before, now like this.")
+    lines += LEGEND
+    buttons = (does("🔎 Scan now", "/scan"), does("👁 My list", "/watch"))
+    drop = _fitting_rows(f"✖️ Drop {rows[0].interest.symbol}", f"/drop {rows[0].interest.symbol}")
+    return Card(
+        card_text(f"👁 Watching {names}", *lines), (buttons, *(drop if len(rows) == 1 else ()))
+    )
+
+
+def _fitting_rows(label: str, command: str) -> Rows:
+    return ((does(label, command),),)
+
+
+def pairs_card(coin: str, lines_by_symbol: Mapping[str, str]) -> Card:
+    """A coin alone: which of its pairs is meant; each button sends the whole line."""
+    buttons = [does(symbol, line) for symbol, line in lines_by_symbol.items()]
+    text = card_text(
+        f"👁 Which pair of {coin}?",
+        "Tap one, or send it:",
+        Code(next(iter(lines_by_symbol.values()))),
+    )
+    return Card(text, in_rows(buttons))
+
+
+def dropped_card(said: str, undo: str, left: int) -> Card:
+    """Something was taken off the list, with the way back."""
+    rest = f"You watch {count(left, 'symbol')} now." if left else "You watch nothing now."
+    buttons = (does("↩️ Undo", undo), does("👁 My list", "/watch"))
+    return Card(card_text(f"✖️ {said}", rest), (buttons,))
+
+
+def drop_all_text(interests: Sequence[Interest], minutes: str) -> str:
+    """The question before the whole list is dropped."""
+    names = ", ".join(one.symbol for one in interests)
+    return card_text(f"✖️ Drop all {len(interests)}?", names, f"Answer within {minutes}.")
+
+
+# ---------------------------------------------------------------- thresholds
+
+
+def thresholds_card(rows: Sequence[Row]) -> Card:
+    """From which score on each symbol is told; the buttons are for all of them at once."""
+    lines: list[Line] = [
+        f"• {row.interest.symbol} {threshold_words(row.interest, row.thresholds)}" for row in rows
+    ]
+    lines += [
+        "From 1 to 100. auto: what paid best in a symbol's own past.",
+        Code(f"/threshold {rows[0].interest.symbol} 70"),
+        "For all of them:",
+    ]
+    buttons = [shows(each, f"/threshold {each}") for each in _CHOICES]
+    return Card(card_text("🎚 From which score you are told", *lines), in_rows(buttons, 3))
+
+
+# ---------------------------------------------------------------- everything that is scanned
+
+
+def monitoring_card(
+    views: Sequence[MonitoredView], watchers: Mapping[str, Sequence[str]] | None, page: int
+) -> Card:
+    """All that is scanned; `watchers` are names by symbol for the owner, None for others."""
+    if not views:
+        nothing = "Nothing is scanned" if watchers is not None else "Nothing is scanned for you"
+        return Card(card_text(f"🔭 {nothing}", "Begin with:", Code("/watch BTC/USDT 1h 4h")))
+    pages = -(-len(views) // PAGE)
+    page = min(page, pages)
+    lines: list[Line] = []
+    for view in views[(page - 1) * PAGE : page * PAGE]:
+        lines += _view_lines(view, watchers)
+    if pages > 1:
+        lines.append(f"page {page} of {pages}")
+    late = sum(view.readiness is not Readiness.LIVE for view in views)
+    title = f"🔭 {count(len(views), 'symbol')} scanned" + (f", {late} not ready" if late else "")
+    foot = (shows("🔄 Refresh", f"/monitoring {page}"), does("👁 My list", "/watch"))
+    return Card(card_text(title, *lines), (*pager("/monitoring", page, pages), foot))
+
+
+def _view_lines(view: MonitoredView, watchers: Mapping[str, Sequence[str]] | None) -> list[Line]:
+    lines: list[Line] = [
+        f"• {view.symbol} {scores_words(view.score)}",
+        f"  {timeframe_names(view.timeframes)}, {_READY[view.readiness]}",
+    ]
+    if view.young:
+        lines.append(f"  too young: {timeframe_names(view.young)}")
+    if watchers is not None:
+        lines.append(f"  for {', '.join(watchers.get(view.symbol, ())) or 'nobody'}")
+    return lines
+
+
+# ---------------------------------------------------------------- how loud
+
+_NEXT = {Loudness.ON: Loudness.SILENT, Loudness.SILENT: Loudness.OFF, Loudness.OFF: Loudness.ON}
+_SIGNS = {Loudness.ON: "🔔", Loudness.SILENT: "🔕", Loudness.OFF: "🚫"}
+
+
+def alerts_card(wishes: Wishes) -> Card:
+    """How loud each type is; a tap on one turns it to its next."""
+    lines: list[Line] = [
+        f"{_SIGNS[wishes.loud(kind)]} {kind.value.capitalize()} {wishes.loud(kind).value}"
+        for kind in AlertType
+    ]
+    lines += [
+        f"At most {count(wishes.audible_per_hour, 'sound')} an hour; the rest waits on one card.",
+        "Critical alerts always ring: they cannot be turned down or off.",
+    ]
+    return Card(card_text("🔔 What rings", *lines), (*in_rows(_cycles(wishes)), _sounds(wishes)))
+
+
+def _cycles(wishes: Wishes) -> list[Button]:
+    return [
+        shows(
+            f"{_SIGNS[now]} {kind.value.capitalize()}", f"/alerts {kind.value} {_NEXT[now].value}"
+        )
+        for kind in AlertType
+        for now in (wishes.loud(kind),)
+    ]
+
+
+def _sounds(wishes: Wishes) -> tuple[Button, ...]:
+    return tuple(
+        shows(
+            f"{'• ' if each == wishes.audible_per_hour else ''}{each}/h", f"/alerts sounds {each}"
+        )
+        for each in _SOUNDS
+    )

@@ -1,0 +1,88 @@
+"""The end of an update: the facts to append, and the messages that go with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.telegram.alerts import is_silent, with_banner
+from bot.telegram.commands.context import Letter, Reply
+from trading.domain.chat import OutboxMessage, Person, Severity
+from trading.domain.events import Event, MessageQueued, UpdateHandled
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """The end of an update: what to append in one transaction, what to show over a tap.
+
+    `aside` is a chat and the HTML to send there past the journal.
+    """
+
+    events: tuple[Event, ...]
+    toast: str = ""
+    tap_id: str | None = None
+    aside: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reply goes: a chat, the card it is, the message it edits, the tap it answers."""
+
+    chat_id: int
+    card: str
+    target: int | None = None
+    tap_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surrounding:
+    """What every message carries, who is there, and when."""
+
+    banner: str
+    people: Sequence[Person]
+    now: datetime
+
+
+def finish(
+    handled: UpdateHandled, reply: Reply, place: Place | None, around: Surrounding
+) -> Handled:
+    """Turn a reply into what is appended; without a place nobody is told."""
+    if place is None:
+        return Handled((handled,))
+    queued = [
+        MessageQueued(
+            OutboxMessage(
+                message_key=f"reply:{handled.update_id}:{number}",
+                chat_id=place.chat_id,
+                text=with_banner(each.text, around.banner),
+                created_at=around.now,
+                buttons=each.buttons,
+                card=each.name or place.card,
+                edits=place.target is not None and number == 0,
+                target=place.target if number == 0 else None,
+                picture=each.picture,
+                document=each.document,
+            )
+        )
+        for number, each in enumerate(reply.cards)
+    ]
+    queued += [
+        _letter(f"letter:{handled.update_id}:{number}", each, around)
+        for number, each in enumerate(reply.letters)
+    ]
+    aside = (place.chat_id, with_banner(reply.aside, around.banner)) if reply.aside else None
+    return Handled((handled, *reply.events, *queued), reply.toast, place.tap_id, aside)
+
+
+def _letter(key: str, letter: Letter, around: Surrounding) -> MessageQueued:
+    there = next((one for one in around.people if one.chat_id == letter.chat_id), None)
+    return MessageQueued(
+        OutboxMessage(
+            message_key=key,
+            chat_id=letter.chat_id,
+            text=with_banner(letter.card.text, around.banner),
+            created_at=around.now,
+            buttons=letter.card.buttons,
+            is_silent=there is not None and is_silent(there, Severity.INFO, around.now),
+            card=letter.card.name,
+        )
+    )
