@@ -41,7 +41,6 @@ class CandleLine:
         self._restart = asyncio.Event()
         self._is_live = False
         self._down_since_s = monotonic()
-        self._spoke_s = monotonic()
         self._restarted_s = float("-inf")
 
     def want(self, wanted: Wanted) -> None:
@@ -53,9 +52,9 @@ class CandleLine:
         """Whether nothing comes, for longer than a connection takes."""
         return not self._is_live and now_s - self._down_since_s >= self._settings.down_after_s
 
-    def missed(self, symbol: str, told_s: float | None, now_s: float) -> None:
-        """Note that a request told news of a symbol, which the stream told last at `told_s`."""
-        since_s = now_s - (self._spoke_s if told_s is None else told_s)
+    def missed(self, symbol: str, streamed_s: float, now_s: float) -> None:
+        """Note that a request told news of a symbol that the stream spoke of at `streamed_s`."""
+        since_s = now_s - streamed_s
         is_silent = self._is_live and since_s >= self._settings.silent_s_max
         if is_silent and now_s - self._restarted_s >= self._settings.restart_s_min:
             logger.warning("candle_stream_silent", extra={"symbol": symbol, "silent_s": since_s})
@@ -105,7 +104,6 @@ class CandleLine:
 
     def _take(self, symbol: str, timeframe: Timeframe, candle: Candle, event_ms: int) -> None:
         self._is_live = True
-        self._spoke_s = self._monotonic()
         self._on_candle(symbol, timeframe, candle, event_ms)
 
     def _lost(self) -> None:

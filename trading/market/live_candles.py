@@ -65,9 +65,9 @@ class LiveCandles:
         self._settings = settings or CandleSettings()
         self._sleep = sleep
         self._series: dict[_Key, WatchedSeries] = {}
-        self._watched_s: dict[str, float] = {}
+        # When a symbol was last spoken of: by the stream, and by anybody.
+        self._streamed_s: dict[str, float] = {}
         self._told_s: dict[str, float] = {}
-        self._event_ms: dict[str, int] = {}
         self._theirs = VenueClock()
         self._line = CandleLine(
             feed.stream_candles,
@@ -135,10 +135,9 @@ class LiveCandles:
             self._series[symbol, timeframe] = watched
         now_s = self._clock.monotonic()
         symbols = {symbol for symbol, _ in keys}
-        self._watched_s = {symbol: self._watched_s.get(symbol, now_s) for symbol in symbols}
-        for known in (self._told_s, self._event_ms):
-            for symbol in known.keys() - symbols:
-                known.pop(symbol)
+        self._streamed_s = {symbol: self._streamed_s.get(symbol, now_s) for symbol in symbols}
+        for symbol in self._told_s.keys() - symbols:
+            del self._told_s[symbol]
         self._line.want({symbol: several for symbol, several in wanted.items() if several})
 
     async def run(self) -> None:
@@ -165,10 +164,10 @@ class LiveCandles:
         verdict = watched.take_streamed(candle, event_ms, now_s)
         if verdict is None:
             return
-        if event_ms > self._event_ms.get(symbol, 0):
+        if event_ms > watched.heard_ms:
             # A feed that repeats itself says nothing.
-            self._event_ms[symbol] = event_ms
-            self._told_s[symbol] = watched.told_s = now_s
+            watched.heard_ms = event_ms
+            self._streamed_s[symbol] = self._told_s[symbol] = watched.told_s = now_s
         if verdict.is_first:
             self._closed(watched, candle)
 
@@ -201,8 +200,8 @@ class LiveCandles:
         most_s = self._settings.quiet_s
         return frozenset(
             symbol
-            for symbol, watched_s in self._watched_s.items()
-            if now_s - self._told_s.get(symbol, watched_s) >= most_s
+            for symbol, streamed_s in self._streamed_s.items()
+            if now_s - streamed_s >= most_s
         )
 
     def _ask(self, want: Want) -> None:
@@ -255,16 +254,21 @@ class LiveCandles:
     async def _ask_for_news(self, watched: WatchedSeries) -> None:
         await self._turn()
         asked_ms = self.now_ms()
-        request = watched.due(asked_ms) or Request(2, None)
+        due = watched.due(asked_ms)
+        request = due or Request(2, None)
         watched.read_s = self._clock.monotonic()
         told = await self._candles(watched, request)
         now_s = self._clock.monotonic()
-        watched.answered()
         before = watched.live.running
         closed = watched.take_told(told, request, asked_ms, now_s)
-        if watched.told_s == now_s:
+        if due is not None and watched.due(asked_ms) == due:
+            # Halted, or late itself: not asked for again and again.
+            watched.failed(now_s)
+        elif not watched.is_unusable:
+            watched.answered()
+        if watched.told_s == now_s and self._is_watched(watched):
             if watched.live.running != before:
-                self._line.missed(watched.symbol, self._told_s.get(watched.symbol), now_s)
+                self._line.missed(watched.symbol, self._streamed_s[watched.symbol], now_s)
             self._told_s[watched.symbol] = now_s
         if self._is_watched(watched):
             for candle in closed:

@@ -78,21 +78,21 @@ class Past:
         times = closed.open_time_ms
         inside = (times >= self._wanted.first_ms) & (times <= self._wanted.last_ms)
         fresh = closed.take(inside & ~np.isin(times, self.held.open_time_ms))
-        if not len(fresh):
-            return fresh
-        merged = merge(self.held, fresh).candles
+        merged = merge(self.held, fresh).candles if len(fresh) else self.held
         foreign = in_another_unit(merged, self._length_ms)
         self.held = merged.take(~foreign)
         return fresh.take(np.isin(fresh.open_time_ms, self.held.open_time_ms))
 
     def _take_newest(self, request: Request, closed: Candles) -> None:
         self._told_nothing = False
-        if len(closed):
-            first_ms, last_ms = int(closed.open_time_ms[0]), int(closed.open_time_ms[-1])
-            self._answered = (Span(first_ms, last_ms),)
-        if 0 < len(closed) < request.limit - 1:
+        if not len(closed):
+            return
+        told = Span(int(closed.open_time_ms[0]), int(closed.open_time_ms[-1]))
+        self._answered = (told,)
+        span = told.count(self._length_ms) + 1
+        if span < request.limit:
             # All there is, or all that an exchange tells at once: asking once more will show.
-            self._page = len(closed)
+            self._page = span
 
     def _answer(self, request: Request, closed: Candles) -> None:
         first_ms = request.since_ms or 0

@@ -37,7 +37,8 @@ def plan(
     """Return the most pressing series, at most so many.
 
     What is in doubt or should have closed comes first, then series without a past, then running
-    candles that nobody tells: all of them while the stream is down, else one of each quiet symbol.
+    candles that nobody tells: all of them while the stream is down, else those that it leaves out,
+    and one of each quiet symbol.
     """
     series = list(series)
     shortest = _shortest(series, moment.quiet)
@@ -51,7 +52,7 @@ def plan(
             wants.append(missing)
         elif moment.is_down:
             wants += _running(watched, moment.now_s, settings.poll_s_min)
-        elif watched.live.length_ms == shortest.get(watched.symbol):
+        elif watched.live.length_ms == shortest.get(watched.symbol, watched.live.length_ms):
             wants += _running(watched, moment.now_s, settings.quiet_s)
     return heapq.nsmallest(most, wants, key=lambda want: (want.rank, want.order))
 

@@ -33,8 +33,10 @@ class WatchedSeries:
         "_last_close",
         "_settings",
         "failures",
+        "heard_ms",
         "is_doubted",
         "is_queued",
+        "is_unusable",
         "is_warm",
         "live",
         "read_s",
@@ -53,6 +55,9 @@ class WatchedSeries:
         self.is_queued = False
         self.is_doubted = False
         """Whether something was told that a request has to confirm."""
+        self.is_unusable = False
+        """Whether the last answer held something that was not taken."""
+        self.heard_ms = 0
         self.read_s = self.told_s = self.retry_s = -inf
         self.failures = 0
         self.refused = 0
@@ -105,7 +110,8 @@ class WatchedSeries:
             if not candle.is_closed and self._ends_ms(candle) > asked_ms:
                 # An answer is newer than all that was told before its question.
                 self._take(candle, max(asked_ms, self.live.running_at_ms))
-        if len(sound) < len(told):
+        self.is_unusable = len(sound) < len(told)
+        if self.is_unusable:
             # What cannot be stays so for a while.
             self.failed(now_s)
         if sound:
