@@ -53,14 +53,13 @@ from trading.proposals import Holding
 from trading.reacting import Reacting
 from trading.risk.limits import RiskLimits
 from trading.start_card import StartLog
-from trading.state import AgentState
+from trading.state import CAUSES_KEPT, AgentState
 from trading.trackers.engine import Hooks, TrackerEngine
 from trading.trackers.slices import Holdings
 
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 10.0
-_CAUSES_KEPT = 1000
 _BLINDING = frozenset({STALE_DATA, DEGRADED_DATA})
 _FEE_SHARE = Decimal("0.001")
 
@@ -251,7 +250,8 @@ class TradingAgent:
         stored = await self.records.state()
         self.state.load(stored, instruments)
         self.execution.take_rules(instruments)
-        for known in await self.journal.latest(_CAUSES_KEPT, (CommandExecuted.__name__,)):
+        newest = await self.journal.latest(CAUSES_KEPT, (CommandExecuted.__name__,))
+        for known in reversed(newest):
             self.state.apply(known.event)
         return stored
 

@@ -3,6 +3,7 @@
 Everything here is a fold of durable events, so a start from storage and a long run agree.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -26,6 +27,8 @@ from trading.domain.position import TradingMode
 from trading.portfolio import PortfolioBook
 from trading.ports import StoredState
 
+CAUSES_KEPT = 1000
+
 
 class AgentState:
     """The present, folded from events."""
@@ -40,7 +43,7 @@ class AgentState:
         self.realized_today: Decimal = ZERO
         self.next_tracker_id = 1
         # Causes of commands that took effect: a tap that is replayed after a crash finds its own.
-        self.executed: set[str] = set()
+        self.executed: OrderedDict[str, None] = OrderedDict()
         self._conditions: dict[tuple[str, str | None], ConditionChanged] = {}
         self._alerts: dict[str, AlertRaised] = {}
 
@@ -93,7 +96,7 @@ class AgentState:
             case RoundTripClosed():
                 self.realized_today += event.round_trip.profit
             case CommandExecuted():
-                self.executed.add(event.cause)
+                self._apply_cause(event.cause)
             case ConditionChanged():
                 self._apply_condition(event)
             case AlertRaised() if event.severity is Severity.CRIT:
@@ -102,6 +105,12 @@ class AgentState:
                 self._alerts.pop(event.alert_id, None)
             case _:
                 pass
+
+    def _apply_cause(self, cause: str) -> None:
+        self.executed[cause] = None
+        # The journal's key refuses older ones, too.
+        if len(self.executed) > CAUSES_KEPT:
+            self.executed.popitem(last=False)
 
     def _apply_condition(self, event: ConditionChanged) -> None:
         if event.is_active:

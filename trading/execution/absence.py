@@ -5,8 +5,9 @@ longer accept the request, with every list agreeing.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from trading.domain.order import OrderRequest
+from trading.domain.order import Attempt, AttemptState, OrderRequest
 from trading.execution.settings import AbsenceSettings
 
 
@@ -98,6 +99,21 @@ def is_proved(found: Search, settings: AbsenceSettings, *, is_clock_known: bool)
         and len(found.not_found_s) >= settings.not_found_min
         and found.lists_s is not None
     )
+
+
+def is_watched(attempt: Attempt, now: datetime, settings: AbsenceSettings) -> bool:
+    """Whether an order that was proven absent may yet appear."""
+    ends_at = attempt.prepared_at + timedelta(seconds=settings.watch_s)
+    return attempt.state is AttemptState.ABSENT and now < ends_at
+
+
+def look_every_s(age_s: float, settings: AbsenceSettings) -> float:
+    """Return how often a watched order is asked for: the older it is, the less likely it appears.
+
+    Steadily for ten minutes, each minute after an hour, some 360 times in a day: a day of bad
+    weather leaves hundreds of them, and what they ask for is taken from the sales' budget.
+    """
+    return max(age_s * settings.look_again_share, settings.look_every_s_min)
 
 
 def evidence(found: Search) -> str:

@@ -35,6 +35,8 @@ class AbsenceSettings:
     not_found_min: int = 2
     lookback_s: float = 60.0
     watch_s: float = 86_400.0
+    look_every_s_min: float = 9.0
+    look_again_share: float = 1 / 60
 
 
 @dataclass(frozen=True, slots=True)

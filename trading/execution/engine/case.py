@@ -22,12 +22,13 @@ from trading.domain.order import (
     SendEvidence,
     Side,
 )
-from trading.execution import ladder
+from trading.execution import absence, ladder
 from trading.execution.absence import Search
 from trading.execution.classify import Cause
 from trading.execution.excess import bought_beyond
 from trading.execution.identity import client_order_id
 from trading.execution.ladder import Block, Finish, Send
+from trading.execution.settings import AbsenceSettings
 
 
 class Case:
@@ -171,6 +172,15 @@ class Case:
             )
             < one.filled_quantity
         ]
+
+    def is_settled(self, now: datetime, settings: AbsenceSettings) -> bool:
+        """Whether it has ended, all that it filled is booked, and none of its orders may appear."""
+        return (
+            self.intent.state.is_terminal
+            and self.live is None
+            and not any(absence.is_watched(one, now, settings) for one in self.attempts)
+            and not self.missing_fills()
+        )
 
     def prepare(self, send: Send, prefix: str, recv_window_ms: int, now: datetime) -> Attempt:
         """Return the next attempt, not yet part of the case: it is durable first."""

@@ -17,7 +17,7 @@ from trading.domain.order import (
     Purpose,
 )
 from trading.domain.position import TradingMode
-from trading.execution import ladder, reconcile
+from trading.execution import absence, ladder, reconcile
 from trading.execution.engine.case import Case, watch_only
 from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.searching import Searching
@@ -48,6 +48,8 @@ class Recovery:
         self._sending = sending
         self._searching = searching
         self._reporting = reporting
+        # Monotonic seconds: when each watched order was asked for last.
+        self._looked_s: dict[str, float] = {}
 
     async def cases(self, state: StoredState) -> Sequence[Case]:
         """Rebuild every open decision, the greatest value at risk first, exits before entries."""
@@ -112,22 +114,29 @@ class Recovery:
         """Ask for every order that should be open, and for those that may yet appear."""
         await self._s.writer.flush()
         await self._reporting.adopt_orphans()
-        now = self._s.now()
+        self._reporting.forget_old()
+        now, watched = self._s.now(), set()
         for case in self._reporting.known():
             for attempt in list(case.attempts):
-                if _is_watched(attempt, now, self._s.settings.absence.watch_s):
-                    await self._look_late(attempt)
+                if absence.is_watched(attempt, now, self._s.settings.absence):
+                    watched.add(attempt.client_order_id)
+                    await self._look_late(attempt, now)
             live = case.live
             seen = {AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL}
             if live is not None and live.state in seen:
                 await self._searching.query(case, live)
             case.wake()
+        self._looked_s = {one: at_s for one, at_s in self._looked_s.items() if one in watched}
 
-    async def _look_late(self, attempt: Attempt) -> None:
+    async def _look_late(self, attempt: Attempt, now: datetime) -> None:
+        order_id, now_s = attempt.client_order_id, self._s.monotonic()
+        age_s = (now - attempt.prepared_at).total_seconds()
+        every_s = absence.look_every_s(age_s, self._s.settings.absence)
+        if now_s - self._looked_s.get(order_id, float("-inf")) < every_s:
+            return
+        self._looked_s[order_id] = now_s
         try:
-            report = await self._s.read(
-                self._s.gateway.order(attempt.request.symbol, attempt.client_order_id)
-            )
+            report = await self._s.read(self._s.gateway.order(attempt.request.symbol, order_id))
         except (Retryable, AuthLost) as error:
             logger.info("query_unanswered", extra={"error": str(error)})
             return
@@ -183,11 +192,6 @@ def _maybe_sent(attempt: Attempt) -> Attempt:
     if attempt.state in {AttemptState.JOURNALED, AttemptState.SENT}:
         return advance(attempt, Observed.LOST, "the process ended before the answer was written")
     return attempt
-
-
-def _is_watched(attempt: Attempt, now: datetime, watch_s: float) -> bool:
-    ends_at = attempt.prepared_at + timedelta(seconds=watch_s)
-    return attempt.state is AttemptState.ABSENT and now < ends_at
 
 
 def _sentence(case: Case) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 
 from trading.domain.chat import Severity
 from trading.domain.events import (
@@ -22,8 +23,12 @@ from trading.execution.engine.surroundings import Surroundings
 from trading.execution.identity import is_ours
 
 logger = logging.getLogger(__name__)
-_CLOSED_KEPT = 2000
+# Ended decisions that are kept whole, for reports that come late or twice.
+_ENDED_KEPT = 200
+# Orders of older ones, by id alone: what the exchange lists of a day names them again and again.
+_SETTLED_KEPT = 20_000
 _JOURNAL_SCANNED = 5000
+_SEEN_ENDS = frozenset({AttemptState.FILLED, AttemptState.CANCELED, AttemptState.EXPIRED})
 # What the journal says of an order and of the decision behind it.
 _TELLING = tuple(
     kind.__name__ for kind in (IntentOpened, AttemptPrepared, AttemptChanged, FillBooked)
@@ -43,6 +48,8 @@ class Reporting:
         self._queue: deque[OrderReport] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._stems: OrderedDict[str, Case] = OrderedDict()
+        # What each order of a decision that is kept no more has filled, all of it booked.
+        self._settled: OrderedDict[str, Decimal] = OrderedDict()
         self._overflowed: set[str] = set()
         self.orphans: dict[str, OrderReport] = {}
         self._orphaned_s: dict[str, float] = {}
@@ -51,14 +58,20 @@ class Reporting:
         self.sweep: Callable[[set[str]], Awaitable[object]] | None = None
 
     def register(self, case: Case, stem: str) -> None:
-        """Let reports of a case's orders find it, also long after it is closed."""
+        """Let reports of a case's orders find it, also for a while after it is closed."""
         self._stems[stem] = case
-        if len(self._stems) > _CLOSED_KEPT:
-            for old, one in self._stems.items():
-                watched = any(each.state is AttemptState.ABSENT for each in one.attempts)
-                if one.intent.state.is_terminal and not watched:
-                    del self._stems[old]
-                    break
+
+    def forget_old(self) -> None:
+        """Keep the newest ended cases, and of older ones what their orders have filled."""
+        now, settings = self._s.now(), self._s.settings.absence
+        settled = [stem for stem, case in self._stems.items() if case.is_settled(now, settings)]
+        for stem in settled[:-_ENDED_KEPT]:
+            for attempt in self._stems.pop(stem).attempts:
+                # What the exchange was never seen to have must be news when it has it.
+                if attempt.state in _SEEN_ENDS:
+                    self._settled[attempt.client_order_id] = attempt.filled_quantity
+        while len(self._settled) > _SETTLED_KEPT:
+            self._settled.popitem(last=False)
 
     def case_of(self, order_id: str) -> Case | None:
         """The case whose attempt carries this client order id."""
@@ -94,7 +107,7 @@ class Reporting:
 
     async def apply(self, report: OrderReport, text: str = "user stream") -> None:
         """Merge one report into its attempt, or say that nobody knows it."""
-        if not is_ours(report.client_order_id, self._s.prefix):
+        if not is_ours(report.client_order_id, self._s.prefix) or self._is_settled(report):
             return
         case = self.case_of(report.client_order_id)
         if case is None and report.client_order_id not in self.orphans:
@@ -109,6 +122,12 @@ class Reporting:
         if was_absent and after is not None and not after.state.is_terminal:
             # Something else may have been sent in its place: it must not fill on top.
             await self._searching.cancel(case, after)
+
+    def _is_settled(self, report: OrderReport) -> bool:
+        booked = self._settled.get(report.client_order_id)
+        if booked is None or not report.status.is_terminal:
+            return False
+        return report.filled_quantity <= booked
 
     async def _orphan(self, report: OrderReport) -> None:
         order_id = report.client_order_id

@@ -182,7 +182,7 @@ class ExecutionEngine:
         except BaseException:
             for case in cases:
                 if case.task is None:
-                    del self._s.cases[case.intent.intent_id]
+                    self._s.cases.pop(case.intent.intent_id, None)
             raise
         return [case.intent for case in cases]
 
@@ -321,6 +321,8 @@ class ExecutionEngine:
     def _ended(self, case: Case, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._s.cases.pop(case.intent.intent_id, None)
+        # A task keeps its context, and that the last answer of the exchange.
+        case.task = None
         if case.is_backstop:
             for other in self._s.cases.values():
                 if other.intent.symbol == case.intent.symbol:

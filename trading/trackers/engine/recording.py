@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import heapq
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -26,6 +27,8 @@ UNSAVED = "trackers_unsaved"
 _ORDER_LEAVES_S = 0.02
 # So long at most what is not urgent stands back, however many triggers there are.
 _STANDS_BACK_S = 0.5
+# Of older alerts the journal knows that they are told.
+_ALERTED_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Recorder:
         self._in_flight = 0
         self._changes: list[Change] = []
         self._alerts: list[AlertRaised] = []
-        self._alerted: set[str] = set()
+        self._alerted: OrderedDict[str, None] = OrderedDict()
         self._active: set[tuple[str, str]] = set()
         self._are_records_due = False
         self._is_calm = asyncio.Event()
@@ -112,8 +115,10 @@ class Recorder:
     def raise_alert(self, alert: AlertRaised) -> None:
         """Journal an alert once, however often it is raised."""
         if alert.alert_id not in self._alerted:
-            self._alerted.add(alert.alert_id)
+            self._alerted[alert.alert_id] = None
             self._alerts.append(alert)
+            if len(self._alerted) > _ALERTED_KEPT:
+                self._alerted.popitem(last=False)
 
     async def run(self) -> None:
         """Write until cancelled; after a failure it may be run again and goes on where it was."""
@@ -286,7 +291,7 @@ class Recorder:
                 continue
             except (Retryable, StorageLost):
                 # The next round of reminders raises it again.
-                self._alerted.discard(alert.alert_id)
+                self._alerted.pop(alert.alert_id, None)
                 continue
             self.publish(alert)
 
