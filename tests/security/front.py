@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.telegram.commands.context import Services
+from bot.telegram.replying import Handled
 from bot.telegram.roster import Pairing, Roster
-from bot.telegram.router import Handled, Router
+from bot.telegram.router import Router
 from bot.telegram.settings import TelegramSettings
 from bot.telegram.stepup import StepUp
 from bot.telegram.strangers import Strangers

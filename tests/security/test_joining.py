@@ -8,7 +8,7 @@ import pytest
 from bot.telegram import confirm
 from bot.telegram.alerts import AlertFacts, alert_for
 from bot.telegram.render.reports import audit_words
-from bot.telegram.router import Handled
+from bot.telegram.replying import Handled
 from bot.totp import code_of, step_at
 from tests.fakes.desk import find
 from tests.security.front import GROUP, OWNER, SECRET, STRANGER, Front, kinds, said, tapped, typed
@@ -43,9 +43,11 @@ def _now(front: Front, body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-async def _joins(front: Front, code: str, user_id: int = BOB, **more: Any) -> Handled:
+async def _joins(
+    front: Front, code: str, user_id: int = BOB, more: dict[str, Any] | None = None
+) -> Handled:
     body = typed(f"/join {code}", user_id)
-    body["message"] |= more
+    body["message"] |= more or {}
     return await front.take(_now(front, body))
 
 
@@ -172,7 +174,7 @@ async def test_a_right_code_after_three_wrong_ones_gets_silence() -> None:
 async def test_a_right_code_in_any_other_chat_or_form_lets_nobody_in(form: dict[str, Any]) -> None:
     front = Front()
     code = await _invited(front)
-    handled = await _joins(front, code, **form)
+    handled = await _joins(front, code, more=form)
     assert kinds(handled.events) <= AUDIT
     assert said(handled) == ""
     assert front.services.invitations.open(front.clock.now()) != []
@@ -231,7 +233,7 @@ async def test_a_name_cannot_disguise_the_question() -> None:
     code = await _invited(front)
     name = "\u202eAda\n(7)\u200b wants\tnothing" + "x" * 100
     sender = {"id": BOB, "is_bot": False, "first_name": name}
-    knocked = await _joins(front, code, **{"from": sender})
+    knocked = await _joins(front, code, more={"from": sender})
     told = _told(knocked, OWNER)
     assert "\u202e" not in told
     assert "\u200b" not in told

@@ -14,7 +14,7 @@ from bot.telegram.render.text import Card, Code, Line, card_text, local, span
 from trading.domain.chat import Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged
-from trading.domain.watching import REPORT_EVERY_MIN
+from trading.domain.watching import REPORT_EVERY_MIN, checked
 
 _HOUR = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _SPAN = re.compile(r"([1-9][0-9]?)([hm])", re.ASCII)
@@ -87,7 +87,7 @@ def _reports(request: Request, interval: str) -> Reply:
         raise Refused(
             f"reports come every {REPORT_EVERY_MIN}m to 7d, or off, was {interval[:24]!r}", example
         )
-    changed = replace(person, wishes=replace(person.wishes, report_every_min=minutes))
+    changed = replace(person, wishes=checked(replace(person.wishes, report_every_min=minutes)))
     lines = [f"🗞 A report every {span(minutes)}"]
     if not person.wishes.interests:
         lines.append("You watch nothing yet: /watch")
@@ -258,7 +258,7 @@ _FORMS = {
     "watch": ("/watch BTC/USDT ETH/USDT", "/watch BTC/USDT 1h threshold 70"),
     "drop": ("/drop BTC/USDT 1h", "/drop all"),
     "threshold": ("/threshold 60", "/threshold auto", "/threshold BTC/USDT auto"),
-    "alerts": ("/alerts rises off", "/alerts touches on", "/alerts sounds 6"),
+    "alerts": ("/alerts rises off", "/alerts sounds 6", "/alerts pinned on"),
     "scan": ("/scan", "/scan BTC/USDT 15m 1h"),
     "rank": ("/rank BTC/USDT 1h", "/rank BTC/USDT history"),
     "post": ("/post json",),

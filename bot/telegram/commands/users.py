@@ -1,6 +1,5 @@
 """Commands of the owner about others: who there is, their roles, their silence, their end."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -8,6 +7,7 @@ from datetime import datetime
 from bot.telegram import confirm
 from bot.telegram.commands.context import Letter, Reply, Request, Services, asked, no_more
 from bot.telegram.keyboards import does, in_rows, shows
+from bot.telegram.looks import sender_of
 from bot.telegram.render import people as render
 from bot.telegram.render.text import Card, Code, Line, age, card_text
 from bot.telegram.render.watching import threshold_words
@@ -53,20 +53,10 @@ def last_seen(updates: Iterable[Recorded]) -> dict[int, datetime]:
     found: dict[int, datetime] = {}
     for row in updates:
         if isinstance(row.event, UpdateReceived):
-            sender = _sender(row.event.update.payload)
+            sender = sender_of(row.event.update.payload)
             if sender is not None:
                 found.setdefault(sender, row.event.at)
     return found
-
-
-def _sender(payload: str) -> int | None:
-    try:
-        content = json.loads(payload)
-        part = content.get("message") or content.get("callback_query")
-        sender = part["from"]["id"]
-    except (ValueError, AttributeError, KeyError, TypeError):
-        return None
-    return sender if isinstance(sender, int) else None
 
 
 def known(word: str, services: Services, command: str) -> Person:

@@ -15,7 +15,7 @@ from trading.domain.chat import Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged
 from trading.domain.time import Timeframe
-from trading.domain.watching import THRESHOLD, AlertType, Interest, Loudness, Wishes
+from trading.domain.watching import THRESHOLD, AlertType, Interest, Loudness, Wishes, checked
 from trading.scanner.scores import RankScore
 
 # The action of the question whether the whole list is dropped.
@@ -117,7 +117,7 @@ def _with(person: Person, wanted: Iterable[Interest]) -> Person:
 
 
 def _watching(person: Person, interests: tuple[Interest, ...]) -> Person:
-    return replace(person, wishes=replace(person.wishes, interests=interests))
+    return replace(person, wishes=checked(replace(person.wishes, interests=interests)))
 
 
 def refuse_too_many(person: Person, services: Services) -> None:
@@ -321,7 +321,7 @@ def _thresholds_card(person: Person, services: Services) -> Card:
 
 
 async def alerts(request: Request, _services: Services) -> Reply:
-    """Answer /alerts, /alerts rises on|silent|off, and /alerts sounds 6."""
+    """Answer /alerts, /alerts rises on|silent|off, /alerts sounds 6, and /alerts pinned on|off."""
     words, person = [word.lower() for word in request.words], request.person
     no_more(request.words, 2, "/alerts rises silent")
     if not words:
@@ -334,37 +334,50 @@ async def alerts(request: Request, _services: Services) -> Reply:
 
 
 def _wished(words: Sequence[str], wishes: Wishes) -> Wishes:
-    if words[0] == "critical":
-        raise Refused("critical alerts always ring: they cannot be turned down", "/alerts")
-    if words[0] == "sounds":
-        word = words[1] if len(words) == 2 else ""
-        if not (word.isascii() and word.isdigit() and len(word) <= 9):
-            raise Refused(
-                f"sounds per hour should be a number, was {word[:24]!r}", "/alerts sounds 6"
-            )
-        try:
-            return replace(wishes, audible_per_hour=int(word))
-        except Refused as error:
-            raise Refused(str(error), "/alerts sounds 6") from error
+    word = words[1] if len(words) == 2 else ""
+    match words[0]:
+        case "critical":
+            raise Refused("critical alerts always ring: they cannot be turned down", "/alerts")
+        case "sounds":
+            return _with_sounds(word, wishes)
+        case "pinned":
+            if word not in {"on", "off"}:
+                raise Refused(
+                    f"the pinned card is on or off, was {word[:24]!r}", "/alerts pinned on"
+                )
+            return replace(wishes, is_pinned=word == "on")
+        case kind:
+            return _turned(kind, word, wishes)
+
+
+def _with_sounds(word: str, wishes: Wishes) -> Wishes:
+    example = "/alerts sounds 6"
+    if not (word.isascii() and word.isdigit() and len(word) <= 9):
+        raise Refused(f"sounds per hour should be a number, was {word[:24]!r}", example)
+    try:
+        return checked(replace(wishes, audible_per_hour=int(word)))
+    except Refused as error:
+        raise Refused(str(error), example) from error
+
+
+def _turned(name: str, word: str, wishes: Wishes) -> Wishes:
     kinds = {kind.value: kind for kind in AlertType}
-    if words[0] not in kinds:
-        known = ", ".join(kinds)
+    if name not in kinds:
         raise Refused(
-            f"alerts are {known} or sounds, was {words[0][:24]!r}",
+            f"alerts are {', '.join(kinds)}, sounds or pinned, was {name[:24]!r}",
             "/alerts rises silent",
-            wrong=words[0],
+            wrong=name,
             near=tuple(kinds),
         )
     loudness = {each.value: each for each in Loudness}
-    word = words[1] if len(words) == 2 else ""
     if word not in loudness:
         raise Refused(
-            f"{words[0]} can be on, silent or off, was {word[:24]!r}",
-            f"/alerts {words[0]} silent",
+            f"{name} can be on, silent or off, was {word[:24]!r}",
+            f"/alerts {name} silent",
             wrong=word,
             near=tuple(loudness),
         )
-    turned = {**dict(wishes.loudness), kinds[words[0]]: loudness[word]}
+    turned = {**dict(wishes.loudness), kinds[name]: loudness[word]}
     return replace(wishes, loudness=tuple(turned.items()))
 
 

@@ -237,10 +237,13 @@ def alerts_card(wishes: Wishes) -> Card:
         for kind in AlertType
     ]
     lines += [
+        f"📌 Pinned card {'on' if wishes.is_pinned else 'off'}",
         f"At most {count(wishes.audible_per_hour, 'sound')} an hour; the rest waits on one card.",
         "Critical alerts always ring: they cannot be turned down or off.",
     ]
-    return Card(card_text("🔔 What rings", *lines), (*in_rows(_cycles(wishes)), _sounds(wishes)))
+    pinned = shows("📌 Pinned card", f"/alerts pinned {'off' if wishes.is_pinned else 'on'}")
+    rows = in_rows([*_cycles(wishes), pinned])
+    return Card(card_text("🔔 What rings", *lines), (*rows, _sounds(wishes)))
 
 
 def _cycles(wishes: Wishes) -> list[Button]:

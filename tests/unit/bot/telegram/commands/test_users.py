@@ -1,0 +1,293 @@
+"""People as the owner sees them: who gets what, silenced, given a role, revoked."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bot.telegram import confirm
+from bot.telegram.commands.users import last_seen
+from bot.telegram.expiry import Expiry
+from bot.telegram.joining import JOIN, Joiner
+from tests.fakes.desk import START
+from tests.security.front import OWNER
+from tests.unit.bot.telegram.commands.talk import TRADER, VIEWER, Talk
+from trading.domain.chat import ConfirmationAnswer, InboxUpdate, Person, Role
+from trading.domain.events import (
+    ConfirmationAnswered,
+    ConfirmationAsked,
+    MessageQueued,
+    PersonChanged,
+    UpdateReceived,
+)
+from trading.domain.watching import Wishes
+from trading.ports import Recorded
+from trading.scanner.scores import Thresholds
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk()
+
+
+async def test_the_owner_sees_who_there_is(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT ETH/USDT", VIEWER)
+    await talk.ask(f"/mute {TRADER} 4h")
+    answer = await talk.ask("/users")
+    assert answer.title == "👥 3 people"
+    assert "• Ada (7) owner, watches 0" in answer.text
+    assert "• Cy (9) 🔕 trader, watches 0" in answer.text
+    assert "• Bob (8) viewer, watches 2" in answer.text
+    assert {"👤 Ada", "👤 Bob", "👤 Cy", "🎟 Invite"} <= set(answer.buttons)
+
+
+async def test_one_person_shows_what_they_get(talk: Talk) -> None:
+    talk.scanner.best["BTC/USDT"] = Thresholds(0.62, 0.55)
+    await talk.ask("/watch BTC/USDT 15m 1h threshold auto", VIEWER)
+    await talk.ask("/watch ETH/USDT 4h threshold 70", VIEWER)
+    await talk.ask("/digest every 4h", VIEWER)
+    await talk.ask("/digest daily 08:30 Europe/Berlin", VIEWER)
+    await talk.ask("/quiet 23:00-07:00", VIEWER)
+    await talk.ask("/mute 4h", VIEWER)
+    await talk.ask("/alerts crashes off", VIEWER)
+    answer = await talk.ask(f"/users {VIEWER}")
+    assert answer.title == "👤 Bob (8), viewer"
+    for words in (
+        "Watches 2 symbols • BTC/USDT 15m 1h auto: bull 62, bear 55",
+        "• ETH/USDT 4h from 70 on",
+        "Reports every 4 h",
+        "Digest daily at 08:30 Europe/Berlin",
+        "Quiet 23:00-07:00 Europe/Berlin",
+        "🔕 Silent until 16:00 UTC",
+        "Turned down: crashes off",
+        "At most 6 sounds an hour",
+    ):
+        assert words in answer.text
+
+
+async def test_when_somebody_was_last_seen_comes_from_their_messages(talk: Talk) -> None:
+    for minute, (kind, user_id) in enumerate([("message", 8), ("callback_query", 8), ("poll", 9)]):
+        payload = json.dumps({"update_id": minute, kind: {"from": {"id": user_id}}})
+        talk.later(minutes=1)
+        await talk.store.append(
+            UpdateReceived(InboxUpdate(9_000 + minute, payload, talk.clock.now()))
+        )
+    answer = await talk.ask("/users")
+    assert answer.text.count("seen") == 1
+    assert "seen 62 s ago" in answer.text
+    assert "Seen 64 s ago" in (await talk.ask(f"/users {VIEWER}")).text
+    assert "Not seen lately" in (await talk.ask(f"/users {TRADER}")).text
+
+
+@pytest.mark.parametrize("payload", ["", "[]", "{", '{"message": 5}', '{"message": {"from": {}}}'])
+def test_an_update_that_names_nobody_is_nobodys_sign_of_life(payload: str) -> None:
+    assert last_seen([Recorded(1, UpdateReceived(InboxUpdate(1, payload, START)))]) == {}
+
+
+@pytest.mark.parametrize("command", ["/users", "/invite viewer", "/revoke 7", "/role 9 viewer"])
+@pytest.mark.parametrize("user_id", [VIEWER, TRADER])
+async def test_people_are_the_owners_business(talk: Talk, user_id: int, command: str) -> None:
+    answer = await talk.ask(command, user_id)
+    assert f"{command.split(maxsplit=1)[0]} is not for a" in answer.text
+    assert answer.aside is None
+    assert talk.store.of(PersonChanged) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/users x", "named by number, was 'x'"),
+        ("/users 99", "nobody here has the number 99"),
+        ("/users 7 8", "not understood: '8'"),
+        ("/users ٨", "named by number"),
+        ("/users " + "9" * 30, "named by number"),
+        ("/revoke 99", "nobody here has the number 99"),
+        ("/revoke Bob", "named by number, was 'Bob'"),
+        ("/revoke 8 now", "not understood: 'now'"),
+        ("/revoke 7", "the owner cannot be revoked"),
+        ("/mute 99 4h", "nobody here has the number 99"),
+        ("/mute 8 4", "4h, 30m or off"),
+        ("/mute 8 100h", "4h, 30m or off"),
+        ("/mute ² 4h", "named by number"),
+        ("/role 7 viewer", "own role cannot be changed"),
+        ("/digest every 5m", "every 15m to 7d, or off, was '5m'"),
+        ("/digest every 8d", "was '8d'"),
+        ("/digest every", "daily 09:00 or every 4h"),
+        ("/digest every soon", "was 'soon'"),
+        ("/digest every 4h now", "daily 09:00 or every 4h"),
+    ],
+)
+async def test_nonsense_is_refused_and_changes_nobody(talk: Talk, line: str, said: str) -> None:
+    answer = await talk.ask(line)
+    assert said.lower() in answer.text.lower()
+    assert talk.store.of(PersonChanged) == []
+
+
+async def test_a_number_that_nobody_has_comes_with_those_that_somebody_has(talk: Talk) -> None:
+    answer = await talk.ask("/revoke 88")
+    assert answer.buttons["8"] == "+/revoke 8"
+
+
+# ---------------------------------------------------------------- silence
+
+
+async def test_the_owner_silences_somebody_and_both_are_told_in_their_own_time(
+    talk: Talk,
+) -> None:
+    talk.roster.put(replace(talk.person(VIEWER), timezone="Asia/Tokyo"))
+    answer = await talk.ask(f"/mute {VIEWER} 4h")
+    assert "Bob (8) is silent until 16:00 UTC" in answer.to(OWNER)
+    assert "silent until Nov 21 01:00 JST" in answer.to(VIEWER)
+    until = talk.person(VIEWER).muted_until
+    assert until is not None
+    assert round((until - talk.clock.now()).total_seconds()) == 4 * 3600
+    assert talk.person().muted_until is None
+    ended = await talk.ask(f"/mute {VIEWER} off")
+    assert "ended your silence" in ended.to(VIEWER)
+    assert talk.person(VIEWER).muted_until is None
+
+
+async def test_only_the_owner_silences_others(talk: Talk) -> None:
+    answer = await talk.ask(f"/mute {OWNER} 4h", TRADER)
+    assert "only the owner silences others" in answer.text.lower()
+    assert talk.store.of(PersonChanged) == []
+
+
+async def test_the_owner_silencing_themselves_by_number_is_told_once(talk: Talk) -> None:
+    answer = await talk.ask(f"/mute {OWNER} 30m")
+    assert len(answer.messages) == 1
+
+
+async def test_ones_own_silence_is_told_in_ones_own_time(talk: Talk) -> None:
+    await talk.ask("/digest daily 09:00 Europe/Berlin")
+    assert "Silent until 17:00 CET" in (await talk.ask("/mute 4h")).text
+    assert "Silent until Nov 21 13:00 CET" in (await talk.ask("/mute 24h")).text
+
+
+async def test_a_button_of_a_person_silences_and_ends_the_silence(talk: Talk) -> None:
+    card = await talk.ask(f"/users {VIEWER}")
+    await talk.press(card.buttons["🔕 Silence 4h"])
+    card = await talk.ask(f"/users {VIEWER}")
+    await talk.press(card.buttons["🔔 Unmute"])
+    assert talk.person(VIEWER).muted_until is None
+
+
+# ---------------------------------------------------------------- reports
+
+
+async def test_reports_come_beside_the_daily_digest(talk: Talk) -> None:
+    answer = await talk.ask("/digest every 4h")
+    assert "A report every 4 h" in answer.title
+    assert "You watch nothing yet" in answer.text
+    person = talk.person()
+    assert (person.digest_at, person.wishes.report_every_min) == ("09:00", 240)
+    shown = await talk.ask("/digest")
+    assert "Digest daily at 09:00 UTC Reports every 4 h" in shown.text
+    await talk.press(shown.buttons["Reports off"])
+    assert talk.person().wishes.report_every_min is None
+    assert talk.person().digest_at == "09:00"
+
+
+async def test_each_of_the_two_can_be_ended_alone_and_both_at_once(talk: Talk) -> None:
+    await talk.ask("/digest every 90m")
+    await talk.ask("/digest daily off")
+    assert talk.person().digest_at is None
+    assert talk.person().wishes.report_every_min == 90
+    await talk.ask("/digest daily 07:00")
+    await talk.ask("/digest off")
+    assert (talk.person().digest_at, talk.person().wishes.report_every_min) == (None, None)
+
+
+# ---------------------------------------------------------------- the end
+
+
+async def test_who_is_revoked_is_told_once_and_heard_no_more(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h", VIEWER)
+    answer = await talk.ask(f"/revoke {VIEWER}")
+    assert answer.to(OWNER).startswith("🚪 Bob (8) may do nothing now")
+    assert answer.to(VIEWER).startswith("🚪 You were removed")
+    assert talk.person(VIEWER).wishes == Wishes()
+    assert (await talk.ask("/status", VIEWER)).text == ""
+    again = await talk.ask(f"/revoke {VIEWER}")
+    assert "was revoked before" in again.text
+    assert again.to(VIEWER) == ""
+    assert "Revoked: 8" in (await talk.ask("/users")).text
+    back = await talk.ask(f"/users {VIEWER}")
+    assert back.title == "👤 Bob (8), revoked"
+    assert back.buttons["👁 As viewer"] == "+/role 8 viewer"
+
+
+async def test_a_role_of_none_revokes_too_and_tells_no_stranger(talk: Talk) -> None:
+    answer = await talk.ask(f"/role {VIEWER} none")
+    assert answer.to(VIEWER).startswith("🚪 You were removed")
+    assert talk.person(VIEWER).is_active is False
+    stranger = await talk.ask("/role 666 none")
+    assert stranger.to(666) == ""
+
+
+async def test_revoke_alone_offers_whom(talk: Talk) -> None:
+    offer = await talk.ask("/revoke")
+    assert offer.buttons == {"🚪 Bob (8)": "+/revoke 8", "🚪 Cy (9)": "+/revoke 9"}
+    for label in offer.buttons.values():
+        await talk.press(label)
+    assert "nobody but you" in (await talk.ask("/revoke")).text
+
+
+async def test_a_revoked_person_answers_no_question_and_it_ends_at_once(talk: Talk) -> None:
+    expiry = Expiry(talk.store, talk.clock, lambda: "", lambda: None)
+    await talk.ask("/sell BTC/USDT 50%", TRADER)
+    [asked] = talk.store.of(ConfirmationAsked)
+    expiry.note(asked)
+    await expiry.expire_due()
+    assert talk.store.of(ConfirmationAnswered) == []
+    answer = await talk.ask(f"/revoke {TRADER}")
+    for event in answer.events:
+        expiry.note(event)
+    await expiry.expire_due()
+    [ended] = talk.store.of(ConfirmationAnswered)
+    assert (ended.nonce, ended.answer) == (talk.question(), ConfirmationAnswer.EXPIRED)
+    await talk.press(f"{confirm.CONFIRM}{talk.question()}", TRADER)
+    talk.roster.put(replace(talk.person(TRADER), is_active=True))
+    again = await talk.press(f"{confirm.CONFIRM}{talk.question()}", TRADER)
+    assert "Expired" in again.text
+    assert talk.desk.executed == []
+
+
+async def test_the_question_of_somebody_else_stays_open(talk: Talk) -> None:
+    expiry = Expiry(talk.store, talk.clock, lambda: "", lambda: None)
+    await talk.ask("/sell BTC/USDT 50%", TRADER)
+    for event in [*talk.store.of(ConfirmationAsked), *(await talk.ask("/revoke 8")).events]:
+        expiry.note(event)
+    await expiry.expire_due()
+    assert talk.store.of(ConfirmationAnswered) == []
+
+
+async def test_who_waits_for_an_answer_that_never_comes_is_told(talk: Talk) -> None:
+    expiry = Expiry(talk.store, talk.clock, lambda: "", lambda: None)
+    joiner = Joiner(666, "Eve", Role.VIEWER)
+    asked = confirm.ask(
+        confirm.Question(JOIN, joiner.packed(), 60), "n", OWNER, OWNER, "join:n", talk.clock.now()
+    )
+    expiry.note(ConfirmationAsked(asked))
+    talk.later(minutes=2)
+    await expiry.expire_due()
+    told = {one.message.chat_id: one.message.text for one in talk.store.of(MessageQueued)}
+    assert "Expired" in told[OWNER]
+    assert "did not answer" in told[666]
+
+
+async def test_a_role_is_asked_for_from_the_card_of_a_person(talk: Talk) -> None:
+    card = await talk.ask(f"/users {VIEWER}")
+    asked = await talk.press(card.buttons["🎚 Make trader"])
+    assert asked.title == "👥 8 as trader?"
+    done = await talk.press(f"{confirm.CONFIRM}{talk.question()}")
+    assert talk.person(VIEWER).role is Role.TRADER
+    assert done.buttons["👤 What they get"] == "=/users 8"
+
+
+async def test_many_people_fit_on_a_card(talk: Talk) -> None:
+    for number in range(100, 150):
+        talk.roster.put(Person(number, number, "N" * 40, Role.VIEWER))
+    answer = await talk.ask("/users")
+    assert answer.title == "👥 53 people"
+    assert "and 41 more: /users NUMBER" in answer.text

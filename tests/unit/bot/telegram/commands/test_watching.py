@@ -1,0 +1,368 @@
+"""What somebody watches: put on the list, taken off and back on, from which score on, how loud."""
+
+from dataclasses import replace
+
+import pytest
+
+from bot.telegram import confirm
+from tests.security.front import OWNER
+from tests.unit.bot.telegram.commands.talk import TRADER, VIEWER, Talk, crashed, interest, tf
+from trading.domain.chat import Role
+from trading.domain.events import PersonChanged
+from trading.domain.watching import AlertType, Interest, Loudness
+from trading.scanner.desk import MonitoredView, Readiness
+from trading.scanner.scores import Thresholds
+
+
+@pytest.fixture
+def talk() -> Talk:
+    return Talk()
+
+
+# ---------------------------------------------------------------- watch
+
+
+async def test_a_symbol_is_watched_over_the_lengths_that_were_named(talk: Talk) -> None:
+    answer = await talk.ask("/watch btc-usdt 4h 15m 1h threshold 70")
+    assert answer.title == "👁 Watching BTC/USDT"
+    assert talk.person().wishes.interests == (
+        interest("BTC/USDT", "15m", "1h", "4h", threshold=70),
+    )
+    [changed] = talk.store.of(PersonChanged)
+    assert changed.reason == "watches BTC/USDT"
+
+
+async def test_without_lengths_the_usual_ones_are_watched_from_fifty_on(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT")
+    assert talk.person().wishes.interests == (Interest("BTC/USDT", talk.scanner.usual, 50),)
+
+
+async def test_several_symbols_share_one_line(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT ETH/USDT 1h from auto")
+    assert talk.person().wishes.interests == (
+        interest("BTC/USDT", "1h", threshold=None),
+        interest("ETH/USDT", "1h", threshold=None),
+    )
+
+
+async def test_watching_again_changes_only_what_is_said(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h threshold 70")
+    answer = await talk.ask("/watch BTC/USDT 15m")
+    assert "1 symbol watched before, now like this" in answer.text
+    assert talk.person().wishes.interests == (interest("BTC/USDT", "15m", threshold=70),)
+    await talk.ask("/watch BTC/USDT threshold auto")
+    assert talk.person().wishes.interests == (interest("BTC/USDT", "15m", threshold=None),)
+
+
+async def test_each_person_has_a_list_of_their_own(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h")
+    await talk.ask("/watch ETH/USDT 1h", VIEWER)
+    assert (talk.watched(), talk.watched(VIEWER)) == (["BTC/USDT"], ["ETH/USDT"])
+
+
+async def test_a_coin_alone_offers_its_pairs_and_a_tap_sends_the_whole_line(talk: Talk) -> None:
+    offer = await talk.ask("/watch btc 15m threshold 60")
+    assert offer.title == "👁 Which pair of BTC?"
+    assert talk.watched() == []
+    await talk.press(offer.buttons["BTC/USDC"])
+    assert talk.person().wishes.interests == (interest("BTC/USDC", "15m", threshold=60),)
+
+
+async def test_an_unknown_symbol_comes_with_near_misses_to_tap(talk: Talk) -> None:
+    answer = await talk.ask("/watch BTC/USTD 1h")
+    assert "not listed" in answer.text
+    await talk.press(answer.buttons["BTC/USDT"])
+    assert talk.watched() == ["BTC/USDT"]
+
+
+async def test_an_impossible_length_comes_with_near_ones_to_tap(talk: Talk) -> None:
+    answer = await talk.ask("/watch BTC/USDT 7m threshold 60")
+    assert "was '7m'" in answer.text
+    await talk.press(answer.buttons["5m"])
+    assert talk.person().wishes.interests == (interest("BTC/USDT", "5m", threshold=60),)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/watch BTC/USDT threshold 0", "between 1 and 100, or auto, was '0'"),
+        ("/watch BTC/USDT threshold 101", "was '101'"),
+        ("/watch BTC/USDT threshold", "was ''"),
+        ("/watch BTC/USDT threshold 6.5", "was '6.5'"),
+        ("/watch BTC/USDT threshold ٦", "was '٦'"),
+        ("/watch BTC/USDT threshold 1e1", "was '1e1'"),
+        ("/watch 1h 4h", "symbol is missing"),
+        ("/watch threshold 60", "symbol is missing"),
+        ("/watch 0", "the page should be between 1 and"),
+        ("/watch BTC/USDT 1M", "timeframe should be one of"),
+        ("/watch BTC/USDT 1m 3m 5m 15m 30m 1h 2h 4h 6h", "at most 8 candle lengths"),
+        ("/watch ВТС/USDT", "plain letters"),
+        ("/watch /help", "not listed"),
+        ("/watch " + "x" * 400, "not listed"),
+        ("/drop", "you watch nothing"),
+        ("/drop all", "you watch nothing"),
+        ("/drop undo", "nothing to undo"),
+        ("/drop undo BTC/USDT x", "not understood: 'x'"),
+        ("/threshold 60", "you watch nothing yet"),
+        ("/alerts bells off", "rises, crashes, touches, fills, reports, sounds or pinned, was"),
+        ("/alerts rises loud", "on, silent or off, was 'loud'"),
+        ("/alerts rises", "on, silent or off, was ''"),
+        ("/alerts rises off now", "not understood: 'now'"),
+        ("/alerts sounds", "should be a number, was ''"),
+        ("/alerts sounds -1", "should be a number, was '-1'"),
+        ("/alerts sounds 61", "between 0 and 60, were 61"),
+        ("/alerts sounds ٦", "should be a number, was '٦'"),
+        ("/alerts pinned silent", "on or off, was 'silent'"),
+        ("/alerts critical off", "cannot be turned down"),
+        ("/monitoring x", "the page should be between"),
+        ("/monitoring 1 2", "not understood: '2'"),
+    ],
+)
+async def test_nonsense_is_refused_with_its_value_and_changes_nothing(
+    talk: Talk, line: str, said: str
+) -> None:
+    answer = await talk.ask(line)
+    assert said.lower() in answer.text.lower()
+    assert talk.store.of(PersonChanged) == []
+    assert "Try:" in answer.text
+
+
+async def test_a_person_watches_so_many_symbols_and_no_more(talk: Talk) -> None:
+    talk.services.settings = replace(talk.services.settings, watched_per_person_max=2)
+    await talk.ask("/watch BTC/USDT ETH/USDT")
+    answer = await talk.ask("/watch ADA/USDC")
+    assert "at most 2 symbols can be watched, these would be 3" in answer.text.lower()
+    # What is watched already may still be changed.
+    assert "Watching BTC/USDT" in (await talk.ask("/watch BTC/USDT 1h")).title
+    assert len(talk.watched()) == 2
+
+
+async def test_all_together_watch_so_many_symbols_and_no_more(talk: Talk) -> None:
+    talk.services.settings = replace(talk.services.settings, watched_max=2)
+    await talk.ask("/watch BTC/USDT ETH/USDT")
+    answer = await talk.ask("/watch ADA/USDC", VIEWER)
+    assert "at most 2 symbols are scanned for everybody" in answer.text.lower()
+    assert talk.watched(VIEWER) == []
+    # One that is scanned anyway costs nothing.
+    await talk.ask("/watch BTC/USDT", VIEWER)
+    assert talk.watched(VIEWER) == ["BTC/USDT"]
+
+
+async def test_the_list_shows_scores_in_plain_words_and_drops_by_tap(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 15m 1h 1d")
+    await talk.ask("/watch ETH/USDT 1h")
+    talk.scanner.scores["BTC/USDT"] = crashed(talk)
+    shown = await talk.ask("/watch")
+    assert "BTC/USDT bear 92 · bull 0 asks to BUY" in shown.text
+    assert "too young: 1d" in shown.text
+    assert "ETH/USDT no score yet" in shown.text
+    assert "High bear: a crash, asks to BUY." in shown.text
+    dropped = await talk.press(shown.buttons["✖️ BTC/USDT"])
+    assert dropped.messages[0].edits
+    assert talk.watched() == ["ETH/USDT"]
+
+
+async def test_a_long_list_is_paged(talk: Talk) -> None:
+    symbols = [f"C{number}/USDT" for number in range(20)]
+    wishes = replace(
+        talk.person().wishes, interests=tuple(interest(symbol, "1h") for symbol in symbols)
+    )
+    talk.roster.put(replace(talk.person(), wishes=wishes))
+    seen: list[str] = []
+    for page in range(1, 5):
+        answer = await talk.ask(f"/watch {page}")
+        seen += [label[3:] for label in answer.buttons if label.startswith("✖️")]
+    assert seen == symbols
+    assert "page 4 of 4" in (await talk.ask("/watch 999")).text
+
+
+# ---------------------------------------------------------------- drop
+
+
+async def test_a_symbol_or_one_of_its_lengths_is_dropped(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT ETH/USDT 15m 1h")
+    await talk.ask("/drop btcusdt 15m")
+    assert talk.person().wishes.interest("BTC/USDT") == interest("BTC/USDT", "1h")
+    await talk.ask("/drop BTC/USDT 1h")
+    assert talk.watched() == ["ETH/USDT"]
+
+
+async def test_what_is_not_watched_cannot_be_dropped(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h")
+    other = await talk.ask("/drop ETH/USDT")
+    assert "ETH/USDT is not on your list" in other.text
+    assert "BTC/USDT" in other.buttons
+    assert "BTC/USDT 4h is not watched" in (await talk.ask("/drop BTC/USDT 4h")).text
+    assert "not dropped but changed" in (await talk.ask("/drop BTC/USDT threshold 60")).text
+    assert talk.watched() == ["BTC/USDT"]
+
+
+async def test_a_symbol_that_is_traded_no_longer_can_still_be_dropped(talk: Talk) -> None:
+    wishes = replace(talk.person().wishes, interests=(interest("LUNA/USDT", "1h"),))
+    talk.roster.put(replace(talk.person(), wishes=wishes))
+    await talk.ask("/drop LUNA/USDT")
+    assert talk.watched() == []
+
+
+async def test_a_drop_is_undone_with_one_tap_also_after_a_restart(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 15m 1h threshold 70")
+    await talk.ask("/watch ETH/USDT 1h")
+    dropped = await talk.ask("/drop BTC/USDT")
+    talk.restarted()
+    await talk.press(dropped.buttons["↩️ Undo"])
+    assert talk.person().wishes.interest("BTC/USDT") == interest(
+        "BTC/USDT", "15m", "1h", threshold=70
+    )
+    again = await talk.press(dropped.buttons["↩️ Undo"])
+    assert "nothing to undo" in again.text
+
+
+async def test_an_undo_goes_back_no_further_than_the_last_loss(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 15m 1h 4h")
+    await talk.ask("/drop BTC/USDT 4h")
+    dropped = await talk.ask("/drop BTC/USDT 1h")
+    await talk.press(dropped.buttons["↩️ Undo"])
+    assert talk.person().wishes.interest("BTC/USDT") == interest("BTC/USDT", "15m", "1h")
+    assert "nothing to undo" in (await talk.press(dropped.buttons["↩️ Undo"])).text
+
+
+async def test_an_undo_takes_back_what_somebody_themselves_has_dropped(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h", VIEWER)
+    await talk.ask("/drop BTC/USDT", VIEWER)
+    assert "nothing to undo" in (await talk.ask("/drop undo BTC/USDT")).text
+    assert talk.watched() == []
+
+
+async def test_the_whole_list_is_dropped_after_one_question_and_undone(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT ETH/USDT 1h")
+    asked = await talk.ask("/drop all")
+    assert asked.title == "✖️ Drop all 2?"
+    assert talk.watched() == ["BTC/USDT", "ETH/USDT"]
+    await talk.press(f"{confirm.CANCEL}{talk.question()}")
+    assert talk.watched() == ["BTC/USDT", "ETH/USDT"]
+    asked = await talk.ask("/drop all")
+    done = await talk.press(f"{confirm.CONFIRM}{talk.question()}")
+    assert done.title == "✖️ Dropped all 2"
+    assert talk.watched() == []
+    await talk.press(done.buttons["↩️ Undo"])
+    assert talk.watched() == ["BTC/USDT", "ETH/USDT"]
+
+
+async def test_dropping_all_asks_for_no_code() -> None:
+    talk = Talk(secret=b"12345678901234567890")
+    await talk.ask("/watch BTC/USDT 1h")
+    await talk.ask("/drop all")
+    assert "Dropped all" in (await talk.press(f"{confirm.CONFIRM}{talk.question()}")).title
+
+
+# ---------------------------------------------------------------- thresholds and loudness
+
+
+async def test_thresholds_are_set_for_all_or_for_some(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT ETH/USDT 1h")
+    await talk.ask("/threshold 60")
+    await talk.ask("/threshold btcusdt auto")
+    thresholds = {one.symbol: one.threshold for one in talk.person().wishes.interests}
+    assert thresholds == {"BTC/USDT": None, "ETH/USDT": 60}
+    talk.scanner.best["BTC/USDT"] = Thresholds(0.62, 0.55)
+    shown = await talk.ask("/threshold")
+    assert "BTC/USDT auto: bull 62, bear 55" in shown.text
+    assert "ETH/USDT from 60 on" in shown.text
+    edited = await talk.press(shown.buttons["80"])
+    assert edited.messages[0].edits
+    assert {one.threshold for one in talk.person().wishes.interests} == {80}
+
+
+@pytest.mark.parametrize("word", ["0", "101", "-5", "50%", "NaN", "٥٠", "9" * 12, "often"])
+async def test_a_threshold_out_of_range_is_refused(talk: Talk, word: str) -> None:
+    await talk.ask("/watch BTC/USDT 1h")
+    answer = await talk.ask(f"/threshold BTC/USDT {word}")
+    assert "between 1 and 100, or auto" in answer.text
+    assert "/threshold BTC/USDT 70" in answer.text
+    assert talk.person().wishes.interests == (interest("BTC/USDT", "1h"),)
+
+
+async def test_a_threshold_of_what_is_not_watched_is_refused_with_what_is(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h")
+    answer = await talk.ask("/threshold ETH/USDT 70")
+    assert "ETH/USDT is not on your list" in answer.text
+    assert answer.buttons["BTC/USDT"] == "+/threshold BTC/USDT 70"
+
+
+async def test_a_tap_turns_a_type_from_on_to_silent_to_off_and_back_in_place(talk: Talk) -> None:
+    shown = await talk.ask("/alerts")
+    assert "Critical alerts always ring" in shown.text
+    heard = []
+    for sign in ("🔔", "🔕", "🚫"):
+        shown = await talk.press(shown.buttons[f"{sign} Crashes"])
+        assert shown.messages[0].edits
+        heard.append(talk.person().wishes.loud(AlertType.CRASHES))
+    assert heard == [Loudness.SILENT, Loudness.OFF, Loudness.ON]
+    assert talk.person().wishes.loud(AlertType.RISES) is Loudness.ON
+
+
+async def test_sounds_per_hour_are_typed_or_tapped(talk: Talk) -> None:
+    await talk.ask("/alerts sounds 4")
+    assert talk.person().wishes.audible_per_hour == 4
+    shown = await talk.ask("/alerts")
+    await talk.press(shown.buttons["12/h"])
+    assert talk.person().wishes.audible_per_hour == 12
+
+
+async def test_the_card_at_the_top_is_pinned_with_a_tap(talk: Talk) -> None:
+    shown = await talk.ask("/alerts")
+    shown = await talk.press(shown.buttons["📌 Pinned card"])
+    assert talk.person().wishes.is_pinned
+    assert "Pinned card on" in shown.text
+    await talk.ask("/alerts pinned off")
+    assert not talk.person().wishes.is_pinned
+
+
+# ---------------------------------------------------------------- everything that is scanned
+
+
+async def test_the_owner_sees_all_that_is_scanned_and_for_whom(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h")
+    await talk.ask("/watch BTC/USDT ETH/USDT 1h", VIEWER)
+    talk.scanner.views = {
+        "BTC/USDT": MonitoredView(
+            "BTC/USDT", tf("1h", "1d"), Readiness.LIVE, crashed(talk), tf("1d")
+        ),
+        "ETH/USDT": MonitoredView("ETH/USDT", tf("1h"), Readiness.WARMING, None),
+        "ADA/USDC": MonitoredView("ADA/USDC", tf("1h"), Readiness.STALE, None),
+    }
+    shown = await talk.ask("/monitoring")
+    assert shown.title == "🔭 3 symbols scanned, 2 not ready"
+    assert "BTC/USDT bear 92 · bull 0 1h 1d, live too young: 1d for Ada (7), Bob (8)" in shown.text
+    assert "its past is being read for Bob (8)" in shown.text
+    assert "its candles do not come for nobody" in shown.text
+
+
+@pytest.mark.parametrize("user_id", [VIEWER, TRADER])
+async def test_others_see_only_what_they_watch_and_nobody_elses_name(
+    talk: Talk, user_id: int
+) -> None:
+    await talk.ask("/watch BTC/USDT 1h")
+    await talk.ask("/watch ETH/USDT 1h", user_id)
+    talk.scanner.views = {
+        symbol: MonitoredView(symbol, tf("1h"), Readiness.LIVE, None)
+        for symbol in ("BTC/USDT", "ETH/USDT")
+    }
+    shown = await talk.ask("/monitoring", user_id)
+    assert "ETH/USDT" in shown.text
+    assert "BTC/USDT" not in shown.text
+    assert "Ada" not in shown.text
+    assert " for " not in shown.text
+
+
+async def test_nothing_scanned_says_how_to_begin(talk: Talk) -> None:
+    assert "/watch BTC/USDT" in (await talk.ask("/monitoring")).text
+    assert "Nothing is scanned for you" in (await talk.ask("/monitoring", VIEWER)).text
+
+
+async def test_a_list_of_a_revoked_person_is_empty(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h", VIEWER)
+    await talk.ask(f"/revoke {VIEWER}")
+    assert talk.watched(VIEWER) == []
+    assert talk.person(VIEWER).role is Role.VIEWER
+    assert talk.person(OWNER).is_active
