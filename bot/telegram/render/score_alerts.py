@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from bot.telegram.keyboards import Rows, does, fits, in_rows
 from bot.telegram.render.text import Card, Line, card_text, percent, price
+from bot.telegram.render.watching import points
 from trading.domain.chat import Button
 from trading.domain.instrument import Instrument
 from trading.domain.watching import AlertKind, Attention, ScoreAlert, ScoreKind
@@ -21,11 +22,6 @@ _ASKS = {
 InstrumentOf = Callable[[str], Instrument | None]
 
 
-def score_words(share: float | None) -> str:
-    """Write a score out of 100, `?` where nothing could be scored."""
-    return "?" if share is None else f"{share * 100:.0f}"
-
-
 def alert_card(
     alerts: Sequence[ScoreAlert], scores: Mapping[str, RankScore], instrument: InstrumentOf
 ) -> Card:
@@ -35,15 +31,15 @@ def alert_card(
     (alert,) = alerts
     symbol = alert.symbol
     emoji, what, name = _WORDS[alert.kind]
-    before = f" (was {score_words(alert.before)})" if alert.reason is AlertKind.ROSE else ""
-    title = f"{emoji} {symbol} {what}: {name} {score_words(alert.score)}{before}"
+    before = f" (was {points(alert.before)})" if alert.reason is AlertKind.ROSE else ""
+    title = f"{emoji} {symbol} {what}: {name} {points(alert.score)}{before}"
     lines: list[Line] = [f"Price {_price(alert, instrument)}"]
     score = scores.get(symbol)
     if score is not None:
         lines += _candle_lines(score, alert.kind)
     if alert.too_young:
         lines.append(f"Too young: {' '.join(each.name for each in alert.too_young)}")
-    lines.append(f"Your threshold is {score_words(alert.threshold)}.")
+    lines.append(f"Your threshold is {points(alert.threshold)}.")
     lines.append(_ASKS[alert.kind])
     return Card(card_text(title, *lines), _buttons(symbol))
 
@@ -79,7 +75,7 @@ def _burst_card(alerts: Sequence[ScoreAlert], instrument: InstrumentOf) -> Card:
 
 def _row(alert: ScoreAlert, instrument: InstrumentOf) -> str:
     emoji, _, name = _WORDS[alert.kind]
-    score = score_words(alert.score)
+    score = points(alert.score)
     return f"{emoji} {alert.symbol} {name} {score} at {_price(alert, instrument)}"
 
 
