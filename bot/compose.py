@@ -20,6 +20,7 @@ from bot.control.answering import LocalDesk
 from bot.control.halt_file import HaltFile
 from bot.control.messages import Ask, Reply, Request
 from bot.control.sockets import ControlServer
+from bot.data.holdings import ArchiveHoldings
 from bot.escalation import Escalation
 from bot.shares import agent_settings, gateway_settings, telegram_settings
 from bot.storage_watch import StorageWatch
@@ -387,6 +388,7 @@ class Process:
             data_dir=self._settings.directory,
             version=self._version,
             on_people=self._watch_for,
+            archive=ArchiveHoldings(self._settings.directory / "archive"),
         )
 
     def _watch_for(self, people: Collection[Person]) -> None:

@@ -41,5 +41,5 @@ class ArchiveHoldings:
             gaps=len(holding.gaps),
             missing=holding.missing,
             damaged=len(holding.damaged),
-            size_bytes=sum(path.stat().st_size for path in paths),
+            size_bytes=sum(path.stat().st_size for path in paths if path.exists()),
         )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from bot.telegram.commands.registry import MENU
 from bot.telegram.connection import Connection
 from bot.telegram.digests import Digests
 from bot.telegram.expiry import Expiry
+from bot.telegram.holdings import ArchiveReader, NoArchive
 from bot.telegram.inbox import Inbox
 from bot.telegram.invitations import Invitations
 from bot.telegram.outbox import Outbox, strip_markup
@@ -67,6 +68,7 @@ class Surroundings:
     version: str
     # Called with everybody who is active, at the start and with each change of one of them.
     on_people: Callable[[Collection[Person]], None] = lambda _people: None
+    archive: ArchiveReader = field(default_factory=NoArchive)
 
 
 class TelegramBot:
@@ -386,6 +388,7 @@ class TelegramBot:
             standing_alert_ids=self._addresser.own_standing_ids,
             step_up=StepUp(self._settings.totp_secret, self._clock.now()),
             invitations=self._invitations,
+            archive=around.archive,
         )
 
     def _banner(self) -> str:

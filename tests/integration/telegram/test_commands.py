@@ -35,9 +35,15 @@ async def test_every_command_and_its_example_get_exactly_one_reply(
             assert "SIMULATED" in answer["text"], text
             assert "failed inside" not in answer["text"], text
             await world.phone.ask(f"/tracker {before}")
-            assert await world.phone.count() == before + 2
+            # The code of an invitation is a message of its own.
+            replies = 3 if text == "/invite viewer" else 2
+            await world.phone.until(lambda rows, most=before + replies: _spoken(rows) == most)
     pending = await world.store.pending_updates()
     assert pending == []
+
+
+def _spoken(rows: list[dict[str, Any]]) -> int:
+    return sum(row["from"] == "bot" for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,20 @@ async def test_every_command_and_its_example_get_exactly_one_reply(
         ("/help dance", "no command /dance"),
         ("/role 5 king", "trader, viewer or none"),
         ("/role 7 viewer", "own role"),
+        ("/users 5", "nobody here has the number 5"),
+        ("/revoke 5", "nobody here has the number 5"),
+        ("/invite king", "viewer or trader, was 'king'"),
+        ("/join 123456", "you are in already"),
+        ("/watch BTC/USDT threshold 0", "between 1 and 100, or auto"),
+        ("/watch BTC/USDT 7m", "timeframe should be one of"),
+        ("/drop BTC/USDT", "you watch nothing"),
+        ("/threshold 101", "you watch nothing yet"),
+        ("/alerts critical off", "cannot be turned down"),
+        ("/monitoring x", "The page should be between"),
+        ("/scan BTC/USDT 7m", "timeframe should be one of"),
+        ("/rank BTC/USDT history", "past of BTC/USDT is too short"),
+        ("/post xml", "csv or json, was 'xml'"),
+        ("/data x", "The page should be between"),
         ("/dance", "no command /dance"),
         ("/pair 123456", "its owner already"),
         ("hello there", "Commands start with a slash"),
@@ -233,6 +253,72 @@ async def test_the_owner_admits_and_revokes_somebody(world: World) -> None:
         sent = await world.phone.send("/positions", 8)
         await world.phone.ask("/version")
         assert [row for row in await world.phone.messages(8, sent) if row["from"] == "bot"] == []
+
+
+async def test_somebody_is_invited_comes_in_watches_is_silenced_and_revoked(world: World) -> None:
+    async with world.running():
+        await world.phone.ask("/invite viewer")
+        shown = await world.phone.until_text("/join")
+        assert shown["buttons"] == []
+        code = shown["text"].split("/join ")[1].split()[0]
+        stored = repr(world.store.all_events)
+        assert code not in stored
+        await world.phone.send(f"/join {code}", 8)
+        await world.phone.until_text("The owner is asked", 8)
+        question = await world.phone.until_text("wants to join as")
+        assert question["buttons"] == [["Confirm", "Cancel"]]
+        await world.phone.press(question["message_id"], "Confirm")
+        await world.phone.until_text("You are in as a viewer", 8)
+        assert "Watching BTC/USDT" in (await world.phone.ask("/watch BTC/USDT 1h", 8))["text"]
+        assert "BTC/USDT 1h" in (await world.phone.ask("/users 8"))["text"]
+        await world.phone.ask("/mute 8 4h")
+        await world.phone.until_text("The owner has made this silent", 8)
+        await world.phone.ask("/revoke 8")
+        await world.phone.until_text("You were removed", 8)
+        sent = await world.phone.send("/status", 8)
+        await world.phone.ask("/version")
+        assert [row for row in await world.phone.messages(8, sent) if row["from"] == "bot"] == []
+    [owner, gone] = await world.store.people()
+    assert (owner.user_id, gone.user_id, gone.is_active) == (OWNER, 8, False)
+    assert gone.wishes.interests == ()
+
+
+async def test_an_invitation_outlives_a_restart_and_a_late_no_is_told(world: World) -> None:
+    async with world.running():
+        await world.phone.ask("/invite trader")
+        shown = await world.phone.until_text("/join")
+    async with world.running():
+        await world.phone.send(shown["text"].split("🎟")[1].split("send it:")[1].split("It")[0], 8)
+        question = await world.phone.until_text("wants to join as")
+    async with world.running():
+        await world.phone.press(question["message_id"], "Cancel")
+        await world.phone.until_text("The owner said no", 8)
+    assert [one.user_id for one in await world.store.people()] == [OWNER]
+
+
+async def test_changes_of_a_list_in_a_row_are_all_kept(world: World) -> None:
+    symbols = ["BTC/USDT", "ETH/USDT", "BTC/USDC", "ADA/USDC", "ETH/BTC"]
+    async with world.running():
+        sent = [await world.phone.send(f"/watch {symbol} 1h") for symbol in symbols]
+        await world.phone.until(lambda rows: _spoken(rows) == len(sent))
+    (person,) = await world.store.people()
+    assert [one.symbol for one in person.wishes.interests] == symbols
+
+
+async def test_scores_are_shown_and_their_list_is_edited_in_place(world: World) -> None:
+    async with world.running():
+        await world.phone.ask("/watch BTC/USDT ETH/USDT 1h")
+        card = await world.phone.ask("/watch")
+        await world.phone.press(card["message_id"], "✖️ ETH/USDT")
+        await world.phone.until_text("Dropped ETH/USDT")
+        await world.phone.press(card["message_id"], "↩️ Undo")
+        await world.phone.until_text("Watching ETH/USDT")
+        loud = await world.phone.ask("/alerts")
+        await world.phone.press(loud["message_id"], "🔔 Crashes")
+        await world.phone.until_text("Crashes silent")
+        await world.phone.press(loud["message_id"], "🔕 Crashes")
+        await world.phone.until_text("Crashes off")
+        assert len(await world.phone.messages(OWNER, loud["message_id"] - 1)) == 1
 
 
 @pytest.mark.fault("T23", "SAID")

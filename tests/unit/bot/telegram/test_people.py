@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.telegram.access import Ruling, Verdict
-from bot.telegram.alerts import is_silent
+from bot.telegram.delivery import is_silent
 from bot.telegram.digests import Digests, due_day
 from bot.telegram.flood import Admission, FloodGate
 from bot.telegram.roster import PAIRING_LASTS, PAIRING_TRIES_MAX, Pairing, Roster
@@ -175,3 +175,16 @@ async def test_a_digest_goes_out_once_a_day_also_across_a_restart() -> None:
     assert "A quiet time" in queued[0].message.text
     assert queued[0].message.text.endswith("SIM")
     assert len(kicks) == 2
+
+
+def test_a_reader_of_the_journal_that_lags_takes_nobody_back() -> None:
+    roster = Roster()
+    newer = replace(ADA, digest_at=None)
+    roster.put(newer, START + timedelta(seconds=1))
+    roster.follow(ADA, START)
+    assert roster.get(7) == newer
+    roster.follow(ADA, START + timedelta(seconds=2))
+    assert roster.get(7) == ADA
+    # A change that a person made counts whatever the clock says.
+    roster.put(newer, START - timedelta(hours=1))
+    assert roster.get(7) == newer

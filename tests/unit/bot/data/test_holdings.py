@@ -1,0 +1,44 @@
+"""What the archive holds, as the chat is told of it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from bot.data.holdings import ArchiveHoldings
+from storage.archive.layout import month_of, partition_path
+from storage.archive.writer import writing
+from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_MS, walk
+
+ETHER = replace(BITCOIN, symbol="ETH/USDT")
+
+
+async def test_an_archive_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    held = ArchiveHoldings(tmp_path / "archive")
+    assert await held.series_count() == 0
+    assert await held.held(0, 5) == []
+
+
+async def test_each_series_tells_its_span_its_gaps_and_its_size(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        for name in (ETHER, BITCOIN):
+            candles = walk(100)
+            list(writer.store(name, candles.take([*range(40), *range(43, 100)]), LATER_MS, "test"))
+    held = ArchiveHoldings(tmp_path)
+    assert await held.series_count() == 2
+    [bitcoin] = await held.held(0, 1)
+    [ether] = await held.held(1, 5)
+    assert (bitcoin.symbol, ether.symbol) == ("BTC/USDT", "ETH/USDT")
+    assert (bitcoin.exchange, bitcoin.timeframe) == (BITCOIN.exchange, BITCOIN.timeframe)
+    assert (bitcoin.candles, bitcoin.gaps, bitcoin.missing, bitcoin.damaged) == (97, 1, 3, 0)
+    assert (bitcoin.first_ms, bitcoin.last_ms) == (START_MS, START_MS + 99 * MINUTE_MS)
+    file = partition_path(tmp_path, BITCOIN, month_of(START_MS))
+    assert bitcoin.size_bytes == file.stat().st_size
+
+
+async def test_a_month_that_cannot_be_believed_is_counted_and_left_out(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        list(writer.store(BITCOIN, walk(10), LATER_MS, "test"))
+    file = partition_path(tmp_path, BITCOIN, month_of(START_MS))
+    file.write_bytes(file.read_bytes()[:-20])
+    [bitcoin] = await ArchiveHoldings(tmp_path).held(0, 5)
+    assert (bitcoin.candles, bitcoin.damaged) == (0, 1)
+    assert (bitcoin.first_ms, bitcoin.last_ms) == (None, None)
