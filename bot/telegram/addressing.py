@@ -14,9 +14,8 @@ from bot.telegram.alerts import (
     AlertFacts,
     alert_for,
     alerts_for,
-    messages_for,
-    with_banner,
 )
+from bot.telegram.delivery import messages_for, with_banner
 from bot.telegram.render.text import Card, card_text
 from bot.telegram.render.trackers import card_name, ended_card, tracker_card
 from bot.telegram.roster import Roster

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from bot import modes
 from bot.modes import MODES
@@ -22,11 +21,12 @@ from bot.telegram.render.text import (
     signed,
 )
 from trading.domain import events
-from trading.domain.chat import OutboxMessage, Person, Role, Severity
+from trading.domain.chat import Severity
 from trading.domain.instrument import Instrument
 from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import PriceKind, Tracker, TrackerChange, TrackerState
+from trading.domain.watching import AlertType
 from trading.ports import Recorded
 
 ALERT_KINDS = (
@@ -62,7 +62,7 @@ class AlertFacts:
 class Alert:
     """One thing to tell; `owner_only` for what concerns the installation.
 
-    `since` says of what stands how long it has been so.
+    `since` says of what stands how long it has been so. A `type` can be turned down by each person.
     """
 
     card: Card
@@ -70,6 +70,7 @@ class Alert:
     owner_only: bool = False
     is_quiet: bool = False
     since: datetime | None = None
+    type: AlertType | None = None
 
 
 def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
@@ -106,7 +107,7 @@ _DONE_WORDS = {Side.SELL: "Sold", Side.BUY: "Bought"}
 def _closed(intent: Intent, facts: AlertFacts) -> Alert:
     base, _, quote = intent.symbol.partition("/")
     if intent.state in {IntentState.DONE, IntentState.DUST} and intent.filled_quantity > 0:
-        return Alert(_done_card(intent, facts), Severity.INFO)
+        return Alert(_done_card(intent, facts), type=AlertType.FILLS)
     titles = {
         IntentState.DONE: "✅ Nothing was left to do",
         IntentState.DUST: f"✅ Only dust was left of {base}",
@@ -127,7 +128,7 @@ def _closed(intent: Intent, facts: AlertFacts) -> Alert:
 
 def _backstop_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
     if intent.filled_quantity > 0:
-        return Alert(_done_card(intent, facts), Severity.INFO)
+        return Alert(_done_card(intent, facts), type=AlertType.FILLS)
     if intent.state is not IntentState.EXPIRED:
         # Withdrawn before an exit, or because its tracker changed: nobody has to act.
         return None
@@ -189,7 +190,7 @@ def _tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert |
         return _blocked(event, name)
     if change is TrackerChange.TOUCHED:
         lines = _touched(tracker, instrument)
-        return Alert(_linked(tracker, f"👀 Touched: {name}", *lines))
+        return Alert(_linked(tracker, f"👀 Touched: {name}", *lines), type=AlertType.TOUCHES)
     return _ended_or_rested(event, name)
 
 
@@ -334,7 +335,7 @@ def _stopped(reason: str) -> Alert:
     return Alert(Card(card_text("⏹ Umbra is stopping", *lines)), Severity.WARN)
 
 
-# ---------------------------------------------------------------- addressing
+# ---------------------------------------------------------------- batches
 
 
 def alerts_for(batch: Sequence[Recorded], facts: AlertFacts) -> list[tuple[int, Alert]]:
@@ -381,7 +382,8 @@ def _folded_closes(closed: list[tuple[int, Intent]], facts: AlertFacts) -> list[
         part = closed[start : start + _LISTED_MAX]
         lines = [_done_line(intent, facts) for _, intent in part]
         text = card_text(f"✅ {len(part)} orders are done", *lines)
-        folded.append((part[-1][0], Alert(Card(text, ((does("📊 Status", "/status"),),)))))
+        card = Card(text, ((does("📊 Status", "/status"),),))
+        folded.append((part[-1][0], Alert(card, type=AlertType.FILLS)))
     return folded
 
 
@@ -389,46 +391,3 @@ def _done_line(intent: Intent, facts: AlertFacts) -> str:
     base = intent.symbol.partition("/")[0]
     at = price(intent.average_price, facts.instrument(intent.symbol))
     return f"{_DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base} at {at}"
-
-
-def messages_for(
-    seq: int, alert: Alert, people: Sequence[Person], banner: str, now: datetime
-) -> list[OutboxMessage]:
-    """One message per person, silent in their quiet hours unless it is critical."""
-    return [
-        OutboxMessage(
-            message_key=f"alert:{seq}:{person.user_id}",
-            chat_id=person.chat_id,
-            text=with_banner(alert.card.text, banner),
-            created_at=now,
-            severity=alert.severity,
-            buttons=alert.card.buttons,
-            is_silent=is_silent(person, alert.severity, now, is_quiet=alert.is_quiet),
-        )
-        for person in people
-        if person.is_active and (person.role is Role.OWNER or not alert.owner_only)
-    ]
-
-
-def with_banner(text: str, banner: str) -> str:
-    """Add the line that says no real money moves."""
-    return f"{text}\n{banner}" if banner else text
-
-
-def is_silent(person: Person, severity: Severity, now: datetime, *, is_quiet: bool = False) -> bool:
-    """Whether a message makes no sound; CRIT always does."""
-    if severity is Severity.CRIT:
-        return False
-    is_muted = person.muted_until is not None and now < person.muted_until
-    return is_quiet or is_muted or _in_quiet_hours(person, now)
-
-
-def _in_quiet_hours(person: Person, now: datetime) -> bool:
-    if person.quiet_hours is None:
-        return False
-    first, _, last = person.quiet_hours.partition("-")
-    start, end = time.fromisoformat(first), time.fromisoformat(last)
-    local = now.astimezone(ZoneInfo(person.timezone)).time()
-    if start <= end:
-        return start <= local < end
-    return local >= start or local < end

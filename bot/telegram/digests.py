@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from bot.telegram.alerts import is_silent, with_banner
+from bot.telegram.delivery import is_silent, with_banner
 from bot.telegram.looks import Looks
 from bot.telegram.render.reports import summary_card
 from bot.telegram.roster import Roster

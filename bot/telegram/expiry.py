@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.telegram.alerts import with_banner
 from bot.telegram.confirm import is_past
+from bot.telegram.delivery import with_banner
 from bot.telegram.joining import letter_after
 from bot.telegram.render.text import card_text
 from trading.domain import events

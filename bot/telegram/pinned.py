@@ -10,7 +10,7 @@ from datetime import datetime
 
 from telegram.error import BadRequest, TelegramError
 
-from bot.telegram.alerts import with_banner
+from bot.telegram.delivery import with_banner
 from bot.telegram.render.pinned import pinned_text
 from bot.telegram.roster import Roster
 from bot.telegram.sending import Sender

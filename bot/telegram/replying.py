@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.telegram.alerts import is_silent, with_banner
 from bot.telegram.commands.context import Letter, Reply
+from bot.telegram.delivery import is_silent, with_banner
 from trading.domain.chat import OutboxMessage, Person, Severity
 from trading.domain.events import Event, MessageQueued, UpdateHandled
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bot.charts.heat_map import heat_map_of
-from bot.telegram.alerts import is_silent, with_banner
 from bot.telegram.commands.context import ChartDrawer
+from bot.telegram.delivery import is_silent, with_banner
 from bot.telegram.render.score_files import scores_csv
 from bot.telegram.render.score_reports import report_caption
 from bot.telegram.roster import Roster

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from bot.telegram.alerts import is_silent, with_banner
+from bot.telegram.delivery import is_silent, with_banner
 from bot.telegram.render.score_alerts import alert_card, rest_card, seen_card
 from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster

@@ -13,8 +13,8 @@ from bot.telegram.alerts import (
     AlertFacts,
     alert_for,
     alerts_for,
-    messages_for,
 )
+from bot.telegram.delivery import messages_for
 from bot.telegram.outbox import strip_markup
 from bot.telegram.render.text import columns
 from bot.telegram.roster import Roster
@@ -41,6 +41,7 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
+from trading.domain.watching import AlertType, Loudness, Wishes
 from trading.ports import Recorded
 
 ADA = Person(7, 7, "Ada", Role.OWNER)
@@ -277,6 +278,27 @@ def test_everybody_active_hears_of_a_sale_once_under_their_own_key() -> None:
     messages = messages_for(5, alert, [ADA, BOB, gone], "SIM", START)
     assert [one.message_key for one in messages] == ["alert:5:7", "alert:5:8"]
     assert messages[0].text.endswith("\nSIM")
+
+
+def test_a_sale_is_silent_or_untold_as_each_person_wishes() -> None:
+    alert = alert_for(events.IntentClosed(INTENT, START), FACTS)
+    assert alert is not None
+    silent = replace(ADA, wishes=Wishes(loudness=((AlertType.FILLS, Loudness.SILENT),)))
+    deaf = replace(BOB, wishes=Wishes(loudness=((AlertType.FILLS, Loudness.OFF),)))
+
+    messages = messages_for(5, alert, [silent, deaf], "", START)
+
+    assert [(one.chat_id, one.is_silent) for one in messages] == [(ADA.chat_id, True)]
+
+
+def test_no_wish_turns_off_what_has_no_type() -> None:
+    alert = alert_for(events.ProcessStopped("SIGTERM", START), FACTS)
+    assert alert is not None
+    deaf = replace(ADA, wishes=Wishes(loudness=tuple((each, Loudness.OFF) for each in AlertType)))
+
+    (message,) = messages_for(5, alert, [deaf], "", START)
+
+    assert not message.is_silent
 
 
 @pytest.mark.fault("M10", "TELL")

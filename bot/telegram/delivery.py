@@ -1,0 +1,63 @@
+"""How a message reaches people: to whom, whether with a sound, and what every text carries."""
+
+from collections.abc import Sequence
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+from bot.telegram.alerts import Alert
+from trading.domain.chat import OutboxMessage, Person, Role, Severity
+from trading.domain.watching import Loudness
+
+
+def messages_for(
+    seq: int, alert: Alert, people: Sequence[Person], banner: str, now: datetime
+) -> list[OutboxMessage]:
+    """One message per person, silent in their quiet hours unless it is critical."""
+    return [
+        OutboxMessage(
+            message_key=f"alert:{seq}:{person.user_id}",
+            chat_id=person.chat_id,
+            text=with_banner(alert.card.text, banner),
+            created_at=now,
+            severity=alert.severity,
+            buttons=alert.card.buttons,
+            is_silent=is_silent(
+                person,
+                alert.severity,
+                now,
+                is_quiet=alert.is_quiet or _wished(alert, person) is Loudness.SILENT,
+            ),
+        )
+        for person in people
+        if person.is_active
+        and (person.role is Role.OWNER or not alert.owner_only)
+        and _wished(alert, person) is not Loudness.OFF
+    ]
+
+
+def _wished(alert: Alert, person: Person) -> Loudness:
+    return Loudness.ON if alert.type is None else person.wishes.loud(alert.type)
+
+
+def with_banner(text: str, banner: str) -> str:
+    """Add the line that says no real money moves."""
+    return f"{text}\n{banner}" if banner else text
+
+
+def is_silent(person: Person, severity: Severity, now: datetime, *, is_quiet: bool = False) -> bool:
+    """Whether a message makes no sound; CRIT always does."""
+    if severity is Severity.CRIT:
+        return False
+    is_muted = person.muted_until is not None and now < person.muted_until
+    return is_quiet or is_muted or _in_quiet_hours(person, now)
+
+
+def _in_quiet_hours(person: Person, now: datetime) -> bool:
+    if person.quiet_hours is None:
+        return False
+    first, _, last = person.quiet_hours.partition("-")
+    start, end = time.fromisoformat(first), time.fromisoformat(last)
+    local = now.astimezone(ZoneInfo(person.timezone)).time()
+    if start <= end:
+        return start <= local < end
+    return local >= start or local < end
