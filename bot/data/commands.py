@@ -52,12 +52,14 @@ def import_command(
     What is wrong with them is repaired where that is certain, refused and kept apart where it is
     not; exit code 1 when a whole file was refused.
     """
+    from bot.data import wording
     from storage.archive.writer import writing
 
     files = _candle_files(path)
     name = _name(exchange, symbol, timeframe) if exchange or symbol or timeframe else None
     refused = 0
     with writing(_root()) as writer:
+        _say(wording.found_at_start(writer))
         for number, file in enumerate(files, start=1):
             typer.echo(f"[{number}/{len(files)}] {file.name}")
             try:
@@ -85,6 +87,7 @@ def download_command(
     It may be killed at any moment. Known gaps are asked for again each time.
     """
     from bot.clock import SystemClock
+    from bot.data import wording
     from bot.data.progress import ProgressBar
     from storage.archive.writer import writing
     from trading.gateway.candle_history import CandleHistory
@@ -95,6 +98,8 @@ def download_command(
     history = CandleHistory(settings, name.symbol, SystemClock(), page)
     try:
         with writing(_root()) as writer, ProgressBar(str(name)) as bar:
+            for line in wording.found_at_start(writer):
+                bar.say(line)
             added = asyncio.run(_download(history, writer, name, within, bar))
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on from here.", err=True)
@@ -175,6 +180,9 @@ def verify_command(
     if not holdings:
         typer.echo(wording.NOTHING_HELD)
     damaged = sum(len(holding.damaged) for holding in holdings)
+    if torn := wording.tail_damage(archive.appended):
+        damaged += 1
+        typer.echo(torn)
     if damaged:
         typer.echo(f"{damaged} damaged: umbra data repair moves them into quarantine", err=True)
     sys.exit(1 if damaged else 0)
@@ -187,12 +195,9 @@ def repair_command() -> None:
     from storage.archive.writer import writing
 
     with writing(_root()) as writer:
-        for path in writer.discarded:
-            typer.echo(f"{path} was half-written and is removed")
-        damaged = writer.quarantine_damaged()
-        _say(wording.moved_away(one) for one in damaged)
-        if not damaged and not writer.discarded:
-            typer.echo("Every file is as it was written.")
+        found = list(wording.found_at_start(writer))
+        found += map(wording.moved_away, writer.quarantine_damaged())
+        _say(found or ["Every file is as it was written."])
 
 
 def _import_file(

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from storage.archive.archive import DamagedMonth, Holding
-from storage.archive.writer import Stored
+from storage.archive.tail import TAIL, Appended
+from storage.archive.writer import ArchiveWriter, Stored
 from trading.candles.spans import Span
 from trading.domain.time import from_ms
 
@@ -72,6 +73,26 @@ def moved_away(damage: DamagedMonth) -> str:
         f"{damage.name} {damage.month} was DAMAGED ({damage.reason}) and is in quarantine: "
         "import or download it again"
     )
+
+
+def found_at_start(writer: ArchiveWriter) -> Iterator[str]:
+    """Yield what was left by a writer that was killed, and what became of it."""
+    for path in writer.discarded:
+        yield f"{path} was half-written and is removed"
+    if writer.cut_off is not None:
+        yield (
+            "The last candles appended were half-written, as after a kill; they are kept apart in "
+            f"{writer.cut_off}: download them again"
+        )
+    yield from map(moved_away, writer.damaged)
+
+
+def tail_damage(appended: Appended) -> str | None:
+    """Say that what was appended last cannot be believed, None when all of it can."""
+    lost = appended.bytes - appended.believed_bytes
+    if not lost:
+        return None
+    return f"DAMAGED {TAIL}: its last {_count(lost, 'byte')} were not written whole"
 
 
 def _cells(holding: Holding) -> tuple[str, ...]:

@@ -1,16 +1,18 @@
 """The archive of closed candles: anybody may read, one process at a time may write.
 
 A month changes by one rename, so a writer that is killed leaves every month as it was or as it
-should be; doing the same again ends with the same bytes.
+should be; doing the same again ends with the same bytes. What was appended since waits in a tail,
+and is read as if it were in its month already.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.archive.layout import Month, months_in, months_of, partition_path, series_in
 from storage.archive.partition import Partition, PartitionDamaged, decode
+from storage.archive.tail import Appended, TailReader
+from trading.candles.merging import merge
 from trading.candles.series import Candles, SeriesName, join, no_candles
 from trading.candles.spans import Span, gaps, unite
 
@@ -51,17 +53,30 @@ class Archive:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._tail = TailReader(root)
+
+    @property
+    def appended(self) -> Appended:
+        """What was appended and is not in its months yet."""
+        return self._tail.now()
 
     def series(self) -> list[SeriesName]:
         """Return the names of all series, in order."""
-        return series_in(self.root)
+        return sorted({*self.appended.names(), *series_in(self.root)})
 
     def months(self, name: SeriesName) -> list[Month]:
         """Return the months of which the archive holds something."""
-        return months_of(self.root, name)
+        spans = self.appended.of(name).spans
+        return sorted({*months_of(self.root, name), *(m for one in spans for m in months_in(one))})
 
     def read(self, name: SeriesName, month: Month) -> Partition:
         """Read one month, empty when there is none; raises PartitionDamaged."""
+        appended = self.appended.of(name)
+        within = month.opens(name.length_ms)
+        return _together(name, self.read_file(name, month), appended.within(within))
+
+    def read_file(self, name: SeriesName, month: Month) -> Partition:
+        """Read what the file of a month holds, without what waits in the tail."""
         path = partition_path(self.root, name, month)
         if not path.exists():
             return Partition(no_candles(), ())
@@ -69,35 +84,50 @@ class Archive:
 
     def load(self, name: SeriesName, within: Span | None = None) -> Holding:
         """Read a series, or the months that a span touches, proving every checksum."""
-        wanted = self.months(name)
+        # Before the months: what moves from the tail into them meanwhile is seen twice, not never.
+        appended = self.appended.of(name)
+        wanted = months_of(self.root, name)
         if within is not None:
-            touched = set(months_in(within))
-            wanted = [month for month in wanted if month in touched]
+            touched = list(months_in(within))
+            wanted = [month for month in wanted if touched[0] <= month <= touched[-1]]
+            first_ms = touched[0].opens(name.length_ms).first_ms
+            last_ms = touched[-1].opens(name.length_ms).last_ms
+            appended = appended.within(Span(first_ms, last_ms))
         partitions: list[Partition] = []
         damaged: list[DamagedMonth] = []
-        for month, found in self._read_all(name, wanted):
-            if isinstance(found, Partition):
-                partitions.append(found)
-            else:
-                damaged.append(DamagedMonth(name, month, str(found)))
-        return Holding(
-            name,
-            join(*(one.candles for one in partitions)) if partitions else no_candles(),
-            unite((span for one in partitions for span in one.spans), name.length_ms),
-            tuple(damaged),
-        )
-
-    def _read_all(
-        self, name: SeriesName, months: list[Month]
-    ) -> Iterator[tuple[Month, Partition | PartitionDamaged]]:
-        # Decoding and hashing let other threads run.
+        # Decoding, hashing and copying let other threads run.
         with ThreadPoolExecutor(_READERS) as readers:
-            yield from zip(
-                months, readers.map(lambda month: self._try_read(name, month), months), strict=True
-            )
+            found = readers.map(lambda month: self._try_read_file(name, month), wanted)
+            for month, one in zip(wanted, found, strict=True):
+                if isinstance(one, Partition):
+                    partitions.append(one)
+                else:
+                    damaged.append(DamagedMonth(name, month, str(one)))
+            if _is_behind(appended, partitions):
+                partitions.append(appended)
+            parts = (one.candles for one in partitions)
+            candles = join(no_candles(), *parts, each=readers.map)
+        spans = unite((span for one in partitions for span in one.spans), name.length_ms)
+        whole = Partition(candles, spans)
+        if appended not in partitions:
+            whole = _together(name, whole, appended)
+        return Holding(name, whole.candles, whole.spans, tuple(damaged))
 
-    def _try_read(self, name: SeriesName, month: Month) -> Partition | PartitionDamaged:
+    def _try_read_file(self, name: SeriesName, month: Month) -> Partition | PartitionDamaged:
         try:
-            return self.read(name, month)
+            return self.read_file(name, month)
         except PartitionDamaged as damage:
             return damage
+
+
+def _is_behind(appended: Partition, held: list[Partition]) -> bool:
+    """Whether appending is enough, as nearly always, and need not sort."""
+    opens_ms = appended.candles.open_time_ms[:1]
+    return all((one.candles.open_time_ms[-1:] < opens_ms).all() for one in held)
+
+
+def _together(name: SeriesName, held: Partition, appended: Partition) -> Partition:
+    if not appended.spans:
+        return held
+    candles = merge(held.candles, appended.candles).candles
+    return Partition(candles, unite((*held.spans, *appended.spans), name.length_ms))

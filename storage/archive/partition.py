@@ -39,6 +39,12 @@ class Partition:
         """Whether both would be the same bytes."""
         return self.spans == other.spans and self.candles.equals(other.candles)
 
+    def within(self, span: Span) -> "Partition":
+        """Return what of it opens in a span whose ends are on the grid."""
+        bounds = (span.first_ms, span.last_ms + 1)
+        first, past = np.searchsorted(self.candles.open_time_ms, bounds)
+        return Partition(self.candles.take(slice(first, past)), clip(self.spans, span))
+
 
 def encode(name: SeriesName, month: Month, partition: Partition) -> bytes:
     """Return the file's bytes; the same candles and spans always give the same."""
@@ -87,7 +93,7 @@ def parquet_bytes(columns: Mapping[str, "np.ndarray[Any, Any]"], facts: Mapping[
 
 def decode(path: Path, name: SeriesName, month: Month) -> Partition:
     """Read a month and prove that it is what was written; raises PartitionDamaged."""
-    facts, columns = read_parquet(path)
+    facts, columns = read_parquet(path, is_proven_later=True)
     expected = {
         "version": _VERSION,
         "exchange": name.exchange,
@@ -126,12 +132,17 @@ def misplaced(partition: Partition, within: Span, length_ms: int) -> str | None:
     return None
 
 
-def read_parquet(path: Path) -> tuple[dict[str, Any], dict[str, "np.ndarray[Any, Any]"]]:
-    """Read any Parquet file and our facts about it, none in others'; raises PartitionDamaged."""
+def read_parquet(
+    path: Path, *, is_proven_later: bool = False
+) -> tuple[dict[str, Any], dict[str, "np.ndarray[Any, Any]"]]:
+    """Read any Parquet file and our facts about it, none in others'; raises PartitionDamaged.
+
+    Pages are proven by their own checksums, unless a digest of all that is read is to follow.
+    """
     from pyarrow import ArrowException, parquet
 
     try:
-        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        with parquet.ParquetFile(path, page_checksum_verification=not is_proven_later) as file:
             table = file.read(use_threads=False)
         facts = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
         columns = {name: table.column(name).to_numpy() for name in table.column_names}

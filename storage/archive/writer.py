@@ -1,8 +1,13 @@
-"""The one writer of the archive: what sources tell is checked, merged and made durable."""
+"""The one writer of the archive: what sources tell is checked, merged and made durable.
+
+A source that tells a stretch of one series goes into its months at once. The newest candles of many
+series go into the tail, which is folded into the months when it is long, and at the next start.
+"""
 
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +25,16 @@ from storage.archive.layout import (
     partition_path,
 )
 from storage.archive.partition import Partition, PartitionDamaged, encode, parquet_bytes
+from storage.archive.tail import TAIL, TailFile
 from storage.lease import FileLock
 from trading.candles.checking import Fault, Rejected, Repair, check, in_another_unit
 from trading.candles.merging import Merged, merge
 from trading.candles.renames import split_by_coin
 from trading.candles.series import COLUMNS, Candles, SeriesName
 from trading.candles.spans import Span, clip, unite
+
+FOLD_ROWS = 200_000
+_Batch = list[tuple[SeriesName, Candles, Span]]
 
 
 @dataclass(slots=True)
@@ -50,6 +59,28 @@ class Stored:
         return self.told - self.running - self.passed_by - refused - self.added
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """What a source told of a series, and when."""
+
+    candles: Candles
+    now_ms: int
+    source: str
+    claimed: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """The newest candle held of a series."""
+
+    open_time_ms: int
+    close: float
+
+
+_NONE_HELD = _Newest(-1, math.nan)
+_Keep = Callable[[SeriesName, Candles, Span | None, str], Stored]
+
+
 class ArchiveWriter:
     """Write access, made by `writing` alone."""
 
@@ -58,6 +89,12 @@ class ArchiveWriter:
         self._root = archive.root
         self.discarded = self._discard_unfinished()
         """What a killed writer left half-written; nothing of it was ever named."""
+        self._tail = TailFile(archive.root)
+        self.cut_off = self._cut_tail()
+        """Where the end of the tail is kept that could not be believed, as a kill leaves it."""
+        self._newest: dict[SeriesName, _Newest] = {}
+        self.damaged = self.fold()
+        """The months that were moved into quarantine to write down what was appended to them."""
 
     def store(
         self,
@@ -73,17 +110,50 @@ class ArchiveWriter:
         candles' own first and last count. Every claimed candle that is not kept is a gap, and what
         is told beyond the claim is passed by.
         """
-        checked = check(told, name.length_ms, now_ms)
-        kept = checked.candles if claimed is None else _within(checked.candles, claimed)
-        parts = split_by_coin(name, kept, claimed)
-        reports = [self._store(coin, candles, span, source) for coin, candles, span in parts]
-        own = reports[-1]
-        own.told += len(told) - len(kept)
-        own.passed_by = len(checked.candles) - len(kept)
-        own.running = checked.running
-        own.repaired.update(checked.repaired)
-        self._quarantine(name, checked.rejected, source, own)
-        return reports if own.told else reports[:-1] or reports
+        return self._judge(name, _Told(told, now_ms, source, claimed), self._store)
+
+    def append(
+        self, told: Iterable[tuple[SeriesName, Candles]], now_ms: int, source: str
+    ) -> list[Stored]:
+        """Keep the newest candles of many series, durable by one sync, and report as `store` does.
+
+        What does not follow all that is held of its series goes the way of `store`. After an error
+        nothing of the batch that was not durable before is held, and all of it may be told again.
+        """
+        batch: _Batch = []
+
+        def keep(name: SeriesName, candles: Candles, _claimed: Span | None, source: str) -> Stored:
+            return self._queue(name, candles, source, batch)
+
+        reports: list[Stored] = []
+        try:
+            for name, candles in told:
+                reports += self._judge(name, _Told(candles, now_ms, source, None), keep)
+            self._flush(batch)
+        except BaseException:
+            self._newest.clear()
+            raise
+        if self._tail.rows >= FOLD_ROWS:
+            self.damaged += self.fold()
+        return reports
+
+    def fold(self) -> list[DamagedMonth]:
+        """Write what was appended into its months, and begin a new tail.
+
+        Killed in between, both hold some of it alike, and the next fold ends with the same bytes.
+        """
+        appended = self.archive.appended
+        damaged: list[DamagedMonth] = []
+        for name in appended.names():
+            report = Stored(name)
+            told = appended.of(name)
+            for month in sorted({month for span in told.spans for month in months_in(span)}):
+                held, damage = self._trusted(name, month, self.archive.read_file)
+                damaged += damage
+                self._merge_month(name, month, held, told, report)
+        if appended.rows:
+            self._tail.clear()
+        return damaged
 
     def quarantine_damaged(self) -> list[DamagedMonth]:
         """Move every month that cannot be believed out of the way, to be told again."""
@@ -100,15 +170,81 @@ class ArchiveWriter:
             path.unlink()
         return left
 
+    def _cut_tail(self) -> Path | None:
+        content = self._tail.unbelieved
+        if not content:
+            return None
+        path = self._root / QUARANTINE / f"appended-{_mark(content)}.tail"
+        durable.write_whole(path, content)
+        self._tail.cut()
+        return path
+
+    def _judge(self, name: SeriesName, told: _Told, keep: _Keep) -> list[Stored]:
+        checked = check(told.candles, name.length_ms, told.now_ms)
+        kept, claimed = checked.candles, told.claimed
+        if claimed is not None:
+            kept = _within(kept, claimed)
+        parts = split_by_coin(name, kept, claimed)
+        reports = [keep(coin, candles, span, told.source) for coin, candles, span in parts]
+        own = reports[-1]
+        own.told += len(told.candles) - len(kept)
+        own.passed_by = len(checked.candles) - len(kept)
+        own.running = checked.running
+        own.repaired.update(checked.repaired)
+        self._quarantine(name, checked.rejected, told.source, own)
+        return reports if own.told else reports[:-1] or reports
+
+    def _queue(self, name: SeriesName, candles: Candles, source: str, batch: _Batch) -> Stored:
+        report = Stored(name, told=len(candles))
+        if not len(candles):
+            return report
+        newest = self._newest_of(name, report)
+        first_ms = candles.open_time_ms[0]
+        if first_ms <= newest.open_time_ms:
+            # It is compared with what is held, so that must be held by then.
+            self._flush(batch)
+            return self._store(name, candles, None, source)
+        if first_ms == newest.open_time_ms + name.length_ms:
+            candles = self._in_unit_of(newest.close, name, candles, source, report)
+        span = _span_of(candles)
+        if span is not None:
+            batch.append((name, candles, span))
+            self._newest[name] = _Newest(span.last_ms, float(candles.close[-1]))
+            report.added = len(candles)
+        return report
+
+    def _flush(self, batch: _Batch) -> None:
+        if batch:
+            self._tail.append(batch)
+            batch.clear()
+
+    def _newest_of(self, name: SeriesName, report: Stored) -> _Newest:
+        known = self._newest.get(name)
+        if known is not None:
+            return known
+        for month in reversed(self.archive.months(name)):
+            held, damage = self._read(name, month)
+            report.damaged += damage
+            if len(held.candles):
+                opens_ms, closes = held.candles.open_time_ms, held.candles.close
+                self._newest[name] = _Newest(int(opens_ms[-1]), float(closes[-1]))
+                break
+        return self._newest.setdefault(name, _NONE_HELD)
+
     def _store(
         self, name: SeriesName, candles: Candles, claimed: Span | None, source: str
     ) -> Stored:
         report = Stored(name, told=len(candles))
+        self._newest.pop(name, None)
         candles = self._in_our_unit(name, candles, source, report)
         span = claimed or _span_of(candles)
         if span is not None:
+            told = Partition(candles, (span,))
             for month in months_in(span):
-                self._store_month(name, month, (candles, span), source, report)
+                if clip((span,), month.opens(name.length_ms)):
+                    held, damage = self._read(name, month)
+                    report.damaged += damage
+                    self._merge_month(name, month, held, told, report, source)
         return report
 
     def _in_our_unit(
@@ -123,35 +259,36 @@ class ArchiveWriter:
         place = np.flatnonzero(held.candles.open_time_ms == before_ms)
         if not len(place):
             return candles
-        is_foreign = in_another_unit(candles, name.length_ms, float(held.candles.close[place[0]]))
-        if is_foreign.any():
-            rejected = Rejected(Fault.UNIT, candles.take(is_foreign))
-            self._quarantine(name, (rejected,), source, report)
+        close = float(held.candles.close[place[0]])
+        return self._in_unit_of(close, name, candles, source, report)
+
+    def _in_unit_of(
+        self, close: float, name: SeriesName, candles: Candles, source: str, report: Stored
+    ) -> Candles:
+        is_foreign = in_another_unit(candles, name.length_ms, close)
+        if not is_foreign.any():
+            return candles
+        rejected = Rejected(Fault.UNIT, candles.take(is_foreign))
+        self._quarantine(name, (rejected,), source, report)
         return candles.take(~is_foreign)
 
-    def _store_month(
+    def _merge_month(
         self,
         name: SeriesName,
         month: Month,
-        told: tuple[Candles, Span],
-        source: str,
+        held: Partition,
+        told: Partition,
         report: Stored,
+        source: str = TAIL,
     ) -> None:
-        candles, span = told
         within = month.opens(name.length_ms)
-        spans = clip((span,), within)
-        if not spans:
-            return
-        held, damage = self._read(name, month)
-        report.damaged += damage
-        bounds = (within.first_ms, within.last_ms + 1)
-        first, past = np.searchsorted(candles.open_time_ms, bounds)
-        merged: Merged = merge(held.candles, candles.take(slice(first, past)))
+        own = told.within(within)
+        merged: Merged = merge(held.candles, own.candles)
         if len(merged.disagreeing):
             # Before the month, or a death in between would lose them.
             rejected = Rejected(Fault.DISAGREES, merged.disagreeing)
             self._quarantine(name, (rejected,), source, report)
-        partition = Partition(merged.candles, unite((*held.spans, *spans), name.length_ms))
+        partition = Partition(merged.candles, unite((*held.spans, *own.spans), name.length_ms))
         if not partition.equals(held):
             content = encode(name, month, partition)
             durable.write_whole(partition_path(self._root, name, month), content)
@@ -159,14 +296,19 @@ class ArchiveWriter:
         report.completed += merged.completed
 
     def _read(self, name: SeriesName, month: Month) -> tuple[Partition, list[DamagedMonth]]:
+        return self._trusted(name, month, self.archive.read)
+
+    def _trusted(
+        self, name: SeriesName, month: Month, read: Callable[[SeriesName, Month], Partition]
+    ) -> tuple[Partition, list[DamagedMonth]]:
         """Read a month; one that cannot be believed is moved away and counts as none."""
         try:
-            return self.archive.read(name, month), []
+            return read(name, month), []
         except PartitionDamaged as damage:
             path = partition_path(self._root, name, month)
-            mark = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            mark = _mark(path.read_bytes())
             durable.move(path, self._quarantine_folder(name) / f"damaged-{month}-{mark}.parquet")
-            return self.archive.read(name, month), [DamagedMonth(name, month, str(damage))]
+            return read(name, month), [DamagedMonth(name, month, str(damage))]
 
     def _quarantine(
         self, name: SeriesName, rejected: tuple[Rejected, ...], source: str, report: Stored
@@ -176,9 +318,8 @@ class ArchiveWriter:
             columns = {column: getattr(one.candles, column) for column in COLUMNS}
             facts = {"fault": one.fault.value, "source": source, "series": str(name)}
             content = parquet_bytes(columns, facts)
-            mark = hashlib.sha256(content).hexdigest()[:16]
             # Named by its content: the same candles refused again are the same file.
-            path = self._quarantine_folder(name) / f"candles-{mark}.parquet"
+            path = self._quarantine_folder(name) / f"candles-{_mark(content)}.parquet"
             if not path.exists():
                 durable.write_whole(path, content)
             report.quarantined.append(path)
@@ -212,3 +353,7 @@ def _span_of(candles: Candles) -> Span | None:
     if not len(candles):
         return None
     return Span(int(candles.open_time_ms[0]), int(candles.open_time_ms[-1]))
+
+
+def _mark(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

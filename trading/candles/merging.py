@@ -41,7 +41,7 @@ def merge(held: Candles, incoming: Candles) -> Merged:
     completed, count = _complete(held, places[is_held][agree], theirs.take(agree))
     fresh = incoming.take(~is_held)
     united = join(completed, fresh)
-    if len(fresh):
+    if len(fresh) and len(held) and fresh.open_time_ms[0] < held.open_time_ms[-1]:
         united = united.take(np.argsort(united.open_time_ms, kind="stable"))
     return Merged(united, theirs.take(~agree), len(fresh), count)
 

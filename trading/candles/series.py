@@ -1,7 +1,7 @@
 """Candles of one symbol and timeframe as columns of equal length, and the name of such a series."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from trading.domain.time import Timeframe
 Times = NDArray[np.int64]
 Column = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Each = Callable[..., Iterable[Any]]
 
 PRICES = ("open", "high", "low", "close")
 REQUIRED = (*PRICES, "volume")
@@ -148,7 +149,7 @@ def candles_of(columns: Mapping[str, ArrayLike]) -> Candles:
     except (TypeError, ValueError, OverflowError) as error:
         raise Refused(f"columns of candles should hold numbers: {error}") from error
     for name in OPTIONAL:
-        numbers.setdefault(name, np.full(len(times), np.nan))
+        numbers.setdefault(name, unknown(len(times)))
     lengths = {name: column.shape for name, column in numbers.items()}
     if times.ndim != 1 or set(lengths.values()) != {times.shape}:
         raise Refused(f"columns of candles should be of one length, were {lengths}")
@@ -160,9 +161,25 @@ def no_candles() -> Candles:
     return candles_of(dict.fromkeys(COLUMNS, ()))
 
 
-def join(*parts: Candles) -> Candles:
-    """Put candles behind one another."""
-    return Candles(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
+def join(*parts: Candles, each: Each = map) -> Candles:
+    """Put candles behind one another; `each` may be a pool's `map`, which fills many at a time."""
+    columns = ([getattr(part, name) for part in parts] for name in COLUMNS)
+    return Candles(*each(_joined, columns))
+
+
+def unknown(count: int) -> Column:
+    """Return a column of which nothing is known: NaN throughout, in no memory, read-only."""
+    return np.broadcast_to(np.float64(np.nan), (count,))
+
+
+def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    # Most exchanges tell no optional column, and a year of minutes is long.
+    if all(
+        column.dtype.kind == "f" and np.isnan(column[:1]).all() and np.isnan(column).all()
+        for column in columns
+    ):
+        return unknown(sum(len(column) for column in columns))
+    return np.concatenate(columns)
 
 
 def _times(values: ArrayLike) -> Times:

@@ -15,8 +15,9 @@ from bot.data.progress import ProgressBar
 from storage.archive.archive import Archive
 from storage.archive.foreign import read_file, write_file
 from storage.archive.layout import Month, partition_path
+from storage.archive.tail import TAIL
 from storage.archive.writer import writing
-from tests.unit.trading.candles.make import BITCOIN, MINUTE_MS, bend, walk
+from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_MS, bend, walk
 from trading.domain.errors import InstanceConflict, Refused
 
 RUN = CliRunner()
@@ -152,6 +153,26 @@ def test_damage_is_found_moved_away_and_mended_by_another_import(
     assert path.read_bytes() == whole
     path.write_bytes(whole[:-7])
     assert "is in quarantine: import or download it again" in _umbra("import", str(file)).output
+
+
+def test_a_half_written_append_is_found_kept_apart_and_told(tmp_path: Path, root: Path) -> None:
+    with writing(root) as writer:
+        writer.append([(BITCOIN, walk(5))], LATER_MS, "a test")
+        whole = (root / TAIL).read_bytes()
+        following = walk(5, start_ms=START_MS + 5 * MINUTE_MS)
+        writer.append([(BITCOIN, following)], LATER_MS, "a test")
+    assert "binance BTC/USDT 1m: 10 candles" in _umbra("verify").output
+    (root / TAIL).write_bytes((root / TAIL).read_bytes()[:-1])
+    found = _umbra("verify")
+    assert found.exit_code == 1
+    assert "binance BTC/USDT 1m: 5 candles, 0 gaps" in found.output
+    assert f"DAMAGED {TAIL}: its last " in found.output
+    said = _umbra("import", str(_file(tmp_path / "in")))
+    assert "The last candles appended were half-written, as after a kill" in said.output
+    (kept,) = (root / "quarantine").glob("appended-*.tail")
+    assert not kept.read_bytes().startswith(whole)
+    assert _umbra("verify").exit_code == 0
+    assert _umbra("repair").output == "Every file is as it was written.\n"
 
 
 def test_what_was_never_asked_for_is_shown_apart_from_gaps(tmp_path: Path) -> None:
