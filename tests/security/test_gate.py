@@ -9,11 +9,14 @@ from telegram import Update
 
 from bot.telegram import access
 from bot.telegram.access import ALLOWED_KINDS, SERVICE_IDS, UPDATE_KINDS
+from bot.telegram.commands.context import CommandEntry
+from bot.telegram.commands.registry import COMMANDS
 from bot.telegram.roster import Pairing
 from tests.catalogue import fired
 from tests.fakes.desk import START
 from tests.security.front import ADA, CHANNEL, GROUP, OWNER, STRANGER, Front, kinds, said
 from trading.domain.chat import Person, Role
+from trading.domain.events import InvitationMade, PersonChanged
 
 AUDIT = {"AccessDenied", "UpdateHandled"}
 LIBRARY_KINDS = [
@@ -217,3 +220,44 @@ async def test_a_right_code_after_its_time_pairs_nobody() -> None:
     front.later(minutes=15)
     assert await front.say("/pair 123456", OWNER) == ""
     assert front.roster.owner is None
+
+
+# ------------------------------------------------------------ every command
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+async def test_every_command_is_silent_to_strangers_typed_and_tapped(entry: CommandEntry) -> None:
+    front = Front()
+    for body in (
+        _update("message", _NOBODY, CHATS["their own chat"], entry.example),
+        _update("callback_query", _NOBODY, CHATS["their own chat"], f"+{entry.example}"),
+        _update("message", _NOBODY, CHATS["a group"], f"/{entry.name}"),
+    ):
+        handled = await front.take(body)
+        front.later(hours=1)
+        assert kinds(handled.events) <= AUDIT
+        assert said(handled) == ""
+        assert handled.aside is None
+    assert front.desk.executed == []
+    assert front.scanner.scanned == []
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.TRADER])
+async def test_every_command_checks_the_role_typed_and_tapped(
+    entry: CommandEntry, role: Role
+) -> None:
+    front = Front()
+    front.roster.put(Person(8, 8, "Bob", role))
+    is_allowed = access.may_use(entry.name, role)
+    for name in (f"/{entry.name}", entry.example):
+        front.later(minutes=1)
+        typed_one = await front.say(name, 8)
+        front.later(minutes=1)
+        tapped_one = said(await front.tap(f"+{name}", 8, 8))
+        for heard in (typed_one, tapped_one):
+            assert (f"/{entry.name} is not for a {role.value}" in heard) != is_allowed
+    if not is_allowed:
+        assert front.desk.executed == []
+        assert not front.store.of(PersonChanged)
+        assert not front.store.of(InvitationMade)
