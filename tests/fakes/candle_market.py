@@ -50,7 +50,8 @@ class CandleMarket:
         self.limited_s: float | None = None
         self.page_max = 1_000
         self.holes: set[tuple[str, Timeframe, int]] = set()
-        self.rest_gate: asyncio.Event | None = None
+        # How long an answer travels; it says what has closed by the time of its arrival.
+        self.answer_s = 0.0
 
     # ------------------------------------------------------------ the truth
 
@@ -135,8 +136,6 @@ class CandleMarket:
         """Answer as klines do: the running one last, from `since` on or the newest."""
         self.requests.append((symbol, timeframe, limit, since))
         self.request_times_s.append(self.clock.monotonic())
-        if self.rest_gate is not None:
-            await self.rest_gate.wait()
         if self.limited_s is not None:
             raise RateLimited("too many requests", self.limited_s)
         if self.is_rest_down:
@@ -157,7 +156,13 @@ class CandleMarket:
             for open_ms in opens
             if (symbol, timeframe, open_ms) not in self.holes
         ]
-        return [*told, self.running(symbol, timeframe)] if len(opens) < limit else told
+        if len(opens) < limit:
+            told.append(self.running(symbol, timeframe))
+        if self.answer_s:
+            await self.clock.sleep(self.answer_s)
+            now_ms = self.now_ms()
+            told = [replace(one, is_closed=one.open_time_ms + length_ms <= now_ms) for one in told]
+        return told
 
     async def stream_candles(
         self, wanted: Mapping[str, frozenset[Timeframe]], on_candle: TakeCandle

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from trading.candles.series import no_candles
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe
+from trading.market.past import Request
 from trading.market.reading_plan import Moment, plan
 from trading.market.settings import CandleSettings
 from trading.market.unwritten import Closed, Unwritten
@@ -146,3 +147,40 @@ def test_who_failed_waits_longer_each_time() -> None:
     assert pauses[-1] == SETTINGS.retry_s_max
     assert names(failing, moment=Moment(AT_MS, 119.0)) == []
     assert names(failing, moment=Moment(AT_MS, 121.0)) == ["a"]
+
+
+# ---------------------------------------------------------------- what an answer says
+
+
+def test_a_candle_that_ended_while_its_answer_was_on_the_way_is_asked_for_again() -> None:
+    series = warm("a")
+    asked_ms = 12 * MINUTE_MS - 400
+    early = Candle(11 * MINUTE_MS, 1.0, 1.0, 1.0, 1.0, 0.5, True)
+    assert series.take_told([early], Request(2, None), asked_ms, 300.0) == []
+    assert series.due(12 * MINUTE_MS + 3_000) == Request(2, 11 * MINUTE_MS)
+    whole = Candle(11 * MINUTE_MS, 1.0, 1.0, 1.0, 1.0, 1.0, True)
+    asked_ms = 12 * MINUTE_MS + 3_000
+    assert series.take_told([whole], Request(2, 11 * MINUTE_MS), asked_ms, 301.0) == [whole]
+
+
+def test_an_answer_without_a_later_candle_claims_no_gap() -> None:
+    series = warm("a")
+    at_ms = 14 * MINUTE_MS
+    request = series.due(at_ms)
+    assert request == Request(3, 11 * MINUTE_MS)
+    assert series.take_told([], request, at_ms, 300.0) == []
+    assert series.due(at_ms) == request, "silence is no word about a gap"
+    later = Candle(13 * MINUTE_MS, 1.0, 1.0, 1.0, 1.0, 1.0, False)
+    assert series.take_told([later], request, at_ms, 301.0) == []
+    assert series.due(at_ms) is None, "what lies before a candle that was told does not exist"
+
+
+def test_a_price_that_nobody_confirms_makes_a_series_ask_but_not_at_every_message() -> None:
+    series = warm("a")
+    wrong = Candle(11 * MINUTE_MS, 1.0, 1.0, 0.5, 1.0, 1.0, False)
+    assert series.take_streamed(wrong, AT_MS, 300.0) is None
+    series.told_s = 300.0
+    assert names(series, moment=Moment(AT_MS, 300.0)) == ["a"]
+    series.read_s = 299.0
+    assert names(series, moment=Moment(AT_MS, 301.0)) == []
+    assert names(series, moment=Moment(AT_MS, 304.0)) == ["a"]

@@ -24,7 +24,7 @@ WANTED = {symbol: frozenset({MINUTE, THREE}) for symbol in SYMBOLS}
 ACTIONS = (
     *("time", "time", "time", "half a minute", "sweep", "sweep"),
     *("twice", "late", "cut", "stream down", "stream up", "rest down", "rest up", "limited"),
-    *("silent", "locked", "unlocked", "stand still", "old news"),
+    *("silent", "locked", "unlocked", "stand still", "old news", "outage", "slow", "quick"),
 )
 
 
@@ -68,6 +68,8 @@ class Story:
             "silent": lambda: market.silent.symmetric_difference_update(SERIES[:1]),
             "locked": lambda: setattr(self.memory, "is_locked", True),
             "unlocked": lambda: setattr(self.memory, "is_locked", False),
+            "slow": lambda: setattr(market, "answer_s", 4.0),
+            "quick": lambda: setattr(market, "answer_s", 0.0),
         }
         if action == "time":
             await self.pass_by(7)
@@ -82,11 +84,23 @@ class Story:
             market.limited_s = 5.0
             await self.pass_by(2)
             market.limited_s = None
+        elif action == "outage":
+            await self._outage()
         elif action in {"twice", "late", "old news"}:
             self._tell_again(action)
         else:
             acts[action]()
         await self.time.settle()
+
+    async def _outage(self) -> None:
+        """Lose minutes that only REST can tell, which comes back after the stream."""
+        market = self.market
+        market.is_rest_down = market.refuses_streams = True
+        market.cut()
+        await self.pass_by(130)
+        market.refuses_streams = False
+        await self.pass_by(70)
+        market.is_rest_down = False
 
     def _tell_again(self, action: str) -> None:
         for symbol, timeframe in SERIES:
@@ -100,7 +114,7 @@ class Story:
     async def heal(self) -> None:
         market = self.market
         market.refuses_streams = market.is_rest_down = self.memory.is_locked = False
-        market.limited_s = None
+        market.limited_s, market.answer_s = None, 0.0
         market.silent.clear()
         for _ in range(50):
             await self.pass_by(5)
@@ -108,7 +122,7 @@ class Story:
 
 
 @settings(max_examples=40, deadline=None)
-@given(actions=st.lists(st.sampled_from(ACTIONS), max_size=40))
+@given(actions=st.lists(st.sampled_from(ACTIONS), max_size=30))
 async def test_each_candle_closes_once_and_in_the_end_all_is_as_the_exchange_has_it(
     actions: list[str],
 ) -> None:
