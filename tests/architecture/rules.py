@@ -22,6 +22,7 @@ _CONDUCTORS = (
     "trading.probing",
     "trading.reacting",
     "trading.reception",
+    "trading.restoring",
 )
 _CONDUCTED = (
     "trading.activity",
@@ -89,6 +90,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.commanding": _CONDUCTED,
     "trading.housekeeping": (*_CONDUCTED, "trading.commanding", "trading.outside"),
     "trading.probing": (*_CONDUCTED, "trading.commanding"),
+    "trading.restoring": (*_CONDUCTED, "trading.commanding"),
     "trading.alarms": ("trading.domain", "trading.risk", "trading.state", *_SHELL),
     "trading.follow_ups": ("trading.domain",),
     "trading.catching_up": (*_CONDUCTED, "trading.follow_ups"),
@@ -109,6 +111,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.housekeeping",
         "trading.probing",
         "trading.reacting",
+        "trading.restoring",
         "trading.start_card",
     ),
     "trading.reception": (*_CONDUCTED, "trading.commanding", "trading.agent"),
@@ -129,7 +132,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.trackers",
     ),
     "trading.schedule": ("trading.domain", "trading.ports"),
-    "trading.sim": ("trading.domain", "trading.ports"),
+    "trading.sim": ("trading.candles", "trading.domain", "trading.ports"),
     "trading.gateway": ("trading.candles", "trading.domain", "trading.ports", "trading.sim"),
     "trading.learn": ("trading.domain", "trading.market", "trading.scanner"),
     "trading.backtest": (
@@ -161,7 +164,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.telegram.confirm": ("trading.domain", "trading.ports"),
     "bot.localchat": _AGENT,
     "bot.web": _AGENT,
-    "bot.charts": ("trading.domain",),
+    "bot.charts": ("trading.domain", "trading.scanner"),
     "bot.clock": ("trading.domain", "trading.ports"),
     "bot.data": (
         *("trading.domain", "trading.candles", "storage.archive", "bot"),

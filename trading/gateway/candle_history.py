@@ -11,9 +11,9 @@ from trading.candles.series import COLUMNS, Candles, candles_of
 from trading.domain.errors import RateLimited, Refused, Unreachable
 from trading.domain.time import to_ms
 from trading.gateway.client import hooked, point
-from trading.gateway.errors import LAST_ANSWER, failure_of
+from trading.gateway.errors import LAST_ANSWER, failure_of, must_be_told
 from trading.gateway.settings import GatewaySettings
-from trading.gateway.translate.values import Unusable, shown
+from trading.gateway.translate.values import Unusable, sequence
 from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -103,10 +103,13 @@ class CandleHistory:
         Unreachable or RateLimited when it does not pass.
         """
         limit = self.page_candles
-        rows = await self._ask(
-            lambda: self._api.fetch_ohlcv(self.symbol, timeframe, since_ms, limit)
-        )
-        return _candles(rows)
+
+        async def read() -> Sequence[Sequence[Any]]:
+            rows: Any = await self._api.fetch_ohlcv(self.symbol, timeframe, since_ms, limit)
+            must_be_told(rows, LAST_ANSWER.get(), "candles")
+            return sequence(rows, "candles")
+
+        return _candles(await self._ask(read))
 
     async def _ask(self, request: Callable[[], Awaitable[_Answer]]) -> _Answer:
         for number in range(1, _TRIES + 1):
@@ -179,12 +182,6 @@ def _with_all_numbers(base: Any) -> Any:
             if self.id.startswith("binance") and isinstance(ohlcv, list) and not is_inverse:
                 row += [self.safe_number(ohlcv, place) for place in _BINANCE_EXTRA]
             return row
-
-        def parse_ohlcvs(self, ohlcvs: Any, *arguments: Any, **named: Any) -> Any:
-            # The library reads a page of HTML, or half an answer, as no candles at all.
-            if ohlcvs is not None and not isinstance(ohlcvs, list):
-                raise Unusable(f"an answer should hold candles, was {shown(ohlcvs)}")
-            return super().parse_ohlcvs(ohlcvs, *arguments, **named)
 
     return WithAllNumbers
 

@@ -7,7 +7,7 @@ revoked key for a passing ban.
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -129,6 +129,22 @@ def failure_of(
     if seen.status < 400:
         return Unusable(f"unusable answer: {type(error).__name__}, {shown(seen.body)}")
     return Unreachable(f"http {seen.status}, code {code}: {message}")
+
+
+def must_be_told(rows: Sequence[object], seen: Answer | None, name: str) -> None:
+    """Raise Unusable when a library's empty list stands for an answer that listed nothing.
+
+    Where an answer should hold rows, the library takes a page of HTML, half an answer or an empty
+    object for none of them. How exchanges wrap their rows differs, so no more than that is known.
+    """
+    if rows or seen is None:
+        return
+    try:
+        said = json.loads(seen.body)
+    except ValueError:
+        said = None
+    if not (isinstance(said, list) or (isinstance(said, dict) and said)):
+        raise Unusable(f"an answer should hold {name}, was {shown(seen.body)}")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -22,6 +22,7 @@ from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway import library_candles
 from trading.gateway.client import load_exchange, open_session, point
+from trading.gateway.errors import LAST_ANSWER, must_be_told
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.stream import all_until_one_ends
 from trading.gateway.throttle import Urgency, Weight
@@ -153,6 +154,7 @@ class UnifiedVenue:
         """Read candles."""
         since_ms = to_ms(since) if since is not None else None
         rows = await self._api.fetch_ohlcv(symbol, timeframe.name, since_ms, limit)
+        must_be_told(rows, LAST_ANSWER.get(), "candles")
         return translate.candles(rows, timeframe.length_ms, self._now_ms())
 
     async def account_id(self) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from trading.candles.series import name_from_file
 from trading.domain.errors import Refused
-from trading.domain.time import Timeframe
 
 _COLUMNS = ("timestamp_ms", "open", "high", "low", "close", "volume")
 TICKS_PER_CANDLE = 4
@@ -128,15 +128,14 @@ def _path(open_: float, high: float, low: float, close: float) -> tuple[float, f
 
 
 def _read_name(path: Path) -> tuple[Market, int]:
-    parts = path.name.removesuffix(".parquet").split("__")[0].split("_")
     try:
-        pair, length = parts[1], Timeframe.parse(parts[2]).length_ms
-    except (IndexError, Refused) as error:
+        name = name_from_file(path.name.removesuffix(".parquet"))
+    except Refused as error:
         raise Refused(
             f"tape should be named EXCHANGE_BASE-QUOTE_TIMEFRAME.parquet, was {path.name!r}",
             example="BINANCE_BTC-USDT_1m.parquet",
         ) from error
-    return _split(pair), length
+    return _split(name.symbol.partition(":")[0]), name.length_ms
 
 
 def _split(pair: str) -> Market:

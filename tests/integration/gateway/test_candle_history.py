@@ -76,6 +76,7 @@ async def test_a_page_holds_every_number_that_the_exchange_gives(sim: RunningSim
         ("status", {"status": 502}),
         ("html200", {}),
         ("truncated", {}),
+        ("empty_object", {}),
         ("drop_response", {}),
         ("status", {"status": 429, "retry_after": 7}),
         ("delay", {"seconds": 3.0}),

@@ -29,9 +29,12 @@ from trading.domain.order import (
     Side,
 )
 from trading.domain.position import Balance
+from trading.domain.time import Timeframe
 from trading.execution.classify import Verdict, classify
 from trading.execution.identity import client_order_id
 from trading.gateway import GatewaySettings, create_gateway
+from trading.gateway.rest import CcxtGateway
+from trading.gateway.unified import UnifiedVenue
 from trading.ports import ExchangeGateway
 from trading.sim.binance.server import RunningSim
 
@@ -190,6 +193,26 @@ async def test_a_read_that_cannot_be_believed_is_unreachable(
         await gateway.open_orders(BTC)
     assert await times_fired(sim) == 4
     fired(await times_fired(sim))
+
+
+@pytest.mark.fault("X25", "SAID")
+@pytest.mark.parametrize("kind", ["html200", "truncated", "empty_object"])
+async def test_candles_that_nobody_sent_are_not_an_empty_list_the_common_way(
+    sim: RunningSim, kind: str
+) -> None:
+    settings, clock = settings_of(sim), MachineClock()
+    gateway = CcxtGateway(settings, clock, UnifiedVenue(settings, clock))
+    await gateway.connect()
+    hour = Timeframe("1h")
+    assert len(await gateway.candles(BTC, hour, 5)) == 5
+    await fault(sim, kind, times=1, path="/api/v3/klines", method="GET")
+    with pytest.raises(Unreachable):
+        await gateway.candles(BTC, hour, 5)
+    assert await times_fired(sim) == 1
+    fired(await times_fired(sim))
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert await gateway.candles(BTC, hour, 5, later) == []
+    await gateway.close()
 
 
 @pytest.mark.fault("X29")

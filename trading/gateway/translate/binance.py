@@ -479,4 +479,17 @@ def _candle(row: Sequence[Any], now_ms: int) -> Candle:
         close=closed,
         volume=volume,
         is_closed=_time_ms(said, "close_time") < now_ms,
+        **_known_of_candle(row, volume),
     )
+
+
+def _known_of_candle(row: Sequence[Any], volume: float) -> dict[str, Any]:
+    """Return what only some exchanges tell; a share above the whole counts as not told."""
+    if len(row) < 10:
+        return {}
+    quote_volume, trades, taker = (float(decimal_of(value, "kline")) for value in row[7:10])
+    return {
+        "quote_volume": quote_volume,
+        "trades": int(trades),
+        "taker_buy_volume": taker if taker <= volume else None,
+    }

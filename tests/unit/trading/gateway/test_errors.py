@@ -6,7 +6,14 @@ import pytest
 from tests.catalogue import fired
 from trading.domain.errors import AuthLost, RateLimited, Unreachable
 from trading.domain.order import SendPhase
-from trading.gateway.errors import Answer, answer, code_of, evidence_of, failure_of
+from trading.gateway.errors import (
+    Answer,
+    answer,
+    code_of,
+    evidence_of,
+    failure_of,
+    must_be_told,
+)
 from trading.gateway.translate.values import Unusable
 
 NOW_MS = 1_795_176_000_000
@@ -138,3 +145,16 @@ def test_a_failed_read_has_one_of_our_meanings(seen: Answer | None, kind: type) 
 def test_an_unusable_read_keeps_its_words() -> None:
     error = Unusable("free should be a number")
     assert failure_of(error, Answer(200, "{}"), NOW_MS) is error
+
+
+@pytest.mark.parametrize("body", ["<html>busy</html>", '[[1609459200000,"1.0","', "{}", "", "7"])
+def test_an_empty_list_that_nobody_sent_is_no_answer(body: str) -> None:
+    with pytest.raises(Unusable, match="should hold candles"):
+        must_be_told([], Answer(200, body), "candles")
+
+
+@pytest.mark.parametrize("body", ["[]", '{"error":[],"result":{"XBT":[],"last":0}}', "[[1]]"])
+def test_an_empty_list_that_was_sent_is_one(body: str) -> None:
+    must_be_told([], Answer(200, body), "candles")
+    must_be_told([[1]], Answer(200, "<html>"), "candles")
+    must_be_told([], None, "candles")

@@ -285,6 +285,15 @@ def test_market_data_is_read() -> None:
     assert (closed.is_closed, running.is_closed) == (True, False)
 
 
+def test_a_candle_knows_its_quote_volume_its_trades_and_what_takers_bought() -> None:
+    [told] = binance.candles([[*KLINE[:7], "1050.5", 5, "60.25", "633", "0"]], NOW_MS)
+    assert (told.quote_volume, told.trades, told.taker_buy_volume) == (1050.5, 5, 60.25)
+    [beyond] = binance.candles([[*KLINE[:7], "1050.5", 5, "100.5", "633", "0"]], NOW_MS)
+    assert (beyond.volume, beyond.taker_buy_volume) == (100, None)
+    [short] = binance.candles([KLINE[:7]], NOW_MS)
+    assert (short.quote_volume, short.trades, short.taker_buy_volume) == (None, None, None)
+
+
 # What is broken, and where: each is refused.
 BROKEN: list[tuple[Callable[[], object], str]] = [
     (lambda: binance.order_report({}, BTC), "order should be an object"),
@@ -310,6 +319,7 @@ BROKEN: list[tuple[Callable[[], object], str]] = [
     (lambda: binance.balances({"balances": None}), "a list"),
     (lambda: binance.last_trade([], BTC, 0.0), "listed none"),
     (lambda: binance.candles([["x"]], NOW_MS), "at least 7"),
+    (lambda: binance.candles([[*KLINE[:7], "NaN", 5, "0"]], NOW_MS), "finite"),
     (lambda: binance.candles([[*KLINE[:3], "13", *KLINE[4:]]], NOW_MS), "low <= open"),
     (
         lambda: binance.quote({**BOOK_TICKER, "bidPrice": "0"}, BTC, 0, 0.0, PriceSource.REST),

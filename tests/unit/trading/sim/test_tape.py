@@ -31,7 +31,7 @@ def row(
 
 
 def made(
-    tmp_path: Path, rows: list[dict[str, object]], name: str = "X_BTC-USDT_1m.parquet"
+    tmp_path: Path, rows: list[dict[str, object]], name: str = "SIM_BTC-USDT_1m.parquet"
 ) -> Tape:
     return load_tape(write(tmp_path / name, rows))
 
@@ -67,7 +67,7 @@ def test_several_markets_on_one_tape_run_side_by_side(tmp_path: Path) -> None:
         row(60_000, (2.0,) * 4, pair="AAA-USDT"),
         row(0, (7.0,) * 4, pair="BBB-USDT"),
     ]
-    tape = made(tmp_path, rows, "X_MULTI-USDT_1m.parquet")
+    tape = made(tmp_path, rows, "SIM_MULTI-USDT_1m.parquet")
     assert tape.first_prices == {("AAA", "USDT"): 1.0, ("BBB", "USDT"): 7.0}
     first = [tick.market[0] for tick in tape.ticks(1)][:8]
     assert first == ["AAA", "BBB"] * 4
@@ -77,8 +77,8 @@ def test_several_markets_on_one_tape_run_side_by_side(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("nonsense.parquet", "named"),
-        ("X_BTCUSDT_1m.parquet", "pair"),
-        ("X_A-B_7m.parquet", "named"),
+        ("SIM_BTCUSDT_1m.parquet", "named"),
+        ("SIM_A-B_7m.parquet", "named"),
     ],
 )
 def test_a_tape_says_what_is_wrong_with_its_name(tmp_path: Path, name: str, message: str) -> None:
@@ -87,7 +87,7 @@ def test_a_tape_says_what_is_wrong_with_its_name(tmp_path: Path, name: str, mess
 
 
 def test_a_tape_says_what_is_wrong_with_its_contents(tmp_path: Path) -> None:
-    broken = tmp_path / "X_BTC-USDT_1m.parquet"
+    broken = tmp_path / "SIM_BTC-USDT_1m.parquet"
     with pytest.raises(Refused, match="readable"):
         load_tape(broken)
     broken.write_bytes(b"no parquet")
@@ -103,10 +103,10 @@ def test_a_tape_says_what_is_wrong_with_its_contents(tmp_path: Path) -> None:
 
 def test_a_tape_sets_the_price_that_its_market_starts_with(tmp_path: Path) -> None:
     rows = [row(0, (0.00001234, 0.00001240, 0.0000123, 0.00001236))]
-    path = write(tmp_path / "X_PEPE-USDT_5m.parquet", rows)
+    path = write(tmp_path / "SIM_PEPE-USDT_5m.parquet", rows)
     world = build_world(SimSettings(tape=path), 1_790_000_000_000)
     assert float(world.markets["PEPE/USDT"].price) == pytest.approx(0.00001234)
-    path = write(tmp_path / "X_BTC-USDT_1m.parquet", [row(0, (20_000.0,) * 4)])
+    path = write(tmp_path / "SIM_BTC-USDT_1m.parquet", [row(0, (20_000.0,) * 4)])
     world = build_world(SimSettings(tape=path), 1_790_000_000_000)
     assert world.markets["BTC/USDT"].price == 20_000
 
