@@ -107,34 +107,36 @@ class ToldCandles:
 
 
 class BuiltCandles:
-    """Candles counted from the trades of an exchange that streams none."""
+    """Candles counted from the trades of an exchange that streams none.
+
+    A symbol is listened to from its first trade on: nobody says when a subscription began to count.
+    """
 
     def __init__(
         self, exchange: Any, wanted: Wanted, on_candle: TakeCandle, now_ms: Callable[[], int]
     ) -> None:
         self._exchange = exchange
+        self._wanted = wanted
         self._on_candle = on_candle
         self._now_ms = now_ms
-        self._listening_ms = now_ms()
-        self._builders = {
-            symbol: [(each, CandleBuilder(each, self._listening_ms)) for each in several]
-            for symbol, several in wanted.items()
-        }
+        self._builders: dict[str, list[tuple[Timeframe, CandleBuilder]]] = {}
+        self._listening_ms: dict[str, int] = {}
         self._newest: dict[str, Any] = {}
         self._knows_sides = True
 
     def look(self) -> None:
         """Count what is new in the library's books, and tell what has closed and what runs."""
         now_ms = self._now_ms()
-        for symbol, builders in self._builders.items():
+        for symbol in self._wanted:
             prints = self._prints(symbol, now_ms)
-            for timeframe, builder in builders:
+            for timeframe, builder in self._builders.get(symbol, ()):
                 closed = [one for each in prints if (one := builder.take(each)) is not None]
                 if (due := builder.close_due(now_ms)) is not None:
                     closed.append(due)
                 running = builder.running
-                if running is not None and running.open_time_ms >= self._listening_ms and prints:
-                    closed.append(running)
+                if running is not None and prints:
+                    is_whole = running.open_time_ms >= self._listening_ms[symbol]
+                    closed += [running] if is_whole else []
                 for candle in closed:
                     self._on_candle(symbol, timeframe, self._known(candle), now_ms)
 
@@ -146,10 +148,20 @@ class BuiltCandles:
         new = list(takewhile(lambda each: each is not newest, reversed(kept)))
         if newest is not None and len(new) == len(kept):
             # More has come than the library keeps.
-            for _, builder in self._builders[symbol]:
+            self._listening_ms[symbol] = now_ms
+            for _, builder in self._builders.get(symbol, ()):
                 builder.interrupted(now_ms)
         self._newest[symbol] = kept[-1]
-        return [one for each in reversed(new) if (one := self._print(each)) is not None]
+        prints = [one for each in reversed(new) if (one := self._print(each)) is not None]
+        if prints and symbol not in self._builders:
+            self._listen(symbol, prints[0].at_ms + 1)
+        return prints
+
+    def _listen(self, symbol: str, since_ms: int) -> None:
+        self._listening_ms[symbol] = since_ms
+        self._builders[symbol] = [
+            (each, CandleBuilder(each, since_ms)) for each in self._wanted[symbol]
+        ]
 
     def _print(self, said: Any) -> Print | None:
         try:

@@ -177,9 +177,19 @@ async def test_a_trade_is_counted_once_however_often_somebody_is_woken() -> None
         assert closed(told)[0].trades == 2
 
 
+async def test_a_candle_in_which_listening_began_is_not_given() -> None:
+    library = Library("watchTradesForSymbols")
+    async with streaming(library, MINUTE) as (told, _):
+        for second in (0, 61, 121):
+            library.trade(second, 100)
+        await library.wake()
+        assert [one.open_time_ms for one in closed(told)] == [NOON_MS + 60_000]
+
+
 async def test_a_candle_with_lost_trades_is_not_given() -> None:
     library = Library("watchTradesForSymbols")
     async with streaming(library, MINUTE) as (told, _):
+        library.trade(-5, 100)
         library.trade(1, 100)
         await library.wake()
         # More came than the library keeps: the one that was seen last is gone.

@@ -1,0 +1,180 @@
+"""Live candles against the simulated exchange over sockets: its own candles, closed once."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from tests.contract.gateway.worlds import (
+    MachineClock,
+    control,
+    settings_of,
+    shown,
+    simulated,
+)
+from trading.candles.rows import columns_of
+from trading.candles.series import Candles
+from trading.domain.market import Candle
+from trading.domain.time import Timeframe, from_ms
+from trading.gateway import create_gateway, library_candles
+from trading.gateway.unified import UnifiedVenue
+from trading.market.live_candles import CandleHooks, LiveCandles
+from trading.market.settings import CandleSettings
+from trading.ports import ExchangeGateway
+from trading.sim.binance.server import RunningSim, SimSettings
+
+BTC, ETH = "BTC/USDT", "ETH/USDT"
+SECOND, MINUTE = Timeframe("1s"), Timeframe("1m")
+QUICK = CandleSettings(
+    candles_kept=200, grace_s=0.4, plan_s=0.1, reconnect_s_first=0.2, down_after_s=1.0
+)
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[RunningSim]:
+    async with simulated(SimSettings(port=0)) as found:
+        yield found
+
+
+@pytest.fixture
+async def gateway(sim: RunningSim) -> AsyncIterator[ExchangeGateway]:
+    found = create_gateway(settings_of(sim), MachineClock())
+    await found.connect()
+    yield found
+    await found.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, f"the condition should hold within {seconds} s"
+        await asyncio.sleep(0.02)
+
+
+async def trade(sim: RunningSim, seconds: float) -> None:
+    """Let many trades happen, so that every second has some."""
+    body = {"rate_per_s": 60, "seconds": seconds, "symbols": ["BTCUSDT", "ETHUSDT"]}
+    await control(sim, "traffic", body)
+
+
+@contextlib.asynccontextmanager
+async def following(
+    gateway: ExchangeGateway,
+) -> AsyncIterator[tuple[LiveCandles, dict[str, Candles], list[tuple[str, Timeframe, Candle]]]]:
+    warmed: dict[str, Candles] = {}
+    closed: list[tuple[str, Timeframe, Candle]] = []
+
+    def on_warm(symbol: str, timeframe: Timeframe, past: Candles) -> None:
+        warmed[f"{symbol} {timeframe.name}"] = past
+
+    hooks = CandleHooks(on_warm=on_warm, on_closed=lambda *told: closed.append(told))
+    live = LiveCandles(gateway, None, MachineClock(), hooks, settings=QUICK)
+    live.watch({symbol: frozenset({SECOND, MINUTE}) for symbol in (BTC, ETH)})
+    task = asyncio.ensure_future(live.run())
+    try:
+        await until(lambda: len(warmed) == 4)
+        yield live, warmed, closed
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_series_is_the_exchanges_own_also_after_a_lost_connection(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    await trade(sim, 30)
+    async with following(gateway) as (live, warmed, closed):
+        assert len(warmed[f"{BTC} 1m"]) == len(warmed[f"{ETH} 1m"]) == QUICK.candles_kept
+        await until(lambda: sum(one == SECOND for _, one, _ in closed) >= 4)
+        await control(sim, "fault", {"kind": "disconnect", "times": 1, "args": {"scope": "market"}})
+        [fault] = await shown(sim, "faults")  # type: ignore[misc]
+        assert fault["fired"] == 1
+        before = len(closed)
+        await until(lambda: len(closed) >= before + 8)
+        for symbol in (BTC, ETH):
+            times = Counter(one.open_time_ms for each, _, one in closed if each == symbol)
+            held = live.candles(symbol, SECOND)
+            since = from_ms(int(held.open_time_ms[0]))
+            told = await gateway.candles(symbol, SECOND, 1_000, since)
+            true = columns_of([one for one in told if one.is_closed][: len(held)])
+            assert held.open_time_ms.tolist() == true.open_time_ms.tolist()
+            for column in ("open", "high", "low", "close", "volume"):
+                assert held.column(column) == pytest.approx(true.column(column))
+            assert max(times.values()) == 1
+            assert not live.is_stale(symbol)
+            running = live.running(symbol, MINUTE)
+            assert running is not None
+            assert not running.is_closed
+
+
+async def test_candles_come_over_a_connection_that_carries_no_quote(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    quotes: list[object] = []
+    market = asyncio.ensure_future(
+        gateway.stream_market(frozenset({BTC}), lambda _: None, quotes.append)
+    )
+    await trade(sim, 5)
+    async with following(gateway) as (_, _, closed):
+        await until(lambda: bool(quotes) and bool(closed))
+        connections = sim.service.market_streams.subscribers
+        kinds = [{_kind(name) for name in one.streams} for one in connections]
+        assert sorted(kinds, key=len) == [{"kline"}, {"trade", "bookTicker"}]
+    market.cancel()
+    await asyncio.gather(market, return_exceptions=True)
+
+
+def _kind(stream: str) -> str:
+    return stream.partition("@")[2].partition("_")[0]
+
+
+async def test_candles_counted_of_trades_are_the_klines_and_so_is_the_takers_share(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    settings, clock = settings_of(sim), MachineClock()
+    venue = UnifiedVenue(settings, clock)
+    await venue.open()
+    await venue.instruments()
+    library = venue._api
+    poor = SimpleNamespace(
+        has={"watchTradesForSymbols": True},
+        watch_trades_for_symbols=library.watch_trades_for_symbols,
+        trades=library.trades,
+    )
+    closed: list[Candle] = []
+
+    def on_candle(_symbol: str, _timeframe: Timeframe, candle: Candle, _at_ms: int) -> None:
+        if candle.is_closed:
+            closed.append(candle)
+
+    stream = asyncio.ensure_future(
+        library_candles.stream(
+            poor, {BTC: frozenset({SECOND})}, on_candle, lambda: int(time.time() * 1000)
+        )
+    )
+    try:
+        await trade(sim, 12)
+        await until(lambda: len(closed) >= 5)
+        since = datetime.now(UTC) - timedelta(seconds=30)
+        told = {one.open_time_ms: one for one in await gateway.candles(BTC, SECOND, 60, since)}
+        for one in closed[:-1]:
+            true = told[one.open_time_ms]
+            # This exchange opens a candle at the close before it, not at the first trade.
+            assert true.high == max(one.high, true.open)
+            assert true.low == min(one.low, true.open)
+            assert one.close == true.close
+            assert one.volume == pytest.approx(true.volume)
+            assert one.trades == true.trades
+            assert one.quote_volume == pytest.approx(true.quote_volume)
+            assert one.taker_buy_volume == pytest.approx(true.taker_buy_volume)
+            assert one.taker_buy_volume is not None
+            assert 0 < one.taker_buy_volume < one.volume
+    finally:
+        stream.cancel()
+        await asyncio.gather(stream, return_exceptions=True)
+        await venue.close()
