@@ -143,6 +143,7 @@ async def test_candles_are_counted_of_trades_where_none_are_told() -> None:
     library = Library("watchTradesForSymbols")
     async with streaming(library, MINUTE, FIVE) as (told, _):
         for second, price, side in (
+            (-5, 99, "buy"),
             (1, 100, "buy"),
             (20, 104, "sell"),
             (59, 98, "buy"),
@@ -167,6 +168,7 @@ async def test_candles_are_counted_of_trades_where_none_are_told() -> None:
 async def test_a_trade_is_counted_once_however_often_somebody_is_woken() -> None:
     library = Library("watchTradesForSymbols")
     async with streaming(library, MINUTE) as (told, _):
+        library.trade(-5, 100)
         library.trade(1, 100)
         await library.wake()
         await library.wake()
@@ -190,6 +192,7 @@ async def test_a_candle_with_lost_trades_is_not_given() -> None:
     library = Library("watchTradesForSymbols")
     async with streaming(library, MINUTE) as (told, _):
         library.trade(-5, 100)
+        library.trade(-5, 100)
         library.trade(1, 100)
         await library.wake()
         # More came than the library keeps: the one that was seen last is gone.
@@ -207,6 +210,7 @@ async def test_a_candle_with_lost_trades_is_not_given() -> None:
 async def test_without_sides_nobody_guesses_who_was_in_a_hurry() -> None:
     library = Library("watchTradesForSymbols")
     async with streaming(library, MINUTE) as (told, _):
+        library.trade(-5, 100)
         library.trade(1, 100, side=None)
         library.trade(61, 100)
         await library.wake()
