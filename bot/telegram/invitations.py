@@ -99,17 +99,25 @@ class Invitations:
         return [one for one in self._made.values() if not self._ending(one, now)]
 
     def try_code(self, typed: str, user_id: int, now: datetime) -> Tried:
-        """Judge a code, comparing hashes in constant time; past the bounds nothing is compared."""
+        """Judge a code, comparing hashes in constant time; past the bounds nothing is compared.
+
+        A right code costs no try: an update that could not be stored is judged again.
+        """
         if self._counted_from is None or not timedelta(0) <= now - self._counted_from < LASTS:
             self._tries.clear()
             self._counted_from = now
-        digest = digest_of(typed)
         is_past_bounds = (
             self._tries[user_id] >= TRIES_OF_ONE_MAX or self._tries.total() >= TRIES_MAX
         )
+        digest = digest_of(typed)
         if digest is None or is_past_bounds:
             return Tried(CodeVerdict.WRONG)
-        self._tries[user_id] += 1
+        tried = self._compared(digest, now)
+        if tried.verdict is not CodeVerdict.RIGHT:
+            self._tries[user_id] += 1
+        return tried
+
+    def _compared(self, digest: str, now: datetime) -> Tried:
         # Every one is looked at, so that the time taken tells nothing.
         found = [one for one in self._made.values() if hmac.compare_digest(one.digest, digest)]
         if not found:

@@ -10,7 +10,8 @@ from decimal import Decimal
 import pytest
 
 from bot import totp
-from bot.telegram import confirm, grammar
+from bot.telegram import confirm, grammar, invitations
+from bot.telegram.commands import watching
 from bot.telegram.commands.registry import COMMANDS
 from bot.telegram.stepup import code_in
 from tests.fakes.desk import find
@@ -36,6 +37,28 @@ def test_z05_typed_commands_are_read_or_refused() -> None:
     refused = read_all(lambda text: grammar.parse(text, find), bent_texts(seeds), Refused)
     # Both happen, or the inputs would prove nothing.
     assert 0 < refused < INPUTS
+
+
+def test_z05_lines_about_what_is_watched_are_read_or_refused() -> None:
+    def read(text: str) -> None:
+        line = watching.read_line(text.split(), lambda word: find(word).symbol, "/watch BTC/USDT")
+        assert line.symbols
+        assert len(line.timeframes) <= watching.TIMEFRAMES_MAX
+        if line.threshold:
+            value = watching.read_threshold(line.threshold, "")
+            assert value is None or 1 <= value <= 100
+
+    seeds = ["BTC/USDT 15m 1h 4h threshold 70", "btc-usdt ETH/USDT from auto", "BTC/USDT 1h"]
+    refused = read_all(read, bent_texts(seeds), Refused)
+    assert 0 < refused < INPUTS
+
+
+def test_z05_codes_of_invitations_are_read_or_are_none() -> None:
+    def read(text: str) -> None:
+        digest = invitations.digest_of(text)
+        assert digest is None or len(digest) == 64
+
+    assert read_all(read, bent_texts(["abcde-fghij", "ABCDE-FGHIJ", "k7qp2mx4ab"]), Refused) == 0
 
 
 @pytest.mark.parametrize("parse", [parse_decimal, parse_percent])

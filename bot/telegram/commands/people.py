@@ -218,7 +218,7 @@ def help_card(entries: tuple[CommandEntry, ...], person_role: Role) -> Card:
 def command_help_card(entry: CommandEntry) -> Card:
     """One command with its example."""
     lines: list[Line] = [entry.about, "Example:", Code(entry.example)]
-    forms = _FORMS.get(entry.name, ())
+    forms = FORMS.get(entry.name, ())
     lines.extend(Code(line) for line in forms if line != entry.example)
     return Card(card_text(f"❔ /{entry.name}", *lines))
 
@@ -252,7 +252,7 @@ TRACKER_FORMS = (
     "/tracker 3 resume",
     "/tracker 3 cancel",
 )
-_FORMS = {
+FORMS = {
     "track": TRACK_FORMS,
     "tracker": TRACKER_FORMS,
     "watch": ("/watch BTC/USDT ETH/USDT", "/watch BTC/USDT 1h threshold 70"),

@@ -73,6 +73,12 @@ def test_one_sender_has_a_few_tries_and_uses_up_nobody_elses() -> None:
     assert _verdict(invitations, CODE, 8) is CodeVerdict.RIGHT
 
 
+def test_a_right_code_that_could_not_be_stored_is_right_again() -> None:
+    invitations = _open()
+    for _ in range(TRIES_OF_ONE_MAX + 1):
+        assert _verdict(invitations, CODE) is CodeVerdict.RIGHT
+
+
 def test_a_swarm_has_bounded_tries_in_all_until_their_time_is_over() -> None:
     invitations = _open()
     for number in range(TRIES_MAX):

@@ -207,6 +207,11 @@ def _report(best: BestThresholds | None) -> ScoreReport:
     )
 
 
+def report_of(round_trips: int) -> ScoreReport:
+    """A past whose thresholds made so many round trips on unseen data."""
+    return _report(_best(round_trips))
+
+
 def _best(round_trips: int) -> BestThresholds:
     return BestThresholds(
         Thresholds(0.62, 0.55), Outcome(0.31, 40), Outcome(0.04, round_trips), -0.12, ()

@@ -1,0 +1,57 @@
+"""The help can be believed: what it shows can be sent as it is."""
+
+import pytest
+
+from bot.telegram.commands.people import FORMS
+from bot.telegram.commands.registry import BY_NAME, COMMANDS, MENU
+from tests.unit.bot.telegram.commands.talk import Talk, crashed
+from tests.unit.bot.telegram.commands.test_scanning import report_of
+from trading.domain.chat import Person, Role
+
+SCORING = ("watch", "drop", "threshold", "scan", "rank", "post", "monitoring", "alerts", "data")
+PEOPLE = ("digest", "quiet", "mute", "users", "invite", "role", "revoke")
+LINES = [
+    line
+    for name in (*SCORING, *PEOPLE)
+    for line in dict.fromkeys((BY_NAME[name].example, *FORMS.get(name, ())))
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+async def test_every_form_in_the_help_works(
+    line: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    talk = Talk()
+    talk.services.data_dir = tmp_path_factory.mktemp("data")
+    talk.roster.put(Person(123456789, 123456789, "Dee", Role.VIEWER))
+    talk.scanner.scores["BTC/USDT"] = crashed(talk)
+    talk.scanner.reports["BTC/USDT"] = report_of(5)
+    await talk.ask("/watch BTC/USDT ETH/USDT 15m 1h")
+    if line == "/invite withdraw":
+        await talk.ask("/invite viewer")
+    answer = await talk.ask(line)
+    assert not answer.title.startswith(("✋", "⏳", "💥")), answer.text
+
+
+async def test_the_help_of_a_command_shows_its_forms() -> None:
+    talk = Talk()
+    for name in (*SCORING, *PEOPLE):
+        shown = (await talk.ask(f"/help {name}")).text
+        assert all(line in shown for line in (BY_NAME[name].example, *FORMS.get(name, ())))
+
+
+async def test_the_help_of_each_role_names_what_it_may_use_and_nothing_else() -> None:
+    talk = Talk()
+    for user_id, hidden in ((7, set[str]()), (8, {"/invite", "/revoke", "/panic", "/data"})):
+        shown = (await talk.ask("/help", user_id)).text
+        assert "more lines" not in shown
+        for name in ("/watch", "/scan", "/alerts"):
+            assert name in shown
+        assert not any(name in shown for name in hidden)
+
+
+def test_what_is_watched_stands_in_the_menu() -> None:
+    names = {entry.name for entry in MENU}
+    assert {"watch", "scan"} <= names
+    assert len(MENU) <= 16
+    assert len({entry.about for entry in COMMANDS}) == len(COMMANDS)
