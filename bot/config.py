@@ -21,7 +21,12 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from bot import totp
 from bot.secrets import OsKeychain, Passphrase, Vault
@@ -88,9 +93,7 @@ class Mode(Enum):
 class Settings(BaseSettings):
     """Everything that the environment may say; secrets never show in `repr`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     mode: Mode = Mode.PAPER
     exchange_id: str = "binance"
@@ -129,6 +132,18 @@ class Settings(BaseSettings):
     watched_max: int = Field(default=200, ge=1, le=1_000)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     failpoint: str = ""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `_read` has merged: sources of their own would read it all again."""
+        return (init_settings,)
 
     @field_validator("allowed_chat_ids", mode="before")
     @classmethod
@@ -267,25 +282,36 @@ def load_watchdog(env_file: Path = Path(".env")) -> WatchdogSettings:
 
 
 def _read(env_file: Path) -> Settings:
-    in_file = dotenv_values(env_file) if env_file.is_file() else {}
-    values = {
-        name: value
-        for name, value in ({**in_file, **os.environ}).items()
-        if name.startswith(PREFIX) and value
-    }
-    _refuse_unknown(values)
-    missing = [name for name in secret_names() if name not in values]
-    kept = vault(env_file).load(missing)
-    fields = {name.removeprefix(PREFIX).lower(): text for name, text in kept.items()}
+    said = _said(env_file)
+    _refuse_unknown(said)
+    missing = [name for name in secret_names() if name not in said]
+    values = {**_vault(said).load(missing), **said}
+    fields = {name.removeprefix(PREFIX).lower(): text for name, text in values.items()}
     try:
-        settings = Settings(_env_file=env_file, **fields)  # type: ignore[call-arg,arg-type]
+        return Settings(**fields)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])
         raise _invalid(
             field, f"{_rule(first['type'], first['msg'])}, was {_shown(field, values)}"
         ) from None
-    return settings
+
+
+def _said(env_file: Path) -> dict[str, str]:
+    """Return what the environment says and, where it is silent, the file; nothing empty."""
+    in_file = dotenv_values(env_file) if env_file.is_file() else {}
+    known = _setting_names()
+    return {
+        # What is no setting is named as it was written.
+        name.upper() if name.upper() in known else name: value
+        for source in (in_file, os.environ)
+        for name, value in source.items()
+        if name.upper().startswith(PREFIX) and value
+    }
+
+
+def _setting_names() -> set[str]:
+    return {PREFIX + field.upper() for field in Settings.model_fields}
 
 
 def _rule(kind: str, said: str) -> str:
@@ -314,12 +340,15 @@ def secret_name(typed: str) -> str:
 
 def vault(env_file: Path = Path(".env")) -> Vault:
     """Return where this installation keeps its secrets; reads nothing yet."""
-    directory = data_directory(env_file)
-    passphrase_file = _path_setting("UMBRA_SECRETS_PASSPHRASE_FILE", env_file)
+    return _vault(_said(env_file))
+
+
+def _vault(said: Mapping[str, str]) -> Vault:
+    directory = _directory(said)
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     is_terminal = sys.stdin is not None and sys.stdin.isatty()
     passphrase = Passphrase(
-        file=passphrase_file,
+        file=_path(said, "UMBRA_SECRETS_PASSPHRASE_FILE"),
         credentials_directory=Path(credentials) if credentials else None,
         ask=getpass.getpass if is_terminal else None,
     )
@@ -344,12 +373,12 @@ def env_file_warning(env_file: Path = Path(".env")) -> str | None:
 
 
 def _refuse_unknown(names: Iterable[str]) -> None:
-    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    known = _setting_names()
     for name in sorted(names):
         if name not in known:
             # All begin alike, which must not count for likeness.
             ends = [one.removeprefix(PREFIX) for one in known]
-            near = difflib.get_close_matches(name.removeprefix(PREFIX), ends, n=1)
+            near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)
             hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
             raise SettingsInvalid(f"{name} is not a setting of Umbra{hint}")
 
@@ -449,13 +478,15 @@ def service_manager() -> ServiceManagerSettings:
 
 def data_directory(env_file: Path = Path(".env")) -> Path:
     """Return the data directory alone, for commands that need no other setting."""
-    return _path_setting("UMBRA_DATA_DIR", env_file) or Path("~/.umbra").expanduser()
+    return _directory(_said(env_file))
 
 
-def _path_setting(name: str, env_file: Path) -> Path | None:
-    in_file = dotenv_values(env_file) if env_file.is_file() else {}
-    said = os.environ.get(name) or in_file.get(name)
-    return Path(said).expanduser() if said else None
+def _directory(said: Mapping[str, str]) -> Path:
+    return _path(said, "UMBRA_DATA_DIR") or Path("~/.umbra").expanduser()
+
+
+def _path(said: Mapping[str, str], name: str) -> Path | None:
+    return Path(said[name]).expanduser() if name in said else None
 
 
 def exchange_credentials() -> tuple[str | None, str | None]:

@@ -196,6 +196,33 @@ def test_the_data_directory_is_found_in_the_file_as_well(
     assert config.data_directory() == tmp_path
 
 
+def test_one_reading_of_the_file_tells_of_a_line_that_is_none_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".env").write_text('UMBRA_OWNER_ID=7\nUMBRA_CURRENCY="USDT\n')
+    assert _load(monkeypatch, PAPER).owner_id == 7
+    assert [record.getMessage() for record in caplog.records] == [
+        "python-dotenv could not parse statement starting at line 2"
+    ]
+
+
+def test_what_the_environment_leaves_empty_is_said_by_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("UMBRA_TELEGRAM_TOKEN=7:in-the-file\nUMBRA_OWNER_ID=8\n")
+    settings = _load(monkeypatch, {"UMBRA_TELEGRAM_TOKEN": "", "UMBRA_OWNER_ID": "9"})
+    assert settings.telegram_token.get_secret_value() == "7:in-the-file"
+    assert settings.owner_id == 9
+
+
+def test_a_setting_may_be_written_in_small_letters_and_a_wrong_one_is_named_as_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _load(monkeypatch, PAPER | {"umbra_owner_id": "7"}).owner_id == 7
+    with pytest.raises(SettingsInvalid, match=r"umbra_owner is not .* mean UMBRA_OWNER_ID"):
+        _load(monkeypatch, {"umbra_owner": "7"})
+
+
 # ------------------------------------------------------------ secrets at rest
 
 PHRASE = "correct horse battery"
