@@ -22,6 +22,7 @@ from bot.control.messages import Ask, Reply, Request
 from bot.control.sockets import ControlServer
 from bot.data.holdings import ArchiveHoldings
 from bot.escalation import Escalation
+from bot.in_hand import MarkedInHand
 from bot.shares import agent_settings, gateway_settings, telegram_settings
 from bot.storage_watch import StorageWatch
 from bot.supervisor import Supervisor, stop_on_signals
@@ -44,6 +45,7 @@ from trading.domain.errors import (
 from trading.domain.events import JobRan
 from trading.domain.time import to_ms
 from trading.gateway.connect import create_gateway, create_paper_gateway
+from trading.poison import InHand
 from trading.ports import Clock, ExchangeGateway
 from trading.reception import Reception
 from trading.scanner.engine import Glance, ScannerEngine, ScannerSettings
@@ -108,11 +110,14 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
             failpoint=failpoints.parse(settings.failpoint),
         )
         stack.push_async_callback(store.close)
-        account = _account(settings, store, clock)
+        in_hand = MarkedInHand(directory, clock, version)
+        # Whatever ends here was not killed.
+        stack.callback(in_hand.clear)
+        account = _account(settings, store, clock, in_hand)
         stack.push_async_callback(account.gateway.close)
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
-        yield Process(settings, version, store, account, charts)
+        yield Process(settings, version, store, account, charts, in_hand)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +128,15 @@ class Account:
     restore: Callable[[], Awaitable[None]]
 
 
-def _account(settings: Settings, store: Store, clock: Clock) -> Account:
+def _account(settings: Settings, store: Store, clock: Clock, in_hand: InHand) -> Account:
     if settings.mode is Mode.LIVE:
-        return Account(create_gateway(gateway_settings(settings), clock), _nothing)
+        return Account(create_gateway(gateway_settings(settings), clock, in_hand), _nothing)
     try:
         balances = parse_balances(settings.paper_balance)
     except Refused as error:
         name = "UMBRA_PAPER_BALANCE"
         raise SettingsInvalid(f"{name}: {error}. Example: {name}={error.example}") from None
-    paper = create_paper_gateway(gateway_settings(settings), clock, balances)
+    paper = create_paper_gateway(gateway_settings(settings), clock, balances, in_hand=in_hand)
 
     async def restore() -> None:
         # A paper account lives in the journal alone: its fills are its history. What rested is
@@ -165,8 +170,10 @@ class Process:
         store: Store,
         account: Account,
         charts: ChartWorker,
+        in_hand: MarkedInHand,
     ) -> None:
         self._settings = settings
+        self._in_hand = in_hand
         self._clock = SystemClock()
         self._store = store
         self._version = version
@@ -328,6 +335,8 @@ class Process:
         for number, finding in enumerate(self._store.findings):
             alert_id = f"storage:{self._clock.now().isoformat()}:{number}"
             await self._agent.alarms.alert(alert_id, finding)
+        for name, finding in self._in_hand.findings().items():
+            await self._agent.alarms.alert(f"apart:{name}", finding)
         await self._local.recovered()
         ready.set()
 
@@ -389,6 +398,7 @@ class Process:
             version=self._version,
             on_people=self._watch_for,
             archive=ArchiveHoldings(self._settings.directory / "archive"),
+            in_hand=self._in_hand,
         )
 
     def _watch_for(self, people: Collection[Person]) -> None:

@@ -26,6 +26,7 @@ from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.tracker import Tracker, TrackerChange
+from trading.poison import InHand, Lane, Unmarked, marked
 from trading.ports import Clock, Journal, Recorded, Records
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Addresser:
     clock: Clock
     banner: Callable[[], str]
     kick_outbox: Callable[[], None]
+    in_hand: InHand = field(default_factory=Unmarked)
     _seq: int | None = None
     _acknowledged: set[str] = field(default_factory=set)
     _raised: dict[str, Alert] = field(default_factory=dict)
@@ -68,8 +70,17 @@ class Addresser:
         if self._seq is None:
             await self.load()
         seen = 0
-        while batch := await self.journal.events(self._seq or 0, _BATCH, ALERT_KINDS):
-            await self._address(batch)
+        # After a death at one of them they are taken one by one: only then it is known which.
+        most = 1 if self.in_hand.is_suspicious(Lane.EVENT) else _BATCH
+        while batch := await self.journal.events(self._seq or 0, most, ALERT_KINDS):
+            first = batch[0]
+            name = f"fact {first.seq} ({type(first.event).__name__})"
+            with marked(self.in_hand, Lane.EVENT, name) as may_touch:
+                if may_touch:
+                    await self._address(batch)
+                else:
+                    batch = batch[:1]
+                    await self._leave_out(first)
             self._seq = batch[-1].seq
             seen += len(batch)
         return seen
@@ -93,6 +104,13 @@ class Addresser:
         except AlreadyRecorded as error:
             logger.info("already_addressed", extra={"key": error.key})
         self.kick_outbox()
+
+    async def _leave_out(self, row: Recorded) -> None:
+        logger.error("event_left_out", extra={"seq": row.seq, "kind": type(row.event).__name__})
+        try:
+            await self.journal.append(events.EventsAddressed(row.seq, self.clock.now()))
+        except AlreadyRecorded as error:
+            logger.info("already_addressed", extra={"key": error.key})
 
     async def _refreshes(self, rows: Sequence[Recorded]) -> list[OutboxMessage]:
         """Bring the cards of trackers up to date, wherever one hangs."""

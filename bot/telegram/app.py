@@ -36,6 +36,7 @@ from trading.domain import events
 from trading.domain.chat import InboxUpdate, Person, Role
 from trading.domain.errors import AlreadyRecorded, Fatal, StorageLost
 from trading.domain.events import Event
+from trading.poison import InHand, Lane, Unmarked, marked
 from trading.ports import Clock, Journal, Records
 from trading.scanner.desk import ScannerDesk
 
@@ -69,6 +70,7 @@ class Surroundings:
     # Called with everybody who is active, at the start and with each change of one of them.
     on_people: Callable[[Collection[Person]], None] = lambda _people: None
     archive: ArchiveReader = field(default_factory=NoArchive)
+    in_hand: InHand = field(default_factory=Unmarked)
 
 
 class TelegramBot:
@@ -94,6 +96,7 @@ class TelegramBot:
             self._clock,
             self._banner,
             self.outbox.kick,
+            around.in_hand,
         )
         self._digests = Digests(
             around.desk,
@@ -262,13 +265,19 @@ class TelegramBot:
         await self._inbox.handle_forever(self._handle_in_turn)
 
     async def _handle_slow_ones(self) -> None:
-        await self._inbox.handle_slow_forever(self._handle)
+        await self._inbox.handle_slow_forever(self._handle_beside)
 
-    async def _handle(self, update: InboxUpdate) -> None:
+    async def _handle_beside(self, update: InboxUpdate) -> None:
+        await self._handle(update, Lane.SLOW_UPDATE)
+
+    async def _handle(self, update: InboxUpdate, lane: Lane = Lane.UPDATE) -> None:
         if self._router is None:
             raise RuntimeError("start() comes before run()")
-        handled = await self._router.handle(update)
-        await self._append(handled.events)
+        with marked(self._around.in_hand, lane, f"update {update.update_id}") as may_touch:
+            handled = (
+                await self._router.handle(update) if may_touch else self._router.set_apart(update)
+            )
+            await self._append(handled.events)
         self._note(handled)
 
     async def _handle_in_turn(self, update: InboxUpdate) -> None:

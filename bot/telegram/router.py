@@ -35,6 +35,7 @@ from trading.domain.events import (
     Event,
     UpdateHandled,
 )
+from trading.poison import DEATHS_MAX
 from trading.ports import Clock, Records, StoredConfirmation
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,12 @@ class Router:
         if ruling.verdict is Verdict.IGNORED or ruling.person is None:
             return self._ignored(stored, ruling)
         return await self._admitted(stored, update, ruling.person, ruling.chat_id)
+
+    def set_apart(self, stored: InboxUpdate) -> Handled:
+        """End an update that the process died of again and again, without looking into it."""
+        owner = self.services.roster.owner
+        place = Place(owner.chat_id, _card_of(stored)) if owner else None
+        return self._finish(stored, _apart_reply(), place)
 
     def _read(self, stored: InboxUpdate) -> tuple[Update, Ruling] | None:
         try:
@@ -390,6 +397,16 @@ def _failed_reply() -> Reply:
         Code("/status"),
     )
     return Reply((Card(text),), outcome="failed")
+
+
+def _apart_reply() -> Reply:
+    text = card_text(
+        "☠️ A message was set apart",
+        f"Umbra died {DEATHS_MAX} times while it worked on it. Nothing more is done about it. "
+        "Look at the state before you send it again:",
+        Code("/status"),
+    )
+    return Reply((Card(text),), outcome="set apart")
 
 
 def _unreadable_reply() -> Reply:

@@ -47,7 +47,7 @@ _CONDUCTED = (
     *_SHELL,
     *_ENGINES,
 )
-_AGENT = ("trading.agent", "trading.desk", "trading.domain", *_SHELL)
+_AGENT = ("trading.agent", "trading.desk", "trading.domain", "trading.poison", *_SHELL)
 
 # What a module may import of ours, besides its own package.
 DIRECTIONS: dict[str, tuple[str, ...]] = {
@@ -133,7 +133,11 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "trading.schedule": ("trading.domain", "trading.ports"),
     "trading.sim": ("trading.candles", "trading.domain", "trading.ports"),
-    "trading.gateway": ("trading.candles", "trading.domain", "trading.ports", "trading.sim"),
+    "trading.poison": (),
+    "trading.gateway": (
+        *("trading.candles", "trading.domain", "trading.poison", "trading.ports"),
+        "trading.sim",
+    ),
     "trading.learn": ("trading.domain", "trading.market", "trading.scanner"),
     "trading.backtest": (
         "trading.domain",

@@ -28,10 +28,6 @@ GAPS = {
     "P06": (
         "the journal's side is proven; each await of the order's way belongs to the simulation"
     ),
-    "P08": (
-        "after three crashes only protection is left; finding the poison and setting it apart "
-        "is not built"
-    ),
     "P10": "running out of descriptors, names or network is not tested",
     "P11": (
         "unknown settings are errors; two builds of one account are told apart only by the "

@@ -18,6 +18,7 @@ from unittest import mock
 
 from bot import compose
 from bot.config import Mode, Settings
+from bot.in_hand import MARKS, SUSPECTS, MarkedInHand
 from bot.shares import gateway_settings
 from storage import sqlite
 from storage.store import Store, open_store
@@ -80,7 +81,8 @@ class Disk:
         """Lose what was not durable; with `chance` a part of the held commit survives."""
         wal = self._wal.read_bytes() if self._wal.exists() else b""
         old, self.folder = self.folder, self._new()
-        for name in (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}.reserve"):
+        beside = ("-wal", ".reserve", ".mark")
+        for name in (*(f"{_DATABASE}{end}" for end in ("", *beside)), MARKS, SUSPECTS):
             if (old / name).exists():
                 shutil.copyfile(old / name, self.folder / name)
         told = "whole"
@@ -232,13 +234,16 @@ class Machine:
             data_dir=settings.directory,
             failpoint=self._boundary,
         )
-        self._gateway = create_gateway(gateway_settings(settings), self.clock)
+        in_hand = MarkedInHand(settings.directory, self.clock, "sim")
+        self._gateway = create_gateway(gateway_settings(settings), self.clock, in_hand)
         account = compose.Account(self._gateway, compose._nothing)
-        self.process = compose.Process(settings, "sim", self.store, account, NoCharts())  # type: ignore[arg-type]
+        charts: Any = NoCharts()
+        self.process = compose.Process(settings, "sim", self.store, account, charts, in_hand)
         try:
             return int(await self.process.run(self._stop))
         finally:
             if not self.loop.is_power_cut:
+                in_hand.clear()
                 await self._gateway.close()
                 await self.store.close()
 

@@ -26,6 +26,7 @@ from trading.gateway.throttle import Urgency, Weight
 from trading.gateway.translate import binance as translate
 from trading.gateway.translate.values import Unusable, integer, mapping, sequence, text
 from trading.gateway.venue import WEIGHTS
+from trading.poison import InHand, Unmarked
 from trading.ports import Clock, KeyPermissions
 
 logger = logging.getLogger(__name__)
@@ -51,9 +52,12 @@ _OPTIONS: Mapping[str, Any] = {
 class BinanceVenue:
     """Binance spot's dialect; also that of the simulated exchange."""
 
-    def __init__(self, settings: GatewaySettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: GatewaySettings, clock: Clock, in_hand: InHand | None = None
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._in_hand = in_hand or Unmarked()
         self._exchange: Any = None
         self._session: aiohttp.ClientSession | None = None
         self._instruments: dict[str, Instrument] = {}
@@ -278,6 +282,7 @@ class BinanceVenue:
         url = f"{self._api.urls['api']['ws']['spot']}/{next(self._connections)}"
         names = {self._name(symbol): symbol for symbol in sorted(symbols)}
         stream = MarketStream(names, on_trade, on_quote, self._clock, self._now_ms, on_ending)
+        stream.in_hand = self._in_hand
         self._streams[url] = stream
         try:
             await stream.run(self._api, url, self._requests)
@@ -322,6 +327,7 @@ class BinanceVenue:
             on_report(self._known(report, report.client_order_id))
 
         stream = AccountStream(self._symbols.get, take, on_balance)
+        stream.in_hand = self._in_hand
         self._streams[url] = stream
         try:
             await stream.run(self._api, url)

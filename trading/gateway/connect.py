@@ -8,14 +8,21 @@ from trading.gateway.paper import PaperGateway
 from trading.gateway.rest import CcxtGateway
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.unified import UnifiedVenue
+from trading.poison import InHand
 from trading.ports import Clock, ExchangeGateway
 from trading.sim.models import FeeSchedule
 
 
-def create_gateway(settings: GatewaySettings, clock: Clock) -> ExchangeGateway:
-    """Return the gateway of an account; nothing is loaded or sent before `connect`."""
-    kind = BinanceVenue if settings.exchange_id == "binance" else UnifiedVenue
-    return CcxtGateway(settings, clock, kind(settings, clock))
+def create_gateway(
+    settings: GatewaySettings, clock: Clock, in_hand: InHand | None = None
+) -> ExchangeGateway:
+    """Return the gateway of an account; nothing is loaded or sent before `connect`.
+
+    What streams hand over is marked `in_hand` where their frames are read here.
+    """
+    if settings.exchange_id == "binance":
+        return CcxtGateway(settings, clock, BinanceVenue(settings, clock, in_hand))
+    return CcxtGateway(settings, clock, UnifiedVenue(settings, clock))
 
 
 def create_paper_gateway(
@@ -23,6 +30,7 @@ def create_paper_gateway(
     clock: Clock,
     balances: Mapping[str, Decimal],
     fees: FeeSchedule | None = None,
+    in_hand: InHand | None = None,
 ) -> PaperGateway:
     """Return a paper account over the live prices of an exchange; its key is not needed."""
-    return PaperGateway(create_gateway(settings, clock), clock, balances, fees)
+    return PaperGateway(create_gateway(settings, clock, in_hand), clock, balances, fees)

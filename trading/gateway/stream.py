@@ -18,6 +18,7 @@ from trading.gateway.client import DirectReader
 from trading.gateway.translate import binance as translate
 from trading.gateway.translate.frames import Frames
 from trading.gateway.translate.values import Unusable
+from trading.poison import InHand, Lane, Unmarked
 from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,20 @@ class MarketStream:
         self._clock = clock
         self._now_ms = now_ms
         self._on_ending = on_ending
+        # Where the frame that is being read is marked.
+        self.in_hand: InHand = Unmarked()
         self._frames = Frames(symbols, clock, now_ms)
         self._ended: Callable[[str], None] = _ignore
 
     def take_frame(self, frame: str) -> bool:
         """Handle one frame if it is a plain quote or print; whether it was."""
+        if not self.in_hand.take(Lane.FRAME, frame):
+            return True
+        is_plain = self._take_plain(frame)
+        self.in_hand.put_down(Lane.FRAME)
+        return is_plain
+
+    def _take_plain(self, frame: str) -> bool:
         fact = self._frames.read(frame)
         if fact is None:
             return False
@@ -79,6 +89,13 @@ class MarketStream:
         symbol = self._symbols.get(name) if isinstance(name, str) else None
         if symbol is None:
             return False
+        if not self.in_hand.take(Lane.FRAME, f'"s":"{name}"'):
+            return True
+        is_ours = self._take_said(said, symbol, event)
+        self.in_hand.put_down(Lane.FRAME)
+        return is_ours
+
+    def _take_said(self, said: Mapping[str, Any], symbol: str, event: str | None) -> bool:
         if event in _PRINTS:
             with border("trade"):
                 received_s = self._clock.monotonic()
@@ -120,6 +137,7 @@ class AccountStream:
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
     ) -> None:
+        self.in_hand: InHand = Unmarked()
         self._symbol_of = symbol_of
         self._on_report = on_report
         self._on_balance = on_balance
@@ -134,8 +152,10 @@ class AccountStream:
         if not isinstance(event, str):
             return False
         if event == "executionReport":
-            with border("executionReport"):
-                self._on_report(translate.execution_report(said, self._symbol_of))
+            if self.in_hand.take(Lane.REPORT, f'"c":"{said.get("c")}"'):
+                with border("executionReport"):
+                    self._on_report(translate.execution_report(said, self._symbol_of))
+                self.in_hand.put_down(Lane.REPORT)
         elif event == "outboundAccountPosition":
             with border("outboundAccountPosition"):
                 for balance in translate.streamed_balances(said):
