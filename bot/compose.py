@@ -57,7 +57,9 @@ logger = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _TOLD_AFTER_S = 10.0
 _SWITCH_S = 0.0001
-_GC_THRESHOLDS = (10_000, 20, 100)
+_GC_THRESHOLDS_AT_START = (10_000, 20, 100)
+# Garbage of thousands of objects is gone within half a millisecond, and never grows to megabytes.
+_GC_THRESHOLDS_AT_WORK = (2_000, 10, 50)
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
@@ -71,9 +73,9 @@ async def run(settings: Settings, version: str) -> int:
     """Run the agent until a signal; returns the exit code. Raises Fatal when it may not start."""
     # By default the journal's thread waits up to 5 ms for its turn, once per statement.
     sys.setswitchinterval(_SWITCH_S)
-    # Garbage waits longer than by default, so that a busy loop is stopped for milliseconds much
-    # less often, and a start looks less often through what the libraries have made.
-    gc.set_threshold(*_GC_THRESHOLDS)
+    # Garbage waits longer than by default, so that a start looks less often through what the
+    # libraries have made.
+    gc.set_threshold(*_GC_THRESHOLDS_AT_START)
     stop = stop_on_signals(asyncio.get_running_loop())
     async with _opened(settings, version) as process:
         return await process.run(stop)
@@ -309,8 +311,7 @@ class Process:
     async def _start(self, ready: asyncio.Event) -> None:
         await self._recover(ready)
         self._schedule.start(await self._store.records.last_runs())
-        # What is in memory now stays: no collection walks through it again.
-        gc.freeze()
+        _keep_what_is_in_memory()
         await asyncio.Event().wait()
 
     async def _recover(self, ready: asyncio.Event) -> None:
@@ -436,6 +437,15 @@ class Process:
     async def _tell_now(self, text: str) -> bool:
         told = await self._front().tell_owner_now(text)
         return told or await self._escalation.tell_now(text)
+
+
+def _keep_what_is_in_memory() -> None:
+    """Let no collection walk through what a start has made, and collect what comes after it."""
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS_AT_WORK)
+    # Full collections wait until a quarter of what the last one left has come anew: measured with
+    # all of the libraries in it, that would be garbage of tens of megabytes.
+    gc.collect()
 
 
 def order_prefix(install_id: str) -> str:

@@ -127,7 +127,7 @@ class Inbox:
         for update in stored:
             self._seen.add(update.update_id)
             await self._queue.put(update)
-        if len(self._seen) > 20 * _QUEUE_MAX:
+        if len(self._seen) > 4 * _QUEUE_MAX:
             # The journal's keys still know them all; only what may be queued has to be kept.
             self._seen = set(sorted(self._seen)[-2 * _QUEUE_MAX :])
             self._taken &= self._seen

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -38,6 +38,8 @@ _ASK_AGAIN_S = 0.3
 # A symbol without any message for that long is stale, whatever else is known.
 _OLD_S = 60.0
 _NAMED_MAX = 5
+# A quarter of a millisecond of work: a stop that has just fired waits for as much.
+_SYMBOLS_PER_TURN = 25
 # How long reading may take what came while the process stood still; REST answers meanwhile.
 _DOUBTED_S = 1.0
 
@@ -205,7 +207,7 @@ class MarketEngine:
         now_s, at = self._clock.monotonic(), self._clock.now()
         self._reads_left = self._settings.reads_per_s_max
         self._lines.pass_time(now_s)
-        for watched in list(self._symbols.values()):
+        async for watched in self._in_turns():
             watched.pass_time(now_s)
             self._tell_dropped(watched, now_s, at)
             if self._stood_still(now_s):
@@ -215,11 +217,22 @@ class MarketEngine:
                 # The whole process stood still: what lay in its sockets is old.
                 watched.miss(self._swept_s)
         self._swept_s, self._is_swept = now_s, True
-        self._tell_missed(now_s)
-        self._plan_reads(now_s)
-        self._judge_stream(now_s, at)
+        missed = {
+            watched: self._missed_since_s(watched, now_s) async for watched in self._in_turns()
+        }
+        self._tell_missed(missed, now_s)
+        await self._plan_reads(now_s)
+        await self._judge_stream(now_s, at)
         for event in self._episodes.ended(now_s, at):
             self._hooks.on_condition(event)
+
+    async def _in_turns(self) -> AsyncIterator[WatchedSymbol]:
+        """Give each watched symbol; what else is on the loop has its turn after every few."""
+        for number, watched in enumerate(tuple(self._symbols.values()), start=1):
+            if self._symbols.get(watched.symbol) is watched:
+                yield watched
+            if number % _SYMBOLS_PER_TURN == 0:
+                await asyncio.sleep(0)
 
     # ------------------------------------------------------------ the stream
 
@@ -314,19 +327,25 @@ class MarketEngine:
         # What happened meanwhile is asked for, first of all at the symbols that were missed.
         for watched in self._symbols.values():
             self._ask(watched, _NEAR, with_trade=True)
-        self._tell_missed(self._clock.monotonic(), self._down_since_s)
+        now_s, lost_s = self._clock.monotonic(), self._down_since_s
+        symbols = self._symbols.values()
+        self._tell_missed({one: self._missed_since_s(one, now_s, lost_s) for one in symbols}, now_s)
 
     def _is_in_doubt(self, watched: WatchedSymbol) -> bool:
         # A healthy stream that says nothing has nothing to say.
         fresh = watched.fresh
         return not self._is_live or fresh.is_failing or fresh.moved_s is not None
 
-    def _tell_missed(self, now_s: float, line_lost_s: float | None = None) -> None:
+    def _missed_since_s(
+        self, watched: WatchedSymbol, now_s: float, line_lost_s: float | None = None
+    ) -> float | None:
         # Shorter gaps were seen over REST, and candles are too coarse to add to that.
+        least_s = self._settings.gap_told_s if self._is_in_doubt(watched) else _OLD_S
+        return watched.missed_since_s(now_s, least_s, line_lost_s=line_lost_s)
+
+    def _tell_missed(self, since_s_of: Mapping[WatchedSymbol, float | None], now_s: float) -> None:
         missed: dict[float, set[str]] = {}
-        for watched in self._symbols.values():
-            least_s = self._settings.gap_told_s if self._is_in_doubt(watched) else _OLD_S
-            since_s = watched.missed_since_s(now_s, least_s, line_lost_s=line_lost_s)
+        for watched, since_s in since_s_of.items():
             if since_s is not None:
                 missed.setdefault(since_s, set()).add(watched.symbol)
         for since_s, symbols in sorted(missed.items()):
@@ -397,11 +416,11 @@ class MarketEngine:
         if watched.gate.is_holding():
             self._holding.set()
 
-    def _plan_reads(self, now_s: float) -> None:
+    async def _plan_reads(self, now_s: float) -> None:
         few = len(self._symbols) <= self._settings.poll_all_near_max
         is_down = self._is_down(now_s)
         wanted: list[tuple[int, float, WatchedSymbol]] = []
-        for watched in self._symbols.values():
+        async for watched in self._in_turns():
             fresh = watched.fresh
             since_s = now_s - watched.read_s
             is_near = few or self._hooks.is_near(watched.symbol)
@@ -465,19 +484,19 @@ class MarketEngine:
 
     # ------------------------------------------------------------ judging and telling
 
-    def _judge_stream(self, now_s: float, at: datetime) -> None:
+    async def _judge_stream(self, now_s: float, at: datetime) -> None:
         # The first connection of a start may take its time.
         patience_s = 2.0 if self._was_connected else self._settings.restart_after_s
         if self._symbols and not self._is_live and now_s - self._down_since_s >= patience_s:
             text = "live prices are interrupted: they are asked for over REST until they are back"
             self._red(Condition(STREAM_DOWN), text, now_s, at)
         stale = [
-            symbol
-            for symbol in self._symbols
-            if self._hooks.is_needed(symbol) and self._is_told_stale(symbol, now_s)
+            watched.symbol
+            async for watched in self._in_turns()
+            if self._hooks.is_needed(watched.symbol) and self._is_told_stale(watched, now_s)
         ]
         self._tell_stale(stale, now_s, at)
-        self._judge_symbols(now_s, at)
+        await self._judge_symbols(now_s, at)
 
     def _tell_stale(self, stale: Sequence[str], now_s: float, at: datetime) -> None:
         """Tell of stale symbols, several that go at once in one message."""
@@ -494,11 +513,11 @@ class MarketEngine:
             text = f"no fresh price of {symbol}, neither live nor over REST"
             self._red(Condition(STALE_DATA, symbol, Severity.CRIT), text, now_s, at)
 
-    def _judge_symbols(self, now_s: float, at: datetime) -> None:
+    async def _judge_symbols(self, now_s: float, at: datetime) -> None:
         is_everything_silent = True
         is_something_missing = False
-        for symbol, watched in self._symbols.items():
-            fresh = watched.fresh
+        async for watched in self._in_turns():
+            symbol, fresh = watched.symbol, watched.fresh
             is_everything_silent &= now_s - fresh.stream_s >= self._settings.quiet_s
             if not self._is_live:
                 continue
@@ -519,11 +538,10 @@ class MarketEngine:
         self._restarted_s = now_s
         self._restart.set()
 
-    def _is_told_stale(self, symbol: str, now_s: float) -> bool:
-        watched = self._symbols[symbol]
+    def _is_told_stale(self, watched: WatchedSymbol, now_s: float) -> bool:
         if watched.prices.price is None:
             return now_s - watched.fresh.watched_s >= self._settings.restart_after_s
-        return self.is_stale(symbol)
+        return self.is_stale(watched.symbol)
 
     def _tell_dropped(self, watched: WatchedSymbol, now_s: float, at: datetime) -> None:
         dropped = watched.take_dropped()

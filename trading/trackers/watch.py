@@ -24,6 +24,8 @@ _REFUSAL_REPEAT_S = 600.0
 # Records are read in that many parts, one per sweep, so that no sweep takes long.
 SYNC_PARTS = 4
 _MOVED_AT_ONCE = 8
+# Symbols whose records are read in one go.
+_READ_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ class Watch:
         """Read records and give, a few at a time, the trackers whose record is not durable yet.
 
         Groups whose record moved by epsilon are always read; with `is_turn` a part of the others.
-        A trigger waits for one part to be read or written at most, so each takes milliseconds.
+        A trigger waits for one part to be read or written at most, so each takes milliseconds; a
+        part may be empty.
         """
         self._sync_part = (self._sync_part + is_turn) % SYNC_PARTS
         found: list[Tracker] = []
@@ -124,9 +127,11 @@ class Watch:
                 if is_part or group.is_flush_due:
                     self._read_records(group)
                     found += [t for t in group.trackers.values() if self._is_record_new(t)]
-            while len(found) >= _MOVED_AT_ONCE:
+            is_due = number % _READ_AT_ONCE == _READ_AT_ONCE - 1
+            while is_due or len(found) >= _MOVED_AT_ONCE:
                 yield [t for t in found[:_MOVED_AT_ONCE] if self._is_still_moved(t)]
                 del found[:_MOVED_AT_ONCE]
+                is_due = False
         if found:
             yield [t for t in found if self._is_still_moved(t)]
 

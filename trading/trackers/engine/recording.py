@@ -146,6 +146,10 @@ class Recorder:
             part = next(parts, None)
             if part is None:
                 break
+            if not part:
+                # Reading is work, too: what waits on the loop has its turn.
+                await asyncio.sleep(0)
+                continue
             now = self._clock.now()
             if not await self._write([TrackerChanged(t, TrackerChange.MOVED, now) for t in part]):
                 return

@@ -388,6 +388,36 @@ async def test_many_stale_symbols_are_one_alert(bench: Bench) -> None:
     ]
 
 
+async def test_a_sweep_of_many_symbols_gives_way_to_what_waits_on_the_loop() -> None:
+    bench = Bench()
+    bench.engine.watch([f"C{number}/USDT" for number in range(500)])
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    waiting = asyncio.create_task(count_turns())
+    await bench.engine.sweep()
+    waiting.cancel()
+    # Several looks at each symbol, and a turn for others after every 25.
+    assert turns >= 4 * 500 // 25 - 1
+
+
+async def test_a_symbol_that_is_watched_no_more_is_not_told_by_the_sweep_it_went_in() -> None:
+    bench = Bench()
+    bench.engine.watch([SYMBOL, *(f"C{number}/USDT" for number in range(500))])
+    bench.clock.advance(60)
+    sweep = asyncio.create_task(bench.engine.sweep())
+    await asyncio.sleep(0)
+    bench.engine.watch([SYMBOL])
+    await sweep
+    stale = [told for told in bench.told() if told[0] == "stale_data"]
+    assert stale == [("stale_data", SYMBOL, True)]
+
+
 async def test_two_symbols_that_go_stale_in_one_sweep_are_one_alert_that_names_them(
     bench: Bench,
 ) -> None:

@@ -449,6 +449,20 @@ def test_all_records_are_read_within_a_few_turns(around: Around) -> None:
     assert seen == {1, 2}
 
 
+def test_after_every_few_symbols_a_part_without_records_lets_others_have_their_turn(
+    around: Around, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coins = [coin(f"C{number}") for number in range(100)]
+    for one in coins:
+        monkeypatch.setitem(_INSTRUMENTS, one.symbol, one)
+    trails = [
+        armed(TrackerKind.TRAIL, 60000, number, trail="0.03", symbol=one.symbol)
+        for number, one in enumerate(coins, start=1)
+    ]
+    watch = around.watch(*trails)
+    assert list(watch.moved(is_turn=True)) == [[], [], []]
+
+
 def test_records_of_a_new_touch_travel_with_the_touch(around: Around) -> None:
     watch = around.watch(armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02"))
     around.see(watch, 65000, 1)
