@@ -82,7 +82,7 @@ _Keep = Callable[[SeriesName, Candles, Span | None, str], Stored]
 
 
 class ArchiveWriter:
-    """Write access, made by `writing` alone."""
+    """Write access for as long as the archive's lock is held: see `writing`."""
 
     def __init__(self, archive: Archive) -> None:
         self.archive = archive
@@ -328,16 +328,30 @@ class ArchiveWriter:
         return folder_of(self._root / QUARANTINE, name)
 
 
+class ArchiveLock(FileLock):
+    """One writer per archive."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root / "archive.lock")
+        self._root = root
+
+    def take(self) -> None:
+        """Take the lock or raise InstanceConflict."""
+        self.acquire(
+            lambda holder: (
+                f"the archive {self._root} is being written by {holder}; wait until that has ended"
+            )
+        )
+
+
 @contextmanager
 def writing(root: Path) -> Iterator[ArchiveWriter]:
     """Hold the archive's lock while writing; raises InstanceConflict when another writes.
 
     What a killed writer left half-written is removed first.
     """
-    lock = FileLock(root / "archive.lock")
-    lock.acquire(
-        lambda holder: f"the archive {root} is being written by {holder}; wait until that has ended"
-    )
+    lock = ArchiveLock(root)
+    lock.take()
     try:
         yield ArchiveWriter(Archive(root))
     finally:

@@ -1,0 +1,123 @@
+"""The archive as the running agent uses it: the newest candles of a series, and closed ones added.
+
+The lock is held while a batch is written and no longer, so that a download can begin at any time;
+meanwhile batches are refused, and wait where they come from.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage.archive.archive import Archive
+from storage.archive.partition import PartitionDamaged
+from storage.archive.writer import ArchiveLock, ArchiveWriter, Stored
+from trading.candles.rows import columns_of
+from trading.candles.series import Candles, SeriesName, join, no_candles
+from trading.domain.market import Candle
+from trading.domain.time import Timeframe
+
+logger = logging.getLogger(__name__)
+
+_SOURCE = "live"
+_Batch = Sequence[tuple[str, Timeframe, Candle]]
+
+
+class LiveArchive:
+    """The candles of one exchange, read and written in threads.
+
+    `exchange` is the name that its series have in the archive. Candles of an exchange that is
+    simulated need a name of their own: they are no market's history.
+    """
+
+    def __init__(self, root: Path, exchange: str) -> None:
+        self._root = root
+        self._exchange = exchange
+        self._archive = Archive(root)
+        self._lock = ArchiveLock(root)
+        # Batches come one at a time, but one that nobody waits for any more may still be written.
+        self._turn = threading.Lock()
+        self._writer: ArchiveWriter | None = None
+        self._left: tuple[int, int] | None = None
+
+    async def load(self, symbol: str, timeframe: Timeframe, newest: int) -> Candles:
+        """Return the newest so many candles, oldest first; a month that is damaged is a hole."""
+        return await asyncio.to_thread(self._load, self._name(symbol, timeframe), newest)
+
+    async def append(self, closed: _Batch) -> None:
+        """Keep closed candles, durable when this returns; raises InstanceConflict or OSError."""
+        if closed:
+            await asyncio.to_thread(self._append, closed)
+
+    def _name(self, symbol: str, timeframe: Timeframe) -> SeriesName:
+        return SeriesName(self._exchange, symbol, timeframe.name)
+
+    def _load(self, name: SeriesName, newest: int) -> Candles:
+        parts: list[Candles] = []
+        count = 0
+        for month in reversed(self._archive.months(name)):
+            try:
+                held = self._archive.read(name, month).candles
+            except PartitionDamaged as damage:
+                extra = {"series": str(name), "month": str(month), "error": str(damage)}
+                logger.warning("archive_month_damaged", extra=extra)
+                continue
+            parts.append(held)
+            count += len(held)
+            if count >= newest:
+                break
+        if not parts:
+            return no_candles()
+        return join(*reversed(parts)).take(slice(-newest, None))
+
+    def _append(self, closed: _Batch) -> None:
+        batch = self._by_series(closed)
+        # The exchange says that they have closed, whatever the clock of this machine does.
+        now_ms = max(int(candles.open_time_ms[-1]) + name.length_ms for name, candles in batch)
+        with self._turn:
+            reports = self._write(batch, now_ms)
+        for report in reports:
+            _tell(report)
+
+    def _by_series(self, closed: _Batch) -> list[tuple[SeriesName, Candles]]:
+        series: dict[SeriesName, list[Candle]] = {}
+        for symbol, timeframe, candle in closed:
+            series.setdefault(self._name(symbol, timeframe), []).append(candle)
+        return [
+            (name, columns_of(sorted(candles, key=lambda one: one.open_time_ms)))
+            for name, candles in series.items()
+        ]
+
+    def _write(self, batch: list[tuple[SeriesName, Candles]], now_ms: int) -> list[Stored]:
+        seen = self._held_last()
+        self._lock.take()
+        try:
+            if self._writer is None or seen != self._left:
+                # Somebody else has written since: what we know of the newest candles is old.
+                self._writer = ArchiveWriter(self._archive)
+            return self._writer.append(batch, now_ms, _SOURCE)
+        except BaseException:
+            self._writer = None
+            raise
+        finally:
+            self._left = self._held_last()
+            self._lock.release()
+
+    def _held_last(self) -> tuple[int, int] | None:
+        """Return a mark that changes whenever anybody takes the lock."""
+        try:
+            found = self._lock.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+
+def _tell(report: Stored) -> None:
+    if report.rejected or report.damaged:
+        extra = {
+            "series": str(report.name),
+            "rejected": {fault.name.lower(): count for fault, count in report.rejected.items()},
+            "damaged_months": [str(one.month) for one in report.damaged],
+        }
+        logger.warning("candles_quarantined", extra=extra)
