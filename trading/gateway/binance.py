@@ -20,6 +20,7 @@ from trading.domain.time import Timeframe, to_ms
 from trading.gateway.candle_stream import CandleStream, Series, TakeCandle, parts_of
 from trading.gateway.client import load_exchange, open_session, point
 from trading.gateway.errors import LAST_ANSWER, Answer, code_of
+from trading.gateway.portions import in_portions
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.stream import AccountStream, MarketStream, all_until_one_ends
 from trading.gateway.throttle import Urgency, Weight
@@ -153,7 +154,9 @@ class BinanceVenue:
         }
         if since is not None:
             asked["startTime"] = to_ms(since)
-        return translate.candles(await self._api.public_get_klines(asked), self._now_ms())
+        rows = sequence(await self._api.public_get_klines(asked), "klines")
+        now_ms = self._now_ms()
+        return await in_portions(rows, lambda some: translate.candles(some, now_ms))
 
     # ------------------------------------------------------------ account
 

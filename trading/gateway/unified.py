@@ -23,6 +23,7 @@ from trading.domain.time import Timeframe, to_ms
 from trading.gateway import library_candles
 from trading.gateway.client import load_exchange, open_session, point
 from trading.gateway.errors import LAST_ANSWER, must_be_told
+from trading.gateway.portions import in_portions
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.stream import all_until_one_ends
 from trading.gateway.throttle import Urgency, Weight
@@ -155,7 +156,9 @@ class UnifiedVenue:
         since_ms = to_ms(since) if since is not None else None
         rows = await self._api.fetch_ohlcv(symbol, timeframe.name, since_ms, limit)
         must_be_told(rows, LAST_ANSWER.get(), "candles")
-        return translate.candles(rows, timeframe.length_ms, self._now_ms())
+        now_ms, length_ms = self._now_ms(), timeframe.length_ms
+        told = sequence(rows, "candles")
+        return await in_portions(told, lambda some: translate.candles(some, length_ms, now_ms))
 
     async def account_id(self) -> str:
         """Name the account by its key: the common methods know no other name."""
