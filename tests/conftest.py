@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 
 from tests import loopback, postgres
 
-pytest_plugins = ("pytester", "tests.catalogue.plugin", "tests.traps")
+pytest_plugins = ("pytester", "tests.catalogue.plugin", "tests.phases", "tests.traps")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _database_numbers = itertools.count(1)
