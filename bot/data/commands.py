@@ -15,6 +15,7 @@ import typer
 from trading.domain.errors import Refused
 
 if TYPE_CHECKING:
+    from bot.data.downloading import Downloader
     from bot.data.progress import ProgressBar
     from storage.archive.archive import Archive, Holding
     from storage.archive.writer import ArchiveWriter
@@ -30,6 +31,7 @@ Exchange = Annotated[str | None, typer.Option(help="For example binance.")]
 Symbol = Annotated[str | None, typer.Option(help="For example BTC/USDT, or BTC/USDT:USDT.")]
 Timeframe = Annotated[str | None, typer.Option(help="For example 1m.")]
 _OLDEST = datetime(2011, 1, 1, tzinfo=UTC)
+_ALL_THREE = "a series needs all three: --exchange binance --symbol BTC/USDT --timeframe 1m"
 _TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
 
@@ -90,42 +92,52 @@ def download_command(
     from bot.data import wording
     from bot.data.progress import ProgressBar
     from storage.archive.writer import writing
+    from trading.candles.series import parsed_timeframe
     from trading.gateway.candle_history import CandleHistory
     from trading.gateway.settings import GatewaySettings
 
-    name, within = _name(exchange, symbol, timeframe), _within(since, until)
-    settings = GatewaySettings(exchange_id=name.exchange, rest_url=rest_url)
-    history = CandleHistory(settings, name.symbol, SystemClock(), page)
+    clock = SystemClock()
+    if since.replace(tzinfo=UTC) >= clock.now():
+        raise Refused(
+            f"--since should lie in the past, was {since:%Y-%m-%d %H:%M}",
+            example="--since 2021-05-01",
+        )
+    within, timeframe = _within(since, until), parsed_timeframe(timeframe)
+    settings = GatewaySettings(exchange_id=exchange.lower(), rest_url=rest_url)
+    history = CandleHistory(settings, symbol, clock, page)
+    title = f"{exchange.lower()} {symbol} {timeframe}"
     try:
-        with writing(_root()) as writer, ProgressBar(str(name)) as bar:
+        with writing(_root()) as writer, ProgressBar(title) as bar:
             for line in wording.found_at_start(writer):
                 bar.say(line)
-            added = asyncio.run(_download(history, writer, name, within, bar))
+            downloader = asyncio.run(_download(history, writer, timeframe, within, bar))
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on from here.", err=True)
         sys.exit(130)
-    typer.echo(f"{name}: {added:,} new candles. See umbra data verify for what is missing")
+    _say(wording.downloaded(downloader.name, downloader.added, downloader.repaired))
 
 
 async def _download(
     history: "CandleHistory",
     writer: "ArchiveWriter",
-    name: "SeriesName",
+    timeframe: str,
     within: "Span",
     bar: "ProgressBar",
-) -> int:
+) -> "Downloader":
     from bot.data.downloading import Downloader
+    from trading.candles.series import series_name
 
     try:
         await history.open()
-        history.check_timeframe(name.timeframe)
+        history.check_timeframe(timeframe)
+        name = series_name(history.exchange_id, history.symbol, timeframe)
         if not history.is_listed:
             bar.say(f"{name.symbol} no longer trades on {name.exchange}; its history is fetched")
         downloader = Downloader(history, writer, name, bar, bar.say)
         await downloader.run(within.first_ms, within.last_ms + 1)
     finally:
         await history.close()
-    return downloader.added
+    return downloader
 
 
 @data_app.command("export")
@@ -140,9 +152,9 @@ def export_command(
     """Write the candles of one series to a file, those that open from `since` to before `until`."""
     from storage.archive.foreign import write_file
 
-    name = _name(exchange, symbol, timeframe)
-    within = _within(since, until)
-    holding = _archive().load(name, within)
+    archive, within = _archive(), _within(since, until)
+    name = _held_name(archive, exchange, symbol, timeframe)
+    holding = archive.load(name, within)
     if holding.damaged:
         raise Refused(f"{name} has damaged months: umbra data repair moves them away")
     times = holding.candles.open_time_ms
@@ -169,6 +181,7 @@ def verify_command(
 ) -> None:
     """Prove every checksum and list every gap; exit code 1 when a file is damaged."""
     from bot.data import wording
+    from trading.candles.naming import none_of
 
     archive = _archive()
     wanted = (exchange, symbol, timeframe)
@@ -177,6 +190,8 @@ def verify_command(
         if _matches(name, wanted):
             holdings.append(archive.load(name))
             _say(wording.verified(holdings[-1]))
+    if not holdings and any(wanted):
+        raise none_of(archive.series(), [part for part in wanted if part])
     if not holdings:
         typer.echo(wording.NOTHING_HELD)
     damaged = sum(len(holding.damaged) for holding in holdings)
@@ -231,10 +246,19 @@ def _name(exchange: str | None, symbol: str | None, timeframe: str | None) -> "S
     from trading.candles.series import series_name
 
     if not exchange or not symbol or not timeframe:
-        raise Refused(
-            "a series needs all three: --exchange binance --symbol BTC/USDT --timeframe 1m"
-        )
+        raise Refused(_ALL_THREE)
     return series_name(exchange.lower(), symbol, timeframe)
+
+
+def _held_name(
+    archive: "Archive", exchange: str | None, symbol: str | None, timeframe: str | None
+) -> "SeriesName":
+    from trading.candles.naming import series_among
+    from trading.candles.series import parsed_timeframe
+
+    if not exchange or not symbol or not timeframe:
+        raise Refused(_ALL_THREE)
+    return series_among(archive.series(), exchange, symbol, parsed_timeframe(timeframe))
 
 
 def _matches(name: "SeriesName", wanted: Iterable[str | None]) -> bool:

@@ -4,18 +4,19 @@ What was claimed in the archive is the only memory: a download that is killed an
 the archive ends, and ends with the same bytes.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
 from bot.data import wording
 from storage.archive.writer import ArchiveWriter
-from trading.candles.checking import check
+from trading.candles.checking import Repair, check
 from trading.candles.paging import claim, unclaimed
 from trading.candles.renames import split_by_coin
 from trading.candles.series import Candles, SeriesName, no_candles
 from trading.candles.spans import Span, clip
 from trading.domain.errors import Refused
-from trading.domain.time import candle_open_ms
+from trading.domain.time import candle_open_ms, from_ms
 
 _DAY = "1d"
 _DAY_MS = 86_400_000
@@ -70,10 +71,11 @@ class Downloader:
         progress: Progress,
         say: Callable[[str], None],
     ) -> None:
+        self.name = name
         self.added = 0
+        self.repaired: Counter[Repair] = Counter()
         self._history = history
         self._writer = writer
-        self._name = name
         self._length_ms = name.length_ms
         self._progress = progress
         self._say = say
@@ -86,7 +88,7 @@ class Downloader:
         """
         window = await self._window(since_ms, until_ms)
         stretches: list[Span] = []
-        for coin, _, span in split_by_coin(self._name, no_candles(), window):
+        for coin, _, span in split_by_coin(self.name, no_candles(), window):
             if span is not None:
                 held = self._writer.archive.load(coin)
                 stretches += unclaimed(span, held.spans, self._length_ms)
@@ -101,27 +103,28 @@ class Downloader:
         if until_ms is not None:
             last_ms = min(last_ms, candle_open_ms(until_ms - 1, self._length_ms))
         if first_ms > last_ms:
-            raise Refused(f"no candle of {self._name} opens and closes within that time")
-        held = self._writer.archive.load(self._name).spans
+            raise Refused(f"no candle of {self.name} opens and closes within that time")
+        held = self._writer.archive.load(self.name).spans
         if not held or held[0].first_ms > first_ms:
             first_ms = await self._first_available(Span(first_ms, last_ms))
         return Span(first_ms, last_ms)
 
     async def _first_available(self, wanted: Span) -> int:
         """Find the first candle of all: by days where the exchange has days, then exactly."""
-        from_ms: int | None = wanted.first_ms
+        found_ms: int | None = wanted.first_ms
         if self._length_ms < _DAY_MS and self._history.knows(_DAY):
             day_ms = candle_open_ms(wanted.first_ms, _DAY_MS)
-            from_ms = await self._first_open(_DAY, _DAY_MS, Span(day_ms, wanted.last_ms))
-        if from_ms is not None:
+            found_ms = await self._first_open(_DAY, _DAY_MS, Span(day_ms, wanted.last_ms))
+        if found_ms is not None and found_ms - _DAY_MS <= wanted.last_ms:
             # Where days begin at another hour, the first one may have begun before it was found.
-            start_ms = candle_open_ms(from_ms - _DAY_MS, self._length_ms)
+            start_ms = candle_open_ms(found_ms - _DAY_MS, self._length_ms)
             start_ms = max(start_ms, wanted.first_ms)
             wanted = Span(start_ms, wanted.last_ms)
-            from_ms = await self._first_open(self._name.timeframe, self._length_ms, wanted)
-        if from_ms is None or from_ms > wanted.last_ms:
-            raise Refused(f"the exchange has no candles of {self._name} within that time")
-        return from_ms
+            found_ms = await self._first_open(self.name.timeframe, self._length_ms, wanted)
+        if found_ms is None or found_ms > wanted.last_ms:
+            begins = f"; they begin {from_ms(found_ms):%Y-%m-%d}" if found_ms else ""
+            raise Refused(f"the exchange has no candles of {self.name} within that time{begins}")
+        return found_ms
 
     async def _first_open(self, timeframe: str, length_ms: int, wanted: Span) -> int | None:
         look_ms = wanted.first_ms
@@ -146,7 +149,7 @@ class Downloader:
                     # The archive holds what follows.
                     self._store(no_candles(), asked)
                 return
-            told = await self._history.page(self._name.timeframe, look_ms)
+            told = await self._history.page(self.name.timeframe, look_ms)
             closed = check(told, self._length_ms, self._history.now_ms()).candles
             claimed = claim(asked, closed.open_time_ms)
             if claimed is None:
@@ -159,19 +162,20 @@ class Downloader:
             asked = Span(look_ms, asked.last_ms)
 
     async def _ask_gaps(self, window: Span) -> None:
-        for coin, _, span in split_by_coin(self._name, no_candles(), window):
+        for coin, _, span in split_by_coin(self.name, no_candles(), window):
             if span is None:
                 continue
             found = clip(self._writer.archive.load(coin).gaps, span)
             longest = sorted(found, key=lambda gap: (gap.first_ms - gap.last_ms, gap.first_ms))
             for gap in longest[:_GAPS_MAX]:
-                told = await self._history.page(self._name.timeframe, gap.first_ms)
+                told = await self._history.page(self.name.timeframe, gap.first_ms)
                 self._store(told, gap)
 
     def _store(self, told: Candles, claimed: Span) -> None:
         now_ms = self._history.now_ms()
-        for report in self._writer.store(self._name, told, now_ms, "download", claimed):
+        for report in self._writer.store(self.name, told, now_ms, "download", claimed):
             self.added += report.added
+            self.repaired.update(report.repaired)
             if report.rejected or report.damaged:
                 for line in wording.stored(report):
                     self._say(line)

@@ -1,11 +1,13 @@
 """What `umbra data` says: holdings, gaps and the fate of what was imported, in lines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from storage.archive.archive import DamagedMonth, Holding
 from storage.archive.tail import TAIL, Appended
 from storage.archive.writer import ArchiveWriter, Stored
+from trading.candles.checking import Repair
+from trading.candles.series import SeriesName
 from trading.candles.spans import Span
 from trading.domain.time import from_ms
 
@@ -60,6 +62,13 @@ def stored(report: Stored) -> Iterator[str]:
         yield f"  kept apart in {path}"
     for damage in report.damaged:
         yield f"  {moved_away(damage)}"
+
+
+def downloaded(name: SeriesName, added: int, repaired: Mapping[Repair, int]) -> Iterator[str]:
+    """Yield how a download ended, and what was put right on the way."""
+    yield f"{name}: {added:,} new candles. See umbra data verify for what is missing"
+    for repair, count in repaired.items():
+        yield f"  {count:,} repaired: {repair.value}"
 
 
 def left_out(count: int) -> str:

@@ -55,7 +55,12 @@ def series_name(exchange: str, symbol: str, timeframe: str) -> SeriesName:
             f"symbol should be BASE/QUOTE or BASE/QUOTE:SETTLE, was {symbol[:80]!r}",
             example="BTC/USDT",
         )
-    return SeriesName(exchange, symbol, Timeframe.parse(timeframe).name)
+    return SeriesName(exchange, symbol, parsed_timeframe(timeframe))
+
+
+def parsed_timeframe(text: str) -> str:
+    """Return the name of a candle length; unknown ones are Refused."""
+    return Timeframe.parse(text).name
 
 
 def name_from_file(stem: str) -> SeriesName:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from trading.candles.naming import symbol_among
 from trading.candles.series import COLUMNS, Candles, candles_of
 from trading.domain.errors import RateLimited, Refused, Unreachable
 from trading.domain.time import to_ms
@@ -50,16 +51,14 @@ class CandleHistory:
         self._behind_ms = 0
 
     async def open(self) -> None:
-        """Load the markets and the exchange's clock; a symbol that it does not know is Refused."""
+        """Load the markets and the exchange's clock, and put the symbol as the exchange does.
+
+        One that it does not know, or that may be several, is Refused with those near.
+        """
         self._api = await asyncio.to_thread(_load, self._settings, self.symbol)
         await self._ask(self._api.load_markets)
-        if self.symbol not in self._api.markets:
-            near = difflib.get_close_matches(self.symbol, self._api.markets, n=3, cutoff=0.5)
-            raise Refused(
-                f"{self._settings.exchange_id} knows no {self.symbol}; near it are "
-                f"{', '.join(near) or 'none'}",
-                example=near[0] if near else None,
-            )
+        exchange_id = self._settings.exchange_id
+        self.symbol = symbol_among(self.symbol, self._api.markets, exchange_id)
         if self._api.has.get("fetchTime"):
             theirs_ms = await self._ask(self._api.fetch_time)
             self._behind_ms = max(to_ms(self._clock.now()) - int(theirs_ms), 0)
@@ -68,6 +67,11 @@ class CandleHistory:
         """Close every connection; harmless when there is none."""
         if self._api is not None:
             await self._api.close()
+
+    @property
+    def exchange_id(self) -> str:
+        """The exchange, by the library's name for it."""
+        return self._settings.exchange_id
 
     @property
     def is_listed(self) -> bool:
@@ -146,8 +150,10 @@ def _load(settings: GatewaySettings, symbol: str) -> Any:
             f"{', '.join(near) or 'none'}",
             example="binance",
         )
-    kind = _with_all_numbers(hooked(getattr(library, settings.exchange_id)))
     _, _, settle = symbol.partition(":")
+    if settle and settings.rest_url is not None and settings.exchange_id.startswith("binance"):
+        raise Refused("--rest-url leads to spot markets alone", example="--symbol BTC/USDT")
+    kind = _with_all_numbers(hooked(getattr(library, settings.exchange_id)))
     linear = symbol.partition(":")[0].endswith(f"/{settle}")
     contract = "linear" if linear else "inverse"
     exchange = kind(

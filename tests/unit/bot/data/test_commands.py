@@ -184,13 +184,35 @@ def test_what_was_never_asked_for_is_shown_apart_from_gaps(tmp_path: Path) -> No
         "binance BTC/USDT 1m: 50 candles, 0 gaps, 0 candles missing",
         "  never asked for 2021-05-01 00:10 to 2021-05-01 00:59",
     ]
-    assert _umbra("verify", "--exchange", "kraken").output.startswith("The archive holds no")
+    said = _umbra("verify", "--exchange", "kraken")
+    assert isinstance(said.exception, Refused)
+    assert "holds no kraken; near it are" in str(said.exception)
 
 
 def test_a_second_writer_is_told_who_writes(tmp_path: Path, root: Path) -> None:
     with writing(root):
         said = _umbra("import", str(_file(tmp_path / "in")))
     assert isinstance(said.exception, InstanceConflict)
+
+
+def test_a_series_is_found_as_people_write_it_and_near_ones_are_offered(tmp_path: Path) -> None:
+    _umbra("import", str(_file(tmp_path / "in")))
+    written = ("--exchange", "Binance", "--symbol", "btc-usdt", "--timeframe", "1m")
+    assert "90 candles of binance BTC/USDT 1m" in _umbra("export", "out.csv", *written).output
+    other = ("--exchange", "binance", "--symbol", "BTC/USDC", "--timeframe", "1m")
+    said = _umbra("export", "out.csv", *other).exception
+    assert isinstance(said, Refused)
+    assert said.example == "BTC/USDT"
+    longer = ("--exchange", "binance", "--symbol", "BTC/USDT", "--timeframe", "1h")
+    said = _umbra("export", "out.csv", *longer).exception
+    assert isinstance(said, Refused)
+    assert said.near == ("binance BTC/USDT 1m",)
+
+
+def test_a_download_from_the_future_is_refused_before_anything_is_sent() -> None:
+    said = _umbra("download", *_SERIES, "--since", "2199-01-01", "--rest-url", "http://127.0.0.1:1")
+    assert isinstance(said.exception, Refused)
+    assert "--since should lie in the past" in str(said.exception)
 
 
 def test_a_candle_that_runs_now_is_not_stored(tmp_path: Path, root: Path) -> None:
