@@ -20,14 +20,7 @@ GAPS = {
     "S10": "an older backup put back is not recognised as such yet",
     "S11": "commits are found again; an order sent through a lost commit is not tested",
     "S13": "that a start with 10^6 events takes at most 10 s is measured by `make bench` only",
-    "P01": (
-        "kills at every journal boundary of an exit are proven; every await, and ten seconds "
-        "to the first judged tracker, belong to the simulation"
-    ),
     "P05": "no test with a memory limit or over 24 simulated hours",
-    "P06": (
-        "the journal's side is proven; each await of the order's way belongs to the simulation"
-    ),
     "P10": "running out of descriptors, names or network is not tested",
     "P11": (
         "unknown settings are errors; two builds of one account are told apart only by the "

@@ -96,6 +96,7 @@ class ExecutionEngine:
         self._sending.on_late_report = self._reporting.take
         self._reporting.sweep = self._recovery.sweep
         self._tasks: set[asyncio.Task[None]] = set()
+        self._openings: set[asyncio.Task[None]] = set()
 
     # -------------------------------------------------------- what is going on
 
@@ -177,6 +178,21 @@ class ExecutionEngine:
             # It counts for the gate from now on, not from when it is durable.
             self._s.cases[case.intent.intent_id] = case
             case.is_held = case.intent.intent_id in held
+        # What is being written is sent as soon as it is durable, whatever becomes of who asked:
+        # nobody could tell afterwards on which side of the commit he went away.
+        opening = asyncio.create_task(self._open_or_forget(cases, cause))
+        self._openings.add(opening)
+        opening.add_done_callback(self._opened)
+        await asyncio.shield(opening)
+        return [case.intent for case in cases]
+
+    def _opened(self, opening: asyncio.Task[None]) -> None:
+        self._openings.discard(opening)
+        if not opening.cancelled():
+            # Raised to who asked; if he went away, nobody else would look at it.
+            opening.exception()
+
+    async def _open_or_forget(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
         try:
             await self._open(cases, cause)
         except BaseException:
@@ -311,7 +327,7 @@ class ExecutionEngine:
         self._reporting.register(case, identity.stem(self._s.prefix, case.intent.intent_id))
 
     def _go(self, case: Case, attempt: Attempt | None) -> None:
-        if attempt is not None:
+        if attempt is not None and not self._s.is_stopping:
             self._sending.start(case, attempt)
         task = asyncio.create_task(self._running.run(case))
         case.task = task
@@ -320,6 +336,9 @@ class ExecutionEngine:
 
     def _ended(self, case: Case, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if not case.intent.state.is_terminal:
+            # Cancelled: a decision is carried out until it is done, unless we are stopping.
+            return
         self._s.cases.pop(case.intent.intent_id, None)
         # A task keeps its context, and that the last answer of the exchange.
         case.task = None
@@ -375,6 +394,10 @@ class ExecutionEngine:
 
     async def check_open_attempts(self) -> None:
         """Ask for every order that should be open; the recurring job of 10 s."""
+        for case in list(self._s.cases.values()):
+            if case.task is not None and case.task.done() and not self._s.is_stopping:
+                logger.error("case_taken_up_again", extra={"intent": case.intent.intent_id})
+                self._go(case, None)
         await self._recovery.check_open()
 
     async def reconcile(self, symbols: Sequence[str]) -> Sequence[Finding]:
@@ -465,7 +488,7 @@ class ExecutionEngine:
         while self._is_waiting() and self._s.monotonic() < ends_s:
             await self._s.sleep(0.02)
         await self._reporting.close()
-        tasks = [*self._tasks, *self._sending.late]
+        tasks = [*self._openings, *self._tasks, *self._sending.late]
         tasks += [case.sending for case in self._s.cases.values() if case.sending is not None]
         for task in tasks:
             task.cancel()
@@ -474,7 +497,8 @@ class ExecutionEngine:
         await self._s.writer.flush()
 
     def _is_waiting(self) -> bool:
-        return any(case.sending is not None for case in self._s.cases.values())
+        sending = (case.sending is not None for case in self._s.cases.values())
+        return bool(self._openings) or any(sending)
 
 
 def _finding_sentence(finding: Finding) -> str:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, Refused, Retryable, StorageLost
@@ -129,6 +130,7 @@ class Recorder:
                 while True:
                     await self._wake.wait()
                     self._wake.clear()
+                    self._dispatch()
                     await self.flush()
             finally:
                 self._group = None
@@ -203,22 +205,21 @@ class Recorder:
             fired = heapq.heappop(self._fires)[2]
             self._in_flight += 1
             self._is_calm.clear()
-            self._group.create_task(self._record(fired))
+            task = self._group.create_task(self._record(fired))
+            # Not a `finally`: a task that is cancelled before its first step never enters it.
+            task.add_done_callback(partial(self._recorded, fired))
+
+    def _recorded(self, fired: Fired, task: asyncio.Task[None]) -> None:
+        self._in_flight -= 1
+        asyncio.get_running_loop().call_later(_ORDER_LEAVES_S, self._calm_down)
+        if not task.cancelled() and task.exception() is None:
+            self._dispatch()
+            return
+        # A trigger is never forgotten: this run goes on with it, or the next one.
+        self._queue(fired)
+        self._wake.set()
 
     async def _record(self, fired: Fired) -> None:
-        is_done = False
-        try:
-            await self._record_until_durable(fired)
-            is_done = True
-        finally:
-            self._in_flight -= 1
-            if not is_done:
-                # A trigger is never forgotten: the next run goes on with it.
-                self._queue(fired)
-            asyncio.get_running_loop().call_later(_ORDER_LEAVES_S, self._calm_down)
-        self._dispatch()
-
-    async def _record_until_durable(self, fired: Fired) -> None:
         tracker = fired.tracker
         delay_s = self._settings.retry_s_first
         while self._is_standing(tracker):

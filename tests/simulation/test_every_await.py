@@ -1,0 +1,324 @@
+"""The power goes, or a task is cancelled, at every step of the loop from trigger to booked fill.
+
+A step is one turn of the event loop: whoever waits is resumed by one, so that the moments between
+steps are all the moments at which anything of the order's way can be waiting.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.catalogue import fired
+from tests.simulation.checks import Broken
+from tests.simulation.machine import CrashPlan
+from tests.simulation.stage import BTC, ETH, Stage
+from tests.simulation.story import Story
+from tests.simulation.world import World, play
+from trading.domain.tracker import TrackerChange
+from trading.sim.liquidity import QUOTE_DEPTH
+
+pytestmark = pytest.mark.slow
+
+PROTECTED_WITHIN_S = 10.0
+SETTLED_WITHIN_S = 240.0
+SHARES = 4
+# More steps than these are drawn from by chance.
+STEPS_MAX = 60
+# The tasks that carry a trigger in memory to what is booked of its order, by what they run.
+ORDERS_WAY = (
+    "Recorder._record",
+    "CcxtGateway.submit",
+    "Running.run",
+    "Reporting._work",
+)
+
+
+def plainly(_stage: Stage) -> None:
+    """Everything answers."""
+
+
+def without_an_answer(stage: Stage) -> None:
+    """The order is accepted, and its answer and its report are lost."""
+    stage.world.network.weather.user_dropped = 1.0
+    stage.fault("drop_response", 1, accept=True, path="/api/v3/order", method="POST")
+
+
+async def into_a_thin_book(stage: Stage) -> None:
+    """Nobody takes all at once: the sale is several orders."""
+    await stage.control.shape_book({"symbol": BTC, "quote_depth": "12000", "side": "bid"})
+
+
+Way = Callable[[Stage], Coroutine[Any, Any, None] | None]
+WAYS: tuple[Way, ...] = (plainly, without_an_answer, into_a_thin_book)
+
+
+@dataclass
+class Sale:
+    """One story: a stop fires on its way to a sale, and another waits on its own market."""
+
+    world: World
+    stage: Stage = field(init=False)
+    story: Story = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stage = Stage(self.world)
+
+    async def begin(self, way: Way) -> None:
+        """Watch both stops; the next price fires the first one."""
+        await self.stage.open("/track BTC/USDT stop 58000 all", "/track ETH/USDT stop 2500 all")
+        self.story = Story(self.world)
+        self.world.on_step = self.story.check
+        prepared = way(self.stage)
+        if prepared is not None:
+            await prepared
+        self.story.check()
+
+    def is_booked(self) -> bool:
+        """Whether the whole sale stands in the journal."""
+        booked = [one for one in self.story.facts.fills.values() if one.symbol == BTC]
+        return sum(one.quantity for one in booked) == Decimal("0.5") and not self.is_at_work
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a decision is still open in the journal."""
+        return any(not one.state.is_terminal for one in self.story.facts.intents.values())
+
+    async def sell(self) -> int:
+        """Fire the stop and wait until it is sold or the machine is dead; how many steps."""
+        machine, before = self.world.machine, self.world.loop.steps
+        self.stage.move("57990")
+        await self.world.until(lambda: machine.main is None or self.is_booked(), SETTLED_WITHIN_S)
+        return self.world.loop.steps - before
+
+    async def return_after(self, seconds: float) -> float:
+        """Start again while the other market has crossed its stop; how long until that fired."""
+        self.world.network.weather.user_dropped = 0.0
+        self.stage.move("2400", ETH)
+        await self.world.pass_by(seconds)
+        began_s = self.stage.now_s
+        self.world.machine.start()
+        await self.stage.until(lambda: self.has_fired(ETH), PROTECTED_WITHIN_S + 5)
+        return self.stage.now_s - began_s
+
+    def has_fired(self, symbol: str) -> bool:
+        """Whether a trigger of a market is durable."""
+        return any(
+            one.change is TrackerChange.TRIGGERED and one.tracker.symbol == symbol
+            for one in self.story.facts.changes
+        )
+
+    async def settle(self) -> None:
+        """Let everything come to rest, and hold it against every invariant; one sale each."""
+        self.deepen()
+        ends_s = self.stage.now_s + SETTLED_WITHIN_S
+        while True:
+            await self.world.pass_by(0.5)
+            try:
+                self.story._check_rest()
+                self.check_sold()
+            except Broken:
+                if self.stage.now_s > ends_s:
+                    raise
+            else:
+                break
+
+    def deepen(self) -> None:
+        """Let the books be as deep as they were."""
+        venue = self.world.exchange.venue
+        venue.world.markets[BTC].liquidity.set_depth(Decimal(QUOTE_DEPTH))
+        venue.world.reshape(BTC, venue.now_ms())
+        self.stage.move("57980")
+
+    def check_sold(self) -> None:
+        """Exactly what was protected is sold, by one decision each."""
+        changes = self.story.facts.changes
+        for symbol, quantity in ((BTC, Decimal("0.5")), (ETH, Decimal(2))):
+            if symbol == ETH and not self.has_fired(ETH):
+                continue
+            orders = [one for one in self.stage.sales if one.ticket.symbol == symbol]
+            sold = sum((one.executed for one in orders), Decimal(0))
+            shots = [
+                one
+                for one in changes
+                if one.change is TrackerChange.TRIGGERED and one.tracker.symbol == symbol
+            ]
+            stems = {one.ticket.client_order_id.rpartition("-")[0] for one in orders}
+            if (sold, len(shots), len(stems)) != (quantity, 1, 1):
+                raise Broken("ONE", f"{symbol}: {sold} sold, {len(shots)} triggers, {stems}")
+
+    def close(self) -> None:
+        """Let the journal go."""
+        self.story.facts.close()
+
+
+def told(way: Way, script: Callable[[Sale], Coroutine[Any, Any, None]]) -> None:
+    """Play one story of a sale."""
+
+    async def story(world: World) -> None:
+        sale = Sale(world)
+        await sale.begin(way)
+        try:
+            await script(sale)
+        finally:
+            sale.close()
+
+    play(1, story)
+
+
+def steps_of(way: Way) -> int:
+    """How many steps a sale takes when nothing goes wrong."""
+    found: list[int] = []
+
+    async def script(sale: Sale) -> None:
+        found.append(await sale.sell())
+        await sale.settle()
+
+    told(way, script)
+    return found[0]
+
+
+@pytest.mark.fault("P01", "ONE EQ KEEP PROT SAID")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_a_death_at_any_step_of_a_sale_leads_to_one_sale(way: Way, share: int) -> None:
+    deaths: list[int] = []
+    slowest_s = 0.0
+
+    async def dies_at(sale: Sale, step: int) -> None:
+        nonlocal slowest_s
+        plan = sale.world.machine.plan = CrashPlan("await", step)
+        await sale.sell()
+        assert plan.fired, f"step {step} was never reached"
+        deaths.append(step)
+        slowest_s = max(slowest_s, await sale.return_after(1.0))
+        await sale.settle()
+
+    for step in chosen(way, share):
+        try:
+            told(way, partial(dies_at, step=step))
+        except BaseException as error:
+            error.add_note(f"{way.__name__}: died at step {step}")
+            raise
+    assert slowest_s <= PROTECTED_WITHIN_S
+    fired(f"{len(deaths)} deaths, the other stop fired within {slowest_s:.1f} s of the start")
+
+
+def chosen(way: Way, share: int) -> list[int]:
+    """A share of the steps of a sale: together the shares are all of them, or a dense sample."""
+    steps = range(1, steps_of(way) + 1)
+    if len(steps) <= STEPS_MAX * SHARES:
+        return list(steps[share::SHARES])
+    return sorted(Random(share).sample(steps, STEPS_MAX // SHARES))
+
+
+# ---------------------------------------------------------------- cancelled, and alive
+
+
+def carriers(world: World, name: str) -> list[asyncio.Task[Any]]:
+    """The tasks that carry this part of the order's way now."""
+    tasks = sorted(asyncio.all_tasks(world.loop), key=hash)
+    return [task for task in tasks if getattr(task.get_coro(), "__qualname__", "") == name]
+
+
+def at_each_step(world: World, look: Callable[[int], None]) -> None:
+    """Call `look` with the number of each step from now on."""
+    before, steps = world.loop.on_step, itertools.count(1)
+
+    def stepped() -> None:
+        if before is not None:
+            before()
+        look(next(steps))
+
+    world.loop.on_step = stepped
+
+
+def steps_with(way: Way, name: str) -> list[int]:
+    """At which steps of a sale somebody carries this part of its way."""
+    found: list[int] = []
+
+    async def script(sale: Sale) -> None:
+        def look(step: int) -> None:
+            if carriers(sale.world, name):
+                found.append(step)
+
+        at_each_step(sale.world, look)
+        await sale.sell()
+        sale.world.loop.on_step = None
+
+    told(way, script)
+    return found
+
+
+@pytest.mark.fault("P06", "SAID")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [
+        *((plainly, name) for name in ORDERS_WAY),
+        # Without a report nobody works on reports.
+        *((without_an_answer, name) for name in ORDERS_WAY if name != "Reporting._work"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_cancellation_at_any_await_of_a_sale_never_means_that_nothing_was_sent(
+    way: Way, name: str
+) -> None:
+    cancelled: list[int] = []
+
+    async def is_cancelled_at(sale: Sale, step: int) -> None:
+        def look(now: int) -> None:
+            if now == step:
+                for task in carriers(sale.world, name):
+                    task.cancel()
+                    cancelled.append(step)
+
+        at_each_step(sale.world, look)
+        await sale.sell()
+        sale.world.network.weather.user_dropped = 0.0
+        await sale.settle()
+        sale.stage.move("2400", ETH)
+        await sale.stage.until(lambda: sale.has_fired(ETH), PROTECTED_WITHIN_S)
+        await sale.settle()
+
+    steps = steps_with(way, name)
+    for step in steps:
+        try:
+            told(way, partial(is_cancelled_at, step=step))
+        except BaseException as error:
+            error.add_note(f"{way.__name__}: {name} was cancelled at step {step}")
+            raise
+    assert set(cancelled) == set(steps)
+    fired(steps and f"{name} cancelled at {len(steps)} steps")
+
+
+@pytest.mark.fault("P06", "SAID")
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("way", [plainly, without_an_answer], ids=lambda way: way.__name__)
+def test_an_end_that_is_asked_for_at_any_await_of_a_sale_leaves_one_sale(way: Way) -> None:
+    ended: list[int] = []
+
+    async def ends_at(sale: Sale, step: int) -> None:
+        machine = sale.world.machine
+        at_each_step(sale.world, lambda now: machine.stop() if now == step else None)
+        sale.stage.move("57990")
+        await sale.world.until(lambda: not machine.is_running, 60)
+        assert not machine.is_running, f"step {step} was never reached"
+        ended.append(step)
+        assert await sale.return_after(1.0) <= PROTECTED_WITHIN_S
+        await sale.settle()
+
+    for step in range(1, steps_of(way) + 1, 3):
+        try:
+            told(way, partial(ends_at, step=step))
+        except BaseException as error:
+            error.add_note(f"{way.__name__}: asked to end at step {step}")
+            raise
+    fired(f"{len(ended)} orderly ends")
