@@ -49,16 +49,14 @@ def _read(root: Path, path: Path) -> Module:
     return Module(name, path, ast.parse(path.read_text(encoding="utf-8")))
 
 
-def imports(module: Module) -> Iterator[Import]:
+@cache
+def imports(module: Module) -> tuple[Import, ...]:
     """All imports of a module, those inside functions too."""
-    inside_functions = {
-        id(inner)
-        for outer in ast.walk(module.tree)
-        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(outer)
-    }
-    for node in ast.walk(module.tree):
-        is_lazy = id(node) in inside_functions
+    return tuple(_imports(module, module.tree, is_lazy=False))
+
+
+def _imports(module: Module, outer: ast.AST, *, is_lazy: bool) -> Iterator[Import]:
+    for node in ast.iter_child_nodes(outer):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(alias.name, node.lineno, is_lazy)
@@ -67,6 +65,9 @@ def imports(module: Module) -> Iterator[Import]:
                 raise ValueError(f"{module.at(node.lineno)} should import absolutely")
             for alias in node.names:
                 yield Import(f"{node.module}.{alias.name}", node.lineno, is_lazy)
+        elif isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case):
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield from _imports(module, node, is_lazy=is_lazy or is_function)
 
 
 def is_within(name: str, package: str) -> bool:
