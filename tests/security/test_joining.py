@@ -12,7 +12,7 @@ from bot.telegram.replying import Handled
 from bot.totp import code_of, step_at
 from tests.fakes.desk import find
 from tests.security.front import GROUP, OWNER, SECRET, STRANGER, Front, kinds, said, tapped, typed
-from trading.domain.chat import ConfirmationAnswer, Role
+from trading.domain.chat import ConfirmationAnswer, Person, Role
 from trading.domain.events import (
     AccessDenied,
     ConfirmationAnswered,
@@ -217,6 +217,14 @@ async def test_admitting_by_invitation_asks_for_a_code_where_that_is_on() -> Non
     front.later(minutes=1)
     assert "is in as viewer" in await front.say(code_of(SECRET, step_at(front.clock.now())))
     assert BOB in front.roster.active
+
+
+async def test_somebody_who_came_in_meanwhile_is_not_admitted_twice() -> None:
+    front = Front()
+    await _joins(front, await _invited(front))
+    front.roster.put(Person(BOB, BOB, "Bob", Role.TRADER))
+    assert "Bob (666) is in already" in said(await _answers(front))
+    assert front.roster.active[BOB].role is Role.TRADER
 
 
 async def test_only_the_owner_may_answer() -> None:
