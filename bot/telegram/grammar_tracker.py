@@ -258,10 +258,12 @@ def _read_confirm(words: Words, options: _Options) -> None:
 
 
 def read_confirm(words: Words) -> Confirm:
-    """Read `touch | 3 ticks | 5s | close 15m [max 1%]`."""
+    """Read `touch | 3 ticks | run 3 | 5s | close 15m [max 1%]`."""
     kind, count, timeframe = ConfirmKind.TOUCH, 1, None
     if words.accept("touch"):
         pass
+    elif words.accept("run"):
+        kind, count = ConfirmKind.RUN, words.whole("run (moves in a row)", 1, 100)
     elif words.accept("close"):
         kind, timeframe = ConfirmKind.CLOSE, _take_timeframe(words)
     elif _SECONDS.fullmatch(words.peek()):
@@ -269,9 +271,11 @@ def read_confirm(words: Words) -> Confirm:
         if not 1 <= count <= 3600:
             raise words.refuse(f"confirm should be between 1s and 3600s, was {count}s")
     else:
-        count = words.whole("confirm (touch, 3 ticks, 5s or close 15m)", 1, 1000)
+        count = words.whole("confirm (touch, 3 ticks, run 3, 5s or close 15m)", 1, 1000)
         if not words.accept("ticks", "tick"):
-            raise words.refuse(f"confirm should be touch, 3 ticks, 5s or close 15m, was {count}")
+            raise words.refuse(
+                f"confirm should be touch, 3 ticks, run 3, 5s or close 15m, was {count}"
+            )
         kind = ConfirmKind.TICKS
     bounded = words.accept("max")
     loss_max = words.share("max", SHARE_LEAST, SHARE_MOST) if bounded else None

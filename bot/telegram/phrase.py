@@ -235,6 +235,7 @@ def confirm(value: Confirm) -> str:
     words = {
         ConfirmKind.TOUCH: "touch",
         ConfirmKind.TICKS: f"{value.count} ticks",
+        ConfirmKind.RUN: f"run {value.count}",
         ConfirmKind.SECONDS: f"{value.count}s",
         ConfirmKind.CLOSE: f"close {value.timeframe.name if value.timeframe else '15m'}",
     }[value.kind]

@@ -90,6 +90,7 @@ class ConfirmKind(Enum):
 
     TOUCH = "touch"
     TICKS = "ticks"
+    RUN = "run"
     SECONDS = "seconds"
     CLOSE = "close"
 

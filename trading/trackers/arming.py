@@ -31,7 +31,7 @@ SWING_SHARE_DEFAULT = Decimal("0.015")
 _THREE_DIGITS = Context(prec=3)
 # What a refusal proposes for a share that is out of bounds.
 _SHARES = {"stop": "stop 5%", "backstop": "backstop 10%", "slippage": "slippage 0.5%"}
-_COUNT_MAX = {ConfirmKind.TICKS: 1000, ConfirmKind.SECONDS: 3600}
+_COUNT_MAX = {ConfirmKind.TICKS: 1000, ConfirmKind.RUN: 100, ConfirmKind.SECONDS: 3600}
 _NEEDS_LEVEL = frozenset(
     {TrackerKind.STOP, TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.BREAKOUT}
 )
@@ -274,7 +274,7 @@ def _check_confirm(confirm: Confirm) -> None:
     if most is not None and not 1 <= confirm.count <= most:
         raise Refused(
             f"confirm should be between 1 and {most} {confirm.kind.value}, was {confirm.count}",
-            example="confirm 3 ticks",
+            example="confirm run 3" if confirm.kind is ConfirmKind.RUN else "confirm 3 ticks",
         )
     if confirm.kind is ConfirmKind.CLOSE and confirm.timeframe is None:
         raise Refused("confirm close needs a timeframe", example="confirm close 15m")

@@ -1,4 +1,8 @@
-"""When a crossed level counts: touch, ticks, seconds or a candle close, each with a hard bound."""
+"""When a crossed level counts: touch, ticks, a run of moves, seconds or a candle close.
+
+Each but touch has a hard bound. A run is that of `trading.market.buffer`: moves in one direction at
+the end, equal prices skipped; here it begins with the move that crossed the level.
+"""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -35,6 +39,8 @@ class Progress:
     since_s: float
     ticks: int
     tick: Tick
+    run: int = 1
+    """Moves away from the level, one after the other, up to now."""
 
 
 def loss_max(tracker: Tracker) -> Decimal:
@@ -47,22 +53,30 @@ def bound(side: Side, level: Decimal, loss: Decimal) -> Decimal:
     return EXACT.multiply(level, ONE + side.sign * loss)
 
 
-def advance(progress: Progress | None, tick: Tick, now_s: float, is_tick: bool) -> Progress:
+def advance(
+    side: Side, progress: Progress | None, tick: Tick, now_s: float, *, is_tick: bool
+) -> Progress:
     """Return the progress after a price beyond the level, or after time has passed there."""
     if progress is None:
         return Progress(since_s=now_s, ticks=1, tick=tick)
     if not is_tick:
         return progress
-    return replace(progress, ticks=progress.ticks + 1, tick=tick)
+    run = _run(side, progress, tick.price)
+    return replace(progress, ticks=progress.ticks + 1, tick=tick, run=run)
 
 
 def is_confirmed(confirm: Confirm, progress: Progress, now_s: float) -> bool:
-    """Whether ticks or seconds beyond the level are enough; a close is asked of `closed_beyond`."""
+    """Whether ticks, moves or seconds beyond the level are enough.
+
+    A close is asked of `closed_beyond`.
+    """
     beyond_s = now_s - progress.since_s
     if confirm.kind is ConfirmKind.TOUCH:
         return True
     if confirm.kind is ConfirmKind.TICKS:
         return progress.ticks >= confirm.count or beyond_s >= TICKS_WAIT_S
+    if confirm.kind is ConfirmKind.RUN:
+        return progress.run >= confirm.count or beyond_s >= TICKS_WAIT_S
     return confirm.kind is ConfirmKind.SECONDS and beyond_s >= confirm.count
 
 
@@ -78,6 +92,13 @@ def closed_beyond(confirm: Confirm, progress: Progress | None, at_ms: int) -> bo
 def is_past_bound(tracker: Tracker, price: Decimal, level: Decimal) -> bool:
     """Whether the hard bound on the extra loss is reached."""
     return is_beyond(tracker.side, price, bound(tracker.side, level, loss_max(tracker)))
+
+
+def _run(side: Side, progress: Progress, price: Decimal) -> int:
+    before = progress.tick.price
+    if price == before:
+        return progress.run
+    return progress.run + 1 if is_beyond(side, price, before) else 0
 
 
 def _candle(at_ms: int, timeframe: Timeframe) -> int:

@@ -282,7 +282,9 @@ def _trail(
         return Step(followed, TrackerChange.MOVED if followed is not tracker else None)
     if confirming.is_past_bound(tracker, tick.price, stop) and not _is_touch(tracker):
         return fire(followed, tick, moment, stop, f"{_rule(tracker)}, past its bound")
-    progress = confirming.advance(progress, tick, moment.now_s, moment.is_tick)
+    progress = confirming.advance(
+        tracker.side, progress, tick, moment.now_s, is_tick=moment.is_tick
+    )
     if confirming.is_confirmed(confirm, progress, moment.now_s):
         return fire(followed, tick, moment, stop, _rule(tracker))
     return Step(followed, None, None, progress)
@@ -299,6 +301,8 @@ def _rule(tracker: Tracker) -> str:
         return name
     if confirm.kind is ConfirmKind.TICKS:
         return f"{name}, {confirm.count} ticks"
+    if confirm.kind is ConfirmKind.RUN:
+        return f"{name}, run of {confirm.count}"
     if confirm.kind is ConfirmKind.SECONDS:
         return f"{name}, {confirm.count} s"
     return f"{name}, close {confirm.timeframe.name if confirm.timeframe else ''}".rstrip()

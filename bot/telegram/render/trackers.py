@@ -20,7 +20,7 @@ from bot.telegram.render.text import (
     signed,
     unsigned_percent,
 )
-from trading.desk import EditProposal, EndedTrackerView, TrackerProposal, TrackerView
+from trading.desk import EditProposal, EndedTrackerView, Signature, TrackerProposal, TrackerView
 from trading.domain.commands import ArmTracker
 from trading.domain.instrument import Instrument
 from trading.domain.order import Side
@@ -199,7 +199,16 @@ def _signature_lines(view: TrackerView) -> list[Line]:
     return [
         f"Last {signature.ticks} ticks: range {unsigned_percent(signature.range_share)}",
         f"volatility {unsigned_percent(signature.volatility)}, turn {signature.reversal:.2f}",
+        _moves(signature),
     ]
+
+
+def _moves(signature: Signature) -> str:
+    length = signature.run_length
+    if not length:
+        return "the price did not move"
+    rises = round((1 + signature.imbalance) * 50)
+    return f"{rises}% of moves up, last {abs(length)} {'up' if length > 0 else 'down'}"
 
 
 def _tracker_buttons(tracker: Tracker) -> Rows:

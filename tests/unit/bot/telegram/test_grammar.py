@@ -119,6 +119,8 @@ def test_every_option_at_once() -> None:
         ("touch", Confirm()),
         ("3 ticks", Confirm(ConfirmKind.TICKS, 3)),
         ("1 tick max 2%", Confirm(ConfirmKind.TICKS, 1, None, Decimal("0.02"))),
+        ("run 3", Confirm(ConfirmKind.RUN, 3)),
+        ("run 2 max 1%", Confirm(ConfirmKind.RUN, 2, None, Decimal("0.01"))),
         ("5s", Confirm(ConfirmKind.SECONDS, 5)),
         ("close 1H", Confirm(ConfirmKind.CLOSE, 1, Timeframe("1h"))),
     ],
@@ -272,7 +274,10 @@ def test_a_number_is_exact_or_refused_with_an_example(line: str, number: str) ->
         ("/track BTC/USDT buy above 5 trail 1% all", "'below' should follow buy"),
         ("/track BTC/USDT stop 1 150%", "the amount should be between 0.01% and 100%, was 150%"),
         ("/track BTC/USDT stop 1 all then never", "then should be once, cooldown or swing"),
-        ("/track BTC/USDT stop 1 all confirm 5 days", "confirm should be touch, 3 ticks, 5s"),
+        (
+            "/track BTC/USDT stop 1 all confirm 5 days",
+            "should be touch, 3 ticks, run 3, 5s",
+        ),
         ("/track BTC/USDT stop 1 all confirm 0s", "between 1s and 3600s, was 0s"),
         ("/track BTC/USDT stop 1 all confirm close 7m", "timeframe should be one of"),
         ("/track BTC/USDT stop 1 all price ask", "price should be bid, last, mid or decision"),
@@ -357,6 +362,7 @@ _confirms = st.one_of(
     st.just(Confirm()),
     st.builds(Confirm, st.just(ConfirmKind.TOUCH), loss_max=_shares),
     st.builds(Confirm, st.just(ConfirmKind.TICKS), st.integers(1, 99), loss_max=_shares),
+    st.builds(Confirm, st.just(ConfirmKind.RUN), st.integers(1, 99), loss_max=_shares),
     st.builds(Confirm, st.just(ConfirmKind.SECONDS), st.integers(1, 99)),
     st.builds(Confirm, st.just(ConfirmKind.CLOSE), timeframe=_frames),
 )

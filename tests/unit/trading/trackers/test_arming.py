@@ -168,6 +168,7 @@ def test_an_atr_distance_is_its_multiple_of_the_price_and_refused_without_candle
         ),
         (TrackerKind.STOP, {"level": 58000, "backstop_share": d(1)}, "backstop should be between"),
         (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(ConfirmKind.TICKS, 0)}, "was 0"),
+        (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(ConfirmKind.RUN, 101)}, "100 run"),
         (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(ConfirmKind.SECONDS, 9999)}, "3600"),
         (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(ConfirmKind.CLOSE)}, "timeframe"),
         (TrackerKind.STOP, {"level": 58000, "confirm": Confirm(loss_max=d(2))}, "max should be"),

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.trading.trackers.make import BTC, armed, d, moment, step, tick, walk
+from trading.domain.order import Side
 from trading.domain.time import Timeframe
 from trading.domain.tracker import Confirm, ConfirmKind, Tracker, TrackerChange, TrackerKind
+from trading.market.buffer import TickBuffer
 from trading.trackers import confirming, rules
 
 
@@ -38,6 +40,53 @@ def test_ticks_are_not_waited_for_longer_than_five_seconds() -> None:
     begun = step(stop, 57990)
     late = rules.step(stop, tick(57990), moment(5, is_tick=False), BTC, begun.progress)
     assert late.change is TrackerChange.TRIGGERED
+
+
+def test_a_run_fires_at_the_last_of_its_moves_in_a_row() -> None:
+    assert walk(_stop(ConfirmKind.RUN, 3), 57990, 57980).evidence is None
+    fired = walk(_stop(ConfirmKind.RUN, 3), 57990, 57980, 57970)
+    assert fired.evidence is not None
+    assert (fired.evidence.price, fired.evidence.rule) == (d(57970), "stop, run of 3")
+
+
+def test_a_move_back_beyond_the_level_begins_a_run_anew_and_a_pause_does_not() -> None:
+    wavering = walk(_stop(ConfirmKind.RUN, 3), 57990, 57980, 57985, 57980, 57970)
+    assert wavering.evidence is None
+    assert walk(_stop(ConfirmKind.RUN, 3), 57990, 57990, 57980, 57980, 57970).evidence is not None
+
+
+def test_a_run_of_one_is_a_touch() -> None:
+    assert step(_stop(ConfirmKind.RUN, 1), 57990).change is TrackerChange.TRIGGERED
+
+
+def test_the_run_of_a_purchase_goes_up() -> None:
+    confirm = Confirm(ConfirmKind.RUN, 2)
+    tracker = armed(TrackerKind.BREAKOUT, 60000, level=62000, confirm=confirm)
+    assert walk(tracker, 62010, 62005).evidence is None
+    assert walk(tracker, 62010, 62020).evidence is not None
+
+
+def test_seconds_beyond_the_level_are_enough_where_no_run_comes() -> None:
+    stop = _stop(ConfirmKind.RUN, 100)
+    begun = step(stop, 57990)
+    early = rules.step(stop, tick(57990), moment(4.9, is_tick=False), BTC, begun.progress)
+    assert early.change is None
+    late = rules.step(stop, tick(57990), moment(5, is_tick=False), BTC, begun.progress)
+    assert late.change is TrackerChange.TRIGGERED
+
+
+@given(prices=st.lists(st.integers(57_000, 57_999), min_size=1, max_size=30))
+def test_a_run_is_that_of_the_tick_buffer(prices: list[int]) -> None:
+    buffer, progress = TickBuffer(), None
+    buffer.push(58_001.0, 0.0)
+    for number, price in enumerate(prices):
+        buffer.push(float(price), 1.0 + number)
+        seen = tick(price, number)
+        progress = confirming.advance(Side.SELL, progress, seen, 0.0, is_tick=True)
+    signature = buffer.signature()
+    assert progress is not None
+    assert signature is not None
+    assert progress.run == max(-signature.run, 0)
 
 
 def test_time_that_passes_is_not_a_tick() -> None:

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from bot.telegram.render.trackers import edit_lines, spec_lines
+from bot.telegram.render.trackers import edit_lines, spec_lines, tracker_card
 from tests.unit.trading.trackers.make import BTC, armed, d
-from trading.desk import EditProposal
+from trading.desk import EditProposal, Signature, TrackerView
 from trading.domain.tracker import (
     Confirm,
     ConfirmKind,
+    NextLevel,
     PriceKind,
     Then,
     ThenKind,
@@ -86,3 +87,30 @@ def test_a_buy_has_no_worst_case_and_is_not_called_unprotected() -> None:
 def test_a_card_names_the_price_that_decides_when_it_is_not_the_usual_one() -> None:
     assert spec_lines(_stop(price_kind=PriceKind.BID).spec) == ["Decides on the bid price"]
     assert spec_lines(_stop().spec) == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "words"),
+    [
+        (Signature(300, 0.001, 0.004, 0.1, 3, 0.25), "55% of moves up, last 3 up"),
+        (Signature(300, 0.001, 0.004, -1.0, -12, 0.25), "0% of moves up, last 12 down"),
+        (Signature(300, 0.0, 0.0, 0.0, 0, 0.0), "the price did not move"),
+    ],
+)
+def test_a_card_shows_what_the_last_ticks_look_like(signature: Signature, words: str) -> None:
+    tracker = _stop()
+    view = TrackerView(
+        tracker=tracker,
+        instrument=BTC,
+        price=d(60000),
+        price_age_s=0.1,
+        level=d(58000),
+        gap=d("-0.03"),
+        is_protecting=True,
+        worst_case=d(-1000),
+        signature=signature,
+        next_level=NextLevel.FIRES,
+    )
+    lines = tracker_card(view).text.splitlines()
+    [first] = [place for place, line in enumerate(lines) if line.startswith("Last 300 ticks")]
+    assert lines[first + 2] == words
