@@ -86,7 +86,7 @@ async def rank(request: Request, services: Services) -> Reply:
     """Answer /rank SYMBOL, /rank SYMBOL 1h, and /rank SYMBOL history."""
     if not request.words:
         raise Refused("the symbol is missing", _RANK)
-    offer = pairs_offered("/rank", request.words, services)
+    offer = pairs_offered("/rank", request.words, services, most=1)
     if offer is not None:
         return Reply((offer,), outcome="guided")
     instrument = services.desk.instrument(request.words[0])

@@ -142,12 +142,22 @@ def refuse_too_many(person: Person, services: Services) -> None:
         )
 
 
-def pairs_offered(command: str, words: Sequence[str], services: Services) -> Card | None:
-    """Where one word is a coin, its pairs, each as the whole line that it makes."""
-    for place, word in enumerate(words):
-        pairs = _pairs_of(word, services) if word.isalnum() and not word.isdigit() else []
+def pairs_offered(
+    command: str, words: Sequence[str], services: Services, most: int | None = None
+) -> Card | None:
+    """Where one of the first `most` words is a coin, its pairs, each as the whole line it makes.
+
+    Raises Refused at the first word that is neither coin nor symbol: near misses take time to find.
+    """
+    for place, word in enumerate(words[:most]):
+        if not word.isalnum() or _TIMEFRAME_LIKE.fullmatch(word):
+            continue
+        if word.lower() in {"threshold", "from"}:
+            # A number or `auto` follows, and no symbol has to.
+            return None
         line = {
-            pair: " ".join((command, *words[:place], pair, *words[place + 1 :])) for pair in pairs
+            pair: " ".join((command, *words[:place], pair, *words[place + 1 :]))
+            for pair in _pairs_of(word, services)
         }
         fitting = {pair: text for pair, text in line.items() if fits(text)}
         if fitting:
@@ -156,16 +166,14 @@ def pairs_offered(command: str, words: Sequence[str], services: Services) -> Car
 
 
 def _pairs_of(word: str, services: Services) -> list[str]:
-    if _TIMEFRAME_LIKE.fullmatch(word) or word.lower() in {"threshold", "from", "auto"}:
-        return []
     coin = word.upper()
     try:
         services.desk.instrument(word)
     except Refused as error:
         near = [one for one in error.near if one.startswith(f"{coin}/")]
+        if not near:
+            raise
     else:
-        return []
-    if not near:
         return []
     quotes = dict.fromkeys((services.desk.account().currency, *_QUOTES))
     usual = [f"{coin}/{quote}" for quote in quotes if _is_listed(f"{coin}/{quote}", services)]

@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from bot.telegram import confirm
+from tests.fakes.desk import find
 from tests.security.front import OWNER
 from tests.unit.bot.telegram.commands.talk import TRADER, VIEWER, Talk, crashed, interest, tf
 from trading.domain.chat import Role
 from trading.domain.events import PersonChanged
+from trading.domain.instrument import Instrument
 from trading.domain.watching import AlertType, Interest, Loudness
 from trading.scanner.desk import MonitoredView, Readiness
 from trading.scanner.scores import Thresholds
@@ -66,6 +68,22 @@ async def test_a_coin_alone_offers_its_pairs_and_a_tap_sends_the_whole_line(talk
     assert talk.watched() == []
     await talk.press(offer.buttons["BTC/USDC"])
     assert talk.person().wishes.interests == (interest("BTC/USDC", "15m", threshold=60),)
+
+
+async def test_a_line_of_nonsense_is_looked_up_no_further_than_its_first_word(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def instrument(text: str) -> Instrument:
+        asked.append(text)
+        return find(text)
+
+    monkeypatch.setattr(talk.desk, "instrument", instrument)
+    for command in ("/watch", "/scan", "/rank"):
+        asked.clear()
+        assert "not listed" in (await talk.ask(f"{command} {'xy ' * 150}")).text
+        assert asked == ["xy"]
 
 
 async def test_an_unknown_symbol_comes_with_near_misses_to_tap(talk: Talk) -> None:
