@@ -165,6 +165,45 @@ def export_command(
     typer.echo(f"{len(candles):,} candles of {name} are in {path}")
 
 
+@data_app.command("combine")
+def combine_command(
+    extra: Annotated[
+        list[str],
+        typer.Option("--with", help="kraken, or kraken:BTC/USD where it is called otherwise."),
+    ],
+    exchange: Exchange = None,
+    symbol: Symbol = None,
+    timeframe: Timeframe = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Write the history to this .csv or .parquet file.")
+    ] = None,
+) -> None:
+    """Let other exchanges fill what lies before one exchange's first candle, and its gaps.
+
+    No candle of the exchange that leads is replaced. Shows whose candles these are and how far
+    prices differ where several have some; the archive stays as it is.
+    """
+    from bot.data import wording
+    from storage.archive.foreign import write_file
+    from trading.candles.series import SeriesName
+
+    archive = _archive()
+    names = [_held_name(archive, exchange, symbol, timeframe)]
+    for one in extra:
+        other, _, own_symbol = one.partition(":")
+        names.append(_held_name(archive, other, own_symbol or names[0].symbol, timeframe))
+    if len(set(names)) < len(names):
+        raise Refused("each exchange should be named once", example="--with kraken")
+    combined = archive.combined(names)
+    _say(wording.combined(names, combined))
+    if to is not None:
+        # Under a name of its own: read in again it is nobody's own history.
+        whole = SeriesName("combined", names[0].symbol, names[0].timeframe)
+        labels = [f"{name.exchange} {name.symbol}" for name in names]
+        write_file(to, whole, combined.candles, [labels[place] for place in combined.source])
+        typer.echo(f"{len(combined.candles):,} candles of {whole} are in {to}")
+
+
 @data_app.command("list")
 def list_command() -> None:
     """Show every series: how many candles, from when to when, and what is missing."""

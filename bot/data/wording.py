@@ -7,6 +7,7 @@ from storage.archive.archive import DamagedMonth, Holding
 from storage.archive.tail import TAIL, Appended
 from storage.archive.writer import ArchiveWriter, Stored
 from trading.candles.checking import Repair
+from trading.candles.combining import UNLIKE_SHARE, Combined, Compared
 from trading.candles.series import SeriesName
 from trading.candles.spans import Span
 from trading.domain.time import from_ms
@@ -69,6 +70,41 @@ def downloaded(name: SeriesName, added: int, repaired: Mapping[Repair, int]) -> 
     yield f"{name}: {added:,} new candles. See umbra data verify for what is missing"
     for repair, count in repaired.items():
         yield f"  {count:,} repaired: {repair.value}"
+
+
+def combined(names: Sequence[SeriesName], whole: Combined) -> Iterator[str]:
+    """Yield whose candles a combined history holds, and how far the exchanges differ."""
+    times = whole.candles.open_time_ms
+    first, last = _time(int(times[0])), _time(int(times[-1]))
+    yield f"{names[0]}: {_count(len(times), 'candle')}, {first} to {last}"
+    yield f"  {_count(int((whole.source == 0).sum()), 'candle')} of {names[0]}"
+    for name, found in zip(names[1:], whole.compared, strict=True):
+        yield (
+            f"  {_count(found.filled, 'candle')} of {name}: {found.filled_before:,} before the "
+            f"first, {found.filled_gaps:,} in gaps"
+        )
+        yield f"    {_comparison(found)}"
+
+
+def _comparison(found: Compared) -> str:
+    if not found.overlap:
+        return (
+            "NOTHING TAKEN: no candle at a time of which others have one, so nothing tells whether "
+            "it is the same coin. Download some that overlap"
+        )
+    told = f"compared at {_count(found.overlap, 'time')}: closes are {_away(found.ratio_median)}"
+    if found.is_foreign:
+        return f"NOTHING TAKEN: another coin or unit; {told} in the middle"
+    if not found.unlike:
+        return f"{told} in the middle, nowhere more than {UNLIKE_SHARE:.0%} apart"
+    return (
+        f"{told} in the middle, {found.unlike:,} DISAGREE by more than {UNLIKE_SHARE:.0%}, most at "
+        f"{_time(found.worst_ms)} ({_away(found.worst_ratio)})"
+    )
+
+
+def _away(ratio: float) -> str:
+    return f"{ratio:,.2f} times as high" if ratio >= 2 else f"{100 * (ratio - 1):+.2f} %"
 
 
 def left_out(count: int) -> str:

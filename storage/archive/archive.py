@@ -5,6 +5,7 @@ should be; doing the same again ends with the same bytes. What was appended sinc
 and is read as if it were in its month already.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from pathlib import Path
 from storage.archive.layout import Month, months_in, months_of, partition_path, series_in
 from storage.archive.partition import Partition, PartitionDamaged, decode
 from storage.archive.tail import Appended, TailReader
+from trading.candles.combining import Combined, combine
 from trading.candles.merging import merge
 from trading.candles.series import Candles, SeriesName, join, no_candles
 from trading.candles.spans import Span, gaps, unite
+from trading.domain.errors import Refused
 
 _READERS = 2
 
@@ -112,6 +115,20 @@ class Archive:
         if appended not in partitions:
             whole = _together(name, whole, appended)
         return Holding(name, whole.candles, whole.spans, tuple(damaged))
+
+    def combined(self, names: Sequence[SeriesName], within: Span | None = None) -> Combined:
+        """Read one history from several exchanges, the one that leads first (`combine`).
+
+        Refused when a month of any of them is damaged, for another exchange would take its place.
+        """
+        timeframes = sorted({name.timeframe for name in names})
+        if len(timeframes) > 1:
+            raise Refused(f"histories should be of one timeframe to be combined, were {timeframes}")
+        held = [self.load(name, within) for name in names]
+        for one in held:
+            if one.damaged:
+                raise Refused(f"{one.name} has damaged months: umbra data repair moves them away")
+        return combine([one.candles for one in held])
 
     def _try_read_file(self, name: SeriesName, month: Month) -> Partition | PartitionDamaged:
         try:

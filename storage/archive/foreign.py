@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,11 +80,14 @@ def read_file(
         yield _told(series, own, drop_last=drop_last is not False)
 
 
-def write_file(path: Path, name: SeriesName, candles: Candles) -> None:
+def write_file(
+    path: Path, name: SeriesName, candles: Candles, source: Sequence[str] | None = None
+) -> None:
     """Write candles for other programs, whole or not at all; the file's ending says the kind.
 
-    Besides what is held there is the volume that takers sold; columns of which nothing is known
-    are left out. Numbers in CSV are the shortest that read back the same.
+    Besides what is held there is the volume that takers sold, and for each candle whose it is where
+    `source` says so; columns of which nothing is known are left out. Numbers in CSV are the
+    shortest that read back the same.
     """
     every = {name: getattr(candles, name) for name in (*COLUMNS, "taker_sell_volume")}
     columns = {
@@ -92,6 +95,8 @@ def write_file(path: Path, name: SeriesName, candles: Candles) -> None:
         for column, values in every.items()
         if column in (TIME, *REQUIRED) or not np.isnan(values).all()
     }
+    if source is not None:
+        columns["source"] = np.asarray(source, np.str_)
     if path.suffix == ".csv":
         durable.write_whole(path, _csv(columns))
     elif path.suffix == ".parquet":
@@ -170,6 +175,8 @@ def _csv(columns: Columns) -> bytes:
     return text.getvalue().encode()
 
 
-def _cell(value: float) -> str:
+def _cell(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
     # NaN is the only number that is not itself.
     return "" if value != value else repr(value)  # noqa: PLR0124

@@ -18,6 +18,7 @@ from storage.archive.layout import Month, partition_path
 from storage.archive.tail import TAIL
 from storage.archive.writer import writing
 from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_MS, bend, walk
+from trading.candles.series import PRICES, SeriesName
 from trading.domain.errors import InstanceConflict, Refused
 
 RUN = CliRunner()
@@ -207,6 +208,57 @@ def test_a_series_is_found_as_people_write_it_and_near_ones_are_offered(tmp_path
     said = _umbra("export", "out.csv", *longer).exception
     assert isinstance(said, Refused)
     assert said.near == ("binance BTC/USDT 1m",)
+
+
+def _two_exchanges(root: Path) -> None:
+    whole = walk(100)
+    kraken = SeriesName("kraken", "BTC/USD", "1m")
+    dear = whole.replace(**{name: whole.column(name) * 1.001 for name in PRICES})
+    with writing(root) as writer:
+        writer.store(BITCOIN, whole.take(np.r_[40:60, 70:100]), LATER_MS, "a test")
+        writer.store(kraken, dear, LATER_MS, "a test")
+        writer.store(
+            SeriesName("bitstamp", "BTC/USDT", "1m"), whole.take(slice(0, 9)), LATER_MS, "a test"
+        )
+
+
+def test_other_exchanges_fill_what_one_lacks_and_each_candle_says_whose_it_is(
+    root: Path, tmp_path: Path
+) -> None:
+    _two_exchanges(root)
+    said = _umbra("combine", *_SERIES, "--with", "kraken:btcusd", "--to", "out.csv")
+    assert said.output.splitlines() == [
+        "binance BTC/USDT 1m: 100 candles, 2021-05-01 00:00 to 2021-05-01 01:39",
+        "  50 candles of binance BTC/USDT 1m",
+        "  50 candles of kraken BTC/USD 1m: 40 before the first, 10 in gaps",
+        "    compared at 50 times: closes are +0.10 % in the middle, nowhere more than 1% apart",
+        "100 candles of combined BTC/USDT 1m are in out.csv",
+    ]
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0].endswith(",source")
+    owners = [line.rsplit(",", 1)[1] for line in lines[1:]]
+    kraken, binance = ["kraken BTC/USD"], ["binance BTC/USDT"]
+    assert owners == kraken * 40 + binance * 20 + kraken * 10 + binance * 30
+    assert len(Archive(root).load(BITCOIN).candles) == 50
+
+
+def test_a_combined_file_is_read_in_as_nobodys_own_history(root: Path, tmp_path: Path) -> None:
+    _two_exchanges(root)
+    _umbra("combine", *_SERIES, "--with", "kraken:BTC/USD", "--to", "out.parquet")
+    assert "combined BTC/USDT 1m: 100 candles read" in _umbra("import", "out.parquet").output
+    assert len(Archive(root).load(BITCOIN).candles) == 50
+
+
+def test_what_nobody_can_compare_is_not_combined_and_told(root: Path) -> None:
+    _two_exchanges(root)
+    said = _umbra("combine", *_SERIES, "--with", "bitstamp").output
+    assert "  0 candles of bitstamp BTC/USDT 1m" in said
+    assert "NOTHING TAKEN: no candle at a time of which others have one" in said
+    for wrong in (("--with", "binance"), ("--with", "krakn:BTC/USD")):
+        assert isinstance(_umbra("combine", *_SERIES, *wrong).exception, Refused)
+    partition_path(root, BITCOIN, Month(2021, 5)).write_bytes(b"torn")
+    said = _umbra("combine", *_SERIES, "--with", "kraken:BTC/USD").exception
+    assert "has damaged months" in str(said)
 
 
 def test_a_download_from_the_future_is_refused_before_anything_is_sent() -> None:

@@ -18,7 +18,7 @@ from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_
 from trading.candles.checking import Fault
 from trading.candles.series import PRICES, Candles, SeriesName, join
 from trading.candles.spans import Span
-from trading.domain.errors import InstanceConflict
+from trading.domain.errors import InstanceConflict, Refused
 
 _HOUR_MS = 60 * MINUTE_MS
 _HOURS = SeriesName("binance", "BTC/USDT", "1h")
@@ -229,3 +229,19 @@ def test_a_reused_ticker_is_held_as_two_coins(tmp_path: Path) -> None:
     with writing(tmp_path) as writer:
         (only,) = writer.store(luna, told.take(slice(0, 5)), LATER_MS, "a test")
     assert (only.name.symbol, only.known) == ("LUNC/USDT", 5)
+
+
+def test_several_exchanges_are_read_as_one_history(tmp_path: Path) -> None:
+    whole = walk(100)
+    kraken = SeriesName("kraken", "BTC/USDT", "1m")
+    _store(tmp_path, BITCOIN, whole.take(slice(50, 100)))
+    _store(tmp_path, kraken, whole.take(slice(0, 60)))
+    archive = Archive(tmp_path)
+    found = archive.combined([BITCOIN, kraken])
+    assert found.candles.equals(whole)
+    assert found.source.tolist() == [1] * 50 + [0] * 50
+    with pytest.raises(Refused, match="of one timeframe"):
+        archive.combined([BITCOIN, SeriesName("kraken", "BTC/USDT", "1h")])
+    partition_path(tmp_path, kraken, _MAY).write_bytes(b"torn")
+    with pytest.raises(Refused, match="kraken BTC/USDT 1m has damaged months"):
+        archive.combined([BITCOIN, kraken])
