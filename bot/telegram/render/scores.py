@@ -24,6 +24,7 @@ _LISTED_MAX = 12
 ROUND_TRIPS_TRUSTED = 30
 _EPISODES_TRUSTED = 10
 _MINUTE_MS = 60_000
+_DAY_MS = 86_400_000
 _STRONG = 0.5
 
 Find = Callable[[str], Instrument | None]
@@ -197,19 +198,29 @@ def _unsigned(value: float | None) -> str:
 
 
 def history_card(report: ScoreReport, auto: bool) -> Card:
-    """What followed high scores of a symbol, and what its best thresholds were worth unseen."""
-    days = report.candles * report.length_ms // 86_400_000
+    """What the best thresholds of a symbol were worth unseen, and what followed high scores."""
+    days = report.candles * report.length_ms // _DAY_MS
+    best = report.best
     lines: list[Line] = [
-        f"From {report.candles:,} candles of {span(report.length_ms // _MINUTE_MS)}, {days} days",
+        *_best_lines(best),
+        f"From {days:,} days of {span(report.length_ms // _MINUTE_MS)} candles",
         f"over {timeframe_names(report.timeframes)}",
-        *_followed("bear", "+ is a rise", report.after_crashes, _limit(report.best, "bear")),
-        *_followed("bull", "+ is a fall", report.after_rises, _limit(report.best, "bull")),
-        *_best_lines(report.best),
+        *_followed("bear", "+ means up", report.after_crashes, _limit(best, "bear")),
+        *_followed("bull", "+ means down", report.after_rises, _limit(best, "bull")),
+        "The past promises nothing.",
     ]
     label = "🎚 Use auto" if not auto else "🎚 Thresholds"
     command = f"/threshold {report.symbol} auto" if not auto else "/threshold"
     row = (does(label, command), does("📊 Now", f"/rank {report.symbol}"))
-    return Card(card_text(f"📜 {report.symbol}: what followed", *lines), (row,))
+    return Card(card_text(f"📜 {report.symbol}: {_verdict(best)}", *lines), (row,))
+
+
+def _verdict(best: BestThresholds | None) -> str:
+    if best is None:
+        return "nothing to choose by"
+    if best.out_of_sample.round_trips < ROUND_TRIPS_TRUSTED:
+        return "too few to trust"
+    return f"{percent(best.out_of_sample.profit)} unseen"
 
 
 def _limit(best: BestThresholds | None, side: str) -> float:
@@ -221,11 +232,11 @@ def _limit(best: BestThresholds | None, side: str) -> float:
 def _followed(side: str, meaning: str, rows: Sequence[Following], limit: float) -> list[Line]:
     """One line per horizon over all scores from the limit on, weighted by their moments."""
     high = [one for one in rows if one.score >= limit - 1e-6]
-    title = f"After {side} from {points(limit)} on"
+    title = f"After {side} {points(limit)} and more"
     episodes = sum(one.episodes for one in high)
     if not episodes:
         return [title, "  it never was that high"]
-    lines: list[Line] = [f"{title}, {count(episodes, 'time')} ({meaning}):"]
+    lines: list[Line] = [f"{title}, {count(episodes, 'time')}", f"  {meaning}"]
     for place, horizon_ms in enumerate(HORIZONS_MS):
         weights = [one.moments[place] for one in high]
         if sum(weights):
@@ -257,5 +268,5 @@ def _best_lines(best: BestThresholds | None) -> list[Line]:
         f"  {count(unseen.round_trips, 'round trip')}: "
         + ("too few to trust" if few else "a fair sample"),
         f"  holding made {percent(best.held)}",
-        "After fees and slippage. The past promises nothing.",
+        "  after fees and slippage",
     ]

@@ -221,12 +221,13 @@ def _best(round_trips: int) -> BestThresholds:
 async def test_the_past_tells_what_followed_and_what_unseen_data_made_of_it(talk: Talk) -> None:
     talk.scanner.reports["BTC/USDT"] = _report(_best(5))
     answer = await talk.ask("/rank BTC/USDT history")
-    assert "From 17,520 candles of 1 h, 730 days over 1h 4h" in answer.text
+    assert answer.title == "📜 BTC/USDT: too few to trust"
+    assert "From 730 days of 1 h candles over 1h 4h" in answer.text
     # 30 moments of 1 % and 10 of 5 % make 2 % on average; what is below the threshold counts not.
-    assert "After bear from 55 on, 12 times (+ is a rise): 30 min +2%, at best +4%" in answer.text
+    assert "After bear 55 and more, 12 times + means up 30 min +2%, at best +4%" in answer.text
     assert "7 d +2%" in answer.text
     assert "14 d" not in answer.text
-    assert "After bull from 62 on it never was that high" in answer.text
+    assert "After bull 62 and more it never was that high" in answer.text
     assert "Best thresholds: bull 62, bear 55 where they were chosen +31%" in answer.text
     assert "on unseen data +4% 5 round trips: too few to trust" in answer.text
     assert "holding made -12%" in answer.text
@@ -239,6 +240,7 @@ async def test_a_sample_that_is_large_enough_is_called_fair_and_a_rare_score_is_
     rare = replace(report, after_crashes=(_following(0.6, 3, 9, 1.0),))
     talk.scanner.reports["BTC/USDT"] = rare
     answer = await talk.ask("/rank BTC/USDT history")
+    assert answer.title == "📜 BTC/USDT: +4% unseen"
     assert "64 round trips: a fair sample" in answer.text
     assert "too few times to trust" in answer.text
 
@@ -246,8 +248,9 @@ async def test_a_sample_that_is_large_enough_is_called_fair_and_a_rare_score_is_
 async def test_a_past_without_enough_round_trips_chooses_nothing(talk: Talk) -> None:
     talk.scanner.reports["BTC/USDT"] = _report(None)
     answer = await talk.ask("/rank BTC/USDT history")
+    assert answer.title == "📜 BTC/USDT: nothing to choose by"
     assert "No threshold made enough round trips" in answer.text
-    assert "After bear from 50 on, 12 times" in answer.text
+    assert "After bear 50 and more, 12 times" in answer.text
 
 
 async def test_auto_is_offered_where_a_number_stands(talk: Talk) -> None:
