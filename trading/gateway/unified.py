@@ -64,8 +64,10 @@ class UnifiedVenue:
 
     def weight(self, call: str) -> Weight:
         """Return what a call costs and what it is for."""
-        urgency = Urgency.ORDER if call in {"create", "cancel"} else Urgency.EXIT
-        return Weight(WEIGHTS[call], urgency)
+        if call in {"create", "cancel"}:
+            return Weight(WEIGHTS[call], Urgency.ORDER)
+        # A past or a score can wait; whatever else is read may be for an exit.
+        return Weight(WEIGHTS[call], Urgency.MARKET if call == "candles" else Urgency.EXIT)
 
     async def open(self) -> None:
         """Load the client library, once; no request yet."""

@@ -51,8 +51,10 @@ class MarketSettings:
 
 @dataclass(frozen=True, slots=True)
 class CandleSettings:
-    """Limits of the live candles. Requests are spread: quotes are asked for on the same account.
+    """Limits of the live candles.
 
+    Requests are spread: with all that the market engine asks for while no stream is there they stay
+    within the share of an account that exits leave (`GatewaySettings`).
     `jump_max` is what a price may move between two messages before REST is asked whether it did.
     """
 
