@@ -6,8 +6,8 @@ meanwhile batches are refused, and wait where they come from.
 
 import asyncio
 import logging
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from storage.archive.archive import Archive
@@ -21,11 +21,13 @@ from trading.domain.time import Timeframe
 logger = logging.getLogger(__name__)
 
 _SOURCE = "live"
+# So many candles of one series at once are its past.
+_PAST = 100
 _Batch = Sequence[tuple[str, Timeframe, Candle]]
 
 
 class LiveArchive:
-    """The candles of one exchange, read and written in threads.
+    """The candles of one exchange, read and written in threads of their own.
 
     `exchange` is the name that its series have in the archive. Candles of an exchange that is
     simulated need a name of their own: they are no market's history.
@@ -36,19 +38,23 @@ class LiveArchive:
         self._exchange = exchange
         self._archive = Archive(root)
         self._lock = ArchiveLock(root)
-        # Batches come one at a time, but one that nobody waits for any more may still be written.
-        self._turn = threading.Lock()
+        # Two threads of its own: what many threads free is not given back to the machine. One
+        # writes, so a batch that nobody waits for any more and the next one do not meet.
+        self._reads = ThreadPoolExecutor(1, "archive-read")
+        self._writes = ThreadPoolExecutor(1, "archive-write")
         self._writer: ArchiveWriter | None = None
         self._left: tuple[int, int] | None = None
 
     async def load(self, symbol: str, timeframe: Timeframe, newest: int) -> Candles:
         """Return the newest so many candles, oldest first; a month that is damaged is a hole."""
-        return await asyncio.to_thread(self._load, self._name(symbol, timeframe), newest)
+        loop = asyncio.get_running_loop()
+        name = self._name(symbol, timeframe)
+        return await loop.run_in_executor(self._reads, self._load, name, newest)
 
     async def append(self, closed: _Batch) -> None:
         """Keep closed candles, durable when this returns; raises InstanceConflict or OSError."""
         if closed:
-            await asyncio.to_thread(self._append, closed)
+            await asyncio.get_running_loop().run_in_executor(self._writes, self._append, closed)
 
     def _name(self, symbol: str, timeframe: Timeframe) -> SeriesName:
         return SeriesName(self._exchange, symbol, timeframe.name)
@@ -75,9 +81,7 @@ class LiveArchive:
         batch = self._by_series(closed)
         # The exchange says that they have closed, whatever the clock of this machine does.
         now_ms = max(int(candles.open_time_ms[-1]) + name.length_ms for name, candles in batch)
-        with self._turn:
-            reports = self._write(batch, now_ms)
-        for report in reports:
+        for report in self._write(batch, now_ms):
             _tell(report)
 
     def _by_series(self, closed: _Batch) -> list[tuple[SeriesName, Candles]]:
@@ -96,7 +100,7 @@ class LiveArchive:
             if self._writer is None or seen != self._left:
                 # Somebody else has written since: what we know of the newest candles is old.
                 self._writer = ArchiveWriter(self._archive)
-            return self._writer.append(batch, now_ms, _SOURCE)
+            return _put(self._writer, batch, now_ms)
         except BaseException:
             self._writer = None
             raise
@@ -111,6 +115,18 @@ class LiveArchive:
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_mtime_ns
+
+
+def _put(
+    writer: ArchiveWriter, batch: list[tuple[SeriesName, Candles]], now_ms: int
+) -> list[Stored]:
+    """Write a past straight into its months: the tail is for what closes minute by minute."""
+    reports: list[Stored] = []
+    for name, candles in batch:
+        if len(candles) >= _PAST:
+            reports += writer.store(name, candles, now_ms, _SOURCE)
+    newest = [(name, candles) for name, candles in batch if len(candles) < _PAST]
+    return [*reports, *writer.append(newest, now_ms, _SOURCE)] if newest else reports
 
 
 def _tell(report: Stored) -> None:

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from storage.archive.live import LiveArchive
 from tests.contract.gateway.worlds import (
     MachineClock,
     control,
@@ -25,7 +27,7 @@ from trading.gateway import create_gateway, library_candles
 from trading.gateway.unified import UnifiedVenue
 from trading.market.live_candles import CandleHooks, LiveCandles
 from trading.market.settings import CandleSettings
-from trading.ports import ExchangeGateway
+from trading.ports import CandleFeed, CandleStore, ExchangeGateway
 from trading.sim.binance.server import RunningSim, SimSettings
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
@@ -62,9 +64,25 @@ async def trade(sim: RunningSim, seconds: float) -> None:
     await control(sim, "traffic", body)
 
 
+class Counting:
+    """A feed that counts what it is asked for."""
+
+    def __init__(self, gateway: ExchangeGateway) -> None:
+        self._gateway = gateway
+        self.stream_candles = gateway.stream_candles
+        self.minutes: list[int] = []
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
+    ) -> Sequence[Candle]:
+        if timeframe == MINUTE:
+            self.minutes.append(limit)
+        return await self._gateway.candles(symbol, timeframe, limit, since)
+
+
 @contextlib.asynccontextmanager
 async def following(
-    gateway: ExchangeGateway,
+    feed: CandleFeed, store: CandleStore | None = None
 ) -> AsyncIterator[tuple[LiveCandles, dict[str, Candles], list[tuple[str, Timeframe, Candle]]]]:
     warmed: dict[str, Candles] = {}
     closed: list[tuple[str, Timeframe, Candle]] = []
@@ -73,7 +91,7 @@ async def following(
         warmed[f"{symbol} {timeframe.name}"] = past
 
     hooks = CandleHooks(on_warm=on_warm, on_closed=lambda *told: closed.append(told))
-    live = LiveCandles(gateway, None, MachineClock(), hooks, settings=QUICK)
+    live = LiveCandles(feed, store, MachineClock(), hooks, settings=QUICK)
     live.watch({symbol: frozenset({SECOND, MINUTE}) for symbol in (BTC, ETH)})
     task = asyncio.ensure_future(live.run())
     try:
@@ -110,6 +128,28 @@ async def test_the_series_is_the_exchanges_own_also_after_a_lost_connection(
             running = live.running(symbol, MINUTE)
             assert running is not None
             assert not running.is_closed
+
+
+async def test_a_start_over_an_archive_asks_for_what_lacks_alone(
+    gateway: ExchangeGateway, sim: RunningSim, tmp_path: Path
+) -> None:
+    await trade(sim, 8)
+    first = Counting(gateway)
+    async with following(first, LiveArchive(tmp_path, "simulated")) as (live, _, closed):
+        assert first.minutes == [QUICK.candles_kept + 1] * 2
+        await until(lambda: len(closed) >= 4)
+        await live.sweep()
+        assert live.unwritten == 0
+    second = Counting(gateway)
+    async with following(second, LiveArchive(tmp_path, "simulated")) as (live, warmed, _):
+        past = warmed[f"{BTC} 1m"]
+        assert len(past) == QUICK.candles_kept
+        # A minute may have closed meanwhile.
+        assert max(second.minutes) <= 3
+        told = await gateway.candles(BTC, MINUTE, 500, from_ms(int(past.open_time_ms[0])))
+        true = columns_of([one for one in told if one.is_closed][: len(past)])
+        assert past.close == pytest.approx(true.close)
+        assert past.taker_buy_volume == pytest.approx(true.taker_buy_volume)
 
 
 async def test_candles_come_over_a_connection_that_carries_no_quote(

@@ -173,6 +173,15 @@ async def test_a_batch_that_nobody_waits_for_any_more_and_the_next_one_do_not_me
     assert len(await live.load(ADA, MINUTE, 10)) == 2
 
 
+async def test_a_past_goes_straight_into_its_months(tmp_path: Path) -> None:
+    live = LiveArchive(tmp_path, "binance")
+    await live.append([*closed(*range(500)), *closed(1, 2, symbol=SOL)])
+    assert Archive(tmp_path).appended.names() == [SeriesName("binance", SOL, "1m")]
+    await live.append(closed(500))
+    held = await live.load(ADA, MINUTE, 1_000)
+    assert rows_of(held) == [candle(number) for number in range(501)]
+
+
 async def test_nothing_to_append_opens_nothing(tmp_path: Path) -> None:
     await LiveArchive(tmp_path / "archive", "binance").append([])
     assert not (tmp_path / "archive").exists()
