@@ -265,6 +265,7 @@ ASYNC_SHELLS = (
     "trading.pricing",
     "trading.schedule",
     *_CONDUCTORS,
+    "trading.market.candle_keeping",
     "trading.market.candle_line",
     "trading.market.handover",
     "trading.market.live_candles",

@@ -45,6 +45,7 @@ class CandleMarket:
         self.requests: list[tuple[str, Timeframe, int, datetime | None]] = []
         self.request_times_s: list[float] = []
         self.silent: set[Key] = set()
+        self.halted: set[str] = set()
         self.is_rest_down = False
         self.refuses_streams = False
         self.limited_s: float | None = None
@@ -142,6 +143,8 @@ class CandleMarket:
             raise Unreachable("no answer")
         if symbol.startswith("NO"):
             raise Refused(f"{symbol} is not traded on this exchange")
+        if symbol in self.halted:
+            return []
         limit = min(limit, self.page_max)
         length_ms = timeframe.length_ms
         present_ms = candle_open_ms(self.now_ms(), length_ms)

@@ -12,18 +12,19 @@ from trading.candles.series import Candles, no_candles
 from trading.domain.errors import RateLimited, Refused, Retryable, UmbraError
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, from_ms, to_ms
+from trading.market.candle_keeping import CandleKeeping
 from trading.market.candle_line import CandleLine
+from trading.market.closing import Closing
 from trading.market.past import Past, Request
 from trading.market.reading_plan import Moment, Want, plan
 from trading.market.settings import CandleSettings
-from trading.market.unwritten import Unwritten
 from trading.market.venue_clock import VenueClock
 from trading.market.watched_series import WatchedSeries
 from trading.ports import CandleFeed, CandleStore, Clock
 
 logger = logging.getLogger(__name__)
 
-_BATCHES_MAX = 4
+_NAMED_MAX = 5
 _Key = tuple[str, Timeframe]
 
 
@@ -82,10 +83,7 @@ class LiveCandles:
         )
         self._read_numbers = count()
         self._next_read_s = float("-inf")
-        self._unwritten = Unwritten(self._settings.unwritten_max)
-        self._writing = asyncio.Lock()
-        self._is_store_failing = False
-        self._lost_told = 0
+        self._keeping = CandleKeeping(store.append if store else None, self._settings)
 
     # ------------------------------------------------------------ questions
 
@@ -119,7 +117,7 @@ class LiveCandles:
     @property
     def unwritten(self) -> int:
         """How many closed candles wait for the archive."""
-        return len(self._unwritten)
+        return self._keeping.waiting
 
     # ------------------------------------------------------------ watching
 
@@ -141,7 +139,10 @@ class LiveCandles:
         self._line.want({symbol: several for symbol, several in wanted.items() if several})
 
     async def run(self) -> None:
-        """Stream and ask until cancelled; what fails on the network is tried again."""
+        """Stream and ask until cancelled; what fails on the network is tried again.
+
+        What has closed and is not written by then waits for one more `sweep`.
+        """
         async with asyncio.TaskGroup() as group:
             group.create_task(self._line.run())
             group.create_task(self._keep_planning())
@@ -151,7 +152,8 @@ class LiveCandles:
     async def sweep(self) -> None:
         """Plan requests for what should have closed, and write what has closed off the loop."""
         self._plan()
-        await self._write()
+        self._tell_refused()
+        await self._keeping.write()
 
     # ------------------------------------------------------------ the stream
 
@@ -162,7 +164,7 @@ class LiveCandles:
         now_s = self._clock.monotonic()
         self._theirs.heard(event_ms, now_s)
         verdict = watched.take_streamed(candle, event_ms, now_s)
-        if verdict is None:
+        if verdict is None or verdict is Closing.REFUSED:
             return
         if event_ms > watched.heard_ms:
             # A feed that repeats itself says nothing.
@@ -172,12 +174,20 @@ class LiveCandles:
             self._closed(watched, candle)
 
     def _closed(self, watched: WatchedSeries, candle: Candle) -> None:
-        self._unwritten.add((watched.symbol, watched.timeframe, candle))
+        self._keeping.add((watched.symbol, watched.timeframe, candle))
         try:
             self._hooks.on_closed(watched.symbol, watched.timeframe, candle)
         except Exception:
             # The candle is there and counts as told: another one must not be lost for it.
             logger.exception("closed_candle_failed", extra={"symbol": watched.symbol})
+
+    def _tell_refused(self) -> None:
+        symbols = sorted({one.symbol for one in self._series.values() if one.refused})
+        if symbols:
+            extra = {"symbols": symbols[:_NAMED_MAX], "of": len(symbols)}
+            logger.warning("candles_not_taken", extra=extra)
+        for watched in self._series.values():
+            watched.refused = 0
 
     # ------------------------------------------------------------ requests
 
@@ -284,7 +294,7 @@ class LiveCandles:
             self._settings.candles_kept,
             self.now_ms(),
             page_candles=self._settings.page_candles,
-            pages_max=self._settings.pages_max,
+            pages_extra=self._settings.pages_extra,
         )
         fresh: list[Candles] = []
         newest: Sequence[Candle] = ()
@@ -314,7 +324,13 @@ class LiveCandles:
             told_since = watched.take_told(newest, Request(2, None), newest_asked_ms, now_s)
             for candle in told_since:
                 self._closed(watched, candle)
-        await self._keep_past(watched, fresh)
+        await self._keeping.write_past(
+            [
+                (watched.symbol, watched.timeframe, candle)
+                for part in fresh
+                for candle in rows_of(part)
+            ]
+        )
 
     async def _load(self, watched: WatchedSeries) -> Candles:
         if self._store is None:
@@ -330,57 +346,6 @@ class LiveCandles:
                 "candles_not_loaded", extra={"symbol": watched.symbol, "error": str(error)}
             )
             return no_candles()
-
-    async def _keep_past(self, watched: WatchedSeries, fresh: Sequence[Candles]) -> None:
-        if self._store is None or self._is_store_failing:
-            # What is not kept is asked for again at the next start.
-            return
-        rows = [
-            (watched.symbol, watched.timeframe, candle)
-            for part in fresh
-            for candle in rows_of(part)
-        ]
-        if rows:
-            await self._append(self._store, rows)
-
-    # ------------------------------------------------------------ the archive
-
-    async def _write(self) -> None:
-        if self._store is None:
-            self._unwritten.take(len(self._unwritten))
-            return
-        if self._writing.locked():
-            return
-        async with self._writing:
-            for _ in range(_BATCHES_MAX):
-                batch = self._unwritten.take(self._settings.write_batch_max)
-                if not batch:
-                    break
-                if not await self._append(self._store, batch):
-                    self._unwritten.put_back(batch)
-                    break
-        if self._unwritten.lost > self._lost_told:
-            logger.warning(
-                "candles_not_kept", extra={"count": self._unwritten.lost - self._lost_told}
-            )
-            self._lost_told = self._unwritten.lost
-
-    async def _append(
-        self, store: CandleStore, batch: Sequence[tuple[str, Timeframe, Candle]]
-    ) -> bool:
-        try:
-            async with asyncio.timeout(self._settings.write_timeout_s):
-                await store.append(batch)
-        except Exception as error:
-            if not self._is_store_failing:
-                extra = {"waiting": len(self._unwritten) + len(batch), "error": str(error)}
-                logger.warning("candles_not_written", extra=extra)
-            self._is_store_failing = True
-            return False
-        if self._is_store_failing:
-            logger.info("candles_written_again", extra={"waiting": len(self._unwritten)})
-        self._is_store_failing = False
-        return True
 
 
 def _in_order(key: _Key) -> tuple[int, str]:

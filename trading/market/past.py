@@ -40,13 +40,14 @@ class Past:
         at_ms: int,
         *,
         page_candles: int,
-        pages_max: int,
+        pages_extra: int,
     ) -> None:
         due_ms = candle_open_ms(at_ms, length_ms) - length_ms
         self._length_ms = length_ms
         self._wanted = Span(due_ms - (candles_kept - 1) * length_ms, due_ms)
         self._page = page_candles
-        self._pages = pages_max
+        # As many as the length takes, and some for holes.
+        self._pages = candles_kept // page_candles + pages_extra
         self._answered: tuple[Span, ...] = ()
         self._told_nothing = True
         times = stored.open_time_ms

@@ -60,7 +60,7 @@ class CandleSettings:
 
     candles_kept: int = 2_000
     page_candles: int = 1_000
-    pages_max: int = 8
+    pages_extra: int = 6
     requests_per_s_max: float = 10.0
     readers: int = 4
     read_timeout_s: float = 10.0

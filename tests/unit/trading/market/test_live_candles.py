@@ -401,6 +401,30 @@ async def test_prices_in_another_unit_are_never_taken() -> None:
         assert world.live.is_stale(ADA)
 
 
+async def test_what_is_refused_is_told_once_a_sweep(caplog: pytest.LogCaptureFixture) -> None:
+    async with following(ONE) as world:
+        await world.pass_by(20)
+        off_grid = replace(world.market.running(ADA, MINUTE), open_time_ms=17)
+        for _ in range(3):
+            world.market.say(ADA, MINUTE, off_grid)
+        await world.live.sweep()
+        await world.live.sweep()
+        told = [one for one in caplog.records if one.message == "candles_not_taken"]
+        assert len(told) == 1
+        assert told[0].__dict__["symbols"] == [ADA]
+
+
+async def test_a_halted_market_is_asked_less_and_less() -> None:
+    async with following(ONE) as world:
+        await world.pass_by(70)
+        world.market.silent = {(ADA, MINUTE)}
+        world.market.halted.add(ADA)
+        asked = len(world.market.requests)
+        await world.pass_by(600)
+        assert len(world.market.requests) - asked < 40
+        assert world.live.is_stale(ADA)
+
+
 async def test_an_unknown_symbol_disturbs_nobody() -> None:
     async with following({"NO/USDT": frozenset({MINUTE}), **ONE}) as world:
         await world.pass_by(100)
