@@ -32,6 +32,7 @@ class WatchedSeries:
         "_early",
         "_last_close",
         "_settings",
+        "_whole_until_ms",
         "failures",
         "heard_ms",
         "is_doubted",
@@ -66,6 +67,7 @@ class WatchedSeries:
         self._doubted_since_s: float | None = None
         self._last_close: float | None = None
         self._asked_empty_ms = 0
+        self._whole_until_ms = 0
 
     # ------------------------------------------------------------ the past
 
@@ -122,11 +124,15 @@ class WatchedSeries:
         """Return what to ask for because it should have closed by now and is not there."""
         length_ms = self.live.length_ms
         settled_ms = at_ms - int(self._settings.grace_s * 1000)
+        if settled_ms < self._whole_until_ms:
+            return None
         if self.live.ring.newest_ms is None:
             last_ms = candle_open_ms(settled_ms, length_ms) - length_ms
             return Request(2, last_ms) if last_ms > self._asked_empty_ms else None
         missing = self.live.missing(settled_ms)
         if not missing:
+            # Until another one ends nothing new can be missing.
+            self._whole_until_ms = candle_open_ms(settled_ms, length_ms) + length_ms
             return None
         first_ms, last_ms = missing[0].first_ms, missing[-1].last_ms
         count = (last_ms - first_ms) // length_ms + 1
