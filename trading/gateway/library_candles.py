@@ -35,11 +35,11 @@ async def stream(
     look: Callable[[], None]
     asked: list[Any]
     if exchange.has.get("watchOHLCVForSymbols"):
-        look = ToldCandles(exchange, wanted, on_candle, now_ms).look
+        # A length that it does not know would cost all others their stream.
+        known = {symbol: _known(exchange, several) for symbol, several in wanted.items()}
+        look = ToldCandles(exchange, known, on_candle, now_ms).look
         watch = exchange.watch_ohlcv_for_symbols
-        asked = sorted(
-            [symbol, each.name] for symbol, several in wanted.items() for each in several
-        )
+        asked = sorted([symbol, one.name] for symbol, several in known.items() for one in several)
     elif exchange.has.get("watchTradesForSymbols"):
         look = BuiltCandles(exchange, wanted, on_candle, now_ms).look
         watch, asked = exchange.watch_trades_for_symbols, sorted(wanted)
@@ -51,6 +51,10 @@ async def stream(
     await all_until_one_ends(
         *(_watch(watch, chunk, look) for chunk in chunks), _look_again_and_again(look)
     )
+
+
+def _known(exchange: Any, timeframes: frozenset[Timeframe]) -> frozenset[Timeframe]:
+    return frozenset(one for one in timeframes if one.name in exchange.timeframes)
 
 
 async def _watch(watch: Any, asked: Sequence[Any], look: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ class Library:
 
     def __init__(self, *abilities: str) -> None:
         self.has = dict.fromkeys(abilities, True)
+        self.timeframes = {"1m": "1m", "5m": "5m"}
         self.ohlcvs: dict[str, dict[str, list[list[Any]]]] = {}
         self.trades: dict[str, list[dict[str, Any]]] = {}
         self.asked: list[Any] = []
@@ -105,6 +106,12 @@ async def test_a_told_candle_closes_when_the_next_one_opens_and_once() -> None:
         [first] = closed(told)
         assert (first.open_time_ms, first.close, first.volume) == (NOON_MS, 103, 7)
         assert [candle.close for _, _, candle in told if not candle.is_closed] == [101, 102, 104]
+
+
+async def test_a_length_that_the_exchange_does_not_know_costs_no_other_its_stream() -> None:
+    library = Library("watchOHLCVForSymbols")
+    async with streaming(library, MINUTE, Timeframe("3d")):
+        assert library.asked == [[[ADA, "1m"]]]
 
 
 async def test_what_was_told_before_we_listened_is_not_told_as_news() -> None:
