@@ -16,7 +16,7 @@ from trading.candles.renames import split_by_coin
 from trading.candles.series import Candles, SeriesName, no_candles
 from trading.candles.spans import Span, clip
 from trading.domain.errors import Refused
-from trading.domain.time import candle_open_ms, from_ms
+from trading.domain.time import candle_open_ms, following_ms, from_ms, preceding_ms
 
 _DAY = "1d"
 _DAY_MS = 86_400_000
@@ -98,8 +98,9 @@ class Downloader:
         await self._ask_gaps(window)
 
     async def _window(self, since_ms: int, until_ms: int | None) -> Span:
-        first_ms = candle_open_ms(since_ms - 1, self._length_ms) + self._length_ms
-        last_ms = candle_open_ms(self._history.now_ms() - self._length_ms, self._length_ms)
+        first_ms = following_ms(candle_open_ms(since_ms - 1, self._length_ms), self._length_ms)
+        running_ms = candle_open_ms(self._history.now_ms(), self._length_ms)
+        last_ms = preceding_ms(running_ms, self._length_ms)
         if until_ms is not None:
             last_ms = min(last_ms, candle_open_ms(until_ms - 1, self._length_ms))
         if first_ms > last_ms:
@@ -155,10 +156,11 @@ class Downloader:
             if claimed is None:
                 empty_pages += 1
                 look_ms += self._history.page_candles * self._length_ms
+                look_ms = candle_open_ms(look_ms, self._length_ms)
                 continue
             self._store(told, claimed)
             self._progress.advance(claimed.count(self._length_ms))
-            look_ms, empty_pages = claimed.last_ms + self._length_ms, 0
+            look_ms, empty_pages = following_ms(claimed.last_ms, self._length_ms), 0
             asked = Span(look_ms, asked.last_ms)
 
     async def _ask_gaps(self, window: Span) -> None:

@@ -10,7 +10,7 @@ from trading.candles.checking import Repair
 from trading.candles.combining import UNLIKE_SHARE, Combined, Compared
 from trading.candles.series import SeriesName
 from trading.candles.spans import Span
-from trading.domain.time import from_ms
+from trading.domain.time import following_ms, from_ms, preceding_ms
 
 NOTHING_HELD = "The archive holds no candles yet. Example: umbra data import FOLDER"
 _HEADINGS = ("exchange", "symbol", "timeframe", "candles", "first", "last", "gaps", "missing")
@@ -39,7 +39,9 @@ def verified(holding: Holding) -> Iterator[str]:
     for gap in holding.gaps:
         yield f"  gap {_stretch(gap)}: {_count(gap.count(length_ms), 'candle')}"
     for before, after in pairwise(holding.spans):
-        between = Span(before.last_ms + length_ms, after.first_ms - length_ms)
+        between = Span(
+            following_ms(before.last_ms, length_ms), preceding_ms(after.first_ms, length_ms)
+        )
         yield f"  never asked for {_stretch(between)}"
     for damage in holding.damaged:
         yield f"  DAMAGED {damage.month}: {damage.reason}"

@@ -10,12 +10,15 @@ from urllib.parse import unquote
 from trading.candles.series import SeriesName, series_name
 from trading.candles.spans import Span
 from trading.domain.errors import Refused
-from trading.domain.time import candle_open_ms, from_ms, to_ms
+from trading.domain.time import MONTH, candle_open_ms, following_ms, from_ms, to_ms
 
 QUARANTINE = "quarantine"
 _SUFFIX = ".parquet"
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 _SEPARATORS = {"/": "-", ":": "_"}
+# Where capitals make no difference, 1M and 1m would share a folder.
+_TIMEFRAME_FOLDERS = {MONTH: "1month"}
+_TIMEFRAMES = {folder: timeframe for timeframe, folder in _TIMEFRAME_FOLDERS.items()}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +44,10 @@ class Month:
         """Return the first and last open time in it."""
         # The candle that holds a boundary's last millisecond is the last to open before it.
         before_ms = candle_open_ms(self.start_ms - 1, length_ms)
-        return Span(before_ms + length_ms, candle_open_ms(self.following().start_ms - 1, length_ms))
+        return Span(
+            following_ms(before_ms, length_ms),
+            candle_open_ms(self.following().start_ms - 1, length_ms),
+        )
 
 
 def month_of(at_ms: int) -> Month:
@@ -60,7 +66,8 @@ def months_in(span: Span) -> Iterator[Month]:
 
 def folder_of(root: Path, name: SeriesName) -> Path:
     """Return where the months of a series lie."""
-    return root / name.exchange / _folder_name(name.symbol) / name.timeframe
+    timeframe = _TIMEFRAME_FOLDERS.get(name.timeframe, name.timeframe)
+    return root / name.exchange / symbol_folder(name.symbol) / timeframe
 
 
 def partition_path(root: Path, name: SeriesName, month: Month) -> Path:
@@ -76,7 +83,7 @@ def series_in(root: Path) -> list[SeriesName]:
         if exchange == QUARANTINE or not folder.is_dir():
             continue
         try:
-            name = series_name(exchange, _symbol(symbol), timeframe)
+            name = series_name(exchange, _symbol(symbol), _TIMEFRAMES.get(timeframe, timeframe))
         except Refused:
             continue
         if folder_of(root, name) == folder:
@@ -91,8 +98,8 @@ def months_of(root: Path, name: SeriesName) -> list[Month]:
     return sorted(Month(int(match[1]), int(match[2])) for match in matches)
 
 
-def _folder_name(symbol: str) -> str:
-    # No two symbols share a folder, and none can name a folder elsewhere.
+def symbol_folder(symbol: str) -> str:
+    """Return the name of a symbol's folder: no two share one, and none names one elsewhere."""
     return "".join(
         _SEPARATORS.get(letter)
         or (letter if letter.isascii() and letter.isalnum() else _escaped(letter))

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from storage.archive.layout import Month
+from trading.candles.grid import is_on_grid
 from trading.candles.series import COLUMNS, OPTIONAL, TIME, Candles, SeriesName, candles_of
 from trading.candles.spans import Span, clip, gaps, unite
 from trading.domain.errors import Refused
-from trading.domain.time import grid_start_ms
 
 _VERSION = 1
 _METADATA = b"umbra"
@@ -122,7 +122,7 @@ def misplaced(partition: Partition, within: Span, length_ms: int) -> str | None:
     opens_ms = partition.candles.open_time_ms
     if (np.diff(opens_ms) <= 0).any():
         return "its candles are not in order of time"
-    if ((opens_ms - grid_start_ms(length_ms)) % length_ms).any():
+    if not is_on_grid(opens_ms, length_ms).all():
         return "a candle does not open on the grid"
     if unite(clip(partition.spans, within), length_ms) != partition.spans:
         return "its spans are not those of the month"

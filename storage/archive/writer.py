@@ -32,6 +32,7 @@ from trading.candles.merging import Merged, merge
 from trading.candles.renames import split_by_coin
 from trading.candles.series import COLUMNS, Candles, SeriesName
 from trading.candles.spans import Span, clip, unite
+from trading.domain.time import following_ms, preceding_ms
 
 FOLD_ROWS = 200_000
 _Batch = list[tuple[SeriesName, Candles, Span]]
@@ -204,7 +205,7 @@ class ArchiveWriter:
             # It is compared with what is held, so that must be held by then.
             self._flush(batch)
             return self._store(name, candles, None, source)
-        if first_ms == newest.open_time_ms + name.length_ms:
+        if first_ms == following_ms(newest.open_time_ms, name.length_ms):
             candles = self._in_unit_of(newest.close, name, candles, source, report)
         span = _span_of(candles)
         if span is not None:
@@ -253,7 +254,7 @@ class ArchiveWriter:
         """Refuse candles whose prices do not continue the one held before them."""
         if not len(candles):
             return candles
-        before_ms = int(candles.open_time_ms[0]) - name.length_ms
+        before_ms = preceding_ms(int(candles.open_time_ms[0]), name.length_ms)
         held, damage = self._read(name, month_of(before_ms))
         report.damaged += damage
         place = np.flatnonzero(held.candles.open_time_ms == before_ms)

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from trading.candles.grid import are_apart, closes_of, is_on_grid
 from trading.candles.merging import agreement
 from trading.candles.series import (
     COLUMNS,
@@ -21,7 +22,6 @@ from trading.candles.series import (
     Mask,
     Times,
 )
-from trading.domain.time import grid_start_ms
 
 # No market is older than its first exchange, and no clock of ours reaches further.
 _TIME_MIN_MS = 1_230_768_000_000  # 2009-01-01
@@ -93,7 +93,7 @@ def check(told: Candles, length_ms: int, now_ms: int) -> Checked:
     candles = _in_order(candles, repaired)
     candles = _reject(candles, _row_faults(candles, length_ms, now_ms), rejected)
     # Before doubles are compared: two looks at a running candle differ, and rightly.
-    is_running = candles.open_time_ms + length_ms > now_ms
+    is_running = closes_of(candles.open_time_ms, length_ms) > now_ms
     candles = _once(candles.take(~is_running), repaired, rejected)
     is_foreign = in_another_unit(candles, length_ms)
     candles = _reject(candles, {Fault.UNIT: is_foreign}, rejected)
@@ -114,7 +114,7 @@ def in_another_unit(candles: Candles, length_ms: int, close_before: float | None
     steps = np.log(candles.open) - np.log(np.concatenate(([first], candles.close[:-1])))
     steps[np.abs(steps) < np.log(_UNIT_FACTOR)] = 0.0
     levels = np.cumsum(steps)
-    pauses = np.flatnonzero(np.diff(candles.open_time_ms) != length_ms) + 1
+    pauses = np.flatnonzero(are_apart(candles.open_time_ms, length_ms)) + 1
     bounds = [0, *pauses.tolist(), len(candles)]
     foreign = np.zeros(len(candles), np.bool_)
     for start, end in pairwise(bounds):
@@ -157,10 +157,10 @@ def _row_faults(candles: Candles, length_ms: int, now_ms: int) -> dict[Fault, Ma
     body_low = np.minimum(candles.open, candles.close)
     return {
         Fault.TIME: (times < _TIME_MIN_MS) | (times >= _TIME_MAX_MS),
-        Fault.OFF_GRID: (times - grid_start_ms(length_ms)) % length_ms != 0,
+        Fault.OFF_GRID: ~is_on_grid(times, length_ms),
         Fault.FUTURE: times > now_ms,
-        Fault.NOT_A_NUMBER: ~np.isfinite(numbers).all(axis=0),
-        Fault.PRICE: (prices <= 0).any(axis=0),
+        Fault.NOT_A_NUMBER: ~np.logical_and.reduce(np.isfinite(numbers), axis=0),
+        Fault.PRICE: np.logical_or.reduce(prices <= 0, axis=0),
         Fault.EXTREMES: (candles.high < body_high) | (candles.low > body_low),
         Fault.VOLUME: candles.volume < 0,
     }

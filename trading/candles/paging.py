@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from trading.candles.series import Times
 from trading.candles.spans import Span, clip, unite
+from trading.domain.time import following_ms, preceding_ms
 
 
 def unclaimed(wanted: Span, claimed: Iterable[Span], length_ms: int) -> tuple[Span, ...]:
@@ -12,8 +13,8 @@ def unclaimed(wanted: Span, claimed: Iterable[Span], length_ms: int) -> tuple[Sp
     first_ms = wanted.first_ms
     for span in unite(clip(claimed, wanted), length_ms):
         if span.first_ms > first_ms:
-            left.append(Span(first_ms, span.first_ms - length_ms))
-        first_ms = span.last_ms + length_ms
+            left.append(Span(first_ms, preceding_ms(span.first_ms, length_ms)))
+        first_ms = following_ms(span.last_ms, length_ms)
     if first_ms <= wanted.last_ms:
         left.append(Span(first_ms, wanted.last_ms))
     return tuple(left)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from trading.candles.series import Candles, SeriesName
 from trading.candles.spans import Span
-from trading.domain.time import candle_open_ms
+from trading.domain.time import candle_open_ms, following_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ def split_by_coin(
     last_ms = candle_open_ms(reused.since_ms - 1, name.length_ms)
     is_older = candles.open_time_ms <= last_ms
     older_claim = claimed and _nonempty(claimed.first_ms, min(claimed.last_ms, last_ms))
-    claim = claimed and _nonempty(max(claimed.first_ms, last_ms + name.length_ms), claimed.last_ms)
+    claim = claimed and _nonempty(
+        max(claimed.first_ms, following_ms(last_ms, name.length_ms)), claimed.last_ms
+    )
     found: list[tuple[SeriesName, Candles, Span | None]] = []
     if is_older.any() or older_claim:
         older = SeriesName(name.exchange, f"{reused.before}/{rest}", name.timeframe)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading.domain.errors import Refused
-from trading.domain.time import Timeframe
+from trading.domain.time import MONTH, Timeframe
 
 Times = NDArray[np.int64]
 Column = NDArray[np.float64]
@@ -42,7 +42,7 @@ class SeriesName:
 
     @property
     def length_ms(self) -> int:
-        """How long one candle lasts."""
+        """How long one candle lasts; MONTH_MS stands for calendar months."""
         return Timeframe(self.timeframe).length_ms
 
 
@@ -59,8 +59,8 @@ def series_name(exchange: str, symbol: str, timeframe: str) -> SeriesName:
 
 
 def parsed_timeframe(text: str) -> str:
-    """Return the name of a candle length; unknown ones are Refused."""
-    return Timeframe.parse(text).name
+    """Return the name of a candle length, also of a calendar month; unknown ones are Refused."""
+    return text if text == MONTH else Timeframe.parse(text).name
 
 
 def name_from_file(stem: str) -> SeriesName:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trading.candles.grid import are_apart
 from trading.candles.series import Times
+from trading.domain.time import candles_between, following_ms, preceding_ms
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,14 +23,14 @@ class Span:
 
     def count(self, length_ms: int) -> int:
         """How many candles of a length open in it."""
-        return (self.last_ms - self.first_ms) // length_ms + 1
+        return candles_between(self.first_ms, self.last_ms, length_ms) + 1
 
 
 def unite(spans: Iterable[Span], length_ms: int) -> tuple[Span, ...]:
     """Return the same claims in order, those that touch or overlap as one."""
     united: list[Span] = []
     for span in sorted(spans):
-        if united and span.first_ms <= united[-1].last_ms + length_ms:
+        if united and span.first_ms <= following_ms(united[-1].last_ms, length_ms):
             last_ms = max(united[-1].last_ms, span.last_ms)
             united[-1] = Span(united[-1].first_ms, last_ms)
         else:
@@ -50,14 +52,13 @@ def gaps(opens_ms: Times, spans: Sequence[Span], length_ms: int) -> tuple[Span, 
     found: list[Span] = []
     for span in unite(spans, length_ms):
         first, past = np.searchsorted(opens_ms, (span.first_ms, span.last_ms + 1))
-        fence = np.concatenate(
-            ([span.first_ms - length_ms], opens_ms[first:past], [span.last_ms + length_ms])
-        )
-        holes = np.flatnonzero(np.diff(fence) > length_ms)
-        ends = zip(
-            (fence[holes] + length_ms).tolist(),
-            (fence[holes + 1] - length_ms).tolist(),
-            strict=True,
-        )
-        found += [Span(first_ms, last_ms) for first_ms, last_ms in ends]
+        before_ms = preceding_ms(span.first_ms, length_ms)
+        after_ms = following_ms(span.last_ms, length_ms)
+        fence = np.concatenate(([before_ms], opens_ms[first:past], [after_ms]))
+        holes = np.flatnonzero(are_apart(fence, length_ms))
+        ends = zip(fence[holes].tolist(), fence[holes + 1].tolist(), strict=True)
+        found += [
+            Span(following_ms(first_ms, length_ms), preceding_ms(last_ms, length_ms))
+            for first_ms, last_ms in ends
+        ]
     return tuple(found)

@@ -13,6 +13,9 @@ _USUAL = ("1h", "15m", "4h", "5m", "1d")
 # Weeks of candles open on Monday; the epoch was a Thursday.
 _MONDAY_MS = 4 * 86_400_000
 _TIMEFRAME = re.compile(r"([1-9][0-9]?)([smhdw])", re.ASCII)
+MONTH = "1M"
+MONTH_MS = 2_629_746_000
+"""The mean length of a calendar month, which stands for candles that open on the first of one."""
 
 
 def from_ms(milliseconds: int) -> datetime:
@@ -34,8 +37,37 @@ def grid_start_ms(length_ms: int) -> int:
 
 def candle_open_ms(at_ms: int, length_ms: int) -> int:
     """Return when the candle of this length that holds a moment opens."""
+    if length_ms == MONTH_MS:
+        return _month_ms(at_ms, 0)
     start_ms = grid_start_ms(length_ms)
     return (at_ms - start_ms) // length_ms * length_ms + start_ms
+
+
+def following_ms(open_ms: int, length_ms: int) -> int:
+    """Return when the candle after the one that opens at `open_ms` opens."""
+    return _month_ms(open_ms, 1) if length_ms == MONTH_MS else open_ms + length_ms
+
+
+def preceding_ms(open_ms: int, length_ms: int) -> int:
+    """Return when the candle before the one that opens at `open_ms` opens."""
+    return _month_ms(open_ms, -1) if length_ms == MONTH_MS else open_ms - length_ms
+
+
+def candles_between(first_ms: int, last_ms: int, length_ms: int) -> int:
+    """Return how many candles lie from one that opens at `first_ms` to one at `last_ms`."""
+    if length_ms == MONTH_MS:
+        return _month_number(last_ms) - _month_number(first_ms)
+    return (last_ms - first_ms) // length_ms
+
+
+def _month_ms(at_ms: int, later: int) -> int:
+    year, month = divmod(_month_number(at_ms) + later, 12)
+    return to_ms(datetime(year, month + 1, 1, tzinfo=UTC))
+
+
+def _month_number(at_ms: int) -> int:
+    at = from_ms(at_ms)
+    return at.year * 12 + at.month - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +91,9 @@ class Timeframe:
 
     @property
     def length_ms(self) -> int:
-        """The candle's length in milliseconds."""
+        """The candle's length in milliseconds; that of a month is its mean."""
+        if self.name == MONTH:
+            return MONTH_MS
         match = _TIMEFRAME.fullmatch(self.name)
         if match is None:
             raise ValueError(f"timeframe should look like 15m, was {self.name!r}")

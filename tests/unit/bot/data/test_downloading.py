@@ -7,10 +7,11 @@ import pytest
 
 from bot.data.downloading import Downloader
 from storage.archive.archive import Archive, Holding
+from storage.archive.layout import Month
 from storage.archive.writer import writing
 from tests.unit.bot.data.past_market import PastMarket, Silence
 from tests.unit.trading.candles.make import bend, walk
-from trading.candles.series import SeriesName
+from trading.candles.series import COLUMNS, Candles, SeriesName
 from trading.domain.errors import Refused, Unreachable
 
 _HOUR_MS = 3_600_000
@@ -191,3 +192,24 @@ async def test_a_reused_ticker_is_downloaded_as_two_coins_and_resumes_as_such(
     files = _files(tmp_path)
     await _download(market, tmp_path, luna, since_ms=since_ms - 200 * _HOUR_MS)
     assert _files(tmp_path) == files
+
+
+@pytest.mark.parametrize("is_by_window", [False, True])
+async def test_candles_of_calendar_months_are_downloaded_to_the_last_whole_one(
+    is_by_window: bool, tmp_path: Path
+) -> None:
+    name = SeriesName("kraken", "BTC/USDT", "1M")
+    opens_ms = np.array([Month(2017 + n // 12, n % 12 + 1).start_ms for n in range(80)])
+    past = walk(80)
+    past = Candles(opens_ms, *(past.column(column) for column in COLUMNS[1:]))
+    told = past.take(np.r_[0:30, 32:80])
+    market = PastMarket(told, int(opens_ms[-1]) + _HOUR_MS, is_by_window=is_by_window)
+    progress, _ = await _download(market, tmp_path, name, _SINCE_MS - 5 * 366 * 24 * _HOUR_MS)
+    holding = _held(tmp_path, name)
+    assert holding.candles.equals(told.take(slice(0, -1)))
+    assert [gap.count(name.length_ms) for gap in holding.gaps] == [2]
+    assert (progress.total, progress.done) == (79, 79)
+    asked = len(market.asked)
+    await _download(market, tmp_path, name, int(opens_ms[0]))
+    # The gap alone.
+    assert len(market.asked) == asked + 1

@@ -16,7 +16,7 @@ from storage.archive.layout import Month, partition_path
 from storage.archive.writer import Stored, writing
 from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_MS, bend, walk
 from trading.candles.checking import Fault
-from trading.candles.series import PRICES, Candles, SeriesName, join
+from trading.candles.series import COLUMNS, PRICES, Candles, SeriesName, join
 from trading.candles.spans import Span
 from trading.domain.errors import InstanceConflict, Refused
 
@@ -245,3 +245,24 @@ def test_several_exchanges_are_read_as_one_history(tmp_path: Path) -> None:
     partition_path(tmp_path, kraken, _MAY).write_bytes(b"torn")
     with pytest.raises(Refused, match="kraken BTC/USDT 1m has damaged months"):
         archive.combined([BITCOIN, kraken])
+
+
+def test_months_are_kept_beside_minutes_and_a_missing_one_is_a_gap(tmp_path: Path) -> None:
+    months = SeriesName("binance", "BTC/USDT", "1M")
+    opens_ms = [Month(2020 + number // 12, number % 12 + 1).start_ms for number in range(30)]
+    told = walk(30)
+    told = Candles(np.array(opens_ms), *(told.column(name) for name in COLUMNS[1:]))
+    running_ms = opens_ms[-1] + 20 * 24 * _HOUR_MS
+    with writing(tmp_path) as writer:
+        (report,) = writer.store(months, told.take(np.r_[0:7, 8:30]), running_ms, "a test")
+        writer.store(BITCOIN, walk(5), LATER_MS, "a test")
+        (newest,) = writer.append([(months, told.take(slice(29, 30)))], running_ms, "a test")
+        assert (report.added, newest.running, newest.added) == (28, 1, 0)
+        writer.append([(months, told.take(slice(29, 30)))], LATER_MS, "a test")
+    archive = Archive(tmp_path)
+    assert archive.series() == [months, BITCOIN]
+    holding = archive.load(months)
+    assert holding.candles.equals(told.take(np.r_[0:7, 8:30]))
+    assert holding.gaps == (Span(opens_ms[7], opens_ms[7]),)
+    assert len(archive.months(months)) == 30
+    assert len({path.name.lower() for path in (tmp_path / "binance" / "BTC-USDT").iterdir()}) == 2

@@ -35,7 +35,7 @@ def test_a_file_that_names_no_series_is_refused(stem: str) -> None:
         ("..", "BTC/USDT", "1m"),
         ("binance", "BTCUSDT", "1m"),
         ("binance", "BTC/US\nDT", "1m"),
-        ("binance", "BTC/USDT", "1M"),
+        ("binance", "BTC/USDT", "2M"),
     ],
 )
 def test_a_name_that_can_be_none_is_refused(exchange: str, symbol: str, timeframe: str) -> None:
