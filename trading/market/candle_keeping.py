@@ -4,6 +4,9 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+from trading.candles.rows import rows_of
+from trading.candles.series import Candles
+from trading.domain.time import Timeframe
 from trading.market.settings import CandleSettings
 from trading.market.unwritten import Closed, Unwritten
 
@@ -15,12 +18,15 @@ _BATCHES_MAX = 4
 
 
 class CandleKeeping:
-    """What waits for the archive, and who writes it; without an archive nothing waits."""
+    """What waits for the archive; without one nothing does. Nobody who reads waits for the disk."""
 
     def __init__(self, append: Append | None, settings: CandleSettings) -> None:
         self._append = append
         self._settings = settings
         self._unwritten = Unwritten(settings.unwritten_max)
+        self._pasts: asyncio.Queue[tuple[str, Timeframe, Candles]] = asyncio.Queue(
+            settings.pasts_waiting_max
+        )
         self._writing = asyncio.Lock()
         self._is_failing = False
         self._lost_told = 0
@@ -52,10 +58,25 @@ class CandleKeeping:
             logger.warning("candles_not_kept", extra={"count": lost - self._lost_told})
             self._lost_told = lost
 
-    async def write_past(self, past: Sequence[Closed]) -> None:
-        """Write what an exchange told of a past; what fails is asked for at the next start."""
-        if self._append is not None and past and not self._is_failing:
-            await self._write(self._append, past)
+    def add_past(self, symbol: str, timeframe: Timeframe, past: Candles) -> None:
+        """Let what an exchange told of a past wait, if there is room.
+
+        What has none, or cannot be written, is asked for at the next start.
+        """
+        if self._append is None or self._is_failing or not len(past):
+            return
+        try:
+            self._pasts.put_nowait((symbol, timeframe, past))
+        except asyncio.QueueFull:
+            logger.info("past_not_kept", extra={"symbol": symbol, "timeframe": timeframe.name})
+
+    async def run(self) -> None:
+        """Write pasts, one after the other, until cancelled."""
+        while True:
+            symbol, timeframe, past = await self._pasts.get()
+            if self._append is not None:
+                rows = [(symbol, timeframe, candle) for candle in rows_of(past)]
+                await self._write(self._append, rows)
 
     async def _write(self, append: Append, batch: Sequence[Closed]) -> bool:
         try:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import count
 from random import Random
 
-from trading.candles.rows import rows_of
 from trading.candles.series import Candles, no_candles
 from trading.domain.errors import RateLimited, Refused, Retryable, UmbraError
 from trading.domain.market import Candle
@@ -146,6 +145,7 @@ class LiveCandles:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._line.run())
             group.create_task(self._keep_planning())
+            group.create_task(self._keeping.run())
             for _ in range(self._settings.readers):
                 group.create_task(self._answer_reads())
 
@@ -324,13 +324,8 @@ class LiveCandles:
             told_since = watched.take_told(newest, Request(2, None), newest_asked_ms, now_s)
             for candle in told_since:
                 self._closed(watched, candle)
-        await self._keeping.write_past(
-            [
-                (watched.symbol, watched.timeframe, candle)
-                for part in fresh
-                for candle in rows_of(part)
-            ]
-        )
+        for part in reversed(fresh):
+            self._keeping.add_past(watched.symbol, watched.timeframe, part)
 
     async def _load(self, watched: WatchedSeries) -> Candles:
         if self._store is None:

@@ -85,6 +85,6 @@ class CandleSettings:
     reconnect_s_max: float = 30.0
     stable_s: float = 60.0
     unwritten_max: int = 50_000
-    past_unwritten_max: int = 10_000
+    pasts_waiting_max: int = 64
     write_batch_max: int = 5_000
     write_timeout_s: float = 60.0
