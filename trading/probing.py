@@ -120,7 +120,7 @@ class Probing:
 
     def _is_exposed(self) -> bool:
         held = any(each.quantity for each in self._of.state.book.positions.values())
-        return held or bool(self._of.trackers.all()) or bool(self._of.execution.intents)
+        return held or self._of.trackers.count() > 0 or bool(self._of.execution.intents)
 
     def _text(self, turn: Turn) -> str:
         if turn.condition == CLOCK_OFF:

@@ -250,7 +250,7 @@ class Reception:
             symbol=symbol,
             timeframe=timeframe,
             candles=candles,
-            trackers=[item for item in self._agent.trackers.all() if item.symbol == symbol],
+            trackers=self._agent.trackers.of(symbol),
             fills=await self._agent.records.fills(symbol=symbol, limit=_SUMMARY_MAX),
             price=live if live is not None else last,
             now=self._agent.clock.now(),

@@ -254,6 +254,17 @@ class Addresser:
         self.kick_outbox()
 
 
+def is_news(event: Event) -> bool:
+    """Whether an event may tell somebody something at once.
+
+    A trail that moves only counts with what comes after it; reading each of its moves for itself
+    would take time from stops.
+    """
+    if isinstance(event, events.TrackerChanged):
+        return event.change is not TrackerChange.MOVED
+    return type(event).__name__ in ALERT_KINDS
+
+
 async def wait_for_kick(kick: asyncio.Event, seconds: float) -> None:
     """Sleep until kicked, at most `seconds`."""
     # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the kick.

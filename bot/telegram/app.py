@@ -12,7 +12,7 @@ from telegram import Bot, BotCommand
 from telegram.constants import ParseMode
 from telegram.error import InvalidToken, TelegramError
 
-from bot.telegram.addressing import Addresser, wait_for_kick
+from bot.telegram.addressing import Addresser, is_news, wait_for_kick
 from bot.telegram.commands.context import ChartDrawer, Services
 from bot.telegram.commands.registry import MENU
 from bot.telegram.connection import Connection
@@ -360,8 +360,9 @@ class TelegramBot:
 
     # ------------------------------------------------------------ parts
 
-    def _on_event(self, _event: Event) -> None:
-        self._address_kick.set()
+    def _on_event(self, event: Event) -> None:
+        if is_news(event):
+            self._address_kick.set()
 
     async def _announce(self, condition: events.ConditionChanged) -> None:
         await self._around.record(condition)

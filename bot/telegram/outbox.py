@@ -31,6 +31,7 @@ _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _FOLD_AFTER = timedelta(hours=1)
 _FOLD_FROM = 3
 _TIMER_S = 1.0
+_BACKLOG_S = 0.25
 
 
 @dataclass(slots=True)
@@ -77,6 +78,9 @@ class Outbox:
         """Deliver until cancelled."""
         while True:
             wait_s = await self.send_waiting()
+            if not self.is_idle.is_set():
+                # Read at each kick, a backlog of hundreds would take its time from stops.
+                await asyncio.sleep(min(wait_s, _BACKLOG_S))
             await wait_for_kick(self._kick, min(wait_s, _TIMER_S))
 
     async def drain(self) -> None:

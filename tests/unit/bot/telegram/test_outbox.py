@@ -1,5 +1,7 @@
 """Delivery: critical first, paced, folded after an outage, never lost."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -246,6 +248,26 @@ async def test_old_small_news_is_folded_after_an_outage_and_critical_news_is_not
     assert len(texts) == 3
     assert world.reasons().count("folded") == 4
     fired(world.reasons())
+
+
+async def test_a_backlog_is_not_read_again_at_each_kick(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    for number in range(25):
+        await world.queue(f"m{number}")
+    read, reads = world.store.pending_messages, []
+
+    async def counted(limit: int = 200) -> Sequence[OutboxMessage]:
+        reads.append(limit)
+        return await read(limit)
+
+    monkeypatch.setattr(world.store, "pending_messages", counted)
+    sending = asyncio.create_task(world.outbox.send_forever())
+    for _ in range(100):
+        world.outbox.kick()
+        await asyncio.sleep(0)
+    sending.cancel()
+    assert len(world.chat.sent) == 20, "the burst that a chat takes"
+    assert len(reads) == 1
 
 
 def test_markup_is_stripped_to_its_words() -> None:
