@@ -68,7 +68,8 @@ def import_command(
                 _import_file(writer, file, name, drop_last)
             except Refused as error:
                 refused += 1
-                typer.echo(f"  REFUSED: {error}", err=True)
+                example = f"; for example: {error.example}" if error.example else ""
+                typer.echo(f"  REFUSED: {error}{example}", err=True)
     sys.exit(1 if refused else 0)
 
 

@@ -106,7 +106,10 @@ def _comparison(found: Compared) -> str:
 
 
 def _away(ratio: float) -> str:
-    return f"{ratio:,.2f} times as high" if ratio >= 2 else f"{100 * (ratio - 1):+.2f} %"
+    if ratio >= 2:
+        return f"{ratio:,.2f} times as high"
+    percent = round(100 * (ratio - 1), 2)
+    return f"{percent:+.2f} %" if percent else "the same"
 
 
 def left_out(count: int) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from storage.archive import durable
 from storage.archive.partition import PartitionDamaged, parquet_bytes, read_parquet
+from trading.candles.checking import times_too_long
 from trading.candles.series import (
     COLUMNS,
     OPTIONAL,
@@ -108,6 +109,11 @@ def write_file(
 
 def _told(name: SeriesName, columns: Columns, *, drop_last: bool) -> Told:
     candles = candles_of(columns)
+    if step := times_too_long(candles, name.length_ms):
+        raise Refused(
+            f"candles of {name} open {step} times as far apart as they should: name the timeframe "
+            "that they are of"
+        )
     if not drop_last or not len(candles):
         return Told(name, candles)
     newest = candles.open_time_ms == candles.open_time_ms.max()

@@ -29,6 +29,11 @@ _TIME_MAX_MS = 4_102_444_800_000  # 2100-01-01
 # From one close to the open right after it no market moves so far, and no mistake of a unit
 # (cents, thousands, a redenominated coin) is smaller.
 _UNIT_FACTOR = 50.0
+# Of candles half as long every other one opens between two times of the grid.
+_SHORTER_SHARE = 0.4
+_SHORTER_COUNT = 5
+_REGULAR_COUNT = 50
+_REGULAR_SHARE = 0.9
 _SHARE_TOLERANCE = 1e-3
 _QUOTE_TOLERANCE = 1e-6
 
@@ -38,6 +43,7 @@ class Fault(Enum):
 
     TIME = "opens at no time that can be"
     OFF_GRID = "opens between two times of the grid"
+    SHORTER = "is one of many that open too near each other for this timeframe"
     FUTURE = "opens in the future"
     NOT_A_NUMBER = "holds something that is no number"
     PRICE = "has a price that is not above 0"
@@ -91,6 +97,7 @@ def check(told: Candles, length_ms: int, now_ms: int) -> Checked:
     rejected: list[Rejected] = []
     candles = _in_milliseconds(told, repaired)
     candles = _in_order(candles, repaired)
+    candles = _reject(candles, {Fault.SHORTER: _are_shorter(candles, length_ms)}, rejected)
     candles = _reject(candles, _row_faults(candles, length_ms, now_ms), rejected)
     # Before doubles are compared: two looks at a running candle differ, and rightly.
     is_running = closes_of(candles.open_time_ms, length_ms) > now_ms
@@ -124,6 +131,21 @@ def in_another_unit(candles: Candles, length_ms: int, close_before: float | None
     return foreign
 
 
+def times_too_long(told: Candles, length_ms: int) -> int:
+    """Return how many times longer candles are than they should be, 0 where that is not certain.
+
+    Where few trade, candles lack; but so many in a row never lack with the regularity of a clock.
+    """
+    times = _in_milliseconds(told, {}).open_time_ms
+    if len(times) < _REGULAR_COUNT:
+        return 0
+    steps, counts = np.unique(np.diff(np.sort(times)), return_counts=True)
+    usual = int(counts.argmax())
+    longer, rest = divmod(int(steps[usual]), length_ms)
+    is_regular = counts[usual] >= _REGULAR_SHARE * (len(times) - 1)
+    return longer if is_regular and longer > 1 and not rest else 0
+
+
 def _in_milliseconds(candles: Candles, repaired: dict[Repair, int]) -> Candles:
     times = candles.open_time_ms
     for multiply, divide in ((1000, 1), (1, 1000), (1, 1_000_000)):
@@ -147,6 +169,13 @@ def _in_order(candles: Candles, repaired: dict[Repair, int]) -> Candles:
         return candles
     repaired[Repair.ORDER] = behind
     return candles.take(np.argsort(candles.open_time_ms, kind="stable"))
+
+
+def _are_shorter(candles: Candles, length_ms: int) -> Mask:
+    """Say of all that they are candles of a shorter timeframe, even those that open on the grid."""
+    is_off = ~is_on_grid(candles.open_time_ms, length_ms)
+    is_so = len(candles) >= _SHORTER_COUNT and is_off.mean() >= _SHORTER_SHARE
+    return np.full(len(candles), is_so)
 
 
 def _row_faults(candles: Candles, length_ms: int, now_ms: int) -> dict[Fault, Mask]:

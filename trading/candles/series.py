@@ -71,7 +71,8 @@ def name_from_file(stem: str) -> SeriesName:
     parts = stem.partition("__")[0].split("_")
     if len(parts) != 3:
         raise Refused(
-            f"file should be named EXCHANGE_BASE-QUOTE_TIMEFRAME, was {stem[:80]!r}",
+            f"file should be named EXCHANGE_BASE-QUOTE_TIMEFRAME, or its series be told, was "
+            f"{stem[:80]!r}",
             example="BINANCE_BTC-USDT_1m.parquet",
         )
     exchange, pair, timeframe = parts

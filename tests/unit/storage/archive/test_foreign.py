@@ -1,5 +1,6 @@
 """Files of other programs are read as they are, or refused with what is wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,21 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
     path.write_bytes(content)
     with pytest.raises(Refused, match=says):
         list(read_file(path))
+
+
+def test_a_file_of_longer_candles_is_refused_and_a_quiet_market_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "BINANCE_BTC-USDT_1m.parquet"
+    hours = walk(60, length_ms=60 * MINUTE_MS)
+    write_file(path, BITCOIN, hours)
+    with pytest.raises(Refused, match="1m open 60 times as far apart as they should"):
+        list(read_file(path))
+    (told,) = read_file(path, SeriesName("binance", "BTC/USDT", "1h"))
+    assert told.candles.equals(hours)
+    in_microseconds = replace(walk(60), open_time_ms=walk(60).open_time_ms * 1000)
+    write_file(path, BITCOIN, in_microseconds)
+    (told,) = read_file(path)
+    assert told.candles.equals(in_microseconds)
+    quiet = walk(3_000).take(np.flatnonzero(np.random.default_rng(1).uniform(size=3_000) < 0.05))
+    write_file(path, BITCOIN, quiet)
+    (told,) = read_file(path)
+    assert told.candles.equals(quiet)

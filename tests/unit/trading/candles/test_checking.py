@@ -191,3 +191,20 @@ def test_what_an_exchange_answers_instead_of_candles_keeps_nothing() -> None:
     checked = check(empty_rows, MINUTE_MS, LATER_MS)
     assert len(checked.candles) == 0
     assert checked.rejected_count == 2
+
+
+@pytest.mark.parametrize("times", [2, 5, 60])
+def test_candles_of_a_shorter_timeframe_are_all_refused_also_those_on_the_grid(times: int) -> None:
+    told = walk(120)
+    checked = check(told, times * MINUTE_MS, LATER_MS)
+    (rejected,) = checked.rejected
+    assert (rejected.fault, len(rejected.candles)) == (Fault.SHORTER, 120)
+    assert len(checked.candles) == 0
+
+
+def test_some_candles_off_the_grid_cost_no_others() -> None:
+    told = walk(120)
+    off_ms = told.open_time_ms + np.where(np.arange(120) % 3 == 0, 7, 0)
+    checked = check(replace(told, open_time_ms=off_ms), MINUTE_MS, LATER_MS)
+    assert [one.fault for one in checked.rejected] == [Fault.OFF_GRID]
+    assert len(checked.candles) == 80
