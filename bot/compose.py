@@ -7,11 +7,11 @@ import gc
 import hashlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot import config, failpoints, notify
+from bot import config, failpoints, notify, scanning
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
 from bot.config import Mode, Settings
@@ -43,12 +43,11 @@ from trading.domain.errors import (
     StorageLost,
 )
 from trading.domain.events import JobRan
-from trading.domain.time import to_ms
 from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.poison import InHand
 from trading.ports import Clock, ExchangeGateway
 from trading.reception import Reception
-from trading.scanner.engine import Glance, ScannerEngine, ScannerSettings
+from trading.scanner.scores import RankScore
 from trading.schedule import Schedule
 from trading.sim.account import parse_balances
 
@@ -185,6 +184,10 @@ class Process:
         self._bus = Bus()
         self._halt_file = HaltFile(settings.directory, self._clock)
         self._bot: TelegramBot | None = None
+        self._replays = scanning.replays(settings)
+        self._scanner = scanning.scanner(
+            settings, account.gateway, self._clock, self._replays, self._tell_scores
+        )
         self._escalation = Escalation(
             settings.directory,
             notify.ways(settings.channel_urls, settings.secrets),
@@ -250,16 +253,19 @@ class Process:
         watched = Watched(agent, self._store, self._supervisor, self._escalation)
         self._signs = VitalSigns(self._settings.directory, self._clock, watched, self._service)
         schedule = Schedule(
-            {**agent.jobs(), "summaries": self._summaries, "heartbeat": self._beat},
+            {
+                **agent.jobs(),
+                "summaries": self._summaries,
+                "heartbeat": self._beat,
+                "candle_sweep": self._scanner.sweep,
+                "score_scan": self._scanner.scan_watched,
+            },
             self._clock,
             self._remember,
         )
         self._agent, self._schedule = agent, schedule
         desk = Reception(agent, schedule, self._signs.measure, self._halt_file.forbid)
         self._desk = desk
-        self._scanner = ScannerEngine(
-            Glance(self._account.gateway, self._exchange_ms), ScannerSettings()
-        )
         self._local = LocalDesk(desk, self._store.records, self._clock, lambda: agent.is_ready)
 
     async def _work(self, stop: asyncio.Event) -> int:
@@ -282,6 +288,7 @@ class Process:
                     "second_channel": self._escalation.run,
                     "halt_file": lambda: self._halt_file.run(self._desk),
                     **self._trading(ready),
+                    "scanner": lambda: self._after(ready, self._scan),
                     "storage": storage.run,
                     "watchdog": lambda: self._after(ready, self._signs.watch_watchdog),
                     **self._signs.tasks,
@@ -374,6 +381,7 @@ class Process:
         # The chat says the last word with its tasks ended: they would wait for the next update.
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        await self._replays.close()
         if self._bot is None:
             return
         with contextlib.suppress(TimeoutError, Fatal):
@@ -416,9 +424,6 @@ class Process:
         await export(self._store.journal, name, path, form)
         return path
 
-    def _exchange_ms(self) -> int:
-        return to_ms(self._clock.now()) + self._agent.clock_offset_ms
-
     # ------------------------------------------------------------ hooks
 
     def _on_death(self, task: str, error: BaseException) -> None:
@@ -430,6 +435,12 @@ class Process:
 
     async def _summaries(self) -> None:
         await self._front().tick_digests()
+
+    async def _scan(self) -> None:
+        await self._supervisor.keep_apart("scanner", self._scanner.run)
+
+    async def _tell_scores(self, _scores: Sequence[RankScore]) -> None:
+        await self._front().tell_scores()
 
     async def _beat(self) -> None:
         await self._signs.beat(self._desk)

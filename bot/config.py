@@ -30,7 +30,8 @@ from pydantic_settings import (
 
 from bot import totp
 from bot.secrets import OsKeychain, Passphrase, Vault
-from trading.domain.errors import SettingsInvalid
+from trading.domain.errors import Refused, SettingsInvalid
+from trading.domain.time import Timeframe
 
 PREFIX = "UMBRA_"
 LIVE_CONSENT = "real-money"
@@ -61,6 +62,8 @@ _EXAMPLES = {
     "code_notional_min": "1000",
     "watched_per_person_max": "20",
     "watched_max": "200",
+    "scan_timeframes": "1h,4h,12h,1d,3d",
+    "scores_kept_days": "400",
     "orders_per_minute_max": "60",
     "orders_open_max": "100",
     "duplicate_window_s": "5",
@@ -130,6 +133,8 @@ class Settings(BaseSettings):
     exit_attempts_per_minute_max: int = Field(default=20, ge=5)
     watched_per_person_max: int = Field(default=20, ge=1, le=200)
     watched_max: int = Field(default=200, ge=1, le=1_000)
+    scan_timeframes: Annotated[tuple[str, ...], NoDecode] = ("1h", "4h", "12h", "1d", "3d")
+    scores_kept_days: int = Field(default=400, ge=1, le=4_000)
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     failpoint: str = ""
 
@@ -154,6 +159,19 @@ class Settings(BaseSettings):
                 raise ValueError("should be numbers with commas between them")
             return frozenset(int(part) for part in parts)
         return value
+
+    @field_validator("scan_timeframes", mode="before")
+    @classmethod
+    def _split_timeframes(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = [Timeframe.parse(part.strip()) for part in value.split(",") if part.strip()]
+        except Refused as error:
+            raise ValueError(str(error)) from None
+        if not parsed:
+            raise ValueError("should name at least one timeframe")
+        return tuple(dict.fromkeys(one.name for one in parsed))
 
     @property
     def directory(self) -> Path:

@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 _DEATHS_MAX = 5
 _DEATHS_WINDOW_S = 60.0
 _RESTART_DELAY_S = 0.2
+_APART_FIRST_S = 1.0
+_APART_MOST_S = 60.0
+_APART_HEALTHY_S = 3_600.0
 _LAG_INTERVAL_S = 0.05
 _LAG_SAMPLES = 1200
 
@@ -25,9 +28,15 @@ class TooManyDeaths(Fatal):
 class Supervisor:
     """Runs named tasks for ever, restarts the dead, gives up after five deaths a minute."""
 
-    def __init__(self, clock: Clock, on_death: Callable[[str, BaseException], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        on_death: Callable[[str, BaseException], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._clock = clock
         self._on_death = on_death
+        self._sleep = sleep
         self._died: dict[str, float] = {}
 
     async def run(self, tasks: dict[str, Callable[[], Awaitable[None]]]) -> None:
@@ -35,6 +44,25 @@ class Supervisor:
         async with asyncio.TaskGroup() as group:
             for name, work in tasks.items():
                 group.create_task(self._keep(name, work), name=name)
+
+    async def keep_apart(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run until cancelled what nothing else depends on: its deaths never end the process.
+
+        Each restart waits longer, up to a minute; after an hour of life the waits begin anew.
+        """
+        pause_s = _APART_FIRST_S
+        while True:
+            began_s = self._clock.monotonic()
+            try:
+                await work()
+            except Exception as error:
+                logger.exception("task_died_apart", extra={"task": name})
+                self._on_death(name, error)
+            self._died[name] = self._clock.monotonic()
+            if self._died[name] - began_s > _APART_HEALTHY_S:
+                pause_s = _APART_FIRST_S
+            await self._sleep(pause_s)
+            pause_s = min(2 * pause_s, _APART_MOST_S)
 
     def restarts_s(self) -> dict[str, float]:
         """Return how long ago each task that has died was started again."""

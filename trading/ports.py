@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from trading.candles.series import Candles
+from trading.candles.series import Candles, Column, Times
 from trading.domain.chat import Confirmation, ConfirmationAnswer, InboxUpdate, OutboxMessage, Person
 from trading.domain.events import (
     AlertRaised,
@@ -216,6 +216,45 @@ class CandleStore(Protocol):
 
         Raises Retryable or Fatal when nothing is certain to be kept; doing it again is safe.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedScore:
+    """The scores of one symbol at one moment, shares in [0, 1]; NaN where nothing was scored."""
+
+    symbol: str
+    at_ms: int
+    price: float
+    bull: float
+    bear: float
+    change: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreColumns:
+    """Recorded scores of one symbol at n moments, oldest first, each column of shape (n,)."""
+
+    at_ms: Times
+    price: Column
+    bull: Column
+    bear: Column
+    change: Column
+
+
+class ScoreStore(Protocol):
+    """Scores as they were recorded; one that is lost is no loss of anything else."""
+
+    async def append(self, scores: Sequence[RecordedScore]) -> None:
+        """Keep scores behind those that are kept; raises OSError when the disk takes none."""
+        ...
+
+    async def since(self, symbol: str, since_ms: int) -> ScoreColumns:
+        """Return what was recorded from a moment on; what cannot be read whole is left out."""
+        ...
+
+    async def forget(self, before_ms: int) -> int:
+        """Delete months that ended before a moment, and return how many."""
         ...
 
 

@@ -31,6 +31,7 @@ _CLOCK_STEP_S = 1.0
 class Job:
     """One row: every `every_s` seconds, or daily at `daily_at` (hour, minute) UTC.
 
+    With `at_second` it runs each minute at that second instead of counting from the start.
     A run later than `misfire_grace_s` is skipped and the next one stands. `is_remembered` jobs keep
     their last run across restarts, and a daily one that was missed while down runs at the start.
     """
@@ -38,6 +39,7 @@ class Job:
     name: str
     every_s: float | None = None
     daily_at: tuple[int, int] | None = None
+    at_second: int | None = None
     misfire_grace_s: int = 5
     deadline_s: float = 30.0
     is_remembered: bool = False
@@ -59,6 +61,9 @@ JOBS: tuple[Job, ...] = (
     Job("open_attempts", every_s=10),
     Job("balances", every_s=60, misfire_grace_s=30),
     Job("summaries", every_s=60, misfire_grace_s=30),
+    Job("candle_sweep", every_s=5, deadline_s=90),
+    # Late enough for the last trades of the candles that ended with the minute.
+    Job("score_scan", every_s=60, at_second=5, misfire_grace_s=30),
     Job("atr_distances", every_s=3_600, misfire_grace_s=600, deadline_s=120),
     Job("full_reconcile", every_s=900, misfire_grace_s=300, deadline_s=120),
     Job("key_permissions", every_s=21_600, misfire_grace_s=3_600),
@@ -182,4 +187,6 @@ class Schedule:
 def _trigger(job: Job) -> BaseTrigger:
     if job.daily_at is not None:
         return CronTrigger(hour=job.daily_at[0], minute=job.daily_at[1], timezone=UTC)
+    if job.at_second is not None:
+        return CronTrigger(second=job.at_second, timezone=UTC)
     return IntervalTrigger(seconds=job.every_s or 1, timezone=UTC)

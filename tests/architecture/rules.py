@@ -168,7 +168,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.telegram.confirm": ("trading.domain", "trading.ports"),
     "bot.localchat": _AGENT,
     "bot.web": _AGENT,
-    "bot.charts": ("trading.domain", "trading.scanner"),
+    "bot.charts": ("trading.domain", "trading.scanner", "bot.child"),
+    "bot.child": ("trading.domain",),
     "bot.clock": ("trading.domain", "trading.ports"),
     "bot.data": (
         *("trading.domain", "trading.candles", "storage.archive", "bot"),
@@ -183,6 +184,11 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.shares": ("trading", "bot"),  # the settings types of each package
     "bot.vital_signs": (*_AGENT, "trading.reception", "storage", "bot"),
     "bot.repetition": (),
+    "bot.replaying": (
+        *("trading.domain", "trading.candles", "trading.scanner", "storage.archive"),
+        "bot.child",
+    ),
+    "bot.scanning": _ANYTHING,
     "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,
@@ -220,6 +226,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "numba": ("trading.backtest",),
     "numpy": (
         "storage.archive",
+        "storage.scores",
+        "bot.replaying",
         "trading.candles",
         "trading.market",
         "trading.scanner",

@@ -352,9 +352,11 @@ class World:
             if not fault["fired"]
         ]
 
-    async def until(self, wanted: Callable[[], Any], what: str) -> None:
+    async def until(
+        self, wanted: Callable[[], Any], what: str, patience_s: float = PATIENCE_S
+    ) -> None:
         """Wait until an asynchronous predicate holds."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while not await wanted():
             assert time.monotonic() < deadline, f"{what}\n{self.log()[-4000:]}"
             await asyncio.sleep(_POLL_S)

@@ -153,7 +153,7 @@ class AgentWorld:
                 decisions=DecisionSettings(installation="install-1"),
             ),
         )
-        work = dict.fromkeys(("summaries", "heartbeat"), _nothing)
+        work = dict.fromkeys(("summaries", "heartbeat", "candle_sweep", "score_scan"), _nothing)
         schedule = Schedule({**self.agent.jobs(), **work}, self.time, self._remember)
         vitals = Vitals(1.0, 2.0, False, 3, 4.0, {"market": 5.0})
         self.desk = Reception(self.agent, schedule, lambda: vitals)

@@ -9,7 +9,7 @@ import numpy as np
 from trading.deadlines import within
 from trading.domain.errors import RateLimited, Refused, Unreachable
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe, candle_open_ms
+from trading.domain.time import Timeframe
 from trading.domain.watching import Interest
 from trading.scanner.history import RankHistory
 from trading.scanner.metrics import Percents, metrics
@@ -61,19 +61,22 @@ class Glance:
     async def _score_one(self, interest: Interest) -> RankScore:
         histories: dict[Timeframe, RankHistory] = {}
         running: dict[Timeframe, Candle] = {}
-        for timeframe in interest.timeframes:
+        for timeframe in sorted(interest.timeframes, key=lambda one: -one.length_ms):
             candles = await self._read(interest.symbol, timeframe)
-            now_ms, length_ms = self._now_ms(), timeframe.length_ms
-            opened_ms = candle_open_ms(now_ms, length_ms)
-            closed = [one for one in candles if one.open_time_ms < opened_ms and one.is_sound]
             # Sorting a thousand candles is a part of a millisecond; a thread would cost more.
+            closed = [one for one in candles if one.is_closed and one.is_sound]
             histories[timeframe] = RankHistory(metrics_of(closed))
-            if candles and candles[-1].open_time_ms == opened_ms:
+            if candles and not candles[-1].is_closed:
                 running[timeframe] = candles[-1]
             await self._sleep(_PAUSE_S)
-        price = _price(interest, running)
-        [score] = rate([Monitored(interest.symbol, self._now_ms(), price, histories, running)])
-        return score
+        if not running:
+            raise Unreachable(f"the exchange has no running candle of {interest.symbol}")
+        # The shortest one was asked for last, so that it has the newest price and knows the moment.
+        newest = next(reversed(running.values()))
+        length_ms = next(reversed(running)).length_ms
+        at_ms = min(max(self._now_ms(), newest.open_time_ms), newest.open_time_ms + length_ms - 1)
+        [score] = rate([Monitored(interest.symbol, at_ms, newest.close, histories, running)])
+        return score.over(interest.timeframes)
 
     async def _read(self, symbol: str, timeframe: Timeframe) -> Sequence[Candle]:
         try:
@@ -87,9 +90,3 @@ def metrics_of(closed: Sequence[Candle]) -> Percents:
     """Return the metrics of candles, shape (4, n)."""
     prices = np.array([(one.open, one.high, one.low, one.close) for one in closed])
     return metrics(*prices.reshape(-1, 4).T)
-
-
-def _price(interest: Interest, running: dict[Timeframe, Candle]) -> float:
-    if not running:
-        raise Unreachable(f"the exchange has no running candle of {interest.symbol}")
-    return running[min(running, key=lambda timeframe: timeframe.length_ms)].close

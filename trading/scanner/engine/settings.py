@@ -1,23 +1,28 @@
 """The scanner's settings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trading.domain.time import Timeframe
+from trading.market.settings import CandleSettings
 from trading.scanner.history import CANDLES_MAX
 from trading.scanner.replay import SCORED_TIMEFRAMES
-
-SYMBOLS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ScannerSettings:
     """What is scanned where nobody says otherwise, and how much at most.
 
-    `candles_max` closed candles are ranked per symbol and timeframe; recorded scores are kept for
-    `kept_days`.
+    - `candles_max`: closed candles that are ranked per symbol and timeframe
+    - `slice_series`: running candles that are rated before others have their turn on the loop
+    - `patience_s`: how long a symbol waits for the past of its last timeframe before it is scored
+      without that one; an exchange may not have all of them
+    - `kept_days`: how long recorded scores are kept
     """
 
     timeframes: tuple[Timeframe, ...] = SCORED_TIMEFRAMES
-    symbols_max: int = SYMBOLS_MAX
+    symbols_max: int = 200
     candles_max: int = CANDLES_MAX
+    slice_series: int = 50
+    patience_s: float = 600.0
     kept_days: int = 400
+    candles: CandleSettings = field(default_factory=CandleSettings)

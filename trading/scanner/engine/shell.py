@@ -1,36 +1,125 @@
 """The running scanner: what is watched, the newest score of each, and answers about them."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from trading.domain.errors import Refused
 from trading.domain.time import Timeframe
 from trading.domain.watching import THRESHOLD, Interest
+from trading.market.live_candles import CandleHooks, LiveCandles
+from trading.ports import CandleFeed, CandleStore, Clock, ScoreStore
 from trading.scanner.desk import MonitoredView, Readiness, ScoreLine, ScoreReport
 from trading.scanner.engine.glance import Glance
+from trading.scanner.engine.judging import Replayer, Reports
+from trading.scanner.engine.pasts import Apart, Pasts
+from trading.scanner.engine.recording import Recording
 from trading.scanner.engine.settings import ScannerSettings
+from trading.scanner.rating import Monitored, rate
 from trading.scanner.scores import RankScore, Thresholds
+
+logger = logging.getLogger(__name__)
+
+OnScores = Callable[[Sequence[RankScore]], Awaitable[object]]
+
+
+async def _nobody(_scores: Sequence[RankScore]) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerPorts:
+    """What the scanner stands on; without `candles` nothing of the past outlives the process."""
+
+    feed: CandleFeed
+    clock: Clock
+    scores: ScoreStore
+    replayer: Replayer
+    candles: CandleStore | None = None
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    apart: Apart = asyncio.to_thread
+
+
+_Since = dict[Timeframe, float]
+"""Over which timeframes a symbol is watched, shortest first, and since when by the steady clock."""
 
 
 class ScannerEngine:
-    """Implements `ScannerDesk`; `watch` says what people want, and may be called at any time."""
+    """Implements `ScannerDesk`.
 
-    def __init__(self, glance: Glance, settings: ScannerSettings) -> None:
-        self._glance = glance
-        self._settings = settings
-        self._watched: dict[str, tuple[Timeframe, ...]] = {}
+    `watch` says what people want, at any time; `run` follows it until cancelled; `scan_watched` and
+    `sweep` are its recurring jobs. `on_scores` gets what each scan has found.
+    """
+
+    def __init__(
+        self,
+        ports: ScannerPorts,
+        settings: ScannerSettings | None = None,
+        on_scores: OnScores = _nobody,
+    ) -> None:
+        self._settings = settings or ScannerSettings()
+        self._clock = ports.clock
+        self._on_scores = on_scores
+        self._pasts = Pasts(
+            ports.candles,
+            self._settings.candles_max,
+            self._settings.candles.candles_kept,
+            ports.apart,
+        )
+        self.live = LiveCandles(
+            ports.feed,
+            ports.candles,
+            ports.clock,
+            CandleHooks(self._pasts.warmed, self._pasts.closed),
+            settings=self._settings.candles,
+            sleep=ports.sleep,
+        )
+        self._glance = Glance(ports.feed, self.live.now_ms, ports.sleep)
+        self._recording = Recording(ports.scores, self._settings.kept_days)
+        self._reports = Reports(ports.replayer, ports.feed, ports.clock, ports.sleep)
+        self._watched: dict[str, _Since] = {}
         self._newest: dict[str, RankScore] = {}
+
+    # ------------------------------------------------------------ life
 
     def watch(self, interests: Iterable[Interest]) -> None:
         """Scan these symbols from now on, each over all timeframes that anybody watches."""
-        wanted: dict[str, set[Timeframe]] = {}
-        for interest in interests:
-            wanted.setdefault(interest.symbol, set()).update(interest.timeframes)
+        several = list(interests)
+        wanted = self._affordable(several)
+        now_s = self._clock.monotonic()
         self._watched = {
-            symbol: tuple(sorted(timeframes, key=lambda one: one.length_ms))
+            symbol: self._since(symbol, timeframes, now_s)
             for symbol, timeframes in sorted(wanted.items())
         }
+        self._newest = {symbol: score for symbol, score in self._newest.items() if symbol in wanted}
+        self._pasts.keep({(symbol, one) for symbol, each in wanted.items() for one in each})
+        self.live.watch(wanted)
+        self._reports.judge([one for one in several if one.symbol in wanted])
+
+    async def run(self) -> None:
+        """Follow the candles, sort their pasts and judge `auto` thresholds until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.live.run())
+            group.create_task(self._pasts.run())
+            group.create_task(self._reports.run())
+
+    async def sweep(self) -> None:
+        """Ask for what should have closed, and write what has."""
+        await self.live.sweep()
+
+    async def scan_watched(self) -> None:
+        """Score everything that is watched, record it, and hand it on."""
+        found: list[RankScore] = []
+        for symbols in self._slices():
+            found += self._rate(symbols)
+            # Prices have their turn: no slice may hold them up.
+            await asyncio.sleep(0)
+        whole = [
+            one for one in found if not self._lacks(one.symbol, self._watched.get(one.symbol, {}))
+        ]
+        await self._recording.keep(whole)
+        if found:
+            await self._on_scores(found)
 
     # ------------------------------------------------------------ the desk
 
@@ -40,29 +129,128 @@ class ScannerEngine:
 
     def monitored(self) -> Sequence[MonitoredView]:
         """Return everything that is scanned, by symbol."""
-        return [
-            MonitoredView(symbol, timeframes, Readiness.WARMING, self._newest.get(symbol))
-            for symbol, timeframes in self._watched.items()
-        ]
+        return [self._view(symbol, watched) for symbol, watched in self._watched.items()]
 
     def score(self, interest: Interest) -> RankScore | None:
-        """Return the newest score over an interest's own timeframes; None before the first."""
+        """Return the newest score over an interest's own timeframes.
+
+        None before the first, and while the past of one of them is still being read.
+        """
         newest = self._newest.get(interest.symbol)
-        return None if newest is None else newest.over(interest.timeframes)
+        if newest is None or self._lacks(interest.symbol, interest.timeframes):
+            return None
+        return newest.over(interest.timeframes)
 
     def thresholds(self, interest: Interest) -> Thresholds:
         """Return from which scores on an interest is told, `auto` resolved."""
+        if interest.threshold is None and (best := self._reports.best(interest)) is not None:
+            return best
         share = (interest.threshold or THRESHOLD) / 100
         return Thresholds(share, share)
 
     async def scan(self, interests: Iterable[Interest]) -> Sequence[RankScore]:
         """Score now, also what nobody watches; raises Unreachable where candles do not come."""
-        return await self._glance.score(list(interests))
+        asked = list(interests)
+        unknown = [one for one in asked if not self._is_live(one)]
+        looked_up = await self._glance.score(unknown) if unknown else []
+        self._rate([one.symbol for one in asked if self._is_live(one)])
+        found = {(score.symbol, _timeframes(score)): score for score in looked_up}
+        scores = [found.get((one.symbol, one.timeframes)) or self.score(one) for one in asked]
+        return [score for score in scores if score is not None]
 
     async def line(self, symbol: str, since_ms: int) -> ScoreLine:
-        """Read recorded scores since a moment."""
-        return ScoreLine(symbol, np.empty(0, np.int64), *(np.empty(0) for _ in range(4)))
+        """Read recorded scores since a moment, each over all timeframes watched then."""
+        return await self._recording.line(symbol, since_ms)
 
     async def report(self, interest: Interest) -> ScoreReport:
-        """Replay a symbol's past; Refused where too little of it is known."""
-        raise Refused(f"the past of {interest.symbol} is not known yet")
+        """Replay a symbol's past, off the loop; Refused where too little of it is known."""
+        return await self._reports.report(interest)
+
+    # ------------------------------------------------------------ inside
+
+    def _affordable(self, interests: Sequence[Interest]) -> dict[str, frozenset[Timeframe]]:
+        """Return what is watched; beyond the most that can be, those that came last are left."""
+        wanted: dict[str, frozenset[Timeframe]] = {}
+        for interest in sorted(interests, key=lambda one: one.symbol not in self._watched):
+            known = wanted.get(interest.symbol)
+            if known is None and len(wanted) >= self._settings.symbols_max:
+                logger.warning("symbol_not_scanned", extra={"symbol": interest.symbol})
+                continue
+            wanted[interest.symbol] = (known or frozenset()) | set(interest.timeframes)
+        return wanted
+
+    def _since(self, symbol: str, timeframes: frozenset[Timeframe], now_s: float) -> _Since:
+        known = self._watched.get(symbol, {})
+        ordered = sorted(timeframes, key=lambda one: one.length_ms)
+        return {one: known.get(one, now_s) for one in ordered}
+
+    def _slices(self) -> Iterator[list[str]]:
+        part: list[str] = []
+        series = 0
+        for symbol, watched in list(self._watched.items()):
+            part.append(symbol)
+            series += len(watched)
+            if series >= self._settings.slice_series:
+                yield part
+                part, series = [], 0
+        if part:
+            yield part
+
+    def _rate(self, symbols: Iterable[str]) -> list[RankScore]:
+        """Score symbols that are live over the timeframes whose past is known."""
+        now_ms = self.live.now_ms()
+        monitored = [
+            one for symbol in symbols if (one := self._present(symbol, now_ms)) is not None
+        ]
+        scores = rate(monitored)
+        self._newest |= {score.symbol: score for score in scores}
+        return scores
+
+    def _present(self, symbol: str, now_ms: int) -> Monitored | None:
+        watched = self._watched.get(symbol)
+        if watched is None or self.live.is_stale(symbol):
+            return None
+        histories, running = {}, {}
+        for timeframe in watched:
+            history = self._pasts.get(symbol, timeframe)
+            candle = self.live.running(symbol, timeframe)
+            if history is not None:
+                histories[timeframe] = history
+                if candle is not None:
+                    running[timeframe] = candle
+        if not running:
+            return None
+        # The timeframes are in order: the shortest one's candle has the newest price.
+        price = next(iter(running.values())).close
+        return Monitored(symbol, now_ms, price, histories, running)
+
+    def _is_live(self, interest: Interest) -> bool:
+        return (
+            interest.symbol in self._watched
+            and not self.live.is_stale(interest.symbol)
+            and None not in [self._pasts.get(interest.symbol, one) for one in interest.timeframes]
+        )
+
+    def _lacks(self, symbol: str, timeframes: Iterable[Timeframe]) -> bool:
+        """Whether the past of a timeframe is missing that may still come."""
+        since_s, now_s = self._watched.get(symbol, {}), self._clock.monotonic()
+        return any(
+            now_s - since_s.get(one, now_s) <= self._settings.patience_s
+            for one in timeframes
+            if self._pasts.get(symbol, one) is None
+        )
+
+    def _view(self, symbol: str, watched: _Since) -> MonitoredView:
+        if self._lacks(symbol, watched):
+            readiness = Readiness.WARMING
+        elif self.live.is_stale(symbol):
+            readiness = Readiness.STALE
+        else:
+            readiness = Readiness.LIVE
+        pasts = {one: self._pasts.get(symbol, one) for one in watched}
+        young = tuple(one for one, past in pasts.items() if past is not None and past.is_young)
+        return MonitoredView(symbol, tuple(watched), readiness, self._newest.get(symbol), young)
+
+
+def _timeframes(score: RankScore) -> tuple[Timeframe, ...]:
+    return tuple(one.timeframe for one in score.timeframes)

@@ -16,7 +16,7 @@ from trading.domain.errors import Refused
 from trading.domain.events import CommandExecuted, TradingModeChanged
 from trading.domain.position import TradingMode
 from trading.reception import Reception, Vitals
-from trading.schedule import Schedule
+from trading.schedule import JOBS, Schedule
 
 ONE, TWO = "request-1", "request-2"
 
@@ -39,7 +39,7 @@ class _Bench:
         async def nothing() -> None:
             return None
 
-        jobs = {**agent.jobs(), "summaries": nothing, "heartbeat": nothing}
+        jobs = {one.name: nothing for one in JOBS} | dict(agent.jobs())
         schedule = Schedule(jobs, world.time, remember)
         desk = Reception(agent, schedule, lambda: vitals, halt_file.forbid)
         local = LocalDesk(

@@ -1,0 +1,47 @@
+"""The scanner of this process: its settings, and what it stands on."""
+
+from bot.config import Settings
+from bot.replaying import ReplayWorker
+from storage.archive.live import LiveArchive
+from storage.scores import ScoreFiles
+from trading.domain.time import Timeframe
+from trading.ports import CandleFeed, Clock
+from trading.scanner.engine import ScannerEngine, ScannerPorts, ScannerSettings
+from trading.scanner.engine.shell import OnScores
+
+
+def scanner(
+    settings: Settings,
+    feed: CandleFeed,
+    clock: Clock,
+    replays: ReplayWorker,
+    on_scores: OnScores,
+) -> ScannerEngine:
+    """Return a scanner that keeps candles and scores in the data directory."""
+    ports = ScannerPorts(
+        feed=feed,
+        clock=clock,
+        scores=ScoreFiles(settings.directory / "scores" / archive_name(settings)),
+        replayer=replays,
+        candles=LiveArchive(settings.directory / "archive", archive_name(settings)),
+    )
+    return ScannerEngine(ports, scanner_settings(settings), on_scores)
+
+
+def replays(settings: Settings) -> ReplayWorker:
+    """Return who replays the pasts of this exchange; nothing is started yet."""
+    return ReplayWorker(settings.directory / "archive", archive_name(settings))
+
+
+def scanner_settings(settings: Settings) -> ScannerSettings:
+    """Return the scanner's share of the settings."""
+    return ScannerSettings(
+        timeframes=tuple(map(Timeframe.parse, settings.scan_timeframes)),
+        symbols_max=settings.watched_max,
+        kept_days=settings.scores_kept_days,
+    )
+
+
+def archive_name(settings: Settings) -> str:
+    """Return under which name candles are kept; what is simulated is no market's history."""
+    return settings.exchange_id + ("simulated" if settings.is_loopback_exchange else "")

@@ -1,0 +1,139 @@
+"""Recorded scores on disk: one file per symbol and month, records of one size, only appended to.
+
+A record is whole or it does not count: a last one that was half written is cut off before the next
+is appended, and one whose checksum is wrong is left out when it is read. Nothing is synced: scores
+of the last seconds before a power cut are worth less than the disk's time.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.archive.layout import Month, month_of, symbol_folder
+from trading.ports import RecordedScore, ScoreColumns
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX = ".scores"
+_RECORD = np.dtype(
+    [
+        ("at_ms", "<i8"),
+        ("price", "<f8"),
+        ("bull", "<f4"),
+        ("bear", "<f4"),
+        ("change", "<f4"),
+        ("checksum", "<u4"),
+    ]
+)
+_SIZE = _RECORD.itemsize
+# Odd numbers, so that each changed word changes the sum; the start keeps zeros from being valid.
+_WEIGHTS = np.array(
+    (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F, 0x165667B1, 0xD3A2646D, 0xFD7046C5),
+    np.uint32,
+)
+_START = np.uint32(0x5CA1AB1E)
+
+Records = NDArray[np.void]
+
+
+class ScoreFiles:
+    """Implements `ScoreStore` in a folder that nobody else writes."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._turn = asyncio.Lock()
+
+    async def append(self, scores: Sequence[RecordedScore]) -> None:
+        """Keep scores, off the loop; raises OSError at the first that the disk does not take."""
+        async with self._turn:
+            await asyncio.to_thread(self._append, scores)
+
+    async def since(self, symbol: str, since_ms: int) -> ScoreColumns:
+        """Read the months from a moment on, off the loop."""
+        return await asyncio.to_thread(self._since, symbol, since_ms)
+
+    async def forget(self, before_ms: int) -> int:
+        """Delete the files of months that ended before a moment."""
+        async with self._turn:
+            return await asyncio.to_thread(self._forget, before_ms)
+
+    def _append(self, scores: Sequence[RecordedScore]) -> None:
+        for score in scores:
+            path = self._path(score.symbol, month_of(score.at_ms))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                torn = file.tell() % _SIZE
+                if torn:
+                    file.truncate(file.tell() - torn)
+                file.write(_encoded(score))
+
+    def _since(self, symbol: str, since_ms: int) -> ScoreColumns:
+        first = month_of(since_ms)
+        parts = [
+            _read(path) for month, path in self._months(self._folder(symbol)) if month >= first
+        ]
+        found = np.concatenate([np.empty(0, _RECORD), *parts])
+        found = found[found["at_ms"] >= since_ms]
+        # A clock that was set back has written later what came before.
+        found = found[np.argsort(found["at_ms"], kind="stable")]
+        return ScoreColumns(
+            found["at_ms"].astype(np.int64),
+            found["price"].astype(np.float64),
+            found["bull"].astype(np.float64),
+            found["bear"].astype(np.float64),
+            found["change"].astype(np.float64),
+        )
+
+    def _forget(self, before_ms: int) -> int:
+        gone = [
+            path
+            for folder in self._root.glob("*")
+            for month, path in self._months(folder)
+            if month.following().start_ms <= before_ms
+        ]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        return len(gone)
+
+    def _months(self, folder: Path) -> Iterator[tuple[Month, Path]]:
+        for path in sorted(folder.glob(f"*{_SUFFIX}")):
+            year, _, number = path.stem.partition("-")
+            if year.isdecimal() and number.isdecimal() and 1 <= int(number) <= 12:
+                yield Month(int(year), int(number)), path
+
+    def _path(self, symbol: str, month: Month) -> Path:
+        return self._folder(symbol) / f"{month}{_SUFFIX}"
+
+    def _folder(self, symbol: str) -> Path:
+        return self._root / symbol_folder(symbol)
+
+
+def _encoded(score: RecordedScore) -> bytes:
+    record = np.zeros(1, _RECORD)
+    for name in ("at_ms", "price", "bull", "bear", "change"):
+        record[name] = getattr(score, name)
+    record["checksum"] = _checksums(record)
+    return record.tobytes()
+
+
+def _read(path: Path) -> Records:
+    content = path.read_bytes()
+    records = np.frombuffer(content[: len(content) // _SIZE * _SIZE], _RECORD)
+    whole: Records = records[_checksums(records) == records["checksum"]]
+    if len(whole) < len(records):
+        extra = {"path": path.name, "count": len(records) - len(whole)}
+        logger.warning("score_records_damaged", extra=extra)
+    return whole
+
+
+def _checksums(records: Records) -> NDArray[np.uint32]:
+    words = np.ascontiguousarray(records).view("<u4").reshape(len(records), -1)
+    # Wraps around, as sums of this size are meant to.
+    summed: NDArray[np.uint32] = _START + (words[:, : len(_WEIGHTS)] * _WEIGHTS).sum(
+        axis=1, dtype=np.uint32
+    )
+    return summed

@@ -1,0 +1,125 @@
+"""The sorted past of every series that is scanned: begun off the loop, grown as candles close."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trading.candles.series import Candles, join, no_candles
+from trading.domain.errors import UmbraError
+from trading.domain.market import Candle
+from trading.domain.time import Timeframe
+from trading.ports import CandleStore
+from trading.scanner.engine.glance import metrics_of
+from trading.scanner.history import RankHistory
+from trading.scanner.metrics import metrics
+
+logger = logging.getLogger(__name__)
+
+_LOAD_TIMEOUT_S = 60.0
+Key = tuple[str, Timeframe]
+
+
+class Apart(Protocol):
+    """Runs plain work off the loop."""
+
+    def __call__(self, work: Callable[[], RankHistory], /) -> Awaitable[RankHistory]:
+        """Return what the work returns."""
+        ...
+
+
+@dataclass(slots=True)
+class _Beginning:
+    """A series whose past is being sorted, and what closed meanwhile."""
+
+    recent: Candles
+    meanwhile: list[Candle] = field(default_factory=list)
+
+
+class Pasts:
+    """One `RankHistory` per symbol and timeframe.
+
+    A series begins with what is known of it when it is warm: the archive's longer past, where there
+    is one, and the candles that are live. Every candle that closes from then on enters once.
+    """
+
+    def __init__(
+        self, store: CandleStore | None, candles_max: int, recent_max: int, apart: Apart
+    ) -> None:
+        self._store = store
+        self._candles_max = candles_max
+        self._recent_max = recent_max
+        self._apart = apart
+        self._histories: dict[Key, RankHistory] = {}
+        self._beginnings: dict[Key, _Beginning] = {}
+        self._wake = asyncio.Event()
+
+    def get(self, symbol: str, timeframe: Timeframe) -> RankHistory | None:
+        """Return the past of a series, None while it is not sorted yet."""
+        return self._histories.get((symbol, timeframe))
+
+    def keep(self, keys: Collection[Key]) -> None:
+        """Forget all other series."""
+        for known in (self._histories, self._beginnings):
+            for key in known.keys() - keys:
+                del known[key]
+
+    def warmed(self, symbol: str, timeframe: Timeframe, candles: Candles) -> None:
+        """Begin a series anew with closed candles, oldest first."""
+        self._histories.pop((symbol, timeframe), None)
+        self._beginnings[symbol, timeframe] = _Beginning(candles)
+        self._wake.set()
+
+    def closed(self, symbol: str, timeframe: Timeframe, candle: Candle) -> None:
+        """Take in a candle that has closed; each one is told once."""
+        beginning = self._beginnings.get((symbol, timeframe))
+        if beginning is not None:
+            beginning.meanwhile.append(candle)
+            return
+        history = self._histories.get((symbol, timeframe))
+        if history is not None:
+            history.add(metrics_of((candle,))[:, 0])
+
+    async def run(self) -> None:
+        """Sort what is warm, one series after the other, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._beginnings:
+                await self._begin(next(iter(self._beginnings)))
+
+    async def _begin(self, key: Key) -> None:
+        beginning = self._beginnings[key]
+        older = await self._older(key, beginning.recent)
+        try:
+            history = await self._apart(lambda: self._sorted(older, beginning.recent))
+        except ValueError:
+            # What the archive holds is checked when it is stored; this is the last line.
+            logger.exception("past_not_sound", extra={"symbol": key[0], "timeframe": key[1].name})
+            history = RankHistory(candles_max=self._candles_max)
+        if self._beginnings.get(key) is not beginning:
+            # It was dropped, or began anew, while it was sorted.
+            return
+        del self._beginnings[key]
+        for candle in beginning.meanwhile:
+            history.add(metrics_of((candle,))[:, 0])
+        self._histories[key] = history
+
+    async def _older(self, key: Key, recent: Candles) -> Candles:
+        """Return what the archive holds from before the live candles."""
+        if self._store is None or len(recent) < self._recent_max:
+            # The live candles were warmed from the same archive: it holds no more.
+            return no_candles()
+        try:
+            async with asyncio.timeout(_LOAD_TIMEOUT_S):
+                held = await self._store.load(*key, self._candles_max)
+        except (UmbraError, OSError, TimeoutError) as error:
+            extra = {"symbol": key[0], "timeframe": key[1].name, "error": str(error)}
+            logger.warning("longer_past_not_loaded", extra=extra)
+            return no_candles()
+        return held.take(held.open_time_ms < recent.open_time_ms[0])
+
+    def _sorted(self, older: Candles, recent: Candles) -> RankHistory:
+        past = join(older, recent) if len(older) else recent
+        return RankHistory(metrics(past.open, past.high, past.low, past.close), self._candles_max)

@@ -1,0 +1,64 @@
+"""Keeps the scores of each scan, and draws their line again."""
+
+import logging
+import math
+from collections.abc import Sequence
+
+from trading.ports import RecordedScore, ScoreStore
+from trading.scanner.desk import ScoreLine
+from trading.scanner.scores import RankScore
+
+logger = logging.getLogger(__name__)
+
+_DAY_MS = 86_400_000
+
+
+class Recording:
+    """A disk that takes nothing costs the line, and neither a scan nor what is told of it."""
+
+    def __init__(self, store: ScoreStore, kept_days: int) -> None:
+        self._store = store
+        self._kept_ms = kept_days * _DAY_MS
+        self._cleared_day = 0
+        self._is_failing = False
+
+    async def keep(self, scores: Sequence[RankScore]) -> None:
+        """Append what a scan has found, and once a day forget what is too old."""
+        if not scores:
+            return
+        try:
+            await self._store.append([recorded(score) for score in scores])
+            await self._clear(scores[0].at_ms)
+        except OSError as error:
+            if not self._is_failing:
+                logger.warning("scores_not_recorded", extra={"error": str(error)})
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    async def line(self, symbol: str, since_ms: int) -> ScoreLine:
+        """Read the line of a symbol since a moment."""
+        found = await self._store.since(symbol, since_ms)
+        return ScoreLine(symbol, found.at_ms, found.price, found.bull, found.bear, found.change)
+
+    async def _clear(self, now_ms: int) -> None:
+        day = now_ms // _DAY_MS
+        if day != self._cleared_day:
+            self._cleared_day = day
+            await self._store.forget(now_ms - self._kept_ms)
+
+
+def recorded(score: RankScore) -> RecordedScore:
+    """Return what is kept of a score."""
+    return RecordedScore(
+        score.symbol,
+        score.at_ms,
+        score.price,
+        _number(score.bull),
+        _number(score.bear),
+        _number(score.change),
+    )
+
+
+def _number(share: float | None) -> float:
+    return math.nan if share is None else share
