@@ -181,6 +181,7 @@ def invited_card(opened: Sequence[InvitationMade], timezone: str, now: datetime)
     newest = opened[-1]
     lines: list[Line] = [
         "Its code comes in a message of its own: forward that one to them.",
+        "It is kept nowhere: if it does not come, make another.",
         "It works once. You are asked before they come in.",
         MAY[newest.role],
         *open_lines(opened, timezone, now),

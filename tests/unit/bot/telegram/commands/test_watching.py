@@ -1,8 +1,11 @@
 """What somebody watches: put on the list, taken off and back on, from which score on, how loud."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.telegram import confirm
 from tests.fakes.desk import find
@@ -11,7 +14,7 @@ from tests.unit.bot.telegram.commands.talk import TRADER, VIEWER, Talk, crashed,
 from trading.domain.chat import Role
 from trading.domain.events import PersonChanged
 from trading.domain.instrument import Instrument
-from trading.domain.watching import AlertType, Interest, Loudness
+from trading.domain.watching import AlertType, Interest, Loudness, checked
 from trading.scanner.desk import MonitoredView, Readiness
 from trading.scanner.scores import Thresholds
 
@@ -271,6 +274,40 @@ async def test_dropping_all_asks_for_no_code() -> None:
     await talk.ask("/watch BTC/USDT 1h")
     await talk.ask("/drop all")
     assert "Dropped all" in (await talk.press(f"{confirm.CONFIRM}{talk.question()}")).title
+
+
+_NAMES = ("BTC/USDT", "ETH/USDT", "BTC/USDC", "ADA/USDC")
+_LENGTHS = ("", "15m", "1h 4h", "15m 1h 4h")
+_LINES = st.one_of(
+    st.builds("/{} {} {}".format, st.sampled_from(("watch", "drop")), st.sampled_from(_NAMES),
+              st.sampled_from(_LENGTHS)),
+    st.builds("/threshold {}".format, st.sampled_from(("1", "100", "auto", "0", "ETH/USDT 70"))),
+    st.sampled_from(("/drop undo", "/drop undo BTC/USDT", "/watch BTC/USDT ETH/USDT from 70")),
+)  # fmt: skip
+
+
+@given(st.lists(_LINES, max_size=12), st.sampled_from(_NAMES), st.sampled_from(_LENGTHS))
+@settings(max_examples=60, deadline=None)
+def test_a_list_keeps_its_bounds_and_every_loss_can_be_taken_back(
+    lines: list[str], name: str, lengths: str
+) -> None:
+    async def story() -> None:
+        talk = Talk()
+        most = 3
+        talk.services.settings = replace(talk.services.settings, watched_per_person_max=most)
+        for line in lines:
+            await talk.ask(line)
+            wishes = talk.person().wishes
+            assert checked(wishes) is wishes
+            assert len(set(talk.watched())) == len(wishes.interests) <= most
+        before = set(talk.person().wishes.interests)
+        dropped = await talk.ask(f"/drop {name} {lengths}")
+        if dropped.title.startswith("✖️ Dropped"):
+            assert set(talk.person().wishes.interests) != before
+            await talk.press(dropped.buttons["↩️ Undo"])
+        assert set(talk.person().wishes.interests) == before
+
+    asyncio.run(story())
 
 
 # ---------------------------------------------------------------- thresholds and loudness
