@@ -1,7 +1,7 @@
 """One decision while it is carried out: its attempts, its fills, and what stands in its way."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -34,6 +34,46 @@ from trading.execution.settings import AbsenceSettings
 class Case:
     """The living side of an intent; who holds `lock` may change it."""
 
+    __slots__ = (
+        "_fills",
+        "alerts",
+        "attempts",
+        "beyond",
+        "book_read_s",
+        "changed",
+        "cleared_s",
+        "empty_reads",
+        "empty_s",
+        "ended_s",
+        "fills_missing_s",
+        "fresh_free",
+        "giving_up",
+        "insufficient",
+        "intent",
+        "is_alarmed",
+        "is_band_refused",
+        "is_booked",
+        "is_held",
+        "is_watch_only",
+        "lock",
+        "looked_s",
+        "made_room_for",
+        "number_from",
+        "obstacle",
+        "prepared_s",
+        "refusals",
+        "reminded_s",
+        "search",
+        "sending",
+        "sends_s",
+        "sent_s",
+        "standing",
+        "task",
+        "told_unresolved",
+        "told_unsent",
+        "unwound_at",
+    )
+
     def __init__(
         self, intent: Intent, attempts: Iterable[Attempt] = (), fills: Iterable[Fill] = ()
     ) -> None:
@@ -52,7 +92,7 @@ class Case:
         # Monotonic seconds: when the book was last seen, or found by an order, to be empty.
         self.empty_s = float("-inf")
         self.book_read_s = float("-inf")
-        self.sends_s: deque[float] = deque()
+        self.sends_s: list[float] = []
         self.is_held = False
         # Whether its opening is booked, and with it the coins that came under care for it.
         self.is_booked = False

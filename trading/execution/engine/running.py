@@ -261,7 +261,7 @@ class Running:
             return False
         now_s = self._s.monotonic()
         while case.sends_s and case.sends_s[0] <= now_s - 60:
-            case.sends_s.popleft()
+            case.sends_s.pop(0)
         return len(case.sends_s) >= self._s.settings.exit_attempts_per_minute_max
 
     # -------------------------------------------------------- what stands in the way

@@ -68,6 +68,12 @@ class Sending:
         self.late.add(sending)
         sending.add_done_callback(self._answered_late)
 
+    def let_go(self, case: Case) -> None:
+        """Keep no answer of an ended decision; one that is still to come counts as a report."""
+        if case.sending is not None and case.sending.done():
+            case.sending = None
+        self.detach(case)
+
     def _answered_late(self, sending: asyncio.Task[SendEvidence]) -> None:
         self.late.discard(sending)
         evidence = _result(sending)

@@ -341,6 +341,7 @@ class ExecutionEngine:
             return
         self._s.cases.pop(case.intent.intent_id, None)
         # A task keeps its context, and that the last answer of the exchange.
+        self._sending.let_go(case)
         case.task = None
         if case.is_backstop:
             for other in self._s.cases.values():

@@ -39,7 +39,9 @@ async def test_only_the_newest_ended_decisions_stay_in_memory() -> None:
     desk = await sell_often(_KEPT + 4)
     kept = [case.intent.tracker_id for case in desk.engine._reporting.known()]
     assert kept == [5, 6, 7]
-    assert all(case.task is None for case in desk.engine._reporting.known())
+    assert all(
+        case.task is None and case.sending is None for case in desk.engine._reporting.known()
+    )
 
 
 async def test_a_list_of_old_orders_is_recognised_without_reading_the_journal(
