@@ -434,7 +434,7 @@ class Process:
         await self._store.journal.append(event)
 
     async def _summaries(self) -> None:
-        await self._front().tick_digests()
+        await self._front().tick()
 
     async def _scan(self) -> None:
         await self._supervisor.keep_apart("scanner", self._scanner.run)

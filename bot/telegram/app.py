@@ -16,14 +16,14 @@ from bot.telegram.addressing import Addresser, is_news, wait_for_kick
 from bot.telegram.commands.context import ChartDrawer, Services
 from bot.telegram.commands.registry import MENU
 from bot.telegram.connection import Connection
-from bot.telegram.digests import Digests
 from bot.telegram.expiry import Expiry
 from bot.telegram.holdings import ArchiveReader, NoArchive
 from bot.telegram.inbox import Inbox
 from bot.telegram.invitations import Invitations
 from bot.telegram.outbox import Outbox, strip_markup
-from bot.telegram.requesting import requests_for
+from bot.telegram.recurring import Recurring
 from bot.telegram.replying import Handled
+from bot.telegram.requesting import requests_for
 from bot.telegram.roster import Pairing, Roster
 from bot.telegram.router import Router
 from bot.telegram.sending import Sender
@@ -74,7 +74,7 @@ class Surroundings:
 
 
 class TelegramBot:
-    """`start`, then `run` until cancelled, then `stop`; `tick_digests` once a minute."""
+    """`start`, then `run` until cancelled, then `stop`; `tick` each minute."""
 
     def __init__(self, settings: TelegramSettings, around: Surroundings) -> None:
         silence_request_logs()
@@ -87,7 +87,8 @@ class TelegramBot:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._taps: set[asyncio.Task[None]] = set()
         self.beats: dict[str, float] = {}
-        self.outbox = Outbox(Sender(self._bot), self._journal, self._records, self._clock)
+        sender = Sender(self._bot)
+        self.outbox = Outbox(sender, self._journal, self._records, self._clock)
         self._addresser = Addresser(
             self._journal,
             self._records,
@@ -98,13 +99,18 @@ class TelegramBot:
             self.outbox.kick,
             around.in_hand,
         )
-        self._digests = Digests(
-            around.desk,
-            self._journal,
-            self._roster,
-            self._clock,
-            self._banner,
-            self.outbox.kick,
+        self._recurring = Recurring(
+            desk=around.desk,
+            scanner=around.scanner,
+            charts=around.charts,
+            sender=sender,
+            journal=self._journal,
+            records=self._records,
+            roster=self._roster,
+            clock=self._clock,
+            folder=around.data_dir,
+            banner=self._banner,
+            kick_outbox=self.outbox.kick,
         )
         self.connection = Connection(self._clock, self._announce)
         self._expiry = Expiry(self._journal, self._clock, self._banner, self.outbox.kick)
@@ -137,6 +143,7 @@ class TelegramBot:
         made = await self._journal.latest(200, ("InvitationMade", "InvitationClosed"))
         self._invitations.load(one.event for one in reversed(made))
         await self._addresser.load()
+        await self._recurring.load()
         self.connection.load((await self._records.state()).conditions)
         await self._expiry.load(self._records)
         self._router = Router(
@@ -196,9 +203,13 @@ class TelegramBot:
         if name in self._tasks:
             self._tasks[name].cancel()
 
-    async def tick_digests(self) -> int:
-        """Queue the periodic summaries that are due; returns how many."""
-        return await self._digests.tick()
+    async def tick(self) -> int:
+        """Queue the summaries and reports that are due; returns how many."""
+        return await self._recurring.tick()
+
+    async def tell_scores(self) -> int:
+        """Tell whoever watches of what a scan has found; returns how many messages."""
+        return await self._recurring.tell_scores()
 
     def standing_texts(self) -> dict[str, str]:
         """Critical things that nobody has acknowledged, as plain text by alert id."""
@@ -279,6 +290,7 @@ class TelegramBot:
             )
             await self._append(handled.events)
         self._note(handled)
+        await self._recurring.look(update)
 
     async def _handle_in_turn(self, update: InboxUpdate) -> None:
         async with self._turn:

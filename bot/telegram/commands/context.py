@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from bot.charts.worker import Picture
 from bot.telegram import confirm
 from bot.telegram.holdings import ArchiveReader, NoArchive
 from bot.telegram.invitations import Invitations
@@ -13,7 +14,7 @@ from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster
 from bot.telegram.settings import TelegramSettings
 from bot.telegram.stepup import StepUp
-from trading.desk import ChartView, Desk
+from trading.desk import Desk
 from trading.domain.chat import Person
 from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAsked, Event
@@ -24,7 +25,7 @@ from trading.scanner.desk import ScannerDesk
 class ChartDrawer(Protocol):
     """Draws chart pictures; raises NotInTime when it cannot."""
 
-    async def draw(self, view: ChartView, path: Path) -> Path:
+    async def draw(self, picture: Picture, path: Path) -> Path:
         """Write a PNG to `path` and return it."""
         ...
 

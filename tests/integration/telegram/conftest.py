@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bot.charts.worker import Picture
 from bot.clock import SystemClock
 from bot.localchat import FloodLimits, build_app, serving
 from bot.telegram import Surroundings, TelegramBot, TelegramSettings
@@ -17,7 +18,6 @@ from tests.fakes.desk import FakeDesk
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.scanner import FakeScanner
 from trading.bus import Bus
-from trading.desk import ChartView
 
 TOKEN = "4242:SECRET-TOKEN"
 OWNER = 7
@@ -108,7 +108,7 @@ class Phone:
 class PixelCharts:
     """Draws the smallest PNG there is."""
 
-    async def draw(self, view: ChartView, path: Path) -> Path:
+    async def draw(self, picture: Picture, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_PIXEL)
         return path
