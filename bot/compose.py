@@ -340,6 +340,8 @@ class Process:
                 await asyncio.sleep(_RETRY_S)
             else:
                 break
+        # What the journal lacks of an earlier one is in it by now, as a mode and an alarm.
+        self._store.forget_lost()
         for number, finding in enumerate(self._store.findings):
             alert_id = f"storage:{self._clock.now().isoformat()}:{number}"
             await self._agent.alarms.alert(alert_id, finding)

@@ -51,6 +51,7 @@ from trading.pricing import Prices
 from trading.probing import Probing
 from trading.proposals import Holding
 from trading.reacting import Reacting
+from trading.restoring import Restoring
 from trading.risk.limits import RiskLimits
 from trading.start_card import StartLog
 from trading.state import CAUSES_KEPT, AgentState
@@ -154,6 +155,7 @@ class TradingAgent:
         self._reacting = Reacting(workings, self.guarding, self._follow_ups)
         self._housekeeping = Housekeeping(workings, self.market, self.alarms)
         self._probing = Probing(workings, self._on_condition)
+        self._restoring = Restoring(workings, self.alarms)
         self._catching_up = CatchingUp(
             self.market, self.trackers, self._follow_ups, ports.clock, self.record
         )
@@ -214,6 +216,9 @@ class TradingAgent:
         # A start that is tried again goes on where it was.
         self._start_log = self._start_log or StartLog(stored.trackers)
         findings = list(await self.execution.recover(stored))
+        if settled := await self._restoring.settle(stored):
+            findings += settled
+            stored = await self.records.state()
         if not self.state.mode.takes_entries:
             # The end may have come between the mode and the end of what it ends.
             self.execution.cancel_entries("entries are refused")
@@ -264,6 +269,7 @@ class TradingAgent:
         self._reviewing.load(decided, stored.intents)
         if not self._is_started:
             # A start that is tried again after a lost connection is no second one.
+            await self._restoring.judge(stored.lost)
             await self._housekeeping.judge_crashes(self.journal)
             mode, version = self.settings.mode, self.settings.version
             await self.record(ProcessStarted(version, mode, stored.last_alive_at, now))

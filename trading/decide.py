@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from trading.domain.money import ZERO
 from trading.domain.order import Intent, Purpose, Side
+from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker
 
 
@@ -40,8 +41,13 @@ class SizedOrder:
 
 
 def intent_id(tracker: Tracker, settings: DecisionSettings) -> str:
-    """Return the id of the one intent that this arming may ever make."""
-    return f"{settings.installation}:trigger:{tracker.tracker_id}:{tracker.arm_seq}"
+    """Return the id of the one intent that this arming may ever make.
+
+    When it was armed is part of it: a database that was put back from an older copy gives numbers
+    a second time, and its trackers must not take orders of the first ones for theirs.
+    """
+    name = f"{tracker.tracker_id}:{tracker.arm_seq}:{to_ms(tracker.armed_at)}"
+    return tracker.intent_id or f"{settings.installation}:trigger:{name}"
 
 
 def on_trigger(

@@ -11,7 +11,7 @@ from trading.domain.money import plain
 from trading.domain.order import Intent
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
-from trading.ports import StoredState
+from trading.ports import LostRecords, StoredState
 
 HALTED = "Halted: nothing new is bought, private stops still sell. /resume in the chat ends it."
 CANNOT_SELL = (
@@ -71,9 +71,21 @@ def _journaled(where: str, trouble: str, stored: StoredState, *more: str) -> str
     return _joined(
         f"{where}, {MODES[mode].state}",
         trouble,
+        _lost(stored.lost),
         *more,
         *(_held(symbol, plain(held.quantity)) for symbol, held in stored.positions.items()),
         *(_tracker(tracker) for tracker in list(stored.trackers)[:_LISTED_MAX]),
+    )
+
+
+def _lost(lost: LostRecords | None) -> str:
+    if lost is None:
+        return ""
+    if lost.last_at is None:
+        return f"! The database of this place is gone, with {lost.count} records; this one is new."
+    return (
+        f"! This is an older copy of the database: it ends at {lost.last_at:%Y-%m-%d %H:%M} UTC. "
+        "What was set, changed or sold after that is not in it."
     )
 
 

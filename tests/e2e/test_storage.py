@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalogue import fired
+from tests.e2e.test_past_the_chat import umbra
 from tests.e2e.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
@@ -161,3 +163,41 @@ async def _second(world: World, **settings: str) -> str:
     said, _ = await process.communicate()
     assert process.returncode == 2, said.decode()
     return said.decode()
+
+
+# ---------------------------------------------------------------- an older copy
+
+
+@pytest.mark.fault("S10", "HALT SAID")
+async def test_an_older_copy_is_named_on_the_terminal_and_in_the_chat_and_sells_nothing_twice(
+    world: World,
+) -> None:
+    database = world.data_dir / "umbra.db"
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.end("run")
+    kept = world.folder / "kept"
+    shutil.copy(database, kept)
+    await world.start_agent()
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+    await world.until_message(r"Sold 0\.5 BTC")
+    # As a machine does that is restored while it runs.
+    await world.kill_agent()
+    database.with_name("umbra.db-wal").unlink()
+    shutil.copy(kept, database)
+    await world.deposit("BTC", Decimal("0.5"))
+    _, said = await umbra(world, "status")
+    assert "This is an older copy of the database" in said
+    begin = await world.last_message_id()
+    await world.spawn_agent()
+    told = await world.until_message("SAFE MODE: an older copy", after=begin)
+    fired(told["text"])
+    back = await world.until_message("Back, blind", after=begin)
+    assert "had fired already" in " ".join(back["text"].split())
+    refused = await world.answer("/buy BTC/USDT 100 USDT", "risk is refused|Answer within")
+    assert "reducing" in refused["text"]
+    await world.price("57000")
+    await world.answer("/resume", "Active again|allowed again")
+    await world.answer("/buy BTC/USDT 100 USDT", "Answer within")
+    await _check_once(world)
+    assert await world.balance_of("BTC") == Decimal("0.5")

@@ -42,6 +42,7 @@ from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
+from trading.risk import halts
 
 logger = logging.getLogger(__name__)
 _BY_HAND = "closed by hand"
@@ -168,7 +169,8 @@ class Executor:
         reason = command.reason or "asked for in the chat"
         changed = TradingModeChanged(command.mode, reason, str(done.by), done.at)
         was = self._of.state.mode
-        await self._of.record(done, changed)
+        seen = self._looked_into(done) if command.mode is TradingMode.ACTIVE else ()
+        await self._of.record(done, changed, *seen)
         if command.mode is not TradingMode.ACTIVE:
             self._of.execution.cancel_entries()
         if command.mode is TradingMode.HALTED_EVERYTHING:
@@ -176,6 +178,13 @@ class Executor:
         if was is TradingMode.HALTED_EVERYTHING and command.mode is not was:
             self._of.execution.release()
         return Outcome(MODE_WORDS[command.mode])
+
+    def _looked_into(self, done: CommandExecuted) -> Sequence[Event]:
+        return [
+            AlertAcknowledged(alert.alert_id, done.by, done.at)
+            for alert in self._of.state.alerts
+            if alert.alert_id.partition(":")[0] in halts.ASKING_FOR_A_LOOK
+        ]
 
     async def _acknowledge(self, command: AcknowledgeAlerts, done: CommandExecuted) -> Outcome:
         wanted = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.domain.events import Event, ProcessStarted, ProcessStopped
@@ -14,6 +14,8 @@ from trading.risk.limits import RiskLimits
 BY = "risk"
 CRASHES_MAX = 3
 CRASH_WINDOW = timedelta(minutes=5)
+# The kinds of alarms that ask for a look and a resume: whoever resumes has seen them.
+ASKING_FOR_A_LOOK = frozenset({"cap", "put_back", "safe_mode"})
 # The events that tell a crash from an orderly end.
 LIVES = (ProcessStarted.__name__, ProcessStopped.__name__)
 
@@ -77,6 +79,32 @@ def crash_loop(lives: Sequence[Event]) -> Halt | None:
         return None
     minutes = CRASH_WINDOW // timedelta(minutes=1)
     return Halt(TradingMode.REDUCING, f"SAFE MODE: {crashes} crashes within {minutes} minutes")
+
+
+def put_back(count: int, last_at: datetime | None) -> Halt:
+    """Return REDUCING, the safe mode, for a journal that lacks what was written before.
+
+    `count` are the records that it lacks, `last_at` is the UTC time of its own last one.
+    """
+    if last_at is None:
+        what = f"the database of this place is gone, with {count} records: a new one was begun"
+    else:
+        missing = f", {count} records after that are missing" if count else ""
+        what = (
+            "an older copy of the database was put back: it ends at "
+            f"{last_at:%Y-%m-%d %H:%M} UTC{missing}"
+        )
+    return Halt(TradingMode.REDUCING, f"SAFE MODE: {what}")
+
+
+def unknown_orders(count: int) -> Halt:
+    """Return REDUCING, the safe mode, for orders of ours that the journal does not know."""
+    noun = "an order" if count == 1 else f"{count} orders"
+    return Halt(
+        TradingMode.REDUCING,
+        f"SAFE MODE: the exchange has {noun} of ours that the database does not know, as if an "
+        "older copy of it had been put back",
+    )
 
 
 def stricter(present: TradingMode, halt: Halt | None) -> Halt | None:

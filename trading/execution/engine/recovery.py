@@ -143,21 +143,24 @@ class Recovery:
         if report is not None:
             await self._reporting.apply(report, "found after it was proven absent")
 
-    async def sweep(self, symbols: Iterable[str]) -> Sequence[Finding]:
-        """Compare orders, executions and balances of `symbols` with ours.
+    async def sweep(
+        self, symbols: Iterable[str], since: datetime | None = None
+    ) -> Sequence[Finding]:
+        """Compare orders, executions and balances of `symbols` with ours, a day back or more.
 
         Raises Unreachable or AuthLost when the exchange does not answer: no answer, no finding.
         """
         findings: list[Finding] = []
         for symbol in sorted(set(symbols)):
-            findings += await self._sweep_symbol(symbol)
+            findings += await self._sweep_symbol(symbol, since)
         portfolio = self._s.portfolio_of()
         balances = await self._s.read(self._s.gateway.balances())
         findings += reconcile.shortfalls(portfolio.positions, balances, self._s.rules)
         return findings
 
-    async def _sweep_symbol(self, symbol: str) -> Sequence[Finding]:
+    async def _sweep_symbol(self, symbol: str, begins: datetime | None) -> Sequence[Finding]:
         since = self._s.now() - _SWEEP_BACK
+        since = min(begins or since, since)
         reports = [
             *await self._s.read(self._s.gateway.open_orders(symbol)),
             *await self._s.read(self._s.gateway.orders_since(symbol, since)),

@@ -56,6 +56,8 @@ class Reporting:
         # Orders that nobody claimed, by the stem of their ids.
         self.adopted: dict[str, Case] = {}
         self.sweep: Callable[[set[str]], Awaitable[object]] | None = None
+        # Whether each is told for itself; where a journal lacks records, all are told together.
+        self.is_telling_orphans = True
 
     def register(self, case: Case, stem: str) -> None:
         """Let reports of a case's orders find it, also for a while after it is closed."""
@@ -136,6 +138,8 @@ class Reporting:
             return
         self.orphans[order_id] = report
         self._orphaned_s[order_id] = self._s.monotonic()
+        if not self.is_telling_orphans:
+            return
         alert = AlertRaised(
             alert_id=f"orphan:{order_id}",
             severity=Severity.CRIT,
@@ -157,15 +161,22 @@ class Reporting:
         now_s = self._s.monotonic()
         for order_id, report in list(self.orphans.items()):
             is_due = now_s - self._orphaned_s[order_id] >= self._s.settings.orphan_wait_s
-            if is_due and report.symbol in self._s.rules:
-                del self.orphans[order_id], self._orphaned_s[order_id]
-                await self._take_in(report)
+            if is_due:
+                await self.take_in(report)
+        await self.complete_adopted()
+
+    async def complete_adopted(self) -> None:
+        """Read the executions of orders that nobody claimed: lists of orders do not name them."""
         for case in self.adopted.values():
             if case.missing_fills():
                 await self._searching.complete_fills(case)
 
-    async def _take_in(self, report: OrderReport) -> None:
+    async def take_in(self, report: OrderReport) -> None:
+        """Book what an order did that nobody claims; of a market that is gone it has to wait."""
         order_id = report.client_order_id
+        if report.symbol not in self._s.rules:
+            return
+        del self.orphans[order_id], self._orphaned_s[order_id]
         stem, number = order_id.rpartition("-")[0], identity.attempt_number(order_id)
         case = self._stems.get(stem)
         intent = case.intent if case is not None else None

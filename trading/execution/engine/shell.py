@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -374,11 +374,15 @@ class ExecutionEngine:
         working = {case.intent.symbol for case in cases}
         # More would use the exchange's budget up; the rest is compared by `reconcile`, in turns.
         symbols = working | set(sorted(held & set(self._s.rules))[:_SWEPT_AT_START])
+        lost, self._reporting.is_telling_orphans = state.lost, state.lost is None
+        if lost is not None:
+            # What fired and sold in the time that is missing must not do so again.
+            symbols |= {tracker.symbol for tracker in state.trackers} & set(self._s.rules)
         if ended := alerting.taken_up(cases, state.alerts, self._s.now()):
             await self._s.writer.keep(*ended)
         lines = list(self._recovery.report(cases))
         try:
-            findings = await self._recovery.sweep(symbols)
+            findings = await self._recovery.sweep(symbols, lost.last_at if lost else None)
         except UmbraError as error:
             lines.append(f"the exchange could not be compared with the journal yet: {error.words}")
         else:
@@ -387,11 +391,31 @@ class ExecutionEngine:
             lines += [
                 _finding_sentence(finding)
                 for finding in findings
-                if finding.kind is not Difference.FOREIGN_SALE or finding.symbol in short
+                if (finding.kind is not Difference.FOREIGN_SALE or finding.symbol in short)
+                # Where a journal lacks records, they are counted together.
+                and (lost is None or finding.kind is not Difference.ORPHAN)
             ]
+        self._reporting.is_telling_orphans = True
         for case in cases:
             self._go(case, None)
         return lines
+
+    def unrecorded(self, beside: Iterable[str] = ()) -> Sequence[str]:
+        """Return the ids of orders of ours without a record, but for those of these intents."""
+        known = {identity.stem(self._s.prefix, intent_id) for intent_id in beside}
+        orphans = self._reporting.orphans
+        return sorted(each for each in orphans if each.rpartition("-")[0] not in known)
+
+    async def take_in_unrecorded(self) -> None:
+        """Book at once what orders of ours did that no record tells of."""
+        for report in list(self._reporting.orphans.values()):
+            await self._reporting.take_in(report)
+        await self._reporting.complete_adopted()
+
+    def taken_in(self, intent_id: str) -> Decimal | None:
+        """Return what orders of an intent filled that no record told of; None without any."""
+        case = self._reporting.adopted.get(identity.stem(self._s.prefix, intent_id))
+        return None if case is None else ladder.filled(case.attempts)
 
     async def check_open_attempts(self) -> None:
         """Ask for every order that should be open; the recurring job of 10 s."""

@@ -18,8 +18,10 @@ from trading.risk.halts import (
     crash_loop,
     daily_loss,
     loss_share,
+    put_back,
     runaway,
     stricter,
+    unknown_orders,
 )
 from trading.risk.limits import RiskLimits
 
@@ -116,3 +118,18 @@ def test_of_two_modes_the_stricter_one_holds(present: TradingMode, asked: Tradin
     halt = Halt(asked, "asked for")
     is_stricter = rising.index(asked.value) > rising.index(present.value)
     assert stricter(present, halt) == (halt if is_stricter else None)
+
+
+def test_an_older_copy_says_where_it_ends_and_what_it_lacks() -> None:
+    at = datetime(2026, 11, 20, 12, 3, tzinfo=UTC)
+    assert put_back(7, at).reason == (
+        "SAFE MODE: an older copy of the database was put back: it ends at 2026-11-20 12:03 UTC, "
+        "7 records after that are missing"
+    )
+    assert put_back(0, at).reason.endswith("it ends at 2026-11-20 12:03 UTC")
+    assert "is gone, with 7 records" in put_back(7, None).reason
+
+
+def test_orders_that_nobody_wrote_down_are_counted() -> None:
+    assert "has an order of ours" in unknown_orders(1).reason
+    assert "has 3 orders of ours" in unknown_orders(3).reason

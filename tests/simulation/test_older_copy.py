@@ -1,0 +1,178 @@
+"""An older copy of the database is put back: it is known as one, and nothing is done again."""
+
+import shutil
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.catalogue import fired
+from tests.simulation.stage import BTC, ETH, Stage
+from tests.simulation.world import World, play
+from trading.domain.position import TradingMode
+
+pytestmark = pytest.mark.slow
+
+STOP = "/track BTC/USDT stop 58000 all"
+DIP = "/track ETH/USDT buy below 2900 trail 1% 500 USDT"
+DAY_S = 26 * 3600.0
+
+
+async def ended(world: World) -> None:
+    """Let the agent end in order."""
+    world.machine.stop()
+    assert await world.until(lambda: not world.machine.is_running)
+
+
+async def started(stage: Stage) -> None:
+    """Start the agent again and wait until it watches."""
+    stage.world.machine.start()
+    await stage.until(lambda: stage.world.machine.process is not None)
+    await stage.until(lambda: stage.world.agent.is_ready)
+
+
+def mode(world: World) -> TradingMode:
+    """What the risk layer permits now."""
+    return world.agent.state.mode
+
+
+def copied(world: World, names: str = "*") -> Path:
+    """Copy what the agent has on its disk."""
+    place = world.machine.disk.root / "copy"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    for path in world.machine.disk.folder.glob(names):
+        shutil.copy(path, place)
+    return place
+
+
+def put_back(world: World, place: Path) -> None:
+    """Let the copy take the place of what is there."""
+    folder = world.machine.disk.folder
+    for name in ("umbra.db-wal", "umbra.db-shm"):
+        (folder / name).unlink(missing_ok=True)
+    for path in place.iterdir():
+        shutil.copy(path, folder)
+
+
+@pytest.mark.fault("S10", "HALT SAID")
+def test_an_older_copy_is_told_adds_no_risk_and_sells_nothing_a_second_time() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open(STOP)
+        await ended(world)
+        kept = copied(world, "umbra.db")
+        await started(stage)
+        stage.move("57900")
+        await stage.until(lambda: world.held("BTC") == 0)
+        await stage.until_told("Sold 0.5 BTC")
+        await ended(world)
+        put_back(world, kept)
+        # Coins that nobody put under care lie in the account by now.
+        world.exchange.venue.exchange.account.deposit("BTC", Decimal("0.5"))
+        await started(stage)
+        await stage.until_told("SAFE MODE: an older copy of the database was put back")
+        await stage.until_told("#1 BTC/USDT: had fired already, and sold 0.5 BTC", 30)
+        assert mode(world) is TradingMode.REDUCING
+        assert world.agent.state.book.snapshot().managed(BTC) == 0
+        stage.move("57000")
+        await world.pass_by(90)
+        assert len(stage.sales) == 1
+        assert world.held("BTC") == Decimal("0.5")
+        world.telephone.say("/buy BTC/USDT 100 USDT")
+        await stage.until_told("New risk is refused while trading is reducing", 30)
+        world.telephone.say("/resume")
+        await stage.until(lambda: mode(world) is TradingMode.ACTIVE, 30)
+        assert world.agent.state.alerts == ()
+        # It is told once, and the next start is one like any other.
+        await ended(world)
+        await started(stage)
+        await world.pass_by(30)
+        assert mode(world) is TradingMode.ACTIVE
+        assert len(stage.told("Look at /trackers and")) == 1
+        fired(f"{len(stage.sales)} sale, coins left alone: {world.held('BTC')}")
+
+    play(1, story)
+
+
+@pytest.mark.fault("S10", "HALT SAID")
+def test_a_copy_of_everything_is_known_by_orders_that_it_does_not_know() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open(STOP)
+        await ended(world)
+        kept = copied(world)
+        await started(stage)
+        assert await world.confirm("/buy BTC/USDT 100 USDT")
+        await stage.until_told("Bought")
+        bought = world.held("BTC") - Decimal("0.5")
+        await ended(world)
+        put_back(world, kept)
+        await started(stage)
+        await stage.until_told("SAFE MODE: the exchange has an order of ours that the database")
+        assert mode(world) is TradingMode.REDUCING
+        await stage.until(
+            lambda: world.agent.state.book.positions[BTC].quantity == Decimal("0.5") + bought, 30
+        )
+        fired(f"bought {bought} in the time that is missing")
+
+    play(1, story)
+
+
+@pytest.mark.fault("S10", "SAID")
+def test_a_purchase_of_the_missing_time_is_not_made_again() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open(DIP)
+        await ended(world)
+        kept = copied(world, "umbra.db")
+        await started(stage)
+        stage.move("2880", ETH)
+        await world.pass_by(2)
+        stage.move("2940", ETH)
+        await stage.until_told("Bought")
+        await ended(world)
+        put_back(world, kept)
+        await world.pass_by(DAY_S)
+        await started(stage)
+        await stage.until_told("#1 ETH/USDT: had fired already, and bought")
+        assert world.agent.trackers.count() == 0
+        world.telephone.say("/resume")
+        await stage.until(lambda: mode(world) is TradingMode.ACTIVE, 30)
+        stage.move("2880", ETH)
+        await world.pass_by(2)
+        stage.move("2940", ETH)
+        await world.pass_by(60)
+        assert len(world.orders()) == 1
+        fired(world.orders())
+
+    play(1, story)
+
+
+@pytest.mark.fault("S10", "SAID")
+def test_a_stop_of_a_number_that_was_given_before_sells_all_that_it_owns() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        world.machine.start()
+        await stage.until_told("Umbra")
+        await ended(world)
+        kept = copied(world)
+        await started(stage)
+        assert await world.confirm("/track BTC/USDT stop 58000 0.1")
+        await stage.until(lambda: world.agent.trackers.count() == 1)
+        stage.move("57900")
+        await stage.until_told("Sold 0.1 BTC")
+        await ended(world)
+        put_back(world, kept)
+        stage.move("60000")
+        await started(stage)
+        assert await world.confirm("/track BTC/USDT stop 58000 0.3")
+        await stage.until(lambda: world.agent.trackers.count() == 1)
+        await world.pass_by(120)
+        stage.move("57900")
+        await stage.until_told("Sold 0.3 BTC")
+        ids = [order.ticket.client_order_id for order in stage.sales]
+        assert len(set(ids)) == len(ids) == 2
+        fired(ids)
+
+    play(1, story)

@@ -1,0 +1,138 @@
+"""A start on a journal that is older than what was done: what is booked, ended and watched on."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.catalogue import fired
+from tests.unit.trading.agent_world import AgentWorld
+from trading import decide
+from trading.domain.events import AlertRaised, FillBooked, TradingModeChanged
+from trading.domain.order import OrderRequest, OrderType, Side
+from trading.domain.position import TradingMode
+from trading.domain.tracker import Tracker, TrackerState
+from trading.execution.identity import client_order_id
+from trading.ports import LostRecords, StoredState
+
+BTC = "BTC/USDT"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as running:
+        yield running
+
+
+class Lacking:
+    """Let the store say that its journal lacks records."""
+
+    def __init__(self, world: AgentWorld, count: int = 12) -> None:
+        self._state = world.store.state
+        self.lost = LostRecords(count, world.time.now(), 400)
+        world.store.state = self.state  # type: ignore[method-assign]
+
+    async def state(self) -> StoredState:
+        return replace(await self._state(), lost=self.lost)
+
+
+async def _send(world: AgentWorld, tracker: Tracker, quantity: str, number: int = 1) -> None:
+    """Send what the tracker's decision sent in the time that is missing."""
+    intent_id = decide.intent_id(tracker, world.agent.settings.decisions)
+    name = client_order_id("ux", intent_id, number)
+    request = OrderRequest(name, BTC, Side.SELL, OrderType.MARKET, Decimal(quantity))
+    await world.time.finish(world.exchange.submit(request))
+
+
+async def _protected(world: AgentWorld) -> Tracker:
+    await world.protect()
+    [tracker] = world.agent.trackers.all()
+    await world.kill()
+    return tracker
+
+
+@pytest.mark.fault("S10", "HALT SAID")
+async def test_a_stop_that_sold_in_the_missing_time_is_over_and_its_sale_is_booked(
+    world: AgentWorld,
+) -> None:
+    tracker = await _protected(world)
+    lacking = Lacking(world)
+    await _send(world, tracker, "0.5")
+    await world.start()
+    assert world.agent.trackers.count() == 0
+    stored = await world.store.tracker(tracker.tracker_id)
+    assert stored is not None
+    assert (stored.state, stored.reason) == (
+        TrackerState.CLOSED,
+        "had fired already, and sold 0.5 BTC",
+    )
+    [fill] = world.store.of(FillBooked)
+    assert fill.fill.quantity == Decimal("0.5")
+    assert world.agent.state.book.snapshot().managed(BTC) == 0
+    assert world.agent.state.mode is TradingMode.REDUCING
+    [alert] = [one for one in world.store.of(AlertRaised) if one.alert_id.startswith("put_back:")]
+    assert "12 records after that are missing" in alert.text
+    sent = len(world.exchange.history)
+    await world.move("50000")
+    await world.move("49990")
+    assert len(world.exchange.history) == sent
+    fired(lacking.lost)
+
+
+@pytest.mark.fault("S10", "SAID")
+async def test_a_stop_that_sold_a_part_watches_the_rest_under_a_name_of_its_own(
+    world: AgentWorld,
+) -> None:
+    tracker = await _protected(world)
+    Lacking(world)
+    await _send(world, tracker, "0.2")
+    await world.start()
+    [rest] = world.agent.trackers.all()
+    assert (rest.quantity, rest.arm_seq) == (Decimal("0.3"), 2)
+    before = {one.request.client_order_id for one in world.exchange.history}
+    await world.move("57900")
+    await world.time.pass_by(3)
+    sold = [one for one in world.exchange.history if one.request.client_order_id not in before]
+    assert [sum(fill.quantity for fill in one.fills) for one in sold] == [Decimal("0.3")]
+    assert world.agent.state.book.snapshot().managed(BTC) == 0
+    fired(before)
+
+
+@pytest.mark.fault("S10", "HALT")
+async def test_a_stop_that_did_nothing_in_the_missing_time_goes_on_as_it_was(
+    world: AgentWorld,
+) -> None:
+    tracker = await _protected(world)
+    lacking = Lacking(world)
+    await world.start()
+    [same] = world.agent.trackers.all()
+    assert (same.arm_seq, same.quantity) == (1, tracker.quantity)
+    assert world.agent.state.mode is TradingMode.REDUCING
+    await world.move("57900")
+    await world.time.pass_by(3)
+    assert world.agent.state.book.snapshot().managed(BTC) == 0
+    fired(lacking.lost)
+
+
+@pytest.mark.fault("S10", "HALT")
+async def test_an_order_of_ours_that_nobody_knows_halts_at_a_start(world: AgentWorld) -> None:
+    tracker = await _protected(world)
+    await _send(world, replace(tracker, tracker_id=99), "0.1")
+    await world.start()
+    [changed] = world.store.of(TradingModeChanged)
+    assert changed.mode is TradingMode.REDUCING
+    assert "an order of ours that the database does not know" in changed.reason
+    assert world.agent.state.book.snapshot().managed(BTC) == Decimal("0.4")
+    [kept] = world.agent.trackers.all()
+    assert kept.quantity == Decimal("0.4")
+    fired(changed.reason)
+
+
+async def test_a_sale_that_was_sent_while_nothing_could_be_written_is_no_older_copy(
+    world: AgentWorld,
+) -> None:
+    tracker = await _protected(world)
+    await _send(world, tracker, "0.5")
+    await world.start()
+    assert world.store.of(TradingModeChanged) == []

@@ -1,0 +1,99 @@
+"""A journal that is older than what was done already: an older copy of it was put back.
+
+What the exchange still tells of the missing time is booked, and decisions that were made in it are
+not made again. What it does not tell (levels that moved, stops that were set) only a person knows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from trading import decide
+from trading.alarms import Alarms
+from trading.commanding.workings import Workings
+from trading.domain.events import TrackerChanged
+from trading.domain.money import ZERO, plain
+from trading.domain.order import Side
+from trading.domain.tracker import Tracker, TrackerChange, TrackerState
+from trading.ports import LostRecords, StoredState
+from trading.risk import halts
+
+_LOOK = (
+    "Private stops are watched and sell, nothing new is bought. Look at /trackers and /positions, "
+    "then /resume"
+)
+
+
+class Restoring:
+    """Judges at a start whether its journal is the newest one, and makes up what it can."""
+
+    def __init__(self, workings: Workings, alarms: Alarms) -> None:
+        self._of = workings
+        self._alarms = alarms
+
+    async def judge(self, lost: LostRecords | None) -> None:
+        """Add no risk on a journal that lacks records, until a person has looked."""
+        if lost is not None:
+            why = halts.put_back(lost.count, lost.last_at)
+            await self._halt(why, str(lost.reached_seq))
+
+    async def settle(self, stored: StoredState) -> Sequence[str]:
+        """Book orders that the journal does not know, and take each for the decision that it was.
+
+        Only after execution has recovered, and before anything is watched. Returns lines for the
+        recovery card; trackers may have changed in storage.
+        """
+        execution = self._of.execution
+        # An order sent while nothing could be written belongs to a decision that is known.
+        names = {decide.intent_id(each, self._of.decisions): each for each in stored.trackers}
+        strange = execution.unrecorded(beside=names)
+        if stored.lost is None and not strange:
+            return ()
+        if stored.lost is None:
+            await self._halt(halts.unknown_orders(len(strange)), strange[0])
+        count = len(execution.unrecorded())
+        await execution.take_in_unrecorded()
+        lines = [f"Orders that the database did not know: {count}; all are booked"] * bool(count)
+        for intent_id, tracker in names.items():
+            filled = execution.taken_in(intent_id)
+            if filled is not None:
+                lines.append(await self._fired(tracker, filled))
+        return lines
+
+    async def _halt(self, halt: halts.Halt, name: str) -> None:
+        await self._alarms.halt(halt)
+        await self._alarms.alert(f"put_back:{name}", f"{halt.reason}. {_LOOK}")
+
+    async def _fired(self, tracker: Tracker, filled: Decimal) -> str:
+        now = self._of.clock.now()
+        change, after = _after(tracker, filled, now)
+        await self._of.record(TrackerChanged(after, change, now, reason=after.reason))
+        return f"#{tracker.tracker_id} {tracker.symbol}: {after.reason}"
+
+
+def _after(tracker: Tracker, filled: Decimal, now: datetime) -> tuple[TrackerChange, Tracker]:
+    base = tracker.symbol.partition("/")[0]
+    verb = "sold" if tracker.side is Side.SELL else "bought"
+    reason = f"had fired already, and {verb} {plain(filled)} {base}"
+    left = tracker.quantity - filled if tracker.side is Side.SELL else ZERO
+    if left <= ZERO:
+        ended = replace(
+            tracker,
+            state=TrackerState.CLOSED,
+            quantity=ZERO,
+            quote=ZERO,
+            reason=reason,
+            changed_at=now,
+        )
+        return TrackerChange.CLOSED, ended
+    # The rest is a decision of its own: the one before has used its orders' names up.
+    again = replace(
+        tracker,
+        arm_seq=tracker.arm_seq + 1,
+        intent_id=None,
+        quantity=left,
+        reason=f"{reason}; it watches the rest",
+        changed_at=now,
+    )
+    return TrackerChange.REARMED, again
