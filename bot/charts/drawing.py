@@ -1,7 +1,7 @@
 """What a chart picture shows, as plain numbers: candles, levels with labels, markers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
@@ -104,10 +104,6 @@ class Drawing:
     markers: tuple[FillMark, ...]
     watermark: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain lists and numbers."""
-        return asdict(self)
-
 
 def drawing_of(facts: ChartFacts) -> Drawing:
     """Choose what to draw of a chart; it has at least one candle."""
@@ -126,7 +122,7 @@ def drawing_of(facts: ChartFacts) -> Drawing:
 
 
 def drawing_from_json(content: dict[str, Any]) -> Drawing:
-    """Read back what `as_json` wrote."""
+    """Read back what the worker was sent."""
     return Drawing(
         title=content["title"],
         times=tuple(content["times"]),

@@ -1,7 +1,7 @@
 """How unusual the candles of many symbols are, as plain numbers: a row each, timeframes across."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from trading.domain.time import Timeframe
@@ -40,10 +40,6 @@ class HeatMap:
     left_out: int = 0
     watermark: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain lists and numbers."""
-        return asdict(self)
-
 
 def heat_map_of(scores: Sequence[RankScore], title: str, *, is_simulated: bool) -> HeatMap:
     """Choose what to draw of scores; there is at least one."""
@@ -62,7 +58,7 @@ def heat_map_of(scores: Sequence[RankScore], title: str, *, is_simulated: bool) 
 
 
 def heat_map_from_json(content: dict[str, Any]) -> HeatMap:
-    """Read back what `as_json` wrote."""
+    """Read back what the worker was sent."""
     rows = tuple(
         HeatRow(
             row["symbol"],

@@ -1,7 +1,7 @@
 """The scores of one symbol beside its price, as plain numbers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,6 @@ class ScoreChart:
     bear_threshold: float
     watermark: str = ""
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain lists and numbers."""
-        return asdict(self)
-
 
 def score_chart_of(line: ScoreLine, thresholds: Thresholds, *, is_simulated: bool) -> ScoreChart:
     """Choose what to draw of recorded scores; there is at least one moment.
@@ -56,7 +52,7 @@ def score_chart_of(line: ScoreLine, thresholds: Thresholds, *, is_simulated: boo
 
 
 def score_chart_from_json(content: dict[str, Any]) -> ScoreChart:
-    """Read back what `as_json` wrote."""
+    """Read back what the worker was sent."""
     lists = {name: tuple(content[name]) for name in ("times", "prices", "bull", "bear")}
     return ScoreChart(**{**content, **lists})
 

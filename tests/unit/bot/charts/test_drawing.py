@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 from bot.charts import picture, worker
 from bot.charts.drawing import drawing_from_json, drawing_of
 from bot.charts.picture import format_price, png_of, price_bounds, spread_labels, time_places
-from bot.charts.worker import ChartWorker
+from bot.charts.worker import ChartWorker, Picture, request_of
 from trading.desk import ChartView
 from trading.domain.errors import NotInTime
 from trading.domain.market import Candle
@@ -124,17 +125,23 @@ def test_times_are_written_up_to_the_end_of_the_picture(count: int) -> None:
     assert places[-1] >= (count - 1) * 0.94 - 1
 
 
+def sent(drawing: Picture) -> dict[str, Any]:
+    """What arrives at the other process."""
+    content: dict[str, Any] = json.loads(request_of(drawing))["content"]
+    return content
+
+
 def test_a_drawing_survives_its_journey_to_the_other_process() -> None:
     tracker = _tracker(3, TrackerKind.TRAIL, stop_price=Decimal(98), record_price=Decimal(110))
     drawing = drawing_of(_view(tracker, fills=(_fill(2.5, Side.BUY),)))
-    assert drawing_from_json(drawing.as_json()) == drawing
+    assert drawing_from_json(sent(drawing)) == drawing
 
 
 def test_the_picture_itself_says_that_no_real_money_moves() -> None:
     real, simulated = _view(), replace(_view(), is_simulated=True)
     marks = [drawing_of(view).watermark for view in (real, simulated)]
     assert marks == ["", "SIMULATED"]
-    assert drawing_from_json(drawing_of(simulated).as_json()).watermark == "SIMULATED"
+    assert drawing_from_json(sent(drawing_of(simulated))).watermark == "SIMULATED"
     assert png_of(drawing_of(real)) != png_of(drawing_of(simulated))
 
 
@@ -189,8 +196,7 @@ def test_a_label_has_the_places_that_its_size_needs(value: float, text: str) -> 
 
 
 def test_a_request_is_drawn_as_it_says() -> None:
-    content = {"kind": "Drawing", "content": drawing_of(_view()).as_json()}
-    assert _png_size(worker.png_of(json.dumps(content).encode())) == (1080, 960)
+    assert _png_size(worker.png_of(request_of(drawing_of(_view())))) == (1080, 960)
 
 
 async def test_a_picture_comes_from_another_process_and_from_a_new_one_after_its_death(

@@ -10,6 +10,7 @@ from bot.charts import heat_picture, score_picture
 from bot.charts.heat_map import ROWS_MAX, HeatCell, heat_map_from_json, heat_map_of
 from bot.charts.score_chart import score_chart_from_json, score_chart_of
 from bot.charts.worker import ChartWorker
+from tests.unit.bot.charts.test_drawing import sent
 from trading.domain.time import Timeframe
 from trading.scanner.desk import ScoreLine
 from trading.scanner.scores import RankScore, Standing, Thresholds, TimeframeScore
@@ -98,8 +99,8 @@ def test_drawings_survive_the_way_to_the_other_process() -> None:
     heat_map = heat_map_of([scored("ADA/USDT", candle(HOUR, -6))], "Ranks", is_simulated=True)
     chart = score_chart_of(line(5), Thresholds(), is_simulated=True)
 
-    assert heat_map_from_json(heat_map.as_json()) == heat_map
-    assert score_chart_from_json(chart.as_json()) == chart
+    assert heat_map_from_json(sent(heat_map)) == heat_map
+    assert score_chart_from_json(sent(chart)) == chart
 
 
 @pytest.mark.parametrize("rows", [1, ROWS_MAX])
