@@ -17,7 +17,6 @@ GAPS = {
     "T19": "limits and collapsing are proven; the loop's latency under a flood is not measured",
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",
-    "S11": "commits are found again; an order sent through a lost commit is not tested",
     "S13": "that a start with 10^6 events takes at most 10 s is measured by `make bench` only",
     "P05": "no test with a memory limit or over 24 simulated hours",
     "P10": "running out of descriptors, names or network is not tested",

@@ -2,21 +2,30 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from bot.clock import SystemClock
 from storage import postgres
 from storage.store import Store, open_store
 from tests.catalogue import fired
 from tests.contract.storage import samples
 from tests.fakes.memory_store import SettableClock
+from tests.fakes.virtual_time import VirtualTime
+from tests.unit.trading.execution.desk import Desk
+from trading.domain import events
 from trading.domain.errors import InstanceConflict, StorageLost
+from trading.risk.gate import Approved
 
 pytestmark = pytest.mark.postgres
+_PATIENCE_S = 20.0
 
 
 class Proxy:
@@ -240,3 +249,115 @@ async def _end_sessions(url: str) -> int:
     finally:
         await connection.close()
     return len(ended)
+
+
+# ---------------------------------------------------------------- an order through a lost commit
+
+
+class RealTime(VirtualTime):
+    """Time that passes by itself: a server's answers wait for nobody."""
+
+    def now(self) -> datetime:
+        return SystemClock().now()
+
+    def monotonic(self) -> float:
+        return SystemClock().monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def _desk(store: Store, before: Desk | None = None) -> Desk:
+    """An order desk on this database; with the account of the one before it, as a restart has."""
+    journal: Any = store.journal
+    if before is None:
+        return Desk(store=journal, time=RealTime())
+    after = Desk(store=journal, time=before.time, exchange=before.exchange)
+    after.book.load(dict(before.book.snapshot().positions))
+    return after
+
+
+async def _ended(desk: Desk) -> None:
+    async with asyncio.timeout(_PATIENCE_S):
+        while desk.engine.intents:
+            await asyncio.sleep(0.01)
+    await desk.engine.stop()
+
+
+async def _check_once(desk: Desk, store: Store) -> None:
+    """One order, and in the journal one decision, one attempt and all that it filled."""
+    assert len(desk.exchange.ids) == 1
+    assert desk.exchange.coins["BTC"] == 0
+    kinds = Counter(type(one.event) for one in await store.journal.events())
+    assert (kinds[events.IntentOpened], kinds[events.AttemptPrepared]) == (1, 1)
+    fills = await store.records.fills()
+    assert sum(fill.quantity for fill in fills) == Decimal("0.5")
+    assert await store.journal.verify() == kinds.total()
+
+
+@pytest.mark.fault("S11", "ONE SAID")
+@pytest.mark.parametrize("answer", [b"COMMIT", b"INSERT INTO journal"])
+async def test_a_sale_whose_commit_got_no_answer_is_sent_once(
+    store: Store, proxy: Proxy, answer: bytes
+) -> None:
+    desk = _desk(store)
+    await store.journal.append(samples.heartbeat())
+    proxy.swallow_answers_to = answer
+    await desk.engine.open(Approved(desk.exit()))
+    await _ended(desk)
+    assert proxy.swallowed == 1
+    await _check_once(desk, store)
+    fired(f"{answer.decode()} of {desk.exchange.ids[0]}")
+
+
+@pytest.mark.fault("S11", "ONE SAID")
+async def test_a_sale_whose_commit_was_taken_by_a_server_that_vanished_is_sent_once(
+    store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the database and in the reserve, and goes out; nobody sends it a second time."""
+    desk = _desk(store)
+    await store.journal.append(samples.heartbeat())
+    proxy.swallow_answers_to = b"COMMIT"
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 1)
+    opening = asyncio.create_task(desk.engine.open(Approved(desk.exit())))
+    while not proxy.swallowed:
+        await asyncio.sleep(0)
+    await proxy.down()
+    await opening
+    assert len(desk.exchange.ids) == 1
+    assert store.is_degraded
+    # The process ends here: what the sale came to was never written.
+    for task in list(desk.engine._tasks):
+        task.cancel()
+    await desk.engine.stop()
+    await proxy.up()
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 5)
+    await store.journal.append(samples.heartbeat(1))
+    again = _desk(store, desk)
+    await again.engine.recover(await store.records.state())
+    await _ended(again)
+    await _check_once(again, store)
+    fired(proxy.swallowed)
+
+
+@pytest.mark.fault("S11", "ONE")
+async def test_an_entry_whose_commit_was_taken_by_a_server_that_vanished_is_never_sent(
+    store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = _desk(store)
+    await store.journal.append(samples.heartbeat())
+    proxy.swallow_answers_to = b"COMMIT"
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 1)
+    opening = asyncio.create_task(desk.engine.open(Approved(desk.entry())))
+    while not proxy.swallowed:
+        await asyncio.sleep(0)
+    await proxy.down()
+    with pytest.raises(StorageLost):
+        await opening
+    await proxy.up()
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 5)
+    await store.journal.append(samples.heartbeat(1))
+    [intent] = (await store.records.state()).intents
+    assert intent.intent_id == desk.entry().intent_id
+    assert desk.exchange.ids == []
+    fired(proxy.swallowed)
