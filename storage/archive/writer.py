@@ -5,14 +5,11 @@ series go into the tail, which is folded into the months when it is long, and at
 """
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from storage.archive import durable
 from storage.archive.archive import Archive, DamagedMonth
@@ -20,7 +17,6 @@ from storage.archive.layout import (
     QUARANTINE,
     Month,
     folder_of,
-    month_of,
     months_in,
     partition_path,
 )
@@ -30,7 +26,7 @@ from storage.lease import FileLock
 from trading.candles.checking import Fault, Rejected, Repair, check, in_another_unit
 from trading.candles.merging import Merged, merge
 from trading.candles.renames import split_by_coin
-from trading.candles.series import COLUMNS, Candles, SeriesName
+from trading.candles.series import COLUMNS, Candles, SeriesName, join, no_candles
 from trading.candles.spans import Span, clip, unite
 from trading.domain.time import following_ms, preceding_ms
 
@@ -70,15 +66,6 @@ class _Told:
     claimed: Span | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Newest:
-    """The newest candle held of a series."""
-
-    open_time_ms: int
-    close: float
-
-
-_NONE_HELD = _Newest(-1, math.nan)
 _Keep = Callable[[SeriesName, Candles, Span | None, str], Stored]
 
 
@@ -93,7 +80,7 @@ class ArchiveWriter:
         self._tail = TailFile(archive.root)
         self.cut_off = self._cut_tail()
         """Where the end of the tail is kept that could not be believed, as a kill leaves it."""
-        self._newest: dict[SeriesName, _Newest] = {}
+        self._newest: dict[SeriesName, Candles] = {}
         self.damaged = self.fold()
         """The months that were moved into quarantine to write down what was appended to them."""
 
@@ -200,17 +187,15 @@ class ArchiveWriter:
         if not len(candles):
             return report
         newest = self._newest_of(name, report)
-        first_ms = candles.open_time_ms[0]
-        if first_ms <= newest.open_time_ms:
+        if (candles.open_time_ms[:1] <= newest.open_time_ms).any():
             # It is compared with what is held, so that must be held by then.
             self._flush(batch)
             return self._store(name, candles, None, source)
-        if first_ms == following_ms(newest.open_time_ms, name.length_ms):
-            candles = self._in_unit_of(newest.close, name, candles, source, report)
+        candles = self._in_unit_of(newest, name, candles, source, report)
         span = _span_of(candles)
         if span is not None:
             batch.append((name, candles, span))
-            self._newest[name] = _Newest(span.last_ms, float(candles.close[-1]))
+            self._newest[name] = candles.take(slice(-1, None))
             report.added = len(candles)
         return report
 
@@ -219,7 +204,8 @@ class ArchiveWriter:
             self._tail.append(batch)
             batch.clear()
 
-    def _newest_of(self, name: SeriesName, report: Stored) -> _Newest:
+    def _newest_of(self, name: SeriesName, report: Stored) -> Candles:
+        """Return the newest candle held, none when there is none."""
         known = self._newest.get(name)
         if known is not None:
             return known
@@ -227,10 +213,9 @@ class ArchiveWriter:
             held, damage = self._read(name, month)
             report.damaged += damage
             if len(held.candles):
-                opens_ms, closes = held.candles.open_time_ms, held.candles.close
-                self._newest[name] = _Newest(int(opens_ms[-1]), float(closes[-1]))
+                self._newest[name] = held.candles.take(slice(-1, None))
                 break
-        return self._newest.setdefault(name, _NONE_HELD)
+        return self._newest.setdefault(name, no_candles())
 
     def _store(
         self, name: SeriesName, candles: Candles, claimed: Span | None, source: str
@@ -251,22 +236,26 @@ class ArchiveWriter:
     def _in_our_unit(
         self, name: SeriesName, candles: Candles, source: str, report: Stored
     ) -> Candles:
-        """Refuse candles whose prices do not continue the one held before them."""
-        if not len(candles):
+        """Refuse candles whose prices are in another unit than those held beside them."""
+        span = _span_of(candles)
+        if span is None:
             return candles
-        before_ms = preceding_ms(int(candles.open_time_ms[0]), name.length_ms)
-        held, damage = self._read(name, month_of(before_ms))
-        report.damaged += damage
-        place = np.flatnonzero(held.candles.open_time_ms == before_ms)
-        if not len(place):
-            return candles
-        close = float(held.candles.close[place[0]])
-        return self._in_unit_of(close, name, candles, source, report)
+        beside = Span(
+            preceding_ms(span.first_ms, name.length_ms), following_ms(span.last_ms, name.length_ms)
+        )
+        held = [no_candles()]
+        touched = set(months_in(beside))
+        for month in self.archive.months(name):
+            if month in touched:
+                found, damage = self._read(name, month)
+                report.damaged += damage
+                held.append(found.candles)
+        return self._in_unit_of(join(*held), name, candles, source, report)
 
     def _in_unit_of(
-        self, close: float, name: SeriesName, candles: Candles, source: str, report: Stored
+        self, held: Candles, name: SeriesName, candles: Candles, source: str, report: Stored
     ) -> Candles:
-        is_foreign = in_another_unit(candles, name.length_ms, close)
+        is_foreign = in_another_unit(candles, name.length_ms, held)
         if not is_foreign.any():
             return candles
         rejected = Rejected(Fault.UNIT, candles.take(is_foreign))

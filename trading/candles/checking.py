@@ -108,27 +108,51 @@ def check(told: Candles, length_ms: int, now_ms: int) -> Checked:
     return Checked(candles, tuple(rejected), repaired, int(is_running.sum()))
 
 
-def in_another_unit(candles: Candles, length_ms: int, close_before: float | None = None) -> Mask:
+def in_another_unit(candles: Candles, length_ms: int, held: Candles | None = None) -> Mask:
     """Say which prices are off by a factor that only a mistake of the unit explains.
 
-    `close_before` is the close of the candle that ends where the first one opens; without it the
-    most usual unit counts. Only candles that follow each other directly are compared, for over a
-    pause anything may happen. Candles ascend; the answer has shape (n,).
+    Candles are compared that follow each other directly, and with those `held` at the same times,
+    right before and right after; where none of a stretch are, the most usual unit counts. Over a
+    pause anything may happen. Both ascend; the answer has shape (n,).
     """
     if not len(candles):
         return np.zeros(0, np.bool_)
-    first = candles.open[0] if close_before is None else close_before
-    steps = np.log(candles.open) - np.log(np.concatenate(([first], candles.close[:-1])))
-    steps[np.abs(steps) < np.log(_UNIT_FACTOR)] = 0.0
+    steps = _jumps(candles.open, np.concatenate((candles.open[:1], candles.close[:-1])))
     levels = np.cumsum(steps)
+    known = np.full(len(candles), np.nan) if not held else _known(candles, length_ms, held)
     pauses = np.flatnonzero(are_apart(candles.open_time_ms, length_ms)) + 1
     bounds = [0, *pauses.tolist(), len(candles)]
     foreign = np.zeros(len(candles), np.bool_)
     for start, end in pairwise(bounds):
-        own = levels[start:end] - (levels[start] if start else 0.0)
-        usual = 0.0 if not start and close_before is not None else np.median(own)
-        foreign[start:end] = np.abs(own - usual) > 1.0
+        own, told = levels[start:end], ~np.isnan(known[start:end])
+        # Where a candle is off by `known`, our own unit lies that far below its level.
+        ours = np.median((own - known[start:end])[told]) if told.any() else np.median(own)
+        foreign[start:end] = np.abs(own - ours) > 1.0
     return foreign
+
+
+def _known(candles: Candles, length_ms: int, held: Candles) -> Column:
+    """Return by how much candles are off those held beside them, NaN where none is."""
+    times, ends = candles.open_time_ms, closes_of(candles.open_time_ms, length_ms)
+    held_ends = closes_of(held.open_time_ms, length_ms)
+    known = np.full(len(candles), np.nan)
+    for ours, theirs, price, beside in (
+        (ends, held.open_time_ms, candles.close, held.open),
+        (times, held_ends, candles.open, held.close),
+        (times, held.open_time_ms, candles.close, held.close),
+    ):
+        places = np.minimum(np.searchsorted(theirs, ours), len(theirs) - 1)
+        is_beside = theirs[places] == ours
+        if is_beside.any():
+            known[is_beside] = _jumps(price[is_beside], beside[places[is_beside]])
+    return known
+
+
+def _jumps(prices: Column, before: Column) -> Column:
+    """Return the logarithm of each price by the one before it, 0 where it is but a move."""
+    jumps: Column = np.log(prices) - np.log(before)
+    jumps[np.abs(jumps) < np.log(_UNIT_FACTOR)] = 0.0
+    return jumps
 
 
 def times_too_long(told: Candles, length_ms: int) -> int:

@@ -151,6 +151,19 @@ def test_prices_that_do_not_continue_what_is_held_are_refused(tmp_path: Path) ->
     assert len(Archive(tmp_path).load(BITCOIN).candles) == 50
 
 
+@pytest.mark.parametrize("told", [slice(0, 100), slice(30, 35), slice(0, 20), slice(60, 100)])
+def test_no_stretch_in_another_unit_is_kept_beside_what_is_held(
+    told: slice, tmp_path: Path
+) -> None:
+    whole = walk(100)
+    _store(tmp_path, BITCOIN, whole.take(slice(20, 60)))
+    in_cents = whole.replace(**{name: whole.column(name) * 100 for name in PRICES})
+    report = _store(tmp_path, BITCOIN, in_cents.take(told))
+    assert report.rejected == {Fault.UNIT: report.told}
+    assert Archive(tmp_path).load(BITCOIN).candles.equals(whole.take(slice(20, 60)))
+    assert _store(tmp_path, BITCOIN, whole.take(told)).rejected == {}
+
+
 def _bent(content: bytes) -> bytes:
     return content[:200] + bytes([content[200] ^ 0xFF]) + content[201:]
 

@@ -148,13 +148,28 @@ def test_prices_in_another_unit_are_refused(which: slice, factor: float) -> None
     assert checked.candles.equals(candles.take(is_own))
 
 
-def test_beside_the_candle_before_them_a_whole_answer_can_be_in_another_unit() -> None:
-    candles = walk(10)
+@pytest.mark.parametrize(
+    "which",
+    [slice(0, 10), slice(9, 10), slice(20, 30), slice(20, 21), slice(12, 13), slice(5, 25)],
+    ids=["before", "right before", "after", "right after", "one of them", "around"],
+)
+def test_beside_those_held_a_whole_answer_can_be_in_another_unit(which: slice) -> None:
+    whole = walk(30)
+    candles, held = whole.take(slice(10, 20)), whole.take(which)
     in_cents = _scaled(candles, slice(0, 10), 100)
     assert not in_another_unit(in_cents, MINUTE_MS).any()
-    assert in_another_unit(in_cents, MINUTE_MS, 50_000.0).all()
-    assert not in_another_unit(candles, MINUTE_MS, 50_000.0).any()
-    assert in_another_unit(no_candles(), MINUTE_MS, 50_000.0).shape == (0,)
+    assert in_another_unit(in_cents, MINUTE_MS, held).all()
+    assert not in_another_unit(candles, MINUTE_MS, held).any()
+    half = _scaled(candles, slice(5, 10), 100)
+    assert in_another_unit(half, MINUTE_MS, held).tolist() == [False] * 5 + [True] * 5
+    assert in_another_unit(no_candles(), MINUTE_MS, held).shape == (0,)
+
+
+def test_what_is_held_over_a_pause_says_nothing_of_a_unit() -> None:
+    whole = walk(30)
+    in_cents = _scaled(whole, slice(0, 30), 100).take(slice(10, 20))
+    held = whole.take(np.r_[0:9, 21:30])
+    assert not in_another_unit(in_cents, MINUTE_MS, held).any()
 
 
 def test_a_crash_is_no_mistake_of_the_unit_and_after_a_pause_anything_may_happen() -> None:
