@@ -16,8 +16,8 @@ from telegram.error import (
 )
 
 from bot.telegram.addressing import wait_for_kick
-from bot.telegram.render.text import card_text
-from bot.telegram.requesting import Flooded
+from bot.telegram.render.text import card_text, wrap
+from bot.telegram.requesting import Flooded, may_have_arrived
 from bot.telegram.sending import Sender
 from trading.domain.chat import OutboxMessage, Severity
 from trading.domain.errors import AlreadyRecorded, StorageLost
@@ -53,7 +53,10 @@ class _ChatPace:
 
 @dataclass(slots=True)
 class Outbox:
-    """Delivers at least once: a duplicate after a lost answer is allowed, a loss is not."""
+    """Delivers at least once: a duplicate after a lost answer is allowed, a loss is not.
+
+    What may have arrived before says so when it is sent again, and when it was written.
+    """
 
     sender: Sender
     journal: Journal
@@ -67,6 +70,8 @@ class Outbox:
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     # What Telegram took and the disk did not: until it does, nothing of it is sent again.
     _unstored: dict[str, MessageDelivered] = field(default_factory=dict)
+    # What was sent without an answer.
+    _in_doubt: set[str] = field(default_factory=set)
     is_idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def kick(self) -> None:
@@ -131,6 +136,8 @@ class Outbox:
             return False
         except TelegramError as error:
             self._failures += 1
+            if may_have_arrived(error):
+                self._in_doubt.add(message.message_key)
             back_off_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S)) - 1]
             self._retry_at_s = self.clock.monotonic() + back_off_s
             logger.warning(
@@ -138,10 +145,13 @@ class Outbox:
             )
             return False
         self._failures, self._retry_at_s = 0, 0.0
+        self._in_doubt.discard(message.message_key)
         key, now = message.message_key, self.clock.now()
         return await self._store(MessageDelivered(key, message_id, reason, now))
 
     async def _send(self, message: OutboxMessage) -> tuple[int | None, str]:
+        if message.message_key in self._in_doubt and not message.edits:
+            message = replace(message, text=again(message))
         try:
             return await self._send_or_edit(message)
         except Forbidden as error:
@@ -262,6 +272,12 @@ _EDIT_IMPOSSIBLE = (
     "there is no text in the message",
     "no caption",
 )
+
+
+def again(message: OutboxMessage) -> str:
+    """The text of a message that may be in the chat already, with a line that says so."""
+    line = f"↻ Sent again, so it may be here twice: written {message.created_at:%H:%M:%S} UTC"
+    return "\n".join((message.text, *wrap(line)))
 
 
 def strip_markup(html: str) -> str:

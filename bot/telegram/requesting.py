@@ -4,12 +4,14 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from telegram.error import TelegramError
+from telegram.error import BadRequest, NetworkError, TelegramError
 from telegram.request import HTTPXRequest
 
 _NEAR = frozenset({"127.0.0.1", "::1", "localhost"})
 _TOO_MANY_REQUESTS = 429
 _DEFAULT_WAIT_S = 5.0
+# The library's names for what ends before a byte of the request was written.
+_UNSENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")
 
 
 class Flooded(TelegramError):
@@ -29,6 +31,15 @@ class Requests(HTTPXRequest):
         if status == _TOO_MANY_REQUESTS:
             raise Flooded(_retry_after_s(body))
         return status, body
+
+
+def may_have_arrived(error: TelegramError) -> bool:
+    """Whether Telegram may have done what was asked although it did not say so."""
+    if not isinstance(error, NetworkError) or isinstance(error, BadRequest):
+        return False
+    # An unfinished call is a bare TimedOut by now: only its cause still says how far it came.
+    cause = type(error.__cause__).__name__
+    return not any(each == cause or f"httpx.{each}" in error.message for each in _UNSENT)
 
 
 def _retry_after_s(body: bytes) -> float:

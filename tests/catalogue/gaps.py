@@ -10,10 +10,6 @@ GAPS = {
         "a person who blocked the bot holds nobody up; a moved group and leaving strange "
         "groups are not tested"
     ),
-    "T18": (
-        "a reply that arrived although it timed out may come twice; event ids in the text are "
-        "not built"
-    ),
     "T19": "limits and collapsing are proven; the loop's latency under a flood is not measured",
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",

@@ -310,6 +310,25 @@ async def test_a_reply_arrives_whatever_the_server_does_once(
     fired(await world.phone.fired(kind) == 1 and f"{kind} {args}")
 
 
+@pytest.mark.fault("T18", "SAID")
+async def test_a_command_whose_answer_is_there_twice_was_carried_out_once(world: World) -> None:
+    async with world.running(poll_timeout_s=1):
+        question = await world.phone.ask("/role 8 viewer")
+        await world.phone.fault("timeout_after_accept", method="sendMessage")
+        pressed = question["message_id"]
+        await world.phone.press(pressed, "Confirm")
+        await world.phone.until_text("8 is viewer now")
+        sent = await world.phone.send("/version")
+        await world.phone.until_text("↻ Sent again", after=sent)
+        rows = [row for row in await world.phone.messages(after=sent) if row["from"] == "bot"]
+        assert [("↻" in row["text"], "Umbra" in row["text"]) for row in rows] == [
+            (False, True),
+            (True, True),
+        ]
+    assert len(world.store.of(events.PersonChanged)) == 2
+    fired(await world.phone.fired("timeout_after_accept"))
+
+
 async def _until_fired(world: World, kind: str) -> None:
     async with asyncio.timeout(5):
         while await world.phone.fired(kind) == 0:

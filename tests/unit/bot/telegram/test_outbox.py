@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from telegram.error import (
     BadRequest,
@@ -125,7 +126,7 @@ async def test_what_may_have_failed_is_sent_again_after_a_pause(error: TelegramE
     assert world.chat.sent == []
     world.clock.seconds += 0.5
     await world.outbox.send_waiting()
-    assert world.texts() == ["a"]
+    assert [text.splitlines()[0] for text in world.texts()] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -330,3 +331,71 @@ async def test_a_chat_that_is_lost_for_a_minute_is_told_once() -> None:
     await told.connection.polled(InvalidToken("gone"))
     assert told.conditions[-1] == (LOST, True)
     fired(told.conditions)
+
+
+# ---------------------------------------------------------------- what may be there twice
+
+
+def _timed_out(cause: Exception | None = None) -> TimedOut:
+    error = TimedOut()
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.fault("T18", "SAID")
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimedOut(),
+        _timed_out(httpx.ReadTimeout("no answer")),
+        NetworkError("httpx.RemoteProtocolError: disconnected"),
+        NetworkError("Bad Gateway"),
+    ],
+)
+async def test_what_may_have_arrived_says_so_when_it_is_sent_again(error: TelegramError) -> None:
+    world = World()
+    world.chat.errors = [error]
+    await world.queue("a")
+    await world.queue("b")
+    await world.outbox.send_waiting()
+    world.clock.seconds += 1
+    await world.outbox.send_waiting()
+    first, second = world.texts()
+    lines = first.splitlines()
+    assert lines[0] == "a"
+    assert " ".join(lines[1:]) == "↻ Sent again, so it may be here twice: written 12:00:00 UTC"
+    assert max(map(len, lines)) <= 34
+    assert second == "b"
+    fired(repr(error))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NetworkError("httpx.ConnectError: refused"),
+        _timed_out(httpx.ConnectTimeout("far away")),
+        _timed_out(httpx.PoolTimeout("busy")),
+        InvalidToken("no"),
+        Flooded(1.0),
+    ],
+)
+async def test_what_never_left_is_sent_as_it_is(error: TelegramError) -> None:
+    world = World()
+    world.chat.errors = [error]
+    await world.queue("a")
+    await world.outbox.send_waiting()
+    world.clock.seconds += 1
+    await world.outbox.send_waiting()
+    assert world.texts() == ["a"]
+
+
+async def test_an_edit_is_the_same_however_often_it_is_made() -> None:
+    world = World()
+    await world.queue("a", card="one")
+    await world.outbox.send_waiting()
+    world.chat.edit_errors = [TimedOut()]
+    await world.queue("a2", card="one", edits=True)
+    await world.outbox.send_waiting()
+    world.clock.seconds += 1
+    await world.outbox.send_waiting()
+    assert world.texts() == ["a", "a2"]
