@@ -78,7 +78,7 @@ class Digests:
         self._sent[person.user_id] = day
         if is_empty(view):
             return 0
-        card = summary_card(view, "Since you looked", ZoneInfo(person.timezone))
+        card = summary_card(view, "Digest", ZoneInfo(person.timezone))
         message = OutboxMessage(
             message_key=f"digest:{person.user_id}:{day.isoformat()}",
             chat_id=person.chat_id,

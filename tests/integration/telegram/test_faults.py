@@ -544,7 +544,7 @@ async def test_a_digest_goes_out_when_the_schedule_ticks(world: World) -> None:
         await world.phone.ask(f"/digest daily {now:%H:%M}")
         assert await bot.tick() == 1
         assert await bot.tick() == 0
-        await world.phone.until_text("Today: 40,005.00 USDT")
+        await world.phone.until_text("Digest: 40,005.00 USDT")
 
 
 @pytest.mark.fault("T13", "SAID")
