@@ -8,16 +8,14 @@ from pathlib import Path
 import pytest
 
 # As `scripts/run-tests` looks for them.
-APART = ("slow", "e2e", "page", "alone")
+APART = frozenset({"slow", "e2e", "page", "alone"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse a mark that a search of the test's own file does not find."""
     texts: dict[Path, str] = {}
     for item in items:
-        for name in APART:
-            if item.get_closest_marker(name) is None:
-                continue
+        for name in APART & {marker.name for marker in item.iter_markers()}:
             if item.path not in texts:
                 texts[item.path] = item.path.read_text()
             if f"mark.{name}" not in texts[item.path]:

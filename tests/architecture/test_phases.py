@@ -39,4 +39,4 @@ def test_a_mark_that_its_file_says_is_taken(pytester: pytest.Pytester) -> None:
 
 def test_the_script_looks_for_every_mark_that_it_runs_apart() -> None:
     looked_for = re.findall(r"\$\(marked '?([a-z0-9|]+)'?\)", SCRIPT.read_text())
-    assert {name for one in looked_for for name in one.split("|")} == set(APART)
+    assert {name for one in looked_for for name in one.split("|")} == APART
