@@ -11,6 +11,7 @@ from bot import config
 from tests.catalogue import fired
 from trading.domain.errors import SettingsInvalid
 from trading.risk.limits import RiskLimits
+from trading.scanner.engine import ScannerSettings
 
 PAPER = {"UMBRA_TELEGRAM_TOKEN": "42:token-of-the-test"}
 LOCAL = {
@@ -298,3 +299,23 @@ def test_an_authenticators_secret_is_base32_and_long(
     with pytest.raises(SettingsInvalid, match="UMBRA_TOTP_SECRET") as refused:
         _load(monkeypatch, PAPER | {"UMBRA_TOTP_SECRET": secret})
     assert secret not in str(refused.value)
+
+
+def test_the_usual_candles_of_the_scanner_are_read_in_order_and_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual = tuple(one.name for one in ScannerSettings().timeframes)
+    assert _load(monkeypatch, PAPER).scan_timeframes == usual
+    said = _load(monkeypatch, {"UMBRA_SCAN_TIMEFRAMES": "15m, 1h,15m"})
+    assert said.scan_timeframes == ("15m", "1h")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [("1h,7q", "timeframe should be one of"), (",", "at least one timeframe")]
+)
+def test_candles_that_do_not_exist_are_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, said: str, told: str
+) -> None:
+    with pytest.raises(SettingsInvalid, match=told) as refused:
+        _load(monkeypatch, PAPER | {"UMBRA_SCAN_TIMEFRAMES": said})
+    assert "UMBRA_SCAN_TIMEFRAMES=1h,4h,12h,1d,3d" in str(refused.value)

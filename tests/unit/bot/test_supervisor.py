@@ -1,6 +1,7 @@
 """Dead tasks are started again, within a budget, and nothing dies silently."""
 
 import asyncio
+import itertools
 import os
 import signal
 
@@ -9,6 +10,7 @@ import pytest
 from bot import supervisor
 from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
+from tests.fakes.virtual_time import VirtualTime
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
 from trading.domain.commands import AcknowledgeAlerts
@@ -139,3 +141,41 @@ async def test_a_death_on_a_lost_disk_does_not_end_what_still_sells() -> None:
         await world.protect()
         await world.move("57990")
         await world.until_sold("0.5")
+
+
+async def test_what_nothing_depends_on_may_die_for_ever_and_is_started_again_ever_later() -> None:
+    clock, begun_s, deaths = VirtualTime(), list[float](), list[str]()
+
+    async def dies() -> None:
+        begun_s.append(clock.monotonic())
+        # Not even what ends the process elsewhere.
+        raise StorageLost("the disk is gone")
+
+    keeper = supervisor.Supervisor(clock, lambda name, _: deaths.append(name), clock.sleep)
+    task = asyncio.ensure_future(keeper.keep_apart("scanner", dies))
+    await clock.pass_by(600)
+    assert not task.done()
+    pauses_s = [later - earlier for earlier, later in itertools.pairwise(begun_s)]
+    assert pauses_s[:7] == [1, 2, 4, 8, 16, 32, 60]
+    assert set(pauses_s[6:]) == {60}
+    assert deaths == ["scanner"] * len(begun_s)
+    assert keeper.restarts_s()["scanner"] < 60
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_after_an_hour_of_life_a_death_is_a_first_one_again() -> None:
+    clock, begun_s = VirtualTime(), list[float]()
+
+    async def lives_longer_each_time() -> None:
+        begun_s.append(clock.monotonic())
+        await clock.sleep(10 if len(begun_s) < 4 else 3_700)
+        raise RuntimeError("dead")
+
+    keeper = supervisor.Supervisor(clock, lambda *_: None, clock.sleep)
+    task = asyncio.ensure_future(keeper.keep_apart("scanner", lives_longer_each_time))
+    await clock.pass_by(4_000)
+    lived_s = [later - earlier for earlier, later in itertools.pairwise(begun_s)]
+    assert lived_s == [11, 12, 14, 3_701]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

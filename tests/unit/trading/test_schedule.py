@@ -171,3 +171,13 @@ def test_the_day_begins_once_every_24_hours_whatever_the_calendar_does(evening: 
     assert fires == [midnight + timedelta(days=days) for days in range(4)]
     assert [from_ms(to_ms(at)) for at in fires] == fires
     fired(f"{time.tzname} at {fires[0]:%Y-%m-%d}")
+
+
+async def test_a_job_at_a_second_runs_each_minute_then() -> None:
+    schedule, _ = _schedule(_nothing, Job("score_scan", every_s=60, at_second=5))
+    schedule.start({})
+    [(job, _, _, next_at)] = schedule.rows()
+    schedule.stop()
+    assert next_at is not None
+    assert next_at.second == 5
+    assert job.rhythm == "every 1 min"

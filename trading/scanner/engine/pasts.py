@@ -83,6 +83,7 @@ class Pasts:
 
     async def run(self) -> None:
         """Sort what is warm, one series after the other, until cancelled."""
+        self._wake.set()
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -1,0 +1,286 @@
+"""The running scanner: warm, scored each scan, grown as candles close, honest while it is not."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from tests.fakes.candle_market import CandleMarket, CandleMemory
+from tests.fakes.virtual_time import VirtualTime
+from tests.unit.trading.scanner.engine.world import (
+    ADA,
+    HOUR,
+    KEPT,
+    MINUTE,
+    QUARTER,
+    SOL,
+    World,
+    running,
+    watching,
+    world_of,
+)
+from trading.domain.errors import Unreachable
+from trading.domain.time import Timeframe
+from trading.scanner.desk import Readiness
+from trading.scanner.engine import ScannerSettings
+from trading.scanner.engine.glance import metrics_of
+from trading.scanner.history import RankHistory
+from trading.scanner.metrics import Metric
+from trading.scanner.scores import Standing, Thresholds
+
+DAY = Timeframe("1d")
+NEVER = Timeframe("3d")
+
+
+def readiness(world: World, symbol: str = ADA) -> Readiness:
+    [view] = [one for one in world.engine.monitored() if one.symbol == symbol]
+    return view.readiness
+
+
+async def test_what_is_watched_warms_up_and_is_then_scored() -> None:
+    async with running(watching()) as world:
+        assert readiness(world) is Readiness.WARMING
+        assert world.engine.score(watching()) is None
+        await world.pass_by(20)
+        assert readiness(world) is Readiness.LIVE
+        assert world.engine.score(watching()) is None
+        await world.scan()
+        score = world.engine.score(watching())
+        assert score is not None
+        assert [one.standing for one in score.timeframes] == [Standing.SCORED] * 2
+        assert [one.candles for one in score.timeframes] == [KEPT] * 2
+        assert score.at_ms == world.engine.live.now_ms()
+        [view] = world.engine.monitored()
+        assert view.score == score
+        assert view.timeframes == (QUARTER, HOUR)
+
+
+async def test_a_crash_reaches_the_full_score_at_the_next_scan() -> None:
+    async with running(watching(), watching(SOL)) as world:
+        await world.pass_by(20)
+        world.crash(ADA, 0.5)
+        await world.pass_by(3)
+        await world.scan()
+        crashed, calm = world.engine.score(watching()), world.engine.score(watching(SOL))
+        assert crashed is not None
+        assert calm is not None
+        assert (crashed.bear, crashed.bull) == (1.0, 0.0)
+        assert calm.bear is not None
+        assert calm.bear < 1.0
+        assert [score.symbol for score in world.told[-1]] == [ADA, SOL]
+
+
+async def test_each_scan_is_recorded_and_makes_a_line() -> None:
+    async with running(watching()) as world:
+        await world.pass_by(20)
+        await world.scan()
+        began_ms = world.engine.live.now_ms()
+        world.crash(ADA, 0.5)
+        await world.pass_by(60)
+        await world.scan()
+        line = await world.engine.line(ADA, 0)
+        assert len(line.at_ms) == 2
+        assert line.bear[1] == 1.0
+        assert line.price[1] < 0.6 * line.price[0]
+        later = await world.engine.line(ADA, began_ms + 1)
+        assert later.at_ms.tolist() == line.at_ms[1:].tolist()
+        assert len(world.store.forgotten_ms) == 1
+
+
+async def test_a_disk_that_takes_no_scores_costs_neither_the_scan_nor_what_is_told() -> None:
+    async with running(watching()) as world:
+        await world.pass_by(20)
+        world.store.is_broken = True
+        await world.scan()
+        assert world.store.held == []
+        assert len(world.told) == 1
+        assert world.engine.score(watching()) is not None
+        world.store.is_broken = False
+        await world.scan()
+        assert len(world.store.held) == 1
+
+
+async def test_one_person_is_scored_over_their_own_timeframes() -> None:
+    async with running(watching(ADA, MINUTE, HOUR), watching(ADA, QUARTER)) as world:
+        await world.pass_by(30)
+        await world.scan()
+        own = world.engine.score(watching(ADA, HOUR, MINUTE))
+        assert own is not None
+        assert [one.timeframe for one in own.timeframes] == [HOUR, MINUTE]
+        [view] = world.engine.monitored()
+        assert view.timeframes == (MINUTE, QUARTER, HOUR)
+
+
+async def test_who_watches_another_timeframe_blinds_nobody_else() -> None:
+    async with running(watching()) as world:
+        await world.pass_by(20)
+        await world.scan()
+        world.engine.watch([watching(), watching(ADA, MINUTE)])
+        assert readiness(world) is Readiness.WARMING
+        assert world.engine.score(watching()) is not None
+        assert world.engine.score(watching(ADA, MINUTE)) is None
+        await world.pass_by(20)
+        await world.scan()
+        assert world.engine.score(watching(ADA, MINUTE)) is not None
+
+
+async def test_what_nobody_watches_any_more_is_forgotten_and_begins_anew() -> None:
+    async with running(watching(), watching(SOL)) as world:
+        await world.pass_by(20)
+        await world.scan()
+        world.engine.watch([watching(SOL)])
+        assert [one.symbol for one in world.engine.monitored()] == [SOL]
+        assert world.engine.score(watching()) is None
+        world.engine.watch([watching(), watching(SOL)])
+        assert readiness(world) is Readiness.WARMING
+        assert readiness(world, SOL) is Readiness.LIVE
+        await world.pass_by(20)
+        await world.scan()
+        assert world.engine.score(watching()) is not None
+
+
+async def test_a_young_symbol_says_so_and_leaves_the_timeframe_out() -> None:
+    async with running(watching(ADA, MINUTE, DAY)) as world:
+        world.market.listed_ms[ADA] = world.market.now_ms() - 3 * DAY.length_ms
+        await world.pass_by(20)
+        world.crash(ADA, 0.5)
+        await world.pass_by(3)
+        await world.scan()
+        score = world.engine.score(watching(ADA, MINUTE, DAY))
+        assert score is not None
+        assert score.too_young == (DAY,)
+        assert score.bear == 1.0
+        [view] = world.engine.monitored()
+        assert view.young == (DAY,)
+        assert view.readiness is Readiness.LIVE
+
+
+async def test_a_past_that_never_comes_holds_a_score_up_for_minutes_and_not_for_ever() -> None:
+    async with running(watching(ADA, MINUTE, NEVER)) as world:
+        real = world.market.candles
+
+        async def without_three_days(symbol, timeframe, *rest):  # type: ignore[no-untyped-def]
+            if timeframe == NEVER:
+                raise Unreachable("no such candles")
+            return await real(symbol, timeframe, *rest)
+
+        world.market.candles = without_three_days  # type: ignore[method-assign]
+        await world.pass_by(30)
+        await world.scan()
+        assert world.engine.score(watching(ADA, MINUTE, NEVER)) is None
+        assert world.store.held == []
+        await world.pass_by(600)
+        await world.scan()
+        score = world.engine.score(watching(ADA, MINUTE, NEVER))
+        assert score is not None
+        assert [one.timeframe for one in score.scored] == [MINUTE]
+        assert readiness(world) is Readiness.LIVE
+
+
+async def test_candles_that_do_not_come_make_no_scores() -> None:
+    async with running(watching()) as world:
+        await world.pass_by(20)
+        await world.scan()
+        world.market.is_rest_down = world.market.refuses_streams = True
+        world.market.cut()
+        for _ in range(130):
+            await world.time.pass_by(1.0)
+        before = len(world.told)
+        await world.scan()
+        assert readiness(world) is Readiness.STALE
+        assert len(world.told) == before
+        with pytest.raises(Unreachable):
+            await world.time.finish(world.engine.scan([watching()]))
+
+
+async def test_more_symbols_than_can_be_scanned_leave_those_that_are() -> None:
+    async with running(watching(SOL), settings=ScannerSettings(symbols_max=2)) as world:
+        world.engine.watch([watching(f"A{number}/USDT") for number in range(3)] + [watching(SOL)])
+        assert [one.symbol for one in world.engine.monitored()] == ["A0/USDT", SOL]
+
+
+async def test_the_past_grows_by_each_closed_candle_once() -> None:
+    async with running(watching(ADA, MINUTE)) as world:
+        await world.pass_by(20)
+        began_ms = world.market.now_ms()
+        await world.pass_by(300)
+        history = world.engine._pasts.get(ADA, MINUTE)
+        assert history is not None
+        first_ms = began_ms - began_ms % 60_000 - KEPT * 60_000
+        true = world.market.all_closed(ADA, MINUTE, first_ms)
+        assert len(history) == KEPT + 5 == len(true)
+        expected = RankHistory(metrics_of(true))
+        for metric in Metric:
+            assert np.array_equal(history.values(metric), expected.values(metric))
+
+
+@examples(max_examples=15, deadline=None)
+@given(held=st.integers(0, 400), candles_max=st.integers(80, 300))
+async def test_the_past_is_as_long_as_the_archive_and_the_settings_let_it(
+    held: int, candles_max: int
+) -> None:
+    memory, source = CandleMemory(), CandleMarket(VirtualTime())
+    first_ms = source.now_ms() - (held + 1) * 60_000
+    memory.put(ADA, MINUTE, source.all_closed(ADA, MINUTE, first_ms)[:held])
+    settings = ScannerSettings(candles_max=candles_max)
+    async with running(watching(ADA, MINUTE), settings=settings, memory=memory) as world:
+        await world.pass_by(20)
+        history = world.engine._pasts.get(ADA, MINUTE)
+        assert history is not None
+        known = world.market.all_closed(ADA, MINUTE, first_ms - 100 * 60_000)
+        count = min(max(held, KEPT), candles_max)
+        assert abs(len(history) - count) <= 1
+        expected = RankHistory(metrics_of(known[-len(history) :]))
+        for metric in Metric:
+            assert np.array_equal(history.values(metric), expected.values(metric))
+
+
+async def test_a_scan_on_demand_scores_what_nobody_watches_from_the_exchange() -> None:
+    world = world_of()
+    work = world.engine.scan([watching(SOL, HOUR, MINUTE)])
+    [score] = await world.time.finish(work)
+    assert score.symbol == SOL
+    assert [one.timeframe for one in score.timeframes] == [HOUR, MINUTE]
+    assert [one.standing for one in score.timeframes] == [Standing.SCORED] * 2
+    assert [one.candles for one in score.timeframes] == [999] * 2
+    assert world.engine.monitored() == []
+
+
+async def test_a_scan_on_demand_takes_what_is_live_without_asking_the_exchange() -> None:
+    async with running(watching()) as world:
+        await world.pass_by(20)
+        asked = len(world.market.requests)
+        world.crash(ADA, 0.5)
+        await world.pass_by(2)
+        [live, other] = await world.time.finish(
+            world.engine.scan([watching(), watching(SOL, MINUTE)])
+        )
+        assert live.bear == 1.0
+        assert (live.symbol, other.symbol) == (ADA, SOL)
+        assert {symbol for symbol, *_ in world.market.requests[asked:]} == {SOL}
+
+
+async def test_thresholds_are_the_number_and_the_usual_one_for_auto() -> None:
+    engine = world_of().engine
+    assert engine.thresholds(watching(threshold=70)) == Thresholds(0.7, 0.7)
+    assert engine.thresholds(watching(threshold=None)) == Thresholds(0.5, 0.5)
+    assert engine.timeframes(ADA) == (QUARTER, HOUR)
+
+
+async def test_a_scan_gives_way_between_its_slices() -> None:
+    symbols = [f"A{number}/USDT" for number in range(6)]
+    settings = ScannerSettings(slice_series=4)
+    async with running(*(watching(one) for one in symbols), settings=settings) as world:
+        await world.pass_by(30)
+        seen: list[int] = []
+        rate_slice = world.engine._rate
+
+        def counted(part):  # type: ignore[no-untyped-def]
+            scores = rate_slice(part)
+            seen.append(len(scores))
+            return scores
+
+        world.engine._rate = counted  # type: ignore[method-assign]
+        await world.scan()
+        assert seen == [2, 2, 2]
