@@ -1,7 +1,8 @@
 """One month of a series as the bytes of a Parquet file, which depend on what it holds alone.
 
-The file's metadata says whose candles these are, which spans are claimed, and a SHA-256 of it all,
-so that a file that was torn, bent or moved elsewhere is noticed when it is read.
+The file's metadata says whose candles these are, which spans are claimed, and a SHA-256 of all its
+bytes, those of the SHA-256 itself read as zeros. So a file that was torn, bent or moved elsewhere
+is noticed before anything of it is believed.
 """
 
 import hashlib
@@ -20,7 +21,9 @@ from trading.candles.series import COLUMNS, OPTIONAL, TIME, Candles, SeriesName,
 from trading.candles.spans import Span, clip, gaps, unite
 from trading.domain.errors import Refused
 
-_VERSION = 1
+_VERSION = 2
+_DIGEST_DIGITS = 64
+_DIGEST_KEY = b'"sha256":"'
 _METADATA = b"umbra"
 
 
@@ -63,7 +66,9 @@ def encode(name: SeriesName, month: Month, partition: Partition) -> bytes:
         "month": str(month),
         "spans": spans,
     }
-    return parquet_bytes(columns, {**facts, "sha256": _digest(facts, columns)})
+    content = parquet_bytes(columns, {**facts, "sha256": "0" * _DIGEST_DIGITS})
+    at = _digest_at(content)
+    return content[:at] + _digest(content, at) + content[at + _DIGEST_DIGITS :]
 
 
 def parquet_bytes(columns: Mapping[str, "np.ndarray[Any, Any]"], facts: Mapping[str, Any]) -> bytes:
@@ -93,7 +98,14 @@ def parquet_bytes(columns: Mapping[str, "np.ndarray[Any, Any]"], facts: Mapping[
 
 def decode(path: Path, name: SeriesName, month: Month) -> Partition:
     """Read a month and prove that it is what was written; raises PartitionDamaged."""
-    facts, columns = read_parquet(path, is_proven_later=True)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PartitionDamaged(f"it cannot be read: {error}") from error
+    at = _digest_at(content)
+    if at < 0 or content[at : at + _DIGEST_DIGITS] != _digest(content, at):
+        raise PartitionDamaged(_why_not_proven(content))
+    facts, columns = read_parquet(content, is_proven=True)
     expected = {
         "version": _VERSION,
         "exchange": name.exchange,
@@ -104,9 +116,6 @@ def decode(path: Path, name: SeriesName, month: Month) -> Partition:
     for fact, value in expected.items():
         if facts.get(fact) != value:
             raise PartitionDamaged(f"{fact} should be {value}, was {facts.get(fact)!r}")
-    digest = facts.pop("sha256", None)
-    if digest != _digest(facts, columns):
-        raise PartitionDamaged("its checksum does not hold")
     try:
         spans = tuple(Span(first_ms, last_ms) for first_ms, last_ms in facts["spans"])
         partition = Partition(candles_of(columns), spans)
@@ -133,16 +142,20 @@ def misplaced(partition: Partition, within: Span, length_ms: int) -> str | None:
 
 
 def read_parquet(
-    path: Path, *, is_proven_later: bool = False
+    source: Path | bytes, *, is_proven: bool = False
 ) -> tuple[dict[str, Any], dict[str, "np.ndarray[Any, Any]"]]:
     """Read any Parquet file and our facts about it, none in others'; raises PartitionDamaged.
 
-    Pages are proven by their own checksums, unless a digest of all that is read is to follow.
+    Its pages are proven by checksums of their own, unless all of it is proven already.
     """
+    import pyarrow as pa
     from pyarrow import ArrowException, parquet
 
+    opened = pa.BufferReader(source) if isinstance(source, bytes) else source
     try:
-        with parquet.ParquetFile(path, page_checksum_verification=not is_proven_later) as file:
+        with parquet.ParquetFile(
+            opened, pre_buffer=False, page_checksum_verification=not is_proven
+        ) as file:
             table = file.read(use_threads=False)
         facts = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
         columns = {name: table.column(name).to_numpy() for name in table.column_names}
@@ -153,15 +166,30 @@ def read_parquet(
     return facts, columns
 
 
-def _digest(facts: Mapping[str, Any], columns: Mapping[str, "np.ndarray[Any, Any]"]) -> str:
-    digest = hashlib.sha256(_canonical(facts))
-    for name in sorted(columns):
-        column = columns[name]
-        if column.dtype not in (np.int64, np.float64):
-            raise PartitionDamaged(f"its column {name[:40]!r} is of the wrong type")
-        digest.update(f"{name} {column.dtype.str} {len(column)}".encode())
-        digest.update(np.ascontiguousarray(column).data)
-    return digest.hexdigest()
+def _digest_at(content: bytes) -> int:
+    """Return where the digest is written, below 0 where none is."""
+    # The last, for facts lie behind all candles, and none of ours contains this key.
+    at = content.rfind(_DIGEST_KEY)
+    return at + len(_DIGEST_KEY) if at >= 0 else -1
+
+
+def _digest(content: bytes, at: int) -> bytes:
+    whole = memoryview(content)
+    digest = hashlib.sha256(whole[:at])
+    digest.update(b"0" * _DIGEST_DIGITS)
+    digest.update(whole[at + _DIGEST_DIGITS :])
+    return digest.hexdigest().encode()
+
+
+def _why_not_proven(content: bytes) -> str:
+    try:
+        facts, _ = read_parquet(content)
+    except PartitionDamaged as damage:
+        return str(damage)
+    version = facts.get("version")
+    if version != _VERSION:
+        return f"version should be {_VERSION}, was {version!r}"
+    return "its checksum does not hold"
 
 
 def _canonical(facts: Mapping[str, Any]) -> bytes:

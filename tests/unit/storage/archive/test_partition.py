@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from storage.archive import partition as partition_module
 from storage.archive.layout import Month
 from storage.archive.partition import (
     Partition,
@@ -52,21 +53,27 @@ def test_no_bent_byte_and_no_torn_end_is_believed(tmp_path: Path) -> None:
     partition = _partition(walk(5))
     content = encode(BITCOIN, _MAY, partition)
     path = tmp_path / "month"
-    believed = 0
     for place in range(len(content)):
         bent = bytearray(content)
         bent[place] ^= 0x55
-        path.write_bytes(bent)
-        try:
-            assert decode(path, BITCOIN, _MAY).equals(partition)
-            believed += 1
-        except PartitionDamaged:
-            pass
-        path.write_bytes(content[:place])
-        with pytest.raises(PartitionDamaged):
+        for wrong in (bent, content[:place], content + content[place:]):
+            path.write_bytes(wrong)
+            with pytest.raises(PartitionDamaged):
+                decode(path, BITCOIN, _MAY)
+    path.write_bytes(content)
+    assert decode(path, BITCOIN, _MAY).equals(partition)
+
+
+def test_a_month_of_another_version_is_told_by_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "month"
+    for version in (1, 3):
+        monkeypatch.setattr(partition_module, "_VERSION", version)
+        path.write_bytes(encode(BITCOIN, _MAY, _partition(walk(5))))
+        monkeypatch.undo()
+        with pytest.raises(PartitionDamaged, match=f"version should be 2, was {version}"):
             decode(path, BITCOIN, _MAY)
-    # Bytes that change nothing of what is read, such as the name of the library that wrote them.
-    assert believed < len(content) // 2
 
 
 @pytest.mark.parametrize(
