@@ -36,6 +36,15 @@ _ACKNOWLEDGED_MAX = 500
 _LEFT_TO_REFRESH = frozenset({TrackerChange.ARMED, TrackerChange.MOVED})
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A standing thing as it is told, and what that was drawn from."""
+
+    event: Event
+    listed: Mapping[str, Instrument | None]
+    alert: Alert | None
+
+
 @dataclass(slots=True)
 class Addresser:
     """Reads what is new in the journal and writes who is told, in one append per batch.
@@ -56,6 +65,7 @@ class Addresser:
     _raised: dict[str, Alert] = field(default_factory=dict)
     _standing_since: dict[str, datetime] = field(default_factory=dict)
     _repeated: dict[str, int] = field(default_factory=dict)
+    _drawn: dict[str, _Drawn] = field(default_factory=dict)
 
     async def load(self) -> None:
         """Read where addressing stands and what was acknowledged."""
@@ -181,7 +191,6 @@ class Addresser:
 
     def standing(self) -> Mapping[str, Alert]:
         """Critical things that nobody has acknowledged, by alert id."""
-        facts = AlertFacts(self.instrument)
         standing = self.desk.standing()
         found: dict[str, tuple[Event, datetime | None]] = {
             alert.alert_id: (alert, alert.at)
@@ -199,11 +208,31 @@ class Addresser:
                 tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
             )
             found[key] = (changed, tracker.changed_at)
-        return {
-            key: replace(alert, since=since)
-            for key, (event, since) in found.items()
-            if key not in self._acknowledged and (alert := alert_for(event, facts)) is not None
+        # Asked for each second and more: what says the same is not laid out again.
+        self._drawn = {
+            key: self._drawing(key, event)
+            for key, (event, _) in found.items()
+            if key not in self._acknowledged
         }
+        return {
+            key: replace(drawn.alert, since=found[key][1])
+            for key, drawn in self._drawn.items()
+            if drawn.alert is not None
+        }
+
+    def _drawing(self, key: str, event: Event) -> _Drawn:
+        kept = self._drawn.get(key)
+        if kept is not None and kept.event == event:
+            listed = {symbol: self.instrument(symbol) for symbol in kept.listed}
+            if listed == kept.listed:
+                return kept
+        asked: dict[str, Instrument | None] = {}
+
+        def instrument(symbol: str) -> Instrument | None:
+            asked[symbol] = self.instrument(symbol)
+            return asked[symbol]
+
+        return _Drawn(event, asked, alert_for(event, AlertFacts(instrument)))
 
     def own_standing_ids(self) -> tuple[str, ...]:
         """Ids of standing things that only the chat keeps: what `/ack` records besides alerts."""

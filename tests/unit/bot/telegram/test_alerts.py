@@ -7,9 +7,11 @@ from decimal import Decimal
 import pytest
 
 from bot.repetition import repeats_due
+from bot.telegram import addressing
 from bot.telegram.addressing import Addresser
 from bot.telegram.alerts import (
     ALERT_KINDS,
+    Alert,
     AlertFacts,
     alert_for,
     alerts_for,
@@ -445,6 +447,32 @@ async def test_a_restart_neither_starts_the_count_of_an_alarm_again_nor_repeats_
     world.clock.time = START + timedelta(minutes=15)
     await world.addresser().repeat_critical()
     assert "Still so after 15 min" in world.texts()[-1]
+
+
+async def test_a_standing_alarm_is_drawn_once_and_again_when_it_or_its_market_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = _World()
+    addresser = world.addresser()
+    drawn: list[Event] = []
+
+    def counted(event: Event, facts: AlertFacts) -> Alert | None:
+        drawn.append(event)
+        return alert_for(event, facts)
+
+    monkeypatch.setattr(addressing, "alert_for", counted)
+    world.desk.live[3] = replace(TRACKER, state=TrackerState.BLOCKED)
+    first = addresser.standing()
+    assert len(first) == 1
+    assert addresser.standing() == first
+    assert len(drawn) == 1
+    world.desk.live[3] = replace(world.desk.live[3], changed_at=START + timedelta(minutes=1))
+    assert addresser.standing() != first
+    assert len(drawn) == 2
+    monkeypatch.setattr(world.desk, "instrument", lambda _: INSTRUMENTS["ETH/USDT"])
+    addresser.standing()
+    addresser.standing()
+    assert len(drawn) == 3
 
 
 async def test_a_stop_that_is_held_repeats_each_minute_with_its_buttons() -> None:
