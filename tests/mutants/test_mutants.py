@@ -9,6 +9,9 @@ from tests.mutants.known import SAME, TARGETS, Same, Target
 from tests.mutants.making import Mutant, mutants
 from tests.mutants.running import Fate, NotGreenError, check_green, fate_of, key_of, state_of
 
+# It computes for seconds, and nothing of the product.
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PURSE = '''"""What a purse allows."""
 
