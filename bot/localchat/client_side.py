@@ -259,6 +259,7 @@ class ClientSide:
                         "kind": chat.kind,
                         "title": chat.title,
                         "members": sorted(chat.members),
+                        "has_bot": chat.has_bot,
                     }
                     for chat in talk.chats.values()
                 ],

@@ -8,6 +8,7 @@ from decimal import Decimal
 from bot import modes
 from bot.modes import MODES
 from bot.telegram import phrase
+from bot.telegram.groups import LEFT_GROUP, MOVED_GROUP
 from bot.telegram.keyboards import does
 from bot.telegram.render.text import (
     Card,
@@ -310,11 +311,31 @@ def _recovered(blind_seconds: int, lines: Sequence[str]) -> Alert:
 def _stranger(event: events.AccessDenied) -> Alert:
     if event.update_kind.startswith(ENDED_CODE):
         return _late(event)
+    if event.update_kind.startswith((LEFT_GROUP, MOVED_GROUP)):
+        return _grouped(event)
     text = card_text(
         "🚪 A stranger wrote to this bot",
         f"Number {event.user_id}. It got no answer and saw nothing.",
         "There is nothing to do.",
     )
+    return Alert(Card(text), owner_only=True, is_quiet=True)
+
+
+def _grouped(event: events.AccessDenied) -> Alert:
+    if event.update_kind.startswith(MOVED_GROUP):
+        text = card_text(
+            "🚪 A group of yours has moved",
+            f"It was {event.chat_id} and is {event.update_kind[len(MOVED_GROUP) :]} now. Nobody is "
+            "answered there.",
+            "To open it again put the new number into UMBRA_ALLOWED_CHAT_IDS and start anew.",
+        )
+    else:
+        text = card_text(
+            "🚪 Left a group",
+            f"Number {event.user_id} had this bot in {event.chat_id}.",
+            "It said nothing there and has left.",
+            "There is nothing to do.",
+        )
     return Alert(Card(text), owner_only=True, is_quiet=True)
 
 

@@ -33,7 +33,7 @@ from bot.telegram.strangers import Strangers
 from trading.bus import Bus
 from trading.desk import Desk
 from trading.domain import events
-from trading.domain.chat import InboxUpdate, Person, Role
+from trading.domain.chat import InboxUpdate, Person, Role, Severity
 from trading.domain.errors import AlreadyRecorded, Fatal, StorageLost
 from trading.domain.events import Event
 from trading.poison import InHand, Lane, Unmarked, marked
@@ -58,7 +58,7 @@ class Surroundings:
     journal: Journal
     records: Records
     # Makes a condition durable and lets the agent know, so that it stands until it ends.
-    record: Callable[[events.ConditionChanged], Awaitable[object]]
+    record: Callable[[Event], Awaitable[object]]
     clock: Clock
     bus: Bus
     charts: ChartDrawer
@@ -88,7 +88,7 @@ class TelegramBot:
         self._taps: set[asyncio.Task[None]] = set()
         self.beats: dict[str, float] = {}
         sender = Sender(self._bot)
-        self.outbox = Outbox(sender, self._journal, self._records, self._clock)
+        self.outbox = Outbox(sender, self._journal, self._records, self._clock, self._message_ended)
         self._addresser = Addresser(
             self._journal,
             self._records,
@@ -272,6 +272,20 @@ class TelegramBot:
         if self._router is not None:
             self._router.is_locked = self.connection.is_contested
 
+    async def _message_ended(self, chat_id: int, refused: str) -> None:
+        owner = self._roster.owner
+        if owner is not None and chat_id == owner.chat_id:
+            await self.connection.delivered(is_taken=not refused)
+        elif refused:
+            await self._tell_refused(chat_id, refused)
+
+    async def _tell_refused(self, chat_id: int, why: str) -> None:
+        now = self._clock.now()
+        text = f"Nothing reaches {chat_id} any more: {why}. Messages for that chat are dropped"
+        alert_id = f"unreachable:{chat_id}:{now.date().isoformat()}"
+        with contextlib.suppress(AlreadyRecorded):
+            await self._around.record(events.AlertRaised(alert_id, Severity.WARN, text, now))
+
     async def _handle_updates(self) -> None:
         await self._inbox.handle_forever(self._handle_in_turn)
 
@@ -307,6 +321,8 @@ class TelegramBot:
         self._address_kick.set()
         self._answer_tap(handled)
         self._say_aside(handled)
+        if handled.leaves is not None:
+            self._begin(self._leave(handled.leaves))
         self._beat("handle")
 
     async def _append(self, facts: Sequence[Event]) -> None:
@@ -343,6 +359,13 @@ class TelegramBot:
         except TelegramError as error:
             # What must not be stored cannot be sent again; its card offers to make a new one.
             logger.warning("aside_not_sent", extra={"error": type(error).__name__})
+
+    async def _leave(self, chat_id: int) -> None:
+        try:
+            await self._bot.leave_chat(chat_id)
+        except TelegramError as error:
+            # The next update from there tries again.
+            logger.warning("group_not_left", extra={"error": type(error).__name__})
 
     async def _send_toast(self, tap_id: str, toast: str) -> None:
         try:

@@ -12,6 +12,7 @@ from trading.ports import Clock
 CONFLICT = "telegram_conflict"
 WEBHOOK = "telegram_webhook"
 LOST = "telegram_lost"
+BLOCKED = "telegram_blocked"
 _CONFLICT_WINDOW_S = 60.0
 _LOST_AFTER_S = 60.0
 _TEXTS = {
@@ -19,6 +20,7 @@ _TEXTS = {
     "Risk may not be added until it ends",
     WEBHOOK: "somebody set a webhook for this bot, so no message arrives here",
     LOST: "the chat could not be reached",
+    BLOCKED: "your chat takes no messages of this bot: it was blocked or deleted there. Unblock it",
 }
 
 
@@ -60,6 +62,10 @@ class Connection:
             await self._succeeded(now_s)
         else:
             await self._failed(now_s, is_final=isinstance(error, InvalidToken))
+
+    async def delivered(self, *, is_taken: bool) -> None:
+        """Take in whether the owner's chat took a message, or refused it for good."""
+        await self._set(BLOCKED, is_active=not is_taken)
 
     async def _conflicted(self, now_s: float) -> None:
         self._conflicts_s = [

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html import unescape
@@ -32,6 +32,7 @@ _FOLD_AFTER = timedelta(hours=1)
 _FOLD_FROM = 3
 _TIMER_S = 1.0
 _BACKLOG_S = 0.25
+_REFUSED = "not delivered: "
 
 
 @dataclass(slots=True)
@@ -62,6 +63,8 @@ class Outbox:
     journal: Journal
     records: Records
     clock: Clock
+    # Told of each message that was sent: its chat, and why the chat refused it for good, if it did.
+    on_end: Callable[[int, str], Awaitable[None]] | None = None
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
     _paces: dict[int, _ChatPace] = field(default_factory=dict)
     _failures: int = 0
@@ -147,7 +150,11 @@ class Outbox:
         self._failures, self._retry_at_s = 0, 0.0
         self._in_doubt.discard(message.message_key)
         key, now = message.message_key, self.clock.now()
-        return await self._store(MessageDelivered(key, message_id, reason, now))
+        is_stored = await self._store(MessageDelivered(key, message_id, reason, now))
+        if is_stored and self.on_end is not None and not reason.startswith("dropped"):
+            refused = reason if reason.startswith(_REFUSED) else ""
+            await self.on_end(message.chat_id, refused.removeprefix(_REFUSED))
+        return is_stored
 
     async def _send(self, message: OutboxMessage) -> tuple[int | None, str]:
         if message.message_key in self._in_doubt and not message.edits:
@@ -155,9 +162,10 @@ class Outbox:
         try:
             return await self._send_or_edit(message)
         except Forbidden as error:
-            return None, f"not delivered: {error.message}"
+            return None, f"{_REFUSED}{error.message}"
         except ChatMigrated as error:
-            return None, f"not delivered: chat moved to {error.new_chat_id}"
+            # Only the host opens a chat: its new number is nobody's until then.
+            return None, f"{_REFUSED}chat moved to {error.new_chat_id}"
         except BadRequest as error:
             return await self._send_plainly(message, error)
 
@@ -192,7 +200,7 @@ class Outbox:
     ) -> tuple[int | None, str]:
         """Say it without markup, file or buttons rather than not at all."""
         if "chat not found" in error.message.lower():
-            return None, f"not delivered: {error.message}"
+            return None, f"{_REFUSED}{error.message}"
         logger.warning("message_sent_plainly", extra={"error": error.message})
         plain = replace(
             message, text=strip_markup(message.text), buttons=(), picture=None, document=None
@@ -200,7 +208,7 @@ class Outbox:
         try:
             return await self.sender.send_plain(plain), f"delivered plainly: {error.message}"
         except BadRequest as second:
-            return None, f"not delivered: {second.message}"
+            return None, f"not delivered even plainly: {second.message}"
 
     async def _store(self, delivered: MessageDelivered) -> bool:
         try:

@@ -14,13 +14,14 @@ from trading.domain.events import Event, MessageQueued, UpdateHandled
 class Handled:
     """The end of an update: what to append in one transaction, what to show over a tap.
 
-    `aside` is a chat and the HTML to send there past the journal.
+    `aside` is a chat and the HTML to send there past the journal; `leaves` a group to go out of.
     """
 
     events: tuple[Event, ...]
     toast: str = ""
     tap_id: str | None = None
     aside: tuple[int, str] | None = None
+    leaves: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

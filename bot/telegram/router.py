@@ -8,7 +8,7 @@ from typing import Final
 
 from telegram import Message, Update
 
-from bot.telegram import access, confirm, invitations, joining
+from bot.telegram import access, confirm, groups, invitations, joining
 from bot.telegram import words as reading
 from bot.telegram.access import AccessRules, Ruling, Verdict
 from bot.telegram.alerts import ENDED_CODE
@@ -17,6 +17,7 @@ from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.registry import BY_NAME
 from bot.telegram.confirm import TapVerdict
 from bot.telegram.flood import Admission, FloodGate
+from bot.telegram.groups import Found
 from bot.telegram.joining import Knock
 from bot.telegram.keyboards import IN_PLACE, is_command
 from bot.telegram.render.codes import code_card
@@ -68,6 +69,9 @@ class Router:
         if read is None:
             return self._finish(stored, _unreadable_reply(), self._place_of_sender(stored))
         update, ruling = read
+        group = groups.found_in(update, self._rules())
+        if group is not None:
+            return self._grouped(stored, ruling, group)
         if ruling.verdict is Verdict.STRANGER:
             return self._stranger(stored, update, ruling)
         if ruling.verdict is Verdict.IGNORED or ruling.person is None:
@@ -106,6 +110,12 @@ class Router:
             return entered
         denied = self.strangers.denied(ruling, self.clock.now())
         return self._denied(stored, denied)
+
+    def _grouped(self, stored: InboxUpdate, ruling: Ruling, group: Found) -> Handled:
+        denied = self.strangers.denied(replace(ruling, kind=group.kind), self.clock.now())
+        return replace(
+            self._denied(stored, denied), leaves=group.chat_id if group.is_left else None
+        )
 
     def _denied(self, stored: InboxUpdate, denied: AccessDenied | None) -> Handled:
         facts: tuple[Event, ...] = (denied,) if denied else ()

@@ -6,10 +6,6 @@ GAPS = {
         "REST, so that no difference can be missed"
     ),
     "W15": "measured by `make bench`, not asserted by a test",
-    "T16": (
-        "a person who blocked the bot holds nobody up; a moved group and leaving strange "
-        "groups are not tested"
-    ),
     "T19": "limits and collapsing are proven; the loop's latency under a flood is not measured",
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",

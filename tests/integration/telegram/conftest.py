@@ -101,6 +101,12 @@ class Phone:
         async with self._session.get(f"{self.url}/client/faults") as response:
             return sum(one["fired"] for one in await response.json() if one["kind"] == kind)
 
+    async def has_bot(self, chat_id: int) -> bool:
+        """Whether the bot is in a chat."""
+        async with self._session.get(f"{self.url}/client/state") as response:
+            chats = (await response.json())["chats"]
+        return any(chat["has_bot"] for chat in chats if chat["chat_id"] == chat_id)
+
     async def count(self, chat_id: int = OWNER) -> int:
         return sum(row["from"] == "bot" for row in await self.messages(chat_id))
 

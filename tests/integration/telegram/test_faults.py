@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from bot.escalation import AT_ONCE
 from bot.telegram import TelegramBot
+from bot.telegram.connection import BLOCKED
 from tests.catalogue import fired
 from tests.integration.telegram.conftest import OWNER, TOKEN, World
 from trading.domain import commands, events
-from trading.domain.chat import InboxUpdate
+from trading.domain.chat import InboxUpdate, Severity
 from trading.domain.events import UpdateHandled, UpdateReceived
 
 
@@ -372,6 +374,112 @@ async def test_a_person_who_blocked_the_bot_does_not_hold_up_the_others(world: W
         assert "Umbra" in (await world.phone.ask("/version"))["text"]
     assert await world.phone.fired("error") == 1
     fired(await world.phone.fired("error"))
+
+
+GROUP = -1001
+
+
+def _membership(status: str, user_id: int = 42) -> dict[str, Any]:
+    person = {"id": user_id, "is_bot": False, "first_name": "Somebody"}
+    bot = {"id": 4242, "is_bot": True, "first_name": "Umbra"}
+    return {
+        "chat": {"id": GROUP, "type": "group", "title": "<b>Free coins</b>"},
+        "from": person,
+        "date": 1,
+        "old_chat_member": {"user": bot, "status": "left"},
+        "new_chat_member": {"user": bot, "status": status},
+    }
+
+
+async def _until_left(world: World) -> None:
+    async with asyncio.timeout(5):
+        while await world.phone.has_bot(GROUP):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.fault("T16", "TELL SAID")
+async def test_a_strange_group_is_left_without_a_word_and_the_owner_is_told(world: World) -> None:
+    async with world.running():
+        await world.phone.ask("/version")
+        await world.phone.send("/status", 42, chat_id=GROUP)
+        told = await world.phone.until_text("Left a group")
+        assert f"Number 42 had this bot in {GROUP}" in " ".join(told["text"].split())
+        await _until_left(world)
+        assert [row for row in await world.phone.messages(GROUP) if row["from"] == "bot"] == []
+        # Whoever adds it again, the owner too, finds that it leaves again.
+        await world.phone.send("hello", chat_id=GROUP)
+        await _until_left(world)
+        await world.phone.post("update", {"my_chat_member": _membership("member")})
+        assert "Healthy" in (await world.phone.ask("/health"))["text"]
+    outcomes = [one.outcome for one in world.store.of(events.UpdateHandled)]
+    assert outcomes.count("denied") == 3
+    fired(told["text"])
+
+
+@pytest.mark.fault("T16", "TELL SAID")
+async def test_an_opened_group_that_moves_is_not_followed_and_its_new_number_is_told(
+    world: World,
+) -> None:
+    moved = -1002000
+    async with world.running(allow_groups=True, allowed_chat_ids=frozenset({GROUP})):
+        sent = await world.phone.send("/version", chat_id=GROUP)
+        await world.phone.answer_after(sent, GROUP)
+        message = {
+            "message_id": 900,
+            "date": 1,
+            "chat": {"id": GROUP, "type": "group", "title": "ours"},
+            "from": {"id": OWNER, "is_bot": False, "first_name": "Owner"},
+            "migrate_to_chat_id": moved,
+        }
+        await world.phone.post("update", {"message": message})
+        told = await world.phone.until_text("A group of yours has moved")
+        assert str(moved) in told["text"]
+        await world.phone.send("/status", chat_id=moved)
+        await world.phone.ask("/health")
+        assert [row for row in await world.phone.messages(moved) if row["from"] == "bot"] == []
+    fired(told["text"])
+
+
+@pytest.mark.fault("T16", "TELL SAID")
+async def test_a_reply_into_a_group_that_moved_is_dropped_and_told(world: World) -> None:
+    moved = -1002000
+    async with world.running(allow_groups=True, allowed_chat_ids=frozenset({GROUP})):
+        await world.phone.ask("/version")
+        description = "Bad Request: group chat was upgraded to a supergroup chat"
+        await world.phone.fault(
+            "error",
+            code=400,
+            description=description,
+            migrate_to_chat_id=moved,
+            method="sendMessage",
+        )
+        await world.phone.send("/health", chat_id=GROUP)
+        told = " ".join((await world.phone.until_text("Nothing reaches"))["text"].split())
+        assert f"Nothing reaches {GROUP} any more: chat moved to {moved}" in told
+        assert await world.phone.messages(moved) == []
+    fired(await world.phone.fired("error"))
+
+
+@pytest.mark.fault("T16", "TELL SAID")
+async def test_an_owner_who_blocked_the_bot_is_told_elsewhere_until_that_is_over(
+    world: World,
+) -> None:
+    async with world.running():
+        await world.phone.ask("/version")
+        await world.phone.fault("error", code=403, method="sendMessage")
+        await world.phone.send("/status")
+        await _until(lambda: _blocked(world) == [True, False])
+        [begun, _] = world.store.of(events.ConditionChanged)
+        # What is critical and of the chat goes to the second channel at once.
+        assert begun.severity is Severity.CRIT
+        assert f"condition:{begun.condition}".startswith(AT_ONCE)
+    fired(await world.phone.fired("error"))
+
+
+def _blocked(world: World) -> list[bool]:
+    return [
+        one.is_active for one in world.store.of(events.ConditionChanged) if one.condition == BLOCKED
+    ]
 
 
 def _reasons(world: World) -> list[str]:
