@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot import config, failpoints, notify, scanning
+from bot.build import build
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
 from bot.config import Mode, Settings
@@ -111,7 +112,7 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
             failpoint=failpoints.parse(settings.failpoint),
         )
         stack.push_async_callback(store.close)
-        in_hand = MarkedInHand(directory, clock, version)
+        in_hand = MarkedInHand(directory, clock, build())
         # Whatever ends here was not killed.
         stack.callback(in_hand.clear)
         account = _account(settings, store, clock, in_hand)

@@ -1,5 +1,6 @@
 """From the settings of the whole process to each part's own share of them."""
 
+from bot.build import build, configured
 from bot.config import Settings
 from bot.telegram.settings import TelegramSettings
 from trading.agent import AgentSettings
@@ -26,6 +27,8 @@ def agent_settings(settings: Settings, version: str, install_id: str) -> AgentSe
         exchange=settings.exchange_id,
         currency=settings.currency,
         version=version,
+        build=build(),
+        configured=configured(settings),
         decisions=DecisionSettings(installation=install_id),
         limits=_risk_limits(settings),
         accepts_unrestricted_key=settings.allow_unrestricted_key,

@@ -83,6 +83,9 @@ class AgentSettings:
     version: str
     limits: RiskLimits
     decisions: DecisionSettings
+    # Which program this is beyond its version, and how it is set (`ProcessStarted`).
+    build: str = ""
+    configured: tuple[str, ...] = ()
     fee: Decimal = _FEE_SHARE
     accepts_unrestricted_key: bool = False
 
@@ -116,6 +119,7 @@ class TradingAgent:
         self.alarms = Alarms(self.state, ports.clock, self.record)
         self._is_started = False
         self._start_log: StartLog | None = None
+        self._program_changes: tuple[str, ...] = ()
         self.market = MarketEngine(
             ports.gateway,
             ports.clock,
@@ -271,15 +275,26 @@ class TradingAgent:
             # A start that is tried again after a lost connection is no second one.
             await self._restoring.judge(stored.lost)
             await self._housekeeping.judge_crashes(self.journal)
-            mode, version = self.settings.mode, self.settings.version
-            await self.record(ProcessStarted(version, mode, stored.last_alive_at, now))
+            await self._note_start(stored, now)
             self._is_started = True
+
+    async def _note_start(self, stored: StoredState, now: datetime) -> None:
+        of = self.settings
+        started = ProcessStarted(
+            of.version, of.mode, stored.last_alive_at, now, of.build, of.configured
+        )
+        newest = await self.journal.latest(1, (ProcessStarted.__name__,))
+        before = newest[0].event if newest else None
+        if isinstance(before, ProcessStarted):
+            self._program_changes = start_card.program_changes(before, started)
+        await self.record(started)
 
     def _card(self, findings: Sequence[str]) -> tuple[str, ...]:
         positions = [position for _, position in sorted(self.state.book.positions.items())]
         working = len(self.execution.intents)
         at, trackers = self.clock.now(), self.trackers.all()
-        return start_card.card(findings, start_card.Standing(at, positions, trackers, working))
+        standing = start_card.Standing(at, positions, trackers, working)
+        return start_card.card(findings, standing, self._program_changes)
 
     async def run_follow_ups(self) -> None:
         """Do what follows from facts, one after the other, until cancelled."""

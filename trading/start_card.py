@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from trading.domain.events import Event, IntentClosed
+from trading.domain.events import Event, IntentClosed, ProcessStarted
 from trading.domain.money import plain
 from trading.domain.order import Intent, Side
 from trading.domain.position import Position
@@ -76,8 +76,34 @@ class Standing:
         return coins
 
 
-def card(findings: Sequence[str], standing: Standing) -> tuple[str, ...]:
-    """Return the lines: findings first, then what is held, watched and at work at that moment."""
+def program_changes(before: ProcessStarted | None, now: ProcessStarted) -> tuple[str, ...]:
+    """Say in what this start differs from the one before: the program, the mode, the settings."""
+    if before is None:
+        return ()
+    lines = []
+    if (before.version, before.build) != (now.version, now.build):
+        lines.append(f"Another program: {_program(now)}, before {_program(before)}")
+    if before.mode != now.mode:
+        lines.append(f"Another mode: {now.mode}, before {before.mode}")
+    # An older program said nothing of its settings.
+    different = set(before.configured) ^ set(now.configured) if before.build else ()
+    names = sorted({each.partition("=")[0] for each in different})
+    if names:
+        lines.append(f"Settings changed: {_listed(names)}")
+    return tuple(lines)
+
+
+def _program(started: ProcessStarted) -> str:
+    return f"{started.version} ({started.build or 'unnamed'})"
+
+
+def card(
+    findings: Sequence[str], standing: Standing, changes: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the lines: findings first, then what is held, watched and at work at that moment.
+
+    `changes` are those of the program since the start before.
+    """
     held = [
         f"{plain(position.quantity)} {position.symbol.partition('/')[0]}"
         for position in standing.positions
@@ -95,6 +121,7 @@ def card(findings: Sequence[str], standing: Standing) -> tuple[str, ...]:
     return (
         *(findings or (calm,)),
         *todo,
+        *changes,
         f"At {standing.at:%H:%M:%S} UTC:",
         f"Under care: {_listed(held)}" if held else "Under care: no coins",
         watched + (f", orders at work: {standing.working}" if standing.working else ""),

@@ -10,17 +10,6 @@ GAPS = {
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",
     "S13": "that a start with 10^6 events takes at most 10 s is measured by `make bench` only",
-    "P05": "no test with a memory limit or over 24 simulated hours",
-    "P10": "running out of descriptors, names or network is not tested",
-    "P11": (
-        "unknown settings are errors; two builds of one account are told apart only by the "
-        "account's lock"
-    ),
-    "P12": (
-        "the table is checked code by code; payloads recorded from the exchange are not part "
-        "of this repository"
-    ),
-    "P13": "the reports' queue is proven; not every queue is",
     "I03": (
         "amounts and levels out of bounds are refused; typing a confirmation for the gravest "
         "is not built"

@@ -51,12 +51,18 @@ class Installed(Fact):
 
 @dataclass(frozen=True, slots=True)
 class ProcessStarted(Fact):
-    """A start; `blind_since` is the last sign of life before it."""
+    """A start; `blind_since` is the last sign of life before it.
+
+    `build` names the program beyond its version, `configured` the settings that are not at their
+    defaults, each as `NAME=digest`; both are empty where an older program started.
+    """
 
     version: str
     mode: str
     blind_since: datetime | None
     at: datetime
+    build: str = ""
+    configured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

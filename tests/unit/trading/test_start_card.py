@@ -1,17 +1,19 @@
 """The card of a start says what exits have done already, for they never wait for it."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from tests.builders import protective_stop
-from trading.domain.events import IntentClosed
+from tests.catalogue import fired
+from trading.domain.events import IntentClosed, ProcessStarted
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import Position
 from trading.domain.tracker import Tracker, TrackerState
-from trading.start_card import Standing, StartLog, card
+from trading.start_card import Standing, StartLog, card, program_changes
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -111,3 +113,36 @@ def test_a_start_with_a_paused_tracker_and_open_coins_says_what_is_to_be_done() 
         "Under care: 0.5 BTC",
         "Watched again: 0",
     )
+
+
+def started(**changes: Any) -> ProcessStarted:
+    """A start of one program."""
+    plain = ProcessStarted("1.0", "live", None, AT, "aaaa", ("UMBRA_CURRENCY=11",))
+    return replace(plain, **changes)
+
+
+@pytest.mark.fault("P11", "SAID")
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ({"build": "bbbb"}, "Another program: 1.0 (aaaa), before 1.0 (bbbb)"),
+        ({"version": "0.9"}, "Another program: 1.0 (aaaa), before 0.9 (aaaa)"),
+        (
+            {"build": "", "configured": ()},
+            "Another program: 1.0 (aaaa), before 1.0 (unnamed)",
+        ),
+        ({"mode": "paper"}, "Another mode: live, before paper"),
+        (
+            {"configured": ("UMBRA_CURRENCY=22", "UMBRA_SPREAD_MAX=33")},
+            "Settings changed: UMBRA_CURRENCY, UMBRA_SPREAD_MAX",
+        ),
+    ],
+)
+def test_another_program_and_other_settings_are_told(before: dict[str, Any], words: str) -> None:
+    assert program_changes(started(**before), started()) == (words,)
+    fired(before)
+
+
+def test_the_same_program_tells_nothing_of_itself() -> None:
+    assert program_changes(started(), started(at=AT + timedelta(days=1))) == ()
+    assert program_changes(None, started()) == ()
