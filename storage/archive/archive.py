@@ -5,6 +5,7 @@ should be; doing the same again ends with the same bytes. What was appended sinc
 and is read as if it were in its month already.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from trading.candles.series import Candles, SeriesName, join, no_candles
 from trading.candles.spans import Span, gaps, unite
 from trading.domain.errors import Refused
 
-_READERS = 2
+_READERS = min(os.cpu_count() or 1, 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_the_memory_of_a_process_that_holds_nothing_is_no_measurement(
 
 def test_the_archive_bench_reads_and_appends_what_it_wrote(tmp_path: Path) -> None:
     rows = bench_archive.measure(SMALL, str(tmp_path))
-    assert [row.identity for row in rows] == ["V10"] * 3
+    assert [row.identity for row in rows] == ["V10"] * 4
 
 
 def test_an_archive_that_reads_nothing_is_no_measurement(
@@ -73,7 +73,7 @@ def test_an_archive_that_reads_nothing_is_no_measurement(
 
     monkeypatch.setattr(Archive, "load", nothing)
     with pytest.raises(NotDone, match="what was loaded should be what was written"):
-        bench_archive.load_row(tmp_path, SMALL)
+        bench_archive.load_rows(tmp_path, SMALL)
     with pytest.raises(NotDone, match="should end with the candles that were appended"):
         bench_archive.append_rows(tmp_path, SMALL)
 
@@ -88,4 +88,4 @@ def test_an_archive_that_overlooks_damage_is_no_measurement(
 
     monkeypatch.setattr(Archive, "load", careless)
     with pytest.raises(NotDone, match="a byte that flipped should be noticed"):
-        bench_archive.load_row(tmp_path, SMALL)
+        bench_archive.load_rows(tmp_path, SMALL)
