@@ -6,7 +6,6 @@ GAPS = {
         "REST, so that no difference can be missed"
     ),
     "W15": "measured by `make bench`, not asserted by a test",
-    "T19": "limits and collapsing are proven; the loop's latency under a flood is not measured",
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",
     "S13": "that a start with 10^6 events takes at most 10 s is measured by `make bench` only",
