@@ -1,5 +1,6 @@
 """Recorded scores: appended and read back, torn and damaged records left out, old months gone."""
 
+import asyncio
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,10 @@ async def test_a_disk_that_takes_nothing_says_so(files: ScoreFiles, tmp_path: Pa
     tmp_path.joinpath("ADA-USDT").write_text("no folder")
     with pytest.raises(OSError, match="ADA-USDT"):
         await files.append([score()])
+
+
+async def test_batches_at_the_same_time_do_not_overwrite_one_another(files: ScoreFiles) -> None:
+    batches = [[score(number), score(number, "SOL/USDT")] for number in range(40)]
+    await asyncio.gather(*(files.append(batch) for batch in batches))
+    for symbol in ("ADA/USDT", "SOL/USDT"):
+        assert await _opens(files, symbol=symbol) == [number * MINUTE_MS for number in range(40)]
