@@ -143,8 +143,11 @@ class SqliteDatabase:
             with contextlib.closing(self._reader_engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except _ERRORS as error:
-            # After a failed sync the log may be the only place that holds what was promised.
-            reason = self._unwritable(error).reason
+            reason = f"{self.path}: {_driver_error(error)}"
+            if _primary_code(error) != sqlite3.SQLITE_CANTOPEN:
+                # After a failed sync the log may be the only place that holds what was promised.
+                reason = self._unwritable(error).reason
+            # Without a descriptor for one more connection nothing was begun, and nothing is lost.
             logger.warning("checkpoint_failed", extra={"reason": reason})
 
     def _save_elsewhere(self, job: Job, error: UnwritableError) -> int:

@@ -25,13 +25,22 @@ class FollowUps:
         except asyncio.QueueFull:
             self._is_overflowed = True
 
+    def give_up(self) -> None:
+        """End the process: what waits for the journal elsewhere is too much for memory."""
+        self._is_overflowed = True
+        self.add(_nothing)
+
     async def run(self) -> None:
         """Do what was added until cancelled; raises StorageLost when the bound was passed."""
         while True:
             work = await self._waiting.get()
             if self._is_overflowed:
-                raise StorageLost(f"{_WAITING_MAX} facts wait to be written: the journal hangs")
+                raise StorageLost("too many facts wait to be written: the journal hangs")
             try:
                 await work()
             except Retryable as error:
                 logger.warning("follow_up_failed", extra={"error": str(error)})
+
+
+async def _nothing() -> None:
+    return None

@@ -271,6 +271,61 @@ def empty_names(modules: Iterable[Module]) -> list[str]:
     ]
 
 
+_QUEUES = {"Queue": 0, "PriorityQueue": 0, "LifoQueue": 0, "SimpleQueue": None, "deque": 1}
+
+
+def unbounded_queues(modules: Iterable[Module]) -> list[str]:
+    """Every queue without a size of its own: `module.attribute`, but for those that are listed."""
+    return sorted(
+        name for name in _queues_without_size(modules) if name not in rules.BOUNDED_ELSEWHERE
+    )
+
+
+def bounds_of_nothing(modules: Iterable[Module]) -> list[str]:
+    """Listed bounds of queues that are no more, or that have a size of their own by now."""
+    return sorted(set(rules.BOUNDED_ELSEWHERE) - set(_queues_without_size(modules)))
+
+
+def _queues_without_size(modules: Iterable[Module]) -> Iterator[str]:
+    for module in modules:
+        for node in ast.walk(module.tree):
+            for value in (node.value,) if isinstance(node, ast.Assign | ast.AnnAssign) else ():
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                if value is not None and _makes_unbounded_queue(value):
+                    yield f"{module.name}.{_last_name(targets[0])}"
+            if isinstance(node, ast.Call) and _called(node) == "heappush":
+                yield f"{module.name}.{_last_name(node.args[0])}"
+
+
+def _makes_unbounded_queue(value: ast.expr) -> bool:
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call):
+            if _called(node) in _QUEUES and not _has_size(node):
+                return True
+            # A factory that is handed over makes it without a size.
+            for keyword in node.keywords:
+                if keyword.arg == "default_factory" and _last_name(keyword.value) in _QUEUES:
+                    return True
+    return False
+
+
+def _has_size(call: ast.Call) -> bool:
+    place = _QUEUES[_called(call)]
+    given = place is not None and len(call.args) > place
+    return given or any(keyword.arg in {"maxsize", "maxlen"} for keyword in call.keywords)
+
+
+def _called(call: ast.Call) -> str:
+    function = call.func.value if isinstance(call.func, ast.Subscript) else call.func
+    return _last_name(function)
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def mode_questions(modules: Iterable[Module]) -> list[str]:
     """Decisions below the composition root that ask which world they run in."""
     return [

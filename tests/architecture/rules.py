@@ -305,3 +305,26 @@ FUNCTION_LINES_MAX = 70
 EMPTY_NOUNS = frozenset(
     {"base", "common", "helper", "helpers", "manager", "misc", "util", "utilities", "utils"}
 )
+
+# Queues that say no size of their own: what bounds each, and what happens at the bound.
+BOUNDED_ELSEWHERE: dict[str, str] = {
+    "trading.execution.engine.pacing._sent_s": "one per order of the venue's window; past the "
+    "venue's limit orders wait",
+    "trading.execution.engine.pacing._waiting": "one per open decision, which the gate limits",
+    "trading.execution.engine.reporting._queue": "`reports_max`; past it a symbol is swept over "
+    "REST, where the same facts stand",
+    "trading.execution.engine.writing._put_off": "what one transaction has just written; it is "
+    "told with the next facts",
+    "trading.execution.engine.writing._unsaved": "`_UNSAVED_MAX` facts; past it the process ends "
+    "and the next one asks the exchange",
+    "trading.gateway.throttle._used": "one per request of the last minute, each of a weight; past "
+    "the venue's weight requests are refused",
+    "trading.market.live_candles._reads": "one per watched series",
+    "trading.market.unwritten._waiting": "`unwritten_max`; past it the oldest go, and are asked "
+    "for again as a hole of the archive",
+    "trading.sim.binance.outlet._queue": "`queue_max`; past it the reader is disconnected",
+    "trading.sim.binance.limits._order_times": "one per order of the last ten seconds; past the "
+    "limit orders are refused",
+    "trading.sim.exchange._late": "one per order that a planned fault holds back",
+    "trading.trackers.engine.recording._fires": "one per live tracker",
+}

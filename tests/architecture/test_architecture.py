@@ -35,6 +35,11 @@ def test_only_the_settings_read_the_environment(modules: list[checks.Module]) ->
     assert checks.environment_reads(modules) == []
 
 
+def test_every_queue_is_bounded(modules: list[checks.Module]) -> None:
+    assert checks.unbounded_queues(modules) == []
+    assert checks.bounds_of_nothing(modules) == []
+
+
 def test_only_the_shells_wait(modules: list[checks.Module]) -> None:
     assert checks.async_outside_shells(modules) == []
 

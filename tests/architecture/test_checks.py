@@ -201,3 +201,39 @@ def test_a_foreign_word_is_found_with_its_line(tmp_path: Path, word: str) -> Non
 def test_a_relative_import_is_refused(write: Write) -> None:
     with pytest.raises(ValueError, match="import absolutely"):
         checks.wrong_directions(write({"bot/cli.py": "", "bot/control.py": "from . import cli"}))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "self._waiting = asyncio.Queue()",
+        "self._waiting: asyncio.Queue[int] = asyncio.Queue()",
+        "_waiting = asyncio.PriorityQueue[int]()",
+        "_waiting = queue.SimpleQueue()",
+        "_waiting = deque([1])",
+        "_waiting: deque[int] = field(default_factory=deque)",
+        "_waiting: deque[int] = field(default_factory=lambda: deque())",
+        "heapq.heappush(self._waiting, 1)",
+    ],
+)
+def test_a_queue_without_a_size_is_found(write: Write, source: str) -> None:
+    modules = write({"trading/trackers/room.py": source})
+    assert checks.unbounded_queues(modules) == ["trading.trackers.room._waiting"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "self._waiting = asyncio.Queue(maxsize=5)",
+        "self._waiting = asyncio.Queue(_WAITING_MAX)",
+        "_waiting = deque([], 5)",
+        "_waiting: deque[int] = field(default_factory=lambda: deque(maxlen=5))",
+        "_waiting = list(deque_of(5))",
+    ],
+)
+def test_a_queue_with_a_size_is_none(write: Write, source: str) -> None:
+    assert checks.unbounded_queues(write({"trading/trackers/room.py": source})) == []
+
+
+def test_a_bound_of_a_queue_that_is_gone_is_found(write: Write) -> None:
+    assert "trading.trackers.engine.recording._fires" in checks.bounds_of_nothing(write({}))

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
+from socket import gaierror
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -33,6 +34,8 @@ class Weather:
 
     latency_s: tuple[float, float] = (0.004, 0.06)
     is_refusing: bool = False
+    # What the system says when nothing can be connected to.
+    refusal: OSError = field(default_factory=lambda: ConnectionRefusedError(111, "refused"))
     is_black_hole: bool = False
     lost_answers: float = 0.0
     slow: float = 0.0
@@ -89,10 +92,16 @@ class Network:
         if self.weather.is_refusing:
             self.weather.count("refused")
             await asyncio.sleep(0.001)
-            raise aiohttp.ClientConnectorError(_PLACE, ConnectionRefusedError(111, "refused"))
+            raise self._no_connection()
         answer: asyncio.Future[Reply] = self.loop.create_future()
         self.loop.spawn(self._carry(request, answer))
         return await answer
+
+    def _no_connection(self) -> aiohttp.ClientConnectorError:
+        error = self.weather.refusal
+        if isinstance(error, gaierror):
+            return aiohttp.ClientConnectorDNSError(_PLACE, error)
+        return aiohttp.ClientConnectorError(_PLACE, error)
 
     async def _carry(self, request: Request, answer: asyncio.Future[Reply]) -> None:
         self.on_request(request)
@@ -125,12 +134,12 @@ class Network:
         is_refused = any(url.path.startswith(path) for path in self.refuses)
         if self.weather.is_refusing or self.weather.is_black_hole or is_refused:
             self.weather.count("refused")
-            raise aiohttp.ClientConnectorError(_PLACE, ConnectionRefusedError(111, "refused"))
+            raise self._no_connection()
         scope = Scope.USER if url.path.startswith("/ws-api") else Scope.MARKET
-        socket = ClientSocket(self, scope)
-        self._sockets.append(socket)
-        socket.handler = self.loop.spawn(self._serve(socket))
-        return socket
+        client = ClientSocket(self, scope)
+        self._sockets.append(client)
+        client.handler = self.loop.spawn(self._serve(client))
+        return client
 
     def drop_all(self) -> None:
         """The agent's machine is gone, and its sockets with it."""

@@ -85,7 +85,9 @@ class MarketEngine:
         self._jitter = jitter or Random(0)
         self._symbols: dict[str, WatchedSymbol] = {}
         self._episodes = Episodes(self._settings.green_s)
-        self._reads: asyncio.PriorityQueue[tuple[int, int, str, bool]] = asyncio.PriorityQueue()
+        self._reads: asyncio.PriorityQueue[tuple[int, int, str, bool]] = asyncio.PriorityQueue(
+            self._settings.reads_waiting_max
+        )
         self._read_numbers = count()
         self._reads_left = 0
         self._restart = asyncio.Event()
@@ -383,8 +385,9 @@ class MarketEngine:
     # ------------------------------------------------------------ reads over REST
 
     def _ask(self, watched: WatchedSymbol, priority: int, *, with_trade: bool = False) -> None:
-        # One at a time per symbol, so the queue never holds more than there are symbols.
-        if not watched.is_queued:
+        # One at a time per symbol. What comes to a full queue is asked for by a later sweep, or
+        # by whoever waits for a held price.
+        if not watched.is_queued and not self._reads.full():
             watched.is_queued = True
             number = next(self._read_numbers)
             self._reads.put_nowait((priority, number, watched.symbol, with_trade))

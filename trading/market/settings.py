@@ -42,6 +42,7 @@ class MarketSettings:
     read_timeout_s: float = 4.0
     readers: int = 4
     reads_per_s_max: int = 15
+    reads_waiting_max: int = 1_000
     reconnect_s_first: float = 0.3
     reconnect_s_max: float = 30.0
     stable_s: float = 60.0

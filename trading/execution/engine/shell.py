@@ -53,7 +53,8 @@ class ExecutionEngine:
 
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
     transaction. `publish` is handed every fact once it is written; `on_excess` an entry, the
-    base units that were bought beyond it, and why, once they are booked.
+    base units that were bought beyond it, and why, once they are booked; `on_overflow` is called
+    when storage has refused more facts than memory should hold.
     """
 
     def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
@@ -70,11 +71,12 @@ class ExecutionEngine:
         publish: Callable[..., None],
         order_prefix: str,
         on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None,
+        on_overflow: Callable[[], None] = lambda: None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._s = Surroundings(
             gateway=gateway,
-            writer=Writer(journal, publish),
+            writer=Writer(journal, publish, on_overflow),
             pacer=Pacer(settings, clock, sleep),
             clock=clock,
             sleep=sleep,

@@ -10,18 +10,27 @@ from trading.domain.events import Event
 from trading.ports import Journal, Recorded
 
 logger = logging.getLogger(__name__)
+# More than all orders of days without storage could bring.
+_UNSAVED_MAX = 10_000
 
 
 class Writer:
     """Appends facts and publishes them; facts of the exchange are never given back.
 
     What storage refuses is kept in memory, in order, and written before anything else as soon as
-    storage takes it; a crash before that is what recovery by client order id is for.
+    storage takes it; a crash before that is what recovery by client order id is for. What is too
+    much for memory is a reason to end: `overflowed` is called.
     """
 
-    def __init__(self, journal: Journal, publish: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        publish: Callable[..., None],
+        overflowed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._journal = journal
         self._publish = publish
+        self._overflowed = overflowed
         self._unsaved: deque[tuple[Event, ...]] = deque()
         self._put_off: deque[tuple[Event, ...]] = deque()
         self._flushing = asyncio.Lock()
@@ -54,6 +63,9 @@ class Writer:
     def hold(self, events: Sequence[Event]) -> None:
         """Remember facts that storage refused."""
         self._unsaved.append(tuple(events))
+        if self.unsaved > _UNSAVED_MAX:
+            logger.critical("too_many_facts_in_memory", extra={"facts": self.unsaved})
+            self._overflowed()
 
     async def keep(self, *events: Event) -> Sequence[Event]:
         """Write facts, never raise for storage; returns and publishes those that are new."""

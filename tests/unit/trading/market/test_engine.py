@@ -802,6 +802,30 @@ async def test_a_gap_that_nobody_answers_about_is_unreachable(
         await bench.engine.gap_reader(NOON)(SYMBOL)
 
 
+@pytest.mark.fault("P13", "SAID")
+async def test_more_reads_than_the_queue_holds_are_made_by_later_sweeps(bench: Bench) -> None:
+    most = 10
+    bench.engine._reads = asyncio.PriorityQueue(most)
+    bench.feed.read_gate = asyncio.Event()
+    symbols = [f"C{number}/USDT" for number in range(60)]
+    bench.feed.prices |= dict.fromkeys(symbols, d(5))
+    running = asyncio.create_task(bench.engine.run())
+    for _ in range(5):
+        # Watched, left and watched again: each time it would be asked for anew.
+        bench.engine.watch(symbols)
+        await bench.settle()
+        bench.engine.watch([])
+    bench.engine.watch(symbols)
+    fired(bench.engine._reads.full() and f"{most} reads wait, {len(symbols)} are wanted")
+    bench.feed.read_gate.set()
+    await bench.pass_seconds(30)
+    assert [symbol for symbol in symbols if bench.engine.price(symbol) is None] == []
+    assert bench.engine._reads.qsize() <= most
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_without_a_beginning_a_gap_is_only_the_present_price(bench: Bench) -> None:
     found = await bench.engine.gap_reader(None)(SYMBOL)
     assert (found.candles, found.price) == ((), 100)

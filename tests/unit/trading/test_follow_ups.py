@@ -1,0 +1,65 @@
+"""What follows from facts is done in order and never dropped: past the bound the process ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.catalogue import fired
+from trading import follow_ups
+from trading.domain.errors import StorageLost, Unreachable
+from trading.follow_ups import FollowUps
+
+
+def noting(done: list[int], number: int) -> Callable[[], Awaitable[None]]:
+    async def work() -> None:
+        done.append(number)
+
+    return work
+
+
+async def run_briefly(waiting: FollowUps) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await waiting.run()
+
+
+async def test_everything_is_done_in_its_order_and_what_fails_stops_no_other() -> None:
+    done: list[int] = []
+    waiting = FollowUps()
+
+    async def fails() -> None:
+        raise Unreachable("no answer")
+
+    for number in range(3):
+        waiting.add(noting(done, number))
+        waiting.add(fails)
+    await run_briefly(waiting)
+    assert done == [0, 1, 2]
+
+
+@pytest.mark.fault("P13", "SAID")
+async def test_more_than_may_wait_ends_the_process_instead_of_dropping_a_fact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(follow_ups, "_WAITING_MAX", 5)
+    done: list[int] = []
+    waiting = FollowUps()
+    for number in range(8):
+        waiting.add(noting(done, number))
+    with pytest.raises(StorageLost, match="too many facts"):
+        await waiting.run()
+    # The next process recovers; none of these was said to be done.
+    assert done == []
+    fired("8 facts for 5 places")
+
+
+@pytest.mark.fault("P13", "SAID")
+async def test_too_much_that_waits_elsewhere_ends_the_process_as_well() -> None:
+    waiting = FollowUps()
+    running = asyncio.create_task(waiting.run())
+    await asyncio.sleep(0)
+    waiting.give_up()
+    with pytest.raises(StorageLost):
+        await running
+    fired(running.exception())
