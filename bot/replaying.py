@@ -32,7 +32,7 @@ _SHARE_MIN: Final = 0.5
 
 
 class ReplayWorker:
-    """Implements `Replayer` over the archive of one exchange."""
+    """Implements `Replayer` over the archive of one exchange; asked once at a time."""
 
     def __init__(self, archive: Path, exchange: str, deadline_s: float = _DEADLINE_S) -> None:
         self._archive = archive
@@ -51,8 +51,12 @@ class ReplayWorker:
             "length_ms": None if told is None else told.length_ms,
         }
         body = b"" if told is None else _bytes_of(told.candles)
-        answer = await self._child.ask(json.dumps(wanted).encode() + b"\n" + body)
-        content = json.loads(answer)
+        try:
+            told_back = await self._child.ask(json.dumps(wanted).encode() + b"\n" + body)
+        finally:
+            # A report a day is not worth the memory of a process that waits for the next.
+            await self._child.close()
+        content = json.loads(told_back)
         return None if content is None else report_from_json(content)
 
     async def close(self) -> None:

@@ -46,6 +46,7 @@ async def test_a_past_that_is_told_is_replayed_in_another_process(tmp_path: Path
         report = await worker.replay(ADA, SHORT, told)
         assert repr(report) == repr(report_of(ADA, SHORT, PAST, FIVE_MINUTES_MS))
         assert await worker.replay(ADA, SHORT) is None
+        assert worker._child.pid is None, "it ends with its answer"
     finally:
         await worker.close()
 
