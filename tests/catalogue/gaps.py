@@ -8,7 +8,6 @@ GAPS = {
     "W15": "measured by `make bench`, not asserted by a test",
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",
-    "S13": "that a start with 10^6 events takes at most 10 s is measured by `make bench` only",
     "I03": (
         "amounts and levels out of bounds are refused; typing a confirmation for the gravest "
         "is not built"

@@ -38,7 +38,7 @@ class Work:
 
         def count() -> None:
             self.turns += 1
-            self.widest = max(self.widest, len(self.world.loop._ready))
+            self.widest = max(self.widest, len(self.world.loop._ready))  # type: ignore[attr-defined]
             if stepped is not None:
                 stepped()
 
@@ -86,7 +86,7 @@ def test_a_stop_sells_as_soon_in_a_flood_as_in_a_quiet_chat() -> None:
         await stage.open(STOP)
         answers = len(world.telephone.messages())
         handled = len(await _handled(world))
-        work = Work(world)
+        work, turns, seconds = Work(world), 0, 0.0
         for second in range(round(LASTS_S)):
             await flood(stage)
             if second == LASTS_S // 2:
