@@ -11,11 +11,12 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from bot.cli import app
+from bot.data import wording
 from bot.data.progress import ProgressBar
 from storage.archive.archive import Archive
 from storage.archive.foreign import read_file, write_file
 from storage.archive.layout import Month, partition_path
-from storage.archive.tail import TAIL
+from storage.archive.tail import TAIL, Appended
 from storage.archive.writer import writing
 from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_MS, bend, walk
 from trading.candles.series import PRICES, SeriesName
@@ -174,6 +175,27 @@ def test_a_half_written_append_is_found_kept_apart_and_told(tmp_path: Path, root
     assert not kept.read_bytes().startswith(whole)
     assert _umbra("verify").exit_code == 0
     assert _umbra("repair").output == "Every file is as it was written.\n"
+
+
+def test_a_batch_that_is_being_appended_is_no_damage(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(root) as writer:
+        writer.append([(BITCOIN, walk(5))], LATER_MS, "a test")
+    whole = (root / TAIL).read_bytes()
+    (root / TAIL).write_bytes(whole[:-1])
+    honest, looks = wording.tail_damage, []
+
+    def look(appended: Appended) -> str | None:
+        found = honest(appended)
+        looks.append(found)
+        # The writer comes to its end between the two looks.
+        (root / TAIL).write_bytes(whole)
+        return found
+
+    monkeypatch.setattr(wording, "tail_damage", look)
+    assert _umbra("verify").exit_code == 0
+    assert [found is None for found in looks] == [False, True]
 
 
 def test_what_was_never_asked_for_is_shown_apart_from_gaps(tmp_path: Path) -> None:
