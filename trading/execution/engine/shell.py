@@ -202,7 +202,6 @@ class ExecutionEngine:
                 if case.task is None:
                     self._s.cases.pop(case.intent.intent_id, None)
             raise
-        return [case.intent for case in cases]
 
     async def _open(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
         adopting = [report for case in cases for report in self._adopt(case)]
