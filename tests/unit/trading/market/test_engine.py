@@ -19,7 +19,6 @@ from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, Observation, OrderBook, PriceSource, Quote
 from trading.domain.time import Timeframe, to_ms
-from trading.market import engine as engine_module
 from trading.market.engine import MarketEngine, MarketHooks
 
 _START_S = 1_000.0
@@ -443,7 +442,9 @@ async def test_a_symbol_told_alone_stays_told_when_others_follow(bench: Bench) -
 async def test_prices_that_nothing_depends_on_may_go_stale_in_silence() -> None:
     bench = Bench()
     needed = {SYMBOL}
-    bench.engine._hooks = replace(bench.engine._hooks, is_needed=needed.__contains__)
+    bench.engine._telling._hooks = replace(
+        bench.engine._telling._hooks, is_needed=needed.__contains__
+    )
     running = asyncio.create_task(bench.engine.run())
     await bench.live(SYMBOL, OTHER)
     bench.feed.is_rest_down = True
@@ -462,7 +463,7 @@ async def test_a_read_that_takes_too_long_counts_as_no_answer(
     await bench.live()
     bench.feed.read_gate = asyncio.Event()
     real = asyncio.timeout
-    monkeypatch.setattr(engine_module.asyncio, "timeout", lambda _: real(0.005))
+    monkeypatch.setattr(asyncio, "timeout", lambda _: real(0.005))
     await bench.pass_seconds(9)
     await asyncio.sleep(0.05)
     await bench.pass_seconds(1)
@@ -550,7 +551,9 @@ async def test_what_a_silent_stream_missed_is_named_when_rest_answers_first(benc
 async def test_a_healthy_stream_that_says_nothing_for_long_misses_nothing(bench: Bench) -> None:
     await bench.live(SYMBOL, OTHER)
     # Reads are few, and come to a quiet symbol late; the other one shows that the line lives.
-    bench.engine._settings = replace(bench.engine._settings, reads_per_s_max=0, audit_s=1e9)
+    bench.engine._reading._settings = replace(
+        bench.engine._reading._settings, reads_per_s_max=0, audit_s=1e9
+    )
     await bench.pass_seconds(40, talk=lambda: bench.feed.book(OTHER))
     bench.feed.book(SYMBOL)
     await bench.pass_seconds(2, talk=lambda: bench.feed.book(OTHER))
@@ -797,7 +800,7 @@ async def test_a_gap_that_nobody_answers_about_is_unreachable(
 ) -> None:
     bench.feed.read_gate = asyncio.Event()
     real = asyncio.timeout
-    monkeypatch.setattr(engine_module.asyncio, "timeout", lambda _: real(0.005))
+    monkeypatch.setattr(asyncio, "timeout", lambda _: real(0.005))
     with pytest.raises(Unreachable, match="missed time of BTC/USDT"):
         await bench.engine.gap_reader(NOON)(SYMBOL)
 
@@ -805,7 +808,7 @@ async def test_a_gap_that_nobody_answers_about_is_unreachable(
 @pytest.mark.fault("P13", "SAID")
 async def test_more_reads_than_the_queue_holds_are_made_by_later_sweeps(bench: Bench) -> None:
     most = 10
-    bench.engine._reads = asyncio.PriorityQueue(most)
+    bench.engine._reading._waiting = asyncio.PriorityQueue(most)
     bench.feed.read_gate = asyncio.Event()
     symbols = [f"C{number}/USDT" for number in range(60)]
     bench.feed.prices |= dict.fromkeys(symbols, d(5))
@@ -816,11 +819,11 @@ async def test_more_reads_than_the_queue_holds_are_made_by_later_sweeps(bench: B
         await bench.settle()
         bench.engine.watch([])
     bench.engine.watch(symbols)
-    fired(bench.engine._reads.full() and f"{most} reads wait, {len(symbols)} are wanted")
+    fired(bench.engine._reading._waiting.full() and f"{most} reads wait, {len(symbols)} are wanted")
     bench.feed.read_gate.set()
     await bench.pass_seconds(30)
     assert [symbol for symbol in symbols if bench.engine.price(symbol) is None] == []
-    assert bench.engine._reads.qsize() <= most
+    assert bench.engine._reading._waiting.qsize() <= most
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

@@ -1,0 +1,125 @@
+"""What is wrong with prices, told once per episode and until it has been right for a while."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from trading.domain.chat import Severity
+from trading.market.engine.hooks import MarketHooks
+from trading.market.engine.line import Line
+from trading.market.engine.symbols import Symbols
+from trading.market.episodes import Condition, Episodes
+from trading.market.settings import MarketSettings
+from trading.market.watched import WatchedSymbol
+
+STREAM_DOWN = "stream_down"
+STALE_DATA = "stale_data"
+DEGRADED_DATA = "degraded_data"
+PRICE_DISAGREEMENT = "price_disagreement"
+DROPPED_PRICES = "dropped_prices"
+_NAMED_MAX = 5
+
+
+class Telling:
+    """Judges stream and symbols each second; `is_stale` says whether a price may be acted on."""
+
+    def __init__(
+        self,
+        symbols: Symbols,
+        line: Line,
+        hooks: MarketHooks,
+        settings: MarketSettings,
+        is_stale: Callable[[str], bool],
+    ) -> None:
+        self._symbols = symbols
+        self._line = line
+        self._hooks = hooks
+        self._settings = settings
+        self._is_stale = is_stale
+        self._episodes = Episodes(settings.green_s)
+
+    @property
+    def is_told_together(self) -> bool:
+        """Whether one event stands for several symbols without fresh prices."""
+        return self._episodes.is_active(STALE_DATA)
+
+    def end(self, now_s: float, at: datetime) -> None:
+        """Tell what has been right for long enough."""
+        for event in self._episodes.ended(now_s, at):
+            self._hooks.on_condition(event)
+
+    async def judge(self, now_s: float, at: datetime) -> None:
+        """Tell what is wrong now, each second; ask for another stream where that may help."""
+        # The first connection of a start may take its time.
+        patience_s = 2.0 if self._line.was_connected else self._settings.restart_after_s
+        if (
+            self._symbols
+            and not self._line.is_streaming
+            and now_s - self._line.down_since_s >= patience_s
+        ):
+            text = "live prices are interrupted: they are asked for over REST until they are back"
+            self._red(Condition(STREAM_DOWN), text, now_s, at)
+        stale = [
+            watched.symbol
+            async for watched in self._symbols.in_turns()
+            if self._hooks.is_needed(watched.symbol) and self._is_told_stale(watched, now_s)
+        ]
+        self._tell_stale(stale, now_s, at)
+        await self._judge_symbols(now_s, at)
+
+    def _tell_stale(self, stale: Sequence[str], now_s: float, at: datetime) -> None:
+        """Tell of stale symbols, several that go at once in one message."""
+        alone = [symbol for symbol in stale if self._episodes.is_active(STALE_DATA, symbol)]
+        others = [symbol for symbol in stale if symbol not in alone]
+        if others and (len(others) > 1 or self._episodes.is_active(STALE_DATA)):
+            named = ", ".join(sorted(others)[:_NAMED_MAX])
+            more = f" and {len(others) - _NAMED_MAX} more" if len(others) > _NAMED_MAX else ""
+            text = f"no fresh prices of {named}{more}, neither live nor over REST"
+            self._red(Condition(STALE_DATA, "", Severity.CRIT), text, now_s, at)
+        else:
+            alone += others
+        for symbol in alone:
+            text = f"no fresh price of {symbol}, neither live nor over REST"
+            self._red(Condition(STALE_DATA, symbol, Severity.CRIT), text, now_s, at)
+
+    async def _judge_symbols(self, now_s: float, at: datetime) -> None:
+        is_everything_silent = True
+        is_something_missing = False
+        async for watched in self._symbols.in_turns():
+            symbol, fresh = watched.symbol, watched.fresh
+            is_everything_silent &= now_s - fresh.stream_s >= self._settings.quiet_s
+            if not self._line.is_streaming:
+                continue
+            if fresh.is_missing(now_s):
+                is_something_missing = True
+                text = f"live prices of {symbol} stand still: they are asked for over REST"
+                self._red(Condition(DEGRADED_DATA, symbol), text, now_s, at)
+                is_old = now_s - (fresh.moved_s or now_s) >= self._settings.restart_after_s
+                if is_old and self._line.since_restart_s(now_s) >= self._settings.stable_s:
+                    self._line.replace(now_s)
+            if watched.is_disagreeing(now_s):
+                text = f"live and REST prices of {symbol} are more than 1% apart: both count"
+                self._red(Condition(PRICE_DISAGREEMENT, symbol), text, now_s, at)
+        if self._line.is_streaming and is_everything_silent and is_something_missing:
+            self._line.replace(now_s)
+
+    def _is_told_stale(self, watched: WatchedSymbol, now_s: float) -> bool:
+        if watched.prices.price is None:
+            return now_s - watched.fresh.watched_s >= self._settings.restart_after_s
+        return self._is_stale(watched.symbol)
+
+    def dropped(self, watched: WatchedSymbol, now_s: float, at: datetime) -> None:
+        """Tell of prices that were not believed."""
+        dropped = watched.take_dropped()
+        if not dropped:
+            return
+        first = dropped[0]
+        text = (
+            f"a price of {watched.symbol}, {first.trade.price:f}, was not believed: "
+            f"{first.contradicted_by} said {first.reference:f}"
+        )
+        self._red(Condition(DROPPED_PRICES, watched.symbol), text, now_s, at)
+
+    def _red(self, condition: Condition, text: str, now_s: float, at: datetime) -> None:
+        event = self._episodes.red(condition, text, now_s, at)
+        if event is not None:
+            self._hooks.on_condition(event)
