@@ -45,12 +45,18 @@ class Pasts:
     """
 
     def __init__(
-        self, store: CandleStore | None, candles_max: int, recent_max: int, apart: Apart
+        self,
+        store: CandleStore | None,
+        candles_max: int,
+        recent_max: int,
+        apart: Apart,
+        on_begun: Callable[[str], None] = lambda _symbol: None,
     ) -> None:
         self._store = store
         self._candles_max = candles_max
         self._recent_max = recent_max
         self._apart = apart
+        self._on_begun = on_begun
         self._histories: dict[Key, RankHistory] = {}
         self._beginnings: dict[Key, _Beginning] = {}
         self._wake = asyncio.Event()
@@ -106,6 +112,7 @@ class Pasts:
         for candle in beginning.meanwhile:
             history.add(metrics_of((candle,))[:, 0])
         self._histories[key] = history
+        self._on_begun(key[0])
 
     async def _older(self, key: Key, recent: Candles) -> Candles:
         """Return what the archive holds from before the live candles."""

@@ -65,6 +65,7 @@ class ScannerEngine:
             self._settings.candles_max,
             self._settings.candles.candles_kept,
             ports.apart,
+            self._begun,
         )
         self.live = LiveCandles(
             ports.feed,
@@ -183,6 +184,11 @@ class ScannerEngine:
         known = self._watched.get(symbol, {})
         ordered = sorted(timeframes, key=lambda one: one.length_ms)
         return {one: known.get(one, now_s) for one in ordered}
+
+    def _begun(self, symbol: str) -> None:
+        """Score a symbol as soon as its whole past is there: who watches it looks at it now."""
+        if not self._lacks(symbol, self._watched.get(symbol, {})):
+            self._rate([symbol])
 
     def _slices(self) -> Iterator[list[str]]:
         part: list[str] = []

@@ -44,10 +44,15 @@ async def test_what_is_watched_warms_up_and_is_then_scored() -> None:
         assert world.engine.score(watching()) is None
         await world.pass_by(20)
         assert readiness(world) is Readiness.LIVE
-        assert world.engine.score(watching()) is None
+        first = world.engine.score(watching())
+        assert first is not None, "it is scored as soon as its past is there"
+        assert world.told == []
+        assert world.store.held == []
+        await world.pass_by(5)
         await world.scan()
         score = world.engine.score(watching())
         assert score is not None
+        assert score.at_ms > first.at_ms
         assert [one.standing for one in score.timeframes] == [Standing.SCORED] * 2
         assert [one.candles for one in score.timeframes] == [KEPT] * 2
         assert score.at_ms == world.engine.live.now_ms()
