@@ -240,7 +240,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
         "bot.charts",
     ),
     "optuna": ("trading.tune",),
-    "orjson": ("trading.sim.binance", "trading.gateway", "storage", "bot.localchat", "bot.web"),
+    "orjson": (
+        *("trading.sim.binance", "trading.gateway", "storage"),
+        *("bot.charts", "bot.localchat", "bot.web"),
+    ),
     "prometheus_client": ("bot.web",),
     "pyarrow": ("storage", "trading.sim"),
     "pydantic": ("bot.config", "storage"),
