@@ -16,11 +16,12 @@ from bot.telegram.commands import asking, inviting, looking, users, watching
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.registry import BY_NAME
 from bot.telegram.confirm import TapVerdict
+from bot.telegram.fat_fingers import is_meant
 from bot.telegram.flood import Admission, FloodGate
 from bot.telegram.groups import Found
 from bot.telegram.joining import Knock
 from bot.telegram.keyboards import IN_PLACE, is_command
-from bot.telegram.render.codes import code_card
+from bot.telegram.render.codes import code_card, number_card
 from bot.telegram.render.text import Card, Code, card_text
 from bot.telegram.render.trading import refused_card
 from bot.telegram.replying import Handled, Place, Surrounding, finish
@@ -28,7 +29,7 @@ from bot.telegram.roster import Pairing
 from bot.telegram.shape import is_sound
 from bot.telegram.stepup import CodeVerdict, Waiting, code_in
 from bot.telegram.strangers import Strangers
-from trading.domain.chat import ConfirmationAnswer, InboxUpdate, Person, Role
+from trading.domain.chat import Confirmation, ConfirmationAnswer, InboxUpdate, Person, Role
 from trading.domain.errors import AlreadyRecorded, AuthLost, Fatal, Refused, Retryable
 from trading.domain.events import (
     AccessDenied,
@@ -208,11 +209,10 @@ class Router:
     ) -> tuple[Reply, Place]:
         query = update.callback_query
         if query is None:
-            code = code_in(text)
             waiting = self.services.step_up.waiting.get(person.user_id)
-            if code and waiting is not None and waiting.chat_id == place.chat_id:
+            if waiting is not None and waiting.takes(text, place.chat_id, self.clock.now()):
                 own = replace(place, target=waiting.target)
-                return await self._tapped(stored, waiting.data, person, own, code), own
+                return await self._tapped(stored, waiting.data, person, own, text.strip()), own
             request = self._request(stored, update.message, person, place.chat_id, text)
             return await self._typed(request, update.message), place
         own = replace(place, target=query.message.message_id) if query.message else place
@@ -280,14 +280,14 @@ class Router:
     # ------------------------------------------------------------ answers to questions
 
     async def _tapped(
-        self, stored: InboxUpdate, data: str, person: Person, place: Place, code: str = ""
+        self, stored: InboxUpdate, data: str, person: Person, place: Place, said: str = ""
     ) -> Reply:
         nonce = confirm.nonce_of(data)
         found = await self.records.confirmation(nonce)
         tap = confirm.judge_tap(data, found, person.user_id, place.chat_id, _arrived(stored))
         self.services.step_up.forget(person.user_id, nonce)
         match tap.verdict:
-            case TapVerdict.CONFIRMED if held := self._held_for_code(tap, data, place, code):
+            case TapVerdict.CONFIRMED if held := self._held(tap, data, place, said):
                 reply = held
             case TapVerdict.CONFIRMED:
                 reply = await self._confirmed(stored, tap, person, place)
@@ -304,10 +304,27 @@ class Router:
                 reply = Reply((), outcome=tap.verdict.value, toast="This button is not yours")
         return reply
 
-    def _held_for_code(self, tap: confirm.Tap, data: str, place: Place, code: str) -> Reply | None:
-        """Ask for the code that a grave question needs, None when it has come or none is needed."""
-        asked, step_up = tap.confirmation, self.services.step_up
-        if asked is None or not step_up.is_on:
+    def _held(self, tap: confirm.Tap, data: str, place: Place, said: str) -> Reply | None:
+        """Ask for what a question wants besides the tap; None when it has come, or for nothing."""
+        asked = tap.confirmation
+        if asked is None:
+            return None
+        is_own = asked.action in _OWN_QUESTIONS
+        number = "" if is_own else asking.number_of(tap.payload)
+        if not number:
+            return self._held_for_code(tap, asked, data, place, code_in(said) or "")
+        if is_meant(said, number):
+            return None
+        wanted = Waiting(data, place.chat_id, place.target, number, asked.expires_at)
+        self.services.step_up.waiting[asked.user_id] = wanted
+        card = number_card(number, said, confirm.buttons(asked))
+        return Reply((card,), outcome="number wrong" if said else "number asked")
+
+    def _held_for_code(
+        self, tap: confirm.Tap, asked: Confirmation, data: str, place: Place, code: str
+    ) -> Reply | None:
+        step_up = self.services.step_up
+        if not step_up.is_on:
             return None
         is_own = asked.action in _OWN_QUESTIONS
         if not (asked.action in _GRAVE_QUESTIONS if is_own else asking.needs_code(tap.payload)):

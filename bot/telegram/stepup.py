@@ -36,11 +36,25 @@ class CodeVerdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A tap that waits for its code: the button's data, where it was, the message it edits."""
+    """A tap that waits for its code: the button's data, where it was, the message it edits.
+
+    With a `number` it waits for that number instead, typed by hand, until the question ends.
+    """
 
     data: str
     chat_id: int
     target: int | None
+    number: str = ""
+    ends_at: datetime | None = None
+
+    def takes(self, said: str, chat_id: int, at: datetime) -> bool:
+        """Whether a message is meant for it; a command and a market's name are not."""
+        if chat_id != self.chat_id:
+            return False
+        if not self.number:
+            return code_in(said) is not None
+        is_open = self.ends_at is None or at <= self.ends_at
+        return is_open and bool(said.strip()) and "/" not in said
 
 
 @dataclass(slots=True)
@@ -116,10 +130,11 @@ def is_grave(proposal: Proposal, currency: str, notional_min: Decimal) -> bool:
             # Of these only the grave ones are asked at all.
             return proposal.needs_confirmation
         case _:
-            return _is_large(proposal, currency, notional_min)
+            return is_large(proposal, currency, notional_min)
 
 
-def _is_large(proposal: Proposal, currency: str, notional_min: Decimal) -> bool:
+def is_large(proposal: Proposal, currency: str, notional_min: Decimal) -> bool:
+    """Whether a purchase is worth at least `notional_min` of `currency`, or nobody can tell."""
     match proposal.facts:
         case OrderProposal(side=Side.BUY, notional=value, instrument=instrument):
             return instrument.quote != currency or value >= notional_min

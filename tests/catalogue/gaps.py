@@ -8,10 +8,6 @@ GAPS = {
     "W15": "measured by `make bench`, not asserted by a test",
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",
-    "I03": (
-        "amounts and levels out of bounds are refused; typing a confirmation for the gravest "
-        "is not built"
-    ),
     "I08": "not offered: no outside signals are taken",
     "I09": "not offered: no language model is used",
 }

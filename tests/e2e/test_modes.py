@@ -1,5 +1,6 @@
 """The same stop on paper and on PostgreSQL."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ async def test_paper_sells_into_live_quotes_and_outlives_the_process(tmp_path: P
         paper = {"UMBRA_MODE": "paper", "UMBRA_PAPER_BALANCE": "USDT=10000"}
         await world.start_agent(**paper)
         await world.confirm("/buy BTC/USDT 6000 USDT")
+        asked = await world.until_message(r"Type \d+ to confirm")
+        await world.say(re.findall(r"\d+", asked["text"])[0])
         await world.until_message(r"Bought 0\.\d+ BTC")
         armed = await world.arm("/track BTC/USDT stop 58000 all")
         assert "🛡 protected" in armed["text"]

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from bot.telegram import confirm, examples, grammar
 from bot.telegram.commands.context import Reply, Request, Services, asked
+from bot.telegram.fat_fingers import doubt_of
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
 from bot.telegram.render.text import Card
@@ -96,7 +97,15 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
     needs_code = services.step_up.is_on and is_grave(
         proposal, services.desk.account().currency, settings.code_notional_min
     )
-    if needs_code:
+    doubt = doubt_of(
+        proposal,
+        services.desk.account().currency,
+        settings.code_notional_min,
+        needs_code=needs_code,
+    )
+    if doubt is not None:
+        notice = " ".join(part for part in (notice, f"⚠️ {doubt.why}") if part)
+    if needs_code or doubt is not None:
         seconds = max(seconds, settings.code_answer_s)
     question = confirm.Question(
         action=type(proposal.command).__name__,
@@ -105,6 +114,7 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
             proposal.reference_price,
             needs_code=needs_code,
             size=_size_of(proposal),
+            number=doubt.number if doubt else "",
         ),
         answer_within_s=seconds,
         everything=pack(Panic(True), None) if has_second_choice(proposal) else None,
@@ -119,10 +129,12 @@ def pack(
     *,
     needs_code: bool = False,
     size: Decimal | None = None,
+    number: str = "",
 ) -> str:
     """Write a question's payload: the command in its own words, and what was shown.
 
-    `size` is what a tracker would own: coins to sell, or money to buy with.
+    `size` is what a tracker would own: coins to sell, or money to buy with. `number` has to be
+    typed besides the tap.
     """
     content: dict[str, object] = {
         "command": phrase(command),
@@ -132,6 +144,8 @@ def pack(
         content["needs_code"] = True
     if size is not None:
         content["size"] = plain(size)
+    if number:
+        content["number"] = number
     return json.dumps(content)
 
 
@@ -152,6 +166,11 @@ def _shown_size(payload: str) -> Decimal | None:
 def needs_code(payload: str) -> bool:
     """Whether a question asked for a code besides the tap."""
     return json.loads(payload).get("needs_code") is True
+
+
+def number_of(payload: str) -> str:
+    """The number that a question wants typed besides the tap; empty for none."""
+    return str(json.loads(payload).get("number", ""))
 
 
 def said(payload: str) -> str:
