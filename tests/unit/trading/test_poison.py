@@ -93,10 +93,15 @@ class Hand:
 
 def test_a_failure_is_no_death() -> None:
     hand = Hand()
-    with pytest.raises(ValueError, match="no"), marked(hand, Lane.UPDATE, "update 1"):
-        assert hand.held == "update 1"
+    held = []
+
+    def fail() -> None:
+        held.append(hand.held)
         raise ValueError("no")
-    assert hand.held is None
+
+    with pytest.raises(ValueError, match="no"), marked(hand, Lane.UPDATE, "update 1"):
+        fail()
+    assert (held, hand.held) == (["update 1"], None)
 
 
 def test_what_is_cut_off_stays_marked() -> None:
