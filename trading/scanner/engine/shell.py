@@ -110,11 +110,7 @@ class ScannerEngine:
 
     async def scan_watched(self) -> None:
         """Score everything that is watched, record it, and hand it on."""
-        found: list[RankScore] = []
-        for symbols in self._slices():
-            found += self._rate(symbols)
-            # Prices have their turn: no slice may hold them up.
-            await asyncio.sleep(0)
+        found = await self._rate_all(list(self._watched))
         whole = [
             one for one in found if not self._lacks(one.symbol, self._watched.get(one.symbol, {}))
         ]
@@ -154,7 +150,7 @@ class ScannerEngine:
         asked = list(interests)
         unknown = [one for one in asked if not self._is_live(one)]
         looked_up = await self._glance.score(unknown) if unknown else []
-        self._rate([one.symbol for one in asked if self._is_live(one)])
+        await self._rate_all([one.symbol for one in asked if self._is_live(one)])
         found = {(score.symbol, _timeframes(score)): score for score in looked_up}
         scores = [found.get((one.symbol, one.timeframes)) or self.score(one) for one in asked]
         return [score for score in scores if score is not None]
@@ -190,12 +186,20 @@ class ScannerEngine:
         if not self._lacks(symbol, self._watched.get(symbol, {})):
             self._rate([symbol])
 
-    def _slices(self) -> Iterator[list[str]]:
+    async def _rate_all(self, symbols: Sequence[str]) -> list[RankScore]:
+        found: list[RankScore] = []
+        for part in self._slices(symbols):
+            found += self._rate(part)
+            # Prices have their turn: no slice may hold them up.
+            await asyncio.sleep(0)
+        return found
+
+    def _slices(self, symbols: Sequence[str]) -> Iterator[list[str]]:
         part: list[str] = []
         series = 0
-        for symbol, watched in list(self._watched.items()):
+        for symbol in symbols:
             part.append(symbol)
-            series += len(watched)
+            series += len(self._watched.get(symbol, {}))
             if series >= self._settings.slice_series:
                 yield part
                 part, series = [], 0

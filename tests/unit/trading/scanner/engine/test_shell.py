@@ -289,3 +289,6 @@ async def test_a_scan_gives_way_between_its_slices() -> None:
         world.engine._rate = counted  # type: ignore[method-assign]
         await world.scan()
         assert seen == [2, 2, 2]
+        seen.clear()
+        await world.time.finish(world.engine.scan([watching(one) for one in symbols[:3]]))
+        assert seen == [2, 1]
