@@ -60,6 +60,7 @@ _SWITCH_S = 0.0001
 _GC_THRESHOLDS_AT_START = (10_000, 20, 100)
 # Garbage of thousands of objects is gone within half a millisecond, and never grows to megabytes.
 _GC_THRESHOLDS_AT_WORK = (2_000, 10, 50)
+_GC_FULL_EVERY_S = 300.0
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
@@ -320,7 +321,11 @@ class Process:
         await self._recover(ready)
         self._schedule.start(await self._store.records.last_runs())
         _keep_what_is_in_memory()
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(_GC_FULL_EVERY_S)
+            # Closed connections and the like outlive the small collections, and an agent that has
+            # little to do would not come to a full one for days.
+            gc.collect()
 
     async def _recover(self, ready: asyncio.Event) -> None:
         is_restored, began_s = False, self._clock.monotonic()
