@@ -1,10 +1,8 @@
 """The composition root: the only place that names concrete adapters and wires them together."""
 
 import asyncio
-import base64
 import contextlib
 import gc
-import hashlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -32,7 +30,7 @@ from bot.telegram.app import Surroundings, TelegramBot
 from bot.vital_signs import VitalSigns, Watched
 from storage.lease import AccountLock, DirectoryLock
 from storage.store import Store, open_store
-from trading.agent import Identity, Ports, TradingAgent
+from trading.agent import TradingAgent
 from trading.bus import Bus
 from trading.domain.chat import Person
 from trading.domain.errors import (
@@ -45,6 +43,7 @@ from trading.domain.errors import (
 )
 from trading.domain.events import JobRan
 from trading.gateway.connect import create_gateway, create_paper_gateway
+from trading.installation import Identity, Ports, order_prefix
 from trading.poison import InHand
 from trading.ports import Clock, ExchangeGateway
 from trading.reception import Reception
@@ -465,12 +464,6 @@ def _keep_what_is_in_memory() -> None:
     # Full collections wait until a quarter of what the last one left has come anew: measured with
     # all of the libraries in it, that would be garbage of tens of megabytes.
     gc.collect()
-
-
-def order_prefix(install_id: str) -> str:
-    """Return the two characters that every order of this installation begins with."""
-    digest = hashlib.sha256(install_id.encode()).digest()
-    return base64.b32encode(digest).decode()[:2].lower()
 
 
 def _root(error: BaseException) -> BaseException:

@@ -3,9 +3,9 @@
 from bot.build import build, configured
 from bot.config import Settings
 from bot.telegram.settings import TelegramSettings
-from trading.agent import AgentSettings
 from trading.decide import DecisionSettings
 from trading.gateway.settings import GatewaySettings
+from trading.installation import AgentSettings
 from trading.risk.limits import RiskLimits
 
 

@@ -4,19 +4,15 @@ It routes and never reckons: what a tick means is the trackers' business, what m
 gate's, how it is done the execution's. Starting is recovery, and there is no other way to start.
 """
 
-import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 
 from trading import activity, backstops, decide, start_card
 from trading.account_stream import AccountStream
 from trading.alarms import Alarms
-from trading.bus import Bus
 from trading.catching_up import CatchingUp
 from trading.commanding.executing import Executor
 from trading.commanding.firing import Firing
@@ -26,14 +22,11 @@ from trading.commanding.proposing import Proposer
 from trading.commanding.reviewing import Reviewing
 from trading.commanding.workings import Workings
 from trading.deadlines import Patience
-from trading.decide import DecisionSettings
-from trading.domain.errors import SettingsInvalid
 from trading.domain.events import (
     CommandExecuted,
     ConditionChanged,
     Event,
     Heartbeat,
-    Installed,
     ProcessStarted,
     ProcessStopped,
     RecoveryReported,
@@ -45,14 +38,14 @@ from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
 from trading.follow_ups import FollowUps
 from trading.housekeeping import Housekeeping, read_back
+from trading.installation import AgentSettings, Identity, Ports, refuse_other_account
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
-from trading.ports import Clock, ExchangeGateway, Journal, Records, StoredState
+from trading.ports import StoredState
 from trading.pricing import Prices
 from trading.probing import Probing
 from trading.proposals import Holding
 from trading.reacting import Reacting
 from trading.restoring import Restoring
-from trading.risk.limits import RiskLimits
 from trading.start_card import StartLog
 from trading.state import CAUSES_KEPT, AgentState
 from trading.trackers.engine import Hooks, TrackerEngine
@@ -62,44 +55,6 @@ logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 10.0
 _BLINDING = frozenset({STALE_DATA, DEGRADED_DATA})
-_FEE_SHARE = Decimal("0.001")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who this installation is; fixed by the first start of a database."""
-
-    install_id: str
-    order_prefix: str
-
-
-@dataclass(frozen=True, slots=True)
-class AgentSettings:
-    """What the agent must know beside its parts."""
-
-    mode: str
-    exchange: str
-    currency: str
-    version: str
-    limits: RiskLimits
-    decisions: DecisionSettings
-    # Which program this is beyond its version, and how it is set (`ProcessStarted`).
-    build: str = ""
-    configured: tuple[str, ...] = ()
-    fee: Decimal = _FEE_SHARE
-    accepts_unrestricted_key: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Everything outside that the agent talks to."""
-
-    gateway: ExchangeGateway
-    journal: Journal
-    records: Records
-    clock: Clock
-    bus: Bus
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class TradingAgent:
@@ -339,15 +294,9 @@ class TradingAgent:
     async def _pin_account(self, stored: StoredState) -> None:
         account = await self.gateway.account_id()
         if stored.installed is None:
-            identity = self._identity
-            now = self.clock.now()
-            await self.record(Installed(identity.install_id, identity.order_prefix, account, now))
-        elif stored.installed.account != account:
-            raise SettingsInvalid(
-                f"this database belongs to account {stored.installed.account} and the key to "
-                f"{account}: set UMBRA_DATABASE_URL or UMBRA_DATA_DIR to another place, "
-                "for example UMBRA_DATA_DIR=~/.umbra-second"
-            )
+            await self.record(self._identity.installed(account, self.clock.now()))
+        else:
+            refuse_other_account(stored.installed, account)
 
     async def _tell_stranded(self, stored: StoredState) -> None:
         # A trigger whose intent was refused or never opened must not wait for a new crossing.

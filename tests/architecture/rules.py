@@ -102,8 +102,10 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "trading.reacting": (*_CONDUCTED, "trading.commanding", "trading.follow_ups"),
     "trading.start_card": ("trading.domain", "trading.trackers"),
+    "trading.installation": ("trading.decide", "trading.domain", "trading.risk", *_SHELL),
     "trading.agent": (
         *_CONDUCTED,
+        "trading.installation",
         "trading.account_stream",
         "trading.catching_up",
         "trading.commanding",
@@ -272,6 +274,7 @@ ASYNC_SHELLS = (
     "trading.bus",
     "trading.deadlines",
     "trading.desk",
+    "trading.installation",  # names the sleep that everything waits with
     "trading.ports",
     "trading.pricing",
     "trading.schedule",

@@ -9,7 +9,6 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from bot.compose import order_prefix
 from tests.simulation import knobs
 from tests.simulation.checks import Broken, check_all, check_request, check_settled
 from tests.simulation.facts import Facts
@@ -17,6 +16,7 @@ from tests.simulation.world import World, play
 from trading.domain.errors import StorageLost
 from trading.domain.events import TrackerChanged
 from trading.domain.tracker import Tracker
+from trading.installation import order_prefix
 from trading.sim.binance.codes import ApiError
 from trading.sim.binance.control import Control
 

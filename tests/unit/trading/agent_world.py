@@ -11,7 +11,7 @@ from tests.builders import bitcoin, coin
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.virtual_time import VirtualTime
-from trading.agent import AgentSettings, Identity, Ports, TradingAgent
+from trading.agent import TradingAgent
 from trading.bus import Bus
 from trading.decide import DecisionSettings
 from trading.desk import Outcome
@@ -20,6 +20,7 @@ from trading.domain.events import Event
 from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, Quote
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
+from trading.installation import AgentSettings, Identity, Ports
 from trading.reception import Reception, Vitals
 from trading.risk.limits import RiskLimits
 from trading.schedule import Schedule

@@ -1,0 +1,75 @@
+"""What an agent is made of before it lives: who it is, how it is set, what it stands on."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from trading.bus import Bus
+from trading.decide import DecisionSettings
+from trading.domain.errors import SettingsInvalid
+from trading.domain.events import Installed
+from trading.ports import Clock, ExchangeGateway, Journal, Records
+from trading.risk.limits import RiskLimits
+
+_FEE_SHARE = Decimal("0.001")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this installation is; fixed by the first start of a database."""
+
+    install_id: str
+    order_prefix: str
+
+    def installed(self, account: str, now: datetime) -> Installed:
+        """Return the first fact of a database: from now on it serves this account alone."""
+        return Installed(self.install_id, self.order_prefix, account, now)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What the agent must know beside its parts."""
+
+    mode: str
+    exchange: str
+    currency: str
+    version: str
+    limits: RiskLimits
+    decisions: DecisionSettings
+    # Which program this is beyond its version, and how it is set (`ProcessStarted`).
+    build: str = ""
+    configured: tuple[str, ...] = ()
+    fee: Decimal = _FEE_SHARE
+    accepts_unrestricted_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside that the agent talks to."""
+
+    gateway: ExchangeGateway
+    journal: Journal
+    records: Records
+    clock: Clock
+    bus: Bus
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+def refuse_other_account(installed: Installed, account: str) -> None:
+    """Raise SettingsInvalid when the key is of another account than the database."""
+    if installed.account != account:
+        raise SettingsInvalid(
+            f"this database belongs to account {installed.account} and the key to "
+            f"{account}: set UMBRA_DATABASE_URL or UMBRA_DATA_DIR to another place, "
+            "for example UMBRA_DATA_DIR=~/.umbra-second"
+        )
+
+
+def order_prefix(install_id: str) -> str:
+    """Return the two characters that every order of this installation begins with."""
+    digest = hashlib.sha256(install_id.encode()).digest()
+    return base64.b32encode(digest).decode()[:2].lower()
