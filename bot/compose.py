@@ -444,7 +444,7 @@ class Process:
         await self._front().tick()
 
     async def _scan(self) -> None:
-        await self._supervisor.keep_apart("scanner", self._scanner.run)
+        await self._supervisor.keep_apart("scanner", self._scanner.run, self._agent.advice_died)
 
     async def _tell_scores(self, _scores: Sequence[RankScore]) -> None:
         await self._front().tell_scores()

@@ -45,7 +45,12 @@ class Supervisor:
             for name, work in tasks.items():
                 group.create_task(self._keep(name, work), name=name)
 
-    async def keep_apart(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def keep_apart(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        on_death: Callable[[str, BaseException], None],
+    ) -> None:
         """Run until cancelled what nothing else depends on: its deaths never end the process.
 
         Each restart waits longer, up to a minute; after an hour of life the waits begin anew.
@@ -57,7 +62,7 @@ class Supervisor:
                 await work()
             except Exception as error:
                 logger.exception("task_died_apart", extra={"task": name})
-                self._on_death(name, error)
+                on_death(name, error)
             self._died[name] = self._clock.monotonic()
             if self._died[name] - began_s > _APART_HEALTHY_S:
                 pause_s = _APART_FIRST_S

@@ -408,3 +408,7 @@ class TradingAgent:
     def task_died(self, name: str, error: BaseException) -> None:
         """Tell that a task of the process died and runs again, at most once an hour per task."""
         self._follow_ups.add(partial(self.alarms.task_died, name, type(error).__name__))
+
+    def advice_died(self, name: str, error: BaseException) -> None:
+        """Tell the same, more quietly, of a task that no stop and no order needs."""
+        self._follow_ups.add(partial(self.alarms.advice_died, name, type(error).__name__))

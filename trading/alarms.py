@@ -25,10 +25,10 @@ class Alarms:
         self._record = record
         self._halting = asyncio.Lock()
 
-    async def alert(self, alert_id: str, text: str) -> None:
-        """Raise a CRIT alert; one that stands under this id already is not raised again."""
+    async def alert(self, alert_id: str, text: str, severity: Severity = Severity.CRIT) -> None:
+        """Raise an alert; one that stands under this id already is not raised again."""
         with contextlib.suppress(AlreadyRecorded):
-            await self._record(AlertRaised(alert_id, Severity.CRIT, text, self._clock.now()))
+            await self._record(AlertRaised(alert_id, severity, text, self._clock.now()))
 
     async def halt(self, halt: Halt | None) -> bool:
         """Bring the account into a stricter mode; returns whether that changed anything."""
@@ -65,4 +65,14 @@ class Alarms:
                 f"task_died:{name}:{self._clock.now():%Y-%m-%dT%H}",
                 f"A part of Umbra died and was started again: {name} ({error}). "
                 "Five deaths within a minute end the process; the log says more",
+            )
+
+    async def advice_died(self, name: str, error: str) -> None:
+        """Tell, at most once an hour, that a task died which no stop and no order needs."""
+        with contextlib.suppress(StorageLost):
+            await self.alert(
+                f"advice_died:{name}:{self._clock.now():%Y-%m-%dT%H}",
+                f"The {name} died and is started again ({error}). Stops and orders do not need it; "
+                "the log says more",
+                Severity.WARN,
             )

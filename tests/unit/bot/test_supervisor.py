@@ -15,6 +15,7 @@ from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
 from trading.domain.commands import AcknowledgeAlerts
 from trading.domain.errors import StorageLost
+from trading.domain.events import AlertRaised
 
 
 @pytest.fixture(autouse=True)
@@ -151,8 +152,9 @@ async def test_what_nothing_depends_on_may_die_for_ever_and_is_started_again_eve
         # Not even what ends the process elsewhere.
         raise StorageLost("the disk is gone")
 
-    keeper = supervisor.Supervisor(clock, lambda name, _: deaths.append(name), clock.sleep)
-    task = asyncio.ensure_future(keeper.keep_apart("scanner", dies))
+    keeper = supervisor.Supervisor(clock, lambda *_: None, clock.sleep)
+    dead = keeper.keep_apart("scanner", dies, lambda name, _: deaths.append(name))
+    task = asyncio.ensure_future(dead)
     await clock.pass_by(600)
     assert not task.done()
     pauses_s = [later - earlier for earlier, later in itertools.pairwise(begun_s)]
@@ -173,9 +175,27 @@ async def test_after_an_hour_of_life_a_death_is_a_first_one_again() -> None:
         raise RuntimeError("dead")
 
     keeper = supervisor.Supervisor(clock, lambda *_: None, clock.sleep)
-    task = asyncio.ensure_future(keeper.keep_apart("scanner", lives_longer_each_time))
+    living = keeper.keep_apart("scanner", lives_longer_each_time, lambda *_: None)
+    task = asyncio.ensure_future(living)
     await clock.pass_by(4_000)
     lived_s = [later - earlier for earlier, later in itertools.pairwise(begun_s)]
     assert lived_s == [11, 12, 14, 3_701]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_death_that_touches_no_stop_is_told_once_an_hour_and_not_loudly() -> None:
+    async def dies() -> None:
+        raise RuntimeError("dead")
+
+    async with AgentWorld() as world:
+        keeper = supervisor.Supervisor(world.time, lambda *_: None, world.time.sleep)
+        task = asyncio.ensure_future(keeper.keep_apart("scanner", dies, world.agent.advice_died))
+        await world.time.pass_by(300)
+        told = [one for one in world.store.of(AlertRaised) if one.alert_id.startswith("advice")]
+        assert [(one.severity, one.alert_id) for one in told] == [
+            (Severity.WARN, "advice_died:scanner:2026-11-20T12")
+        ]
+        assert "Stops and orders do not need it" in told[0].text
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
