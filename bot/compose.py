@@ -6,10 +6,10 @@ import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bot import config, failpoints, notify, scanning
+from bot.accounts import Account, account_lock, account_of
 from bot.build import build
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
@@ -22,7 +22,7 @@ from bot.control.sockets import ControlServer
 from bot.data.holdings import ArchiveHoldings
 from bot.escalation import Escalation
 from bot.in_hand import MarkedInHand
-from bot.shares import agent_settings, gateway_settings, telegram_settings
+from bot.shares import agent_settings, telegram_settings
 from bot.storage_watch import StorageWatch
 from bot.supervisor import Supervisor, stop_on_signals
 from bot.systemd import ServiceManager
@@ -36,20 +36,15 @@ from trading.domain.chat import Person
 from trading.domain.errors import (
     AuthLost,
     Fatal,
-    Refused,
     Retryable,
     SettingsInvalid,
     StorageLost,
 )
 from trading.domain.events import JobRan
-from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.installation import Identity, Ports, order_prefix
-from trading.poison import InHand
-from trading.ports import Clock, ExchangeGateway
 from trading.reception import Reception
 from trading.scanner.scores import RankScore
 from trading.schedule import Schedule
-from trading.sim.account import parse_balances
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +60,6 @@ _STOP_DEADLINE_S = 10.0
 _FIRST_ANSWER_S = 5.0
 # How long an agent that was started for one request waits for the exchange.
 _ALONE_S = 15.0
-_PAPER_FILLS_MAX = 1_000_000
 EXIT_ORDERLY = 0
 
 
@@ -101,7 +95,7 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
     async with contextlib.AsyncExitStack() as stack:
         locks: list[DirectoryLock | AccountLock] = [DirectoryLock(directory)]
         if settings.mode is Mode.LIVE:
-            locks.append(_account_lock(settings))
+            locks.append(account_lock(settings))
         for lock in locks:
             lock.take()
             stack.callback(lock.release)
@@ -115,51 +109,11 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
         in_hand = MarkedInHand(directory, clock, build())
         # Whatever ends here was not killed.
         stack.callback(in_hand.clear)
-        account = _account(settings, store, clock, in_hand)
+        account = account_of(settings, store, clock, in_hand)
         stack.push_async_callback(account.gateway.close)
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
         yield Process(settings, version, store, account, charts, in_hand)
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The account that orders touch; `restore` runs once before it is used."""
-
-    gateway: ExchangeGateway
-    restore: Callable[[], Awaitable[None]]
-
-
-def _account(settings: Settings, store: Store, clock: Clock, in_hand: InHand) -> Account:
-    if settings.mode is Mode.LIVE:
-        return Account(create_gateway(gateway_settings(settings), clock, in_hand), _nothing)
-    try:
-        balances = parse_balances(settings.paper_balance)
-    except Refused as error:
-        name = "UMBRA_PAPER_BALANCE"
-        raise SettingsInvalid(f"{name}: {error}. Example: {name}={error.example}") from None
-    paper = create_paper_gateway(gateway_settings(settings), clock, balances, in_hand=in_hand)
-
-    async def restore() -> None:
-        # A paper account lives in the journal alone: its fills are its history. What rested is
-        # opened again by the agent's own connect.
-        await paper.connect()
-        stored = await store.records.state()
-        fills = await store.records.fills(limit=_PAPER_FILLS_MAX)
-        paper.restore(fills, await paper.instruments(), stored.attempts)
-
-    return Account(paper, restore)
-
-
-async def _nothing() -> None:
-    return None
-
-
-def _account_lock(settings: Settings) -> AccountLock:
-    return AccountLock(
-        settings.exchange_rest_url or settings.exchange_id,
-        settings.exchange_api_key.get_secret_value(),
-    )
 
 
 class Process:

@@ -190,6 +190,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         *("trading.domain", "trading.candles", "trading.scanner", "storage.archive"),
         "bot.child",
     ),
+    "bot.accounts": _ANYTHING,
     "bot.scanning": _ANYTHING,
     "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
     "bot.compose": _ANYTHING,

@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 from bot import compose
+from bot.accounts import Account
 from bot.config import Mode, Settings
 from bot.in_hand import MARKS, SUSPECTS, MarkedInHand
 from bot.shares import gateway_settings
@@ -236,7 +237,7 @@ class Machine:
         )
         in_hand = MarkedInHand(settings.directory, self.clock, "sim")
         self._gateway = create_gateway(gateway_settings(settings), self.clock, in_hand)
-        account = compose.Account(self._gateway, compose._nothing)
+        account = Account(self._gateway)
         charts: Any = NoCharts()
         self.process = compose.Process(settings, "sim", self.store, account, charts, in_hand)
         try:
