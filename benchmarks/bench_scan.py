@@ -18,6 +18,7 @@ from trading.candles.series import Candles, candles_of
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, candle_open_ms
 from trading.market.closing import LiveSeries
+from trading.scanner.engine import ScannerSettings
 from trading.scanner.history import RankHistory
 from trading.scanner.metrics import Metric, Percents, metrics, sought
 from trading.scanner.rating import Monitored, rate
@@ -26,8 +27,8 @@ from trading.scanner.scores import RankScore
 SYMBOLS = 200
 TIMEFRAMES = tuple(Timeframe(name) for name in ("1h", "4h", "12h", "1d", "3d"))
 CANDLES = 20_000
-# A scan yields between so many symbols.
-BATCH = 20
+# The running scanner yields between so many symbols.
+BATCH = ScannerSettings().slice_series // len(TIMEFRAMES)
 ROUNDS = 7
 SCAN_MS_MAX = 50.0
 BATCH_MS_MAX = 5.0
