@@ -11,6 +11,7 @@ BACKGROUND, GRID, INK, FAINT = "#11151c", "#1f2630", "#e6e9ef", "#8a94a6"
 UP, DOWN, PRICE = "#26a69a", "#ef5350", "#d7dde8"
 _DPI: Final = 120
 _WIDTH_IN: Final = 9.0
+_COMPRESSION: Final = 3
 
 
 def new_figure(height_in: float) -> Figure:
@@ -23,7 +24,10 @@ def new_figure(height_in: float) -> Figure:
 def png_bytes(figure: Figure) -> bytes:
     """Finish a picture."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=BACKGROUND)
+    # The last tenth of the size would cost as long as drawing a whole line of text.
+    figure.savefig(
+        buffer, format="png", facecolor=BACKGROUND, pil_kwargs={"compress_level": _COMPRESSION}
+    )
     return buffer.getvalue()
 
 

@@ -9,7 +9,7 @@ from trading.scanner.points import POINTS_MAX
 from trading.scanner.scores import RankScore, Standing, TimeframeScore
 
 # More rows than these cannot be read on a phone.
-ROWS_MAX = 30
+ROWS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,9 @@ def _cell(one: TimeframeScore | None) -> HeatCell:
     if one.standing is not Standing.SCORED or one.change is None:
         return HeatCell("-", None)
     warmth = (one.bull_points - one.bear_points) / POINTS_MAX
-    return HeatCell(f"{one.change:+.1f}%", warmth)
+    # Two digits of a large move would not fit beside its fraction.
+    places = 1 if abs(one.change) < 10 else 0
+    return HeatCell(f"{one.change:+.{places}f}%", warmth)
 
 
 def _score(share: float | None) -> str:

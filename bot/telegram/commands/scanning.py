@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from bot.telegram.commands import pictures
 from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
 from bot.telegram.commands.watching import pairs_offered, read_line, row_of
 from bot.telegram.render import archive
@@ -28,25 +29,34 @@ _RANK = "/rank BTC/USDT"
 
 
 async def scan(request: Request, services: Services) -> Reply:
-    """Answer /scan for what one watches, and /scan SYMBOL… [15m 1h …] for anything."""
-    if not request.words:
+    """Answer /scan for what one watches, and /scan SYMBOL… [15m 1h …] for anything.
+
+    With `picture` behind it the answer is a heat map.
+    """
+    is_picture = request.words[-1:] != () and request.words[-1].lower() == pictures.WORD
+    words = request.words[:-1] if is_picture else request.words
+    if not words:
         interests = request.person.wishes.interests
         if not interests:
             raise Refused("you watch nothing yet, so name what to scan", _SCAN)
     else:
-        offer = pairs_offered("/scan", request.words, services)
+        offer = pairs_offered("/scan", words, services)
         if offer is not None:
             return Reply((offer,), outcome="guided")
-        interests = _named(request, services)
+        interests = _named(words, request, services)
     scores = await _scanned(interests, services)
-    rows = [row_of(one, services, scores.get(one.symbol)) for one in interests]
     missing = [one.symbol for one in interests if one.symbol not in scores]
+    if is_picture and scores:
+        return await pictures.heat_map(list(scores.values()), missing, request, services)
+    rows = [row_of(one, services, scores.get(one.symbol)) for one in interests]
     reading = render.Reading(request.person.timezone, request.now)
-    return Reply((render.scan_card(rows, missing, lambda one: _find(one, services), reading),))
+    again = " ".join(("/scan", *words, pictures.WORD))
+    card = render.scan_card(rows, missing, lambda one: _find(one, services), reading, again)
+    return Reply((card,))
 
 
-def _named(request: Request, services: Services) -> tuple[Interest, ...]:
-    line = read_line(request.words, lambda word: services.desk.instrument(word).symbol, _SCAN)
+def _named(words: Sequence[str], request: Request, services: Services) -> tuple[Interest, ...]:
+    line = read_line(words, lambda word: services.desk.instrument(word).symbol, _SCAN)
     if line.threshold:
         raise Refused("a threshold is for /watch and /threshold", _SCAN)
     if len(line.symbols) > SCANNED_MAX:
@@ -83,7 +93,7 @@ def _find(symbol: str, services: Services) -> Instrument | None:
 
 
 async def rank(request: Request, services: Services) -> Reply:
-    """Answer /rank SYMBOL, /rank SYMBOL 1h, and /rank SYMBOL history."""
+    """Answer /rank SYMBOL, /rank SYMBOL 1h, /rank SYMBOL history, /rank SYMBOL picture [30d]."""
     if not request.words:
         raise Refused("the symbol is missing", _RANK)
     offer = pairs_offered("/rank", request.words, services, most=1)
@@ -91,8 +101,12 @@ async def rank(request: Request, services: Services) -> Reply:
         return Reply((offer,), outcome="guided")
     instrument = services.desk.instrument(request.words[0])
     symbol = instrument.symbol
+    word, *more = *request.words[1:], ""
+    if word.lower() == pictures.WORD:
+        no_more(request.words, 3, f"/rank {symbol} {pictures.WORD} 30d")
+        interest = _interest(symbol, (), request, services)
+        return await pictures.score_history(interest, instrument, more[0], request, services)
     no_more(request.words, 2, f"/rank {symbol} 1h")
-    word = request.words[1] if len(request.words) == 2 else ""
     if word.lower() == "history":
         return await _history(symbol, request, services)
     timeframes = (Timeframe.parse(word),) if word else ()

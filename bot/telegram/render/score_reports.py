@@ -10,14 +10,16 @@ from trading.scanner.scores import RankScore
 _LISTED_MAX = 12
 
 
-def report_caption(scores: Sequence[RankScore], at: datetime) -> str:
-    """List the most unusual symbols first, with both scores."""
+def report_caption(scores: Sequence[RankScore], at: datetime, missing: Sequence[str] = ()) -> str:
+    """List the most unusual symbols first, with both scores; `missing` could not be scored."""
     ranked = sorted(scores, key=lambda one: (-max(one.bull or 0, one.bear or 0), one.symbol))
     top = ranked[0]
     title = f"📡 {at:%H:%M} · {_row(top)}"
     lines: list[Line] = [_row(one) for one in ranked[1:_LISTED_MAX]]
     if len(ranked) > _LISTED_MAX:
         lines.append(f"and {len(ranked) - _LISTED_MAX} calmer ones")
+    if missing:
+        lines.append(f"No candles of {', '.join(missing)}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
 
 

@@ -47,8 +47,13 @@ def height(score: RankScore) -> float:
     return max((each for each in (score.bull, score.bear) if each is not None), default=-1.0)
 
 
-def scan_card(rows: Sequence[Row], missing: Sequence[str], find: Find, reading: Reading) -> Card:
-    """Scores of this moment, the highest first; `missing` had no candles to score."""
+def scan_card(
+    rows: Sequence[Row], missing: Sequence[str], find: Find, reading: Reading, as_picture: str
+) -> Card:
+    """Scores of this moment, the highest first; `missing` had no candles to score.
+
+    `as_picture` is the command that answers the same with a picture.
+    """
     found = [row for row in rows if row.score is not None]
     ranked = sorted(found, key=lambda row: -height(row.score) if row.score else 0)
     lines: list[Line] = []
@@ -65,7 +70,8 @@ def scan_card(rows: Sequence[Row], missing: Sequence[str], find: Find, reading: 
         does(f"📊 {row.interest.symbol}", f"/rank {row.interest.symbol}") for row in ranked[:6]
     ]
     title = f"🔎 {_headline(ranked[0])}" if ranked else "🔎 Nothing could be scored"
-    return Card(card_text(title, *lines), in_rows(buttons))
+    picture = ((does("🗺 Heat map", as_picture),),) if ranked and fits(as_picture) else ()
+    return Card(card_text(title, *lines), (*in_rows(buttons), *picture))
 
 
 def _headline(row: Row) -> str:
@@ -154,12 +160,14 @@ def _rank_buttons(row: Row) -> tuple[tuple[Button, ...], ...]:
         if fits(f"/rank {symbol} {each.name}")
     ]
     chart_length = row.interest.timeframes[-1].name
+    as_picture = f"/rank {symbol} picture"
     return (
         *in_rows(lengths, 4),
         (
             does("📈 Chart", f"/chart {symbol} {chart_length}"),
             does("📜 Its past", f"/rank {symbol} history"),
         ),
+        *(((does("🖼 Its scores", as_picture),),) if fits(as_picture) else ()),
         (shows("🔄 Refresh", f"/rank {symbol}"), does("👁 Watch", f"/watch {symbol}")),
     )
 

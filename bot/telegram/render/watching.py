@@ -90,7 +90,11 @@ def list_card(rows: Sequence[Row], page: int, most: int) -> Card:
         lines.append(f"page {page} of {pages}")
     lines += LEGEND
     drops = [shows(f"✖️ {one.interest.symbol}", f"/drop {one.interest.symbol}") for one in shown]
-    foot = (does("🔎 Scan now", "/scan"), does("🎚 Thresholds", "/threshold"))
+    foot = (
+        does("🔎 Scan now", "/scan"),
+        does("🗺 Heat map", "/scan picture"),
+        does("🎚 Thresholds", "/threshold"),
+    )
     title = f"👁 You watch {len(rows)} of at most {most}"
     return Card(card_text(title, *lines), (*in_rows(drops), *pager("/watch", page, pages), foot))
 

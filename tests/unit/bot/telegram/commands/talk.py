@@ -2,13 +2,16 @@
 
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from bot.charts.worker import Picture
 from bot.telegram.render.text import WIDTH, columns
 from bot.telegram.router import Router
 from tests.security.front import OWNER, Front, tapped, typed
 from trading.domain.chat import OutboxMessage, Person, Role
+from trading.domain.errors import NotInTime
 from trading.domain.events import Event, MessageQueued, PersonChanged
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.watching import Interest
@@ -46,6 +49,20 @@ class Answer:
         """What every button sends, by its label."""
         rows = [row for one in self.messages for row in one.buttons]
         return {button.label: button.data for row in rows for button in row}
+
+
+@dataclass
+class Easel:
+    """Draws nothing and keeps what it was asked to draw."""
+
+    drawn: list[tuple[Picture, Path]] = field(default_factory=list)
+    is_stuck: bool = False
+
+    async def draw(self, picture: Picture, path: Path) -> Path:
+        if self.is_stuck:
+            raise NotInTime("the picture could not be drawn in time")
+        self.drawn.append((picture, path))
+        return path
 
 
 class Talk(Front):

@@ -4,7 +4,8 @@ import pytest
 
 from bot.telegram.commands.people import FORMS
 from bot.telegram.commands.registry import BY_NAME, COMMANDS, MENU
-from tests.unit.bot.telegram.commands.talk import Talk, crashed
+from tests.unit.bot.telegram.commands.talk import Easel, Talk, crashed
+from tests.unit.bot.telegram.commands.test_pictures import recorded
 from tests.unit.bot.telegram.commands.test_scanning import report_of
 from trading.domain.chat import Person, Role
 
@@ -26,6 +27,8 @@ async def test_every_form_in_the_help_works(
     talk.roster.put(Person(123456789, 123456789, "Dee", Role.VIEWER))
     talk.scanner.scores["BTC/USDT"] = crashed(talk)
     talk.scanner.reports["BTC/USDT"] = report_of(5)
+    talk.scanner.lines["BTC/USDT"] = recorded(talk, [60_000], [0.2])
+    talk.services.charts = Easel()
     await talk.ask("/watch BTC/USDT ETH/USDT 15m 1h")
     if line == "/invite withdraw":
         await talk.ask("/invite viewer")
