@@ -56,19 +56,21 @@ class Glance:
                 f"were {len(interests)}",
                 example="/scan BTC/USDT",
             )
-        return [await self._score_one(interest) for interest in interests]
+        try:
+            return [await self._score_one(interest) for interest in interests]
+        except RateLimited as error:
+            raise Unreachable(f"no candles now: {error.words}") from error
 
     async def _score_one(self, interest: Interest) -> RankScore:
+        told = await self._read_all(interest)
         histories: dict[Timeframe, RankHistory] = {}
         running: dict[Timeframe, Candle] = {}
-        for timeframe in sorted(interest.timeframes, key=lambda one: -one.length_ms):
-            candles = await self._read(interest.symbol, timeframe)
+        for timeframe, candles in told.items():
             # Sorting a thousand candles is a part of a millisecond; a thread would cost more.
             closed = [one for one in candles if one.is_closed and one.is_sound]
             histories[timeframe] = RankHistory(metrics_of(closed))
             if candles and not candles[-1].is_closed:
                 running[timeframe] = candles[-1]
-            await self._sleep(_PAUSE_S)
         if not running:
             raise Unreachable(f"the exchange has no running candle of {interest.symbol}")
         # The shortest one was asked for last, so that it has the newest price and knows the moment.
@@ -78,12 +80,25 @@ class Glance:
         [score] = rate([Monitored(interest.symbol, at_ms, newest.close, histories, running)])
         return score.over(interest.timeframes)
 
-    async def _read(self, symbol: str, timeframe: Timeframe) -> Sequence[Candle]:
-        try:
-            answer = self._feed.candles(symbol, timeframe, PAST_CANDLES)
-            return await within(_ANSWER_S, answer, self._sleep)
-        except RateLimited as error:
-            raise Unreachable(f"no candles of {symbol} now: {error.words}") from error
+    async def _read_all(self, interest: Interest) -> dict[Timeframe, Sequence[Candle]]:
+        """Read every timeframe, longest first.
+
+        Not every exchange has all of them, so one that is not answered is left out; two in a row
+        are the silence of the exchange.
+        """
+        told: dict[Timeframe, Sequence[Candle]] = {}
+        is_doubted = False
+        for timeframe in sorted(interest.timeframes, key=lambda one: -one.length_ms):
+            try:
+                answer = self._feed.candles(interest.symbol, timeframe, PAST_CANDLES)
+                told[timeframe] = await within(_ANSWER_S, answer, self._sleep)
+                is_doubted = False
+            except Unreachable:
+                if is_doubted or len(interest.timeframes) == 1:
+                    raise
+                is_doubted = True
+            await self._sleep(_PAUSE_S)
+        return told
 
 
 def metrics_of(closed: Sequence[Candle]) -> Percents:

@@ -50,11 +50,32 @@ async def test_a_young_symbol_is_scored_over_what_is_old_enough() -> None:
     assert score.bear is not None
 
 
-async def test_an_exchange_that_does_not_answer_is_unreachable() -> None:
+@pytest.mark.parametrize("timeframes", [(HOUR,), (MINUTE, HOUR), (MINUTE, HOUR, DAY)])
+async def test_an_exchange_that_does_not_answer_is_unreachable_after_two_questions(
+    timeframes: tuple[Timeframe, ...],
+) -> None:
     world = world_of()
     world.market.is_rest_down = True
     with pytest.raises(Unreachable):
-        await world.time.finish(world.engine.scan([watching()]))
+        await world.time.finish(world.engine.scan([watching(ADA, *timeframes)]))
+    assert len(world.market.requests) == min(len(timeframes), 2)
+
+
+async def test_candles_that_an_exchange_does_not_have_are_left_out() -> None:
+    world = world_of()
+    real = world.market.candles
+
+    async def without_days(
+        symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
+    ) -> object:
+        if timeframe == DAY:
+            raise Unreachable("no such candles")
+        return await real(symbol, timeframe, limit, since)
+
+    world.market.candles = without_days  # type: ignore[assignment,method-assign]
+    [score] = await world.time.finish(world.engine.scan([watching(ADA, MINUTE, HOUR, DAY)]))
+    assert [one.timeframe for one in score.scored] == [MINUTE, HOUR]
+    assert score.timeframes[-1].standing is Standing.NO_CANDLE
 
 
 async def test_an_exchange_that_asks_for_a_pause_is_unreachable_and_says_why() -> None:
