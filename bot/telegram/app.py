@@ -3,16 +3,15 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from telegram import Bot, BotCommand
-from telegram.constants import ParseMode
+from telegram import BotCommand
 from telegram.error import InvalidToken, TelegramError
 
 from bot.telegram.addressing import Addresser, is_news, wait_for_kick
+from bot.telegram.asides import Asides
 from bot.telegram.commands.context import ChartDrawer, Services
 from bot.telegram.commands.registry import MENU
 from bot.telegram.connection import Connection
@@ -23,7 +22,7 @@ from bot.telegram.invitations import Invitations
 from bot.telegram.outbox import Outbox, strip_markup
 from bot.telegram.recurring import Recurring
 from bot.telegram.replying import Handled
-from bot.telegram.requesting import requests_for
+from bot.telegram.requesting import bot_of, silence_request_logs
 from bot.telegram.roster import Pairing, Roster
 from bot.telegram.router import Router
 from bot.telegram.sending import Sender
@@ -80,12 +79,12 @@ class TelegramBot:
         silence_request_logs()
         self._settings, self._around = settings, around
         self._clock, self._journal, self._records = around.clock, around.journal, around.records
-        self._bot = _bot(settings)
+        self._bot = bot_of(settings)
         self._roster = Roster()
         self._ready = asyncio.Event()
         self._address_kick = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._taps: set[asyncio.Task[None]] = set()
+        self._asides = Asides(self._bot)
         self.beats: dict[str, float] = {}
         sender = Sender(self._bot)
         self.outbox = Outbox(sender, self._journal, self._records, self._clock, self._message_ended)
@@ -184,8 +183,7 @@ class TelegramBot:
                     await self.outbox.drain()
         except (TimeoutError, StorageLost) as error:
             logger.warning("outbox_not_drained", extra={"error": type(error).__name__})
-        for tap in list(self._taps):
-            tap.cancel()
+        self._asides.end()
         await self._bot.shutdown()
 
     async def _end_tasks(self) -> None:
@@ -319,10 +317,7 @@ class TelegramBot:
             self._expiry.note(event)
         self.outbox.kick()
         self._address_kick.set()
-        self._answer_tap(handled)
-        self._say_aside(handled)
-        if handled.leaves is not None:
-            self._begin(self._leave(handled.leaves))
+        self._asides.begin(handled)
         self._beat("handle")
 
     async def _append(self, facts: Sequence[Event]) -> None:
@@ -338,41 +333,6 @@ class TelegramBot:
                     return
             else:
                 return
-
-    def _answer_tap(self, handled: Handled) -> None:
-        if handled.tap_id is None:
-            return
-        self._begin(self._send_toast(handled.tap_id, handled.toast))
-
-    def _say_aside(self, handled: Handled) -> None:
-        if handled.aside is not None:
-            self._begin(self._send_aside(*handled.aside))
-
-    def _begin(self, saying: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(saying)
-        self._taps.add(task)
-        task.add_done_callback(self._taps.discard)
-
-    async def _send_aside(self, chat_id: int, html: str) -> None:
-        try:
-            await self._bot.send_message(chat_id, html, parse_mode=ParseMode.HTML)
-        except TelegramError as error:
-            # What must not be stored cannot be sent again; its card offers to make a new one.
-            logger.warning("aside_not_sent", extra={"error": type(error).__name__})
-
-    async def _leave(self, chat_id: int) -> None:
-        try:
-            await self._bot.leave_chat(chat_id)
-        except TelegramError as error:
-            # The next update from there tries again.
-            logger.warning("group_not_left", extra={"error": type(error).__name__})
-
-    async def _send_toast(self, tap_id: str, toast: str) -> None:
-        try:
-            await self._bot.answer_callback_query(tap_id, toast or None)
-        except TelegramError as error:
-            # Only the spinner on the button; an old tap cannot be answered any more.
-            logger.debug("tap_not_answered", extra={"error": type(error).__name__})
 
     async def _address(self) -> None:
         while True:
@@ -448,30 +408,3 @@ def banner_of(desk: Desk) -> str:
     if desk.mode == "paper":
         return "📝 PAPER: SIMULATED, no real money"
     return ("", "🧪 SIMULATED: no real money")[desk.is_simulated]
-
-
-def silence_request_logs() -> None:
-    """Keep the HTTP library from writing addresses, which carry the token."""
-    for name in ("httpx", "httpcore", "telegram.ext", "telegram.Bot"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-class _MaskedBot(Bot):
-    """The library's own `repr` of a bot is its token, and ours hold one."""
-
-    def __repr__(self) -> str:
-        return "Bot(token=•••)"
-
-
-def _bot(settings: TelegramSettings) -> Bot:
-    url = settings.base_url
-    calls, polls = requests_for(url), requests_for(url)
-    if url is None or settings.base_file_url is None:
-        return _MaskedBot(settings.token, request=calls, get_updates_request=polls)
-    return _MaskedBot(
-        settings.token,
-        base_url=url,
-        base_file_url=settings.base_file_url,
-        request=calls,
-        get_updates_request=polls,
-    )

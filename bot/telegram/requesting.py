@@ -1,11 +1,15 @@
-"""The HTTP side of the bot: near servers without proxy, and flood waits as exact seconds."""
+"""The HTTP side of the bot: near servers without proxy, exact flood waits, no token in words."""
 
 import json
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
+from telegram import Bot
 from telegram.error import BadRequest, NetworkError, TelegramError
 from telegram.request import HTTPXRequest
+
+from bot.telegram.settings import TelegramSettings
 
 _NEAR = frozenset({"127.0.0.1", "::1", "localhost"})
 _TOO_MANY_REQUESTS = 429
@@ -58,4 +62,32 @@ def requests_for(base_url: str | None) -> Requests:
         connect_timeout=5.0,
         pool_timeout=5.0,
         httpx_kwargs={"trust_env": host not in _NEAR},
+    )
+
+
+def silence_request_logs() -> None:
+    """Keep the HTTP library from writing addresses, which carry the token."""
+    for name in ("httpx", "httpcore", "telegram.ext", "telegram.Bot"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class _MaskedBot(Bot):
+    """The library's own `repr` of a bot is its token, and ours hold one."""
+
+    def __repr__(self) -> str:
+        return "Bot(token=•••)"
+
+
+def bot_of(settings: TelegramSettings) -> Bot:
+    """Make the bot; calls and long polls have connections of their own."""
+    url = settings.base_url
+    calls, polls = requests_for(url), requests_for(url)
+    if url is None or settings.base_file_url is None:
+        return _MaskedBot(settings.token, request=calls, get_updates_request=polls)
+    return _MaskedBot(
+        settings.token,
+        base_url=url,
+        base_file_url=settings.base_file_url,
+        request=calls,
+        get_updates_request=polls,
     )
