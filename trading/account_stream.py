@@ -11,6 +11,7 @@ from trading.domain.events import ConditionChanged
 from trading.domain.position import Balance
 from trading.follow_ups import FollowUps
 from trading.housekeeping import Housekeeping
+from trading.reachability import EXCHANGE_DOWN
 
 logger = logging.getLogger(__name__)
 ACCOUNT_STREAM_DOWN = "account_stream_down"
@@ -68,6 +69,9 @@ class AccountStream:
             self._lost_s = None
         is_down = self._lost_s is not None and now_s - self._lost_s >= _TOLD_AFTER_S
         if is_down is self._is_told or (self._is_told and not is_held):
+            return
+        if is_down and self._of.state.has_condition(EXCHANGE_DOWN):
+            # That nothing of it answers says so already.
             return
         self._is_told = is_down
         text, severity = "the account is followed live again", Severity.INFO

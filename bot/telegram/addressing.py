@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.repetition import repeats_due
 from bot.telegram.alerts import (
@@ -25,6 +25,7 @@ from trading.domain.chat import OutboxMessage, Severity
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
+from trading.domain.order import IntentState, Purpose
 from trading.domain.tracker import Tracker, TrackerChange
 from trading.poison import InHand, Lane, Unmarked, marked
 from trading.ports import Clock, Journal, Recorded, Records
@@ -32,6 +33,9 @@ from trading.ports import Clock, Journal, Recorded, Records
 logger = logging.getLogger(__name__)
 _BATCH = 500
 _ACKNOWLEDGED_MAX = 500
+_INTENTS_LOOKED_AT = 500
+# A refused backstop is tried again each minute; after a longer while its end is news again.
+_SAID_FOR = timedelta(minutes=5)
 # A trail moves with the market; its card is edited when it acts, or when somebody asks.
 _LEFT_TO_REFRESH = frozenset({TrackerChange.ARMED, TrackerChange.MOVED})
 
@@ -178,7 +182,25 @@ class Addresser:
                 fills[intent_id] = await self.records.intent_fills(intent_id)
             elif isinstance(row.event, events.RoundTripClosed):
                 trips[row.event.round_trip.intent_id] = row.event.round_trip
-        return AlertFacts(self.instrument, fills, trips)
+        return AlertFacts(self.instrument, fills, trips, await self._said_before(rows))
+
+    async def _said_before(self, rows: Sequence[Recorded]) -> frozenset[str]:
+        """The backstops that were refused for the same reason as the try a minute before them."""
+        refused = [one for row in rows if (one := _refused_backstop(row.event)) is not None]
+        if not refused:
+            return frozenset()
+        seen = await self.journal.latest(_INTENTS_LOOKED_AT, (events.IntentClosed.__name__,))
+        tries: dict[int | None, list[events.IntentClosed]] = {}
+        for row in reversed(seen):
+            if isinstance(row.event, events.IntentClosed) and (
+                row.event.intent.purpose is Purpose.BACKSTOP
+            ):
+                tries.setdefault(row.event.intent.tracker_id, []).append(row.event)
+        return frozenset(
+            event.intent.intent_id
+            for event in refused
+            if _says_again(event, tries.get(event.intent.tracker_id, ()))
+        )
 
     def instrument(self, symbol: str) -> Instrument | None:
         """The rules of a symbol, None once it is no longer listed."""
@@ -301,3 +323,25 @@ async def wait_for_kick(kick: asyncio.Event, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await kick.wait()
     kick.clear()
+
+
+def _refused_backstop(event: Event) -> events.IntentClosed | None:
+    if not isinstance(event, events.IntentClosed):
+        return None
+    intent = event.intent
+    is_refused = intent.purpose is Purpose.BACKSTOP and intent.state is IntentState.EXPIRED
+    return event if is_refused and not intent.filled_quantity else None
+
+
+def _says_again(event: events.IntentClosed, tries: Sequence[events.IntentClosed]) -> bool:
+    """Whether the try before this one, not long ago, ended for the same reason; oldest first."""
+    ids = [one.intent.intent_id for one in tries]
+    place = ids.index(event.intent.intent_id) if event.intent.intent_id in ids else 0
+    if place == 0:
+        return False
+    before = _refused_backstop(tries[place - 1])
+    return (
+        before is not None
+        and before.intent.reason == event.intent.reason
+        and event.at - before.at <= _SAID_FOR
+    )

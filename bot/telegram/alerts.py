@@ -57,6 +57,8 @@ class AlertFacts:
     instrument: Callable[[str], Instrument | None]
     fills: Mapping[str, Sequence[Fill]] = field(default_factory=dict)
     round_trips: Mapping[str, RoundTrip] = field(default_factory=dict)
+    # Intents whose end only says again what the one before them has said.
+    said_before: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def _closed(intent: Intent, facts: AlertFacts) -> Alert:
 def _backstop_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
     if intent.filled_quantity > 0:
         return Alert(_done_card(intent, facts), type=AlertType.FILLS)
-    if intent.state is not IntentState.EXPIRED:
+    if intent.state is not IntentState.EXPIRED or intent.intent_id in facts.said_before:
         # Withdrawn before an exit, or because its tracker changed: nobody has to act.
         return None
     title = f"⚠️ NO backstop for #{intent.tracker_id} {intent.symbol}"

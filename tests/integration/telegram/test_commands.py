@@ -1,6 +1,7 @@
 """Every command over HTTP, typed and tapped: one reply each, with bad input explained."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.integration.telegram.conftest import OWNER, World
 from trading.domain import commands, events
 from trading.domain.chat import Person, Role
 from trading.domain.errors import Refused, Unreachable
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import TrackerState
 
@@ -468,3 +470,39 @@ async def test_a_wrong_word_of_a_chart_is_mended_with_one_tap(
         chart = await world.phone.until_text("candles")
     assert chart["media"]["kind"] == "photo"
     assert shown in chart["text"]
+
+
+async def test_a_backstop_that_is_refused_again_and_again_is_told_once(world: World) -> None:
+    at = world.clock.now()
+
+    def refused(number: int, minute: int, reason: str) -> events.IntentClosed:
+        intent = Intent(
+            intent_id=f"backstop:{number}",
+            symbol="BTC/USDT",
+            side=Side.SELL,
+            purpose=Purpose.BACKSTOP,
+            reference_price=Decimal(50_000),
+            created_at=at,
+            quantity=Decimal("0.5"),
+            state=IntentState.EXPIRED,
+            reason=reason,
+            tracker_id=1,
+            arm_seq=1,
+        )
+        return events.IntentClosed(intent, at + timedelta(minutes=minute))
+
+    tries = [
+        *(refused(number, number, "the exchange takes no stops now") for number in range(3)),
+        refused(3, 3, "too many stops rest there"),
+        # After hours it is news again.
+        refused(4, 200, "too many stops rest there"),
+    ]
+    async with world.running():
+        await world.phone.ask("/version")
+        for closed in tries:
+            await world.store.append(events.IntentOpened(closed.intent, at), closed)
+        await world.store.append(world.desk.raise_alert("last", "The last one"))
+        await world.phone.until_text("The last one")
+        texts = [" ".join(row["text"].split()) for row in await world.phone.messages()]
+    told = [text for text in texts if "NO backstop" in text]
+    assert ["takes no stops" in text for text in told] == [True, False, False]
