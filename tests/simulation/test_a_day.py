@@ -1,6 +1,6 @@
 """Hours of a busy market with a person in the chat: what the agent keeps in memory stays bounded.
 
-`SIMULATED_HOURS=24` plays a day (minutes of computing); one hour by default.
+`SIMULATED_HOURS=24` plays a day (minutes of computing); half an hour by default.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from trading.gateway import binance as gateway
 from trading.gateway.translate import frames
 from trading.state import CAUSES_KEPT
 
-HOURS = int(os.environ.get("SIMULATED_HOURS", "1"))
-_WARM_UP_S = 1800.0
+HOURS = float(os.environ.get("SIMULATED_HOURS", "0.5"))
+_WARM_UP_S = 900.0
 _ASKED = ("/status", "/trackers", "/positions", "/orders", "/history", "/health", "nonsense")
 # What a container may hold more at the end than after the warm-up: what is at work just then.
 _MORE_MAX = 200
@@ -71,7 +71,7 @@ def test_hours_of_work_leave_nothing_in_memory() -> None:
         assert before["Process._agent.market._symbols"] == 2
         count = await live(stage, HOURS * 3600.0, chance)
         after = sizes(world.machine.process)
-        fired(f"{HOURS} h, {count} minutes, {len(world.orders())} orders, {sum(after.values())}")
+        fired(f"{HOURS:g} h, {count} minutes, {len(world.orders())} orders, {sum(after.values())}")
         assert grown(before, after, _MORE_MAX, _CACHES) == {}
         assert len(asyncio.all_tasks(world.loop)) - tasks <= _TASKS_MORE_MAX
         assert world.machine.starts == 1
