@@ -73,6 +73,7 @@ class Reacting:
             if (intent.symbol, intent.purpose) == (symbol, Purpose.PROTECT)
         )
         managed = self._of.state.book.snapshot().managed(symbol) + sum(sold, ZERO)
-        events = self._of.trackers.resized(symbol, managed)
-        if events:
-            await self._of.record(*events)
+        async with self._of.trackers.undisturbed():
+            events = self._of.trackers.resized(symbol, managed)
+            if events:
+                await self._of.record(*events)

@@ -10,7 +10,13 @@ from random import Random
 from typing import Any
 
 from tests.simulation import knobs
-from tests.simulation.checks import Broken, check_all, check_request, check_settled
+from tests.simulation.checks import (
+    Broken,
+    check_all,
+    check_request,
+    check_settled,
+    none_missed,
+)
 from tests.simulation.facts import Facts
 from tests.simulation.world import World, play
 from trading.domain.errors import StorageLost
@@ -22,6 +28,9 @@ from trading.sim.binance.control import Control
 
 SAFETY_S = (30.0, 90.0)
 LIVENESS_S = 240.0
+# Further than any stop of this person lies, and less than what has to be confirmed.
+FALL = Decimal("0.92")
+FIRED_WITHIN_S = 10.0
 _KNOB_SHARE = 0.3
 _CALM_S = 0.5
 
@@ -75,6 +84,23 @@ class Story:
         knobs.clear(self)
         self._end_everything()
         self.world.trace.note(self.world.loop.time(), "calm")
+        self.settled_after_s = await self._settle()
+        await self._fall()
+        await self._settle()
+
+    async def _fall(self) -> None:
+        """Let every market fall below every stop: whoever still waits has missed it."""
+        for symbol in self.symbols:
+            self.world.move(symbol, self.world.price(symbol) * FALL)
+        ends_s = self.world.loop.time() + FIRED_WITHIN_S
+        while missed := list(none_missed(self)):
+            await self._pass(_CALM_S)
+            self.check()
+            if self.world.loop.time() > ends_s:
+                raise Broken("I-23", missed[0])
+
+    async def _settle(self) -> float:
+        """Wait until all has come to rest; how long that took."""
         began_s = self.world.loop.time()
         while True:
             await self._pass(_CALM_S)
@@ -87,8 +113,7 @@ class Story:
                 if self.world.loop.time() > began_s + LIVENESS_S:
                     raise
             else:
-                break
-        self.settled_after_s = self.world.loop.time() - began_s
+                return self.world.loop.time() - began_s
 
     def _check_rest(self) -> None:
         machine = self.world.machine

@@ -6,7 +6,7 @@ import pytest
 
 from tests.catalogue import fired
 from tests.simulation.facts import Facts
-from tests.simulation.stage import Stage
+from tests.simulation.stage import ETH, Stage
 from tests.simulation.world import World, play
 from trading.domain.order import AttemptState
 
@@ -52,5 +52,38 @@ def test_an_end_with_an_order_in_flight_waits_for_its_answer_and_tells_what_is_l
             attempt.state for attempt in facts.attempts.values() if attempt.filled_quantity
         ] == [AttemptState.FILLED]
         fired(slow.fired)
+
+    play(1, story)
+
+
+@pytest.mark.parametrize(
+    "command", ["/panic", "/closeall", "/close ETH/USDT", "/sell ETH/USDT all"]
+)
+def test_a_record_that_is_due_while_a_tracker_ends_does_not_bring_it_back(command: str) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track ETH/USDT trail 2% all")
+        question = world.telephone.say(command)
+        await stage.until(lambda: bool(world.telephone.messages(question.message_id)))
+        [asked] = world.telephone.messages(question.message_id)
+        # While the end is being written the record moves on, and wants to be written as well.
+        world.loop.storage_delay_s = lambda: 0.7
+        world.telephone.press(asked, "Confirm")
+        price = world.price(ETH)
+        for _ in range(40):
+            price *= Decimal("1.002")
+            stage.move(str(round(price, 2)), ETH)
+            await world.pass_by(0.1)
+        world.loop.storage_delay_s = lambda: 0.0
+        await stage.until(lambda: world.agent.trackers.count() == 0)
+        await world.pass_by(30)
+        facts = Facts()
+        facts.read(world.machine.disk.database)
+        facts.close()
+        assert facts.trackers[1].state.is_terminal
+        await world.machine.cut_power()
+        world.machine.start()
+        await stage.until_told("Watched again: 0")
+        assert world.agent.trackers.count() == 0
 
     play(1, story)

@@ -26,7 +26,7 @@ from trading.trackers import trailing
 
 pytestmark = pytest.mark.slow
 
-_SEEDS_MAX = 25
+_SEEDS_MAX = 40
 Break = Callable[[pytest.MonkeyPatch], None]
 
 

@@ -112,11 +112,13 @@ class Executor:
         if order.side is Side.BUY:
             drift_max = self._of.decisions.order_slippage_max
             proposals.check_drift(reference, sized.reference, drift_max)
-            cause: Sequence[Event] = ()
-        else:
-            cause = self._make_room(order, sized.reference, done.at)
         intent = on_order(order, done.cause, sized.reference, done.at, self._of.decisions)
-        await self._open([intent], (done, *cause))
+        if order.side is Side.BUY:
+            await self._open([intent], (done,))
+        else:
+            async with self._of.trackers.undisturbed():
+                room = self._make_room(order, sized.reference, done.at)
+                await self._open([intent], (done, *room))
         verb = "Buying" if order.side is Side.BUY else "Selling"
         return Outcome(f"{verb} {command.symbol}.", intent_ids=(intent.intent_id,))
 
@@ -136,8 +138,9 @@ class Executor:
             # What the step cannot sell is not worth a tracker.
             left = ZERO
         intent = self._exit(line, done, Purpose.CLOSE)
-        shrunk = self._of.trackers.resized(command.symbol, left, _BY_HAND)
-        await self._open([intent], (done, *shrunk))
+        async with self._of.trackers.undisturbed():
+            shrunk = self._of.trackers.resized(command.symbol, left, _BY_HAND)
+            await self._open([intent], (done, *shrunk))
         return Outcome(_selling((line,)), intent_ids=(intent.intent_id,))
 
     async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:
@@ -150,17 +153,18 @@ class Executor:
             cause += adopted
         purpose = Purpose.PANIC if is_panic else Purpose.CLOSE
         reason = "panic" if is_panic else _BY_HAND
-        cause += [
-            _closed(tracker, reason, done.at)
-            for tracker in self._of.trackers.all()
-            if is_ended_by(command, tracker)
-        ]
-        if is_panic:
-            cause.append(TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at))
-        intents = [self._exit(line, done, purpose) for line in lines]
         if everything:
             await self._cancel_foreign()
-        await self._open(intents, cause)
+        intents = [self._exit(line, done, purpose) for line in lines]
+        async with self._of.trackers.undisturbed():
+            cause += [
+                _closed(tracker, reason, done.at)
+                for tracker in self._of.trackers.all()
+                if is_ended_by(command, tracker)
+            ]
+            if is_panic:
+                cause.append(TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at))
+            await self._open(intents, cause)
         if is_panic:
             self._of.execution.cancel_entries()
         return Outcome(_selling(lines), intent_ids=tuple(item.intent_id for item in intents))

@@ -79,6 +79,9 @@ class Recorder:
         self._is_calm.set()
         self._telling: tuple[Event, ...] = ()
         self._wake = asyncio.Event()
+        # Held from reading values to their being durable: a record that is written after the end
+        # of its tracker, or after another size of it, would undo that for the next start.
+        self.writing = asyncio.Lock()
         self._group: asyncio.TaskGroup | None = None
 
     def is_own(self, event: Event) -> bool:
@@ -139,22 +142,24 @@ class Recorder:
         """Write touches and re-armings, then records, a few at a time; failures are kept."""
         is_turn, self._are_records_due = self._are_records_due, False
         await self._stand_back()
-        if not await self._write(self._changed()):
-            return
+        async with self.writing:
+            if not await self._write(self._changed()):
+                return
         parts = self._watch.moved(is_turn=is_turn)
         while True:
             # A part is read after the waiting: what fired meanwhile is in none.
             await self._stand_back()
-            part = next(parts, None)
-            if part is None:
-                break
+            async with self.writing:
+                part = next(parts, None)
+                if part is None:
+                    break
+                now = self._clock.now()
+                moved = [TrackerChanged(t, TrackerChange.MOVED, now) for t in part]
+                if not await self._write(moved):
+                    return
             if not part:
                 # Reading is work, too: what waits on the loop has its turn.
                 await asyncio.sleep(0)
-                continue
-            now = self._clock.now()
-            if not await self._write([TrackerChanged(t, TrackerChange.MOVED, now) for t in part]):
-                return
         await self._flush_alerts()
 
     async def _stand_back(self) -> None:

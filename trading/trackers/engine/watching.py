@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -226,6 +227,10 @@ class TrackerEngine:
             self._watch.put(tracker)
         self._recorder.publish(event, causes=causes)
         self._recorder.collect()
+
+    def undisturbed(self) -> AbstractAsyncContextManager[None]:
+        """Let no record be written while the block writes ends or sizes of trackers (not fires)."""
+        return self._recorder.writing
 
     async def edit(self, before: Tracker, after: Tracker, causes: Sequence[Event] = ()) -> None:
         """Replace a waiting tracker by its change; refused when it moved on since `before`."""
