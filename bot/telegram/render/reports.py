@@ -172,8 +172,9 @@ def audit_card(
 ) -> Card:
     """Who asked what and what was decided, newest first; `questions` are commands by nonce."""
     lines: list[Line] = []
-    for row in rows:
-        words = f"{moment(row.event.at, now)} {audit_words(row.event, names or {})}"
+    for place, row in enumerate(rows):
+        was = _stop_before(row.event, rows[place + 1 :])
+        words = f"{moment(row.event.at, now)} {audit_words(row.event, names or {}, was)}"
         if isinstance(row.event, events.ConfirmationAnswered):
             words = _with_reason(words, (questions or {}).get(row.event.nonce, ""))
         lines.append(words)
@@ -223,8 +224,11 @@ _ENDS = {
 
 
 # One branch per fact, as short as a table.
-def audit_words(event: events.Event, names: Mapping[int, str]) -> str:
-    """One fact in a few words; `names` of the people that it may mention."""
+def audit_words(event: events.Event, names: Mapping[int, str], was: Decimal | None = None) -> str:
+    """One fact in a few words; `names` of the people that it may mention.
+
+    `was` is where a stop that moved had stood, as far as that is known.
+    """
 
     def who(number: int) -> str:
         if number == THIS_MACHINE:
@@ -242,7 +246,7 @@ def audit_words(event: events.Event, names: Mapping[int, str]) -> str:
         case events.AlertAcknowledged(_, by):
             return f"{who(by)} has seen an alert"
         case _:
-            return _people_words(event, who) or _own_words(event)
+            return _people_words(event, who) or _own_words(event, was)
 
 
 def _people_words(event: events.Event, who: Callable[[int], str]) -> str:
@@ -262,13 +266,25 @@ def _people_words(event: events.Event, who: Callable[[int], str]) -> str:
             return ""
 
 
-def _own_words(event: events.Event) -> str:
+def _stop_before(event: events.Event, older: Sequence[Recorded]) -> Decimal | None:
+    """Where the stop of a tracker that moved it had stood; newest first."""
+    moved = _moved_tracker(event)
+    if moved is None:
+        return None
+    for row in older:
+        if isinstance(row.event, events.TrackerChanged) and row.event.tracker.tracker_id == moved:
+            return row.event.tracker.stop_price or row.event.tracker.hard_stop_price
+    return None
+
+
+def _own_words(event: events.Event, was: Decimal | None) -> str:
     match event:
         case events.TrackerChanged(tracker, change):
             words = _CHANGES.get(change, f"was {change.value}")
             name = f"#{tracker.tracker_id} {tracker.symbol}"
             if change is TrackerChange.MOVED and tracker.stop_price is not None:
-                words = f"{words} to {price(tracker.stop_price)}"
+                origin = f" from {price(was)}" if was is not None else ""
+                words = f"{words}{origin} to {price(tracker.stop_price)}"
             return _with_reason(f"{name} {words}", event.reason)
         case events.IntentOpened(intent):
             return f"{intent.side.value} {intent.symbol} begins"

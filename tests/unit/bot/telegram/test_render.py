@@ -382,6 +382,9 @@ def test_a_stop_that_moved_many_times_in_a_row_is_one_line_of_the_audit() -> Non
     assert kept == [moves[0], *others, moves[0]]
     told = reports.audit_card(kept[:1], START).text
     assert "moved its stop to 58,300" in " ".join(told.split())
+    # Where it came from is told as far as the list goes back, and never of another tracker's.
+    told = reports.audit_card([moves[0], *others], START).text
+    assert "moved its stop from 57,000 to 58,300" in " ".join(told.split())
 
 
 def test_jobs_are_told_by_what_they_are_for_and_in_hours() -> None:
