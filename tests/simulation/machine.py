@@ -18,6 +18,7 @@ from unittest import mock
 
 from bot import compose
 from bot.accounts import Account
+from bot.charts.worker import Picture, png_of, request_of
 from bot.config import Mode, Settings
 from bot.in_hand import MARKS, SUSPECTS, MarkedInHand
 from bot.shares import gateway_settings
@@ -26,7 +27,6 @@ from storage.store import Store, open_store
 from tests.simulation.loop import PowerCut, SimLoop, Trace
 from tests.simulation.network import Network
 from tests.simulation.telephone import OWNER, SimRequests, Telephone
-from trading.domain.errors import UmbraError
 from trading.gateway import client
 from trading.gateway.connect import create_gateway
 
@@ -154,12 +154,14 @@ class SecondChannel:
         return True
 
 
-class NoCharts:
-    """The picture process is not part of this world."""
+class ChartsInPlace:
+    """Draws where the agent runs: another process would have a time of its own."""
 
-    async def draw(self, view: Any, path: Path) -> Path:
-        """Refuse: nobody asks for a picture here."""
-        raise UmbraError(f"no pictures here, asked for {view!r} at {path}")
+    async def draw(self, picture: Picture, path: Path) -> Path:
+        """Write a PNG to `path` and return it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png_of(request_of(picture)))
+        return path
 
     async def close(self) -> None:
         """Nothing runs."""
@@ -238,7 +240,7 @@ class Machine:
         in_hand = MarkedInHand(settings.directory, self.clock, "sim")
         self._gateway = create_gateway(gateway_settings(settings), self.clock, in_hand)
         account = Account(self._gateway)
-        charts: Any = NoCharts()
+        charts: Any = ChartsInPlace()
         self.process = compose.Process(settings, "sim", self.store, account, charts, in_hand)
         try:
             return int(await self.process.run(self._stop))
