@@ -10,6 +10,7 @@ from collections.abc import Callable
 from benchmarks import (
     bench_archive,
     bench_journal,
+    bench_pictures,
     bench_quotes,
     bench_recovery,
     bench_scan,
@@ -29,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "V9b": bench_scanner.rows,
     "V10": bench_archive.rows,
     "V11": bench_journal.rows,
+    "S10": bench_pictures.rows,
     "G4": bench_recovery.unknown_rows,
     "G5": bench_recovery.gap_rows,
 }

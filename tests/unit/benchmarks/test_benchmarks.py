@@ -12,6 +12,7 @@ from benchmarks import __main__ as program
 from benchmarks import (
     armed,
     bench_journal,
+    bench_pictures,
     bench_quotes,
     bench_recovery,
     bench_scanner,
@@ -195,8 +196,8 @@ def test_the_exit_code_tells_a_bench_that_did_nothing_from_a_goal_that_was_misse
     assert "nothing fired" in shown.err
 
 
-def test_every_bench_of_the_issue_is_in_the_table() -> None:
-    identities = ["V4", "V4b", "V7", "V8", "V9", "V9b", "V10", "V11", "G4", "G5"]
+def test_every_bench_is_in_the_table() -> None:
+    identities = ["V4", "V4b", "V7", "V8", "V9", "V9b", "V10", "V11", "S10", "G4", "G5"]
     assert list(program.BENCHMARKS) == identities
     assert program.BENCHMARKS["V7"] is bench_start.rows
 
@@ -210,3 +211,13 @@ def test_rows_stand_under_one_head() -> None:
 def test_the_quantile_of_few_values_is_the_worst_of_them() -> None:
     assert quantile([3.0, 1.0, 2.0], 0.99) == 3.0
     assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+
+
+def test_both_pictures_of_scores_are_drawn_as_wide_as_a_phone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = [bench_pictures.heat_map(2), bench_pictures.score_history(50)]
+    assert [bench_pictures.measure("a picture", each, 1).identity for each in drawn] == ["S10"] * 2
+    monkeypatch.setattr(bench_pictures, "WIDTH_PX", 999)
+    with pytest.raises(NotDone, match="1080 px wide"):
+        bench_pictures.measure("a picture", drawn[0], 1)

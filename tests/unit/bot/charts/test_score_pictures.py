@@ -73,6 +73,14 @@ def test_what_could_not_be_ranked_says_why_and_has_no_colour() -> None:
     assert (heat_map.rows[0].bull, heat_map.watermark) == ("?", "SIMULATED")
 
 
+def test_a_move_of_two_digits_fits_its_cell_without_its_fraction() -> None:
+    score = scored("ADA/USDT", candle(HOUR, -6, -9.96), candle(DAY, -6, -24.13))
+
+    heat_map = heat_map_of([score], "Ranks", is_simulated=False)
+
+    assert [cell.text for cell in heat_map.rows[0].cells] == ["-10.0%", "-24%"]
+
+
 def test_more_rows_than_a_phone_can_show_are_counted() -> None:
     scores = [scored(f"C{number}/USDT", candle(HOUR, 0)) for number in range(ROWS_MAX + 5)]
 
