@@ -187,7 +187,7 @@ async def test_a_floor_blocks_an_exit_rather_than_sell_below_it(coin: Coin) -> N
     # Bids stand 1.5 % below the print, which the floor does not allow.
     await coin.world.control("book", symbol=name, spread="0.03")
     await coin.price("94")
-    blocked = await coin.told("🚨 BLOCKED")
+    blocked = await coin.told("🚨 BLOCKED: ")
     assert ["⚡ Exit now", "✖️ Abort", "👍 Seen"] in blocked["buttons"]
     assert await coin.done("SELL") == 0
     await coin.world.control("book", symbol=name, spread="0")
@@ -202,7 +202,7 @@ async def test_halt_everything_holds_a_trigger_until_exit_now(coin: Coin) -> Non
     assert "UNPROTECTED" in (await world.answer("/status", "Equity"))["text"]
     assert "🛡" not in (await world.answer("/positions", "💼"))["text"]
     await coin.price("94")
-    blocked = await coin.told("🚨 BLOCKED")
+    blocked = await coin.told("🚨 BLOCKED: ")
     assert await coin.orders() == []
     await world.press(blocked, "Exit now")
     await coin.sold()

@@ -1,5 +1,6 @@
 """The write-ahead log of SQLite stays small, and no order waits for it to be moved."""
 
+import resource
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -68,4 +69,26 @@ async def test_after_a_failed_checkpoint_nothing_is_written_any_more(
     with pytest.raises(StorageLost, match="disk I/O error"):
         await _append(store, 100 * FEW)
     assert store.journal is not None
+    await store.close()
+
+
+@pytest.mark.fault("P10", "SAID")
+async def test_a_checkpoint_without_a_free_descriptor_is_no_broken_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sqlite, "CHECKPOINT_COMMITS", FEW)
+    store = await _open(tmp_path)
+    await _append(store, 1)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        await _append(store, 3 * FEW, begin=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    failed = [record for record in caplog.records if record.msg == "checkpoint_failed"]
+    assert failed
+    fired(failed[0].__dict__["reason"])
+
+    await _append(store, 3 * FEW, begin=1 + 3 * FEW)
+    assert await store.journal.verify() == 1 + 6 * FEW
     await store.close()
