@@ -9,7 +9,7 @@ from storage.scores import ScoreFiles
 from tests.e2e.world import World
 from trading.domain.time import Timeframe, candle_open_ms
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 # Two scans, and what they tell on their way: candles may begin between the fall and the first.
 _SCANS_S = 150.0

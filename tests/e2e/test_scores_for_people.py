@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.world import Message, World
 from trading.domain.time import Timeframe, candle_open_ms
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(420)]
 
 OWNER, BOB = 1, 2
 # Two scans: candles may begin between a move and the first of them.

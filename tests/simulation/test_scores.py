@@ -9,7 +9,7 @@ from tests.simulation.loop import PowerCut
 from tests.simulation.stage import BTC, ETH, Stage
 from tests.simulation.world import World, play
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 
 BOB = 2
 HOUR_S = 3600.0
