@@ -36,7 +36,9 @@ class HaltFile:
         ends_it = isinstance(command, SetTradingMode) and command.mode not in _HALTED
         if ends_it and self.is_there:
             raise Refused(
-                f"the file {self._path} keeps Umbra halted; remove it first", f"rm {self._path}"
+                f"the file {self._path} keeps Umbra halted; remove it first, on the machine"
+                f" itself: rm {self._path}",
+                example="/resume",
             )
 
     async def check(self, desk: Desk) -> None:

@@ -144,8 +144,11 @@ async def test_the_file_halts_and_nothing_ends_the_halt_while_it_lies_there(
     assert changed.mode is TradingMode.HALTED
     assert f"rm {tmp_path / FILE}" in changed.reason
     for mode in (TradingMode.ACTIVE, TradingMode.REDUCING):
-        with pytest.raises(Refused, match="remove it first"):
+        with pytest.raises(Refused, match="remove it first") as refused:
             await bench.desk.propose(SetTradingMode(mode), 1)
+        # What the card says to try must be something that the chat understands.
+        assert refused.value.example == "/resume"
+        assert f"rm {tmp_path / FILE}" in str(refused.value)
         with pytest.raises(Refused, match="remove it first"):
             await bench.desk.execute(SetTradingMode(mode), 1, f"tap-{mode.value}")
 
