@@ -126,10 +126,9 @@ class Probing:
         if turn.condition == CLOCK_OFF:
             return self._clock_text(turn)
         if not turn.is_active:
-            minutes = max(round(turn.lasted_s / 60), 1)
             subject = "the exchange answers" if turn.condition == EXCHANGE_DOWN else "the key works"
             since = self._of.clock.now() - timedelta(seconds=turn.green_s)
-            return f"{subject} again since {since:%H:%M:%S} UTC, after {minutes} min"
+            return f"{subject} again since {since:%H:%M:%S} UTC{_after(turn.lasted_s)}"
         if turn.condition == AUTH_LOST:
             return (
                 "The exchange refuses the key: nothing can be bought or sold. "
@@ -146,3 +145,10 @@ class Probing:
             "The exchange cannot be reached: private stops cannot sell until it answers; "
             f"{resting}. Umbra asks again every 5 s"
         )
+
+
+def _after(lasted_s: float) -> str:
+    # A loss from before a restart has no known length.
+    if lasted_s < 1:
+        return ""
+    return f", after {f'{lasted_s:.0f} s' if lasted_s < 90 else f'{lasted_s / 60:.0f} min'}"

@@ -99,13 +99,17 @@ async def test_what_only_waits_for_its_end_is_neither_repeated_nor_shown(world: 
     assert [one.condition for one in world.desk.standing().conditions] == [EXCHANGE_DOWN]
 
 
-async def test_the_end_of_a_loss_says_since_when_all_was_well(world: AgentWorld) -> None:
+@pytest.mark.parametrize(("failed", "lasted"), [(4, "15 s"), (40, "3 min")])
+async def test_the_end_of_a_loss_says_since_when_all_was_well_and_how_long_it_was(
+    world: AgentWorld, failed: int, lasted: str
+) -> None:
     world.exchange.is_down = True
-    await probe(world, 4)
+    await probe(world, failed)
     world.exchange.is_down = False
     back = f"{world.time.now():%H:%M:%S}"
     await probe(world, 8)
-    assert told(world, EXCHANGE_DOWN)[1].text.startswith(f"the exchange answers again since {back}")
+    ended = f"the exchange answers again since {back} UTC, after {lasted}"
+    assert told(world, EXCHANGE_DOWN)[1].text == ended
 
 
 async def test_stale_prices_stop_being_repeated_with_the_first_fresh_one(world: AgentWorld) -> None:
@@ -211,3 +215,5 @@ async def test_a_loss_from_before_a_restart_ends_after_it(world: AgentWorld) -> 
     assert world.desk.status().conditions
     await probe(world, 8)
     assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
+    # Nobody measured it from its beginning.
+    assert "after" not in told(world, EXCHANGE_DOWN)[1].text
