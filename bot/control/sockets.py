@@ -13,6 +13,7 @@ from pathlib import Path
 from bot.control.messages import (
     REPLY_BYTES_MAX,
     REQUEST_BYTES_MAX,
+    Ask,
     Reply,
     Request,
     decode_reply,
@@ -29,6 +30,8 @@ _READ_S = 5.0
 # Longer than a panic waits for its sales.
 _ACT_S = 25.0
 _PATIENCE_S = 30.0
+# What is only read waits for nothing: an agent that is silent for so long hangs.
+_READING_PATIENCE_S = 5.0
 _AT_ONCE_MAX = 4
 _PEER = struct.Struct("3i")
 
@@ -100,10 +103,15 @@ class ControlServer:
             return Reply(False, f"it failed ({type(error).__name__}): the log says more")
 
 
-def ask(data_dir: Path, request: Request, patience_s: float = _PATIENCE_S) -> Reply:
+def patience_s(wanted: Ask) -> float:
+    """How long an answer may take before the agent counts as silent."""
+    return _READING_PATIENCE_S if wanted is Ask.STATUS else _PATIENCE_S
+
+
+def ask(data_dir: Path, request: Request, within_s: float | None = None) -> Reply:
     """Ask the running agent; raises NobodyListens, or Refused when it does not answer in time."""
     with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(patience_s)
+        asking.settimeout(within_s or patience_s(request.ask))
         try:
             asking.connect(reachable)
         except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -130,7 +138,8 @@ def is_served(data_dir: Path) -> bool:
 
 def _silent(data_dir: Path, error: OSError) -> Refused:
     return Refused(
-        f"the agent of {data_dir} does not answer ({type(error).__name__}); "
+        f"the agent of {data_dir} does not answer ({type(error).__name__}), "
+        "so its stops may not be watched; "
         f"a file halts it as soon as it can: touch {data_dir / 'HALT'}"
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.control.messages import REQUEST_BYTES_MAX, Ask, Reply, Request
-from bot.control.sockets import SOCKET, ControlServer, NobodyListens, ask
+from bot.control.sockets import SOCKET, ControlServer, NobodyListens, ask, patience_s
 from trading.domain.errors import Refused, StorageLost
 
 STATUS = Request(Ask.STATUS, "request-1")
@@ -87,7 +87,7 @@ async def test_a_request_whose_asker_has_gone_is_still_carried_out(tmp_path: Pat
         return Reply(True, "sold")
 
     async with served(tmp_path, slow):
-        with pytest.raises(Refused, match="does not answer"):
+        with pytest.raises(Refused, match=r"does not answer.*its stops may not be watched"):
             await asyncio.to_thread(ask, tmp_path, STATUS, 0.2)
         await asyncio.wait_for(began.wait(), 5)
         go_on.set()
@@ -118,3 +118,8 @@ async def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_status_is_waited_for_briefly_and_a_panic_until_its_sales_are_done() -> None:
+    assert patience_s(Ask.STATUS) <= 5
+    assert patience_s(Ask.PANIC) > 25
