@@ -25,7 +25,7 @@ def symbol_among(text: str, symbols: Collection[str], place: str) -> str:
         return matches[0]
     near = sorted(matches)[:_NEAR_MAX] or _near(wanted, symbols)
     raise Refused(
-        f"{place} knows no {told}; near it are {', '.join(near) or 'none'}",
+        f"{place} knows no {told}; {_told(near)}",
         example=near[0] if near else None,
         wrong=told,
         near=tuple(near),
@@ -49,11 +49,14 @@ def none_of(held: Sequence[SeriesName], parts: Sequence[str]) -> Refused:
     wanted = " ".join(part[:_TEXT_MAX] for part in parts)
     near = difflib.get_close_matches(wanted, [str(name) for name in held], _NEAR_MAX, 0.3)
     return Refused(
-        f"the archive holds no {wanted}; near it are {', '.join(near) or 'none'}: see umbra data "
-        "list",
+        f"the archive holds no {wanted}; {_told(near)}: see umbra data list",
         wrong=wanted,
         near=tuple(near),
     )
+
+
+def _told(near: Sequence[str]) -> str:
+    return f"near it are {', '.join(near)}" if near else "no name is near it"
 
 
 def _spellings(symbol: str) -> tuple[str, str]:

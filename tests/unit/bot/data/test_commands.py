@@ -209,7 +209,7 @@ def test_what_was_never_asked_for_is_shown_apart_from_gaps(tmp_path: Path) -> No
     ]
     said = _umbra("verify", "--exchange", "kraken")
     assert isinstance(said.exception, Refused)
-    assert "holds no kraken; near it are" in str(said.exception)
+    assert "holds no kraken; no name is near it" in str(said.exception)
 
 
 def test_a_second_writer_is_told_who_writes(tmp_path: Path, root: Path) -> None:

@@ -73,3 +73,9 @@ def test_a_series_is_one_of_those_held() -> None:
     with pytest.raises(Refused, match="holds no kraken ETH/USD 1d; near it are kraken ETH/USD 1h"):
         series_among(_HELD, "kraken", "ETH/USD", "1d")
     assert none_of([], ["bitstamp"]).near == ()
+
+
+def test_a_name_that_is_near_to_nothing_says_so_in_a_sentence() -> None:
+    with pytest.raises(Refused, match="binance knows no ETH/USD; no name is near it"):
+        symbol_among("ETH/USD", [], "binance")
+    assert "holds no bitstamp; no name is near it: see" in str(none_of([], ["bitstamp"]))
