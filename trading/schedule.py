@@ -63,7 +63,8 @@ JOBS: tuple[Job, ...] = (
     Job("summaries", every_s=60, misfire_grace_s=30),
     Job("candle_sweep", every_s=5, deadline_s=90),
     # Late enough for the last trades of the candles that ended with the minute.
-    Job("score_scan", every_s=60, at_second=5, misfire_grace_s=30),
+    # Late in the minute: a candle of one minute that has just begun says nothing yet.
+    Job("score_scan", every_s=60, at_second=55, misfire_grace_s=30),
     Job("atr_distances", every_s=3_600, misfire_grace_s=600, deadline_s=120),
     Job("full_reconcile", every_s=900, misfire_grace_s=300, deadline_s=120),
     Job("key_permissions", every_s=21_600, misfire_grace_s=3_600),

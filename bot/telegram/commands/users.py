@@ -61,8 +61,8 @@ def last_seen(updates: Iterable[Recorded]) -> dict[int, datetime]:
 
 def known(word: str, services: Services, command: str) -> Person:
     """Find somebody by number among those whom the roster knows; raises Refused with the others."""
-    near = [str(one.user_id) for one in services.roster.everybody]
-    example = f"{command} {near[-1]}"
+    near = [str(one.user_id) for one in services.roster.everybody if one.role is not Role.OWNER]
+    example = f"{command} {near[-1]}" if near else "/users"
     if not (word.isascii() and word.isdigit() and len(word) <= 15):
         raise Refused(f"people are named by number, was {word[:24]!r}", example)
     person = services.roster.get(int(word))

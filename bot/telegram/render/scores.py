@@ -145,7 +145,9 @@ def _timeframe_lines(each: TimeframeScore) -> list[Line]:
         return [f"• {name}: too young, {each.candles} of {CANDLES_MIN} candles"]
     if each.standing is Standing.NO_CANDLE:
         return [f"• {name}: no running candle"]
-    lines: list[Line] = [f"• {name}: {_signed(each.change)}, rank {_rank(each.change_rank)}"]
+    # Of a fall, how rare it is as a fall: among all changes it would be the most ordinary.
+    rank = each.down_rank if (each.change or 0) < 0 else each.up_rank
+    lines: list[Line] = [f"• {name}: {_signed(each.change)}, rank {_rank(rank)}"]
     side = "bear" if each.bear_points >= each.bull_points else "bull"
     earned = max(each.bear_points, each.bull_points)
     lines.append(f"  {side} {earned} of {POINTS_MAX}" if earned else "  ordinary: no points")

@@ -147,7 +147,7 @@ async def test_each_length_says_its_move_its_rank_and_its_points(talk: Talk) -> 
     await talk.ask("/watch BTC/USDT 15m 1h 1d")
     answer = await talk.ask("/rank BTC/USDT")
     assert answer.title == "📊 BTC/USDT bear 92, asks to BUY"
-    assert "• 15m: -4.21%, rank 0.31% bear 5 of 6" in answer.text
+    assert "• 15m: -4.21%, rank 0.4% bear 5 of 6" in answer.text
     assert "• 1h: -12.1%, rank 0.01% bear 6 of 6" in answer.text
     assert "• 1d: too young, 12 of 40 candles" in answer.text
     assert "Average over 2 candle lengths: bear 92 · bull 0" in answer.text

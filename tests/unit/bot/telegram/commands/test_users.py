@@ -233,6 +233,15 @@ async def test_revoke_alone_offers_whom(talk: Talk) -> None:
     assert "nobody but you" in (await talk.ask("/revoke")).text
 
 
+async def test_the_owner_is_no_example_of_whom_to_revoke(talk: Talk) -> None:
+    assert "/revoke 8" in (await talk.ask("/revoke 999")).text
+    for user_id in (VIEWER, TRADER):
+        talk.roster.put(replace(talk.person(user_id), role=Role.OWNER))
+    answer = await talk.ask("/revoke 999")
+    assert "/revoke 1" not in answer.text
+    assert "/users" in answer.text
+
+
 async def test_a_revoked_person_answers_no_question_and_it_ends_at_once(talk: Talk) -> None:
     expiry = Expiry(talk.store, talk.clock, lambda: "", lambda: None)
     await talk.ask("/sell BTC/USDT 50%", TRADER)
