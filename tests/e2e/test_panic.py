@@ -2,17 +2,19 @@
 
 import time
 from decimal import Decimal
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.coin import Mint
-from tests.e2e.world import World
+from tests.e2e.world import OWNER_ID, World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 POSITIONS = 16
 FLAT_WITHIN_S = 2.0
+_TRADER_ID = 77
 HOUSE = ("BTC", "ETH", "SOL", "DOGE")
 
 
@@ -25,8 +27,11 @@ async def test_twenty_positions_are_flat_within_two_seconds_and_stay_halted(
         mint = Mint(world)
         await mint.open(POSITIONS)
         names = [*HOUSE, *[(await mint.take()).name for _ in range(POSITIONS)]]
-        for name in names:
-            armed = await world.arm(f"/track {name}/USDT trail 20% all")
+        # A chat takes one message a second in the long run, so two people arm in turns.
+        await world.confirm(f"/role {_TRADER_ID} trader")
+        await world.until_message(f"{_TRADER_ID} is trader")
+        for name, person in zip(names, cycle((OWNER_ID, _TRADER_ID))):
+            armed = await world.arm(f"/track {name}/USDT trail 20% all", person)
             assert "🛡 protected" in armed["text"]
         question = await world.answer("/panic", "PANIC: sell 20")
 

@@ -239,14 +239,14 @@ class World:
         ]
         return found[-1] if found else None
 
-    async def until_edited(self, card: Message) -> Message:
+    async def until_edited(self, card: Message, user_id: int = OWNER_ID) -> Message:
         """Wait until a message differs from how it was seen."""
         found: list[Message] = []
 
         async def is_edited() -> bool:
             found[:] = [
                 message
-                for message in await self.messages(card["message_id"] - 1)
+                for message in await self.messages(card["message_id"] - 1, user_id)
                 if message["message_id"] == card["message_id"] and message["edits"] > card["edits"]
             ]
             return bool(found)
@@ -264,11 +264,11 @@ class World:
         sent = await self.say(text, user_id)
         return await self.until_message(pattern, after=sent, chat_id=user_id)
 
-    async def arm(self, text: str) -> Message:
+    async def arm(self, text: str, user_id: int = OWNER_ID) -> Message:
         """Confirm a tracker and return its card once it is watched."""
-        question = await self.answer(text, r"Answer within|✋")
-        await self.press(question, "Confirm")
-        return await self.until_edited(question)
+        question = await self.answer(text, r"Answer within|✋", user_id)
+        await self.press(question, "Confirm", user_id)
+        return await self.until_edited(question, user_id)
 
     async def count(self, pattern: str, after: int = 0) -> int:
         """Return how many times the bot has said something."""
