@@ -26,6 +26,7 @@ from trading.scanner.scores import RankScore
 logger = logging.getLogger(__name__)
 # A report that was missed by more than this waits for the next one.
 _LATE_MAX = timedelta(minutes=10)
+_FILES_KEPT = 50
 
 
 def due_slot(person: Person, now: datetime) -> datetime | None:
@@ -136,6 +137,3 @@ def _write(path: Path, content: str) -> None:
     for each in old[:-_FILES_KEPT]:
         each.unlink(missing_ok=True)
     path.write_text(content, encoding="utf-8")
-
-
-_FILES_KEPT = 50
