@@ -1,0 +1,151 @@
+"""The way of the money: from a tracker's change to the round trip, and what bounds it."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from trading.domain.events.fact import Fact
+from trading.domain.order import Attempt, Fill, Intent
+from trading.domain.position import AdjustReason, RoundTrip, TradingMode
+from trading.domain.tracker import Evidence, Tracker, TrackerChange
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerChanged(Fact):
+    """A tracker's new value and why; a trigger carries its price evidence."""
+
+    tracker: Tracker
+    change: TrackerChange
+    at: datetime
+    evidence: Evidence | None = None
+    reason: str = ""
+
+    @property
+    def key(self) -> str | None:
+        """One arming per tracker, one trigger per arming."""
+        if self.change is TrackerChange.ARMED:
+            return f"armed:{self.tracker.tracker_id}"
+        if self.change is TrackerChange.TRIGGERED:
+            return f"triggered:{self.tracker.tracker_id}:{self.tracker.arm_seq}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class IntentOpened(Fact):
+    """A decision was made."""
+
+    intent: Intent
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per intent."""
+        return self.intent.intent_id
+
+
+@dataclass(frozen=True, slots=True)
+class IntentChanged(Fact):
+    """A decision was blocked, unblocked, or filled further."""
+
+    intent: Intent
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class IntentClosed(Fact):
+    """A decision ended; its state tells how."""
+
+    intent: Intent
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per intent."""
+        return self.intent.intent_id
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPrepared(Fact):
+    """A request is about to be sent: durable before the first byte."""
+
+    attempt: Attempt
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """A client order id is used once, for ever."""
+        return self.attempt.client_order_id
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptChanged(Fact):
+    """An attempt moved on, and the evidence for it."""
+
+    attempt: Attempt
+    evidence: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FillBooked(Fact):
+    """An execution of one of our orders."""
+
+    fill: Fill
+    intent_id: str
+    base: str
+    quote: str
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """A trade id of a symbol is booked once."""
+        return f"{self.fill.symbol}:{self.fill.trade_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAdjusted(Fact):
+    """Managed coins changed without an order of ours; `quantity` is signed, `price` values them."""
+
+    symbol: str
+    quantity: Decimal
+    price: Decimal
+    reason: AdjustReason
+    note: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTripClosed(Fact):
+    """An exit finished and its profit is known."""
+
+    round_trip: RoundTrip
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per exit."""
+        return self.round_trip.intent_id
+
+
+@dataclass(frozen=True, slots=True)
+class TradingModeChanged(Fact):
+    """Entries were allowed, refused, or everything was halted."""
+
+    mode: TradingMode
+    reason: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DayOpened(Fact):
+    """The daily risk reset: the account's value in quote at 00:00 UTC."""
+
+    day: date
+    equity: Decimal
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """One per day."""
+        return self.day.isoformat()
