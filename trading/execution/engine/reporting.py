@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from trading.domain.chat import Severity
@@ -164,6 +165,28 @@ class Reporting:
             if is_due:
                 await self.take_in(report)
         await self.complete_adopted()
+
+    def claim(self, case: Case) -> Sequence[OrderReport]:
+        """Give a decision its own orders, sent when storage was lost and found at a restart."""
+        stem = identity.stem(self._s.prefix, case.intent.intent_id)
+        known = self.adopted.pop(stem, None)
+        for attempt in known.attempts if known is not None else ():
+            # Taken in meanwhile: what it filled is booked, and no id of it is sent again.
+            fills = known.known_fills(attempt.client_order_id) if known is not None else {}
+            case.put(replace(attempt, intent_id=case.intent.intent_id), tuple(fills.values()))
+        found = sorted(
+            (
+                report
+                for order_id, report in self.orphans.items()
+                if order_id.rpartition("-")[0] == stem
+            ),
+            key=lambda report: identity.attempt_number(report.client_order_id),
+        )
+        for report in found:
+            number = identity.attempt_number(report.client_order_id)
+            case.attempts.append(adopted(report, case.intent, number))
+            del self.orphans[report.client_order_id], self._orphaned_s[report.client_order_id]
+        return found
 
     async def complete_adopted(self) -> None:
         """Read the executions of orders that nobody claimed: lists of orders do not name them."""

@@ -3,30 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
-from trading.domain.errors import AlreadyRecorded, Refused, StorageLost, UmbraError
-from trading.domain.events import AttemptChanged, AttemptPrepared, Event, IntentOpened
+from trading.domain.errors import Refused, UmbraError
+from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.money import ZERO, plain
-from trading.domain.order import (
-    Attempt,
-    AttemptState,
-    Fill,
-    Intent,
-    IntentState,
-    OrderReport,
-    OrderType,
-    Purpose,
-    TimeInForce,
-)
+from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport, Purpose
 from trading.domain.position import Portfolio
 from trading.execution import identity, ladder
 from trading.execution.engine import alerting
 from trading.execution.engine.booking import Booking
-from trading.execution.engine.case import Case, adopted
+from trading.execution.engine.case import Case
+from trading.execution.engine.opening import Opening
 from trading.execution.engine.pacing import Pacer, Sleep
 from trading.execution.engine.recovery import Recovery
 from trading.execution.engine.reporting import Reporting
@@ -35,7 +25,7 @@ from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.writing import Writer
-from trading.execution.ladder import HELD, BlockReason, Finish, Send
+from trading.execution.ladder import BlockReason, Finish
 from trading.execution.reconcile import Difference, Finding
 from trading.execution.settings import ExecutionSettings
 from trading.ports import Clock, ExchangeGateway, Journal, StoredState
@@ -43,9 +33,6 @@ from trading.risk.gate import Approved
 
 logger = logging.getLogger(__name__)
 _SWEPT_AT_START = 40
-# Turns of the loop from a started send to its bytes: one makes the request, one writes it, and
-# one is to spare. A connection that must be made first takes longer, and is not waited for.
-_TURNS_TO_THE_WIRE = 3
 
 
 class ExecutionEngine:
@@ -98,7 +85,7 @@ class ExecutionEngine:
         self._sending.on_late_report = self._reporting.take
         self._reporting.sweep = self._recovery.sweep
         self._tasks: set[asyncio.Task[None]] = set()
-        self._openings: set[asyncio.Task[None]] = set()
+        self._opening = Opening(self._s, booking, self._running, self._reporting, self._begin)
 
     # -------------------------------------------------------- what is going on
 
@@ -169,151 +156,7 @@ class ExecutionEngine:
 
         The greatest value at risk goes out first: it gets the venue's budget.
         """
-        if self._s.is_stopping:
-            raise Refused("Umbra is stopping; nothing new is sent")
-        cases = sorted((Case(each.intent) for each in approvals), key=lambda case: -case.value)
-        held = {each.intent.intent_id for each in approvals if each.is_held}
-        for case in cases:
-            if case.intent.intent_id in self._s.cases:
-                raise AlreadyRecorded(IntentOpened.__name__, case.intent.intent_id)
-        for case in cases:
-            # It counts for the gate from now on, not from when it is durable.
-            self._s.cases[case.intent.intent_id] = case
-            case.is_held = case.intent.intent_id in held
-        # What is being written is sent as soon as it is durable, whatever becomes of who asked:
-        # nobody could tell afterwards on which side of the commit he went away.
-        opening = asyncio.create_task(self._open_or_forget(cases, cause))
-        self._openings.add(opening)
-        opening.add_done_callback(self._opened)
-        await asyncio.shield(opening)
-        return [case.intent for case in cases]
-
-    def _opened(self, opening: asyncio.Task[None]) -> None:
-        self._openings.discard(opening)
-        if not opening.cancelled():
-            # Raised to who asked; if he went away, nobody else would look at it.
-            opening.exception()
-
-    async def _open_or_forget(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
-        try:
-            await self._open(cases, cause)
-        except BaseException:
-            for case in cases:
-                if case.task is None:
-                    self._s.cases.pop(case.intent.intent_id, None)
-            raise
-
-    async def _open(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
-        adopting = [report for case in cases for report in self._adopt(case)]
-        attempts = [None if case.attempts else self._running.first(case) for case in cases]
-        events = list(cause)
-        for case, attempt in zip(cases, attempts, strict=True):
-            events += self._opening(case, attempt)
-        try:
-            await self._s.writer.write(*events, is_exit=all(case.is_exit for case in cases))
-        except StorageLost as error:
-            if not all(case.is_exit for case in cases):
-                raise
-            await self._open_without_storage(cases, cause, attempts, str(error))
-        else:
-            for case, attempt in zip(cases, attempts, strict=True):
-                self._register(case)
-                self._go(case, attempt)
-            self._s.writer.put_off(events)
-        try:
-            # Whoever listens can wait until the requests are on the wire.
-            for _ in range(_TURNS_TO_THE_WIRE):
-                await asyncio.sleep(0)
-        finally:
-            self._tell(cases)
-        for report in adopting:
-            self._reporting.take(report)
-
-    def _tell(self, cases: Sequence[Case]) -> None:
-        try:
-            self._s.writer.publish()
-        finally:
-            for case in cases:
-                case.is_booked = True
-                case.wake()
-
-    async def _open_without_storage(
-        self,
-        cases: Sequence[Case],
-        cause: Sequence[Event],
-        attempts: Sequence[Attempt | None],
-        text: str,
-    ) -> None:
-        events = list(cause)
-        for case, prepared in zip(cases, attempts, strict=True):
-            attempt = self._without_storage(case, prepared)
-            events += self._opening(case, attempt)
-            self._register(case)
-            self._go(case, attempt)
-        self._s.writer.hold(events)
-        self._s.writer.put_off(events)
-        for case in cases:
-            await self._tell_storage_lost(case, text)
-
-    def _opening(self, case: Case, attempt: Attempt | None) -> Sequence[Event]:
-        now = self._s.now()
-        if case.is_held:
-            case.intent = replace(case.intent, state=IntentState.BLOCKED, reason=str(HELD))
-            case.reminded_s = self._s.monotonic()
-        events: list[Event] = [IntentOpened(case.intent, now)]
-        events += [
-            AttemptPrepared(one, now)
-            if one.state is AttemptState.UNKNOWN
-            else AttemptChanged(one, "its decision was made anew", now)
-            for one in case.attempts
-        ]
-        if attempt is not None:
-            events.append(AttemptPrepared(attempt, now))
-        if case.is_held:
-            events += self._booking.told(case)
-        return events
-
-    def _adopt(self, case: Case) -> Sequence[OrderReport]:
-        # An order of this very decision, sent when storage was lost, and found at the restart.
-        stem = identity.stem(self._s.prefix, case.intent.intent_id)
-        known = self._reporting.adopted.pop(stem, None)
-        for attempt in known.attempts if known is not None else ():
-            # Taken in meanwhile: what it filled is booked, and no id of it is sent again.
-            fills = known.known_fills(attempt.client_order_id) if known is not None else {}
-            case.put(replace(attempt, intent_id=case.intent.intent_id), tuple(fills.values()))
-        found = sorted(
-            (
-                report
-                for order_id, report in self._reporting.orphans.items()
-                if order_id.rpartition("-")[0] == stem
-            ),
-            key=lambda report: identity.attempt_number(report.client_order_id),
-        )
-        for report in found:
-            number = identity.attempt_number(report.client_order_id)
-            case.attempts.append(adopted(report, case.intent, number))
-            del self._reporting.orphans[report.client_order_id]
-        return found
-
-    def _without_storage(self, case: Case, attempt: Attempt | None) -> Attempt | None:
-        # Nothing is durable but the way ids are derived: one attempt, found again by its id, and
-        # with no second one to follow it goes to the market unless the person set a floor.
-        if not case.is_held and ladder.sale_floor(case.intent) is None and not case.attempts:
-            instrument = self._s.rules[case.intent.symbol]
-            most = instrument.market_quantity_max or instrument.quantity_max
-            quantity = instrument.quantity(min(case.intent.quantity, most))
-            send = Send(OrderType.MARKET, quantity, None, TimeInForce.GTC)
-            window = self._s.settings.absence.exit_recv_window_ms
-            attempt = case.prepare(send, self._s.prefix, window, self._s.now())
-        return attempt
-
-    async def _tell_storage_lost(self, case: Case, text: str) -> None:
-        await self._booking.alert(
-            case,
-            "storage",
-            f"{case.intent.symbol}: the journal cannot be written ({text}); the sale was sent once "
-            "without it",
-        )
+        return await self._opening.open_all(approvals, cause)
 
     def take_rules(self, instruments: Mapping[str, Instrument]) -> None:
         """Take the instruments' rules that a start has loaded."""
@@ -326,6 +169,10 @@ class ExecutionEngine:
     def _register(self, case: Case) -> None:
         self._s.cases[case.intent.intent_id] = case
         self._reporting.register(case, identity.stem(self._s.prefix, case.intent.intent_id))
+
+    def _begin(self, case: Case, attempt: Attempt | None) -> None:
+        self._register(case)
+        self._go(case, attempt)
 
     def _go(self, case: Case, attempt: Attempt | None) -> None:
         if attempt is not None and not self._s.is_stopping:
@@ -514,7 +361,7 @@ class ExecutionEngine:
         while self._is_waiting() and self._s.monotonic() < ends_s:
             await self._s.sleep(0.02)
         await self._reporting.close()
-        tasks = [*self._openings, *self._tasks, *self._sending.late]
+        tasks = [*self._opening.tasks, *self._tasks, *self._sending.late]
         tasks += [case.sending for case in self._s.cases.values() if case.sending is not None]
         for task in tasks:
             task.cancel()
@@ -524,7 +371,7 @@ class ExecutionEngine:
 
     def _is_waiting(self) -> bool:
         sending = (case.sending is not None for case in self._s.cases.values())
-        return bool(self._openings) or any(sending)
+        return bool(self._opening.tasks) or any(sending)
 
 
 def _finding_sentence(finding: Finding) -> str:

@@ -1,0 +1,170 @@
+"""Opening decisions: cause, decision and first attempt are one transaction, and then it is sent.
+
+Without storage an exit goes out all the same, once: nothing is durable then but the way in which
+its id is derived, and by that a restart finds the order and its decision claims it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
+from trading.domain.events import AttemptChanged, AttemptPrepared, Event, IntentOpened
+from trading.domain.order import Attempt, AttemptState, Intent, IntentState, OrderType, TimeInForce
+from trading.execution import ladder
+from trading.execution.engine.booking import Booking
+from trading.execution.engine.case import Case
+from trading.execution.engine.reporting import Reporting
+from trading.execution.engine.running import Running
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.ladder import HELD, Send
+from trading.risk.gate import Approved
+
+# Turns of the loop from a started send to its bytes: one makes the request, one writes it, and
+# one is to spare. A connection that must be made first takes longer, and is not waited for.
+_TURNS_TO_THE_WIRE = 3
+
+
+class Opening:
+    """Opens decisions; `begin` sends the first attempt of a durable one, and carries it on."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        booking: Booking,
+        running: Running,
+        reporting: Reporting,
+        begin: Callable[[Case, Attempt | None], None],
+    ) -> None:
+        self._s = surroundings
+        self._booking = booking
+        self._running = running
+        self._reporting = reporting
+        self._begin = begin
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def open_all(
+        self, approvals: Sequence[Approved], cause: Sequence[Event]
+    ) -> Sequence[Intent]:
+        """Make decisions durable with their cause, all of them or none, and send at once."""
+        if self._s.is_stopping:
+            raise Refused("Umbra is stopping; nothing new is sent")
+        cases = sorted((Case(each.intent) for each in approvals), key=lambda case: -case.value)
+        held = {each.intent.intent_id for each in approvals if each.is_held}
+        for case in cases:
+            if case.intent.intent_id in self._s.cases:
+                raise AlreadyRecorded(IntentOpened.__name__, case.intent.intent_id)
+        for case in cases:
+            # It counts for the gate from now on, not from when it is durable.
+            self._s.cases[case.intent.intent_id] = case
+            case.is_held = case.intent.intent_id in held
+        # What is being written is sent as soon as it is durable, whatever becomes of who asked:
+        # nobody could tell afterwards on which side of the commit he went away.
+        opening = asyncio.create_task(self._open_or_forget(cases, cause))
+        self.tasks.add(opening)
+        opening.add_done_callback(self._ended)
+        await asyncio.shield(opening)
+        return [case.intent for case in cases]
+
+    def _ended(self, opening: asyncio.Task[None]) -> None:
+        self.tasks.discard(opening)
+        if not opening.cancelled():
+            # Raised to who asked; if he went away, nobody else would look at it.
+            opening.exception()
+
+    async def _open_or_forget(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
+        try:
+            await self._open(cases, cause)
+        except BaseException:
+            for case in cases:
+                if case.task is None:
+                    self._s.cases.pop(case.intent.intent_id, None)
+            raise
+
+    async def _open(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
+        adopting = [report for case in cases for report in self._reporting.claim(case)]
+        attempts = [None if case.attempts else self._running.first(case) for case in cases]
+        events = list(cause)
+        for case, attempt in zip(cases, attempts, strict=True):
+            events += self._opening(case, attempt)
+        try:
+            await self._s.writer.write(*events, is_exit=all(case.is_exit for case in cases))
+        except StorageLost as error:
+            if not all(case.is_exit for case in cases):
+                raise
+            await self._open_without_storage(cases, cause, attempts, str(error))
+        else:
+            for case, attempt in zip(cases, attempts, strict=True):
+                self._begin(case, attempt)
+            self._s.writer.put_off(events)
+        try:
+            # Whoever listens can wait until the requests are on the wire.
+            for _ in range(_TURNS_TO_THE_WIRE):
+                await asyncio.sleep(0)
+        finally:
+            self._tell(cases)
+        for report in adopting:
+            self._reporting.take(report)
+
+    def _tell(self, cases: Sequence[Case]) -> None:
+        try:
+            self._s.writer.publish()
+        finally:
+            for case in cases:
+                case.is_booked = True
+                case.wake()
+
+    async def _open_without_storage(
+        self,
+        cases: Sequence[Case],
+        cause: Sequence[Event],
+        attempts: Sequence[Attempt | None],
+        text: str,
+    ) -> None:
+        events = list(cause)
+        for case, prepared in zip(cases, attempts, strict=True):
+            attempt = self._without_storage(case, prepared)
+            events += self._opening(case, attempt)
+            self._begin(case, attempt)
+        self._s.writer.hold(events)
+        self._s.writer.put_off(events)
+        for case in cases:
+            await self._tell_storage_lost(case, text)
+
+    def _opening(self, case: Case, attempt: Attempt | None) -> Sequence[Event]:
+        now = self._s.now()
+        if case.is_held:
+            case.intent = replace(case.intent, state=IntentState.BLOCKED, reason=str(HELD))
+            case.reminded_s = self._s.monotonic()
+        events: list[Event] = [IntentOpened(case.intent, now)]
+        events += [
+            AttemptPrepared(one, now)
+            if one.state is AttemptState.UNKNOWN
+            else AttemptChanged(one, "its decision was made anew", now)
+            for one in case.attempts
+        ]
+        if attempt is not None:
+            events.append(AttemptPrepared(attempt, now))
+        if case.is_held:
+            events += self._booking.told(case)
+        return events
+
+    def _without_storage(self, case: Case, attempt: Attempt | None) -> Attempt | None:
+        # Nothing is durable but the way ids are derived: one attempt, found again by its id, and
+        # with no second one to follow it goes to the market unless the person set a floor.
+        if not case.is_held and ladder.sale_floor(case.intent) is None and not case.attempts:
+            instrument = self._s.rules[case.intent.symbol]
+            most = instrument.market_quantity_max or instrument.quantity_max
+            quantity = instrument.quantity(min(case.intent.quantity, most))
+            send = Send(OrderType.MARKET, quantity, None, TimeInForce.GTC)
+            window = self._s.settings.absence.exit_recv_window_ms
+            attempt = case.prepare(send, self._s.prefix, window, self._s.now())
+        return attempt
+
+    async def _tell_storage_lost(self, case: Case, text: str) -> None:
+        await self._booking.alert(
+            case,
+            "storage",
+            f"{case.intent.symbol}: the journal cannot be written ({text}); the sale was sent once "
+            "without it",
+        )
