@@ -22,6 +22,15 @@ TRADER_COMMANDS: Final = frozenset(
     }
 )
 OWNER_COMMANDS: Final = frozenset({"audit", "data", "export", "invite", "revoke", "role", "users"})
+# What only looks, and what is everybody's own: their list, their alerts, their silence.
+VIEWER_COMMANDS: Final = frozenset(
+    {
+        *("start", "help", "status", "positions", "balance", "orders", "history", "version"),
+        *("trackers", "tracker", "chart", "summary", "health", "jobs", "join"),
+        *("watch", "drop", "threshold", "scan", "rank", "post", "monitoring"),
+        *("alerts", "digest", "quiet", "mute"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +92,15 @@ def judge(update: Update, people: Mapping[int, Person], rules: AccessRules) -> R
 
 
 def may_use(command: str, role: Role) -> bool:
-    """Whether a role reaches a command: viewers look, traders act, the owner does everything."""
+    """Whether a role reaches a command: viewers look, traders act, the owner does everything.
+
+    A command that no list names is nobody's.
+    """
     if command in OWNER_COMMANDS:
         return role is Role.OWNER
     if command in TRADER_COMMANDS:
         return role.rank >= Role.TRADER.rank
-    return True
+    return command in VIEWER_COMMANDS
 
 
 _EDITED: Final = "Edited messages are not acted on. Send it again as a new message."

@@ -18,6 +18,7 @@ from bot.telegram.render.trading import (
 )
 from bot.telegram.stepup import is_grave
 from trading.desk import Outcome, Proposal, TrackerProposal, TrackerView
+from trading.domain.chat import Role
 from trading.domain.commands import (
     ArmTracker,
     Command,
@@ -57,7 +58,12 @@ async def handle_command(request: Request, services: Services) -> Reply:
 
 
 async def put(request: Request, services: Services, command: Command, notice: str = "") -> Reply:
-    """Check a command against the present state, then ask for it or do it at once."""
+    """Check a command against the present state, then ask for it or do it at once.
+
+    Here and not only at its name: some commands look with one word and act with the next.
+    """
+    if request.person.role is Role.VIEWER:
+        raise Refused(f"a viewer looks and changes nothing: {phrase(command)}", example="/status")
     refuse_stale(request, services, command)
     try:
         proposal = await services.desk.propose(command, request.by)
