@@ -40,11 +40,13 @@ class PinnedCards:
 
     async def tick(self) -> int:
         """Bring every card up to date; the scheduler calls this each minute."""
+        wishing = {one.user_id: one for one in self.roster.active.values() if one.wishes.is_pinned}
         edited = 0
-        for person in list(self.roster.active.values()):
-            if person.wishes.is_pinned:
-                edited += await self._refresh(person)
-            elif person.user_id in self._pinned:
+        for person in wishing.values():
+            edited += await self._refresh(person)
+        # Also of whoever was revoked: a card that nobody edits says that Umbra is down.
+        for person in self.roster.everybody:
+            if person.user_id in self._pinned and person.user_id not in wishing:
                 await self._take_down(person)
         return edited
 

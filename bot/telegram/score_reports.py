@@ -27,12 +27,14 @@ logger = logging.getLogger(__name__)
 # A report that was missed by more than this waits for the next one.
 _LATE_MAX = timedelta(minutes=10)
 _FILES_KEPT = 50
+_DAY_MIN = 1440
 
 
 def due_slot(person: Person, now: datetime) -> datetime | None:
     """Return the beginning of the interval whose report is due now, None when none is.
 
     Intervals are counted from midnight in the person's own time: every 4 h is at 0, 4, 8 … there.
+    Those longer than a day are counted from a Monday.
     """
     every_min = person.wishes.report_every_min
     is_off = person.wishes.loud(AlertType.REPORTS) is Loudness.OFF
@@ -40,8 +42,9 @@ def due_slot(person: Person, now: datetime) -> datetime | None:
         return None
     local = now.astimezone(ZoneInfo(person.timezone))
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    minutes = int((local - midnight) / timedelta(minutes=1))
-    begun = midnight + timedelta(minutes=minutes - minutes % every_min)
+    days = midnight.toordinal() - 1 if every_min > _DAY_MIN else 0
+    minutes = days * _DAY_MIN + int((local - midnight) / timedelta(minutes=1))
+    begun = local.replace(second=0, microsecond=0) - timedelta(minutes=minutes % every_min)
     return begun if local - begun < _LATE_MAX else None
 
 

@@ -31,15 +31,18 @@ def tell(
 ) -> tuple[Told, tuple[Message, ...]]:
     """Judge every score that a person watches, and spend their attention on what is worth it.
 
-    `scores` holds each of the person's interests once; what is not among them is forgotten, so
-    that a symbol watched again begins anew.
+    `scores` holds each of the person's interests that has a score, once. What is watched and has
+    none just now, as after a start while its past is read, stays as it was told; what is watched
+    no more is forgotten, so that a symbol watched again begins anew.
     """
-    kept: dict[tuple[str, ScoreKind], Watched] = {}
+    symbols = {interest.symbol for interest in wishes.interests}
+    kept = {key: one for key, one in told.watched.items() if key[0] in symbols}
     alerts: list[ScoreAlert] = []
     for score, rule in scores:
         after, found = judge(score, rule, told.watched)
-        kept |= {key: one for key, one in after.items() if one != Watched()}
+        kept |= after
         alerts += found
+    kept = {key: one for key, one in kept.items() if one != Watched()}
     allowed = AttentionRule(
         audible_per_hour=max(wishes.audible_per_hour, 0),
         loudness={kind: wishes.loud(name) for kind, name in TYPES.items()},

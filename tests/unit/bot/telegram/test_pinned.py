@@ -138,6 +138,19 @@ async def test_who_wishes_it_no_more_has_it_taken_down() -> None:
     assert world.phone.pinned == []
 
 
+async def test_who_is_revoked_has_it_taken_down() -> None:
+    world = World()
+    await world.cards.tick()
+    await world.deliver(41)
+    await world.next_minute()
+
+    world.roster.put(replace(ADA, is_active=False))
+    await world.next_minute()
+
+    assert world.phone.pinned == []
+    assert await world.next_minute() == 0
+
+
 async def test_who_did_not_wish_it_gets_none() -> None:
     world = World()
     world.roster.put(replace(ADA, wishes=Wishes()))

@@ -94,6 +94,25 @@ def test_intervals_are_counted_in_the_persons_own_day() -> None:
 
 
 @pytest.mark.parametrize(
+    ("every_min", "slots"),
+    [
+        (1440, ["23 00:00", "24 00:00", "25 00:00", "26 00:00", "27 00:00", "28 00:00"]),
+        (2 * 1440, ["23 00:00", "25 00:00", "27 00:00"]),
+        (36 * 60, ["23 12:00", "25 00:00", "26 12:00", "28 00:00"]),
+        (7 * 1440, ["23 00:00"]),
+    ],
+)
+def test_an_interval_of_days_is_not_one_of_a_day(every_min: int, slots: list[str]) -> None:
+    # From Monday 23 November on, six days, asked each ten minutes.
+    berlin = replace(PERSON, timezone="Europe/Berlin")
+    person = replace(berlin, wishes=replace(WISHES, report_every_min=every_min))
+    first = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
+    asked = [first + timedelta(minutes=10 * number) for number in range(6 * 144)]
+    due = [slot for at in asked if (slot := due_slot(person, at)) is not None]
+    assert [f"{slot:%d %H:%M}" for slot in due] == slots
+
+
+@pytest.mark.parametrize(
     "person",
     [
         replace(PERSON, wishes=replace(WISHES, report_every_min=None)),

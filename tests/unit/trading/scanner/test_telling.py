@@ -7,6 +7,7 @@ from trading.domain.watching import (
     AlertKind,
     AlertType,
     Attention,
+    Interest,
     Loudness,
     ScoreKind,
     Watched,
@@ -59,6 +60,21 @@ def test_a_symbol_that_is_watched_no_more_is_forgotten_and_begins_anew() -> None
     assert not told.watched
     _, again = tell([(scored(ADA, bear=0.6, minute=2), RULE)], told, Wishes(), present(2))
     assert [one.alerts[0].symbol for one in again] == [ADA]
+
+
+def test_what_has_no_score_yet_after_a_restart_stays_as_it_was_told() -> None:
+    wishes = Wishes((Interest(ADA, (Timeframe("1h"),)), Interest(BTC, (Timeframe("1h"),))))
+    both = [(scored(ADA, bear=0.6), RULE), (scored(BTC, bear=0.6), RULE)]
+    told, first = tell(both, Told(), wishes, present())
+
+    # Nothing is read yet, then only one of the two.
+    none_read, _ = tell([], told, wishes, present(30))
+    one_read, _ = tell([(scored(BTC, bear=0.6, minute=31), RULE)], none_read, wishes, present(31))
+    _, messages = tell([(scored(ADA, bear=0.6, minute=32), RULE)], one_read, wishes, present(32))
+
+    assert len(first) == 2
+    assert none_read.watched == told.watched
+    assert not messages
 
 
 def test_what_the_budget_does_not_cover_waits_on_the_card_of_the_rest() -> None:
