@@ -222,7 +222,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "cryptography": ("bot.secrets",),
     "dask": ("trading.tune",),
     "distributed": ("trading.tune",),
-    "dotenv": ("bot.config",),
+    "dotenv": ("bot.config.environment",),
     "keyring": ("bot.secrets",),
     "lightgbm": ("trading.learn",),
     "matplotlib": ("bot.charts",),
@@ -250,7 +250,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "prometheus_client": ("bot.web",),
     "pyarrow": ("storage", "trading.sim"),
     "pydantic": ("bot.config", "storage"),
-    "pydantic_settings": ("bot.config",),
+    "pydantic_settings": ("bot.config.settings",),
     "pyotp": ("bot.telegram.confirm",),
     "rich": ("bot.data",),
     "sklearn": ("trading.learn",),
@@ -268,7 +268,7 @@ LAZY_LIBRARIES: dict[str, tuple[str, ...]] = {"pyarrow": ("trading.sim", "storag
 # The composition root and the command line may name any library.
 COMPOSITION_ROOT = ("bot.compose", "bot.cli", "bot.servers")
 # The demo hands its own environment on to the processes that it starts.
-ENVIRONMENT_READERS = ("bot.config", "bot.demo")
+ENVIRONMENT_READERS = ("bot.config.environment", "bot.demo")
 
 # Where `async` may appear; everything else in trading is synchronous and pure.
 ASYNC_SHELLS = (

@@ -114,7 +114,7 @@ def test_a_library_in_its_package_passes(write: Write, path: str, source: str) -
 
 @pytest.mark.parametrize("source", ["import os\nos.environ['HOME']", "import os\nos.getenv('A')"])
 def test_reading_the_environment_is_found(write: Write, source: str) -> None:
-    modules = write({"trading/agent.py": source, "bot/config.py": source})
+    modules = write({"trading/agent.py": source, "bot/config/environment.py": source})
     assert [finding.partition(" ")[0][-10:] for finding in checks.environment_reads(modules)] == [
         "agent.py:2"
     ]

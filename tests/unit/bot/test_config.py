@@ -13,6 +13,7 @@ from trading.domain.errors import SettingsInvalid
 from trading.risk.limits import RiskLimits
 from trading.scanner.engine import ScannerSettings
 
+_EXAMPLE = Path(__file__).resolve().parents[3] / ".env.example"
 PAPER = {"UMBRA_TELEGRAM_TOKEN": "42:token-of-the-test"}
 LOCAL = {
     "UMBRA_EXCHANGE_REST_URL": "http://127.0.0.1:8090",
@@ -142,7 +143,7 @@ def test_every_limit_of_the_gate_is_a_setting_with_the_same_default(
 
 
 def test_an_example_file_names_every_setting_and_only_those() -> None:
-    example = (Path(config.__file__).parent.parent / ".env.example").read_text()
+    example = _EXAMPLE.read_text()
     named = {
         line.lstrip("# ").split("=")[0] for line in example.splitlines() if "UMBRA_" in line[:10]
     }
@@ -152,7 +153,7 @@ def test_an_example_file_names_every_setting_and_only_those() -> None:
 
 
 def test_an_example_file_shows_every_limit_at_its_default() -> None:
-    example = (Path(config.__file__).parent.parent / ".env.example").read_text()
+    example = _EXAMPLE.read_text()
     shown = dict(re.findall(r"^#(UMBRA_[A-Z_]+)=(\S+)$", example, re.MULTILINE))
     limits = [field.name for field in dataclasses.fields(RiskLimits)]
     written = {name: shown.get(config.PREFIX + name.upper()) for name in limits}
