@@ -302,7 +302,8 @@ class TelegramBot:
             )
             await self._append(handled.events)
         self._note(handled)
-        await self._recurring.look(update)
+        if handled.looked is not None:
+            await self._recurring.look(handled.looked, update.received_at)
 
     async def _handle_in_turn(self, update: InboxUpdate) -> None:
         async with self._turn:

@@ -28,17 +28,13 @@ class Looks:
     def load(self, updates: Iterable[InboxUpdate]) -> None:
         """Take over what was received before, in any order."""
         for update in updates:
-            self.note(update)
+            user_id = sender_of(update.payload)
+            if user_id is not None:
+                self.note(user_id, update.received_at)
 
-    def note(self, update: InboxUpdate) -> int | None:
-        """Count an update as a look of its sender; returns who that is."""
-        user_id = sender_of(update.payload)
-        if user_id is None:
-            return None
-        before = self._at.get(user_id)
-        if before is None or before < update.received_at:
-            self._at[user_id] = update.received_at
-        return user_id
+    def note(self, user_id: int, at: datetime) -> None:
+        """Count what somebody sent as a look of theirs."""
+        self._at[user_id] = max(at, self._at.get(user_id, at))
 
     def at(self, user_id: int) -> datetime | None:
         """Return when a person looked last, None when that is not known."""

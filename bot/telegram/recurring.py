@@ -1,6 +1,7 @@
 """What goes out because time passes: scores after each scan, reports, digests, the pinned card."""
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from bot.telegram.commands.context import ChartDrawer
@@ -12,7 +13,6 @@ from bot.telegram.score_reports import ScoreReports
 from bot.telegram.score_telling import ScoreTelling
 from bot.telegram.sending import Sender
 from trading.desk import Desk
-from trading.domain.chat import InboxUpdate
 from trading.domain.events import UpdateReceived
 from trading.ports import Clock, Journal, Records
 from trading.scanner.desk import ScannerDesk
@@ -58,19 +58,31 @@ class Recurring:
         await self._telling.load()
 
     async def tick(self) -> int:
-        """Queue the digests and reports that are due, and keep pinned cards up to date."""
+        """Queue the digests and reports that are due, and keep pinned cards up to date.
+
+        Returns how many went out. Each part has its turn whatever becomes of the others; what
+        failed is raised after the last.
+        """
         self._looks.keep(self._roster.active)
-        sent = await self._digests.tick() + await self._reports.tick()
-        await self._pinned.tick()
-        return sent
+        done, failures = 0, []
+        for part in (self._digests.tick, self._reports.tick, self._pinned.tick):
+            try:
+                done += await part()
+            except Exception as error:
+                failures.append(error)
+        if len(failures) > 1:
+            raise ExceptionGroup("several parts of this minute failed", failures)
+        if failures:
+            raise failures[0]
+        return done
 
     async def tell_scores(self) -> int:
         """Tell whoever watches of what the newest scan has found."""
         return await self._telling.tell()
 
-    async def look(self, update: InboxUpdate) -> None:
+    async def look(self, user_id: int, at: datetime) -> None:
         """Note that somebody has written or tapped: what waited for them is seen."""
-        user_id = self._looks.note(update)
-        person = self._roster.active.get(user_id) if user_id is not None else None
+        self._looks.note(user_id, at)
+        person = self._roster.active.get(user_id)
         if person is not None:
             await self._telling.look(person)

@@ -14,7 +14,8 @@ from trading.domain.events import Event, MessageQueued, UpdateHandled
 class Handled:
     """The end of an update: what to append in one transaction, what to show over a tap.
 
-    `aside` is a chat and the HTML to send there past the journal; `leaves` a group to go out of.
+    `aside` is a chat and the HTML to send there past the journal; `leaves` a group to go out of;
+    `looked` who wrote or tapped, where that is a person who may.
     """
 
     events: tuple[Event, ...]
@@ -22,6 +23,7 @@ class Handled:
     tap_id: str | None = None
     aside: tuple[int, str] | None = None
     leaves: int | None = None
+    looked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

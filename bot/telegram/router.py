@@ -3,8 +3,7 @@
 import json
 import logging
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
 
 from telegram import Message, Update
 
@@ -12,43 +11,31 @@ from bot.telegram import access, confirm, groups, invitations, joining
 from bot.telegram import words as reading
 from bot.telegram.access import AccessRules, Ruling, Verdict
 from bot.telegram.alerts import ENDED_CODE
-from bot.telegram.commands import asking, inviting, looking, users, watching
+from bot.telegram.answers import Answer, Answers
+from bot.telegram.commands import looking
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.registry import BY_NAME
-from bot.telegram.confirm import TapVerdict
-from bot.telegram.fat_fingers import is_meant
 from bot.telegram.flood import Admission, FloodGate
 from bot.telegram.groups import Found
 from bot.telegram.joining import Knock
 from bot.telegram.keyboards import IN_PLACE, is_command
-from bot.telegram.render.codes import code_card, number_card
 from bot.telegram.render.text import Card, Code, card_text
 from bot.telegram.render.trading import refused_card
 from bot.telegram.replying import Handled, Place, Surrounding, finish
 from bot.telegram.roster import Pairing
 from bot.telegram.shape import is_sound
-from bot.telegram.stepup import CodeVerdict, Waiting, code_in
 from bot.telegram.strangers import Strangers
-from trading.domain.chat import Confirmation, ConfirmationAnswer, InboxUpdate, Person, Role
+from trading.domain.chat import InboxUpdate, Person
 from trading.domain.errors import AlreadyRecorded, AuthLost, Fatal, Refused, Retryable
 from trading.domain.events import (
     AccessDenied,
-    ConfirmationAnswered,
     Event,
     UpdateHandled,
 )
 from trading.poison import DEATHS_MAX
-from trading.ports import Clock, Records, StoredConfirmation
+from trading.ports import Clock, Records
 
 logger = logging.getLogger(__name__)
-_TAP_AGE_MAX = timedelta(seconds=60)
-# Questions that the chat itself answers, by their action; every other is a command of the core.
-_OWN_QUESTIONS: Final = {
-    users.ADMIT: users.admitted,
-    joining.JOIN: inviting.joined,
-    watching.DROP_ALL: watching.dropped_all,
-}
-_GRAVE_QUESTIONS: Final = frozenset({users.ADMIT, joining.JOIN})
 
 
 @dataclass(slots=True)
@@ -63,6 +50,10 @@ class Router:
     banner: str
     flood: FloodGate = field(default_factory=FloodGate)
     is_locked: bool = False
+    _answers: Answers = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._answers = Answers(self.services, self.records, self.clock)
 
     async def handle(self, stored: InboxUpdate) -> Handled:
         """Bring one update to its end; raises Fatal and Retryable storage errors only."""
@@ -70,6 +61,11 @@ class Router:
         if read is None:
             return self._finish(stored, _unreadable_reply(), self._place_of_sender(stored))
         update, ruling = read
+        is_look = ruling.person is not None and ruling.kind in access.ALLOWED_KINDS
+        handled = await self._ruled(stored, update, ruling)
+        return replace(handled, looked=ruling.user_id) if is_look else handled
+
+    async def _ruled(self, stored: InboxUpdate, update: Update, ruling: Ruling) -> Handled:
         group = groups.found_in(update, self._rules())
         if group is not None:
             return self._grouped(stored, ruling, group)
@@ -212,12 +208,14 @@ class Router:
             waiting = self.services.step_up.waiting.get(person.user_id)
             if waiting is not None and waiting.takes(text, place.chat_id, self.clock.now()):
                 own = replace(place, target=waiting.target)
-                return await self._tapped(stored, waiting.data, person, own, text.strip()), own
+                answer = Answer(waiting.data, person, own, _arrived(stored), text.strip())
+                return await self._answers.take(answer, is_locked=self.is_locked), own
             request = self._request(stored, update.message, person, place.chat_id, text)
             return await self._typed(request, update.message), place
         own = replace(place, target=query.message.message_id) if query.message else place
         if confirm.is_answer(text):
-            return await self._tapped(stored, text, person, own), own
+            answer = Answer(text, person, own, _arrived(stored))
+            return await self._answers.take(answer, is_locked=self.is_locked), own
         if not is_command(text):
             raise Refused("this button is too old", example="/status")
         request = self._request(stored, None, person, place.chat_id, text[1:])
@@ -276,116 +274,6 @@ class Router:
                 example="/status",
             )
         return await entry.handler(request, self.services)
-
-    # ------------------------------------------------------------ answers to questions
-
-    async def _tapped(
-        self, stored: InboxUpdate, data: str, person: Person, place: Place, said: str = ""
-    ) -> Reply:
-        nonce = confirm.nonce_of(data)
-        found = await self.records.confirmation(nonce)
-        tap = confirm.judge_tap(data, found, person.user_id, place.chat_id, _arrived(stored))
-        self.services.step_up.forget(person.user_id, nonce)
-        match tap.verdict:
-            case TapVerdict.CONFIRMED if held := self._held(tap, data, place, said):
-                reply = held
-            case TapVerdict.CONFIRMED:
-                reply = await self._confirmed(stored, tap, person, place)
-            case TapVerdict.CANCELLED:
-                text = card_text("✖️ Cancelled", "Nothing was done.")
-                answer = self._answered(nonce, ConfirmationAnswer.CANCELLED, person)
-                letters = joining.letter_after(tap.confirmation, answer.answer)
-                reply = Reply((Card(text),), (answer,), "cancelled", "Cancelled", letters)
-            case TapVerdict.EXPIRED:
-                reply = self._expired(nonce, found, person)
-            case TapVerdict.ALREADY_DONE:
-                reply = Reply((), outcome="already_done", toast="Already done")
-            case _:
-                reply = Reply((), outcome=tap.verdict.value, toast="This button is not yours")
-        return reply
-
-    def _held(self, tap: confirm.Tap, data: str, place: Place, said: str) -> Reply | None:
-        """Ask for what a question wants besides the tap; None when it has come, or for nothing."""
-        asked = tap.confirmation
-        if asked is None:
-            return None
-        is_own = asked.action in _OWN_QUESTIONS
-        number = "" if is_own else asking.number_of(tap.payload)
-        if not number:
-            return self._held_for_code(tap, asked, data, place, code_in(said) or "")
-        if is_meant(said, number):
-            return None
-        wanted = Waiting(data, place.chat_id, place.target, number, asked.expires_at)
-        self.services.step_up.waiting[asked.user_id] = wanted
-        card = number_card(number, said, confirm.buttons(asked))
-        return Reply((card,), outcome="number wrong" if said else "number asked")
-
-    def _held_for_code(
-        self, tap: confirm.Tap, asked: Confirmation, data: str, place: Place, code: str
-    ) -> Reply | None:
-        step_up = self.services.step_up
-        if not step_up.is_on:
-            return None
-        is_own = asked.action in _OWN_QUESTIONS
-        if not (asked.action in _GRAVE_QUESTIONS if is_own else asking.needs_code(tap.payload)):
-            return None
-        verdict = step_up.judge(code, self.clock.now()) if code else None
-        if verdict is CodeVerdict.RIGHT:
-            return None
-        step_up.waiting[asked.user_id] = Waiting(data, place.chat_id, place.target)
-        # Its buttons stay: after a restart Confirm asks again.
-        card = code_card(verdict, step_up.locked_until, confirm.buttons(asked))
-        return Reply((card,), outcome=f"code {verdict.value}" if verdict else "code asked")
-
-    def _expired(self, nonce: str, found: StoredConfirmation | None, person: Person) -> Reply:
-        text = card_text("⌛ Expired", "Nothing was done. Ask again.")
-        is_recorded = found is None or found.answer is not None
-        if found is None or is_recorded:
-            return Reply((Card(text),), (), "expired", "Expired")
-        answer = self._answered(nonce, ConfirmationAnswer.EXPIRED, person)
-        letters = joining.letter_after(found.confirmation, answer.answer)
-        return Reply((Card(text),), (answer,), "expired", "Expired", letters)
-
-    async def _confirmed(
-        self, stored: InboxUpdate, tap: confirm.Tap, person: Person, place: Place
-    ) -> Reply:
-        nonce = tap.confirmation.nonce if tap.confirmation else ""
-        answer = self._answered(nonce, ConfirmationAnswer.CONFIRMED, person)
-        request = Request(
-            cause=nonce,
-            person=person,
-            chat_id=place.chat_id,
-            text="",
-            command="",
-            words=(),
-            sent_at=_arrived(stored),
-            now=self.clock.now(),
-            card=place.card,
-        )
-        try:
-            own = _OWN_QUESTIONS.get(tap.confirmation.action) if tap.confirmation else None
-            if own is not None:
-                reply = own(request, self.services, tap.payload)
-            else:
-                self._refuse_demoted(request, tap.payload)
-                reply = await asking.confirmed(request, self.services, tap.payload)
-        except Refused as error:
-            reply = Reply((refused_card(error),), outcome="refused")
-        return replace(reply, events=(answer, *reply.events), toast="👍")
-
-    def _refuse_demoted(self, request: Request, payload: str) -> None:
-        """A role may have changed between the question and the tap; so may the time."""
-        command, _ = asking.unpack(payload, self.services)
-        if request.person.role is Role.VIEWER:
-            raise Refused("a viewer may not do this", example="/status")
-        is_late = request.now - request.sent_at > _TAP_AGE_MAX
-        if asking.adds_risk(command) and (is_late or self.is_locked):
-            raise Refused("this tap waited too long and adds risk: see /orders", example="/orders")
-
-    def _answered(
-        self, nonce: str, answer: ConfirmationAnswer, person: Person
-    ) -> ConfirmationAnswered:
-        return ConfirmationAnswered(nonce, answer, person.user_id, self.clock.now())
 
     # ------------------------------------------------------------ finishing
 

@@ -51,3 +51,12 @@ def test_strangers_are_forgotten() -> None:
     looks.keep([7])
 
     assert (looks.at(7), looks.at(666)) == (START, None)
+
+
+def test_a_look_is_noted_as_it_comes() -> None:
+    looks = Looks()
+
+    looks.note(7, START + timedelta(minutes=5))
+    looks.note(7, START)
+
+    assert looks.at(7) == START + timedelta(minutes=5)
