@@ -14,7 +14,7 @@ from benchmarks.table import NotDone, Row, at_most, table
 from bot.charts.heat_map import ROWS_MAX, heat_map_of
 from bot.charts.score_chart import score_chart_of
 from bot.charts.worker import Picture, png_of, request_of
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, from_ms
 from trading.scanner.desk import ScoreLine
 from trading.scanner.points import POINTS_MAX
 from trading.scanner.scores import RankScore, Standing, Thresholds, TimeframeScore
@@ -45,7 +45,7 @@ def heat_map(rows: int = ROWS_MAX) -> Picture:
             for timeframe, change in zip(TIMEFRAMES, changes, strict=True)
         )
         scores.append(RankScore(f"COIN{number}/USDT", AT_MS, 1.0, 0.4, 0.6, 0.2, candles))
-    return heat_map_of(scores, "Ranks 12:00 UTC", is_simulated=True)
+    return heat_map_of(scores, from_ms(AT_MS), is_simulated=True)
 
 
 def score_history(minutes: int = MINUTES) -> Picture:

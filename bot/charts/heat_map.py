@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from trading.domain.time import Timeframe
@@ -41,15 +42,15 @@ class HeatMap:
     watermark: str = ""
 
 
-def heat_map_of(scores: Sequence[RankScore], title: str, *, is_simulated: bool) -> HeatMap:
-    """Choose what to draw of scores; there is at least one."""
+def heat_map_of(scores: Sequence[RankScore], at: datetime, *, is_simulated: bool) -> HeatMap:
+    """Choose what to draw of scores; there is at least one. `at` is in the reader's own time."""
     timeframes = sorted(
         {one.timeframe for score in scores for one in score.timeframes},
         key=lambda timeframe: timeframe.length_ms,
     )
     ranked = sorted(scores, key=lambda score: (-_unusual(score), score.symbol))
     return HeatMap(
-        title,
+        f"Ranks {at:%H:%M} {at.tzname()}",
         tuple(timeframe.name for timeframe in timeframes),
         tuple(_row(score, timeframes) for score in ranked[:ROWS_MAX]),
         max(len(ranked) - ROWS_MAX, 0),

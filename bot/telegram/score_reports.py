@@ -95,8 +95,7 @@ class ScoreReports:
         return 1
 
     async def _picture(self, scores: Sequence[RankScore], slot: datetime, name: str) -> Path | None:
-        title = f"Ranks {slot:%H:%M} {slot.tzname()}"
-        heat_map = heat_map_of(scores, title, is_simulated=self.desk.is_simulated)
+        heat_map = heat_map_of(scores, slot, is_simulated=self.desk.is_simulated)
         try:
             return await self.charts.draw(heat_map, self.folder / "charts" / f"report-{name}.png")
         except NotInTime as error:

@@ -34,8 +34,7 @@ async def heat_map(
     """Draw what a scan has found; there is at least one score."""
     newest = from_ms(max(score.at_ms for score in scores))
     at = newest.astimezone(ZoneInfo(request.person.timezone))
-    title = f"Ranks {at:%H:%M} {at.tzname()}"
-    picture = heat_map_of(scores, title, is_simulated=services.desk.is_simulated)
+    picture = heat_map_of(scores, at, is_simulated=services.desk.is_simulated)
     path = await _drawn(picture, request, services)
     caption = report_caption(scores, at, missing)
     return Reply((Card(caption, render.heat_map_buttons(scores), picture=path),))

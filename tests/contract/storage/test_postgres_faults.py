@@ -22,6 +22,7 @@ from tests.fakes.virtual_time import VirtualTime
 from tests.unit.trading.execution.desk import Desk
 from trading.domain import events
 from trading.domain.errors import InstanceConflict, StorageLost
+from trading.domain.order import Intent
 from trading.risk.gate import Approved
 
 pytestmark = pytest.mark.postgres
@@ -310,20 +311,27 @@ async def test_a_sale_whose_commit_got_no_answer_is_sent_once(
     fired(f"{answer.decode()} of {desk.exchange.ids[0]}")
 
 
+async def _vanished_at_commit(
+    desk: Desk, intent: Intent, store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> asyncio.Task[Intent]:
+    """Open a decision; the server takes its commit, answers nothing, and is gone."""
+    await store.journal.append(samples.heartbeat())
+    proxy.swallow_answers_to = b"COMMIT"
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 1)
+    opening = asyncio.create_task(desk.engine.open(Approved(intent)))
+    while not proxy.swallowed:
+        await asyncio.sleep(0)
+    await proxy.down()
+    return opening
+
+
 @pytest.mark.fault("S11", "ONE SAID")
 async def test_a_sale_whose_commit_was_taken_by_a_server_that_vanished_is_sent_once(
     store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in the database and in the reserve, and goes out; nobody sends it a second time."""
     desk = _desk(store)
-    await store.journal.append(samples.heartbeat())
-    proxy.swallow_answers_to = b"COMMIT"
-    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 1)
-    opening = asyncio.create_task(desk.engine.open(Approved(desk.exit())))
-    while not proxy.swallowed:
-        await asyncio.sleep(0)
-    await proxy.down()
-    await opening
+    await (await _vanished_at_commit(desk, desk.exit(), store, proxy, monkeypatch))
     assert len(desk.exchange.ids) == 1
     assert store.is_degraded
     # The process ends here: what the sale came to was never written.
@@ -345,13 +353,7 @@ async def test_an_entry_whose_commit_was_taken_by_a_server_that_vanished_is_neve
     store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = _desk(store)
-    await store.journal.append(samples.heartbeat())
-    proxy.swallow_answers_to = b"COMMIT"
-    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 1)
-    opening = asyncio.create_task(desk.engine.open(Approved(desk.entry())))
-    while not proxy.swallowed:
-        await asyncio.sleep(0)
-    await proxy.down()
+    opening = await _vanished_at_commit(desk, desk.entry(), store, proxy, monkeypatch)
     with pytest.raises(StorageLost):
         await opening
     await proxy.up()

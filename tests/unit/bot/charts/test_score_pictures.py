@@ -1,6 +1,7 @@
 """Heat maps of ranks and histories of scores: what they show, and that they can be drawn."""
 
 import struct
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from trading.domain.time import Timeframe
 from trading.scanner.desk import ScoreLine
 from trading.scanner.scores import RankScore, Standing, Thresholds, TimeframeScore
 
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MINUTE_MS = 60_000
 START_MS = 1_763_600_400_000
 HOUR, DAY = Timeframe("1h"), Timeframe("1d")
@@ -55,7 +57,7 @@ def test_the_most_unusual_symbols_come_first_and_short_timeframes_left() -> None
     calm = scored("BTC/USDT", candle(HOUR, 0), bull=0.1)
     crashed = scored("ADA/USDT", candle(DAY, -6), candle(HOUR, -3), bear=0.75)
 
-    heat_map = heat_map_of([calm, crashed], "Ranks", is_simulated=False)
+    heat_map = heat_map_of([calm, crashed], NOON, is_simulated=False)
 
     assert [row.symbol for row in heat_map.rows] == ["ADA/USDT", "BTC/USDT"]
     assert heat_map.columns == ("1h", "1d")
@@ -67,7 +69,7 @@ def test_what_could_not_be_ranked_says_why_and_has_no_colour() -> None:
     young = TimeframeScore(DAY, Standing.TOO_YOUNG, 12)
     score = RankScore("NEW/USDT", START_MS, 1.0, None, None, None, (candle(HOUR, 1), young))
 
-    heat_map = heat_map_of([score], "Ranks", is_simulated=True)
+    heat_map = heat_map_of([score], NOON, is_simulated=True)
 
     assert heat_map.rows[0].cells == (HeatCell("+1.0%", 1 / 6), HeatCell("young", None))
     assert (heat_map.rows[0].bull, heat_map.watermark) == ("?", "SIMULATED")
@@ -76,7 +78,7 @@ def test_what_could_not_be_ranked_says_why_and_has_no_colour() -> None:
 def test_a_move_of_two_digits_fits_its_cell_without_its_fraction() -> None:
     score = scored("ADA/USDT", candle(HOUR, -6, -9.96), candle(DAY, -6, -24.13))
 
-    heat_map = heat_map_of([score], "Ranks", is_simulated=False)
+    heat_map = heat_map_of([score], NOON, is_simulated=False)
 
     assert [cell.text for cell in heat_map.rows[0].cells] == ["-10.0%", "-24%"]
 
@@ -84,7 +86,7 @@ def test_a_move_of_two_digits_fits_its_cell_without_its_fraction() -> None:
 def test_more_rows_than_a_phone_can_show_are_counted() -> None:
     scores = [scored(f"C{number}/USDT", candle(HOUR, 0)) for number in range(ROWS_MAX + 5)]
 
-    heat_map = heat_map_of(scores, "Ranks", is_simulated=False)
+    heat_map = heat_map_of(scores, NOON, is_simulated=False)
 
     assert (len(heat_map.rows), heat_map.left_out) == (ROWS_MAX, 5)
 
@@ -104,7 +106,7 @@ def test_a_score_that_is_not_known_is_a_hole() -> None:
 
 
 def test_drawings_survive_the_way_to_the_other_process() -> None:
-    heat_map = heat_map_of([scored("ADA/USDT", candle(HOUR, -6))], "Ranks", is_simulated=True)
+    heat_map = heat_map_of([scored("ADA/USDT", candle(HOUR, -6))], NOON, is_simulated=True)
     chart = score_chart_of(line(5), Thresholds(), is_simulated=True)
 
     assert heat_map_from_json(sent(heat_map)) == heat_map
@@ -115,7 +117,7 @@ def test_drawings_survive_the_way_to_the_other_process() -> None:
 def test_a_heat_map_is_as_wide_as_a_phone(rows: int) -> None:
     scores = [scored(f"C{number}/USDT", candle(HOUR, -6)) for number in range(rows)]
 
-    png = heat_picture.png_of(heat_map_of(scores, "Ranks", is_simulated=True))
+    png = heat_picture.png_of(heat_map_of(scores, NOON, is_simulated=True))
 
     width, height = png_size(png)
     assert width == 1080
@@ -131,7 +133,7 @@ def test_a_history_can_be_drawn_from_one_moment_on(minutes: int) -> None:
 
 async def test_the_process_draws_every_kind_of_picture(tmp_path: Path) -> None:
     charts = ChartWorker(deadline_s=30)
-    heat_map = heat_map_of([scored("ADA/USDT", candle(HOUR, -6))], "Ranks", is_simulated=True)
+    heat_map = heat_map_of([scored("ADA/USDT", candle(HOUR, -6))], NOON, is_simulated=True)
     chart = score_chart_of(line(50), Thresholds(), is_simulated=True)
     try:
         first = await charts.draw(heat_map, tmp_path / "heat.png")
