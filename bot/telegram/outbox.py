@@ -266,7 +266,7 @@ class Outbox:
         message = OutboxMessage(
             message_key=f"folded:{rows[-1].message_key}",
             chat_id=chat_id,
-            text=card_text(f"📬 {len(rows)} messages from the outage", *lines),
+            text=card_text(f"📬 {len(rows)} messages from the outage", "Times are UTC.", *lines),
             created_at=now,
         )
         ends = (MessageDelivered(row.message_key, None, "folded", now) for row in rows)

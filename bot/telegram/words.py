@@ -1,6 +1,6 @@
 """What a person typed as words that are read once, from left to right, with errors that help."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from trading.domain.errors import Refused
@@ -8,6 +8,7 @@ from trading.domain.money import parse_decimal, parse_percent
 
 TEXT_LENGTH_MAX = 500
 _SHOWN_MAX = 24
+_LINE_MAX = 40
 
 
 def split(text: str) -> tuple[str, list[str]]:
@@ -28,6 +29,14 @@ def shown(word: str) -> str:
     """Quote a word for an error message, shortened and on one line."""
     short = word if len(word) <= _SHOWN_MAX else word[:_SHOWN_MAX] + "…"
     return repr(short)
+
+
+def quoted(words: Sequence[str]) -> str:
+    """Quote all that was typed for an error message, shortened; `nothing` where nothing was."""
+    said = " ".join(words)
+    if not said:
+        return "nothing"
+    return repr(said if len(said) <= _LINE_MAX else said[:_LINE_MAX] + "…")
 
 
 class Words:

@@ -14,12 +14,15 @@ from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster
 from bot.telegram.settings import TelegramSettings
 from bot.telegram.stepup import StepUp
+from bot.telegram.words import quoted, shown
 from trading.desk import Desk
 from trading.domain.chat import Person
 from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAsked, Event
 from trading.ports import Journal
 from trading.scanner.desk import ScannerDesk
+
+PAGE_MAX = 1000
 
 
 class ChartDrawer(Protocol):
@@ -120,14 +123,27 @@ def whole_number(
     word = words[index]
     if not (word.isascii() and word.isdigit() and len(word) <= 9 and 1 <= int(word) <= most):
         what, example = name
-        raise Refused(f"{what} should be between 1 and {most}, was {word[:24]!r}", example)
+        raise Refused(f"{what} should be between 1 and {most}, was {shown(word)}", example)
+    return int(word)
+
+
+def page_of(request: Request) -> int:
+    """Read the number of a page where a command takes nothing else; 1 where none was said."""
+    command = f"/{request.command}"
+    word = request.words[0] if request.words else "1"
+    is_number = word.isascii() and word.isdigit() and len(request.words) < 2
+    if not is_number:
+        said = quoted(request.words)
+        raise Refused(f"{command} takes the number of a page or nothing, was {said}", command)
+    if len(word) > 9 or not 1 <= int(word) <= PAGE_MAX:
+        raise Refused(f"pages go from 1 to {PAGE_MAX}, was {shown(word)}", f"{command} 1")
     return int(word)
 
 
 def no_more(words: tuple[str, ...], most: int, example: str) -> None:
     """Refuse words that nobody asked for."""
     if len(words) > most:
-        raise Refused(f"this was not understood: {words[most][:24]!r}", example=example)
+        raise Refused(f"this was not understood: {shown(words[most])}", example=example)
 
 
 def asked(question: confirm.Question, text: str, request: Request, services: Services) -> Reply:

@@ -8,30 +8,34 @@ from bot.telegram.commands.users import who_row
 from bot.telegram.joining import Joiner
 from bot.telegram.render import people as render
 from bot.telegram.render.text import Card, card_text, count
+from bot.telegram.words import shown
 from trading.domain.chat import ConfirmationAnswer, Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import InvitationClosed, PersonChanged
 
 _EXAMPLE = "/invite viewer"
+_TRADER = "/invite trader"
 _ROLES = (Role.VIEWER.value, Role.TRADER.value)
 
 
 async def invite(request: Request, services: Services) -> Reply:
     """Answer /invite [viewer|trader|withdraw]."""
-    no_more(request.words, 1, _EXAMPLE)
+    word = request.words[0].lower() if request.words else ""
+    no_more(request.words, 1, f"/invite {word}" if word in _ROLES else _EXAMPLE)
     if request.chat_id != request.person.chat_id:
         raise Refused(
             "invitations are made in your own chat with this bot, where nobody reads them"
         )
-    word = request.words[0].lower() if request.words else ""
     opened = services.invitations.open(request.now)
     if not word:
         return Reply((render.invite_card(opened, request.person.timezone, request.now),))
     if word == "withdraw":
         return _withdrawn(request, services)
+    if word == Role.OWNER.value:
+        raise Refused("there is one owner: invite a trader, who may do all but this", _TRADER)
     if word not in _ROLES:
         raise Refused(
-            f"somebody is invited as viewer or trader, was {word[:24]!r}",
+            f"somebody is invited as viewer or trader, was {shown(request.words[0])}",
             _EXAMPLE,
             wrong=request.words[0],
             near=_ROLES,

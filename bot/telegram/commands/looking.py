@@ -1,19 +1,34 @@
 """Commands that only look: state, holdings, orders, history, charts, summary."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from bot.charts.drawing import drawing_of
 from bot.telegram.commands import asking
-from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
-from bot.telegram.keyboards import does, shows
+from bot.telegram.commands.context import (
+    PAGE_MAX,
+    Reply,
+    Request,
+    Services,
+    no_more,
+    page_of,
+    whole_number,
+)
+from bot.telegram.commands.lines import is_listed, pairs_offered, refuse_order
+from bot.telegram.keyboards import does, in_rows, shows
 from bot.telegram.render import reports, status
-from bot.telegram.render.text import Card, card_text, price
+from bot.telegram.render.text import Card, Code, card_text, price
+from bot.telegram.words import quoted
 from trading.domain.chat import Role
 from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAsked
 from trading.domain.time import Timeframe
 
-_PAGE_MAX = 1000
+_SUMMARY_ROWS = (
+    (does("📜 History", "/history"), does("📋 Positions", "/positions")),
+    (does("🗞 Digest", "/digest"), does("📊 Status", "/status")),
+)
+_USUAL = ("BTC/USDT", "ETH/USDT")
 _HISTORY_MAX = 200
 _CANDLES = 120
 _QUESTIONS_MAX = 200
@@ -35,22 +50,19 @@ async def show_status(request: Request, services: Services) -> Reply:
 
 async def show_positions(request: Request, services: Services) -> Reply:
     """Answer /positions [page]."""
-    no_more(request.words, 1, "/positions")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/positions 1"))
+    page = page_of(request)
     return Reply((status.positions_card(services.desk.positions(), page),))
 
 
 async def show_balance(request: Request, services: Services) -> Reply:
     """Answer /balance [page]."""
-    no_more(request.words, 1, "/balance")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/balance 1"))
+    page = page_of(request)
     return Reply((status.balance_card(services.desk.account(), page),))
 
 
 async def show_orders(request: Request, services: Services) -> Reply:
     """Answer /orders [page]."""
-    no_more(request.words, 1, "/orders")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/orders 1"))
+    page = page_of(request)
     return Reply((status.orders_card(services.desk.open_orders(), page),))
 
 
@@ -58,7 +70,7 @@ async def show_history(request: Request, services: Services) -> Reply:
     """Answer /history [n] [page]."""
     no_more(request.words, 2, "/history 20")
     limit = whole_number(request.words, 0, 20, _HISTORY_MAX, ("the number of exits", "/history 20"))
-    page = whole_number(request.words, 1, 1, _PAGE_MAX, ("the page", "/history 20 1"))
+    page = whole_number(request.words, 1, 1, PAGE_MAX, ("the page", "/history 20 1"))
     trips = await services.desk.history(limit)
     return Reply((status.history_card(trips, page, limit),))
 
@@ -66,8 +78,12 @@ async def show_history(request: Request, services: Services) -> Reply:
 async def show_chart(request: Request, services: Services) -> Reply:
     """Answer /chart SYMBOL [tf] with a picture whose caption carries the numbers."""
     if not request.words:
-        return _pick_chart(services)
-    no_more(request.words, 2, "/chart BTC/USDT 1h")
+        return _pick_chart(request, services)
+    refuse_order("/chart", request.words)
+    offer = pairs_offered("/chart", request.words, services, most=1)
+    if offer is not None:
+        return Reply((offer,), outcome="guided")
+    no_more(request.words, 2, " ".join(("/chart", *request.words[:2])))
     instrument = services.desk.instrument(request.words[0])
     timeframe = Timeframe.parse(request.words[1] if len(request.words) > 1 else "15m")
     view = await services.desk.chart(instrument.symbol, timeframe, _CANDLES)
@@ -80,27 +96,38 @@ async def show_chart(request: Request, services: Services) -> Reply:
     name = request.cause.replace(":", "-")
     path = services.data_dir / "charts" / f"{name}.png"
     await services.charts.draw(drawing_of(view), path)
-    buttons = tuple(
+    buttons = [
         does(each, f"/chart {instrument.symbol} {each}") for each in ("5m", "15m", "1h", "4h", "1d")
-    )
+    ]
     caption = reports.chart_caption(view, instrument)
-    return Reply((Card(caption, (buttons,), picture=str(path)),))
+    return Reply((Card(caption, in_rows(buttons, 3), picture=str(path)),))
 
 
-def _pick_chart(services: Services) -> Reply:
-    symbols = list(dict.fromkeys(view.tracker.symbol for view in services.desk.trackers()))
-    symbols += [view.symbol for view in services.desk.positions() if view.symbol not in symbols]
-    if not symbols:
+def _pick_chart(request: Request, services: Services) -> Reply:
+    """What is tracked, held or watched, to tap; else what is usual."""
+    wanted = [view.tracker.symbol for view in services.desk.trackers()]
+    wanted += [view.symbol for view in services.desk.positions()]
+    wanted += [one.symbol for one in request.person.wishes.interests]
+    wanted = wanted or [symbol for symbol in _USUAL if is_listed(symbol, services)]
+    if not wanted:
         raise Refused("the symbol is missing", example="/chart BTC/USDT 1h")
-    rows = tuple((does(symbol, f"/chart {symbol}"),) for symbol in symbols[:8])
-    return Reply((Card(card_text("📈 Chart of which symbol?"), rows),))
+    rows = tuple((does(symbol, f"/chart {symbol}"),) for symbol in list(dict.fromkeys(wanted))[:8])
+    text = card_text(
+        "📈 Chart of which symbol?", "Tap one, or send it:", Code("/chart BTC/USDT 1h")
+    )
+    return Reply((Card(text, rows),))
 
 
 async def show_summary(request: Request, services: Services) -> Reply:
     """Answer /summary: what happened in the last 24 hours."""
-    no_more(request.words, 0, "/summary")
+    if request.words:
+        said = quoted(request.words)
+        raise Refused(
+            f"/summary is of the last 24 hours and takes no words, was {said}", "/summary"
+        )
     view = await services.desk.summary(request.now - timedelta(hours=24))
-    return Reply((reports.summary_card(view),))
+    card = reports.summary_card(view, timezone=ZoneInfo(request.person.timezone))
+    return Reply((Card(card.text, _SUMMARY_ROWS),))
 
 
 async def show_health(request: Request, services: Services) -> Reply:

@@ -13,6 +13,7 @@ from bot.telegram.render import pictures as render
 from bot.telegram.render.score_reports import report_caption
 from bot.telegram.render.scores import Reading
 from bot.telegram.render.text import Card, span
+from bot.telegram.words import shown
 from trading.domain.errors import NotInTime, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.time import from_ms, to_ms
@@ -71,7 +72,7 @@ def read_span(word: str, example: str) -> int:
     minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
     if not 0 < minutes <= _LONGEST_MIN:
         longest = span(_LONGEST_MIN).replace(" ", "")
-        raise Refused(f"a picture goes back from 1h to {longest}, was {word[:24]!r}", example)
+        raise Refused(f"a picture goes back from 1h to {longest}, was {shown(word)}", example)
     return minutes
 
 

@@ -2,17 +2,27 @@
 
 import asyncio
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from bot.telegram.commands import pictures
-from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
-from bot.telegram.commands.watching import pairs_offered, read_line, row_of
+from bot.telegram.commands.context import Reply, Request, Services, no_more, page_of
+from bot.telegram.commands.lines import (
+    is_length,
+    pairs_offered,
+    read_line,
+    refuse_order,
+    refuse_strays,
+)
+from bot.telegram.commands.watching import row_of
+from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render import archive
 from bot.telegram.render import scores as render
 from bot.telegram.render.score_files import scores_csv
 from bot.telegram.render.score_json import scores_json
-from bot.telegram.render.text import Card, card_text, count
+from bot.telegram.render.text import Card, Code, card_text, count
 from bot.telegram.render.watching import Row, scores_words
+from bot.telegram.words import quoted, shown
 from trading.domain.errors import NotInTime, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.time import Timeframe
@@ -23,9 +33,12 @@ SCANNED_MAX = 10
 _DEADLINE_S = 30.0
 _HISTORY_DEADLINE_S = 120.0
 _SERIES_PER_PAGE = 5
-_PAGE_MAX = 1000
+_PICKS_MAX = 8
 _SCAN = "/scan BTC/USDT"
 _RANK = "/rank BTC/USDT"
+_LOOKS = ("history", pictures.WORD)
+# What is done with candles on the machine alone.
+_ON_THE_MACHINE = ("download", "list", "verify", "repair", "export", "import")
 
 
 async def scan(request: Request, services: Services) -> Reply:
@@ -40,6 +53,11 @@ async def scan(request: Request, services: Services) -> Reply:
         if not interests:
             raise Refused("you watch nothing yet, so name what to scan", _SCAN)
     else:
+        if pictures.WORD in [word.lower() for word in words]:
+            others = [word for word in words if word.lower() != pictures.WORD]
+            line = " ".join(("/scan", *others, pictures.WORD))
+            raise Refused(f"{pictures.WORD} comes last, was {quoted(request.words)}", line)
+        refuse_strays("/scan", words)
         offer = pairs_offered("/scan", words, services)
         if offer is not None:
             return Reply((offer,), outcome="guided")
@@ -58,10 +76,13 @@ async def scan(request: Request, services: Services) -> Reply:
 def _named(words: Sequence[str], request: Request, services: Services) -> tuple[Interest, ...]:
     line = read_line(words, lambda word: services.desk.instrument(word).symbol, _SCAN)
     if line.threshold:
-        raise Refused("a threshold is for /watch and /threshold", _SCAN)
+        raise Refused(
+            "a threshold is for /watch and /threshold", " ".join(("/scan", *line.symbols))
+        )
     if len(line.symbols) > SCANNED_MAX:
         raise Refused(
-            f"at most {SCANNED_MAX} symbols are scanned at once, were {len(line.symbols)}", _SCAN
+            f"at most {SCANNED_MAX} symbols are scanned at once, were {len(line.symbols)}",
+            " ".join(("/scan", *line.symbols[:SCANNED_MAX])),
         )
     return tuple(_interest(symbol, line.timeframes, request, services) for symbol in line.symbols)
 
@@ -95,7 +116,10 @@ def _find(symbol: str, services: Services) -> Instrument | None:
 async def rank(request: Request, services: Services) -> Reply:
     """Answer /rank SYMBOL, /rank SYMBOL 1h, /rank SYMBOL history, /rank SYMBOL picture [30d]."""
     if not request.words:
-        raise Refused("the symbol is missing", _RANK)
+        return _pick_rank(request)
+    refuse_order("/rank", request.words)
+    if request.words[0].lower() in _LOOKS:
+        raise Refused("the symbol is missing", f"{_RANK} {request.words[0].lower()}")
     offer = pairs_offered("/rank", request.words, services, most=1)
     if offer is not None:
         return Reply((offer,), outcome="guided")
@@ -109,7 +133,7 @@ async def rank(request: Request, services: Services) -> Reply:
     no_more(request.words, 2, f"/rank {symbol} 1h")
     if word.lower() == "history":
         return await _history(symbol, request, services)
-    timeframes = (Timeframe.parse(word),) if word else ()
+    timeframes = (_length(word, symbol),) if word else ()
     interest = _interest(symbol, timeframes, request, services)
     score = (await _scanned((interest,), services)).get(symbol)
     reading = render.Reading(request.person.timezone, request.now)
@@ -118,6 +142,29 @@ async def rank(request: Request, services: Services) -> Reply:
     else:
         card = render.rank_card(row_of(interest, services, score), instrument, reading)
     return Reply((card,))
+
+
+def _pick_rank(request: Request) -> Reply:
+    """What is watched, to tap."""
+    symbols = [one.symbol for one in request.person.wishes.interests[:_PICKS_MAX]]
+    if not symbols:
+        raise Refused("the symbol is missing", _RANK)
+    buttons = [does(f"📊 {symbol}", f"/rank {symbol}") for symbol in symbols]
+    text = card_text("📊 The ranks of which symbol?", "Tap one, or send it:", Code(_RANK))
+    return Reply((Card(text, in_rows(buttons)),), outcome="guided")
+
+
+def _length(word: str, symbol: str) -> Timeframe:
+    """Read what follows the symbol, where it is none of the words that may."""
+    if not is_length(word):
+        close = get_close_matches(word.lower(), _LOOKS, n=1, cutoff=0.6)
+        raise Refused(
+            f"a candle length, history or picture follows the symbol, was {shown(word)}",
+            f"/rank {symbol} 1h",
+            wrong=word,
+            near=close or ("1h", *_LOOKS),
+        )
+    return Timeframe.parse(word)
 
 
 async def _history(symbol: str, request: Request, services: Services) -> Reply:
@@ -138,7 +185,7 @@ async def post(request: Request, services: Services) -> Reply:
     form = request.words[0].lower() if request.words else "csv"
     if form not in {"csv", "json"}:
         raise Refused(
-            f"scores come as csv or json, was {form[:24]!r}",
+            f"scores come as csv or json, was {shown(request.words[0])}",
             "/post json",
             wrong=request.words[0],
             near=("csv", "json"),
@@ -172,13 +219,17 @@ def _post_card(
         f"At {reading.local(best.at_ms)}",
         *([f"Not scored yet: {len(rows) - len(scores)}"] if len(scores) < len(rows) else []),
     )
-    return Card(text, document=str(path))
+    other = "json" if form == "csv" else "csv"
+    row = (does(f"🗂 As {other.upper()}", f"/post {other}"), does("🔎 Scan now", "/scan"))
+    return Card(text, (row,), document=str(path))
 
 
 async def show_data(request: Request, services: Services) -> Reply:
     """Answer /data [page]: what the archive holds; never where."""
-    no_more(request.words, 1, "/data")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/data 1"))
+    word = request.words[0].lower() if request.words else ""
+    if word in _ON_THE_MACHINE:
+        raise Refused(f"/data only shows what is there; on the machine: umbra data {word}", "/data")
+    page = page_of(request)
     try:
         async with asyncio.timeout(_DEADLINE_S):
             total = await services.archive.series_count()

@@ -1,8 +1,9 @@
 """Commands of the owner about others: who there is, their roles, their silence, their end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from difflib import get_close_matches
 
 from bot.telegram import confirm
 from bot.telegram.commands.context import Letter, Reply, Request, Services, asked, no_more
@@ -11,6 +12,7 @@ from bot.telegram.looks import sender_of
 from bot.telegram.render import people as render
 from bot.telegram.render.text import Card, Code, Line, age, card_text
 from bot.telegram.render.watching import threshold_words
+from bot.telegram.words import quoted, shown
 from trading.domain.chat import Button, Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged, UpdateReceived
@@ -19,13 +21,15 @@ from trading.ports import Recorded
 
 # The action of the question whether somebody is given a role.
 ADMIT = "Admit"
+_ROLES = (Role.VIEWER.value, Role.TRADER.value, "none")
+_ROLE = "/role 123456789 viewer"
 _UPDATES_MAX = 300
 _PICKS_MAX = 12
 
 
 async def users(request: Request, services: Services) -> Reply:
     """Answer /users, and /users ID: who there is, and what one of them gets."""
-    no_more(request.words, 1, "/users")
+    no_more(request.words, 1, f"/users {request.words[0]}" if request.words else "/users")
     updates = await services.journal.latest(_UPDATES_MAX, (UpdateReceived.__name__,))
     seen = last_seen(updates)
     if request.words:
@@ -59,12 +63,20 @@ def last_seen(updates: Iterable[Recorded]) -> dict[int, datetime]:
     return found
 
 
-def known(word: str, services: Services, command: str) -> Person:
-    """Find somebody by number among those whom the roster knows; raises Refused with the others."""
-    near = [str(one.user_id) for one in services.roster.everybody if one.role is not Role.OWNER]
-    example = f"{command} {near[-1]}" if near else "/users"
+def known(word: str, services: Services, command: str, after: Sequence[str] = ()) -> Person:
+    """Find somebody by number among those whom the roster knows; raises Refused with the others.
+
+    `after` follows the number in the example.
+    """
+    others = [one for one in services.roster.everybody if one.role is not Role.OWNER]
+    near = [str(one.user_id) for one in others]
+    example = " ".join((command, near[-1], *after)) if near else "/users"
     if not (word.isascii() and word.isdigit() and len(word) <= 15):
-        raise Refused(f"people are named by number, was {word[:24]!r}", example)
+        name = word.lstrip("@").lower()
+        called = [str(one.user_id) for one in others if one.name.lower() == name]
+        raise Refused(
+            f"people are named by number, was {shown(word)}", example, wrong=word, near=called
+        )
     person = services.roster.get(int(word))
     if person is None:
         raise Refused(
@@ -73,25 +85,63 @@ def known(word: str, services: Services, command: str) -> Person:
     return person
 
 
+# ---------------------------------------------------------------- roles
+
+
 async def role(request: Request, services: Services) -> Reply:
-    """Answer /role ID trader|viewer|none: the owner admits, changes or revokes somebody."""
-    example = "/role 123456789 viewer"
+    """Answer /role ID trader|viewer|none: the owner admits, changes or revokes somebody.
+
+    Without a role it shows whom there is to give one to.
+    """
     words = [word.lower() for word in request.words]
     if not words:
-        lines: list[Line] = [_person_words(person) for person in services.roster.active.values()]
-        return Reply((Card(card_text("👥 People", *lines, "Change:", Code(example))),))
-    is_wrong = len(words) != 2 or not (words[0].isascii() and words[0].isdigit())
-    if is_wrong or len(words[0]) > 15 or words[1] not in {"trader", "viewer", "none"}:
+        return Reply((_roles_card(services),))
+    if len(words) == 1 and words[0] not in _ROLES:
+        known(request.words[0], services, "/role", after=(Role.VIEWER.value,))
+        return await users(request, services)
+    user_id = _role_of_whom(request.words, services)
+    if words[1] == Role.OWNER.value:
+        raise Refused("there is one owner, whom the settings of the machine name", "/users")
+    if words[1] not in _ROLES:
         raise Refused(
-            f"a role is given as number and trader, viewer or none, was {' '.join(words)[:40]!r}",
-            example=example,
+            f"a role is trader, viewer or none, was {shown(request.words[1])}",
+            f"/role {user_id} viewer",
+            wrong=request.words[1],
+            near=tuple(get_close_matches(words[1], _ROLES, n=1, cutoff=0.5)) or _ROLES,
         )
-    user_id = int(words[0])
     if user_id == request.by:
-        raise Refused("the owner's own role cannot be changed from chat", example=example)
+        raise Refused("the owner's own role cannot be changed from chat", example="/users")
     if words[1] == "none":
         return _revoked(_somebody(services, user_id), request, services)
+    there = services.roster.active.get(user_id)
+    if there is not None and there.role.value == words[1]:
+        raise Refused(f"{render.named(there)} is {words[1]} already", f"/users {user_id}")
     return _asked_to_admit(request, services, user_id, Role(words[1]))
+
+
+def _role_of_whom(words: Sequence[str], services: Services) -> int:
+    """Read the number of a line that gives a role; raises Refused with the line that was meant."""
+    first, *rest = words
+    if first.lower() in _ROLES:
+        line = f"/role {rest[0] if rest else '123456789'} {first.lower()}"
+        raise Refused(f"the number comes first, then the role, was {quoted(words)}", line)
+    if not (first.isascii() and first.isdigit() and len(first) <= 15):
+        known(first, services, "/role", after=rest[:1])
+    no_more(tuple(words), 2, f"/role {first} {rest[0].lower()}")
+    return int(first)
+
+
+def _roles_card(services: Services) -> Card:
+    people = list(services.roster.active.values())
+    lines: list[Line] = [_person_words(person) for person in people]
+    buttons = [
+        shows(f"🎚 {render.named(one)[:24]}", f"/users {one.user_id}")
+        for one in people
+        if one.role is not Role.OWNER
+    ]
+    invite = (does("🎟 Invite", "/invite"),)
+    text = card_text("👥 People", *lines, "Change:", Code(_ROLE))
+    return Card(text, (*in_rows(buttons[:_PICKS_MAX], 1), invite))
 
 
 def _person_words(person: Person) -> str:
@@ -120,17 +170,23 @@ def admitted(request: Request, services: Services, payload: str) -> Reply:
     if request.person.role is not Role.OWNER:
         raise Refused("only the owner gives roles", example="/status")
     number, _, role = payload.partition(" ")
-    changed = replace(_somebody(services, int(number)), role=Role(role), is_active=True)
+    before = _somebody(services, int(number))
+    changed = replace(before, role=Role(role), is_active=True)
     event = PersonChanged(changed, f"role {role}", request.now)
-    card = Card(card_text(f"👥 {number} is {role} now"), (who_row(changed),))
+    was_there = before.user_id in services.roster.active
+    undo = before.role.value if was_there else "none"
+    row = (does("↩️ Undo", f"/role {number} {undo}"), *who_row(changed))
+    card = Card(card_text(f"👥 {number} is {role} now"), (row,))
     return Reply((card,), (event,), "done")
 
 
 async def revoke(request: Request, services: Services) -> Reply:
     """Answer /revoke ID: at once, for it takes rights away; without a number it offers whom."""
-    no_more(request.words, 1, "/revoke 123456789")
     if not request.words:
         return _pick(services)
+    if len(request.words) > 1:
+        said = f"people are revoked one by one, was {quoted(request.words)}"
+        raise Refused(said, f"/revoke {request.words[0]}")
     person = known(request.words[0], services, "/revoke")
     if person.user_id == request.by or (person.is_active and person.role is Role.OWNER):
         raise Refused("the owner cannot be revoked from chat", example="/users")
@@ -156,12 +212,14 @@ def _revoked(person: Person, request: Request, services: Services) -> Reply:
     changed = replace(person, is_active=False, wishes=Wishes(), muted_until=None)
     services.typed_next.pop(person.user_id, None)
     services.step_up.waiting.pop(person.user_id, None)
+    back = person.role.value if person.role is not Role.OWNER else Role.VIEWER.value
     card = Card(
         card_text(
             f"🚪 {render.named(person)} may do nothing now",
             "Their open questions end, and nothing is scanned for them any more.",
+            f"Undo asks once, and lets them in as {back} again; their watch list stays empty.",
         ),
-        ((does("👁 Admit again", f"/role {person.user_id} viewer"), does("👥 People", "/users")),),
+        ((does("↩️ Undo", f"/role {person.user_id} {back}"), does("👥 People", "/users")),),
     )
     told = Card(
         card_text("🚪 You were removed", "The owner has ended your access. Nothing is read here.")

@@ -1,7 +1,7 @@
 """Cards about people: who there is, and what each of them gets."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.telegram.keyboards import Rows, does, in_rows, shows
 from bot.telegram.render.text import Card, Code, Line, card_text, count, local, since, span
@@ -12,6 +12,7 @@ from trading.domain.watching import AlertType, Interest, Loudness
 _LISTED_MAX = 12
 _REVOKED_MAX = 6
 _SILENCE = "4h"
+_JUST = timedelta(seconds=10)
 
 
 def named(person: Person) -> str:
@@ -31,7 +32,7 @@ def people_card(
         lines.append(f"• {named(person)}{mark}")
         lines.append(f"  {person.role.value}, watches {len(person.wishes.interests)}")
         if person.user_id in seen:
-            lines.append(f"  seen {since(seen[person.user_id], now)} ago")
+            lines.append(f"  seen {_ago(seen[person.user_id], now)}")
     if len(ranked) > _LISTED_MAX:
         lines.append(f"and {len(ranked) - _LISTED_MAX} more: /users NUMBER")
     if revoked:
@@ -56,7 +57,7 @@ def person_card(
     """One person: role, what they watch and from where on, how loud, when. Times are `reader`'s."""
     role = person.role.value if person.is_active else "revoked"
     lines: list[Line] = [
-        f"Seen {since(seen, now)} ago" if seen else "Not seen lately",
+        f"Seen {_ago(seen, now)}" if seen else "Not seen lately",
         *_watched(person.wishes.interests, thresholds),
         *_told(person, reader, now),
     ]
@@ -93,6 +94,11 @@ def _told(person: Person, reader: Person, now: datetime) -> list[Line]:
         lines.append(f"Turned down: {', '.join(turned)}")
     lines.append(f"At most {count(wishes.audible_per_hour, 'sound')} an hour")
     return lines
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    # Who asks has just been seen.
+    return "just now" if now - at < _JUST else f"{since(at, now)} ago"
 
 
 def _is_muted(person: Person, now: datetime) -> bool:

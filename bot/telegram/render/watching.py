@@ -1,13 +1,12 @@
-"""Cards about what is watched: a person's list, their thresholds, all that is scanned, loudness."""
+"""Cards about what is watched: a person's list, their thresholds, all that is scanned."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.telegram.keyboards import Rows, does, in_rows, pager, shows
+from bot.telegram.keyboards import Rows, does, fits, in_rows, pager, shows
 from bot.telegram.render.text import Card, Code, Line, card_text, count
-from trading.domain.chat import Button
 from trading.domain.time import Timeframe
-from trading.domain.watching import AlertType, Interest, Loudness, Wishes
+from trading.domain.watching import Interest
 from trading.scanner.desk import MonitoredView, Readiness
 from trading.scanner.scores import RankScore, ScoreSignal, Thresholds, signal
 
@@ -24,7 +23,6 @@ _READY = {
     Readiness.LIVE: "live",
     Readiness.STALE: "⚠️ its candles do not come",
 }
-_SOUNDS = (0, 3, 6, 12)
 _CHOICES = ("40", "50", "60", "70", "80", "auto")
 _SUGGESTED = ("BTC/USDT", "ETH/USDT")
 
@@ -179,18 +177,23 @@ def drop_all_text(interests: Sequence[Interest], minutes: str) -> str:
 # ---------------------------------------------------------------- thresholds
 
 
-def thresholds_card(rows: Sequence[Row]) -> Card:
-    """From which score on each symbol is told; the buttons are for all of them at once."""
+def thresholds_card(rows: Sequence[Row], of: Sequence[str] = (), undo: str = "") -> Card:
+    """From which score on each symbol is told; the buttons are for those of `of`, else for all.
+
+    `undo` is the command that takes a change back which was just made.
+    """
     lines: list[Line] = [
         f"• {row.interest.symbol} {threshold_words(row.interest, row.thresholds)}" for row in rows
     ]
     lines += [
         "From 1 to 100. auto: what paid best in a symbol's own past.",
         Code(f"/threshold {rows[0].interest.symbol} 70"),
-        "For all of them:",
+        f"For {', '.join(of)}:" if of else "For all of them:",
     ]
-    buttons = [shows(each, f"/threshold {each}") for each in _CHOICES]
-    return Card(card_text("🎚 From which score you are told", *lines), in_rows(buttons, 3))
+    wanted = [(each, " ".join(("/threshold", *of, each))) for each in _CHOICES]
+    buttons = [shows(label, command) for label, command in wanted if fits(command)]
+    rest = ((does("↩️ Undo", undo),),) if undo else ()
+    return Card(card_text("🎚 From which score you are told", *lines), (*in_rows(buttons, 3), *rest))
 
 
 # ---------------------------------------------------------------- everything that is scanned
@@ -202,7 +205,8 @@ def monitoring_card(
     """All that is scanned; `watchers` are names by symbol for the owner, None for others."""
     if not views:
         nothing = "Nothing is scanned" if watchers is not None else "Nothing is scanned for you"
-        return Card(card_text(f"🔭 {nothing}", "Begin with:", Code("/watch BTC/USDT 1h 4h")))
+        text = card_text(f"🔭 {nothing}", "Begin with:", Code("/watch BTC/USDT 1h 4h"))
+        return Card(text, ((does("👁 My list", "/watch"),),))
     pages = -(-len(views) // PAGE)
     page = min(page, pages)
     lines: list[Line] = []
@@ -226,44 +230,3 @@ def _view_lines(view: MonitoredView, watchers: Mapping[str, Sequence[str]] | Non
     if watchers is not None:
         lines.append(f"  for {', '.join(watchers.get(view.symbol, ())) or 'nobody'}")
     return lines
-
-
-# ---------------------------------------------------------------- how loud
-
-_NEXT = {Loudness.ON: Loudness.SILENT, Loudness.SILENT: Loudness.OFF, Loudness.OFF: Loudness.ON}
-_SIGNS = {Loudness.ON: "🔔", Loudness.SILENT: "🔕", Loudness.OFF: "🚫"}
-
-
-def alerts_card(wishes: Wishes) -> Card:
-    """How loud each type is; a tap on one turns it to its next."""
-    lines: list[Line] = [
-        f"{_SIGNS[wishes.loud(kind)]} {kind.value.capitalize()} {wishes.loud(kind).value}"
-        for kind in AlertType
-    ]
-    lines += [
-        f"📌 Pinned card {'on' if wishes.is_pinned else 'off'}",
-        f"At most {count(wishes.audible_per_hour, 'sound')} an hour; the rest waits on one card.",
-        "Critical alerts always ring: they cannot be turned down or off.",
-    ]
-    pinned = shows("📌 Pinned card", f"/alerts pinned {'off' if wishes.is_pinned else 'on'}")
-    rows = in_rows([*_cycles(wishes), pinned])
-    return Card(card_text("🔔 What rings", *lines), (*rows, _sounds(wishes)))
-
-
-def _cycles(wishes: Wishes) -> list[Button]:
-    return [
-        shows(
-            f"{_SIGNS[now]} {kind.value.capitalize()}", f"/alerts {kind.value} {_NEXT[now].value}"
-        )
-        for kind in AlertType
-        for now in (wishes.loud(kind),)
-    ]
-
-
-def _sounds(wishes: Wishes) -> tuple[Button, ...]:
-    return tuple(
-        shows(
-            f"{'• ' if each == wishes.audible_per_hour else ''}{each}/h", f"/alerts sounds {each}"
-        )
-        for each in _SOUNDS
-    )

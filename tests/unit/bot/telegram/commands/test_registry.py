@@ -24,7 +24,7 @@ async def test_every_form_in_the_help_works(
 ) -> None:
     talk = Talk()
     talk.services.data_dir = tmp_path_factory.mktemp("data")
-    talk.roster.put(Person(123456789, 123456789, "Dee", Role.VIEWER))
+    talk.roster.put(Person(123456789, 123456789, "Dee", Role.TRADER))
     talk.scanner.scores["BTC/USDT"] = crashed(talk)
     talk.scanner.reports["BTC/USDT"] = report_of(5)
     talk.scanner.lines["BTC/USDT"] = recorded(talk, [60_000], [0.2])

@@ -115,8 +115,8 @@ async def test_a_scan_that_never_ends_is_given_up(
         ("/post xml", "csv or json, was 'xml'"),
         ("/post", "you watch nothing yet"),
         ("/post csv json", "not understood: 'json'"),
-        ("/data x", "the page should be between"),
-        ("/data 1 2", "not understood: '2'"),
+        ("/data x", "the number of a page or nothing, was 'x'"),
+        ("/data 1 2", "a page or nothing, was '1 2'"),
     ],
 )
 async def test_nonsense_is_refused_with_its_value(talk: Talk, line: str, said: str) -> None:

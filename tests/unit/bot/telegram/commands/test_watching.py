@@ -42,6 +42,15 @@ async def test_without_lengths_the_usual_ones_are_watched_from_fifty_on(talk: Ta
     assert talk.person().wishes.interests == (Interest("BTC/USDT", talk.scanner.usual, 50),)
 
 
+async def test_a_month_and_a_minute_are_watched_apart(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1M 1m")
+    assert talk.person().wishes.interests == (interest("BTC/USDT", "1m", "1M"),)
+    await talk.ask("/drop BTC/USDT 1m")
+    assert talk.person().wishes.interests == (interest("BTC/USDT", "1M"),)
+    refused = await talk.ask("/watch BTC/USDT 2M")
+    assert "Timeframe should be one of" in refused.text
+
+
 async def test_several_symbols_share_one_line(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT ETH/USDT 1h from auto")
     assert talk.person().wishes.interests == (
@@ -108,14 +117,14 @@ async def test_an_impossible_length_comes_with_near_ones_to_tap(talk: Talk) -> N
     [
         ("/watch BTC/USDT threshold 0", "between 1 and 100, or auto, was '0'"),
         ("/watch BTC/USDT threshold 101", "was '101'"),
-        ("/watch BTC/USDT threshold", "was ''"),
+        ("/watch BTC/USDT threshold", "was nothing"),
         ("/watch BTC/USDT threshold 6.5", "was '6.5'"),
         ("/watch BTC/USDT threshold ٦", "was '٦'"),
         ("/watch BTC/USDT threshold 1e1", "was '1e1'"),
         ("/watch 1h 4h", "symbol is missing"),
         ("/watch threshold 60", "symbol is missing"),
         ("/watch 0", "the page should be between 1 and"),
-        ("/watch BTC/USDT 1M", "timeframe should be one of"),
+        ("/watch BTC/USDT 2M", "timeframe should be one of"),
         ("/watch BTC/USDT 1m 3m 5m 15m 30m 1h 2h 4h 6h", "at most 8 candle lengths"),
         ("/watch ВТС/USDT", "plain letters"),
         ("/watch /help", "not listed"),
@@ -127,16 +136,16 @@ async def test_an_impossible_length_comes_with_near_ones_to_tap(talk: Talk) -> N
         ("/threshold 60", "you watch nothing yet"),
         ("/alerts bells off", "rises, crashes, touches, fills, reports, sounds or pinned, was"),
         ("/alerts rises loud", "on, silent or off, was 'loud'"),
-        ("/alerts rises", "on, silent or off, was ''"),
+        ("/alerts rises", "on, silent or off, now on"),
         ("/alerts rises off now", "not understood: 'now'"),
-        ("/alerts sounds", "should be a number, was ''"),
-        ("/alerts sounds -1", "should be a number, was '-1'"),
+        ("/alerts sounds", "a number from 0 to 60, was nothing"),
+        ("/alerts sounds -1", "a number from 0 to 60, was '-1'"),
         ("/alerts sounds 61", "between 0 and 60, were 61"),
-        ("/alerts sounds ٦", "should be a number, was '٦'"),
+        ("/alerts sounds ٦", "a number from 0 to 60, was '٦'"),
         ("/alerts pinned silent", "on or off, was 'silent'"),
         ("/alerts critical off", "cannot be turned down"),
-        ("/monitoring x", "the page should be between"),
-        ("/monitoring 1 2", "not understood: '2'"),
+        ("/monitoring x", "a page or nothing, was 'x'"),
+        ("/monitoring 1 2", "a page or nothing, was '1 2'"),
     ],
 )
 async def test_nonsense_is_refused_with_its_value_and_changes_nothing(
@@ -211,7 +220,7 @@ async def test_a_symbol_or_one_of_its_lengths_is_dropped(talk: Talk) -> None:
 async def test_what_is_not_watched_cannot_be_dropped(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT 1h")
     other = await talk.ask("/drop ETH/USDT")
-    assert "ETH/USDT is not on your list" in other.text
+    assert "'ETH/USDT' is not on your list" in other.text
     assert "BTC/USDT" in other.buttons
     assert "BTC/USDT 4h is not watched" in (await talk.ask("/drop BTC/USDT 4h")).text
     assert "not dropped but changed" in (await talk.ask("/drop BTC/USDT threshold 60")).text
@@ -333,14 +342,14 @@ async def test_a_threshold_out_of_range_is_refused(talk: Talk, word: str) -> Non
     await talk.ask("/watch BTC/USDT 1h")
     answer = await talk.ask(f"/threshold BTC/USDT {word}")
     assert "between 1 and 100, or auto" in answer.text
-    assert "/threshold BTC/USDT 70" in answer.text
+    assert f"/threshold BTC/USDT {'50' if word == '50%' else '70'}" in answer.text
     assert talk.person().wishes.interests == (interest("BTC/USDT", "1h"),)
 
 
 async def test_a_threshold_of_what_is_not_watched_is_refused_with_what_is(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT 1h")
     answer = await talk.ask("/threshold ETH/USDT 70")
-    assert "ETH/USDT is not on your list" in answer.text
+    assert "'ETH/USDT' is not on your list" in answer.text
     assert answer.buttons["BTC/USDT"] == "+/threshold BTC/USDT 70"
 
 
