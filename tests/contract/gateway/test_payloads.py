@@ -21,6 +21,7 @@ from trading.domain.order import OrderReport, OrderStatus, SendEvidence, SendPha
 from trading.execution.classify import Verdict, classify
 from trading.gateway.stream import AccountStream
 from trading.gateway.translate import binance
+from trading.gateway.translate.binance import orders
 from trading.gateway.translate.values import Unusable
 
 BTC = "BTC/USDT"
@@ -137,7 +138,7 @@ def test_every_documented_status_and_execution_has_an_example() -> None:
     # A status that is unused by the exchange today is not streamed either.
     assert {each["X"] for each in streamed} == STATUSES - {"PENDING_CANCEL"}
     assert {each["x"] for each in streamed} == EXECUTIONS
-    assert set(binance._STATUS) == STATUSES
+    assert set(orders._STATUS) == STATUSES
     assert {each.values[0]["means"]["status"] for each in ORDERS} == {s.name for s in OrderStatus}
 
 

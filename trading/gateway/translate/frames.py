@@ -12,8 +12,7 @@ import orjson
 
 from trading.domain.making import maker
 from trading.domain.market import MarketTrade, Quote
-from trading.gateway.translate.binance import TIME_MS_MAX, TIME_MS_MIN
-from trading.gateway.translate.values import DIGITS_MAX
+from trading.gateway.translate.values import DIGITS_MAX, TIME_MS_MAX, TIME_MS_MIN
 from trading.ports import Clock
 
 _quote = maker(Quote)

@@ -8,8 +8,7 @@ import orjson
 
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe
-from trading.gateway.translate.binance import TIME_MS_MAX, TIME_MS_MIN
-from trading.gateway.translate.values import DIGITS_MAX, Unusable, shown
+from trading.gateway.translate.values import DIGITS_MAX, TIME_MS_MAX, TIME_MS_MIN, Unusable, shown
 
 Heard = tuple[str, Timeframe, Candle, int]
 """Symbol, timeframe, candle and the exchange's time of the message in milliseconds."""

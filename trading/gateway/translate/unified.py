@@ -9,7 +9,7 @@ from typing import Any
 
 from trading.candles.building import Print
 from trading.domain.instrument import Instrument, InstrumentStatus
-from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, PriceSource, Quote
+from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Quote
 from trading.domain.money import ZERO
 from trading.domain.order import Fill, OrderReport, OrderStatus, Side
 from trading.domain.position import Balance
@@ -18,6 +18,7 @@ from trading.gateway.translate.values import (
     Unusable,
     decimal_of,
     integer,
+    levels,
     mapping,
     number,
     positive,
@@ -242,15 +243,7 @@ def last_prices(raw: object) -> dict[str, Decimal]:
 def order_book(raw: object, symbol: str, at_ms: int) -> OrderBook:
     """Read depth, best levels first."""
     said = mapping(raw, "book")
-    return OrderBook(symbol, _levels(said.get("bids")), _levels(said.get("asks")), at_ms)
-
-
-def _levels(raw: object) -> tuple[BookLevel, ...]:
-    return tuple(
-        BookLevel(decimal_of(row[0], "price"), decimal_of(row[1], "quantity"))
-        for row in (sequence(each, "level") for each in sequence(raw, "levels"))
-        if len(row) >= 2
-    )
+    return OrderBook(symbol, levels(said.get("bids")), levels(said.get("asks")), at_ms)
 
 
 def candles(raw: object, length_ms: int, now_ms: int) -> Sequence[Candle]:

@@ -1,14 +1,20 @@
 """Readers for foreign values: a number that is not one never gets any further than here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from trading.domain.errors import Unreachable
+from trading.domain.market import BookLevel
 
 _TEXT_SHOWN_MAX = 80
 DIGITS_MAX = 40
 _EXPONENT_MAX = 30
+# From when on a time in milliseconds is believable: 2017, Binance's first year.
+TIME_MS_MIN = 1_483_228_800_000
+TIME_MS_MAX = 4_102_444_800_000
+
+SymbolOf = Callable[[str], str | None]
 
 
 class Unusable(Unreachable):
@@ -75,6 +81,23 @@ def decimal_of(value: object, name: str) -> Decimal:
     if found < 0:
         raise Unusable(f"{name} should be at least 0, was {shown(value)}")
     return found
+
+
+def time_ms(source: Mapping[str, Any], key: str) -> int:
+    """Return a believable time in milliseconds."""
+    value = integer(source, key)
+    if not TIME_MS_MIN <= value <= TIME_MS_MAX:
+        raise Unusable(f"{key} should be a time in milliseconds, was {value}")
+    return value
+
+
+def levels(raw: object) -> tuple[BookLevel, ...]:
+    """Return one side of a book, in the order in which it came."""
+    return tuple(
+        BookLevel(decimal_of(row[0], "price"), decimal_of(row[1], "quantity"))
+        for row in (sequence(each, "level") for each in sequence(raw, "levels"))
+        if len(row) >= 2
+    )
 
 
 def shown(value: object) -> str:
