@@ -7,21 +7,7 @@ from decimal import Decimal
 
 from trading import symbols, views
 from trading.agent import TradingAgent
-from trading.desk import (
-    AccountView,
-    ChartView,
-    EndedTrackerView,
-    HealthView,
-    JobView,
-    Outcome,
-    PositionView,
-    Proposal,
-    Signature,
-    StandingView,
-    StatusView,
-    SummaryView,
-    TrackerView,
-)
+from trading.desk import Outcome, Proposal
 from trading.domain.commands import Command, SetTradingMode
 from trading.domain.errors import Refused
 from trading.domain.events import ConditionChanged
@@ -32,6 +18,19 @@ from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import TrackerState
 from trading.market.engine import STALE_DATA
+from trading.overview import (
+    AccountView,
+    ChartView,
+    EndedTrackerView,
+    HealthView,
+    JobView,
+    PositionView,
+    Signature,
+    StandingView,
+    StatusView,
+    SummaryView,
+    TrackerView,
+)
 from trading.ports import Recorded
 from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
 from trading.schedule import Schedule

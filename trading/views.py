@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading.desk import AccountView, BalanceView, PositionView, Signature, TrackerView
 from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.money import ONE, ZERO
 from trading.domain.position import Portfolio, Position
 from trading.domain.tracker import Tracker
+from trading.overview import AccountView, BalanceView, PositionView, Signature, TrackerView
 from trading.portfolio import PortfolioBook
 from trading.reachability import AUTH_LOST, BALANCES_DISAGREE, EXCHANGE_DOWN
 from trading.trackers import protection, rules

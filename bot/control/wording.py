@@ -6,11 +6,12 @@ from bot import modes
 from bot.modes import MODES
 from bot.telegram.render.text import count, money
 from bot.telegram.render.trackers import kind_name, state_name
-from trading.desk import CloseProposal, PositionView, StatusView
+from trading.desk import CloseProposal
 from trading.domain.money import plain
 from trading.domain.order import Intent
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
+from trading.overview import PositionView, StatusView
 from trading.ports import LostRecords, StoredState
 
 HALTED = "Halted: nothing new is bought, private stops still sell. /resume in the chat ends it."

@@ -10,10 +10,11 @@ from bot.telegram.delivery import is_silent, with_banner
 from bot.telegram.looks import Looks
 from bot.telegram.render.reports import summary_card
 from bot.telegram.roster import Roster
-from trading.desk import Desk, SummaryView
+from trading.desk import Desk
 from trading.domain.chat import OutboxMessage, Person, Severity
 from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import MessageQueued
+from trading.overview import SummaryView
 from trading.ports import Clock, Journal
 
 logger = logging.getLogger(__name__)

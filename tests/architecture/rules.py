@@ -34,6 +34,7 @@ _CONDUCTED = (
     "trading.key_rights",
     "trading.market",
     "trading.execution.settings",
+    "trading.overview",
     "trading.portfolio",
     "trading.pricing",
     "trading.proposals",
@@ -47,7 +48,10 @@ _CONDUCTED = (
     *_SHELL,
     *_ENGINES,
 )
-_AGENT = ("trading.agent", "trading.desk", "trading.domain", "trading.poison", *_SHELL)
+_AGENT = (
+    *("trading.agent", "trading.desk", "trading.domain", "trading.overview", "trading.poison"),
+    *_SHELL,
+)
 
 # What a module may import of ours, besides its own package.
 DIRECTIONS: dict[str, tuple[str, ...]] = {
@@ -121,14 +125,15 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.backstops": ("trading.domain",),
     "trading.key_rights": ("trading.domain", "trading.ports"),
     "trading.outside": ("trading.domain", "trading.execution", "trading.reachability"),
-    "trading.desk": ("trading.domain", "trading.ports"),
+    "trading.desk": ("trading.domain", "trading.overview", "trading.ports"),
+    "trading.overview": ("trading.domain",),
     "trading.portfolio": ("trading.domain",),
     "trading.state": ("trading.domain", "trading.ports", "trading.portfolio"),
     "trading.symbols": ("trading.domain",),
     "trading.views": (
         "trading.domain",
-        "trading.desk",
         "trading.market",
+        "trading.overview",
         "trading.portfolio",
         "trading.reachability",
         "trading.trackers",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from trading import desk as views
+from trading import overview
 from trading.domain import commands, events
 from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, Refused
@@ -88,7 +89,7 @@ class FakeDesk:
     held: dict[str, Decimal] = field(default_factory=lambda: {"BTC/USDT": Decimal("0.5")})
     unmanaged: dict[str, Decimal] = field(default_factory=dict)
     live: dict[int, Tracker] = field(default_factory=dict)
-    ended: dict[int, views.EndedTrackerView] = field(default_factory=dict)
+    ended: dict[int, overview.EndedTrackerView] = field(default_factory=dict)
     executed: list[tuple[commands.Command, int, str]] = field(default_factory=list)
     causes: set[str] = field(default_factory=set)
     state: TradingMode = TradingMode.ACTIVE
@@ -111,15 +112,15 @@ class FakeDesk:
         one = Decimal(1)
         return Quote(symbol, price - half, one, price + half, one, 0, self.clock.monotonic())
 
-    def positions(self, most: int | None = None) -> Sequence[views.PositionView]:
+    def positions(self, most: int | None = None) -> Sequence[overview.PositionView]:
         return [self._position(symbol) for symbol, held in self.held.items() if held][:most]
 
-    def _position(self, symbol: str) -> views.PositionView:
+    def _position(self, symbol: str) -> overview.PositionView:
         held = self.held[symbol]
         owners = [one for one in self.live.values() if one.symbol == symbol and one.stop_price]
         stops = [(one.stop_price, one.quantity) for one in owners if one.stop_price]
         price = self.prices[symbol]
-        return views.PositionView(
+        return overview.PositionView(
             symbol=symbol,
             position=Position(symbol, held, held * price * Decimal("0.98")),
             price=price,
@@ -131,18 +132,20 @@ class FakeDesk:
             unmanaged=self.unmanaged.get(symbol, ZERO),
         )
 
-    def account(self) -> views.AccountView:
+    def account(self) -> overview.AccountView:
         balances = [
-            views.BalanceView(Balance("BTC", Decimal("0.5"), ZERO), Decimal(30000), Decimal("0.5")),
-            views.BalanceView(Balance("USDT", Decimal(10000), Decimal(5)), Decimal(10005), ZERO),
-            views.BalanceView(Balance("XYZ", Decimal(3), ZERO), None, ZERO),
+            overview.BalanceView(
+                Balance("BTC", Decimal("0.5"), ZERO), Decimal(30000), Decimal("0.5")
+            ),
+            overview.BalanceView(Balance("USDT", Decimal(10000), Decimal(5)), Decimal(10005), ZERO),
+            overview.BalanceView(Balance("XYZ", Decimal(3), ZERO), None, ZERO),
         ]
-        return views.AccountView("USDT", Decimal(40005), tuple(balances), 2.0)
+        return overview.AccountView("USDT", Decimal(40005), tuple(balances), 2.0)
 
-    def status(self) -> views.StatusView:
+    def status(self) -> overview.StatusView:
         now = self.clock.now()
         waiting = [one for one in self.live.values() if one.state.is_waiting]
-        return views.StatusView(
+        return overview.StatusView(
             mode=self.mode,
             is_simulated=self.is_simulated,
             exchange="binance",
@@ -171,32 +174,32 @@ class FakeDesk:
         )
         return [(intent, Attempt("i1", 1, request, AttemptState.SENT, now))]
 
-    def standing(self) -> views.StandingView:
+    def standing(self) -> overview.StandingView:
         blocked = (one for one in self.live.values() if one.state is TrackerState.BLOCKED)
         is_held = self.state is TradingMode.HALTED_EVERYTHING
-        return views.StandingView(
+        return overview.StandingView(
             tuple(self.conditions), tuple(self.alerts), tuple(blocked), is_held
         )
 
-    def trackers(self) -> Sequence[views.TrackerView]:
+    def trackers(self) -> Sequence[overview.TrackerView]:
         return [self._view(one) for one in self.live.values()]
 
-    def tracker(self, tracker_id: int) -> views.TrackerView:
+    def tracker(self, tracker_id: int) -> overview.TrackerView:
         if tracker_id not in self.live:
             raise Refused(f"there is no live tracker {tracker_id}", example="/trackers")
         return self._view(self.live[tracker_id])
 
-    async def ended_tracker(self, tracker_id: int) -> views.EndedTrackerView:
+    async def ended_tracker(self, tracker_id: int) -> overview.EndedTrackerView:
         one = self.ended.get(tracker_id)
         if one is None:
             raise Refused(f"there is no tracker #{tracker_id}", example="/trackers")
         return one
 
-    def _view(self, one: Tracker) -> views.TrackerView:
+    def _view(self, one: Tracker) -> overview.TrackerView:
         price = self.prices[one.symbol]
         level = one.stop_price or one.level_price
         is_untouched = one.state is TrackerState.WATCHING
-        return views.TrackerView(
+        return overview.TrackerView(
             tracker=one,
             instrument=INSTRUMENTS[one.symbol],
             price=price,
@@ -205,16 +208,16 @@ class FakeDesk:
             gap=None if level is None else (level - price) / price,
             is_protecting=one.stop_price is not None,
             worst_case=None if one.stop_price is None else (one.stop_price - price) * one.quantity,
-            signature=views.Signature(300, 0.001, 0.004, 0.1, 3, 0.25),
+            signature=overview.Signature(300, 0.001, 0.004, 0.1, 3, 0.25),
             next_level=NextLevel.TOUCH if is_untouched else NextLevel.FIRES,
         )
 
-    def jobs(self) -> Sequence[views.JobView]:
+    def jobs(self) -> Sequence[overview.JobView]:
         now = self.clock.now()
-        return [views.JobView("heartbeat", "every 5 s", now, "ok", now + timedelta(seconds=5))]
+        return [overview.JobView("heartbeat", "every 5 s", now, "ok", now + timedelta(seconds=5))]
 
-    def health(self) -> views.HealthView:
-        return views.HealthView(
+    def health(self) -> overview.HealthView:
+        return overview.HealthView(
             is_working=True,
             troubles=(),
             loop_lag_ms_p99=2.0,
@@ -240,17 +243,17 @@ class FakeDesk:
     async def audit(self, limit: int) -> Sequence[Recorded]:
         return [] if self.journal is None else await self.journal.latest(limit)
 
-    async def chart(self, symbol: str, timeframe: Timeframe, limit: int) -> views.ChartView:
+    async def chart(self, symbol: str, timeframe: Timeframe, limit: int) -> overview.ChartView:
         candles = [
             Candle(i * timeframe.length_ms, 60000.0, 60100.0, 59900.0, 60050.0, 3.0, True)
             for i in range(min(limit, 40))
         ]
         trackers = [one for one in self.live.values() if one.symbol == symbol]
         price = self.prices.get(symbol)
-        return views.ChartView(symbol, timeframe, candles, trackers, [], price, self.clock.now())
+        return overview.ChartView(symbol, timeframe, candles, trackers, [], price, self.clock.now())
 
-    async def summary(self, since: datetime) -> views.SummaryView:
-        return views.SummaryView(
+    async def summary(self, since: datetime) -> overview.SummaryView:
+        return overview.SummaryView(
             since, self.status(), self.account(), self.round_trips, [], 0, Decimal(40000)
         )
 

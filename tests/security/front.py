@@ -17,10 +17,10 @@ from bot.telegram.strangers import Strangers
 from tests.fakes.desk import START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from tests.fakes.scanner import FakeScanner
-from trading.desk import ChartView
 from trading.domain.chat import InboxUpdate, Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAsked, Event, MessageQueued, PersonChanged
+from trading.overview import ChartView
 
 OWNER, STRANGER, GROUP, CHANNEL = 7, 666, -100, -200
 ADA: dict[str, Any] = {"id": OWNER, "is_bot": False, "first_name": "Ada"}

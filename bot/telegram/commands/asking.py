@@ -17,7 +17,7 @@ from bot.telegram.render.trading import (
     told_card,
 )
 from bot.telegram.stepup import is_grave
-from trading.desk import Outcome, Proposal, TrackerProposal, TrackerView
+from trading.desk import Outcome, Proposal, TrackerProposal
 from trading.domain.chat import Role
 from trading.domain.commands import (
     ArmTracker,
@@ -34,6 +34,7 @@ from trading.domain.money import plain
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
+from trading.overview import TrackerView
 
 _TRACKER_COMMANDS = (ArmTracker, EditTracker, PauseTracker, ResumeTracker)
 

@@ -9,13 +9,13 @@ from bot.telegram.commands.context import Reply, Request, Services, no_more, who
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render import trackers as render
 from bot.telegram.render.text import Card, Code, card_text, percent, price
-from trading.desk import TrackerView
 from trading.domain.commands import Command, EditTracker
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.money import plain
 from trading.domain.order import Side
 from trading.domain.tracker import ThenKind, Tracker, TrackerKind, TrackerState
+from trading.overview import TrackerView
 
 _PAGE_MAX = 1000
 

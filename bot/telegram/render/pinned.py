@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 from bot.modes import MODES
 from bot.telegram.render.status import STREAMS, dot
 from bot.telegram.render.text import Line, age, card_text, count
-from trading.desk import StatusView
 from trading.domain.chat import Person
+from trading.overview import StatusView
 
 
 def pinned_text(status: StatusView, person: Person, now: datetime) -> str:

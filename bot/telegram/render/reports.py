@@ -21,12 +21,12 @@ from bot.telegram.render.text import (
     price,
     signed,
 )
-from trading.desk import ChartView, HealthView, JobView, SummaryView
 from trading.domain import events
 from trading.domain.chat import ConfirmationAnswer
 from trading.domain.instrument import Instrument
 from trading.domain.order import IntentState
 from trading.domain.tracker import TrackerChange
+from trading.overview import ChartView, HealthView, JobView, SummaryView
 from trading.ports import Recorded
 
 _TROUBLES_MAX = 6

@@ -20,11 +20,11 @@ from bot.telegram.render.text import (
     signed,
     since,
 )
-from trading.desk import AccountView, BalanceView, PositionView, StatusView
 from trading.domain.chat import Severity
 from trading.domain.money import ZERO
 from trading.domain.order import Attempt, Intent
 from trading.domain.position import RoundTrip, TradingMode
+from trading.overview import AccountView, BalanceView, PositionView, StatusView
 
 PAGE = 8
 _STOPS_MAX = 4

@@ -20,7 +20,7 @@ from bot.telegram.render.text import (
     signed,
     unsigned_percent,
 )
-from trading.desk import EditProposal, EndedTrackerView, Signature, TrackerProposal, TrackerView
+from trading.desk import EditProposal, TrackerProposal
 from trading.domain.commands import ArmTracker
 from trading.domain.instrument import Instrument
 from trading.domain.order import Side
@@ -34,6 +34,7 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
+from trading.overview import EndedTrackerView, Signature, TrackerView
 
 KINDS = {
     TrackerKind.STOP: "protective stop",

@@ -8,11 +8,11 @@ import pytest
 from tests.builders import NOON, coin
 from tests.unit.trading.trackers.make import BTC, d, line, spec
 from trading import views
-from trading.desk import PositionView, TrackerView
 from trading.domain.order import Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.time import to_ms
 from trading.domain.tracker import NextLevel, Then, ThenKind, Tracker, TrackerKind, TrackerState
+from trading.overview import PositionView, TrackerView
 from trading.portfolio import PortfolioBook
 
 AT_MS = to_ms(NOON)

@@ -21,7 +21,6 @@ from bot.charts import picture, worker
 from bot.charts.drawing import drawing_from_json, drawing_of
 from bot.charts.picture import format_price, png_of, price_bounds, spread_labels, time_places
 from bot.charts.worker import ChartWorker, Picture, request_of
-from trading.desk import ChartView
 from trading.domain.errors import NotInTime
 from trading.domain.market import Candle
 from trading.domain.order import Fill, Side
@@ -36,6 +35,7 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
+from trading.overview import ChartView
 
 START_MS = 1_763_600_400_000
 HOUR_MS = 3_600_000

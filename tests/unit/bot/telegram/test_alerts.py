@@ -23,7 +23,6 @@ from bot.telegram.roster import Roster
 from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
-from trading.desk import EndedTrackerView
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.events import Event
@@ -44,6 +43,7 @@ from trading.domain.tracker import (
     TrackerState,
 )
 from trading.domain.watching import AlertType, Loudness, Wishes
+from trading.overview import EndedTrackerView
 from trading.ports import Recorded
 
 ADA = Person(7, 7, "Ada", Role.OWNER)

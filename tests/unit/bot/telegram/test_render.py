@@ -36,7 +36,6 @@ from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk, find
 from tests.fakes.memory_store import SettableClock
 from tests.unit.trading.trackers.make import armed
-from trading.desk import JobView
 from trading.domain import commands, events
 from trading.domain.chat import ConfirmationAnswer, Role, Severity
 from trading.domain.errors import Refused
@@ -54,6 +53,7 @@ from trading.domain.order import (
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import TrackerChange, TrackerKind, TrackerState
+from trading.overview import JobView
 from trading.ports import Recorded
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from bot.telegram.commands.trackers import _tighten_card
 from tests.unit.trading.trackers.make import BTC, FEE, armed, d
-from trading.desk import TrackerView
 from trading.domain.order import Side
 from trading.domain.tracker import Then, ThenKind, Tracker, TrackerKind, TrackerState
+from trading.overview import TrackerView
 from trading.trackers import arming
 
 SWING = Then(ThenKind.SWING, d("0.105"))

@@ -8,7 +8,7 @@ import pytest
 
 from bot.telegram.render.trackers import edit_lines, spec_lines, tracker_card
 from tests.unit.trading.trackers.make import BTC, armed, d
-from trading.desk import EditProposal, Signature, TrackerView
+from trading.desk import EditProposal
 from trading.domain.tracker import (
     Confirm,
     ConfirmKind,
@@ -19,6 +19,7 @@ from trading.domain.tracker import (
     Tracker,
     TrackerKind,
 )
+from trading.overview import Signature, TrackerView
 
 
 def _stop(**fields: Any) -> Tracker:

@@ -1,0 +1,231 @@
+"""What people get to see of the running agent: values, made in `trading.views` of its state."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from trading.domain.events import AlertRaised, ConditionChanged, TradingModeChanged
+from trading.domain.instrument import Instrument
+from trading.domain.market import Candle
+from trading.domain.order import Fill, Intent
+from trading.domain.position import Balance, Position, RoundTrip, TradingMode
+from trading.domain.time import Timeframe
+from trading.domain.tracker import NextLevel, Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the tick buffer says (formulas: trading.market.buffer); shares, not percent."""
+
+    ticks: int
+    volatility: float
+    range_share: float
+    imbalance: float
+    run_length: int
+    reversal: float
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    """One managed holding, its value and its protection, in quote units where not said otherwise.
+
+    `stops` are the prices of the live rules, nearest first, with the quantity that each sells.
+    `worst_case` is the loss against the present price if every live rule fires as planned
+    (negative), None when nothing protects it. `unmanaged` are coins Umbra never sells. `is_blind`
+    says that its private stops cannot act now, for want of prices or of an exchange.
+    """
+
+    symbol: str
+    position: Position
+    price: Decimal | None
+    price_age_s: float | None
+    protected_quantity: Decimal
+    stops: tuple[tuple[Decimal, Decimal], ...]
+    worst_case: Decimal | None
+    tracker_ids: tuple[int, ...]
+    unmanaged: Decimal
+    is_blind: bool = False
+
+    @property
+    def value(self) -> Decimal | None:
+        """Managed quantity at the present price."""
+        return self.position.quantity * self.price if self.price is not None else None
+
+    @property
+    def profit(self) -> Decimal | None:
+        """Value less cost."""
+        value = self.value
+        return value - self.position.cost if value is not None else None
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether a live rule below the price covers every managed coin, and can act."""
+        return not self.is_blind and self.protected_quantity >= self.position.quantity > 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerView:
+    """A tracker beside the present price; `gap` is the share the price must move to its level.
+
+    `level` is the price that makes a difference next, `next_level` says which difference.
+    """
+
+    tracker: Tracker
+    instrument: Instrument
+    price: Decimal | None
+    price_age_s: float | None
+    level: Decimal | None
+    gap: Decimal | None
+    is_protecting: bool
+    worst_case: Decimal | None
+    signature: Signature | None
+    notes: tuple[str, ...] = ()
+    next_level: NextLevel = NextLevel.FIRES
+
+
+@dataclass(frozen=True, slots=True)
+class EndedTrackerView:
+    """A tracker that is over, with the decision it led to, None when it never fired."""
+
+    tracker: Tracker
+    instrument: Instrument
+    intent: Intent | None
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """One asset with its value in the valuation currency, None where no market prices it."""
+
+    balance: Balance
+    value: Decimal | None
+    managed: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """Everything the account holds, valued in one currency."""
+
+    currency: str
+    equity: Decimal
+    balances: tuple[BalanceView, ...]
+    balances_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """The answer to *am I protected right now?*
+
+    Before `is_ready` nothing is known of positions and trackers, and nothing is watched.
+    """
+
+    mode: str
+    is_simulated: bool
+    exchange: str
+    trading_mode: TradingModeChanged | None
+    positions: tuple[PositionView, ...]
+    trackers_waiting: int
+    trackers_acting: int
+    trackers_paused: int
+    data_age_s: float | None
+    stream: str
+    equity: Decimal
+    currency: str
+    profit_today: Decimal | None
+    conditions: tuple[ConditionChanged, ...]
+    alerts: tuple[AlertRaised, ...]
+    unresolved: int
+    started_at: datetime
+    now: datetime
+    is_ready: bool = True
+
+    @property
+    def state(self) -> TradingMode:
+        """What the risk layer permits."""
+        return self.trading_mode.mode if self.trading_mode else TradingMode.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class StandingView:
+    """What somebody must still know about: looked at each second, so it costs little.
+
+    `is_held` says that even private stops wait for a person: `/halt everything`.
+    """
+
+    conditions: tuple[ConditionChanged, ...]
+    alerts: tuple[AlertRaised, ...]
+    blocked: tuple[Tracker, ...]
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One recurring job."""
+
+    name: str
+    trigger: str
+    last_run_at: datetime | None
+    last_outcome: str
+    next_run_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthView:
+    """How the process is; ages in seconds, lag in milliseconds.
+
+    `is_working` says that it has started and can write its journal: nothing a restart would mend.
+    `troubles` are sentences on what is wrong besides, `remarks` on what it copes with;
+    `clock_offset_ms` is None while it cannot be measured. `tasks` names those that have died, with
+    the seconds since they were started again; `second_channel` says how each address of it is,
+    empty without one.
+    """
+
+    is_working: bool
+    troubles: tuple[str, ...]
+    loop_lag_ms_p99: float
+    loop_lag_ms_max: float
+    stream: str
+    data_age_s: float | None
+    account_stream: str
+    clock_offset_ms: int | None
+    is_storage_degraded: bool
+    open_intents: int
+    unresolved: int
+    messages_waiting: int
+    memory_mb: float
+    uptime_s: float
+    tasks: Mapping[str, float] = field(default_factory=dict)
+    second_channel: str = ""
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing is wrong with the process, its data or the exchange."""
+        return self.is_working and not self.troubles
+
+
+@dataclass(frozen=True, slots=True)
+class ChartView:
+    """All that a chart picture shows of one symbol; candles oldest first, the running one last."""
+
+    symbol: str
+    timeframe: Timeframe
+    candles: Sequence[Candle]
+    trackers: Sequence[Tracker]
+    fills: Sequence[Fill]
+    price: Decimal | None
+    now: datetime
+    is_simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryView:
+    """What happened since a moment."""
+
+    since: datetime
+    status: StatusView
+    account: AccountView
+    round_trips: Sequence[RoundTrip]
+    fills: Sequence[Fill]
+    triggers: int
+    equity_before: Decimal | None
