@@ -136,6 +136,7 @@ class TradingAgent:
             publish=self._publish,
             order_prefix=self._identity.order_prefix,
             on_excess=lambda *bought: self._follow_ups.add(partial(self._flattening.sell, *bought)),
+            undisturbed=self.trackers.undisturbed,
             on_overflow=self._follow_ups.give_up,
             sleep=ports.sleep,
         )

@@ -60,9 +60,10 @@ class Reacting:
             return
         blocked = intent.state is IntentState.BLOCKED
         state = TrackerState.BLOCKED if blocked else TrackerState.EXITING
-        event = self._of.trackers.changed(intent.tracker_id, state, intent.reason)
-        if event is not None:
-            await self._of.record(event)
+        async with self._of.trackers.undisturbed():
+            event = self._of.trackers.changed(intent.tracker_id, state, intent.reason)
+            if event is not None:
+                await self._of.record(event)
 
     async def _resize(self, symbol: str) -> None:
         await self._of.execution.fit(symbol)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from decimal import Decimal
 
@@ -48,6 +49,13 @@ class Booking:
         self, case: Case, changed: Attempt, text: str, fills: Sequence[Fill] = ()
     ) -> None:
         """Write an attempt's new state and fills, and in the same breath the end if this is it."""
+        async with self._undisturbed(case):
+            await self._note(case, changed, text, fills)
+        case.wake()
+
+    async def _note(
+        self, case: Case, changed: Attempt, text: str, fills: Sequence[Fill] = ()
+    ) -> None:
         live = case.live
         case.put(changed, fills)
         if live is not None and changed.number == live.number and changed.state.is_terminal:
@@ -68,7 +76,10 @@ class Booking:
         await self._s.writer.keep(*events)
         if fills:
             self._excess(case)
-        case.wake()
+
+    def _undisturbed(self, case: Case) -> AbstractAsyncContextManager[None]:
+        # What a tracker becomes is read from it, and is outdone by whatever is written after it.
+        return nullcontext() if case.intent.tracker_id is None else self._s.undisturbed()
 
     def _excess(self, case: Case) -> None:
         beyond, why = bought_beyond(case.intent, case.fills), "an order proven absent was filled"
@@ -101,8 +112,8 @@ class Booking:
 
     async def close(self, case: Case, finish: Finish) -> None:
         """End a case."""
-        events = self._closing(case, finish)
-        await self._s.writer.keep(*events)
+        async with self._undisturbed(case):
+            await self._s.writer.keep(*self._closing(case, finish))
         case.wake()
 
     async def block(self, case: Case, block: Block) -> None:
@@ -197,8 +208,9 @@ class Booking:
                     self._s.now(),
                 )
             )
-        events += self._closing(case, Finish(IntentState.CLOSED_EXTERNAL, proof))
-        await self._s.writer.keep(*events)
+        async with self._undisturbed(case):
+            events += self._closing(case, Finish(IntentState.CLOSED_EXTERNAL, proof))
+            await self._s.writer.keep(*events)
         case.wake()
 
     def _booked(self, case: Case, fills: Sequence[Fill]) -> list[Event]:

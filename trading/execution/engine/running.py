@@ -55,6 +55,9 @@ class Running:
                     case, "failed", f"{case.intent.symbol}: an error of ours, trying on: {error}"
                 )
                 await self._s.sleep(_AFTER_BUG_S)
+        async with case.lock:
+            # Whoever writes the end holds it: what waits for this end must find it booked.
+            return
 
     def first(self, case: Case) -> Attempt | None:
         """Return an attempt that may go out at once, None when anything has to be awaited."""

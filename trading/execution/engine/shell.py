@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from decimal import Decimal
 
 from trading.domain.errors import Refused, UmbraError
@@ -39,9 +40,9 @@ class ExecutionEngine:
     """Carries decisions out, each at most once; the exchange's word is the only one on fills.
 
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
-    transaction. `publish` is handed every fact once it is written; `on_excess` an entry, the
-    base units that were bought beyond it, and why, once they are booked; `on_overflow` is called
-    when storage has refused more facts than memory should hold.
+    transaction, within `undisturbed`. `publish` is handed every fact once it is written;
+    `on_excess` an entry, the base units that were bought beyond it, and why, once they are booked;
+    `on_overflow` is called when storage has refused more facts than memory should hold, and
     """
 
     def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
@@ -59,6 +60,7 @@ class ExecutionEngine:
         order_prefix: str,
         on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None,
         on_overflow: Callable[[], None] = lambda: None,
+        undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._s = Surroundings(
@@ -76,6 +78,7 @@ class ExecutionEngine:
             on_excess=on_excess,
         )
         booking = Booking(self._s)
+            undisturbed=undisturbed,
         self._sending = Sending(self._s, booking)
         self._searching = Searching(self._s, booking, self._sending)
         self._running = Running(self._s, booking, self._sending, self._searching)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -41,6 +42,7 @@ class Surroundings:
     closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]]
     prefix: str
     on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None
+    undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     cases: dict[str, Case] = field(default_factory=dict)
     is_clock_known: bool = False
     is_stopping: bool = False
@@ -122,14 +124,16 @@ class Surroundings:
         )
 
     def in_the_way(self, case: Case) -> Sequence[Case]:
-        """Backstops that lock what an exit sells: its tracker's own, or all for a person's sale."""
+        """Backstops that lock what an exit sells: its tracker's own, or all for a person's sale.
+
+        One that has sold stands in the way until that is booked: it counts as managed before.
+        """
         if not case.is_exit:
             return ()
         return [
             other
             for other in self.cases.values()
             if other.is_backstop
-            and not other.intent.state.is_terminal
             and other.intent.symbol == case.intent.symbol
             and case.intent.tracker_id in {None, other.intent.tracker_id}
         ]

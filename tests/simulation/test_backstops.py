@@ -1,0 +1,75 @@
+"""While a backstop's sale is being written: it is sold once, and its stop ends for good."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.simulation.facts import Facts
+from tests.simulation.stage import ETH, Stage
+from tests.simulation.world import World, play
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_record_that_is_due_while_a_backstop_sells_does_not_bring_its_tracker_back() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track ETH/USDT trail 2% all backstop 2500")
+        await _backstop_sells_unseen(stage)
+        price = world.price(ETH)
+        # While its end is being written the record moves on, and wants to be written as well.
+        for _ in range(40):
+            price *= Decimal("1.002")
+            stage.move(str(round(price, 2)), ETH)
+            await world.pass_by(0.1)
+        world.loop.storage_delay_s = lambda: 0.0
+        await world.pass_by(30)
+        assert world.agent.trackers.count() == 0
+        assert [sale.executed for sale in stage.sales] == [Decimal(2)]
+        facts = Facts()
+        facts.read(world.machine.disk.database)
+        facts.close()
+        assert facts.trackers[1].state.is_terminal
+        await world.machine.cut_power()
+        world.machine.start()
+        await stage.until_told("Watched again: 0")
+        assert world.agent.trackers.count() == 0
+
+    play(1, story)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.9])
+def test_a_stop_that_fires_while_its_backstops_sale_is_written_sells_no_other_coins(
+    after_s: float,
+) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        # Of two coins one is under care.
+        await stage.open("/track ETH/USDT stop 2900 1 backstop 2500")
+        await _backstop_sells_unseen(stage)
+        await world.pass_by(after_s)
+        stage.move("2800", ETH)
+        await world.pass_by(5)
+        world.loop.storage_delay_s = lambda: 0.0
+        await stage.until(lambda: world.agent.trackers.count() == 0)
+        assert [sale.executed for sale in stage.sales] == [Decimal(1)]
+        assert world.held("ETH") == 1
+
+    play(1, story)
+
+
+async def _backstop_sells_unseen(stage: Stage) -> None:
+    """Let a backstop sell at a price that no message shows, while the disk is slow."""
+    world, venue = stage.world, stage.world.exchange.venue
+    await stage.until(lambda: bool(stage.sales))
+    await world.pass_by(5)
+    world.loop.storage_delay_s = lambda: 0.7
+    seconds = 0.05
+    await stage.control.add_fault(
+        {"kind": "stall_stream", "args": {"scope": "market", "seconds": seconds}}
+    )
+    for price in (Decimal(2490), world.price(ETH)):
+        venue.world.set_price(ETH, price, venue.now_ms())
+        world.exchange.settle(venue.now_ms())
+    await world.pass_by(seconds)
+    assert stage.sales[0].executed
