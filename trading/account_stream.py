@@ -6,7 +6,7 @@ from functools import partial
 
 from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
-from trading.domain.errors import Retryable
+from trading.domain.errors import AuthLost, Retryable
 from trading.domain.events import ConditionChanged
 from trading.domain.position import Balance
 from trading.follow_ups import FollowUps
@@ -89,7 +89,7 @@ class AccountStream:
         try:
             await self._of.execution.check_open_attempts()
             await self._housekeeping.refresh_balances()
-        except Retryable as error:
+        except (Retryable, AuthLost) as error:
             logger.warning("catch_up_failed", extra={"error": str(error)})
 
     def _on_balance(self, balance: Balance) -> None:

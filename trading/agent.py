@@ -137,6 +137,7 @@ class TradingAgent:
             order_prefix=self._identity.order_prefix,
             on_excess=lambda *bought: self._follow_ups.add(partial(self._flattening.sell, *bought)),
             undisturbed=self.trackers.undisturbed,
+            on_key_refused=self._key_refused,
             on_overflow=self._follow_ups.give_up,
             sleep=ports.sleep,
         )
@@ -156,6 +157,7 @@ class TradingAgent:
             activity=self._reviewing.activity,
             waits_for=self._reviewing.waits_for,
             refused=self._reviewing.refused,
+            key_refused=self._key_refused,
             sleep=self._sleep,
             patience=Patience(self.clock.monotonic, self._sleep),
         )
@@ -398,6 +400,9 @@ class TradingAgent:
     async def _probe(self) -> None:
         self._account.judge()
         await self._probing.probe()
+
+    def _key_refused(self) -> None:
+        self._probing.key_was_refused()
 
     async def beat(self) -> None:
         """Leave a durable sign of life, twice a minute."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from trading.domain.errors import Retryable, StorageLost
+from trading.domain.errors import AuthLost, Retryable, StorageLost
 
 logger = logging.getLogger(__name__)
 _WAITING_MAX = 10_000
@@ -38,7 +38,7 @@ class FollowUps:
                 raise StorageLost("too many facts wait to be written: the journal hangs")
             try:
                 await work()
-            except Retryable as error:
+            except (Retryable, AuthLost) as error:
                 logger.warning("follow_up_failed", extra={"error": str(error)})
 
 

@@ -9,7 +9,13 @@ from decimal import Decimal
 from trading import outside
 from trading.alarms import Alarms
 from trading.commanding.workings import Workings
-from trading.domain.errors import AccountEmpty, AlreadyRecorded, Retryable, SettingsInvalid
+from trading.domain.errors import (
+    AccountEmpty,
+    AlreadyRecorded,
+    AuthLost,
+    Retryable,
+    SettingsInvalid,
+)
 from trading.domain.events import DayOpened, Event
 from trading.domain.position import DOLLARS, Balance, Position, TradingMode
 from trading.key_rights import KeyFinding, judge_key
@@ -105,6 +111,9 @@ class Housekeeping:
         except AccountEmpty:
             # The stream's balances stand; that they are in doubt is told, and nothing is added.
             await self._compare({}, known, busy | self._working())
+            raise
+        except AuthLost:
+            self._of.key_refused()
             raise
         self._of.state.book.set_balances(balances, self._of.clock.monotonic())
         is_agreed = await self._compare(balances, known, busy | self._working())

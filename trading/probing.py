@@ -19,7 +19,7 @@ _Answer = TypeVar("_Answer")
 # An order may wait longer for its answer; that nobody is there has to be known sooner.
 _ANSWER_S = 3.0
 _SIGNED_EVERY_S = 60.0
-_SIGNED_IN_DOUBT_S = 20.0
+_SIGNED_WHILE_LOST_S = 20.0
 
 
 class Probing:
@@ -58,8 +58,12 @@ class Probing:
         """Whether the last sign about a condition was a good one."""
         return self._reach.is_green(condition)
 
+    def key_was_refused(self) -> None:
+        """Take the refusal of any signed request as a sign; the next probes ask for the key."""
+        self._put(self._reach.key_refused(self._of.clock.monotonic()))
+
     async def probe(self) -> None:
-        """Ask for the time, and each minute (or while the key is in doubt, sooner) for balances."""
+        """Ask for the time, and each minute (while the key is in doubt, each time) for balances."""
         clock = self._of.clock
         turn, asked_s = None, clock.monotonic()
         try:
@@ -84,8 +88,8 @@ class Probing:
 
     async def _probe_key(self) -> Turn | None:
         now_s = self._of.clock.monotonic()
-        every_s = _SIGNED_IN_DOUBT_S if self._reach.wants_signed else _SIGNED_EVERY_S
-        if now_s - self._signed_s < every_s:
+        every_s = _SIGNED_WHILE_LOST_S if self._reach.is_key_lost else _SIGNED_EVERY_S
+        if now_s - self._signed_s < every_s and not self._reach.is_key_in_doubt:
             return None
         self._signed_s = now_s
         try:

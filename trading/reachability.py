@@ -17,7 +17,8 @@ class ReachabilitySettings:
     failures_min: int = 3
     # Three probes, one each 5 s, less what a scheduler comes late.
     down_after_s: float = 9.5
-    refused_after_s: float = 60.0
+    # As many refusals, the first one by any request and each probe after it signed.
+    refused_after_s: float = 9.5
     silence_min_s: float = 60.0
     green_s: float = 30.0
     clock_off_ms: int = 1000
@@ -145,6 +146,11 @@ class Reachability:
         return self._clock.bad(now_s, self.settings, is_certain=is_certain)
 
     @property
-    def wants_signed(self) -> bool:
-        """Whether the key is in doubt, so that probes should be signed ones."""
-        return self._auth.failures > 0
+    def is_key_in_doubt(self) -> bool:
+        """Whether the key was refused and is not known to be lost, so that each probe tells."""
+        return self._auth.failures > 0 and not self._auth.is_active
+
+    @property
+    def is_key_lost(self) -> bool:
+        """Whether the key was refused for long enough, and not yet taken for long enough."""
+        return self._auth.is_active

@@ -11,7 +11,7 @@ from trading.deadlines import Patience
 from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal
 from trading.domain.commands import EditTracker, PlaceOrder
-from trading.domain.errors import Refused, Retryable, Unreachable
+from trading.domain.errors import AuthLost, Refused, Retryable, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
 from trading.domain.money import ONE
@@ -63,6 +63,7 @@ class Workings:
     waits_for: Callable[[], Sequence[str]]
     refused: Callable[[Refusal], Awaitable[None]]
     sleep: Callable[[float], Awaitable[None]]
+    key_refused: Callable[[], None]
     patience: Patience
 
     async def ask(self, answer: Awaitable[_Answer]) -> _Answer:
@@ -223,7 +224,7 @@ class Workings:
             return None
         try:
             reports = await self.ask(self.gateway.open_orders())
-        except Retryable:
+        except (Retryable, AuthLost):
             return None
         return [each for each in reports if not self.execution.is_ours(each.client_order_id)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.catalogue import fired
 from trading import follow_ups
-from trading.domain.errors import StorageLost, Unreachable
+from trading.domain.errors import AuthLost, StorageLost, Unreachable
 from trading.follow_ups import FollowUps
 
 
@@ -24,12 +24,15 @@ async def run_briefly(waiting: FollowUps) -> None:
             await waiting.run()
 
 
-async def test_everything_is_done_in_its_order_and_what_fails_stops_no_other() -> None:
+@pytest.mark.parametrize("failure", [Unreachable("no answer"), AuthLost("the key is refused")])
+async def test_everything_is_done_in_its_order_and_what_fails_stops_no_other(
+    failure: Exception,
+) -> None:
     done: list[int] = []
     waiting = FollowUps()
 
     async def fails() -> None:
-        raise Unreachable("no answer")
+        raise failure
 
     for number in range(3):
         waiting.add(noting(done, number))

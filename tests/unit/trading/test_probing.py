@@ -1,18 +1,19 @@
 """The exchange is asked now and then; what turns is told once, and new risk waits for its end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
-from trading.domain.commands import PlaceOrder
-from trading.domain.errors import RateLimited, Refused, Unreachable
+from trading.domain.commands import Panic, PlaceOrder
+from trading.domain.errors import AuthLost, RateLimited, Refused, Unreachable
 from trading.domain.events import ConditionChanged
 from trading.domain.money import ONE
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind
+from trading.domain.position import Balance, TradingMode
 from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
 
 
@@ -189,7 +190,7 @@ async def test_our_own_count_of_requests_is_no_loss(world: AgentWorld) -> None:
 
 
 @pytest.mark.fault("X15", "SAID")
-async def test_a_key_that_is_refused_for_a_minute_is_told_and_new_risk_waits(
+async def test_a_key_that_is_refused_by_three_probes_is_told_and_new_risk_waits(
     world: AgentWorld,
 ) -> None:
     await probe(world, 1, every_s=61)
@@ -213,7 +214,63 @@ async def test_a_loss_from_before_a_restart_ends_after_it(world: AgentWorld) -> 
     world.exchange.is_down = False
     await world.start()
     assert world.desk.status().conditions
+    await probe(world, 2)
+    assert not told(world, AUTH_LOST)
+    await probe(world, 1)
+    assert [one.is_active for one in told(world, AUTH_LOST)] == [True]
     await probe(world, 8)
     assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
     # Nobody measured it from its beginning.
     assert "after" not in told(world, EXCHANGE_DOWN)[1].text
+@pytest.mark.fault("X15", "SAID")
+async def test_a_refusal_of_any_signed_request_makes_each_probe_ask_for_the_key(
+    world: AgentWorld,
+) -> None:
+    await probe(world, 1)
+    world.exchange.is_key_lost = True
+    refused_s = world.time.monotonic()
+    # The next signed probe is due in a minute; the balances are asked for first.
+    with pytest.raises(AuthLost):
+        await world.time.finish(world.agent.jobs()["balances"]())
+    while not told(world, AUTH_LOST):
+        await probe(world, 1)
+    assert world.time.monotonic() - refused_s <= 15
+    fired(told(world, AUTH_LOST))
+
+
+async def test_a_panic_needs_no_key_to_end_the_stops_and_to_halt(world: AgentWorld) -> None:
+    await world.protect()
+    world.exchange.is_key_lost = True
+    await world.do(Panic(everything=True))
+    assert world.agent.trackers.count() == 0
+    assert world.agent.state.mode is TradingMode.HALTED
+
+
+async def test_one_refusal_among_signed_answers_is_not_told(world: AgentWorld) -> None:
+    for _ in range(20):
+        world.exchange.is_key_lost = True
+        with pytest.raises(AuthLost):
+            await world.time.finish(world.agent.jobs()["balances"]())
+        world.exchange.is_key_lost = False
+        await probe(world, 1)
+    assert not told(world, AUTH_LOST)
+
+
+async def test_a_refused_key_is_asked_with_calmly_once_that_is_told(world: AgentWorld) -> None:
+    asked_s: list[float] = []
+    balances = world.exchange.balances
+
+    async def counted() -> Mapping[str, Balance]:
+        asked_s.append(world.time.monotonic())
+        return await balances()
+
+    world.exchange.balances = counted  # type: ignore[method-assign]
+    world.exchange.is_key_lost = True
+    world.agent._key_refused()
+    await probe(world, 40)
+    told_s = asked_s[2]
+    later = [at_s for at_s in asked_s if at_s > told_s]
+    assert [at_s - told_s for at_s in later] == [20.0 * n for n in range(1, len(later) + 1)]
+    assert later
+
+

@@ -47,16 +47,44 @@ def test_a_ban_is_a_loss_at_once_and_a_pause_for_pace_is_none() -> None:
 
 
 @pytest.mark.fault("X15", "SAID")
-def test_a_key_is_lost_after_a_minute_of_refusals_and_found_by_a_signed_answer_only() -> None:
-    refused: list[Step] = [(20, "key_refused")] * 4
+def test_a_key_is_lost_after_ten_seconds_of_refusals_and_found_by_a_signed_answer_only() -> None:
+    refused: list[Step] = [(5, "key_refused")] * 3
     [(lost_s, lost)] = turns(refused)
-    assert (lost_s, lost.condition) == (80, AUTH_LOST)
+    assert (lost_s, lost.condition) == (15, AUTH_LOST)
     reach = Reachability()
     assert len(list(turns([*refused, *[(20.0, "answered")] * 9], reach))) == 1
-    assert reach.wants_signed
+    assert reach.is_key_lost
     assert [turn.is_active for _, turn in turns([(200, "key_taken")], reach)] == [False]
-    assert not reach.wants_signed
+    assert not reach.is_key_lost
     fired(lost_s)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        # One stray answer, then the probe's.
+        [(1, "key_refused"), (5, "key_taken")] * 9,
+        # Many of one moment: an order's, its query's, the balances'.
+        [(0.1, "key_refused")] * 90 + [(5, "key_taken")],
+        # Two, however long they lie apart.
+        [(1, "key_refused"), (600, "key_refused"), (1, "key_taken")],
+    ],
+)
+def test_a_key_is_not_lost_for_stray_refusals_or_for_those_of_one_moment(
+    steps: list[Step],
+) -> None:
+    assert not list(turns(steps))
+
+
+def test_a_key_is_in_doubt_from_its_first_refusal_until_it_is_taken_or_lost() -> None:
+    reach = Reachability()
+    reach.key_refused(1)
+    assert reach.is_key_in_doubt
+    reach.key_taken(2)
+    assert not reach.is_key_in_doubt
+    for now_s in (10, 15, 20):
+        reach.key_refused(now_s)
+    assert (reach.is_key_in_doubt, reach.is_key_lost) == (False, True)
 
 
 def test_what_was_lost_before_a_restart_ends_after_thirty_green_seconds() -> None:

@@ -106,6 +106,8 @@ class Sending:
             # Whatever became of the order: who asked for silence gets it.
             wish_s = evidence.retry_after_s or self._s.settings.silence_default_s
             self._s.pacer.silence(wish_s)
+        if classified.cause is Cause.AUTH:
+            self._s.on_key_refused()
         if classified.verdict is Verdict.NOT_SENT:
             case.sends_s.pop()
         async with case.lock:

@@ -43,6 +43,7 @@ class ExecutionEngine:
     transaction, within `undisturbed`. `publish` is handed every fact once it is written;
     `on_excess` an entry, the base units that were bought beyond it, and why, once they are booked;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
+    `on_key_refused` for each request that was refused for its key.
     """
 
     def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
@@ -59,8 +60,9 @@ class ExecutionEngine:
         publish: Callable[..., None],
         order_prefix: str,
         on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None,
-        on_overflow: Callable[[], None] = lambda: None,
         undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+        on_key_refused: Callable[[], None] = lambda: None,
+        on_overflow: Callable[[], None] = lambda: None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._s = Surroundings(
@@ -76,9 +78,10 @@ class ExecutionEngine:
             closing=closing,
             prefix=order_prefix,
             on_excess=on_excess,
+            undisturbed=undisturbed,
+            on_key_refused=on_key_refused,
         )
         booking = Booking(self._s)
-            undisturbed=undisturbed,
         self._sending = Sending(self._s, booking)
         self._searching = Searching(self._s, booking, self._sending)
         self._running = Running(self._s, booking, self._sending, self._searching)

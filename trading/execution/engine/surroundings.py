@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from trading.deadlines import within
-from trading.domain.errors import RateLimited
+from trading.domain.errors import AuthLost, RateLimited
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
@@ -43,6 +43,7 @@ class Surroundings:
     prefix: str
     on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None
     undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    on_key_refused: Callable[[], None] = lambda: None
     cases: dict[str, Case] = field(default_factory=dict)
     is_clock_known: bool = False
     is_stopping: bool = False
@@ -76,6 +77,9 @@ class Surroundings:
             # Our own count of reads must never hold up a sale.
             if not error.is_own_count:
                 self.pacer.silence(error.retry_after_s)
+            raise
+        except AuthLost:
+            self.on_key_refused()
             raise
 
     def fresh_quote(self, symbol: str) -> Quote | None:
