@@ -15,6 +15,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from trading.domain.errors import AuthLost, Retryable
 from trading.domain.events import JobRan
 from trading.ports import Clock
 
@@ -157,6 +158,10 @@ class Schedule:
         except TimeoutError:
             outcome = f"took longer than {job.deadline_s:g} s"
             logger.warning("job_timed_out", extra={"job": name})
+        except (Retryable, AuthLost) as error:
+            # What a network does, and needs no traceback.
+            outcome = f"failed: {type(error).__name__}"
+            logger.warning("job_failed", extra={"job": name, "error": str(error)})
         except Exception as error:
             # A failing job is shown by /jobs and tried again at its next time; it stops no other.
             outcome = f"failed: {type(error).__name__}"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
+from trading.domain.errors import AuthLost, Unreachable
 from trading.domain.events import JobRan
 from trading.domain.time import from_ms, to_ms
 from trading.schedule import JOBS, Job, Schedule, _trigger
@@ -48,6 +49,33 @@ async def test_a_remembered_job_is_recorded() -> None:
     schedule, memory = _schedule(_nothing, job)
     await schedule.run("daily_risk_reset")
     assert [event.job for event in memory.events] == ["daily_risk_reset"]
+
+
+@pytest.mark.parametrize("failure", [Unreachable("http 503"), AuthLost("code -2015")])
+async def test_a_job_that_the_network_fails_is_one_line_of_the_log(
+    failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise failure
+
+    schedule, _ = _schedule(fail, Job("balances", every_s=60))
+    await schedule.run("balances")
+    [(_, _, outcome, _)] = schedule.rows()
+    assert outcome == f"failed: {type(failure).__name__}"
+    [record] = caplog.records
+    assert (record.levelname, record.message, record.exc_info) == ("WARNING", "job_failed", None)
+    assert vars(record)["error"] == str(failure)
+
+
+async def test_a_job_that_fails_for_a_reason_of_ours_keeps_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail() -> None:
+        raise ValueError("a bug")
+
+    schedule, _ = _schedule(fail, Job("balances", every_s=60))
+    await schedule.run("balances")
+    assert [bool(record.exc_info) for record in caplog.records] == [True]
 
 
 async def test_a_failing_job_says_so_and_stays_planned() -> None:
