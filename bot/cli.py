@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from bot.data.commands import data_app
+from bot.owner_only import write_for_owner_only
 from trading.domain.errors import Refused, UmbraError
 from trading.domain.money import EXACT
 
@@ -297,6 +298,7 @@ def _serve(server: Coroutine[Any, Any, None], port: int) -> None:
 
 def main() -> None:
     """Run a command; an error of ours is one clear sentence and exit code 2."""
+    write_for_owner_only()
     try:
         app()
     except UmbraError as error:

@@ -22,6 +22,7 @@ from bot.control.sockets import ControlServer
 from bot.data.holdings import ArchiveHoldings
 from bot.escalation import Escalation
 from bot.in_hand import MarkedInHand
+from bot.owner_only import close_to_others
 from bot.shares import agent_settings, telegram_settings
 from bot.storage_watch import StorageWatch
 from bot.supervisor import Supervisor, stop_on_signals
@@ -92,6 +93,7 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
     clock = SystemClock()
     directory = settings.directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    close_to_others(directory)
     async with contextlib.AsyncExitStack() as stack:
         locks: list[DirectoryLock | AccountLock] = [DirectoryLock(directory)]
         if settings.mode is Mode.LIVE:

@@ -6,6 +6,7 @@ import re
 import secrets
 import signal
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -88,6 +89,7 @@ class World:
                 await self.end(name)
             if kind is None:
                 await self._refuse_sprung_traps()
+                self._refuse_what_others_can_read()
         finally:
             for name in ("sim", "chat"):
                 await self.end(name)
@@ -98,6 +100,13 @@ class World:
         exchange = self.processes.get("sim")
         if exchange is not None and exchange.returncode is None:
             assert (await self.seen("traps"))["requests"] == []
+
+    def _refuse_what_others_can_read(self) -> None:
+        """Whatever the agent and its watchdog left in their directory is their owner's alone."""
+        # The one file that a person makes there.
+        left = [path for path in self.data_dir.rglob("*") if path.name != "HALT"]
+        modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in left}
+        assert not [f"{path} {mode:03o}" for path, mode in modes.items() if mode & 0o077]
 
     # ------------------------------------------------------------ processes
 

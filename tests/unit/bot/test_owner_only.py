@@ -1,0 +1,71 @@
+"""Nobody but the owner reads what Umbra writes, nor what earlier versions left in its directory."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot import cli
+from bot.owner_only import close_to_others
+
+
+@pytest.fixture
+def an_open_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("an_open_umask")
+def test_a_command_writes_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["umbra", "version"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "written").write_text("2 BTC")
+    assert mode(tmp_path / "made") == 0o700
+    assert mode(tmp_path / "made" / "written") == 0o600
+
+
+@pytest.mark.usefixtures("an_open_umask")
+def test_a_directory_of_an_earlier_version_is_closed_and_nothing_else_about_it_changes(
+    tmp_path: Path,
+) -> None:
+    directory, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    (directory / "exports").mkdir(parents=True)
+    elsewhere.write_text("not ours")
+    (directory / "link").symlink_to(elsewhere)
+    for name, before in (("heartbeat.json", 0o644), ("script", 0o755), ("reserve", 0o600)):
+        (directory / name).touch()
+        (directory / name).chmod(before)
+    close_to_others(directory)
+    found = {path.name: mode(path) for path in (directory, *directory.iterdir())}
+    assert found == {
+        "data": 0o700,
+        "exports": 0o700,
+        "heartbeat.json": 0o600,
+        "script": 0o700,
+        "reserve": 0o600,
+        "link": 0o644,
+    }
+
+
+def test_what_belongs_to_somebody_else_is_logged_and_stops_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tmp_path.chmod(0o755)
+
+    def refuse(_path: Path, _mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    close_to_others(tmp_path)
+    assert [record.message for record in caplog.records] == ["readable_by_others"]
