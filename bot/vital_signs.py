@@ -23,6 +23,7 @@ from trading.reception import Vitals
 logger = logging.getLogger(__name__)
 # The greatest positions that a sign of life names, every five seconds and in one go.
 _HOLDINGS_MAX = 20
+_LOST = ("the journal cannot be written",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ class VitalSigns:
             # With the journal lost the stops are still watched, and the watchdog has to know.
             health = desk.health()
             watches = count(self._of.agent.trackers.count(), "tracker")
-            note = watches if health.is_working else "storage or exchange lost"
-            self._service.status(f"watching {note}" if health.is_working else note)
-            await self._sign(desk, note, is_healthy=health.is_working)
+            wrong = "; ".join([*_LOST[: health.is_storage_degraded], *health.troubles])
+            self._service.status(wrong or f"watching {watches}")
+            await self._sign(desk, wrong or watches, is_healthy=health.is_healthy)
 
     async def sign_off(self, desk: Desk) -> None:
         """Leave the last sign of life, that of an orderly end."""

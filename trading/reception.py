@@ -206,6 +206,7 @@ class Reception:
             unresolved=agent.unresolved(),
             stale_s=max(self._stale_ages_s(), default=None),
             account_stream=account_stream,
+            unseen=self._unseen(),
         )
         uptime = agent.clock.now() - agent.state.started_at
         return HealthView(
@@ -348,6 +349,11 @@ class Reception:
         is_all_stale = 0 < stale == len(agent.trackers.symbols())
         state = agent.market.stream_state
         return views.stream(state, self._conditions(), is_all_stale=is_all_stale)
+    def _unseen(self) -> list[str]:
+        known, market = self._agent.state.instruments, self._agent.market
+        needed = sorted(self._agent.trackers.symbols())
+        return [each for each in needed if each in known and market.age_s(each) is None]
+
 
     def _signature(self, symbol: str) -> Signature | None:
         found = self._agent.market.signature(symbol)

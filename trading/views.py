@@ -20,6 +20,7 @@ _GRAVE = frozenset(
     {EXCHANGE_DOWN, AUTH_LOST, BALANCES_DISAGREE, "stale_data", "account_stream_down"}
 )
 _SAYS_PRICES = frozenset({EXCHANGE_DOWN, "stale_data"})
+_NAMED_MAX = 5
 _SAYS_ACCOUNT = frozenset({EXCHANGE_DOWN, "account_stream_down"})
 
 
@@ -213,10 +214,12 @@ def troubles(
     unresolved: int,
     stale_s: float | None,
     account_stream: str,
+    unseen: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return what keeps an agent from being healthy, and what it copes with; in sentences.
 
-    `stale_s` is the age in seconds of the oldest price that is needed and cannot be relied on.
+    `stale_s` is the age in seconds of the oldest price that is needed and cannot be relied on,
+    `unseen` the symbols of which none has come yet.
     """
     active = [each for each in conditions if each.is_active]
     names = {each.condition for each in active}
@@ -224,6 +227,9 @@ def troubles(
     found = [each.text for each in grave]
     if stale_s is not None and not names & _SAYS_PRICES:
         found.append(f"prices are {stale_s:.0f} s old")
+    if unseen and not names & _SAYS_PRICES:
+        more = f" and {len(unseen) - _NAMED_MAX} more" if len(unseen) > _NAMED_MAX else ""
+        found.append(f"no price has come yet of {', '.join(unseen[:_NAMED_MAX])}{more}")
     if unresolved:
         noun = "order is" if unresolved == 1 else "orders are"
         found.append(f"{unresolved} {noun} of unknown outcome")

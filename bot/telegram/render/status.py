@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TypeVar
 
-from bot.modes import MODES
+from bot.modes import MODES, reason
 from bot.telegram.keyboards import Rows, does, pager, shows
 from bot.telegram.render.text import (
     Card,
@@ -49,6 +49,7 @@ def status_card(status: StatusView, *, may_act: bool = True) -> Card:
         return _starting_card(status)
     lines: list[Line] = [
         f"{status.mode} on {status.exchange} · {MODES[status.state].state}",
+        *_why(status),
         f"Equity {money(status.equity)} {status.currency}",
     ]
     if status.profit_today is not None:
@@ -71,6 +72,7 @@ def status_card(status: StatusView, *, may_act: bool = True) -> Card:
 def _starting_card(status: StatusView) -> Card:
     lines: list[Line] = [
         f"{status.mode} on {status.exchange} · starting",
+        *_why(status),
         "⚠️ The exchange has not answered yet; it is asked again and again.",
         "What is held and tracked shows once it has. No stop sells before that.",
         *_troubles(status),
@@ -102,6 +104,14 @@ def _headline(status: StatusView) -> str:
 def _is_partly(view: PositionView) -> bool:
     # Without eyes a whole holding is open whatever its trackers own.
     return ZERO < view.protected_quantity < view.position.quantity
+
+
+def _why(status: StatusView) -> list[Line]:
+    changed = status.trading_mode
+    if changed is None or changed.mode is TradingMode.ACTIVE:
+        return []
+    words = reason(changed.reason, changed.by)
+    return [words] if words else []
 
 
 def _tracker_counts(status: StatusView) -> str:

@@ -44,6 +44,21 @@ async def test_a_beat_says_what_is_held_and_how_many_stops_are_watched(
     assert sign.holdings == ("Holds 0.5 BTC (BTC/USDT), stop 58000",)
 
 
+async def test_a_beat_of_an_agent_without_prices_does_not_call_it_healthy(
+    world: AgentWorld, tmp_path: Path
+) -> None:
+    await world.protect()
+    world.exchange.is_hanging = True
+    for _ in range(20):
+        await world.time.finish(world.agent.jobs()["staleness_watch"]())
+        await world.time.pass_by(1)
+    assert world.exchange.hung
+    await signs_of(world, tmp_path).beat(world.desk)
+    verdict = heartbeat.check(tmp_path, world.time.now(), is_served=True)
+    assert not verdict.is_healthy
+    assert "no fresh price of BTC/USDT" in verdict.text
+
+
 async def test_a_beat_that_cannot_be_journaled_still_leaves_its_sign_on_disk(
     world: AgentWorld, tmp_path: Path
 ) -> None:

@@ -10,10 +10,11 @@ from trading.domain.chat import Severity
 from trading.domain.commands import Panic, PlaceOrder
 from trading.domain.errors import AuthLost, RateLimited, Refused, Unreachable
 from trading.domain.events import ConditionChanged
+from trading.domain.market import Quote
 from trading.domain.money import ONE
 from trading.domain.order import Side
-from trading.domain.tracker import Amount, AmountKind
 from trading.domain.position import Balance, TradingMode
+from trading.domain.tracker import Amount, AmountKind
 from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
 
 
@@ -162,6 +163,24 @@ async def test_old_prices_are_never_called_live_or_healthy(world: AgentWorld) ->
     assert not world.desk.positions()[0].is_protected
 
 
+async def test_a_start_whose_prices_have_not_come_is_not_healthy(world: AgentWorld) -> None:
+    await world.protect()
+    await world.kill()
+    streamed = world.exchange.quote_now
+
+    def nothing(_symbol: str) -> Quote:
+        raise Unreachable("no quotes")
+
+    world.exchange.quote_now = nothing  # type: ignore[method-assign]
+    await world.start()
+    health = world.desk.health()
+    assert not health.is_healthy
+    assert health.troubles == ("no price has come yet of BTC/USDT",)
+    world.exchange.quote_now = streamed  # type: ignore[method-assign]
+    await world.move("60000")
+    assert world.desk.health().is_healthy
+
+
 async def test_without_anything_at_stake_it_is_a_warning(world: AgentWorld) -> None:
     world.exchange.is_down = True
     await probe(world, 4)
@@ -195,6 +214,10 @@ async def test_a_key_that_is_refused_by_three_probes_is_told_and_new_risk_waits(
 ) -> None:
     await probe(world, 1, every_s=61)
     world.exchange.is_key_lost = True
+    await probe(world, 2)
+    assert not told(world, AUTH_LOST)
+    await probe(world, 1)
+    assert [one.is_active for one in told(world, AUTH_LOST)] == [True]
     await probe(world, 20)
     assert [one.is_active for one in told(world, AUTH_LOST)] == [True]
     purchase = PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, ONE * 100))
@@ -207,21 +230,6 @@ async def test_a_key_that_is_refused_by_three_probes_is_told_and_new_risk_waits(
     fired(told(world, AUTH_LOST))
 
 
-async def test_a_loss_from_before_a_restart_ends_after_it(world: AgentWorld) -> None:
-    world.exchange.is_down = True
-    await probe(world, 4)
-    await world.kill()
-    world.exchange.is_down = False
-    await world.start()
-    assert world.desk.status().conditions
-    await probe(world, 2)
-    assert not told(world, AUTH_LOST)
-    await probe(world, 1)
-    assert [one.is_active for one in told(world, AUTH_LOST)] == [True]
-    await probe(world, 8)
-    assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
-    # Nobody measured it from its beginning.
-    assert "after" not in told(world, EXCHANGE_DOWN)[1].text
 @pytest.mark.fault("X15", "SAID")
 async def test_a_refusal_of_any_signed_request_makes_each_probe_ask_for_the_key(
     world: AgentWorld,
@@ -274,3 +282,14 @@ async def test_a_refused_key_is_asked_with_calmly_once_that_is_told(world: Agent
     assert later
 
 
+async def test_a_loss_from_before_a_restart_ends_after_it(world: AgentWorld) -> None:
+    world.exchange.is_down = True
+    await probe(world, 4)
+    await world.kill()
+    world.exchange.is_down = False
+    await world.start()
+    assert world.desk.status().conditions
+    await probe(world, 8)
+    assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
+    # Nobody measured it from its beginning.
+    assert "after" not in told(world, EXCHANGE_DOWN)[1].text

@@ -191,6 +191,21 @@ async def test_the_first_line_answers_am_i_protected() -> None:
     assert "No open position" in status.status_card(desk.status()).text
 
 
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_a_status_says_why_nothing_new_is_bought_and_what_to_remove(is_ready: bool) -> None:
+    path = "/home/umbra/data/HALT"
+    halted = events.TradingModeChanged(
+        TradingMode.HALTED, f"The file {path} is there. To go on: rm {path}", "0", START
+    )
+    seen = replace(FakeDesk(SettableClock(START)).status(), trading_mode=halted, is_ready=is_ready)
+    lines = _assert_fits(status.status_card(seen))
+    assert f"The file {path} is there. To go on: rm {path}" in " ".join(lines)
+    typed = replace(seen, trading_mode=replace(halted, reason="halt", by="7"))
+    assert "Asked for with /halt." in " ".join(_assert_fits(status.status_card(typed)))
+    ended = replace(seen, trading_mode=replace(halted, mode=TradingMode.ACTIVE))
+    assert path not in " ".join(_assert_fits(status.status_card(ended)))
+
+
 async def test_protection_and_worst_case_stand_on_each_position() -> None:
     desk = FakeDesk(SettableClock(START))
     text = strip_markup(status.positions_card(desk.positions()).text)
