@@ -1,10 +1,8 @@
 """Z-02: planted secrets reach no repr, log, traceback, database, export or chat."""
 
 import asyncio
-import base64
 import contextlib
 import io
-import logging
 import threading
 import traceback
 from collections.abc import Iterator
@@ -27,53 +25,18 @@ from tests.e2e.world import World
 from tests.fakes.desk import FakeDesk
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.scanner import FakeScanner
+from tests.security.canaries import CANARIES, PASSWORD, SPELLED, leaks, spellings
 from trading.bus import Bus
 from trading.domain.errors import UmbraError
 from trading.gateway import create_gateway
 
-CANARIES = {
-    "UMBRA_EXCHANGE_API_KEY": "canarykey7f3e9a51c2",
-    "UMBRA_EXCHANGE_SECRET": "canarysecret/81+0b7d",
-    "UMBRA_TELEGRAM_TOKEN": "4242:canarytoken5d0c1e",
-    "UMBRA_TOTP_SECRET": "CANARYGNBVGY3TQOJQGEZDGNBVGY3TQO",
-}
-PASSWORD = "canarypassword42"
-DATABASE = f"postgresql+asyncpg://umbra:{PASSWORD}@127.0.0.1:9/none"
 OURS = ("bot", "trading", "storage", "telegram", "ccxt")
-
-
-def _spellings(secret: str) -> set[str]:
-    bare = secret.partition(":")[2] or secret
-    encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-    return {secret, bare, quote(secret, safe=""), encoded, secret.encode().hex()}
-
-
-SPELLED = {word for secret in (*CANARIES.values(), PASSWORD) for word in _spellings(secret)}
-
-
-def _leaks(text: str, spelled: set[str] = SPELLED) -> list[str]:
-    return [word for word in spelled if word in text]
 
 
 def test_z02_the_search_finds_every_spelling() -> None:
     for word in SPELLED:
-        assert _leaks(f"…{word}…") != []
-    assert _leaks("nothing here") == []
-
-
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> config.Settings:
-    values = CANARIES | {
-        "UMBRA_DATABASE_URL": DATABASE,
-        "UMBRA_MODE": "live",
-        "UMBRA_EXCHANGE_REST_URL": "http://127.0.0.1:9",
-        "UMBRA_EXCHANGE_WS_URL": "ws://127.0.0.1:9",
-        "UMBRA_DATA_DIR": str(tmp_path / "data"),
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return config.load()
+        assert leaks(f"…{word}…") != []
+    assert leaks("nothing here") == []
 
 
 def _telegram(settings: config.Settings) -> TelegramSettings:
@@ -135,7 +98,7 @@ async def test_z02_no_object_shows_a_secret(settings: config.Settings, tmp_path:
     shown = 0
     try:
         for one in _reached([*kept, gateway, bot]):
-            assert _leaks(f"{one!r} {one}") == [], type(one)
+            assert leaks(f"{one!r} {one}") == [], type(one)
             shown += 1
     finally:
         await gateway.close()
@@ -173,7 +136,7 @@ async def test_z02_no_traceback_of_a_lost_link_holds_a_secret(
     told = await _failures(settings, tmp_path)
     assert len(told) >= 2
     assert "127.0.0.1" in "".join(told)
-    assert _leaks("".join(told)) == []
+    assert leaks("".join(told)) == []
 
 
 async def test_z02_a_key_that_the_exchange_refuses_is_not_in_the_error() -> None:
@@ -188,18 +151,8 @@ async def test_z02_a_key_that_the_exchange_refuses_is_not_in_the_error() -> None
         finally:
             await gateway.close()
         told = "".join(traceback.format_exception(refused.value))
-        assert _leaks(told) == []
+        assert leaks(told) == []
         await control(sim, "permissions", {})
-
-
-@pytest.fixture
-def log(settings: config.Settings) -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    target = io.StringIO()
-    logs.configure(settings.secrets, "DEBUG", target)
-    yield target
-    root.handlers[:], root.level = handlers, level
 
 
 async def test_z02_a_bot_whose_token_is_refused_logs_none_of_it(
@@ -219,7 +172,7 @@ async def test_z02_a_bot_whose_token_is_refused_logs_none_of_it(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await bot.stop()
-    assert _leaks(log.getvalue()) == []
+    assert leaks(log.getvalue()) == []
 
 
 def test_z02_what_ends_a_process_or_a_thread_is_masked(
@@ -243,7 +196,7 @@ def test_z02_what_ends_a_process_or_a_thread_is_masked(
     thread.start()
     thread.join()
     assert log.getvalue().count("RuntimeError") >= 2
-    assert _leaks(log.getvalue()) == []
+    assert leaks(log.getvalue()) == []
 
 
 # ------------------------------------------------------------ the whole agent
@@ -262,7 +215,7 @@ async def test_z02_a_whole_agent_leaves_its_secrets_nowhere(tmp_path: Path) -> N
             word
             for name, value in world.environment.items()
             if name in CANARIES
-            for word in _spellings(value)
+            for word in spellings(value)
         }
         await world.price("60000")
         await world.start_agent()
@@ -283,5 +236,5 @@ async def test_z02_a_whole_agent_leaves_its_secrets_nowhere(tmp_path: Path) -> N
     assert {"umbra.db", "run.log"} <= {path.name for path in found}
     assert [path for path in found if "exports" in path.parts]
     for path in found:
-        assert _leaks(path.read_bytes().decode("latin-1"), spelled) == [], path
-    assert _leaks(texts, spelled) == []
+        assert leaks(path.read_bytes().decode("latin-1"), spelled) == [], path
+    assert leaks(texts, spelled) == []

@@ -1,11 +1,13 @@
 """Tests of the tests: production code with one invariant broken is caught within a few seeds."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import ccxt
 import pytest
 
 from bot.telegram.inbox import Inbox
@@ -21,6 +23,7 @@ from trading.domain.order import Side
 from trading.execution.classify import Verdict
 from trading.execution.engine import sending
 from trading.execution.engine.searching import Searching
+from trading.gateway.binance import BinanceVenue
 from trading.risk import gate
 from trading.trackers import trailing
 
@@ -112,6 +115,18 @@ def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Searching, "step", step)
 
 
+def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
+    real = BinanceVenue.balances
+
+    async def balances(self: BinanceVenue) -> Any:
+        request = {"coin": "BTC", "address": "1", "amount": "0.1"}
+        with contextlib.suppress(ccxt.BaseError):
+            await self._api.sapi_post_capital_withdraw_apply(request)
+        return await real(self)
+
+    patch.setattr(BinanceVenue, "balances", balances)
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("mutate", "expected"),
@@ -126,6 +141,7 @@ def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
         (updates_are_acknowledged_before_they_are_stored, {"I-36"}),
         (a_message_is_called_delivered_and_was_not, {"I-35"}),
         (nobody_asks_what_became_of_an_order, {"L-01"}),
+        (coins_are_sent_away, {"Z-03"}),
     ],
 )
 def test_a_broken_invariant_is_caught_within_a_few_seeds(
