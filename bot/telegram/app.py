@@ -152,6 +152,7 @@ class TelegramBot:
             Pairing(code, self._clock.now()) if code else None,
             self._strangers,
             self._banner(),
+            kick_outbox=self.outbox.kick,
         )
         return code
 

@@ -1,21 +1,29 @@
-"""The periodic summary: once per day and person, at their hour: what happened since they looked."""
+"""The periodic summary: once per day and person, at their hour: what happened since they looked.
+
+Of the account, and of the scores that they watch.
+"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.telegram.delivery import is_silent, with_banner
+from bot.telegram.keyboards import does
 from bot.telegram.looks import Looks
 from bot.telegram.render.reports import summary_card
+from bot.telegram.render.score_alerts import Highest, missed_lines
 from bot.telegram.roster import Roster
 from trading.desk import Desk
 from trading.domain.chat import OutboxMessage, Person, Severity
 from trading.domain.errors import AlreadyRecorded
-from trading.domain.events import MessageQueued
+from trading.domain.events import MessageQueued, ScoresTold
+from trading.domain.time import to_ms
+from trading.domain.watching import Loudness, ScoreKind
 from trading.overview import SummaryView
-from trading.ports import Clock, Journal
+from trading.ports import Clock, Journal, Recorded
+from trading.scanner.telling import TYPES
 
 logger = logging.getLogger(__name__)
 # A digest that was missed by more than this is not sent any more.
@@ -23,6 +31,9 @@ _LATE_MAX = timedelta(hours=1)
 # Who did not look for longer is told of the last days, not of everything since.
 _BACK_MAX = timedelta(days=7)
 _BACK_USUAL = timedelta(hours=24)
+# Read beside the loop: the newest of everybody, some hours of a day on which all of them move.
+_TOLD_READ = 500
+DIGEST_ROWS = ((does("📊 Status", "/status"), does("🔎 Scan now", "/scan")),)
 
 
 def due_day(person: Person, now: datetime) -> date | None:
@@ -40,6 +51,28 @@ def since(looked_at: datetime | None, now: datetime) -> datetime:
     if looked_at is None:
         return now - _BACK_USUAL
     return max(looked_at, now - _BACK_MAX)
+
+
+def highest_told(
+    rows: Iterable[Recorded], person: Person, since_at: datetime
+) -> tuple[Highest, ...]:
+    """What somebody was told of scores since a moment: of each the highest, the highest first.
+
+    Told aloud, without a sound, or on the card of the rest: not what the person has turned off.
+    """
+    found: dict[tuple[str, ScoreKind], Highest] = {}
+    for row in rows:
+        if not isinstance(row.event, ScoresTold) or row.event.user_id != person.user_id:
+            continue
+        for one in row.event.watched:
+            score, at_ms = one.state.told, one.state.told_ms
+            is_off = person.wishes.loud(TYPES[one.kind]) is Loudness.OFF
+            if score is None or at_ms is None or at_ms <= to_ms(since_at) or is_off:
+                continue
+            known = found.get((one.symbol, one.kind))
+            if known is None or score > known.score:
+                found[one.symbol, one.kind] = Highest(one.symbol, one.kind, score, at_ms)
+    return tuple(sorted(found.values(), key=lambda one: (-one.score, one.symbol)))
 
 
 def is_empty(view: SummaryView) -> bool:
@@ -75,16 +108,21 @@ class Digests:
         return sent
 
     async def _send(self, person: Person, day: date, now: datetime) -> int:
-        view = await self.desk.summary(since(self.looks.at(person.user_id), now))
+        looked_at = since(self.looks.at(person.user_id), now)
+        view = await self.desk.summary(looked_at)
+        told = await self.journal.latest(_TOLD_READ, (ScoresTold.__name__,))
+        highest = highest_told(told, person, looked_at)
         self._sent[person.user_id] = day
-        if is_empty(view):
+        if is_empty(view) and not highest:
             return 0
-        card = summary_card(view, "Digest", ZoneInfo(person.timezone))
+        timezone = ZoneInfo(person.timezone)
+        card = summary_card(view, "Digest", timezone, missed_lines(highest, timezone))
         message = OutboxMessage(
             message_key=f"digest:{person.user_id}:{day.isoformat()}",
             chat_id=person.chat_id,
             text=with_banner(card.text, self.banner()),
             created_at=now,
+            buttons=DIGEST_ROWS,
             is_silent=is_silent(person, Severity.INFO, now),
         )
         try:

@@ -157,8 +157,6 @@ class Outbox:
         return is_stored
 
     async def _send(self, message: OutboxMessage) -> tuple[int | None, str]:
-        if message.message_key in self._in_doubt and not message.edits:
-            message = replace(message, text=again(message))
         try:
             return await self._send_or_edit(message)
         except Forbidden as error:
@@ -174,6 +172,8 @@ class Outbox:
         if target is None:
             if message.is_refresh:
                 return None, "dropped: its card never arrived"
+            if message.message_key in self._in_doubt:
+                message = replace(message, text=again(message))
             return await self.sender.send(message), "delivered"
         try:
             await self.sender.edit(message, target)
@@ -278,6 +278,7 @@ _EDIT_IMPOSSIBLE = (
     "message can't be edited",
     "message_id_invalid",
     "there is no text in the message",
+    "there is no media in the message",
     "no caption",
 )
 

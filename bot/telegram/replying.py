@@ -28,12 +28,16 @@ class Handled:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a reply goes: a chat, the card it is, the message it edits, the tap it answers."""
+    """Where a reply goes: a chat, the card it is, the message it edits, the tap it answers.
+
+    `is_begun`: the card may be in the chat already, as a sign that the reply takes its time.
+    """
 
     chat_id: int
     card: str
     target: int | None = None
     tap_id: str | None = None
+    is_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def finish(
                 created_at=around.now,
                 buttons=each.buttons,
                 card=each.name or place.card,
-                edits=place.target is not None and number == 0,
+                edits=number == 0 and (place.is_begun or place.target is not None),
                 target=place.target if number == 0 else None,
                 picture=each.picture,
                 document=each.document,

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -12,13 +13,14 @@ from bot.telegram import words as reading
 from bot.telegram.access import AccessRules, Ruling, Verdict
 from bot.telegram.alerts import ENDED_CODE
 from bot.telegram.answers import Answer, Answers
-from bot.telegram.commands import looking
+from bot.telegram.commands import looking, pictures
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.registry import BY_NAME
 from bot.telegram.flood import Admission, FloodGate
 from bot.telegram.groups import Found
 from bot.telegram.joining import Knock
 from bot.telegram.keyboards import IN_PLACE, is_command
+from bot.telegram.progress import Progress
 from bot.telegram.render.text import Card, Code, card_text
 from bot.telegram.render.trading import refused_card
 from bot.telegram.replying import Handled, Place, Surrounding, finish
@@ -50,9 +52,12 @@ class Router:
     banner: str
     flood: FloodGate = field(default_factory=FloodGate)
     is_locked: bool = False
+    kick_outbox: Callable[[], None] = lambda: None
+    progress: Progress = field(init=False)
     _answers: Answers = field(init=False)
 
     def __post_init__(self) -> None:
+        self.progress = Progress(self.services.journal, self.clock, self.kick_outbox)
         self._answers = Answers(self.services, self.records, self.clock)
 
     async def handle(self, stored: InboxUpdate) -> Handled:
@@ -156,9 +161,11 @@ class Router:
         admission = self._admission(stored, person, text)
         if admission is not Admission.PASS:
             return self._held_back(stored, person, admission, tap_id)
-        place = Place(chat_id, _card_of(stored), tap_id=tap_id)
+        working = _working(text)
+        place = Place(chat_id, _card_of(stored), tap_id=tap_id, is_begun=bool(working))
         try:
-            reply, place = await self._reply(stored, update, person, place, text)
+            async with self.progress.shown(place, working, self.banner):
+                reply, place = await self._reply(stored, update, person, place, text)
         except Refused as error:
             reply = self._refusal(error, text)
         except (Retryable, AuthLost) as error:
@@ -291,6 +298,17 @@ class Router:
         handled = UpdateHandled(stored.update_id, reply.outcome, now)
         people = self.services.roster.active.values()
         return finish(handled, reply, place, Surrounding(self.banner, tuple(people), now))
+
+
+def _working(text: str) -> str:
+    """What is shown while a command takes its time; a card that is turned over shows it itself."""
+    if text.startswith(IN_PLACE) or len(text) > reading.TEXT_LENGTH_MAX:
+        return ""
+    words = text.lstrip("+").split()
+    entry = BY_NAME.get(reading.split(words[0])[0]) if words and words[0].startswith("/") else None
+    if entry is None or not entry.working:
+        return ""
+    return "Drawing…" if pictures.WORD in words[1:] else entry.working
 
 
 def _card_of(stored: InboxUpdate) -> str:

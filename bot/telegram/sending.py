@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, InputMediaPhoto
+from telegram import (
+    Bot,
+    InlineKeyboardButton,
+    InlineKeyboardMarkup,
+    InputMediaDocument,
+    InputMediaPhoto,
+)
 from telegram.constants import ParseMode
 
 from trading.domain.chat import OutboxMessage
@@ -65,11 +71,8 @@ class Sender:
 
     async def edit(self, message: OutboxMessage, message_id: int) -> None:
         """Turn a message that was sent into this one."""
-        picture = _existing(message.picture)
-        if picture is not None:
-            media = InputMediaPhoto(
-                picture.read_bytes(), caption=message.text, parse_mode=ParseMode.HTML
-            )
+        media = _media(message)
+        if media is not None:
             await self._bot.edit_message_media(
                 media,
                 message.chat_id,
@@ -97,6 +100,22 @@ class Sender:
     async def unpin(self, chat_id: int, message_id: int) -> None:
         """Take a pinned message down; it stays in the chat."""
         await self._bot.unpin_chat_message(chat_id, message_id, read_timeout=_DEADLINE_S)
+
+
+def _media(message: OutboxMessage) -> InputMediaPhoto | InputMediaDocument | None:
+    picture, document = _existing(message.picture), _existing(message.document)
+    if picture is not None:
+        return InputMediaPhoto(
+            picture.read_bytes(), caption=message.text, parse_mode=ParseMode.HTML
+        )
+    if document is not None:
+        return InputMediaDocument(
+            document.read_bytes(),
+            caption=message.text,
+            parse_mode=ParseMode.HTML,
+            filename=document.name,
+        )
+    return None
 
 
 def _markup(message: OutboxMessage) -> InlineKeyboardMarkup | None:

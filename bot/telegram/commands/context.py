@@ -105,13 +105,17 @@ Handler = Callable[[Request, Services], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """One command: who answers it, its line in /help, an example, its place in the menu."""
+    """One command: who answers it, its line in /help, an example, its place in the menu.
+
+    `working` is what is shown while an answer takes its time; empty for what never does.
+    """
 
     name: str
     handler: Handler
     about: str
     example: str
     in_menu: bool = False
+    working: str = ""
 
 
 def whole_number(

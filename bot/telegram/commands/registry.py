@@ -37,13 +37,22 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("positions", looking.show_positions, "Holdings", "/positions", in_menu=True),
     CommandEntry("balance", looking.show_balance, "All coins, valued", "/balance"),
     CommandEntry("orders", looking.show_orders, "What is at work", "/orders"),
-    CommandEntry("history", looking.show_history, "Finished exits", "/history 20"),
+    CommandEntry(
+        "history", looking.show_history, "Finished exits", "/history 20", working="Reading…"
+    ),
     CommandEntry("track", trackers.track, "A private stop or entry", TRACK_FORMS[0], in_menu=True),
     CommandEntry(
         "trackers", trackers.show_trackers, "Trackers, nearest first", "/trackers", in_menu=True
     ),
     CommandEntry("tracker", trackers.tracker, "One tracker, changed", "/tracker 3 stop 59000"),
-    CommandEntry("chart", looking.show_chart, "Picture", "/chart BTC/USDT 1h", in_menu=True),
+    CommandEntry(
+        "chart",
+        looking.show_chart,
+        "Picture",
+        "/chart BTC/USDT 1h",
+        in_menu=True,
+        working="Drawing…",
+    ),
     CommandEntry("trade", acting.trade, "Buy or sell", "/trade BTC/USDT buy 100 USDT", True),
     CommandEntry("buy", acting.trade, "Buy now", "/buy BTC/USDT 100 USDT"),
     CommandEntry("sell", acting.trade, "Sell now", "/sell BTC/USDT 50%"),
@@ -54,13 +63,26 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("resume", _act, "Back to normal", "/resume", in_menu=True),
     CommandEntry("reduce", _act, "Exits only", "/reduce"),
     CommandEntry("halt", _act, "Nothing new; stops still sell", "/halt", in_menu=True),
-    CommandEntry("summary", looking.show_summary, "The last 24 hours", "/summary", in_menu=True),
+    CommandEntry(
+        "summary",
+        looking.show_summary,
+        "The last 24 hours",
+        "/summary",
+        in_menu=True,
+        working="Reading…",
+    ),
     CommandEntry("watch", watching.watch, "What I watch", "/watch BTC/USDT 1h 4h", in_menu=True),
     CommandEntry("drop", watching.drop, "Watch no more", "/drop BTC/USDT"),
     CommandEntry("threshold", watching.threshold, "Told from which score", "/threshold 60"),
-    CommandEntry("scan", scanning.scan, "How unusual is it now?", "/scan", in_menu=True),
-    CommandEntry("rank", scanning.rank, "One symbol in detail", "/rank BTC/USDT"),
-    CommandEntry("post", scanning.post, "Scores as a file", "/post json"),
+    CommandEntry(
+        "scan", scanning.scan, "How unusual is it now?", "/scan", in_menu=True, working="Scanning…"
+    ),
+    CommandEntry(
+        "rank", scanning.rank, "One symbol in detail", "/rank BTC/USDT", working="Ranking…"
+    ),
+    CommandEntry(
+        "post", scanning.post, "Scores as a file", "/post json", working="Writing the file…"
+    ),
     CommandEntry("monitoring", watching.monitoring, "All that is scanned", "/monitoring"),
     CommandEntry("alerts", loudness.alerts, "What rings, how often", "/alerts rises silent"),
     CommandEntry("digest", loudness.digest, "Daily summary, reports", "/digest daily 09:00"),
@@ -70,9 +92,17 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("abort", _act, "Give up a blocked exit", "/abort 3"),
     CommandEntry("health", looking.show_health, "How the process is", "/health", in_menu=True),
     CommandEntry("jobs", looking.show_jobs, "Recurring jobs", "/jobs"),
-    CommandEntry("audit", looking.show_audit, "Who did what", "/audit 20"),
-    CommandEntry("export", acting.export, "CSV files", "/export fills"),
-    CommandEntry("data", scanning.show_data, "Candles in the archive", "/data"),
+    CommandEntry("audit", looking.show_audit, "Who did what", "/audit 20", working="Reading…"),
+    CommandEntry(
+        "export", acting.export, "CSV files", "/export fills", working="Writing the file…"
+    ),
+    CommandEntry(
+        "data",
+        scanning.show_data,
+        "Candles in the archive",
+        "/data",
+        working="Reading the archive…",
+    ),
     CommandEntry("users", users.users, "Who gets what", "/users"),
     CommandEntry("invite", inviting.invite, "A code for somebody", "/invite viewer"),
     CommandEntry("join", inviting.join, "Come in by a code", "/join abcde-fghij"),

@@ -32,8 +32,16 @@ from trading.ports import Recorded
 _TROUBLES_MAX = 6
 
 
-def summary_card(view: SummaryView, title: str = "Summary", timezone: tzinfo = UTC) -> Card:
-    """What happened since a moment, in at most a dozen lines; times as the person reads them."""
+def summary_card(
+    view: SummaryView,
+    title: str = "Summary",
+    timezone: tzinfo = UTC,
+    more: Sequence[Line] = (),
+) -> Card:
+    """What happened since a moment, in at most a dozen lines; times as the person reads them.
+
+    `more` is what the person watches besides.
+    """
     status, account = view.status, view.account
     profit = sum((trip.profit for trip in view.round_trips), Decimal(0))
     head = f"{dot(status)} {title}: {money(account.equity)} {account.currency}"
@@ -53,7 +61,7 @@ def summary_card(view: SummaryView, title: str = "Summary", timezone: tzinfo = U
     if len(status.positions) > 4:
         lines.append(f"+{len(status.positions) - 4} more: /positions")
     lines.extend(f"⚠️ {one.text}" for one in status.conditions if one.is_active)
-    return Card(card_text(head, *lines))
+    return Card(card_text(head, *lines, *more))
 
 
 def chart_caption(view: ChartView, instrument: Instrument) -> str:

@@ -1,18 +1,22 @@
 """Cards of what scores did: one alert, a burst of them, and the rest that made no sound."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
 from decimal import Decimal
 
 from bot.telegram.keyboards import Rows, does, fits, in_rows
-from bot.telegram.render.text import Card, Line, card_text, percent, price
+from bot.telegram.render.text import Card, Line, card_text, count, percent, price
 from bot.telegram.render.watching import points
 from trading.domain.chat import Button
 from trading.domain.instrument import Instrument
+from trading.domain.time import from_ms
 from trading.domain.watching import AlertKind, Attention, ScoreAlert, ScoreKind
 from trading.scanner.scores import RankScore, TimeframeScore
 
 _LISTED_MAX = 12
 _CANDLES_MAX = 6
+_MISSED_MAX = 3
 _WORDS = {ScoreKind.BULL: ("📈", "rise", "bull"), ScoreKind.BEAR: ("📉", "crash", "bear")}
 _ASKS = {
     ScoreKind.BULL: "Rises like this rarely last: it asks to SELL.",
@@ -20,6 +24,16 @@ _ASKS = {
 }
 
 InstrumentOf = Callable[[str], Instrument | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Highest:
+    """The highest score of one kind that was told of a symbol, a share in [0, 1], and when."""
+
+    symbol: str
+    kind: ScoreKind
+    score: float
+    at_ms: int
 
 
 def alert_card(
@@ -58,6 +72,20 @@ def rest_card(attention: Attention, instrument: InstrumentOf) -> Card:
 def seen_card() -> Card:
     """What is left of the card of the rest when its person has looked."""
     return Card(card_text("🔕 Seen", "New ones come on a new card."))
+
+
+def missed_lines(highest: Sequence[Highest], timezone: tzinfo) -> list[Line]:
+    """What scores were told while somebody was away, the highest first."""
+    if not highest:
+        return []
+    lines: list[Line] = [f"{count(len(highest), 'score')} told since you looked:"]
+    for one in highest[:_MISSED_MAX]:
+        emoji, _, name = _WORDS[one.kind]
+        at = from_ms(one.at_ms).astimezone(timezone)
+        lines.append(f"{emoji} {one.symbol} {name} {points(one.score)}, {at:%a %H:%M}")
+    if len(highest) > _MISSED_MAX:
+        lines.append(f"and {len(highest) - _MISSED_MAX} more")
+    return lines
 
 
 def _burst_card(alerts: Sequence[ScoreAlert], instrument: InstrumentOf) -> Card:

@@ -129,6 +129,7 @@ class World:
         self.store = MemoryStore(self.clock)
         self.desk = FakeDesk(self.clock, self.store)
         self.scanner = FakeScanner()
+        self.charts = PixelCharts()
         self.data_dir = data_dir
         self.nonces = itertools.count(1)
         self.pairing_code: str | None = None
@@ -149,7 +150,7 @@ class World:
             record=self.store.append,
             clock=self.clock,
             bus=Bus(),
-            charts=PixelCharts(),
+            charts=self.charts,
             random_nonce=lambda: f"nonce{next(self.nonces)}",
             random_code=lambda: "123456",
             export=self._export,

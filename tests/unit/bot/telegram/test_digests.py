@@ -9,11 +9,23 @@ import pytest
 from bot.telegram.digests import Digests, is_empty, since
 from bot.telegram.looks import Looks
 from bot.telegram.outbox import strip_markup
+from bot.telegram.render.score_alerts import Highest, missed_lines
 from bot.telegram.roster import Roster
 from tests.fakes.desk import FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain.chat import InboxUpdate, Person, Role
-from trading.domain.events import MessageQueued
+from trading.domain.events import MessageQueued, ScoresTold
+from trading.domain.time import Timeframe, to_ms
+from trading.domain.watching import (
+    AlertType,
+    Attention,
+    Interest,
+    Loudness,
+    ScoreKind,
+    Watched,
+    WatchedScore,
+    Wishes,
+)
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ADA = Person(7, 7, "Ada", Role.OWNER)
@@ -72,6 +84,52 @@ async def test_an_empty_digest_is_not_sent() -> None:
     assert is_empty(await world.desk.summary(NINE - timedelta(hours=24)))
     assert await world.digests.tick() == 0
     assert not world.store.all_events
+
+
+async def test_scores_told_since_the_last_look_are_worth_a_digest_and_none_before() -> None:
+    wishes = Wishes(
+        tuple(Interest(symbol, (Timeframe("1h"),)) for symbol in ("ADA/USDC", "BTC/USDT")),
+        loudness=((AlertType.RISES, Loudness.OFF),),
+    )
+    world = World(replace(ADA, timezone="Europe/Berlin", digest_at="10:00", wishes=wishes))
+    world.desk.held = {}
+    world.looks.load([look(NINE - timedelta(hours=5))])
+    for hours, user_id, bear in ((6, 7, 0.99), (4, 7, 0.6), (3, 7, 0.9), (2, 7, 0.7), (1, 8, 1.0)):
+        at = NINE - timedelta(hours=hours)
+        states = (
+            WatchedScore("ADA/USDC", ScoreKind.BEAR, Watched(True, bear, to_ms(at))),
+            WatchedScore("BTC/USDT", ScoreKind.BULL, Watched(True, 0.95, to_ms(at))),
+            WatchedScore("BTC/USDT", ScoreKind.BEAR, Watched(True, None, to_ms(at))),
+        )
+        await world.store.append(ScoresTold(user_id, states, Attention(), 1, at))
+
+    assert await world.digests.tick() == 1
+
+    message = world.store.of(MessageQueued)[0].message
+    text = " ".join(strip_markup(message.text).split())
+    assert "1 score told since you looked: 📉 ADA/USDC bear 90, Fri 07:00" in text
+    assert "BTC/USDT" not in text
+    assert message.buttons
+
+
+async def test_scores_told_before_the_last_look_are_worth_none() -> None:
+    world = World(replace(ADA, wishes=Wishes((Interest("ADA/USDC", (Timeframe("1h"),)),))))
+    world.desk.held = {}
+    world.looks.load([look(NINE - timedelta(hours=1))])
+    at = NINE - timedelta(hours=2)
+    state = WatchedScore("ADA/USDC", ScoreKind.BEAR, Watched(True, 0.9, to_ms(at)))
+    # Told again in a later row that changed something else.
+    await world.store.append(ScoresTold(7, (state,), Attention(), 1, NINE - timedelta(minutes=9)))
+
+    assert await world.digests.tick() == 0
+
+
+def test_the_three_highest_are_named_and_the_rest_counted() -> None:
+    highest = [Highest(f"C{number}/USDT", ScoreKind.BEAR, 0.9, 0) for number in range(5)]
+    lines = missed_lines(highest, UTC)
+    assert lines[0] == "5 scores told since you looked:"
+    assert len(lines) == 5
+    assert lines[-1] == "and 2 more"
 
 
 async def test_what_is_held_is_worth_a_digest() -> None:

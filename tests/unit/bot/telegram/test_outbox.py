@@ -389,6 +389,16 @@ async def test_what_never_left_is_sent_as_it_is(error: TelegramError) -> None:
     assert world.texts() == ["a"]
 
 
+async def test_an_edit_of_what_never_arrived_says_so_too_when_it_is_sent_again() -> None:
+    world = World()
+    world.chat.errors = [TimedOut()]
+    await world.queue("a", card="one", edits=True)
+    await world.outbox.send_waiting()
+    world.clock.seconds += 1
+    await world.outbox.send_waiting()
+    assert "↻ Sent again" in world.texts()[0]
+
+
 async def test_an_edit_is_the_same_however_often_it_is_made() -> None:
     world = World()
     await world.queue("a", card="one")
