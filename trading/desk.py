@@ -13,6 +13,7 @@ from typing import Protocol
 from trading.domain.commands import Command
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
+from trading.domain.money import ZERO
 from trading.domain.order import Attempt, Fill, Intent, OrderReport, Side
 from trading.domain.position import RoundTrip
 from trading.domain.time import Timeframe
@@ -109,16 +110,31 @@ Facts = TrackerProposal | EditProposal | OrderProposal | CloseProposal | PlainPr
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What a question says of an amount; none of it may become more before it is done.
+
+    `size` is what a relative amount (all, a share) or a tracker's comes to: coins to sell or to
+    own, or money to spend; None for an amount that was typed. `adopted` are coins that come under
+    Umbra's care with it.
+    """
+
+    size: Decimal | None = None
+    adopted: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
-    """A checked command: its facts, whether it must be asked, and the price the person sees.
+    """A checked command: its facts, whether it must be asked, and what the person sees.
 
     `reference_price` is set where risk is added: a confirmation past the allowed drift is refused.
+    So is one whose amount has outgrown what was `shown`.
     """
 
     command: Command
     facts: Facts
     needs_confirmation: bool
     reference_price: Decimal | None = None
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,11 +235,17 @@ class Desk(Protocol):
         ...
 
     async def execute(
-        self, command: Command, by: int, cause: str, reference_price: Decimal | None = None
+        self,
+        command: Command,
+        by: int,
+        cause: str,
+        reference_price: Decimal | None = None,
+        shown: Shown | None = None,
     ) -> Outcome:
         """Do a command once per `cause` (a confirmation's nonce or an update's id).
 
         A second call with the same cause raises AlreadyRecorded. Raises Refused when the state has
-        changed so that the command breaks a rule, or the price has drifted from `reference_price`.
+        changed so that the command breaks a rule, or the price has drifted from `reference_price`;
+        Outgrown when it would be more by now than was `shown`.
         """
         ...

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.decide import SizedOrder
-from trading.desk import CloseLine, OrderProposal, TrackerProposal
+from trading.desk import CloseLine, OrderProposal, Shown, TrackerProposal
 from trading.domain.commands import PlaceOrder
-from trading.domain.errors import Refused
+from trading.domain.errors import Outgrown, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
 from trading.domain.money import EXACT, ONE, ZERO, plain
@@ -137,6 +137,36 @@ def order(
         limit_price=command.limit_price,
         notes=_order_notes(command, holding, quantity),
     )
+
+
+def shown_of_tracker(tracked: Tracker, adopted: Decimal) -> Shown:
+    """Return what a question says of a tracker's amount."""
+    size = tracked.quantity if tracked.side is Side.SELL else tracked.quote
+    return Shown(size, adopted)
+
+
+def shown_of_order(command: PlaceOrder, sized: SizedOrder, holding: Holding) -> Shown:
+    """Return what a question says of an order's amount."""
+    is_relative = command.amount.kind in {AmountKind.ALL, AmountKind.SHARE}
+    if command.side is Side.BUY:
+        return Shown(sized.quote_budget if is_relative else None)
+    adopted = max(sized.quantity - holding.managed, ZERO)
+    return Shown(sized.quantity if is_relative else None, adopted)
+
+
+def check_growth(now: Shown, shown: Shown | None, verb: str) -> None:
+    """Refuse what has outgrown its question: it would `verb` more, or other people's coins."""
+    if shown is None:
+        return
+    if now.size is not None and shown.size is not None and now.size > shown.size:
+        raise Outgrown(
+            f"it would {verb} {plain(now.size)} now, the question said {plain(shown.size)}"
+        )
+    if now.adopted > shown.adopted:
+        raise Outgrown(
+            f"{plain(now.adopted)} of it are coins that Umbra does not manage now, the question "
+            f"said {plain(shown.adopted)}"
+        )
 
 
 def _enough(command: PlaceOrder, holding: Holding, price: Decimal) -> str:

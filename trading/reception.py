@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from trading import symbols, views
 from trading.agent import TradingAgent
-from trading.desk import Outcome, Proposal
+from trading.desk import Outcome, Proposal, Shown
 from trading.domain.commands import Command, SetTradingMode
 from trading.domain.errors import Refused
 from trading.domain.events import ConditionChanged
@@ -285,7 +285,12 @@ class Reception:
         return await self._agent.proposer.propose(command, by)
 
     async def execute(
-        self, command: Command, by: int, cause: str, reference_price: Decimal | None = None
+        self,
+        command: Command,
+        by: int,
+        cause: str,
+        reference_price: Decimal | None = None,
+        shown: Shown | None = None,
     ) -> Outcome:
         """Do a command once per cause; raises AlreadyRecorded or Refused.
 
@@ -294,7 +299,7 @@ class Reception:
         self._forbid(command)
         if not (isinstance(command, SetTradingMode) and not command.mode.takes_entries):
             self._check_ready()
-        return await self._agent.executor.execute(command, by, cause, reference_price)
+        return await self._agent.executor.execute(command, by, cause, reference_price, shown)
 
     def _check_ready(self) -> None:
         if not self._agent.is_ready:
@@ -344,16 +349,16 @@ class Reception:
         ages = (self._agent.market.age_s(symbol) for symbol in stale)
         return [age_s for age_s in ages if age_s is not None]
 
-    def _stream(self) -> str:
-        agent, stale = self._agent, len(self._stale_ages_s())
-        is_all_stale = 0 < stale == len(agent.trackers.symbols())
-        state = agent.market.stream_state
-        return views.stream(state, self._conditions(), is_all_stale=is_all_stale)
     def _unseen(self) -> list[str]:
         known, market = self._agent.state.instruments, self._agent.market
         needed = sorted(self._agent.trackers.symbols())
         return [each for each in needed if each in known and market.age_s(each) is None]
 
+    def _stream(self) -> str:
+        agent, stale = self._agent, len(self._stale_ages_s())
+        is_all_stale = 0 < stale == len(agent.trackers.symbols())
+        state = agent.market.stream_state
+        return views.stream(state, self._conditions(), is_all_stale=is_all_stale)
 
     def _signature(self, symbol: str) -> Signature | None:
         found = self._agent.market.signature(symbol)

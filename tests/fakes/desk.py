@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from trading import desk as views
-from trading import overview
+from trading import overview, proposals
 from trading.domain import commands, events
 from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, Refused
@@ -305,7 +305,8 @@ class FakeDesk:
             level=stop or tracker.level_price,
             next_level=NextLevel.TOUCH if stop is None else NextLevel.FIRES,
         )
-        return views.Proposal(command, facts, True, self._reference(tracker))
+        shown = proposals.shown_of_tracker(tracker, ZERO)
+        return views.Proposal(command, facts, True, self._reference(tracker), shown)
 
     def _reference(self, tracker: Tracker) -> Decimal | None:
         return self.prices[tracker.symbol] if tracker.side is Side.BUY else None
@@ -345,7 +346,9 @@ class FakeDesk:
             for one, quantity in self.unmanaged.items()
         )
         ended = tuple(self.live)
-        return views.Proposal(command, views.CloseProposal(lines, ended, (), unmanaged), True)
+        shown = views.Shown(lines[0].quantity) if len(symbols) == 1 else None
+        facts = views.CloseProposal(lines, ended, (), unmanaged)
+        return views.Proposal(command, facts, True, shown=shown)
 
     def _propose_edit(self, command: commands.Command) -> views.Proposal:
         before = self.tracker(command.tracker_id).tracker  # type: ignore[union-attr]
@@ -405,9 +408,11 @@ class FakeDesk:
         by: int,
         cause: str,
         reference_price: Decimal | None = None,
+        shown: views.Shown | None = None,
     ) -> views.Outcome:
         if cause in self.causes:
             raise AlreadyRecorded("Command", cause)
+        self._check_growth(command, shown)
         if self.fail_execution is not None:
             raise self.fail_execution
         if self.refuse_execution is not None:
@@ -416,6 +421,14 @@ class FakeDesk:
         self.causes.add(cause)
         self.executed.append((command, by, cause))
         return self._done(command, by)
+
+    def _check_growth(self, command: commands.Command, shown: views.Shown | None) -> None:
+        if isinstance(command, commands.ArmTracker):
+            now = proposals.shown_of_tracker(self._armed(command, 0, 0), ZERO)
+            proposals.check_growth(now, shown, "own")
+        if isinstance(command, commands.ClosePosition):
+            now = views.Shown(self.held[command.symbol] * command.share)
+            proposals.check_growth(now, shown, "sell")
 
     def _done(  # noqa: PLR0911
         self, command: commands.Command, by: int

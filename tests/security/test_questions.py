@@ -1,12 +1,16 @@
 """Z-04: a question is answered once, by its person, in its chat, and cannot be guessed."""
 
 import base64
+import json
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from bot.clock import random_nonce
 from tests.security.front import GROUP, OWNER, STRANGER, Front, said
 from trading.domain.chat import Person, Role
+from trading.domain.events import ConfirmationAsked
 
 FORMS = ("c:", "e:")
 
@@ -79,3 +83,29 @@ async def test_z04_a_demoted_persons_question_is_theirs_no_more() -> None:
     front.roster.put(Person(8, 8, "Bob", Role.TRADER, is_active=False))
     await front.tap(f"c:{front.question()}", 8, 8)
     assert front.desk.executed == []
+
+
+async def test_z04_a_tap_confirms_what_was_shown_and_no_more() -> None:
+    front = Front()
+    assert "0.5 BTC" in await front.say("/close BTC/USDT")
+    front.desk.held["BTC/USDT"] = Decimal("0.75")
+    first = front.question()
+    asked = said(await front.tap(f"c:{first}"))
+    assert "Asked again: it would sell 0.75 now, the question said 0.5" in asked
+    assert front.desk.executed == []
+    assert said(await front.tap(f"c:{first}")) == "Already done"
+    await front.tap(f"c:{front.question()}")
+    assert len(front.desk.executed) == 1
+
+
+async def test_z04_a_question_of_an_earlier_version_is_still_answered() -> None:
+    front = Front()
+    await front.say("/close BTC/USDT")
+    asked = front.store.of(ConfirmationAsked)[-1]
+    payload = json.loads(asked.confirmation.payload)
+    assert payload.pop("shown") == {"size": "0.5", "adopted": "0"}
+    older = replace(asked.confirmation, nonce="older", payload=json.dumps(payload))
+    await front.store.append(replace(asked, confirmation=older))
+    front.desk.held["BTC/USDT"] = Decimal("0.75")
+    await front.tap("c:older")
+    assert len(front.desk.executed) == 1

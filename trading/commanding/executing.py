@@ -12,7 +12,7 @@ from trading.commanding.firing import Firing
 from trading.commanding.proposing import MODE_WORDS, is_ended_by
 from trading.commanding.workings import Workings
 from trading.decide import SizedOrder, on_order
-from trading.desk import CloseLine, Outcome
+from trading.desk import CloseLine, Outcome, Shown
 from trading.domain.commands import (
     AbortIntent,
     AcknowledgeAlerts,
@@ -56,7 +56,12 @@ class Executor:
         self._firing = firing
 
     async def execute(
-        self, command: Command, by: int, cause: str, reference: Decimal | None
+        self,
+        command: Command,
+        by: int,
+        cause: str,
+        reference: Decimal | None,
+        shown: Shown | None = None,
     ) -> Outcome:
         """Do a command once; raises AlreadyRecorded for a known cause, Refused if it cannot be."""
         if cause in self._of.state.executed:
@@ -65,13 +70,15 @@ class Executor:
         effect: Awaitable[Outcome]
         match command:
             case ArmTracker():
-                effect = self._arm(command, done, reference)
+                effect = self._arm(command, done, reference, shown)
             case EditTracker():
-                effect = self._edit(command, done)
+                effect = self._edit(command, done, shown)
+            case PlaceOrder(side=Side.BUY):
+                effect = self._buy(command, done, reference, shown)
             case PlaceOrder():
-                effect = self._order(command, done, reference)
+                effect = self._sell(command, done, shown)
             case ClosePosition():
-                effect = self._close(command, done)
+                effect = self._close(command, done, shown)
             case CloseAll() | Panic():
                 effect = self._close_all(command, done)
             case SetTradingMode():
@@ -83,7 +90,11 @@ class Executor:
         return await effect
 
     async def _arm(
-        self, command: ArmTracker, done: CommandExecuted, reference: Decimal | None
+        self,
+        command: ArmTracker,
+        done: CommandExecuted,
+        reference: Decimal | None,
+        shown: Shown | None,
     ) -> Outcome:
         spec = command.spec
         if spec.first_side is Side.BUY:
@@ -92,53 +103,73 @@ class Executor:
         proposals.check_drift(reference, present.price, self._of.limits.price_collar)
         owner = (self._of.state.take_tracker_id(), done.by)
         armed, _ = proposals.tracker(spec, owner, self._of.holding(spec.symbol), present)
+        now = proposals.shown_of_tracker(armed.tracker, armed.adopted)
+        proposals.check_growth(now, shown, "own")
         adoption = _adoption(spec.symbol, armed.adopted, present.price, done.at)
         await self._of.trackers.arm(armed.tracker, (done, *adoption))
         number = armed.tracker.tracker_id
         return Outcome(f"#{number} {spec.symbol} is watched.", number)
 
-    async def _edit(self, command: EditTracker, done: CommandExecuted) -> Outcome:
+    async def _edit(
+        self, command: EditTracker, done: CommandExecuted, shown: Shown | None
+    ) -> Outcome:
         before = self._of.tracker(command.tracker_id)
         edit, present = await self._of.edit(before, command)
+        now = proposals.shown_of_tracker(edit.tracker, edit.adopted)
+        proposals.check_growth(now, shown, "own")
         adoption = _adoption(before.symbol, edit.adopted, present.price, done.at)
         await self._of.trackers.edit(before, edit.tracker, (done, *adoption))
         return Outcome(f"#{before.tracker_id} was changed.", before.tracker_id)
 
-    async def _order(
-        self, command: PlaceOrder, done: CommandExecuted, reference: Decimal | None
+    async def _buy(
+        self,
+        command: PlaceOrder,
+        done: CommandExecuted,
+        reference: Decimal | None,
+        shown: Shown | None,
     ) -> Outcome:
         sized = await self._of.size(command)
-        order = sized.order
-        if order.side is Side.BUY:
-            drift_max = self._of.decisions.order_slippage_max
-            proposals.check_drift(reference, sized.reference, drift_max)
-        intent = on_order(order, done.cause, sized.reference, done.at, self._of.decisions)
-        if order.side is Side.BUY:
-            await self._open([intent], (done,))
-        else:
-            async with self._of.trackers.undisturbed():
-                room = self._make_room(order, sized.reference, done.at)
-                await self._open([intent], (done, *room))
-        verb = "Buying" if order.side is Side.BUY else "Selling"
-        return Outcome(f"{verb} {command.symbol}.", intent_ids=(intent.intent_id,))
+        proposals.check_drift(reference, sized.reference, self._of.decisions.order_slippage_max)
+        proposals.check_growth(sized.shown, shown, "spend")
+        intent = on_order(sized.order, done.cause, sized.reference, done.at, self._of.decisions)
+        await self._open([intent], (done,))
+        return Outcome(f"Buying {command.symbol}.", intent_ids=(intent.intent_id,))
 
-    def _make_room(self, order: SizedOrder, price: Decimal, at: datetime) -> Sequence[Event]:
-        managed = self._of.holding(order.symbol).managed
-        adopted = max(order.quantity - managed, ZERO)
-        left = managed + adopted - order.quantity
+    async def _sell(
+        self, command: PlaceOrder, done: CommandExecuted, shown: Shown | None
+    ) -> Outcome:
+        sized = await self._of.size(command)
+        proposals.check_growth(sized.shown, shown, "sell")
+        order = sized.order
+        intent = on_order(order, done.cause, sized.reference, done.at, self._of.decisions)
+        async with self._of.trackers.undisturbed():
+            # A stop may have taken these coins since they were counted: no others are sold instead.
+            now = proposals.shown_of_order(command, order, self._of.holding(order.symbol))
+            proposals.check_growth(now, sized.shown, "sell")
+            room = self._make_room(order, now.adopted, sized.reference, done.at)
+            await self._open([intent], (done, *room))
+        return Outcome(f"Selling {command.symbol}.", intent_ids=(intent.intent_id,))
+
+    def _make_room(
+        self, order: SizedOrder, adopted: Decimal, price: Decimal, at: datetime
+    ) -> Sequence[Event]:
+        left = self._of.holding(order.symbol).managed + adopted - order.quantity
         return (
             *_adoption(order.symbol, adopted, price, at),
             *self._of.trackers.resized(order.symbol, left, _BY_HAND),
         )
 
-    async def _close(self, command: ClosePosition, done: CommandExecuted) -> Outcome:
-        line = self._of.close_line(command.symbol, command.share)
-        left = self._of.holding(command.symbol).managed - line.quantity
-        if command.share == ONE:
-            # What the step cannot sell is not worth a tracker.
-            left = ZERO
-        intent = self._exit(line, done, Purpose.CLOSE)
+    async def _close(
+        self, command: ClosePosition, done: CommandExecuted, shown: Shown | None
+    ) -> Outcome:
         async with self._of.trackers.undisturbed():
+            line = self._of.close_line(command.symbol, command.share)
+            proposals.check_growth(Shown(line.quantity), shown, "sell")
+            left = self._of.holding(command.symbol).managed - line.quantity
+            if command.share == ONE:
+                # What the step cannot sell is not worth a tracker.
+                left = ZERO
+            intent = self._exit(line, done, Purpose.CLOSE)
             shrunk = self._of.trackers.resized(command.symbol, left, _BY_HAND)
             await self._open([intent], (done, *shrunk))
         return Outcome(_selling((line,)), intent_ids=(intent.intent_id,))
@@ -146,17 +177,18 @@ class Executor:
     async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:
         is_panic = isinstance(command, Panic)
         everything = isinstance(command, Panic) and command.everything
-        lines = self._of.managed_lines()
-        cause: list[Event] = [done]
-        if everything:
-            lines, adopted = _joined(lines, self._of.unmanaged_lines(), done.at)
-            cause += adopted
         purpose = Purpose.PANIC if is_panic else Purpose.CLOSE
         reason = "panic" if is_panic else _BY_HAND
+        cause: list[Event] = [done]
         if everything:
             await self._cancel_foreign()
-        intents = [self._exit(line, done, purpose) for line in lines]
         async with self._of.trackers.undisturbed():
+            # Counted here: what a stop has taken meanwhile would have the whole refused.
+            lines = self._of.managed_lines()
+            if everything:
+                lines, adopted = _joined(lines, self._of.unmanaged_lines(), done.at)
+                cause += adopted
+            intents = [self._exit(line, done, purpose) for line in lines]
             cause += [
                 _closed(tracker, reason, done.at)
                 for tracker in self._of.trackers.all()

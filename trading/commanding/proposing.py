@@ -5,7 +5,7 @@ from dataclasses import replace
 from trading import proposals
 from trading.commanding.workings import Workings
 from trading.decide import on_order
-from trading.desk import CloseProposal, EditProposal, PlainProposal, Proposal
+from trading.desk import CloseProposal, EditProposal, PlainProposal, Proposal, Shown
 from trading.domain.commands import (
     AbortIntent,
     ArmTracker,
@@ -70,9 +70,10 @@ class Proposer:
             self._of.check_entries()
         present = await self._of.present(spec.symbol, spec.trail)
         owner = (self._of.state.next_tracker_id, by)
-        _, facts = proposals.tracker(spec, owner, self._of.holding(spec.symbol), present)
+        armed, facts = proposals.tracker(spec, owner, self._of.holding(spec.symbol), present)
         reference = present.price if adds_risk else None
-        return Proposal(ArmTracker(spec), facts, needs_confirmation=True, reference_price=reference)
+        shown = proposals.shown_of_tracker(armed.tracker, armed.adopted)
+        return Proposal(ArmTracker(spec), facts, True, reference, shown)
 
     async def _edit(self, command: EditTracker) -> Proposal:
         before = self._of.tracker(command.tracker_id)
@@ -85,7 +86,10 @@ class Proposer:
             worst_case_before=self._of.worst_case(before, edit.old_worst, present.price),
             worst_case_after=self._of.worst_case(edit.tracker, edit.new_worst, present.price),
         )
-        return Proposal(command, facts, needs_confirmation=edit.is_loosening)
+        shown = None
+        if command.amount is not None:
+            shown = proposals.shown_of_tracker(edit.tracker, edit.adopted)
+        return Proposal(command, facts, needs_confirmation=edit.is_loosening, shown=shown)
 
     async def _order(self, command: PlaceOrder) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
@@ -98,13 +102,13 @@ class Proposer:
             intent = on_order(sized.order, "proposal", sized.reference, now, self._of.decisions)
             self._of.approve(intent)
         reference = sized.reference if is_buy else None
-        return Proposal(command, sized.card, needs_confirmation=True, reference_price=reference)
+        return Proposal(command, sized.card, True, reference, sized.shown)
 
     def _close(self, command: ClosePosition) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
         line = self._of.close_line(command.symbol, command.share)
         facts = CloseProposal((line,), (), (), (), self._of.prices_age_s([command.symbol]))
-        return Proposal(command, facts, needs_confirmation=True)
+        return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))
 
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:
         lines = self._of.managed_lines()

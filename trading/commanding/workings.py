@@ -9,7 +9,7 @@ from typing import TypeVar
 from trading import proposals, symbols
 from trading.deadlines import Patience
 from trading.decide import DecisionSettings, SizedOrder
-from trading.desk import CloseLine, OrderProposal
+from trading.desk import CloseLine, OrderProposal, Shown
 from trading.domain.commands import EditTracker, PlaceOrder
 from trading.domain.errors import AuthLost, Refused, Retryable, Unreachable
 from trading.domain.instrument import Instrument
@@ -38,11 +38,12 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A sized order, its card, and the price that the person sees."""
+    """A sized order, its card, the price that the person sees, and what is said of its amount."""
 
     order: SizedOrder
     card: OrderProposal
     reference: Decimal
+    shown: Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ class Workings:
     activity: Callable[[Intent], Activity]
     waits_for: Callable[[], Sequence[str]]
     refused: Callable[[Refusal], Awaitable[None]]
-    sleep: Callable[[float], Awaitable[None]]
     key_refused: Callable[[], None]
+    sleep: Callable[[float], Awaitable[None]]
     patience: Patience
 
     async def ask(self, answer: Awaitable[_Answer]) -> _Answer:
@@ -150,10 +151,12 @@ class Workings:
         """Size a person's order at the present book; raises Refused."""
         symbol = command.symbol
         quote, book, notes = await self._touch(symbol, is_sale=command.side is Side.SELL)
-        order, card = proposals.order(command, self.holding(symbol), quote, book, self.fee)
+        holding = self.holding(symbol)
+        order, card = proposals.order(command, holding, quote, book, self.fee)
         card = replace(card, notes=(*notes, *card.notes))
         reference = quote.ask if command.side is Side.BUY else quote.bid
-        return Sized(order, card, reference)
+        shown = proposals.shown_of_order(command, order, holding)
+        return Sized(order, card, reference, shown)
 
     async def _look(self, symbol: str) -> None:
         try:

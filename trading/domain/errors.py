@@ -6,6 +6,7 @@ UmbraError
 │   ├── NotInTime        work of our own that took too long
 │   └── RateLimited      the exchange asks for silence; carries the seconds
 ├── Refused              the request is wrong; the person is told what to send instead
+│   ├── Outgrown         what was confirmed would be more by now; it is asked again
 │   └── AlreadyRecorded  the journal holds this fact; the effect happened once before
 └── Fatal                stop trading calls or the whole process
     ├── StorageLost      the journal cannot be written
@@ -86,6 +87,10 @@ class Refused(UmbraError):
         self.example = example
         self.wrong = wrong
         self.near = tuple(near)
+
+
+class Outgrown(Refused):
+    """What was confirmed would be more by now than what was shown: it has to be asked again."""
 
 
 class AlreadyRecorded(Refused):

@@ -17,7 +17,7 @@ from bot.telegram.render.trading import (
     told_card,
 )
 from bot.telegram.stepup import is_grave
-from trading.desk import Outcome, Proposal, TrackerProposal
+from trading.desk import Outcome, Proposal, Shown
 from trading.domain.chat import Role
 from trading.domain.commands import (
     ArmTracker,
@@ -29,11 +29,10 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.errors import AlreadyRecorded, Outgrown, Refused
 from trading.domain.money import plain
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
-from trading.domain.tracker import Tracker
 from trading.overview import TrackerView
 
 _TRACKER_COMMANDS = (ArmTracker, EditTracker, PauseTracker, ResumeTracker)
@@ -120,7 +119,7 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
             proposal.command,
             proposal.reference_price,
             needs_code=needs_code,
-            size=_size_of(proposal),
+            shown=proposal.shown,
             number=doubt.number if doubt else "",
         ),
         answer_within_s=seconds,
@@ -135,13 +134,12 @@ def pack(
     reference_price: Decimal | None,
     *,
     needs_code: bool = False,
-    size: Decimal | None = None,
+    shown: Shown | None = None,
     number: str = "",
 ) -> str:
     """Write a question's payload: the command in its own words, and what was shown.
 
-    `size` is what a tracker would own: coins to sell, or money to buy with. `number` has to be
-    typed besides the tap.
+    `number` has to be typed besides the tap.
     """
     content: dict[str, object] = {
         "command": phrase(command),
@@ -149,25 +147,22 @@ def pack(
     }
     if needs_code:
         content["needs_code"] = True
-    if size is not None:
-        content["size"] = plain(size)
+    if shown is not None:
+        content["shown"] = {
+            "size": None if shown.size is None else plain(shown.size),
+            "adopted": plain(shown.adopted),
+        }
     if number:
         content["number"] = number
     return json.dumps(content)
 
 
-def _size_of(proposal: Proposal) -> Decimal | None:
-    facts = proposal.facts
-    return _owned_size(facts.tracker) if isinstance(facts, TrackerProposal) else None
-
-
-def _owned_size(tracker: Tracker) -> Decimal:
-    return tracker.quantity if tracker.side is Side.SELL else tracker.quote
-
-
-def _shown_size(payload: str) -> Decimal | None:
-    size = json.loads(payload).get("size")
-    return None if size is None else Decimal(size)
+def _shown(payload: str) -> Shown | None:
+    shown = json.loads(payload).get("shown")
+    if shown is None:
+        return None
+    size = shown["size"]
+    return Shown(None if size is None else Decimal(size), Decimal(shown["adopted"]))
 
 
 def needs_code(payload: str) -> bool:
@@ -197,34 +192,17 @@ def unpack(payload: str, services: Services) -> tuple[Command, Decimal | None]:
 async def confirmed(request: Request, services: Services, payload: str) -> Reply:
     """Do what a person has just confirmed; past the drift it is quoted and asked again.
 
-    So is what would own more than the question said; less is done, for it protects, and told.
+    So is what would be more than the question said; less is done, for it protects, and told.
     """
     command, reference_price = unpack(payload, services)
-    shown = _shown_size(payload)
     try:
-        again = None if shown is None else await _asked_for_more(request, services, command, shown)
-        return again or await do(request, services, command, reference_price, shown)
+        return await do(request, services, command, reference_price, _shown(payload))
     except AlreadyRecorded:
         raise
     except Refused as error:
-        if reference_price is None:
+        if reference_price is None and not isinstance(error, Outgrown):
             raise examples.fitting(error, command) from error
         return await _asked_again(request, services, command, error)
-
-
-async def _asked_for_more(
-    request: Request, services: Services, command: Command, shown: Decimal
-) -> Reply | None:
-    try:
-        proposal = await services.desk.propose(command, request.by)
-    except Refused:
-        # The desk says so again where it matters, unless the tap was done before a restart.
-        return None
-    size = _size_of(proposal)
-    if size is None or size <= shown:
-        return None
-    notice = f"Asked again: it would own {plain(size)} now, the question said {plain(shown)}"
-    return _question(request, services, proposal, notice)
 
 
 async def _asked_again(
@@ -241,21 +219,20 @@ async def do(
     services: Services,
     command: Command,
     reference_price: Decimal | None,
-    shown: Decimal | None = None,
+    shown: Shown | None = None,
 ) -> Reply:
-    """Have the desk do it, once per cause, and show what became of it.
-
-    `shown` is what a question said that a tracker would own.
-    """
+    """Have the desk do it, once per cause, and show what became of it."""
     try:
-        outcome = await services.desk.execute(command, request.by, request.cause, reference_price)
+        outcome = await services.desk.execute(
+            command, request.by, request.cause, reference_price, shown
+        )
     except AlreadyRecorded:
         outcome = Outcome("Done, shortly before a restart. It was not done twice.")
     return Reply((_outcome_card(services, command, outcome, shown),), outcome="done")
 
 
 def _outcome_card(
-    services: Services, command: Command, outcome: Outcome, shown: Decimal | None
+    services: Services, command: Command, outcome: Outcome, shown: Shown | None
 ) -> Card:
     told = told_card(outcome.text)
     tracker_id = outcome.tracker_id or getattr(command, "tracker_id", None)
@@ -269,8 +246,10 @@ def _outcome_card(
     return Card(told.text, shortcuts)
 
 
-def _less(view: TrackerView, shown: Decimal | None) -> str:
-    if shown is None or _owned_size(view.tracker) >= shown:
+def _less(view: TrackerView, shown: Shown | None) -> str:
+    tracker = view.tracker
+    size = tracker.quantity if tracker.side is Side.SELL else tracker.quote
+    if shown is None or shown.size is None or size >= shown.size:
         return ""
-    what = owned(view.tracker, view.instrument)
-    return f" ⚠️ Less than asked: it {what}, the question said {plain(shown)}"
+    what = owned(tracker, view.instrument)
+    return f" ⚠️ Less than asked: it {what}, the question said {plain(shown.size)}"
