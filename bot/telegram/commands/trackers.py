@@ -1,5 +1,6 @@
 """Commands about trackers: the list, one card, changes typed and tapped, and /track."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -46,7 +47,8 @@ async def tracker(request: Request, services: Services) -> Reply:
     if verb == "why" and len(request.words) == 2:
         return Reply((render.why_card(_view(request, services)),))
     if verb == "tighten" and len(request.words) == 2:
-        return Reply((_tighten_card(_view(request, services)),))
+        view = _view(request, services)
+        return Reply((_tighten_card(view, await _applying(request, services, view)),))
     command = grammar.parse(request.text, services.desk.instrument)
     return await asking.put(request, services, _on_its_kind(command, _view(request, services)))
 
@@ -77,33 +79,55 @@ def _number(request: Request) -> int:
     return whole_number(request.words, 0, 1, 999_999_999, ("the tracker's number", "/tracker 3"))
 
 
-def _tighten_card(view: TrackerView) -> Card:
-    """Tighter stops and trails to tap, and how to type any other."""
-    tracker, instrument = view.tracker, view.instrument
+async def _applying(request: Request, services: Services, view: TrackerView) -> list[str]:
+    """The options that the desk would take now; Refused with its reason when that is none."""
+    number = view.tracker.tracker_id
+    refusal = Refused(f"tracker {number} has no stop to tighten", example=f"/tracker {number}")
+    found = []
+    for words in _options(view):
+        command = grammar.parse(f"/tracker {number} {words}", services.desk.instrument)
+        try:
+            await services.desk.propose(_on_its_kind(command, view), request.by)
+        except Refused as error:
+            refusal = error
+        else:
+            found.append(words)
+    if not found:
+        raise refusal
+    return found
+
+
+def _tighten_card(view: TrackerView, options: Sequence[str]) -> Card:
+    """Options to tap, and how to type any other."""
+    tracker = view.tracker
     this = f"/tracker {tracker.tracker_id}"
-    buttons = [
-        does(f"stop {price(stop, instrument)}", f"{this} stop {plain(stop)}")
-        for stop in _tighter_stops(view, instrument)
-    ]
-    buttons += [
-        does(f"trail {percent(share)[1:]}", f"{this} trail {percent(share)[1:]}")
-        for share in _tighter_trails(tracker.distance)
-    ]
-    buttons += [does(_grouped(words), f"{this} {words}") for words in _other_options(view)]
-    if not buttons:
-        raise Refused(f"tracker {tracker.tracker_id} has no stop to tighten", example=f"{this}")
+    buttons = [does(_label(words, view.instrument), f"{this} {words}") for words in options]
     title = f"🔧 Change #{tracker.tracker_id} {tracker.symbol}"
     hint = Code(f"{this} trail 1.5%" if tracker.distance else f"{this} stop 59000")
     text = card_text(title, "Tightening acts at once.", "What loosens asks first.", hint)
     return Card(text, in_rows(buttons))
 
 
-def _grouped(words: str) -> str:
+def _label(words: str, instrument: Instrument) -> str:
     """The words of an option with its price as cards write prices."""
     name, _, value = words.partition(" ")
+    if name == "stop":
+        return f"{name} {price(Decimal(value), instrument)}"
     if name != "backstop" or value == "off":
         return words
     return f"{name} {price(Decimal(value))}"
+
+
+def _options(view: TrackerView) -> list[str]:
+    """Tighter stops and trails, other modes, a backstop on or off: as they would be typed."""
+    stops = _tighter_stops(view, view.instrument)
+    trails = _tighter_trails(view.tracker.distance)
+    return [
+        *(f"stop {plain(stop)}" for stop in stops),
+        *(f"trail {percent(share)[1:]}" for share in trails),
+        *_modes(view.tracker),
+        *_backstops(view),
+    ]
 
 
 def _tighter_stops(view: TrackerView, instrument: Instrument) -> list[Decimal]:
@@ -122,11 +146,6 @@ def _tighter_trails(distance: Decimal | None) -> list[Decimal]:
     parts = (Decimal("0.75"), Decimal("0.5"), Decimal("0.25"))
     least = Decimal("0.0001")
     return [share for part in parts if (share := round(distance * part, 4)) >= least]
-
-
-def _other_options(view: TrackerView) -> list[str]:
-    """The modes that it could have instead, and a backstop on or off."""
-    return [*_modes(view.tracker), *_backstops(view)]
 
 
 def _modes(tracker: Tracker) -> list[str]:

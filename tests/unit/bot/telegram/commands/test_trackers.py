@@ -1,12 +1,18 @@
 """The card that changes a tracker offers only what can be done where the tracker stands."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from bot.telegram.commands.trackers import _tighten_card
+from bot.telegram import grammar
+from bot.telegram.commands.context import Request, Services
+from bot.telegram.commands.trackers import _applying, _options, _tighten_card
+from tests.unit.trading.agent_world import OWNER, AgentWorld
 from tests.unit.trading.trackers.make import BTC, FEE, armed, d
+from trading.domain.errors import Refused
 from trading.domain.order import Side
 from trading.domain.tracker import Then, ThenKind, Tracker, TrackerKind, TrackerState
 from trading.overview import TrackerView
@@ -19,7 +25,7 @@ def _offers(tracker: Tracker, worst: str | None = None) -> set[str]:
     view = TrackerView(
         tracker, BTC, d(60000), 1.0, None, None, True, None if worst is None else d(worst), None
     )
-    card = _tighten_card(view)
+    card = _tighten_card(view, _options(view))
     labels = {button.label for row in card.buttons for button in row}
     return {label for label in labels if label.startswith(("then", "backstop"))}
 
@@ -64,3 +70,53 @@ def test_the_swing_that_is_offered_gains(trail: str) -> None:
     share = d(words.split()[-1].rstrip("%")) / 100
     spec = replace(tracker.spec, then=Then(ThenKind.SWING, share))
     arming.check_swing(spec, tracker.distance, FEE)
+
+
+# ------------------------------------------------------------ before a real desk
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as running:
+        yield running
+
+
+async def _applies(world: AgentWorld, number: int = 1) -> tuple[list[str], list[str]]:
+    """What could be offered, and what is."""
+    view = world.desk.tracker(number)
+    services = cast(Services, SimpleNamespace(desk=world.desk))
+    request = cast(Request, SimpleNamespace(by=OWNER))
+    offered = await world.time.finish(_applying(request, services, view))
+    return _options(view), offered
+
+
+@pytest.mark.parametrize(
+    "line", ["trail 5% all", "stop 58000 all", "sell above 65000 trail 2% 0.1"]
+)
+async def test_whatever_is_offered_is_taken(world: AgentWorld, line: str) -> None:
+    await world.do(grammar.parse(f"/track BTC/USDT {line}", world.desk.instrument))
+    possible, offered = await _applies(world)
+    assert offered
+    assert set(offered) <= set(possible)
+    for words in offered:
+        command = grammar.parse(f"/tracker 1 {words}", world.desk.instrument)
+        await world.time.finish(world.desk.propose(command, OWNER))
+
+
+async def test_a_backstop_that_no_order_could_be_is_not_offered(world: AgentWorld) -> None:
+    # Worth 5.31 at its stop; a tenth below that the exchange takes no order for it.
+    await world.do(grammar.parse("/track BTC/USDT stop 59000 0.00009", world.desk.instrument))
+    possible, offered = await _applies(world)
+    assert any(words.startswith("backstop") for words in possible)
+    assert not any(words.startswith("backstop") for words in offered)
+    assert offered
+
+
+async def test_a_tracker_that_has_fired_is_offered_nothing_and_says_why(world: AgentWorld) -> None:
+    await world.protect()
+    world.exchange.without_bids.add("BTC/USDT")
+    world.exchange.is_key_lost = True
+    await world.move("57000")
+    assert world.desk.tracker(1).tracker.state.is_acting
+    with pytest.raises(Refused, match="too late to change it"):
+        await _applies(world)
