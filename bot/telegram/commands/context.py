@@ -140,7 +140,9 @@ def page_of(request: Request) -> int:
         said = quoted(request.words)
         raise Refused(f"{command} takes the number of a page or nothing, was {said}", command)
     if len(word) > 9 or not 1 <= int(word) <= PAGE_MAX:
-        raise Refused(f"pages go from 1 to {PAGE_MAX}, was {shown(word)}", f"{command} 1")
+        raise Refused(
+            f"the page should be between 1 and {PAGE_MAX}, was {shown(word)}", f"{command} 1"
+        )
     return int(word)
 
 

@@ -53,16 +53,16 @@ def _spoken(rows: list[dict[str, Any]]) -> int:
     [
         ("/", "name should follow the slash, was nothing"),
         ("/status now", "This was not understood: 'now'"),
-        ("/positions x", "The page should be between 1 and"),
-        ("/balance -1", "The page should be between"),
-        ("/orders 1 2", "not understood"),
+        ("/positions x", "the number of a page or nothing, was 'x'"),
+        ("/balance 0", "The page should be between 1 and 1000"),
+        ("/orders 1 2", "a page or nothing, was '1 2'"),
         ("/history 1000", "between 1 and 200"),
         ("/track BTC/USDT stop 61000 all", "stop should be below the price"),
         ("/track BTC/USDT stop 1,000 all", "plain number"),
         ("/track BTC/USDT stop 1,000", "plain number"),
         ("/track BTC/USDT trail 250%", "between 0.01% and 50%"),
         ("/track BTC/USDT trail 250% all", "was 250%"),
-        ("/trackers a b", "not understood"),
+        ("/trackers a b", "a page or nothing, was 'a b'"),
         ("/tracker x", "The tracker's number"),
         ("/tracker 99", "no tracker #99"),
         ("/tracker 99 stop 5", "no live tracker 99"),
@@ -81,13 +81,13 @@ def _spoken(rows: list[dict[str, Any]]) -> int:
         ("/resume now", "not understood"),
         ("/reduce 50%", "not understood"),
         ("/halt now", "not understood"),
-        ("/summary now", "not understood"),
+        ("/summary now", "takes no words, was 'now'"),
         ("/digest hourly", "daily 09:00"),
         ("/digest daily 25:00", "daily 09:00"),
         ("/digest daily 09:00 Mars/Base", "time zone should be like"),
         ("/quiet 7-8", "23:00-07:00"),
-        ("/mute 4", "4h, 30m or off"),
-        ("/mute", "4h, 30m or off"),
+        ("/mute 4", "like 30m, 4h or 2d"),
+        ("/mute", "You are not muted"),
         ("/ack", "nothing to acknowledge"),
         ("/abort", "number is missing"),
         ("/abort 99", "no live tracker 99"),
@@ -108,11 +108,11 @@ def _spoken(rows: list[dict[str, Any]]) -> int:
         ("/drop BTC/USDT", "you watch nothing"),
         ("/threshold 101", "you watch nothing yet"),
         ("/alerts critical off", "cannot be turned down"),
-        ("/monitoring x", "The page should be between"),
+        ("/monitoring x", "the number of a page or nothing"),
         ("/scan BTC/USDT 7m", "timeframe should be one of"),
         ("/rank BTC/USDT history", "past of BTC/USDT is too short"),
         ("/post xml", "csv or json, was 'xml'"),
-        ("/data x", "The page should be between"),
+        ("/data x", "the number of a page or nothing"),
         ("/dance", "no command /dance"),
         ("/pair 123456", "its owner already"),
         ("hello there", "Commands start with a slash"),
@@ -204,6 +204,8 @@ async def test_buttons_of_a_tracker_work(world: World) -> None:
         await world.phone.press(pause["message_id"], "Confirm")
         await world.phone.until_text("PAUSED")
         chart = await world.phone.ask("/chart BTC/USDT")
+        months = await world.phone.ask("/chart BTC/USDT 1M")
+    assert "BTC/USDT 1M" in months["text"]
     assert world.desk.live[1].is_paused
     assert chart["media"]["kind"] == "photo"
     assert "BTC/USDT 15m" in chart["text"]

@@ -33,8 +33,8 @@ SAID: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "monitoring": (
         ("BTC/USDT", "the number of a page or nothing, was 'BTC/USDT'", "/monitoring"),
-        ("0", "pages go from 1 to 1000, was '0'", "/monitoring 1"),
-        ("9" * 30, "pages go from 1 to 1000", "/monitoring 1"),
+        ("0", "the page should be between 1 and 1000, was '0'", "/monitoring 1"),
+        ("9" * 30, "the page should be between 1 and 1000", "/monitoring 1"),
     ),
     "drop": (
         ("eth", "'eth' is not on your list", "/drop ETH/USDT"),
