@@ -112,8 +112,8 @@ class Digests:
         view = await self.desk.summary(looked_at)
         told = await self.journal.latest(_TOLD_READ, (ScoresTold.__name__,))
         highest = highest_told(told, person, looked_at)
-        self._sent[person.user_id] = day
         if is_empty(view) and not highest:
+            self._sent[person.user_id] = day
             return 0
         timezone = ZoneInfo(person.timezone)
         card = summary_card(view, "Digest", timezone, missed_lines(highest, timezone))
@@ -128,6 +128,9 @@ class Digests:
         try:
             await self.journal.append(MessageQueued(message))
         except AlreadyRecorded:
+            self._sent[person.user_id] = day
             return 0
+        # Not before it is stored: what the disk did not take is tried again in a minute.
+        self._sent[person.user_id] = day
         self.kick_outbox()
         return 1

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from bot.charts.heat_map import heat_map_of
 from bot.telegram.commands.context import ChartDrawer
 from bot.telegram.delivery import is_silent, with_banner
+from bot.telegram.render.pictures import heat_map_buttons
 from bot.telegram.render.score_files import scores_csv
 from bot.telegram.render.score_reports import report_caption
 from bot.telegram.roster import Roster
@@ -79,8 +80,8 @@ class ScoreReports:
             for interest in person.wishes.interests
             if (score := self.scanner.score(interest)) is not None
         ]
-        self._sent[person.user_id] = slot
         if not scores:
+            # Perhaps in a minute: after a start their past is read first.
             return 0
         name = f"{person.user_id}-{slot:%Y%m%d-%H%M}"
         picture = await self._picture(scores, slot, name)
@@ -90,7 +91,10 @@ class ScoreReports:
         try:
             await self.journal.append(*(MessageQueued(message) for message in messages))
         except AlreadyRecorded:
+            self._sent[person.user_id] = slot
             return 0
+        # Not before it is stored: what the disk did not take is tried again in a minute.
+        self._sent[person.user_id] = slot
         self.kick_outbox()
         return 1
 
@@ -112,13 +116,17 @@ class ScoreReports:
         now: datetime,
     ) -> tuple[OutboxMessage, OutboxMessage]:
         picture, document = files
+        scored = {score.symbol for score in scores}
+        symbols = [one.symbol for one in person.wishes.interests]
+        missing = [symbol for symbol in symbols if symbol not in scored]
         key = f"report:{person.user_id}:{slot:%Y%m%dT%H%M%z}"
         is_quiet = person.wishes.loud(AlertType.REPORTS) is Loudness.SILENT
         card = OutboxMessage(
             message_key=key,
             chat_id=person.chat_id,
-            text=with_banner(report_caption(scores, slot), self.banner()),
+            text=with_banner(report_caption(scores, slot, missing), self.banner()),
             created_at=now,
+            buttons=heat_map_buttons(scores),
             is_silent=is_silent(person, Severity.INFO, now, is_quiet=is_quiet),
             picture=None if picture is None else str(picture),
         )

@@ -19,7 +19,7 @@ def report_caption(scores: Sequence[RankScore], at: datetime, missing: Sequence[
     if len(ranked) > _LISTED_MAX:
         lines.append(f"and {len(ranked) - _LISTED_MAX} calmer ones")
     if missing:
-        lines.append(f"No candles of {', '.join(missing)}")
+        lines.append(f"Not scored: {', '.join(missing)}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
 
 

@@ -14,6 +14,7 @@ from bot.telegram.roster import Roster
 from tests.fakes.desk import FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain.chat import InboxUpdate, Person, Role
+from trading.domain.errors import StorageLost
 from trading.domain.events import MessageQueued, ScoresTold
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.watching import (
@@ -122,6 +123,17 @@ async def test_scores_told_before_the_last_look_are_worth_none() -> None:
     await world.store.append(ScoresTold(7, (state,), Attention(), 1, NINE - timedelta(minutes=9)))
 
     assert await world.digests.tick() == 0
+
+
+async def test_a_digest_that_the_disk_did_not_take_is_tried_again() -> None:
+    world = World()
+    world.store.lose()
+    with pytest.raises(StorageLost):
+        await world.digests.tick()
+
+    world.store.heal()
+
+    assert await world.digests.tick() == 1
 
 
 def test_the_three_highest_are_named_and_the_rest_counted() -> None:

@@ -15,7 +15,7 @@ from tests.fakes.desk import FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from tests.fakes.scanner import FakeScanner
 from trading.domain.chat import OutboxMessage, Person, Role
-from trading.domain.errors import NotInTime
+from trading.domain.errors import NotInTime, StorageLost
 from trading.domain.events import MessageQueued
 from trading.domain.time import Timeframe
 from trading.domain.watching import AlertType, Interest, Loudness, Wishes
@@ -167,6 +167,40 @@ async def test_before_the_first_scan_nothing_is_sent(tmp_path: Path) -> None:
 
     assert await world.reports.tick() == 0
     assert not world.messages
+
+
+async def test_a_report_waits_minutes_for_the_first_scan_after_a_start(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    score = world.scanner.scores.pop("ADA/USDC")
+    assert await world.reports.tick() == 0
+
+    world.clock.time += timedelta(minutes=2)
+    world.scanner.scores["ADA/USDC"] = score
+
+    assert await world.reports.tick() == 1
+    assert strip_markup(world.messages[0].text).startswith("📡 08:00")
+
+
+async def test_a_report_that_the_disk_did_not_take_is_tried_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.store.lose()
+    with pytest.raises(StorageLost):
+        await world.reports.tick()
+
+    world.store.heal()
+
+    assert await world.reports.tick() == 1
+
+
+async def test_a_report_names_what_has_no_score_and_leads_on(tmp_path: Path) -> None:
+    wishes = replace(WISHES, interests=(*WISHES.interests, Interest("BTC/USDT", (HOUR,))))
+    world = World(tmp_path, replace(PERSON, wishes=wishes))
+
+    await world.reports.tick()
+
+    card = world.messages[0]
+    assert "Not scored: BTC/USDT" in strip_markup(card.text)
+    assert "+/rank ADA/USDC" in {button.data for row in card.buttons for button in row}
 
 
 async def test_a_silent_report_makes_no_sound(tmp_path: Path) -> None:

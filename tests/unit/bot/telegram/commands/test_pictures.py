@@ -53,7 +53,7 @@ async def test_a_scan_becomes_a_heat_map_of_what_is_watched(talk: Talk, easel: E
     assert answer.messages[0].picture == str(path)
     assert path.parent == talk.services.data_dir / "charts"
     assert answer.title == "📡 12:00 · BTC/USDT bull 0 bear 92"
-    assert "No candles of ETH/USDT" in answer.text
+    assert "Not scored: ETH/USDT" in answer.text
     assert answer.buttons["📊 BTC/USDT"] == "+/rank BTC/USDT"
 
 
