@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
-from bot import config, failpoints, notify, scanning
+from bot import config, failpoints, notify, pauses, scanning
 from bot.accounts import Account, account_lock, account_of
 from bot.build import build
 from bot.charts.worker import ChartWorker
@@ -51,11 +50,6 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _TOLD_AFTER_S = 10.0
-_SWITCH_S = 0.0001
-_GC_THRESHOLDS_AT_START = (10_000, 20, 100)
-# Garbage of thousands of objects is gone within half a millisecond, and never grows to megabytes.
-_GC_THRESHOLDS_AT_WORK = (2_000, 10, 50)
-_GC_FULL_EVERY_S = 300.0
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
@@ -66,11 +60,7 @@ EXIT_ORDERLY = 0
 
 async def run(settings: Settings, version: str) -> int:
     """Run the agent until a signal; returns the exit code. Raises Fatal when it may not start."""
-    # By default the journal's thread waits up to 5 ms for its turn, once per statement.
-    sys.setswitchinterval(_SWITCH_S)
-    # Garbage waits longer than by default, so that a start looks less often through what the
-    # libraries have made.
-    gc.set_threshold(*_GC_THRESHOLDS_AT_START)
+    pauses.shorten()
     stop = stop_on_signals(asyncio.get_running_loop())
     async with _opened(settings, version) as process:
         return await process.run(stop)
@@ -275,12 +265,7 @@ class Process:
     async def _start(self, ready: asyncio.Event) -> None:
         await self._recover(ready)
         self._schedule.start(await self._store.records.last_runs())
-        _keep_what_is_in_memory()
-        while True:
-            await asyncio.sleep(_GC_FULL_EVERY_S)
-            # Closed connections and the like outlive the small collections, and an agent that has
-            # little to do would not come to a full one for days.
-            gc.collect()
+        await pauses.collect_now_and_then()
 
     async def _recover(self, ready: asyncio.Event) -> None:
         is_restored, began_s = False, self._clock.monotonic()
@@ -411,15 +396,6 @@ class Process:
     async def _tell_now(self, text: str) -> bool:
         told = await self._front().tell_owner_now(text)
         return told or await self._escalation.tell_now(text)
-
-
-def _keep_what_is_in_memory() -> None:
-    """Let no collection walk through what a start has made, and collect what comes after it."""
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS_AT_WORK)
-    # Full collections wait until a quarter of what the last one left has come anew: measured with
-    # all of the libraries in it, that would be garbage of tens of megabytes.
-    gc.collect()
 
 
 def _root(error: BaseException) -> BaseException:
