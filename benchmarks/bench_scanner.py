@@ -62,6 +62,10 @@ class StillMarket:
         price = closed[-1].close
         return [*told, Candle(opened_ms, price, price, 0.3 * price, 0.3 * price, 1.0, False)]
 
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Every length is there."""
+        return timeframe
+
     async def stream_candles(
         self,
         _wanted: Mapping[str, frozenset[Timeframe]],

@@ -327,6 +327,13 @@ class CandleFeed(Protocol):
         """Read candles over REST, oldest first, the running one last; raises Unreachable."""
         ...
 
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Return of which candles those of a length are made: themselves where there are any.
+
+        None where the exchange has neither them nor shorter ones that they can be made of.
+        """
+        ...
+
     async def stream_candles(
         self,
         wanted: Mapping[str, frozenset[Timeframe]],

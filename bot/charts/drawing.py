@@ -8,12 +8,20 @@ from typing import Any, Protocol
 
 from trading.domain.market import Candle
 from trading.domain.order import Fill, Side
-from trading.domain.time import Timeframe, from_ms, to_ms
+from trading.domain.time import (
+    Timeframe,
+    candle_open_ms,
+    candles_between,
+    following_ms,
+    from_ms,
+    to_ms,
+)
 from trading.domain.tracker import Line, Tracker
 
 # Three colours for three meanings, everywhere the same.
 STOP, TARGET, ENTRY = "stop", "target", "entry"
 _LEVELS_MAX = 12
+_FOUR_HOURS_MS, _WEEK_MS = 14_400_000, 604_800_000
 _MARKERS_MAX = 40
 
 
@@ -175,21 +183,29 @@ def _fill_marks(facts: ChartFacts) -> list[FillMark]:
     """One mark per candle and side at the average price: an order's parts hide each other."""
     parts: dict[tuple[int, Side], list[Fill]] = {}
     for fill in facts.fills:
-        x = (to_ms(fill.at) - facts.candles[0].open_time_ms) / facts.timeframe.length_ms
+        x = _place(to_ms(fill.at), facts)
         if 0 <= x <= len(facts.candles):
             parts.setdefault((int(x), fill.side), []).append(fill)
     return [_fill_mark(fills, facts) for fills in parts.values()]
 
 
 def _fill_mark(fills: Sequence[Fill], facts: ChartFacts) -> FillMark:
-    first_ms = facts.candles[0].open_time_ms
-    middle_ms = sum(to_ms(fill.at) for fill in fills) / len(fills)
+    middle_ms = sum(to_ms(fill.at) for fill in fills) // len(fills)
     quantity = sum(fill.quantity for fill in fills)
     average = sum(fill.price * fill.quantity for fill in fills) / quantity
-    x = (middle_ms - first_ms) / facts.timeframe.length_ms
-    return FillMark(x - 0.5, float(average), fills[0].side is Side.BUY)
+    return FillMark(_place(middle_ms, facts) - 0.5, float(average), fills[0].side is Side.BUY)
+
+
+def _place(at_ms: int, facts: ChartFacts) -> float:
+    """Return where a moment lies, in candles since the first one opened."""
+    length_ms = facts.timeframe.length_ms
+    opened_ms = candle_open_ms(at_ms, length_ms)
+    part = (at_ms - opened_ms) / (following_ms(opened_ms, length_ms) - opened_ms)
+    return candles_between(facts.candles[0].open_time_ms, opened_ms, length_ms) + part
 
 
 def _time_labels(candles: Sequence[Candle], timeframe: Timeframe) -> list[str]:
-    pattern = "%b %d" if timeframe.length_ms >= 14_400_000 else "%b %d\n%H:%M"
+    pattern = "%b %d\n%Y" if timeframe.length_ms >= _WEEK_MS else "%b %d"
+    if timeframe.length_ms < _FOUR_HOURS_MS:
+        pattern += "\n%H:%M"
     return [from_ms(candle.open_time_ms).strftime(pattern) for candle in candles]

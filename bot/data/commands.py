@@ -93,7 +93,7 @@ def download_command(
     from bot.data import wording
     from bot.data.progress import ProgressBar
     from storage.archive.writer import writing
-    from trading.candles.series import parsed_timeframe
+    from trading.domain.time import Timeframe as CandleLength
     from trading.gateway.candle_history import CandleHistory
     from trading.gateway.settings import GatewaySettings
 
@@ -103,7 +103,7 @@ def download_command(
             f"--since should lie in the past, was {since:%Y-%m-%d %H:%M}",
             example="--since 2021-05-01",
         )
-    within, timeframe = _within(since, until), parsed_timeframe(timeframe)
+    within, timeframe = _within(since, until), CandleLength.parse(timeframe).name
     settings = GatewaySettings(exchange_id=exchange.lower(), rest_url=rest_url)
     history = CandleHistory(settings, symbol, clock, page)
     title = f"{exchange.lower()} {symbol} {timeframe}"
@@ -295,11 +295,11 @@ def _held_name(
     archive: "Archive", exchange: str | None, symbol: str | None, timeframe: str | None
 ) -> "SeriesName":
     from trading.candles.naming import series_among
-    from trading.candles.series import parsed_timeframe
+    from trading.domain.time import Timeframe as CandleLength
 
     if not exchange or not symbol or not timeframe:
         raise Refused(_ALL_THREE)
-    return series_among(archive.series(), exchange, symbol, parsed_timeframe(timeframe))
+    return series_among(archive.series(), exchange, symbol, CandleLength.parse(timeframe).name)
 
 
 def _matches(name: "SeriesName", wanted: Iterable[str | None]) -> bool:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from bot.telegram.words import Words, shown
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.time import Timeframe
+from trading.domain.time import MONTH, Timeframe
 from trading.domain.tracker import (
     Amount,
     AmountKind,
@@ -284,6 +284,9 @@ def read_confirm(words: Words) -> Confirm:
 
 def _take_timeframe(words: Words) -> Timeframe:
     word = words.take("the candle length")
+    if word == MONTH:
+        # In lower case it would be a minute, and no order should hang on which was meant.
+        raise words.refuse("a tracker waits for no months: 1M is a month, 1m a minute")
     try:
         return Timeframe.parse(word.lower())
     except Refused as error:

@@ -2,16 +2,17 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
 from tests.fakes.clock import FakeClock
 from trading.candles.rows import columns_of
 from trading.candles.series import Candles
 from trading.domain.errors import InstanceConflict, RateLimited, Refused, Unreachable
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe, candle_open_ms, to_ms
+from trading.domain.time import Timeframe, candle_open_ms, following_ms, shifted_ms, to_ms
 
 _LOOKS = 12
 _LISTED_MS = 1_577_836_800_000  # 2020-01-01
@@ -46,6 +47,7 @@ class CandleMarket:
         self.request_times_s: list[float] = []
         self.silent: set[Key] = set()
         self.halted: set[str] = set()
+        self.lacking: set[Timeframe] = set()
         self.is_rest_down = False
         self.refuses_streams = False
         self.limited_s: float | None = None
@@ -74,26 +76,34 @@ class CandleMarket:
         """Return the candle of this moment."""
         now_ms, length_ms = self.now_ms(), timeframe.length_ms
         open_ms = candle_open_ms(now_ms, length_ms)
-        return self._until(symbol, timeframe, open_ms, (now_ms - open_ms) * _LOOKS // length_ms)
+        lasts_ms = following_ms(open_ms, length_ms) - open_ms
+        return self._until(symbol, timeframe, open_ms, (now_ms - open_ms) * _LOOKS // lasts_ms)
 
     def all_closed(self, symbol: str, timeframe: Timeframe, first_ms: int) -> list[Candle]:
         """Return every candle from an open time on that is over by now."""
         length_ms = timeframe.length_ms
         present_ms = candle_open_ms(self.now_ms(), length_ms)
-        first_ms = max(first_ms, candle_open_ms(self._listed(symbol) - 1, length_ms) + length_ms)
         return [
             self.closed(symbol, timeframe, open_ms)
-            for open_ms in range(first_ms, present_ms, length_ms)
+            for open_ms in self._opens(symbol, length_ms, first_ms, present_ms)
             if (symbol, timeframe, open_ms) not in self.holes
         ]
 
     def _until(self, symbol: str, timeframe: Timeframe, open_ms: int, looks: int) -> Candle:
-        step_ms = timeframe.length_ms // _LOOKS
+        step_ms = (following_ms(open_ms, timeframe.length_ms) - open_ms) // _LOOKS
         prices = [self.price(symbol, open_ms + step_ms * look) for look in range(looks + 1)]
         volume = float(looks + 1)
         return Candle(
             open_ms, prices[0], max(prices), min(prices), prices[-1], volume, is_closed=False
         )
+
+    def _opens(self, symbol: str, length_ms: int, first_ms: int, past_ms: int) -> Iterator[int]:
+        """Yield when the candles of a symbol open, from the first on the grid to before `past`."""
+        first_ms = max(first_ms, self._listed(symbol))
+        open_ms = following_ms(candle_open_ms(first_ms - 1, length_ms), length_ms)
+        while open_ms < past_ms:
+            yield open_ms
+            open_ms = following_ms(open_ms, length_ms)
 
     def _listed(self, symbol: str) -> int:
         return self.listed_ms.get(symbol, _LISTED_MS)
@@ -118,7 +128,7 @@ class CandleMarket:
         now_ms, length_ms = self.now_ms(), timeframe.length_ms
         open_ms = candle_open_ms(now_ms, length_ms)
         before_ms = connection.opens_ms.get((symbol, timeframe), open_ms)
-        for each_ms in range(before_ms, open_ms, length_ms):
+        for each_ms in self._opens(symbol, length_ms, before_ms, open_ms):
             connection.take(symbol, timeframe, self.closed(symbol, timeframe, each_ms), now_ms)
         connection.opens_ms[symbol, timeframe] = open_ms
         connection.take(symbol, timeframe, self.running(symbol, timeframe), now_ms)
@@ -141,6 +151,8 @@ class CandleMarket:
             raise RateLimited("too many requests", self.limited_s)
         if self.is_rest_down:
             raise Unreachable("no answer")
+        if timeframe in self.lacking:
+            raise Refused(f"there are no {timeframe.name} candles")
         if symbol.startswith("NO"):
             raise Refused(f"{symbol} is not traded on this exchange")
         if symbol in self.halted:
@@ -148,12 +160,8 @@ class CandleMarket:
         limit = min(limit, self.page_max)
         length_ms = timeframe.length_ms
         present_ms = candle_open_ms(self.now_ms(), length_ms)
-        if since is None:
-            first_ms = present_ms - (limit - 1) * length_ms
-        else:
-            first_ms = candle_open_ms(to_ms(since) - 1, length_ms) + length_ms
-        listed_ms = candle_open_ms(self._listed(symbol) - 1, length_ms) + length_ms
-        opens = range(max(first_ms, listed_ms), present_ms, length_ms)[:limit]
+        first_ms = shifted_ms(present_ms, 1 - limit, length_ms) if since is None else to_ms(since)
+        opens = list(islice(self._opens(symbol, length_ms, first_ms, present_ms), limit))
         told = [
             self.closed(symbol, timeframe, open_ms)
             for open_ms in opens
@@ -164,8 +172,15 @@ class CandleMarket:
         if self.answer_s:
             await self.clock.sleep(self.answer_s)
             now_ms = self.now_ms()
-            told = [replace(one, is_closed=one.open_time_ms + length_ms <= now_ms) for one in told]
+            told = [
+                replace(one, is_closed=following_ms(one.open_time_ms, length_ms) <= now_ms)
+                for one in told
+            ]
         return told
+
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Every length is there, but for those that a test has taken away."""
+        return None if timeframe in self.lacking else timeframe
 
     async def stream_candles(
         self, wanted: Mapping[str, frozenset[Timeframe]], on_candle: TakeCandle

@@ -245,6 +245,9 @@ class FakeExchange:
     ) -> None:
         await asyncio.Event().wait()
 
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        return timeframe
+
     async def stream_candles(
         self,
         wanted: Mapping[str, frozenset[Timeframe]],

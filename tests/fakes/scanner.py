@@ -23,6 +23,8 @@ class FakeScanner:
     best: dict[str, Thresholds] = field(default_factory=dict)
     lines: dict[str, ScoreLine] = field(default_factory=dict)
     reports: dict[str, ScoreReport] = field(default_factory=dict)
+    lacks: dict[str, str] = field(default_factory=dict)
+    sources: dict[Timeframe, Timeframe | None] = field(default_factory=dict)
     is_unreachable: bool = False
     scanned: list[Interest] = field(default_factory=list)
 
@@ -41,6 +43,14 @@ class FakeScanner:
             return self.best[interest.symbol]
         share = (interest.threshold or THRESHOLD) / 100
         return Thresholds(share, share)
+
+    def unjudged(self, interest: Interest) -> str:
+        if interest.symbol in self.best:
+            return ""
+        return self.lacks.get(interest.symbol, "its past is not judged yet")
+
+    def source(self, timeframe: Timeframe) -> Timeframe | None:
+        return self.sources.get(timeframe, timeframe)
 
     async def scan(self, interests: Iterable[Interest]) -> Sequence[RankScore]:
         if self.is_unreachable:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe, candle_open_ms
+from trading.domain.time import Timeframe, candle_open_ms, following_ms
 
 # How long after its end a candle waits for trades that were still on their way.
 GRACE_MS = 2_000
@@ -58,7 +58,7 @@ class CandleBuilder:
     def close_due(self, at_ms: int) -> Candle | None:
         """Return the running candle when its time and a little more have passed without a trade."""
         running = self.running
-        if running is None or at_ms < running.open_time_ms + self._length_ms + GRACE_MS:
+        if running is None or at_ms < self._ends_ms(running) + GRACE_MS:
             return None
         return self._close(running)
 
@@ -68,10 +68,13 @@ class CandleBuilder:
 
     def _close(self, running: Candle) -> Candle | None:
         self.running = None
-        self._past_ms = running.open_time_ms + self._length_ms
+        self._past_ms = self._ends_ms(running)
         if running.open_time_ms < self._listening_ms:
             return None
         return replace(running, is_closed=True)
+
+    def _ends_ms(self, running: Candle) -> int:
+        return following_ms(running.open_time_ms, self._length_ms)
 
 
 def _counted(running: Candle | None, traded: Print, opened_ms: int) -> Candle:

@@ -8,13 +8,16 @@ from trading.domain.time import MONTH_MS, grid_start_ms
 
 def is_on_grid(opens_ms: Times, length_ms: int) -> Mask:
     """Return which times are those of an opening, shape (n,)."""
-    expected = (
-        _month_starts(_months(opens_ms))
-        if length_ms == MONTH_MS
-        else opens_ms - (opens_ms - grid_start_ms(length_ms)) % length_ms
-    )
-    found: Mask = opens_ms == expected
+    found: Mask = opens_ms == opens_of(opens_ms, length_ms)
     return found
+
+
+def opens_of(times_ms: Times, length_ms: int) -> Times:
+    """Return when the candles open that hold some moments, shape (n,)."""
+    if length_ms == MONTH_MS:
+        return _month_starts(_months(times_ms))
+    opens_ms: Times = times_ms - (times_ms - grid_start_ms(length_ms)) % length_ms
+    return opens_ms
 
 
 def closes_of(opens_ms: Times, length_ms: int) -> Times:

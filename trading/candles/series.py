@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trading.domain.errors import Refused
-from trading.domain.time import MONTH, Timeframe
+from trading.domain.time import Timeframe
 
 Times = NDArray[np.int64]
 Column = NDArray[np.float64]
@@ -55,12 +55,7 @@ def series_name(exchange: str, symbol: str, timeframe: str) -> SeriesName:
             f"symbol should be BASE/QUOTE or BASE/QUOTE:SETTLE, was {symbol[:80]!r}",
             example="BTC/USDT",
         )
-    return SeriesName(exchange, symbol, parsed_timeframe(timeframe))
-
-
-def parsed_timeframe(text: str) -> str:
-    """Return the name of a candle length, also of a calendar month; unknown ones are Refused."""
-    return text if text == MONTH else Timeframe.parse(text).name
+    return SeriesName(exchange, symbol, Timeframe.parse(timeframe).name)
 
 
 def name_from_file(stem: str) -> SeriesName:

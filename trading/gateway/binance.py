@@ -292,6 +292,10 @@ class BinanceVenue:
         finally:
             await self._drop(url)
 
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Binance has candles of every length."""
+        return timeframe
+
     async def stream_candles(
         self, wanted: Mapping[str, frozenset[Timeframe]], on_candle: TakeCandle
     ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from trading.candles.building import CandleBuilder, Print
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, following_ms
 from trading.gateway.stream import all_until_one_ends
 from trading.gateway.translate import unified as translate
 from trading.gateway.translate.values import Unusable
@@ -102,7 +102,7 @@ class ToldCandles:
         newer = list(takewhile(lambda row: int(row[0]) >= opened_ms, reversed(rows)))
         candles = translate.candles(newer[::-1], length_ms, now_ms)
         for candle, following in pairwise(candles):
-            if following.open_time_ms == candle.open_time_ms + length_ms:
+            if following.open_time_ms == following_ms(candle.open_time_ms, length_ms):
                 self._on_candle(symbol, timeframe, replace(candle, is_closed=True), now_ms)
         running = replace(candles[-1], is_closed=False)
         if running != known:

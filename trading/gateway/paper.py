@@ -206,6 +206,10 @@ class PaperGateway:
 
         await self._feed.stream_market(symbols, take_trade, take_quote, on_ending)
 
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Return of which candles those of a length are made, None where of none."""
+        return self._feed.candle_source(timeframe)
+
     async def stream_candles(
         self,
         wanted: Mapping[str, frozenset[Timeframe]],

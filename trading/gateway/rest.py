@@ -107,6 +107,10 @@ class CcxtGateway:
         """Stream prints and quotes until cancelled; raises Unreachable when it is lost."""
         await self._venue.stream_market(symbols, on_trade, on_quote, on_ending)
 
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Return of which candles those of a length are made, None where of none."""
+        return self._venue.candle_source(timeframe)
+
     async def stream_candles(
         self,
         wanted: Mapping[str, frozenset[Timeframe]],

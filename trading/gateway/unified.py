@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from trading.candles.lengthening import from_shorter, shorter_needed, source_of
 from trading.domain.errors import Refused, SettingsInvalid, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Quote
@@ -47,6 +48,8 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
 # How an exchange is told where a stop fires, for those whose way through the library was read. By
 # the wrong name some sell at once, and elsewhere a query by our id does not find one that is live.
 _STOP_PRICE = {"binance": "triggerPrice"}
+# What nearly every exchange tells at once.
+_CANDLES_MAX = 300
 _ID_LENGTH_MAX = {"kraken": 18, "okx": 32, "kucoin": 40}
 
 
@@ -154,13 +157,38 @@ class UnifiedVenue:
     async def candles(
         self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None
     ) -> Sequence[Candle]:
-        """Read candles."""
+        """Read candles; what the exchange lacks is made of shorter ones."""
+        source = self.candle_source(timeframe)
+        if source is None:
+            raise Refused(
+                f"{self._settings.exchange_id} has no {timeframe.name} candles, nor shorter ones "
+                "to make them of"
+            )
+        if source == timeframe:
+            return await self._candles(symbol, timeframe, limit, since)
+        needed = shorter_needed(limit, source.length_ms, timeframe.length_ms)
+        told = await self._candles(symbol, source, min(needed, self._candles_max(symbol)), since)
+        return from_shorter(told, source.length_ms, timeframe.length_ms, self._now_ms())
+
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Return of which candles those of a length are made, None where of none."""
+        # Before it is connected nothing is known to lack.
+        names = self._exchange.timeframes if self._exchange is not None else {timeframe.name: ""}
+        return source_of(timeframe, names or {})
+
+    async def _candles(
+        self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None
+    ) -> Sequence[Candle]:
         since_ms = to_ms(since) if since is not None else None
         rows = await self._api.fetch_ohlcv(symbol, timeframe.name, since_ms, limit)
         must_be_told(rows, LAST_ANSWER.get(), "candles")
         now_ms, length_ms = self._now_ms(), timeframe.length_ms
         told = sequence(rows, "candles")
         return await in_portions(told, lambda some: translate.candles(some, length_ms, now_ms))
+
+    def _candles_max(self, symbol: str) -> int:
+        told = self._api.feature_value(symbol, "fetchOHLCV", "limit") or _CANDLES_MAX
+        return int(told)
 
     async def account_id(self) -> str:
         """Name the account by its key: the common methods know no other name."""

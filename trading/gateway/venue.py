@@ -133,6 +133,10 @@ class Venue(Protocol):
         """Stream prints and quotes until the connection is lost."""
         ...
 
+    def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Return of which candles those of a length are made, None where of none."""
+        ...
+
     async def stream_candles(
         self,
         wanted: Mapping[str, frozenset[Timeframe]],

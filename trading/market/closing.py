@@ -7,7 +7,7 @@ from math import isclose
 from trading.candles.series import Candles
 from trading.candles.spans import Span, gaps
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe, candle_open_ms
+from trading.domain.time import Timeframe, candle_open_ms, following_ms, preceding_ms
 from trading.market.ring import CANDLES_KEPT, CandleRing
 
 # Two clocks differ by less; a candle that claims its end earlier has not ended.
@@ -71,7 +71,7 @@ class LiveSeries:
             return Closing.REFUSED
         if not candle.is_closed:
             return self._run(candle, at_ms)
-        if at_ms + _EARLY_MS_MAX < candle.open_time_ms + self.length_ms:
+        if at_ms + _EARLY_MS_MAX < self._follows_ms(candle.open_time_ms):
             return Closing.REFUSED
         if candle.open_time_ms < at_ms - self._reach_ms:
             # As times in seconds are, too: they would lie in 1970.
@@ -97,7 +97,7 @@ class LiveSeries:
         newest_ms, due_ms = self.ring.newest_ms, self._due_ms(at_ms)
         if newest_ms is None or self._asked_ms >= due_ms:
             return ()
-        first_ms = max(self._asked_ms + self.length_ms, self.ring.oldest_ms or 0)
+        first_ms = max(self._follows_ms(self._asked_ms), self.ring.oldest_ms or 0)
         spans = (Span(first_ms, due_ms),) if first_ms <= due_ms else ()
         found = gaps(self.ring.candles().open_time_ms, spans, self.length_ms)
         if not found:
@@ -112,7 +112,7 @@ class LiveSeries:
         is_late = at_ms < self.running_at_ms or (
             before is not None and candle.open_time_ms < before.open_time_ms
         )
-        if is_over or is_late or at_ms >= candle.open_time_ms + self.length_ms:
+        if is_over or is_late or at_ms >= self._follows_ms(candle.open_time_ms):
             return Closing.OUTDATED
         if at_ms + _EARLY_MS_MAX < candle.open_time_ms:
             return Closing.REFUSED
@@ -128,7 +128,7 @@ class LiveSeries:
             return Closing.KNOWN if _agree(held, candle) else Closing.DISAGREES
         if self.running is not None and self.running.open_time_ms <= candle.open_time_ms:
             self.running = None
-        if candle.open_time_ms == self._asked_ms + self.length_ms:
+        if candle.open_time_ms == self._follows_ms(self._asked_ms):
             self._asked_ms = candle.open_time_ms
         is_newest = newest_ms is None or oldest_ms is None or candle.open_time_ms > newest_ms
         return Closing.CLOSED if is_newest else Closing.FILLED
@@ -136,8 +136,11 @@ class LiveSeries:
     def _opened_ms(self, at_ms: int) -> int:
         return candle_open_ms(at_ms, self.length_ms)
 
+    def _follows_ms(self, open_ms: int) -> int:
+        return following_ms(open_ms, self.length_ms)
+
     def _due_ms(self, at_ms: int) -> int:
-        return self._opened_ms(at_ms) - self.length_ms
+        return preceding_ms(self._opened_ms(at_ms), self.length_ms)
 
 
 def _agree(held: Candles, candle: Candle) -> bool:

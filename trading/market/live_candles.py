@@ -99,10 +99,15 @@ class LiveCandles:
         since_s = self._told_s.get(symbol)
         return since_s is None or self._clock.monotonic() - since_s > self._settings.stale_s
 
-    def running(self, symbol: str, timeframe: Timeframe) -> Candle | None:
-        """Return the candle of the present span, None while nothing is known of it."""
+    def running(self, symbol: str, timeframe: Timeframe, at_ms: int | None = None) -> Candle | None:
+        """Return the candle that runs now, or that ran at a moment and is not known to be over.
+
+        None while nothing is known of it.
+        """
         watched = self._series.get((symbol, timeframe))
-        return watched.running(self.now_ms()) if watched is not None else None
+        if watched is None:
+            return None
+        return watched.running(self.now_ms() if at_ms is None else at_ms)
 
     def candles(self, symbol: str, timeframe: Timeframe, newest: int | None = None) -> Candles:
         """Return closed candles, oldest first, as a view that never changes."""
@@ -312,13 +317,13 @@ class LiveCandles:
             return
         now_s = self._clock.monotonic()
         watched.answered()
-        closed = watched.warm(past.held, now_s)
+        watched.warm(past.held)
         self._told_s[watched.symbol] = now_s
         try:
             self._hooks.on_warm(watched.symbol, watched.timeframe, watched.live.ring.candles())
         except Exception:
             logger.exception("warm_series_failed", extra={"symbol": watched.symbol})
-        for candle in closed:
+        for candle in watched.take_early(now_s):
             self._closed(watched, candle)
         if newest:
             told_since = watched.take_told(newest, Request(2, None), newest_asked_ms, now_s)

@@ -12,7 +12,13 @@ from trading.candles.rows import columns_of
 from trading.candles.series import Candles
 from trading.candles.spans import Span, gaps, unite
 from trading.domain.market import Candle
-from trading.domain.time import candle_open_ms
+from trading.domain.time import (
+    candle_open_ms,
+    candles_between,
+    following_ms,
+    preceding_ms,
+    shifted_ms,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +48,12 @@ class Past:
         page_candles: int,
         pages_extra: int,
     ) -> None:
-        due_ms = candle_open_ms(at_ms, length_ms) - length_ms
+        due_ms = preceding_ms(candle_open_ms(at_ms, length_ms), length_ms)
         self._length_ms = length_ms
-        self._wanted = Span(due_ms - (candles_kept - 1) * length_ms, due_ms)
+        # No exchange is older than the epoch, before which many months would lie.
+        oldest_ms = following_ms(candle_open_ms(-1, length_ms), length_ms)
+        first_ms = shifted_ms(due_ms, 1 - candles_kept, length_ms)
+        self._wanted = Span(max(first_ms, oldest_ms), due_ms)
         self._page = page_candles
         # As many as the length takes, and some for holes.
         self._pages = candles_kept // page_candles + pages_extra
@@ -58,8 +67,10 @@ class Past:
         """Return what to ask for next; None when everything is there, or has been asked for."""
         if self._told_nothing:
             newest_ms = int(self.held.open_time_ms[-1]) if len(self.held) else None
-            first_ms = self._wanted.first_ms if newest_ms is None else newest_ms + self._length_ms
-            lacking = (self._wanted.last_ms - first_ms) // self._length_ms + 1
+            first_ms = self._wanted.first_ms
+            if newest_ms is not None:
+                first_ms = following_ms(newest_ms, self._length_ms)
+            lacking = candles_between(first_ms, self._wanted.last_ms, self._length_ms) + 1
             # One more, for the running candle.
             return Request(min(max(lacking, 1) + 1, self._page), None)
         asked = self._next_span() if self._pages > 0 else None
@@ -97,7 +108,7 @@ class Past:
 
     def _answer(self, request: Request, closed: Candles) -> None:
         first_ms = request.since_ms or 0
-        asked = Span(first_ms, first_ms + (request.limit - 1) * self._length_ms)
+        asked = Span(first_ms, shifted_ms(first_ms, request.limit - 1, self._length_ms))
         claimed = claim(asked, closed.open_time_ms) or asked
         times = closed.open_time_ms
         is_told = ((times >= asked.first_ms) & (times <= asked.last_ms)).any()
@@ -113,6 +124,6 @@ class Past:
             left = unclaimed(span, self._answered, self._length_ms)
             if left:
                 last_ms = left[-1].last_ms
-                first_ms = max(left[-1].first_ms, last_ms - (self._page - 1) * self._length_ms)
-                return Span(first_ms, last_ms)
+                page_ms = shifted_ms(last_ms, 1 - self._page, self._length_ms)
+                return Span(max(left[-1].first_ms, page_ms), last_ms)
         return None

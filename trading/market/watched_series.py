@@ -9,7 +9,14 @@ from trading.candles.rows import columns_of
 from trading.candles.series import Candles
 from trading.candles.spans import Span
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe, candle_open_ms
+from trading.domain.time import (
+    Timeframe,
+    candle_open_ms,
+    candles_between,
+    following_ms,
+    preceding_ms,
+    shifted_ms,
+)
 from trading.market.closing import Closing, LiveSeries
 from trading.market.past import Request
 from trading.market.settings import CandleSettings
@@ -71,12 +78,15 @@ class WatchedSeries:
 
     # ------------------------------------------------------------ the past
 
-    def warm(self, past: Candles, now_s: float) -> list[Candle]:
-        """Begin with closed candles; return those that closed meanwhile, in order."""
+    def warm(self, past: Candles) -> None:
+        """Begin with closed candles; `take_early` follows."""
         self.live.warm(past)
         self.is_warm = True
         if len(past):
             self._last_close = float(past.close[-1])
+
+    def take_early(self, now_s: float) -> list[Candle]:
+        """Take in what was told while the past was read; return what closed meanwhile, in order."""
         early = sorted(self._early, key=lambda one: one[0].open_time_ms)
         self._early.clear()
         taken = ((candle, self.take_streamed(candle, at_ms, now_s)) for candle, at_ms in early)
@@ -127,15 +137,15 @@ class WatchedSeries:
         if settled_ms < self._whole_until_ms:
             return None
         if self.live.ring.newest_ms is None:
-            last_ms = candle_open_ms(settled_ms, length_ms) - length_ms
+            last_ms = preceding_ms(candle_open_ms(settled_ms, length_ms), length_ms)
             return Request(2, last_ms) if last_ms > self._asked_empty_ms else None
         missing = self.live.missing(settled_ms)
         if not missing:
             # Until another one ends nothing new can be missing.
-            self._whole_until_ms = candle_open_ms(settled_ms, length_ms) + length_ms
+            self._whole_until_ms = following_ms(candle_open_ms(settled_ms, length_ms), length_ms)
             return None
         first_ms, last_ms = missing[0].first_ms, missing[-1].last_ms
-        count = (last_ms - first_ms) // length_ms + 1
+        count = candles_between(first_ms, last_ms, length_ms) + 1
         # One more, for the running candle.
         return Request(min(count + 1, self._settings.page_candles), first_ms)
 
@@ -190,8 +200,8 @@ class WatchedSeries:
         length_ms = self.live.length_ms
         settled_ms = asked_ms - int(self._settings.grace_s * 1000)
         last_ms = min(
-            request.since_ms + (request.limit - 1) * length_ms,
-            candle_open_ms(settled_ms, length_ms) - length_ms,
+            shifted_ms(request.since_ms, request.limit - 1, length_ms),
+            preceding_ms(candle_open_ms(settled_ms, length_ms), length_ms),
         )
         if last_ms < request.since_ms:
             return None
@@ -207,7 +217,7 @@ class WatchedSeries:
             self.refused += 1
 
     def _ends_ms(self, candle: Candle) -> int:
-        return candle.open_time_ms + self.live.length_ms
+        return following_ms(candle.open_time_ms, self.live.length_ms)
 
     def _is_foreign(self, candle: Candle) -> bool:
         known, most = self._last_close, self._settings.unit_factor
@@ -232,7 +242,8 @@ class WatchedSeries:
 
     def _neighbours(self, candle: Candle) -> tuple[float, float]:
         """Return between which prices the series was just before; anything, where it was not."""
-        running, before_ms = self.live.running, candle.open_time_ms - self.live.length_ms
+        running = self.live.running
+        before_ms = preceding_ms(candle.open_time_ms, self.live.length_ms)
         if running is not None:
             if running.open_time_ms == candle.open_time_ms:
                 return running.low, running.high

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trading.domain.time import Timeframe, candle_open_ms
+from trading.domain.time import (
+    Timeframe,
+    candle_open_ms,
+    candles_between,
+    following_ms,
+    shifted_ms,
+)
 from trading.sim.history import MINUTE_MS, SECOND, Rows
 
 HistoryOf = Callable[[Timeframe, int, float], Rows]
@@ -40,7 +46,7 @@ class Kline:
     @property
     def close_ms(self) -> int:
         """The last millisecond that belongs to it."""
-        return self.open_ms + self.length_ms - 1
+        return following_ms(self.open_ms, self.length_ms) - 1
 
     def take(self, print_: "TapePrint") -> None:
         """Count one trade in."""
@@ -102,7 +108,7 @@ class _Series:
         if now_ms <= self.running.close_ms:
             return
         opens_ms = candle_open_ms(now_ms, self.length_ms)
-        missing = (opens_ms - self.running.open_ms) // self.length_ms
+        missing = candles_between(self.running.open_ms, opens_ms, self.length_ms)
         close, start_ms = self.running.close, self.running.open_ms
         self.closed.append(self.running)
         first = 1
@@ -111,7 +117,8 @@ class _Series:
             first = missing - self._kept
             self.closed.clear()
         for number in range(first, missing):
-            self.closed.append(_flat(start_ms + number * self.length_ms, self.length_ms, close))
+            open_ms = shifted_ms(start_ms, number, self.length_ms)
+            self.closed.append(_flat(open_ms, self.length_ms, close))
         self.running = _flat(opens_ms, self.length_ms, close)
         if len(self.closed) > 2 * self._kept:
             del self.closed[: len(self.closed) - self._kept]

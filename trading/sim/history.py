@@ -6,10 +6,14 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.time import Timeframe, candle_open_ms, grid_start_ms
+from trading.candles.grid import opens_of
+from trading.domain.time import MONTH, Timeframe, candle_open_ms, divides
 
 MINUTE_MS = 60_000
-_NAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
+_NAMES = (
+    *("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w"),
+    MONTH,
+)
 SECOND = Timeframe("1s")
 """Only what happened here: nobody draws a past of seconds."""
 TIMEFRAMES = (SECOND, *(Timeframe(name) for name in _NAMES))
@@ -53,6 +57,7 @@ class Rows:
 def history(name: str, timeframe: Timeframe, start_ms: int, price: float, tick: float) -> Rows:
     """Return at least 1,000 closed candles before `start_ms`, and the running one where it began.
 
+    Of months there are 240, for a thousand of them would be more years than any market has.
     `name` seeds the walk; same arguments, same candles. The last close is `price`. 1m, 15m, 2h
     and 1d candles are drawn; wherever finer ones reach, coarser ones are aggregated from them.
     """
@@ -62,7 +67,7 @@ def history(name: str, timeframe: Timeframe, start_ms: int, price: float, tick: 
         rows = _extend(name, layer, rows, start_ms, price)
         next_ms = _LAYERS[layer + 1][0] if layer + 1 < len(_LAYERS) else None
         enough = count * layer_ms >= 1_050 * length_ms
-        if length_ms % layer_ms == 0 and (enough or next_ms is None):
+        if divides(layer_ms, length_ms) and (enough or next_ms is None):
             break
     if rows is None:
         raise ValueError(f"no candles for {timeframe.name}")
@@ -71,8 +76,7 @@ def history(name: str, timeframe: Timeframe, start_ms: int, price: float, tick: 
 
 def aggregate(rows: Rows, length_ms: int) -> Rows:
     """Return the candles of a greater length; an incomplete first one is left out."""
-    start_ms = grid_start_ms(length_ms)
-    buckets = (rows.opens_ms - start_ms) // length_ms * length_ms + start_ms
+    buckets = opens_of(rows.opens_ms, length_ms)
     starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1))
     if buckets[0] != rows.opens_ms[0]:
         starts = starts[1:]

@@ -21,6 +21,7 @@ from tests.contract.gateway.worlds import (
 )
 from trading.candles.rows import columns_of
 from trading.candles.series import Candles
+from trading.domain.errors import Refused
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, from_ms
 from trading.gateway import create_gateway, library_candles
@@ -171,6 +172,45 @@ async def test_candles_come_over_a_connection_that_carries_no_quote(
 
 def _kind(stream: str) -> str:
     return stream.partition("@")[2].partition("_")[0]
+
+
+async def test_a_length_that_the_library_lacks_is_made_of_shorter_ones_alike(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    venue = UnifiedVenue(settings_of(sim), MachineClock())
+    await venue.open()
+    await venue.instruments()
+    day, three_days, month = Timeframe("1d"), Timeframe("3d"), Timeframe("1M")
+    venue._api.timeframes = {name: name for name in ("1m", "1h", "1d")}
+    try:
+        for timeframe, source in (
+            (three_days, day),
+            (month, day),
+            (Timeframe("2h"), Timeframe("1h")),
+        ):
+            assert venue.candle_source(timeframe) == source
+            made = await venue.candles(BTC, timeframe, 20, None)
+            true = {one.open_time_ms: one for one in await gateway.candles(BTC, timeframe, 60)}
+            assert len(made) >= 19
+            assert [one.is_closed for one in made] == [True] * (len(made) - 1) + [False]
+            for one in made[:-1]:
+                own = true[one.open_time_ms]
+                assert (one.open, one.high, one.low, one.close) == (
+                    own.open,
+                    own.high,
+                    own.low,
+                    own.close,
+                )
+                assert one.volume == pytest.approx(own.volume)
+            since = from_ms(made[3].open_time_ms)
+            assert [one.open_time_ms for one in await venue.candles(BTC, timeframe, 4, since)] == [
+                one.open_time_ms for one in made[3:7]
+            ]
+        venue._api.timeframes = {"1h": "1h"}
+        with pytest.raises(Refused, match="has no 1m candles, nor shorter ones to make them of"):
+            await venue.candles(BTC, MINUTE, 20, None)
+    finally:
+        await venue.close()
 
 
 async def test_candles_counted_of_trades_are_the_klines_and_so_is_the_takers_share(

@@ -11,6 +11,7 @@ import ccxt.pro
 import pytest
 
 from tests.integration.sim.conftest import Bench, opened, until
+from trading.domain.time import from_ms
 from trading.sim.binance.server import DEMO_KEY, DEMO_SECRET
 
 
@@ -33,6 +34,16 @@ async def test_a_thousand_candles_of_each_timeframe_are_there_at_once(
     assert candles[-1][4] == 60_000
     lengths = {after[0] - before[0] for before, after in pairwise(candles)}
     assert lengths == {bench.ccxt.parse_timeframe(timeframe) * 1_000}
+
+
+async def test_a_month_and_a_minute_are_told_apart(bench: Bench) -> None:
+    months = await bench.ccxt.fetch_ohlcv("BTC/USDT", "1M", limit=1_000)
+    assert 240 <= len(months) < 300, "twenty years and more: no market has a thousand months"
+    assert {from_ms(opened_ms).day for opened_ms, *_ in months} == {1}
+    watched = await asyncio.wait_for(bench.ccxt.watch_ohlcv("BTC/USDT", "1M"), 20)
+    assert watched[-1][0] == months[-1][0]
+    minutes = await bench.ccxt.fetch_ohlcv("BTC/USDT", "1m", limit=2)
+    assert minutes[1][0] - minutes[0][0] == 60_000
 
 
 async def test_market_data_is_read(bench: Bench) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, following_ms
 from trading.gateway.translate.values import DIGITS_MAX, TIME_MS_MAX, TIME_MS_MIN, Unusable, shown
 
 Heard = tuple[str, Timeframe, Candle, int]
@@ -55,9 +55,10 @@ class KlineFrames:
         if ours is None:
             return None
         opened_ms, is_closed = kline["t"], kline["x"]
-        last_ms = opened_ms + self._lengths_ms[interval] - 1
-        if not (_is_time(event_ms) and _is_time(opened_ms)) or kline["T"] != last_ms:
+        if not (_is_time(event_ms) and _is_time(opened_ms)):
             raise ValueError(opened_ms)
+        if kline["T"] != following_ms(opened_ms, self._lengths_ms[interval]) - 1:
+            raise ValueError(kline["T"])
         if type(is_closed) is not bool:
             raise TypeError(is_closed)
         volume = _number(kline["v"])

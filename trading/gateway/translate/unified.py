@@ -13,7 +13,7 @@ from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Q
 from trading.domain.money import ZERO
 from trading.domain.order import Fill, OrderReport, OrderStatus, Side
 from trading.domain.position import Balance
-from trading.domain.time import from_ms
+from trading.domain.time import following_ms, from_ms
 from trading.gateway.translate.values import (
     Unusable,
     decimal_of,
@@ -256,6 +256,6 @@ def candles(raw: object, length_ms: int, now_ms: int) -> Sequence[Candle]:
         opened, high, low, closed, volume = (
             float(decimal_of(value, "candle")) for value in row[1:6]
         )
-        is_closed = row[0] + length_ms <= now_ms
+        is_closed = following_ms(row[0], length_ms) <= now_ms
         found.append(Candle(row[0], opened, high, low, closed, volume, is_closed))
     return found

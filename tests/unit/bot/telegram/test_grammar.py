@@ -280,6 +280,7 @@ def test_a_number_is_exact_or_refused_with_an_example(line: str, number: str) ->
         ),
         ("/track BTC/USDT stop 1 all confirm 0s", "between 1s and 3600s, was 0s"),
         ("/track BTC/USDT stop 1 all confirm close 7m", "timeframe should be one of"),
+        ("/track BTC/USDT stop 1 all confirm close 1M", "1M is a month, 1m a minute"),
         ("/track BTC/USDT stop 1 all price ask", "price should be bid, last, mid or decision"),
         ("/track BTC/USDT stop 1 all slippage 60%", "slippage should be between"),
         ("/track BTC/USDT stop line x 1 y 2 all", "time should look like 2026-11-01T00:00"),

@@ -184,3 +184,15 @@ def test_a_thousand_series_and_more_take_several_connections() -> None:
     parts = parts_of(series)
     assert [len(part) for part in parts] == [1_000, 1_000, 300]
     assert {name for part in parts for name in part} == series.keys()
+
+
+def test_a_month_ends_with_the_calendar_and_is_no_minute() -> None:
+    both = {**SERIES, ("BTCUSDT", "1M"): ("BTC/USDT", Timeframe("1M"))}
+    february_ms, march_ms = 1_769_904_000_000, 1_772_323_200_000
+    event = bent(i="1M", t=february_ms, T=march_ms - 1, E=march_ms)
+    heard = KlineFrames(both).read(orjson.dumps(event).decode())
+    assert heard is not None
+    assert (heard[1].name, heard[2].open_time_ms) == ("1M", february_ms)
+    assert read(event) is None, "whoever asked for minutes hears of no months"
+    with pytest.raises(Unusable):
+        KlineFrames(both).read(orjson.dumps(bent(i="1M", t=february_ms, T=march_ms)).decode())

@@ -1,6 +1,7 @@
 """Closing: once per candle, whoever sees its end first, and only when it has ended."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -9,11 +10,11 @@ from hypothesis import strategies as st
 from trading.candles.series import candles_of
 from trading.candles.spans import Span
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, to_ms
 from trading.market.closing import Closing, LiveSeries
 
 MINUTE_MS = 60_000
-MINUTE = Timeframe("1m")
+MINUTE, MONTH = Timeframe("1m"), Timeframe("1M")
 
 
 def candle(minute: int, close: float = 100.0, *, is_closed: bool = True) -> Candle:
@@ -203,3 +204,25 @@ def test_a_week_closes_on_its_own_grid() -> None:
     assert made.take(weekly, monday_ms + week.length_ms) is Closing.CLOSED
     thursday = replace(candle(0), open_time_ms=2_701 * week.length_ms)
     assert made.take(thursday, monday_ms + 3 * week.length_ms) is Closing.REFUSED
+
+
+def month(year: int, number: int, *, is_closed: bool = True) -> Candle:
+    opened_ms = to_ms(datetime(year, number, 1, tzinfo=UTC))
+    return Candle(opened_ms, 100.0, 110.0, 90.0, 105.0, 2.0, is_closed)
+
+
+def test_a_month_closes_with_the_calendar_and_not_after_a_mean_length() -> None:
+    made = LiveSeries(MONTH)
+    february, march = month(2026, 2), month(2026, 3)
+    early_ms = march.open_time_ms - 60_000
+    assert made.take(february, early_ms) is Closing.REFUSED, "28 days are not over"
+    assert made.take(february, march.open_time_ms) is Closing.CLOSED
+    running = replace(march, is_closed=False)
+    last_ms = to_ms(datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
+    assert made.take(running, last_ms) is Closing.RUNNING, "31 days are longer than the mean"
+    assert made.missing(last_ms) == ()
+    april_ms = to_ms(datetime(2026, 4, 1, tzinfo=UTC))
+    assert made.missing(april_ms) == (Span(march.open_time_ms, march.open_time_ms),)
+    [(_, verdict)] = made.sweep([march], Span(march.open_time_ms, march.open_time_ms), april_ms)
+    assert verdict is Closing.CLOSED
+    assert made.missing(april_ms) == ()

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.fakes.virtual_time import VirtualTime
 from trading.candles.rows import columns_of
 from trading.candles.series import Candles
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe, candle_open_ms
+from trading.domain.time import Timeframe, candle_open_ms, following_ms, from_ms, to_ms
 from trading.market.live_candles import CandleHooks, LiveCandles
 from trading.market.settings import CandleSettings
 
@@ -469,3 +470,44 @@ async def test_without_an_archive_nothing_waits_for_one() -> None:
     assert live.unwritten == 0
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_months_are_warm_with_all_there_are_and_close_on_the_first() -> None:
+    month = Timeframe("1M")
+    async with following({ADA: frozenset({MINUTE, month})}) as world:
+        await world.until_warm(ADA, month)
+        held = world.live.candles(ADA, month)
+        assert {from_ms(at_ms).day for at_ms in held.open_time_ms.tolist()} == {1}
+        assert from_ms(int(held.open_time_ms[0])) >= datetime(2020, 1, 1, tzinfo=UTC)
+        assert world.is_true(ADA, month)
+        opened_ms = candle_open_ms(world.market.now_ms(), month.length_ms)
+        ends_ms = following_ms(opened_ms, month.length_ms)
+        await world.time.pass_by((ends_ms - world.market.now_ms()) / 1000 - 5)
+        world.market.tell()
+        running = world.live.running(ADA, month)
+        assert running is not None
+        assert running.open_time_ms == opened_ms
+        await world.pass_by(10)
+        assert world.opens(ADA, month) == [opened_ms]
+        assert world.is_true(ADA, month)
+
+
+async def test_a_thousand_months_that_no_exchange_has_are_asked_for_once() -> None:
+    month, settings = Timeframe("1M"), CandleSettings()
+    async with following({ADA: frozenset({month})}, settings=settings) as world:
+        await world.until_warm(ADA, month)
+        assert len(world.market.requests) <= 2
+        assert all(since is None or to_ms(since) >= 0 for *_, since in world.market.requests)
+        assert world.is_true(ADA, month)
+
+
+async def test_what_closed_while_the_past_was_read_is_in_it_or_told_and_never_both() -> None:
+    async with following({}) as world:
+        await world.time.pass_by(55 - world.market.now_ms() / 1000 % 60)
+        world.market.answer_s = 8.0
+        world.live.watch(ONE)
+        await world.pass_by(30)
+        [(_, _, warm)] = world.warmed
+        told = world.opens()
+        assert told, "a minute closed while its past was on its way"
+        assert not set(told) & set(warm.open_time_ms.tolist())

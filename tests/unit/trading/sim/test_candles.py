@@ -1,8 +1,10 @@
 """Candles: enough of them at the start, one story across timeframes, and closed on time."""
 
+from itertools import pairwise
+
 import pytest
 
-from trading.domain.time import Timeframe, candle_open_ms
+from trading.domain.time import Timeframe, candle_open_ms, from_ms
 from trading.sim.candles import CandleStore, TapePrint
 from trading.sim.history import SECOND, TIMEFRAMES, Rows, history
 
@@ -22,7 +24,7 @@ def print_at(at_ms: int, price: float, trade_id: int = 1, is_buy: bool = True) -
     return TapePrint(trade_id, price, 0.5, at_ms, is_buy)
 
 
-@pytest.mark.parametrize("timeframe", TIMEFRAMES[1:], ids=lambda t: t.name)
+@pytest.mark.parametrize("timeframe", TIMEFRAMES[1:-1], ids=lambda t: t.name)
 def test_there_are_a_thousand_closed_candles_without_a_gap_at_the_start(
     timeframe: Timeframe,
 ) -> None:
@@ -35,6 +37,32 @@ def test_there_are_a_thousand_closed_candles_without_a_gap_at_the_start(
     for candle in candles:
         assert 0 < candle.low <= min(candle.open, candle.close)
         assert candle.high >= max(candle.open, candle.close)
+
+
+def test_there_are_months_of_twenty_years_and_each_opens_on_the_first() -> None:
+    candles = store().candles(Timeframe("1M"), START_MS)
+    assert len(candles) >= 240
+    for before, candle in pairwise(candles):
+        assert from_ms(candle.open_ms).day == 1
+        assert before.close_ms + 1 == candle.open_ms
+        assert before.close == candle.open
+    assert candles[-1].close == 60_000.0
+
+
+def test_a_month_closes_when_the_next_one_begins() -> None:
+    made, month = store(), Timeframe("1M")
+    before = made.running(month, START_MS)
+    last_ms = before.close_ms
+    made.take(print_at(last_ms, 61_000.0))
+    assert made.running(month, last_ms).close == 61_000.0
+    made.roll(last_ms + 1)
+    after = made.running(month, last_ms + 1)
+    assert made.last_closed(month, last_ms + 1).open_ms == before.open_ms
+    assert (after.open_ms, after.open) == (last_ms + 1, 61_000.0)
+    later_ms = last_ms + 70 * 86_400_000
+    opens = [from_ms(one.open_ms) for one in made.candles(month, later_ms)[-3:]]
+    assert [one.day for one in opens] == [1, 1, 1]
+    assert [(one.month - opens[0].month) % 12 for one in opens] == [0, 1, 2]
 
 
 def test_weeks_open_on_monday() -> None:

@@ -15,6 +15,7 @@ from trading.sim.binance.stream_names import Kind, Stream, parse_stream
         ("btcusdt@ticker", Stream(Kind.TICKER, "BTCUSDT")),
         ("btcusdt@miniTicker", Stream(Kind.MINI_TICKER, "BTCUSDT")),
         ("btcusdt@kline_1m", Stream(Kind.KLINE, "BTCUSDT", timeframe=Timeframe("1m"))),
+        ("btcusdt@kline_1M", Stream(Kind.KLINE, "BTCUSDT", timeframe=Timeframe("1M"))),
         ("btcusdt@depth", Stream(Kind.DEPTH, "BTCUSDT", 10)),
         ("btcusdt@depth@100ms", Stream(Kind.DEPTH, "BTCUSDT", 1)),
         ("btcusdt@depth20@100ms", Stream(Kind.PARTIAL_DEPTH, "BTCUSDT", 1, levels=20)),
