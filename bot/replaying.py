@@ -19,7 +19,7 @@ from trading.domain.time import Timeframe
 from trading.scanner.aftermath import Following
 from trading.scanner.desk import ScoreReport
 from trading.scanner.engine.judging import ToldPast
-from trading.scanner.reporting import CANDLES_MAX, divides, longer_lengths, report_of
+from trading.scanner.reporting import CANDLES_MAX, divides_all, longer_lengths, report_of
 from trading.scanner.scores import Thresholds
 from trading.scanner.walk_forward import BestThresholds, Fold, Outcome
 
@@ -93,7 +93,7 @@ def past_of(
         name: archive.months(name)
         for name in archive.series()
         if (name.exchange, name.symbol) == (exchange, symbol)
-        and divides(name.length_ms, timeframes)
+        and divides_all(name.length_ms, timeframes)
     }
     longest = max(map(len, months.values()), default=0)
     fit = [name for name, held in months.items() if held and len(held) >= longest * _SHARE_MIN]

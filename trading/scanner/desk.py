@@ -26,7 +26,8 @@ class Readiness(Enum):
 class MonitoredView:
     """One symbol that is scanned: over which timeframes, since when, and what it scores.
 
-    `score` is None before the first scan; `young` names timeframes with too few candles.
+    `score` is None before the first scan; `young` names timeframes with too few candles, `lacking`
+    those of which the exchange has none.
     """
 
     symbol: str
@@ -34,6 +35,7 @@ class MonitoredView:
     readiness: Readiness
     score: RankScore | None
     young: tuple[Timeframe, ...] = ()
+    lacking: tuple[Timeframe, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +78,13 @@ class ScannerDesk(Protocol):
         """Return the timeframes that are watched where a person names none."""
         ...
 
+    def source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Return of which candles of the exchange those of a length are made, mostly themselves.
+
+        None where it has none that can be scored.
+        """
+        ...
+
     def monitored(self) -> Sequence[MonitoredView]:
         """Return everything that is scanned, by symbol."""
         ...
@@ -89,6 +98,13 @@ class ScannerDesk(Protocol):
 
         The usual threshold stands in while the past of an `auto` one is not judged yet, or says
         nothing.
+        """
+        ...
+
+    def unjudged(self, interest: Interest) -> str:
+        """Return why `auto` stands for the usual threshold, in words.
+
+        Empty where the past has told the one that paid best.
         """
         ...
 

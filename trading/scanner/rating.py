@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe, candle_open_ms
+from trading.domain.time import Timeframe, candle_open_ms, following_ms
 from trading.scanner.history import RankHistory
 from trading.scanner.metrics import Metric, metrics
 from trading.scanner.points import Method, points
@@ -17,13 +17,18 @@ from trading.scanner.scores import RankScore, Standing, TimeframeScore, shares
 
 @dataclass(frozen=True, slots=True)
 class Monitored:
-    """What is known of a symbol at a moment of the exchange: each timeframe's past, and its now."""
+    """What is known of a symbol at a moment of the exchange: each timeframe's past, and its now.
+
+    With `is_close` the moment is the end of some of its candles: these are scored as they came to,
+    the others as they stood, against pasts that hold none of them.
+    """
 
     symbol: str
     at_ms: int
     price: float
     histories: Mapping[Timeframe, RankHistory]
     running: Mapping[Timeframe, Candle]
+    is_close: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,9 @@ class _Column:
 def rate(monitored: Sequence[Monitored], method: Method = Method.RANK) -> list[RankScore]:
     """Score symbols against their past, each over all timeframes that it has a history of.
 
-    A candle that is closed or not sound, or that does not hold the moment, is not scored; nor is a
-    timeframe with fewer than 40 closed candles. Both are left out of what was possible. Many
+    A candle that had closed before the moment or is not sound, or that does not hold it, is not
+    scored; nor is a timeframe with fewer than 40 closed candles. Both are left out of what was
+    possible. Many
     symbols in one call cost less each; a caller that must not be held up asks for some at a time.
     """
     columns = [_present(one) for one in monitored]
@@ -56,12 +62,15 @@ def rate(monitored: Sequence[Monitored], method: Method = Method.RANK) -> list[R
 
 def _present(one: Monitored) -> list[_Column]:
     found = []
+    held_ms = one.at_ms - 1 if one.is_close else one.at_ms
     for timeframe, history in one.histories.items():
         candle = one.running.get(timeframe)
-        if candle is None or candle.is_closed or not candle.is_sound:
+        if candle is None or not candle.is_sound:
             continue
+        opened_ms = candle_open_ms(held_ms, timeframe.length_ms)
+        is_over = candle.is_closed and following_ms(opened_ms, timeframe.length_ms) != one.at_ms
         # After a rollover the candle that was running is a closed one, whatever it is called.
-        if candle.open_time_ms == candle_open_ms(one.at_ms, timeframe.length_ms):
+        if candle.open_time_ms == opened_ms and not is_over:
             found.append(_Column(timeframe, history, candle))
     return found
 

@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from trading.candles.grid import opens_of
 from trading.candles.series import Candles, Times
-from trading.domain.time import Timeframe, grid_start_ms
+from trading.domain.time import Timeframe, candle_open_ms, divides
 from trading.scanner.history import CANDLES_MAX, RankHistory
 from trading.scanner.metrics import Floats, Metric, Percents, metrics
 from trading.scanner.points import POINTS_MAX, CandlePoints, Flags, Method, Points, points
@@ -63,10 +64,10 @@ def replay(candles: Candles, length_ms: int, settings: ReplaySettings) -> ScoreH
 
     `candles` ascend by time, are sound and `length_ms` long; holes stay holes. Of each scored
     timeframe the running candle is made of what came since it opened. ValueError for a timeframe
-    that is no multiple of the candles' length.
+    that the candles' length does not divide.
     """
     for timeframe in settings.timeframes:
-        if timeframe.length_ms % length_ms:
+        if not divides(length_ms, timeframe.length_ms):
             raise ValueError(f"{timeframe.name} should be a multiple of {length_ms} ms")
     given = [_replay_timeframe(candles, timeframe, settings) for timeframe in settings.timeframes]
     is_old_enough = np.array([one.is_old_enough for one in given])
@@ -112,8 +113,8 @@ def _replay_timeframe(
 
 
 def _bounds(opens_ms: Times, length_ms: int) -> list[int]:
-    number = (opens_ms - grid_start_ms(length_ms)) // length_ms
-    return [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(opens_ms)]
+    starts = np.flatnonzero(np.diff(opens_of(opens_ms, length_ms))) + 1
+    return [0, *starts.tolist(), len(opens_ms)]
 
 
 def _chunks(
@@ -121,9 +122,9 @@ def _chunks(
 ) -> Iterator[tuple[int, int, bool]]:
     if not len(opens_ms):
         return
-    length_ms, began_ms = timeframe.length_ms, int(opens_ms[0])
+    began_ms = int(opens_ms[0])
     for start, end in pairwise(bounds):
-        opened_ms = int(opens_ms[start] - (opens_ms[start] - grid_start_ms(length_ms)) % length_ms)
+        opened_ms = candle_open_ms(int(opens_ms[start]), timeframe.length_ms)
         # A candle that had opened before the past begins is not known in whole.
         yield start, end, opened_ms >= began_ms + settings.skipped_ms
 

@@ -14,7 +14,7 @@ from bot.telegram.commands.lines import (
     refuse_order,
     refuse_strays,
 )
-from bot.telegram.commands.watching import row_of
+from bot.telegram.commands.watching import refuse_lacking, row_of
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render import archive
 from bot.telegram.render import scores as render
@@ -75,6 +75,7 @@ async def scan(request: Request, services: Services) -> Reply:
 
 def _named(words: Sequence[str], request: Request, services: Services) -> tuple[Interest, ...]:
     line = read_line(words, lambda word: services.desk.instrument(word).symbol, _SCAN)
+    refuse_lacking(line.timeframes, services)
     if line.threshold:
         raise Refused(
             "a threshold is for /watch and /threshold", " ".join(("/scan", *line.symbols))
@@ -134,6 +135,7 @@ async def rank(request: Request, services: Services) -> Reply:
     if word.lower() == "history":
         return await _history(symbol, request, services)
     timeframes = (_length(word, symbol),) if word else ()
+    refuse_lacking(timeframes, services)
     interest = _interest(symbol, timeframes, request, services)
     score = (await _scanned((interest,), services)).get(symbol)
     reading = render.Reading(request.person.timezone, request.now)

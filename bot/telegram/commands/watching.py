@@ -30,6 +30,7 @@ from bot.telegram.words import quoted, shown
 from trading.domain.chat import Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged
+from trading.domain.time import Timeframe
 from trading.domain.watching import THRESHOLD, Interest, Wishes, checked
 from trading.scanner.scores import RankScore
 
@@ -54,6 +55,7 @@ async def watch(request: Request, services: Services) -> Reply:
     if offer is not None:
         return Reply((offer,), outcome="guided")
     line = read_line(words, lambda word: services.desk.instrument(word).symbol, _WATCH)
+    refuse_lacking(line.timeframes, services)
     wishes = request.person.wishes
     wanted = [_interest(symbol, line, wishes, services) for symbol in line.symbols]
     changed = sum(wishes.interest(one.symbol) is not None for one in wanted)
@@ -61,7 +63,20 @@ async def watch(request: Request, services: Services) -> Reply:
     refuse_too_many(person, services)
     rows = [row_of(one, services) for one in wanted]
     event = PersonChanged(person, f"watches {', '.join(line.symbols)}", request.now)
-    return Reply((render.watched_card(rows, changed),), (event,), "done")
+    sources = {one: services.scanner.source(one) for row in rows for one in row.interest.timeframes}
+    return Reply((render.watched_card(rows, changed, sources),), (event,), "done")
+
+
+def refuse_lacking(timeframes: Iterable[Timeframe], services: Services) -> None:
+    """Refuse lengths of which the exchange has no candles, nor any to make them of."""
+    for timeframe in timeframes:
+        if services.scanner.source(timeframe) is None:
+            usual = tuple(each.name for each in services.scanner.timeframes(""))
+            raise Refused(
+                f"the exchange has no {timeframe.name} candles, nor any to make them of",
+                wrong=timeframe.name,
+                near=usual,
+            )
 
 
 def _interest(symbol: str, line: Line, wishes: Wishes, services: Services) -> Interest:
@@ -114,7 +129,12 @@ def _list_card(person: Person, services: Services, page: int = 1) -> Card:
 def row_of(interest: Interest, services: Services, score: RankScore | None = None) -> render.Row:
     """What is watched beside a score of this moment, or the newest that is known."""
     scanner = services.scanner
-    return render.Row(interest, score or scanner.score(interest), scanner.thresholds(interest))
+    return render.Row(
+        interest,
+        score or scanner.score(interest),
+        scanner.thresholds(interest),
+        scanner.unjudged(interest),
+    )
 
 
 # ---------------------------------------------------------------- drop

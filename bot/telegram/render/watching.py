@@ -34,6 +34,8 @@ class Row:
     interest: Interest
     score: RankScore | None
     thresholds: Thresholds
+    unjudged: str = ""
+    """Why `auto` stands for the usual threshold; empty where it does not."""
 
     @property
     def asks(self) -> ScoreSignal:
@@ -71,6 +73,11 @@ def threshold_words(interest: Interest, thresholds: Thresholds) -> str:
     if interest.threshold is not None:
         return f"from {interest.threshold} on"
     return f"auto: bull {points(thresholds.bull)}, bear {points(thresholds.bear)}"
+
+
+def _unjudged_lines(row: Row) -> list[Line]:
+    is_auto = row.interest.threshold is None
+    return [f"  {row.unjudged}"] if is_auto and row.unjudged else []
 
 
 # ---------------------------------------------------------------- one's own list
@@ -113,6 +120,7 @@ def _row_lines(row: Row) -> list[Line]:
         f"• {interest.symbol} {scores_words(row.score)}",
         f"  {timeframe_names(interest.timeframes)}",
         f"  {threshold_words(interest, row.thresholds)}",
+        *_unjudged_lines(row),
     ]
     if row.asks is not ScoreSignal.NONE:
         lines.insert(1, f"  {ASKS[row.asks]}")
@@ -128,8 +136,15 @@ def part(rows: Sequence[Row], page: int) -> tuple[Sequence[Row], int, int]:
     return rows[(page - 1) * PAGE : page * PAGE], page, pages
 
 
-def watched_card(rows: Sequence[Row], changed: int) -> Card:
-    """What was put on the list just now; `changed` of them were on it before."""
+def watched_card(
+    rows: Sequence[Row],
+    changed: int,
+    sources: Mapping[Timeframe, Timeframe | None] | None = None,
+) -> Card:
+    """What was put on the list just now; `changed` of them were on it before.
+
+    `sources` says of which candles each length is made.
+    """
     names = ", ".join(row.interest.symbol for row in rows)
     lines: list[Line] = []
     for row in rows[:PAGE]:
@@ -138,12 +153,24 @@ def watched_card(rows: Sequence[Row], changed: int) -> Card:
         lines.append(f"and {len(rows) - PAGE} more: /watch")
     if changed:
         lines.append(f"{count(changed, 'symbol')} watched before, now like this.")
+    lines += _made_lines(sources or {})
     lines += LEGEND
     buttons = (does("🔎 Scan now", "/scan"), does("👁 My list", "/watch"))
     drop = _fitting_rows(f"✖️ Drop {rows[0].interest.symbol}", f"/drop {rows[0].interest.symbol}")
     return Card(
         card_text(f"👁 Watching {names}", *lines), (buttons, *(drop if len(rows) == 1 else ()))
     )
+
+
+def _made_lines(sources: Mapping[Timeframe, Timeframe | None]) -> list[Line]:
+    """What the exchange lacks, and what that is made of."""
+    return [
+        f"The exchange has no {one.name} candles: made of {source.name}."
+        if source is not None
+        else f"⚠️ The exchange has no {one.name} candles: left out."
+        for one, source in sources.items()
+        if source != one
+    ]
 
 
 def _fitting_rows(label: str, command: str) -> Rows:
@@ -182,9 +209,10 @@ def thresholds_card(rows: Sequence[Row], of: Sequence[str] = (), undo: str = "")
 
     `undo` is the command that takes a change back which was just made.
     """
-    lines: list[Line] = [
-        f"• {row.interest.symbol} {threshold_words(row.interest, row.thresholds)}" for row in rows
-    ]
+    lines: list[Line] = []
+    for row in rows:
+        words = threshold_words(row.interest, row.thresholds)
+        lines += [f"• {row.interest.symbol} {words}", *_unjudged_lines(row)]
     lines += [
         "From 1 to 100. auto: what paid best in a symbol's own past.",
         Code(f"/threshold {rows[0].interest.symbol} 70"),
@@ -227,6 +255,8 @@ def _view_lines(view: MonitoredView, watchers: Mapping[str, Sequence[str]] | Non
     ]
     if view.young:
         lines.append(f"  too young: {timeframe_names(view.young)}")
+    if view.lacking:
+        lines.append(f"  ⚠️ not on the exchange: {timeframe_names(view.lacking)}")
     if watchers is not None:
         lines.append(f"  for {', '.join(watchers.get(view.symbol, ())) or 'nobody'}")
     return lines

@@ -9,7 +9,7 @@ import numpy as np
 from trading.deadlines import within
 from trading.domain.errors import RateLimited, Refused, Unreachable
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, following_ms
 from trading.domain.watching import Interest
 from trading.scanner.history import RankHistory
 from trading.scanner.metrics import Percents, metrics
@@ -76,7 +76,8 @@ class Glance:
         # The shortest one was asked for last, so that it has the newest price and knows the moment.
         newest = next(reversed(running.values()))
         length_ms = next(reversed(running)).length_ms
-        at_ms = min(max(self._now_ms(), newest.open_time_ms), newest.open_time_ms + length_ms - 1)
+        last_ms = following_ms(newest.open_time_ms, length_ms) - 1
+        at_ms = min(max(self._now_ms(), newest.open_time_ms), last_ms)
         [score] = rate([Monitored(interest.symbol, at_ms, newest.close, histories, running)])
         return score.over(interest.timeframes)
 

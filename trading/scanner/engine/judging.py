@@ -13,10 +13,11 @@ from trading.candles.series import Candles, join, no_candles
 from trading.deadlines import within
 from trading.domain.errors import RateLimited, Refused, Retryable, Unreachable
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe, from_ms, to_ms
+from trading.domain.time import Timeframe, following_ms, from_ms, to_ms
 from trading.domain.watching import Interest
 from trading.ports import CandleFeed, Clock
 from trading.scanner.desk import ScoreReport
+from trading.scanner.reporting import days_needed
 from trading.scanner.scores import Thresholds
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ _PAGE_CANDLES = 1_000
 _PAGES_MAX = 9
 _PAUSE_S = 0.25
 _ANSWER_S = 10.0
+_DAY_MS = 86_400_000
 
 _Key = tuple[str, frozenset[Timeframe]]
 
@@ -53,14 +55,31 @@ class ToldPast:
     candles: Candles
     length_ms: int
 
+    @property
+    def days(self) -> int:
+        """How many whole days it reaches back."""
+        times = self.candles.open_time_ms
+        return (int(times[-1] - times[0]) + self.length_ms) // _DAY_MS if len(times) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What was found, or why nothing was, and until when that stands by the steady clock."""
+    """What was found, or how much past there is of what is needed, and until when that stands.
+
+    `until_s` is of the steady clock; `days` and `needed` are 0 where nobody could look.
+    """
 
     report: ScoreReport | None
-    why_not: str
     until_s: float
+    days: int = 0
+    needed: int = 0
+
+    @property
+    def lack(self) -> str:
+        """What it takes to judge this past, in words."""
+        if not self.needed:
+            return "its past could not be read yet"
+        return f"its past is too short: {self.days} of {self.needed} days"
 
 
 class Reports:
@@ -93,6 +112,15 @@ class Reports:
             return None
         return verdict.report.best.thresholds
 
+    def unjudged(self, interest: Interest) -> str:
+        """Return why there are no best thresholds, in words; empty where there are."""
+        verdict = self._verdicts.get(_key(interest))
+        if verdict is None:
+            return "its past is not judged yet"
+        if verdict.report is None:
+            return verdict.lack
+        return "" if verdict.report.best is not None else "nothing paid often enough in its past"
+
     async def report(self, interest: Interest) -> ScoreReport:
         """Return a report of today.
 
@@ -105,7 +133,10 @@ class Reports:
                 verdict = await self._find(interest)
                 self._keep(interest, verdict)
         if verdict.report is None:
-            raise Refused(verdict.why_not)
+            raise Refused(
+                f"the past of {interest.symbol} says nothing of its scores: {verdict.lack}. "
+                "umbra data download fetches more of it"
+            )
         return verdict.report
 
     async def run(self) -> None:
@@ -123,13 +154,13 @@ class Reports:
             logger.info("past_not_judged", extra={"symbol": interest.symbol, "error": str(error)})
         except Retryable as error:
             logger.info("past_not_judged", extra={"symbol": interest.symbol, "error": str(error)})
-            self._put_off(interest, str(error))
+            self._put_off(interest)
 
-    def _put_off(self, interest: Interest, why: str) -> None:
+    def _put_off(self, interest: Interest) -> None:
         """Try again later, and let stand so long what was found before."""
         known = self._verdicts.get(_key(interest))
         until_s = self._clock.monotonic() + _RETRY_S
-        self._keep(interest, _Verdict(known.report if known else None, why, until_s))
+        self._keep(interest, _Verdict(known.report if known else None, until_s))
 
     def _standing(self, interest: Interest) -> _Verdict | None:
         verdict = self._verdicts.get(_key(interest))
@@ -145,18 +176,19 @@ class Reports:
 
     async def _find(self, interest: Interest) -> _Verdict:
         symbol, timeframes = interest.symbol, interest.timeframes
-        report = await self._replayer.replay(symbol, timeframes)
+        report, days = await self._replayer.replay(symbol, timeframes), 0
         if report is None:
             shortest = min(timeframes, key=lambda one: one.length_ms)
             past = ToldPast(await self._read(symbol, shortest), shortest.length_ms)
             report = await self._replayer.replay(symbol, timeframes, past)
-        why_not = "" if report is not None else _too_short(interest)
-        return _Verdict(report, why_not, self._clock.monotonic() + _KEPT_S)
+            days = past.days
+        until_s = self._clock.monotonic() + _KEPT_S
+        return _Verdict(report, until_s, days, days_needed(timeframes))
 
     async def _read(self, symbol: str, timeframe: Timeframe) -> Candles:
         """Read the newest closed candles that a few answers of the exchange hold."""
         length_ms = timeframe.length_ms
-        since_ms = to_ms(self._clock.now()) - _PAGES_MAX * _PAGE_CANDLES * length_ms
+        since_ms = max(to_ms(self._clock.now()) - _PAGES_MAX * _PAGE_CANDLES * length_ms, 0)
         pages: list[Candles] = []
         for _ in range(_PAGES_MAX + 1):
             told = await self._page(symbol, timeframe, from_ms(since_ms))
@@ -168,7 +200,7 @@ class Reports:
             if not closed:
                 break
             pages.append(columns_of(closed))
-            since_ms = closed[-1].open_time_ms + length_ms
+            since_ms = following_ms(closed[-1].open_time_ms, length_ms)
             await self._sleep(_PAUSE_S)
         return join(*pages) if pages else no_candles()
 
@@ -182,10 +214,3 @@ class Reports:
 
 def _key(interest: Interest) -> _Key:
     return interest.symbol, frozenset(interest.timeframes)
-
-
-def _too_short(interest: Interest) -> str:
-    return (
-        f"the past of {interest.symbol} is too short to judge its scores by: "
-        "some weeks are needed, and forty candles of one timeframe"
-    )

@@ -4,12 +4,16 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, zip_longest
 
+from trading.candles.series import Candles
+from trading.domain.market import Candle
 from trading.domain.time import Timeframe
 from trading.domain.watching import THRESHOLD, Interest
 from trading.market.live_candles import CandleHooks, LiveCandles
 from trading.ports import CandleFeed, CandleStore, Clock, ScoreStore
 from trading.scanner.desk import MonitoredView, Readiness, ScoreLine, ScoreReport
+from trading.scanner.engine.closes import Close, Closes
 from trading.scanner.engine.glance import Glance
 from trading.scanner.engine.judging import Replayer, Reports
 from trading.scanner.engine.pasts import Apart, Pasts
@@ -19,6 +23,9 @@ from trading.scanner.rating import Monitored, rate
 from trading.scanner.scores import RankScore, Thresholds
 
 logger = logging.getLogger(__name__)
+
+# Moments of all symbols that wait to be handed on; a sweep comes every few seconds.
+_CLOSES_MAX = 5_000
 
 OnScores = Callable[[Sequence[RankScore]], Awaitable[object]]
 
@@ -71,15 +78,19 @@ class ScannerEngine:
             ports.feed,
             ports.candles,
             ports.clock,
-            CandleHooks(self._pasts.warmed, self._pasts.closed),
+            CandleHooks(self._warmed, self._closed),
             settings=self._settings.candles,
             sleep=ports.sleep,
         )
+        self._closes = Closes(self.live.running)
+        self._feed = ports.feed
         self._glance = Glance(ports.feed, self.live.now_ms, ports.sleep)
         self._recording = Recording(ports.scores, self._settings.kept_days)
         self._reports = Reports(ports.replayer, ports.feed, ports.clock, ports.sleep)
         self._watched: dict[str, _Since] = {}
         self._newest: dict[str, RankScore] = {}
+        # Scores of moments at which candles closed, oldest first, until they are handed on.
+        self._at_closes: list[RankScore] = []
 
     # ------------------------------------------------------------ life
 
@@ -94,6 +105,7 @@ class ScannerEngine:
         }
         self._newest = {symbol: score for symbol, score in self._newest.items() if symbol in wanted}
         self._pasts.keep({(symbol, one) for symbol, each in wanted.items() for one in each})
+        self._closes.keep(wanted.keys())
         self.live.watch(wanted)
         self._reports.judge([one for one in several if one.symbol in wanted])
 
@@ -105,24 +117,29 @@ class ScannerEngine:
             group.create_task(self._reports.run())
 
     async def sweep(self) -> None:
-        """Ask for what should have closed, and write what has."""
+        """Ask for what should have closed, write what has, and hand on how it stood then."""
         await self.live.sweep()
+        for part in self._slices(list(self._watched)):
+            self._settle(part)
+            await asyncio.sleep(0)
+        await self._hand_on_closes()
 
     async def scan_watched(self) -> None:
         """Score everything that is watched, record it, and hand it on."""
         found = await self._rate_all(list(self._watched))
-        whole = [
-            one for one in found if not self._lacks(one.symbol, self._watched.get(one.symbol, {}))
-        ]
-        await self._recording.keep(whole)
-        if found:
-            await self._on_scores(found)
+        await self._hand_on_closes()
+        await self._hand_on(found)
 
     # ------------------------------------------------------------ the desk
 
     def timeframes(self, symbol: str) -> tuple[Timeframe, ...]:
         """Return the timeframes that are watched where a person names none."""
-        return self._settings.timeframes
+        usual = self._settings.timeframes
+        return tuple(one for one in usual if self.source(one) is not None) or usual
+
+    def source(self, timeframe: Timeframe) -> Timeframe | None:
+        """Return of which candles of the exchange those of a length are made."""
+        return self._feed.candle_source(timeframe)
 
     def monitored(self) -> Sequence[MonitoredView]:
         """Return everything that is scanned, by symbol."""
@@ -145,6 +162,10 @@ class ScannerEngine:
         share = (interest.threshold or THRESHOLD) / 100
         return Thresholds(share, share)
 
+    def unjudged(self, interest: Interest) -> str:
+        """Return why `auto` stands for the usual threshold; empty where it does not."""
+        return self._reports.unjudged(interest)
+
     async def scan(self, interests: Iterable[Interest]) -> Sequence[RankScore]:
         """Score now, also what nobody watches; raises Unreachable where candles do not come."""
         asked = list(interests)
@@ -162,6 +183,71 @@ class ScannerEngine:
     async def report(self, interest: Interest) -> ScoreReport:
         """Replay a symbol's past, off the loop; Refused where too little of it is known."""
         return await self._reports.report(interest)
+
+    # ------------------------------------------------------------ what closes
+
+    def _warmed(self, symbol: str, timeframe: Timeframe, candles: Candles) -> None:
+        self._closes.forget(symbol, timeframe)
+        self._pasts.warmed(symbol, timeframe, candles)
+
+    def _closed(self, symbol: str, timeframe: Timeframe, candle: Candle) -> None:
+        watched = self._watched.get(symbol, {})
+        if self._closes.add(symbol, timeframe, candle, watched.keys()):
+            self._settle([symbol])
+
+    def _settle(self, symbols: Sequence[str]) -> None:
+        """Score the moments at which candles closed, and let these enter their pasts after it."""
+        now_ms = self.live.now_ms()
+        rounds = zip_longest(
+            *(self._closes.take(symbol, self._scored(symbol), now_ms) for symbol in symbols)
+        )
+        for closes in rounds:
+            moments = [
+                self._moment(symbol, close)
+                for symbol, close in zip(symbols, closes, strict=True)
+                if close is not None and close.held
+            ]
+            self._at_closes += rate(moments)
+            for symbol, close in zip(symbols, closes, strict=True):
+                for timeframe, candle in close.ended.items() if close is not None else ():
+                    self._pasts.closed(symbol, timeframe, candle)
+        del self._at_closes[:-_CLOSES_MAX]
+
+    def _scored(self, symbol: str) -> list[Timeframe]:
+        watched = self._watched.get(symbol, {})
+        return [one for one in watched if self._pasts.get(symbol, one) is not None]
+
+    def _moment(self, symbol: str, close: Close) -> Monitored:
+        histories = {
+            one: past for one in close.held if (past := self._pasts.get(symbol, one)) is not None
+        }
+        price = next(iter(close.ended.values())).close
+        return Monitored(symbol, close.at_ms, price, histories, close.held, is_close=True)
+
+    async def _hand_on_closes(self) -> None:
+        """Hand on the scores of closes as those of their moment, oldest first.
+
+        Whoever asks meanwhile sees them, too, unless the present is known already.
+        """
+        scores, self._at_closes = sorted(self._at_closes, key=lambda one: one.at_ms), []
+        for _, several in groupby(scores, key=lambda one: one.at_ms):
+            found = {score.symbol: score for score in several if score.symbol in self._watched}
+            present = {symbol: self._newest[symbol] for symbol in found if symbol in self._newest}
+            self._newest |= found
+            await self._hand_on(list(found.values()))
+            self._newest |= {
+                symbol: score
+                for symbol, score in present.items()
+                if symbol in self._watched and score.at_ms > found[symbol].at_ms
+            }
+
+    async def _hand_on(self, found: Sequence[RankScore]) -> None:
+        whole = [
+            one for one in found if not self._lacks(one.symbol, self._watched.get(one.symbol, {}))
+        ]
+        await self._recording.keep(whole)
+        if found:
+            await self._on_scores(found)
 
     # ------------------------------------------------------------ inside
 
@@ -208,7 +294,8 @@ class ScannerEngine:
 
     def _rate(self, symbols: Iterable[str]) -> list[RankScore]:
         """Score symbols that are live over the timeframes whose past is known."""
-        now_ms = self.live.now_ms()
+        symbols, now_ms = list(symbols), self.live.now_ms()
+        self._settle(symbols)
         monitored = [
             one for symbol in symbols if (one := self._present(symbol, now_ms)) is not None
         ]
@@ -247,7 +334,7 @@ class ScannerEngine:
         return any(
             now_s - since_s.get(one, now_s) <= self._settings.patience_s
             for one in timeframes
-            if self._pasts.get(symbol, one) is None
+            if self._pasts.get(symbol, one) is None and self.source(one) is not None
         )
 
     def _view(self, symbol: str, watched: _Since) -> MonitoredView:
@@ -259,7 +346,9 @@ class ScannerEngine:
             readiness = Readiness.LIVE
         pasts = {one: self._pasts.get(symbol, one) for one in watched}
         young = tuple(one for one, past in pasts.items() if past is not None and past.is_young)
-        return MonitoredView(symbol, tuple(watched), readiness, self._newest.get(symbol), young)
+        lacking = tuple(one for one in watched if self.source(one) is None)
+        newest = self._newest.get(symbol)
+        return MonitoredView(symbol, tuple(watched), readiness, newest, young, lacking)
 
 
 def _timeframes(score: RankScore) -> tuple[Timeframe, ...]:

@@ -8,7 +8,7 @@ from trading.candles.series import no_candles
 from trading.domain.time import Timeframe
 from trading.scanner.aftermath import after_crashes, after_rises, aftermath
 from trading.scanner.replay import ReplaySettings, replay
-from trading.scanner.reporting import divides, longer_lengths, report_of
+from trading.scanner.reporting import days_needed, divides_all, longer_lengths, report_of
 
 FIVE_MINUTES_MS, DAY_MS = 300_000, 86_400_000
 SHORT = (Timeframe("15m"), Timeframe("1h"))
@@ -54,7 +54,17 @@ def test_no_past_has_no_report() -> None:
 
 
 def test_lengths_that_no_timeframe_is_a_multiple_of_are_passed_by() -> None:
-    assert divides(60_000, SHORT)
-    assert not divides(1_800_000, SHORT)
+    assert divides_all(60_000, SHORT)
+    assert not divides_all(1_800_000, SHORT)
     assert longer_lengths(60_000, SHORT) == [300_000, 900_000]
     assert longer_lengths(180_000, SHORT) == [900_000]
+
+
+@pytest.mark.parametrize(
+    ("names", "days"),
+    [(("1m",), 21), (("1h", "1d"), 21), (("12h",), 24), (("1d", "3d"), 44), (("1M",), 1_251)],
+)
+def test_a_first_score_takes_three_weeks_or_forty_of_the_shortest_candles(
+    names: tuple[str, ...], days: int
+) -> None:
+    assert days_needed([Timeframe(name) for name in names]) == days

@@ -51,6 +51,38 @@ async def test_a_month_and_a_minute_are_watched_apart(talk: Talk) -> None:
     assert "Timeframe should be one of" in refused.text
 
 
+async def test_what_the_exchange_lacks_is_refused_or_said_to_be_made_of_something_else(
+    talk: Talk,
+) -> None:
+    [three_minutes, three_days, day] = tf("3m", "3d", "1d")
+    talk.scanner.sources = {three_minutes: None, three_days: day}
+    for command in ("/watch", "/scan", "/rank"):
+        refused = await talk.ask(f"{command} BTC/USDT 3m")
+        assert "The exchange has no 3m candles" in refused.text
+    assert talk.person().wishes.interests == ()
+    made = await talk.ask("/watch BTC/USDT 1h 3d")
+    assert "The exchange has no 3d candles: made of 1d." in made.text
+    await talk.ask("/watch BTC/USDT 1h")
+    talk.scanner.views["BTC/USDT"] = MonitoredView(
+        "BTC/USDT", tf("3m", "1h"), Readiness.LIVE, None, lacking=tf("3m")
+    )
+    assert "not on the exchange: 3m" in (await talk.ask("/monitoring")).text
+
+
+async def test_why_auto_is_the_usual_threshold_is_said(talk: Talk) -> None:
+    talk.scanner.lacks["BTC/USDT"] = "its past is too short: 6 of 21 days"
+    watched = await talk.ask("/watch BTC/USDT 1h threshold auto")
+    assert "its past is too short: 6 of 21 days" in watched.text
+    for line in ("/threshold auto", "/threshold", "/watch"):
+        assert "its past is too short: 6 of 21 days" in (await talk.ask(line)).text
+    talk.scanner.best["BTC/USDT"] = Thresholds(0.7, 0.6)
+    shown = (await talk.ask("/threshold")).text
+    assert "too short" not in shown
+    assert "auto: bull 70, bear 60" in shown
+    talk.scanner.best.clear()
+    assert "too short" not in (await talk.ask("/threshold 60")).text
+
+
 async def test_several_symbols_share_one_line(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT ETH/USDT 1h from auto")
     assert talk.person().wishes.interests == (

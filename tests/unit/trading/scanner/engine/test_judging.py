@@ -82,7 +82,9 @@ async def test_without_an_archive_the_exchange_tells_the_past_of_the_shortest_ti
 async def test_a_past_that_is_too_short_everywhere_is_refused_and_not_asked_for_again() -> None:
     world = world_of()
     for _ in range(2):
-        with pytest.raises(Refused, match="past of ADA/USDT is too short"):
+        with pytest.raises(
+            Refused, match="past of ADA/USDT says nothing of its scores: its past is too short"
+        ):
             await world.time.finish(world.engine.report(watching()))
     assert len(world.replays.asked) == 2
 
@@ -142,6 +144,30 @@ async def test_a_past_that_says_nothing_leaves_the_usual_threshold() -> None:
         await world.pass_by(90)
         assert world.engine.thresholds(auto()) == Thresholds(0.5, 0.5)
         assert len(world.replays.asked) == 1
+
+
+async def test_why_auto_says_nothing_is_told_with_the_days_there_are_and_those_it_takes() -> None:
+    async with running(auto()) as world:
+        world.market.listed_ms[ADA] = world.market.now_ms() - 6 * 86_400_000 - 3_600_000
+        assert world.engine.unjudged(auto()) == "its past is not judged yet"
+        await world.pass_by(90)
+        assert world.engine.unjudged(auto()) == "its past is too short: 6 of 21 days"
+        with pytest.raises(Refused, match="6 of 21 days"):
+            await world.time.finish(world.engine.report(auto()))
+
+
+async def test_a_past_that_could_not_be_read_is_not_called_short() -> None:
+    async with running(auto()) as world:
+        world.market.is_rest_down = True
+        await world.pass_by(90)
+        assert world.engine.unjudged(auto()) == "its past could not be read yet"
+        world.market.is_rest_down = False
+        world.replays.archive[ADA] = report(best=None)
+        await world.pass_by(3_700)
+        assert world.engine.unjudged(auto()) == "nothing paid often enough in its past"
+        world.replays.archive[ADA] = report()
+        await world.pass_by(90_000)
+        assert world.engine.unjudged(auto()) == ""
 
 
 async def test_auto_is_judged_again_after_a_day_and_yesterdays_stands_meanwhile() -> None:

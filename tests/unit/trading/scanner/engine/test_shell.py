@@ -183,6 +183,21 @@ async def test_a_past_that_never_comes_holds_a_score_up_for_minutes_and_not_for_
         assert readiness(world) is Readiness.LIVE
 
 
+async def test_what_the_exchange_lacks_is_said_and_never_waited_for() -> None:
+    async with running(watching(ADA, MINUTE, NEVER)) as world:
+        world.market.lacking.add(NEVER)
+        await world.pass_by(30)
+        await world.scan()
+        score = world.engine.score(watching(ADA, MINUTE, NEVER))
+        assert score is not None
+        assert [one.timeframe for one in score.scored] == [MINUTE]
+        [view] = world.engine.monitored()
+        assert (view.readiness, view.lacking) == (Readiness.LIVE, (NEVER,))
+        assert (world.engine.source(MINUTE), world.engine.source(NEVER)) == (MINUTE, None)
+        world.market.lacking.add(HOUR)
+        assert world.engine.timeframes(ADA) == (QUARTER,), "it is not watched unasked either"
+
+
 async def test_candles_that_do_not_come_make_no_scores() -> None:
     async with running(watching()) as world:
         await world.pass_by(20)

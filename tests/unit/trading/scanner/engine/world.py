@@ -118,23 +118,28 @@ async def inline(work: Callable[[], RankHistory]) -> RankHistory:
     return work()
 
 
-def world_of(settings: ScannerSettings | None = None, memory: CandleMemory | None = None) -> World:
+def world_of(
+    settings: ScannerSettings | None = None,
+    memory: CandleMemory | None = None,
+    market: Callable[[FakeClock], FallingMarket] = FallingMarket,
+    kept: int = KEPT,
+) -> World:
     """Make a world whose scanner does not run yet."""
     time = VirtualTime()
-    market, told = FallingMarket(time), list[Sequence[RankScore]]()
+    exchange, told = market(time), list[Sequence[RankScore]]()
     memory, store, replays = memory or CandleMemory(), ScoreMemory(), Replays()
     # 10 % are doubted for seconds, and these tests are about scores.
-    candles = CandleSettings(candles_kept=KEPT, jump_max=10.0)
+    candles = CandleSettings(candles_kept=kept, jump_max=10.0)
 
     async def on_scores(scores: Sequence[RankScore]) -> None:
         told.append(scores)
 
     engine = ScannerEngine(
-        ScannerPorts(market, time, store, replays, memory, time.sleep, inline),
+        ScannerPorts(exchange, time, store, replays, memory, time.sleep, inline),
         replace(settings or ScannerSettings(timeframes=(QUARTER, HOUR)), candles=candles),
         on_scores,
     )
-    return World(time, market, memory, store, replays, engine, told)
+    return World(time, exchange, memory, store, replays, engine, told)
 
 
 @contextlib.asynccontextmanager
@@ -142,9 +147,11 @@ async def running(
     *interests: Interest,
     settings: ScannerSettings | None = None,
     memory: CandleMemory | None = None,
+    market: Callable[[FakeClock], FallingMarket] = FallingMarket,
+    kept: int = KEPT,
 ) -> AsyncIterator[World]:
     """A scanner that runs and watches."""
-    world = world_of(settings, memory)
+    world = world_of(settings, memory, market, kept)
     world.engine.watch(interests)
     task = asyncio.ensure_future(world.engine.run())
     try:
