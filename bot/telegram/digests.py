@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from bot.telegram.delivery import is_silent, with_banner
@@ -15,6 +16,7 @@ from bot.telegram.looks import Looks
 from bot.telegram.render.reports import summary_card
 from bot.telegram.render.score_alerts import Highest, missed_lines
 from bot.telegram.roster import Roster
+from bot.telegram.turns import each
 from trading.desk import Desk
 from trading.domain.chat import OutboxMessage, Person, Severity
 from trading.domain.errors import AlreadyRecorded
@@ -100,12 +102,14 @@ class Digests:
     async def tick(self) -> int:
         """Send what is due; the scheduler calls this each minute. Returns how many went out."""
         now = self.clock.now()
-        sent = 0
-        for person in self.roster.active.values():
-            day = due_day(person, now)
-            if day is not None and self._sent.get(person.user_id) != day:
-                sent += await self._send(person, day, now)
-        return sent
+        people = list(self.roster.active.values())
+        return await each(partial(self._send_due, person, now) for person in people)
+
+    async def _send_due(self, person: Person, now: datetime) -> int:
+        day = due_day(person, now)
+        if day is None or self._sent.get(person.user_id) == day:
+            return 0
+        return await self._send(person, day, now)
 
     async def _send(self, person: Person, day: date, now: datetime) -> int:
         looked_at = since(self.looks.at(person.user_id), now)

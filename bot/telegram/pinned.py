@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from telegram.error import BadRequest, TelegramError
 
@@ -14,6 +15,7 @@ from bot.telegram.delivery import with_banner
 from bot.telegram.render.pinned import pinned_text
 from bot.telegram.roster import Roster
 from bot.telegram.sending import Sender
+from bot.telegram.turns import each
 from trading.desk import Desk
 from trading.domain.chat import OutboxMessage, Person
 from trading.domain.events import MessageQueued
@@ -41,9 +43,7 @@ class PinnedCards:
     async def tick(self) -> int:
         """Bring every card up to date; the scheduler calls this each minute."""
         wishing = {one.user_id: one for one in self.roster.active.values() if one.wishes.is_pinned}
-        edited = 0
-        for person in wishing.values():
-            edited += await self._refresh(person)
+        edited = await each(partial(self._refresh, person) for person in wishing.values())
         # Also of whoever was revoked: a card that nobody edits says that Umbra is down.
         for person in self.roster.everybody:
             if person.user_id in self._pinned and person.user_id not in wishing:

@@ -12,6 +12,7 @@ from bot.telegram.roster import Roster
 from bot.telegram.score_reports import ScoreReports
 from bot.telegram.score_telling import ScoreTelling
 from bot.telegram.sending import Sender
+from bot.telegram.turns import each
 from trading.desk import Desk
 from trading.domain.events import UpdateReceived
 from trading.ports import Clock, Journal, Records
@@ -64,17 +65,7 @@ class Recurring:
         failed is raised after the last.
         """
         self._looks.keep(self._roster.active)
-        done, failures = 0, []
-        for part in (self._digests.tick, self._reports.tick, self._pinned.tick):
-            try:
-                done += await part()
-            except Exception as error:
-                failures.append(error)
-        if len(failures) > 1:
-            raise ExceptionGroup("several parts of this minute failed", failures)
-        if failures:
-            raise failures[0]
-        return done
+        return await each((self._digests.tick, self._reports.tick, self._pinned.tick))
 
     async def tell_scores(self) -> int:
         """Tell whoever watches of what the newest scan has found."""

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from bot.telegram.render.pictures import heat_map_buttons
 from bot.telegram.render.score_files import scores_csv
 from bot.telegram.render.score_reports import report_caption
 from bot.telegram.roster import Roster
+from bot.telegram.turns import each
 from trading.desk import Desk
 from trading.domain.chat import OutboxMessage, Person, Severity
 from trading.domain.errors import AlreadyRecorded, NotInTime
@@ -67,12 +69,14 @@ class ScoreReports:
     async def tick(self) -> int:
         """Send what is due; the scheduler calls this each minute. Returns how many went out."""
         now = self.clock.now()
-        sent = 0
-        for person in list(self.roster.active.values()):
-            slot = due_slot(person, now)
-            if slot is not None and self._sent.get(person.user_id) != slot:
-                sent += await self._send(person, slot, now)
-        return sent
+        people = list(self.roster.active.values())
+        return await each(partial(self._send_due, person, now) for person in people)
+
+    async def _send_due(self, person: Person, now: datetime) -> int:
+        slot = due_slot(person, now)
+        if slot is None or self._sent.get(person.user_id) == slot:
+            return 0
+        return await self._send(person, slot, now)
 
     async def _send(self, person: Person, slot: datetime, now: datetime) -> int:
         scores = [
@@ -143,7 +147,7 @@ class ScoreReports:
 
 def _write(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = sorted(path.parent.glob("*.csv"), key=lambda each: each.stat().st_mtime)
-    for each in old[:-_FILES_KEPT]:
-        each.unlink(missing_ok=True)
+    old = sorted(path.parent.glob("*.csv"), key=lambda file: file.stat().st_mtime)
+    for oldest in old[:-_FILES_KEPT]:
+        oldest.unlink(missing_ok=True)
     path.write_text(content, encoding="utf-8")

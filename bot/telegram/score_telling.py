@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from bot.telegram.delivery import is_silent, with_banner
 from bot.telegram.render.score_alerts import alert_card, rest_card, seen_card
 from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster
+from bot.telegram.turns import each
 from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person, Severity
@@ -60,10 +62,8 @@ class ScoreTelling:
         """Tell everybody what the newest scores are worth to them; returns how many messages."""
         now = self.clock.now()
         exposure = self._exposure()
-        told = 0
-        for person in list(self.roster.active.values()):
-            told += await self._tell_person(person, exposure, now)
-        return told
+        people = list(self.roster.active.values())
+        return await each(partial(self._tell_person, person, exposure, now) for person in people)
 
     async def look(self, person: Person) -> None:
         """Note that somebody was here: what waited on their card is seen, the next is a new one."""

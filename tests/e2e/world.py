@@ -264,9 +264,9 @@ class World:
         return found[0]
 
     async def ask(self, text: str, user_id: int = OWNER_ID) -> Message:
-        """Type a message and return the first answer."""
+        """Type a message and return the first answer, once it is more than a sign of one."""
         sent = await self.say(text, user_id)
-        return await self.until_message(lambda message: True, after=sent, chat_id=user_id)
+        return await self.until_message(_is_no_sign, after=sent, chat_id=user_id)
 
     async def answer(self, text: str, pattern: str, user_id: int = OWNER_ID) -> Message:
         """Type a message and return the first answer that matches; events may come between."""
@@ -379,3 +379,7 @@ class World:
         async with self.session.post(url, json=body) as reply:
             assert reply.status == 200, await reply.text()
             return await reply.json()
+
+
+def _is_no_sign(message: Message) -> bool:
+    return re.match("⏳ .+…", message["text"]) is None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class Phone:
         self, message_id: int, chat_id: int = OWNER, deadline_s: float = 5.0
     ) -> dict[str, Any]:
         found = await self.until(
-            lambda rows: [row for row in rows if row["from"] == "bot"],
+            lambda rows: [row for row in rows if row["from"] == "bot" and not _is_sign(row)],
             chat_id,
             message_id,
             deadline_s,
@@ -109,6 +110,11 @@ class Phone:
 
     async def count(self, chat_id: int = OWNER) -> int:
         return sum(row["from"] == "bot" for row in await self.messages(chat_id))
+
+
+def _is_sign(row: dict[str, Any]) -> bool:
+    """Whether a message only says that an answer takes its time, as on a machine that is busy."""
+    return re.match("⏳ .+…", row["text"]) is not None
 
 
 class PixelCharts:
