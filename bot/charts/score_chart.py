@@ -1,7 +1,8 @@
-"""The scores of one symbol beside its price, as plain numbers."""
+"""The scores of one symbol beside its price, as plain numbers, true to time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,30 @@ from trading.scanner.scores import Thresholds
 
 # Two for each pixel that there is; the rest could not be seen.
 _MOMENTS_MAX = 1_600
-_DAY_MS = 86_400_000
+_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+# Scores come each minute: for so long nobody was there to make any.
+_GAP_MS = 5 * _MINUTE_MS
+_TICKS_MAX = 8
+_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7_200, 14_400, 43_200)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreChart:
-    """Everything the picture shows; JSON-ready. A score that is not known is None."""
+    """Everything the picture shows; JSON-ready.
+
+    - `minutes`: when each of n moments was, counted from the first, not all equally far apart
+    - `prices`, `bull`, `bear`: then, n each; None where nothing is known, also once in each gap
+    - `ticks`: minutes and the time that is written there
+    - `gaps`: from when to when nothing was recorded, in minutes
+    """
 
     title: str
-    times: tuple[str, ...]
-    prices: tuple[float, ...]
+    minutes: tuple[float, ...]
+    prices: tuple[float | None, ...]
     bull: tuple[float | None, ...]
     bear: tuple[float | None, ...]
+    ticks: tuple[tuple[float, str], ...]
+    gaps: tuple[tuple[float, float], ...]
     bull_threshold: float
     bear_threshold: float
     watermark: str = ""
@@ -35,16 +48,26 @@ def score_chart_of(line: ScoreLine, thresholds: Thresholds, *, is_simulated: boo
 
     Where there are more moments than can be seen, the highest score of each stretch stays.
     """
-    starts = np.unique(np.linspace(0, len(line.at_ms), _MOMENTS_MAX, endpoint=False).astype(int))
-    times_ms = line.at_ms[starts].tolist()
-    span_ms = int(line.at_ms[-1] - line.at_ms[0])
-    pattern = "%b %d" if span_ms > 3 * _DAY_MS else "%b %d\n%H:%M"
+    resumed = np.flatnonzero(np.diff(line.at_ms) > _GAP_MS) + 1
+    evenly = np.linspace(0, len(line.at_ms), _MOMENTS_MAX, endpoint=False).astype(int)
+    # No stretch reaches across a gap, whose last moment stands beside its first.
+    starts = np.unique(np.concatenate((evenly, resumed, resumed - 1)))
+    minutes = (line.at_ms - line.at_ms[0]) / _MINUTE_MS
+    breaks = np.searchsorted(starts, resumed)
+    gaps = [(minutes[place - 1], minutes[place]) for place in resumed]
+
+    def with_breaks(values: Sequence[float | None], at_breaks: Sequence[float | None]) -> list[Any]:
+        return np.insert(np.array(values, object), breaks, at_breaks).tolist()
+
+    nothing = [None] * len(gaps)
     return ScoreChart(
         f"{line.symbol}  scores",
-        tuple(from_ms(at_ms).strftime(pattern) for at_ms in times_ms),
-        tuple(line.price[starts].tolist()),
-        _highest(line.bull, starts),
-        _highest(line.bear, starts),
+        tuple(with_breaks(minutes[starts].tolist(), [sum(gap) / 2 for gap in gaps])),
+        tuple(with_breaks(line.price[starts].tolist(), nothing)),
+        tuple(with_breaks(_highest(line.bull, starts), nothing)),
+        tuple(with_breaks(_highest(line.bear, starts), nothing)),
+        _ticks(int(line.at_ms[0]), int(line.at_ms[-1])),
+        tuple((float(began), float(ended)) for began, ended in gaps),
         thresholds.bull * 100,
         thresholds.bear * 100,
         "SIMULATED" if is_simulated else "",
@@ -53,11 +76,30 @@ def score_chart_of(line: ScoreLine, thresholds: Thresholds, *, is_simulated: boo
 
 def score_chart_from_json(content: dict[str, Any]) -> ScoreChart:
     """Read back what the worker was sent."""
-    lists = {name: tuple(content[name]) for name in ("times", "prices", "bull", "bear")}
-    return ScoreChart(**{**content, **lists})
+    lists = {name: tuple(content[name]) for name in ("minutes", "prices", "bull", "bear")}
+    pairs = {name: tuple(map(tuple, content[name])) for name in ("ticks", "gaps")}
+    return ScoreChart(**{**content, **lists, **pairs})
 
 
-def _highest(shares: NDArray[np.float64], starts: NDArray[np.int64]) -> tuple[float | None, ...]:
+def _highest(shares: NDArray[np.float64], starts: NDArray[np.int64]) -> list[float | None]:
     known = np.where(np.isnan(shares), -1.0, shares)
     highest: Sequence[float] = np.maximum.reduceat(known, starts).tolist()
-    return tuple(None if share < 0 else share * 100 for share in highest)
+    return [None if share < 0 else share * 100 for share in highest]
+
+
+def _ticks(first_ms: int, last_ms: int) -> tuple[tuple[float, str], ...]:
+    """Return round times within a span, as many as can be read, with the date where it is new."""
+    lasts_min = (last_ms - first_ms) / _MINUTE_MS
+    step_min = next((step for step in _STEPS_MIN if lasts_min / step < _TICKS_MAX), _STEPS_MIN[-1])
+    step_ms = step_min * _MINUTE_MS
+    found: list[tuple[float, str]] = []
+    before: datetime | None = None
+    for at_ms in range(-(-first_ms // step_ms) * step_ms, last_ms + 1, step_ms):
+        at = from_ms(at_ms)
+        is_new = before is None or before.date() != at.date()
+        pattern = "%b %d" if step_ms >= _DAY_MS else "%H:%M\n%b %d" if is_new else "%H:%M"
+        found.append(((at_ms - first_ms) / _MINUTE_MS, at.strftime(pattern)))
+        before = at
+    if not found:
+        found.append((0.0, from_ms(first_ms).strftime("%H:%M\n%b %d")))
+    return tuple(found)

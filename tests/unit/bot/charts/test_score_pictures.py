@@ -95,7 +95,66 @@ def test_a_peak_of_one_minute_is_still_seen_in_months() -> None:
     chart = score_chart_of(line(100_000), Thresholds(), is_simulated=False)
 
     assert max(score for score in chart.bear if score is not None) == 100.0
-    assert len(chart.times) == len(chart.prices) <= 1_600
+    assert len(chart.minutes) == len(chart.prices) <= 1_600
+
+
+def without(whole: ScoreLine, first: int, past: int) -> ScoreLine:
+    """The same scores, but for those of some minutes."""
+    kept = np.ones(len(whole.at_ms), bool)
+    kept[first:past] = False
+    columns = (whole.at_ms, whole.price, whole.bull, whole.bear, whole.change)
+    return ScoreLine(whole.symbol, *(column[kept] for column in columns))
+
+
+@pytest.mark.parametrize(("minutes", "first", "past"), [(120, 40, 100), (20_000, 2_000, 9_000)])
+def test_the_axis_is_true_to_time_and_shows_where_nothing_was_recorded(
+    minutes: int, first: int, past: int
+) -> None:
+    chart = score_chart_of(without(line(minutes), first, past), Thresholds(), is_simulated=False)
+    assert chart.gaps == ((first - 1, past),)
+    assert chart.minutes[0] == 0
+    assert minutes - 20 <= chart.minutes[-1] <= minutes - 1
+    assert list(chart.minutes) == sorted(chart.minutes)
+    [hole] = [place for place, price in enumerate(chart.prices) if price is None]
+    assert (chart.minutes[hole - 1], chart.minutes[hole + 1]) == (first - 1, past)
+    assert (chart.bear[hole], chart.bull[hole]) == (None, None)
+    assert len(chart.minutes) <= 1_603
+
+
+def test_a_few_minutes_late_are_no_gap() -> None:
+    assert score_chart_of(without(line(60), 20, 24), Thresholds(), is_simulated=False).gaps == ()
+    [gap] = score_chart_of(without(line(60), 20, 25), Thresholds(), is_simulated=False).gaps
+    assert gap == (19, 25)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "ticks"),
+    [
+        (1, ["01:00\nNov 20"]),
+        (30, ["01:00\nNov 20", "01:05", "01:10", "01:15", "01:20", "01:25"]),
+        (
+            1_440,
+            [
+                "03:00\nNov 20",
+                "06:00",
+                "09:00",
+                "12:00",
+                "15:00",
+                "18:00",
+                "21:00",
+                "00:00\nNov 21",
+            ],
+        ),
+        (6 * 1_440, ["Nov 21", "Nov 22", "Nov 23", "Nov 24", "Nov 25", "Nov 26"]),
+        (60 * 1_440, ["Nov 28", "Dec 08", "Dec 18", "Dec 28", "Jan 07", "Jan 17"]),
+    ],
+)
+def test_times_are_round_and_the_date_is_written_where_it_is_new(
+    minutes: int, ticks: list[str]
+) -> None:
+    chart = score_chart_of(line(minutes), Thresholds(), is_simulated=False)
+    assert [label for _, label in chart.ticks] == ticks
+    assert all(0 <= place <= chart.minutes[-1] for place, _ in chart.ticks)
 
 
 def test_a_score_that_is_not_known_is_a_hole() -> None:
@@ -107,7 +166,7 @@ def test_a_score_that_is_not_known_is_a_hole() -> None:
 
 def test_drawings_survive_the_way_to_the_other_process() -> None:
     heat_map = heat_map_of([scored("ADA/USDT", candle(HOUR, -6))], NOON, is_simulated=True)
-    chart = score_chart_of(line(5), Thresholds(), is_simulated=True)
+    chart = score_chart_of(without(line(30), 9, 20), Thresholds(), is_simulated=True)
 
     assert heat_map_from_json(sent(heat_map)) == heat_map
     assert score_chart_from_json(sent(chart)) == chart
