@@ -53,21 +53,26 @@ def score_chart_of(line: ScoreLine, thresholds: Thresholds, *, is_simulated: boo
     # No stretch reaches across a gap, whose last moment stands beside its first.
     starts = np.unique(np.concatenate((evenly, resumed, resumed - 1)))
     minutes = (line.at_ms - line.at_ms[0]) / _MINUTE_MS
-    breaks = np.searchsorted(starts, resumed)
-    gaps = [(minutes[place - 1], minutes[place]) for place in resumed]
+    gaps = [(float(minutes[place - 1]), float(minutes[place])) for place in resumed]
+    # Behind the last moment before each gap; from the end, so that no place moves.
+    places = list(zip(np.searchsorted(starts, resumed).tolist(), gaps, strict=True))[::-1]
 
-    def with_breaks(values: Sequence[float | None], at_breaks: Sequence[float | None]) -> list[Any]:
-        return np.insert(np.array(values, object), breaks, at_breaks).tolist()
+    def broken(values: list[float | None]) -> tuple[float | None, ...]:
+        for place, _ in places:
+            values.insert(place, None)
+        return tuple(values)
 
-    nothing = [None] * len(gaps)
+    moments = minutes[starts].tolist()
+    for place, gap in places:
+        moments.insert(place, sum(gap) / 2)
     return ScoreChart(
         f"{line.symbol}  scores",
-        tuple(with_breaks(minutes[starts].tolist(), [sum(gap) / 2 for gap in gaps])),
-        tuple(with_breaks(line.price[starts].tolist(), nothing)),
-        tuple(with_breaks(_highest(line.bull, starts), nothing)),
-        tuple(with_breaks(_highest(line.bear, starts), nothing)),
+        tuple(moments),
+        broken(line.price[starts].tolist()),
+        broken(_highest(line.bull, starts)),
+        broken(_highest(line.bear, starts)),
         _ticks(int(line.at_ms[0]), int(line.at_ms[-1])),
-        tuple((float(began), float(ended)) for began, ended in gaps),
+        tuple(gaps),
         thresholds.bull * 100,
         thresholds.bear * 100,
         "SIMULATED" if is_simulated else "",
