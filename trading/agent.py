@@ -135,7 +135,7 @@ class TradingAgent:
             closing=self.trackers.outcome,
             publish=self._publish,
             order_prefix=self._identity.order_prefix,
-            on_excess=lambda *bought: self._follow_ups.add(partial(self._flattening.sell, *bought)),
+            on_excess=lambda excess: self._follow_ups.add(partial(self._flattening.sell, excess)),
             undisturbed=self.trackers.undisturbed,
             on_key_refused=self._key_refused,
             on_overflow=self._follow_ups.give_up,

@@ -1,7 +1,5 @@
 """What was bought beyond a decision is sold again, within what is managed."""
 
-from decimal import Decimal
-
 from trading import decide
 from trading.alarms import Alarms
 from trading.commanding.workings import Workings
@@ -9,7 +7,7 @@ from trading.domain.chat import Severity
 from trading.domain.errors import Refused
 from trading.domain.events import AlertRaised
 from trading.domain.money import plain
-from trading.domain.order import Intent
+from trading.execution.engine import Excess
 from trading.risk.gate import Refusal, review
 
 
@@ -20,16 +18,16 @@ class Flattening:
         self._of = workings
         self._alarms = alarms
 
-    async def sell(self, bought: Intent, quantity: Decimal, why: str) -> None:
+    async def sell(self, excess: Excess) -> None:
         """Tell loudly, and sell what an entry bought too much; one transaction for both."""
         of, now = self._of, self._of.clock.now()
+        bought, quantity, alert_id = excess.bought, excess.quantity, excess.alert_id
         symbol = bought.symbol
         instrument = of.instrument(symbol)
         price = of.prices.price(symbol) or bought.reference_price
         sellable = instrument.quantity(min(quantity, of.holding(symbol).managed))
         amount = f"{plain(instrument.quantity(quantity))} {instrument.base}"
-        said = f"{amount} were bought beyond what was decided: {why}"
-        alert_id = f"excess:{bought.intent_id}:{now.isoformat()}"
+        said = f"{amount} were bought beyond what was decided: {excess.why}"
         if instrument.is_dust(sellable, price):
             await self._alarms.alert(alert_id, f"{said}; it is too little to sell")
             return

@@ -171,6 +171,10 @@ class AgentWorld:
         await self.time.finish(agent.recover())
         await self.time.settle()
 
+    def stop_following_up(self) -> None:
+        """Let nothing more be done that follows from facts, as right before a death."""
+        self._tasks[-1].cancel()
+
     async def kill(self) -> None:
         """End every task as a power cut would, without another write."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

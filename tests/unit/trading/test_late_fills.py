@@ -78,6 +78,29 @@ async def test_after_a_restart_what_was_decided_is_still_known(world: AgentWorld
     fired(late.fired)
 
 
+@pytest.mark.fault("X08c", "CRIT SAID")
+async def test_a_death_between_booking_and_selling_again_leaves_nothing_unsold_or_untold(
+    world: AgentWorld,
+) -> None:
+    late = await buy_late(world)
+    # What follows from facts is not done any more: the process is about to die.
+    world.stop_following_up()
+    await world.time.until(lambda: managed(world) > Decimal("0.05"), LATE_S + 60)
+    assert any("appeared late" in one.text for one in world.store.of(AlertRaised))
+    assert excess(world) == []
+    await world.kill()
+    await world.start()
+    await world.until_sold(EXCESS)
+    assert managed(world) == Decimal("0.05001")
+    [alert] = excess(world)
+    assert alert.severity is Severity.CRIT
+    await world.kill()
+    await world.start()
+    await world.time.pass_by(60)
+    assert world.exchange.filled() == Decimal(EXCESS)
+    fired(late.fired)
+
+
 @pytest.mark.fault("X08c", "SAID")
 async def test_what_comes_too_late_for_its_own_exit_goes_as_well(world: AgentWorld) -> None:
     late = await buy_late(world)

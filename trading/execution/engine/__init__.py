@@ -1,6 +1,7 @@
 """The async shell of execution: one object that owns every order in flight."""
 
 from trading.execution.engine.shell import ExecutionEngine
+from trading.execution.excess import Excess
 from trading.execution.ladder import HELD
 
-__all__ = ["HELD", "ExecutionEngine"]
+__all__ = ["HELD", "Excess", "ExecutionEngine"]

@@ -27,7 +27,7 @@ from trading.domain.order import (
     Side,
 )
 from trading.domain.position import AdjustReason
-from trading.execution import ladder
+from trading.execution import excess, ladder
 from trading.execution.engine import alerting
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
@@ -46,15 +46,28 @@ class Booking:
         self._s = surroundings
 
     async def note(
-        self, case: Case, changed: Attempt, text: str, fills: Sequence[Fill] = ()
+        self,
+        case: Case,
+        changed: Attempt,
+        text: str,
+        fills: Sequence[Fill] = (),
+        told: Sequence[Event] = (),
     ) -> None:
-        """Write an attempt's new state and fills, and in the same breath the end if this is it."""
+        """Write an attempt's new state and fills, and in the same breath the end if this is it.
+
+        So is what is `told` of it.
+        """
         async with self._undisturbed(case):
-            await self._note(case, changed, text, fills)
+            await self._note(case, changed, text, fills, told)
         case.wake()
 
     async def _note(
-        self, case: Case, changed: Attempt, text: str, fills: Sequence[Fill] = ()
+        self,
+        case: Case,
+        changed: Attempt,
+        text: str,
+        fills: Sequence[Fill],
+        told: Sequence[Event],
     ) -> None:
         live = case.live
         case.put(changed, fills)
@@ -73,7 +86,7 @@ class Booking:
             events += self._closing(case, finish)
         elif fills and not case.is_watch_only:
             events.append(IntentChanged(case.intent, self._s.now()))
-        await self._s.writer.keep(*events)
+        await self._s.writer.keep(*events, *told)
         if fills:
             self._excess(case)
 
@@ -82,33 +95,30 @@ class Booking:
         return nullcontext() if case.intent.tracker_id is None else self._s.undisturbed()
 
     def _excess(self, case: Case) -> None:
-        beyond, why = bought_beyond(case.intent, case.fills), "an order proven absent was filled"
+        total, name = bought_beyond(case.intent, case.fills), excess.late
         if case.unwound_at is not None:
-            beyond, why = case.intent.filled_quantity - case.unwound_at, "its stop had fired"
-        if beyond > case.beyond:
-            more, case.beyond = beyond - case.beyond, beyond
-            self._s.on_excess(case.intent, more, why)
+            total, name = case.intent.filled_quantity - case.unwound_at, excess.unwound
+        if total > case.beyond:
+            before, case.beyond = case.beyond, total
+            self._s.on_excess(name(case.intent, before, total))
 
     async def merged(self, case: Case, merged: Merged, text: str) -> None:
         """Write what a report changed, and raise the alarm if it should not have come."""
         if not merged.is_changed:
             case.put(merged.attempt)
             return
-        await self.note(case, merged.attempt, text, merged.fills)
-        order = merged.attempt.client_order_id
+        order, now = merged.attempt.client_order_id, self._s.now()
+        told: list[Event] = []
         if merged.is_late:
-            await self.alert(
-                case,
-                "late",
+            words = (
                 f"{case.intent.symbol}: order {order} was proven absent and appeared late, "
-                f"{plain(merged.attempt.filled_quantity)} filled",
+                f"{plain(merged.attempt.filled_quantity)} filled"
             )
+            told += alerting.raised(case, "late", words, now)
         if merged.is_contradiction:
-            await self.alert(
-                case,
-                "contradiction",
-                f"{case.intent.symbol}: the exchange reported two different ends of {order}",
-            )
+            words = f"{case.intent.symbol}: the exchange reported two different ends of {order}"
+            told += alerting.raised(case, "contradiction", words, now)
+        await self.note(case, merged.attempt, text, merged.fills, told)
 
     async def close(self, case: Case, finish: Finish) -> None:
         """End a case."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.domain.errors import AuthLost, Retryable
-from trading.domain.events import FillBooked, IntentOpened
+from trading.domain.events import AlertRaised, FillBooked, IntentOpened
 from trading.domain.money import plain
 from trading.domain.order import (
     Attempt,
@@ -23,7 +23,7 @@ from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
-from trading.execution.excess import bought_beyond
+from trading.execution.excess import Excess, bought_beyond, owed
 from trading.execution.lifecycle import Observed, advance
 from trading.execution.reconcile import Difference, Finding
 from trading.ports import StoredState
@@ -31,6 +31,8 @@ from trading.ports import StoredState
 logger = logging.getLogger(__name__)
 _FILLS_READ = 2000
 _INTENTS_READ = 2000
+_FACTS_READ = 2000
+_OF_EXCESS = tuple(kind.__name__ for kind in (IntentOpened, FillBooked, AlertRaised))
 _SWEEP_BACK = timedelta(hours=24)
 
 
@@ -100,6 +102,12 @@ class Recovery:
             if isinstance(each.event, FillBooked) and each.event.intent_id in found:
                 found[each.event.intent_id].append(each.event.fill)
         return found
+
+    async def excess(self) -> Sequence[Excess]:
+        """Return what was bought too much, and booked right before the process died."""
+        read = await self._s.writer.latest(_FACTS_READ, _OF_EXCESS)
+        found = owed(each.event for each in reversed(read))
+        return [each for each in found if each.bought.symbol in self._s.rules]
 
     async def look(self, cases: Sequence[Case]) -> None:
         """Ask once for every live attempt, all at the same time."""

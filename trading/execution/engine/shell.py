@@ -26,6 +26,7 @@ from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.writing import Writer
+from trading.execution.excess import Excess
 from trading.execution.ladder import BlockReason, Finish
 from trading.execution.reconcile import Difference, Finding
 from trading.execution.settings import ExecutionSettings
@@ -41,7 +42,7 @@ class ExecutionEngine:
 
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
     transaction, within `undisturbed`. `publish` is handed every fact once it is written;
-    `on_excess` an entry, the base units that were bought beyond it, and why, once they are booked;
+    `on_excess` what was bought beyond a decision, once it is booked and at the next start;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
     `on_key_refused` for each request that was refused for its key.
     """
@@ -59,7 +60,7 @@ class ExecutionEngine:
         closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]],
         publish: Callable[..., None],
         order_prefix: str,
-        on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None,
+        on_excess: Callable[[Excess], None] = lambda _: None,
         undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         on_key_refused: Callable[[], None] = lambda: None,
         on_overflow: Callable[[], None] = lambda: None,
@@ -250,6 +251,8 @@ class ExecutionEngine:
                 and (lost is None or finding.kind is not Difference.ORPHAN)
             ]
         self._reporting.is_telling_orphans = True
+        for excess in await self._recovery.excess():
+            self._s.on_excess(excess)
         for case in cases:
             self._go(case, None)
         return lines

@@ -20,6 +20,7 @@ from trading.execution import ladder
 from trading.execution.engine.case import Case
 from trading.execution.engine.pacing import Pacer, Sleep
 from trading.execution.engine.writing import Writer
+from trading.execution.excess import Excess
 from trading.execution.settings import ExecutionSettings
 from trading.ports import Clock, ExchangeGateway
 
@@ -41,7 +42,7 @@ class Surroundings:
     portfolio_of: Callable[[], Portfolio]
     closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]]
     prefix: str
-    on_excess: Callable[[Intent, Decimal, str], None] = lambda *_: None
+    on_excess: Callable[[Excess], None] = lambda _: None
     undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     on_key_refused: Callable[[], None] = lambda: None
     cases: dict[str, Case] = field(default_factory=dict)
