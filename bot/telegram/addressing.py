@@ -13,12 +13,12 @@ from bot.telegram.alerts import (
     Alert,
     AlertFacts,
     alert_for,
-    alerts_for,
 )
 from bot.telegram.delivery import messages_for, with_banner
 from bot.telegram.render.text import Card, card_text
 from bot.telegram.render.trackers import card_name, ended_card, tracker_card
 from bot.telegram.roster import Roster
+from bot.telegram.storms import alerts_for
 from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Severity

@@ -28,7 +28,6 @@ from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import PriceKind, Tracker, TrackerChange, TrackerState
 from trading.domain.watching import AlertType
-from trading.ports import Recorded
 
 ALERT_KINDS = (
     "AccessDenied",
@@ -45,9 +44,6 @@ ALERT_KINDS = (
 )
 # How the denial of a code that was right once is named; why it is not any more follows.
 ENDED_CODE = "join with a code that is "
-# From this many of one sort in one batch on, a storm becomes one message.
-STORM = 6
-_LISTED_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
         case events.IntentClosed(intent) if intent.purpose is Purpose.BACKSTOP:
             alert = _backstop_closed(intent, facts)
         case events.IntentClosed(intent):
-            alert = _closed(intent, facts)
+            alert = closed_alert(intent, facts)
         case events.TrackerChanged():
             alert = _tracker_changed(event, facts)
         case events.TradingModeChanged():
@@ -104,23 +100,24 @@ def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
 # ---------------------------------------------------------------- intents
 
 
-_DONE_WORDS = {Side.SELL: "Sold", Side.BUY: "Bought"}
+DONE_WORDS = {Side.SELL: "Sold", Side.BUY: "Bought"}
 
 
-def _closed(intent: Intent, facts: AlertFacts) -> Alert:
+def closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
+    """The message that the end of a decision deserves."""
     base, _, quote = intent.symbol.partition("/")
     if intent.state in {IntentState.DONE, IntentState.DUST} and intent.filled_quantity > 0:
         return Alert(_done_card(intent, facts), type=AlertType.FILLS)
     titles = {
         IntentState.DONE: "✅ Nothing was left to do",
         IntentState.DUST: f"✅ Only dust was left of {base}",
-        IntentState.EXPIRED: f"⌛ Not {_DONE_WORDS[intent.side].lower()}: {intent.symbol} expired",
+        IntentState.EXPIRED: f"⌛ Not {DONE_WORDS[intent.side].lower()}: {intent.symbol} expired",
         IntentState.CLOSED_EXTERNAL: f"✖️ {intent.symbol} was closed elsewhere",
         IntentState.ABORTED: f"✖️ Given up: {intent.side.value} {intent.symbol}",
     }
     lines: list[Line] = []
     if intent.filled_quantity > 0:
-        done = _DONE_WORDS[intent.side].lower()
+        done = DONE_WORDS[intent.side].lower()
         lines.append(f"{done} {quantity(intent.filled_quantity)} {base} before that")
         lines.append(f"for {money(intent.filled_notional)} {quote}")
     if intent.reason:
@@ -163,7 +160,7 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
         lines.append("its backstop on the exchange fired")
     if intent.tracker_id is not None:
         lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
-    title = f"✅ {_DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
+    title = f"✅ {DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
     return _tracker_linked(card_text(title, *lines), intent)
 
 
@@ -356,61 +353,3 @@ def _stopped(reason: str) -> Alert:
     if reason:
         lines.append(reason)
     return Alert(Card(card_text("⏹ Umbra is stopping", *lines)), Severity.WARN)
-
-
-# ---------------------------------------------------------------- batches
-
-
-def alerts_for(batch: Sequence[Recorded], facts: AlertFacts) -> list[tuple[int, Alert]]:
-    """All messages of a batch with the seq that names each; storms become one message."""
-    found: list[tuple[int, Alert]] = []
-    triggered: list[tuple[int, events.TrackerChanged]] = []
-    closed: list[tuple[int, Intent]] = []
-    for one in batch:
-        match one.event:
-            case events.TrackerChanged(change=TrackerChange.TRIGGERED) as event:
-                triggered.append((one.seq, event))
-            case events.IntentClosed(intent) if intent.state is IntentState.DONE:
-                closed.append((one.seq, intent))
-            case event:
-                alert = alert_for(event, facts)
-                if alert is not None:
-                    found.append((one.seq, alert))
-    found += _folded_triggers(triggered, facts)
-    found += _folded_closes(closed, facts)
-    return sorted(found, key=lambda pair: pair[0])
-
-
-def _folded_triggers(
-    triggered: list[tuple[int, events.TrackerChanged]], facts: AlertFacts
-) -> list[tuple[int, Alert]]:
-    if len(triggered) < STORM:
-        return [(seq, alert) for seq, event in triggered if (alert := alert_for(event, facts))]
-    lines = [
-        f"• #{event.tracker.tracker_id} {event.tracker.symbol}"
-        for _, event in triggered[:_LISTED_MAX]
-    ]
-    if len(triggered) > _LISTED_MAX:
-        lines.append(f"and {len(triggered) - _LISTED_MAX} more")
-    text = card_text(f"⚡ {len(triggered)} trackers triggered", *lines)
-    row = (does("📍 Trackers", "/trackers"), does("📋 Orders", "/orders"))
-    return [(triggered[-1][0], Alert(Card(text, (row,)), Severity.WARN))]
-
-
-def _folded_closes(closed: list[tuple[int, Intent]], facts: AlertFacts) -> list[tuple[int, Alert]]:
-    if len(closed) < STORM:
-        return [(seq, _closed(intent, facts)) for seq, intent in closed]
-    folded = []
-    for start in range(0, len(closed), _LISTED_MAX):
-        part = closed[start : start + _LISTED_MAX]
-        lines = [_done_line(intent, facts) for _, intent in part]
-        text = card_text(f"✅ {len(part)} orders are done", *lines)
-        card = Card(text, ((does("📊 Status", "/status"),),))
-        folded.append((part[-1][0], Alert(card, type=AlertType.FILLS)))
-    return folded
-
-
-def _done_line(intent: Intent, facts: AlertFacts) -> str:
-    base = intent.symbol.partition("/")[0]
-    at = price(intent.average_price, facts.instrument(intent.symbol))
-    return f"{_DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base} at {at}"

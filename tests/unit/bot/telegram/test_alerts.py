@@ -14,12 +14,12 @@ from bot.telegram.alerts import (
     Alert,
     AlertFacts,
     alert_for,
-    alerts_for,
 )
 from bot.telegram.delivery import messages_for
 from bot.telegram.outbox import strip_markup
 from bot.telegram.render.text import columns
 from bot.telegram.roster import Roster
+from bot.telegram.storms import alerts_for
 from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
