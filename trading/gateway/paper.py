@@ -5,22 +5,20 @@ never happened on paper.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from trading.domain.errors import Retryable, Unreachable
+from trading.domain.errors import Retryable
 from trading.domain.instrument import Instrument
-from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, Quote
+from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
 from trading.domain.money import ZERO
 from trading.domain.order import (
     Attempt,
     Fill,
     OrderReport,
     OrderRequest,
-    OrderStatus,
     OrderType,
     SendEvidence,
     SendPhase,
@@ -28,6 +26,8 @@ from trading.domain.order import (
 )
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, from_ms, to_ms
+from trading.gateway.paper_market import PaperMarket
+from trading.gateway.paper_past import PaperPast
 from trading.ports import Clock, ExchangeGateway, KeyPermissions
 from trading.sim.binance import filters
 from trading.sim.binance.codes import MESSAGES, ApiError
@@ -42,9 +42,6 @@ from trading.sim.orders import (
     Traded,
 )
 
-logger = logging.getLogger(__name__)
-
-_DEPTH = 100
 _REFUSALS = {
     OrderRefusal.INSUFFICIENT_BALANCE: MESSAGES[-2010],
     OrderRefusal.DUPLICATE_ID: "Duplicate order sent.",
@@ -74,11 +71,9 @@ class PaperGateway:
         self._clock = clock
         self._exchange = Exchange(balances, fees)
         self._exchange.listeners.append(self)
-        self._quotes: dict[str, Quote] = {}
-        self._restored: dict[str, OrderReport] = {}
-        self._restored_fills: list[Fill] = []
+        self._market = PaperMarket(feed, self._exchange, clock)
+        self._past = PaperPast()
         self._waiting: list[Attempt] = []
-        self._firing: dict[str, asyncio.Task[None]] = {}
         self._on_report: Callable[[OrderReport], None] | None = None
         self._on_balance: Callable[[Balance], None] | None = None
 
@@ -99,6 +94,7 @@ class PaperGateway:
         """
         for fill in sorted(fills, key=lambda one: one.at):
             self._replay(fill, instruments[fill.symbol])
+            self._past.take(fill)
         self._waiting = [one for one in attempts if one.exchange_order_id is not None]
 
     def _replay(self, fill: Fill, instrument: Instrument) -> None:
@@ -113,23 +109,6 @@ class PaperGateway:
             self._exchange.transfer(
                 asset, max(delta, -self._exchange.account.free(asset)), to_ms(fill.at)
             )
-        self._restored_fills.append(fill)
-        before = self._restored.get(fill.client_order_id)
-        fills = (*(before.fills if before else ()), fill)
-        quantity = sum((one.quantity for one in fills), ZERO)
-        self._restored[fill.client_order_id] = OrderReport(
-            client_order_id=fill.client_order_id,
-            exchange_order_id=f"paper-{fill.client_order_id}",
-            symbol=fill.symbol,
-            side=fill.side,
-            # What had not filled when the process ended is gone with it.
-            status=OrderStatus.CANCELED,
-            quantity=quantity,
-            filled_quantity=quantity,
-            price=None,
-            fills=fills,
-            updated_at=fill.at,
-        )
 
     async def connect(self) -> None:
         """Load the market's rules and open it on paper."""
@@ -147,11 +126,7 @@ class PaperGateway:
 
     async def close(self) -> None:
         """Close the feed."""
-        firing = list(self._firing.values())
-        for task in firing:
-            task.cancel()
-        await asyncio.gather(*firing, return_exceptions=True)
-        self._firing.clear()
+        await self._market.close()
         await self._feed.close()
 
     # ------------------------------------------------------------ market: the feed's
@@ -166,7 +141,7 @@ class PaperGateway:
     async def quote(self, symbol: str) -> Quote:
         """Read best bid and ask over REST."""
         quote = await self._feed.quote(symbol)
-        self._take_quote(quote)
+        self._market.take_quote(quote)
         return quote
 
     async def last_trade(self, symbol: str) -> MarketTrade:
@@ -197,11 +172,11 @@ class PaperGateway:
         """Stream prints and quotes; resting paper orders are matched by them first."""
 
         def take_trade(trade: MarketTrade) -> None:
-            self._take_trade(trade)
+            self._market.take_trade(trade)
             on_trade(trade)
 
         def take_quote(quote: Quote) -> None:
-            self._take_quote(quote)
+            self._market.take_quote(quote)
             on_quote(quote)
 
         await self._feed.stream_market(symbols, take_trade, take_quote, on_ending)
@@ -217,43 +192,6 @@ class PaperGateway:
     ) -> None:
         """Stream candles."""
         await self._feed.stream_candles(wanted, on_candle)
-
-    def _take_quote(self, quote: Quote) -> None:
-        self._quotes[quote.symbol] = quote
-        # Only what rests needs a new book; everything else reads depth when it is sent.
-        if self._exchange.open_orders(quote.symbol) and not quote.is_crossed:
-            self._exchange.refresh(
-                quote.symbol,
-                [BookLevel(quote.bid, quote.bid_quantity)],
-                [BookLevel(quote.ask, quote.ask_quantity)],
-                self._now_ms(),
-            )
-
-    def _take_trade(self, trade: MarketTrade) -> None:
-        if not self._exchange.open_orders(trade.symbol):
-            return
-        if self._exchange.books[trade.symbol].reaches_stop(trade.price):
-            if trade.symbol not in self._firing:
-                task = asyncio.get_running_loop().create_task(self._fire(trade))
-                self._firing[trade.symbol] = task
-            return
-        self._print(trade)
-
-    async def _fire(self, trade: MarketTrade) -> None:
-        # A stop takes from the whole book; what quotes showed of it is one level.
-        try:
-            await self._show_depth(trade.symbol)
-        except Retryable as error:
-            logger.warning("paper_stop_without_depth", extra={"error": str(error)})
-        finally:
-            self._firing.pop(trade.symbol, None)
-        self._print(trade)
-
-    def _print(self, trade: MarketTrade) -> None:
-        quote = self._quotes.get(trade.symbol)
-        is_sale = quote is not None and trade.price <= quote.bid
-        aggressor = Side.SELL if is_sale else Side.BUY
-        self._exchange.trade(trade.symbol, trade.price, trade.quantity, aggressor, self._now_ms())
 
     # ------------------------------------------------------------ account: ours
 
@@ -290,7 +228,7 @@ class PaperGateway:
         if instrument is None:
             return _refused(-1121, "Invalid symbol.")
         try:
-            last = await self._show_depth(request.symbol)
+            last = await self._market.show_depth(request.symbol)
             if request.order_type is OrderType.STOP_LOSS:
                 newest = await self._feed.last_trade(request.symbol)
                 self._exchange.mark(request.symbol, newest.price, self._now_ms())
@@ -307,13 +245,6 @@ class PaperGateway:
             return _refused(-2010, _REFUSALS[error.refusal])
         return _answered(self._report(placed))
 
-    async def _show_depth(self, symbol: str) -> Decimal:
-        book = await self._feed.order_book(symbol, _DEPTH)
-        if not book.bids or not book.asks:
-            raise Unreachable(f"the book of {symbol} has an empty side")
-        self._exchange.refresh(symbol, book.bids, book.asks, self._now_ms())
-        return (book.bids[0].price + book.asks[0].price) / 2
-
     async def cancel(self, symbol: str, client_order_id: str) -> SendEvidence:
         """Cancel a resting order."""
         placed = self._exchange.latest_by_client_id(symbol, client_order_id)
@@ -327,7 +258,7 @@ class PaperGateway:
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """Query one order; on paper what is not there never was."""
         placed = self._exchange.latest_by_client_id(symbol, client_order_id)
-        return self._report(placed) if placed else self._restored.get(client_order_id)
+        return self._report(placed) if placed else self._past.report(client_order_id)
 
     async def open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
         """Return resting orders."""
@@ -341,22 +272,21 @@ class PaperGateway:
             for one in self._exchange.orders()
             if one.ticket.symbol == symbol and one.created_ms >= since_ms
         ]
-        restored = [
+        before = [
             one
-            for one in self._restored.values()
-            if one.symbol == symbol
-            and one.updated_at >= since
-            and self._exchange.latest_by_client_id(symbol, one.client_order_id) is None
+            for one in self._past.reports_since(symbol, since)
+            # What was put back at `connect` is told with what it did before.
+            if self._exchange.latest_by_client_id(symbol, one.client_order_id) is None
         ]
-        return [*restored, *placed]
+        return [*before, *placed]
 
     async def fills_since(self, symbol: str, since: datetime) -> Sequence[Fill]:
         """Return executions of a symbol since a time."""
-        restored = [one for one in self._restored_fills if one.symbol == symbol and one.at >= since]
         since_ms = to_ms(since)
-        return restored + [
+        now = [
             self._fill(one) for one in self._exchange.executions(symbol) if one.at_ms >= since_ms
         ]
+        return [*self._past.fills_since(symbol, since), *now]
 
     async def stream_account(
         self,
@@ -392,7 +322,7 @@ class PaperGateway:
 
     def _report(self, placed: PlacedOrder) -> OrderReport:
         ticket = placed.ticket
-        before = self._restored.get(ticket.client_order_id)
+        before = self._past.report(ticket.client_order_id)
         fills = (before.fills if before else ()) + tuple(map(self._fill, placed.executions))
         done_before = before.filled_quantity if before else ZERO
         return OrderReport(

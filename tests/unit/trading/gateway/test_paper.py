@@ -109,7 +109,7 @@ async def test_a_resting_order_comes_back_with_what_was_left_of_it() -> None:
     [resting] = await gateway.open_orders(BTC)
     assert (resting.quantity, resting.filled_quantity) == (Decimal("0.3"), Decimal("0.1"))
     quote = Quote(BTC, Decimal(67_000), Decimal(1), Decimal(67_001), Decimal(1), 0, 0.0)
-    gateway._take_quote(quote)
+    gateway._market.take_quote(quote)
     report = await gateway.order(BTC, ID)
     assert report is not None
     assert report.status is OrderStatus.FILLED
@@ -155,7 +155,7 @@ def printed(price: str) -> MarketTrade:
 
 
 async def settled(gateway: PaperGateway) -> None:
-    for task in list(gateway._firing.values()):
+    for task in list(gateway._market._firing.values()):
         await task
 
 
@@ -163,23 +163,23 @@ async def test_a_stop_sells_through_the_whole_book_when_a_print_reaches_it() -> 
     feed = Feed()
     gateway = await opened(feed)
     await gateway.submit(stop())
-    gateway._take_quote(
+    gateway._market.take_quote(
         Quote(BTC, Decimal(59_501), Decimal("0.01"), Decimal(59_502), Decimal(1), 0, 0.0)
     )
-    gateway._take_trade(printed("59500.01"))
-    assert not gateway._firing
+    gateway._market.take_trade(printed("59500.01"))
+    assert not gateway._market._firing
     feed.set_price(BTC, "59499")
-    gateway._take_trade(printed("59500"))
-    gateway._take_trade(printed("59499"))
-    assert len(gateway._firing) == 1
+    gateway._market.take_trade(printed("59500"))
+    gateway._market.take_trade(printed("59499"))
+    assert len(gateway._market._firing) == 1
     await settled(gateway)
     report = await gateway.order(BTC, ID)
     assert report is not None
     assert report.status is OrderStatus.FILLED
     prices = [(fill.quantity, fill.price) for fill in report.fills]
     assert prices == [(Decimal("0.1"), Decimal(59_499)), (Decimal("0.2"), Decimal(59_399))]
-    gateway._take_trade(printed("59000"))
-    assert not gateway._firing
+    gateway._market.take_trade(printed("59000"))
+    assert not gateway._market._firing
 
 
 async def test_a_stop_that_fires_without_depth_sells_what_the_quote_shows_and_ends() -> None:
@@ -187,9 +187,9 @@ async def test_a_stop_that_fires_without_depth_sells_what_the_quote_shows_and_en
     gateway = await opened(feed)
     await gateway.submit(stop())
     quote = Quote(BTC, Decimal(59_490), Decimal("0.1"), Decimal(59_502), Decimal(1), 0, 0.0)
-    gateway._take_quote(quote)
+    gateway._market.take_quote(quote)
     feed.is_down = True
-    gateway._take_trade(printed("59400"))
+    gateway._market.take_trade(printed("59400"))
     await settled(gateway)
     report = await gateway.order(BTC, ID)
     assert report is not None
@@ -217,8 +217,8 @@ async def test_a_gateway_that_closes_leaves_no_stop_half_fired() -> None:
     feed = Feed()
     gateway = await opened(feed)
     await gateway.submit(stop())
-    gateway._take_trade(printed("59000"))
+    gateway._market.take_trade(printed("59000"))
     await gateway.close()
-    assert not gateway._firing
+    assert not gateway._market._firing
     [report] = await gateway.open_orders(BTC)
     assert report.status is OrderStatus.NEW
