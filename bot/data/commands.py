@@ -157,7 +157,10 @@ def export_command(
     name = _held_name(archive, exchange, symbol, timeframe)
     holding = archive.load(name, within)
     if holding.damaged:
-        raise Refused(f"{name} has damaged months: umbra data repair moves them away")
+        raise Refused(
+            f"{name} has damaged months: umbra data repair moves them away; then import or "
+            "download them again"
+        )
     times = holding.candles.open_time_ms
     candles = holding.candles.take((times >= within.first_ms) & (times <= within.last_ms))
     if not len(candles):
@@ -240,7 +243,11 @@ def verify_command(
         damaged += 1
         typer.echo(torn)
     if damaged:
-        typer.echo(f"{damaged} damaged: umbra data repair moves them into quarantine", err=True)
+        typer.echo(
+            f"{damaged} damaged: umbra data repair moves them into quarantine; then import or "
+            "download them again",
+            err=True,
+        )
     sys.exit(1 if damaged else 0)
 
 

@@ -128,7 +128,10 @@ class Archive:
         held = [self.load(name, within) for name in names]
         for one in held:
             if one.damaged:
-                raise Refused(f"{one.name} has damaged months: umbra data repair moves them away")
+                raise Refused(
+                    f"{one.name} has damaged months: umbra data repair moves them away; then "
+                    "import or download them again"
+                )
         return combine([one.candles for one in held])
 
     def _try_read_file(self, name: SeriesName, month: Month) -> Partition | PartitionDamaged:

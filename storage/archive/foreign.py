@@ -128,7 +128,14 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Columns]:
     try:
         return read_parquet(path)
     except PartitionDamaged as damage:
-        raise Refused(f"{path.name} should be a readable Parquet file: {damage}") from damage
+        raise _unreadable(path, str(damage)) from damage
+
+
+def _unreadable(path: Path, why: str) -> Refused:
+    return Refused(
+        f"{path.name[:80]} cannot be read: {why}. Copy it once more from where it came, then "
+        "import it again; what the archive holds is as it was"
+    )
 
 
 def _unknown_kind(path: Path) -> Refused:
@@ -142,8 +149,27 @@ def _read_csv(path: Path) -> Columns:
     try:
         table = arrow_csv.read_csv(path)
     except (OSError, ValueError, ArrowException) as error:
-        raise Refused(f"{path.name} should be a readable CSV file: {error}") from error
+        raise _unreadable(path, _why_no_table(path)) from error
     return {name: table.column(name).to_numpy() for name in table.column_names}
+
+
+def _why_no_table(path: Path) -> str:
+    """Say what a CSV file lacks; the library names rows that it counts in its own way."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.reader(file)
+            width = len(next(lines, ()))
+            if not width:
+                return "it is empty"
+            for cells in lines:
+                if cells and len(cells) != width:
+                    found = f"line {lines.line_num} has {len(cells)} of {width} columns"
+                    return found if next(lines, None) else f"{found}; its end may be missing"
+    except OSError as error:
+        return f"the disk does not give it ({error.strerror or type(error).__name__})"
+    except (UnicodeDecodeError, csv.Error):
+        return "it is no text"
+    return "it is no table"
 
 
 def _recognised(path: Path, columns: Columns) -> Columns:
@@ -167,7 +193,10 @@ def _milliseconds(path: Path, times: "np.ndarray[Any, Any]") -> "np.ndarray[Any,
     try:
         moments = times.astype("datetime64[ms]")
     except (TypeError, ValueError) as error:
-        raise Refused(f"{path.name} should hold times of day or numbers: {error}") from error
+        raise Refused(
+            f"times in {path.name[:80]} should be numbers or look like 2021-05-19 12:50, was "
+            f"{str(times[0])[:40]!r}"
+        ) from error
     numbers = moments.astype(np.int64)
     return np.where(np.isnat(moments), 0, numbers)
 

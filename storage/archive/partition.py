@@ -25,6 +25,8 @@ _VERSION = 2
 _DIGEST_DIGITS = 64
 _DIGEST_KEY = b'"sha256":"'
 _METADATA = b"umbra"
+# A Parquet file begins and ends with these; between them are at least its footer and its length.
+_MAGIC, _SHORTEST = b"PAR1", 12
 
 
 class PartitionDamaged(Exception):
@@ -101,7 +103,7 @@ def decode(path: Path, name: SeriesName, month: Month) -> Partition:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise PartitionDamaged(f"it cannot be read: {error}") from error
+        raise PartitionDamaged(_disk_says(error)) from error
     at = _digest_at(content)
     if at < 0 or content[at : at + _DIGEST_DIGITS] != _digest(content, at):
         raise PartitionDamaged(_why_not_proven(content))
@@ -120,7 +122,7 @@ def decode(path: Path, name: SeriesName, month: Month) -> Partition:
         spans = tuple(Span(first_ms, last_ms) for first_ms, last_ms in facts["spans"])
         partition = Partition(candles_of(columns), spans)
     except (KeyError, TypeError, ValueError, Refused) as error:
-        raise PartitionDamaged(f"it is no month of candles: {error}") from error
+        raise PartitionDamaged("it holds something else than a month of candles") from error
     if problem := misplaced(partition, month.opens(name.length_ms), name.length_ms):
         raise PartitionDamaged(problem)
     return partition
@@ -157,13 +159,35 @@ def read_parquet(
             opened, pre_buffer=False, page_checksum_verification=not is_proven
         ) as file:
             table = file.read(use_threads=False)
-        facts = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
         columns = {name: table.column(name).to_numpy() for name in table.column_names}
     except (OSError, ValueError, ArrowException) as error:
-        raise PartitionDamaged(f"it cannot be read: {error}") from error
+        raise PartitionDamaged(_why_unreadable(source)) from error
+    try:
+        facts = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+    except ValueError as error:
+        raise PartitionDamaged("its metadata is not ours") from error
     if not isinstance(facts, dict):
         raise PartitionDamaged("its metadata is not ours")
     return facts, columns
+
+
+def _why_unreadable(source: Path | bytes) -> str:
+    """Say what a file lacks; what the library says is about its own insides."""
+    try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        return _disk_says(error)
+    if not content:
+        return "it is empty"
+    if not content.startswith(_MAGIC):
+        return "it is no Parquet file"
+    if not content.endswith(_MAGIC) or len(content) < _SHORTEST:
+        return "its end is missing, as after a copy that was broken off"
+    return "its content was changed since it was written"
+
+
+def _disk_says(error: OSError) -> str:
+    return f"the disk does not give it ({error.strerror or type(error).__name__})"
 
 
 def _digest_at(content: bytes) -> int:

@@ -148,7 +148,7 @@ def candles_of(columns: Mapping[str, ArrayLike]) -> Candles:
             name: np.asarray(columns[name], np.float64) for name in COLUMNS[1:] if name in columns
         }
     except (TypeError, ValueError, OverflowError) as error:
-        raise Refused(f"columns of candles should hold numbers: {error}") from error
+        raise Refused("columns of candles should hold numbers alone") from error
     for name in OPTIONAL:
         numbers.setdefault(name, unknown(len(times)))
     lengths = {name: column.shape for name, column in numbers.items()}

@@ -79,7 +79,8 @@ def test_what_is_refused_is_told_and_the_rest_is_taken(tmp_path: Path, root: Pat
     assert said.exit_code == 1
     assert "1 REFUSED: has a price that is not above 0" in said.output
     assert f"kept apart in {root}/quarantine/binance/BTC-USDT/1m/candles-" in said.output
-    assert "REFUSED: BINANCE_ETH-USDT_1m.parquet should be a readable Parquet file" in said.output
+    assert "REFUSED: BINANCE_ETH-USDT_1m.parquet cannot be read: its end is missing" in said.output
+    assert "Copy it once more from where it came, then import it again" in said.output
     assert len(Archive(root).load(BITCOIN).candles) == 89
 
 
@@ -142,7 +143,10 @@ def test_damage_is_found_moved_away_and_mended_by_another_import(
     assert "0 damaged" in " ".join(_umbra("list").output.split())
     found = _umbra("verify")
     assert found.exit_code == 1
-    assert "DAMAGED 2021-05: it cannot be read" in found.output
+    assert (
+        "DAMAGED 2021-05: its end is missing, as after a copy that was broken off" in found.output
+    )
+    assert "umbra data repair moves them into quarantine; then import or download" in found.output
     assert isinstance(_umbra("export", "out.csv", *_SERIES).exception, Refused)
     path.with_name("2021-05.parquet.unfinished").write_bytes(b"torn")
     repaired = _umbra("repair")

@@ -120,8 +120,15 @@ def test_the_newest_candle_of_any_file_is_left_out_when_asked(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("BINANCE_BTC-USDT_1m.parquet", b"PAR1", "readable Parquet"),
-        ("BINANCE_BTC-USDT_1m.csv", b"", "readable CSV"),
+        ("BINANCE_BTC-USDT_1m.parquet", b"PAR1", "its end is missing.*import it again"),
+        ("BINANCE_BTC-USDT_1m.parquet", b"PAR1 cut off", "its end is missing"),
+        ("BINANCE_BTC-USDT_1m.parquet", b"", "it is empty"),
+        ("BINANCE_BTC-USDT_1m.parquet", b"time,open", "it is no Parquet file"),
+        ("BINANCE_BTC-USDT_1m.parquet", b"PAR1" + bytes(40) + b"PAR1", "its content was changed"),
+        ("BINANCE_BTC-USDT_1m.csv", b"", "it is empty.*import it again"),
+        ("BINANCE_BTC-USDT_1m.csv", b"time,open\n1,2\n3", "line 3 has 1 of 2 columns; its end may"),
+        ("BINANCE_BTC-USDT_1m.csv", b"time,open\n1,2\n3\n4,5\n", "line 3 has 1 of 2 columns. Copy"),
+        ("BINANCE_BTC-USDT_1m.csv", b"\xff\xfe\x00", "it is no text|it is no table"),
         ("BINANCE_BTC-USDT_1m.csv", b"a,b\n1,2\n", "lacks"),
         ("BINANCE_BTC-USDT_1m.csv", b"time,open,high,low,close,volume\nx,1,1,1,1,1\n", "times"),
         ("BINANCE_BTC-USDT_1m.csv", b"time,open,high,low,close,volume\n1,x,1,1,1,1\n", "numbers"),
