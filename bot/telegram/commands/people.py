@@ -7,17 +7,18 @@ from bot.telegram.render.text import Card, Code, Line, card_text
 from trading.domain.chat import Role
 
 
-async def start(_request: Request, _services: Services) -> Reply:
-    """Answer /start."""
+async def start(request: Request, _services: Services) -> Reply:
+    """Answer /start: who may only look is not shown how to act."""
+    may_act = may_use("track", request.person.role)
     text = card_text(
         "👋 Umbra keeps your stops private",
         "Nothing rests on the exchange until a stop fires; then it sells once.",
         "Start with:",
-        Code("/track BTC/USDT stop 58000 all"),
+        Code("/track BTC/USDT stop 58000 all" if may_act else "/watch BTC/USDT 1h 4h"),
     )
     buttons = (
         does("📊 Status", "/status"),
-        does("🎯 Track", "/track"),
+        *((does("🎯 Track", "/track"),) if may_act else ()),
         does("📍 Trackers", "/trackers"),
         does("👁 Watch", "/watch"),
         does("❔ Help", "/help"),

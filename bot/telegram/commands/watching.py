@@ -64,7 +64,21 @@ async def watch(request: Request, services: Services) -> Reply:
     rows = [row_of(one, services) for one in wanted]
     event = PersonChanged(person, f"watches {', '.join(line.symbols)}", request.now)
     sources = {one: services.scanner.source(one) for row in rows for one in row.interest.timeframes}
-    return Reply((render.watched_card(rows, changed, sources),), (event,), "done")
+    undo = [_line_of(one) for one in _overwritten(wanted, wishes)] if len(wanted) == 1 else []
+    card = render.watched_card(rows, changed, sources, "".join(undo))
+    return Reply((card,), (event,), "done")
+
+
+def _overwritten(wanted: Iterable[Interest], wishes: Wishes) -> list[Interest]:
+    """What stood there before and was different."""
+    found = [(one, wishes.interest(one.symbol)) for one in wanted]
+    return [before for one, before in found if before is not None and before != one]
+
+
+def _line_of(interest: Interest) -> str:
+    """The line that watches exactly this."""
+    names = render.timeframe_names(interest.timeframes)
+    return f"/watch {interest.symbol} {names} threshold {interest.threshold or 'auto'}"
 
 
 def refuse_lacking(timeframes: Iterable[Timeframe], services: Services) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.telegram.keyboards import Rows, does, fits, in_rows, pager, shows
+from bot.telegram.keyboards import does, fits, in_rows, pager, shows
 from bot.telegram.render.text import Card, Code, Line, card_text, count
 from trading.domain.time import Timeframe
 from trading.domain.watching import Interest
@@ -140,10 +140,11 @@ def watched_card(
     rows: Sequence[Row],
     changed: int,
     sources: Mapping[Timeframe, Timeframe | None] | None = None,
+    undo: str = "",
 ) -> Card:
     """What was put on the list just now; `changed` of them were on it before.
 
-    `sources` says of which candles each length is made.
+    `sources` says of which candles each length is made; `undo` brings back what was overwritten.
     """
     names = ", ".join(row.interest.symbol for row in rows)
     lines: list[Line] = []
@@ -156,9 +157,11 @@ def watched_card(
     lines += _made_lines(sources or {})
     lines += LEGEND
     buttons = (does("🔎 Scan now", "/scan"), does("👁 My list", "/watch"))
-    drop = _fitting_rows(f"✖️ Drop {rows[0].interest.symbol}", f"/drop {rows[0].interest.symbol}")
+    symbol = rows[0].interest.symbol
+    ways = [does(f"✖️ Drop {symbol}", f"/drop {symbol}")] if len(rows) == 1 else []
+    ways += [does("↩️ Undo", undo)] if undo and fits(undo) else []
     return Card(
-        card_text(f"👁 Watching {names}", *lines), (buttons, *(drop if len(rows) == 1 else ()))
+        card_text(f"👁 Watching {names}", *lines), (buttons, *((tuple(ways),) if ways else ()))
     )
 
 
@@ -171,10 +174,6 @@ def _made_lines(sources: Mapping[Timeframe, Timeframe | None]) -> list[Line]:
         for one, source in sources.items()
         if source != one
     ]
-
-
-def _fitting_rows(label: str, command: str) -> Rows:
-    return ((does(label, command),),)
 
 
 def pairs_card(coin: str, lines_by_symbol: Mapping[str, str]) -> Card:

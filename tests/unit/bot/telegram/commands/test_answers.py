@@ -3,7 +3,15 @@
 import pytest
 
 from bot.telegram import confirm
-from tests.unit.bot.telegram.commands.talk import OWNER, TRADER, VIEWER, Easel, Talk, crashed
+from tests.unit.bot.telegram.commands.talk import (
+    OWNER,
+    TRADER,
+    VIEWER,
+    Easel,
+    Talk,
+    crashed,
+    interest,
+)
 from trading.domain.chat import Role
 from trading.domain.events import ConfirmationAsked, PersonChanged
 from trading.domain.watching import AlertType, Loudness
@@ -260,6 +268,17 @@ async def test_an_undo_of_thresholds_leaves_what_was_changed_since(talk: Talk) -
 
 async def test_a_threshold_that_changes_nothing_offers_no_undo(talk: Talk) -> None:
     assert "↩️ Undo" not in (await talk.ask("/threshold 50")).buttons
+
+
+async def test_what_watching_again_has_changed_is_as_before_with_one_tap(talk: Talk) -> None:
+    assert "↩️ Undo" not in (await talk.ask("/watch ADA/USDC 1h")).buttons
+    await talk.ask("/watch BTC/USDT 15m 4h threshold auto")
+    changed = await talk.ask("/watch BTC/USDT 1d threshold 70")
+    await talk.press(changed.buttons["↩️ Undo"])
+    assert talk.person().wishes.interest("BTC/USDT") == interest(
+        "BTC/USDT", "15m", "4h", threshold=None
+    )
+    assert "↩️ Undo" not in (await talk.ask("/watch BTC/USDT 15m 4h")).buttons
 
 
 async def test_quiet_hours_are_as_before_with_one_tap(talk: Talk) -> None:

@@ -53,6 +53,14 @@ async def test_the_help_of_each_role_names_what_it_may_use_and_nothing_else() ->
         assert not any(name in shown for name in hidden)
 
 
+async def test_who_may_only_look_is_not_shown_at_the_start_how_to_act() -> None:
+    talk = Talk()
+    assert "🎯 Track" in (await talk.ask("/start", 9)).buttons
+    viewer = await talk.ask("/start", 8)
+    assert "🎯 Track" not in viewer.buttons
+    assert "/watch BTC/USDT" in viewer.text
+
+
 def test_what_is_watched_stands_in_the_menu() -> None:
     names = {entry.name for entry in MENU}
     assert {"watch", "scan"} <= names
