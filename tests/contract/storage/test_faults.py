@@ -7,8 +7,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +20,7 @@ from storage.store import Store, open_store
 from tests.catalogue import fired
 from tests.contract.storage import processes, samples
 from tests.contract.storage.conftest import both_databases
+from tests.fakes.full_disk import full_disk
 from tests.fakes.memory_store import SettableClock
 from trading.domain import events
 from trading.domain.errors import AlreadyRecorded, InstanceConflict, JournalCorrupt, StorageLost
@@ -97,23 +96,6 @@ async def test_killed_at_each_boundary_a_transaction_is_whole_or_absent(
 # ---------------------------------------------------------------- a full disk
 
 
-@contextmanager
-def _full(store: Store) -> Iterator[None]:
-    """No page more than the database has now."""
-    writer = store._database._writer  # type: ignore[attr-defined]
-    thread = store._database._writer_thread  # type: ignore[attr-defined]
-
-    def limit(pages: int) -> None:
-        driver = writer.connection.driver_connection
-        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        pages = pages or driver.execute("PRAGMA page_count").fetchone()[0]
-        driver.execute(f"PRAGMA max_page_count = {pages}")
-
-    thread.submit(limit, 0).result()
-    yield
-    thread.submit(limit, 2**30).result()
-
-
 async def _append_until_lost(store: Store) -> int:
     """Append until the database takes no more; returns how many it took."""
     for number in range(1000):
@@ -141,7 +123,7 @@ async def test_a_full_disk_refuses_entries_and_takes_exits_into_the_reserve(
 ) -> None:
     store = await _open(sqlite_url, tmp_path)
     await store.journal.append(*samples.transaction_a(1))
-    with _full(store):
+    with full_disk(store):
         taken = await _append_until_lost(store)
         assert store.is_degraded
         fired(store.lost_reason)
@@ -169,7 +151,7 @@ async def test_what_the_reserve_holds_enters_the_journal_at_the_next_start(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     store = await _open(sqlite_url, tmp_path)
-    with _full(store):
+    with full_disk(store):
         taken = await _append_until_lost(store)
         await store.journal.append(*samples.transaction_a(3), reserve=True)
         await store.journal.append(samples.heartbeat(5), reserve=True)
@@ -188,7 +170,7 @@ async def test_a_refused_repetition_does_not_lose_the_reserve(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     store = await _open(sqlite_url, tmp_path)
-    with _full(store):
+    with full_disk(store):
         await _append_until_lost(store)
         last = await _append_into_reserve(store)
     with pytest.raises(AlreadyRecorded):

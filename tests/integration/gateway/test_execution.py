@@ -1,9 +1,8 @@
 """Gateway, engine and a real database together: each decision once, over real sockets."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from storage.store import Store
 from tests.catalogue import fired
 from tests.contract.gateway.worlds import BTC, MachineClock, control, simulated
+from tests.fakes.full_disk import full_disk
 from tests.integration.gateway.floor import QUICK, Floor, check_once, executed, standing, until
 from trading.domain.chat import Severity
 from trading.domain.errors import StorageLost
@@ -113,7 +113,7 @@ async def test_coins_sold_in_another_window_are_proven_gone(floor: Floor) -> Non
 @pytest.mark.fault("S01")
 @pytest.mark.fault("S03", "ONE")
 async def test_a_full_disk_refuses_entries_and_lets_a_stop_out_once(floor: Floor) -> None:
-    with _full(floor.store):
+    with full_disk(floor.store):
         await _fill_up(floor.store)
         fired(floor.store.lost_reason)
         entry = Intent(
@@ -146,7 +146,7 @@ async def test_a_disk_that_fills_after_sending_loses_nothing_and_repeats_nothing
     await floor.fault("delay", seconds=0.5, when="before")
     selling = asyncio.create_task(floor.sell())
     await until(lambda: bool(floor.engine.attempts))
-    with _full(floor.store):
+    with full_disk(floor.store):
         await _fill_up(floor.store)
         assert await floor.fired() == 1
         await selling
@@ -166,22 +166,6 @@ async def test_twenty_exits_at_once_are_sold_within_two_seconds(floor: Floor) ->
     await asyncio.gather(*(floor.sell("0.02", f"panic:{number}") for number in range(20)))
     assert time.monotonic() - began < 2
     assert executed(await floor.orders()) == Decimal("0.4")
-
-
-@contextlib.contextmanager
-def _full(store: Store) -> Iterator[None]:
-    writer = store._database._writer  # type: ignore[attr-defined]
-    thread = store._database._writer_thread  # type: ignore[attr-defined]
-
-    def limit(pages: int) -> None:
-        driver = writer.connection.driver_connection
-        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        pages = pages or driver.execute("PRAGMA page_count").fetchone()[0]
-        driver.execute(f"PRAGMA max_page_count = {pages}")
-
-    thread.submit(limit, 0).result()
-    yield
-    thread.submit(limit, 2**30).result()
 
 
 async def _fill_up(store: Store) -> None:

@@ -1,6 +1,5 @@
 """The agent routes facts to decisions: triggers, commands, halts, restarts."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -57,12 +56,6 @@ from trading.outside import OFF_PEG
 from trading.reachability import BALANCES_DISAGREE
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[AgentWorld]:
-    async with AgentWorld() as running:
-        yield running
 
 
 async def test_a_first_start_says_who_it_is_and_opens_the_day(world: AgentWorld) -> None:

@@ -1,6 +1,5 @@
 """A start on a journal that is older than what was done: what is booked, ended and watched on."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -17,12 +16,6 @@ from trading.execution.identity import client_order_id
 from trading.ports import LostRecords, StoredState
 
 BTC = "BTC/USDT"
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[AgentWorld]:
-    async with AgentWorld() as running:
-        yield running
 
 
 class Lacking:

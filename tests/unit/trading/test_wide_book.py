@@ -1,6 +1,5 @@
 """A book that is torn apart or has one side only: nothing is bought over it, and a stop goes on."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -13,12 +12,6 @@ from trading.domain.errors import Refused
 from trading.domain.market import Quote
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, TrackerState
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[AgentWorld]:
-    async with AgentWorld() as running:
-        yield running
 
 
 def torn(world: AgentWorld) -> Quote:

@@ -1,7 +1,6 @@
 """A sale that was refused when its rule came true is tried until it stands, and never twice."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -23,12 +22,6 @@ from trading.domain.tracker import Amount, AmountKind, TrackerChange, TrackerSta
 from trading.execution.engine import HELD
 
 QUARTER = Amount(AmountKind.BASE, Decimal("0.25"))
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[AgentWorld]:
-    async with AgentWorld() as running:
-        yield running
 
 
 def adjust(world: AgentWorld, quantity: str) -> None:

@@ -1,6 +1,5 @@
 """A backstop lies on the exchange while its tracker waits, and is gone before an exit sends."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -27,12 +26,6 @@ from trading.domain.tracker import (
 )
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[AgentWorld]:
-    async with AgentWorld() as running:
-        yield running
 
 
 async def guard(
@@ -347,16 +340,15 @@ async def test_an_exchange_that_is_away_is_not_sent_one_order_after_the_other(
     assert len(resting(world)) == 1
 
 
-async def test_a_swing_that_bought_back_below_its_backstop_is_told_in_chat_and_on_its_card(
-    world: AgentWorld,
-) -> None:
+async def _swing_up(world: AgentWorld, stop_share: Decimal | None = None) -> None:
+    """Arm a swing with a backstop, and let its first half sell."""
     spec = TrackerSpec(
         TrackerKind.TAKE_PROFIT,
         "BTC/USDT",
         Amount(AmountKind.BASE, Decimal("0.1")),
         level=Decimal(61000),
         trail=Distance(share=Decimal("0.01")),
-        stop_share=Decimal("0.05"),
+        stop_share=stop_share,
         then=Then(ThenKind.SWING, Decimal("0.04")),
         backstop=Decimal(56500),
     )
@@ -364,6 +356,12 @@ async def test_a_swing_that_bought_back_below_its_backstop_is_told_in_chat_and_o
     await world.move("61500")
     await world.move("60800")
     await world.until_sold("0.1")
+
+
+async def test_a_swing_that_bought_back_below_its_backstop_is_told_in_chat_and_on_its_card(
+    world: AgentWorld,
+) -> None:
+    await _swing_up(world, stop_share=Decimal("0.05"))
     assert "sells before" not in note(world)
     await world.move("55000")
     await world.move("55600")
@@ -387,19 +385,7 @@ async def test_a_swing_that_bought_back_below_its_backstop_is_told_in_chat_and_o
 async def test_a_backstop_above_the_price_is_held_back_told_once_and_sent_when_the_price_is_back(
     world: AgentWorld,
 ) -> None:
-    spec = TrackerSpec(
-        TrackerKind.TAKE_PROFIT,
-        "BTC/USDT",
-        Amount(AmountKind.BASE, Decimal("0.1")),
-        level=Decimal(61000),
-        trail=Distance(share=Decimal("0.01")),
-        then=Then(ThenKind.SWING, Decimal("0.04")),
-        backstop=Decimal(56500),
-    )
-    await world.do(ArmTracker(spec))
-    await world.move("61500")
-    await world.move("60800")
-    await world.until_sold("0.1")
+    await _swing_up(world)
     await world.move("55000")
     await world.move("55600")
     await world.time.until(lambda: world.agent.trackers.all()[0].side is Side.SELL, 60)
