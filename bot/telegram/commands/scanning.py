@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bot.telegram.commands.lines import (
     refuse_strays,
 )
 from bot.telegram.commands.watching import refuse_lacking, row_of
-from bot.telegram.keyboards import does, in_rows
+from bot.telegram.keyboards import does, fits, in_rows
 from bot.telegram.render import archive
 from bot.telegram.render import scores as render
 from bot.telegram.render.score_files import scores_csv
@@ -37,6 +38,8 @@ _PICKS_MAX = 8
 _SCAN = "/scan BTC/USDT"
 _RANK = "/rank BTC/USDT"
 _LOOKS = ("history", pictures.WORD)
+_FORMS = ("csv", "json")
+_FORMS_LIKE = frozenset({*_FORMS, "xml", "xls", "xlsx", "excel", "html", "txt", "pdf", "file"})
 # What is done with candles on the machine alone.
 _ON_THE_MACHINE = ("download", "list", "verify", "repair", "export", "import")
 
@@ -182,27 +185,66 @@ async def _history(symbol: str, request: Request, services: Services) -> Reply:
 
 
 async def post(request: Request, services: Services) -> Reply:
-    """Answer /post and /post json: the newest scores of what one watches, as a file."""
+    """Answer /post [csv|json]: the newest scores of what one watches, as a file.
+
+    With a symbol, watched or not, its card comes with the file: /post SYMBOL [csv|json].
+    """
+    if request.words and not _is_form(request.words[0]):
+        return await _post_one(request, services)
     no_more(request.words, 1, "/post json")
-    form = request.words[0].lower() if request.words else "csv"
-    if form not in {"csv", "json"}:
-        raise Refused(
-            f"scores come as csv or json, was {shown(request.words[0])}",
-            "/post json",
-            wrong=request.words[0],
-            near=("csv", "json"),
-        )
+    form = _form(request.words[0] if request.words else "csv", "/post json")
     rows = [row_of(one, services) for one in request.person.wishes.interests]
     if not rows:
         raise Refused("you watch nothing yet", "/watch BTC/USDT 1h 4h")
     scores = [row.score for row in rows if row.score is not None]
     if not scores:
         raise Refused("nothing is scored yet, their past is still being read", "/scan")
+    path = await _filed(scores, form, request, services)
+    return Reply((_post_card(rows, scores, form, path, request),))
+
+
+async def _post_one(request: Request, services: Services) -> Reply:
+    offer = pairs_offered("/post", request.words, services, most=1)
+    if offer is not None:
+        return Reply((offer,), outcome="guided")
+    instrument = services.desk.instrument(request.words[0])
+    symbol = instrument.symbol
+    no_more(request.words, 2, f"/post {symbol} json")
+    form = _form(request.words[1] if request.words[1:] else "csv", f"/post {symbol} json")
+    interest = _interest(symbol, (), request, services)
+    score = (await _scanned((interest,), services)).get(symbol)
+    if score is None:
+        raise Refused(f"there is no score of {symbol} yet: no candles of it come", "/monitoring")
+    path = await _filed((score,), form, request, services)
+    reading = render.Reading(request.person.timezone, request.now)
+    card = render.rank_card(row_of(interest, services, score), instrument, reading)
+    other = "json" if form == "csv" else "csv"
+    again = f"/post {symbol} {other}"
+    row = ((does(f"🗂 As {other.upper()}", again),),) if fits(again) else ()
+    return Reply((replace(card, buttons=(*row, *card.buttons), document=str(path)),))
+
+
+def _is_form(word: str) -> bool:
+    """Whether a kind of file is meant, be it one that there is or not, and no symbol."""
+    return word.lower() in _FORMS_LIKE or bool(get_close_matches(word.lower(), _FORMS, 1, 0.8))
+
+
+def _form(word: str, example: str) -> str:
+    if word.lower() not in _FORMS:
+        raise Refused(
+            f"scores come as csv or json, was {shown(word)}", example, wrong=word, near=_FORMS
+        )
+    return word.lower()
+
+
+async def _filed(
+    scores: Sequence[RankScore], form: str, request: Request, services: Services
+) -> Path:
     write = scores_json if form == "json" else scores_csv
     name = f"scores-{request.by}-{request.now:%Y%m%d-%H%M%S}.{form}"
     path = services.data_dir / "exports" / name
     await asyncio.to_thread(_write, path, write(scores))
-    return Reply((_post_card(rows, scores, form, path, request),))
+    return path
 
 
 def _write(path: Path, text: str) -> None:

@@ -113,6 +113,9 @@ async def test_a_scan_that_never_ends_is_given_up(
         ("/rank BTC/USDT 1h 4h", "not understood: '4h'"),
         ("/rank ETH/USDT history", "past of ETH/USDT is too short"),
         ("/post xml", "csv or json, was 'xml'"),
+        ("/post BTC/USDT xml", "csv or json, was 'xml'"),
+        ("/post BTC/USDT json now", "not understood: 'now'"),
+        ("/post NOTHING", "not listed"),
         ("/post", "you watch nothing yet"),
         ("/post csv json", "not understood: 'json'"),
         ("/data x", "the number of a page or nothing, was 'x'"),
@@ -296,6 +299,27 @@ async def test_scores_come_as_json_with_null_for_what_is_unknown(
     assert [one["bear_points"] for one in found["timeframes"]] == [5, 6, 0]
     assert found["timeframes"][2]["change_percent"] is None
     assert found["timeframes"][2]["standing"] == "too young"
+
+
+async def test_a_symbol_is_posted_as_its_card_with_its_own_file(talk: Talk, tmp_path: Path) -> None:
+    talk.services.data_dir = tmp_path
+    await talk.ask("/watch BTC/USDT 15m 1h")
+    ranked = await talk.ask("/rank BTC/USDT")
+    answer = await talk.ask("/post btc-usdt")
+    assert answer.title == ranked.title
+    assert answer.text == ranked.text
+    with Path(answer.messages[0].document or "").open() as file:
+        assert [row["timeframe"] for row in csv.DictReader(file)] == ["15m", "1h"]
+    as_json = await talk.press(answer.buttons["🗂 As JSON"])
+    assert as_json.title == ranked.title
+    [found] = json.loads(Path(as_json.messages[0].document or "").read_text())
+    assert found["symbol"] == "BTC/USDT"
+    assert "🗂 As CSV" in as_json.buttons
+    unscored = await talk.ask("/post ETH/USDT")
+    assert "There is no score of ETH/USDT yet" in unscored.text
+    guided = await talk.ask("/post BTC json")
+    assert "Which pair of BTC?" in guided.text
+    assert "/post BTC/USDT json" in guided.text
 
 
 async def test_before_the_first_scan_there_is_nothing_to_post(talk: Talk) -> None:
