@@ -1,6 +1,5 @@
 """The engine that an agent keeps: prices in, durable triggers out, people's changes in between."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +16,8 @@ from trading.domain.time import Timeframe
 from trading.domain.tracker import Evidence, ThenKind, Tracker, TrackerChange, TrackerState
 from trading.market.gap import Gap
 from trading.ports import Clock, Journal
-from trading.trackers import arming, outcome, reminders, slices
+from trading.trackers import outcome, reminders, slices
+from trading.trackers.engine.changing import Changing
 from trading.trackers.engine.recording import Outlets, Recorder, TrackerSettings, moment_of
 from trading.trackers.slices import Holdings, Slice
 from trading.trackers.watch import SYNC_PARTS, Change, Watch, World
@@ -71,7 +71,6 @@ class TrackerEngine:
         settings: TrackerSettings | None = None,
     ) -> None:
         self._settings = settings or TrackerSettings()
-        self._journal = journal
         self._clock = clock
         self._instruments = hooks.instruments
         self._holdings = hooks.holdings
@@ -84,7 +83,7 @@ class TrackerEngine:
         self._watch = Watch(world, self._settings.record_epsilon)
         outlets = Outlets(hooks.fire, hooks.publish, hooks.on_condition)
         self._recorder = Recorder(self._watch, journal, clock, outlets, self._settings)
-        self._lock = asyncio.Lock()
+        self._changing = Changing(self._watch, self._recorder, journal, clock)
         self._sweeps = 0
 
     # ------------------------------------------------------------ prices and time
@@ -221,12 +220,7 @@ class TrackerEngine:
 
     async def arm(self, tracker: Tracker, causes: Sequence[Event] = ()) -> None:
         """Make an armed tracker durable with its causes in one append, and watch it."""
-        async with self._lock:
-            event = TrackerChanged(tracker, TrackerChange.ARMED, self._clock.now())
-            await self._journal.append(*causes, event)
-            self._watch.put(tracker)
-        self._recorder.publish(event, causes=causes)
-        self._recorder.collect()
+        await self._changing.arm(tracker, causes)
 
     def undisturbed(self) -> AbstractAsyncContextManager[None]:
         """Let no record be written while the block writes ends or sizes of trackers (not fires)."""
@@ -234,59 +228,19 @@ class TrackerEngine:
 
     async def edit(self, before: Tracker, after: Tracker, causes: Sequence[Event] = ()) -> None:
         """Replace a waiting tracker by its change; refused when it moved on since `before`."""
-
-        def change(tracker: Tracker) -> Tracker:
-            is_same = tracker.spec == before.spec and tracker.is_paused == before.is_paused
-            if not is_same or (tracker.state, tracker.arm_seq) != (before.state, before.arm_seq):
-                raise Refused(
-                    f"#{tracker.tracker_id} is {tracker.state.value} now: it changed meanwhile, "
-                    "look at it again",
-                    example=f"/tracker {tracker.tracker_id}",
-                )
-            return after
-
-        await self._change(before.tracker_id, TrackerChange.EDITED, change, causes)
+        await self._changing.edit(before, after, causes)
 
     async def pause(self, tracker_id: int, causes: Sequence[Event] = ()) -> None:
         """Stop watching for a while (whoever calls has asked: it loosens)."""
-
-        def change(tracker: Tracker) -> Tracker:
-            if tracker.is_paused:
-                raise Refused(f"#{tracker_id} is paused already", f"/resume {tracker_id}")
-            now = self._clock.now()
-            return replace(tracker, is_paused=True, paused_at=now, changed_at=now)
-
-        await self._change(tracker_id, TrackerChange.PAUSED, change, causes)
+        await self._changing.pause(tracker_id, causes)
 
     async def resume(self, tracker_id: int, causes: Sequence[Event] = ()) -> None:
         """Watch again; refused with the price when that would fire at once."""
-
-        def change(tracker: Tracker) -> Tracker:
-            if not tracker.is_paused:
-                raise Refused(f"#{tracker_id} is not paused", f"/tracker {tracker_id}")
-            resumed = replace(
-                tracker, is_paused=False, paused_at=None, changed_at=self._clock.now()
-            )
-            tick = self._watch.last_tick(tracker)
-            if tick is not None:
-                arming.check_not_crossed(resumed, tick.price, moment_of(self._clock).line_ms)
-            return resumed
-
-        await self._change(tracker_id, TrackerChange.RESUMED, change, causes)
+        await self._changing.resume(tracker_id, causes)
 
     async def cancel(self, tracker_id: int, causes: Sequence[Event] = ()) -> None:
         """End a waiting tracker without a trade; refused when it has fired."""
-
-        def change(tracker: Tracker) -> Tracker:
-            return replace(
-                tracker,
-                state=TrackerState.CANCELLED,
-                quantity=ZERO,
-                quote=ZERO,
-                changed_at=self._clock.now(),
-            )
-
-        await self._change(tracker_id, TrackerChange.CANCELLED, change, causes)
+        await self._changing.cancel(tracker_id, causes)
 
     def resized(
         self, symbol: str, managed: Decimal, reason: str = "its coins are gone"
@@ -350,40 +304,6 @@ class TrackerEngine:
         return self._recorder.unrecorded
 
     # ------------------------------------------------------------ inside
-
-    async def _change(
-        self,
-        tracker_id: int,
-        kind: TrackerChange,
-        change: Callable[[Tracker], Tracker],
-        causes: Sequence[Event],
-    ) -> None:
-        async with self._lock:
-            is_ending = kind is TrackerChange.CANCELLED
-            changed = change(self._changeable(tracker_id, is_ending=is_ending))
-            event = TrackerChanged(changed, kind, self._clock.now(), reason=changed.reason)
-            self._watch.hold(tracker_id)
-            try:
-                await self._journal.append(*causes, event)
-                self._watch.put(changed)
-            finally:
-                self._watch.release(tracker_id)
-                self._recorder.collect()
-        self._recorder.publish(event, causes=causes)
-
-    def _changeable(self, tracker_id: int, *, is_ending: bool) -> Tracker:
-        tracker = self._watch.find(tracker_id)
-        if tracker is None:
-            raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
-        # What was blocked without having fired (its instrument is gone) may still be given up.
-        is_open = is_ending and tracker.state is TrackerState.BLOCKED and not tracker.fired_rule
-        if not tracker.state.is_waiting and not is_open:
-            raise Refused(
-                f"#{tracker_id} has fired and is {tracker.state.value}: it goes on until the coins "
-                "are sold or you abort it",
-                f"/abort {tracker_id}",
-            )
-        return tracker
 
     def _take_size(self, resized: Tracker) -> None:
         known = self._watch.find(resized.tracker_id)
