@@ -1,4 +1,4 @@
-"""Changes by people: written first, one at a time; what changes does not fire until it is written."""
+"""Changes by people: written first, one at a time; what changes does not fire meanwhile."""
 
 import asyncio
 from collections.abc import Callable, Sequence
