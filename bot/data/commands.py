@@ -185,9 +185,10 @@ def combine_command(
     """Let other exchanges fill what lies before one exchange's first candle, and its gaps.
 
     No candle of the exchange that leads is replaced. Shows whose candles these are and how far
-    prices differ where several have some; the archive stays as it is.
+    prices differ where several have some. umbra data list shows it from then on, with its parts.
     """
     from bot.data import wording
+    from storage.archive import combinations
     from storage.archive.foreign import write_file
     from trading.candles.series import SeriesName
 
@@ -199,6 +200,7 @@ def combine_command(
     if len(set(names)) < len(names):
         raise Refused("each exchange should be named once", example="--with kraken")
     combined = archive.combined(names)
+    combinations.keep(archive.root, names)
     _say(wording.combined(names, combined))
     if to is not None:
         # Under a name of its own: read in again it is nobody's own history.
@@ -210,12 +212,21 @@ def combine_command(
 
 @data_app.command("list")
 def list_command() -> None:
-    """Show every series: how many candles, from when to when, and what is missing."""
+    """Show every series: how many candles, from when to when, and what is missing.
+
+    Below them every combined history with its parts.
+    """
     from bot.data import wording
+    from storage.archive import combinations
 
     archive = _archive()
     holdings = [archive.load(name) for name in archive.series()]
     _say(wording.table(holdings) if holdings else [wording.NOTHING_HELD])
+    for parts in combinations.kept(archive.root):
+        try:
+            _say(wording.combination(parts, archive.combined(parts)))
+        except Refused as error:
+            typer.echo(wording.no_combination(parts, str(error)))
 
 
 @data_app.command("verify")

@@ -76,16 +76,38 @@ def downloaded(name: SeriesName, added: int, repaired: Mapping[Repair, int]) -> 
 
 def combined(names: Sequence[SeriesName], whole: Combined) -> Iterator[str]:
     """Yield whose candles a combined history holds, and how far the exchanges differ."""
-    times = whole.candles.open_time_ms
-    first, last = _time(int(times[0])), _time(int(times[-1]))
-    yield f"{names[0]}: {_count(len(times), 'candle')}, {first} to {last}"
+    yield f"{names[0]}: {_extent(whole)}"
     yield f"  {_count(int((whole.source == 0).sum()), 'candle')} of {names[0]}"
     for name, found in zip(names[1:], whole.compared, strict=True):
-        yield (
-            f"  {_count(found.filled, 'candle')} of {name}: {found.filled_before:,} before the "
-            f"first, {found.filled_gaps:,} in gaps"
-        )
+        yield _part(name, found)
         yield f"    {_comparison(found)}"
+
+
+def combination(names: Sequence[SeriesName], whole: Combined) -> Iterator[str]:
+    """Yield a combined history that is kept in mind, and its parts."""
+    yield f"combined {names[0].symbol} {names[0].timeframe}: {_extent(whole)}"
+    yield f"  {_count(int((whole.source == 0).sum()), 'candle')} of {names[0]}, which leads"
+    for name, found in zip(names[1:], whole.compared, strict=True):
+        yield _part(name, found)
+
+
+def no_combination(names: Sequence[SeriesName], why: str) -> str:
+    """Say why a combined history cannot be shown."""
+    parts = ", ".join(map(str, names))
+    return f"combined {names[0].symbol} {names[0].timeframe} of {parts}: {why}"
+
+
+def _extent(whole: Combined) -> str:
+    times = whole.candles.open_time_ms
+    first, last = _time(int(times[0])), _time(int(times[-1]))
+    return f"{_count(len(times), 'candle')}, {first} to {last}"
+
+
+def _part(name: SeriesName, found: Compared) -> str:
+    return (
+        f"  {_count(found.filled, 'candle')} of {name}: {found.filled_before:,} before the "
+        f"first, {found.filled_gaps:,} in gaps"
+    )
 
 
 def _comparison(found: Compared) -> str:

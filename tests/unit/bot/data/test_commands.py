@@ -268,6 +268,22 @@ def test_other_exchanges_fill_what_one_lacks_and_each_candle_says_whose_it_is(
     assert len(Archive(root).load(BITCOIN).candles) == 50
 
 
+def test_a_combined_history_is_listed_with_its_parts(root: Path) -> None:
+    _two_exchanges(root)
+    _umbra("combine", *_SERIES, "--with", "bitstamp", "--with", "kraken:BTC/USD")
+    _umbra("combine", *_SERIES, "--with", "kraken:BTC/USD")
+    assert _umbra("list").output.splitlines()[4:] == [
+        "combined BTC/USDT 1m: 100 candles, 2021-05-01 00:00 to 2021-05-01 01:39",
+        "  50 candles of binance BTC/USDT 1m, which leads",
+        "  50 candles of kraken BTC/USD 1m: 40 before the first, 10 in gaps",
+    ], "the newest of what one exchange leads, as it is now"
+    partition_path(root, SeriesName("kraken", "BTC/USD", "1m"), Month(2021, 5)).write_bytes(b"torn")
+    [line] = _umbra("list").output.splitlines()[4:]
+    assert line.startswith("combined BTC/USDT 1m of binance BTC/USDT 1m, kraken BTC/USD 1m: ")
+    assert "has damaged months" in line
+    assert _umbra("verify").exit_code == 1, "and nothing else is disturbed by it"
+
+
 def test_a_combined_file_is_read_in_as_nobodys_own_history(root: Path, tmp_path: Path) -> None:
     _two_exchanges(root)
     _umbra("combine", *_SERIES, "--with", "kraken:BTC/USD", "--to", "out.parquet")

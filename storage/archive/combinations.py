@@ -1,0 +1,51 @@
+"""Which histories were combined, so that the archive can show them again: one file per leader.
+
+No candle is copied: a combined history is made anew of what its parts hold.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from storage.archive import durable
+from storage.archive.layout import folder_of
+from storage.archive.writer import ArchiveLock
+from trading.candles.series import SeriesName
+from trading.domain.errors import Refused
+
+_FOLDER = "combinations"
+_SUFFIX = ".json"
+
+Parts = tuple[SeriesName, ...]
+"""The history that leads, and those that fill what it lacks, in order."""
+
+
+def keep(root: Path, names: Sequence[SeriesName]) -> None:
+    """Remember a combination in place of the one that the same history led before.
+
+    Raises InstanceConflict while the archive is being written.
+    """
+    content = [[name.exchange, name.symbol, name.timeframe] for name in names]
+    lock = ArchiveLock(root)
+    lock.take()
+    try:
+        durable.write_whole(_path(root, names[0]), json.dumps(content).encode())
+    finally:
+        lock.release()
+
+
+def kept(root: Path) -> Iterator[Parts]:
+    """Yield every combination, by its leader; a file that cannot be read is none."""
+    for path in sorted((root / _FOLDER).glob(f"*/*/*{_SUFFIX}")):
+        try:
+            parts = tuple(SeriesName(*map(str, part)) for part in json.loads(path.read_bytes()))
+            is_ours = len(parts) > 1 and _path(root, parts[0]) == path
+        except (OSError, ValueError, TypeError, Refused):
+            continue
+        if is_ours:
+            yield parts
+
+
+def _path(root: Path, leader: SeriesName) -> Path:
+    folder = folder_of(root / _FOLDER, leader)
+    return folder.with_name(f"{folder.name}{_SUFFIX}")
