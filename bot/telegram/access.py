@@ -7,6 +7,7 @@ from typing import Final
 
 from telegram import Message, Update, User
 
+from bot.telegram.keyboards import Rows, is_command
 from trading.domain.chat import Person, Role
 
 # Telegram's own accounts: channel posts, anonymous group admins, channels writing in groups.
@@ -101,6 +102,21 @@ def may_use(command: str, role: Role) -> bool:
     if command in TRADER_COMMANDS:
         return role.rank >= Role.TRADER.rank
     return command in VIEWER_COMMANDS
+
+
+def buttons_for(rows: Rows, role: Role) -> Rows:
+    """Leave out the buttons of what a role may not do; answers to questions stay as they are."""
+    left = (tuple(button for button in row if _is_for(button.data, role)) for row in rows)
+    return tuple(row for row in left if row)
+
+
+def _is_for(data: str, role: Role) -> bool:
+    if not is_command(data):
+        return True
+    name, *words = data[2:].split()
+    # The one command that looks with one word and acts with the next.
+    is_acting = name == "tracker" and words[1:] not in ([], ["why"])
+    return may_use(name, role) and not (is_acting and role is Role.VIEWER)
 
 
 _EDITED: Final = "Edited messages are not acted on. Send it again as a new message."

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.repetition import repeats_due
+from bot.telegram.access import buttons_for
 from bot.telegram.alerts import (
     ALERT_KINDS,
     Alert,
@@ -134,15 +135,18 @@ class Addresser:
             if isinstance(row.event, events.TrackerChanged)
             and row.event.change not in _LEFT_TO_REFRESH
         }
-        admitted = {person.chat_id for person in self.roster.active.values()}
+        admitted = {person.chat_id: person.role for person in self.roster.active.values()}
         found = []
         for seq, tracker in changed.values():
             card = await self._card_of(tracker)
             if card is None:
                 continue
             name = card_name(tracker.tracker_id)
-            chats = admitted & set(await self.records.card_chats(name))
-            found += [self._refresh(seq, card, name, chat_id) for chat_id in sorted(chats)]
+            chats = admitted.keys() & set(await self.records.card_chats(name))
+            for chat_id in sorted(chats):
+                rows_shown = buttons_for(card.buttons, admitted[chat_id])
+                shown = replace(card, buttons=rows_shown)
+                found.append(self._refresh(seq, shown, name, chat_id))
         return found
 
     def _refresh(self, seq: int, card: Card, name: str, chat_id: int) -> OutboxMessage:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
+from bot.telegram.access import buttons_for
 from bot.telegram.alerts import Alert
 from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.watching import Loudness
@@ -20,7 +21,7 @@ def messages_for(
             text=with_banner(alert.card.text, banner),
             created_at=now,
             severity=alert.severity,
-            buttons=alert.card.buttons,
+            buttons=buttons_for(alert.card.buttons, person.role),
             is_silent=is_silent(
                 person,
                 alert.severity,

@@ -48,7 +48,7 @@ def pager(command: str, page: int, pages: int) -> Rows:
     """Previous and next, where there are any; pages count from 1."""
     row = []
     if page > 1:
-        row.append(shows("◀ Newer", f"{command} {page - 1}"))
+        row.append(shows("◀ Back", f"{command} {page - 1}"))
     if page < pages:
-        row.append(shows("Older ▶", f"{command} {page + 1}"))
+        row.append(shows("More ▶", f"{command} {page + 1}"))
     return (tuple(row),) if row else ()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.telegram.access import buttons_for
 from bot.telegram.commands.context import Letter, Reply
 from bot.telegram.delivery import is_silent, with_banner
 from trading.domain.chat import OutboxMessage, Person, Severity
@@ -55,6 +56,7 @@ def finish(
     """Turn a reply into what is appended; without a place nobody is told."""
     if place is None:
         return Handled((handled,))
+    role = next((one.role for one in around.people if one.chat_id == place.chat_id), None)
     queued = [
         MessageQueued(
             OutboxMessage(
@@ -62,7 +64,7 @@ def finish(
                 chat_id=place.chat_id,
                 text=with_banner(each.text, around.banner),
                 created_at=around.now,
-                buttons=each.buttons,
+                buttons=each.buttons if role is None else buttons_for(each.buttons, role),
                 card=each.name or place.card,
                 edits=number == 0 and (place.is_begun or place.target is not None),
                 target=place.target if number == 0 else None,

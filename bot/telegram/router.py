@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
 from telegram import Message, Update
 
@@ -271,7 +272,7 @@ class Router:
         if entry is None:
             if request.command == "pair":
                 raise Refused("this bot has its owner already", example="/status")
-            raise Refused(f"there is no command /{request.command[:24]}", example="/help")
+            raise _unknown(request)
         if not access.may_use(entry.name, request.person.role):
             role = request.person.role.value
             raise Refused(f"/{entry.name} is not for a {role}", example="/status")
@@ -298,6 +299,17 @@ class Router:
         handled = UpdateHandled(stored.update_id, reply.outcome, now)
         people = self.services.roster.active.values()
         return finish(handled, reply, place, Surrounding(self.banner, tuple(people), now))
+
+
+def _unknown(request: Request) -> Refused:
+    """There is no such command, but perhaps one that somebody may use is spelled alike."""
+    role = request.person.role
+    names = [name for name in BY_NAME if access.may_use(name, role)]
+    near = [f"/{name}" for name in get_close_matches(request.command[:24], names, n=2, cutoff=0.7)]
+    said = request.text.split(maxsplit=1)[0]
+    return Refused(
+        f"there is no command /{request.command[:24]}", example="/help", wrong=said, near=near
+    )
 
 
 def _working(text: str) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from bot.telegram.access import buttons_for
 from bot.telegram.delivery import is_silent, with_banner
 from bot.telegram.render.score_alerts import alert_card, rest_card, seen_card
 from bot.telegram.render.text import Card
@@ -74,7 +75,8 @@ class ScoreTelling:
             replace(before.told, attention=looked(before.told.attention)), before.card + 1
         )
         now = self.clock.now()
-        seen = self._rest_message(person, seen_card(), before.card, now)
+        card = seen_card(before.told.attention, self._instrument)
+        seen = self._rest_message(person, card, before.card, now)
         await self._record(person, after, (seen,), now)
 
     async def _tell_person(self, person: Person, exposure: dict[str, float], now: datetime) -> int:
@@ -83,7 +85,9 @@ class ScoreTelling:
         if not rated and not before.told.watched:
             return 0
         quiet = is_silent(person, Severity.INFO, now)
-        present = Present(to_ms(now), quiet, exposure)
+        watched = {one.symbol for one in person.wishes.interests}
+        held = {symbol: share for symbol, share in exposure.items() if symbol in watched}
+        present = Present(to_ms(now), quiet, held)
         told, messages = tell(rated, before.told, person.wishes, present)
         if told == before.told:
             return 0
@@ -139,7 +143,7 @@ class ScoreTelling:
             chat_id=person.chat_id,
             text=with_banner(card.text, self.banner()),
             created_at=now,
-            buttons=card.buttons,
+            buttons=buttons_for(card.buttons, person.role),
             is_silent=not message.is_audible,
         )
 

@@ -6,9 +6,14 @@ from bot.telegram import confirm
 from bot.telegram.commands.people import FORMS
 from bot.telegram.commands.registry import COMMANDS
 from bot.telegram.commands.watching import DROP_ALL
-from tests.security.front import Front
+from tests.security.front import OWNER, Front
 from trading.domain.chat import Person, Role
-from trading.domain.events import ConfirmationAsked, InvitationMade, PersonChanged
+from trading.domain.events import (
+    ConfirmationAsked,
+    InvitationMade,
+    MessageQueued,
+    PersonChanged,
+)
 
 BOB = 8
 # Forms that cards send and the help does not name.
@@ -60,3 +65,14 @@ async def test_a_trader_still_moves_a_stop() -> None:
     await armed(front, trackers=1)
     assert "changed" in await front.say("/tracker 1 stop 59000", BOB)
     assert len(front.desk.executed) == 2
+
+
+async def test_a_viewer_sees_the_card_of_a_tracker_without_what_would_change_it() -> None:
+    front = Front()
+    front.roster.put(Person(BOB, BOB, "Bob", Role.VIEWER))
+    await armed(front, trackers=1)
+    for user_id, labels in ((OWNER, {"⏸ Pause", "🔧 Change", "🗑 End it"}), (BOB, set[str]())):
+        await front.say("/tracker 1", user_id)
+        message = front.store.of(MessageQueued)[-1].message
+        shown = {button.label for row in message.buttons for button in row}
+        assert shown == labels | {"🔄 Refresh", "📈 Chart", "❓ Why"}

@@ -8,6 +8,8 @@ from trading.domain.errors import Refused
 from trading.domain.watching import Attention, Loudness, ScoreAlert, ScoreKind
 
 _HOUR_MS = 3_600_000
+# One sound in three is kept for what is held, so that it is not spent when that moves.
+_KEPT_SHARE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ def spend(
 ) -> tuple[Attention, tuple[Message, ...]]:
     """Decide what of the alerts of one look is told now, and how; the rest is folded.
 
-    The most urgent come first. Kinds that are SILENT make messages without sound, and so does
+    The most urgent come first; a third of the sounds is kept for symbols that are held, where any
+    is. Kinds that are SILENT make messages without sound, and so does
     everything in quiet hours; those that are OFF make none. What the budget does not cover goes
     on the card, and nothing that is not OFF is ever dropped without being counted there.
     """
@@ -64,9 +67,8 @@ def spend(
     silent = _groups([one for one in ranked if _is_silent(one, rule, present)], rule)
     audible = _groups([one for one in ranked if not _is_silent(one, rule, present)], rule)
     spent = tuple(at_ms for at_ms in attention.audible_ms if at_ms > present.now_ms - _HOUR_MS)
-    left = max(rule.audible_per_hour - len(spent), 0)
-    told = [Message(group, True) for group in audible[:left]]
-    folded = (*attention.folded, *chain.from_iterable(audible[left:]))
+    told, left = _within_budget(audible, len(spent), rule, present)
+    folded = (*attention.folded, *chain.from_iterable(left))
     card = _ranked({(one.symbol, one.kind): one for one in folded}.values(), present)
     after = Attention(
         (*spent, *(present.now_ms for _ in told)),
@@ -74,6 +76,24 @@ def spend(
         attention.more + len(card[rule.card_max :]),
     )
     return after, (*told, *(Message(group, False) for group in silent))
+
+
+def _within_budget(
+    groups: Iterable[tuple[ScoreAlert, ...]], spent: int, rule: AttentionRule, present: Present
+) -> tuple[list[Message], list[tuple[ScoreAlert, ...]]]:
+    """Split groups, the most urgent first, into what may still ring in this hour and the rest."""
+    held = {symbol for symbol, share in present.exposure.items() if share > 0}
+    kept = rule.audible_per_hour // _KEPT_SHARE if held else 0
+    told: list[Message] = []
+    left = []
+    for group in groups:
+        is_held = any(one.symbol in held for one in group)
+        most = rule.audible_per_hour - (0 if is_held else kept)
+        if spent + len(told) < most:
+            told.append(Message(group, True))
+        else:
+            left.append(group)
+    return told, left
 
 
 def looked(attention: Attention) -> Attention:

@@ -31,6 +31,7 @@ _SUMMARY_ROWS = (
 _USUAL = ("BTC/USDT", "ETH/USDT")
 _HISTORY_MAX = 200
 _CANDLES = 120
+_LENGTHS = ("1m", "5m", "15m", "1h", "4h", "1d")
 _QUESTIONS_MAX = 200
 # A trail that follows the price may fill many rows with its moves.
 _AUDITED_MAX = 500
@@ -96,11 +97,13 @@ async def show_chart(request: Request, services: Services) -> Reply:
     name = request.cause.replace(":", "-")
     path = services.data_dir / "charts" / f"{name}.png"
     await services.charts.draw(drawing_of(view), path)
-    buttons = [
-        does(each, f"/chart {instrument.symbol} {each}") for each in ("5m", "15m", "1h", "4h", "1d")
-    ]
+    buttons = [does(each, f"/chart {instrument.symbol} {each}") for each in _LENGTHS]
+    ways = (
+        does("🔄 Refresh", f"/chart {instrument.symbol} {timeframe.name}"),
+        does("📊 Ranks", f"/rank {instrument.symbol}"),
+    )
     caption = reports.chart_caption(view, instrument)
-    return Reply((Card(caption, in_rows(buttons, 3), picture=str(path)),))
+    return Reply((Card(caption, (*in_rows(buttons, 3), ways), picture=str(path)),))
 
 
 def _pick_chart(request: Request, services: Services) -> Reply:

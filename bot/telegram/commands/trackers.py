@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from bot.telegram import grammar
 from bot.telegram.commands import asking, guide
-from bot.telegram.commands.context import Reply, Request, Services, no_more, whole_number
+from bot.telegram.commands.context import Reply, Request, Services, page_of, whole_number
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render import trackers as render
 from bot.telegram.render.text import Card, Code, card_text, percent, price
@@ -17,8 +17,6 @@ from trading.domain.money import plain
 from trading.domain.order import Side
 from trading.domain.tracker import ThenKind, Tracker, TrackerKind, TrackerState
 from trading.overview import TrackerView
-
-_PAGE_MAX = 1000
 
 
 async def track(request: Request, services: Services) -> Reply:
@@ -32,9 +30,7 @@ async def track(request: Request, services: Services) -> Reply:
 
 async def show_trackers(request: Request, services: Services) -> Reply:
     """Answer /trackers [page]."""
-    no_more(request.words, 1, "/trackers")
-    page = whole_number(request.words, 0, 1, _PAGE_MAX, ("the page", "/trackers 1"))
-    return Reply((render.trackers_card(services.desk.trackers(), page),))
+    return Reply((render.trackers_card(services.desk.trackers(), page_of(request)),))
 
 
 async def tracker(request: Request, services: Services) -> Reply:

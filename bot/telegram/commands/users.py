@@ -176,8 +176,9 @@ def admitted(request: Request, services: Services, payload: str) -> Reply:
     was_there = before.user_id in services.roster.active
     undo = before.role.value if was_there else "none"
     row = (does("↩️ Undo", f"/role {number} {undo}"), *who_row(changed))
-    card = Card(card_text(f"👥 {number} is {role} now"), (row,))
-    return Reply((card,), (event,), "done")
+    card = Card(card_text(f"👥 {number} is {role} now", "They were told."), (row,))
+    told = Letter(changed.chat_id, render.role_told_card(changed.role))
+    return Reply((card,), (event,), "done", letters=(told,))
 
 
 async def revoke(request: Request, services: Services) -> Reply:

@@ -32,6 +32,7 @@ from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged
 from trading.domain.time import Timeframe
 from trading.domain.watching import THRESHOLD, Interest, Wishes, checked
+from trading.scanner.desk import MonitoredView
 from trading.scanner.scores import RankScore
 
 # The action of the question whether the whole list is dropped.
@@ -363,10 +364,21 @@ async def monitoring(request: Request, services: Services) -> Reply:
     page = page_of(request)
     views = services.scanner.monitored()
     if request.person.role is not Role.OWNER:
-        own = [view for view in views if request.person.wishes.interest(view.symbol) is not None]
+        own = [
+            _own_view(view, interest, services)
+            for view in views
+            if (interest := request.person.wishes.interest(view.symbol)) is not None
+        ]
         return Reply((render.monitoring_card(own, None, page),))
     watchers: dict[str, list[str]] = {}
     for person in services.roster.active.values():
         for interest in person.wishes.interests:
             watchers.setdefault(interest.symbol, []).append(named(person))
     return Reply((render.monitoring_card(views, watchers, page),))
+
+
+def _own_view(view: MonitoredView, interest: Interest, services: Services) -> MonitoredView:
+    """What is scanned of a symbol over one's own lengths, with the score over these."""
+    lengths = tuple(one for one in view.timeframes if one in interest.timeframes)
+    young = tuple(one for one in view.young if one in interest.timeframes)
+    return replace(view, timeframes=lengths, young=young, score=services.scanner.score(interest))

@@ -170,6 +170,15 @@ def joiner_told_card(role: Role, answer: ConfirmationAnswer) -> Card:
     return Card(card_text(f"{title} as a {role.value}", line, Code("/help")), (buttons,))
 
 
+def role_told_card(role: Role) -> Card:
+    """To somebody whose role the owner has changed."""
+    may = "You may arm, buy, sell and halt now." if role is Role.TRADER else "You look now."
+    text = card_text(
+        f"🎚 The owner has made you a {role.value}", may, "What you can send:", Code("/help")
+    )
+    return Card(text, ((does("📊 Status", "/status"), does("❔ Help", "/help")),))
+
+
 def open_lines(opened: Sequence[InvitationMade], timezone: str, now: datetime) -> list[Line]:
     """Invitations that nobody has used yet."""
     return [f"Open: {one.role.value} until {local(one.ends_at, timezone, now)}" for one in opened]

@@ -19,8 +19,8 @@ _CANDLES_MAX = 6
 _MISSED_MAX = 3
 _WORDS = {ScoreKind.BULL: ("📈", "rise", "bull"), ScoreKind.BEAR: ("📉", "crash", "bear")}
 _ASKS = {
-    ScoreKind.BULL: "Rises like this rarely last: it asks to SELL.",
-    ScoreKind.BEAR: "Crashes like this rarely last: it asks to BUY.",
+    ScoreKind.BULL: "It asks to SELL. A score says how rare this is, not what follows.",
+    ScoreKind.BEAR: "It asks to BUY. A score says how rare this is, not what follows.",
 }
 
 InstrumentOf = Callable[[str], Instrument | None]
@@ -69,9 +69,14 @@ def rest_card(attention: Attention, instrument: InstrumentOf) -> Card:
     return Card(card_text(title, *lines), ((does("📡 My scores", "/scan"),),))
 
 
-def seen_card() -> Card:
-    """What is left of the card of the rest when its person has looked."""
-    return Card(card_text("🔕 Seen", "New ones come on a new card."))
+def seen_card(attention: Attention, instrument: InstrumentOf) -> Card:
+    """The card of the rest once its person has looked: it keeps its lines, and gets no new ones."""
+    seen = len(attention.folded) + attention.more
+    lines: list[Line] = [_row(alert, instrument) for alert in attention.folded]
+    if attention.more:
+        lines.append(f"and {attention.more} older ones")
+    lines.append("New ones come on a new card.")
+    return Card(card_text(f"🔕 Seen: {seen} without sound", *lines))
 
 
 def missed_lines(highest: Sequence[Highest], timezone: tzinfo) -> list[Line]:

@@ -130,7 +130,7 @@ def rank_card(row: Row, instrument: Instrument | None, reading: Reading) -> Card
         over = count(len(score.scored), "candle length")
         lines += [
             f"Average over {over}: {scores_words(score)}",
-            f"Move unlikely to stay: {points(score.change)}",
+            f"Size of the move, rare either way: {points(score.change)}",
         ]
     lines += [
         "Rank: the share of past candles that went as far. Small is rare.",
@@ -190,7 +190,7 @@ def timeframe_card(
         f"Rank as a fall {_rank(each.down_rank)}",
         f"among {each.candles:,} past candles. Small is rare.",
         f"Bear {each.bear_points}, bull {each.bull_points} of {POINTS_MAX} points",
-        f"Move unlikely to stay: {each.change_points} of {POINTS_MAX}",
+        f"Size of the move {each.change_points} of {POINTS_MAX} points",
     ]
     symbol = score.symbol
     row = (

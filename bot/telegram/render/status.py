@@ -158,7 +158,7 @@ def _protection_lines(view: PositionView) -> list[Line]:
         return [f"🛡 protected, lowest at {price(stops[-1][0])}", *_stop_lines(stops)]
     if view.protected_quantity > 0:
         return [f"⚠️ only {quantity(view.protected_quantity)} protected", *_stop_lines(stops)]
-    return ["⚠️ NOT PROTECTED below"]
+    return ["⚠️ NOT PROTECTED if it falls"]
 
 
 def _stop_lines(stops: Sequence[tuple[Decimal, Decimal]]) -> list[Line]:

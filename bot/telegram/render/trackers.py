@@ -171,7 +171,7 @@ def protection(
     if side is Side.BUY:
         return "No position yet: nothing to protect"
     if not is_protecting:
-        return "⚠️ NOT PROTECTED below"
+        return "⚠️ NOT PROTECTED if it falls"
     if worst_case is None:
         return "🛡 protected"
     return f"🛡 protected, worst {signed(worst_case)} {instrument.quote} before fees"
@@ -255,7 +255,7 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
             words = _level_words(view) if tracker.is_paused else _level_words(view).lower()
             lines.append(f"  {words} {price(view.level, view.instrument)}{gap}")
         if tracker.side is Side.SELL and not view.is_protecting and not tracker.state.is_acting:
-            lines.append("  ⚠️ NOT PROTECTED below")
+            lines.append("  ⚠️ NOT PROTECTED if it falls")
         label = f"#{tracker.tracker_id} {tracker.symbol}"
         picks.append(does(label, f"/tracker {tracker.tracker_id}"))
     rows = (*in_rows(picks), (shows("🔄 Refresh", f"/trackers {page}"), does("🎯 Track", "/track")))
@@ -325,7 +325,7 @@ def _worst_lines(
 ) -> list[Line]:
     if worst_case is not None:
         return [f"  worst {signed(worst_case)} {instrument.quote} before fees"]
-    return ["  ⚠️ NOT PROTECTED below"] if tracker.side is Side.SELL else []
+    return ["  ⚠️ NOT PROTECTED if it falls"] if tracker.side is Side.SELL else []
 
 
 def _differing(before: TrackerSpec, after: TrackerSpec) -> tuple[str, str]:

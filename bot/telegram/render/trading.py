@@ -170,10 +170,17 @@ def _whole(example: str | None, said: str) -> str | None:
 def _corrected(error: Refused, said: str) -> dict[str, str]:
     """The line with its one wrong word replaced, by the word that would do."""
     words = said.lstrip("+=").split()
-    if error.wrong not in words[1:]:
+    # The name of a command is wrong as a whole, and anything else behind it.
+    first = 0 if error.wrong.startswith("/") and words[:1] == [error.wrong] else 1
+    if error.wrong not in words[first:]:
         return {}
-    place = words.index(error.wrong, 1)
-    return {word: " ".join((*words[:place], word, *words[place + 1 :])) for word in error.near}
+    place = words.index(error.wrong, first)
+    # What stands there already is not what was meant.
+    return {
+        word: " ".join((*words[:place], word, *words[place + 1 :]))
+        for word in error.near
+        if word not in words
+    }
 
 
 def told_card(text: str) -> Card:

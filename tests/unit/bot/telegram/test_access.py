@@ -16,13 +16,14 @@ from bot.telegram.access import (
     AccessRules,
     Ruling,
     Verdict,
+    buttons_for,
     judge,
     kind_of,
     may_use,
 )
 from bot.telegram.commands.registry import COMMANDS
 from tests.catalogue import fired
-from trading.domain.chat import Person, Role
+from trading.domain.chat import Button, Person, Role
 
 OWNER, STRANGER, GROUP = 7, 666, -100
 PEOPLE = {OWNER: Person(OWNER, OWNER, "Ada", Role.OWNER)}
@@ -258,6 +259,29 @@ def test_viewers_look_traders_act_the_owner_does_everything(name: str) -> None:
     # Written out: a command that is new has no row here, and this fails until it has.
     roles = (Role.VIEWER, Role.TRADER, Role.OWNER)
     assert tuple(may_use(name, role) for role in roles) == _MAY[name]
+
+
+@pytest.mark.parametrize(
+    ("data", "roles"),
+    [
+        ("+/status", "viewer trader owner"),
+        ("=/tracker 3", "viewer trader owner"),
+        ("+/tracker 3 why", "viewer trader owner"),
+        ("+/tracker 3 pause", "trader owner"),
+        ("=/tracker 3 resume", "trader owner"),
+        ("+/track BTC/USDT", "trader owner"),
+        ("+/users 8", "owner"),
+        ("+/unheard", ""),
+        ("c:nonce", "viewer trader owner"),
+    ],
+)
+def test_a_button_is_shown_to_whom_it_would_answer(data: str, roles: str) -> None:
+    button = Button("x", data)
+    for role in Role:
+        shown = buttons_for(((button,), (Button("y", "+/help"), button)), role)
+        is_shown = role.value in roles.split()
+        assert (button in shown[0]) is is_shown
+        assert len(shown) == (2 if is_shown else 1)
 
 
 @pytest.mark.parametrize("name", ["", "unheard", "STATUS", "status ", "withdraw"])

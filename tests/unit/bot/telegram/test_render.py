@@ -209,7 +209,7 @@ def test_a_status_says_why_nothing_new_is_bought_and_what_to_remove(is_ready: bo
 async def test_protection_and_worst_case_stand_on_each_position() -> None:
     desk = FakeDesk(SettableClock(START))
     text = strip_markup(status.positions_card(desk.positions()).text)
-    assert "⚠️ NOT PROTECTED below" in text
+    assert "⚠️ NOT PROTECTED if it falls" in text
     await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "x")
     text = strip_markup(status.positions_card(desk.positions()).text)
     assert "🛡 protected at 58,000" in text
@@ -225,7 +225,7 @@ async def test_a_take_profit_before_its_touch_says_not_protected() -> None:
     command = grammar.parse("/track BTC/USDT sell above 65000 trail 2% all", find)
     proposal = await desk.propose(command, 7)
     text = strip_markup(trading.question_text(proposal, 300))
-    assert "⚠️ NOT PROTECTED below" in text
+    assert "⚠️ NOT PROTECTED if it falls" in text
     assert "Answer within 5 min." in text
 
 

@@ -191,7 +191,12 @@ async def test_the_rest_is_one_card_until_its_person_looks_and_then_a_new_one() 
     assert all(message.edits and message.is_silent for message in world.messages)
     assert "2 more without sound" in strip_markup(world.messages[-1].text)
 
+    world.pass_time()
     await world.telling.look(person)
+    seen = strip_markup(world.messages[-1].text)
+    assert seen.startswith("🔕 Seen: 2 without sound")
+    assert ADA in seen
+    assert BTC in seen
     world.pass_time()
     world.shows(crashed(ADA, 0, 0), crashed(BTC, 0, 0))
     await world.telling.tell()

@@ -48,6 +48,28 @@ def test_the_budget_comes_back_after_an_hour() -> None:
     assert heard(spend([alert("B")], spent, rule, Present(before.now_ms + 1))[1]) == [["B"]]
 
 
+def test_a_third_of_the_sounds_is_kept_for_what_is_held() -> None:
+    rule = AttentionRule(audible_per_hour=6)
+    held = Present(NOW.now_ms, exposure={"H": 0.3})
+    attention, spoken = Attention(), 0
+    for symbol in ("A", "B", "C", "D", "E"):
+        attention, messages = spend([alert(symbol)], attention, rule, held)
+        spoken += len(heard(messages))
+    assert spoken == 4
+    attention, messages = spend([alert("F", 1.0), alert("H", 0.5)], attention, rule, held)
+    assert heard(messages) == [["H"]]
+    assert {one.symbol for one in attention.folded} == {"E", "F"}
+    attention, messages = spend([alert("H", 0.9, 0.5)], attention, rule, held)
+    assert heard(messages) == [["H"]]
+    assert heard(spend([alert("H", 1.0, 0.9)], attention, rule, held)[1]) == []
+
+
+def test_nothing_is_kept_where_nothing_is_held() -> None:
+    rule = AttentionRule(audible_per_hour=6, burst=9)
+    _, messages = spend([alert(symbol) for symbol in "ABCDEFG"], Attention(), rule, NOW)
+    assert len(heard(messages)) == 6
+
+
 def test_a_market_that_moves_as_one_is_one_message() -> None:
     alerts = [alert(symbol, 0.6 + number / 100) for number, symbol in enumerate("ABCD")]
     after, messages = spend(alerts, Attention(), AttentionRule(), NOW)
@@ -121,10 +143,14 @@ def test_coins_that_are_held_and_news_are_more_urgent() -> None:
         max_size=12,
     ),
     per_hour=st.integers(0, 3),
+    exposure=st.dictionaries(st.sampled_from("ABC"), st.sampled_from((0.0, 0.4)), max_size=3),
     card_max=st.integers(1, 5),
 )
 def test_no_hour_is_louder_than_its_budget_and_every_alert_is_told_listed_or_counted(
-    looks: list[tuple[int, list[tuple[str, int]], bool]], per_hour: int, card_max: int
+    looks: list[tuple[int, list[tuple[str, int]], bool]],
+    per_hour: int,
+    exposure: dict[str, float],
+    card_max: int,
 ) -> None:
     rule = AttentionRule(audible_per_hour=per_hour, card_max=card_max)
     attention, now_ms = Attention(), 0
@@ -134,7 +160,7 @@ def test_no_hour_is_louder_than_its_budget_and_every_alert_is_told_listed_or_cou
         alerts = [alert(symbol, points / 30) for symbol, points in told]
         before = {(one.symbol, one.kind) for one in attention.folded}
         counted = attention.more
-        attention, messages = spend(alerts, attention, rule, Present(now_ms, is_quiet))
+        attention, messages = spend(alerts, attention, rule, Present(now_ms, is_quiet, exposure))
         sounds += [now_ms] * len(heard(messages))
         assert sum(at_ms > now_ms - 60 * MINUTE_MS for at_ms in sounds) <= per_hour
         said = [one for message in messages for one in message.alerts]

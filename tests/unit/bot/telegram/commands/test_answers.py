@@ -47,6 +47,7 @@ SAID: dict[str, tuple[tuple[str, str, str], ...]] = {
     "drop": (
         ("eth", "'eth' is not on your list", "/drop ETH/USDT"),
         ("BTC/USDT 4h", "not watched, BTC/USDT is over 15m 1h", "/drop BTC/USDT"),
+        ("BTC/USDT ADA/USDC", "'ADA/USDC' is not on your list", "/drop BTC/USDT ETH/USDT"),
         ("BTC/USDT database", "candles stay in the archive", "/drop BTC/USDT"),
         ("everything", "'everything' is not understood", "/drop all"),
         ("BTC/USDT all", "all stands alone", "/drop all"),
@@ -199,6 +200,29 @@ async def test_nonsense_is_refused_in_a_sentence_with_a_line_that_works(
     assert "Try: /" in answer.text
     assert talk.store.of(PersonChanged) == before
     assert talk.store.of(ConfirmationAsked) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("/wacth BTC/USDT 1h", "/watch BTC/USDT 1h"),
+        ("/scann", "/scan"),
+        ("/tresholds", "/threshold"),
+        ("/Sumary", "/summary"),
+    ],
+)
+async def test_a_command_that_is_misspelled_comes_with_the_one_that_was_meant(
+    talk: Talk, line: str, meant: str
+) -> None:
+    answer = await talk.ask(line)
+    assert "there is no command" in answer.text.lower()
+    assert meant in answer.text
+    assert answer.buttons[meant.split(maxsplit=1)[0]] == f"+{meant}"
+
+
+async def test_nobody_is_led_to_a_command_that_is_not_for_them(talk: Talk) -> None:
+    assert "/revoke" in (await talk.ask("/revok")).text
+    assert "/revoke" not in (await talk.ask("/revok", VIEWER)).text.replace("/revok Try", "")
 
 
 # ---------------------------------------------------------------- buttons

@@ -292,6 +292,7 @@ async def test_a_role_is_asked_for_from_the_card_of_a_person(talk: Talk) -> None
     done = await talk.press(f"{confirm.CONFIRM}{talk.question()}")
     assert talk.person(VIEWER).role is Role.TRADER
     assert done.buttons["👤 What they get"] == "=/users 8"
+    assert done.to(VIEWER).startswith("🎚 The owner has made you a trader")
 
 
 async def test_many_people_fit_on_a_card(talk: Talk) -> None:

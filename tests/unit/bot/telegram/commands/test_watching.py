@@ -451,6 +451,19 @@ async def test_others_see_only_what_they_watch_and_nobody_elses_name(
     assert " for " not in shown.text
 
 
+async def test_others_see_their_own_lengths_and_the_score_over_these(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 15m", VIEWER)
+    score = crashed(talk)
+    talk.scanner.scores["BTC/USDT"] = score
+    lengths = tf("15m", "1h", "1d")
+    talk.scanner.views = {
+        "BTC/USDT": MonitoredView("BTC/USDT", lengths, Readiness.LIVE, score, tf("1d"))
+    }
+    shown = await talk.ask("/monitoring", VIEWER)
+    assert "BTC/USDT bear 83 · bull 0 15m, live" in shown.text
+    assert "1d" not in shown.text
+
+
 async def test_nothing_scanned_says_how_to_begin(talk: Talk) -> None:
     assert "/watch BTC/USDT" in (await talk.ask("/monitoring")).text
     assert "Nothing is scanned for you" in (await talk.ask("/monitoring", VIEWER)).text

@@ -74,7 +74,7 @@ def test_a_smaller_slice_says_how_much_loses_its_protection() -> None:
 def test_a_smaller_slice_that_protects_nothing_yet_is_not_watched() -> None:
     before = armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02")
     lines = _lines(before, replace(before, quantity=d("0.2")), None, None)
-    assert lines[1] == lines[3] == "  ⚠️ NOT PROTECTED below"
+    assert lines[1] == lines[3] == "  ⚠️ NOT PROTECTED if it falls"
     assert lines[-1] == "⚠️ 0.3 BTC will not be watched"
 
 
