@@ -11,7 +11,7 @@ import pytest
 
 from bot import totp
 from bot.telegram import confirm, grammar, invitations
-from bot.telegram.commands import watching
+from bot.telegram.commands import lines
 from bot.telegram.commands.registry import COMMANDS
 from bot.telegram.stepup import code_in
 from tests.fakes.desk import find
@@ -41,11 +41,11 @@ def test_z05_typed_commands_are_read_or_refused() -> None:
 
 def test_z05_lines_about_what_is_watched_are_read_or_refused() -> None:
     def read(text: str) -> None:
-        line = watching.read_line(text.split(), lambda word: find(word).symbol, "/watch BTC/USDT")
+        line = lines.read_line(text.split(), lambda word: find(word).symbol, "/watch BTC/USDT")
         assert line.symbols
-        assert len(line.timeframes) <= watching.TIMEFRAMES_MAX
+        assert len(line.timeframes) <= lines.TIMEFRAMES_MAX
         if line.threshold:
-            value = watching.read_threshold(line.threshold, "")
+            value = lines.read_threshold(line.threshold, "")
             assert value is None or 1 <= value <= 100
 
     seeds = ["BTC/USDT 15m 1h 4h threshold 70", "btc-usdt ETH/USDT from auto", "BTC/USDT 1h"]
