@@ -13,6 +13,7 @@ from pathlib import Path
 from storage.archive.archive import Archive
 from storage.archive.partition import PartitionDamaged
 from storage.archive.writer import ArchiveLock, ArchiveWriter, Stored
+from trading.candles.lengthening import shorter_needed, source_of, whole_only
 from trading.candles.rows import columns_of
 from trading.candles.series import Candles, SeriesName, join, no_candles
 from trading.domain.market import Candle
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 _SOURCE = "live"
 # So many candles of one series at once are its past.
 _PAST = 100
+# Of minutes alone half a year would be read for each longer length.
+_SHORTER_MAX = 200_000
 _Batch = Sequence[tuple[str, Timeframe, Candle]]
 
 
@@ -46,7 +49,10 @@ class LiveArchive:
         self._left: tuple[int, int] | None = None
 
     async def load(self, symbol: str, timeframe: Timeframe, newest: int) -> Candles:
-        """Return the newest so many candles, oldest first; a month that is damaged is a hole."""
+        """Return the newest so many candles, oldest first; a month that is damaged is a hole.
+
+        Before the first that is held come those that shorter ones make, where these reach further.
+        """
         loop = asyncio.get_running_loop()
         name = self._name(symbol, timeframe)
         return await loop.run_in_executor(self._reads, self._load, name, newest)
@@ -60,6 +66,29 @@ class LiveArchive:
         return SeriesName(self._exchange, symbol, timeframe.name)
 
     def _load(self, name: SeriesName, newest: int) -> Candles:
+        held = self._newest(name, newest)
+        if len(held) >= newest:
+            return held
+        made = self._made(name, newest)
+        older = made.take(made.open_time_ms < held.open_time_ms[0]) if len(held) else made
+        return join(older, held).take(slice(-newest, None))
+
+    def _made(self, name: SeriesName, newest: int) -> Candles:
+        """Make candles of the longest shorter ones that are held; an exchange may lack its own."""
+        names = {
+            one.timeframe
+            for one in self._archive.series()
+            if (one.exchange, one.symbol) == (name.exchange, name.symbol)
+        }
+        source = source_of(Timeframe(name.timeframe), names - {name.timeframe})
+        if source is None:
+            return no_candles()
+        needed = shorter_needed(newest + 1, source.length_ms, name.length_ms)
+        shorter = SeriesName(name.exchange, name.symbol, source.name)
+        held = self._newest(shorter, min(needed, _SHORTER_MAX))
+        return whole_only(held, source.length_ms, name.length_ms)
+
+    def _newest(self, name: SeriesName, newest: int) -> Candles:
         parts: list[Candles] = []
         count = 0
         for month in reversed(self._archive.months(name)):

@@ -61,6 +61,17 @@ def from_shorter(
     return made if newest.open_time_ms == preceding_ms(ends_ms, shorter_ms) else made[:-1]
 
 
+def whole_only(candles: Candles, shorter_ms: int, length_ms: int) -> Candles:
+    """Make longer candles of a past, without those that it begins or ends within."""
+    made = lengthened(candles, length_ms)
+    if not len(made):
+        return made
+    ends_ms = following_ms(int(made.open_time_ms[-1]), length_ms)
+    is_first_whole = candles.open_time_ms[0] == made.open_time_ms[0]
+    is_last_whole = candles.open_time_ms[-1] == preceding_ms(ends_ms, shorter_ms)
+    return made.take(slice(0 if is_first_whole else 1, len(made) if is_last_whole else -1))
+
+
 def _known(name: str) -> Timeframe | None:
     try:
         return Timeframe.parse(name)

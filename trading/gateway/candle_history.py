@@ -7,10 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from trading.candles.lengthening import source_of
 from trading.candles.naming import symbol_among
 from trading.candles.series import COLUMNS, Candles, candles_of
 from trading.domain.errors import RateLimited, Refused, Unreachable
-from trading.domain.time import to_ms
+from trading.domain.time import Timeframe, to_ms
 from trading.gateway.client import hooked, point
 from trading.gateway.errors import LAST_ANSWER, failure_of, must_be_told
 from trading.gateway.settings import GatewaySettings
@@ -91,9 +92,11 @@ class CandleHistory:
     def check_timeframe(self, timeframe: str) -> None:
         """Refuse a length of which the exchange has no candles."""
         if not self._api.has.get("fetchOHLCV") or not self.knows(timeframe):
-            known = " ".join(self._api.timeframes or {}) or "none"
+            names = self._api.timeframes or {}
+            known, source = " ".join(names) or "none", source_of(Timeframe(timeframe), names)
+            made = "" if source is None else f". Download {source.name}, of which they are made"
             raise Refused(
-                f"{self._settings.exchange_id} has no candles of {timeframe}; it has {known}"
+                f"{self._settings.exchange_id} has no candles of {timeframe}; it has {known}{made}"
             )
 
     def now_ms(self) -> int:

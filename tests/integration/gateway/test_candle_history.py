@@ -140,3 +140,8 @@ async def test_a_timeframe_that_the_exchange_lacks_is_refused_with_those_it_has(
         assert history.knows("1d")
         with pytest.raises(Refused, match="it has 1s 1m 3m"):
             history.check_timeframe("7m")
+        history._api.timeframes = {"1h": "60", "1d": "1440"}
+        with pytest.raises(Refused, match=r"it has 1h 1d[.] Download 1d, of which they are made"):
+            history.check_timeframe("3d")
+        with pytest.raises(Refused, match=r"no candles of 1m; it has 1h 1d$"):
+            history.check_timeframe("1m")

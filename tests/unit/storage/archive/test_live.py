@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from trading.domain.market import Candle
 from trading.domain.time import Timeframe
 
 MINUTE, HOUR = Timeframe("1m"), Timeframe("1h")
-MINUTE_MS = 60_000
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
 START_MS = 1_760_000_040_000
 ADA, SOL = "ADA/USDT", "SOL/USDT"
 NAME = SeriesName("binance", ADA, "1m")
@@ -185,3 +186,24 @@ async def test_a_past_goes_straight_into_its_months(tmp_path: Path) -> None:
 async def test_nothing_to_append_opens_nothing(tmp_path: Path) -> None:
     await LiveArchive(tmp_path / "archive", "binance").append([])
     assert not (tmp_path / "archive").exists()
+
+
+async def test_what_an_exchange_lacks_is_made_of_the_longest_that_is_held(tmp_path: Path) -> None:
+    live, day, three_days = LiveArchive(tmp_path, "kraken"), Timeframe("1d"), Timeframe("3d")
+    days = [candle(number, 100.0 + number % 9, timeframe=day) for number in range(200)]
+    await live.append([(ADA, day, one) for one in days])
+    await live.append(closed(*range(50)))
+    made = rows_of(await live.load(ADA, three_days, 1_000))
+    assert 65 <= len(made) <= 66, "without what the days begin and end within"
+    for one in made:
+        own = [each for each in days if 0 <= each.open_time_ms - one.open_time_ms < 3 * DAY_MS]
+        assert len(own) == 3
+        assert (one.open_time_ms // DAY_MS) % 3 == 0
+        assert (one.open, one.close) == (own[0].open, own[-1].close)
+        assert (one.volume, one.trades, one.taker_buy_volume) == (15.0, 21, 6.0)
+    assert rows_of(await live.load(ADA, three_days, 4)) == made[-4:]
+    own_three = [replace(one, close=99.0) for one in made[-3:]]
+    await live.append([(ADA, three_days, one) for one in own_three])
+    assert rows_of(await live.load(ADA, three_days, 1_000)) == [*made[:-3], *own_three]
+    assert len(await live.load(ADA, Timeframe("3m"), 10)) == 10
+    assert not len(await live.load(SOL, three_days, 10))
