@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import islice
 
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, Observation, PriceSource
@@ -14,6 +13,7 @@ from trading.trackers import missed, rules, trailing
 from trading.trackers.arming import DISTANCE_MIN
 from trading.trackers.confirming import Tick
 from trading.trackers.index import Group
+from trading.trackers.live import LiveTrackers
 from trading.trackers.missed import Missed, Verdict
 from trading.trackers.rules import Moment, Step
 
@@ -62,7 +62,7 @@ class World:
 
 
 class Watch:
-    """All live trackers, indexed by symbol and price kind.
+    """Evaluates all live trackers.
 
     After each call `fired` and `changes` hold what is new; the owner takes it away.
     """
@@ -70,11 +70,8 @@ class Watch:
     def __init__(self, world: World, record_epsilon: Decimal) -> None:
         self._world = world
         self._record_epsilon = record_epsilon
-        self._groups: dict[str, list[Group]] = {}
-        self._home: dict[int, Group] = {}
-        self._acting: dict[int, Tracker] = {}
-        self._durable: dict[int, Tracker] = {}
-        self._with_backstop: set[int] = set()
+        self.live = LiveTrackers()
+        self._groups = self.live.groups
         self._held: dict[int, list[tuple[Tick, Moment]]] = {}
         self._refused_s: dict[int, float] = {}
         self._sync_part = 0
@@ -137,83 +134,31 @@ class Watch:
 
     def _is_still_moved(self, seen: Tracker) -> bool:
         # Whoever wrote a tracker meanwhile, or is about to, knows better.
-        durable = self._durable.get(seen.tracker_id)
+        durable = self.live.durable.get(seen.tracker_id)
         if durable is None or seen.tracker_id in self._held:
             return False
         return _but_record(durable) == _but_record(seen)
-
-    def trackers(self) -> list[Tracker]:
-        """All live trackers: durable values of waiting ones, so that nothing is shown twice."""
-        waiting = [self._durable[tracker_id] for tracker_id in self._home]
-        return [*waiting, *self._acting.values()]
-
-    def part(self, number: int, parts: int) -> list[Tracker]:
-        """Durable values of waiting trackers, one in `parts`: all of them would take too long."""
-        chosen = list(islice(self._home, number % parts, None, parts))
-        return [self._durable[tracker_id] for tracker_id in chosen]
-
-    def with_backstop(self) -> list[Tracker]:
-        """Durable values of waiting trackers that want a stop on the exchange."""
-        return [self._durable[tracker_id] for tracker_id in sorted(self._with_backstop)]
-
-    def of(self, symbol: str) -> list[Tracker]:
-        """Live trackers of one symbol, as `trackers` gives them."""
-        ids = (each for group in self._groups.get(symbol, ()) for each in group.trackers)
-        acting = (tracker for tracker in self._acting.values() if tracker.symbol == symbol)
-        return [*(self._durable[each] for each in ids), *acting]
-
-    def acting(self) -> list[Tracker]:
-        """Live trackers that have fired."""
-        return list(self._acting.values())
-
-    def count(self) -> int:
-        """How many trackers are live."""
-        return len(self._home) + len(self._acting)
-
-    def find(self, tracker_id: int) -> Tracker | None:
-        """The live tracker with this id as memory has it, its record read."""
-        group = self._home.get(tracker_id)
-        if group is None:
-            return self._acting.get(tracker_id)
-        return group.synced(group.trackers[tracker_id])
 
     def put(self, tracker: Tracker) -> None:
         """Add or replace a durable value; one that ended leaves memory.
 
         A record that was made while the value was written is not lost.
         """
-        known = self.find(tracker.tracker_id)
+        known = self.live.find(tracker.tracker_id)
         self.remove(tracker.tracker_id)
         if tracker.state.is_acting:
-            self._acting[tracker.tracker_id] = tracker
+            self.live.act(tracker)
         elif tracker.state.is_waiting:
-            group = self._group(tracker)
-            group.trackers[tracker.tracker_id] = _with_record_of(known, tracker, group.instrument)
-            self._home[tracker.tracker_id] = group
-            self._durable[tracker.tracker_id] = tracker
-            if tracker.spec.backstop is not None:
-                self._with_backstop.add(tracker.tracker_id)
+            group = self.live.group(tracker, self._world.instrument)
+            self.live.wait(group, tracker, _with_record_of(known, tracker, group.instrument))
             self._rebuild(group)
 
     def remove(self, tracker_id: int) -> None:
         """Forget a tracker; its group's others keep their records."""
-        self._acting.pop(tracker_id, None)
-        self._durable.pop(tracker_id, None)
-        self._with_backstop.discard(tracker_id)
         self._refused_s.pop(tracker_id, None)
-        group = self._home.pop(tracker_id, None)
-        if group is None:
-            return
-        group.sync()
-        del group.trackers[tracker_id]
-        group.progress.pop(tracker_id, None)
-        if group.trackers:
+        group = self.live.leave(tracker_id)
+        if group is not None and group.trackers:
             self._rebuild(group)
-            return
-        groups = self._groups[group.symbol]
-        groups.remove(group)
-        if not groups:
-            del self._groups[group.symbol]
 
     def hold(self, tracker_id: int) -> None:
         """Let a tracker neither touch nor fire while a change of it is being written."""
@@ -222,7 +167,7 @@ class Watch:
     def release(self, tracker_id: int) -> None:
         """Evaluate the prices that a held tracker would have reacted to."""
         prices = self._held.pop(tracker_id, [])
-        group = self._home.get(tracker_id)
+        group = self.live.home.get(tracker_id)
         if group is not None and prices:
             group.sync()
         for tick, moment in prices:
@@ -234,17 +179,13 @@ class Watch:
         if group is not None and prices:
             self._rebuild(group)
 
-    def durable(self, tracker_id: int) -> Tracker | None:
-        """The newest durable value of a waiting tracker."""
-        return self._durable.get(tracker_id)
-
     def saved(self, written: Iterable[tuple[Tracker, Tracker | None]]) -> None:
         """Note durable values, each unless another one than before has been noted meanwhile."""
         groups: dict[int, Group] = {}
         for tracker, before in written:
-            group = self._home.get(tracker.tracker_id)
-            if group is not None and self._durable.get(tracker.tracker_id) is before:
-                self._durable[tracker.tracker_id] = tracker
+            group = self.live.home.get(tracker.tracker_id)
+            if group is not None and self.live.durable.get(tracker.tracker_id) is before:
+                self.live.saved(tracker)
                 groups[id(group)] = group
         for group in groups.values():
             # Prices went on while it was written: their extremes are records, too.
@@ -303,10 +244,6 @@ class Watch:
             group.is_blind = True
             self._rebuild(group)
 
-    def symbols(self) -> frozenset[str]:
-        """Symbols that a live tracker needs prices of."""
-        return frozenset(self._groups) | {tracker.symbol for tracker in self._acting.values()}
-
     def is_near(self, symbol: str, share: Decimal) -> bool:
         """Whether something of a symbol would change within a share of its last price."""
         for group in self._groups.get(symbol, ()):
@@ -319,19 +256,8 @@ class Watch:
 
     def last_tick(self, tracker: Tracker) -> Tick | None:
         """The last price of the kind that a tracker looks at."""
-        group = self._home.get(tracker.tracker_id)
+        group = self.live.home.get(tracker.tracker_id)
         return None if group is None else _last_tick(group)
-
-    def _group(self, tracker: Tracker) -> Group:
-        groups = self._groups.setdefault(tracker.symbol, [])
-        kind = tracker.spec.price_kind
-        for group in groups:
-            if group.kind is kind:
-                group.sync()
-                return group
-        group = Group(tracker.symbol, kind, self._world.instrument(tracker.symbol))
-        groups.append(group)
-        return group
 
     def _look(self, group: Group, price: Decimal, observation: Observation) -> None:
         moment = self._world.moment()
@@ -353,7 +279,7 @@ class Watch:
         if group.trackers:
             self._rebuild(group, moment.line_ms)
         else:
-            self._drop(group)
+            self.live.drop(group)
 
     def _evaluate_one(self, group: Group, tracker_id: int, tick: Tick, moment: Moment) -> None:
         tracker = group.trackers[tracker_id]
@@ -385,12 +311,7 @@ class Watch:
             self._fire(group, tracker, evidence)
 
     def _fire(self, group: Group, tracker: Tracker, evidence: Evidence) -> None:
-        del group.trackers[tracker.tracker_id]
-        group.progress.pop(tracker.tracker_id, None)
-        del self._home[tracker.tracker_id]
-        self._durable.pop(tracker.tracker_id, None)
-        self._with_backstop.discard(tracker.tracker_id)
-        self._acting[tracker.tracker_id] = tracker
+        self.live.fire(group, tracker)
         self.fired.append(Fired(tracker, evidence))
 
     def _take(self, group: Group, result: Missed) -> None:
@@ -428,7 +349,7 @@ class Watch:
         group.is_flush_due = False
 
     def _is_record_new(self, tracker: Tracker) -> bool:
-        durable = self._durable.get(tracker.tracker_id)
+        durable = self.live.durable.get(tracker.tracker_id)
         return (
             durable is not None
             and tracker.state is TrackerState.TRAILING
@@ -437,17 +358,11 @@ class Watch:
             and durable.record_price != tracker.record_price
         )
 
-    def _drop(self, group: Group) -> None:
-        groups = self._groups[group.symbol]
-        groups.remove(group)
-        if not groups:
-            del self._groups[group.symbol]
-
     def _rebuild(self, group: Group, at_ms: int | None = None) -> None:
         group.rebuild(
             to_ms(self._world.moment().at) if at_ms is None else at_ms,
             self._record_epsilon,
-            self._durable,
+            self.live.durable,
         )
 
 

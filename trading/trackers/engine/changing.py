@@ -110,7 +110,7 @@ class Changing:
         self._recorder.publish(event, causes=causes)
 
     def _changeable(self, tracker_id: int, *, is_ending: bool) -> Tracker:
-        tracker = self._watch.find(tracker_id)
+        tracker = self._watch.live.find(tracker_id)
         if tracker is None:
             raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
         # What was blocked without having fired (its instrument is gone) may still be given up.

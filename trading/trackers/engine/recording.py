@@ -176,7 +176,7 @@ class Recorder:
     async def _write(self, events: list[TrackerChanged]) -> bool:
         if not events:
             return True
-        befores = [self._watch.durable(event.tracker.tracker_id) for event in events]
+        befores = [self._watch.live.durable.get(event.tracker.tracker_id) for event in events]
         try:
             await self._journal.append(*events)
         except (Retryable, StorageLost) as error:
@@ -247,7 +247,7 @@ class Recorder:
 
     def _is_standing(self, tracker: Tracker) -> bool:
         # Panic or an abort may have ended it while its trigger waited for the journal.
-        known = self._watch.find(tracker.tracker_id)
+        known = self._watch.live.find(tracker.tracker_id)
         return known is not None and known.state.is_acting and known.arm_seq == tracker.arm_seq
 
     def _refused(self, fired: Fired, reason: str) -> None:
@@ -272,7 +272,7 @@ class Recorder:
         now = self._clock.now()
         events = []
         for change in changes:
-            tracker = self._watch.find(change.tracker.tracker_id)
+            tracker = self._watch.live.find(change.tracker.tracker_id)
             if tracker is None or not _is_same_arming(tracker, change.tracker):
                 # Ended, fired or edited since: that fact is durable already, or about to be.
                 continue

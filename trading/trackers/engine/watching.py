@@ -81,6 +81,7 @@ class TrackerEngine:
             moment=lambda: moment_of(clock),
         )
         self._watch = Watch(world, self._settings.record_epsilon)
+        self._live = self._watch.live
         outlets = Outlets(hooks.fire, hooks.publish, hooks.on_condition)
         self._recorder = Recorder(self._watch, journal, clock, outlets, self._settings)
         self._changing = Changing(self._watch, self._recorder, journal, clock)
@@ -112,7 +113,7 @@ class TrackerEngine:
         self.load(trackers)
         return [
             line
-            for symbol in sorted(self._watch.symbols())
+            for symbol in sorted(self._live.symbols())
             for line in await self.catch_up(symbol, read_gap)
         ]
 
@@ -140,7 +141,7 @@ class TrackerEngine:
         """Let a second pass: lines, confirmations, records to be saved, reminders."""
         self._watch.sweep()
         self._recorder.records_are_due()
-        part = self._watch.part(self._sweeps, self._settings.reminders_every_sweeps)
+        part = self._live.part(self._sweeps, self._settings.reminders_every_sweeps)
         for alert in reminders.due(part, self._clock.now(), self._instruments):
             self._recorder.raise_alert(alert)
         self._sweeps += 1
@@ -173,7 +174,8 @@ class TrackerEngine:
 
     def outcome(self, intent: Intent, fills: Sequence[Fill]) -> list[TrackerChanged]:
         """Return the facts to journal in the transaction that closes an intent of a tracker."""
-        tracker = self._watch.find(intent.tracker_id) if intent.tracker_id is not None else None
+        number = intent.tracker_id
+        tracker = None if number is None else self._live.find(number)
         if tracker is not None and intent.purpose is Purpose.BACKSTOP:
             rules = self._instruments[tracker.symbol]
             return outcome.after_backstop(tracker, intent, rules, self._clock.now())
@@ -205,7 +207,7 @@ class TrackerEngine:
 
     def changed(self, tracker_id: int, state: TrackerState, reason: str) -> TrackerChanged | None:
         """Return the fact that an exit goes on (EXITING) or cannot (BLOCKED), for its owner."""
-        tracker = self._watch.find(tracker_id)
+        tracker = self._live.find(tracker_id)
         if tracker is None or not tracker.state.is_acting:
             return None
         blocked = state is TrackerState.BLOCKED
@@ -251,9 +253,7 @@ class TrackerEngine:
         """
         now = self._clock.now()
         # As memory has them: a record that is just being written must not be undone by the facts.
-        own = [
-            self._watch.find(tracker.tracker_id) or tracker for tracker in self._watch.of(symbol)
-        ]
+        own = [self._live.find(tracker.tracker_id) or tracker for tracker in self._live.of(symbol)]
         facts = []
         for tracker in slices.resize(own, managed, self._instruments[symbol]):
             resized = replace(tracker, changed_at=now)
@@ -268,31 +268,31 @@ class TrackerEngine:
 
     def all(self) -> list[Tracker]:
         """All live trackers by id; waiting ones as they are durable: no shown stop falls."""
-        return sorted(self._watch.trackers(), key=lambda tracker: tracker.tracker_id)
+        return sorted(self._live.all(), key=lambda tracker: tracker.tracker_id)
 
     def of(self, symbol: str) -> list[Tracker]:
         """Live trackers of one symbol by id, as `all` gives them."""
-        return sorted(self._watch.of(symbol), key=lambda tracker: tracker.tracker_id)
+        return sorted(self._live.of(symbol), key=lambda tracker: tracker.tracker_id)
 
     def with_backstop(self) -> list[Tracker]:
         """Waiting trackers that want a stop on the exchange, by id, as they are durable."""
-        return self._watch.with_backstop()
+        return self._live.with_backstop()
 
     def acting(self) -> list[Tracker]:
         """Live trackers that have fired and are not done, blocked ones included."""
-        return self._watch.acting()
+        return self._live.acting()
 
     def count(self) -> int:
         """How many trackers are live."""
-        return self._watch.count()
+        return self._live.count()
 
     def get(self, tracker_id: int) -> Tracker | None:
         """One live tracker as memory has it, its record included."""
-        return self._watch.find(tracker_id)
+        return self._live.find(tracker_id)
 
     def symbols(self) -> frozenset[str]:
         """Symbols that a live tracker needs prices of."""
-        return self._watch.symbols()
+        return self._live.symbols()
 
     def is_near(self, symbol: str, share: Decimal = Decimal("0.01")) -> bool:
         """Whether a tracker of a symbol would change within a share of its last price."""
@@ -306,7 +306,7 @@ class TrackerEngine:
     # ------------------------------------------------------------ inside
 
     def _take_size(self, resized: Tracker) -> None:
-        known = self._watch.find(resized.tracker_id)
+        known = self._live.find(resized.tracker_id)
         if known is None or not known.state.is_waiting or known.arm_seq != resized.arm_seq:
             return
         sized = replace(known, quantity=resized.quantity, quote=resized.quote)
@@ -316,7 +316,7 @@ class TrackerEngine:
             self._recorder.rewrite(Change(sized, TrackerChange.TOUCHED))
 
     def _is_outrun(self, tracker: Tracker) -> bool:
-        known = self._watch.find(tracker.tracker_id)
+        known = self._live.find(tracker.tracker_id)
         if known is None:
             return False
         if known.arm_seq != tracker.arm_seq:
@@ -329,7 +329,7 @@ class TrackerEngine:
         quote = self._instruments[tracker.symbol].quote
         others = [
             other
-            for other in self._watch.trackers()
+            for other in self._live.all()
             if other.tracker_id != tracker.tracker_id
             and (
                 other.symbol == tracker.symbol

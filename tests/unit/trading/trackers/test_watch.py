@@ -185,7 +185,7 @@ def _compare(trackers: list[Tracker], prices: list[tuple[Decimal, float]]) -> No
         watch.fired.clear()
         assert fired == naive.fired
         for number, tracker in naive.trackers.items():
-            known = watch.find(number)
+            known = watch.live.find(number)
             assert known is not None
             assert (known.state, known.record_price, known.stop_price) == (
                 tracker.state,
@@ -202,17 +202,17 @@ def test_a_stop_that_was_shown_is_never_lowered_by_a_restart(
     around = Around()
     watch = around.watch(armed(TrackerKind.TRAIL, 1000, trail=share))
     shown: list[Decimal] = []
-    durable = watch.trackers()[0]
+    durable = watch.live.all()[0]
     for number, price in enumerate(prices):
         around.see(watch, price, float(number))
         if watch.fired:
             break
         for part in watch.moved(is_turn=False):
-            watch.saved([(moved, watch.durable(moved.tracker_id)) for moved in part])
-        durable = watch.trackers()[0]
+            watch.saved([(moved, watch.live.durable.get(moved.tracker_id)) for moved in part])
+        durable = watch.live.all()[0]
         assert durable.stop_price is not None
         shown.append(durable.stop_price)
-        restarted = Around().watch(durable).find(1)
+        restarted = Around().watch(durable).live.find(1)
         assert restarted is not None
         assert restarted.stop_price == max(shown)
     fired(f"{len(prices)} prices")
@@ -226,8 +226,8 @@ def test_a_crash_costs_less_than_epsilon_of_the_record(prices: list[Decimal]) ->
     for number, price in enumerate(prices):
         around.see(watch, price, float(number))
         for part in watch.moved(is_turn=False):
-            watch.saved([(moved, watch.durable(1)) for moved in part])
-        true, durable = watch.find(1), watch.durable(1)
+            watch.saved([(moved, watch.live.durable.get(1)) for moved in part])
+        true, durable = watch.live.find(1), watch.live.durable.get(1)
         assert true is not None
         assert durable is not None
         assert true.record_price is not None
@@ -252,7 +252,7 @@ def test_a_price_inside_the_band_evaluates_nothing(around: Around) -> None:
 def test_a_new_record_is_kept_without_looking_at_each_tracker(around: Around) -> None:
     watch = around.watch(*(armed(TrackerKind.TRAIL, 60000, n, trail="0.5") for n in range(1, 9)))
     assert not around.see(watch, "60000.01")
-    known = watch.find(1)
+    known = watch.live.find(1)
     assert known is not None
     assert known.record_price == d("60000.01")
 
@@ -323,7 +323,7 @@ def test_a_buy_that_was_refused_after_its_trigger_waits_again(around: Around) ->
     around.see(watch, 62000)
     fresh = watch.unfire(watch.fired[0])
     assert fresh.state is TrackerState.RESTING
-    assert watch.find(1) == fresh
+    assert watch.live.find(1) == fresh
 
 
 # ---------------------------------------------------------------- time
@@ -417,7 +417,7 @@ def test_an_edit_keeps_the_record_that_was_made_while_it_was_written(around: Aro
     tightened = trailing.tighten(trail, d("0.02"), BTC)
     watch.put(tightened)
     watch.release(1)
-    known = watch.find(1)
+    known = watch.live.find(1)
     assert known is not None
     assert (known.record_price, known.stop_price) == (d(62000), d(60760))
 
@@ -425,11 +425,11 @@ def test_an_edit_keeps_the_record_that_was_made_while_it_was_written(around: Aro
 def test_a_later_durable_value_is_not_replaced_by_an_older_write(around: Around) -> None:
     trail = armed(TrackerKind.TRAIL, 60000, trail="0.03")
     watch = around.watch(trail)
-    before = watch.durable(1)
+    before = watch.live.durable.get(1)
     later = replace(trail, quantity=d("0.4"))
     watch.put(later)
     watch.saved([(trail, before)])
-    assert watch.durable(1) is later
+    assert watch.live.durable.get(1) is later
 
 
 # ---------------------------------------------------------------- the rest
@@ -476,8 +476,8 @@ def test_a_record_made_while_another_is_written_is_not_lost(around: Around) -> N
     around.see(watch, 61000, 1)
     [[moved]] = list(watch.moved(is_turn=False))
     around.see(watch, 62000, 2)
-    watch.saved([(moved, watch.durable(1))])
-    found = watch.find(1)
+    watch.saved([(moved, watch.live.durable.get(1))])
+    found = watch.live.find(1)
     assert found is not None
     assert found.record_price == 62000
 
@@ -507,10 +507,10 @@ def test_trackers_of_several_price_kinds_see_their_own_prices(around: Around) ->
 def test_symbols_are_those_of_waiting_and_acting_trackers(around: Around) -> None:
     watch = around.watch(armed(TrackerKind.STOP, 60000, level=58000))
     around.see(watch, 57000)
-    assert watch.symbols() == {BTC.symbol}
-    assert [t.state for t in watch.trackers()] == [TrackerState.TRIGGERED]
-    watch.put(replace(watch.trackers()[0], state=TrackerState.CLOSED))
-    assert watch.symbols() == frozenset()
+    assert watch.live.symbols() == {BTC.symbol}
+    assert [t.state for t in watch.live.all()] == [TrackerState.TRIGGERED]
+    watch.put(replace(watch.live.all()[0], state=TrackerState.CLOSED))
+    assert watch.live.symbols() == frozenset()
 
 
 def test_a_symbol_is_near_when_something_is_within_a_share_of_its_price(around: Around) -> None:
