@@ -153,6 +153,7 @@ class TelegramBot:
             self._strangers,
             self._banner(),
             kick_outbox=self.outbox.kick,
+            waits=self._expiry.waits,
         )
         return code
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -35,6 +36,8 @@ _BACK_MAX = timedelta(days=7)
 _BACK_USUAL = timedelta(hours=24)
 # Read beside the loop: the newest of everybody, some hours of a day on which all of them move.
 _TOLD_READ = 500
+# What is owned being worth so much more or less is news.
+_MOVED = Decimal("0.01")
 DIGEST_ROWS = ((does("📊 Status", "/status"), does("🔎 Scan now", "/scan")),)
 
 
@@ -78,12 +81,16 @@ def highest_told(
 
 
 def is_empty(view: SummaryView) -> bool:
-    """Whether a digest would tell nothing: nothing happened, is held, is watched or is wrong."""
+    """Whether a digest would tell nothing new: what only stands there is seen in /status."""
     status = view.status
-    happened = view.round_trips or view.triggers or view.fills
-    stands = status.positions or status.trackers_waiting or status.trackers_acting
+    happened = view.round_trips or view.triggers or view.fills or status.trackers_acting
     is_wrong = any(condition.is_active for condition in status.conditions) or status.alerts
-    return not (happened or stands or is_wrong)
+    return not (happened or is_wrong or _has_moved(view))
+
+
+def _has_moved(view: SummaryView) -> bool:
+    before, now = view.equity_before, view.account.equity
+    return bool(before) and before is not None and abs(now - before) >= before * _MOVED
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bot.telegram.confirm import is_past
 from bot.telegram.delivery import with_banner
-from bot.telegram.joining import letter_after
+from bot.telegram.joining import JOIN, Joiner, letter_after
 from bot.telegram.render.text import card_text
 from trading.domain import events
 from trading.domain.chat import Confirmation, ConfirmationAnswer, OutboxMessage
@@ -47,6 +47,11 @@ class Expiry:
         elif isinstance(event, events.PersonChanged) and not event.person.is_active:
             own = (one for one in self._open.values() if one.user_id == event.person.user_id)
             self._orphaned.update(one.nonce for one in own)
+
+    def waits(self, user_id: int) -> bool:
+        """Whether somebody sent a right code and the owner has not answered yet."""
+        asked = (one for one in self._open.values() if one.action == JOIN)
+        return any(Joiner.read(one.payload).user_id == user_id for one in asked)
 
     async def expire_due(self) -> None:
         """End what is past its time."""

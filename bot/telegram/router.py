@@ -22,6 +22,7 @@ from bot.telegram.groups import Found
 from bot.telegram.joining import Knock
 from bot.telegram.keyboards import IN_PLACE, is_command
 from bot.telegram.progress import Progress
+from bot.telegram.render.people import waiting_card
 from bot.telegram.render.text import Card, Code, card_text
 from bot.telegram.render.trading import refused_card
 from bot.telegram.replying import Handled, Place, Surrounding, finish
@@ -54,6 +55,8 @@ class Router:
     flood: FloodGate = field(default_factory=FloodGate)
     is_locked: bool = False
     kick_outbox: Callable[[], None] = lambda: None
+    # Whether the owner has been asked about somebody and has not answered.
+    waits: Callable[[int], bool] = lambda _user_id: False
     progress: Progress = field(init=False)
     _answers: Answers = field(init=False)
 
@@ -112,6 +115,10 @@ class Router:
         if entered is not None:
             return entered
         denied = self.strangers.denied(ruling, self.clock.now())
+        if denied is not None and self.waits(ruling.user_id) and _is_own_chat(ruling):
+            # As seldom as a denial is noted; nothing is told that they have not been told before.
+            reply = Reply((waiting_card(),), outcome="waiting")
+            return self._finish(stored, reply, Place(ruling.user_id, _card_of(stored)))
         return self._denied(stored, denied)
 
     def _grouped(self, stored: InboxUpdate, ruling: Ruling, group: Found) -> Handled:
@@ -310,6 +317,10 @@ def _unknown(request: Request) -> Refused:
     return Refused(
         f"there is no command /{request.command[:24]}", example="/help", wrong=said, near=near
     )
+
+
+def _is_own_chat(ruling: Ruling) -> bool:
+    return ruling.user_id == ruling.chat_id and ruling.kind == "message"
 
 
 def _working(text: str) -> str:

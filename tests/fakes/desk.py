@@ -96,6 +96,8 @@ class FakeDesk:
     conditions: list[events.ConditionChanged] = field(default_factory=list)
     alerts: list[events.AlertRaised] = field(default_factory=list)
     round_trips: list[RoundTrip] = field(default_factory=list)
+    # What all was worth at the beginning of a summary.
+    equity_before: Decimal = Decimal(40000)
     refuse_execution: Refused | None = None
     fail_execution: Exception | None = None
 
@@ -254,7 +256,7 @@ class FakeDesk:
 
     async def summary(self, since: datetime) -> overview.SummaryView:
         return overview.SummaryView(
-            since, self.status(), self.account(), self.round_trips, [], 0, Decimal(40000)
+            since, self.status(), self.account(), self.round_trips, [], 0, self.equity_before
         )
 
     # ------------------------------------------------------------ acting

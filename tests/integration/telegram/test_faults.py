@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -647,6 +648,7 @@ async def test_a_task_that_fails_is_started_again(world: World) -> None:
 
 
 async def test_a_digest_goes_out_when_the_schedule_ticks(world: World) -> None:
+    world.desk.equity_before = Decimal(39_000)
     async with world.running() as bot:
         now = world.clock.now()
         await world.phone.ask(f"/digest daily {now:%H:%M}")

@@ -71,6 +71,7 @@ class World:
 async def test_the_card_says_since_when_in_the_persons_own_time() -> None:
     world = World(replace(ADA, timezone="Europe/Berlin", digest_at="10:00"))
     world.looks.load([look(NINE - timedelta(hours=5))])
+    world.desk.equity_before = Decimal(39_000)
 
     assert await world.digests.tick() == 1
 
@@ -127,6 +128,7 @@ async def test_scores_told_before_the_last_look_are_worth_none() -> None:
 
 async def test_a_digest_that_the_disk_did_not_take_is_tried_again() -> None:
     world = World()
+    world.desk.equity_before = Decimal(39_000)
     world.store.lose()
     with pytest.raises(StorageLost):
         await world.digests.tick()
@@ -144,8 +146,21 @@ def test_the_three_highest_are_named_and_the_rest_counted() -> None:
     assert lines[-1] == "and 2 more"
 
 
-async def test_what_is_held_is_worth_a_digest() -> None:
+@pytest.mark.parametrize(
+    ("before", "sent"), [(40_005, 0), (39_610, 0), (39_600, 1), (40_410, 1), (0, 0)]
+)
+async def test_what_only_stands_is_worth_a_digest_once_it_has_moved(before: int, sent: int) -> None:
+    # It is worth 40,005 now: of 39,600 that is 1.02 % more, of 40,410 it is 1.002 % less.
     world = World()
-    world.desk.held = {"BTC/USDT": Decimal("0.1")}
+    world.desk.held = {"BTC/USDT": Decimal("0.5")}
+    world.desk.equity_before = Decimal(before)
+
+    assert await world.digests.tick() == sent
+
+
+async def test_what_is_at_work_is_worth_a_digest() -> None:
+    world = World()
+    status = world.desk.status()
+    world.desk.status = lambda: replace(status, trackers_acting=1)  # type: ignore[method-assign]
 
     assert await world.digests.tick() == 1

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -158,7 +159,7 @@ async def test_a_digest_goes_out_once_a_day_also_across_a_restart() -> None:
 
     def digests() -> Digests:
         roster = Roster({7: ADA})
-        desk = FakeDesk(clock, store)
+        desk = FakeDesk(clock, store, equity_before=Decimal(39_000))
         return Digests(desk, store, roster, clock, lambda: "SIM", lambda: kicks.append(1))
 
     first = digests()

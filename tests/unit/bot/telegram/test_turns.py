@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,7 @@ def broken(person: Person, user_id: int) -> Person:
 
 async def test_somebody_whose_time_zone_is_gone_takes_no_digest_from_others() -> None:
     world = test_digests.World()
+    world.desk.equity_before = Decimal(39_000)
     world.digests.roster.replace_all([broken(test_digests.ADA, 1), test_digests.ADA])
     with pytest.raises(Exception, match="Mars"):
         await world.digests.tick()

@@ -1,6 +1,7 @@
 """People as the owner sees them: who gets what, silenced, given a role, revoked."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -283,6 +284,29 @@ async def test_who_waits_for_an_answer_that_never_comes_is_told(talk: Talk) -> N
     told = {one.message.chat_id: one.message.text for one in talk.store.of(MessageQueued)}
     assert "Expired" in told[OWNER]
     assert "did not answer" in told[666]
+
+
+async def test_who_waits_for_the_owner_hears_so_now_and_then_and_no_other_stranger_does(
+    talk: Talk,
+) -> None:
+    expiry = Expiry(talk.store, talk.clock, lambda: "", lambda: None)
+    talk.router.waits = expiry.waits
+    made = await talk.ask("/invite viewer")
+    assert made.aside is not None
+    code = re.search(r"/join ([a-z2-7-]+)", made.aside[1])
+    assert code is not None
+    joined = await talk.ask(f"/join {code[1]}", 666)
+    for event in joined.events:
+        expiry.note(event)
+    assert "The owner is asked" in joined.to(666)
+    assert "The owner is asked" in (await talk.ask("hello?", 666)).to(666)
+    assert (await talk.ask("hello??", 666)).to(666) == ""
+    assert (await talk.ask("hello?", 667)).to(667) == ""
+    done = await talk.press(f"{confirm.CANCEL}{talk.question()}")
+    for event in done.events:
+        expiry.note(event)
+    talk.later(hours=1)
+    assert (await talk.ask("hello?", 666)).to(666) == ""
 
 
 async def test_a_role_is_asked_for_from_the_card_of_a_person(talk: Talk) -> None:
