@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, zip_longest
+from itertools import zip_longest
 
 from trading.candles.series import Candles
 from trading.domain.market import Candle
@@ -128,7 +128,9 @@ class ScannerEngine:
         """Score everything that is watched, record it, and hand it on."""
         found = await self._rate_all(list(self._watched))
         await self._hand_on_closes()
-        await self._hand_on(found)
+        await self._keep(found)
+        if found:
+            await self._on_scores(found)
 
     # ------------------------------------------------------------ the desk
 
@@ -225,29 +227,42 @@ class ScannerEngine:
         return Monitored(symbol, close.at_ms, price, histories, close.held, is_close=True)
 
     async def _hand_on_closes(self) -> None:
-        """Hand on the scores of closes as those of their moment, oldest first.
-
-        Whoever asks meanwhile sees them, too, unless the present is known already.
-        """
+        """Hand on the scores of closes, oldest first; what nobody takes waits for the next look."""
         scores, self._at_closes = sorted(self._at_closes, key=lambda one: one.at_ms), []
-        for _, several in groupby(scores, key=lambda one: one.at_ms):
-            found = {score.symbol: score for score in several if score.symbol in self._watched}
-            present = {symbol: self._newest[symbol] for symbol in found if symbol in self._newest}
-            self._newest |= found
-            await self._hand_on(list(found.values()))
+        while scores:
+            moment = [one for one in scores if one.at_ms == scores[0].at_ms]
+            try:
+                await self._hand_on_close(moment)
+            except BaseException:
+                self._at_closes = [*scores, *self._at_closes]
+                raise
+            scores = scores[len(moment) :]
+
+    async def _hand_on_close(self, moment: Sequence[RankScore]) -> None:
+        """Let the scores of a moment be the newest while they are handed on.
+
+        They stay so until the next scan, unless the present is known already.
+        """
+        found = {one.symbol: one for one in moment if one.symbol in self._watched}
+        present = {symbol: self._newest[symbol] for symbol in found if symbol in self._newest}
+        self._newest |= found
+        try:
+            if found:
+                await self._on_scores(list(found.values()))
+            await self._keep(list(found.values()))
+        finally:
             self._newest |= {
                 symbol: score
                 for symbol, score in present.items()
                 if symbol in self._watched and score.at_ms > found[symbol].at_ms
             }
 
-    async def _hand_on(self, found: Sequence[RankScore]) -> None:
+    async def _keep(self, found: Sequence[RankScore]) -> None:
+        """Record the scores of symbols whose whole past is known."""
         whole = [
             one for one in found if not self._lacks(one.symbol, self._watched.get(one.symbol, {}))
         ]
         await self._recording.keep(whole)
-        if found:
-            await self._on_scores(found)
 
     # ------------------------------------------------------------ inside
 

@@ -1,6 +1,7 @@
 """A candle is scored as it came to, and not only as it stood when somebody last looked."""
 
 import numpy as np
+import pytest
 
 from tests.fakes.clock import FakeClock
 from tests.unit.trading.scanner.engine.world import (
@@ -77,6 +78,26 @@ async def test_a_close_is_told_once_and_before_what_was_seen_after_it() -> None:
         await world.pass_by(30)
         assert len(world.told) == 2
         assert world.engine.score(watching(ADA, MINUTE, QUARTER)) == present
+
+
+async def test_a_close_that_nobody_could_take_is_told_at_the_next_look() -> None:
+    async with running(watching(ADA, MINUTE)) as world:
+        await world.pass_by(20)
+        await to_second(world, 58)
+        world.told.clear()
+        world.is_deaf = True
+        await world.time.pass_by(3)
+        world.market.tell()
+        with pytest.raises(RuntimeError):
+            await world.engine.sweep()
+        assert world.told == []
+        recorded = len(world.store.held)
+        world.is_deaf = False
+        await world.engine.sweep()
+        await world.engine.sweep()
+        [[told]] = world.told
+        assert from_ms(told.at_ms).second == 0
+        assert [one.at_ms for one in world.store.held[recorded:]] == [told.at_ms]
 
 
 class MinuteMarket(FallingMarket):

@@ -94,6 +94,7 @@ class World:
     replays: Replays
     engine: ScannerEngine
     told: list[Sequence[RankScore]]
+    is_deaf: bool = False
 
     async def pass_by(self, seconds: float) -> None:
         """Let time pass; the exchange speaks each second, the sweep comes each five."""
@@ -132,6 +133,8 @@ def world_of(
     candles = CandleSettings(candles_kept=kept, jump_max=10.0)
 
     async def on_scores(scores: Sequence[RankScore]) -> None:
+        if world.is_deaf:
+            raise RuntimeError("nobody listens")
         told.append(scores)
 
     engine = ScannerEngine(
@@ -139,7 +142,8 @@ def world_of(
         replace(settings or ScannerSettings(timeframes=(QUARTER, HOUR)), candles=candles),
         on_scores,
     )
-    return World(time, exchange, memory, store, replays, engine, told)
+    world = World(time, exchange, memory, store, replays, engine, told)
+    return world
 
 
 @contextlib.asynccontextmanager
