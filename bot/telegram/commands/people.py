@@ -1,5 +1,7 @@
 """Commands that say what can be sent: /start and /help, with every form of each command."""
 
+from collections.abc import Sequence
+
 from bot.telegram.access import may_use
 from bot.telegram.commands.context import CommandEntry, Reply, Request, Services
 from bot.telegram.keyboards import does, in_rows
@@ -26,14 +28,46 @@ async def start(request: Request, _services: Services) -> Reply:
     return Reply((Card(text, in_rows(buttons)),))
 
 
-def help_card(entries: tuple[CommandEntry, ...], person_role: Role) -> Card:
-    """Every command somebody may use, one example each."""
+THEMES: dict[str, tuple[str, ...]] = {
+    "state": ("status", "positions", "balance", "orders", "history", "summary"),
+    "stops": ("track", "trackers", "tracker", "ack", "abort"),
+    "trading": (
+        *("trade", "buy", "sell", "close", "closeall", "panic"),
+        *("pause", "resume", "reduce", "halt"),
+    ),
+    "market": (
+        *("watch", "drop", "threshold", "scan", "rank", "post"),
+        *("monitoring", "chart", "data"),
+    ),
+    "telling": ("alerts", "digest", "quiet", "mute"),
+    "people": ("users", "invite", "join", "role", "revoke"),
+    "machine": ("health", "jobs", "audit", "export", "version", "start", "help"),
+}
+
+
+def help_card(
+    entries: Sequence[CommandEntry], person_role: Role, themes: Sequence[str] = tuple(THEMES)
+) -> Card:
+    """Every command of some themes that somebody may use, one example each; a tap shows one theme.
+
+    A command that no theme names stands at the end of all of them.
+    """
+    allowed = {one.name: one for one in entries if may_use(one.name, person_role)}
+    named = {name for names in THEMES.values() for name in names}
+    groups = {
+        theme: [allowed[name] for name in THEMES[theme] if name in allowed] for theme in themes
+    }
+    if len(themes) == len(THEMES):
+        groups["more"] = [one for name, one in allowed.items() if name not in named]
     lines: list[Line] = []
-    for entry in entries:
-        if may_use(entry.name, person_role):
-            lines.append(entry.about)
-            lines.append(Code(entry.example))
-    return Card(card_text("❔ What you can send", *lines))
+    for theme, found in groups.items():
+        if found and len(themes) > 1:
+            lines.append(f"— {theme.upper()} —")
+        for entry in found:
+            lines += [entry.about, Code(entry.example)]
+    reached = [one for one in THEMES if any(name in allowed for name in THEMES[one])]
+    buttons = [does(one.capitalize(), f"/help {one}") for one in reached]
+    return Card(card_text("❔ What you can send", *lines), in_rows(buttons, 4))
 
 
 def command_help_card(entry: CommandEntry) -> Card:

@@ -1,5 +1,7 @@
 """The one list of commands: handlers, help, examples and the chat's menu come from it."""
 
+from difflib import get_close_matches
+
 from bot.telegram.commands import (
     acting,
     asking,
@@ -18,14 +20,22 @@ from trading.domain.errors import Refused
 
 
 async def show_help(request: Request, _services: Services) -> Reply:
-    """Answer /help [command]."""
+    """Answer /help [command], and /help THEME."""
     no_more(request.words, 1, "/help track")
     if not request.words:
         return Reply((people.help_card(COMMANDS, request.person.role),))
     name = request.words[0].lstrip("/").lower()
+    if name in people.THEMES:
+        return Reply((people.help_card(COMMANDS, request.person.role, (name,)),))
     entry = BY_NAME.get(name)
     if entry is None:
-        raise Refused(f"there is no command /{name[:24]}", example="/help track")
+        near = get_close_matches(name[:24], BY_NAME, n=2, cutoff=0.7)
+        raise Refused(
+            f"there is no command /{name[:24]}",
+            example="/help track",
+            wrong=request.words[0],
+            near=near,
+        )
     return Reply((people.command_help_card(entry),))
 
 

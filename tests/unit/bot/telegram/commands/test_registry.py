@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.telegram.commands.people import FORMS
+from bot.telegram.commands.people import FORMS, THEMES
 from bot.telegram.commands.registry import BY_NAME, COMMANDS, MENU
 from tests.unit.bot.telegram.commands.talk import Easel, Talk, crashed
 from tests.unit.bot.telegram.commands.test_pictures import recorded
@@ -41,6 +41,25 @@ async def test_the_help_of_a_command_shows_its_forms() -> None:
     for name in (*SCORING, *PEOPLE):
         shown = (await talk.ask(f"/help {name}")).text
         assert all(line in shown for line in (BY_NAME[name].example, *FORMS.get(name, ())))
+
+
+def test_every_command_belongs_to_one_theme_that_is_no_command() -> None:
+    named = [name for names in THEMES.values() for name in names]
+    assert sorted(named) == sorted(BY_NAME)
+    assert not set(THEMES) & set(BY_NAME)
+
+
+async def test_the_help_is_read_theme_by_theme_with_a_tap() -> None:
+    talk = Talk()
+    whole = await talk.ask("/help")
+    assert "— MARKET —" in whole.text
+    market = await talk.press(whole.buttons["Market"])
+    assert "/watch BTC/USDT 1h 4h" in market.text
+    assert "/users" not in market.text
+    viewer = await talk.ask("/help", 8)
+    assert "Trading" not in viewer.buttons
+    assert "— TRADING —" not in viewer.text
+    assert "/help watch" in (await talk.ask("/help wacth")).text
 
 
 async def test_the_help_of_each_role_names_what_it_may_use_and_nothing_else() -> None:
