@@ -12,10 +12,7 @@ UNNAMED_INSIDE = (
     "localchat",
     "commands",
     "render",
-    "engine",
-    "translate",
     "migrations",
-    "domain",
 )
 
 
