@@ -27,7 +27,7 @@ def resolve(text: str, instruments: Mapping[str, Instrument]) -> Instrument:
     near = _near(wanted, instruments)
     meant = f"; did you mean {' or '.join(sorted(near))}?" if near else ""
     raise Refused(
-        f"{text.strip()} is not traded here{meant}",
+        f"{text.strip()!r} is not traded here{meant}",
         example=near[0] if near else "BTC/USDT",
         wrong=text.strip(),
         near=near,
@@ -35,8 +35,21 @@ def resolve(text: str, instruments: Mapping[str, Instrument]) -> Instrument:
 
 
 def _near(wanted: str, instruments: Mapping[str, Instrument]) -> list[str]:
+    """Pairs of the same coin, else of coins that are spelled alike; the closest first.
+
+    The coin decides: nearly all symbols end alike, and that is no nearness.
+    """
     base = wanted.split("/", maxsplit=1)[0]
     by_base = [item.symbol for item in instruments.values() if item.base == base]
-    # The closest spelling comes first, whatever there is of the same coin after it.
-    alike = difflib.get_close_matches(wanted, by_base or instruments, n=_NEAR_MAX, cutoff=0.5)
-    return [*alike, *sorted(set(by_base) - set(alike))][:_NEAR_MAX]
+    if by_base:
+        alike = difflib.get_close_matches(wanted, by_base, n=_NEAR_MAX, cutoff=0.5)
+        return [*alike, *sorted(set(by_base) - set(alike))][:_NEAR_MAX]
+    if "/" not in wanted:
+        joined = {symbol.replace("/", ""): symbol for symbol in instruments}
+        found = difflib.get_close_matches(wanted, joined, n=_NEAR_MAX, cutoff=0.8)
+        if found:
+            return [joined[one] for one in found]
+    coins = {item.base for item in instruments.values()}
+    close = difflib.get_close_matches(base, sorted(coins), n=_NEAR_MAX, cutoff=0.6)
+    pairs = [item.symbol for item in instruments.values() if item.base in close]
+    return difflib.get_close_matches(wanted, sorted(pairs), n=_NEAR_MAX, cutoff=0.5)

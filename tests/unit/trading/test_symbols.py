@@ -33,6 +33,27 @@ def test_the_closest_spelling_of_the_same_coin_is_the_example() -> None:
     assert set(refused.value.near) == {"ADA/USDC", "ADA/USDT"}
 
 
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("BCT/USDT", ("BTC/USDT",)),
+        ("ADAA/USDC", ("ADA/USDC", "ADA/USDT")),
+        ("ADAUSDTT", ("ADA/USDT", "ADA/USDC")),
+        ("BTTC", ("BTC/USDT",)),
+        # Another coin whose pair ends alike is not near.
+        ("XYZ/USDT", ()),
+        ("; drop table", ()),
+    ],
+)
+def test_a_coin_is_near_by_its_own_letters_and_not_by_what_it_is_paid_in(
+    text: str, near: tuple[str, ...]
+) -> None:
+    with pytest.raises(Refused) as refused:
+        resolve(text, INSTRUMENTS)
+    assert refused.value.near == near
+    assert str(refused.value).startswith(f"'{text}' is not traded here")
+
+
 def test_without_anything_near_the_usual_symbol_is_the_example_and_nothing_is_offered() -> None:
     with pytest.raises(Refused) as refused:
         resolve("QQQQQ", INSTRUMENTS)
