@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from bot.localchat.facts import Message
+from tests.simulation.facts import Facts
 from tests.simulation.world import World
 from trading.sim.binance.control import Control
 from trading.sim.binance.rest import Request
@@ -61,6 +62,25 @@ class Stage:
     def move(self, price: str, symbol: str = BTC) -> None:
         """Move a market."""
         self.world.move(symbol, Decimal(price))
+
+    async def climb(self, symbol: str) -> None:
+        """Let a market rise for four seconds, each step a new record of what trails it."""
+        price = self.world.price(symbol)
+        for _ in range(40):
+            price *= Decimal("1.002")
+            self.move(str(round(price, 2)), symbol)
+            await self.world.pass_by(0.1)
+
+    async def stays_ended(self) -> None:
+        """See that the journal has the end of the first tracker, and a restart keeps to it."""
+        facts = Facts()
+        facts.read(self.world.machine.disk.database)
+        facts.close()
+        assert facts.trackers[1].state.is_terminal
+        await self.world.machine.cut_power()
+        self.world.machine.start()
+        await self.until_told("Watched again: 0")
+        assert self.world.agent.trackers.count() == 0
 
     def requests(self, since_s: float, until_s: float = float("inf")) -> list[str]:
         """What left the agent in a span of time."""
