@@ -154,6 +154,15 @@ def _timeframe_lines(each: TimeframeScore) -> list[Line]:
     return lines
 
 
+def rarest_words(score: RankScore) -> str:
+    """The move that earned most of a score, and how rare it is; empty where nothing was earned."""
+    most = max(score.scored, key=lambda one: max(one.bear_points, one.bull_points), default=None)
+    if most is None or not max(most.bear_points, most.bull_points):
+        return ""
+    rank = most.down_rank if (most.change or 0) < 0 else most.up_rank
+    return f"{most.timeframe.name} {_signed(most.change)}, rank {_rank(rank)}"
+
+
 def _rank_buttons(row: Row) -> tuple[tuple[Button, ...], ...]:
     symbol = row.interest.symbol
     lengths = [
@@ -186,8 +195,8 @@ def timeframe_card(
         f"Change {_signed(each.change)}, whole range {_unsigned(each.amplitude)}",
         f"Rank of the change {_rank(each.change_rank)}",
         f"Rank of the range {_rank(each.amplitude_rank)}",
-        f"Rank as a rise {_rank(each.up_rank)}",
-        f"Rank as a fall {_rank(each.down_rank)}",
+        "It is no rise" if each.up_rank is None else f"Rank as a rise {_rank(each.up_rank)}",
+        "It is no fall" if each.down_rank is None else f"Rank as a fall {_rank(each.down_rank)}",
         f"among {each.candles:,} past candles. Small is rare.",
         f"Bear {each.bear_points}, bull {each.bull_points} of {POINTS_MAX} points",
         f"Size of the move {each.change_points} of {POINTS_MAX} points",
@@ -217,6 +226,7 @@ def history_card(report: ScoreReport, auto: bool) -> Card:
         f"over {timeframe_names(report.timeframes)}",
         *_followed("bear", "+ means up", report.after_crashes, _limit(best, "bear")),
         *_followed("bull", "+ means down", report.after_rises, _limit(best, "bull")),
+        "At best: left at the best moment. Times lie close: longer spans overlap.",
         "The past promises nothing.",
     ]
     label = "🎚 Use auto" if not auto else "🎚 Thresholds"

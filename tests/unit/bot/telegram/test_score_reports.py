@@ -203,6 +203,21 @@ async def test_a_report_names_what_has_no_score_and_leads_on(tmp_path: Path) -> 
     assert "+/rank ADA/USDC" in {button.data for row in card.buttons for button in row}
 
 
+async def test_the_most_unusual_are_told_with_their_moves(tmp_path: Path) -> None:
+    symbols = [f"C{number}/USDT" for number in range(7)]
+    wishes = replace(WISHES, interests=tuple(Interest(symbol, (HOUR,)) for symbol in symbols))
+    world = World(tmp_path, replace(PERSON, wishes=wishes))
+    world.scanner.scores = {symbol: scored(symbol, 6) for symbol in symbols}
+    world.scanner.scores["C1/USDT"] = scored("C1/USDT", 0)
+
+    await world.reports.tick()
+
+    text = strip_markup(world.messages[0].text)
+    assert text.count("1h -8.4%, rank 0.4%") == 4
+    assert len(text) < 850
+    assert "C1/USDT bull 0 bear 0" in " ".join(text.split())
+
+
 async def test_a_silent_report_makes_no_sound(tmp_path: Path) -> None:
     silent = replace(WISHES, loudness=((AlertType.REPORTS, Loudness.SILENT),))
     world = World(tmp_path, replace(PERSON, wishes=silent))
