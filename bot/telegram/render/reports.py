@@ -19,12 +19,13 @@ from bot.telegram.render.text import (
     money,
     percent,
     price,
+    quantity,
     signed,
 )
 from trading.domain import events
 from trading.domain.chat import ConfirmationAnswer
 from trading.domain.instrument import Instrument
-from trading.domain.order import IntentState
+from trading.domain.order import Fill, IntentState, Side
 from trading.domain.tracker import TrackerChange
 from trading.overview import ChartView, HealthView, JobView, SummaryView
 from trading.ports import Recorded
@@ -75,12 +76,22 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
         f"{percent(change)} in {len(view.candles)} candles",
         f"low {low}",
         f"high {high}",
+        *_fill_lines(view.fills, instrument),
     ]
     for tracker in view.trackers:
         stop = tracker.stop_price or tracker.hard_stop_price or tracker.level_price
         at = f" at {price(stop, instrument)}" if stop is not None else ""
         lines.append(f"#{tracker.tracker_id} {phrase.short_rule_now(tracker)}{at}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
+
+
+def _fill_lines(fills: Sequence[Fill], instrument: Instrument) -> list[Line]:
+    if not fills:
+        return []
+    last = max(fills, key=lambda one: one.at)
+    word = "bought" if last.side is Side.BUY else "sold"
+    at = price(last.price, instrument)
+    return [f"{count(len(fills), 'fill')}, the last {word} {quantity(last.quantity)} at {at}"]
 
 
 def health_card(view: HealthView) -> Card:
