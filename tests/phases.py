@@ -16,27 +16,34 @@ APART = frozenset({"slow", "e2e", "page", "alone"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Refuse marks that a search of the file does not find, and let what lasts begin first."""
+    """Refuse marks that a search of the file does not find, and let what waits begin first."""
     _refuse_unspelled(items)
     workers = int(getattr(config, "workerinput", {}).get("workercount", 1))
     items[:] = spread(items, workers)
 
 
 def spread(items: list[Marked], workers: int) -> list[Marked]:
-    """Put an equal part of what lasts long before each worker's equal part of the rest.
+    """Let two of three workers begin with what waits, and the others compute meanwhile.
 
-    Each worker begins with a stretch of the list; a minute of waiting at its end would be a minute
-    in which the others have nothing left to do.
+    Each worker begins with a stretch of the list, and takes from the ends of the others once it has
+    done its own. What waits is begun first and what computes is left for the end: it is short, so
+    no processor stands idle while the last tests wait. What lasts long goes before its like.
     """
-    lasting = [item for item in items if item.get_closest_marker("long")]
-    rest = [item for item in items if not item.get_closest_marker("long")]
+    waiting = _long_first([item for item in items if item.get_closest_marker("e2e")])
+    computing = _long_first([item for item in items if not item.get_closest_marker("e2e")])
+    waiters = max(1, workers * 2 // 3)
     bounds = [len(items) * number // workers for number in range(workers + 1)]
     ordered: list[Marked] = []
-    for number, (first, past) in enumerate(pairwise(bounds)):
-        own = lasting[number::workers]
-        ordered += own
-        ordered += [rest.pop(0) for _ in range(min(past - first - len(own), len(rest)))]
-    return ordered + rest
+    for number, (first, past) in enumerate(pairwise(bounds), start=waiters - workers):
+        own = waiting[number::waiters] if number >= 0 else []
+        filling = max(past - first - len(own), 0)
+        ordered += own + computing[:filling]
+        computing = computing[filling:]
+    return ordered + computing
+
+
+def _long_first(items: list[Marked]) -> list[Marked]:
+    return sorted(items, key=lambda item: not item.get_closest_marker("long"))
 
 
 def _refuse_unspelled(items: list[pytest.Item]) -> None:
