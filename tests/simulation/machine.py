@@ -1,20 +1,18 @@
 """The agent's machine: its clock, its disk and the process on it, which a power cut ends anywhere.
 
 The process is the composition root's own `Process`; what it takes from the operating system (time,
-chance, sockets) is replaced where it is named.
+chance, sockets) is replaced in `tests.simulation.system`.
 """
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
-from unittest import mock
 
 from bot import compose
 from bot.accounts import Account
@@ -22,19 +20,16 @@ from bot.charts.worker import Picture, png_of, request_of
 from bot.config import Mode, Settings
 from bot.in_hand import MARKS, SUSPECTS, MarkedInHand
 from bot.shares import gateway_settings
-from storage import sqlite
 from storage.store import Store, open_store
 from tests.simulation.loop import PowerCut, SimLoop, Trace
 from tests.simulation.network import Network
-from tests.simulation.telephone import OWNER, SimRequests, Telephone
-from trading.gateway import client
+from tests.simulation.telephone import OWNER, Telephone
 from trading.gateway.connect import create_gateway
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _DATABASE = "umbra.db"
 _RAM = Path("/dev/shm")
 _BLOCK = 4096
-_ENGINES: dict[str, Any] = {}
 
 
 class SimClock:
@@ -340,82 +335,3 @@ class Machine:
             plan.fired = True
             self.trace.note(self.loop.time(), "dies await")
             self.loop.cut()
-
-
-# ---------------------------------------------------------------- the operating system
-
-
-@contextlib.contextmanager
-def replaced(machine: Machine, chance: Random) -> Iterator[None]:
-    """Give the process our time, our chance and our wires while the block runs."""
-    import gc
-
-    import apscheduler.executors.base
-    import apscheduler.schedulers.base
-    import apscheduler.triggers.cron
-    import apscheduler.triggers.interval
-    from ccxt.base.exchange import BaseExchange
-
-    class VirtualDatetime(datetime, metaclass=_AnyDatetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return machine.clock.now().astimezone(tz)
-
-    def load(settings: Any, options: Any) -> Any:
-        exchange = client.load_exchange(settings, options)
-        exchange.asyncio_loop = machine.loop
-        # Nothing is ever encrypted here, and reading the certificates takes longer than a start.
-        exchange.verify = False
-        return exchange
-
-    def open_session(exchange: Any, _settings: Any) -> Any:
-        exchange.own_session = False
-        exchange.session = machine.network.session()
-        return exchange.session
-
-    make_engine = sqlite._engine
-
-    def engine(path: Path, begin: str) -> Any:
-        made = make_engine(path, begin)
-        # Statements are compiled once per dialect object, and each start has engines of its own.
-        first = _ENGINES.setdefault(begin, made)
-        made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
-        return made
-
-    def code(digits: int) -> Callable[[], str]:
-        return lambda: f"{chance.getrandbits(4 * digits):0{digits}x}"
-
-    with contextlib.ExitStack() as stack:
-        for target, name, value in (
-            (compose, "SystemClock", lambda: machine.clock),
-            (
-                compose.notify,
-                "ways",
-                lambda *_: (channel,) if (channel := machine.second_channel) else (),
-            ),
-            (compose, "random_install_id", code(32)),
-            (compose, "random_nonce", code(22)),
-            (compose, "random_code", lambda: f"{chance.randrange(10**6):06d}"),
-            (gc, "freeze", lambda: None),
-            (gc, "set_threshold", lambda *_: None),
-            (sqlite, "_engine", engine),
-            (apscheduler.schedulers.base, "datetime", VirtualDatetime),
-            (apscheduler.executors.base, "datetime", VirtualDatetime),
-            (apscheduler.triggers.interval, "datetime", VirtualDatetime),
-            (apscheduler.triggers.cron, "datetime", VirtualDatetime),
-            (BaseExchange, "milliseconds", staticmethod(machine.clock.now_ms)),
-        ):
-            stack.enter_context(mock.patch.object(target, name, value))
-        for path, value in (
-            ("trading.gateway.binance.load_exchange", load),
-            ("trading.gateway.binance.open_session", open_session),
-            ("bot.telegram.requesting.requests_for", lambda _url: SimRequests(machine.telephone)),
-            ("bot.supervisor._LAG_INTERVAL_S", 5.0),
-        ):
-            stack.enter_context(mock.patch(path, value))
-        yield
-
-
-class _AnyDatetime(type):
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, datetime)

@@ -2,10 +2,14 @@
 
 A step is one turn of the event loop: whoever waits is resumed by one, so that the moments between
 steps are all the moments at which anything of the order's way can be waiting.
+
+The power goes at each of them. What tells less is played at every third, unless `EACH_STEP=1`, as
+`make test-long` says: ends that are asked for, and cancellations while a lost answer is looked for.
 """
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -28,6 +32,8 @@ pytestmark = pytest.mark.slow
 
 PROTECTED_WITHIN_S = 10.0
 SETTLED_WITHIN_S = 240.0
+TOLD_AFTER_S = 1.0
+STRIDE = 1 if os.environ.get("EACH_STEP") else 3
 SHARES = 4
 # More steps than these are drawn from by chance.
 STEPS_MAX = 60
@@ -114,20 +120,32 @@ class Sale:
             for one in self.story.facts.changes
         )
 
-    async def settle(self) -> None:
-        """Let everything come to rest, and hold it against every invariant; one sale each."""
+    async def settle(self, *, is_told: bool = True) -> None:
+        """Let everything come to rest, and hold it against every invariant; one sale each.
+
+        A sale in the first second of a start is over before the account is followed live. Unless
+        the exchange tells of it once more, the agent sees what it owns at its look of each minute.
+        """
         self.deepen()
-        ends_s = self.stage.now_s + SETTLED_WITHIN_S
+        began_s = self.stage.now_s
         while True:
             await self.world.pass_by(0.5)
             try:
                 self.story._check_rest()
                 self.check_sold()
             except Broken:
-                if self.stage.now_s > ends_s:
+                if self.stage.now_s > began_s + SETTLED_WITHIN_S:
                     raise
             else:
                 break
+            if is_told and self.stage.now_s >= began_s + TOLD_AFTER_S:
+                is_told = False
+                await self.tell()
+
+    async def tell(self) -> None:
+        """Have the exchange tell what the account holds: a crumb of two assets comes in."""
+        for asset in ("USDT", "ETH"):
+            await self.stage.control.transfer({"asset": asset, "delta": "0.01"})
 
     def deepen(self) -> None:
         """Let the books be as deep as they were."""
@@ -199,7 +217,8 @@ def test_a_death_at_any_step_of_a_sale_leads_to_one_sale(way: Way, share: int) -
         assert plan.fired, f"step {step} was never reached"
         deaths.append(step)
         slowest_s = max(slowest_s, await sale.return_after(1.0))
-        await sale.settle()
+        # One of them finds out for itself.
+        await sale.settle(is_told=len(deaths) > 1)
 
     for step in chosen(way, share):
         try:
@@ -289,6 +308,8 @@ def test_a_cancellation_at_any_await_of_a_sale_never_means_that_nothing_was_sent
         await sale.settle()
 
     steps = steps_with(way, name)
+    if way is without_an_answer:
+        steps = steps[::STRIDE]
     for step in steps:
         try:
             told(way, partial(is_cancelled_at, step=step))
@@ -313,9 +334,9 @@ def test_an_end_that_is_asked_for_at_any_await_of_a_sale_leaves_one_sale(way: Wa
         assert not machine.is_running, f"step {step} was never reached"
         ended.append(step)
         assert await sale.return_after(1.0) <= PROTECTED_WITHIN_S
-        await sale.settle()
+        await sale.settle(is_told=len(ended) > 1)
 
-    for step in range(1, steps_of(way) + 1, 3):
+    for step in range(1, steps_of(way) + 1, STRIDE):
         try:
             told(way, partial(ends_at, step=step))
         except BaseException as error:

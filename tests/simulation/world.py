@@ -11,8 +11,9 @@ from typing import Any
 
 from bot.localchat.facts import Message
 from tests.simulation.loop import SimLoop, Trace, run
-from tests.simulation.machine import START, Machine, replaced
+from tests.simulation.machine import START, Machine
 from tests.simulation.network import Network
+from tests.simulation.system import replaced
 from tests.simulation.telephone import Telephone
 from trading.agent import TradingAgent
 from trading.sim.binance.limits import LimitSettings

@@ -1,0 +1,115 @@
+"""What the agent's process takes from its operating system, replaced where the process names it."""
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest import mock
+
+import apscheduler.executors.base
+import apscheduler.schedulers.base
+import apscheduler.triggers.cron
+import apscheduler.triggers.interval
+from ccxt.base.exchange import BaseExchange
+from sqlalchemy import Connection
+
+from bot import compose
+from storage import migration, sqlite
+from tests.simulation.machine import Machine
+from tests.simulation.telephone import SimRequests
+from trading.gateway import client
+
+_ENGINES: dict[str, Any] = {}
+# The statements that make an empty database, as the migrations left the first one.
+_TABLES: list[str] = []
+_make_tables = migration.upgrade
+
+
+@contextlib.contextmanager
+def replaced(machine: Machine, chance: Random) -> Iterator[None]:
+    """Give the process our time, our chance and our wires while the block runs."""
+
+    class VirtualDatetime(datetime, metaclass=_AnyDatetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return machine.clock.now().astimezone(tz)
+
+    def load(settings: Any, options: Any) -> Any:
+        exchange = client.load_exchange(settings, options)
+        exchange.asyncio_loop = machine.loop
+        # Nothing is ever encrypted here, and reading the certificates takes longer than a start.
+        exchange.verify = False
+        return exchange
+
+    def open_session(exchange: Any, _settings: Any) -> Any:
+        exchange.own_session = False
+        exchange.session = machine.network.session()
+        return exchange.session
+
+    make_engine = sqlite._engine
+
+    def engine(path: Path, begin: str) -> Any:
+        made = make_engine(path, begin)
+        # Statements are compiled once per dialect object, and each start has engines of its own.
+        first = _ENGINES.setdefault(begin, made)
+        made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
+        return made
+
+    def code(digits: int) -> Callable[[], str]:
+        return lambda: f"{chance.getrandbits(4 * digits):0{digits}x}"
+
+    with contextlib.ExitStack() as stack:
+        for target, name, value in (
+            (compose, "SystemClock", lambda: machine.clock),
+            (
+                compose.notify,
+                "ways",
+                lambda *_: (channel,) if (channel := machine.second_channel) else (),
+            ),
+            (compose, "random_install_id", code(32)),
+            (compose, "random_nonce", code(22)),
+            (compose, "random_code", lambda: f"{chance.randrange(10**6):06d}"),
+            (gc, "freeze", lambda: None),
+            (gc, "set_threshold", lambda *_: None),
+            (sqlite, "_engine", engine),
+            (migration, "upgrade", _upgrade),
+            (apscheduler.schedulers.base, "datetime", VirtualDatetime),
+            (apscheduler.executors.base, "datetime", VirtualDatetime),
+            (apscheduler.triggers.interval, "datetime", VirtualDatetime),
+            (apscheduler.triggers.cron, "datetime", VirtualDatetime),
+            (BaseExchange, "milliseconds", staticmethod(machine.clock.now_ms)),
+        ):
+            stack.enter_context(mock.patch.object(target, name, value))
+        for path, value in (
+            ("trading.gateway.binance.load_exchange", load),
+            ("trading.gateway.binance.open_session", open_session),
+            ("bot.telegram.requesting.requests_for", lambda _url: SimRequests(machine.telephone)),
+            ("bot.supervisor._LAG_INTERVAL_S", 5.0),
+        ):
+            stack.enter_context(mock.patch(path, value))
+        yield
+
+
+class _AnyDatetime(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, datetime)
+
+
+def _upgrade(connection: Connection, back_up: Callable[[Connection, str], None]) -> bool:
+    with connection.begin():
+        found = migration.revision(connection)
+    if found is not None or not _TABLES:
+        is_new = _make_tables(connection, back_up)
+        if is_new:
+            driver: Any = connection.connection.driver_connection
+            # Between BEGIN and COMMIT.
+            _TABLES.extend(list(driver.iterdump())[1:-1])
+        return is_new
+    # Thousands of worlds begin with an empty database: what made the first one makes all.
+    with connection.begin():
+        for statement in _TABLES:
+            connection.exec_driver_sql(statement)
+    return True
