@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from storage.archive.archive import Archive
+from tests.forking import process as forking
 from trading.candles.series import SeriesName
 from trading.domain.time import from_ms
 from trading.sim.binance.server import SimSettings, running
@@ -23,6 +24,7 @@ _HOURS = 40
 _NAME = SeriesName("binance", "BTC/USDT", "1h")
 _PATIENCE_S = 60.0
 Row = list[Any]
+Environment = dict[str, str]
 Lie = Callable[[dict[int, Row]], list[Row]]
 """From the rows of a page, by how many hours they open after the beginning, to what is told."""
 
@@ -60,14 +62,34 @@ async def _lying(rest_url: str, lie: Lie, since_ms: int) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def _download(rest_url: str, data_dir: Path, since_ms: int) -> tuple[int | None, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("UMBRA_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "data", "download", "--rest-url", rest_url),
+def _start_of(rest_url: str, data_dir: Path, since_ms: int) -> tuple[tuple[str, ...], Environment]:
+    """Return the arguments after `python -m bot` and the environment."""
+    arguments = (
+        *("data", "download", "--rest-url", rest_url),
         *("--exchange", "binance", "--symbol", "BTC/USDT", "--timeframe", "1h"),
         *("--since", f"{from_ms(since_ms):%Y-%m-%dT%H:00}"),
         *("--until", f"{from_ms(since_ms + _HOURS * _HOUR_MS):%Y-%m-%dT%H:00}"),
-        env=kept | {"UMBRA_DATA_DIR": str(data_dir), "COLUMNS": "500"},
+    )
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("UMBRA_")}
+    return arguments, kept | {"UMBRA_DATA_DIR": str(data_dir), "COLUMNS": "500"}
+
+
+async def _downloaded(rest_url: str, data_dir: Path, since_ms: int) -> tuple[int, str]:
+    """Download in a fork; return its exit code and what it said."""
+    said = data_dir.with_suffix(".log")
+    with said.open("wb") as output:
+        process = await forking.start(*_start_of(rest_url, data_dir, since_ms), output)
+    async with asyncio.timeout(_PATIENCE_S):
+        code = await process.wait()
+    return code, said.read_text()
+
+
+async def _downloaded_anew(rest_url: str, data_dir: Path, since_ms: int) -> tuple[int | None, str]:
+    """The same in a new interpreter."""
+    arguments, environment = _start_of(rest_url, data_dir, since_ms)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", *arguments),
+        env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -151,7 +173,7 @@ async def test_what_an_exchange_tells_wrong_is_repaired_or_refused_and_never_sto
     async with running(SimSettings(port=0, still=True), _now_ms) as sim:
         for folder, tell in (("honest", _honest), ("lying", lie)):
             async with _lying(sim.rest_url, tell, since_ms) as url:
-                code, said = await _download(url, tmp_path / folder, since_ms)
+                code, said = await _downloaded(url, tmp_path / folder, since_ms)
             assert code == 0, said
             held.append(Archive(tmp_path / folder / "archive").load(_NAME))
     honest, lied_to = held
@@ -173,6 +195,6 @@ async def test_times_in_seconds_lie_before_what_was_asked_for_and_are_no_candles
         running(SimSettings(port=0, still=True), _now_ms) as sim,
         _lying(sim.rest_url, in_seconds, since_ms) as url,
     ):
-        code, said = await _download(url, tmp_path, since_ms)
+        code, said = await _downloaded_anew(url, tmp_path, since_ms)
     assert (code, "the exchange has no candles of binance BTC/USDT 1h" in said) == (2, True)
     assert Archive(tmp_path / "archive").series() == []
