@@ -317,10 +317,11 @@ async def test_a_reply_arrives_whatever_the_server_does_once(
 async def test_a_command_whose_answer_is_there_twice_was_carried_out_once(world: World) -> None:
     async with world.running(poll_timeout_s=1):
         question = await world.phone.ask("/role 8 viewer")
-        await world.phone.fault("timeout_after_accept", method="sendMessage")
         pressed = question["message_id"]
         await world.phone.press(pressed, "Confirm")
         await world.phone.until_text("8 is viewer now")
+        await world.phone.until_text("made you a viewer", chat_id=8)
+        await world.phone.fault("timeout_after_accept", method="sendMessage")
         sent = await world.phone.send("/version")
         await world.phone.until_text("↻ Sent again", after=sent)
         rows = [row for row in await world.phone.messages(after=sent) if row["from"] == "bot"]
