@@ -176,9 +176,12 @@ def admitted(request: Request, services: Services, payload: str) -> Reply:
     was_there = before.user_id in services.roster.active
     undo = before.role.value if was_there else "none"
     row = (does("↩️ Undo", f"/role {number} {undo}"), *who_row(changed))
-    card = Card(card_text(f"👥 {number} is {role} now", "They were told."), (row,))
-    told = Letter(changed.chat_id, render.role_told_card(changed.role))
-    return Reply((card,), (event,), "done", letters=(told,))
+    # Whom only a number names may never have opened this chat: nothing can be sent there.
+    is_known = services.roster.get(before.user_id) is not None
+    said = "They were told." if is_known else "They can write to this bot now."
+    card = Card(card_text(f"👥 {number} is {role} now", said), (row,))
+    told = (Letter(changed.chat_id, render.role_told_card(changed.role)),) if is_known else ()
+    return Reply((card,), (event,), "done", letters=told)
 
 
 async def revoke(request: Request, services: Services) -> Reply:

@@ -118,6 +118,7 @@ def alerts_card(wishes: Wishes) -> Card:
     lines += [
         f"📌 Pinned card {'on' if wishes.is_pinned else 'off'}",
         f"Rises and crashes make at most {sounds} an hour; the rest waits on one card.",
+        "One sound in three is kept for coins that are held.",
         "Critical alerts always ring: they cannot be turned down or off.",
     ]
     pinned = shows("📌 Pinned card", f"/alerts pinned {'off' if wishes.is_pinned else 'on'}")

@@ -319,6 +319,13 @@ async def test_a_role_is_asked_for_from_the_card_of_a_person(talk: Talk) -> None
     assert done.to(VIEWER).startswith("🎚 The owner has made you a trader")
 
 
+async def test_somebody_admitted_by_number_alone_is_not_written_to(talk: Talk) -> None:
+    await talk.ask("/role 666 viewer")
+    done = await talk.press(f"{confirm.CONFIRM}{talk.question()}")
+    assert "They can write to this bot now" in done.to(OWNER)
+    assert done.to(666) == ""
+
+
 async def test_many_people_fit_on_a_card(talk: Talk) -> None:
     for number in range(100, 150):
         talk.roster.put(Person(number, number, "N" * 40, Role.VIEWER))
