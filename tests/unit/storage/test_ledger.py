@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, select
+from sqlalchemy import Connection, create_engine, delete, select
 
 from storage import ledger as ledgers
 from storage import schema
 from storage.codec import GENESIS, chain
 from storage.database import UnwritableError
+from storage.high_water import HighWater
 from storage.lease import next_lease
 from storage.ledger import Append, Ledger
 from storage.reserve import Reserve
@@ -102,6 +103,25 @@ def test_a_writer_that_was_replaced_writes_nothing(ledger: Ledger, connection: C
     with pytest.raises(InstanceConflict, match=r"another agent \(pid .*this one stops writing"):
         job.write(connection)
     assert _kinds(connection) == []
+
+
+def test_a_database_in_which_nobody_may_write_is_damaged(
+    ledger: Ledger, connection: Connection
+) -> None:
+    connection.execute(delete(schema.lease))
+    with pytest.raises(JournalCorrupt, match="should name who may write"):
+        _appended(ledger, connection, samples.heartbeat())
+    assert _kinds(connection) == []
+
+
+def test_what_lies_beside_the_database_is_let_go_with_or_without_a_mark(
+    connection: Connection, tmp_path: Path
+) -> None:
+    lease, before = next_lease(connection), len(list(Path("/proc/self/fd").iterdir()))
+    Ledger(lease, Reserve(tmp_path / "one", 0)).close()
+    mark = HighWater(tmp_path / "mark")
+    Ledger(lease, Reserve(tmp_path / "other", 0), high_water=mark).close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_an_append_whose_answer_was_lost_is_recognised_and_not_repeated(

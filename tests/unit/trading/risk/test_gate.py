@@ -20,6 +20,7 @@ from trading.risk.limits import RiskLimits
 BTC = "BTC/USDT"
 LIMITS = RiskLimits()
 QUOTE = Quote(BTC, Decimal(60_000), Decimal(1), Decimal("60000.01"), Decimal(1), 0, 0.0)
+WIDE = replace(QUOTE, bid=Decimal(45_000), ask=Decimal(75_000))
 ACTIVITY = Activity(instrument=builders.bitcoin(), quote=QUOTE)
 PORTFOLIO = Portfolio(
     balances={"USDT": Balance("USDT", Decimal(10_000), Decimal(0))},
@@ -153,7 +154,9 @@ def test_without_a_word_nothing_has_been_going_on() -> None:
     [
         (replace(ACTIVITY, is_stale=True), "not fresh"),
         (replace(ACTIVITY, quote=None), "not fresh"),
+        (replace(ACTIVITY, waits_for=("the key is refused",)), "this stands: the key is refused"),
         (replace(ACTIVITY, instrument=None), "is not traded"),
+        (replace(ACTIVITY, quote=WIDE), "are 50% apart"),
         (
             replace(
                 ACTIVITY,
