@@ -1,8 +1,13 @@
 """What is answered to a wrong line: what was wrong with it, and the very line to send instead."""
 
-import pytest
+import asyncio
+import tempfile
+from pathlib import Path
 
-from bot.telegram import confirm
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.unit.bot.telegram.commands.talk import (
     OWNER,
     TRADER,
@@ -10,11 +15,10 @@ from tests.unit.bot.telegram.commands.talk import (
     Easel,
     Talk,
     crashed,
-    interest,
 )
-from trading.domain.chat import Role
+from tests.unit.bot.telegram.commands.test_pictures import recorded
+from tests.unit.bot.telegram.commands.test_scanning import report_of
 from trading.domain.events import ConfirmationAsked, PersonChanged
-from trading.domain.watching import AlertType, Loudness
 
 
 @pytest.fixture
@@ -145,7 +149,7 @@ SAID: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "join": (("abcde-fghij", "you are in already, as owner", "/help"),),
     "role": (
-        ("8 admin", "viewer or none, was 'admin'", "/role 8 viewer"),
+        ("9 admin", "viewer or none, was 'admin'", "/role 9 viewer"),
         ("8 trade", "was 'trade'", "/role 8 trader"),
         ("8 owner", "there is one owner", "/users"),
         ("8 viewer", "Bob (8) is viewer already", "/users 8"),
@@ -225,6 +229,57 @@ async def test_nobody_is_led_to_a_command_that_is_not_for_them(talk: Talk) -> No
     assert "/revoke" not in (await talk.ask("/revok", VIEWER)).text.replace("/revok Try", "")
 
 
+@pytest.mark.parametrize(("line", "said", "instead"), ROWS)
+async def test_what_is_shown_to_send_instead_works(
+    line: str, said: str, instead: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    talk = await ready(tmp_path_factory)
+    command = line.partition(" ")[0]
+    answer = await talk.ask(instead if instead.startswith("/") else f"{command} {instead}")
+    assert not answer.title.startswith(("✋", "⏳", "💥")), (line, said, answer.text)
+
+
+async def ready(folders: pytest.TempPathFactory) -> Talk:
+    """A chat whose scanner has scored, judged and recorded."""
+    talk = Talk()
+    talk.services.data_dir = folders.mktemp("data")
+    talk.services.charts = Easel()
+    talk.scanner.scores["BTC/USDT"] = crashed(talk)
+    talk.scanner.reports["BTC/USDT"] = report_of(5)
+    talk.scanner.lines["BTC/USDT"] = recorded(talk, [60_000], [0.2])
+    await talk.ask("/watch BTC/USDT ETH/USDT 15m 1h")
+    return talk
+
+
+_WORDS = """
+    BTC/USDT eth-usdt btc XYZ BTC/USDT, 1h 7m 1M 4 60 0 -1 1e3 auto off on all undo threshold from
+    picture history 30d 9999d csv json daily every 09:00 9pm 4h 22:00-07:00 22:00 Europe/Berlin
+    berlin 8 9 7 99 viewer trader owner none Bob @cy withdraw silent rises sounds pinned critical
+    ٦ 🎉 <b> ² // = +/users 1_0
+""".split()  # noqa: SIM905 - as somebody would type them
+
+
+@given(
+    name=st.sampled_from(sorted(SAID)),
+    words=st.lists(st.sampled_from([*_WORDS, "x" * 120, "9" * 40]), max_size=4),
+    by=st.sampled_from((OWNER, VIEWER, TRADER)),
+)
+@settings(max_examples=100, deadline=None)
+def test_no_words_make_a_command_fail_inside(name: str, words: list[str], by: int) -> None:
+    async def story() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            talk = Talk()
+            talk.services.data_dir, talk.services.charts = Path(folder), Easel()
+            talk.scanner.scores["BTC/USDT"] = crashed(talk)
+            await talk.ask("/watch BTC/USDT ETH/USDT 15m 1h", by)
+            answer = await talk.ask(" ".join((f"/{name}", *words)), by)
+            assert answer.messages
+            assert not answer.title.startswith("💥")
+            assert not answer.title.startswith("✋") or "Try:" in answer.text
+
+    asyncio.run(story())
+
+
 # ---------------------------------------------------------------- buttons
 
 
@@ -264,122 +319,3 @@ async def test_each_command_can_be_tapped_as_well_as_typed(
     assert labels <= shown
     for data in answer.buttons.values():
         assert not (await talk.press(data)).title.startswith("✋ This")
-
-
-# ---------------------------------------------------------------- undo
-
-
-async def test_thresholds_are_as_before_with_one_tap_and_a_second_goes_no_further(
-    talk: Talk,
-) -> None:
-    await talk.ask("/threshold BTC/USDT auto")
-    changed = await talk.ask("/threshold 80")
-    assert {one.threshold for one in talk.person().wishes.interests} == {80}
-    talk.restarted()
-    await talk.press(changed.buttons["↩️ Undo"])
-    assert [one.threshold for one in talk.person().wishes.interests] == [None, 50]
-    again = await talk.press(changed.buttons["↩️ Undo"])
-    assert "no change of thresholds to undo" in again.text
-    assert [one.threshold for one in talk.person().wishes.interests] == [None, 50]
-
-
-async def test_an_undo_of_thresholds_leaves_what_was_changed_since(talk: Talk) -> None:
-    changed = await talk.ask("/threshold 80")
-    await talk.ask("/watch ETH/USDT threshold 30")
-    await talk.press(changed.buttons["↩️ Undo"])
-    assert [one.threshold for one in talk.person().wishes.interests] == [80, 80]
-
-
-async def test_a_threshold_that_changes_nothing_offers_no_undo(talk: Talk) -> None:
-    assert "↩️ Undo" not in (await talk.ask("/threshold 50")).buttons
-
-
-async def test_what_watching_again_has_changed_is_as_before_with_one_tap(talk: Talk) -> None:
-    assert "↩️ Undo" not in (await talk.ask("/watch ADA/USDC 1h")).buttons
-    await talk.ask("/watch BTC/USDT 15m 4h threshold auto")
-    changed = await talk.ask("/watch BTC/USDT 1d threshold 70")
-    await talk.press(changed.buttons["↩️ Undo"])
-    assert talk.person().wishes.interest("BTC/USDT") == interest(
-        "BTC/USDT", "15m", "4h", threshold=None
-    )
-    assert "↩️ Undo" not in (await talk.ask("/watch BTC/USDT 15m 4h")).buttons
-
-
-async def test_quiet_hours_are_as_before_with_one_tap(talk: Talk) -> None:
-    await talk.ask("/quiet 22:00-07:00 Europe/Berlin")
-    assert talk.person().timezone == "Europe/Berlin"
-    changed = await talk.ask("/quiet 21:00-06:00")
-    assert "Silent 21:00-06:00 Europe/Berlin" in changed.text
-    await talk.press(changed.buttons["↩️ Back to 22:00-07:00"])
-    assert talk.person().quiet_hours == "22:00-07:00"
-    ended = await talk.ask("/quiet off")
-    await talk.press(ended.buttons["↩️ Back to 22:00-07:00"])
-    assert talk.person().quiet_hours == "22:00-07:00"
-    await talk.ask("/quiet off")
-    assert "were off already" in (await talk.ask("/quiet off")).text
-    first = await talk.ask("/quiet 22:00-07:00")
-    await talk.press(first.buttons["↩️ No quiet hours"])
-    assert talk.person().quiet_hours is None
-
-
-async def test_silence_ends_with_one_tap(talk: Talk) -> None:
-    assert "You are not muted" in (await talk.ask("/mute")).title
-    muted = await talk.ask("/mute 2d")
-    assert "Silent until" in (await talk.ask("/mute")).title
-    await talk.press(muted.buttons["↩️ Unmute"])
-    assert talk.person().muted_until is None
-    assert "You were not muted" in (await talk.ask("/mute off")).text
-    other = await talk.ask(f"/mute {VIEWER} 4h")
-    await talk.press(other.buttons["🔔 Unmute"])
-    assert talk.person(VIEWER).muted_until is None
-
-
-async def test_digest_and_reports_are_as_before_with_a_tap_each(talk: Talk) -> None:
-    await talk.ask("/digest daily 07:30 Europe/Berlin")
-    first = await talk.ask("/digest every 90m")
-    await talk.press(first.buttons["↩️ Undo"])
-    assert talk.person().wishes.report_every_min is None
-    await talk.ask("/digest every 90m")
-    ended = await talk.ask("/digest off")
-    await talk.press(ended.buttons["↩️ Back to daily 07:30"])
-    await talk.press(ended.buttons["↩️ Back to every 90m"])
-    person = talk.person()
-    assert (person.digest_at, person.timezone) == ("07:30", "Europe/Berlin")
-    assert person.wishes.report_every_min == 90
-
-
-async def test_somebody_revoked_by_mistake_comes_back_as_they_were_after_one_question(
-    talk: Talk,
-) -> None:
-    revoked = await talk.ask(f"/revoke {TRADER}")
-    assert "as trader again" in revoked.text
-    asked = await talk.press(revoked.buttons["↩️ Undo"])
-    assert asked.title == f"👥 {TRADER} as trader?"
-    done = await talk.press(f"{confirm.CONFIRM}{talk.question()}")
-    assert talk.person(TRADER).role is Role.TRADER
-    await talk.press(done.buttons["↩️ Undo"])
-    assert not talk.person(TRADER).is_active
-
-
-async def test_a_new_role_is_the_old_one_again_after_one_question(talk: Talk) -> None:
-    await talk.ask(f"/role {VIEWER} trader")
-    done = await talk.press(f"{confirm.CONFIRM}{talk.question()}")
-    asked = await talk.press(done.buttons["↩️ Undo"])
-    assert asked.title == f"👥 {VIEWER} as viewer?"
-
-
-async def test_what_rings_is_turned_back_by_the_same_buttons(talk: Talk) -> None:
-    shown = await talk.ask("/alerts fills off")
-    await talk.press(shown.buttons["🚫 Fills"])
-    assert talk.person().wishes.loud(AlertType.FILLS) is Loudness.ON
-
-
-async def test_who_asks_has_just_been_seen(talk: Talk) -> None:
-    talk.restarted()
-    assert OWNER in talk.roster.active
-    assert "0.0 s ago" not in (await talk.ask("/users")).text
-
-
-async def test_a_summary_tells_its_times_as_its_reader_reads_them(talk: Talk) -> None:
-    await talk.ask("/quiet 22:00-07:00 Europe/Berlin")
-    assert "Since Nov 19 13:00 Europe/Berlin" in (await talk.ask("/summary")).text

@@ -80,6 +80,12 @@ async def test_when_somebody_was_last_seen_comes_from_their_messages(talk: Talk)
     assert "Not seen lately" in (await talk.ask(f"/users {TRADER}")).text
 
 
+async def test_who_asks_has_just_been_seen(talk: Talk) -> None:
+    payload = json.dumps({"update_id": 9_000, "message": {"from": {"id": OWNER}}})
+    await talk.store.append(UpdateReceived(InboxUpdate(9_000, payload, talk.clock.now())))
+    assert "• Ada (7) owner, watches 0 seen just now" in (await talk.ask("/users")).text
+
+
 @pytest.mark.parametrize("payload", ["", "[]", "{", '{"message": 5}', '{"message": {"from": {}}}'])
 def test_an_update_that_names_nobody_is_nobodys_sign_of_life(payload: str) -> None:
     assert last_seen([Recorded(1, UpdateReceived(InboxUpdate(1, payload, START)))]) == {}
@@ -332,3 +338,8 @@ async def test_many_people_fit_on_a_card(talk: Talk) -> None:
     answer = await talk.ask("/users")
     assert answer.title == "👥 53 people"
     assert "and 41 more: /users NUMBER" in answer.text
+
+
+async def test_a_summary_tells_its_times_as_its_reader_reads_them(talk: Talk) -> None:
+    await talk.ask("/quiet 22:00-07:00 Europe/Berlin")
+    assert "Since Nov 19 13:00 Europe/Berlin" in (await talk.ask("/summary")).text
