@@ -63,8 +63,8 @@ JOBS: tuple[Job, ...] = (
     Job("balances", every_s=60, misfire_grace_s=30),
     Job("summaries", every_s=60, misfire_grace_s=30),
     Job("candle_sweep", every_s=5, deadline_s=90),
-    # Late enough for the last trades of the candles that ended with the minute.
-    # Late in the minute: a candle of one minute that has just begun says nothing yet.
+    # Late in the minute: a candle of one minute that has just begun says nothing yet. What it does
+    # after that is scored when it closes, by the sweep.
     Job("score_scan", every_s=60, at_second=55, misfire_grace_s=30),
     Job("atr_distances", every_s=3_600, misfire_grace_s=600, deadline_s=120),
     Job("full_reconcile", every_s=900, misfire_grace_s=300, deadline_s=120),
