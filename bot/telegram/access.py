@@ -111,9 +111,12 @@ def buttons_for(rows: Rows, role: Role) -> Rows:
 
 
 def _is_for(data: str, role: Role) -> bool:
-    if not is_command(data):
-        return True
-    name, *words = data[2:].split()
+    return not is_command(data) or may_send(data[1:], role)
+
+
+def may_send(line: str, role: Role) -> bool:
+    """Whether a role may send a whole line such as `/tracker 3 pause`."""
+    name, *words = line.removeprefix("/").split()
     # The one command that looks with one word and acts with the next.
     is_acting = name == "tracker" and words[1:] not in ([], ["why"])
     return may_use(name, role) and not (is_acting and role is Role.VIEWER)

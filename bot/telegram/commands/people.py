@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.telegram.access import may_use
+from bot.telegram.access import may_send, may_use
 from bot.telegram.commands.context import CommandEntry, Reply, Request, Services
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render.text import Card, Code, Line, card_text
@@ -64,17 +64,18 @@ def help_card(
         if found and len(themes) > 1:
             lines.append(f"— {theme.upper()} —")
         for entry in found:
-            lines += [entry.about, Code(entry.example)]
+            is_for_them = may_send(entry.example, person_role)
+            lines += [entry.about, Code(entry.example if is_for_them else f"/{entry.name}")]
     reached = [one for one in THEMES if any(name in allowed for name in THEMES[one])]
     buttons = [does(one.capitalize(), f"/help {one}") for one in reached]
     return Card(card_text("❔ What you can send", *lines), in_rows(buttons, 4))
 
 
-def command_help_card(entry: CommandEntry) -> Card:
-    """One command with its example."""
-    lines: list[Line] = [entry.about, "Example:", Code(entry.example)]
-    forms = FORMS.get(entry.name, ())
-    lines.extend(Code(line) for line in forms if line != entry.example)
+def command_help_card(entry: CommandEntry, person_role: Role = Role.OWNER) -> Card:
+    """One command with those of its forms that somebody may send."""
+    forms = dict.fromkeys((entry.example, *FORMS.get(entry.name, ())))
+    allowed = [line for line in forms if may_send(line, person_role)] or [f"/{entry.name}"]
+    lines: list[Line] = [entry.about, "Example:", *(Code(line) for line in allowed)]
     return Card(card_text(f"❔ /{entry.name}", *lines))
 
 

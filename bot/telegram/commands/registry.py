@@ -2,6 +2,7 @@
 
 from difflib import get_close_matches
 
+from bot.telegram.access import may_use
 from bot.telegram.commands import (
     acting,
     asking,
@@ -36,7 +37,9 @@ async def show_help(request: Request, _services: Services) -> Reply:
             wrong=request.words[0],
             near=near,
         )
-    return Reply((people.command_help_card(entry),))
+    if not may_use(name, request.person.role):
+        raise Refused(f"/{name} is not for a {request.person.role.value}", example="/help")
+    return Reply((people.command_help_card(entry, request.person.role),))
 
 
 _act = asking.handle_command

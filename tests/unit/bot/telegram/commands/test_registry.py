@@ -80,6 +80,16 @@ async def test_who_may_only_look_is_not_shown_at_the_start_how_to_act() -> None:
     assert "/watch BTC/USDT" in viewer.text
 
 
+async def test_no_help_shows_somebody_what_would_be_refused() -> None:
+    talk = Talk()
+    assert "/tracker 3 stop 59000" in (await talk.ask("/help tracker", 9)).text
+    viewer = await talk.ask("/help tracker", 8)
+    assert "/tracker 3" not in viewer.text
+    assert "/tracker" in viewer.text
+    assert "/tracker 3 stop" not in (await talk.ask("/help", 8)).text
+    assert "/panic is not for a viewer" in (await talk.ask("/help panic", 8)).text
+
+
 def test_what_is_watched_stands_in_the_menu() -> None:
     names = {entry.name for entry in MENU}
     assert {"watch", "scan"} <= names
