@@ -44,7 +44,7 @@ soak: setup ## one agent in faulty weather for HOURS=72; goes on where it was br
 lint: setup ## ruff, ruff format and mypy strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy --num-workers 2
 
 format: setup ## let ruff sort imports and lay the code out
 	@$(BIN)/ruff check --quiet --select I --fix .
