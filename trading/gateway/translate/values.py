@@ -10,9 +10,12 @@ from trading.domain.market import BookLevel
 _TEXT_SHOWN_MAX = 80
 DIGITS_MAX = 40
 _EXPONENT_MAX = 30
-# From when on a time in milliseconds is believable: 2017, Binance's first year.
-TIME_MS_MIN = 1_483_228_800_000
+# Between 2009, before which nothing was traded, and 2100 a time in milliseconds is believable: the
+# same number of seconds or microseconds lies far outside.
+TIME_MS_MIN = 1_230_768_000_000
 TIME_MS_MAX = 4_102_444_800_000
+# Fewer are no early time but another unit: so many seconds last until the year 5138.
+_OLD_MS_MIN = 100_000_000_000
 
 SymbolOf = Callable[[str], str | None]
 
@@ -89,6 +92,11 @@ def time_ms(source: Mapping[str, Any], key: str) -> int:
     if not TIME_MS_MIN <= value <= TIME_MS_MAX:
         raise Unusable(f"{key} should be a time in milliseconds, was {value}")
     return value
+
+
+def is_before_trading(source: Mapping[str, Any], key: str) -> bool:
+    """Whether a time in milliseconds lies before anything was traded."""
+    return _OLD_MS_MIN <= integer(source, key) < TIME_MS_MIN
 
 
 def levels(raw: object) -> tuple[BookLevel, ...]:

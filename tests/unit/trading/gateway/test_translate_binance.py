@@ -1,7 +1,9 @@
 """What Binance says becomes our words exactly, or is refused: never a crash or a wrong number."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from tests.catalogue import fired
 from trading.domain.instrument import InstrumentStatus
 from trading.domain.market import PriceSource
 from trading.domain.order import OrderRequest, OrderStatus, OrderType, Side, TimeInForce
-from trading.domain.time import to_ms
+from trading.domain.time import from_ms, to_ms
 from trading.gateway.translate import binance
 from trading.gateway.translate.values import Unusable
 
@@ -292,6 +294,26 @@ def test_a_candle_knows_its_quote_volume_its_trades_and_what_takers_bought() -> 
     assert (beyond.volume, beyond.taker_buy_volume) == (100, None)
     [short] = binance.candles([KLINE[:7]], NOW_MS)
     assert (short.quote_volume, short.trades, short.taker_buy_volume) == (None, None, None)
+
+
+def kline_of(at: datetime) -> list[object]:
+    opened_ms = to_ms(at)
+    return [opened_ms, *KLINE[1:6], opened_ms + 86_399_999]
+
+
+def test_candles_of_before_binance_count_and_those_of_before_any_market_are_left_out() -> None:
+    years = (1998, 2008, 2009, 2014, 2026)
+    told = binance.candles([kline_of(datetime(year, 1, 1, tzinfo=UTC)) for year in years], NOW_MS)
+    assert [from_ms(one.open_time_ms).year for one in told] == [2009, 2014, 2026]
+
+
+@pytest.mark.parametrize("factor", [Fraction(1, 1000), 1_000, 1_000_000])
+def test_a_page_in_another_unit_of_time_is_refused_whatever_its_age(factor: Fraction) -> None:
+    for year in (2009, 2014, 2026):
+        told = kline_of(datetime(year, 1, 2, tzinfo=UTC))
+        told[0] = int(to_ms(datetime(year, 1, 2, tzinfo=UTC)) * factor)
+        with pytest.raises(Unusable, match="milliseconds"):
+            binance.candles([told], NOW_MS)
 
 
 # What is broken, and where: each is refused.

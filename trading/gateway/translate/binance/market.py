@@ -9,6 +9,7 @@ from trading.gateway.translate.values import (
     SymbolOf,
     Unusable,
     decimal_of,
+    is_before_trading,
     levels,
     mapping,
     number,
@@ -93,14 +94,27 @@ def order_book(raw: object, symbol: str, at_ms: int) -> OrderBook:
 
 
 def candles(raw: object, now_ms: int) -> Sequence[Candle]:
-    """Read klines, oldest first; the running one is the one whose close lies ahead."""
-    return [_candle(sequence(each, "kline"), now_ms) for each in sequence(raw, "klines")]
+    """Read klines, oldest first; the running one is the one whose close lies ahead.
+
+    Those of before anything was traded are left out, and the rest of their page counts.
+    """
+    rows = map(_row, sequence(raw, "klines"))
+    return [_candle(row, now_ms) for row in rows if not is_before_trading(_times(row), "open_time")]
+
+
+def _row(each: object) -> Sequence[Any]:
+    row = sequence(each, "kline")
+    if len(row) < 7:
+        raise Unusable(f"kline should have at least 7 values, had {len(row)}")
+    return row
+
+
+def _times(row: Sequence[Any]) -> dict[str, Any]:
+    return {"open_time": row[0], "close_time": row[6]}
 
 
 def _candle(row: Sequence[Any], now_ms: int) -> Candle:
-    if len(row) < 7:
-        raise Unusable(f"kline should have at least 7 values, had {len(row)}")
-    said = {"open_time": row[0], "close_time": row[6]}
+    said = _times(row)
     values = [
         float(decimal_of(value, name))
         for value, name in zip(row[1:6], ("open", "high", "low", "close", "volume"), strict=True)
