@@ -21,28 +21,45 @@ from bot.charts.heat_map import HeatCell, HeatMap, HeatRow
 
 _ROW_IN: Final = 0.44
 _HEAD_IN: Final = 0.72
+_FOOT_IN: Final = 0.42
 _SYMBOL_COLUMNS: Final = 2.2
 _SCORE_COLUMNS: Final = 2
 # In a row that narrow longer symbols are written smaller.
 _SYMBOL_LETTERS: Final = 10
+# With as many columns as this the letters have their smallest size; with fewer they grow.
+_COLUMNS_USUAL: Final = 14.2
+_GROWTH_MAX: Final = 1.7
+# All rows together are no higher than a phone shows.
+_ROWS_IN: Final = 13.4
+_LEGEND: Final = (
+    "Change of each candle. Colour: how rare, red as a fall, green as a rise.",
+    "Empty: not watched.  -: not ready.",
+)
 _COLOURS: Final = LinearSegmentedColormap.from_list("scores", (DOWN, "#1a212b", UP))
 
 
 def png_of(heat_map: HeatMap) -> bytes:
     """Draw it; 1080 pixels wide, as high as its rows."""
     rows = len(heat_map.rows)
-    height_in = _HEAD_IN + max(rows, 3) * _ROW_IN
+    columns = _SYMBOL_COLUMNS + len(heat_map.columns) + _SCORE_COLUMNS
+    growth = max(min(_COLUMNS_USUAL / columns, _GROWTH_MAX, _ROWS_IN / ((rows + 0.8) * _ROW_IN)), 1)
+    row_in = _ROW_IN * growth
+    # The names of the columns take eight tenths of a row.
+    height_in = _HEAD_IN + (rows + 0.8) * row_in + _FOOT_IN
     figure = new_figure(height_in)
-    axes = figure.add_axes((0.02, 0.02, 0.96, 1 - _HEAD_IN / height_in))
+    bottom = _FOOT_IN / height_in
+    axes = figure.add_axes((0.02, bottom, 0.96, 1 - bottom - _HEAD_IN / height_in))
     dress(axes)
-    axes.set_xlim(0, _SYMBOL_COLUMNS + len(heat_map.columns) + _SCORE_COLUMNS)
-    axes.set_ylim(max(rows, 3), -0.8)
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, -0.8)
     axes.set_xticks([])
     axes.set_yticks([])
-    _head(axes, heat_map)
+    _head(axes, heat_map, growth)
     _boxes(axes, heat_map)
     for number, row in enumerate(heat_map.rows):
-        _row(axes, number, row)
+        _row(axes, number, row, growth)
+    legend = "  ".join(_LEGEND)
+    figure.text(0.02, 0.15 / height_in, legend, color=FAINT, fontsize=12)
     title_at = 1 - 0.5 / height_in
     figure.text(0.02, title_at, heat_map.title, color=INK, fontsize=19, fontweight="bold")
     # Not across the cells, which would hide it.
@@ -52,10 +69,10 @@ def png_of(heat_map: HeatMap) -> bytes:
     return png_bytes(figure)
 
 
-def _head(axes: Axes, heat_map: HeatMap) -> None:
+def _head(axes: Axes, heat_map: HeatMap, growth: float) -> None:
     for number, name in enumerate((*heat_map.columns, "bull", "bear")):
         x = _SYMBOL_COLUMNS + number + 0.5
-        axes.text(x, -0.35, name, color=FAINT, fontsize=13, ha="center", va="center")
+        axes.text(x, -0.35, name, color=FAINT, fontsize=13 * growth, ha="center", va="center")
 
 
 def _boxes(axes: Axes, heat_map: HeatMap) -> None:
@@ -81,21 +98,23 @@ def _colour(cell: HeatCell) -> str | tuple[float, float, float, float]:
     return GRID if cell.warmth is None else _COLOURS((cell.warmth + 1) / 2)
 
 
-def _row(axes: Axes, number: int, row: HeatRow) -> None:
+def _row(axes: Axes, number: int, row: HeatRow, growth: float) -> None:
     middle = number + 0.5
-    size = 14 * min(1, _SYMBOL_LETTERS / max(len(row.symbol), 1))
+    size = 14 * growth * min(1, _SYMBOL_LETTERS / max(len(row.symbol), 1))
     axes.text(0.05, middle, row.symbol, color=INK, fontsize=size, fontweight="bold", va="center")
     for place, cell in enumerate(row.cells):
         x = _SYMBOL_COLUMNS + place
         ink = FAINT if cell.warmth is None else BACKGROUND if abs(cell.warmth) > 0.8 else INK
-        axes.text(x + 0.5, middle, cell.text, color=ink, fontsize=12, ha="center", va="center")
+        axes.text(
+            x + 0.5, middle, cell.text, color=ink, fontsize=12 * growth, ha="center", va="center"
+        )
     for place, (text, colour) in enumerate(((row.bull, UP), (row.bear, DOWN))):
         axes.text(
             _SYMBOL_COLUMNS + len(row.cells) + place + 0.5,
             middle,
             text,
             color=colour if text not in {"?", "0"} else FAINT,
-            fontsize=15,
+            fontsize=15 * growth,
             fontweight="bold",
             ha="center",
             va="center",
