@@ -186,10 +186,8 @@ class Snapshots:
 
     async def _take(self) -> None:
         try:
-            live = await self._database.read_long(
-                partial(snapshots.read_live, at=self._clock.now())
-            )
-            await self._database.write(snapshots.SaveSnapshot(live))
+            taken = await self._database.read_long(partial(snapshots.take, at=self._clock.now()))
+            await self._database.write(snapshots.SaveSnapshot(taken))
         except UmbraError as error:
             logger.warning("snapshot_skipped", extra={"reason": str(error)})
 

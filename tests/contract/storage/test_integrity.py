@@ -232,11 +232,22 @@ def _count_snapshots(connection: Any) -> int:
     return len(connection.execute(schema.snapshots.select()).all())
 
 
-async def test_a_damaged_snapshot_is_not_believed(sqlite_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "substr(document, 1, 80) || 'AAAA' || substr(document, 85)",
+        "substr(document, 5)",
+        "'?' || document",
+        "'{}'",
+    ],
+)
+async def test_a_damaged_snapshot_is_not_believed(
+    damage: str, sqlite_url: str, tmp_path: Path
+) -> None:
     store = await _filled(sqlite_url, tmp_path)
     await store._snapshots._take()
     answers = await everything(store)
-    tampered = "UPDATE snapshots SET document = replace(document, 'watching', 'closed')"
+    tampered = f"UPDATE snapshots SET document = {damage}"  # noqa: S608
     assert await store._database.write(_Tamper(tampered)) == 1
     await store.close()
     again = await _reopen(sqlite_url, tmp_path)
