@@ -103,11 +103,16 @@ class AlertKind(Enum):
 
     CROSSED = "crossed its threshold"
     ROSE = "rose further"
+    FURTHER = "the price went further"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreAlert:
-    """What is told of a score: itself, not its threshold; `before` is what was told last."""
+    """What is told of a score: itself, not its threshold.
+
+    `before` and `before_price` are what was told last of the same crossing. `move` is what the
+    candle that went furthest has changed, in percent.
+    """
 
     symbol: str
     kind: ScoreKind
@@ -118,19 +123,25 @@ class ScoreAlert:
     threshold: float
     before: float | None
     too_young: tuple[Timeframe, ...]
+    move: float | None = None
+    before_price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
     """What is remembered of one score between two looks; it survives a restart as a value.
 
-    `is_above`: since it crossed, and until it has fallen below threshold and hysteresis. `told`:
-    the score told last in this stay above; None while the crossing itself was not told.
+    `is_above`: since its crossing was told, and until it has fallen below threshold and hysteresis.
+    `told` is the score told last, at `told_price` and after a move of `told_move` percent; it is
+    remembered until it has cooled off. `threshold` is the one by which it was judged last.
     """
 
     is_above: bool = False
     told: float | None = None
     told_ms: int | None = None
+    told_price: float | None = None
+    told_move: float = 0.0
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,21 @@ class AlertRule:
     - `thresholds`: from which score on
     - `hysteresis`: how far below its threshold a score must fall before it can cross it again
     - `rise_min`: by how much a score must exceed the last one told to be a further rise; 0: at all
-    - `cool_off_ms`: how long after an alert no new crossing of the same score is told; one that
-      still stands after that is told then
+    - `further_share`: no score is above the full one, so a price that has gone on by this share of
+      the move that was told is a further rise, too, but not by less than `further_min` of itself
+    - `cool_off_ms`: how long after an alert a new crossing of the same score is not told unless it
+      is a further rise; one that still stands after that is told then
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     hysteresis: float = 0.1
     rise_min: float = 0.0
+    further_share: float = 0.5
+    further_min: float = 0.01
     cool_off_ms: int = 900_000
 
     def __post_init__(self) -> None:
-        for name in ("hysteresis", "rise_min", "cool_off_ms"):
+        for name in ("hysteresis", "rise_min", "further_share", "further_min", "cool_off_ms"):
             if not getattr(self, name) >= 0:
                 raise Refused(f"{name} should be >= 0, was {getattr(self, name)}", example="0.1")
 
@@ -51,40 +55,94 @@ def judge(
     alerts = []
     for kind, score in ((ScoreKind.BULL, scores.bull), (ScoreKind.BEAR, scores.bear)):
         before = remembered.get((scores.symbol, kind), Watched())
-        after, reason = _step(before, score, scores.at_ms, rule, rule.threshold(kind))
-        kept[scores.symbol, kind] = after
-        if reason is not None and score is not None:
-            alerts.append(
-                ScoreAlert(
-                    scores.symbol,
-                    kind,
-                    reason,
-                    scores.at_ms,
-                    scores.price,
-                    score,
-                    rule.threshold(kind),
-                    before.told,
-                    scores.too_young,
-                )
-            )
+        kept[scores.symbol, kind] = before
+        if score is None:
+            continue
+        threshold = rule.threshold(kind)
+        before = _settled(before, score, scores.at_ms, threshold, rule)
+        reason = _reason(before, score, scores, kind, rule)
+        if reason is not None:
+            alert = _alert((kind, reason), score, threshold, scores, before)
+            alerts.append(alert)
+            before = Watched(True, score, scores.at_ms, scores.price, alert.move or 0.0, threshold)
+        kept[scores.symbol, kind] = before
     return kept, tuple(alerts)
 
 
-def _step(
-    before: Watched, score: float | None, at_ms: int, rule: AlertRule, threshold: float
-) -> tuple[Watched, AlertKind | None]:
-    if score is None:
-        return before, None
-    if not before.is_above and score < threshold:
-        return before, None
-    if score < threshold - rule.hysteresis - _EQUAL:
-        return replace(before, is_above=False, told=None), None
-    if before.told is not None:
-        rise = score - before.told
-        is_rise = rise > _EQUAL and rise >= rule.rise_min - _EQUAL
-        return (Watched(True, score, at_ms), AlertKind.ROSE) if is_rise else (before, None)
-    # Above, and the crossing is not told yet: a score that has sunk into the band waits.
-    is_cooling = before.told_ms is not None and at_ms < before.told_ms + rule.cool_off_ms
-    if score < threshold or is_cooling:
-        return replace(before, is_above=True), None
-    return Watched(True, score, at_ms), AlertKind.CROSSED
+def move_of(scores: RankScore, kind: ScoreKind) -> float | None:
+    """Return what the candle that went furthest its way has changed, in percent; None unknown."""
+    is_bull = kind is ScoreKind.BULL
+    changes = [
+        one.change
+        for one in scores.scored
+        if one.change is not None and (one.bull_points if is_bull else one.bear_points)
+    ]
+    return max(changes, key=abs, default=None)
+
+
+def _alert(
+    what: tuple[ScoreKind, AlertKind],
+    score: float,
+    threshold: float,
+    scores: RankScore,
+    before: Watched,
+) -> ScoreAlert:
+    kind, reason = what
+    is_first = reason is AlertKind.CROSSED
+    return ScoreAlert(
+        scores.symbol,
+        kind,
+        reason,
+        scores.at_ms,
+        scores.price,
+        score,
+        threshold,
+        None if is_first else before.told,
+        scores.too_young,
+        move_of(scores, kind),
+        None if is_first else before.told_price,
+    )
+
+
+def _settled(
+    before: Watched, score: float, at_ms: int, threshold: float, rule: AlertRule
+) -> Watched:
+    """Return what a score leaves of what was known before it is judged itself."""
+    if before.told is None:
+        return Watched()
+    if score >= threshold - rule.hysteresis - _EQUAL:
+        return replace(before, threshold=threshold)
+    if _is_cooled(before, at_ms, rule) or _was_moved(before, score, threshold, rule):
+        return Watched()
+    return replace(before, is_above=False, threshold=threshold)
+
+
+def _was_moved(before: Watched, score: float, threshold: float, rule: AlertRule) -> bool:
+    """Whether a score is below the threshold because that was raised: it has not fallen itself."""
+    known = threshold if before.threshold is None else before.threshold
+    return known != threshold and score >= known - rule.hysteresis - _EQUAL
+
+
+def _is_cooled(before: Watched, at_ms: int, rule: AlertRule) -> bool:
+    return before.told_ms is None or at_ms >= before.told_ms + rule.cool_off_ms
+
+
+def _reason(
+    before: Watched, score: float, scores: RankScore, kind: ScoreKind, rule: AlertRule
+) -> AlertKind | None:
+    if score < rule.threshold(kind):
+        return None
+    if before.told is None or (not before.is_above and _is_cooled(before, scores.at_ms, rule)):
+        return AlertKind.CROSSED
+    rise = score - before.told
+    if rise > _EQUAL and rise >= rule.rise_min - _EQUAL:
+        return AlertKind.ROSE
+    return AlertKind.FURTHER if _went_further(before, scores.price, kind, rule) else None
+
+
+def _went_further(before: Watched, price: float, kind: ScoreKind, rule: AlertRule) -> bool:
+    if before.told_price is None:
+        return False
+    step = max(rule.further_share * abs(before.told_move) / 100, rule.further_min)
+    gone = price / before.told_price - 1
+    return (gone if kind is ScoreKind.BULL else -gone) >= step

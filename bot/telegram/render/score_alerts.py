@@ -18,6 +18,7 @@ _LISTED_MAX = 12
 _CANDLES_MAX = 6
 _MISSED_MAX = 3
 _WORDS = {ScoreKind.BULL: ("📈", "rise", "bull"), ScoreKind.BEAR: ("📉", "crash", "bear")}
+_GOES_ON = {ScoreKind.BULL: "rises on", ScoreKind.BEAR: "falls on"}
 _ASKS = {
     ScoreKind.BULL: "It asks to SELL. A score says how rare this is, not what follows.",
     ScoreKind.BEAR: "It asks to BUY. A score says how rare this is, not what follows.",
@@ -46,8 +47,9 @@ def alert_card(
     symbol = alert.symbol
     emoji, what, name = _WORDS[alert.kind]
     before = f" (was {points(alert.before)})" if alert.reason is AlertKind.ROSE else ""
+    what = _GOES_ON[alert.kind] if alert.reason is AlertKind.FURTHER else what
     title = f"{emoji} {symbol} {what}: {name} {points(alert.score)}{before}"
-    lines: list[Line] = [f"Price {_price(alert, instrument)}"]
+    lines: list[Line] = [f"Price {_price(alert, instrument)}{_since_told(alert, instrument)}"]
     score = scores.get(symbol)
     if score is not None:
         lines += _candle_lines(score, alert.kind)
@@ -108,8 +110,9 @@ def _burst_card(alerts: Sequence[ScoreAlert], instrument: InstrumentOf) -> Card:
 
 def _row(alert: ScoreAlert, instrument: InstrumentOf) -> str:
     emoji, _, name = _WORDS[alert.kind]
+    moved = "" if alert.move is None else f"{percent(alert.move / 100, places=1)} "
     score = points(alert.score)
-    return f"{emoji} {alert.symbol} {name} {score} at {_price(alert, instrument)}"
+    return f"{emoji} {alert.symbol} {moved}{name} {score} at {_price(alert, instrument)}"
 
 
 def _candle_lines(score: RankScore, kind: ScoreKind) -> list[Line]:
@@ -132,6 +135,13 @@ def _candle_line(one: TimeframeScore, kind: ScoreKind) -> str:
 
 def _price(alert: ScoreAlert, instrument: InstrumentOf) -> str:
     return price(Decimal(repr(alert.price)), instrument(alert.symbol))
+
+
+def _since_told(alert: ScoreAlert, instrument: InstrumentOf) -> str:
+    if alert.before_price is None:
+        return ""
+    told = price(Decimal(repr(alert.before_price)), instrument(alert.symbol))
+    return f", was {told} when told"
 
 
 def _buttons(symbol: str) -> Rows:

@@ -109,6 +109,19 @@ async def test_an_alert_says_what_crashed_and_which_candles_are_rare() -> None:
     assert max(len(line) for line in text.splitlines()) <= 34
 
 
+async def test_a_crash_that_goes_on_at_the_full_score_says_how_far_since_it_was_told() -> None:
+    world = World(watches(OWNER, ADA_BOTH))
+    world.shows(crashed(ADA))
+    await world.telling.tell()
+    world.pass_time()
+    world.shows(replace(crashed(ADA), price=0.35))
+    await world.telling.tell()
+
+    text = strip_markup(world.messages[-1].text)
+    assert text.splitlines()[0] == "📉 ADA/USDC falls on: bear 100"
+    assert "Price 0.3500, was 0.4100 when told" in " ".join(text.split())
+
+
 async def test_each_person_is_told_by_their_own_timeframes_and_threshold() -> None:
     hourly = watches(OWNER, Interest(ADA, (HOUR,), 90))
     daily = watches(FRIEND, Interest(ADA, (DAY,), 90))
