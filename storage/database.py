@@ -54,8 +54,11 @@ class Job(Protocol):
 class Database(Protocol):
     """One open database."""
 
-    async def write(self, job: Job) -> int:
-        """Run a job when its turn comes; what `write` or `failed` returns or raises is the end."""
+    async def write(self, job: Job, *, urgent: bool = False) -> int:
+        """Run a job when its turn comes; what `write` or `failed` returns or raises is the end.
+
+        An urgent one may hold the loop for a few ms, so that nothing else slows it down.
+        """
         ...
 
     async def read(self, work: Callable[[Connection], T]) -> T:

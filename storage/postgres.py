@@ -58,8 +58,10 @@ class PostgresDatabase:
         except _LOST as error:
             raise StorageLost(f"{self._name} cannot be used: {_reason(error)}") from error
 
-    async def write(self, job: Job) -> int:
+    async def write(self, job: Job, *, urgent: bool = False) -> int:
         """Run a job; it goes on to its end although the caller is cancelled."""
+        # What talks to a server needs the loop, and cannot hold it.
+        del urgent
         task = asyncio.create_task(self._write_in_turn(job))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)

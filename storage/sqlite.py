@@ -11,7 +11,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 5
 WAL_BYTES_MAX = 64 * 1024 * 1024
+# So long at most nothing but an urgent write has its turn: a slow disk must not stop the loop.
+HELD_S_MAX = 0.005
 # About five hundred pages; SQLite's own measure is one thousand.
 CHECKPOINT_COMMITS = 64
 # The driver reads damaged text as bad UTF-8, in values and in SQLite's own messages alike.
@@ -59,15 +61,24 @@ class SqliteDatabase:
         """Connect and run `prepare` in the writer's thread; it begins its own transactions."""
         await self._in(self._writer_thread, self._open, prepare)
 
-    async def write(self, job: Job) -> int:
+    async def write(self, job: Job, *, urgent: bool = False) -> int:
         """Run a job in the writer's thread."""
-        result = await self._in(self._writer_thread, self._write, job)
+        if urgent and HELD_S_MAX:
+            result = await self._write_undisturbed(job)
+        else:
+            result = await self._in(self._writer_thread, self._write, job)
         self._commits += 1
         is_idle = self._checkpointing is None or self._checkpointing.done()
         if is_idle and self._commits >= CHECKPOINT_COMMITS:
             self._commits = 0
             self._checkpointing = asyncio.create_task(self._checkpoint())
         return result
+
+    async def _write_undisturbed(self, job: Job) -> int:
+        # The loop's thread would only take the interpreter away from the writer's.
+        running = self._writer_thread.submit(self._write, job)
+        wait((running,), HELD_S_MAX)
+        return running.result() if running.done() else await asyncio.wrap_future(running)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a query in the reader's thread."""

@@ -50,12 +50,13 @@ class SqlJournal:
         self._ledger = ledger
         self._snapshots = snapshots
 
-    async def append(self, *events: Event, reserve: bool = False) -> int:
+    async def append(self, *events: Event, reserve: bool = False, urgent: bool = False) -> int:
         """Make all events durable in one transaction and return the last seq (0: in reserve).
 
         Without events it takes in what the reserve holds, and probes the database.
         """
-        seq = await self._database.write(self._ledger.append(events, reserve=reserve))
+        job = self._ledger.append(events, reserve=reserve)
+        seq = await self._database.write(job, urgent=urgent)
         self._snapshots.note(seq)
         return seq
 

@@ -50,8 +50,10 @@ class Recorded:
 class Journal(Protocol):
     """The append-only record; projections change in the same transaction."""
 
-    async def append(self, *events: Event, reserve: bool = False) -> int:
+    async def append(self, *events: Event, reserve: bool = False, urgent: bool = False) -> int:
         """Make all events durable in one transaction and return the last seq.
+
+        An `urgent` one, which an order waits for, may hold up everything else for a few ms.
 
         With `reserve` the events go to the pre-allocated reserve file, fsynced, when the database
         cannot take them (0 is returned); they enter the journal as soon as it can. Raises

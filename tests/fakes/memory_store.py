@@ -51,6 +51,8 @@ class MemoryStore:
         self._is_answer_lost = False
         self._fold = Fold()
         self.appends: list[tuple[Event, ...]] = []
+        # Of each append, whether an order waited for it.
+        self.urgencies: list[bool] = []
         self.appends_lost = 0
 
     @property
@@ -93,7 +95,8 @@ class MemoryStore:
 
     # ------------------------------------------------------------ Journal
 
-    async def append(self, *new: Event, reserve: bool = False) -> int:
+    async def append(self, *new: Event, reserve: bool = False, urgent: bool = False) -> int:
+        self.urgencies.append(urgent)
         for event in new:
             encode(event)  # what a database could not keep should fail here too
         self._refuse_known(new)

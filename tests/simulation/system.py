@@ -75,6 +75,8 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
             (gc, "freeze", lambda: None),
             (gc, "set_threshold", lambda *_: None),
             (sqlite, "_engine", engine),
+            # Here there is no other thread that could be waited for.
+            (sqlite, "HELD_S_MAX", 0.0),
             (migration, "upgrade", _upgrade),
             (apscheduler.schedulers.base, "datetime", VirtualDatetime),
             (apscheduler.executors.base, "datetime", VirtualDatetime),

@@ -47,9 +47,9 @@ def an_unknown_fate_is_taken_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
 def an_order_leaves_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     real = SqlJournal.append
 
-    async def append(self: SqlJournal, *events: Any, reserve: bool = False) -> int:
+    async def append(self: SqlJournal, *events: Any, **how: Any) -> int:
         kept = [event for event in events if not isinstance(event, AttemptPrepared)]
-        return await real(self, *kept, reserve=reserve)
+        return await real(self, *kept, **how)
 
     patch.setattr(SqlJournal, "append", append)
 

@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 
 OnMessage = Callable[[Any, Any], bool]
 # Messages of one connection, a tenth of a millisecond of work, before everything else on the loop
-# has its turn: a stop that has just fired waits for as much.
-_MESSAGES_PER_TURN = 25
+# has its turns: a stop that has just fired waits for as much at each step of its way out.
+_MESSAGES_AT_ONCE = 8
+_TURNS_BETWEEN = 3
 
 
 def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
@@ -111,9 +112,10 @@ class DirectReader:
             if message.type is not aiohttp.WSMsgType.TEXT or not take(message.data):
                 self._pass_on(message)
             read += 1
-            if read % _MESSAGES_PER_TURN == 0:
+            if read % _MESSAGES_AT_ONCE == 0:
                 # A full buffer never waits, and a stop that has just fired is on the loop, too.
-                await asyncio.sleep(0)
+                for _ in range(_TURNS_BETWEEN):
+                    await asyncio.sleep(0)
         client.on_close(aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
 
     def _pass_on(self, message: Any) -> None:

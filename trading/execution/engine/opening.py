@@ -87,10 +87,13 @@ class Opening:
         events = list(cause)
         for case, attempt in zip(cases, attempts, strict=True):
             events += self._opening(case, attempt)
+        is_exit = all(case.is_exit for case in cases)
+        # One of several would hold up the sending of the others.
+        is_urgent = is_exit and len(self.tasks) == 1
         try:
-            await self._s.writer.write(*events, is_exit=all(case.is_exit for case in cases))
+            await self._s.writer.write(*events, is_exit=is_exit, is_urgent=is_urgent)
         except StorageLost as error:
-            if not all(case.is_exit for case in cases):
+            if not is_exit:
                 raise
             await self._open_without_storage(cases, cause, attempts, str(error))
         else:

@@ -40,10 +40,10 @@ class Writer:
         """How many facts only memory holds."""
         return sum(len(batch) for batch in self._unsaved)
 
-    async def write(self, *events: Event, is_exit: bool) -> None:
+    async def write(self, *events: Event, is_exit: bool, is_urgent: bool = False) -> None:
         """Make a decision durable before it acts, or raise StorageLost or AlreadyRecorded."""
         await self.flush()
-        await self._journal.append(*events, reserve=is_exit)
+        await self._journal.append(*events, reserve=is_exit, urgent=is_urgent)
 
     async def latest(self, limit: int, kinds: Sequence[str]) -> Sequence[Recorded]:
         """Return the newest facts of some kinds."""

@@ -1,10 +1,12 @@
 """A decision becomes one order after another, each durable before it is sent, until it is done."""
 
+import asyncio
 from decimal import Decimal
 
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
 from trading.domain.order import IntentState, OrderType, TimeInForce
+from trading.risk.gate import Approved
 
 
 async def test_an_exit_is_written_before_it_is_sent_and_sold_at_once() -> None:
@@ -40,6 +42,25 @@ async def test_cause_decision_and_attempt_share_one_transaction_and_so_do_fill_a
         "RoundTripClosed",
         "Heartbeat",
     ]
+
+
+async def test_an_exit_alone_is_urgent_and_neither_an_entry_nor_its_outcome_is() -> None:
+    desk = Desk()
+    await desk.run(desk.exit())
+    await desk.run(desk.entry("1000"))
+    kinds = [{type(one) for one in appended} for appended in desk.store.appends]
+    opened = [events.IntentOpened in each for each in kinds]
+    assert opened == [True, False, True, False]
+    assert desk.store.urgencies == [True, False, False, False]
+
+
+async def test_of_many_exits_at_once_none_holds_the_others_up() -> None:
+    desk = Desk()
+    exits = [desk.exit("0.1", intent_id=f"tracker:{number}:1") for number in range(1, 5)]
+    opening = [desk.engine.open(Approved(one, is_held=False)) for one in exits]
+    await desk.time.finish(asyncio.gather(*opening))
+    assert desk.store.urgencies[:4] == [False, False, False, False]
+    await desk.time.until(lambda: len(desk.exchange.sent) == 4)
 
 
 async def test_a_round_trip_is_worth_what_was_got_less_cost_and_fees() -> None:

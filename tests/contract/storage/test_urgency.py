@@ -1,0 +1,64 @@
+"""What an order waits for is written while nothing else has its turn, and never for long."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from storage import sqlite
+from storage.store import Store, open_store
+from tests.contract.storage import samples
+from tests.fakes.memory_store import SettableClock
+from trading.domain.errors import AlreadyRecorded
+
+
+async def _open(tmp_path: Path) -> Store:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'umbra.sqlite'}"
+    return await open_store(url, SettableClock(), data_dir=tmp_path)
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    # However busy the machine of this test is.
+    monkeypatch.setattr(sqlite, "HELD_S_MAX", 30.0)
+
+
+@pytest.mark.usefixtures("patience")
+async def test_an_urgent_append_is_durable_before_anything_else_has_its_turn(
+    tmp_path: Path,
+) -> None:
+    store = await _open(tmp_path)
+    appending = store.journal.append(*samples.transaction_a(1), reserve=True, urgent=True)
+    with pytest.raises(StopIteration) as ended:
+        appending.send(None)
+    assert ended.value.value == 4
+    assert [one.seq for one in await store.journal.events()] == [1, 2, 3, 4]
+    await store.close()
+
+
+@pytest.mark.usefixtures("patience")
+async def test_an_urgent_append_is_refused_as_any_other(tmp_path: Path) -> None:
+    store = await _open(tmp_path)
+    await store.journal.append(*samples.transaction_a(1), urgent=True)
+    with pytest.raises(AlreadyRecorded):
+        await store.journal.append(*samples.transaction_a(1), urgent=True)
+    assert await store.journal.verify() == 4
+    await store.close()
+
+
+async def test_a_disk_that_hangs_holds_the_loop_for_milliseconds_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    store = await _open(tmp_path)
+    is_answering = threading.Event()
+    store._database._writer_thread.submit(is_answering.wait)  # type: ignore[attr-defined]
+    appending = asyncio.create_task(
+        store.journal.append(*samples.transaction_a(1), reserve=True, urgent=True)
+    )
+    await asyncio.sleep(0)
+    # It has begun, is not done, and the loop goes on.
+    assert not appending.done()
+    is_answering.set()
+    assert await appending == 4
+    await store.close()
