@@ -115,7 +115,7 @@ FORMS = {
     "drop": ("/drop BTC/USDT 1h", "/drop all"),
     "threshold": ("/threshold 60", "/threshold auto", "/threshold BTC/USDT auto"),
     "alerts": ("/alerts rises off", "/alerts sounds 6", "/alerts pinned on"),
-    "scan": ("/scan picture", "/scan BTC/USDT 15m 1h"),
+    "scan": ("/scan picture", "/scan 15m 1h", "/scan BTC/USDT 15m 1h"),
     "rank": ("/rank BTC/USDT 1h", "/rank BTC/USDT history", "/rank BTC/USDT picture 30d"),
     "post": ("/post json",),
     "digest": ("/digest every 4h", "/digest daily 09:00 Europe/Berlin", "/digest off"),

@@ -24,6 +24,7 @@ from bot.telegram.render.score_json import scores_json
 from bot.telegram.render.text import Card, Code, card_text, count
 from bot.telegram.render.watching import Row, scores_words
 from bot.telegram.words import quoted, shown
+from trading.domain.chat import Person
 from trading.domain.errors import NotInTime, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.time import Timeframe
@@ -45,22 +46,18 @@ _ON_THE_MACHINE = ("download", "list", "verify", "repair", "export", "import")
 
 
 async def scan(request: Request, services: Services) -> Reply:
-    """Answer /scan for what one watches, and /scan SYMBOL… [15m 1h …] for anything.
+    """Answer /scan for what one watches, also over [15m 1h …], and /scan SYMBOL… for anything.
 
     With `picture` behind it the answer is a heat map.
     """
     is_picture = request.words[-1:] != () and request.words[-1].lower() == pictures.WORD
     words = request.words[:-1] if is_picture else request.words
-    if not words:
-        interests = request.person.wishes.interests
-        if not interests:
-            raise Refused("you watch nothing yet, so name what to scan", _SCAN)
+    if all(map(is_length, words)) and request.person.wishes.interests:
+        interests = _own(words, request.person, services)
+    elif not words:
+        raise Refused("you watch nothing yet, so name what to scan", _SCAN)
     else:
-        if pictures.WORD in [word.lower() for word in words]:
-            others = [word for word in words if word.lower() != pictures.WORD]
-            line = " ".join(("/scan", *others, pictures.WORD))
-            raise Refused(f"{pictures.WORD} comes last, was {quoted(request.words)}", line)
-        refuse_strays("/scan", words)
+        _refuse_meant_otherwise(words, request)
         offer = pairs_offered("/scan", words, services)
         if offer is not None:
             return Reply((offer,), outcome="guided")
@@ -74,6 +71,23 @@ async def scan(request: Request, services: Services) -> Reply:
     again = " ".join(("/scan", *words, pictures.WORD))
     card = render.scan_card(rows, missing, lambda one: _find(one, services), reading, again)
     return Reply((card,))
+
+
+def _own(words: Sequence[str], person: Person, services: Services) -> tuple[Interest, ...]:
+    """What somebody watches, over other lengths where some are named."""
+    named = {Timeframe.parse(word) for word in words}
+    refuse_lacking(named, services)
+    lengths = tuple(sorted(named, key=lambda one: one.length_ms))
+    interests = person.wishes.interests
+    return tuple(replace(one, timeframes=lengths) for one in interests) if lengths else interests
+
+
+def _refuse_meant_otherwise(words: Sequence[str], request: Request) -> None:
+    if pictures.WORD in [word.lower() for word in words]:
+        others = [word for word in words if word.lower() != pictures.WORD]
+        line = " ".join(("/scan", *others, pictures.WORD))
+        raise Refused(f"{pictures.WORD} comes last, was {quoted(request.words)}", line)
+    refuse_strays("/scan", words)
 
 
 def _named(words: Sequence[str], request: Request, services: Services) -> tuple[Interest, ...]:

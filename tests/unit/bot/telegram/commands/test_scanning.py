@@ -129,6 +129,19 @@ async def test_nonsense_is_refused_with_its_value(talk: Talk, line: str, said: s
     assert talk.scanner.scanned == []
 
 
+async def test_lengths_alone_scan_what_one_watches_over_these(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT ETH/USDT 1d")
+    talk.scanner.scores["BTC/USDT"] = crashed(talk)
+    answer = await talk.ask("/scan 1h 15m")
+    assert "BTC/USDT bear 92" in answer.title
+    assert talk.scanner.scanned == [
+        interest("BTC/USDT", "15m", "1h"),
+        interest("ETH/USDT", "15m", "1h"),
+    ]
+    assert talk.person().wishes.interest("BTC/USDT") == interest("BTC/USDT", "1d")
+    assert "was '7m'" in (await talk.ask("/scan 7m")).text
+
+
 async def test_more_symbols_than_are_scanned_at_once_are_refused(
     talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
