@@ -92,7 +92,7 @@ def test_when_a_batch_comes_back_to_a_full_queue_the_oldest_go() -> None:
 
 def warm(symbol: str, timeframe: Timeframe = MINUTE, newest: int = 10) -> WatchedSeries:
     made = WatchedSeries(symbol, timeframe, SETTINGS)
-    made.warm(no_candles(), 0.0)
+    made.warm(no_candles())
     length_ms = timeframe.length_ms
     for number in (newest - 1, newest):
         candle = Candle(number * length_ms, 1.0, 1.0, 1.0, 1.0, 1.0, True)
