@@ -21,6 +21,7 @@ from trading.domain.position import DOLLARS, Balance, Position, TradingMode
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
+from trading.portfolio import price_in, route
 from trading.ports import Journal
 from trading.reachability import BALANCES_DISAGREE
 from trading.risk import halts
@@ -118,9 +119,9 @@ class Housekeeping:
         self._of.state.book.set_balances(balances, self._of.clock.monotonic())
         is_agreed = await self._compare(balances, known, busy | self._working())
         self.clock_offset_ms = await self._of.gateway.clock_offset_ms()
-        await self._price_the_rest(balances)
-        if is_agreed:
-            # What is not shown is not lost.
+        is_priced = await self._price_the_rest(balances)
+        # What is not shown is not lost, nor is what nobody could value just now.
+        if is_agreed and (is_priced or not self._of.state.book.unpriced()):
             await self._check_daily_loss()
         await self._watch_pegs()
         if self._is_key_unchecked:
@@ -222,26 +223,42 @@ class Housekeeping:
                 with contextlib.suppress(AlreadyRecorded):
                     await self._of.record(alert)
 
-    async def _price_the_rest(self, balances: Mapping[str, Balance]) -> None:
+    async def _price_the_rest(self, balances: Mapping[str, Balance]) -> bool:
+        """Value what no live price values; returns whether the exchange told what it had to."""
         book = self._of.state.book
-        symbols = (f"{asset}/{book.currency}" for asset in balances)
-        unwatched = [
-            symbol
-            for symbol in symbols
-            if symbol in self._of.state.instruments and self._market.price(symbol) is None
-        ]
+        unwatched = self._unwatched(balances)
         if not unwatched:
-            return
-        # Without an answer the last known prices stand; the next round asks again.
-        with contextlib.suppress(Retryable):
+            book.set_rates({})
+            return True
+        try:
             prices = await self._of.gateway.last_prices()
-            for symbol in unwatched:
-                if symbol in prices:
-                    book.set_price(symbol, prices[symbol])
+        except Retryable:
+            # The last known prices stand; the next round asks again.
+            return False
+        for symbol in {symbol for symbols in unwatched.values() for symbol in symbols}:
+            if symbol in prices and self._market.price(symbol) is None:
+                book.set_price(symbol, prices[symbol])
+        rates = {asset: price_in(asset, book.currency, prices) for asset in unwatched}
+        book.set_rates({asset: rate for asset, rate in rates.items() if rate is not None})
+        return True
+
+    def _unwatched(self, balances: Mapping[str, Balance]) -> Mapping[str, Sequence[str]]:
+        """Return the assets that no live price values, each with the symbols that would.
+
+        Every quote currency is among them: what is sold into it has its worth at once.
+        """
+        currency, instruments = self._of.state.book.currency, self._of.state.instruments
+        quotes = {instrument.quote for instrument in instruments.values()}
+        routes = {asset: route(asset, currency, instruments) for asset in {*balances, *quotes}}
+        return {
+            asset: symbols
+            for asset, symbols in routes.items()
+            if symbols and any(self._market.price(symbol) is None for symbol in symbols)
+        }
 
     async def _check_daily_loss(self) -> None:
         state = self._of.state
         if state.day is None:
             return
         loss = halts.loss_share(state.day.equity, state.book.equity())
-        await self._alarms.halt(halts.daily_loss(loss, self._of.limits))
+        await self._alarms.halt(halts.daily_loss(loss, self._of.limits, state.book.unpriced()))

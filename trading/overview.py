@@ -116,7 +116,8 @@ class AccountView:
 class StatusView:
     """The answer to *am I protected right now?*
 
-    Before `is_ready` nothing is known of positions and trackers, and nothing is watched.
+    Before `is_ready` nothing is known of positions and trackers, and nothing is watched. What is
+    `uncounted` is held, and no price values it: `equity` and `profit_today` lack it.
     """
 
     mode: str
@@ -138,6 +139,7 @@ class StatusView:
     started_at: datetime
     now: datetime
     is_ready: bool = True
+    uncounted: tuple[Balance, ...] = ()
 
     @property
     def state(self) -> TradingMode:

@@ -1,6 +1,6 @@
 """The living portfolio: balances from the exchange, positions from fills, one valuation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,26 +12,37 @@ from trading.domain.position import Balance, Portfolio, Position
 _BRIDGES = ("USDT", "USDC", "BTC")
 
 
-def price_in(asset: str, currency: str, prices: Mapping[str, Decimal]) -> Decimal | None:
-    """Return what one unit of `asset` is worth in `currency`, through one bridge at most."""
-    direct = _direct(asset, currency, prices)
-    if direct is not None:
-        return direct
-    for bridge in _BRIDGES:
-        first, second = _direct(asset, bridge, prices), _direct(bridge, currency, prices)
+def route(asset: str, currency: str, symbols: Container[str]) -> tuple[str, ...] | None:
+    """Return the symbols whose prices value `asset` in `currency`: at most two, through a bridge.
+
+    The currency itself needs none; None where these symbols do not lead there.
+    """
+    for bridge in (currency, *_BRIDGES):
+        first, second = _market(asset, bridge, symbols), _market(bridge, currency, symbols)
         if first is not None and second is not None:
-            return first * second
+            return (*first, *second)
     return None
 
 
-def _direct(asset: str, currency: str, prices: Mapping[str, Decimal]) -> Decimal | None:
+def _market(asset: str, currency: str, symbols: Container[str]) -> tuple[str, ...] | None:
     if asset == currency:
-        return ONE
-    price = prices.get(f"{asset}/{currency}")
-    if price is not None:
-        return price
-    inverse = prices.get(f"{currency}/{asset}")
-    return ONE / inverse if inverse else None
+        return ()
+    pair = (f"{asset}/{currency}", f"{currency}/{asset}")
+    return next(((symbol,) for symbol in pair if symbol in symbols), None)
+
+
+def price_in(asset: str, currency: str, prices: Mapping[str, Decimal]) -> Decimal | None:
+    """Return what one unit of `asset` is worth in `currency`, through one bridge at most."""
+    symbols = route(asset, currency, prices)
+    if symbols is None:
+        return None
+    price = ONE
+    for symbol in symbols:
+        base, _, quote = symbol.partition("/")
+        is_sale = base == asset
+        price *= prices[symbol] if is_sale else ONE / prices[symbol]
+        asset = quote if is_sale else base
+    return price
 
 
 class PortfolioBook:
@@ -42,6 +53,7 @@ class PortfolioBook:
         self._balances: dict[str, Balance] = {}
         self._positions: dict[str, Position] = {}
         self._prices: dict[str, Decimal] = {}
+        self._rates: dict[str, Decimal] = {}
         self.balances_at_s: float | None = None
 
     def load(self, positions: Mapping[str, Position]) -> None:
@@ -73,6 +85,13 @@ class PortfolioBook:
         """Take a price for the valuation."""
         self._prices[symbol] = price
 
+    def set_rates(self, rates: Mapping[str, Decimal]) -> None:
+        """Replace what a unit of each asset is worth that no price of its own values.
+
+        A rate is of one moment: a live price times one of a minute ago would be nobody's.
+        """
+        self._rates = dict(rates)
+
     @property
     def positions(self) -> Mapping[str, Position]:
         """The present positions by symbol."""
@@ -102,7 +121,7 @@ class PortfolioBook:
 
     def value(self, asset: str, quantity: Decimal) -> Decimal | None:
         """Return a quantity's worth in the valuation currency, None where no market prices it."""
-        price = price_in(asset, self.currency, self._prices)
+        price = self._price(asset)
         return quantity * price if price is not None else None
 
     def equity(self) -> Decimal:
@@ -110,13 +129,18 @@ class PortfolioBook:
         values = (self.value(asset, item.total) for asset, item in self._balances.items())
         return sum((value for value in values if value is not None), ZERO)
 
-    def unpriced(self) -> Iterable[str]:
-        """Return held assets that the present prices cannot value."""
-        return [
-            asset
-            for asset, item in self._balances.items()
-            if item.total and price_in(asset, self.currency, self._prices) is None
-        ]
+    def unpriced(self) -> tuple[Balance, ...]:
+        """Return what is held and counts nothing, for the present prices cannot value it."""
+        return tuple(
+            item
+            for asset, item in sorted(self._balances.items())
+            if item.total and self._price(asset) is None
+        )
+
+    def _price(self, asset: str) -> Decimal | None:
+        if asset in self._rates and _market(asset, self.currency, self._prices) is None:
+            return self._rates[asset]
+        return price_in(asset, self.currency, self._prices)
 
     def _position(self, symbol: str) -> Position:
         return self._positions.get(symbol) or Position(symbol)

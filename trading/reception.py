@@ -129,6 +129,7 @@ class Reception:
             started_at=state.started_at,
             now=agent.clock.now(),
             is_ready=agent.is_ready,
+            uncounted=state.book.unpriced(),
         )
 
     def standing(self) -> StandingView:

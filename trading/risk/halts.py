@@ -7,12 +7,13 @@ from decimal import Decimal
 
 from trading.domain.events import Event, ProcessStarted, ProcessStopped
 from trading.domain.money import ZERO, plain
-from trading.domain.position import TradingMode
+from trading.domain.position import Balance, TradingMode
 from trading.risk.limits import RiskLimits
 
 # Who changed the mode, in the journal's words.
 BY = "risk"
 CRASHES_MAX = 3
+_NAMED_MAX = 3
 CRASH_WINDOW = timedelta(minutes=5)
 # The kinds of alarms that ask for a look and a resume: whoever resumes has seen them.
 ASKING_FOR_A_LOOK = frozenset({"cap", "put_back", "safe_mode"})
@@ -36,14 +37,17 @@ def loss_share(opened: Decimal, equity: Decimal) -> Decimal:
     return max((opened - equity) / opened, ZERO) if opened > 0 else ZERO
 
 
-def daily_loss(loss: Decimal, limits: RiskLimits) -> Halt | None:
-    """Return REDUCING when the account lost its daily share."""
+def daily_loss(loss: Decimal, limits: RiskLimits, uncounted: Sequence[Balance] = ()) -> Halt | None:
+    """Return REDUCING when the account lost its daily share; `uncounted` has no price."""
     if loss < limits.daily_loss_max:
         return None
+    held = ", ".join(f"{plain(each.total)} {each.asset}" for each in uncounted[:_NAMED_MAX])
+    more = f" and {len(uncounted) - _NAMED_MAX} more" if len(uncounted) > _NAMED_MAX else ""
     return Halt(
         TradingMode.REDUCING,
         f"daily loss {plain(round(loss * 100, 2))}% reached the limit of "
-        f"{plain(limits.daily_loss_max * 100)}%",
+        f"{plain(limits.daily_loss_max * 100)}%"
+        + (f"; not counted: {held}{more}, no price" if held else ""),
     )
 
 

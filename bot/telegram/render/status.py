@@ -28,6 +28,7 @@ from trading.overview import AccountView, BalanceView, PositionView, StatusView
 
 PAGE = 8
 _STOPS_MAX = 4
+_UNCOUNTED_MAX = 3
 STREAMS = {"down": "over REST", "lost": "not coming in"}
 Row = TypeVar("Row")
 
@@ -51,6 +52,7 @@ def status_card(status: StatusView, *, may_act: bool = True) -> Card:
         f"{status.mode} on {status.exchange} · {MODES[status.state].state}",
         *_why(status),
         f"Equity {money(status.equity)} {status.currency}",
+        *_uncounted(status),
     ]
     if status.profit_today is not None:
         lines.append(f"Today {signed(status.profit_today)} {status.currency}")
@@ -104,6 +106,15 @@ def _headline(status: StatusView) -> str:
 def _is_partly(view: PositionView) -> bool:
     # Without eyes a whole holding is open whatever its trackers own.
     return ZERO < view.protected_quantity < view.position.quantity
+
+
+def _uncounted(status: StatusView) -> list[Line]:
+    if not status.uncounted:
+        return []
+    held = [f"{quantity(each.total)} {each.asset}" for each in status.uncounted[:_UNCOUNTED_MAX]]
+    if len(status.uncounted) > _UNCOUNTED_MAX:
+        held.append(f"{len(status.uncounted) - _UNCOUNTED_MAX} more")
+    return [f"Not counted: {', '.join(held)}, no price"]
 
 
 def _why(status: StatusView) -> list[Line]:
@@ -261,7 +272,9 @@ def history_card(trips: Sequence[RoundTrip], page: int, asked: int) -> Card:
     total = sum((trip.profit for trip in trips), Decimal(0))
     lines: list[Line] = []
     for trip in shown:
-        lines.append(f"{trip.closed_at:%b %d %H:%M} {trip.symbol} {signed(trip.profit)}")
+        is_known = trip.entry_price is not None
+        profit = signed(trip.profit) if is_known else "P&L not known"
+        lines.append(f"{trip.closed_at:%b %d %H:%M} {trip.symbol} {profit}")
         entry = price(trip.entry_price) if trip.entry_price is not None else "?"
         lines.append(f"  {quantity(trip.quantity)}: {entry} to {price(trip.exit_price)}")
         lines.append(f"  fees {money(trip.fees_quote)}")

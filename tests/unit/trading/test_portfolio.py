@@ -6,7 +6,7 @@ from tests.builders import NOON, fill
 from trading.domain.events import FillBooked, Heartbeat, PositionAdjusted
 from trading.domain.order import Side
 from trading.domain.position import AdjustReason, Balance, Position
-from trading.portfolio import PortfolioBook, price_in
+from trading.portfolio import PortfolioBook, price_in, route
 
 
 def test_a_price_is_found_directly_inverted_or_through_one_bridge() -> None:
@@ -16,6 +16,30 @@ def test_a_price_is_found_directly_inverted_or_through_one_bridge() -> None:
     assert price_in("ETH", "USDT", prices) == 3_000
     assert price_in("USDT", "BTC", prices) == 1 / Decimal(60_000)
     assert price_in("XRP", "USDT", prices) is None
+    # No market of its own: 60,000 USDT for 50,000 DAI.
+    assert price_in("DAI", "USDT", prices | {"BTC/DAI": Decimal(50_000)}) == Decimal("1.2")
+
+
+def test_a_route_names_the_markets_that_value_an_asset() -> None:
+    symbols = {"BTC/USDT", "BTC/USDC", "ETH/BTC", "USDT/TRY"}
+    assert route("USDT", "USDT", symbols) == ()
+    assert route("BTC", "USDT", symbols) == ("BTC/USDT",)
+    assert route("TRY", "USDT", symbols) == ("USDT/TRY",)
+    assert route("ETH", "USDT", symbols) == ("ETH/BTC", "BTC/USDT")
+    assert route("USDC", "USDT", symbols) == ("BTC/USDC", "BTC/USDT")
+    assert route("XRP", "USDT", symbols) is None
+    assert route("ETH", "TRY", symbols) is None
+
+
+def test_a_rate_stands_until_a_price_of_its_own_is_there() -> None:
+    book = PortfolioBook("USDT")
+    book.set_price("BTC/USDT", Decimal(60_000))
+    book.set_price("BTC/USDC", Decimal(60_000))
+    book.set_rates({"USDC": Decimal("0.999")})
+    book.set_price("BTC/USDT", Decimal(50_000))
+    assert book.value("USDC", Decimal(1_000)) == 999
+    book.set_price("USDC/USDT", Decimal("1.001"))
+    assert book.value("USDC", Decimal(1_000)) == 1_001
 
 
 def test_equity_adds_what_can_be_priced_and_names_what_cannot() -> None:
@@ -30,7 +54,7 @@ def test_equity_adds_what_can_be_priced_and_names_what_cannot() -> None:
     )
     book.set_price("BTC/USDT", Decimal(60_000))
     assert book.equity() == 30_100
-    assert list(book.unpriced()) == ["XRP"]
+    assert [each.asset for each in book.unpriced()] == ["XRP"]
     assert book.balances_at_s == 10.0
     book.set_balance(Balance("BTC", Decimal(0), Decimal(0)))
     assert book.equity() == 100

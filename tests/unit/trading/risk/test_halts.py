@@ -9,7 +9,8 @@ import pytest
 
 from tests.catalogue import fired
 from trading.domain.events import Event, ProcessStarted, ProcessStopped
-from trading.domain.position import TradingMode
+from trading.domain.money import ZERO
+from trading.domain.position import Balance, TradingMode
 from trading.risk.halts import (
     CRASH_WINDOW,
     LIVES,
@@ -85,6 +86,15 @@ def test_a_daily_loss_at_its_limit_reduces() -> None:
     assert daily_loss(Decimal("0.1"), LIMITS) == Halt(
         TradingMode.REDUCING, "daily loss 10% reached the limit of 10%"
     )
+
+
+def test_what_has_no_price_is_named_beside_a_daily_loss() -> None:
+    held = [Balance(f"COIN{number}", Decimal(5), ZERO) for number in range(5)]
+    one, many = (daily_loss(Decimal("0.2"), LIMITS, some) for some in (held[:1], held))
+    assert one is not None
+    assert many is not None
+    assert one.reason.endswith("; not counted: 5 COIN0, no price")
+    assert many.reason.endswith("; not counted: 5 COIN0, 5 COIN1, 5 COIN2 and 2 more, no price")
 
 
 @pytest.mark.fault("P14", "HALT")
