@@ -87,9 +87,11 @@ class CloseLine:
 
 @dataclass(frozen=True, slots=True)
 class CloseProposal:
-    """What closing would sell, and what stays untouched: foreign orders and unmanaged coins.
+    """What closing would sell, and what else is there: orders that are not ours, unmanaged coins.
 
-    `foreign_orders` is None where the exchange did not tell; `price_age_s` is of the oldest price.
+    These stay untouched, but for a panic with everything: that cancels the orders and sells the
+    coins too, all but the `unsellable`, by name and quantity. `foreign_orders` is None where the
+    exchange did not tell; `price_age_s` is of the oldest price.
     """
 
     lines: tuple[CloseLine, ...]
@@ -97,6 +99,7 @@ class CloseProposal:
     foreign_orders: tuple[OrderReport, ...] | None
     unmanaged: tuple[CloseLine, ...]
     price_age_s: float | None = None
+    unsellable: tuple[tuple[str, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What a command would do: facts for the card, before anybody is asked."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from trading import proposals
 from trading.commanding.workings import Workings
@@ -117,9 +118,26 @@ class Proposer:
         ended = [item.tracker_id for item in self._of.trackers.all() if is_ended_by(command, item)]
         orders = await self._of.foreign_orders()
         foreign = None if orders is None else tuple(orders)
-        age_s = self._of.prices_age_s(line.symbol for line in lines)
-        facts = CloseProposal(lines, tuple(ended), foreign, self._of.unmanaged_lines(), age_s)
+        unmanaged = self._of.unmanaged_lines()
+        is_everything = isinstance(command, Panic) and command.everything
+        sold = (*lines, *unmanaged) if is_everything else lines
+        age_s = self._of.prices_age_s(line.symbol for line in sold)
+        kept = self._unsellable() if is_everything else ()
+        facts = CloseProposal(lines, tuple(ended), foreign, unmanaged, age_s, kept)
         return Proposal(command, facts, needs_confirmation=True)
+
+    def _unsellable(self) -> tuple[tuple[str, Decimal], ...]:
+        """Return what not even a panic sells: no market or no price for it in our currency."""
+        book, instruments = self._of.state.book, self._of.state.instruments
+        portfolio = book.snapshot()
+        markets = {asset: f"{asset}/{book.currency}" for asset in sorted(portfolio.balances)}
+        return tuple(
+            (asset, left)
+            for asset, symbol in markets.items()
+            if asset != book.currency
+            if symbol not in instruments or symbol not in portfolio.prices
+            if (left := portfolio.total(asset) - book.managed_of(asset)) > 0
+        )
 
     def _plain(self, command: Command) -> Proposal:
         match command:

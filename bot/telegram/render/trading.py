@@ -1,5 +1,7 @@
 """Order and closing cards, and the questions before anything irreversible."""
 
+from collections.abc import Sequence
+
 from bot.telegram import phrase
 from bot.telegram.keyboards import does, fits, in_rows
 from bot.telegram.render.text import (
@@ -100,39 +102,58 @@ def _order_facts(facts: OrderProposal) -> tuple[str, list[Line]]:
 
 
 def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:
-    titles = {
-        CloseAll: f"❔ Close {count(len(facts.lines), 'position')}?",
-        Panic: f"🚨 PANIC: sell {len(facts.lines)}, then halt?",
-    }
-    names = ", ".join(line.base for line in facts.lines) or "nothing"
-    title = titles.get(type(command), f"❔ Close {names}?")
-    lines: list[Line] = [_closing(line) for line in facts.lines[:_LINES_MAX]]
-    if len(facts.lines) > _LINES_MAX:
-        lines.append(f"and {len(facts.lines) - _LINES_MAX} more")
+    is_everything = isinstance(command, Panic) and command.everything
+    lines: list[Line] = _listed(facts.lines)
     if not facts.lines:
         lines.append("Nothing managed is open.")
     if facts.trackers_cancelled:
         numbers = ", ".join(f"#{each}" for each in facts.trackers_cancelled)
         lines.append(f"Trackers that end: {numbers}")
-    lines.extend(_untouched(facts))
+    lines.extend(_beyond_care(facts, is_taken=is_everything))
+    if facts.unsellable:
+        lines.append("Stays (no market or no price):")
+        lines.extend(f"• {quantity(left)} {asset}" for asset, left in facts.unsellable)
+    is_more = bool(facts.unmanaged or facts.foreign_orders)
+    if isinstance(command, Panic) and is_more and not is_everything:
+        lines.append("Everything sells and cancels that too.")
     if facts.price_age_s is not None and facts.price_age_s > _FRESH_S:
         lines.append(f"⚠️ Prices {age(facts.price_age_s)} old")
-    return title, lines
+    return _close_title(facts, command), lines
+
+
+def _close_title(facts: CloseProposal, command: Command) -> str:
+    match command:
+        case CloseAll():
+            return f"❔ Close {count(len(facts.lines), 'position')}?"
+        case Panic(everything=True):
+            symbols = {line.symbol for line in (*facts.lines, *facts.unmanaged)}
+            return f"🚨 PANIC: sell all {len(symbols)}, then halt?"
+        case Panic():
+            return f"🚨 PANIC: sell {len(facts.lines)}, then halt?"
+        case _:
+            return f"❔ Close {', '.join(line.base for line in facts.lines) or 'nothing'}?"
+
+
+def _listed(closed: Sequence[CloseLine]) -> list[Line]:
+    lines: list[Line] = [_closing(line) for line in closed[:_LINES_MAX]]
+    if len(closed) > _LINES_MAX:
+        lines.append(f"and {len(closed) - _LINES_MAX} more")
+    return lines
 
 
 def _closing(line: CloseLine) -> str:
     return f"• {quantity(line.quantity)} {line.base} = {money(line.value)}"
 
 
-def _untouched(facts: CloseProposal) -> list[Line]:
+def _beyond_care(facts: CloseProposal, *, is_taken: bool) -> list[Line]:
     lines: list[Line] = []
     if facts.unmanaged:
-        lines.append("Stays (not managed):")
-        lines.extend(_closing(line) for line in facts.unmanaged[:_LINES_MAX])
+        lines.append(f"{'Sold too' if is_taken else 'Stays'} (not managed):")
+        lines.extend(_listed(facts.unmanaged))
     if facts.foreign_orders is None:
         lines.append("Orders not ours: not known now")
     if facts.foreign_orders:
-        lines.append("Stays (orders not ours):")
+        lines.append(f"{'Cancelled' if is_taken else 'Stays'} (orders not ours):")
         lines.extend(
             f"• {order.side.value} {quantity(order.quantity)} {order.symbol}"
             for order in facts.foreign_orders[:_LINES_MAX]

@@ -8,7 +8,7 @@ import pytest
 from tests.builders import coin
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
-from trading.desk import PlainProposal
+from trading.desk import CloseProposal, PlainProposal
 from trading.domain.chat import Severity
 from trading.domain.commands import (
     AbortIntent,
@@ -267,6 +267,25 @@ async def test_panic_with_everything_sells_unmanaged_coins_too(world: AgentWorld
     await world.do(Panic(everything=True))
     await world.time.until(lambda: world.exchange.coins["ADA"] == 0, 60)
     await world.time.until(lambda: world.exchange.coins["BTC"] == 0, 60)
+
+
+async def test_a_panic_with_everything_asks_for_all_that_it_will_sell(world: AgentWorld) -> None:
+    await world.protect("58000", HALF)
+    world.exchange.coins["XRP"] = Decimal(5)
+    await world.time.finish(world.agent.jobs()["balances"]())
+    asked = {}
+    for command in (Panic(), Panic(everything=True)):
+        facts = (await world.time.finish(world.desk.propose(command, OWNER))).facts
+        assert isinstance(facts, CloseProposal)
+        asked[command.everything] = facts
+    assert [(line.base, line.quantity) for line in asked[True].lines] == [("BTC", HALF.value)]
+    also = [(line.base, line.quantity) for line in asked[True].unmanaged]
+    assert also == [("BTC", HALF.value), ("ADA", Decimal(1000))]
+    assert asked[True].unsellable == (("XRP", Decimal(5)),)
+    assert asked[False].unsellable == ()
+    await world.do(Panic(everything=True))
+    await world.time.until(lambda: world.exchange.coins["BTC"] == 0, 60)
+    assert world.exchange.coins["XRP"] == 5
 
 
 async def test_panic_is_one_transaction_with_every_sale(world: AgentWorld) -> None:

@@ -36,6 +36,7 @@ from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk, find
 from tests.fakes.memory_store import SettableClock
 from tests.unit.trading.trackers.make import armed
+from trading.desk import CloseProposal
 from trading.domain import commands, events
 from trading.domain.chat import ConfirmationAnswer, Role, Severity
 from trading.domain.errors import Refused
@@ -45,12 +46,14 @@ from trading.domain.order import (
     AttemptState,
     Intent,
     IntentState,
+    OrderReport,
     OrderRequest,
+    OrderStatus,
     OrderType,
     Purpose,
     Side,
 )
-from trading.domain.position import RoundTrip, TradingMode
+from trading.domain.position import Balance, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import TrackerChange, TrackerKind, TrackerState
 from trading.overview import JobView
@@ -585,12 +588,59 @@ def _close_lines(text: str) -> Iterator[str]:
     return (line for line in strip_markup(text).splitlines() if line.startswith("•"))
 
 
+def test_status_names_what_no_price_values() -> None:
+    held = tuple(Balance(f"COIN{number}", Decimal(5), Decimal(0)) for number in range(5))
+    desk = FakeDesk(SettableClock(START))
+    lines = _assert_fits(status.status_card(replace(desk.status(), uncounted=held)))
+    text = " ".join(lines)
+    assert "Not counted: 5 COIN0, 5 COIN1, 5 COIN2, 2 more, no price" in text
+    assert "Not counted" not in status.status_card(desk.status()).text
+
+
 async def test_closing_everything_lists_what_goes_and_what_stays() -> None:
     desk = FakeDesk(SettableClock(START))
     desk.unmanaged["ETH/USDT"] = Decimal(2)
     text = trading.question_text(await desk.propose(commands.CloseAll(), 7), 300)
     assert list(_close_lines(text)) == ["• 0.5 BTC = 60,000.00", "• 2 ETH = ?"]
     assert CAPTION_LENGTH_MAX < 1024
+
+
+async def test_a_panic_with_everything_lists_what_else_it_sells_and_cancels() -> None:
+    desk = FakeDesk(SettableClock(START))
+    desk.unmanaged["ETH/USDT"] = Decimal(2)
+    order = OrderReport(
+        "web-1", "9", "ETH/USDT", Side.BUY, OrderStatus.NEW, Decimal(3), Decimal(0), None, (), START
+    )
+    said = {}
+    for command in (commands.Panic(), commands.Panic(everything=True)):
+        proposal = await desk.propose(command, 7)
+        assert isinstance(proposal.facts, CloseProposal)
+        facts = replace(
+            proposal.facts,
+            foreign_orders=(order,),
+            unsellable=(("XRP", Decimal(5)),) if command.everything else (),
+        )
+        card = Card(trading.question_text(replace(proposal, facts=facts), 300))
+        said[command.everything] = _assert_fits(card)
+    assert said[False][:6] == [
+        "🚨 PANIC: sell 1, then halt?",
+        "• 0.5 BTC = 60,000.00",
+        "Stays (not managed):",
+        "• 2 ETH = ?",
+        "Stays (orders not ours):",
+        "• buy 3 ETH/USDT",
+    ]
+    assert " ".join(said[False][6:8]) == "Everything sells and cancels that too."
+    assert said[True][:8] == [
+        "🚨 PANIC: sell all 2, then halt?",
+        "• 0.5 BTC = 60,000.00",
+        "Sold too (not managed):",
+        "• 2 ETH = ?",
+        "Cancelled (orders not ours):",
+        "• buy 3 ETH/USDT",
+        "Stays (no market or no price):",
+        "• 5 XRP",
+    ]
 
 
 def test_a_backstop_at_work_shows_where_it_fires() -> None:
