@@ -143,8 +143,8 @@ def _timeframe_lines(each: TimeframeScore) -> list[Line]:
     name = each.timeframe.name
     if each.standing is Standing.TOO_YOUNG:
         return [f"• {name}: too young, {each.candles} of {CANDLES_MIN} candles"]
-    if each.standing is Standing.NO_CANDLE:
-        return [f"• {name}: no running candle"]
+    if each.standing is not Standing.SCORED:
+        return [f"• {name}: {each.standing.value}"]
     # Of a fall, how rare it is as a fall: among all changes it would be the most ordinary.
     rank = each.down_rank if (each.change or 0) < 0 else each.up_rank
     lines: list[Line] = [f"• {name}: {_signed(each.change)}, rank {_rank(rank)}"]
