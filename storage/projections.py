@@ -65,6 +65,19 @@ _close_confirmation = fixed(
 )
 
 
+# What a stop changes on its way to an order, and with its fill.
+_OF_STOPS = (
+    *(_set_tracker, _set_intent, _set_attempt),
+    *(_add_fill, _find_position, _set_position, _add_round_trip),
+)
+
+
+def make_ready(connection: Connection) -> None:
+    """Compile what stops need, so that the first one does not wait for it."""
+    for statement in _OF_STOPS:
+        statement.make_ready(connection.dialect)
+
+
 def to_us(at: datetime) -> int:
     """Return the Unix time in microseconds, exactly."""
     return (at - _EPOCH) // timedelta(microseconds=1)

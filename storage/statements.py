@@ -54,6 +54,10 @@ class Statement:
         else:
             connection.exec_driver_sql(sql, parameters)
 
+    def make_ready(self, dialect: Dialect) -> None:
+        """Compile it before anybody waits for it."""
+        self._for(dialect)
+
     def _for(self, dialect: Dialect) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         found = self._compiled.get(dialect.name)
         if found is None:

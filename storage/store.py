@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from storage import integrity, migration, queries, schema, snapshots
+from storage import codec, integrity, migration, projections, queries, schema, snapshots
 from storage.database import Database, Failpoint, no_failpoint
 from storage.high_water import HighWater, lost
 from storage.lease import DatabaseLock, Lease, current_lease, next_lease
@@ -376,6 +376,8 @@ def _prepare(
     if lost_reason:
         findings.append(f"the database takes no writes: {lost_reason}")
     ledger = Ledger(lease, reserve, lost_reason, high_water)
+    codec.make_ready()
+    projections.make_ready(connection)
     return _Opening(ledger, last_seq, snapshot_seq, tuple(findings), lost_records)
 
 

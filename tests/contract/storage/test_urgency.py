@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import sqlite
+from storage import codec, projections, sqlite
 from storage.store import Store, open_store
 from tests.contract.storage import samples
 from tests.fakes.memory_store import SettableClock
@@ -61,4 +61,20 @@ async def test_a_disk_that_hangs_holds_the_loop_for_milliseconds_and_loses_nothi
     assert not appending.done()
     is_answering.set()
     assert await appending == 4
+    await store.close()
+
+
+async def test_the_first_stop_after_a_start_finds_everything_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements = (projections._set_tracker, projections._set_intent, projections._set_attempt)
+    codec._adapter.cache_clear()
+    for statement in statements:
+        monkeypatch.setattr(statement, "_compiled", {})
+    store = await _open(tmp_path)
+    trigger, opened, prepared, _ = samples.transaction_a(1)
+    made = codec._adapter.cache_info().misses
+    assert all(statement._compiled for statement in statements)
+    await store.journal.append(trigger, opened, prepared, urgent=True)
+    assert codec._adapter.cache_info().misses == made
     await store.close()
