@@ -103,7 +103,8 @@ class _Deaf:
         await asyncio.Event().wait()
 
 
-def _is_agents(handle: asyncio.Handle) -> bool:
+def is_agents(handle: asyncio.Handle) -> bool:
+    """Whether the agent's process has called for this."""
     return handle._context is not None and bool(handle._context.get(_OF_AGENT, False))
 
 
@@ -117,15 +118,15 @@ class _Frozen:
 
     def take_ready(self, ready: deque[asyncio.Handle]) -> None:
         """Take the agent's callbacks out of the ready queue, in order."""
-        others = [handle for handle in ready if not _is_agents(handle)]
-        self.ready += [handle for handle in ready if _is_agents(handle)]
+        others = [handle for handle in ready if not is_agents(handle)]
+        self.ready += [handle for handle in ready if is_agents(handle)]
         ready.clear()
         ready.extend(others)
 
     def take_timers(self, timers: list[asyncio.TimerHandle]) -> None:
         """Take the agent's timers out of the heap."""
-        self.timers += [handle for handle in timers if _is_agents(handle)]
-        timers[:] = [handle for handle in timers if not _is_agents(handle)]
+        self.timers += [handle for handle in timers if is_agents(handle)]
+        timers[:] = [handle for handle in timers if not is_agents(handle)]
         heapq.heapify(timers)
 
 
@@ -281,7 +282,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def _forget_timers(self) -> None:
         # A timer outlives the task that set it, and would wake a process that is no more.
         for handle in (*self._ready, *self._scheduled):
-            if _is_agents(handle):
+            if is_agents(handle):
                 handle.cancel()
 
     def freeze(self) -> None:
