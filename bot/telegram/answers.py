@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from bot.telegram import confirm, joining
+from bot.telegram import confirm, joining, words
 from bot.telegram.commands import asking, inviting, users, watching
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.confirm import TapVerdict
@@ -71,7 +71,7 @@ class Answers:
                 reply = Reply((), outcome="already_done", toast="Already done")
             case _:
                 reply = Reply((), outcome=tap.verdict.value, toast="This button is not yours")
-        return reply
+        return replace(reply, is_urgent=_is_urgent(tap.confirmation))
 
     def _held(self, tap: confirm.Tap, answer: Answer) -> Reply | None:
         """Ask for what a question wants besides the tap; None when it has come, or for nothing."""
@@ -154,3 +154,9 @@ class Answers:
         self, nonce: str, answer: ConfirmationAnswer, person: Person
     ) -> ConfirmationAnswered:
         return ConfirmationAnswered(nonce, answer, person.user_id, self.clock.now())
+
+
+def _is_urgent(asked: Confirmation | None) -> bool:
+    if asked is None or asked.action in _OWN_QUESTIONS:
+        return False
+    return words.is_urgent(asking.said(asked.payload))

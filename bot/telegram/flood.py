@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from bot.telegram.words import is_urgent
+
 _SAME_WITHIN = timedelta(seconds=1)
 _BURST = 30
 _PER_SECOND = 2.0
 _NOTICE_EVERY = timedelta(seconds=10)
-# What reduces risk is never held back by a count; the same thing twice at once still is.
-_ALWAYS = ("/panic", "/halt", "/pause", "/reduce", "/close", "/ack")
 
 
 class Admission(Enum):
@@ -45,7 +45,8 @@ class FloodGate:
         if _is_same(bucket, text, at):
             return Admission.SAME
         bucket.last_text, bucket.last_at = text, at
-        if bucket.tokens < 1 and not text.startswith(_ALWAYS):
+        # Of what is urgent only the same thing twice at once is held back.
+        if bucket.tokens < 1 and not is_urgent(text):
             return _flooded(bucket, at)
         bucket.tokens = max(bucket.tokens - 1, 0.0)
         return Admission.PASS

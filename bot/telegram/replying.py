@@ -64,6 +64,7 @@ def finish(
                 chat_id=place.chat_id,
                 text=with_banner(each.text, around.banner),
                 created_at=around.now,
+                severity=Severity.CRIT if reply.is_urgent else Severity.INFO,
                 buttons=each.buttons if role is None else buttons_for(each.buttons, role),
                 card=each.name or place.card,
                 edits=number == 0 and (place.is_begun or place.target is not None),

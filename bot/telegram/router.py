@@ -187,7 +187,8 @@ class Router:
             # The row is marked failed and the person told; a crash loop would help nobody.
             logger.exception("update_failed", extra={"update_id": stored.update_id})
             reply = _failed_reply()
-        return self._finish(stored, reply, place)
+        is_urgent = reply.is_urgent or reading.is_urgent(text)
+        return self._finish(stored, replace(reply, is_urgent=is_urgent), place)
 
     def _admission(self, stored: InboxUpdate, person: Person, text: str) -> Admission:
         # A second tap on a question is told that it is done already, however quick it came.

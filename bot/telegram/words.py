@@ -7,6 +7,8 @@ from trading.domain.errors import Refused
 from trading.domain.money import parse_decimal, parse_percent
 
 TEXT_LENGTH_MAX = 500
+# What takes risk away: no count holds it back, and what is said to it waits behind nothing else.
+_URGENT = frozenset({"panic", "halt", "pause", "reduce", "close", "closeall", "ack"})
 _SHOWN_MAX = 24
 _LINE_MAX = 40
 
@@ -23,6 +25,12 @@ def split(text: str) -> tuple[str, list[str]]:
         raise Refused("a command starts with a slash", example="/help")
     name = words[0][1:].partition("@")[0].lower()
     return name, words[1:]
+
+
+def is_urgent(line: str) -> bool:
+    """Whether a typed or tapped line takes risk away, so that it and its answer go first."""
+    name = line.lstrip("+=").partition(" ")[0]
+    return name.startswith("/") and name[1:].partition("@")[0].lower() in _URGENT
 
 
 def shown(word: str) -> str:

@@ -68,7 +68,8 @@ class Letter:
 class Reply:
     """The end of an update: cards to send, facts to record with them, a toast over a tap.
 
-    `aside` is the HTML of a message that is sent once and never stored: it holds a secret.
+    `aside` is the HTML of a message that is sent once and never stored: it holds a secret. What
+    `is_urgent` overtakes everything else that waits to be sent.
     """
 
     cards: tuple[Card, ...] = ()
@@ -77,6 +78,7 @@ class Reply:
     toast: str = ""
     letters: tuple[Letter, ...] = ()
     aside: str = ""
+    is_urgent: bool = False
 
 
 @dataclass(slots=True)

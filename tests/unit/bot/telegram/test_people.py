@@ -81,7 +81,9 @@ def test_a_flood_is_told_once_in_ten_seconds_and_never_holds_panic_back() -> Non
     verdicts = [gate.admit(7, f"/sell {n}", START) for n in range(1000)]
     assert verdicts.count(Admission.PASS) == 30
     assert verdicts.count(Admission.FLOOD) == 1
-    assert gate.admit(7, "/panic", START) is Admission.PASS
+    for way_out in ("/panic", "/PANIC everything", "+/closeall", "/halt"):
+        assert gate.admit(7, way_out, START) is Admission.PASS
+    assert gate.admit(7, "/closed", START) is Admission.FLOOD_TOLD
     later = START + timedelta(seconds=11)
     assert gate.admit(7, "/status", later) is Admission.PASS
     fired(len(verdicts))

@@ -1,4 +1,4 @@
-"""Who looked: the router tells it of whoever wrote or tapped and may."""
+"""Who looked, and whose answer goes first: the router tells both."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.security.front import OWNER, STRANGER, Front, tapped, typed
-from trading.domain.chat import InboxUpdate
+from trading.domain.chat import InboxUpdate, Severity
+from trading.domain.events import MessageQueued
 
 
 def member(user_id: int) -> dict[str, Any]:
@@ -40,3 +41,32 @@ async def test_who_blocks_the_bot_does_not_look() -> None:
 async def test_an_update_that_cannot_be_read_is_nobodys_look() -> None:
     update = InboxUpdate(1, '{"message": {"from": {"id": 7}}}', datetime(2026, 1, 1, tzinfo=UTC))
     assert (await Front().router.handle(update)).looked is None
+
+
+async def _paces(front: Front, body: dict[str, Any]) -> set[Severity]:
+    queued = (await front.take(body)).events
+    return {each.message.severity for each in queued if isinstance(each, MessageQueued)}
+
+
+@pytest.mark.parametrize(
+    "line", ["/panic", "/PANIC@umbra_bot everything", "/close BTC/USDT", "/halt", "/close nonsense"]
+)
+async def test_what_is_said_to_a_way_out_overtakes_small_talk(line: str) -> None:
+    front = Front()
+    assert await _paces(front, typed(line)) == {Severity.CRIT}
+    assert await _paces(front, tapped(f"+{line}")) == {Severity.CRIT}
+
+
+@pytest.mark.parametrize("line", ["/status", "/buy BTC/USDT 100 USDT", "/panics", "panic", "/"])
+async def test_small_talk_waits_for_its_turn(line: str) -> None:
+    assert await _paces(Front(), typed(line)) == {Severity.INFO}
+
+
+@pytest.mark.parametrize("button", ["c:", "x:", "e:"])
+async def test_the_answer_to_a_panic_overtakes_and_that_to_a_purchase_does_not(button: str) -> None:
+    front = Front()
+    for line, pace in (("/panic", Severity.CRIT), ("/buy BTC/USDT 100 USDT", Severity.INFO)):
+        await front.take(typed(line))
+        told = await _paces(front, tapped(f"{button}{front.question()}"))
+        assert told <= {pace}
+        assert told or button == "e:"
