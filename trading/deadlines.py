@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from trading.domain.errors import Unreachable
+from trading.domain.errors import Silent, Unreachable
 
 _Answer = TypeVar("_Answer")
 # A person who asks in an emergency gets what is known rather than what might still come.
@@ -16,14 +16,14 @@ _DOUBT_LASTS_S = 10.0
 async def within(
     seconds: float, answer: Awaitable[_Answer], sleep: Callable[[float], Awaitable[None]]
 ) -> _Answer:
-    """Return an answer of the exchange; raises Unreachable when it takes longer than `seconds`."""
+    """Return an answer of the exchange; raises Silent when it takes longer than `seconds`."""
     work = asyncio.ensure_future(answer)
     alarm = asyncio.ensure_future(sleep(seconds))
     try:
         await asyncio.wait({work, alarm}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
-        raise Unreachable(f"the exchange did not answer within {seconds:g} s")
+        raise Silent(f"the exchange did not answer within {seconds:g} s")
     finally:
         alarm.cancel()
         work.cancel()

@@ -82,7 +82,8 @@ class ScoreReports:
         scores = [
             score
             for interest in person.wishes.interests
-            if (score := self.scanner.score(interest)) is not None
+            if self.scanner.is_settled(interest.symbol)
+            and (score := self.scanner.score(interest)) is not None
         ]
         if not scores:
             # Perhaps in a minute: after a start their past is read first.

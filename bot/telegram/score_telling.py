@@ -107,7 +107,7 @@ class ScoreTelling:
         rated = []
         for interest in person.wishes.interests:
             score = self.scanner.score(interest)
-            if score is not None:
+            if score is not None and self.scanner.is_settled(interest.symbol):
                 rated.append((score, AlertRule(self.scanner.thresholds(interest))))
         return rated
 

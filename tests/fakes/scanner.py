@@ -8,7 +8,7 @@ import numpy as np
 from trading.domain.errors import Refused, Unreachable
 from trading.domain.time import Timeframe
 from trading.domain.watching import THRESHOLD, Interest
-from trading.scanner.desk import MonitoredView, ScoreLine, ScoreReport
+from trading.scanner.desk import Missing, MonitoredView, ScoreLine, ScoreReport
 from trading.scanner.replay import SCORED_TIMEFRAMES
 from trading.scanner.scores import RankScore, Thresholds
 
@@ -25,6 +25,8 @@ class FakeScanner:
     reports: dict[str, ScoreReport] = field(default_factory=dict)
     lacks: dict[str, str] = field(default_factory=dict)
     sources: dict[Timeframe, Timeframe | None] = field(default_factory=dict)
+    unread: dict[str, tuple[Missing, ...]] = field(default_factory=dict)
+    settling: set[str] = field(default_factory=set)
     is_unreachable: bool = False
     scanned: list[Interest] = field(default_factory=list)
 
@@ -37,6 +39,13 @@ class FakeScanner:
     def score(self, interest: Interest) -> RankScore | None:
         found = self.scores.get(interest.symbol)
         return None if found is None else found.over(interest.timeframes)
+
+    def missing(self, interest: Interest) -> Sequence[Missing]:
+        unread = self.unread.get(interest.symbol, ())
+        return [one for one in unread if one.timeframe in interest.timeframes]
+
+    def is_settled(self, symbol: str) -> bool:
+        return symbol not in self.settling
 
     def thresholds(self, interest: Interest) -> Thresholds:
         if interest.threshold is None and interest.symbol in self.best:

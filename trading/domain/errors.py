@@ -43,6 +43,10 @@ class Unreachable(Retryable):
         return "the exchange does not answer"
 
 
+class Silent(Unreachable):
+    """Nothing came within the time that was given."""
+
+
 class NotInTime(Retryable):
     """Work of our own took too long."""
 

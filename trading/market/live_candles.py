@@ -8,7 +8,7 @@ from itertools import count
 from random import Random
 
 from trading.candles.series import Candles, no_candles
-from trading.domain.errors import RateLimited, Refused, Retryable, UmbraError
+from trading.domain.errors import RateLimited, Refused, Retryable, UmbraError, Unreachable
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, from_ms, to_ms
 from trading.market.candle_keeping import CandleKeeping
@@ -24,6 +24,7 @@ from trading.ports import CandleFeed, CandleStore, Clock
 logger = logging.getLogger(__name__)
 
 _NAMED_MAX = 5
+_FAILED = "reading it has failed"
 _Key = tuple[str, Timeframe]
 
 
@@ -90,6 +91,16 @@ class LiveCandles:
         """Whether the past of a series is there."""
         watched = self._series.get((symbol, timeframe))
         return watched is not None and watched.is_warm
+
+    def failure(self, symbol: str, timeframe: Timeframe) -> tuple[str, float] | None:
+        """Return why a past could not be read, in words, and in how many seconds it is asked again.
+
+        None while nothing has failed, and once it is there.
+        """
+        watched = self._series.get((symbol, timeframe))
+        if watched is None or watched.is_warm or not watched.failures:
+            return None
+        return watched.why, max(watched.retry_s - self._clock.monotonic(), 0.0)
 
     def is_stale(self, symbol: str) -> bool:
         """Whether nothing is known of a symbol for so long that its candles may be wrong.
@@ -246,13 +257,14 @@ class LiveCandles:
             # A pause for all: quotes and exits come first.
             self._next_read_s = self._clock.monotonic() + max(error.retry_after_s, 1.0)
         except (Retryable, TimeoutError) as error:
-            watched.failed(self._clock.monotonic())
+            words = error.words if isinstance(error, Retryable) else Unreachable().words
+            watched.failed(self._clock.monotonic(), why=words)
             logger.info("candles_not_read", extra={**names, "error": str(error)})
         except Refused as error:
-            watched.failed(self._clock.monotonic(), self._settings.refused_retry_s)
+            watched.failed(self._clock.monotonic(), self._settings.refused_retry_s, str(error))
             logger.warning("candles_refused", extra={**names, "error": str(error)})
         except Exception:
-            watched.failed(self._clock.monotonic(), self._settings.retry_s_max)
+            watched.failed(self._clock.monotonic(), self._settings.retry_s_max, _FAILED)
             logger.exception("candles_failed", extra=names)
 
     async def _candles(self, watched: WatchedSeries, request: Request) -> Sequence[Candle]:

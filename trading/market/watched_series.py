@@ -53,6 +53,7 @@ class WatchedSeries:
         "symbol",
         "timeframe",
         "told_s",
+        "why",
     )
 
     def __init__(self, symbol: str, timeframe: Timeframe, settings: CandleSettings) -> None:
@@ -68,6 +69,8 @@ class WatchedSeries:
         self.heard_ms = 0
         self.read_s = self.told_s = self.retry_s = -inf
         self.failures = 0
+        self.why = ""
+        """What kept the last request from being answered, in words."""
         self.refused = 0
         self._settings = settings
         self._early: deque[tuple[Candle, int]] = deque(maxlen=_EARLY_MAX)
@@ -168,9 +171,11 @@ class WatchedSeries:
     def answered(self) -> None:
         """Note that a request was answered."""
         self.failures = 0
+        self.why = ""
 
-    def failed(self, now_s: float, at_least_s: float = 0.0) -> None:
-        """Note that a request failed; the next one waits, each time longer."""
+    def failed(self, now_s: float, at_least_s: float = 0.0, why: str = "") -> None:
+        """Note that a request failed, and why; the next one waits, each time longer."""
+        self.why = why
         first_s, most_s = self._settings.retry_s_first, self._settings.retry_s_max
         self.failures += 1
         delay_s = min(first_s * 2.0 ** (min(self.failures, 16) - 1), most_s)

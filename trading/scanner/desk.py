@@ -23,11 +23,23 @@ class Readiness(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A timeframe that no score is made of yet, and why, in words.
+
+    `retry_s` says in how many seconds its past is asked for again, where that has failed.
+    """
+
+    timeframe: Timeframe
+    why: str
+    retry_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MonitoredView:
     """One symbol that is scanned: over which timeframes, since when, and what it scores.
 
-    `score` is None before the first scan; `young` names timeframes with too few candles, `lacking`
-    those of which the exchange has none.
+    `score` is None before the first scan; `young` names timeframes with too few candles,
+    `missing` those whose past is not there.
     """
 
     symbol: str
@@ -35,7 +47,7 @@ class MonitoredView:
     readiness: Readiness
     score: RankScore | None
     young: tuple[Timeframe, ...] = ()
-    lacking: tuple[Timeframe, ...] = ()
+    missing: tuple[Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +102,22 @@ class ScannerDesk(Protocol):
         ...
 
     def score(self, interest: Interest) -> RankScore | None:
-        """Return the newest score over an interest's own timeframes; None before the first."""
+        """Return the newest score over those of an interest's own timeframes that are read.
+
+        None before the first of them is.
+        """
+        ...
+
+    def missing(self, interest: Interest) -> Sequence[Missing]:
+        """Return which of the timeframes that are watched are not read yet, and why."""
+        ...
+
+    def is_settled(self, symbol: str) -> bool:
+        """Whether the scores of a symbol may be told by themselves.
+
+        Not in its first minute while pasts are on their way: over few timeframes a score is higher
+        than it is. One whose past cannot be read keeps no other waiting.
+        """
         ...
 
     def thresholds(self, interest: Interest) -> Thresholds:

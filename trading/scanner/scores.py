@@ -19,6 +19,7 @@ class Standing(Enum):
     SCORED = "scored"
     TOO_YOUNG = "too young"
     NO_CANDLE = "no running candle"
+    UNREAD = "not read yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ class RankScore:
         return tuple(each for each in self.timeframes if each.standing is Standing.SCORED)
 
     @property
+    def unread(self) -> tuple[Timeframe, ...]:
+        """The timeframes whose past is not there: the scores are made without them."""
+        return tuple(each.timeframe for each in self.timeframes if each.standing is Standing.UNREAD)
+
+    @property
     def too_young(self) -> tuple[Timeframe, ...]:
         """The timeframes that have too few closed candles."""
         return tuple(
@@ -73,10 +79,10 @@ class RankScore:
         )
 
     def over(self, timeframes: Iterable[Timeframe]) -> "RankScore":
-        """Return the scores over some timeframes only; one that is not known has no candle."""
+        """Return the scores over some timeframes only; one that is not known is not read yet."""
         known = {each.timeframe: each for each in self.timeframes}
         made = tuple(
-            known.get(one) or TimeframeScore(one, Standing.NO_CANDLE, 0) for one in timeframes
+            known.get(one) or TimeframeScore(one, Standing.UNREAD, 0) for one in timeframes
         )
         bull, bear, change = shares(made)
         return replace(self, bull=bull, bear=bear, change=change, timeframes=made)

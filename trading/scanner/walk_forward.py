@@ -38,6 +38,10 @@ class Outcome:
     round_trips: int
 
 
+# Fewer round trips than this say nothing that luck could not say too.
+ROUND_TRIPS_TRUSTED = 30
+
+
 @dataclass(frozen=True, slots=True)
 class Fold:
     """Thresholds chosen on scores before `first` (None: no choice), traded from it up to `past`."""
@@ -63,6 +67,11 @@ class BestThresholds:
     out_of_sample: Outcome
     held: float
     folds: tuple[Fold, ...]
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the sample is large enough to go by."""
+        return self.out_of_sample.round_trips >= ROUND_TRIPS_TRUSTED
 
 
 @dataclass(frozen=True, slots=True, eq=False)

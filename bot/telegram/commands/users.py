@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from bot.telegram import confirm
 from bot.telegram.commands.context import Letter, Reply, Request, Services, asked, no_more
+from bot.telegram.commands.watching import row_of
 from bot.telegram.keyboards import does, in_rows, shows
 from bot.telegram.looks import sender_of
 from bot.telegram.render import people as render
@@ -44,8 +45,7 @@ def _person_card(
     person: Person, seen: dict[int, datetime], request: Request, services: Services
 ) -> Card:
     thresholds = {
-        one.symbol: threshold_words(one, services.scanner.thresholds(one))
-        for one in person.wishes.interests
+        one.symbol: threshold_words(row_of(one, services)) for one in person.wishes.interests
     }
     return render.person_card(
         person, seen.get(person.user_id), thresholds, request.person, request.now

@@ -149,6 +149,7 @@ def row_of(interest: Interest, services: Services, score: RankScore | None = Non
         score or scanner.score(interest),
         scanner.thresholds(interest),
         scanner.unjudged(interest),
+        scanner.missing(interest),
     )
 
 
@@ -381,4 +382,6 @@ def _own_view(view: MonitoredView, interest: Interest, services: Services) -> Mo
     """What is scanned of a symbol over one's own lengths, with the score over these."""
     lengths = tuple(one for one in view.timeframes if one in interest.timeframes)
     young = tuple(one for one in view.young if one in interest.timeframes)
-    return replace(view, timeframes=lengths, young=young, score=services.scanner.score(interest))
+    missing = tuple(services.scanner.missing(interest))
+    score = services.scanner.score(interest)
+    return replace(view, timeframes=lengths, young=young, missing=missing, score=score)

@@ -55,6 +55,8 @@ def alert_card(
         lines += _candle_lines(score, alert.kind)
     if alert.too_young:
         lines.append(f"Too young: {' '.join(each.name for each in alert.too_young)}")
+    if score is not None and score.unread:
+        lines.append(f"Without {' '.join(each.name for each in score.unread)}: not read yet")
     lines.append(f"Your threshold is {points(alert.threshold)}.")
     lines.append(_ASKS[alert.kind])
     return Card(card_text(title, *lines), _buttons(symbol))

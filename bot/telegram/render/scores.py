@@ -8,7 +8,15 @@ from math import isnan
 
 from bot.telegram.keyboards import does, fits, in_rows, shows
 from bot.telegram.render.text import Card, Line, card_text, count, local, percent, price, span
-from bot.telegram.render.watching import ASKS, LEGEND, Row, points, scores_words, timeframe_names
+from bot.telegram.render.watching import (
+    ASKS,
+    LEGEND,
+    Row,
+    points,
+    scores_words,
+    timeframe_names,
+    without_lines,
+)
 from trading.domain.chat import Button
 from trading.domain.instrument import Instrument
 from trading.domain.time import from_ms
@@ -20,8 +28,6 @@ from trading.scanner.scores import RankScore, ScoreSignal, Standing, TimeframeSc
 from trading.scanner.walk_forward import BestThresholds
 
 _LISTED_MAX = 12
-# Fewer round trips than this say nothing that luck could not say too.
-ROUND_TRIPS_TRUSTED = 30
 _EPISODES_TRUSTED = 10
 _MINUTE_MS = 60_000
 _DAY_MS = 86_400_000
@@ -97,7 +103,7 @@ def _scanned_lines(row: Row, find: Find) -> list[Line]:
         lines.append(f"  {ASKS[row.asks]}")
     if score.too_young:
         lines.append(f"  too young: {timeframe_names(score.too_young)}")
-    return lines
+    return [*lines, *(f"  {line}" for line in without_lines(score, row.missing))]
 
 
 def _price(value: float, instrument: Instrument | None) -> str:
@@ -122,10 +128,13 @@ def rank_card(row: Row, instrument: Instrument | None, reading: Reading) -> Card
     score = row.score
     symbol = row.interest.symbol
     if score is None:
-        return Card(card_text(f"📊 {symbol}: nothing to score", "There are no candles of it yet."))
+        why = without_lines(None, row.missing) or ["There are no candles of it yet."]
+        return Card(card_text(f"📊 {symbol}: nothing to score", *why))
     lines: list[Line] = [f"Price {_price(score.price, instrument)} at {reading.local(score.at_ms)}"]
     for each in score.timeframes:
-        lines += _timeframe_lines(each)
+        if each.standing is not Standing.UNREAD:
+            lines += _timeframe_lines(each)
+    lines += [f"• {line}" for line in without_lines(score, row.missing)]
     if score.scored:
         over = count(len(score.scored), "candle length")
         lines += [
@@ -238,7 +247,7 @@ def history_card(report: ScoreReport, auto: bool) -> Card:
 def _verdict(best: BestThresholds | None) -> str:
     if best is None:
         return "nothing to choose by"
-    if best.out_of_sample.round_trips < ROUND_TRIPS_TRUSTED:
+    if not best.is_trusted:
         return "too few to trust"
     return f"{percent(best.out_of_sample.profit)} unseen"
 
@@ -279,14 +288,13 @@ def _best_lines(best: BestThresholds | None) -> list[Line]:
     if best is None:
         return ["No threshold made enough round trips to choose one by."]
     unseen = best.out_of_sample
-    few = unseen.round_trips < ROUND_TRIPS_TRUSTED
     limits = f"bull {points(best.thresholds.bull)}, bear {points(best.thresholds.bear)}"
     return [
         f"Best thresholds: {limits}",
         f"  where they were chosen {percent(best.in_sample.profit)}",
         f"  on unseen data {percent(unseen.profit)}",
         f"  {count(unseen.round_trips, 'round trip')}: "
-        + ("too few to trust" if few else "a fair sample"),
+        + ("a fair sample" if best.is_trusted else "too few to trust"),
         f"  holding made {percent(best.held)}",
         "  after fees and slippage",
     ]

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.telegram.keyboards import does, fits, in_rows, pager, shows
-from bot.telegram.render.text import Card, Code, Line, card_text, count
+from bot.telegram.render.text import Card, Code, Line, age, card_text, count
 from trading.domain.time import Timeframe
 from trading.domain.watching import Interest
-from trading.scanner.desk import MonitoredView, Readiness
+from trading.scanner.desk import Missing, MonitoredView, Readiness
 from trading.scanner.scores import RankScore, ScoreSignal, Thresholds, signal
 
 PAGE = 6
@@ -23,6 +23,7 @@ _READY = {
     Readiness.LIVE: "live",
     Readiness.STALE: "⚠️ its candles do not come",
 }
+_UNREAD = "its past could not be read"
 _CHOICES = ("40", "50", "60", "70", "80", "auto")
 _SUGGESTED = ("BTC/USDT", "ETH/USDT")
 
@@ -36,6 +37,8 @@ class Row:
     thresholds: Thresholds
     unjudged: str = ""
     """Why `auto` stands for the usual threshold; empty where it does not."""
+    missing: Sequence[Missing] = ()
+    """Which candle lengths are not read yet, and why."""
 
     @property
     def asks(self) -> ScoreSignal:
@@ -68,16 +71,30 @@ def timeframe_names(timeframes: Sequence[Timeframe]) -> str:
     return " ".join(each.name for each in timeframes)
 
 
-def threshold_words(interest: Interest, thresholds: Thresholds) -> str:
-    """From which score on somebody is told, `auto` with what it means now."""
-    if interest.threshold is not None:
-        return f"from {interest.threshold} on"
-    return f"auto: bull {points(thresholds.bull)}, bear {points(thresholds.bear)}"
+def threshold_words(row: Row) -> str:
+    """From which score on somebody is told, `auto` with what it means now or what it lacks."""
+    if row.interest.threshold is not None:
+        return f"from {row.interest.threshold} on"
+    if row.unjudged:
+        return f"auto: still {points(row.thresholds.bear)}, {row.unjudged}"
+    return f"auto: bull {points(row.thresholds.bull)}, bear {points(row.thresholds.bear)}"
 
 
-def _unjudged_lines(row: Row) -> list[Line]:
-    is_auto = row.interest.threshold is None
-    return [f"  {row.unjudged}"] if is_auto and row.unjudged else []
+def without_lines(score: RankScore | None, missing: Sequence[Missing]) -> list[str]:
+    """Which candle lengths take no part in a score, and why: one line for each reason."""
+    known = {one.timeframe: one for one in missing}
+    names: dict[str, list[str]] = {}
+    for timeframe in known if score is None else score.unread:
+        why = missing_words(known[timeframe]) if timeframe in known else _UNREAD
+        names.setdefault(why, []).append(timeframe.name)
+    return [f"without {' '.join(several)}: {why}" for why, several in names.items()]
+
+
+def missing_words(missing: Missing) -> str:
+    """Why the past of a candle length is not there, and when it is asked for again."""
+    if missing.retry_s is None:
+        return missing.why
+    return f"{missing.why}, asked again in {age(max(missing.retry_s, 1.0) // 1)}"
 
 
 # ---------------------------------------------------------------- one's own list
@@ -119,8 +136,8 @@ def _row_lines(row: Row) -> list[Line]:
     lines: list[Line] = [
         f"• {interest.symbol} {scores_words(row.score)}",
         f"  {timeframe_names(interest.timeframes)}",
-        f"  {threshold_words(interest, row.thresholds)}",
-        *_unjudged_lines(row),
+        f"  {threshold_words(row)}",
+        *(f"  {line}" for line in without_lines(row.score, row.missing)),
     ]
     if row.asks is not ScoreSignal.NONE:
         lines.insert(1, f"  {ASKS[row.asks]}")
@@ -208,10 +225,7 @@ def thresholds_card(rows: Sequence[Row], of: Sequence[str] = (), undo: str = "")
 
     `undo` is the command that takes a change back which was just made.
     """
-    lines: list[Line] = []
-    for row in rows:
-        words = threshold_words(row.interest, row.thresholds)
-        lines += [f"• {row.interest.symbol} {words}", *_unjudged_lines(row)]
+    lines: list[Line] = [f"• {row.interest.symbol} {threshold_words(row)}" for row in rows]
     lines += [
         "From 1 to 100. auto: what paid best in a symbol's own past.",
         Code(f"/threshold {rows[0].interest.symbol} 70"),
@@ -254,8 +268,7 @@ def _view_lines(view: MonitoredView, watchers: Mapping[str, Sequence[str]] | Non
     ]
     if view.young:
         lines.append(f"  too young: {timeframe_names(view.young)}")
-    if view.lacking:
-        lines.append(f"  ⚠️ not on the exchange: {timeframe_names(view.lacking)}")
+    lines += [f"  {line}" for line in without_lines(None, view.missing)]
     if watchers is not None:
         lines.append(f"  for {', '.join(watchers.get(view.symbol, ())) or 'nobody'}")
     return lines

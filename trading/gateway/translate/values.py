@@ -23,6 +23,11 @@ SymbolOf = Callable[[str], str | None]
 class Unusable(Unreachable):
     """An answer came and cannot be believed; about an order it proves nothing."""
 
+    @property
+    def words(self) -> str:
+        """It is no silence."""
+        return "the exchange's answer cannot be read"
+
 
 def mapping(value: object, name: str) -> Mapping[str, Any]:
     """Return a JSON object; an empty one is no answer."""

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from trading.deadlines import within
-from trading.domain.errors import RateLimited, Refused, Unreachable
+from trading.domain.errors import RateLimited, Refused, Silent, Unreachable
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, following_ms
 from trading.domain.watching import Interest
@@ -84,21 +84,23 @@ class Glance:
     async def _read_all(self, interest: Interest) -> dict[Timeframe, Sequence[Candle]]:
         """Read every timeframe, longest first.
 
-        Not every exchange has all of them, so one that is not answered is left out; two in a row
-        are the silence of the exchange.
+        One whose answer cannot be had is left out, while another one can; two in a row that nothing
+        came of are the silence of the exchange.
         """
         told: dict[Timeframe, Sequence[Candle]] = {}
-        is_doubted = False
+        failure: Unreachable | None = None
         for timeframe in sorted(interest.timeframes, key=lambda one: -one.length_ms):
             try:
                 answer = self._feed.candles(interest.symbol, timeframe, PAST_CANDLES)
                 told[timeframe] = await within(_ANSWER_S, answer, self._sleep)
-                is_doubted = False
-            except Unreachable:
-                if is_doubted or len(interest.timeframes) == 1:
+                failure = None
+            except Unreachable as error:
+                if isinstance(error, Silent) and isinstance(failure, Silent):
                     raise
-                is_doubted = True
+                failure = error
             await self._sleep(_PAUSE_S)
+        if failure is not None and not told:
+            raise failure
         return told
 
 

@@ -19,6 +19,7 @@ from trading.ports import CandleFeed, Clock
 from trading.scanner.desk import ScoreReport
 from trading.scanner.reporting import days_needed
 from trading.scanner.scores import Thresholds
+from trading.scanner.walk_forward import ROUND_TRIPS_TRUSTED, BestThresholds
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class _Verdict:
         """What it takes to judge this past, in words."""
         if not self.needed:
             return "its past could not be read yet"
-        return f"its past is too short: {self.days} of {self.needed} days"
+        return f"{self.days} days of past, {self.needed} needed"
 
 
 class Reports:
@@ -105,12 +106,11 @@ class Reports:
         self._wanted = tuple(one for one in interests if one.threshold is None)
 
     def best(self, interest: Interest) -> Thresholds | None:
-        """Return the thresholds that paid best, None where the past is not judged or is mute."""
+        """Return the thresholds that paid best, None where the past does not tell them reliably."""
         verdict = self._verdicts.get(_key(interest))
         # What was found yesterday holds until today's is there.
-        if verdict is None or verdict.report is None or verdict.report.best is None:
-            return None
-        return verdict.report.best.thresholds
+        best = verdict.report.best if verdict is not None and verdict.report is not None else None
+        return best.thresholds if best is not None and best.is_trusted else None
 
     def unjudged(self, interest: Interest) -> str:
         """Return why there are no best thresholds, in words; empty where there are."""
@@ -119,7 +119,7 @@ class Reports:
             return "its past is not judged yet"
         if verdict.report is None:
             return verdict.lack
-        return "" if verdict.report.best is not None else "nothing paid often enough in its past"
+        return _doubt(verdict.report.best)
 
     async def report(self, interest: Interest) -> ScoreReport:
         """Return a report of today.
@@ -210,6 +210,16 @@ class Reports:
             return await within(_ANSWER_S, answer, self._sleep)
         except RateLimited as error:
             raise Unreachable(f"no past of {symbol} now: {error.words}") from error
+
+
+def _doubt(best: BestThresholds | None) -> str:
+    """Why what paid best is not gone by, in words; empty where it is."""
+    if best is None:
+        return "nothing paid often enough in its past"
+    if best.is_trusted:
+        return ""
+    trips = best.out_of_sample.round_trips
+    return f"not yet trusted: {trips} round trips, {ROUND_TRIPS_TRUSTED} needed"
 
 
 def _key(interest: Interest) -> _Key:

@@ -14,8 +14,8 @@ class ScannerSettings:
 
     - `candles_max`: closed candles that are ranked per symbol and timeframe
     - `slice_series`: running candles that are rated before others have their turn on the loop
-    - `patience_s`: how long a symbol waits for the past of its last timeframe before it is scored
-      without that one; an exchange may not have all of them
+    - `patience_s`: how long what is told of a symbol waits for pasts that are on their way; it is
+      scored without them meanwhile
     - `kept_days`: how long recorded scores are kept
     """
 
@@ -23,6 +23,6 @@ class ScannerSettings:
     symbols_max: int = 200
     candles_max: int = CANDLES_MAX
     slice_series: int = 50
-    patience_s: float = 600.0
+    patience_s: float = 60.0
     kept_days: int = 400
     candles: CandleSettings = field(default_factory=CandleSettings)

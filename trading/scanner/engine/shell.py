@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from trading.candles.series import Candles
+from trading.domain.errors import Unreachable
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe
 from trading.domain.watching import THRESHOLD, Interest
 from trading.market.live_candles import CandleHooks, LiveCandles
 from trading.ports import CandleFeed, CandleStore, Clock, ScoreStore
-from trading.scanner.desk import MonitoredView, Readiness, ScoreLine, ScoreReport
+from trading.scanner.desk import Missing, MonitoredView, Readiness, ScoreLine, ScoreReport
+from trading.scanner.engine.awaited import Awaited, Watch
 from trading.scanner.engine.closes import Close, Closes
 from trading.scanner.engine.glance import Glance
 from trading.scanner.engine.judging import Replayer, Reports
@@ -45,10 +47,6 @@ class ScannerPorts:
     candles: CandleStore | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     apart: Apart = asyncio.to_thread
-
-
-_Since = dict[Timeframe, float]
-"""Over which timeframes a symbol is watched, shortest first, and since when by the steady clock."""
 
 
 class ScannerEngine:
@@ -84,10 +82,16 @@ class ScannerEngine:
         )
         self._closes = Closes(self.live.running)
         self._feed = ports.feed
+        self._awaited = Awaited(
+            lambda symbol, timeframe: self._pasts.get(symbol, timeframe) is not None,
+            self.live.failure,
+            ports.feed.candle_source,
+            self._settings.patience_s,
+        )
         self._glance = Glance(ports.feed, self.live.now_ms, ports.sleep)
         self._recording = Recording(ports.scores, self._settings.kept_days)
         self._reports = Reports(ports.replayer, ports.feed, ports.clock, ports.sleep)
-        self._watched: dict[str, _Since] = {}
+        self._watched: dict[str, Watch] = {}
         self._newest: dict[str, RankScore] = {}
         # Scores of moments at which candles closed, oldest first, until they are handed on.
         self._at_closes: list[RankScore] = []
@@ -100,7 +104,7 @@ class ScannerEngine:
         wanted = self._affordable(several)
         now_s = self._clock.monotonic()
         self._watched = {
-            symbol: self._since(symbol, timeframes, now_s)
+            symbol: self._watch(symbol, timeframes, now_s)
             for symbol, timeframes in sorted(wanted.items())
         }
         self._newest = {symbol: score for symbol, score in self._newest.items() if symbol in wanted}
@@ -145,17 +149,27 @@ class ScannerEngine:
 
     def monitored(self) -> Sequence[MonitoredView]:
         """Return everything that is scanned, by symbol."""
-        return [self._view(symbol, watched) for symbol, watched in self._watched.items()]
+        return [self._view(symbol, watch) for symbol, watch in self._watched.items()]
 
     def score(self, interest: Interest) -> RankScore | None:
-        """Return the newest score over an interest's own timeframes.
-
-        None before the first, and while the past of one of them is still being read.
-        """
+        """Return the newest score over those of an interest's own timeframes that are read."""
         newest = self._newest.get(interest.symbol)
-        if newest is None or self._lacks(interest.symbol, interest.timeframes):
+        if newest is None:
             return None
-        return newest.over(interest.timeframes)
+        own = newest.over(interest.timeframes)
+        return own if len(own.unread) < len(own.timeframes) else None
+
+    def missing(self, interest: Interest) -> Sequence[Missing]:
+        """Return which of the timeframes that are watched are not read yet, and why."""
+        watched = self._watched.get(interest.symbol, Watch()).timeframes
+        return self._awaited.missing(
+            interest.symbol, [one for one in interest.timeframes if one in watched]
+        )
+
+    def is_settled(self, symbol: str) -> bool:
+        """Whether the scores of a symbol may be told by themselves: no past is waited for."""
+        watch = self._watched.get(symbol, Watch())
+        return self._awaited.is_settled(symbol, watch, self._clock.monotonic())
 
     def thresholds(self, interest: Interest) -> Thresholds:
         """Return from which scores on an interest is told, `auto` resolved."""
@@ -172,8 +186,8 @@ class ScannerEngine:
         """Score now, also what nobody watches; raises Unreachable where candles do not come."""
         asked = list(interests)
         unknown = [one for one in asked if not self._is_live(one)]
-        looked_up = await self._glance.score(unknown) if unknown else []
-        await self._rate_all([one.symbol for one in asked if self._is_live(one)])
+        looked_up = await self._looked_up(unknown)
+        await self._rate_all([one.symbol for one in asked if one.symbol in self._watched])
         found = {(score.symbol, _timeframes(score)): score for score in looked_up}
         scores = [found.get((one.symbol, one.timeframes)) or self.score(one) for one in asked]
         return [score for score in scores if score is not None]
@@ -193,8 +207,8 @@ class ScannerEngine:
         self._pasts.warmed(symbol, timeframe, candles)
 
     def _closed(self, symbol: str, timeframe: Timeframe, candle: Candle) -> None:
-        watched = self._watched.get(symbol, {})
-        if self._closes.add(symbol, timeframe, candle, watched.keys()):
+        watch = self._watched.get(symbol, Watch())
+        if self._closes.add(symbol, timeframe, candle, watch.timeframes):
             self._settle([symbol])
 
     def _settle(self, symbols: Sequence[str]) -> None:
@@ -216,8 +230,8 @@ class ScannerEngine:
         del self._at_closes[:-_CLOSES_MAX]
 
     def _scored(self, symbol: str) -> list[Timeframe]:
-        watched = self._watched.get(symbol, {})
-        return [one for one in watched if self._pasts.get(symbol, one) is not None]
+        watch = self._watched.get(symbol, Watch())
+        return [one for one in watch.timeframes if self._pasts.get(symbol, one) is not None]
 
     def _moment(self, symbol: str, close: Close) -> Monitored:
         histories = {
@@ -258,11 +272,8 @@ class ScannerEngine:
             }
 
     async def _keep(self, found: Sequence[RankScore]) -> None:
-        """Record the scores of symbols whose whole past is known."""
-        whole = [
-            one for one in found if not self._lacks(one.symbol, self._watched.get(one.symbol, {}))
-        ]
-        await self._recording.keep(whole)
+        """Record the scores of symbols that do not wait for a past."""
+        await self._recording.keep([one for one in found if self.is_settled(one.symbol)])
 
     # ------------------------------------------------------------ inside
 
@@ -277,15 +288,23 @@ class ScannerEngine:
             wanted[interest.symbol] = (known or frozenset()) | set(interest.timeframes)
         return wanted
 
-    def _since(self, symbol: str, timeframes: frozenset[Timeframe], now_s: float) -> _Since:
-        known = self._watched.get(symbol, {})
+    def _watch(self, symbol: str, timeframes: frozenset[Timeframe], now_s: float) -> Watch:
+        known = self._watched.get(symbol)
         ordered = sorted(timeframes, key=lambda one: one.length_ms)
-        return {one: known.get(one, now_s) for one in ordered}
+        return Watch(tuple(ordered), now_s if known is None else known.since_s)
 
     def _begun(self, symbol: str) -> None:
-        """Score a symbol as soon as its whole past is there: who watches it looks at it now."""
-        if not self._lacks(symbol, self._watched.get(symbol, {})):
-            self._rate([symbol])
+        """Score a symbol as soon as a past of it is there: who watches it looks at it now."""
+        self._rate([symbol])
+
+    async def _looked_up(self, unknown: Sequence[Interest]) -> Sequence[RankScore]:
+        """Ask the exchange, and do without its answer where a part of the pasts is there."""
+        try:
+            return await self._glance.score(unknown) if unknown else []
+        except Unreachable:
+            if any(self.live.is_stale(one.symbol) or self.score(one) is None for one in unknown):
+                raise
+            return []
 
     async def _rate_all(self, symbols: Sequence[str]) -> list[RankScore]:
         found: list[RankScore] = []
@@ -300,7 +319,7 @@ class ScannerEngine:
         series = 0
         for symbol in symbols:
             part.append(symbol)
-            series += len(self._watched.get(symbol, {}))
+            series += len(self._watched.get(symbol, Watch()).timeframes)
             if series >= self._settings.slice_series:
                 yield part
                 part, series = [], 0
@@ -319,11 +338,11 @@ class ScannerEngine:
         return scores
 
     def _present(self, symbol: str, now_ms: int) -> Monitored | None:
-        watched = self._watched.get(symbol)
-        if watched is None or self.live.is_stale(symbol):
+        watch = self._watched.get(symbol)
+        if watch is None or self.live.is_stale(symbol):
             return None
         histories, running = {}, {}
-        for timeframe in watched:
+        for timeframe in watch.timeframes:
             history = self._pasts.get(symbol, timeframe)
             candle = self.live.running(symbol, timeframe)
             if history is not None:
@@ -337,33 +356,28 @@ class ScannerEngine:
         return Monitored(symbol, now_ms, price, histories, running)
 
     def _is_live(self, interest: Interest) -> bool:
+        watched = self._watched.get(interest.symbol, Watch()).timeframes
         return (
-            interest.symbol in self._watched
+            set(interest.timeframes) <= set(watched)
             and not self.live.is_stale(interest.symbol)
-            and None not in [self._pasts.get(interest.symbol, one) for one in interest.timeframes]
+            and not self._awaited.comes(interest.symbol, interest.timeframes)
+            and self.score(interest) is not None
         )
 
-    def _lacks(self, symbol: str, timeframes: Iterable[Timeframe]) -> bool:
-        """Whether the past of a timeframe is missing that may still come."""
-        since_s, now_s = self._watched.get(symbol, {}), self._clock.monotonic()
-        return any(
-            now_s - since_s.get(one, now_s) <= self._settings.patience_s
-            for one in timeframes
-            if self._pasts.get(symbol, one) is None and self.source(one) is not None
-        )
-
-    def _view(self, symbol: str, watched: _Since) -> MonitoredView:
-        if self._lacks(symbol, watched):
+    def _view(self, symbol: str, watch: Watch) -> MonitoredView:
+        pasts = {one: self._pasts.get(symbol, one) for one in watch.timeframes}
+        known = {one: past for one, past in pasts.items() if past is not None}
+        comes = self._awaited.comes(symbol, watch.timeframes)
+        if not self.is_settled(symbol) or (comes and not known):
             readiness = Readiness.WARMING
         elif self.live.is_stale(symbol):
             readiness = Readiness.STALE
         else:
             readiness = Readiness.LIVE
-        pasts = {one: self._pasts.get(symbol, one) for one in watched}
-        young = tuple(one for one, past in pasts.items() if past is not None and past.is_young)
-        lacking = tuple(one for one in watched if self.source(one) is None)
+        young = tuple(one for one, past in known.items() if past.is_young)
+        missing = self._awaited.missing(symbol, watch.timeframes)
         newest = self._newest.get(symbol)
-        return MonitoredView(symbol, tuple(watched), readiness, newest, young, lacking)
+        return MonitoredView(symbol, watch.timeframes, readiness, newest, young, missing)
 
 
 def _timeframes(score: RankScore) -> tuple[Timeframe, ...]:

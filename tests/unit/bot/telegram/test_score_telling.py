@@ -87,6 +87,16 @@ def watches(
 ADA_BOTH = Interest(ADA, (HOUR, DAY))
 
 
+async def test_a_symbol_whose_pasts_are_on_their_way_is_told_when_they_have_come() -> None:
+    world = World(watches(OWNER, ADA_BOTH))
+    world.shows(replace(crashed(ADA), timeframes=(candle(HOUR, 6),)))
+    world.scanner.settling.add(ADA)
+    assert await world.telling.tell() == 0
+    world.scanner.settling.clear()
+    await world.telling.tell()
+    assert "Without 1d: not read yet" in strip_markup(world.messages[0].text)
+
+
 async def test_only_those_who_watch_a_symbol_are_told_of_it() -> None:
     world = World(watches(OWNER, ADA_BOTH), FRIEND)
     world.shows(crashed(ADA))

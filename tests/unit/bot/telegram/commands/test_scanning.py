@@ -190,7 +190,7 @@ async def test_a_length_that_is_too_young_or_has_no_candle_is_not_guessed(talk: 
     assert young.title == "📊 BTC/USDT 1d: too young"
     assert "12 of 40 candles" in young.text
     none = await talk.ask("/rank BTC/USDT 3d")
-    assert none.title == "📊 BTC/USDT 3d: no running candle"
+    assert none.title == "📊 BTC/USDT 3d: not read yet"
     nothing = await talk.ask("/rank ETH/USDT")
     assert nothing.title == "📊 ETH/USDT: nothing to score"
 

@@ -14,9 +14,10 @@ from tests.unit.bot.telegram.commands.talk import TRADER, VIEWER, Talk, crashed,
 from trading.domain.chat import Role
 from trading.domain.events import PersonChanged
 from trading.domain.instrument import Instrument
+from trading.domain.time import to_ms
 from trading.domain.watching import AlertType, Interest, Loudness, checked
-from trading.scanner.desk import MonitoredView, Readiness
-from trading.scanner.scores import Thresholds
+from trading.scanner.desk import Missing, MonitoredView, Readiness
+from trading.scanner.scores import RankScore, Standing, Thresholds, TimeframeScore
 
 
 @pytest.fixture
@@ -64,23 +65,53 @@ async def test_what_the_exchange_lacks_is_refused_or_said_to_be_made_of_somethin
     assert "The exchange has no 3d candles: made of 1d." in made.text
     await talk.ask("/watch BTC/USDT 1h")
     talk.scanner.views["BTC/USDT"] = MonitoredView(
-        "BTC/USDT", tf("3m", "1h"), Readiness.LIVE, None, lacking=tf("3m")
+        "BTC/USDT",
+        tf("3m", "1h"),
+        Readiness.LIVE,
+        None,
+        missing=(Missing(three_minutes, "the exchange has none"),),
     )
-    assert "not on the exchange: 3m" in (await talk.ask("/monitoring")).text
+    assert "without 3m: the exchange has none" in (await talk.ask("/monitoring")).text
 
 
 async def test_why_auto_is_the_usual_threshold_is_said(talk: Talk) -> None:
-    talk.scanner.lacks["BTC/USDT"] = "its past is too short: 6 of 21 days"
+    talk.scanner.lacks["BTC/USDT"] = "6 days of past, 21 needed"
     watched = await talk.ask("/watch BTC/USDT 1h threshold auto")
-    assert "its past is too short: 6 of 21 days" in watched.text
+    assert "auto: still 50, 6 days of past, 21 needed" in watched.text
     for line in ("/threshold auto", "/threshold", "/watch"):
-        assert "its past is too short: 6 of 21 days" in (await talk.ask(line)).text
+        shown = (await talk.ask(line)).text
+        assert "auto: still 50, 6 days of past, 21 needed" in shown
+        assert "bull 50" not in shown
     talk.scanner.best["BTC/USDT"] = Thresholds(0.7, 0.6)
     shown = (await talk.ask("/threshold")).text
-    assert "too short" not in shown
+    assert "still" not in shown
     assert "auto: bull 70, bear 60" in shown
     talk.scanner.best.clear()
-    assert "too short" not in (await talk.ask("/threshold 60")).text
+    assert "needed" not in (await talk.ask("/threshold 60")).text
+
+
+async def test_which_lengths_a_score_is_made_without_is_said_with_the_reason(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h 1d 3d")
+    [day, three_days] = tf("1d", "3d")
+    why = "the exchange's answer cannot be read"
+    missing = (Missing(day, "its past is being read"), Missing(three_days, why, 90.0))
+    talk.scanner.unread["BTC/USDT"] = missing
+    for line in ("/watch", "/monitoring"):
+        talk.scanner.views["BTC/USDT"] = MonitoredView(
+            "BTC/USDT", tf("1h", "1d", "3d"), Readiness.LIVE, None, missing=missing
+        )
+        shown = (await talk.ask(line)).text
+        assert "without 1d: its past is being read" in shown
+        assert f"without 3d: {why}, asked again in 90 s" in shown
+    hour = TimeframeScore(tf("1h")[0], Standing.SCORED, 500, change=-8.4, bear_points=6)
+    score = RankScore("BTC/USDT", to_ms(talk.clock.now()), 58_000.0, 0.0, 1.0, 0.0, (hour,))
+    talk.scanner.scores["BTC/USDT"] = score
+    for line in ("/watch", "/scan", "/rank BTC/USDT"):
+        shown = (await talk.ask(line)).text
+        assert "bear 100" in shown
+        assert f"without 3d: {why}, asked again in 90 s" in shown
+    talk.scanner.unread.clear()
+    assert "without 1d 3d: its past could not be read" in (await talk.ask("/scan")).text
 
 
 async def test_several_symbols_share_one_line(talk: Talk) -> None:

@@ -11,6 +11,7 @@ from trading.domain.time import Timeframe
 from trading.scanner.scores import Standing
 
 DAY = Timeframe("1d")
+WEEK = Timeframe("1w")
 
 
 async def test_a_look_asks_once_per_timeframe_and_spreads_its_requests() -> None:
@@ -55,10 +56,18 @@ async def test_an_exchange_that_does_not_answer_is_unreachable_after_two_questio
     timeframes: tuple[Timeframe, ...],
 ) -> None:
     world = world_of()
-    world.market.is_rest_down = True
-    with pytest.raises(Unreachable):
+    world.market.answer_s = 3600.0
+    with pytest.raises(Unreachable, match="within 10 s"):
         await world.time.finish(world.engine.scan([watching(ADA, *timeframes)]))
     assert len(world.market.requests) == min(len(timeframes), 2)
+
+
+async def test_an_exchange_that_refuses_each_question_is_unreachable() -> None:
+    world = world_of()
+    world.market.is_rest_down = True
+    with pytest.raises(Unreachable):
+        await world.time.finish(world.engine.scan([watching(ADA, MINUTE, HOUR, DAY)]))
+    assert len(world.market.requests) == 3
 
 
 async def test_candles_that_an_exchange_does_not_have_are_left_out() -> None:
@@ -68,14 +77,14 @@ async def test_candles_that_an_exchange_does_not_have_are_left_out() -> None:
     async def without_days(
         symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
     ) -> object:
-        if timeframe == DAY:
+        if timeframe in {DAY, WEEK}:
             raise Unreachable("no such candles")
         return await real(symbol, timeframe, limit, since)
 
     world.market.candles = without_days  # type: ignore[assignment,method-assign]
-    [score] = await world.time.finish(world.engine.scan([watching(ADA, MINUTE, HOUR, DAY)]))
+    [score] = await world.time.finish(world.engine.scan([watching(ADA, MINUTE, HOUR, DAY, WEEK)]))
     assert [one.timeframe for one in score.scored] == [MINUTE, HOUR]
-    assert score.timeframes[-1].standing is Standing.NO_CANDLE
+    assert score.unread == (DAY, WEEK)
 
 
 async def test_an_exchange_that_asks_for_a_pause_is_unreachable_and_says_why() -> None:

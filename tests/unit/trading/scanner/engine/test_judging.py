@@ -27,8 +27,8 @@ DAY_S = 86_400
 BEST = Thresholds(0.75, 0.8)
 
 
-def report(symbol: str = ADA, best: Thresholds | None = BEST) -> ScoreReport:
-    outcome = Outcome(0.1, 4)
+def report(symbol: str = ADA, best: Thresholds | None = BEST, round_trips: int = 30) -> ScoreReport:
+    outcome = Outcome(0.1, round_trips)
     chosen = None if best is None else BestThresholds(best, outcome, outcome, 0.05, ())
     return ScoreReport(symbol, (QUARTER, HOUR), 9_000, 60_000, (), (), chosen)
 
@@ -83,7 +83,7 @@ async def test_a_past_that_is_too_short_everywhere_is_refused_and_not_asked_for_
     world = world_of()
     for _ in range(2):
         with pytest.raises(
-            Refused, match="past of ADA/USDT says nothing of its scores: its past is too short"
+            Refused, match=r"past of ADA/USDT says nothing of its scores: \d+ days of past"
         ):
             await world.time.finish(world.engine.report(watching()))
     assert len(world.replays.asked) == 2
@@ -146,13 +146,22 @@ async def test_a_past_that_says_nothing_leaves_the_usual_threshold() -> None:
         assert len(world.replays.asked) == 1
 
 
+async def test_too_few_round_trips_leave_the_usual_threshold_and_say_how_many_it_takes() -> None:
+    async with running(auto()) as world:
+        world.replays.archive[ADA] = report(round_trips=17)
+        await world.pass_by(90)
+        assert world.engine.thresholds(auto()) == Thresholds(0.5, 0.5)
+        lack = world.engine.unjudged(auto())
+        assert lack == "not yet trusted: 17 round trips, 30 needed"
+
+
 async def test_why_auto_says_nothing_is_told_with_the_days_there_are_and_those_it_takes() -> None:
     async with running(auto()) as world:
         world.market.listed_ms[ADA] = world.market.now_ms() - 6 * 86_400_000 - 3_600_000
         assert world.engine.unjudged(auto()) == "its past is not judged yet"
         await world.pass_by(90)
-        assert world.engine.unjudged(auto()) == "its past is too short: 6 of 21 days"
-        with pytest.raises(Refused, match="6 of 21 days"):
+        assert world.engine.unjudged(auto()) == "6 days of past, 21 needed"
+        with pytest.raises(Refused, match="6 days of past, 21 needed"):
             await world.time.finish(world.engine.report(auto()))
 
 

@@ -1,5 +1,7 @@
 """The running scanner: warm, scored each scan, grown as candles close, honest while it is not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,7 +24,7 @@ from tests.unit.trading.scanner.engine.world import (
 )
 from trading.domain.errors import Unreachable
 from trading.domain.time import Timeframe
-from trading.scanner.desk import Readiness
+from trading.scanner.desk import Missing, Readiness
 from trading.scanner.engine import ScannerSettings
 from trading.scanner.engine.glance import metrics_of
 from trading.scanner.history import RankHistory
@@ -161,26 +163,96 @@ async def test_a_young_symbol_says_so_and_leaves_the_timeframe_out() -> None:
         assert view.readiness is Readiness.LIVE
 
 
-async def test_a_past_that_never_comes_holds_a_score_up_for_minutes_and_not_for_ever() -> None:
-    async with running(watching(ADA, MINUTE, NEVER)) as world:
-        real = world.market.candles
+def without_three_days(world: World, failure: Exception | None = None) -> None:
+    """Let the exchange fail at one length, or never answer when it is asked for that."""
+    real = world.market.candles
 
-        async def without_three_days(symbol, timeframe, *rest):  # type: ignore[no-untyped-def]
-            if timeframe == NEVER:
-                raise Unreachable("no such candles")
-            return await real(symbol, timeframe, *rest)
+    async def candles(symbol, timeframe, *rest):  # type: ignore[no-untyped-def]
+        if timeframe == NEVER and failure is not None:
+            raise failure
+        if timeframe == NEVER:
+            await world.time.sleep(3600)
+        return await real(symbol, timeframe, *rest)
 
-        world.market.candles = without_three_days  # type: ignore[method-assign]
-        await world.pass_by(30)
+    world.market.candles = candles  # type: ignore[method-assign]
+
+
+async def test_a_past_that_cannot_be_read_holds_up_no_other_and_says_why() -> None:
+    wanted = watching(ADA, MINUTE, NEVER)
+    async with running(wanted) as world:
+        without_three_days(world, Unreachable("no such candles"))
+        await world.pass_by(20)
         await world.scan()
-        assert world.engine.score(watching(ADA, MINUTE, NEVER)) is None
-        assert world.store.held == []
-        await world.pass_by(600)
-        await world.scan()
-        score = world.engine.score(watching(ADA, MINUTE, NEVER))
+        score = world.engine.score(wanted)
         assert score is not None
         assert [one.timeframe for one in score.scored] == [MINUTE]
+        assert score.unread == (NEVER,)
+        assert world.engine.is_settled(ADA)
+        assert len(world.store.held) == 1
+        [missing] = world.engine.missing(wanted)
+        assert (missing.timeframe, missing.why) == (NEVER, "the exchange does not answer")
+        assert missing.retry_s is not None
+        assert missing.retry_s > 0
+        [view] = world.engine.monitored()
+        assert (view.readiness, view.missing) == (Readiness.LIVE, (missing,))
+
+
+async def test_a_past_that_can_be_read_again_takes_part_from_then_on() -> None:
+    wanted = watching(ADA, MINUTE, NEVER)
+    async with running(wanted) as world:
+        real = world.market.candles
+        without_three_days(world, Unreachable("no such candles"))
+        await world.pass_by(20)
+        world.market.candles = real  # type: ignore[method-assign]
+        await world.pass_by(60)
+        score = world.engine.score(wanted)
+        assert score is not None
+        assert (score.unread, world.engine.missing(wanted)) == ((), ())
+
+
+async def test_what_is_told_waits_a_minute_for_a_past_on_its_way_and_no_longer() -> None:
+    wanted = watching(ADA, MINUTE, NEVER)
+    async with running(wanted) as world:
+        without_three_days(world)
+        world.engine.live._settings = replace(world.engine.live._settings, read_timeout_s=3600.0)
+        await world.pass_by(55)
+        await world.scan()
+        assert not world.engine.is_settled(ADA)
+        assert world.engine.score(wanted) is not None, "it is shown meanwhile"
+        [missing] = world.engine.missing(wanted)
+        assert (missing.why, missing.retry_s) == ("its past is being read", None)
+        assert readiness(world) is Readiness.WARMING
+        assert world.store.held == []
+        await world.pass_by(10)
+        await world.scan()
+        assert world.engine.is_settled(ADA)
         assert readiness(world) is Readiness.LIVE
+        assert world.store.held
+
+
+async def test_a_length_that_somebody_adds_drops_no_score_of_anybody() -> None:
+    async with running(watching()) as world:
+        without_three_days(world)
+        await world.pass_by(70)
+        await world.scan()
+        world.engine.watch([watching(), watching(ADA, NEVER)])
+        recorded = len(world.store.held)
+        await world.scan()
+        assert len(world.store.held) == recorded + 1
+        assert world.engine.score(watching(ADA, NEVER)) is None
+        assert world.engine.score(watching()) is not None
+        assert world.engine.is_settled(ADA)
+
+
+async def test_a_scan_on_demand_does_without_what_cannot_be_read() -> None:
+    wanted = watching(ADA, MINUTE, NEVER)
+    async with running(wanted) as world:
+        without_three_days(world, Unreachable("no such candles"))
+        await world.pass_by(20)
+        asked = len(world.market.requests)
+        [score] = await world.time.finish(world.engine.scan([wanted]))
+        assert [one.timeframe for one in score.scored] == [MINUTE]
+        assert len(world.market.requests) == asked, "what failed just now is not asked for again"
 
 
 async def test_what_the_exchange_lacks_is_said_and_never_waited_for() -> None:
@@ -192,7 +264,8 @@ async def test_what_the_exchange_lacks_is_said_and_never_waited_for() -> None:
         assert score is not None
         assert [one.timeframe for one in score.scored] == [MINUTE]
         [view] = world.engine.monitored()
-        assert (view.readiness, view.lacking) == (Readiness.LIVE, (NEVER,))
+        assert view.readiness is Readiness.LIVE
+        assert view.missing == (Missing(NEVER, "the exchange has none"),)
         assert (world.engine.source(MINUTE), world.engine.source(NEVER)) == (MINUTE, None)
         world.market.lacking.add(HOUR)
         assert world.engine.timeframes(ADA) == (QUARTER,), "it is not watched unasked either"
