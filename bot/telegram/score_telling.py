@@ -1,7 +1,7 @@
 """Tells people of scores as they cross: each who watches, within what they wish to hear."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from bot.telegram.roster import Roster
 from bot.telegram.turns import each
 from trading.desk import Desk
 from trading.domain import events
-from trading.domain.chat import OutboxMessage, Person, Severity
+from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.time import to_ms
@@ -29,6 +29,8 @@ from trading.scanner.telling import Told, tell
 
 logger = logging.getLogger(__name__)
 _REMEMBERED_MAX = 1_000
+# Less of what is owned than this is dust; a coin without a price counts for as much.
+_HELD_MIN = _UNPRICED = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,7 @@ class ScoreTelling:
         if not rated and not before.told.watched:
             return 0
         quiet = is_silent(person, Severity.INFO, now)
-        watched = {one.symbol for one in person.wishes.interests}
-        held = {symbol: share for symbol, share in exposure.items() if symbol in watched}
-        present = Present(to_ms(now), quiet, held)
+        present = Present(to_ms(now), quiet, _held(person, exposure))
         told, messages = tell(rated, before.told, person.wishes, present)
         if told == before.told:
             return 0
@@ -168,16 +168,26 @@ class ScoreTelling:
             return None
 
     def _exposure(self) -> dict[str, float]:
-        """The share of what is owned that lies in each symbol."""
-        values = {
-            view.position.symbol: view.value
-            for view in self.desk.positions()
-            if view.value is not None
-        }
-        total = self.desk.account().equity
-        if not total:
+        """The share of what is owned that lies in each coin; what nobody prices is held, too."""
+        account = self.desk.account()
+        if not account.equity:
             return {}
-        return {symbol: float(min(value / total, Decimal(1))) for symbol, value in values.items()}
+        shares = {
+            one.balance.asset: _UNPRICED
+            if one.value is None
+            else float(min(one.value / account.equity, Decimal(1)))
+            for one in account.balances
+            if one.balance.total
+        }
+        return {asset: share for asset, share in shares.items() if share >= _HELD_MIN}
+
+
+def _held(person: Person, exposure: Mapping[str, float]) -> dict[str, float]:
+    """How much of each symbol that somebody watches is theirs; who only looks owns nothing."""
+    if person.role is Role.VIEWER:
+        return {}
+    coins = {one.symbol: one.symbol.partition("/")[0] for one in person.wishes.interests}
+    return {symbol: exposure[coin] for symbol, coin in coins.items() if coin in exposure}
 
 
 def _known(event: events.ScoresTold) -> _Known:

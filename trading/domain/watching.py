@@ -148,11 +148,13 @@ class Watched:
 class Attention:
     """What was spent of a person's attention, and what waits on the card of the rest.
 
+    `audible_ms` says when it rang, and `audible_moves` how far what rang had moved, in percent.
     `folded` holds the newest alert of each symbol and kind, the most urgent first; `more` counts
     those that did not fit since the person looked.
     """
 
     audible_ms: tuple[int, ...] = ()
+    audible_moves: tuple[float, ...] = ()
     folded: tuple[ScoreAlert, ...] = ()
     more: int = 0
 

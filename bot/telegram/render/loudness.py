@@ -6,6 +6,7 @@ from bot.telegram.keyboards import does, in_rows, shows
 from bot.telegram.render.text import Card, Code, Line, card_text, count, local, span
 from trading.domain.chat import Button, Person
 from trading.domain.watching import AlertType, Loudness, Wishes
+from trading.scanner.attention import kept_for_held
 
 _SOUNDS = (0, 3, 6, 12)
 _NEXT = {Loudness.ON: Loudness.SILENT, Loudness.SILENT: Loudness.OFF, Loudness.OFF: Loudness.ON}
@@ -114,16 +115,29 @@ def alerts_card(wishes: Wishes) -> Card:
         f"{_SIGNS[wishes.loud(kind)]} {kind.value.capitalize()} {wishes.loud(kind).value}"
         for kind in AlertType
     ]
-    sounds = count(wishes.audible_per_hour, "sound")
     lines += [
         f"📌 Pinned card {'on' if wishes.is_pinned else 'off'}",
-        f"Rises and crashes make at most {sounds} an hour; the rest waits on one card.",
+        *_sound_lines(wishes.audible_per_hour),
         "One sound in three is kept for coins that are held.",
         "Critical alerts always ring: they cannot be turned down or off.",
     ]
     pinned = shows("📌 Pinned card", f"/alerts pinned {'off' if wishes.is_pinned else 'on'}")
     rows = in_rows([*_cycles(wishes), pinned])
     return Card(card_text("🔔 What rings", *lines), (*rows, _sounds(wishes)))
+
+
+def _sound_lines(per_hour: int) -> list[Line]:
+    """What makes a sound of rises and crashes; the rest is not lost."""
+    if not per_hour:
+        return ["Rises and crashes make no sound; they wait on one card."]
+    kept = kept_for_held(per_hour)
+    lines: list[Line] = [f"Rises and crashes make at most {count(per_hour, 'sound')} an hour,"]
+    lines.append(f"{kept} of them kept for coins you hold." if kept else "the most urgent first.")
+    return [
+        *lines,
+        "Spent, a move twice as far as all that rang still rings.",
+        "The rest waits on one card, the most urgent on top.",
+    ]
 
 
 def _cycles(wishes: Wishes) -> list[Button]:

@@ -14,8 +14,10 @@ from tests.fakes.memory_store import MemoryStore, SettableClock
 from tests.fakes.scanner import FakeScanner
 from trading.domain.chat import OutboxMessage, Person, Role
 from trading.domain.events import MessageQueued, ScoresTold
+from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.watching import AlertType, Interest, Loudness, Wishes
+from trading.overview import AccountView, BalanceView
 from trading.scanner.scores import RankScore, Standing, TimeframeScore
 
 HOUR, DAY = Timeframe("1h"), Timeframe("1d")
@@ -239,15 +241,37 @@ async def test_who_looks_while_nothing_waits_changes_nothing() -> None:
     assert not world.store.all_events
 
 
-async def test_what_is_held_comes_first() -> None:
-    person = watches(OWNER, ADA_BOTH, Interest(BTC, (HOUR, DAY)), audible_per_hour=1)
+@pytest.mark.parametrize(("role", "first"), [(Role.OWNER, BTC), (Role.VIEWER, ADA)])
+async def test_what_is_held_comes_first_for_whom_it_belongs_to(role: Role, first: str) -> None:
+    interests = (ADA_BOTH, Interest(BTC, (HOUR, DAY)))
+    person = watches(replace(OWNER, role=role), *interests, audible_per_hour=1)
     world = World(person)
-    world.desk.held = {BTC: Decimal("0.5")}
+    # Half a bitcoin lies in the account, whoever bought it.
     world.shows(crashed(ADA), crashed(BTC))
 
     await world.telling.tell()
 
-    assert strip_markup(world.messages[0].text).startswith("📉 BTC/USDT")
+    assert strip_markup(world.messages[0].text).startswith(f"📉 {first}")
+
+
+async def test_a_coin_without_a_price_is_held_too_and_dust_is_not() -> None:
+    person = watches(OWNER, ADA_BOTH, Interest("XYZ/USDT", (HOUR, DAY)), audible_per_hour=1)
+    world = World(person)
+    world.shows(crashed(ADA), crashed("XYZ/USDT"))
+    await world.telling.tell()
+    assert strip_markup(world.messages[0].text).startswith("📉 XYZ/USDT")
+
+    class Dusty(FakeDesk):
+        def account(self) -> AccountView:
+            whole = super().account()
+            dust = BalanceView(Balance("XYZ", Decimal(1), Decimal(0)), Decimal(1), Decimal(0))
+            return replace(whole, balances=(dust,))
+
+    dusty = World(person)
+    dusty.telling.desk = Dusty(dusty.clock, dusty.store)
+    dusty.shows(crashed(ADA), crashed("XYZ/USDT"))
+    await dusty.telling.tell()
+    assert strip_markup(dusty.messages[0].text).startswith("📉 ADA/USDC")
 
 
 async def test_somebody_revoked_is_told_nothing() -> None:

@@ -1,5 +1,7 @@
 """Attention: a budget of sounds, one card for the rest, and nothing lost."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,13 +19,18 @@ from trading.scanner.attention import (
 
 MINUTE_MS = 60_000
 NOW = Present(10_000_000)
+MOVES = (0.0, 0.2, -0.5, 1.0, -3.0, 30.0)
 
 
 def alert(
-    symbol: str, score: float = 0.6, before: float | None = None, kind: ScoreKind = ScoreKind.BEAR
+    symbol: str,
+    score: float = 0.6,
+    before: float | None = None,
+    kind: ScoreKind = ScoreKind.BEAR,
+    move: float | None = None,
 ) -> ScoreAlert:
     reason = AlertKind.CROSSED if before is None else AlertKind.ROSE
-    return ScoreAlert(symbol, kind, reason, NOW.now_ms, 1.0, score, 0.5, before, ())
+    return ScoreAlert(symbol, kind, reason, NOW.now_ms, 1.0, score, 0.5, before, (), move)
 
 
 def heard(messages: tuple[Message, ...]) -> list[list[str]]:
@@ -62,6 +69,48 @@ def test_a_third_of_the_sounds_is_kept_for_what_is_held() -> None:
     attention, messages = spend([alert("H", 0.9, 0.5)], attention, rule, held)
     assert heard(messages) == [["H"]]
     assert heard(spend([alert("H", 1.0, 0.9)], attention, rule, held)[1]) == []
+
+
+def test_what_has_moved_twice_as_far_as_all_that_rang_rings_when_the_sounds_are_spent() -> None:
+    rule = AttentionRule(audible_per_hour=2)
+    small = [alert("A", 1.0, move=-0.3), alert("B", 1.0, move=-0.8)]
+    spent, messages = spend(small, Attention(), rule, NOW)
+    assert heard(messages) == [["B"], ["A"]]
+    assert sorted(spent.audible_moves) == [0.3, 0.8]
+    after, messages = spend([alert("C", 1.0, move=1.5)], spent, rule, NOW)
+    assert heard(messages) == []
+    after, messages = spend([alert("D", 1.0, move=-30.0)], after, rule, NOW)
+    assert heard(messages) == [["D"]]
+    after, messages = spend([alert("E", 1.0, move=-31.0)], after, rule, NOW)
+    assert heard(messages) == [], "each one doubles what the next has to be"
+    assert [one.symbol for one in after.folded] == ["E", "C"]
+    later = Present(NOW.now_ms + 60 * MINUTE_MS)
+    assert heard(spend([alert("F", move=-1.0)], after, rule, later)[1]) == [["F"]]
+
+
+def test_who_wants_no_sound_gets_none_for_any_move() -> None:
+    rule = AttentionRule(audible_per_hour=0)
+    _, messages = spend([alert("A", 1.0, move=-90.0)], Attention((1,), (0.1,)), rule, NOW)
+    assert messages == ()
+
+
+def test_what_an_older_version_spent_still_counts() -> None:
+    before = Attention((NOW.now_ms - 1, NOW.now_ms - 1))
+    rule = AttentionRule(audible_per_hour=2)
+    after, messages = spend([alert("A", move=-5.0)], before, rule, NOW)
+    assert messages == ()
+    assert (after.audible_ms, after.audible_moves) == (before.audible_ms, (0.0, 0.0))
+
+
+def test_of_full_scores_the_one_that_moved_further_is_more_urgent() -> None:
+    alerts = [alert("A", 1.0, move=-0.3), alert("B", 1.0, move=-30.0), alert("C", 0.9, move=9.0)]
+    after, _ = spend(alerts, Attention(), AttentionRule(audible_per_hour=0), NOW)
+    assert [one.symbol for one in after.folded] == ["B", "C", "A"]
+
+
+def test_a_price_that_went_further_at_the_full_score_is_all_news() -> None:
+    further = replace(alert("A", 1.0, before=1.0), reason=AlertKind.FURTHER)
+    assert urgency(further, NOW) == urgency(alert("A", 1.0), NOW) == pytest.approx(1.0)
 
 
 def test_nothing_is_kept_where_nothing_is_held() -> None:
@@ -116,7 +165,7 @@ def test_the_card_shows_the_newest_of_each_score_and_counts_what_does_not_fit() 
 def test_the_card_is_empty_once_the_person_has_looked_and_the_budget_is_not_refilled() -> None:
     rule = AttentionRule(audible_per_hour=1)
     after, _ = spend([alert("A"), alert("B")], Attention(), rule, NOW)
-    assert looked(after) == Attention(audible_ms=(NOW.now_ms,))
+    assert looked(after) == Attention((NOW.now_ms,), (0.0,))
 
 
 def test_coins_that_are_held_and_news_are_more_urgent() -> None:
@@ -134,7 +183,7 @@ def test_coins_that_are_held_and_news_are_more_urgent() -> None:
         st.tuples(
             st.integers(0, 40),
             st.lists(
-                st.tuples(st.sampled_from("ABCDEFGH"), st.integers(15, 30)),
+                st.tuples(st.sampled_from("ABCDEFGH"), st.integers(15, 30), st.sampled_from(MOVES)),
                 max_size=8,
                 unique_by=lambda pair: pair[0],
             ),
@@ -146,30 +195,35 @@ def test_coins_that_are_held_and_news_are_more_urgent() -> None:
     exposure=st.dictionaries(st.sampled_from("ABC"), st.sampled_from((0.0, 0.4)), max_size=3),
     card_max=st.integers(1, 5),
 )
-def test_no_hour_is_louder_than_its_budget_and_every_alert_is_told_listed_or_counted(
-    looks: list[tuple[int, list[tuple[str, int]], bool]],
+def test_only_rarer_moves_exceed_the_budget_and_every_alert_is_told_listed_or_counted(
+    looks: list[tuple[int, list[tuple[str, int, float]], bool]],
     per_hour: int,
     exposure: dict[str, float],
     card_max: int,
 ) -> None:
     rule = AttentionRule(audible_per_hour=per_hour, card_max=card_max)
     attention, now_ms = Attention(), 0
-    sounds: list[int] = []
+    sounds: list[tuple[int, float]] = []
     for minutes, told, is_quiet in looks:
         now_ms += minutes * MINUTE_MS
-        alerts = [alert(symbol, points / 30) for symbol, points in told]
+        alerts = [alert(symbol, points / 30, move=move) for symbol, points, move in told]
         before = {(one.symbol, one.kind) for one in attention.folded}
         counted = attention.more
         attention, messages = spend(alerts, attention, rule, Present(now_ms, is_quiet, exposure))
-        sounds += [now_ms] * len(heard(messages))
-        assert sum(at_ms > now_ms - 60 * MINUTE_MS for at_ms in sounds) <= per_hour
+        for message in messages:
+            if message.is_audible:
+                move = max(abs(one.move or 0.0) for one in message.alerts)
+                rang = [known for at_ms, known in sounds if at_ms > now_ms - 60 * MINUTE_MS]
+                assert per_hour > 0
+                assert len(rang) < per_hour or move >= 2 * max(rang)
+                sounds.append((now_ms, move))
         said = [one for message in messages for one in message.alerts]
         left = {(one.symbol, one.kind) for one in alerts if one not in said}
         on_card = {(one.symbol, one.kind) for one in attention.folded}
         assert len(said) == len(set(said))
         assert len(on_card) <= card_max
         assert len(before | left) == len(on_card) + attention.more - counted
-        assert len(attention.audible_ms) <= per_hour
+        assert len(attention.audible_ms) == len(attention.audible_moves)
 
 
 @pytest.mark.parametrize("wrong", [{"audible_per_hour": -1}, {"burst": 1}, {"card_max": 0}])

@@ -436,6 +436,16 @@ async def test_sounds_per_hour_are_typed_or_tapped(talk: Talk) -> None:
     assert talk.person().wishes.audible_per_hour == 12
 
 
+async def test_the_card_of_alerts_says_what_still_rings_when_the_sounds_are_spent(
+    talk: Talk,
+) -> None:
+    shown = (await talk.ask("/alerts sounds 6")).text
+    assert "at most 6 sounds an hour, 2 of them kept for coins you hold." in shown
+    assert "a move twice as far as all that rang still rings" in shown
+    assert "kept for" not in (await talk.ask("/alerts sounds 2")).text
+    assert "make no sound; they wait on one card" in (await talk.ask("/alerts sounds 0")).text
+
+
 async def test_the_card_at_the_top_is_pinned_with_a_tap(talk: Talk) -> None:
     shown = await talk.ask("/alerts")
     shown = await talk.press(shown.buttons["📌 Pinned card"])
