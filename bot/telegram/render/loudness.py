@@ -118,7 +118,6 @@ def alerts_card(wishes: Wishes) -> Card:
     lines += [
         f"📌 Pinned card {'on' if wishes.is_pinned else 'off'}",
         *_sound_lines(wishes.audible_per_hour),
-        "One sound in three is kept for coins that are held.",
         "Critical alerts always ring: they cannot be turned down or off.",
     ]
     pinned = shows("📌 Pinned card", f"/alerts pinned {'off' if wishes.is_pinned else 'on'}")
@@ -131,11 +130,10 @@ def _sound_lines(per_hour: int) -> list[Line]:
     if not per_hour:
         return ["Rises and crashes make no sound; they wait on one card."]
     kept = kept_for_held(per_hour)
-    lines: list[Line] = [f"Rises and crashes make at most {count(per_hour, 'sound')} an hour,"]
-    lines.append(f"{kept} of them kept for coins you hold." if kept else "the most urgent first.")
+    share = f"{kept} of them kept for coins you hold" if kept else "the most urgent first"
     return [
-        *lines,
-        "Spent, a move twice as far as all that rang still rings.",
+        f"Rises and crashes make at most {count(per_hour, 'sound')} an hour, {share}.",
+        "When they are spent, a move twice as far as all that rang still rings.",
         "The rest waits on one card, the most urgent on top.",
     ]
 
