@@ -153,7 +153,9 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
         lines.append(f"slippage {percent(slipped)} from {reference}")
     trip = facts.round_trips.get(intent.intent_id)
     if trip is not None:
-        lines.append(f"P&L {signed(trip.profit)} {quote} after fees")
+        is_known = trip.entry_price is not None
+        profit = f"{signed(trip.profit)} {quote} after fees" if is_known else "not known"
+        lines.append(f"P&L {profit}")
     if intent.state is IntentState.DUST:
         lines.append(f"{quantity(intent.residual)} {base} is too small to sell: dust")
     if intent.purpose is Purpose.BACKSTOP:

@@ -46,6 +46,37 @@ def test_a_stop_that_fires_while_its_backstops_sale_is_written_sells_no_other_co
     play(1, story)
 
 
+@pytest.mark.parametrize("storage_s", [0.0, 0.7])
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_a_fall_through_the_stop_and_its_backstop_at_once_sells_once_and_says_what_it_cost(
+    storage_s: float, is_alive: bool
+) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        # Of two coins one is under care.
+        await stage.open("/track ETH/USDT stop 2900 1 backstop 2500")
+        await stage.until(lambda: bool(stage.sales))
+        await world.pass_by(5)
+        if not is_alive:
+            await world.machine.cut_power()
+        world.loop.storage_delay_s = lambda: storage_s
+        stage.move("2400", ETH)
+        if not is_alive:
+            await world.pass_by(5)
+            world.machine.start()
+        await stage.until_told("Sold 1 ETH")
+        await stage.until(lambda: world.agent.trackers.count() == 0)
+        world.loop.storage_delay_s = lambda: 0.0
+        await world.pass_by(30)
+        assert [sale.executed for sale in stage.sales if sale.executed] == [Decimal(1)]
+        assert world.held("ETH") == 1
+        [sold] = stage.told("Sold 1 ETH")
+        assert "P&L -60" in sold.content.text, sold.content.text
+        assert not stage.told("BLOCKED")
+
+    play(1, story)
+
+
 async def _backstop_sells_unseen(stage: Stage) -> None:
     """Let a backstop sell at a price that no message shows, while the disk is slow."""
     world, venue = stage.world, stage.world.exchange.venue

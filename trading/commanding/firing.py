@@ -31,10 +31,17 @@ class Firing:
 
     async def fire(self, tracker: Tracker, evidence: Evidence) -> None:
         """Write trigger, intent and first attempt in one transaction, or trigger and refusal."""
+        if tracker.side is Side.SELL and self._left(tracker.symbol) < tracker.quantity:
+            # Its backstop or another exit may have sold these coins this moment.
+            await self._of.execution.booked(tracker.symbol)
         now = self._of.clock.now()
-        tracker = self._fitted(tracker)
-        intent = decide.on_trigger(tracker, evidence.price, now, self._of.decisions)
         cause = TrackerChanged(tracker, TrackerChange.TRIGGERED, now, evidence)
+        if tracker.side is Side.SELL and self._is_gone(tracker.symbol):
+            await self._end(tracker, (cause,))
+            return
+        tracker = self._fitted(tracker)
+        cause = replace(cause, tracker=tracker)
+        intent = decide.on_trigger(tracker, evidence.price, now, self._of.decisions)
         verdict = self._review(intent)
         if isinstance(verdict, Refusal):
             await self._refuse(tracker, cause, "; ".join(verdict.reasons))
@@ -114,7 +121,7 @@ class Firing:
         )
 
     async def _try(self, tracker: Tracker, causes: Sequence[Event]) -> Sequence[str]:
-        if self._left(tracker.symbol) <= ZERO and not self._of.execution.exiting(tracker.symbol):
+        if self._is_gone(tracker.symbol):
             await self._end(tracker, causes)
             return ()
         fitted, price = self._fitted(tracker), self._reference(tracker)
@@ -188,6 +195,9 @@ class Firing:
 
     def _intent_id(self, tracker: Tracker) -> str:
         return decide.intent_id(tracker, self._of.decisions)
+
+    def _is_gone(self, symbol: str) -> bool:
+        return self._left(symbol) <= ZERO and not self._of.execution.exiting(symbol)
 
     def _left(self, symbol: str) -> Decimal:
         managed = self._of.state.book.snapshot().managed(symbol)

@@ -208,7 +208,8 @@ class Intent:
 
     `reference_price` is the price that the decision saw; `slippage_max` the share beyond it that a
     buy may pay, or the floor the person set for a sell (None: a protective sell has no floor).
-    `stop_price` is where a backstop fires on the exchange.
+    `stop_price` is where a backstop fires on the exchange. `cost` is what the coins sold so far had
+    cost in quote, None where that is not known.
     """
 
     intent_id: str
@@ -230,6 +231,7 @@ class Intent:
     filled_notional: Decimal = ZERO
     attempts: int = 0
     stop_price: Decimal | None = None
+    cost: Decimal | None = None
 
     @property
     def residual(self) -> Decimal:

@@ -34,7 +34,7 @@ from trading.execution.engine.surroundings import Surroundings
 from trading.execution.excess import bought_beyond
 from trading.execution.ladder import Block, Finish
 from trading.execution.lifecycle import Merged
-from trading.execution.round_trip import round_trip
+from trading.execution.round_trip import cost_with, round_trip
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Booking:
         told: Sequence[Event],
     ) -> None:
         live = case.live
-        case.put(changed, fills)
+        sold = self._take(case, changed, fills)
         if live is not None and changed.number == live.number and changed.state.is_terminal:
             case.ended_s = self._s.monotonic()
             is_unmet = changed.state is AttemptState.EXPIRED and not changed.filled_quantity
@@ -87,8 +87,22 @@ class Booking:
         elif fills and not case.is_watch_only:
             events.append(IntentChanged(case.intent, self._s.now()))
         await self._s.writer.keep(*events, *told)
+        case.unbooked -= sold
         if fills:
             self._excess(case)
+
+    def _take(self, case: Case, changed: Attempt, fills: Sequence[Fill]) -> Decimal:
+        """Put fills into the case; returns the base units that its position counts until later."""
+        if case.intent.side is Side.BUY or not fills:
+            case.put(changed, fills)
+            return ZERO
+        sold = sum((fill.quantity for fill in fills), ZERO)
+        position = self._s.portfolio_of().positions.get(case.intent.symbol)
+        cost = cost_with(case.intent, sold, position)
+        case.unbooked += sold
+        case.put(changed, fills)
+        case.intent = replace(case.intent, cost=cost)
+        return sold
 
     def _undisturbed(self, case: Case) -> AbstractAsyncContextManager[None]:
         # What a tracker becomes is read from it, and is outdone by whatever is written after it.
@@ -240,7 +254,7 @@ class Booking:
         if case.giving_up is not None:
             return case.giving_up
         quote = self._s.fresh_quote(case.intent.symbol)
-        if quote is None and not case.is_exit:
+        if quote is None and case.intent.side is Side.BUY:
             return None
         step = ladder.step(self._s.sight(case, quote), self._s.settings.ladder)
         return step if isinstance(step, Finish) else None
@@ -255,8 +269,8 @@ class Booking:
         fills, now = case.fills, self._s.now()
         events: list[Event] = [IntentClosed(case.intent, now), *alerting.all_over(case, now)]
         if case.intent.side is Side.SELL:
-            position = self._s.portfolio_of().positions.get(case.intent.symbol)
             instrument = self._s.rules[case.intent.symbol]
+            position = self._s.portfolio_of().positions.get(case.intent.symbol)
             trip = round_trip(case.intent, fills, instrument, position, self._worth(case), now)
             if trip is not None:
                 events.append(RoundTripClosed(trip, now))

@@ -71,6 +71,7 @@ class Case:
         "task",
         "told_unresolved",
         "told_unsent",
+        "unbooked",
         "unwound_at",
     )
 
@@ -102,6 +103,8 @@ class Case:
         self.beyond = ZERO
         # Base units that an entry had bought when the stop of its coins fired: more is too much.
         self.unwound_at: Decimal | None = None
+        # Base units of executions that are being written: a position counts them until they are.
+        self.unbooked = ZERO
         self.giving_up: Finish | None = None
         self.obstacle: Block | None = None
         # Monotonic seconds: when the obstacle was met, or last looked at.
@@ -169,6 +172,11 @@ class Case:
         """Base units that a live order may still take."""
         live = self.live
         return live.request.quantity - live.filled_quantity if live else ZERO
+
+    @property
+    def residual(self) -> Decimal:
+        """Base units that are still to be sold."""
+        return max(self.intent.quantity - self.intent.filled_quantity, ZERO)
 
     @property
     def unlisted(self) -> Decimal:

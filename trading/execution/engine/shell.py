@@ -133,6 +133,13 @@ class ExecutionEngine:
         """Managed base units that belong to open exits: the gate subtracts them."""
         return self._s.exiting(symbol)
 
+    async def booked(self, symbol: str) -> None:
+        """Wait for the booking of what was sold of a symbol, where it is just being written."""
+        for case in list(self._s.cases.values()):
+            if case.intent.symbol == symbol and case.unbooked:
+                async with case.lock:
+                    pass
+
     def reserved(self, asset: str) -> Decimal:
         """Quote units of `asset` that open entries may still spend."""
         return sum(

@@ -117,13 +117,13 @@ class Surroundings:
     def exiting(self, symbol: str) -> Decimal:
         """Managed base units that open exits of a symbol still want to sell, or have sold.
 
-        What is sold counts as managed until its executions are booked.
+        What is sold, by a backstop too, counts as managed until its executions are booked.
         """
         return sum(
             (
-                max(case.intent.quantity - case.intent.filled_quantity, ZERO)
+                case.unbooked + (case.residual if case.is_exit else ZERO)
                 for case in self.cases.values()
-                if case.intent.symbol == symbol and case.is_exit
+                if case.intent.symbol == symbol and case.intent.side is Side.SELL
             ),
             ZERO,
         )
@@ -166,7 +166,7 @@ class Surroundings:
     def _spoken_for(self, case: Case) -> Decimal:
         return sum(
             (
-                one.unlisted + (ZERO if one is case else one.unfilled_live)
+                one.unlisted + one.unbooked + (ZERO if one is case else one.unfilled_live)
                 for one in self.cases.values()
                 if one.intent.symbol == case.intent.symbol and one.intent.side is Side.SELL
             ),

@@ -217,3 +217,16 @@ async def test_a_resume_names_what_it_releases_and_not_what_is_blocked_for_anoth
     world.exchange.depth.clear()
     await world.do(SetTradingMode(TradingMode.ACTIVE))
     await world.until_sold("0.25")
+
+
+async def test_a_stop_that_fires_when_its_coins_are_gone_ends_without_an_alarm(
+    world: AgentWorld,
+) -> None:
+    await world.protect("58000", QUARTER)
+    adjust(world, "-0.25")
+    await world.move("57990")
+    assert opened(world) == 0
+    told = [(one.change, one.tracker.state) for one in world.store.of(TrackerChanged)][-2:]
+    assert [change for change, _ in told] == [TrackerChange.TRIGGERED, TrackerChange.CLOSED]
+    assert told[-1][1] is TrackerState.CLOSED_EXTERNAL
+    assert not world.agent.trackers.count()

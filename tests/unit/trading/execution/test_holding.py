@@ -619,3 +619,52 @@ async def test_too_many_orders_makes_a_sale_wait_its_turn_first_and_is_told() ->
     assert desk.time.monotonic() - started_s <= 61
     await desk.time.until(lambda: len(desk.closed) == 4)
     fired(limit.fired)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.PROTECT, Purpose.BACKSTOP])
+async def test_what_is_sold_is_spoken_for_while_its_booking_is_being_written(
+    purpose: Purpose,
+) -> None:
+    desk = Desk()
+    left: list[Decimal] = []
+    append = desk.store.append
+
+    async def noting(*facts: events.Event, **how: bool) -> int:
+        if any(isinstance(fact, events.FillBooked) for fact in facts):
+            left.append(desk.managed - desk.engine.exiting(BTC))
+        return await append(*facts, **how)
+
+    desk.store.append = noting  # type: ignore[method-assign]
+    await desk.open(desk.exit("0.2", purpose=purpose, stop_price=Decimal(59_000)))
+    await desk.time.settle()
+    desk.exchange.set_price(BTC, "58900")
+    await desk.done()
+    assert left == [Decimal("0.3")]
+    assert desk.managed - desk.engine.exiting(BTC) == Decimal("0.3")
+
+
+async def test_a_backstop_that_sells_while_no_price_is_known_ends_at_once_with_its_cost() -> None:
+    desk = Desk()
+    await desk.open(desk.exit(purpose=Purpose.BACKSTOP, stop_price=Decimal(59_000)))
+    await desk.time.settle()
+    desk.has_quotes = False
+    desk.exchange.set_price(BTC, "58900")
+    await desk.time.settle()
+    final = desk.final()
+    assert final is not None
+    assert final.state is IntentState.DONE
+    [trip] = [one.round_trip for one in desk.published if isinstance(one, events.RoundTripClosed)]
+    assert (trip.entry_price, trip.profit + trip.fees_quote) == (50_000, HALF * 8_900)
+
+
+async def test_a_sale_that_was_booked_before_its_end_still_knows_what_its_coins_cost() -> None:
+    desk = Desk()
+    # Half is sold and booked, and the other half after that; then the position is empty.
+    desk.exchange.depth[BTC] = Decimal("0.25")
+    await desk.open(desk.exit())
+    await desk.time.settle()
+    desk.exchange.depth.clear()
+    await desk.done()
+    [trip] = [one.round_trip for one in desk.published if isinstance(one, events.RoundTripClosed)]
+    assert desk.managed == 0
+    assert trip.entry_price == 50_000
