@@ -140,6 +140,40 @@ async def _story(world: World) -> None:
     assert "chat could not be reached" in " ".join(digest.content.text.split())
 
 
+async def _crash_soon_after_a_start(world: World) -> None:
+    """Over the usual lengths, and over such as reach back to before anything was traded."""
+    stage = Watchers(world)
+    began_s = stage.now_s
+    await stage.open()
+    world.telephone.say(f"/watch {BTC}")
+    world.telephone.say(f"/watch {ETH} 1h 3d 1w 1M")
+    await world.pass_by(began_s + 120 - stage.now_s)
+    for symbol in (BTC, ETH):
+        stage.shift(symbol, "0.7")
+    for symbol in (BTC, ETH):
+        # A minute until the next scan, and seconds in which such a jump is doubted.
+        await stage.until_told(f"{symbol} crash: bear", 75)
+        [alert] = stage.heard(f"{symbol} crash: bear")
+        assert not alert.is_silent
+        assert "Without" not in alert.content.text
+    shown = await world.answer_to("/monitoring")
+    assert shown is not None
+    assert "without" not in shown.content.text
+    # No score is above the full one, and this is another crash within the same quarter of an hour.
+    await world.pass_by(60)
+    stage.shift(BTC, "0.7")
+    await stage.until_told(f"{BTC} falls on: bear", 75)
+    await world.pass_by(180)
+    for words in (f"{BTC} crash: bear", f"{BTC} falls on: bear", f"{ETH} crash: bear"):
+        assert len(stage.heard(words)) == 1
+
+
+def test_a_crash_two_minutes_after_a_start_is_told_at_the_next_scan_and_so_is_its_second_half() -> (
+    None
+):
+    play(3, _crash_soon_after_a_start)
+
+
 def test_scores_are_told_through_a_kill_quiet_hours_and_an_hour_without_the_chat() -> None:
     play(3, _story)
 
