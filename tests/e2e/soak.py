@@ -99,7 +99,7 @@ class Soak:
     rounds: int = 0
     fired: Counter[str] = field(default_factory=Counter)
     samples: list[tuple[float, float]] = field(default_factory=list)
-    _last_fault: int = 0
+    _last_faults: dict[str, int] = field(default_factory=dict)
 
     @property
     def hours(self) -> float:
@@ -162,12 +162,14 @@ class Soak:
             await self.world.chat_fault(kind, 1, **arguments)
 
     async def _count_faults(self) -> None:
-        exchange, chat = await self.world.faults(), await self.world.chat_faults()
-        # Ended faults stay listed: only those of this round count.
-        news = [fault for fault in exchange if fault["id"] > self._last_fault] + chat
-        self._last_fault = max((fault["id"] for fault in exchange), default=0)
-        for fault in news:
-            self.fired[fault["kind"]] += fault["fired"]
+        listed = {"exchange": await self.world.faults(), "chat": await self.world.chat_faults()}
+        for place, faults in listed.items():
+            # Ended faults stay listed: only those of this round count.
+            last = self._last_faults.get(place, 0)
+            for fault in faults:
+                if fault["id"] > last:
+                    self.fired[fault["kind"]] += fault["fired"]
+            self._last_faults[place] = max((fault["id"] for fault in faults), default=last)
         await self.world.clear_faults()
 
     # ------------------------------------------------------------ what is measured
