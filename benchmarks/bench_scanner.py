@@ -139,7 +139,7 @@ async def measure(symbols: int, candles_each: int) -> list[Row]:
 
 
 async def _are_live(engine: ScannerEngine) -> bool:
-    return all(one.readiness is Readiness.LIVE for one in engine.monitored())
+    return all(one.readiness is Readiness.LIVE and not one.missing for one in engine.monitored())
 
 
 async def _scan(engine: ScannerEngine) -> Probe:

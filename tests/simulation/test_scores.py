@@ -155,7 +155,7 @@ async def _crash_soon_after_a_start(world: World) -> None:
         await stage.until_told(f"{symbol} crash: bear", 75)
         [alert] = stage.heard(f"{symbol} crash: bear")
         assert not alert.is_silent
-        assert "Without" not in alert.content.text
+        assert "without" not in alert.content.text
     shown = await world.answer_to("/monitoring")
     assert shown is not None
     assert "without" not in shown.content.text

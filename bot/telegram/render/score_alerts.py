@@ -56,7 +56,7 @@ def alert_card(
     if alert.too_young:
         lines.append(f"Too young: {' '.join(each.name for each in alert.too_young)}")
     if score is not None and score.unread:
-        lines.append(f"Without {' '.join(each.name for each in score.unread)}: not read yet")
+        lines.append(f"Scored without {' '.join(each.name for each in score.unread)}: /watch")
     lines.append(f"Your threshold is {points(alert.threshold)}.")
     lines.append(_ASKS[alert.kind])
     return Card(card_text(title, *lines), _buttons(symbol))

@@ -96,7 +96,7 @@ async def test_a_symbol_whose_pasts_are_on_their_way_is_told_when_they_have_come
     assert await world.telling.tell() == 0
     world.scanner.settling.clear()
     await world.telling.tell()
-    assert "Without 1d: not read yet" in strip_markup(world.messages[0].text)
+    assert "Scored without 1d: /watch" in strip_markup(world.messages[0].text)
 
 
 async def test_only_those_who_watch_a_symbol_are_told_of_it() -> None:
