@@ -189,7 +189,7 @@ class Desk(Protocol):
         """Return every balance, valued."""
         ...
 
-    def open_orders(self) -> Sequence[tuple[Intent, Attempt]]:
+    def open_orders(self) -> Sequence[tuple[Intent, Attempt | None]]:
         """Return our decisions at work and their newest attempts."""
         ...
 

@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
 # An order may wait longer for its answer; that nobody is there has to be known sooner.
 _ANSWER_S = 3.0
+# What lasts as long is no hiccup of pace any more.
+_BAN_S = 60.0
+_QUIET = "asks this address for silence"
 _SIGNED_EVERY_S = 60.0
 _SIGNED_WHILE_LOST_S = 20.0
 
@@ -141,8 +144,9 @@ class Probing:
         resting = backstops.told(self._of.execution.backstops)
         if self._silent_s:
             until = self._of.clock.now() + timedelta(seconds=self._silent_s)
+            word = "bans this address" if self._silent_s >= _BAN_S else _QUIET
             return (
-                f"The exchange bans this address until {until:%H:%M:%S} UTC: "
+                f"The exchange {word} until {until:%H:%M:%S} UTC: "
                 f"private stops are watched and cannot sell before that; {resting}"
             )
         return (

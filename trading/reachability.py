@@ -19,7 +19,8 @@ class ReachabilitySettings:
     down_after_s: float = 9.5
     # As many refusals, the first one by any request and each probe after it signed.
     refused_after_s: float = 9.5
-    silence_min_s: float = 60.0
+    # A stop that may not sell for longer than this has to be known, whoever it was that asked.
+    silence_min_s: float = 10.0
     green_s: float = 30.0
     clock_off_ms: int = 1000
     # One measurement over a slow line says little about a clock.

@@ -151,14 +151,13 @@ class Reception:
         state = self._agent.state
         return views.account(state.book, state.instruments, self._agent.clock.monotonic())
 
-    def open_orders(self) -> Sequence[tuple[Intent, Attempt]]:
-        """Return decisions at work and their newest attempts."""
+    def open_orders(self) -> Sequence[tuple[Intent, Attempt | None]]:
+        """Return decisions at work and their newest attempts, None where none is under way."""
         working = self._agent.execution
         newest = {attempt.intent_id: attempt for attempt in working.attempts}
         return [
-            (intent, newest[intent.intent_id])
+            (intent, newest.get(intent.intent_id))
             for intent in (*working.intents, *(each for each, _ in working.backstops))
-            if intent.intent_id in newest
         ]
 
     def trackers(self) -> Sequence[TrackerView]:
@@ -359,7 +358,8 @@ class Reception:
         agent, stale = self._agent, len(self._stale_ages_s())
         is_all_stale = 0 < stale == len(agent.trackers.symbols())
         state = agent.market.stream_state
-        return views.stream(state, self._conditions(), is_all_stale=is_all_stale)
+        age_s = self._oldest_age_s()
+        return views.stream(state, self._conditions(), is_all_stale=is_all_stale, age_s=age_s)
 
     def _signature(self, symbol: str) -> Signature | None:
         found = self._agent.market.signature(symbol)

@@ -21,6 +21,8 @@ _GRAVE = frozenset(
 )
 _SAYS_PRICES = frozenset({EXCHANGE_DOWN, "stale_data"})
 _NAMED_MAX = 5
+# A stream that has said nothing for longer proves nothing while the exchange is down.
+_HEARD_S = 5.0
 _SAYS_ACCOUNT = frozenset({EXCHANGE_DOWN, "account_stream_down"})
 
 
@@ -238,10 +240,21 @@ def troubles(
     return tuple(found), tuple(each.text for each in active if each not in grave)
 
 
-def stream(state: str, conditions: Iterable[ConditionChanged], *, is_all_stale: bool) -> str:
-    """Return how prices come in: `lost` where neither the stream nor questions bring any."""
+def stream(
+    state: str,
+    conditions: Iterable[ConditionChanged],
+    *,
+    is_all_stale: bool,
+    age_s: float | None,
+) -> str:
+    """Return how prices come in: `lost` where neither the stream nor questions bring any.
+
+    An exchange that takes no requests, as in a ban, may still stream: `age_s`, of the oldest price,
+    tells.
+    """
     is_down = any(each.is_active and each.condition == EXCHANGE_DOWN for each in conditions)
-    return "lost" if is_down or is_all_stale else state
+    is_heard = state == "live" and age_s is not None and age_s <= _HEARD_S
+    return "lost" if is_all_stale or (is_down and not is_heard) else state
 
 
 def count(trackers: Iterable[Tracker]) -> tuple[int, int, int]:

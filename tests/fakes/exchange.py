@@ -301,8 +301,13 @@ class FakeExchange:
 
     async def submit(self, request: OrderRequest) -> SendEvidence:
         await asyncio.sleep(0)
-        if self.is_down or self._take("not_sent"):
-            return SendEvidence(SendPhase.NOT_SENT, message="connection refused")
+        unsent = self._take("not_sent")
+        if self.is_down or unsent is not None:
+            silence_s = None if unsent is None else unsent.args.get("retry_after_s")
+            message = (
+                "connection refused" if silence_s is None else "the exchange asked for silence"
+            )
+            return SendEvidence(SendPhase.NOT_SENT, message=message, retry_after_s=silence_s)
         self.sent.append(request)
         if self.is_hanging:
             return await self._hang()

@@ -29,6 +29,7 @@ class Freshness:
         "is_failing",
         "moved_s",
         "stream_s",
+        "told_s",
         "verified_s",
         "watched_s",
     )
@@ -39,7 +40,9 @@ class Freshness:
         self._lag_least_before = float("inf")
         self._window_s = now_s
         self.watched_s = now_s
+        # When the stream said anything, and when it last said what is not late.
         self.stream_s = _UNKNOWN_S
+        self.told_s = _UNKNOWN_S
         self.verified_s = _UNKNOWN_S
         self.event_ms = 0
         self.is_failing = False
@@ -50,7 +53,8 @@ class Freshness:
 
         An event time of 0 means that it carries none. Once REST has shown that the stream missed
         something, messages that are no newer than its last one repeat the past. So does what has
-        lain in a socket while nobody read it.
+        lain in a socket while nobody read it: that it came says that the connection lives, and
+        nothing of the price.
         """
         self.stream_s = received_s
         is_news = self.moved_s is None or event_ms <= 0 or event_ms > self.event_ms
@@ -65,6 +69,7 @@ class Freshness:
             late_max_s = self._settings.event_lag_s_max
             if lag - self._lag_least > late_max_s or lag - self._lag_least_before > late_max_s:
                 return False
+        self.told_s = received_s
         return is_news
 
     def suspicion(self, now_s: float) -> Suspicion:
@@ -73,7 +78,7 @@ class Freshness:
         newest_s = max(self.stream_s, self.verified_s)
         if self.is_frozen(now_s) and self.stream_s > newest_s - 1:
             return Suspicion.FROZEN
-        if now_s - newest_s >= self._settings.quiet_s:
+        if now_s - max(self.told_s, self.verified_s) >= self._settings.quiet_s:
             return Suspicion.QUIET
         return Suspicion.NONE
 
@@ -112,8 +117,8 @@ class Freshness:
     def age_s(self, now_s: float) -> float:
         """Return seconds since the price was last known to be true."""
         # Messages whose own clock stands still are no news.
-        stream_s = self.stream_s if self.moved_s is None else _UNKNOWN_S
-        return now_s - max(stream_s, self.verified_s)
+        told_s = self.told_s if self.moved_s is None else _UNKNOWN_S
+        return now_s - max(told_s, self.verified_s)
 
     def _turn(self, now_s: float) -> None:
         # While it lags the measure stays, or a stopped clock would become the normal one.

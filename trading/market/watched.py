@@ -87,7 +87,7 @@ class WatchedSymbol:
         self._measure_disagreement(quote, now_s)
         if trade is not None:
             self._judge_read_trade(trade)
-        is_overtaken = self.fresh.stream_s > requested_s and not self.fresh.is_frozen(now_s)
+        is_overtaken = self.fresh.told_s > requested_s and not self.fresh.is_frozen(now_s)
         if self.is_disagreeing(now_s):
             # Nobody knows who is right: a stop acts on the worse of both, a purchase on neither.
             self._judge_quote(quote, self.prices.on_apart)

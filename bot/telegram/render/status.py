@@ -235,7 +235,7 @@ def _balance_line(view: BalanceView, currency: str) -> str:
     return f"{balance.asset} {quantity(balance.total)} = {value}"
 
 
-def orders_card(orders: Sequence[tuple[Intent, Attempt]], page: int = 1) -> Card:
+def orders_card(orders: Sequence[tuple[Intent, Attempt | None]], page: int = 1) -> Card:
     """Our decisions at work."""
     if not orders:
         return Card(card_text("📋 Nothing is at work", "No open order of ours."))
@@ -248,20 +248,32 @@ def orders_card(orders: Sequence[tuple[Intent, Attempt]], page: int = 1) -> Card
     return Card(card_text(title, *lines), ((refresh,), *pager("/orders", page, pages)))
 
 
-def _order_lines(intent: Intent, attempt: Attempt) -> list[Line]:
-    request = attempt.request
-    at = "at market" if request.price is None else f"at {price(request.price)}"
-    if request.stop_price is not None:
-        at = f"from {price(request.stop_price)} on: backstop"
-    lines: list[Line] = [
-        f"{intent.side.value} {quantity(request.quantity)} {request.symbol} {at}",
-        f"  try {attempt.number}: {attempt.state.value}, {quantity(intent.filled_quantity)} filled",
-    ]
+def _order_lines(intent: Intent, attempt: Attempt | None) -> list[Line]:
+    lines = _waiting_lines(intent) if attempt is None else _attempt_lines(intent, attempt)
     if intent.tracker_id is not None:
         lines.append(f"  tracker {intent.tracker_id} · {intent.state.value}")
     if intent.reason:
         lines.append(f"  {intent.reason}")
     return lines
+
+
+def _waiting_lines(intent: Intent) -> list[Line]:
+    base, _, quote = intent.symbol.partition("/")
+    wanted = f"{quantity(intent.quantity)} {base}"
+    if not intent.quantity and intent.quote_budget is not None:
+        wanted = f"{base} for {money(intent.quote_budget)} {quote}"
+    return [f"{intent.side.value} {wanted}", "  waits: no order of it is on the exchange"]
+
+
+def _attempt_lines(intent: Intent, attempt: Attempt) -> list[Line]:
+    request = attempt.request
+    at = "at market" if request.price is None else f"at {price(request.price)}"
+    if request.stop_price is not None:
+        at = f"from {price(request.stop_price)} on: backstop"
+    return [
+        f"{intent.side.value} {quantity(request.quantity)} {request.symbol} {at}",
+        f"  try {attempt.number}: {attempt.state.value}, {quantity(intent.filled_quantity)} filled",
+    ]
 
 
 def history_card(trips: Sequence[RoundTrip], page: int, asked: int) -> Card:

@@ -199,6 +199,20 @@ async def test_a_ban_is_told_with_its_end(world: AgentWorld) -> None:
     fired(ban.text)
 
 
+@pytest.mark.parametrize(("silence_s", "is_told"), [(9.0, False), (15.0, True)])
+async def test_a_shorter_silence_is_told_when_a_stop_would_wait_for_it(
+    world: AgentWorld, silence_s: float, *, is_told: bool
+) -> None:
+    async def silent() -> int:
+        raise RateLimited("the exchange asked for silence", silence_s)
+
+    world.exchange.clock_offset_ms = silent  # type: ignore[method-assign]
+    await probe(world, 2)
+    texts = [one.text for one in told(world, EXCHANGE_DOWN)]
+    assert len(texts) == is_told
+    assert all("asks this address for silence until" in text for text in texts)
+
+
 async def test_our_own_count_of_requests_is_no_loss(world: AgentWorld) -> None:
     async def paced() -> int:
         raise RateLimited("our own bound", 90.0, is_own_count=True)

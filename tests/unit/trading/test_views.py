@@ -8,12 +8,15 @@ import pytest
 from tests.builders import NOON, coin
 from tests.unit.trading.trackers.make import BTC, d, line, spec
 from trading import views
+from trading.domain.chat import Severity
+from trading.domain.events import ConditionChanged
 from trading.domain.order import Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.time import to_ms
 from trading.domain.tracker import NextLevel, Then, ThenKind, Tracker, TrackerKind, TrackerState
 from trading.overview import PositionView, TrackerView
 from trading.portfolio import PortfolioBook
+from trading.reachability import EXCHANGE_DOWN
 
 AT_MS = to_ms(NOON)
 PRICES = views.Prices(
@@ -131,3 +134,21 @@ def test_what_no_order_can_sell_is_not_called_managed_among_the_balances(
     book.set_price("ADA/USDT", d("0.9"))
     [view] = views.account(book, {"ADA/USDT": coin("ADA")}, 1.0).balances
     assert (view.balance.total, view.managed) == (d(held), d(managed))
+
+
+@pytest.mark.parametrize(
+    ("state", "age_s", "is_down", "said"),
+    [
+        ("live", 0.8, True, "live"),
+        ("live", 20.0, True, "lost"),
+        ("live", None, True, "lost"),
+        ("down", 0.8, True, "lost"),
+        ("down", 0.8, False, "down"),
+    ],
+)
+def test_an_exchange_that_takes_no_requests_may_still_stream(
+    state: str, age_s: float | None, *, is_down: bool, said: str
+) -> None:
+    away = ConditionChanged(EXCHANGE_DOWN, None, is_down, Severity.CRIT, "away", NOON)
+    assert views.stream(state, [away], is_all_stale=False, age_s=age_s) == said
+    assert views.stream(state, [away], is_all_stale=True, age_s=age_s) == "lost"

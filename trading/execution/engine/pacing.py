@@ -27,12 +27,16 @@ class OrderBudget:
         """Send nothing before this time: the exchange asked for it."""
         self._silent_until_s = max(self._silent_until_s, until_s)
 
+    def silence_s(self, now_s: float) -> float:
+        """Return how long nothing may be sent because the exchange asked for it."""
+        return max(self._silent_until_s - now_s, 0.0)
+
     def wait_s(self, now_s: float, *, is_exit: bool) -> float:
         """Return how long until one more order may go."""
         while self._sent_s and self._sent_s[0] <= now_s - self._window_s:
             self._sent_s.popleft()
         most = self._most if is_exit else self._entries_most
-        silence = max(self._silent_until_s - now_s, 0.0)
+        silence = self.silence_s(now_s)
         if len(self._sent_s) < most:
             return silence
         return max(silence, self._sent_s[len(self._sent_s) - most] + self._window_s - now_s)
@@ -56,6 +60,11 @@ class Pacer:
     def silence(self, seconds: float) -> None:
         """Send nothing for a while."""
         self._budget.silence(self._clock.monotonic() + seconds)
+
+    @property
+    def silence_s(self) -> float:
+        """How long nothing may be sent because the exchange asked for it."""
+        return self._budget.silence_s(self._clock.monotonic())
 
     def try_take(self, *, is_exit: bool) -> bool:
         """Take leave to send now, if nobody waits and the budget has room."""

@@ -211,6 +211,9 @@ class Running:
                 )
             return
         if not self._s.pacer.try_take(is_exit=case.is_exit):
+            if silence_s := self._s.pacer.silence_s:
+                # Another request has met it, before this one was tried.
+                await self._sending.tell_silence(case, silence_s)
             await self._s.pacer.take(is_exit=case.is_exit, value=case.value)
             # The price has moved on while we waited.
             step = await self._step(case)

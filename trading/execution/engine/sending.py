@@ -142,10 +142,14 @@ class Sending:
             case.put(back)
             return
         refused = advance(back, Observed.REFUSED, "never sent")
-        if case.is_exit and not case.told_unsent:
+        if evidence.retry_after_s is not None:
+            await self.tell_silence(case, evidence.retry_after_s)
+        elif case.is_exit and not case.told_unsent:
             case.told_unsent = True
-            text = f"{case.intent.symbol}: the sale cannot leave this machine, it is tried on"
-            await self._booking.alert(case, "not_sent", f"{text}: {classified.text}")
+            text = f"{case.intent.symbol}: the sale cannot leave this machine"
+            await self._booking.alert(
+                case, "not_sent", f"{text}: {evidence.message}. It is tried on"
+            )
         await self._booking.note(case, refused, f"never sent: {classified.text}")
 
     async def _refused(
@@ -161,19 +165,24 @@ class Sending:
     async def _rate_limited(self, case: Case, evidence: SendEvidence) -> None:
         silence_s = evidence.retry_after_s or self._s.settings.silence_default_s
         self._s.pacer.silence(silence_s)
+        await self.tell_silence(case, silence_s, is_ban=evidence.http_status == 418)
+
+    async def tell_silence(self, case: Case, silence_s: float, *, is_ban: bool = False) -> None:
+        """Say of a sale that it waits until the exchange takes requests again, and when that is."""
         now_s = self._s.monotonic()
         # One silence is one thing to tell, however many sales it holds up.
-        if case.is_exit and now_s >= self._silence_told_until_s:
-            self._silence_told_until_s = now_s + silence_s
-            is_grave = evidence.http_status == 418 or silence_s > self._s.settings.silence_crit_s
-            severity = Severity.CRIT if is_grave else Severity.WARN
-            word = "banned us" if evidence.http_status == 418 else "asks for silence"
-            until = self._s.now() + timedelta(seconds=silence_s)
-            text = (
-                f"{case.intent.symbol}: the exchange {word} for {silence_s:.0f} s, until "
-                f"{until:%H:%M:%S} UTC: the sale waits"
-            )
-            await self._booking.alert(case, "rate_limit", text, severity)
+        if not case.is_exit or now_s < self._silence_told_until_s:
+            return
+        self._silence_told_until_s = now_s + silence_s
+        is_grave = is_ban or silence_s > self._s.settings.silence_crit_s
+        severity = Severity.CRIT if is_grave else Severity.WARN
+        word = "banned us" if is_ban else "asks for silence"
+        until = self._s.now() + timedelta(seconds=silence_s)
+        text = (
+            f"{case.intent.symbol}: the exchange {word} for {silence_s:.0f} s, until "
+            f"{until:%H:%M:%S} UTC: the sale waits"
+        )
+        await self._booking.alert(case, "rate_limit", text, severity)
 
     async def _correct(self, case: Case, classified: Classified) -> None:
         cause = classified.cause

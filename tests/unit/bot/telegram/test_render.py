@@ -666,6 +666,11 @@ def test_a_backstop_at_work_shows_where_it_fires() -> None:
     attempt = Attempt("b1", 1, request, AttemptState.OPEN, START)
     text = " ".join(_assert_fits(status.orders_card([(intent, attempt)])))
     assert "from 50,000 on: backstop" in text
+    waiting = replace(intent, purpose=Purpose.PROTECT, stop_price=None)
+    bought = replace(waiting, quantity=Decimal(0), quote_budget=Decimal(600), side=Side.BUY)
+    text = " ".join(_assert_fits(status.orders_card([(waiting, None), (bought, None)])))
+    assert "sell 0.5 BTC waits: no order of it is on the exchange" in " ".join(text.split())
+    assert "buy BTC for 600.00 USDT" in text
     closed = replace(intent, state=IntentState.EXPIRED, reason="MAX_NUM_ALGO_ORDERS")
     refused = alert_for(events.IntentClosed(closed, START), AlertFacts(INSTRUMENTS.get))
     assert refused is not None

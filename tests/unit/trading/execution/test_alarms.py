@@ -33,6 +33,32 @@ async def test_the_alarm_of_a_ban_ends_with_the_sale_that_it_held_up() -> None:
     assert await standing(desk) == []
 
 
+@pytest.mark.parametrize("is_met_by", ["a read", "a purchase"])
+async def test_a_sale_in_a_silence_that_something_else_has_met_is_told_its_end(
+    is_met_by: str,
+) -> None:
+    desk = Desk()
+    if is_met_by == "a read":
+        fault = desk.exchange.fail("not_sent", retry_after_s=45)
+    else:
+        fault = desk.exchange.fail("limit", status=418, retry_after_s=45)
+        await desk.open(desk.entry())
+        await desk.time.until(lambda: fault.fired == 1, 10)
+        assert desk.alerts == []
+    began_s = desk.time.monotonic()
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: bool(desk.alerts), 10)
+    assert desk.time.monotonic() - began_s <= 1
+    [alert] = desk.alerts
+    assert alert.severity is Severity.CRIT
+    assert alert.text == (
+        "BTC/USDT: the exchange asks for silence for 45 s, until 12:00:45 UTC: the sale waits"
+    )
+    await desk.done()
+    assert fault.fired == 1
+    assert await standing(desk) == []
+
+
 async def test_the_alarm_of_a_ban_ends_when_the_exchange_answers_though_it_refuses() -> None:
     desk = Desk()
     ban = desk.exchange.fail("limit", status=418, retry_after_s=28)

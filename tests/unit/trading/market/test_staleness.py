@@ -89,3 +89,16 @@ def test_messages_of_a_stopped_clock_do_not_refresh_the_age() -> None:
     fresh.moved(1004.0)
     fresh.on_stream(BASE_MS, 1009.0)
     assert fresh.age_s(1009.0) == 5.0
+
+
+def test_what_is_taken_for_the_past_keeps_no_price_young() -> None:
+    fresh = _fresh()
+    # The exchange's clock jumps 30 s ahead and comes back: all that follows looks 30 s late.
+    assert fresh.on_stream(BASE_MS + 31_000, 1001.0)
+    for second in range(2, 7):
+        assert not fresh.on_stream(BASE_MS + second * 1000, 1000.0 + second)
+        assert fresh.age_s(1000.0 + second) == second - 1
+    assert fresh.suspicion(1003.0) is Suspicion.NONE
+    assert fresh.suspicion(1004.0) is not Suspicion.NONE
+    fresh.agree(1006.5)
+    assert fresh.age_s(1007.0) == 0.5
