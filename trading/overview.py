@@ -68,7 +68,8 @@ class PositionView:
 class TrackerView:
     """A tracker beside the present price; `gap` is the share the price must move to its level.
 
-    `level` is the price that makes a difference next, `next_level` says which difference.
+    `level` is the price that makes a difference next, `next_level` says which difference; a
+    `hard_stop` fires whatever the other levels are.
     """
 
     tracker: Tracker
@@ -82,6 +83,8 @@ class TrackerView:
     signature: Signature | None
     notes: tuple[str, ...] = ()
     next_level: NextLevel = NextLevel.FIRES
+    hard_stop: Decimal | None = None
+    hard_stop_gap: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

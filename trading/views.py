@@ -21,6 +21,8 @@ _GRAVE = frozenset(
 )
 _SAYS_PRICES = frozenset({EXCHANGE_DOWN, "stale_data"})
 _NAMED_MAX = 5
+# Further than any level that is known, as a share of the price.
+_FAR = Decimal(10)
 # A stream that has said nothing for longer proves nothing while the exchange is down.
 _HEARD_S = 5.0
 _SAYS_ACCOUNT = frozenset({EXCHANGE_DOWN, "account_stream_down"})
@@ -155,6 +157,7 @@ def tracker(
     can_act = not prices.are_stops_held and not prices.is_blind(tracked.symbol)
     is_protecting = state.is_protected and (backstop is not None or can_act)
     stop = state.worst_price if is_protecting else None
+    hard_stop = rules.hard_stop_at(tracked, prices.at_ms)
     return TrackerView(
         tracker=tracked,
         instrument=instrument,
@@ -169,6 +172,8 @@ def tracker(
         signature=prices.signature(tracked.symbol),
         notes=notes,
         next_level=following,
+        hard_stop=hard_stop,
+        hard_stop_gap=_gap(price, hard_stop),
     )
 
 
@@ -180,8 +185,9 @@ def nearest_first(views: Iterable[TrackerView]) -> list[TrackerView]:
     """Order trackers: those at work first, then by how little the price must move."""
 
     def distance(view: TrackerView) -> tuple[int, Decimal, int]:
-        gap = abs(view.gap) if view.gap is not None else Decimal(10)
-        return (0 if view.tracker.state.is_acting else 1, gap, view.tracker.tracker_id)
+        gaps = [abs(gap) for gap in (view.gap, view.hard_stop_gap) if gap is not None]
+        nearest = min(gaps, default=_FAR)
+        return (0 if view.tracker.state.is_acting else 1, nearest, view.tracker.tracker_id)
 
     return sorted(views, key=distance)
 

@@ -337,6 +337,9 @@ def next_level(tracker: Tracker, at_ms: int) -> tuple[NextLevel, Decimal | None]
         touch = touch_level(tracker, at_ms)
         if touch is not None:
             return NextLevel.TOUCH, touch
-    else:
-        return NextLevel.FIRES, stop_at(tracker, at_ms)
-    return NextLevel.FIRES, hard_stop_at(tracker, at_ms)
+    hard_stop = hard_stop_at(tracker, at_ms)
+    is_untouched = tracker.state in {TrackerState.WATCHING, TrackerState.RESTING}
+    stop = None if is_untouched else stop_at(tracker, at_ms)
+    # Only coins have a hard stop, so the higher one is met first.
+    both = [level for level in (stop, hard_stop) if level is not None]
+    return NextLevel.FIRES, max(both, default=None)

@@ -79,7 +79,10 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
         *_fill_lines(view.fills, instrument),
     ]
     for tracker in view.trackers:
-        stop = tracker.stop_price or tracker.hard_stop_price or tracker.level_price
+        hard_stop = tracker.hard_stop_price if tracker.side is Side.SELL else None
+        stops = [each for each in (tracker.stop_price, hard_stop) if each is not None]
+        # Of two stops under coins the higher one fires first.
+        stop = max(stops, default=tracker.level_price)
         at = f" at {price(stop, instrument)}" if stop is not None else ""
         lines.append(f"#{tracker.tracker_id} {phrase.short_rule_now(tracker)}{at}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)

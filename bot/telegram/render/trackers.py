@@ -159,9 +159,14 @@ def _place_lines(view: TrackerView) -> list[Line]:
     if tracker.record_price is not None and tracker.distance is not None:
         record = price(tracker.record_price, instrument)
         lines.append(f"Record {record}, trail {unsigned_percent(tracker.distance)}")
-    if tracker.hard_stop_price is not None:
-        lines.append(f"Hard stop {price(tracker.hard_stop_price, instrument)}")
+    if view.hard_stop is not None:
+        lines.append(_hard_stop(view))
     return lines
+
+
+def _hard_stop(view: TrackerView) -> str:
+    gap = f" ({percent(view.hard_stop_gap)})" if view.hard_stop_gap is not None else ""
+    return f"Hard stop {price(view.hard_stop, view.instrument)}{gap}"
 
 
 def protection(
@@ -249,12 +254,15 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
         lines.append(
             f"  {phrase.short_rule_now(tracker)} · {_short_owned(tracker, view.instrument)}"
         )
-        if tracker.state.is_acting:
+        is_acting = tracker.state.is_acting
+        if is_acting:
             lines.append(f"  {_at_work(tracker)}")
         elif view.level is not None:
             words = _level_words(view) if tracker.is_paused else _level_words(view).lower()
             lines.append(f"  {words} {price(view.level, view.instrument)}{gap}")
-        if tracker.side is Side.SELL and not view.is_protecting and not tracker.state.is_acting:
+        if view.hard_stop not in {None, view.level} and not is_acting and not tracker.is_paused:
+            lines.append(f"  {_hard_stop(view).lower()}")
+        if tracker.side is Side.SELL and not view.is_protecting and not is_acting:
             lines.append("  ⚠️ NOT PROTECTED if it falls")
         label = f"#{tracker.tracker_id} {tracker.symbol}"
         picks.append(does(label, f"/tracker {tracker.tracker_id}"))

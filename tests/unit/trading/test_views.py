@@ -124,6 +124,21 @@ def test_a_swing_that_buys_back_is_touched_below_its_sale() -> None:
     assert (view.next_level, view.level) == (NextLevel.TOUCH, d(57600))
 
 
+def test_the_hard_stop_counts_for_who_fires_first() -> None:
+    near = _tracker(
+        TrackerKind.TAKE_PROFIT,
+        TrackerState.WATCHING,
+        level=90000,
+        trail="0.02",
+        hard_stop_price=d(59400),
+    )
+    far = replace(_tracker(TrackerKind.STOP, TrackerState.TRAILING, level=57000), tracker_id=2)
+    ordered = views.nearest_first([_view(far), _view(near)])
+    assert [view.tracker.tracker_id for view in ordered] == [1, 2]
+    assert (ordered[0].hard_stop, ordered[0].hard_stop_gap) == (d(59400), d("-0.01"))
+    assert (ordered[1].hard_stop, ordered[1].hard_stop_gap) == (None, None)
+
+
 @pytest.mark.parametrize(("held", "managed"), [("0.9", "0"), ("90", "90")])
 def test_what_no_order_can_sell_is_not_called_managed_among_the_balances(
     held: str, managed: str

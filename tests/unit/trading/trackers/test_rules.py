@@ -357,6 +357,13 @@ def test_the_next_level_of_a_waiting_tracker_is_its_touch_and_then_its_stop() ->
     assert rules.next_level(resting, _NOON_MS) == (NextLevel.BAND, d(65000))
 
 
+@pytest.mark.parametrize(("stop", "fires"), [(63800, 63800), (63600, 63700)])
+def test_of_a_moving_and_a_hard_stop_the_higher_one_fires_next(stop: int, fires: int) -> None:
+    touched = step(_take_profit(stop=57000), 65000).tracker
+    raised = with_spec(replace(touched, hard_stop_price=d(stop)), stop=d(stop))
+    assert rules.next_level(raised, _NOON_MS) == (NextLevel.FIRES, d(fires))
+
+
 @pytest.mark.parametrize("state", [TrackerState.WATCHING, TrackerState.RESTING])
 def test_without_a_level_the_next_one_is_the_hard_stop(state: TrackerState) -> None:
     spent = armed(TrackerKind.TAKE_PROFIT, 60000, level=line(48, 24), trail="0.01", stop=20)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bot.telegram.render.trackers import edit_lines, spec_lines, tracker_card
+from bot.telegram.render.trackers import edit_lines, spec_lines, tracker_card, trackers_card
 from tests.unit.trading.trackers.make import BTC, armed, d
 from trading.desk import EditProposal
 from trading.domain.tracker import (
@@ -115,3 +115,28 @@ def test_a_card_shows_what_the_last_ticks_look_like(signature: Signature, words:
     lines = tracker_card(view).text.splitlines()
     [first] = [place for place, line in enumerate(lines) if line.startswith("Last 300 ticks")]
     assert lines[first + 2] == words
+
+
+def test_the_level_that_protects_is_named_beside_the_touch() -> None:
+    tracker = armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02", stop=57000)
+    view = TrackerView(
+        tracker,
+        BTC,
+        d(60000),
+        0.2,
+        d(65000),
+        d("0.0833"),
+        True,
+        d(-1500),
+        None,
+        next_level=NextLevel.TOUCH,
+        hard_stop=d(57000),
+        hard_stop_gap=d("-0.05"),
+    )
+    for card in (tracker_card(view), trackers_card([view])):
+        said = " ".join(card.text.lower().split())
+        assert "touch at 65,000.00" in said
+        assert "hard stop 57,000.00 (-5%)" in said
+    # Where it is what fires next, it stands there once.
+    alone = replace(view, level=d(57000), next_level=NextLevel.FIRES)
+    assert trackers_card([alone]).text.count("57,000.00") == 1
