@@ -1,8 +1,9 @@
 """V8: from the crossing price on the wire to the order at the exchange, durable write included.
 
 `python -m benchmarks.bench_stop_latency [stops] [ticks_per_s] [trackers]`: the agent is a process
-of its own; the exchange runs in this one, so both moments are read from one monotonic clock. Every
-stop must have led to exactly one order, which filled.
+of its own; the exchange runs in this one, and its door, which notes the arrival of an order, in a
+third: all of them read the machine's one monotonic clock. Every stop must have led to exactly one
+order, which filled.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,7 +23,7 @@ from pathlib import Path
 from aiohttp import WSMsgType, web
 
 from benchmarks import armed
-from benchmarks.processes import Processes, end, until
+from benchmarks.processes import Processes, end, free_port, until
 from benchmarks.table import NotDone, Row, at_most, quantile, table
 from bot.clock import now_ms
 from trading.domain.order import OrderStatus
@@ -93,6 +94,7 @@ class Exchange:
 
     def __init__(self, made: armed.Plan, processes: Processes) -> None:
         port = int(processes.exchange.rpartition(":")[2])
+        self._door_port = processes.door.rpartition(":")[2]
         self.settings = SimSettings(
             port=port,
             seed=_SEED,
@@ -109,23 +111,37 @@ class Exchange:
         self._chance = random.Random(_SEED)
         self._names = [one.symbol for one in made.instruments]
         self._socket: StampingSocket | None = None
+        self._around: dict[str, tuple[Decimal, list[tuple[str, str, str]]]] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve until the context ends."""
         app = build_app(self.service)
-        app.middlewares.append(self._note_orders)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, self.settings.host, self.settings.port).start()
         beat = asyncio.create_task(self._beat())
         try:
-            yield
+            async with self._door():
+                yield
         finally:
             beat.cancel()
             with suppress(asyncio.CancelledError):
                 await beat
             await runner.cleanup()
+
+    @asynccontextmanager
+    async def _door(self) -> AsyncIterator[None]:
+        door = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "benchmarks.door", self._door_port, str(self.settings.port)),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        noting = asyncio.create_task(self._note_orders(door))
+        try:
+            yield
+        finally:
+            await end(door)
+            await noting
 
     async def _beat(self) -> None:
         # The market's own ticks come as one burst of all symbols each second; here they are even.
@@ -198,33 +214,36 @@ class Exchange:
 
     def _frame(self) -> bytes:
         market = self.service.venue.world.markets[self._chance.choice(self._names)]
-        tick = market.instrument.price_tick
-        steps = int(market.price / tick * Decimal("0.0005")) + 1
-        price = market.price + self._chance.randint(-steps, steps) * tick
+        bid, price, ask = self._chance.choice(self._prices_around(market.symbol, market.price))
         symbol, at_ms = market.instrument.exchange_symbol, now_ms()
         if self._chance.random() < 0.5:
             market.update_id += 1
             return (
-                f'{{"u":{market.update_id},"s":"{symbol}","b":"{number(price - tick)}",'
-                f'"B":"31.21000000","a":"{number(price + tick)}","A":"40.66000000"}}'
+                f'{{"u":{market.update_id},"s":"{symbol}","b":"{bid}",'
+                f'"B":"31.21000000","a":"{ask}","A":"40.66000000"}}'
             ).encode()
         trade_id = self.service.venue.world.exchange.books[market.symbol].take_trade_id()
         return (
-            f'{{"e":"trade","E":{at_ms},"s":"{symbol}","t":{trade_id},"p":"{number(price)}",'
+            f'{{"e":"trade","E":{at_ms},"s":"{symbol}","t":{trade_id},"p":"{price}",'
             f'"q":"1.50000000","T":{at_ms},"m":false,"M":true}}'
         ).encode()
 
-    @web.middleware
-    async def _note_orders(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        arrived_s = time.monotonic()
-        response = await handler(request)
-        if request.method == "POST" and request.path == "/api/v3/order":
-            body = await request.text()
-            symbol = dict(part.split("=", 1) for part in body.split("&"))["symbol"]
-            self.stamps.arrived_s[symbol].append(arrived_s)
-        return response
+    def _prices_around(self, name: str, price: Decimal) -> list[tuple[str, str, str]]:
+        # Written once: the agent's machine is not to be busy with what an exchange does elsewhere.
+        centre, known = self._around.get(name, (None, []))
+        if centre != price:
+            tick = self.service.venue.world.markets[name].instrument.price_tick
+            width = price / tick * Decimal("0.0005")
+            prices = [price + tick * int(width * part / 10) for part in range(-10, 11)]
+            known = [(number(one - tick), number(one), number(one + tick)) for one in prices]
+            self._around[name] = price, known
+        return known
+
+    async def _note_orders(self, door: asyncio.subprocess.Process) -> None:
+        assert door.stdout is not None
+        async for line in door.stdout:
+            symbol, at_s = line.decode().split()
+            self.stamps.arrived_s[symbol].append(float(at_s))
 
 
 @asynccontextmanager
@@ -269,7 +288,8 @@ async def measure(stops: int, ticks_per_s: int, trackers: int) -> list[Row]:
     """Run both halves on one agent."""
     made = armed.plan(trackers, MARKETS, _SEED)
     with tempfile.TemporaryDirectory() as name:
-        async with Processes(Path(name)) as processes:
+        door = f"http://127.0.0.1:{free_port()}"
+        async with Processes(Path(name), door=door) as processes:
             await armed.write(made, processes.database)
             exchange = Exchange(made, processes)
             async with exchange.running():

@@ -38,8 +38,9 @@ class Processes:
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     secret: str = field(default_factory=lambda: secrets.token_hex(16))
     patience_s: float = _PATIENCE_S
-    # Where the agent finds the exchange, when it is not to go there directly.
+    # Where the agent finds the exchange, when it is not to go there directly; `door` for requests.
     line: str = ""
+    door: str = ""
 
     @property
     def database(self) -> Path:
@@ -150,7 +151,7 @@ class Processes:
             "UMBRA_MODE": "live",
             "UMBRA_EXCHANGE_API_KEY": self.key,
             "UMBRA_EXCHANGE_SECRET": self.secret,
-            "UMBRA_EXCHANGE_REST_URL": self.line or self.exchange,
+            "UMBRA_EXCHANGE_REST_URL": self.door or self.line or self.exchange,
             "UMBRA_EXCHANGE_WS_URL": (self.line or self.exchange).replace("http", "ws"),
             "UMBRA_TELEGRAM_TOKEN": "4242:benchmarks-talk-to-nobody",
             "UMBRA_TELEGRAM_API_URL": f"{self.chat}/bot",
