@@ -255,6 +255,23 @@ async def test_a_scan_on_demand_does_without_what_cannot_be_read() -> None:
         assert len(world.market.requests) == asked, "what failed just now is not asked for again"
 
 
+async def test_a_scan_on_demand_shows_what_is_read_where_the_exchange_tells_no_more() -> None:
+    wanted = watching(ADA, MINUTE, NEVER)
+    async with running(wanted) as world:
+        without_three_days(world)
+        await world.pass_by(20)
+
+        async def silent(*_asked: object) -> None:
+            raise Unreachable("no route")
+
+        world.market.candles = silent  # type: ignore[assignment,method-assign]
+        [score] = await world.time.finish(world.engine.scan([wanted]))
+        assert [one.timeframe for one in score.scored] == [MINUTE]
+        assert score.unread == (NEVER,)
+        with pytest.raises(Unreachable):
+            await world.time.finish(world.engine.scan([watching(SOL, MINUTE)]))
+
+
 async def test_what_the_exchange_lacks_is_said_and_never_waited_for() -> None:
     async with running(watching(ADA, MINUTE, NEVER)) as world:
         world.market.lacking.add(NEVER)
