@@ -287,7 +287,8 @@ class TradingAgent:
     @property
     def clock_offset_ms(self) -> int:
         """Exchange time minus ours, as last measured."""
-        return self._housekeeping.clock_offset_ms
+        probed_ms = self._probing.offset_ms
+        return self._housekeeping.clock_offset_ms if probed_ms is None else probed_ms
 
     def unresolved(self) -> int:
         """Return how many orders the exchange has not told the fate of."""

@@ -34,7 +34,12 @@ class Probing:
         self._reach = Reachability()
         self._signed_s = float("-inf")
         self._silent_s = 0.0
-        self._offset_ms = 0
+        self._offset_ms: int | None = None
+
+    @property
+    def offset_ms(self) -> int | None:
+        """Exchange time minus ours, as the last probe found it; None before the first."""
+        return self._offset_ms
 
     def load(self) -> None:
         """Take over what was wrong before this start, so that its end is told too."""
@@ -119,9 +124,10 @@ class Probing:
     def _clock_text(self, turn: Turn) -> str:
         if not turn.is_active:
             return "this machine's clock and the exchange's agree again"
-        way = "behind" if self._offset_ms > 0 else "ahead of"
+        offset_ms = self._offset_ms or 0
+        way = "behind" if offset_ms > 0 else "ahead of"
         return (
-            f"This machine's clock is {abs(self._offset_ms) / 1000:.1f} s {way} the exchange's: "
+            f"This machine's clock is {abs(offset_ms) / 1000:.1f} s {way} the exchange's: "
             "set it. Orders are signed by the exchange's clock meanwhile"
         )
 

@@ -63,6 +63,8 @@ class Holding:
 def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> slices.Slice:
     """Return the slice that a tracker of this amount would own; raises Refused."""
     instrument = holding.instrument
+    if side is Side.SELL:
+        _check_here(holding)
     own = [
         item
         for item in holding.trackers
@@ -70,6 +72,23 @@ def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> s
         or (side is Side.BUY and item.symbol.endswith(f"/{instrument.quote}"))
     ]
     return slices.allocate(amount, side, holding.shared, own, instrument, price)
+
+
+def _check_here(holding: Holding) -> None:
+    """Refuse to use coins that are all managed under another symbol."""
+    base, symbol = holding.instrument.base, holding.instrument.symbol
+    elsewhere = [
+        name
+        for name, position in holding.portfolio.positions.items()
+        if position.quantity > 0 and name != symbol and name.startswith(f"{base}/")
+    ]
+    if elsewhere and holding.managed + holding.unmanaged <= 0:
+        total = plain(holding.portfolio.total(base))
+        raise Refused(
+            f"all {total} {base} are managed under {', '.join(elsewhere)}: trackers of that symbol "
+            "share them",
+            example=elsewhere[0],
+        )
 
 
 def tracker(
@@ -187,6 +206,7 @@ def _size(command: PlaceOrder, holding: Holding, price: Decimal) -> tuple[Decima
         return _size_buy(amount, holding, price)
     held = holding.managed or holding.unmanaged
     total = holding.managed + holding.unmanaged
+    _check_here(holding)
     if total <= 0:
         raise Refused(f"there is no {instrument.base} to sell: the account holds none", "/balance")
     match amount.kind:
@@ -278,5 +298,5 @@ def check_drift(reference: Decimal | None, price: Decimal, drift_max: Decimal) -
     if drift > drift_max:
         raise Refused(
             f"the price moved {plain(round(drift * 100, 2))}% to {plain(price)} since the card, "
-            f"at most {plain(drift_max * 100)}% is taken as a yes: ask again"
+            f"at most {plain(drift_max * 100)}% is taken as a yes"
         )

@@ -146,7 +146,9 @@ def _level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
     spec, number = tracker.spec, tracker.tracker_id
     marks: list[LevelMark] = []
     if tracker.stop_price is not None:
-        marks.append(_flat(f"#{number} stop", STOP, tracker.stop_price))
+        is_buy = tracker.side is Side.BUY
+        name, meaning = ("buy", ENTRY) if is_buy else ("stop", STOP)
+        marks.append(_flat(f"#{number} {name}", meaning, tracker.stop_price))
     if tracker.hard_stop_price is not None and tracker.hard_stop_price != tracker.stop_price:
         marks.append(_flat(f"#{number} hard stop", STOP, tracker.hard_stop_price, True))
     if tracker.record_price is not None:

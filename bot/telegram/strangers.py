@@ -30,14 +30,17 @@ class Strangers:
                 self._last_notice = event.at
 
     def denied(self, ruling: Ruling, now: datetime) -> AccessDenied | None:
-        """The audit row for a denial, None when this stranger has one from the last minutes."""
+        """The audit row for a denial, None when this stranger has one from the last minutes.
+
+        Whom the owner could not be told of a moment ago, because of another, is told of now.
+        """
         user_id = ruling.user_id
-        if not _is_due(self._audited.get(user_id), now, _AUDIT_EVERY):
+        tell = self._tells(user_id, now)
+        if not tell and not _is_due(self._audited.get(user_id), now, _AUDIT_EVERY):
             return None
         if len(self._audited) >= _REMEMBERED_MAX:
             self._audited.clear()
         self._audited[user_id] = now
-        tell = self._tells(user_id, now)
         return AccessDenied(user_id, ruling.chat_id, ruling.kind, tell, now)
 
     def _tells(self, user_id: int, now: datetime) -> bool:

@@ -116,7 +116,9 @@ class Words:
         """Read a whole number between two bounds."""
         word = self.take(name)
         if not (word.isascii() and word.isdigit() and len(word) <= 9):
-            raise self.refuse(f"{name} should be a whole number, was {shown(word)}")
+            raise self.refuse(
+                f"{name} should be a whole number from {least} to {most}, was {shown(word)}"
+            )
         if not least <= int(word) <= most:
             raise self.refuse(f"{name} should be between {least} and {most}, was {int(word)}")
         return int(word)

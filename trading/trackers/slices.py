@@ -65,10 +65,11 @@ def allocate(
     _check_left(wanted, total - taken, total, instrument.base, _owners(others, side))
     if instrument.is_dust(quantity, price):
         is_all_dust = instrument.is_dust(instrument.quantity(total - taken), price)
+        worth = f"{plain(round(wanted * price, 2))} {instrument.quote}"
         raise Refused(
-            f"{plain(wanted)} {instrument.base} is too small to sell: the exchange takes at least "
-            f"{plain(instrument.quantity_min)} {instrument.base} "
-            f"and {plain(instrument.notional_min)} {instrument.quote}",
+            f"{plain(round(wanted, 8))} {instrument.base}, worth {worth}, is too "
+            f"small to sell: the exchange takes at least {plain(instrument.quantity_min)} "
+            f"{instrument.base}, and from {plain(instrument.notional_min)} {instrument.quote} on",
             example="/balance" if is_all_dust else "all",
         )
     return Slice(

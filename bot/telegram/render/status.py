@@ -98,7 +98,7 @@ def _headline(status: StatusView) -> str:
         return f"{dot(status)} UNPROTECTED: everything halted"
     if open_ones:
         if all(_is_partly(view) for view in positions if not view.is_protected):
-            return f"🔴 PARTLY PROTECTED: {open_ones} of {len(positions)}"
+            return f"🔴 {open_ones} of {len(positions)} only PARTLY PROTECTED"
         return f"🔴 NOT PROTECTED: {open_ones} of {count(len(positions), 'position')}"
     return f"{dot(status)} Protected: {len(positions)} of {count(len(positions), 'position')}"
 

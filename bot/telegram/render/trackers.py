@@ -87,8 +87,8 @@ def state_name(tracker: Tracker) -> str:
     """Where a tracker stands, in the words of cards and alerts."""
     if tracker.is_paused:
         return "⏸ PAUSED"
-    is_stop = tracker.spec.kind is TrackerKind.STOP and not tracker.is_swinging
-    if tracker.state is TrackerState.TRAILING and is_stop:
+    if tracker.state is TrackerState.TRAILING and tracker.distance is None:
+        # Nothing is trailed by a level that stands still.
         return "👀 watching"
     return _STATES[tracker.state]
 
@@ -320,12 +320,23 @@ def edit_lines(proposal: EditProposal) -> tuple[str, list[Line]]:
         f"new {_standing(after, instrument)}{new}",
         *_worst_lines(after, proposal.worst_case_after, instrument),
     ]
+    lines.extend(_backstop_lines(before, after))
     less = before.quantity - after.quantity
     if before.side is Side.SELL and less > 0 and after.state.is_waiting:
         is_loss = proposal.worst_case_before is not None
         what = "will NOT be protected" if is_loss else "will not be watched"
         lines.append(f"⚠️ {quantity(less)} {instrument.base} {what}")
     return title, lines
+
+
+def _backstop_lines(before: Tracker, after: Tracker) -> list[Line]:
+    had, has = (
+        each.spec.backstop is not None or each.spec.backstop_share is not None
+        for each in (before, after)
+    )
+    if not had or has:
+        return []
+    return ["⚠️ Its order on the exchange is cancelled: while I am down, nothing sells"]
 
 
 def _worst_lines(

@@ -17,6 +17,7 @@ from trading.domain.commands import (
     CancelTracker,
     CloseAll,
     ClosePosition,
+    Command,
     EditTracker,
     ExitNow,
     Panic,
@@ -711,6 +712,31 @@ async def test_an_atr_distance_needs_candles(world: AgentWorld) -> None:
     spec = replace(stop_spec(), trail=Distance(atr_multiple=Decimal("2.5")))
     with pytest.raises(Refused, match="ATR"):
         await world.do(ArmTracker(spec))
+
+
+@pytest.mark.parametrize("is_sale", [True, False])
+async def test_coins_that_another_symbol_manages_are_not_called_none(*, is_sale: bool) -> None:
+    world = AgentWorld()
+    world.exchange.rules["BTC/USDC"] = coin("BTC", "USDC")
+    world.exchange.prices["BTC/USDC"] = Decimal(60_000)
+    async with world:
+        await world.protect()
+        command: Command = ArmTracker(replace(stop_spec(), symbol="BTC/USDC"))
+        if is_sale:
+            command = PlaceOrder("BTC/USDC", Side.SELL, Amount(AmountKind.ALL))
+        with pytest.raises(Refused, match=r"all 0.5 BTC are managed under BTC/USDT"):
+            await world.do(command)
+
+
+async def test_the_clock_on_the_health_card_is_the_newest_that_was_read(world: AgentWorld) -> None:
+    assert world.desk.health().clock_offset_ms == 0
+
+    async def behind() -> int:
+        return 30_000
+
+    world.exchange.clock_offset_ms = behind  # type: ignore[method-assign]
+    await world.time.finish(world.agent.jobs()["exchange_probe"]())
+    assert world.desk.health().clock_offset_ms == 30_000
 
 
 async def test_an_orderly_stop_leaves_a_sign_of_life(world: AgentWorld) -> None:

@@ -87,8 +87,15 @@ def test_a_hard_stop_and_a_buy_level_have_their_own_lines() -> None:
         1, TrackerKind.TAKE_PROFIT, level_price=Decimal(120), hard_stop_price=Decimal(9)
     )
     buy = _tracker(2, TrackerKind.DIP, level_price=Decimal(90), side=Side.BUY)
-    found = {level.label: level.meaning for level in drawing_of(_view(sell, buy)).levels}
-    assert found == {"#1 hard stop": "stop", "#1 level": "target", "#2 level": "entry"}
+    # Above the price it buys: no stop of anything that is held.
+    breakout = _tracker(3, TrackerKind.BREAKOUT, stop_price=Decimal(130), side=Side.BUY)
+    found = {level.label: level.meaning for level in drawing_of(_view(sell, buy, breakout)).levels}
+    assert found == {
+        "#1 hard stop": "stop",
+        "#1 level": "target",
+        "#2 level": "entry",
+        "#3 buy": "entry",
+    }
 
 
 def test_a_line_is_sloped_from_the_first_candle_to_the_last() -> None:

@@ -115,6 +115,18 @@ def test_a_swarm_of_strangers_makes_one_notice_a_minute() -> None:
     assert sum(one is not None and one.tell_owner for one in denied) == 1
 
 
+def test_the_owner_hears_of_a_second_stranger_a_minute_after_the_first() -> None:
+    strangers = Strangers()
+    assert strangers.denied(_ruling(2), START)
+    second = strangers.denied(_ruling(99), START + timedelta(seconds=20))
+    assert second is not None
+    assert not second.tell_owner
+    assert strangers.denied(_ruling(99), START + timedelta(seconds=40)) is None
+    told = strangers.denied(_ruling(99), START + timedelta(seconds=61))
+    assert told is not None
+    assert told.tell_owner
+
+
 def test_a_restart_remembers_who_was_noticed() -> None:
     strangers = Strangers()
     strangers.load([AccessDenied(666, 666, "message", True, START)])

@@ -423,7 +423,7 @@ def test_a_holding_with_a_small_open_rest_is_called_partly_protected() -> None:
     [view] = state.positions
     rest = replace(view, protected_quantity=view.position.quantity * Decimal("0.9"))
     told = status.status_card(replace(state, positions=(rest,))).text
-    assert "PARTLY PROTECTED: 1 of 1" in told
+    assert "1 of 1 only PARTLY PROTECTED" in told
 
 
 def test_a_viewer_is_not_offered_what_is_refused_to_viewers() -> None:

@@ -81,7 +81,11 @@ def test_ended_trackers_own_nothing() -> None:
 @pytest.mark.parametrize(
     ("amount", "rule"),
     [
-        (Amount(AmountKind.BASE, d("0.00008")), "too small to sell"),
+        (
+            Amount(AmountKind.BASE, d("0.00008")),
+            "0.00008 BTC, worth 4.8 USDT, is too small to sell: .* from 5 USDT on",
+        ),
+        (Amount(AmountKind.QUOTE, d(1)), "^0.00001667 BTC, worth 1 USDT, is too small"),
         (Amount(AmountKind.BASE, d(0)), "above 0, was 0"),
         (Amount(AmountKind.SHARE, d("1.5")), "at most 100%, was 150%"),
     ],

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from bot.telegram.render.trackers import edit_lines, spec_lines, tracker_card, trackers_card
+from bot.telegram.render.trackers import (
+    edit_lines,
+    spec_lines,
+    state_name,
+    tracker_card,
+    trackers_card,
+)
 from tests.unit.trading.trackers.make import BTC, armed, d
 from trading.desk import EditProposal
 from trading.domain.tracker import (
@@ -140,3 +146,24 @@ def test_the_level_that_protects_is_named_beside_the_touch() -> None:
     # Where it is what fires next, it stands there once.
     alone = replace(view, level=d(57000), next_level=NextLevel.FIRES)
     assert trackers_card([alone]).text.count("57,000.00") == 1
+
+
+@pytest.mark.parametrize(
+    ("tracker", "word"),
+    [
+        (armed(TrackerKind.STOP, 60000, level=58000), "👀 watching"),
+        (armed(TrackerKind.BREAKOUT, 60000, level=66000), "👀 watching"),
+        (armed(TrackerKind.STOP, 60000, level=58000, trail="0.02"), "🎯 trailing"),
+        (armed(TrackerKind.TRAIL, 60000, trail="0.02"), "🎯 trailing"),
+    ],
+)
+def test_only_what_follows_the_price_is_called_trailing(tracker: Tracker, word: str) -> None:
+    assert state_name(tracker) == word
+
+
+def test_without_its_backstop_it_is_said_that_the_order_on_the_exchange_goes() -> None:
+    before = _stop(backstop=d(50000))
+    gone = "⚠️ Its order on the exchange is cancelled: while I am down, nothing sells"
+    assert gone in _lines(before, _stop())
+    assert gone not in _lines(before, _stop(backstop=d(49000)))
+    assert gone not in _lines(_stop(), _stop())
