@@ -18,6 +18,7 @@ from bot.telegram.alerts import (
 from bot.telegram.delivery import messages_for, with_banner
 from bot.telegram.render.text import Card, card_text
 from bot.telegram.render.trackers import card_name, ended_card, tracker_card
+from bot.telegram.render.trading import order_end_card, order_name
 from bot.telegram.roster import Roster
 from bot.telegram.storms import alerts_for
 from trading.desk import Desk
@@ -111,7 +112,8 @@ class Addresser:
             for seq, alert in alerts_for(rows, facts)
             for message in messages_for(seq, alert, people, self.banner(), now)
         ]
-        queued += [events.MessageQueued(message) for message in await self._refreshes(rows)]
+        refreshed = (*await self._refreshes(rows), *await self._order_refreshes(rows))
+        queued += [events.MessageQueued(message) for message in refreshed]
         if not queued:
             return
         try:
@@ -135,19 +137,35 @@ class Addresser:
             if isinstance(row.event, events.TrackerChanged)
             and row.event.change not in _LEFT_TO_REFRESH
         }
-        admitted = {person.chat_id: person.role for person in self.roster.active.values()}
-        found = []
+        found: list[OutboxMessage] = []
         for seq, tracker in changed.values():
             card = await self._card_of(tracker)
-            if card is None:
-                continue
-            name = card_name(tracker.tracker_id)
-            chats = admitted.keys() & set(await self.records.card_chats(name))
-            for chat_id in sorted(chats):
-                rows_shown = buttons_for(card.buttons, admitted[chat_id])
-                shown = replace(card, buttons=rows_shown)
-                found.append(self._refresh(seq, shown, name, chat_id))
+            if card is not None:
+                found += await self._wherever(card, card_name(tracker.tracker_id), seq)
         return found
+
+    async def _order_refreshes(self, rows: Sequence[Recorded]) -> list[OutboxMessage]:
+        """Say on the card of an order that somebody asked for how it ended."""
+        found: list[OutboxMessage] = []
+        for row in rows:
+            if isinstance(row.event, events.IntentClosed) and row.event.intent.tracker_id is None:
+                intent = row.event.intent
+                card = order_end_card(intent, self.instrument(intent.symbol))
+                found += await self._wherever(card, order_name(intent.intent_id), row.seq)
+        return found
+
+    async def _wherever(self, card: Card, name: str, seq: int) -> list[OutboxMessage]:
+        admitted = {person.chat_id: person.role for person in self.roster.active.values()}
+        chats = admitted.keys() & set(await self.records.card_chats(name))
+        return [
+            self._refresh(
+                seq,
+                replace(card, buttons=buttons_for(card.buttons, admitted[chat_id])),
+                name,
+                chat_id,
+            )
+            for chat_id in sorted(chats)
+        ]
 
     def _refresh(self, seq: int, card: Card, name: str, chat_id: int) -> OutboxMessage:
         return OutboxMessage(

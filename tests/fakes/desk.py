@@ -448,6 +448,8 @@ class FakeDesk:
                 self.held.clear()
                 self.live.clear()
                 return views.Outcome(f"Selling {count} positions. Alerts follow.")
+            case commands.PlaceOrder() | commands.ClosePosition():
+                return views.Outcome("Done.", intent_ids=(f"order-{len(self.executed)}",))
             case commands.AcknowledgeAlerts():
                 self.alerts.clear()
                 return views.Outcome("Acknowledged.")

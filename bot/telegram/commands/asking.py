@@ -12,6 +12,7 @@ from bot.telegram.render.text import Card
 from bot.telegram.render.trackers import owned, tracker_card
 from bot.telegram.render.trading import (
     has_second_choice,
+    order_name,
     question_text,
     refused_card,
     told_card,
@@ -243,7 +244,9 @@ def _outcome_card(
             return told
         return tracker_card(view, headline=f"{outcome.text}{_less(view, shown)}")
     shortcuts = in_rows((does("📊 Status", "/status"), does("📋 Orders", "/orders")))
-    return Card(told.text, shortcuts)
+    # What several orders do is told by each of them.
+    name = order_name(outcome.intent_ids[0]) if len(outcome.intent_ids) == 1 else None
+    return Card(told.text, shortcuts, name=name)
 
 
 def _less(view: TrackerView, shown: Shown | None) -> str:

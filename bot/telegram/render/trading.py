@@ -36,6 +36,8 @@ from trading.domain.commands import (
     SetTradingMode,
 )
 from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
+from trading.domain.order import Intent, Side
 from trading.domain.position import TradingMode
 
 _LINES_MAX = 25
@@ -202,6 +204,26 @@ def _corrected(error: Refused, said: str) -> dict[str, str]:
         for word in error.near
         if word not in words
     }
+
+
+def order_name(intent_id: str) -> str:
+    """The name under which the card of an order that somebody asked for lives on."""
+    return f"order:{intent_id}"
+
+
+def order_end_card(intent: Intent, instrument: Instrument | None) -> Card:
+    """What the card of an order says once it is over; the news itself is a message of its own."""
+    base, _, quote = intent.symbol.partition("/")
+    rows = in_rows((does("📊 Status", "/status"), does("📜 History", "/history")))
+    if intent.filled_quantity <= 0:
+        word = "sold" if intent.side is Side.SELL else "bought"
+        return Card(card_text(f"✖️ Nothing was {word}: {intent.symbol}", intent.reason), rows)
+    word = "sale" if intent.side is Side.SELL else "purchase"
+    lines: list[Line] = [f"at {price(intent.average_price, instrument)} {quote} on average"]
+    if intent.residual > 0:
+        lines.append(f"{quantity(intent.residual)} {base} of it remain")
+    title = f"👍 Done: {word} of {quantity(intent.filled_quantity)} {base}"
+    return Card(card_text(title, *lines), rows)
 
 
 def told_card(text: str) -> Card:

@@ -66,6 +66,37 @@ async def test_sold_is_told_when_the_intent_is_done(world: World) -> None:
     assert "slippage -0.02% from 58,001.00" in lines
 
 
+@pytest.mark.parametrize(
+    ("filled", "said"),
+    [("0.1", "Done: sale of 0.1 BTC"), ("0", "Nothing was sold: BTC/USDT")],
+)
+async def test_the_card_of_an_order_is_edited_to_its_end(
+    world: World, filled: str, said: str
+) -> None:
+    now = world.clock.now()
+    done = Intent(
+        "order-1",
+        "BTC/USDT",
+        Side.SELL,
+        Purpose.CLOSE,
+        Decimal(60000),
+        now,
+        quantity=Decimal("0.1"),
+        state=IntentState.DONE if filled != "0" else IntentState.EXPIRED,
+        filled_quantity=Decimal(filled),
+        filled_notional=Decimal(60000) * Decimal(filled),
+        reason="the exchange refused it",
+    )
+    async with world.running():
+        card = await world.phone.ask("/sell BTC/USDT 0.1")
+        await world.phone.press(card["message_id"], "Confirm")
+        await world.phone.until_text("Done.")
+        await world.store.append(events.IntentClosed(done, now))
+        ended = await world.phone.until_text(said)
+    assert ended["message_id"] == card["message_id"]
+    assert ended["buttons"] == [["📊 Status", "📜 History"]]
+
+
 @pytest.mark.parametrize("command", ["/start", "/help", "/status", "/trackers", "/positions"])
 async def test_a_command_is_answered_by_a_new_message(world: World, command: str) -> None:
     async with world.running():
