@@ -1,6 +1,7 @@
 """Binance's request limits: weight per minute, orders per ten seconds and day, and the ban."""
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trading.sim.binance.codes import ApiError
@@ -11,6 +12,35 @@ _DAY_MS = 86_400_000
 # How often somebody may go on after a 429 before the address is banned.
 _PATIENCE = 10
 _BAN_S = 120
+
+# What a list costs up to a length, and beyond: Binance's REST documents of 2026.
+_DEPTH_WEIGHTS = ((100, 5), (500, 25), (1_000, 50))
+_DEPTH_WEIGHT_MOST = 250
+_TICKERS_WEIGHTS = ((20, 2), (100, 40))
+_TICKERS_WEIGHT_MOST = 80
+# Asking for every symbol at once costs more; several by name cost as much but for the day's.
+_ALL_SYMBOLS_WEIGHT = {
+    "/api/v3/ticker/24hr": _TICKERS_WEIGHT_MOST,
+    "/api/v3/ticker/price": 4,
+    "/api/v3/ticker/bookTicker": 4,
+    "/api/v3/openOrders": 80,
+}
+
+
+def weight_of(path: str, params: Mapping[str, str], weight: int) -> int:
+    """Return what a request weighs; `weight` is that of one symbol and a list of usual length."""
+    if path == "/api/v3/depth":
+        limit = params.get("limit", "")
+        # What is no number is refused, and costs the least.
+        wanted = int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 9 else 0
+        return _by_length(wanted, _DEPTH_WEIGHTS, _DEPTH_WEIGHT_MOST)
+    if path == "/api/v3/ticker/24hr" and params.get("symbols"):
+        return _by_length(params["symbols"].count(",") + 1, _TICKERS_WEIGHTS, _TICKERS_WEIGHT_MOST)
+    return weight if params.get("symbol") else _ALL_SYMBOLS_WEIGHT.get(path, weight)
+
+
+def _by_length(length: int, weights: Sequence[tuple[int, int]], most: int) -> int:
+    return next((weight for bound, weight in weights if length <= bound), most)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import orjson
 from trading.sim.binance import account_rest, market_rest, signing
 from trading.sim.binance.codes import ApiError, known, status_of
 from trading.sim.binance.faults import ON_ORDERS, ON_REQUESTS, Fault, Faults
-from trading.sim.binance.limits import Limits
+from trading.sim.binance.limits import Limits, weight_of
 from trading.sim.binance.user_stream import UserStream
 from trading.sim.binance.venue import Call, OrderEffects, Venue
 
@@ -79,13 +79,6 @@ _ELSEWHERE = {
 }
 ROUTES = {("GET", f"/api/v3/{name}"): route for name, route in _PUBLIC.items()}
 ROUTES |= {key: replace(route, is_signed=True) for key, route in _SIGNED.items()} | _ELSEWHERE
-# Asking for every symbol at once costs more.
-_ALL_SYMBOLS_WEIGHT = {
-    "/api/v3/ticker/24hr": 80,
-    "/api/v3/ticker/price": 4,
-    "/api/v3/ticker/bookTicker": 4,
-    "/api/v3/openOrders": 80,
-}
 # Umbra never moves money; whoever tries to is seen.
 # What a trading agent has no business with; reading its own rights and history is fine.
 _TRAPS = ("withdraw", "transfer", "sub-account", "apikey", "api-key", "apirestrictions")
@@ -193,10 +186,7 @@ class Rest:
         route = ROUTES.get((request.method, request.path))
         if route is None:
             raise ApiError(-1000, f"No endpoint {request.method} {request.path}.", 404)
-        weight = route.weight
-        if not params.get("symbol"):
-            weight = _ALL_SYMBOLS_WEIGHT.get(request.path, weight)
-        self.limits.count(weight, now_ms)
+        self.limits.count(weight_of(request.path, params, route.weight), now_ms)
         if route.is_signed:
             payload = signing.payload_without_signature(request.query, request.body)
             self.check_credentials(params, payload, request.api_key, now_ms)

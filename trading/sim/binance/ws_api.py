@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from trading.sim.binance.codes import ApiError
+from trading.sim.binance.limits import weight_of
 from trading.sim.binance.outlet import Outlet
 from trading.sim.binance.rest import ROUTES, Rest
 from trading.sim.binance.user_stream import UserStream
@@ -75,7 +76,8 @@ class WsApi:
         if method not in _METHODS:
             raise ApiError(-1000, f"Unknown method {method!r}.")
         route = ROUTES[_METHODS[method]]
-        self._rest.limits.count(route.weight, now_ms)
+        path = _METHODS[method][1]
+        self._rest.limits.count(weight_of(path, params, route.weight), now_ms)
         if route.is_signed:
             self._check(params, now_ms)
         asked = {name: value for name, value in params.items() if name not in _NOT_OF_REST}

@@ -10,7 +10,7 @@ import pytest
 
 from trading.domain.instrument import InstrumentStatus
 from trading.sim.binance import signing
-from trading.sim.binance.limits import LimitSettings
+from trading.sim.binance.limits import LimitSettings, weight_of
 from trading.sim.binance.rest import Reply, Request
 from trading.sim.binance.server import DEMO_KEY, DEMO_SECRET, SimSettings, build_service
 from trading.sim.binance.service import Service
@@ -715,6 +715,34 @@ def test_weight_is_shown_and_then_refused_with_429_and_then_418() -> None:
     assert orjson.loads(refused.body or b"")["code"] == -1003
     desk.now_ms += 121_000
     assert desk.send("GET", "/api/v3/ping", {}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "weight"),
+    [
+        ("depth", {"symbol": "BTCUSDT", "limit": "100"}, 5),
+        ("depth", {"symbol": "BTCUSDT", "limit": "101"}, 25),
+        ("depth", {"symbol": "BTCUSDT", "limit": "1000"}, 50),
+        ("depth", {"symbol": "BTCUSDT", "limit": "5000"}, 250),
+        ("depth", {"symbol": "BTCUSDT", "limit": "many"}, 5),
+        ("ticker/24hr", {"symbol": "BTCUSDT"}, 2),
+        ("ticker/24hr", {"symbols": '["BTCUSDT","ETHUSDT"]'}, 2),
+        ("ticker/24hr", {}, 80),
+        ("ticker/price", {"symbol": "BTCUSDT"}, 2),
+        ("ticker/price", {"symbols": '["BTCUSDT","ETHUSDT"]'}, 4),
+    ],
+)
+def test_a_request_weighs_by_what_it_asks_for(
+    path: str, params: dict[str, str], weight: int
+) -> None:
+    reply = Desk().send("GET", f"/api/v3/{path}", params)
+    assert reply.headers["X-MBX-USED-WEIGHT-1M"] == str(weight)
+
+
+def test_many_tickers_weigh_more() -> None:
+    for count, weight in ((20, 2), (21, 40), (100, 40), (101, 80)):
+        symbols = {"symbols": ",".join(["BTCUSDT"] * count)}
+        assert weight_of("/api/v3/ticker/24hr", symbols, 2) == weight
 
 
 def test_orders_are_counted_per_ten_seconds_and_day() -> None:
