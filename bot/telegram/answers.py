@@ -27,6 +27,8 @@ _OWN_QUESTIONS: Final = {
     watching.DROP_ALL: watching.dropped_all,
 }
 _GRAVE_QUESTIONS: Final = frozenset({users.ADMIT, joining.JOIN})
+# The outcomes of what was typed for a question and does not count.
+TYPED_WRONG: Final = frozenset({"number wrong", *(f"code {each.value}" for each in CodeVerdict)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ class Answers:
         place = answer.place
         wanted = Waiting(answer.data, place.chat_id, place.target, number, asked.expires_at)
         self.services.step_up.waiting[asked.user_id] = wanted
-        card = number_card(number, answer.said, confirm.buttons(asked))
+        # What was wrong is said below it, and the question above keeps its buttons.
+        card = number_card(number, answer.said, () if answer.said else confirm.buttons(asked))
         return Reply((card,), outcome="number wrong" if answer.said else "number asked")
 
     def _held_for_code(self, tap: confirm.Tap, asked: Confirmation, answer: Answer) -> Reply | None:
@@ -102,8 +105,9 @@ class Answers:
         if verdict is CodeVerdict.RIGHT:
             return None
         step_up.waiting[asked.user_id] = Waiting(answer.data, place.chat_id, place.target)
-        # Its buttons stay: after a restart Confirm asks again.
-        card = code_card(verdict, step_up.locked_until, confirm.buttons(asked))
+        # The question's buttons stay: after a restart Confirm asks again.
+        buttons = () if verdict else confirm.buttons(asked)
+        card = code_card(verdict, step_up.locked_until, buttons)
         return Reply((card,), outcome=f"code {verdict.value}" if verdict else "code asked")
 
     def _expired(self, nonce: str, found: StoredConfirmation | None, person: Person) -> Reply:

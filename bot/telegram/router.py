@@ -13,7 +13,7 @@ from bot.telegram import access, confirm, groups, invitations, joining
 from bot.telegram import words as reading
 from bot.telegram.access import AccessRules, Ruling, Verdict
 from bot.telegram.alerts import ENDED_CODE
-from bot.telegram.answers import Answer, Answers
+from bot.telegram.answers import TYPED_WRONG, Answer, Answers
 from bot.telegram.commands import looking, pictures
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.registry import BY_NAME
@@ -225,7 +225,8 @@ class Router:
             if waiting is not None and waiting.takes(text, place.chat_id, self.clock.now()):
                 own = replace(place, target=waiting.target)
                 answer = Answer(waiting.data, person, own, _arrived(stored), text.strip())
-                return await self._answers.take(answer, is_locked=self.is_locked), own
+                reply = await self._answers.take(answer, is_locked=self.is_locked)
+                return reply, place if reply.outcome in TYPED_WRONG else own
             request = self._request(stored, update.message, person, place.chat_id, text)
             return await self._typed(request, update.message), place
         own = replace(place, target=query.message.message_id) if query.message else place

@@ -7,10 +7,13 @@ import pytest
 
 from bot.telegram import grammar
 from bot.telegram.fat_fingers import doubt_of, is_meant
+from bot.telegram.replying import Handled
 from tests.catalogue import fired
-from tests.security.front import OWNER, SECRET, Front, said
+from tests.security.front import OWNER, SECRET, Front, said, typed
 from trading.desk import TrackerProposal
+from trading.domain.chat import OutboxMessage
 from trading.domain.commands import ArmTracker, PlaceOrder
+from trading.domain.events import MessageQueued
 from trading.domain.tracker import NextLevel
 
 BIG = "/buy BTC/USDT 5000 USDT"
@@ -53,6 +56,22 @@ async def test_a_large_purchase_is_done_once_its_amount_was_typed(front: Front) 
     assert "done" in said(await front.tap(f"c:{front.question()}")).lower()
     assert len(front.desk.executed) == 1
     fired(f"asked for {number}")
+
+
+async def test_a_wrong_number_is_answered_by_a_new_message_and_the_right_one_above(
+    front: Front,
+) -> None:
+    number = await _number(front, BIG)
+    for slip, is_edit in (("7", False), (number, True)):
+        front.later(seconds=2)
+        [message] = _messages(await front.take(typed(slip)))
+        # 5 is the message whose button was pressed: it keeps the buttons until the end.
+        assert (message.edits, message.target) == (is_edit, 5 if is_edit else None)
+        assert is_edit or not message.buttons
+
+
+def _messages(handled: Handled) -> list[OutboxMessage]:
+    return [event.message for event in handled.events if isinstance(event, MessageQueued)]
 
 
 @pytest.mark.fault("I03", "SAID")

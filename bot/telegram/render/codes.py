@@ -20,7 +20,8 @@ _SAID = {
 def number_card(number: str, said: str, buttons: tuple[tuple[Button, ...], ...]) -> Card:
     """Ask for a number to be typed; `said` is what was typed instead, empty before the first."""
     title = f"✋ That is not {number}" if said else f"⌨️ Type {number} to confirm"
-    line = f"Send {number} if you mean it, or press Cancel. Nothing is done before."
+    where = " above" if said else ""
+    line = f"Send {number} if you mean it, or press Cancel{where}. Nothing is done before."
     return Card(card_text(title, line), buttons)
 
 
