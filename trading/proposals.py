@@ -87,7 +87,7 @@ def _check_here(holding: Holding) -> None:
         raise Refused(
             f"all {total} {base} are managed under {', '.join(elsewhere)}: trackers of that symbol "
             "share them",
-            example=elsewhere[0],
+            example="/positions",
         )
 
 

@@ -201,7 +201,13 @@ def _finish_order(words: Words, instrument: Instrument, side: Side) -> Command:
 
 def _read_close(rest: list[str], instrument: FindInstrument) -> Command:
     words = Words(rest, "/close BTC/USDT 50%")
-    found = _take_instrument(words, instrument)
+    try:
+        found = _take_instrument(words, instrument)
+    except Refused as error:
+        if error.near or not rest:
+            raise
+        # Nobody closes another coin instead: what is held is listed there.
+        raise Refused(str(error), example="/positions", wrong=error.wrong) from error
     if words.is_done or words.accept("all"):
         words.finish()
         return ClosePosition(found.symbol)

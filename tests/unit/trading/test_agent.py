@@ -724,8 +724,9 @@ async def test_coins_that_another_symbol_manages_are_not_called_none(*, is_sale:
         command: Command = ArmTracker(replace(stop_spec(), symbol="BTC/USDC"))
         if is_sale:
             command = PlaceOrder("BTC/USDC", Side.SELL, Amount(AmountKind.ALL))
-        with pytest.raises(Refused, match=r"all 0.5 BTC are managed under BTC/USDT"):
+        with pytest.raises(Refused, match=r"all 0.5 BTC are managed under BTC/USDT") as refused:
             await world.do(command)
+        assert refused.value.example == "/positions"
 
 
 async def test_the_clock_on_the_health_card_is_the_newest_that_was_read(world: AgentWorld) -> None:

@@ -18,6 +18,7 @@ from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, find
 from trading.domain import commands as c
 from trading.domain.errors import Refused
+from trading.domain.instrument import Instrument
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.time import Timeframe
@@ -35,6 +36,7 @@ from trading.domain.tracker import (
     TrackerKind,
     TrackerSpec,
 )
+from trading.symbols import resolve
 
 
 def read(text: str) -> c.Command:
@@ -428,3 +430,15 @@ def test_any_text_is_refused_or_read(text: str) -> None:
     with contextlib.suppress(Refused):
         read(f"/track {text}")
     fired(repr(text))
+
+
+def test_nobody_is_offered_to_close_another_coin() -> None:
+    def find(text: str) -> Instrument:
+        return resolve(text, INSTRUMENTS)
+
+    with pytest.raises(Refused, match="not traded here") as refused:
+        grammar.parse("/close XRP/USDT", find)
+    assert refused.value.example == "/positions"
+    with pytest.raises(Refused, match="did you mean") as refused:
+        grammar.parse("/close BTC/USDD", find)
+    assert refused.value.example == "/close BTC/USDC 50%"
