@@ -441,4 +441,4 @@ def test_nobody_is_offered_to_close_another_coin() -> None:
     assert refused.value.example == "/positions"
     with pytest.raises(Refused, match="did you mean") as refused:
         grammar.parse("/close BTC/USDD", find)
-    assert refused.value.example == "/close BTC/USDC 50%"
+    assert refused.value.example == "/close BTC/USDT 50%"
