@@ -7,6 +7,7 @@ revoked key for a passing ban.
 import json
 import re
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,6 +28,13 @@ _NEVER_CONNECTED = (
     aiohttp.ConnectionTimeoutError,
     socket.gaierror,
     ConnectionRefusedError,
+)
+# A library wraps one in another, so the first of these that is found anywhere in a chain counts.
+_SILENCES: tuple[tuple[type[BaseException], str], ...] = (
+    (ConnectionRefusedError, "the connection is refused"),
+    (socket.gaierror, "its name is not found"),
+    (ssl.SSLError, "the connection is not safe"),
+    (TimeoutError, "nothing came in time"),
 )
 
 
@@ -129,6 +137,15 @@ def failure_of(
     if seen.status < 400:
         return Unusable(f"unusable answer: {type(error).__name__}, {shown(seen.body)}")
     return Unreachable(f"http {seen.status}, code {code}: {message}")
+
+
+def why_silent(error: BaseException) -> str:
+    """Say in plain words why no answer came, as part of a sentence."""
+    chain = list(_chain(error))
+    for kinds, words in _SILENCES:
+        if any(isinstance(each, kinds) for each in chain):
+            return words
+    return "the connection broke"
 
 
 def must_be_told(rows: Sequence[object], seen: Answer | None, name: str) -> None:

@@ -5,12 +5,16 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
+from ccxt.base.errors import BadRequest, BadResponse, BadSymbol, NotSupported
 
 from tests.contract.gateway.worlds import MachineClock, control, shown
 from trading.candles.checking import check
 from trading.domain.errors import RateLimited, Refused, Unreachable
-from trading.gateway.candle_history import CandleHistory
+from trading.gateway import candle_history
+from trading.gateway.candle_history import CandleHistory, Unanswered
+from trading.gateway.errors import Answer
 from trading.gateway.settings import GatewaySettings
+from trading.gateway.translate.values import Unusable
 from trading.sim.binance.server import RunningSim, SimSettings, running
 
 _MINUTE_MS = 60_000
@@ -42,12 +46,13 @@ async def _history(
     exchange_id: str = "binance",
     page_max: int = 100,
     pauses: _Pauses | None = None,
+    told: list[Unanswered | None] | None = None,
 ) -> AsyncIterator[CandleHistory]:
     settings = GatewaySettings(exchange_id=exchange_id, rest_url=sim.rest_url, timeout_s=2.0)
     sleep = (pauses or _Pauses()).sleep
     history = CandleHistory(settings, symbol, MachineClock(), page_max, sleep)
     try:
-        await history.open()
+        await history.open(([] if told is None else told).append)
         yield history
     finally:
         await history.close()
@@ -113,11 +118,91 @@ async def test_an_exchange_that_stays_silent_is_given_up(
     async with _history(sim, pauses=pauses) as history:
         fault = {"kind": "status", "times": None, "args": {"path": _KLINES, **args}}
         await control(sim, "fault", fault)
-        with pytest.raises(error, match=str(args["status"])):
+        with pytest.raises(error, match=f"after 8 tries.*{args['status']}.*goes on from here"):
             await history.page("1m", 0)
         (listed,) = await shown(sim, "faults")
         assert listed["fired"] == 8
     assert pauses.seconds == seconds
+
+
+async def test_each_try_that_brings_nothing_is_told_and_so_is_the_answer(sim: RunningSim) -> None:
+    told: list[Unanswered | None] = []
+    async with _history(sim, told=told) as history:
+        assert set(told) == {None}
+        told.clear()
+        fault = {"kind": "status", "times": 2, "args": {"path": _KLINES, "status": 503}}
+        await control(sim, "fault", fault)
+        await history.page("1m", 0)
+    why = "the exchange does not answer"
+    assert told == [Unanswered(why, 1, 8, 1.0), Unanswered(why, 2, 8, 2.0), None]
+
+
+async def test_a_try_that_takes_long_is_told_before_it_ends(
+    sim: RunningSim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Unanswered | None] = []
+    async with _history(sim, told=told) as history:
+        told.clear()
+        monkeypatch.setattr(candle_history, "_TOLD_AFTER_S", 0.0)
+        await history.page("1m", 0)
+    assert told == [Unanswered("the exchange does not answer", 1, 8, None), None]
+
+
+async def test_a_place_where_nobody_listens_is_given_up_in_our_own_words() -> None:
+    pauses = _Pauses()
+    settings = GatewaySettings(rest_url="http://127.0.0.1:1", timeout_s=2.0)
+    history = CandleHistory(settings, "BTC/USDT", MachineClock(), 100, pauses.sleep)
+    with pytest.raises(Unreachable, match="the connection is refused") as caught:
+        await history.open()
+    await history.close()
+    assert "Check --rest-url; the same command goes on from here" in str(caught.value)
+    assert "Errno" not in str(caught.value)
+    assert len(pauses.seconds) == 7
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_request_that_is_wrong_in_itself_is_not_made_again(
+    status: int, sim: RunningSim
+) -> None:
+    pauses = _Pauses()
+    async with _history(sim, pauses=pauses) as history:
+        fault = {"kind": "status", "times": None, "args": {"path": _KLINES, "status": status}}
+        await control(sim, "fault", fault)
+        with pytest.raises(Refused, match="Asking again would not help"):
+            await history.page("1m", 0)
+        (listed,) = await shown(sim, "faults")
+        assert listed["fired"] == 1
+    assert pauses.seconds == []
+
+
+async def test_a_length_that_only_the_exchange_knows_to_be_wrong_is_asked_for_once(
+    sim: RunningSim,
+) -> None:
+    pauses = _Pauses()
+    async with _history(sim, pauses=pauses) as history:
+        with pytest.raises(Refused, match=r"Invalid interval.*http 400"):
+            await history.page("7m", 0)
+    assert pauses.seconds == []
+
+
+@pytest.mark.parametrize(
+    ("error", "seen", "is_wrong"),
+    [
+        (BadSymbol("EQuery:Unknown asset pair"), Answer(200, '{"error":["EQuery"]}'), True),
+        (NotSupported("fetchOHLCV"), None, True),
+        (BadResponse("html"), Answer(200, "<html>"), False),
+        (BadRequest("busy"), Answer(400, '{"code":-1001,"msg":"DISCONNECTED"}'), False),
+        (BadRequest("slow"), Answer(408, "{}"), False),
+        (BadRequest("pace"), Answer(429, "{}"), False),
+        (BadRequest("down"), Answer(502, "{}"), False),
+        (Unusable("no list"), Answer(400, "[]"), False),
+        (TimeoutError(), None, False),
+    ],
+)
+def test_a_wrong_question_is_told_from_trouble_that_passes(
+    error: Exception, seen: Answer | None, is_wrong: bool
+) -> None:
+    assert candle_history._is_wrong_question(error, seen) == is_wrong
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """How far a request got, and what its answer says, decide; the library's classes do not."""
 
+import socket
+import ssl
+
 import aiohttp
 import pytest
 
@@ -13,6 +16,7 @@ from trading.gateway.errors import (
     evidence_of,
     failure_of,
     must_be_told,
+    why_silent,
 )
 from trading.gateway.translate.values import Unusable
 
@@ -158,3 +162,17 @@ def test_an_empty_list_that_was_sent_is_one(body: str) -> None:
     must_be_told([], Answer(200, body), "candles")
     must_be_told([[1]], Answer(200, "<html>"), "candles")
     must_be_told([], None, "candles")
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (ConnectionRefusedError(111, "Connect call failed"), "the connection is refused"),
+        (socket.gaierror(-2, "Name or service not known"), "its name is not found"),
+        (ssl.SSLCertVerificationError("self-signed"), "the connection is not safe"),
+        (TimeoutError(), "nothing came in time"),
+        (aiohttp.ServerDisconnectedError(), "the connection broke"),
+    ],
+)
+def test_why_no_answer_came_is_told_in_plain_words(cause: BaseException, words: str) -> None:
+    assert why_silent(caused(cause)) == words
