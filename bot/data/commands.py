@@ -5,7 +5,7 @@ Heavy rooms are imported inside the command that needs them, as in `bot.cli`.
 
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,10 +54,12 @@ def import_command(
     What is wrong with them is repaired where that is certain, refused and kept apart where it is
     not; exit code 1 when a whole file was refused.
     """
-    from bot.data import wording
+    from bot.data import importing, wording
+    from storage.archive.foreign import NoCandles
     from storage.archive.writer import writing
 
-    files = _candle_files(path)
+    files = importing.candle_files(path)
+    passed_by = 0
     name = _name(exchange, symbol, timeframe) if exchange or symbol or timeframe else None
     refused = 0
     with writing(_root()) as writer:
@@ -67,9 +69,15 @@ def import_command(
             try:
                 _import_file(writer, file, name, drop_last)
             except Refused as error:
+                if path.is_dir() and isinstance(error, NoCandles):
+                    passed_by += 1
+                    typer.echo("  passed by: it holds no candles")
+                    continue
                 refused += 1
                 example = f"; for example: {error.example}" if error.example else ""
                 typer.echo(f"  REFUSED: {error}{example}", err=True)
+    if passed_by == len(files):
+        raise importing.no_candles_in(path)
     sys.exit(1 if refused else 0)
 
 
@@ -125,11 +133,12 @@ async def _download(
     within: "Span",
     bar: "ProgressBar",
 ) -> "Downloader":
+    from bot.data import wording
     from bot.data.downloading import Downloader
     from trading.candles.series import series_name
 
     try:
-        await history.open()
+        await history.open(lambda unanswered: bar.stand_still(wording.unanswered(unanswered)))
         history.check_timeframe(timeframe)
         name = series_name(history.exchange_id, history.symbol, timeframe)
         if not history.is_listed:
@@ -153,6 +162,7 @@ def export_command(
     """Write the candles of one series to a file, those that open from `since` to before `until`."""
     from storage.archive.foreign import write_file
 
+    _check_folder_of(path)
     archive, within = _archive(), _within(since, until)
     name = _held_name(archive, exchange, symbol, timeframe)
     holding = archive.load(name, within)
@@ -192,6 +202,8 @@ def combine_command(
     from storage.archive.foreign import write_file
     from trading.candles.series import SeriesName
 
+    if to is not None:
+        _check_folder_of(to)
     archive = _archive()
     names = [_held_name(archive, exchange, symbol, timeframe)]
     for one in extra:
@@ -214,38 +226,46 @@ def combine_command(
 def list_command() -> None:
     """Show every series: how many candles, from when to when, and what is missing.
 
-    Below them every combined history with its parts.
+    Below them every combined history with its parts. Exit code 1 when a month is damaged or lost.
     """
     from bot.data import wording
     from storage.archive import combinations
 
     archive = _archive()
-    holdings = [archive.load(name) for name in archive.series()]
+    holdings = [archive.load(name) for name in archive.series_known()]
     _say(wording.table(holdings) if holdings else [wording.NOTHING_HELD])
+    lost = [holding for holding in holdings if holding.lost]
+    _say(f"{holding.name}: {wording.lost(holding.lost_months)}" for holding in lost)
     for parts in combinations.kept(archive.root):
         try:
             _say(wording.combination(parts, archive.combined(parts)))
         except Refused as error:
             typer.echo(wording.no_combination(parts, str(error)))
+    sys.exit(1 if lost or any(holding.damaged for holding in holdings) else 0)
 
 
 @data_app.command("verify")
 def verify_command(
-    exchange: Exchange = None, symbol: Symbol = None, timeframe: Timeframe = None
+    exchange: Exchange = None,
+    symbol: Symbol = None,
+    timeframe: Timeframe = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every gap, not only the longest of each series.")
+    ] = False,
 ) -> None:
-    """Prove every checksum and list every gap; exit code 1 when a file is damaged."""
+    """Prove every checksum and list gaps; exit code 1 when a file is damaged or a month is lost."""
     from bot.data import wording
     from trading.candles.naming import none_of
 
     archive = _archive()
     wanted = (exchange, symbol, timeframe)
     holdings: list[Holding] = []
-    for name in archive.series():
+    for name in archive.series_known():
         if _matches(name, wanted):
             holdings.append(archive.load(name))
-            _say(wording.verified(holdings[-1]))
+            _say(wording.verified(holdings[-1], is_all_shown=every))
     if not holdings and any(wanted):
-        raise none_of(archive.series(), [part for part in wanted if part])
+        raise none_of(archive.series_known(), [part for part in wanted if part])
     if not holdings:
         typer.echo(wording.NOTHING_HELD)
     damaged = sum(len(holding.damaged) for holding in holdings)
@@ -253,24 +273,33 @@ def verify_command(
         # The first look may have fallen into a write of the running agent.
         damaged += 1
         typer.echo(torn)
-    if damaged:
-        typer.echo(
-            f"{damaged} damaged: umbra data repair moves them into quarantine; then import or "
-            "download them again",
-            err=True,
-        )
-    sys.exit(1 if damaged else 0)
+    if unknown := wording.register_damage(archive.register):
+        damaged += 1
+        typer.echo(unknown)
+    is_sound = not damaged and not any(holding.lost for holding in holdings)
+    for line in wording.verdict(holdings, damaged) if holdings or damaged else ():
+        typer.echo(line, err=not is_sound)
+    sys.exit(0 if is_sound else 1)
 
 
 @data_app.command("repair")
-def repair_command() -> None:
-    """Remove what a killed import left half-written, and move damaged months into quarantine."""
+def repair_command(
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Miss no longer the months that are lost for good.")
+    ] = False,
+) -> None:
+    """Remove what a killed import left half-written, and move damaged months into quarantine.
+
+    They are missed, by list and verify, until they were imported or downloaded again.
+    """
     from bot.data import wording
     from storage.archive.writer import writing
 
     with writing(_root()) as writer:
         found = list(wording.found_at_start(writer))
         found += map(wording.moved_away, writer.quarantine_damaged())
+        if forget:
+            found += map(wording.forgotten, writer.forget_lost())
         _say(found or ["Every file is as it was written."])
 
 
@@ -288,17 +317,9 @@ def _import_file(
             typer.echo(wording.left_out(told.left_out))
 
 
-def _candle_files(path: Path) -> Sequence[Path]:
-    from storage.archive.foreign import SUFFIXES
-
-    if not path.is_dir():
-        if not path.exists():
-            raise Refused(f"there is no file {path}")
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
-    if not files:
-        raise Refused(f"{path} holds no files that end in {' or '.join(SUFFIXES)}")
-    return files
+def _check_folder_of(file: Path) -> None:
+    if not file.parent.is_dir():
+        raise Refused(f"there is no folder {file.parent}: make it first, or name another")
 
 
 def _name(exchange: str | None, symbol: str | None, timeframe: str | None) -> "SeriesName":

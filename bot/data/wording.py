@@ -4,16 +4,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from storage.archive.archive import DamagedMonth, Holding
+from storage.archive.layout import Month
+from storage.archive.register import REGISTER, Register
 from storage.archive.tail import TAIL, Appended
 from storage.archive.writer import ArchiveWriter, Stored
 from trading.candles.checking import Repair
 from trading.candles.combining import UNLIKE_SHARE, Combined, Compared
 from trading.candles.series import SeriesName
-from trading.candles.spans import Span
+from trading.candles.spans import Span, unite
 from trading.domain.time import following_ms, from_ms, preceding_ms
+from trading.gateway.candle_history import Unanswered
 
 NOTHING_HELD = "The archive holds no candles yet. Example: umbra data import FOLDER"
 _HEADINGS = ("exchange", "symbol", "timeframe", "candles", "first", "last", "gaps", "missing")
+# A series may have thousands, and what else is wrong should not scroll away.
+_GAPS_SHOWN = 20
 _IS_NUMBER = (False, False, False, True, False, False, True, True)
 
 
@@ -29,22 +34,76 @@ def table(holdings: Sequence[Holding]) -> Iterator[str]:
         ).rstrip()
 
 
-def verified(holding: Holding) -> Iterator[str]:
-    """Yield what a series holds, then every gap, every stretch never asked for, all damage."""
+def verified(holding: Holding, *, is_all_shown: bool) -> Iterator[str]:
+    """Yield what a series holds, then its gaps, stretches never asked for, damage and losses.
+
+    Of many gaps the longest are shown, unless all are to be.
+    """
     length_ms = holding.name.length_ms
     yield (
         f"{holding.name}: {_count(len(holding.candles), 'candle')}, "
         f"{_count(len(holding.gaps), 'gap')}, {_count(holding.missing, 'candle')} missing"
     )
-    for gap in holding.gaps:
+    longest = sorted(holding.gaps, key=lambda gap: gap.first_ms - gap.last_ms)
+    shown = longest if is_all_shown else longest[:_GAPS_SHOWN]
+    for gap in sorted(shown):
         yield f"  gap {_stretch(gap)}: {_count(gap.count(length_ms), 'candle')}"
-    for before, after in pairwise(holding.spans):
+    if left := len(longest) - len(shown):
+        yield f"  {_count(left, 'gap')} more, none of them longer: umbra data verify --all"
+    for before, after in pairwise(unite((*holding.spans, *holding.lost), length_ms)):
         between = Span(
             following_ms(before.last_ms, length_ms), preceding_ms(after.first_ms, length_ms)
         )
         yield f"  never asked for {_stretch(between)}"
     for damage in holding.damaged:
         yield f"  DAMAGED {damage.month}: {damage.reason}"
+    if holding.lost:
+        yield f"  {lost(holding.lost_months)}"
+
+
+def lost(months: Sequence[Month]) -> str:
+    """Say which months were held and are not, and what brings them back."""
+    are = "month is" if len(months) == 1 else "months are"
+    return (
+        f"{len(months):,} {are} missing: {_listed(months)}: download or import "
+        f"{'it' if len(months) == 1 else 'them'} again"
+    )
+
+
+def forgotten(holding: Holding) -> str:
+    """Say which months nobody waits for any more."""
+    return f"{holding.name}: no longer missed: {_listed(holding.lost_months)}"
+
+
+def verdict(holdings: Sequence[Holding], damaged: int) -> Iterator[str]:
+    """Yield the last words: whether all that is there is proven, and whether all is there."""
+    if damaged:
+        yield (
+            f"{damaged} damaged: umbra data repair moves them into quarantine; then import or "
+            "download them again"
+        )
+    else:
+        candles = sum(len(holding.candles) for holding in holdings)
+        found = sum(len(holding.gaps) for holding in holdings)
+        yield (
+            f"All checksums hold: {_count(sum(holding.files for holding in holdings), 'file')}, "
+            f"{_count(candles, 'candle')}, {_count(found, 'gap')}"
+        )
+    if months := sum(len(holding.lost_months) for holding in holdings):
+        yield (
+            f"{_count(months, 'month')} missing: download or import again; where that cannot be, "
+            "umbra data repair --forget"
+        )
+
+
+def register_damage(register: Register | None) -> str | None:
+    """Say that nobody knows any more which months were held, None when that is known."""
+    if register is None or register.is_believed:
+        return None
+    return (
+        f"DAMAGED {REGISTER}: which months were held before is not known; umbra data repair "
+        "begins it anew with those that are there"
+    )
 
 
 def stored(report: Stored) -> Iterator[str]:
@@ -72,6 +131,14 @@ def downloaded(name: SeriesName, added: int, repaired: Mapping[Repair, int]) -> 
     yield f"{name}: {added:,} new candles. See umbra data verify for what is missing"
     for repair, count in repaired.items():
         yield f"  {count:,} repaired: {repair.value}"
+
+
+def unanswered(waiting: Unanswered | None) -> str | None:
+    """Say that an exchange does not answer, and when it is asked again; None once it does."""
+    if waiting is None:
+        return None
+    line = f"{waiting.why}: try {waiting.number} of {waiting.tries}"
+    return line if waiting.next_s is None else f"{line}, next in {waiting.next_s:.0f} s"
 
 
 def combined(names: Sequence[SeriesName], whole: Combined) -> Iterator[str]:
@@ -177,6 +244,24 @@ def _cells(holding: Holding) -> tuple[str, ...]:
         *(name.exchange, name.symbol, name.timeframe, f"{len(candles):,}", first, last),
         counts[0],
         counts[1] + damage[0],
+    )
+
+
+def _listed(months: Sequence[Month]) -> str:
+    """Name months, those that follow one another by the first and the last."""
+    runs: list[tuple[Month, Month]] = []
+    for month in months:
+        if runs and runs[-1][1].following() == month:
+            runs[-1] = (runs[-1][0], month)
+        else:
+            runs.append((month, month))
+    return ", ".join(
+        str(first)
+        if first == last
+        else f"{first}, {last}"
+        if first.following() == last
+        else f"{first} to {last}"
+        for first, last in runs
     )
 
 

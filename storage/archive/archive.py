@@ -6,18 +6,20 @@ and is read as if it were in its month already.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.archive.layout import Month, months_in, months_of, partition_path, series_in
 from storage.archive.partition import Partition, PartitionDamaged, decode
+from storage.archive.register import Register, RegisterReader
 from storage.archive.tail import Appended, TailReader
 from trading.candles.combining import Combined, combine
 from trading.candles.merging import merge
+from trading.candles.paging import unclaimed
 from trading.candles.series import Candles, SeriesName, join, no_candles
-from trading.candles.spans import Span, gaps, unite
+from trading.candles.spans import Span, clip, gaps, unite
 from trading.domain.errors import Refused
 
 _READERS = min(os.cpu_count() or 1, 4)
@@ -34,12 +36,18 @@ class DamagedMonth:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Holding:
-    """All that the archive holds of a series; damaged months are left out of it and listed."""
+    """All that the archive holds of a series; damaged months are left out of it and listed.
+
+    `lost` is what it has held and neither holds nor has damaged files of: it was in months that are
+    in quarantine, or that somebody deleted.
+    """
 
     name: SeriesName
     candles: Candles
     spans: tuple[Span, ...]
     damaged: tuple[DamagedMonth, ...]
+    lost: tuple[Span, ...] = ()
+    files: int = 0
 
     @property
     def gaps(self) -> tuple[Span, ...]:
@@ -51,6 +59,11 @@ class Holding:
         """How many candles the gaps would hold."""
         return sum(gap.count(self.name.length_ms) for gap in self.gaps)
 
+    @property
+    def lost_months(self) -> list[Month]:
+        """The months of which something is lost, in order."""
+        return sorted({month for span in self.lost for month in months_in(span)})
+
 
 class Archive:
     """Read access; a month is seen as it was before or after a write, never in between."""
@@ -58,15 +71,26 @@ class Archive:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._tail = TailReader(root)
+        self._register = RegisterReader(root)
 
     @property
     def appended(self) -> Appended:
         """What was appended and is not in its months yet."""
         return self._tail.now()
 
+    @property
+    def register(self) -> Register | None:
+        """What each series has held, None where nothing was written down yet."""
+        return self._register.now()
+
     def series(self) -> list[SeriesName]:
         """Return the names of all series, in order."""
         return sorted({*self.appended.names(), *series_in(self.root)})
+
+    def series_known(self) -> list[SeriesName]:
+        """Return the names of all series, also of those that nothing is left of, in order."""
+        register = self.register
+        return sorted({*self.series(), *(register.names() if register else ())})
 
     def months(self, name: SeriesName) -> list[Month]:
         """Return the months of which the archive holds something."""
@@ -88,8 +112,11 @@ class Archive:
 
     def load(self, name: SeriesName, within: Span | None = None) -> Holding:
         """Read a series, or the months that a span touches, proving every checksum."""
-        # Before the months: what moves from the tail into them meanwhile is seen twice, not never.
+        # Before the months: what moves from the tail into them meanwhile is seen twice, not never,
+        # and what the register tells is in them.
         appended = self.appended.of(name)
+        register = self.register
+        noted = register.of(name) if register else ()
         wanted = months_of(self.root, name)
         if within is not None:
             touched = list(months_in(within))
@@ -97,6 +124,7 @@ class Archive:
             first_ms = touched[0].opens(name.length_ms).first_ms
             last_ms = touched[-1].opens(name.length_ms).last_ms
             appended = appended.within(Span(first_ms, last_ms))
+            noted = clip(noted, Span(first_ms, last_ms))
         partitions: list[Partition] = []
         damaged: list[DamagedMonth] = []
         # Decoding, hashing and copying let other threads run.
@@ -115,7 +143,8 @@ class Archive:
         whole = Partition(candles, spans)
         if appended not in partitions:
             whole = _together(name, whole, appended)
-        return Holding(name, whole.candles, whole.spans, tuple(damaged))
+        lost = _lost(name, noted, whole.spans, damaged)
+        return Holding(name, whole.candles, whole.spans, tuple(damaged), lost, len(wanted))
 
     def combined(self, names: Sequence[SeriesName], within: Span | None = None) -> Combined:
         """Read one history from several exchanges, the one that leads first (`combine`).
@@ -145,6 +174,15 @@ def _is_behind(appended: Partition, held: list[Partition]) -> bool:
     """Whether appending is enough, as nearly always, and need not sort."""
     opens_ms = appended.candles.open_time_ms[:1]
     return all((one.candles.open_time_ms[-1:] < opens_ms).all() for one in held)
+
+
+def _lost(
+    name: SeriesName, noted: Iterable[Span], held: Iterable[Span], damaged: list[DamagedMonth]
+) -> tuple[Span, ...]:
+    """Return what was held and is not; a damaged month is told as such, and is not lost yet."""
+    there = (*held, *(one.month.opens(name.length_ms) for one in damaged))
+    spans = unite(there, name.length_ms)
+    return tuple(part for span in noted for part in unclaimed(span, spans, name.length_ms))
 
 
 def _together(name: SeriesName, held: Partition, appended: Partition) -> Partition:

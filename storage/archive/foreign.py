@@ -15,6 +15,7 @@ from trading.candles.checking import times_too_long
 from trading.candles.series import (
     COLUMNS,
     OPTIONAL,
+    PRICES,
     REQUIRED,
     TIME,
     Candles,
@@ -40,6 +41,10 @@ _ALIASES = {
 _PAIR = "pair"
 
 
+class NoCandles(Refused):
+    """A table of something else, such as the list of files that came with them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Told:
     """The candles that a file tells of one series.
@@ -53,10 +58,21 @@ class Told:
     left_out: int = 0
 
 
+def is_named_like_candles(path: Path) -> bool:
+    """Whether a file's name tells a series, and its ending is one that is read."""
+    try:
+        name_from_file(path.stem)
+    except Refused:
+        return False
+    return path.suffix in SUFFIXES and path.is_file()
+
+
 def read_file(
     path: Path, name: SeriesName | None = None, *, drop_last: bool | None = None
 ) -> Iterator[Told]:
     """Read a file of candles, one `Told` per series; Refused says what is wrong with it.
+
+    NoCandles says that it is no such file: neither its name nor any column is of candles.
 
     The series is named by `name`, by the file itself when we wrote it, or by the file's name
     (`BINANCE_BTC-USDT_1m.parquet`). A column `pair` makes several series of a table. Unless
@@ -182,7 +198,9 @@ def _recognised(path: Path, columns: Columns) -> Columns:
     missing = [name for name in REQUIRED if name not in kept]
     if time is None or missing:
         lacking = missing if time else [*missing, "timestamp_ms"]
-        raise Refused(f"{path.name} should have the columns of candles, lacks {lacking}")
+        is_other = not kept.keys() & set(PRICES) and not is_named_like_candles(path)
+        kind = NoCandles if is_other else Refused
+        raise kind(f"{path.name[:80]} should have the columns of candles, lacks {lacking}")
     return {TIME: _milliseconds(path, columns[time]), **kept}
 
 

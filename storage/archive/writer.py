@@ -7,12 +7,12 @@ series go into the tail, which is folded into the months when it is long, and at
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.archive import durable
-from storage.archive.archive import Archive, DamagedMonth
+from storage.archive.archive import Archive, DamagedMonth, Holding
 from storage.archive.layout import (
     QUARANTINE,
     Month,
@@ -21,6 +21,7 @@ from storage.archive.layout import (
     partition_path,
 )
 from storage.archive.partition import Partition, PartitionDamaged, encode, parquet_bytes
+from storage.archive.register import RegisterFile
 from storage.archive.tail import TAIL, TailFile
 from storage.lease import FileLock
 from trading.candles.checking import Fault, Rejected, Repair, check, in_another_unit
@@ -80,6 +81,9 @@ class ArchiveWriter:
         self._tail = TailFile(archive.root)
         self.cut_off = self._cut_tail()
         """Where the end of the tail is kept that could not be believed, as a kill leaves it."""
+        self._register = RegisterFile(archive.root)
+        if self._register.is_new:
+            self._note_months()
         self._newest: dict[SeriesName, Candles] = {}
         self.damaged = self.fold()
         """The months that were moved into quarantine to write down what was appended to them."""
@@ -139,6 +143,7 @@ class ArchiveWriter:
                 held, damage = self._trusted(name, month, self.archive.read_file)
                 damaged += damage
                 self._merge_month(name, month, held, told, report)
+        self._register.write()
         if appended.rows:
             self._tail.clear()
         return damaged
@@ -151,6 +156,23 @@ class ArchiveWriter:
                 _, damage = self._read(name, month)
                 found += damage
         return found
+
+    def forget_lost(self) -> list[Holding]:
+        """Miss no longer what is lost, and return the series that it was of."""
+        found = [self.archive.load(name) for name in self.archive.series_known()]
+        lost = [holding for holding in found if holding.lost]
+        for holding in lost:
+            self._register.forget(holding.name, holding.spans)
+        self._register.write()
+        return lost
+
+    def _note_months(self) -> None:
+        """Begin the register of an archive that has none, or none to be believed."""
+        for name in self.archive.series():
+            for month in self.archive.months(name):
+                with suppress(PartitionDamaged):
+                    self._register.note(name, self.archive.read_file(name, month).spans)
+        self._register.write()
 
     def _discard_unfinished(self) -> list[Path]:
         left = sorted(self._root.rglob(f"*{durable.UNFINISHED}"))
@@ -231,6 +253,7 @@ class ArchiveWriter:
                     held, damage = self._read(name, month)
                     report.damaged += damage
                     self._merge_month(name, month, held, told, report, source)
+            self._register.write()
         return report
 
     def _in_our_unit(
@@ -282,6 +305,7 @@ class ArchiveWriter:
         if not partition.equals(held):
             content = encode(name, month, partition)
             durable.write_whole(partition_path(self._root, name, month), content)
+        self._register.note(name, partition.spans)
         report.added += merged.added
         report.completed += merged.completed
 

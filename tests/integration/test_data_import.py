@@ -108,7 +108,8 @@ def test_the_recorded_data_is_imported_as_it_is_with_the_gaps_that_it_names(
     assert said.returncode == 0, said.stdout + said.stderr
     assert "REFUSED" not in said.stdout
 
-    lines = _umbra(tmp_path, "verify").stdout.splitlines()
+    lines = _umbra(tmp_path, "verify", "--all").stdout.splitlines()
+    assert lines.pop().startswith("All checksums hold: ")
     told = {line.split(":  ")[0].rsplit(": ", 1)[0]: line for line in lines if line[0] != " "}
     # One file holds a look at 21 running markets, and counts to series of other files as well.
     looked = {line for line in said.stdout.splitlines() if ": 999 candles read, 999 new" in line}

@@ -16,13 +16,16 @@ from bot.data.progress import ProgressBar
 from storage.archive.archive import Archive
 from storage.archive.foreign import read_file, write_file
 from storage.archive.layout import Month, partition_path
+from storage.archive.register import REGISTER
 from storage.archive.tail import TAIL, Appended
 from storage.archive.writer import writing
 from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_MS, bend, walk
 from trading.candles.series import PRICES, SeriesName
 from trading.domain.errors import InstanceConflict, Refused
+from trading.gateway.candle_history import Unanswered
 
 RUN = CliRunner()
+_FORGET = "download or import again; where that cannot be, umbra data repair --forget"
 _SERIES = ("--exchange", "binance", "--symbol", "BTC/USDT", "--timeframe", "1m")
 
 
@@ -63,6 +66,7 @@ def test_a_folder_is_imported_listed_and_verified(tmp_path: Path) -> None:
     assert verified.output.splitlines() == [
         "binance BTC/USDT 1m: 90 candles, 1 gap, 10 candles missing",
         "  gap 2021-05-01 00:30 to 2021-05-01 00:39: 10 candles",
+        "All checksums hold: 1 file, 90 candles, 1 gap",
     ]
 
 
@@ -123,6 +127,7 @@ def test_a_stretch_is_exported(target: str, tmp_path: Path) -> None:
         ("import", "."),
         ("export", "out.csv", "--exchange", "binance"),
         ("export", "out.csv", *_SERIES),
+        ("combine", *_SERIES, "--with", "kraken", "--to", "nowhere/out.csv"),
         ("export", "out.csv", *_SERIES, "--since", "2021-06-01", "--until", "2021-05-01"),
         ("export", "out.csv", "--exchange", "x y", "--symbol", "BTC/USDT", "--timeframe", "1m"),
         ("export", "out.csv", "--exchange", "binance", "--symbol", "BTC/USDT", "--timeframe", "7m"),
@@ -159,6 +164,117 @@ def test_damage_is_found_moved_away_and_mended_by_another_import(
     assert path.read_bytes() == whole
     path.write_bytes(whole[:-7])
     assert "is in quarantine: import or download it again" in _umbra("import", str(file)).output
+
+
+def _hours(root: Path) -> SeriesName:
+    """Hold May, June and July by hours."""
+    hours = SeriesName("binance", "BTC/USDT", "1h")
+    with writing(root) as writer:
+        writer.store(hours, walk(2000, length_ms=60 * MINUTE_MS), LATER_MS, "a test")
+    return hours
+
+
+def test_lost_months_are_named_by_list_and_verify_until_they_are_back(
+    root: Path, tmp_path: Path
+) -> None:
+    hours = _hours(root)
+    write_file(tmp_path / "whole.parquet", hours, Archive(root).load(hours).candles)
+    partition_path(root, hours, Month(2021, 6)).write_bytes(b"torn")
+    partition_path(root, hours, Month(2021, 7)).unlink()
+    assert _umbra("list").exit_code == 1
+    said = _umbra("verify")
+    assert said.exit_code == 1
+    assert "1 damaged: umbra data repair moves them into quarantine" in said.output
+    assert "1 month is missing: 2021-07: download or import it again" in said.output
+    assert _umbra("repair").exit_code == 0
+    for _ in range(2):
+        said = _umbra("verify")
+        assert said.exit_code == 1
+        assert said.output.splitlines() == [
+            "binance BTC/USDT 1h: 744 candles, 0 gaps, 0 candles missing",
+            "  2 months are missing: 2021-06, 2021-07: download or import them again",
+            "All checksums hold: 1 file, 744 candles, 0 gaps",
+            f"2 months missing: {_FORGET}",
+        ]
+        listed = _umbra("list")
+        assert listed.exit_code == 1
+        assert listed.output.splitlines()[-1] == (
+            "binance BTC/USDT 1h: 2 months are missing: 2021-06, 2021-07: download or import them "
+            "again"
+        )
+    _umbra("import", "whole.parquet")
+    assert (_umbra("verify").exit_code, _umbra("list").exit_code) == (0, 0)
+
+
+def test_months_lost_for_good_are_missed_until_that_is_said(root: Path) -> None:
+    hours = _hours(root)
+    for number in (5, 6, 7):
+        partition_path(root, hours, Month(2021, number)).unlink()
+    assert "3 months are missing: 2021-05 to 2021-07: " in _umbra("verify").output
+    said = _umbra("repair", "--forget")
+    assert said.output == "binance BTC/USDT 1h: no longer missed: 2021-05 to 2021-07\n"
+    assert _umbra("verify").exit_code == 0
+
+
+def test_a_register_that_cannot_be_believed_is_told_and_begun_anew(root: Path) -> None:
+    _hours(root)
+    (root / REGISTER).write_bytes(b"torn")
+    said = _umbra("verify")
+    assert said.exit_code == 1
+    assert f"DAMAGED {REGISTER}: which months were held before is not known" in said.output
+    _umbra("repair")
+    assert _umbra("verify").exit_code == 0
+
+
+def test_of_many_gaps_the_longest_are_shown_unless_all_are_wanted(root: Path) -> None:
+    is_told = np.ones(200, np.bool_)
+    is_told[5:195:5] = False
+    is_told[191:194] = False
+    with writing(root) as writer:
+        writer.store(BITCOIN, walk(200).take(is_told), LATER_MS, "a test")
+    lines = _umbra("verify").output.splitlines()
+    assert sum(line.startswith("  gap ") for line in lines) == 20
+    assert lines[-3].endswith("2021-05-01 03:10 to 2021-05-01 03:13: 4 candles")
+    assert lines[-2] == "  18 gaps more, none of them longer: umbra data verify --all"
+    assert _umbra("verify", "--all").output.count("  gap ") == 38
+
+
+def test_a_list_of_files_beside_the_candles_is_passed_by(tmp_path: Path, root: Path) -> None:
+    _file(tmp_path / "in")
+    (tmp_path / "in" / "MANIFEST.csv").write_text("file,bytes\nBINANCE_BTC-USDT_1m.csv,7\n")
+    said = _umbra("import", "in")
+    assert said.exit_code == 0, said.output
+    assert "MANIFEST.csv\n  passed by: it holds no candles\n" in said.output
+    assert len(Archive(root).load(BITCOIN).candles) == 90
+    alone = _umbra("import", "in/MANIFEST.csv")
+    assert (alone.exit_code, "REFUSED: MANIFEST.csv should have" in alone.output) == (1, True)
+    (tmp_path / "in" / "BINANCE_ETH-USDT_1m.csv").write_text("file,bytes\na,7\n")
+    named = _umbra("import", "in")
+    assert (named.exit_code, "REFUSED: BINANCE_ETH-USDT_1m.csv" in named.output) == (1, True)
+
+
+@pytest.mark.parametrize("has_manifest", [False, True])
+def test_a_folder_above_the_candles_names_the_one_to_import(
+    has_manifest: bool, tmp_path: Path
+) -> None:
+    above = tmp_path / "above"
+    above.mkdir()
+    if has_manifest:
+        (above / "MANIFEST.csv").write_text("file,bytes\na,7\n")
+    assert "holds no candles in files that end in" in str(_umbra("import", "above").exception)
+    (above / "notes").mkdir()
+    _file(above / "ohlcv")
+    said = _umbra("import", "above").exception
+    assert isinstance(said, Refused)
+    assert "files named like candles lie below it, in ohlcv (1)" in str(said)
+    assert said.example == "umbra data import above/ohlcv"
+
+
+def test_no_folder_is_made_for_an_export(tmp_path: Path) -> None:
+    _umbra("import", str(_file(tmp_path / "in")))
+    said = _umbra("export", "nowhere/deep/out.csv", *_SERIES).exception
+    assert str(said) == "there is no folder nowhere/deep: make it first, or name another"
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_half_written_append_is_found_kept_apart_and_told(tmp_path: Path, root: Path) -> None:
@@ -210,6 +326,7 @@ def test_what_was_never_asked_for_is_shown_apart_from_gaps(tmp_path: Path) -> No
     assert _umbra("verify").output.splitlines() == [
         "binance BTC/USDT 1m: 50 candles, 0 gaps, 0 candles missing",
         "  never asked for 2021-05-01 00:10 to 2021-05-01 00:59",
+        "All checksums hold: 1 file, 50 candles, 0 gaps",
     ]
     said = _umbra("verify", "--exchange", "kraken")
     assert isinstance(said.exception, Refused)
@@ -309,6 +426,15 @@ def test_a_download_from_the_future_is_refused_before_anything_is_sent() -> None
     assert "--since should lie in the past" in str(said.exception)
 
 
+@pytest.mark.parametrize(
+    "url", ["notaurl", "127.0.0.1:8090", "ftp://127.0.0.1", "http://", "http://a:99999", "http://["]
+)
+def test_an_address_that_is_none_is_refused_before_anything_is_sent(url: str) -> None:
+    said = _umbra("download", *_SERIES, "--rest-url", url)
+    assert isinstance(said.exception, Refused)
+    assert "should begin with http:// or https:// and name a host" in str(said.exception)
+
+
 def test_a_candle_that_runs_now_is_not_stored(tmp_path: Path, root: Path) -> None:
     from bot.clock import now_ms
 
@@ -340,6 +466,32 @@ def test_the_bar_adds_up_and_lines_are_said_beside_it(capsys: pytest.CaptureFixt
         bar.say("a [line] said")
     shown = capsys.readouterr().err
     assert "a [line] said" in shown
+    assert "200/200" in shown
+
+
+def test_a_bar_that_stands_still_says_why_and_moves_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = Unanswered("the exchange does not answer", 3, 8, 4.0)
+    line = wording.unanswered(waiting)
+    assert line == "the exchange does not answer: try 3 of 8, next in 4 s"
+    with ProgressBar("binance BTC/USDT 1m") as bar:
+        bar.stand_still(wording.unanswered(None))
+        bar.stand_still(line)
+        bar.stand_still(None)
+    assert capsys.readouterr().err == f"{line}\n"
+    for name, value in (("FORCE_COLOR", "1"), ("COLUMNS", "80"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    with ProgressBar("[binance] BTC/USDT 1m") as bar:
+        bar.stand_still(None)
+        bar.stand_still(line)
+        bar._bar.refresh()
+        bar.stand_still(None)
+        bar.begin(200)
+        bar.advance(200)
+    shown = capsys.readouterr().err
+    assert f"{line} " in shown
+    assert shown.rindex("[binance] BTC/USDT 1m") > shown.rindex(line)
     assert "200/200" in shown
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bot.data.downloading import Downloader
 from storage.archive.archive import Archive, Holding
-from storage.archive.layout import Month
+from storage.archive.layout import Month, partition_path
 from storage.archive.writer import writing
 from tests.unit.bot.data.past_market import PastMarket, Silence
 from tests.unit.trading.candles.make import bend, walk
@@ -121,6 +121,18 @@ async def test_a_gap_is_asked_for_again_and_filled_when_the_exchange_knows_bette
     await _download(PastMarket(_PAST.take(_holes()), _NOW_MS, page_candles=200), tmp_path)
     await _download(PastMarket(_PAST, _NOW_MS, page_candles=200), tmp_path)
     assert _held(tmp_path).candles.equals(_PAST)
+
+
+@pytest.mark.parametrize("lost", [[5], [6], [5, 6]])
+async def test_lost_months_are_filled_by_the_next_download(lost: list[int], tmp_path: Path) -> None:
+    await _download(PastMarket(_PAST, _NOW_MS), tmp_path)
+    files = _files(tmp_path)
+    for number in lost:
+        partition_path(tmp_path, _NAME, Month(2021, number)).unlink()
+    assert [month.number for month in _held(tmp_path).lost_months] == lost
+    await _download(PastMarket(_PAST, _NOW_MS), tmp_path)
+    assert _held(tmp_path).lost == ()
+    assert _files(tmp_path) == files
 
 
 async def test_the_running_candle_waits_for_its_end(tmp_path: Path) -> None:
