@@ -5,10 +5,11 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.builders import NOON
 from tests.fakes.candle_market import CandleMarket, CandleMemory
 from tests.fakes.virtual_time import VirtualTime
 from trading.candles.rows import columns_of
@@ -69,9 +70,12 @@ async def following(
     settings: CandleSettings | None = None,
     memory: CandleMemory | None = None,
     ahead_ms: int = 0,
+    begins: datetime | None = None,
     is_run: bool = True,
 ) -> AsyncIterator[World]:
     time = VirtualTime()
+    if begins is not None:
+        time.advance((begins - time.now()).total_seconds())
     market = CandleMarket(time, ahead_ms)
     memory = memory or CandleMemory()
     warmed: list[tuple[str, Timeframe, Candles]] = []
@@ -474,7 +478,9 @@ async def test_without_an_archive_nothing_waits_for_one() -> None:
 
 async def test_months_are_warm_with_all_there_are_and_close_on_the_first() -> None:
     month = Timeframe("1M")
-    async with following({ADA: frozenset({MINUTE, month})}) as world:
+    begins = from_ms(following_ms(candle_open_ms(to_ms(NOON), month.length_ms), month.length_ms))
+    wanted = {ADA: frozenset({MINUTE, month})}
+    async with following(wanted, begins=begins - timedelta(minutes=10)) as world:
         await world.until_warm(ADA, month)
         held = world.live.candles(ADA, month)
         assert {from_ms(at_ms).day for at_ms in held.open_time_ms.tolist()} == {1}
