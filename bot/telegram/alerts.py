@@ -26,7 +26,14 @@ from trading.domain.chat import Severity
 from trading.domain.instrument import Instrument
 from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
-from trading.domain.tracker import PriceKind, Tracker, TrackerChange, TrackerState
+from trading.domain.tracker import (
+    NOTHING_LEFT,
+    TOO_LITTLE_LEFT,
+    PriceKind,
+    Tracker,
+    TrackerChange,
+    TrackerState,
+)
 from trading.domain.watching import AlertType
 
 ALERT_KINDS = (
@@ -204,6 +211,8 @@ def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
     if tracker.state is TrackerState.CLOSED_EXTERNAL:
         card = _linked(tracker, f"✖️ Closed elsewhere: {name}", *_reason(event))
         return Alert(card, Severity.WARN)
+    if change is TrackerChange.CLOSED and tracker.reason in {NOTHING_LEFT, TOO_LITTLE_LEFT}:
+        return Alert(_linked(tracker, f"🏁 Not again: {name}", *_reason(event)))
     if change is TrackerChange.REBUILT and tracker.side is Side.BUY and event.reason:
         return Alert(_linked(tracker, f"👀 Not bought: {name}", *_reason(event)))
     if change in {TrackerChange.RESTED, TrackerChange.REARMED}:

@@ -176,6 +176,9 @@ class TrackerState(Enum):
         return not self.is_waiting and not self.is_acting
 
 
+# Why one that was to go round again has ended instead.
+NOTHING_LEFT = "nothing is left for it to watch"
+TOO_LITTLE_LEFT = "too little is left to swing with"
 WAITING_STATES = frozenset({TrackerState.WATCHING, TrackerState.TRAILING, TrackerState.RESTING})
 
 

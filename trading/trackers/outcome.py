@@ -9,7 +9,15 @@ from trading.domain.events import TrackerChanged
 from trading.domain.instrument import Instrument
 from trading.domain.money import EXACT, ONE, ZERO
 from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
-from trading.domain.tracker import ThenKind, Tracker, TrackerChange, TrackerKind, TrackerState
+from trading.domain.tracker import (
+    NOTHING_LEFT,
+    TOO_LITTLE_LEFT,
+    ThenKind,
+    Tracker,
+    TrackerChange,
+    TrackerKind,
+    TrackerState,
+)
 from trading.trackers import arming, rules
 from trading.trackers.slices import Slice
 
@@ -143,7 +151,7 @@ def _swung(
     can_sell = side is Side.SELL and not instrument.is_dust(swung.quantity, level)
     can_buy = side is Side.BUY and not instrument.is_dust(EXACT.divide(swung.quote, level), level)
     if not can_sell and not can_buy:
-        ended = replace(tracker, reason="too little left to swing with")
+        ended = replace(tracker, reason=TOO_LITTLE_LEFT)
         return _ended(ended, TrackerState.CLOSED, TrackerChange.CLOSED, now)
     return TrackerChanged(swung, TrackerChange.REARMED, now)
 
@@ -159,11 +167,13 @@ def _next_hard_stop(
 
 def _rested(spent: Tracker, fired: Tracker, next_slice: Slice, now: datetime) -> TrackerChanged:
     if next_slice.quantity <= 0 and next_slice.quote <= 0:
-        ended = replace(spent, reason="nothing left to watch")
+        ended = replace(spent, reason=NOTHING_LEFT)
         return _ended(ended, TrackerState.CLOSED, TrackerChange.CLOSED, now)
     rested = replace(
         spent,
         state=TrackerState.RESTING,
+        # Its hard stop may fire while it rests: a sale of its own, under a name of its own.
+        arm_seq=spent.arm_seq + 1,
         quantity=next_slice.quantity,
         quote=next_slice.quote,
         record_price=None,

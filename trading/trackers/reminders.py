@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised
@@ -10,6 +11,7 @@ from trading.domain.money import ZERO, plain
 from trading.domain.time import from_ms, to_ms
 from trading.domain.tracker import Tracker
 from trading.trackers import arming, backstop
+from trading.trackers.slices import GONE
 
 LINE_WARNING = timedelta(hours=24)
 PAUSED_REMINDER = timedelta(minutes=55)
@@ -79,3 +81,30 @@ def _backstop(tracker: Tracker, now: datetime, instrument: Instrument) -> Iterat
             at=now,
             tracker_id=number,
         )
+
+
+def shrunk(
+    tracker: Tracker, before: Decimal, by_hand: str, now: datetime
+) -> tuple[AlertRaised, ...]:
+    """Return the alert about a slice that had more base units before; a person's own end has none.
+
+    Whoever took the coins: a stop that watches less than its card says is never silent.
+    """
+    left = tracker.quantity
+    if left >= before or (by_hand and not left):
+        return ()
+    base = tracker.symbol.partition("/")[0]
+    name = f"#{tracker.tracker_id} {tracker.symbol}"
+    text = f"{name} has ended: {GONE}. Nothing of them is watched any more"
+    if left:
+        why = by_hand or "the rest of its coins are gone"
+        text = f"{name} has {plain(left)} {base} left of {plain(before)}: {why}"
+    return (
+        AlertRaised(
+            alert_id=f"shrunk:{tracker.tracker_id}:{to_ms(now)}:{plain(left)}",
+            severity=Severity.INFO if by_hand else Severity.WARN,
+            text=text,
+            at=now,
+            tracker_id=tracker.tracker_id,
+        ),
+    )

@@ -10,6 +10,8 @@ from trading.domain.money import EXACT, ZERO, floor_to, plain
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, Tracker
 
+GONE = "its coins are gone"
+
 
 @dataclass(frozen=True, slots=True)
 class Holdings:

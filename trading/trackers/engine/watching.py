@@ -244,24 +244,26 @@ class TrackerEngine:
         """End a waiting tracker without a trade; refused when it has fired."""
         await self._changing.cancel(tracker_id, causes)
 
-    def resized(
-        self, symbol: str, managed: Decimal, reason: str = "its coins are gone"
-    ) -> list[TrackerChanged]:
+    def resized(self, symbol: str, managed: Decimal, by_hand: str = "") -> list[Event]:
         """Return the facts that fit a symbol's slices to its managed quantity, to be journaled.
 
-        A slice of which nothing is left ends its tracker, for this reason.
+        A slice of which nothing is left ends its tracker. What shrinks or ends is told, unless a
+        person ended it; `by_hand` is the reason then.
         """
         now = self._clock.now()
         # As memory has them: a record that is just being written must not be undone by the facts.
         own = [self._live.find(tracker.tracker_id) or tracker for tracker in self._live.of(symbol)]
-        facts = []
+        before = {tracker.tracker_id: tracker.quantity for tracker in own}
+        facts: list[Event] = []
         for tracker in slices.resize(own, managed, self._instruments[symbol]):
             resized = replace(tracker, changed_at=now)
             if resized.quantity > 0:
                 facts.append(TrackerChanged(resized, TrackerChange.RESIZED, now))
-                continue
-            closed = replace(resized, state=TrackerState.CLOSED, reason=reason)
-            facts.append(TrackerChanged(closed, TrackerChange.CLOSED, now, reason=reason))
+            else:
+                reason = by_hand or slices.GONE
+                closed = replace(resized, state=TrackerState.CLOSED, reason=reason)
+                facts.append(TrackerChanged(closed, TrackerChange.CLOSED, now, reason=reason))
+            facts += reminders.shrunk(resized, before[tracker.tracker_id], by_hand, now)
         return facts
 
     # ------------------------------------------------------------ questions
@@ -332,7 +334,8 @@ class TrackerEngine:
             for other in self._live.all()
             if other.tracker_id != tracker.tracker_id
             and (
-                other.symbol == tracker.symbol
+                # What is being sold is none of the holdings any more.
+                other.symbol == tracker.symbol and other.state is not TrackerState.EXITING
                 if tracker.side is Side.SELL
                 else other.symbol.endswith(f"/{quote}")
             )

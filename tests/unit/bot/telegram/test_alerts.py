@@ -29,6 +29,7 @@ from trading.domain.events import Event
 from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import (
+    NOTHING_LEFT,
     Amount,
     AmountKind,
     Distance,
@@ -212,6 +213,8 @@ def test_ends_and_rests_of_a_tracker_are_told() -> None:
     assert told(external)[0] == "✖️ Closed elsewhere: BTC/USDT #3"
     assert told(changed(TrackerChange.RESTED))[0] == "💤 Resting: BTC/USDT #3"
     assert told(changed(TrackerChange.REARMED))[0].startswith("🔁 Watching again")
+    spent = changed(TrackerChange.CLOSED, state=TrackerState.CLOSED, reason=NOTHING_LEFT)
+    assert told(spent)[0] == "🏁 Not again: BTC/USDT #3"
     assert alert_for(changed(TrackerChange.EXPIRED, intent_id="i1"), FACTS) is None
 
 

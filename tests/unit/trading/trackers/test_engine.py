@@ -33,6 +33,7 @@ from trading.trackers import trailing
 from trading.trackers.engine import UNRECORDED, UNSAVED, Hooks, TrackerEngine, TrackerSettings
 from trading.trackers.slices import Holdings
 
+COOLDOWN = Then(ThenKind.COOLDOWN)
 _QUICK = TrackerSettings(retry_s_first=0.001, retry_s_max=0.002)
 
 
@@ -496,8 +497,12 @@ async def test_pausing_twice_and_resuming_what_runs_are_explained(desk: Desk) ->
 @pytest.mark.fault("M09")
 async def test_a_smaller_position_shrinks_its_slices(desk: Desk) -> None:
     await desk.engine.arm(_stop())
-    (fact,) = desk.engine.resized(BTC.symbol, d("0.2"))
+    fact, told = desk.engine.resized(BTC.symbol, d("0.2"))
+    assert isinstance(fact, TrackerChanged)
     assert (fact.change, fact.tracker.quantity) == (TrackerChange.RESIZED, d("0.2"))
+    assert isinstance(told, AlertRaised)
+    assert told.severity is Severity.WARN
+    assert told.text == "#1 BTC/USDT has 0.2 BTC left of 0.5: the rest of its coins are gone"
     desk.engine.applied(fact)
     assert desk.engine.all()[0].quantity == d("0.2")
     fired(fact.change.value)
@@ -505,16 +510,40 @@ async def test_a_smaller_position_shrinks_its_slices(desk: Desk) -> None:
 
 async def test_a_slice_of_which_nothing_is_left_ends_its_tracker(desk: Desk) -> None:
     await desk.engine.arm(_stop())
-    (fact,) = desk.engine.resized(BTC.symbol, d(0))
+    fact, told = desk.engine.resized(BTC.symbol, d(0))
+    assert isinstance(fact, TrackerChanged)
     assert (fact.change, fact.tracker.state) == (TrackerChange.CLOSED, TrackerState.CLOSED)
+    assert isinstance(told, AlertRaised)
+    assert (told.severity, told.tracker_id) == (Severity.WARN, 1)
+    assert told.text.startswith("#1 BTC/USDT has ended: its coins are gone")
     desk.engine.applied(fact)
     assert desk.engine.all() == []
+
+
+async def test_what_a_person_sells_of_a_slice_is_told_softly_and_its_end_by_the_command_itself(
+    desk: Desk,
+) -> None:
+    await desk.engine.arm(_stop())
+    _, told = desk.engine.resized(BTC.symbol, d("0.2"), "closed by hand")
+    assert isinstance(told, AlertRaised)
+    assert told.severity is Severity.INFO
+    assert told.text == "#1 BTC/USDT has 0.2 BTC left of 0.5: closed by hand"
+    (fact,) = desk.engine.resized(BTC.symbol, d(0), "closed by hand")
+    assert isinstance(fact, TrackerChanged)
+    assert fact.reason == "closed by hand"
+
+
+async def test_coins_that_come_are_no_alarm(desk: Desk) -> None:
+    await desk.engine.arm(_stop())
+    (fact,) = desk.engine.resized(BTC.symbol, d("0.7"))
+    assert isinstance(fact, TrackerChanged)
+    assert fact.tracker.quantity == d("0.7")
 
 
 async def test_a_touch_survives_a_new_size_that_was_written_meanwhile(desk: Desk) -> None:
     waiting = armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02")
     await desk.engine.arm(waiting)
-    (older,) = desk.engine.resized(BTC.symbol, d("0.2"))
+    older, _ = desk.engine.resized(BTC.symbol, d("0.2"))
     desk.see(65000)
     desk.engine.applied(older)
     known = desk.engine.get(1)
@@ -526,7 +555,7 @@ async def test_a_touch_survives_a_new_size_that_was_written_meanwhile(desk: Desk
 
 async def test_a_new_size_of_what_has_fired_is_its_exits_business(desk: Desk) -> None:
     await desk.engine.arm(_stop())
-    (older,) = desk.engine.resized(BTC.symbol, d("0.2"))
+    older, _ = desk.engine.resized(BTC.symbol, d("0.2"))
     desk.see(57000)
     desk.engine.applied(older)
     known = desk.engine.get(1)
@@ -595,6 +624,58 @@ async def test_a_cooldown_owns_only_coins_under_care(desk: Desk) -> None:
     desk.holdings = Holdings(d(0), d(7), d(0))
     (fact,) = desk.engine.outcome(_intent(tracker), [fill(price="59400")])
     assert fact.tracker.state is TrackerState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "fatal", "back", "again"),
+    [
+        (armed(TrackerKind.TRAIL, 60000, trail="0.01", then=COOLDOWN), 59400, 60500, 59500),
+        (armed(TrackerKind.STOP, 60000, level=58000, then=COOLDOWN), 57990, 58100, 57900),
+        (armed(TrackerKind.BREAKOUT, 60000, level=61000, then=COOLDOWN), 61010, 60900, 61020),
+    ],
+)
+async def test_a_cooldown_rests_in_memory_too_and_fires_again_once_the_price_was_back(
+    desk: Desk, cooldown: Tracker, fatal: int, back: int, again: int
+) -> None:
+    tracker = await _fired(desk, cooldown, fatal)
+    desk.engine.applied(*desk.engine.outcome(_intent(tracker), [fill(price=str(fatal))]))
+    assert desk.engine.all()[0].state is TrackerState.RESTING
+    assert desk.engine.acting() == []
+    desk.see(back, 1)
+    await desk.until(lambda: desk.changes()[-1] == (1, TrackerChange.REARMED))
+    desk.see(again, 2)
+    await desk.until(lambda: desk.changes()[-1] == (1, TrackerChange.TRIGGERED))
+
+
+async def test_a_hard_stop_that_fires_while_a_cooldown_rests_is_a_sale_of_its_own(
+    desk: Desk,
+) -> None:
+    what = armed(
+        TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02", stop=57000, then=COOLDOWN
+    )
+    await desk.engine.arm(what)
+    desk.see(65000)
+    desk.see(63000, 1)
+    await desk.until(lambda: desk.changes()[-1] == (1, TrackerChange.TRIGGERED))
+    desk.engine.applied(*desk.engine.outcome(_intent(desk.fires[0]), [fill(price="63000")]))
+    desk.see(56900, 2)
+    await desk.until(lambda: len(desk.fires) == 2)
+    await desk.until(lambda: desk.engine.unrecorded == 0)
+    first, second = desk.fires
+    assert first.arm_seq < second.arm_seq
+    assert desk.changes().count((1, TrackerChange.TRIGGERED)) == 2
+
+
+async def test_what_another_stop_is_selling_counts_once_for_the_next_slice_of_a_cooldown(
+    desk: Desk,
+) -> None:
+    cooldown = armed(TrackerKind.TRAIL, 60000, trail="0.01", then=COOLDOWN)
+    tracker = await _fired(desk, cooldown, 59400)
+    other = replace(_stop(2), state=TrackerState.EXITING)
+    desk.engine.applied(TrackerChanged(other, TrackerChange.EXITING, NOON))
+    desk.holdings = Holdings(d("0.2"), d(0), d(0))
+    (fact,) = desk.engine.outcome(_intent(tracker), [fill(price="59400")])
+    assert fact.tracker.quantity == d("0.2")
 
 
 async def test_an_intent_of_another_arming_or_tracker_changes_nothing(desk: Desk) -> None:

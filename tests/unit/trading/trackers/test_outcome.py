@@ -9,6 +9,8 @@ from tests.unit.trading.trackers.make import BTC, armed, d, line
 from trading.domain.events import TrackerChanged
 from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.tracker import (
+    NOTHING_LEFT,
+    TOO_LITTLE_LEFT,
     Then,
     ThenKind,
     Tracker,
@@ -108,7 +110,7 @@ def test_a_swing_that_sells_again_has_its_hard_stop_again() -> None:
 def test_a_swing_with_too_little_left_ends() -> None:
     fact = _after(_fired(), fill(quantity="0.00005"))
     assert fact.tracker.state is TrackerState.CLOSED
-    assert fact.tracker.reason == "too little left to swing with"
+    assert fact.tracker.reason == TOO_LITTLE_LEFT
 
 
 def test_after_a_hard_stop_nothing_is_bought_back() -> None:
@@ -157,7 +159,8 @@ def test_a_cooldown_rests_with_its_next_slice() -> None:
         TrackerState.RESTING,
         d("0.2"),
     )
-    assert (rested.arm_seq, rested.stop_price) == (1, cooldown.stop_price)
+    # A hard stop that fires while it rests is another sale than the one before.
+    assert (rested.arm_seq, rested.stop_price) == (2, cooldown.stop_price)
 
 
 def test_a_cooldown_of_lines_rests_at_its_line() -> None:
@@ -174,4 +177,5 @@ def test_a_cooldown_of_lines_rests_at_its_line() -> None:
 
 
 def test_a_cooldown_with_nothing_left_ends() -> None:
-    assert _after(_fired(Then(ThenKind.COOLDOWN)), fill()).tracker.state is TrackerState.CLOSED
+    fact = _after(_fired(Then(ThenKind.COOLDOWN)), fill())
+    assert (fact.tracker.state, fact.reason) == (TrackerState.CLOSED, NOTHING_LEFT)
