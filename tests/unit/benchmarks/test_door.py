@@ -14,10 +14,14 @@ TIME = b"GET /api/v3/time HTTP/1.1\r\nHost: here\r\n\r\n"
 async def test_an_order_is_noted_when_it_is_whole_and_everything_is_passed_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    has_ended = asyncio.Event()
+
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(1000):
             writer.write(data)
         writer.close()
+        await writer.wait_closed()
+        has_ended.set()
 
     inside = await asyncio.start_server(echo, "127.0.0.1", 0)
     port = inside.sockets[0].getsockname()[1]
@@ -36,6 +40,7 @@ async def test_an_order_is_noted_when_it_is_whole_and_everything_is_passed_on(
         writer.close()
         await writer.wait_closed()
         assert await reader.read() == b""
+        await has_ended.wait()
     for line in (first, second):
         symbol, at_s = line.split()
         assert symbol == "BTCUSDT"

@@ -175,7 +175,8 @@ async def test_a_past_that_could_not_be_read_is_not_called_short() -> None:
         await world.pass_by(3_700)
         assert world.engine.unjudged(auto()) == "nothing paid often enough in its past"
         world.replays.archive[ADA] = report()
-        await world.pass_by(90_000)
+        world.time.advance(DAY_S + 1)
+        await world.pass_by(120)
         assert world.engine.unjudged(auto()) == ""
 
 
