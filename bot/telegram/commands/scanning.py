@@ -66,7 +66,8 @@ async def scan(request: Request, services: Services) -> Reply:
     missing = [one.symbol for one in interests if one.symbol not in scores]
     if is_picture and scores:
         return await pictures.heat_map(list(scores.values()), missing, request, services)
-    rows = [row_of(one, services, scores.get(one.symbol)) for one in interests]
+    # An older score that is known is none of this moment.
+    rows = [replace(row_of(one, services), score=scores.get(one.symbol)) for one in interests]
     reading = render.Reading(request.person.timezone, request.now)
     again = " ".join(("/scan", *words, pictures.WORD))
     card = render.scan_card(rows, missing, lambda one: _find(one, services), reading, again)

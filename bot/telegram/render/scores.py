@@ -67,8 +67,12 @@ def scan_card(
         lines += _scanned_lines(row, find)
     if len(ranked) > _LISTED_MAX:
         lines.append(f"and {len(ranked) - _LISTED_MAX} more: /post")
-    if missing:
-        lines.append(f"No candles of {', '.join(missing)}")
+    unread = [row.interest.symbol for row in rows if row.score is None and row.missing]
+    without = [symbol for symbol in missing if symbol not in unread]
+    if unread:
+        lines.append(f"Not read yet, see /monitoring: {_several(unread)}")
+    if without:
+        lines.append(f"No candles of {_several(without)}")
     if ranked and ranked[0].score is not None:
         lines.append(f"At {reading.local(ranked[0].score.at_ms)}")
     lines += LEGEND
@@ -78,6 +82,11 @@ def scan_card(
     title = f"🔎 {_headline(ranked[0])}" if ranked else "🔎 Nothing could be scored"
     picture = ((does("🗺 Heat map", as_picture),),) if ranked and fits(as_picture) else ()
     return Card(card_text(title, *lines), (*in_rows(buttons), *picture))
+
+
+def _several(symbols: Sequence[str]) -> str:
+    more = len(symbols) - _LISTED_MAX
+    return ", ".join(symbols[:_LISTED_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def _headline(row: Row) -> str:

@@ -13,7 +13,8 @@ class ScannerSettings:
     """What is scanned where nobody says otherwise, and how much at most.
 
     - `candles_max`: closed candles that are ranked per symbol and timeframe
-    - `slice_series`: running candles that are rated before others have their turn on the loop
+    - `slice_series`, `pause_s`: running candles that are rated before others have the loop for
+      themselves, and for how long: a stop needs several turns
     - `patience_s`: how long what is told of a symbol waits for pasts that are on their way; it is
       scored without them meanwhile
     - `kept_days`: how long recorded scores are kept
@@ -22,7 +23,8 @@ class ScannerSettings:
     timeframes: tuple[Timeframe, ...] = SCORED_TIMEFRAMES
     symbols_max: int = 200
     candles_max: int = CANDLES_MAX
-    slice_series: int = 50
+    slice_series: int = 25
+    pause_s: float = 0.002
     patience_s: float = 60.0
     kept_days: int = 400
     candles: CandleSettings = field(default_factory=CandleSettings)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -16,7 +16,7 @@ from trading.ports import CandleFeed, CandleStore, Clock, ScoreStore
 from trading.scanner.desk import Missing, MonitoredView, Readiness, ScoreLine, ScoreReport
 from trading.scanner.engine.awaited import Awaited, Watch
 from trading.scanner.engine.closes import Close, Closes
-from trading.scanner.engine.glance import Glance
+from trading.scanner.engine.glance import SYMBOLS_MAX, Glance
 from trading.scanner.engine.judging import Replayer, Reports
 from trading.scanner.engine.pasts import Apart, Pasts
 from trading.scanner.engine.recording import Recording
@@ -64,6 +64,7 @@ class ScannerEngine:
     ) -> None:
         self._settings = settings or ScannerSettings()
         self._clock = ports.clock
+        self._sleep = ports.sleep
         self._on_scores = on_scores
         self._pasts = Pasts(
             ports.candles,
@@ -123,9 +124,8 @@ class ScannerEngine:
     async def sweep(self) -> None:
         """Ask for what should have closed, write what has, and hand on how it stood then."""
         await self.live.sweep()
-        for part in self._slices(list(self._watched)):
+        async for part in self._in_turns(list(self._watched)):
             self._settle(part)
-            await asyncio.sleep(0)
         await self._hand_on_closes()
 
     async def scan_watched(self) -> None:
@@ -186,10 +186,17 @@ class ScannerEngine:
         """Score now, also what nobody watches; raises Unreachable where candles do not come."""
         asked = list(interests)
         unknown = [one for one in asked if not self._is_live(one)]
+        if len(unknown) > SYMBOLS_MAX:
+            # What is watched comes by itself; asked for beside that, all of it would come later.
+            unknown = [one for one in unknown if not self._is_watched(one)]
         looked_up = await self._looked_up(unknown)
         await self._rate_all([one.symbol for one in asked if one.symbol in self._watched])
         found = {(score.symbol, _timeframes(score)): score for score in looked_up}
-        scores = [found.get((one.symbol, one.timeframes)) or self.score(one) for one in asked]
+        scores = [
+            found.get((one.symbol, one.timeframes))
+            or (None if self.live.is_stale(one.symbol) else self.score(one))
+            for one in asked
+        ]
         return [score for score in scores if score is not None]
 
     async def line(self, symbol: str, since_ms: int) -> ScoreLine:
@@ -308,11 +315,16 @@ class ScannerEngine:
 
     async def _rate_all(self, symbols: Sequence[str]) -> list[RankScore]:
         found: list[RankScore] = []
-        for part in self._slices(symbols):
+        async for part in self._in_turns(symbols):
             found += self._rate(part)
-            # Prices have their turn: no slice may hold them up.
-            await asyncio.sleep(0)
         return found
+
+    async def _in_turns(self, symbols: Sequence[str]) -> AsyncIterator[list[str]]:
+        for number, part in enumerate(self._slices(symbols)):
+            if number:
+                # A stop takes six turns of the loop: with one in between it would wait six times.
+                await self._sleep(self._settings.pause_s)
+            yield part
 
     def _slices(self, symbols: Sequence[str]) -> Iterator[list[str]]:
         part: list[str] = []
@@ -355,10 +367,13 @@ class ScannerEngine:
         price = next(iter(running.values())).close
         return Monitored(symbol, now_ms, price, histories, running)
 
-    def _is_live(self, interest: Interest) -> bool:
+    def _is_watched(self, interest: Interest) -> bool:
         watched = self._watched.get(interest.symbol, Watch()).timeframes
+        return set(interest.timeframes) <= set(watched)
+
+    def _is_live(self, interest: Interest) -> bool:
         return (
-            set(interest.timeframes) <= set(watched)
+            self._is_watched(interest)
             and not self.live.is_stale(interest.symbol)
             and not self._awaited.comes(interest.symbol, interest.timeframes)
             and self.score(interest) is not None

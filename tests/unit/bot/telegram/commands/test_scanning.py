@@ -19,7 +19,7 @@ from trading.domain.events import PersonChanged
 from trading.domain.time import to_ms
 from trading.domain.watching import Interest
 from trading.scanner.aftermath import HORIZONS_MS, Following
-from trading.scanner.desk import ScoreReport
+from trading.scanner.desk import Missing, ScoreReport
 from trading.scanner.scores import RankScore, Thresholds
 from trading.scanner.walk_forward import BestThresholds, Outcome
 
@@ -60,6 +60,30 @@ async def test_what_has_no_candles_is_named(talk: Talk) -> None:
     answer = await talk.ask("/scan ETH/USDT")
     assert answer.title == "🔎 Nothing could be scored"
     assert "No candles of ETH/USDT" in answer.text
+
+
+async def test_what_is_not_read_yet_is_named_in_few_words(talk: Talk) -> None:
+    way = (Missing(tf("1h")[0], "its past is being read"),)
+    symbols = [f"{base}/USDT" for base in ("ETH", "BTC")]
+    await talk.ask(f"/watch {' '.join(symbols)} 1h")
+    talk.scanner.scores.clear()
+    talk.scanner.unread = dict.fromkeys(symbols, way)
+    answer = await talk.ask("/scan")
+    assert answer.title == "🔎 Nothing could be scored"
+    assert "Not read yet, see /monitoring: ETH/USDT, BTC/USDT" in answer.text
+    assert "No candles of" not in answer.text
+
+
+async def test_a_scan_shows_no_older_score_for_one_that_has_none_now(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_interests: object) -> list[RankScore]:
+        return []
+
+    monkeypatch.setattr(talk.scanner, "scan", nothing)
+    answer = await talk.ask("/scan BTC/USDT")
+    assert answer.title == "🔎 Nothing could be scored"
+    assert "No candles of BTC/USDT" in answer.text
 
 
 async def test_a_scan_uses_ones_own_lengths_and_threshold(talk: Talk) -> None:

@@ -22,7 +22,7 @@ from tests.unit.trading.scanner.engine.world import (
     watching,
     world_of,
 )
-from trading.domain.errors import Unreachable
+from trading.domain.errors import Refused, Unreachable
 from trading.domain.time import Timeframe
 from trading.scanner.desk import Missing, Readiness
 from trading.scanner.engine import ScannerSettings
@@ -270,6 +270,31 @@ async def test_a_scan_on_demand_shows_what_is_read_where_the_exchange_tells_no_m
         assert score.unread == (NEVER,)
         with pytest.raises(Unreachable):
             await world.time.finish(world.engine.scan([watching(SOL, MINUTE)]))
+
+
+async def test_a_scan_of_many_whose_past_is_on_its_way_shows_those_that_are_read() -> None:
+    wanted = [watching(f"A{number:02}/USDT") for number in range(40)]
+    async with running(*wanted) as world:
+        await world.pass_by(1)
+        asked = len(world.market.requests)
+        found = await world.time.finish(world.engine.scan(wanted))
+        assert 0 < len(found) < 20
+        assert len(world.market.requests) <= asked + 1, "more are missing than could be looked up"
+        others = [watching(f"B{number:02}/USDT") for number in range(21)]
+        with pytest.raises(Refused, match="at most 20"):
+            await world.engine.scan([*wanted, *others])
+
+
+async def test_a_scan_of_many_whose_candles_do_not_come_shows_no_old_score() -> None:
+    wanted = [watching(f"A{number:02}/USDT") for number in range(21)]
+    async with running(*wanted) as world:
+        await world.pass_by(20)
+        assert len(await world.time.finish(world.engine.scan(wanted))) == 21
+        world.market.is_rest_down = world.market.refuses_streams = True
+        world.market.cut()
+        for _ in range(130):
+            await world.time.pass_by(1.0)
+        assert await world.time.finish(world.engine.scan(wanted)) == []
 
 
 async def test_what_the_exchange_lacks_is_said_and_never_waited_for() -> None:

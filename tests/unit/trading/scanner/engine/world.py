@@ -102,7 +102,7 @@ class World:
             await self.time.pass_by(1.0)
             self.market.tell()
             if second % 5 == 0:
-                await self.engine.sweep()
+                await self.time.finish(self.engine.sweep())
         await self.time.settle()
 
     def crash(self, symbol: str, factor: float) -> None:
