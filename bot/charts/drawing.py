@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Protocol
 
+from bot.charts.labels import places_of
+from bot.charts.times import TIME_SHARE_MIN, TIMES_MAX, time_ticks, zone_name
 from trading.domain.market import Candle
 from trading.domain.order import Fill, Side
 from trading.domain.time import (
@@ -13,16 +15,16 @@ from trading.domain.time import (
     candle_open_ms,
     candles_between,
     following_ms,
-    from_ms,
     to_ms,
 )
 from trading.domain.tracker import Line, Tracker
 
-# Three colours for three meanings, everywhere the same.
+# A colour for each meaning, everywhere the same.
 STOP, TARGET, ENTRY = "stop", "target", "entry"
+RECORD, RESISTANCE = "record", "resistance"
 _LEVELS_MAX = 12
-_FOUR_HOURS_MS, _WEEK_MS = 14_400_000, 604_800_000
 _MARKERS_MAX = 40
+_DAY_MS = 86_400_000
 
 
 class ChartFacts(Protocol):
@@ -82,7 +84,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class LevelMark:
-    """A level from left to right, perhaps sloped, labelled at the right edge."""
+    """A level from the first candle's beginning until now, perhaps sloped."""
 
     label: str
     meaning: str
@@ -102,10 +104,17 @@ class FillMark:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """Everything the picture shows; JSON-ready."""
+    """Everything the picture shows; JSON-ready.
+
+    - `times`: where a time is written, in bars from the middle of the first, and the time
+    - `zone`: whose clock that is
+    - `places`: decimals of a price
+    """
 
     title: str
-    times: tuple[str, ...]
+    times: tuple[tuple[float, str], ...]
+    zone: str
+    places: int
     bars: tuple[Bar, ...]
     price: float | None
     levels: tuple[LevelMark, ...]
@@ -113,14 +122,18 @@ class Drawing:
     watermark: str = ""
 
 
-def drawing_of(facts: ChartFacts) -> Drawing:
-    """Choose what to draw of a chart; it has at least one candle."""
+def drawing_of(facts: ChartFacts, price_tick: Decimal, zone: tzinfo) -> Drawing:
+    """Choose what to draw of a chart; it has at least one candle. `zone` is its reader's."""
     candles = list(facts.candles)
+    # Days of candles are days of UTC: in another zone a date would name the wrong one.
+    clock = zone if facts.timeframe.length_ms < _DAY_MS else UTC
     levels = [mark for tracker in facts.trackers for mark in _level_marks(tracker, facts)]
     markers = _fill_marks(facts)
     return Drawing(
         title=f"{facts.symbol}  {facts.timeframe.name}",
-        times=tuple(_time_labels(candles, facts.timeframe)),
+        times=tuple(_times(facts, clock)),
+        zone=zone_name(candles[-1].open_time_ms, clock),
+        places=places_of(price_tick),
         bars=tuple(Bar(c.open, c.high, c.low, c.close, c.volume) for c in candles),
         price=None if facts.price is None else float(facts.price),
         levels=tuple(levels[:_LEVELS_MAX]),
@@ -133,7 +146,9 @@ def drawing_from_json(content: dict[str, Any]) -> Drawing:
     """Read back what the worker was sent."""
     return Drawing(
         title=content["title"],
-        times=tuple(content["times"]),
+        times=tuple((place, text) for place, text in content["times"]),
+        zone=content["zone"],
+        places=content["places"],
         bars=tuple(Bar(**bar) for bar in content["bars"]),
         price=content["price"],
         levels=tuple(LevelMark(**level) for level in content["levels"]),
@@ -152,7 +167,7 @@ def _level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
     if tracker.hard_stop_price is not None and tracker.hard_stop_price != tracker.stop_price:
         marks.append(_flat(f"#{number} hard stop", STOP, tracker.hard_stop_price, True))
     if tracker.record_price is not None:
-        marks.append(_flat(f"#{number} best", TARGET, tracker.record_price, True))
+        marks.append(_flat(f"#{number} record", RECORD, tracker.record_price, True))
     meaning = ENTRY if tracker.side is Side.BUY else TARGET
     if isinstance(spec.level, Line):
         marks.append(_sloped(f"#{number} level", meaning, spec.level, facts))
@@ -161,7 +176,7 @@ def _level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
     if spec.support is not None:
         marks.append(_sloped(f"#{number} support", ENTRY, spec.support, facts))
     if spec.resistance is not None:
-        marks.append(_sloped(f"#{number} resistance", TARGET, spec.resistance, facts))
+        marks.append(_sloped(f"#{number} resistance", RESISTANCE, spec.resistance, facts))
     return marks
 
 
@@ -171,8 +186,9 @@ def _flat(label: str, meaning: str, price: Decimal, is_dashed: bool = False) -> 
 
 def _sloped(label: str, meaning: str, line: Line, facts: ChartFacts) -> LevelMark:
     first_ms = facts.candles[0].open_time_ms
-    last_ms = facts.candles[-1].open_time_ms
-    return LevelMark(label, meaning, _price_on(line, first_ms), _price_on(line, last_ms))
+    # Where it is now, as its card says it.
+    now_ms = to_ms(facts.now)
+    return LevelMark(label, meaning, _price_on(line, first_ms), _price_on(line, now_ms))
 
 
 def _price_on(line: Line, at_ms: int) -> float:
@@ -206,8 +222,8 @@ def _place(at_ms: int, facts: ChartFacts) -> float:
     return candles_between(facts.candles[0].open_time_ms, opened_ms, length_ms) + part
 
 
-def _time_labels(candles: Sequence[Candle], timeframe: Timeframe) -> list[str]:
-    pattern = "%b %d\n%Y" if timeframe.length_ms >= _WEEK_MS else "%b %d"
-    if timeframe.length_ms < _FOUR_HOURS_MS:
-        pattern += "\n%H:%M"
-    return [from_ms(candle.open_time_ms).strftime(pattern) for candle in candles]
+def _times(facts: ChartFacts, clock: tzinfo) -> list[tuple[float, str]]:
+    first_ms, last_ms = facts.candles[0].open_time_ms, facts.candles[-1].open_time_ms
+    left_ms = first_ms + round((last_ms - first_ms) * TIME_SHARE_MIN)
+    found = time_ticks(left_ms, last_ms, clock, TIMES_MAX)
+    return [(_place(at_ms, facts) - 0.5, text) for at_ms, text in found]

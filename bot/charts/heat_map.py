@@ -11,11 +11,16 @@ from trading.scanner.scores import RankScore, Standing, TimeframeScore
 
 # More rows than these cannot be read on a phone.
 ROWS_MAX = 20
+# Instead of a change.
+NOT_WATCHED, NOT_READY, TOO_YOUNG = "", "…", "new"
 
 
 @dataclass(frozen=True, slots=True)
 class HeatCell:
-    """One running candle: `warmth` from -1 (a record crash) to 1 (a record rise), None: no rank."""
+    """One running candle: its change in percent, or why there is none.
+
+    `warmth` goes from -1 (a record crash) to 1 (a record rise), None: no rank.
+    """
 
     text: str
     warmth: float | None
@@ -33,11 +38,15 @@ class HeatRow:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """Everything the picture shows; JSON-ready. The most unusual symbols come first."""
+    """Everything the picture shows; JSON-ready. The most unusual symbols come first.
+
+    `quote` is what all of them are priced in, empty where that differs.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[HeatRow, ...]
+    quote: str = ""
     left_out: int = 0
     watermark: str = ""
 
@@ -49,10 +58,12 @@ def heat_map_of(scores: Sequence[RankScore], at: datetime, *, is_simulated: bool
         key=lambda timeframe: timeframe.length_ms,
     )
     ranked = sorted(scores, key=lambda score: (-_unusual(score), score.symbol))
+    quotes = {score.symbol.rpartition("/")[2] for score in ranked[:ROWS_MAX]}
     return HeatMap(
-        f"Ranks {at:%H:%M} {at.tzname()}",
+        f"Rare moves {at:%H:%M} {at.tzname()}",
         tuple(timeframe.name for timeframe in timeframes),
         tuple(_row(score, timeframes) for score in ranked[:ROWS_MAX]),
+        quotes.pop() if len(quotes) == 1 else "",
         max(len(ranked) - ROWS_MAX, 0),
         "SIMULATED" if is_simulated else "",
     )
@@ -69,8 +80,7 @@ def heat_map_from_json(content: dict[str, Any]) -> HeatMap:
         )
         for row in content["rows"]
     )
-    columns = tuple(content["columns"])
-    return HeatMap(content["title"], columns, rows, content["left_out"], content["watermark"])
+    return HeatMap(**{**content, "columns": tuple(content["columns"]), "rows": rows})
 
 
 def _unusual(score: RankScore) -> float:
@@ -89,15 +99,15 @@ def _row(score: RankScore, timeframes: Sequence[Timeframe]) -> HeatRow:
 
 def _cell(one: TimeframeScore | None) -> HeatCell:
     if one is None:
-        return HeatCell("", None)
+        return HeatCell(NOT_WATCHED, None)
     if one.standing is Standing.TOO_YOUNG:
-        return HeatCell("young", None)
+        return HeatCell(TOO_YOUNG, None)
     if one.standing is not Standing.SCORED or one.change is None:
-        return HeatCell("-", None)
+        return HeatCell(NOT_READY, None)
     warmth = (one.bull_points - one.bear_points) / POINTS_MAX
     # Two digits of a large move would not fit beside its fraction.
-    places = 1 if abs(one.change) < 10 else 0
-    return HeatCell(f"{one.change:+.{places}f}%", warmth)
+    places = 1 if abs(one.change) < 9.95 else 0
+    return HeatCell(f"{one.change:+.{places}f}", warmth)
 
 
 def _score(share: float | None) -> str:

@@ -1,12 +1,11 @@
-"""A Drawing as a PNG for a phone: dark, 1080 px wide, labels at the right edge."""
+"""A Drawing as a PNG for a phone: dark, names of levels at the left edge, prices at the right."""
 
 from collections.abc import Sequence
+from typing import Final
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from bot.charts.canvas import (
     BACKGROUND,
@@ -15,38 +14,73 @@ from bot.charts.canvas import (
     GRID,
     INK,
     PRICE,
+    SMALL_PT,
+    TITLE_PT,
     UP,
+    Chip,
     dress,
+    gap_of,
+    margin_of,
     new_figure,
     png_bytes,
+    time_axis,
+    value_axis,
     watermark,
 )
-from bot.charts.drawing import ENTRY, STOP, TARGET, Drawing, FillMark, LevelMark
+from bot.charts.drawing import (
+    ENTRY,
+    RECORD,
+    RESISTANCE,
+    STOP,
+    TARGET,
+    Drawing,
+    FillMark,
+    LevelMark,
+)
+from bot.charts.labels import format_price, price_ticks, spread_labels
 
-_HEIGHT_IN = 8.0
-_COLOURS = {STOP: "#ff5c7a", TARGET: "#35d49a", ENTRY: "#5aa9ff"}
-_LABEL_GAP = 0.042
-_OUTSIDE_MAX = 0.75
-_TIMES = 6
+_HEIGHT_IN: Final = 10.0
+COLOURS: Final = {
+    STOP: "#ff5c7a",
+    TARGET: "#fff08a",
+    ENTRY: "#4f9dff",
+    RECORD: "#d6b3ff",
+    RESISTANCE: "#ff9f43",
+}
+# Of the height of the candles: what lies further away would squash them.
+_OUTSIDE_MAX: Final = 0.35
+_MARGIN: Final = 0.08
+# A line of text as part of the height, and how many of them move the candles.
+_LINE: Final = 0.06
+_LINES_MAX: Final = 3
+_LEFT: Final = 0.02
+# Part of the width within which a line's name is written beside its own line.
+_NAMED_MAX: Final = 0.6
 
 
 def png_of(drawing: Drawing) -> bytes:
-    """Draw it; 1080 by 960 pixels."""
+    """Draw it; 1080 by 1200 pixels."""
     figure = new_figure(_HEIGHT_IN)
+    bounds = price_bounds(drawing)
+    ticks = price_ticks(bounds, drawing.places)
+    chips = _chips(drawing, bounds)
+    right = 1 - margin_of([*(text for _, text in ticks), *(chip.text for chip in chips)])
     grid = figure.add_gridspec(
-        2, 1, height_ratios=(5.2, 1), hspace=0.04, left=0.115, right=0.80, top=0.925, bottom=0.075
+        2, 1, height_ratios=(6, 1), hspace=0.03, left=_LEFT, right=right, top=0.925, bottom=0.075
     )
     prices, volumes = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-    bounds = price_bounds(drawing)
+    count = len(drawing.bars)
     for axes in (prices, volumes):
         dress(axes)
-        axes.set_xlim(-1.0, len(drawing.bars) + 0.5)
-        axes.grid(True, color=GRID, linewidth=0.8)
+        # So far to the right that the mark of an execution is not cut.
+        axes.set_xlim(-1.0, count - 0.5 + max(count * 0.025, 0.5))
+        axes.grid(True, color=GRID, linewidth=1.2)
     _candles(prices, drawing)
     _volume(volumes, drawing)
     prices.set_ylim(*bounds)
-    prices.set_xticks([])
-    _time_axis(volumes, drawing.times)
+    value_axis(prices, ticks, chips)
+    prices.set_xticks([place for place, _ in drawing.times], [""] * len(drawing.times))
+    time_axis(volumes, drawing.times)
     _levels(prices, drawing, bounds)
     _markers(prices, drawing.markers, bounds)
     _title(figure, drawing)
@@ -55,10 +89,12 @@ def png_of(drawing: Drawing) -> bytes:
 
 
 def price_bounds(drawing: Drawing) -> tuple[float, float]:
-    """Lowest and highest price shown: all candles, and levels that are not too far away."""
-    low = min(bar.low for bar in drawing.bars)
-    high = max(bar.high for bar in drawing.bars)
-    reach = max((high - low) * _OUTSIDE_MAX, high * 0.002)
+    """Lowest and highest price shown: all candles, what was filled, and levels that are near."""
+    now = () if drawing.price is None else (drawing.price,)
+    filled = [mark.price for mark in drawing.markers]
+    low = min(*(bar.low for bar in drawing.bars), *now, *filled, float("inf"))
+    high = max(*(bar.high for bar in drawing.bars), *now, *filled, 0.0)
+    reach = (high - low) * _OUTSIDE_MAX or high * 0.002
     near = [
         value
         for level in drawing.levels
@@ -66,40 +102,15 @@ def price_bounds(drawing: Drawing) -> tuple[float, float]:
         if low - reach <= value <= high + reach
     ]
     low, high = min([low, *near]), max([high, *near])
-    margin = max((high - low) * 0.06, high * 1e-6)
-    return low - margin, high + margin
-
-
-def time_places(count: int) -> list[int]:
-    """Where times are written: evenly, and not so near an edge that a label would be cut off."""
-    first, last = count * 0.05, (count - 1) * 0.96
-    steps = min(_TIMES - 1, count - 1)
-    if steps < 1:
-        return [0]
-    return sorted({round(first + (last - first) * step / steps) for step in range(steps + 1)})
-
-
-def spread_labels(wanted: Sequence[float], gap: float) -> list[float]:
-    """Move label places (0 bottom … 1 top) apart until neighbours keep the gap."""
-    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
-    placed = [min(max(wanted[index], gap / 2), 1 - gap / 2) for index in order]
-    for index in range(1, len(placed)):
-        placed[index] = max(placed[index], placed[index - 1] + gap)
-    if placed and placed[-1] > 1 - gap / 2:
-        placed[-1] = 1 - gap / 2
-        for index in range(len(placed) - 2, -1, -1):
-            placed[index] = min(placed[index], placed[index + 1] - gap)
-    result = [0.0] * len(wanted)
-    for index, place in zip(order, placed, strict=True):
-        result[index] = place
-    return result
-
-
-def format_price(value: float) -> str:
-    """A price for a label: grouped, with as many places as its size needs."""
-    size = abs(value)
-    places = 2 if size >= 100 else 3 if size >= 10 else 4 if size >= 1 else 6
-    return f"{value:,.{places}f}"
+    margin = max((high - low) * _MARGIN, high * 1e-6)
+    line = max((high - low) * _LINE, high * 1e-6)
+    # Room for what is said of levels out of sight.
+    below = sum(level.right_price < low for level in drawing.levels)
+    above = sum(level.right_price > high for level in drawing.levels)
+    return (
+        low - margin - line * min(below, _LINES_MAX),
+        high + margin + line * min(above, _LINES_MAX),
+    )
 
 
 def _candles(axes: Axes, drawing: Drawing) -> None:
@@ -129,90 +140,91 @@ def _volume(axes: Axes, drawing: Drawing) -> None:
     axes.set_yticks([])
 
 
-def _time_axis(axes: Axes, times: Sequence[str]) -> None:
-    places = time_places(len(times))
-    axes.set_xticks(places, [times[place] for place in places])
-    axes.text(1.025, -0.06, "UTC", transform=axes.transAxes, color=FAINT, fontsize=11, va="top")
+def _is_within(price: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= price <= bounds[1]
+
+
+def _chips(drawing: Drawing, bounds: tuple[float, float]) -> list[Chip]:
+    chips = [
+        Chip(
+            level.right_price,
+            format_price(level.right_price, drawing.places),
+            COLOURS[level.meaning],
+        )
+        for level in drawing.levels
+        if _is_within(level.right_price, bounds)
+    ]
+    if drawing.price is not None:
+        chips.append(Chip(drawing.price, format_price(drawing.price, drawing.places), PRICE))
+    return chips
 
 
 def _levels(axes: Axes, drawing: Drawing, bounds: tuple[float, float]) -> None:
-    count = len(drawing.bars)
+    first, last = axes.get_xlim()
     low, high = bounds
-    labels: list[tuple[float, str, str]] = []
     for level in drawing.levels:
-        style = (0, (5, 4)) if level.is_dashed else "-"
-        colour = _COLOURS[level.meaning]
         axes.plot(
-            [-1.0, count + 0.5],
-            [level.left_price, level.right_price],
-            color=colour,
-            linestyle=style,
-            linewidth=1.8,
+            [first, -0.5, len(drawing.bars) - 0.5, last],
+            [level.left_price] * 2 + [level.right_price] * 2,
+            color=COLOURS[level.meaning],
+            linestyle=(0, (5, 4)) if level.is_dashed else "-",
+            linewidth=2.4,
         )
-        labels.append((level.right_price, _label(level, bounds), colour))
     if drawing.price is not None:
-        axes.axhline(drawing.price, color=PRICE, linewidth=1.0, linestyle=(0, (1, 3)))
-        labels.append((drawing.price, format_price(drawing.price), PRICE))
-    axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: format_price(value)))
-    places = spread_labels(
-        [(price - low) / (high - low) for price, _, _ in labels], _LABEL_GAP * 1.6
-    )
-    for (price, text, colour), place in zip(labels, places, strict=True):
-        _edge_label(axes, (price - low) / (high - low), place, text, colour)
+        axes.axhline(drawing.price, color=PRICE, linewidth=1.4, linestyle=(0, (1, 3)))
+    names = [name_of(level, bounds, drawing.places) for level in drawing.levels]
+    starts = [line_start(level, bounds) for level in drawing.levels]
+    wanted = [(price - low) / (high - low) for _, price in starts]
+    heights = spread_labels(wanted, gap_of(axes))
+    for level, name, (share, _), height in zip(drawing.levels, names, starts, heights, strict=True):
+        _name(axes, name, (share, height), COLOURS[level.meaning])
 
 
-def _label(level: LevelMark, bounds: tuple[float, float]) -> str:
-    low, high = bounds
-    arrow = " ▲" if level.right_price > high else " ▼" if level.right_price < low else ""
-    return f"{level.label}{arrow}\n{format_price(level.right_price)}"
+def name_of(level: LevelMark, bounds: tuple[float, float], places: int) -> str:
+    """What is written at the left: also where to and at which price, of a level out of sight."""
+    if _is_within(level.right_price, bounds):
+        return level.label
+    arrow = "▲" if level.right_price > bounds[1] else "▼"
+    return f"{arrow} {level.label} {format_price(level.right_price, places)}"
 
 
-def _edge_label(axes: Axes, at: float, place: float, text: str, colour: str) -> None:
-    axes.annotate(
-        text,
-        xy=(1.0, min(max(at, 0.0), 1.0)),
-        xytext=(1.025, place),
-        xycoords="axes fraction",
-        textcoords="axes fraction",
-        color=BACKGROUND if "\n" not in text else colour,
-        fontsize=12,
+def line_start(level: LevelMark, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return where a level is named: part of the width, and price where it comes into sight."""
+    left, right = level.left_price, level.right_price
+    if _is_within(left, bounds) or not _is_within(right, bounds):
+        return 0.0, left
+    edge = min(max(left, bounds[0]), bounds[1])
+    share = (edge - left) / (right - left)
+    return min(share, _NAMED_MAX), edge
+
+
+def _name(axes: Axes, name: str, place: tuple[float, float], colour: str) -> None:
+    axes.text(
+        *place,
+        name,
+        transform=axes.transAxes,
+        color=colour,
+        fontsize=SMALL_PT,
         fontweight="bold",
-        va="center",
-        linespacing=1.05,
-        annotation_clip=False,
-        bbox={
-            "boxstyle": "round,pad=0.25",
-            "fc": colour if "\n" not in text else BACKGROUND,
-            "ec": "none",
-        },
-        arrowprops={
-            "arrowstyle": "-",
-            "color": colour,
-            "linewidth": 0.8,
-            # From the label's edge: from its middle it would cross its neighbours.
-            "relpos": (0, 0.5),
-            "shrinkA": 0,
-            "shrinkB": 0,
-        },
+        va="center_baseline",
+        zorder=4,
+        bbox={"boxstyle": "square,pad=0.1", "fc": BACKGROUND, "ec": "none", "alpha": 0.9},
     )
 
 
 def _markers(axes: Axes, markers: Sequence[FillMark], bounds: tuple[float, float]) -> None:
-    nudge = (bounds[1] - bounds[0]) * 0.022
-    for is_buy, shape, meaning in ((True, "^", ENTRY), (False, "v", STOP)):
+    nudge = (bounds[1] - bounds[0]) * 0.02
+    for is_buy, shape in ((True, "^"), (False, "v")):
         rows = [marker for marker in markers if marker.is_buy is is_buy]
         if rows:
-            xs = np.array([marker.x for marker in rows])
-            ys = np.array([marker.price for marker in rows]) + (-nudge if is_buy else nudge)
             axes.scatter(
-                xs,
-                ys,
+                [marker.x for marker in rows],
+                [marker.price + (-nudge if is_buy else nudge) for marker in rows],
                 marker=shape,
-                s=130,
-                color=_COLOURS[meaning],
-                edgecolors=INK,
-                linewidths=1.0,
+                s=260,
+                color=INK,
+                edgecolors=BACKGROUND,
+                linewidths=2.0,
                 zorder=5,
             )
 
@@ -221,7 +233,14 @@ def _title(figure: Figure, drawing: Drawing) -> None:
     first, last = drawing.bars[0], drawing.bars[-1]
     change = (last.close - first.open) / first.open * 100 if first.open else 0.0
     colour = UP if change >= 0 else DOWN
-    figure.text(0.02, 0.955, drawing.title, color=INK, fontsize=19, fontweight="bold")
+    figure.text(0.02, 0.947, drawing.title, color=INK, fontsize=TITLE_PT, fontweight="bold")
     figure.text(
-        0.98, 0.957, f"{change:+.2f}%", color=colour, fontsize=17, fontweight="bold", ha="right"
+        0.98,
+        0.947,
+        f"{change:+.2f}%",
+        color=colour,
+        fontsize=TITLE_PT,
+        fontweight="bold",
+        ha="right",
     )
+    figure.text(0.98, 0.018, drawing.zone, color=FAINT, fontsize=SMALL_PT, ha="right")

@@ -2,23 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import tzinfo
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.domain.time import from_ms
+from bot.charts.labels import places_of
+from bot.charts.times import TIME_SHARE_MIN, TIMES_MAX, time_ticks, zone_name
 from trading.scanner.desk import ScoreLine
 from trading.scanner.scores import Thresholds
 
 # Two for each pixel that there is; the rest could not be seen.
 _MOMENTS_MAX = 1_600
-_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+_MINUTE_MS = 60_000
 # Scores come each minute: for so long nobody was there to make any.
 _GAP_MS = 5 * _MINUTE_MS
-_TICKS_MAX = 8
-_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 7_200, 14_400, 43_200)
+# A few moments do not fill the picture.
+_SPAN_MIN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,10 @@ class ScoreChart:
 
     - `minutes`: when each of n moments was, counted from the first, not all equally far apart
     - `prices`, `bull`, `bear`: then, n each; None where nothing is known, also once in each gap
+    - `since`: the minute at the left edge, before the first where there are only a few
     - `ticks`: minutes and the time that is written there
+    - `zone`: whose clock that is
+    - `places`: decimals of a price
     - `gaps`: from when to when nothing was recorded, in minutes
     """
 
@@ -36,17 +41,28 @@ class ScoreChart:
     prices: tuple[float | None, ...]
     bull: tuple[float | None, ...]
     bear: tuple[float | None, ...]
+    since: float
     ticks: tuple[tuple[float, str], ...]
+    zone: str
+    places: int
     gaps: tuple[tuple[float, float], ...]
     bull_threshold: float
     bear_threshold: float
     watermark: str = ""
 
 
-def score_chart_of(line: ScoreLine, thresholds: Thresholds, *, is_simulated: bool) -> ScoreChart:
+def score_chart_of(
+    line: ScoreLine,
+    thresholds: Thresholds,
+    price_tick: Decimal,
+    zone: tzinfo,
+    *,
+    is_simulated: bool,
+) -> ScoreChart:
     """Choose what to draw of recorded scores; there is at least one moment.
 
-    Where there are more moments than can be seen, the highest score of each stretch stays.
+    Where there are more moments than can be seen, the highest score of each stretch stays. `zone`
+    is the reader's.
     """
     resumed = np.flatnonzero(np.diff(line.at_ms) > _GAP_MS) + 1
     evenly = np.linspace(0, len(line.at_ms), _MOMENTS_MAX, endpoint=False).astype(int)
@@ -64,14 +80,19 @@ def score_chart_of(line: ScoreLine, thresholds: Thresholds, *, is_simulated: boo
 
     moments = minutes[starts].tolist()
     for place, gap in places:
-        moments.insert(place, sum(gap) / 2)
+        # A score is that of its minute: until then it held.
+        moments.insert(place, gap[0] + 1)
+    since = min(0.0, float(minutes[-1]) - _SPAN_MIN)
     return ScoreChart(
         f"{line.symbol}  scores",
         tuple(moments),
         broken(line.price[starts].tolist()),
         broken(_highest(line.bull, starts)),
         broken(_highest(line.bear, starts)),
-        _ticks(int(line.at_ms[0]), int(line.at_ms[-1])),
+        since,
+        _ticks(int(line.at_ms[0]), int(line.at_ms[-1]), since, zone),
+        zone_name(int(line.at_ms[-1]), zone),
+        places_of(price_tick),
         tuple(gaps),
         thresholds.bull * 100,
         thresholds.bear * 100,
@@ -92,19 +113,10 @@ def _highest(shares: NDArray[np.float64], starts: NDArray[np.int64]) -> list[flo
     return [None if share < 0 else share * 100 for share in highest]
 
 
-def _ticks(first_ms: int, last_ms: int) -> tuple[tuple[float, str], ...]:
-    """Return round times within a span, as many as can be read, with the date where it is new."""
-    lasts_min = (last_ms - first_ms) / _MINUTE_MS
-    step_min = next((step for step in _STEPS_MIN if lasts_min / step < _TICKS_MAX), _STEPS_MIN[-1])
-    step_ms = step_min * _MINUTE_MS
-    found: list[tuple[float, str]] = []
-    before: datetime | None = None
-    for at_ms in range(-(-first_ms // step_ms) * step_ms, last_ms + 1, step_ms):
-        at = from_ms(at_ms)
-        is_new = before is None or before.date() != at.date()
-        pattern = "%b %d" if step_ms >= _DAY_MS else "%H:%M\n%b %d" if is_new else "%H:%M"
-        found.append(((at_ms - first_ms) / _MINUTE_MS, at.strftime(pattern)))
-        before = at
-    if not found:
-        found.append((0.0, from_ms(first_ms).strftime("%H:%M\n%b %d")))
-    return tuple(found)
+def _ticks(
+    first_ms: int, last_ms: int, since: float, zone: tzinfo
+) -> tuple[tuple[float, str], ...]:
+    begins_ms = first_ms + round(since * _MINUTE_MS)
+    left_ms = begins_ms + round((last_ms - begins_ms) * TIME_SHARE_MIN)
+    found = time_ticks(left_ms, last_ms, zone, TIMES_MAX)
+    return tuple(((at_ms - first_ms) / _MINUTE_MS, text) for at_ms, text in found)

@@ -96,7 +96,8 @@ async def show_chart(request: Request, services: Services) -> Reply:
         )
     name = request.cause.replace(":", "-")
     path = services.data_dir / "charts" / f"{name}.png"
-    await services.charts.draw(drawing_of(view), path)
+    drawing = drawing_of(view, instrument.price_tick, ZoneInfo(request.person.timezone))
+    await services.charts.draw(drawing, path)
     buttons = [does(each, f"/chart {instrument.symbol} {each}") for each in _LENGTHS]
     ways = (
         does("🔄 Refresh", f"/chart {instrument.symbol} {timeframe.name}"),

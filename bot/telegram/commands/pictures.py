@@ -59,7 +59,13 @@ async def score_history(
     if not len(line.at_ms):
         raise _nothing_recorded(symbol, minutes, services)
     thresholds = services.scanner.thresholds(interest)
-    picture = score_chart_of(line, thresholds, is_simulated=services.desk.is_simulated)
+    picture = score_chart_of(
+        line,
+        thresholds,
+        instrument.price_tick,
+        ZoneInfo(request.person.timezone),
+        is_simulated=services.desk.is_simulated,
+    )
     path = await _drawn(picture, request, services)
     reading = Reading(request.person.timezone, request.now)
     caption = render.score_history_caption(line, thresholds, instrument, reading)

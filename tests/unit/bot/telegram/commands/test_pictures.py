@@ -5,6 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
+from bot.charts.drawing import Drawing
 from bot.charts.heat_map import HeatMap
 from bot.charts.score_chart import ScoreChart
 from bot.telegram.commands import pictures
@@ -73,7 +74,19 @@ async def test_the_picture_tells_the_time_of_its_reader(talk: Talk, easel: Easel
     await talk.ask("/watch BTC/USDT 15m 1h")
     await talk.ask("/scan picture")
     [(picture, _)] = easel.drawn
-    assert picture.title == "Ranks 21:00 JST"
+    assert picture.title == "Rare moves 21:00 JST"
+
+
+async def test_charts_and_recorded_scores_tell_the_time_of_their_reader(
+    talk: Talk, easel: Easel
+) -> None:
+    talk.scanner.lines["BTC/USDT"] = recorded(talk, [2 * MINUTE_MS, MINUTE_MS], [0.2, 0.4])
+    await talk.ask("/digest daily 09:00 Asia/Tokyo")
+    for line in ("/chart BTC/USDT 15m", "/rank BTC/USDT picture"):
+        await talk.ask(line)
+        picture = easel.drawn[-1][0]
+        assert isinstance(picture, Drawing | ScoreChart)
+        assert (picture.zone, picture.places) == ("JST", 2)
 
 
 async def test_where_nothing_could_be_scored_nothing_is_drawn(talk: Talk, easel: Easel) -> None:
