@@ -17,6 +17,7 @@ from benchmarks import (
     bench_scanner,
     bench_start,
     bench_stop_latency,
+    bench_stop_scanning,
     bench_trackers,
 )
 from benchmarks.table import NotDone, Row, table
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "V4b": bench_trackers.rows,
     "V7": bench_start.rows,
     "V8": bench_stop_latency.rows,
+    "V8e": bench_stop_scanning.rows,
     "V9": bench_scan.rows,
     "V9b": bench_scanner.rows,
     "V10": bench_archive.rows,

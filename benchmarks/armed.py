@@ -88,14 +88,15 @@ def _tracker(number: int, turn: int, instrument: Instrument, price: Decimal) -> 
     return arming.arm(spec, (number, 1), Slice(quantity=quantity), present, instrument).tracker
 
 
-async def write(made: Plan, database: Path) -> None:
-    """Write a database as an agent that armed all of it would have left it."""
+async def write(made: Plan, database: Path, *others: Event) -> None:
+    """Write a database as an agent that armed all of it would have left it, and other facts."""
     now = datetime.now(UTC)
     facts: list[Event] = [
         PositionAdjusted(symbol, held, made.prices[symbol], AdjustReason.ADOPTED, "", now)
         for symbol, held in made.holdings.items()
     ]
     facts += [TrackerChanged(one, TrackerChange.ARMED, now) for one in made.trackers]
+    facts += others
     database.parent.mkdir(parents=True, exist_ok=True)
     url = f"sqlite+aiosqlite:///{database}"
     store = await open_store(url, SystemClock(), data_dir=database.parent)

@@ -32,6 +32,7 @@ from trading.sim.binance.limits import LimitSettings
 from trading.sim.binance.outlet import Outlet
 from trading.sim.binance.server import SimSettings, build_app, build_service
 from trading.sim.binance.service import Service
+from trading.sim.binance.stream import Subscriber
 
 STOPS = 200
 TICKS_PER_S = 5_000
@@ -43,7 +44,7 @@ LOADED_RATIO_MAX = 3.0
 _SEED = 7
 # The exchange allows 50 orders in ten seconds, and the agent keeps to that.
 _BETWEEN_STOPS_S = 0.21
-_WARM_UP_S = 3.0
+WARM_UP_S = 3.0
 _BETWEEN_CHARTS_S = 1.0
 _TURN_S = 0.002
 _BEAT_S = 0.1
@@ -156,10 +157,7 @@ class Exchange:
         """Wait until the agent follows all markets; its frames are stamped from then on."""
 
         async def is_watched() -> bool:
-            return any(
-                len(one.streams) >= 2 * len(self._names)
-                for one in self.service.market_streams.subscribers
-            )
+            return any(len(one.streams) >= 2 * len(self._names) for one in self._subscribers())
 
         await until(is_watched, "the agent should follow every market", 120)
         self._outlet()
@@ -205,12 +203,17 @@ class Exchange:
 
     def _outlet(self) -> Outlet:
         # A new connection takes the place of an old one: the busiest is the living one.
-        subscribers = self.service.market_streams.subscribers
-        outlet = max(subscribers, key=lambda one: len(one.streams)).outlet
+        outlet = max(self._subscribers(), key=lambda one: len(one.streams)).outlet
         if outlet.socket is not self._socket:
             self._socket = StampingSocket(outlet.socket, self.stamps)
             outlet.socket = self._socket  # type: ignore[assignment]
         return outlet
+
+    def _subscribers(self) -> list[Subscriber]:
+        # Candles come over connections of their own, with as many streams.
+        quotes = f"{self._names[0].replace('/', '').lower()}@bookTicker"
+        subscribers = self.service.market_streams.subscribers
+        return [one for one in subscribers if quotes in one.streams]
 
     def _frame(self) -> bytes:
         market = self.service.venue.world.markets[self._chance.choice(self._names)]
@@ -311,32 +314,35 @@ async def _both(
 ) -> list[Row]:
     ticking = asyncio.create_task(exchange.tick(ticks_per_s))
     try:
-        await asyncio.sleep(_WARM_UP_S)
+        await asyncio.sleep(WARM_UP_S)
         began_s, before = time.monotonic(), exchange.ticks
-        idle = await _shoot_all(exchange, exchange.symbols(0, stops))
+        idle = await shoot_all(exchange, exchange.symbols(0, stops))
         rate = (exchange.ticks - before) / (time.monotonic() - began_s)
         async with load(processes, exchange.symbols(2 * stops, 8)):
-            await asyncio.sleep(_WARM_UP_S)
-            loaded = await _shoot_all(exchange, exchange.symbols(stops, stops))
+            await asyncio.sleep(WARM_UP_S)
+            loaded = await shoot_all(exchange, exchange.symbols(stops, stops))
     finally:
         ticking.cancel()
         # Its own failure is told first: without ticks nothing else makes sense.
         with suppress(asyncio.CancelledError):
             await ticking
-    await _check(exchange, exchange.symbols(0, 2 * stops))
+    await check(exchange, exchange.symbols(0, 2 * stops))
     if rate < 0.9 * ticks_per_s:
         raise NotDone(f"the market should make {ticks_per_s} ticks per second, made {rate:.0f}")
     return _rows(idle, loaded, rate)
 
 
-async def _shoot_all(exchange: Exchange, names: Sequence[str]) -> list[float]:
+async def shoot_all(exchange: Exchange, names: Sequence[str]) -> list[float]:
+    """Fire the stops of these markets one after another; return what each took in ms."""
     for name in names:
         await exchange.shoot(name)
         await asyncio.sleep(_BETWEEN_STOPS_S)
     return [exchange.stamps.latency_ms(name.replace("/", "")) for name in names]
 
 
-async def _check(exchange: Exchange, names: Sequence[str]) -> None:
+async def check(exchange: Exchange, names: Sequence[str]) -> None:
+    """Raise NotDone unless each of these markets has one order, which filled."""
+
     async def are_filled() -> bool:
         found = exchange.filled()
         return all(found[name] == [OrderStatus.FILLED] for name in names)

@@ -17,12 +17,14 @@ from benchmarks import (
     bench_recovery,
     bench_scanner,
     bench_start,
+    bench_stop_scanning,
     bench_trackers,
 )
-from benchmarks.bench_stop_latency import Stamps
+from benchmarks.bench_stop_latency import Exchange, Stamps
 from benchmarks.processes import Processes, resident_mb, until
 from benchmarks.table import NotDone, Row, at_most, quantile, table
-from bot.clock import SystemClock
+from bot.clock import SystemClock, now_ms
+from storage.archive.live import LiveArchive
 from storage.store import open_store
 from trading.domain.events import AttemptChanged, AttemptPrepared, IntentClosed, IntentOpened
 from trading.domain.order import AttemptState, IntentState
@@ -85,6 +87,29 @@ def test_a_stop_takes_from_the_written_frame_to_the_order() -> None:
     stamps = Stamps(written_s={"BTCUSDT": 0.5})
     stamps.arrived_s["BTCUSDT"] = [0.502]
     assert stamps.latency_ms("BTCUSDT") == pytest.approx(2.0)
+
+
+async def test_the_exchange_goes_on_where_the_archived_past_ends(tmp_path: Path) -> None:
+    made = armed.plan(9, 9, 7)
+    symbol = made.instruments[-1].symbol
+    exchange = Exchange(made, Processes(tmp_path))
+    bench_stop_scanning.lay_out_pasts(exchange, tmp_path, [symbol])
+    market = exchange.service.venue.world.markets[symbol]
+    for timeframe in bench_stop_scanning.TIMEFRAMES:
+        running = market.candles.running(timeframe, now_ms())
+        closed = market.candles.last_closed(timeframe, now_ms())
+        held = await LiveArchive(tmp_path, "binancesimulated").load(symbol, timeframe, 3_000)
+        assert len(held) == 2_000
+        # One may have ended since.
+        apart_ms = running.open_ms - held.open_time_ms[-1]
+        assert apart_ms in {timeframe.length_ms, 2 * timeframe.length_ms}
+        assert held.close[-1] == pytest.approx(closed.close)
+        assert running.close == float(market.price)
+
+
+async def test_more_stops_and_symbols_than_markets_are_no_measurement() -> None:
+    with pytest.raises(NotDone, match="more than the markets"):
+        await bench_stop_scanning.measure(200, 1, 10, 200)
 
 
 async def test_an_agent_that_never_answers_ends_the_wait() -> None:
@@ -197,7 +222,7 @@ def test_the_exit_code_tells_a_bench_that_did_nothing_from_a_goal_that_was_misse
 
 
 def test_every_bench_is_in_the_table() -> None:
-    identities = ["V4", "V4b", "V7", "V8", "V9", "V9b", "V10", "V11", "S10", "G4", "G5"]
+    identities = ["V4", "V4b", "V7", "V8", "V8e", "V9", "V9b", "V10", "V11", "S10", "G4", "G5"]
     assert list(program.BENCHMARKS) == identities
     assert program.BENCHMARKS["V7"] is bench_start.rows
 
