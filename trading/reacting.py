@@ -72,6 +72,8 @@ class Reacting:
             intent.filled_quantity
             for intent in self._of.execution.intents
             if (intent.symbol, intent.purpose) == (symbol, Purpose.PROTECT)
+            # One that has ended is listed a moment longer; its tracker has let its slice go.
+            and not intent.state.is_terminal
         )
         managed = self._of.state.book.snapshot().managed(symbol) + sum(sold, ZERO)
         async with self._of.trackers.undisturbed():

@@ -105,3 +105,15 @@ def test_a_stop_whose_coins_leave_is_told_in_a_message_of_its_own() -> None:
         assert sum(_slices(world).values()) == Decimal("0.25")
 
     play(1, story)
+
+
+def test_what_has_just_been_sold_does_not_grow_a_stop_that_owns_the_rest() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 0.1", "/track BTC/USDT stop 50000 all")
+        stage.move("57900")
+        await stage.until_told("Sold 0.1 BTC")
+        await world.pass_by(5)
+        assert _slices(world) == {2: Decimal("0.4")}
+
+    play(1, story)
