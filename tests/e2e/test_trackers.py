@@ -108,6 +108,10 @@ async def test_swing_buys_back_below_its_own_sale_from_its_proceeds(coin: Coin) 
 
 
 async def test_cooldown_rests_until_the_price_was_back(coin: Coin) -> None:
+    # All coins are under care, and no other tracker owns those that stay: they are watched next.
+    number = await coin.number(await coin.track("stop 50 all"))
+    await coin.world.press(await coin.world.answer(f"/tracker {number} cancel", "End"), "Confirm")
+    await coin.told("was cancelled")
     await coin.track("stop 95 20 then cooldown")
     await coin.price("94")
     await coin.sold("20")

@@ -56,6 +56,7 @@ def _kill_import_at(months: int, folder: Path, data_dir: Path) -> int:
         return process.wait(_PATIENCE_S)
 
 
+@pytest.mark.slow
 def test_an_import_killed_anywhere_is_readable_and_ends_with_the_same_bytes(
     tmp_path: Path,
 ) -> None:

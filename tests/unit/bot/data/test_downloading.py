@@ -80,6 +80,7 @@ async def test_holes_of_the_exchange_are_recorded_as_gaps(
     assert [gap.count(_HOUR_MS) for gap in holding.gaps] == [1, 2, 160]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_by_window", [False, True])
 async def test_a_download_cut_at_any_request_resumes_to_the_same_bytes(
     is_by_window: bool, tmp_path: Path

@@ -49,6 +49,7 @@ def test_a_month_is_read_back_to_the_bit(partition: Partition, tmp_path: Path) -
     assert encode(BITCOIN, _MAY, back) == content
 
 
+@pytest.mark.slow
 def test_no_bent_byte_and_no_torn_end_is_believed(tmp_path: Path) -> None:
     partition = _partition(walk(5))
     content = encode(BITCOIN, _MAY, partition)

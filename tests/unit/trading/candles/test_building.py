@@ -113,6 +113,7 @@ def test_a_trade_of_a_minute_that_was_skipped_does_not_open_it_again() -> None:
     assert made.late == 1
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000))
 def test_candles_of_trades_equal_those_of_the_exchange_and_the_split_adds_up(seed: int) -> None:
     rng = Random(seed)

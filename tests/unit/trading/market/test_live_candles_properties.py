@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +122,7 @@ class Story:
             await self.live.sweep()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(actions=st.lists(st.sampled_from(ACTIONS), max_size=30))
 async def test_each_candle_closes_once_and_in_the_end_all_is_as_the_exchange_has_it(
