@@ -1,10 +1,11 @@
 """`check_all`: every invariant of the fault catalogue that a simulated world can see, by its id.
 
-Checked after each step: I-01 I-02 I-03 I-06 I-07 I-08 I-13 I-20 I-21 I-22 I-24, KEEP and ONE.
+Checked after each step: I-01 I-02 I-03 I-06 I-07 I-08 I-13 I-20 I-21 I-22 I-24, KEEP and ONE, and
+I-27: whoever takes coins takes what nobody owns.
 Checked as a request leaves: I-04 I-05 I-09 I-10 (order size) I-11 I-12, Z-03.
 Checked when the agent starts on what a crash left: I-30 and I-33 (the start's own verification).
 Checked once faults have ended and the world has settled: I-08 (against the exchange), I-06 and EQ,
-I-23 I-35 I-36, L-01 L-02 L-03 L-04 L-05, and I-30 I-33 on the whole journal.
+I-23 I-27 I-28 I-35 I-36, L-01 L-02 L-03 L-04 L-05, and I-30 I-33 on the whole journal.
 
 Not checked here, and why: I-10's counts per minute and day (the person of this world stays below
 them); I-25 (needs the notion of a standing alert per position that the cards have); I-26 (told in
@@ -28,6 +29,7 @@ from trading.execution.identity import is_ours
 
 if TYPE_CHECKING:
     from tests.simulation.story import Story
+    from trading.domain.tracker import Tracker
     from trading.sim.binance.rest import Request
     from trading.sim.orders import PlacedOrder
 
@@ -303,6 +305,41 @@ def nothing_open(story: "Story") -> Iterator[str]:
             yield f"#{tracker.tracker_id} is still {tracker.state}"
 
 
+def as_remembered(story: "Story") -> Iterator[str]:
+    """I-28: memory and journal agree on every tracker, and one that acts has something at work."""
+    agent, known = story.world.agent, story.facts.trackers
+    live = {tracker.tracker_id: tracker for tracker in agent.trackers.all()}
+    for number, tracker in known.items():
+        seen = live.pop(number, None)
+        if seen is None and not tracker.state.is_terminal:
+            yield f"#{number} is {tracker.state} in the journal and nowhere in memory"
+        elif seen is not None and _standing(seen) != _standing(tracker):
+            yield f"#{number} is {_standing(seen)}, in the journal {_standing(tracker)}"
+    for number in live:
+        yield f"#{number} is in memory and not in the journal"
+    working = {intent.tracker_id for intent in agent.execution.intents}
+    for tracker in agent.trackers.acting():
+        if tracker.state is not TrackerState.BLOCKED and tracker.tracker_id not in working:
+            yield f"#{tracker.tracker_id} is shown as {tracker.state}, nothing is at work for it"
+
+
+def _standing(tracker: "Tracker") -> tuple[object, ...]:
+    return (tracker.state, tracker.side, tracker.arm_seq, tracker.quantity, tracker.quote)
+
+
+def slices_fit(story: "Story") -> Iterator[str]:
+    """I-27: at rest the trackers of a symbol own no more than is managed of it."""
+    agent = story.world.agent
+    for symbol in story.symbols:
+        selling = [t for t in agent.trackers.of(symbol) if t.side is Side.SELL]
+        owned = sum((t.quantity for t in selling if t.state.is_waiting), ZERO)
+        managed = agent.state.book.snapshot().managed(symbol)
+        if owned > managed:
+            yield f"{owned} of {symbol} owned by trackers, {managed} managed"
+        if managed != story.facts.managed.get(symbol, ZERO):
+            yield f"{managed} of {symbol} managed, {story.facts.managed.get(symbol)} in the journal"
+
+
 def none_missed(story: "Story") -> Iterator[str]:
     """I-23: nobody waits beyond a stop that the market has crossed for long."""
     for tracker in story.facts.trackers.values():
@@ -371,6 +408,8 @@ SETTLED: dict[str, Callable[["Story"], Iterator[str]]] = {
     "EQ": equal,
     "L-01": nothing_open,
     "I-23": none_missed,
+    "I-27": slices_fit,
+    "I-28": as_remembered,
     "I-35": all_told,
     "I-36": all_answered,
     "L-04": fresh,

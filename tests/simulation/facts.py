@@ -10,11 +10,13 @@ from storage.projections import RESERVE_DRAINED
 from storage.reserve import Reserve
 from trading.domain import events
 from trading.domain.events import Event
-from trading.domain.order import Attempt, AttemptState, Fill, Intent
+from trading.domain.order import Attempt, AttemptState, Fill, Intent, Side
 from trading.domain.position import AdjustReason, TradingMode
-from trading.domain.tracker import Tracker
+from trading.domain.tracker import Tracker, TrackerChange
 
 ZERO = Decimal(0)
+# What gives a tracker coins that it did not own before.
+_TAKES = {TrackerChange.ARMED, TrackerChange.RESTED, TrackerChange.REARMED}
 
 
 @dataclass(slots=True)
@@ -29,6 +31,7 @@ class Facts:
     changes: list[events.TrackerChanged] = field(default_factory=list)
     fills: dict[tuple[str, str], Fill] = field(default_factory=dict)
     adopted: dict[str, Decimal] = field(default_factory=dict)
+    managed: dict[str, Decimal] = field(default_factory=dict)
     mode: TradingMode = TradingMode.ACTIVE
     queued: dict[str, events.MessageQueued] = field(default_factory=dict)
     delivered: dict[str, events.MessageDelivered] = field(default_factory=dict)
@@ -121,14 +124,32 @@ class Facts:
             case events.TrackerChanged(tracker):
                 self.changes.append(event)
                 self.trackers[tracker.tracker_id] = tracker
+                self._check_slices(event)
             case events.FillBooked(fill):
                 self.fills[fill.symbol, fill.trade_id] = fill
+                fee = fill.fee if fill.fee_asset == event.base else ZERO
+                self._manage(fill.symbol, fill.side.sign * fill.quantity - fee)
             case events.PositionAdjusted(symbol):
                 self.adopted[symbol] = self.adopted.get(symbol, ZERO) + adopted(event, symbol)
+                self._manage(symbol, event.quantity)
             case events.TradingModeChanged(mode):
                 self.mode = mode
             case _:
                 self._message(event)
+
+    def _manage(self, symbol: str, quantity: Decimal) -> None:
+        self.managed[symbol] = max(self.managed.get(symbol, ZERO) + quantity, ZERO)
+
+    def _check_slices(self, event: events.TrackerChanged) -> None:
+        if event.change not in _TAKES or event.tracker.side is not Side.SELL:
+            return
+        symbol, owned = event.tracker.symbol, ZERO
+        for tracker in self.trackers.values():
+            is_owner = tracker.symbol == symbol and tracker.side is Side.SELL
+            owned += tracker.quantity if is_owner and tracker.state.is_waiting else ZERO
+        if owned > (managed := self.managed.get(symbol, ZERO)):
+            what = f"#{event.tracker.tracker_id} {event.change.value}"
+            self.breaches.append(("I-27", f"{what}: {owned} owned of {managed} {symbol}"))
 
     def _message(self, event: Event) -> None:
         match event:

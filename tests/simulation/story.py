@@ -57,6 +57,8 @@ class Story:
         self._ends: list[tuple[float, Callable[[], None]]] = []
         self._chance = world.chances.of("story")
         self._disk = world.chances.of("disk")
+        # In every other story on average, so that the usual ones stay as frequent.
+        self._goes_round = world.chances.of("rounds").random() < 0.5
         chosen = world.chances.of("knobs")
         self.knobs = [knob for knob in knobs.KNOBS if chosen.random() < _KNOB_SHARE]
         world.network.on_request = lambda request: check_request(self, request)
@@ -236,7 +238,16 @@ class Story:
         share = chance.choice(("10%", "20%", "50%", "all"))
         trail = f"{chance.uniform(0.2, 2):.2f}%"
         number = chance.randint(1, max(1, len(self.facts.trackers)))
+        then = chance.choice(("then cooldown", "then swing 6%")) if self._goes_round else ""
+        rounds = (
+            *(f"/track {symbol} trail {trail} {share} {then}",) * 2,
+            f"/track {symbol} stop {below} {share} then cooldown",
+            f"/track {symbol} sell above {above} trail {trail} {share} stop {below} {then}",
+            *(f"/track {symbol} buy below {below} trail {trail} 200 USDT {then}",) * 2,
+            f"/track {symbol} buy stop {above} 150 USDT then cooldown",
+        )
         texts = (
+            *(rounds if self._goes_round else ()),
             *(f"/track {symbol} stop {below} {share}",) * 4,
             *(f"/track {symbol} trail {trail} {share}",) * 4,
             f"/track {symbol} stop {below} trail {trail} {share}",

@@ -19,13 +19,16 @@ from tests.simulation.story import play_seed
 from trading.agent import TradingAgent
 from trading.domain.events import AttemptPrepared, FillBooked
 from trading.domain.instrument import Instrument
-from trading.domain.order import Side
+from trading.domain.order import Intent, Side
+from trading.domain.tracker import Tracker
 from trading.execution.classify import Verdict
 from trading.execution.engine import sending
 from trading.execution.engine.searching import Searching
 from trading.gateway.binance import BinanceVenue
 from trading.risk import gate
 from trading.trackers import trailing
+from trading.trackers.engine import TrackerEngine
+from trading.trackers.slices import Slice
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +118,13 @@ def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Searching, "step", step)
 
 
+def a_cooldown_takes_what_others_own(patch: pytest.MonkeyPatch) -> None:
+    def next_slice(_self: TrackerEngine, _tracker: Tracker, intent: Intent) -> Slice:
+        return Slice(intent.quantity, intent.quote_budget or Decimal(0))
+
+    patch.setattr(TrackerEngine, "_next_slice", next_slice)
+
+
 def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
     real = BinanceVenue.balances
 
@@ -137,6 +147,7 @@ def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
         (the_gate_lets_every_entry_pass, {"I-11", "I-10"}),
         (a_stop_moves_back, {"I-20"}),
         (nobody_looks_at_the_price, {"I-23"}),
+        (a_cooldown_takes_what_others_own, {"I-27"}),
         (fills_do_not_reach_the_projections, {"I-30", "I-33"}),
         (updates_are_acknowledged_before_they_are_stored, {"I-36"}),
         (a_message_is_called_delivered_and_was_not, {"I-35"}),
