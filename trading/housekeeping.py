@@ -119,11 +119,15 @@ class Housekeeping:
         self._of.state.book.set_balances(balances, self._of.clock.monotonic())
         is_agreed = await self._compare(balances, known, busy | self._working())
         self.clock_offset_ms = await self._of.gateway.clock_offset_ms()
-        is_priced = await self._price_the_rest(balances)
+        unwatched, dollars = self._unwatched(balances), self._dollars()
+        prices = await self._last_prices() if unwatched or dollars else {}
+        is_priced = self._price_the_rest(unwatched, prices)
         # What is not shown is not lost, nor is what nobody could value just now.
         if is_agreed and (is_priced or not self._of.state.book.unpriced()):
             await self._check_daily_loss()
-        await self._watch_pegs()
+        # Without an answer nothing is known of a peg, and nothing ends.
+        if dollars and prices is not None:
+            await self._judge_pegs(dollars, prices)
         if self._is_key_unchecked:
             with contextlib.suppress(Retryable):
                 await self.check_permissions()
@@ -205,15 +209,23 @@ class Housekeeping:
         if day is None or day.day != now.date():
             await self._of.record(DayOpened(now.date(), self._of.state.book.equity(), now))
 
-    async def _watch_pegs(self) -> None:
-        instruments, state = self._of.state.instruments, self._of.state
+    async def _last_prices(self) -> Mapping[str, Decimal] | None:
+        """Return what everything was traded at last, None without an answer."""
+        try:
+            return await self._of.gateway.last_prices()
+        except Retryable:
+            return None
+
+    def _dollars(self) -> set[str]:
+        """Return the dollars that trackers and positions are counted in."""
+        instruments = self._of.state.instruments
         quotes = {instruments[each].quote for each in self.concerned() if each in instruments}
-        if not quotes & DOLLARS:
-            return
-        # Without an answer nothing is known, and nothing ends.
+        return quotes & DOLLARS
+
+    async def _judge_pegs(self, dollars: set[str], prices: Mapping[str, Decimal]) -> None:
+        off = outside.off_peg(dollars, prices)
         with contextlib.suppress(Retryable):
-            off = outside.off_peg(quotes, await self._of.gateway.last_prices())
-            if bool(off) is not state.has_condition(outside.OFF_PEG):
+            if bool(off) is not self._of.state.has_condition(outside.OFF_PEG):
                 await self._of.record(outside.pegged(off, self._of.clock.now()))
 
     async def _watch_endings(self) -> None:
@@ -223,18 +235,15 @@ class Housekeeping:
                 with contextlib.suppress(AlreadyRecorded):
                     await self._of.record(alert)
 
-    async def _price_the_rest(self, balances: Mapping[str, Balance]) -> bool:
+    def _price_the_rest(
+        self, unwatched: Mapping[str, Sequence[str]], prices: Mapping[str, Decimal] | None
+    ) -> bool:
         """Value what no live price values; returns whether the exchange told what it had to."""
         book = self._of.state.book
-        unwatched = self._unwatched(balances)
-        if not unwatched:
-            book.set_rates({})
-            return True
-        try:
-            prices = await self._of.gateway.last_prices()
-        except Retryable:
+        if prices is None and unwatched:
             # The last known prices stand; the next round asks again.
             return False
+        prices = prices or {}
         for symbol in {symbol for symbols in unwatched.values() for symbol in symbols}:
             if symbol in prices and self._market.price(symbol) is None:
                 book.set_price(symbol, prices[symbol])

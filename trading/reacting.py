@@ -67,16 +67,17 @@ class Reacting:
 
     async def _resize(self, symbol: str) -> None:
         await self._of.execution.fit(symbol)
-        # The slice of an exit at work still counts what it has sold.
-        sold = (
-            intent.filled_quantity
-            for intent in self._of.execution.intents
-            if (intent.symbol, intent.purpose) == (symbol, Purpose.PROTECT)
-            # One that has ended is listed a moment longer; its tracker has let its slice go.
-            and not intent.state.is_terminal
-        )
-        managed = self._of.state.book.snapshot().managed(symbol) + sum(sold, ZERO)
+        # Counted inside: while a sale is being booked, it is both sold and still managed.
         async with self._of.trackers.undisturbed():
+            # The slice of an exit at work still counts what it has sold.
+            sold = (
+                intent.filled_quantity
+                for intent in self._of.execution.intents
+                if (intent.symbol, intent.purpose) == (symbol, Purpose.PROTECT)
+                # One that has ended is listed a moment longer; its tracker has let its slice go.
+                and not intent.state.is_terminal
+            )
+            managed = self._of.state.book.snapshot().managed(symbol) + sum(sold, ZERO)
             events = self._of.trackers.resized(symbol, managed)
             if events:
                 await self._of.record(*events)

@@ -1,5 +1,6 @@
 """The agent routes facts to decisions: triggers, commands, halts, restarts."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -794,3 +795,26 @@ async def test_a_sale_by_hand_while_down_leaves_no_doubt_about_the_account(
     assert not world.agent.state.has_condition(BALANCES_DISAGREE)
     conditions = [one.condition for one in world.store.of(ConditionChanged)]
     assert BALANCES_DISAGREE not in conditions
+
+
+async def test_the_prices_of_everything_are_asked_for_once_a_round() -> None:
+    world = AgentWorld()
+    for name in ("USDC", "FDUSD"):
+        world.exchange.rules[f"{name}/USDT"] = coin(name)
+        world.exchange.prices[f"{name}/USDT"] = Decimal(1)
+    world.exchange.coins["USDC"] = Decimal(100)
+    asked, last_prices = [], world.exchange.last_prices
+
+    async def counted() -> Mapping[str, Decimal]:
+        asked.append(world.time.now())
+        return await last_prices()
+
+    async with world:
+        await world.protect()
+        world.exchange.last_prices = counted  # type: ignore[method-assign]
+        await world.time.finish(world.agent.jobs()["balances"]())
+        # USDC is held without a live price, and USDT may leave its peg: one answer tells both.
+        assert len(asked) == 1
+        assert world.agent.state.book.value("USDC", Decimal(100)) == world.exchange.quote_now(
+            "USDC/USDT"
+        ).bid * Decimal(100)
