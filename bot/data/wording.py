@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from storage.archive.archive import DamagedMonth, Holding
-from storage.archive.layout import Month
+from storage.archive.layout import Month, months_named
 from storage.archive.register import REGISTER, Register
 from storage.archive.tail import TAIL, Appended
 from storage.archive.writer import ArchiveWriter, Stored
@@ -65,14 +65,14 @@ def lost(months: Sequence[Month]) -> str:
     """Say which months were held and are not, and what brings them back."""
     are = "month is" if len(months) == 1 else "months are"
     return (
-        f"{len(months):,} {are} missing: {_listed(months)}: download or import "
+        f"{len(months):,} {are} missing: {months_named(months)}: download or import "
         f"{'it' if len(months) == 1 else 'them'} again"
     )
 
 
 def forgotten(holding: Holding) -> str:
     """Say which months nobody waits for any more."""
-    return f"{holding.name}: no longer missed: {_listed(holding.lost_months)}"
+    return f"{holding.name}: no longer missed: {months_named(holding.lost_months)}"
 
 
 def verdict(holdings: Sequence[Holding], damaged: int) -> Iterator[str]:
@@ -244,24 +244,6 @@ def _cells(holding: Holding) -> tuple[str, ...]:
         *(name.exchange, name.symbol, name.timeframe, f"{len(candles):,}", first, last),
         counts[0],
         counts[1] + damage[0],
-    )
-
-
-def _listed(months: Sequence[Month]) -> str:
-    """Name months, those that follow one another by the first and the last."""
-    runs: list[tuple[Month, Month]] = []
-    for month in months:
-        if runs and runs[-1][1].following() == month:
-            runs[-1] = (runs[-1][0], month)
-        else:
-            runs.append((month, month))
-    return ", ".join(
-        str(first)
-        if first == last
-        else f"{first}, {last}"
-        if first.following() == last
-        else f"{first} to {last}"
-        for first, last in runs
     )
 
 

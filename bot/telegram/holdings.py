@@ -10,7 +10,8 @@ class HeldSeries:
     """What the archive holds of one series; times are those at which the candles open.
 
     `first_ms` and `last_ms` are None where it holds no candle; `missing` counts the candles that
-    its `gaps` lack; `damaged` counts months that cannot be believed.
+    its `gaps` lack; `damaged` counts months that cannot be believed; `lost` names those that it
+    has held and holds no more.
     """
 
     exchange: str
@@ -23,27 +24,47 @@ class HeldSeries:
     missing: int
     damaged: int
     size_bytes: int
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCombination:
+    """A history that several series make together: whose candles it has how many of.
+
+    `parts` names each series and its share, the one that leads first; there are none, and `problem`
+    says why, where they cannot be put together.
+    """
+
+    symbol: str
+    timeframe: str
+    parts: tuple[tuple[str, int], ...]
+    first_ms: int = 0
+    last_ms: int = 0
+    problem: str = ""
+
+
+Held = HeldSeries | HeldCombination
 
 
 class ArchiveReader(Protocol):
     """Reads what the archive of candles holds, off the loop."""
 
-    async def series_count(self) -> int:
-        """Return how many series it holds."""
+    async def counts(self) -> tuple[int, int]:
+        """Return how many series it knows, and how many combined histories."""
         ...
 
-    async def held(self, first: int, most: int) -> Sequence[HeldSeries]:
-        """Read some of them in the order of their names, proving every checksum."""
+    async def held(self, first: int, most: int) -> Sequence[Held]:
+        """Read some of them by name, series before combined ones, proving every checksum."""
         ...
 
 
 class NoArchive:
     """Where no candles are kept."""
 
-    async def series_count(self) -> int:
+    async def counts(self) -> tuple[int, int]:
         """Return 0."""
-        return 0
+        return 0, 0
 
-    async def held(self, _first: int, _most: int) -> Sequence[HeldSeries]:
+    async def held(self, _first: int, _most: int) -> Sequence[Held]:
         """Return nothing."""
         return ()

@@ -1,7 +1,7 @@
 """Where a month of candles lies: `exchange/BASE-QUOTE/timeframe/2021-05.parquet`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,6 +62,24 @@ def months_in(span: Span) -> Iterator[Month]:
     while month <= last:
         yield month
         month = month.following()
+
+
+def months_named(months: Iterable[Month]) -> str:
+    """Name months, those that follow one another by the first and the last."""
+    runs: list[tuple[Month, Month]] = []
+    for month in months:
+        if runs and runs[-1][1].following() == month:
+            runs[-1] = (runs[-1][0], month)
+        else:
+            runs.append((month, month))
+    return ", ".join(
+        str(first)
+        if first == last
+        else f"{first}, {last}"
+        if first.following() == last
+        else f"{first} to {last}"
+        for first, last in runs
+    )
 
 
 def folder_of(root: Path, name: SeriesName) -> Path:

@@ -291,11 +291,11 @@ async def show_data(request: Request, services: Services) -> Reply:
     page = page_of(request)
     try:
         async with asyncio.timeout(_DEADLINE_S):
-            total = await services.archive.series_count()
-            pages = max(-(-total // _SERIES_PER_PAGE), 1)
+            series, combined = await services.archive.counts()
+            pages = max(-(-(series + combined) // _SERIES_PER_PAGE), 1)
             page = min(page, pages)
             first = (page - 1) * _SERIES_PER_PAGE
-            series = await services.archive.held(first, _SERIES_PER_PAGE)
+            held = await services.archive.held(first, _SERIES_PER_PAGE)
     except TimeoutError as error:
         raise NotInTime("reading the archive took too long") from error
-    return Reply((archive.data_card(series, total, page, pages),))
+    return Reply((archive.data_card(held, (series, combined), page, pages),))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.telegram.holdings import HeldSeries
+from bot.telegram.holdings import Held, HeldCombination, HeldSeries
 from bot.telegram.keyboards import pager
 from bot.telegram.render.text import Card, Code, Line, card_text, count
 from trading.domain.time import from_ms
@@ -10,33 +10,57 @@ from trading.domain.time import from_ms
 _UNITS = ("kB", "MB", "GB", "TB")
 
 
-def data_card(series: Sequence[HeldSeries], total: int, page: int, pages: int) -> Card:
-    """Series by series: from when to when, what is missing, how much room it takes."""
-    if not total:
+def data_card(held: Sequence[Held], counts: tuple[int, int], page: int, pages: int) -> Card:
+    """Series by series, then combined ones: from when to when, and what is missing.
+
+    `counts` is how many there are of both.
+    """
+    series, combined = counts
+    if not series + combined:
         text = card_text(
             "🗄 No candles are kept yet", "On the machine:", Code("umbra data download --help")
         )
         return Card(text)
     lines: list[Line] = []
-    for one in series:
-        lines += _series_lines(one)
+    for one in held:
+        lines += _series_lines(one) if isinstance(one, HeldSeries) else _combined_lines(one)
     if pages > 1:
         lines.append(f"page {page} of {pages}")
-    title = f"🗄 {total} series of candles"
+    title = (
+        f"🗄 {series} series, {combined} combined" if combined else f"🗄 {series} series of candles"
+    )
     return Card(card_text(title, *lines), pager("/data", page, pages))
 
 
 def _series_lines(one: HeldSeries) -> list[Line]:
     lines: list[Line] = [f"• {one.exchange} {one.symbol} {one.timeframe}"]
     if one.first_ms is None or one.last_ms is None:
-        return [*lines, "  holds no candle"]
-    lines.append(f"  {from_ms(one.first_ms):%Y-%m-%d} to {from_ms(one.last_ms):%Y-%m-%d}")
-    lines.append(f"  {one.candles:,} candles, {size(one.size_bytes)}")
+        lines.append("  holds no candle")
+    else:
+        lines.append(_days(one.first_ms, one.last_ms))
+        lines.append(f"  {one.candles:,} candles, {size(one.size_bytes)}")
     if one.gaps:
         lines.append(f"  {count(one.gaps, 'gap')}, {one.missing:,} missing")
     if one.damaged:
         lines.append(f"  ⚠️ {count(one.damaged, 'month')} damaged")
+    if one.lost:
+        lines.append(f"  ⚠️ lost: {one.lost}")
     return lines
+
+
+def _combined_lines(one: HeldCombination) -> list[Line]:
+    lines: list[Line] = [f"• combined {one.symbol} {one.timeframe}"]
+    if one.problem:
+        return [*lines, f"  ⚠️ {one.problem}"]
+    lines.append(_days(one.first_ms, one.last_ms))
+    (leader, own), *others = one.parts
+    lines.append(f"  {own:,} candles of {leader}, which leads")
+    lines += [f"  {share:,} of {label}" for label, share in others]
+    return lines
+
+
+def _days(first_ms: int, last_ms: int) -> str:
+    return f"  {from_ms(first_ms):%Y-%m-%d} to {from_ms(last_ms):%Y-%m-%d}"
 
 
 def size(in_bytes: int) -> str:

@@ -4,16 +4,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.data.holdings import ArchiveHoldings
+from bot.telegram.holdings import HeldCombination, HeldSeries
+from storage.archive import combinations
 from storage.archive.layout import month_of, partition_path
 from storage.archive.writer import writing
 from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_MS, walk
 
 ETHER = replace(BITCOIN, symbol="ETH/USDT")
+KRAKEN = replace(BITCOIN, exchange="kraken", symbol="BTC/USD")
+
+
+async def _series(root: Path) -> list[HeldSeries]:
+    found = await ArchiveHoldings(root).held(0, 5)
+    series = [one for one in found if isinstance(one, HeldSeries)]
+    assert len(series) == len(found)
+    return series
 
 
 async def test_an_archive_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     held = ArchiveHoldings(tmp_path / "archive")
-    assert await held.series_count() == 0
+    assert await held.counts() == (0, 0)
     assert await held.held(0, 5) == []
 
 
@@ -23,9 +33,9 @@ async def test_each_series_tells_its_span_its_gaps_and_its_size(tmp_path: Path) 
             candles = walk(100)
             list(writer.store(name, candles.take([*range(40), *range(43, 100)]), LATER_MS, "test"))
     held = ArchiveHoldings(tmp_path)
-    assert await held.series_count() == 2
-    [bitcoin] = await held.held(0, 1)
-    [ether] = await held.held(1, 5)
+    assert await held.counts() == (2, 0)
+    assert len(await held.held(0, 1)) == 1
+    bitcoin, ether = await _series(tmp_path)
     assert (bitcoin.symbol, ether.symbol) == ("BTC/USDT", "ETH/USDT")
     assert (bitcoin.exchange, bitcoin.timeframe) == (BITCOIN.exchange, BITCOIN.timeframe)
     assert (bitcoin.candles, bitcoin.gaps, bitcoin.missing, bitcoin.damaged) == (97, 1, 3, 0)
@@ -39,6 +49,41 @@ async def test_a_month_that_cannot_be_believed_is_counted_and_left_out(tmp_path:
         list(writer.store(BITCOIN, walk(10), LATER_MS, "test"))
     file = partition_path(tmp_path, BITCOIN, month_of(START_MS))
     file.write_bytes(file.read_bytes()[:-20])
-    [bitcoin] = await ArchiveHoldings(tmp_path).held(0, 5)
+    [bitcoin] = await _series(tmp_path)
     assert (bitcoin.candles, bitcoin.damaged) == (0, 1)
     assert (bitcoin.first_ms, bitcoin.last_ms) == (None, None)
+
+
+async def test_a_month_whose_file_vanished_is_told_as_lost(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        list(writer.store(BITCOIN, walk(10), LATER_MS, "test"))
+    partition_path(tmp_path, BITCOIN, month_of(START_MS)).unlink()
+    assert await ArchiveHoldings(tmp_path).counts() == (1, 0)
+    [bitcoin] = await _series(tmp_path)
+    assert (bitcoin.candles, bitcoin.lost) == (0, str(month_of(START_MS)))
+
+
+async def test_a_combined_history_tells_whose_candles_it_has(tmp_path: Path) -> None:
+    whole = walk(100)
+    with writing(tmp_path) as writer:
+        list(writer.store(BITCOIN, whole.take(slice(30, 100)), LATER_MS, "test"))
+        list(writer.store(KRAKEN, whole.take(slice(0, 40)), LATER_MS, "test"))
+    combinations.keep(tmp_path, (BITCOIN, KRAKEN))
+    held = ArchiveHoldings(tmp_path)
+    assert await held.counts() == (2, 1)
+    assert await held.held(2, 5) == [
+        HeldCombination(
+            BITCOIN.symbol,
+            BITCOIN.timeframe,
+            ((BITCOIN.exchange, 70), ("kraken BTC/USD", 30)),
+            START_MS,
+            START_MS + 99 * MINUTE_MS,
+        )
+    ]
+
+
+async def test_a_combined_history_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    combinations.keep(tmp_path, (BITCOIN, KRAKEN))
+    [combined] = await ArchiveHoldings(tmp_path).held(0, 5)
+    assert isinstance(combined, HeldCombination)
+    assert "should have candles, has none" in combined.problem

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.telegram.commands import scanning
-from bot.telegram.holdings import HeldSeries, NoArchive
+from bot.telegram.holdings import Held, HeldCombination, HeldSeries, NoArchive
 from bot.telegram.render.archive import size
 from tests.fakes.scanner import FakeScanner
 from tests.unit.bot.telegram.commands.talk import TRADER, VIEWER, Talk, crashed, interest, tf
@@ -369,18 +369,20 @@ async def test_before_the_first_scan_there_is_nothing_to_post(talk: Talk) -> Non
 
 @dataclass
 class _Held:
-    """An archive with memory: series that a test has put there."""
+    """An archive with memory: series and combined ones that a test has put there."""
 
     series: list[HeldSeries] = field(default_factory=list)
+    combined: list[HeldCombination] = field(default_factory=list)
     is_stuck: bool = False
 
-    async def series_count(self) -> int:
+    async def counts(self) -> tuple[int, int]:
         if self.is_stuck:
             await asyncio.Event().wait()
-        return len(self.series)
+        return len(self.series), len(self.combined)
 
-    async def held(self, first: int, most: int) -> Sequence[HeldSeries]:
-        return self.series[first : first + most]
+    async def held(self, first: int, most: int) -> Sequence[Held]:
+        every: list[Held] = [*self.series, *self.combined]
+        return every[first : first + most]
 
 
 def _series(number: int, **more: Any) -> HeldSeries:
@@ -397,6 +399,38 @@ async def test_the_archive_is_told_series_by_series(talk: Talk) -> None:
     assert answer.title == "🗄 2 series of candles"
     assert "• kraken C1/USDT 1m 2026-11-19 to 2026-11-20 1,440 candles, 61 kB •" in answer.text
     assert "2 gaps, 17 missing ⚠️ 1 month damaged" in answer.text
+
+
+async def test_months_that_are_lost_are_named_even_where_nothing_else_is_left(talk: Talk) -> None:
+    gone = _series(2, candles=0, first_ms=None, last_ms=None, lost="2021-05, 2022-01 to 2022-03")
+    talk.services.archive = _Held([_series(1), gone])
+    said = (await talk.ask("/data")).text
+    assert said.endswith("C2/USDT 1m holds no candle ⚠️ lost: 2021-05, 2022-01 to 2022-03")
+    assert said.count("lost") == 1
+
+
+async def test_a_combined_history_shows_whose_candles_it_has(talk: Talk) -> None:
+    day_ms = 86_400_000
+    whole = HeldCombination(
+        "BTC/USDT", "1h", (("kraken", 2), ("bitstamp BTC/USD", 34_567)), day_ms, 9 * day_ms
+    )
+    broken = HeldCombination("ETH/USDT", "1m", (), problem="kraken has damaged months")
+    talk.services.archive = _Held([_series(1)], [whole, broken])
+    answer = await talk.ask("/data")
+    assert answer.title == "🗄 1 series, 2 combined"
+    assert (
+        "• combined BTC/USDT 1h 1970-01-02 to 1970-01-10 2 candles of kraken, which leads "
+        "34,567 of bitstamp BTC/USD • combined ETH/USDT 1m ⚠️ kraken has damaged months"
+    ) in answer.text
+
+
+async def test_combined_histories_follow_the_series_on_later_pages(talk: Talk) -> None:
+    whole = HeldCombination("BTC/USDT", "1h", (("kraken", 2), ("bitstamp", 3)), 1, 2)
+    talk.services.archive = _Held([_series(number) for number in range(5)], [whole])
+    assert "combined BTC" not in (await talk.ask("/data")).text
+    last = (await talk.ask("/data 2")).text
+    assert "combined BTC" in last
+    assert "C4/USDT" not in last
 
 
 async def test_a_large_archive_is_paged(talk: Talk) -> None:
