@@ -148,7 +148,8 @@ class Watched:
 class Attention:
     """What was spent of a person's attention, and what waits on the card of the rest.
 
-    `audible_ms` says when it rang, and `audible_moves` how far what rang had moved, in percent.
+    `audible_ms` says when it rang, `audible_moves` how far what rang had moved, in percent, and
+    `audible_urgencies` how urgent it was.
     `folded` holds the newest alert of each symbol and kind, the most urgent first; `more` counts
     those that did not fit since the person looked.
     """
@@ -157,6 +158,7 @@ class Attention:
     audible_moves: tuple[float, ...] = ()
     folded: tuple[ScoreAlert, ...] = ()
     more: int = 0
+    audible_urgencies: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

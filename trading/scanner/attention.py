@@ -1,7 +1,7 @@
 """How a person is told: aloud while the budget lasts, the rest on one card that is edited."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from math import log2
 
@@ -9,6 +9,7 @@ from trading.domain.errors import Refused
 from trading.domain.watching import AlertKind, Attention, Loudness, ScoreAlert, ScoreKind
 
 _HOUR_MS = 3_600_000
+_MINUTE_MS = 60_000
 # One sound in three is kept for what is held, so that it is not spent when that moves.
 _KEPT_SHARE = 3
 # What is so many times as far as all that rang is another event. Each one doubles what the next has
@@ -48,6 +49,13 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class _Sound:
+    at_ms: int
+    move: float
+    urgency: float
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """The moment of telling: exposure is the share of a person's worth in a symbol, in [0, 1]."""
 
@@ -62,7 +70,10 @@ def spend(
     """Decide what of the alerts of one look is told now, and how; the rest is folded.
 
     The most urgent come first; a third of the sounds is kept for symbols that are held, where any
-    is. Where they are spent, what has moved twice as far as all that rang in this hour still rings.
+    is. What comes a few seconds later may be more urgent: within a minute of other sounds, half of
+    those that were left before it ring only for what is more urgent than all that rang in it; of
+    those for what is held it is one. Where the sounds of the hour are spent, what has moved twice
+    as far as all that rang in it still rings.
     Kinds that are SILENT make messages without sound, and so does everything in quiet hours; those
     that are OFF make none. What the budget does not cover goes on the card, and nothing that is not
     OFF is ever dropped without being counted there.
@@ -71,18 +82,17 @@ def spend(
     ranked = _ranked(wanted, present)
     silent = _groups([one for one in ranked if _is_silent(one, rule, present)], rule)
     audible = _groups([one for one in ranked if not _is_silent(one, rule, present)], rule)
-    # An older version did not keep how far it had moved.
-    rang = zip_longest(attention.audible_ms, attention.audible_moves, fillvalue=0.0)
-    spent = [(int(at_ms), move) for at_ms, move in rang if at_ms > present.now_ms - _HOUR_MS]
-    told, left = _within_budget(audible, [move for _, move in spent], rule, present)
+    spent = _sounds(attention, present)
+    told, left = _within_budget(audible, spent, rule, present)
     folded = (*attention.folded, *chain.from_iterable(left))
     card = _ranked({(one.symbol, one.kind): one for one in folded}.values(), present)
-    spent += [(present.now_ms, _move(message.alerts)) for message in told]
+    spent += [_sound(message.alerts, present) for message in told]
     after = Attention(
-        tuple(at_ms for at_ms, _ in spent),
-        tuple(move for _, move in spent),
+        tuple(one.at_ms for one in spent),
+        tuple(one.move for one in spent),
         tuple(card[: rule.card_max]),
         attention.more + len(card[rule.card_max :]),
+        tuple(one.urgency for one in spent),
     )
     return after, (*told, *(Message(group, False) for group in silent))
 
@@ -94,7 +104,7 @@ def kept_for_held(audible_per_hour: int) -> int:
 
 def _within_budget(
     groups: Iterable[tuple[ScoreAlert, ...]],
-    spent: Sequence[float],
+    spent: Sequence[_Sound],
     rule: AttentionRule,
     present: Present,
 ) -> tuple[list[Message], list[tuple[ScoreAlert, ...]]]:
@@ -103,22 +113,35 @@ def _within_budget(
     kept = kept_for_held(rule.audible_per_hour) if held else 0
     told: list[Message] = []
     left = []
-    moves = list(spent)
+    rang = list(spent)
     for group in groups:
         is_held = any(one.symbol in held for one in group)
         most = rule.audible_per_hour - (0 if is_held else kept)
-        is_rarer = most > 0 and _move(group) >= _RARER * max(moves, default=0.0) > 0
-        if len(moves) < most or is_rarer:
+        sound = _sound(group, present)
+        if most > 0 and (_is_rarer(sound, rang) or _is_left(sound, rang, most, is_held=is_held)):
             told.append(Message(group, True))
-            moves.append(_move(group))
+            rang.append(sound)
         else:
             left.append(group)
     return told, left
 
 
+def _is_rarer(sound: _Sound, rang: Sequence[_Sound]) -> bool:
+    return sound.move >= _RARER * max((one.move for one in rang), default=0.0) > 0
+
+
+def _is_left(sound: _Sound, rang: Sequence[_Sound], most: int, *, is_held: bool) -> bool:
+    """Whether one of the sounds of an hour is left, and not kept in this minute for others."""
+    this_minute = [one.urgency for one in rang if one.at_ms > sound.at_ms - _MINUTE_MS]
+    before = most - (len(rang) - len(this_minute))
+    spared = 1 if is_held else before // 2
+    is_first = len(this_minute) < max(before - spared, 1)
+    return len(rang) < most and (is_first or sound.urgency > max(this_minute))
+
+
 def looked(attention: Attention) -> Attention:
     """Return what is left when the person has seen the card: it is empty, the budget unchanged."""
-    return Attention(attention.audible_ms, attention.audible_moves)
+    return replace(attention, folded=(), more=0)
 
 
 def urgency(alert: ScoreAlert, present: Present) -> float:
@@ -135,8 +158,24 @@ def urgency(alert: ScoreAlert, present: Present) -> float:
     return alert.score * (1 + held) * (1 + log2(1 + abs(alert.move or 0.0))) * novelty
 
 
-def _move(alerts: Iterable[ScoreAlert]) -> float:
-    return max(abs(one.move or 0.0) for one in alerts)
+def _sounds(attention: Attention, present: Present) -> list[_Sound]:
+    # Older versions kept neither how far it had moved nor how urgent it was.
+    rang = zip_longest(
+        attention.audible_ms, attention.audible_moves, attention.audible_urgencies, fillvalue=0.0
+    )
+    return [
+        _Sound(int(at_ms), move, urgent)
+        for at_ms, move, urgent in rang
+        if at_ms > present.now_ms - _HOUR_MS
+    ]
+
+
+def _sound(alerts: Sequence[ScoreAlert], present: Present) -> _Sound:
+    return _Sound(
+        present.now_ms,
+        max(abs(one.move or 0.0) for one in alerts),
+        max(urgency(one, present) for one in alerts),
+    )
 
 
 def _is_silent(alert: ScoreAlert, rule: AttentionRule, present: Present) -> bool:

@@ -133,6 +133,7 @@ def _sound_lines(per_hour: int) -> list[Line]:
     share = f"{kept} of them kept for coins you hold" if kept else "the most urgent first"
     return [
         f"Rises and crashes make at most {count(per_hour, 'sound')} an hour, {share}.",
+        "Of many in a minute, some wait for what comes later and matters more.",
         "When they are spent, a move twice as far as all that rang still rings.",
         "The rest waits on one card, the most urgent on top.",
     ]

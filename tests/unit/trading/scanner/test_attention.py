@@ -38,7 +38,7 @@ def heard(messages: tuple[Message, ...]) -> list[list[str]]:
 
 
 def test_what_the_budget_covers_is_told_aloud_and_the_rest_goes_on_the_card() -> None:
-    rule = AttentionRule(audible_per_hour=2)
+    rule = AttentionRule(audible_per_hour=4)
     after, messages = spend(
         [alert("A", 0.6), alert("B", 0.9), alert("C", 0.7)], Attention(), rule, NOW
     )
@@ -60,12 +60,14 @@ def test_a_third_of_the_sounds_is_kept_for_what_is_held() -> None:
     held = Present(NOW.now_ms, exposure={"H": 0.3})
     attention, spoken = Attention(), 0
     for symbol in ("A", "B", "C", "D", "E"):
+        held = replace(held, now_ms=held.now_ms + MINUTE_MS)
         attention, messages = spend([alert(symbol)], attention, rule, held)
         spoken += len(heard(messages))
     assert spoken == 4
     attention, messages = spend([alert("F", 1.0), alert("H", 0.5)], attention, rule, held)
     assert heard(messages) == [["H"]]
     assert {one.symbol for one in attention.folded} == {"E", "F"}
+    held = replace(held, now_ms=held.now_ms + MINUTE_MS)
     attention, messages = spend([alert("H", 0.9, 0.5)], attention, rule, held)
     assert heard(messages) == [["H"]]
     assert heard(spend([alert("H", 1.0, 0.9)], attention, rule, held)[1]) == []
@@ -75,16 +77,18 @@ def test_what_has_moved_twice_as_far_as_all_that_rang_rings_when_the_sounds_are_
     rule = AttentionRule(audible_per_hour=2)
     small = [alert("A", 1.0, move=-0.3), alert("B", 1.0, move=-0.8)]
     spent, messages = spend(small, Attention(), rule, NOW)
-    assert heard(messages) == [["B"], ["A"]]
-    assert sorted(spent.audible_moves) == [0.3, 0.8]
+    assert heard(messages) == [["B"]]
+    spent, messages = spend(small[:1], spent, rule, Present(NOW.now_ms + MINUTE_MS))
+    assert heard(messages) == [["A"]]
+    assert spent.audible_moves == (0.8, 0.3)
     after, messages = spend([alert("C", 1.0, move=1.5)], spent, rule, NOW)
     assert heard(messages) == []
     after, messages = spend([alert("D", 1.0, move=-30.0)], after, rule, NOW)
     assert heard(messages) == [["D"]]
     after, messages = spend([alert("E", 1.0, move=-31.0)], after, rule, NOW)
     assert heard(messages) == [], "each one doubles what the next has to be"
-    assert [one.symbol for one in after.folded] == ["E", "C"]
-    later = Present(NOW.now_ms + 60 * MINUTE_MS)
+    assert [one.symbol for one in after.folded] == ["E", "C", "A"]
+    later = Present(NOW.now_ms + 61 * MINUTE_MS)
     assert heard(spend([alert("F", move=-1.0)], after, rule, later)[1]) == [["F"]]
 
 
@@ -100,6 +104,7 @@ def test_what_an_older_version_spent_still_counts() -> None:
     after, messages = spend([alert("A", move=-5.0)], before, rule, NOW)
     assert messages == ()
     assert (after.audible_ms, after.audible_moves) == (before.audible_ms, (0.0, 0.0))
+    assert after.audible_urgencies == (0.0, 0.0)
 
 
 def test_of_full_scores_the_one_that_moved_further_is_more_urgent() -> None:
@@ -115,8 +120,43 @@ def test_a_price_that_went_further_at_the_full_score_is_all_news() -> None:
 
 def test_nothing_is_kept_where_nothing_is_held() -> None:
     rule = AttentionRule(audible_per_hour=6, burst=9)
-    _, messages = spend([alert(symbol) for symbol in "ABCDEFG"], Attention(), rule, NOW)
-    assert len(heard(messages)) == 6
+    attention, spoken = Attention(), []
+    for minutes in range(4):
+        now = Present(NOW.now_ms + minutes * MINUTE_MS)
+        attention, messages = spend([alert(one) for one in "ABCDEFG"], attention, rule, now)
+        spoken.append(len(heard(messages)))
+    assert spoken == [3, 2, 1, 0]
+
+
+def test_what_comes_later_in_a_minute_and_is_more_urgent_is_not_pushed_out_by_trifles() -> None:
+    rule = AttentionRule(audible_per_hour=6)
+    attention, spoken = Attention(), list[str]()
+    moves = {"A": 1.0, "B": 0.9, "C": 1.0, "D": 1.0, "E": 1.1, "F": 1.05, "G": 1.2, "H": 1.3}
+    for seconds, (symbol, move) in enumerate(moves.items()):
+        now = Present(NOW.now_ms + seconds * 1_000)
+        attention, messages = spend([alert(symbol, move=move)], attention, rule, now)
+        spoken += [one for [one] in heard(messages)]
+    assert spoken == ["A", "B", "C", "E", "G", "H"], "half of six as they come, then the larger"
+    assert [one.symbol for one in attention.folded] == ["F", "D"]
+
+
+def test_after_a_minute_what_was_kept_rings_for_anything() -> None:
+    rule = AttentionRule(audible_per_hour=2)
+    spent, messages = spend([alert("A", 0.9), alert("B", 0.8)], Attention(), rule, NOW)
+    assert heard(messages) == [["A"]]
+    soon = Present(NOW.now_ms + MINUTE_MS - 1)
+    assert heard(spend([alert("C")], spent, rule, soon)[1]) == []
+    assert heard(spend([alert("C")], spent, rule, Present(soon.now_ms + 1))[1]) == [["C"]]
+
+
+def test_of_the_sounds_for_what_is_held_one_is_kept_for_what_is_more_urgent() -> None:
+    rule = AttentionRule(audible_per_hour=3)
+    held = Present(NOW.now_ms, exposure=dict.fromkeys("ABCD", 0.5))
+    attention, spoken = Attention(), list[str]()
+    for symbol, score in (("A", 0.7), ("B", 0.6), ("C", 0.6), ("D", 0.8)):
+        attention, messages = spend([alert(symbol, score)], attention, rule, held)
+        spoken += [one for [one] in heard(messages)]
+    assert spoken == ["A", "B", "D"]
 
 
 def test_a_market_that_moves_as_one_is_one_message() -> None:
@@ -165,7 +205,7 @@ def test_the_card_shows_the_newest_of_each_score_and_counts_what_does_not_fit() 
 def test_the_card_is_empty_once_the_person_has_looked_and_the_budget_is_not_refilled() -> None:
     rule = AttentionRule(audible_per_hour=1)
     after, _ = spend([alert("A"), alert("B")], Attention(), rule, NOW)
-    assert looked(after) == Attention((NOW.now_ms,), (0.0,))
+    assert looked(after) == Attention((NOW.now_ms,), (0.0,), audible_urgencies=(0.6,))
 
 
 def test_coins_that_are_held_and_news_are_more_urgent() -> None:
@@ -224,6 +264,7 @@ def test_only_rarer_moves_exceed_the_budget_and_every_alert_is_told_listed_or_co
         assert len(on_card) <= card_max
         assert len(before | left) == len(on_card) + attention.more - counted
         assert len(attention.audible_ms) == len(attention.audible_moves)
+        assert len(attention.audible_ms) == len(attention.audible_urgencies)
 
 
 @pytest.mark.parametrize("wrong", [{"audible_per_hour": -1}, {"burst": 1}, {"card_max": 0}])

@@ -442,6 +442,7 @@ async def test_the_card_of_alerts_says_what_still_rings_when_the_sounds_are_spen
     shown = (await talk.ask("/alerts sounds 6")).text
     assert "at most 6 sounds an hour, 2 of them kept for coins you hold." in shown
     assert "a move twice as far as all that rang still rings" in shown
+    assert "some wait for what comes later and matters more" in shown
     assert "kept for" not in (await talk.ask("/alerts sounds 2")).text
     assert "make no sound; they wait on one card" in (await talk.ask("/alerts sounds 0")).text
 
