@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 
 from bot import config, failpoints, notify, pauses, scanning
@@ -43,7 +43,6 @@ from trading.domain.errors import (
 from trading.domain.events import JobRan
 from trading.installation import Identity, Ports, order_prefix
 from trading.reception import Reception
-from trading.scanner.scores import RankScore
 from trading.schedule import Schedule
 
 logger = logging.getLogger(__name__)
@@ -387,7 +386,7 @@ class Process:
     async def _scan(self) -> None:
         await self._supervisor.keep_apart("scanner", self._scanner.run, self._agent.advice_died)
 
-    async def _tell_scores(self, _scores: Sequence[RankScore]) -> None:
+    async def _tell_scores(self) -> None:
         await self._front().tell_scores()
 
     async def _beat(self) -> None:

@@ -1,6 +1,5 @@
 """What the scanner stands on: this exchange's archive and scores, and its share of the settings."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from tests.fakes.candle_market import CandleMarket
 from tests.fakes.clock import FakeClock
 from tests.fakes.virtual_time import VirtualTime
 from trading.domain.time import Timeframe
-from trading.scanner.scores import RankScore
 
 
 @pytest.fixture
@@ -45,7 +43,7 @@ def test_a_simulated_exchange_never_writes_into_a_markets_history(
 async def test_nothing_is_started_and_nothing_is_written_before_it_runs(
     settings: config.Settings, tmp_path: Path
 ) -> None:
-    async def on_scores(_: Sequence[RankScore]) -> None:
+    async def on_scores() -> None:
         raise AssertionError("nothing is watched")
 
     clock = FakeClock()

@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 # Moments of all symbols that wait to be handed on; a sweep comes every few seconds.
 _CLOSES_MAX = 5_000
 
-OnScores = Callable[[Sequence[RankScore]], Awaitable[object]]
+OnScores = Callable[[], Awaitable[object]]
 
 
-async def _nobody(_scores: Sequence[RankScore]) -> None:
+async def _nobody() -> None:
     return None
 
 
@@ -53,7 +53,7 @@ class ScannerEngine:
     """Implements `ScannerDesk`.
 
     `watch` says what people want, at any time; `run` follows it until cancelled; `scan_watched` and
-    `sweep` are its recurring jobs. `on_scores` gets what each scan has found.
+    `sweep` are its recurring jobs. `on_scores` is called when there are new scores to ask for.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class ScannerEngine:
         await self._hand_on_closes()
         await self._keep(found)
         if found:
-            await self._on_scores(found)
+            await self._on_scores()
 
     # ------------------------------------------------------------ the desk
 
@@ -269,7 +269,7 @@ class ScannerEngine:
         self._newest |= found
         try:
             if found:
-                await self._on_scores(list(found.values()))
+                await self._on_scores()
             await self._keep(list(found.values()))
         finally:
             self._newest |= {
