@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
+from bot.config.exchanges import streaming
 from bot.config.settings import PREFIX, Mode, Settings, is_loopback, is_url, setting_names
 from trading.domain.errors import SettingsInvalid
 
@@ -120,6 +121,13 @@ def _check_api_url(settings: Settings) -> None:
 
 
 def _check_exchange(settings: Settings) -> None:
+    known = streaming()
+    if settings.exchange_id not in known:
+        near = difflib.get_close_matches(settings.exchange_id.lower(), known, n=2)
+        hint = f"; near it: {', '.join(near)}" if near else ""
+        raise _invalid(
+            "exchange_id", f"should be an exchange that streams, was {settings.exchange_id!r}{hint}"
+        )
     if bool(settings.exchange_rest_url) != bool(settings.exchange_ws_url):
         missing = "exchange_ws_url" if settings.exchange_rest_url else "exchange_rest_url"
         raise _invalid(missing, "is missing: the two URLs of an exchange belong together")

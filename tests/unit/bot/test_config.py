@@ -3,6 +3,8 @@
 import dataclasses
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,30 @@ def test_live_against_a_loopback_exchange_needs_no_second_consent(
     settings = _load(monkeypatch, LIVE)
     assert settings.is_loopback_exchange
     assert settings.mode is config.Mode.LIVE
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"), [("nosuch", ""), ("krakn", "; near it: kraken"), ("Binance", "; near it: ")]
+)
+def test_an_exchange_that_does_not_stream_stops_the_start_at_once(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, hint: str
+) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        _load(monkeypatch, PAPER | {"UMBRA_EXCHANGE_ID": wrong})
+    said = str(refused.value)
+    assert said.startswith(
+        f"UMBRA_EXCHANGE_ID should be an exchange that streams, was {wrong!r}{hint}"
+    )
+    assert said.endswith(". Example: UMBRA_EXCHANGE_ID=binance")
+    assert _load(monkeypatch, {"UMBRA_EXCHANGE_ID": "kraken"}).exchange_id == "kraken"
+
+
+def test_the_exchanges_that_are_known_are_those_of_the_library() -> None:
+    script = (
+        "import ccxt.pro; from bot.config.exchanges import streaming; "
+        "assert streaming() == sorted(ccxt.pro.exchanges)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=_EXAMPLE.parent, check=True, timeout=60)
 
 
 @pytest.mark.fault("I06", "SAID")
