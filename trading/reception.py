@@ -258,8 +258,10 @@ class Reception:
         )
 
     async def summary(self, since: datetime) -> SummaryView:
-        """Return what happened since a moment."""
+        """Return what happened since a moment, or since the installation where that is later."""
         records, day = self._agent.records, self._agent.state.day
+        installed = self._agent.state.installed
+        since = since if installed is None else max(since, installed.at)
         fired = await self._agent.journal.latest(_SUMMARY_MAX, ("TrackerChanged",))
         triggers = sum(
             1
