@@ -11,6 +11,7 @@ from trading.domain.errors import Refused, SettingsInvalid
 from trading.gateway.connect import create_gateway, create_paper_gateway
 from trading.poison import InHand
 from trading.ports import Clock, ExchangeGateway
+from trading.right_of_way import RightOfWay
 from trading.sim.account import parse_balances
 
 _PAPER_FILLS_MAX = 1_000_000
@@ -22,22 +23,26 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A gateway to it; `restore` runs once before it is used."""
+    """A gateway to it; its streams give triggers the `way`, and `restore` runs once, before."""
 
     gateway: ExchangeGateway
+    way: RightOfWay
     restore: Callable[[], Awaitable[None]] = _nothing
 
 
 def account_of(settings: Settings, store: Store, clock: Clock, in_hand: InHand) -> Account:
     """Return the account of the mode; raises SettingsInvalid for paper balances that cannot be."""
+    way = RightOfWay()
     if settings.mode is Mode.LIVE:
-        return Account(create_gateway(gateway_settings(settings), clock, in_hand))
+        return Account(create_gateway(gateway_settings(settings), clock, in_hand, way), way)
     try:
         balances = parse_balances(settings.paper_balance)
     except Refused as error:
         name = "UMBRA_PAPER_BALANCE"
         raise SettingsInvalid(f"{name}: {error}. Example: {name}={error.example}") from None
-    paper = create_paper_gateway(gateway_settings(settings), clock, balances, in_hand=in_hand)
+    paper = create_paper_gateway(
+        gateway_settings(settings), clock, balances, in_hand=in_hand, way=way
+    )
 
     async def restore() -> None:
         # A paper account lives in the journal alone: its fills are its history. What rested is
@@ -47,7 +52,7 @@ def account_of(settings: Settings, store: Store, clock: Clock, in_hand: InHand) 
         fills = await store.records.fills(limit=_PAPER_FILLS_MAX)
         paper.restore(fills, await paper.instruments(), stored.attempts)
 
-    return Account(paper, restore)
+    return Account(paper, way, restore)
 
 
 def account_lock(settings: Settings) -> AccountLock:

@@ -190,6 +190,7 @@ class Process:
                 self._store.records,
                 self._clock,
                 self._bus,
+                way=self._account.way,
             ),
             Identity(install_id, order_prefix(install_id)),
             agent_settings(self._settings, self._version, install_id),

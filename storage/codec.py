@@ -8,10 +8,11 @@ from typing import Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from trading.domain.errors import JournalCorrupt
-from trading.domain.events import Event
+from trading.domain.events import TRACKER_MOVED, Event, TrackerChanged
 from trading.domain.time import to_ms
 
 EVENT_CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Event)}
+EVENT_CLASSES[TRACKER_MOVED] = TrackerChanged
 GENESIS = bytes(32)
 # What a stop writes on its way to an order, and with its fill.
 _OF_STOPS = (
@@ -49,12 +50,12 @@ def make_ready() -> None:
 def identity(event: Event) -> tuple[str, str] | None:
     """Return kind and key of an event that may happen only once."""
     key = event.key
-    return None if key is None else (type(event).__name__, key)
+    return None if key is None else (event.kind, key)
 
 
 def encode(event: Event) -> str:
     """Return an event as JSON; what could not be read back is a ValueError, before it is stored."""
-    adapter = _adapter(type(event).__name__)
+    adapter = _adapter(event.kind)
     payload = adapter.dump_json(event)
     if adapter.validate_json(payload) != event:
         raise ValueError(f"event should survive storage, was {event!r}")
@@ -85,7 +86,7 @@ def chain(events: list[Event], epoch: int, last_seq: int, last_hash: bytes) -> l
     """Return the rows that continue a journal whose last row is (`last_seq`, `last_hash`)."""
     rows = []
     for seq, event in enumerate(events, start=last_seq + 1):
-        columns = (seq, epoch, to_ms(event.at), type(event).__name__, event.key, encode(event))
+        columns = (seq, epoch, to_ms(event.at), event.kind, event.key, encode(event))
         row_hash = digest(last_hash, *columns)
         rows.append(Row(*columns, last_hash, row_hash))
         last_hash = row_hash

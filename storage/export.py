@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from storage.codec import encode
+from storage.codec import EVENT_CLASSES, encode
 from trading.domain import events
 from trading.domain.errors import Refused
 from trading.domain.money import EXACT, plain
@@ -72,7 +72,7 @@ async def export(
 
 
 async def _pages(journal: Journal, table: Table, since: datetime) -> AsyncIterator[list[Row]]:
-    kinds = [kind.__name__ for kind in table.kinds]
+    kinds = [name for name, kind in EVENT_CLASSES.items() if kind in table.kinds]
     after_seq = 0
     while page := await journal.events(after_seq, _PAGE, kinds):
         yield [
@@ -228,7 +228,7 @@ def _tracker(event: events.TrackerChanged) -> Row:
 
 
 def _facts(event: events.Event) -> Row:
-    return {"kind": type(event).__name__, "facts": encode(event)}
+    return {"kind": event.kind, "facts": encode(event)}
 
 
 def _columns(**kinds: type[Any]) -> tuple[tuple[str, type[Any]], ...]:

@@ -97,7 +97,7 @@ class Append:
     @property
     def label(self) -> str:
         """The kinds of the events."""
-        return "+".join(type(event).__name__ for event in self._events)
+        return "+".join(event.kind for event in self._events)
 
     def write(self, connection: Connection) -> int:
         """Append what the reserve holds, then these events; raises InstanceConflict."""

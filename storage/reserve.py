@@ -59,7 +59,7 @@ class Reserve:
             "index": len(self.pending),
             "seq": in_doubt[0] if in_doubt else 0,
             "hash": in_doubt[1].hex() if in_doubt else "",
-            "events": [[type(event).__name__, encode(event)] for event in events],
+            "events": [[event.kind, encode(event)] for event in events],
         }
         body = json.dumps(record).encode()
         framed = _HEADER.pack(_MAGIC, len(body), zlib.crc32(body)) + body

@@ -99,6 +99,7 @@ class TradingAgent:
                 publish=self._publish,
                 on_condition=self._on_condition,
                 holdings=self._holdings,
+                way=ports.way,
             ),
         )
         self.execution = self._execution(ports)

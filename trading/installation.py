@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,6 +13,7 @@ from trading.decide import DecisionSettings
 from trading.domain.errors import SettingsInvalid
 from trading.domain.events import Installed
 from trading.ports import Clock, ExchangeGateway, Journal, Records
+from trading.right_of_way import RightOfWay
 from trading.risk.limits import RiskLimits
 
 _FEE_SHARE = Decimal("0.001")
@@ -57,6 +58,7 @@ class Ports:
     clock: Clock
     bus: Bus
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    way: RightOfWay = field(default_factory=RightOfWay)
 
 
 def refuse_other_account(installed: Installed, account: str) -> None:

@@ -97,6 +97,11 @@ class PortfolioBook:
         """The present positions by symbol."""
         return self._positions
 
+    def managed(self, symbol: str) -> Decimal:
+        """Return the base units under management of one instrument."""
+        position = self._positions.get(symbol)
+        return position.quantity if position else ZERO
+
     def managed_of(self, asset: str) -> Decimal:
         """Return the base units under management over every instrument of an asset."""
         held = (

@@ -65,7 +65,7 @@ class Journal(Protocol):
     async def events(
         self, after_seq: int = 0, limit: int = 1000, kinds: Sequence[str] = ()
     ) -> Sequence[Recorded]:
-        """Return events with a greater seq in order; `kinds` are class names, empty means all."""
+        """Return events with a greater seq in order; `kinds` are names as `Fact.kind` has them."""
         ...
 
     async def latest(self, limit: int, kinds: Sequence[str] = ()) -> Sequence[Recorded]:

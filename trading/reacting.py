@@ -77,7 +77,7 @@ class Reacting:
                 # One that has ended is listed a moment longer; its tracker has let its slice go.
                 and not intent.state.is_terminal
             )
-            managed = self._of.state.book.snapshot().managed(symbol) + sum(sold, ZERO)
+            managed = self._of.state.book.managed(symbol) + sum(sold, ZERO)
             events = self._of.trackers.resized(symbol, managed)
             if events:
                 await self._of.record(*events)

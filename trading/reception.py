@@ -10,7 +10,7 @@ from trading.agent import TradingAgent
 from trading.desk import Outcome, Proposal, Shown
 from trading.domain.commands import Command, SetTradingMode
 from trading.domain.errors import Refused
-from trading.domain.events import ConditionChanged
+from trading.domain.events import TRACKER_MOVED, ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.order import Attempt, Fill, Intent
@@ -43,6 +43,7 @@ _AUDIT_KINDS = (
     "InvitationMade",
     "InvitationClosed",
     "TrackerChanged",
+    TRACKER_MOVED,
     "IntentOpened",
     "IntentClosed",
     "AlertAcknowledged",

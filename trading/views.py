@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 
 from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
@@ -57,13 +58,17 @@ def positions(
     for symbol, position in portfolio.positions.items():
         base = _base(symbol, instruments)
         managed_base[base] = managed_base.get(base, ZERO) + position.quantity
-    held = [
-        (position.quantity * (prices.price(symbol) or ZERO), symbol)
-        for symbol, position in portfolio.positions.items()
-        if position.quantity and not _is_dust(position, instruments.get(symbol), prices)
-    ]
-    # Judging a position's protection costs far more than knowing its value.
-    held.sort(key=lambda item: item[0], reverse=True)
+    # Asked for a few, this looks closely at a few: all of a great account take milliseconds.
+    held = sorted(
+        (position for position in portfolio.positions.values() if position.quantity),
+        key=lambda position: _worth(position, portfolio),
+        reverse=True,
+    )
+    shown = (
+        position.symbol
+        for position in held
+        if not _is_dust(position, instruments.get(position.symbol), prices)
+    )
     return [
         _position(
             portfolio.positions[symbol],
@@ -74,8 +79,12 @@ def positions(
                 _unmanaged(portfolio, _base(symbol, instruments), managed_base),
             ),
         )
-        for _, symbol in held[:most]
+        for symbol in islice(shown, most)
     ]
+
+
+def _worth(position: Position, portfolio: Portfolio) -> Decimal:
+    return position.quantity * (portfolio.prices.get(position.symbol) or ZERO)
 
 
 def _is_dust(position: Position, instrument: Instrument | None, prices: Prices) -> bool:
@@ -103,14 +112,13 @@ def _position(
 ) -> PositionView:
     instrument, unmanaged = traits
     price = prices.price(position.symbol)
+    resting = {each.tracker_id: prices.backstop(each.tracker_id) for each in trackers}
     guards = [
         (tracker, state.worst_price)
         for tracker in trackers
-        if (not prices.are_stops_held or prices.backstop(tracker.tracker_id) is not None)
+        if (not prices.are_stops_held or resting[tracker.tracker_id] is not None)
         and (
-            state := protection.of(
-                tracker, price, prices.at_ms, prices.backstop(tracker.tracker_id)
-            )
+            state := protection.of(tracker, price, prices.at_ms, resting[tracker.tracker_id])
         ).is_protected
         and state.worst_price is not None
     ]
@@ -132,7 +140,7 @@ def _position(
         tracker_ids=tuple(tracker.tracker_id for tracker, _ in guards),
         unmanaged=unmanaged,
         is_blind=prices.is_blind(position.symbol)
-        and any(prices.backstop(tracker.tracker_id) is None for tracker, _ in guards),
+        and any(resting[tracker.tracker_id] is None for tracker, _ in guards),
     )
 
 

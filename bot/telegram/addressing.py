@@ -90,7 +90,7 @@ class Addresser:
         most = 1 if self.in_hand.is_suspicious(Lane.EVENT) else _BATCH
         while batch := await self.journal.events(self._seq or 0, most, ALERT_KINDS):
             first = batch[0]
-            name = f"fact {first.seq} ({type(first.event).__name__})"
+            name = f"fact {first.seq} ({first.event.kind})"
             with marked(self.in_hand, Lane.EVENT, name) as may_touch:
                 if may_touch:
                     await self._address(batch)
@@ -123,7 +123,7 @@ class Addresser:
         self.kick_outbox()
 
     async def _leave_out(self, row: Recorded) -> None:
-        logger.error("event_left_out", extra={"seq": row.seq, "kind": type(row.event).__name__})
+        logger.error("event_left_out", extra={"seq": row.seq, "kind": row.event.kind})
         try:
             await self.journal.append(events.EventsAddressed(row.seq, self.clock.now()))
         except AlreadyRecorded as error:
@@ -333,9 +333,7 @@ def is_news(event: Event) -> bool:
     A trail that moves only counts with what comes after it; reading each of its moves for itself
     would take time from stops.
     """
-    if isinstance(event, events.TrackerChanged):
-        return event.change is not TrackerChange.MOVED
-    return type(event).__name__ in ALERT_KINDS
+    return event.kind in ALERT_KINDS
 
 
 async def wait_for_kick(kick: asyncio.Event, seconds: float) -> None:

@@ -154,6 +154,7 @@ class TelegramBot:
             self._banner(),
             kick_outbox=self.outbox.kick,
             waits=self._expiry.waits,
+            own_name=lambda: self._bot.username if self._ready.is_set() else "",
         )
         return code
 
@@ -331,7 +332,7 @@ class TelegramBot:
                 await self._journal.append(*rest)
             except AlreadyRecorded as error:
                 known = (error.kind, error.key)
-                rest = [one for one in rest if (type(one).__name__, one.key) != known]
+                rest = [one for one in rest if (one.kind, one.key) != known]
                 if not rest:
                     return
             else:

@@ -4,7 +4,7 @@ A row counts for a module and everything below it; of two rows that fit, the lon
 """
 
 # Reactions and effects are plain calls of these; only an engine may hold them.
-_SHELL = ("trading.ports", "trading.bus", "trading.deadlines")
+_SHELL = ("trading.ports", "trading.bus", "trading.deadlines", "trading.right_of_way")
 _ANYTHING = ("bot", "trading", "storage")
 _ENGINES = tuple(
     f"trading.{package}.engine"
@@ -59,6 +59,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.ports": ("trading.candles", "trading.domain"),
     "trading.bus": ("trading.domain",),
     "trading.deadlines": ("trading.domain",),
+    "trading.right_of_way": (),
     "trading.market": ("trading.candles", "trading.domain"),
     "trading.market.engine": ("trading.domain", *_SHELL),
     "trading.market.live_candles": ("trading.candles", "trading.domain", *_SHELL),
@@ -143,7 +144,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.poison": (),
     "trading.gateway": (
         *("trading.candles", "trading.domain", "trading.poison", "trading.ports"),
-        "trading.sim",
+        *("trading.right_of_way", "trading.sim"),
     ),
     "trading.learn": ("trading.domain", "trading.market", "trading.scanner"),
     "trading.backtest": (
@@ -279,6 +280,7 @@ ENVIRONMENT_READERS = ("bot.config.environment", "bot.demo")
 ASYNC_SHELLS = (
     "trading.bus",
     "trading.deadlines",
+    "trading.right_of_way",
     "trading.desk",
     "trading.installation",  # names the sleep that everything waits with
     "trading.ports",

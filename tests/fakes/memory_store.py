@@ -258,4 +258,4 @@ def _identity(event: Event) -> tuple[str, str] | None:
 
 
 def _is_of(recorded: Recorded, kinds: Sequence[str]) -> bool:
-    return not kinds or type(recorded.event).__name__ in kinds
+    return not kinds or recorded.event.kind in kinds

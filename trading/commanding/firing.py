@@ -200,7 +200,7 @@ class Firing:
         return self._left(symbol) <= ZERO and not self._of.execution.exiting(symbol)
 
     def _left(self, symbol: str) -> Decimal:
-        managed = self._of.state.book.snapshot().managed(symbol)
+        managed = self._of.state.book.managed(symbol)
         return self._of.state.instruments[symbol].quantity(
             managed - self._of.execution.exiting(symbol)
         )

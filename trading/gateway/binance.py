@@ -29,6 +29,7 @@ from trading.gateway.translate.values import Unusable, integer, mapping, sequenc
 from trading.gateway.venue import WEIGHTS
 from trading.poison import InHand, Unmarked
 from trading.ports import Clock, KeyPermissions
+from trading.right_of_way import RightOfWay
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +55,16 @@ class BinanceVenue:
     """Binance spot's dialect; also that of the simulated exchange."""
 
     def __init__(
-        self, settings: GatewaySettings, clock: Clock, in_hand: InHand | None = None
+        self,
+        settings: GatewaySettings,
+        clock: Clock,
+        in_hand: InHand | None = None,
+        way: RightOfWay | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._in_hand = in_hand or Unmarked()
+        self._way = way or RightOfWay()
         self._exchange: Any = None
         self._session: aiohttp.ClientSession | None = None
         self._instruments: dict[str, Instrument] = {}
@@ -285,7 +291,7 @@ class BinanceVenue:
         url = f"{self._api.urls['api']['ws']['spot']}/{next(self._connections)}"
         names = {self._name(symbol): symbol for symbol in sorted(symbols)}
         stream = MarketStream(names, on_trade, on_quote, self._clock, self._now_ms, on_ending)
-        stream.in_hand = self._in_hand
+        stream.in_hand, stream.way = self._in_hand, self._way
         self._streams[url] = stream
         try:
             await stream.run(self._api, url, self._requests)
@@ -316,6 +322,7 @@ class BinanceVenue:
     async def _stream_candles(self, series: Series, on_candle: TakeCandle) -> None:
         url = f"{self._api.urls['api']['ws']['spot']}/{next(self._connections)}"
         stream = CandleStream(series, on_candle)
+        stream.way = self._way
         self._streams[url] = stream
         try:
             await stream.run(self._api, url, self._requests)

@@ -9,6 +9,7 @@ from trading.domain.time import Timeframe
 from trading.gateway.client import DirectReader
 from trading.gateway.stream import border, subscribe, until_lost
 from trading.gateway.translate.kline_frames import Heard, KlineFrames
+from trading.right_of_way import RightOfWay
 
 TakeCandle = Callable[[str, Timeframe, Candle, int], None]
 Series = Mapping[tuple[str, str], tuple[str, Timeframe]]
@@ -34,6 +35,7 @@ class CandleStream:
         self._names = [f"{name.lower()}@kline_{interval}" for name, interval in series]
         self._frames = KlineFrames(series)
         self._on_candle = on_candle
+        self.way = RightOfWay()
         self._ended: Callable[[str], None] = lambda _: None
 
     def take_frame(self, frame: str) -> bool:
@@ -67,7 +69,7 @@ class CandleStream:
     async def run(self, exchange: Any, url: str, requests: Iterator[int]) -> None:
         """Subscribe, and wait until the connection ends: Unreachable says how."""
         client = exchange.client(url)
-        DirectReader(client, self.take_frame)
+        DirectReader(client, self.take_frame, self.way)
         waits = await subscribe(exchange, url, self._names, requests, "candles")
         self._ended = lambda why: client.reject(Unreachable(why))
         await until_lost(waits)

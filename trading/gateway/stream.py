@@ -20,6 +20,7 @@ from trading.gateway.translate.frames import Frames
 from trading.gateway.translate.values import Unusable
 from trading.poison import InHand, Lane, Unmarked
 from trading.ports import Clock
+from trading.right_of_way import RightOfWay
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class MarketStream:
         self._on_ending = on_ending
         # Where the frame that is being read is marked.
         self.in_hand: InHand = Unmarked()
+        self.way = RightOfWay()
         self._frames = Frames(symbols, clock, now_ms)
         self._ended: Callable[[str], None] = _ignore
 
@@ -122,7 +124,7 @@ class MarketStream:
             f"{each.lower()}@{kind}" for each in self._symbols for kind in ("trade", "bookTicker")
         ]
         client = exchange.client(url)
-        DirectReader(client, self.take_frame)
+        DirectReader(client, self.take_frame, self.way)
         waits = await subscribe(exchange, url, names, requests, "market")
         self._ended = lambda why: client.reject(Unreachable(why))
         await until_lost(waits)

@@ -90,6 +90,11 @@ class Group:
                     self.is_flush_due = True
         return True
 
+    def forget_band(self) -> None:
+        """Let the next price, or the next sweep, be looked at whatever it is."""
+        self.low = self.high = ZERO
+        self.until_ms = 0
+
     def has_new_record(self) -> bool:
         """Whether the extremes hold a record that no tracker has read yet."""
         return self.highest > self._record_low or self.lowest < self._record_high

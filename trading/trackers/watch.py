@@ -276,10 +276,13 @@ class Watch:
 
     def _settle(self, group: Group, moment: Moment) -> None:
         self.fired.sort(key=lambda fired: -fired.value)
-        if group.trackers:
-            self._rebuild(group, moment.line_ms)
-        else:
+        if not group.trackers:
             self.live.drop(group)
+        elif self.fired:
+            # A trigger waits for its owner: the band of the others is made with the next price.
+            group.forget_band()
+        else:
+            self._rebuild(group, moment.line_ms)
 
     def _evaluate_one(self, group: Group, tracker_id: int, tick: Tick, moment: Moment) -> None:
         tracker = group.trackers[tracker_id]

@@ -10,6 +10,7 @@ from tests.builders import coin
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.desk import CloseProposal, PlainProposal
+from trading.domain import events
 from trading.domain.chat import Severity
 from trading.domain.commands import (
     AbortIntent,
@@ -694,6 +695,23 @@ async def test_the_desk_answers_from_memory(world: AgentWorld) -> None:
     assert {job.name for job in world.desk.jobs()} >= {"tracker_sweep", "full_reconcile"}
     assert world.desk.instrument("btcusdt").symbol == "BTC/USDT"
     assert world.desk.open_orders() == []
+
+
+async def test_a_trigger_is_counted_however_often_stops_have_moved_since(
+    world: AgentWorld,
+) -> None:
+    began = world.time.now()
+    await world.protect()
+    await world.move("57990")
+    await world.until_sold("0.5")
+    (fired,) = (
+        event
+        for event in world.store.of(events.TrackerChanged)
+        if event.change is TrackerChange.TRIGGERED
+    )
+    moved = events.TrackerChanged(fired.tracker, TrackerChange.MOVED, world.time.now())
+    await world.store.append(*[moved] * 1001)
+    assert (await world.desk.summary(began)).triggers == 1
 
 
 async def test_the_desk_answers_from_storage(world: AgentWorld) -> None:

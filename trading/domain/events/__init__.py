@@ -12,6 +12,7 @@ from trading.domain.events.alerts import (
 )
 from trading.domain.events.fact import Fact
 from trading.domain.events.orders import (
+    TRACKER_MOVED,
     AttemptChanged,
     AttemptPrepared,
     DayOpened,
@@ -88,6 +89,7 @@ Event = (
 )
 
 __all__ = [
+    "TRACKER_MOVED",
     "AccessDenied",
     "AlertAcknowledged",
     "AlertEnded",

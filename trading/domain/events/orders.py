@@ -9,6 +9,8 @@ from trading.domain.order import Attempt, Fill, Intent
 from trading.domain.position import AdjustReason, RoundTrip, TradingMode
 from trading.domain.tracker import Evidence, Tracker, TrackerChange
 
+TRACKER_MOVED = "TrackerMoved"
+
 
 @dataclass(frozen=True, slots=True)
 class TrackerChanged(Fact):
@@ -19,6 +21,11 @@ class TrackerChanged(Fact):
     at: datetime
     evidence: Evidence | None = None
     reason: str = ""
+
+    @property
+    def kind(self) -> str:
+        """A record that only moved has a name of its own: there may be hundreds a second."""
+        return TRACKER_MOVED if self.change is TrackerChange.MOVED else type(self).__name__
 
     @property
     def key(self) -> str | None:

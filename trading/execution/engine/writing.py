@@ -114,4 +114,4 @@ class Writer:
 
 
 def _is(event: Event, known: AlreadyRecorded) -> bool:
-    return type(event).__name__ == known.kind and event.key == known.key
+    return event.kind == known.kind and event.key == known.key

@@ -16,6 +16,7 @@ from trading.domain.events import AlertRaised, ConditionChanged, Event, TrackerC
 from trading.domain.order import Side
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
 from trading.ports import Clock, Journal
+from trading.right_of_way import Claim, RightOfWay
 from trading.trackers import rules
 from trading.trackers.rules import Moment
 from trading.trackers.watch import Change, Fired, Watch
@@ -50,6 +51,7 @@ class Outlets:
     fire: Callable[[Tracker, Evidence], Awaitable[None]]
     publish: Callable[..., None]
     on_condition: Callable[[ConditionChanged], None]
+    way: RightOfWay
 
 
 class Recorder:
@@ -210,11 +212,13 @@ class Recorder:
             fired = heapq.heappop(self._fires)[2]
             self._in_flight += 1
             self._is_calm.clear()
-            task = self._group.create_task(self._record(fired))
+            claim = self._outlets.way.claim()
+            task = self._group.create_task(self._record(fired, claim))
             # Not a `finally`: a task that is cancelled before its first step never enters it.
-            task.add_done_callback(partial(self._recorded, fired))
+            task.add_done_callback(partial(self._recorded, fired, claim))
 
-    def _recorded(self, fired: Fired, task: asyncio.Task[None]) -> None:
+    def _recorded(self, fired: Fired, claim: Claim, task: asyncio.Task[None]) -> None:
+        claim.release()
         self._in_flight -= 1
         asyncio.get_running_loop().call_later(_ORDER_LEAVES_S, self._calm_down)
         if not task.cancelled() and task.exception() is None:
@@ -224,7 +228,7 @@ class Recorder:
         self._queue(fired)
         self._wake.set()
 
-    async def _record(self, fired: Fired) -> None:
+    async def _record(self, fired: Fired, claim: Claim) -> None:
         tracker = fired.tracker
         delay_s = self._settings.retry_s_first
         while self._is_standing(tracker):
@@ -238,6 +242,7 @@ class Recorder:
             except (Retryable, StorageLost) as error:
                 text = f"#{tracker.tracker_id} has triggered and cannot be recorded: {error}"
                 self._condition(UNRECORDED, tracker.symbol, True, text)
+                claim.release()
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, self._settings.retry_s_max)
             else:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from trading.domain.errors import Refused, Retryable
@@ -16,6 +16,7 @@ from trading.domain.time import Timeframe
 from trading.domain.tracker import Evidence, ThenKind, Tracker, TrackerChange, TrackerState
 from trading.market.gap import Gap
 from trading.ports import Clock, Journal
+from trading.right_of_way import RightOfWay
 from trading.trackers import outcome, reminders, slices
 from trading.trackers.engine.changing import Changing
 from trading.trackers.engine.recording import Outlets, Recorder, TrackerSettings, moment_of
@@ -40,6 +41,7 @@ class Hooks:
     """Calls into the conductor; all but `fire` are plain calls, answered from memory.
 
     `holdings` tells what a cooldown may own next; without it such a tracker ends after its fill.
+    Each trigger claims the `way` until its order is on the wire.
     """
 
     instruments: Mapping[str, Instrument]
@@ -49,6 +51,7 @@ class Hooks:
     publish: Callable[..., None]
     on_condition: Callable[[ConditionChanged], None] = _log_condition
     holdings: Callable[[str], Holdings] = _no_holdings
+    way: RightOfWay = field(default_factory=RightOfWay)
 
 
 class TrackerEngine:
@@ -82,7 +85,7 @@ class TrackerEngine:
         )
         self._watch = Watch(world, self._settings.record_epsilon)
         self._live = self._watch.live
-        outlets = Outlets(hooks.fire, hooks.publish, hooks.on_condition)
+        outlets = Outlets(hooks.fire, hooks.publish, hooks.on_condition, hooks.way)
         self._recorder = Recorder(self._watch, journal, clock, outlets, self._settings)
         self._changing = Changing(self._watch, self._recorder, journal, clock)
         self._sweeps = 0

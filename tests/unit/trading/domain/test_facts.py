@@ -12,6 +12,7 @@ from tests.builders import NOON, fill, protective_stop
 from trading.domain.chat import ConfirmationAnswer, Role, Severity
 from trading.domain.errors import AlreadyRecorded, RateLimited, Refused
 from trading.domain.events import (
+    TRACKER_MOVED,
     AlertAcknowledged,
     AlertRaised,
     ConfirmationAnswered,
@@ -115,6 +116,13 @@ def test_buys_start_on_the_buy_side_and_everything_else_sells() -> None:
 def test_roles_and_severities_are_ordered() -> None:
     assert Role.OWNER.rank > Role.TRADER.rank > Role.VIEWER.rank
     assert Severity.CRIT.priority < Severity.WARN.priority < Severity.INFO.priority
+
+
+def test_a_record_that_only_moved_is_kept_under_a_name_of_its_own() -> None:
+    tracker = protective_stop(7)
+    kinds = {change: TrackerChanged(tracker, change, NOON).kind for change in TrackerChange}
+    assert kinds.pop(TrackerChange.MOVED) == TRACKER_MOVED
+    assert set(kinds.values()) == {"TrackerChanged"}
 
 
 def test_what_must_happen_once_has_a_key() -> None:

@@ -11,6 +11,7 @@ from aiohttp import WSMessage, WSMsgType
 
 from trading.domain.errors import Unreachable
 from trading.gateway.client import DirectReader
+from trading.right_of_way import Claim, RightOfWay
 
 _HELLO = WSMessage(WSMsgType.TEXT, "hello", None)
 _PING = WSMessage(WSMsgType.PING, b"", None)
@@ -98,6 +99,33 @@ async def test_a_burst_lets_others_have_their_turn() -> None:
     assert len(taken) == 1000
     assert seen
     assert seen[0] <= 200
+
+
+async def test_a_trigger_that_goes_out_is_not_held_up_by_the_prices_behind_it() -> None:
+    library = Library(deque([_HELLO] * 1000))
+    way = RightOfWay()
+    taken: list[str] = []
+    sent_at: list[int] = []
+
+    async def go_out(claim: Claim) -> None:
+        for _ in range(12):
+            await asyncio.sleep(0)
+        sent_at.append(len(taken))
+        claim.release()
+
+    def take(frame: str) -> bool:
+        taken.append(frame)
+        if len(taken) == 100:
+            going.append(asyncio.create_task(go_out(way.claim())))
+        return True
+
+    going: list[asyncio.Task[None]] = []
+    DirectReader(library, take, way)
+    library.receive_loop()
+    async with asyncio.timeout(10):
+        await library.ended.wait()
+    assert sent_at == [100]
+    assert len(taken) == 1000
 
 
 async def test_a_message_that_nobody_can_read_is_told_and_the_next_one_is_read(

@@ -15,7 +15,13 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.trading.trackers.make import BTC, armed, candle, d, line, observation
 from trading.domain.chat import Severity
-from trading.domain.errors import AlreadyRecorded, InstanceConflict, Refused, Unreachable
+from trading.domain.errors import (
+    AlreadyRecorded,
+    InstanceConflict,
+    Refused,
+    StorageLost,
+    Unreachable,
+)
 from trading.domain.events import AlertRaised, ConditionChanged, Event, TrackerChanged
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.time import Timeframe, to_ms
@@ -29,6 +35,7 @@ from trading.domain.tracker import (
     TrackerState,
 )
 from trading.market.gap import Gap
+from trading.right_of_way import RightOfWay
 from trading.trackers import trailing
 from trading.trackers.engine import UNRECORDED, UNSAVED, Hooks, TrackerEngine, TrackerSettings
 from trading.trackers.slices import Holdings
@@ -48,6 +55,7 @@ class Desk:
     fires: list[Tracker] = field(default_factory=list)
     fails: list[Exception] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    way: RightOfWay = field(default_factory=RightOfWay)
     may_enter: bool = True
     is_stale: bool = False
     holdings: Holdings = field(default_factory=lambda: Holdings(d("0.5"), d(0), d(1000)))
@@ -64,6 +72,7 @@ class Desk:
                 publish=self.publish,
                 on_condition=self.conditions.append,
                 holdings=lambda _: self.holdings,
+                way=self.way,
             ),
             _QUICK,
         )
@@ -294,6 +303,27 @@ async def test_records_stand_back_until_a_trigger_is_recorded(desk: Desk) -> Non
     desk.gate.set()
     await desk.until(lambda: (2, TrackerChange.MOVED) in desk.changes())
     assert desk.changes()[2:] == [(1, TrackerChange.TRIGGERED), (2, TrackerChange.MOVED)]
+
+
+async def test_a_trigger_has_the_right_of_way_until_its_order_is_on_the_wire(desk: Desk) -> None:
+    desk.gate = asyncio.Event()
+    await desk.engine.arm(_stop(1, level=58000))
+    desk.see(57990)
+    assert desk.way.is_claimed
+    await asyncio.sleep(0)
+    assert desk.way.is_claimed
+    desk.gate.set()
+    await desk.until(lambda: not desk.engine.unrecorded)
+    assert not desk.way.is_claimed
+
+
+async def test_a_trigger_that_cannot_be_written_lets_prices_go_on(desk: Desk) -> None:
+    desk.fails = [StorageLost("the disk is full")] * 3
+    await desk.engine.arm(_stop(1, level=58000))
+    desk.see(57990)
+    await desk.until(lambda: not desk.way.is_claimed)
+    assert desk.engine.unrecorded == 1
+    await desk.until(lambda: not desk.engine.unrecorded)
 
 
 async def test_records_are_written_although_a_trigger_waits_for_the_disk(desk: Desk) -> None:
