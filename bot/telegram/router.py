@@ -57,6 +57,8 @@ class Router:
     kick_outbox: Callable[[], None] = lambda: None
     # Whether the owner has been asked about somebody and has not answered.
     waits: Callable[[int], bool] = lambda _user_id: False
+    # What this bot is called; empty while nobody has told.
+    own_name: Callable[[], str] = lambda: ""
     progress: Progress = field(init=False)
     _answers: Answers = field(init=False)
 
@@ -169,6 +171,8 @@ class Router:
         admission = self._admission(stored, person, text)
         if admission is not Admission.PASS:
             return self._held_back(stored, person, admission, tap_id)
+        if query is None and self._is_for_another(text):
+            return self._passed_by(stored, person, chat_id, text)
         working = _working(text)
         place = Place(chat_id, _card_of(stored), tap_id=tap_id, is_begun=bool(working))
         try:
@@ -209,6 +213,20 @@ class Router:
         outcome = "collapsed" if admission is Admission.SAME else "flood"
         handled = UpdateHandled(stored.update_id, outcome, self.clock.now())
         return Handled((handled,), tap_id=tap_id)
+
+    def _is_for_another(self, text: str) -> bool:
+        named, own = reading.addressee(text), self.own_name().lower()
+        return bool(named and own) and named != own
+
+    def _passed_by(self, stored: InboxUpdate, person: Person, chat_id: int, text: str) -> Handled:
+        """Do nothing; in a chat with nobody else, where a name was mistyped, say so."""
+        outcome = "ignored: for another bot"
+        if chat_id != person.user_id:
+            return Handled((UpdateHandled(stored.update_id, outcome, self.clock.now()),))
+        named = reading.shown(reading.addressee(text))
+        card = card_text("✋ Nothing was done", f"That is for {named}; this is {self.own_name()}.")
+        reply = Reply((Card(card),), outcome=outcome, is_urgent=reading.is_urgent(text))
+        return self._finish(stored, reply, Place(chat_id, _card_of(stored)))
 
     def _refusal(self, error: Refused, said: str) -> Reply:
         if isinstance(error, AlreadyRecorded):

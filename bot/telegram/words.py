@@ -27,6 +27,12 @@ def split(text: str) -> tuple[str, list[str]]:
     return name, words[1:]
 
 
+def addressee(line: str) -> str:
+    """Return the bot that a typed command names, as `/status@umbra_bot` does; mostly none."""
+    first = line.split(maxsplit=1)[0] if line.startswith("/") else ""
+    return first.partition("@")[2].lower()
+
+
 def is_urgent(line: str) -> bool:
     """Whether a typed or tapped line takes risk away, so that it and its answer go first."""
     name = line.lstrip("+=").partition(" ")[0]

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.security.front import OWNER, STRANGER, Front, tapped, typed
+from bot.telegram.settings import TelegramSettings
+from tests.security.front import OWNER, STRANGER, Front, said, tapped, typed
 from trading.domain.chat import InboxUpdate, Severity
-from trading.domain.events import MessageQueued
+from trading.domain.events import ConfirmationAsked, MessageQueued, UpdateHandled
 
 
 def member(user_id: int) -> dict[str, Any]:
@@ -55,6 +56,36 @@ async def test_what_is_said_to_a_way_out_overtakes_small_talk(line: str) -> None
     front = Front()
     assert await _paces(front, typed(line)) == {Severity.CRIT}
     assert await _paces(front, tapped(f"+{line}")) == {Severity.CRIT}
+
+
+@pytest.mark.parametrize("line", ["/status@other_bot", "/PANIC@other_bot everything"])
+async def test_a_command_for_another_bot_is_not_ours_and_that_is_said(line: str) -> None:
+    front = Front()
+    front.router.own_name = lambda: "Umbra_Bot"
+    handled = await front.take(typed(line))
+    told = said(handled).replace("&#x27;", "'")
+    assert told == "✋ Nothing was done That is for 'other_bot'; this is Umbra_Bot."
+    assert not [one for one in handled.events if isinstance(one, ConfirmationAsked)]
+
+
+async def test_a_command_that_names_us_or_nobody_is_ours() -> None:
+    front = Front()
+    front.router.own_name = lambda: "Umbra_Bot"
+    for line in ("/panic@umbra_bot", "/PANIC@UMBRA_BOT", "/panic", "/panic@"):
+        handled = await front.take(typed(line))
+        assert [one for one in handled.events if isinstance(one, ConfirmationAsked)], line
+        front.later(seconds=60)
+
+
+async def test_in_a_group_a_command_for_another_bot_is_passed_by() -> None:
+    front = Front()
+    front.services.settings = TelegramSettings(
+        "1:x", allowed_chat_ids=frozenset({-100}), allow_groups=True
+    )
+    front.router.own_name = lambda: "umbra_bot"
+    handled = await front.take(typed("/status@other_bot", chat_id=-100))
+    assert [type(one) for one in handled.events] == [UpdateHandled]
+    assert len((await front.take(typed("/status@umbra_bot", chat_id=-100))).events) > 1
 
 
 @pytest.mark.parametrize("line", ["/status", "/buy BTC/USDT 100 USDT", "/panics", "panic", "/"])
