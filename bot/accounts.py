@@ -1,7 +1,7 @@
 """The account that orders touch: the key's own on the exchange, or one that is simulated here."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.config import Mode, Settings
 from bot.shares import gateway_settings
@@ -26,15 +26,15 @@ class Account:
     """A gateway to it; its streams give triggers the `way`, and `restore` runs once, before."""
 
     gateway: ExchangeGateway
-    way: RightOfWay
     restore: Callable[[], Awaitable[None]] = _nothing
+    way: RightOfWay = field(default_factory=RightOfWay)
 
 
 def account_of(settings: Settings, store: Store, clock: Clock, in_hand: InHand) -> Account:
     """Return the account of the mode; raises SettingsInvalid for paper balances that cannot be."""
     way = RightOfWay()
     if settings.mode is Mode.LIVE:
-        return Account(create_gateway(gateway_settings(settings), clock, in_hand, way), way)
+        return Account(create_gateway(gateway_settings(settings), clock, in_hand, way), way=way)
     try:
         balances = parse_balances(settings.paper_balance)
     except Refused as error:
@@ -52,7 +52,7 @@ def account_of(settings: Settings, store: Store, clock: Clock, in_hand: InHand) 
         fills = await store.records.fills(limit=_PAPER_FILLS_MAX)
         paper.restore(fills, await paper.instruments(), stored.attempts)
 
-    return Account(paper, way, restore)
+    return Account(paper, restore, way)
 
 
 def account_lock(settings: Settings) -> AccountLock:

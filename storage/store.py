@@ -21,6 +21,7 @@ from storage.lease import DatabaseLock, Lease, current_lease, next_lease
 from storage.ledger import Ledger, drained_generation
 from storage.reserve import Reserve
 from storage.sqlite import SqliteDatabase
+from storage.unbroken import unbroken
 from trading.domain.chat import OutboxMessage, Person
 from trading.domain.errors import SettingsInvalid, StorageLost, UmbraError
 from trading.domain.events import Event
@@ -53,10 +54,13 @@ class SqlJournal:
     async def append(self, *events: Event, reserve: bool = False, urgent: bool = False) -> int:
         """Make all events durable in one transaction and return the last seq (0: in reserve).
 
-        Without events it takes in what the reserve holds, and probes the database.
+        Without events it takes in what the reserve holds, and probes the database. A cancellation
+        while it is written takes effect at the caller's next wait: what is durable is known.
         """
         job = self._ledger.append(events, reserve=reserve)
-        seq = await self._database.write(job, urgent=urgent)
+        writing = self._database.write(job, urgent=urgent)
+        # What is urgent is awaited by a task of its own, and every turn of the loop counts.
+        seq = await (writing if urgent else unbroken(writing))
         self._snapshots.note(seq)
         return seq
 

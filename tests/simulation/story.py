@@ -51,8 +51,6 @@ class Story:
         self.thin_until_s = self.chat_back_s = self.slow_disk_until_s = 0.0
         self.doubled = 0
         self.settled_after_s = 0.0
-        # Ids of checks at rest that a test has a reason to leave out.
-        self.excused: frozenset[str] = frozenset()
         self._seen_changes = 0
         self._restart_s = 0.0
         self._asked: set[int] = set()

@@ -314,9 +314,6 @@ def test_a_cancellation_at_any_await_of_a_sale_never_means_that_nothing_was_sent
     cancelled: list[int] = []
 
     async def is_cancelled_at(sale: Sale, step: int) -> None:
-        # What was written in the moment of a cancellation, memory learns with the next start.
-        sale.story.excused = frozenset({"I-27", "I-28"})
-
         def look(now: int) -> None:
             if now == step:
                 for task in carriers(sale.world, name):
