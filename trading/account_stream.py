@@ -1,5 +1,6 @@
 """Follows orders and balances as the exchange tells them; queries cover what a gap has missed."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,6 +19,8 @@ ACCOUNT_STREAM_DOWN = "account_stream_down"
 _STABLE_S = 30.0
 _TOLD_AFTER_S = 20.0
 _RECONCILE_S = 5.0
+# A subscription takes no longer, as a rule: what changed while it was made is asked for then.
+_SUBSCRIBED_S = 2.0
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -48,10 +51,13 @@ class AccountStream:
         while True:
             began_s = self._began_s = of.clock.monotonic()
             self.state = "live"
+            covering = asyncio.create_task(self._cover())
             try:
                 await of.gateway.stream_account(of.execution.on_report, self._on_balance)
             except Retryable as error:
                 logger.warning("account_stream_lost", extra={"error": str(error)})
+            finally:
+                covering.cancel()
             self.state = "reconnecting"
             if self._lost_s is None:
                 self._lost_s = of.clock.monotonic()
@@ -84,6 +90,11 @@ class AccountStream:
         now = self._of.clock.now()
         event = ConditionChanged(ACCOUNT_STREAM_DOWN, None, is_down, severity, text, now)
         self._follow_ups.add(partial(self._of.record, event))
+
+    async def _cover(self) -> None:
+        """Read once more what changed between the last look and the subscription."""
+        await self._sleep(_SUBSCRIBED_S)
+        await self._catch_up()
 
     async def _catch_up(self) -> None:
         try:

@@ -280,6 +280,8 @@ async def test_one_refusal_among_signed_answers_is_not_told(world: AgentWorld) -
 
 async def test_a_refused_key_is_asked_with_calmly_once_that_is_told(world: AgentWorld) -> None:
     asked_s: list[float] = []
+    # The look that follows each new stream of the account is over.
+    await world.time.pass_by(3)
     balances = world.exchange.balances
 
     async def counted() -> Mapping[str, Balance]:
