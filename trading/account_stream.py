@@ -65,7 +65,9 @@ class AccountStream:
                 failures = 0
             await self._sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
             failures += 1
-            await self._catch_up()
+            await self._catch_up(
+                of.execution.check_open_attempts, self._housekeeping.refresh_balances
+            )
 
     def judge(self) -> None:
         """Tell of a stream that does not come back, and of its return; called every few seconds."""
@@ -92,14 +94,14 @@ class AccountStream:
         self._follow_ups.add(partial(self._of.record, event))
 
     async def _cover(self) -> None:
-        """Read once more what changed between the last look and the subscription."""
+        """Read balances once more: they may have changed before the subscription."""
         await self._sleep(_SUBSCRIBED_S)
-        await self._catch_up()
+        await self._catch_up(self._housekeeping.refresh_balances)
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, *looks: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._of.execution.check_open_attempts()
-            await self._housekeeping.refresh_balances()
+            for look in looks:
+                await look()
         except (Retryable, AuthLost) as error:
             logger.warning("catch_up_failed", extra={"error": str(error)})
 

@@ -22,6 +22,8 @@ PATIENCE_S = 2.0
 async def world() -> AsyncIterator[AgentWorld]:
     async with AgentWorld() as made:
         await made.protect()
+        # The look that follows each new stream of the account is over.
+        await made.time.pass_by(3)
         yield made
 
 
