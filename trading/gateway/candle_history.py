@@ -2,7 +2,6 @@
 
 import asyncio
 import difflib
-import importlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from trading.gateway.errors import (
     must_be_told,
     why_silent,
 )
+from trading.gateway.library import REQUESTING, library
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.translate.values import Unusable, sequence, shown
 from trading.ports import Clock
@@ -248,9 +248,9 @@ def _check_root(rest_url: str | None) -> None:
 
 
 def _load(settings: GatewaySettings, symbol: str) -> Any:
-    library = importlib.import_module("ccxt.async_support")
-    if settings.exchange_id not in library.exchanges:
-        near = difflib.get_close_matches(settings.exchange_id, library.exchanges, n=3, cutoff=0.5)
+    known = library(REQUESTING)
+    if settings.exchange_id not in known.exchanges:
+        near = difflib.get_close_matches(settings.exchange_id, known.exchanges, n=3, cutoff=0.5)
         raise Refused(
             f"no exchange is called {settings.exchange_id!r}; near it are "
             f"{', '.join(near) or 'none'}",
@@ -259,7 +259,7 @@ def _load(settings: GatewaySettings, symbol: str) -> Any:
     _, _, settle = symbol.partition(":")
     if settle and settings.rest_url is not None and settings.exchange_id.startswith("binance"):
         raise Refused("--rest-url leads to spot markets alone", example="--symbol BTC/USDT")
-    kind = _with_all_numbers(hooked(getattr(library, settings.exchange_id)))
+    kind = _with_all_numbers(hooked(getattr(known, settings.exchange_id)))
     linear = symbol.partition(":")[0].endswith(f"/{settle}")
     contract = "linear" if linear else "inverse"
     exchange = kind(

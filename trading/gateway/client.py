@@ -1,7 +1,6 @@
 """The client library, loaded late and hooked, so that raw answers and raw messages reach us."""
 
 import asyncio
-import importlib
 import logging
 import ssl
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ import aiohttp
 
 from trading.domain.errors import SettingsInvalid, Unreachable
 from trading.gateway.errors import LAST_ANSWER, answer
+from trading.gateway.library import STREAMING, library
 from trading.gateway.settings import GatewaySettings
 from trading.right_of_way import RightOfWay
 
@@ -23,8 +23,8 @@ _MESSAGES_AT_ONCE = 16
 
 
 def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
-    """Import the library (a second of work: call it in a thread) and build one exchange."""
-    pro = importlib.import_module("ccxt.pro")
+    """Import the library (half a second of work: call it in a thread) and build one exchange."""
+    pro = library(STREAMING)
     if settings.exchange_id not in pro.exchanges:
         raise SettingsInvalid(
             f"UMBRA_EXCHANGE_ID should be an exchange that streams, was "
