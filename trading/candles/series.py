@@ -87,7 +87,7 @@ def symbol_from_pair(pair: str, *, is_perpetual: bool) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candles:
-    """Columns of shape (n,): open times as Unix milliseconds, the rest float64.
+    """Columns of shape (n,): open times as Unix milliseconds, the rest float64, live ones float32.
 
     Volumes are in base units; a perpetual that is counted in contracts keeps its contracts.
     """

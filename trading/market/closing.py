@@ -12,7 +12,8 @@ from trading.market.ring import CANDLES_KEPT, CandleRing
 
 # Two clocks differ by less; a candle that claims its end earlier has not ended.
 _EARLY_MS_MAX = 1_000
-_TOLERANCE = 1e-9
+# What has closed is kept with seven digits.
+_TOLERANCE = 1e-6
 
 
 class Closing(Enum):

@@ -332,7 +332,8 @@ class LiveCandles:
         watched.warm(past.held)
         self._told_s[watched.symbol] = now_s
         try:
-            self._hooks.on_warm(watched.symbol, watched.timeframe, watched.live.ring.candles())
+            # With all their digits, which the ring does not keep.
+            self._hooks.on_warm(watched.symbol, watched.timeframe, past.held)
         except Exception:
             logger.exception("warm_series_failed", extra={"symbol": watched.symbol})
         for candle in watched.take_early(now_s):

@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 
+from trading.candles.series import Candles
 from trading.domain.market import Candle, MarketTrade, PriceSource, Quote
+from trading.market.ring import CandleRing
 
 SYMBOL = "BTC/USDT"
 BASE_MS = 1_700_000_000_000
@@ -44,3 +46,10 @@ def candle(
     open_: float, high: float, low: float, close: float, *, is_closed: bool = True
 ) -> Candle:
     return Candle(0, open_, high, low, close, 1.0, is_closed)
+
+
+def as_kept(candles: Candles) -> Candles:
+    """The same candles with the digits that are kept of live ones."""
+    ring = CandleRing(len(candles))
+    ring.fill(candles)
+    return ring.candles()

@@ -12,6 +12,7 @@ import pytest
 from tests.builders import NOON
 from tests.fakes.candle_market import CandleMarket, CandleMemory
 from tests.fakes.virtual_time import VirtualTime
+from tests.unit.trading.market.make import as_kept
 from trading.candles.rows import columns_of
 from trading.candles.series import Candles
 from trading.domain.market import Candle
@@ -60,7 +61,7 @@ class World:
         """Whether the series is what the exchange would tell of the same time."""
         held = self.live.candles(symbol, timeframe)
         true = self.market.all_closed(symbol, timeframe, int(held.open_time_ms[0]))
-        return held.equals(columns_of(true[-len(held) :]))
+        return held.equals(as_kept(columns_of(true[-len(held) :])))
 
 
 @contextlib.asynccontextmanager

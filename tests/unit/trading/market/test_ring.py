@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.candles.series import COLUMNS, candles_of
+from trading.candles.series import COLUMNS, REQUIRED, candles_of
 from trading.domain.market import Candle
 from trading.market.ring import CandleRing
 
@@ -75,6 +75,17 @@ def test_prices_and_volumes_are_kept_and_what_is_unknown_is_nan() -> None:
     assert held.taker_sell_volume[0] == 0.5
     assert np.isnan(held.taker_buy_volume[1])
     assert np.isnan([held.quote_volume, held.trades]).all()
+
+
+def test_seven_digits_are_kept_and_times_to_the_millisecond() -> None:
+    ring = CandleRing(2)
+    ring.put(Candle(1_700_000_040_000, 67_123.45, 67_999.99, 0.000012345678, 67_123.46, 1e9, True))
+    held = ring.candles()
+    assert held.open_time_ms[0] == 1_700_000_040_000
+    told = (67_123.45, 67_999.99, 0.000012345678, 67_123.46, 1e9)
+    kept = [held.column(name)[0] for name in REQUIRED]
+    assert kept == pytest.approx(told, rel=1e-7)
+    assert {held.column(name).dtype for name in COLUMNS[1:]} == {np.dtype(np.float32)}
 
 
 def test_one_candle_is_found_by_its_time() -> None:
