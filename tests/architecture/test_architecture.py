@@ -7,6 +7,9 @@ import pytest
 
 from tests.architecture import checks
 
+# They reach no line of the product, and reading all of it takes twice as long where lines count.
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
