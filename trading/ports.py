@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from trading.candles.combining import Gathered
 from trading.candles.series import Candles, Column, Times
 from trading.domain.chat import Confirmation, ConfirmationAnswer, InboxUpdate, OutboxMessage, Person
 from trading.domain.events import (
@@ -211,6 +212,10 @@ class CandleStore(Protocol):
 
     async def load(self, symbol: str, timeframe: Timeframe, newest: int) -> Candles:
         """Return the newest so many candles that are held, oldest first; holes stay holes."""
+        ...
+
+    async def gathered(self, symbol: str, timeframe: Timeframe, newest: int) -> Gathered | None:
+        """Return the newest so many of what a person has combined; None where that is nothing."""
         ...
 
     async def append(self, closed: Sequence[tuple[str, Timeframe, Candle]]) -> None:

@@ -195,7 +195,8 @@ def combine_command(
     """Let other exchanges fill what lies before one exchange's first candle, and its gaps.
 
     No candle of the exchange that leads is replaced. Shows whose candles these are and how far
-    prices differ where several have some. umbra data list shows it from then on, with its parts.
+    prices differ where several have some. umbra data list shows it from then on, with its parts,
+    and an agent of the exchange that leads ranks against it from its next start.
     """
     from bot.data import wording
     from storage.archive import combinations

@@ -37,13 +37,23 @@ def keep(root: Path, names: Sequence[SeriesName]) -> None:
 def kept(root: Path) -> Iterator[Parts]:
     """Yield every combination, by its leader; a file that cannot be read is none."""
     for path in sorted((root / _FOLDER).glob(f"*/*/*{_SUFFIX}")):
-        try:
-            parts = tuple(SeriesName(*map(str, part)) for part in json.loads(path.read_bytes()))
-            is_ours = len(parts) > 1 and _path(root, parts[0]) == path
-        except (OSError, ValueError, TypeError, Refused):
-            continue
-        if is_ours:
+        parts = _read(path)
+        if parts and _path(root, parts[0]) == path:
             yield parts
+
+
+def led_by(root: Path, leader: SeriesName) -> Parts:
+    """Return the combination that a history leads, empty where it leads none."""
+    parts = _read(_path(root, leader))
+    return parts if parts[:1] == (leader,) else ()
+
+
+def _read(path: Path) -> Parts:
+    try:
+        parts = tuple(SeriesName(*map(str, part)) for part in json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, Refused):
+        return ()
+    return parts if len(parts) > 1 else ()
 
 
 def _path(root: Path, leader: SeriesName) -> Path:

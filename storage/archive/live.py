@@ -10,14 +10,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from storage.archive import combinations
 from storage.archive.archive import Archive
 from storage.archive.partition import PartitionDamaged
 from storage.archive.writer import ArchiveLock, ArchiveWriter, Stored
+from trading.candles.combining import Gathered
 from trading.candles.lengthening import shorter_needed, source_of, whole_only
 from trading.candles.rows import columns_of
 from trading.candles.series import Candles, SeriesName, join, no_candles
+from trading.candles.spans import Span
+from trading.domain.errors import Refused
 from trading.domain.market import Candle
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, shifted_ms
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +61,15 @@ class LiveArchive:
         name = self._name(symbol, timeframe)
         return await loop.run_in_executor(self._reads, self._load, name, newest)
 
+    async def gathered(self, symbol: str, timeframe: Timeframe, newest: int) -> Gathered | None:
+        """Return the newest so many candles of the combination that a series leads.
+
+        None where it leads none, or where that cannot be made, which is logged.
+        """
+        loop = asyncio.get_running_loop()
+        name = self._name(symbol, timeframe)
+        return await loop.run_in_executor(self._reads, self._gathered, name, newest)
+
     async def append(self, closed: _Batch) -> None:
         """Keep closed candles, durable when this returns; raises InstanceConflict or OSError."""
         if closed:
@@ -72,6 +85,22 @@ class LiveArchive:
         made = self._made(name, newest)
         older = made.take(made.open_time_ms < held.open_time_ms[0]) if len(held) else made
         return join(older, held).take(slice(-newest, None))
+
+    def _gathered(self, name: SeriesName, newest: int) -> Gathered | None:
+        parts = combinations.led_by(self._root, name)
+        own = self._newest(name, 1) if parts else no_candles()
+        if not len(own):
+            return None
+        last_ms = int(own.open_time_ms[0])
+        first_ms = max(shifted_ms(last_ms, 1 - newest, name.length_ms), 0)
+        try:
+            whole = self._archive.combined(parts, Span(first_ms, last_ms))
+        except Refused as error:
+            logger.warning("not_combined", extra={"series": str(name), "error": str(error)})
+            return None
+        kept = slice(-newest, None)
+        exchanges = tuple(part.exchange for part in parts)
+        return Gathered(whole.candles.take(kept), whole.source[kept], exchanges)
 
     def _made(self, name: SeriesName, newest: int) -> Candles:
         """Make candles of the longest shorter ones that are held; an exchange may lack its own."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 
 from tests.fakes.clock import FakeClock
+from trading.candles.combining import Gathered
 from trading.candles.rows import columns_of
 from trading.candles.series import Candles
 from trading.domain.errors import InstanceConflict, RateLimited, Refused, Unreachable
@@ -203,6 +204,7 @@ class CandleMemory:
 
     def __init__(self) -> None:
         self.held: dict[Key, dict[int, Candle]] = {}
+        self.combined: dict[Key, Gathered] = {}
         self.appends: list[int] = []
         self.is_locked = False
         self.is_broken = False
@@ -222,6 +224,12 @@ class CandleMemory:
             raise OSError("the disk is gone")
         series = self.held.get((symbol, timeframe), {})
         return columns_of([series[open_ms] for open_ms in sorted(series)[-newest:]])
+
+    async def gathered(self, symbol: str, timeframe: Timeframe, newest: int) -> Gathered | None:
+        """Return what a test has combined."""
+        if self.is_broken:
+            raise OSError("the disk is gone")
+        return self.combined.get((symbol, timeframe))
 
     async def append(self, closed: Sequence[tuple[str, Timeframe, Candle]]) -> None:
         """Keep closed candles."""

@@ -27,6 +27,7 @@ class FakeScanner:
     sources: dict[Timeframe, Timeframe | None] = field(default_factory=dict)
     unread: dict[str, tuple[Missing, ...]] = field(default_factory=dict)
     settling: set[str] = field(default_factory=set)
+    histories: dict[str, tuple[str, ...]] = field(default_factory=dict)
     is_unreachable: bool = False
     scanned: list[Interest] = field(default_factory=list)
 
@@ -43,6 +44,9 @@ class FakeScanner:
     def missing(self, interest: Interest) -> Sequence[Missing]:
         unread = self.unread.get(interest.symbol, ())
         return [one for one in unread if one.timeframe in interest.timeframes]
+
+    def history(self, interest: Interest) -> Sequence[str]:
+        return self.histories.get(interest.symbol, ())
 
     def is_settled(self, symbol: str) -> bool:
         return symbol not in self.settling

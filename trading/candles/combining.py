@@ -53,6 +53,15 @@ class Combined:
     """Of all but the first, in order."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """A history of several exchanges: candle i is of `exchanges[source[i]]`; the first leads."""
+
+    candles: Candles
+    source: NDArray[np.uint8]
+    exchanges: tuple[str, ...]
+
+
 def combine(histories: Sequence[Candles]) -> Combined:
     """Combine candles of one timeframe, the leader's first; each ascends and is unique.
 

@@ -112,6 +112,10 @@ class ScannerDesk(Protocol):
         """Return which of the timeframes that are watched are not read yet, and why."""
         ...
 
+    def history(self, interest: Interest) -> Sequence[str]:
+        """Return of which exchanges its pasts are, the own one first; none where of that alone."""
+        ...
+
     def is_settled(self, symbol: str) -> bool:
         """Whether the scores of a symbol may be told by themselves.
 

@@ -150,6 +150,7 @@ def row_of(interest: Interest, services: Services, score: RankScore | None = Non
         scanner.thresholds(interest),
         scanner.unjudged(interest),
         scanner.missing(interest),
+        scanner.history(interest),
     )
 
 

@@ -152,6 +152,7 @@ def rank_card(row: Row, instrument: Instrument | None, reading: Reading) -> Card
         ]
     lines += [
         "Rank: the share of past candles that went as far. Small is rare.",
+        *([f"History: {' + '.join(row.history)}"] if row.history else []),
         *LEGEND,
     ]
     return Card(card_text(f"📊 {_headline(row)}", *lines), _rank_buttons(row))

@@ -39,6 +39,8 @@ class Row:
     """Why `auto` stands for the usual threshold; empty where it does not."""
     missing: Sequence[Missing] = ()
     """Which candle lengths are not read yet, and why."""
+    history: Sequence[str] = ()
+    """Of which exchanges its past is, where of several."""
 
     @property
     def asks(self) -> ScoreSignal:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from trading.candles.combining import Gathered
 from trading.candles.series import Candles, join, no_candles
 from trading.domain.errors import UmbraError
 from trading.domain.market import Candle
@@ -59,15 +60,20 @@ class Pasts:
         self._on_begun = on_begun
         self._histories: dict[Key, RankHistory] = {}
         self._beginnings: dict[Key, _Beginning] = {}
+        self._exchanges: dict[Key, tuple[str, ...]] = {}
         self._wake = asyncio.Event()
 
     def get(self, symbol: str, timeframe: Timeframe) -> RankHistory | None:
         """Return the past of a series, None while it is not sorted yet."""
         return self._histories.get((symbol, timeframe))
 
+    def exchanges(self, symbol: str, timeframe: Timeframe) -> tuple[str, ...]:
+        """Return of which exchanges the past of a series is, where it is of several."""
+        return self._exchanges.get((symbol, timeframe), ())
+
     def keep(self, keys: Collection[Key]) -> None:
         """Forget all other series."""
-        for known in (self._histories, self._beginnings):
+        for known in (self._histories, self._beginnings, self._exchanges):
             for key in known.keys() - keys:
                 del known[key]
 
@@ -98,7 +104,7 @@ class Pasts:
 
     async def _begin(self, key: Key) -> None:
         beginning = self._beginnings[key]
-        older = await self._older(key, beginning.recent)
+        older, exchanges = await self._older(key, beginning.recent)
         try:
             history = await self._apart(lambda: self._sorted(older, beginning.recent))
         except ValueError:
@@ -112,22 +118,41 @@ class Pasts:
         for candle in beginning.meanwhile:
             history.add(metrics_of((candle,))[:, 0])
         self._histories[key] = history
+        self._exchanges[key] = exchanges
         self._on_begun(key[0])
 
-    async def _older(self, key: Key, recent: Candles) -> Candles:
-        """Return what the archive holds from before the live candles."""
-        if self._store is None or len(recent) < self._recent_max:
-            # The live candles were warmed from the same archive: it holds no more.
-            return no_candles()
+    async def _older(self, key: Key, recent: Candles) -> tuple[Candles, tuple[str, ...]]:
+        """Return what the archive holds from before the live candles, and of whom, if of several.
+
+        What a person has combined comes before the exchange's own.
+        """
+        if self._store is None or not len(recent):
+            return no_candles(), ()
+        first_ms = recent.open_time_ms[0]
         try:
             async with asyncio.timeout(_LOAD_TIMEOUT_S):
+                whole = await self._store.gathered(*key, self._candles_max)
+                if whole is not None:
+                    return _before(whole, first_ms)
+                if len(recent) < self._recent_max:
+                    # The live candles were warmed from the same archive: it holds no more.
+                    return no_candles(), ()
                 held = await self._store.load(*key, self._candles_max)
         except (UmbraError, OSError, TimeoutError) as error:
             extra = {"symbol": key[0], "timeframe": key[1].name, "error": str(error)}
             logger.warning("longer_past_not_loaded", extra=extra)
-            return no_candles()
-        return held.take(held.open_time_ms < recent.open_time_ms[0])
+            return no_candles(), ()
+        return held.take(held.open_time_ms < first_ms), ()
 
     def _sorted(self, older: Candles, recent: Candles) -> RankHistory:
         past = join(older, recent) if len(older) else recent
         return RankHistory(metrics(past.open, past.high, past.low, past.close), self._candles_max)
+
+
+def _before(whole: Gathered, first_ms: int) -> tuple[Candles, tuple[str, ...]]:
+    """The part of a combined history before a moment, and of whom; whoever leads goes on."""
+    is_older = whole.candles.open_time_ms < first_ms
+    others = set(whole.source[is_older].tolist()) - {0}
+    leader, *rest = whole.exchanges
+    used = tuple(one for place, one in enumerate(rest, start=1) if place in others)
+    return whole.candles.take(is_older), (leader, *used) if used else ()

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from trading.candles.series import Candles
 from trading.domain.errors import Unreachable
@@ -165,6 +165,11 @@ class ScannerEngine:
         return self._awaited.missing(
             interest.symbol, [one for one in interest.timeframes if one in watched]
         )
+
+    def history(self, interest: Interest) -> Sequence[str]:
+        """Return of which exchanges its pasts are, the own one first; none where of that alone."""
+        found = (self._pasts.exchanges(interest.symbol, one) for one in interest.timeframes)
+        return list(dict.fromkeys(chain.from_iterable(found)))
 
     def is_settled(self, symbol: str) -> bool:
         """Whether the scores of a symbol may be told by themselves: no past is waited for."""

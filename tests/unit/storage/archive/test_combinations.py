@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.archive.archive import Archive
-from storage.archive.combinations import keep, kept
+from storage.archive.combinations import keep, kept, led_by
 from storage.archive.writer import writing
 from tests.unit.trading.candles.make import BITCOIN
 from trading.candles.series import SeriesName
@@ -48,3 +48,10 @@ def test_nothing_is_kept_while_somebody_writes(tmp_path: Path) -> None:
     with writing(tmp_path), pytest.raises(InstanceConflict):
         keep(tmp_path, [MINUTE, KRAKEN])
     assert list(kept(tmp_path)) == []
+
+
+def test_a_combination_is_found_by_who_leads_it(tmp_path: Path) -> None:
+    keep(tmp_path, [MINUTE, KRAKEN])
+    assert led_by(tmp_path, MINUTE) == (MINUTE, KRAKEN)
+    assert led_by(tmp_path, KRAKEN) == ()
+    assert led_by(tmp_path, MONTH) == ()

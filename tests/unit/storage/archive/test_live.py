@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.archive import combinations
 from storage.archive.archive import Archive
 from storage.archive.layout import month_of, partition_path
 from storage.archive.live import LiveArchive
@@ -49,6 +50,31 @@ async def test_what_was_appended_is_loaded_with_all_its_numbers(tmp_path: Path) 
     assert not len(await live.load("XRP/USDT", MINUTE, 10))
     again = LiveArchive(tmp_path, "binance")
     assert len(await again.load(ADA, MINUTE, 10)) == 4
+
+
+async def test_what_a_person_has_combined_is_gathered_with_whose_candles_it_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    live, other = LiveArchive(tmp_path, "binance"), SeriesName("kraken", "ADA/USD", "1m")
+    await live.append(closed(*range(30, 60)))
+    assert await live.gathered(ADA, MINUTE, 100) is None
+    with writing(tmp_path) as writer:
+        theirs = columns_of([candle(number) for number in range(40)])
+        list(writer.store(other, theirs, START_MS + DAY_MS, "test"))
+    combinations.keep(tmp_path, (NAME, other))
+    found = await live.gathered(ADA, MINUTE, 100)
+    assert found is not None
+    assert rows_of(found.candles) == [candle(number) for number in range(60)]
+    assert found.exchanges == ("binance", "kraken")
+    assert found.source.tolist() == [1] * 30 + [0] * 30
+    newest = await live.gathered(ADA, MINUTE, 35)
+    assert newest is not None
+    assert newest.source.tolist() == [1] * 5 + [0] * 30
+    assert await live.gathered(SOL, MINUTE, 100) is None
+    for path in (tmp_path / "kraken").rglob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:-9])
+    assert await live.gathered(ADA, MINUTE, 100) is None
+    assert "not_combined" in caplog.messages
 
 
 async def test_order_and_doubles_are_no_matter_and_a_hole_stays_one(tmp_path: Path) -> None:

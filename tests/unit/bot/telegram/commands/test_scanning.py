@@ -183,6 +183,12 @@ async def test_a_coin_alone_offers_its_pairs(talk: Talk) -> None:
 # ---------------------------------------------------------------- rank
 
 
+async def test_a_past_of_several_exchanges_says_whose_it_is(talk: Talk) -> None:
+    assert "History:" not in (await talk.ask("/rank BTC/USDT")).text
+    talk.scanner.histories["BTC/USDT"] = ("binance", "kraken")
+    assert "History: binance + kraken" in (await talk.ask("/rank BTC/USDT")).text
+
+
 async def test_each_length_says_its_move_its_rank_and_its_points(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT 15m 1h 1d")
     answer = await talk.ask("/rank BTC/USDT")

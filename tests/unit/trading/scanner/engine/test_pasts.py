@@ -9,6 +9,7 @@ import pytest
 
 from tests.fakes.candle_market import CandleMarket, CandleMemory
 from tests.fakes.virtual_time import VirtualTime
+from trading.candles.combining import Gathered
 from trading.candles.rows import columns_of
 from trading.candles.series import Candles
 from trading.domain.market import Candle
@@ -181,3 +182,36 @@ async def test_few_candles_make_a_young_past(count: int) -> None:
         assert history is not None
         assert history.is_young
         assert len(history) == count
+
+
+@pytest.mark.parametrize("recent_max", [60, 1_000])
+async def test_a_combined_history_comes_before_the_live_candles_and_says_whose_it_is(
+    recent_max: int,
+) -> None:
+    memory, gate = CandleMemory(), Gate()
+    gate.is_open.set()
+    source = np.array([2] * 40 + [0] * 120, np.uint8)
+    exchanges = ("binance", "bitstamp", "kraken")
+    memory.combined[ADA, MINUTE] = Gathered(columns_of(ALL[60:220]), source, exchanges)
+    pasts = Pasts(memory, 1_000, recent_max, gate)
+    async with sorting(pasts):
+        pasts.warmed(ADA, MINUTE, columns_of(ALL[160:220]))
+        await settled()
+        assert holds(pasts, ALL[60:220])
+        assert pasts.exchanges(ADA, MINUTE) == ("binance", "kraken")
+        pasts.keep(())
+        assert pasts.exchanges(ADA, MINUTE) == ()
+
+
+async def test_a_combined_history_that_gave_nothing_older_is_not_named() -> None:
+    memory, gate = CandleMemory(), Gate()
+    gate.is_open.set()
+    source = np.array([0] * 50 + [1] * 10 + [0] * 40, np.uint8)
+    whole = Gathered(columns_of(ALL[60:160]), source, ("binance", "kraken"))
+    memory.combined[ADA, MINUTE] = whole
+    pasts = Pasts(memory, 1_000, 60, gate)
+    async with sorting(pasts):
+        pasts.warmed(ADA, MINUTE, columns_of(ALL[100:160]))
+        await settled()
+        assert holds(pasts, ALL[60:160])
+        assert pasts.exchanges(ADA, MINUTE) == ()

@@ -22,8 +22,10 @@ from tests.unit.trading.scanner.engine.world import (
     watching,
     world_of,
 )
+from trading.candles.combining import Gathered
+from trading.candles.rows import columns_of
 from trading.domain.errors import Refused, Unreachable
-from trading.domain.time import Timeframe
+from trading.domain.time import Timeframe, candle_open_ms
 from trading.scanner.desk import Missing, Readiness
 from trading.scanner.engine import ScannerSettings
 from trading.scanner.engine.glance import metrics_of
@@ -61,6 +63,23 @@ async def test_what_is_watched_warms_up_and_is_then_scored() -> None:
         [view] = world.engine.monitored()
         assert view.score == score
         assert view.timeframes == (QUARTER, HOUR)
+
+
+async def test_what_a_person_has_combined_is_ranked_against_and_named() -> None:
+    memory = CandleMemory()
+    world = world_of(memory=memory)
+    opened_ms = candle_open_ms(world.market.now_ms(), HOUR.length_ms) - 90 * HOUR.length_ms
+    hours = columns_of(world.market.all_closed(ADA, HOUR, opened_ms))
+    source = (np.arange(len(hours)) < 20).astype(np.uint8)
+    memory.combined[ADA, HOUR] = Gathered(hours, source, ("binance", "kraken"))
+    async with running(watching(), memory=memory) as world:
+        await world.pass_by(20)
+        score = world.engine.score(watching())
+        assert score is not None
+        assert [one.candles for one in score.timeframes] == [KEPT, len(hours)]
+        assert len(hours) > KEPT
+        assert world.engine.history(watching()) == ["binance", "kraken"]
+        assert world.engine.history(watching(ADA, QUARTER)) == []
 
 
 async def test_a_crash_reaches_the_full_score_at_the_next_scan() -> None:
