@@ -24,6 +24,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from trading.gateway.library import STREAMING, library
+
 ORDER_BYTES_MAX = 1 << 17
 # A process id, and later an exit code.
 NUMBER = struct.Struct("i")
@@ -41,7 +43,6 @@ _IMPORTED = (
     "bot.logs",
     "bot.secrets.memory",
     "bot.watchdog",
-    "ccxt.pro",
     "httpcore",
     "numpy.ma",
     "sqlalchemy.dialects.sqlite",
@@ -134,6 +135,8 @@ def main() -> None:
     orders = socket.socket(fileno=int(sys.argv[1]))
     for name in _IMPORTED:
         importlib.import_module(name)
+    # As an agent reads it: without the exchanges that it does not trade on.
+    library(STREAMING).binance  # noqa: B018
     # A collection in a fork would look through all of it, and copy its pages.
     gc.collect()
     gc.freeze()
