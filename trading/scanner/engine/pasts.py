@@ -6,15 +6,17 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from trading.candles.combining import Gathered
-from trading.candles.series import Candles, join, no_candles
+from trading.candles.series import Candles, no_candles
 from trading.domain.errors import UmbraError
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe
 from trading.ports import CandleStore
 from trading.scanner.engine.glance import metrics_of
 from trading.scanner.history import RankHistory
-from trading.scanner.metrics import metrics
+from trading.scanner.metrics import Percents, metrics
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +34,13 @@ class Apart(Protocol):
 
 @dataclass(slots=True)
 class _Beginning:
-    """A series whose past is being sorted, and what closed meanwhile."""
+    """A series whose past is being sorted, and what closed meanwhile.
 
-    recent: Candles
+    Of its live candles the metrics: many series wait at a start, and these are a quarter as large.
+    """
+
+    recent: Percents
+    first_ms: int
     meanwhile: list[Candle] = field(default_factory=list)
 
 
@@ -80,7 +86,13 @@ class Pasts:
     def warmed(self, symbol: str, timeframe: Timeframe, candles: Candles) -> None:
         """Begin a series anew with closed candles, oldest first."""
         self._histories.pop((symbol, timeframe), None)
-        self._beginnings[symbol, timeframe] = _Beginning(candles)
+        first_ms = int(candles.open_time_ms[0]) if len(candles) else 0
+        try:
+            recent = _metrics(candles)
+        except ValueError as error:
+            _tell_unsound((symbol, timeframe), error)
+            recent = _metrics(no_candles())
+        self._beginnings[symbol, timeframe] = _Beginning(recent, first_ms)
         self._wake.set()
 
     def closed(self, symbol: str, timeframe: Timeframe, candle: Candle) -> None:
@@ -104,12 +116,11 @@ class Pasts:
 
     async def _begin(self, key: Key) -> None:
         beginning = self._beginnings[key]
-        older, exchanges = await self._older(key, beginning.recent)
+        older, exchanges = await self._older(key, beginning)
         try:
             history = await self._apart(lambda: self._sorted(older, beginning.recent))
-        except ValueError:
-            # What the archive holds is checked when it is stored; this is the last line.
-            logger.exception("past_not_sound", extra={"symbol": key[0], "timeframe": key[1].name})
+        except ValueError as error:
+            _tell_unsound(key, error)
             history = RankHistory(candles_max=self._candles_max)
         if self._beginnings.get(key) is not beginning:
             # It was dropped, or began anew, while it was sorted.
@@ -121,20 +132,20 @@ class Pasts:
         self._exchanges[key] = exchanges
         self._on_begun(key[0])
 
-    async def _older(self, key: Key, recent: Candles) -> tuple[Candles, tuple[str, ...]]:
+    async def _older(self, key: Key, live: _Beginning) -> tuple[Candles, tuple[str, ...]]:
         """Return what the archive holds from before the live candles, and of whom, if of several.
 
         What a person has combined comes before the exchange's own.
         """
-        if self._store is None or not len(recent):
+        count = live.recent.shape[1]
+        if self._store is None or not count:
             return no_candles(), ()
-        first_ms = recent.open_time_ms[0]
         try:
             async with asyncio.timeout(_LOAD_TIMEOUT_S):
                 whole = await self._store.gathered(*key, self._candles_max)
                 if whole is not None:
-                    return _before(whole, first_ms)
-                if len(recent) < self._recent_max:
+                    return _before(whole, live.first_ms)
+                if count < self._recent_max:
                     # The live candles were warmed from the same archive: it holds no more.
                     return no_candles(), ()
                 held = await self._store.load(*key, self._candles_max)
@@ -142,11 +153,21 @@ class Pasts:
             extra = {"symbol": key[0], "timeframe": key[1].name, "error": str(error)}
             logger.warning("longer_past_not_loaded", extra=extra)
             return no_candles(), ()
-        return held.take(held.open_time_ms < first_ms), ()
+        return held.take(held.open_time_ms < live.first_ms), ()
 
-    def _sorted(self, older: Candles, recent: Candles) -> RankHistory:
-        past = join(older, recent) if len(older) else recent
-        return RankHistory(metrics(past.open, past.high, past.low, past.close), self._candles_max)
+    def _sorted(self, older: Candles, recent: Percents) -> RankHistory:
+        past = np.concatenate((_metrics(older), recent), axis=1) if len(older) else recent
+        return RankHistory(past, self._candles_max)
+
+
+def _tell_unsound(key: Key, error: ValueError) -> None:
+    # What the archive holds is checked when it is stored; this is the last line.
+    extra = {"symbol": key[0], "timeframe": key[1].name}
+    logger.error("past_not_sound", extra=extra, exc_info=error)
+
+
+def _metrics(candles: Candles) -> Percents:
+    return metrics(candles.open, candles.high, candles.low, candles.close)
 
 
 def _before(whole: Gathered, first_ms: int) -> tuple[Candles, tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 
 import numpy as np
@@ -76,6 +78,16 @@ async def test_what_closes_while_a_past_is_sorted_enters_it_once() -> None:
         pasts.closed(ADA, MINUTE, ALL[163])
         assert gate.begun == 1
         assert holds(pasts, ALL[100:164])
+
+
+async def test_a_series_that_waits_for_its_turn_keeps_no_candles_alive() -> None:
+    pasts = Pasts(None, 1_000, 60, Gate())
+    candles = columns_of(ALL[100:160])
+    closes = weakref.ref(candles.close)
+    pasts.warmed(ADA, MINUTE, candles)
+    del candles
+    gc.collect()
+    assert closes() is None
 
 
 async def test_a_hole_that_is_filled_late_enters_too() -> None:
