@@ -1,7 +1,13 @@
-"""Signs of life on disk: the agent's, for `umbra health` and the watchdog; and the watchdog's."""
+"""Signs of life on disk: the agent's, for `umbra health` and the watchdog; and the watchdog's.
+
+A sign is a JSON object that spaces fill up to whole blocks, so that on a full disk the next one has
+room where the last one lies. Its first value is a checksum of the others: a reader tells a sign
+that is being written over from a whole one.
+"""
 
 import json
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +16,11 @@ from pathlib import Path
 _AGENT = "heartbeat.json"
 _WATCHDOG = "watchdog.json"
 AGE_S_MAX = 15.0
+# What a file system gives at once: room that a full disk has given already.
+_BLOCK_BYTES = 4096
+_CHECK = "crc"
+# Writing one block over takes microseconds.
+_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,10 @@ def write(
     is_stopped: bool = False,
     holdings: Sequence[str] = (),
 ) -> None:
-    """Replace the sign of life atomically; the last one of an orderly end says that it is one."""
+    """Replace the sign of life; the last one of an orderly end says that it is one.
+
+    On a full disk it is written over the one before, with as many holdings as have room there.
+    """
     record = {
         "at": at.isoformat(),
         "pid": os.getpid(),
@@ -70,13 +84,55 @@ def read_watchdog(data_dir: Path) -> Sign | None:
 
 def _replace(target: Path, record: Mapping[str, object]) -> None:
     scratch = target.with_suffix(".tmp")
-    scratch.write_text(json.dumps(record))
-    scratch.replace(target)
+    try:
+        scratch.write_bytes(_framed(record))
+        scratch.replace(target)
+    except OSError:
+        if not target.exists():
+            raise
+        _write_over(target, record)
+
+
+def _write_over(target: Path, record: Mapping[str, object]) -> None:
+    descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        room = max(os.fstat(descriptor).st_size, 1)
+        framed = _framed(record, -(-room // _BLOCK_BYTES))
+        if os.pwrite(descriptor, framed, 0) < len(framed):
+            raise OSError(f"only a part of the sign of life {target} could be written")
+    finally:
+        os.close(descriptor)
+
+
+def _framed(record: Mapping[str, object], blocks: int | None = None) -> bytes:
+    """Return a sign as it lies on disk; of what has no room in `blocks` the last holdings go."""
+    body = json.dumps({_CHECK: _checksum(record), **record}).encode()
+    needed = -(-len(body) // _BLOCK_BYTES)
+    holdings = record.get("holdings")
+    if blocks is not None and needed > blocks and isinstance(holdings, list) and holdings:
+        return _framed({**record, "holdings": holdings[:-1]}, blocks)
+    return body.ljust(max(needed, blocks or 0) * _BLOCK_BYTES)
+
+
+def _checksum(record: Mapping[str, object]) -> int:
+    return zlib.crc32(json.dumps(record).encode())
 
 
 def _read(path: Path) -> Sign | None:
+    for _ in range(_LOOKS):
+        found = _read_once(path)
+        if found is not None:
+            return found
+    return None
+
+
+def _read_once(path: Path) -> Sign | None:
     try:
         record = json.loads(path.read_text())
+        # An older program wrote none.
+        checksum = record.pop(_CHECK, None)
+        if checksum is not None and checksum != _checksum(record):
+            return None
         return Sign(
             at=datetime.fromisoformat(record["at"]),
             is_healthy=record.get("is_healthy") is True,

@@ -23,6 +23,8 @@ from trading.reception import Vitals
 logger = logging.getLogger(__name__)
 # The greatest positions that a sign of life names, every five seconds and in one go.
 _HOLDINGS_MAX = 20
+# A beat ends before the next one is due.
+_JOURNAL_S = 3.0
 _LOST = ("the journal cannot be written",)
 
 
@@ -52,6 +54,7 @@ class VitalSigns:
             data_dir, clock, agent.record, lambda: agent.state.has_condition(WATCHDOG_SILENT)
         )
         self._messages_waiting = 0
+        self._journaling: asyncio.Task[None] | None = None
         self._beat_s = clock.monotonic()
 
     @property
@@ -67,39 +70,50 @@ class VitalSigns:
         await self._watchdog.run()
 
     async def beat(self, desk: Desk) -> None:
-        """Leave a sign of life in the journal and on disk; with a lost journal on disk alone."""
+        """Leave a sign of life on disk and in the journal; with a lost journal on disk alone."""
         self._beat_s = self._clock.monotonic()
-        try:
-            await self._of.agent.beat()
-            self._messages_waiting = len(await self._of.store.records.pending_messages())
-        finally:
-            # With the journal lost the stops are still watched, and the watchdog has to know.
-            health = desk.health()
-            watches = count(self._of.agent.trackers.count(), "tracker")
-            wrong = "; ".join([*_LOST[: health.is_storage_degraded], *health.troubles])
-            self._service.status(wrong or f"watching {watches}")
-            await self._sign(desk, wrong or watches, is_healthy=health.is_healthy)
+        health = desk.health()
+        watches = count(self._of.agent.trackers.count(), "tracker")
+        wrong = "; ".join([*_LOST[: health.is_storage_degraded], *health.troubles])
+        self._service.status(wrong or f"watching {watches}")
+        # With the journal lost or held the stops are still watched, and the watchdog has to know.
+        await self._sign(desk, wrong or watches, is_healthy=health.is_healthy)
+        await self._journal()
 
     async def sign_off(self, desk: Desk) -> None:
         """Leave the last sign of life, that of an orderly end."""
         # First of all: ending takes a while, and silence would look like a death.
-        try:
-            await self._sign(desk, "stopped", is_healthy=False, is_stopped=True)
-        except OSError as error:
-            logger.warning("last_sign_not_written", extra={"error": str(error)})
+        await self._sign(desk, "stopped", is_healthy=False, is_stopped=True)
+
+    async def _journal(self) -> None:
+        """Go on with what the journal is asked; a held one keeps the next sign from nobody."""
+        work = self._journaling or asyncio.create_task(self._ask_journal(), name="journaled beat")
+        self._journaling = work
+        await asyncio.wait({work}, timeout=_JOURNAL_S)
+        if work.done():
+            self._journaling = None
+            await work
+
+    async def _ask_journal(self) -> None:
+        await self._of.agent.beat()
+        self._messages_waiting = len(await self._of.store.records.pending_messages())
 
     async def _sign(
         self, desk: Desk, note: str, *, is_healthy: bool, is_stopped: bool = False
     ) -> None:
-        await asyncio.to_thread(
-            heartbeat.write,
-            self._data_dir,
-            self._clock.now(),
-            is_healthy=is_healthy,
-            note=note,
-            is_stopped=is_stopped,
-            holdings=wording.holdings(desk.positions(_HOLDINGS_MAX)),
-        )
+        try:
+            await asyncio.to_thread(
+                heartbeat.write,
+                self._data_dir,
+                self._clock.now(),
+                is_healthy=is_healthy,
+                note=note,
+                is_stopped=is_stopped,
+                holdings=wording.holdings(desk.positions(_HOLDINGS_MAX)),
+            )
+        except OSError as error:
+            # A disk that takes no sign may still take the journal's, and the next one.
+            logger.warning("sign_not_written", extra={"note": note, "error": str(error)})
 
     def _is_beating(self) -> bool:
         # Before recovery has ended the exchange may be away for long: no restart would help.

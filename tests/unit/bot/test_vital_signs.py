@@ -1,12 +1,13 @@
 """The sign of life goes on when the journal is lost, and says so; the last one ends it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from bot import heartbeat
+from bot import heartbeat, vital_signs
 from bot.escalation import Escalation
 from bot.supervisor import Supervisor
 from bot.systemd import ServiceManager
@@ -14,6 +15,7 @@ from bot.vital_signs import VitalSigns, Watched
 from storage.store import Store
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.errors import StorageLost
+from trading.domain.events import Event, Heartbeat
 
 
 @pytest.fixture
@@ -83,3 +85,38 @@ async def test_an_orderly_end_is_signed_and_a_lost_disk_does_not_stop_it(
     gone = tmp_path / "gone"
     await signs_of(world, gone).sign_off(world.desk)
     assert heartbeat.read(gone) is None
+
+
+async def test_a_sign_that_no_disk_takes_does_not_end_the_beat(
+    world: AgentWorld, tmp_path: Path
+) -> None:
+    signs = signs_of(world, tmp_path / "gone")
+    world.time.advance(60)
+    written = len(world.store.of(Heartbeat))
+    await signs.beat(world.desk)
+    assert len(world.store.of(Heartbeat)) == written + 1
+
+
+async def test_beats_go_on_while_a_write_of_the_journal_waits(
+    world: AgentWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vital_signs, "_JOURNAL_S", 0.01)
+    signs, is_free = signs_of(world, tmp_path), asyncio.Event()
+    append = world.store.append
+
+    async def held(*events: Event, reserve: bool = False, urgent: bool = False) -> int:
+        await is_free.wait()
+        return await append(*events, reserve=reserve, urgent=urgent)
+
+    monkeypatch.setattr(world.store, "append", held)
+    for _ in range(3):
+        world.time.advance(60)
+        await signs.beat(world.desk)
+        sign = heartbeat.read(tmp_path)
+        assert sign is not None
+        assert sign.at == world.time.now()
+    written = len(world.store.of(Heartbeat))
+    is_free.set()
+    await signs.beat(world.desk)
+    # One at a time: what waits for a held disk does not pile up.
+    assert len(world.store.of(Heartbeat)) == written + 1
