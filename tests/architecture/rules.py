@@ -229,6 +229,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "dask": ("trading.tune",),
     "distributed": ("trading.tune",),
     "dotenv": ("bot.config.environment",),
+    "httpx": ("bot.telegram.requesting",),
     "keyring": ("bot.secrets",),
     "lightgbm": ("trading.learn",),
     "matplotlib": ("bot.charts",),

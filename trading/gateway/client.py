@@ -49,8 +49,10 @@ def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
 
 def open_session(exchange: Any, settings: GatewaySettings) -> aiohttp.ClientSession:
     """Give the exchange a session whose idle connections live longer than a minute."""
+    # The library would read the certificates once more at its first request.
+    exchange.ssl_context = ssl.create_default_context(cafile=exchange.cafile)
     connector = aiohttp.TCPConnector(
-        ssl=ssl.create_default_context(cafile=exchange.cafile),
+        ssl=exchange.ssl_context,
         limit=settings.connections_max,
         keepalive_timeout=settings.keepalive_s,
     )

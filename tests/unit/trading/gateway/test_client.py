@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from aiohttp import WSMessage, WSMsgType
 
 from trading.domain.errors import Unreachable
-from trading.gateway.client import DirectReader
+from trading.gateway.client import DirectReader, load_exchange, open_session
+from trading.gateway.settings import GatewaySettings
 from trading.right_of_way import Claim, RightOfWay
 
 _HELLO = WSMessage(WSMsgType.TEXT, "hello", None)
@@ -147,3 +149,19 @@ async def test_a_connection_that_breaks_is_unreachable() -> None:
     assert isinstance(error, Unreachable)
     assert "reset" in str(error)
     assert library.closed_with == []
+
+
+async def test_the_certificates_of_an_exchange_are_read_once_and_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchange = load_exchange(GatewaySettings(), {})
+    session = open_session(exchange, GatewaySettings())
+    context = exchange.ssl_context
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: pytest.fail("read once more"))
+    exchange.open()
+    assert exchange.session is session
+    assert exchange.ssl_context is context
+    await session.close()
+    await exchange.close()
