@@ -140,6 +140,8 @@ class SimLoop(asyncio.BaseEventLoop):
         self._now_s = _START_S
         self._lanes: dict[int, _Lane] = {}
         self.worlds_tasks: set[asyncio.Task[Any]] = set()
+        # How many tasks the world has been given: each message to it is one.
+        self.spawned = 0
         self.is_power_cut = False
         self.storage_delay_s: Callable[[], float] = lambda: 0.0
         self.on_step: Callable[[], None] | None = None
@@ -237,6 +239,7 @@ class SimLoop(asyncio.BaseEventLoop):
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task of the world, which a crash of the agent leaves alone."""
         task = self.create_task(work, context=contextvars.Context())
+        self.spawned += 1
         self.worlds_tasks.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -28,6 +28,8 @@ from trading.gateway.connect import create_gateway
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _DATABASE = "umbra.db"
+# What a power cut leaves of what is durable.
+_KEPT = (*(f"{_DATABASE}{end}" for end in ("", "-wal", ".reserve", ".mark")), MARKS, SUSPECTS)
 _RAM = Path("/dev/shm")
 _BLOCK = 4096
 
@@ -73,12 +75,16 @@ class Disk:
             path.name: path.read_bytes() for path in (self.database, self._wal) if path.exists()
         }
 
+    def durable(self) -> dict[str, bytes]:
+        """Everything that a power cut would leave."""
+        paths = [self.folder / name for name in _KEPT]
+        return {path.name: path.read_bytes() for path in paths if path.exists()}
+
     def crash(self, chance: Random | None) -> str:
         """Lose what was not durable; with `chance` a part of the held commit survives."""
         wal = self._wal.read_bytes() if self._wal.exists() else b""
         old, self.folder = self.folder, self._new()
-        beside = ("-wal", ".reserve", ".mark")
-        for name in (*(f"{_DATABASE}{end}" for end in ("", *beside)), MARKS, SUSPECTS):
+        for name in _KEPT:
             if (old / name).exists():
                 shutil.copyfile(old / name, self.folder / name)
         told = "whole"

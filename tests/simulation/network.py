@@ -59,6 +59,8 @@ class Network:
         # Beginnings of paths that no socket can be opened to.
         self.refuses: frozenset[str] = frozenset()
         self.on_request: Callable[[Request], None] = lambda _request: None
+        # How many have begun to travel.
+        self.messages = 0
         self._chance = chance
         self._commands = _Commands(service)
         self._sockets: list[ClientSocket] = []
@@ -70,6 +72,7 @@ class Network:
 
     def delay_s(self) -> float:
         """How long the next message travels."""
+        self.messages += 1
         delay_s = self._chance.uniform(*self.weather.latency_s)
         if self.weather.slow and self._chance.random() < self.weather.slow:
             self.weather.count("slow")
