@@ -24,7 +24,7 @@ from bot.telegram.render.text import (
 from trading.domain import events
 from trading.domain.chat import Severity
 from trading.domain.instrument import Instrument
-from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
+from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import (
     NOTHING_LEFT,
@@ -83,10 +83,8 @@ def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
     """The message that an event deserves, None for most of them."""
     alert: Alert | None = None
     match event:
-        case events.IntentClosed(intent) if intent.purpose is Purpose.BACKSTOP:
-            alert = _backstop_closed(intent, facts)
         case events.IntentClosed(intent):
-            alert = closed_alert(intent, facts)
+            alert = _intent_closed(intent, facts)
         case events.TrackerChanged():
             alert = _tracker_changed(event, facts)
         case events.TradingModeChanged():
@@ -131,6 +129,17 @@ def closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
         lines.append(intent.reason)
     title = titles.get(intent.state, f"{intent.symbol} {intent.state.value}")
     return Alert(_tracker_linked(card_text(title, *lines), intent), Severity.WARN)
+
+
+def _intent_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
+    if intent.purpose is Purpose.BACKSTOP:
+        return _backstop_closed(intent, facts)
+    return None if is_told_by_backstop(intent) else closed_alert(intent, facts)
+
+
+def is_told_by_backstop(intent: Intent) -> bool:
+    """Whether the card of its backstop's sale has said already how a tracker's exit ended."""
+    return intent.tracker_id is not None and intent.reason == BACKSTOP_SOLD
 
 
 def _backstop_closed(intent: Intent, facts: AlertFacts) -> Alert | None:

@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
-from bot.telegram.alerts import DONE_WORDS, Alert, AlertFacts, alert_for, closed_alert
+from bot.telegram.alerts import (
+    DONE_WORDS,
+    Alert,
+    AlertFacts,
+    alert_for,
+    closed_alert,
+    is_told_by_backstop,
+)
 from bot.telegram.keyboards import does
 from bot.telegram.render.text import Card, card_text, price, quantity
 from trading.domain import events
@@ -26,7 +33,7 @@ def alerts_for(batch: Sequence[Recorded], facts: AlertFacts) -> list[tuple[int, 
         match one.event:
             case events.TrackerChanged(change=TrackerChange.TRIGGERED) as event:
                 triggered.append((one.seq, event))
-            case events.IntentClosed(intent) if intent.state is IntentState.DONE:
+            case events.IntentClosed(intent) if _has_a_card(intent):
                 closed.append((one.seq, intent))
             case event:
                 alert = alert_for(event, facts)
@@ -35,6 +42,10 @@ def alerts_for(batch: Sequence[Recorded], facts: AlertFacts) -> list[tuple[int, 
     found += _folded_triggers(triggered, facts)
     found += _folded_closes(closed, facts)
     return sorted(found, key=lambda pair: pair[0])
+
+
+def _has_a_card(intent: Intent) -> bool:
+    return intent.state is IntentState.DONE and not is_told_by_backstop(intent)
 
 
 def _folded_triggers(

@@ -10,7 +10,7 @@ from trading.commanding.workings import Workings
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event, TrackerChanged
 from trading.domain.money import ZERO
-from trading.domain.order import Intent, Side
+from trading.domain.order import BACKSTOP_SOLD, Intent, Side
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
 from trading.execution.engine import HELD
 from trading.risk.gate import Approved, Refusal, review
@@ -167,16 +167,15 @@ class Firing:
         await self._of.record(cause, TrackerChanged(ended, change, cause.at, reason=reason))
 
     async def _end(self, tracker: Tracker, causes: Sequence[Event]) -> None:
+        step = self._of.state.instruments[tracker.symbol].quantity_step
+        sold = await self._of.execution.backstop_sold(tracker)
+        state, reason = TrackerState.CLOSED_EXTERNAL, _GONE
+        if sold > tracker.quantity - step:
+            state, reason = TrackerState.CLOSED, BACKSTOP_SOLD
         now = self._of.clock.now()
-        ended = replace(
-            tracker,
-            state=TrackerState.CLOSED_EXTERNAL,
-            quantity=ZERO,
-            reason=_GONE,
-            changed_at=now,
-        )
+        ended = replace(tracker, state=state, quantity=ZERO, reason=reason, changed_at=now)
         await self._of.record(
-            *causes, TrackerChanged(ended, TrackerChange.CLOSED, now, reason=_GONE)
+            *causes, TrackerChanged(ended, TrackerChange.CLOSED, now, reason=reason)
         )
 
     async def _strand(self, tracker: Tracker) -> None:

@@ -43,6 +43,8 @@ class TimeInForce(Enum):
 
 # Why the exchange ended an order that would have met one of the same account.
 SELF_TRADE = "self-trade prevention"
+# Why a sale found nothing left to sell, or a tracker ended before its private stop fired.
+BACKSTOP_SOLD = "its backstop on the exchange sold"
 
 
 class OrderStatus(Enum):

@@ -14,6 +14,7 @@ from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import Quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import (
+    BACKSTOP_SOLD,
     SELF_TRADE,
     Attempt,
     AttemptState,
@@ -163,10 +164,7 @@ def _exit(sight: Sight, settings: LadderSettings) -> Step:
     has_bids = sight.quote is not None and sight.quote.bid > 0
     price = sight.quote.bid if sight.quote is not None and has_bids else intent.reference_price
     if residual < instrument.quantity_step:
-        is_gone = intent.quantity <= 0
-        return (
-            Finish(IntentState.CLOSED_EXTERNAL, _GONE) if is_gone else Finish(IntentState.DONE, "")
-        )
+        return _nothing_left(intent)
     if instrument.is_dust(residual, price):
         return Finish(IntentState.DUST, f"{plain(residual)} is below the exchange's minimum")
     if instrument.status is not InstrumentStatus.TRADING:
@@ -181,6 +179,15 @@ def _exit(sight: Sight, settings: LadderSettings) -> Step:
         # An order would find nobody: what it costs is attempts, and the first one who bids.
         return Block(BlockReason.BIDS, f"nobody buys {instrument.base} now, it sells on a bid")
     return _sale(sight, wanted, settings)
+
+
+def _nothing_left(intent: Intent) -> Finish:
+    if intent.quantity > 0:
+        return Finish(IntentState.DONE, "")
+    # Cut down to nothing: by whom decides whether a person has to be told of it.
+    if intent.reason == BACKSTOP_SOLD:
+        return Finish(IntentState.DONE, BACKSTOP_SOLD)
+    return Finish(IntentState.CLOSED_EXTERNAL, _GONE)
 
 
 def _sale(sight: Sight, wanted: Decimal, settings: LadderSettings) -> Step:

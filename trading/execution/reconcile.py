@@ -9,10 +9,12 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
+from trading.domain.events import IntentClosed
 from trading.domain.instrument import Instrument
 from trading.domain.money import ZERO
-from trading.domain.order import Attempt, AttemptState, Fill, OrderReport, Side
+from trading.domain.order import Attempt, AttemptState, Fill, Intent, OrderReport, Purpose, Side
 from trading.domain.position import Balance, Position
+from trading.domain.tracker import Tracker
 from trading.execution.identity import is_ours
 
 _OPEN = frozenset({AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL})
@@ -50,6 +52,27 @@ def orders(
             newest[report.client_order_id] = report
     found = (_order(attempts.get(each), newest[each], prefix) for each in sorted(newest))
     return [finding for finding in found if finding is not None]
+
+
+def backstop_sales(
+    ended: Iterable[IntentClosed], arming: Intent | Tracker, since: datetime
+) -> Decimal:
+    """Return the base units that backstops have sold of an arming's coins, or of all since then."""
+    return sum(
+        (
+            each.intent.filled_quantity
+            for each in ended
+            if each.intent.purpose is Purpose.BACKSTOP
+            and each.intent.symbol == arming.symbol
+            and arming.tracker_id in {None, each.intent.tracker_id}
+            and (
+                each.at >= since
+                or (each.intent.tracker_id, each.intent.arm_seq)
+                == (arming.tracker_id, arming.arm_seq)
+            )
+        ),
+        ZERO,
+    )
 
 
 def _is_further(report: OrderReport, before: OrderReport) -> bool:

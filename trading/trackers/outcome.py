@@ -8,7 +8,7 @@ from decimal import Decimal
 from trading.domain.events import TrackerChanged
 from trading.domain.instrument import Instrument
 from trading.domain.money import EXACT, ONE, ZERO
-from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
+from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.tracker import (
     NOTHING_LEFT,
     TOO_LITTLE_LEFT,
@@ -26,8 +26,6 @@ _ENDS = {
     IntentState.CLOSED_EXTERNAL: (TrackerState.CLOSED_EXTERNAL, TrackerChange.CLOSED),
     IntentState.ABORTED: (TrackerState.ABORTED, TrackerChange.ABORTED),
 }
-
-_BACKSTOP_SOLD = "its backstop on the exchange sold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +96,13 @@ def after_backstop(
     price = intent.average_price or intent.reference_price
     if left >= instrument.quantity_step and not instrument.is_dust(left, price):
         cut = replace(tracker, quantity=left, changed_at=now)
-        return [TrackerChanged(cut, TrackerChange.RESIZED, now, reason=_BACKSTOP_SOLD)]
+        return [TrackerChanged(cut, TrackerChange.RESIZED, now, reason=BACKSTOP_SOLD)]
     spent = replace(
         tracker,
         quantity=ZERO,
         intent_id=intent.intent_id,
         last_fill_price=intent.average_price,
-        reason=_BACKSTOP_SOLD,
+        reason=BACKSTOP_SOLD,
         changed_at=now,
     )
     return [_ended(spent, TrackerState.CLOSED, TrackerChange.CLOSED, now)]

@@ -4,9 +4,11 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.chat import Severity
+from trading.domain.errors import StorageLost
 from trading.domain.events import (
     AttemptChanged,
     Event,
@@ -18,16 +20,19 @@ from trading.domain.events import (
 )
 from trading.domain.money import ZERO, plain
 from trading.domain.order import (
+    BACKSTOP_SOLD,
     SELF_TRADE,
     Attempt,
     AttemptState,
     Fill,
+    Intent,
     IntentState,
     Purpose,
     Side,
 )
 from trading.domain.position import AdjustReason
-from trading.execution import excess, ladder
+from trading.domain.tracker import Tracker
+from trading.execution import excess, ladder, reconcile
 from trading.execution.engine import alerting
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
@@ -37,6 +42,7 @@ from trading.execution.lifecycle import Merged
 from trading.execution.round_trip import cost_with, round_trip
 
 logger = logging.getLogger(__name__)
+_ENDS_READ = 200
 
 
 class Booking:
@@ -186,11 +192,28 @@ class Booking:
             or gone < self._s.rules[symbol].quantity_step
         ):
             return False
-        case.intent = replace(case.intent, quantity=case.intent.quantity - gone)
+        left = case.intent.quantity - gone
+        by_backstop = (
+            ZERO if left > 0 else await self.backstop_sold(case.intent, case.intent.created_at)
+        )
+        is_its_own = by_backstop > gone - self._s.rules[symbol].quantity_step
+        case.intent = replace(
+            case.intent, quantity=left, reason=BACKSTOP_SOLD if is_its_own else case.intent.reason
+        )
         case.obstacle = None
         await self._s.writer.keep(IntentChanged(case.intent, self._s.now()))
         case.wake()
         return True
+
+    async def backstop_sold(self, arming: Intent | Tracker, since: datetime) -> Decimal:
+        """Return the base units that backstops sold of what an exit or a tracker wanted to sell."""
+        try:
+            read = await self._s.writer.latest(_ENDS_READ, (IntentClosed.__name__,))
+        except StorageLost as error:
+            logger.warning("ends_not_read", extra={"error": str(error)})
+            return ZERO
+        ended = (one.event for one in read if isinstance(one.event, IntentClosed))
+        return reconcile.backstop_sales(ended, arming, since)
 
     async def alert(
         self, case: Case, kind: str, text: str, severity: Severity = Severity.CRIT

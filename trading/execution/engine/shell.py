@@ -13,6 +13,7 @@ from trading.domain.market import Quote
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport, Purpose
 from trading.domain.position import Portfolio
+from trading.domain.tracker import Tracker
 from trading.execution import identity, ladder
 from trading.execution.engine import alerting
 from trading.execution.engine.booking import Booking
@@ -139,6 +140,10 @@ class ExecutionEngine:
             if case.intent.symbol == symbol and case.unbooked:
                 async with case.lock:
                     pass
+
+    async def backstop_sold(self, tracker: Tracker) -> Decimal:
+        """Return the base units that backstops sold in a tracker's present arming."""
+        return await self._booking.backstop_sold(tracker, self._s.now())
 
     def reserved(self, asset: str) -> Decimal:
         """Quote units of `asset` that open entries may still spend."""
@@ -386,8 +391,7 @@ class ExecutionEngine:
         await self._s.writer.flush()
 
     def _is_waiting(self) -> bool:
-        sending = (case.sending is not None for case in self._s.cases.values())
-        return bool(self._opening.tasks) or any(sending)
+        return bool(self._opening.tasks) or any(case.sending for case in self._s.cases.values())
 
 
 def _finding_sentence(finding: Finding) -> str:

@@ -26,7 +26,7 @@ from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.events import Event
-from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
+from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import (
     NOTHING_LEFT,
@@ -155,6 +155,20 @@ def test_dust_is_told_with_what_was_sold() -> None:
 def test_sold_is_never_said_of_what_was_not(state: IntentState, first: str) -> None:
     closed = replace(INTENT, state=state, filled_quantity=Decimal(0), reason="because")
     assert told(events.IntentClosed(closed, START)) == [first, "because"]
+
+
+def test_an_exit_whose_backstop_sold_everything_is_told_by_that_sale_alone() -> None:
+    exit_ = replace(
+        INTENT, tracker_id=3, quantity=Decimal(0), filled_quantity=Decimal(0), reason=BACKSTOP_SOLD
+    )
+    backstop = replace(INTENT, intent_id="b", tracker_id=3, purpose=Purpose.BACKSTOP)
+    batch = [
+        Recorded(1, events.IntentClosed(backstop, START)),
+        Recorded(2, events.IntentClosed(exit_, START)),
+    ]
+    [(_, told_)] = alerts_for(batch, FACTS)
+    assert "its backstop on the exchange fired" in told_.card.text
+    assert alert_for(events.IntentClosed(exit_, START), FACTS) is None
 
 
 def test_what_was_filled_before_an_expiry_is_told() -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.unit.trading.agent_world import OWNER, AgentWorld
+from trading.decide import DecisionSettings, on_backstop
 from trading.desk import PlainProposal
 from trading.domain.commands import AbortIntent, ExitNow, SetTradingMode
 from trading.domain.errors import Refused
@@ -17,6 +18,7 @@ from trading.domain.events import (
     PositionAdjusted,
     TrackerChanged,
 )
+from trading.domain.order import BACKSTOP_SOLD, IntentState
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Amount, AmountKind, TrackerChange, TrackerState
 from trading.execution.engine import HELD
@@ -230,3 +232,18 @@ async def test_a_stop_that_fires_when_its_coins_are_gone_ends_without_an_alarm(
     assert [change for change, _ in told] == [TrackerChange.TRIGGERED, TrackerChange.CLOSED]
     assert told[-1][1] is TrackerState.CLOSED_EXTERNAL
     assert not world.agent.trackers.count()
+
+
+async def test_a_stop_that_fires_when_its_backstop_has_sold_is_not_told_as_closed_elsewhere(
+    world: AgentWorld,
+) -> None:
+    await world.protect("58000", QUARTER)
+    now = world.time.now()
+    tracker = replace(world.desk.tracker(1).tracker, quantity=QUARTER.value)
+    placed = on_backstop(tracker, QUARTER.value, Decimal(50_000), now, DecisionSettings())
+    ended = replace(placed, state=IntentState.DONE, filled_quantity=QUARTER.value)
+    await world.store.journal.append(IntentClosed(ended, now))
+    adjust(world, "-0.25")
+    await world.move("57990")
+    last = world.store.of(TrackerChanged)[-1].tracker
+    assert (last.state, last.reason) == (TrackerState.CLOSED, BACKSTOP_SOLD)

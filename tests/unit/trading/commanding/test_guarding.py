@@ -10,9 +10,23 @@ from tests.fakes.exchange import KeptOrder
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.domain.chat import Severity
 from trading.domain.commands import ArmTracker, CancelTracker, EditTracker, Panic, SetTradingMode
-from trading.domain.events import AlertRaised, AttemptPrepared, IntentClosed, TrackerChanged
-from trading.domain.order import IntentState, OrderType, Purpose, Side
-from trading.domain.position import TradingMode
+from trading.domain.events import (
+    AlertRaised,
+    AttemptPrepared,
+    IntentClosed,
+    IntentOpened,
+    PositionAdjusted,
+    TrackerChanged,
+)
+from trading.domain.order import (
+    BACKSTOP_SOLD,
+    Intent,
+    IntentState,
+    OrderType,
+    Purpose,
+    Side,
+)
+from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import (
     Amount,
     AmountKind,
@@ -321,7 +335,78 @@ async def test_a_backstop_that_fires_while_it_is_cancelled_is_the_only_sale(
     assert sold(world) == Decimal("0.5")
     assert ends(world) == [IntentState.DONE]
     assert world.agent.trackers.all() == []
+    assert_told_as_sold_by_its_backstop(world)
     fired(fault.fired)
+
+
+async def test_a_gap_below_both_levels_is_told_as_the_backstop_s_sale_if_its_report_is_late(
+    world: AgentWorld,
+) -> None:
+    await guard(world)
+    heard, world.exchange.on_report = world.exchange.on_report, None
+    await world.move("49000")
+    world.exchange.on_report = heard
+    await world.time.until(lambda: not world.agent.execution.intents, 120)
+    await world.time.settle()
+    assert sold(world) == Decimal("0.5")
+    assert [one.purpose for one in opened(world)] == [Purpose.BACKSTOP, Purpose.PROTECT]
+    assert_told_as_sold_by_its_backstop(world)
+
+
+async def test_a_stop_that_fires_while_the_backstop_s_sale_is_booked_is_told_as_that_sale(
+    world: AgentWorld,
+) -> None:
+    await guard(world)
+    heard, world.exchange.on_report = world.exchange.on_report, None
+    world.exchange.move("BTC/USDT", "49000")
+    world.exchange.on_report = heard
+    [backstop] = orders(world, OrderType.STOP_LOSS)
+    assert heard is not None
+    # The second print fires the stop in the moment in which the report is taken.
+    heard(world.exchange.report_of(backstop))
+    world.exchange.move("BTC/USDT", "49000")
+    await world.time.settle()
+    await sweep(world, 2)
+    assert TrackerChange.TRIGGERED in [one.change for one in world.store.of(TrackerChanged)]
+    assert sold(world) == Decimal("0.5")
+    assert_told_as_sold_by_its_backstop(world)
+
+
+async def test_coins_that_a_person_sold_below_the_backstop_are_not_told_as_its_sale(
+    world: AgentWorld,
+) -> None:
+    await guard(world, amount=HALF)
+    mute = world.exchange.fail("cancel_mute", times=99)
+    await world.move("57990")
+    adjusted = PositionAdjusted(
+        "BTC/USDT",
+        Decimal("-0.5"),
+        Decimal(57_000),
+        AdjustReason.EXTERNAL,
+        "sold by hand",
+        world.time.now(),
+    )
+    world.agent.state.book.apply(adjusted)
+    mute.times = 0
+    await world.time.until(lambda: not world.agent.execution.intents, 120)
+    await world.time.settle()
+    assert ends(world) == [IntentState.ABORTED]
+    last = world.store.of(TrackerChanged)[-1].tracker
+    assert last.state is TrackerState.CLOSED_EXTERNAL
+
+
+def opened(world: AgentWorld) -> list[Intent]:
+    return [one.intent for one in world.store.of(IntentOpened)]
+
+
+def assert_told_as_sold_by_its_backstop(world: AgentWorld) -> None:
+    last = world.store.of(TrackerChanged)[-1].tracker
+    assert (last.state, last.reason) == (TrackerState.CLOSED, BACKSTOP_SOLD)
+    closed = [one.intent for one in world.store.of(IntentClosed)]
+    assert {intent.state for intent in closed} == {IntentState.DONE}
+    assert {intent.reason for intent in closed if intent.purpose is Purpose.PROTECT} <= {
+        BACKSTOP_SOLD
+    }
 
 
 async def test_an_exchange_that_is_away_is_not_sent_one_order_after_the_other(
