@@ -1,15 +1,17 @@
 """What goes over the local socket: one line of JSON each way, bounded and checked."""
 
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from enum import Enum
 
 from trading.domain.errors import Refused
 
-VERSION = 1
+VERSION = 2
 REQUEST_BYTES_MAX = 4096
 REPLY_BYTES_MAX = 65_536
+_FIELDS = {"version", "ask", "request_id", "expires_s"}
 _CUT = "\n…"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
@@ -25,10 +27,15 @@ class Ask(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question or order; the same `request_id` twice acts once."""
+    """One question or order; the same `request_id` twice acts once.
+
+    `expires_s` is when its asker goes, in seconds of the machine's steady clock: whoever takes it
+    up later must not act on it, for a person has read that it failed.
+    """
 
     ask: Ask
     request_id: str
+    expires_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +48,28 @@ class Reply:
 
 def encode_request(request: Request) -> bytes:
     """Return a request as a line."""
-    record = {"version": VERSION, "ask": request.ask.value, "request_id": request.request_id}
+    record = {
+        "version": VERSION,
+        "ask": request.ask.value,
+        "request_id": request.request_id,
+        "expires_s": request.expires_s,
+    }
     return json.dumps(record).encode() + b"\n"
 
 
 def decode_request(line: bytes) -> Request:
     """Read a request exactly; raises Refused for anything else."""
     record = _record(line, REQUEST_BYTES_MAX)
-    if record.keys() != {"version", "ask", "request_id"} or record["version"] != VERSION:
+    if record.keys() != _FIELDS or record["version"] != VERSION:
         raise Refused(f"the request should be one of version {VERSION}", example="umbra status")
     request_id = record["request_id"]
     if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
         raise Refused("the request's id should be 8 to 64 letters and digits")
+    expires_s = record["expires_s"]
+    if not isinstance(expires_s, int | float) or not math.isfinite(expires_s):
+        raise Refused("the request's expires_s should be a number of seconds")
     try:
-        return Request(Ask(record["ask"]), request_id)
+        return Request(Ask(record["ask"]), request_id, float(expires_s))
     except ValueError:
         known = ", ".join(ask.value for ask in Ask)
         raise Refused(f"the request should ask for one of {known}") from None

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import socket
 import stat
 import struct
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from bot.clock import SystemClock
 from bot.control.messages import (
     REPLY_BYTES_MAX,
     REQUEST_BYTES_MAX,
@@ -33,6 +36,7 @@ _PATIENCE_S = 30.0
 # What is only read waits for nothing: an agent that is silent for so long hangs.
 _READING_PATIENCE_S = 5.0
 _AT_ONCE_MAX = 4
+_CLOCK = SystemClock()
 _PEER = struct.Struct("3i")
 
 
@@ -64,7 +68,7 @@ class ControlServer:
             return
         self._talking += 1
         try:
-            writer.write(encode_reply(await self._reply(reader)))
+            writer.write(encode_reply(await self._reply(reader, writer)))
             async with asyncio.timeout(_READ_S):
                 await writer.drain()
         except (OSError, TimeoutError) as error:
@@ -73,7 +77,7 @@ class ControlServer:
             self._talking -= 1
             writer.close()
 
-    async def _reply(self, reader: asyncio.StreamReader) -> Reply:
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Reply:
         try:
             async with asyncio.timeout(_READ_S):
                 line = await reader.readuntil(b"\n")
@@ -82,6 +86,10 @@ class ControlServer:
             return Reply(False, f"a message should be one line of at most {REQUEST_BYTES_MAX}")
         except Refused as error:
             return Reply(False, str(error))
+        if _CLOCK.monotonic() >= request.expires_s or _has_gone(writer):
+            # Its asker has read that it failed, and may have done something else since.
+            logger.warning("local_request_expired", extra={"ask": request.ask.value})
+            return Reply(False, "this request came too late and was not begun: ask again")
         logger.info("local_request", extra={"ask": request.ask.value, "id": request.request_id})
         return await self._act(request)
 
@@ -110,19 +118,18 @@ def patience_s(wanted: Ask) -> float:
 
 def ask(data_dir: Path, request: Request, within_s: float | None = None) -> Reply:
     """Ask the running agent; raises NobodyListens, or Refused when it does not answer in time."""
+    waited_s = within_s or patience_s(request.ask)
+    request = replace(request, expires_s=_CLOCK.monotonic() + waited_s)
     with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(within_s or patience_s(request.ask))
+        asking.settimeout(waited_s)
         try:
             asking.connect(reachable)
+            asking.sendall(encode_request(request))
+            return decode_reply(_line(asking))
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NobodyListens(f"no agent serves {data_dir}") from error
         except OSError as error:
-            raise _silent(data_dir, error) from error
-        try:
-            asking.sendall(encode_request(request))
-            return decode_reply(_line(asking))
-        except OSError as error:
-            raise _silent(data_dir, error) from error
+            raise Refused(_silent(data_dir, request.ask, error, _peer(asking)[0])) from error
 
 
 def is_served(data_dir: Path) -> bool:
@@ -136,12 +143,24 @@ def is_served(data_dir: Path) -> bool:
     return True
 
 
-def _silent(data_dir: Path, error: OSError) -> Refused:
-    return Refused(
-        f"the agent of {data_dir} does not answer ({type(error).__name__}), "
-        "so its stops may not be watched; "
-        f"a file halts it as soon as it can: touch {data_dir / 'HALT'}"
+def _silent(data_dir: Path, wanted: Ask, error: OSError, process_id: int) -> str:
+    who = f" (process {process_id})" if process_id else ""
+    said = (
+        f"the agent of {data_dir}{who} does not answer ({type(error).__name__}), "
+        "so its stops may not be watched"
     )
+    if wanted in {Ask.HALT, Ask.PANIC}:
+        said += (
+            ". What was asked for is not begun later; "
+            "whether it had begun already, umbra status shows"
+        )
+    if wanted in {Ask.PANIC, Ask.PREVIEW}:
+        kill = f"kill -9 {process_id}" if process_id else f"its id is in {data_dir / 'agent.lock'}"
+        return (
+            f"{said}. To sell all the same, end its process ({kill}) and send umbra panic again: "
+            "it takes over and acts itself"
+        )
+    return f"{said}; a file halts it as soon as it can: touch {data_dir / 'HALT'}"
 
 
 def _line(asking: socket.socket) -> bytes:
@@ -188,7 +207,19 @@ def _listener(data_dir: Path) -> Iterator[socket.socket]:
 
 
 def _is_own(writer: asyncio.StreamWriter) -> bool:
-    connected: socket.socket = writer.get_extra_info("socket")
+    return _peer(writer.get_extra_info("socket"))[1] in {0, os.getuid()}
+
+
+def _peer(connected: socket.socket) -> tuple[int, int]:
+    """Return process and user at the other end, 0 for a process that cannot be named."""
     found = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    user_id: int = _PEER.unpack(found)[1]
-    return user_id in {0, os.getuid()}
+    process_id, user_id, _ = _PEER.unpack(found)
+    return process_id, user_id
+
+
+def _has_gone(writer: asyncio.StreamWriter) -> bool:
+    # The loop may have read the request and not yet its end: both can lie there since long ago.
+    connected: socket.socket = writer.get_extra_info("socket")
+    waiting = select.poll()
+    waiting.register(connected.fileno(), select.POLLRDHUP)
+    return bool(waiting.poll(0))

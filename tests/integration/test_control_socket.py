@@ -1,6 +1,7 @@
 """The local socket is for its user alone, answers one bounded request, and waits for nobody."""
 
 import asyncio
+import os
 import socket
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.control.messages import REQUEST_BYTES_MAX, Ask, Reply, Request
+from bot.clock import SystemClock
+from bot.control.messages import REQUEST_BYTES_MAX, Ask, Reply, Request, encode_request
 from bot.control.sockets import SOCKET, ControlServer, NobodyListens, ask, patience_s
 from trading.domain.errors import Refused, StorageLost
 
@@ -92,6 +94,46 @@ async def test_a_request_whose_asker_has_gone_is_still_carried_out(tmp_path: Pat
         await asyncio.wait_for(began.wait(), 5)
         go_on.set()
         await asyncio.wait_for(done.wait(), 5)
+
+
+async def test_a_request_is_not_begun_once_its_asker_has_gone_away(tmp_path: Path) -> None:
+    asked: list[Request] = []
+
+    async def note(request: Request) -> Reply:
+        asked.append(request)
+        return Reply(True, "done")
+
+    async with served(tmp_path, note):
+        # The loop stands still while it asks, as an agent that was stopped does.
+        with pytest.raises(Refused, match="not begun later"):
+            ask(tmp_path, Request(Ask.HALT, "request-2"), 0.05)
+        assert (await asyncio.to_thread(ask, tmp_path, STATUS)).is_done
+    assert [request.ask for request in asked] == [Ask.STATUS]
+
+
+async def test_a_request_whose_time_has_passed_is_not_begun_though_its_asker_waits(
+    tmp_path: Path,
+) -> None:
+    asked: list[Request] = []
+
+    async def note(request: Request) -> Reply:
+        asked.append(request)
+        return Reply(True, "done")
+
+    late = Request(Ask.PANIC, "request-3", SystemClock().monotonic() - 0.001)
+    async with served(tmp_path, note) as path:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(encode_request(late))
+        said = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+    assert b"came too late and was not begun" in said
+    assert asked == []
+
+
+async def test_a_panic_that_is_not_answered_names_the_process_to_end(tmp_path: Path) -> None:
+    async with served(tmp_path, fine):
+        with pytest.raises(Refused, match=f"kill -9 {os.getpid()}.*umbra panic again"):
+            ask(tmp_path, Request(Ask.PANIC, "request-4"), 0.05)
 
 
 def test_without_an_agent_nobody_listens(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from trading.domain.errors import Refused
 
 @pytest.mark.parametrize("ask", Ask)
 def test_a_request_is_read_as_it_was_written(ask: Ask) -> None:
-    request = Request(ask, "abcdefgh-1_2")
+    request = Request(ask, "abcdefgh-1_2", 12.5)
     assert decode_request(encode_request(request)) == request
 
 
@@ -49,17 +49,20 @@ def test_anything_else_is_refused(line: bytes) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 1},
         {"ask": "withdraw"},
         {"ask": ["panic"]},
         {"request_id": "short"},
         {"request_id": 12345678},
         {"request_id": "x" * 65},
+        {"expires_s": None},
+        {"expires_s": float("nan")},
+        {"expires_s": "soon"},
         {"more": 1},
     ],
 )
 def test_a_request_that_is_nearly_right_is_refused(change: dict[str, object]) -> None:
-    right = {"version": 1, "ask": "panic", "request_id": "abcdefgh"}
+    right = {"version": 2, "ask": "panic", "request_id": "abcdefgh", "expires_s": 9}
     assert decode_request(json.dumps(right).encode() + b"\n").ask is Ask.PANIC
     with pytest.raises(Refused):
         decode_request(json.dumps(right | change).encode() + b"\n")
