@@ -23,6 +23,7 @@ from bot.escalation import Escalation
 from bot.in_hand import MarkedInHand
 from bot.owner_only import close_to_others
 from bot.shares import agent_settings, telegram_settings
+from bot.starting import Start
 from bot.storage_watch import StorageWatch
 from bot.supervisor import Supervisor, stop_on_signals
 from bot.systemd import ServiceManager
@@ -30,16 +31,11 @@ from bot.telegram.app import Surroundings, TelegramBot
 from bot.vital_signs import VitalSigns, Watched
 from storage.lease import AccountLock, DirectoryLock
 from storage.store import Store, open_store
+from trading import backstops
 from trading.agent import TradingAgent
 from trading.bus import Bus
 from trading.domain.chat import Person
-from trading.domain.errors import (
-    AuthLost,
-    Fatal,
-    Retryable,
-    SettingsInvalid,
-    StorageLost,
-)
+from trading.domain.errors import Fatal
 from trading.domain.events import JobRan
 from trading.installation import Identity, Ports, order_prefix
 from trading.reception import Reception
@@ -47,8 +43,6 @@ from trading.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
-_RETRY_S = 1.0
-_TOLD_AFTER_S = 10.0
 _STOP_DEADLINE_S = 10.0
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
@@ -218,7 +212,7 @@ class Process:
     async def _work(self, stop: asyncio.Event) -> int:
         ready = asyncio.Event()
         bot, directory = self._front(), self._settings.directory
-        storage = StorageWatch(self._store, self._tell_now, self._clock, asyncio.sleep)
+        storage = self._storage_watch()
         control = ControlServer(directory, self._local.answer)
         code = await bot.start()
         if code is not None:
@@ -253,6 +247,17 @@ class Process:
             raise _root(failure)
         return EXIT_ORDERLY
 
+    def _storage_watch(self) -> StorageWatch:
+        agent = self._agent
+        return StorageWatch(
+            self._store,
+            self._tell_now,
+            self._clock,
+            asyncio.sleep,
+            is_watching=lambda: agent.is_ready,
+            resting=lambda: backstops.told(agent.execution.backstops),
+        )
+
     def _trading(self, ready: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
         agent = self._agent
         return {
@@ -268,41 +273,13 @@ class Process:
         await pauses.collect_now_and_then()
 
     async def _recover(self, ready: asyncio.Event) -> None:
-        is_restored, began_s = False, self._clock.monotonic()
-        while True:
-            try:
-                if not is_restored:
-                    await self._account.restore()
-                    is_restored = True
-                await self._agent.recover()
-            except (AuthLost, SettingsInvalid) as error:
-                await self._tell_refused_start(str(error))
-                raise
-            except Retryable as error:
-                logger.warning("exchange_unreachable_at_start", extra={"error": str(error)})
-                if self._clock.monotonic() - began_s >= _TOLD_AFTER_S:
-                    with contextlib.suppress(StorageLost):
-                        await self._agent.tell_unreached()
-                await asyncio.sleep(_RETRY_S)
-            else:
-                break
-        # What the journal lacks of an earlier one is in it by now, as a mode and an alarm.
-        self._store.forget_lost()
-        for number, finding in enumerate(self._store.findings):
-            alert_id = f"storage:{self._clock.now().isoformat()}:{number}"
-            await self._agent.alarms.alert(alert_id, finding)
-        for name, finding in self._in_hand.findings().items():
-            await self._agent.alarms.alert(f"apart:{name}", finding)
+        start = Start(self._agent, self._store, self._in_hand, self._clock, self._tell_owner)
+        await start.run(self._account.restore)
         await self._local.recovered()
         ready.set()
 
-    async def _tell_refused_start(self, why: str) -> None:
-        if self._bot is None:
-            return
-        # Whoever is not at the terminal must learn that no stop is watched.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_ANSWER_S):
-                await self._bot.tell_owner_now(f"Umbra does not start: {why}")
+    async def _tell_owner(self, text: str) -> bool:
+        return self._bot is not None and await self._bot.tell_owner_now(text)
 
     async def _chat(self, ready: asyncio.Event) -> None:
         with contextlib.suppress(TimeoutError):

@@ -26,17 +26,28 @@ Tell = Callable[[str], Awaitable[bool]]
 class StorageWatch:
     """Probes the database; a full disk is told and waited out, a broken one ends the process.
 
+    `is_watching` says whether private stops are watched by now, `resting` names what rests on the
+    exchange.
+
     What cannot be journaled is told directly: an alert about a full disk must not need the disk.
     For the same reason nobody can acknowledge it: it repeats until the disk takes writes again.
     """
 
     def __init__(
-        self, store: Store, tell: Tell, clock: Clock, sleep: Callable[[float], Awaitable[None]]
+        self,
+        store: Store,
+        tell: Tell,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]],
+        is_watching: Callable[[], bool],
+        resting: Callable[[], str],
     ) -> None:
         self._store = store
         self._tell = tell
         self._clock = clock
         self._sleep = sleep
+        self._is_watching = is_watching
+        self._resting = resting
         # Since when something has been wrong, and how often that was said.
         self._since_s: float | None = None
         self._said = 0
@@ -67,9 +78,11 @@ class StorageWatch:
             await writing
         except StorageLost as error:
             logger.critical("storage_lost", extra={"reason": str(error)})
-            await self._lost(str(error))
             if self._store.is_broken:
+                # Of a process that ends nothing else is true: no stop sells through the reserve.
+                await self._tell(self._end(str(error)))
                 raise
+            await self._lost(str(error))
         else:
             if done:
                 await self._good()
@@ -79,9 +92,23 @@ class StorageWatch:
     async def _lost(self, why: str) -> None:
         if not self._is_lost:
             self._is_lost, self._since_s, self._said = True, None, 0
+        stops = (
+            "Private stops still sell, through the reserve; everything else is refused."
+            if self._is_watching()
+            else "NO PRIVATE STOP IS WATCHED: Umbra starts once it can write."
+        )
         await self._wrong(
-            f"🚨 Umbra cannot write its journal: {why}. Private stops still sell, "
-            "through the reserve; everything else is refused. Free the disk."
+            f"🚨 Umbra cannot write its journal: {why}. {stops} This chat is answered again when "
+            "that is over; until then on the machine: umbra status, umbra halt, umbra panic. "
+            "Free the disk, or end what holds the database."
+        )
+
+    def _end(self, why: str) -> str:
+        return (
+            f"🚨 Umbra ENDS NOW, its database cannot be used any more: {why}. PRIVATE STOPS ARE "
+            f"NOT WATCHED until it is started again; {self._resting()}. Put the database back, or "
+            "its newest backup, then: umbra run. Started without it Umbra knows no stop any more: "
+            "only what the exchange tells."
         )
 
     async def _wrong(self, text: str) -> None:

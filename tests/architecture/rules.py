@@ -199,6 +199,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.accounts": _ANYTHING,
     "bot.scanning": _ANYTHING,
     "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
+    "bot.starting": (*_AGENT, "storage", "bot.in_hand"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,
 }

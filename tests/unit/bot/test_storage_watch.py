@@ -1,6 +1,7 @@
 """A lost disk is told past the journal, and a broken one ends the process."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -19,6 +20,7 @@ class _Store:
     is_full: bool = False
     is_broken: bool = False
     is_slow: bool = False
+    is_watching: bool = True
     was_told: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[str] = field(default_factory=list)
 
@@ -47,10 +49,23 @@ async def _never(_: float) -> None:
     raise AssertionError("a probe does not sleep")
 
 
+def _watch(
+    store: _Store, clock: FakeClock, sleep: Callable[[float], Awaitable[None]] = _never
+) -> StorageWatch:
+    return StorageWatch(
+        store,  # type: ignore[arg-type]
+        store.tell,
+        clock,
+        sleep,
+        is_watching=lambda: store.is_watching,
+        resting=lambda: "backstops on the exchange: #7 BTC/USDT at 50000",
+    )
+
+
 @pytest.mark.fault("S01")
 async def test_a_full_disk_is_told_once_and_its_end_too() -> None:
     store = _Store()
-    watch = StorageWatch(store, store.tell, FakeClock(), _never)  # type: ignore[arg-type]
+    watch = _watch(store, FakeClock())
     await watch.probe()
     store.is_full = True
     await watch.probe()
@@ -73,11 +88,11 @@ async def test_a_full_disk_that_memory_tells_is_probed_at_once() -> None:
         if len(looks) == 2:
             store.is_full = store.is_broken = True
 
-    watch = StorageWatch(store, store.tell, clock, look)  # type: ignore[arg-type]
+    watch = _watch(store, clock, look)
     with pytest.raises(StorageLost):
         await watch.run()
     assert looks == [0.5, 0.5]
-    assert "cannot write its journal" in store.told[0]
+    assert "Umbra ENDS NOW" in store.told[0]
 
 
 async def test_a_disk_that_was_slow_is_well_after_half_a_minute(
@@ -85,7 +100,7 @@ async def test_a_disk_that_was_slow_is_well_after_half_a_minute(
 ) -> None:
     monkeypatch.setattr(storage_watch, "SLOW_S", 0.0)
     store, clock = _Store(), FakeClock()
-    watch = StorageWatch(store, store.tell, clock, _never)  # type: ignore[arg-type]
+    watch = _watch(store, clock)
     store.is_slow = True
     await watch.probe()
     store.is_slow = False
@@ -100,8 +115,28 @@ async def test_a_disk_that_was_slow_is_well_after_half_a_minute(
 @pytest.mark.fault("S08", "SAID")
 async def test_a_broken_database_ends_the_process_after_telling() -> None:
     store = _Store(is_broken=True)
-    watch = StorageWatch(store, store.tell, FakeClock(), _never)  # type: ignore[arg-type]
+    watch = _watch(store, FakeClock())
     with pytest.raises(StorageLost):
         await watch.run()
-    assert len(store.told) == 1
+    [told] = store.told
+    assert "ENDS NOW" in told
+    assert "PRIVATE STOPS ARE NOT WATCHED" in told
+    assert "#7 BTC/USDT at 50000" in told
+    assert "umbra run" in told
+    assert "still sell" not in told
     fired(store.told)
+
+
+@pytest.mark.parametrize(
+    ("is_watching", "stops"),
+    [(True, "Private stops still sell"), (False, "NO PRIVATE STOP IS WATCHED")],
+)
+async def test_a_full_disk_says_what_of_the_stops_and_where_umbra_still_answers(
+    is_watching: bool, stops: str
+) -> None:
+    store = _Store(is_full=True, is_watching=is_watching)
+    await _watch(store, FakeClock()).probe()
+    [told] = store.told
+    assert stops in told
+    assert "This chat is answered again when that is over" in told
+    assert "umbra halt" in told

@@ -1,0 +1,93 @@
+"""The start of one agent: recovers again and again, until exchange and disk let it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from bot.in_hand import MarkedInHand
+from storage.store import Store
+from trading.agent import TradingAgent
+from trading.domain.errors import AuthLost, Retryable, SettingsInvalid, StorageLost
+from trading.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_TOLD_AFTER_S = 10.0
+_TELL_S = 5.0
+
+
+class Start:
+    """Recovers one agent; who is not at the terminal learns why that takes long, or fails."""
+
+    def __init__(
+        self,
+        agent: TradingAgent,
+        store: Store,
+        in_hand: MarkedInHand,
+        clock: Clock,
+        tell: Callable[[str], Awaitable[bool]],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._agent = agent
+        self._store = store
+        self._in_hand = in_hand
+        self._clock = clock
+        self._tell = tell
+        self._sleep = sleep
+
+    async def run(self, restore: Callable[[], Awaitable[None]]) -> None:
+        """Restore the account once, and recover; raises Fatal where waiting helps nobody."""
+        is_restored, began_s = False, self._clock.monotonic()
+        while True:
+            try:
+                if not is_restored:
+                    await restore()
+                    is_restored = True
+                await self._agent.recover()
+            except (AuthLost, SettingsInvalid) as error:
+                await self._tell_refused(str(error))
+                raise
+            except Retryable as error:
+                logger.warning("exchange_unreachable_at_start", extra={"error": str(error)})
+                if self._clock.monotonic() - began_s >= _TOLD_AFTER_S:
+                    with contextlib.suppress(StorageLost):
+                        await self._agent.tell_unreached()
+                await self._sleep(_RETRY_S)
+            except StorageLost as error:
+                # What watches already is not started a second time in one process.
+                if self._store.is_broken or self._agent.is_ready:
+                    raise
+                logger.warning("start_waits_for_storage", extra={"error": str(error)})
+                await self._until_written()
+            else:
+                break
+        await self._tell_findings()
+
+    async def _until_written(self) -> None:
+        """Wait for a full disk or a held database; raises StorageLost where none comes back."""
+        while True:
+            await self._sleep(_RETRY_S)
+            try:
+                await self._store.journal.append()
+            except StorageLost:
+                if self._store.is_broken:
+                    raise
+            else:
+                return
+
+    async def _tell_findings(self) -> None:
+        # What the journal lacks of an earlier one is in it by now, as a mode and an alarm.
+        self._store.forget_lost()
+        for number, finding in enumerate(self._store.findings):
+            alert_id = f"storage:{self._clock.now().isoformat()}:{number}"
+            await self._agent.alarms.alert(alert_id, finding)
+        for name, finding in self._in_hand.findings().items():
+            await self._agent.alarms.alert(f"apart:{name}", finding)
+
+    async def _tell_refused(self, why: str) -> None:
+        # Whoever is not at the terminal must learn that no stop is watched.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TELL_S):
+                await self._tell(f"Umbra does not start: {why}")
