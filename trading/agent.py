@@ -233,7 +233,7 @@ class TradingAgent:
         self._reviewing.load(decided, stored.intents)
         if not self._is_started:
             # A start that is tried again after a lost connection is no second one.
-            await self._restoring.judge(stored.lost)
+            await self._restoring.judge(stored)
             await self._housekeeping.judge_crashes(self.journal)
             await self._note_start(stored, now)
             self._is_started = True
@@ -280,9 +280,9 @@ class TradingAgent:
         facts = (Heartbeat(now), ProcessStopped(f"{reason}; {resting}", now))
         await self.record(*(facts if was_watching else facts[1:]))
 
-    async def record(self, *events: Event) -> None:
-        """Make facts durable, then tell everybody."""
-        await self.journal.append(*events)
+    async def record(self, *events: Event, reserve: bool = False) -> None:
+        """Make facts durable, in the `reserve` if they must not wait, then tell everybody."""
+        await self.journal.append(*events, reserve=reserve)
         self._publish(*events)
 
     @property

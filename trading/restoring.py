@@ -16,12 +16,17 @@ from trading.domain.events import TrackerChanged
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
-from trading.ports import LostRecords, StoredState
+from trading.ports import StoredState
 from trading.risk import halts
 
-_LOOK = (
+_WATCHED = (
     "Private stops are watched and sell, nothing new is bought. Look at /trackers and /positions, "
     "then /resume"
+)
+# Whoever reads that stops are watched sets none.
+_UNKNOWN = (
+    "UMBRA KNOWS OF NO STOP ANY MORE: none is watched, and nothing new is bought. Put the newest "
+    "copy of the database back and start again, or set each stop anew with /track. Then /resume"
 )
 
 
@@ -32,11 +37,12 @@ class Restoring:
         self._of = workings
         self._alarms = alarms
 
-    async def judge(self, lost: LostRecords | None) -> None:
+    async def judge(self, stored: StoredState) -> None:
         """Add no risk on a journal that lacks records, until a person has looked."""
+        lost = stored.lost
         if lost is not None:
             why = halts.put_back(lost.count, lost.last_at)
-            await self._halt(why, str(lost.reached_seq))
+            await self._halt(why, str(lost.reached_seq), stored.trackers)
 
     async def settle(self, stored: StoredState) -> Sequence[str]:
         """Book orders that the journal does not know, and take each for the decision that it was.
@@ -51,7 +57,8 @@ class Restoring:
         if stored.lost is None and not strange:
             return ()
         if stored.lost is None:
-            await self._halt(halts.unknown_orders(len(strange)), strange[0])
+            why = halts.unknown_orders(len(strange))
+            await self._halt(why, strange[0], stored.trackers)
         count = len(execution.unrecorded())
         await execution.take_in_unrecorded()
         lines = [f"Orders that the database did not know: {count}; all are booked"] * bool(count)
@@ -61,9 +68,10 @@ class Restoring:
                 lines.append(await self._fired(tracker, filled))
         return lines
 
-    async def _halt(self, halt: halts.Halt, name: str) -> None:
+    async def _halt(self, halt: halts.Halt, name: str, known: Sequence[Tracker]) -> None:
         await self._alarms.halt(halt)
-        await self._alarms.alert(f"put_back:{name}", f"{halt.reason}. {_LOOK}")
+        look = _WATCHED if known else _UNKNOWN
+        await self._alarms.alert(f"put_back:{name}", f"{halt.reason}. {look}")
 
     async def _fired(self, tracker: Tracker, filled: Decimal) -> str:
         now = self._of.clock.now()

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.catalogue import fired
+from tests.fakes.memory_store import MemoryStore
 from tests.unit.trading.agent_world import AgentWorld
 from trading import decide
 from trading.domain.events import AlertRaised, FillBooked, TradingModeChanged
@@ -105,6 +106,26 @@ async def test_a_stop_that_did_nothing_in_the_missing_time_goes_on_as_it_was(
     await world.move("57900")
     await world.time.pass_by(3)
     assert world.agent.state.book.snapshot().managed(BTC) == 0
+    fired(lacking.lost)
+
+
+@pytest.mark.fault("S10", "HALT SAID")
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_safe_mode_says_that_stops_are_watched_only_where_there_are_some(
+    world: AgentWorld, is_gone: bool
+) -> None:
+    await _protected(world)
+    if is_gone:
+        world.store = MemoryStore(world.time)
+    lacking = Lacking(world)
+    if is_gone:
+        lacking.lost = LostRecords(412, None, 412)
+    await world.start()
+    assert world.agent.state.mode is TradingMode.REDUCING
+    [alert] = [one for one in world.store.of(AlertRaised) if one.alert_id.startswith("put_back:")]
+    assert ("UMBRA KNOWS OF NO STOP ANY MORE: none is watched" in alert.text) is is_gone
+    assert ("Private stops are watched and sell" in alert.text) is not is_gone
+    assert world.agent.trackers.count() == (0 if is_gone else 1)
     fired(lacking.lost)
 
 
