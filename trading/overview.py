@@ -13,6 +13,9 @@ from trading.domain.position import Balance, Position, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import NextLevel, Tracker
 
+# The one condition that no journal can hold: it is known from the storage itself.
+STORAGE_LOST = "storage_lost"
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -148,6 +151,11 @@ class StatusView:
     def state(self) -> TradingMode:
         """What the risk layer permits."""
         return self.trading_mode.mode if self.trading_mode else TradingMode.ACTIVE
+
+    @property
+    def is_storage_lost(self) -> bool:
+        """Whether nothing can be written but what protects."""
+        return any(one.condition == STORAGE_LOST for one in self.conditions if one.is_active)
 
 
 @dataclass(frozen=True, slots=True)

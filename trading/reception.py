@@ -110,6 +110,8 @@ class Reception:
         trackers = agent.trackers.all()
         waiting, acting, paused = views.count(trackers)
         equity = state.book.equity()
+        is_lost = self._vitals().is_storage_degraded
+        storage = [views.storage_lost(agent.clock.now(), is_watching=agent.is_ready)][:is_lost]
         return StatusView(
             mode=agent.settings.mode,
             is_simulated=agent.gateway.is_simulated,
@@ -124,7 +126,7 @@ class Reception:
             equity=equity,
             currency=state.book.currency,
             profit_today=equity - state.day.equity if state.day else None,
-            conditions=self._conditions(),
+            conditions=(*storage, *self._conditions()),
             alerts=state.alerts,
             unresolved=agent.unresolved(),
             started_at=state.started_at,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from itertools import islice
 
@@ -11,7 +12,14 @@ from trading.domain.instrument import Instrument
 from trading.domain.money import ONE, ZERO
 from trading.domain.position import Portfolio, Position
 from trading.domain.tracker import Tracker
-from trading.overview import AccountView, BalanceView, PositionView, Signature, TrackerView
+from trading.overview import (
+    STORAGE_LOST,
+    AccountView,
+    BalanceView,
+    PositionView,
+    Signature,
+    TrackerView,
+)
 from trading.portfolio import PortfolioBook
 from trading.reachability import AUTH_LOST, BALANCES_DISAGREE, EXCHANGE_DOWN
 from trading.trackers import protection, rules
@@ -252,6 +260,17 @@ def troubles(
     if account_stream != "live" and not names & _SAYS_ACCOUNT:
         found.append("orders and balances are not told live")
     return tuple(found), tuple(each.text for each in active if each not in grave)
+
+
+def storage_lost(at: datetime, *, is_watching: bool) -> ConditionChanged:
+    """Say that the journal cannot be written, and what that means for stops that are watched."""
+    meaning = (
+        "Only what protects goes on, through the reserve; everything else waits"
+        if is_watching
+        else "No stop is watched: Umbra starts when that is over"
+    )
+    text = f"STORAGE LOST: the journal cannot be written. {meaning}"
+    return ConditionChanged(STORAGE_LOST, None, True, Severity.CRIT, text, at)
 
 
 def stream(

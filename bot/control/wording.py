@@ -29,7 +29,7 @@ _LISTED_MAX = 200
 def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
     """The whole state of a running agent."""
     return _joined(
-        f"{_place(view)}, {MODES[view.state].state}",
+        f"{_place(view)}, {MODES[view.state].state}" + ", STORAGE LOST" * view.is_storage_lost,
         *_reason(view),
         f"Equity {money(view.equity)} {view.currency}",
         f"Trackers: {view.trackers_waiting} waiting, {view.trackers_acting} acting, "
@@ -43,12 +43,12 @@ def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
 
 
 def starting(view: StatusView, stored: StoredState) -> str:
-    """What the journal says of an agent that could not reach its exchange yet."""
-    return _journaled(
-        _place(view),
-        "Still starting: the exchange has not answered yet, so NO STOP IS WATCHED.",
-        stored,
-    )
+    """What the journal says of an agent that is still starting."""
+    waits_for = "the exchange has not answered yet"
+    if view.is_storage_lost:
+        waits_for = "the journal cannot be written"
+    trouble = f"Still starting: {waits_for}, so NO STOP IS WATCHED."
+    return _journaled(_place(view), trouble, stored)
 
 
 def place(mode: str, exchange: str, is_simulated: bool) -> str:

@@ -206,7 +206,9 @@ class Executor:
         changed = TradingModeChanged(command.mode, reason, str(done.by), done.at)
         was = self._of.state.mode
         seen = self._looked_into(done) if command.mode is TradingMode.ACTIVE else ()
-        await self._of.record(done, changed, *seen)
+        # A full disk delays every way out of a halt, and no halt.
+        is_stricter = halts.stricter(was, halts.Halt(command.mode, reason)) is not None
+        await self._of.record(done, changed, *seen, reserve=is_stricter)
         if command.mode is not TradingMode.ACTIVE:
             self._of.execution.cancel_entries()
         if command.mode is TradingMode.HALTED_EVERYTHING:

@@ -49,7 +49,8 @@ def status_card(status: StatusView, *, may_act: bool = True) -> Card:
     if not status.is_ready:
         return _starting_card(status)
     lines: list[Line] = [
-        f"{status.mode} on {status.exchange} · {MODES[status.state].state}",
+        f"{status.mode} on {status.exchange} · {MODES[status.state].state}"
+        + ", STORAGE LOST" * status.is_storage_lost,
         *_why(status),
         f"Equity {money(status.equity)} {status.currency}",
         *_uncounted(status),

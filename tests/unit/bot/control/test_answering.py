@@ -10,9 +10,11 @@ import pytest
 from bot.control.answering import LocalDesk
 from bot.control.halt_file import FILE, HaltFile
 from bot.control.messages import Ask, Request
+from bot.telegram.render.status import status_card
+from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.commands import SetTradingMode
-from trading.domain.errors import Refused
+from trading.domain.errors import Refused, StorageLost
 from trading.domain.events import CommandExecuted, TradingModeChanged
 from trading.domain.position import TradingMode
 from trading.reception import Reception, Vitals
@@ -31,7 +33,7 @@ class _Bench:
     @classmethod
     def of(cls, world: AgentWorld, folder: Path) -> "_Bench":
         halt_file = HaltFile(folder, world.time)
-        agent, vitals = world.agent, Vitals(0, 0, False, 0, 0, {})
+        agent = world.agent
 
         async def remember(_: object) -> None:
             return None
@@ -41,7 +43,11 @@ class _Bench:
 
         jobs = {one.name: nothing for one in JOBS} | dict(agent.jobs())
         schedule = Schedule(jobs, world.time, remember)
-        desk = Reception(agent, schedule, lambda: vitals, halt_file.forbid)
+
+        def vitals() -> Vitals:
+            return Vitals(0, 0, world.store.is_degraded, 0, 0, {})
+
+        desk = Reception(agent, schedule, vitals, halt_file.forbid)
         local = LocalDesk(
             desk, world.store.records, world.time, lambda: agent.is_ready, world.time.sleep
         )
@@ -169,3 +175,60 @@ async def test_with_the_exchange_dead_a_panic_says_what_is_not_sold(bench: _Benc
     is_done, said = await bench.ask(Ask.PANIC)
     assert not is_done
     assert "NOT SOLD YET: BTC/USDT, 0.5 left" in said
+
+
+@pytest.mark.fault("S01", "SAID")
+async def test_a_lost_journal_is_shown_as_long_as_it_is_lost(bench: _Bench) -> None:
+    await _cover(bench)
+    assert "STORAGE LOST" not in (await bench.ask(Ask.STATUS))[1]
+    bench.world.store.lose()
+    _, said = await bench.ask(Ask.STATUS)
+    assert "! STORAGE LOST: the journal cannot be written. Only what protects goes on" in said
+    assert said.startswith("SIMULATED, live on fake, active, STORAGE LOST\n")
+    card = status_card(bench.desk.status()).text
+    assert "🔴 Protected: 1 of 1" in card
+    assert "live on fake · active, STORAGE LOST" in " ".join(card.split())
+    bench.world.agent.is_ready = False
+    _, said = await bench.ask(Ask.STATUS)
+    assert "Still starting: the journal cannot be written, so NO STOP IS WATCHED" in said
+    fired(said)
+
+
+@pytest.mark.fault("S01")
+@pytest.mark.parametrize("is_ready", [True, False])
+async def test_a_halt_holds_on_a_full_disk_and_after_it(bench: _Bench, is_ready: bool) -> None:
+    store, agent = bench.world.store, bench.world.agent
+    agent.is_ready = is_ready
+    store.lose()
+    is_done, said = await bench.ask(Ask.HALT)
+    assert (is_done, "Halted" in said) == (True, True)
+    assert ("STORAGE LOST" in said) is is_ready
+    assert agent.state.mode is TradingMode.HALTED
+    assert store.of(TradingModeChanged) == []
+    fired(store.appends_lost)
+    store.heal()
+    await bench.world.kill()
+    await bench.world.start()
+    [halted] = store.of(TradingModeChanged)
+    assert halted.mode is bench.world.agent.state.mode is TradingMode.HALTED
+
+
+@pytest.mark.fault("S01")
+async def test_the_halt_file_halts_on_a_full_disk(bench: _Bench, tmp_path: Path) -> None:
+    bench.world.store.lose()
+    (tmp_path / FILE).touch()
+    await bench.halt_file.check(bench.desk)
+    assert bench.desk.status().state is TradingMode.HALTED
+    fired(bench.world.store.appends_lost)
+
+
+@pytest.mark.parametrize("looser", [TradingMode.ACTIVE, TradingMode.REDUCING, TradingMode.HALTED])
+async def test_nothing_gets_out_of_a_halt_on_a_full_disk(
+    bench: _Bench, looser: TradingMode
+) -> None:
+    halted = SetTradingMode(TradingMode.HALTED_EVERYTHING, "")
+    await bench.desk.execute(halted, 1, "halt")
+    bench.world.store.lose()
+    with pytest.raises(StorageLost):
+        await bench.desk.execute(SetTradingMode(looser, ""), 1, "out")
+    assert bench.desk.status().state is TradingMode.HALTED_EVERYTHING
