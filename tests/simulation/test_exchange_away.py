@@ -84,6 +84,7 @@ def test_a_portal_in_place_of_the_exchange_is_told_within_a_minute() -> None:
 
 
 @pytest.mark.fault("X35", "PROT SAID")
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_after_two_hours_of_repair_stops_are_judged_at_once_and_new_risk_waits() -> None:
     async def story(world: World) -> None:
