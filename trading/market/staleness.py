@@ -3,10 +3,12 @@
 from enum import Enum
 
 from trading.market.settings import MarketSettings
+from trading.market.venue_clock import VenueClock
 
 # The least lag of the last minute is what the way and the two clocks cost.
 _LAG_WINDOW_S = 30.0
 _UNKNOWN_S = float("-inf")
+_UNMEASURED_S = float("inf")
 
 
 class Suspicion(Enum):
@@ -24,6 +26,7 @@ class Freshness:
         "_lag_least",
         "_lag_least_before",
         "_settings",
+        "_venue",
         "_window_s",
         "event_ms",
         "is_failing",
@@ -34,10 +37,12 @@ class Freshness:
         "watched_s",
     )
 
-    def __init__(self, settings: MarketSettings, now_s: float) -> None:
+    def __init__(
+        self, settings: MarketSettings, now_s: float, venue: VenueClock | None = None
+    ) -> None:
         self._settings = settings
-        self._lag_least = float("inf")
-        self._lag_least_before = float("inf")
+        self._venue = venue or VenueClock()
+        self._lag_least = self._lag_least_before = _UNMEASURED_S
         self._window_s = now_s
         self.watched_s = now_s
         # When the stream said anything, and when it last said what is not late.
@@ -62,15 +67,32 @@ class Freshness:
             self.event_ms = event_ms
             self.moved_s = None
         if event_ms > 0:
-            lag = received_s - event_ms / 1000
-            # Not `min`: a call costs more than the rest of this.
-            if lag < self._lag_least:  # noqa: PLR1730
-                self._lag_least = lag
-            late_max_s = self._settings.event_lag_s_max
-            if lag - self._lag_least > late_max_s or lag - self._lag_least_before > late_max_s:
+            if self._is_late(event_ms, received_s):
                 return False
+            # What is late says nothing of the exchange's clock: it would become the usual.
+            self._venue.heard(event_ms, received_s)
         self.told_s = received_s
         return is_news
+
+    @property
+    def tells_age(self) -> bool:
+        """Whether it is known how old a message with a time is."""
+        return self._knows_lag or self._venue.is_known
+
+    @property
+    def _knows_lag(self) -> bool:
+        return self._lag_least < _UNMEASURED_S or self._lag_least_before < _UNMEASURED_S
+
+    def _is_late(self, event_ms: int, received_s: float) -> bool:
+        late_max_s = self._settings.event_lag_s_max
+        lag = received_s - event_ms / 1000
+        if not self._knows_lag and self._venue.late_s(event_ms, received_s) > late_max_s:
+            # A symbol without a print for a minute has no measure of its own; the market has.
+            return True
+        # Not `min`: a call costs more than the rest of this.
+        if lag < self._lag_least:  # noqa: PLR1730
+            self._lag_least = lag
+        return lag - self._lag_least > late_max_s or lag - self._lag_least_before > late_max_s
 
     def suspicion(self, now_s: float) -> Suspicion:
         """Say whether the stream has gone quiet or its event clock has fallen behind."""
@@ -125,4 +147,4 @@ class Freshness:
         if now_s - self._window_s < _LAG_WINDOW_S or self.lag_s(now_s) > 1:
             return
         self._window_s = now_s
-        self._lag_least_before, self._lag_least = self._lag_least, float("inf")
+        self._lag_least_before, self._lag_least = self._lag_least, _UNMEASURED_S

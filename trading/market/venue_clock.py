@@ -20,6 +20,17 @@ class VenueClock:
         """Note the time of a message, and when it came by the steady clock."""
         self._ahead_ms.append(event_ms - received_s * 1000)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether any message has told its time."""
+        return bool(self._ahead_ms)
+
+    def late_s(self, event_ms: int, received_s: float) -> float:
+        """Return how much longer than usual a message took; 0 before the first one."""
+        if not self._ahead_ms:
+            return 0.0
+        return (median(self._ahead_ms) - (event_ms - received_s * 1000)) / 1000
+
     def now_ms(self, now_s: float, wall_ms: int) -> int:
         """Return the exchange's time; before the first message it is the machine's."""
         if not self._ahead_ms:

@@ -8,6 +8,7 @@ from trading.market.decision import DecisionPrice
 from trading.market.sanity import Dropped, SanityGate
 from trading.market.settings import MarketSettings
 from trading.market.staleness import Freshness
+from trading.market.venue_clock import VenueClock
 
 _NEVER_S = float("-inf")
 
@@ -37,11 +38,12 @@ class WatchedSymbol:
         settings: MarketSettings,
         now_s: float,
         emit: Callable[[Observation], None],
+        venue: VenueClock | None = None,
     ) -> None:
         self.symbol = symbol
         self.gate = SanityGate(settings.sanity)
         self.prices = DecisionPrice(settings)
-        self.fresh = Freshness(settings, now_s)
+        self.fresh = Freshness(settings, now_s, venue)
         self.buffer = TickBuffer()
         self.baseline: Quote | None = None
         self.read_s = _NEVER_S

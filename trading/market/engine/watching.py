@@ -20,6 +20,7 @@ from trading.market.engine.telling import Telling
 from trading.market.gap import Gap
 from trading.market.handover import Handover
 from trading.market.settings import MarketSettings
+from trading.market.venue_clock import VenueClock
 from trading.market.watched import WatchedSymbol
 from trading.ports import Clock, MarketFeed
 
@@ -63,8 +64,12 @@ class MarketEngine:
         self._holding = asyncio.Event()
         self._reading.on_held = self._holding.set
         self._swept_s = clock.monotonic()
-        self._is_swept = False
+        self._venue = VenueClock()
+        # When this process last did anything here; until when prices are doubted, having stood
+        # still; and whether each of them is still to be asked for.
+        self._awake_s = self._swept_s
         self._doubted_until_s = float("-inf")
+        self._is_asking = False
 
     # ------------------------------------------------------------ questions
 
@@ -149,10 +154,13 @@ class MarketEngine:
         now_s = self._clock.monotonic()
         if not self._symbols and not self._line.is_streaming:
             self._line.down_since_s = now_s
+        if not self._symbols:
+            self._awake_s = max(self._awake_s, now_s)
         for symbol in self._symbols.keys() - wanted:
             del self._symbols[symbol]
         for symbol in sorted(wanted - self._symbols.keys()):
-            watched = WatchedSymbol(symbol, self._settings, now_s, self._hooks.on_observation)
+            take = self._hooks.on_observation
+            watched = WatchedSymbol(symbol, self._settings, now_s, take, self._venue)
             self._symbols[symbol] = watched
             self._reading.ask(watched, NEAR, with_trade=True)
         self._changed.set()
@@ -172,16 +180,17 @@ class MarketEngine:
         """Judge ages each second: ask over REST where it is quiet, fall back, tell once."""
         now_s, at = self._clock.monotonic(), self._clock.now()
         self._lines.pass_time(now_s)
+        self._wake(now_s)
+        is_asking, self._is_asking = self._is_asking, False
         async for watched in self._symbols.in_turns():
             watched.pass_time(now_s)
             self._telling.dropped(watched, now_s, at)
-            if self._stood_still(now_s):
-                self._doubted_until_s = now_s + _DOUBTED_S
+            if is_asking:
                 self._reading.ask(watched, URGENT, with_trade=True)
             if now_s - self._swept_s >= self._settings.gap_told_s:
                 # The whole process stood still: what lay in its sockets is old.
                 watched.miss(self._swept_s)
-        self._swept_s, self._is_swept = now_s, True
+        self._swept_s = now_s
         missed = {
             watched: self._missed_since_s(watched, now_s)
             async for watched in self._symbols.in_turns()
@@ -199,6 +208,8 @@ class MarketEngine:
             return
         if not self._line.is_streaming:
             self._came_alive()
+        if self._is_doubted(trade.received_s) and not watched.fresh.tells_age:
+            return
         if watched.take_trade(trade):
             self._hold(watched)
 
@@ -208,14 +219,22 @@ class MarketEngine:
             return
         if not self._line.is_streaming:
             self._came_alive()
-        if quote.received_s < self._doubted_until_s or self._stood_still(quote.received_s):
+        # Books carry no time of their own.
+        if self._is_doubted(quote.received_s):
             return
         if watched.take_quote(quote):
             self._hold(watched)
 
-    def _stood_still(self, now_s: float) -> bool:
-        # Books carry no time of their own: what lay in a socket meanwhile looks new.
-        return self._is_swept and now_s - self._swept_s > self._settings.event_lag_s_max
+    def _is_doubted(self, received_s: float) -> bool:
+        self._wake(received_s)
+        return received_s < self._doubted_until_s
+
+    def _wake(self, now_s: float) -> None:
+        # What lay in a socket while the process stood still looks new, whoever looks first.
+        if now_s - self._awake_s > self._settings.event_lag_s_max:
+            self._doubted_until_s = now_s + _DOUBTED_S
+            self._is_asking = True
+        self._awake_s = now_s
 
     async def _follow_stream(self) -> None:
         failures = 0

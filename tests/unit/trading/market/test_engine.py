@@ -571,6 +571,40 @@ async def test_what_passed_while_the_process_stood_still_is_named(bench: Bench) 
     assert bench.gaps == [(frozenset({SYMBOL}), NOON + timedelta(seconds=1))]
 
 
+@pytest.mark.fault("P04", "SAID")
+@pytest.mark.parametrize("is_swept", [True, False], ids=["in its life", "before its first sweep"])
+async def test_p04_prints_and_books_that_lay_in_a_socket_meanwhile_are_not_acted_on(
+    bench: Bench, is_swept: bool
+) -> None:
+    running = asyncio.create_task(bench.engine.run())
+    bench.engine.watch([SYMBOL])
+    await bench.settle()
+    if is_swept:
+        await bench.engine.sweep()
+    bench.seen.clear()
+    fallen_ms = bench.feed.ms() + 1_000
+    bench.clock.advance(12)
+    # Nothing has told a time before, so nobody can tell how old this print is.
+    bench.feed.print_(97, event_ms=fallen_ms)
+    bench.feed.prices[SYMBOL] = d(97)
+    bench.feed.book()
+    bench.feed.prices[SYMBOL] = d(100)
+    await bench.engine.sweep()
+    bench.feed.prices[SYMBOL] = d(97)
+    bench.feed.book()
+    bench.feed.prices[SYMBOL] = d(100)
+    assert [one.price for one in bench.seen if one.price == d(97)] == []
+    bench.feed.reads.clear()
+    await bench.settle()
+    assert ("quote", SYMBOL) in bench.feed.reads
+    await bench.pass_seconds(2, talk=bench.feed.book)
+    assert bench.engine.price(SYMBOL) == d(100)
+    fired("12 s")
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_while_the_stream_is_down_prices_come_over_rest_each_second(bench: Bench) -> None:
     await bench.live()
     bench.feed.refuses = True

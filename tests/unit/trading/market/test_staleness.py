@@ -6,6 +6,7 @@ from tests.catalogue import fired
 from tests.unit.trading.market.make import BASE_MS
 from trading.market.settings import MarketSettings
 from trading.market.staleness import Freshness, Suspicion
+from trading.market.venue_clock import VenueClock
 
 
 def _fresh() -> Freshness:
@@ -59,6 +60,31 @@ def test_a_stopped_clock_does_not_become_the_normal_one() -> None:
         fresh.on_stream(BASE_MS, 1000.0 + second)
         if second > 4:
             assert fresh.suspicion(1000.0 + second) is Suspicion.FROZEN
+
+
+def test_a_late_message_of_a_symbol_that_was_quiet_for_long_is_no_news() -> None:
+    venue = VenueClock()
+    quiet, busy = (Freshness(MarketSettings(), 1000.0, venue) for _ in range(2))
+    assert quiet.on_stream(BASE_MS, 1000.0)
+    for second in range(1, 200):
+        busy.on_stream(BASE_MS + second * 1000, 1000.0 + second)
+        quiet.suspicion(1000.0 + second)
+    # What it cost a message on its way it has no measure of its own for; the market has.
+    assert not quiet.on_stream(BASE_MS + 187_000, 1199.0)
+    assert not quiet.on_stream(BASE_MS + 187_500, 1199.0)
+    assert quiet.on_stream(BASE_MS + 199_000, 1199.5)
+
+
+def test_late_messages_do_not_become_the_markets_measure() -> None:
+    venue = VenueClock()
+    busy = Freshness(MarketSettings(), 1000.0, venue)
+    for second in range(40):
+        busy.on_stream(BASE_MS + second * 1000, 1000.0 + second)
+    for number in range(1000):
+        assert not busy.on_stream(BASE_MS + 40_000 + number, 1060.0)
+    silent = Freshness(MarketSettings(), 1000.0, venue)
+    assert silent.tells_age
+    assert not silent.on_stream(BASE_MS + 41_000, 1060.0)
 
 
 def test_messages_without_event_time_say_only_that_the_connection_lives() -> None:
