@@ -21,12 +21,14 @@ from bot.control.sockets import ControlServer
 from bot.data.holdings import ArchiveHoldings
 from bot.escalation import Escalation
 from bot.in_hand import MarkedInHand
+from bot.logs import masking
 from bot.owner_only import close_to_others
 from bot.shares import agent_settings, telegram_settings
 from bot.starting import Start
 from bot.storage_watch import StorageWatch
 from bot.supervisor import Supervisor, stop_on_signals
 from bot.systemd import ServiceManager
+from bot.telegram.access import WITHHELD
 from bot.telegram.app import Surroundings, TelegramBot
 from bot.vital_signs import VitalSigns, Watched
 from storage.lease import AccountLock, DirectoryLock
@@ -333,6 +335,7 @@ class Process:
             on_people=self._watch_for,
             archive=ArchiveHoldings(self._settings.directory / "archive"),
             in_hand=self._in_hand,
+            without_secrets=masking(self._settings.secrets, WITHHELD),
         )
 
     def _watch_for(self, people: Collection[Person]) -> None:

@@ -3,7 +3,7 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TextIO
 
@@ -13,6 +13,20 @@ _MASK = "•••"
 _SECRET_LENGTH_MIN = 6
 # Their INFO records carry whole URLs, and a Bot API URL holds the bot's token.
 _TALKATIVE = ("httpx", "httpcore", "apscheduler", "aiohttp.access", "telegram", "ccxt", "alembic")
+
+
+def masking(secrets: Iterable[str], mask: str = _MASK) -> Callable[[str], str]:
+    """Return what puts `mask` in the place of every secret of a text."""
+    longest_first = sorted(
+        {secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN}, key=len
+    )[::-1]
+
+    def masked(text: str) -> str:
+        for secret in longest_first:
+            text = text.replace(secret, mask)
+        return text
+
+    return masked
 
 
 class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
@@ -34,15 +48,10 @@ class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
                 structlog.processors.format_exc_info,
             ],
         )
-        self._secrets = sorted(
-            {secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN}, key=len
-        )[::-1]
+        self._masked = masking(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record).replace("\r", "\\r")
-        for secret in self._secrets:
-            line = line.replace(secret, _MASK)
-        return line
+        return self._masked(super().format(record).replace("\r", "\\r"))
 
 
 def configure(

@@ -10,6 +10,8 @@ from telegram import Message, Update, User
 from bot.telegram.keyboards import Rows, is_command
 from trading.domain.chat import Person, Role
 
+# What stands in an update where a secret of this installation stood before it was stored.
+WITHHELD: Final = "[a secret, not kept]"
 # Telegram's own accounts: channel posts, anonymous group admins, channels writing in groups.
 SERVICE_IDS: Final = frozenset({777000, 1087968824, 136817688})
 UPDATE_KINDS: Final = tuple(
@@ -81,7 +83,8 @@ def judge(update: Update, people: Mapping[int, Person], rules: AccessRules) -> R
     person = people.get(user_id) if _is_human(user) else None
     if kind not in ALLOWED_KINDS:
         verdict = Verdict.IGNORED if person else Verdict.STRANGER
-        hint = _EDITED if person and kind == "edited_message" and chat_id == user_id else ""
+        edited = update.edited_message if person and chat_id == user_id else None
+        hint = (_secret_hint(edited) or _EDITED) if edited else ""
         return Ruling(verdict, kind, user_id, chat_id, person, hint)
     if person is None:
         return Ruling(Verdict.STRANGER, kind, user_id, chat_id)
@@ -124,6 +127,10 @@ def may_send(line: str, role: Role) -> bool:
 
 _EDITED: Final = "Edited messages are not acted on. Send it again as a new message."
 _FORWARDED: Final = "Forwarded messages are not acted on. Type the command yourself."
+_GAVE_AWAY: Final = (
+    "Your message held a key, a token or a password of Umbra. Umbra has not kept it, but this chat "
+    "still shows it: delete the message here, and replace what it gave away."
+)
 _VIA: Final = "Messages through another bot are not acted on. Type the command yourself."
 
 
@@ -151,7 +158,14 @@ def _may_use_chat(update: Update, chat_id: int, user_id: int, rules: AccessRules
     return rules.allow_groups and chat_id in rules.allowed_chat_ids
 
 
+def _secret_hint(message: Message) -> str:
+    said = (message.text or "") + (message.caption or "")
+    return _GAVE_AWAY if WITHHELD in said else ""
+
+
 def _form_hint(message: Message) -> str:
+    if secret := _secret_hint(message):
+        return secret
     if message.forward_origin is not None or message.is_automatic_forward:
         return _FORWARDED
     if message.via_bot is not None:

@@ -68,6 +68,8 @@ class Surroundings:
     version: str
     # Called with everybody who is active, at the start and with each change of one of them.
     on_people: Callable[[Collection[Person]], None] = lambda _people: None
+    # Puts the inbox's mark in the place of every secret of a text.
+    without_secrets: Callable[[str], str] = lambda text: text
     archive: ArchiveReader = field(default_factory=NoArchive)
     in_hand: InHand = field(default_factory=Unmarked)
 
@@ -120,6 +122,7 @@ class TelegramBot:
             self._clock,
             settings.poll_timeout_s,
             self._polled,
+            around.without_secrets,
         )
         self._strangers = Strangers()
         self._invitations = Invitations()

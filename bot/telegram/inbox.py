@@ -48,6 +48,7 @@ class Inbox:
     clock: Clock
     poll_timeout_s: int
     on_poll: Callable[[TelegramError | None], Awaitable[None]]
+    without_secrets: Callable[[str], str] = lambda text: text
     _queue: asyncio.Queue[InboxUpdate] = field(
         default_factory=lambda: asyncio.Queue(maxsize=_QUEUE_MAX)
     )
@@ -110,10 +111,20 @@ class Inbox:
         if not isinstance(row, Mapping) or not isinstance(row.get("update_id"), int):
             logger.warning("update_without_id")
             return None
-        payload = json.dumps(row, separators=(",", ":"))
+        payload = json.dumps(self._without_secrets(row), separators=(",", ":"))
         if len(payload) > _PAYLOAD_LENGTH_MAX:
             payload = json.dumps({"update_id": row["update_id"]})
         return InboxUpdate(row["update_id"], payload, self.clock.now())
+
+    def _without_secrets(self, row: Any) -> Any:
+        # Before it is stored: the journal keeps for ever what it was once given.
+        def masked(found: dict[str, Any]) -> dict[str, Any]:
+            return {
+                name: self.without_secrets(value) if isinstance(value, str) else value
+                for name, value in found.items()
+            }
+
+        return json.loads(json.dumps(row), object_hook=masked)
 
     async def _store(self, updates: Sequence[InboxUpdate]) -> None:
         fresh = [update for update in updates if update.update_id not in self._seen]

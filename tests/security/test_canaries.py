@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import json
 import threading
 import traceback
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from telegram import Update
 
 from bot import config, logs
 from bot.clock import SystemClock
@@ -18,6 +20,8 @@ from bot.localchat import build_app, serving
 from bot.secrets import OsKeychain, Passphrase, Vault
 from bot.shares import gateway_settings
 from bot.telegram import Surroundings, TelegramBot, TelegramSettings
+from bot.telegram.access import WITHHELD, AccessRules, judge
+from bot.telegram.inbox import Inbox
 from storage.lease import AccountLock
 from storage.store import open_store
 from tests.contract.gateway.worlds import MachineClock, control, settings_of, simulated
@@ -27,6 +31,7 @@ from tests.fakes.memory_store import MemoryStore
 from tests.fakes.scanner import FakeScanner
 from tests.security.canaries import CANARIES, PASSWORD, SPELLED, leaks, spellings
 from trading.bus import Bus
+from trading.domain.chat import InboxUpdate, Person, Role
 from trading.domain.errors import UmbraError
 from trading.gateway import create_gateway
 
@@ -199,6 +204,92 @@ def test_z02_what_ends_a_process_or_a_thread_is_masked(
     assert leaks(log.getvalue()) == []
 
 
+# ------------------------------------------------------------ pasted into the chat
+
+
+class _Polled:
+    """Answers one poll with what a person sent, and then stays silent."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    async def do_api_request(self, *_: Any, **__: Any) -> Any:
+        if not self.rows:
+            await asyncio.Event().wait()
+        rows, self.rows = self.rows, []
+        return rows
+
+
+def _pasted(secret: str) -> list[dict[str, Any]]:
+    chat = {"id": 7, "type": "private", "first_name": "Ada"}
+    person = {"id": 7, "is_bot": False, "first_name": "Ada"}
+    message = {"message_id": 1, "date": 1_700_000_000, "chat": chat, "from": person}
+    tap = {"id": "1", "from": person, "chat_instance": "1", "message": message}
+    return [
+        {"update_id": 1, "message": {**message, "text": f"my key: {secret}"}},
+        {"update_id": 2, "message": {**message, "caption": f"{secret} "}},
+        {"update_id": 3, "edited_message": {**message, "text": secret}},
+        {"update_id": 4, "callback_query": {**tap, "data": secret}},
+        {
+            "update_id": 5,
+            "message": {
+                **message,
+                "text": "/status",
+                "reply_to_message": {**message, "text": secret},
+            },
+        },
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(CANARIES))
+async def test_z02_a_secret_that_is_pasted_into_the_chat_is_answered_and_not_stored(
+    name: str, settings: config.Settings, tmp_path: Path
+) -> None:
+    rows = _pasted(CANARIES[name].partition(":")[2] or CANARIES[name])
+    found: list[InboxUpdate] = []
+    done = asyncio.Event()
+
+    async def take(update: InboxUpdate) -> None:
+        found.append(update)
+        if len(found) == len(rows):
+            done.set()
+
+    async def polled(_: object) -> None:
+        """Nobody has to know."""
+
+    clock = SystemClock()
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    url = f"sqlite+aiosqlite:///{folder / 'umbra.db'}"
+    store = await open_store(url, clock, data_dir=folder)
+    without_secrets = logs.masking(settings.secrets, WITHHELD)
+    inbox = Inbox(
+        _Polled(list(rows)),  # type: ignore[arg-type]
+        store.journal,
+        store.records,
+        clock,
+        1,
+        polled,
+        without_secrets,
+    )
+    tasks = [
+        asyncio.create_task(work) for work in (inbox.poll_forever(), inbox.handle_forever(take))
+    ]
+    async with asyncio.timeout(20):
+        await done.wait()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await store.close()
+    ada = {7: Person(7, 7, "Ada", Role.OWNER)}
+    updates = [Update.de_json(json.loads(one.payload), None) for one in found]
+    hints = [judge(update, ada, AccessRules()).hint for update in updates]
+    assert ["delete the message" in hint for hint in hints] == [True, True, True, False, False]
+    kept = b"".join(path.read_bytes() for path in _files(folder)).decode("latin-1")
+    assert kept.count(WITHHELD) >= len(rows)
+    assert leaks(kept) == []
+
+
 # ------------------------------------------------------------ the whole agent
 
 
@@ -231,7 +322,10 @@ async def test_z02_a_whole_agent_leaves_its_secrets_nowhere(tmp_path: Path) -> N
         await world.until_message("Sold 0.1 BTC")
         await world.control("permissions", revoked=True)
         await world.answer("/balance", "BTC")
-        texts = str(await world.messages())
+        pasted = world.environment["UMBRA_EXCHANGE_API_KEY"]
+        await world.answer(f"my key is {pasted}", "Your message held a key")
+        # What the person has typed stays in their chat until they delete it.
+        texts = str([each for each in await world.messages() if pasted not in each.get("text", "")])
     found = _files(tmp_path)
     assert {"umbra.db", "run.log"} <= {path.name for path in found}
     assert [path for path in found if "exports" in path.parts]
