@@ -44,6 +44,21 @@ class Disk:
         """Give all of it back."""
         (self.folder / "filler").unlink()
 
+    async def umbra(self, command: str) -> tuple[int, str]:
+        """Run one command where the agent is; return its exit code and what it said."""
+        pid = str(self._world.processes["run"].pid)
+        process = await asyncio.create_subprocess_exec(
+            *("nsenter", "--preserve-credentials", "-U", "-m", "-t", pid),
+            *(sys.executable, "-m", "bot", command),
+            env=self._world.environment | self._world.settings,
+            cwd=Path.cwd(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, said.decode()
+
 
 async def start_on_small_disk(world: World) -> Disk:
     """Start the agent with its data folder on a tmpfs of its own."""
@@ -112,6 +127,60 @@ async def test_an_entry_is_refused_while_the_disk_is_full(quiet_world: World) ->
     # Nothing accepted is lost: the tap was kept by the chat service, and is done or refused now.
     await world.until_edited(card)
     assert len(await world.orders()) <= 1
+
+
+@pytest.mark.fault("S01", "SAID")
+async def test_the_terminal_tells_the_truth_of_a_full_disk_and_halts(quiet_world: World) -> None:
+    world = quiet_world
+    disk = await start_on_small_disk(world)
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.until(lambda: _is_well(disk), "no sign of life")
+    disk.fill()
+    told = await world.until_message("cannot write its journal")
+    fired(told["text"])
+    code, said = await disk.umbra("status")
+    assert code == 0, said
+    assert "active, STORAGE LOST" in said
+    await world.until(lambda: _is_unwell(disk), "no sign of life says that the journal is lost")
+    code, said = await disk.umbra("halt")
+    assert code == 0, said
+    assert "HALTED: only private stops sell, STORAGE LOST" in (await disk.umbra("status"))[1]
+    disk.free()
+    await world.until_message("writes its journal again")
+    assert "HALTED" in (await world.answer("/status", "Equity"))["text"]
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+
+
+async def _is_well(disk: Disk) -> bool:
+    return (await disk.umbra("health"))[0] == 0
+
+
+async def _is_unwell(disk: Disk) -> bool:
+    _, said = await disk.umbra("health")
+    assert "not watched" not in said
+    return "running, but not well: the journal cannot be written" in said
+
+
+@pytest.mark.fault("S08", "SAID")
+async def test_a_database_that_is_gone_ends_umbra_and_both_say_that_no_stop_is_watched(
+    world: World,
+) -> None:
+    await world.arm("/track BTC/USDT stop 58000 all")
+    begin = await world.last_message_id()
+    for file in world.data_dir.glob("umbra.db*"):
+        if file.suffix in {".db", ".db-wal", ".db-shm"}:
+            file.unlink()
+    told = await world.until_message("Umbra ENDS NOW", after=begin)
+    fired(told["text"])
+    assert "PRIVATE STOPS ARE NOT WATCHED" in told["text"]
+    assert "no backstop rests on the exchange" in told["text"]
+    assert await world.agent_exit() == 2
+    assert await world.count("still sell", after=begin) == 0
+    await world.spawn_agent()
+    back = await world.until_message("KNOWS OF NO STOP", after=begin)
+    assert "SAFE MODE" in back["text"]
+    assert await world.count("stops are watched", after=begin) == 0
 
 
 async def _is_sold(world: World) -> bool:
