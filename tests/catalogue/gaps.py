@@ -5,7 +5,6 @@ GAPS = {
         "not offered: no local book is kept; quotes are whole messages and depth is read over "
         "REST, so that no difference can be missed"
     ),
-    "W15": "measured by `make bench`, not asserted by a test",
     "T21": "not offered: the bot only polls, it opens no port for updates",
     "T22": "not offered: there is no mini app",
     "I08": "not offered: no outside signals are taken",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.processes import resident_mb
 from tests.catalogue import fired
 from tests.e2e.world import World
 
@@ -13,6 +14,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
 
 HARD_S = 7.0
 BACK_S = 35.0
+# 40,000 prints kept would be some 20 MB of frames, and more once they are read.
+BURST_MB_MAX = 12.0
 
 
 @pytest.mark.fault("W03", "TELL PROT SAID")
@@ -32,6 +35,43 @@ async def test_a_silent_stall_is_bridged_over_rest_and_told_once(world: World) -
         await asyncio.sleep(1.1)
     await world.until_message("(?s)live prices.*(stand still|interrupted)")
     assert await world.count("(?s)live prices.*(stand still|interrupted)") == 1
+
+
+@pytest.mark.fault("W15", "SAID")
+async def test_a_burst_of_ten_thousand_prints_a_second_holds_up_no_stop_and_leaves_nothing_behind(
+    world: World,
+) -> None:
+    await world.arm("/track BTC/USDT stop 58000 0.3")
+    await world.arm("/track BTC/USDT stop 57000 all")
+    before_mb, first = resident_mb(world.processes["run"].pid), await _newest_print(world)
+    burst = {"rate_per_s": 10_000, "seconds": 4, "symbols": ["BTCUSDT"], "reach": 0.001}
+    await world.control("traffic", **burst)
+    await _until_printed(world, first + 5_000)
+    crossed_s = time.monotonic()
+    await world.price("57900")
+    await world.until_message(r"Sold 0\.3 BTC")
+    assert time.monotonic() - crossed_s <= HARD_S
+    await _until_printed(world, first + 40_000)
+    fired((await _newest_print(world)) - first)
+    # What was not read in time would lie in a queue, and this sale would wait behind it.
+    await world.price("56900")
+    await world.until_message(r"Sold 0\.2 BTC")
+    assert len(await world.orders()) == 2
+    assert resident_mb(world.processes["run"].pid) - before_mb <= BURST_MB_MAX
+    assert await world.count("interrupted|stand still") == 0
+
+
+async def _newest_print(world: World) -> int:
+    (newest,) = await world.public("trades?symbol=BTCUSDT&limit=1")
+    return int(newest["id"])
+
+
+async def _until_printed(world: World, number: int) -> None:
+    deadline_s = time.monotonic() + 60
+    while await _newest_print(world) < number:
+        assert time.monotonic() < deadline_s, "the burst should come to its end"
+        # A question costs of the budget that the agent's own come out of.
+        await asyncio.sleep(0.5)
 
 
 @pytest.mark.fault("W06")

@@ -345,6 +345,10 @@ class World:
         """Ask the exchange what it knows: account, faults, orders, streams, timings."""
         return await self._get(f"{self.exchange}/control/{name}")
 
+    async def public(self, question: str) -> Any:
+        """Ask the exchange's public REST interface: `trades?symbol=BTCUSDT`."""
+        return await self._get(f"{self.exchange}/api/v3/{question}")
+
     async def server_time_ms(self) -> int:
         """Return the exchange's clock."""
         return int((await self._get(f"{self.exchange}/api/v3/time"))["serverTime"])

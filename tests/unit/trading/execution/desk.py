@@ -63,6 +63,7 @@ class Desk:
         self.has_balances = True
         self.frozen_balances: dict[str, Balance] | None = None
         self.settings = settings or ExecutionSettings()
+        self.keys_refused = 0
         self.engine = self._engine()
 
     def _engine(self) -> ExecutionEngine:
@@ -77,10 +78,14 @@ class Desk:
             closing=self._closing,
             publish=self._publish,
             order_prefix="ux",
+            on_key_refused=self._key_refused,
             sleep=self.time.sleep,
         )
         self.exchange.on_report = engine.on_report
         return engine
+
+    def _key_refused(self) -> None:
+        self.keys_refused += 1
 
     def restarted(self) -> "Desk":
         """Another process on the same database, account and clock."""

@@ -316,6 +316,8 @@ async def test_x15_a_refused_key_blocks_and_the_exit_goes_on_when_it_works_again
     desk.exchange.is_key_lost = True
     await desk.open(desk.exit())
     await desk.time.until(lambda: desk.blocked("key refused") > 0)
+    # The order's own refusal counts, before anybody looks at the key (docs/decisions/0046).
+    assert desk.keys_refused == 1
     await desk.time.pass_by(90)
     assert fault.fired == 1
     assert len(desk.exchange.sent) == 1
