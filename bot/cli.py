@@ -11,6 +11,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import Coroutine
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -253,25 +254,34 @@ def secrets_totp_command(
 
 def _ask(ask: "Ask") -> "Reply":
     from bot import config
-    from bot.clock import random_nonce
+    from bot.clock import SystemClock, random_nonce
     from bot.control import sockets
-    from bot.control.messages import Ask, Request
+    from bot.control.messages import Request
+    from bot.control.reaching import reach
 
-    request = Request(ask, random_nonce())
-    with contextlib.suppress(sockets.NobodyListens):
-        return sockets.ask(config.data_directory(), request)
-    if ask in {Ask.HALT, Ask.PANIC}:
-        typer.echo("No agent runs here: recovering without the chat to act.", err=True)
-    return _answer_alone(request)
+    directory = config.data_directory()
+    return reach(
+        Request(ask, random_nonce()),
+        lambda request: sockets.ask(directory, request),
+        _answer_alone,
+        lambda text: typer.echo(text, err=True),
+        SystemClock(),
+        time.sleep,
+    )
 
 
 def _answer_alone(request: "Request") -> "Reply":
     from bot import compose, config, logs
+    from bot.control.messages import Ask
+
+    def begun() -> None:
+        if request.ask in {Ask.HALT, Ask.PANIC}:
+            typer.echo("No agent runs here: recovering without the chat to act.", err=True)
 
     decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec
     settings = config.load_without_chat()
     logs.configure(settings.secrets, "ERROR")
-    return asyncio.run(compose.answer_alone(settings, version(), request))
+    return asyncio.run(compose.answer_alone(settings, version(), request, begun))
 
 
 def _finish(reply: "Reply") -> NoReturn:

@@ -61,13 +61,16 @@ async def run(settings: Settings, version: str) -> int:
         return await process.run(stop)
 
 
-async def answer_alone(settings: Settings, version: str, request: Request) -> Reply:
+async def answer_alone(
+    settings: Settings, version: str, request: Request, begun: Callable[[], None] = lambda: None
+) -> Reply:
     """Answer one local request without an agent and without the chat, and end.
 
-    Who only looks reads the journal; for a halt or a panic everything is recovered first. Raises
-    InstanceConflict while an agent holds the data directory.
+    Who only looks reads the journal; for a halt or a panic everything is recovered first. `begun`
+    is called once that is certain. Raises DirectoryInUse while an agent holds the data directory.
     """
     async with _opened(settings, version) as process:
+        begun()
         if request.ask in {Ask.STATUS, Ask.PREVIEW}:
             return await process.look(request.ask)
         return await process.answer_alone(request)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from storage import schema
 from storage.statements import fixed, insert
-from trading.domain.errors import InstanceConflict
+from trading.domain.errors import DirectoryInUse, InstanceConflict
 
 _read_lease = fixed(select(schema.lease.c.epoch, schema.lease.c.holder).with_for_update())
 _first_lease = insert(schema.lease)
@@ -39,18 +39,24 @@ class FileLock:
 
     def acquire(self, conflict: Callable[[str], str]) -> None:
         """Take the lock or raise InstanceConflict; `conflict` makes the text from the holder."""
+        if holder := self._taken_by():
+            raise InstanceConflict(conflict(holder))
+
+    def _taken_by(self) -> str:
+        """Take the lock; returns who holds it where that is somebody else."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        except BlockingIOError:
             holder = os.read(descriptor, 200).decode(errors="replace").strip()
             os.close(descriptor)
-            raise InstanceConflict(conflict(holder or "another process")) from error
+            return holder or "another process"
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, describe_holder().encode(), 0)
         self._descriptor = descriptor
         _held.add(self)
+        return ""
 
     def release(self) -> None:
         """Let go; harmless when not held."""
@@ -99,13 +105,13 @@ class DirectoryLock(FileLock):
         self._directory = directory
 
     def take(self) -> None:
-        """Take the lock or raise InstanceConflict."""
-        self.acquire(
-            lambda holder: (
+        """Take the lock or raise DirectoryInUse."""
+        if holder := self._taken_by():
+            raise DirectoryInUse(
+                holder,
                 f"{self._directory} is in use by {holder}; "
-                "stop that one first, two agents must not share a data directory"
+                "stop that one first, two agents must not share a data directory",
             )
-        )
 
 
 class AccountLock:

@@ -131,5 +131,13 @@ class InstanceConflict(Fatal):
     """Another process holds this database or this account."""
 
 
+class DirectoryInUse(InstanceConflict):
+    """Another process holds this data directory; `holder` names it."""
+
+    def __init__(self, holder: str, message: str) -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
 class SettingsInvalid(Fatal):
     """A setting is missing or contradicts another; the message names it and gives an example."""
