@@ -50,6 +50,13 @@ class SqlJournal:
         self._database = database
         self._ledger = ledger
         self._snapshots = snapshots
+        self._written_seq = self._under_way = 0
+        self._is_sure = False
+
+    @property
+    def written_seq(self) -> int:
+        """The seq of the newest append of this process; 0 where that is not known for certain."""
+        return self._written_seq if self._is_sure and not self._under_way else 0
 
     async def append(self, *events: Event, reserve: bool = False, urgent: bool = False) -> int:
         """Make all events durable in one transaction and return the last seq (0: in reserve).
@@ -58,9 +65,15 @@ class SqlJournal:
         while it is written takes effect at the caller's next wait: what is durable is known.
         """
         job = self._ledger.append(events, reserve=reserve)
-        writing = self._database.write(job, urgent=urgent)
-        # What is urgent is awaited by a task of its own, and every turn of the loop counts.
-        seq = await (writing if urgent else unbroken(writing))
+        self._under_way += 1
+        self._is_sure = False
+        try:
+            writing = self._database.write(job, urgent=urgent)
+            # What is urgent is awaited by a task of its own, and every turn of the loop counts.
+            seq = await (writing if urgent else unbroken(writing))
+        finally:
+            self._under_way -= 1
+        self._written_seq, self._is_sure = max(self._written_seq, seq), True
         self._snapshots.note(seq)
         return seq
 

@@ -51,6 +51,11 @@ class Recorded:
 class Journal(Protocol):
     """The append-only record; projections change in the same transaction."""
 
+    @property
+    def written_seq(self) -> int:
+        """The seq of the newest append of this process; 0 where that is not known for certain."""
+        ...
+
     async def append(self, *events: Event, reserve: bool = False, urgent: bool = False) -> int:
         """Make all events durable in one transaction and return the last seq.
 

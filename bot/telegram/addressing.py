@@ -85,6 +85,11 @@ class Addresser:
         """Address everything new; returns how many events were looked at."""
         if self._seq is None:
             await self.load()
+        # Asked for each second, it reads only where something was written; and what was read and
+        # is no news is not read again.
+        end = self.journal.written_seq
+        if 0 < end <= (self._seq or 0):
+            return 0
         seen = 0
         # After a death at one of them they are taken one by one: only then it is known which.
         most = 1 if self.in_hand.is_suspicious(Lane.EVENT) else _BATCH
@@ -99,6 +104,7 @@ class Addresser:
                     await self._leave_out(first)
             self._seq = batch[-1].seq
             seen += len(batch)
+        self._seq = max(self._seq or 0, end)
         return seen
 
     async def _address(self, rows: Sequence[Recorded]) -> None:

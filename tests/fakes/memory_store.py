@@ -64,6 +64,10 @@ class MemoryStore:
         return self
 
     @property
+    def written_seq(self) -> int:
+        return len(self._events) if self.appends and self._lost is None else 0
+
+    @property
     def is_degraded(self) -> bool:
         return self._lost is not None or bool(self._reserve)
 

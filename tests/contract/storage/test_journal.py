@@ -60,6 +60,14 @@ async def test_an_empty_append_changes_nothing(store: Any) -> None:
     assert await store.journal.append() == 1
 
 
+async def test_how_far_the_journal_was_written_is_told_where_it_is_certain(store: Any) -> None:
+    assert store.journal.written_seq == 0
+    first = await store.journal.append(samples.armed(1))
+    assert store.journal.written_seq == first
+    last = await store.journal.append(samples.armed(2), samples.armed(3))
+    assert store.journal.written_seq == last == first + 2
+
+
 async def test_a_known_key_refuses_the_whole_append(store: Any) -> None:
     await store.journal.append(*samples.transaction_a(1))
     before = await store.records.state()

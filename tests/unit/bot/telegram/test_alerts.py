@@ -1,8 +1,10 @@
 """Which facts become messages, and what they say."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -432,6 +434,27 @@ async def test_what_is_not_news_writes_nothing() -> None:
     assert await addresser.address_new() == 1
     assert world.texts() == []
     assert world.store.of(events.EventsAddressed) == []
+
+
+async def test_the_journal_is_read_only_where_something_was_written() -> None:
+    world = _World()
+    reads: list[int] = []
+    read = world.store.events
+
+    async def counted(after_seq: int = 0, *rest: Any) -> Sequence[Recorded]:
+        reads.append(after_seq)
+        return await read(after_seq, *rest)
+
+    world.store.events = counted  # type: ignore[method-assign]
+    addresser = world.addresser()
+    await world.store.append(*(changed(TrackerChange.MOVED) for _ in range(3)))
+    await addresser.address_new()
+    assert await addresser.address_new() == 0
+    assert reads == [0]
+    await world.store.append(changed(TrackerChange.EDITED))
+    assert await addresser.address_new() == 1
+    # What was no news is behind it.
+    assert reads[1] == 3
 
 
 async def test_a_critical_alert_repeats_until_it_is_acknowledged() -> None:
