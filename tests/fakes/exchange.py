@@ -523,7 +523,7 @@ class FakeExchange:
             self._tell(order)
         if self._take("cancel_lost") is not None:
             return SendEvidence(SendPhase.SENT, message="connection reset")
-        if order is None or not order.is_open:
+        if order is None or not order.is_open or self._take("cancel_unknown") is not None:
             return _answered(400, -2011, "Unknown order sent.")
         self._unlock(order)
         order.status, order.updated_at = OrderStatus.CANCELED, self.time.now()

@@ -40,6 +40,8 @@ class Case:
         "attempts",
         "beyond",
         "book_read_s",
+        "cancel_again_s",
+        "cancels",
         "changed",
         "cleared_s",
         "empty_reads",
@@ -90,6 +92,8 @@ class Case:
         self.prepared_s = 0.0
         self.sent_s = 0.0
         self.ended_s = 0.0
+        # How often the present order's cancel was asked for, and when it is to be asked for again.
+        self.cancels, self.cancel_again_s = 0, float("-inf")
         # Monotonic seconds: when the book was last seen, or found by an order, to be empty.
         self.empty_s = float("-inf")
         self.book_read_s = float("-inf")

@@ -20,7 +20,6 @@ from trading.execution.lifecycle import Observed, advance
 
 logger = logging.getLogger(__name__)
 _FOREVER_S = 3600.0
-_CANCEL_AGAIN_S = 10.0
 _AFTER_BUG_S = 5.0
 _ATTEMPTS_READ = 200
 
@@ -124,11 +123,12 @@ class Running:
             await self._booking.note(case, refused, "never sent: it may not leave any more")
 
     async def _await_cancel(self, case: Case, live: Attempt) -> None:
-        # A lost answer leaves the order pending; asking again is safe, a cancel has no twin.
-        if self._s.monotonic() - case.sent_s > _CANCEL_AGAIN_S:
-            await self._searching.cancel(case, live)
+        # Whatever the answer was, it still rests; asking again is safe, a cancel has no twin.
+        left_s = case.cancel_again_s - self._s.monotonic()
+        if left_s > 0:
+            await self._searching.step(case, live, left_s)
         else:
-            await self._searching.step(case, live)
+            await self._searching.cancel(case, live)
 
     # -------------------------------------------------------- the next attempt
 

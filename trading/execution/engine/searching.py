@@ -18,6 +18,10 @@ from trading.execution.lifecycle import Observed, advance, merge
 logger = logging.getLogger(__name__)
 _NO_ANSWER = (Retryable, AuthLost)
 _FOREIGN_BACK = timedelta(days=1)
+# An exchange may say that it does not know an order which rests all the same: a stop waits for it.
+_CANCEL_AGAIN_S = 0.5
+_CANCEL_AGAIN_S_MAX = 10.0
+_CANCELS_COUNTED = 5
 
 
 class Searching:
@@ -28,15 +32,15 @@ class Searching:
         self._booking = booking
         self._sending = sending
 
-    async def step(self, case: Case, live: Attempt) -> None:
-        """Wait until the next query is due, ask, and note what that proves."""
+    async def step(self, case: Case, live: Attempt, most_s: float = float("inf")) -> None:
+        """Wait until the next query is due, ask, and note what that proves; or wait `most_s`."""
         settings = self._s.settings.absence
         if case.search is None:
             now_s = self._s.monotonic()
             case.search = absence.search(live.request, case.sent_s, now_s, settings)
         wait_s = absence.next_query_s(case.search, settings) - self._s.monotonic()
         if wait_s > 0:
-            await self._s.wait(case, wait_s)
+            await self._s.wait(case, min(wait_s, most_s))
             return
         await self.query(case, live)
         await self._complain(case)
@@ -154,8 +158,11 @@ class Searching:
             asked = advance(live, Observed.CANCEL_ASKED)
             if asked is not live:
                 await self._booking.note(case, asked, "cancel asked")
+                case.cancels, case.sent_s = 0, self._s.monotonic()
         case.search = None
-        case.sent_s = self._s.monotonic()
+        pause_s = min(_CANCEL_AGAIN_S * 2**case.cancels, _CANCEL_AGAIN_S_MAX)
+        case.cancels = min(case.cancels + 1, _CANCELS_COUNTED)
+        case.cancel_again_s = self._s.monotonic() + pause_s
         evidence = await self._s.gateway.cancel(live.request.symbol, live.client_order_id)
         if evidence.report is not None:
             await self.found(case, evidence.report, "answer to the cancel")

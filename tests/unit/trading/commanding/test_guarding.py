@@ -309,6 +309,37 @@ async def test_an_exit_survives_the_loss_of_the_answer_to_the_cancel(world: Agen
     fired(fault.fired)
 
 
+@pytest.mark.parametrize(("times", "within_s"), [(1, 1.0), (2, 2.0)])
+async def test_a_cancel_of_what_rests_that_is_answered_as_unknown_is_asked_again_at_once(
+    world: AgentWorld, times: int, within_s: float
+) -> None:
+    await guard(world)
+    fault = world.exchange.fail("cancel_unknown", times=times)
+    began_s = world.time.monotonic()
+    await world.move("57990")
+    await world.until_sold("0.5")
+    assert world.time.monotonic() - began_s <= within_s
+    assert fault.fired == times
+    assert len(world.exchange.cancelled) == times + 1
+    assert waiting(world) == []
+    assert resting(world) == []
+
+
+async def test_a_cancel_that_is_answered_as_unknown_for_long_is_asked_less_and_less_often(
+    world: AgentWorld,
+) -> None:
+    await guard(world)
+    fault = world.exchange.fail("cancel_unknown", times=99)
+    await world.move("57990")
+    await world.time.pass_by(60)
+    assert 8 <= fault.fired <= 12
+    assert waiting(world)[0].severity is Severity.CRIT
+    assert sold(world) == 0
+    fault.times = 0
+    await world.time.pass_by(10)
+    await world.until_sold("0.5")
+
+
 async def test_a_death_between_the_cancel_and_the_sale_sells_once(world: AgentWorld) -> None:
     await guard(world)
     world.exchange.move("BTC/USDT", "57990")
