@@ -77,7 +77,7 @@ class LocalDesk:
         await self._once(_HALT, cause)
         if not self._is_ready():
             self._halted_early = cause
-            return Reply(True, f"{wording.HALTED}\n{wording.NOT_CANCELLED}")
+            return Reply(True, wording.HALTED_EARLY)
         return Reply(True, _lines(wording.HALTED, wording.troubles(self._desk.status())))
 
     async def _panic(self, cause: str) -> Reply:

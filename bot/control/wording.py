@@ -16,12 +16,12 @@ from trading.ports import LostRecords, StoredState
 
 HALTED = "Halted: nothing new is bought, private stops still sell. /resume in the chat ends it."
 CANNOT_SELL = (
-    "Nothing can be sold now: Umbra is still starting, the exchange has not answered yet. "
+    "Nothing can be sold now: Umbra is still starting; umbra status says what it waits for. "
     "Try again, or sell at the exchange."
 )
-NOT_CANCELLED = (
-    "Umbra is still starting, the exchange has not answered yet: orders that still buy there "
-    "are cancelled once it does."
+HALTED_EARLY = (
+    "Halted: nothing new is bought. Umbra is still starting, so NO STOP IS WATCHED yet, and orders "
+    "that still buy at the exchange are cancelled once it has. /resume in the chat ends it."
 )
 _LISTED_MAX = 200
 
@@ -29,7 +29,7 @@ _LISTED_MAX = 200
 def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
     """The whole state of a running agent."""
     return _joined(
-        f"{_place(view)}, {MODES[view.state].state}" + ", STORAGE LOST" * view.is_storage_lost,
+        _head(view),
         *_reason(view),
         f"Equity {money(view.equity)} {view.currency}",
         f"Trackers: {view.trackers_waiting} waiting, {view.trackers_acting} acting, "
@@ -48,7 +48,8 @@ def starting(view: StatusView, stored: StoredState) -> str:
     if view.is_storage_lost:
         waits_for = "the journal cannot be written"
     trouble = f"Still starting: {waits_for}, so NO STOP IS WATCHED."
-    return _journaled(_place(view), trouble, stored)
+    # What the reserve holds of a halt, only the agent knows.
+    return _journaled(_head(view), trouble, stored)
 
 
 def place(mode: str, exchange: str, is_simulated: bool) -> str:
@@ -59,18 +60,18 @@ def place(mode: str, exchange: str, is_simulated: bool) -> str:
 def unwatched(where: str, stored: StoredState) -> str:
     """What the journal says while no agent runs."""
     alive = stored.last_alive_at
+    mode = stored.trading_mode.mode if stored.trading_mode else TradingMode.ACTIVE
     return _journaled(
-        where,
+        f"{where}, {MODES[mode].state}",
         "No agent runs here, so NO STOP IS WATCHED. Start it: umbra run",
         stored,
         "" if alive is None else f"Last sign of life: {alive:%Y-%m-%d %H:%M:%S} UTC",
     )
 
 
-def _journaled(where: str, trouble: str, stored: StoredState, *more: str) -> str:
-    mode = stored.trading_mode.mode if stored.trading_mode else TradingMode.ACTIVE
+def _journaled(head: str, trouble: str, stored: StoredState, *more: str) -> str:
     return _joined(
-        f"{where}, {MODES[mode].state}",
+        head,
         trouble,
         _lost(stored.lost),
         *more,
@@ -90,8 +91,9 @@ def _lost(lost: LostRecords | None) -> str:
     )
 
 
-def _place(view: StatusView) -> str:
-    return place(view.mode, view.exchange, view.is_simulated)
+def _head(view: StatusView) -> str:
+    where = place(view.mode, view.exchange, view.is_simulated)
+    return f"{where}, {MODES[view.state].state}" + ", STORAGE LOST" * view.is_storage_lost
 
 
 def stored_panic(stored: StoredState) -> str:

@@ -204,6 +204,8 @@ async def test_a_halt_holds_on_a_full_disk_and_after_it(bench: _Bench, is_ready:
     assert (is_done, "Halted" in said) == (True, True)
     assert ("STORAGE LOST" in said) is is_ready
     assert agent.state.mode is TradingMode.HALTED
+    assert ("NO STOP IS WATCHED" in said) is not is_ready
+    assert ", HALTED: only private stops sell, STORAGE LOST" in (await bench.ask(Ask.STATUS))[1]
     assert store.of(TradingModeChanged) == []
     fired(store.appends_lost)
     store.heal()
