@@ -106,9 +106,9 @@ class StorageWatch:
     def _end(self, why: str) -> str:
         return (
             f"🚨 Umbra ENDS NOW, its database cannot be used any more: {why}. PRIVATE STOPS ARE "
-            f"NOT WATCHED until it is started again; {self._resting()}. Put the database back, or "
-            "its newest backup, then: umbra run. Started without it Umbra knows no stop any more: "
-            "only what the exchange tells."
+            "NOT WATCHED until it is started again (umbra run; a service manager does that); "
+            f"{self._resting()}. If the database is gone, put it or its newest backup back first: "
+            "without it Umbra knows no stop any more, only what the exchange tells."
         )
 
     async def _wrong(self, text: str) -> None:

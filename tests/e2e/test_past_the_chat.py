@@ -102,7 +102,7 @@ async def test_with_everything_dead_a_halt_is_kept_for_the_next_start(world: Wor
     code, said = await umbra(world, "halt")
     assert code == 0, said
     assert "Halted" in said
-    assert "has not answered" in said
+    assert "NO STOP IS WATCHED yet" in said
     code, said = await umbra(world, "panic", "--yes")
     assert code == 1, said
     assert "Nothing can be sold now" in said
