@@ -182,28 +182,30 @@ class Booking:
 
     async def cut(self, case: Case) -> bool:
         """Let an exit want no more than is managed, orders at work aside; whether that was less."""
-        symbol = case.intent.symbol
-        idle = case.intent.quantity - ladder.filled(case.attempts) - case.unfilled_live
-        gone = min(self._s.exiting(symbol) - self._s.portfolio_of().managed(symbol), idle)
-        is_opening = any(not one.is_booked for one in self._s.cases.values())
-        if (
-            is_opening
-            or case.intent.state.is_terminal
-            or gone < self._s.rules[symbol].quantity_step
-        ):
+        if self._gone(case) <= 0:
             return False
-        left = case.intent.quantity - gone
-        by_backstop = (
-            ZERO if left > 0 else await self.backstop_sold(case.intent, case.intent.created_at)
-        )
-        is_its_own = by_backstop > gone - self._s.rules[symbol].quantity_step
-        case.intent = replace(
-            case.intent, quantity=left, reason=BACKSTOP_SOLD if is_its_own else case.intent.reason
-        )
+        sold = await self.backstop_sold(case.intent, case.intent.created_at)
+        # Others may have been cut for the same coins while that was read.
+        gone = self._gone(case)
+        if gone <= 0:
+            return False
+        left, reason = case.intent.quantity - gone, case.intent.reason
+        if left <= 0 and sold > gone - self._s.rules[case.intent.symbol].quantity_step:
+            reason = BACKSTOP_SOLD
+        case.intent = replace(case.intent, quantity=left, reason=reason)
         case.obstacle = None
         await self._s.writer.keep(IntentChanged(case.intent, self._s.now()))
         case.wake()
         return True
+
+    def _gone(self, case: Case) -> Decimal:
+        """Return the base units that an exit wants beyond what is managed, 0 if not even a step."""
+        symbol = case.intent.symbol
+        idle = case.intent.quantity - ladder.filled(case.attempts) - case.unfilled_live
+        gone = min(self._s.exiting(symbol) - self._s.portfolio_of().managed(symbol), idle)
+        is_opening = any(not one.is_booked for one in self._s.cases.values())
+        is_over = is_opening or case.intent.state.is_terminal
+        return ZERO if is_over or gone < self._s.rules[symbol].quantity_step else gone
 
     async def backstop_sold(self, arming: Intent | Tracker, since: datetime) -> Decimal:
         """Return the base units that backstops sold of what an exit or a tracker wanted to sell."""

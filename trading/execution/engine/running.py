@@ -1,6 +1,7 @@
 """The course of one decision: attempt after attempt, until it is done or a person must decide."""
 
 import logging
+from decimal import Decimal
 
 from trading.domain.errors import AlreadyRecorded, Retryable, StorageLost, UmbraError
 from trading.domain.events import AttemptPrepared, Event
@@ -151,16 +152,22 @@ class Running:
         if left_s > 0:
             await self._s.wait(case, left_s)
             return
-        step = await self._step(case)
+        step, wanted = await self._step(case), case.intent.quantity
         if isinstance(step, Send):
             await self._send(case, step)
         elif isinstance(step, Finish):
             await self._finish(case, step)
         else:
             async with case.lock:
-                is_less = step.reason is BlockReason.BALANCE and await self._booking.cut(case)
-                if not is_less:
-                    await self._booking.block(case, step)
+                await self._stop_at(case, step, wanted)
+
+    async def _stop_at(self, case: Case, block: Block, wanted: Decimal) -> None:
+        # It may have been cut down since it was decided: then it is decided anew.
+        is_less = case.intent.quantity < wanted
+        if not is_less and block.reason is BlockReason.BALANCE:
+            is_less = await self._booking.cut(case)
+        if not is_less and not case.intent.state.is_terminal:
+            await self._booking.block(case, block)
 
     async def _finish(self, case: Case, finish: Finish) -> None:
         if case.missing_fills():

@@ -1,6 +1,7 @@
 """What a person, the venue's limits and a stop of the process do to decisions in progress."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -15,6 +16,7 @@ from trading.domain.market import BookLevel, OrderBook
 from trading.domain.order import IntentState, OrderType, Purpose, Side
 from trading.domain.position import AdjustReason, Balance, Position
 from trading.execution.settings import ExecutionSettings
+from trading.ports import Recorded
 from trading.risk.gate import Approved
 
 HALF = Decimal("0.5")
@@ -535,11 +537,14 @@ async def test_a_read_that_never_ends_is_given_up() -> None:
 
 async def adjust(desk: Desk, quantity: str) -> None:
     """Book coins that left, as a reconciliation does, and let the engine follow."""
-    change = events.PositionAdjusted(
+    desk.book.apply(away(quantity, desk))
+    await desk.time.finish(desk.engine.fit(BTC))
+
+
+def away(quantity: str, desk: Desk) -> events.PositionAdjusted:
+    return events.PositionAdjusted(
         BTC, Decimal(quantity), Decimal(60_000), AdjustReason.EXTERNAL, "sold", desk.time.now()
     )
-    desk.book.apply(change)
-    await desk.time.finish(desk.engine.fit(BTC))
 
 
 async def test_x16_an_open_exit_is_cut_down_to_what_is_managed_and_ends_as_sold() -> None:
@@ -562,6 +567,30 @@ async def test_an_exit_that_had_sold_nothing_ends_closed_elsewhere() -> None:
     assert final.state is IntentState.CLOSED_EXTERNAL
     assert "sold outside" in final.reason
     assert desk.exchange.sent == []
+
+
+async def test_a_sale_that_is_cut_down_while_it_finds_nothing_to_sell_ends_and_is_not_blocked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk, gate = Desk(), asyncio.Event()
+    latest = desk.store.latest
+
+    async def slow(limit: int, kinds: Sequence[str] = ()) -> Sequence[Recorded]:
+        await gate.wait()
+        return await latest(limit, kinds)
+
+    await desk.open(desk.exit(), is_held=True)
+    monkeypatch.setattr(desk.store, "latest", slow)
+    desk.book.apply(away("-0.5", desk))
+    fitting = asyncio.create_task(desk.engine.fit(BTC))
+    await desk.time.settle()
+    desk.engine.release()
+    await desk.time.settle()
+    gate.set()
+    final = await desk.done(limit_s=1)
+    await fitting
+    assert final.state is IntentState.CLOSED_EXTERNAL
+    assert desk.blocked("coins are not free") == 0
 
 
 async def test_what_left_is_taken_from_the_youngest_exit_first() -> None:
@@ -654,7 +683,7 @@ async def test_a_backstop_that_sells_while_no_price_is_known_ends_at_once_with_i
     assert final is not None
     assert final.state is IntentState.DONE
     [trip] = [one.round_trip for one in desk.published if isinstance(one, events.RoundTripClosed)]
-    assert (trip.entry_price, trip.profit + trip.fees_quote) == (50_000, HALF * 8_900)
+    assert (trip.entry_price, trip.profit + trip.fees_quote) == (Decimal(50_000), HALF * 8_900)
 
 
 async def test_a_sale_that_was_booked_before_its_end_still_knows_what_its_coins_cost() -> None:
