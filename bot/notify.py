@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bot.logs import masking
 from trading.domain.errors import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ logger = logging.getLogger(__name__)
 
 _CALL_S = 20.0
 _MASK = "•••"
-_SECRET_LENGTH_MIN = 6
 TITLE = "Umbra"
 
 
@@ -29,15 +29,14 @@ class Way:
     name: str
     way_id: str
     _channel: "apprise.Apprise"
-    _secrets: tuple[str, ...]
+    _masked: Callable[[str], str]
 
     async def say(self, text: str) -> bool:
         """Send a text without secrets; False when it was not taken, or not in time."""
-        for secret in self._secrets:
-            text = text.replace(secret, _MASK)
         try:
             async with asyncio.timeout(_CALL_S):
-                return bool(await asyncio.to_thread(self._channel.notify, text, TITLE))
+                body = self._masked(text)
+                return bool(await asyncio.to_thread(self._channel.notify, body, TITLE))
         except (TimeoutError, OSError, TypeError) as error:
             logger.warning(
                 "second_channel_failed", extra={"way": self.name, "error": type(error).__name__}
@@ -49,14 +48,14 @@ def ways(urls: Sequence[str], secrets: Sequence[str]) -> tuple[Way, ...]:
     """Return a way for each address; raises SettingsInvalid for one that apprise cannot read."""
     if not urls:
         return ()
-    masked = tuple(secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN)
+    masked = masking(secrets, _MASK)
     with warnings.catch_warnings():
         # It looks for a module of the standard library that newer versions have dropped.
         warnings.simplefilter("ignore", DeprecationWarning)
         return tuple(_way(number, url, masked) for number, url in enumerate(urls, 1))
 
 
-def _way(number: int, url: str, secrets: tuple[str, ...]) -> Way:
+def _way(number: int, url: str, masked: Callable[[str], str]) -> Way:
     try:
         # Heavy, and most installations have no second channel.
         import apprise
@@ -71,4 +70,4 @@ def _way(number: int, url: str, secrets: tuple[str, ...]) -> Way:
             "Example: UMBRA_SECOND_CHANNEL_URLS=ntfys://ntfy.sh/your-topic"
         )
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    return Way(f"{urlsplit(url).scheme} ({number})", digest, channel, secrets)
+    return Way(f"{urlsplit(url).scheme} ({number})", digest, channel, masked)
