@@ -78,6 +78,9 @@ class StillMarket:
         """Return the newest of the past."""
         return self._pasts[timeframe].take(slice(-newest, None))
 
+    async def gathered(self, _symbol: str, _timeframe: Timeframe, _newest: int) -> None:
+        """Nobody has combined anything."""
+
     async def append(self, _closed: Sequence[tuple[str, Timeframe, Candle]]) -> None:
         """Take what has closed."""
 

@@ -15,7 +15,7 @@ Said = TypeVar("Said")
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "10000"))
 # A thousand inputs a second are slow for each of the readers, even beside other tests.
 TIMEOUT_S = max(600, INPUTS // 100)
-SLOWEST_S = 0.010
+SLOWEST_S = 0.050
 _ODD = "\x00\u202e\u200b٣½²−,'\"\\<&%$#@!{}[]()=+~^🛑\ud7ff\uffff" + string.ascii_letters
 _WORDS = (
     *("/track", "/buy", "/tracker", "stop", "trail", "above", "below", "confirm", "close", "all"),
