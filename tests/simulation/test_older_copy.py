@@ -133,7 +133,7 @@ def test_a_purchase_of_the_missing_time_is_not_made_again() -> None:
         await stage.until_told("Bought")
         await ended(world)
         put_back(world, kept)
-        await world.pass_by(DAY_S)
+        await world.pass_by_alone(DAY_S)
         await started(stage)
         await stage.until_told("#1 ETH/USDT: had fired already, and bought")
         assert world.agent.trackers.count() == 0

@@ -55,6 +55,7 @@ class World:
         key, secret = settings.credentials
         venue = Venue(build_world(settings, begins_ms), key, secret, self._true_ms)
         self.exchange = Service(venue, LimitSettings())
+        self.beat: asyncio.Task[None]
         self.network = Network(loop, self.exchange, self.chances.of("network"), self.trace)
         self.telephone = Telephone(loop, _TrueClock(self), self.chances.of("chat"), self.trace)
         self.machine = Machine(
@@ -79,6 +80,13 @@ class World:
         while self.loop.time() < ends_s:
             await self._step(min(1.0, ends_s - self.loop.time()))
             self.on_step()
+
+    async def pass_by_alone(self, seconds: float) -> None:
+        """Let time pass with no agent there: what the market does meanwhile, it does at the end."""
+        assert not self.machine.is_running, "an agent would miss its prices"
+        self.beat.cancel()
+        await asyncio.sleep(seconds)
+        self.beat = self.loop.spawn(self.exchange.beat())
 
     async def until(self, condition: Callable[[], bool], limit_s: float = 120.0) -> bool:
         """Let time pass until the condition holds; whether it did within the limit."""
@@ -177,11 +185,11 @@ def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
     world = World(loop, seed)
 
     async def work() -> None:
-        beat = loop.spawn(world.exchange.beat())
+        world.beat = loop.spawn(world.exchange.beat())
         try:
             await script(world)
         finally:
-            beat.cancel()
+            world.beat.cancel()
             await loop.bury()
 
     # The collector ends forgotten generators whenever it likes, each one a step of the loop.
