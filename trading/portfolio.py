@@ -99,8 +99,7 @@ class PortfolioBook:
 
     def managed(self, symbol: str) -> Decimal:
         """Return the base units under management of one instrument."""
-        position = self._positions.get(symbol)
-        return position.quantity if position else ZERO
+        return Portfolio(positions=self._positions).managed(symbol)
 
     def managed_of(self, asset: str) -> Decimal:
         """Return the base units under management over every instrument of an asset."""

@@ -62,7 +62,7 @@ class NoArchive:
     """Where no candles are kept."""
 
     async def counts(self) -> tuple[int, int]:
-        """Return 0."""
+        """Return none of both."""
         return 0, 0
 
     async def held(self, _first: int, _most: int) -> Sequence[Held]:
