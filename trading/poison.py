@@ -33,16 +33,23 @@ class Lane(Enum):
     FRAME = "frame"
     REPORT = "report"
 
+    # Each frame looks lanes up: by the hash of a name, which Enum computes in Python, and with a
+    # set of members made at each question the marks of one frame took 1.3 µs instead of 0.5.
+    __hash__ = object.__hash__
+
     @property
     def is_of_single_things(self) -> bool:
         """Whether each thing comes once, and is done with at its end; a stream's come for ever."""
-        return self in {Lane.UPDATE, Lane.SLOW_UPDATE, Lane.EVENT}
+        return self in _OF_SINGLE_THINGS
 
     def key_of(self, what: str) -> str:
         """What makes two things the same one: of frames the symbol, of reports the order."""
         pattern = {Lane.FRAME: _SYMBOL, Lane.REPORT: _ORDER}.get(self)
         found = pattern.search(what) if pattern is not None else None
         return found.group() if found is not None else what
+
+
+_OF_SINGLE_THINGS = frozenset({Lane.UPDATE, Lane.SLOW_UPDATE, Lane.EVENT})
 
 
 class InHand(Protocol):
