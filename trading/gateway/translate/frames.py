@@ -15,10 +15,11 @@ from trading.domain.market import MarketTrade, Quote
 from trading.gateway.translate.values import DIGITS_MAX, TIME_MS_MAX, TIME_MS_MIN
 from trading.ports import Clock
 
+_parsed = orjson.loads
 _quote = maker(Quote)
 _trade = maker(MarketTrade)
 _PRINTS = frozenset({"trade", "aggTrade"})
-_BOOKS = frozenset({None, "bookTicker"})
+_BOOK = "bookTicker"
 # Prices come back again and again: a known text is looked up instead of read.
 _KNOWN_MAX = 20_000
 # Well within what the general way believes, so that one comparison of either end is enough.
@@ -31,25 +32,34 @@ _ANCHORED_S = 0.25
 class Frames:
     """Reads the frames of some instruments; keeps the prices that it has read lately."""
 
-    __slots__ = ("_anchor_ms", "_anchor_s", "_known", "_monotonic", "_now_ms", "_symbols")
+    __slots__ = (
+        "_anchor_ms",
+        "_anchor_s",
+        "_anchored_until_s",
+        "_known",
+        "_monotonic",
+        "_now_ms",
+        "_symbols",
+    )
 
     def __init__(self, symbols: Mapping[str, str], clock: Clock, now_ms: Callable[[], int]) -> None:
         self._symbols = dict(symbols)
         self._monotonic = clock.monotonic
         self._now_ms = now_ms
         self._known: dict[str, Decimal] = {}
-        self._anchor_s = float("-inf")
+        self._anchor_s = self._anchored_until_s = float("-inf")
         self._anchor_ms = 0.0
 
     def read(self, frame: str | bytes) -> Quote | MarketTrade | None:
         """Return what a plain frame says, None for every other one; never raises."""
         try:
-            said = orjson.loads(frame)
+            said = _parsed(frame)
             symbol = self._symbols.get(said["s"])
             if symbol is None:
                 return None
             event = said.get("e")
-            if event in _BOOKS:
+            # The busiest first: spot books do not say what they are.
+            if event is None or event == _BOOK:
                 return self._quote(said, symbol)
             return self._trade(said, symbol) if event in _PRINTS else None
         except (KeyError, TypeError, ValueError, AttributeError, DecimalException):
@@ -74,7 +84,7 @@ class Frames:
             return None
         received_s = self._monotonic()
         if "E" not in said:
-            if not 0 <= received_s - self._anchor_s < _ANCHORED_S:
+            if not self._anchor_s <= received_s < self._anchored_until_s:
                 self._anchor(received_s)
             at_ms = int(self._anchor_ms + received_s * 1000)
         elif not _is_time(at_ms := said["E"]):
@@ -96,7 +106,7 @@ class Frames:
         return value
 
     def _anchor(self, now_s: float) -> None:
-        self._anchor_s = now_s
+        self._anchor_s, self._anchored_until_s = now_s, now_s + _ANCHORED_S
         # Half a millisecond more, so that cutting off rounds.
         self._anchor_ms = self._now_ms() - now_s * 1000 + 0.5
 
