@@ -113,14 +113,16 @@ class SanityGate:
     def take_quote(self, quote: Quote) -> bool:
         """Whether a book's best prices are believed now."""
         bid, ask = quote.bid, quote.ask
-        if not (bid.is_finite() and ask.is_finite()) or bid <= 0 or bid >= ask:
-            self.quarantined += 1
-            return False
-        if self._calm_low <= bid and ask <= self._calm_high and not self.held:
+        # What is among the calm prices is above 0.
+        is_finite = bid.is_finite() and ask.is_finite()
+        if is_finite and self._calm_low <= bid < ask <= self._calm_high and not self.held:
             self._quote = quote
             self._is_band_old = True
             self.held_quote = None
             return True
+        if not is_finite or bid <= 0 or bid >= ask:
+            self.quarantined += 1
+            return False
         if self._is_band_old:
             self._make_band()
         # Both inside is the usual case and needs no middle.

@@ -25,6 +25,7 @@ class Freshness:
     __slots__ = (
         "_lag_least",
         "_lag_least_before",
+        "_lag_usual",
         "_settings",
         "_venue",
         "_window_s",
@@ -43,6 +44,8 @@ class Freshness:
         self._settings = settings
         self._venue = venue or VenueClock()
         self._lag_least = self._lag_least_before = _UNMEASURED_S
+        # Up to here, from the least on, a lag changes nothing; made anew with each least one.
+        self._lag_usual = _UNKNOWN_S
         self._window_s = now_s
         self.watched_s = now_s
         # When the stream said anything, and when it last said what is not late.
@@ -67,7 +70,11 @@ class Freshness:
             self.event_ms = event_ms
             self.moved_s = None
         if event_ms > 0:
-            if self._is_late(event_ms, received_s):
+            lag = received_s - event_ms / 1000
+            # Most messages are usual: neither the quickest one yet nor anywhere near too late.
+            if not self._lag_least <= lag <= self._lag_usual and self._is_late(
+                lag, event_ms, received_s
+            ):
                 return False
             # What is late says nothing of the exchange's clock: it would become the usual.
             self._venue.heard(event_ms, received_s)
@@ -83,15 +90,15 @@ class Freshness:
     def _knows_lag(self) -> bool:
         return self._lag_least < _UNMEASURED_S or self._lag_least_before < _UNMEASURED_S
 
-    def _is_late(self, event_ms: int, received_s: float) -> bool:
+    def _is_late(self, lag: float, event_ms: int, received_s: float) -> bool:
         late_max_s = self._settings.event_lag_s_max
-        lag = received_s - event_ms / 1000
         if not self._knows_lag and self._venue.late_s(event_ms, received_s) > late_max_s:
             # A symbol without a print for a minute has no measure of its own; the market has.
             return True
-        # Not `min`: a call costs more than the rest of this.
-        if lag < self._lag_least:  # noqa: PLR1730
+        if lag < self._lag_least:
             self._lag_least = lag
+            # Half of what is permitted, so that no rounding makes usual what is late.
+            self._lag_usual = min(lag, self._lag_least_before) + late_max_s / 2
         return lag - self._lag_least > late_max_s or lag - self._lag_least_before > late_max_s
 
     def suspicion(self, now_s: float) -> Suspicion:

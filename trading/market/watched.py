@@ -62,7 +62,7 @@ class WatchedSymbol:
             self._judge_trade(trade)
         # What `is_holding` says, without a call for each message.
         gate = self.gate
-        return bool(gate.held) or gate.held_quote is not None
+        return not (gate.held_quote is None and not gate.held)
 
     def take_quote(self, quote: Quote) -> bool:
         """Take a book's best prices of the stream; whether the gate holds something now."""
@@ -70,7 +70,7 @@ class WatchedSymbol:
         if self.fresh.on_stream(quote.event_time_ms, quote.received_s):
             self._judge_quote(quote)
         gate = self.gate
-        return bool(gate.held) or gate.held_quote is not None
+        return not (gate.held_quote is None and not gate.held)
 
     def take_read(
         self, quote: Quote, trade: MarketTrade | None, requested_s: float, now_s: float
@@ -176,9 +176,10 @@ class WatchedSymbol:
     def _accept_quote(
         self, quote: Quote, take: Callable[[Quote], Observation] | None = None
     ) -> None:
-        observation = (take or self.prices.on_quote)(quote)
-        if observation.price is not None:
-            self.gate.refer(observation.price)
+        observation = self.prices.on_quote(quote) if take is None else take(quote)
+        price = observation.price
+        if price is not None:
+            self.gate.refer(price)
         self._emit(observation)
 
     def _judge_read_trade(self, trade: MarketTrade) -> None:

@@ -54,6 +54,7 @@ class MarketEngine:
         self._clock = clock
         self._hooks = hooks
         self._settings = settings or MarketSettings()
+        self._lag_s_max = self._settings.event_lag_s_max
         self._sleep = sleep
         self._jitter = jitter or Random(0)
         self._symbols = Symbols()
@@ -180,7 +181,7 @@ class MarketEngine:
         """Judge ages each second: ask over REST where it is quiet, fall back, tell once."""
         now_s, at = self._clock.monotonic(), self._clock.now()
         self._lines.pass_time(now_s)
-        self._wake(now_s)
+        self._wakes_in_doubt(now_s)
         is_asking, self._is_asking = self._is_asking, False
         async for watched in self._symbols.in_turns():
             watched.pass_time(now_s)
@@ -208,7 +209,7 @@ class MarketEngine:
             return
         if not self._line.is_streaming:
             self._came_alive()
-        if self._is_doubted(trade.received_s) and not watched.fresh.tells_age:
+        if self._wakes_in_doubt(trade.received_s) and not watched.fresh.tells_age:
             return
         if watched.take_trade(trade):
             self._hold(watched)
@@ -220,21 +221,16 @@ class MarketEngine:
         if not self._line.is_streaming:
             self._came_alive()
         # Books carry no time of their own.
-        if self._is_doubted(quote.received_s):
-            return
-        if watched.take_quote(quote):
+        if not self._wakes_in_doubt(quote.received_s) and watched.take_quote(quote):
             self._hold(watched)
 
-    def _is_doubted(self, received_s: float) -> bool:
-        self._wake(received_s)
-        return received_s < self._doubted_until_s
-
-    def _wake(self, now_s: float) -> None:
+    def _wakes_in_doubt(self, now_s: float) -> bool:
         # What lay in a socket while the process stood still looks new, whoever looks first.
-        if now_s - self._awake_s > self._settings.event_lag_s_max:
+        if now_s - self._awake_s > self._lag_s_max:
             self._doubted_until_s = now_s + _DOUBTED_S
             self._is_asking = True
         self._awake_s = now_s
+        return now_s < self._doubted_until_s
 
     async def _follow_stream(self) -> None:
         failures = 0
