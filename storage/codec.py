@@ -56,8 +56,8 @@ def identity(event: Event) -> tuple[str, str] | None:
 def encode(event: Event) -> str:
     """Return an event as JSON; what could not be read back is a ValueError, before it is stored."""
     adapter = _adapter(event.kind)
-    payload = adapter.dump_json(event)
-    if adapter.validate_json(payload) != event:
+    payload: bytes = adapter.serializer.to_json(event)
+    if adapter.validator.validate_json(payload) != event:
         raise ValueError(f"event should survive storage, was {event!r}")
     return payload.decode()
 

@@ -57,7 +57,8 @@ class Database(Protocol):
     async def write(self, job: Job, *, urgent: bool = False) -> int:
         """Run a job when its turn comes; what `write` or `failed` returns or raises is the end.
 
-        An urgent one may hold the loop for a few ms, so that nothing else slows it down.
+        An urgent one may hold the loop for a few ms, so that nothing else slows it down; others
+        have one turn while the disk is at work.
         """
         ...
 

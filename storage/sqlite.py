@@ -10,7 +10,8 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ WAL_BYTES_MAX = 64 * 1024 * 1024
 HELD_S_MAX = 0.005
 # About five hundred pages; SQLite's own measure is one thousand.
 CHECKPOINT_COMMITS = 64
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
 # The driver reads damaged text as bad UTF-8, in values and in SQLite's own messages alike.
 _ERRORS = (DBAPIError, sqlite3.Error, UnicodeDecodeError)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -48,7 +50,7 @@ class SqliteDatabase:
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._checkpoint_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-checkpoint")
-        self._writer_engine = _engine(path, begin="BEGIN IMMEDIATE")
+        self._writer_engine = _engine(path, begin=_BEGIN_WRITING)
         self._reader_engine = _engine(path, begin="BEGIN")
         self._writer: Connection | None = None
         self._reader: Connection | None = None
@@ -76,7 +78,12 @@ class SqliteDatabase:
 
     async def _write_undisturbed(self, job: Job) -> int:
         # The loop's thread would only take the interpreter away from the writer's.
-        running = self._writer_thread.submit(self._write, job)
+        is_written = threading.Event()
+        running = self._writer_thread.submit(self._write, job, is_written.set)
+        running.add_done_callback(lambda _: is_written.set())
+        is_written.wait(HELD_S_MAX)
+        # The disk is at work, and nobody has the interpreter: what the order needs is made.
+        await asyncio.sleep(0)
         wait((running,), HELD_S_MAX)
         return running.result() if running.done() else await asyncio.wrap_future(running)
 
@@ -119,15 +126,16 @@ class SqliteDatabase:
         if found != "ok":
             raise JournalCorrupt(f"{self.path} is damaged: {found}")
 
-    def _write(self, job: Job) -> int:
+    def _write(self, job: Job, on_written: Callable[[], None] = lambda: None) -> int:
         connection = self._writer
         if connection is None:
             raise StorageLost(f"the database {self.path} is not open")
         try:
             self._probe()
-            with connection.begin():
+            with _transaction(connection):
                 result = job.write(connection)
                 self._failpoint(f"before_commit:{job.label}")
+                on_written()
         except (IntegrityError, sqlite3.IntegrityError):
             with connection.begin():
                 raise job.conflict(connection) from None
@@ -247,9 +255,31 @@ def _engine(path: Path, begin: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        driver = _driver(connection)
+        if not driver.in_transaction:
+            driver.execute(begin)
 
     return engine
+
+
+@contextlib.contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    """Write all of it or nothing; begun past the library, whose way is a tenth of a ms of a stop.
+
+    Statements that go through the library join it, and make it the library's to end.
+    """
+    driver = _driver(connection)
+    driver.execute(_BEGIN_WRITING)
+    try:
+        yield
+        (connection if connection.in_transaction() else driver).commit()
+    except BaseException:
+        (connection if connection.in_transaction() else driver).rollback()
+        raise
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
 
 
 def _driver_error(error: Exception) -> BaseException:

@@ -48,7 +48,9 @@ class Statement:
     def change_all(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         """Execute once per row of values, for the effect."""
         sql, names, constants = self._for(connection.dialect)
-        parameters = [tuple((row | constants)[name] for name in names) for row in rows]
+        if constants:
+            rows = [row | constants for row in rows]
+        parameters = [tuple(row[name] for name in names) for row in rows]
         if _is_direct(connection):
             _driver(connection).executemany(sql, parameters)
         else:
@@ -70,9 +72,8 @@ class Statement:
 
 
 def _is_direct(connection: Connection) -> bool:
-    # A synchronous driver can be called past the library, which takes a third of the time; only
-    # the library begins transactions, though.
-    return connection.dialect.name == "sqlite" and connection.in_transaction()
+    # A synchronous driver can be called past the library, which takes a third of the time.
+    return connection.dialect.name == "sqlite" and _driver(connection).in_transaction
 
 
 def _driver(connection: Connection) -> Any:

@@ -1,6 +1,6 @@
 """Ports: the Protocols behind which exchanges, storage and time stand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -59,7 +59,8 @@ class Journal(Protocol):
     async def append(self, *events: Event, reserve: bool = False, urgent: bool = False) -> int:
         """Make all events durable in one transaction and return the last seq.
 
-        An `urgent` one, which an order waits for, may hold up everything else for a few ms.
+        An `urgent` one, which an order waits for, may hold up everything else for a few ms; there
+        is one turn for others, while the disk is at work.
 
         With `reserve` the events go to the pre-allocated reserve file, fsynced, when the database
         cannot take them (0 is returned); they enter the journal as soon as it can. Raises
@@ -396,8 +397,13 @@ class ExchangeGateway(MarketFeed, CandleFeed, Protocol):
         """Read all non-zero balances; an empty answer is Unreachable; raises AuthLost."""
         ...
 
-    async def submit(self, request: OrderRequest) -> SendEvidence:
-        """Send an order once and return everything observed; never raises for their part."""
+    async def submit(
+        self, request: OrderRequest, durable: Awaitable[None] | None = None
+    ) -> SendEvidence:
+        """Send an order once and return everything observed; never raises for their part.
+
+        With `durable` no byte leaves before that is done, and none if it is cancelled.
+        """
         ...
 
     async def cancel(self, symbol: str, client_order_id: str) -> SendEvidence:

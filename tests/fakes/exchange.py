@@ -6,7 +6,7 @@ happened on the other side. A fault counts how often it fired: a test of a fault
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -299,7 +299,11 @@ class FakeExchange:
 
     # ------------------------------------------------------------ orders
 
-    async def submit(self, request: OrderRequest) -> SendEvidence:
+    async def submit(
+        self, request: OrderRequest, durable: Awaitable[None] | None = None
+    ) -> SendEvidence:
+        if durable is not None:
+            await durable
         await asyncio.sleep(0)
         unsent = self._take("not_sent")
         if self.is_down or unsent is not None:

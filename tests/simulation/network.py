@@ -19,6 +19,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from tests.simulation.loop import SimLoop, Trace
+from trading.gateway.client import until_durable
 from trading.sim.binance.outlet import Outlet, Scope
 from trading.sim.binance.rest import Reply, Request
 from trading.sim.binance.service import Service
@@ -390,6 +391,7 @@ class _Asking:
     request: Request
 
     async def __aenter__(self) -> Answered:
+        await until_durable()
         return Answered(await self.network.ask(self.request))
 
     async def __aexit__(self, *_: object) -> None:

@@ -6,6 +6,8 @@ import re
 
 CLIENT_ORDER_ID_LENGTH_MAX = 36
 _DIGEST_LENGTH = 16
+# Five bits a letter: these bytes fill that length exactly.
+_DIGEST_BYTES = 10
 _PREFIX = re.compile(r"[A-Za-z0-9]{2}", re.ASCII)
 
 
@@ -33,8 +35,8 @@ def client_order_id(prefix: str, intent_id: str, number: int) -> str:
 
 def stem(prefix: str, intent_id: str) -> str:
     """Return what all client order ids of one decision begin with."""
-    digest = base64.b32encode(hashlib.sha256(intent_id.encode()).digest())
-    return prefix + digest.decode()[:_DIGEST_LENGTH].lower()
+    digest = hashlib.sha256(intent_id.encode()).digest()
+    return prefix + base64.b32encode(digest[:_DIGEST_BYTES]).decode().lower()
 
 
 def is_ours(client_order_id: str, prefix: str) -> bool:

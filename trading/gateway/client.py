@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,24 @@ OnMessage = Callable[[Any, Any], bool]
 # Messages of one connection, a third of a millisecond of work, before everything else on the loop
 # has its turn; a trigger that is alone has it at once.
 _MESSAGES_AT_ONCE = 16
+
+
+# What the requests of a task wait for before their first byte.
+HELD_BACK: ContextVar[Awaitable[None] | None] = ContextVar("HELD_BACK", default=None)
+
+
+async def until_durable() -> None:
+    """Wait until what this task is about to send may leave."""
+    if (durable := HELD_BACK.get()) is not None:
+        await durable
+
+
+async def _hold_back(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    # The request is complete here, and has no connection yet.
+    await until_durable()
+    return await send(request)
 
 
 def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
@@ -56,7 +75,7 @@ def open_session(exchange: Any, settings: GatewaySettings) -> aiohttp.ClientSess
         limit=settings.connections_max,
         keepalive_timeout=settings.keepalive_s,
     )
-    session = aiohttp.ClientSession(connector=connector)
+    session = aiohttp.ClientSession(connector=connector, middlewares=(_hold_back,))
     exchange.own_session = False
     exchange.session = session
     return session

@@ -5,7 +5,7 @@ never happened on paper.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -222,8 +222,12 @@ class PaperGateway:
         account = self._exchange.account
         return Balance(asset, account.free(asset), account.locked(asset))
 
-    async def submit(self, request: OrderRequest) -> SendEvidence:
+    async def submit(
+        self, request: OrderRequest, durable: Awaitable[None] | None = None
+    ) -> SendEvidence:
         """Match an order against the live depth of this moment."""
+        if durable is not None:
+            await durable
         instrument = self._exchange.instruments.get(request.symbol)
         if instrument is None:
             return _refused(-1121, "Invalid symbol.")

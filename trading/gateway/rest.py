@@ -14,6 +14,7 @@ from trading.domain.order import Fill, OrderReport, OrderRequest, SendEvidence, 
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway import errors, server_time
+from trading.gateway.client import HELD_BACK
 from trading.gateway.errors import LAST_ANSWER
 from trading.gateway.server_time import Sample
 from trading.gateway.settings import GatewaySettings
@@ -156,8 +157,11 @@ class CcxtGateway:
             raise AccountEmpty("the account should hold something, the answer was empty")
         return found
 
-    async def submit(self, request: OrderRequest) -> SendEvidence:
+    async def submit(
+        self, request: OrderRequest, durable: Awaitable[None] | None = None
+    ) -> SendEvidence:
         """Send an order once and return everything observed."""
+        HELD_BACK.set(durable)
         return await self._send("create", lambda: self._venue.create(request))
 
     async def cancel(self, symbol: str, client_order_id: str) -> SendEvidence:

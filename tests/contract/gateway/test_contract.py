@@ -111,6 +111,31 @@ async def test_a_market_order_is_answered_with_its_executions(world: World) -> N
     assert balances["BTC"].total == Decimal("0.4")
 
 
+async def test_an_order_on_hold_is_nowhere_until_it_may_leave(world: World) -> None:
+    durable = asyncio.get_running_loop().create_future()
+    sending = asyncio.create_task(world.gateway.submit(sell(), durable))
+    # Longer than any of them takes to answer.
+    for _ in range(3):
+        assert await world.gateway.order(BTC, order_id()) is None
+    assert not sending.done()
+    durable.set_result(None)
+    assert classify(await sending).verdict is Verdict.ACK
+    report = await world.gateway.order(BTC, order_id())
+    assert report is not None
+    assert report.filled_quantity == Decimal("0.1")
+
+
+async def test_an_order_on_hold_that_is_given_up_never_leaves(world: World) -> None:
+    durable = asyncio.get_running_loop().create_future()
+    sending = asyncio.create_task(world.gateway.submit(sell(), durable))
+    assert await world.gateway.order(BTC, order_id()) is None
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert await world.gateway.order(BTC, order_id()) is None
+    assert (await world.gateway.balances())["BTC"] == Balance("BTC", Decimal("0.5"), Decimal(0))
+
+
 async def test_an_order_is_found_by_our_id_and_its_executions_carry_it(world: World) -> None:
     await world.gateway.submit(sell())
     report = await world.gateway.order(BTC, order_id())

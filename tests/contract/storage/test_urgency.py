@@ -25,11 +25,12 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("patience")
-async def test_an_urgent_append_is_durable_before_anything_else_has_its_turn(
+async def test_others_have_one_turn_while_the_disk_is_at_work_on_an_urgent_append(
     tmp_path: Path,
 ) -> None:
     store = await _open(tmp_path)
     appending = store.journal.append(*samples.transaction_a(1), reserve=True, urgent=True)
+    appending.send(None)
     with pytest.raises(StopIteration) as ended:
         appending.send(None)
     assert ended.value.value == 4

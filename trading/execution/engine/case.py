@@ -25,6 +25,7 @@ from trading.domain.order import (
 from trading.execution import absence, ladder
 from trading.execution.absence import Search
 from trading.execution.classify import Cause
+from trading.execution.engine.beforehand import Beforehand
 from trading.execution.excess import bought_beyond
 from trading.execution.identity import client_order_id
 from trading.execution.ladder import Block, Finish, Send
@@ -38,6 +39,7 @@ class Case:
         "_fills",
         "alerts",
         "attempts",
+        "beforehand",
         "beyond",
         "book_read_s",
         "cancel_again_s",
@@ -87,10 +89,11 @@ class Case:
         self.changed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
         self.sending: asyncio.Task[SendEvidence] | None = None
+        # The request of the attempt that is being written, on hold.
+        self.beforehand: Beforehand | None = None
         self.search: Search | None = None
         # Monotonic seconds: when the present attempt was prepared and may have left.
-        self.prepared_s = 0.0
-        self.sent_s = 0.0
+        self.prepared_s = self.sent_s = 0.0
         self.ended_s = 0.0
         # How often the present order's cancel was asked for, and when it is to be asked for again.
         self.cancels, self.cancel_again_s = 0, float("-inf")

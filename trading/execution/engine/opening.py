@@ -16,6 +16,7 @@ from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.running import Running
+from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.ladder import HELD, Send
 from trading.risk.gate import Approved
@@ -33,12 +34,14 @@ class Opening:
         surroundings: Surroundings,
         booking: Booking,
         running: Running,
+        sending: Sending,
         reporting: Reporting,
         begin: Callable[[Case, Attempt | None], None],
     ) -> None:
         self._s = surroundings
         self._booking = booking
         self._running = running
+        self._sending = sending
         self._reporting = reporting
         self._begin = begin
         self.tasks: set[asyncio.Task[None]] = set()
@@ -90,16 +93,21 @@ class Opening:
         is_exit = all(case.is_exit for case in cases)
         # One of several would hold up the sending of the others.
         is_urgent = is_exit and len(self.tasks) == 1
+        if is_urgent and attempts[0] is not None:
+            self._sending.make_ready(cases[0], attempts[0])
         try:
             await self._s.writer.write(*events, is_exit=is_exit, is_urgent=is_urgent)
         except StorageLost as error:
             if not is_exit:
                 raise
+            self._sending.forget_ready(cases[0])
             await self._open_without_storage(cases, cause, attempts, str(error))
         else:
             for case, attempt in zip(cases, attempts, strict=True):
                 self._begin(case, attempt)
             self._s.writer.put_off(events)
+        finally:
+            self._sending.forget_ready(cases[0])
         try:
             # Whoever listens can wait until the requests are on the wire.
             for _ in range(_TURNS_TO_THE_WIRE):

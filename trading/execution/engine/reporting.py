@@ -168,6 +168,8 @@ class Reporting:
 
     def claim(self, case: Case) -> Sequence[OrderReport]:
         """Give a decision its own orders, sent when storage was lost and found at a restart."""
+        if not self.adopted and not self.orphans:
+            return ()
         stem = identity.stem(self._s.prefix, case.intent.intent_id)
         known = self.adopted.pop(stem, None)
         for attempt in known.attempts if known is not None else ():

@@ -10,6 +10,7 @@ from trading.domain.errors import AuthLost, Retryable
 from trading.domain.order import Attempt, IntentState, OrderReport, SendEvidence, SendPhase
 from trading.execution import absence, ladder
 from trading.execution.classify import Cause, Classified, Verdict, classify
+from trading.execution.engine.beforehand import Beforehand
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
@@ -47,18 +48,35 @@ class Sending:
         self.on_late_report = _ignore
         self._silence_told_until_s = float("-inf")
 
+    def make_ready(self, case: Case, attempt: Attempt) -> None:
+        """Have the request of an attempt made while that is written; nothing leaves before."""
+        case.beforehand = Beforehand(attempt, self._submit, self._s.monotonic())
+
+    def forget_ready(self, case: Case) -> None:
+        """Drop a request that was made ready and never left."""
+        if case.beforehand is not None:
+            case.beforehand.drop()
+            case.beforehand = None
+
     def start(self, case: Case, attempt: Attempt) -> None:
         """Hand an attempt, durable by now, to the gateway; returns without waiting."""
         now_s = self._s.monotonic()
+        ready, case.beforehand = case.beforehand, None
+        sending = None if ready is None else ready.release(attempt, now_s)
+        sending = sending or asyncio.create_task(self._submit(attempt))
         case.put(replace(advance(attempt, Observed.SENDING), sent_at=self._s.now()))
         case.prepared_s = case.prepared_s or now_s
         case.sent_s = now_s
         case.sends_s.append(now_s)
         case.search = None
         case.fresh_free = None
-        sending = asyncio.create_task(self._s.gateway.submit(attempt.request))
         sending.add_done_callback(lambda _: case.wake())
         case.sending = sending
+
+    async def _submit(
+        self, attempt: Attempt, durable: asyncio.Future[None] | None = None
+    ) -> SendEvidence:
+        return await self._s.gateway.submit(attempt.request, durable)
 
     def detach(self, case: Case) -> None:
         """Stop waiting for an answer: the order's fate is known, or a query must tell it."""

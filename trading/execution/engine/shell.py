@@ -93,7 +93,9 @@ class ExecutionEngine:
         self._sending.on_late_report = self._reporting.take
         self._reporting.sweep = self._recovery.sweep
         self._tasks: set[asyncio.Task[None]] = set()
-        self._opening = Opening(self._s, booking, self._running, self._reporting, self._begin)
+        self._opening = Opening(
+            self._s, booking, self._running, self._sending, self._reporting, self._begin
+        )
 
     # -------------------------------------------------------- what is going on
 

@@ -421,7 +421,7 @@ async def test_a_gateway_that_raises_proves_nothing(caplog: pytest.LogCaptureFix
     desk = Desk()
     submit, calls = desk.exchange.submit, []
 
-    async def raising(request):  # type: ignore[no-untyped-def]
+    async def raising(request, _durable=None):  # type: ignore[no-untyped-def]
         calls.append(request)
         await submit(request)
         if len(calls) == 1:

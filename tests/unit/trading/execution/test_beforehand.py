@@ -1,0 +1,110 @@
+"""A request that is made while its attempt is written: it leaves when that is durable, or never."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from tests.catalogue import fired
+from tests.unit.trading.execution.desk import Desk
+from trading.domain import events
+from trading.domain.errors import AlreadyRecorded
+from trading.domain.events import Event
+from trading.domain.order import IntentState
+from trading.execution.engine.beforehand import Beforehand
+
+HALF = Decimal("0.5")
+
+
+class Watched(Desk):
+    """A desk that notes how many requests wait, and how many have left, at each append."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, int]] = []
+        self.slow_s = 0.0
+        submit, append = self.exchange.submit, self.store.append
+        waiting: set[object] = set()
+
+        async def submitting(request, durable=None):  # type: ignore[no-untyped-def]
+            if durable is None:
+                return await submit(request)
+            waiting.add(durable)
+            try:
+                await durable
+            finally:
+                waiting.discard(durable)
+            return await submit(request)
+
+        async def appending(*new: Event, reserve: bool = False, urgent: bool = False) -> int:
+            await asyncio.sleep(0)
+            self.seen.append((len(waiting), len(self.exchange.sent)))
+            if self.slow_s:
+                await self.time.sleep(self.slow_s)
+            return await append(*new, reserve=reserve, urgent=urgent)
+
+        self.waiting = waiting
+        self.exchange.submit = submitting  # type: ignore[method-assign]
+        self.store.append = appending  # type: ignore[method-assign]
+
+
+async def test_an_exit_s_request_waits_for_its_attempt_and_leaves_with_it() -> None:
+    desk = Watched()
+    final = await desk.run(desk.exit())
+    assert desk.seen[0] == (1, 0)
+    assert final.state is IntentState.DONE
+    assert len(desk.exchange.sent) == 1
+    assert desk.exchange.filled() == HALF
+    assert not desk.waiting
+
+
+async def test_what_waited_for_a_slow_disk_is_made_anew_for_its_signature_is_old() -> None:
+    desk = Watched()
+    desk.slow_s = 0.2
+    await desk.open(desk.exit())
+    desk.slow_s = 0.0
+    final = await desk.done()
+    assert desk.seen[0] == (1, 0)
+    assert final.state is IntentState.DONE
+    assert [request.client_order_id for request in desk.exchange.sent] == desk.exchange.ids
+    assert len(desk.exchange.sent) == 1
+    assert not desk.waiting
+
+
+@pytest.mark.fault("S03", "ONE")
+async def test_without_storage_the_request_that_waited_is_dropped_and_one_leaves() -> None:
+    desk = Watched()
+    desk.store.lose(reserve_too=True)
+    await desk.open(desk.exit())
+    await desk.time.pass_by(5)
+    assert desk.seen[0] == (1, 0)
+    assert len(desk.exchange.sent) == 1
+    assert not desk.waiting
+    fired(desk.store.appends_lost)
+
+
+async def test_a_decision_that_is_known_already_sends_nothing_of_what_waited() -> None:
+    desk = Watched()
+    await desk.store.append(events.IntentOpened(desk.exit(), desk.time.now()))
+    with pytest.raises(AlreadyRecorded):
+        await desk.open(desk.exit())
+    await desk.time.settle()
+    assert desk.seen[1] == (1, 0)
+    assert desk.exchange.sent == []
+    assert not desk.waiting
+
+
+async def test_a_request_for_another_attempt_never_leaves() -> None:
+    desk = Watched()
+    await desk.run(desk.exit())
+    first = desk.store.of(events.AttemptPrepared)[0].attempt
+    other = desk.store.of(events.AttemptChanged)[0].attempt
+    assert other != first
+
+    async def submit(_attempt, durable):  # type: ignore[no-untyped-def]
+        await durable
+
+    ready = Beforehand(first, submit, 0.0)
+    assert ready.release(other, 0.0) is None
+    with pytest.raises(asyncio.CancelledError):
+        await ready._sending
