@@ -259,7 +259,7 @@ class Process:
             self._tell_now,
             self._clock,
             asyncio.sleep,
-            is_watching=lambda: agent.is_ready,
+            mode=lambda: agent.state.mode if agent.is_ready else None,
             resting=lambda: backstops.told(agent.execution.backstops),
         )
 

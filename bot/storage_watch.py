@@ -8,6 +8,7 @@ from datetime import timedelta
 from bot.repetition import repeats_due
 from storage.store import Store
 from trading.domain.errors import StorageLost
+from trading.domain.position import TradingMode
 from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ Tell = Callable[[str], Awaitable[bool]]
 class StorageWatch:
     """Probes the database; a full disk is told and waited out, a broken one ends the process.
 
-    `is_watching` says whether private stops are watched by now, `resting` names what rests on the
-    exchange.
+    `mode` is that of the trading, None while no private stop is watched yet; `resting` names what
+    rests on the exchange.
 
     What cannot be journaled is told directly: an alert about a full disk must not need the disk.
     For the same reason nobody can acknowledge it: it repeats until the disk takes writes again.
@@ -39,14 +40,14 @@ class StorageWatch:
         tell: Tell,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
-        is_watching: Callable[[], bool],
+        mode: Callable[[], TradingMode | None],
         resting: Callable[[], str],
     ) -> None:
         self._store = store
         self._tell = tell
         self._clock = clock
         self._sleep = sleep
-        self._is_watching = is_watching
+        self._mode = mode
         self._resting = resting
         # Since when something has been wrong, and how often that was said.
         self._since_s: float | None = None
@@ -92,13 +93,8 @@ class StorageWatch:
     async def _lost(self, why: str) -> None:
         if not self._is_lost:
             self._is_lost, self._since_s, self._said = True, None, 0
-        stops = (
-            "Private stops still sell, through the reserve; everything else is refused."
-            if self._is_watching()
-            else "NO PRIVATE STOP IS WATCHED: Umbra starts once it can write."
-        )
         await self._wrong(
-            f"🚨 Umbra cannot write its journal: {why}. {stops} This chat is answered again when "
+            f"🚨 Umbra cannot write its journal: {why}. {_stops(self._mode())} This chat is answered again when "
             "that is over; until then on the machine: umbra status, umbra halt, umbra panic. "
             "Free the disk, or end what holds the database."
         )
@@ -135,3 +131,12 @@ class StorageWatch:
             return
         if not self._said or await self._tell("✅ Umbra writes its journal again."):
             self._since_s, self._said, self._is_lost = None, 0, False
+
+
+def _stops(mode: TradingMode | None) -> str:
+    """Say what becomes of private stops without a journal."""
+    if mode is None:
+        return "NO PRIVATE STOP IS WATCHED: Umbra starts once it can write."
+    if mode is TradingMode.HALTED_EVERYTHING:
+        return "Everything is halted, so NO STOP SELLS, and everything else is refused."
+    return "Private stops still sell, through the reserve; everything else is refused."

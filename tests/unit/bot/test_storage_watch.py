@@ -11,6 +11,7 @@ from bot.storage_watch import CALM_S, StorageWatch
 from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from trading.domain.errors import StorageLost
+from trading.domain.position import TradingMode
 
 
 @dataclass
@@ -20,7 +21,7 @@ class _Store:
     is_full: bool = False
     is_broken: bool = False
     is_slow: bool = False
-    is_watching: bool = True
+    mode: TradingMode | None = TradingMode.ACTIVE
     was_told: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[str] = field(default_factory=list)
 
@@ -57,7 +58,7 @@ def _watch(
         store.tell,
         clock,
         sleep,
-        is_watching=lambda: store.is_watching,
+        mode=lambda: store.mode,
         resting=lambda: "backstops on the exchange: #7 BTC/USDT at 50000",
     )
 
@@ -128,13 +129,18 @@ async def test_a_broken_database_ends_the_process_after_telling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_watching", "stops"),
-    [(True, "Private stops still sell"), (False, "NO PRIVATE STOP IS WATCHED")],
+    ("mode", "stops"),
+    [
+        (TradingMode.ACTIVE, "Private stops still sell"),
+        (TradingMode.HALTED, "Private stops still sell"),
+        (TradingMode.HALTED_EVERYTHING, "NO STOP SELLS"),
+        (None, "NO PRIVATE STOP IS WATCHED"),
+    ],
 )
 async def test_a_full_disk_says_what_of_the_stops_and_where_umbra_still_answers(
-    is_watching: bool, stops: str
+    mode: TradingMode | None, stops: str
 ) -> None:
-    store = _Store(is_full=True, is_watching=is_watching)
+    store = _Store(is_full=True, mode=mode)
     await _watch(store, FakeClock()).probe()
     [told] = store.told
     assert stops in told
