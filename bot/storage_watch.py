@@ -94,8 +94,9 @@ class StorageWatch:
         if not self._is_lost:
             self._is_lost, self._since_s, self._said = True, None, 0
         await self._wrong(
-            f"🚨 Umbra cannot write its journal: {why}. {_stops(self._mode())} This chat is answered again when "
-            "that is over; until then on the machine: umbra status, umbra halt, umbra panic. "
+            f"🚨 Umbra cannot write its journal: {why}. {_stops(self._mode())} "
+            "This chat is answered again when that is over; until then on the machine: "
+            "umbra status, umbra halt, umbra panic. "
             "Free the disk, or end what holds the database."
         )
 
