@@ -54,6 +54,8 @@ class PortfolioBook:
         self._positions: dict[str, Position] = {}
         self._prices: dict[str, Decimal] = {}
         self._rates: dict[str, Decimal] = {}
+        # Whether somebody holds these very dicts: the next change copies them first.
+        self._is_shared = False
         self.balances_at_s: float | None = None
 
     def load(self, positions: Mapping[str, Position]) -> None:
@@ -79,10 +81,13 @@ class PortfolioBook:
 
     def set_balance(self, balance: Balance) -> None:
         """Take one balance from the user stream."""
+        self._own()
         self._balances[balance.asset] = balance
 
     def set_price(self, symbol: str, price: Decimal) -> None:
         """Take a price for the valuation."""
+        if self._is_shared:
+            self._own()
         self._prices[symbol] = price
 
     def set_rates(self, rates: Mapping[str, Decimal]) -> None:
@@ -111,13 +116,18 @@ class PortfolioBook:
         return sum(held, ZERO)
 
     def snapshot(self) -> Portfolio:
-        """Return the present state as a value."""
-        return Portfolio(dict(self._balances), dict(self._positions), dict(self._prices))
+        """Return the present state as a value; it costs nothing until something changes.
+
+        A stop asks for it several times on its way, and what it holds may be thousands of entries.
+        """
+        self._is_shared = True
+        return Portfolio(self._balances, self._positions, self._prices)
 
     def preview(self, *events: Event) -> Portfolio:
         """Return the state as it would be after more events; nothing changes."""
         copy = PortfolioBook(self.currency)
         copy._balances, copy._prices = self._balances, self._prices
+        self._is_shared = True
         copy.load(self._positions)
         for event in events:
             copy.apply(event)
@@ -149,7 +159,15 @@ class PortfolioBook:
     def _position(self, symbol: str) -> Position:
         return self._positions.get(symbol) or Position(symbol)
 
+    def _own(self) -> None:
+        if self._is_shared:
+            self._balances = dict(self._balances)
+            self._positions = dict(self._positions)
+            self._prices = dict(self._prices)
+            self._is_shared = False
+
     def _keep(self, position: Position) -> None:
+        self._own()
         # Realized profit lives in round trips; an empty position starts afresh.
         if position.quantity:
             self._positions[position.symbol] = position

@@ -76,3 +76,29 @@ def test_positions_follow_fills_adoptions_and_releases() -> None:
     book.apply(released)
     assert book.snapshot().managed("BTC/USDT") == 0
     assert book.snapshot().managed("ETH/USDT") == 1
+
+
+def test_a_portfolio_that_was_handed_out_stays_as_it_was_whatever_changes_next() -> None:
+    book = PortfolioBook("USDT")
+    book.set_price("BTC/USDT", Decimal(60_000))
+    book.set_balance(Balance("BTC", Decimal(1), Decimal(0)))
+    adopted = PositionAdjusted(
+        "BTC/USDT", Decimal(1), Decimal(50_000), AdjustReason.ADOPTED, "", NOON
+    )
+    book.apply(adopted)
+    changes = (
+        lambda: book.set_price("BTC/USDT", Decimal(61_000)),
+        lambda: book.set_price("ETH/USDT", Decimal(3_000)),
+        lambda: book.set_balance(Balance("BTC", Decimal(2), Decimal(0))),
+        lambda: book.set_balances({"USDT": Balance("USDT", Decimal(5), Decimal(0))}, 1.0),
+        lambda: book.apply(adopted),
+        lambda: book.load({}),
+    )
+    for change in changes:
+        before = book.snapshot()
+        held = dict(before.balances), dict(before.positions), dict(before.prices)
+        ahead = book.preview(adopted)
+        assert ahead.managed("BTC/USDT") == before.managed("BTC/USDT") + 1
+        change()
+        assert (before.balances, before.positions, before.prices) == held
+        assert book.snapshot() != before
