@@ -55,19 +55,21 @@ class MarketStream:
         # Where the frame that is being read is marked.
         self.in_hand: InHand = Unmarked()
         self.way = RightOfWay()
-        self._read = Frames(symbols, clock, now_ms).read
+        self._frames = Frames(symbols, clock, now_ms)
         self._ended: Callable[[str], None] = _ignore
 
     def take_frame(self, frame: str) -> bool:
         """Handle one frame if it is a plain quote or print; whether it was."""
-        in_hand = self.in_hand
+        # A callback is loaded before it is called: what hangs on `self` without being a method of
+        # its class would be looked for as one, each time anew, for 25 ns and more.
+        in_hand, on_quote = self.in_hand, self._on_quote
         if not in_hand.take(_FRAME, frame):
             return True
-        fact = self._read(frame)
+        fact = self._frames.read(frame)
         if fact is not None:
             try:
                 if isinstance(fact, Quote):
-                    self._on_quote(fact)
+                    on_quote(fact)
                 else:
                     self._on_trade(fact)
             except Exception:

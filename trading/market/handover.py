@@ -23,6 +23,8 @@ class _Line:
     opened_s: float
     task: asyncio.Future[None] | None = None
     spoken: set[str] = field(default_factory=set)
+    # Whether it is the last of the lines that are open: each quote asks.
+    is_newest: bool = True
 
 
 class Handover:
@@ -51,6 +53,8 @@ class Handover:
     def open(self, symbols: frozenset[str], now_s: float) -> asyncio.Future[None]:
         """Connect anew; the future ends as `MarketFeed.stream_market` does."""
         line = _Line(symbols, now_s)
+        for elder in self._lines:
+            elder.is_newest = False
         self._lines.append(line)
         line.task = asyncio.ensure_future(
             self._stream(
@@ -105,9 +109,10 @@ class Handover:
 
         def take(quote: Quote) -> None:
             symbol = quote.symbol
-            spoken.add(symbol)
+            if symbol not in spoken:
+                spoken.add(symbol)
             # Books carry no time of their own: the youngest connection that speaks of one is right.
-            if not lines or line is lines[-1] or symbol not in lines[-1].spoken:
+            if line.is_newest or not lines or symbol not in lines[-1].spoken:
                 on_quote(quote)
 
         return take
@@ -119,6 +124,7 @@ class Handover:
 
     def _end(self, line: _Line) -> None:
         self._lines.remove(line)
+        line.is_newest = False
         if line.task is not None:
             line.task.add_done_callback(_forget)
             line.task.cancel()

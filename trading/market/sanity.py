@@ -1,7 +1,7 @@
 """The sanity gate: which prints and quotes may be believed. It delays, it never swallows."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from trading.domain.market import MarketTrade, PriceSource, Quote
 from trading.domain.money import ONE, ZERO
@@ -41,7 +41,6 @@ class SanityGate:
         "_near_high",
         "_near_low",
         "_quote",
-        "_reference",
         "_settings",
         "dropped",
         "held",
@@ -49,12 +48,15 @@ class SanityGate:
         "held_quote_since_s",
         "held_since_s",
         "quarantined",
+        "reference",
         "released",
     )
 
     def __init__(self, settings: SanitySettings) -> None:
         self._settings = settings
-        self._reference: Decimal | None = None
+        # The last accepted price. Whoever has just been told to believe a book may set it to the
+        # middle of that, which lies in the calm as both of its ends do; other prices `refer` takes.
+        self.reference: Decimal | None = None
         self._quote: Quote | None = None
         self._low = ZERO
         self._high = _INFINITE
@@ -74,18 +76,13 @@ class SanityGate:
         self.dropped: list[Dropped] = []
         self.quarantined = 0
 
-    @property
-    def reference(self) -> Decimal | None:
-        """The last accepted price."""
-        return self._reference
-
     def is_holding(self) -> bool:
         """Whether something waits for agreement, contradiction or its time."""
         return bool(self.held) or self.held_quote is not None
 
     def refer(self, price: Decimal) -> None:
-        """Take a price, such as the mid of a sane book, as the last accepted one."""
-        self._reference = price
+        """Take a price, such as the mid of a book that stands, as the last accepted one."""
+        self.reference = price
         self._is_band_old = True
         if not self._calm_low <= price <= self._calm_high:
             self._unsettle()
@@ -98,7 +95,7 @@ class SanityGate:
             return False
         is_waiting = self.held or self.held_quote is not None
         if not is_waiting and self._calm_low <= price <= self._calm_high:
-            self._reference = price
+            self.reference = price
             self._is_band_old = True
             return True
         if self._is_band_old:
@@ -113,14 +110,17 @@ class SanityGate:
     def take_quote(self, quote: Quote) -> bool:
         """Whether a book's best prices are believed now."""
         bid, ask = quote.bid, quote.ask
-        # What is among the calm prices is above 0.
-        is_finite = bid.is_finite() and ask.is_finite()
-        if is_finite and self._calm_low <= bid < ask <= self._calm_high and not self.held:
+        try:
+            is_calm = self._calm_low <= bid < ask <= self._calm_high
+        except InvalidOperation:
+            # What is no number has no order.
+            is_calm = False
+        if is_calm and not self.held:
             self._quote = quote
             self._is_band_old = True
             self.held_quote = None
             return True
-        if not is_finite or bid <= 0 or bid >= ask:
+        if not (bid.is_finite() and ask.is_finite()) or bid <= 0 or bid >= ask:
             self.quarantined += 1
             return False
         if self._is_band_old:
@@ -157,7 +157,7 @@ class SanityGate:
     def _make_band(self) -> None:
         self._is_band_old = False
         low, high = ZERO, _INFINITE
-        reference = self._reference
+        reference = self.reference
         if reference is not None:
             low = reference * (ONE - self._settings.jump_max)
             high = reference * (ONE + self._settings.jump_max)
@@ -255,13 +255,13 @@ class SanityGate:
         self.quarantined += len(trades)
 
     def _believe(self, price: Decimal) -> None:
-        reference = self._reference if self._reference is not None else price
+        reference = self.reference if self.reference is not None else price
         is_up = price > reference
         self.released += [held for held in self.held if (held.price > reference) == is_up]
         opposite = [held for held in self.held if (held.price > reference) != is_up]
         self._drop(opposite, price, "prints on the other side")
         self.held = []
-        self._reference = price
+        self.reference = price
         quote = self.held_quote
         if quote is not None and self._is_in_book(price, quote):
             self._quote, self.held_quote = quote, None
@@ -273,6 +273,6 @@ class SanityGate:
 
     def _release_quote(self, quote: Quote) -> None:
         self._quote, self.held_quote = quote, None
-        self._reference = quote.mid
+        self.reference = quote.mid
         self._unsettle()
         self.released.append(quote)

@@ -56,16 +56,16 @@ class Freshness:
         self.is_failing = False
         self.moved_s: float | None = None
 
-    def on_stream(self, event_ms: int, received_s: float) -> bool:
+    def on_stream(self, event_ms: int, received_s: float, is_timed: bool = True) -> bool:
         """Note a message of the stream; whether it may be news.
 
+        One that is not timed got its event time by our clock, and says nothing of the exchange's.
         An event time of 0 means that it carries none. Once REST has shown that the stream missed
         something, messages that are no newer than its last one repeat the past. So does what has
         lain in a socket while nobody read it: that it came says that the connection lives, and
         nothing of the price.
         """
         self.stream_s = received_s
-        is_news = self.moved_s is None or event_ms <= 0 or event_ms > self.event_ms
         if event_ms > self.event_ms:
             self.event_ms = event_ms
             self.moved_s = None
@@ -77,9 +77,10 @@ class Freshness:
             ):
                 return False
             # What is late says nothing of the exchange's clock: it would become the usual.
-            self._venue.heard(event_ms, received_s)
+            if is_timed:
+                self._venue.heard(event_ms, received_s)
         self.told_s = received_s
-        return is_news
+        return self.moved_s is None or event_ms <= 0
 
     @property
     def tells_age(self) -> bool:

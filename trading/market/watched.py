@@ -67,9 +67,17 @@ class WatchedSymbol:
     def take_quote(self, quote: Quote) -> bool:
         """Take a book's best prices of the stream; whether the gate holds something now."""
         self.baseline = quote
-        if self.fresh.on_stream(quote.event_time_ms, quote.received_s):
-            self._judge_quote(quote)
         gate = self.gate
+        # Books carry no time of their own.
+        is_news = self.fresh.on_stream(quote.event_time_ms, quote.received_s, False)
+        if is_news and gate.take_quote(quote):
+            if gate.released:
+                self._deliver_late()
+            # As `_tell_middle`, whose call would be 2 % of what a quote costs.
+            observation, emit = self.prices.on_quote(quote), self._emit
+            if observation.price is not None:
+                gate.reference = observation.price
+            emit(observation)
         return not (gate.held_quote is None and not gate.held)
 
     def take_read(
@@ -92,9 +100,9 @@ class WatchedSymbol:
         is_overtaken = self.fresh.told_s > requested_s and not self.fresh.is_frozen(now_s)
         if self.is_disagreeing(now_s):
             # Nobody knows who is right: a stop acts on the worse of both, a purchase on neither.
-            self._judge_quote(quote, self.prices.on_apart)
+            self._judge_read_quote(quote, self.prices.on_apart)
         elif not is_overtaken or self.gate.is_holding():
-            self._judge_quote(quote)
+            self._judge_read_quote(quote, self.prices.on_quote)
         return agrees
 
     def pass_time(self, now_s: float) -> None:
@@ -151,36 +159,30 @@ class WatchedSymbol:
         if is_believed:
             self._accept_trade(trade)
 
-    def _judge_quote(
-        self, quote: Quote, take: Callable[[Quote], Observation] | None = None
-    ) -> None:
-        gate = self.gate
-        is_believed = gate.take_quote(quote)
-        if gate.released:
-            self._deliver_late()
-        if is_believed:
-            self._accept_quote(quote, take)
-
     def _deliver_late(self) -> None:
         released, self.gate.released = self.gate.released, []
         for item in released:
             if isinstance(item, MarketTrade):
                 self._accept_trade(item)
             else:
-                self._accept_quote(item)
+                self._tell_middle(self.prices.on_quote(item))
 
     def _accept_trade(self, trade: MarketTrade) -> None:
         self.buffer.push(float(trade.price), trade.received_s)
         self._emit(self.prices.on_trade(trade))
 
-    def _accept_quote(
-        self, quote: Quote, take: Callable[[Quote], Observation] | None = None
-    ) -> None:
-        observation = self.prices.on_quote(quote) if take is None else take(quote)
-        price = observation.price
+    def _tell_middle(self, observation: Observation) -> None:
+        emit, price = self._emit, observation.price
         if price is not None:
-            self.gate.refer(price)
-        self._emit(observation)
+            # The gate has just believed the book.
+            self.gate.reference = price
+        emit(observation)
+
+    def _judge_read_quote(self, quote: Quote, decide: Callable[[Quote], Observation]) -> None:
+        if self.gate.take_quote(quote):
+            if self.gate.released:
+                self._deliver_late()
+            self._tell_middle(decide(quote))
 
     def _judge_read_trade(self, trade: MarketTrade) -> None:
         known = self.prices.trade

@@ -37,6 +37,7 @@ class Group:
         "instrument",
         "is_blind",
         "is_flush_due",
+        "is_of_decisions",
         "kind",
         "low",
         "lowest",
@@ -50,6 +51,7 @@ class Group:
     def __init__(self, symbol: str, kind: PriceKind, instrument: Instrument) -> None:
         self.symbol = symbol
         self.kind = kind
+        self.is_of_decisions = kind is PriceKind.DECISION
         self.instrument = instrument
         self.trackers: dict[int, Tracker] = {}
         self.progress: dict[int, Progress] = {}

@@ -85,7 +85,12 @@ class Watch:
             return False
         has_news = False
         for group in groups:
-            price = rules.price_for(group.kind, observation)
+            # What most look at needs no call for each tick.
+            price = (
+                observation.price
+                if group.is_of_decisions
+                else rules.price_for(group.kind, observation)
+            )
             if price is None:
                 continue
             group.seen = observation

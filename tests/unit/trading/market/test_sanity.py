@@ -202,6 +202,18 @@ def test_without_a_book_ten_percent_are_the_bound() -> None:
     assert not gate.take_trade(trade(80, 2))
 
 
+@pytest.mark.parametrize("side", ["bid", "ask"])
+@pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-Infinity", "0", "-5"])
+def test_a_book_in_the_calm_with_a_price_that_is_none_is_dropped_and_counted(
+    gate: SanityGate, side: str, price: str
+) -> None:
+    assert gate.take_trade(trade(100, 0.5))
+    assert gate.take_quote(quote("99.9", "100.1", 0.6))
+    bid, ask = (price, "100.1") if side == "bid" else ("99.9", price)
+    assert not gate.take_quote(quote(bid, ask, 1))
+    assert (gate.quarantined, gate.is_holding()) == (1, False)
+
+
 def test_a_decision_price_moves_the_reference(gate: SanityGate) -> None:
     gate.refer(d(120))
     assert not gate.take_quote(quote(99, 101, 1))
@@ -254,6 +266,13 @@ class _Restless(SanityGate):
         del reference
 
 
+def _set_middle(gate: SanityGate, middle: Decimal) -> None:
+    if isinstance(gate, _Restless):
+        gate.refer(middle)
+    else:
+        gate.reference = middle
+
+
 @given(st.lists(_steps, max_size=60))
 def test_the_calm_of_the_gate_changes_no_verdict(steps: list[tuple[str, int]]) -> None:
     gates = [SanityGate(SanitySettings()), _Restless(SanitySettings())]
@@ -268,7 +287,11 @@ def test_the_calm_of_the_gate_changes_no_verdict(steps: list[tuple[str, int]]) -
                 verdict = gate.take_trade(trade(price, at_s))
             elif kind in {"book", "wide"}:
                 half = price * (Decimal("0.0005") if kind == "book" else Decimal("0.03"))
-                verdict = gate.take_quote(quote(price - half, price + half, at_s))
+                book = quote(price - half, price + half, at_s)
+                verdict = gate.take_quote(book)
+                if verdict and move % 2:
+                    # A middle that decides: what was set is the same as what was looked at.
+                    _set_middle(gate, book.mid)
             elif kind == "refer" and gate.reference is not None:
                 gate.refer(price)
             elif kind == "poll":

@@ -1,12 +1,15 @@
 """Quiet is not stale; a stopped event clock is; and what REST says about both."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.catalogue import fired
-from tests.unit.trading.market.make import BASE_MS
+from tests.unit.trading.market.make import BASE_MS, quote, trade
 from trading.market.settings import MarketSettings
 from trading.market.staleness import Freshness, Suspicion
 from trading.market.venue_clock import VenueClock
+from trading.market.watched import WatchedSymbol
 
 
 def _fresh() -> Freshness:
@@ -128,3 +131,49 @@ def test_what_is_taken_for_the_past_keeps_no_price_young() -> None:
     assert fresh.suspicion(1004.0) is not Suspicion.NONE
     fresh.agree(1006.5)
     assert fresh.age_s(1007.0) == 0.5
+
+
+def test_a_book_says_nothing_of_the_exchanges_clock_and_a_print_does() -> None:
+    venue = VenueClock()
+    watched = WatchedSymbol("BTC/USDT", MarketSettings(), 1000.0, lambda _: None, venue)
+    watched.take_quote(quote(99, 101, 1))
+    assert not venue.is_known
+    watched.take_trade(trade(100, 2))
+    assert venue.is_known
+
+
+class _Exact(Freshness):
+    """A measure to which no message is usual: each is looked at in full."""
+
+    def on_stream(self, event_ms: int, received_s: float, is_timed: bool = True) -> bool:
+        self._lag_usual = float("-inf")
+        return super().on_stream(event_ms, received_s, is_timed)
+
+
+_messages = st.tuples(
+    st.sampled_from([0.0, 0.001, 0.4, 2.0, 31.0]),
+    # Mostly a usual way, rarely one about which it may be late.
+    st.one_of(st.integers(0, 1500), st.integers(0, 1500), st.integers(2_900, 4_600)),
+    st.booleans(),
+)
+
+
+@given(st.lists(_messages, max_size=60))
+def test_what_is_usual_is_judged_as_if_it_were_looked_at_in_full(
+    messages: list[tuple[float, int, bool]],
+) -> None:
+    quick, exact = (kind(MarketSettings(), 1000.0) for kind in (Freshness, _Exact))
+    now_s = 1000.0
+    for wait_s, way_ms, is_swept in messages:
+        now_s += wait_s
+        said = [
+            (
+                fresh.on_stream(BASE_MS + int((now_s - 1000) * 1000) - way_ms, now_s),
+                fresh.told_s,
+                fresh.lag_s(now_s),
+                fresh.suspicion(now_s) if is_swept else None,
+                fresh.tells_age,
+            )
+            for fresh in (quick, exact)
+        ]
+        assert said[0] == said[1]

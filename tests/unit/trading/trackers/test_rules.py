@@ -299,6 +299,8 @@ def test_each_price_kind_takes_its_own_price_of_an_observation() -> None:
     kinds = (PriceKind.DECISION, PriceKind.LAST, PriceKind.BID, PriceKind.MID)
     assert [rules.price_for(kind, quote) for kind in kinds] == [None, None, d(99), d(100)]
     assert [rules.price_for(kind, trade) for kind in kinds] == [d(98), d(98), None, None]
+    # What the watch reads in place.
+    assert all(rules.price_for(PriceKind.DECISION, one) is one.price for one in (quote, trade))
 
 
 def test_without_a_sane_book_the_print_decides_for_bid_and_mid_too() -> None:
