@@ -84,12 +84,13 @@ class Workings:
 
     def holding(self, symbol: str) -> Holding:
         """Return what is true of one instrument now; what has fired is its exit's business."""
-        return Holding(
-            self.instrument(symbol),
-            self.state.book.snapshot(),
-            [item for item in self.trackers.all() if item.state.is_waiting],
-            self.execution.exiting(symbol),
-        )
+        waiting = [item for item in self.trackers.all() if item.state.is_waiting]
+        return replace(self._coins(symbol), trackers=waiting)
+
+    def _coins(self, symbol: str) -> Holding:
+        # Asked of every holding in a row, where a look at all trackers each time would take long.
+        exiting = self.execution.exiting(symbol)
+        return Holding(self.instrument(symbol), self.state.book.snapshot(), (), exiting)
 
     def check_entries(self) -> None:
         """Refuse what adds risk while entries are refused."""
@@ -200,7 +201,7 @@ class Workings:
             instrument = self.state.instruments.get(symbol)
             if instrument is None or not position.quantity:
                 continue
-            quantity = instrument.quantity(self.holding(symbol).managed)
+            quantity = instrument.quantity(self._coins(symbol).managed)
             price = self.prices.price(symbol) or position.average_price
             if price is not None and not instrument.is_dust(quantity, price):
                 lines.append(CloseLine(symbol, instrument.base, quantity, quantity * price))
@@ -215,7 +216,7 @@ class Workings:
             instrument = self.state.instruments.get(f"{asset}/{book.currency}")
             if instrument is None:
                 continue
-            quantity = instrument.quantity(self.holding(instrument.symbol).unmanaged)
+            quantity = instrument.quantity(self._coins(instrument.symbol).unmanaged)
             price = portfolio.prices.get(instrument.symbol)
             if price is not None and not instrument.is_dust(quantity, price):
                 lines.append(CloseLine(instrument.symbol, asset, quantity, quantity * price))
