@@ -111,7 +111,8 @@ class ScoreAlert:
     """What is told of a score: itself, not its threshold.
 
     `before` and `before_price` are what was told last of the same crossing. `move` is what the
-    candle that went furthest has changed, in percent.
+    candle that went furthest has changed, in percent. `against` is the symbol's other score where
+    that is at its threshold, too: together they ask for nothing. None where it is not.
     """
 
     symbol: str
@@ -125,6 +126,12 @@ class ScoreAlert:
     too_young: tuple[Timeframe, ...]
     move: float | None = None
     before_price: float | None = None
+    against: float | None = None
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether both scores of the symbol are at their thresholds."""
+        return self.against is not None
 
 
 @dataclass(frozen=True, slots=True)

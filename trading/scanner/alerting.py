@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from trading.domain.errors import Refused
 from trading.domain.watching import AlertKind, ScoreAlert, ScoreKind, Watched
-from trading.scanner.scores import RankScore, Thresholds
+from trading.scanner.scores import RankScore, ScoreSignal, Thresholds, signal
 
 # Scores are shares of points; what differs by less is the same score.
 _EQUAL = 1e-9
@@ -49,6 +49,7 @@ def judge(
 ) -> tuple[dict[tuple[str, ScoreKind], Watched], tuple[ScoreAlert, ...]]:
     """Return what to remember of both scores of a symbol, and what to tell.
 
+    Where both are at their thresholds each alert says so: it asks for nothing.
     A score that is not known changes nothing. Feed it every score once, in order of time.
     """
     kept: dict[tuple[str, ScoreKind], Watched] = {}
@@ -66,6 +67,8 @@ def judge(
             alerts.append(alert)
             before = Watched(True, score, scores.at_ms, scores.price, alert.move or 0.0, threshold)
         kept[scores.symbol, kind] = before
+    if signal(scores.bull, scores.bear, rule.thresholds) is ScoreSignal.INDECISION:
+        alerts = [replace(one, against=_other(scores, one.kind)) for one in alerts]
     return kept, tuple(alerts)
 
 
@@ -78,6 +81,10 @@ def move_of(scores: RankScore, kind: ScoreKind) -> float | None:
         if one.change is not None and (one.bull_points if is_bull else one.bear_points)
     ]
     return max(changes, key=abs, default=None)
+
+
+def _other(scores: RankScore, kind: ScoreKind) -> float | None:
+    return scores.bear if kind is ScoreKind.BULL else scores.bull
 
 
 def _alert(

@@ -69,6 +69,7 @@ def spend(
 ) -> tuple[Attention, tuple[Message, ...]]:
     """Decide what of the alerts of one look is told now, and how; the rest is folded.
 
+    Both alerts of a symbol that is undecided are one, which is told as loudly as the louder.
     The most urgent come first; a third of the sounds is kept for symbols that are held, where any
     is. What comes a few seconds later may be more urgent: within a minute of other sounds, half of
     those that were left before it ring only for what is more urgent than all that rang in it; of
@@ -79,13 +80,13 @@ def spend(
     OFF is ever dropped without being counted there.
     """
     wanted = [one for one in alerts if rule.loudness.get(one.kind) is not Loudness.OFF]
-    ranked = _ranked(wanted, present)
+    ranked = _ranked(_one_per_symbol(wanted, rule, present), present)
     silent = _groups([one for one in ranked if _is_silent(one, rule, present)], rule)
     audible = _groups([one for one in ranked if not _is_silent(one, rule, present)], rule)
     spent = _sounds(attention, present)
     told, left = _within_budget(audible, spent, rule, present)
     folded = (*attention.folded, *chain.from_iterable(left))
-    card = _ranked({(one.symbol, one.kind): one for one in folded}.values(), present)
+    card = _ranked(_newest(folded), present)
     spent += [_sound(message.alerts, present) for message in told]
     after = Attention(
         tuple(one.at_ms for one in spent),
@@ -176,6 +177,27 @@ def _sound(alerts: Sequence[ScoreAlert], present: Present) -> _Sound:
         max(abs(one.move or 0.0) for one in alerts),
         max(urgency(one, present) for one in alerts),
     )
+
+
+def _one_per_symbol(
+    alerts: Iterable[ScoreAlert], rule: AttentionRule, present: Present
+) -> Iterable[ScoreAlert]:
+    def rank(one: ScoreAlert) -> tuple[bool, float, float]:
+        return not _is_silent(one, rule, present), one.score, urgency(one, present)
+
+    return {one.symbol: one for one in sorted(alerts, key=rank)}.values()
+
+
+def _newest(alerts: Iterable[ScoreAlert]) -> Iterable[ScoreAlert]:
+    """The last alert of each score; one that speaks of both stands for both."""
+    kept: dict[tuple[str, ScoreKind], ScoreAlert] = {}
+    for alert in alerts:
+        for kind in ScoreKind:
+            before = kept.get((alert.symbol, kind))
+            if before is not None and (alert.is_undecided or before.is_undecided):
+                del kept[alert.symbol, kind]
+        kept[alert.symbol, alert.kind] = alert
+    return kept.values()
 
 
 def _is_silent(alert: ScoreAlert, rule: AttentionRule, present: Present) -> bool:

@@ -18,11 +18,15 @@ _LISTED_MAX = 12
 _CANDLES_MAX = 6
 _MISSED_MAX = 3
 _WORDS = {ScoreKind.BULL: ("📈", "rise", "bull"), ScoreKind.BEAR: ("📉", "crash", "bear")}
+_OTHER = {ScoreKind.BULL: "bear", ScoreKind.BEAR: "bull"}
+_UNDECIDED = "🌊"
 _GOES_ON = {ScoreKind.BULL: "rises on", ScoreKind.BEAR: "falls on"}
 _ASKS = {
-    ScoreKind.BULL: "It asks to SELL. A score says how rare this is, not what follows.",
-    ScoreKind.BEAR: "It asks to BUY. A score says how rare this is, not what follows.",
+    ScoreKind.BULL: "It asks to SELL.",
+    ScoreKind.BEAR: "It asks to BUY.",
 }
+_BOTH_WAYS = "Both ways: undecided, it asks for nothing."
+_MEANING = "A score says how rare this is, not what follows."
 
 InstrumentOf = Callable[[str], Instrument | None]
 
@@ -45,21 +49,35 @@ def alert_card(
         return _burst_card(alerts, instrument)
     (alert,) = alerts
     symbol = alert.symbol
-    emoji, what, name = _WORDS[alert.kind]
-    before = f" (was {points(alert.before)})" if alert.reason is AlertKind.ROSE else ""
-    what = _GOES_ON[alert.kind] if alert.reason is AlertKind.FURTHER else what
-    title = f"{emoji} {symbol} {what}: {name} {points(alert.score)}{before}"
     lines: list[Line] = [f"Price {_price(alert, instrument)}{_since_told(alert, instrument)}"]
     score = scores.get(symbol)
     if score is not None:
-        lines += _candle_lines(score, alert.kind)
+        lines += _candle_lines(score, alert)
     if alert.too_young:
         lines.append(f"Too young: {' '.join(each.name for each in alert.too_young)}")
     if score is not None and score.unread:
         lines.append(f"Scored without {' '.join(each.name for each in score.unread)}: /watch")
     lines.append(f"Your threshold is {points(alert.threshold)}.")
-    lines.append(_ASKS[alert.kind])
-    return Card(card_text(title, *lines), _buttons(symbol))
+    lines.append(f"{_BOTH_WAYS if alert.is_undecided else _ASKS[alert.kind]} {_MEANING}")
+    return Card(card_text(_title(alert), *lines), _buttons(symbol))
+
+
+def _title(alert: ScoreAlert) -> str:
+    if alert.is_undecided:
+        return f"{_UNDECIDED} {alert.symbol} both ways: {_scores(alert)}"
+    emoji, what, _ = _WORDS[alert.kind]
+    before = f" (was {points(alert.before)})" if alert.reason is AlertKind.ROSE else ""
+    what = _GOES_ON[alert.kind] if alert.reason is AlertKind.FURTHER else what
+    return f"{emoji} {alert.symbol} {what}: {_scores(alert)}{before}"
+
+
+def _scores(alert: ScoreAlert) -> str:
+    """The score that is told; where both are at their thresholds both, the higher first."""
+    told = f"{_WORDS[alert.kind][2]} {points(alert.score)}"
+    if alert.against is None:
+        return told
+    other = f"{_OTHER[alert.kind]} {points(alert.against)}"
+    return f"{told}, {other}" if alert.score >= alert.against else f"{other}, {told}"
 
 
 def rest_card(attention: Attention, instrument: InstrumentOf) -> Card:
@@ -100,7 +118,8 @@ def missed_lines(highest: Sequence[Highest], timezone: tzinfo) -> list[Line]:
 def _burst_card(alerts: Sequence[ScoreAlert], instrument: InstrumentOf) -> Card:
     symbols = {alert.symbol for alert in alerts}
     kinds = {alert.kind for alert in alerts}
-    emoji, what, _ = _WORDS[alerts[0].kind] if len(kinds) == 1 else ("🌊", "moves", "")
+    is_one_way = len(kinds) == 1 and not any(alert.is_undecided for alert in alerts)
+    emoji, what, _ = _WORDS[alerts[0].kind] if is_one_way else (_UNDECIDED, "moves", "")
     plural = {"rise": "rising", "crash": "crashing", "moves": "moving"}[what]
     title = f"{emoji} {len(symbols)} symbols are {plural}"
     lines: list[Line] = [_row(alert, instrument) for alert in alerts[:_LISTED_MAX]]
@@ -111,20 +130,24 @@ def _burst_card(alerts: Sequence[ScoreAlert], instrument: InstrumentOf) -> Card:
 
 
 def _row(alert: ScoreAlert, instrument: InstrumentOf) -> str:
-    emoji, _, name = _WORDS[alert.kind]
+    emoji = _UNDECIDED if alert.is_undecided else _WORDS[alert.kind][0]
     moved = "" if alert.move is None else f"{percent(alert.move / 100, places=1)} "
-    score = points(alert.score)
-    return f"{emoji} {alert.symbol} {moved}{name} {score} at {_price(alert, instrument)}"
+    return f"{emoji} {alert.symbol} {moved}{_scores(alert)} at {_price(alert, instrument)}"
 
 
-def _candle_lines(score: RankScore, kind: ScoreKind) -> list[Line]:
-    """The candles that make the score, the most unusual first."""
+def _candle_lines(score: RankScore, alert: ScoreAlert) -> list[Line]:
+    """The candles that make what is told, the most unusual of each way first."""
+    if not alert.is_undecided:
+        return _moved_lines(score, alert.kind, _CANDLES_MAX)
+    return [line for kind in ScoreKind for line in _moved_lines(score, kind, _CANDLES_MAX // 2)]
 
+
+def _moved_lines(score: RankScore, kind: ScoreKind, most: int) -> list[Line]:
     def given(one: TimeframeScore) -> int:
         return one.bull_points if kind is ScoreKind.BULL else one.bear_points
 
     moved = sorted((one for one in score.scored if given(one)), key=given, reverse=True)
-    return [_candle_line(one, kind) for one in moved[:_CANDLES_MAX]]
+    return [_candle_line(one, kind) for one in moved[:most]]
 
 
 def _candle_line(one: TimeframeScore, kind: ScoreKind) -> str:

@@ -289,3 +289,21 @@ async def test_a_card_names_the_threshold_that_was_crossed(threshold: int | None
     await world.telling.tell()
 
     assert f"Your threshold is {threshold or 50}." in strip_markup(world.messages[0].text)
+
+
+async def test_a_symbol_that_goes_both_ways_is_told_once_and_asks_for_nothing() -> None:
+    world = World(watches(OWNER, ADA_BOTH))
+    rose = replace(candle(HOUR, 2), change=9.1, up_rank=0.3, bull_points=6)
+    both = replace(crashed(ADA), timeframes=(rose, candle(DAY, 6)))
+    world.shows(both)
+
+    await world.telling.tell()
+
+    [message] = world.messages
+    text = " ".join(strip_markup(message.text).split())
+    assert text.startswith("🌊 ADA/USDC both ways: bear 67, bull 50")
+    assert "1h +9.1%, rarest 0.3%" in text
+    assert "1d -8.4%, rarest 0.4%" in text
+    assert "Both ways: undecided, it asks for nothing." in text
+    assert "SELL" not in text
+    assert "BUY" not in text

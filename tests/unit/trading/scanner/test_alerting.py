@@ -331,3 +331,13 @@ def test_without_a_cool_off_the_highest_score_of_every_stay_above_is_told(
 def test_a_rule_below_zero_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(Refused, match="should be >= 0"):
         AlertRule(**wrong)  # type: ignore[arg-type]
+
+
+def test_while_both_scores_are_at_their_thresholds_an_alert_asks_for_nothing() -> None:
+    _, alerts = judge(score(1, bear=0.6, bull=0.7), RULE, {})
+    assert [(one.kind, one.against) for one in alerts] == [
+        (ScoreKind.BULL, 0.6),
+        (ScoreKind.BEAR, 0.7),
+    ]
+    _, [alone] = judge(score(1, bear=0.6, bull=0.4), RULE, {})
+    assert not alone.is_undecided

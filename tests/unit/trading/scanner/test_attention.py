@@ -271,3 +271,34 @@ def test_only_rarer_moves_exceed_the_budget_and_every_alert_is_told_listed_or_co
 def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(Refused, match="should be >="):
         AttentionRule(**wrong)  # type: ignore[arg-type]
+
+
+def undecided(symbol: str, bull: float, bear: float) -> list[ScoreAlert]:
+    return [
+        replace(alert(symbol, bull, kind=ScoreKind.BULL), against=bear),
+        replace(alert(symbol, bear, kind=ScoreKind.BEAR), against=bull),
+    ]
+
+
+def test_a_symbol_that_is_undecided_is_one_alert_and_one_sound() -> None:
+    after, [message] = spend(undecided("A", 0.7, 0.9), Attention(), AttentionRule(), NOW)
+    assert [(one.kind, one.against) for one in message.alerts] == [(ScoreKind.BEAR, 0.7)]
+    assert after.audible_ms == (NOW.now_ms,)
+
+
+def test_a_symbol_that_is_undecided_is_as_loud_as_the_louder_of_its_scores() -> None:
+    rule = AttentionRule(loudness={ScoreKind.BEAR: Loudness.SILENT})
+    _, [message] = spend(undecided("A", 0.7, 0.9), Attention(), rule, NOW)
+    assert message.is_audible
+    rule = AttentionRule(loudness={ScoreKind.BULL: Loudness.OFF, ScoreKind.BEAR: Loudness.SILENT})
+    _, [message] = spend(undecided("A", 0.9, 0.7), Attention(), rule, NOW)
+    assert (message.alerts[0].kind, message.is_audible) == (ScoreKind.BEAR, False)
+
+
+def test_the_card_has_one_row_for_a_symbol_that_is_undecided() -> None:
+    rule = AttentionRule(audible_per_hour=0)
+    after, _ = spend([alert("A", kind=ScoreKind.BULL)], Attention(), rule, NOW)
+    after, _ = spend(undecided("A", 0.7, 0.9), after, rule, NOW)
+    assert [(one.kind, one.score) for one in after.folded] == [(ScoreKind.BEAR, 0.9)]
+    after, _ = spend([alert("A", 0.8, kind=ScoreKind.BULL)], after, rule, NOW)
+    assert [(one.kind, one.score) for one in after.folded] == [(ScoreKind.BULL, 0.8)]
