@@ -42,6 +42,7 @@ def telegram_settings(settings: Settings) -> TelegramSettings:
         base_url=settings.telegram_api_url,
         owner_id=settings.owner_id,
         allowed_chat_ids=settings.allowed_chat_ids,
+        allow_groups=settings.allow_groups,
         totp_secret=settings.totp_key,
         code_notional_min=settings.code_notional_min,
         watched_per_person_max=settings.watched_per_person_max,

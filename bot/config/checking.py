@@ -21,7 +21,8 @@ _EXAMPLES = {
     "telegram_token": "123456:ABC-your-token-from-BotFather",
     "telegram_api_url": "http://127.0.0.1:8091/bot",
     "owner_id": "123456789",
-    "allowed_chat_ids": "123456789,-1001234567890",
+    "allowed_chat_ids": "123456789,987654321",
+    "allow_groups": "true",
     "totp_secret": "the base32 text that your authenticator app shows for a new account",
     "secrets_passphrase_file": "/etc/umbra/passphrase",
     "database_url": "sqlite+aiosqlite:////var/lib/umbra/umbra.db",
@@ -93,6 +94,7 @@ def check_telegram(settings: Settings) -> None:
         _ = settings.totp_key
     except ValueError as error:
         raise _invalid("totp_secret", str(error)) from None
+    _check_groups(settings)
     _check_api_url(settings)
 
 
@@ -112,6 +114,18 @@ def _check_token(field: str, secret: SecretStr) -> None:
     token = secret.get_secret_value()
     if ":" not in token or not token.split(":")[0].isdigit():
         raise _invalid(field, "should look like digits:text")
+
+
+def _check_groups(settings: Settings) -> None:
+    # Groups and channels have negative numbers, people and their private chats positive ones.
+    groups = sorted(one for one in settings.allowed_chat_ids if one < 0)
+    if groups and not settings.allow_groups:
+        named = ", ".join(map(str, groups))
+        raise _invalid(
+            "allow_groups",
+            f"should be true where UMBRA_ALLOWED_CHAT_IDS names a group, and it names {named}. All "
+            "members of a group read what the bot says there: take it out, or accept that",
+        )
 
 
 def _check_api_url(settings: Settings) -> None:

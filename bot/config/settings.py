@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     telegram_api_url: str | None = None
     owner_id: int | None = Field(default=None, gt=0)
     allowed_chat_ids: Annotated[frozenset[int], NoDecode] = frozenset()
+    allow_groups: bool = False
     totp_secret: SecretStr = SecretStr("")
     secrets_passphrase_file: Path | None = None
     database_url: SecretStr = SecretStr("")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.catalogue import fired
-from tests.e2e.world import World
+from tests.e2e.world import OWNER_ID, World
 
 pytestmark = pytest.mark.e2e
 
@@ -79,3 +79,15 @@ async def test_a_stranger_who_guesses_gets_silence_and_a_right_code_after_that_t
     fired(len(heard))
     knocked = await world.say(f"/join {code}", 3)
     await world.until_message("owner is asked", after=knocked, chat_id=3)
+
+
+async def test_a_group_that_the_host_opens_is_answered_and_only_its_people_with_a_role(
+    quiet_world: World,
+) -> None:
+    world, group = quiet_world, -500
+    await world.start_agent(UMBRA_ALLOWED_CHAT_IDS=f"{OWNER_ID},{group}", UMBRA_ALLOW_GROUPS="true")
+    await world.say("/status", user_id=BOB, chat_id=group)
+    asked = await world.say("/version", chat_id=group)
+    answer = await world.until_message(r"\d+\.\d+", after=asked, chat_id=group)
+    said = [row for row in await world.messages(chat_id=group) if row["from"] == "bot"]
+    assert said == [answer]

@@ -182,9 +182,9 @@ class World:
 
     # ------------------------------------------------------------ phone
 
-    async def say(self, text: str, user_id: int = OWNER_ID) -> int:
-        """Type a message and return its id."""
-        body = {"user_id": user_id, "chat_id": user_id, "text": text}
+    async def say(self, text: str, user_id: int = OWNER_ID, chat_id: int | None = None) -> int:
+        """Type a message, in the person's own chat if in no other, and return its id."""
+        body = {"user_id": user_id, "chat_id": chat_id or user_id, "text": text}
         return int((await self._post(f"{self.chat}/client/send", body))["message_id"])
 
     async def press(self, message: Message, label: str, user_id: int = OWNER_ID) -> None:

@@ -95,6 +95,7 @@ def test_z05_settings_are_read_or_refused_by_name(
 _MORE = {
     "UMBRA_OWNER_ID": "7",
     "UMBRA_ALLOWED_CHAT_IDS": "7,-100",
+    "UMBRA_ALLOW_GROUPS": "true",
     "UMBRA_DATABASE_URL": "sqlite+aiosqlite:////tmp/umbra.db",
     "UMBRA_PAPER_BALANCE": "USDT=10000,BTC=0.5",
     "UMBRA_DAILY_LOSS_MAX": "0.1",

@@ -107,6 +107,14 @@ def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPa
         (PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,x"}, "UMBRA_ALLOWED_CHAT_IDS"),
         (PAPER | {"UMBRA_OWNER_ID": "me"}, "UMBRA_OWNER_ID"),
         (PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,x"}, "numbers with commas between them"),
+        (
+            PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,-500"},
+            "UMBRA_ALLOW_GROUPS should be true where UMBRA_ALLOWED_CHAT_IDS names a group",
+        ),
+        (
+            PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,-500", "UMBRA_ALLOW_GROUPS": "false"},
+            "Example: UMBRA_ALLOW_GROUPS=true",
+        ),
         (PAPER | {"UMBRA_OWNER_ID": "me"}, "should be a whole number, was 'me'"),
         (PAPER | {"UMBRA_LOG_LEVEL": "loud"}, "DEBUG, INFO, WARNING or ERROR"),
         (PAPER | {"UMBRA_MODE": "real"}, "should be 'paper' or 'live', was 'real'"),
@@ -134,7 +142,8 @@ def test_the_environment_wins_over_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text("UMBRA_TELEGRAM_TOKEN=1:file\nUMBRA_OWNER_ID=5\n")
-    settings = _load(monkeypatch, {"UMBRA_OWNER_ID": "6", "UMBRA_ALLOWED_CHAT_IDS": "6, -7"})
+    groups = {"UMBRA_ALLOWED_CHAT_IDS": "6, -7", "UMBRA_ALLOW_GROUPS": "true"}
+    settings = _load(monkeypatch, {"UMBRA_OWNER_ID": "6"} | groups)
     assert settings.owner_id == 6
     assert settings.telegram_token.get_secret_value() == "1:file"
     assert settings.allowed_chat_ids == {6, -7}
