@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from trading import activity, backstops, decide, start_card
+from trading import activity, backstops, decide, start_card, views
 from trading.account_stream import AccountStream
 from trading.alarms import Alarms
 from trading.catching_up import CatchingUp
@@ -250,7 +250,8 @@ class TradingAgent:
         await self.record(started)
 
     def _card(self, findings: Sequence[str]) -> tuple[str, ...]:
-        positions = [position for _, position in sorted(self.state.book.positions.items())]
+        held = [position for _, position in sorted(self.state.book.positions.items())]
+        positions = list(views.worth_an_order(held, self.state.instruments, self.prices.price))
         working = len(self.execution.intents)
         at, trackers = self.clock.now(), self.trackers.all()
         standing = start_card.Standing(at, positions, trackers, working)

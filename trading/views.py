@@ -1,6 +1,6 @@
 """From the agent's state to what front ends see: pure, one function per view."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -72,22 +72,17 @@ def positions(
         key=lambda position: _worth(position, portfolio),
         reverse=True,
     )
-    shown = (
-        position.symbol
-        for position in held
-        if not _is_dust(position, instruments.get(position.symbol), prices)
-    )
     return [
         _position(
-            portfolio.positions[symbol],
-            trackers_of(symbol),
+            position,
+            trackers_of(position.symbol),
             prices,
             (
-                instruments.get(symbol),
-                _unmanaged(portfolio, _base(symbol, instruments), managed_base),
+                instruments.get(position.symbol),
+                _unmanaged(portfolio, _base(position.symbol, instruments), managed_base),
             ),
         )
-        for symbol in islice(shown, most)
+        for position in islice(worth_an_order(held, instruments, prices.price), most)
     ]
 
 
@@ -95,12 +90,17 @@ def _worth(position: Position, portfolio: Portfolio) -> Decimal:
     return position.quantity * (portfolio.prices.get(position.symbol) or ZERO)
 
 
-def _is_dust(position: Position, instrument: Instrument | None, prices: Prices) -> bool:
-    # What no order can sell needs no protection; /balance shows it.
-    price = prices.price(position.symbol) or position.average_price
-    if instrument is None or price is None:
-        return False
-    return instrument.is_dust(position.quantity, price)
+def worth_an_order(
+    positions: Iterable[Position],
+    instruments: Mapping[str, Instrument],
+    price_of: Callable[[str], Decimal | None],
+) -> Iterator[Position]:
+    """Leave out what no order can sell: it needs no protection, and /balance shows it."""
+    for position in positions:
+        instrument = instruments.get(position.symbol)
+        price = price_of(position.symbol) or position.average_price
+        if instrument is None or price is None or not instrument.is_dust(position.quantity, price):
+            yield position
 
 
 def _base(symbol: str, instruments: Mapping[str, Instrument]) -> str:

@@ -29,6 +29,7 @@ from trading.domain.position import TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
 from trading.execution.engine import HELD
+from trading.risk import halts
 from trading.trackers import protection
 
 MODE_WORDS = {
@@ -72,6 +73,8 @@ class Proposer:
         present = await self._of.present(spec.symbol, spec.trail)
         owner = (self._of.state.next_tracker_id, by)
         armed, facts = proposals.tracker(spec, owner, self._of.holding(spec.symbol), present)
+        if adds_risk:
+            self._of.check_size(armed.tracker, present.price)
         reference = present.price if adds_risk else None
         shown = proposals.shown_of_tracker(armed.tracker, armed.adopted)
         return Proposal(ArmTracker(spec), facts, True, reference, shown)
@@ -79,6 +82,8 @@ class Proposer:
     async def _edit(self, command: EditTracker) -> Proposal:
         before = self._of.tracker(command.tracker_id)
         edit, present = await self._of.edit(before, command)
+        if command.amount is not None and edit.tracker.side is Side.BUY:
+            self._of.check_size(edit.tracker, present.price)
         facts = EditProposal(
             before=before,
             after=edit.tracker,
@@ -142,14 +147,11 @@ class Proposer:
     def _plain(self, command: Command) -> Proposal:
         match command:
             case SetTradingMode(mode=mode):
-                was_halted = self._of.state.mode in _HALTED
-                released = self._released(mode)
-                asks = (
-                    mode is TradingMode.HALTED_EVERYTHING
-                    or (mode is TradingMode.ACTIVE and was_halted)
-                    or bool(released)
-                )
-                text = f"{MODE_WORDS[mode]}{released}"
+                # Step by step a halt is ended, too: each step is asked for.
+                is_loosened = halts.is_loosened(self._of.state.mode, mode)
+                asks = mode is TradingMode.HALTED_EVERYTHING or is_loosened
+                ended = " This ends the halt." if is_loosened and mode not in _HALTED else ""
+                text = f"{MODE_WORDS[mode]}{ended}{self._released(mode)}"
                 return Proposal(command, PlainProposal(text), needs_confirmation=asks)
             case CancelTracker(tracker_id=number) | PauseTracker(tracker_id=number):
                 return self._loosening(command, self._of.tracker(number))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
-from trading import proposals, symbols
+from trading import decide, proposals, symbols
 from trading.deadlines import Patience
 from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal, Shown
@@ -24,7 +24,7 @@ from trading.ports import Clock, ExchangeGateway
 from trading.pricing import Prices
 from trading.proposals import Holding
 from trading.reachability import EXCHANGE_DOWN
-from trading.risk.gate import Activity, Approved, Refusal, review
+from trading.risk.gate import Activity, Approved, Refusal, oversized, review
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
 from trading.trackers import editing
@@ -100,6 +100,13 @@ class Workings:
             raise Refused(f"new risk is refused while trading is {word}", "/resume")
         for doubt in self.waits_for():
             raise Refused(f"new risk is refused while this stands: {doubt}", "/status")
+
+    def check_size(self, tracker: Tracker, price: Decimal) -> None:
+        """Refuse a purchase that its limits would not let pass whenever it fires."""
+        intent = decide.on_trigger(tracker, price, self.clock.now(), self.decisions)
+        portfolio = self.state.book.snapshot()
+        if reasons := oversized(intent, portfolio, self.limits, self.activity(intent)):
+            raise Refused("; ".join(reasons))
 
     def approve(self, intent: Intent) -> None:
         """Ask the risk gate what it would say; its reasons become the refusal."""

@@ -105,6 +105,13 @@ def review(
     return Approved(intent)
 
 
+def oversized(
+    intent: Intent, portfolio: Portfolio, limits: RiskLimits, activity: Activity
+) -> tuple[str, ...]:
+    """Return why an entry is too great by itself, whatever else is bought and when."""
+    return tuple(_size_reasons(intent, portfolio, limits, activity))
+
+
 def _halt(
     intent: Intent,
     own: tuple[str, ...],

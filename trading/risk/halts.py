@@ -118,6 +118,12 @@ def stricter(present: TradingMode, halt: Halt | None) -> Halt | None:
     return halt
 
 
+def is_loosened(present: TradingMode, wanted: TradingMode) -> bool:
+    """Whether a change of mode ends a halt, or a part of it."""
+    is_halted = _STRICTNESS[present] >= _STRICTNESS[TradingMode.HALTED]
+    return is_halted and _STRICTNESS[wanted] < _STRICTNESS[present]
+
+
 _STRICTNESS = {
     TradingMode.ACTIVE: 0,
     TradingMode.REDUCING: 1,

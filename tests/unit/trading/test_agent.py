@@ -57,6 +57,7 @@ from trading.domain.tracker import (
 )
 from trading.outside import OFF_PEG
 from trading.reachability import BALANCES_DISAGREE
+from trading.risk.limits import RiskLimits
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
 
@@ -562,6 +563,38 @@ async def test_the_card_of_a_start_says_what_is_held_watched_and_to_be_done(
     assert "Fired while starting" not in " ".join(others)
 
 
+async def test_the_card_of_a_start_calls_no_dust_unprotected(world: AgentWorld) -> None:
+    await world.protect("58000", Amount(AmountKind.BASE, Decimal("0.5")))
+    dust = PositionAdjusted(
+        "ADA/USDT", Decimal("0.04"), Decimal("0.9"), AdjustReason.ADOPTED, "", world.time.now()
+    )
+    await world.store.journal.append(dust)
+    await world.kill()
+    await world.start()
+    lines = world.store.of(RecoveryReported)[-1].lines
+    assert world.agent.state.book.managed("ADA/USDT") == Decimal("0.04")
+    assert "ADA" not in " ".join(lines)
+    assert "Under care: 0.5 BTC" in lines
+
+
+async def test_a_purchase_that_no_limit_would_ever_let_pass_is_refused_when_it_is_armed(
+    world: AgentWorld,
+) -> None:
+    spec = replace(_breakout("61000"), amount=Amount(AmountKind.QUOTE, Decimal(4_000)))
+    proposal = await world.desk.propose(ArmTracker(spec), OWNER)
+    assert proposal.needs_confirmation
+    outcome = await world.do(ArmTracker(spec))
+    await world.kill()
+    world.limits = RiskLimits(order_notional_max=Decimal(3_000))
+    await world.start()
+    with pytest.raises(Refused, match="4000 USDT is above the limit of 3000 per order"):
+        await world.desk.propose(ArmTracker(spec), OWNER)
+    assert outcome.tracker_id is not None
+    more = EditTracker(outcome.tracker_id, amount=Amount(AmountKind.QUOTE, Decimal(3_500)))
+    with pytest.raises(Refused, match="3500 USDT is above the limit of 3000 per order"):
+        await world.desk.propose(more, OWNER)
+
+
 async def test_also_a_return_within_a_second_was_blind(world: AgentWorld) -> None:
     await world.agent.beat()
     await world.kill()
@@ -597,14 +630,29 @@ async def test_a_blocked_exit_can_be_given_up(world: AgentWorld) -> None:
     assert world.exchange.sent == []
 
 
-async def test_resuming_after_a_halt_asks_and_pausing_does_not(world: AgentWorld) -> None:
+async def test_ending_a_halt_asks_at_each_step_and_pausing_does_not(world: AgentWorld) -> None:
     assert not (await _asks(world, TradingMode.REDUCING))
+    assert not (await _asks(world, TradingMode.HALTED))
     await world.do(SetTradingMode(TradingMode.HALTED))
     assert await _asks(world, TradingMode.ACTIVE)
+    # Two steps must not do without a question what one step asks for.
+    assert await _asks(world, TradingMode.REDUCING)
+    assert not (await _asks(world, TradingMode.HALTED))
     await world.do(SetTradingMode(TradingMode.ACTIVE))
     assert await _asks(world, TradingMode.HALTED_EVERYTHING)
     modes = [event.mode for event in world.store.of(TradingModeChanged)]
     assert modes == [TradingMode.HALTED, TradingMode.ACTIVE]
+
+
+async def test_what_halted_everything_lets_go_is_asked_for_though_nothing_has_fired(
+    world: AgentWorld,
+) -> None:
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    for mode in (TradingMode.HALTED, TradingMode.REDUCING, TradingMode.ACTIVE):
+        assert await _asks(world, mode)
+    facts = (await world.desk.propose(SetTradingMode(TradingMode.REDUCING), OWNER)).facts
+    assert isinstance(facts, PlainProposal)
+    assert facts.text.endswith("This ends the halt.")
 
 
 async def _asks(world: AgentWorld, mode: TradingMode) -> bool:
