@@ -1,6 +1,6 @@
 """The periodic summary: once per day and person, at their hour: what happened since they looked.
 
-Of the account, and of the scores that they watch.
+Of the account, and of the scores that they watch. Who looked a moment ago is told of the day.
 """
 
 import logging
@@ -123,11 +123,15 @@ class Digests:
         view = await self.desk.summary(looked_at)
         told = await self.journal.latest(_TOLD_READ, (ScoresTold.__name__,))
         highest = highest_told(told, person, looked_at)
+        timezone = ZoneInfo(person.timezone)
+        more = missed_lines(highest, timezone)
+        if is_empty(view) and not highest:
+            view = await self.desk.summary(min(looked_at, now - _BACK_USUAL))
+            more = [f"Nothing new since you looked, {looked_at.astimezone(timezone):%H:%M}."]
         if is_empty(view) and not highest:
             self._sent[person.user_id] = day
             return 0
-        timezone = ZoneInfo(person.timezone)
-        card = summary_card(view, "Digest", timezone, missed_lines(highest, timezone))
+        card = summary_card(view, "Digest", timezone, more)
         message = OutboxMessage(
             message_key=f"digest:{person.user_id}:{day.isoformat()}",
             chat_id=person.chat_id,

@@ -27,6 +27,7 @@ from trading.domain.watching import (
     WatchedScore,
     Wishes,
 )
+from trading.overview import SummaryView
 
 NINE = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ADA = Person(7, 7, "Ada", Role.OWNER)
@@ -86,6 +87,28 @@ async def test_an_empty_digest_is_not_sent() -> None:
     assert is_empty(await world.desk.summary(NINE - timedelta(hours=24)))
     assert await world.digests.tick() == 0
     assert not world.store.all_events
+
+
+async def test_who_looked_a_moment_ago_is_told_of_the_day_and_that_nothing_is_new() -> None:
+    world = World(replace(ADA, timezone="Europe/Berlin", digest_at="10:00"))
+    world.desk.held = {}
+    summary, asked = world.desk.summary, []
+
+    async def of_the_day(since: datetime) -> SummaryView:
+        asked.append(since)
+        view = await summary(since)
+        return replace(view, triggers=int(since < NINE - timedelta(hours=6)))
+
+    world.desk.summary = of_the_day  # type: ignore[method-assign]
+    world.looks.load([look(NINE - timedelta(minutes=1))])
+
+    assert await world.digests.tick() == 1
+
+    assert asked == [NINE - timedelta(minutes=1), NINE - timedelta(hours=24)]
+    text = " ".join(strip_markup(world.store.of(MessageQueued)[0].message.text).split())
+    assert "Since Nov 19 10:00 Europe/Berlin" in text
+    assert "1 trigger" in text
+    assert "Nothing new since you looked, 09:59." in text
 
 
 async def test_scores_told_since_the_last_look_are_worth_a_digest_and_none_before() -> None:
