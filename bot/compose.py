@@ -31,13 +31,13 @@ from bot.systemd import ServiceManager
 from bot.telegram.access import WITHHELD
 from bot.telegram.app import Surroundings, TelegramBot
 from bot.vital_signs import VitalSigns, Watched
-from storage.lease import AccountLock, DirectoryLock
+from storage.lease import DirectoryLock
 from storage.store import Store, open_store
 from trading import backstops
 from trading.agent import TradingAgent
 from trading.bus import Bus
 from trading.domain.chat import Person
-from trading.domain.errors import Fatal
+from trading.domain.errors import Fatal, StorageLost
 from trading.domain.events import JobRan
 from trading.installation import Identity, Ports, order_prefix
 from trading.reception import Reception
@@ -80,21 +80,13 @@ async def answer_alone(
 async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
     clock = SystemClock()
     directory = settings.directory
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    close_to_others(directory)
     async with contextlib.AsyncExitStack() as stack:
-        locks: list[DirectoryLock | AccountLock] = [DirectoryLock(directory)]
+        stack.callback(_taken(directory).release)
         if settings.mode is Mode.LIVE:
-            locks.append(account_lock(settings))
-        for lock in locks:
+            lock = account_lock(settings)
             lock.take()
             stack.callback(lock.release)
-        store = await open_store(
-            settings.store_url,
-            clock,
-            data_dir=directory,
-            failpoint=failpoints.parse(settings.failpoint),
-        )
+        store = await _store(settings, clock)
         stack.push_async_callback(store.close)
         in_hand = MarkedInHand(directory, clock, build())
         # Whatever ends here was not killed.
@@ -104,6 +96,30 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
         yield Process(settings, version, store, account, charts, in_hand)
+
+
+def _taken(directory: Path) -> DirectoryLock:
+    """Return the lock of a data directory that is there, ours alone, and can be written."""
+    lock = DirectoryLock(directory)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(directory)
+        lock.take()
+    except OSError as error:
+        raise config.unusable_directory(directory, error) from None
+    return lock
+
+
+async def _store(settings: Settings, clock: SystemClock) -> Store:
+    failpoint = failpoints.parse(settings.failpoint)
+    try:
+        return await open_store(
+            settings.store_url, clock, data_dir=settings.directory, failpoint=failpoint
+        )
+    except StorageLost as error:
+        if not settings.database_url.get_secret_value():
+            raise
+        raise config.unusable_database(str(error)) from error
 
 
 class Process:

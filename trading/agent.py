@@ -38,7 +38,13 @@ from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
 from trading.follow_ups import FollowUps
 from trading.housekeeping import Housekeeping, read_back
-from trading.installation import AgentSettings, Identity, Ports, refuse_other_account
+from trading.installation import (
+    AgentSettings,
+    Identity,
+    Ports,
+    refuse_other_account,
+    refuse_unknown_currency,
+)
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
 from trading.ports import StoredState
 from trading.pricing import Prices
@@ -214,6 +220,7 @@ class TradingAgent:
 
     async def _load(self) -> StoredState:
         instruments = await self.gateway.instruments()
+        refuse_unknown_currency(self.settings.currency, instruments)
         # What a full disk left in the reserve is part of what is known.
         await self.journal.append()
         stored = await self.records.state()

@@ -3,15 +3,16 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from trading.bus import Bus
 from trading.decide import DecisionSettings
-from trading.domain.errors import SettingsInvalid
+from trading.domain.errors import Refused, SettingsInvalid
 from trading.domain.events import Installed
+from trading.domain.instrument import Instrument, coins_of, refuse_unknown_coins
 from trading.ports import Clock, ExchangeGateway, Journal, Records
 from trading.right_of_way import RightOfWay
 from trading.risk.limits import RiskLimits
@@ -59,6 +60,15 @@ class Ports:
     bus: Bus
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     way: RightOfWay = field(default_factory=RightOfWay)
+
+
+def refuse_unknown_currency(currency: str, instruments: Mapping[str, Instrument]) -> None:
+    """Raise SettingsInvalid when the exchange has no market of the currency of all valuations."""
+    name = "UMBRA_CURRENCY"
+    try:
+        refuse_unknown_coins((currency,), coins_of(instruments.values()), name)
+    except Refused as error:
+        raise SettingsInvalid(f"{error}. Example: {name}={error.example or 'USDT'}") from None
 
 
 def refuse_other_account(installed: Installed, account: str) -> None:

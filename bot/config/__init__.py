@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bot.config import checking, environment
-from bot.config.checking import LIVE_CONSENT
+from bot.config.checking import LIVE_CONSENT, unusable_database, unusable_directory
 from bot.config.environment import (
     ServiceManagerSettings,
     chat_token,
@@ -91,5 +91,7 @@ __all__ = [
     "secret_name",
     "secret_names",
     "service_manager",
+    "unusable_database",
+    "unusable_directory",
     "vault",
 ]

@@ -2,13 +2,14 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationError
 
 from bot.config.exchanges import streaming
 from bot.config.settings import PREFIX, Mode, Settings, is_loopback, is_url, setting_names
-from trading.domain.errors import SettingsInvalid
+from trading.domain.errors import SettingsInvalid, StorageLost
 
 LIVE_CONSENT = "real-money"
 _EXAMPLES = {
@@ -168,6 +169,19 @@ def _check_live(settings: Settings) -> None:
         raise _invalid("live_consent", f"{problem}: live mode sends real orders with real money")
 
 
+def unusable_directory(directory: Path, error: OSError) -> SettingsInvalid:
+    """Return why a start with this data directory is refused."""
+    reason = error.strerror or type(error).__name__
+    return _invalid(
+        "data_dir", f"should be a directory to write in, was {str(directory)!r}: {reason}"
+    )
+
+
+def unusable_database(said: str) -> StorageLost:
+    """Return why a start with the database that was named, and cannot be opened, is refused."""
+    return StorageLost(_text("database_url", f"should be a database that answers: {said}"))
+
+
 def refused(error: ValidationError, values: Mapping[str, str]) -> SettingsInvalid:
     """Return the first thing that is wrong with a value, in a person's words."""
     first = error.errors()[0]
@@ -176,8 +190,12 @@ def refused(error: ValidationError, values: Mapping[str, str]) -> SettingsInvali
 
 
 def _invalid(field: str, problem: str) -> SettingsInvalid:
+    return SettingsInvalid(_text(field, problem))
+
+
+def _text(field: str, problem: str) -> str:
     name = PREFIX + field.upper()
-    return SettingsInvalid(f"{name} {problem}. Example: {name}={_EXAMPLES.get(field, '…')}")
+    return f"{name} {problem}. Example: {name}={_EXAMPLES.get(field, '…')}"
 
 
 def _rule(kind: str, said: str) -> str:

@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from bot import totp
 from trading.domain.errors import Refused, SettingsInvalid
+from trading.domain.instrument import is_coin
 from trading.domain.time import Timeframe
 
 PREFIX = "UMBRA_"
@@ -97,6 +98,13 @@ class Settings(BaseSettings):
             if not all(part.removeprefix("-").isdecimal() for part in parts):
                 raise ValueError("should be numbers with commas between them")
             return frozenset(int(part) for part in parts)
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _check_currency(cls, value: str) -> str:
+        if not is_coin(value):
+            raise ValueError("should be a coin in capital letters")
         return value
 
     @field_validator("scan_timeframes", mode="before")

@@ -1,10 +1,16 @@
 """What is traded and the exchange's rules; the only place that rounds prices and quantities."""
 
+import difflib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from trading.domain.errors import Refused
 from trading.domain.money import ZERO, ceil_to, floor_to
+
+_COIN_LENGTH_MAX = 20
+_NEAR_MAX = 3
 
 
 class InstrumentStatus(Enum):
@@ -13,6 +19,31 @@ class InstrumentStatus(Enum):
     TRADING = "trading"
     HALTED = "halted"
     CANCEL_ONLY = "cancel_only"
+
+
+def is_coin(text: str) -> bool:
+    """Whether a text is written as coins are: capital letters and digits, such as USDT."""
+    written = text.isascii() and text.isalnum() and text == text.upper()
+    return written and len(text) <= _COIN_LENGTH_MAX
+
+
+def coins_of(instruments: Iterable["Instrument"]) -> frozenset[str]:
+    """Return every coin that these markets trade, or trade against."""
+    return frozenset(coin for item in instruments for coin in (item.base, item.quote))
+
+
+def refuse_unknown_coins(wanted: Iterable[str], known: Collection[str], name: str) -> None:
+    """Refuse, as `name`, the first coin that is none of those known, with the ones near it."""
+    for coin in wanted:
+        if coin not in known:
+            near = difflib.get_close_matches(coin, sorted(known), n=_NEAR_MAX, cutoff=0.5)
+            said = f"near it: {', '.join(near)}" if near else "nothing is near it"
+            raise Refused(
+                f"{name} should name coins of the exchange, {coin} is none; {said}",
+                example=near[0] if near else "",
+                wrong=coin,
+                near=near,
+            )
 
 
 @dataclass(frozen=True, slots=True)

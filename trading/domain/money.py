@@ -13,11 +13,14 @@ _DIGITS_MAX = 40
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?|\.[0-9]+", re.ASCII)
 
 
-def parse_decimal(text: str, name: str = "number") -> Decimal:
-    """Read a plain non-negative decimal such as `0.5`; anything else is Refused, never guessed."""
+def parse_decimal(text: str, name: str = "number", example: str = "58000.5") -> Decimal:
+    """Read a plain non-negative decimal such as `0.5`; anything else is Refused, never guessed.
+
+    `example` is what to send instead, as a whole where the number is only a part of it.
+    """
     if len(text) > _DIGITS_MAX or not _NUMBER.fullmatch(text):
         raise Refused(
-            f"{name} should be a plain number with a point, was {_shown(text)}", example="58000.5"
+            f"{name} should be a plain number with a point, was {_shown(text)}", example=example
         )
     return Decimal(text)
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from trading.domain.errors import Refused
+from trading.domain.instrument import is_coin
 from trading.domain.money import ZERO, parse_decimal, plain
+
+BALANCES_EXAMPLE = "USDT=10000,BTC=0.5"
 
 
 class InsufficientBalance(Refused):
@@ -78,17 +81,13 @@ def parse_balances(text: str) -> dict[str, Decimal]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         asset, equals, amount = part.partition("=")
         asset = asset.strip()
-        if not equals or not _is_asset(asset) or asset in balances:
+        if not equals or not is_coin(asset) or asset in balances:
             raise Refused(
                 f"balance should be ASSET=AMOUNT, each asset once, was {part!r}",
-                example="USDT=10000,BTC=0.5",
+                example=BALANCES_EXAMPLE,
             )
-        balances[asset] = parse_decimal(amount.strip(), f"balance of {asset}")
+        balances[asset] = parse_decimal(amount.strip(), f"balance of {asset}", BALANCES_EXAMPLE)
     return balances
-
-
-def _is_asset(text: str) -> bool:
-    return text.isascii() and text.isalnum() and text == text.upper() and len(text) <= 20
 
 
 def _check_amount(amount: Decimal) -> None:

@@ -115,6 +115,8 @@ def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPa
             PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,-500", "UMBRA_ALLOW_GROUPS": "false"},
             "Example: UMBRA_ALLOW_GROUPS=true",
         ),
+        (PAPER | {"UMBRA_CURRENCY": "eur"}, "UMBRA_CURRENCY should be a coin in capital letters"),
+        (PAPER | {"UMBRA_CURRENCY": "💶"}, "was '💶'. Example: UMBRA_CURRENCY=USDT"),
         (PAPER | {"UMBRA_OWNER_ID": "me"}, "should be a whole number, was 'me'"),
         (PAPER | {"UMBRA_LOG_LEVEL": "loud"}, "DEBUG, INFO, WARNING or ERROR"),
         (PAPER | {"UMBRA_MODE": "real"}, "should be 'paper' or 'live', was 'real'"),

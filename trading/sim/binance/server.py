@@ -10,6 +10,8 @@ from pathlib import Path
 from aiohttp import web
 
 from trading.domain.errors import Refused
+from trading.domain.instrument import refuse_unknown_coins
+from trading.sim.account import BALANCES_EXAMPLE
 from trading.sim.binance.control import Control
 from trading.sim.binance.limits import LimitSettings
 from trading.sim.binance.outlet import Scope
@@ -90,6 +92,10 @@ def build_world(settings: SimSettings, start_ms: int) -> World:
         tape = load_tape(settings.tape)
         for (base, quote), price in tape.first_prices.items():
             listed = with_market(listed, base, quote, Decimal(repr(price)))
+    try:
+        refuse_unknown_coins(settings.balances, listed.coin_prices, "balance")
+    except Refused as error:
+        raise Refused(str(error), example=BALANCES_EXAMPLE) from error
     return World(
         listed,
         settings.balances,

@@ -2,10 +2,13 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import bitcoin
+from trading.domain.errors import Refused
+from trading.domain.instrument import refuse_unknown_coins
 
 QUANTITIES = st.decimals(min_value=0, max_value=1000, places=10)
 
@@ -32,3 +35,17 @@ def test_dust_is_what_the_exchange_would_refuse_as_too_small() -> None:
     assert not instrument.is_dust(Decimal("0.00009"), price)
     assert instrument.is_dust(Decimal("0.000001"), price)
     assert instrument.is_dust(Decimal(0), price)
+
+
+@pytest.mark.parametrize(
+    ("coin", "near"),
+    [("USTD", ("USDT", "USDC")), ("DOGEE", ("DOGE",)), ("FOO", ())],
+)
+def test_a_coin_that_no_market_trades_is_refused_with_those_near(
+    coin: str, near: tuple[str, ...]
+) -> None:
+    known = ("BTC", "DOGE", "USDC", "USDT")
+    with pytest.raises(Refused, match=f"{coin} is none") as refused:
+        refuse_unknown_coins(("BTC", coin), known, "balance")
+    assert tuple(refused.value.near) == near
+    refuse_unknown_coins(known, known, "balance")

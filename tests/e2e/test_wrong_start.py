@@ -1,0 +1,71 @@
+"""A start that cannot be right ends in one sentence: the setting's exact name and an example."""
+
+import pytest
+
+from tests.catalogue import fired
+from tests.e2e.world import World, free_port
+
+pytestmark = pytest.mark.e2e
+
+_NOBODY = "postgresql+asyncpg://umbra:hidden@127.0.0.1:{port}/umbra"
+_WRONG = [
+    ({"UMBRA_DATA_DIR": "/proc/x"}, "UMBRA_DATA_DIR=/var/lib/umbra"),
+    ({"UMBRA_DATA_DIR": "{folder}/file"}, "UMBRA_DATA_DIR=/var/lib/umbra"),
+    ({"UMBRA_DATA_DIR": "{folder}/file/below"}, "was '{folder}/file/below'"),
+    ({"UMBRA_DATABASE_URL": _NOBODY}, "UMBRA_DATABASE_URL=sqlite+aiosqlite:////var/lib"),
+    (
+        {"UMBRA_DATABASE_URL": "sqlite+aiosqlite:///{folder}/file/umbra.db"},
+        "UMBRA_DATABASE_URL=sqlite+aiosqlite:////var/lib",
+    ),
+    ({"UMBRA_CURRENCY": "EUR"}, "UMBRA_CURRENCY should name coins of the exchange, EUR is none"),
+    ({"UMBRA_CURRENCY": "USTD"}, "near it: USDT"),
+    (
+        {"UMBRA_MODE": "paper", "UMBRA_PAPER_BALANCE": "FOO=5"},
+        "UMBRA_PAPER_BALANCE=USDT=10000,BTC=0.5",
+    ),
+    (
+        {"UMBRA_MODE": "paper", "UMBRA_PAPER_BALANCE": "USDT=-5"},
+        "UMBRA_PAPER_BALANCE=USDT=10000,BTC=0.5",
+    ),
+    ({"UMBRA_MODE": "paper", "UMBRA_PAPER_BALANCE": "DOGEE=5"}, "near it: DOGE"),
+]
+
+
+@pytest.mark.fault("I06", "SAID")
+async def test_a_start_that_cannot_be_right_is_refused_by_name_and_by_example(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    (world.folder / "file").touch()
+    told = {"folder": str(world.folder), "port": str(free_port())}
+    for values, expected in _WRONG:
+        before = len(world.log()) if "run" in world.processes else 0
+        world.settings = {name: text.format(**told) for name, text in values.items()}
+        await world.spawn("run")
+        assert await world.agent_exit() == 2, values
+        said = world.log()[before:]
+        assert expected.format(**told) in said, said
+        assert "Traceback" not in said
+        assert "hidden" not in said
+        fired(said)
+
+
+@pytest.mark.parametrize(
+    ("balance", "expected"),
+    [
+        ("FOO=1", "FOO is none"),
+        ("DOGEE=1", "near it: DOGE"),
+        ("USDT=-1", "balance of USDT should be a plain number with a point, was '-1'"),
+    ],
+)
+async def test_an_exchange_that_cannot_hold_a_balance_does_not_start(
+    quiet_world: World, balance: str, expected: str
+) -> None:
+    world = quiet_world
+    await world.end("sim")
+    before = len(world.log("sim"))
+    sim = await world.spawn("sim", "--port", "0", "--balance", balance)
+    assert await sim.wait() == 2
+    said = world.log("sim")[before:]
+    assert expected in said
+    assert "for example: USDT=10000,BTC=0.5" in said
