@@ -19,6 +19,7 @@ from bot.control.halt_file import HaltFile
 from bot.control.messages import Ask, Reply, Request
 from bot.control.sockets import ControlServer
 from bot.data.holdings import ArchiveHoldings
+from bot.data.removal import ArchiveRemoval
 from bot.escalation import Escalation
 from bot.in_hand import MarkedInHand
 from bot.logs import masking
@@ -353,6 +354,9 @@ class Process:
             version=self._version,
             on_people=self._watch_for,
             archive=ArchiveHoldings(self._settings.directory / "archive"),
+            remover=ArchiveRemoval(
+                self._settings.directory / "archive", scanning.archive_name(self._settings)
+            ),
             in_hand=self._in_hand,
             without_secrets=masking(self._settings.secrets, WITHHELD),
         )

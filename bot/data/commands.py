@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bot.data.removing import remove_command
 from trading.domain.errors import Refused
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 data_app = typer.Typer(
     help="Keep, check and hand out candles: the archive of closed ones.", no_args_is_help=True
 )
+
+data_app.command("remove")(remove_command)
 
 Exchange = Annotated[str | None, typer.Option(help="For example binance.")]
 Symbol = Annotated[str | None, typer.Option(help="For example BTC/USDT, or BTC/USDT:USDT.")]

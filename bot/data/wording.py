@@ -218,6 +218,8 @@ def found_at_start(writer: ArchiveWriter) -> Iterator[str]:
     """Yield what was left by a writer that was killed, and what became of it."""
     for path in writer.discarded:
         yield f"{path} was half-written and is removed"
+    for name in writer.removed:
+        yield f"{name}: its removal was broken off and is finished now"
     if writer.cut_off is not None:
         yield (
             "The last candles appended were half-written, as after a kill; they are kept apart in "

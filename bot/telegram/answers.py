@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from bot.telegram import confirm, joining, words
-from bot.telegram.commands import asking, inviting, users, watching
+from bot.telegram.commands import asking, inviting, removing, users, watching
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.confirm import TapVerdict
 from bot.telegram.fat_fingers import is_meant
@@ -25,6 +25,7 @@ _OWN_QUESTIONS: Final = {
     users.ADMIT: users.admitted,
     joining.JOIN: inviting.joined,
     watching.DROP_ALL: watching.dropped_all,
+    removing.REMOVE: removing.removed,
 }
 _GRAVE_QUESTIONS: Final = frozenset({users.ADMIT, joining.JOIN})
 # The outcomes of what was typed for a question and does not count.
@@ -137,7 +138,7 @@ class Answers:
         try:
             own = _OWN_QUESTIONS.get(tap.confirmation.action) if tap.confirmation else None
             if own is not None:
-                reply = own(request, self.services, tap.payload)
+                reply = await own(request, self.services, tap.payload)
             else:
                 self._refuse_demoted(request, tap.payload, is_locked=is_locked)
                 reply = await asking.confirmed(request, self.services, tap.payload)

@@ -16,7 +16,7 @@ from bot.telegram.commands.context import ChartDrawer, Services
 from bot.telegram.commands.registry import MENU
 from bot.telegram.connection import Connection
 from bot.telegram.expiry import Expiry
-from bot.telegram.holdings import ArchiveReader, NoArchive
+from bot.telegram.holdings import ArchiveReader, ArchiveRemover, NoArchive
 from bot.telegram.inbox import Inbox
 from bot.telegram.invitations import Invitations
 from bot.telegram.outbox import Outbox, strip_markup
@@ -71,6 +71,7 @@ class Surroundings:
     # Puts the inbox's mark in the place of every secret of a text.
     without_secrets: Callable[[str], str] = lambda text: text
     archive: ArchiveReader = field(default_factory=NoArchive)
+    remover: ArchiveRemover = field(default_factory=NoArchive)
     in_hand: InHand = field(default_factory=Unmarked)
 
 
@@ -401,6 +402,7 @@ class TelegramBot:
             step_up=StepUp(self._settings.totp_secret, self._clock.now()),
             invitations=self._invitations,
             archive=around.archive,
+            remover=around.remover,
         )
 
     def _banner(self) -> str:

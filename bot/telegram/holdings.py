@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from trading.domain.errors import Refused
+
 
 @dataclass(frozen=True, slots=True)
 class HeldSeries:
@@ -58,6 +60,31 @@ class ArchiveReader(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Removable:
+    """A series of the archive that may be taken out, and how many candles go with it."""
+
+    exchange: str
+    symbol: str
+    timeframe: str
+    candles: int
+
+
+class ArchiveRemover(Protocol):
+    """Takes candles of this agent's exchange out of the archive for good, off the loop."""
+
+    async def found(self, symbol: str, timeframes: Sequence[str] = ()) -> Sequence[Removable]:
+        """Count what is held of a symbol, over some candle lengths or all.
+
+        Raises Refused where nothing is held, NotInTime.
+        """
+        ...
+
+    async def remove(self, series: Sequence[Removable]) -> None:
+        """Take out what was found, all of it or nothing, also through a kill; raises NotInTime."""
+        ...
+
+
 class NoArchive:
     """Where no candles are kept."""
 
@@ -68,3 +95,10 @@ class NoArchive:
     async def held(self, _first: int, _most: int) -> Sequence[Held]:
         """Return nothing."""
         return ()
+
+    async def found(self, symbol: str, _timeframes: Sequence[str] = ()) -> Sequence[Removable]:
+        """Raise Refused: there is nothing to take out."""
+        raise Refused(f"no candles of {symbol[:20]} are kept here", example="/data")
+
+    async def remove(self, _series: Sequence[Removable]) -> None:
+        """Do nothing."""

@@ -104,11 +104,8 @@ class Archive:
         return _together(name, self.read_file(name, month), appended.within(within))
 
     def read_file(self, name: SeriesName, month: Month) -> Partition:
-        """Read what the file of a month holds, without what waits in the tail."""
-        path = partition_path(self.root, name, month)
-        if not path.exists():
-            return Partition(no_candles(), ())
-        return decode(path, name, month)
+        """Read what the file of a month holds, nothing without one; not what waits in the tail."""
+        return decode(partition_path(self.root, name, month), name, month)
 
     def load(self, name: SeriesName, within: Span | None = None) -> Holding:
         """Read a series, or the months that a span touches, proving every checksum."""

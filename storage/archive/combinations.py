@@ -9,7 +9,7 @@ from pathlib import Path
 
 from storage.archive import durable
 from storage.archive.layout import folder_of
-from storage.archive.writer import ArchiveLock
+from storage.archive.lock import ArchiveLock
 from trading.candles.series import SeriesName
 from trading.domain.errors import Refused
 
@@ -32,6 +32,11 @@ def keep(root: Path, names: Sequence[SeriesName]) -> None:
         durable.write_whole(_path(root, names[0]), json.dumps(content).encode())
     finally:
         lock.release()
+
+
+def end(root: Path, leader: SeriesName) -> None:
+    """Forget the combination that a history leads. The writer's lock is held."""
+    durable.remove(_path(root, leader))
 
 
 def kept(root: Path) -> Iterator[Parts]:

@@ -27,6 +27,13 @@ def move(path: Path, to: Path) -> None:
         sync_folder(path.parent)
 
 
+def remove(path: Path) -> None:
+    """Take a file away for good; harmless when it is gone."""
+    if path.exists():
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, each of them durable."""
     if folder.is_dir():

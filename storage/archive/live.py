@@ -12,8 +12,9 @@ from pathlib import Path
 
 from storage.archive import combinations
 from storage.archive.archive import Archive
+from storage.archive.lock import ArchiveLock
 from storage.archive.partition import PartitionDamaged
-from storage.archive.writer import ArchiveLock, ArchiveWriter, Stored
+from storage.archive.writer import ArchiveWriter, Stored
 from trading.candles.combining import Gathered
 from trading.candles.lengthening import shorter_needed, source_of, whole_only
 from trading.candles.rows import columns_of

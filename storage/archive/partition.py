@@ -17,7 +17,15 @@ import numpy as np
 
 from storage.archive.layout import Month
 from trading.candles.grid import is_on_grid
-from trading.candles.series import COLUMNS, OPTIONAL, TIME, Candles, SeriesName, candles_of
+from trading.candles.series import (
+    COLUMNS,
+    OPTIONAL,
+    TIME,
+    Candles,
+    SeriesName,
+    candles_of,
+    no_candles,
+)
 from trading.candles.spans import Span, clip, gaps, unite
 from trading.domain.errors import Refused
 
@@ -99,9 +107,14 @@ def parquet_bytes(columns: Mapping[str, "np.ndarray[Any, Any]"], facts: Mapping[
 
 
 def decode(path: Path, name: SeriesName, month: Month) -> Partition:
-    """Read a month and prove that it is what was written; raises PartitionDamaged."""
+    """Read a month and prove that it is what was written; raises PartitionDamaged.
+
+    Without a file, as while a writer takes the series out, it holds nothing.
+    """
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        return Partition(no_candles(), ())
     except OSError as error:
         raise PartitionDamaged(_disk_says(error)) from error
     at = _digest_at(content)

@@ -6,12 +6,12 @@ series go into the tail, which is folded into the months when it is long, and at
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.archive import durable
+from storage.archive import durable, removing
 from storage.archive.archive import Archive, DamagedMonth, Holding
 from storage.archive.layout import (
     QUARANTINE,
@@ -20,10 +20,10 @@ from storage.archive.layout import (
     months_in,
     partition_path,
 )
+from storage.archive.lock import ArchiveLock
 from storage.archive.partition import Partition, PartitionDamaged, encode, parquet_bytes
 from storage.archive.register import RegisterFile
 from storage.archive.tail import TAIL, TailFile
-from storage.lease import FileLock
 from trading.candles.checking import Fault, Rejected, Repair, check, in_another_unit
 from trading.candles.merging import Merged, merge
 from trading.candles.renames import split_by_coin
@@ -84,6 +84,8 @@ class ArchiveWriter:
         self._register = RegisterFile(archive.root)
         if self._register.is_new:
             self._note_months()
+        self.removed = removing.finish(self._root, self._register)
+        """The series that a killed writer had begun to take out: they are gone now."""
         self._newest: dict[SeriesName, Candles] = {}
         self.damaged = self.fold()
         """The months that were moved into quarantine to write down what was appended to them."""
@@ -147,6 +149,17 @@ class ArchiveWriter:
         if appended.rows:
             self._tail.clear()
         return damaged
+
+    def remove(self, names: Sequence[SeriesName]) -> None:
+        """Take series out of the archive for good, with the combinations that they lead.
+
+        Broken off at any moment all of them are there, or none once the next writer has begun.
+        """
+        self.damaged += self.fold()
+        removing.begin(self._root, names)
+        for name in names:
+            self._newest.pop(name, None)
+        removing.finish(self._root, self._register)
 
     def quarantine_damaged(self) -> list[DamagedMonth]:
         """Move every month that cannot be believed out of the way, to be told again."""
@@ -340,22 +353,6 @@ class ArchiveWriter:
 
     def _quarantine_folder(self, name: SeriesName) -> Path:
         return folder_of(self._root / QUARANTINE, name)
-
-
-class ArchiveLock(FileLock):
-    """One writer per archive."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root / "archive.lock")
-        self._root = root
-
-    def take(self) -> None:
-        """Take the lock or raise InstanceConflict."""
-        self.acquire(
-            lambda holder: (
-                f"the archive {self._root} is being written by {holder}; wait until that has ended"
-            )
-        )
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bot.charts.worker import Picture
 from bot.telegram import confirm
-from bot.telegram.holdings import ArchiveReader, NoArchive
+from bot.telegram.holdings import ArchiveReader, ArchiveRemover, NoArchive
 from bot.telegram.invitations import Invitations
 from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster
@@ -100,6 +100,7 @@ class Services:
     step_up: StepUp = field(default_factory=StepUp)
     invitations: Invitations = field(default_factory=Invitations)
     archive: ArchiveReader = field(default_factory=NoArchive)
+    remover: ArchiveRemover = field(default_factory=NoArchive)
 
 
 Handler = Callable[[Request, Services], Awaitable[Reply]]

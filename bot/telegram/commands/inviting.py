@@ -78,7 +78,7 @@ async def join(request: Request, _services: Services) -> Reply:
     raise Refused(f"you are in already, as {role}. A code is for somebody else", example="/help")
 
 
-def joined(request: Request, services: Services, payload: str) -> Reply:
+async def joined(request: Request, services: Services, payload: str) -> Reply:
     """Admit whom the owner has just said yes to; raises Refused."""
     if request.person.role is not Role.OWNER:
         raise Refused("only the owner admits people", example="/status")

@@ -165,7 +165,7 @@ def _asked_to_admit(request: Request, services: Services, user_id: int, role: Ro
     return asked(question, text, request, services)
 
 
-def admitted(request: Request, services: Services, payload: str) -> Reply:
+async def admitted(request: Request, services: Services, payload: str) -> Reply:
     """Give somebody the role that the owner has just confirmed; raises Refused."""
     if request.person.role is not Role.OWNER:
         raise Refused("only the owner gives roles", example="/status")

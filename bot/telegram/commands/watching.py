@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from bot.telegram import confirm
+from bot.telegram.commands import removing
 from bot.telegram.commands.context import (
     PAGE_MAX,
     Reply,
@@ -158,9 +159,11 @@ def row_of(interest: Interest, services: Services, score: RankScore | None = Non
 
 
 async def drop(request: Request, services: Services) -> Reply:
-    """Answer /drop SYMBOL… [1h], /drop all, and /drop undo [SYMBOL]."""
+    """Answer /drop SYMBOL… [1h], /drop all, /drop undo [SYMBOL], /drop SYMBOL [1h] database."""
     words, person = request.words, request.person
     first = words[0].lower() if words else ""
+    if words and words[-1].lower() in removing.WORDS:
+        return await removing.ask_to_remove(request, services)
     if first == "undo":
         return await _undone(request, services)
     interests = person.wishes.interests
@@ -171,7 +174,7 @@ async def drop(request: Request, services: Services) -> Reply:
     if first == "all":
         no_more(words, 1, "/drop all")
         return _asked_to_drop_all(request, services)
-    _refuse_meant_otherwise(words, person)
+    _refuse_meant_otherwise(words)
     line = read_line(words, lambda word: own_symbol(word, person), f"/drop {interests[0].symbol}")
     left = tuple(kept for one in interests if (kept := _without(one, line)) is not None)
     names = " ".join((*line.symbols, *(each.name for each in line.timeframes)))
@@ -186,16 +189,10 @@ async def drop(request: Request, services: Services) -> Reply:
     return Reply((render.dropped_card(f"Dropped {names}", undo, len(left)),), (event,), "done")
 
 
-def _refuse_meant_otherwise(words: Sequence[str], person: Person) -> None:
+def _refuse_meant_otherwise(words: Sequence[str]) -> None:
     lower = [word.lower() for word in words]
-    symbol = person.wishes.interests[0].symbol
     if "threshold" in lower or "from" in lower:
         raise Refused("a threshold is not dropped but changed", "/threshold 60")
-    if lower[-1] in {"database", "history"}:
-        raise Refused(
-            "/drop ends the watching; candles stay in the archive, for others may watch them",
-            f"/drop {words[0] if len(words) > 1 else symbol}",
-        )
     if "all" in lower:
         raise Refused(f"all stands alone, was {quoted(words)}", "/drop all")
     if lower[0] in {"everything", "*", "al"}:
@@ -217,7 +214,7 @@ def _asked_to_drop_all(request: Request, services: Services) -> Reply:
     return asked(question, text, request, services)
 
 
-def dropped_all(request: Request, _services: Services, _payload: str) -> Reply:
+async def dropped_all(request: Request, _services: Services, _payload: str) -> Reply:
     """Empty the list of whoever has just confirmed it."""
     dropped = len(request.person.wishes.interests)
     event = PersonChanged(_watching(request.person, ()), "drops all", request.now)

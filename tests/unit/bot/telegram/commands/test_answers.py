@@ -52,7 +52,7 @@ SAID: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("eth", "'eth' is not on your list", "/drop ETH/USDT"),
         ("BTC/USDT 4h", "not watched, BTC/USDT is over 15m 1h", "/drop BTC/USDT"),
         ("BTC/USDT ADA/USDC", "'ADA/USDC' is not on your list", "/drop BTC/USDT ETH/USDT"),
-        ("BTC/USDT database", "candles stay in the archive", "/drop BTC/USDT"),
+        ("BTC/USDT database", "no candles of BTC/USDT are kept here", "/data"),
         ("everything", "'everything' is not understood", "/drop all"),
         ("BTC/USDT all", "all stands alone", "/drop all"),
         ("BTC/USDT threshold 60", "not dropped but changed", "/threshold 60"),
