@@ -191,10 +191,16 @@ def check_growth(now: Shown, shown: Shown | None, verb: str) -> None:
 def _enough(command: PlaceOrder, holding: Holding, price: Decimal) -> str:
     """Return a line that is large enough for the exchange, or where to see that none would be."""
     instrument = holding.instrument
+    least = instrument.notional_min * 2
     if command.side is Side.SELL:
         held = holding.managed or holding.unmanaged
-        return "/balance" if instrument.is_dust(held, price) else f"/sell {command.symbol} all"
-    least = instrument.notional_min * 2
+        if instrument.is_dust(held, price):
+            return "/balance"
+        # Who asked for a little is not offered to sell everything, unless that is a little, too.
+        enough = EXACT.divide(least, price)
+        is_enough = enough <= held and not instrument.is_dust(enough, price)
+        amount = f"{plain(least)} {instrument.quote}" if is_enough else "all"
+        return f"/sell {command.symbol} {amount}"
     if holding.quote_free < least:
         return "/balance"
     return f"/buy {command.symbol} {plain(least)} {instrument.quote}"

@@ -1,5 +1,6 @@
 """What Umbra may be told: every setting, its default and its bounds, frozen."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,11 @@ from trading.domain.instrument import is_coin
 from trading.domain.time import Timeframe
 
 PREFIX = "UMBRA_"
+_PLAIN_NUMBER = re.compile(r"-?([0-9]+(\.[0-9]+)?|\.[0-9]+)", re.ASCII)
+_NUMBERS = (
+    *("order_notional_max", "order_share_max", "notional_per_day_max", "code_notional_min"),
+    *("duplicate_window_s", "price_collar", "spread_max", "daily_loss_max"),
+)
 
 
 class Mode(Enum):
@@ -98,6 +104,14 @@ class Settings(BaseSettings):
             if not all(part.removeprefix("-").isdecimal() for part in parts):
                 raise ValueError("should be numbers with commas between them")
             return frozenset(int(part) for part in parts)
+        return value
+
+    @field_validator(*_NUMBERS, mode="before")
+    @classmethod
+    def _refuse_other_spellings(cls, value: object) -> object:
+        # As everywhere, numbers are plain: no exponent, no separators, no digits of other scripts.
+        if isinstance(value, str) and not _PLAIN_NUMBER.fullmatch(value.strip()):
+            raise ValueError("should be a plain number such as 25000 or 0.05")
         return value
 
     @field_validator("currency")

@@ -16,7 +16,7 @@ from bot.telegram.words import Words
 from trading.domain.commands import ArmTracker, Command
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import parse_decimal, parse_percent
+from trading.domain.money import parse_decimal, parse_percent, plain
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, Then, ThenKind, TrackerSpec
 
@@ -67,9 +67,18 @@ _ABOVE = {"BTC": "65000", "ETH": "3200"}
 
 
 def of_track(
-    rest: Sequence[str], found: Instrument, read: Callable[[list[str]], Command]
+    rest: Sequence[str],
+    found: Instrument,
+    read: Callable[[list[str]], Command],
+    unit: str = "",
 ) -> str | None:
-    """Return the longest beginning of a `/track` line that an ending makes whole."""
+    """Return the longest beginning of a `/track` line that an ending makes whole.
+
+    Before a wrong `unit` the number goes as well: by itself it would be one of coins.
+    """
+    if unit in rest:
+        least = f"{plain(found.notional_min * 2)} {found.quote}"
+        return _whole("/track", [found.symbol, *rest[1 : rest.index(unit) - 1]], [least], read)
     is_buy = [word.lower() for word in rest[1:2]] == ["buy"]
     values = {
         "all": f"500 {found.quote}" if is_buy else "all",
@@ -80,8 +89,12 @@ def of_track(
     return _whole("/track", [found.symbol, *rest[1:]], endings, read)
 
 
-def of_tracker(rest: Sequence[str], read: Callable[[list[str]], Command]) -> str | None:
+def of_tracker(
+    rest: Sequence[str], read: Callable[[list[str]], Command], unit: str = ""
+) -> str | None:
     """Return the longest beginning of a change of a tracker that an ending makes whole."""
+    if unit in rest:
+        return _whole("/tracker", rest[: rest.index(unit) - 1], ["50%"], read)
     return _whole("/tracker", rest, _TRACKER_ENDINGS, read) if len(rest) > 1 else None
 
 

@@ -76,7 +76,7 @@ def _read_track(rest: list[str], instrument: FindInstrument) -> Command:
     try:
         return read(rest)
     except Refused as error:
-        example = examples.of_track(rest, found, read) or error.example
+        example = examples.of_track(rest, found, read, error.wrong) or error.example
         raise Refused(str(error), example=example) from error
 
 
@@ -93,7 +93,7 @@ def _read_tracker(rest: list[str], _instrument: FindInstrument) -> Command:
     try:
         return _read_change_of(rest)
     except Refused as error:
-        example = examples.of_tracker(rest, _read_change_of) or error.example
+        example = examples.of_tracker(rest, _read_change_of, error.wrong) or error.example
         raise Refused(str(error), example=example) from error
 
 

@@ -31,6 +31,12 @@ _TIME = re.compile(
 )
 _TIMEFRAME = re.compile(r"[0-9]+[smhdw]", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,9}s", re.ASCII)
+# What coins and currencies are called; a longer word is rather an option that was mistyped.
+_UNIT = re.compile(r"[a-z0-9]{2,5}", re.ASCII)
+# Everything short that may follow an amount: options, the changes of a tracker, a limit.
+_AFTER_AMOUNT = frozenset(
+    {"stop", "then", "price", "trail", "level", "limit", "sell", "buy", "lines"}
+)
 SHARE_LEAST, SHARE_MOST = "0.01%", "50%"
 
 
@@ -212,8 +218,23 @@ def read_amount(words: Words, instrument: Instrument, *, takes_all: bool = True)
     value = words.number("the amount")
     if words.accept(instrument.quote.lower()):
         return Amount(AmountKind.QUOTE, value)
-    words.accept(instrument.base.lower())
+    if not words.accept(instrument.base.lower()):
+        _refuse_other_unit(words, instrument)
     return Amount(AmountKind.BASE, value)
+
+
+def _refuse_other_unit(words: Words, instrument: Instrument) -> None:
+    """Refuse an amount in a third coin; without it, the number would be one of another unit."""
+    word = words.peek()
+    if word in _AFTER_AMOUNT or not _UNIT.fullmatch(word):
+        return
+    typed = words.take("the unit")
+    units = f"{instrument.base} or {instrument.quote}" if instrument.symbol else "the coin it sells"
+    raise Refused(
+        f"the amount should be in {units}, was in {shown(typed)}",
+        example=words.example,
+        wrong=typed,
+    )
 
 
 def _read_options(words: Words, kind: TrackerKind) -> _Options:

@@ -14,7 +14,7 @@ from trading.domain.commands import EditTracker, PlaceOrder
 from trading.domain.errors import AuthLost, Refused, Retryable, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
-from trading.domain.money import ONE
+from trading.domain.money import ONE, plain
 from trading.domain.order import Intent, OrderReport, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Distance, Tracker
@@ -24,12 +24,13 @@ from trading.ports import Clock, ExchangeGateway
 from trading.pricing import Prices
 from trading.proposals import Holding
 from trading.reachability import EXCHANGE_DOWN
-from trading.risk.gate import Activity, Approved, Refusal, oversized, review
+from trading.risk.gate import Activity, Approved, Refusal, largest, oversized, review
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
 from trading.trackers import editing
 from trading.trackers.arming import Present
 from trading.trackers.engine import TrackerEngine
+from trading.trackers.slices import rounded_down
 
 logger = logging.getLogger(__name__)
 _ATR_CANDLES = 60
@@ -104,15 +105,31 @@ class Workings:
     def check_size(self, tracker: Tracker, price: Decimal) -> None:
         """Refuse a purchase that its limits would not let pass whenever it fires."""
         intent = decide.on_trigger(tracker, price, self.clock.now(), self.decisions)
-        portfolio = self.state.book.snapshot()
-        if reasons := oversized(intent, portfolio, self.limits, self.activity(intent)):
-            raise Refused("; ".join(reasons))
+        if reasons := self._oversized(intent):
+            most = self._most(intent)
+            raise Refused("; ".join(reasons), example=plain(most) if most else "/balance")
 
     def approve(self, intent: Intent) -> None:
         """Ask the risk gate what it would say; its reasons become the refusal."""
         verdict = self._review(intent)
         if isinstance(verdict, Refusal):
-            raise Refused("; ".join(verdict.reasons))
+            raise Refused("; ".join(verdict.reasons), example=self._smaller(intent))
+
+    def _oversized(self, intent: Intent) -> tuple[str, ...]:
+        return oversized(intent, self.state.book.snapshot(), self.limits, self.activity(intent))
+
+    def _smaller(self, intent: Intent) -> str | None:
+        """Return the purchase that would not be too great, where only its size is wrong."""
+        if not self._oversized(intent):
+            return None
+        most, quote = self._most(intent), self.instrument(intent.symbol).quote
+        return f"/buy {intent.symbol} {plain(most)} {quote}" if most else "/balance"
+
+    def _most(self, intent: Intent) -> Decimal | None:
+        """Return the most that an entry may spend; None where that would be too little to send."""
+        most = largest(self.state.book.snapshot(), self.limits, self.activity(intent))
+        least = self.instrument(intent.symbol).notional_min * 2
+        return None if most is None or most < least else rounded_down(most)
 
     async def decide(self, intent: Intent, portfolio: Portfolio) -> Approved:
         """Ask the risk gate for leave to act now; raises Refused, and a reached cap is noted."""

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import Quote
-from trading.domain.money import ONE, ZERO, plain
+from trading.domain.money import EXACT, ONE, ZERO, plain
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import DOLLARS, Portfolio, TradingMode
 from trading.risk import halts
@@ -110,6 +110,19 @@ def oversized(
 ) -> tuple[str, ...]:
     """Return why an entry is too great by itself, whatever else is bought and when."""
     return tuple(_size_reasons(intent, portfolio, limits, activity))
+
+
+def largest(portfolio: Portfolio, limits: RiskLimits, activity: Activity) -> Decimal | None:
+    """Return the quote units that one entry may spend by itself, None where that is not known."""
+    instrument = activity.instrument
+    worth = instrument and _worth(instrument.quote, limits.currency, portfolio)
+    if not instrument or not worth:
+        return None
+    caps = [limits.order_notional_max]
+    if limits.order_share_max < ONE:
+        caps.append(limits.order_share_max * activity.equity)
+    free = portfolio.free(instrument.quote) - activity.reserved
+    return max(min(free, EXACT.divide(min(caps), worth)), ZERO)
 
 
 def _halt(

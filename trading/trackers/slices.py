@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
@@ -11,6 +11,8 @@ from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, Tracker
 
 GONE = "its coins are gone"
+# What is so small that it would be rounded to nothing is told in so many digits.
+_TWO_DIGITS = Context(prec=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +68,28 @@ def allocate(
     quantity = instrument.quantity(wanted)
     _check_left(wanted, total - taken, total, instrument.base, _owners(others, side))
     if instrument.is_dust(quantity, price):
-        is_all_dust = instrument.is_dust(instrument.quantity(total - taken), price)
-        worth = f"{plain(round(wanted * price, 2))} {instrument.quote}"
-        raise Refused(
-            f"{plain(round(wanted, 8))} {instrument.base}, worth {worth}, is too "
-            f"small to sell: the exchange takes at least {plain(instrument.quantity_min)} "
-            f"{instrument.base}, and from {plain(instrument.notional_min)} {instrument.quote} on",
-            example="/balance" if is_all_dust else "all",
-        )
+        raise _dust(wanted, total - taken, instrument, price)
     return Slice(
         quantity=quantity, adopted=max(quantity - max(holdings.managed - taken, ZERO), ZERO)
     )
+
+
+def _dust(wanted: Decimal, left: Decimal, instrument: Instrument, price: Decimal) -> Refused:
+    worth = f"{_told(wanted * price, 2)} {instrument.quote}"
+    # Who asked for a little is not offered everything, unless that is a little, too.
+    enough = instrument.quantity(EXACT.divide(instrument.notional_min * 2, price))
+    example = plain(enough) if enough <= left and not instrument.is_dust(enough, price) else "all"
+    return Refused(
+        f"{_told(wanted, 8)} {instrument.base}, worth {worth}, is too "
+        f"small to sell: the exchange takes at least {plain(instrument.quantity_min)} "
+        f"{instrument.base}, and from {plain(instrument.notional_min)} {instrument.quote} on",
+        example="/balance" if instrument.is_dust(left, price) else example,
+    )
+
+
+def _told(value: Decimal, places: int) -> str:
+    """Write what is left of a value after rounding, and never 0 for what is something."""
+    return plain(round(value, places) or _TWO_DIGITS.plus(value))
 
 
 def _money(

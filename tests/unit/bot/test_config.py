@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,13 @@ def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPa
             PAPER | {"UMBRA_ALLOWED_CHAT_IDS": "1,-500", "UMBRA_ALLOW_GROUPS": "false"},
             "Example: UMBRA_ALLOW_GROUPS=true",
         ),
+        (
+            PAPER | {"UMBRA_ORDER_NOTIONAL_MAX": "1e9"},
+            "UMBRA_ORDER_NOTIONAL_MAX should be a plain number such as 25000 or 0.05, was '1e9'",
+        ),
+        (PAPER | {"UMBRA_CODE_NOTIONAL_MIN": "1_000"}, "was '1_000'"),
+        (PAPER | {"UMBRA_DAILY_LOSS_MAX": "٠.١"}, "should be a plain number"),
+        (PAPER | {"UMBRA_DUPLICATE_WINDOW_S": "NaN"}, "should be a plain number"),
         (PAPER | {"UMBRA_CURRENCY": "eur"}, "UMBRA_CURRENCY should be a coin in capital letters"),
         (PAPER | {"UMBRA_CURRENCY": "💶"}, "was '💶'. Example: UMBRA_CURRENCY=USDT"),
         (PAPER | {"UMBRA_OWNER_ID": "me"}, "should be a whole number, was 'me'"),
@@ -187,6 +195,17 @@ def test_an_example_file_names_every_setting_and_only_those() -> None:
     assert named == {config.PREFIX + field.upper() for field in config.Settings.model_fields} - {
         "UMBRA_FAILPOINT"
     }
+
+
+def test_every_number_with_a_point_is_read_as_a_plain_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kinds = {name: field.annotation for name, field in config.Settings.model_fields.items()}
+    numbers = [name for name, kind in kinds.items() if kind in (Decimal, float)]
+    assert len(numbers) > 7
+    for name in numbers:
+        with monkeypatch.context() as patched, pytest.raises(SettingsInvalid, match="plain"):
+            _load(patched, PAPER | {config.PREFIX + name.upper(): "1e-1"})
 
 
 def test_an_example_file_shows_every_limit_at_its_default() -> None:

@@ -587,12 +587,28 @@ async def test_a_purchase_that_no_limit_would_ever_let_pass_is_refused_when_it_i
     await world.kill()
     world.limits = RiskLimits(order_notional_max=Decimal(3_000))
     await world.start()
-    with pytest.raises(Refused, match="4000 USDT is above the limit of 3000 per order"):
+    with pytest.raises(Refused, match="4000 USDT is above the limit of 3000 per order") as refused:
         await world.desk.propose(ArmTracker(spec), OWNER)
+    assert refused.value.example == "3000"
+    bought = PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, Decimal(4_000)))
+    with pytest.raises(Refused, match="4000 USDT is above the limit of 3000 per order") as refused:
+        await world.desk.propose(bought, OWNER)
+    assert refused.value.example == "/buy BTC/USDT 3000 USDT"
     assert outcome.tracker_id is not None
     more = EditTracker(outcome.tracker_id, amount=Amount(AmountKind.QUOTE, Decimal(3_500)))
     with pytest.raises(Refused, match="3500 USDT is above the limit of 3000 per order"):
         await world.desk.propose(more, OWNER)
+
+
+async def test_a_sale_that_is_too_small_is_answered_with_a_small_one_that_is_not(
+    world: AgentWorld,
+) -> None:
+    little = PlaceOrder("BTC/USDT", Side.SELL, Amount(AmountKind.QUOTE, Decimal("4.9")))
+    with pytest.raises(Refused, match="too little") as refused:
+        await world.desk.propose(little, OWNER)
+    assert refused.value.example == "/sell BTC/USDT 10 USDT"
+    enough = PlaceOrder("BTC/USDT", Side.SELL, Amount(AmountKind.QUOTE, Decimal(10)))
+    assert (await world.desk.propose(enough, OWNER)).needs_confirmation
 
 
 async def test_also_a_return_within_a_second_was_blind(world: AgentWorld) -> None:

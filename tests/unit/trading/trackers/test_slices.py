@@ -86,6 +86,10 @@ def test_ended_trackers_own_nothing() -> None:
             "0.00008 BTC, worth 4.8 USDT, is too small to sell: .* from 5 USDT on",
         ),
         (Amount(AmountKind.QUOTE, d(1)), "^0.00001667 BTC, worth 1 USDT, is too small"),
+        (
+            Amount(AmountKind.BASE, d("0.000000001")),
+            "^0.000000001 BTC, worth 0.00006 USDT, is too small",
+        ),
         (Amount(AmountKind.BASE, d(0)), "above 0, was 0"),
         (Amount(AmountKind.SHARE, d("1.5")), "at most 100%, was 150%"),
     ],
@@ -136,8 +140,11 @@ def _proposed(sell: Callable[[], Slice]) -> str | None:
 
 def test_a_refused_amount_comes_with_what_to_send_instead() -> None:
     tiny, half = Amount(AmountKind.BASE, d("0.00008")), Holdings(d("0.5"), d(0))
-    assert _proposed(lambda: _sell(tiny, half)) == "all"
-    assert _sell(_ALL, half).quantity == d("0.5")
+    assert _proposed(lambda: _sell(tiny, half)) == "0.00016"
+    assert _sell(Amount(AmountKind.BASE, d("0.00016")), half).quantity == d("0.00016")
+    little = Holdings(d("0.00012"), d(0))
+    assert _proposed(lambda: _sell(tiny, little)) == "all"
+    assert _sell(_ALL, little).quantity == d("0.00012")
     assert _proposed(lambda: _sell(_ALL, half, _stop(3, "0.1"), _stop(4, "0.4"))) == (
         "/tracker 3 amount 50%"
     )
