@@ -13,12 +13,12 @@ from bot.telegram.render import pictures as render
 from bot.telegram.render.score_reports import report_caption
 from bot.telegram.render.scores import Reading
 from bot.telegram.render.text import Card, span
+from bot.telegram.render.watching import Row
 from bot.telegram.words import shown
 from trading.domain.errors import NotInTime, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.time import from_ms, to_ms
 from trading.domain.watching import Interest
-from trading.scanner.scores import RankScore
 
 WORD = "picture"
 _DEADLINE_S = 30.0
@@ -30,14 +30,15 @@ _LONGEST_MIN = 400 * 1440
 
 
 async def heat_map(
-    scores: Sequence[RankScore], missing: Sequence[str], request: Request, services: Services
+    rows: Sequence[Row], missing: Sequence[str], request: Request, services: Services
 ) -> Reply:
     """Draw what a scan has found; there is at least one score."""
+    scores = [row.score for row in rows if row.score is not None]
     newest = from_ms(max(score.at_ms for score in scores))
     at = newest.astimezone(ZoneInfo(request.person.timezone))
     picture = heat_map_of(scores, at, is_simulated=services.desk.is_simulated)
     path = await _drawn(picture, request, services)
-    caption = report_caption(scores, at, missing)
+    caption = report_caption(scores, at, missing, render.unread_lines(rows))
     return Reply((Card(caption, render.heat_map_buttons(scores), picture=path),))
 
 

@@ -64,10 +64,10 @@ async def scan(request: Request, services: Services) -> Reply:
         interests = _named(words, request, services)
     scores = await _scanned(interests, services)
     missing = [one.symbol for one in interests if one.symbol not in scores]
-    if is_picture and scores:
-        return await pictures.heat_map(list(scores.values()), missing, request, services)
     # An older score that is known is none of this moment.
     rows = [replace(row_of(one, services), score=scores.get(one.symbol)) for one in interests]
+    if is_picture and scores:
+        return await pictures.heat_map(rows, missing, request, services)
     reading = render.Reading(request.person.timezone, request.now)
     again = " ".join(("/scan", *words, pictures.WORD))
     card = render.scan_card(rows, missing, lambda one: _find(one, services), reading, again)

@@ -33,7 +33,7 @@ from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged
 from trading.domain.time import Timeframe
 from trading.domain.watching import THRESHOLD, Interest, Wishes, checked
-from trading.scanner.desk import MonitoredView
+from trading.scanner.desk import Missing, MonitoredView, Readiness
 from trading.scanner.scores import RankScore
 
 # The action of the question whether the whole list is dropped.
@@ -63,7 +63,7 @@ async def watch(request: Request, services: Services) -> Reply:
     changed = sum(wishes.interest(one.symbol) is not None for one in wanted)
     person = _with(request.person, wanted)
     refuse_too_many(person, services)
-    rows = [row_of(one, services) for one in wanted]
+    rows = [_begun(one, services) for one in wanted]
     event = PersonChanged(person, f"watches {', '.join(line.symbols)}", request.now)
     sources = {one: services.scanner.source(one) for row in rows for one in row.interest.timeframes}
     undo = [_line_of(one) for one in _overwritten(wanted, wishes)] if len(wanted) == 1 else []
@@ -153,6 +153,15 @@ def row_of(interest: Interest, services: Services, score: RankScore | None = Non
         scanner.missing(interest),
         scanner.history(interest),
     )
+
+
+def _begun(interest: Interest, services: Services) -> render.Row:
+    """What is watched from this command on: pasts that nobody knows yet are read now."""
+    row = row_of(interest, services)
+    told = {one.timeframe for one in row.missing}
+    unread = () if row.score is None else row.score.unread
+    begun = [Missing(one, Readiness.WARMING.value) for one in unread if one not in told]
+    return replace(row, missing=(*row.missing, *begun))
 
 
 # ---------------------------------------------------------------- drop
@@ -260,7 +269,7 @@ def _lost(before: Wishes, after: Wishes) -> list[Interest]:
 def _watched_again(gone: Sequence[Interest], request: Request, services: Services) -> Reply:
     person = _with(request.person, gone)
     refuse_too_many(person, services)
-    rows = [row_of(one, services) for one in gone]
+    rows = [_begun(one, services) for one in gone]
     names = ", ".join(one.symbol for one in gone)
     event = PersonChanged(person, f"watches {names} again", request.now)
     return Reply((render.watched_card(rows, 0),), (event,), "done")

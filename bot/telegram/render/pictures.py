@@ -8,13 +8,14 @@ from bot.telegram.keyboards import Rows, does, fits, in_rows
 from bot.telegram.render.scores import Reading, height
 from bot.telegram.render.text import CAPTION_LENGTH_MAX, Line, card_text, count, percent
 from bot.telegram.render.text import price as price_text
-from bot.telegram.render.watching import LEGEND, points
+from bot.telegram.render.watching import LEGEND, Row, points, without_lines
 from trading.domain.instrument import Instrument
 from trading.scanner.desk import ScoreLine
 from trading.scanner.metrics import Floats
 from trading.scanner.scores import RankScore, Thresholds
 
 _BUTTONS_MAX = 4
+_UNREAD_MAX = 3
 _SPANS = ("24h", "7d", "30d", "365d")
 
 
@@ -23,6 +24,18 @@ def heat_map_buttons(scores: Sequence[RankScore]) -> Rows:
     ranked = sorted(scores, key=lambda score: -height(score))[:_BUTTONS_MAX]
     closer = [does(f"📊 {score.symbol}", f"/rank {score.symbol}") for score in ranked]
     return (*in_rows(closer), (does("🔎 In words", "/scan"), does("👁 My list", "/watch")))
+
+
+def unread_lines(rows: Sequence[Row]) -> list[str]:
+    """Which cells of a heat map have no candle behind them, and why; one line for each symbol."""
+    lines = [
+        f"{row.interest.symbol} {line}"
+        for row in rows
+        if row.score is not None
+        for line in without_lines(row.score, row.missing)
+    ]
+    more = len(lines) - _UNREAD_MAX
+    return [*lines[:_UNREAD_MAX], *([f"and {more} more: /monitoring"] if more > 0 else [])]
 
 
 def score_history_caption(

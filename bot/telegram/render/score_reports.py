@@ -5,7 +5,7 @@ from datetime import datetime
 
 from bot.telegram.render.scores import rarest_words
 from bot.telegram.render.text import CAPTION_LENGTH_MAX, Line, card_text
-from bot.telegram.render.watching import points
+from bot.telegram.render.watching import scores_words
 from trading.scanner.scores import RankScore
 
 _LISTED_MAX = 12
@@ -13,11 +13,16 @@ _LISTED_MAX = 12
 _MOVES_MAX = 4
 
 
-def report_caption(scores: Sequence[RankScore], at: datetime, missing: Sequence[str] = ()) -> str:
+def report_caption(
+    scores: Sequence[RankScore],
+    at: datetime,
+    missing: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> str:
     """List the most unusual symbols first, with both scores; `missing` could not be scored."""
     ranked = sorted(scores, key=lambda one: (-max(one.bull or 0, one.bear or 0), one.symbol))
     top = ranked[0]
-    title = f"📡 {at:%H:%M} · {_row(top)}"
+    title = f"📡 {at:%H:%M} {_row(top)}"
     lines: list[Line] = [f"  {words}"] if (words := rarest_words(top)) else []
     for number, one in enumerate(ranked[1:_LISTED_MAX], start=1):
         lines.append(_row(one))
@@ -25,6 +30,7 @@ def report_caption(scores: Sequence[RankScore], at: datetime, missing: Sequence[
             lines.append(f"  {words}")
     if len(ranked) > _LISTED_MAX:
         lines.append(f"and {len(ranked) - _LISTED_MAX} calmer ones")
+    lines += notes
     if missing:
         lines.append(f"Not scored: {', '.join(missing)}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
@@ -33,4 +39,4 @@ def report_caption(scores: Sequence[RankScore], at: datetime, missing: Sequence[
 def _row(score: RankScore) -> str:
     if score.bull is None and score.bear is None:
         return f"{score.symbol} too young"
-    return f"{score.symbol} bull {points(score.bull)} bear {points(score.bear)}"
+    return f"{score.symbol} {scores_words(score, between=' ')}"

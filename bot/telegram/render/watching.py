@@ -58,14 +58,14 @@ def points(share: float | None) -> str:
     return "?" if share is None else f"{100 * share:.0f}"
 
 
-def scores_words(score: RankScore | None) -> str:
+def scores_words(score: RankScore | None, between: str = " · ") -> str:
     """Both scores, the higher one first."""
     if score is None:
         return "no score yet"
     if score.bull is None or score.bear is None:
         return "too young to score"
     pair = [f"bear {points(score.bear)}", f"bull {points(score.bull)}"]
-    return " · ".join(pair if score.bear >= score.bull else reversed(pair))
+    return between.join(pair if score.bear >= score.bull else reversed(pair))
 
 
 def timeframe_names(timeframes: Sequence[Timeframe]) -> str:

@@ -131,7 +131,7 @@ async def test_a_report_is_a_card_with_a_picture_and_a_file(tmp_path: Path) -> N
     assert await world.reports.tick() == 1
 
     card, table = world.messages
-    assert strip_markup(card.text).startswith("📡 08:00 · ADA/USDC bull 0")
+    assert strip_markup(card.text).startswith("📡 08:00 ADA/USDC bear 100 bull 0")
     assert card.picture is not None
     assert isinstance(world.charts.drawn[0], HeatMap)
     assert table.document is not None
@@ -215,7 +215,7 @@ async def test_the_most_unusual_are_told_with_their_moves(tmp_path: Path) -> Non
     text = strip_markup(world.messages[0].text)
     assert text.count("1h -8.4%, rank 0.4%") == 4
     assert len(text) < 850
-    assert "C1/USDT bull 0 bear 0" in " ".join(text.split())
+    assert "C1/USDT bear 0 bull 0" in " ".join(text.split())
 
 
 async def test_a_silent_report_makes_no_sound(tmp_path: Path) -> None:

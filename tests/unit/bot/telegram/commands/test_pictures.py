@@ -12,7 +12,7 @@ from bot.telegram.commands import pictures
 from tests.fakes.scanner import FakeScanner
 from tests.unit.bot.telegram.commands.talk import VIEWER, Easel, Talk, crashed, tf
 from trading.domain.time import to_ms
-from trading.scanner.desk import MonitoredView, Readiness, ScoreLine
+from trading.scanner.desk import Missing, MonitoredView, Readiness, ScoreLine
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
@@ -53,9 +53,22 @@ async def test_a_scan_becomes_a_heat_map_of_what_is_watched(talk: Talk, easel: E
     assert picture.watermark == "SIMULATED"
     assert answer.messages[0].picture == str(path)
     assert path.parent == talk.services.data_dir / "charts"
-    assert answer.title == "📡 12:00 · BTC/USDT bull 0 bear 92"
+    assert answer.title == "📡 12:00 BTC/USDT bear 92 bull 0"
     assert "Not scored: ETH/USDT" in answer.text
     assert answer.buttons["📊 BTC/USDT"] == "+/rank BTC/USDT"
+
+
+async def test_a_length_whose_past_is_not_there_keeps_its_column_and_is_named(
+    talk: Talk, easel: Easel
+) -> None:
+    await talk.ask("/watch BTC/USDT 15m 1h 4h")
+    talk.scanner.unread["BTC/USDT"] = (Missing(tf("4h")[0], Readiness.WARMING.value),)
+    answer = await talk.ask("/scan picture")
+    [(picture, _)] = easel.drawn
+    assert isinstance(picture, HeatMap)
+    assert picture.columns == ("15m", "1h", "4h")
+    assert [cell.text for cell in picture.rows[0].cells][2] == "…"
+    assert "BTC/USDT without 4h: its past is being read" in answer.text
 
 
 async def test_the_button_under_a_scan_draws_the_very_same_symbols(

@@ -114,6 +114,17 @@ async def test_which_lengths_a_score_is_made_without_is_said_with_the_reason(tal
     assert "without 1d 3d: its past could not be read" in (await talk.ask("/scan")).text
 
 
+async def test_a_length_that_is_added_to_a_watched_symbol_is_being_read(talk: Talk) -> None:
+    await talk.ask("/watch BTC/USDT 1h")
+    hour = TimeframeScore(tf("1h")[0], Standing.SCORED, 500, change=-8.4, bear_points=6)
+    score = RankScore("BTC/USDT", to_ms(talk.clock.now()), 58_000.0, 0.0, 1.0, 0.0, (hour,))
+    talk.scanner.scores["BTC/USDT"] = score
+    shown = await talk.ask("/watch BTC/USDT 1h 4h")
+    assert "without 4h: its past is being read" in shown.text
+    await talk.ask("/drop BTC/USDT 4h")
+    assert "without 4h: its past is being read" in (await talk.ask("/drop undo")).text
+
+
 async def test_several_symbols_share_one_line(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT ETH/USDT 1h from auto")
     assert talk.person().wishes.interests == (
