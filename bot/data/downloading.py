@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot.data import wording
 from storage.archive.writer import ArchiveWriter
-from trading.candles.checking import Repair, check
+from trading.candles.checking import Fault, Repair, check
 from trading.candles.paging import claim, unclaimed
 from trading.candles.renames import split_by_coin
 from trading.candles.series import Candles, SeriesName, no_candles
@@ -74,6 +74,7 @@ class Downloader:
         self.name = name
         self.added = 0
         self.repaired: Counter[Repair] = Counter()
+        self._contradicted: Refused | None = None
         self._history = history
         self._writer = writer
         self._length_ms = name.length_ms
@@ -84,7 +85,8 @@ class Downloader:
         """Ask for every closed candle that opens from `since_ms` to before `until_ms`, or now.
 
         Raises Refused when the exchange has none, Unreachable or RateLimited when it stops
-        answering; what was told until then is kept.
+        answering; what was told until then is kept. An answer most of which contradicts itself is
+        Refused, too, and ends it: the next would be no better.
         """
         window = await self._window(since_ms, until_ms)
         stretches: list[Span] = []
@@ -95,7 +97,12 @@ class Downloader:
         self._progress.begin(sum(span.count(self._length_ms) for span in stretches))
         for stretch in stretches:
             await self._fill(stretch, is_last=stretch.last_ms == window.last_ms)
+            if self._contradicted:
+                raise self._contradicted
         await self._ask_gaps(window)
+        if self._contradicted:
+            # Known to lack before, and everything else is there.
+            self._say(str(self._contradicted))
 
     async def _window(self, since_ms: int, until_ms: int | None) -> Span:
         first_ms = following_ms(candle_open_ms(since_ms - 1, self._length_ms), self._length_ms)
@@ -134,10 +141,10 @@ class Downloader:
                 break
             told = await self._history.page(timeframe, look_ms)
             # By minutes: days need not begin at midnight, and a market may be younger than one.
-            found = check(told, _MINUTE_MS, self._history.now_ms()).candles.open_time_ms
+            found = check(told, _MINUTE_MS, self._history.now_ms()).told_ms
             later_ms = found[found >= look_ms]
             if len(later_ms):
-                return int(later_ms[0])
+                return int(later_ms.min())
             look_ms += self._history.page_candles * length_ms
         return None
 
@@ -151,14 +158,16 @@ class Downloader:
                     self._store(no_candles(), asked)
                 return
             told = await self._history.page(self.name.timeframe, look_ms)
-            closed = check(told, self._length_ms, self._history.now_ms()).candles
-            claimed = claim(asked, closed.open_time_ms)
+            checked = check(told, self._length_ms, self._history.now_ms())
+            claimed = claim(asked, checked.told_ms)
             if claimed is None:
                 empty_pages += 1
                 look_ms += self._history.page_candles * self._length_ms
                 look_ms = candle_open_ms(look_ms, self._length_ms)
                 continue
             self._store(told, claimed)
+            if self._contradicted:
+                return
             self._progress.advance(claimed.count(self._length_ms))
             look_ms, empty_pages = following_ms(claimed.last_ms, self._length_ms), 0
             asked = Span(look_ms, asked.last_ms)
@@ -178,6 +187,8 @@ class Downloader:
         for report in self._writer.store(self.name, told, now_ms, "download", claimed):
             self.added += report.added
             self.repaired.update(report.repaired)
-            if report.rejected or report.damaged:
+            if Fault.ANSWER in report.rejected:
+                self._contradicted = Refused(wording.contradicted(report, told))
+            elif report.rejected or report.damaged:
                 for line in wording.stored(report):
                     self._say(line)

@@ -8,9 +8,10 @@ from storage.archive.layout import Month, months_named
 from storage.archive.register import REGISTER, Register
 from storage.archive.tail import TAIL, Appended
 from storage.archive.writer import ArchiveWriter, Stored
+from trading.candles import contradictions
 from trading.candles.checking import Repair
 from trading.candles.combining import UNLIKE_SHARE, Combined, Compared
-from trading.candles.series import SeriesName
+from trading.candles.series import Candles, SeriesName
 from trading.candles.spans import Span, unite
 from trading.domain.time import following_ms, from_ms, preceding_ms
 from trading.gateway.candle_history import Unanswered
@@ -124,6 +125,23 @@ def stored(report: Stored) -> Iterator[str]:
         yield f"  kept apart in {path}"
     for damage in report.damaged:
         yield f"  {moved_away(damage)}"
+
+
+def contradicted(report: Stored, told: Candles) -> str:
+    """Say in one sentence why nothing of an answer is kept, and what of it may be wrong."""
+    one = told.take(contradictions.are_untrue(told)).take(slice(0, 1))
+    shown = ""
+    if len(one):
+        shown = (
+            f" (at {_time(int(one.open_time_ms[0]))} close {one.close[0]:,.10g} times volume "
+            f"{one.volume[0]:,.10g} is far from quote volume {one.quote_volume[0]:,.10g})"
+        )
+    return (
+        f"prices or volumes of {report.name} come in another unit, for most of the "
+        f"{_count(len(told), 'candle')} of an answer contradict their own quote volume{shown}: "
+        f"nothing of it is stored, it is kept apart in {report.quarantined[0]}, and the same "
+        "command goes on behind it"
+    )
 
 
 def downloaded(name: SeriesName, added: int, repaired: Mapping[Repair, int]) -> Iterator[str]:

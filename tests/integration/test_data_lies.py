@@ -186,6 +186,35 @@ async def test_what_an_exchange_tells_wrong_is_repaired_or_refused_and_never_sto
     assert bool(quarantined) == ("REFUSED" in words)
 
 
+def _flipped(row: Row) -> Row:
+    open_, high, low, close = (1 / float(text) for text in row[1:5])
+    return [row[0], *(f"{price:.12f}" for price in (open_, low, high, close)), *row[5:]]
+
+
+def _in_quote(row: Row) -> Row:
+    return [*row[:5], str(float(row[5]) * float(row[4])), *row[6:]]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [_each(_times(1000)), _each(_flipped), _each(_in_quote), _each(_times(1000), range(6, 1000))],
+    ids=["in thousands", "flipped", "volume in quote", "six right"],
+)
+async def test_an_answer_in_another_unit_is_never_stored_and_told_in_one_sentence(
+    lie: Lie, tmp_path: Path
+) -> None:
+    since_ms = (_now_ms() // _HOUR_MS - _HOURS - 5) * _HOUR_MS
+    async with (
+        running(SimSettings(port=0, still=True), _now_ms) as sim,
+        _lying(sim.rest_url, lie, since_ms) as url,
+    ):
+        code, said = await _downloaded(url, tmp_path / "lying", since_ms)
+    assert (code, said.count("in another unit")) == (2, 1), said
+    archive = Archive(tmp_path / "lying" / "archive")
+    assert len(archive.load(_NAME).candles) == 0
+    assert list((archive.root / "quarantine").rglob("*.parquet"))
+
+
 async def test_times_in_seconds_lie_before_what_was_asked_for_and_are_no_candles(
     tmp_path: Path,
 ) -> None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from trading.candles import contradictions
 from trading.candles.grid import are_apart, closes_of, is_on_grid
 from trading.candles.merging import agreement
 from trading.candles.series import (
@@ -34,8 +35,6 @@ _SHORTER_SHARE = 0.4
 _SHORTER_COUNT = 5
 _REGULAR_COUNT = 50
 _REGULAR_SHARE = 0.9
-_SHARE_TOLERANCE = 1e-3
-_QUOTE_TOLERANCE = 1e-6
 
 
 class Fault(Enum):
@@ -51,6 +50,11 @@ class Fault(Enum):
     VOLUME = "has a volume below 0"
     TOLD_TWICE = "is told twice, and not alike"
     UNIT = "has prices in another unit than the candles around it"
+    CONTRADICTED = "has a price or a volume that its own quote volume contradicts"
+    ANSWER = (
+        "comes with others most of which contradict their own quote volume: prices or volumes are "
+        "in another unit"
+    )
     DISAGREES = "disagrees with the candle held"
 
 
@@ -61,6 +65,9 @@ class Repair(Enum):
     DOUBLE = "told twice alike, kept once"
     TIME_UNIT = "time turned into milliseconds"
     FIELD = "an optional field left out, for it contradicts the candle"
+
+
+_TIME_IS_RIGHT = frozenset({Fault.UNIT, Fault.CONTRADICTED, Fault.ANSWER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,12 @@ class Checked:
     repaired: dict[Repair, int]
     running: int
     """How many were left out because they had not closed yet."""
+
+    @property
+    def told_ms(self) -> Times:
+        """When the closed candles open that the source has, also those that it tells wrong."""
+        wrong = (one.candles.open_time_ms for one in self.rejected if one.fault in _TIME_IS_RIGHT)
+        return np.concatenate((self.candles.open_time_ms, *wrong))
 
     @property
     def rejected_count(self) -> int:
@@ -102,8 +115,13 @@ def check(told: Candles, length_ms: int, now_ms: int) -> Checked:
     # Before doubles are compared: two looks at a running candle differ, and rightly.
     is_running = closes_of(candles.open_time_ms, length_ms) > now_ms
     candles = _once(candles.take(~is_running), repaired, rejected)
+    if contradictions.most_contradict(candles):
+        # The few that agree are no better known to be right.
+        candles = _reject(candles, {Fault.ANSWER: np.ones(len(candles), np.bool_)}, rejected)
     is_foreign = in_another_unit(candles, length_ms)
     candles = _reject(candles, {Fault.UNIT: is_foreign}, rejected)
+    is_untrue = contradictions.are_untrue(candles)
+    candles = _reject(candles, {Fault.CONTRADICTED: is_untrue}, rejected)
     candles = _without_contradictions(candles, repaired)
     return Checked(candles, tuple(rejected), repaired, int(is_running.sum()))
 
@@ -248,24 +266,12 @@ def _once(candles: Candles, repaired: dict[Repair, int], rejected: list[Rejected
 
 def _without_contradictions(candles: Candles, repaired: dict[Repair, int]) -> Candles:
     """Leave out optional numbers that cannot be, such as a taker's share above the volume."""
-    most = candles.volume * (1 + _SHARE_TOLERANCE)
-    taker, trades, quote = candles.taker_buy_volume, candles.trades, candles.quote_volume
-    with np.errstate(over="ignore"):
-        above = candles.high * most + _QUOTE_TOLERANCE
-        below = candles.low * candles.volume * (1 - _SHARE_TOLERANCE) - _QUOTE_TOLERANCE
-    wrong = {
-        "taker_buy_volume": ~((taker >= 0) & (taker <= most)),
-        "trades": ~((trades >= 0) & np.isfinite(trades)),
-        "quote_volume": ~((quote >= below) & (quote <= above) & (quote >= 0)),
-    }
     changed: dict[str, Column] = {}
     count = 0
-    for name, is_wrong in wrong.items():
-        column = candles.column(name)
-        told = is_wrong & ~np.isnan(column)
-        if told.any():
-            count += int(told.sum())
-            changed[name] = np.where(told, np.nan, column)
+    for name, is_wrong in contradictions.impossible_fields(candles).items():
+        if is_wrong.any():
+            count += int(is_wrong.sum())
+            changed[name] = np.where(is_wrong, np.nan, candles.column(name))
     if count:
         repaired[Repair.FIELD] = count
     return candles.replace(**changed)

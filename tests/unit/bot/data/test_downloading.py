@@ -11,7 +11,7 @@ from storage.archive.layout import Month, partition_path
 from storage.archive.writer import writing
 from tests.unit.bot.data.past_market import PastMarket, Silence
 from tests.unit.trading.candles.make import bend, walk
-from trading.candles.series import COLUMNS, Candles, SeriesName
+from trading.candles.series import COLUMNS, PRICES, Candles, SeriesName
 from trading.domain.errors import Refused, Unreachable
 
 _HOUR_MS = 3_600_000
@@ -187,6 +187,34 @@ async def test_what_the_exchange_tells_wrong_is_told_and_leaves_a_gap(tmp_path: 
     assert any("REFUSED: holds something that is no number" in line for line in said)
     (gap,) = _held(tmp_path).gaps
     assert gap.first_ms == _LISTED_MS + 500 * _HOUR_MS
+
+
+async def test_an_answer_that_contradicts_itself_is_not_stored_and_ends_the_download_in_a_sentence(
+    tmp_path: Path,
+) -> None:
+    in_thousands = _PAST.replace(**{name: _PAST.column(name).copy() for name in PRICES})
+    for name in PRICES:
+        in_thousands.column(name)[106:150] *= 1000
+    with pytest.raises(Refused, match="in another unit, for most of the 50 candles") as refused:
+        await _download(PastMarket(in_thousands, _NOW_MS), tmp_path)
+    assert "times volume" in str(refused.value)
+    assert _held(tmp_path).candles.equals(_PAST.take(slice(0, 100)))
+    assert [gap.count(_HOUR_MS) for gap in _held(tmp_path).gaps] == [50]
+    # The same again goes on behind it; that it is still wrong is said when all else is there.
+    _, said = await _download(PastMarket(in_thousands, _NOW_MS), tmp_path)
+    assert sum("in another unit" in line for line in said) == 1
+    assert len(_held(tmp_path).candles) == 950
+    await _download(PastMarket(_PAST, _NOW_MS), tmp_path)
+    assert _held(tmp_path).candles.equals(_PAST)
+
+
+async def test_a_market_wholly_in_another_unit_is_found_and_nothing_of_it_is_stored(
+    tmp_path: Path,
+) -> None:
+    in_quote = _PAST.replace(volume=_PAST.volume * 50_000)
+    with pytest.raises(Refused, match="contradict their own quote volume"):
+        await _download(PastMarket(in_quote, _NOW_MS), tmp_path)
+    assert len(_held(tmp_path).candles) == 0
 
 
 async def test_a_reused_ticker_is_downloaded_as_two_coins_and_resumes_as_such(

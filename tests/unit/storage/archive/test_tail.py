@@ -28,6 +28,7 @@ from trading.candles.series import PRICES, Candles, SeriesName
 from trading.candles.spans import Span
 
 _HOUR_MS = 60 * MINUTE_MS
+_IN_QUOTE = (*PRICES, "quote_volume")
 _HOURS = SeriesName("binance", "BTC/USDT", "1h")
 _ETHER = SeriesName("binance", "ETH/USDT:USDT", "1h")
 
@@ -209,13 +210,13 @@ def test_a_candle_told_again_or_late_is_compared_with_what_is_held(tmp_path: Pat
         _append(writer, _HOURS, _part(hours, 0, 5))
         again = _append(writer, _HOURS, _part(hours, 3, 5))
         assert (again.added, again.known) == (0, 2)
-        other = bend(_part(hours, 4, 5), 0, volume=999.0)
+        other = bend(_part(hours, 4, 5), 0, volume=999.0, quote_volume=np.nan)
         # In one batch, too: the later word is compared with the one that is not durable yet.
         first, second = writer.append(
             [(_HOURS, _part(hours, 5, 6)), (_HOURS, other)], LATER_MS, "a test"
         )
         assert (first.added, second.rejected) == (1, {Fault.DISAGREES: 1})
-        unlike = bend(_part(hours, 6, 7), 0, volume=999.0)
+        unlike = bend(_part(hours, 6, 7), 0, volume=999.0, quote_volume=np.nan)
         _, refused = writer.append(
             [(_HOURS, _part(hours, 6, 7)), (_HOURS, unlike)], LATER_MS, "a test"
         )
@@ -240,7 +241,7 @@ def test_an_optional_field_that_is_learned_later_completes_an_appended_candle(
 
 def test_what_cannot_be_kept_is_never_appended(tmp_path: Path) -> None:
     hours = walk(10, length_ms=_HOUR_MS)
-    in_cents = hours.replace(**{name: hours.column(name) * 100 for name in PRICES})
+    in_cents = hours.replace(**{name: hours.column(name) * 100 for name in _IN_QUOTE})
     with writing(tmp_path) as writer:
         _append(writer, _HOURS, _part(hours, 0, 5))
         size = (tmp_path / TAIL).stat().st_size

@@ -21,6 +21,7 @@ from trading.candles.spans import Span
 from trading.domain.errors import InstanceConflict, Refused
 
 _HOUR_MS = 60 * MINUTE_MS
+_IN_QUOTE = (*PRICES, "quote_volume")
 _HOURS = SeriesName("binance", "BTC/USDT", "1h")
 _MAY = Month(2021, 5)
 
@@ -145,7 +146,7 @@ def test_refused_candles_are_kept_apart_and_leave_a_gap(tmp_path: Path) -> None:
 def test_prices_that_do_not_continue_what_is_held_are_refused(tmp_path: Path) -> None:
     whole = walk(100)
     _store(tmp_path, BITCOIN, whole.take(slice(0, 50)))
-    in_cents = whole.replace(**{name: whole.column(name) * 100 for name in PRICES})
+    in_cents = whole.replace(**{name: whole.column(name) * 100 for name in _IN_QUOTE})
     report = _store(tmp_path, BITCOIN, in_cents.take(slice(50, 100)))
     assert report.rejected == {Fault.UNIT: 50}
     assert len(Archive(tmp_path).load(BITCOIN).candles) == 50
@@ -157,7 +158,7 @@ def test_no_stretch_in_another_unit_is_kept_beside_what_is_held(
 ) -> None:
     whole = walk(100)
     _store(tmp_path, BITCOIN, whole.take(slice(20, 60)))
-    in_cents = whole.replace(**{name: whole.column(name) * 100 for name in PRICES})
+    in_cents = whole.replace(**{name: whole.column(name) * 100 for name in _IN_QUOTE})
     report = _store(tmp_path, BITCOIN, in_cents.take(told))
     assert report.rejected == {Fault.UNIT: report.told}
     assert Archive(tmp_path).load(BITCOIN).candles.equals(whole.take(slice(20, 60)))

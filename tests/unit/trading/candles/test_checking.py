@@ -137,6 +137,10 @@ def _scaled(candles: Candles, which: slice, factor: float) -> Candles:
     return candles.replace(**columns)
 
 
+def _traded_at_closes(candles: Candles) -> Candles:
+    return candles.replace(quote_volume=candles.volume * candles.close)
+
+
 @pytest.mark.parametrize("which", [slice(0, 1), slice(4, 5), slice(3, 6), slice(9, 10)])
 @pytest.mark.parametrize("factor", [0.001, 0.01, 100, 1000])
 def test_prices_in_another_unit_are_refused(which: slice, factor: float) -> None:
@@ -174,9 +178,9 @@ def test_what_is_held_over_a_pause_says_nothing_of_a_unit() -> None:
 
 def test_a_crash_is_no_mistake_of_the_unit_and_after_a_pause_anything_may_happen() -> None:
     crash = _scaled(walk(10), slice(5, 10), 0.03)
-    crash = bend(crash, 5, open=crash.close[4], high=crash.close[4])
+    crash = _traded_at_closes(bend(crash, 5, open=crash.close[4], high=crash.close[4]))
     assert check(crash, MINUTE_MS, LATER_MS).rejected == ()
-    paused = _scaled(walk(10), slice(5, 10), 0.001).take(np.arange(10) != 5)
+    paused = _traded_at_closes(_scaled(walk(10), slice(5, 10), 0.001).take(np.arange(10) != 5))
     assert check(paused, MINUTE_MS, LATER_MS).rejected == ()
 
 
@@ -199,6 +203,131 @@ def test_an_optional_number_that_cannot_be_is_left_out_of_a_good_candle(
     assert checked.candles.equals(bend(candles, 4, **{name: np.nan}))
     assert checked.repaired == {Repair.FIELD: 1}
     assert checked.rejected == ()
+
+
+_EVERY = slice(0, 300)
+_FEW_RIGHT = slice(6, 300)
+
+
+def _flipped(candles: Candles) -> Candles:
+    prices = {name: 1 / candles.column(name) for name in PRICES}
+    return candles.replace(**prices | {"high": prices["low"], "low": prices["high"]})
+
+
+def _in_quote(candles: Candles, which: slice) -> Candles:
+    volume = candles.volume.copy()
+    volume[which] *= 50_000
+    return candles.replace(volume=volume)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        _scaled(walk(300), _EVERY, 1000),
+        _scaled(walk(300), _EVERY, 1.08),
+        _flipped(walk(300)),
+        _scaled(walk(300), _FEW_RIGHT, 1000),
+        _in_quote(walk(300), _EVERY),
+        _in_quote(walk(300), slice(0, 151)),
+        _in_quote(walk(300), _EVERY).replace(quote_volume=walk(300).volume * 1.0),
+        walk(300).replace(volume=walk(300).volume / 1000, quote_volume=np.full(300, np.nan)),
+        _scaled(walk(300), _EVERY, 1000).take(slice(0, 1)),
+    ],
+    ids=[
+        *("thousands", "another currency", "flipped", "six right", "quote as volume"),
+        *("just most", "swapped", "takers above", "alone"),
+    ],
+)
+def test_where_most_of_an_answer_contradicts_itself_nothing_of_it_is_kept(told: Candles) -> None:
+    checked = check(told, MINUTE_MS, LATER_MS)
+    assert [(one.fault, len(one.candles)) for one in checked.rejected] == [
+        (Fault.ANSWER, len(told))
+    ]
+    assert len(checked.candles) == 0
+    assert checked.repaired == {}
+    assert checked.told_ms.tolist() == told.open_time_ms.tolist()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        _scaled(walk(300), slice(4, 5), 1.5),
+        _scaled(walk(300), slice(4, 5), 12),
+        _scaled(walk(300), slice(299, 300), 12),
+        _in_quote(walk(300), slice(4, 5)),
+        bend(walk(300), 4, volume=0.0, taker_buy_volume=0.0),
+        # After a pause nothing but its own quote volume tells the unit.
+        _scaled(walk(300), slice(290, 300), 1000).take(np.arange(300) != 289),
+    ],
+)
+def test_a_candle_whose_price_or_volume_is_contradicted_is_refused_among_good_ones(
+    told: Candles,
+) -> None:
+    checked = check(told, MINUTE_MS, LATER_MS)
+    assert [one.fault for one in checked.rejected] == [Fault.CONTRADICTED]
+    kept = np.isin(walk(300).open_time_ms, checked.candles.open_time_ms)
+    assert checked.candles.equals(walk(300).take(kept))
+    assert checked.rejected_count in (1, 10)
+    assert checked.repaired == {}
+
+
+def _coin(price: float, count: int = 300) -> Candles:
+    """The same walk at another price, told as exchanges round: 8 decimals."""
+    scaled = _scaled(walk(count), slice(0, count), price / 50_000)
+    prices = {name: np.maximum(np.round(scaled.column(name), 8), 1e-8) for name in PRICES}
+    volume = np.round(walk(count).volume, 8)
+    quote = np.round(volume * (prices["open"] + prices["close"]) / 2, 8)
+    return scaled.replace(**prices, volume=volume, quote_volume=quote)
+
+
+def _with_pauses(candles: Candles) -> Candles:
+    """Nothing is traded in most minutes: no volume, no quote volume, one price."""
+    is_idle = np.arange(len(candles)) % 10 != 0
+    idle = {name: np.where(is_idle, candles.close, candles.column(name)) for name in PRICES}
+    none = {
+        name: np.where(is_idle, 0.0, candles.column(name))
+        for name in ("volume", "quote_volume", "trades", "taker_buy_volume")
+    }
+    return candles.replace(**idle, **none)
+
+
+_UNKNOWN = np.full(300, np.nan)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        walk(300),
+        walk(300).replace(quote_volume=_UNKNOWN),
+        walk(300).replace(quote_volume=_UNKNOWN, taker_buy_volume=_UNKNOWN),
+        _coin(0.00001234),
+        _coin(0.00000003),
+        _with_pauses(walk(300)),
+        # A mean price rounded to cents, times the volume.
+        walk(300).replace(
+            quote_volume=walk(300).volume * np.round((walk(300).open + walk(300).close) / 2, 2)
+        ),
+        _in_quote(walk(300), slice(0, 0)).replace(
+            volume=walk(300).volume * 1e-7,
+            quote_volume=np.round(walk(300).quote_volume * 1e-7, 8),
+            taker_buy_volume=walk(300).taker_buy_volume * 1e-7,
+        ),
+    ],
+    ids=["usual", "no quote", "neither", "tiny", "one tick", "idle", "mean", "dust"],
+)
+def test_what_exchanges_round_or_leave_out_costs_no_good_candle(told: Candles) -> None:
+    checked = check(told, MINUTE_MS, LATER_MS)
+    assert checked.rejected == ()
+    assert checked.candles.equals(told)
+    assert checked.repaired == {}
+
+
+def test_a_quote_volume_of_nothing_is_left_out_and_is_no_witness() -> None:
+    told = walk(300).replace(quote_volume=np.zeros(300))
+    checked = check(told, MINUTE_MS, LATER_MS)
+    assert checked.rejected == ()
+    assert checked.candles.equals(told.replace(quote_volume=_UNKNOWN))
+    assert checked.repaired == {Repair.FIELD: 300}
 
 
 def test_what_an_exchange_answers_instead_of_candles_keeps_nothing() -> None:
