@@ -91,7 +91,7 @@ def test_what_is_refused_is_told_and_the_rest_is_taken(tmp_path: Path, root: Pat
 def test_a_disagreement_is_told(tmp_path: Path) -> None:
     candles = walk(10)
     write_file(tmp_path / "a.parquet", BITCOIN, candles)
-    write_file(tmp_path / "b.parquet", BITCOIN, bend(candles, 4, volume=999.0))
+    write_file(tmp_path / "b.parquet", BITCOIN, bend(candles, 4, volume=999.0, quote_volume=np.nan))
     assert _umbra("import", "a.parquet").exit_code == 0
     said = _umbra("import", "b.parquet")
     assert "1 REFUSED: disagrees with the candle held" in said.output
