@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from trading.candles.combining import Gathered
-from trading.candles.series import Candles, Column, Times
+from trading.candles.series import Candles, Column, Mask, Points, Times
 from trading.domain.chat import Confirmation, ConfirmationAnswer, InboxUpdate, OutboxMessage, Person
 from trading.domain.events import (
     AlertRaised,
@@ -234,7 +234,10 @@ class CandleStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecordedScore:
-    """The scores of one symbol at one moment, shares in [0, 1]; NaN where nothing was scored."""
+    """The scores of one symbol at one moment, shares in [0, 1]; NaN where nothing was scored.
+
+    They are over all timeframes that anybody watches; `points` holds those of each that was scored.
+    """
 
     symbol: str
     at_ms: int
@@ -242,17 +245,35 @@ class RecordedScore:
     bull: float
     bear: float
     change: float
+    points: tuple["RecordedPoints", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPoints:
+    """What one timeframe gave to the scores of a moment, 0 to 6 each."""
+
+    timeframe: Timeframe
+    bull: int
+    bear: int
+    change: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreColumns:
-    """Recorded scores of one symbol at n moments, oldest first, each column of shape (n,)."""
+    """Recorded scores of one symbol at n moments, oldest first, each column of shape (n,).
+
+    `points` has shape (n, k, 3): bull, bear and change points of each of the k timeframes that were
+    asked for, -1 where it was not scored. Where not `is_split`, as older versions recorded, nobody
+    knows the points of one timeframe.
+    """
 
     at_ms: Times
     price: Column
     bull: Column
     bear: Column
     change: Column
+    points: Points
+    is_split: Mask
 
 
 class ScoreStore(Protocol):
@@ -262,7 +283,9 @@ class ScoreStore(Protocol):
         """Keep scores behind those that are kept; raises OSError when the disk takes none."""
         ...
 
-    async def since(self, symbol: str, since_ms: int) -> ScoreColumns:
+    async def since(
+        self, symbol: str, since_ms: int, timeframes: Sequence[Timeframe] = ()
+    ) -> ScoreColumns:
         """Return what was recorded from a moment on; what cannot be read whole is left out."""
         ...
 

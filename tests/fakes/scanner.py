@@ -72,7 +72,8 @@ class FakeScanner:
         self.scanned += asked
         return [found for one in asked if (found := self.score(one)) is not None]
 
-    async def line(self, symbol: str, since_ms: int) -> ScoreLine:
+    async def line(self, interest: Interest, since_ms: int) -> ScoreLine:
+        symbol = interest.symbol
         found = self.lines.get(symbol)
         if found is None:
             return ScoreLine(symbol, np.empty(0, np.int64), *(np.empty(0) for _ in range(4)))
@@ -84,6 +85,7 @@ class FakeScanner:
             found.bull[which],
             found.bear[which],
             found.change[which],
+            int(which[: found.united].sum()),
         )
 
     async def report(self, interest: Interest) -> ScoreReport:

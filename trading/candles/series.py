@@ -13,6 +13,7 @@ from trading.domain.time import Timeframe
 
 Times = NDArray[np.int64]
 Column = NDArray[np.float64]
+Points = NDArray[np.int8]
 Mask = NDArray[np.bool_]
 Each = Callable[..., Iterable[Any]]
 

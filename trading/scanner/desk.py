@@ -55,7 +55,8 @@ class ScoreLine:
     """Scores of one symbol as they were recorded: n moments, shape (n,) each, oldest first.
 
     `bull`, `bear` and `change` are shares in [0, 1], NaN where nothing could be scored; `price` is
-    the price then.
+    the price then. They are over the timeframes that were asked for, but for the first `united`
+    moments: of those only the scores over all that was watched then are known.
     """
 
     symbol: str
@@ -64,6 +65,7 @@ class ScoreLine:
     bull: Floats
     bear: Floats
     change: Floats
+    united: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,8 @@ class ScannerDesk(Protocol):
         """Score now, also what nobody watches; raises Unreachable where candles do not come."""
         ...
 
-    async def line(self, symbol: str, since_ms: int) -> ScoreLine:
-        """Read recorded scores since a moment."""
+    async def line(self, interest: Interest, since_ms: int) -> ScoreLine:
+        """Read the scores that were recorded since a moment, over an interest's timeframes."""
         ...
 
     async def report(self, interest: Interest) -> ScoreReport:

@@ -54,7 +54,7 @@ async def score_history(
     minutes = read_span(word, f"/rank {symbol} {WORD} 30d") if word else _USUAL_MIN
     try:
         async with asyncio.timeout(_DEADLINE_S):
-            line = await services.scanner.line(symbol, to_ms(request.now) - minutes * 60_000)
+            line = await services.scanner.line(interest, to_ms(request.now) - minutes * 60_000)
     except TimeoutError as error:
         raise NotInTime("reading the recorded scores took too long") from error
     if not len(line.at_ms):
@@ -69,7 +69,7 @@ async def score_history(
     )
     path = await _drawn(picture, request, services)
     reading = Reading(request.person.timezone, request.now)
-    caption = render.score_history_caption(line, thresholds, instrument, reading)
+    caption = render.score_history_caption(line, interest, thresholds, instrument, reading)
     return Reply((Card(caption, render.score_history_buttons(symbol), picture=path),))
 
 

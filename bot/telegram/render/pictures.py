@@ -8,8 +8,9 @@ from bot.telegram.keyboards import Rows, does, fits, in_rows
 from bot.telegram.render.scores import Reading, height
 from bot.telegram.render.text import CAPTION_LENGTH_MAX, Line, card_text, count, percent
 from bot.telegram.render.text import price as price_text
-from bot.telegram.render.watching import LEGEND, Row, points, without_lines
+from bot.telegram.render.watching import LEGEND, Row, points, timeframe_names, without_lines
 from trading.domain.instrument import Instrument
+from trading.domain.watching import Interest
 from trading.scanner.desk import ScoreLine
 from trading.scanner.metrics import Floats
 from trading.scanner.scores import RankScore, Thresholds
@@ -39,10 +40,18 @@ def unread_lines(rows: Sequence[Row]) -> list[str]:
 
 
 def score_history_caption(
-    line: ScoreLine, thresholds: Thresholds, instrument: Instrument | None, reading: Reading
+    line: ScoreLine,
+    interest: Interest,
+    thresholds: Thresholds,
+    instrument: Instrument | None,
+    reading: Reading,
 ) -> str:
     """The newest scores first, then the highest of each and when; there is at least one moment."""
-    title = f"📊 {line.symbol} bull {_points(line.bull[-1])} bear {_points(line.bear[-1])}"
+    newest = {"bull": line.bull[-1], "bear": line.bear[-1]}
+    higher_first = sorted(newest, key=lambda name: isnan(newest[name]) or -newest[name])
+    title = " ".join(
+        (f"📊 {line.symbol}", *(f"{name} {_points(newest[name])}" for name in higher_first))
+    )
     first, last = float(line.price[0]), float(line.price[-1])
     change = percent(last / first - 1) if first else "?"
     lines: list[Line] = [
@@ -50,9 +59,21 @@ def score_history_caption(
         *_highest("bull", line.bull, thresholds.bull, line, reading),
         *_highest("bear", line.bear, thresholds.bear, line, reading),
         f"{count(len(line.at_ms), 'scan')} since {reading.local(int(line.at_ms[0]))}",
+        *_over(line, interest, reading),
         *LEGEND,
     ]
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
+
+
+def _over(line: ScoreLine, interest: Interest, reading: Reading) -> list[Line]:
+    """Over which candle lengths the scores are."""
+    over = f"over {timeframe_names(interest.timeframes)}"
+    if not line.united:
+        return [f"Scores {over}"]
+    if line.united >= len(line.at_ms):
+        return ["Scores over all that was watched here: an older version recorded no more."]
+    since = reading.local(int(line.at_ms[line.united]))
+    return [f"Scores {over} since {since}, before that over all that was watched here."]
 
 
 def score_history_buttons(symbol: str) -> Rows:

@@ -4,8 +4,13 @@ import logging
 import math
 from collections.abc import Sequence
 
-from trading.ports import RecordedScore, ScoreStore
+import numpy as np
+
+from trading.domain.watching import Interest
+from trading.ports import RecordedPoints, RecordedScore, ScoreColumns, ScoreStore
 from trading.scanner.desk import ScoreLine
+from trading.scanner.metrics import Floats
+from trading.scanner.points import POINTS_MAX
 from trading.scanner.scores import RankScore
 
 logger = logging.getLogger(__name__)
@@ -36,16 +41,32 @@ class Recording:
         else:
             self._is_failing = False
 
-    async def line(self, symbol: str, since_ms: int) -> ScoreLine:
-        """Read the line of a symbol since a moment."""
-        found = await self._store.since(symbol, since_ms)
-        return ScoreLine(symbol, found.at_ms, found.price, found.bull, found.bear, found.change)
+    async def line(self, interest: Interest, since_ms: int) -> ScoreLine:
+        """Read the line of a symbol since a moment, over the timeframes of an interest."""
+        found = await self._store.since(interest.symbol, since_ms, interest.timeframes)
+        bull, bear, change = _own(found)
+        # Older versions recorded no points; a clock that was set back mixes with them a few.
+        united = int(np.flatnonzero(~found.is_split)[-1]) + 1 if not found.is_split.all() else 0
+        return ScoreLine(interest.symbol, found.at_ms, found.price, bull, bear, change, united)
 
     async def _clear(self, now_ms: int) -> None:
         day = now_ms // _DAY_MS
         if day != self._cleared_day:
             self._cleared_day = day
             await self._store.forget(now_ms - self._kept_ms)
+
+
+def _own(found: ScoreColumns) -> tuple[Floats, Floats, Floats]:
+    """Bull, bear and change over the timeframes asked for, as far as their points are known."""
+    counts = (found.points[:, :, 0] >= 0).sum(axis=1)
+    given = found.points.clip(0).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        shares = given / (POINTS_MAX * counts[:, np.newaxis])
+    united = (found.bull, found.bear, found.change)
+    bull, bear, change = (
+        np.where(found.is_split, shares[:, place], one) for place, one in enumerate(united)
+    )
+    return bull, bear, change
 
 
 def recorded(score: RankScore) -> RecordedScore:
@@ -57,6 +78,10 @@ def recorded(score: RankScore) -> RecordedScore:
         _number(score.bull),
         _number(score.bear),
         _number(score.change),
+        tuple(
+            RecordedPoints(one.timeframe, one.bull_points, one.bear_points, one.change_points)
+            for one in score.scored
+        ),
     )
 
 

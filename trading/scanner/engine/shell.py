@@ -204,9 +204,9 @@ class ScannerEngine:
         ]
         return [score for score in scores if score is not None]
 
-    async def line(self, symbol: str, since_ms: int) -> ScoreLine:
-        """Read recorded scores since a moment, each over all timeframes watched then."""
-        return await self._recording.line(symbol, since_ms)
+    async def line(self, interest: Interest, since_ms: int) -> ScoreLine:
+        """Read recorded scores since a moment, over those of its timeframes watched then."""
+        return await self._recording.line(interest, since_ms)
 
     async def report(self, interest: Interest) -> ScoreReport:
         """Replay a symbol's past, off the loop; Refused where too little of it is known."""

@@ -1,6 +1,7 @@
 """Pictures of scores on demand: what is drawn, and that the caption says it in numbers."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,10 +130,27 @@ async def test_recorded_scores_are_drawn_with_ones_own_thresholds(talk: Talk, ea
     assert picture.bear == (20.0, None, 100.0, None, 40.0), "a day apart is no line"
     assert (picture.bull_threshold, picture.bear_threshold) == (70.0, 70.0)
     assert answer.messages[0].picture == str(path)
-    assert answer.title == "📊 BTC/USDT bull 10 bear 40"
+    assert answer.title == "📊 BTC/USDT bear 40 bull 10"
     assert "Price 60,000.00, +20% in all" in answer.text
     assert "Highest bear 100 at Nov 18 12:00 UTC you are told from 70 on" in answer.text
     assert "3 scans since Nov 17 12:00 UTC" in answer.text
+    assert "Scores over 15m" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("united", "said"),
+    [
+        (1, "Scores over 15m since Nov 18 12:00 UTC, before that over all that was watched here."),
+        (3, "Scores over all that was watched here: an older version recorded no more."),
+    ],
+)
+async def test_scores_over_what_others_watched_are_said_to_be_so(
+    united: int, said: str, talk: Talk
+) -> None:
+    line = recorded(talk, [3 * DAY_MS, 2 * DAY_MS, MINUTE_MS], [0.2, 1.0, 0.4])
+    talk.scanner.lines["BTC/USDT"] = replace(line, united=united)
+    await talk.ask("/watch BTC/USDT 15m")
+    assert said in (await talk.ask("/rank BTC/USDT picture")).text
 
 
 async def test_a_word_says_how_far_back_the_picture_goes(talk: Talk, easel: Easel) -> None:

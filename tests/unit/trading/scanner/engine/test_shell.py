@@ -26,6 +26,7 @@ from trading.candles.combining import Gathered
 from trading.candles.rows import columns_of
 from trading.domain.errors import Refused, Unreachable
 from trading.domain.time import Timeframe, candle_open_ms
+from trading.ports import RecordedPoints, RecordedScore
 from trading.scanner.desk import Missing, Readiness
 from trading.scanner.engine import ScannerSettings
 from trading.scanner.engine.glance import metrics_of
@@ -105,13 +106,45 @@ async def test_each_scan_is_recorded_and_makes_a_line() -> None:
         world.crash(ADA, 0.5)
         await world.pass_by(60)
         await world.scan()
-        line = await world.engine.line(ADA, 0)
+        line = await world.engine.line(watching(), 0)
         assert len(line.at_ms) == 2
         assert line.bear[1] == 1.0
         assert line.price[1] < 0.6 * line.price[0]
-        later = await world.engine.line(ADA, began_ms + 1)
+        later = await world.engine.line(watching(), began_ms + 1)
         assert later.at_ms.tolist() == line.at_ms[1:].tolist()
         assert len(world.store.forgotten_ms) == 1
+
+
+async def test_a_line_is_over_ones_own_timeframes_whatever_others_watch() -> None:
+    mine, other = watching(ADA, QUARTER), watching(ADA, HOUR)
+    async with running(mine, other) as world:
+        await world.pass_by(20)
+        world.crash(ADA, 0.995)
+        await world.pass_by(60)
+        await world.scan()
+        told = world.engine.score(mine)
+        both = world.engine.score(watching())
+        assert told is not None
+        assert both is not None
+        assert told.change != both.change
+        line = await world.engine.line(mine, 0)
+        assert (line.bull[-1], line.bear[-1], line.change[-1]) == (
+            told.bull,
+            told.bear,
+            told.change,
+        )
+        assert line.united == 0
+        none = await world.engine.line(watching(ADA, MINUTE), 0)
+        assert np.isnan(none.bear).all(), "what nobody watched was not scored"
+
+
+async def test_what_an_older_version_recorded_is_told_to_be_over_all_timeframes() -> None:
+    async with running(watching()) as world:
+        old = RecordedScore(ADA, 60_000, 1.0, 0.25, 0.5, 0.0)
+        new = replace(old, at_ms=120_000, points=(RecordedPoints(QUARTER, 0, 6, 1),))
+        world.store.held += [old, new]
+        line = await world.engine.line(watching(ADA, QUARTER), 0)
+        assert (line.bear.tolist(), line.united) == ([0.5, 1.0], 1)
 
 
 async def test_a_disk_that_takes_no_scores_costs_neither_the_scan_nor_what_is_told() -> None:

@@ -38,13 +38,23 @@ class ScoreMemory:
             raise OSError("no space left on device")
         self.held += scores
 
-    async def since(self, symbol: str, since_ms: int) -> ScoreColumns:
+    async def since(
+        self, symbol: str, since_ms: int, timeframes: Sequence[Timeframe] = ()
+    ) -> ScoreColumns:
         found = [one for one in self.held if one.symbol == symbol and one.at_ms >= since_ms]
         columns = [
             np.array([getattr(one, name) for one in found], np.float64)
             for name in ("price", "bull", "bear", "change")
         ]
-        return ScoreColumns(np.array([one.at_ms for one in found], np.int64), *columns)
+        points = np.full((len(found), len(timeframes), 3), -1, np.int8)
+        for row, score in enumerate(found):
+            for one in score.points:
+                if one.timeframe in timeframes:
+                    place = timeframes.index(one.timeframe)
+                    points[row, place] = (one.bull, one.bear, one.change)
+        at_ms = np.array([one.at_ms for one in found], np.int64)
+        is_split = np.array([bool(one.points) for one in found], np.bool_)
+        return ScoreColumns(at_ms, *columns, points, is_split)
 
     async def forget(self, before_ms: int) -> int:
         self.forgotten_ms.append(before_ms)
