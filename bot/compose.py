@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bot import config, failpoints, notify, pauses, scanning
 from bot.accounts import Account, account_lock, account_of
+from bot.archive_watch import ARCHIVE_DAMAGED, ArchiveWatch
 from bot.build import build
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock, random_code, random_install_id, random_nonce
@@ -147,8 +148,15 @@ class Process:
         self._halt_file = HaltFile(settings.directory, self._clock)
         self._bot: TelegramBot | None = None
         self._replays = scanning.replays(settings)
+        archive = scanning.archive_root(settings)
+        self._archive_watch = ArchiveWatch(archive, self._clock)
         self._scanner = scanning.scanner(
-            settings, account.gateway, self._clock, self._replays, self._tell_scores
+            settings,
+            account.gateway,
+            self._clock,
+            self._replays,
+            self._tell_scores,
+            self._archive_watch.note,
         )
         self._escalation = Escalation(
             settings.directory,
@@ -252,6 +260,7 @@ class Process:
                     "halt_file": lambda: self._halt_file.run(self._desk),
                     **self._trading(ready),
                     "scanner": lambda: self._after(ready, self._scan),
+                    "archive": lambda: self._after(ready, self._watch_archive),
                     "storage": storage.run,
                     "watchdog": lambda: self._after(ready, self._signs.watch_watchdog),
                     **self._signs.tasks,
@@ -338,6 +347,7 @@ class Process:
     # ------------------------------------------------------------ parts
 
     def _surroundings(self) -> Surroundings:
+        archive = scanning.archive_root(self._settings)
         return Surroundings(
             desk=self._desk,
             scanner=self._scanner,
@@ -353,10 +363,8 @@ class Process:
             data_dir=self._settings.directory,
             version=self._version,
             on_people=self._watch_for,
-            archive=ArchiveHoldings(self._settings.directory / "archive"),
-            remover=ArchiveRemoval(
-                self._settings.directory / "archive", scanning.archive_name(self._settings)
-            ),
+            archive=ArchiveHoldings(archive),
+            remover=ArchiveRemoval(archive, scanning.archive_name(self._settings)),
             in_hand=self._in_hand,
             without_secrets=masking(self._settings.secrets, WITHHELD),
         )
@@ -389,6 +397,12 @@ class Process:
 
     async def _scan(self) -> None:
         await self._supervisor.keep_apart("scanner", self._scanner.run, self._agent.advice_died)
+
+    async def _watch_archive(self) -> None:
+        agent = self._agent
+        await self._archive_watch.run(
+            agent.record, lambda: agent.state.has_condition(ARCHIVE_DAMAGED)
+        )
 
     async def _tell_scores(self) -> None:
         await self._front().tell_scores()

@@ -1,7 +1,11 @@
 """The scanner of this process: its settings, and what it stands on."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 from bot.config import Settings
 from bot.replaying import ReplayWorker
+from storage.archive.archive import DamagedMonth
 from storage.archive.live import LiveArchive
 from storage.scores import ScoreFiles
 from trading.domain.time import Timeframe
@@ -16,6 +20,7 @@ def scanner(
     clock: Clock,
     replays: ReplayWorker,
     on_scores: OnScores,
+    on_damage: Callable[[Sequence[DamagedMonth]], None],
 ) -> ScannerEngine:
     """Return a scanner that keeps candles and scores in the data directory."""
     ports = ScannerPorts(
@@ -23,14 +28,14 @@ def scanner(
         clock=clock,
         scores=ScoreFiles(settings.directory / "scores" / archive_name(settings)),
         replayer=replays,
-        candles=LiveArchive(settings.directory / "archive", archive_name(settings)),
+        candles=LiveArchive(archive_root(settings), archive_name(settings), on_damage),
     )
     return ScannerEngine(ports, scanner_settings(settings), on_scores)
 
 
 def replays(settings: Settings) -> ReplayWorker:
     """Return who replays the pasts of this exchange; nothing is started yet."""
-    return ReplayWorker(settings.directory / "archive", archive_name(settings))
+    return ReplayWorker(archive_root(settings), archive_name(settings))
 
 
 def scanner_settings(settings: Settings) -> ScannerSettings:
@@ -40,6 +45,11 @@ def scanner_settings(settings: Settings) -> ScannerSettings:
         symbols_max=settings.watched_max,
         kept_days=settings.scores_kept_days,
     )
+
+
+def archive_root(settings: Settings) -> Path:
+    """Return where candles are kept."""
+    return settings.directory / "archive"
 
 
 def archive_name(settings: Settings) -> str:

@@ -42,6 +42,8 @@ class ArchiveHoldings:
         paths = (
             partition_path(self._archive.root, name, month) for month in self._archive.months(name)
         )
+        aside = self._archive.set_aside(name)
+        lacking = {*holding.lost_months, *(one.month for one in holding.damaged)}
         return HeldSeries(
             exchange=name.exchange,
             symbol=name.symbol,
@@ -54,6 +56,8 @@ class ArchiveHoldings:
             damaged=len(holding.damaged),
             size_bytes=sum(path.stat().st_size for path in paths if path.exists()),
             lost=months_named(holding.lost_months),
+            set_aside=months_named(month for month in aside if month in lacking),
+            replaced=months_named(month for month in aside if month not in lacking),
         )
 
     def _combined(self, names: Parts) -> HeldCombination:

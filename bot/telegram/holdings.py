@@ -13,7 +13,8 @@ class HeldSeries:
 
     `first_ms` and `last_ms` are None where it holds no candle; `missing` counts the candles that
     its `gaps` lack; `damaged` counts months that cannot be believed; `lost` names those that it
-    has held and holds no more.
+    has held and holds no more. `set_aside` names months that were damaged and are in quarantine,
+    `replaced` those of them that are held again.
     """
 
     exchange: str
@@ -27,6 +28,8 @@ class HeldSeries:
     damaged: int
     size_bytes: int
     lost: str = ""
+    set_aside: str = ""
+    replaced: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.archive.layout import Month, months_in, months_of, partition_path, series_in
+from storage.archive.layout import (
+    Month,
+    damaged_of,
+    months_in,
+    months_of,
+    partition_path,
+    series_in,
+)
 from storage.archive.partition import Partition, PartitionDamaged, decode
 from storage.archive.register import Register, RegisterReader
 from storage.archive.tail import Appended, TailReader
@@ -106,6 +113,10 @@ class Archive:
     def read_file(self, name: SeriesName, month: Month) -> Partition:
         """Read what the file of a month holds, nothing without one; not what waits in the tail."""
         return decode(partition_path(self.root, name, month), name, month)
+
+    def set_aside(self, name: SeriesName) -> list[Month]:
+        """Return the months of which a damaged file is in quarantine, in order."""
+        return damaged_of(self.root, name)
 
     def load(self, name: SeriesName, within: Span | None = None) -> Holding:
         """Read a series, or the months that a span touches, proving every checksum."""

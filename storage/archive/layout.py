@@ -14,6 +14,7 @@ from trading.domain.time import MONTH, candle_open_ms, following_ms, from_ms, to
 
 QUARANTINE = "quarantine"
 _SUFFIX = ".parquet"
+_DAMAGED = "damaged-"
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])", re.ASCII)
 _SEPARATORS = {"/": "-", ":": "_"}
 # Where capitals make no difference, 1M and 1m would share a folder.
@@ -112,8 +113,19 @@ def series_in(root: Path) -> list[SeriesName]:
 def months_of(root: Path, name: SeriesName) -> list[Month]:
     """Return the months of a series that have a file, in order."""
     stems = [path.stem for path in folder_of(root, name).glob(f"*{_SUFFIX}")]
-    matches = [match for stem in stems if (match := _MONTH.fullmatch(stem))]
-    return sorted(Month(int(match[1]), int(match[2])) for match in matches)
+    return _months_named_by(stems)
+
+
+def damaged_path(root: Path, name: SeriesName, month: Month, mark: str) -> Path:
+    """Return where a month goes that cannot be believed; `mark` tells its contents apart."""
+    return folder_of(root / QUARANTINE, name) / f"{_DAMAGED}{month}-{mark}{_SUFFIX}"
+
+
+def damaged_of(root: Path, name: SeriesName) -> list[Month]:
+    """Return the months of a series that are in quarantine, each once and in order."""
+    paths = folder_of(root / QUARANTINE, name).glob(f"{_DAMAGED}*{_SUFFIX}")
+    stems = [path.stem.removeprefix(_DAMAGED).rpartition("-")[0] for path in paths]
+    return _months_named_by(stems)
 
 
 def symbol_folder(symbol: str) -> str:
@@ -123,6 +135,11 @@ def symbol_folder(symbol: str) -> str:
         or (letter if letter.isascii() and letter.isalnum() else _escaped(letter))
         for letter in symbol
     )
+
+
+def _months_named_by(stems: Iterable[str]) -> list[Month]:
+    matches = [match for stem in stems if (match := _MONTH.fullmatch(stem))]
+    return sorted({Month(int(match[1]), int(match[2])) for match in matches})
 
 
 def _escaped(letter: str) -> str:

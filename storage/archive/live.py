@@ -6,12 +6,12 @@ meanwhile batches are refused, and wait where they come from.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from storage.archive import combinations
-from storage.archive.archive import Archive
+from storage.archive.archive import Archive, DamagedMonth
 from storage.archive.lock import ArchiveLock
 from storage.archive.partition import PartitionDamaged
 from storage.archive.writer import ArchiveWriter, Stored
@@ -34,14 +34,24 @@ _SHORTER_MAX = 200_000
 _Batch = Sequence[tuple[str, Timeframe, Candle]]
 
 
+def _nobody(_damaged: Sequence[DamagedMonth]) -> None:
+    return None
+
+
 class LiveArchive:
     """The candles of one exchange, read and written in threads of their own.
 
     `exchange` is the name that its series have in the archive. Candles of an exchange that is
-    simulated need a name of their own: they are no market's history.
+    simulated need a name of their own: they are no market's history. `on_damage` hears, on the
+    loop, of every month that could not be believed, as often as it is found.
     """
 
-    def __init__(self, root: Path, exchange: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        exchange: str,
+        on_damage: Callable[[Sequence[DamagedMonth]], None] = _nobody,
+    ) -> None:
         self._root = root
         self._exchange = exchange
         self._archive = Archive(root)
@@ -52,6 +62,9 @@ class LiveArchive:
         self._writes = ThreadPoolExecutor(1, "archive-write")
         self._writer: ArchiveWriter | None = None
         self._left: tuple[int, int] | None = None
+        self._on_damage = on_damage
+        # Found by either thread, told by the loop.
+        self._damaged: list[DamagedMonth] = []
 
     async def load(self, symbol: str, timeframe: Timeframe, newest: int) -> Candles:
         """Return the newest so many candles, oldest first; a month that is damaged is a hole.
@@ -60,7 +73,10 @@ class LiveArchive:
         """
         loop = asyncio.get_running_loop()
         name = self._name(symbol, timeframe)
-        return await loop.run_in_executor(self._reads, self._load, name, newest)
+        try:
+            return await loop.run_in_executor(self._reads, self._load, name, newest)
+        finally:
+            self._tell_damage()
 
     async def gathered(self, symbol: str, timeframe: Timeframe, newest: int) -> Gathered | None:
         """Return the newest so many candles of the combination that a series leads.
@@ -73,8 +89,17 @@ class LiveArchive:
 
     async def append(self, closed: _Batch) -> None:
         """Keep closed candles, durable when this returns; raises InstanceConflict or OSError."""
-        if closed:
+        if not closed:
+            return
+        try:
             await asyncio.get_running_loop().run_in_executor(self._writes, self._append, closed)
+        finally:
+            self._tell_damage()
+
+    def _tell_damage(self) -> None:
+        if self._damaged:
+            found, self._damaged = self._damaged, []
+            self._on_damage(found)
 
     def _name(self, symbol: str, timeframe: Timeframe) -> SeriesName:
         return SeriesName(self._exchange, symbol, timeframe.name)
@@ -127,6 +152,7 @@ class LiveArchive:
             except PartitionDamaged as damage:
                 extra = {"series": str(name), "month": str(month), "error": str(damage)}
                 logger.warning("archive_month_damaged", extra=extra)
+                self._damaged.append(DamagedMonth(name, month, str(damage)))
                 continue
             parts.append(held)
             count += len(held)
@@ -141,6 +167,7 @@ class LiveArchive:
         # The exchange says that they have closed, whatever the clock of this machine does.
         now_ms = max(int(candles.open_time_ms[-1]) + name.length_ms for name, candles in batch)
         for report in self._write(batch, now_ms):
+            self._damaged += report.damaged
             _tell(report)
 
     def _by_series(self, closed: _Batch) -> list[tuple[SeriesName, Candles]]:
@@ -159,7 +186,12 @@ class LiveArchive:
             if self._writer is None or seen != self._left:
                 # Somebody else has written since: what we know of the newest candles is old.
                 self._writer = ArchiveWriter(self._archive)
-            return _put(self._writer, batch, now_ms)
+            try:
+                return _put(self._writer, batch, now_ms)
+            finally:
+                # What a fold has met, whether it was asked for or came with the lock.
+                self._damaged += self._writer.damaged
+                self._writer.damaged = []
         except BaseException:
             self._writer = None
             raise

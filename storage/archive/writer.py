@@ -16,6 +16,7 @@ from storage.archive.archive import Archive, DamagedMonth, Holding
 from storage.archive.layout import (
     QUARANTINE,
     Month,
+    damaged_path,
     folder_of,
     months_in,
     partition_path,
@@ -334,7 +335,7 @@ class ArchiveWriter:
         except PartitionDamaged as damage:
             path = partition_path(self._root, name, month)
             mark = _mark(path.read_bytes())
-            durable.move(path, self._quarantine_folder(name) / f"damaged-{month}-{mark}.parquet")
+            durable.move(path, damaged_path(self._root, name, month, mark))
             return read(name, month), [DamagedMonth(name, month, str(damage))]
 
     def _quarantine(

@@ -198,6 +198,10 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "bot.accounts": _ANYTHING,
     "bot.scanning": _ANYTHING,
+    "bot.archive_watch": (
+        *("trading.domain", "trading.ports", "trading.candles.series"),
+        "storage.archive",
+    ),
     "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
     "bot.starting": (*_AGENT, "storage", "bot.in_hand"),
     "bot.compose": _ANYTHING,

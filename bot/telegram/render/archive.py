@@ -45,6 +45,10 @@ def _series_lines(one: HeldSeries) -> list[Line]:
         lines.append(f"  ⚠️ {count(one.damaged, 'month')} damaged")
     if one.lost:
         lines.append(f"  ⚠️ lost: {one.lost}")
+    if one.set_aside:
+        lines.append(f"  ⚠️ damaged, in quarantine, not back: {one.set_aside}")
+    if one.replaced:
+        lines.append(f"  damaged once, held again: {one.replaced}")
     return lines
 
 

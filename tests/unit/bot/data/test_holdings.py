@@ -6,6 +6,7 @@ from pathlib import Path
 from bot.data.holdings import ArchiveHoldings
 from bot.telegram.holdings import HeldCombination, HeldSeries
 from storage.archive import combinations
+from storage.archive.archive import Archive
 from storage.archive.layout import month_of, partition_path
 from storage.archive.writer import writing
 from tests.unit.trading.candles.make import BITCOIN, LATER_MS, MINUTE_MS, START_MS, walk
@@ -87,3 +88,17 @@ async def test_a_combined_history_that_cannot_be_made_says_why(tmp_path: Path) -
     [combined] = await ArchiveHoldings(tmp_path).held(0, 5)
     assert isinstance(combined, HeldCombination)
     assert "should have candles, has none" in combined.problem
+
+
+async def test_damaged_months_are_told_apart_by_whether_they_are_held_again(tmp_path: Path) -> None:
+    past = walk(3_000, length_ms=3_600_000)
+    hours = replace(BITCOIN, timeframe="1h")
+    with writing(tmp_path) as writer:
+        list(writer.store(hours, past, LATER_MS, "test"))
+    for month in Archive(tmp_path).months(hours)[:2]:
+        partition_path(tmp_path, hours, month).write_bytes(b"torn")
+    with writing(tmp_path) as writer:
+        writer.quarantine_damaged()
+        list(writer.store(hours, past.take(slice(0, 744)), LATER_MS, "test"))
+    [held] = await _series(tmp_path)
+    assert (held.set_aside, held.replaced, held.lost) == ("2021-06", "2021-05", "2021-06")

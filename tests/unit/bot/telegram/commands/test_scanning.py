@@ -415,6 +415,12 @@ async def test_months_that_are_lost_are_named_even_where_nothing_else_is_left(ta
     assert said.count("lost") == 1
 
 
+async def test_what_was_damaged_is_shown_with_whether_it_is_back(talk: Talk) -> None:
+    talk.services.archive = _Held([_series(1, set_aside="2021-06", replaced="2021-05")])
+    said = (await talk.ask("/data")).text
+    assert "⚠️ damaged, in quarantine, not back: 2021-06 damaged once, held again: 2021-05" in said
+
+
 async def test_a_combined_history_shows_whose_candles_it_has(talk: Talk) -> None:
     day_ms = 86_400_000
     whole = HeldCombination(
