@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from bot.telegram.alerts import (
     Alert,
     AlertFacts,
     alert_for,
+    blocked_name,
+    unblocked_card,
 )
 from bot.telegram.delivery import messages_for, with_banner
 from bot.telegram.render.text import Card, card_text
@@ -28,7 +31,7 @@ from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.order import IntentState, Purpose
-from trading.domain.tracker import Tracker, TrackerChange
+from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.poison import InHand, Lane, Unmarked, marked
 from trading.ports import Clock, Journal, Recorded, Records
 
@@ -36,6 +39,8 @@ logger = logging.getLogger(__name__)
 _BATCH = 500
 _ACKNOWLEDGED_MAX = 500
 _INTENTS_LOOKED_AT = 500
+_ALARMS_MAX = 500
+_TOLD_AGAIN_MAX = 12
 # A refused backstop is tried again each minute; after a longer while its end is news again.
 _SAID_FOR = timedelta(minutes=5)
 # A trail moves with the market; its card is edited when it acts, or when somebody asks.
@@ -72,6 +77,8 @@ class Addresser:
     _standing_since: dict[str, datetime] = field(default_factory=dict)
     _repeated: dict[str, int] = field(default_factory=dict)
     _drawn: dict[str, _Drawn] = field(default_factory=dict)
+    # Under which names an alarm that has a card was told again, by the name of that card.
+    _told_again: dict[str, deque[str]] = field(default_factory=dict)
 
     async def load(self) -> None:
         """Read where addressing stands and what was acknowledged."""
@@ -148,7 +155,20 @@ class Addresser:
             card = await self._card_of(tracker)
             if card is not None:
                 found += await self._wherever(card, card_name(tracker.tracker_id), seq)
+            if tracker.state is not TrackerState.BLOCKED:
+                found += await self._unblocked(tracker, seq)
         return found
+
+    async def _unblocked(self, tracker: Tracker, seq: int) -> list[OutboxMessage]:
+        """Take the buttons off an alarm that is over, wherever it was told or told again."""
+        # What sold may be armed anew already.
+        armings = (tracker, replace(tracker, arm_seq=tracker.arm_seq - 1))
+        return [
+            replace(message, message_key=f"{message.message_key}:{name}")
+            for first in map(blocked_name, armings)
+            for name in (first, *self._told_again.get(first, ()))
+            for message in await self._wherever(unblocked_card(tracker), name, seq)
+        ]
 
     async def _order_refreshes(self, rows: Sequence[Recorded]) -> list[OutboxMessage]:
         """Say on the card of an order that somebody asked for how it ended."""
@@ -253,7 +273,7 @@ class Addresser:
                 key = f"condition:{condition.condition}:{condition.symbol or ''}:{at}"
                 found[key] = (condition, condition.at)
         for tracker in standing.blocked:
-            key = f"blocked:{tracker.tracker_id}:{tracker.arm_seq}"
+            key = blocked_name(tracker)
             changed = events.TrackerChanged(
                 tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
             )
@@ -317,7 +337,13 @@ class Addresser:
         minutes = int((now - since).total_seconds() // 60)
         again = card_text(f"🔁 Still so after {minutes} min")
         text = f"{alert.card.text}\n{again}"
-        repeated = Alert(Card(text, alert.card.buttons), Severity.CRIT)
+        first = alert.card.name
+        name = first and f"{first}:{number}:{since:%Y%m%dT%H%M%S}"
+        if first and name:
+            again_as = self._told_again.setdefault(first, deque(maxlen=_TOLD_AGAIN_MAX))
+            again_as.append(name)
+            self._told_again = dict(list(self._told_again.items())[-_ALARMS_MAX:])
+        repeated = Alert(Card(text, alert.card.buttons, name=name), Severity.CRIT)
         people = list(self.roster.active.values())
         prefix = f"repeat:{key}:{since:%Y%m%dT%H%M%S}:{number}"
         queued = [

@@ -1,5 +1,6 @@
 """Facts of the journal as messages: what was touched, sold, blocked, lost and found again."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,6 +22,7 @@ from bot.telegram.render.text import (
     quantity,
     signed,
 )
+from bot.telegram.render.trackers import state_name
 from trading.domain import events
 from trading.domain.chat import Severity
 from trading.domain.instrument import Instrument
@@ -49,6 +51,9 @@ ALERT_KINDS = (
     "TrackerChanged",
     "TradingModeChanged",
 )
+# How a start tells of a stop that was crossed while nobody watched, and still stands.
+_KEPT = re.compile(r"#([0-9]+) \S+: .* was crossed while nobody watched, and the price is back")
+_KEPT_MAX = 8
 # How the denial of a code that was right once is named; why it is not any more follows.
 ENDED_CODE = "join with a code that is "
 
@@ -269,7 +274,18 @@ def _blocked(event: events.TrackerChanged, name: str) -> Alert:
         does("✖️ Abort", f"/abort {number}"),
         does("👍 Seen", "/ack"),
     )
-    return Alert(Card(text, (row,)), Severity.CRIT)
+    return Alert(Card(text, (row,), name=blocked_name(tracker)), Severity.CRIT)
+
+
+def blocked_name(tracker: Tracker) -> str:
+    """The name of the alarm of a blocked exit, and of the card that tells it."""
+    return f"blocked:{tracker.tracker_id}:{tracker.arm_seq}"
+
+
+def unblocked_card(tracker: Tracker) -> Card:
+    """What is left of the alarm of a blocked exit once it is over: nothing to press twice."""
+    title = f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}"
+    return _linked(tracker, title, "It was BLOCKED here, and is not any more.")
 
 
 def _reason(event: events.TrackerChanged) -> list[str]:
@@ -301,7 +317,13 @@ def _condition(event: events.ConditionChanged) -> Alert:
         return Alert(Card(card_text(f"🟢 Restored: {event.text}")), Severity.INFO)
     sign = "🚨" if event.severity is Severity.CRIT else "⚠️"
     row = (does("📊 Status", "/status"), does("👍 Seen", "/ack"))
-    return Alert(Card(card_text(f"{sign} {event.text}"), (row,)), event.severity)
+    of = "" if event.symbol is None or event.symbol in event.text else f"{event.symbol}: "
+    text = card_text(f"{sign} {_begun(f'{of}{event.text}')}")
+    return Alert(Card(text, (row,)), event.severity)
+
+
+def _begun(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 _SIGNS = {Severity.INFO: "ℹ️", Severity.WARN: "⚠️", Severity.CRIT: "🚨"}  # noqa: RUF001 - an emoji
@@ -312,7 +334,7 @@ def _raised(event: events.AlertRaised) -> Alert:
     row = [does("👍 Seen", "/ack")] if event.severity is Severity.CRIT else []
     if event.tracker_id is not None:
         row.append(does("📍 Tracker", f"/tracker {event.tracker_id}"))
-    head, dot, rest = event.text.partition(". ")
+    head, dot, rest = _begun(event.text).partition(". ")
     text = card_text(f"{sign} {head}{dot.strip()}", *([rest] if rest else []))
     return Alert(Card(text, (tuple(row),) if row else ()), event.severity)
 
@@ -324,7 +346,13 @@ def _recovered(blind_seconds: int, lines: Sequence[str]) -> Alert:
         else "🔄 Umbra has started"
     )
     row = (does("📊 Status", "/status"), does("📍 Trackers", "/trackers"))
-    return Alert(Card(card_text(title, *lines), (row,)), Severity.WARN)
+    # A stop that was crossed and is kept is the person's to decide: out, or as it is.
+    kept = [found[1] for line in lines if (found := _KEPT.match(line))][:_KEPT_MAX]
+    decide = tuple(
+        (does(f"⚡ Exit #{one} now", f"/tracker {one} exit"), does(f"📍 #{one}", f"/tracker {one}"))
+        for one in kept
+    )
+    return Alert(Card(card_text(title, *lines), (*decide, row)), Severity.WARN)
 
 
 def _stranger(event: events.AccessDenied) -> Alert:

@@ -22,6 +22,12 @@ _TEXTS = {
     LOST: "the chat could not be reached",
     BLOCKED: "your chat takes no messages of this bot: it was blocked or deleted there. Unblock it",
 }
+_ENDED = {
+    CONFLICT: "nobody else reads this bot's messages now, and risk may be added again",
+    WEBHOOK: "the webhook is gone, messages arrive here again",
+    LOST: "the chat is reached again",
+    BLOCKED: "your chat takes messages of this bot again",
+}
 
 
 @dataclass(slots=True)
@@ -92,8 +98,6 @@ class Connection:
             return
         (self.active.add if is_active else self.active.discard)(condition)
         severity = Severity.CRIT if is_active else Severity.INFO
-        await self.announce(
-            ConditionChanged(
-                condition, None, is_active, severity, _TEXTS[condition], self.clock.now()
-            )
-        )
+        text = (_TEXTS if is_active else _ENDED)[condition]
+        now = self.clock.now()
+        await self.announce(ConditionChanged(condition, None, is_active, severity, text, now))

@@ -22,6 +22,7 @@ def messages_for(
             created_at=now,
             severity=alert.severity,
             buttons=buttons_for(alert.card.buttons, person.role),
+            card=alert.card.name,
             is_silent=is_silent(
                 person,
                 alert.severity,

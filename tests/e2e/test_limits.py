@@ -95,7 +95,7 @@ async def test_a_process_that_may_open_nothing_more_lives_tells_and_recovers(wor
         await until_logged(world, "exchange_unreachable", probes + 1)
         assert world.processes["run"].returncode is None
     assert pid_of(world) == pid
-    await world.until_message("live prices are interrupted|cannot be reached", after=begin)
+    await world.until_message("(?s)Live prices.*interrupted|cannot be reached", after=begin)
     await until_streamed(world)
     await world.price("57900")
     await world.until_message(r"Sold 0\.5 BTC", after=begin)

@@ -109,7 +109,7 @@ def test_somebody_else_who_reads_the_bot_is_told_elsewhere_at_once_and_locks_new
         contest = line.plan.add("conflict", 90, {}, line.conversation.clock.monotonic())
         line.bell_of_updates.ring()
         began_s = stage.now_s
-        await stage.until(lambda: any("somebody else reads" in text for _, text in pager.texts))
+        await stage.until(lambda: any("Somebody else reads" in text for _, text in pager.texts))
         assert stage.now_s - began_s <= CONTESTED_WITHIN_S
         stage.move("57900")
         await stage.until(lambda: world.held("BTC") == 0)
@@ -118,7 +118,7 @@ def test_somebody_else_who_reads_the_bot_is_told_elsewhere_at_once_and_locks_new
         line.say("/buy BTC/USDT 100 USDT")
         await stage.until_told("risk may not be added now", 30)
         assert not stage.told("Buy 0.0017")
-        await stage.until_told("Restored: somebody else reads", 2 * UNSEEN_S)
+        await stage.until_told("Restored: nobody else reads this bot's messages now", 2 * UNSEEN_S)
         line.say("/buy BTC/USDT 100 USDT")
         await stage.until_told("Buy 0.0017", 30)
         fired(contest.fired)
@@ -165,7 +165,7 @@ def test_a_webhook_that_somebody_sets_is_named_elsewhere_at_once_and_until_it_is
         stage.move("57900")
         await stage.until(lambda: world.held("BTC") == 0)
         hooks.webhook = Webhook()
-        await stage.until_told("Restored: somebody set a webhook")
+        await stage.until_told("Restored: the webhook is gone")
         fired(pager.texts)
 
     play(1, story)

@@ -30,7 +30,7 @@ def test_coins_that_the_account_does_not_show_are_not_sold_and_no_risk_is_added(
         await stage.until(lambda: empty.fired > 0)
         read_s = stage.now_s
         # The account's own stream is silent, and nobody has sold anything.
-        await stage.until_told("the account shows less BTC than Umbra manages", 120)
+        await stage.until_told("The account shows less BTC than Umbra manages", 120)
         assert stage.now_s - read_s <= 60 + TOLD_WITHIN_S
         world.telephone.say(BUY)
         await stage.until_told(REFUSED + "balances disagree", 10)

@@ -115,7 +115,7 @@ def test_after_two_hours_of_repair_stops_are_judged_at_once_and_new_risk_waits()
         (crossed,) = stage.told("2900 was crossed while nobody watched, and the price is back")
         assert "#2 ETH/USDT" in crossed.content.text
         assert len(stage.told("The exchange cannot be reached")) == 1
-        assert not stage.told("orders and balances are not told live")
+        assert not stage.told("Orders and balances are not told live")
         fired(closed.fired)
 
     play(1, story)

@@ -78,7 +78,7 @@ def test_a_user_stream_that_dies_alone_is_told_within_a_minute_and_fills_come_wi
         await world.pass_by(31)
         world.network.refuses = world.network.refuses | {USER_STREAM}
         await stage.control.add_fault({"kind": "terminate_stream"})
-        waited_s = await stage.until_told("orders and balances are not told live")
+        waited_s = await stage.until_told("Orders and balances are not told live")
         assert waited_s <= 60
         # Prices are live all the while, and what fills unseen is asked for.
         assert world.agent.market.stream_state == "live"
@@ -86,7 +86,7 @@ def test_a_user_stream_that_dies_alone_is_told_within_a_minute_and_fills_come_wi
         assert await stage.until(lambda: not world.agent.execution.intents, 20) <= 12
         world.network.refuses = frozenset()
         await stage.until_told("the account is followed live again")
-        assert len(stage.told("orders and balances are not told live")) == 1
+        assert len(stage.told("Orders and balances are not told live")) == 1
         fired(f"refused {world.network.weather.fired['refused']} times")
 
     play(1, story)

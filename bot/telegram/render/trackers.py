@@ -109,7 +109,7 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     lines.append(owned(tracker, view.instrument))
     lines.extend(_place_lines(view))
     if not tracker.state.is_acting:
-        lines.append(protection(view.is_protecting, tracker.side, view.worst_case, view.instrument))
+        lines.append(_protection_now(view))
     lines.extend(spec_lines(tracker.spec))
     lines.extend(_signature_lines(view))
     lines.extend(view.notes)
@@ -182,6 +182,15 @@ def protection(
     return f"🛡 protected, worst {signed(worst_case)} {instrument.quote} before fees"
 
 
+def _protection_now(view: TrackerView) -> str:
+    tracker = view.tracker
+    has_bought = tracker.spec.first_side is Side.BUY and tracker.last_fill_price is not None
+    if tracker.side is Side.BUY and has_bought and not tracker.is_swinging:
+        # It buys again and again: what it bought is there, and no business of its own.
+        return "⚠️ It sells nothing: what it bought needs a stop of its own"
+    return protection(view.is_protecting, tracker.side, view.worst_case, view.instrument)
+
+
 def spec_lines(spec: TrackerSpec) -> list[Line]:
     """The options that differ from the defaults."""
     lines: list[Line] = []
@@ -204,9 +213,14 @@ def _signature_lines(view: TrackerView) -> list[Line]:
         return []
     return [
         f"Last {signature.ticks} ticks: range {unsigned_percent(signature.range_share)}",
-        f"volatility {unsigned_percent(signature.volatility)}, turn {signature.reversal:.2f}",
+        f"volatility {unsigned_percent(signature.volatility)}, turn {_turn(signature)}",
         _moves(signature),
     ]
+
+
+def _turn(signature: Signature) -> str:
+    # What is added takes the sign from a zero.
+    return f"{round(signature.reversal, 2) + 0.0:.2f}"
 
 
 def _moves(signature: Signature) -> str:

@@ -516,7 +516,7 @@ async def test_a_second_reader_of_the_bot_is_announced_and_locks_what_adds_risk(
     async with world.running(poll_timeout_s=1):
         await world.phone.ask("/version")
         await world.phone.fault("conflict", times=3)
-        await world.phone.until_text("somebody else reads")
+        await world.phone.until_text("Somebody else reads")
         answer = await world.phone.ask("/buy BTC/USDT 100 USDT", deadline_s=20.0)
         assert "another program reads" in " ".join(answer["text"].split()).lower()
     assert await world.phone.fired("conflict") >= 2

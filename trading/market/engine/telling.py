@@ -1,6 +1,6 @@
 """What is wrong with prices, told once per episode and until it has been right for a while."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from trading.domain.chat import Severity
@@ -56,7 +56,10 @@ class Telling:
             and not self._line.is_streaming
             and now_s - self._line.down_since_s >= patience_s
         ):
-            text = "live prices are interrupted: they are asked for over REST until they are back"
+            text = (
+                f"live prices of {_named(self._symbols)} are interrupted: they are asked for over "
+                "REST until they are back"
+            )
             self._red(Condition(STREAM_DOWN), text, now_s, at)
         stale = [
             watched.symbol
@@ -71,9 +74,7 @@ class Telling:
         alone = [symbol for symbol in stale if self._episodes.is_active(STALE_DATA, symbol)]
         others = [symbol for symbol in stale if symbol not in alone]
         if others and (len(others) > 1 or self._episodes.is_active(STALE_DATA)):
-            named = ", ".join(sorted(others)[:_NAMED_MAX])
-            more = f" and {len(others) - _NAMED_MAX} more" if len(others) > _NAMED_MAX else ""
-            text = f"no fresh prices of {named}{more}, neither live nor over REST"
+            text = f"no fresh prices of {_named(others)}, neither live nor over REST"
             self._red(Condition(STALE_DATA, "", Severity.CRIT), text, now_s, at)
         else:
             alone += others
@@ -123,3 +124,8 @@ class Telling:
         event = self._episodes.red(condition, text, now_s, at)
         if event is not None:
             self._hooks.on_condition(event)
+
+
+def _named(symbols: Collection[str]) -> str:
+    more = f" and {len(symbols) - _NAMED_MAX} more" if len(symbols) > _NAMED_MAX else ""
+    return ", ".join(sorted(symbols)[:_NAMED_MAX]) + more

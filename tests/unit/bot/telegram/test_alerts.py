@@ -215,6 +215,43 @@ def test_blocked_is_critical_and_offers_the_ways_out() -> None:
     assert [b.data for b in alert.card.buttons[0]] == ["+/tracker 3 exit", "+/abort 3", "+/ack"]
 
 
+def test_a_stop_that_was_crossed_and_is_kept_can_be_left_from_the_card_of_the_start() -> None:
+    crossed = "#3 BTC/USDT: 58000 was crossed while nobody watched, and the price is back"
+    calm = "#4 ETH/USDT: would have bought while nobody watched"
+    alert = alert_for(events.RecoveryReported(200, (crossed, calm), START), FACTS)
+    assert alert is not None
+    assert [[b.data for b in row] for row in alert.card.buttons] == [
+        ["+/tracker 3 exit", "+/tracker 3"],
+        ["+/status", "+/trackers"],
+    ]
+
+
+async def test_the_alarm_of_a_blocked_exit_loses_its_buttons_wherever_it_was_told() -> None:
+    world = _World()
+    addresser = world.addresser()
+    await addresser.load()
+    blocked = replace(TRACKER, state=TrackerState.BLOCKED, changed_at=START)
+    world.desk.live[3] = blocked
+    await world.store.append(events.TrackerChanged(blocked, TrackerChange.BLOCKED, START))
+    await addresser.address_new()
+    world.clock.time = START + timedelta(minutes=1)
+    await addresser.repeat_critical()
+    del world.desk.live[3]
+    sold = replace(TRACKER, state=TrackerState.CLOSED)
+    await world.store.append(events.TrackerChanged(sold, TrackerChange.CLOSED, START))
+    before = len(world.texts())
+    await addresser.address_new()
+    queued = [one.message for one in world.store.of(events.MessageQueued)][before:]
+    over = [message for message in queued if message.card and "blocked:3:1" in message.card]
+    told = {m.card for m in (one.message for one in world.store.of(events.MessageQueued)[:before])}
+    assert {message.card for message in over} == told
+    assert len(told) == 2
+    for message in over:
+        assert message.is_refresh
+        assert "BLOCKED here, and is not any more" in " ".join(strip_markup(message.text).split())
+        assert "exit" not in str(message.buttons)
+
+
 @pytest.mark.parametrize(
     "change",
     [TrackerChange.ARMED, TrackerChange.MOVED, TrackerChange.EDITED, TrackerChange.RESIZED],
@@ -270,8 +307,12 @@ def test_modes_conditions_alerts_recovery_and_stop_are_told() -> None:
     assert told(halted)[:2] == ["🔴 HALTED: nothing new at all", "daily loss"]
     assert told(replace(halted, reason="panic"))[1] == "Asked for with /panic."
     stale = events.ConditionChanged("stale", None, True, Severity.WARN, "prices stand still", START)
-    assert told(stale) == ["⚠️ prices stand still"]
-    assert told(replace(stale, is_active=False)) == ["🟢 Restored: prices stand still"]
+    assert told(stale) == ["⚠️ Prices stand still"]
+    of_one = replace(stale, symbol="BTC/USDT")
+    assert told(of_one) == ["⚠️ BTC/USDT: prices stand still"]
+    assert told(replace(of_one, text="no price of BTC/USDT")) == ["⚠️ No price of BTC/USDT"]
+    ended = replace(stale, is_active=False, text="prices move again")
+    assert told(ended) == ["🟢 Restored: prices move again"]
     late = events.AlertRaised("a1", Severity.CRIT, "Found late. It was filled.", START, 3)
     assert told(late) == ["🚨 Found late.", "It was filled."]
     recovered = events.RecoveryReported(200, ("2 positions matched", "1 tracker"), START)

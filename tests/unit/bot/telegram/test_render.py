@@ -712,3 +712,20 @@ def test_a_line_too_long_for_a_button_is_still_the_example() -> None:
     card = trading.refused_card(error, line)
     assert line.replace("USTD", "USDT") in " ".join(card.text.split())
     assert card.buttons == ()
+
+
+async def test_a_turn_of_nothing_has_no_sign() -> None:
+    view = (await _busy_desk()).trackers()[0]
+    assert view.signature is not None
+    card = trackers.tracker_card(replace(view, signature=replace(view.signature, reversal=-0.001)))
+    assert "turn 0.00" in " ".join(_assert_fits(card))
+
+
+async def test_a_buy_that_waits_to_buy_again_does_not_say_that_nothing_is_held() -> None:
+    desk = await _busy_desk()
+    [view] = [one for one in desk.trackers() if one.tracker.symbol == "ETH/USDT"]
+    assert "No position yet" in " ".join(_assert_fits(trackers.tracker_card(view)))
+    again = replace(view.tracker, last_fill_price=Decimal(2490), arm_seq=2)
+    told = " ".join(_assert_fits(trackers.tracker_card(replace(view, tracker=again))))
+    assert "No position" not in told
+    assert "what it bought needs a stop of its own" in told
