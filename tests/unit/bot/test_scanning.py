@@ -48,7 +48,8 @@ async def test_nothing_is_started_and_nothing_is_written_before_it_runs(
 
     clock = FakeClock()
     market = CandleMarket(VirtualTime())
-    engine = scanning.scanner(settings, market, clock, scanning.replays(settings), on_scores)
+    replays = scanning.replays(settings)
+    engine = scanning.scanner(settings, market, clock, replays, on_scores, lambda _damaged: None)
     assert engine.timeframes("ADA/USDT") == (Timeframe("15m"), Timeframe("1h"))
     await engine.scan_watched()
     await engine.sweep()
