@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from bot.telegram.alert_pictures import AlertPictures
 from bot.telegram.commands.context import ChartDrawer
 from bot.telegram.digests import Digests
 from bot.telegram.looks import Looks
@@ -43,7 +44,9 @@ class Recurring:
         ends = (clock, banner, kick_outbox)
         self._looks = Looks()
         self._digests = Digests(desk, journal, roster, *ends, self._looks)
-        self._telling = ScoreTelling(scanner, desk, journal, roster, *ends)
+        self._telling = ScoreTelling(
+            scanner, desk, journal, roster, *ends, AlertPictures(desk, charts, clock, folder)
+        )
         self._reports = ScoreReports(
             scanner, desk, charts, journal, roster, clock, folder, banner, kick_outbox
         )

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 
 from bot.telegram.access import buttons_for
+from bot.telegram.alert_pictures import AlertPictures
 from bot.telegram.delivery import is_silent, with_banner
 from bot.telegram.render.score_alerts import alert_card, rest_card, seen_card
 from bot.telegram.render.text import Card
@@ -52,6 +53,7 @@ class ScoreTelling:
     clock: Clock
     banner: Callable[[], str]
     kick_outbox: Callable[[], None]
+    pictures: AlertPictures
     _known: dict[int, _Known] = field(default_factory=dict)
 
     async def load(self) -> None:
@@ -66,6 +68,7 @@ class ScoreTelling:
         now = self.clock.now()
         exposure = self._exposure()
         people = list(self.roster.active.values())
+        self.pictures.begin()
         return await each(partial(self._tell_person, person, exposure, now) for person in people)
 
     async def look(self, person: Person) -> None:
@@ -93,7 +96,7 @@ class ScoreTelling:
             return 0
         by_symbol = {score.symbol: score for score, _ in rated}
         queued = [
-            self._message(person, message, number, by_symbol, now)
+            await self._message(person, message, number, by_symbol, now)
             for number, message in enumerate(messages)
         ]
         folded = told.attention.folded
@@ -129,7 +132,7 @@ class ScoreTelling:
 
     # ------------------------------------------------------------ messages
 
-    def _message(
+    async def _message(
         self,
         person: Person,
         message: Message,
@@ -138,6 +141,8 @@ class ScoreTelling:
         now: datetime,
     ) -> OutboxMessage:
         card = alert_card(message.alerts, scores, self._instrument)
+        name = f"score-{person.user_id}-{to_ms(now)}-{number}"
+        picture = await self.pictures.of(message, scores, person, name, now)
         return OutboxMessage(
             message_key=f"score:{person.user_id}:{to_ms(now)}:{number}",
             chat_id=person.chat_id,
@@ -145,6 +150,7 @@ class ScoreTelling:
             created_at=now,
             buttons=buttons_for(card.buttons, person.role),
             is_silent=not message.is_audible,
+            picture=None if picture is None else str(picture),
         )
 
     def _rest_message(

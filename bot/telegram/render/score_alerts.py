@@ -6,7 +6,15 @@ from datetime import tzinfo
 from decimal import Decimal
 
 from bot.telegram.keyboards import Rows, does, fits, in_rows
-from bot.telegram.render.text import Card, Line, card_text, count, percent, price
+from bot.telegram.render.text import (
+    CAPTION_LENGTH_MAX,
+    Card,
+    Line,
+    card_text,
+    count,
+    percent,
+    price,
+)
 from bot.telegram.render.watching import points
 from trading.domain.chat import Button
 from trading.domain.instrument import Instrument
@@ -59,7 +67,8 @@ def alert_card(
         lines.append(f"Scored without {' '.join(each.name for each in score.unread)}: /watch")
     lines.append(f"Your threshold is {points(alert.threshold)}.")
     lines.append(f"{_BOTH_WAYS if alert.is_undecided else _ASKS[alert.kind]} {_MEANING}")
-    return Card(card_text(_title(alert), *lines), _buttons(symbol))
+    text = card_text(_title(alert), *lines, length_max=CAPTION_LENGTH_MAX)
+    return Card(text, _buttons(symbol))
 
 
 def _title(alert: ScoreAlert) -> str:
@@ -125,8 +134,11 @@ def _burst_card(alerts: Sequence[ScoreAlert], instrument: InstrumentOf) -> Card:
     lines: list[Line] = [_row(alert, instrument) for alert in alerts[:_LISTED_MAX]]
     if len(alerts) > _LISTED_MAX:
         lines.append(f"and {len(alerts) - _LISTED_MAX} more")
-    row = (does("📡 My scores", "/scan"), does("🔕 Mute 1h", "/mute 1h"))
-    return Card(card_text(title, *lines), (row,))
+    rows = (
+        (does("📡 My scores", "/scan"), does("🔕 Mute 1h", "/mute 1h")),
+        (does("🗂 CSV", "/post"),),
+    )
+    return Card(card_text(title, *lines, length_max=CAPTION_LENGTH_MAX), rows)
 
 
 def _row(alert: ScoreAlert, instrument: InstrumentOf) -> str:
@@ -174,6 +186,7 @@ def _buttons(symbol: str) -> Rows:
         ("📈 Chart", f"/chart {symbol} 1h"),
         ("🏅 Ranks", f"/rank {symbol}"),
         ("🎯 Track", f"/track {symbol}"),
+        ("🗂 CSV", f"/post {symbol}"),
         ("🔕 Mute 1h", "/mute 1h"),
     )
     buttons: list[Button] = [does(label, text) for label, text in wanted if fits(text)]

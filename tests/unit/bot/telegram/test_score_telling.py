@@ -3,21 +3,27 @@
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from bot.charts.drawing import Drawing
+from bot.charts.heat_map import HeatMap
+from bot.telegram.alert_pictures import AlertPictures
 from bot.telegram.outbox import strip_markup
 from bot.telegram.roster import Roster
 from bot.telegram.score_telling import ScoreTelling
 from tests.fakes.desk import START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from tests.fakes.scanner import FakeScanner
+from tests.unit.bot.telegram.commands.talk import Easel
 from trading.domain.chat import OutboxMessage, Person, Role
+from trading.domain.errors import Unreachable
 from trading.domain.events import MessageQueued, ScoresTold
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.watching import AlertType, Interest, Loudness, Wishes
-from trading.overview import AccountView, BalanceView
+from trading.overview import AccountView, BalanceView, ChartView
 from trading.scanner.scores import RankScore, Standing, TimeframeScore
 
 HOUR, DAY = Timeframe("1h"), Timeframe("1d")
@@ -54,11 +60,19 @@ class World:
         self.roster = Roster()
         self.roster.replace_all(people)
         self.kicks = 0
+        self.charts = Easel()
         self.telling = self.begin()
 
     def begin(self) -> ScoreTelling:
         return ScoreTelling(
-            self.scanner, self.desk, self.store, self.roster, self.clock, lambda: "", self._kick
+            self.scanner,
+            self.desk,
+            self.store,
+            self.roster,
+            self.clock,
+            lambda: "",
+            self._kick,
+            AlertPictures(self.desk, self.charts, self.clock, Path("data")),
         )
 
     def _kick(self) -> None:
@@ -307,3 +321,75 @@ async def test_a_symbol_that_goes_both_ways_is_told_once_and_asks_for_nothing() 
     assert "Both ways: undecided, it asks for nothing." in text
     assert "SELL" not in text
     assert "BUY" not in text
+
+
+# ---------------------------------------------------------------- pictures
+
+
+async def test_an_alert_comes_with_the_chart_of_its_rarest_candle() -> None:
+    world = World(watches(replace(OWNER, timezone="Asia/Tokyo"), ADA_BOTH))
+    world.shows(crashed(ADA, points=2))
+
+    await world.telling.tell()
+
+    [(picture, path)] = world.charts.drawn
+    assert isinstance(picture, Drawing)
+    assert picture.title == "ADA/USDC  1d"
+    [message] = world.messages
+    assert message.picture == str(path)
+    assert path.parent == Path("data/charts")
+    assert not message.is_silent, "the picture takes no second sound"
+    buttons = {button.label: button.data for row in message.buttons for button in row}
+    assert buttons["🗂 CSV"] == "+/post ADA/USDC"
+
+
+async def test_a_burst_comes_with_a_heat_map_of_what_it_tells() -> None:
+    symbols = ["A/USDC", "B/USDC", "C/USDC", "D/USDC", "E/USDC"]
+    world = World(watches(OWNER, *(Interest(one, (HOUR, DAY)) for one in symbols)))
+    world.shows(*map(crashed, symbols[:4]))
+
+    await world.telling.tell()
+
+    [(picture, _)] = world.charts.drawn
+    assert isinstance(picture, HeatMap)
+    assert [row.symbol for row in picture.rows] == symbols[:4]
+    assert len(world.messages) == 1
+
+
+async def test_what_cannot_be_drawn_costs_its_picture_alone_and_is_tried_once_a_look() -> None:
+    class Silent(FakeDesk):
+        asked = 0
+
+        async def chart(self, symbol: str, timeframe: Timeframe, limit: int) -> ChartView:
+            Silent.asked += 1
+            raise Unreachable("the exchange does not answer")
+
+    world = World(watches(OWNER, ADA_BOTH, Interest(BTC, (HOUR, DAY))), watches(FRIEND, ADA_BOTH))
+    world.telling.pictures.desk = Silent(world.clock, world.store)
+    world.shows(crashed(ADA), crashed(BTC))
+
+    assert await world.telling.tell() == 3
+    assert [message.picture for message in world.messages] == [None] * 3
+    assert Silent.asked == 1
+
+    world.charts.is_stuck = True
+    world.telling.pictures.desk = world.desk
+    world.pass_time(60)
+    world.shows(replace(crashed(ADA), price=0.2))
+    await world.telling.tell()
+    assert world.messages[-1].picture is None
+
+
+async def test_the_candles_of_a_look_are_read_once_for_everybody() -> None:
+    class Counting(FakeDesk):
+        asked = 0
+
+        async def chart(self, symbol: str, timeframe: Timeframe, limit: int) -> ChartView:
+            Counting.asked += 1
+            return await super().chart(symbol, timeframe, limit)
+
+    world = World(watches(OWNER, ADA_BOTH), watches(FRIEND, ADA_BOTH))
+    world.telling.pictures.desk = Counting(world.clock, world.store)
+    world.shows(crashed(ADA))
+    await world.telling.tell()
+    assert (len(world.charts.drawn), Counting.asked) == (2, 1)
