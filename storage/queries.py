@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, bindparam, func, or_, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, or_, select
 
 from storage import schema
 from storage.codec import decode
@@ -56,17 +56,15 @@ class _Pointed:
 
     def read(self, connection: Connection, **values: Any) -> list[Any]:
         # The order of a subquery is not promised to survive a join, so rows are sorted here.
-        order = [row[0] for row in self._order.run(connection, **values)]
+        order = [row[0] for row in self._order.rows(connection, **values)]
         if not order:
             return []
         found: dict[int, Any] = {}
-        for row in self._events.run(connection, **values):
-            event: Any = decode(row.kind, row.payload)
+        for seq, kind, payload in self._events.rows(connection, **values):
+            event: Any = decode(kind, payload)
             if not isinstance(event, self._kinds):
-                raise JournalCorrupt(
-                    f"a projection points at event {row.seq}, which is a {row.kind}"
-                )
-            found[row.seq] = event
+                raise JournalCorrupt(f"a projection points at event {seq}, which is a {kind}")
+            found[seq] = event
         missing = [seq for seq in order if seq not in found]
         if missing:
             raise JournalCorrupt(f"projections point at events {missing[:5]} that do not exist")
@@ -80,13 +78,13 @@ def events_after(
     connection: Connection, after_seq: int, limit: int, kinds: Sequence[str]
 ) -> list[Recorded]:
     """Return events with a greater seq in order; no kinds means all."""
-    rows = _after(tuple(kinds)).run(connection, after_seq=after_seq, most=limit)
-    return [_recorded(row) for row in rows]
+    rows = _after(tuple(kinds)).rows(connection, after_seq=after_seq, most=limit)
+    return [_recorded(*row) for row in rows]
 
 
 def latest_events(connection: Connection, limit: int, kinds: Sequence[str]) -> list[Recorded]:
     """Return the newest events, newest first."""
-    return [_recorded(row) for row in _latest(tuple(kinds)).run(connection, most=limit)]
+    return [_recorded(*row) for row in _latest(tuple(kinds)).rows(connection, most=limit)]
 
 
 # Callers ask for the same few sets of kinds again and again.
@@ -106,8 +104,8 @@ def _journal(kinds: tuple[str, ...]) -> Select[Any]:
     return query.where(or_(*(journal.c.kind == kind for kind in kinds))) if kinds else query
 
 
-def _recorded(row: Row[Any]) -> Recorded:
-    return Recorded(row.seq, decode(row.kind, row.payload))
+def _recorded(seq: int, kind: str, payload: str) -> Recorded:
+    return Recorded(seq, decode(kind, payload))
 
 
 # ---------------------------------------------------------------- what matters at start
@@ -183,19 +181,19 @@ def state(connection: Connection, now: datetime) -> StoredState:
         alerts=_open_alerts.read(connection),
         day=_first(_day.read(connection, name=DAY)),
         last_alive_at=alive.at if alive else None,
-        next_tracker_id=(_newest_tracker.run(connection).scalar() or 0) + 1,
+        next_tracker_id=(_newest_tracker.value(connection) or 0) + 1,
         last_seq=last_seq(connection),
     )
 
 
 def last_seq(connection: Connection) -> int:
     """Return the journal's last seq; 0 for an empty one."""
-    return _last_seq.run(connection).scalar() or 0
+    return _last_seq.value(connection) or 0
 
 
 def all_positions(connection: Connection) -> dict[str, Position]:
     """Return every position there ever was, by symbol."""
-    return {row.symbol: read_position(row.document) for row in _positions.run(connection)}
+    return {symbol: read_position(document) for symbol, document in _positions.rows(connection)}
 
 
 def _first(found: Sequence[Any]) -> Any:
@@ -352,7 +350,7 @@ def people(connection: Connection) -> list[Person]:
 
 def pending_updates(connection: Connection) -> list[PendingUpdate]:
     """Return stored, unhandled updates in the order they came."""
-    seqs = [row[0] for row in _find_pending.run(connection)]
+    seqs = [row[0] for row in _find_pending.rows(connection)]
     found = _pending_updates.read(connection)
     return [PendingUpdate(seq, event.update) for seq, event in zip(seqs, found, strict=True)]
 
@@ -369,12 +367,13 @@ def pending_messages(connection: Connection, limit: int) -> list[OutboxMessage]:
 
 def card_message_id(connection: Connection, chat_id: int, card: str) -> int | None:
     """Return the chat service's id of the newest delivered message of a card."""
-    return _card_message.run(connection, chat=chat_id, name=card).scalar()
+    found: int | None = _card_message.value(connection, chat=chat_id, name=card)
+    return found
 
 
 def card_chats(connection: Connection, card: str) -> list[int]:
     """Return the chats that a card was sent to, or is about to be."""
-    return sorted(row[0] for row in _card_chats.run(connection, name=card))
+    return sorted(row[0] for row in _card_chats.rows(connection, name=card))
 
 
 def addressed_seq(connection: Connection) -> int:
@@ -393,7 +392,7 @@ def confirmation(connection: Connection, nonce: str) -> StoredConfirmation | Non
 
 def open_questions(connection: Connection) -> list[str]:
     """Return the nonces of all questions without an answer."""
-    return sorted(row[0] for row in _open_questions.run(connection))
+    return sorted(row[0] for row in _open_questions.rows(connection))
 
 
 def last_runs(connection: Connection) -> Mapping[str, datetime]:
@@ -402,4 +401,5 @@ def last_runs(connection: Connection) -> Mapping[str, datetime]:
 
 
 def _number(connection: Connection, name: str) -> int | None:
-    return _number_of.run(connection, name=name).scalar()
+    found: int | None = _number_of.value(connection, name=name)
+    return found

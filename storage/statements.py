@@ -32,14 +32,22 @@ class Statement:
 
     def row(self, connection: Connection, **values: Any) -> tuple[Any, ...] | None:
         """Execute once and return the first row as plain values."""
+        return next(iter(self.rows(connection, **values)), None)
+
+    def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
+        """Execute once and return every row as plain values."""
         sql, names, constants = self._for(connection.dialect)
         values |= constants
         parameters = tuple(values[name] for name in names)
         if _is_direct(connection):
-            found: tuple[Any, ...] | None = _driver(connection).execute(sql, parameters).fetchone()
+            found: list[tuple[Any, ...]] = _driver(connection).execute(sql, parameters).fetchall()
             return found
-        first = connection.exec_driver_sql(sql, parameters).first()
-        return None if first is None else tuple(first)
+        return [tuple(row) for row in connection.exec_driver_sql(sql, parameters)]
+
+    def value(self, connection: Connection, **values: Any) -> Any:
+        """Execute once and return the first value of the first row, None without one."""
+        found = self.row(connection, **values)
+        return None if found is None else found[0]
 
     def change(self, connection: Connection, **values: Any) -> None:
         """Execute once, for its effect."""
