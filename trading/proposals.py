@@ -119,14 +119,23 @@ def tracker(
 
 
 def order(
-    command: PlaceOrder, holding: Holding, quote: Quote, book: OrderBook | None, fee: Decimal
+    command: PlaceOrder,
+    holding: Holding,
+    quote: Quote,
+    book: OrderBook | None,
+    fee: Decimal,
+    limit: Decimal,
 ) -> tuple[SizedOrder, OrderProposal]:
-    """Size a person's order and estimate its price, slippage and fee; raises Refused."""
+    """Size a person's order and estimate its price, slippage and fee; raises Refused.
+
+    A budget buys as much as it can pay for at `limit`, the price that its order will bear.
+    """
     instrument = holding.instrument
     touch = quote.ask if command.side is Side.BUY else quote.bid
     price = command.limit_price or touch
-    quantity, budget = _size(command, holding, price)
-    if instrument.is_dust(quantity, price):
+    price_paid = limit if command.side is Side.BUY else price
+    quantity, budget = _size(command, holding, price, price_paid)
+    if instrument.is_dust(quantity, price_paid):
         least = plain(instrument.quantity_step)
         shown = plain(quantity) if quantity else f"less than {least}"
         raise Refused(
@@ -206,10 +215,12 @@ def _enough(command: PlaceOrder, holding: Holding, price: Decimal) -> str:
     return f"/buy {command.symbol} {plain(least)} {instrument.quote}"
 
 
-def _size(command: PlaceOrder, holding: Holding, price: Decimal) -> tuple[Decimal, Decimal | None]:
+def _size(
+    command: PlaceOrder, holding: Holding, price: Decimal, limit: Decimal
+) -> tuple[Decimal, Decimal | None]:
     instrument, amount = holding.instrument, command.amount
     if command.side is Side.BUY:
-        return _size_buy(amount, holding, price)
+        return _size_buy(amount, holding, price, limit)
     held = holding.managed or holding.unmanaged
     total = holding.managed + holding.unmanaged
     _check_here(holding)
@@ -232,7 +243,9 @@ def _size(command: PlaceOrder, holding: Holding, price: Decimal) -> tuple[Decima
     return instrument.quantity(wanted), None
 
 
-def _size_buy(amount: Amount, holding: Holding, price: Decimal) -> tuple[Decimal, Decimal | None]:
+def _size_buy(
+    amount: Amount, holding: Holding, price: Decimal, limit: Decimal
+) -> tuple[Decimal, Decimal | None]:
     instrument = holding.instrument
     free = holding.quote_free
     match amount.kind:
@@ -241,10 +254,10 @@ def _size_buy(amount: Amount, holding: Holding, price: Decimal) -> tuple[Decimal
             needed = quantity * price
         case AmountKind.QUOTE:
             budget = needed = amount.value
-            quantity = instrument.quantity(EXACT.divide(budget, price))
+            quantity = instrument.quantity(EXACT.divide(budget, limit))
         case AmountKind.SHARE:
             budget = needed = EXACT.multiply(free, amount.value)
-            quantity = instrument.quantity(EXACT.divide(budget, price))
+            quantity = instrument.quantity(EXACT.divide(budget, limit))
         case _:
             raise Refused(
                 "a buy should say how much, was 'all'",

@@ -177,7 +177,8 @@ class Workings:
         symbol = command.symbol
         quote, book, notes = await self._touch(symbol, is_sale=command.side is Side.SELL)
         holding = self.holding(symbol)
-        order, card = proposals.order(command, holding, quote, book, self.fee)
+        limit = command.limit_price or self.execution.entry_limit(holding.instrument, quote.ask)
+        order, card = proposals.order(command, holding, quote, book, self.fee, limit)
         card = replace(card, notes=(*notes, *card.notes))
         reference = quote.ask if command.side is Side.BUY else quote.bid
         shown = proposals.shown_of_order(command, order, holding)

@@ -269,6 +269,13 @@ def entry_bound(intent: Intent, settings: LadderSettings) -> Decimal:
     return intent.reference_price * (ONE + share)
 
 
+def entry_limit(
+    instrument: Instrument, ask: Decimal, bound: Decimal, settings: LadderSettings
+) -> Decimal:
+    """Return the limit of a buy's next order, at which its budget is sized."""
+    return instrument.price_down(min(bound, ask * (ONE + settings.entry_step)))
+
+
 def entry_ends_at(intent: Intent, settings: LadderSettings) -> datetime:
     """Return when a buy's trigger has lived long enough."""
     return intent.expires_at or intent.created_at + timedelta(seconds=settings.entry_lifetime_s)
@@ -285,7 +292,7 @@ def _entry(sight: Sight, settings: LadderSettings) -> Step:
         return _ended(sight, "no fresh price")
     if quote.ask > bound:
         return _ended(sight, f"ask {plain(quote.ask)} is beyond the bound {plain(bound)}")
-    limit = instrument.price_down(min(bound, quote.ask * (ONE + settings.entry_step)))
+    limit = entry_limit(instrument, quote.ask, bound, settings)
     wanted = _affordable(sight, limit)
     quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
     # What sizing at the limit left over is not worth another order.

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import coin
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
-from trading.desk import CloseProposal, PlainProposal
+from trading.desk import CloseProposal, OrderProposal, PlainProposal
 from trading.domain import events
 from trading.domain.chat import Severity
 from trading.domain.commands import (
@@ -340,6 +340,17 @@ async def test_an_impossible_purchase_is_refused_with_the_rule(
     with pytest.raises(Refused, match=words):
         await world.do(PlaceOrder("BTC/USDT", Side.BUY, amount))
     assert world.exchange.sent == []
+
+
+@pytest.mark.parametrize("amount", ["100", "299.7", "1234.5"])
+async def test_a_purchase_is_asked_for_as_it_is_sent(world: AgentWorld, amount: str) -> None:
+    command = PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, Decimal(amount)))
+    facts = (await world.desk.propose(command, OWNER)).facts
+    assert isinstance(facts, OrderProposal)
+    await world.do(command)
+    await world.time.settle()
+    [sent] = world.exchange.sent
+    assert sent.quantity == facts.quantity
 
 
 async def test_a_breakout_is_bought_on_a_print_that_is_newer_than_the_book(

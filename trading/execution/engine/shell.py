@@ -10,7 +10,7 @@ from trading.domain.errors import Refused, UmbraError
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
-from trading.domain.money import ZERO, plain
+from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport, Purpose
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Tracker
@@ -146,6 +146,11 @@ class ExecutionEngine:
     async def backstop_sold(self, tracker: Tracker) -> Decimal:
         """Return the base units that backstops sold in a tracker's present arming."""
         return await self._booking.backstop_sold(tracker, self._s.now())
+
+    def entry_limit(self, instrument: Instrument, ask: Decimal) -> Decimal:
+        """Return the limit that a purchase at this ask would begin with, in quote units."""
+        settings = self._s.settings.ladder
+        return ladder.entry_limit(instrument, ask, ask * (ONE + settings.entry_drift_max), settings)
 
     def reserved(self, asset: str) -> Decimal:
         """Quote units of `asset` that open entries may still spend."""
