@@ -27,7 +27,10 @@ _MINUTE = Timeframe("1m")
 
 @dataclass(slots=True)
 class Kline:
-    """One candle as the exchange counts it; volumes in base and quote, taker's share apart."""
+    """One candle as the exchange counts it; volumes in base and quote, taker's share apart.
+
+    It opens at its first trade; until there is one it repeats the close before it.
+    """
 
     open_ms: int
     length_ms: int
@@ -51,6 +54,8 @@ class Kline:
     def take(self, print_: "TapePrint") -> None:
         """Count one trade in."""
         price, quantity = print_.price, print_.quantity
+        if not self.trades:
+            self.open = self.high = self.low = price
         self.high = max(self.high, price)
         self.low = min(self.low, price)
         self.close = price
@@ -66,6 +71,10 @@ class Kline:
 
     def merge(self, later: "Kline") -> None:
         """Add a shorter candle that follows within this one."""
+        if not later.trades:
+            return
+        if not self.trades:
+            self.open, self.high, self.low = later.open, later.high, later.low
         self.high = max(self.high, later.high)
         self.low = min(self.low, later.low)
         self.close = later.close

@@ -103,6 +103,22 @@ def test_prints_make_the_running_candle() -> None:
     assert made.running(Timeframe("1h"), START_MS + 10).close == 60_005.0
 
 
+def test_a_candle_opens_at_its_first_trade_and_not_at_the_close_before_it() -> None:
+    made = store()
+    begin_ms = candle_open_ms(START_MS, 15 * MINUTE_MS) + 15 * MINUTE_MS
+    # Nobody trades in the first minute of the quarter of an hour.
+    made.take(print_at(begin_ms - 1, 60_500.0, 1))
+    for number, price in enumerate((61_000.0, 62_000.0), start=2):
+        made.take(print_at(begin_ms + MINUTE_MS + number, price, number))
+    idle, traded = made.candles(Timeframe("1m"), begin_ms + MINUTE_MS + 9)[-2:]
+    assert (idle.open, idle.high, idle.low, idle.close) == (60_500.0,) * 4
+    assert (idle.volume, idle.trades) == (0.0, 0)
+    quarter = made.running(Timeframe("15m"), begin_ms + MINUTE_MS + 9)
+    later_asked = made.running(Timeframe("5m"), begin_ms + MINUTE_MS + 9)
+    for one in (traded, quarter, later_asked):
+        assert (one.open, one.high, one.low, one.close) == (61_000.0, 62_000.0, 61_000.0, 62_000.0)
+
+
 def test_minutes_without_trades_become_flat_candles() -> None:
     made = store()
     made.take(print_at(START_MS, 60_010.0))
@@ -122,8 +138,8 @@ def test_seconds_tell_what_was_traded_in_each_of_them() -> None:
     assert [candle.open_ms for candle in seconds] == [begin_ms + 1_000 * n for n in range(6)]
     assert [(c.open, c.high, c.low, c.close) for c in seconds[1:5]] == [
         (60_000.0, 60_000.0, 60_000.0, 60_000.0),
-        (60_000.0, 60_000.0, 58_000.0, 59_000.0),
-        (59_000.0, 59_500.0, 59_000.0, 59_500.0),
+        (58_000.0, 59_000.0, 58_000.0, 59_000.0),
+        (59_500.0, 59_500.0, 59_500.0, 59_500.0),
         (59_500.0, 59_500.0, 59_500.0, 59_500.0),
     ]
     # Before the start nobody knows, and nothing is made up.
@@ -186,5 +202,5 @@ def test_after_a_day_only_what_happened_here_counts() -> None:
     for hour in range(30):
         made.take(print_at(START_MS + hour * 60 * MINUTE_MS, 60_000.0 + hour, hour + 1))
     day = made.day(START_MS + 29 * 60 * MINUTE_MS)
-    assert (day.high, day.low) == (60_029.0, 60_005.0)
+    assert (day.high, day.low) == (60_029.0, 60_006.0)
     assert 20 < day.trades < 30
