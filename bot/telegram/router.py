@@ -256,7 +256,8 @@ class Router:
         request = self._request(stored, None, person, place.chat_id, text[1:])
         reply = await self._dispatch(request)
         is_file = any(card.document or card.picture for card in reply.cards)
-        is_question = reply.outcome == "asked"
+        # A card stays what it is beside a question; a guide ends in it, and leaves no taps behind.
+        is_question = reply.outcome == "asked" and request.command != "track"
         edits = text.startswith(IN_PLACE) and not is_file and not is_question
         return reply, own if edits else place
 

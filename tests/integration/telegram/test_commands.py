@@ -177,6 +177,12 @@ async def test_a_buy_is_guided_by_taps_alone(world: World) -> None:
             await world.phone.until_text(heading)
         await world.phone.press(card["message_id"], "100 USDT")
         asked = await world.phone.until_text("buy the dip?")
+        # What would ask a second time is gone with the step.
+        assert asked["message_id"] == card["message_id"]
+        await world.phone.press(asked["message_id"], "Confirm")
+        await world.phone.until_text("Watching BTC/USDT")
+    assert await world.phone.count() == 1
+    assert len(world.store.of(events.ConfirmationAsked)) == 1
     assert asked["buttons"] == [["Confirm", "Cancel"]]
 
 
