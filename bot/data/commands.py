@@ -34,6 +34,8 @@ Exchange = Annotated[str | None, typer.Option(help="For example binance.")]
 Symbol = Annotated[str | None, typer.Option(help="For example BTC/USDT, or BTC/USDT:USDT.")]
 Timeframe = Annotated[str | None, typer.Option(help="For example 1m.")]
 _OLDEST = datetime(2011, 1, 1, tzinfo=UTC)
+# The first of all began in March 2010.
+_FIRST_EXCHANGE = datetime(2010, 1, 1, tzinfo=UTC)
 _ALL_THREE = "a series needs all three: --exchange binance --symbol BTC/USDT --timeframe 1m"
 _TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
@@ -54,6 +56,7 @@ def import_command(
 ) -> None:
     """Take candles in from files named EXCHANGE_BASE-QUOTE_TIMEFRAME, or as the options say.
 
+    Of a folder that holds none those below it are taken.
     What is wrong with them is repaired where that is certain, refused and kept apart where it is
     not; exit code 1 when a whole file was refused.
     """
@@ -61,16 +64,20 @@ def import_command(
     from storage.archive.foreign import NoCandles
     from storage.archive.writer import writing
 
-    files = importing.candle_files(path)
-    passed_by = 0
     name = _name(exchange, symbol, timeframe) if exchange or symbol or timeframe else None
-    refused = 0
+    # Of one name candles of several folders hardly are.
+    chosen = importing.candle_files(path, are_below_taken=name is None)
+    files, base = chosen.files, path if chosen.folders else None
+    if chosen.folders:
+        typer.echo(f"Below {path}, candles are taken from {importing.named(path, chosen.folders)}")
+    refused = passed_by = 0
     with writing(_root()) as writer:
         _say(wording.found_at_start(writer))
         for number, file in enumerate(files, start=1):
-            typer.echo(f"[{number}/{len(files)}] {file.name}")
+            shown = file.relative_to(base) if base else file.name
+            typer.echo(f"[{number}/{len(files)}] {shown}")
             try:
-                _import_file(writer, file, name, drop_last)
+                refused += not _import_file(writer, file, name, drop_last)
             except Refused as error:
                 if path.is_dir() and isinstance(error, NoCandles):
                     passed_by += 1
@@ -109,6 +116,8 @@ def download_command(
     from trading.gateway.settings import GatewaySettings
 
     clock = SystemClock()
+    _check_exchanges_existed("--since", since)
+    _check_exchanges_existed("--until", until)
     if since.replace(tzinfo=UTC) >= clock.now():
         raise Refused(
             f"--since should lie in the past, was {since:%Y-%m-%d %H:%M}",
@@ -309,16 +318,23 @@ def repair_command(
 
 def _import_file(
     writer: "ArchiveWriter", file: Path, name: "SeriesName | None", drop_last: bool | None
-) -> None:
+) -> bool:
+    """Store a file; return False when something was refused and nothing kept."""
     from bot.clock import now_ms
     from bot.data import wording
     from storage.archive.foreign import read_file
 
+    kept = refused = 0
     for told in read_file(file, name, drop_last=drop_last):
         for report in writer.store(told.name, told.candles, now_ms(), file.name):
             _say(wording.stored(report))
+            kept += report.added + report.known
+            refused += report.rejected.total()
         if told.left_out:
             typer.echo(wording.left_out(told.left_out))
+    if refused and not kept:
+        typer.echo("  REFUSED: nothing of the file is kept", err=True)
+    return bool(kept) or not refused
 
 
 def _check_folder_of(file: Path) -> None:
@@ -348,6 +364,15 @@ def _held_name(
 def _matches(name: "SeriesName", wanted: Iterable[str | None]) -> bool:
     parts = (name.exchange, name.symbol, name.timeframe)
     return all(not one or one == part for one, part in zip(wanted, parts, strict=True))
+
+
+def _check_exchanges_existed(option: str, at: datetime | None) -> None:
+    if at is not None and at.replace(tzinfo=UTC) < _FIRST_EXCHANGE:
+        raise Refused(
+            f"{option} should not lie before {_FIRST_EXCHANGE:%Y}, when no exchange existed yet, "
+            f"was {at:%Y-%m-%d}",
+            example=f"{option} 2021-05-01",
+        )
 
 
 def _within(since: datetime | None, until: datetime | None) -> "Span":

@@ -239,6 +239,20 @@ def test_of_many_gaps_the_longest_are_shown_unless_all_are_wanted(root: Path) ->
     assert _umbra("verify", "--all").output.count("  gap ") == 38
 
 
+def test_a_file_of_which_nothing_is_kept_is_a_file_refused(tmp_path: Path, root: Path) -> None:
+    file = _file(tmp_path / "in")
+    wrong = walk(100)
+    wrong = wrong.replace(volume=wrong.volume * 50_000)
+    write_file(tmp_path / "in" / "BINANCE_ETH-USDT_1m.csv", BITCOIN, wrong)
+    said = _umbra("import", "in")
+    assert said.exit_code == 1
+    assert "100 REFUSED: comes with others most of which contradict" in said.output
+    assert said.output.count("REFUSED: nothing of the file is kept") == 1
+    assert Archive(root).load(BITCOIN).candles.equals(next(iter(read_file(file))).candles)
+    # What was known before is no refusal.
+    assert _umbra("import", str(file)).exit_code == 0
+
+
 def test_a_list_of_files_beside_the_candles_is_passed_by(tmp_path: Path, root: Path) -> None:
     _file(tmp_path / "in")
     (tmp_path / "in" / "MANIFEST.csv").write_text("file,bytes\nBINANCE_BTC-USDT_1m.csv,7\n")
@@ -254,8 +268,8 @@ def test_a_list_of_files_beside_the_candles_is_passed_by(tmp_path: Path, root: P
 
 
 @pytest.mark.parametrize("has_manifest", [False, True])
-def test_a_folder_above_the_candles_names_the_one_to_import(
-    has_manifest: bool, tmp_path: Path
+def test_of_a_folder_above_the_candles_those_below_it_are_taken(
+    has_manifest: bool, tmp_path: Path, root: Path
 ) -> None:
     above = tmp_path / "above"
     above.mkdir()
@@ -263,11 +277,22 @@ def test_a_folder_above_the_candles_names_the_one_to_import(
         (above / "MANIFEST.csv").write_text("file,bytes\na,7\n")
     assert "holds no candles in files that end in" in str(_umbra("import", "above").exception)
     (above / "notes").mkdir()
+    (above / "notes" / "trades.csv").write_text("price\n7\n")
+    assert "holds no candles in files that end in" in str(_umbra("import", "above").exception)
     _file(above / "ohlcv")
-    said = _umbra("import", "above").exception
-    assert isinstance(said, Refused)
-    assert "files named like candles lie below it, in ohlcv (1)" in str(said)
-    assert said.example == "umbra data import above/ohlcv"
+    (above / "more" / "deep").mkdir(parents=True)
+    ether = above / "more" / "deep" / "BINANCE_ETH-USDT_1m.csv"
+    write_file(ether, SeriesName("binance", "ETH/USDT", "1m"), walk(10))
+    if not has_manifest:
+        # Under one name candles of several folders hardly belong.
+        said = _umbra("import", "above", *_SERIES).exception
+        assert isinstance(said, Refused)
+        assert "lie below it, in more/deep (1), ohlcv (1): name the folder" in str(said)
+    said = _umbra("import", "above")
+    assert said.exit_code == 0, said.output
+    assert "Below above, candles are taken from more/deep (1), ohlcv (1)" in said.output
+    assert "[2/2] ohlcv/BINANCE_BTC-USDT_1m.csv" in said.output
+    assert [name.symbol for name in Archive(root).series()] == ["BTC/USDT", "ETH/USDT"]
 
 
 def test_no_folder_is_made_for_an_export(tmp_path: Path) -> None:
@@ -424,6 +449,17 @@ def test_a_download_from_the_future_is_refused_before_anything_is_sent() -> None
     said = _umbra("download", *_SERIES, "--since", "2199-01-01", "--rest-url", "http://127.0.0.1:1")
     assert isinstance(said.exception, Refused)
     assert "--since should lie in the past" in str(said.exception)
+
+
+@pytest.mark.parametrize("at", ["1950-01-01", "1969-12-31", "2009-12-31"])
+@pytest.mark.parametrize("option", ["--since", "--until"])
+def test_a_download_from_before_any_exchange_is_refused_by_its_date(option: str, at: str) -> None:
+    said = _umbra("download", *_SERIES, option, at, "--rest-url", "http://127.0.0.1:1").exception
+    assert isinstance(said, Refused)
+    assert f"{option} should not lie before 2010, when no exchange existed yet, was {at}" in str(
+        said
+    )
+    assert said.example == f"{option} 2021-05-01"
 
 
 @pytest.mark.parametrize(
