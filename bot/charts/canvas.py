@@ -22,6 +22,7 @@ _DPI: Final = 120
 _COMPRESSION: Final = 3
 _POINTS_PER_IN: Final = 72
 _CHIP_PX: Final = 46
+_WATERMARK_PT_MAX: Final = 70.0
 _EDGE_PX: Final = 20
 
 
@@ -63,6 +64,8 @@ def dress(axes: Axes) -> None:
 
 def watermark(axes: Axes, text: str) -> None:
     """Write across a picture that no real money moves: it may be passed on alone."""
+    (left_px, _), (right_px, _) = axes.transAxes.transform([(0, 0), (1, 0)])
+    fitting = (right_px - left_px) / max(width_of(text, 1.0), 1.0)
     axes.text(
         0.5,
         0.5,
@@ -70,7 +73,7 @@ def watermark(axes: Axes, text: str) -> None:
         transform=axes.transAxes,
         color=FAINT,
         alpha=0.28,
-        fontsize=70,
+        fontsize=min(_WATERMARK_PT_MAX, points(0.95 * fitting)),
         fontweight="bold",
         ha="center",
         va="center",
@@ -99,14 +102,22 @@ def gap_of(axes: Axes) -> float:
     return float(_CHIP_PX / (top - bottom))
 
 
-def value_axis(axes: Axes, ticks: Sequence[tuple[float, str]], chips: Sequence[Chip]) -> None:
-    """Write values at the right: chips all of them, and the ticks that they leave room for."""
+def value_axis(
+    axes: Axes,
+    ticks: Sequence[tuple[float, str]],
+    chips: Sequence[Chip],
+    beside_px: float = 0.0,
+) -> None:
+    """Write values at the right: chips all of them, and the ticks that they leave room for.
+
+    `beside_px` is how much room between the axes and the values is for something else.
+    """
     low, high = axes.get_ylim()
     gap = gap_of(axes)
     at = [(chip.value - low) / (high - low) for chip in chips]
     places = spread_labels(at, gap)
     for chip, where, place in zip(chips, at, places, strict=True):
-        _chip(axes, chip, where, place)
+        _chip(axes, chip, where, place, beside_px)
     free = [
         (value, text)
         for value, text in ticks
@@ -114,7 +125,7 @@ def value_axis(axes: Axes, ticks: Sequence[tuple[float, str]], chips: Sequence[C
     ]
     axes.yaxis.tick_right()
     axes.set_yticks([value for value, _ in free], [text for _, text in free])
-    axes.tick_params(axis="y", pad=points(_EDGE_PX))
+    axes.tick_params(axis="y", pad=points(_EDGE_PX + beside_px))
 
 
 def time_axis(axes: Axes, ticks: Sequence[tuple[float, str]]) -> None:
@@ -123,20 +134,28 @@ def time_axis(axes: Axes, ticks: Sequence[tuple[float, str]]) -> None:
     axes.set_xticks([place for place, _ in ticks], written)
 
 
-def _chip(axes: Axes, chip: Chip, where: float, place: float) -> None:
+def _chip(axes: Axes, chip: Chip, where: float, place: float, beside_px: float) -> None:
     box = axes.get_position()
     width_px, height_px = box.width * WIDTH_PX, _CHIP_PX / gap_of(axes)
-    left, right = 1 + _EDGE_PX / width_px / 2, (1 - box.x0) / box.width
+    beside = 1 + beside_px / width_px
+    ends = [1, beside] if beside_px else [1]
+    left, right = beside + _EDGE_PX / width_px / 2, (1 - box.x0) / box.width
     tall = (_CHIP_PX - 4) / height_px
     at = axes.transAxes
     corner = (left, place - tall / 2)
     ground = Rectangle(corner, right - left, tall, color=chip.colour, linewidth=0, transform=at)
-    line = Line2D([1, left], [where, place], color=chip.colour, linewidth=1.5, transform=at)
+    line = Line2D(
+        [*ends, left],
+        [*(where for _ in ends), place],
+        color=chip.colour,
+        linewidth=1.5,
+        transform=at,
+    )
     for artist in (axes.add_artist(ground), axes.add_artist(line)):
         # Beside the axes, which would cut them off.
         artist.set_clip_on(False)
     axes.text(
-        1 + _EDGE_PX / width_px,
+        beside + _EDGE_PX / width_px,
         place,
         chip.text,
         transform=at,

@@ -84,13 +84,17 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class LevelMark:
-    """A level from the first candle's beginning until now, perhaps sloped."""
+    """A level until now, perhaps sloped: from where it starts, or from the first candle on.
+
+    `from_x` is where it starts, in bars from the middle of the first, None before the picture.
+    """
 
     label: str
     meaning: str
     left_price: float
     right_price: float
     is_dashed: bool = False
+    from_x: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ def drawing_of(facts: ChartFacts, price_tick: Decimal, zone: tzinfo) -> Drawing:
     markers = _fill_marks(facts)
     return Drawing(
         title=f"{facts.symbol}  {facts.timeframe.name}",
-        times=tuple(_times(facts, clock)),
+        times=tuple(_times(facts, clock, TIMES_MAX - 1 if levels else TIMES_MAX)),
         zone=zone_name(candles[-1].open_time_ms, clock),
         places=places_of(price_tick),
         bars=tuple(Bar(c.open, c.high, c.low, c.close, c.volume) for c in candles),
@@ -165,7 +169,7 @@ def _level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
         name, meaning = ("buy", ENTRY) if is_buy else ("stop", STOP)
         marks.append(_flat(f"#{number} {name}", meaning, tracker.stop_price))
     if tracker.hard_stop_price is not None and tracker.hard_stop_price != tracker.stop_price:
-        marks.append(_flat(f"#{number} hard stop", STOP, tracker.hard_stop_price, True))
+        marks.append(_flat(f"#{number} hard", STOP, tracker.hard_stop_price, True))
     if tracker.record_price is not None:
         marks.append(_flat(f"#{number} record", RECORD, tracker.record_price, True))
     meaning = ENTRY if tracker.side is Side.BUY else TARGET
@@ -176,7 +180,7 @@ def _level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
     if spec.support is not None:
         marks.append(_sloped(f"#{number} support", ENTRY, spec.support, facts))
     if spec.resistance is not None:
-        marks.append(_sloped(f"#{number} resistance", RESISTANCE, spec.resistance, facts))
+        marks.append(_sloped(f"#{number} resist", RESISTANCE, spec.resistance, facts))
     return marks
 
 
@@ -185,10 +189,12 @@ def _flat(label: str, meaning: str, price: Decimal, is_dashed: bool = False) -> 
 
 
 def _sloped(label: str, meaning: str, line: Line, facts: ChartFacts) -> LevelMark:
-    first_ms = facts.candles[0].open_time_ms
+    left_ms = max(facts.candles[0].open_time_ms, to_ms(line.first.at))
+    starts = _place(left_ms, facts)
     # Where it is now, as its card says it.
     now_ms = to_ms(facts.now)
-    return LevelMark(label, meaning, _price_on(line, first_ms), _price_on(line, now_ms))
+    left, right = _price_on(line, left_ms), _price_on(line, now_ms)
+    return LevelMark(label, meaning, left, right, from_x=starts - 0.5 if starts else None)
 
 
 def _price_on(line: Line, at_ms: int) -> float:
@@ -222,8 +228,8 @@ def _place(at_ms: int, facts: ChartFacts) -> float:
     return candles_between(facts.candles[0].open_time_ms, opened_ms, length_ms) + part
 
 
-def _times(facts: ChartFacts, clock: tzinfo) -> list[tuple[float, str]]:
+def _times(facts: ChartFacts, clock: tzinfo, most: int) -> list[tuple[float, str]]:
     first_ms, last_ms = facts.candles[0].open_time_ms, facts.candles[-1].open_time_ms
     left_ms = first_ms + round((last_ms - first_ms) * TIME_SHARE_MIN)
-    found = time_ticks(left_ms, last_ms, clock, TIMES_MAX)
+    found = time_ticks(left_ms, last_ms, clock, most)
     return [(_place(at_ms, facts) - 0.5, text) for at_ms, text in found]

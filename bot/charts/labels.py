@@ -6,8 +6,13 @@ from math import ceil, floor, log10
 
 _PRICES_MAX = 7
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0, 20.0)
-# Width of a bold letter as a share of its size; those of a number that are not digits are narrow.
-_DIGIT_WIDTH, _POINT_WIDTH = 0.70, 0.40
+# Width of a bold letter as a share of its size: most, and those that differ.
+_LETTER_WIDTH = 0.70
+_WIDTHS = {
+    **dict.fromkeys(".,", 0.40),
+    **dict.fromkeys(" fijlrt", 0.46),
+    **dict.fromkeys("#mw▲▼", 0.90),
+}
 
 
 def places_of(tick: Decimal) -> int:
@@ -21,9 +26,8 @@ def format_price(value: float, places: int) -> str:
 
 
 def width_of(text: str, size: float) -> float:
-    """Return how wide a written number is, in the unit of its size."""
-    narrow = sum(text.count(letter) for letter in ".,")
-    return size * ((len(text) - narrow) * _DIGIT_WIDTH + narrow * _POINT_WIDTH)
+    """Return how wide a written text is, in the unit of its size."""
+    return size * sum(_WIDTHS.get(letter, _LETTER_WIDTH) for letter in text)
 
 
 def price_ticks(bounds: tuple[float, float], places: int) -> list[tuple[float, str]]:
@@ -40,16 +44,23 @@ def price_ticks(bounds: tuple[float, float], places: int) -> list[tuple[float, s
 
 
 def spread_labels(wanted: Sequence[float], gap: float) -> list[float]:
-    """Move label places (0 bottom … 1 top) apart until neighbours keep the gap."""
+    """Move label places (0 bottom … 1 top) apart until neighbours keep the gap.
+
+    Those that would meet share what they are moved by, up and down; none passes another.
+    """
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
-    placed = [min(max(wanted[index], gap / 2), 1 - gap / 2) for index in order]
-    for index in range(1, len(placed)):
-        placed[index] = max(placed[index], placed[index - 1] + gap)
-    if placed and placed[-1] > 1 - gap / 2:
-        placed[-1] = 1 - gap / 2
-        for index in range(len(placed) - 2, -1, -1):
-            placed[index] = min(placed[index], placed[index + 1] - gap)
+    # How far each is from where it would be if all stood one gap apart: this may only rise.
+    blocks: list[tuple[float, int]] = []
+    for number, index in enumerate(order):
+        block = (min(max(wanted[index], 0.0), 1.0) - number * gap, 1)
+        while blocks and blocks[-1][0] > block[0]:
+            mean, count = blocks.pop()
+            whole = count + block[1]
+            block = ((mean * count + block[0] * block[1]) / whole, whole)
+        blocks.append(block)
+    least, most = gap / 2, 1 - gap / 2 - (len(order) - 1) * gap
+    shifts = [min(max(mean, least), most) for mean, count in blocks for _ in range(count)]
     result = [0.0] * len(wanted)
-    for index, place in zip(order, placed, strict=True):
-        result[index] = place
+    for number, (index, shift) in enumerate(zip(order, shifts, strict=True)):
+        result[index] = shift + number * gap
     return result

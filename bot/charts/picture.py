@@ -1,6 +1,5 @@
-"""A Drawing as a PNG for a phone: dark, names of levels at the left edge, prices at the right."""
+"""A Drawing as a PNG for a phone: dark, levels named beside their lines, prices at the right."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -19,7 +18,6 @@ from bot.charts.canvas import (
     UP,
     Chip,
     dress,
-    gap_of,
     margin_of,
     new_figure,
     png_bytes,
@@ -35,9 +33,9 @@ from bot.charts.drawing import (
     TARGET,
     Drawing,
     FillMark,
-    LevelMark,
 )
-from bot.charts.labels import format_price, price_ticks, spread_labels
+from bot.charts.labels import format_price, price_ticks
+from bot.charts.level_labels import label_of, share_of, width_px, write_labels
 
 _HEIGHT_IN: Final = 10.0
 COLOURS: Final = {
@@ -54,8 +52,8 @@ _MARGIN: Final = 0.08
 _LINE: Final = 0.06
 _LINES_MAX: Final = 3
 _LEFT: Final = 0.02
-# Part of the width within which a line's name is written beside its own line.
-_NAMED_MAX: Final = 0.6
+# From the end of a candle to the mark of an execution, part of the height.
+_MARK_GAP: Final = 0.025
 
 
 def png_of(drawing: Drawing) -> bytes:
@@ -63,8 +61,12 @@ def png_of(drawing: Drawing) -> bytes:
     figure = new_figure(_HEIGHT_IN)
     bounds = price_bounds(drawing)
     ticks = price_ticks(bounds, drawing.places)
-    chips = _chips(drawing, bounds)
-    right = 1 - margin_of([*(text for _, text in ticks), *(chip.text for chip in chips)])
+    chips = _chips(drawing)
+    labels = [
+        label_of(level, bounds, drawing.places, COLOURS[level.meaning]) for level in drawing.levels
+    ]
+    scale = margin_of([*(text for _, text in ticks), *(chip.text for chip in chips)])
+    right = 1 - scale - share_of(labels)
     grid = figure.add_gridspec(
         2, 1, height_ratios=(6, 1), hspace=0.03, left=_LEFT, right=right, top=0.925, bottom=0.075
     )
@@ -78,11 +80,12 @@ def png_of(drawing: Drawing) -> bytes:
     _candles(prices, drawing)
     _volume(volumes, drawing)
     prices.set_ylim(*bounds)
-    value_axis(prices, ticks, chips)
+    value_axis(prices, ticks, chips, width_px(labels))
     prices.set_xticks([place for place, _ in drawing.times], [""] * len(drawing.times))
     time_axis(volumes, drawing.times)
-    _levels(prices, drawing, bounds)
-    _markers(prices, drawing.markers, bounds)
+    _levels(prices, drawing)
+    write_labels(prices, labels)
+    _markers(prices, drawing, bounds)
     _title(figure, drawing)
     watermark(prices, drawing.watermark)
     return png_bytes(figure)
@@ -140,93 +143,53 @@ def _volume(axes: Axes, drawing: Drawing) -> None:
     axes.set_yticks([])
 
 
-def _is_within(price: float, bounds: tuple[float, float]) -> bool:
-    return bounds[0] <= price <= bounds[1]
+def _chips(drawing: Drawing) -> list[Chip]:
+    if drawing.price is None:
+        return []
+    return [Chip(drawing.price, format_price(drawing.price, drawing.places), PRICE)]
 
 
-def _chips(drawing: Drawing, bounds: tuple[float, float]) -> list[Chip]:
-    chips = [
-        Chip(
-            level.right_price,
-            format_price(level.right_price, drawing.places),
-            COLOURS[level.meaning],
-        )
-        for level in drawing.levels
-        if _is_within(level.right_price, bounds)
-    ]
-    if drawing.price is not None:
-        chips.append(Chip(drawing.price, format_price(drawing.price, drawing.places), PRICE))
-    return chips
-
-
-def _levels(axes: Axes, drawing: Drawing, bounds: tuple[float, float]) -> None:
+def _levels(axes: Axes, drawing: Drawing) -> None:
     first, last = axes.get_xlim()
-    low, high = bounds
+    now = len(drawing.bars) - 0.5
     for level in drawing.levels:
+        begun = [first, -0.5] if level.from_x is None else [min(level.from_x, now)]
         axes.plot(
-            [first, -0.5, len(drawing.bars) - 0.5, last],
-            [level.left_price] * 2 + [level.right_price] * 2,
+            [*begun, now, last],
+            [level.left_price] * len(begun) + [level.right_price] * 2,
             color=COLOURS[level.meaning],
             linestyle=(0, (5, 4)) if level.is_dashed else "-",
             linewidth=2.4,
         )
     if drawing.price is not None:
         axes.axhline(drawing.price, color=PRICE, linewidth=1.4, linestyle=(0, (1, 3)))
-    names = [name_of(level, bounds, drawing.places) for level in drawing.levels]
-    starts = [line_start(level, bounds) for level in drawing.levels]
-    wanted = [(price - low) / (high - low) for _, price in starts]
-    heights = spread_labels(wanted, gap_of(axes))
-    for level, name, (share, _), height in zip(drawing.levels, names, starts, heights, strict=True):
-        _name(axes, name, (share, height), COLOURS[level.meaning])
 
 
-def name_of(level: LevelMark, bounds: tuple[float, float], places: int) -> str:
-    """What is written at the left: also where to and at which price, of a level out of sight."""
-    if _is_within(level.right_price, bounds):
-        return level.label
-    arrow = "▲" if level.right_price > bounds[1] else "▼"
-    return f"{arrow} {level.label} {format_price(level.right_price, places)}"
-
-
-def line_start(level: LevelMark, bounds: tuple[float, float]) -> tuple[float, float]:
-    """Return where a level is named: part of the width, and price where it comes into sight."""
-    left, right = level.left_price, level.right_price
-    if _is_within(left, bounds) or not _is_within(right, bounds):
-        return 0.0, left
-    edge = min(max(left, bounds[0]), bounds[1])
-    share = (edge - left) / (right - left)
-    return min(share, _NAMED_MAX), edge
-
-
-def _name(axes: Axes, name: str, place: tuple[float, float], colour: str) -> None:
-    axes.text(
-        *place,
-        name,
-        transform=axes.transAxes,
-        color=colour,
-        fontsize=SMALL_PT,
-        fontweight="bold",
-        va="center_baseline",
-        zorder=4,
-        bbox={"boxstyle": "square,pad=0.1", "fc": BACKGROUND, "ec": "none", "alpha": 0.9},
-    )
-
-
-def _markers(axes: Axes, markers: Sequence[FillMark], bounds: tuple[float, float]) -> None:
-    nudge = (bounds[1] - bounds[0]) * 0.02
+def _markers(axes: Axes, drawing: Drawing, bounds: tuple[float, float]) -> None:
+    """A triangle beyond the candle of each execution, and a stroke across it at the price."""
+    if not drawing.markers:
+        return
     for is_buy, shape in ((True, "^"), (False, "v")):
-        rows = [marker for marker in markers if marker.is_buy is is_buy]
-        if rows:
-            axes.scatter(
-                [marker.x for marker in rows],
-                [marker.price + (-nudge if is_buy else nudge) for marker in rows],
-                marker=shape,
-                s=260,
-                color=INK,
-                edgecolors=BACKGROUND,
-                linewidths=2.0,
-                zorder=5,
-            )
+        rows = [mark for mark in drawing.markers if mark.is_buy is is_buy]
+        axes.scatter(
+            [mark.x for mark in rows],
+            [mark_height(mark, drawing, bounds) for mark in rows],
+            marker=shape,
+            s=260,
+            color=INK,
+            edgecolors=BACKGROUND,
+            linewidths=2.0,
+            zorder=5,
+        )
+    strokes = [((mark.x - 0.9, mark.price), (mark.x + 0.9, mark.price)) for mark in drawing.markers]
+    axes.add_collection(LineCollection(strokes, colors=INK, linewidths=2.0, zorder=5))
+
+
+def mark_height(mark: FillMark, drawing: Drawing, bounds: tuple[float, float]) -> float:
+    """Return at which price an execution is marked: below its candle a buy, above it a sale."""
+    bar = drawing.bars[min(max(round(mark.x), 0), len(drawing.bars) - 1)]
+    gap = (bounds[1] - bounds[0]) * _MARK_GAP
+    return min(bar.low, mark.price) - gap if mark.is_buy else max(bar.high, mark.price) + gap
 
 
 def _title(figure: Figure, drawing: Drawing) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -24,7 +25,8 @@ from bot.charts import worker
 from bot.charts.canvas import DOWN, PRICE, SMALL_PT, UP, Chip, dress, margin_of, value_axis
 from bot.charts.drawing import Drawing, drawing_from_json, drawing_of
 from bot.charts.labels import format_price, places_of, price_ticks, spread_labels
-from bot.charts.picture import COLOURS, line_start, name_of, png_of, price_bounds
+from bot.charts.level_labels import LevelLabel, label_of, width_px, write_labels
+from bot.charts.picture import COLOURS, mark_height, png_of, price_bounds
 from bot.charts.worker import ChartWorker, Picture, request_of
 from trading.domain.errors import NotInTime
 from trading.domain.market import Candle
@@ -100,7 +102,7 @@ def test_a_hard_stop_and_a_buy_level_have_their_own_lines() -> None:
     breakout = _tracker(3, TrackerKind.BREAKOUT, stop_price=Decimal(130), side=Side.BUY)
     found = {level.label: level.meaning for level in drawn(_view(sell, buy, breakout)).levels}
     assert found == {
-        "#1 hard stop": "stop",
+        "#1 hard": "stop",
         "#1 level": "target",
         "#2 level": "entry",
         "#3 buy": "entry",
@@ -111,7 +113,7 @@ def test_a_line_is_sloped_from_the_first_candle_to_where_it_is_now() -> None:
     line = Line(LinePoint(START, Decimal(100)), LinePoint(START + timedelta(hours=9), Decimal(109)))
     tracker = _tracker(4, TrackerKind.LINES, support=line, resistance=line)
     levels = drawn(_view(tracker)).levels
-    assert [level.label for level in levels] == ["#4 support", "#4 resistance"]
+    assert [level.label for level in levels] == ["#4 support", "#4 resist"]
     assert levels[0].left_price == pytest.approx(100)
     assert levels[0].right_price == pytest.approx(110)
     assert len({level.meaning for level in levels}) == 2
@@ -275,18 +277,82 @@ def test_a_level_out_of_sight_is_an_arrow_with_its_price() -> None:
         drawn(_view(_tracker(1, TrackerKind.STOP, stop_price=Decimal(price)))).levels[0]
         for price in (10, 1000)
     )
-    assert name_of(below, (90.0, 120.0), 2) == "▼ #1 stop 10.00"
-    assert name_of(above, (90.0, 120.0), 2) == "▲ #1 stop 1,000.00"
-    assert name_of(below, (5.0, 120.0), 2) == "#1 stop"
+    far = label_of(below, (90.0, 120.0), 2, "#fff")
+    assert (far.name, far.price, far.where, far.is_in_sight) == ("#1 stop", "▼ 10.00", 0.0, False)
+    assert label_of(above, (90.0, 120.0), 2, "#fff").price == "▲ 1,000.00"
+    near = label_of(below, (5.0, 25.0), 2, "#fff")
+    assert (near.name, near.where, near.is_in_sight) == ("#1 stop", 0.25, True)
 
 
-def test_a_line_is_named_where_it_comes_into_sight() -> None:
-    line = Line(LinePoint(START, Decimal(50)), LinePoint(START + timedelta(hours=10), Decimal(150)))
-    level = drawn(_view(_tracker(4, TrackerKind.LINES, support=line))).levels[0]
-    assert line_start(level, (40.0, 160.0)) == (0.0, 50.0)
-    assert line_start(level, (75.0, 160.0)) == (0.25, 75.0)
-    assert line_start(level, (140.0, 160.0)) == (0.6, 140.0)
-    assert line_start(level, (75.0, 120.0)) == (0.0, 50.0)
+def test_a_line_is_not_drawn_before_it_starts() -> None:
+    start, end = START + timedelta(hours=4), START + timedelta(hours=8)
+    line = Line(LinePoint(start, Decimal(100)), LinePoint(end, Decimal(104)))
+    tracker = _tracker(4, TrackerKind.LINES, support=line, resistance=line)
+    level = drawn(_view(tracker)).levels[0]
+    assert (level.from_x, level.left_price) == (3.5, 100.0)
+    assert level.right_price == pytest.approx(106)
+    early = Line(LinePoint(START - timedelta(hours=2), Decimal(90)), line.last)
+    level = drawn(_view(_tracker(5, TrackerKind.STOP, level=early))).levels[0]
+    assert level.from_x is None
+    assert level.left_price == pytest.approx(92.8)
+
+
+def labelled(count: int) -> Axes:
+    """Axes as high as those of a picture, with labels of levels that are all at one price."""
+    axes = Figure(figsize=(9, 10), dpi=120).add_axes((0.02, 0.2, 0.5, 0.72))
+    labels = [LevelLabel(f"#{number} stop", "98.00", "#ff5c7a", 0.5) for number in range(count)]
+    write_labels(axes, labels)
+    return axes
+
+
+@pytest.mark.parametrize(("count", "has_prices"), [(2, True), (12, False)])
+def test_every_level_has_a_label_beside_the_candles_that_hides_no_other(
+    count: int, has_prices: bool
+) -> None:
+    axes = labelled(count)
+    texts = [text.get_text() for text in axes.texts]
+    assert [text for text in texts if text.startswith("#")] == [f"#{n} stop" for n in range(count)]
+    assert ("98.00" in texts) is has_prices
+    boxes = sorted((patch.get_y(), patch.get_height()) for patch in axes.patches)
+    assert all(low + tall < above for (low, tall), (above, _) in itertools.pairwise(boxes))
+    assert all(patch.get_x() > 1 for patch in axes.patches), "outside of the candles"
+    # Each is joined to the end of its own line.
+    assert [line.get_xydata()[0].tolist() for line in axes.lines] == [[1.0, 0.5]] * count
+
+
+def test_a_label_out_of_sight_is_joined_to_nothing() -> None:
+    axes = Figure().add_subplot()
+    write_labels(axes, [LevelLabel("#1 stop", "▼ 10.00", "#ff5c7a", 0.0, is_in_sight=False)])
+    assert len(axes.lines) == 0
+
+
+def test_a_chart_without_levels_keeps_its_whole_width() -> None:
+    assert width_px([]) == 0.0
+    assert 150 < width_px([LevelLabel("#1 stop", "98.00", "#ff5c7a", 0.5)]) < 260
+
+
+def test_labels_of_levels_leave_the_scale_all_its_numbers() -> None:
+    axes = Figure(figsize=(9, 10), dpi=120).add_axes((0.02, 0.2, 0.5, 0.72))
+    axes.set_ylim(100, 110)
+    ticks = [(float(price), f"{price}.00") for price in (102, 104, 106, 108)]
+    value_axis(axes, ticks, [], beside_px=200.0)
+    write_labels(axes, [LevelLabel("#1 stop", "104.00", "#ff5c7a", 0.4)])
+    assert len(axes.get_yticklabels()) == 4
+
+
+def test_labels_that_meet_share_what_they_are_moved_by() -> None:
+    assert spread_labels([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    assert spread_labels([0.5, 0.2, 0.5], 0.1) == pytest.approx([0.45, 0.2, 0.55])
+    assert spread_labels([0.0, 0.02], 0.1) == pytest.approx([0.05, 0.15])
+
+
+def test_a_mark_of_an_execution_lies_beyond_its_candle() -> None:
+    fills = (_fill(9.5, Side.SELL), _fill(9.5, Side.BUY))
+    drawing = drawn(replace(_view(fills=fills), price=Decimal(110)))
+    bar, bounds = drawing.bars[9], price_bounds(drawing)
+    sold, bought = drawing.markers
+    assert bar.high < mark_height(sold, drawing, bounds) < bounds[1]
+    assert bounds[0] < mark_height(bought, drawing, bounds) < bar.low
 
 
 def test_the_price_and_every_mark_of_an_execution_are_inside() -> None:
