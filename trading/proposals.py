@@ -14,7 +14,7 @@ from trading.domain.money import EXACT, ONE, ZERO, plain
 from trading.domain.order import Purpose, Side
 from trading.domain.position import Portfolio
 from trading.domain.time import to_ms
-from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerSpec
+from trading.domain.tracker import Amount, AmountKind, ThenKind, Tracker, TrackerSpec
 from trading.trackers import arming, rules, slices
 
 
@@ -104,6 +104,7 @@ def tracker(
     if armed.adopted:
         base = holding.instrument.base
         notes = (*notes, f"{plain(armed.adopted)} {base} come under Umbra's care")
+    notes = (*notes, *_cycle_notes(armed, holding, present.price))
     next_level, level = rules.next_level(armed.tracker, to_ms(present.at))
     proposal = TrackerProposal(
         tracker=armed.tracker,
@@ -116,6 +117,24 @@ def tracker(
         next_level=next_level,
     )
     return armed, proposal
+
+
+def _cycle_notes(armed: arming.Armed, holding: Holding, price: Decimal) -> tuple[str, ...]:
+    """Say of a tracker that is to go round that as things are it will find nothing to go on."""
+    new, instrument = armed.tracker, holding.instrument
+    if new.spec.then.kind is not ThenKind.COOLDOWN:
+        return ()
+    if new.side is Side.SELL:
+        same = (item for item in holding.trackers if item.symbol == instrument.symbol)
+        left = holding.managed + armed.adopted - new.quantity - slices.owned(same)[0]
+        is_enough, what = not instrument.is_dust(max(left, ZERO), price), instrument.base
+    else:
+        left = holding.quote_free - new.quote
+        is_enough, what = left >= instrument.notional_min, instrument.quote
+    if is_enough:
+        return ()
+    verb = "sell" if new.side is Side.SELL else "buy"
+    return (f"it can {verb} once and no more: no {what} is left for `then cooldown` after that",)
 
 
 def order(

@@ -33,8 +33,8 @@ async def test_a_silent_stall_is_bridged_over_rest_and_told_once(world: World) -
     while "Prices live" not in (await world.answer("/health", "Loop lag"))["text"]:
         assert time.monotonic() - stalled_s < BACK_S
         await asyncio.sleep(1.1)
-    await world.until_message("(?s)Live prices of.*(stand still|interrupted)")
-    assert await world.count("(?s)Live prices of.*(stand still|interrupted)") == 1
+    await world.until_message(r"^⚠️ Live prices of \S+ are\s+interrupted")
+    assert await world.count(r"^⚠️ Live prices of \S+ are\s+interrupted") == 1
 
 
 @pytest.mark.fault("W15", "SAID")

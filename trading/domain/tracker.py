@@ -176,6 +176,8 @@ class TrackerState(Enum):
         return not self.is_waiting and not self.is_acting
 
 
+# The bound on a confirmation's extra loss where neither it nor a trail says one.
+_LOSS_MAX_DEFAULT = Decimal("0.01")
 # Why one that was to go round again has ended instead.
 NOTHING_LEFT = "nothing is left for it to watch"
 TOO_LITTLE_LEFT = "too little is left to swing with"
@@ -233,6 +235,11 @@ class Tracker:
     def symbol(self) -> str:
         """The instrument's name."""
         return self.spec.symbol
+
+    @property
+    def loss_max(self) -> Decimal:
+        """The extra share of loss beyond the level at which no confirmation is waited for."""
+        return self.spec.confirm.loss_max or self.distance or _LOSS_MAX_DEFAULT
 
     @property
     def is_swinging(self) -> bool:

@@ -14,7 +14,6 @@ from trading.domain.time import Timeframe
 from trading.domain.tracker import Confirm, ConfirmKind, PriceKind, Tracker
 from trading.trackers.trailing import is_beyond
 
-LOSS_MAX_DEFAULT = Decimal("0.01")
 # Ticks may be rare: that long beyond the level is enough, however many came.
 TICKS_WAIT_S = 5.0
 # The epoch was a Thursday, weekly candles open on a Monday.
@@ -41,11 +40,6 @@ class Progress:
     tick: Tick
     run: int = 1
     """Moves away from the level, one after the other, up to now."""
-
-
-def loss_max(tracker: Tracker) -> Decimal:
-    """Return the extra share of loss beyond the level at which the rule fires anyway."""
-    return tracker.spec.confirm.loss_max or tracker.distance or LOSS_MAX_DEFAULT
 
 
 def bound(side: Side, level: Decimal, loss: Decimal) -> Decimal:
@@ -91,7 +85,7 @@ def closed_beyond(confirm: Confirm, progress: Progress | None, at_ms: int) -> bo
 
 def is_past_bound(tracker: Tracker, price: Decimal, level: Decimal) -> bool:
     """Whether the hard bound on the extra loss is reached."""
-    return is_beyond(tracker.side, price, bound(tracker.side, level, loss_max(tracker)))
+    return is_beyond(tracker.side, price, bound(tracker.side, level, tracker.loss_max))
 
 
 def _run(side: Side, progress: Progress, price: Decimal) -> int:

@@ -18,7 +18,7 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
-from trading.trackers import admissible, arming, backstop, confirming, mode, rules, trailing
+from trading.trackers import admissible, arming, backstop, mode, rules, trailing
 from trading.trackers.arming import Present
 from trading.trackers.slices import Slice
 
@@ -238,7 +238,7 @@ def _is_wider(old: Decimal | None, new: Decimal | None) -> bool:
 def _may_lose_more(old: Tracker, new: Tracker) -> bool:
     # A touch waits for nothing, so its bound means nothing.
     is_bounded = new.spec.confirm.kind is not ConfirmKind.TOUCH
-    return is_bounded and confirming.loss_max(new) > confirming.loss_max(old)
+    return is_bounded and new.loss_max > old.loss_max
 
 
 def _is_worse(side: Side, old: Decimal | None, new: Decimal | None) -> bool:

@@ -322,7 +322,7 @@ def worst_price(tracker: Tracker, at_ms: int) -> Decimal | None:
         worst.append(hard_stop)
     stop = stop_at(tracker, at_ms) if tracker.state is TrackerState.TRAILING else None
     if stop is not None and stop > 0:
-        loss = Decimal(0) if _is_touch(tracker) else confirming.loss_max(tracker)
+        loss = Decimal(0) if _is_touch(tracker) else tracker.loss_max
         worst.append(EXACT.multiply(stop, ONE + tracker.side.sign * loss))
     if not worst:
         return None

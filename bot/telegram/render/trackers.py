@@ -1,6 +1,7 @@
 """Tracker cards: where a private stop stands, what it protects, what may be done about it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from bot.telegram import phrase
@@ -110,7 +111,7 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     lines.extend(_place_lines(view))
     if not tracker.state.is_acting:
         lines.append(_protection_now(view))
-    lines.extend(spec_lines(tracker.spec))
+    lines.extend(spec_lines(tracker))
     lines.extend(_signature_lines(view))
     lines.extend(view.notes)
     if tracker.reason:
@@ -191,10 +192,14 @@ def _protection_now(view: TrackerView) -> str:
     return protection(view.is_protecting, tracker.side, view.worst_case, view.instrument)
 
 
-def spec_lines(spec: TrackerSpec) -> list[Line]:
-    """The options that differ from the defaults."""
+def spec_lines(tracker: Tracker) -> list[Line]:
+    """The options that differ from the defaults; what waits is told with its hard bound."""
+    spec = tracker.spec
     lines: list[Line] = []
-    if spec.confirm.kind is not ConfirmKind.TOUCH or spec.confirm.loss_max is not None:
+    if spec.confirm.kind is not ConfirmKind.TOUCH:
+        bounded = replace(spec.confirm, loss_max=round(tracker.loss_max, 4))
+        lines.append(f"Confirm {phrase.confirm(bounded)}")
+    elif spec.confirm.loss_max is not None:
         lines.append(f"Confirm {phrase.confirm(spec.confirm)}")
     if spec.then != Then():
         lines.append(f"Then {phrase.then(spec.then)}")
@@ -311,7 +316,7 @@ def proposal_lines(proposal: TrackerProposal) -> tuple[str, list[Line]]:
     if tracker.hard_stop_price is not None:
         lines.append(f"Hard stop {price(tracker.hard_stop_price, instrument)}")
     lines.append(protection(proposal.is_protecting, tracker.side, proposal.worst_case, instrument))
-    lines.extend(spec_lines(tracker.spec))
+    lines.extend(spec_lines(tracker))
     if tracker.spec.backstop is not None:
         lines.append(f"Backstop {price(tracker.spec.backstop, instrument)} on the exchange:")
         lines.append("  works while I am down, is seen there, locks its coins")

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import coin
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
-from trading.desk import CloseProposal, OrderProposal, PlainProposal
+from trading.desk import CloseProposal, OrderProposal, PlainProposal, TrackerProposal
 from trading.domain import events
 from trading.domain.chat import Severity
 from trading.domain.commands import (
@@ -50,6 +50,8 @@ from trading.domain.tracker import (
     Amount,
     AmountKind,
     Distance,
+    Then,
+    ThenKind,
     TrackerChange,
     TrackerKind,
     TrackerSpec,
@@ -340,6 +342,39 @@ async def test_an_impossible_purchase_is_refused_with_the_rule(
     with pytest.raises(Refused, match=words):
         await world.do(PlaceOrder("BTC/USDT", Side.BUY, amount))
     assert world.exchange.sent == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "is_last"),
+    [
+        (Amount(AmountKind.ALL), True),
+        # What comes under care with it is sold with it.
+        (Amount(AmountKind.BASE, Decimal("0.1")), True),
+    ],
+)
+async def test_a_cooldown_that_can_only_happen_once_says_so_before_it_is_armed(
+    world: AgentWorld, amount: Amount, is_last: bool
+) -> None:
+    spec = replace(stop_spec(amount=amount), then=Then(ThenKind.COOLDOWN))
+    facts = (await world.desk.propose(ArmTracker(spec), OWNER)).facts
+    assert isinstance(facts, TrackerProposal)
+    assert any("once and no more" in note for note in facts.notes) is is_last
+
+
+async def test_a_cooldown_that_leaves_something_is_not_warned_of(world: AgentWorld) -> None:
+    await world.protect()
+    [tracker] = world.agent.trackers.all()
+    half = Amount(AmountKind.SHARE, Decimal("0.5"))
+    await world.do(CancelTracker(tracker.tracker_id))
+    spec = replace(stop_spec(amount=half), then=Then(ThenKind.COOLDOWN))
+    facts = (await world.desk.propose(ArmTracker(spec), OWNER)).facts
+    assert isinstance(facts, TrackerProposal)
+    assert not any("once and no more" in note for note in facts.notes)
+    money = replace(_breakout("61000"), then=Then(ThenKind.COOLDOWN))
+    for budget, is_last in ((Amount(AmountKind.QUOTE, Decimal(500)), False), (half, False)):
+        asked = await world.desk.propose(ArmTracker(replace(money, amount=budget)), OWNER)
+        assert isinstance(asked.facts, TrackerProposal)
+        assert any("once and no more" in note for note in asked.facts.notes) is is_last
 
 
 @pytest.mark.parametrize("amount", ["100", "299.7", "1234.5"])

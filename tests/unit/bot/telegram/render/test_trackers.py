@@ -15,6 +15,7 @@ from bot.telegram.render.trackers import (
 )
 from tests.unit.trading.trackers.make import BTC, armed, d
 from trading.desk import EditProposal
+from trading.domain.time import Timeframe
 from trading.domain.tracker import (
     Confirm,
     ConfirmKind,
@@ -92,8 +93,17 @@ def test_a_buy_has_no_worst_case_and_is_not_called_unprotected() -> None:
 
 
 def test_a_card_names_the_price_that_decides_when_it_is_not_the_usual_one() -> None:
-    assert spec_lines(_stop(price_kind=PriceKind.BID).spec) == ["Decides on the bid price"]
-    assert spec_lines(_stop().spec) == []
+    assert spec_lines(_stop(price_kind=PriceKind.BID)) == ["Decides on the bid price"]
+    assert spec_lines(_stop()) == []
+
+
+def test_a_confirmation_that_waits_says_past_which_loss_it_does_not() -> None:
+    close = Confirm(ConfirmKind.CLOSE, timeframe=Timeframe.parse("15m"))
+    assert spec_lines(_stop(confirm=close)) == ["Confirm close 15m max 1%"]
+    trailing = armed(TrackerKind.TRAIL, 60000, trail="0.025", confirm=close)
+    assert spec_lines(trailing) == ["Confirm close 15m max 2.5%"]
+    narrow = replace(close, loss_max=d("0.005"))
+    assert spec_lines(_stop(confirm=narrow)) == ["Confirm close 15m max 0.5%"]
 
 
 @pytest.mark.parametrize(
