@@ -131,7 +131,7 @@ def drawing_of(facts: ChartFacts, price_tick: Decimal, zone: tzinfo) -> Drawing:
     candles = list(facts.candles)
     # Days of candles are days of UTC: in another zone a date would name the wrong one.
     clock = zone if facts.timeframe.length_ms < _DAY_MS else UTC
-    levels = [mark for tracker in facts.trackers for mark in _level_marks(tracker, facts)]
+    levels = [mark for tracker in facts.trackers for mark in level_marks(tracker, facts)]
     markers = _fill_marks(facts)
     return Drawing(
         title=f"{facts.symbol}  {facts.timeframe.name}",
@@ -161,7 +161,8 @@ def drawing_from_json(content: dict[str, Any]) -> Drawing:
     )
 
 
-def _level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
+def level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
+    """Return every level of a tracker as it is now: stops, record, levels and lines."""
     spec, number = tracker.spec, tracker.tracker_id
     marks: list[LevelMark] = []
     if tracker.stop_price is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
+from bot.charts.drawing import level_marks
 from bot.modes import MODES, THIS_MACHINE
 from bot.telegram import phrase
 from bot.telegram.render.status import STREAMS, dot, position_lines
@@ -26,11 +27,13 @@ from trading.domain import events
 from trading.domain.chat import ConfirmationAnswer
 from trading.domain.instrument import Instrument
 from trading.domain.order import Fill, IntentState, Side
-from trading.domain.tracker import TrackerChange
+from trading.domain.tracker import Tracker, TrackerChange
 from trading.overview import ChartView, HealthView, JobView, SummaryView
 from trading.ports import Recorded
 
 _TROUBLES_MAX = 6
+# A picture has less room for words.
+_LEVELS = {"resist": "resistance", "hard": "hard stop"}
 
 
 def summary_card(
@@ -85,7 +88,23 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
         stop = max(stops, default=tracker.level_price)
         at = f" at {price(stop, instrument)}" if stop is not None else ""
         lines.append(f"#{tracker.tracker_id} {phrase.short_rule_now(tracker)}{at}")
+        if others := _other_levels(tracker, view, instrument, stop):
+            lines.append(f"  {others}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
+
+
+def _other_levels(
+    tracker: Tracker, view: ChartView, instrument: Instrument, told: Decimal | None
+) -> str:
+    """The levels that the picture shows of a tracker, but for the one that is told already."""
+    found: list[str] = []
+    for mark in level_marks(tracker, view):
+        if told is not None and mark.right_price == float(told):
+            continue
+        name = mark.label.partition(" ")[2]
+        at = price(Decimal(repr(mark.right_price)), instrument)
+        found.append(f"{_LEVELS.get(name, name)} {at}")
+    return ", ".join(found)
 
 
 def _fill_lines(fills: Sequence[Fill], instrument: Instrument) -> list[Line]:

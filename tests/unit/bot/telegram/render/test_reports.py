@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+from bot.telegram import grammar
 from bot.telegram.outbox import strip_markup
 from bot.telegram.render import reports
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
@@ -24,3 +25,20 @@ async def test_a_caption_counts_the_fills_and_names_the_last() -> None:
     assert "2 fills, the last sold 0.1 at 61,000.00" in " ".join(strip_markup(caption).split())
     none = reports.chart_caption(replace(chart, fills=()), INSTRUMENTS["BTC/USDT"])
     assert "fill" not in none
+
+
+async def test_a_caption_has_the_number_of_every_level_that_the_picture_shows() -> None:
+    desk = FakeDesk(SettableClock(START))
+    points = "2026-11-01T00:00 50000 2026-11-18T00:00 51000"
+    lines = f"/track BTC/USDT lines {points} / {points.replace(' 5', ' 7')} trail 1.5% 0.1"
+    for number, line in enumerate((lines, "/track BTC/USDT stop 58000 0.1")):
+        await desk.execute(grammar.parse(line, INSTRUMENTS.__getitem__), 7, str(number))
+    chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
+    of_lines, stop = chart.trackers
+    trailing = replace(stop, record_price=Decimal(61234), hard_stop_price=Decimal(50000))
+    chart = replace(chart, trackers=(of_lines, trailing), now=START)
+    caption = reports.chart_caption(chart, INSTRUMENTS["BTC/USDT"])
+    text = " ".join(strip_markup(caption).split())
+    # A thousand in the 17 days between the points of each line, the last of them days ago.
+    assert "#1 lines trail 1.5% record 60,000.00, support 51,147.06, resistance 71,147.06" in text
+    assert "at 58,000.00 hard stop 50,000.00, record 61,234.00" in text
