@@ -50,7 +50,7 @@ def is_silent(person: Person, severity: Severity, now: datetime, *, is_quiet: bo
     """Whether a message makes no sound; CRIT always does."""
     if severity is Severity.CRIT:
         return False
-    is_muted = person.muted_until is not None and now < person.muted_until
+    is_muted = person.silent_until(now) is not None
     return is_quiet or is_muted or _in_quiet_hours(person, now)
 
 

@@ -22,7 +22,10 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody admitted, known by numeric id; times are in `timezone`."""
+    """Somebody admitted, known by numeric id; times are in `timezone`.
+
+    `muted_until` is their own wish, `silenced_until` what the owner has put on them.
+    """
 
     user_id: int
     chat_id: int
@@ -34,6 +37,16 @@ class Person:
     muted_until: datetime | None = None
     is_active: bool = True
     wishes: Wishes = field(default_factory=Wishes)
+    silenced_until: datetime | None = None
+
+    def is_silenced(self, now: datetime) -> bool:
+        """Whether the owner has made this silent, and it has not ended."""
+        return self.silenced_until is not None and now < self.silenced_until
+
+    def silent_until(self, now: datetime) -> datetime | None:
+        """Return until when it is silent, by whomever; None where it is not."""
+        ends = (self.muted_until, self.silenced_until)
+        return max((at for at in ends if at is not None and now < at), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,6 +182,14 @@ async def mute(request: Request, services: Services) -> Reply:
     until, text = _silent_until(request, words, _MUTE)
     was_muted = person.muted_until is not None and request.now < person.muted_until
     changed = replace(person, muted_until=until)
+    if until is None and person.silenced_until is not None and person.is_silenced(request.now):
+        at = local(person.silenced_until, person.timezone, request.now)
+        if not was_muted:
+            raise Refused(
+                f"the owner has made this silent until {at}: it ends then, or by the owner", "/mute"
+            )
+        said = f"🔕 Still silent until {at}, by the owner"
+        return _changed(request, changed, "mute off", said, "Your own silence has ended.")
     if until is None:
         said = "🔔 Not muted any more" if was_muted else "🔔 You were not muted"
         return _changed(request, changed, "mute off", said)
@@ -189,10 +197,15 @@ async def mute(request: Request, services: Services) -> Reply:
         request,
         changed,
         f"mute {text}",
-        f"🔕 Silent until {local(until, person.timezone, request.now)}",
+        f"🔕 Silent until {local(_later(changed, until), person.timezone, request.now)}",
         "Messages still come, without a sound. Critical alerts still ring.",
         undo=("/mute off",),
     )
+
+
+def _later(person: Person, until: datetime) -> datetime:
+    """The end of one's own silence, or of that which the owner has put on somebody."""
+    return until if person.silenced_until is None else max(until, person.silenced_until)
 
 
 def _names_somebody(words: Sequence[str], services: Services) -> bool:
@@ -231,9 +244,13 @@ def _mute_other(request: Request, services: Services) -> Reply:
     until, text = _silent_until(request, request.words[1:], f"/mute {person.user_id} 4h")
     if not person.is_active:
         raise Refused(f"{named(person)} is told nothing anyway", example="/users")
-    changed = PersonChanged(
-        replace(person, muted_until=until), f"silenced by the owner: {text}", request.now
-    )
+    if person.user_id == request.by:
+        after = replace(person, muted_until=until)
+    elif until is None and not person.is_silenced(request.now):
+        raise Refused(f"you have not silenced {named(person)}", f"/users {person.user_id}")
+    else:
+        after = replace(person, silenced_until=until)
+    changed = PersonChanged(after, f"silenced by the owner: {text}", request.now)
     if until is None:
         mine, theirs = "is not silent any more", "🔔 The owner has ended your silence"
     else:

@@ -213,7 +213,9 @@ def _pick(services: Services) -> Reply:
 
 def _revoked(person: Person, request: Request, services: Services) -> Reply:
     """End somebody's rights and watch list; their open questions end with the next look at them."""
-    changed = replace(person, is_active=False, wishes=Wishes(), muted_until=None)
+    changed = replace(
+        person, is_active=False, wishes=Wishes(), muted_until=None, silenced_until=None
+    )
     services.typed_next.pop(person.user_id, None)
     services.step_up.waiting.pop(person.user_id, None)
     back = person.role.value if person.role is not Role.OWNER else Role.VIEWER.value

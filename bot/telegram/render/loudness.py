@@ -52,11 +52,12 @@ def quiet_card(person: Person) -> Card:
 
 def mute_card(person: Person, now: datetime) -> Card:
     """Until when it is silent, and how long to tap."""
-    until = person.muted_until
-    is_muted = until is not None and now < until
+    until = person.silent_until(now)
+    is_muted = until is not None and not person.is_silenced(now)
     title = "🔔 You are not muted"
-    if until is not None and is_muted:
-        title = f"🔕 Silent until {local(until, person.timezone, now)}"
+    if until is not None:
+        by = ", by the owner" if person.is_silenced(now) else ""
+        title = f"🔕 Silent until {local(until, person.timezone, now)}{by}"
     lines: list[Line] = [
         "Messages still come, without a sound. Critical alerts still ring.",
         "Silent for a while:",

@@ -28,7 +28,7 @@ def people_card(
     ranked = sorted(people, key=lambda one: (-one.role.rank, one.user_id))
     lines: list[Line] = []
     for person in ranked[:_LISTED_MAX]:
-        mark = " 🔕" if _is_muted(person, now) else ""
+        mark = " 🔕" if person.is_silenced(now) else ""
         lines.append(f"• {named(person)}{mark}")
         lines.append(f"  {person.role.value}, watches {len(person.wishes.interests)}")
         if person.user_id in seen:
@@ -83,8 +83,10 @@ def _told(person: Person, reader: Person, now: datetime) -> list[Line]:
         f"Digest daily at {digest} {person.timezone}" if digest else "No daily digest",
         f"Quiet {person.quiet_hours} {person.timezone}" if person.quiet_hours else "No quiet hours",
     ]
-    if person.muted_until is not None and _is_muted(person, now):
-        lines.append(f"🔕 Silent until {local(person.muted_until, reader.timezone, now)}")
+    until = person.silent_until(now)
+    if until is not None:
+        by = "by the owner" if person.is_silenced(now) else "by themselves"
+        lines.append(f"🔕 Silent until {local(until, reader.timezone, now)}, {by}")
     turned = [
         f"{kind.value} {wishes.loud(kind).value}"
         for kind in AlertType
@@ -101,10 +103,6 @@ def _ago(at: datetime, now: datetime) -> str:
     return "just now" if now - at < _JUST else f"{since(at, now)} ago"
 
 
-def _is_muted(person: Person, now: datetime) -> bool:
-    return person.muted_until is not None and now < person.muted_until
-
-
 def _person_buttons(person: Person, now: datetime) -> Rows:
     number = person.user_id
     back = (shows("⬅ People", "/users"),)
@@ -116,7 +114,7 @@ def _person_buttons(person: Person, now: datetime) -> Rows:
     other = Role.TRADER if person.role is Role.VIEWER else Role.VIEWER
     silence = (
         does("🔔 Unmute", f"/mute {number} off")
-        if _is_muted(person, now)
+        if person.is_silenced(now)
         else does(f"🔕 Silence {_SILENCE}", f"/mute {number} {_SILENCE}")
     )
     return (

@@ -77,7 +77,7 @@ async def test_silence_ends_with_one_tap(talk: Talk) -> None:
     assert "You were not muted" in (await talk.ask("/mute off")).text
     other = await talk.ask(f"/mute {VIEWER} 4h")
     await talk.press(other.buttons["🔔 Unmute"])
-    assert talk.person(VIEWER).muted_until is None
+    assert talk.person(VIEWER).silenced_until is None
 
 
 async def test_digest_and_reports_are_as_before_with_a_tap_each(talk: Talk) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from bot.telegram import confirm
 from bot.telegram.commands.users import last_seen
+from bot.telegram.delivery import is_silent
 from bot.telegram.expiry import Expiry
 from bot.telegram.joining import JOIN, Joiner
 from tests.fakes.desk import START
 from tests.security.front import OWNER
 from tests.unit.bot.telegram.commands.talk import TRADER, VIEWER, Talk
-from trading.domain.chat import ConfirmationAnswer, InboxUpdate, Person, Role
+from trading.domain.chat import ConfirmationAnswer, InboxUpdate, Person, Role, Severity
 from trading.domain.events import (
     ConfirmationAnswered,
     ConfirmationAsked,
@@ -145,13 +146,45 @@ async def test_the_owner_silences_somebody_and_both_are_told_in_their_own_time(
     answer = await talk.ask(f"/mute {VIEWER} 4h")
     assert "Bob (8) is silent until 16:00 UTC" in answer.to(OWNER)
     assert "silent until Nov 21 01:00 JST" in answer.to(VIEWER)
-    until = talk.person(VIEWER).muted_until
+    until = talk.person(VIEWER).silenced_until
     assert until is not None
     assert round((until - talk.clock.now()).total_seconds()) == 4 * 3600
-    assert talk.person().muted_until is None
+    assert talk.person().silenced_until is None
     ended = await talk.ask(f"/mute {VIEWER} off")
     assert "ended your silence" in ended.to(VIEWER)
+    assert talk.person(VIEWER).silenced_until is None
+
+
+async def test_a_silence_that_the_owner_has_put_on_somebody_is_not_theirs_to_lift(
+    talk: Talk,
+) -> None:
+    await talk.ask(f"/mute {VIEWER} 4h")
+    refused = await talk.ask("/mute off", VIEWER)
+    assert "The owner has made this silent until 16:00 UTC" in refused.text
+    assert is_silent(talk.person(VIEWER), Severity.INFO, talk.clock.now())
+    shown = await talk.ask("/mute", VIEWER)
+    assert "Silent until 16:00 UTC, by the owner" in shown.text
+    assert "🔔 Unmute" not in shown.buttons
+
+    await talk.ask("/mute 1h", VIEWER)
+    ended = await talk.ask("/mute off", VIEWER)
+    assert "Still silent until 16:00 UTC, by the owner" in ended.text
     assert talk.person(VIEWER).muted_until is None
+    assert is_silent(talk.person(VIEWER), Severity.INFO, talk.clock.now())
+
+    assert "by the owner" in (await talk.ask(f"/users {VIEWER}")).text
+    await talk.ask(f"/mute {VIEWER} off")
+    assert not is_silent(talk.person(VIEWER), Severity.INFO, talk.clock.now())
+    assert "You were not muted" in (await talk.ask("/mute off", VIEWER)).text
+
+
+async def test_ones_own_silence_outlasts_the_owners(talk: Talk) -> None:
+    await talk.ask("/mute 8h", VIEWER)
+    refused = await talk.ask(f"/mute {VIEWER} off")
+    assert "You have not silenced Bob (8)" in refused.text
+    await talk.ask(f"/mute {VIEWER} 1h")
+    await talk.ask(f"/mute {VIEWER} off")
+    assert is_silent(talk.person(VIEWER), Severity.INFO, talk.clock.now())
 
 
 async def test_only_the_owner_silences_others(talk: Talk) -> None:
