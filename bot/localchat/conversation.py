@@ -113,7 +113,14 @@ class Conversation:
 
     def leave(self, chat: Chat) -> None:
         """Take the bot out of a group."""
-        self.chats[chat.chat_id] = replace(chat, has_bot=False)
+        self._set_has_bot(chat, has_bot=False)
+
+    def rejoin(self, chat: Chat) -> None:
+        """Take the bot into a group again."""
+        self._set_has_bot(chat, has_bot=True)
+
+    def _set_has_bot(self, chat: Chat, *, has_bot: bool) -> None:
+        self.chats[chat.chat_id] = replace(chat, has_bot=has_bot)
         self.tell({"type": "people"})
 
     # ------------------------------------------------------------ messages

@@ -24,6 +24,14 @@ REQUEST_KINDS: Final = frozenset(
 )
 
 
+_ARGS: Final = frozenset(
+    {
+        *("method", "code", "description", "retry_after", "migrate_to_chat_id"),
+        *("ms", "seconds", "body"),
+    }
+)
+
+
 @dataclass(slots=True)
 class Fault:
     """An ordered fault: `times` is what is left, `fired` what has happened."""
@@ -96,7 +104,7 @@ class FaultPlan:
     _count: int = 0
 
     def add(self, kind: str, times: int, args: Any, now_s: float) -> Fault:
-        """Order a fault, or explain why it makes no sense; `down` may last args.ms instead."""
+        """Order a fault, or explain why it makes no sense; `down` may last args.seconds."""
         if kind not in REQUEST_KINDS:
             known = ", ".join(sorted(REQUEST_KINDS))
             raise ClientError(f"kind should be one of {known}, was {kind[:40]!r}")
@@ -128,11 +136,26 @@ def _checked(kind: str, args: Any) -> Json:
         args = {}
     if not isinstance(args, dict):
         raise ClientError("args should be a JSON object")
+    unknown = sorted(set(args) - _ARGS)
+    if unknown:
+        known = ", ".join(sorted(_ARGS))
+        raise ClientError(f"args should be among {known}, had {unknown[0][:40]!r}")
+    if "seconds" in args:
+        args = _in_ms(args)
     _check_whole(args, "code", 400, 599)
     _check_whole(args, "retry_after", 0, 10**6)
     _check_whole(args, "migrate_to_chat_id", -(10**15), 10**15)
     _check_whole(args, "ms", 0, DELAY_MS_MAX)
     return {"ms": DELAY_MS_USUAL, **args} if kind == "delay" else args
+
+
+def _in_ms(args: Json) -> Json:
+    seconds = args["seconds"]
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if "ms" in args or not is_number or not 0 <= seconds <= DELAY_MS_MAX / 1000:
+        most_s = DELAY_MS_MAX // 1000
+        raise ClientError(f"args.seconds should be from 0 to {most_s}, and without args.ms")
+    return {**args, "ms": round(seconds * 1000)}
 
 
 def _check_whole(args: Json, name: str, least: int, most: int) -> None:

@@ -77,7 +77,8 @@ def edit(conversation: Conversation, user_id: int, message_id: int, text: str) -
     if not 1 <= len(content.text) <= TEXT_MAX:
         raise ClientError(f"text should have 1 to {TEXT_MAX} characters")
     changed = conversation.change_message(message, content=content)
-    conversation.push_update({"edited_message": conversation.message_json(changed)})
+    if conversation.chat(changed.chat_id).has_bot:
+        conversation.push_update({"edited_message": conversation.message_json(changed)})
     return changed
 
 
@@ -130,7 +131,18 @@ def inject(conversation: Conversation, update: Any) -> int | None:
     update_id = update.get("update_id")
     if update_id is not None and (type(update_id) is not int or not 0 < update_id < ID_MAX):
         raise ClientError(f"update_id should be a positive number, was {str(update_id)[:40]}")
+    _follow_membership(conversation, body.get("my_chat_member"))
     return conversation.push_update(body, update_id)
+
+
+def _follow_membership(conversation: Conversation, change: Any) -> None:
+    """Take the bot into a group, as an update says that somebody did."""
+    try:
+        chat_id, status = change["chat"]["id"], change["new_chat_member"]["status"]
+    except (TypeError, KeyError):
+        return
+    if type(chat_id) is int and chat_id < 0 and status in {"member", "administrator"}:
+        conversation.rejoin(conversation.chat(chat_id))
 
 
 def forwarded_from(conversation: Conversation, value: Any) -> Json | None:
@@ -155,7 +167,9 @@ def _enter(conversation: Conversation, user_id: int, chat_id: int) -> None:
 
 
 def _written(conversation: Conversation, message: Message) -> Message:
-    conversation.push_update({"message": conversation.message_json(message)})
+    # Nobody tells a bot what is said where it is not.
+    if conversation.chat(message.chat_id).has_bot:
+        conversation.push_update({"message": conversation.message_json(message)})
     return message
 
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -23,7 +22,7 @@ from bot.localchat.facts import Bot
 from bot.localchat.faults import FaultPlan
 from bot.localchat.flood import FloodGate, FloodLimits
 from bot.localchat.updates import UpdateQueue
-from bot.localchat.webhooks import is_loopback
+from trading.loopback import is_loopback, is_own_name, is_own_page
 from trading.ports import Clock
 
 DEFAULT_PORT: Final = 8091
@@ -195,12 +194,7 @@ def _refusals(is_open_to_network: bool) -> Callable[..., Awaitable[web.StreamRes
 def _check_origin(request: web.Request, *, is_open_to_network: bool) -> None:
     # Other web pages in the same browser must not be able to speak for the people in this chat,
     # neither by a cross-site request nor by a name that resolves to this machine.
-    try:
-        host = urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        host = ""
-    if not is_open_to_network and not is_loopback(host):
+    if not is_open_to_network and not is_own_name(request.host):
         raise ClientError("the local chat answers to this machine only", HTTPStatus.FORBIDDEN)
-    origin = request.headers.get("Origin")
-    if origin is not None and origin.partition("://")[2] != request.host:
+    if not is_own_page(request.headers.get("Origin"), request.host):
         raise ClientError("requests from other web pages are refused", HTTPStatus.FORBIDDEN)

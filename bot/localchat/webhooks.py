@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from bot.localchat.call import Call
 from bot.localchat.conversation import Conversation
 from bot.localchat.errors import bad_request
 from bot.localchat.facts import Json
+from trading.loopback import is_loopback
 
 SECRET_HEADER: Final = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -145,16 +145,6 @@ def allow_updates(call: Call) -> None:
     if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
         raise bad_request("can't parse allowed_updates: expected an Array of String")
     call.conversation.updates.allow(kinds)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_address(url: str) -> None:

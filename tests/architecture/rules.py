@@ -140,7 +140,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.trackers",
     ),
     "trading.schedule": ("trading.domain", "trading.ports"),
-    "trading.sim": ("trading.candles", "trading.domain", "trading.ports"),
+    "trading.loopback": (),
+    "trading.sim": ("trading.candles", "trading.domain", "trading.loopback", "trading.ports"),
     "trading.poison": (),
     "trading.gateway": (
         *("trading.candles", "trading.domain", "trading.poison", "trading.ports"),
@@ -174,7 +175,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         *("bot.charts", "bot.modes", "bot.repetition", "bot.totp"),
     ),
     "bot.telegram.confirm": ("trading.domain", "trading.ports"),
-    "bot.localchat": _AGENT,
+    "bot.localchat": (*_AGENT, "trading.loopback"),
     "bot.web": _AGENT,
     "bot.charts": ("trading.domain", "trading.scanner", "bot.child"),
     "bot.child": ("trading.domain",),

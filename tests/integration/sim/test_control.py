@@ -475,3 +475,18 @@ async def test_a_stop_in_a_thin_book_sells_what_it_can_and_expires(bench: Bench)
     assert fired["status"] == "EXPIRED"
     assert 0.1 < float(fired["executedQty"]) < 0.6
     assert (await bench.shown("account"))["balances"]["BTC"]["locked"] == "0.00000000"
+
+
+async def test_other_web_pages_and_other_names_do_not_move_prices(bench: Bench) -> None:
+    url, body = f"{bench.sim.rest_url}/control/price", {"symbol": "BTCUSDT", "price": "1"}
+    for headers in (
+        {"Origin": "http://elsewhere.example"},
+        {"Origin": "null"},
+        {"Host": "rebound.example"},
+    ):
+        async with bench.http.post(url, json=body, headers=headers) as response:
+            assert response.status == 403
+            assert "error" in await response.json()
+    moved = await bench.control("price", symbol="BTCUSDT", price="65000.123")
+    # What is between two ticks is answered as it is shown.
+    assert moved == {"symbol": "BTCUSDT", "price": "65000.12000000"}

@@ -16,6 +16,7 @@ from trading.domain.errors import Refused
 from trading.domain.instrument import InstrumentStatus
 from trading.domain.money import parse_decimal, plain
 from trading.domain.order import Side
+from trading.loopback import is_own_name, is_own_page
 from trading.sim.binance import account_rest, filters, messages
 from trading.sim.binance.codes import ApiError
 from trading.sim.binance.faults import IMMEDIATE, Fault
@@ -77,8 +78,8 @@ class Control:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request to /control."""
-        if not (request.remote or "").startswith(_LOOPBACK):
-            return _json({"error": "control should be used from this machine only"}, 403)
+        if refusal := _foreign(request):
+            return _json({"error": refusal}, 403)
         try:
             found = self._find(request.method, request.match_info["name"])
             return _json(await found(await request.read()))
@@ -331,6 +332,17 @@ class Control:
         if market is None:
             raise Refused(f"symbol should be a listed market, was {name!r}", example="BTCUSDT")
         return market
+
+
+def _foreign(request: web.Request) -> str:
+    """Return why whoever asks may not: any page of the same browser could move prices here."""
+    if not (request.remote or "").startswith(_LOOPBACK):
+        return "control should be used from this machine only"
+    if not is_own_name(request.host):
+        return "control answers to this machine's own names only"
+    if not is_own_page(request.headers.get("Origin"), request.host):
+        return "requests from other web pages are refused"
+    return ""
 
 
 def messages_of(market: Market) -> dict[str, Any]:

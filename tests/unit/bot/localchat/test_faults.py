@@ -81,8 +81,18 @@ def test_cleared_faults_do_not_happen() -> None:
         ("error", {"code": 200}),
         ("error", {"retry_after": True}),
         ("error", ["code"]),
+        ("down", {"minutes": 1}),
+        ("down", {"seconds": "12"}),
+        ("down", {"seconds": 12, "ms": 5}),
+        ("delay", {"seconds": 601}),
     ],
 )
 def test_senseless_faults_are_refused(kind: str, args: Any) -> None:
     with pytest.raises(ClientError):
         FaultPlan().add(kind, 1, args, 0.0)
+
+
+def test_a_server_may_be_down_for_seconds() -> None:
+    plan = FaultPlan()
+    fault = plan.add("down", 1, {"seconds": 12}, 100.0)
+    assert [plan.take("getMe", at_s) for at_s in (100.0, 111.9, 112.0)] == [fault, fault, None]
