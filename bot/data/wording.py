@@ -17,18 +17,30 @@ from trading.domain.time import following_ms, from_ms, preceding_ms
 from trading.gateway.candle_history import Unanswered
 
 NOTHING_HELD = "The archive holds no candles yet. Example: umbra data import FOLDER"
-_HEADINGS = ("exchange", "symbol", "timeframe", "candles", "first", "last", "gaps", "missing")
+_HEADINGS = (
+    "exchange",
+    "symbol",
+    "timeframe",
+    "candles",
+    "first",
+    "last",
+    "gaps",
+    "missing",
+    "damaged",
+)
 # A series may have thousands, and what else is wrong should not scroll away.
 _GAPS_SHOWN = 20
-_IS_NUMBER = (False, False, False, True, False, False, True, True)
+_IS_NUMBER = (False, False, False, True, False, False, True, True, True)
 
 
 def table(holdings: Sequence[Holding]) -> Iterator[str]:
-    """Yield one line per series under a line of headings."""
+    """Yield one line per series under a line of headings; of damaged months where there are any."""
     rows = [_HEADINGS, *(_cells(holding) for holding in holdings)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    if not any(holding.damaged for holding in holdings):
+        rows = [row[:-1] for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
-        cells = zip(row, widths, _IS_NUMBER, strict=True)
+        cells = zip(row, widths, _IS_NUMBER[: len(row)], strict=True)
         yield "  ".join(
             cell.rjust(width) if is_number else cell.ljust(width)
             for cell, width, is_number in cells
@@ -258,12 +270,10 @@ def _cells(holding: Holding) -> tuple[str, ...]:
     name, candles = holding.name, holding.candles
     ends = candles.open_time_ms[[0, -1]].tolist() if len(candles) else ()
     first, last = (_time(at_ms) for at_ms in ends) if ends else ("-", "-")
-    counts = (f"{len(holding.gaps):,}", f"{holding.missing:,}")
-    damage = (" damaged",) if holding.damaged else ("",)
+    counts = (len(holding.gaps), holding.missing, len(holding.damaged))
     return (
         *(name.exchange, name.symbol, name.timeframe, f"{len(candles):,}", first, last),
-        counts[0],
-        counts[1] + damage[0],
+        *(f"{count:,}" for count in counts),
     )
 
 

@@ -2,8 +2,10 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,9 @@ _ALIASES = {
     "taker_buy_base_asset_volume": "taker_buy_volume",
 }
 _PAIR = "pair"
+_CANDLE_STEM = re.compile(r"[A-Za-z0-9]+_[^_]+_[0-9]+[A-Za-z](__.*)?$", re.ASCII)
+# As many programs write that there is nothing.
+_NOTHING = frozenset({"", "null", "na", "n/a", "#n/a"})
 
 
 class NoCandles(Refused):
@@ -198,25 +203,74 @@ def _recognised(path: Path, columns: Columns) -> Columns:
     missing = [name for name in REQUIRED if name not in kept]
     if time is None or missing:
         lacking = missing if time else [*missing, "timestamp_ms"]
+        if _CANDLE_STEM.match(path.stem):
+            # Where its name has an impossible timeframe, that is what is wrong with it.
+            name_from_file(path.stem)
         is_other = not kept.keys() & set(PRICES) and not is_named_like_candles(path)
         kind = NoCandles if is_other else Refused
         raise kind(f"{path.name[:80]} should have the columns of candles, lacks {lacking}")
-    return {TIME: _milliseconds(path, columns[time]), **kept}
+    for column, values in kept.items():
+        _check_cells(path, column, values, _is_number)
+    return {TIME: _milliseconds(path, time, columns[time]), **kept}
 
 
-def _milliseconds(path: Path, times: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+def _milliseconds(path: Path, column: str, times: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Turn times of day into milliseconds; numbers stay as they are, whatever their unit."""
     if times.dtype.kind in "iuf":
         return times
     try:
         moments = times.astype("datetime64[ms]")
     except (TypeError, ValueError) as error:
+        _check_cells(path, column, times, _is_time)
         raise Refused(
-            f"times in {path.name[:80]} should be numbers or look like 2021-05-19 12:50, was "
-            f"{str(times[0])[:40]!r}"
+            f"times in {path.name[:80]} should be all numbers or all look like 2021-05-19 12:50, "
+            f"the first was {str(times[0])[:40]!r}"
         ) from error
     numbers = moments.astype(np.int64)
     return np.where(np.isnat(moments), 0, numbers)
+
+
+def _check_cells(
+    path: Path, column: str, values: "np.ndarray[Any, Any]", is_fit: Callable[[Any], bool]
+) -> None:
+    """Refuse the first cell that cannot be read, by its place as an editor counts it."""
+    if values.dtype.kind in "iuf":
+        return
+    for row, value in enumerate(values.tolist()):
+        if not is_fit(value):
+            meant = "times such as 2021-05-19 12:50" if is_fit is _is_time else "numbers"
+            raise Refused(
+                f"column {column} of {path.name[:80]} should hold {meant}, was "
+                f"{str(value)[:40]!r} in {_place(path, row)}"
+            )
+
+
+def _is_number(value: Any) -> bool:
+    if value is None or str(value).strip().lower() in _NOTHING:
+        return True
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        np.datetime64(value, "ms")
+    except (TypeError, ValueError):
+        return _is_number(value)
+    return True
+
+
+def _place(path: Path, row: int) -> str:
+    if path.suffix != ".csv":
+        return f"row {row + 1}"
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        filled = (lines.line_num for cells in lines if cells)
+        # The first of them holds the names of the columns.
+        return f"line {next(islice(filled, row + 1, None), row + 2)}"
 
 
 def _csv(columns: Columns) -> bytes:

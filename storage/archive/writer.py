@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from storage.archive import durable, removing
+from storage.archive import durable, other_lengths, removing
 from storage.archive.archive import Archive, DamagedMonth, Holding
 from storage.archive.layout import (
     QUARANTINE,
@@ -258,6 +258,10 @@ class ArchiveWriter:
     ) -> Stored:
         report = Stored(name, told=len(candles))
         self._newest.pop(name, None)
+        if other_lengths.contradicting(self.archive, name, candles):
+            rejected = Rejected(Fault.OTHER_LENGTH, candles)
+            self._quarantine(name, (rejected,), source, report)
+            candles = no_candles()
         candles = self._in_our_unit(name, candles, source, report)
         span = claimed or _span_of(candles)
         if span is not None:

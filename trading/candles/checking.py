@@ -30,6 +30,8 @@ _TIME_MAX_MS = 4_102_444_800_000  # 2100-01-01
 # From one close to the open right after it no market moves so far, and no mistake of a unit
 # (cents, thousands, a redenominated coin) is smaller.
 _UNIT_FACTOR = 50.0
+# At the same moment one market has one price.
+_FAR_FACTOR = 1.5
 # Of candles half as long every other one opens between two times of the grid.
 _SHORTER_SHARE = 0.4
 _SHORTER_COUNT = 5
@@ -55,6 +57,7 @@ class Fault(Enum):
         "comes with others most of which contradict their own quote volume: prices or volumes are "
         "in another unit"
     )
+    OTHER_LENGTH = "has prices far from those held of the symbol in other candles"
     DISAGREES = "disagrees with the candle held"
 
 
@@ -147,6 +150,20 @@ def in_another_unit(candles: Candles, length_ms: int, held: Candles | None = Non
         ours = np.median((own - known[start:end])[told]) if told.any() else np.median(own)
         foreign[start:end] = np.abs(own - ours) > 1.0
     return foreign
+
+
+def far_from(candles: Candles, length_ms: int, held: Candles, held_length_ms: int) -> bool | None:
+    """Whether candles of one length are of another market or unit than those of another length.
+
+    Candles that end together end with the same trade. None where none do.
+    """
+    ends = closes_of(candles.open_time_ms, length_ms)
+    held_ends = closes_of(held.open_time_ms, held_length_ms)
+    _, ours, theirs = np.intersect1d(ends, held_ends, assume_unique=True, return_indices=True)
+    if not len(ours):
+        return None
+    away = np.abs(np.log(candles.close[ours]) - np.log(held.close[theirs]))
+    return bool(np.median(away) > np.log(_FAR_FACTOR))
 
 
 def _known(candles: Candles, length_ms: int, held: Candles) -> Column:

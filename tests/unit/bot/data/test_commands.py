@@ -145,7 +145,9 @@ def test_damage_is_found_moved_away_and_mended_by_another_import(
     path = partition_path(root, BITCOIN, Month(2021, 5))
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
-    assert "0 damaged" in " ".join(_umbra("list").output.split())
+    heading, row = _umbra("list").output.splitlines()
+    assert heading.split()[-3:] == ["gaps", "missing", "damaged"]
+    assert row.split()[-3:] == ["0", "0", "1"]
     found = _umbra("verify")
     assert found.exit_code == 1
     assert (
@@ -251,6 +253,18 @@ def test_a_file_of_which_nothing_is_kept_is_a_file_refused(tmp_path: Path, root:
     assert Archive(root).load(BITCOIN).candles.equals(next(iter(read_file(file))).candles)
     # What was known before is no refusal.
     assert _umbra("import", str(file)).exit_code == 0
+
+
+def test_prices_far_from_other_candles_of_the_symbol_are_refused(tmp_path: Path) -> None:
+    _umbra("import", str(_file(tmp_path / "in")))
+    fives = walk(20, length_ms=5 * MINUTE_MS)
+    pepe = fives.replace(**{name: fives.column(name) / 1e9 for name in (*PRICES, "quote_volume")})
+    write_file(tmp_path / "BINANCE_BTC-USDT_5m.csv", BITCOIN, pepe)
+    said = _umbra("import", "BINANCE_BTC-USDT_5m.csv")
+    assert said.exit_code == 1
+    assert (
+        "20 REFUSED: has prices far from those held of the symbol in other candles" in said.output
+    )
 
 
 def test_a_list_of_files_beside_the_candles_is_passed_by(tmp_path: Path, root: Path) -> None:

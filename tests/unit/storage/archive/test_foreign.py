@@ -78,6 +78,36 @@ def _text(at_ms: int, format_: str) -> str:
     return from_ms(at_ms).strftime(format_)
 
 
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (f"{START_MS + MINUTE_MS},1,abc,1,1,5", "column high .* numbers, was 'abc' in line 4"),
+        (f"{START_MS + MINUTE_MS},1,1,1,1,1 000", "column volume .* was '1 000' in line 4"),
+        ("noon,1,1,1,1,5", "column timestamp_ms .* times such as .* was 'noon' in line 4"),
+    ],
+)
+def test_a_cell_that_is_no_number_is_named_by_column_line_and_value(
+    cells: str, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "KRAKEN_BTC-USD_1m.csv"
+    # Empty lines count for whoever opens the file, and an empty cell is none that is wrong.
+    path.write_text(f"timestamp_ms,open,high,low,close,volume\n{START_MS},1,,1,1,5\n\n{cells}\n")
+    with pytest.raises(Refused, match=says):
+        list(read_file(path))
+    table = pa.table({**_columns(walk(2)), "close": ["1", "abc"]})
+    parquet.write_table(table, tmp_path / "KRAKEN_BTC-USD_1m.parquet")
+    with pytest.raises(Refused, match=r"column close .* was 'abc' in row 2"):
+        list(read_file(tmp_path / "KRAKEN_BTC-USD_1m.parquet"))
+
+
+@pytest.mark.parametrize("heading", ["timestamp_ms,open,high,low,close,volume", "a,b,c,d,e,f"])
+def test_a_name_with_an_impossible_timeframe_is_refused_by_it(heading: str, tmp_path: Path) -> None:
+    path = tmp_path / "BINANCE_BTC-USDT_7m.csv"
+    path.write_text(f"{heading}\n{START_MS},1,1,1,1,5\n")
+    with pytest.raises(Refused, match=r"timeframe should be one of .* was '7m'"):
+        list(read_file(path))
+
+
 def test_other_programs_names_for_optional_columns_are_known(tmp_path: Path) -> None:
     candles = walk(5)
     names = ("quote_asset_volume", "number_of_trades", "taker_buy_base_asset_volume")

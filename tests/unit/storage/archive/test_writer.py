@@ -1,6 +1,7 @@
 """What the archive holds does not depend on how it came there, and is never overwritten."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,37 @@ def test_no_stretch_in_another_unit_is_kept_beside_what_is_held(
     assert report.rejected == {Fault.UNIT: report.told}
     assert Archive(tmp_path).load(BITCOIN).candles.equals(whole.take(slice(20, 60)))
     assert _store(tmp_path, BITCOIN, whole.take(told)).rejected == {}
+
+
+def _scaled_hours(factor: float, length_ms: int = _HOUR_MS) -> Candles:
+    hours = walk(200, length_ms=length_ms)
+    return hours.replace(**{name: hours.column(name) * factor for name in _IN_QUOTE})
+
+
+@pytest.mark.parametrize("factor", [1e-9, 0.5, 2.0, 1000.0])
+def test_prices_far_from_those_of_another_length_are_refused(factor: float, tmp_path: Path) -> None:
+    _store(tmp_path, _HOURS, walk(200, length_ms=_HOUR_MS))
+    quarters = SeriesName("binance", "BTC/USDT", "15m")
+    report = _store(tmp_path, quarters, _scaled_hours(factor, 15 * MINUTE_MS))
+    assert report.rejected == {Fault.OTHER_LENGTH: 200}
+    assert len(Archive(tmp_path).load(quarters).candles) == 0
+    # Neither other exchanges and symbols nor other times say anything.
+    for other in (replace(quarters, exchange="kraken"), replace(quarters, symbol="PEPE/USDT")):
+        assert _store(tmp_path, other, _scaled_hours(factor, 15 * MINUTE_MS)).rejected == {}
+    late = _scaled_hours(factor, 15 * MINUTE_MS)
+    late = replace(late, open_time_ms=late.open_time_ms + 2_000 * _HOUR_MS)
+    is_beyond = factor < 1e-8
+    for length in (quarters, _HOURS) if is_beyond else (quarters,):
+        told = late.take(slice(None, None, 4 if length is _HOURS else 1))
+        report = _store(tmp_path, length, told)
+        assert report.rejected == ({Fault.OTHER_LENGTH: len(told)} if is_beyond else {})
+
+
+def test_a_damaged_month_of_another_length_says_nothing(tmp_path: Path) -> None:
+    _store(tmp_path, _HOURS, walk(200, length_ms=_HOUR_MS))
+    partition_path(tmp_path, _HOURS, _MAY).write_bytes(b"torn")
+    quarters = SeriesName("binance", "BTC/USDT", "15m")
+    assert _store(tmp_path, quarters, _scaled_hours(2.0, 15 * MINUTE_MS)).rejected == {}
 
 
 def _bent(content: bytes) -> bytes:
