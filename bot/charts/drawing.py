@@ -1,7 +1,7 @@
 """What a chart picture shows, as plain numbers: candles, levels with labels, markers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from trading.domain.tracker import Line, Tracker
 
 # A colour for each meaning, everywhere the same.
 STOP, TARGET, ENTRY = "stop", "target", "entry"
-RECORD, RESISTANCE = "record", "resistance"
+RECORD, RESISTANCE, PAUSED = "record", "resistance", "paused"
 _LEVELS_MAX = 12
 _MARKERS_MAX = 40
 _DAY_MS = 86_400_000
@@ -182,7 +182,12 @@ def level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
         marks.append(_sloped(f"#{number} support", ENTRY, spec.support, facts))
     if spec.resistance is not None:
         marks.append(_sloped(f"#{number} resist", RESISTANCE, spec.resistance, facts))
-    return marks
+    return [_resting(mark) for mark in marks] if tracker.is_paused else marks
+
+
+def _resting(mark: LevelMark) -> LevelMark:
+    """A level at which nothing happens now, so that nobody takes it for a live one."""
+    return replace(mark, label=f"{mark.label} paused", meaning=PAUSED, is_dashed=True)
 
 
 def _flat(label: str, meaning: str, price: Decimal, is_dashed: bool = False) -> LevelMark:

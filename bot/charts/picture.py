@@ -27,6 +27,7 @@ from bot.charts.canvas import (
 )
 from bot.charts.drawing import (
     ENTRY,
+    PAUSED,
     RECORD,
     RESISTANCE,
     STOP,
@@ -44,6 +45,7 @@ COLOURS: Final = {
     ENTRY: "#4f9dff",
     RECORD: "#d6b3ff",
     RESISTANCE: "#ff9f43",
+    PAUSED: "#7878b0",
 }
 # Of the height of the candles: what lies further away would squash them.
 _OUTSIDE_MAX: Final = 0.35

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
@@ -87,7 +88,8 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
         # Of two stops under coins the higher one fires first.
         stop = max(stops, default=tracker.level_price)
         at = f" at {price(stop, instrument)}" if stop is not None else ""
-        lines.append(f"#{tracker.tracker_id} {phrase.short_rule_now(tracker)}{at}")
+        paused = "PAUSED: " if tracker.is_paused else ""
+        lines.append(f"#{tracker.tracker_id} {paused}{phrase.short_rule_now(tracker)}{at}")
         if others := _other_levels(tracker, view, instrument, stop):
             lines.append(f"  {others}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
@@ -98,7 +100,8 @@ def _other_levels(
 ) -> str:
     """The levels that the picture shows of a tracker, but for the one that is told already."""
     found: list[str] = []
-    for mark in level_marks(tracker, view):
+    # That it is paused is said of the whole tracker.
+    for mark in level_marks(replace(tracker, is_paused=False), view):
         if told is not None and mark.right_price == float(told):
             continue
         name = mark.label.partition(" ")[2]

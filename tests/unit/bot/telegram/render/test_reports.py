@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+from bot.charts.drawing import level_marks
 from bot.telegram import grammar
 from bot.telegram.outbox import strip_markup
 from bot.telegram.render import reports
@@ -42,3 +43,19 @@ async def test_a_caption_has_the_number_of_every_level_that_the_picture_shows() 
     # A thousand in the 17 days between the points of each line, the last of them days ago.
     assert "#1 lines trail 1.5% record 60,000.00, support 51,147.06, resistance 71,147.06" in text
     assert "at 58,000.00 hard stop 50,000.00, record 61,234.00" in text
+
+
+async def test_a_paused_stop_is_called_so_in_the_caption_and_drawn_as_none_that_acts() -> None:
+    desk = FakeDesk(SettableClock(START))
+    line = "/track BTC/USDT stop 58000 0.1"
+    await desk.execute(grammar.parse(line, INSTRUMENTS.__getitem__), 7, "1")
+    chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
+    paused = replace(chart.trackers[0], is_paused=True, hard_stop_price=Decimal(50000))
+    chart = replace(chart, trackers=(paused,), now=START)
+    text = " ".join(strip_markup(reports.chart_caption(chart, INSTRUMENTS["BTC/USDT"])).split())
+    assert "#1 PAUSED: stop 58000 at 58,000.00 hard stop 50,000.00" in text
+    live = level_marks(replace(paused, is_paused=False), chart)
+    marks = level_marks(paused, chart)
+    assert [mark.label for mark in marks] == ["#1 stop paused", "#1 hard paused"]
+    assert all(mark.is_dashed for mark in marks)
+    assert {mark.meaning for mark in marks}.isdisjoint(mark.meaning for mark in live)
