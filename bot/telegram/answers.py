@@ -23,6 +23,7 @@ _TAP_AGE_MAX = timedelta(seconds=60)
 # Questions that the chat itself answers, by their action; every other is a command of the core.
 _OWN_QUESTIONS: Final = {
     users.ADMIT: users.admitted,
+    users.REVOKE: users.revoked,
     joining.JOIN: inviting.joined,
     watching.DROP_ALL: watching.dropped_all,
     removing.REMOVE: removing.removed,

@@ -1,6 +1,6 @@
 """Invitations: single-use codes by which a stranger may ask to be admitted.
 
-Only the hash of a code is kept. It has 50 random bits and minutes to live, so nobody finds it from
+Only the hash of a code is kept. It has 75 random bits and a day to live, so nobody finds it from
 its hash in time, and whoever has it still needs the owner's word.
 """
 
@@ -18,14 +18,17 @@ from typing import Final
 from trading.domain.chat import Role
 from trading.domain.events import Event, InvitationClosed, InvitationMade
 
-LASTS: Final = timedelta(minutes=15)
+LASTS: Final = timedelta(hours=24)
+# Over which the tries of strangers are counted.
+TRIES_LAST: Final = timedelta(minutes=15)
 OPEN_MAX: Final = 5
 TRIES_MAX: Final = 30
 TRIES_OF_ONE_MAX: Final = 3
 # How many ended ones are still told apart from a code that never was.
 _REMEMBERED_MAX: Final = 50
-_CODE_LENGTH: Final = 10
-_CODE: Final = re.compile(r"[a-z2-7]{10}", re.ASCII)
+_CODE_LENGTH: Final = 15
+_CODE: Final = re.compile(r"[a-z2-7]{15}", re.ASCII)
+_GROUP: Final = 5
 
 USED: Final = "used up"
 WITHDRAWN: Final = "withdrawn"
@@ -55,8 +58,8 @@ def code_from(nonce: str) -> str:
 
 
 def written(code: str) -> str:
-    """A code as people copy it: two halves."""
-    return f"{code[:5]}-{code[5:]}"
+    """A code as people copy it: in groups."""
+    return "-".join(code[at : at + _GROUP] for at in range(0, len(code), _GROUP))
 
 
 def digest_of(typed: str) -> str | None:
@@ -69,7 +72,7 @@ def digest_of(typed: str) -> str | None:
 class Invitations:
     """The open ones and the newest ended ones; made of events, so that they survive a restart.
 
-    The tries of strangers are counted by sender and in all over the life of one code: no one of
+    The tries of strangers are counted by sender and in all over a quarter of an hour: no one of
     them uses up those of the others, and a swarm finds nothing.
     """
 
@@ -103,7 +106,7 @@ class Invitations:
 
         A right code costs no try: an update that could not be stored is judged again.
         """
-        if self._counted_from is None or not timedelta(0) <= now - self._counted_from < LASTS:
+        if self._counted_from is None or not timedelta(0) <= now - self._counted_from < TRIES_LAST:
             self._tries.clear()
             self._counted_from = now
         is_past_bounds = (
@@ -136,5 +139,5 @@ def invitation(code: str, role: Role, by: int, now: datetime) -> InvitationMade:
     """Make the durable fact of a code: everything but the code itself."""
     digest = digest_of(code)
     if digest is None:
-        raise ValueError("an invitation's code should have ten small letters and digits")
+        raise ValueError("an invitation's code should have fifteen small letters and digits")
     return InvitationMade(digest, role, by, now + LASTS, now)

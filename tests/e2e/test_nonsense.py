@@ -59,7 +59,7 @@ NONSENSE = [
     ("/revoke 5", "number 5"),
     ("/mute 5 4h", "number 5"),
     ("/invite king", "'king'"),
-    ("/join abcde-fghij", "in already"),
+    ("/join abcde-fghij-klmno", "in already"),
     ("/export everything.exe", "exe"),
     ("/frobnicate", "/help"),
     ("what is this?", "/help"),

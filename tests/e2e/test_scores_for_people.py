@@ -78,7 +78,8 @@ async def test_both_are_told_once_across_a_kill_and_a_revoked_one_never_again(
     mapped = await world.answer("/scan picture", "📡")
     assert mapped["media"]
     await world.answer(f"/mute {BOB} 4h", "is silent until")
-    await world.answer(f"/revoke {BOB}", "may do nothing now")
+    asked = await world.answer(f"/revoke {BOB}", "Revoke")
+    await world.press(asked, "Confirm")
     removed = await world.until_message("You were removed", chat_id=BOB)
 
     await market.move_until_told(6, r"ADA/USDT rise: bull \d+")

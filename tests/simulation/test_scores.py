@@ -124,7 +124,7 @@ async def _story(world: World) -> None:
         await stage.until(lambda who=user_id: bool(stage.heard("4 symbols are crashing", who)), 300)
         assert len(stage.heard("4 symbols are crashing", user_id)) == 1
 
-    assert await world.answer_to(f"/revoke {BOB}") is not None
+    assert await world.confirm(f"/revoke {BOB}")
     await stage.until(lambda: bool(stage.heard("You were removed", BOB)))
     last = len(stage.heard("", BOB))
     stage.shift(BTC, "2")

@@ -1,6 +1,7 @@
 """Invitations: /invite of the owner, /join as somebody who is in sees it, and the owner's yes."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from bot.telegram import invitations
 from bot.telegram.commands.context import Letter, Reply, Request, Services, no_more
@@ -52,12 +53,12 @@ def _made(role: Role, request: Request, services: Services) -> Reply:
     code = invitations.code_from(services.random_nonce())
     made = invitations.invitation(code, role, request.by, request.now)
     opened = [*services.invitations.open(request.now), made]
-    minutes = invitations.LASTS.seconds // 60
+    hours = invitations.LASTS // timedelta(hours=1)
     return Reply(
         (render.invited_card(opened, request.person.timezone, request.now),),
         (made,),
         "done",
-        aside=render.invitation_text(invitations.written(code), minutes),
+        aside=render.invitation_text(invitations.written(code), hours),
     )
 
 

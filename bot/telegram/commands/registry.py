@@ -118,7 +118,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
     ),
     CommandEntry("users", users.users, "Who gets what", "/users"),
     CommandEntry("invite", inviting.invite, "A code for somebody", "/invite viewer"),
-    CommandEntry("join", inviting.join, "Come in by a code", "/join abcde-fghij"),
+    CommandEntry("join", inviting.join, "Come in by a code", "/join abcde-fghij-klmno"),
     CommandEntry("role", users.role, "What somebody may do", "/role 123456789 viewer"),
     CommandEntry("revoke", users.revoke, "End somebody's access", "/revoke 123456789"),
     CommandEntry("version", looking.show_version, "Version", "/version"),

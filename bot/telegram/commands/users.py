@@ -11,7 +11,7 @@ from bot.telegram.commands.watching import row_of
 from bot.telegram.keyboards import does, in_rows, shows
 from bot.telegram.looks import sender_of
 from bot.telegram.render import people as render
-from bot.telegram.render.text import Card, Code, Line, age, card_text
+from bot.telegram.render.text import Card, Code, Line, age, card_text, count
 from bot.telegram.render.watching import threshold_words
 from bot.telegram.words import quoted, shown
 from trading.domain.chat import Button, Person, Role
@@ -22,6 +22,8 @@ from trading.ports import Recorded
 
 # The action of the question whether somebody is given a role.
 ADMIT = "Admit"
+# The action of the question whether somebody may do nothing any more.
+REVOKE = "Revoke"
 _ROLES = (Role.VIEWER.value, Role.TRADER.value, "none")
 _ROLE = "/role 123456789 viewer"
 _UPDATES_MAX = 300
@@ -112,7 +114,7 @@ async def role(request: Request, services: Services) -> Reply:
     if user_id == request.by:
         raise Refused("the owner's own role cannot be changed from chat", example="/users")
     if words[1] == "none":
-        return _revoked(_somebody(services, user_id), request, services)
+        return _asked_to_revoke(_somebody(services, user_id), request, services)
     there = services.roster.active.get(user_id)
     if there is not None and there.role.value == words[1]:
         raise Refused(f"{render.named(there)} is {words[1]} already", f"/users {user_id}")
@@ -154,7 +156,7 @@ def _somebody(services: Services, user_id: int) -> Person:
 
 
 def _asked_to_admit(request: Request, services: Services, user_id: int, role: Role) -> Reply:
-    """Taking a right away acts at once; giving one is asked, for a wrong digit is a stranger."""
+    """Ask before a right is given: a wrong digit is a stranger."""
     seconds = services.settings.safe_answer_s
     question = confirm.Question(ADMIT, f"{user_id} {role.value}", seconds)
     text = card_text(
@@ -185,7 +187,7 @@ async def admitted(request: Request, services: Services, payload: str) -> Reply:
 
 
 async def revoke(request: Request, services: Services) -> Reply:
-    """Answer /revoke ID: at once, for it takes rights away; without a number it offers whom."""
+    """Answer /revoke ID with a question; without a number it offers whom."""
     if not request.words:
         return _pick(services)
     if len(request.words) > 1:
@@ -196,7 +198,7 @@ async def revoke(request: Request, services: Services) -> Reply:
         raise Refused("the owner cannot be revoked from chat", example="/users")
     if not person.is_active:
         raise Refused(f"{render.named(person)} was revoked before", example="/users")
-    return _revoked(person, request, services)
+    return _asked_to_revoke(person, request, services)
 
 
 def _pick(services: Services) -> Reply:
@@ -207,8 +209,33 @@ def _pick(services: Services) -> Reply:
         does(f"🚪 {render.named(one)[:24]}", f"/revoke {one.user_id}")
         for one in others[:_PICKS_MAX]
     ]
-    lines = ("It acts at once. Whom it hits is told.",)
+    lines = ("It is asked once more. Whom it hits is told.",)
     return Reply((Card(card_text("🚪 Revoke whom?", *lines), in_rows(buttons, 1)),))
+
+
+def _asked_to_revoke(person: Person, request: Request, services: Services) -> Reply:
+    """Ask before somebody is put out: a wrong digit hits another, whose list would be gone."""
+    seconds = services.settings.safe_answer_s
+    watched = len(person.wishes.interests)
+    text = card_text(
+        f"🚪 Revoke {render.named(person)}?",
+        f"They may do nothing any more, and are told. They watch {count(watched, 'symbol')}: "
+        "that list is emptied.",
+        f"Answer within {age(seconds)}.",
+    )
+    question = confirm.Question(REVOKE, str(person.user_id), seconds)
+    return asked(question, text, request, services)
+
+
+async def revoked(request: Request, services: Services, payload: str) -> Reply:
+    """Put out whom the owner has just confirmed; raises Refused."""
+    if request.person.role is not Role.OWNER:
+        raise Refused("only the owner revokes", example="/status")
+    person = _somebody(services, int(payload))
+    known_one = services.roster.get(person.user_id)
+    if known_one is not None and not known_one.is_active:
+        raise Refused(f"{render.named(person)} was revoked before", example="/users")
+    return _revoked(person, request, services)
 
 
 def _revoked(person: Person, request: Request, services: Services) -> Reply:

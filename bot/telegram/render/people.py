@@ -203,13 +203,13 @@ def invited_card(opened: Sequence[InvitationMade], timezone: str, now: datetime)
     return Card(card_text(title, *lines), _withdraw_row(opened))
 
 
-def invitation_text(code: str, minutes: int) -> str:
+def invitation_text(code: str, hours: int) -> str:
     """What is forwarded to whoever is invited: the only place where the code stands."""
     return card_text(
         "🎟 You are invited",
         "Open a private chat with this bot and send it:",
         Code(f"/join {code}"),
-        f"It works once, within {minutes} minutes. Then its owner is asked.",
+        f"It works once, within {hours} hours. Then its owner is asked.",
     )
 
 

@@ -259,7 +259,9 @@ async def test_the_owner_admits_and_revokes_somebody(world: World) -> None:
         await world.phone.press(asked["message_id"], "Confirm")
         await world.phone.until_text("8 is viewer now")
         assert "Equity" in (await world.phone.ask("/status", 8))["text"]
-        await world.phone.ask("/role 8 none")
+        asked = await world.phone.ask("/role 8 none")
+        await world.phone.press(asked["message_id"], "Confirm")
+        await world.phone.until_text("You were removed", 8)
         sent = await world.phone.send("/positions", 8)
         await world.phone.ask("/version")
         assert [row for row in await world.phone.messages(8, sent) if row["from"] == "bot"] == []
@@ -283,7 +285,8 @@ async def test_somebody_is_invited_comes_in_watches_is_silenced_and_revoked(worl
         assert "BTC/USDT 1h" in (await world.phone.ask("/users 8"))["text"]
         await world.phone.ask("/mute 8 4h")
         await world.phone.until_text("The owner has made this silent", 8)
-        await world.phone.ask("/revoke 8")
+        question = await world.phone.ask("/revoke 8")
+        await world.phone.press(question["message_id"], "Confirm")
         await world.phone.until_text("You were removed", 8)
         sent = await world.phone.send("/status", 8)
         await world.phone.ask("/version")

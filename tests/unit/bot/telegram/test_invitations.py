@@ -1,4 +1,4 @@
-"""Codes of invitations: single use, minutes to live, few tries, and nothing but a hash is kept."""
+"""Codes of invitations: single use, a day to live, few tries, and nothing but a hash is kept."""
 
 from datetime import timedelta
 
@@ -53,9 +53,9 @@ def test_a_code_that_was_used_is_told_apart_from_one_that_never_was() -> None:
     assert invitations.open(START) == []
 
 
-def test_a_code_ends_after_minutes() -> None:
+def test_a_code_ends_after_a_day() -> None:
     invitations = _open()
-    assert _verdict(invitations, CODE, minutes=15, seconds=-1) is CodeVerdict.RIGHT
+    assert _verdict(invitations, CODE, hours=24, seconds=-1) is CodeVerdict.RIGHT
     tried = invitations.try_code(CODE, 8, START + LASTS)
     assert (tried.verdict, tried.ending) == (CodeVerdict.ENDED, "too old")
 
@@ -92,7 +92,15 @@ def test_a_swarm_has_bounded_tries_in_all_until_their_time_is_over() -> None:
 
 def test_what_cannot_be_a_code_costs_no_try() -> None:
     invitations = _open()
-    for typed in ("", "x", "123456", "abcde-fghi1", "аbcde-fghij", "a" * 4000, "\u0661" * 10):
+    for typed in (
+        "",
+        "x",
+        "123456",
+        "abcde-fghij-klmn1",
+        "аbcde-fghij-klmno",
+        "a" * 4000,
+        "\u0661" * 15,
+    ):
         assert _verdict(invitations, typed) is CodeVerdict.WRONG
     assert _verdict(invitations, CODE) is CodeVerdict.RIGHT
 
@@ -121,7 +129,7 @@ def test_only_the_newest_ones_are_remembered() -> None:
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=30))
 def test_codes_are_short_plain_and_differ_as_their_nonces_do(one: str, other: str) -> None:
     code = code_from(one)
-    assert len(code) == 10
+    assert len(code) == 15
     assert set(code) <= set("abcdefghijklmnopqrstuvwxyz234567")
     assert digest_of(written(code)) == digest_of(code)
     assert code not in (digest_of(code) or "")
@@ -129,5 +137,5 @@ def test_codes_are_short_plain_and_differ_as_their_nonces_do(one: str, other: st
 
 
 def test_a_text_that_is_no_code_makes_no_invitation() -> None:
-    with pytest.raises(ValueError, match="ten small letters"):
+    with pytest.raises(ValueError, match="fifteen small letters"):
         invitation("123", Role.VIEWER, 7, START)

@@ -147,7 +147,7 @@ SAID: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("admin", "as viewer or trader, was 'admin'", "/invite viewer"),
         ("trader now", "not understood: 'now'", "/invite trader"),
     ),
-    "join": (("abcde-fghij", "you are in already, as owner", "/help"),),
+    "join": (("abcde-fghij-klmno", "you are in already, as owner", "/help"),),
     "role": (
         ("9 admin", "viewer or none, was 'admin'", "/role 9 viewer"),
         ("8 trade", "was 'trade'", "/role 8 trader"),

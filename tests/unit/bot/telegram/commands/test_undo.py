@@ -97,13 +97,15 @@ async def test_digest_and_reports_are_as_before_with_a_tap_each(talk: Talk) -> N
 async def test_somebody_revoked_by_mistake_comes_back_as_they_were_after_one_question(
     talk: Talk,
 ) -> None:
-    revoked = await talk.ask(f"/revoke {TRADER}")
+    asked = await talk.ask(f"/revoke {TRADER}")
+    revoked = await talk.press(asked.buttons["Confirm"])
     assert "as trader again" in revoked.text
     asked = await talk.press(revoked.buttons["↩️ Undo"])
     assert asked.title == f"👥 {TRADER} as trader?"
     done = await talk.press(f"{confirm.CONFIRM}{talk.question()}")
     assert talk.person(TRADER).role is Role.TRADER
-    await talk.press(done.buttons["↩️ Undo"])
+    asked = await talk.press(done.buttons["↩️ Undo"])
+    await talk.press(asked.buttons["Confirm"])
     assert not talk.person(TRADER).is_active
 
 

@@ -243,7 +243,12 @@ async def test_each_of_the_two_can_be_ended_alone_and_both_at_once(talk: Talk) -
 
 async def test_who_is_revoked_is_told_once_and_heard_no_more(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT 1h", VIEWER)
-    answer = await talk.ask(f"/revoke {VIEWER}")
+    asked = await talk.ask(f"/revoke {VIEWER}")
+    assert asked.title == "🚪 Revoke Bob (8)?"
+    assert "They watch 1 symbol: that list is emptied." in asked.text
+    assert asked.to(VIEWER) == ""
+    assert talk.person(VIEWER).is_active, "not before the tap"
+    answer = await talk.press(asked.buttons["Confirm"])
     assert answer.to(OWNER).startswith("🚪 Bob (8) may do nothing now")
     assert answer.to(VIEWER).startswith("🚪 You were removed")
     assert talk.person(VIEWER).wishes == Wishes()
@@ -257,11 +262,22 @@ async def test_who_is_revoked_is_told_once_and_heard_no_more(talk: Talk) -> None
     assert back.buttons["👁 As viewer"] == "+/role 8 viewer"
 
 
+async def test_a_question_of_a_revocation_that_is_cancelled_puts_nobody_out(talk: Talk) -> None:
+    asked = await talk.ask(f"/revoke {VIEWER}")
+    await talk.press(asked.buttons["Cancel"])
+    assert talk.person(VIEWER).is_active
+    first, second = [await talk.ask(f"/revoke {VIEWER}") for _ in range(2)]
+    await talk.press(first.buttons["Confirm"])
+    assert "was revoked before" in (await talk.press(second.buttons["Confirm"])).text
+
+
 async def test_a_role_of_none_revokes_too_and_tells_no_stranger(talk: Talk) -> None:
-    answer = await talk.ask(f"/role {VIEWER} none")
+    asked = await talk.ask(f"/role {VIEWER} none")
+    answer = await talk.press(asked.buttons["Confirm"])
     assert answer.to(VIEWER).startswith("🚪 You were removed")
     assert talk.person(VIEWER).is_active is False
-    stranger = await talk.ask("/role 666 none")
+    asked = await talk.ask("/role 666 none")
+    stranger = await talk.press(asked.buttons["Confirm"])
     assert stranger.to(666) == ""
 
 
@@ -269,7 +285,7 @@ async def test_revoke_alone_offers_whom(talk: Talk) -> None:
     offer = await talk.ask("/revoke")
     assert offer.buttons == {"🚪 Bob (8)": "+/revoke 8", "🚪 Cy (9)": "+/revoke 9"}
     for label in offer.buttons.values():
-        await talk.press(label)
+        await talk.press((await talk.press(label)).buttons["Confirm"])
     assert "nobody but you" in (await talk.ask("/revoke")).text
 
 
@@ -289,15 +305,17 @@ async def test_a_revoked_person_answers_no_question_and_it_ends_at_once(talk: Ta
     expiry.note(asked)
     await expiry.expire_due()
     assert talk.store.of(ConfirmationAnswered) == []
-    answer = await talk.ask(f"/revoke {TRADER}")
+    revoke = await talk.ask(f"/revoke {TRADER}")
+    answer = await talk.press(revoke.buttons["Confirm"])
     for event in answer.events:
         expiry.note(event)
     await expiry.expire_due()
-    [ended] = talk.store.of(ConfirmationAnswered)
-    assert (ended.nonce, ended.answer) == (talk.question(), ConfirmationAnswer.EXPIRED)
-    await talk.press(f"{confirm.CONFIRM}{talk.question()}", TRADER)
+    nonce = asked.confirmation.nonce
+    [ended] = [one for one in talk.store.of(ConfirmationAnswered) if one.nonce == nonce]
+    assert ended.answer is ConfirmationAnswer.EXPIRED
+    await talk.press(f"{confirm.CONFIRM}{nonce}", TRADER)
     talk.roster.put(replace(talk.person(TRADER), is_active=True))
-    again = await talk.press(f"{confirm.CONFIRM}{talk.question()}", TRADER)
+    again = await talk.press(f"{confirm.CONFIRM}{nonce}", TRADER)
     assert "Expired" in again.text
     assert talk.desk.executed == []
 

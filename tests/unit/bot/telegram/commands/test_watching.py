@@ -524,7 +524,7 @@ async def test_nothing_scanned_says_how_to_begin(talk: Talk) -> None:
 
 async def test_a_list_of_a_revoked_person_is_empty(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT 1h", VIEWER)
-    await talk.ask(f"/revoke {VIEWER}")
+    await talk.press((await talk.ask(f"/revoke {VIEWER}")).buttons["Confirm"])
     assert talk.watched(VIEWER) == []
     assert talk.person(VIEWER).role is Role.VIEWER
     assert talk.person(OWNER).is_active
