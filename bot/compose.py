@@ -24,6 +24,7 @@ from bot.data.removal import ArchiveRemoval
 from bot.escalation import Escalation
 from bot.in_hand import MarkedInHand
 from bot.logs import masking
+from bot.on_the_way import MarkedOnTheWay
 from bot.owner_only import close_to_others
 from bot.shares import agent_settings, telegram_settings
 from bot.starting import Start
@@ -366,6 +367,7 @@ class Process:
             archive=ArchiveHoldings(archive),
             remover=ArchiveRemoval(archive, scanning.archive_name(self._settings)),
             in_hand=self._in_hand,
+            on_the_way=MarkedOnTheWay(self._settings.directory),
             without_secrets=masking(self._settings.secrets, WITHHELD),
         )
 

@@ -27,7 +27,7 @@ class MarkedInHand:
         self._suspects_path = data_dir / SUSPECTS
         self._clock, self._build = clock, build
         self._places = {lane: number * _SLOT for number, lane in enumerate(Lane)}
-        self._slots = _mapped(data_dir / MARKS, len(Lane) * _SLOT)
+        self._slots = mapped(data_dir / MARKS, len(Lane) * _SLOT)
         found = self._found()
         self._suspects = self._read()
         if found:
@@ -135,7 +135,8 @@ class MarkedInHand:
             logger.warning("suspects_not_kept", extra={"error": str(error)})
 
 
-def _mapped(path: Path, size: int) -> mmap.mmap:
+def mapped(path: Path, size: int) -> mmap.mmap:
+    """Map a file of so many bytes, the owner's alone; memory only where the disk refuses."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -19,7 +19,7 @@ from bot.telegram.expiry import Expiry
 from bot.telegram.holdings import ArchiveReader, ArchiveRemover, NoArchive
 from bot.telegram.inbox import Inbox
 from bot.telegram.invitations import Invitations
-from bot.telegram.outbox import Outbox, strip_markup
+from bot.telegram.outbox import OnTheWay, Outbox, UnmarkedWay, strip_markup
 from bot.telegram.recurring import Recurring
 from bot.telegram.replying import Handled
 from bot.telegram.requesting import bot_of, silence_request_logs
@@ -73,6 +73,7 @@ class Surroundings:
     archive: ArchiveReader = field(default_factory=NoArchive)
     remover: ArchiveRemover = field(default_factory=NoArchive)
     in_hand: InHand = field(default_factory=Unmarked)
+    on_the_way: OnTheWay = field(default_factory=UnmarkedWay)
 
 
 class TelegramBot:
@@ -90,7 +91,14 @@ class TelegramBot:
         self._asides = Asides(self._bot)
         self.beats: dict[str, float] = {}
         sender = Sender(self._bot)
-        self.outbox = Outbox(sender, self._journal, self._records, self._clock, self._message_ended)
+        self.outbox = Outbox(
+            sender,
+            self._journal,
+            self._records,
+            self._clock,
+            self._message_ended,
+            around.on_the_way,
+        )
         self._addresser = Addresser(
             self._journal,
             self._records,

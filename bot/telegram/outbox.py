@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html import unescape
 from itertools import groupby
+from typing import Protocol
 
 from telegram.error import (
     BadRequest,
@@ -31,6 +32,8 @@ _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _FOLD_AFTER = timedelta(hours=1)
 _FOLD_FROM = 3
 _TIMER_S = 1.0
+# How many messages are looked at in one round.
+PENDING_MAX = 200
 _BACKLOG_S = 0.25
 _REFUSED = "not delivered: "
 
@@ -52,6 +55,35 @@ class _ChatPace:
         return max(silent_s, paced_s, 0.0)
 
 
+class OnTheWay(Protocol):
+    """Marks that outlive the process: which messages were sent and not heard of again."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """What is marked, by this process or the one before it."""
+        ...
+
+    def leave(self, key: str) -> None:
+        """Mark a message before it is sent."""
+        ...
+
+    def arrive(self, key: str) -> None:
+        """Take the mark away: what became of the message is known."""
+        ...
+
+
+class UnmarkedWay:
+    """Marks nothing, for whoever has nobody to come after."""
+
+    keys: frozenset[str] = frozenset()
+
+    def leave(self, key: str) -> None:
+        """Nothing is kept."""
+
+    def arrive(self, key: str) -> None:
+        """Nothing was kept."""
+
+
 @dataclass(slots=True)
 class Outbox:
     """Delivers at least once: a duplicate after a lost answer is allowed, a loss is not.
@@ -65,6 +97,7 @@ class Outbox:
     clock: Clock
     # Told of each message that was sent: its chat, and why the chat refused it for good, if it did.
     on_end: Callable[[int, str], Awaitable[None]] | None = None
+    on_the_way: OnTheWay = field(default_factory=UnmarkedWay)
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
     _paces: dict[int, _ChatPace] = field(default_factory=dict)
     _failures: int = 0
@@ -76,6 +109,10 @@ class Outbox:
     # What was sent without an answer.
     _in_doubt: set[str] = field(default_factory=set)
     is_idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Take over what the process before this one had sent and heard nothing of."""
+        self._in_doubt |= self.on_the_way.keys
 
     def kick(self) -> None:
         """Say that something was queued."""
@@ -105,7 +142,10 @@ class Outbox:
             return await self._send_pending()
 
     async def _send_pending(self) -> float:
-        pending = await self._folded(await self._newest(await self.records.pending_messages()))
+        pending = await self._folded(
+            await self._newest(await self.records.pending_messages(PENDING_MAX))
+        )
+        self._settle(pending)
         if not pending:
             self.is_idle.set()
             return _TIMER_S
@@ -113,6 +153,13 @@ class Outbox:
         chats = [list(rows) for _, rows in groupby(by_chat, key=lambda message: message.chat_id)]
         waits = await asyncio.gather(*(self._send_chat(rows) for rows in chats))
         return min(waits)
+
+    def _settle(self, pending: Sequence[OutboxMessage]) -> None:
+        """End the doubt about what was delivered, folded or overtaken: nothing sends it again."""
+        if self._in_doubt and len(pending) < PENDING_MAX:
+            for key in self._in_doubt - {message.message_key for message in pending}:
+                self._in_doubt.discard(key)
+                self.on_the_way.arrive(key)
 
     async def _send_chat(self, messages: Sequence[OutboxMessage]) -> float:
         """Send one chat's messages in order; returns seconds until the rest may go."""
@@ -132,15 +179,19 @@ class Outbox:
         taken = self._unstored.get(message.message_key)
         if taken is not None:
             return await self._store(taken)
+        self.on_the_way.leave(message.message_key)
         try:
             message_id, reason = await self._send(message)
         except Flooded as error:
+            self._never_left(message)
             pace.silent_until_s = self.clock.monotonic() + error.retry_after_s
             return False
         except TelegramError as error:
             self._failures += 1
             if may_have_arrived(error):
                 self._in_doubt.add(message.message_key)
+            else:
+                self._never_left(message)
             back_off_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S)) - 1]
             self._retry_at_s = self.clock.monotonic() + back_off_s
             logger.warning(
@@ -155,6 +206,11 @@ class Outbox:
             refused = reason if reason.startswith(_REFUSED) else ""
             await self.on_end(message.chat_id, refused.removeprefix(_REFUSED))
         return is_stored
+
+    def _never_left(self, message: OutboxMessage) -> None:
+        # Of an earlier try the doubt stays.
+        if message.message_key not in self._in_doubt:
+            self.on_the_way.arrive(message.message_key)
 
     async def _send(self, message: OutboxMessage) -> tuple[int | None, str]:
         try:
@@ -221,6 +277,7 @@ class Outbox:
             logger.warning("delivery_not_stored", extra={"error": str(error)})
             return False
         self._unstored.pop(delivered.message_key, None)
+        self.on_the_way.arrive(delivered.message_key)
         return True
 
     async def _newest(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
@@ -285,7 +342,10 @@ _EDIT_IMPOSSIBLE = (
 
 def again(message: OutboxMessage) -> str:
     """The text of a message that may be in the chat already, with a line that says so."""
-    line = f"↻ Sent again, so it may be here twice: written {message.created_at:%H:%M:%S} UTC"
+    kind, _, rest = message.message_key.partition(":")
+    event = f"event {rest.partition(':')[0]}, " if kind == "alert" else ""
+    at = f"{message.created_at:%H:%M:%S}"
+    line = f"↻ Sent again, so it may be here twice: {event}written {at} UTC"
     return "\n".join((message.text, *wrap(line)))
 
 

@@ -204,6 +204,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "storage.archive",
     ),
     "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
+    "bot.on_the_way": ("bot.in_hand",),
     "bot.starting": (*_AGENT, "storage", "bot.in_hand"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from telegram.error import (
     TimedOut,
 )
 
+from bot.on_the_way import MarkedOnTheWay
 from bot.telegram.connection import CONFLICT, LOST, WEBHOOK, Connection
 from bot.telegram.outbox import Outbox, strip_markup
 from bot.telegram.requesting import Flooded
@@ -34,7 +36,7 @@ class Chat:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str]] = []
-        self.errors: list[TelegramError] = []
+        self.errors: list[BaseException] = []
         self.edit_errors: list[TelegramError] = []
 
     async def send(self, message: OutboxMessage) -> int:
@@ -387,6 +389,53 @@ async def test_what_never_left_is_sent_as_it_is(error: TelegramError) -> None:
     world.clock.seconds += 1
     await world.outbox.send_waiting()
     assert world.texts() == ["a"]
+
+
+@pytest.mark.fault("T18", "SAID")
+async def test_what_was_on_its_way_at_a_death_says_so_and_names_its_event(tmp_path: Path) -> None:
+    world = World()
+    world.outbox.on_the_way = MarkedOnTheWay(tmp_path)
+    world.chat.errors = [asyncio.CancelledError()]
+    await world.queue("alert:17:7")
+    await world.queue("alert:18:7")
+    with pytest.raises(asyncio.CancelledError):
+        await world.outbox.send_waiting()
+    # A new process: all that is left of the old one is on disk.
+    for expected in (True, False):
+        left = MarkedOnTheWay(tmp_path)
+        assert ("alert:17:7" in left.keys) is expected
+        world.outbox = Outbox(world.chat, world.store, world.store, world.clock, on_the_way=left)  # type: ignore[arg-type]
+        await world.outbox.send_waiting()
+    first, second = (" ".join(text.split()) for text in world.texts())
+    assert first == (
+        "alert:17:7 ↻ Sent again, so it may be here twice: event 17, written 12:00:00 UTC"
+    )
+    assert second == "alert:18:7"
+    fired(first)
+
+
+@pytest.mark.parametrize("error", [Flooded(1.0), NetworkError("httpx.ConnectError: refused")])
+async def test_what_never_left_is_not_on_its_way_after_a_death(
+    tmp_path: Path, error: TelegramError
+) -> None:
+    world = World()
+    world.outbox.on_the_way = MarkedOnTheWay(tmp_path)
+    world.chat.errors = [error]
+    await world.queue("a")
+    await world.outbox.send_waiting()
+    assert MarkedOnTheWay(tmp_path).keys == frozenset()
+
+
+async def test_a_doubt_about_what_is_no_longer_waiting_takes_no_slot(tmp_path: Path) -> None:
+    before = MarkedOnTheWay(tmp_path)
+    for number in range(70):
+        before.leave(f"alert:{number}:7")
+    left = MarkedOnTheWay(tmp_path)
+    assert len(left.keys) == 64
+    world = World()
+    world.outbox = Outbox(world.chat, world.store, world.store, world.clock, on_the_way=left)  # type: ignore[arg-type]
+    await world.outbox.send_waiting()
+    assert MarkedOnTheWay(tmp_path).keys == frozenset()
 
 
 async def test_an_edit_of_what_never_arrived_says_so_too_when_it_is_sent_again() -> None:

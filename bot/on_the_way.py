@@ -1,0 +1,53 @@
+"""Which messages were on their way to the chat, on disk: what a death leaves in doubt."""
+
+from pathlib import Path
+
+from bot.in_hand import mapped
+
+MARKS = "on_the_way.marks"
+_SLOT, _SLOTS = 256, 64
+_KEY_MAX = _SLOT - 2
+
+
+class MarkedOnTheWay:
+    """One slot per message in a mapped file: a mark costs no call of the system.
+
+    What is mapped outlives the process that wrote it, not a loss of power; then, and when all slots
+    are taken, a message that is there twice does not say so.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._slots = mapped(data_dir / MARKS, _SLOT * _SLOTS)
+        self._places = {
+            key: number for number in range(_SLOTS) if (key := self._read(number)) is not None
+        }
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """What is on its way, or was when the process before this one ended."""
+        return frozenset(self._places)
+
+    def leave(self, key: str) -> None:
+        """Mark a message before it is sent."""
+        text = key.encode()
+        taken = set(self._places.values())
+        free = next((number for number in range(_SLOTS) if number not in taken), None)
+        if key in self._places or free is None or len(text) > _KEY_MAX:
+            return
+        self._places[key] = free
+        self._write(free, text)
+
+    def arrive(self, key: str) -> None:
+        """Take the mark away: what became of the message is known."""
+        number = self._places.pop(key, None)
+        if number is not None:
+            self._write(number, b"")
+
+    def _read(self, number: int) -> str | None:
+        place = number * _SLOT
+        length = min(int.from_bytes(self._slots[place : place + 2]), _KEY_MAX)
+        return self._slots[place + 2 : place + 2 + length].decode(errors="replace") or None
+
+    def _write(self, number: int, text: bytes) -> None:
+        place = number * _SLOT
+        self._slots[place : place + 2 + len(text)] = len(text).to_bytes(2) + text
