@@ -106,7 +106,11 @@ def _media(message: OutboxMessage) -> InputMediaPhoto | InputMediaDocument | Non
     picture, document = _existing(message.picture), _existing(message.document)
     if picture is not None:
         return InputMediaPhoto(
-            picture.read_bytes(), caption=message.text, parse_mode=ParseMode.HTML
+            picture.read_bytes(),
+            caption=message.text,
+            parse_mode=ParseMode.HTML,
+            # Without one, whoever saves it gets a file that no program opens.
+            filename=picture.name,
         )
     if document is not None:
         return InputMediaDocument(

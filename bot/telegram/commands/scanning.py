@@ -57,7 +57,7 @@ async def scan(request: Request, services: Services) -> Reply:
     elif not words:
         raise Refused("you watch nothing yet, so name what to scan", _SCAN)
     else:
-        _refuse_meant_otherwise(words, request)
+        _refuse_meant_otherwise(words, request, services)
         offer = pairs_offered("/scan", words, services)
         if offer is not None:
             return Reply((offer,), outcome="guided")
@@ -83,9 +83,11 @@ def _own(words: Sequence[str], person: Person, services: Services) -> tuple[Inte
     return tuple(replace(one, timeframes=lengths) for one in interests) if lengths else interests
 
 
-def _refuse_meant_otherwise(words: Sequence[str], request: Request) -> None:
+def _refuse_meant_otherwise(words: Sequence[str], request: Request, services: Services) -> None:
     if pictures.WORD in [word.lower() for word in words]:
         others = [word for word in words if word.lower() != pictures.WORD]
+        # What nobody knows is told as such: the line with it would be refused, too.
+        pairs_offered("/scan", others, services)
         line = " ".join(("/scan", *others, pictures.WORD))
         raise Refused(f"{pictures.WORD} comes last, was {quoted(request.words)}", line)
     refuse_strays("/scan", words)

@@ -479,3 +479,23 @@ async def test_the_archive_is_the_owners_business(talk: Talk, user_id: int) -> N
 )
 def test_sizes_are_round(in_bytes: int, words: str) -> None:
     assert size(in_bytes) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "suggested"),
+    [
+        ("/scan picture BTC/USDT", "/scan BTC/USDT picture"),
+        ("/scan picture 1h", "/scan 1h picture"),
+        ("/scan picture btc", "/scan btc picture"),
+        ("/scan picture foo", ""),
+    ],
+)
+async def test_a_picture_asked_for_too_early_suggests_only_a_line_that_works(
+    line: str, suggested: str, talk: Talk
+) -> None:
+    refused = await talk.ask(line)
+    if suggested:
+        assert f"Try: {suggested}" in refused.text
+    else:
+        assert "foo picture" not in refused.text
+        assert "foo" in refused.text.lower()
