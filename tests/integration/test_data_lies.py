@@ -215,15 +215,16 @@ async def test_an_answer_in_another_unit_is_never_stored_and_told_in_one_sentenc
     assert list((archive.root / "quarantine").rglob("*.parquet"))
 
 
-async def test_times_in_seconds_lie_before_what_was_asked_for_and_are_no_candles(
-    tmp_path: Path,
-) -> None:
+async def test_times_in_seconds_are_repaired_as_an_import_repairs_them(tmp_path: Path) -> None:
     since_ms = (_now_ms() // _HOUR_MS - _HOURS - 5) * _HOUR_MS
     in_seconds = _each(lambda row: [row[0] // 1000, *row[1:]])
-    async with (
-        running(SimSettings(port=0, still=True), _now_ms) as sim,
-        _lying(sim.rest_url, in_seconds, since_ms) as url,
-    ):
-        code, said = await _downloaded_anew(url, tmp_path, since_ms)
-    assert (code, "the exchange has no candles of binance BTC/USDT 1h" in said) == (2, True)
-    assert Archive(tmp_path / "archive").series() == []
+    async with running(SimSettings(port=0, still=True), _now_ms) as sim:
+        async with _lying(sim.rest_url, _honest, since_ms) as url:
+            code, said = await _downloaded(url, tmp_path / "honest", since_ms)
+        assert code == 0, said
+        async with _lying(sim.rest_url, in_seconds, since_ms) as url:
+            code, said = await _downloaded_anew(url, tmp_path / "seconds", since_ms)
+    assert (code, "time turned into milliseconds" in said) == (0, True), said
+    told, true = (Archive(tmp_path / one / "archive").load(_NAME) for one in ("seconds", "honest"))
+    assert len(true.candles) == _HOURS
+    assert told.candles.equals(true.candles)

@@ -295,6 +295,22 @@ def _with_all_numbers(base: Any) -> Any:
                 row += [self.safe_number(ohlcv, place) for place in _BINANCE_EXTRA]
             return row
 
+        def parse_ohlcvs(
+            self,
+            ohlcvs: Any,
+            market: Any = None,
+            timeframe: str = "1m",
+            since: int | None = None,
+            limit: int | None = None,
+            tail: bool = False,
+        ) -> list[Any]:
+            if not isinstance(ohlcvs, list):
+                # A page of HTML, or half an answer: letters are no candles.
+                return []
+            # Times in another unit are for our own check; the library would drop them as too old.
+            rows: list[Any] = super().parse_ohlcvs(ohlcvs, market, timeframe, None, None, tail)
+            return [row for row in rows if row[0] is not None]
+
     return WithAllNumbers
 
 

@@ -80,7 +80,7 @@ class _Verdict:
         """What it takes to judge this past, in words."""
         if not self.needed:
             return "its past could not be read yet"
-        return f"{self.days} days of past, {self.needed} needed"
+        return f"{self.days} {'day' if self.days == 1 else 'days'} of past, {self.needed} needed"
 
 
 class Reports:

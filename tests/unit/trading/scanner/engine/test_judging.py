@@ -155,13 +155,16 @@ async def test_too_few_round_trips_leave_the_usual_threshold_and_say_how_many_it
         assert lack == "not yet trusted: 17 round trips, 30 needed"
 
 
-async def test_why_auto_says_nothing_is_told_with_the_days_there_are_and_those_it_takes() -> None:
+@pytest.mark.parametrize(("days", "said"), [(1, "1 day"), (6, "6 days")])
+async def test_why_auto_says_nothing_is_told_with_the_days_there_are_and_those_it_takes(
+    days: int, said: str
+) -> None:
     async with running(auto()) as world:
-        world.market.listed_ms[ADA] = world.market.now_ms() - 6 * 86_400_000 - 3_600_000
+        world.market.listed_ms[ADA] = world.market.now_ms() - days * 86_400_000 - 3_600_000
         assert world.engine.unjudged(auto()) == "its past is not judged yet"
         await world.pass_by(90)
-        assert world.engine.unjudged(auto()) == "6 days of past, 21 needed"
-        with pytest.raises(Refused, match="6 days of past, 21 needed"):
+        assert world.engine.unjudged(auto()) == f"{said} of past, 21 needed"
+        with pytest.raises(Refused, match=f"{said} of past, 21 needed"):
             await world.time.finish(world.engine.report(auto()))
 
 
