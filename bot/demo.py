@@ -18,7 +18,7 @@ from pathlib import Path
 
 import aiohttp
 
-from trading.domain.errors import Retryable
+from trading.domain.errors import Refused, Retryable
 
 OWNER_ID = 1
 _READY_DEADLINE_S = 30.0
@@ -73,7 +73,14 @@ async def _run_in(
     chat_port = free_port(settings.chat_port)
     environment = _environment(exchange_port, chat_port, data_dir)
     logs = data_dir / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise Refused(
+            f"--data-dir should be a directory to write in, was {str(data_dir)!r}: {reason}",
+            example="umbra demo --data-dir ~/umbra-demo",
+        ) from None
     sim_arguments = (
         *("sim", "--port", str(exchange_port), "--seed", str(settings.seed)),
         *("--speed", str(settings.speed), "--balance", settings.balance),

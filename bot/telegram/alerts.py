@@ -24,7 +24,7 @@ from bot.telegram.render.text import (
 )
 from bot.telegram.render.trackers import state_name
 from trading.domain import events
-from trading.domain.chat import Severity
+from trading.domain.chat import Button, Severity
 from trading.domain.instrument import Instrument
 from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
@@ -334,6 +334,9 @@ def _raised(event: events.AlertRaised) -> Alert:
     row = [does("👍 Seen", "/ack")] if event.severity is Severity.CRIT else []
     if event.tracker_id is not None:
         row.append(does("📍 Tracker", f"/tracker {event.tracker_id}"))
+    kept = _KEPT.match(event.text)
+    if kept is not None:
+        row += [*_ways_out(kept[1])]
     head, dot, rest = _begun(event.text).partition(". ")
     text = card_text(f"{sign} {head}{dot.strip()}", *([rest] if rest else []))
     return Alert(Card(text, (tuple(row),) if row else ()), event.severity)
@@ -348,11 +351,13 @@ def _recovered(blind_seconds: int, lines: Sequence[str]) -> Alert:
     row = (does("📊 Status", "/status"), does("📍 Trackers", "/trackers"))
     # A stop that was crossed and is kept is the person's to decide: out, or as it is.
     kept = [found[1] for line in lines if (found := _KEPT.match(line))][:_KEPT_MAX]
-    decide = tuple(
-        (does(f"⚡ Exit #{one} now", f"/tracker {one} exit"), does(f"📍 #{one}", f"/tracker {one}"))
-        for one in kept
-    )
+    decide = tuple(map(_ways_out, kept))
     return Alert(Card(card_text(title, *lines), (*decide, row)), Severity.WARN)
+
+
+def _ways_out(number: str) -> tuple[Button, ...]:
+    exits = does(f"⚡ Exit #{number} now", f"/tracker {number} exit")
+    return exits, does(f"📍 #{number}", f"/tracker {number}")
 
 
 def _stranger(event: events.AccessDenied) -> Alert:

@@ -229,9 +229,10 @@ def _refuse_other_unit(words: Words, instrument: Instrument) -> None:
     if word in _AFTER_AMOUNT or not _UNIT.fullmatch(word):
         return
     typed = words.take("the unit")
-    units = f"{instrument.base} or {instrument.quote}" if instrument.symbol else "the coin it sells"
+    # The symbol of a tracker that runs is not known here.
+    units = f"in {instrument.base} or {instrument.quote}" if instrument.symbol else "without a unit"
     raise Refused(
-        f"the amount should be in {units}, was in {shown(typed)}",
+        f"the amount should be {units}, was in {shown(typed)}",
         example=words.example,
         wrong=typed,
     )

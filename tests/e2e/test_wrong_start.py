@@ -69,3 +69,11 @@ async def test_an_exchange_that_cannot_hold_a_balance_does_not_start(
     said = world.log("sim")[before:]
     assert expected in said
     assert "for example: USDT=10000,BTC=0.5" in said
+
+
+async def test_a_demo_that_cannot_keep_its_data_does_not_start(quiet_world: World) -> None:
+    world = quiet_world
+    demo = await world.spawn("demo", "--data-dir", "/proc/x")
+    assert await demo.wait() == 2
+    assert "--data-dir should be a directory to write in, was '/proc/x'" in world.log("demo")
+    assert "Traceback" not in world.log("demo")

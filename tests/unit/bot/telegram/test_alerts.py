@@ -224,6 +224,11 @@ def test_a_stop_that_was_crossed_and_is_kept_can_be_left_from_the_card_of_the_st
         ["+/tracker 3 exit", "+/tracker 3"],
         ["+/status", "+/trackers"],
     ]
+    missed = alert_for(events.AlertRaised("gap:1", Severity.WARN, crossed, START), FACTS)
+    assert missed is not None
+    assert [[b.data for b in row] for row in missed.card.buttons] == [
+        ["+/tracker 3 exit", "+/tracker 3"]
+    ]
 
 
 async def test_the_alarm_of_a_blocked_exit_loses_its_buttons_wherever_it_was_told() -> None:

@@ -62,6 +62,13 @@ def test_an_example_keeps_what_was_right_and_can_be_sent(typed: str, example: st
     grammar.parse(example, find)
 
 
+def test_an_amount_in_a_third_coin_is_told_in_which_it_may_be() -> None:
+    with pytest.raises(Refused, match="the amount should be in BTC or USDT, was in 'ETH'"):
+        grammar.parse("/track BTC/USDT stop 50000 0.1 ETH", find)
+    with pytest.raises(Refused, match="the amount should be without a unit, was in 'USDT'"):
+        grammar.parse("/tracker 2 amount 500 USDT", find)
+
+
 def test_an_unknown_candle_length_is_not_taken_for_the_amount() -> None:
     with pytest.raises(Refused, match=r"timeframe should be one of .*, was '7m'"):
         grammar.parse("/track BTC/USDT trail 2.5 atr 7m all", find)
