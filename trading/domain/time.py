@@ -119,7 +119,7 @@ class Timeframe:
 
 def _nearest(text: str) -> tuple[str, ...]:
     """Return the known candle lengths nearest to what was asked for, best first."""
-    match = _TIMEFRAME.fullmatch(text.lower())
+    match = _TIMEFRAME.fullmatch(text.lower().lstrip("+-"))
     if match is None:
         return (MONTH, *_USUAL) if text.lower().startswith("mo") else _USUAL
     asked_ms = int(match[1]) * _UNITS_MS[match[2]]

@@ -16,7 +16,7 @@ from trading.domain.time import Timeframe
 
 TIMEFRAMES_MAX = 8
 _OFFERED_MAX = 6
-_TIMEFRAME_LIKE = re.compile(r"[0-9]+[a-zA-Z]", re.ASCII)
+_TIMEFRAME_LIKE = re.compile(r"[+-]?[0-9]+([.][0-9]+)?[a-zA-Z]", re.ASCII)
 _QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
 _FROM = ("threshold", "from")
 _USUAL = "BTC/USDT"

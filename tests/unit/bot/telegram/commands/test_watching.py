@@ -199,6 +199,8 @@ async def test_an_impossible_length_comes_with_near_ones_to_tap(talk: Talk) -> N
         ("/watch threshold 60", "symbol is missing"),
         ("/watch 0", "the page should be between 1 and"),
         ("/watch BTC/USDT 2M", "timeframe should be one of"),
+        ("/watch BTC/USDT -1m", "was '-1m'"),
+        ("/watch BTC/USDT 1.5h", "was '1.5h'"),
         ("/watch BTC/USDT 1m 3m 5m 15m 30m 1h 2h 4h 6h", "at most 8 candle lengths"),
         ("/watch ВТС/USDT", "plain letters"),
         ("/watch /help", "not listed"),
