@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,6 +41,7 @@ from trading.poison import DEATHS_MAX
 from trading.ports import Clock, Records
 
 logger = logging.getLogger(__name__)
+_ASKED_ON_MAX = 100
 
 
 @dataclass(slots=True)
@@ -59,6 +61,10 @@ class Router:
     waits: Callable[[int], bool] = lambda _user_id: False
     # What this bot is called; empty while nobody has told.
     own_name: Callable[[], str] = lambda: ""
+    # The messages of guides that ended in a question; their taps are gone as soon as that shows.
+    _asked_on: deque[tuple[int, int | None]] = field(
+        default_factory=lambda: deque(maxlen=_ASKED_ON_MAX)
+    )
     progress: Progress = field(init=False)
     _answers: Answers = field(init=False)
 
@@ -254,12 +260,28 @@ class Router:
         if not is_command(text):
             raise Refused("this button is too old", example="/status")
         request = self._request(stored, None, person, place.chat_id, text[1:])
+        if not text.startswith(IN_PLACE):
+            return await self._dispatch(request), place
+        if request.command == "track":
+            return await self._guided(request, own), own
         reply = await self._dispatch(request)
         is_file = any(card.document or card.picture for card in reply.cards)
-        # A card stays what it is beside a question; a guide ends in it, and leaves no taps behind.
-        is_question = reply.outcome == "asked" and request.command != "track"
-        edits = text.startswith(IN_PLACE) and not is_file and not is_question
-        return reply, own if edits else place
+        # A card stays what it is beside a question.
+        is_in_place = not is_file and reply.outcome != "asked"
+        return reply, own if is_in_place else place
+
+    async def _guided(self, request: Request, own: Place) -> Reply:
+        """Turn a step of a guide into the next one, the last one into the one question.
+
+        A second tap that was on its way meanwhile opens no second one on the same message.
+        """
+        step = (own.chat_id, own.target)
+        if step in self._asked_on:
+            return Reply(outcome="asked_already", toast="It is asked already")
+        reply = await self._dispatch(request)
+        if reply.outcome == "asked" and own.target is not None:
+            self._asked_on.append(step)
+        return reply
 
     def _request(
         self, stored: InboxUpdate, message: Message | None, person: Person, chat_id: int, text: str

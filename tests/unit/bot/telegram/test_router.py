@@ -93,6 +93,19 @@ async def test_small_talk_waits_for_its_turn(line: str) -> None:
     assert await _paces(Front(), typed(line)) == {Severity.INFO}
 
 
+async def test_three_taps_on_an_amount_of_a_guide_open_one_question() -> None:
+    front = Front()
+    handled = []
+    for _ in range(3):
+        handled.append(await front.take(tapped("=/track BTC/USDT stop 58000 all")))
+        front.later(seconds=2)
+    asked = [[one for one in each.events if isinstance(one, ConfirmationAsked)] for each in handled]
+    assert [len(each) for each in asked] == [1, 0, 0]
+    queued = [one for each in handled for one in each.events if isinstance(one, MessageQueued)]
+    assert [one.message.target is not None for one in queued] == [True]
+    assert handled[1].toast == "It is asked already"
+
+
 @pytest.mark.parametrize("button", ["c:", "x:", "e:"])
 async def test_the_answer_to_a_panic_overtakes_and_that_to_a_purchase_does_not(button: str) -> None:
     front = Front()
