@@ -44,7 +44,7 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
         exchange.verify = False
         return exchange
 
-    def open_session(exchange: Any, _settings: Any) -> Any:
+    def open_sessions(exchange: Any, _settings: Any) -> Any:
         exchange.own_session = False
         exchange.session = machine.network.session()
         return exchange.session
@@ -87,7 +87,7 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
             stack.enter_context(mock.patch.object(target, name, value))
         for path, value in (
             ("trading.gateway.binance.load_exchange", load),
-            ("trading.gateway.binance.open_session", open_session),
+            ("trading.gateway.binance.open_sessions", open_sessions),
             ("bot.telegram.requesting.requests_for", lambda _url: SimRequests(machine.telephone)),
             ("bot.supervisor._LAG_INTERVAL_S", 5.0),
         ):

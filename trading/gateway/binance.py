@@ -9,8 +9,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
-
 from trading.domain.errors import Refused, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Quote
@@ -18,7 +16,7 @@ from trading.domain.order import Fill, OrderReport, OrderRequest
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway.candle_stream import CandleStream, Series, TakeCandle, parts_of
-from trading.gateway.client import load_exchange, open_session, point
+from trading.gateway.client import Sessions, load_exchange, open_sessions, point
 from trading.gateway.errors import LAST_ANSWER, Answer, code_of
 from trading.gateway.portions import in_portions
 from trading.gateway.settings import GatewaySettings
@@ -66,7 +64,7 @@ class BinanceVenue:
         self._in_hand = in_hand or Unmarked()
         self._way = way or RightOfWay()
         self._exchange: Any = None
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: Sessions | None = None
         self._instruments: dict[str, Instrument] = {}
         self._symbols: dict[str, str] = {}
         # Executions name orders by the exchange's id alone; these are the ids that we know.
@@ -91,7 +89,7 @@ class BinanceVenue:
         exchange = await asyncio.to_thread(load_exchange, self._settings, options)
         point(exchange, self._settings)
         exchange.on_raw_message = self._on_message
-        self._session = open_session(exchange, self._settings)
+        self._sessions = open_sessions(exchange, self._settings)
         self._exchange = exchange
         self._streams: dict[str, MarketStream | CandleStream | AccountStream] = {}
 
@@ -100,9 +98,9 @@ class BinanceVenue:
         if self._exchange is not None:
             await self._exchange.close()
             self._exchange = None
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._sessions is not None:
+            await self._sessions.close()
+            self._sessions = None
 
     def set_clock_offset(self, offset_ms: int) -> None:
         """Sign with the exchange's time from now on."""

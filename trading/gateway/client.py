@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -66,19 +67,42 @@ def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
     return exchange
 
 
-def open_session(exchange: Any, settings: GatewaySettings) -> aiohttp.ClientSession:
-    """Give the exchange a session whose idle connections live longer than a minute."""
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Two pools of connections: what streams and stays must not take the place of an order."""
+
+    requests: aiohttp.ClientSession
+    streams: aiohttp.ClientSession
+
+    def serve(self, exchange: Any) -> None:
+        """Let an exchange connect through these, and not close them."""
+        exchange.own_session = False
+        exchange.session, exchange.stream_session = self.requests, self.streams
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.streams.close()
+        await self.requests.close()
+
+
+def open_sessions(exchange: Any, settings: GatewaySettings) -> Sessions:
+    """Give the exchange sessions whose idle connections live longer than a minute."""
     # The library would read the certificates once more at its first request.
     exchange.ssl_context = ssl.create_default_context(cafile=exchange.cafile)
-    connector = aiohttp.TCPConnector(
-        ssl=exchange.ssl_context,
-        limit=settings.connections_max,
-        keepalive_timeout=settings.keepalive_s,
+
+    def pool() -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(
+            ssl=exchange.ssl_context,
+            limit=settings.connections_max,
+            keepalive_timeout=settings.keepalive_s,
+        )
+
+    sessions = Sessions(
+        requests=aiohttp.ClientSession(connector=pool(), middlewares=(_hold_back,)),
+        streams=aiohttp.ClientSession(connector=pool()),
     )
-    session = aiohttp.ClientSession(connector=connector, middlewares=(_hold_back,))
-    exchange.own_session = False
-    exchange.session = session
-    return session
+    sessions.serve(exchange)
+    return sessions
 
 
 def point(exchange: Any, settings: GatewaySettings) -> None:
@@ -164,11 +188,30 @@ def hooked(base: Any) -> Any:
     # The library is loaded late, so its subclass can only be made here.
     class Hooked(base):
         on_raw_message: OnMessage | None = None
+        # For whatever streams; the other session takes requests.
+        stream_session: Any = None
 
         def on_rest_response(self, *arguments: Any) -> Any:
             status, headers, body = arguments[0], arguments[4], arguments[5]
             LAST_ANSWER.set(answer(status, headers, body))
             return super().on_rest_response(*arguments)
+
+        def client(self, url: str) -> Any:
+            is_new = url not in (self.clients or {})
+            client = super().client(url)
+            if is_new:
+                dial = client.connect
+                # Connections that stay open must not use up those that orders go out by.
+                client.connect = lambda session, pause_s=0: dial(
+                    self.stream_session or session, pause_s
+                )
+            return client
+
+        def on_connected(self, client: Any, message: Any = None) -> None:
+            super().on_connected(client, message)
+            if self.clients.get(client.url) is not client:
+                # Given up while it was being made: the library would keep it open for good.
+                self.spawn(client.close)
 
         def handle_message(self, client: Any, message: Any) -> None:
             if self.on_raw_message is None or not self.on_raw_message(client, message):

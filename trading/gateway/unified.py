@@ -12,8 +12,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
-
 from trading.candles.lengthening import from_shorter, shorter_needed, source_of
 from trading.domain.errors import Refused, SettingsInvalid, Unreachable
 from trading.domain.instrument import Instrument
@@ -22,7 +20,7 @@ from trading.domain.order import Fill, OrderReport, OrderRequest, OrderType
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway import library_candles
-from trading.gateway.client import load_exchange, open_session, point
+from trading.gateway.client import Sessions, load_exchange, open_sessions, point
 from trading.gateway.errors import LAST_ANSWER, must_be_told
 from trading.gateway.portions import in_portions
 from trading.gateway.settings import GatewaySettings
@@ -60,7 +58,7 @@ class UnifiedVenue:
         self._settings = settings
         self._clock = clock
         self._exchange: Any = None
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: Sessions | None = None
         self._instruments: dict[str, Instrument] = {}
         self._names: OrderedDict[str, str] = OrderedDict()
         self._offset_ms = 0
@@ -94,7 +92,7 @@ class UnifiedVenue:
         exchange.number = str
         exchange.has["fetchCurrencies"] = False
         point(exchange, self._settings)
-        self._session = open_session(exchange, self._settings)
+        self._sessions = open_sessions(exchange, self._settings)
         self._exchange = exchange
 
     async def close(self) -> None:
@@ -102,9 +100,9 @@ class UnifiedVenue:
         if self._exchange is not None:
             await self._exchange.close()
             self._exchange = None
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._sessions is not None:
+            await self._sessions.close()
+            self._sessions = None
 
     def set_clock_offset(self, offset_ms: int) -> None:
         """Sign with the exchange's time from now on, where the library lets us."""
@@ -334,7 +332,8 @@ class UnifiedVenue:
         exchange.number = str
         point(exchange, self._settings)
         exchange.set_markets_from_exchange(self._api)
-        exchange.own_session, exchange.session = False, self._session
+        if self._sessions is not None:
+            self._sessions.serve(exchange)
         known = {
             symbol: several for symbol, several in wanted.items() if symbol in exchange.markets
         }

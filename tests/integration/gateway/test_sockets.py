@@ -90,6 +90,24 @@ def verdict(evidence: SendEvidence) -> Verdict:
     return classify(evidence).verdict
 
 
+@pytest.mark.fault("W18")
+async def test_streams_that_are_given_up_while_they_connect_leave_orders_their_connections(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    # More than the gateway keeps open at once.
+    many = GatewaySettings().connections_max + 6
+    streams = sim.service.market_streams
+    for _ in range(many):
+        given_up = asyncio.create_task(gateway.stream_market(frozenset({BTC}), _nobody, _nobody))
+        await asyncio.sleep(0.001)
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+    assert verdict(await gateway.submit(order())) is Verdict.ACK
+    assert await accepted(sim) == 1
+    await until(lambda: not streams.subscribers)
+    fired(many)
+
+
 @pytest.mark.parametrize(
     ("kind", "args"),
     [

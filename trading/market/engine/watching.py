@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 _ASK_AGAIN_S = 0.3
 # A symbol without any message for that long is stale, whatever else is known.
 _OLD_S = 60.0
+# So far apart are connections at least that a change of the symbols asks for; prices of what is
+# new are read over REST.
+_APART_S = 0.5
 # How long reading may take what came while the process stood still; REST answers meanwhile.
 _DOUBTED_S = 1.0
 
@@ -247,6 +250,10 @@ class MarketEngine:
             if reason is None:
                 for watched in self._symbols.values():
                     self._reading.ask(watched, FAR)
+                # A burst of sales changes the set again and again: few connections are enough.
+                age_s = self._clock.monotonic() - began_s
+                if age_s < _APART_S:
+                    await self._sleep(_APART_S - age_s)
                 continue
             now_s = self._clock.monotonic()
             self._line.lost(now_s)

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import WSMessage, WSMsgType
 
 from trading.domain.errors import Unreachable
-from trading.gateway.client import DirectReader, load_exchange, open_session
+from trading.gateway.client import DirectReader, load_exchange, open_sessions
 from trading.gateway.settings import GatewaySettings
 from trading.right_of_way import Claim, RightOfWay
 
@@ -155,13 +155,13 @@ async def test_the_certificates_of_an_exchange_are_read_once_and_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     exchange = load_exchange(GatewaySettings(), {})
-    session = open_session(exchange, GatewaySettings())
+    sessions = open_sessions(exchange, GatewaySettings())
     context = exchange.ssl_context
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     monkeypatch.setattr(ssl, "create_default_context", lambda **_: pytest.fail("read once more"))
     exchange.open()
-    assert exchange.session is session
+    assert exchange.session is sessions.requests
     assert exchange.ssl_context is context
-    await session.close()
+    await sessions.close()
     await exchange.close()

@@ -256,12 +256,32 @@ async def test_the_set_of_symbols_changes_while_running(bench: Bench) -> None:
     assert len(bench.feed.connections) == 1
     bench.engine.watch([OTHER])
     await bench.settle()
+    bench.clock.advance(0.5)
+    await bench.settle()
     assert [symbols for _, symbols in bench.feed.connections] == [{SYMBOL}, {OTHER}]
     assert bench.engine.price(SYMBOL) is None
     assert bench.engine.price(OTHER) == 10
     bench.engine.watch([])
     await bench.settle()
     assert len(bench.feed.connections) == 2
+
+
+async def test_a_burst_of_changes_is_one_connection_half_a_second_later(bench: Bench) -> None:
+    await bench.live()
+    for number in range(100):
+        bench.engine.watch([SYMBOL, OTHER] if number % 2 else [OTHER])
+        await bench.settle()
+    assert len(bench.feed.connections) == 1
+    # What is new is read meanwhile.
+    assert bench.engine.price(OTHER) == 10
+    bench.clock.advance(0.5)
+    await bench.settle()
+    assert [symbols for _, symbols in bench.feed.connections] == [{SYMBOL}, {SYMBOL, OTHER}]
+    # Whoever changes it later does not wait.
+    bench.clock.advance(0.5)
+    bench.engine.watch([SYMBOL])
+    await bench.settle()
+    assert len(bench.feed.connections) == 3
 
 
 async def test_the_standing_book_decides_after_a_second_without_prints(bench: Bench) -> None:
@@ -500,6 +520,8 @@ async def test_w02_a_connection_that_announces_its_end_serves_until_another_one_
     await bench.live()
     first = bench.feed._on_trade
     bench.feed.announce_end()
+    await bench.settle()
+    bench.clock.advance(0.5)
     await bench.settle()
     assert (len(bench.feed.connections), bench.feed.alive) == (2, 2)
     assert first is not None
