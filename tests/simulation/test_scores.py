@@ -59,8 +59,10 @@ class Watchers(Stage):
         ]
 
     def shift(self, symbol: str, factor: str) -> None:
-        """Move a market by a factor."""
-        self.world.move(symbol, self.world.price(symbol) * Decimal(factor))
+        """Move a market by a factor, from a trade at the price before: there its candle opens."""
+        price = self.world.price(symbol)
+        self.world.move(symbol, price)
+        self.world.move(symbol, price * Decimal(factor))
 
 
 async def _both_are_told_once(stage: Watchers) -> None:

@@ -47,6 +47,7 @@ class Sending:
         self.late: set[asyncio.Task[SendEvidence]] = set()
         self.on_late_report = _ignore
         self._silence_told_until_s = float("-inf")
+        self._measuring: asyncio.Future[bool] | None = None
 
     def make_ready(self, case: Case, attempt: Attempt) -> None:
         """Have the request of an attempt made while that is written; nothing leaves before."""
@@ -231,7 +232,15 @@ class Sending:
         return True
 
     async def measure_clock(self) -> bool:
-        """Measure the exchange's clock; whether it is known afterwards."""
+        """Measure the exchange's clock; whether it is known afterwards.
+
+        One measurement at a time serves all who ask: many orders are refused for it at once.
+        """
+        if self._measuring is None or self._measuring.done():
+            self._measuring = asyncio.ensure_future(self._measure_clock())
+        return await asyncio.shield(self._measuring)
+
+    async def _measure_clock(self) -> bool:
         try:
             await self._s.read(self._s.gateway.clock_offset_ms())
         except Retryable as error:

@@ -13,6 +13,7 @@ from bot.telegram.access import (
     TRADER_COMMANDS,
     UPDATE_KINDS,
     VIEWER_COMMANDS,
+    WITHHELD,
     AccessRules,
     Ruling,
     Verdict,
@@ -173,6 +174,15 @@ def test_a_form_that_is_never_acted_on_gets_a_hint(form: dict[str, Any]) -> None
     assert ruling.verdict is Verdict.IGNORED
     assert "not acted on" in ruling.hint
     fired(form)
+
+
+def test_a_secret_that_was_sent_is_said_to_be_given_away_whatever_its_form() -> None:
+    for form in ({}, {"via_bot": {"id": 5, "is_bot": True, "first_name": "b"}}):
+        ruling = judge(
+            _update(message=_message(text=f"my key: {WITHHELD}", **form)), PEOPLE, CLOSED
+        )
+        assert "has not kept it" in ruling.hint
+        assert "not acted on" not in ruling.hint
 
 
 @pytest.mark.fault("T10", "NOACT SAID")

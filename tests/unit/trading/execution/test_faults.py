@@ -269,6 +269,29 @@ async def test_x11_a_clock_that_is_off_is_measured_again_and_the_next_attempt_ha
     fired(fault.fired)
 
 
+@pytest.mark.fault("X11")
+async def test_x11_many_orders_refused_for_the_clock_at_once_measure_it_once() -> None:
+    desk = Desk(managed="0.5")
+    fault = desk.exchange.fail(
+        "refuse", times=5, status=400, code=-1021, message="Timestamp outside of the recvWindow."
+    )
+    read, measured = desk.exchange.clock_offset_ms, 0
+
+    async def slowly() -> int:
+        nonlocal measured
+        measured += 1
+        await desk.time.sleep(0.5)
+        return await read()
+
+    desk.exchange.clock_offset_ms = slowly  # type: ignore[method-assign]
+    for number in range(5):
+        await desk.open(desk.exit("0.1", intent_id=f"tracker:{number}:1", tracker_id=number))
+    await desk.time.until(lambda: desk.exchange.filled() == Decimal("0.5"))
+    assert fault.fired == 5
+    assert measured == 1
+    fired(fault.fired)
+
+
 @pytest.mark.fault("X12", "TELL SAID")
 async def test_x12_after_a_rate_limit_nothing_is_sent_until_it_is_over() -> None:
     desk = Desk()

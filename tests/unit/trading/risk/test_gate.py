@@ -14,7 +14,15 @@ from trading.domain.instrument import InstrumentStatus
 from trading.domain.market import Quote
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import Balance, Portfolio, Position, TradingMode
-from trading.risk.gate import Activity, Approved, Decided, Refusal, review
+from trading.risk.gate import (
+    Activity,
+    Approved,
+    Decided,
+    Refusal,
+    largest,
+    oversized,
+    review,
+)
 from trading.risk.limits import RiskLimits
 
 BTC = "BTC/USDT"
@@ -251,6 +259,25 @@ def test_another_money_without_a_price_is_no_dollar() -> None:
 
 
 # ------------------------------------------------------------ size and duplicates
+
+
+def test_a_purchase_is_too_great_by_itself_whatever_else_stands_in_its_way() -> None:
+    busy = replace(ACTIVITY, lately=made(99), entries_open=99, is_stale=True)
+    assert oversized(purchase("25000"), PORTFOLIO, LIMITS, busy) == ()
+    [reason] = oversized(purchase("25000.01"), PORTFOLIO, LIMITS, busy)
+    assert reason == "25000.01 USDT is above the limit of 25000 per order"
+
+
+def test_the_largest_purchase_is_what_every_bound_leaves() -> None:
+    rich = replace(PORTFOLIO, balances={"USDT": Balance("USDT", Decimal(90_000), Decimal(0))})
+    account = replace(ACTIVITY, equity=Decimal(100_000))
+    assert largest(rich, LIMITS, account) == 25_000
+    assert largest(rich, RiskLimits(order_share_max=Decimal("0.1")), account) == 10_000
+    assert largest(PORTFOLIO, LIMITS, replace(account, reserved=Decimal(9_000))) == 1_000
+    assert largest(PORTFOLIO, LIMITS, replace(account, reserved=Decimal(11_000))) == 0
+    assert largest(rich, LIMITS, Activity()) is None
+    euros = replace(builders.bitcoin(), symbol="BTC/EUR", quote="EUR")
+    assert largest(rich, LIMITS, replace(account, instrument=euros)) is None
 
 
 def test_an_order_may_be_bound_to_a_share_of_the_account() -> None:

@@ -18,6 +18,7 @@ from trading.risk.halts import (
     capped,
     crash_loop,
     daily_loss,
+    is_loosened,
     loss_share,
     put_back,
     runaway,
@@ -111,6 +112,17 @@ def test_a_reached_cap_names_the_instrument_and_every_cap() -> None:
     assert halt == Halt(
         TradingMode.REDUCING, "an entry in BTC/USDT was refused: too many; too much"
     )
+
+
+@pytest.mark.parametrize("present", list(TradingMode))
+@pytest.mark.parametrize("wanted", list(TradingMode))
+def test_a_halt_is_loosened_by_every_mode_that_is_less_strict(
+    present: TradingMode, wanted: TradingMode
+) -> None:
+    rising = ["active", "reducing", "halted", "halted_everything"]
+    is_less = rising.index(wanted.value) < rising.index(present.value)
+    is_halted = present in {TradingMode.HALTED, TradingMode.HALTED_EVERYTHING}
+    assert is_loosened(present, wanted) is (is_less and is_halted)
 
 
 def test_a_halt_never_loosens_a_mode() -> None:
