@@ -52,7 +52,6 @@ _AUDIT_KINDS = (
     "ProcessStopped",
 )
 _SUMMARY_MAX = 1000
-_STARTING = "Umbra is still starting: the exchange has not answered yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +213,7 @@ class Reception:
         uptime = agent.clock.now() - agent.state.started_at
         return HealthView(
             is_working=agent.is_ready and not vitals.is_storage_degraded,
-            troubles=troubles if agent.is_ready else (_STARTING,),
+            troubles=troubles if agent.is_ready else (self._starting(),),
             loop_lag_ms_p99=vitals.loop_lag_ms_p99,
             loop_lag_ms_max=vitals.loop_lag_ms_max,
             stream=self._stream(),
@@ -308,7 +307,12 @@ class Reception:
 
     def _check_ready(self) -> None:
         if not self._agent.is_ready:
-            raise Refused(_STARTING, "/status")
+            raise Refused(f"{self._starting()}. Say it again once it has")
+
+    def _starting(self) -> str:
+        is_lost = self._vitals().is_storage_degraded
+        waits_for = "the journal cannot be written" if is_lost else "the exchange has not answered"
+        return f"Umbra is still starting: {waits_for} yet"
 
     def _prices(self) -> views.Prices:
         market = self._agent.market

@@ -34,7 +34,8 @@ class Job:
 
     With `at_second` it runs each minute at that second instead of counting from the start.
     A run later than `misfire_grace_s` is skipped and the next one stands. `is_remembered` jobs keep
-    their last run across restarts, and a daily one that was missed while down runs at the start.
+    their last run across restarts, and a daily one that was missed while down runs at the start; so
+    does what is `at_once`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Job:
     misfire_grace_s: int = 5
     deadline_s: float = 30.0
     is_remembered: bool = False
+    at_once: bool = False
 
     @property
     def rhythm(self) -> str:
@@ -57,7 +59,8 @@ class Job:
 JOBS: tuple[Job, ...] = (
     Job("tracker_sweep", every_s=1, deadline_s=5),
     Job("staleness_watch", every_s=1, deadline_s=5),
-    Job("heartbeat", every_s=5, deadline_s=5),
+    # Nobody should take a start for a death because its first sign is five seconds away.
+    Job("heartbeat", every_s=5, deadline_s=5, at_once=True),
     Job("exchange_probe", every_s=5),
     Job("open_attempts", every_s=10),
     Job("balances", every_s=60, misfire_grace_s=30),
@@ -111,7 +114,7 @@ class Schedule:
                 max_instances=1,
                 misfire_grace_time=job.misfire_grace_s,
             )
-            if self._was_missed(job, last_runs, now):
+            if job.at_once or self._was_missed(job, last_runs, now):
                 self._catching_up.add(asyncio.create_task(self.run(job.name), name=job.name))
         self._scheduler.start()
         self._wall_lead_s = self._lead_s()

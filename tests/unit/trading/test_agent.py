@@ -91,9 +91,11 @@ async def test_nothing_is_done_before_the_exchange_has_answered() -> None:
     world.exchange.is_down = True
     with pytest.raises(Unreachable):
         await world.start()
-    with pytest.raises(Refused, match="still starting"):
+    with pytest.raises(Refused, match=r"has not answered yet\. Say it again") as refused:
         await world.desk.propose(ArmTracker(stop_spec()), OWNER)
     health = world.desk.health()
+    # An example would be read as a part of what was said.
+    assert not refused.value.example
     assert (health.is_working, health.is_healthy) == (False, False)
     assert health.troubles == ("Umbra is still starting: the exchange has not answered yet",)
     assert health.clock_offset_ms is None

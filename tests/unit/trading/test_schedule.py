@@ -120,6 +120,21 @@ async def test_a_daily_job_missed_while_down_runs_at_the_start(hours_ago: int, r
     assert ran.is_set() is bool(runs)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_only_what_is_at_once_does_not_wait_for_its_first_interval(at_once: bool) -> None:
+    ran: list[None] = []
+
+    async def work() -> None:
+        ran.append(None)
+
+    schedule, _ = _schedule(work, Job("heartbeat", every_s=3_600, at_once=at_once))
+    schedule.start({})
+    await asyncio.sleep(0)
+    schedule.stop()
+    assert len(ran) == at_once
+    assert [job.name for job in JOBS if job.at_once] == ["heartbeat"]
+
+
 def test_work_and_table_must_match() -> None:
     with pytest.raises(ValueError, match="balances"):
         Schedule({}, FakeClock(), _Memory().keep, (Job("balances", every_s=1),))
