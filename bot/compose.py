@@ -412,9 +412,11 @@ class Process:
     async def _beat(self) -> None:
         await self._signs.beat(self._desk)
 
-    async def _tell_now(self, text: str) -> bool:
+    async def _tell_now(self, text: str, is_unseen: bool) -> bool:
         told = await self._front().tell_owner_now(text)
-        return told or await self._escalation.tell_now(text)
+        if told and not is_unseen:
+            return True
+        return await self._escalation.tell_now(text) or told
 
 
 def _root(error: BaseException) -> BaseException:

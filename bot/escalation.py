@@ -15,8 +15,8 @@ logger = logging.getLogger(__name__)
 UNSEEN_S = 60.0
 # The chat cannot carry the news that it is lost.
 AT_ONCE = "condition:telegram_"
+# Then each quarter of an hour for as long as it stands: a whole network may be away for hours.
 _AGAIN_AFTER_S = (15.0, 60.0, 300.0, 900.0)
-ATTEMPTS_MAX = len(_AGAIN_AFTER_S) + 1
 _LOOK_S = 1.0
 _TOLD_MAX = 1000
 _TEXTS_MAX = 10
@@ -103,26 +103,17 @@ class Escalation:
             return False
         tried = self._tries.get((way.way_id, key), _Try())
         wait_s = 0.0 if key.startswith(AT_ONCE) else UNSEEN_S
-        return (
-            now_s - self._since_s[key] >= wait_s
-            and tried.attempts < ATTEMPTS_MAX
-            and now_s >= tried.again_s
-        )
+        return now_s - self._since_s[key] >= wait_s and now_s >= tried.again_s
 
     def _failed(self, way: Way, key: str) -> None:
         tried = self._tries.setdefault((way.way_id, key), _Try())
+        pause_s = _AGAIN_AFTER_S[min(tried.attempts, len(_AGAIN_AFTER_S) - 1)]
         tried.attempts += 1
-        is_last = tried.attempts >= ATTEMPTS_MAX
-        if not is_last:
-            tried.again_s = self.clock.monotonic() + _AGAIN_AFTER_S[tried.attempts - 1]
-        self._failing[way.way_id] = (
-            f"FAILED, gave up after {ATTEMPTS_MAX} tries"
-            if is_last
-            else f"FAILED {tried.attempts} times, tries again"
-        )
+        tried.again_s = self.clock.monotonic() + pause_s
+        self._failing[way.way_id] = f"FAILED {tried.attempts} times, tries again"
         logger.warning(
             "alert_not_escalated",
-            extra={"way": way.name, "alert": key, "attempts": tried.attempts, "is_last": is_last},
+            extra={"way": way.name, "alert": key, "attempts": tried.attempts},
         )
 
     async def _remember(self, way: Way, keys: Sequence[str]) -> None:

@@ -21,7 +21,8 @@ SLOW_S = 1.0
 # A disk that is slow now and then is one story and not many.
 CALM_S = 30.0
 
-Tell = Callable[[str], Awaitable[bool]]
+# What is said, and whether nobody has done anything about it for a minute.
+Tell = Callable[[str, bool], Awaitable[bool]]
 
 
 class StorageWatch:
@@ -81,7 +82,7 @@ class StorageWatch:
             logger.critical("storage_lost", extra={"reason": str(error)})
             if self._store.is_broken:
                 # Of a process that ends nothing else is true: no stop sells through the reserve.
-                await self._tell(self._end(str(error)))
+                await self._tell(self._end(str(error)), True)
                 raise
             await self._lost(str(error))
         else:
@@ -119,7 +120,7 @@ class StorageWatch:
             return
         minutes = int((now_s - since_s) // 60)
         again = f"\n🔁 Still, after {minutes} min." if self._said else ""
-        if await self._tell(text + again):
+        if await self._tell(text + again, self._said == 1):
             self._said = due
 
     async def _good(self) -> None:
@@ -130,7 +131,7 @@ class StorageWatch:
             self._good_since_s = now_s
         if not self._is_lost and now_s - self._good_since_s < CALM_S:
             return
-        if not self._said or await self._tell("✅ Umbra writes its journal again."):
+        if not self._said or await self._tell("✅ Umbra writes its journal again.", False):
             self._since_s, self._said, self._is_lost = None, 0, False
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bot.escalation import ATTEMPTS_MAX, Escalation
+from bot.escalation import Escalation
 from tests.fakes.virtual_time import VirtualTime
 
 
@@ -65,21 +65,23 @@ async def test_that_the_chat_is_lost_does_not_wait_for_the_chat(tmp_path: Path) 
     assert bench.ways[0].said == ["somebody reads"]
 
 
-async def test_an_address_that_refuses_is_tried_with_bound_and_shown(tmp_path: Path) -> None:
+async def test_an_address_that_refuses_is_tried_less_and_less_as_long_as_it_stands(
+    tmp_path: Path,
+) -> None:
     bench = _Bench(tmp_path, standing={"a": "text"})
     bench.ways.append(_Way("mailto (2)", "two", is_open=False))
     escalation = bench.start()
     await bench.live(escalation, 3_600)
     first, second = bench.ways
     assert first.said == ["text"]
-    assert second.calls == ATTEMPTS_MAX
+    # After 1 min, 15 s, 1, 5 and 15 min, and then each 15 min.
+    assert second.calls == 7
     assert "json (1) ready" in escalation.state
-    assert "mailto (2) FAILED, gave up" in escalation.state
+    assert "mailto (2) FAILED 7 times, tries again" in escalation.state
 
     second.is_open = True
-    bench.standing["b"] = "another"
-    await bench.live(escalation, 62)
-    assert second.said == ["another"]
+    await bench.live(escalation, 900)
+    assert second.said == ["text"]
     assert escalation.state == "json (1) ready, mailto (2) ready"
 
 

@@ -24,6 +24,7 @@ class _Store:
     mode: TradingMode | None = TradingMode.ACTIVE
     was_told: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[str] = field(default_factory=list)
+    unseen: int = 0
 
     @property
     def journal(self) -> "_Store":
@@ -40,8 +41,9 @@ class _Store:
             raise StorageLost("disk full")
         return 0
 
-    async def tell(self, text: str) -> bool:
+    async def tell(self, text: str, is_unseen: bool) -> bool:
         self.told.append(text)
+        self.unseen += is_unseen
         self.was_told.set()
         return True
 
@@ -146,3 +148,17 @@ async def test_a_full_disk_says_what_of_the_stops_and_where_umbra_still_answers(
     assert stops in told
     assert "This chat is answered again when that is over" in told
     assert "umbra halt" in told
+
+
+async def test_what_nobody_mends_for_a_minute_is_told_past_the_chat_too_once() -> None:
+    store, clock = _Store(is_full=True), FakeClock()
+    watch = _watch(store, clock)
+    seen = []
+    for _ in range(12):
+        await watch.probe()
+        seen.append((len(store.told), store.unseen))
+        clock.advance(60)
+    assert seen[0] == (1, 0)
+    assert seen[1] == (2, 1)
+    assert seen[-1][0] > 2
+    assert seen[-1][1] == 1
