@@ -163,7 +163,7 @@ async def _check(engine: ScannerEngine, interests: Sequence[Interest], candles_e
             raise NotDone(f"{interest.symbol} should reach the full score, has {score}")
         if min(one.candles for one in score.timeframes) < candles_each:
             raise NotDone(f"{interest.symbol} should be ranked against {candles_each} candles")
-        line = await engine.line(interest.symbol, 0)
+        line = await engine.line(interest, 0)
         if len(line.at_ms) != ROUNDS:
             raise NotDone(f"{ROUNDS} scores should be recorded, were {len(line.at_ms)}")
 

@@ -57,7 +57,6 @@ def run_command() -> None:
     # What is imported stays: collections on the way took a fifth of a start, and freed nothing.
     gc.disable()
     from bot import compose, config, logs
-    from bot.loop import new_loop
     from bot.secrets.memory import forbid_core_dumps
 
     gc.enable()
@@ -69,8 +68,7 @@ def run_command() -> None:
     logs.write_what_nobody_caught()
     if warning := config.env_file_warning():
         logging.getLogger(__name__).warning("settings_readable", extra={"text": warning})
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        sys.exit(runner.run(compose.run(settings, version())))
+    sys.exit(asyncio.run(compose.run(settings, version())))
 
 
 @app.command("demo")

@@ -273,7 +273,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "talib": ("trading.market.indicators",),
     "telegram": ("bot.telegram",),
     "typer": ("bot.data",),
-    "uvloop": ("bot.loop",),
+    "uvloop": (),
 }
 
 # Where a library may be named inside a function only: it is heavy, and most runs never need it.

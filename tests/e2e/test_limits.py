@@ -90,7 +90,7 @@ async def test_a_process_that_may_open_nothing_more_lives_tells_and_recovers(wor
         fired(re.findall(r".{60}Too many open files", world.log())[:1])
         await until_logged(world, "exchange_unreachable")
         # Signs of life need descriptors, too.
-        await until_logged(world, "heartbeat.tmp")
+        await until_logged(world, "sign_not_written")
         probes = world.log().count("exchange_unreachable")
         await until_logged(world, "exchange_unreachable", probes + 1)
         assert world.processes["run"].returncode is None

@@ -82,6 +82,6 @@ async def test_the_past_is_judged_by_what_the_exchange_tells_and_a_watch_outlive
     await world.start_agent()
 
     async def is_scored() -> bool:
-        return bool(list(world.data_dir.glob("scores/*/BTC-USDT/*.scores")))
+        return bool(list(world.data_dir.glob("scores/*/BTC-USDT/*.points")))
 
     await world.until(is_scored, "BTC/USDT should be scanned again", _SCANS_S)

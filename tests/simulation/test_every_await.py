@@ -46,7 +46,7 @@ STEPS_MAX = 60
 # The tasks that carry a trigger in memory to what is booked of its order, by what they run.
 ORDERS_WAY = (
     "Recorder._record",
-    "CcxtGateway.submit",
+    "Sending._submit",
     "Running.run",
     "Reporting._work",
 )

@@ -70,15 +70,15 @@ def in_a_fact(patch: pytest.MonkeyPatch, poison: Poison) -> None:
 
 
 def in_a_frame(patch: pytest.MonkeyPatch, poison: Poison) -> None:
-    real = stream.MarketStream._take_plain
+    real = stream.Frames.read
 
-    def take(self: stream.MarketStream, frame: str) -> bool:
+    def read(self: stream.Frames, frame: str) -> Any:
         if poison.is_armed and '"s":"ETHUSDT"' in frame and not poison.world.loop.is_power_cut:
             poison.kill()
             raise PowerCut("a frame")
         return real(self, frame)
 
-    patch.setattr(stream.MarketStream, "_take_plain", take)
+    patch.setattr(stream.Frames, "read", read)
 
 
 def in_a_report(patch: pytest.MonkeyPatch, poison: Poison) -> None:

@@ -27,7 +27,9 @@ class Beforehand:
 
     def release(self, attempt: Attempt, now_s: float) -> asyncio.Task[SendEvidence] | None:
         """Let the request of a durable attempt go; None, and nothing is sent, if it is too old."""
-        if attempt != self._attempt or now_s - self._made_s > _FRESH_S or self._sending.done():
+        # Whoever cancels the task cancels what it waits for first.
+        is_over = self._sending.done() or self._durable.done()
+        if is_over or attempt != self._attempt or now_s - self._made_s > _FRESH_S:
             self.drop()
             return None
         self._durable.set_result(None)

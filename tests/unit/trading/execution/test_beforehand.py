@@ -108,3 +108,21 @@ async def test_a_request_for_another_attempt_never_leaves() -> None:
     assert ready.release(other, 0.0) is None
     with pytest.raises(asyncio.CancelledError):
         await ready._sending
+
+
+async def test_a_request_that_was_cancelled_while_it_waited_is_made_anew() -> None:
+    desk = Watched()
+    await desk.run(desk.exit())
+    attempt = desk.store.of(events.AttemptPrepared)[0].attempt
+
+    async def submit(_attempt, durable):  # type: ignore[no-untyped-def]
+        await durable
+
+    ready = Beforehand(attempt, submit, 0.0)
+    await asyncio.sleep(0)
+    ready._sending.cancel()
+    # It has not ended yet.
+    assert not ready._sending.done()
+    assert ready.release(attempt, 0.0) is None
+    with pytest.raises(asyncio.CancelledError):
+        await ready._sending
