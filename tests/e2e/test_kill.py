@@ -17,8 +17,9 @@ from tests.e2e.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-# Each share has an exchange and a chat; every point gets a database of its own. Most of the time
-# is spent waiting: for what was journaled and never sent, absence is proven over 18 s.
+# Every point has an exchange, a chat and a database of its own: of many installations on one
+# account two may begin their orders' ids alike, and take those of the other for lost ones. Most of
+# the time is spent waiting: for what was journaled and never sent, absence is proven over 18 s.
 SHARES = 4
 # This death and the return from it are those of new interpreters, as on a person's machine.
 EXECUTED = "after_commit:AttemptPrepared:1"
@@ -32,10 +33,12 @@ async def test_a_death_at_any_boundary_loses_nothing_and_doubles_nothing(
 ) -> None:
     points = FAILPOINTS[share::SHARES]
     deaths = []
-    async with World(tmp_path) as world:
-        for point in points:
+    for point in points:
+        folder = tmp_path / point.replace(":", "-")
+        folder.mkdir()
+        async with World(folder) as world:
             world.is_executed = point == EXECUTED
-            journey = await Journey.embark(world, tmp_path / point.replace(":", "-"))
+            journey = await Journey.embark(world, folder / "agent")
             await journey.die_at(point)
             await journey.arrive()
             deaths += journey.deaths
