@@ -21,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.database import Failpoint, Job, UnwritableError
+from storage.statements import driver
 from trading.domain.errors import JournalCorrupt, StorageLost
 
 logger = logging.getLogger(__name__)
@@ -255,9 +256,9 @@ def _engine(path: Path, begin: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        driver = _driver(connection)
-        if not driver.in_transaction:
-            driver.execute(begin)
+        own = driver(connection)
+        if not own.in_transaction:
+            own.execute(begin)
 
     return engine
 
@@ -268,18 +269,14 @@ def _transaction(connection: Connection) -> Iterator[None]:
 
     Statements that go through the library join it, and make it the library's to end.
     """
-    driver = _driver(connection)
-    driver.execute(_BEGIN_WRITING)
+    own = driver(connection)
+    own.execute(_BEGIN_WRITING)
     try:
         yield
-        (connection if connection.in_transaction() else driver).commit()
+        (connection if connection.in_transaction() else own).commit()
     except BaseException:
-        (connection if connection.in_transaction() else driver).rollback()
+        (connection if connection.in_transaction() else own).rollback()
         raise
-
-
-def _driver(connection: Connection) -> Any:
-    return connection.connection.driver_connection
 
 
 def _driver_error(error: Exception) -> BaseException:

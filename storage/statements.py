@@ -40,7 +40,7 @@ class Statement:
         values |= constants
         parameters = tuple(values[name] for name in names)
         if _is_direct(connection):
-            found: list[tuple[Any, ...]] = _driver(connection).execute(sql, parameters).fetchall()
+            found: list[tuple[Any, ...]] = driver(connection).execute(sql, parameters).fetchall()
             return found
         return [tuple(row) for row in connection.exec_driver_sql(sql, parameters)]
 
@@ -60,7 +60,7 @@ class Statement:
             rows = [row | constants for row in rows]
         parameters = [tuple(row[name] for name in names) for row in rows]
         if _is_direct(connection):
-            _driver(connection).executemany(sql, parameters)
+            driver(connection).executemany(sql, parameters)
         else:
             connection.exec_driver_sql(sql, parameters)
 
@@ -81,10 +81,11 @@ class Statement:
 
 def _is_direct(connection: Connection) -> bool:
     # A synchronous driver can be called past the library, which takes a third of the time.
-    return connection.dialect.name == "sqlite" and _driver(connection).in_transaction
+    return connection.dialect.name == "sqlite" and driver(connection).in_transaction
 
 
-def _driver(connection: Connection) -> Any:
+def driver(connection: Connection) -> Any:
+    """Return the driver's own connection below the library's."""
     return connection.connection.dbapi_connection
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection
 from sqlalchemy.engine import make_url
@@ -21,6 +21,7 @@ from storage.lease import DatabaseLock, Lease, current_lease, next_lease
 from storage.ledger import Ledger, drained_generation
 from storage.reserve import Reserve
 from storage.sqlite import SqliteDatabase
+from storage.statements import driver
 from storage.unbroken import unbroken
 from trading.domain.chat import OutboxMessage, Person
 from trading.domain.errors import SettingsInvalid, StorageLost, UmbraError
@@ -415,5 +416,4 @@ def _back_up(path: Path, connection: Connection, revision: str) -> None:
     copy = path.with_name(f"{path.name}.before-{schema.REVISION}-was-{revision}")
     copy.unlink(missing_ok=True)
     # Past SQLAlchemy, which would begin a transaction: VACUUM runs outside of one.
-    driver: Any = connection.connection.driver_connection
-    driver.execute("VACUUM INTO ?", (str(copy),))
+    driver(connection).execute("VACUUM INTO ?", (str(copy),))
