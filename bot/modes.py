@@ -51,6 +51,12 @@ _TYPED = frozenset({"pause", "reduce", "resume", "halt", "panic"})
 THIS_MACHINE = 0
 
 
+def asker(by: str) -> int | None:
+    """Return whose wish in the chat a change of mode was, None for any other; `by` as journaled."""
+    is_person = by.isdecimal() and int(by) != THIS_MACHINE
+    return int(by) if is_person else None
+
+
 def reason(text: str, by: str = "") -> str:
     """Say why a mode was entered, `by` as the journal has it; empty when nobody gave a reason."""
     if text in _TYPED and by == str(THIS_MACHINE):

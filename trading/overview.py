@@ -162,13 +162,18 @@ class StatusView:
 class StandingView:
     """What somebody must still know about: looked at each second, so it costs little.
 
-    `is_held` says that even private stops wait for a person: `/halt everything`.
+    `halt` is the change of mode that halted the account, as long as it is halted.
     """
 
     conditions: tuple[ConditionChanged, ...]
     alerts: tuple[AlertRaised, ...]
     blocked: tuple[Tracker, ...]
-    is_held: bool = False
+    halt: TradingModeChanged | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether even private stops wait for a person: `/halt everything`."""
+        return self.halt is not None and self.halt.mode is TradingMode.HALTED_EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)

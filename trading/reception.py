@@ -139,8 +139,8 @@ class Reception:
         acting = self._agent.trackers.acting()
         blocked = (item for item in acting if item.state is TrackerState.BLOCKED)
         state = self._agent.state
-        is_held = state.mode is TradingMode.HALTED_EVERYTHING
-        return StandingView(self._conditions(), state.alerts, tuple(blocked), is_held)
+        halt = state.trading_mode if state.mode.is_halted else None
+        return StandingView(self._conditions(), state.alerts, tuple(blocked), halt)
 
     def positions(self, most: int | None = None) -> Sequence[PositionView]:
         """Return managed holdings, greatest value first, `most` at the most."""

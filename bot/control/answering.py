@@ -14,7 +14,6 @@ from trading.ports import Clock, Records
 
 _LOOK_S = 0.1
 _SETTLE_S = 10.0
-_HALTED = frozenset({TradingMode.HALTED, TradingMode.HALTED_EVERYTHING})
 
 
 class LocalDesk:
@@ -53,7 +52,7 @@ class LocalDesk:
         To be called when recovery has ended.
         """
         cause, self._halted_early = self._halted_early, None
-        if cause is not None and self._desk.status().state not in _HALTED:
+        if cause is not None and not self._desk.status().state.is_halted:
             await self._desk.execute(_HALT, THIS_MACHINE, f"{cause}:recovered")
 
     async def _status(self) -> str:
@@ -72,7 +71,7 @@ class LocalDesk:
 
     async def _halt(self, cause: str) -> Reply:
         state = self._desk.status().state
-        if state in _HALTED:
+        if state.is_halted:
             return Reply(True, f"Already {MODES[state].state}.")
         await self._once(_HALT, cause)
         if not self._is_ready():

@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 FILE = "HALT"
 _LOOK_S = 0.5
-_HALTED = frozenset({TradingMode.HALTED, TradingMode.HALTED_EVERYTHING})
 
 
 class HaltFile:
@@ -33,7 +32,7 @@ class HaltFile:
 
     def forbid(self, command: Command) -> None:
         """Raise Refused for a command that would end the halt."""
-        ends_it = isinstance(command, SetTradingMode) and command.mode not in _HALTED
+        ends_it = isinstance(command, SetTradingMode) and not command.mode.is_halted
         if ends_it and self.is_there:
             raise Refused(
                 f"the file {self._path} keeps Umbra halted; remove it first, on the machine"
@@ -43,7 +42,7 @@ class HaltFile:
 
     async def check(self, desk: Desk) -> None:
         """Halt if the file lies there; a stricter halt stays. Works before recovery, too."""
-        if not self.is_there or desk.status().state in _HALTED:
+        if not self.is_there or desk.status().state.is_halted:
             return
         reason = f"The file {self._path} is there. To go on: rm {self._path}, then /resume."
         cause = f"local:halt-file:{self._clock.now().isoformat()}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from bot import modes
 from bot.repetition import repeats_due
 from bot.telegram.access import buttons_for
 from bot.telegram.alerts import (
@@ -278,6 +279,9 @@ class Addresser:
                 tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
             )
             found[key] = (changed, tracker.changed_at)
+        halt = standing.halt
+        if halt is not None and modes.asker(halt.by) is None:
+            found[f"halt:{halt.at:%Y%m%dT%H%M%S}"] = (halt, halt.at)
         # Asked for each second and more: what says the same is not laid out again.
         self._drawn = {
             key: self._drawing(key, event)
@@ -306,7 +310,8 @@ class Addresser:
 
     def own_standing_ids(self) -> tuple[str, ...]:
         """Ids of standing things that only the chat keeps: what `/ack` records besides alerts."""
-        return tuple(key for key in self.standing() if key.startswith(("blocked:", "condition:")))
+        own = ("blocked:", "condition:", "halt:")
+        return tuple(key for key in self.standing() if key.startswith(own))
 
     async def repeat_critical(self) -> None:
         """Say standing critical things again after 1, 5, 15 min and each 15 min, until /ack.

@@ -74,6 +74,7 @@ class Alert:
     """One thing to tell; `owner_only` for what concerns the installation.
 
     `since` says of what stands how long it has been so. A `type` can be turned down by each person.
+    `asked_by` knows it already, for it was their wish.
     """
 
     card: Card
@@ -82,6 +83,7 @@ class Alert:
     is_quiet: bool = False
     since: datetime | None = None
     type: AlertType | None = None
+    asked_by: int | None = None
 
 
 def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
@@ -309,7 +311,13 @@ def _mode_changed(event: events.TradingModeChanged) -> Alert:
     why = modes.reason(event.reason, event.by)
     text = card_text(f"{words.sign} {words.begun}", *([why] if why else []), words.then)
     severity = Severity.INFO if event.mode is TradingMode.ACTIVE else Severity.WARN
-    return Alert(Card(text, ((does("📊 Status", "/status"),),)), severity)
+    asker = modes.asker(event.by)
+    row = [does("📊 Status", "/status")]
+    if event.mode.is_halted:
+        severity = Severity.CRIT
+        # What nobody in the chat has asked for repeats until somebody there has seen it.
+        row += [does("👍 Seen", "/ack")] * (asker is None)
+    return Alert(Card(text, (tuple(row),)), severity, asked_by=asker)
 
 
 def _condition(event: events.ConditionChanged) -> Alert:

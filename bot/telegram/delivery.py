@@ -13,21 +13,24 @@ from trading.domain.watching import Loudness
 def messages_for(
     seq: int, alert: Alert, people: Sequence[Person], banner: str, now: datetime
 ) -> list[OutboxMessage]:
-    """One message per person, silent in their quiet hours unless it is critical."""
+    """One message per person, silent in their quiet hours unless it is critical.
+
+    Whoever asked for what it tells has read the answer: to them it is critical no more.
+    """
     return [
         OutboxMessage(
             message_key=f"alert:{seq}:{person.user_id}",
             chat_id=person.chat_id,
             text=with_banner(alert.card.text, banner),
             created_at=now,
-            severity=alert.severity,
+            severity=_severity(alert, person),
             buttons=buttons_for(alert.card.buttons, person.role),
             card=alert.card.name,
             is_silent=is_silent(
                 person,
-                alert.severity,
+                _severity(alert, person),
                 now,
-                is_quiet=alert.is_quiet or _wished(alert, person) is Loudness.SILENT,
+                is_quiet=_is_quiet(alert, person),
             ),
         )
         for person in people
@@ -35,6 +38,16 @@ def messages_for(
         and (person.role is Role.OWNER or not alert.owner_only)
         and _wished(alert, person) is not Loudness.OFF
     ]
+
+
+def _severity(alert: Alert, person: Person) -> Severity:
+    is_known = alert.severity is Severity.CRIT and alert.asked_by == person.user_id
+    return Severity.WARN if is_known else alert.severity
+
+
+def _is_quiet(alert: Alert, person: Person) -> bool:
+    is_wished = _wished(alert, person) is Loudness.SILENT
+    return alert.is_quiet or is_wished or alert.asked_by == person.user_id
 
 
 def _wished(alert: Alert, person: Person) -> Loudness:

@@ -120,6 +120,7 @@ async def test_the_file_halts_a_running_agent_and_keeps_the_next_one_halted(worl
     file.touch()
     told = await world.until_message("HALTED", after=before)
     assert str(file) in re.sub(r"\s+", "", told["text"])
+    assert "acknowledged" in (await world.answer("/ack", "👍"))["text"]
     assert "halted" in (await world.answer("/buy BTC/USDT 100 USDT", "✋"))["text"].lower()
     refused = await world.answer("/resume", "✋")
     assert "remove it first" in " ".join(refused["text"].split())

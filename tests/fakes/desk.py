@@ -93,6 +93,8 @@ class FakeDesk:
     executed: list[tuple[commands.Command, int, str]] = field(default_factory=list)
     causes: set[str] = field(default_factory=set)
     state: TradingMode = TradingMode.ACTIVE
+    # Who changed the mode: a person of the chat, unless a test says otherwise.
+    mode_by: str = "7"
     conditions: list[events.ConditionChanged] = field(default_factory=list)
     alerts: list[events.AlertRaised] = field(default_factory=list)
     round_trips: list[RoundTrip] = field(default_factory=list)
@@ -178,9 +180,12 @@ class FakeDesk:
 
     def standing(self) -> overview.StandingView:
         blocked = (one for one in self.live.values() if one.state is TrackerState.BLOCKED)
-        is_held = self.state is TradingMode.HALTED_EVERYTHING
+        halt = events.TradingModeChanged(self.state, "test", self.mode_by, START)
         return overview.StandingView(
-            tuple(self.conditions), tuple(self.alerts), tuple(blocked), is_held
+            tuple(self.conditions),
+            tuple(self.alerts),
+            tuple(blocked),
+            halt if self.state.is_halted else None,
         )
 
     def trackers(self) -> Sequence[overview.TrackerView]:
@@ -282,8 +287,6 @@ class FakeDesk:
             case commands.AbortIntent(tracker_id) | commands.ExitNow(tracker_id):
                 self.tracker(tracker_id)
                 return views.Proposal(command, views.PlainProposal("Give it up"), True)
-            case commands.AcknowledgeAlerts() if not self.alerts:
-                raise Refused("there is nothing to acknowledge", example="/status")
             case _:
                 return views.Proposal(command, views.PlainProposal("Now"), False)
 
@@ -451,8 +454,11 @@ class FakeDesk:
             case commands.PlaceOrder() | commands.ClosePosition():
                 return views.Outcome("Done.", intent_ids=(f"order-{len(self.executed)}",))
             case commands.AcknowledgeAlerts():
+                known = len(self.alerts)
                 self.alerts.clear()
-                return views.Outcome("Acknowledged.")
+                if not known:
+                    return views.Outcome("There is no alert to acknowledge.")
+                return views.Outcome(f"{known} alert{'s' * (known != 1)} acknowledged.")
             case commands.CancelTracker(tracker_id):
                 del self.live[tracker_id]
                 return views.Outcome(f"Tracker {tracker_id} has ended.")

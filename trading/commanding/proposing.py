@@ -40,7 +40,6 @@ MODE_WORDS = {
         "Everything is held, stops too: holdings are UNPROTECTED until /resume."
     ),
 }
-_HALTED = frozenset({TradingMode.HALTED, TradingMode.HALTED_EVERYTHING})
 
 
 class Proposer:
@@ -150,7 +149,7 @@ class Proposer:
                 # Step by step a halt is ended, too: each step is asked for.
                 is_loosened = halts.is_loosened(self._of.state.mode, mode)
                 asks = mode is TradingMode.HALTED_EVERYTHING or is_loosened
-                ended = " This ends the halt." if is_loosened and mode not in _HALTED else ""
+                ended = " This ends the halt." if is_loosened and not mode.is_halted else ""
                 text = f"{MODE_WORDS[mode]}{ended}{self._released(mode)}"
                 return Proposal(command, PlainProposal(text), needs_confirmation=asks)
             case CancelTracker(tracker_id=number) | PauseTracker(tracker_id=number):

@@ -134,6 +134,11 @@ class TradingMode(Enum):
         """Whether risk may be added."""
         return self is TradingMode.ACTIVE
 
+    @property
+    def is_halted(self) -> bool:
+        """Whether nothing new at all is done until a person resumes."""
+        return self in {TradingMode.HALTED, TradingMode.HALTED_EVERYTHING}
+
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:

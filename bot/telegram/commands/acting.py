@@ -3,7 +3,7 @@
 from bot.telegram.commands import asking
 from bot.telegram.commands.context import Reply, Request, Services, no_more
 from bot.telegram.keyboards import does
-from bot.telegram.render.text import Card, card_text, money, quantity
+from bot.telegram.render.text import Card, card_text, count, money, quantity
 from trading.domain.commands import AcknowledgeAlerts
 from trading.domain.errors import Refused
 from trading.domain.events import AlertAcknowledged
@@ -45,16 +45,15 @@ async def trade(request: Request, services: Services) -> Reply:
 async def acknowledge(request: Request, services: Services) -> Reply:
     """Answer /ack: repeating alerts end, all of them; they have no numbers to name."""
     no_more(request.words, 0, "/ack")
-    standing = services.standing_alert_ids()
-    seen = tuple(AlertAcknowledged(each, request.by, request.now) for each in standing)
-    try:
-        reply = await asking.put(request, services, AcknowledgeAlerts())
-    except Refused:
-        if not seen:
-            raise
-        count = f"{len(seen)} alert{'s' if len(seen) > 1 else ''}"
-        reply = Reply((Card(card_text(f"👍 {count} acknowledged")),), outcome="done")
-    return Reply(reply.cards, (*reply.events, *seen), reply.outcome)
+    own = services.standing_alert_ids()
+    standing = len(own) + len(services.desk.standing().alerts)
+    reply = await asking.put(request, services, AcknowledgeAlerts())
+    if not own:
+        return reply
+    # The agent knows nothing of what the chat alone keeps, and counts without it.
+    seen = tuple(AlertAcknowledged(each, request.by, request.now) for each in own)
+    card = Card(card_text(f"👍 {count(standing, 'alert')} acknowledged"))
+    return Reply((card,), (*reply.events, *seen), reply.outcome)
 
 
 async def export(request: Request, services: Services) -> Reply:

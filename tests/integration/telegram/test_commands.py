@@ -88,7 +88,6 @@ def _spoken(rows: list[dict[str, Any]]) -> int:
         ("/quiet 7-8", "23:00-07:00"),
         ("/mute 4", "like 30m, 4h or 2d"),
         ("/mute", "You are not muted"),
-        ("/ack", "nothing to acknowledge"),
         ("/abort", "number is missing"),
         ("/abort 99", "no live tracker 99"),
         ("/health x", "not understood"),
@@ -435,11 +434,17 @@ async def test_pause_acts_at_once_and_halt_everything_asks(world: World) -> None
     assert world.desk.state is TradingMode.HALTED_EVERYTHING
 
 
+async def test_with_nothing_standing_an_ack_says_so(world: World) -> None:
+    async with world.running():
+        assert "no alert to acknowledge" in (await world.phone.ask("/ack"))["text"]
+
+
 async def test_ack_ends_what_the_chat_repeats_itself(world: World) -> None:
     async with world.running():
         await _armed(world)
         world.desk.live[1] = replace(world.desk.live[1], state=TrackerState.BLOCKED)
-        assert "1 alert acknowledged" in (await world.phone.ask("/ack"))["text"]
+        world.desk.raise_alert("a1", "Unprotected")
+        assert "2 alerts acknowledged" in (await world.phone.ask("/ack"))["text"]
     assert [one.alert_id for one in world.store.of(events.AlertAcknowledged)] == ["blocked:1:1"]
 
 

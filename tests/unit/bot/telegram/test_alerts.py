@@ -368,6 +368,32 @@ def test_no_wish_turns_off_what_has_no_type() -> None:
     assert not message.is_silent
 
 
+@pytest.mark.parametrize("mode", [TradingMode.HALTED, TradingMode.HALTED_EVERYTHING])
+def test_a_halt_that_somebody_asked_for_rings_for_all_others_even_at_night(
+    mode: TradingMode,
+) -> None:
+    halted = events.TradingModeChanged(mode, "halt", str(ADA.user_id), START)
+    alert = alert_for(halted, FACTS)
+    assert alert is not None
+    asleep = [replace(each, quiet_hours="00:00-23:59") for each in (ADA, BOB)]
+
+    asker, other = messages_for(5, alert, asleep, "", START)
+
+    assert (asker.is_silent, asker.severity) == (True, Severity.WARN)
+    assert (other.is_silent, other.severity) == (False, Severity.CRIT)
+    # One look is enough: nobody has to acknowledge what a person has done on purpose.
+    assert "/ack" not in str(alert.card.buttons)
+
+
+@pytest.mark.parametrize("by", ["risk", "0"])
+def test_a_halt_that_nobody_in_the_chat_asked_for_is_critical_to_everybody(by: str) -> None:
+    alert = alert_for(events.TradingModeChanged(TradingMode.HALTED, "halt", by, START), FACTS)
+    assert alert is not None
+    messages = messages_for(5, alert, [ADA, BOB], "", START)
+    assert [(one.severity, one.is_silent) for one in messages] == [(Severity.CRIT, False)] * 2
+    assert "/ack" in str(alert.card.buttons)
+
+
 @pytest.mark.fault("M10", "TELL")
 def test_a_storm_of_triggers_and_sales_is_one_message_each() -> None:
     batch = [
@@ -583,6 +609,32 @@ async def test_a_stop_that_is_held_repeats_each_minute_with_its_buttons() -> Non
     world.clock.time = START + timedelta(minutes=6)
     await addresser.repeat_critical()
     assert len(world.texts()) == 5
+
+
+async def test_a_halt_that_came_by_itself_repeats_until_somebody_has_seen_it() -> None:
+    world = _World()
+    world.desk.state, world.desk.mode_by = TradingMode.HALTED, "0"
+    addresser = world.addresser()
+    world.clock.time = START + timedelta(minutes=1)
+    await addresser.repeat_critical()
+    [said] = world.texts()
+    assert "HALTED" in said
+    assert "Still so after 1 min" in said
+    [key] = addresser.own_standing_ids()
+    await world.store.append(events.AlertAcknowledged(key, 7, world.clock.now()))
+    await addresser.address_new()
+    assert addresser.standing() == {}
+
+
+async def test_a_halt_that_is_over_or_was_asked_for_in_the_chat_does_not_stand() -> None:
+    world = _World()
+    addresser = world.addresser()
+    world.desk.state = TradingMode.HALTED_EVERYTHING
+    assert addresser.standing() == {}
+    world.desk.mode_by = "risk"
+    assert len(addresser.standing()) == 1
+    world.desk.state = TradingMode.ACTIVE
+    assert addresser.standing() == {}
 
 
 async def test_a_blocked_exit_and_a_critical_condition_stand_until_acknowledged() -> None:
