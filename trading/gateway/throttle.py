@@ -85,7 +85,9 @@ class Throttle:
         # An order is never held back by our own count: the exchange's word is the limit there.
         if weight.urgency is not Urgency.ORDER and used + weight.cost > most:
             raise RateLimited(
-                f"{used} of {most} request weight is used", self._wait_s(now_s), is_own_count=True
+                f"{used} of {most} request weight is used",
+                self._wait_s(used + weight.cost - most, now_s),
+                is_own_count=True,
             )
         self._used.append((now_s, weight.cost))
         self._sum += weight.cost
@@ -94,8 +96,13 @@ class Throttle:
         while self._used and self._used[0][0] <= now_s - _WINDOW_S:
             self._sum -= self._used.popleft()[1]
 
-    def _wait_s(self, now_s: float) -> float:
-        oldest_s = self._used[0][0] if self._used else now_s
-        own_s = oldest_s + _WINDOW_S - now_s
-        others_s = self._others_until_s - now_s
-        return min(own_s, others_s) if self._others and others_s > 0 else own_s
+    def _wait_s(self, too_much: int, now_s: float) -> float:
+        """Return how long it takes until so much weight no longer counts."""
+        leaving = [(at_s + _WINDOW_S, cost) for at_s, cost in self._used]
+        if now_s < self._others_until_s:
+            leaving.append((self._others_until_s, self._others))
+        for at_s, cost in sorted(leaving):
+            too_much -= cost
+            if too_much <= 0:
+                return at_s - now_s
+        return _WINDOW_S

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
 
-from trading.domain.errors import Retryable
+from trading.domain.errors import RateLimited, Retryable
 from trading.market.engine.hooks import MarketHooks
 from trading.market.engine.symbols import Symbols
 from trading.market.settings import MarketSettings
@@ -16,6 +16,14 @@ from trading.ports import Clock, MarketFeed
 logger = logging.getLogger(__name__)
 
 URGENT, NEAR, FAR = 0, 1, 2
+# What others use up of the same budget may end sooner than was known; no wait is shorter than a
+# clock can tell.
+_BUDGET_S_MAX = 5.0
+_BUDGET_S_MIN = 0.01
+# Waits that follow each other within a minute are one: the budget counts a minute.
+_ONE_EPISODE_S = 60.0
+
+_Asked = tuple[int, int, str, bool]
 
 
 class Reading:
@@ -28,15 +36,20 @@ class Reading:
         symbols: Symbols,
         hooks: MarketHooks,
         settings: MarketSettings,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._sleep = sleep
         self._feed = feed
         self._clock = clock
         self._symbols = symbols
         self._hooks = hooks
         self._settings = settings
-        self._waiting: asyncio.PriorityQueue[tuple[int, int, str, bool]] = asyncio.PriorityQueue(
+        self._waiting: asyncio.PriorityQueue[_Asked] = asyncio.PriorityQueue(
             settings.reads_waiting_max
         )
+        # Until when our own budget has no room for reads, and until when nothing is said of it.
+        self._no_room_until_s = float("-inf")
+        self._no_room_told_s = float("-inf")
         self._numbers = count()
         self._audit_s = clock.monotonic()
         self._audits = 0
@@ -54,16 +67,23 @@ class Reading:
     async def answer(self) -> None:
         """Read what was asked for, one symbol after the other, until cancelled."""
         while True:
-            _, _, symbol, with_trade = await self._waiting.get()
-            watched = self._symbols.get(symbol)
-            if watched is None:
+            while (wait_s := self._no_room_until_s - self._clock.monotonic()) > 0:
+                await self._sleep(wait_s)
+            asked = await self._waiting.get()
+            if (watched := self._symbols.get(asked[2])) is None:
                 continue
+            refused: RateLimited | None = None
             try:
-                await self._read(watched, with_trade)
+                await self._read(watched, asked[3])
+            except RateLimited as error:
+                refused = error
             finally:
                 watched.is_queued = False
+            if refused is not None:
+                self._put_off(watched, asked, refused)
 
     async def _read(self, watched: WatchedSymbol, with_trade: bool) -> None:
+        """Read one symbol; raises RateLimited when our own budget has no room for it."""
         requested_s = self._clock.monotonic()
         watched.read_s = requested_s
         try:
@@ -71,6 +91,8 @@ class Reading:
                 quote = await self._feed.quote(watched.symbol)
                 trade = await self._feed.last_trade(watched.symbol) if with_trade else None
         except (Retryable, TimeoutError) as error:
+            if isinstance(error, RateLimited) and error.is_own_count:
+                raise
             watched.fresh.failed()
             logger.info("read_failed", extra={"symbol": watched.symbol, "error": str(error)})
             return
@@ -78,6 +100,18 @@ class Reading:
             watched.take_read(quote, trade, requested_s, self._clock.monotonic())
         if watched.gate.is_holding():
             self.on_held()
+
+    def _put_off(self, watched: WatchedSymbol, asked: _Asked, error: RateLimited) -> None:
+        """Have what our own budget refused read when there is room: it says nothing of a price."""
+        now_s = self._clock.monotonic()
+        wait_s = min(max(error.retry_after_s, _BUDGET_S_MIN), _BUDGET_S_MAX)
+        self._no_room_until_s = max(self._no_room_until_s, now_s + wait_s)
+        if now_s >= self._no_room_told_s:
+            logger.info("reads_wait", extra={"error": str(error), "seconds": error.retry_after_s})
+        self._no_room_told_s = self._no_room_until_s + _ONE_EPISODE_S
+        if not self._waiting.full():
+            watched.is_queued = True
+            self._waiting.put_nowait(asked)
 
     async def plan(self, now_s: float, *, is_down: bool) -> None:
         """Ask for what is doubtful or old, each second, within the budget of a second."""

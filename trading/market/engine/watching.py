@@ -62,7 +62,7 @@ class MarketEngine:
         self._jitter = jitter or Random(0)
         self._symbols = Symbols()
         self._line = Line(clock.monotonic())
-        self._reading = Reading(feed, clock, self._symbols, hooks, self._settings)
+        self._reading = Reading(feed, clock, self._symbols, hooks, self._settings, sleep)
         self._gaps = Gaps(feed, clock, self._settings.read_timeout_s * 2)
         self._telling = Telling(self._symbols, self._line, hooks, self._settings, self.is_stale)
         self._holding = asyncio.Event()

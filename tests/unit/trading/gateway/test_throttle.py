@@ -29,6 +29,17 @@ def test_market_data_leaves_a_share_to_exits_and_orders_always_go() -> None:
     throttle.take(MARKET, 61.0)
 
 
+def test_the_wait_lasts_until_there_is_room_for_the_whole_request() -> None:
+    throttle = Throttle(100, 0.3)
+    for at_s in (0.0, 1.0, 2.0):
+        throttle.take(Weight(20, Urgency.MARKET), at_s)
+    with pytest.raises(RateLimited) as limited:
+        throttle.take(Weight(45, Urgency.MARKET), 10.0)
+    # 35 have to go: the first twenty are not enough.
+    assert limited.value.retry_after_s == 51
+    throttle.take(Weight(45, Urgency.MARKET), 61.0)
+
+
 def test_a_request_heavier_than_the_budget_says_so_without_a_history() -> None:
     with pytest.raises(RateLimited) as limited:
         Throttle(5, 0.3).take(MARKET, 0.0)

@@ -19,6 +19,7 @@ from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, Observation, OrderBook, PriceSource, Quote
 from trading.domain.time import Timeframe, to_ms
+from trading.gateway.throttle import Throttle, Urgency, Weight
 from trading.market.engine import MarketEngine, MarketHooks
 
 _START_S = 1_000.0
@@ -35,6 +36,8 @@ class FakeFeed:
         self.reads: list[tuple[str, str]] = []
         self.is_rest_down = False
         self.refuses = False
+        # What our own gateway counts, where a test lets it.
+        self.throttle: Throttle | None = None
         self.read_gate: asyncio.Event | None = None
         self.candle_requests: list[tuple[Timeframe, int]] = []
         self.past = [candle(1, 2, 0.5, 1)]
@@ -137,6 +140,8 @@ class FakeFeed:
 
     async def _answer(self, what: str, symbol: str) -> None:
         self.reads.append((what, symbol))
+        if self.throttle is not None:
+            self.throttle.take(Weight(1), self.clock.monotonic())
         if self.read_gate is not None:
             await self.read_gate.wait()
         await asyncio.sleep(0)
@@ -180,6 +185,11 @@ class Bench:
             self.feed.print_(self.feed.prices[symbol], symbol)
             self.feed.book(symbol)
 
+    async def live_over_rest(self, *symbols: str) -> None:
+        """Watch symbols whose prices are read, while no stream can be had."""
+        self.engine.watch(symbols)
+        await self.pass_seconds(3)
+
     async def pass_seconds(self, seconds: int, *, talk: Callable[[], None] | None = None) -> None:
         """Let seconds pass with a sweep after each, as the scheduler does."""
         for _ in range(seconds):
@@ -203,6 +213,40 @@ async def bench() -> AsyncIterator[Bench]:
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
+
+
+# ---------------------------------------------------------------- our own budget
+
+
+async def test_reads_that_our_own_budget_refuses_wait_for_it_and_are_told_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "trading.market.engine")
+    bench.feed.refuses = True
+    await bench.live_over_rest(SYMBOL, OTHER)
+    bench.feed.throttle = Throttle(100, 0.3)
+    bench.feed.throttle.take(Weight(70, Urgency.EXIT), bench.clock.monotonic())
+    bench.feed.reads.clear()
+    await bench.pass_seconds(59)
+    # Each of the readers may find out by itself, and each looks again now and then.
+    assert 1 <= len(bench.feed.reads) <= 50
+    lines = [(one.message, one.levelname) for one in caplog.records if "read" in one.message]
+    assert lines == [("reads_wait", "INFO")]
+    await bench.pass_seconds(6)
+    assert bench.engine.age_s(SYMBOL) == pytest.approx(0, abs=3)
+    assert bench.engine.age_s(OTHER) == pytest.approx(0, abs=3)
+
+
+async def test_what_our_own_budget_refuses_says_nothing_of_a_symbol(bench: Bench) -> None:
+    await bench.live()
+    bench.feed.throttle = Throttle(100, 0.3)
+    bench.feed.throttle.take(Weight(70, Urgency.EXIT), bench.clock.monotonic())
+    bench.feed.reads.clear()
+    # A quiet stream lives; one whose price nobody could read would be in doubt after 5 s.
+    await bench.pass_seconds(20)
+    assert bench.feed.reads
+    assert not bench.engine.is_stale(SYMBOL)
+    assert bench.told() == []
 
 
 # ---------------------------------------------------------------- the usual day
