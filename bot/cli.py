@@ -198,6 +198,26 @@ def halt_command() -> None:
     _finish(_ask(Ask.HALT))
 
 
+@app.command("resume")
+def resume_command(
+    reason: Annotated[str, typer.Argument(help="Why, for the audit.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the word.")] = False,
+) -> None:
+    """End a halt or a pause of the running agent; works without the chat."""
+    from bot.control.messages import Ask
+
+    note = " ".join(reason.split())
+    if not yes:
+        preview = _ask(Ask.PREVIEW_RESUME, note)
+        if not preview.is_done:
+            _finish(preview)
+        typer.echo(preview.text)
+        if typer.prompt("Type RESUME to do it", default="", show_default=False) != "RESUME":
+            typer.echo("Nothing was done.")
+            sys.exit(1)
+    _finish(_ask(Ask.RESUME, note))
+
+
 @app.command("version")
 def version_command() -> None:
     """Print the version."""
@@ -252,7 +272,7 @@ def secrets_totp_command(
     typer.echo(f"UMBRA_TOTP_SECRET is in {place.value}. The next start asks for codes.")
 
 
-def _ask(ask: "Ask") -> "Reply":
+def _ask(ask: "Ask", note: str = "") -> "Reply":
     from bot import config
     from bot.clock import SystemClock, random_nonce
     from bot.control import sockets
@@ -261,7 +281,7 @@ def _ask(ask: "Ask") -> "Reply":
 
     directory = config.data_directory()
     return reach(
-        Request(ask, random_nonce()),
+        Request(ask, random_nonce(), note=note),
         lambda request: sockets.ask(directory, request),
         _answer_alone,
         lambda text: typer.echo(text, err=True),

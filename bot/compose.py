@@ -74,9 +74,9 @@ async def answer_alone(
     """
     async with _opened(settings, version) as process:
         begun()
-        if request.ask in {Ask.STATUS, Ask.PREVIEW}:
-            return await process.look(request.ask)
-        return await process.answer_alone(request)
+        if request.ask in {Ask.HALT, Ask.PANIC}:
+            return await process.answer_alone(request)
+        return await process.look(request.ask)
 
 
 @contextlib.asynccontextmanager
@@ -175,7 +175,9 @@ class Process:
         return await self._work(stop)
 
     async def look(self, ask: Ask) -> Reply:
-        """Answer from the journal: nothing is started, so nothing acts."""
+        """Answer from the journal: nothing is started, so nothing acts, and nothing is resumed."""
+        if ask in {Ask.PREVIEW_RESUME, Ask.RESUME}:
+            return Reply(False, wording.NOBODY_TO_RESUME)
         stored = await self._store.records.state()
         if ask is Ask.PREVIEW:
             return Reply(True, wording.stored_panic(stored))

@@ -47,6 +47,10 @@ MODES = {
 _TYPED = frozenset({"pause", "reduce", "resume", "halt", "panic"})
 
 
+_NOTED = ": "
+NOTE_LENGTH_MAX = 200
+
+
 # Who is recorded for what was asked for on this machine: no chat has a person with this number.
 THIS_MACHINE = 0
 
@@ -57,8 +61,22 @@ def asker(by: str) -> int | None:
     return int(by) if is_person else None
 
 
+def with_note(name: str, note: str) -> str:
+    """Return what the journal keeps of a command and of why somebody sent it, if they said so."""
+    return f"{name}{_NOTED}{note}" if note else name
+
+
+def note_of(text: str) -> str:
+    """Return why somebody sent a command, empty where they did not say."""
+    name, _, note = text.partition(_NOTED)
+    return note if name in _TYPED else ""
+
+
 def reason(text: str, by: str = "") -> str:
     """Say why a mode was entered, `by` as the journal has it; empty when nobody gave a reason."""
-    if text in _TYPED and by == str(THIS_MACHINE):
-        return "Asked for on this machine."
-    return f"Asked for with /{text}." if text in _TYPED else text
+    name = text.partition(_NOTED)[0]
+    if name not in _TYPED:
+        return text
+    how = "on this machine" if by == str(THIS_MACHINE) else f"with /{name}"
+    note = note_of(text)
+    return f"Asked for {how}: {note}" if note else f"Asked for {how}."

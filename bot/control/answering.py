@@ -1,12 +1,13 @@
-"""Answers the local socket at the same desk as the chat: status, preview, panic, halt."""
+"""Answers the local socket at the same desk as the chat: status, panic, halt, resume."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from bot import modes
 from bot.control import wording
 from bot.control.messages import Ask, Reply, Request
 from bot.modes import MODES, THIS_MACHINE
-from trading.desk import CloseProposal, Desk, Outcome
+from trading.desk import CloseProposal, Desk, Outcome, PlainProposal
 from trading.domain.commands import Command, Panic, SetTradingMode
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.position import TradingMode
@@ -45,6 +46,10 @@ class LocalDesk:
                 return await self._halt(_cause(request))
             case Ask.PANIC:
                 return await self._panic(_cause(request))
+            case Ask.PREVIEW_RESUME:
+                return await self._preview_resume(_resume(request))
+            case Ask.RESUME:
+                return await self._resume(_resume(request), _cause(request))
 
     async def recovered(self) -> None:
         """Halt once more: what was asked for while the state was being read may have been missed.
@@ -68,6 +73,20 @@ class LocalDesk:
         if not isinstance(facts, CloseProposal):
             raise Refused("a panic should propose what it closes")
         return Reply(True, wording.panic(facts))
+
+    async def _preview_resume(self, command: SetTradingMode) -> Reply:
+        if self._desk.status().state is TradingMode.ACTIVE:
+            return Reply(False, wording.NOTHING_TO_RESUME)
+        facts = (await self._desk.propose(command, THIS_MACHINE)).facts
+        if not isinstance(facts, PlainProposal):
+            raise Refused("a resume should propose what it permits")
+        return Reply(True, _lines(facts.text, wording.troubles(self._desk.status())))
+
+    async def _resume(self, command: SetTradingMode, cause: str) -> Reply:
+        if self._desk.status().state is TradingMode.ACTIVE:
+            return Reply(True, wording.NOTHING_TO_RESUME)
+        await self._once(command, cause)
+        return Reply(True, _lines(wording.RESUMED, wording.troubles(self._desk.status())))
 
     async def _halt(self, cause: str) -> Reply:
         state = self._desk.status().state
@@ -115,6 +134,10 @@ class LocalDesk:
 
 
 _HALT = SetTradingMode(TradingMode.HALTED, "asked for on this machine: umbra halt")
+
+
+def _resume(request: Request) -> SetTradingMode:
+    return SetTradingMode(TradingMode.ACTIVE, modes.with_note("resume", request.note))
 
 
 def _cause(request: Request) -> str:

@@ -6,23 +6,26 @@ import re
 from dataclasses import asdict, dataclass
 from enum import Enum
 
+from bot.modes import NOTE_LENGTH_MAX
 from trading.domain.errors import Refused
 
-VERSION = 2
+VERSION = 3
 REQUEST_BYTES_MAX = 4096
 REPLY_BYTES_MAX = 65_536
-_FIELDS = {"version", "ask", "request_id", "expires_s"}
+_FIELDS = {"version", "ask", "request_id", "expires_s", "note"}
 _CUT = "\n…"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class Ask(Enum):
-    """What the command line may ask; `PREVIEW` is what a panic would sell."""
+    """What the command line may ask; a preview is what a panic or a resume would do."""
 
     STATUS = "status"
     PREVIEW = "preview"
     PANIC = "panic"
     HALT = "halt"
+    PREVIEW_RESUME = "preview_resume"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,14 @@ class Request:
     """One question or order; the same `request_id` twice acts once.
 
     `expires_s` is when its asker goes, in seconds of the machine's steady clock: whoever takes it
-    up later must not act on it, for a person has read that it failed.
+    up later must not act on it, for a person has read that it failed. `note` is why it was asked
+    for, in the person's own words.
     """
 
     ask: Ask
     request_id: str
     expires_s: float = 0.0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ def encode_request(request: Request) -> bytes:
         "ask": request.ask.value,
         "request_id": request.request_id,
         "expires_s": request.expires_s,
+        "note": request.note,
     }
     return json.dumps(record).encode() + b"\n"
 
@@ -68,8 +74,11 @@ def decode_request(line: bytes) -> Request:
     expires_s = record["expires_s"]
     if not isinstance(expires_s, int | float) or not math.isfinite(expires_s):
         raise Refused("the request's expires_s should be a number of seconds")
+    note = record["note"]
+    if not isinstance(note, str) or len(note) > NOTE_LENGTH_MAX or not note.isprintable():
+        raise Refused(f"the reason should be one line of at most {NOTE_LENGTH_MAX} characters")
     try:
-        return Request(Ask(record["ask"]), request_id, float(expires_s))
+        return Request(Ask(record["ask"]), request_id, float(expires_s), note)
     except ValueError:
         known = ", ".join(ask.value for ask in Ask)
         raise Refused(f"the request should ask for one of {known}") from None

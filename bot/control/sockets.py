@@ -149,7 +149,7 @@ def _silent(data_dir: Path, wanted: Ask, error: OSError, process_id: int) -> str
         f"the agent of {data_dir}{who} does not answer ({type(error).__name__}), "
         "so its stops may not be watched"
     )
-    if wanted in {Ask.HALT, Ask.PANIC}:
+    if wanted in {Ask.HALT, Ask.PANIC, Ask.RESUME}:
         said += (
             ". What was asked for is not begun later; "
             "whether it had begun already, umbra status shows"
@@ -160,6 +160,8 @@ def _silent(data_dir: Path, wanted: Ask, error: OSError, process_id: int) -> str
             f"{said}. To sell all the same, end its process ({kill}) and send umbra panic again: "
             "it takes over and acts itself"
         )
+    if wanted is Ask.RESUME:
+        return said
     return f"{said}; a file halts it as soon as it can: touch {data_dir / 'HALT'}"
 
 

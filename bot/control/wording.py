@@ -14,14 +14,21 @@ from trading.domain.tracker import Tracker
 from trading.overview import PositionView, StatusView
 from trading.ports import LostRecords, StoredState
 
-HALTED = "Halted: nothing new is bought, private stops still sell. /resume in the chat ends it."
+_WAY_BACK = "/resume in the chat or umbra resume ends it."
+HALTED = f"Halted: nothing new is bought, private stops still sell. {_WAY_BACK}"
+RESUMED = "Active again: new entries are allowed. Nothing is re-armed by itself."
+NOTHING_TO_RESUME = "Umbra is active already: there is nothing to resume."
+NOBODY_TO_RESUME = (
+    "No agent runs here, so nothing was changed: a halt counts for the next start, too. "
+    "Start it (umbra run), then umbra resume."
+)
 CANNOT_SELL = (
     "Nothing can be sold now: Umbra is still starting; umbra status says what it waits for. "
     "Try again, or sell at the exchange."
 )
 HALTED_EARLY = (
     "Halted: nothing new is bought. Umbra is still starting, so NO STOP IS WATCHED yet, and orders "
-    "that still buy at the exchange are cancelled once it has. /resume in the chat ends it."
+    f"that still buy at the exchange are cancelled once it has. {_WAY_BACK}"
 )
 _LISTED_MAX = 200
 

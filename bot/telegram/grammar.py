@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+from bot import modes
 from bot.telegram import examples
 from bot.telegram import words as reading
 from bot.telegram.grammar_tracker import (
@@ -236,6 +237,21 @@ def _read_halt(rest: list[str], _instrument: FindInstrument) -> Command:
     return SetTradingMode(mode, "halt")
 
 
+def _read_resume(rest: list[str], _instrument: FindInstrument) -> Command:
+    if len(rest) == 1 and (number := rest[0].removeprefix("#")).isdecimal():
+        raise Refused(
+            f"/resume is for all trading, not for {reading.shown(rest[0])}",
+            example=f"/tracker {number[:9]} resume",
+        )
+    note = " ".join(rest)
+    if len(note) > modes.NOTE_LENGTH_MAX:
+        most = modes.NOTE_LENGTH_MAX
+        raise Refused(
+            f"the reason should have at most {most} characters, had {len(note)}", example="/resume"
+        )
+    return SetTradingMode(TradingMode.ACTIVE, modes.with_note("resume", note))
+
+
 def _mode_reader(name: str, mode: TradingMode) -> Callable[[list[str], FindInstrument], Command]:
     def read(rest: list[str], _instrument: FindInstrument) -> Command:
         Words(rest, f"/{name}").finish()
@@ -269,7 +285,7 @@ _READERS: dict[str, Callable[[list[str], FindInstrument], Command]] = {
     "panic": _read_panic,
     "pause": _mode_reader("pause", TradingMode.REDUCING),
     "reduce": _mode_reader("reduce", TradingMode.REDUCING),
-    "resume": _mode_reader("resume", TradingMode.ACTIVE),
+    "resume": _read_resume,
     "halt": _read_halt,
     "ack": _read_ack,
     "abort": _read_abort,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from bot import modes
 from trading.domain.commands import (
     AbortIntent,
     AcknowledgeAlerts,
@@ -87,8 +88,9 @@ def _trading_phrase(command: Command) -> str:
 def _mode_phrase(mode: TradingMode, reason: str) -> str:
     if mode is TradingMode.REDUCING:
         return "/reduce" if reason == "reduce" else "/pause"
+    note = modes.note_of(reason)
     return {
-        TradingMode.ACTIVE: "/resume",
+        TradingMode.ACTIVE: f"/resume {note}" if note else "/resume",
         TradingMode.HALTED: "/halt",
         TradingMode.HALTED_EVERYTHING: "/halt everything",
     }[mode]

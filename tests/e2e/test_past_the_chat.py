@@ -133,3 +133,30 @@ async def test_the_file_halts_a_running_agent_and_keeps_the_next_one_halted(worl
     resume = await world.answer("/resume", "Resume")
     await world.press(resume, "Confirm")
     await world.until_message("Active again", after=resume["message_id"])
+
+
+async def test_who_halted_with_the_chat_dead_resumes_with_the_chat_dead(world: World) -> None:
+    await world.end("chat")
+    code, said = await umbra(world, "halt")
+    assert code == 0, said
+    assert "umbra resume" in said
+
+    code, said = await umbra(world, "resume", typed="no")
+    assert code == 1, said
+    assert "This ends the halt" in said
+    assert "Nothing was done" in said
+
+    code, said = await umbra(world, "resume", "it was a drill", typed="RESUME")
+    assert code == 0, said
+    assert "Active again" in said
+    code, said = await umbra(world, "status")
+    assert "HALTED" not in said
+    code, said = await umbra(world, "resume", "--yes")
+    assert code == 0, said
+    assert "nothing to resume" in said
+
+    await umbra(world, "halt")
+    await world.kill_agent()
+    code, said = await umbra(world, "resume", "--yes")
+    assert code == 1, said
+    assert "nothing was changed" in said

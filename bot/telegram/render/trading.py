@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bot import modes
 from bot.telegram import phrase
 from bot.telegram.keyboards import does, fits, in_rows
 from bot.telegram.render.text import (
@@ -64,7 +65,12 @@ def _facts(proposal: Proposal) -> tuple[str, list[Line]]:
         case CloseProposal() as facts:
             return _close_facts(facts, proposal.command)
         case PlainProposal(text):
-            return _plain_title(proposal.command), [text]
+            return _plain_title(proposal.command), [text, *_note(proposal.command)]
+
+
+def _note(command: Command) -> list[Line]:
+    note = modes.note_of(command.reason) if isinstance(command, SetTradingMode) else ""
+    return [f"Reason: {note}"] if note else []
 
 
 def _plain_title(command: Command) -> str:

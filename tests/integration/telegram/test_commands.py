@@ -78,7 +78,7 @@ def _spoken(rows: list[dict[str, Any]]) -> int:
         ("/closeall now", "not understood"),
         ("/panic now", "not understood"),
         ("/pause now", "not understood"),
-        ("/resume now", "not understood"),
+        ("/resume 3", "is for all trading"),
         ("/reduce 50%", "not understood"),
         ("/halt now", "not understood"),
         ("/summary now", "takes no words, was 'now'"),

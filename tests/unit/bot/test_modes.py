@@ -21,6 +21,7 @@ def test_only_the_gravest_mode_says_that_nothing_sells() -> None:
 def test_what_was_asked_for_at_a_terminal_is_not_said_to_be_typed_in_the_chat() -> None:
     assert modes.reason("panic", "0") == "Asked for on this machine."
     assert modes.reason("panic", "7") == "Asked for with /panic."
+    assert modes.reason("resume: done", "0") == "Asked for on this machine: done"
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,8 @@ def test_what_was_asked_for_at_a_terminal_is_not_said_to_be_typed_in_the_chat() 
     [
         ("panic", "Asked for with /panic."),
         ("reduce", "Asked for with /reduce."),
+        ("resume: all is well: really", "Asked for with /resume: all is well: really"),
+        ("SAFE MODE: 3 crashes", "SAFE MODE: 3 crashes"),
         ("daily loss 5% reached the limit of 5%", "daily loss 5% reached the limit of 5%"),
         ("", ""),
     ],

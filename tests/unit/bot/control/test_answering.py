@@ -10,6 +10,8 @@ import pytest
 from bot.control.answering import LocalDesk
 from bot.control.halt_file import FILE, HaltFile
 from bot.control.messages import Ask, Request
+from bot.control.wording import NOTHING_TO_RESUME
+from bot.modes import reason
 from bot.telegram.render.status import status_card
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
@@ -53,8 +55,9 @@ class _Bench:
         )
         return cls(world, halt_file, desk, local)
 
-    async def ask(self, ask: Ask, request_id: str = ONE) -> tuple[bool, str]:
-        reply = await self.world.time.finish(self.local.answer(Request(ask, request_id)))
+    async def ask(self, ask: Ask, request_id: str = ONE, note: str = "") -> tuple[bool, str]:
+        request = Request(ask, request_id, note=note)
+        reply = await self.world.time.finish(self.local.answer(request))
         return reply.is_done, reply.text
 
 
@@ -99,6 +102,46 @@ async def test_after_a_panic_status_says_how_the_halt_was_asked_for(bench: _Benc
         "SIMULATED, live on fake, HALTED: only private stops sell",
         "  Asked for on this machine.",
     ]
+
+
+async def test_a_resume_says_what_it_permits_ends_the_halt_and_keeps_its_reason(
+    bench: _Bench,
+) -> None:
+    await bench.ask(Ask.HALT)
+    is_done, said = await bench.ask(Ask.PREVIEW_RESUME, TWO)
+    assert is_done
+    assert "New entries are allowed again. This ends the halt." in said
+    assert bench.desk.status().state is TradingMode.HALTED
+    is_done, said = await bench.ask(Ask.RESUME, TWO, "the key was replaced")
+    assert is_done
+    assert "Active again" in said
+    changed = bench.desk.status().trading_mode
+    assert changed is not None
+    assert (changed.mode, changed.by) == (TradingMode.ACTIVE, "0")
+    told = reason(changed.reason, changed.by)
+    assert told == "Asked for on this machine: the key was replaced"
+
+
+async def test_a_resume_of_what_is_active_changes_nothing_and_says_so(bench: _Bench) -> None:
+    assert await bench.ask(Ask.PREVIEW_RESUME) == (False, NOTHING_TO_RESUME)
+    assert await bench.ask(Ask.RESUME) == (True, NOTHING_TO_RESUME)
+    assert [one for one in bench.world.published if isinstance(one, TradingModeChanged)] == []
+
+
+async def test_the_terminal_resumes_neither_past_the_file_nor_before_the_exchange_has_answered(
+    bench: _Bench, tmp_path: Path
+) -> None:
+    await bench.ask(Ask.HALT)
+    (tmp_path / FILE).touch()
+    for ask in (Ask.PREVIEW_RESUME, Ask.RESUME):
+        with pytest.raises(Refused, match=f"rm {tmp_path / FILE}"):
+            await bench.ask(ask, TWO)
+    (tmp_path / FILE).unlink()
+    bench.world.agent.is_ready = False
+    for ask in (Ask.PREVIEW_RESUME, Ask.RESUME):
+        with pytest.raises(Refused, match="still starting"):
+            await bench.ask(ask, TWO)
+    assert bench.desk.status().state is TradingMode.HALTED
 
 
 async def test_status_shows_mode_holdings_and_trackers(bench: _Bench) -> None:

@@ -22,7 +22,7 @@ from trading.domain.errors import Refused
 
 @pytest.mark.parametrize("ask", Ask)
 def test_a_request_is_read_as_it_was_written(ask: Ask) -> None:
-    request = Request(ask, "abcdefgh-1_2", 12.5)
+    request = Request(ask, "abcdefgh-1_2", 12.5, "the key was replaced")
     assert decode_request(encode_request(request)) == request
 
 
@@ -49,7 +49,7 @@ def test_anything_else_is_refused(line: bytes) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 1},
+        {"version": 2},
         {"ask": "withdraw"},
         {"ask": ["panic"]},
         {"request_id": "short"},
@@ -58,11 +58,14 @@ def test_anything_else_is_refused(line: bytes) -> None:
         {"expires_s": None},
         {"expires_s": float("nan")},
         {"expires_s": "soon"},
+        {"note": None},
+        {"note": "x" * 201},
+        {"note": "two\nlines"},
         {"more": 1},
     ],
 )
 def test_a_request_that_is_nearly_right_is_refused(change: dict[str, object]) -> None:
-    right = {"version": 2, "ask": "panic", "request_id": "abcdefgh", "expires_s": 9}
+    right = {"version": 3, "ask": "panic", "request_id": "abcdefgh", "expires_s": 9, "note": ""}
     assert decode_request(json.dumps(right).encode() + b"\n").ask is Ask.PANIC
     with pytest.raises(Refused):
         decode_request(json.dumps(right | change).encode() + b"\n")

@@ -67,8 +67,10 @@ def test_without_an_agent_the_command_answers_alone(wanted: Ask) -> None:
     assert machine.done == ["alone"]
 
 
-@pytest.mark.parametrize("wanted", [Ask.STATUS, Ask.PREVIEW])
-def test_a_look_at_an_agent_that_starts_says_so_and_asks_nobody_to_stop_it(wanted: Ask) -> None:
+@pytest.mark.parametrize("wanted", [Ask.STATUS, Ask.PREVIEW, Ask.PREVIEW_RESUME, Ask.RESUME])
+def test_a_look_or_a_resume_while_the_agent_starts_says_so_and_asks_nobody_to_stop_it(
+    wanted: Ask,
+) -> None:
     reply = Machine(listens_after_s=5).reach(wanted)
     assert not reply.is_done
     assert "(pid 42 on host) is starting" in reply.text
