@@ -97,6 +97,7 @@ async def test_a_proposal_past_a_cap_is_only_refused(world: AgentWorld) -> None:
     with pytest.raises(Refused, match="3 entries a minute"):
         await world.do(buy("130"))
     assert reducing(world) == []
+    assert (world.desk.status().state, world.desk.status().alerts) == (TradingMode.ACTIVE, ())
 
 
 async def test_the_minute_s_count_survives_a_restart_and_a_resume(world: AgentWorld) -> None:
