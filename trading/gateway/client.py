@@ -182,6 +182,22 @@ def _everywhere(urls: Any, rest: str | None, ws: str | None) -> Any:
     return ws or urls if isinstance(urls, str) else urls
 
 
+def _heard(wait: asyncio.Future[Any]) -> asyncio.Future[Any]:
+    """Return what the library has made to be waited for, its failure noticed even if nobody does.
+
+    A connection that is lost fails every wait on it, also those that only guard a subscription, and
+    those of whom was cancelled while it subscribed.
+    """
+    wait.remove_done_callback(_notice)
+    wait.add_done_callback(_notice)
+    return wait
+
+
+def _notice(wait: asyncio.Future[Any]) -> None:
+    if not wait.cancelled():
+        wait.exception()
+
+
 def hooked(base: Any) -> Any:
     """Return a class of the library whose raw answers and raw messages reach us."""
 
@@ -205,6 +221,8 @@ def hooked(base: Any) -> Any:
                 client.connect = lambda session, pause_s=0: dial(
                     self.stream_session or session, pause_s
                 )
+                wait = client.future
+                client.future = lambda message_hash: _heard(wait(message_hash))
             return client
 
         def on_connected(self, client: Any, message: Any = None) -> None:
