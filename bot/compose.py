@@ -162,7 +162,7 @@ class Process:
         self._escalation = Escalation(
             settings.directory,
             notify.ways(settings.channel_urls, settings.secrets),
-            lambda: {} if self._bot is None else self._bot.standing_texts(),
+            lambda: {} if self._bot is None else self._bot.standing(),
             self._clock,
         )
         systemd = config.service_manager()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from bot.repetition import Standing
 from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -45,11 +46,11 @@ class _Try:
 
 @dataclass(slots=True)
 class Escalation:
-    """Looks each second at what stands; `standing` gives plain texts by alert id."""
+    """Looks each second at what stands; `standing` gives it by alert id."""
 
     data_dir: Path
     ways: Sequence[Way]
-    standing: Callable[[], Mapping[str, str]]
+    standing: Callable[[], Mapping[str, Standing]]
     clock: Clock
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _since_s: dict[str, float] = field(default_factory=dict)
@@ -79,7 +80,9 @@ class Escalation:
             self._told = await asyncio.to_thread(_read, self.data_dir / _FILE)
         now_s = self.clock.monotonic()
         standing = self.standing()
-        self._since_s = {key: self._since_s.get(key, now_s) for key in standing}
+        self._since_s = {
+            key: self._since_s.get(key, now_s - self._age_s(one)) for key, one in standing.items()
+        }
         self._tries = {pair: tried for pair, tried in self._tries.items() if pair[1] in standing}
         await asyncio.gather(*(self._serve(way, standing, now_s) for way in self.ways))
 
@@ -87,11 +90,17 @@ class Escalation:
         """Send past every rule, for what cannot be journaled; True when one address took it."""
         return any(await asyncio.gather(*(way.say(text) for way in self.ways)))
 
-    async def _serve(self, way: Way, standing: Mapping[str, str], now_s: float) -> None:
+    def _age_s(self, one: Standing) -> float:
+        # A process that dies each half minute must not begin to count anew with each life.
+        if one.since is None:
+            return 0.0
+        return max((self.clock.now() - one.since).total_seconds(), 0.0)
+
+    async def _serve(self, way: Way, standing: Mapping[str, Standing], now_s: float) -> None:
         due = [key for key in standing if self._is_due(way, key, now_s)][:_TEXTS_MAX]
         if not due:
             return
-        if await way.say("\n\n".join(standing[key] for key in due)):
+        if await way.say("\n\n".join(standing[key].text for key in due)):
             self._failing.pop(way.way_id, None)
             await self._remember(way, due)
             return

@@ -1,9 +1,18 @@
-"""How often a standing alarm is told again, by whichever part tells it."""
+"""What stands until somebody has seen it, and how often it is told again, by whichever part."""
 
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 _AFTER = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15))
 _EVERY = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What nobody has acknowledged, as plain text, and since when it stands, where that is kept."""
+
+    text: str
+    since: datetime | None = None
 
 
 def repeats_due(elapsed: timedelta, *, each_minute: bool = False) -> int:

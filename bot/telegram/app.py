@@ -10,6 +10,7 @@ from pathlib import Path
 from telegram import BotCommand
 from telegram.error import InvalidToken, TelegramError
 
+from bot.repetition import Standing
 from bot.telegram.addressing import Addresser, is_news, wait_for_kick
 from bot.telegram.asides import Asides
 from bot.telegram.commands.context import ChartDrawer, Services
@@ -224,10 +225,11 @@ class TelegramBot:
         """Tell whoever watches of what a scan has found; returns how many messages."""
         return await self._recurring.tell_scores()
 
-    def standing_texts(self) -> dict[str, str]:
-        """Critical things that nobody has acknowledged, as plain text by alert id."""
+    def standing(self) -> dict[str, Standing]:
+        """Critical things that nobody has acknowledged, by alert id."""
         return {
-            key: strip_markup(alert.card.text) for key, alert in self._addresser.standing().items()
+            key: Standing(strip_markup(alert.card.text), alert.since)
+            for key, alert in self._addresser.standing().items()
         }
 
     async def tell_owner_now(self, text: str) -> bool:

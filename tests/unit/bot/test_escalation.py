@@ -1,9 +1,11 @@
 """What nobody acknowledges for a minute goes to the second channel, once."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.escalation import Escalation
+from bot.repetition import Standing
 from tests.fakes.virtual_time import VirtualTime
 
 
@@ -28,9 +30,13 @@ class _Bench:
     time: VirtualTime = field(default_factory=VirtualTime)
     ways: list[_Way] = field(default_factory=lambda: [_Way()])
     standing: dict[str, str] = field(default_factory=dict)
+    since: datetime | None = None
 
     def start(self) -> Escalation:
-        return Escalation(self.folder, self.ways, lambda: self.standing, self.time, self.time.sleep)
+        def standing() -> dict[str, Standing]:
+            return {key: Standing(text, self.since) for key, text in self.standing.items()}
+
+        return Escalation(self.folder, self.ways, standing, self.time, self.time.sleep)
 
     async def live(self, escalation: Escalation, seconds: int) -> None:
         for _ in range(seconds):
@@ -48,6 +54,25 @@ async def test_an_alert_goes_out_after_a_minute_and_only_once(tmp_path: Path) ->
 
     await bench.live(bench.start(), 600)
     assert bench.ways[0].said == ["the key was refused"], "a restart said it again"
+
+
+async def test_in_a_crash_loop_the_minute_is_counted_over_all_lives(tmp_path: Path) -> None:
+    bench = _Bench(tmp_path, standing={"a": "the key was refused"})
+    bench.since = bench.time.now()
+    for _ in range(2):
+        await bench.live(bench.start(), 30)
+        assert bench.ways[0].said == []
+    await bench.live(bench.start(), 1)
+    assert bench.ways[0].said == ["the key was refused"]
+
+
+async def test_a_wall_clock_that_was_set_back_delays_nothing_beyond_a_minute(
+    tmp_path: Path,
+) -> None:
+    bench = _Bench(tmp_path, standing={"a": "the key was refused"})
+    bench.since = bench.time.now() + timedelta(hours=1)
+    await bench.live(bench.start(), 61)
+    assert bench.ways[0].said == ["the key was refused"]
 
 
 async def test_what_is_acknowledged_in_time_stays_in_the_chat(tmp_path: Path) -> None:
