@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from trading.domain.errors import SettingsInvalid, Unreachable
-from trading.gateway.errors import LAST_ANSWER, answer
+from trading.gateway.errors import LAST_ANSWER, Outdated, answer
 from trading.gateway.library import STREAMING, library
 from trading.gateway.settings import GatewaySettings
 from trading.right_of_way import RightOfWay
@@ -26,6 +26,8 @@ _MESSAGES_AT_ONCE = 16
 
 # What the requests of a task wait for before their first byte.
 HELD_BACK: ContextVar[Awaitable[None] | None] = ContextVar("HELD_BACK", default=None)
+# How many seconds old its requests may be at their first byte, where their signature ages.
+FRESH_S: ContextVar[float | None] = ContextVar("FRESH_S", default=None)
 
 
 async def until_durable() -> None:
@@ -40,6 +42,23 @@ async def _hold_back(
     # The request is complete here, and has no connection yet.
     await until_durable()
     return await send(request)
+
+
+class AgingRequest(aiohttp.ClientRequest):
+    """A request whose signature grows old while it waits: for the disk, or for a connection."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._made_s = asyncio.get_running_loop().time()
+
+    async def send(self, conn: Any) -> aiohttp.ClientResponse:
+        """Send it over a connection; raises Outdated, and sends nothing, when it is too old."""
+        waited_s, fresh_s = asyncio.get_running_loop().time() - self._made_s, FRESH_S.get()
+        if fresh_s is not None and waited_s > fresh_s:
+            # Nothing was said over it: whoever signs anew finds a connection that stands.
+            conn.release()
+            raise Outdated(f"it waited {waited_s:.1f} s before its first byte")
+        return await super().send(conn)
 
 
 def load_exchange(settings: GatewaySettings, options: Mapping[str, Any]) -> Any:
@@ -98,7 +117,9 @@ def open_sessions(exchange: Any, settings: GatewaySettings) -> Sessions:
         )
 
     sessions = Sessions(
-        requests=aiohttp.ClientSession(connector=pool(), middlewares=(_hold_back,)),
+        requests=aiohttp.ClientSession(
+            connector=pool(), middlewares=(_hold_back,), request_class=AgingRequest
+        ),
         streams=aiohttp.ClientSession(connector=pool()),
     )
     sessions.serve(exchange)

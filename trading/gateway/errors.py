@@ -22,8 +22,15 @@ SILENCE_S = 60.0
 _AUTH_CODES = frozenset({-1002, -1022, -2014, -2015})
 _RATE_CODES = frozenset({-1003, -1015, -1034})
 _BANNED_UNTIL = re.compile(r"until (\d{13})", re.ASCII)
-# These never had a connection, so no byte of the request has left.
-_NEVER_CONNECTED = (
+
+
+class Outdated(Exception):
+    """A request waited so long that its signature is too old; no byte of it has left."""
+
+
+# These never had a connection, or did not use it: no byte of the request has left.
+_NEVER_SENT = (
+    Outdated,
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     socket.gaierror,
@@ -103,9 +110,14 @@ def evidence_of(error: BaseException, seen: Answer | None, now_ms: int) -> SendE
             message=text,
             retry_after_s=silence_s(seen, now_ms),
         )
-    never = any(isinstance(each, _NEVER_CONNECTED) for each in _chain(error))
+    never = any(isinstance(each, _NEVER_SENT) for each in _chain(error))
     phase = SendPhase.NOT_SENT if never else SendPhase.SENT
     return SendEvidence(phase, message=f"{type(_root(error)).__name__}: {_root(error)}")
+
+
+def is_outdated(error: BaseException) -> bool:
+    """Whether a request never left because its signature had grown old."""
+    return any(isinstance(each, Outdated) for each in _chain(error))
 
 
 def silence_s(seen: Answer, now_ms: int) -> float | None:

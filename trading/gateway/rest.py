@@ -14,7 +14,7 @@ from trading.domain.order import Fill, OrderReport, OrderRequest, SendEvidence, 
 from trading.domain.position import Balance
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway import errors, server_time
-from trading.gateway.client import HELD_BACK
+from trading.gateway.client import FRESH_S, HELD_BACK
 from trading.gateway.errors import LAST_ANSWER
 from trading.gateway.server_time import Sample
 from trading.gateway.settings import GatewaySettings
@@ -162,11 +162,15 @@ class CcxtGateway:
     ) -> SendEvidence:
         """Send an order once and return everything observed."""
         HELD_BACK.set(durable)
-        return await self._send("create", lambda: self._venue.create(request))
+        window_ms = min(request.recv_window_ms, self._settings.recv_window_ms)
+        return await self._send("create", lambda: self._venue.create(request), window_ms)
 
     async def cancel(self, symbol: str, client_order_id: str) -> SendEvidence:
         """Ask to cancel once and return everything observed."""
-        return await self._send("cancel", lambda: self._venue.cancel(symbol, client_order_id))
+        window_ms = self._settings.recv_window_ms
+        return await self._send(
+            "cancel", lambda: self._venue.cancel(symbol, client_order_id), window_ms
+        )
 
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """Query one order; None only on the exchange's definitive word."""
@@ -206,7 +210,7 @@ class CcxtGateway:
         return min(since, self._clock.now()) + offset - _CLOCK_ERROR_MAX
 
     async def _send(
-        self, call: str, work: Callable[[], Awaitable[OrderReport | None]]
+        self, call: str, work: Callable[[], Awaitable[OrderReport | None]], window_ms: int
     ) -> SendEvidence:
         try:
             self._throttle.take(self._venue.weight(call), self._clock.monotonic())
@@ -215,9 +219,11 @@ class CcxtGateway:
                 SendPhase.NOT_SENT, message=str(error), retry_after_s=error.retry_after_s
             )
         LAST_ANSWER.set(None)
+        # Half of what it may be old on arrival is left for the way.
+        FRESH_S.set(window_ms / 1000 / 2)
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                report = await work()
+                report = await _freshly(work)
         except Refused as error:
             # Our own check, before any byte was made.
             return SendEvidence(SendPhase.NOT_SENT, message=str(error))
@@ -226,6 +232,7 @@ class CcxtGateway:
             logger.info("send_failed", extra={"call": call, "error": repr(error)[:300]})
             return self._evidence(error)
         finally:
+            FRESH_S.set(None)
             self._count_theirs()
         seen = LAST_ANSWER.get()
         self._throttle.answered()
@@ -269,3 +276,14 @@ class CcxtGateway:
     def _be_silent(self, seconds: float, status: int | None) -> None:
         now_s = self._clock.monotonic()
         self._throttle.be_silent(seconds, now_s, is_forbidden=status == 403)
+
+
+async def _freshly(work: Callable[[], Awaitable[_Read]]) -> _Read:
+    """Make a request anew, once, whose signature grew old before its first byte left."""
+    try:
+        return await work()
+    except Exception as error:
+        if not errors.is_outdated(error):
+            raise
+        logger.info("signed_anew", extra={"error": str(error)})
+    return await work()

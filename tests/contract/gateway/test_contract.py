@@ -111,6 +111,17 @@ async def test_a_market_order_is_answered_with_its_executions(world: World) -> N
     assert balances["BTC"].total == Decimal("0.4")
 
 
+async def test_an_order_that_was_held_longer_than_its_window_is_signed_anew(world: World) -> None:
+    loop = asyncio.get_running_loop()
+    durable = loop.create_future()
+    loop.call_later(0.4, durable.set_result, None)
+    evidence = await world.gateway.submit(sell(recv_window_ms=300), durable)
+    assert classify(evidence).verdict is Verdict.ACK
+    report = await world.gateway.order(BTC, order_id())
+    assert report is not None
+    assert report.filled_quantity == Decimal("0.1")
+
+
 async def test_an_order_on_hold_is_nowhere_until_it_may_leave(world: World) -> None:
     durable = asyncio.get_running_loop().create_future()
     sending = asyncio.create_task(world.gateway.submit(sell(), durable))

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -33,6 +34,7 @@ from trading.domain.time import Timeframe
 from trading.execution.classify import Verdict, classify
 from trading.execution.identity import client_order_id
 from trading.gateway import GatewaySettings, create_gateway
+from trading.gateway.binance import BinanceVenue
 from trading.gateway.rest import CcxtGateway
 from trading.gateway.unified import UnifiedVenue
 from trading.ports import ExchangeGateway
@@ -106,6 +108,43 @@ async def test_streams_that_are_given_up_while_they_connect_leave_orders_their_c
     assert await accepted(sim) == 1
     await until(lambda: not streams.subscribers)
     fired(many)
+
+
+@pytest.mark.parametrize("venue", [BinanceVenue, UnifiedVenue])
+async def test_orders_that_wait_for_a_connection_are_signed_when_they_have_one(
+    sim: RunningSim, venue: type[BinanceVenue] | type[UnifiedVenue]
+) -> None:
+    settings = settings_of(sim, connections_max=1, recv_window_ms=400)
+    gateway = CcxtGateway(settings, MachineClock(), venue(settings, MachineClock()))
+    await gateway.connect()
+    try:
+        await gateway.submit(order(1))
+        await fault(sim, "delay", path="/api/v3/depth", ms=700)
+        reading = asyncio.create_task(gateway.order_book(BTC))
+        await asyncio.sleep(0.1)
+        # Only this connection is there, and it is in use for longer than a signature holds.
+        sold, cancelled = await asyncio.gather(
+            gateway.submit(order(2)), gateway.cancel(BTC, order(1).client_order_id)
+        )
+        await reading
+    finally:
+        await gateway.close()
+    assert await times_fired(sim) == 1
+    assert verdict(sold) is Verdict.ACK
+    # Answered about the order, which is filled, and not about the clock.
+    assert (cancelled.http_status, cancelled.code) == (400, -2011)
+    assert await accepted(sim) == 2
+
+
+async def test_an_order_whose_signature_grows_old_twice_was_never_sent(
+    sim: RunningSim, gateway: ExchangeGateway
+) -> None:
+    # Older than that is every request before its first byte.
+    evidence = await gateway.submit(replace(order(), recv_window_ms=0))
+    assert evidence.phase is SendPhase.NOT_SENT
+    assert verdict(evidence) is Verdict.NOT_SENT
+    assert await accepted(sim) == 0
+    assert verdict(await gateway.submit(order())) is Verdict.ACK
 
 
 @pytest.mark.parametrize(
