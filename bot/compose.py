@@ -224,7 +224,7 @@ class Process:
         )
         # A halt counts, and is shown, before the exchange has answered.
         agent.state.trading_mode = stored.trading_mode
-        watched = Watched(agent, self._store, self._supervisor, self._escalation)
+        watched = Watched(agent, self._store, self._supervisor, self._escalation, self._hanging)
         self._signs = VitalSigns(self._settings.directory, self._clock, watched, self._service)
         schedule = Schedule(
             {
@@ -245,7 +245,7 @@ class Process:
     async def _work(self, stop: asyncio.Event) -> int:
         ready = asyncio.Event()
         bot, directory = self._front(), self._settings.directory
-        storage = self._storage_watch()
+        storage = self._storage = self._storage_watch()
         control = ControlServer(directory, self._local.answer)
         code = await bot.start()
         if code is not None:
@@ -410,6 +410,13 @@ class Process:
 
     async def _tell_scores(self) -> None:
         await self._front().tell_scores()
+
+    def _hanging(self) -> tuple[str, ...]:
+        """Name the vital parts that came to a stand, and that only a restart would help."""
+        if self._storage.is_wrong or self._store.is_degraded:
+            # Whoever writes waits for the disk, and a new process would wait for it, too.
+            return ()
+        return (*self._schedule.hanging(), *self._front().hanging())
 
     async def _beat(self) -> None:
         await self._signs.beat(self._desk)

@@ -56,6 +56,11 @@ class StorageWatch:
         self._is_lost = False
         self._good_since_s: float | None = None
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the disk is lost, slow, or was so a moment ago: whoever writes waits for it."""
+        return self._since_s is not None
+
     async def run(self) -> None:
         """Probe every two seconds until cancelled; raises StorageLost when only a restart helps."""
         while True:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
+_LOOK_AGAIN_S = 1.0
 
 
 class ServiceManager:
@@ -29,14 +30,19 @@ class ServiceManager:
         self._tell("STOPPING=1")
 
     async def run(self, is_beating: Callable[[], bool]) -> None:
-        """Say twice per watchdog interval that all is well, as long as it is; until cancelled."""
+        """Say twice per watchdog interval that all is well, as long as it is; until cancelled.
+
+        While it is not, it is looked at again soon: what mends itself should not be killed for it.
+        """
         if self._watchdog_s is None:
             await asyncio.Event().wait()
             return
+        pause_s = self._watchdog_s / 2
         while True:
-            if is_beating():
+            is_well = is_beating()
+            if is_well:
                 self._tell("WATCHDOG=1")
-            await asyncio.sleep(self._watchdog_s / 2)
+            await asyncio.sleep(pause_s if is_well else min(pause_s, _LOOK_AGAIN_S))
 
     def _tell(self, *lines: str) -> None:
         if not self._address:

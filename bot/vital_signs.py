@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import resource
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +30,13 @@ _LOST = ("the journal cannot be written",)
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The parts of a process whose state is shown."""
+    """The parts of a process whose state is shown; `hanging` names those that came to a stand."""
 
     agent: TradingAgent
     store: Store
     supervisor: Supervisor
     escalation: Escalation
+    hanging: Callable[[], Sequence[str]] = tuple
 
 
 class VitalSigns:
@@ -56,6 +57,7 @@ class VitalSigns:
         self._messages_waiting = 0
         self._journaling: asyncio.Task[None] | None = None
         self._beat_s = clock.monotonic()
+        self._hanging: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -117,8 +119,15 @@ class VitalSigns:
 
     def _is_beating(self) -> bool:
         # Before recovery has ended the exchange may be away for long: no restart would help.
-        silent_s = self._clock.monotonic() - self._beat_s
-        return not self._of.agent.is_ready or silent_s < heartbeat.AGE_S_MAX
+        if not self._of.agent.is_ready:
+            return True
+        hanging = tuple(self._of.hanging())
+        if self._clock.monotonic() - self._beat_s >= heartbeat.AGE_S_MAX:
+            hanging = ("heartbeat", *hanging)
+        if hanging and hanging != self._hanging:
+            logger.critical("parts_hang", extra={"parts": ", ".join(hanging)})
+        self._hanging = hanging
+        return not hanging
 
     def measure(self) -> Vitals:
         """Return what only the process knows of itself."""

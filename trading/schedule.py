@@ -26,6 +26,9 @@ _DAY_S = 86_400
 _CLOCK_LOOK_S = 1.0
 # A step of the wall clock; what lies below is a clock that is kept right.
 _CLOCK_STEP_S = 1.0
+# A job ends by its deadline whatever an exchange does, and what it has sent is waited for; later it
+# hangs.
+_HANGS_AFTER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Job:
     With `at_second` it runs each minute at that second instead of counting from the start.
     A run later than `misfire_grace_s` is skipped and the next one stands. `is_remembered` jobs keep
     their last run across restarts, and a daily one that was missed while down runs at the start; so
-    does what is `at_once`.
+    does what is `at_once`. Without a `is_vital` one nobody can say that stops are watched.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Job:
     deadline_s: float = 30.0
     is_remembered: bool = False
     at_once: bool = False
+    is_vital: bool = False
 
     @property
     def rhythm(self) -> str:
@@ -57,12 +61,12 @@ class Job:
 
 
 JOBS: tuple[Job, ...] = (
-    Job("tracker_sweep", every_s=1, deadline_s=5),
-    Job("staleness_watch", every_s=1, deadline_s=5),
+    Job("tracker_sweep", every_s=1, deadline_s=5, is_vital=True),
+    Job("staleness_watch", every_s=1, deadline_s=5, is_vital=True),
     # Nobody should take a start for a death because its first sign is five seconds away.
     Job("heartbeat", every_s=5, deadline_s=5, at_once=True),
     Job("exchange_probe", every_s=5),
-    Job("open_attempts", every_s=10),
+    Job("open_attempts", every_s=10, is_vital=True),
     Job("balances", every_s=60, misfire_grace_s=30),
     Job("summaries", every_s=60, misfire_grace_s=30),
     Job("candle_sweep", every_s=5, deadline_s=90),
@@ -94,6 +98,7 @@ class Schedule:
         self._clock = clock
         self._remember = remember
         self._last: dict[str, tuple[datetime, str]] = {}
+        self._ended_s: dict[str, float] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._catching_up: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
@@ -116,6 +121,7 @@ class Schedule:
             )
             if job.at_once or self._was_missed(job, last_runs, now):
                 self._catching_up.add(asyncio.create_task(self.run(job.name), name=job.name))
+        self._ended_s = dict.fromkeys(self._jobs, self._clock.monotonic())
         self._scheduler.start()
         self._wall_lead_s = self._lead_s()
         self._following = asyncio.create_task(self._follow_forever(), name="schedule-clock")
@@ -171,8 +177,21 @@ class Schedule:
             logger.exception("job_failed", extra={"job": name})
         at = self._clock.now()
         self._last[name] = (at, outcome)
+        self._ended_s[name] = self._clock.monotonic()
         if job.is_remembered:
             await self._remember(JobRan(name, outcome, at))
+
+    def hanging(self) -> tuple[str, ...]:
+        """Return the vital jobs that began to come to no end; one that fails has ended."""
+        now_s = self._clock.monotonic()
+        return tuple(
+            job.name
+            for job in self._jobs.values()
+            if job.is_vital
+            and job.name in self._ended_s
+            and now_s - self._ended_s[job.name]
+            > (job.every_s or 0) + job.deadline_s + _HANGS_AFTER_S
+        )
 
     def rows(self) -> list[tuple[Job, datetime | None, str, datetime | None]]:
         """Return each job with its last run, how that went, and its next run."""

@@ -47,6 +47,9 @@ _DRAIN_S = 3.0
 _TURN_S = 1.0
 _TIMER_S = 1.0
 _DROPS_MAX = 10
+# Each call to Telegram has a deadline far below.
+_HANGS_AFTER_S = 180.0
+_VITAL = ("address", "send")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class TelegramBot:
             self._clock,
             self._message_ended,
             around.on_the_way,
+            lambda: self._beat("send"),
         )
         self._addresser = Addresser(
             self._journal,
@@ -224,6 +228,15 @@ class TelegramBot:
     async def tell_scores(self) -> int:
         """Tell whoever watches of what a scan has found; returns how many messages."""
         return await self._recurring.tell_scores()
+
+    def hanging(self) -> tuple[str, ...]:
+        """Name the tasks that alerts need and that came to a stand; no outage makes them wait."""
+        now_s = self._clock.monotonic()
+        return tuple(
+            f"telegram-{name}"
+            for name in _VITAL
+            if name in self.beats and now_s - self.beats[name] > _HANGS_AFTER_S
+        )
 
     def standing(self) -> dict[str, Standing]:
         """Critical things that nobody has acknowledged, by alert id."""
@@ -354,6 +367,7 @@ class TelegramBot:
 
     async def _address(self) -> None:
         while True:
+            self._beat("address")
             await self._addresser.address_new()
             await self._addresser.repeat_critical()
             self._beat("address")

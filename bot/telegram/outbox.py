@@ -98,6 +98,8 @@ class Outbox:
     # Told of each message that was sent: its chat, and why the chat refused it for good, if it did.
     on_end: Callable[[int, str], Awaitable[None]] | None = None
     on_the_way: OnTheWay = field(default_factory=UnmarkedWay)
+    # Called at each turn and before each message, for whoever looks whether it goes on at all.
+    beat: Callable[[], None] = lambda: None
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
     _paces: dict[int, _ChatPace] = field(default_factory=dict)
     _failures: int = 0
@@ -122,6 +124,7 @@ class Outbox:
     async def send_forever(self) -> None:
         """Deliver until cancelled."""
         while True:
+            self.beat()
             wait_s = await self.send_waiting()
             if not self.is_idle.is_set():
                 # Read at each kick, a backlog of hundreds would take its time from stops.
@@ -176,6 +179,7 @@ class Outbox:
 
     async def _deliver(self, message: OutboxMessage, pace: _ChatPace) -> bool:
         """Whether the message found its end; False leaves it waiting."""
+        self.beat()
         taken = self._unstored.get(message.message_key)
         if taken is not None:
             return await self._store(taken)

@@ -1,5 +1,6 @@
 """The HTTP side of the bot: near servers without proxy, exact flood waits, no token in words."""
 
+import asyncio
 import functools
 import json
 import logging
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from telegram import Bot
-from telegram.error import BadRequest, NetworkError, TelegramError
+from telegram.error import BadRequest, NetworkError, TelegramError, TimedOut
 from telegram.request import HTTPXRequest
 
 from bot.telegram.settings import TelegramSettings
@@ -17,6 +18,7 @@ from bot.telegram.settings import TelegramSettings
 _NEAR = frozenset({"127.0.0.1", "::1", "localhost"})
 _TOO_MANY_REQUESTS = 429
 _DEFAULT_WAIT_S = 5.0
+_CALL_S_MAX = 120.0
 # The library's names for what ends before a byte of the request was written.
 _UNSENT = ("ConnectError", "ConnectTimeout", "PoolTimeout")
 
@@ -33,8 +35,13 @@ class Requests(HTTPXRequest):
     """The library's requests, but for a 429, whose own error warns of its type at each use."""
 
     async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
-        """Ask once; raises Flooded when Telegram asks for silence."""
-        status, body = await super().do_request(*args, **kwargs)
+        """Ask once, within two minutes; raises Flooded when Telegram asks for silence."""
+        try:
+            # The library's own deadlines are between two bytes: a trickle would never end.
+            async with asyncio.timeout(_CALL_S_MAX):
+                status, body = await super().do_request(*args, **kwargs)
+        except TimeoutError:
+            raise TimedOut(f"no answer within {_CALL_S_MAX:g} s") from None
         if status == _TOO_MANY_REQUESTS:
             raise Flooded(_retry_after_s(body))
         return status, body

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.escalation import AT_ONCE
-from bot.telegram import TelegramBot
+from bot.telegram import TelegramBot, app
 from bot.telegram.connection import BLOCKED
 from tests.catalogue import fired
 from tests.integration.telegram.conftest import OWNER, TOKEN, World
@@ -646,6 +646,30 @@ async def test_a_task_that_fails_is_started_again(world: World) -> None:
         await world.store.append(world.desk.raise_alert("a1", "Found late"))
         await world.phone.until_text("Found late")
         assert set(bot.beats) >= {"poll", "handle", "address", "expire"}
+
+
+async def test_a_task_that_comes_to_a_stand_is_named_and_an_outage_of_the_chat_is_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.running() as bot:
+        await world.phone.ask("/version")
+        await world.phone.fault("error", code=502, method="sendMessage")
+        assert bot.hanging() == ()
+        released, stands = asyncio.Event(), asyncio.Event()
+        events_of = world.store.events
+
+        async def stand(*args: Any, **kwargs: Any) -> Any:
+            stands.set()
+            await released.wait()
+            return await events_of(*args, **kwargs)
+
+        monkeypatch.setattr(world.store, "events", stand)
+        await world.store.append(world.desk.raise_alert("a1", "Found late"))
+        await asyncio.wait_for(stands.wait(), 5)
+        monkeypatch.setattr(app, "_HANGS_AFTER_S", 1.5)
+        await world.phone.until(lambda _: bot.hanging() == ("telegram-address",))
+        released.set()
+        await world.phone.until_text("Found late")
 
 
 async def test_a_digest_goes_out_when_the_schedule_ticks(world: World) -> None:

@@ -70,12 +70,15 @@ async def test_a_full_disk_is_told_once_and_its_end_too() -> None:
     store = _Store()
     watch = _watch(store, FakeClock())
     await watch.probe()
+    assert not watch.is_wrong
     store.is_full = True
     await watch.probe()
     await watch.probe()
+    assert watch.is_wrong
     store.is_full = False
     await watch.probe()
     await watch.probe()
+    assert not watch.is_wrong
     assert ["disk full" in text for text in store.told] == [True, False]
     assert "again" in store.told[1]
     fired(store.told)

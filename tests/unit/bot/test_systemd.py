@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import systemd
 from bot.systemd import ServiceManager
 
 
@@ -58,6 +59,20 @@ async def test_a_process_that_does_not_beat_is_not_called_alive(manager: socket.
         except BlockingIOError:
             break
     assert len(left) <= 1
+
+
+async def test_what_mends_itself_is_seen_long_before_the_next_half_of_the_interval(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "_LOOK_AGAIN_S", 0.001)
+    manager.setblocking(False)
+    looks = iter([False, False, True])
+    service = ServiceManager(manager.getsockname(), watchdog_s=60)
+    task = asyncio.create_task(service.run(lambda: next(looks)))
+    async with asyncio.timeout(5):
+        assert await asyncio.get_running_loop().sock_recv(manager, 200) == b"WATCHDOG=1"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_nobody_listening_is_no_error(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The sign of life goes on when the journal is lost, and says so; the last one ends it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +17,7 @@ from storage.store import Store
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.errors import StorageLost
 from trading.domain.events import Event, Heartbeat
+from trading.schedule import JOBS, Schedule
 
 
 @pytest.fixture
@@ -24,15 +26,32 @@ async def world() -> AsyncIterator[AgentWorld]:
         yield running
 
 
-def signs_of(world: AgentWorld, data_dir: Path) -> VitalSigns:
+class _Manager(ServiceManager):
+    """Keeps the question that the service manager would ask."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.is_beating: Callable[[], bool] = lambda: False
+
+    async def run(self, is_beating: Callable[[], bool]) -> None:
+        self.is_beating = is_beating
+
+
+def signs_of(
+    world: AgentWorld,
+    data_dir: Path,
+    hanging: Callable[[], Sequence[str]] = tuple,
+    service: ServiceManager | None = None,
+) -> VitalSigns:
     time = world.time
     watched = Watched(
         world.agent,
         cast(Store, world.store),
         Supervisor(time, world.agent.task_died),
         Escalation(data_dir, (), dict, time),
+        hanging,
     )
-    return VitalSigns(data_dir, time, watched, ServiceManager(None))
+    return VitalSigns(data_dir, time, watched, service or ServiceManager(None))
 
 
 async def test_a_beat_says_what_is_held_and_how_many_stops_are_watched(
@@ -120,3 +139,58 @@ async def test_beats_go_on_while_a_write_of_the_journal_waits(
     await signs.beat(world.desk)
     # One at a time: what waits for a held disk does not pile up.
     assert len(world.store.of(Heartbeat)) == written + 1
+
+
+async def test_the_service_manager_hears_of_life_only_while_every_vital_part_goes_on(
+    world: AgentWorld, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hanging: list[str] = []
+    manager = _Manager()
+    signs = signs_of(world, tmp_path, lambda: hanging, manager)
+    await signs.tasks["service_manager"]()
+    await signs.beat(world.desk)
+    assert manager.is_beating()
+
+    hanging.append("tracker_sweep")
+    assert not manager.is_beating()
+    assert not manager.is_beating()
+    assert [one.message for one in caplog.records].count("parts_hang") == 1
+    world.agent.is_ready = False
+    assert manager.is_beating(), "a start that waits for the exchange was called dead"
+    world.agent.is_ready = True
+    hanging.clear()
+    assert manager.is_beating()
+
+    world.time.advance(heartbeat.AGE_S_MAX)
+    assert not manager.is_beating()
+    await signs.beat(world.desk)
+    assert manager.is_beating()
+
+
+async def test_neither_a_lost_exchange_nor_a_lost_journal_is_called_a_death(
+    world: AgentWorld, tmp_path: Path
+) -> None:
+    await world.protect()
+    manager = _Manager()
+    jobs = [job for job in JOBS if job.is_vital]
+    work = {job.name: world.agent.jobs()[job.name] for job in jobs}
+
+    async def remember(_: object) -> None:
+        return None
+
+    schedule = Schedule(work, world.time, remember, tuple(jobs))
+    schedule.start({})
+    schedule.stop()
+    signs = signs_of(world, tmp_path, schedule.hanging, manager)
+    await signs.tasks["service_manager"]()
+    world.exchange.is_hanging = True
+    world.store.lose()
+    for _ in range(120):
+        for name in work:
+            await world.time.finish(schedule.run(name))
+        with contextlib.suppress(StorageLost):
+            await signs.beat(world.desk)
+        assert manager.is_beating()
+        await world.time.pass_by(1)
+    assert world.exchange.hung
+    assert world.store.appends_lost

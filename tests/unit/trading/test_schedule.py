@@ -100,6 +100,37 @@ async def test_a_job_that_hangs_is_ended_by_its_deadline() -> None:
     assert schedule.rows()[0][2] == "took longer than 0.01 s"
 
 
+async def test_a_vital_job_that_comes_to_no_end_hangs_and_one_that_fails_does_not() -> None:
+    async def fail() -> None:
+        raise Unreachable("http 503")
+
+    clock = FakeClock()
+    jobs = (
+        Job("tracker_sweep", every_s=1, deadline_s=5, is_vital=True),
+        Job("balances", every_s=1),
+    )
+    work = {"tracker_sweep": fail, "balances": _nothing}
+    schedule = Schedule(work, clock, _Memory().keep, jobs)
+    clock.advance(1_000)
+    # Before the start nobody expects anything.
+    assert schedule.hanging() == ()
+    schedule.start({})
+    schedule.stop()
+    for _ in range(10):
+        clock.advance(30)
+        await schedule.run("tracker_sweep")
+        assert schedule.hanging() == ()
+    clock.advance(37)
+    assert schedule.hanging() == ("tracker_sweep",)
+    await schedule.run("tracker_sweep")
+    assert schedule.hanging() == ()
+
+
+def test_what_watches_stops_and_orders_is_vital() -> None:
+    vital = {job.name for job in JOBS if job.is_vital}
+    assert vital == {"tracker_sweep", "staleness_watch", "open_attempts"}
+
+
 @pytest.mark.parametrize(("hours_ago", "runs"), [(1, 0), (20, 1)])
 async def test_a_daily_job_missed_while_down_runs_at_the_start(hours_ago: int, runs: int) -> None:
     clock = FakeClock()  # 12:00, so that midnight was 12 hours ago
