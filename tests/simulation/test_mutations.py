@@ -19,10 +19,11 @@ from tests.simulation.story import play_seed
 from trading.agent import TradingAgent
 from trading.domain.events import AttemptPrepared, FillBooked
 from trading.domain.instrument import Instrument
-from trading.domain.order import Intent, Side
+from trading.domain.order import Attempt, Intent, Side
 from trading.domain.tracker import Tracker
 from trading.execution.classify import Verdict
 from trading.execution.engine import sending
+from trading.execution.engine.beforehand import Beforehand, Submit
 from trading.execution.engine.searching import Searching
 from trading.gateway.binance import BinanceVenue
 from trading.risk import gate
@@ -55,6 +56,16 @@ def an_order_leaves_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
         return await real(self, *kept, **how)
 
     patch.setattr(SqlJournal, "append", append)
+
+
+def a_held_request_leaves_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
+    class Hasty(Beforehand):
+        def __init__(self, attempt: Attempt, submit: Submit, now_s: float) -> None:
+            free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            free.set_result(None)
+            super().__init__(attempt, lambda one, _durable: submit(one, free), now_s)
+
+    patch.setattr(sending, "Beforehand", Hasty)
 
 
 def quantities_leave_the_grid(patch: pytest.MonkeyPatch) -> None:
@@ -143,6 +154,7 @@ def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
     [
         (an_unknown_fate_is_taken_for_a_refusal, {"I-01", "I-08", "ONE", "EQ", "I-06", "L-01"}),
         (an_order_leaves_before_it_is_durable, {"I-05"}),
+        (a_held_request_leaves_before_it_is_durable, {"I-05"}),
         (quantities_leave_the_grid, {"I-09"}),
         (the_gate_lets_every_entry_pass, {"I-11", "I-10"}),
         (a_stop_moves_back, {"I-20"}),

@@ -10,7 +10,7 @@ from tests.unit.trading.execution.desk import Desk
 from trading.domain import events
 from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import Event
-from trading.domain.order import IntentState
+from trading.domain.order import Attempt, IntentState, SendEvidence, SendPhase
 from trading.execution.engine.beforehand import Beforehand
 
 HALF = Decimal("0.5")
@@ -126,3 +126,66 @@ async def test_a_request_that_was_cancelled_while_it_waited_is_made_anew() -> No
     assert ready.release(attempt, 0.0) is None
     with pytest.raises(asyncio.CancelledError):
         await ready._sending
+
+
+class Counter:
+    """A way out that counts what has left, and keeps what the others wait for."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.holds: list[asyncio.Future[None]] = []
+        self.is_signed = asyncio.Event()
+
+    async def submit(self, _attempt: Attempt, durable: asyncio.Future[None]) -> SendEvidence:
+        self.holds.append(durable)
+        await self.is_signed.wait()
+        await durable
+        self.left += 1
+        return SendEvidence(SendPhase.ANSWERED, http_status=200)
+
+
+async def prepared() -> Attempt:
+    desk = Desk()
+    await desk.run(desk.exit())
+    return desk.store.of(events.AttemptPrepared)[0].attempt
+
+
+@pytest.mark.parametrize(("waited_s", "is_fresh"), [(0.0, True), (0.1, True), (0.101, False)])
+async def test_a_request_leaves_once_if_its_signature_is_young_and_never_if_it_is_old(
+    waited_s: float, is_fresh: bool
+) -> None:
+    way, attempt = Counter(), await prepared()
+    way.is_signed.set()
+    ready = Beforehand(attempt, way.submit, 0.0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert way.left == 0
+    sending = ready.release(attempt, waited_s)
+    assert (sending is not None) is is_fresh
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert way.left == int(is_fresh)
+
+
+async def test_the_age_of_a_request_counts_from_when_it_was_made() -> None:
+    way, attempt = Counter(), await prepared()
+    way.is_signed.set()
+    ready = Beforehand(attempt, way.submit, 5_000.0)
+    sending = ready.release(attempt, 5_000.05)
+    assert sending is not None
+    await sending
+    assert way.left == 1
+
+
+async def test_a_request_that_is_dropped_while_it_is_signed_ends_and_nothing_can_let_it_go() -> (
+    None
+):
+    way = Counter()
+    ready = Beforehand(await prepared(), way.submit, 0.0)
+    await asyncio.sleep(0)
+    ready.drop()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert ready._sending.cancelled()
+    assert [hold.cancelled() for hold in way.holds] == [True]
+    assert way.left == 0
