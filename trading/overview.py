@@ -35,7 +35,8 @@ class PositionView:
 
     `stops` are the prices of the live rules, nearest first, with the quantity that each sells.
     `worst_case` is the loss against the present price if every live rule fires as planned
-    (negative), None when nothing protects it. `unmanaged` are coins Umbra never sells. `is_blind`
+    (negative), None when nothing protects it; `worst_case_down` is the same with Umbra itself away,
+    None unless backstops on the exchange cover it. `unmanaged` are coins Umbra never sells. `is_blind`
     says that its private stops cannot act now, for want of prices or of an exchange.
     """
 
@@ -49,6 +50,7 @@ class PositionView:
     tracker_ids: tuple[int, ...]
     unmanaged: Decimal
     is_blind: bool = False
+    worst_case_down: Decimal | None = None
 
     @property
     def value(self) -> Decimal | None:
@@ -72,7 +74,8 @@ class TrackerView:
     """A tracker beside the present price; `gap` is the share the price must move to its level.
 
     `level` is the price that makes a difference next, `next_level` says which difference; a
-    `hard_stop` fires whatever the other levels are.
+    `hard_stop` fires whatever the other levels are. `worst_case_down` is what its backstop that rests
+    on the exchange makes of it while Umbra is away, in quote units.
     """
 
     tracker: Tracker
@@ -88,6 +91,7 @@ class TrackerView:
     next_level: NextLevel = NextLevel.FIRES
     hard_stop: Decimal | None = None
     hard_stop_gap: Decimal | None = None
+    worst_case_down: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

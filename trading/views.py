@@ -37,6 +37,10 @@ _HEARD_S = 5.0
 _SAYS_ACCOUNT = frozenset({EXCHANGE_DOWN, "account_stream_down"})
 
 
+# What sells below the price, each at its own.
+Guards = Sequence[tuple[Tracker, Decimal]]
+
+
 @dataclass(frozen=True, slots=True)
 class Prices:
     """What views ask about one moment: price, age in seconds, signature, and whether stops sell.
@@ -130,13 +134,11 @@ def _position(
         ).is_protected
         and state.worst_price is not None
     ]
-    protected = min(sum((tracker.quantity for tracker, _ in guards), ZERO), position.quantity)
-    if guards and instrument and position.quantity - protected < instrument.quantity_step:
-        # No order could sell what is less than a step.
-        protected = position.quantity
-    worst = None
-    if price is not None and guards and protected >= position.quantity:
-        worst = sum((tracker.quantity * (stop - price) for tracker, stop in guards), ZERO)
+    protected = _covered(guards, position, instrument)
+    worst = _worst(guards, position, instrument, price)
+    backstops = [
+        (tracker, stop) for tracker in trackers if (stop := resting[tracker.tracker_id]) is not None
+    ]
     return PositionView(
         symbol=position.symbol,
         position=position,
@@ -149,7 +151,24 @@ def _position(
         unmanaged=unmanaged,
         is_blind=prices.is_blind(position.symbol)
         and any(resting[tracker.tracker_id] is None for tracker, _ in guards),
+        worst_case_down=_worst(backstops, position, instrument, price),
     )
+
+
+def _covered(guards: Guards, position: Position, instrument: Instrument | None) -> Decimal:
+    protected = min(sum((tracker.quantity for tracker, _ in guards), ZERO), position.quantity)
+    if guards and instrument and position.quantity - protected < instrument.quantity_step:
+        # No order could sell what is less than a step.
+        return position.quantity
+    return protected
+
+
+def _worst(
+    guards: Guards, position: Position, instrument: Instrument | None, price: Decimal | None
+) -> Decimal | None:
+    if price is None or not guards or _covered(guards, position, instrument) < position.quantity:
+        return None
+    return sum((tracker.quantity * (stop - price) for tracker, stop in guards), ZERO)
 
 
 def _stops(guards: Iterable[tuple[Tracker, Decimal]]) -> tuple[tuple[Decimal, Decimal], ...]:
@@ -182,15 +201,20 @@ def tracker(
         level=level,
         gap=_gap(price, level),
         is_protecting=is_protecting,
-        worst_case=(stop - price) * tracked.quantity
-        if stop is not None and price is not None
-        else None,
+        worst_case=_case(tracked, stop, price),
         signature=prices.signature(tracked.symbol),
         notes=notes,
         next_level=following,
         hard_stop=hard_stop,
         hard_stop_gap=_gap(price, hard_stop),
+        worst_case_down=_case(tracked, backstop, price),
     )
+
+
+def _case(tracked: Tracker, stop: Decimal | None, price: Decimal | None) -> Decimal | None:
+    if stop is None or price is None:
+        return None
+    return (stop - price) * tracked.quantity
 
 
 def _gap(price: Decimal | None, level: Decimal | None) -> Decimal | None:

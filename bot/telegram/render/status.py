@@ -12,6 +12,7 @@ from bot.telegram.render.text import (
     age,
     card_text,
     count,
+    down,
     moment,
     money,
     percent,
@@ -155,6 +156,7 @@ def position_lines(view: PositionView) -> list[Line]:
     lines: list[Line] = [head, *_protection_lines(view)]
     if view.worst_case is not None:
         lines.append(f"worst case {signed(view.worst_case)}{_quote(view.symbol)} before fees")
+    lines.extend(down(view.worst_case_down, _quote(view.symbol).strip()))
     return lines
 
 

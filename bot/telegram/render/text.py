@@ -157,6 +157,13 @@ def signed(value: Decimal | None) -> str:
     return f"{'-' if value < 0 else '+'}{money(abs(value))}"
 
 
+def down(worst_case: Decimal | None, quote: str) -> list[Line]:
+    """What backstops on the exchange bound while nothing else watches."""
+    if worst_case is None:
+        return []
+    return [f"If Umbra is down: worst {signed(worst_case)} {quote} before fees"]
+
+
 def percent(share: Decimal | float | None, places: int = 2) -> str:
     """Write a share as a signed percentage."""
     if share is None:

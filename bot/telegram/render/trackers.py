@@ -14,6 +14,7 @@ from bot.telegram.render.text import (
     age,
     card_text,
     count,
+    down,
     money,
     percent,
     price,
@@ -111,6 +112,7 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     lines.extend(_place_lines(view))
     if not tracker.state.is_acting:
         lines.append(_protection_now(view))
+        lines.extend(down(view.worst_case_down, view.instrument.quote))
     lines.extend(spec_lines(tracker))
     lines.extend(_signature_lines(view))
     lines.extend(view.notes)
@@ -320,9 +322,18 @@ def proposal_lines(proposal: TrackerProposal) -> tuple[str, list[Line]]:
     if tracker.spec.backstop is not None:
         lines.append(f"Backstop {price(tracker.spec.backstop, instrument)} on the exchange:")
         lines.append("  works while I am down, is seen there, locks its coins")
+        lines.extend(_down_then(proposal, tracker.spec.backstop))
     lines.extend(proposal.notes)
     lines.append(Code(phrase.phrase(ArmTracker(tracker.spec))))
     return title, lines
+
+
+def _down_then(proposal: TrackerProposal, backstop: Decimal) -> list[Line]:
+    tracker = proposal.tracker
+    # What has to be bought first has no price yet.
+    if tracker.side is Side.BUY:
+        return []
+    return down((backstop - proposal.price) * tracker.quantity, proposal.instrument.quote)
 
 
 def edit_lines(proposal: EditProposal) -> tuple[str, list[Line]]:

@@ -109,6 +109,39 @@ def test_a_position_whose_stops_cannot_act_is_not_protected_but_for_a_backstop()
     assert (resting.is_protected, resting.is_blind) == (True, False)
 
 
+def test_what_backstops_bound_while_umbra_is_away_stands_beside_the_worst_case() -> None:
+    def seen(*resting: str | None) -> PositionView:
+        held = [
+            replace(stop, tracker_id=number, quantity=d("0.2"))
+            for number in range(len(resting))
+            for stop in (_tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000),)
+        ]
+        portfolio = Portfolio({}, {"BTC/USDT": Position("BTC/USDT", d("0.4"), d(20000))})
+        at = {number: d(price) if price else None for number, price in enumerate(resting)}
+        prices = replace(PRICES, backstop=lambda number: at[number])
+        (view,) = views.positions(portfolio, lambda _: held, {"BTC/USDT": BTC}, prices)
+        return view
+
+    price = PRICES.price("BTC/USDT")
+    assert price is not None
+    both = seen("50000", "55000")
+    assert both.worst_case == d("0.4") * (58000 - price)
+    assert both.worst_case_down == d("0.2") * (50000 - price) + d("0.2") * (55000 - price)
+    # Coins without a backstop have no bound while nobody watches.
+    assert seen("50000", None).worst_case_down is None
+    assert seen(None, None).worst_case_down is None
+
+
+def test_a_tracker_tells_what_its_resting_backstop_bounds() -> None:
+    tracker = _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000, quantity=d("0.4"))
+    price = PRICES.price("BTC/USDT")
+    assert price is not None
+    view = views.tracker(tracker, BTC, replace(PRICES, backstop=lambda _: d(50_000)))
+    assert view.worst_case == d("0.4") * (58000 - price)
+    assert view.worst_case_down == d("0.4") * (50000 - price)
+    assert views.tracker(tracker, BTC, PRICES).worst_case_down is None
+
+
 def test_a_swing_that_buys_back_is_touched_below_its_sale() -> None:
     tracker = _tracker(
         TrackerKind.TAKE_PROFIT,

@@ -729,3 +729,9 @@ async def test_a_buy_that_waits_to_buy_again_does_not_say_that_nothing_is_held()
     told = " ".join(_assert_fits(trackers.tracker_card(replace(view, tracker=again))))
     assert "No position" not in told
     assert "what it bought needs a stop of its own" in told
+
+
+def test_a_position_says_what_its_backstops_bound_while_umbra_is_down() -> None:
+    desk = FakeDesk(SettableClock(START))
+    view = replace(desk._position("BTC/USDT"), worst_case_down=Decimal(-5000))
+    assert "If Umbra is down: worst -5,000.00 USDT before fees" in status.position_lines(view)

@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 
+from bot.telegram.render.text import signed
 from bot.telegram.render.trackers import (
     edit_lines,
+    proposal_lines,
     spec_lines,
     state_name,
     tracker_card,
     trackers_card,
 )
 from tests.unit.trading.trackers.make import BTC, armed, d
-from trading.desk import EditProposal
+from trading.desk import EditProposal, TrackerProposal
+from trading.domain.order import Side
 from trading.domain.time import Timeframe
 from trading.domain.tracker import (
     Confirm,
@@ -131,6 +134,35 @@ def test_a_card_shows_what_the_last_ticks_look_like(signature: Signature, words:
     lines = tracker_card(view).text.splitlines()
     [first] = [place for place, line in enumerate(lines) if line.startswith("Last 300 ticks")]
     assert lines[first + 2] == words
+
+
+def test_the_card_and_the_question_say_what_the_backstop_bounds_while_umbra_is_down() -> None:
+    tracker = _stop(backstop=d(50000))
+    view = TrackerView(
+        tracker,
+        BTC,
+        d(60000),
+        0.2,
+        d(58000),
+        d("-0.0333"),
+        True,
+        d(-1000),
+        None,
+        worst_case_down=d(-5000),
+    )
+    said = " ".join(tracker_card(view).text.split())
+    assert "worst -1,000.00 USDT before fees" in said
+    assert "If Umbra is down: worst -5,000.00 USDT before fees" in said
+    without = tracker_card(replace(view, worst_case_down=None)).text
+    assert "If Umbra is down" not in " ".join(without.split())
+
+    asked = TrackerProposal(tracker, BTC, d(60000), True, d(-1000), ())
+    _, lines = proposal_lines(asked)
+    worst = signed(d(-10000) * tracker.quantity)
+    assert f"If Umbra is down: worst {worst} USDT before fees" in lines
+    buys = replace(tracker, side=Side.BUY, quantity=d(0), quote=d(500))
+    _, lines = proposal_lines(replace(asked, tracker=buys))
+    assert not any("If Umbra is down" in str(line) for line in lines)
 
 
 def test_the_level_that_protects_is_named_beside_the_touch() -> None:
