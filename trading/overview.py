@@ -35,9 +35,9 @@ class PositionView:
 
     `stops` are the prices of the live rules, nearest first, with the quantity that each sells.
     `worst_case` is the loss against the present price if every live rule fires as planned
-    (negative), None when nothing protects it; `worst_case_down` is the same with Umbra itself away,
-    None unless backstops on the exchange cover it. `unmanaged` are coins Umbra never sells. `is_blind`
-    says that its private stops cannot act now, for want of prices or of an exchange.
+    (negative), None when nothing protects it; `worst_case_down` is the same while Umbra is away,
+    None unless backstops on the exchange cover it. `unmanaged` are coins Umbra never sells.
+    `is_blind` says that its private stops cannot act now, for want of prices or of an exchange.
     """
 
     symbol: str
@@ -74,8 +74,8 @@ class TrackerView:
     """A tracker beside the present price; `gap` is the share the price must move to its level.
 
     `level` is the price that makes a difference next, `next_level` says which difference; a
-    `hard_stop` fires whatever the other levels are. `worst_case_down` is what its backstop that rests
-    on the exchange makes of it while Umbra is away, in quote units.
+    `hard_stop` fires whatever the other levels are. `worst_case_down` is what its backstop, resting
+    on the exchange, makes of it while Umbra is away, in quote units.
     """
 
     tracker: Tracker
