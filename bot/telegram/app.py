@@ -136,11 +136,12 @@ class TelegramBot:
             self._clock,
             settings.poll_timeout_s,
             self._polled,
-            around.without_secrets,
+            self._without_secrets,
         )
         self._strangers = Strangers()
         self._invitations = Invitations()
         self._router: Router | None = None
+        self._pairing: Pairing | None = None
         # A question must not expire while its tap is being acted on.
         self._turn = asyncio.Lock()
         around.bus.subscribe(self._on_event)
@@ -153,6 +154,8 @@ class TelegramBot:
         await self._pair_from_settings()
         self._around.on_people(self._roster.active.values())
         code = None if self._roster.owner else self._around.random_code()
+        if code is not None:
+            self._pairing = Pairing(code, self._clock.now(), self._around.random_nonce())
         denied = await self._journal.latest(200, ("AccessDenied",))
         found = [one.event for one in reversed(denied)]
         self._strangers.load(one for one in found if isinstance(one, events.AccessDenied))
@@ -166,7 +169,7 @@ class TelegramBot:
             self._services(),
             self._records,
             self._clock,
-            Pairing(code, self._clock.now()) if code else None,
+            self._pairing,
             self._strangers,
             self._banner(),
             kick_outbox=self.outbox.kick,
@@ -428,6 +431,11 @@ class TelegramBot:
             archive=around.archive,
             remover=around.remover,
         )
+
+    def _without_secrets(self, text: str) -> str:
+        if self._pairing is not None:
+            text = self._pairing.hashed(text, self._clock.now())
+        return self._around.without_secrets(text)
 
     def _banner(self) -> str:
         return banner_of(self._around.desk)

@@ -60,11 +60,13 @@ class Roster:
 class Pairing:
     """A single-use code, printed at the start, that makes its sender the owner.
 
-    It lasts minutes and few tries, and nobody can use up the tries of the others.
+    It lasts minutes and few tries, and nobody can use up the tries of the others. What is stored
+    of it is a hash with a key that lives as long as this process: six digits alone are soon tried.
     """
 
-    def __init__(self, code: str, printed_at: datetime) -> None:
+    def __init__(self, code: str, printed_at: datetime, key: str = "") -> None:
         self._code = code
+        self._hash = hmac.new(key.encode(), code.encode(), "sha256").hexdigest()
         self._ends_at = printed_at + PAIRING_LASTS
         self._tries: Counter[int] = Counter()
         self._is_used = False
@@ -74,10 +76,20 @@ class Pairing:
         is_left = self._tries.total() < PAIRING_TRIES_MAX
         return not self._is_used and is_left and now < self._ends_at
 
+    def hashed(self, text: str, now: datetime) -> str:
+        """Return a text with the hash in the place of the code, so that it may be stored."""
+        is_meant = self.is_open(now) or text.lower().startswith("/pair")
+        return text.replace(self._code, self._hash) if is_meant else text
+
     def try_code(self, text: str, user_id: int, now: datetime) -> bool:
-        """Compare in constant time; a right code works once, wrong ones are counted by sender."""
+        """Compare in constant time; a right code works once, wrong ones are counted by sender.
+
+        A code may come as it was typed or as `hashed` has written it.
+        """
         if not self.is_open(now) or self._tries[user_id] >= PAIRING_TRIES_OF_ONE_MAX:
             return False
         self._tries[user_id] += 1
-        self._is_used = hmac.compare_digest(text.encode(), self._code.encode())
+        given = text.encode()
+        matches = [hmac.compare_digest(given, one.encode()) for one in (self._code, self._hash)]
+        self._is_used = any(matches)
         return self._is_used

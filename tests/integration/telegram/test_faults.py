@@ -183,6 +183,10 @@ async def test_pairing_by_code_makes_the_owner_once(world: World) -> None:
         await world.phone.send("/pair 123456", 6)
         assert "Equity" in (await world.phone.ask("/status", 5))["text"]
         assert [row for row in await world.phone.messages(6) if row["from"] == "bot"] == []
+    # What is stored is stored for ever, and a code that was read there would be read too late.
+    received = [one.update.payload for one in world.store.of(events.UpdateReceived)]
+    assert sum("/pair" in payload for payload in received) == 3
+    assert not any("123456" in payload for payload in received)
     async with world.running(owner_id=None):
         assert world.pairing_code is None
 

@@ -29,6 +29,19 @@ def test_a_pairing_code_works_once() -> None:
     assert not pairing.is_open(START)
 
 
+def test_what_is_stored_of_a_pairing_code_is_a_hash_that_only_its_own_process_takes() -> None:
+    pairing, other = (Pairing("123456", START, key) for key in ("nonce1", "nonce2"))
+    stored = pairing.hashed("/pair 123456", START)
+    assert "123456" not in stored
+    assert stored != other.hashed("/pair 123456", START)
+    word = stored.split()[1]
+    assert not other.try_code(word, 7, START)
+    assert pairing.try_code(word, 7, START)
+    # Once it is used, six digits are six digits, except where they are a code again.
+    assert pairing.hashed("/buy BTC/USDT 123456", START) == "/buy BTC/USDT 123456"
+    assert "123456" not in pairing.hashed("/pair 123456", START + PAIRING_LASTS)
+
+
 def test_a_pairing_code_can_be_tried_a_few_times_only() -> None:
     pairing = Pairing("123456", START)
     for number in range(PAIRING_TRIES_MAX):
