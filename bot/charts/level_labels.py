@@ -53,6 +53,11 @@ def width_px(labels: Sequence[LevelLabel]) -> float:
     return _LEADER_PX + widest + 2 * _PAD_PX
 
 
+def share_of(labels: Sequence[LevelLabel]) -> float:
+    """Return which share of the picture's width the column takes."""
+    return width_px(labels) / WIDTH_PX
+
+
 def write_labels(axes: Axes, labels: Sequence[LevelLabel]) -> None:
     """Write them beside the axes at their lines, moved no further than they need be.
 
@@ -115,8 +120,3 @@ def _write(
             va="center_baseline",
             zorder=5,
         )
-
-
-def share_of(labels: Sequence[LevelLabel]) -> float:
-    """Return which share of the picture's width the column takes."""
-    return width_px(labels) / WIDTH_PX

@@ -16,6 +16,7 @@ from bot.telegram.keyboards import does
 from bot.telegram.looks import Looks
 from bot.telegram.render.reports import summary_card
 from bot.telegram.render.score_alerts import Highest, missed_lines
+from bot.telegram.render.text import Card
 from bot.telegram.roster import Roster
 from bot.telegram.turns import each
 from trading.desk import Desk
@@ -119,19 +120,10 @@ class Digests:
         return await self._send(person, day, now)
 
     async def _send(self, person: Person, day: date, now: datetime) -> int:
-        looked_at = since(self.looks.at(person.user_id), now)
-        view = await self.desk.summary(looked_at)
-        told = await self.journal.latest(_TOLD_READ, (ScoresTold.__name__,))
-        highest = highest_told(told, person, looked_at)
-        timezone = ZoneInfo(person.timezone)
-        more = missed_lines(highest, timezone)
-        if is_empty(view) and not highest:
-            view = await self.desk.summary(min(looked_at, now - _BACK_USUAL))
-            more = [f"Nothing new since you looked, {looked_at.astimezone(timezone):%H:%M}."]
-        if is_empty(view) and not highest:
+        card = await self._card(person, now)
+        if card is None:
             self._sent[person.user_id] = day
             return 0
-        card = summary_card(view, "Digest", timezone, more)
         message = OutboxMessage(
             message_key=f"digest:{person.user_id}:{day.isoformat()}",
             chat_id=person.chat_id,
@@ -149,3 +141,16 @@ class Digests:
         self._sent[person.user_id] = day
         self.kick_outbox()
         return 1
+
+    async def _card(self, person: Person, now: datetime) -> Card | None:
+        """What a digest tells, None where there is nothing, not even over the usual time."""
+        looked_at = since(self.looks.at(person.user_id), now)
+        view = await self.desk.summary(looked_at)
+        told = await self.journal.latest(_TOLD_READ, (ScoresTold.__name__,))
+        highest = highest_told(told, person, looked_at)
+        timezone = ZoneInfo(person.timezone)
+        if highest or not is_empty(view):
+            return summary_card(view, "Digest", timezone, missed_lines(highest, timezone))
+        usual = await self.desk.summary(min(looked_at, now - _BACK_USUAL))
+        nothing_new = f"Nothing new since you looked, {looked_at.astimezone(timezone):%H:%M}."
+        return None if is_empty(usual) else summary_card(usual, "Digest", timezone, [nothing_new])

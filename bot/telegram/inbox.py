@@ -118,13 +118,18 @@ class Inbox:
 
     def _without_secrets(self, row: Any) -> Any:
         # Before it is stored: the journal keeps for ever what it was once given.
-        def masked(found: dict[str, Any]) -> dict[str, Any]:
-            return {
-                name: self.without_secrets(value) if isinstance(value, str) else value
-                for name, value in found.items()
-            }
-
-        return json.loads(json.dumps(row), object_hook=masked)
+        clean = json.loads(json.dumps(row))
+        # Not by recursion: what a stranger sends may be nested deeper than a stack.
+        waiting: list[Any] = [clean]
+        while waiting:
+            holder = waiting.pop()
+            places = holder.items() if isinstance(holder, dict) else enumerate(holder)
+            for place, value in tuple(places):
+                if isinstance(value, str):
+                    holder[place] = self.without_secrets(value)
+                elif isinstance(value, dict | list):
+                    waiting.append(value)
+        return clean
 
     async def _store(self, updates: Sequence[InboxUpdate]) -> None:
         fresh = [update for update in updates if update.update_id not in self._seen]
