@@ -10,7 +10,7 @@ import sys
 import time
 from typing import cast
 
-_ORDER = b"POST /api/v3/order "
+_ORDER = b"POST /api/v3/order"
 _END = b"\r\n\r\n"
 
 
@@ -67,8 +67,9 @@ class Outside(asyncio.Protocol):
             length = _body_length(head)
             if len(rest) < length:
                 return
-            if head.startswith(_ORDER):
-                print(_symbol(rest[:length]), at_s, flush=True)
+            method_and_path, _, query = head.split(b" HTTP/", 1)[0].partition(b"?")
+            if method_and_path == _ORDER:
+                print(_symbol(query or rest[:length]), at_s, flush=True)
             self._request = rest[length:]
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -85,8 +86,8 @@ def _body_length(head: bytes) -> int:
     return 0
 
 
-def _symbol(body: bytes) -> str:
-    return dict(part.split("=", 1) for part in body.decode().split("&"))["symbol"]
+def _symbol(parameters: bytes) -> str:
+    return dict(part.split("=", 1) for part in parameters.decode().split("&"))["symbol"]
 
 
 async def serve(port: int, exchange_port: int) -> None:

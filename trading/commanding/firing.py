@@ -31,30 +31,31 @@ class Firing:
 
     async def fire(self, tracker: Tracker, evidence: Evidence) -> None:
         """Write trigger, intent and first attempt in one transaction, or trigger and refusal."""
-        if tracker.side is Side.SELL and self._left(tracker.symbol) < tracker.quantity:
+        is_sale, symbol = tracker.side is Side.SELL, tracker.symbol
+        if is_sale and not ZERO < tracker.quantity <= self._left(symbol):
             # Its backstop or another exit may have sold these coins this moment.
-            await self._of.execution.booked(tracker.symbol)
+            await self._of.execution.booked(symbol)
+            tracker = self._fitted(tracker)
+            if self._is_gone(symbol):
+                gone = TrackerChanged(
+                    tracker, TrackerChange.TRIGGERED, self._of.clock.now(), evidence
+                )
+                await self._end(tracker, (gone,))
+                return
         now = self._of.clock.now()
         cause = TrackerChanged(tracker, TrackerChange.TRIGGERED, now, evidence)
-        if tracker.side is Side.SELL and self._is_gone(tracker.symbol):
-            await self._end(tracker, (cause,))
-            return
-        tracker = self._fitted(tracker)
-        cause = replace(cause, tracker=tracker)
         intent = decide.on_trigger(tracker, evidence.price, now, self._of.decisions)
         verdict = self._review(intent)
         if isinstance(verdict, Refusal):
             await self._refuse(tracker, cause, "; ".join(verdict.reasons))
             await self._of.refused(verdict)
             return
-        if verdict.is_held:
-            cause = replace(cause, reason=str(HELD))
         try:
-            await self._open(tracker, verdict, (cause,))
-            if tracker.side is Side.SELL and not verdict.is_held:
-                self._of.execution.unwind_entries(tracker.symbol)
+            await self._open(tracker, verdict, cause)
+            if is_sale and not verdict.is_held:
+                self._of.execution.unwind_entries(symbol)
         except Refused as refused:
-            if isinstance(refused, AlreadyRecorded) or tracker.side is Side.BUY:
+            if isinstance(refused, AlreadyRecorded) or not is_sale:
                 raise
             await self._refuse(tracker, cause, str(refused))
 
@@ -132,7 +133,8 @@ class Firing:
         if isinstance(verdict, Refusal):
             return verdict.reasons
         try:
-            await self._open(fitted, verdict, causes)
+            acting = self._acting(fitted, verdict)
+            await self._of.execution.open(verdict, (*causes, acting))
         except AlreadyRecorded:
             await self._strand(tracker)
             return (f"the sale of #{tracker.tracker_id} was made before",)
@@ -147,14 +149,22 @@ class Firing:
             return level or present
         return present or level
 
-    async def _open(self, tracker: Tracker, approved: Approved, causes: Sequence[Event]) -> None:
+    async def _open(self, tracker: Tracker, approved: Approved, trigger: TrackerChanged) -> None:
+        if approved.is_held:
+            held = self._acting(tracker, approved)
+            await self._of.execution.open(approved, (replace(trigger, reason=held.reason), held))
+            return
+        # What fires and is at work in one transaction is one fact, and written half as long.
+        at_work = self._acting(tracker, approved).tracker
+        await self._of.execution.open(approved, (replace(trigger, tracker=at_work),))
+
+    def _acting(self, tracker: Tracker, approved: Approved) -> TrackerChanged:
         intent = approved.intent
         state, change, reason = TrackerState.EXITING, TrackerChange.EXITING, ""
         if approved.is_held:
             state, change, reason = TrackerState.BLOCKED, TrackerChange.BLOCKED, str(HELD)
         acting = replace(tracker, state=state, intent_id=intent.intent_id, reason=reason)
-        told = TrackerChanged(acting, change, intent.created_at, reason=reason)
-        await self._of.execution.open(approved, (*causes, told))
+        return TrackerChanged(acting, change, intent.created_at, reason=reason)
 
     async def _refuse(self, tracker: Tracker, cause: TrackerChanged, reason: str) -> None:
         state, change = TrackerState.EXPIRED, TrackerChange.EXPIRED

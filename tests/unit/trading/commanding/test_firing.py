@@ -58,6 +58,21 @@ async def sweep(world: AgentWorld) -> None:
     await world.time.settle()
 
 
+async def test_what_fires_and_is_at_work_at_once_is_one_fact(world: AgentWorld) -> None:
+    await world.protect()
+    await world.move("57990")
+    await world.until_sold("0.5")
+    [opening] = world.store.of(IntentOpened)
+    fired, closed = [one for one in world.store.of(TrackerChanged) if one.tracker.intent_id]
+    assert (fired.change, fired.tracker.state) == (
+        TrackerChange.TRIGGERED,
+        TrackerState.EXITING,
+    )
+    assert fired.tracker.intent_id == opening.intent.intent_id
+    assert fired.evidence is not None
+    assert closed.change is TrackerChange.CLOSED
+
+
 async def test_a_refused_sale_is_sold_once_its_coins_are_there(world: AgentWorld) -> None:
     await refuse_the_second(world)
     await sweep(world)
@@ -167,7 +182,7 @@ async def test_a_sale_that_was_made_before_is_never_made_again(world: AgentWorld
     fired = next(
         event.tracker
         for event in world.store.of(TrackerChanged)
-        if event.change is TrackerChange.EXITING
+        if event.change is TrackerChange.TRIGGERED
     )
     blocked = replace(fired, state=TrackerState.BLOCKED, intent_id=closed.intent.intent_id)
     await world.agent.record(
