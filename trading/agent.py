@@ -193,6 +193,8 @@ class TradingAgent:
             # The end may have come between the mode and the end of what it ends.
             self.execution.cancel_entries("entries are refused")
         self.trackers.load(stored.trackers)
+        # What closes from here on takes its tracker with it.
+        self.execution.go_on()
         # Before time passes: no decision that was open has ended yet.
         await self._tell_stranded(stored)
         # Judged before the first live price: a buy would take that for news of its own.

@@ -176,3 +176,87 @@ def test_a_stop_of_a_number_that_was_given_before_sells_all_that_it_owns() -> No
         fired(ids)
 
     play(1, story)
+
+
+async def sold_after_a_doubt(stage: Stage, names: str) -> Path:
+    """Have a sale whose first order nobody answers sell with its second; returns a copy.
+
+    The copy is from between the two: the tracker is EXITING, the fate of its order is not known.
+    """
+    world = stage.world
+    await stage.open(STOP)
+    stage.fault("drop_response", path="/api/v3/order", method="POST", accept=False)
+    stage.move("57900")
+    await stage.until(lambda: "unknown" in states(world))
+    await ended(world)
+    kept = copied(world, names)
+    await started(stage)
+    await stage.until(lambda: world.held("BTC") == 0)
+    await stage.until_told("Sold 0.5 BTC")
+    await ended(world)
+    return kept
+
+
+def states(world: World) -> list[str]:
+    """What is known of each open order."""
+    return [attempt.state.value for attempt in world.agent.execution.attempts]
+
+
+@pytest.mark.fault("S10", "SAID")
+@pytest.mark.parametrize("names", ["*", "umbra.db"])
+def test_an_exit_that_went_on_in_the_missing_time_sells_once_and_its_tracker_ends(
+    names: str,
+) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        put_back(world, await sold_after_a_doubt(stage, names))
+        # Coins that nobody put under care lie in the account by now.
+        world.exchange.venue.exchange.account.deposit("BTC", Decimal("0.5"))
+        await started(stage)
+        await stage.until(lambda: world.agent.trackers.count() == 0, 90)
+        assert world.agent.state.book.snapshot().managed(BTC) == 0
+        await world.pass_by(120)
+        assert len(stage.sales) == 1
+        assert world.held("BTC") == Decimal("0.5")
+        assert not stage.told("nothing is being sold")
+        fired([order.ticket.client_order_id for order in stage.sales])
+
+    play(1, story)
+
+
+@pytest.mark.fault("S10", "SAID")
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_an_exit_that_closes_while_a_start_takes_in_other_orders_ends_its_tracker(
+    is_whole: bool,
+) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open(STOP)
+        stage.fault("delay", path="/api/v3/order", method="POST", seconds=1, when="after")
+        silent = {"kind": "stall_stream", "args": {"scope": "user", "seconds": 30}}
+        await stage.control.add_fault(silent)
+        stage.move("57900")
+        await stage.until(lambda: bool(stage.sales), 10)
+        # It died before it knew what became of its sale.
+        await world.machine.cut_power()
+        kept = copied(world)
+        if not is_whole:
+            # What tells that the database is an older copy stays as it is.
+            (kept / "umbra.db.mark").unlink()
+        await started(stage)
+        await stage.until_told("Sold 0.5 BTC")
+        # An order that the copy knows nothing of, so that its start has to take it in.
+        assert await world.confirm("/buy BTC/USDT 100 USDT")
+        await stage.until_told("Bought")
+        await ended(world)
+        put_back(world, kept)
+        await started(stage)
+        await stage.until_told("SAFE MODE", 30)
+        await stage.until(lambda: world.agent.trackers.count() == 0, 60)
+        await world.pass_by(60)
+        assert world.agent.state.book.snapshot().managed(BTC) == world.held("BTC")
+        assert len(stage.sales) == 1
+        assert not stage.told("nothing is being sold")
+        fired([order.ticket.client_order_id for order in stage.sales])
+
+    play(1, story)

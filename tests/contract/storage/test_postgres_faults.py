@@ -343,6 +343,7 @@ async def test_a_sale_whose_commit_was_taken_by_a_server_that_vanished_is_sent_o
     await store.journal.append(samples.heartbeat(1))
     again = _desk(store, desk)
     await again.engine.recover(await store.records.state())
+    again.engine.go_on()
     await _ended(again)
     await _check_once(again, store)
     fired(proxy.swallowed)

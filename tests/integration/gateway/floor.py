@@ -77,6 +77,7 @@ class Floor:
         self.book.set_balances(await self.gateway.balances(), 0.0)
         self.quotes[BTC] = await self.gateway.quote(BTC)
         await self.engine.recover(state)
+        self.engine.go_on()
         self.tasks = [
             asyncio.create_task(
                 self.gateway.stream_account(self.engine.on_report, self.book.set_balance)

@@ -60,9 +60,9 @@ class Reporting:
         # Whether each is told for itself; where a journal lacks records, all are told together.
         self.is_telling_orphans = True
 
-    def register(self, case: Case, stem: str) -> None:
+    def register(self, case: Case) -> None:
         """Let reports of a case's orders find it, also for a while after it is closed."""
-        self._stems[stem] = case
+        self._stems[identity.stem(self._s.prefix, case.intent.intent_id)] = case
 
     def forget_old(self) -> None:
         """Keep the newest ended cases, and of older ones what their orders have filled."""
@@ -117,6 +117,7 @@ class Reporting:
             case = await self._remembered(report.client_order_id)
         if case is None:
             await self._orphan(report)
+            await self._take_over(report)
             return
         before = case.attempt(report.client_order_id)
         await self._searching.found(case, report, text)
@@ -153,6 +154,25 @@ class Reporting:
             at=self._s.now(),
         )
         await self._s.writer.keep(alert)
+
+    async def _take_over(self, report: OrderReport) -> None:
+        """Give an open decision an order of its own at once that no record tells of.
+
+        A copy of the journal from before that order was put back. The decision must know what is
+        sold before it goes on, and that the order's id is used up.
+        """
+        order_id = report.client_order_id
+        case = self._stems.get(order_id.rpartition("-")[0])
+        if case is None or case.is_watch_only or case.intent.state.is_terminal:
+            return
+        async with case.lock:
+            if order_id not in self.orphans or case.attempt(order_id) is not None:
+                return
+            del self.orphans[order_id], self._orphaned_s[order_id]
+            attempt = adopted(report, case.intent, identity.attempt_number(order_id))
+            case.put(attempt)
+            await self._s.writer.keep(AttemptPrepared(attempt, self._s.now()))
+        await self._searching.found(case, report, "adopted: its decision is open")
 
     async def adopt_orphans(self) -> None:
         """Book what orders did that nobody claimed for a while: the position follows them.

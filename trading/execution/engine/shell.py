@@ -93,6 +93,8 @@ class ExecutionEngine:
         self._sending.on_late_report = self._reporting.take
         self._reporting.sweep = self._recovery.sweep
         self._tasks: set[asyncio.Task[None]] = set()
+        # What a start has found and does not carry out yet.
+        self._taken_up: Sequence[Case] = ()
         self._opening = Opening(
             self._s, booking, self._running, self._sending, self._reporting, self._begin
         )
@@ -229,16 +231,16 @@ class ExecutionEngine:
         self._reporting.take(report)
 
     async def recover(self, state: StoredState) -> Sequence[str]:
-        """Take up everything that was open, ask the exchange once, and go on.
+        """Take up everything that was open, and ask the exchange once; `go_on` carries it out.
 
-        Whatever was journaled is treated as maybe sent. Returns a sentence per decision; each ends
-        only after this has returned, so that the caller can load what ends with it.
+        Whatever was journaled is treated as maybe sent. Returns a sentence per decision; none ends
+        before `go_on`, so that the caller can load what ends with it.
         """
         for attempt_case in await self._recovery.watched(state.watched_attempts):
             self._reporting.register(
                 attempt_case, identity.stem(self._s.prefix, attempt_case.intent.intent_id)
             )
-        cases = await self._recovery.cases(state)
+        cases = self._taken_up = await self._recovery.cases(state)
         for case in cases:
             case.is_booked = True
             self._register(case)
@@ -272,9 +274,13 @@ class ExecutionEngine:
         self._reporting.is_telling_orphans = True
         for excess in await self._recovery.excess():
             self._s.on_excess(excess)
-        for case in cases:
-            self._go(case, None)
         return lines
+
+    def go_on(self) -> None:
+        """Carry out what was taken up, once everything is loaded that ends with it."""
+        taken_up, self._taken_up = self._taken_up, ()
+        for case in taken_up:
+            self._go(case, None)
 
     def unrecorded(self, beside: Iterable[str] = ()) -> Sequence[str]:
         """Return the ids of orders of ours without a record, but for those of these intents."""

@@ -870,6 +870,7 @@ async def test_s03_a_restart_after_it_finds_that_order_by_its_derived_id() -> No
     again = desk.restarted()
     again.book.load({BTC: replace(desk.book.snapshot().positions[BTC], quantity=HALF)})
     await again.time.finish(again.engine.recover(await again.store.state()))
+    again.engine.go_on()
     assert again.told("that the journal does not know")
     # The stop triggers again, with the same arming: the same decision.
     final = await again.run(again.exit())

@@ -53,6 +53,7 @@ async def carried_out(faults: list[tuple[str, dict[str, object]]], kills: list[i
         again.published = desk.published
         desk = again
         await desk.time.finish(desk.engine.recover(await desk.store.state()))
+        desk.engine.go_on()
     await desk.done(limit_s=3600)
     await desk.time.pass_by(60)
     await desk.time.finish(desk.engine.check_open_attempts())

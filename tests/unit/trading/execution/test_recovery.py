@@ -39,6 +39,7 @@ async def killed(desk: Desk) -> Desk:
 
 async def recovered(desk: Desk) -> list[str]:
     lines = await desk.time.finish(desk.engine.recover(await desk.store.state()))
+    desk.engine.go_on()
     return list(lines)
 
 
