@@ -60,9 +60,9 @@ class Reporting:
         # Whether each is told for itself; where a journal lacks records, all are told together.
         self.is_telling_orphans = True
 
-    def register(self, case: Case) -> None:
+    def register(self, case: Case, stem: str) -> None:
         """Let reports of a case's orders find it, also for a while after it is closed."""
-        self._stems[identity.stem(self._s.prefix, case.intent.intent_id)] = case
+        self._stems[stem] = case
 
     def forget_old(self) -> None:
         """Keep the newest ended cases, and of older ones what their orders have filled."""
