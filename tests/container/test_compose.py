@@ -26,7 +26,8 @@ def test_the_watchdog_is_the_agent_s_image_beside_the_same_data_and_outlives_it(
     services: dict[str, Any],
 ) -> None:
     agent, watchdog = services["umbra"], services["watchdog"]
-    for same in ("image", "volumes", "read_only", "cap_drop", "security_opt", "restart", "tmpfs"):
+    same_in_both = ("build", "image", "volumes", "read_only", "tmpfs", "cap_drop", "security_opt")
+    for same in (*same_in_both, "restart"):
         assert watchdog[same] == agent[same]
     assert watchdog["command"] == [".venv/bin/umbra", "watchdog"]
     # The image's check would call the watchdog ill as soon as it is needed.
