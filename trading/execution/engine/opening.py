@@ -93,8 +93,9 @@ class Opening:
         is_exit = all(case.is_exit for case in cases)
         # One of several would hold up the sending of the others.
         is_urgent = is_exit and len(self.tasks) == 1
-        if is_urgent and attempts[0] is not None:
-            self._sending.make_ready(cases[0], attempts[0])
+        ready = attempts[0] if is_urgent else None
+        if ready is not None:
+            self._sending.make_ready(cases[0], ready)
         try:
             await self._s.writer.write(*events, is_exit=is_exit, is_urgent=is_urgent)
         except StorageLost as error:
@@ -103,8 +104,7 @@ class Opening:
             self._sending.forget_ready(cases[0])
             await self._open_without_storage(cases, cause, attempts, str(error))
         else:
-            for case, attempt in zip(cases, attempts, strict=True):
-                self._begin(case, attempt)
+            await self._send(cases, attempts, ready)
             self._s.writer.put_off(events)
         finally:
             self._sending.forget_ready(cases[0])
@@ -116,6 +116,20 @@ class Opening:
             self._tell(cases)
         for report in adopting:
             self._reporting.take(report)
+
+    async def _send(
+        self, cases: Sequence[Case], attempts: Sequence[Attempt | None], ready: Attempt | None
+    ) -> None:
+        for case in cases:
+            self._reporting.register(case)
+        try:
+            if ready is not None:
+                # What its sending means in memory can wait until it is on the wire.
+                self._sending.release(cases[0], ready)
+                await asyncio.sleep(0)
+        finally:
+            for case, attempt in zip(cases, attempts, strict=True):
+                self._begin(case, attempt)
 
     def _tell(self, cases: Sequence[Case]) -> None:
         try:
@@ -136,6 +150,7 @@ class Opening:
         for case, prepared in zip(cases, attempts, strict=True):
             attempt = self._without_storage(case, prepared)
             events += self._opening(case, attempt)
+            self._reporting.register(case)
             self._begin(case, attempt)
         self._s.writer.hold(events)
         self._s.writer.put_off(events)

@@ -60,9 +60,12 @@ class Reporting:
         # Whether each is told for itself; where a journal lacks records, all are told together.
         self.is_telling_orphans = True
 
-    def register(self, case: Case, stem: str) -> None:
-        """Let reports of a case's orders find it, also for a while after it is closed."""
-        self._stems[stem] = case
+    def register(self, case: Case, stem: str = "") -> None:
+        """Let reports of a case's orders find it, also for a while after it is closed.
+
+        `stem` is what their ids begin with where the decision itself is not known.
+        """
+        self._stems[stem or identity.stem(self._s.prefix, case.intent.intent_id)] = case
 
     def forget_old(self) -> None:
         """Keep the newest ended cases, and of older ones what their orders have filled."""

@@ -53,6 +53,11 @@ class Sending:
         """Have the request of an attempt made while that is written; nothing leaves before."""
         case.beforehand = Beforehand(attempt, self._submit, self._s.monotonic())
 
+    def release(self, case: Case, attempt: Attempt) -> None:
+        """Let the request that was made ready leave, its attempt being durable."""
+        if case.beforehand is not None and not self._s.is_stopping:
+            case.beforehand.release(attempt, self._s.monotonic())
+
     def forget_ready(self, case: Case) -> None:
         """Drop a request that was made ready and never left."""
         if case.beforehand is not None:

@@ -96,7 +96,7 @@ class ExecutionEngine:
         # What a start has found and does not carry out yet.
         self._taken_up: Sequence[Case] = ()
         self._opening = Opening(
-            self._s, booking, self._running, self._sending, self._reporting, self._begin
+            self._s, booking, self._running, self._sending, self._reporting, self._go
         )
 
     # -------------------------------------------------------- what is going on
@@ -196,11 +196,7 @@ class ExecutionEngine:
 
     def _register(self, case: Case) -> None:
         self._s.cases[case.intent.intent_id] = case
-        self._reporting.register(case, identity.stem(self._s.prefix, case.intent.intent_id))
-
-    def _begin(self, case: Case, attempt: Attempt | None) -> None:
-        self._register(case)
-        self._go(case, attempt)
+        self._reporting.register(case)
 
     def _go(self, case: Case, attempt: Attempt | None) -> None:
         if attempt is not None and not self._s.is_stopping:
@@ -237,9 +233,7 @@ class ExecutionEngine:
         before `go_on`, so that the caller can load what ends with it.
         """
         for attempt_case in await self._recovery.watched(state.watched_attempts):
-            self._reporting.register(
-                attempt_case, identity.stem(self._s.prefix, attempt_case.intent.intent_id)
-            )
+            self._reporting.register(attempt_case)
         cases = self._taken_up = await self._recovery.cases(state)
         for case in cases:
             case.is_booked = True

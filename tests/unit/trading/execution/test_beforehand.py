@@ -1,6 +1,7 @@
 """A request that is made while its attempt is written: it leaves when that is durable, or never."""
 
 import asyncio
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,13 @@ from tests.unit.trading.execution.desk import Desk
 from trading.domain import events
 from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import Event
-from trading.domain.order import Attempt, IntentState, SendEvidence, SendPhase
+from trading.domain.order import (
+    Attempt,
+    IntentState,
+    OrderRequest,
+    SendEvidence,
+    SendPhase,
+)
 from trading.execution.engine.beforehand import Beforehand
 
 HALF = Decimal("0.5")
@@ -189,3 +196,31 @@ async def test_a_request_that_is_dropped_while_it_is_signed_ends_and_nothing_can
     assert ready._sending.cancelled()
     assert [hold.cancelled() for hold in way.holds] == [True]
     assert way.left == 0
+
+
+async def test_a_request_that_was_let_go_is_the_same_one_when_asked_again_however_late() -> None:
+    way, attempt = Counter(), await prepared()
+    way.is_signed.set()
+    ready = Beforehand(attempt, way.submit, 0.0)
+    sending = ready.release(attempt, 0.0)
+    assert sending is not None
+    await sending
+    assert ready.release(attempt, 60.0) is sending
+    assert way.left == 1
+
+
+async def test_a_sale_is_at_the_exchange_before_memory_notes_that_it_was_sent() -> None:
+    desk = Desk()
+    seen: list[Sequence[Attempt]] = []
+    accept = desk.exchange.submit
+
+    async def submit(request: OrderRequest, durable: Awaitable[None] | None = None) -> SendEvidence:
+        if durable is not None:
+            await durable
+        seen.append(desk.engine.attempts)
+        return await accept(request)
+
+    desk.exchange.submit = submit  # type: ignore[method-assign]
+    await desk.run(desk.exit())
+    assert seen == [[]]
+    assert len(desk.exchange.sent) == 1

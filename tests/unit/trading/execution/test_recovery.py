@@ -239,6 +239,22 @@ async def test_what_an_order_that_nobody_claims_has_traded_enters_the_position()
     fired(desk.exchange.history)
 
 
+async def test_an_order_that_was_taken_in_is_followed_to_its_end() -> None:
+    desk = Desk()
+    order_id = client_order_id("ux", "tracker:99:1", 1)
+    request = OrderRequest(
+        order_id, BTC, Side.SELL, OrderType.LIMIT, Decimal("0.1"), Decimal(90_000)
+    )
+    await desk.time.finish(desk.exchange.submit(request))
+    await desk.time.pass_by(61)
+    await desk.time.finish(desk.engine.check_open_attempts())
+    assert desk.managed == Decimal("0.5")
+    desk.exchange.set_price(BTC, "90001")
+    await desk.time.settle()
+    assert desk.managed == Decimal("0.4")
+    assert len([one for one in desk.alerts if "does not know" in one.text]) == 1
+
+
 async def test_a_decision_that_is_made_after_its_order_was_taken_in_sends_no_second_one() -> None:
     desk = Desk()
     order_id = client_order_id("ux", "tracker:1:1", 1)
