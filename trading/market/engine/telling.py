@@ -83,11 +83,14 @@ class Telling:
             self._red(Condition(STALE_DATA, symbol, Severity.CRIT), text, now_s, at)
 
     async def _judge_symbols(self, now_s: float, at: datetime) -> None:
-        is_everything_silent = True
-        is_something_missing = False
+        is_everything_silent = is_nothing_known = True
+        is_something_missing = is_something_failing = False
         async for watched in self._symbols.in_turns():
             symbol, fresh = watched.symbol, watched.fresh
             is_everything_silent &= now_s - fresh.stream_s >= self._settings.quiet_s
+            known_s = max(fresh.stream_s, fresh.verified_s)
+            is_nothing_known &= now_s - known_s >= self._settings.restart_after_s
+            is_something_failing |= fresh.is_failing
             if not self._line.is_streaming:
                 continue
             if fresh.is_missing(now_s):
@@ -100,7 +103,10 @@ class Telling:
             if watched.is_disagreeing(now_s):
                 text = f"live and REST prices of {symbol} are more than 1% apart: both count"
                 self._red(Condition(PRICE_DISAGREEMENT, symbol), text, now_s, at)
-        if self._line.is_streaming and is_everything_silent and is_something_missing:
+        is_stalled = is_everything_silent and is_something_missing
+        # Without REST nobody can say that something is missing; a dead connection that is noticed
+        # by its unanswered pings alone would be told of three times as late.
+        if self._line.is_streaming and (is_stalled or (is_nothing_known and is_something_failing)):
             self._line.replace(now_s)
 
     def _is_told_stale(self, watched: WatchedSymbol, now_s: float) -> bool:

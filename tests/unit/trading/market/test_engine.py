@@ -215,6 +215,42 @@ async def bench() -> AsyncIterator[Bench]:
         await running
 
 
+# ---------------------------------------------------------------- everything is lost
+
+
+@pytest.mark.fault("W03", "TELL SAID")
+async def test_a_stream_that_is_lost_without_a_word_is_told_of_within_30_s_though_rest_is_lost_too(
+    bench: Bench,
+) -> None:
+    await bench.live(SYMBOL, OTHER)
+    bench.feed.is_rest_down = True
+    # The connection stands as far as anybody can see, and new ones are refused.
+    bench.feed.refuses = True
+    await bench.pass_seconds(30)
+    assert ("stream_down", None, True) in bench.told()
+    assert ("stale_data", None, True) in bench.told()
+    [lost, *again] = bench.feed.connections
+    assert lost[0] == _START_S
+    assert again
+    bench.feed.is_rest_down = bench.feed.refuses = False
+
+    def talk() -> None:
+        for symbol in (SYMBOL, OTHER):
+            bench.feed.book(symbol)
+
+    await bench.pass_seconds(75, talk=talk)
+    assert ("stream_down", None, False) in bench.told()
+    assert not bench.engine.is_stale(SYMBOL)
+    fired(again)
+
+
+async def test_a_stream_that_says_nothing_is_kept_while_rest_says_the_same(bench: Bench) -> None:
+    await bench.live(SYMBOL, OTHER)
+    await bench.pass_seconds(120)
+    assert len(bench.feed.connections) == 1
+    assert bench.told() == []
+
+
 # ---------------------------------------------------------------- our own budget
 
 
