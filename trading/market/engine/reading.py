@@ -93,8 +93,10 @@ class Reading:
         except (Retryable, TimeoutError) as error:
             if isinstance(error, RateLimited) and error.is_own_count:
                 raise
+            # Once per symbol until it answers: an outage asks for hundreds in vain.
+            if not watched.fresh.is_failing:
+                logger.info("read_failed", extra={"symbol": watched.symbol, "error": str(error)})
             watched.fresh.failed()
-            logger.info("read_failed", extra={"symbol": watched.symbol, "error": str(error)})
             return
         if quote.bid.is_finite() and quote.ask.is_finite():
             watched.take_read(quote, trade, requested_s, self._clock.monotonic())

@@ -244,6 +244,21 @@ async def test_a_stream_that_is_lost_without_a_word_is_told_of_within_30_s_thoug
     fired(again)
 
 
+async def test_reads_that_fail_are_noted_once_per_symbol_until_it_answers(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "trading.market.engine")
+    bench.feed.refuses = True
+    await bench.live_over_rest(SYMBOL, OTHER)
+    for _ in range(2):
+        bench.feed.is_rest_down = True
+        await bench.pass_seconds(60)
+        bench.feed.is_rest_down = False
+        await bench.pass_seconds(5)
+    failed = [getattr(one, "symbol", "") for one in caplog.records if one.message == "read_failed"]
+    assert sorted(failed) == [SYMBOL, SYMBOL, OTHER, OTHER]
+
+
 async def test_a_stream_that_says_nothing_is_kept_while_rest_says_the_same(bench: Bench) -> None:
     await bench.live(SYMBOL, OTHER)
     await bench.pass_seconds(120)
