@@ -50,10 +50,10 @@ class StreamingExchange(FakeExchange):
         on_quote: Callable[[Quote], None],
         on_ending: Callable[[], None] = lambda: None,
     ) -> None:
-        """Hand quotes at once and whatever `move` brings later."""
+        """Hand quotes at once, unless it hangs, and whatever `move` brings later."""
         stream = (symbols, on_trade, on_quote)
         self._streams.append(stream)
-        for symbol in sorted(symbols):
+        for symbol in () if self.is_hanging else sorted(symbols):
             on_quote(self.quote_now(symbol))
         try:
             await asyncio.Event().wait()
