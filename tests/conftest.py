@@ -15,7 +15,13 @@ from sqlalchemy.engine import URL, make_url
 
 from tests import loopback, postgres
 
-pytest_plugins = ("pytester", "tests.catalogue.plugin", "tests.phases", "tests.traps")
+pytest_plugins = (
+    "pytester",
+    "tests.catalogue.plugin",
+    "tests.counting",
+    "tests.phases",
+    "tests.traps",
+)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _database_numbers = itertools.count(1)

@@ -4,8 +4,8 @@ A step is one turn of the event loop: whoever waits is resumed by one, so that t
 steps are all the moments at which anything of the order's way can be waiting.
 
 The power goes at each of them that leaves something else behind than the one before, durable or on
-its way: memory goes with it. A task is cancelled at each at which it waits for something else than
-at the one before, or something else is durable or on its way. What tells less is played at every
+its way: memory goes with it. A task is cancelled at each at which a part of the sale waits for
+something else than at the one before, or something else is durable or on its way. What tells less is played at every
 third: ends that are asked for, and cancellations while a lost answer is looked for. `EACH_STEP=1`,
 as `make test-long` says, plays each step in which the agent does anything.
 """
@@ -50,6 +50,9 @@ ORDERS_WAY = (
     "Running.run",
     "Reporting._work",
 )
+
+# It begins what they carry, and is shielded from who asked.
+OPENING = "Opening._open_or_forget"
 
 
 def plainly(_stage: Stage) -> None:
@@ -315,8 +318,9 @@ def at_each_step(world: World, look: Callable[[int], None]) -> None:
 
 
 def waits_at(task: asyncio.Task[Any]) -> tuple[object, ...]:
-    """Where a task is, from its first call to the innermost."""
-    found: list[object] = []
+    """Where a task is, from its first call to the innermost, and whether it may go on."""
+    awaited = task._fut_waiter  # type: ignore[attr-defined]
+    found: list[object] = [awaited is None or awaited.done()]
     waiting: Any = task.get_coro()
     while (frame := getattr(waiting, "cr_frame", None)) is not None:
         found += frame.f_code, frame.f_lasti
@@ -333,9 +337,10 @@ def steps_with(way: Way, name: str) -> list[int]:
 
         def look(step: int) -> None:
             nonlocal before
-            carrying = carriers(sale.world, name)
-            now = [waits_at(task) for task in carrying], left_behind(sale.world)
-            if carrying and (IS_EACH_STEP or now != before):
+            others = {part: carriers(sale.world, part) for part in (*ORDERS_WAY, OPENING)}
+            waiting = [waits_at(task) for tasks in others.values() for task in tasks]
+            now = waiting, left_behind(sale.world)
+            if others[name] and (IS_EACH_STEP or now != before):
                 found.append(step)
             before = now
 

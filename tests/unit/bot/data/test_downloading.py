@@ -103,6 +103,7 @@ async def test_a_download_cut_at_any_request_resumes_to_the_same_bytes(
     assert cut > 20
 
 
+@pytest.mark.slow
 async def test_a_silence_of_the_exchange_is_not_believed(tmp_path: Path) -> None:
     market = PastMarket(_PAST, _NOW_MS)
     await _download(market, tmp_path / "undisturbed")

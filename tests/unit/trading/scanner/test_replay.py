@@ -60,6 +60,7 @@ def told_one_by_one(candles: Candles, method: Method) -> list[RankScore]:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), method=st.sampled_from(Method), began=st.integers(0, 20))
 def test_a_replay_equals_the_scores_of_a_scanner_that_ran(
@@ -83,6 +84,7 @@ def _equal(one: ScoreHistory, other: ScoreHistory) -> bool:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), cut=st.integers(1, 599))
 def test_changing_the_future_changes_nothing_before_it(seed: int, cut: int) -> None:

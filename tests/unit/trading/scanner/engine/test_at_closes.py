@@ -135,6 +135,7 @@ class MinuteMarket(FallingMarket):
         return Candle(*(getattr(whole, name) for name in Candle.__slots__[:6]), is_closed=False)
 
 
+@pytest.mark.slow
 async def test_the_scores_of_closes_are_those_that_a_replay_makes() -> None:
     settings = ScannerSettings(timeframes=ALL)
     async with running(
