@@ -5,9 +5,9 @@ steps are all the moments at which anything of the order's way can be waiting.
 
 The power goes at each of them that leaves something else behind than the one before, durable or on
 its way: memory goes with it. A task is cancelled at each at which a part of the sale waits for
-something else than at the one before, or something else is durable or on its way. What tells less is played at every
-third: ends that are asked for, and cancellations while a lost answer is looked for. `EACH_STEP=1`,
-as `make test-long` says, plays each step in which the agent does anything.
+something else than at the one before, or something else is durable or on its way. What tells less
+is played at every third: ends that are asked for, and cancellations while a lost answer is looked
+for. `EACH_STEP=1`, as `make test-long` says, plays each step in which the agent does anything.
 """
 
 import asyncio
