@@ -15,6 +15,7 @@ from trading.domain.events import (
 )
 from trading.domain.money import ZERO
 from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.position import TradingMode
 from trading.domain.tracker import TrackerState
 from trading.follow_ups import FollowUps
 from trading.risk import halts
@@ -40,8 +41,14 @@ class Reacting:
             case FillBooked(fill=fill) if fill.side is Side.SELL and not self._is_open(event):
                 # Proven absent and filled after all: the coins were another tracker's by then.
                 self._follow_ups.add(partial(self._resize, fill.symbol))
-            case TradingModeChanged(by=halts.BY):
-                self._of.execution.cancel_entries(event.reason)
+            case TradingModeChanged(mode=mode, by=by):
+                # Whoever changes it: what `/halt everything` held goes out with its end.
+                if mode is TradingMode.HALTED_EVERYTHING:
+                    self._of.execution.hold()
+                else:
+                    self._of.execution.release()
+                if by == halts.BY:
+                    self._of.execution.cancel_entries(event.reason)
             case PositionAdjusted(symbol=symbol) if event.quantity < 0:
                 self._follow_ups.add(partial(self._resize, symbol))
             case _:

@@ -185,6 +185,8 @@ class Executor:
         async with self._of.trackers.undisturbed():
             # Counted here: what a stop has taken meanwhile would have the whole refused.
             lines = self._of.managed_lines()
+            # What has fired already and was held sells by its own decision, as the halt ends.
+            held = self._of.held_lines() if is_panic else ()
             if everything:
                 lines, adopted = _joined(lines, self._of.unmanaged_lines(), done.at)
                 cause += adopted
@@ -199,22 +201,20 @@ class Executor:
             await self._open(intents, cause)
         if is_panic:
             self._of.execution.cancel_entries()
-        return Outcome(_selling(lines), intent_ids=tuple(item.intent_id for item in intents))
+        return Outcome(
+            _selling((*lines, *held)), intent_ids=tuple(item.intent_id for item in intents)
+        )
 
     async def _set_mode(self, command: SetTradingMode, done: CommandExecuted) -> Outcome:
         reason = command.reason or "asked for in the chat"
         changed = TradingModeChanged(command.mode, reason, str(done.by), done.at)
-        was = self._of.state.mode
         seen = self._looked_into(done) if command.mode is TradingMode.ACTIVE else ()
         # A full disk delays every way out of a halt, and no halt.
-        is_stricter = halts.stricter(was, halts.Halt(command.mode, reason)) is not None
+        halt = halts.Halt(command.mode, reason)
+        is_stricter = halts.stricter(self._of.state.mode, halt) is not None
         await self._of.record(done, changed, *seen, reserve=is_stricter)
         if command.mode is not TradingMode.ACTIVE:
             self._of.execution.cancel_entries()
-        if command.mode is TradingMode.HALTED_EVERYTHING:
-            self._of.execution.hold()
-        if was is TradingMode.HALTED_EVERYTHING and command.mode is not was:
-            self._of.execution.release()
         return Outcome(MODE_WORDS[command.mode])
 
     def _looked_into(self, done: CommandExecuted) -> Sequence[Event]:

@@ -1,5 +1,6 @@
 """What a command would do: facts for the card, before anybody is asked."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -28,7 +29,6 @@ from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
-from trading.execution.engine import HELD
 from trading.risk import halts
 from trading.trackers import protection
 
@@ -111,6 +111,9 @@ class Proposer:
 
     def _close(self, command: ClosePosition) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
+        if not self._of.holding(command.symbol).managed:
+            held = self._of.held_exits()
+            self._refuse_held([one for one in held if one.symbol == command.symbol])
         line = self._of.close_line(command.symbol, command.share)
         facts = CloseProposal((line,), (), (), (), self._of.prices_age_s([command.symbol]))
         return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))
@@ -118,17 +121,31 @@ class Proposer:
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:
         lines = self._of.managed_lines()
         if not lines and isinstance(command, CloseAll):
+            self._refuse_held(self._of.held_exits())
             raise Refused("nothing is managed, so there is nothing to close", "/positions")
         ended = [item.tracker_id for item in self._of.trackers.all() if is_ended_by(command, item)]
         orders = await self._of.foreign_orders()
         foreign = None if orders is None else tuple(orders)
         unmanaged = self._of.unmanaged_lines()
         is_everything = isinstance(command, Panic) and command.everything
+        if isinstance(command, Panic):
+            lines = (*lines, *self._of.held_lines())
         sold = (*lines, *unmanaged) if is_everything else lines
         age_s = self._of.prices_age_s(line.symbol for line in sold)
         kept = self._unsellable() if is_everything else ()
         facts = CloseProposal(lines, tuple(ended), foreign, unmanaged, age_s, kept)
         return Proposal(command, facts, needs_confirmation=True)
+
+    @staticmethod
+    def _refuse_held(held: Sequence[Tracker]) -> None:
+        """Say of coins that an exit has taken why there are none to close; nothing without one."""
+        if held:
+            named = ", ".join(f"#{one.tracker_id}" for one in held)
+            raise Refused(
+                f"{named} has fired and waits for the end of the halt: the button on its card, "
+                "/resume or /panic sells it",
+                f"/tracker {held[0].tracker_id}",
+            )
 
     def _unsellable(self) -> tuple[tuple[str, Decimal], ...]:
         """Return what not even a panic sells: no market or no price for it in our currency."""
@@ -170,9 +187,7 @@ class Proposer:
             return ""
         held = [
             f"{plain(tracker.quantity)} {tracker.symbol.partition('/')[0]} (#{tracker.tracker_id})"
-            for tracker in self._of.trackers.acting()
-            # What is blocked for another reason, no resume sells.
-            if tracker.side is Side.SELL and tracker.reason.startswith(str(HELD))
+            for tracker in self._of.held_exits()
         ]
         return f" SOLD AT ONCE, for it has fired: {', '.join(held)}." if held else ""
 

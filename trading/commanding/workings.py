@@ -18,7 +18,7 @@ from trading.domain.money import ONE, plain
 from trading.domain.order import Intent, OrderReport, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Distance, Tracker
-from trading.execution.engine import ExecutionEngine
+from trading.execution.engine import HELD, ExecutionEngine
 from trading.market.indicators import atr
 from trading.ports import Clock, ExchangeGateway
 from trading.pricing import Prices
@@ -230,6 +230,25 @@ class Workings:
             price = self.prices.price(symbol) or position.average_price
             if price is not None and not instrument.is_dust(quantity, price):
                 lines.append(CloseLine(symbol, instrument.base, quantity, quantity * price))
+        return tuple(lines)
+
+    def held_exits(self) -> tuple[Tracker, ...]:
+        """Return the sales that have fired and that `/halt everything` holds back."""
+        return tuple(
+            tracker
+            for tracker in self.trackers.acting()
+            # What is blocked for another reason, no end of a halt sells.
+            if tracker.side is Side.SELL and tracker.reason.startswith(str(HELD))
+        )
+
+    def held_lines(self) -> tuple[CloseLine, ...]:
+        """Return what the end of `/halt everything` sells."""
+        lines = []
+        for tracker in self.held_exits():
+            price = self.prices.price(tracker.symbol) or tracker.stop_price
+            value = None if price is None else tracker.quantity * price
+            base = tracker.symbol.partition("/")[0]
+            lines.append(CloseLine(tracker.symbol, base, tracker.quantity, value))
         return tuple(lines)
 
     def unmanaged_lines(self) -> tuple[CloseLine, ...]:
