@@ -3,20 +3,27 @@
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from socket import inet_aton, inet_ntoa
+from urllib.parse import urlsplit
 
-from bot.config import Mode, Settings
+from bot.config import Settings
 from bot.shares import gateway_settings
 from storage.lease import AccountLock
 from storage.store import Store
 from trading.domain.errors import Refused, SettingsInvalid
 from trading.domain.instrument import coins_of, refuse_unknown_coins
 from trading.gateway.connect import create_gateway, create_paper_gateway
+from trading.loopback import is_loopback
 from trading.poison import InHand
 from trading.ports import Clock, ExchangeGateway
 from trading.right_of_way import RightOfWay
 from trading.sim.account import BALANCES_EXAMPLE, parse_balances
 
 _PAPER_FILLS_MAX = 1_000_000
+_PORTS = {"http": 80, "https": 443}
+# Doors of the same house.
+_BINANCE = {f"api{door}.binance.com" for door in ("", "1", "2", "3", "4", "-gcp")}
 
 
 async def _nothing() -> None:
@@ -25,18 +32,28 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A gateway to it; its streams give triggers the `way`, and `restore` runs once, before."""
+    """A gateway to it; its streams give triggers the `way`, and `restore` runs once, before.
+
+    `claim` takes the account of an id for this process, or raises InstanceConflict.
+    """
 
     gateway: ExchangeGateway
     restore: Callable[[], Awaitable[None]] = _nothing
     way: RightOfWay = field(default_factory=RightOfWay)
+    claim: Callable[[str], None] = lambda _: None
 
 
-def account_of(settings: Settings, store: Store, clock: Clock, in_hand: InHand) -> Account:
-    """Return the account of the mode; raises SettingsInvalid for paper balances that cannot be."""
+def account_of(
+    settings: Settings, store: Store, clock: Clock, in_hand: InHand, lock: AccountLock | None
+) -> Account:
+    """Return the account of the mode, which `lock` keeps for this process unless it is simulated.
+
+    Raises SettingsInvalid for paper balances that cannot be.
+    """
     way = RightOfWay()
-    if settings.mode is Mode.LIVE:
-        return Account(create_gateway(gateway_settings(settings), clock, in_hand, way), way=way)
+    if lock is not None:
+        gateway = create_gateway(gateway_settings(settings), clock, in_hand, way)
+        return Account(gateway, way=way, claim=lock.claim)
     with _named():
         balances = parse_balances(settings.paper_balance)
     paper = create_paper_gateway(
@@ -69,7 +86,31 @@ def _named() -> Iterator[None]:
 
 def account_lock(settings: Settings) -> AccountLock:
     """Return what keeps a second agent on this host from the same account."""
-    return AccountLock(
-        settings.exchange_rest_url or settings.exchange_id,
-        settings.exchange_api_key.get_secret_value(),
-    )
+    place = exchange_place(settings.exchange_id, settings.exchange_rest_url)
+    return AccountLock(place, settings.exchange_api_key.get_secret_value())
+
+
+def exchange_place(exchange_id: str, rest_url: str | None) -> str:
+    """Return one name for one exchange: its id, or the host and port of an address of its own.
+
+    However it is written: every name of this machine is `localhost`, and each of Binance's
+    addresses is `binance`.
+    """
+    parts = urlsplit(rest_url or "")
+    host = (parts.hostname or "").rstrip(".")
+    if not host or (exchange_id == "binance" and host in _BINANCE):
+        return exchange_id
+    name = "localhost" if _is_this_machine(host) else host
+    return f"{name}:{parts.port or _PORTS.get(parts.scheme, 443)}"
+
+
+def _is_this_machine(host: str) -> bool:
+    if is_loopback(host):
+        return True
+    try:
+        # The system reads 127.1 as an address, too; 0.0.0.0 leads to this machine.
+        address = ip_address(host if ":" in host else inet_ntoa(inet_aton(host)))
+    except (OSError, ValueError):
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback or mapped.is_unspecified

@@ -85,8 +85,8 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
     directory = settings.directory
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(_taken(directory).release)
-        if settings.mode is Mode.LIVE:
-            lock = account_lock(settings)
+        lock = account_lock(settings) if settings.mode is Mode.LIVE else None
+        if lock is not None:
             lock.take()
             stack.callback(lock.release)
         store = await _store(settings, clock)
@@ -94,7 +94,7 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
         in_hand = MarkedInHand(directory, clock, build())
         # Whatever ends here was not killed.
         stack.callback(in_hand.clear)
-        account = account_of(settings, store, clock, in_hand)
+        account = account_of(settings, store, clock, in_hand, lock)
         stack.push_async_callback(account.gateway.close)
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
@@ -218,6 +218,7 @@ class Process:
                 self._clock,
                 self._bus,
                 way=self._account.way,
+                claim_account=self._account.claim,
             ),
             Identity(install_id, order_prefix(install_id)),
             agent_settings(self._settings, self._version, install_id),

@@ -8,7 +8,13 @@ from collections.abc import Awaitable, Callable
 from bot.in_hand import MarkedInHand
 from storage.store import Store
 from trading.agent import TradingAgent
-from trading.domain.errors import AuthLost, Retryable, SettingsInvalid, StorageLost
+from trading.domain.errors import (
+    AuthLost,
+    InstanceConflict,
+    Retryable,
+    SettingsInvalid,
+    StorageLost,
+)
 from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -46,7 +52,7 @@ class Start:
                     await restore()
                     is_restored = True
                 await self._agent.recover()
-            except (AuthLost, SettingsInvalid) as error:
+            except (AuthLost, InstanceConflict, SettingsInvalid) as error:
                 await self._tell_refused(str(error))
                 raise
             except Retryable as error:

@@ -117,46 +117,62 @@ class DirectoryLock(FileLock):
 class AccountLock:
     """One agent per exchange account on this host, whichever user runs it.
 
-    A socket in Linux's abstract namespace: no file that another user could own or leave behind, and
-    the kernel frees the name the moment its process is gone. The key itself is not written down.
+    Sockets in Linux's abstract namespace: no file that another user could own or leave behind, and
+    the kernel frees the names the moment their process is gone. The key itself is not written down.
+    `place` is one name for one exchange, however its address is written.
     """
 
-    def __init__(self, exchange_url: str, api_key: str) -> None:
-        account = f"{exchange_url.rstrip('/').lower()}\n{api_key}"
-        self._name = f"\0umbra-account-{hashlib.sha256(account.encode()).hexdigest()}"
-        self._exchange_url = exchange_url
-        self._socket: socket.socket | None = None
+    def __init__(self, place: str, api_key: str) -> None:
+        self._place = place
+        self._by_key = _socket_name(place, api_key)
+        self._sockets: dict[bytes, socket.socket] = {}
 
     def take(self) -> None:
-        """Take the lock or raise InstanceConflict."""
+        """Take the lock of the key or raise InstanceConflict."""
+        self._bind(self._by_key)
+
+    def claim(self, account_id: str) -> None:
+        """Take the account itself, which several keys may open, or raise InstanceConflict.
+
+        Harmless when it is claimed already.
+        """
+        self._bind(_socket_name(self._place, "account", account_id))
+
+    def release(self) -> None:
+        """Let go; harmless when not held."""
+        while self._sockets:
+            self._sockets.popitem()[1].close()
+
+    def _bind(self, name: bytes) -> None:
+        if name in self._sockets:
+            return
         taken = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            taken.bind(self._name)
+            taken.bind(name)
         except OSError as error:
             taken.close()
             raise InstanceConflict(
-                f"the account of this key on {self._exchange_url} is traded by {self._holder()}; "
+                f"the account of this key on {self._place} is traded by {_holder(name)}; "
                 "stop that one first, two agents must not trade one account"
             ) from error
         # Whoever finds the name taken connects only to learn the holder's process id.
         taken.listen(1)
-        self._socket = taken
+        self._sockets[name] = taken
 
-    def release(self) -> None:
-        """Let go; harmless when not held."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
 
-    def _holder(self) -> str:
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-                asking.settimeout(1.0)
-                asking.connect(self._name)
-                found = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        except OSError:
-            return "another process"
-        return f"pid {_PEER.unpack(found)[0]}"
+def _socket_name(*parts: str) -> bytes:
+    return b"\0umbra-account-" + hashlib.sha256("\n".join(parts).encode()).hexdigest().encode()
+
+
+def _holder(name: bytes) -> str:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(1.0)
+            asking.connect(name)
+            found = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    except OSError:
+        return "another process"
+    return f"pid {_PEER.unpack(found)[0]}"
 
 
 @dataclass(frozen=True, slots=True)

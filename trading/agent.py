@@ -74,6 +74,7 @@ class TradingAgent:
         self.clock = ports.clock
         self._bus = ports.bus
         self._sleep = ports.sleep
+        self._claim_account = ports.claim_account
         self._identity = identity
         self.state = AgentState(settings.currency, ports.clock.now())
         self._follow_ups = FollowUps()
@@ -174,8 +175,9 @@ class TradingAgent:
     async def recover(self) -> None:
         """Start: load, reconcile, judge the time without eyes, then take commands.
 
-        Raises Unreachable while the exchange does not answer (call again), AuthLost, or
-        SettingsInvalid when the database belongs to another account.
+        Raises Unreachable while the exchange does not answer (call again), AuthLost,
+        SettingsInvalid when the database belongs to another account, or InstanceConflict when
+        another agent of this host trades it.
         """
         await self.gateway.connect()
         stored = await self._load()
@@ -308,10 +310,11 @@ class TradingAgent:
 
     async def _pin_account(self, stored: StoredState) -> None:
         account = await self.gateway.account_id()
+        if stored.installed is not None:
+            refuse_other_account(stored.installed, account)
+        self._claim_account(account)
         if stored.installed is None:
             await self.record(self._identity.installed(account, self.clock.now()))
-        else:
-            refuse_other_account(stored.installed, account)
 
     async def _tell_stranded(self, stored: StoredState) -> None:
         # A trigger whose intent was refused or never opened must not wait for a new crossing.

@@ -51,7 +51,10 @@ class AgentSettings:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything outside that the agent talks to."""
+    """Everything outside that the agent talks to.
+
+    `claim_account` takes the account's id for this process, or raises InstanceConflict.
+    """
 
     gateway: ExchangeGateway
     journal: Journal
@@ -60,6 +63,7 @@ class Ports:
     bus: Bus
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     way: RightOfWay = field(default_factory=RightOfWay)
+    claim_account: Callable[[str], None] = lambda _: None
 
 
 def refuse_unknown_currency(currency: str, instruments: Mapping[str, Instrument]) -> None:

@@ -213,6 +213,12 @@ async def test_a_second_agent_is_refused_whatever_it_shares_with_the_first(
     assert "share a database" in same_database
     same_account = await _second(world, UMBRA_DATA_DIR=second)
     assert "trade one account" in same_account
+    by_another_name = await _second(
+        world,
+        UMBRA_DATA_DIR=second,
+        UMBRA_EXCHANGE_REST_URL=f"{world.exchange.replace('127.0.0.1', 'LOCALHOST')}/",
+    )
+    assert "trade one account" in by_another_name
     assert await world.orders() == []
     fired(f"{same_database} {same_account}")
     await world.kill_agent()

@@ -89,9 +89,9 @@ def test_a_forked_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
 
 
 def test_one_account_is_traded_once_per_host() -> None:
-    first = AccountLock("https://api.exchange/", "key-1")
-    same = AccountLock("https://API.exchange", "key-1")
-    other = AccountLock("https://api.exchange", "key-2")
+    first = AccountLock("binance", "key-1")
+    same = AccountLock("binance", "key-1")
+    other = AccountLock("binance", "key-2")
     first.take()
     with pytest.raises(InstanceConflict, match=f"traded by pid {os.getpid()}"):
         same.take()
@@ -99,4 +99,22 @@ def test_one_account_is_traded_once_per_host() -> None:
     first.release()
     same.take()
     for lock in (same, other):
+        lock.release()
+
+
+def test_two_keys_of_one_account_are_traded_once_per_host() -> None:
+    first = AccountLock("binance", "key-1")
+    second = AccountLock("binance", "key-2")
+    elsewhere = AccountLock("localhost:7090", "key-2")
+    for lock in (first, second, elsewhere):
+        lock.take()
+    first.claim("7")
+    first.claim("7")  # a start that is tried again
+    with pytest.raises(InstanceConflict, match=f"traded by pid {os.getpid()}; stop that one first"):
+        second.claim("7")
+    elsewhere.claim("7")
+    second.claim("8")
+    first.release()
+    second.claim("7")
+    for lock in (second, elsewhere):
         lock.release()

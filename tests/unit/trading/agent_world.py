@@ -116,6 +116,7 @@ class AgentWorld:
         self.store = MemoryStore(self.time)
         self.published: list[Event] = []
         self.limits = RiskLimits(order_notional_max=Decimal(100_000))
+        self.claim_account: Callable[[str], None] = lambda _: None
         self._causes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -143,6 +144,7 @@ class AgentWorld:
                 self.time,
                 bus,
                 self.time.sleep,
+                claim_account=self.claim_account,
             ),
             Identity("install-1", "ux"),
             AgentSettings(

@@ -28,7 +28,13 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Refused, SettingsInvalid, Unreachable
+from trading.domain.errors import (
+    AlreadyRecorded,
+    InstanceConflict,
+    Refused,
+    SettingsInvalid,
+    Unreachable,
+)
 from trading.domain.events import (
     AlertRaised,
     ConditionChanged,
@@ -84,6 +90,21 @@ async def test_a_key_of_another_account_is_refused(world: AgentWorld) -> None:
 
 async def _other_account() -> str:
     return "fake-2"
+
+
+async def test_an_account_that_another_agent_trades_is_refused_before_anything_is_written() -> None:
+    world, asked = AgentWorld(), list[str]()
+
+    def refuse(account: str) -> None:
+        asked.append(account)
+        raise InstanceConflict("two agents must not trade one account")
+
+    world.claim_account = refuse
+    with pytest.raises(InstanceConflict):
+        await world.start()
+    assert asked == ["fake-1"]
+    assert world.store.all_events == []
+    await world.kill()
 
 
 async def test_nothing_is_done_before_the_exchange_has_answered() -> None:
