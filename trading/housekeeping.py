@@ -72,12 +72,12 @@ class Housekeeping:
     async def reconcile(self) -> None:
         """Compare orders, executions and balances with the exchange's; raises Retryable."""
         # While an exit is at work, coins that it has sold may not be booked yet.
-        busy, positions = self._working(), self._of.state.book.positions
-        known = dict(positions)
+        busy, before = self._working(), self._of.state.book.snapshot().positions
         findings = await self._of.execution.reconcile(self._next_symbols())
         busy |= self._working()
         # One that came and went meanwhile has left a position that is another by now.
-        busy |= {each for each in positions if known.get(each) is not positions[each]}
+        after = self._of.state.book.positions
+        busy |= {each for each in after if before.get(each) is not after[each]}
         quiet = [finding for finding in findings if finding.symbol not in busy]
         for fact in outside.settle(quiet, self._of.clock.now()):
             # An alert that stands already is not raised again.

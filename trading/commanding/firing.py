@@ -11,7 +11,6 @@ from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event, TrackerChanged
 from trading.domain.money import ZERO
 from trading.domain.order import BACKSTOP_SOLD, Intent, Side
-from trading.domain.position import TradingMode
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
 from trading.execution.engine import HELD
 from trading.risk.gate import Approved, Refusal, review
@@ -154,9 +153,6 @@ class Firing:
         if approved.is_held:
             held = self._acting(tracker, approved)
             await self._of.execution.open(approved, (replace(trigger, reason=held.reason), held))
-            if self._of.state.mode is not TradingMode.HALTED_EVERYTHING:
-                # The halt ended while this was being written.
-                self._of.execution.release(approved.intent.intent_id)
             return
         # What fires and is at work in one transaction is one fact, and written half as long.
         at_work = self._acting(tracker, approved).tracker
