@@ -93,7 +93,9 @@ class Answers:
         self.services.step_up.waiting[asked.user_id] = wanted
         # What was wrong is said below it, and the question above keeps its buttons.
         card = number_card(number, answer.said, () if answer.said else confirm.buttons(asked))
-        return Reply((card,), outcome="number wrong" if answer.said else "number asked")
+        outcome = "number wrong" if answer.said else "number asked"
+        # A second tap changes nothing on the card: it says what is waited for.
+        return Reply((card,), outcome=outcome, toast=f"Type {number}")
 
     def _held_for_code(self, tap: confirm.Tap, asked: Confirmation, answer: Answer) -> Reply | None:
         step_up = self.services.step_up

@@ -11,9 +11,10 @@ from typing import Final
 
 from bot.telegram.stepup import is_large
 from trading.desk import OrderProposal, Proposal, TrackerProposal
+from trading.domain.commands import ArmTracker, PlaceOrder
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Side
-from trading.domain.tracker import NextLevel
+from trading.domain.tracker import AmountKind, NextLevel, TrackerSpec
 
 # The price moves as far as this many times a minute.
 STOP_DISTANCE_MIN: Final = Decimal("0.0005")
@@ -56,24 +57,36 @@ def is_meant(said: str, number: str) -> bool:
 def _large(proposal: Proposal) -> Doubt | None:
     match proposal.facts:
         case OrderProposal(notional=value, instrument=instrument):
-            quote = instrument.quote
+            pass
         case TrackerProposal(tracker=tracker, instrument=instrument, price=price):
-            value, quote = tracker.quote or tracker.quantity * price, instrument.quote
+            value = tracker.quote or tracker.quantity * price
         case _:
             return None
     # Whole units, for a phone; a coin that is worth thousands has none to spare.
-    shown = round(value) if value >= 100 else value.normalize()
-    return Doubt(f"This buys for about {plain(Decimal(shown))} {quote}.", plain(Decimal(shown)))
+    about = plain(Decimal(round(value) if value >= 100 else value.normalize()))
+    return Doubt(f"This buys for about {about} {instrument.quote}.", _ordered(proposal) or about)
+
+
+def _ordered(proposal: Proposal) -> str:
+    """What a person has named to be spent, as it is written; empty where it follows from more."""
+    match proposal.command:
+        case PlaceOrder(amount=amount) | ArmTracker(spec=TrackerSpec(amount=amount)):
+            return plain(amount.value) if amount.kind is AmountKind.QUOTE else ""
+        case _:
+            return ""
 
 
 def _near(facts: TrackerProposal) -> Doubt | None:
     tracker, level = facts.tracker, facts.level
-    if facts.next_level is NextLevel.FIRES and level is not None and facts.price > ZERO:
-        share = (facts.price - level) / facts.price
-        number = plain(level)
-    elif tracker.distance is not None and facts.next_level is NextLevel.FIRES:
+    if facts.next_level is not NextLevel.FIRES:
+        return None
+    if tracker.distance is not None:
+        # Of its own, and not of the level, which the price's grid has rounded.
         share = tracker.distance
         number = f"{plain(share * 100)}%"
+    elif level is not None and facts.price > ZERO:
+        share = (facts.price - level) / facts.price
+        number = plain(level)
     else:
         return None
     if share >= STOP_DISTANCE_MIN:
