@@ -111,6 +111,25 @@ async def test_a_request_is_not_begun_once_its_asker_has_gone_away(tmp_path: Pat
     assert [request.ask for request in asked] == [Ask.STATUS]
 
 
+async def test_a_request_whose_asker_was_killed_is_not_begun_though_there_is_time(
+    tmp_path: Path,
+) -> None:
+    asked: list[Request] = []
+
+    async def note(request: Request) -> Reply:
+        asked.append(request)
+        return Reply(True, "done")
+
+    early = Request(Ask.PANIC, "request-5", SystemClock().monotonic() + 60)
+    async with served(tmp_path, note) as path:
+        # Asked and gone before the loop has its turn, as a process is that was killed.
+        with socket.socket(socket.AF_UNIX) as asker:
+            asker.connect(str(path))
+            asker.sendall(encode_request(early))
+        assert (await asyncio.to_thread(ask, tmp_path, STATUS)).is_done
+    assert [request.ask for request in asked] == [Ask.STATUS]
+
+
 async def test_a_request_whose_time_has_passed_is_not_begun_though_its_asker_waits(
     tmp_path: Path,
 ) -> None:
