@@ -26,6 +26,8 @@ from trading.domain.errors import JournalCorrupt, StorageLost
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+# So long a write waits for somebody else's to end; once that was in vain, no other one waits until
+# the database was found free: they stand in one line, and each would wait as long.
 BUSY_TIMEOUT_S = 5
 WAL_BYTES_MAX = 64 * 1024 * 1024
 # So long at most nothing but an urgent write has its turn: a slow disk must not stop the loop.
@@ -38,7 +40,8 @@ _ERRORS = (DBAPIError, sqlite3.Error, UnicodeDecodeError)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Room may come back and a lock may be given up; everything else means that the file is not what
 # this process believes, or that the disk lies.
-_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM}
+_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, *_HELD}
 
 
 class SqliteDatabase:
@@ -48,6 +51,7 @@ class SqliteDatabase:
         self.path = path
         self._failpoint = failpoint
         self._broken: str | None = None
+        self._is_held = False
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._checkpoint_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-checkpoint")
@@ -137,10 +141,12 @@ class SqliteDatabase:
                 result = job.write(connection)
                 self._failpoint(f"before_commit:{job.label}")
                 on_written()
+            self._held(connection, is_held=False)
         except (IntegrityError, sqlite3.IntegrityError):
             with connection.begin():
                 raise job.conflict(connection) from None
         except _ERRORS as error:
+            self._held(connection, is_held=_primary_code(error) in _HELD)
             return self._save_elsewhere(job, self._unwritable(error))
         except UnwritableError as error:
             self._broken = error.reason
@@ -148,6 +154,12 @@ class SqliteDatabase:
         self._failpoint(f"after_commit:{job.label}")
         job.committed()
         return result
+
+    def _held(self, connection: Connection, *, is_held: bool) -> None:
+        if is_held != self._is_held:
+            wait_ms = 0 if is_held else int(BUSY_TIMEOUT_S * 1000)
+            driver(connection).execute(f"PRAGMA busy_timeout = {wait_ms}")
+            self._is_held = is_held
 
     async def _checkpoint(self) -> None:
         # Most of it is copied beside the writer. What came meanwhile is little, and is copied in

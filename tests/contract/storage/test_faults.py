@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import time
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -300,6 +301,46 @@ async def test_a_busy_database_gives_up_in_time_and_never_blocks_the_loop(
     assert await store.journal.append(samples.heartbeat()) == 6
     await store.close()
     fired(reads)
+
+
+@pytest.mark.fault("S04")
+async def test_only_the_first_write_waits_for_a_database_that_is_held(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 1)
+    store = await _open(sqlite_url, tmp_path)
+    other = sqlite3.connect(tmp_path / "umbra.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began_s = time.monotonic()
+    # Stops that fire at once, with a probe and a sign of life among them.
+    probe = asyncio.create_task(store.journal.append())
+    sales = [
+        asyncio.create_task(
+            store.journal.append(*samples.transaction_a(number), reserve=True, urgent=True)
+        )
+        for number in range(20)
+    ]
+    beat = asyncio.create_task(store.journal.append(samples.heartbeat()))
+    assert await asyncio.gather(*sales) == [0] * 20
+    for refused in (probe, beat):
+        with pytest.raises(StorageLost, match="locked"):
+            await refused
+    took_s = time.monotonic() - began_s
+    assert 1 <= took_s < 3
+    other.execute("ROLLBACK")
+    assert await store.journal.append() == 80
+    # Found free, the next lock is waited for again: one of a moment is no loss.
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(store.journal.append(samples.heartbeat()))
+    for _ in range(20):
+        assert (await store.records.state()).last_seq == 80
+    assert not waiting.done()
+    other.execute("ROLLBACK")
+    other.close()
+    assert await waiting == 81
+    assert await store.journal.verify() == 81
+    await store.close()
+    fired(f"twenty within {took_s:.1f} s")
 
 
 @pytest.mark.fault("S05", "SAID")
