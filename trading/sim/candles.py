@@ -141,9 +141,11 @@ class CandleStore:
         self._series: dict[str, _Series] = {}
         opens_ms = candle_open_ms(start_ms, MINUTE_MS)
         self._minutes = _Series(MINUTE_MS, [], _flat(opens_ms, MINUTE_MS, price))
-        # Kept from the first moment on: what a second held cannot be found out later.
-        began_ms, second_ms = candle_open_ms(start_ms, SECOND.length_ms), SECOND.length_ms
-        began = _flat(began_ms, second_ms, price)
+        # Kept from the first moment on: what a second held cannot be found out later. Those of
+        # before the start are drawn when somebody asks.
+        second_ms = SECOND.length_ms
+        self._began_ms = candle_open_ms(start_ms, second_ms)
+        began = _flat(self._began_ms, second_ms, price)
         self._seconds = _Series(second_ms, [], began, _SECONDS_KEPT)
         # Where history ends and our own minutes begin.
         self._joint_ms, self._joint_price = start_ms, price
@@ -221,11 +223,24 @@ class CandleStore:
 
     def _of(self, timeframe: Timeframe) -> _Series:
         if timeframe == SECOND:
+            self._draw_seconds()
             return self._seconds
         series = self._series.get(timeframe.name)
         if series is None:
             series = self._series[timeframe.name] = self._build(timeframe)
         return series
+
+    def _draw_seconds(self) -> None:
+        oldest = next(iter(self._seconds.closed), self._seconds.running)
+        if oldest.open_ms != self._began_ms:
+            # They are there already, or so much happened since that nobody can ask for them.
+            return
+        price, second_ms = oldest.open, SECOND.length_ms
+        drawn = _klines(self._history_of(SECOND, self._joint_ms, self._joint_price), second_ms)
+        idle_ms = range(candle_open_ms(self._began_ms, MINUTE_MS), self._began_ms, second_ms)
+        # Of the minute in which we began the minutes tell nothing before the start, either.
+        idle = [_flat(open_ms, second_ms, price) for open_ms in idle_ms]
+        self._seconds.closed[:0] = [*drawn, *idle]
 
     def _build(self, timeframe: Timeframe) -> _Series:
         length_ms = timeframe.length_ms

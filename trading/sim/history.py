@@ -15,7 +15,6 @@ _NAMES = (
     MONTH,
 )
 SECOND = Timeframe("1s")
-"""Only what happened here: nobody draws a past of seconds."""
 TIMEFRAMES = (SECOND, *(Timeframe(name) for name in _NAMES))
 # Length and number of the candles that are drawn at random; all others are sums of these.
 _LAYERS = ((MINUTE_MS, 5_400), (900_000, 8_600), (7_200_000, 6_600), (86_400_000, 7_400))
@@ -24,6 +23,9 @@ _SIGMA_PER_MINUTE = 0.0012
 _REACH = 1.0
 _QUOTE_PER_MINUTE = 150_000.0
 _ROWS_MAX = 1_500
+_SECONDS_PER_MINUTE = 60
+# Minutes that are told in seconds: enough for as many as one request may ask for.
+_MINUTES_IN_SECONDS = 17
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +62,11 @@ def history(name: str, timeframe: Timeframe, start_ms: int, price: float, tick: 
     Of months there are 240, for a thousand of them would be more years than any market has.
     `name` seeds the walk; same arguments, same candles. The last close is `price`. 1m, 15m, 2h
     and 1d candles are drawn; wherever finer ones reach, coarser ones are aggregated from them.
+    Seconds are drawn within the last minutes, and there is no running one.
     """
+    if timeframe == SECOND:
+        minutes = _extend(name, 0, None, start_ms, price).tail(_MINUTES_IN_SECONDS)
+        return _on_grid(_in_seconds(name, minutes), tick)
     length_ms = timeframe.length_ms
     rows: Rows | None = None
     for layer, (layer_ms, count) in enumerate(_LAYERS):
@@ -119,6 +125,33 @@ def _draw(name: str, length_ms: int, count: int, end_ms: int, anchor: float) -> 
     quote = _QUOTE_PER_MINUTE * (length_ms / MINUTE_MS) * (0.5 + wild / sigma)
     opens_ms = end_ms - length_ms * np.arange(count, 0, -1, dtype=np.int64)
     return Rows(opens_ms, opens, highs, lows, closes, np.round(quote / closes, 5))
+
+
+def _in_seconds(name: str, minutes: Rows) -> Rows:
+    """Return the seconds that each minute is the sum of."""
+    generator = np.random.default_rng(Random(f"{name} seconds").getrandbits(64))
+    shape = (len(minutes), _SECONDS_PER_MINUTE)
+    lows, highs = minutes.lows[:, None], minutes.highs[:, None]
+    sigma = _SIGMA_PER_MINUTE / _SECONDS_PER_MINUTE**0.5
+    walk = np.cumsum(generator.normal(0, sigma, shape), axis=1)
+    # A bridge: it wanders, and ends where the minute closed.
+    passed = np.arange(1, _SECONDS_PER_MINUTE + 1) / _SECONDS_PER_MINUTE
+    net = np.log(minutes.closes / minutes.opens)[:, None]
+    bridge = minutes.opens[:, None] * np.exp(walk + passed * (net - walk[:, -1:]))
+    closes = np.clip(bridge, lows, highs)
+    closes[:, -1] = minutes.closes
+    opens = np.concatenate((minutes.opens[:, None], closes[:, :-1]), axis=1)
+    upper, lower = np.maximum(opens, closes), np.minimum(opens, closes)
+    # The second that came closest to an extreme of the minute is the one that reached it.
+    rows = np.arange(len(minutes))
+    upper[rows, upper.argmax(axis=1)] = minutes.highs
+    lower[rows, lower.argmin(axis=1)] = minutes.lows
+    shares = np.cumsum(generator.exponential(1, shape), axis=1)
+    traded = np.round(minutes.volumes[:, None] * shares / shares[:, -1:], 5)
+    volumes = np.round(np.diff(traded, axis=1, prepend=0.0), 5)
+    opens_ms = minutes.opens_ms[:, None] + SECOND.length_ms * np.arange(_SECONDS_PER_MINUTE)
+    prices = (opens.ravel(), upper.ravel(), lower.ravel(), closes.ravel())
+    return Rows(opens_ms.ravel(), *prices, volumes.ravel())
 
 
 def _joined(older: Rows, newer: Rows) -> Rows:

@@ -24,7 +24,7 @@ def print_at(at_ms: int, price: float, trade_id: int = 1, is_buy: bool = True) -
     return TapePrint(trade_id, price, 0.5, at_ms, is_buy)
 
 
-@pytest.mark.parametrize("timeframe", TIMEFRAMES[1:-1], ids=lambda t: t.name)
+@pytest.mark.parametrize("timeframe", TIMEFRAMES[:-1], ids=lambda t: t.name)
 def test_there_are_a_thousand_closed_candles_without_a_gap_at_the_start(
     timeframe: Timeframe,
 ) -> None:
@@ -71,11 +71,19 @@ def test_weeks_open_on_monday() -> None:
     assert (opens_ms - 4 * 86_400_000) % (7 * 86_400_000) == 0
 
 
-@pytest.mark.parametrize(("fine", "coarse"), [("1m", "5m"), ("15m", "1h"), ("1h", "4h")])
+@pytest.mark.parametrize(
+    ("fine", "coarse"), [("1s", "1m"), ("1m", "5m"), ("15m", "1h"), ("1h", "4h")]
+)
 def test_greater_candles_are_the_sum_of_smaller_ones(fine: str, coarse: str) -> None:
     made = store()
     small = made.candles(Timeframe(fine), START_MS)
-    for candle in made.candles(Timeframe(coarse), START_MS)[-50:-1]:
+    reached = [
+        candle
+        for candle in made.candles(Timeframe(coarse), START_MS)[-50:-1]
+        if candle.open_ms >= small[0].open_ms
+    ]
+    assert len(reached) >= 17
+    for candle in reached:
         parts = [
             s for s in small if candle.open_ms <= s.open_ms < candle.open_ms + candle.length_ms
         ]
@@ -134,7 +142,7 @@ def test_seconds_tell_what_was_traded_in_each_of_them() -> None:
     prices = [(0, 60_000.0), (1_200, 58_000.0), (1_900, 59_000.0), (2_000, 59_500.0)]
     for number, (after_ms, price) in enumerate(prices, start=1):
         made.take(print_at(begin_ms + 1_000 + after_ms, price, number))
-    seconds = made.candles(SECOND, begin_ms + 5_500)
+    seconds = made.candles(SECOND, begin_ms + 5_500)[-6:]
     assert [candle.open_ms for candle in seconds] == [begin_ms + 1_000 * n for n in range(6)]
     assert [(c.open, c.high, c.low, c.close) for c in seconds[1:5]] == [
         (60_000.0, 60_000.0, 60_000.0, 60_000.0),
@@ -142,8 +150,34 @@ def test_seconds_tell_what_was_traded_in_each_of_them() -> None:
         (59_500.0, 59_500.0, 59_500.0, 59_500.0),
         (59_500.0, 59_500.0, 59_500.0, 59_500.0),
     ]
-    # Before the start nobody knows, and nothing is made up.
-    assert seconds[0].open_ms <= START_MS
+
+
+@pytest.mark.parametrize("asked_first", [True, False])
+def test_seconds_of_before_the_start_lead_to_those_that_were_traded(asked_first: bool) -> None:
+    made = store()
+    if asked_first:
+        made.candles(SECOND, START_MS)
+    made.take(print_at(START_MS + 2_000, 60_100.0))
+    made.roll(START_MS + 3_000)
+    seconds = made.candles(SECOND, START_MS + 3_000)
+    opens = [candle.open_ms for candle in seconds]
+    assert opens == list(range(opens[0], opens[-1] + 1, 1_000))
+    assert len(seconds) >= 1_001
+    assert len(set(opens)) == len(opens)
+    assert [one.close for one in seconds[-4:]] == [60_000.0, 60_000.0, 60_100.0, 60_100.0]
+    assert made.last_closed(SECOND, START_MS + 3_000) == seconds[-2]
+    drawn = [one for one in seconds if one.open_ms < candle_open_ms(START_MS, MINUTE_MS)]
+    assert all(before.close == after.open for before, after in pairwise(drawn))
+    assert len({one.close for one in drawn}) > 500
+
+
+def test_seconds_that_filled_up_meanwhile_need_no_drawn_ones() -> None:
+    made = store()
+    for second in range(0, 3_000, 5):
+        made.take(print_at(START_MS + second * 1_000, 60_000.0 + second, second + 1))
+    seconds = made.candles(SECOND, START_MS + 3_000_000)
+    assert seconds[0].open_ms > START_MS
+    assert len(seconds) >= 1_001
 
 
 def test_the_newest_thousand_seconds_are_kept() -> None:
