@@ -102,6 +102,15 @@ class Request:
             + parse_qsl(self.query, keep_blank_values=True)
         )
 
+    @property
+    def has_doubled_params(self) -> bool:
+        """Whether the query or the body names a parameter twice; one in both is no doubled one."""
+        for text in (self.query, self.body):
+            names = [name for name, _ in parse_qsl(text, keep_blank_values=True)]
+            if len(names) != len(set(names)):
+                return True
+        return False
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -187,6 +196,8 @@ class Rest:
         if route is None:
             raise ApiError(-1000, f"No endpoint {request.method} {request.path}.", 404)
         self.limits.count(weight_of(request.path, params, route.weight), now_ms)
+        if request.has_doubled_params:
+            raise known(-1101)
         if route.is_signed:
             payload = signing.payload_without_signature(request.query, request.body)
             self.check_credentials(params, payload, request.api_key, now_ms)

@@ -210,6 +210,19 @@ def test_query_and_body_are_signed_together_and_the_query_wins(desk: Desk) -> No
     assert orjson.loads(reply.body or b"")["symbol"] == "BTCUSDT"
 
 
+@pytest.mark.parametrize("place", ["query", "body"])
+@pytest.mark.parametrize("doubled", ["side=SELL", "side=BUY", "side=", "timestamp=1"])
+def test_a_parameter_that_is_there_twice_is_refused(desk: Desk, place: str, doubled: str) -> None:
+    order = f"symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.1&timestamp={START_MS}&{doubled}"
+    signed = f"{order}&signature={signing.sign(DEMO_SECRET, order)}"
+    query, body = (signed, "") if place == "query" else ("", signed)
+    request = Request("POST", "/api/v3/order", query, body, DEMO_KEY)
+    reply = desk.service.rest.process(request, request.params)
+    shown = {"code": -1101, "msg": "Duplicate values for a parameter detected."}
+    assert (reply.status, orjson.loads(reply.body or b"")) == (400, shown)
+    assert desk.held("BTC") == ("200.00000000", "0.00000000")
+
+
 def test_the_keys_of_the_environment_replace_the_demo_pair() -> None:
     settings = SimSettings(api_key="k", secret="s")
     assert settings.credentials == ("k", "s")
