@@ -1,6 +1,6 @@
 """Commands that act: closing, pausing, acknowledging, exporting."""
 
-from bot.telegram.commands import asking
+from bot.telegram.commands import asking, guide
 from bot.telegram.commands.context import Reply, Request, Services, no_more
 from bot.telegram.keyboards import does
 from bot.telegram.render.text import Card, card_text, count, money, quantity
@@ -31,15 +31,12 @@ async def close(request: Request, services: Services) -> Reply:
 
 
 async def trade(request: Request, services: Services) -> Reply:
-    """Answer /trade, /buy and /sell; without enough words it shows how."""
-    if request.words:
+    """Answer /trade, /buy and /sell: the whole line at once, or one step of the guided card."""
+    step = guide.next_trade_step(request.command, request.words, services.desk)
+    if step is None:
         return await asking.handle_command(request, services)
-    examples = {
-        "buy": "/buy BTC/USDT 100 USDT",
-        "sell": "/sell BTC/USDT 50%",
-        "trade": "/trade BTC/USDT buy 100 USDT",
-    }
-    raise Refused("the symbol is missing", example=examples[request.command])
+    services.typed_next[request.by] = request.text if step.takes_typing else ""
+    return Reply((step.card,), outcome="guided")
 
 
 async def acknowledge(request: Request, services: Services) -> Reply:

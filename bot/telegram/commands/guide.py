@@ -1,4 +1,4 @@
-"""The guided /track card: symbol, rule, level, amount, each tapped or typed.
+"""The guided cards of /track and /trade: symbol, rule or side, level, amount, tapped or typed.
 
 What has been chosen so far is the beginning of the one-line form itself, carried by the buttons.
 """
@@ -64,26 +64,64 @@ def next_step(words: tuple[str, ...], desk: Desk) -> Step | None:
     return step
 
 
+def next_trade_step(command: str, words: tuple[str, ...], desk: Desk) -> Step | None:
+    """The next question of /trade, /buy or /sell; None where reading the line says more."""
+    if not words:
+        return _ask_traded_symbol(command, desk)
+    if not _is_listed(words[0], desk):
+        return None
+    instrument = desk.instrument(words[0])
+    said = [word.lower() for word in words[1:]]
+    line = " ".join((f"/{command}", instrument.symbol, *said))
+    match command, said:
+        case "trade", []:
+            buttons = [shows("🛒 Buy", f"{line} buy"), shows("💵 Sell", f"{line} sell")]
+            text = card_text(f"🔁 {instrument.symbol}: buy or sell?", "Tap or type it.")
+            return Step(Card(text, in_rows(buttons)))
+        case ("buy" | "sell" as side, []) | ("trade", ["buy" | "sell" as side]):
+            return _ask_amount(line, instrument, is_buy=side == "buy", sign="🔁")
+        case _:
+            return None
+
+
+def _ask_traded_symbol(command: str, desk: Desk) -> Step:
+    examples = {
+        "buy": "/buy BTC/USDT 100 USDT",
+        "sell": "/sell BTC/USDT 50%",
+        "trade": "/trade BTC/USDT buy 100 USDT",
+    }
+    word = command.capitalize()
+    text = card_text(
+        f"🔁 {word} which symbol?",
+        "Tap or type it. The whole line works too:",
+        Code(examples[command]),
+    )
+    return Step(Card(text, in_rows(_symbols(command, desk))))
+
+
 def _read_so_far(line: str, desk: Desk) -> None:
     """Refuse a wrong level or distance now, not after the last question."""
     grammar.parse(line, desk.instrument)
 
 
 def _ask_symbol(desk: Desk) -> Step:
-    held = [view.symbol for view in desk.positions()]
-    held += [f"{view.balance.asset}/{desk.account().currency}" for view in desk.account().balances]
-    symbols = [one for one in dict.fromkeys((*held, *_SUGGESTED)) if _is_listed(one, desk)]
-    buttons = [shows(symbol, f"/track {symbol}") for symbol in symbols[:_SYMBOLS_MAX]]
     text = card_text(
         "🎯 Track which symbol?",
         "Tap or type it. The whole line works too:",
         Code("/track BTC/USDT stop 58000 all"),
     )
-    return Step(Card(text, in_rows(buttons)))
+    return Step(Card(text, in_rows(_symbols("track", desk))))
+
+
+def _symbols(command: str, desk: Desk) -> list[Button]:
+    """What is held, and what many people trade."""
+    held = [view.symbol for view in desk.positions()]
+    held += [f"{view.balance.asset}/{desk.account().currency}" for view in desk.account().balances]
+    symbols = [one for one in dict.fromkeys((*held, *_SUGGESTED)) if _is_listed(one, desk)]
+    return [shows(symbol, f"/{command} {symbol}") for symbol in symbols[:_SYMBOLS_MAX]]
 
 
 def _is_listed(symbol: str, desk: Desk) -> bool:
-
     try:
         desk.instrument(symbol)
     except Refused:
@@ -150,12 +188,12 @@ def _ask_trail(line: str) -> Step:
     return Step(Card(text, in_rows(buttons)))
 
 
-def _ask_amount(line: str, instrument: Instrument, *, is_buy: bool) -> Step:
+def _ask_amount(line: str, instrument: Instrument, *, is_buy: bool, sign: str = "🎯") -> Step:
     amounts = tuple(f"{size} {instrument.quote}" for size in (50, 100, 500)) if is_buy else _AMOUNTS
     buttons = [shows(size, f"{line} {size}") for size in amounts if fits(f"{line} {size}")]
     example = f"500 {instrument.quote}" if is_buy else "0.5"
     text = card_text(
-        f"🎯 {instrument.symbol}: how much?", "Tap an amount or type one:", Code(example)
+        f"{sign} {instrument.symbol}: how much?", "Tap an amount or type one:", Code(example)
     )
     return Step(Card(text, in_rows(buttons, 3)))
 

@@ -15,7 +15,7 @@ from trading.domain.chat import Person, Role
 from trading.domain.errors import Refused, Unreachable
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
-from trading.domain.tracker import TrackerState
+from trading.domain.tracker import Amount, AmountKind, TrackerState
 
 
 async def _armed(world: World, line: str = "/track BTC/USDT stop 58000 all") -> None:
@@ -70,7 +70,10 @@ def _spoken(rows: list[dict[str, Any]]) -> int:
         ("/chart ZZZ", "not listed"),
         ("/chart BTC/USDT 7m", "timeframe should be one of"),
         ("/chart BTC/USDT 1h 2h", "not understood"),
-        ("/trade", "symbol is missing"),
+        ("/trade", "Trade which symbol?"),
+        ("/trade ZZZ", "not listed"),
+        ("/trade BTC/USDT hold", "buy or sell, was 'hold'"),
+        ("/sell BTC/USDT", "how much?"),
         ("/buy BTC/USDT 1e9 USDT", "plain number"),
         ("/sell BTC/USDT NaN", "plain number"),
         ("/close ETH/USDT", "nothing managed"),
@@ -183,6 +186,22 @@ async def test_a_buy_is_guided_by_taps_alone(world: World) -> None:
     assert await world.phone.count() == 1
     assert len(world.store.of(events.ConfirmationAsked)) == 1
     assert asked["buttons"] == [["Confirm", "Cancel"]]
+
+
+async def test_an_order_is_guided_by_taps_and_typing(world: World) -> None:
+    async with world.running():
+        card = await world.phone.ask("/trade")
+        for label, heading in (("BTC/USDT", "buy or sell?"), ("🛒 Buy", "how much?")):
+            await world.phone.press(card["message_id"], label)
+            await world.phone.until_text(heading)
+        typed = await world.phone.send("150 USDT")
+        asked = await world.phone.answer_after(typed)
+        assert asked["buttons"] == [["Confirm", "Cancel"]]
+        await world.phone.press(asked["message_id"], "Confirm")
+        await world.phone.until_text("Done.")
+    command = world.desk.executed[0][0]
+    assert isinstance(command, commands.PlaceOrder)
+    assert command.amount == Amount(AmountKind.QUOTE, Decimal(150))
 
 
 async def test_buttons_of_a_tracker_work(world: World) -> None:
