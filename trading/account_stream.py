@@ -69,6 +69,10 @@ class AccountStream:
                 of.execution.check_open_attempts, self._housekeeping.refresh_balances
             )
 
+    def load(self) -> None:
+        """Take over what was told before this start, so that its end is told too."""
+        self._is_told = self._of.state.has_condition(ACCOUNT_STREAM_DOWN)
+
     def judge(self) -> None:
         """Tell of a stream that does not come back, and of its return; called every few seconds."""
         now_s = self._of.clock.monotonic()

@@ -204,7 +204,11 @@ class TradingAgent:
         self._watch()
         # The end may have come between an exit's change and its tracker's.
         self._reacting.mirror(self.execution.intents)
+        # What a death left standing belongs to whoever tells of its end.
         self._probing.load()
+        self._account.load()
+        self.market.resume(self.state.conditions)
+        self.trackers.end_earlier(self.state.conditions)
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.
         await self.beat()
@@ -346,10 +350,10 @@ class TradingAgent:
 
     async def _sweep_market(self) -> None:
         await self.market.sweep()
-        if self.market.is_told_together:
-            # One event told of several symbols, and others may have followed without one.
-            for symbol in filter(self.market.is_stale, self.trackers.symbols()):
-                self.trackers.blind(symbol)
+        # One event may tell of several symbols or be older than this process, and others follow
+        # without one.
+        for symbol in filter(self.market.is_told_stale, self.trackers.symbols()):
+            self.trackers.blind(symbol)
 
     async def _sweep_trackers(self) -> None:
         await self.trackers.sweep()

@@ -21,26 +21,36 @@ class Episodes:
 
     def __init__(self, green_s: float) -> None:
         self._green_s = green_s
-        self._red_s: dict[Condition, float] = {}
+        self._conditions: dict[tuple[str, str], Condition] = {}
+        self._red_s: dict[tuple[str, str], float] = {}
 
     def red(
         self, condition: Condition, text: str, now_s: float, at: datetime
     ) -> ConditionChanged | None:
         """Note that a condition holds now; returns its begin if it is new."""
-        is_new = condition not in self._red_s
-        self._red_s[condition] = now_s
-        return _changed(condition, True, text, at) if is_new else None
+        return _changed(condition, True, text, at) if self._note(condition, now_s) else None
+
+    def resume(self, condition: Condition, now_s: float) -> None:
+        """Go on with what a process before this one told, as if it were red now."""
+        self._note(condition, now_s)
 
     def ended(self, now_s: float, at: datetime) -> list[ConditionChanged]:
         """Return the ends of conditions that have been green for long enough."""
-        over = [c for c, red_s in self._red_s.items() if now_s - red_s >= self._green_s]
-        for condition in over:
-            del self._red_s[condition]
-        return [_changed(condition, False, "", at) for condition in over]
+        over = [key for key, red_s in self._red_s.items() if now_s - red_s >= self._green_s]
+        for key in over:
+            del self._red_s[key]
+        return [_changed(self._conditions.pop(key), False, "", at) for key in over]
 
     def is_active(self, name: str, symbol: str = "") -> bool:
         """Whether an episode of this name and symbol is going on."""
-        return any(c.name == name and c.symbol == symbol for c in self._red_s)
+        return (name, symbol) in self._red_s
+
+    def _note(self, condition: Condition, now_s: float) -> bool:
+        key = (condition.name, condition.symbol)
+        is_new = key not in self._red_s
+        self._red_s[key] = now_s
+        self._conditions[key] = condition
+        return is_new
 
 
 def _changed(condition: Condition, is_active: bool, text: str, at: datetime) -> ConditionChanged:

@@ -107,6 +107,34 @@ async def test_an_account_that_another_agent_trades_is_refused_before_anything_i
     await world.kill()
 
 
+async def test_what_a_death_left_standing_ends_by_itself_after_the_next_start(
+    world: AgentWorld,
+) -> None:
+    await world.kill()
+    left = [
+        ("dropped_prices", "ADA/USDT"),
+        ("degraded_data", "XRP/USDT"),
+        ("account_stream_down", None),
+        ("trackers_unsaved", None),
+        ("trigger_unrecorded", "BTC/USDT"),
+    ]
+    for name, symbol in left:
+        told = ConditionChanged(name, symbol, True, Severity.WARN, "told", world.time.now())
+        await world.store.journal.append(told)
+    for seconds in (0, 20, 60):
+        # Another death before it could end changes nothing.
+        await world.kill()
+        await world.start()
+        for _ in range(seconds):
+            await world.time.pass_by(1.0)
+            await world.agent.jobs()["staleness_watch"]()
+        await world.time.finish(world.agent.jobs()["exchange_probe"]())
+        await world.time.settle()
+    assert world.agent.state.conditions == ()
+    told_of = [(one.condition, one.symbol) for one in world.store.of(ConditionChanged)]
+    assert sorted(told_of, key=str) == sorted([*left, *left], key=str)
+
+
 async def test_nothing_is_done_before_the_exchange_has_answered() -> None:
     world = AgentWorld()
     world.exchange.is_down = True

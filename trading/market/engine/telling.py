@@ -1,9 +1,10 @@
 """What is wrong with prices, told once per episode and until it has been right for a while."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 
 from trading.domain.chat import Severity
+from trading.domain.events import ConditionChanged
 from trading.market.engine.hooks import MarketHooks
 from trading.market.engine.line import Line
 from trading.market.engine.symbols import Symbols
@@ -16,6 +17,7 @@ STALE_DATA = "stale_data"
 DEGRADED_DATA = "degraded_data"
 PRICE_DISAGREEMENT = "price_disagreement"
 DROPPED_PRICES = "dropped_prices"
+_OWN = frozenset({STREAM_DOWN, STALE_DATA, DEGRADED_DATA, PRICE_DISAGREEMENT, DROPPED_PRICES})
 _NAMED_MAX = 5
 
 
@@ -37,10 +39,19 @@ class Telling:
         self._is_stale = is_stale
         self._episodes = Episodes(settings.green_s)
 
-    @property
-    def is_told_together(self) -> bool:
-        """Whether one event stands for several symbols without fresh prices."""
-        return self._episodes.is_active(STALE_DATA)
+    def resume(self, conditions: Iterable[ConditionChanged], now_s: float) -> None:
+        """Take over what a process before this one told, of symbols that nobody watches, too."""
+        for told in conditions:
+            if told.condition in _OWN:
+                condition = Condition(told.condition, told.symbol or "", told.severity)
+                self._episodes.resume(condition, now_s)
+
+    def is_told_stale(self, symbol: str) -> bool:
+        """Whether people know of a symbol, or of several together, that fresh prices are missing.
+
+        Such an event may be older than this process, and others may have gone without one.
+        """
+        return self._episodes.is_active(STALE_DATA) or self._episodes.is_active(STALE_DATA, symbol)
 
     def end(self, now_s: float, at: datetime) -> None:
         """Tell what has been right for long enough."""

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from trading.domain.errors import Retryable
+from trading.domain.events import ConditionChanged
 from trading.domain.market import MarketTrade, Quote
 from trading.market.buffer import Signature
 from trading.market.engine.gaps import Gaps
@@ -126,10 +127,9 @@ class MarketEngine:
         now_s = self._clock.monotonic()
         return watched.fresh.is_missing(now_s) or watched.is_disagreeing(now_s)
 
-    @property
-    def is_told_together(self) -> bool:
-        """Whether one event stands for several symbols without fresh prices."""
-        return self._telling.is_told_together
+    def is_told_stale(self, symbol: str) -> bool:
+        """Whether prices of a symbol are stale, and people know it."""
+        return self._telling.is_told_stale(symbol) and self.is_stale(symbol)
 
     @property
     def stream_state(self) -> str:
@@ -149,6 +149,13 @@ class MarketEngine:
         return read
 
     # ------------------------------------------------------------ watching
+
+    def resume(self, conditions: Iterable[ConditionChanged]) -> None:
+        """Take over what is wrong with prices as a process before this one told it.
+
+        It is not told again, and ends by the same rules as what this one finds.
+        """
+        self._telling.resume(conditions, self._clock.monotonic())
 
     def watch(self, symbols: Iterable[str]) -> None:
         """Watch exactly these symbols from now on; may be called while running."""

@@ -5,7 +5,7 @@ import contextlib
 import heapq
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -296,6 +296,14 @@ class Recorder:
         self._are_records_due = True
         await asyncio.sleep(self._settings.retry_s_first)
         self._wake.set()
+
+    def end_earlier(self, conditions: Iterable[ConditionChanged]) -> None:
+        """Tell that what a process before this one could not write is over: this one can."""
+        for told in conditions:
+            if told.condition in {UNRECORDED, UNSAVED}:
+                self._active.add((told.condition, told.symbol or ""))
+                text = "the trackers' records are written again"
+                self._condition(told.condition, told.symbol or "", False, text)
 
     async def _flush_alerts(self) -> None:
         alerts, self._alerts = self._alerts, []

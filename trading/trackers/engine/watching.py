@@ -150,6 +150,10 @@ class TrackerEngine:
         self._sweeps += 1
         self._recorder.collect()
 
+    def end_earlier(self, conditions: Iterable[ConditionChanged]) -> None:
+        """Tell that what a process before this one could not write is over: this one can."""
+        self._recorder.end_earlier(conditions)
+
     def blind(self, symbol: str) -> None:
         """Prices of a symbol are being missed: a buy may not act on what it sees first again."""
         self._watch.blind(symbol)

@@ -14,12 +14,14 @@ from tests.builders import NOON
 from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from tests.unit.trading.market.make import BASE_MS, SYMBOL, candle, d
+from trading.domain.chat import Severity
 from trading.domain.errors import Unreachable
 from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, Observation, OrderBook, PriceSource, Quote
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway.throttle import Throttle, Urgency, Weight
+from trading.gateway.venue import WEIGHTS
 from trading.market.engine import MarketEngine, MarketHooks
 
 _START_S = 1_000.0
@@ -34,6 +36,9 @@ class FakeFeed:
         self.prices: dict[str, Decimal] = {SYMBOL: d(100), OTHER: d(10)}
         self.connections: list[tuple[float, frozenset[str]]] = []
         self.reads: list[tuple[str, str]] = []
+        self.batches: list[tuple[str, ...]] = []
+        self.unusable: set[str] = set()
+        self.half_spread = d("0.001")
         self.is_rest_down = False
         self.refuses = False
         # What our own gateway counts, where a test lets it.
@@ -89,9 +94,9 @@ class FakeFeed:
         at_ms = self.ms() if event_ms is None else event_ms
         return Quote(
             symbol,
-            price * d("0.999"),
+            price * (1 - self.half_spread),
             d(1),
-            price * d("1.001"),
+            price * (1 + self.half_spread),
             d(1),
             at_ms,
             self.clock.monotonic(),
@@ -106,6 +111,15 @@ class FakeFeed:
     async def quote(self, symbol: str) -> Quote:
         await self._answer("quote", symbol)
         return self._quote(symbol, PriceSource.REST)
+
+    quotes_max = 100
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        self.batches.append(tuple(symbols))
+        self.reads += [("quote", symbol) for symbol in symbols]
+        await self._reply(WEIGHTS["quotes"])
+        told = [symbol for symbol in symbols if symbol not in self.unusable]
+        return {symbol: self._quote(symbol, PriceSource.REST) for symbol in told}
 
     async def last_trade(self, symbol: str) -> MarketTrade:
         await self._answer("trade", symbol)
@@ -140,8 +154,11 @@ class FakeFeed:
 
     async def _answer(self, what: str, symbol: str) -> None:
         self.reads.append((what, symbol))
+        await self._reply(1)
+
+    async def _reply(self, cost: int) -> None:
         if self.throttle is not None:
-            self.throttle.take(Weight(1), self.clock.monotonic())
+            self.throttle.take(Weight(cost), self.clock.monotonic())
         if self.read_gate is not None:
             await self.read_gate.wait()
         await asyncio.sleep(0)
@@ -286,6 +303,51 @@ async def test_reads_that_our_own_budget_refuses_wait_for_it_and_are_told_once(
     await bench.pass_seconds(6)
     assert bench.engine.age_s(SYMBOL) == pytest.approx(0, abs=3)
     assert bench.engine.age_s(OTHER) == pytest.approx(0, abs=3)
+
+
+async def test_w03_a_stall_of_100_symbols_costs_4_of_weight_a_second_and_each_has_a_price(
+    bench: Bench,
+) -> None:
+    names = [f"C{number}/USDT" for number in range(100)]
+    bench.feed.prices |= dict.fromkeys(names, d(5))
+    await bench.live(*names)
+    bench.feed.batches.clear()
+    bench.feed.throttle = Throttle(6000, 0.3)
+    for name in names:
+        bench.feed.move(4.9, name)
+    await bench.pass_seconds(5)
+    assert {bench.engine.price(name) for name in names} == {d(4.9)}
+    assert [len(batch) for batch in bench.feed.batches] == [100] * len(bench.feed.batches)
+    assert sum(one.cost for _, one in bench.feed.throttle._used) <= 5 * WEIGHTS["quotes"]
+
+
+async def test_what_cannot_be_told_of_one_symbol_costs_no_other_its_price(bench: Bench) -> None:
+    third = "SOL/USDT"
+    bench.feed.prices[third] = d(20)
+    await bench.live(SYMBOL, OTHER, third)
+    bench.feed.unusable = {SYMBOL}
+    bench.feed.move(9.5, OTHER)
+    bench.feed.move(95)
+    await bench.pass_seconds(6)
+    assert (bench.engine.price(OTHER), bench.engine.price(SYMBOL)) == (d(9.5), 95)
+
+
+async def test_a_print_that_our_own_budget_refuses_leaves_the_book_that_was_read(
+    bench: Bench,
+) -> None:
+    bench.feed.throttle = Throttle(100, 0.3)
+    # One request is let through: the book's.
+    bench.feed.throttle.take(Weight(69, Urgency.EXIT), bench.clock.monotonic())
+    await bench.live_over_rest(SYMBOL)
+    assert bench.feed.reads[:2] == [("quote", SYMBOL), ("trade", SYMBOL)]
+    assert bench.engine.price(SYMBOL) == 100
+
+
+async def test_a_book_too_wide_to_decide_is_read_again_with_a_print(bench: Bench) -> None:
+    bench.feed.half_spread = d("0.02")
+    bench.feed.refuses = True
+    await bench.live_over_rest(SYMBOL, OTHER)
+    assert (bench.engine.price(SYMBOL), bench.engine.price(OTHER)) == (100, 10)
 
 
 async def test_what_our_own_budget_refuses_says_nothing_of_a_symbol(bench: Bench) -> None:
@@ -792,6 +854,45 @@ async def test_a_failure_that_is_not_the_networks_ends_the_run() -> None:
     bench.feed.cut(ValueError("a bug"))
     with pytest.raises(ExceptionGroup):
         await running
+
+
+# ---------------------------------------------------------------- what a death left standing
+
+
+def _standing(condition: str, symbol: str | None = None) -> ConditionChanged:
+    return ConditionChanged(condition, symbol, True, Severity.WARN, "told before", NOON)
+
+
+async def test_what_an_earlier_process_told_ends_also_of_symbols_that_nobody_watches(
+    bench: Bench,
+) -> None:
+    own = [
+        _standing("stream_down"),
+        _standing("degraded_data", OTHER),
+        _standing("dropped_prices", SYMBOL),
+    ]
+    bench.engine.resume([*own, _standing("exchange_down")])
+    await bench.live()
+    await bench.pass_seconds(29)
+    assert bench.told() == []
+    await bench.pass_seconds(31)
+    assert sorted(bench.told(), key=str) == sorted(
+        ((each.condition, each.symbol, False) for each in own), key=str
+    )
+
+
+async def test_what_an_earlier_process_told_and_still_holds_is_not_told_again(
+    bench: Bench,
+) -> None:
+    bench.feed.refuses = bench.feed.is_rest_down = True
+    bench.engine.resume([_standing("stream_down"), _standing("stale_data", SYMBOL)])
+    bench.engine.watch([SYMBOL])
+    await bench.pass_seconds(90)
+    assert bench.told() == []
+    assert bench.engine.is_told_stale(SYMBOL)
+    bench.feed.refuses = bench.feed.is_rest_down = False
+    await bench.pass_seconds(90, talk=bench.feed.book)
+    assert bench.told() == [("stale_data", SYMBOL, False), ("stream_down", None, False)]
 
 
 # ---------------------------------------------------------------- the gate in the engine

@@ -29,3 +29,13 @@ def test_flapping_is_one_episode() -> None:
     assert told == 1
     assert episodes.is_active("stream_down")
     assert not episodes.is_active("stream_down", "BTC/USDT")
+
+
+def test_what_an_earlier_process_told_is_not_told_again_and_ends_once() -> None:
+    episodes = Episodes(green_s=30)
+    episodes.resume(_DOWN, 0)
+    assert episodes.red(Condition("stream_down", severity=Severity.CRIT), "down", 10, NOON) is None
+    assert episodes.ended(39, NOON) == []
+    (ended,) = episodes.ended(40, NOON)
+    assert (ended.condition, ended.is_active) == ("stream_down", False)
+    assert episodes.ended(99, NOON) == []
