@@ -30,6 +30,11 @@ class Job(Protocol):
         """What is written, for failpoints: kinds joined by `+`."""
         ...
 
+    @property
+    def has_reserve(self) -> bool:
+        """Whether `failed` would save it elsewhere: then it need not wait for a database."""
+        ...
+
     def write(self, connection: Connection) -> int:
         """Write inside a transaction.
 

@@ -99,6 +99,11 @@ class Append:
         """The kinds of the events."""
         return "+".join(event.kind for event in self._events)
 
+    @property
+    def has_reserve(self) -> bool:
+        """Whether the reserve takes what the database does not."""
+        return self._may_reserve
+
     def write(self, connection: Connection) -> int:
         """Append what the reserve holds, then these events; raises InstanceConflict."""
         if self._tip is not None:

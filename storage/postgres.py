@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, text
@@ -15,6 +16,9 @@ from trading.domain.errors import InstanceConflict, StorageLost
 
 T = TypeVar("T")
 WRITE_DEADLINE_S = 5.0
+# What a server that answered nothing has for the way to a commit until it is found well; the
+# commit itself may take its time, or a slow server would never be found well.
+TRY_DEADLINE_S = 1.0
 _CONNECT_DEADLINE_S = 3.0
 _RETRY_PAUSE_S = 0.05
 # A session whose process died is ended by the server within milliseconds.
@@ -48,6 +52,9 @@ class PostgresDatabase:
         self._lease = PostgresLease(self._engine, self._name)
         self._turn = asyncio.Lock()
         self._writes: set[asyncio.Task[int]] = set()
+        # Why the last wait was in vain, and when it ended.
+        self._away: str | None = None
+        self._away_s = 0.0
 
     async def open(self, prepare: Callable[[Connection], None]) -> None:
         """Take the lease, connect and run `prepare`; it begins its own transactions."""
@@ -86,35 +93,47 @@ class PostgresDatabase:
         await self._engine.dispose()
 
     async def _write_in_turn(self, job: Job) -> int:
+        asked_s = asyncio.get_running_loop().time()
         async with self._turn:
             try:
+                self._refuse_waiting(job, asked_s)
                 result = await self._write(job)
             except UnwritableError as error:
                 # It syncs a file; the loop must not wait for that.
                 return await asyncio.to_thread(job.failed, error, None)
+            self._away = None
             self._failpoint(f"after_commit:{job.label}")
             job.committed()
             return result
 
+    def _refuse_waiting(self, job: Job, asked_s: float) -> None:
+        """Once a wait was in vain, nobody waits who can be saved elsewhere or asked before that."""
+        if self._away is not None and (job.has_reserve or asked_s <= self._away_s):
+            raise UnwritableError(self._away, is_final=False)
+
     async def _write(self, job: Job) -> int:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + WRITE_DEADLINE_S
+        deadline_s = loop.time() + WRITE_DEADLINE_S
+        until_s = deadline_s if self._away is None else loop.time() + TRY_DEADLINE_S
         while True:
             try:
-                async with asyncio.timeout_at(deadline):
-                    return await self._write_once(job)
+                async with asyncio.timeout_at(until_s) as limit:
+                    return await self._write_once(job, partial(_extend, limit, deadline_s))
             except _LOST as error:
-                if not _may_try_again(error) or loop.time() + _RETRY_PAUSE_S >= deadline:
+                may_try_again = _may_try_again(error)
+                if not may_try_again or loop.time() + _RETRY_PAUSE_S >= until_s:
                     reason = f"{self._name}: {_reason(error)}"
+                    self._away, self._away_s = reason if may_try_again else None, loop.time()
                     raise UnwritableError(reason, is_final=False) from error
             await asyncio.sleep(_RETRY_PAUSE_S)
 
-    async def _write_once(self, job: Job) -> int:
+    async def _write_once(self, job: Job, on_written: Callable[[], None]) -> int:
         await self._lease.hold()
         async with self._engine.connect() as connection:
             try:
                 async with connection.begin():
                     result = await connection.run_sync(job.write)
+                    on_written()
                     self._failpoint(f"before_commit:{job.label}")
             except IntegrityError:
                 async with connection.begin():
@@ -164,6 +183,11 @@ class PostgresLease:
                     "stop that one first, two agents must not share a database"
                 )
             await asyncio.sleep(_RETRY_PAUSE_S)
+
+
+def _extend(limit: asyncio.Timeout, until_s: float) -> None:
+    if not limit.expired():
+        limit.reschedule(until_s)
 
 
 async def _is_closed(connection: AsyncConnection) -> bool:

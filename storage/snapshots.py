@@ -276,6 +276,7 @@ class SaveSnapshot:
     """A job that stores a snapshot; when it cannot, the next one will."""
 
     label = "Snapshot"
+    has_reserve = False
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot

@@ -144,6 +144,7 @@ class _Tamper:
     """Changes rows behind the journal's back."""
 
     label = "tamper"
+    has_reserve = False
 
     def __init__(self, *statements: str) -> None:
         self._statements = statements

@@ -186,6 +186,73 @@ async def test_a_server_that_is_away_means_reserve_and_comes_back(
     fired(str(lost.value))
 
 
+@pytest.mark.fault("S04")
+async def test_only_the_first_write_waits_for_a_database_that_another_session_holds(
+    store: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 1.0)
+    monkeypatch.setattr(postgres, "TRY_DEADLINE_S", 0.5)
+    async with _held(postgres_url):
+        began_s = SystemClock().monotonic()
+        # Stops that fire at once, with a probe and a sign of life among them.
+        probe = asyncio.create_task(store.journal.append())
+        sales = [
+            asyncio.create_task(store.journal.append(*samples.transaction_a(number), reserve=True))
+            for number in range(20)
+        ]
+        beat = asyncio.create_task(store.journal.append(samples.heartbeat()))
+        assert await asyncio.gather(*sales) == [0] * 20
+        for refused in (probe, beat):
+            with pytest.raises(StorageLost, match="cannot be written"):
+                await refused
+        took_s = SystemClock().monotonic() - began_s
+        assert 1 <= took_s < 3
+        # The next probe tries, and what fires meanwhile stands behind it for a moment at most.
+        probe = asyncio.create_task(store.journal.append())
+        assert await store.journal.append(*samples.transaction_a(20), reserve=True) == 0
+        with pytest.raises(StorageLost):
+            await probe
+    assert await store.journal.append() == 84
+    assert not store.is_degraded
+    assert await store.journal.append(*samples.transaction_a(21), reserve=True) == 88
+    assert await store.journal.verify() == 88
+    fired(f"twenty within {took_s:.1f} s")
+
+
+async def test_a_server_whose_commits_are_slow_is_found_well_again(
+    store: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 0.3)
+    async with _held(postgres_url):
+        with pytest.raises(StorageLost):
+            await store.journal.append(samples.heartbeat())
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 20.0)
+    monkeypatch.setattr(postgres, "TRY_DEADLINE_S", 0.5)
+    await _slow_commits(postgres_url, 1.0)
+    assert await store.journal.append(samples.heartbeat()) == 1
+    assert not store.is_degraded
+
+
+@contextlib.asynccontextmanager
+async def _held(url: str) -> AsyncIterator[None]:
+    """Another session, as a person's at a console, has taken the table and not ended yet."""
+    async with _connected(url) as connection, connection.transaction():
+        await connection.execute("LOCK TABLE lease")
+        yield
+
+
+async def _slow_commits(url: str, seconds: float) -> None:
+    async with _connected(url) as connection:
+        await connection.execute(
+            "CREATE FUNCTION lag() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN PERFORM pg_sleep({seconds}); RETURN NULL; END $$"
+        )
+        await connection.execute(
+            "CREATE CONSTRAINT TRIGGER lagging AFTER INSERT ON journal "
+            "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION lag()"
+        )
+
+
 @pytest.mark.fault("S11", "SAID")
 async def test_a_commit_in_doubt_when_the_server_vanishes_is_not_drained_twice(
     store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
@@ -237,18 +304,24 @@ async def test_commits_are_synchronous_whatever_the_server_says(store: Store) ->
     assert await store._database.read(shown) == "on"
 
 
-async def _end_sessions(url: str) -> int:
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Any]:
     import asyncpg
 
     plain = make_url(url).set(drivername="postgresql").render_as_string(False)
     connection = await asyncpg.connect(plain)
     try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _end_sessions(url: str) -> int:
+    async with _connected(url) as connection:
         ended = await connection.fetch(
             "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-    finally:
-        await connection.close()
     return len(ended)
 
 
