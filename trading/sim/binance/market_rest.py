@@ -8,7 +8,7 @@ import orjson
 from trading.sim.binance import market_messages as messages
 from trading.sim.binance.codes import ApiError, missing
 from trading.sim.binance.filters import number
-from trading.sim.binance.tickets import read_int, read_limit
+from trading.sim.binance.tickets import read_int, read_limit, read_period
 from trading.sim.binance.venue import Call, Venue
 from trading.sim.history import TIMEFRAMES
 from trading.sim.world import Market
@@ -92,7 +92,7 @@ def aggregate_trades(venue: Venue, call: Call) -> Any:
     market = venue.market(call.params)
     limit = read_limit(call.params, 500, 1_000)
     from_id = read_int(call.params, "fromId")
-    start_ms, end_ms = read_int(call.params, "startTime"), read_int(call.params, "endTime")
+    start_ms, end_ms = read_period(call.params)
     entries = [
         e
         for e in market.tape
@@ -114,7 +114,7 @@ def klines(venue: Venue, call: Call) -> Any:
     if interval not in _INTERVALS:
         raise ApiError(-1120, "Invalid interval.")
     limit = read_limit(call.params, 500, 1_000)
-    start_ms, end_ms = read_int(call.params, "startTime"), read_int(call.params, "endTime")
+    start_ms, end_ms = read_period(call.params)
     candles = [
         candle
         for candle in market.candles.candles(_INTERVALS[interval], call.now_ms)

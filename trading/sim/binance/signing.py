@@ -5,7 +5,7 @@ import hmac
 from collections.abc import Mapping
 
 from trading.sim.binance.codes import ApiError, known, missing
-from trading.sim.binance.tickets import read_int
+from trading.sim.binance.tickets import read_time_ms
 
 RECV_WINDOW_MS = 5_000
 _RECV_WINDOW_MAX_MS = 60_000
@@ -40,8 +40,11 @@ def check_signature(params: Mapping[str, str], payload: str, secret: str) -> Non
 
 
 def check_time(params: Mapping[str, str], now_ms: int) -> None:
-    """Refuse a request from the future or one that is older than its window."""
-    timestamp = read_int(params, "timestamp")
+    """Refuse a request from the future or one that is older than its window.
+
+    Its timestamp counts milliseconds or microseconds, as on the real exchange.
+    """
+    timestamp = read_time_ms(params, "timestamp")
     if timestamp is None:
         raise missing("timestamp")
     window = recv_window_ms(params)

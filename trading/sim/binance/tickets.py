@@ -14,6 +14,8 @@ Params = Mapping[str, str]
 _NUMBER = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 _CLIENT_ID = r"^[a-zA-Z0-9-_]{1,36}$"
 _DECIMALS_MAX = 8
+# As milliseconds this were the year 5138, as microseconds 1973.
+_MICROSECONDS_FROM = 10**14
 
 _ALWAYS = frozenset(
     {
@@ -101,6 +103,22 @@ def read_int(params: Params, name: str) -> int | None:
     if not text.isascii() or not text.isdigit() or len(text) > 19:
         raise illegal(name, "^[0-9]{1,20}$")
     return int(text)
+
+
+def read_time_ms(params: Params, name: str) -> float | None:
+    """Return a Unix time in milliseconds, None when it was not sent.
+
+    One in microseconds is known by its length, and keeps them as a fraction.
+    """
+    at = read_int(params, name)
+    if at is None:
+        return None
+    return at / 1_000 if at >= _MICROSECONDS_FROM else float(at)
+
+
+def read_period(params: Params) -> tuple[float | None, float | None]:
+    """Return the times from which and up to which rows are asked for."""
+    return read_time_ms(params, "startTime"), read_time_ms(params, "endTime")
 
 
 def read_limit(params: Params, usual: int, largest: int) -> int:

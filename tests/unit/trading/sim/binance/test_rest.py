@@ -201,6 +201,43 @@ def test_a_signed_request_needs_key_signature_and_time(desk: Desk) -> None:
     assert orjson.loads(unsigned.body or b"")["code"] == -1102
 
 
+@pytest.mark.parametrize(
+    ("age_us", "window", "code"),
+    [
+        (0, "5000", 0),
+        (-999_999, "5000", 0),
+        (-1_000_000, "5000", -1021),
+        (5_000_000, "5000", 0),
+        (5_000_001, "5000", -1021),
+        (6_000_346, "6000.346", 0),
+        (6_000_347, "6000.346", -1021),
+    ],
+)
+def test_a_timestamp_may_count_microseconds(
+    desk: Desk, age_us: int, window: str, code: int
+) -> None:
+    timestamp = START_MS * 1_000 - age_us
+    _, body = desk.signed("GET", "/api/v3/account", timestamp=timestamp, recvWindow=window)
+    assert body.get("code", 0) == code
+
+
+def test_times_of_a_question_may_count_microseconds(desk: Desk) -> None:
+    _, hours = desk.public("klines", symbol="BTCUSDT", interval="1h", limit=5)
+    first_us, last_us = hours[1][0] * 1_000, hours[3][0] * 1_000
+
+    def opens(start_us: int, end_us: int) -> list[int]:
+        asked = {"symbol": "BTCUSDT", "interval": "1h", "startTime": start_us, "endTime": end_us}
+        return [row[0] for row in desk.public("klines", **asked)[1]]
+
+    assert opens(first_us, last_us) == [row[0] for row in hours[1:4]]
+    assert opens(first_us + 1, last_us - 1) == [hours[2][0]]
+    desk.order(quantity="0.01", newClientOrderId="a")
+    for path in ("allOrders", "myTrades"):
+        for start_us, count in ((START_MS * 1_000, 1), (START_MS * 1_000 + 1, 0)):
+            _, rows = desk.signed("GET", f"/api/v3/{path}", symbol="BTCUSDT", startTime=start_us)
+            assert len(rows) == count
+
+
 def test_query_and_body_are_signed_together_and_the_query_wins(desk: Desk) -> None:
     query = f"symbol=BTCUSDT&timestamp={START_MS}"
     body = "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.1"
