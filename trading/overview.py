@@ -33,11 +33,14 @@ class Signature:
 class PositionView:
     """One managed holding, its value and its protection, in quote units where not said otherwise.
 
-    `stops` are the prices of the live rules, nearest first, with the quantity that each sells.
+    `stops` are the prices of the live private rules, nearest first, with the quantity that each
+    sells; while `is_blind` they are what would sell.
     `worst_case` is the loss against the present price if every live rule fires as planned
     (negative), None when nothing protects it; `worst_case_down` is the same while Umbra is away,
     None unless backstops on the exchange cover it. `unmanaged` are coins Umbra never sells.
-    `is_blind` says that its private stops cannot act now, for want of prices or of an exchange.
+    `backstops` are, in the same way, what rests on the exchange and alone would sell its part.
+    `is_blind` says that its private stops cannot act now, for want of prices or of an exchange,
+    `is_held` that everything is halted and they do not sell.
     """
 
     symbol: str
@@ -51,6 +54,8 @@ class PositionView:
     unmanaged: Decimal
     is_blind: bool = False
     worst_case_down: Decimal | None = None
+    backstops: tuple[tuple[Decimal, Decimal], ...] = ()
+    is_held: bool = False
 
     @property
     def value(self) -> Decimal | None:
@@ -75,7 +80,9 @@ class TrackerView:
 
     `level` is the price that makes a difference next, `next_level` says which difference; a
     `hard_stop` fires whatever the other levels are. `worst_case_down` is what its backstop, resting
-    on the exchange, makes of it while Umbra is away, in quote units.
+    on the exchange, makes of it while Umbra is away, in quote units. `only_backstop` is the price
+    of that one where nothing else of it can sell now; `is_held` says that everything is halted,
+    `is_blind` that it has no prices or no exchange.
     """
 
     tracker: Tracker
@@ -92,6 +99,9 @@ class TrackerView:
     hard_stop: Decimal | None = None
     hard_stop_gap: Decimal | None = None
     worst_case_down: Decimal | None = None
+    only_backstop: Decimal | None = None
+    is_held: bool = False
+    is_blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +238,11 @@ class HealthView:
 
 @dataclass(frozen=True, slots=True)
 class ChartView:
-    """All that a chart picture shows of one symbol; candles oldest first, the running one last."""
+    """All that a chart picture shows of one symbol; candles oldest first, the running one last.
+
+    `are_stops_held` says that everything is halted; `backstops` are the prices of those that rest
+    on the exchange, by tracker.
+    """
 
     symbol: str
     timeframe: Timeframe
@@ -238,6 +252,8 @@ class ChartView:
     price: Decimal | None
     now: datetime
     is_simulated: bool = False
+    are_stops_held: bool = False
+    backstops: Mapping[int, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,6 +257,8 @@ class Reception:
             price=live if live is not None else last,
             now=self._agent.clock.now(),
             is_simulated=self.is_simulated,
+            are_stops_held=self._are_stops_held,
+            backstops=self._agent.guarding.all_resting(symbol),
         )
 
     async def summary(self, since: datetime) -> SummaryView:
@@ -317,16 +319,19 @@ class Reception:
     def _prices(self) -> views.Prices:
         market = self._agent.market
         at_ms = to_ms(self._agent.clock.now())
-        held = self._agent.state.mode is TradingMode.HALTED_EVERYTHING
         return views.Prices(
             at_ms=at_ms,
             price=self._agent.prices.price,
             age_s=market.age_s,
             signature=self._signature,
-            are_stops_held=held,
+            are_stops_held=self._are_stops_held,
             backstop=self._agent.guarding.resting,
             is_blind=self._is_blind,
         )
+
+    @property
+    def _are_stops_held(self) -> bool:
+        return self._agent.state.mode is TradingMode.HALTED_EVERYTHING
 
     def _is_blind(self, symbol: str) -> bool:
         names = {each.condition for each in self._conditions()}

@@ -10,6 +10,7 @@ from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.money import ONE, ZERO
+from trading.domain.order import Side
 from trading.domain.position import Portfolio, Position
 from trading.domain.tracker import Tracker
 from trading.overview import (
@@ -56,6 +57,10 @@ class Prices:
     are_stops_held: bool = False
     backstop: Callable[[int], Decimal | None] = lambda _: None
     is_blind: Callable[[str], bool] = lambda _: False
+
+    def can_act(self, symbol: str) -> bool:
+        """Whether a private stop that is reached sells now."""
+        return not self.are_stops_held and not self.is_blind(symbol)
 
 
 def positions(
@@ -124,35 +129,48 @@ def _position(
 ) -> PositionView:
     instrument, unmanaged = traits
     price = prices.price(position.symbol)
-    resting = {each.tracker_id: prices.backstop(each.tracker_id) for each in trackers}
-    guards = [
-        (tracker, state.worst_price)
-        for tracker in trackers
-        if (not prices.are_stops_held or resting[tracker.tracker_id] is not None)
-        and (
-            state := protection.of(tracker, price, prices.at_ms, resting[tracker.tracker_id])
-        ).is_protected
-        and state.worst_price is not None
-    ]
-    protected = _covered(guards, position, instrument)
-    worst = _worst(guards, position, instrument, price)
     backstops = [
-        (tracker, stop) for tracker in trackers if (stop := resting[tracker.tracker_id]) is not None
+        (tracker, stop)
+        for tracker in trackers
+        if (stop := prices.backstop(tracker.tracker_id)) is not None
     ]
+    can_act = prices.can_act(position.symbol)
+    private, alone = _guards(trackers, price, prices, can_act=can_act)
+    guards = [*private, *alone]
+    idle: Guards = ()
+    if not can_act and not prices.are_stops_held:
+        # What would sell with eyes is shown as what cannot, where no backstop stands in for it.
+        seeing, _ = _guards(trackers, price, prices, can_act=True)
+        idle = [guard for guard in seeing if prices.backstop(guard[0].tracker_id) is None]
     return PositionView(
         symbol=position.symbol,
         position=position,
         price=price,
         price_age_s=prices.age_s(position.symbol),
-        protected_quantity=protected,
-        stops=_stops(guards),
-        worst_case=worst,
+        protected_quantity=_covered(guards, position, instrument),
+        stops=_stops(idle or private),
+        worst_case=_worst(guards, position, instrument, price),
         tracker_ids=tuple(tracker.tracker_id for tracker, _ in guards),
         unmanaged=unmanaged,
-        is_blind=prices.is_blind(position.symbol)
-        and any(resting[tracker.tracker_id] is None for tracker, _ in guards),
+        is_blind=bool(idle),
         worst_case_down=_worst(backstops, position, instrument, price),
+        backstops=_stops(alone),
+        is_held=prices.are_stops_held and any(each.side is Side.SELL for each in trackers),
     )
+
+
+def _guards(
+    trackers: Sequence[Tracker], price: Decimal | None, prices: Prices, *, can_act: bool
+) -> tuple[list[tuple[Tracker, Decimal]], list[tuple[Tracker, Decimal]]]:
+    """What sells below the price: private rules, and backstops that stand alone."""
+    private: list[tuple[Tracker, Decimal]] = []
+    alone: list[tuple[Tracker, Decimal]] = []
+    for tracker in trackers:
+        backstop = prices.backstop(tracker.tracker_id)
+        state = protection.of(tracker, price, prices.at_ms, backstop, can_act=can_act)
+        if state.is_protected and state.worst_price is not None:
+            (alone if state.is_by_backstop else private).append((tracker, state.worst_price))
+    return private, alone
 
 
 def _covered(guards: Guards, position: Position, instrument: Instrument | None) -> Decimal:
@@ -188,10 +206,9 @@ def tracker(
     price = prices.price(tracked.symbol)
     following, level = rules.next_level(tracked, prices.at_ms)
     backstop = prices.backstop(tracked.tracker_id)
-    state = protection.of(tracked, price, prices.at_ms, backstop)
-    can_act = not prices.are_stops_held and not prices.is_blind(tracked.symbol)
-    is_protecting = state.is_protected and (backstop is not None or can_act)
-    stop = state.worst_price if is_protecting else None
+    can_act = prices.can_act(tracked.symbol)
+    state = protection.of(tracked, price, prices.at_ms, backstop, can_act=can_act)
+    stop = state.worst_price if state.is_protected else None
     hard_stop = rules.hard_stop_at(tracked, prices.at_ms)
     return TrackerView(
         tracker=tracked,
@@ -200,7 +217,7 @@ def tracker(
         price_age_s=prices.age_s(tracked.symbol),
         level=level,
         gap=_gap(price, level),
-        is_protecting=is_protecting,
+        is_protecting=state.is_protected,
         worst_case=_case(tracked, stop, price),
         signature=prices.signature(tracked.symbol),
         notes=notes,
@@ -208,6 +225,9 @@ def tracker(
         hard_stop=hard_stop,
         hard_stop_gap=_gap(price, hard_stop),
         worst_case_down=_case(tracked, backstop, price),
+        only_backstop=stop if state.is_by_backstop else None,
+        is_held=prices.are_stops_held,
+        is_blind=not can_act and not prices.are_stops_held,
     )
 
 

@@ -70,6 +70,11 @@ class ChartFacts(Protocol):
         """Whether no real money moves: the picture says so itself, it may be passed on alone."""
         ...
 
+    @property
+    def are_stops_held(self) -> bool:
+        """Whether everything is halted, so that no level acts."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -182,12 +187,13 @@ def level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
         marks.append(_sloped(f"#{number} support", ENTRY, spec.support, facts))
     if spec.resistance is not None:
         marks.append(_sloped(f"#{number} resist", RESISTANCE, spec.resistance, facts))
-    return [_resting(mark) for mark in marks] if tracker.is_paused else marks
+    why = "paused" if tracker.is_paused else "held" if facts.are_stops_held else ""
+    return [_resting(mark, why) for mark in marks] if why else marks
 
 
-def _resting(mark: LevelMark) -> LevelMark:
+def _resting(mark: LevelMark, why: str) -> LevelMark:
     """A level at which nothing happens now, so that nobody takes it for a live one."""
-    return replace(mark, label=f"{mark.label} paused", meaning=PAUSED, is_dashed=True)
+    return replace(mark, label=f"{mark.label} {why}", meaning=PAUSED, is_dashed=True)
 
 
 def _flat(label: str, meaning: str, price: Decimal, is_dashed: bool = False) -> LevelMark:

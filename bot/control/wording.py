@@ -1,6 +1,7 @@
 """What a terminal shows of the agent: plain lines, made of the same views as the chat's cards."""
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from bot import modes
 from bot.modes import MODES
@@ -167,16 +168,30 @@ def _position(view: PositionView) -> str:
 
 
 def _stops(view: PositionView) -> str:
-    if not view.stops:
+    if not view.is_held and not view.stops and not view.backstops:
         return "NOT PROTECTED"
-    each = ", ".join(f"{plain(amount)} at {plain(stop)}" for stop, amount in view.stops)
-    if view.is_blind:
-        return f"CANNOT SELL NOW: {each}"
-    if view.is_protected and len(view.stops) == 1:
+    if view.is_held or view.is_blind or (view.is_protected and not view.stops):
+        return _left(view)
+    each = _each(sorted((*view.stops, *view.backstops), reverse=True))
+    if view.is_protected and len(view.stops) == 1 and not view.backstops:
         return f"stop {plain(view.stops[0][0])}"
     if view.is_protected:
         return f"stops: {each}"
     return f"ONLY {plain(view.protected_quantity)} PROTECTED: {each}"
+
+
+def _left(view: PositionView) -> str:
+    """That private stops do not sell, where they would, and what does instead."""
+    parts = ["UNPROTECTED: stops are held"] if view.is_held else []
+    if view.is_blind:
+        parts.append(f"CANNOT SELL NOW: {_each(view.stops)}")
+    if view.backstops:
+        parts.append(f"only backstops sell: {_each(view.backstops)}")
+    return "; ".join(parts)
+
+
+def _each(stops: Iterable[tuple[Decimal, Decimal]]) -> str:
+    return ", ".join(f"{plain(amount)} at {plain(stop)}" for stop, amount in stops)
 
 
 def _held(symbol: str, quantity: str) -> str:

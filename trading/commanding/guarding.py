@@ -85,12 +85,27 @@ class Guarding:
             self._untold.append(AlertRaised(alert_id, Severity.CRIT, text, now, number))
 
     def resting(self, tracker_id: int) -> Decimal | None:
-        """Return the price of a tracker's backstop that the exchange holds, None without one."""
+        """Return the price of a tracker's backstop that the exchange holds, None without one.
+
+        One that was taken off may rest for another moment: nobody may count on it any more.
+        """
+        tracker = self._of.trackers.get(tracker_id)
+        if tracker is None or tracker.spec.backstop is None:
+            return None
         for intent, attempt in self._of.execution.backstops:
             is_held = attempt is not None and attempt.state in backstops.RESTING
             if intent.tracker_id == tracker_id and is_held:
                 return intent.stop_price
         return None
+
+    def all_resting(self, symbol: str | None = None) -> dict[int, Decimal]:
+        """Return the prices of all that rest, or of those of one symbol, by tracker."""
+        return {
+            tracker.tracker_id: stop
+            for tracker in self._of.trackers.all()
+            if symbol in {None, tracker.symbol}
+            and (stop := self.resting(tracker.tracker_id)) is not None
+        }
 
     def words(self, tracker: Tracker) -> tuple[str, ...]:
         """Say where a tracker's backstop stands, and what is wrong with it; empty without one."""

@@ -14,11 +14,15 @@ _EXITING = frozenset({TrackerState.TRIGGERED, TrackerState.EXITING})
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """Whether one tracker protects its coins now, at which worst price, and in one word why."""
+    """Whether one tracker protects its coins now, at which worst price, and in one word why.
+
+    `is_by_backstop`: nothing but its stop on the exchange would sell.
+    """
 
     is_protected: bool
     worst_price: Decimal | None
     word: str
+    is_by_backstop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +42,29 @@ class Coverage:
 
 
 def of(
-    tracker: Tracker, price: Decimal | None, at_ms: int, backstop: Decimal | None = None
+    tracker: Tracker,
+    price: Decimal | None,
+    at_ms: int,
+    backstop: Decimal | None = None,
+    *,
+    can_act: bool = True,
 ) -> Protection:
     """Say whether a tracker protects a holding: a live rule below the present price, or a backstop.
 
-    Without a price nothing can be called protected, except by a live backstop.
+    Without a price nothing can be called protected, except by a live backstop; nor can what only
+    watches, because everything is halted or nothing reaches the exchange: then not `can_act`.
     """
     if tracker.side is not Side.SELL or tracker.state.is_terminal:
         return Protection(False, None, "nothing held")
-    if tracker.state in _EXITING:
+    if tracker.state in _EXITING and can_act:
         return Protection(True, rules.worst_price(tracker, at_ms), "selling")
-    worst = None
     word = _open_word(tracker)
-    if tracker.state.is_waiting and not tracker.is_paused:
+    if can_act and tracker.state.is_waiting and not tracker.is_paused:
         worst = rules.worst_price(tracker, at_ms)
         if worst is not None and price is not None and worst < price:
             return Protection(True, worst, "protected")
     if backstop is not None:
-        return Protection(True, backstop, "backstop only")
+        return Protection(True, backstop, "backstop only", is_by_backstop=True)
     return Protection(False, None, word)
 
 

@@ -12,6 +12,7 @@ from bot.telegram import phrase
 from bot.telegram.render.status import STREAMS, dot, position_lines
 from bot.telegram.render.text import (
     CAPTION_LENGTH_MAX,
+    HELD,
     Card,
     Line,
     age,
@@ -19,6 +20,7 @@ from bot.telegram.render.text import (
     count,
     moment,
     money,
+    only_backstop,
     percent,
     price,
     quantity,
@@ -82,14 +84,19 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
         f"high {high}",
         *_fill_lines(view.fills, instrument),
     ]
+    if view.are_stops_held and any(each.side is Side.SELL for each in view.trackers):
+        lines.append(HELD)
     for tracker in view.trackers:
         hard_stop = tracker.hard_stop_price if tracker.side is Side.SELL else None
         stops = [each for each in (tracker.stop_price, hard_stop) if each is not None]
         # Of two stops under coins the higher one fires first.
         stop = max(stops, default=tracker.level_price)
         at = f" at {price(stop, instrument)}" if stop is not None else ""
-        paused = "PAUSED: " if tracker.is_paused else ""
-        lines.append(f"#{tracker.tracker_id} {paused}{phrase.short_rule_now(tracker)}{at}")
+        idle = "PAUSED: " if tracker.is_paused else "HELD: " if view.are_stops_held else ""
+        lines.append(f"#{tracker.tracker_id} {idle}{phrase.short_rule_now(tracker)}{at}")
+        backstop = view.backstops.get(tracker.tracker_id)
+        if idle and backstop is not None:
+            lines.append(f"  {only_backstop(backstop, instrument)}")
         if others := _other_levels(tracker, view, instrument, stop):
             lines.append(f"  {others}")
     return card_text(title, *lines, length_max=CAPTION_LENGTH_MAX)
@@ -100,8 +107,9 @@ def _other_levels(
 ) -> str:
     """The levels that the picture shows of a tracker, but for the one that is told already."""
     found: list[str] = []
-    # That it is paused is said of the whole tracker.
-    for mark in level_marks(replace(tracker, is_paused=False), view):
+    # That it is paused or held is said of the whole tracker.
+    acting = replace(view, are_stops_held=False)
+    for mark in level_marks(replace(tracker, is_paused=False), acting):
         if told is not None and mark.right_price == float(told):
             continue
         name = mark.label.partition(" ")[2]

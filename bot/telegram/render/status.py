@@ -7,6 +7,7 @@ from typing import TypeVar
 from bot.modes import MODES, reason
 from bot.telegram.keyboards import Rows, does, pager, shows
 from bot.telegram.render.text import (
+    HELD,
     Card,
     Line,
     age,
@@ -15,6 +16,7 @@ from bot.telegram.render.text import (
     down,
     moment,
     money,
+    only_backstop,
     percent,
     price,
     quantity,
@@ -102,6 +104,9 @@ def _headline(status: StatusView) -> str:
         if all(_is_partly(view) for view in positions if not view.is_protected):
             return f"🔴 {open_ones} of {len(positions)} only PARTLY PROTECTED"
         return f"🔴 NOT PROTECTED: {open_ones} of {count(len(positions), 'position')}"
+    by_backstop = sum(bool(view.backstops) for view in positions)
+    if by_backstop:
+        return f"{dot(status)} Backstop only: {by_backstop} of {count(len(positions), 'position')}"
     return f"{dot(status)} Protected: {len(positions)} of {count(len(positions), 'position')}"
 
 
@@ -156,28 +161,52 @@ def position_lines(view: PositionView) -> list[Line]:
     lines: list[Line] = [head, *_protection_lines(view)]
     if view.worst_case is not None:
         lines.append(f"worst case {signed(view.worst_case)}{_quote(view.symbol)} before fees")
-    lines.extend(down(view.worst_case_down, _quote(view.symbol).strip()))
+    if view.stops or not view.backstops:
+        # Of backstops alone it is the same as above.
+        lines.extend(down(view.worst_case_down, _quote(view.symbol).strip()))
     return lines
 
 
 def _protection_lines(view: PositionView) -> list[Line]:
-    stops = view.stops
-    if view.is_blind and len(stops) == 1:
-        return [f"⚠️ CANNOT SELL NOW: stop {price(stops[0][0])}"]
-    if view.is_blind:
-        return ["⚠️ CANNOT SELL NOW:", *_stop_lines(stops)]
+    if view.is_held or view.is_blind or (view.is_protected and not view.stops):
+        return _left_lines(view)
+    stops = sorted((*view.stops, *view.backstops), reverse=True)
     if view.is_protected and len(stops) == 1:
         return [f"🛡 protected at {price(stops[0][0])}"]
     if view.is_protected:
-        return [f"🛡 protected, lowest at {price(stops[-1][0])}", *_stop_lines(stops)]
+        lowest = f"🛡 protected, lowest at {price(stops[-1][0])}"
+        return [lowest, *_stop_lines(stops, view.backstops)]
     if view.protected_quantity > 0:
-        return [f"⚠️ only {quantity(view.protected_quantity)} protected", *_stop_lines(stops)]
+        part = f"⚠️ only {quantity(view.protected_quantity)} protected"
+        return [part, *_stop_lines(stops, view.backstops)]
     return ["⚠️ NOT PROTECTED if it falls"]
 
 
-def _stop_lines(stops: Sequence[tuple[Decimal, Decimal]]) -> list[Line]:
-    """One line per stop, nearest first; the lowest is there however many there are."""
-    lines: list[Line] = [f"  {quantity(amount)} at {price(stop)}" for stop, amount in stops]
+def _left_lines(view: PositionView) -> list[Line]:
+    """That private stops do not sell, where they would, and what does instead."""
+    lines: list[Line] = [HELD] if view.is_held else []
+    if view.is_blind and len(view.stops) == 1:
+        lines.append(f"⚠️ CANNOT SELL NOW: stop {price(view.stops[0][0])}")
+    elif view.is_blind:
+        lines += ["⚠️ CANNOT SELL NOW:", *_stop_lines(view.stops)]
+    if len(view.backstops) == 1 and view.is_protected:
+        lines.append(f"⚠️ {only_backstop(view.backstops[0][0])}")
+    elif view.backstops:
+        lines += ["⚠️ only backstops sell:", *_stop_lines(view.backstops)]
+    return lines
+
+
+def _stop_lines(
+    stops: Sequence[tuple[Decimal, Decimal]], backstops: Sequence[tuple[Decimal, Decimal]] = ()
+) -> list[Line]:
+    """One line per stop, nearest first; the lowest is there however many there are.
+
+    Which of them are `backstops` is said.
+    """
+    lines: list[Line] = [
+        f"  {quantity(amount)} at {price(stop)}" + ", backstop" * ((stop, amount) in backstops)
+        for stop, amount in stops
+    ]
     if len(lines) > _STOPS_MAX:
         return [*lines[: _STOPS_MAX - 1], f"  {len(lines) - _STOPS_MAX} more between", lines[-1]]
     return lines
@@ -201,7 +230,8 @@ def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
             lines.append(f"{quantity(view.unmanaged)} more is never sold")
     open_ones = sum(not view.is_protected for view in views)
     title = f"💼 {count(len(views), 'position')}"
-    title += f", {open_ones} NOT PROTECTED" if open_ones else ", protected"
+    covered = ", only backstops sell" if any(view.backstops for view in views) else ", protected"
+    title += f", {open_ones} NOT PROTECTED" if open_ones else covered
     refresh = shows("🔄 Refresh", f"/positions {page}")
     return Card(card_text(title, *lines), ((refresh,), *pager("/positions", page, pages)))
 

@@ -164,6 +164,14 @@ def down(worst_case: Decimal | None, quote: str) -> list[Line]:
     return [f"If Umbra is down: worst {signed(worst_case)} {quote} before fees"]
 
 
+HELD = "⚠️ UNPROTECTED: stops are held"
+
+
+def only_backstop(stop: Decimal, instrument: Instrument | None = None) -> str:
+    """What is left where no private stop can sell."""
+    return f"only backstop {price(stop, instrument)} sells"
+
+
 def percent(share: Decimal | float | None, places: int = 2) -> str:
     """Write a share as a signed percentage."""
     if share is None:

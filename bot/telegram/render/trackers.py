@@ -8,6 +8,7 @@ from bot.telegram import phrase
 from bot.telegram.keyboards import Rows, does, in_rows, pager, shows
 from bot.telegram.render.status import paged
 from bot.telegram.render.text import (
+    HELD,
     Card,
     Code,
     Line,
@@ -16,6 +17,7 @@ from bot.telegram.render.text import (
     count,
     down,
     money,
+    only_backstop,
     percent,
     price,
     quantity,
@@ -82,6 +84,8 @@ _AFTERWARDS = {
 
 
 def _level_words(view: TrackerView) -> str:
+    if view.is_held and not view.tracker.is_paused and view.next_level is NextLevel.FIRES:
+        return "HELD, would fire at"
     return (_PAUSED_LEVELS if view.tracker.is_paused else _LEVELS)[view.next_level]
 
 
@@ -110,9 +114,8 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     lines.append(f"{kind_name(tracker)}: {phrase.rule_now(tracker)}")
     lines.append(owned(tracker, view.instrument))
     lines.extend(_place_lines(view))
-    if not tracker.state.is_acting:
-        lines.append(_protection_now(view))
-        lines.extend(down(view.worst_case_down, view.instrument.quote))
+    if not tracker.state.is_acting or tracker.state is TrackerState.BLOCKED:
+        lines.extend(_protection_now(view))
     lines.extend(spec_lines(tracker))
     lines.extend(_signature_lines(view))
     lines.extend(view.notes)
@@ -185,13 +188,34 @@ def protection(
     return f"🛡 protected, worst {signed(worst_case)} {instrument.quote} before fees"
 
 
-def _protection_now(view: TrackerView) -> str:
+def _protection_now(view: TrackerView) -> list[Line]:
     tracker = view.tracker
     has_bought = tracker.spec.first_side is Side.BUY and tracker.last_fill_price is not None
     if tracker.side is Side.BUY and has_bought and not tracker.is_swinging:
         # It buys again and again: what it bought is there, and no business of its own.
-        return "⚠️ It sells nothing: what it bought needs a stop of its own"
-    return protection(view.is_protecting, tracker.side, view.worst_case, view.instrument)
+        return ["⚠️ It sells nothing: what it bought needs a stop of its own"]
+    if (hindered := _hindrance(view)) and view.worst_case is None:
+        return hindered
+    if view.only_backstop is not None:
+        worst = f"worst {signed(view.worst_case)} {view.instrument.quote} before fees"
+        return [*(hindered or _alone(view)), worst]
+    return [
+        protection(view.is_protecting, tracker.side, view.worst_case, view.instrument),
+        *down(view.worst_case_down, view.instrument.quote),
+    ]
+
+
+def _alone(view: TrackerView) -> list[Line]:
+    if view.only_backstop is None:
+        return []
+    return [f"⚠️ {only_backstop(view.only_backstop, view.instrument)}"]
+
+
+def _hindrance(view: TrackerView) -> list[Line]:
+    """That its stop does not sell now, and what does instead; empty where it can."""
+    if view.tracker.side is Side.BUY or not (view.is_held or view.is_blind):
+        return []
+    return [HELD if view.is_held else "⚠️ CANNOT SELL NOW", *_alone(view)]
 
 
 def spec_lines(tracker: Tracker) -> list[Line]:
@@ -279,17 +303,28 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
         if is_acting:
             lines.append(f"  {_at_work(tracker)}")
         elif view.level is not None:
-            words = _level_words(view) if tracker.is_paused else _level_words(view).lower()
+            words = _level_words(view)
+            if words == _LEVELS[view.next_level]:
+                words = words.lower()
             lines.append(f"  {words} {price(view.level, view.instrument)}{gap}")
         if view.hard_stop not in {None, view.level} and not is_acting and not tracker.is_paused:
             lines.append(f"  {_hard_stop(view).lower()}")
-        if tracker.side is Side.SELL and not view.is_protecting and not is_acting:
-            lines.append("  ⚠️ NOT PROTECTED if it falls")
+        lines.extend(f"  {line}" for line in _warnings(view))
         label = f"#{tracker.tracker_id} {tracker.symbol}"
         picks.append(does(label, f"/tracker {tracker.tracker_id}"))
     rows = (*in_rows(picks), (shows("🔄 Refresh", f"/trackers {page}"), does("🎯 Track", "/track")))
     title = f"📍 {count(len(views), 'tracker')}, nearest first"
     return Card(card_text(title, *lines), (*rows, *pager("/trackers", page, pages)))
+
+
+def _warnings(view: TrackerView) -> list[Line]:
+    """What a row of the list must not keep quiet about."""
+    tracker = view.tracker
+    if tracker.side is Side.BUY:
+        return []
+    if warned := _hindrance(view) or _alone(view):
+        return warned
+    return [] if view.is_protecting or tracker.state.is_acting else ["⚠️ NOT PROTECTED if it falls"]
 
 
 def _at_work(tracker: Tracker) -> str:

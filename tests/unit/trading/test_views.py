@@ -142,6 +142,35 @@ def test_a_tracker_tells_what_its_resting_backstop_bounds() -> None:
     assert views.tracker(tracker, BTC, PRICES).worst_case_down is None
 
 
+@pytest.mark.parametrize("why", ["are_stops_held", "is_blind"])
+def test_where_private_stops_cannot_act_the_backstop_is_all_that_counts(why: str) -> None:
+    stop = _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000, quantity=d("0.4"))
+    cannot = {"are_stops_held": True} if why == "are_stops_held" else {"is_blind": lambda _: True}
+    prices = replace(PRICES, backstop=lambda _: d(50_000), **cannot)  # type: ignore[arg-type]
+    worst = d("0.4") * (50_000 - 60_000)
+    seen = views.tracker(stop, BTC, prices)
+    assert (seen.is_protecting, seen.only_backstop, seen.worst_case) == (True, d(50_000), worst)
+    portfolio = Portfolio({}, {"BTC/USDT": Position("BTC/USDT", d("0.4"), d(20000))})
+    (held,) = views.positions(portfolio, lambda _: [stop], {"BTC/USDT": BTC}, prices)
+    assert (held.stops, held.backstops) == ((), ((d(50_000), d("0.4")),))
+    assert (held.is_protected, held.worst_case) == (True, worst)
+    without = views.tracker(stop, BTC, replace(prices, backstop=lambda _: None))
+    assert (without.is_protecting, without.worst_case) == (False, None)
+
+
+def test_of_two_trackers_without_eyes_each_says_what_is_left_of_it() -> None:
+    first = _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000, quantity=d("0.2"))
+    second = replace(first, tracker_id=2)
+    at = {1: None, 2: d(50_000)}
+    prices = replace(PRICES, is_blind=lambda _: True, backstop=lambda number: at[number])
+    portfolio = Portfolio({}, {"BTC/USDT": Position("BTC/USDT", d("0.4"), d(20000))})
+    (view,) = views.positions(portfolio, lambda _: [first, second], {"BTC/USDT": BTC}, prices)
+    assert view.stops == ((d(58_000), d("0.2")),)
+    assert view.backstops == ((d(50_000), d("0.2")),)
+    assert (view.is_blind, view.is_protected, view.protected_quantity) == (True, False, d("0.2"))
+    assert view.worst_case is None
+
+
 def test_a_swing_that_buys_back_is_touched_below_its_sale() -> None:
     tracker = _tracker(
         TrackerKind.TAKE_PROFIT,

@@ -735,3 +735,49 @@ def test_a_position_says_what_its_backstops_bound_while_umbra_is_down() -> None:
     desk = FakeDesk(SettableClock(START))
     view = replace(desk._position("BTC/USDT"), worst_case_down=Decimal(-5000))
     assert "If Umbra is down: worst -5,000.00 USDT before fees" in status.position_lines(view)
+
+
+def test_a_position_that_only_its_backstop_protects_says_so_on_every_card() -> None:
+    desk = FakeDesk(SettableClock(START))
+    alone = replace(
+        desk._position("BTC/USDT"),
+        protected_quantity=Decimal("0.5"),
+        stops=(),
+        backstops=((Decimal(50_000), Decimal("0.5")),),
+        worst_case=Decimal(-5000),
+        worst_case_down=Decimal(-5000),
+    )
+    held = replace(alone, is_held=True)
+    bare = replace(held, backstops=(), protected_quantity=Decimal(0), worst_case=None)
+    for view, said in (
+        (alone, ["⚠️ only backstop 50,000 sells"]),
+        (held, ["⚠️ UNPROTECTED: stops are held", "⚠️ only backstop 50,000 sells"]),
+        (bare, ["⚠️ UNPROTECTED: stops are held"]),
+    ):
+        lines = status.position_lines(view)
+        assert [line for line in lines if "⚠️" in str(line)] == said
+        assert not [line for line in lines if "🛡" in str(line)]
+        assert all(len(str(line)) <= 34 for line in said)
+    assert "worst case -5,000.00 USDT before fees" in status.position_lines(held)
+    assert "If Umbra is down" not in " ".join(map(str, status.position_lines(held)))
+    seen = replace(desk.status(), positions=(alone,))
+    assert _assert_fits(status.status_card(seen))[0] == "🟢 Backstop only: 1 of 1 position"
+    assert _assert_fits(status.positions_card([alone]))[0] == "💼 1 position, only backstops sell"
+    assert wording.holdings([held, bare]) == (
+        "Holds 0.5 BTC (BTC/USDT), UNPROTECTED: stops are held; only backstops sell: 0.5 at 50000",
+        "Holds 0.5 BTC (BTC/USDT), UNPROTECTED: stops are held",
+    )
+
+
+def test_a_backstop_beside_live_stops_is_called_one() -> None:
+    view = replace(
+        FakeDesk(SettableClock(START))._position("BTC/USDT"),
+        protected_quantity=Decimal("0.5"),
+        stops=((Decimal(58_000), Decimal("0.3")),),
+        backstops=((Decimal(50_000), Decimal("0.2")),),
+    )
+    assert status.position_lines(view)[1:4] == [
+        "🛡 protected, lowest at 50,000",
+        "  0.3 at 58,000",
+        "  0.2 at 50,000, backstop",
+    ]

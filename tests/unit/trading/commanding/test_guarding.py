@@ -27,6 +27,7 @@ from trading.domain.order import (
     Side,
 )
 from trading.domain.position import AdjustReason, TradingMode
+from trading.domain.time import Timeframe
 from trading.domain.tracker import (
     Amount,
     AmountKind,
@@ -171,7 +172,15 @@ async def test_a_halt_leaves_it_and_a_panic_takes_it_off_before_it_sells(world: 
     await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
     await sweep(world, 2)
     assert len(resting(world)) == 1
-    assert world.desk.tracker(1).is_protecting
+    [position] = world.desk.positions()
+    card = world.desk.tracker(1)
+    # Nothing sells at 58,000: what is left is the order at the exchange.
+    assert card.is_protecting
+    assert card.only_backstop == Decimal(50_000)
+    assert card.worst_case == position.worst_case == Decimal(-5_000)
+    assert (position.stops, position.backstops) == ((), ((Decimal(50_000), Decimal("0.5")),))
+    chart = await world.desk.chart("BTC/USDT", Timeframe("1h"), 10)
+    assert (chart.are_stops_held, chart.backstops) == (True, {1: Decimal(50_000)})
     await world.do(Panic())
     await world.until_sold("0.5")
     assert resting(world) == []

@@ -45,6 +45,23 @@ async def test_a_caption_has_the_number_of_every_level_that_the_picture_shows() 
     assert "at 58,000.00 hard stop 50,000.00, record 61,234.00" in text
 
 
+async def test_a_chart_of_a_halt_says_that_its_stops_are_held_and_what_is_left() -> None:
+    desk = FakeDesk(SettableClock(START))
+    line = "/track BTC/USDT stop 58000 0.1"
+    await desk.execute(grammar.parse(line, INSTRUMENTS.__getitem__), 7, "1")
+    chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
+    held = replace(chart, are_stops_held=True, backstops={1: Decimal(50_000)}, now=START)
+    caption = strip_markup(reports.chart_caption(held, INSTRUMENTS["BTC/USDT"]))
+    assert "⚠️ UNPROTECTED: stops are held" in caption
+    text = " ".join(caption.split())
+    assert "#1 HELD: stop 58000 at 58,000.00 only backstop 50,000.00 sells" in text
+    [mark] = level_marks(held.trackers[0], held)
+    assert (mark.label, mark.is_dashed) == ("#1 stop held", True)
+    live = strip_markup(reports.chart_caption(chart, INSTRUMENTS["BTC/USDT"]))
+    assert "backstop" not in live
+    assert "HELD" not in live
+
+
 async def test_a_paused_stop_is_called_so_in_the_caption_and_drawn_as_none_that_acts() -> None:
     desk = FakeDesk(SettableClock(START))
     line = "/track BTC/USDT stop 58000 0.1"

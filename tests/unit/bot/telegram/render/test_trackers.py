@@ -28,6 +28,7 @@ from trading.domain.tracker import (
     ThenKind,
     Tracker,
     TrackerKind,
+    TrackerState,
 )
 from trading.overview import Signature, TrackerView
 
@@ -209,3 +210,52 @@ def test_without_its_backstop_it_is_said_that_the_order_on_the_exchange_goes() -
     assert gone in _lines(before, _stop())
     assert gone not in _lines(before, _stop(backstop=d(49000)))
     assert gone not in _lines(_stop(), _stop())
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ({"is_held": True}, "⚠️ UNPROTECTED: stops are held"),
+        ({"is_blind": True}, "⚠️ CANNOT SELL NOW"),
+    ],
+)
+def test_a_stop_that_cannot_sell_shows_its_backstop_and_the_worst_case_of_that(
+    why: dict[str, bool], said: str
+) -> None:
+    view = TrackerView(
+        tracker=_stop(backstop=d(50000)),
+        instrument=BTC,
+        price=d(60000),
+        price_age_s=1.0,
+        level=d(58000),
+        gap=d("-0.0333"),
+        is_protecting=True,
+        worst_case=d(-5000),
+        signature=None,
+        worst_case_down=d(-5000),
+        only_backstop=d(50000),
+        **why,
+    )
+    alone = replace(view, is_protecting=False, worst_case=None, only_backstop=None)
+    for with_backstop, without in (
+        (tracker_card(view).text, tracker_card(alone).text),
+        (trackers_card([view]).text, trackers_card([alone]).text),
+    ):
+        assert said in with_backstop
+        assert "only backstop 50,000.00 sells" in with_backstop
+        assert "🛡" not in with_backstop
+        assert said in without
+        assert "backstop 50,000.00 sells" not in without
+    card = tracker_card(view).text
+    assert "worst -5,000.00 USDT before fees" in card
+    assert "If Umbra is down" not in card
+    assert ("HELD, would fire at 58,000.00" in card) is ("is_held" in why)
+
+
+def test_a_blocked_exit_says_that_only_its_backstop_is_left() -> None:
+    blocked = replace(_stop(backstop=d(50000)), state=TrackerState.BLOCKED)
+    view = TrackerView(
+        blocked, BTC, d(60000), 1.0, None, None, True, d(-5000), None, only_backstop=d(50000)
+    )
+    assert "only backstop 50,000.00 sells" in tracker_card(view).text
+    assert "only backstop 50,000.00 sells" in trackers_card([view]).text
