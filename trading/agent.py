@@ -269,7 +269,8 @@ class TradingAgent:
         positions = list(views.worth_an_order(held, self.state.instruments, self.prices.price))
         working = len(self.execution.intents)
         at, trackers = self.clock.now(), self.trackers.all()
-        standing = start_card.Standing(at, positions, trackers, working)
+        resting = self.guarding.all_resting()
+        standing = start_card.Standing(at, positions, trackers, working, self.state.mode, resting)
         return start_card.card(findings, standing, self._program_changes)
 
     async def run_follow_ups(self) -> None:

@@ -1,20 +1,25 @@
 """The card of a start: what was found, what was done meanwhile, what is held and watched again."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.events import Event, IntentClosed, ProcessStarted
 from trading.domain.money import plain
 from trading.domain.order import Intent, Side
-from trading.domain.position import Position
+from trading.domain.position import Position, TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
 from trading.trackers import protection
 
 _LISTED_MAX = 10
 _ANY_PRICE = Decimal("Infinity")
+_MODES = {
+    TradingMode.REDUCING: "Reducing: nothing new is bought. /resume ends it",
+    TradingMode.HALTED: "HALTED: only private stops sell. /resume ends it",
+    TradingMode.HALTED_EVERYTHING: "⚠️ HALTED EVERYTHING: NO STOP SELLS. /resume ends it",
+}
 
 
 class StartLog:
@@ -55,24 +60,52 @@ class StartLog:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stands when the card is written, `at` its moment in UTC; `working` open orders."""
+    """What stands when the card is written, `at` its moment in UTC; `working` open orders.
+
+    `backstops` are the prices of those that rest on the exchange, by tracker.
+    """
 
     at: datetime
     positions: Sequence[Position]
     trackers: Sequence[Tracker]
     working: int
+    mode: TradingMode = TradingMode.ACTIVE
+    backstops: Mapping[int, Decimal] = field(default_factory=dict)
+
+    @property
+    def can_act(self) -> bool:
+        """Whether a private stop that is reached sells."""
+        return self.mode is not TradingMode.HALTED_EVERYTHING
 
     @property
     def unprotected(self) -> list[str]:
-        """The managed coins that no live rule would sell."""
+        """The managed coins that nothing would sell."""
         coins = []
         for position in self.positions:
             # A stop that the present price is beyond has fired before the card is written.
             cover = protection.coverage(
-                position.symbol, position.quantity, self.trackers, _ANY_PRICE, to_ms(self.at)
+                position.symbol,
+                position.quantity,
+                self.trackers,
+                _ANY_PRICE,
+                to_ms(self.at),
+                self.backstops,
+                can_act=self.can_act,
             )
             if cover.unprotected:
                 coins.append(f"{plain(cover.unprotected)} {position.symbol.partition('/')[0]}")
+        return coins
+
+    @property
+    def by_backstop(self) -> list[str]:
+        """What only a stop on the exchange would sell, and at which price."""
+        coins = []
+        for each in self.trackers:
+            stop = self.backstops.get(each.tracker_id)
+            state = protection.of(each, _ANY_PRICE, to_ms(self.at), stop, can_act=self.can_act)
+            if state.is_by_backstop and stop is not None:
+                base = each.symbol.partition("/")[0]
+                coins.append(f"{plain(each.quantity)} {base} at {plain(stop)}")
         return coins
 
 
@@ -110,10 +143,18 @@ def card(
         if position.quantity
     ]
     waiting = [each for each in standing.trackers if each.state.is_waiting]
+    blocked = [
+        f"#{each.tracker_id}"
+        for each in standing.trackers
+        if each.state is TrackerState.BLOCKED and not _is_told(each, findings)
+    ]
     paused = [f"#{each.tracker_id}" for each in waiting if each.is_paused]
-    unprotected = standing.unprotected
+    unprotected, by_backstop = standing.unprotected, standing.by_backstop
     todo = [
+        *([_MODES[standing.mode]] if standing.mode in _MODES else []),
         *([f"⚠️ NOT PROTECTED: {_listed(unprotected)}"] if unprotected else []),
+        *([f"⚠️ ONLY A BACKSTOP SELLS: {_listed(by_backstop)}"] if by_backstop else []),
+        *([f"⚠️ BLOCKED, does nothing now: {_listed(blocked)}"] if blocked else []),
         *([f"⚠️ PAUSED, watches nothing: {_listed(paused)}"] if paused else []),
     ]
     calm = "Nothing fired meanwhile" + ("." if todo else "; there is nothing to do.")
@@ -126,6 +167,10 @@ def card(
         f"Under care: {_listed(held)}" if held else "Under care: no coins",
         watched + (f", orders at work: {standing.working}" if standing.working else ""),
     )
+
+
+def _is_told(tracker: Tracker, findings: Sequence[str]) -> bool:
+    return any(f"#{tracker.tracker_id} " in line and "BLOCKED" in line for line in findings)
 
 
 def _listed(words: Sequence[str]) -> str:

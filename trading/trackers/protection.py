@@ -75,14 +75,17 @@ def coverage(
     price: Decimal | None,
     at_ms: int,
     backstops: Mapping[int, Decimal] | None = None,
+    *,
+    can_act: bool = True,
 ) -> Coverage:
-    """Sum what the trackers of a symbol protect of its managed quantity."""
+    """Sum what the trackers of a symbol protect of its managed quantity; see `of`."""
     protected = worst_value = ZERO
     ids = []
     for tracker in trackers:
         if tracker.symbol != symbol:
             continue
-        state = of(tracker, price, at_ms, (backstops or {}).get(tracker.tracker_id))
+        stop = (backstops or {}).get(tracker.tracker_id)
+        state = of(tracker, price, at_ms, stop, can_act=can_act)
         if state.is_protected:
             protected += tracker.quantity
             worst_value += tracker.quantity * (state.worst_price or ZERO)

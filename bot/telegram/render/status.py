@@ -104,7 +104,7 @@ def _headline(status: StatusView) -> str:
         if all(_is_partly(view) for view in positions if not view.is_protected):
             return f"🔴 {open_ones} of {len(positions)} only PARTLY PROTECTED"
         return f"🔴 NOT PROTECTED: {open_ones} of {count(len(positions), 'position')}"
-    by_backstop = sum(bool(view.backstops) for view in positions)
+    by_backstop = sum(_is_by_backstop(view) for view in positions)
     if by_backstop:
         return f"{dot(status)} Backstop only: {by_backstop} of {count(len(positions), 'position')}"
     return f"{dot(status)} Protected: {len(positions)} of {count(len(positions), 'position')}"
@@ -113,6 +113,10 @@ def _headline(status: StatusView) -> str:
 def _is_partly(view: PositionView) -> bool:
     # Without eyes a whole holding is open whatever its trackers own.
     return ZERO < view.protected_quantity < view.position.quantity
+
+
+def _is_by_backstop(view: PositionView) -> bool:
+    return bool(view.backstops) and not view.stops
 
 
 def _uncounted(status: StatusView) -> list[Line]:
@@ -161,7 +165,7 @@ def position_lines(view: PositionView) -> list[Line]:
     lines: list[Line] = [head, *_protection_lines(view)]
     if view.worst_case is not None:
         lines.append(f"worst case {signed(view.worst_case)}{_quote(view.symbol)} before fees")
-    if view.stops or not view.backstops:
+    if not _is_by_backstop(view):
         # Of backstops alone it is the same as above.
         lines.extend(down(view.worst_case_down, _quote(view.symbol).strip()))
     return lines
@@ -230,7 +234,7 @@ def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
             lines.append(f"{quantity(view.unmanaged)} more is never sold")
     open_ones = sum(not view.is_protected for view in views)
     title = f"💼 {count(len(views), 'position')}"
-    covered = ", only backstops sell" if any(view.backstops for view in views) else ", protected"
+    covered = ", only backstops sell" if any(map(_is_by_backstop, views)) else ", protected"
     title += f", {open_ones} NOT PROTECTED" if open_ones else covered
     refresh = shows("🔄 Refresh", f"/positions {page}")
     return Card(card_text(title, *lines), ((refresh,), *pager("/positions", page, pages)))

@@ -11,7 +11,7 @@ from tests.builders import protective_stop
 from tests.catalogue import fired
 from trading.domain.events import IntentClosed, ProcessStarted
 from trading.domain.order import Intent, IntentState, Purpose, Side
-from trading.domain.position import Position
+from trading.domain.position import Position, TradingMode
 from trading.domain.tracker import Tracker, TrackerState
 from trading.start_card import Standing, StartLog, card, program_changes
 
@@ -113,6 +113,53 @@ def test_a_start_with_a_paused_tracker_and_open_coins_says_what_is_to_be_done() 
         "Under care: 0.5 BTC",
         "Watched again: 0",
     )
+
+
+def test_a_start_under_a_full_halt_says_so_and_names_the_coins_whose_stops_are_held() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5"))]
+    watching = [tracker(1, TrackerState.TRAILING)]
+    mode = TradingMode.HALTED_EVERYTHING
+    assert card([], Standing(AT, positions, watching, 0, mode))[:3] == (
+        "Nothing fired meanwhile.",
+        "⚠️ HALTED EVERYTHING: NO STOP SELLS. /resume ends it",
+        "⚠️ NOT PROTECTED: 0.5 BTC",
+    )
+    lines = card([], Standing(AT, positions, watching, 0, mode, {1: Decimal(50_000)}))
+    assert lines[2] == "⚠️ ONLY A BACKSTOP SELLS: 0.5 BTC at 50000"
+    assert "NOT PROTECTED" not in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        (TradingMode.REDUCING, "Reducing: nothing new is bought. /resume ends it"),
+        (TradingMode.HALTED, "HALTED: only private stops sell. /resume ends it"),
+    ],
+)
+def test_a_start_in_a_stricter_mode_says_which_and_calls_live_stops_protection(
+    mode: TradingMode, words: str
+) -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5"))]
+    lines = card([], Standing(AT, positions, [tracker(1, TrackerState.TRAILING)], 0, mode))
+    assert lines[:2] == ("Nothing fired meanwhile.", words)
+    assert "NOT PROTECTED" not in " ".join(lines)
+
+
+def test_a_blocked_tracker_is_called_blocked_and_its_live_backstop_counts() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5"))]
+    blocked = [tracker(1, TrackerState.BLOCKED)]
+    resting = {1: Decimal(50_000)}
+    assert card([], Standing(AT, positions, blocked, 0, backstops=resting))[1:3] == (
+        "⚠️ ONLY A BACKSTOP SELLS: 0.5 BTC at 50000",
+        "⚠️ BLOCKED, does nothing now: #1",
+    )
+    assert card([], Standing(AT, positions, blocked, 0))[1:3] == (
+        "⚠️ NOT PROTECTED: 0.5 BTC",
+        "⚠️ BLOCKED, does nothing now: #1",
+    )
+    found = "Fired while starting: #1 BTC/USDT BLOCKED: there are no bids"
+    lines = card([found], Standing(AT, positions, blocked, 0))
+    assert "BLOCKED, does nothing" not in " ".join(lines)
 
 
 def started(**changes: Any) -> ProcessStarted:

@@ -781,3 +781,5 @@ def test_a_backstop_beside_live_stops_is_called_one() -> None:
         "  0.3 at 58,000",
         "  0.2 at 50,000, backstop",
     ]
+    seen = replace(FakeDesk(SettableClock(START)).status(), positions=(view,))
+    assert _assert_fits(status.status_card(seen))[0] == "🟢 Protected: 1 of 1 position"

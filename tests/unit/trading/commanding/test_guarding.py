@@ -16,6 +16,7 @@ from trading.domain.events import (
     IntentClosed,
     IntentOpened,
     PositionAdjusted,
+    RecoveryReported,
     TrackerChanged,
 )
 from trading.domain.order import (
@@ -184,6 +185,23 @@ async def test_a_halt_leaves_it_and_a_panic_takes_it_off_before_it_sells(world: 
     await world.do(Panic())
     await world.until_sold("0.5")
     assert resting(world) == []
+
+
+async def test_a_start_under_a_full_halt_tells_the_backstop_that_rests(world: AgentWorld) -> None:
+    await guard(world)
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.kill()
+    await world.start()
+    lines = world.store.of(RecoveryReported)[-1].lines
+    assert "⚠️ HALTED EVERYTHING: NO STOP SELLS. /resume ends it" in lines
+    assert "⚠️ ONLY A BACKSTOP SELLS: 0.5 BTC at 50000" in lines
+    await world.do(SetTradingMode(TradingMode.ACTIVE))
+    await world.do(EditTracker(1, is_backstop_off=True))
+    await sweep(world, 3)
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    await world.kill()
+    await world.start()
+    assert "⚠️ NOT PROTECTED: 0.5 BTC" in world.store.of(RecoveryReported)[-1].lines
 
 
 async def test_a_held_exit_leaves_its_backstop_where_it_is(world: AgentWorld) -> None:
