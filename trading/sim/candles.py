@@ -1,6 +1,6 @@
 """Running and closed candles of one market, continued from its history by what trades."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +9,11 @@ from trading.domain.time import (
     Timeframe,
     candle_open_ms,
     candles_between,
+    divides,
     following_ms,
     shifted_ms,
 )
-from trading.sim.history import MINUTE_MS, SECOND, Rows
+from trading.sim.history import MINUTE_MS, SECOND, TIMEFRAMES, Rows
 
 HistoryOf = Callable[[Timeframe, int, float], Rows]
 """Candles before a moment, ending at a price."""
@@ -29,7 +30,8 @@ _MINUTE = Timeframe("1m")
 class Kline:
     """One candle as the exchange counts it; volumes in base and quote, taker's share apart.
 
-    It opens at its first trade; until there is one it repeats the close before it.
+    It opens at its first trade; until there is one it repeats the close before it. Its days begin
+    `ahead_ms` before those of UTC.
     """
 
     open_ms: int
@@ -45,11 +47,12 @@ class Kline:
     taker_quote_volume: float = 0.0
     first_trade_id: int = -1
     last_trade_id: int = -1
+    ahead_ms: int = 0
 
     @property
     def close_ms(self) -> int:
         """The last millisecond that belongs to it."""
-        return following_ms(self.open_ms, self.length_ms) - 1
+        return following_ms(self.open_ms + self.ahead_ms, self.length_ms) - self.ahead_ms - 1
 
     def take(self, print_: "TapePrint") -> None:
         """Count one trade in."""
@@ -182,8 +185,19 @@ class CandleStore:
         self.roll(now_ms)
         return self._of(timeframe).closed[-1]
 
-    def candles(self, timeframe: Timeframe, now_ms: int) -> list[Kline]:
-        """Return all candles kept, oldest first, the running one last."""
+    def candles(self, timeframe: Timeframe, now_ms: int, ahead_ms: int = 0) -> list[Kline]:
+        """Return all candles kept, oldest first, the running one last.
+
+        Those of a time zone whose days begin `ahead_ms` before UTC's, whole minutes, are put
+        together from the longest ones that fit, and are as many as these reach.
+        """
+        length_ms = timeframe.length_ms
+        if ahead_ms % length_ms:
+            finer = max(
+                (one for one in TIMEFRAMES if _fits(one.length_ms, length_ms, ahead_ms)),
+                key=lambda one: one.length_ms,
+            )
+            return _ahead_of_utc(self.candles(finer, now_ms), length_ms, ahead_ms)
         self.roll(now_ms)
         series = self._of(timeframe)
         return [*series.closed, series.running]
@@ -253,6 +267,25 @@ class CandleStore:
                 candles.append(_flat(opens_ms, length_ms, minute.open))
             candles[-1].merge(minute)
         return _Series(length_ms, candles[:-1], candles[-1])
+
+
+def _fits(shorter_ms: int, length_ms: int, ahead_ms: int) -> bool:
+    return divides(shorter_ms, length_ms) and ahead_ms % shorter_ms == 0
+
+
+def _ahead_of_utc(finer: Sequence[Kline], length_ms: int, ahead_ms: int) -> list[Kline]:
+    # A first one that the finer ones do not hold whole is left out.
+    found: list[Kline] = []
+    for candle in finer:
+        open_ms = candle_open_ms(candle.open_ms + ahead_ms, length_ms) - ahead_ms
+        if not found or found[-1].open_ms != open_ms:
+            if not found and candle.open_ms != open_ms:
+                continue
+            price = candle.open
+            begun = Kline(open_ms, length_ms, price, price, price, price, ahead_ms=ahead_ms)
+            found.append(begun)
+        found[-1].merge(candle)
+    return found
 
 
 def _flat(open_ms: int, length_ms: int, price: float) -> Kline:

@@ -24,6 +24,7 @@ _ANSWERS = {
     "RESULT": messages.order_result,
     "FULL": messages.order_full,
 }
+_TEST_PARAMS = {"computeCommissionRates": ""}
 _REPLACE_PARAMS = {
     "cancelReplaceMode": "",
     "cancelNewClientOrderId": "",
@@ -60,8 +61,10 @@ def new_order(venue: Venue, call: Call) -> Any:
 
 
 def test_order(venue: Venue, call: Call) -> Any:
-    """POST order/test: all checks that need no matching engine."""
-    _checked_ticket(venue, call, {})
+    """POST order/test: all checks that need no matching engine, and the rates if asked for."""
+    _checked_ticket(venue, call, _TEST_PARAMS)
+    if call.params.get("computeCommissionRates") == "true":
+        return messages.order_commission(venue.exchange.fees)
     return {}
 
 

@@ -55,6 +55,8 @@ MESSAGES = {
     -2015: "Invalid API-key, IP, or permissions for action.",
     -2021: "Order cancel-replace partially failed.",
     -2022: "Order cancel-replace failed.",
+    -2035: "User Data Stream subscription already active.",
+    -2036: "User Data Stream subscription not active.",
 }
 _STATUSES = {-1003: 429, -1007: 504, -1008: 503, -1015: 429, -2014: 401, -2015: 401, -2021: 409}
 
@@ -87,6 +89,14 @@ def illegal(name: str, legal: str) -> ApiError:
 def not_required(name: str) -> ApiError:
     """A parameter was sent that this order type does not take."""
     return ApiError(-1106, f"Parameter '{name}' sent when not required.")
+
+
+def unread(sent: int, read: int) -> ApiError:
+    """More parameters were sent than this request takes."""
+    return ApiError(
+        -1104,
+        f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.",
+    )
 
 
 def filter_failure(name: str) -> ApiError:

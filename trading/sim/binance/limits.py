@@ -18,6 +18,7 @@ _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1_000, 50))
 _DEPTH_WEIGHT_MOST = 250
 _TICKERS_WEIGHTS = ((20, 2), (100, 40))
 _TICKERS_WEIGHT_MOST = 80
+_COMMISSION_WEIGHT = 20
 # Asking for every symbol at once costs more; several by name cost as much but for the day's.
 _ALL_SYMBOLS_WEIGHT = {
     "/api/v3/ticker/24hr": _TICKERS_WEIGHT_MOST,
@@ -34,6 +35,8 @@ def weight_of(path: str, params: Mapping[str, str], weight: int) -> int:
         # What is no number is refused, and costs the least.
         wanted = int(limit) if limit.isascii() and limit.isdigit() and len(limit) < 9 else 0
         return _by_length(wanted, _DEPTH_WEIGHTS, _DEPTH_WEIGHT_MOST)
+    if path == "/api/v3/order/test" and params.get("computeCommissionRates") == "true":
+        return _COMMISSION_WEIGHT
     if path == "/api/v3/ticker/24hr" and params.get("symbols"):
         return _by_length(params["symbols"].count(",") + 1, _TICKERS_WEIGHTS, _TICKERS_WEIGHT_MOST)
     return weight if params.get("symbol") else _ALL_SYMBOLS_WEIGHT.get(path, weight)

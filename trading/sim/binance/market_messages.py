@@ -22,6 +22,10 @@ _MARKET_STATUSES = {
     InstrumentStatus.HALTED: "HALT",
     InstrumentStatus.CANCEL_ONLY: "CANCEL_ONLY",
 }
+_SHORT_TICKER = (
+    *("symbol", "openPrice", "highPrice", "lowPrice", "lastPrice", "volume", "quoteVolume"),
+    *("openTime", "closeTime", "firstId", "lastId", "count"),
+)
 
 
 def symbol_info(instrument: Instrument) -> Json:
@@ -130,6 +134,11 @@ def day_ticker(market: Market, day: Kline, touch: Touch, now_ms: int) -> Json:
         "lastId": day.last_trade_id,
         "count": day.trades,
     }
+
+
+def short_ticker(full: Json) -> Json:
+    """Return the statistics of 24 hours as REST shows them to who asks for type MINI."""
+    return {name: full[name] for name in _SHORT_TICKER}
 
 
 def market_price(market: Market) -> Decimal:

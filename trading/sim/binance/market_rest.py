@@ -8,13 +8,17 @@ import orjson
 from trading.sim.binance import market_messages as messages
 from trading.sim.binance.codes import ApiError, missing
 from trading.sim.binance.filters import number
-from trading.sim.binance.tickets import read_int, read_limit, read_period
+from trading.sim.binance.tickets import read_ahead_ms, read_int, read_limit, read_period
 from trading.sim.binance.venue import Call, Venue
 from trading.sim.history import TIMEFRAMES
 from trading.sim.world import Market
 
 _INTERVALS = {timeframe.name: timeframe for timeframe in TIMEFRAMES}
 _MINUTE = _INTERVALS["1m"]
+_TICKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "FULL": dict,
+    "MINI": messages.short_ticker,
+}
 
 
 def ping(_venue: Venue, _call: Call) -> Any:
@@ -106,7 +110,7 @@ def aggregate_trades(venue: Venue, call: Call) -> Any:
 
 
 def klines(venue: Venue, call: Call) -> Any:
-    """GET klines and uiKlines."""
+    """GET klines and uiKlines; those of a time zone reach back as far as the finer ones do."""
     market = venue.market(call.params)
     interval = call.params.get("interval", "")
     if not interval:
@@ -115,9 +119,10 @@ def klines(venue: Venue, call: Call) -> Any:
         raise ApiError(-1120, "Invalid interval.")
     limit = read_limit(call.params, 500, 1_000)
     start_ms, end_ms = read_period(call.params)
+    ahead_ms = read_ahead_ms(call.params)
     candles = [
         candle
-        for candle in market.candles.candles(_INTERVALS[interval], call.now_ms)
+        for candle in market.candles.candles(_INTERVALS[interval], call.now_ms, ahead_ms)
         if (start_ms is None or candle.open_ms >= start_ms)
         and (end_ms is None or candle.open_ms <= end_ms)
     ]
@@ -136,8 +141,12 @@ def average_price(venue: Venue, call: Call) -> Any:
 
 
 def day_ticker(venue: Venue, call: Call) -> Any:
-    """GET ticker/24hr."""
-    return _for_each(venue, call, lambda market: day_statistics(venue, market, call.now_ms))
+    """GET ticker/24hr, in full or as MINI."""
+    kind = call.params.get("type") or "FULL"
+    if kind not in _TICKERS:
+        raise ApiError(-1139, "Invalid ticker type.")
+    shown = _TICKERS[kind]
+    return _for_each(venue, call, lambda market: shown(day_statistics(venue, market, call.now_ms)))
 
 
 def price_ticker(venue: Venue, call: Call) -> Any:

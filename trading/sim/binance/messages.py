@@ -29,6 +29,7 @@ _EXECUTION_TYPES = {
     OrderChange.CANCELED: "CANCELED",
     OrderChange.EXPIRED: "EXPIRED",
 }
+_ROLES = ("maker", "taker")
 
 
 def status(order: PlacedOrder) -> str:
@@ -160,7 +161,7 @@ def account(
 
 def commission(symbol: str, fees: FeeSchedule) -> Json:
     """Return the rates of one symbol."""
-    nothing = {"maker": "0", "taker": "0", "buyer": "0", "seller": "0"}
+    nothing = {name: number(ZERO) for name in (*_ROLES, "buyer", "seller")}
     return {
         "symbol": symbol,
         "standardCommission": _rates(fees),
@@ -170,9 +171,19 @@ def commission(symbol: str, fees: FeeSchedule) -> Json:
             "enabledForAccount": False,
             "enabledForSymbol": False,
             "discountAsset": "BNB",
-            "discount": "0",
+            "discount": number(ZERO),
         },
     }
+
+
+def order_commission(fees: FeeSchedule) -> Json:
+    """Return the rates that one order would pay: its side is known, so they are not told by it."""
+    of_symbol = commission("", fees)
+    rates = {
+        f"{kind}CommissionForOrder": {who: of_symbol[f"{kind}Commission"][who] for who in _ROLES}
+        for kind in ("standard", "special", "tax")
+    }
+    return {**rates, "discount": of_symbol["discount"]}
 
 
 def execution_report(

@@ -6,13 +6,15 @@ from decimal import Decimal
 
 from trading.domain.money import ZERO
 from trading.domain.order import Side, TimeInForce
-from trading.sim.binance.codes import ApiError, illegal, missing, not_required
+from trading.sim.binance.codes import ApiError, illegal, missing, not_required, unread
 from trading.sim.orders import OrderKind, OrderTicket, SelfTrade
 
 Params = Mapping[str, str]
 
 _NUMBER = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 _CLIENT_ID = r"^[a-zA-Z0-9-_]{1,36}$"
+_TIME_ZONE = re.compile(r"([+-]?)([0-9]{1,2})(?::([0-9]{2}))?", re.ASCII)
+_AHEAD_MIN_MS, _AHEAD_MAX_MS = -12 * 3_600_000, 14 * 3_600_000
 _DECIMALS_MAX = 8
 # As milliseconds this were the year 5138, as microseconds 1973.
 _MICROSECONDS_FROM = 10**14
@@ -27,7 +29,6 @@ _ALWAYS = frozenset(
         "selfTradePreventionMode",
         "strategyId",
         "strategyType",
-        "computeCommissionRates",
         "recvWindow",
         "timestamp",
         "signature",
@@ -121,6 +122,17 @@ def read_period(params: Params) -> tuple[float | None, float | None]:
     return read_time_ms(params, "startTime"), read_time_ms(params, "endTime")
 
 
+def read_ahead_ms(params: Params) -> int:
+    """Return how much earlier than in UTC the days begin in the time zone that was asked for."""
+    text = params.get("timeZone") or "0"
+    found = _TIME_ZONE.fullmatch(text)
+    hours, minutes = (int(found[2]), int(found[3] or 0)) if found else (0, 60)
+    ahead_ms = (60 * hours + minutes) * 60_000 * (-1 if found and found[1] == "-" else 1)
+    if minutes > 59 or not _AHEAD_MIN_MS <= ahead_ms <= _AHEAD_MAX_MS:
+        raise ApiError(-1130, "Data sent for parameter 'timeZone' is not valid.")
+    return ahead_ms
+
+
 def read_limit(params: Params, usual: int, largest: int) -> int:
     """Return how many rows to answer with."""
     limit = read_int(params, "limit")
@@ -156,12 +168,7 @@ def _check_names(params: Params, kind: OrderKind, extra: Params) -> None:
     known = _ALWAYS.union(_SIZED, extra)
     unknown = [name for name in params if name not in known]
     if unknown:
-        read = len(params) - len(unknown)
-        raise ApiError(
-            -1104,
-            f"Not all sent parameters were read; read '{read}' parameter(s)"
-            f" but was sent '{len(params)}'.",
-        )
+        raise unread(len(params), len(params) - len(unknown))
 
 
 def _read_time_in_force(params: Params) -> TimeInForce:

@@ -238,3 +238,48 @@ def test_after_a_day_only_what_happened_here_counts() -> None:
     day = made.day(START_MS + 29 * 60 * MINUTE_MS)
     assert (day.high, day.low) == (60_029.0, 60_006.0)
     assert 20 < day.trades < 30
+
+
+HOUR_MS = 60 * MINUTE_MS
+
+
+@pytest.mark.parametrize(
+    ("name", "ahead_ms", "count"),
+    [
+        ("1d", 8 * HOUR_MS, 490),
+        ("1d", -5 * HOUR_MS, 60),
+        ("3d", 8 * HOUR_MS, 160),
+        ("1w", 12 * HOUR_MS, 90),
+        ("1M", 8 * HOUR_MS, 15),
+        ("4h", 345 * MINUTE_MS, 90),
+        ("1h", -210 * MINUTE_MS, 740),
+    ],
+)
+def test_candles_of_a_time_zone_are_sums_that_open_by_its_clock(
+    name: str, ahead_ms: int, count: int
+) -> None:
+    made, timeframe = store(), Timeframe(name)
+    made.take(print_at(START_MS + 1, 61_000.0))
+    found = made.candles(timeframe, START_MS + 2, ahead_ms)
+    assert len(found) >= count
+    for candle in found:
+        local_ms = candle.open_ms + ahead_ms
+        assert candle_open_ms(local_ms, timeframe.length_ms) == local_ms
+    assert all(before.close_ms + 1 == candle.open_ms for before, candle in pairwise(found))
+    assert found[-1].open_ms <= START_MS <= found[-1].close_ms
+    assert found[-1].close == 61_000.0
+    finest = Timeframe("15m")
+    small = made.candles(finest, START_MS + 2)
+    for candle in found[-3:] if name in {"1h", "4h", "1d"} else ():
+        parts = [one for one in small if candle.open_ms <= one.open_ms <= candle.close_ms]
+        assert (candle.open, candle.close) == (parts[0].open, parts[-1].close)
+        assert candle.high == max(one.high for one in parts)
+        assert candle.low == min(one.low for one in parts)
+        assert candle.volume == pytest.approx(sum(one.volume for one in parts))
+
+
+def test_a_time_zone_changes_nothing_about_candles_that_fit_into_its_hours() -> None:
+    made = store()
+    for name in ("1s", "1m", "1h", "8h"):
+        ahead = made.candles(Timeframe(name), START_MS, 8 * HOUR_MS)
+        assert ahead == made.candles(Timeframe(name), START_MS)

@@ -149,6 +149,43 @@ def test_klines_can_be_cut_by_time_and_count(desk: Desk) -> None:
     assert len(desk.public("klines", symbol="BTCUSDT", interval="1w", limit=2000)[1]) == 1_000
 
 
+def test_klines_open_by_the_clock_of_the_time_zone_asked_for(desk: Desk) -> None:
+    def opens(**zone: str) -> list[int]:
+        status, rows = desk.public("klines", symbol="BTCUSDT", interval="1d", limit=3, **zone)
+        assert status == 200
+        assert [row[6] + 1 for row in rows[:-1]] == [row[0] for row in rows[1:]]
+        return [row[0] % 86_400_000 for row in rows]
+
+    hour_ms = 3_600_000
+    assert opens() == opens(timeZone="0") == opens(timeZone="00:00") == [0, 0, 0]
+    assert opens(timeZone="8") == [16 * hour_ms] * 3
+    assert opens(timeZone="-1:00") == [hour_ms] * 3
+    assert opens(timeZone="05:45") == [18 * hour_ms + hour_ms // 4] * 3
+    assert opens(timeZone="14") == [10 * hour_ms] * 3
+    assert opens(timeZone="-12") == [12 * hour_ms] * 3
+
+
+@pytest.mark.parametrize("zone", ["14:01", "-12:01", "15", "8:60", "8:5", "UTC", "8.5", "--1"])
+def test_a_time_zone_that_does_not_exist_is_refused(desk: Desk, zone: str) -> None:
+    asked = {"symbol": "BTCUSDT", "interval": "1d", "timeZone": zone}
+    status, body = desk.public("klines", **asked)
+    assert (status, body["code"]) == (400, -1130)
+    assert "'timeZone'" in body["msg"]
+
+
+def test_statistics_of_the_day_are_short_for_who_wants_them_short(desk: Desk) -> None:
+    _, full = desk.public("ticker/24hr", symbol="BTCUSDT", type="FULL")
+    assert full == desk.public("ticker/24hr", symbol="BTCUSDT")[1]
+    _, short = desk.public("ticker/24hr", symbol="BTCUSDT", type="MINI")
+    names = {"symbol", "openPrice", "highPrice", "lowPrice", "lastPrice", "volume", "quoteVolume"}
+    assert set(short) == names | {"openTime", "closeTime", "firstId", "lastId", "count"}
+    assert short.items() <= full.items()
+    _, several = desk.public("ticker/24hr", symbols='["BTCUSDT","ETHUSDT"]', type="MINI")
+    assert [set(row) for row in several] == [set(short)] * 2
+    refused = desk.public("ticker/24hr", symbol="BTCUSDT", type="TINY")
+    assert refused == (400, {"code": -1139, "msg": "Invalid ticker type."})
+
+
 def test_prints_are_listed_as_trades_and_aggregates(desk: Desk) -> None:
     for price in (61_000, 62_000, 63_000):
         desk.now_ms += 10
@@ -577,6 +614,21 @@ def test_wrong_stops_get_binances_codes(
     assert (status, body["code"]) == (400, code)
     assert message in body["msg"]
     assert desk.held("BTC") == ("200.00000000", "0.00000000")
+
+
+def test_a_test_order_tells_the_rates_when_asked(desk: Desk) -> None:
+    params = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "1"}
+    path = "/api/v3/order/test"
+    before = desk.service.limits.weight
+    status, shown = desk.signed("POST", path, computeCommissionRates="true", **params)
+    assert (status, desk.service.limits.weight - before) == (200, 20)
+    nothing = {"maker": "0.00000000", "taker": "0.00000000"}
+    assert shown["standardCommissionForOrder"] == {"maker": "0.00100000", "taker": "0.00100000"}
+    assert shown["specialCommissionForOrder"] == shown["taxCommissionForOrder"] == nothing
+    assert shown["discount"]["discountAsset"] == "BNB"
+    assert desk.signed("POST", path, computeCommissionRates="false", **params) == (200, {})
+    placed = desk.order(quantity="1", computeCommissionRates="true")
+    assert placed[1]["code"] == -1104
 
 
 def test_a_test_order_is_checked_and_not_placed(desk: Desk) -> None:
