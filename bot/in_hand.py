@@ -4,7 +4,7 @@ import json
 import logging
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -54,13 +54,25 @@ class MarkedInHand:
     def put_down(self, lane: Lane) -> None:
         """Say that what was in hand is done with; a single thing is no suspect any more."""
         if lane.is_of_single_things and self.is_suspicious(lane):
-            self._acquit(lane)
+            key = lane.key_of(self._text(lane))
+            self.acquit(lane, lambda each: each == key)
         place = self._places[lane]
         self._slots[place : place + 2] = b"\0\0"
 
     def is_suspicious(self, lane: Lane) -> bool:
         """Whether something of this lane, not set apart yet, was in hand at a death."""
         return any(each.lane is lane and each not in self.apart for each in self._suspects)
+
+    def acquit(self, lane: Lane, is_done: Callable[[str], bool]) -> None:
+        """Suspect no more, of what is not set apart, what is done with by its key."""
+        left = tuple(
+            each
+            for each in self._suspects
+            if each.lane is not lane or each in self.apart or not is_done(each.key)
+        )
+        if len(left) < len(self._suspects):
+            self._suspects = left
+            self._write()
 
     def clear(self) -> None:
         """Take every mark away: what ends in order died of nothing."""
@@ -83,13 +95,6 @@ class MarkedInHand:
             now = self._clock.now()
             return any(each.key in what and each.is_apart(now) for each in self.apart)
         return is_apart
-
-    def _acquit(self, lane: Lane) -> None:
-        key = lane.key_of(self._text(lane))
-        left = tuple(each for each in self._suspects if (each.lane, each.key) != (lane, key))
-        if len(left) < len(self._suspects):
-            self._suspects = left
-            self._write()
 
     def _text(self, lane: Lane) -> str:
         place = self._places[lane]

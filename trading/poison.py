@@ -7,7 +7,7 @@ three deaths is set apart: the agent runs on without it, and says so.
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -67,6 +67,10 @@ class InHand(Protocol):
         """Whether something of this lane, not set apart yet, was in hand at a death."""
         ...
 
+    def acquit(self, lane: Lane, is_done: Callable[[str], bool]) -> None:
+        """Suspect no more, of what is not set apart, what is done with by its key."""
+        ...
+
 
 class Unmarked:
     """Marks nothing, for whoever has nobody to come after."""
@@ -83,6 +87,9 @@ class Unmarked:
         """Nothing is known of any death."""
         del lane
         return False
+
+    def acquit(self, lane: Lane, is_done: Callable[[str], bool]) -> None:
+        """Nobody is suspected."""
 
 
 @contextlib.contextmanager

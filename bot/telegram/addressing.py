@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ from trading.domain.chat import OutboxMessage, Severity
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
-from trading.domain.order import IntentState, Purpose
+from trading.domain.order import IntentState, Purpose, Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.poison import InHand, Lane, Unmarked, marked
 from trading.ports import Clock, Journal, Recorded, Records
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 _BATCH = 500
 _ACKNOWLEDGED_MAX = 500
 _INTENTS_LOOKED_AT = 500
+_TRIPS_MAX = 1_000
+_NAME = re.compile("fact ([0-9]+) ")
 _ALARMS_MAX = 500
 _TOLD_AGAIN_MAX = 12
 # A refused backstop is tried again each minute; after a longer while its end is news again.
@@ -83,7 +86,9 @@ class Addresser:
 
     async def load(self) -> None:
         """Read where addressing stands and what was acknowledged."""
-        self._seq = await self.records.addressed_seq()
+        seq = self._seq = await self.records.addressed_seq()
+        # What died after its append, and before its mark was taken away, died of nothing here.
+        self.in_hand.acquit(Lane.EVENT, lambda name: _seq_in(name, seq + 1) <= seq)
         recent = await self.journal.latest(_ACKNOWLEDGED_MAX, ("AlertAcknowledged",))
         for one in recent:
             if isinstance(one.event, events.AlertAcknowledged):
@@ -103,7 +108,7 @@ class Addresser:
         most = 1 if self.in_hand.is_suspicious(Lane.EVENT) else _BATCH
         while batch := await self.journal.events(self._seq or 0, most, ALERT_KINDS):
             first = batch[0]
-            name = f"fact {first.seq} ({first.event.kind})"
+            name = _name_of(first)
             with marked(self.in_hand, Lane.EVENT, name) as may_touch:
                 if may_touch:
                     await self._address(batch)
@@ -231,6 +236,12 @@ class Addresser:
                 fills[intent_id] = await self.records.intent_fills(intent_id)
             elif isinstance(row.event, events.RoundTripClosed):
                 trips[row.event.round_trip.intent_id] = row.event.round_trip
+        ends = [row.event for row in rows if isinstance(row.event, events.IntentClosed)]
+        apart = [end.at for end in ends if _is_exit(end) and end.intent.intent_id not in trips]
+        if apart:
+            # The end of an exit and its profit are one append, and may be two batches.
+            found = await self.records.round_trips(min(apart), _TRIPS_MAX)
+            trips |= {trip.intent_id: trip for trip in found}
         return AlertFacts(self.instrument, fills, trips, await self._said_before(rows))
 
     async def _said_before(self, rows: Sequence[Recorded]) -> frozenset[str]:
@@ -380,6 +391,19 @@ async def wait_for_kick(kick: asyncio.Event, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await kick.wait()
     kick.clear()
+
+
+def _name_of(row: Recorded) -> str:
+    return f"fact {row.seq} ({row.event.kind})"
+
+
+def _seq_in(name: str, otherwise: int) -> int:
+    found = _NAME.match(name)
+    return int(found[1]) if found is not None else otherwise
+
+
+def _is_exit(end: events.IntentClosed) -> bool:
+    return end.intent.side is Side.SELL and end.intent.filled_quantity > 0
 
 
 def _refused_backstop(event: Event) -> events.IntentClosed | None:

@@ -1,13 +1,33 @@
-"""Which facts make the chat read the journal at once."""
+"""Which facts make the chat read the journal at once, and what a death or a batch's end leaves."""
+
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
-from bot.telegram.addressing import is_news
+from bot.in_hand import MarkedInHand
+from bot.telegram import addressing
+from bot.telegram.addressing import Addresser, is_news
+from bot.telegram.outbox import strip_markup
+from bot.telegram.roster import Roster
 from tests.builders import NOON
+from tests.fakes.desk import START, FakeDesk
+from tests.fakes.memory_store import MemoryStore, SettableClock
 from tests.unit.trading.trackers.make import armed
-from trading.domain.events import Heartbeat, TrackerChanged, TradingModeChanged
-from trading.domain.position import TradingMode
+from trading.domain.chat import Person, Role
+from trading.domain.events import (
+    EventsAddressed,
+    Heartbeat,
+    IntentClosed,
+    MessageQueued,
+    RoundTripClosed,
+    TrackerChanged,
+    TradingModeChanged,
+)
+from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import TrackerChange, TrackerKind
+from trading.poison import DEATHS_MAX, InHand, Lane, Unmarked
 
 
 @pytest.mark.parametrize("change", TrackerChange)
@@ -20,3 +40,82 @@ def test_every_change_of_a_tracker_is_news_but_a_move_of_its_trail(change: Track
 def test_what_nobody_is_told_of_is_no_news() -> None:
     assert not is_news(Heartbeat(NOON))
     assert is_news(TradingModeChanged(TradingMode.HALTED, "", "owner", NOON))
+
+
+class _World:
+    """A journal and what addresses it, through deaths."""
+
+    def __init__(self) -> None:
+        self.clock = SettableClock(START)
+        self.store = MemoryStore(self.clock)
+        self.desk = FakeDesk(self.clock, self.store)
+
+    def addresser(self, in_hand: InHand) -> Addresser:
+        roster = Roster({7: Person(7, 7, "Ada", Role.OWNER)})
+        sources = (self.store, self.store, self.desk, roster, self.clock)
+        return Addresser(*sources, lambda: "", lambda: None, in_hand)
+
+    async def sell(self) -> None:
+        """Record the end of an exit and its profit as booking does: in one append."""
+        intent = Intent(
+            "i1",
+            "BTC/USDT",
+            Side.SELL,
+            Purpose.PROTECT,
+            Decimal(58000),
+            START,
+            quantity=Decimal("0.5"),
+            state=IntentState.DONE,
+            filled_quantity=Decimal("0.5"),
+            filled_notional=Decimal(29_000),
+        )
+        numbers = map(Decimal, ("0.5", "60000", "58000", "-1029", "29"))
+        trip = RoundTrip("BTC/USDT", "i1", *numbers, START, START)
+        await self.store.append(IntentClosed(intent, START), RoundTripClosed(trip, START))
+
+    def texts(self) -> list[str]:
+        return [strip_markup(one.message.text) for one in self.store.of(MessageQueued)]
+
+
+async def test_a_fact_that_was_addressed_before_a_death_is_not_suspected_of_it(
+    tmp_path: Path,
+) -> None:
+    world = _World()
+    await world.sell()
+    # Killed between the append and the end of its mark.
+    dying = MarkedInHand(tmp_path, world.clock, "1")
+    dying.take(Lane.EVENT, "fact 1 (IntentClosed)")
+    await world.store.append(EventsAddressed(2, START))
+    for expected in ([], []):
+        started = MarkedInHand(tmp_path, world.clock, "1")
+        await world.addresser(started).address_new()
+        assert not started.is_suspicious(Lane.EVENT)
+        assert world.texts() == expected
+
+
+async def test_a_fact_that_was_not_addressed_stays_suspected(tmp_path: Path) -> None:
+    world = _World()
+    await world.sell()
+    for _ in range(DEATHS_MAX):
+        dying = MarkedInHand(tmp_path, world.clock, "1")
+        await world.addresser(dying).load()
+        dying.take(Lane.EVENT, "fact 1 (IntentClosed)")
+    started = MarkedInHand(tmp_path, world.clock, "1")
+    await world.addresser(started).address_new()
+    assert world.texts() == []
+    # Left out is addressed, too, and stays told for as long as it is set apart.
+    again = MarkedInHand(tmp_path, world.clock, "1")
+    await world.addresser(again).load()
+    assert MarkedInHand(tmp_path, world.clock, "1").findings() == started.findings() != {}
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+async def test_what_a_sale_gained_is_told_with_it_wherever_a_batch_ends(
+    batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addressing, "_BATCH", batch)
+    world = _World()
+    await world.sell()
+    await world.addresser(Unmarked()).address_new()
+    [text] = world.texts()
+    assert "P&L -1,029" in text.replace("−", "-")
