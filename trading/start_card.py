@@ -73,40 +73,35 @@ class Standing:
     backstops: Mapping[int, Decimal] = field(default_factory=dict)
 
     @property
-    def can_act(self) -> bool:
-        """Whether a private stop that is reached sells."""
-        return self.mode is not TradingMode.HALTED_EVERYTHING
+    def states(self) -> list[tuple[Tracker, protection.Protection]]:
+        """Each tracker with what would sell its coins."""
+        can_act, at_ms = self.mode is not TradingMode.HALTED_EVERYTHING, to_ms(self.at)
+        # A stop that the present price is beyond has fired before the card is written.
+        return [
+            (each, protection.of(each, _ANY_PRICE, at_ms, stop, can_act=can_act))
+            for each in self.trackers
+            for stop in (self.backstops.get(each.tracker_id),)
+        ]
 
     @property
     def unprotected(self) -> list[str]:
         """The managed coins that nothing would sell."""
-        coins = []
-        for position in self.positions:
-            # A stop that the present price is beyond has fired before the card is written.
-            cover = protection.coverage(
-                position.symbol,
-                position.quantity,
-                self.trackers,
-                _ANY_PRICE,
-                to_ms(self.at),
-                self.backstops,
-                can_act=self.can_act,
-            )
-            if cover.unprotected:
-                coins.append(f"{plain(cover.unprotected)} {position.symbol.partition('/')[0]}")
-        return coins
+        states = self.states
+        covers = (protection.coverage(one.symbol, one.quantity, states) for one in self.positions)
+        return [
+            f"{plain(cover.unprotected)} {cover.symbol.partition('/')[0]}"
+            for cover in covers
+            if cover.unprotected
+        ]
 
     @property
     def by_backstop(self) -> list[str]:
         """What only a stop on the exchange would sell, and at which price."""
-        coins = []
-        for each in self.trackers:
-            stop = self.backstops.get(each.tracker_id)
-            state = protection.of(each, _ANY_PRICE, to_ms(self.at), stop, can_act=self.can_act)
-            if state.is_by_backstop and stop is not None:
-                base = each.symbol.partition("/")[0]
-                coins.append(f"{plain(each.quantity)} {base} at {plain(stop)}")
-        return coins
+        return [
+            f"{plain(each.quantity)} {each.symbol.partition('/')[0]} at {plain(state.worst_price)}"
+            for each, state in self.states
+            if state.is_by_backstop and state.worst_price is not None
+        ]
 
 
 def program_changes(before: ProcessStarted | None, now: ProcessStarted) -> tuple[str, ...]:

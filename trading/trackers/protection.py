@@ -1,6 +1,6 @@
 """The word *protected*: which live rule fires below the present price, and what is left open."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -69,24 +69,13 @@ def of(
 
 
 def coverage(
-    symbol: str,
-    managed: Decimal,
-    trackers: Iterable[Tracker],
-    price: Decimal | None,
-    at_ms: int,
-    backstops: Mapping[int, Decimal] | None = None,
-    *,
-    can_act: bool = True,
+    symbol: str, managed: Decimal, states: Iterable[tuple[Tracker, Protection]]
 ) -> Coverage:
-    """Sum what the trackers of a symbol protect of its managed quantity; see `of`."""
+    """Sum what the trackers of a symbol, each with what `of` says, protect of its managed part."""
     protected = worst_value = ZERO
     ids = []
-    for tracker in trackers:
-        if tracker.symbol != symbol:
-            continue
-        stop = (backstops or {}).get(tracker.tracker_id)
-        state = of(tracker, price, at_ms, stop, can_act=can_act)
-        if state.is_protected:
+    for tracker, state in states:
+        if tracker.symbol == symbol and state.is_protected:
             protected += tracker.quantity
             worst_value += tracker.quantity * (state.worst_price or ZERO)
             ids.append(tracker.tracker_id)

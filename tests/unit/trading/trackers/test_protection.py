@@ -72,6 +72,7 @@ def test_coverage_sums_what_live_rules_would_sell() -> None:
     stop = armed(TrackerKind.STOP, 60000, 1, level=58000)
     open_ = _take_profit()
     other = armed(TrackerKind.STOP, 60000, 3, level=58000, symbol="ADA/USDT")
-    covered = protection.coverage(BTC.symbol, d("1.2"), [stop, open_, other], d(60000), _NOON_MS)
+    states = [(each, protection.of(each, d(60000), _NOON_MS)) for each in (stop, open_, other)]
+    covered = protection.coverage(BTC.symbol, d("1.2"), states)
     assert (covered.protected, covered.unprotected) == (d("0.5"), d("0.7"))
     assert (covered.worst_value, covered.tracker_ids) == (d(29000), (1,))
