@@ -21,11 +21,12 @@ from bot.telegram.alerts import (
     unblocked_card,
 )
 from bot.telegram.delivery import messages_for, with_banner
-from bot.telegram.render.text import Card, card_text
+from bot.telegram.render.text import Card, card_text, headline
 from bot.telegram.render.trackers import card_name, ended_card, tracker_card
 from bot.telegram.render.trading import order_end_card, order_name
 from bot.telegram.roster import Roster
-from bot.telegram.storms import alerts_for
+from bot.telegram.sorts import REPEAT
+from bot.telegram.storms import STORM, alerts_for
 from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Severity
@@ -45,6 +46,7 @@ _TRIPS_MAX = 1_000
 _NAME = re.compile("fact ([0-9]+) ")
 _ALARMS_MAX = 500
 _TOLD_AGAIN_MAX = 12
+_TOGETHER_S = 60.0
 # A refused backstop is tried again each minute; after a longer while its end is news again.
 _SAID_FOR = timedelta(minutes=5)
 # A trail moves with the market; its card is edited when it acts, or when somebody asks.
@@ -81,6 +83,8 @@ class Addresser:
     _standing_since: dict[str, datetime] = field(default_factory=dict)
     _repeated: dict[str, int] = field(default_factory=dict)
     _drawn: dict[str, _Drawn] = field(default_factory=dict)
+    # When many that stand were last said again together, monotonic.
+    _together_at_s: float | None = None
     # Under which names an alarm that has a card was told again, by the name of that card.
     _told_again: dict[str, deque[str]] = field(default_factory=dict)
 
@@ -336,7 +340,7 @@ class Addresser:
             self._standing_since.pop(key)
             self._repeated.pop(key, None)
             self._repeated.pop(f"{key}:held", None)
-        for key, alert in standing.items():
+        for key, alert in self._due_together(standing).items():
             # How long it stands is durable: a restart neither starts the count again nor says
             # again what it said.
             since = self._standing_since.setdefault(key, alert.since or now)
@@ -347,6 +351,16 @@ class Addresser:
             if number > self._repeated.get(paced, 0):
                 self._repeated[paced] = number
                 await self._repeat(paced, alert, since, number)
+
+    def _due_together(self, standing: Mapping[str, Alert]) -> Mapping[str, Alert]:
+        """All of few alarms; many are said again at once, each minute, what concerns all first."""
+        if len(standing) < STORM:
+            return standing
+        now_s = self.clock.monotonic()
+        if self._together_at_s is not None and now_s - self._together_at_s < _TOGETHER_S:
+            return {}
+        self._together_at_s = now_s
+        return dict(sorted(standing.items(), key=lambda one: bool(one[1].sort)))
 
     async def _repeat(self, key: str, alert: Alert, since: datetime, number: int) -> None:
         now = self.clock.now()
@@ -359,7 +373,12 @@ class Addresser:
             again_as = self._told_again.setdefault(first, deque(maxlen=_TOLD_AGAIN_MAX))
             again_as.append(name)
             self._told_again = dict(list(self._told_again.items())[-_ALARMS_MAX:])
-        repeated = Alert(Card(text, alert.card.buttons, name=name), Severity.CRIT)
+        repeated = Alert(
+            Card(text, alert.card.buttons, name=name),
+            Severity.CRIT,
+            sort=REPEAT,
+            gist=(headline(alert.card.text),),
+        )
         people = list(self.roster.active.values())
         prefix = f"repeat:{key}:{since:%Y%m%dT%H%M%S}:{number}"
         queued = [

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from bot import modes
 from bot.modes import MODES
-from bot.telegram import phrase
+from bot.telegram import phrase, sorts
 from bot.telegram.groups import LEFT_GROUP, MOVED_GROUP
 from bot.telegram.keyboards import does
 from bot.telegram.render.text import (
@@ -74,7 +74,7 @@ class Alert:
     """One thing to tell; `owner_only` for what concerns the installation.
 
     `since` says of what stands how long it has been so. A `type` can be turned down by each person.
-    `asked_by` knows it already, for it was their wish.
+    `asked_by` knows it already, for it was their wish. `sort` and `gist` are what a storm needs.
     """
 
     card: Card
@@ -84,10 +84,21 @@ class Alert:
     since: datetime | None = None
     type: AlertType | None = None
     asked_by: int | None = None
+    sort: str = ""
+    gist: tuple[str, ...] = ()
 
 
 def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
     """The message that an event deserves, None for most of them."""
+    alert = _alert(event, facts)
+    if alert is None:
+        return None
+    sort = sorts.sort_of(event)
+    gist = (sorts.gist_of(event, facts.instrument),) if sort else ()
+    return replace(alert, sort=sort, gist=gist)
+
+
+def _alert(event: events.Event, facts: AlertFacts) -> Alert | None:
     alert: Alert | None = None
     match event:
         case events.IntentClosed(intent):
@@ -112,24 +123,21 @@ def alert_for(event: events.Event, facts: AlertFacts) -> Alert | None:
 # ---------------------------------------------------------------- intents
 
 
-DONE_WORDS = {Side.SELL: "Sold", Side.BUY: "Bought"}
-
-
-def closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
+def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
     """The message that the end of a decision deserves."""
     base, _, quote = intent.symbol.partition("/")
     if intent.state in {IntentState.DONE, IntentState.DUST} and intent.filled_quantity > 0:
         return Alert(_done_card(intent, facts), type=AlertType.FILLS)
+    done = sorts.DONE_WORDS[intent.side].lower()
     titles = {
         IntentState.DONE: "✅ Nothing was left to do",
         IntentState.DUST: f"✅ Only dust was left of {base}",
-        IntentState.EXPIRED: f"⌛ Not {DONE_WORDS[intent.side].lower()}: {intent.symbol} expired",
+        IntentState.EXPIRED: f"⌛ Not {done}: {intent.symbol} expired",
         IntentState.CLOSED_EXTERNAL: f"✖️ {intent.symbol} was closed elsewhere",
         IntentState.ABORTED: f"✖️ Given up: {intent.side.value} {intent.symbol}",
     }
     lines: list[Line] = []
     if intent.filled_quantity > 0:
-        done = DONE_WORDS[intent.side].lower()
         lines.append(f"{done} {quantity(intent.filled_quantity)} {base} before that")
         lines.append(f"for {money(intent.filled_notional)} {quote}")
     if intent.reason:
@@ -141,10 +149,10 @@ def closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
 def _intent_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
     if intent.purpose is Purpose.BACKSTOP:
         return _backstop_closed(intent, facts)
-    return None if is_told_by_backstop(intent) else closed_alert(intent, facts)
+    return None if _is_told_by_backstop(intent) else _closed_alert(intent, facts)
 
 
-def is_told_by_backstop(intent: Intent) -> bool:
+def _is_told_by_backstop(intent: Intent) -> bool:
     """Whether the card of its backstop's sale has said already how a tracker's exit ended."""
     return intent.tracker_id is not None and intent.reason == BACKSTOP_SOLD
 
@@ -185,7 +193,7 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
         lines.append("its backstop on the exchange fired")
     if intent.tracker_id is not None:
         lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
-    title = f"✅ {DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
+    title = f"✅ {sorts.DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
     return _tracker_linked(card_text(title, *lines), intent)
 
 

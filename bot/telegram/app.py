@@ -17,11 +17,14 @@ from bot.telegram.commands.context import ChartDrawer, Services
 from bot.telegram.commands.registry import MENU
 from bot.telegram.connection import Connection
 from bot.telegram.expiry import Expiry
+from bot.telegram.folding import Folding
 from bot.telegram.holdings import ArchiveReader, ArchiveRemover, NoArchive
 from bot.telegram.inbox import Inbox
 from bot.telegram.invitations import Invitations
-from bot.telegram.outbox import OnTheWay, Outbox, UnmarkedWay, strip_markup
+from bot.telegram.outbox import OnTheWay, Outbox, UnmarkedWay
 from bot.telegram.recurring import Recurring
+from bot.telegram.render.brief import brief
+from bot.telegram.render.text import strip_markup
 from bot.telegram.replying import Handled
 from bot.telegram.requesting import bot_of, silence_request_logs
 from bot.telegram.roster import Pairing, Roster
@@ -103,6 +106,7 @@ class TelegramBot:
             self._message_ended,
             around.on_the_way,
             lambda: self._beat("send"),
+            Folding(self._banner, lambda: brief(around.desk.status())),
         )
         self._addresser = Addresser(
             self._journal,

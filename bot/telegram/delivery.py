@@ -26,6 +26,8 @@ def messages_for(
             severity=_severity(alert, person),
             buttons=buttons_for(alert.card.buttons, person.role),
             card=alert.card.name,
+            sort=alert.sort,
+            gist=alert.gist,
             is_silent=is_silent(
                 person,
                 _severity(alert, person),

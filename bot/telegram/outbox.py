@@ -1,11 +1,11 @@
 """The durable outbox: sends what waits, critical first, until Telegram took each message."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from html import unescape
+from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
@@ -17,20 +17,19 @@ from telegram.error import (
 )
 
 from bot.telegram.addressing import wait_for_kick
-from bot.telegram.render.text import card_text, wrap
+from bot.telegram.folding import LATE_AFTER, Folding, Sending
+from bot.telegram.render.text import strip_markup, wrap
 from bot.telegram.requesting import Flooded, may_have_arrived
 from bot.telegram.sending import Sender
 from trading.domain.chat import OutboxMessage, Severity
 from trading.domain.errors import AlreadyRecorded, StorageLost
-from trading.domain.events import MessageDelivered, MessageQueued
+from trading.domain.events import Event, MessageDelivered, MessageQueued
 from trading.ports import Clock, Journal, Records
 
 logger = logging.getLogger(__name__)
 _BURST = 20.0
 _PER_SECOND = 1.0
 _BACK_OFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-_FOLD_AFTER = timedelta(hours=1)
-_FOLD_FROM = 3
 _TIMER_S = 1.0
 # How many messages are looked at in one round.
 PENDING_MAX = 200
@@ -100,6 +99,7 @@ class Outbox:
     on_the_way: OnTheWay = field(default_factory=UnmarkedWay)
     # Called at each turn and before each message, for whoever looks whether it goes on at all.
     beat: Callable[[], None] = lambda: None
+    folding: Folding = field(default_factory=Folding)
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
     _paces: dict[int, _ChatPace] = field(default_factory=dict)
     _failures: int = 0
@@ -107,7 +107,9 @@ class Outbox:
     # The drain of a stop must not send what the loop is just sending.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     # What Telegram took and the disk did not: until it does, nothing of it is sent again.
-    _unstored: dict[str, MessageDelivered] = field(default_factory=dict)
+    _unstored: dict[str, tuple[Event, ...]] = field(default_factory=dict)
+    # At the end of the process nothing waits for more of its sort.
+    _is_last: bool = False
     # What was sent without an answer.
     _in_doubt: set[str] = field(default_factory=set)
     is_idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -134,6 +136,7 @@ class Outbox:
     async def drain(self) -> None:
         """Deliver until nothing waits any more; the caller sets the deadline."""
         self.is_idle.clear()
+        self._is_last = True
         wait_s = await self.send_waiting()
         while not self.is_idle.is_set():
             await wait_for_kick(self._kick, min(wait_s, 0.2))
@@ -145,44 +148,51 @@ class Outbox:
             return await self._send_pending()
 
     async def _send_pending(self) -> float:
-        pending = await self._folded(
-            await self._newest(await self.records.pending_messages(PENDING_MAX))
-        )
-        self._settle(pending)
+        await self._store_again()
+        pending = await self._newest(await self.records.pending_messages(PENDING_MAX))
         if not pending:
+            self._settle(pending, ())
             self.is_idle.set()
             return _TIMER_S
-        by_chat = sorted(pending, key=lambda message: (message.chat_id, message.is_refresh))
-        chats = [list(rows) for _, rows in groupby(by_chat, key=lambda message: message.chat_id)]
+        # What was taken and is not stored is neither sent again nor folded.
+        taken = {fact.message_key for facts in self._unstored.values() for fact in _ends(facts)}
+        waiting = [message for message in pending if message.message_key not in taken]
+        now, now_s = self.clock.now(), self.clock.monotonic()
+        plan = self.folding.plan(waiting, now, now_s, is_last=self._is_last)
+        self._settle(pending, plan.sendings)
+        by_chat = sorted(plan.sendings, key=lambda one: one.message.chat_id)
+        chats = [list(rows) for _, rows in groupby(by_chat, key=lambda one: one.message.chat_id)]
         waits = await asyncio.gather(*(self._send_chat(rows) for rows in chats))
-        return min(waits)
+        held = () if plan.held_s is None else (plan.held_s,)
+        return min((*waits, *held), default=_TIMER_S)
 
-    def _settle(self, pending: Sequence[OutboxMessage]) -> None:
+    def _settle(self, pending: Sequence[OutboxMessage], sendings: Sequence[Sending]) -> None:
         """End the doubt about what was delivered, folded or overtaken: nothing sends it again."""
         if self._in_doubt and len(pending) < PENDING_MAX:
-            for key in self._in_doubt - {message.message_key for message in pending}:
+            keys = {message.message_key for message in pending}
+            keys |= {one.message.message_key for one in sendings}
+            for key in self._in_doubt - keys:
                 self._in_doubt.discard(key)
                 self.on_the_way.arrive(key)
 
-    async def _send_chat(self, messages: Sequence[OutboxMessage]) -> float:
+    async def _send_chat(self, sendings: Sequence[Sending]) -> float:
         """Send one chat's messages in order; returns seconds until the rest may go."""
-        pace = self._paces.setdefault(messages[0].chat_id, _ChatPace(at_s=self.clock.monotonic()))
-        for message in messages:
+        chat_id = sendings[0].message.chat_id
+        pace = self._paces.setdefault(chat_id, _ChatPace(at_s=self.clock.monotonic()))
+        for sending in sendings:
             now_s = self.clock.monotonic()
             wait_s = max(pace.wait_s(now_s), self._retry_at_s - now_s)
             if wait_s > 0:
                 return wait_s
             pace.tokens -= 1
-            if not await self._deliver(message, pace):
+            if not await self._deliver(sending, pace):
                 return max(pace.wait_s(self.clock.monotonic()), 0.05)
         return 0.0
 
-    async def _deliver(self, message: OutboxMessage, pace: _ChatPace) -> bool:
+    async def _deliver(self, sending: Sending, pace: _ChatPace) -> bool:
         """Whether the message found its end; False leaves it waiting."""
+        message = sending.message
         self.beat()
-        taken = self._unstored.get(message.message_key)
-        if taken is not None:
-            return await self._store(taken)
         self.on_the_way.leave(message.message_key)
         try:
             message_id, reason = await self._send(message)
@@ -204,8 +214,10 @@ class Outbox:
             return False
         self._failures, self._retry_at_s = 0, 0.0
         self._in_doubt.discard(message.message_key)
-        key, now = message.message_key, self.clock.now()
-        is_stored = await self._store(MessageDelivered(key, message_id, reason, now))
+        self.folding.told(sending, self.clock.monotonic())
+        is_stored = await self._store(
+            message.message_key, _facts(sending, message_id, reason, self.clock.now())
+        )
         if is_stored and self.on_end is not None and not reason.startswith("dropped"):
             refused = reason if reason.startswith(_REFUSED) else ""
             await self.on_end(message.chat_id, refused.removeprefix(_REFUSED))
@@ -232,8 +244,7 @@ class Outbox:
         if target is None:
             if message.is_refresh:
                 return None, "dropped: its card never arrived"
-            if message.message_key in self._in_doubt:
-                message = replace(message, text=again(message))
+            message = self._dated(message)
             return await self.sender.send(message), "delivered"
         try:
             await self.sender.edit(message, target)
@@ -247,6 +258,16 @@ class Outbox:
                 return await self.sender.send(message), "delivered (anew)"
             raise
         return target, "delivered (edited)"
+
+    def _dated(self, message: OutboxMessage) -> OutboxMessage:
+        """Say of what may be there already, and of what is critical and late, of when it is."""
+        if message.message_key in self._in_doubt:
+            return replace(message, text=again(message))
+        is_late = self.clock.now() - message.created_at >= LATE_AFTER
+        if message.severity is Severity.CRIT and is_late:
+            line = f"🕑 Written {message.created_at:%H:%M:%S} UTC"
+            return replace(message, text=f"{message.text}\n{line}")
+        return message
 
     async def _edit_target(self, message: OutboxMessage) -> int | None:
         if not message.edits or message.target is not None:
@@ -270,19 +291,31 @@ class Outbox:
         except BadRequest as second:
             return None, f"not delivered even plainly: {second.message}"
 
-    async def _store(self, delivered: MessageDelivered) -> bool:
+    async def _store_again(self) -> None:
+        for key, facts in list(self._unstored.items()):
+            if not await self._store(key, facts):
+                return
+
+    async def _store(self, key: str, facts: tuple[Event, ...]) -> bool:
         try:
-            await self.journal.append(delivered)
-        except AlreadyRecorded:
-            logger.info("delivered_before", extra={"key": delivered.message_key})
+            await self._append(facts)
         except StorageLost as error:
             # After a death it goes out again: a duplicate is allowed, silence is not.
-            self._unstored[delivered.message_key] = delivered
+            self._unstored[key] = facts
             logger.warning("delivery_not_stored", extra={"error": str(error)})
             return False
-        self._unstored.pop(delivered.message_key, None)
-        self.on_the_way.arrive(delivered.message_key)
+        self._unstored.pop(key, None)
+        self.on_the_way.arrive(key)
         return True
+
+    async def _append(self, facts: tuple[Event, ...]) -> None:
+        try:
+            await self.journal.append(*facts)
+        except AlreadyRecorded as error:
+            logger.info("delivered_before", extra={"key": error.key})
+            for fact in facts if len(facts) > 1 else ():
+                with contextlib.suppress(AlreadyRecorded):
+                    await self.journal.append(fact)
 
     async def _newest(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
         """Drop refreshes that a newer one of the same card has overtaken."""
@@ -301,38 +334,6 @@ class Outbox:
         keys = {each.message_key for each in overtaken}
         return [each for each in pending if each.message_key not in keys]
 
-    async def _folded(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
-        """Fold old small news of one chat into one message after a long silence."""
-        now = self.clock.now()
-        old = [
-            message
-            for message in pending
-            if message.severity is Severity.INFO
-            and message.message_key.startswith("alert:")
-            and now - message.created_at > _FOLD_AFTER
-        ]
-        folded: set[str] = set()
-        for chat_id in {message.chat_id for message in old}:
-            rows = [message for message in old if message.chat_id == chat_id]
-            if len(rows) >= _FOLD_FROM:
-                await self._fold(chat_id, rows)
-                folded.update(row.message_key for row in rows)
-        if not folded:
-            return pending
-        return await self.records.pending_messages()
-
-    async def _fold(self, chat_id: int, rows: Sequence[OutboxMessage]) -> None:
-        now = self.clock.now()
-        lines = [f"{row.created_at:%H:%M} {strip_markup(row.text).splitlines()[0]}" for row in rows]
-        message = OutboxMessage(
-            message_key=f"folded:{rows[-1].message_key}",
-            chat_id=chat_id,
-            text=card_text(f"📬 {len(rows)} messages from the outage", "Times are UTC.", *lines),
-            created_at=now,
-        )
-        ends = (MessageDelivered(row.message_key, None, "folded", now) for row in rows)
-        await self.journal.append(MessageQueued(message), *ends)
-
 
 _EDIT_IMPOSSIBLE = (
     "message to edit not found",
@@ -344,6 +345,22 @@ _EDIT_IMPOSSIBLE = (
 )
 
 
+def _facts(
+    sending: Sending, message_id: int | None, reason: str, now: datetime
+) -> tuple[Event, ...]:
+    """What is recorded of a message that found its end, and of those that it told of."""
+    key = sending.message.message_key
+    end = MessageDelivered(key, message_id, reason, now)
+    if not sending.rows:
+        return (end,)
+    folded = (MessageDelivered(row.message_key, None, "folded", now) for row in sending.rows)
+    return (MessageQueued(sending.message), end, *folded)
+
+
+def _ends(facts: Sequence[Event]) -> list[MessageDelivered]:
+    return [fact for fact in facts if isinstance(fact, MessageDelivered)]
+
+
 def again(message: OutboxMessage) -> str:
     """The text of a message that may be in the chat already, with a line that says so."""
     kind, _, rest = message.message_key.partition(":")
@@ -351,12 +368,3 @@ def again(message: OutboxMessage) -> str:
     at = f"{message.created_at:%H:%M:%S}"
     line = f"↻ Sent again, so it may be here twice: {event}written {at} UTC"
     return "\n".join((message.text, *wrap(line)))
-
-
-def strip_markup(html: str) -> str:
-    """The text of a card without its tags."""
-    out = []
-    for part in html.split("<"):
-        _, closed, rest = part.partition(">")
-        out.append(rest if closed else part)
-    return unescape("".join(out))

@@ -1,83 +1,123 @@
-"""Many facts at once: each sort of which a batch holds too many becomes one message."""
+"""Many pieces of news of one sort: from a number of them on they are one message."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TypeVar
 
-from bot.telegram.alerts import (
-    DONE_WORDS,
-    Alert,
-    AlertFacts,
-    alert_for,
-    closed_alert,
-    is_told_by_backstop,
-)
+from bot.telegram import sorts
+from bot.telegram.alerts import Alert, AlertFacts, alert_for
 from bot.telegram.keyboards import does
-from bot.telegram.render.text import Card, card_text, price, quantity
-from trading.domain import events
+from bot.telegram.render.text import Card, Line, card_text
 from trading.domain.chat import Severity
-from trading.domain.order import Intent, IntentState
 from trading.domain.tracker import TrackerChange
-from trading.domain.watching import AlertType
 from trading.ports import Recorded
 
-# From this many of one sort in one batch on, a storm becomes one message.
-_STORM = 6
+# From this many of one sort on, a storm becomes one message.
+STORM = 6
 _LISTED_MAX = 12
+# A sale is told one by one; as many lines as this fit into one message.
+_DONE_MAX = 40
+Row = TypeVar("Row")
 
 
 def alerts_for(batch: Sequence[Recorded], facts: AlertFacts) -> list[tuple[int, Alert]]:
     """All messages of a batch with the seq that names each; storms become one message."""
     found: list[tuple[int, Alert]] = []
-    triggered: list[tuple[int, events.TrackerChanged]] = []
-    closed: list[tuple[int, Intent]] = []
+    by_sort: dict[str, list[tuple[int, Alert]]] = {}
     for one in batch:
-        match one.event:
-            case events.TrackerChanged(change=TrackerChange.TRIGGERED) as event:
-                triggered.append((one.seq, event))
-            case events.IntentClosed(intent) if _has_a_card(intent):
-                closed.append((one.seq, intent))
-            case event:
-                alert = alert_for(event, facts)
-                if alert is not None:
-                    found.append((one.seq, alert))
-    found += _folded_triggers(triggered, facts)
-    found += _folded_closes(closed, facts)
+        alert = alert_for(one.event, facts)
+        if alert is not None:
+            rows = by_sort.setdefault(alert.sort, []) if alert.sort else found
+            rows.append((one.seq, alert))
+    for sort, rows in by_sort.items():
+        found += rows if len(rows) < STORM else _as_one(sort, rows)
     return sorted(found, key=lambda pair: pair[0])
 
 
-def _has_a_card(intent: Intent) -> bool:
-    return intent.state is IntentState.DONE and not is_told_by_backstop(intent)
-
-
-def _folded_triggers(
-    triggered: list[tuple[int, events.TrackerChanged]], facts: AlertFacts
-) -> list[tuple[int, Alert]]:
-    if len(triggered) < _STORM:
-        return [(seq, alert) for seq, event in triggered if (alert := alert_for(event, facts))]
-    lines = [
-        f"• #{event.tracker.tracker_id} {event.tracker.symbol}"
-        for _, event in triggered[:_LISTED_MAX]
+def _as_one(sort: str, rows: Sequence[tuple[int, Alert]]) -> list[tuple[int, Alert]]:
+    return [
+        (part[-1][0], _storm([alert for _, alert in part]))
+        for part in in_parts(sort, rows, [len(alert.gist) for _, alert in rows])
     ]
-    if len(triggered) > _LISTED_MAX:
-        lines.append(f"and {len(triggered) - _LISTED_MAX} more")
-    text = card_text(f"⚡ {len(triggered)} trackers triggered", *lines)
-    row = (does("📍 Trackers", "/trackers"), does("📋 Orders", "/orders"))
-    return [(triggered[-1][0], Alert(Card(text, (row,)), Severity.WARN))]
 
 
-def _folded_closes(closed: list[tuple[int, Intent]], facts: AlertFacts) -> list[tuple[int, Alert]]:
-    if len(closed) < _STORM:
-        return [(seq, closed_alert(intent, facts)) for seq, intent in closed]
-    folded = []
-    for start in range(0, len(closed), _LISTED_MAX):
-        part = closed[start : start + _LISTED_MAX]
-        lines = [_done_line(intent, facts) for _, intent in part]
-        text = card_text(f"✅ {len(part)} orders are done", *lines)
-        card = Card(text, ((does("📊 Status", "/status"),),))
-        folded.append((part[-1][0], Alert(card, type=AlertType.FILLS)))
-    return folded
+def _storm(alerts: Sequence[Alert]) -> Alert:
+    severity = min((one.severity for one in alerts), key=lambda each: each.priority)
+    gist = tuple(line for one in alerts for line in one.gist)
+    first = alerts[0]
+    return replace(first, card=storm_card(first.sort, severity, gist), severity=severity, gist=gist)
 
 
-def _done_line(intent: Intent, facts: AlertFacts) -> str:
-    base = intent.symbol.partition("/")[0]
-    at = price(intent.average_price, facts.instrument(intent.symbol))
-    return f"{DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base} at {at}"
+def in_parts(sort: str, rows: Sequence[Row], sizes: Sequence[int]) -> list[Sequence[Row]]:
+    """Lay rows into as few messages as hold them; nearly alike, for none should be of one."""
+    count = -(-sum(sizes) // _DONE_MAX) if sort == sorts.DONE else 1
+    count = max(min(count, len(rows)), 1)
+    ends = [len(rows) * number // count for number in range(count + 1)]
+    return [rows[start:end] for start, end in pairwise(ends)]
+
+
+def storm_card(sort: str, severity: Severity, gist: Sequence[str]) -> Card:
+    """The one message about many of a sort, with what one can do about them."""
+    most = len(gist) if sort == sorts.DONE else _LISTED_MAX
+    lines = _listed(sort, gist, most)
+    if severity is Severity.CRIT:
+        lines.append(f"{'Not sold. ' * (sort == sorts.BLOCKED)}It repeats until /ack.")
+    row = [does("📊 Status", "/status")]
+    if sort.startswith("tracker:"):
+        row = [does("📍 Trackers", "/trackers"), does("📋 Orders", "/orders")]
+    if severity is Severity.CRIT:
+        row.append(does("👍 Seen", "/ack"))
+    return Card(card_text(_title(sort, severity, len(gist)), *lines), (tuple(row),))
+
+
+def _listed(sort: str, gist: Sequence[str], most: int) -> list[Line]:
+    parts = [line.partition(": ") for line in gist]
+    reasons = {reason for _, _, reason in parts}
+    is_alike = sort != sorts.REPEAT and len(reasons) == 1
+    names = [name for name, _, _ in parts] if is_alike else list(gist)
+    mark = "" if sort == sorts.DONE else "• "
+    lines: list[Line] = [*reasons] if is_alike and reasons != {""} else []
+    lines += [f"{mark}{name}" for name in names[:most]]
+    if len(names) > most:
+        lines.append(f"and {len(names) - most} more")
+    return lines
+
+
+_SIGNS = {Severity.INFO: "ℹ️", Severity.WARN: "⚠️", Severity.CRIT: "🚨"}  # noqa: RUF001 - an emoji
+_TITLES = {
+    sorts.DONE: "✅ {} orders are done",
+    sorts.TRIGGERED: "⚡ {} trackers triggered",
+    sorts.BLOCKED: "🚨 {} exits are BLOCKED",
+    sorts.CLOSED_ELSEWHERE: "✖️ {} were closed elsewhere",
+    sorts.NO_BACKSTOP: "⚠️ NO backstop for {}",
+    sorts.REPEAT: "🔁 {} alarms still stand",
+    f"tracker:{TrackerChange.TOUCHED.value}": "👀 {} trackers touched",
+    f"tracker:{TrackerChange.EXPIRED.value}": "⌛ {} trackers expired",
+    f"tracker:{TrackerChange.RESTED.value}": "💤 {} trackers rest",
+    f"tracker:{TrackerChange.REARMED.value}": "🔁 {} trackers watch again",
+    "intent:done": "✅ Nothing was left to do for {}",
+    "intent:dust": "✅ Only dust was left of {}",
+    "intent:expired": "⌛ {} orders expired",
+    "intent:aborted": "✖️ {} orders were given up",
+    "intent:closed_external": "✖️ {} orders were closed elsewhere",
+    "alert:unresolved": "{sign} {} orders without a clear answer",
+    "alert:rate_limit": "{sign} {} orders wait for the exchange",
+    "alert:blocked": "{sign} {} orders cannot be sent",
+    "alert:short": "{sign} {} coins are short",
+    "alert:gap": "{sign} {} levels crossed unwatched",
+    "alert:paused": "{sign} {} trackers are paused",
+    "condition:stale_data:begun": "{sign} No fresh price of {} markets",
+    "condition:degraded_data:begun": "{sign} {} markets stand still",
+    "condition:price_disagreement:begun": "{sign} Prices of {} markets disagree",
+    "condition:dropped_prices:begun": "{sign} {} markets had a price not believed",
+}
+
+
+def _title(sort: str, severity: Severity, number: int) -> str:
+    named = _TITLES.get(sort)
+    if named is None and sort.endswith(f":{sorts.OVER}"):
+        named = f"🟢 {{}} markets: {sort.split(':')[1].replace('_', ' ')} is over"
+    elif named is None:
+        named = f"{{sign}} {{}} alarms: {sort.partition(':')[2].replace('_', ' ')}"
+    return named.format(number, sign=_SIGNS[severity])

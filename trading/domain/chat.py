@@ -87,6 +87,7 @@ class OutboxMessage:
     delivered last, or the message `target` where its id is known. `is_refresh` marks an edit that
     only brings a card up to date: it goes after everything else and is dropped once a newer one
     waits. `picture` and `document` are paths of files in the data directory; the text is HTML.
+    What waits of one `sort` may become one message, in which each has its `gist`, as plain text.
     """
 
     message_key: str
@@ -102,6 +103,8 @@ class OutboxMessage:
     is_refresh: bool = False
     picture: str | None = None
     document: str | None = None
+    sort: str = ""
+    gist: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

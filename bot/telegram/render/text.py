@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from html import escape
+from html import escape, unescape
 from zoneinfo import ZoneInfo
 
 from trading.domain.chat import Button
@@ -113,6 +113,21 @@ def _render(line: Line) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def strip_markup(html: str) -> str:
+    """The text of a card without its tags."""
+    out = []
+    for part in html.split("<"):
+        _, closed, rest = part.partition(">")
+        out.append(rest if closed else part)
+    return unescape("".join(out))
+
+
+def headline(html: str) -> str:
+    """The title of a card as one line without its tags."""
+    title = [line for line in html.splitlines() if line.startswith("<b>")]
+    return " ".join(map(strip_markup, title)) or strip_markup(html).partition("\n")[0]
 
 
 # ---------------------------------------------------------------- numbers

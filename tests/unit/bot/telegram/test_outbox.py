@@ -2,10 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -21,58 +18,17 @@ from telegram.error import (
 )
 
 from bot.on_the_way import MarkedOnTheWay
+from bot.telegram import sorts
 from bot.telegram.connection import CONFLICT, LOST, WEBHOOK, Connection
-from bot.telegram.outbox import Outbox, strip_markup
+from bot.telegram.outbox import Outbox
+from bot.telegram.render.text import strip_markup
 from bot.telegram.requesting import Flooded
 from tests.catalogue import fired
 from tests.fakes.desk import START
-from tests.fakes.memory_store import MemoryStore, SettableClock
+from tests.fakes.memory_store import SettableClock
+from tests.unit.bot.telegram.outbox_world import World
 from trading.domain.chat import OutboxMessage, Severity
-from trading.domain.events import ConditionChanged, MessageDelivered, MessageQueued
-
-
-class Chat:
-    """Takes messages like Telegram, and fails as it is told."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, str]] = []
-        self.errors: list[BaseException] = []
-        self.edit_errors: list[TelegramError] = []
-
-    async def send(self, message: OutboxMessage) -> int:
-        if self.errors:
-            raise self.errors.pop(0)
-        self.sent.append(("send", message.text))
-        return len(self.sent)
-
-    async def send_plain(self, message: OutboxMessage) -> int:
-        if self.errors:
-            raise self.errors.pop(0)
-        self.sent.append(("plain", message.text))
-        return len(self.sent)
-
-    async def edit(self, message: OutboxMessage, message_id: int) -> None:
-        if self.edit_errors:
-            raise self.edit_errors.pop(0)
-        self.sent.append((f"edit {message_id}", message.text))
-
-
-class World:
-    def __init__(self) -> None:
-        self.clock = SettableClock(START)
-        self.store = MemoryStore(self.clock)
-        self.chat = Chat()
-        self.outbox = Outbox(self.chat, self.store, self.store, self.clock)  # type: ignore[arg-type]
-
-    async def queue(self, key: str, **values: Any) -> None:
-        base = OutboxMessage(key, 7, f"<b>{key}</b>", self.clock.now())
-        await self.store.append(MessageQueued(replace(base, **values)))
-
-    def reasons(self) -> list[str]:
-        return [one.reason for one in self.store.of(MessageDelivered)]
-
-    def texts(self) -> list[str]:
-        return [strip_markup(text) for _, text in self.chat.sent]
+from trading.domain.events import ConditionChanged
 
 
 @pytest.mark.fault("T01")
@@ -235,22 +191,37 @@ async def test_a_delivery_that_cannot_be_stored_is_stored_later_and_sent_once() 
 
 
 @pytest.mark.fault("T01", "SAID")
-async def test_old_small_news_is_folded_after_an_outage_and_critical_news_is_not() -> None:
-    world = World()
-    for number in range(4):
-        await world.queue(f"alert:{number}:7")
-    await world.queue("alert:9:7", severity=Severity.CRIT)
+async def test_after_a_silence_one_message_says_how_things_are_and_what_happened() -> None:
+    world = World(lambda: ["🟢 trades, 3 trackers watching", "BTC 0.5 protected"])
+    await world.queue(
+        "alert:1:7", text="<b>✅ Sold 1 BTC</b>\nat 9", sort=sorts.DONE, gist=("Sold 1",)
+    )
+    await world.queue("alert:2:7", severity=Severity.CRIT, text="<b>🚨 The key is refused</b>")
+    await world.queue("alert:3:7", severity=Severity.CRIT, sort=sorts.CHAT_LOST, text="<b>lost</b>")
+    await world.queue("repeat:x:7", severity=Severity.CRIT, sort=sorts.REPEAT)
     await world.queue("reply:1:0")
-    world.clock.time += timedelta(hours=2)
-    await world.outbox.send_waiting()
-    await world.outbox.send_waiting()
-    texts = world.texts()
-    assert texts[0] == "alert:9:7"
-    assert any("4 messages from the outage" in text for text in texts)
-    assert "reply:1:0" in texts
-    assert len(texts) == 3
-    assert world.reasons().count("folded") == 4
+    await world.pass_s(120)
+    first, second, *rest = world.texts()
+    assert first.splitlines()[:4] == [
+        "📬 What happened meanwhile",
+        "🟢 trades, 3 trackers watching",
+        "BTC 0.5 protected",
+        "",
+    ]
+    assert "12:00:00 ✅ Sold 1" in first
+    assert "12:00:00 🚨 The key is refused" in first
+    assert second == "🚨 The key is refused\n🕑 Written 12:00:00 UTC"
+    assert rest == ["reply:1:0"]
+    assert world.reasons().count("folded") == 3
+    assert await world.store.pending_messages() == []
     fired(world.reasons())
+
+
+async def test_a_single_old_message_is_sent_as_it_is() -> None:
+    world = World()
+    await world.queue("alert:1:7")
+    await world.pass_s(7200)
+    assert world.texts() == ["alert:1:7"]
 
 
 async def test_a_backlog_is_not_read_again_at_each_kick(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,85 @@
+"""Of which sort a piece of news is, and what one line of many says of it."""
+
+from collections.abc import Callable
+
+from bot.telegram.render.text import price, quantity
+from trading.domain import events
+from trading.domain.instrument import Instrument
+from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.tracker import TrackerChange, TrackerState
+
+DONE_WORDS = {Side.SELL: "Sold", Side.BUY: "Bought"}
+DONE = "done"
+TRIGGERED = f"tracker:{TrackerChange.TRIGGERED.value}"
+BLOCKED = f"tracker:{TrackerChange.BLOCKED.value}"
+CLOSED_ELSEWHERE = f"tracker:{TrackerState.CLOSED_EXTERNAL.value}"
+NO_BACKSTOP = "backstop_refused"
+# The chat's own loss, which is over once anything is read there.
+CHAT_LOST = "chat_lost"
+# What stands and is told again.
+REPEAT = "repeat"
+BEGUN, OVER = "begun", "over"
+_CHAT_LOST_NAME = "telegram_lost"
+# Alarms of one symbol or order each, by the beginning of their ids; all others concern everything.
+_OF_ONE = frozenset(
+    {
+        *("unresolved", "rate_limit", "blocked", "fills", "failed", "backstop", "self_trade"),
+        *("late", "orphan", "stranded", "excess", "short", "outside", "gap", "delisting"),
+        *("backstop_lost", "backstop_held_back"),
+    }
+)
+_GIST_LENGTH_MAX = 100
+
+
+def sort_of(event: events.Event) -> str:
+    """Name the sort of an event; empty for what concerns the whole account, which is never many."""
+    match event:
+        case events.TrackerChanged(tracker, change):
+            is_elsewhere = tracker.state is TrackerState.CLOSED_EXTERNAL
+            return CLOSED_ELSEWHERE if is_elsewhere else f"tracker:{change.value}"
+        case events.IntentClosed(intent):
+            return _intent_sort(intent)
+        case events.ConditionChanged(condition=name, symbol=str(), is_active=is_active):
+            return f"condition:{name}:{BEGUN if is_active else OVER}"
+        case events.ConditionChanged(condition=name, is_active=True) if name == _CHAT_LOST_NAME:
+            return CHAT_LOST
+        case events.AlertRaised(alert_id, tracker_id=number):
+            name = alert_id.partition(":")[0]
+            return f"alert:{name}" if number is not None or name in _OF_ONE else ""
+    return ""
+
+
+def _intent_sort(intent: Intent) -> str:
+    is_backstop = intent.purpose is Purpose.BACKSTOP
+    is_end = is_backstop or intent.state in {IntentState.DONE, IntentState.DUST}
+    if is_end and intent.filled_quantity > 0:
+        return DONE
+    return NO_BACKSTOP if is_backstop else f"intent:{intent.state.value}"
+
+
+def gist_of(event: events.Event, instrument: Callable[[str], Instrument | None]) -> str:
+    """What one line says of an event that has a sort: which one, and after a colon why."""
+    gist = ""
+    match event:
+        case events.TrackerChanged(tracker):
+            name = f"#{tracker.tracker_id} {tracker.symbol}"
+            # A trigger is told with why it does not sell; what came before it is past.
+            before = None if event.change is TrackerChange.TRIGGERED else tracker.reason
+            gist = _with_reason(name, event.reason or before)
+        case events.IntentClosed(intent) if _intent_sort(intent) == DONE:
+            base = intent.symbol.partition("/")[0]
+            at = price(intent.average_price, instrument(intent.symbol))
+            done = f"{DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
+            gist = f"{done} at {at}"
+        case events.IntentClosed(intent):
+            number = "" if intent.tracker_id is None else f"#{intent.tracker_id} "
+            gist = _with_reason(f"{number}{intent.symbol}", intent.reason)
+        case events.ConditionChanged(symbol=symbol, text=text):
+            gist = symbol or text
+        case events.AlertRaised(text=text):
+            gist = text.partition(". ")[0]
+    return gist if len(gist) <= _GIST_LENGTH_MAX else f"{gist[: _GIST_LENGTH_MAX - 1]}…"
+
+
+def _with_reason(name: str, reason: str | None) -> str:
+    return f"{name}: {reason}" if reason else name

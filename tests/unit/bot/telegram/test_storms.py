@@ -1,0 +1,259 @@
+"""Storms: many of a sort are one message, in a batch and over batches, and hide nothing."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from telegram.error import TimedOut
+
+from bot.telegram.addressing import Addresser
+from bot.telegram.alerts import AlertFacts
+from bot.telegram.delivery import messages_for
+from bot.telegram.render.text import strip_markup
+from bot.telegram.roster import Roster
+from bot.telegram.storms import alerts_for
+from tests.catalogue import fired
+from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
+from tests.unit.bot.telegram.outbox_world import World
+from tests.unit.bot.telegram.test_alerts import INTENT, TRACKER
+from trading.domain import events
+from trading.domain.chat import Person, Role, Severity
+from trading.domain.order import IntentState
+from trading.domain.tracker import TrackerChange, TrackerState
+from trading.ports import Recorded
+
+FACTS = AlertFacts(lambda symbol: INSTRUMENTS.get(symbol, INSTRUMENTS["BTC/USDT"]))
+ADA = Person(7, 7, "Ada", Role.OWNER)
+REFUSED = "the exchange refuses the key"
+
+
+def blocked(number: int, why: str = REFUSED) -> events.TrackerChanged:
+    tracker = replace(
+        TRACKER,
+        tracker_id=number,
+        spec=replace(TRACKER.spec, symbol=f"COIN{number}/USDT"),
+        state=TrackerState.BLOCKED,
+        reason=why,
+    )
+    return events.TrackerChanged(tracker, TrackerChange.BLOCKED, START, None, why)
+
+
+def sold(number: int) -> events.IntentClosed:
+    return events.IntentClosed(replace(INTENT, symbol=f"COIN{number}/USDT"), START)
+
+
+def condition(number: int, name: str, *, is_active: bool = True) -> events.ConditionChanged:
+    severity = Severity.WARN if is_active else Severity.INFO
+    symbol = f"COIN{number}/USDT"
+    return events.ConditionChanged(name, symbol, is_active, severity, f"{symbol} {name}", START)
+
+
+def unresolved(number: int) -> events.AlertRaised:
+    alert_id = f"unresolved:tracker:{number}:1:20240102T120000:1"
+    text = f"Selling COIN{number}/USDT: no clear answer for 30 s. It is asked for"
+    return events.AlertRaised(alert_id, Severity.WARN, text, START, number)
+
+
+def texts(batch: Sequence[events.Event]) -> list[str]:
+    rows = [Recorded(seq, event) for seq, event in enumerate(batch, 1)]
+    return [strip_markup(alert.card.text) for _, alert in alerts_for(rows, FACTS)]
+
+
+KEY_REFUSED = events.ConditionChanged(
+    "auth_lost", None, True, Severity.CRIT, "The exchange refuses the key", START
+)
+
+
+@pytest.mark.fault("X37", "SAID")
+def test_many_blocked_exits_are_one_critical_message_with_their_one_reason() -> None:
+    rows = [Recorded(number, blocked(number)) for number in range(1, 61)]
+    [(seq, alert)] = alerts_for(rows, FACTS)
+    told = strip_markup(alert.card.text).splitlines()
+    assert told[:3] == ["🚨 60 exits are BLOCKED", REFUSED, "• #1 COIN1/USDT"]
+    assert told[-2:] == ["and 48 more", "Not sold. It repeats until /ack."]
+    assert (seq, alert.severity) == (60, Severity.CRIT)
+    assert "/ack" in str(alert.card.buttons)
+    fired(told)
+
+
+@pytest.mark.parametrize(
+    ("made", "title"),
+    [
+        (unresolved, "⚠️ 9 orders without a clear answer"),
+        (lambda number: condition(number, "price_disagreement"), "⚠️ Prices of 9 markets disagree"),
+        (lambda number: condition(number, "degraded_data"), "⚠️ 9 markets stand still"),
+        (
+            lambda number: condition(number, "degraded_data", is_active=False),
+            "🟢 9 markets: degraded data is over",
+        ),
+        (
+            lambda number: events.IntentClosed(
+                replace(INTENT, state=IntentState.EXPIRED, symbol=f"COIN{number}/USDT"), START
+            ),
+            "⌛ 9 orders expired",
+        ),
+    ],
+)
+def test_every_sort_of_alert_of_one_symbol_each_is_folded(made, title) -> None:  # type: ignore[no-untyped-def]
+    [text] = texts([made(number) for number in range(1, 10)])
+    assert " ".join(text.splitlines()).startswith(title)
+    assert "COIN9" in text
+    assert len(texts([made(number) for number in range(1, 6)])) == 5
+
+
+def test_what_concerns_the_whole_account_is_never_folded_away() -> None:
+    batch = [*map(blocked, range(1, 21)), KEY_REFUSED, *map(unresolved, range(1, 21))]
+    titles = [text.splitlines()[0] for text in texts(batch)]
+    assert titles == [
+        "🚨 20 exits are BLOCKED",
+        "🚨 The exchange refuses the key",
+        "⚠️ 20 orders without a clear answer",
+    ]
+
+
+@pytest.mark.parametrize("number", [6, 13, 25, 40, 41, 81, 121])
+def test_no_message_about_many_sales_is_about_one_and_all_sales_are_told(number: int) -> None:
+    told = texts([sold(each) for each in range(1, number + 1)])
+    counts = [int(text.split()[1]) for text in told]
+    assert sum(counts) == number
+    assert min(counts) > 5
+    for text, count in zip(told, counts, strict=True):
+        assert text.count("Sold ") == count
+    assert {f"COIN{each}" for each in range(1, number + 1)} == set(
+        re.findall(r"COIN\d+", " ".join(told))
+    )
+
+
+# ---------------------------------------------------------------- over batches
+
+
+async def queue(world: World, seq: int, event: events.Event) -> None:
+    for found, alert in alerts_for([Recorded(seq, event)], FACTS):
+        for message in messages_for(found, alert, [ADA], "", world.clock.now()):
+            await world.store.append(events.MessageQueued(message))
+
+
+@pytest.mark.fault("X37", "SAID")
+async def test_alarms_that_come_one_by_one_are_few_messages_and_each_is_told_in_time() -> None:
+    world = World()
+    for number in range(1, 61):
+        await queue(world, number, blocked(number))
+        await world.pass_s(1)
+    await world.pass_s(9)
+    assert len(world.chat.sent) <= 14
+    counted = sum(
+        int(match[1]) if (match := re.search(r"(\d+) exits are BLOCKED", title)) else 1
+        for title in world.titles()
+    )
+    assert counted == 60
+    assert await world.store.pending_messages() == []
+    fired(world.titles())
+
+
+async def test_nothing_of_a_storm_waits_longer_than_ten_seconds() -> None:
+    world = World()
+    for number in range(1, 120):
+        await queue(world, number, blocked(number))
+        await world.pass_s(1)
+        waiting = await world.store.pending_messages()
+        ages = [world.clock.now() - each.created_at for each in waiting]
+        assert max(ages, default=timedelta()) < timedelta(seconds=10)
+
+
+async def test_a_refused_key_and_the_sales_overtake_what_waits_of_single_symbols() -> None:
+    world = World()
+    for number in range(1, 41):
+        await queue(world, number, blocked(number))
+        await queue(world, 100 + number, unresolved(number))
+        await queue(world, 200 + number, condition(number, "price_disagreement"))
+    for number in range(1, 4):
+        await queue(world, 300 + number, sold(number))
+    await queue(world, 400, KEY_REFUSED)
+    await world.outbox.send_waiting()
+    assert [title.partition(" COIN")[0] for title in world.titles()] == [
+        "🚨 The exchange refuses the key",
+        "🚨 40 exits are BLOCKED",
+        "✅ Sold 0.5",
+        "✅ Sold 0.5",
+        "✅ Sold 0.5",
+        "⚠️ 40 orders without a clear answer",
+        "⚠️ Prices of 40 markets disagree",
+    ]
+
+
+async def test_what_waits_in_a_storm_of_sales_is_told_sale_by_sale() -> None:
+    world = World()
+    for number in range(1, 31):
+        await queue(world, number, sold(number))
+        await world.pass_s(0.5)
+    await world.pass_s(9)
+    told = " ".join(world.texts())
+    assert {f"COIN{number}" for number in range(1, 31)} == set(re.findall(r"COIN\d+", told))
+    assert len(world.chat.sent) < 10
+    assert " 1 orders" not in told
+
+
+async def test_the_end_of_the_process_holds_nothing_back() -> None:
+    world = World()
+    for number in range(1, 8):
+        await queue(world, number, blocked(number))
+    await world.outbox.send_waiting()
+    await queue(world, 8, blocked(8))
+    await world.outbox.send_waiting()
+    assert world.titles() == ["🚨 7 exits are BLOCKED"]
+    await world.outbox.drain()
+    assert len(world.chat.sent) == 2
+
+
+async def test_a_summary_that_the_disk_did_not_take_is_stored_later_and_sent_once() -> None:
+    world = World()
+    for number in range(1, 8):
+        await queue(world, number, blocked(number))
+    world.store.lose()
+    for _ in range(5):
+        await world.pass_s(1)
+    assert world.titles() == ["🚨 7 exits are BLOCKED"]
+    world.store.heal()
+    await world.pass_s(1)
+    assert len(world.chat.sent) == 1
+    assert sorted(world.reasons()) == ["delivered", *["folded"] * 7]
+
+
+async def test_a_summary_that_may_have_arrived_says_so_when_it_is_sent_again() -> None:
+    world = World()
+    world.chat.errors = [TimedOut()]
+    for number in range(1, 8):
+        await queue(world, number, blocked(number))
+    await world.outbox.send_waiting()
+    await world.pass_s(2)
+    [text] = world.texts()
+    assert "Sent again" in text
+
+
+# ---------------------------------------------------------------- repeats
+
+
+@pytest.mark.fault("X37", "SAID")
+async def test_the_repeats_of_many_standing_alarms_are_one_message_that_lists_them() -> None:
+    world = World()
+    desk = FakeDesk(world.clock, world.store)
+    roster = Roster({7: ADA})
+    addresser = Addresser(
+        world.store, world.store, desk, roster, world.clock, lambda: "", lambda: None
+    )
+    desk.conditions.append(replace(KEY_REFUSED, at=START + timedelta(seconds=30)))
+    for number in range(1, 61):
+        change = blocked(number).tracker
+        desk.live[number] = replace(change, changed_at=START + timedelta(seconds=number))
+    for _ in range(12 * 60):
+        await addresser.repeat_critical()
+        await world.pass_s(1)
+    assert len(world.chat.sent) < 12
+    first = world.texts()[0].splitlines()
+    assert first[0] == "🔁 61 alarms still stand"
+    assert first[1] == "• 🚨 The exchange refuses the key"
+    assert "BLOCKED: COIN1/USDT #1" in world.texts()[0]
+    assert first[-1] == "It repeats until /ack."
+    fired(world.titles())
