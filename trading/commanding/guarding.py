@@ -7,7 +7,7 @@ from trading import backstops, decide
 from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded
-from trading.domain.events import AlertRaised
+from trading.domain.events import AlertEnded, AlertRaised
 from trading.domain.money import plain
 from trading.domain.order import Intent, IntentState, Purpose
 from trading.domain.time import to_ms
@@ -18,6 +18,7 @@ from trading.trackers import backstop
 logger = logging.getLogger(__name__)
 _PERSONAL = frozenset({Purpose.CLOSE, Purpose.PANIC})
 _AGAIN_S = 60.0
+_LOST = "backstop_lost:"
 
 
 class Guarding:
@@ -30,21 +31,22 @@ class Guarding:
         self._of = workings
         # By tracker: when (monotonic seconds) a refused backstop may be tried again, and why not.
         self._refused: dict[int, tuple[float, str]] = {}
-        # Trackers whose backstop has rested, and what is to be told of those that lost it.
-        self._stood: set[int] = set()
+        # By tracker: the intent that has rested, and when (monotonic seconds) it was lost; then
+        # what is to be told of those that could not be replaced.
+        self._stood: dict[int, str] = {}
+        self._lost: dict[int, float] = {}
         self._untold: list[AlertRaised] = []
         self._held_back: set[str] = set()
 
     async def sync(self) -> None:
         """Compare what rests with what is wanted, and act on the difference."""
         execution, trackers = self._of.execution, self._of.trackers
-        while self._untold:
-            await self._of.record(self._untold.pop(0))
         self._stood |= {
-            intent.tracker_id or 0
+            intent.tracker_id or 0: intent.intent_id
             for intent, attempt in execution.backstops
             if attempt is not None and attempt.state in backstops.RESTING
         }
+        await self._tell()
         busy = {each.symbol for each in execution.intents if each.purpose in _PERSONAL}
         acts = backstops.plan(
             [*trackers.with_backstop(), *trackers.acting()],
@@ -58,31 +60,56 @@ class Guarding:
             else:
                 await self._place(act)
 
+    async def _tell(self) -> None:
+        """Tell of what is lost, and take back what is told where it is true no more."""
+        while self._untold:
+            alert = self._untold.pop(0)
+            if self._is_missed(alert.tracker_id):
+                await self._of.record(alert)
+        for alert in self._of.state.alerts:
+            if alert.alert_id.startswith(_LOST) and not self._is_missed(alert.tracker_id):
+                await self._of.record(AlertEnded(alert.alert_id, self._of.clock.now()))
+
+    def _is_missed(self, number: int | None) -> bool:
+        """Whether a tracker waits that wants a backstop and has none."""
+        tracker = None if number is None else self._of.trackers.get(number)
+        if tracker is None or tracker.spec.backstop is None or not tracker.state.is_waiting:
+            return False
+        return self.resting(tracker.tracker_id) is None
+
     def closed(self, intent: Intent) -> None:
         """Take note of how a backstop ended: none is sent more than once a minute.
 
-        One that had rested for longer, and that the exchange took off, is placed again at once;
-        where that cannot be, a person must know.
+        One that had rested, and that the exchange took off, is placed again at once, unless it was
+        so within the minute before; where that cannot be, a person must know.
         """
         number = intent.tracker_id
         if number is None:
             return
         if intent.state is not IntentState.EXPIRED:
-            self._refused.pop(number, None)
-            self._stood.discard(number)
+            for known in (self._refused, self._stood, self._lost):
+                known.pop(number, None)
             return
-        now = self._of.clock.now()
+        now, now_s = self._of.clock.now(), self._of.clock.monotonic()
         wait_s = max(_AGAIN_S - (now - intent.created_at).total_seconds(), 0.0)
-        self._refused[number] = (self._of.clock.monotonic() + wait_s, intent.reason)
-        if wait_s and number in self._stood:
-            self._stood.discard(number)
-            text = (
-                f"The backstop of #{number} {intent.symbol} is gone from the exchange and could "
-                f"not be replaced: {intent.reason}. The private stop watches; it is tried again "
-                "each minute"
-            )
-            alert_id = f"backstop_lost:{intent.intent_id}"
-            self._untold.append(AlertRaised(alert_id, Severity.CRIT, text, now, number))
+        has_rested = self._stood.pop(number, None) == intent.intent_id
+        if has_rested and now_s - self._lost.get(number, float("-inf")) >= _AGAIN_S:
+            self._lost[number], wait_s = now_s, 0.0
+        elif wait_s:
+            self._miss(intent.symbol, number, intent.reason, f"{_LOST}{intent.intent_id}")
+        self._refused[number] = (now_s + wait_s, intent.reason)
+
+    def _miss(self, symbol: str, number: int, reason: str, alert_id: str) -> bool:
+        """Whether a backstop was lost and is not replaced, which a person is to be told then."""
+        if self._lost.pop(number, None) is None:
+            return False
+        text = (
+            f"The backstop of #{number} {symbol} is gone from the exchange and could not be "
+            f"replaced: {reason}. The private stop watches; it is tried again each minute"
+        )
+        now = self._of.clock.now()
+        self._untold.append(AlertRaised(alert_id, Severity.CRIT, text, now, number))
+        return True
 
     def resting(self, tracker_id: int) -> Decimal | None:
         """Return the price of a tracker's backstop that the exchange holds, None without one.
@@ -153,6 +180,9 @@ class Guarding:
         reason = f"the price {plain(price)} is not above it; it is sent once the price is"
         self._refused[number] = (self._of.clock.monotonic(), reason)
         alert_id = f"backstop_held_back:{number}:{tracker.arm_seq}:{plain(stop)}"
+        if self._miss(tracker.symbol, number, reason, f"{_LOST}{number}:{now.isoformat()}"):
+            # One fact, told once.
+            self._held_back.add(alert_id)
         # Where the backstop would sell first, that is told already, with what to send.
         if alert_id not in self._held_back and backstop.sells_first_at(tracker, to_ms(now)) is None:
             text = (

@@ -11,6 +11,7 @@ from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.domain.chat import Severity
 from trading.domain.commands import ArmTracker, CancelTracker, EditTracker, Panic, SetTradingMode
 from trading.domain.events import (
+    AlertEnded,
     AlertRaised,
     AttemptPrepared,
     IntentClosed,
@@ -271,6 +272,79 @@ async def test_one_that_cannot_be_replaced_within_two_seconds_is_told_loudly(
     await sweep(world, 61)
     assert len(resting(world)) == 1
     fired(order.status.value)
+
+
+async def test_one_that_was_taken_off_by_hand_soon_after_it_came_is_placed_again_and_no_alarm(
+    world: AgentWorld,
+) -> None:
+    [order] = await guard(world)
+    await sweep(world, 5)
+    await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
+    await sweep(world, 2)
+    [again] = resting(world)
+    assert again is not order
+    await sweep(world, 10)
+    assert lost(world) == []
+    # Taken off again within a minute it is not fought for: a person is told, once.
+    await world.exchange.cancel("BTC/USDT", again.request.client_order_id)
+    await sweep(world, 3)
+    assert resting(world) == []
+    [alert] = lost(world)
+    assert world.desk.status().alerts == (alert,)
+    await sweep(world, 61)
+    assert len(resting(world)) == 1
+    assert len(lost(world)) == 1
+    assert world.desk.status().alerts == ()
+
+
+@pytest.mark.parametrize("dies", [False, True])
+async def test_the_alarm_of_a_lost_backstop_ends_with_its_tracker(
+    world: AgentWorld, dies: bool
+) -> None:
+    [order] = await guard(world)
+    await sweep(world, 5)
+    world.exchange.fail(
+        "refuse", times=1, status=400, code=-1013, message="Filter failure: MAX_NUM_ALGO_ORDERS"
+    )
+    await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
+    await sweep(world, 3)
+    [alert] = lost(world)
+    assert world.desk.status().alerts == (alert,)
+    if dies:
+        await world.kill()
+        world.exchange.move("BTC/USDT", "57900")
+        await world.start()
+    await world.move("57900")
+    await world.until_sold("0.5")
+    await sweep(world, 2)
+    assert world.agent.trackers.all() == []
+    assert world.desk.status().alerts == ()
+    [ended] = [one for one in world.store.of(AlertEnded) if one.alert_id == alert.alert_id]
+    assert ended.at >= alert.at
+
+
+async def test_one_that_is_lost_while_the_price_is_below_it_is_told_once_as_lost(
+    world: AgentWorld,
+) -> None:
+    await _swing_up(world)
+    await world.move("55000")
+    await world.move("55600")
+    await world.time.until(lambda: world.agent.trackers.all()[0].side is Side.SELL, 60)
+    await world.move("57000")
+    await sweep(world, 61)
+    [order] = resting(world)
+    await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
+    before = len(_warned(world))
+    await world.move("56000")
+    await sweep(world, 61)
+    assert resting(world) == []
+    [alert] = lost(world)
+    assert "the price 56000 is not above it" in alert.text
+    assert len(_warned(world)) == before
+
+
+def _warned(world: AgentWorld) -> list[AlertRaised]:
+    return [one for one in world.store.of(AlertRaised) if "held_back" in one.alert_id]
 
 
 def lost(world: AgentWorld) -> list[AlertRaised]:
