@@ -11,7 +11,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -67,6 +67,12 @@ class Feed:
     async def quote(self, symbol: str) -> Quote:
         """There is nothing to ask: prices come as frames."""
         raise Unreachable(f"{symbol} is not told over REST here")
+
+    quotes_max = 1
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """There is nothing to ask: prices come as frames."""
+        raise Unreachable(f"{len(symbols)} symbols are not told over REST here")
 
     async def last_trade(self, symbol: str) -> MarketTrade:
         """There is nothing to ask: prices come as frames."""

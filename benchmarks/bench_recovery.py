@@ -30,6 +30,8 @@ RESTART_S_MAX = 10.0
 STALL_AGENTS = 3
 STALLS = 4
 STALL_TRACKERS = 20
+STARTS = 3
+START_TRACKERS = 100
 STALL_S_MAX = 5.0
 ROUNDS = 4
 UNKNOWN_P50_S_MAX = 1.0
@@ -222,6 +224,26 @@ async def _stall_often(made: armed.Plan, stalls: int, chance: random.Random) -> 
     return taken
 
 
+async def measure_first_stalls(starts: int, trackers: int) -> list[Row]:
+    """Measure the same right after a start, which asks for as much as a minute has; raises NotDone.
+
+    How long the last sign of the stream is ago when it stalls is as it comes.
+    """
+    made = stops(trackers)
+    taken = [await _stalled_at_start(made) for _ in range(starts)]
+    what = f"{trackers} stops, the stream stalls right after a start, price crosses at once"
+    return [at_most("G5c", f"{what}, worst of {starts}", max(taken), STALL_S_MAX, "s")]
+
+
+async def _stalled_at_start(made: armed.Plan) -> float:
+    async with world(made) as processes:
+        await processes.control("traffic", rate_per_s=_TICKS_PER_S, seconds=_HOURS_S)
+        await start(processes, len(made.trackers))
+        took_s = await _stalled(processes, made, made.trackers[0])
+        await check_sold(processes, made.trackers[:1])
+    return took_s
+
+
 async def _stalled(processes: Processes, made: armed.Plan, tracker: Tracker) -> float:
     symbol = tracker.symbol.replace("/", "")
     muted = (await processes.seen("streams"))["muted_market_frames"]
@@ -342,8 +364,13 @@ def gap_rows(is_quick: bool = False) -> list[Row]:
     """Measure what stays unwatched, at full or at smoke-test scale."""
     if is_quick:
         return [*asyncio.run(measure_restart(20, 1)), *asyncio.run(measure_stalls(1, 1, 5))]
-    restarts = asyncio.run(measure_restart(TRACKERS, RESTARTS))
-    return [*restarts, *asyncio.run(measure_stalls(STALL_AGENTS, STALLS, STALL_TRACKERS))]
+    return [*asyncio.run(measure_restart(TRACKERS, RESTARTS)), *stall_rows()]
+
+
+def stall_rows() -> list[Row]:
+    """Measure stalled streams at full scale."""
+    lived = asyncio.run(measure_stalls(STALL_AGENTS, STALLS, STALL_TRACKERS))
+    return [*lived, *asyncio.run(measure_first_stalls(STARTS, START_TRACKERS))]
 
 
 def unknown_rows(is_quick: bool = False) -> list[Row]:
@@ -354,7 +381,7 @@ def unknown_rows(is_quick: bool = False) -> list[Row]:
 if __name__ == "__main__":
     parts: dict[str, Callable[[], list[Row]]] = {
         "restart": lambda: asyncio.run(measure_restart(TRACKERS, RESTARTS)),
-        "stall": lambda: asyncio.run(measure_stalls(STALL_AGENTS, STALLS, STALL_TRACKERS)),
+        "stall": stall_rows,
         "unknown": unknown_rows,
     }
     made = [row for name in sys.argv[1:] or parts for row in parts[name]()]

@@ -312,12 +312,24 @@ class KeyPermissions:
 class MarketFeed(Protocol):
     """Public market data of one exchange."""
 
+    @property
+    def quotes_max(self) -> int:
+        """How many symbols `quotes` takes; 1 where it is no cheaper than one by one."""
+        ...
+
     async def instruments(self) -> Mapping[str, Instrument]:
         """Load every spot instrument with its rules; raises Unreachable."""
         ...
 
     async def quote(self, symbol: str) -> Quote:
         """Read best bid and ask over REST; raises Unreachable."""
+        ...
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Read best bid and ask of several symbols in one request over REST; raises Unreachable.
+
+        A symbol whose answer cannot be believed is left out.
+        """
         ...
 
     async def last_trade(self, symbol: str) -> MarketTrade:

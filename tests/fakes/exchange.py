@@ -214,6 +214,13 @@ class FakeExchange:
             raise Unreachable("bidPrice should be above 0, was 0")
         return self.quote_now(symbol)
 
+    quotes_max = 100
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        await self._reach()
+        told = [symbol for symbol in symbols if symbol not in self.without_bids]
+        return {symbol: self.quote_now(symbol) for symbol in told}
+
     async def last_trade(self, symbol: str) -> MarketTrade:
         await self._reach()
         quote = self.quote_now(symbol)

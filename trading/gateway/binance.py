@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +38,9 @@ _PAGES_MAX = 20
 _NAMES_KEPT = 20_000
 _UNKNOWN_ORDER = -2013
 _MARKET_CALLS = frozenset(
-    {"instruments", "quote", "last_trade", "last_prices", "order_book", "candles", "permissions"}
+    {"instruments", "last_trade", "last_prices", "order_book", "candles", "permissions"}
 )
+_PRICE_CALLS = frozenset({"quote", "quotes"})
 _ACCOUNT_CALLS = frozenset({"orders_since", "fills_since"})
 _OPTIONS: Mapping[str, Any] = {
     "defaultType": "spot",
@@ -78,6 +80,8 @@ class BinanceVenue:
         """Return what a call costs and what it is for."""
         if call in {"create", "cancel"}:
             return Weight(WEIGHTS[call], Urgency.ORDER)
+        if call in _PRICE_CALLS:
+            return Weight(WEIGHTS[call], Urgency.PRICE)
         if call in _MARKET_CALLS:
             return Weight(WEIGHTS[call], Urgency.MARKET)
         return Weight(WEIGHTS[call], Urgency.ACCOUNT if call in _ACCOUNT_CALLS else Urgency.EXIT)
@@ -134,6 +138,17 @@ class BinanceVenue:
         return translate.quote(
             said, symbol, self._now_ms(), self._clock.monotonic(), PriceSource.REST
         )
+
+    @property
+    def quotes_max(self) -> int:
+        """How many names an address has room for, by far."""
+        return 100
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Read best bid and ask of several symbols."""
+        names = json.dumps([self._name(symbol) for symbol in symbols], separators=(",", ":"))
+        said = await self._api.public_get_ticker_bookticker({"symbols": names})
+        return translate.quotes(said, self._symbols.get, self._now_ms(), self._clock.monotonic())
 
     async def last_trade(self, symbol: str) -> MarketTrade:
         """Read the newest print."""

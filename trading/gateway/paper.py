@@ -144,6 +144,18 @@ class PaperGateway:
         self._market.take_quote(quote)
         return quote
 
+    @property
+    def quotes_max(self) -> int:
+        """How many symbols `quotes` takes."""
+        return self._feed.quotes_max
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Read best bid and ask of several symbols in one request over REST."""
+        quotes = await self._feed.quotes(symbols)
+        for quote in quotes.values():
+            self._market.take_quote(quote)
+        return quotes
+
     async def last_trade(self, symbol: str) -> MarketTrade:
         """Read the newest print over REST."""
         return await self._feed.last_trade(symbol)

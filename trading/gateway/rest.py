@@ -43,6 +43,7 @@ class CcxtGateway:
             settings.weight_per_minute,
             settings.weight_share_for_exits,
             settings.weight_share_for_orders,
+            settings.weight_share_for_prices,
         )
         self._rules_at_connect: Mapping[str, Instrument] | None = None
         # Exchange time minus ours; None before the first measurement.
@@ -77,6 +78,15 @@ class CcxtGateway:
     async def quote(self, symbol: str) -> Quote:
         """Read best bid and ask."""
         return await self._read("quote", lambda: self._venue.quote(symbol))
+
+    @property
+    def quotes_max(self) -> int:
+        """How many symbols `quotes` takes."""
+        return self._venue.quotes_max
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Read best bid and ask of several symbols in one request; unusable ones are left out."""
+        return await self._read("quotes", lambda: self._venue.quotes(symbols))
 
     async def last_trade(self, symbol: str) -> MarketTrade:
         """Read the newest print."""

@@ -24,6 +24,8 @@ class GatewaySettings:
     weight_share_for_exits: float = 0.3
     # As many orders as are sent in a minute at most: 300, of weight 1.
     weight_share_for_orders: float = 0.05
+    # Prices of every watched symbol each second, and many asked for one by one.
+    weight_share_for_prices: float = 0.2
 
     @property
     def is_loopback(self) -> bool:

@@ -134,6 +134,15 @@ class UnifiedVenue:
         said = await self._api.fetch_ticker(symbol)
         return translate.quote(said, self._now_ms(), self._clock.monotonic(), PriceSource.REST)
 
+    @property
+    def quotes_max(self) -> int:
+        """Not every exchange tells several at once."""
+        return 1
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Read best bid and ask, one by one."""
+        return {symbol: await self.quote(symbol) for symbol in symbols}
+
     async def last_trade(self, symbol: str) -> MarketTrade:
         """Read the newest print."""
         listed = sequence(await self._api.fetch_trades(symbol, None, 1), "trades")

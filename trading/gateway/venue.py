@@ -18,6 +18,7 @@ WEIGHTS: Mapping[str, int] = {
     "instruments": 20,
     "server_time": 1,
     "quote": 2,
+    "quotes": 4,
     "last_trade": 4,
     "last_prices": 4,
     "order_book": 5,
@@ -36,6 +37,11 @@ WEIGHTS: Mapping[str, int] = {
 
 class Venue(Protocol):
     """One exchange's dialect; answers that cannot be believed raise Unusable."""
+
+    @property
+    def quotes_max(self) -> int:
+        """How many symbols `quotes` takes; 1 where it is no cheaper than one by one."""
+        ...
 
     def weight(self, call: str) -> Weight:
         """Return what a call costs and what it is for."""
@@ -63,6 +69,10 @@ class Venue(Protocol):
 
     async def quote(self, symbol: str) -> Quote:
         """Read best bid and ask."""
+        ...
+
+    async def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Read best bid and ask of several symbols; those that cannot be believed are left out."""
         ...
 
     async def last_trade(self, symbol: str) -> MarketTrade:

@@ -300,6 +300,17 @@ async def test_depth_candles_and_the_last_print_are_read(world: World) -> None:
     assert abs(last.price - 60_500) < 100
 
 
+async def test_books_of_several_symbols_are_read_at_once(world: World) -> None:
+    # The fake knows only its own instruments.
+    symbols = sorted({BTC, "ETH/USDT"} & (await world.gateway.instruments()).keys())
+    quotes = await world.gateway.quotes(symbols)
+    assert sorted(quotes) == symbols
+    assert all(symbol == quote.symbol for symbol, quote in quotes.items())
+    alone = await world.gateway.quote(BTC)
+    assert abs(quotes[BTC].bid - alone.bid) < alone.bid / 50
+    assert all(quote.bid < quote.ask for quote in quotes.values())
+
+
 async def test_all_last_prices_are_read_at_once_and_the_moved_one_is_new(world: World) -> None:
     await world.set_price("60500")
     prices = await world.gateway.last_prices()

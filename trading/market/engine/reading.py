@@ -1,11 +1,15 @@
-"""Reads over REST: the most urgent first, one at a time per symbol, within a budget."""
+"""Reads over REST: the most urgent first, many symbols at once where that is cheap.
+
+One that failed is read alone, so that what an exchange cannot tell of one costs no other its price.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 
 from trading.domain.errors import RateLimited, Retryable
+from trading.domain.market import MarketTrade, Quote
 from trading.market.engine.hooks import MarketHooks
 from trading.market.engine.symbols import Symbols
 from trading.market.settings import MarketSettings
@@ -69,41 +73,99 @@ class Reading:
         while True:
             while (wait_s := self._no_room_until_s - self._clock.monotonic()) > 0:
                 await self._sleep(wait_s)
-            asked = await self._waiting.get()
-            if (watched := self._symbols.get(asked[2])) is None:
+            several = self._with_others(await self._waiting.get())
+            if not several:
                 continue
             refused: RateLimited | None = None
+            priceless: list[WatchedSymbol] = []
             try:
-                await self._read(watched, asked[3])
+                priceless = await self._read(several)
             except RateLimited as error:
                 refused = error
             finally:
-                watched.is_queued = False
+                for watched, _ in several:
+                    watched.is_queued = False
             if refused is not None:
-                self._put_off(watched, asked, refused)
+                self._put_off(several, refused)
+            for watched in priceless:
+                self.ask(watched, URGENT, with_trade=True)
 
-    async def _read(self, watched: WatchedSymbol, with_trade: bool) -> None:
-        """Read one symbol; raises RateLimited when our own budget has no room for it."""
+    def _with_others(self, first: _Asked) -> list[tuple[WatchedSymbol, _Asked]]:
+        """Return what is read with the first of all that waits, as far as it is watched still."""
+        several: list[_Asked] = [first]
+        apart: list[_Asked] = []
+        if self._is_read_with_others(first):
+            while len(several) < self._feed.quotes_max and not self._waiting.empty():
+                asked = self._waiting.get_nowait()
+                (several if self._is_read_with_others(asked) else apart).append(asked)
+        for asked in apart:
+            self._waiting.put_nowait(asked)
+        return [
+            (watched, asked)
+            for asked in several
+            if (watched := self._symbols.get(asked[2])) is not None
+        ]
+
+    def _is_read_with_others(self, asked: _Asked) -> bool:
+        watched = self._symbols.get(asked[2])
+        return watched is None or (asked[0] != URGENT and self._is_told_with_others(watched))
+
+    def _is_told_with_others(self, watched: WatchedSymbol) -> bool:
+        return self._feed.quotes_max > 1 and not watched.fresh.is_failing
+
+    async def _read(self, several: Sequence[tuple[WatchedSymbol, _Asked]]) -> list[WatchedSymbol]:
+        """Read symbols, and return those whose book tells no price, where a print was asked for.
+
+        Raises RateLimited when our own budget has no room for it.
+        """
         requested_s = self._clock.monotonic()
-        watched.read_s = requested_s
+        for watched, _ in several:
+            watched.read_s = requested_s
         try:
             async with asyncio.timeout(self._settings.read_timeout_s):
-                quote = await self._feed.quote(watched.symbol)
-                trade = await self._feed.last_trade(watched.symbol) if with_trade else None
+                quotes, trade = await self._ask_feed(several)
         except (Retryable, TimeoutError) as error:
             if isinstance(error, RateLimited) and error.is_own_count:
                 raise
-            # Once per symbol until it answers: an outage asks for hundreds in vain.
-            if not watched.fresh.is_failing:
-                logger.info("read_failed", extra={"symbol": watched.symbol, "error": str(error)})
-            watched.fresh.failed()
-            return
-        if quote.bid.is_finite() and quote.ask.is_finite():
-            watched.take_read(quote, trade, requested_s, self._clock.monotonic())
-        if watched.gate.is_holding():
-            self.on_held()
+            for watched, _ in several:
+                _failed(watched, str(error))
+            return []
+        for watched, _ in several:
+            quote = quotes.get(watched.symbol)
+            if quote is None:
+                _failed(watched, "no usable price was told")
+            elif quote.bid.is_finite() and quote.ask.is_finite():
+                watched.take_read(quote, trade, requested_s, self._clock.monotonic())
+            if watched.gate.is_holding():
+                self.on_held()
+        return [
+            watched
+            for watched, asked in several
+            # A book too wide to decide: only a print can tell a price.
+            if len(several) > 1 and asked[3] and watched.prices.mid is None
+        ]
 
-    def _put_off(self, watched: WatchedSymbol, asked: _Asked, error: RateLimited) -> None:
+    async def _ask_feed(
+        self, several: Sequence[tuple[WatchedSymbol, _Asked]]
+    ) -> tuple[Mapping[str, Quote], MarketTrade | None]:
+        if len(several) > 1:
+            return await self._feed.quotes([watched.symbol for watched, _ in several]), None
+        [(watched, asked)] = several
+        quote = await self._feed.quote(watched.symbol)
+        trade = await self._trade(watched.symbol) if asked[3] else None
+        return {watched.symbol: quote}, trade
+
+    async def _trade(self, symbol: str) -> MarketTrade | None:
+        try:
+            return await self._feed.last_trade(symbol)
+        except RateLimited as error:
+            # A print costs as much as the books of a hundred symbols, and a share of its own is
+            # kept for books alone.
+            if error.is_own_count:
+                return None
+            raise
+
+    def _put_off(self, several: Sequence[tuple[WatchedSymbol, _Asked]], error: RateLimited) -> None:
         """Have what our own budget refused read when there is room: it says nothing of a price."""
         now_s = self._clock.monotonic()
         wait_s = min(max(error.retry_after_s, _BUDGET_S_MIN), _BUDGET_S_MAX)
@@ -111,9 +173,10 @@ class Reading:
         if now_s >= self._no_room_told_s:
             logger.info("reads_wait", extra={"error": str(error), "seconds": error.retry_after_s})
         self._no_room_told_s = self._no_room_until_s + _ONE_EPISODE_S
-        if not self._waiting.full():
-            watched.is_queued = True
-            self._waiting.put_nowait(asked)
+        for watched, asked in several:
+            if not self._waiting.full():
+                watched.is_queued = True
+                self._waiting.put_nowait(asked)
 
     async def plan(self, now_s: float, *, is_down: bool) -> None:
         """Ask for what is doubtful or old, each second, within the budget of a second."""
@@ -131,7 +194,12 @@ class Reading:
             elif _is_doubtful(fresh, now_s) and since_s >= self._settings.grace_s - 0.2:
                 wanted.append((NEAR if is_near else FAR, -since_s, watched))
         wanted.sort(key=lambda item: item[:2])
-        for priority, _, watched in wanted[: self._settings.reads_per_s_max]:
+        alone = 0
+        for priority, _, watched in wanted:
+            if not self._is_told_with_others(watched):
+                alone += 1
+                if alone > self._settings.reads_per_s_max:
+                    continue
             self.ask(watched, priority, with_trade=watched.prices.price is None)
         self._audit(now_s)
 
@@ -144,6 +212,13 @@ class Reading:
         for watched in doubtful or [rota[self._audits % len(rota)]]:
             self.ask(watched, FAR)
         self._audits += 1
+
+
+def _failed(watched: WatchedSymbol, reason: str) -> None:
+    # Once per symbol until it answers: an outage asks for hundreds in vain.
+    if not watched.fresh.is_failing:
+        logger.info("read_failed", extra={"symbol": watched.symbol, "error": reason})
+    watched.fresh.failed()
 
 
 def _is_doubtful(fresh: Freshness, now_s: float) -> bool:

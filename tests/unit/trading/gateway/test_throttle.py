@@ -8,6 +8,7 @@ from trading.gateway.settings import GatewaySettings
 from trading.gateway.throttle import Throttle, Urgency, Weight
 
 MARKET = Weight(10, Urgency.MARKET)
+PRICE = Weight(4, Urgency.PRICE)
 EXIT = Weight(10, Urgency.EXIT)
 ACCOUNT = Weight(10, Urgency.ACCOUNT)
 ORDER = Weight(10, Urgency.ORDER)
@@ -120,3 +121,27 @@ def test_only_loopback_on_both_roads_is_simulated(
 
 def test_secrets_are_not_shown() -> None:
     assert "CANARY" not in repr(GatewaySettings(api_key="CANARY1", secret="CANARY2"))
+
+
+def test_what_charts_and_account_lists_may_use_leaves_the_share_of_prices() -> None:
+    throttle = Throttle(100, 0.3, 0.05, 0.2)
+    for _ in range(5):
+        throttle.take(MARKET, 0.0)
+    with pytest.raises(RateLimited, match="50 of 50"):
+        throttle.take(MARKET, 0.0)
+    throttle.take(Weight(25, Urgency.ACCOUNT), 0.0)
+    with pytest.raises(RateLimited, match="75 of 75"):
+        throttle.take(Weight(1, Urgency.ACCOUNT), 0.0)
+    for _ in range(5):
+        throttle.take(PRICE, 0.0)
+
+
+def test_beyond_their_share_prices_are_any_other_market_data_until_it_is_free_again() -> None:
+    throttle = Throttle(100, 0.3, 0.05, 0.2)
+    throttle.take(Weight(60, Urgency.ACCOUNT), 0.0)
+    for _ in range(5):
+        throttle.take(PRICE, 1.0)
+    with pytest.raises(RateLimited, match="80 of 70") as caught:
+        throttle.take(PRICE, 2.0)
+    assert caught.value.retry_after_s == 58
+    throttle.take(PRICE, 60.0)

@@ -32,6 +32,22 @@ def test_candles_and_quotes_without_a_stream_fit_into_what_exits_leave() -> None
     assert polled + asked <= left * 0.8
 
 
+def test_w03_the_sweep_of_a_start_leaves_every_symbol_its_price_for_a_minute() -> None:
+    venue = BinanceVenue(ACCOUNT, FakeClock())
+    throttle = Throttle(
+        ACCOUNT.weight_per_minute,
+        ACCOUNT.weight_share_for_exits,
+        ACCOUNT.weight_share_for_orders,
+        ACCOUNT.weight_share_for_prices,
+    )
+    for call in ("orders_since", "candles"):
+        with pytest.raises(RateLimited):
+            _ask_until_refused(throttle, venue.weight(call))
+    for second in range(60):
+        for _ in range(400 // venue.quotes_max):
+            throttle.take(venue.weight("quotes"), float(second))
+
+
 def _ask_until_refused(throttle: Throttle, weight: Weight) -> None:
     for _ in range(ACCOUNT.weight_per_minute):
         throttle.take(weight, 0.0)

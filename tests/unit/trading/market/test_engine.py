@@ -914,6 +914,51 @@ async def test_w13_a_bad_print_is_asked_about_dropped_and_told(bench: Bench) -> 
     fired(bench.conditions[0].text)
 
 
+async def _drop(bench: Bench, *prices: object) -> None:
+    for price in prices:
+        bench.feed.print_(price)
+        for _ in range(20):
+            bench.clock.advance(0.1)
+            await bench.settle()
+        await bench.engine.sweep()
+
+
+async def test_more_prices_that_are_not_believed_are_counted_and_told_with_the_end(
+    bench: Bench,
+) -> None:
+    await bench.live()
+    await _drop(bench, 1)
+    [told] = bench.conditions
+    assert bench.engine.present(told) == told
+    await _drop(bench, 900, 2)
+    # One message stands for them all, and who looks sees how many they are.
+    assert bench.conditions == [told]
+    expected = f"3 prices of {SYMBOL} were not believed, the last 2: a newer print said 100"
+    assert bench.engine.present(told).text == expected
+    other = replace(told, condition="degraded_data")
+    assert bench.engine.present(other) == other
+    await bench.pass_seconds(35)
+    assert bench.conditions[1:] == [replace(bench.conditions[-1], is_active=False)]
+    expected = f"prices of {SYMBOL} are believed again: 3 were not, the last 2"
+    assert bench.conditions[-1].text == expected
+    # The next episode begins anew.
+    await _drop(bench, 1)
+    assert bench.conditions[-1].text.startswith(f"a price of {SYMBOL}, 1, was not believed")
+
+
+async def test_prices_not_believed_before_and_after_a_death_are_one_episode(bench: Bench) -> None:
+    before = _standing("dropped_prices", SYMBOL)
+    bench.engine.resume([before])
+    await bench.live()
+    assert bench.engine.present(before) == before
+    await _drop(bench, 1)
+    assert bench.told() == []
+    assert bench.engine.present(before).text.startswith(f"at least 2 prices of {SYMBOL} were not")
+    await bench.pass_seconds(35)
+    [ended] = bench.conditions
+    assert ended.text.endswith("believed again: at least 2 were not, the last 1")
+
+
 @pytest.mark.fault("W14", "SAID")
 async def test_w14_a_true_crash_is_confirmed_over_rest_at_once(bench: Bench) -> None:
     await bench.live()

@@ -12,6 +12,7 @@ from trading.gateway.translate.binance.market import (
     last_trade,
     order_book,
     quote,
+    quotes,
     streamed_quote,
     streamed_trade,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "order_report",
     "permissions",
     "quote",
+    "quotes",
     "streamed_balances",
     "streamed_quote",
     "streamed_trade",

@@ -1,5 +1,6 @@
 """Binance's market in our words: quotes, prints, depth and candles."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -34,6 +35,18 @@ def quote(raw: object, symbol: str, at_ms: int, received_s: float, source: Price
         received_s=received_s,
         source=source,
     )
+
+
+def quotes(raw: object, symbol_of: SymbolOf, at_ms: int, received_s: float) -> dict[str, Quote]:
+    """Read best bid and ask of several symbols; one that cannot be believed is left out."""
+    found: dict[str, Quote] = {}
+    for row in sequence(raw, "bookTicker"):
+        symbol = symbol_of(text(mapping(row, "bookTicker"), "symbol"))
+        if symbol is None:
+            continue
+        with contextlib.suppress(Unusable):
+            found[symbol] = quote(row, symbol, at_ms, received_s, PriceSource.REST)
+    return found
 
 
 def streamed_quote(said: Mapping[str, Any], symbol: str, at_ms: int, received_s: float) -> Quote:
