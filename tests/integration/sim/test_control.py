@@ -269,7 +269,9 @@ async def test_streams_can_be_managed_by_frames(bench: Bench) -> None:
     assert listed["result"] == ["btcusdt@trade", "nope@nope"]
     await bench.control("price", symbol="BTCUSDT", price=61_000)
     assert (await frame_of(socket, lambda frame: True))["e"] == "trade"
-    await ask("SET_PROPERTY", ["combined", True], 3)
+    assert await ask("GET_PROPERTY", ["combined"], 3) == {"result": False, "id": 3}
+    assert await ask("SET_PROPERTY", ["combined", True], 3) == {"result": None, "id": 3}
+    assert await ask("GET_PROPERTY", ["combined"], 3) == {"result": True, "id": 3}
     await bench.control("price", symbol="BTCUSDT", price=62_000)
     assert (await frame_of(socket, lambda frame: True))["stream"] == "btcusdt@trade"
     await ask("UNSUBSCRIBE", ["btcusdt@trade"], 4)
@@ -277,8 +279,53 @@ async def test_streams_can_be_managed_by_frames(bench: Bench) -> None:
     assert (await ask("DANCE", [], 5))["code"] == 2
     assert (await ask("SUBSCRIBE", [7], 6))["code"] == 2
     assert (await ask("SUBSCRIBE", [f"s{n}@trade" for n in range(1_100)], 7))["code"] == 2
-    await socket.send_str("nonsense")
-    assert (await frame_of(socket, lambda frame: "code" in frame))["code"] == 3
+    for text, code in (("nonsense", 3), ("[]", 2), ('{"id":1}', 2), ('{"method":["x"]}', 2)):
+        await socket.send_str(text)
+        assert (await frame_of(socket, lambda frame: "code" in frame))["code"] == code
+    await socket.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "answer"),
+    [
+        ("GET_PROPERTY", ["color"], {"code": 0, "msg": "Unknown property", "id": 7}),
+        ("SET_PROPERTY", ["color", True], {"code": 0, "msg": "Unknown property", "id": 7}),
+        (
+            "SET_PROPERTY",
+            ["combined", 1],
+            {"code": 1, "msg": "Invalid value type: expected Boolean"},
+        ),
+        ("SET_PROPERTY", ["combined"], {"code": 1, "msg": "Invalid value type: expected Boolean"}),
+        (
+            "GET_PROPERTY",
+            ["combined", True],
+            {"code": 2, "msg": "Invalid request: too many parameters"},
+        ),
+        (
+            "SET_PROPERTY",
+            ["combined", False, 1],
+            {"code": 2, "msg": "Invalid request: too many parameters"},
+        ),
+        (
+            "GET_PROPERTY",
+            [],
+            {"code": 2, "msg": "Invalid request: property name must be a string"},
+        ),
+        (
+            "SET_PROPERTY",
+            [7, True],
+            {"code": 2, "msg": "Invalid request: property name must be a string"},
+        ),
+    ],
+)
+async def test_a_property_that_cannot_be_set_or_told_is_refused_as_on_the_real_exchange(
+    bench: Bench, method: str, params: list[Any], answer: Any
+) -> None:
+    socket = await bench.stream("/stream")
+    for asked in ((method, params), ("GET_PROPERTY", ["combined"])):
+        await socket.send_json({"method": asked[0], "params": asked[1], "id": 7})
+    assert await socket.receive_json() == answer
+    assert await socket.receive_json() == {"result": True, "id": 7}
     await socket.close()
 
 
@@ -326,17 +373,63 @@ async def test_the_ws_api_answers_requests(bench: Bench) -> None:
     assert refused["error"]["code"] == -2010
     wrong = {**signed(), "signature": "0" * 64}
     assert (await ask("userDataStream.subscribe.signature", wrong))["error"]["code"] == -1022
-    for number in (0, 1):
-        reply = await ask("userDataStream.subscribe.signature", signed())
-        assert reply["result"] == {"subscriptionId": number}
-    assert len((await ask("session.subscriptions"))["result"]) == 2
-    await ask("userDataStream.unsubscribe", {"subscriptionId": 0})
-    assert (await ask("session.subscriptions"))["result"] == [{"subscriptionId": 1}]
-    await ask("userDataStream.unsubscribe")
-    assert (await ask("session.subscriptions"))["result"] == []
     await socket.send_str("[]")
     assert (await frame_of(socket, lambda frame: True))["status"] == 400
     await socket.close()
+
+
+async def test_sessions_are_told_what_they_are_subscribed_to(bench: Bench) -> None:
+    async def ask(socket: Any, method: str, params: Any = None) -> Any:
+        await socket.send_json({"id": 1, "method": method, "params": params})
+        reply = await frame_of(socket, lambda frame: "status" in frame)
+        return reply["result"] if reply["status"] == 200 else reply["error"]["code"]
+
+    subscribe, unsubscribe = "userDataStream.subscribe.signature", "userDataStream.unsubscribe"
+    before_ms = (await bench.get("/api/v3/time"))["serverTime"]
+    for _ in range(2):
+        # Each connection counts its own subscriptions.
+        socket = await bench.stream("/ws-api/v3")
+        status = await ask(socket, "session.status")
+        assert (status["apiKey"], status["authorizedSince"]) == (None, None)
+        assert before_ms <= status["connectedSince"] <= status["serverTime"]
+        assert status["returnRateLimits"] is True
+        assert status["userDataStream"] is False
+        # Nobody can log on with such a key, and without that there is no account to listen to.
+        assert await ask(socket, "userDataStream.subscribe") == -2015
+        assert await ask(socket, "userDataStream.subscribe", {"surprise": 1}) == -1104
+        assert await ask(socket, unsubscribe, {"subscriptionId": 0}) == -2036
+        for number in (0, 1):
+            signed = bench.ccxt.sign_params({"recvWindow": 5_000})
+            assert await ask(socket, subscribe, signed) == {"subscriptionId": number}
+            again = bench.ccxt.sign_params({"recvWindow": 5_000})
+            assert await ask(socket, subscribe, again) == -2035
+            assert await ask(socket, "session.subscriptions") == [{"subscriptionId": number}]
+            assert (await ask(socket, "session.status"))["userDataStream"] is True
+            assert await ask(socket, unsubscribe, {"subscriptionId": number + 1}) == -2036
+            assert await ask(socket, unsubscribe, {"subscriptionId": number}) == {}
+            assert await ask(socket, "session.subscriptions") == []
+            assert await ask(socket, unsubscribe, {"subscriptionId": number}) == -2036
+        signed = bench.ccxt.sign_params({"recvWindow": 5_000})
+        assert await ask(socket, subscribe, signed) == {"subscriptionId": 2}
+        # Without a number all end, and there being none is fine.
+        assert await ask(socket, unsubscribe) == {}
+        assert await ask(socket, unsubscribe) == {}
+        assert (await ask(socket, "session.status"))["userDataStream"] is False
+
+
+async def test_reports_reach_every_connection_under_its_own_number(bench: Bench) -> None:
+    sockets = [await bench.stream("/ws-api/v3") for _ in range(3)]
+    for socket in sockets:
+        params = bench.ccxt.sign_params({"recvWindow": 5_000})
+        method = "userDataStream.subscribe.signature"
+        await socket.send_json({"id": 1, "method": method, "params": params})
+        reply = await frame_of(socket, lambda frame: "id" in frame)
+        assert reply["result"] == {"subscriptionId": 0}
+    await bench.order()
+    for socket in sockets:
+        event = await frame_of(socket, lambda frame: "event" in frame)
+        assert (event["subscriptionId"], event["event"]["e"]) == (0, "executionReport")
+        await socket.close()
 
 
 async def test_reports_carry_all_fields_of_the_real_exchange(bench: Bench) -> None:

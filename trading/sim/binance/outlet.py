@@ -39,12 +39,16 @@ class _Cell:
 
 
 class Outlet:
-    """Sends frames to one socket in order; `run` is its writer and ends with the connection."""
+    """Sends frames to one socket in order; `run` is its writer and ends with the connection.
 
-    def __init__(self, socket: web.WebSocketResponse, scope: Scope, queue_max: int = _QUEUE_MAX):
+    `connected_ms` is the exchange's time at which the connection came.
+    """
+
+    def __init__(self, socket: web.WebSocketResponse, scope: Scope, connected_ms: int) -> None:
         self.socket = socket
         self.scope = scope
-        self.queue_max = queue_max
+        self.connected_ms = connected_ms
+        self.queue_max = _QUEUE_MAX
         self.has_overflowed = False
         self.close_code: int | None = None
         self._close_asked = asyncio.Event()

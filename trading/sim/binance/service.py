@@ -79,7 +79,7 @@ class Service:
         self, socket: web.WebSocketResponse, scope: Scope, abort: Callable[[], None]
     ) -> Outlet:
         """Add a WebSocket connection."""
-        outlet = self.outlets[socket] = Outlet(socket, scope)
+        outlet = self.outlets[socket] = Outlet(socket, scope, self.venue.now_ms())
         self._transports[socket] = abort
         return outlet
 

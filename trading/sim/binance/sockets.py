@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import WSMessage, WSMsgType, web
 
+from trading.sim.binance.codes import ApiError
 from trading.sim.binance.outlet import Outlet, Scope
 from trading.sim.binance.service import Service
 from trading.sim.binance.stream import Subscriber
@@ -16,6 +17,8 @@ _PING_S = 20.0
 _FRAME_MAX_BYTES = 65_536
 _STREAMS_MAX = 1_024
 _CLOSE_S = 1.0
+_METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
+_UNKNOWN_PROPERTY = 0
 _ENDS = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
 
 
@@ -73,37 +76,62 @@ class Sockets:
             await asyncio.gather(writer, return_exceptions=True)
 
     def _command(self, subscriber: Subscriber, text: str) -> dict[str, Any]:
+        number: Any = None
         try:
-            frame = orjson.loads(text)
-            method, names = frame["method"], frame.get("params", [])
+            frame = _read(text)
             number = frame.get("id")
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            return _wrong(3, f"Invalid JSON: {error}")
-        is_about_streams = method in {"SUBSCRIBE", "UNSUBSCRIBE"}
-        if not isinstance(names, list) or (
-            is_about_streams and not all(isinstance(name, str) for name in names)
-        ):
-            return _wrong(2, "Invalid request: params should be a list of streams")
-        return self._obey(subscriber, method, names, number)
-
-    def _obey(
-        self, subscriber: Subscriber, method: Any, names: list[Any], number: Any
-    ) -> dict[str, Any]:
-        streams = self._service.market_streams
-        result: Any = None
-        if method == "SUBSCRIBE":
-            if len(subscriber.streams) + len(names) > _STREAMS_MAX:
-                return _wrong(2, f"Invalid request: at most {_STREAMS_MAX} streams")
-            streams.subscribe(subscriber, names)
-        elif method == "UNSUBSCRIBE":
-            streams.unsubscribe(subscriber, names)
-        elif method == "LIST_SUBSCRIPTIONS":
-            result = sorted(subscriber.streams)
-        elif method == "SET_PROPERTY":
-            subscriber.is_combined = names == ["combined", True]
-        else:
-            return _wrong(2, f"Invalid request: unknown method {method!r}")
+            result = self._obey(subscriber, frame["method"], frame.get("params", []))
+        except ApiError as error:
+            # Of all refusals only that of a property names the request.
+            return error.body() | ({"id": number} if error.code == _UNKNOWN_PROPERTY else {})
         return {"result": result, "id": number}
+
+    def _obey(self, subscriber: Subscriber, method: str, named: list[Any]) -> Any:
+        streams = self._service.market_streams
+        if method.endswith("_PROPERTY"):
+            return _property(subscriber, method, named)
+        if method == "LIST_SUBSCRIPTIONS":
+            return sorted(subscriber.streams)
+        if not all(isinstance(name, str) for name in named):
+            raise _wrong("params should be a list of streams")
+        if method == "UNSUBSCRIBE":
+            streams.unsubscribe(subscriber, named)
+            return None
+        if len(subscriber.streams) + len(named) > _STREAMS_MAX:
+            raise _wrong(f"at most {_STREAMS_MAX} streams")
+        streams.subscribe(subscriber, named)
+        return None
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ApiError(3, f"Invalid JSON: {error}") from error
+    if not isinstance(frame, dict) or "method" not in frame:
+        raise _wrong("missing field `method`")
+    if frame["method"] not in _METHODS:
+        known = ", ".join(f"`{name}`" for name in _METHODS)
+        raise _wrong(f"unknown variant `{frame['method']}`, expected one of {known}")
+    if not isinstance(frame.get("params", []), list):
+        raise _wrong("params should be a list")
+    return frame
+
+
+def _property(subscriber: Subscriber, method: str, named: list[Any]) -> bool | None:
+    if not named or not isinstance(named[0], str):
+        raise _wrong("property name must be a string")
+    name, *values = named
+    if len(values) > (method == "SET_PROPERTY"):
+        raise _wrong("too many parameters")
+    if name != "combined":
+        raise ApiError(_UNKNOWN_PROPERTY, "Unknown property")
+    if method == "GET_PROPERTY":
+        return subscriber.is_combined
+    if not values or not isinstance(values[0], bool):
+        raise ApiError(1, "Invalid value type: expected Boolean")
+    subscriber.is_combined = values[0]
+    return None
 
 
 async def _frames(socket: web.WebSocketResponse, outlet: Outlet) -> AsyncIterator[str]:
@@ -143,5 +171,5 @@ def _abort(request: web.Request) -> Callable[[], None]:
     return abort
 
 
-def _wrong(code: int, text: str) -> dict[str, Any]:
-    return {"code": code, "msg": text}
+def _wrong(text: str) -> ApiError:
+    return ApiError(2, f"Invalid request: {text}")

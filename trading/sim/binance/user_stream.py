@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from trading.sim.binance import messages
+from trading.sim.binance.codes import known
 from trading.sim.binance.messages import ReportIds
 from trading.sim.binance.outlet import Outlet, drain
 from trading.sim.binance.venue import Transfer, Venue
@@ -16,37 +17,40 @@ class UserStream:
     """Sends each report to every subscription, in the order in which things happened.
 
     Balances are gathered and follow the reports of one request (`flush`), as on the real exchange.
+    Subscriptions are numbered per connection, and of one account there is one at a time.
     """
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
         self.muted_until_s = 0.0
         self.muted_frames = 0
-        self._subscriptions: dict[int, Outlet] = {}
-        self._next_id = 0
+        self._subscriptions: dict[Outlet, int] = {}
+        self._next_ids: dict[Outlet, int] = {}
         self._assets: dict[str, None] = {}
         self._reports = 0
         venue.exchange.listeners.append(self)
 
     def subscribe(self, outlet: Outlet) -> int:
-        """Add a connection and return the number of its subscription."""
-        number = self._next_id
-        self._next_id += 1
-        self._subscriptions[number] = outlet
+        """Add a connection and return the number of its subscription; -2035 when it has one."""
+        if outlet in self._subscriptions:
+            raise known(-2035)
+        number = self._next_ids.get(outlet, 0)
+        self._next_ids[outlet] = number + 1
+        self._subscriptions[outlet] = number
         return number
 
     def subscriptions_of(self, outlet: Outlet) -> list[int]:
         """Return the subscriptions of one connection."""
-        return [number for number, other in self._subscriptions.items() if other is outlet]
+        return [self._subscriptions[outlet]] if outlet in self._subscriptions else []
 
-    def unsubscribe(self, number: int) -> None:
-        """Take a subscription away."""
-        self._subscriptions.pop(number, None)
+    def unsubscribe(self, outlet: Outlet) -> None:
+        """Take the subscription of a connection away."""
+        self._subscriptions.pop(outlet, None)
 
     def leave(self, outlet: Outlet) -> None:
         """Forget a connection."""
-        for number in self.subscriptions_of(outlet):
-            self.unsubscribe(number)
+        self.unsubscribe(outlet)
+        self._next_ids.pop(outlet, None)
 
     def order_changed(
         self, order: PlacedOrder, change: OrderChange, execution: Execution | None, now_ms: int
@@ -88,7 +92,7 @@ class UserStream:
 
     async def drained(self) -> None:
         """Wait until all subscriptions got what was sent."""
-        await drain(self._subscriptions.values())
+        await drain(self._subscriptions)
 
     def _send(self, event: dict[str, Any]) -> None:
         if not self._subscriptions:
@@ -97,5 +101,5 @@ class UserStream:
             self.muted_frames += 1
             return
         body = orjson.dumps(event)
-        for number, outlet in self._subscriptions.items():
+        for outlet, number in self._subscriptions.items():
             outlet.send(b'{"subscriptionId":%d,"event":%b}' % (number, body))

@@ -1,14 +1,15 @@
 """The ws-api: requests over a WebSocket, above all the subscription to the user stream."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
-from trading.sim.binance.codes import ApiError
+from trading.sim.binance.codes import ApiError, known, unread
 from trading.sim.binance.limits import weight_of
 from trading.sim.binance.outlet import Outlet
 from trading.sim.binance.rest import ROUTES, Rest
+from trading.sim.binance.tickets import read_int
 from trading.sim.binance.user_stream import UserStream
 
 _METHODS = {
@@ -32,7 +33,7 @@ _METHODS = {
     "allOrders": ("GET", "/api/v3/allOrders"),
     "myTrades": ("GET", "/api/v3/myTrades"),
 }
-_SUBSCRIBE_WEIGHT = 2
+_SESSION_WEIGHT = 2
 _NOT_OF_REST = frozenset({"apiKey", "returnRateLimits"})
 
 
@@ -64,15 +65,10 @@ class WsApi:
         method = request.get("method", "")
         params = _texts(request.get("params") or {})
         now_ms = self._rest.venue.now_ms()
-        if method == "userDataStream.subscribe.signature":
-            self._rest.limits.count(_SUBSCRIBE_WEIGHT, now_ms)
-            self._check(params, now_ms)
-            return {"subscriptionId": self._user_stream.subscribe(outlet)}
-        if method == "userDataStream.unsubscribe":
-            return self._unsubscribe(params, outlet)
-        if method == "session.subscriptions":
-            numbers = self._user_stream.subscriptions_of(outlet)
-            return [{"subscriptionId": number} for number in numbers]
+        own = _OF_SESSIONS.get(method)
+        if own is not None:
+            self._rest.limits.count(_SESSION_WEIGHT, now_ms)
+            return own(self, params, outlet, now_ms)
         if method not in _METHODS:
             raise ApiError(-1000, f"Unknown method {method!r}.")
         route = ROUTES[_METHODS[method]]
@@ -88,13 +84,45 @@ class WsApi:
         payload = "&".join(f"{name}={value}" for name, value in signed)
         self._rest.check_credentials(params, payload, params.get("apiKey"), now_ms)
 
-    def _unsubscribe(self, params: Mapping[str, str], outlet: Outlet) -> Any:
-        own = self._user_stream.subscriptions_of(outlet)
-        wanted = params.get("subscriptionId")
-        for number in own:
-            if wanted is None or str(number) == wanted:
-                self._user_stream.unsubscribe(number)
+    def _session(self, params: Mapping[str, str], outlet: Outlet, now_ms: int) -> Any:
+        # Nobody is logged on: for that Binance takes Ed25519 keys alone, and there are none here.
+        return {
+            "apiKey": None,
+            "authorizedSince": None,
+            "connectedSince": outlet.connected_ms,
+            "returnRateLimits": True,
+            "serverTime": now_ms,
+            "userDataStream": bool(self._user_stream.subscriptions_of(outlet)),
+        }
+
+    def _subscriptions(self, params: Mapping[str, str], outlet: Outlet, now_ms: int) -> Any:
+        numbers = self._user_stream.subscriptions_of(outlet)
+        return [{"subscriptionId": number} for number in numbers]
+
+    def _subscribe(self, params: Mapping[str, str], outlet: Outlet, now_ms: int) -> Any:
+        if params:
+            raise unread(len(params), 0)
+        raise known(-2015)
+
+    def _subscribe_signed(self, params: Mapping[str, str], outlet: Outlet, now_ms: int) -> Any:
+        self._check(params, now_ms)
+        return {"subscriptionId": self._user_stream.subscribe(outlet)}
+
+    def _unsubscribe(self, params: Mapping[str, str], outlet: Outlet, now_ms: int) -> Any:
+        number = read_int(params, "subscriptionId")
+        if number is not None and number not in self._user_stream.subscriptions_of(outlet):
+            raise known(-2036)
+        self._user_stream.unsubscribe(outlet)
         return {}
+
+
+_OF_SESSIONS: dict[str, Callable[[WsApi, Mapping[str, str], Outlet, int], Any]] = {
+    "session.status": WsApi._session,
+    "session.subscriptions": WsApi._subscriptions,
+    "userDataStream.subscribe": WsApi._subscribe,
+    "userDataStream.subscribe.signature": WsApi._subscribe_signed,
+    "userDataStream.unsubscribe": WsApi._unsubscribe,
+}
 
 
 def _read(text: str) -> dict[str, Any]:
