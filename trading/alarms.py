@@ -45,8 +45,8 @@ class Alarms:
         if halt is not None and await self.halt(halt):
             await self.alert(
                 f"{kind}:{self._clock.now().isoformat()}",
-                f"{halt.reason}. Private stops are watched and sell, nothing new is bought. "
-                f"Look into {where}, then /resume",
+                f"{halt.reason}. Private stops are watched and sell unless everything is halted, "
+                f"nothing new is bought. Look into {where}, then /resume",
             )
 
     async def stranded(self, tracker: Tracker) -> None:

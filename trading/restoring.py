@@ -20,8 +20,8 @@ from trading.ports import StoredState
 from trading.risk import halts
 
 _WATCHED = (
-    "Private stops are watched and sell, nothing new is bought. Look at /trackers and /positions, "
-    "then /resume"
+    "Private stops are watched and sell unless everything is halted, nothing new is bought. Look "
+    "at /trackers and /positions, then /resume"
 )
 # Whoever reads that stops are watched sets none.
 _UNKNOWN = (

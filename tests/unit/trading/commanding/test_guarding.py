@@ -124,7 +124,12 @@ async def test_it_is_set_moved_and_taken_off_while_its_tracker_runs(world: Agent
     assert [one.request.stop_price for one in resting(world)] == [Decimal(55_000)]
     off = EditTracker(1, is_backstop_off=True)
     assert (await world.desk.propose(off, OWNER)).needs_confirmation
+    assert world.desk.tracker(1).worst_case_down == Decimal(-2_500)
     await world.do(off)
+    # It may rest for another moment: nobody is to count on it.
+    assert len(resting(world)) == 1
+    assert world.desk.tracker(1).worst_case_down is None
+    assert world.desk.positions()[0].worst_case_down is None
     await sweep(world, 3)
     assert resting(world) == []
     assert sold(world) == 0
