@@ -27,6 +27,7 @@ from bot.telegram.render.text import (
 from trading.desk import EditProposal, TrackerProposal
 from trading.domain.commands import ArmTracker
 from trading.domain.instrument import Instrument
+from trading.domain.money import EXACT
 from trading.domain.order import Side
 from trading.domain.tracker import (
     ConfirmKind,
@@ -188,6 +189,18 @@ def protection(
     return f"🛡 protected, worst {signed(worst_case)} {instrument.quote} before fees"
 
 
+def _slipped(tracker: Tracker, worst_case: Decimal | None, now: Decimal | None) -> list[Line]:
+    """What a sale at the far end of the slippage that is allowed comes to; empty without a bound.
+
+    The worst case beside it is of a sale where the stop fires.
+    """
+    share = tracker.spec.slippage_max
+    if share is None or worst_case is None or now is None or tracker.side is Side.BUY:
+        return []
+    more = EXACT.multiply(now * tracker.quantity + worst_case, share)
+    return [f"  slipping {unsigned_percent(share)}: worst {signed(worst_case - more)}"]
+
+
 def _protection_now(view: TrackerView) -> list[Line]:
     tracker = view.tracker
     has_bought = tracker.spec.first_side is Side.BUY and tracker.last_fill_price is not None
@@ -201,6 +214,7 @@ def _protection_now(view: TrackerView) -> list[Line]:
         return [*(hindered or _alone(view)), worst]
     return [
         protection(view.is_protecting, tracker.side, view.worst_case, view.instrument),
+        *_slipped(tracker, view.worst_case, view.price),
         *down(view.worst_case_down, view.instrument.quote),
     ]
 
@@ -353,6 +367,7 @@ def proposal_lines(proposal: TrackerProposal) -> tuple[str, list[Line]]:
     if tracker.hard_stop_price is not None:
         lines.append(f"Hard stop {price(tracker.hard_stop_price, instrument)}")
     lines.append(protection(proposal.is_protecting, tracker.side, proposal.worst_case, instrument))
+    lines.extend(_slipped(tracker, proposal.worst_case, proposal.price))
     lines.extend(spec_lines(tracker))
     if tracker.spec.backstop is not None:
         lines.append(f"Backstop {price(tracker.spec.backstop, instrument)} on the exchange:")

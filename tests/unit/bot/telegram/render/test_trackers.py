@@ -259,3 +259,20 @@ def test_a_blocked_exit_says_that_only_its_backstop_is_left() -> None:
     )
     assert "only backstop 50,000.00 sells" in tracker_card(view).text
     assert "only backstop 50,000.00 sells" in trackers_card([view]).text
+
+
+def test_the_worst_case_with_all_the_slippage_that_is_allowed_stands_beside_the_worst_case() -> (
+    None
+):
+    tracker = _stop(slippage_max=d("0.5"), backstop=d(50000))
+    proposal = TrackerProposal(tracker, BTC, d(60000), True, d(-2000) * tracker.quantity, ())
+    _, lines = proposal_lines(proposal)
+    # Sold at 29,000 instead of at 58,000.
+    told = f"  slipping 50%: worst {signed(d(-31000) * tracker.quantity)}"
+    assert told in lines
+    view = TrackerView(
+        tracker, BTC, d(60000), 1.0, d(58000), None, True, d(-2000) * tracker.quantity, None
+    )
+    assert told.strip() in tracker_card(view).text
+    unbound = replace(proposal, tracker=_stop())
+    assert not [line for line in proposal_lines(unbound)[1] if "slipping" in str(line)]
