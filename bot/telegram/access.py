@@ -121,7 +121,7 @@ def may_send(line: str, role: Role) -> bool:
     """Whether a role may send a whole line such as `/tracker 3 pause`."""
     name, *words = line.removeprefix("/").split()
     # The one command that looks with one word and acts with the next.
-    is_acting = name == "tracker" and words[1:] not in ([], ["why"])
+    is_acting = name == "tracker" and words[1:] not in ([], ["why"]) and words[1:2] != ["chart"]
     return may_use(name, role) and not (is_acting and role is Role.VIEWER)
 
 

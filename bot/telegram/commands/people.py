@@ -104,6 +104,8 @@ TRACKER_FORMS = (
     "/tracker 3 slippage 0.5%",
     "/tracker 3 slippage off",
     "/tracker 3 price bid",
+    "/tracker 3 why",
+    "/tracker 3 chart",
     "/tracker 3 pause",
     "/tracker 3 resume",
     "/tracker 3 cancel",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from bot.telegram import grammar
-from bot.telegram.commands import asking, guide
+from bot.telegram.commands import asking, guide, looking
 from bot.telegram.commands.context import Reply, Request, Services, page_of, whole_number
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render import trackers as render
@@ -42,11 +42,21 @@ async def tracker(request: Request, services: Services) -> Reply:
     verb = request.words[1].lower()
     if verb == "why" and len(request.words) == 2:
         return Reply((render.why_card(_view(request, services)),))
+    if verb == "chart":
+        return await _chart(request, services)
     if verb == "tighten" and len(request.words) == 2:
         view = _view(request, services)
         return Reply((_tighten_card(view, await _applying(request, services, view)),))
     command = grammar.parse(request.text, services.desk.instrument)
     return await asking.put(request, services, _on_its_kind(command, _view(request, services)))
+
+
+async def _chart(request: Request, services: Services) -> Reply:
+    """The picture of its symbol, as /chart draws it."""
+    words = (_view(request, services).tracker.symbol, *request.words[2:])
+    return await looking.show_chart(
+        replace(request, words=words, text=" ".join(("/chart", *words))), services
+    )
 
 
 def _on_its_kind(command: Command, view: TrackerView) -> Command:

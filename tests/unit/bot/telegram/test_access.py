@@ -277,6 +277,7 @@ def test_viewers_look_traders_act_the_owner_does_everything(name: str) -> None:
         ("+/status", "viewer trader owner"),
         ("=/tracker 3", "viewer trader owner"),
         ("+/tracker 3 why", "viewer trader owner"),
+        ("+/tracker 3 chart 1h", "viewer trader owner"),
         ("+/tracker 3 pause", "trader owner"),
         ("=/tracker 3 resume", "trader owner"),
         ("+/track BTC/USDT", "trader owner"),

@@ -9,9 +9,10 @@ import pytest
 from bot.charts.drawing import Drawing
 from bot.charts.heat_map import HeatMap
 from bot.charts.score_chart import ScoreChart
+from bot.telegram import grammar
 from bot.telegram.commands import pictures
 from tests.fakes.scanner import FakeScanner
-from tests.unit.bot.telegram.commands.talk import VIEWER, Easel, Talk, crashed, tf
+from tests.unit.bot.telegram.commands.talk import OWNER, VIEWER, Easel, Talk, crashed, tf
 from trading.domain.time import to_ms
 from trading.scanner.desk import Missing, MonitoredView, Readiness, ScoreLine
 
@@ -101,6 +102,20 @@ async def test_charts_and_recorded_scores_tell_the_time_of_their_reader(
         picture = easel.drawn[-1][0]
         assert isinstance(picture, Drawing | ScoreChart)
         assert (picture.zone, picture.places) == ("JST", 2)
+
+
+async def test_a_tracker_shows_the_chart_of_its_symbol(talk: Talk, easel: Easel) -> None:
+    line = "/track ETH/USDT stop 2000 all"
+    await talk.desk.execute(grammar.parse(line, talk.desk.instrument), OWNER, "x")
+    for typed, title in (("chart", "ETH/USDT  15m"), ("chart 1h", "ETH/USDT  1h")):
+        answer = await talk.ask(f"/tracker 1 {typed}")
+        picture = easel.drawn[-1][0]
+        assert isinstance(picture, Drawing)
+        assert picture.title == title
+        assert answer.title.startswith(title.replace("  ", " "))
+    help_ = await talk.ask("/help tracker")
+    assert "/tracker 3 why" in help_.text
+    assert "/tracker 3 chart" in help_.text
 
 
 async def test_where_nothing_could_be_scored_nothing_is_drawn(talk: Talk, easel: Easel) -> None:
