@@ -154,6 +154,7 @@ class Answers:
         command, _ = asking.unpack(payload, self.services)
         if request.person.role is Role.VIEWER:
             raise Refused("a viewer may not do this", example="/status")
+        asking.refuse_unseen(self.services, command)
         is_late = request.now - request.sent_at > _TAP_AGE_MAX
         if asking.adds_risk(command) and (is_late or is_locked):
             raise Refused("this tap waited too long and adds risk: see /orders", example="/orders")

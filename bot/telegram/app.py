@@ -24,7 +24,7 @@ from bot.telegram.invitations import Invitations
 from bot.telegram.outbox import OnTheWay, Outbox, UnmarkedWay
 from bot.telegram.recurring import Recurring
 from bot.telegram.render.brief import brief
-from bot.telegram.render.text import strip_markup
+from bot.telegram.render.text import headline, strip_markup
 from bot.telegram.replying import Handled
 from bot.telegram.requesting import bot_of, silence_request_logs
 from bot.telegram.roster import Pairing, Roster
@@ -252,6 +252,11 @@ class TelegramBot:
             for key, alert in self._addresser.standing().items()
         }
 
+    def _unseen(self) -> tuple[str, ...]:
+        # What concerns everything first.
+        alerts = sorted(self._addresser.standing().values(), key=lambda one: bool(one.sort))
+        return tuple(headline(alert.card.text) for alert in alerts)
+
     async def tell_owner_now(self, text: str) -> bool:
         """Tell the owner directly, past the journal, for when that cannot be written."""
         owner = self._roster.owner
@@ -430,6 +435,7 @@ class TelegramBot:
             data_dir=around.data_dir,
             version=around.version,
             standing_alert_ids=self._addresser.own_standing_ids,
+            unseen=self._unseen,
             step_up=StepUp(self._settings.totp_secret, self._clock.now()),
             invitations=self._invitations,
             archive=around.archive,

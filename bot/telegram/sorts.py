@@ -28,7 +28,7 @@ _OF_ONE = frozenset(
         *("backstop_lost", "backstop_held_back"),
     }
 )
-_GIST_LENGTH_MAX = 100
+_WHY_LENGTH_MAX = 100
 
 
 def sort_of(event: events.Event) -> str:
@@ -77,9 +77,13 @@ def gist_of(event: events.Event, instrument: Callable[[str], Instrument | None])
         case events.ConditionChanged(symbol=symbol, text=text):
             gist = symbol or text
         case events.AlertRaised(text=text):
-            gist = text.partition(". ")[0]
-    return gist if len(gist) <= _GIST_LENGTH_MAX else f"{gist[: _GIST_LENGTH_MAX - 1]}…"
+            gist = _short(text.partition(". ")[0])
+    return gist
 
 
 def _with_reason(name: str, reason: str | None) -> str:
-    return f"{name}: {reason}" if reason else name
+    return f"{name}: {_short(reason)}" if reason else name
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WHY_LENGTH_MAX else f"{text[: _WHY_LENGTH_MAX - 1]}…"

@@ -66,6 +66,7 @@ async def put(request: Request, services: Services, command: Command, notice: st
     if request.person.role is Role.VIEWER:
         raise Refused(f"a viewer looks and changes nothing: {phrase(command)}", example="/status")
     refuse_stale(request, services, command)
+    refuse_unseen(services, command)
     try:
         proposal = await services.desk.propose(command, request.by)
         if proposal.needs_confirmation:
@@ -94,6 +95,23 @@ def refuse_stale(request: Request, services: Services, command: Command) -> None
             f"by this machine's clock this will be sent in {-age_s:.0f} s. It adds risk, so it "
             "was not done: set the clock and send it again",
             example=phrase(command),
+        )
+
+
+def refuse_unseen(services: Services, command: Command) -> None:
+    """Refuse to buy at a person's word while something critical stands that nobody has seen.
+
+    A tracker that buys later is armed all the same: it asks nobody then, and risk rules bind it.
+    """
+    if not (isinstance(command, PlaceOrder) and command.side is Side.BUY):
+        return
+    unseen = services.unseen()
+    if unseen:
+        more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
+        raise Refused(
+            f"something critical stands: {unseen[0]}{more}. "
+            "Look at it; after /ack you can buy again",
+            example="/ack",
         )
 
 

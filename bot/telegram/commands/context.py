@@ -96,6 +96,8 @@ class Services:
     data_dir: Path
     version: str
     standing_alert_ids: Callable[[], tuple[str, ...]] = field(default=tuple)
+    # The titles of what is critical, stands, and nobody has acknowledged.
+    unseen: Callable[[], tuple[str, ...]] = field(default=tuple)
     typed_next: dict[int, str] = field(default_factory=dict)
     step_up: StepUp = field(default_factory=StepUp)
     invitations: Invitations = field(default_factory=Invitations)

@@ -103,6 +103,12 @@ def test_every_sort_of_alert_of_one_symbol_each_is_folded(made, title) -> None: 
     assert len(texts([made(number) for number in range(1, 6)])) == 5
 
 
+def test_a_reason_that_is_long_is_said_once_for_names_of_any_length() -> None:
+    [text] = texts([blocked(number, "key refused: " + "why " * 40) for number in range(5, 15)])
+    assert text.count("key refused") == 1
+    assert "…" in text
+
+
 def test_what_concerns_the_whole_account_is_never_folded_away() -> None:
     batch = [*map(blocked, range(1, 21)), KEY_REFUSED, *map(unresolved, range(1, 21))]
     titles = [text.splitlines()[0] for text in texts(batch)]
