@@ -359,6 +359,7 @@ class TradingAgent:
     async def _sweep_trackers(self) -> None:
         await self.trackers.sweep()
         if self.is_ready:
+            self._catching_up.go_on()
             await self._firing.retry()
             await self.guarding.sync()
 

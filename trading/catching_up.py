@@ -1,11 +1,14 @@
-"""Time without eyes, judged: while the process was down, or while a stream's prices were missed."""
+"""Time without eyes, judged: while the process was down, or while a stream's prices were missed.
+
+What there is no room for in the budget of requests waits for it: what happened in it decides.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from functools import partial
 
 from trading.domain.chat import Severity
+from trading.domain.errors import RateLimited
 from trading.domain.events import AlertRaised
 from trading.follow_ups import FollowUps
 from trading.market.engine import MarketEngine
@@ -14,6 +17,8 @@ from trading.trackers.engine import TrackerEngine
 
 # Each is two requests, and a far exchange answers slowly.
 _AT_ONCE = 8
+# What others use up of the same budget may end sooner than was known.
+_WAIT_S_MAX = 5.0
 
 
 class CatchingUp:
@@ -32,6 +37,12 @@ class CatchingUp:
         self._follow_ups = follow_ups
         self._clock = clock
         self._record = record
+        # Symbols whose missed time is still to be judged, and where it began; at most as many as
+        # have trackers.
+        self._waiting: dict[str, datetime] = {}
+        self._no_room_until_s = float("-inf")
+        self._is_asked = False
+        self._is_wait_told = False
 
     async def after_downtime(self, since: datetime) -> list[str]:
         """Judge every tracker's symbol; returns a line for each that has something to tell."""
@@ -40,19 +51,73 @@ class CatchingUp:
 
         async def judge(symbol: str) -> list[str]:
             async with turns:
-                return await self._trackers.catch_up(symbol, read_gap)
+                try:
+                    return await self._trackers.catch_up(symbol, read_gap)
+                except RateLimited as error:
+                    self._put_off(symbol, since, error)
+                    return []
 
         judged = await asyncio.gather(*(judge(each) for each in sorted(self._trackers.symbols())))
-        return [line for lines in judged for line in lines]
+        self._is_wait_told = bool(self._waiting)
+        later = [_later(self._waiting)] if self._waiting else []
+        return [line for lines in judged for line in lines] + later
 
     def on_gap(self, missed: frozenset[str], since: datetime) -> None:
         """Judge what a stream missed, as soon as its turn comes; no buy acts on it meanwhile."""
         for symbol in sorted(missed & self._trackers.symbols()):
             self._trackers.blind(symbol)
-            self._follow_ups.add(partial(self._judge, symbol, since))
+            self._wait(symbol, since)
+        self.go_on()
 
-    async def _judge(self, symbol: str, since: datetime) -> None:
-        for line in await self._trackers.catch_up(symbol, self._market.gap_reader(since)):
-            now = self._clock.now()
-            alert_id = f"gap:{symbol}:{now.isoformat()}:{line[:20]}"
-            await self._record(AlertRaised(alert_id, Severity.WARN, line, now))
+    def go_on(self) -> None:
+        """Judge what waits, if there may be room again; called each second."""
+        has_room = self._clock.monotonic() >= self._no_room_until_s
+        if self._waiting and has_room and not self._is_asked:
+            self._is_asked = True
+            self._follow_ups.add(self._judge_next)
+
+    async def _judge_next(self) -> None:
+        """Judge one symbol: between two, other facts are written."""
+        self._is_asked = False
+        for symbol in self._waiting.keys() - self._trackers.symbols():
+            del self._waiting[symbol]
+        if symbol := next(iter(self._waiting), ""):
+            # Taken out first: what is missed while this is read waits for a turn of its own.
+            since = self._waiting.pop(symbol)
+            try:
+                lines = await self._trackers.catch_up(symbol, self._market.gap_reader(since))
+            except RateLimited as error:
+                self._put_off(symbol, since, error)
+                await self._tell_wait()
+                return
+            for line in lines:
+                await self._warn(symbol, line)
+        self._is_wait_told = self._is_wait_told and bool(self._waiting)
+        self.go_on()
+
+    def _wait(self, symbol: str, since: datetime) -> None:
+        self._waiting[symbol] = min(since, self._waiting.get(symbol, since))
+
+    def _put_off(self, symbol: str, since: datetime, error: RateLimited) -> None:
+        self._wait(symbol, since)
+        wait_s = min(error.retry_after_s, _WAIT_S_MAX)
+        self._no_room_until_s = max(self._no_room_until_s, self._clock.monotonic() + wait_s)
+
+    async def _tell_wait(self) -> None:
+        if not self._is_wait_told:
+            self._is_wait_told = True
+            await self._warn("later", _later(self._waiting))
+
+    async def _warn(self, name: str, line: str) -> None:
+        now = self._clock.now()
+        alert_id = f"gap:{name}:{now.isoformat()}:{line[:20]}"
+        await self._record(AlertRaised(alert_id, Severity.WARN, line, now))
+
+
+def _later(symbols: Iterable[str]) -> str:
+    first, *others = sorted(symbols)
+    named = f"{first} and {len(others)} more" if others else first
+    return (
+        f"{named}: the missed time is judged as soon as requests are allowed again, and told where "
+        "a level was crossed; watched from now on"
+    )

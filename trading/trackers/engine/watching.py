@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from trading.domain.errors import Refused, Retryable
+from trading.domain.errors import RateLimited, Refused, Retryable
 from trading.domain.events import ConditionChanged, Event, TrackerChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Observation
@@ -112,6 +112,7 @@ class TrackerEngine:
         """Take the trackers of a start and judge the time without eyes; lines for its card.
 
         A trigger that nobody recorded before the end is seen again by the price that stands.
+        Raises RateLimited as `catch_up` does.
         """
         self.load(trackers)
         return [
@@ -121,9 +122,15 @@ class TrackerEngine:
         ]
 
     async def catch_up(self, symbol: str, read_gap: ReadGap) -> list[str]:
-        """Judge missed time of one symbol: rebuild records, fire what is due now, tell the rest."""
+        """Judge missed time of one symbol: rebuild records, fire what is due now, tell the rest.
+
+        Raises RateLimited when it may not be read now, but later.
+        """
         try:
             gap = await read_gap(symbol)
+        except RateLimited:
+            self._watch.blind(symbol)
+            raise
         except Retryable as error:
             self._watch.blind(symbol)
             return [f"{symbol}: the missed time could not be read ({error}); watched from now on"]

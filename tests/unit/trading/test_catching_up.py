@@ -1,0 +1,146 @@
+"""Missed time that the budget of requests has no room for waits for it, and decides then."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.unit.trading.agent_world import AgentWorld, StreamingExchange
+from trading.domain.commands import ArmTracker
+from trading.domain.errors import RateLimited
+from trading.domain.events import AlertRaised, RecoveryReported
+from trading.domain.market import Candle
+from trading.domain.time import Timeframe, to_ms
+from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
+from trading.gateway.throttle import Throttle, Urgency, Weight
+
+ADA = "ADA/USDT"
+BTC = "BTC/USDT"
+_MINUTE = Weight(70, Urgency.ACCOUNT)
+
+
+class Counted(StreamingExchange):
+    """An exchange whose candles our own budget counts."""
+
+    throttle: Throttle
+
+    async def candles(
+        self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
+    ) -> Sequence[Candle]:
+        self.throttle.take(Weight(2), self.time.monotonic())
+        return self.past[-limit:] if symbol == BTC else []
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    world = AgentWorld()
+    world.exchange = Counted(world.time)
+    world.exchange.throttle = Throttle(100, 0.3)
+    async with world:
+        await world.protect()
+        await world.do(
+            ArmTracker(
+                TrackerSpec(TrackerKind.STOP, ADA, Amount(AmountKind.ALL), level=Decimal("0.8"))
+            )
+        )
+        yield world
+
+
+def use_up(world: AgentWorld) -> None:
+    assert isinstance(world.exchange, Counted)
+    world.exchange.throttle.take(_MINUTE, world.time.monotonic())
+
+
+def dip(world: AgentWorld) -> None:
+    """Write a past of a minute in which Bitcoin fell below its stop and came back."""
+    now_ms = to_ms(world.time.now()) // 1000 * 1000
+    world.exchange.past = [
+        Candle(now_ms - back * 1000, 60e3, 60e3, low, 60e3, 1.0, True)
+        for back in range(60, 0, -1)
+        for low in [57_000.0 if back == 10 else 60e3]
+    ]
+
+
+async def pass_seconds(world: AgentWorld, seconds: int) -> None:
+    for _ in range(seconds):
+        world.time.advance(1)
+        await world.time.finish(world.agent.jobs()["tracker_sweep"]())
+        await world.time.settle()
+
+
+def told(world: AgentWorld) -> list[str]:
+    return [alert.text for alert in world.store.of(AlertRaised) if "gap:" in alert.alert_id]
+
+
+async def test_missed_time_that_our_own_budget_refused_is_judged_when_there_is_room(
+    world: AgentWorld,
+) -> None:
+    world.time.advance(30)
+    dip(world)
+    use_up(world)
+    since = world.time.now() - timedelta(seconds=20)
+    world.agent._on_gap(frozenset({BTC, ADA}), since)
+    await world.time.settle()
+    await pass_seconds(world, 55)
+    assert [text.partition(":")[0] for text in told(world)] == ["ADA/USDT and 1 more"]
+    await pass_seconds(world, 10)
+    [_, crossed] = told(world)
+    assert "58000 was crossed" in crossed
+    await pass_seconds(world, 60)
+    assert len(told(world)) == 2
+    assert world.exchange.sent == []
+
+
+async def test_a_start_whose_missed_time_has_no_room_says_so_in_one_line_and_judges_later(
+    world: AgentWorld,
+) -> None:
+    await world.time.finish(world.agent.beat())
+    await world.kill()
+    world.time.advance(30)
+    dip(world)
+    use_up(world)
+    await world.start()
+    [*_, report] = world.store.of(RecoveryReported)
+    [later] = [line for line in report.lines if "missed time" in line]
+    assert later.startswith("ADA/USDT and 1 more: the missed time is judged as soon as requests")
+    await pass_seconds(world, 65)
+    [crossed] = told(world)
+    assert "58000 was crossed" in crossed
+
+
+async def test_what_is_missed_again_while_it_waits_is_judged_from_its_first_second(
+    world: AgentWorld,
+) -> None:
+    world.time.advance(30)
+    dip(world)
+    use_up(world)
+    first = world.time.now() - timedelta(seconds=20)
+    world.agent._on_gap(frozenset({BTC}), first)
+    await pass_seconds(world, 30)
+    world.agent._on_gap(frozenset({BTC}), world.time.now() - timedelta(seconds=5))
+    await pass_seconds(world, 40)
+    assert sum("58000 was crossed" in text for text in told(world)) == 1
+
+
+async def test_a_symbol_whose_last_tracker_went_meanwhile_is_not_asked_for(
+    world: AgentWorld,
+) -> None:
+    use_up(world)
+    world.agent._on_gap(frozenset({ADA}), world.time.now())
+    await world.time.settle()
+    [number] = [one.tracker_id for one in world.agent.trackers.of(ADA)]
+    await world.time.finish(world.agent.trackers.cancel(number))
+    await pass_seconds(world, 65)
+    assert len(told(world)) == 1
+    assert world.agent._catching_up._waiting == {}
+
+
+async def test_what_is_to_be_judged_blinds_a_purchase_until_then(world: AgentWorld) -> None:
+    use_up(world)
+    with pytest.raises(RateLimited):
+        await world.agent.trackers.catch_up(
+            BTC, world.agent.market.gap_reader(world.time.now() - timedelta(seconds=20))
+        )
+    [group] = world.agent.trackers._watch._groups[BTC]
+    assert group.is_blind
