@@ -1,6 +1,7 @@
 """What is wrong with prices, told once per episode and until it has been right for a while."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from trading.domain.chat import Severity
@@ -9,6 +10,7 @@ from trading.market.engine.hooks import MarketHooks
 from trading.market.engine.line import Line
 from trading.market.engine.symbols import Symbols
 from trading.market.episodes import Condition, Episodes
+from trading.market.sanity import Dropped
 from trading.market.settings import MarketSettings
 from trading.market.watched import WatchedSymbol
 
@@ -19,6 +21,23 @@ PRICE_DISAGREEMENT = "price_disagreement"
 DROPPED_PRICES = "dropped_prices"
 _OWN = frozenset({STREAM_DOWN, STALE_DATA, DEGRADED_DATA, PRICE_DISAGREEMENT, DROPPED_PRICES})
 _NAMED_MAX = 5
+
+
+@dataclass(slots=True)
+class _Unbelieved:
+    """The prices of a symbol that were not believed in one episode; `is_all` while each counts."""
+
+    count: int = 0
+    is_all: bool = True
+    last: Dropped | None = None
+
+    def add(self, dropped: Sequence[Dropped]) -> None:
+        self.count += len(dropped)
+        self.last = dropped[-1]
+
+    @property
+    def number(self) -> str:
+        return f"{'' if self.is_all else 'at least '}{self.count}"
 
 
 class Telling:
@@ -38,6 +57,8 @@ class Telling:
         self._settings = settings
         self._is_stale = is_stale
         self._episodes = Episodes(settings.green_s)
+        # Of symbols whose episode goes on: that one message stands for all of them.
+        self._unbelieved: dict[str, _Unbelieved] = {}
 
     def resume(self, conditions: Iterable[ConditionChanged], now_s: float) -> None:
         """Take over what a process before this one told, of symbols that nobody watches, too."""
@@ -45,6 +66,15 @@ class Telling:
             if told.condition in _OWN:
                 condition = Condition(told.condition, told.symbol or "", told.severity)
                 self._episodes.resume(condition, now_s)
+            if told.condition == DROPPED_PRICES and told.symbol is not None:
+                self._unbelieved[told.symbol] = _Unbelieved(1, is_all=False)
+
+    def present(self, told: ConditionChanged) -> ConditionChanged:
+        """A condition as it is now: of prices not believed, how many since the message about it."""
+        unbelieved = self._unbelieved.get(told.symbol or "")
+        if told.condition != DROPPED_PRICES or unbelieved is None or unbelieved.last is None:
+            return told
+        return replace(told, text=_unbelieved_text(told.symbol or "", unbelieved, unbelieved.last))
 
     def is_told_stale(self, symbol: str) -> bool:
         """Whether people know of a symbol, or of several together, that fresh prices are missing.
@@ -56,7 +86,20 @@ class Telling:
     def end(self, now_s: float, at: datetime) -> None:
         """Tell what has been right for long enough."""
         for event in self._episodes.ended(now_s, at):
-            self._hooks.on_condition(event)
+            self._hooks.on_condition(self._ended(event))
+
+    def _ended(self, event: ConditionChanged) -> ConditionChanged:
+        if event.condition != DROPPED_PRICES or event.symbol is None:
+            return event
+        unbelieved = self._unbelieved.pop(event.symbol, _Unbelieved())
+        if unbelieved.last is None or unbelieved.count == 1:
+            return event
+        price = unbelieved.last.trade.price
+        text = (
+            f"prices of {event.symbol} are believed again: {unbelieved.number} were not, the last "
+            f"{price:f}"
+        )
+        return replace(event, text=text)
 
     async def judge(self, now_s: float, at: datetime) -> None:
         """Tell what is wrong now, each second; ask for another stream where that may help."""
@@ -126,21 +169,29 @@ class Telling:
         return self._is_stale(watched.symbol)
 
     def dropped(self, watched: WatchedSymbol, now_s: float, at: datetime) -> None:
-        """Tell of prices that were not believed."""
+        """Tell of prices that were not believed; more of them in one episode are counted."""
         dropped = watched.take_dropped()
         if not dropped:
             return
-        first = dropped[0]
-        text = (
-            f"a price of {watched.symbol}, {first.trade.price:f}, was not believed: "
-            f"{first.contradicted_by} said {first.reference:f}"
-        )
+        unbelieved = self._unbelieved.setdefault(watched.symbol, _Unbelieved())
+        unbelieved.add(dropped)
+        text = _unbelieved_text(watched.symbol, unbelieved, dropped[-1])
         self._red(Condition(DROPPED_PRICES, watched.symbol), text, now_s, at)
 
     def _red(self, condition: Condition, text: str, now_s: float, at: datetime) -> None:
         event = self._episodes.red(condition, text, now_s, at)
         if event is not None:
             self._hooks.on_condition(event)
+
+
+def _unbelieved_text(symbol: str, unbelieved: _Unbelieved, last: Dropped) -> str:
+    why = f"{last.contradicted_by} said {last.reference:f}"
+    if unbelieved.count == 1:
+        return f"a price of {symbol}, {last.trade.price:f}, was not believed: {why}"
+    return (
+        f"{unbelieved.number} prices of {symbol} were not believed, the last {last.trade.price:f}: "
+        f"{why}"
+    )
 
 
 def _named(symbols: Collection[str]) -> str:

@@ -157,6 +157,10 @@ class MarketEngine:
         """
         self._telling.resume(conditions, self._clock.monotonic())
 
+    def present(self, told: ConditionChanged) -> ConditionChanged:
+        """A condition as it is now: more may have come of it since it was told."""
+        return self._telling.present(told)
+
     def watch(self, symbols: Iterable[str]) -> None:
         """Watch exactly these symbols from now on; may be called while running."""
         wanted = frozenset(symbols)
