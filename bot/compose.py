@@ -26,6 +26,7 @@ from bot.in_hand import MarkedInHand
 from bot.logs import masking
 from bot.on_the_way import MarkedOnTheWay
 from bot.owner_only import close_to_others
+from bot.refused_start import RefusedStart
 from bot.shares import agent_settings, telegram_settings
 from bot.starting import Start
 from bot.storage_watch import StorageWatch
@@ -308,8 +309,12 @@ class Process:
         await pauses.collect_now_and_then()
 
     async def _recover(self, ready: asyncio.Event) -> None:
-        start = Start(self._agent, self._store, self._in_hand, self._clock, self._tell_owner)
+        refused = RefusedStart(
+            self._settings.directory, self._clock, self._tell_owner, self._escalation.tell_now
+        )
+        start = Start(self._agent, self._store, self._in_hand, self._clock, refused.tell)
         await start.run(self._account.restore)
+        await refused.forget()
         await self._local.recovered()
         ready.set()
 

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _TOLD_AFTER_S = 10.0
-_TELL_S = 5.0
+# Long enough for a chat that hangs, and the second channel after it.
+_TELL_S = 25.0
 
 
 class Start:
