@@ -340,6 +340,7 @@ class Addresser:
             self._standing_since.pop(key)
             self._repeated.pop(key, None)
             self._repeated.pop(f"{key}:held", None)
+        due: list[list[events.MessageQueued]] = []
         for key, alert in self._due_together(standing).items():
             # How long it stands is durable: a restart neither starts the count again nor says
             # again what it said.
@@ -350,7 +351,8 @@ class Addresser:
             paced = f"{key}:held" if each_minute else key
             if number > self._repeated.get(paced, 0):
                 self._repeated[paced] = number
-                await self._repeat(paced, alert, since, number)
+                due.append(self._repeat(paced, alert, since, number))
+        await self._queue_together(due)
 
     def _due_together(self, standing: Mapping[str, Alert]) -> Mapping[str, Alert]:
         """All of few alarms; many are said again at once, each minute, what concerns all first."""
@@ -362,7 +364,23 @@ class Addresser:
         self._together_at_s = now_s
         return dict(sorted(standing.items(), key=lambda one: bool(one[1].sort)))
 
-    async def _repeat(self, key: str, alert: Alert, since: datetime, number: int) -> None:
+    async def _queue_together(self, due: Sequence[Sequence[events.MessageQueued]]) -> None:
+        """Queue repeats at once, so that the outbox sees how many they are."""
+        facts = [fact for each in due for fact in each]
+        if not facts:
+            return
+        try:
+            await self.journal.append(*facts)
+        except AlreadyRecorded as error:
+            logger.info("already_repeated", extra={"key": error.key})
+            for each in due:
+                with contextlib.suppress(AlreadyRecorded):
+                    await self.journal.append(*each)
+        self.kick_outbox()
+
+    def _repeat(
+        self, key: str, alert: Alert, since: datetime, number: int
+    ) -> list[events.MessageQueued]:
         now = self.clock.now()
         minutes = int((now - since).total_seconds() // 60)
         again = card_text(f"🔁 Still so after {minutes} min")
@@ -381,17 +399,10 @@ class Addresser:
         )
         people = list(self.roster.active.values())
         prefix = f"repeat:{key}:{since:%Y%m%dT%H%M%S}:{number}"
-        queued = [
+        return [
             events.MessageQueued(replace(message, message_key=f"{prefix}:{message.chat_id}"))
             for message in messages_for(0, repeated, people, self.banner(), now)
         ]
-        if not queued:
-            return
-        try:
-            await self.journal.append(*queued)
-        except AlreadyRecorded as error:
-            logger.info("already_repeated", extra={"key": error.key})
-        self.kick_outbox()
 
 
 def is_news(event: Event) -> bool:

@@ -263,3 +263,24 @@ async def test_the_repeats_of_many_standing_alarms_are_one_message_that_lists_th
     assert "BLOCKED: COIN1/USDT #1" in world.texts()[0]
     assert first[-1] == "It repeats until /ack."
     fired(world.titles())
+
+
+async def test_repeats_of_many_alarms_are_queued_at_once_and_each_once_over_a_restart() -> None:
+    world = World()
+    desk = FakeDesk(world.clock, world.store)
+    for number in range(1, 11):
+        desk.live[number] = replace(blocked(number).tracker, changed_at=START)
+    world.clock.time = START + timedelta(seconds=61)
+
+    async def repeated() -> list[int]:
+        addresser = Addresser(
+            world.store, world.store, desk, Roster({7: ADA}), world.clock, str, lambda: None
+        )
+        before = len(world.store.appends)
+        await addresser.repeat_critical()
+        return [len(each) for each in world.store.appends[before:]]
+
+    assert await repeated() == [10]
+    desk.live[11] = replace(blocked(11).tracker, changed_at=START)
+    assert await repeated() == [1]
+    assert len(world.store.of(events.MessageQueued)) == 11
