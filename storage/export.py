@@ -283,6 +283,7 @@ TABLES = {
             *(events.TradingModeChanged, events.PersonChanged, events.AccessDenied),
             *(events.InvitationMade, events.InvitationClosed),
             *(events.ConfirmationAnswered, events.CommandExecuted, events.PositionAdjusted),
+            events.FundsMoved,
             *(events.AlertRaised, events.AlertAcknowledged, events.AlertEnded),
             events.RecoveryReported,
         ),

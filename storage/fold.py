@@ -45,6 +45,7 @@ class Fold:
         self.alerts: dict[str, events.AlertRaised] = {}
         self.acknowledged: set[str] = set()
         self.day: events.DayOpened | None = None
+        self.moved: list[events.FundsMoved] = []
         self.last_alive_at: datetime | None = None
         self.next_tracker_id = 1
         self.last_seq = 0
@@ -68,7 +69,7 @@ class Fold:
         fold.trading_mode = state.trading_mode
         fold.conditions = {(one.condition, one.symbol or ""): one for one in state.conditions}
         fold.alerts = {one.alert_id: one for one in state.alerts}
-        fold.day = state.day
+        fold.day, fold.moved = state.day, list(state.moved)
         fold.last_alive_at = state.last_alive_at
         fold.next_tracker_id = state.next_tracker_id
         fold.last_seq = state.last_seq
@@ -115,6 +116,7 @@ class Fold:
                 if one.severity is Severity.CRIT and one.alert_id not in self.acknowledged
             ],
             day=self.day,
+            moved=list(self.moved),
             last_alive_at=self.last_alive_at,
             next_tracker_id=self.next_tracker_id,
             last_seq=self.last_seq,
@@ -180,4 +182,8 @@ class Fold:
 
     @_apply.register
     def _(self, event: events.DayOpened) -> None:
-        self.day = event
+        self.day, self.moved = event, []
+
+    @_apply.register
+    def _(self, event: events.FundsMoved) -> None:
+        self.moved.append(event)

@@ -155,6 +155,14 @@ _installed = _Pointed(_single_seq, events.Installed)
 _trading_mode = _Pointed(_single_seq, events.TradingModeChanged)
 _last_alive = _Pointed(_single_seq, events.Heartbeat)
 _day = _Pointed(_single_seq, events.DayOpened)
+# Of the present day alone, which is a handful: the index of kinds finds them.
+_moved = _Pointed(
+    select(journal.c.seq)
+    .where(journal.c.kind == events.FundsMoved.__name__)
+    .where(journal.c.seq > func.coalesce(_single_seq.scalar_subquery(), 0))
+    .order_by(journal.c.seq),
+    events.FundsMoved,
+)
 
 
 def state(connection: Connection, now: datetime) -> StoredState:
@@ -180,6 +188,7 @@ def state(connection: Connection, now: datetime) -> StoredState:
         ),
         alerts=_open_alerts.read(connection),
         day=_first(_day.read(connection, name=DAY)),
+        moved=_moved.read(connection, name=DAY),
         last_alive_at=alive.at if alive else None,
         next_tracker_id=(_newest_tracker.value(connection) or 0) + 1,
         last_seq=last_seq(connection),

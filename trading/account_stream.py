@@ -9,7 +9,7 @@ from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, Retryable
 from trading.domain.events import ConditionChanged
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.follow_ups import FollowUps
 from trading.housekeeping import Housekeeping
 from trading.reachability import EXCHANGE_DOWN
@@ -53,7 +53,9 @@ class AccountStream:
             self.state = "live"
             covering = asyncio.create_task(self._cover())
             try:
-                await of.gateway.stream_account(of.execution.on_report, self._on_balance)
+                await of.gateway.stream_account(
+                    of.execution.on_report, self._on_balance, self._on_movement
+                )
             except Retryable as error:
                 logger.warning("account_stream_lost", extra={"error": str(error)})
             finally:
@@ -118,3 +120,11 @@ class AccountStream:
         if is_short and is_quiet and now_s - self._reconciled_s > _RECONCILE_S:
             self._reconciled_s = now_s
             self._follow_ups.add(self._housekeeping.reconcile)
+
+    def _on_movement(self, movement: Movement) -> None:
+        self._housekeeping.funds.take(movement)
+        # What left counts at once, what came once it is known to be among the balances: in between
+        # either looks like a gain, which ends nothing, and never like a loss.
+        has_left = movement.quantity < 0
+        settle = self._housekeeping.funds.settle
+        self._follow_ups.add(settle if has_left else self._housekeeping.refresh_balances)

@@ -18,6 +18,7 @@ from trading.domain.errors import (
 )
 from trading.domain.events import DayOpened, Event
 from trading.domain.position import DOLLARS, Balance, Position, TradingMode
+from trading.funds import Funds
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
@@ -54,6 +55,7 @@ class Housekeeping:
         self._of = workings
         self._market = market
         self._alarms = alarms
+        self.funds = Funds(workings.state.book, workings.clock, workings.record)
         self._accepts_unrestricted_key = False
         self._is_key_unchecked = False
         self.clock_offset_ms = 0
@@ -122,8 +124,12 @@ class Housekeeping:
         unwatched, dollars = self._unwatched(balances), self._dollars()
         prices = await self._last_prices() if unwatched or dollars else {}
         is_priced = self._price_the_rest(unwatched, prices)
-        # What is not shown is not lost, nor is what nobody could value just now.
-        if is_agreed and (is_priced or not self._of.state.book.unpriced()):
+        has_moved = self.funds.is_waiting
+        await self.funds.settle(is_priced=is_priced)
+        # What is not shown is not lost, nor is what nobody could value just now; and an answer may
+        # be a moment older than what was just told of.
+        is_known = is_priced or not self._of.state.book.unpriced()
+        if is_agreed and is_known and not has_moved:
             await self._check_daily_loss()
         # Without an answer nothing is known of a peg, and nothing ends.
         if dollars and prices is not None:
@@ -207,6 +213,8 @@ class Housekeeping:
         now = self._of.clock.now()
         day = self._of.state.day
         if day is None or day.day != now.date():
+            # What came before is part of what the day opens with.
+            await self.funds.settle()
             await self._of.record(DayOpened(now.date(), self._of.state.book.equity(), now))
 
     async def _last_prices(self) -> Mapping[str, Decimal] | None:
@@ -267,7 +275,7 @@ class Housekeeping:
 
     async def _check_daily_loss(self) -> None:
         state = self._of.state
-        if state.day is None:
+        if (base := state.equity_base) is None:
             return
-        loss = halts.loss_share(state.day.equity, state.book.equity())
+        loss = halts.loss_share(base, state.book.equity())
         await self._alarms.halt(halts.daily_loss(loss, self._of.limits, state.book.unpriced()))

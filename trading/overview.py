@@ -8,6 +8,7 @@ from decimal import Decimal
 from trading.domain.events import AlertRaised, ConditionChanged, TradingModeChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle
+from trading.domain.money import ZERO
 from trading.domain.order import Fill, Intent
 from trading.domain.position import Balance, Position, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
@@ -258,7 +259,11 @@ class ChartView:
 
 @dataclass(frozen=True, slots=True)
 class SummaryView:
-    """What happened since a moment."""
+    """What happened since a moment.
+
+    `equity_before` is what the account was worth when its day was opened, None where that was
+    before, and `moved` what came in since without a trade, less what went out.
+    """
 
     since: datetime
     status: StatusView
@@ -267,3 +272,11 @@ class SummaryView:
     fills: Sequence[Fill]
     triggers: int
     equity_before: Decimal | None
+    moved: Decimal = ZERO
+
+    @property
+    def profit(self) -> Decimal | None:
+        """What the account has gained by prices and trades, None where nobody knows."""
+        if self.equity_before is None:
+            return None
+        return self.account.equity - self.equity_before - self.moved

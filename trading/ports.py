@@ -14,13 +14,14 @@ from trading.domain.events import (
     ConditionChanged,
     DayOpened,
     Event,
+    FundsMoved,
     Installed,
     TradingModeChanged,
 )
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
 from trading.domain.order import Attempt, Fill, Intent, OrderReport, OrderRequest, SendEvidence
-from trading.domain.position import Balance, Position, RoundTrip
+from trading.domain.position import Balance, Movement, Position, RoundTrip
 from trading.domain.time import Timeframe
 from trading.domain.tracker import Tracker
 
@@ -127,6 +128,7 @@ class StoredState:
     conditions: Sequence[ConditionChanged] = ()
     alerts: Sequence[AlertRaised] = ()
     day: DayOpened | None = None
+    moved: Sequence[FundsMoved] = ()
     last_alive_at: datetime | None = None
     next_tracker_id: int = 1
     last_seq: int = 0
@@ -140,7 +142,8 @@ class Records(Protocol):
         """Load what still matters at start.
 
         Waiting and acting trackers, open intents and their attempts, ABSENT attempts of the last
-        24 h, non-zero positions, mode, active conditions, open CRIT alerts, the newest day.
+        24 h, non-zero positions, mode, active conditions, open CRIT alerts, the newest
+        day, and what has moved in or out of the account since it was opened.
         """
         ...
 
@@ -465,6 +468,10 @@ class ExchangeGateway(MarketFeed, CandleFeed, Protocol):
         self,
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
+        on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
-        """Stream order reports and balances into the callbacks until cancelled."""
+        """Stream order reports and balances into the callbacks until cancelled.
+
+        And what moves in or out without a trade, where the exchange tells it.
+        """
         ...

@@ -48,6 +48,7 @@ _AUDIT_KINDS = (
     "IntentClosed",
     "AlertAcknowledged",
     "ConfirmationAnswered",
+    "FundsMoved",
     "ProcessStarted",
     "ProcessStopped",
 )
@@ -108,7 +109,7 @@ class Reception:
         agent, state = self._agent, self._agent.state
         trackers = agent.trackers.all()
         waiting, acting, paused = views.count(trackers)
-        equity = state.book.equity()
+        equity, base = state.book.equity(), state.equity_base
         is_lost = self._vitals().is_storage_degraded
         storage = [views.storage_lost(agent.clock.now(), is_watching=agent.is_ready)][:is_lost]
         return StatusView(
@@ -124,7 +125,7 @@ class Reception:
             stream=self._stream(),
             equity=equity,
             currency=state.book.currency,
-            profit_today=equity - state.day.equity if state.day else None,
+            profit_today=equity - base if base is not None else None,
             conditions=(*storage, *self._conditions()),
             alerts=state.alerts,
             unresolved=agent.unresolved(),
@@ -263,8 +264,8 @@ class Reception:
 
     async def summary(self, since: datetime) -> SummaryView:
         """Return what happened since a moment, or since the installation where that is later."""
-        records, day = self._agent.records, self._agent.state.day
-        installed = self._agent.state.installed
+        records, state = self._agent.records, self._agent.state
+        day, installed = state.day, state.installed
         since = since if installed is None else max(since, installed.at)
         fired = await self._agent.journal.latest(_SUMMARY_MAX, ("TrackerChanged",))
         triggers = sum(
@@ -280,6 +281,7 @@ class Reception:
             fills=await records.fills(since=since, limit=_SUMMARY_MAX),
             triggers=triggers,
             equity_before=day.equity if day is not None and day.at >= since else None,
+            moved=state.moved_today,
         )
 
     # ------------------------------------------------------------ commands

@@ -17,6 +17,7 @@ from trading.domain.events import (
     ConditionChanged,
     DayOpened,
     Event,
+    FundsMoved,
     Installed,
     RoundTripClosed,
     TradingModeChanged,
@@ -41,6 +42,8 @@ class AgentState:
         self.trading_mode: TradingModeChanged | None = None
         self.day: DayOpened | None = None
         self.realized_today: Decimal = ZERO
+        # The worth of what came in without a trade since the day was opened, less what went out.
+        self.moved_today: Decimal = ZERO
         self.next_tracker_id = 1
         # Causes of commands that took effect: a tap that is replayed after a crash finds its own.
         self.executed: OrderedDict[str, None] = OrderedDict()
@@ -54,6 +57,7 @@ class AgentState:
         self.installed = stored.installed
         self.trading_mode = stored.trading_mode
         self.day = stored.day
+        self.moved_today = sum((one.value for one in stored.moved), ZERO)
         self.next_tracker_id = stored.next_tracker_id
         self.book.load(stored.positions)
         self._conditions = {(item.condition, item.symbol): item for item in stored.conditions}
@@ -79,6 +83,14 @@ class AgentState:
         """CRIT alerts that are still true and nobody has acknowledged, oldest first."""
         return tuple(self._alerts.values())
 
+    @property
+    def equity_base(self) -> Decimal | None:
+        """What the account would be worth without profit and loss of the day, None before one.
+
+        Its worth when the day was opened and what came in since, less what went out.
+        """
+        return self.day.equity + self.moved_today if self.day is not None else None
+
     def has_condition(self, condition: str, symbol: str | None = None) -> bool:
         """Whether a degradation is in force."""
         return (condition, symbol) in self._conditions
@@ -92,7 +104,9 @@ class AgentState:
             case Installed():
                 self.installed = event
             case DayOpened():
-                self.day, self.realized_today = event, ZERO
+                self.day, self.realized_today, self.moved_today = event, ZERO, ZERO
+            case FundsMoved():
+                self.moved_today += event.value
             case RoundTripClosed():
                 self.realized_today += event.round_trip.profit
             case CommandExecuted():

@@ -90,8 +90,10 @@ def is_empty(view: SummaryView) -> bool:
 
 
 def _has_moved(view: SummaryView) -> bool:
-    before, now = view.equity_before, view.account.equity
-    return bool(before) and before is not None and abs(now - before) >= before * _MOVED
+    before, profit = view.equity_before, view.profit
+    if not before or profit is None:
+        return False
+    return max(abs(profit), abs(view.moved)) >= before * _MOVED
 
 
 @dataclass(slots=True)

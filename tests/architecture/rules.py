@@ -93,7 +93,13 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.trackers",
     ),
     "trading.commanding": _CONDUCTED,
-    "trading.housekeeping": (*_CONDUCTED, "trading.commanding", "trading.outside"),
+    "trading.funds": ("trading.domain", "trading.portfolio", "trading.ports"),
+    "trading.housekeeping": (
+        *_CONDUCTED,
+        "trading.commanding",
+        "trading.funds",
+        "trading.outside",
+    ),
     "trading.probing": (*_CONDUCTED, "trading.commanding"),
     "trading.restoring": (*_CONDUCTED, "trading.commanding"),
     "trading.alarms": ("trading.domain", "trading.risk", "trading.state", *_SHELL),
@@ -291,6 +297,7 @@ ASYNC_SHELLS = (
     "trading.deadlines",
     "trading.right_of_way",
     "trading.desk",
+    "trading.funds",
     "trading.installation",  # names the sleep that everything waits with
     "trading.ports",
     "trading.pricing",

@@ -29,7 +29,7 @@ from trading.domain.order import (
     Side,
     TimeInForce,
 )
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe
 from trading.ports import KeyPermissions
 
@@ -117,6 +117,8 @@ class FakeExchange:
         self.prevents_self_trades = False
         self.self_trades = 0
         self.on_report: Callable[[OrderReport], None] | None = None
+        self.on_balance: Callable[[Balance], None] | None = None
+        self.on_movement: Callable[[Movement], None] | None = None
         self.before_accept: Callable[[OrderRequest], None] | None = None
         self._numbers = itertools.count(1)
         self._trades = itertools.count(1)
@@ -136,6 +138,21 @@ class FakeExchange:
             if order.is_open and order.request.symbol == symbol and not self._waits(order.request):
                 self._match(order)
                 self._tell(order)
+
+    def bring(self, asset: str, delta: str) -> Movement:
+        """Let coins come in, or go out, without a trade; nobody is told yet."""
+        self.coins[asset] = self.coins.get(asset, ZERO) + Decimal(delta)
+        return Movement(asset, Decimal(delta), self.time.now())
+
+    def tell_movement(self, movement: Movement) -> None:
+        """Stream a movement."""
+        if self.on_movement is not None:
+            self.on_movement(movement)
+
+    def tell_balance(self, asset: str) -> None:
+        """Stream a balance."""
+        if self.on_balance is not None:
+            self.on_balance(Balance(asset, self.coins[asset], self.locked.get(asset, ZERO)))
 
     def sell_by_hand(self, symbol: str, quantity: str) -> None:
         """What the person does in another window."""
@@ -583,8 +600,10 @@ class FakeExchange:
         self,
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
+        on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
         self.on_report = on_report
+        self.on_balance, self.on_movement = on_balance, on_movement
         await asyncio.Event().wait()
 
     # ------------------------------------------------------------ inside

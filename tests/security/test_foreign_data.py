@@ -55,9 +55,10 @@ def test_z05_frames_of_an_account_are_read_or_left_alone(
     # What is refused is logged, and a million of that would fill the memory.
     caplog.set_level(logging.ERROR)
     facts: deque[object] = deque(maxlen=10)
-    stream = AccountStream(symbol_of, facts.append, facts.append)
+    stream = AccountStream(symbol_of, facts.append, facts.append, facts.append)
     balances = {"e": "outboundAccountPosition", "B": [{"a": "BTC", "f": "1", "l": "0"}]}
     frames = [{"subscriptionId": 0, "event": {"e": "executionReport", **REPORT}}, balances]
+    frames.append({"e": "balanceUpdate", "E": 1, "a": "BTC", "d": "-1.5", "T": 1_700_000_000_000})
 
     def read(frame: Any) -> None:
         stream.take(frame)

@@ -55,7 +55,7 @@ class Reviewing:
         if intent.purpose.reduces_risk:
             # No cap binds it, and its way out must not grow with what the account holds.
             return seen
-        equity, day = self._state.book.equity(), self._state.day
+        equity, base = self._state.book.equity(), self._state.equity_base
         return replace(
             seen,
             quote=self._prices.quote(symbol),
@@ -65,7 +65,7 @@ class Reviewing:
             lately=self._entries.lately(self._clock.monotonic(), working),
             notional_today=self._entries.today(self._clock.now(), working),
             equity=equity,
-            loss_today=halts.loss_share(day.equity, equity) if day else ZERO,
+            loss_today=halts.loss_share(base, equity) if base is not None else ZERO,
             is_stale=self._prices.is_stale(symbol),
             waits_for=self.waits_for(),
         )

@@ -121,6 +121,18 @@ class RoundTrip:
     closed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Units of an asset that came into the account (above 0) or left it, without a trade.
+
+    `cleared_at` is the exchange's time.
+    """
+
+    asset: str
+    quantity: Decimal
+    cleared_at: datetime
+
+
 class TradingMode(Enum):
     """What the risk layer permits now; sticky across restarts."""
 

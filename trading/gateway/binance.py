@@ -15,7 +15,7 @@ from trading.domain.errors import Refused, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Quote
 from trading.domain.order import Fill, OrderReport, OrderRequest
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway.candle_stream import CandleStream, Series, TakeCandle, parts_of
 from trading.gateway.client import Sessions, load_exchange, open_sessions, point
@@ -348,14 +348,15 @@ class BinanceVenue:
         self,
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
+        on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
-        """Stream reports and balances until the connection is lost."""
+        """Stream reports, balances and movements until the connection is lost."""
         url = self._api.urls["api"]["ws"]["ws-api"]["spot"]
 
         def take(report: OrderReport) -> None:
             on_report(self._known(report, report.client_order_id))
 
-        stream = AccountStream(self._symbols.get, take, on_balance)
+        stream = AccountStream(self._symbols.get, take, on_balance, on_movement)
         stream.in_hand = self._in_hand
         self._streams[url] = stream
         try:

@@ -24,7 +24,7 @@ from trading.domain.order import (
     SendPhase,
     Side,
 )
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe, from_ms, to_ms
 from trading.gateway.paper_market import PaperMarket
 from trading.gateway.paper_past import PaperPast
@@ -308,8 +308,10 @@ class PaperGateway:
         self,
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
+        on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
-        """Stream order reports and balances until cancelled."""
+        """Stream order reports and balances until cancelled; nothing moves but by trades."""
+        del on_movement
         self._on_report, self._on_balance = on_report, on_balance
         try:
             await asyncio.Event().wait()

@@ -11,7 +11,7 @@ from trading.domain.errors import AccountEmpty, RateLimited, Refused, UmbraError
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
 from trading.domain.order import Fill, OrderReport, OrderRequest, SendEvidence, SendPhase
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway import errors, server_time
 from trading.gateway.client import FRESH_S, HELD_BACK
@@ -204,9 +204,10 @@ class CcxtGateway:
         self,
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
+        on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
-        """Stream order reports and balances until cancelled; raises Unreachable when lost."""
-        await self._venue.stream_account(on_report, on_balance)
+        """Stream reports, balances and movements until cancelled; raises Unreachable when lost."""
+        await self._venue.stream_account(on_report, on_balance, on_movement)
 
     # ------------------------------------------------------------ inside
 

@@ -13,7 +13,7 @@ from typing import Any
 from trading.domain.errors import Unreachable
 from trading.domain.market import MarketTrade, Quote
 from trading.domain.order import OrderReport
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.gateway.client import DirectReader
 from trading.gateway.translate import binance as translate
 from trading.gateway.translate.frames import Frames
@@ -131,18 +131,20 @@ class MarketStream:
 
 
 class AccountStream:
-    """Order reports and balances of the account over one connection."""
+    """Order reports, balances and transfers of the account over one connection."""
 
     def __init__(
         self,
         symbol_of: Callable[[str], str | None],
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
+        on_movement: Callable[[Movement], None],
     ) -> None:
         self.in_hand: InHand = Unmarked()
         self._symbol_of = symbol_of
         self._on_report = on_report
         self._on_balance = on_balance
+        self._on_movement = on_movement
         self._ended: Callable[[str], None] = _ignore
 
     def take(self, message: Any) -> bool:
@@ -162,10 +164,13 @@ class AccountStream:
             with border("outboundAccountPosition"):
                 for balance in translate.streamed_balances(said):
                     self._on_balance(balance)
+        elif event == "balanceUpdate":
+            with border("balanceUpdate"):
+                self._on_movement(translate.streamed_movement(said))
         elif event in _ENDS:
             self._ended(event)
-        # No other event is needed, and the library trips over some of them (a deposit's
-        # balanceUpdate): its own books are never opened.
+        # No other event is needed. The library, which trips over a balanceUpdate, sees none: its
+        # own books are never opened.
         return True
 
     async def run(self, exchange: Any, url: str) -> None:

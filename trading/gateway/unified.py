@@ -17,7 +17,7 @@ from trading.domain.errors import Refused, SettingsInvalid, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, PriceSource, Quote
 from trading.domain.order import Fill, OrderReport, OrderRequest, OrderType
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway import library_candles
 from trading.gateway.client import Sessions, load_exchange, open_sessions, point
@@ -355,8 +355,11 @@ class UnifiedVenue:
         self,
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
+        on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
-        """Stream reports and balances until the connection is lost."""
+        """Stream reports and balances until the connection is lost; it knows no movements."""
+
+        del on_movement
 
         def orders(listed: Any) -> None:
             for each in sequence(listed, "orders"):

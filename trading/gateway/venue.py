@@ -8,7 +8,7 @@ from typing import Protocol
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
 from trading.domain.order import Fill, OrderReport, OrderRequest
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe
 from trading.gateway.throttle import Weight
 from trading.ports import KeyPermissions
@@ -159,6 +159,7 @@ class Venue(Protocol):
         self,
         on_report: Callable[[OrderReport], None],
         on_balance: Callable[[Balance], None],
+        on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
-        """Stream reports and balances until the connection is lost."""
+        """Stream reports, balances and movements until the connection is lost."""
         ...

@@ -29,12 +29,13 @@ class Halt:
     reason: str
 
 
-def loss_share(opened: Decimal, equity: Decimal) -> Decimal:
-    """Return the share of its worth at 00:00 UTC that the account lost since; 0 after a gain.
+def loss_share(base: Decimal, equity: Decimal) -> Decimal:
+    """Return the share of its base that the account lost since 00:00 UTC; 0 after a gain.
 
-    `opened` and `equity` are the account's worth in the limits' currency, then and now.
+    `base` is the account's worth then, with what came in or went out since without a trade, and
+    `equity` its worth now, both in the limits' currency.
     """
-    return max((opened - equity) / opened, ZERO) if opened > 0 else ZERO
+    return max((base - equity) / base, ZERO) if base > 0 else ZERO
 
 
 def daily_loss(loss: Decimal, limits: RiskLimits, uncounted: Sequence[Balance] = ()) -> Halt | None:

@@ -29,6 +29,7 @@ from bot.telegram.render.text import (
 from trading.domain import events
 from trading.domain.chat import ConfirmationAnswer
 from trading.domain.instrument import Instrument
+from trading.domain.money import plain
 from trading.domain.order import Fill, IntentState, Side
 from trading.domain.tracker import Tracker, TrackerChange
 from trading.overview import ChartView, HealthView, JobView, SummaryView
@@ -53,9 +54,7 @@ def summary_card(
     profit = sum((trip.profit for trip in view.round_trips), Decimal(0))
     head = f"{dot(status)} {title}: {money(account.equity)} {account.currency}"
     lines: list[Line] = [f"Since {view.since.astimezone(timezone):%b %d %H:%M} {timezone}"]
-    if view.equity_before:
-        change = account.equity - view.equity_before
-        lines.append(f"Equity {signed(change)} ({percent(change / view.equity_before)})")
+    lines += _profit_lines(view)
     if view.round_trips:
         lines.append(f"{count(len(view.round_trips), 'exit')}, {signed(profit)} after fees")
     if view.triggers:
@@ -69,6 +68,18 @@ def summary_card(
         lines.append(f"+{len(status.positions) - 4} more: /positions")
     lines.extend(f"⚠️ {one.text}" for one in status.conditions if one.is_active)
     return Card(card_text(head, *lines, *more))
+
+
+def _profit_lines(view: SummaryView) -> list[Line]:
+    """What prices and trades have changed, and apart from it what came in or went out."""
+    profit, before = view.profit, view.equity_before
+    if profit is None or before is None:
+        return []
+    base = before + view.moved
+    share = f" ({percent(profit / base)})" if base > 0 else ""
+    way, what = ("in", "profit") if view.moved > 0 else ("out", "loss")
+    moved = f"Moved {way} {money(abs(view.moved))}, no {what}"
+    return [f"Equity {signed(profit)}{share}", *[moved][: bool(view.moved)]]
 
 
 def chart_caption(view: ChartView, instrument: Instrument) -> str:
@@ -297,6 +308,10 @@ def audit_words(event: events.Event, names: Mapping[int, str], was: Decimal | No
             return f"{who(by)} {_DONE.get(command, command)}"
         case events.AlertAcknowledged(_, by):
             return f"{who(by)} has seen an alert"
+        case events.FundsMoved(movement, value):
+            way = "came in" if movement.quantity > 0 else "went out"
+            amount = f"{plain(abs(movement.quantity))} {movement.asset}"
+            return f"{amount} {way}, worth {money(abs(value))}: no trade"
         case _:
             return _people_words(event, who) or _own_words(event, was)
 

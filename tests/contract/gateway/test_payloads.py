@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from tests.catalogue import fired
 from trading.domain.order import OrderReport, OrderStatus, SendEvidence, SendPhase, Side
+from trading.domain.position import Movement
+from trading.domain.time import to_ms
 from trading.execution.classify import Verdict, classify
 from trading.gateway.stream import AccountStream
 from trading.gateway.translate import binance
@@ -53,6 +55,10 @@ EXAMPLES = [
         for each in REPORTS
     ),
 ]
+
+
+def nothing(_said: object) -> None:
+    """Take what an example does not hold."""
 
 
 def meaning(report: OrderReport) -> dict[str, Any]:
@@ -180,11 +186,14 @@ def test_every_other_event_of_the_account_is_taken_and_tells_nothing_of_orders(
 ) -> None:
     seen: list[object] = []
     ends: list[str] = []
-    stream = AccountStream({"BTCUSDT": BTC}.get, seen.append, seen.append)
+    moved: list[Movement] = []
+    stream = AccountStream({"BTCUSDT": BTC}.get, seen.append, seen.append, moved.append)
     stream._ended = ends.append
     said = example["said"]
     assert stream.take({"subscriptionId": 0, "event": said} if wrapped else said)
     assert seen == []
+    told = [[one.asset, str(one.quantity), to_ms(one.cleared_at)] for one in moved]
+    assert told == example.get("moves", [])
     assert bool(ends) is example["is_end"]
     fired(said["e"])
 
@@ -192,7 +201,7 @@ def test_every_other_event_of_the_account_is_taken_and_tells_nothing_of_orders(
 @pytest.mark.parametrize("example", REPORTS)
 def test_every_report_reaches_whoever_listens(example: Payload) -> None:
     seen: list[OrderReport] = []
-    stream = AccountStream({"BTCUSDT": BTC}.get, seen.append, lambda _balance: None)
+    stream = AccountStream({"BTCUSDT": BTC}.get, seen.append, nothing, nothing)
     assert stream.take({"subscriptionId": 0, "event": example["said"]})
     assert [meaning(one) for one in seen] == [meant(example["means"])]
 

@@ -17,8 +17,9 @@ from tests.contract.storage.conftest import both_databases, copy_database
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain import events
 from trading.domain.chat import ConfirmationAnswer, Person, Role, Severity
+from trading.domain.errors import AlreadyRecorded
 from trading.domain.order import AttemptState, Side
-from trading.domain.position import AdjustReason, TradingMode
+from trading.domain.position import AdjustReason, Movement, TradingMode
 from trading.domain.tracker import TrackerChange, TrackerState
 
 NOW = samples.START + timedelta(days=30)
@@ -277,3 +278,23 @@ async def test_an_alert_that_is_no_longer_true_does_not_stand(store: Any) -> Non
     await store.journal.append(crit, replace(crit, alert_id="a2"))
     await store.journal.append(events.AlertEnded("a1", samples.START))
     assert [one.alert_id for one in (await store.records.state()).alerts] == ["a2"]
+
+
+async def test_what_moved_in_or_out_counts_once_and_for_the_day_in_which_it_did(store: Any) -> None:
+    def moved(quantity: str) -> events.FundsMoved:
+        movement = Movement("ETH", Decimal(quantity), samples.START)
+        return events.FundsMoved(movement, Decimal(quantity) * 3_000, samples.START)
+
+    day = samples.START.date()
+    await store.journal.append(moved("1"))
+    assert (await store.records.state()).moved == [moved("1")]
+    await store.journal.append(events.DayOpened(day, Decimal(9_000), samples.START))
+    assert (await store.records.state()).moved == []
+    await store.journal.append(moved("2.5"))
+    await store.journal.append(moved("-0.5"))
+    with pytest.raises(AlreadyRecorded):
+        await store.journal.append(moved("2.50"))
+    assert (await store.records.state()).moved == [moved("2.5"), moved("-0.5")]
+    tomorrow = events.DayOpened(day + timedelta(1), Decimal(15_000), samples.START)
+    await store.journal.append(tomorrow)
+    assert (await store.records.state()).moved == []

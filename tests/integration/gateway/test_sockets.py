@@ -24,12 +24,13 @@ from trading.domain.market import MarketTrade, Quote
 from trading.domain.order import (
     OrderReport,
     OrderRequest,
+    OrderStatus,
     OrderType,
     SendEvidence,
     SendPhase,
     Side,
 )
-from trading.domain.position import Balance
+from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe
 from trading.execution.classify import Verdict, classify
 from trading.execution.identity import client_order_id
@@ -370,13 +371,20 @@ async def test_a_deposit_does_not_end_the_account_s_stream(
 ) -> None:
     reports: list[OrderReport] = []
     balances: list[Balance] = []
-    stream = asyncio.create_task(gateway.stream_account(reports.append, balances.append))
+    moved: list[Movement] = []
+    stream = asyncio.create_task(
+        gateway.stream_account(reports.append, balances.append, moved.append)
+    )
     await _account_lives(gateway, reports, "before")
     balances.clear()
-    # It comes as a balanceUpdate and as a new position.
+    # It comes as a balanceUpdate and as a new position; a trade comes as a position alone.
     await control(sim, "account", {"asset": "BTC", "delta": "1"})
     await until(lambda: any(one.asset == "BTC" for one in balances))
+    await control(sim, "account", {"asset": "USDT", "delta": "-2.5"})
+    await gateway.submit(OrderRequest("ux-t-1", BTC, Side.SELL, OrderType.MARKET, Decimal("0.1")))
+    await until(lambda: any(one.status is OrderStatus.FILLED for one in reports))
     await _account_lives(gateway, reports, "after")
+    assert [(one.asset, one.quantity) for one in moved] == [("BTC", 1), ("USDT", Decimal("-2.5"))]
     assert not stream.done()
     stream.cancel()
     await asyncio.gather(stream, return_exceptions=True)

@@ -17,6 +17,7 @@ from trading.domain.events.orders import (
     AttemptPrepared,
     DayOpened,
     FillBooked,
+    FundsMoved,
     IntentChanged,
     IntentClosed,
     IntentOpened,
@@ -72,6 +73,7 @@ Event = (
     | AlertEnded
     | RecoveryReported
     | DayOpened
+    | FundsMoved
     | PersonChanged
     | ScoresTold
     | InvitationMade
@@ -105,6 +107,7 @@ __all__ = [
     "EventsAddressed",
     "Fact",
     "FillBooked",
+    "FundsMoved",
     "Heartbeat",
     "Installed",
     "IntentChanged",

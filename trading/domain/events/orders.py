@@ -5,8 +5,10 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from trading.domain.events.fact import Fact
+from trading.domain.money import plain
 from trading.domain.order import Attempt, Fill, Intent
-from trading.domain.position import AdjustReason, RoundTrip, TradingMode
+from trading.domain.position import AdjustReason, Movement, RoundTrip, TradingMode
+from trading.domain.time import to_ms
 from trading.domain.tracker import Evidence, Tracker, TrackerChange
 
 TRACKER_MOVED = "TrackerMoved"
@@ -156,3 +158,21 @@ class DayOpened(Fact):
     def key(self) -> str | None:
         """One per day."""
         return self.day.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class FundsMoved(Fact):
+    """Something came into the account or left it without a trade: no profit and no loss.
+
+    `value` is its signed worth at that time in the valuation currency, 0 where no market tells it.
+    """
+
+    movement: Movement
+    value: Decimal
+    at: datetime
+
+    @property
+    def key(self) -> str | None:
+        """The exchange numbers none: one per asset, time and quantity."""
+        of = self.movement
+        return f"{of.asset}:{to_ms(of.cleared_at)}:{plain(of.quantity)}"

@@ -66,6 +66,14 @@ def number(source: Mapping[str, Any], key: str) -> Decimal:
     return decimal_of(source.get(key), key)
 
 
+def signed(source: Mapping[str, Any], key: str) -> Decimal:
+    """Return a finite number other than 0, written as text where it is below."""
+    value = source.get(key)
+    if isinstance(value, str) and value.startswith("-"):
+        return -positive({key: value[1:]}, key)
+    return positive(source, key)
+
+
 def positive(source: Mapping[str, Any], key: str) -> Decimal:
     """Return a finite number above 0."""
     value = decimal_of(source.get(key), key)

@@ -181,6 +181,21 @@ async def test_what_only_stands_is_worth_a_digest_once_it_has_moved(before: int,
     assert await world.digests.tick() == sent
 
 
+async def test_what_came_in_without_a_profit_is_worth_a_digest() -> None:
+    world = World()
+    world.desk.held = {"BTC/USDT": Decimal("0.5")}
+    # It is worth 40,005 now, whatever came in.
+    world.desk.equity_before = Decimal(20_005)
+    summary = world.desk.summary
+
+    async def moved(since: datetime) -> SummaryView:
+        return replace(await summary(since), moved=Decimal(20_000))
+
+    world.desk.summary = moved  # type: ignore[method-assign]
+
+    assert await world.digests.tick() == 1
+
+
 async def test_what_is_at_work_is_worth_a_digest() -> None:
     world = World()
     status = world.desk.status()

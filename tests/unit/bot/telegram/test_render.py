@@ -53,7 +53,7 @@ from trading.domain.order import (
     Purpose,
     Side,
 )
-from trading.domain.position import Balance, RoundTrip, TradingMode
+from trading.domain.position import Balance, Movement, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import TrackerChange, TrackerKind, TrackerState
 from trading.overview import JobView
@@ -475,6 +475,37 @@ def test_the_audit_is_written_in_the_words_of_a_person() -> None:
         "person 8: now HALTED: panic",
         "Ada has seen an alert",
     ]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "words"),
+    [
+        ("50", "148000", "50 ETH came in, worth 148,000.00: no trade"),
+        ("-0.5", "-1480.5", "0.5 ETH went out, worth 1,480.50: no trade"),
+    ],
+)
+def test_what_came_and_went_without_a_trade_has_words(
+    quantity: str, value: str, words: str
+) -> None:
+    movement = Movement("ETH", Decimal(quantity), START)
+    assert reports.audit_words(events.FundsMoved(movement, Decimal(value), START), {}) == words
+
+
+@pytest.mark.parametrize(
+    ("moved", "told"),
+    [
+        ("0", ["Equity +5.00 (+0.01%)"]),
+        ("148000", ["Equity -147,995.00 (-78.72%)", "Moved in 148,000.00, no profit"]),
+        ("-39000", ["Equity +39,005.00 (+3900.5%)", "Moved out 39,000.00, no loss"]),
+        ("-40000", ["Equity +40,005.00", "Moved out 40,000.00, no loss"]),
+    ],
+)
+async def test_a_summary_tells_profit_apart_from_what_came_and_went(
+    moved: str, told: list[str]
+) -> None:
+    view = await FakeDesk(SettableClock(START)).summary(START)
+    lines = _assert_fits(reports.summary_card(replace(view, moved=Decimal(moved))))
+    assert [line for line in lines if line.startswith(("Equity", "Moved"))] == told
 
 
 async def test_each_stop_of_a_position_is_shown_with_what_it_sells() -> None:

@@ -101,6 +101,7 @@ TRADE: dict[str, Any] = {
     "isBuyer": False,
 }
 KLINE = [NOW_MS - 60_000, "10", "12", "9", "11", "100", NOW_MS - 1, "0", 5, "0", "0", "0"]
+BALANCE_UPDATE = {"e": "balanceUpdate", "E": 1, "a": "BTC", "d": "-1.5", "T": NOW_MS}
 BOOK_TICKER = {"symbol": "BTCUSDT", "bidPrice": "1", "bidQty": "2", "askPrice": "3", "askQty": "4"}
 
 
@@ -259,6 +260,35 @@ def test_executions_and_balances_are_read() -> None:
     assert streamed[0].total == 0
 
 
+@pytest.mark.parametrize(("told", "quantity"), [("100.00000000", 100), ("-0.5", Decimal("-0.5"))])
+def test_what_comes_or_goes_without_a_trade_is_read_with_its_sign(
+    told: str, quantity: Decimal
+) -> None:
+    moved = binance.streamed_movement({**BALANCE_UPDATE, "d": told})
+    assert (moved.asset, moved.quantity) == ("BTC", quantity)
+    assert to_ms(moved.cleared_at) == NOW_MS
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"d": "0.00000000"}, "d should be above 0"),
+        ({"d": "--1"}, "d should be at least 0"),
+        ({"d": "-"}, "d should be a finite number"),
+        ({"d": None}, "d should be a number"),
+        ({"T": 1_573_200_697}, "T should be a time in milliseconds"),
+        ({"a": "B\x00C"}, "a should be the name of a coin"),
+        ({"a": "\ud800"}, "a should be the name of a coin"),
+        ({"a": "B" * 41}, "a should be the name of a coin"),
+    ],
+)
+def test_a_movement_that_no_journal_should_hold_is_refused(
+    changed: dict[str, object], words: str
+) -> None:
+    with pytest.raises(Unusable, match=words):
+        binance.streamed_movement({**BALANCE_UPDATE, **changed})
+
+
 def test_rights_that_are_not_said_are_not_good_ones() -> None:
     rights = binance.permissions({"ipRestrict": True})
     assert (rights.can_trade, rights.can_withdraw) == (False, True)
@@ -374,6 +404,7 @@ READERS: list[tuple[Any, Callable[[Any], object]]] = [
     ({"symbols": [SYMBOL]}, binance.instruments),
     ({"balances": [{"asset": "BTC", "free": "1", "locked": "0"}]}, binance.balances),
     ({"B": [{"a": "BTC", "f": "1", "l": "0"}]}, binance.streamed_balances),
+    (BALANCE_UPDATE, binance.streamed_movement),
     (BOOK_TICKER, lambda said: binance.quote(said, BTC, 0, 0.0, PriceSource.REST)),
     ({"bids": [["1", "2"]], "asks": [["1", "2"]]}, lambda said: binance.order_book(said, BTC, 0)),
     ([KLINE], lambda said: binance.candles(said, NOW_MS)),

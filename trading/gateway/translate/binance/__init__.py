@@ -5,6 +5,7 @@ from trading.gateway.translate.binance.account import (
     balances,
     permissions,
     streamed_balances,
+    streamed_movement,
 )
 from trading.gateway.translate.binance.market import (
     candles,
@@ -42,6 +43,7 @@ __all__ = [
     "quote",
     "quotes",
     "streamed_balances",
+    "streamed_movement",
     "streamed_quote",
     "streamed_trade",
 ]

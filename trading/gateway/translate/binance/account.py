@@ -3,10 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trading.domain.position import Balance
-from trading.gateway.translate.values import mapping, number, sequence, text
+from trading.domain.position import Balance, Movement
+from trading.domain.time import from_ms
+from trading.gateway.translate.values import (
+    Unusable,
+    mapping,
+    number,
+    sequence,
+    shown,
+    signed,
+    text,
+    time_ms,
+)
 from trading.ports import KeyPermissions
 
+# Some are written in other alphabets.
+_ASSET_LENGTH_MAX = 40
 _BORROWING_RIGHTS = (
     "enableMargin",
     "enableFutures",
@@ -31,6 +43,16 @@ def streamed_balances(raw: object) -> Sequence[Balance]:
     """Read an outboundAccountPosition; zero is news there."""
     listed = sequence(mapping(raw, "position").get("B"), "B")
     return [_balance(mapping(each, "balance"), "a", "f", "l") for each in listed]
+
+
+def streamed_movement(raw: object) -> Movement:
+    """Read a balanceUpdate: a deposit, a withdrawal, or coins from or to another account."""
+    source = mapping(raw, "balance update")
+    asset = text(source, "a")
+    # It is kept for good, and no journal holds a NUL or half a character.
+    if not asset.isprintable() or len(asset) > _ASSET_LENGTH_MAX:
+        raise Unusable(f"a should be the name of a coin, was {shown(asset)}")
+    return Movement(asset, signed(source, "d"), from_ms(time_ms(source, "T")))
 
 
 def _balance(source: Mapping[str, Any], asset: str, free: str, locked: str) -> Balance:
