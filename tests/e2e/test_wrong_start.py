@@ -2,8 +2,11 @@
 
 import pytest
 
+from bot.accounts import exchange_place
+from storage.lease import AccountLock
 from tests.catalogue import fired
 from tests.e2e.world import World, free_port
+from trading.sim.liquidity import hash_of
 
 pytestmark = pytest.mark.e2e
 
@@ -69,6 +72,27 @@ async def test_an_exchange_that_cannot_hold_a_balance_does_not_start(
     said = world.log("sim")[before:]
     assert expected in said
     assert "for example: USDT=10000,BTC=0.5" in said
+
+
+async def test_an_account_that_another_key_trades_on_this_host_is_left_alone(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    other = AccountLock(exchange_place("binance", world.exchange), "another key of it")
+    other.take()
+    other.claim(str(hash_of(world.environment["UMBRA_EXCHANGE_API_KEY"])))
+    try:
+        await world.spawn_agent()
+        assert await world.agent_exit() == 2
+    finally:
+        other.release()
+    assert "two agents must not trade one account" in world.log()
+    assert "Traceback" not in world.log()
+    # Whoever is not at the terminal learns it, too.
+    told = await world.until_message("Umbra does not start")
+    assert "two agents must not trade" in " ".join(told["text"].split())
+    # The place is free again.
+    await world.start_agent()
 
 
 async def test_a_demo_that_cannot_keep_its_data_does_not_start(quiet_world: World) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
+from trading.domain.money import plain
 from trading.market.engine.hooks import MarketHooks
 from trading.market.engine.line import Line
 from trading.market.engine.symbols import Symbols
@@ -94,10 +95,10 @@ class Telling:
         unbelieved = self._unbelieved.pop(event.symbol, _Unbelieved())
         if unbelieved.last is None or unbelieved.count == 1:
             return event
-        price = unbelieved.last.trade.price
+        price = plain(unbelieved.last.trade.price)
         text = (
             f"prices of {event.symbol} are believed again: {unbelieved.number} were not, the last "
-            f"{price:f}"
+            f"{price}"
         )
         return replace(event, text=text)
 
@@ -185,13 +186,10 @@ class Telling:
 
 
 def _unbelieved_text(symbol: str, unbelieved: _Unbelieved, last: Dropped) -> str:
-    why = f"{last.contradicted_by} said {last.reference:f}"
+    price, why = plain(last.trade.price), f"{last.contradicted_by} said {plain(last.reference)}"
     if unbelieved.count == 1:
-        return f"a price of {symbol}, {last.trade.price:f}, was not believed: {why}"
-    return (
-        f"{unbelieved.number} prices of {symbol} were not believed, the last {last.trade.price:f}: "
-        f"{why}"
-    )
+        return f"a price of {symbol}, {price}, was not believed: {why}"
+    return f"{unbelieved.number} prices of {symbol} were not believed, the last {price}: {why}"
 
 
 def _named(symbols: Collection[str]) -> str:

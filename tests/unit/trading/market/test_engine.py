@@ -946,6 +946,14 @@ async def test_more_prices_that_are_not_believed_are_counted_and_told_with_the_e
     assert bench.conditions[-1].text.startswith(f"a price of {SYMBOL}, 1, was not believed")
 
 
+async def test_a_price_not_believed_is_told_without_the_zeros_of_the_exchange(bench: Bench) -> None:
+    await bench.live()
+    await _drop(bench, "700.00000000")
+    assert bench.conditions[0].text == (
+        f"a price of {SYMBOL}, 700, was not believed: a newer print said 100"
+    )
+
+
 async def test_prices_not_believed_before_and_after_a_death_are_one_episode(bench: Bench) -> None:
     before = _standing("dropped_prices", SYMBOL)
     bench.engine.resume([before])
