@@ -23,7 +23,7 @@ from bot.data.holdings import ArchiveHoldings
 from bot.data.removal import ArchiveRemoval
 from bot.escalation import Escalation
 from bot.in_hand import MarkedInHand
-from bot.logs import masking
+from bot.logs import masking_typed
 from bot.on_the_way import MarkedOnTheWay
 from bot.owner_only import close_to_others
 from bot.refused_start import RefusedStart
@@ -376,7 +376,7 @@ class Process:
             remover=ArchiveRemoval(archive, scanning.archive_name(self._settings)),
             in_hand=self._in_hand,
             on_the_way=MarkedOnTheWay(self._settings.directory),
-            without_secrets=masking(self._settings.secrets, WITHHELD),
+            without_secrets=masking_typed(self._settings.secrets, WITHHELD),
         )
 
     def _watch_for(self, people: Collection[Person]) -> None:

@@ -243,11 +243,14 @@ def _pasted(secret: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.parametrize("gap", ["", " ", "\n"])
 @pytest.mark.parametrize("name", sorted(CANARIES))
 async def test_z02_a_secret_that_is_pasted_into_the_chat_is_answered_and_not_stored(
-    name: str, settings: config.Settings, tmp_path: Path
+    name: str, gap: str, settings: config.Settings, tmp_path: Path
 ) -> None:
-    rows = _pasted(CANARIES[name].partition(":")[2] or CANARIES[name])
+    secret = CANARIES[name].partition(":")[2] or CANARIES[name]
+    middle = len(secret) // 2
+    rows = _pasted(f"{secret[:middle]}{gap}{secret[middle:]}")
     found: list[InboxUpdate] = []
     done = asyncio.Event()
 
@@ -264,7 +267,7 @@ async def test_z02_a_secret_that_is_pasted_into_the_chat_is_answered_and_not_sto
     folder.mkdir()
     url = f"sqlite+aiosqlite:///{folder / 'umbra.db'}"
     store = await open_store(url, clock, data_dir=folder)
-    without_secrets = logs.masking(settings.secrets, WITHHELD)
+    without_secrets = logs.masking_typed(settings.secrets, WITHHELD)
     inbox = Inbox(
         _Polled(list(rows)),  # type: ignore[arg-type]
         store.journal,
@@ -290,6 +293,7 @@ async def test_z02_a_secret_that_is_pasted_into_the_chat_is_answered_and_not_sto
     kept = b"".join(path.read_bytes() for path in _files(folder)).decode("latin-1")
     assert kept.count(WITHHELD) >= len(rows)
     assert leaks(kept) == []
+    assert secret[:middle] not in kept
 
 
 # ------------------------------------------------------------ the whole agent
