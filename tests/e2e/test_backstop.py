@@ -40,6 +40,35 @@ async def test_a_fall_while_umbra_is_down_is_sold_by_the_exchange_and_told_once(
     assert len(await world.orders()) == 1
 
 
+async def test_under_a_full_halt_every_card_tells_of_the_backstop_and_of_nothing_else(
+    world: World,
+) -> None:
+    await world.arm(LINE)
+    await world.until(lambda: _rests(world), "the backstop never reached the exchange")
+    await world.confirm("/halt everything")
+    await world.until_message("HALTED EVERYTHING")
+    for line, part in (
+        ("/tracker 1", "Backstop 50000"),
+        ("/trackers", "nearest"),
+        ("/positions", "💼"),
+        ("/status", "Equity"),
+        ("/summary", "Summary"),
+    ):
+        said = " ".join((await world.answer(line, part))["text"].split())
+        assert "UNPROTECTED" in said
+        assert "only backstop 50,000" in said
+        assert "🛡" not in said
+        assert "-1,000.00" not in said
+    begin = await world.last_message_id()
+    await world.kill_agent()
+    await world.spawn_agent()
+    started = await world.until_message("🔄 Back", after=begin)
+    told = " ".join(started["text"].split())
+    assert "HALTED EVERYTHING: NO STOP SELLS" in told
+    assert "ONLY A BACKSTOP SELLS: 0.5 BTC at 50000" in told
+    assert "NOT PROTECTED" not in told
+
+
 async def _rests(world: World) -> bool:
     return any(
         (order["type"], order["status"]) == ("STOP_LOSS", "NEW") for order in await world.orders()
