@@ -1,5 +1,7 @@
 """From the settings of the whole process to each part's own share of them."""
 
+from urllib.parse import urlsplit
+
 from bot.build import build, configured
 from bot.config import Settings
 from bot.telegram.settings import TelegramSettings
@@ -32,7 +34,14 @@ def agent_settings(settings: Settings, version: str, install_id: str) -> AgentSe
         decisions=DecisionSettings(installation=install_id),
         limits=_risk_limits(settings),
         accepts_unrestricted_key=settings.allow_unrestricted_key,
+        exchange_address=_root_of(settings.exchange_rest_url),
     )
+
+
+def _root_of(url: str | None) -> str:
+    # What stands before the host is told to nobody.
+    parts = urlsplit(url or "")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if url else ""
 
 
 def telegram_settings(settings: Settings) -> TelegramSettings:

@@ -15,6 +15,7 @@ from trading.domain.errors import (
     SettingsInvalid,
     StorageLost,
 )
+from trading.installation import asked_in_vain
 from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -57,10 +58,13 @@ class Start:
                 await self._tell_refused(str(error))
                 raise
             except Retryable as error:
-                logger.warning("exchange_unreachable_at_start", extra={"error": str(error)})
+                advice = asked_in_vain(self._agent.settings, error)
+                logger.warning(
+                    "exchange_unreachable_at_start", extra={"error": str(error), "advice": advice}
+                )
                 if self._clock.monotonic() - began_s >= _TOLD_AFTER_S:
                     with contextlib.suppress(StorageLost):
-                        await self._agent.tell_unreached()
+                        await self._agent.tell_unreached(advice)
                 await self._sleep(_RETRY_S)
             except StorageLost as error:
                 # What watches already is not started a second time in one process.

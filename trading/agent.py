@@ -222,9 +222,9 @@ class TradingAgent:
         self._follow_ups.add(self._housekeeping.check_permissions)
         self._follow_ups.add(self._housekeeping.reconcile)
 
-    async def tell_unreached(self) -> None:
+    async def tell_unreached(self, advice: str) -> None:
         """Say once that this start waits for the exchange, and that nothing is watched so long."""
-        await self._probing.tell_unreached(await self.records.state())
+        await self._probing.tell_unreached(await self.records.state(), advice)
 
     async def _load(self) -> StoredState:
         instruments = await self.gateway.instruments()

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from trading.bus import Bus
 from trading.decide import DecisionSettings
-from trading.domain.errors import Refused, SettingsInvalid
+from trading.domain.errors import Refused, Retryable, SettingsInvalid, Unreachable
 from trading.domain.events import Installed
 from trading.domain.instrument import Instrument, coins_of, refuse_unknown_coins
 from trading.ports import Clock, ExchangeGateway, Journal, Records
@@ -18,6 +18,7 @@ from trading.right_of_way import RightOfWay
 from trading.risk.limits import RiskLimits
 
 _FEE_SHARE = Decimal("0.001")
+_UNKNOWN_THERE = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """What the agent must know beside its parts."""
+    """What the agent must know beside its parts.
+
+    `exchange_address` is the root of a server that is asked in the place of the exchange's own.
+    """
 
     mode: str
     exchange: str
@@ -47,6 +51,7 @@ class AgentSettings:
     configured: tuple[str, ...] = ()
     fee: Decimal = _FEE_SHARE
     accepts_unrestricted_key: bool = False
+    exchange_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,24 @@ class Ports:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     way: RightOfWay = field(default_factory=RightOfWay)
     claim_account: Callable[[str], None] = lambda _: None
+
+
+def asked_in_vain(settings: AgentSettings, error: Retryable) -> str:
+    """Say whom a start asks that gets no usable answer, and what to check.
+
+    It goes on asking: what a server says that stands before an exchange is no word of it.
+    """
+    address = settings.exchange_address
+    where = f"{settings.exchange} at {address}" if address else settings.exchange
+    if not isinstance(error, Unreachable):
+        return f"Asked is {where}: {error.words}"
+    names = ["UMBRA_EXCHANGE_ID", *(["UMBRA_EXCHANGE_REST_URL"] if address else [])]
+    if error.status == _UNKNOWN_THERE:
+        return (
+            f"What answers for {where} does not know what is asked (404): it may be another "
+            f"exchange. Check {' and '.join(names)}"
+        )
+    return f"Asked is {where}. Check {', '.join(names)} and this machine's network"
 
 
 def refuse_unknown_currency(currency: str, instruments: Mapping[str, Instrument]) -> None:

@@ -48,8 +48,11 @@ class Probing:
             if self._of.state.has_condition(name):
                 self._reach.resume(name, now_s)
 
-    async def tell_unreached(self, stored: StoredState) -> None:
-        """Say of a start that it cannot reach the exchange, unless that is known to people."""
+    async def tell_unreached(self, stored: StoredState, advice: str) -> None:
+        """Say of a start that it cannot reach the exchange, unless that is known to people.
+
+        `advice` is a sentence that names whom it asks, and what to check.
+        """
         known = (*stored.conditions, *self._of.state.conditions)
         if any(each.condition == EXCHANGE_DOWN for each in known):
             return
@@ -57,7 +60,7 @@ class Probing:
         severity = Severity.CRIT if held or stored.trackers else Severity.WARN
         text = (
             "Umbra has started and cannot reach the exchange: NO private stop is watched until it "
-            "answers. It is asked again and again"
+            f"answers. It is asked again and again. {advice}"
         )
         now = self._of.clock.now()
         await self._of.record(ConditionChanged(EXCHANGE_DOWN, None, True, severity, text, now))

@@ -35,7 +35,14 @@ class Retryable(UmbraError):
 
 
 class Unreachable(Retryable):
-    """The other side gave no usable answer; this says nothing about any order."""
+    """The other side gave no usable answer; this says nothing about any order.
+
+    `status` is the HTTP status of what it said, None where it said nothing.
+    """
+
+    def __init__(self, message: str = "", status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
     @property
     def words(self) -> str:

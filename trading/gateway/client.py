@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from trading.domain.errors import SettingsInvalid, Unreachable
-from trading.gateway.errors import LAST_ANSWER, Outdated, answer
+from trading.gateway.errors import LAST_ANSWER, Outdated, answer, carrying_answer
 from trading.gateway.library import STREAMING, library
 from trading.gateway.settings import GatewaySettings
 from trading.right_of_way import RightOfWay
@@ -232,6 +232,10 @@ def hooked(base: Any) -> Any:
             status, headers, body = arguments[0], arguments[4], arguments[5]
             LAST_ANSWER.set(answer(status, headers, body))
             return super().on_rest_response(*arguments)
+
+        def handle_http_status_code(self, *arguments: Any) -> None:
+            with carrying_answer():
+                super().handle_http_status_code(*arguments)
 
         def client(self, url: str) -> Any:
             is_new = url not in (self.clients or {})

@@ -4,6 +4,7 @@ Classes of the client library are not asked: they mix refusals with unknown outc
 revoked key for a passing ban.
 """
 
+import contextlib
 import json
 import re
 import socket
@@ -19,6 +20,7 @@ from trading.domain.order import SendEvidence, SendPhase
 from trading.gateway.translate.values import Unusable, shown
 
 SILENCE_S = 60.0
+_CARRIED = "umbra_answer"
 _AUTH_CODES = frozenset({-1002, -1022, -2014, -2015})
 _RATE_CODES = frozenset({-1003, -1015, -1034})
 _BANNED_UNTIL = re.compile(r"until (\d{13})", re.ASCII)
@@ -60,6 +62,16 @@ class Answer:
 
 # Set by the transport within the task that asked, so that requests in parallel do not mix.
 LAST_ANSWER: ContextVar[Answer | None] = ContextVar("LAST_ANSWER", default=None)
+
+
+@contextlib.contextmanager
+def carrying_answer() -> Iterator[None]:
+    """Let a failure within take the last answer along: libraries ask in tasks of their own."""
+    try:
+        yield
+    except Exception as error:
+        error.__dict__[_CARRIED] = LAST_ANSWER.get()
+        raise
 
 
 def answer(status: int, headers: object, body: object) -> Answer:
@@ -138,6 +150,7 @@ def failure_of(
     """Return what a failed read means; it never says anything about an order."""
     if isinstance(error, Unusable):
         return error
+    seen = seen or _carried(error)
     if seen is None:
         return Unreachable(f"{type(_root(error)).__name__}: {_root(error)}")
     code, message = code_of(seen.body)
@@ -148,7 +161,7 @@ def failure_of(
         return AuthLost(f"the exchange does not accept the key: {message} ({code})")
     if seen.status < 400:
         return Unusable(f"unusable answer: {type(error).__name__}, {shown(seen.body)}")
-    return Unreachable(f"http {seen.status}, code {code}: {message}")
+    return Unreachable(f"http {seen.status}, code {code}: {message}", seen.status)
 
 
 def why_silent(error: BaseException) -> str:
@@ -174,6 +187,11 @@ def must_be_told(rows: Sequence[object], seen: Answer | None, name: str) -> None
         said = None
     if not (isinstance(said, list) or (isinstance(said, dict) and said)):
         raise Unusable(f"an answer should hold {name}, was {shown(seen.body)}")
+
+
+def _carried(error: BaseException) -> Answer | None:
+    found = (each.__dict__.get(_CARRIED) for each in _chain(error))
+    return next((each for each in found if isinstance(each, Answer)), None)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import config
+from bot import config, shares
 from tests.catalogue import fired
 from trading.domain.errors import SettingsInvalid
 from trading.risk.limits import RiskLimits
@@ -45,6 +45,22 @@ def test_paper_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.mode is config.Mode.PAPER
     assert settings.store_url.startswith("sqlite+aiosqlite:///")
     assert not settings.is_loopback_exchange
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        (None, ""),
+        ("http://127.0.0.1:8090/", "http://127.0.0.1:8090"),
+        ("http://somebody:secret@127.0.0.1:8090", "http://127.0.0.1:8090"),
+    ],
+)
+def test_the_agent_is_told_where_its_exchange_is_and_no_password(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, address: str
+) -> None:
+    values = LOCAL | {"UMBRA_EXCHANGE_REST_URL": url} if url else {}
+    settings = _load(monkeypatch, PAPER | values)
+    assert shares.agent_settings(settings, "0", "install-1").exchange_address == address
 
 
 def test_live_against_a_loopback_exchange_needs_no_second_consent(

@@ -1,4 +1,4 @@
-"""A start waits for a full disk as it waits for an exchange, and for no broken one."""
+"""A start waits for a full disk and for an exchange, says for what, and for no broken disk."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,7 +7,10 @@ import pytest
 
 from bot.starting import Start
 from tests.fakes.clock import FakeClock
-from trading.domain.errors import StorageLost
+from trading.decide import DecisionSettings
+from trading.domain.errors import StorageLost, Unreachable
+from trading.installation import AgentSettings
+from trading.risk.limits import RiskLimits
 
 
 @dataclass
@@ -87,3 +90,49 @@ async def test_a_start_without_a_database_ends_and_so_does_one_that_watched(fate
     with pytest.raises(StorageLost):
         await _start(parts, slept).run(parts.restore)
     assert (parts.recoveries, slept) == (1, [])
+
+
+class _Elsewhere(_Parts):
+    """An agent that asks another exchange than it is set to, until somebody puts that right."""
+
+    settings = AgentSettings(
+        mode="paper",
+        exchange="kraken",
+        currency="USDT",
+        version="0",
+        limits=RiskLimits(),
+        decisions=DecisionSettings(installation="install-1"),
+        exchange_address="http://127.0.0.1:8090",
+    )
+
+    def __init__(self, right_after: int) -> None:
+        super().__init__(free_at_look=0)
+        self.right_after = right_after
+        self.told: list[str] = []
+
+    async def recover(self) -> None:
+        self.recoveries += 1
+        if self.recoveries <= self.right_after:
+            raise Unreachable("http 404, code -1000: No endpoint GET /0/public/AssetPairs.", 404)
+
+    async def tell_unreached(self, advice: str) -> None:
+        self.told.append(advice)
+
+
+async def test_a_start_at_another_exchange_says_so_and_goes_on_once_it_is_the_right_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    agent, clock = _Elsewhere(right_after=12), FakeClock()
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+
+    start = Start(agent, agent, _NoMarks(), clock, _silent, sleep)  # type: ignore[arg-type]
+    await start.run(agent.restore)
+    said = (
+        "What answers for kraken at http://127.0.0.1:8090 does not know what is asked (404): it "
+        "may be another exchange. Check UMBRA_EXCHANGE_ID and UMBRA_EXCHANGE_REST_URL"
+    )
+    # A hiccup of seconds is told to nobody, what lasts longer is; the agent itself says it once.
+    assert (agent.recoveries, agent.told) == (13, [said, said])
+    assert {record.__dict__["advice"] for record in caplog.records} == {said}

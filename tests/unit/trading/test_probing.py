@@ -136,10 +136,11 @@ async def test_a_start_that_waits_for_the_exchange_is_told_once_and_its_end_too(
     with pytest.raises(Unreachable):
         await world.start()
     for _ in range(3):
-        await world.time.finish(world.agent.tell_unreached())
+        await world.time.finish(world.agent.tell_unreached("Asked is fake"))
     [waiting] = told(world, EXCHANGE_DOWN)
     assert waiting.severity is Severity.CRIT
     assert "NO private stop is watched" in waiting.text
+    assert waiting.text.endswith("again and again. Asked is fake")
     assert world.desk.standing().conditions == (waiting,)
     await world.kill()
     world.exchange.is_down = False
