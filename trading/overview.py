@@ -241,8 +241,8 @@ class HealthView:
 class ChartView:
     """All that a chart picture shows of one symbol; candles oldest first, the running one last.
 
-    `are_stops_held` says that everything is halted; `backstops` are the prices of those that rest
-    on the exchange, by tracker.
+    `are_stops_held` says that everything is halted, `is_blind` that stops cannot act for want of
+    prices or of an exchange; `backstops` are the prices of those that rest on it, by tracker.
     """
 
     symbol: str
@@ -255,6 +255,7 @@ class ChartView:
     is_simulated: bool = False
     are_stops_held: bool = False
     backstops: Mapping[int, Decimal] = field(default_factory=dict)
+    is_blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)

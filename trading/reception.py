@@ -260,6 +260,7 @@ class Reception:
             is_simulated=self.is_simulated,
             are_stops_held=self._are_stops_held,
             backstops=self._agent.guarding.all_resting(symbol),
+            is_blind=self._is_blind(symbol),
         )
 
     async def summary(self, since: datetime) -> SummaryView:

@@ -75,6 +75,11 @@ class ChartFacts(Protocol):
         """Whether everything is halted, so that no level acts."""
         ...
 
+    @property
+    def is_blind(self) -> bool:
+        """Whether no level can act for want of prices or of an exchange."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -187,7 +192,8 @@ def level_marks(tracker: Tracker, facts: ChartFacts) -> list[LevelMark]:
         marks.append(_sloped(f"#{number} support", ENTRY, spec.support, facts))
     if spec.resistance is not None:
         marks.append(_sloped(f"#{number} resist", RESISTANCE, spec.resistance, facts))
-    why = "paused" if tracker.is_paused else "held" if facts.are_stops_held else ""
+    stands = "held" if facts.are_stops_held else "blind" if facts.is_blind else ""
+    why = "paused" if tracker.is_paused else stands
     return [_resting(mark, why) for mark in marks] if why else marks
 
 

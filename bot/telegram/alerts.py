@@ -164,7 +164,10 @@ def _backstop_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
         # Withdrawn before an exit, or because its tracker changed: nobody has to act.
         return None
     title = f"⚠️ NO backstop for #{intent.tracker_id} {intent.symbol}"
-    lines = (intent.reason, "The private stop is watched as before. It is tried again each minute.")
+    lines = (
+        intent.reason,
+        "The private stop is watched as before. It is tried again within a minute.",
+    )
     return Alert(_tracker_linked(card_text(title, *lines), intent), Severity.WARN)
 
 

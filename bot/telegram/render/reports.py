@@ -11,6 +11,7 @@ from bot.modes import MODES, THIS_MACHINE
 from bot.telegram import phrase
 from bot.telegram.render.status import STREAMS, dot, position_lines
 from bot.telegram.render.text import (
+    BLIND,
     CAPTION_LENGTH_MAX,
     HELD,
     Card,
@@ -95,15 +96,16 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
         f"high {high}",
         *_fill_lines(view.fills, instrument),
     ]
-    if view.are_stops_held and any(each.side is Side.SELL for each in view.trackers):
-        lines.append(HELD)
+    stands = "HELD: " if view.are_stops_held else "BLIND: " if view.is_blind else ""
+    if stands and any(each.side is Side.SELL for each in view.trackers):
+        lines.append(HELD if view.are_stops_held else BLIND)
     for tracker in view.trackers:
         hard_stop = tracker.hard_stop_price if tracker.side is Side.SELL else None
         stops = [each for each in (tracker.stop_price, hard_stop) if each is not None]
         # Of two stops under coins the higher one fires first.
         stop = max(stops, default=tracker.level_price)
         at = f" at {price(stop, instrument)}" if stop is not None else ""
-        idle = "PAUSED: " if tracker.is_paused else "HELD: " if view.are_stops_held else ""
+        idle = "PAUSED: " if tracker.is_paused else stands
         lines.append(f"#{tracker.tracker_id} {idle}{phrase.short_rule_now(tracker)}{at}")
         backstop = view.backstops.get(tracker.tracker_id)
         if idle and backstop is not None:
@@ -118,8 +120,8 @@ def _other_levels(
 ) -> str:
     """The levels that the picture shows of a tracker, but for the one that is told already."""
     found: list[str] = []
-    # That it is paused or held is said of the whole tracker.
-    acting = replace(view, are_stops_held=False)
+    # That it is paused, held or blind is said of the whole tracker.
+    acting = replace(view, are_stops_held=False, is_blind=False)
     for mark in level_marks(replace(tracker, is_paused=False), acting):
         if told is not None and mark.right_price == float(told):
             continue

@@ -7,6 +7,7 @@ from typing import TypeVar
 from bot.modes import MODES, reason
 from bot.telegram.keyboards import Rows, does, pager, shows
 from bot.telegram.render.text import (
+    BLIND,
     HELD,
     Card,
     Line,
@@ -190,9 +191,9 @@ def _left_lines(view: PositionView) -> list[Line]:
     """That private stops do not sell, where they would, and what does instead."""
     lines: list[Line] = [HELD] if view.is_held else []
     if view.is_blind and len(view.stops) == 1:
-        lines.append(f"⚠️ CANNOT SELL NOW: stop {price(view.stops[0][0])}")
+        lines.append(f"{BLIND}: stop {price(view.stops[0][0])}")
     elif view.is_blind:
-        lines += ["⚠️ CANNOT SELL NOW:", *_stop_lines(view.stops)]
+        lines += [f"{BLIND}:", *_stop_lines(view.stops)]
     if len(view.backstops) == 1 and view.is_protected:
         lines.append(f"⚠️ {only_backstop(view.backstops[0][0])}")
     elif view.backstops:

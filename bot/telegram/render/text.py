@@ -180,6 +180,7 @@ def down(worst_case: Decimal | None, quote: str) -> list[Line]:
 
 
 HELD = "⚠️ UNPROTECTED: stops are held"
+BLIND = "⚠️ CANNOT SELL NOW"
 
 
 def only_backstop(stop: Decimal, instrument: Instrument | None = None) -> str:

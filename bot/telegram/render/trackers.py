@@ -8,6 +8,7 @@ from bot.telegram import phrase
 from bot.telegram.keyboards import Rows, does, in_rows, pager, shows
 from bot.telegram.render.status import paged
 from bot.telegram.render.text import (
+    BLIND,
     HELD,
     Card,
     Code,
@@ -229,7 +230,7 @@ def _hindrance(view: TrackerView) -> list[Line]:
     """That its stop does not sell now, and what does instead; empty where it can."""
     if view.tracker.side is Side.BUY or not (view.is_held or view.is_blind):
         return []
-    return [HELD if view.is_held else "⚠️ CANNOT SELL NOW", *_alone(view)]
+    return [HELD if view.is_held else BLIND, *_alone(view)]
 
 
 def spec_lines(tracker: Tracker) -> list[Line]:

@@ -57,6 +57,11 @@ async def test_a_chart_of_a_halt_says_that_its_stops_are_held_and_what_is_left()
     assert "#1 HELD: stop 58000 at 58,000.00 only backstop 50,000.00 sells" in text
     [mark] = level_marks(held.trackers[0], held)
     assert (mark.label, mark.is_dashed) == ("#1 stop held", True)
+    blind = replace(held, are_stops_held=False, is_blind=True)
+    text = " ".join(strip_markup(reports.chart_caption(blind, INSTRUMENTS["BTC/USDT"])).split())
+    assert "⚠️ CANNOT SELL NOW" in text
+    assert "#1 BLIND: stop 58000 at 58,000.00 only backstop 50,000.00 sells" in text
+    assert [mark.label for mark in level_marks(blind.trackers[0], blind)] == ["#1 stop blind"]
     live = strip_markup(reports.chart_caption(chart, INSTRUMENTS["BTC/USDT"]))
     assert "backstop" not in live
     assert "HELD" not in live
