@@ -35,7 +35,7 @@ class Sending:
     def rank(self) -> int:
         """Smaller is sent first: what concerns everything before what concerns one symbol."""
         message = self.message
-        is_of_many = message.sort not in {"", sorts.CHAT_LOST}
+        is_of_many = message.sort not in {"", sorts.CHAT_LOST, sorts.STOPPED}
         if self.is_first:
             return 0
         if message.is_refresh:

@@ -16,6 +16,8 @@ CLOSED_ELSEWHERE = f"tracker:{TrackerState.CLOSED_EXTERNAL.value}"
 NO_BACKSTOP = "backstop_refused"
 # The chat's own loss, which is over once anything is read there.
 CHAT_LOST = "chat_lost"
+# A service manager that tries again and again leaves many of these.
+STOPPED = "process_stopped"
 # What stands and is told again.
 REPEAT = "repeat"
 BEGUN, OVER = "begun", "over"
@@ -46,6 +48,8 @@ def sort_of(event: events.Event) -> str:
         case events.AlertRaised(alert_id, tracker_id=number):
             name = alert_id.partition(":")[0]
             return f"alert:{name}" if number is not None or name in _OF_ONE else ""
+        case events.ProcessStopped():
+            return STOPPED
     return ""
 
 
@@ -78,6 +82,8 @@ def gist_of(event: events.Event, instrument: Callable[[str], Instrument | None])
             gist = symbol or text
         case events.AlertRaised(text=text):
             gist = _short(text.partition(". ")[0])
+        case events.ProcessStopped(reason, at):
+            gist = _with_reason(f"{at:%H:%M:%S} UTC", reason)
     return gist
 
 

@@ -91,6 +91,7 @@ _TITLES = {
     sorts.BLOCKED: "🚨 {} exits are BLOCKED",
     sorts.CLOSED_ELSEWHERE: "✖️ {} were closed elsewhere",
     sorts.NO_BACKSTOP: "⚠️ NO backstop for {}",
+    sorts.STOPPED: "⏹ Umbra has stopped {} times",
     sorts.REPEAT: "🔁 {} alarms still stand",
     f"tracker:{TrackerChange.TOUCHED.value}": "👀 {} trackers touched",
     f"tracker:{TrackerChange.EXPIRED.value}": "⌛ {} trackers expired",

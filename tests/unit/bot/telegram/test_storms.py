@@ -132,6 +132,19 @@ def test_no_message_about_many_sales_is_about_one_and_all_sales_are_told(number:
     )
 
 
+def test_a_process_that_stopped_again_and_again_says_so_in_one_message() -> None:
+    stops = [
+        events.ProcessStopped("asked to stop", START + timedelta(seconds=8 * number))
+        for number in range(9)
+    ]
+    [text] = texts(stops)
+    assert text.splitlines()[:3] == [
+        "⏹ Umbra has stopped 9 times",
+        "asked to stop",
+        "• 12:00:00 UTC",
+    ]
+
+
 # ---------------------------------------------------------------- over batches
 
 
