@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 from bot.config import Settings
 from bot.shares import gateway_settings
+from bot.silence import SilenceFile
 from storage.lease import AccountLock
 from storage.store import Store
 from trading.domain.errors import Refused, SettingsInvalid
 from trading.domain.instrument import coins_of, refuse_unknown_coins
-from trading.gateway.connect import create_gateway, create_paper_gateway
+from trading.gateway.connect import create_gateway
+from trading.gateway.paper import PaperGateway
 from trading.loopback import is_loopback
 from trading.poison import InHand
 from trading.ports import Clock, ExchangeGateway
@@ -51,14 +53,15 @@ def account_of(
     Raises SettingsInvalid for paper balances that cannot be.
     """
     way = RightOfWay()
+    place = exchange_place(settings.exchange_id, settings.exchange_rest_url)
+    silences = SilenceFile(settings.directory, place)
+    gateway = create_gateway(gateway_settings(settings), clock, in_hand, way, silences)
     if lock is not None:
-        gateway = create_gateway(gateway_settings(settings), clock, in_hand, way)
         return Account(gateway, way=way, claim=lock.claim)
     with _named():
         balances = parse_balances(settings.paper_balance)
-    paper = create_paper_gateway(
-        gateway_settings(settings), clock, balances, in_hand=in_hand, way=way
-    )
+    # Over the live prices of an exchange, for which its key is not needed.
+    paper = PaperGateway(gateway, clock, balances)
 
     async def restore() -> None:
         # A paper account lives in the journal alone: its fills are its history. What rested is

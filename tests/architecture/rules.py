@@ -196,6 +196,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.notify": ("bot.logs", "trading.domain"),
     "bot.secrets": ("trading.domain",),
     "bot.totp": (),
+    "bot.silence": ("trading.gateway.silence",),
     "bot.shares": ("trading", "bot"),  # the settings types of each package
     "bot.vital_signs": (*_AGENT, "trading.reception", "storage", "bot"),
     "bot.repetition": (),

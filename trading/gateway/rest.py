@@ -18,6 +18,7 @@ from trading.gateway.client import FRESH_S, HELD_BACK
 from trading.gateway.errors import LAST_ANSWER
 from trading.gateway.server_time import Sample
 from trading.gateway.settings import GatewaySettings
+from trading.gateway.silence import SILENCE_MAX, Silence, Silences, left_s
 from trading.gateway.throttle import Throttle
 from trading.gateway.venue import Venue
 from trading.ports import Clock, KeyPermissions
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 _CLOCK_SAMPLES = 3
 _CLOCK_SAMPLING_S = 1.0
 _CLOCK_ERROR_MAX = timedelta(hours=6)
+# The answers to requests that were under way together name one end, less the way of each.
+_SAME_END = timedelta(seconds=2)
 # The exchange counts weight in minutes of its own clock.
 _WINDOW_MS = 60_000
 _Read = TypeVar("_Read")
@@ -35,7 +38,14 @@ _Read = TypeVar("_Read")
 class CcxtGateway:
     """One account behind the port; orders are sent once, reads are never evidence by failing."""
 
-    def __init__(self, settings: GatewaySettings, clock: Clock, venue: Venue) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        clock: Clock,
+        venue: Venue,
+        silences: Silences | None = None,
+    ) -> None:
+        """`silences` keeps what the exchange asks for, for the process after this one."""
         self._settings = settings
         self._clock = clock
         self._venue = venue
@@ -45,6 +55,10 @@ class CcxtGateway:
             settings.weight_share_for_orders,
             settings.weight_share_for_prices,
         )
+        self._silences = silences
+        self._silence = silences.kept() if silences is not None else None
+        if self._silence is not None:
+            self._throttle.be_silent(left_s(self._silence, clock.now()), clock.monotonic())
         self._rules_at_connect: Mapping[str, Instrument] | None = None
         # Exchange time minus ours; None before the first measurement.
         self._measured_ms: int | None = None
@@ -287,6 +301,14 @@ class CcxtGateway:
     def _be_silent(self, seconds: float, status: int | None) -> None:
         now_s = self._clock.monotonic()
         self._throttle.be_silent(seconds, now_s, is_forbidden=status == 403)
+        # A 403 names no end: how long is our own guess, which grows with each.
+        if self._silences is None or status == 403:
+            return
+        now = self._clock.now()
+        until = now + min(timedelta(seconds=self._throttle.silence_s(now_s)), SILENCE_MAX)
+        if self._silence is None or abs(until - self._silence.until) > _SAME_END:
+            self._silence = Silence(now, until)
+            self._silences.keep(self._silence)
 
 
 async def _freshly(work: Callable[[], Awaitable[_Read]]) -> _Read:

@@ -12,7 +12,8 @@ import aiohttp
 from tests import builders
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.virtual_time import VirtualTime
-from trading.gateway import GatewaySettings, create_gateway, create_paper_gateway
+from trading.gateway import GatewaySettings, create_gateway
+from trading.gateway.paper import PaperGateway
 from trading.gateway.rest import CcxtGateway
 from trading.gateway.unified import UnifiedVenue
 from trading.ports import ExchangeGateway
@@ -121,7 +122,8 @@ async def on_paper() -> AsyncIterator[World]:
     """A paper account over the simulated exchange's prices."""
     async with simulated(SimSettings(port=0, still=True)) as sim:
         settings = settings_of(sim, api_key="", secret="")
-        gateway = create_paper_gateway(settings, MachineClock(), BALANCES, FeeSchedule())
+        clock = MachineClock()
+        gateway = PaperGateway(create_gateway(settings, clock), clock, BALANCES, FeeSchedule())
         await gateway.connect()
         try:
             yield World(gateway, _mover(sim))

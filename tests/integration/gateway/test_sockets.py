@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from bot.silence import SilenceFile
 from tests.catalogue import fired
 from tests.contract.gateway.worlds import (
     BTC,
@@ -233,6 +235,47 @@ async def test_a_ban_says_how_long(sim: RunningSim, gateway: ExchangeGateway) ->
     assert verdict(evidence) is Verdict.RATE_LIMITED
     assert 15 < (evidence.retry_after_s or 0) <= 22
     fired(evidence.http_status == 418 and evidence.retry_after_s)
+
+
+@pytest.mark.fault("X13")
+async def test_a_process_that_starts_inside_a_ban_asks_nothing_until_its_end(
+    sim: RunningSim, tmp_path: Path
+) -> None:
+    silences = SilenceFile(tmp_path, "binance")
+    before = create_gateway(settings_of(sim), MachineClock(), silences=silences)
+    await before.connect()
+    await fault(sim, "ban", seconds=30)
+    with pytest.raises(RateLimited):
+        await before.balances()
+    fired(await times_fired(sim))
+    await before.close()
+    await asyncio.wait_for(_until_kept(silences), 10)
+    # Nobody listens there: whoever asks finds that out.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nowhere = settings_of(sim, rest_url=f"http://127.0.0.1:{port}")
+    again = create_gateway(nowhere, MachineClock(), silences=SilenceFile(tmp_path, "binance"))
+    with pytest.raises(RateLimited) as silent:
+        await again.connect()
+    assert 20 < silent.value.retry_after_s <= 32
+    await again.close()
+
+
+async def test_a_403_which_names_no_end_is_not_kept(sim: RunningSim, tmp_path: Path) -> None:
+    silences = SilenceFile(tmp_path, "binance")
+    gateway = create_gateway(settings_of(sim), MachineClock(), silences=silences)
+    await gateway.connect()
+    await fault(sim, "status", status=403, body="forbidden", path="*", method="*")
+    with pytest.raises(RateLimited):
+        await gateway.balances()
+    assert gateway._silence is None  # type: ignore[attr-defined]
+    await gateway.close()
+
+
+async def _until_kept(silences: SilenceFile) -> None:
+    while silences.kept() is None:
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.fault("X25", "SAID")
