@@ -340,12 +340,19 @@ class Process:
         self._schedule.stop()
         if is_orderly:
             await self._signs.sign_off(self._desk)
+        # Asked before the engine forgets them.
+        resting = backstops.told(self._agent.execution.backstops)
         with contextlib.suppress(TimeoutError, Fatal):
             async with asyncio.timeout(_STOP_DEADLINE_S):
                 await self._agent.stop("asked to stop")
+        if is_orderly:
+            await self._storage.tell_stopped(resting)
         # The chat says the last word with its tasks ended: they would wait for the next update.
         work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await asyncio.wait({work}, timeout=_STOP_DEADLINE_S)
+        if work.done() and not work.cancelled():
+            # Told where it matters; unread it would be complained of.
+            work.exception()
         await self._replays.close()
         if self._bot is None:
             return

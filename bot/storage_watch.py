@@ -1,6 +1,7 @@
 """Notices a lost or slow disk before a stop needs it, tells past the journal, and fails stop."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -20,6 +21,8 @@ LOOK_S = 0.5
 SLOW_S = 1.0
 # A disk that is slow now and then is one story and not many.
 CALM_S = 30.0
+# So long at most an end waits for its last word.
+LAST_WORD_S = 3.0
 
 # What is said, and whether nobody has done anything about it for a minute.
 Tell = Callable[[str, bool], Awaitable[bool]]
@@ -95,6 +98,20 @@ class StorageWatch:
                 await self._good()
         finally:
             writing.cancel()
+
+    async def tell_stopped(self, resting: str) -> None:
+        """Say past the journal that Umbra stops as it was asked to, when that takes no word."""
+        if not self._store.is_degraded:
+            return
+        why = self._store.lost_reason or "the reserve is not empty yet"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD_S):
+                await self._tell(
+                    "⏹ Umbra stops, as it was asked to, while it cannot write its journal: "
+                    f"{why}. Private stops are NOT watched while I am down; {resting}. "
+                    "What fired and is not sold yet is sold after the next start.",
+                    False,
+                )
 
     async def _lost(self, why: str) -> None:
         if not self._is_lost:

@@ -55,6 +55,7 @@ class PostgresDatabase:
         # Why the last wait was in vain, and when it ended.
         self._away: str | None = None
         self._away_s = 0.0
+        self._is_closed = False
 
     async def open(self, prepare: Callable[[Connection], None]) -> None:
         """Take the lease, connect and run `prepare`; it begins its own transactions."""
@@ -69,6 +70,7 @@ class PostgresDatabase:
         """Run a job; it goes on to its end although the caller is cancelled."""
         # What talks to a server needs the loop, and cannot hold it.
         del urgent
+        self._require_open()
         task = asyncio.create_task(self._write_in_turn(job))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
@@ -76,6 +78,7 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a query in a snapshot of the database."""
+        self._require_open()
         try:
             async with self._views.connect() as connection, connection.begin():
                 return await connection.run_sync(work)
@@ -88,9 +91,15 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         """Let writes end, then disconnect."""
+        self._is_closed = True
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._lease.release()
         await self._engine.dispose()
+
+    def _require_open(self) -> None:
+        # The pool would connect anew, and the lease be taken again.
+        if self._is_closed:
+            raise StorageLost(f"{self._name} is closed")
 
     async def _write_in_turn(self, job: Job) -> int:
         asked_s = asyncio.get_running_loop().time()

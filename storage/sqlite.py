@@ -51,7 +51,7 @@ class SqliteDatabase:
         self.path = path
         self._failpoint = failpoint
         self._broken: str | None = None
-        self._is_held = False
+        self._is_held = self._is_closed = False
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._checkpoint_thread = ThreadPoolExecutor(1, thread_name_prefix="journal-checkpoint")
@@ -70,6 +70,7 @@ class SqliteDatabase:
 
     async def write(self, job: Job, *, urgent: bool = False) -> int:
         """Run a job in the writer's thread."""
+        self._require_open()
         if urgent and HELD_S_MAX:
             result = await self._write_undisturbed(job)
         else:
@@ -94,6 +95,7 @@ class SqliteDatabase:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a query in the reader's thread."""
+        self._require_open()
         return await self._in(self._reader_thread, self._read, work)
 
     async def read_long(self, work: Callable[[Connection], T]) -> T:
@@ -102,12 +104,17 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Checkpoint, close and end all threads."""
+        self._is_closed = True
         if self._checkpointing is not None:
             await self._checkpointing
         await self._in(self._reader_thread, self._close, self._reader, self._reader_engine)
         await self._in(self._writer_thread, self._close, self._writer, self._writer_engine)
         for thread in (self._reader_thread, self._checkpoint_thread, self._writer_thread):
             thread.shutdown()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise StorageLost(f"the database {self.path} is closed")
 
     @staticmethod
     async def _in(thread: ThreadPoolExecutor, call: Callable[..., T], *args: Any) -> T:

@@ -290,12 +290,17 @@ class TradingAgent:
         """Stop in order: nothing new; what is in flight is answered or stays to be recovered."""
         # Asked before the engine forgets them.
         resting = backstops.told(self.execution.backstops)
-        await self.trackers.stop()
-        await self.execution.stop()
+        # At once: what is written before the end may wait for a database that another holds.
+        self.execution.send_nothing_new()
+        try:
+            await self.trackers.stop()
+        finally:
+            await self.execution.stop()
         now = self.clock.now()
         was_watching, self.is_ready = self.is_ready, False
         facts = (Heartbeat(now), ProcessStopped(f"{reason}; {resting}", now))
-        await self.record(*(facts if was_watching else facts[1:]))
+        # An end that only the reserve can take is no crash, either.
+        await self.record(*(facts if was_watching else facts[1:]), reserve=True)
 
     async def record(self, *events: Event, reserve: bool = False) -> None:
         """Make facts durable, in the `reserve` if they must not wait, then tell everybody."""

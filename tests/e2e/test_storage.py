@@ -1,9 +1,13 @@
 """A full disk around the order of a stop, and two processes that want the same thing."""
 
 import asyncio
+import contextlib
 import os
 import shutil
+import sqlite3
 import sys
+import time
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -181,6 +185,64 @@ async def test_a_database_that_is_gone_ends_umbra_and_both_say_that_no_stop_is_w
     back = await world.until_message("KNOWS OF NO STOP", after=begin)
     assert "SAFE MODE" in back["text"]
     assert await world.count("stops are watched", after=begin) == 0
+
+
+# ---------------------------------------------------------------- a held database
+
+
+@contextlib.contextmanager
+def held(world: World) -> Iterator[None]:
+    """Another program, as a person's at a prompt, has begun to write and not ended yet."""
+    other = sqlite3.connect(world.data_dir / "umbra.db", isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+    finally:
+        other.close()
+
+
+@pytest.mark.fault("S04")
+async def test_stops_sell_at_once_while_another_program_holds_the_database(
+    world: World,
+) -> None:
+    await world.arm("/track BTC/USDT stop 58000 0.2")
+    await world.arm("/track BTC/USDT stop 58000 0.3")
+    with held(world):
+        told = await world.until_message("cannot write its journal")
+        fired(told["text"])
+        began_s = time.monotonic()
+        await world.price("57990")
+        await world.until(lambda: _is_sold(world), "not sold")
+        # One wait in vain is five seconds.
+        assert time.monotonic() - began_s < 5
+    await world.until_message("writes its journal again")
+    await world.until_message(r"Sold 0\.2 BTC")
+    await world.until_message(r"Sold 0\.3 BTC")
+
+
+@pytest.mark.fault("P02", "TELL SAID")
+async def test_an_end_while_another_program_holds_the_database_is_quick_and_told(
+    world: World,
+) -> None:
+    await world.arm("/track BTC/USDT stop 58000 all")
+    begin = await world.last_message_id()
+    with held(world):
+        told = await world.until_message("cannot write its journal")
+        fired(told["text"])
+        began_s = time.monotonic()
+        world.processes["run"].terminate()
+        assert await world.agent_exit() == 0
+        assert time.monotonic() - began_s < 5
+        said = await world.until_message("Umbra stops, as it was asked to", after=begin)
+        assert "Private stops are NOT watched while I am down" in said["text"]
+        assert "no backstop rests on the exchange" in said["text"]
+    assert "Traceback" not in world.log()
+    await world.start_agent()
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+    await world.until_message(r"Sold 0\.5 BTC")
+    await _check_once(world)
 
 
 async def _is_sold(world: World) -> bool:

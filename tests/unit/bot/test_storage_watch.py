@@ -34,6 +34,10 @@ class _Store:
     def is_degraded(self) -> bool:
         return self.is_full
 
+    @property
+    def lost_reason(self) -> str:
+        return "disk full" if self.is_full else ""
+
     async def append(self) -> int:
         if self.is_slow:
             await self.was_told.wait()
@@ -165,3 +169,31 @@ async def test_what_nobody_mends_for_a_minute_is_told_past_the_chat_too_once() -
     assert seen[1] == (2, 1)
     assert seen[-1][0] > 2
     assert seen[-1][1] == 1
+
+
+async def test_an_end_is_told_past_the_journal_only_when_that_takes_no_word_of_it() -> None:
+    store = _Store()
+    watch = _watch(store, FakeClock())
+    await watch.tell_stopped("no backstop rests on the exchange")
+    assert store.told == []
+    store.is_full = True
+    await watch.tell_stopped("no backstop rests on the exchange")
+    [said] = store.told
+    assert "while it cannot write its journal: disk full." in said
+    assert "NOT watched while I am down; no backstop rests on the exchange." in said
+
+
+async def test_an_end_waits_for_its_last_word_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(storage_watch, "LAST_WORD_S", 0.0)
+    store = _Store(is_full=True)
+    watch = _watch(store, FakeClock())
+    watch._tell = _unanswered
+    await watch.tell_stopped("no backstop rests on the exchange")
+    assert store.told == []
+
+
+async def _unanswered(_text: str, _is_unseen: bool) -> bool:
+    await asyncio.Event().wait()
+    return True

@@ -26,6 +26,11 @@ class Beforehand:
         self._durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sending = asyncio.create_task(submit(attempt, self._durable))
 
+    @property
+    def is_released(self) -> bool:
+        """Whether it leaves, or has left."""
+        return self._is_released
+
     def release(self, attempt: Attempt, now_s: float) -> asyncio.Task[SendEvidence] | None:
         """Let the request of a durable attempt go; None, and nothing is sent, if it is too old.
 

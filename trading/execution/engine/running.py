@@ -1,6 +1,7 @@
 """The course of one decision: attempt after attempt, until it is done or a person must decide."""
 
 import logging
+from collections.abc import Iterable
 from decimal import Decimal
 
 from trading.domain.errors import AlreadyRecorded, Retryable, StorageLost, UmbraError
@@ -120,8 +121,19 @@ class Running:
             if case.giving_up is None and not case.is_held and not self._s.is_stopping:
                 self._sending.start(case, live)
                 return
-            refused = advance(live, Observed.REFUSED, "never sent")
-            await self._booking.note(case, refused, "never sent: it may not leave any more")
+            await self._note_unsent(case, live)
+
+    async def close_unsent(self, cases: Iterable[Case]) -> None:
+        """Note of each attempt that never left that it did not, so that no start looks for it."""
+        for case in cases:
+            live = case.live
+            if live is not None and live.state is AttemptState.JOURNALED and case.sending is None:
+                async with case.lock:
+                    await self._note_unsent(case, live)
+
+    async def _note_unsent(self, case: Case, live: Attempt) -> None:
+        refused = advance(live, Observed.REFUSED, "never sent")
+        await self._booking.note(case, refused, "never sent: it may not leave any more")
 
     async def _await_cancel(self, case: Case, live: Attempt) -> None:
         # Whatever the answer was, it still rests; asking again is safe, a cancel has no twin.
@@ -229,7 +241,8 @@ class Running:
             send = step
         async with case.lock:
             # A person's word may have come while a price or a balance was read.
-            if case.live is None and not case.is_held and case.giving_up is None:
+            may_send = not (case.is_held or self._s.is_stopping)
+            if case.live is None and may_send and case.giving_up is None:
                 await self._dispatch(case, send)
 
     async def _dispatch(self, case: Case, send: Send) -> None:

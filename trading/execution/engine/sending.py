@@ -65,7 +65,14 @@ class Sending:
             case.beforehand = None
 
     def start(self, case: Case, attempt: Attempt) -> None:
-        """Hand an attempt, durable by now, to the gateway; returns without waiting."""
+        """Hand an attempt, durable by now, to the gateway; returns without waiting.
+
+        Writing it may have taken long: when the end has come meanwhile it does not leave any more.
+        """
+        is_leaving = case.beforehand is not None and case.beforehand.is_released
+        if self._s.is_stopping and not is_leaving:
+            case.put(attempt)
+            return
         now_s = self._s.monotonic()
         ready, case.beforehand = case.beforehand, None
         sending = None if ready is None else ready.release(attempt, now_s)

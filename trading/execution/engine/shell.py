@@ -199,7 +199,7 @@ class ExecutionEngine:
         self._reporting.register(case)
 
     def _go(self, case: Case, attempt: Attempt | None) -> None:
-        if attempt is not None and not self._s.is_stopping:
+        if attempt is not None:
             self._sending.start(case, attempt)
         task = asyncio.create_task(self._running.run(case))
         case.task = task
@@ -382,18 +382,26 @@ class ExecutionEngine:
 
     # -------------------------------------------------------- the end
 
+    def send_nothing_new(self) -> None:
+        """From now on nothing is sent; what is decided and open stays for the next start."""
+        self._s.is_stopping = True
+
     async def stop(self) -> None:
         """Send nothing new, wait a few seconds for answers, and end; what is open is recovered."""
-        self._s.is_stopping = True
+        self.send_nothing_new()
         ends_s = self._s.monotonic() + self._s.settings.stop_deadline_s
-        while self._is_waiting() and self._s.monotonic() < ends_s:
-            await self._s.sleep(0.02)
-        await self._reporting.close()
-        tasks = [*self._opening.tasks, *self._tasks, *self._sending.late]
-        tasks += [case.sending for case in self._s.cases.values() if case.sending is not None]
-        for task in tasks:
-            task.cancel()
+        try:
+            while self._is_waiting() and self._s.monotonic() < ends_s:
+                await self._s.sleep(0.02)
+            await self._reporting.close()
+        finally:
+            # Whoever has no patience with this may close the gateway next.
+            tasks = [*self._opening.tasks, *self._tasks, *self._sending.late]
+            tasks += [case.sending for case in self._s.cases.values() if case.sending is not None]
+            for task in tasks:
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._running.close_unsent(list(self._s.cases.values()))
         await self._s.pacer.close()
         await self._s.writer.flush()
 
