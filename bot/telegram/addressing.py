@@ -25,7 +25,7 @@ from bot.telegram.render.text import Card, card_text, headline
 from bot.telegram.render.trackers import card_name, ended_card, tracker_card
 from bot.telegram.render.trading import order_end_card, order_name
 from bot.telegram.roster import Roster
-from bot.telegram.sorts import REPEAT
+from bot.telegram.sorts import CHAT_LOST, REPEAT
 from bot.telegram.storms import STORM, alerts_for
 from trading.desk import Desk
 from trading.domain import events
@@ -334,7 +334,8 @@ class Addresser:
         While everything is halted, a stop that has fired and does not sell is said each minute.
         """
         now = self.clock.now()
-        standing = self.standing()
+        # Whoever reads in the chat that it is lost, has it; elsewhere the second channel says it.
+        standing = {key: alert for key, alert in self.standing().items() if alert.sort != CHAT_LOST}
         is_held = self.desk.standing().is_held
         for key in set(self._standing_since) - set(standing):
             self._standing_since.pop(key)

@@ -35,22 +35,23 @@ _WHY_LENGTH_MAX = 100
 
 def sort_of(event: events.Event) -> str:
     """Name the sort of an event; empty for what concerns the whole account, which is never many."""
+    sort = ""
     match event:
         case events.TrackerChanged(tracker, change):
             is_elsewhere = tracker.state is TrackerState.CLOSED_EXTERNAL
-            return CLOSED_ELSEWHERE if is_elsewhere else f"tracker:{change.value}"
+            sort = CLOSED_ELSEWHERE if is_elsewhere else f"tracker:{change.value}"
         case events.IntentClosed(intent):
-            return _intent_sort(intent)
+            sort = _intent_sort(intent)
         case events.ConditionChanged(condition=name, symbol=str(), is_active=is_active):
-            return f"condition:{name}:{BEGUN if is_active else OVER}"
+            sort = f"condition:{name}:{BEGUN if is_active else OVER}"
         case events.ConditionChanged(condition=name, is_active=True) if name == _CHAT_LOST_NAME:
-            return CHAT_LOST
+            sort = CHAT_LOST
         case events.AlertRaised(alert_id, tracker_id=number):
             name = alert_id.partition(":")[0]
-            return f"alert:{name}" if number is not None or name in _OF_ONE else ""
+            sort = f"alert:{name}" if number is not None or name in _OF_ONE else ""
         case events.ProcessStopped():
-            return STOPPED
-    return ""
+            sort = STOPPED
+    return sort
 
 
 def _intent_sort(intent: Intent) -> str:

@@ -297,3 +297,17 @@ async def test_repeats_of_many_alarms_are_queued_at_once_and_each_once_over_a_re
     desk.live[11] = replace(blocked(11).tracker, changed_at=START)
     assert await repeated() == [1]
     assert len(world.store.of(events.MessageQueued)) == 11
+
+
+async def test_that_the_chat_is_lost_is_not_repeated_in_the_chat() -> None:
+    world = World()
+    desk = FakeDesk(world.clock, world.store)
+    desk.conditions.append(replace(KEY_REFUSED, condition="telegram_lost", text="lost"))
+    addresser = Addresser(
+        world.store, world.store, desk, Roster({7: ADA}), world.clock, str, lambda: None
+    )
+    world.clock.time = START + timedelta(minutes=5)
+    await addresser.repeat_critical()
+    assert world.store.of(events.MessageQueued) == []
+    # The second channel reads it here.
+    assert len(addresser.standing()) == 1
