@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import TypeVar
 
 from bot.telegram import sorts
@@ -51,10 +50,19 @@ def _storm(alerts: Sequence[Alert]) -> Alert:
 
 def in_parts(sort: str, rows: Sequence[Row], sizes: Sequence[int]) -> list[Sequence[Row]]:
     """Lay rows into as few messages as hold them; nearly alike, for none should be of one."""
-    count = -(-sum(sizes) // _DONE_MAX) if sort == sorts.DONE else 1
-    count = max(min(count, len(rows)), 1)
-    ends = [len(rows) * number // count for number in range(count + 1)]
-    return [rows[start:end] for start, end in pairwise(ends)]
+    if sort != sorts.DONE:
+        return [rows]
+    total = sum(sizes)
+    most = -(-total // -(-total // _DONE_MAX))
+    parts: list[list[Row]] = []
+    room = 0
+    for row, size in zip(rows, sizes, strict=True):
+        if size > room:
+            parts.append([])
+            room = most
+        parts[-1].append(row)
+        room -= size
+    return [*parts]
 
 
 def storm_card(sort: str, severity: Severity, gist: Sequence[str]) -> Card:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from telegram.error import TimedOut
 
+from bot.telegram import sorts
 from bot.telegram.addressing import Addresser
 from bot.telegram.alerts import AlertFacts
 from bot.telegram.delivery import messages_for
@@ -212,6 +213,19 @@ async def test_what_waits_in_a_storm_of_sales_is_told_sale_by_sale() -> None:
     assert {f"COIN{number}" for number in range(1, 31)} == set(re.findall(r"COIN\d+", told))
     assert len(world.chat.sent) < 10
     assert " 1 orders" not in told
+
+
+@pytest.mark.parametrize("sizes", [(39, 1, 1, 7), (1, 1, 1, 1, 1, 39), (20, 20, 20), (40, 1)])
+async def test_sales_that_wait_as_lists_are_never_more_than_fit(sizes: tuple[int, ...]) -> None:
+    world = World()
+    for seq, size in enumerate(sizes):
+        gist = tuple(f"Sold 1 COIN{seq}x{number} at 2" for number in range(size))
+        await world.queue(f"alert:{seq}:7", sort=sorts.DONE, gist=gist, text=f"<b>{gist[0]}</b>")
+    await world.outbox.send_waiting()
+    lists = [text for text in world.texts() if "orders are done" in text]
+    assert max((text.count("Sold 1") for text in lists), default=0) <= 40
+    assert all("more lines" not in text for text in lists)
+    assert await world.store.pending_messages() == []
 
 
 async def test_the_end_of_the_process_holds_nothing_back() -> None:
