@@ -5,9 +5,10 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from functools import partial
 from pathlib import Path
 
-from bot import config, failpoints, notify, pauses, scanning
+from bot import config, failpoints, held_start, notify, pauses, scanning
 from bot.accounts import Account, account_lock, account_of
 from bot.archive_watch import ARCHIVE_DAMAGED, ArchiveWatch
 from bot.build import build
@@ -34,9 +35,12 @@ from bot.supervisor import Supervisor, stop_on_signals
 from bot.systemd import ServiceManager
 from bot.telegram.access import WITHHELD
 from bot.telegram.app import Surroundings, TelegramBot
+from bot.telegram.roster import Roster
+from bot.telegram.telling import tell_before_start
 from bot.vital_signs import VitalSigns, Watched
+from storage.database import StorageHeld
 from storage.lease import DirectoryLock
-from storage.store import Store, open_store
+from storage.store import Store, open_store, people_beside
 from trading import backstops
 from trading.agent import TradingAgent
 from trading.bus import Bus
@@ -61,8 +65,13 @@ async def run(settings: Settings, version: str) -> int:
     """Run the agent until a signal; returns the exit code. Raises Fatal when it may not start."""
     pauses.shorten()
     stop = stop_on_signals(asyncio.get_running_loop())
-    async with _opened(settings, version) as process:
-        return await process.run(stop)
+    try:
+        async with _opened(settings, version, stop) as process:
+            return await process.run(stop)
+    except StorageHeld:
+        if not stop.is_set():
+            raise
+        return EXIT_ORDERLY
 
 
 async def answer_alone(
@@ -81,7 +90,10 @@ async def answer_alone(
 
 
 @contextlib.asynccontextmanager
-async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
+async def _opened(
+    settings: Settings, version: str, stop: asyncio.Event | None = None
+) -> AsyncIterator["Process"]:
+    """Open everything; an agent, which has a `stop`, waits for a database that is held."""
     clock = SystemClock()
     directory = settings.directory
     async with contextlib.AsyncExitStack() as stack:
@@ -90,7 +102,9 @@ async def _opened(settings: Settings, version: str) -> AsyncIterator["Process"]:
         if lock is not None:
             lock.take()
             stack.callback(lock.release)
-        store = await _store(settings, clock)
+        opening = partial(_store, settings, clock)
+        telling = partial(_tell_held, _refused_start(settings, clock))
+        store = await (held_start.opened(opening, stop, telling) if stop else opening())
         stack.push_async_callback(store.close)
         in_hand = MarkedInHand(directory, clock, build())
         # Whatever ends here was not killed.
@@ -120,10 +134,37 @@ async def _store(settings: Settings, clock: SystemClock) -> Store:
         return await open_store(
             settings.store_url, clock, data_dir=settings.directory, failpoint=failpoint
         )
+    except StorageHeld:
+        raise
     except StorageLost as error:
         if not settings.database_url.get_secret_value():
             raise
         raise config.unusable_database(str(error)) from error
+
+
+def _refused_start(settings: Settings, clock: SystemClock) -> RefusedStart:
+    """Return who tells of a start that waits before there is a chat."""
+
+    async def chat(text: str) -> bool:
+        owner = settings.owner_id
+        if owner is None:
+            people = Roster()
+            people.replace_all(await people_beside(settings.store_url))
+            owner = people.owner.chat_id if people.owner else None
+        return owner is not None and await tell_before_start(
+            telegram_settings(settings), owner, text
+        )
+
+    async def second(text: str) -> bool:
+        ways = notify.ways(settings.channel_urls, settings.secrets)
+        return any(await asyncio.gather(*(way.say(text) for way in ways)))
+
+    return RefusedStart(settings.directory, clock, chat, second)
+
+
+async def _tell_held(telling: RefusedStart, text: str) -> None:
+    with contextlib.suppress(StorageLost):
+        await telling.tell(text)
 
 
 class Process:

@@ -5,8 +5,14 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from trading.domain.errors import StorageLost
+
 T = TypeVar("T")
 Failpoint = Callable[[str], None]
+
+
+class StorageHeld(StorageLost):
+    """Another program writes to the database, or keeps it locked: it may let go."""
 
 
 class UnwritableError(Exception):

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from storage.database import Failpoint, Job, UnwritableError
+from storage.database import Failpoint, Job, StorageHeld, UnwritableError
 from storage.statements import driver
 from trading.domain.errors import JournalCorrupt, StorageLost
 
@@ -315,4 +315,5 @@ def _read_error(error: Exception, path: Path) -> JournalCorrupt | StorageLost:
     cause = _driver_error(error)
     if _primary_code(error) in _DAMAGED or "UTF-8" in str(cause):
         return JournalCorrupt(f"{path} is damaged: {cause}")
-    return StorageLost(f"{path} cannot be used: {cause}")
+    kind = StorageHeld if _primary_code(error) in _HELD else StorageLost
+    return kind(f"{path} cannot be used: {cause}")

@@ -283,6 +283,21 @@ async def open_store(
         raise StorageLost(f"the database or its reserve cannot be opened: {error}") from error
 
 
+async def people_beside(url: str) -> Sequence[Person]:
+    """Return everybody ever admitted, read beside whoever holds the database.
+
+    Nobody where that is no SQLite file. Raises StorageLost.
+    """
+    parsed = _parse(url)
+    if parsed.drivername != "sqlite+aiosqlite":
+        return ()
+    database = SqliteDatabase(Path(parsed.database or ""), no_failpoint)
+    try:
+        return await database.read(queries.people)
+    finally:
+        await database.close()
+
+
 _EXAMPLE = (
     "for example sqlite+aiosqlite:////home/me/umbra.sqlite "
     "or postgresql+asyncpg://umbra@127.0.0.1/umbra"

@@ -212,6 +212,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
     "bot.on_the_way": ("bot.in_hand",),
+    "bot.held_start": ("storage.database",),
     "bot.refused_start": ("trading.ports", "bot.escalation"),
     "bot.starting": (*_AGENT, "trading.installation", "storage", "bot.in_hand"),
     "bot.compose": _ANYTHING,

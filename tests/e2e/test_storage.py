@@ -245,6 +245,36 @@ async def test_an_end_while_another_program_holds_the_database_is_quick_and_told
     await _check_once(world)
 
 
+@pytest.mark.fault("S04", "SAID")
+async def test_a_start_waits_for_a_database_that_another_program_holds_and_says_so(
+    world: World,
+) -> None:
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.end("run")
+    begin = await world.last_message_id()
+    with held(world):
+        await world.spawn_agent()
+        told = await world.until_message("Umbra waits to start", after=begin)
+        fired(told["text"])
+        assert "database is locked" in told["text"]
+        assert "PRIVATE STOPS ARE NOT WATCHED" in told["text"]
+        assert "must not share" in await _second(world)
+        assert "umbra: Umbra waits to start" in world.log()
+        world.processes["run"].terminate()
+        assert await world.agent_exit() == 0
+        await world.spawn_agent()
+        await world.until(lambda: _waits(world, 2), "does not wait")
+    await world.until_message("Back, blind", after=begin)
+    # However often it is tried, it is told once.
+    assert await world.count("Umbra waits to start", after=begin) == 1
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+
+
+async def _waits(world: World, starts: int) -> bool:
+    return world.log().count("umbra: Umbra waits to start") >= starts
+
+
 async def _is_sold(world: World) -> bool:
     return await world.balance_of("BTC") == 0
 
