@@ -104,15 +104,14 @@ TRACKER_FORMS = (
     "/tracker 3 slippage 0.5%",
     "/tracker 3 slippage off",
     "/tracker 3 price bid",
-    "/tracker 3 why",
-    "/tracker 3 chart",
     "/tracker 3 pause",
     "/tracker 3 resume",
     "/tracker 3 cancel",
 )
+_TRACKER_LOOKS = ("/tracker 3 why", "/tracker 3 chart")
 FORMS = {
     "track": TRACK_FORMS,
-    "tracker": TRACKER_FORMS,
+    "tracker": (*_TRACKER_LOOKS, *TRACKER_FORMS),
     "watch": ("/watch BTC/USDT ETH/USDT", "/watch BTC/USDT 1h threshold 70"),
     "drop": ("/drop BTC/USDT 1h", "/drop all"),
     "threshold": ("/threshold 60", "/threshold auto", "/threshold BTC/USDT auto"),
