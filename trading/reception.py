@@ -348,7 +348,7 @@ class Reception:
         agent = self._agent
         tracked = agent.trackers.symbols()
         return tuple(
-            each
+            agent.market.present(each)
             for each in agent.state.conditions
             if not agent.is_green(each.condition)
             and (

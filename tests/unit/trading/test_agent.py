@@ -961,6 +961,24 @@ async def test_a_quote_currency_that_left_its_peg_is_told_and_so_is_its_return()
         fired(told.text)
 
 
+async def test_the_status_counts_prices_that_were_not_believed_after_the_first(
+    world: AgentWorld,
+) -> None:
+    sweep = world.agent.jobs()["staleness_watch"]
+    for price in ("6000", "600000"):
+        await world.protect(amount=HALF)
+        world.exchange.print_alone("BTC/USDT", price)
+        world.exchange.set_price("BTC/USDT", "60000")
+        await world.time.pass_by(2.0)
+        await world.time.finish(sweep())
+        await world.time.settle()
+    [told] = world.store.of(ConditionChanged)
+    assert told.text.startswith("a price of BTC/USDT, 6000, was not believed")
+    [shown] = world.desk.status().conditions
+    assert shown.text.startswith("2 prices of BTC/USDT were not believed, the last 600000")
+    assert world.exchange.filled() == 0
+
+
 async def test_a_sale_by_hand_while_down_leaves_no_doubt_about_the_account(
     world: AgentWorld,
 ) -> None:
