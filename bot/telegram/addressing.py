@@ -1,35 +1,30 @@
-"""Turns the journal's events into messages, each exactly once, and repeats what is critical."""
+"""Turns the journal's events into messages, each exactly once."""
 
 import asyncio
 import contextlib
 import logging
 import re
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from bot import modes
-from bot.repetition import repeats_due
 from bot.telegram.access import buttons_for
 from bot.telegram.alerts import (
     ALERT_KINDS,
-    Alert,
     AlertFacts,
-    alert_for,
     blocked_name,
     unblocked_card,
 )
 from bot.telegram.delivery import messages_for, with_banner
-from bot.telegram.render.text import Card, card_text, headline
+from bot.telegram.render.text import Card
 from bot.telegram.render.trackers import card_name, ended_card, tracker_card
 from bot.telegram.render.trading import order_end_card, order_name
 from bot.telegram.roster import Roster
-from bot.telegram.sorts import CHAT_LOST, REPEAT
-from bot.telegram.storms import STORM, alerts_for
+from bot.telegram.standing_alarms import StandingAlarms
+from bot.telegram.storms import alerts_for
 from trading.desk import Desk
 from trading.domain import events
-from trading.domain.chat import OutboxMessage, Severity
+from trading.domain.chat import OutboxMessage
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
@@ -44,22 +39,10 @@ _ACKNOWLEDGED_MAX = 500
 _INTENTS_LOOKED_AT = 500
 _TRIPS_MAX = 1_000
 _NAME = re.compile("fact ([0-9]+) ")
-_ALARMS_MAX = 500
-_TOLD_AGAIN_MAX = 12
-_TOGETHER_S = 60.0
 # A refused backstop is tried again each minute; after a longer while its end is news again.
 _SAID_FOR = timedelta(minutes=5)
 # A trail moves with the market; its card is edited when it acts, or when somebody asks.
 _LEFT_TO_REFRESH = frozenset({TrackerChange.ARMED, TrackerChange.MOVED})
-
-
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """A standing thing as it is told, and what that was drawn from."""
-
-    event: Event
-    listed: Mapping[str, Instrument | None]
-    alert: Alert | None
 
 
 @dataclass(slots=True)
@@ -77,16 +60,14 @@ class Addresser:
     banner: Callable[[], str]
     kick_outbox: Callable[[], None]
     in_hand: InHand = field(default_factory=Unmarked)
+    alarms: StandingAlarms = field(init=False)
     _seq: int | None = None
-    _acknowledged: set[str] = field(default_factory=set)
-    _raised: dict[str, Alert] = field(default_factory=dict)
-    _standing_since: dict[str, datetime] = field(default_factory=dict)
-    _repeated: dict[str, int] = field(default_factory=dict)
-    _drawn: dict[str, _Drawn] = field(default_factory=dict)
-    # When many that stand were last said again together, monotonic.
-    _together_at_s: float | None = None
-    # Under which names an alarm that has a card was told again, by the name of that card.
-    _told_again: dict[str, deque[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.alarms = StandingAlarms(
+            *(self.journal, self.desk, self.roster, self.clock),
+            *(self.banner, self.kick_outbox, self.instrument),
+        )
 
     async def load(self) -> None:
         """Read where addressing stands and what was acknowledged."""
@@ -96,7 +77,7 @@ class Addresser:
         recent = await self.journal.latest(_ACKNOWLEDGED_MAX, ("AlertAcknowledged",))
         for one in recent:
             if isinstance(one.event, events.AlertAcknowledged):
-                self._acknowledged.add(one.event.alert_id)
+                self.alarms.acknowledged.add(one.event.alert_id)
 
     async def address_new(self) -> int:
         """Address everything new; returns how many events were looked at."""
@@ -176,7 +157,7 @@ class Addresser:
         return [
             replace(message, message_key=f"{message.message_key}:{name}")
             for first in map(blocked_name, armings)
-            for name in (first, *self._told_again.get(first, ()))
+            for name in self.alarms.names_of(first)
             for message in await self._wherever(unblocked_card(tracker), name, seq)
         ]
 
@@ -229,7 +210,7 @@ class Addresser:
         if isinstance(event, events.PersonChanged):
             self.roster.follow(event.person, event.at)
         elif isinstance(event, events.AlertAcknowledged):
-            self._acknowledged.add(event.alert_id)
+            self.alarms.acknowledged.add(event.alert_id)
 
     async def _facts(self, rows: Sequence[Recorded]) -> AlertFacts:
         fills = {}
@@ -272,138 +253,6 @@ class Addresser:
             return self.desk.instrument(symbol)
         except Refused:
             return None
-
-    # ------------------------------------------------------------ repeating
-
-    def standing(self) -> Mapping[str, Alert]:
-        """Critical things that nobody has acknowledged, by alert id."""
-        standing = self.desk.standing()
-        found: dict[str, tuple[Event, datetime | None]] = {
-            alert.alert_id: (alert, alert.at)
-            for alert in standing.alerts
-            if alert.severity is Severity.CRIT
-        }
-        for condition in standing.conditions:
-            if condition.is_active and condition.severity is Severity.CRIT:
-                at = f"{condition.at:%Y%m%dT%H%M%S}"
-                key = f"condition:{condition.condition}:{condition.symbol or ''}:{at}"
-                found[key] = (condition, condition.at)
-        for tracker in standing.blocked:
-            key = blocked_name(tracker)
-            changed = events.TrackerChanged(
-                tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
-            )
-            found[key] = (changed, tracker.changed_at)
-        halt = standing.halt
-        if halt is not None and modes.asker(halt.by) is None:
-            found[f"halt:{halt.at:%Y%m%dT%H%M%S}"] = (halt, halt.at)
-        # Asked for each second and more: what says the same is not laid out again.
-        self._drawn = {
-            key: self._drawing(key, event)
-            for key, (event, _) in found.items()
-            if key not in self._acknowledged
-        }
-        return {
-            key: replace(drawn.alert, since=found[key][1])
-            for key, drawn in self._drawn.items()
-            if drawn.alert is not None
-        }
-
-    def _drawing(self, key: str, event: Event) -> _Drawn:
-        kept = self._drawn.get(key)
-        if kept is not None and kept.event == event:
-            listed = {symbol: self.instrument(symbol) for symbol in kept.listed}
-            if listed == kept.listed:
-                return kept
-        asked: dict[str, Instrument | None] = {}
-
-        def instrument(symbol: str) -> Instrument | None:
-            asked[symbol] = self.instrument(symbol)
-            return asked[symbol]
-
-        return _Drawn(event, asked, alert_for(event, AlertFacts(instrument)))
-
-    def own_standing_ids(self) -> tuple[str, ...]:
-        """Ids of standing things that only the chat keeps: what `/ack` records besides alerts."""
-        own = ("blocked:", "condition:", "halt:")
-        return tuple(key for key in self.standing() if key.startswith(own))
-
-    async def repeat_critical(self) -> None:
-        """Say standing critical things again after 1, 5, 15 min and each 15 min, until /ack.
-
-        While everything is halted, a stop that has fired and does not sell is said each minute.
-        """
-        now = self.clock.now()
-        # Whoever reads in the chat that it is lost, has it; elsewhere the second channel says it.
-        standing = {key: alert for key, alert in self.standing().items() if alert.sort != CHAT_LOST}
-        is_held = self.desk.standing().is_held
-        for key in set(self._standing_since) - set(standing):
-            self._standing_since.pop(key)
-            self._repeated.pop(key, None)
-            self._repeated.pop(f"{key}:held", None)
-        due: list[list[events.MessageQueued]] = []
-        for key, alert in self._due_together(standing).items():
-            # How long it stands is durable: a restart neither starts the count again nor says
-            # again what it said.
-            since = self._standing_since.setdefault(key, alert.since or now)
-            each_minute = is_held and key.startswith("blocked:")
-            number = repeats_due(now - since, each_minute=each_minute)
-            # The two paces count apart: a release must not silence what comes after it.
-            paced = f"{key}:held" if each_minute else key
-            if number > self._repeated.get(paced, 0):
-                self._repeated[paced] = number
-                due.append(self._repeat(paced, alert, since, number))
-        await self._queue_together(due)
-
-    def _due_together(self, standing: Mapping[str, Alert]) -> Mapping[str, Alert]:
-        """All of few alarms; many are said again at once, each minute, what concerns all first."""
-        if len(standing) < STORM:
-            return standing
-        now_s = self.clock.monotonic()
-        if self._together_at_s is not None and now_s - self._together_at_s < _TOGETHER_S:
-            return {}
-        self._together_at_s = now_s
-        return dict(sorted(standing.items(), key=lambda one: bool(one[1].sort)))
-
-    async def _queue_together(self, due: Sequence[Sequence[events.MessageQueued]]) -> None:
-        """Queue repeats at once, so that the outbox sees how many they are."""
-        facts = [fact for each in due for fact in each]
-        if not facts:
-            return
-        try:
-            await self.journal.append(*facts)
-        except AlreadyRecorded as error:
-            logger.info("already_repeated", extra={"key": error.key})
-            for each in due:
-                with contextlib.suppress(AlreadyRecorded):
-                    await self.journal.append(*each)
-        self.kick_outbox()
-
-    def _repeat(
-        self, key: str, alert: Alert, since: datetime, number: int
-    ) -> list[events.MessageQueued]:
-        now = self.clock.now()
-        minutes = int((now - since).total_seconds() // 60)
-        again = card_text(f"🔁 Still so after {minutes} min")
-        text = f"{alert.card.text}\n{again}"
-        first = alert.card.name
-        name = first and f"{first}:{number}:{since:%Y%m%dT%H%M%S}"
-        if first and name:
-            again_as = self._told_again.setdefault(first, deque(maxlen=_TOLD_AGAIN_MAX))
-            again_as.append(name)
-            self._told_again = dict(list(self._told_again.items())[-_ALARMS_MAX:])
-        repeated = Alert(
-            Card(text, alert.card.buttons, name=name),
-            Severity.CRIT,
-            sort=REPEAT,
-            gist=(headline(alert.card.text),),
-        )
-        people = list(self.roster.active.values())
-        prefix = f"repeat:{key}:{since:%Y%m%dT%H%M%S}:{number}"
-        return [
-            events.MessageQueued(replace(message, message_key=f"{prefix}:{message.chat_id}"))
-            for message in messages_for(0, repeated, people, self.banner(), now)
-        ]
 
 
 def is_news(event: Event) -> bool:

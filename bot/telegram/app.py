@@ -249,12 +249,12 @@ class TelegramBot:
         """Critical things that nobody has acknowledged, by alert id."""
         return {
             key: Standing(strip_markup(alert.card.text), alert.since)
-            for key, alert in self._addresser.standing().items()
+            for key, alert in self._addresser.alarms.standing().items()
         }
 
     def _unseen(self) -> tuple[str, ...]:
         # What concerns everything first.
-        alerts = sorted(self._addresser.standing().values(), key=lambda one: bool(one.sort))
+        alerts = sorted(self._addresser.alarms.standing().values(), key=lambda one: bool(one.sort))
         return tuple(headline(alert.card.text) for alert in alerts)
 
     async def tell_owner_now(self, text: str) -> bool:
@@ -381,7 +381,7 @@ class TelegramBot:
         while True:
             self._beat("address")
             await self._addresser.address_new()
-            await self._addresser.repeat_critical()
+            await self._addresser.alarms.repeat()
             self._beat("address")
             await wait_for_kick(self._address_kick, _TIMER_S)
 
@@ -434,7 +434,7 @@ class TelegramBot:
             export=around.export,
             data_dir=around.data_dir,
             version=around.version,
-            standing_alert_ids=self._addresser.own_standing_ids,
+            standing_alert_ids=self._addresser.alarms.own_ids,
             unseen=self._unseen,
             step_up=StepUp(self._settings.totp_secret, self._clock.now()),
             invitations=self._invitations,

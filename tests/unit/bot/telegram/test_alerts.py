@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.repetition import repeats_due
-from bot.telegram import addressing
+from bot.telegram import standing_alarms
 from bot.telegram.addressing import Addresser
 from bot.telegram.alerts import (
     ALERT_KINDS,
@@ -240,7 +240,7 @@ async def test_the_alarm_of_a_blocked_exit_loses_its_buttons_wherever_it_was_tol
     await world.store.append(events.TrackerChanged(blocked, TrackerChange.BLOCKED, START))
     await addresser.address_new()
     world.clock.time = START + timedelta(minutes=1)
-    await addresser.repeat_critical()
+    await addresser.alarms.repeat()
     del world.desk.live[3]
     sold = replace(TRACKER, state=TrackerState.CLOSED)
     await world.store.append(events.TrackerChanged(sold, TrackerChange.CLOSED, START))
@@ -534,17 +534,17 @@ async def test_a_critical_alert_repeats_until_it_is_acknowledged() -> None:
     addresser = world.addresser()
     await world.store.append(world.desk.raise_alert("a1", "Unprotected"))
     await addresser.address_new()
-    await addresser.repeat_critical()
+    await addresser.alarms.repeat()
     assert len(world.texts()) == 1
     for minute in range(1, 6):
         world.clock.time = START + timedelta(minutes=minute)
-        await addresser.repeat_critical()
+        await addresser.alarms.repeat()
     assert len(world.texts()) == 3
     assert "Still so after 5 min" in world.texts()[-1]
     await world.store.append(events.AlertAcknowledged("a1", 7, world.clock.now()))
     await addresser.address_new()
     world.clock.time = START + timedelta(minutes=60)
-    await addresser.repeat_critical()
+    await addresser.alarms.repeat()
     assert len(world.texts()) == 3
 
 
@@ -552,13 +552,13 @@ async def test_a_restart_neither_starts_the_count_of_an_alarm_again_nor_repeats_
     world = _World()
     await world.store.append(world.desk.raise_alert("a1", "Unprotected"))
     world.clock.time = START + timedelta(minutes=5)
-    await world.addresser().repeat_critical()
+    await world.addresser().alarms.repeat()
     [said] = world.texts()
     assert said.endswith("🔁 Still so after 5 min")
-    await world.addresser().repeat_critical()
+    await world.addresser().alarms.repeat()
     assert world.texts() == [said]
     world.clock.time = START + timedelta(minutes=15)
-    await world.addresser().repeat_critical()
+    await world.addresser().alarms.repeat()
     assert "Still so after 15 min" in world.texts()[-1]
 
 
@@ -573,18 +573,18 @@ async def test_a_standing_alarm_is_drawn_once_and_again_when_it_or_its_market_ch
         drawn.append(event)
         return alert_for(event, facts)
 
-    monkeypatch.setattr(addressing, "alert_for", counted)
+    monkeypatch.setattr(standing_alarms, "alert_for", counted)
     world.desk.live[3] = replace(TRACKER, state=TrackerState.BLOCKED)
-    first = addresser.standing()
+    first = addresser.alarms.standing()
     assert len(first) == 1
-    assert addresser.standing() == first
+    assert addresser.alarms.standing() == first
     assert len(drawn) == 1
     world.desk.live[3] = replace(world.desk.live[3], changed_at=START + timedelta(minutes=1))
-    assert addresser.standing() != first
+    assert addresser.alarms.standing() != first
     assert len(drawn) == 2
     monkeypatch.setattr(world.desk, "instrument", lambda _: INSTRUMENTS["ETH/USDT"])
-    addresser.standing()
-    addresser.standing()
+    addresser.alarms.standing()
+    addresser.alarms.standing()
     assert len(drawn) == 3
 
 
@@ -595,19 +595,19 @@ async def test_a_stop_that_is_held_repeats_each_minute_with_its_buttons() -> Non
     world.desk.live[3] = replace(TRACKER, state=TrackerState.BLOCKED)
     for minute in range(5):
         world.clock.time = START + timedelta(minutes=minute)
-        await addresser.repeat_critical()
+        await addresser.alarms.repeat()
     assert len(world.texts()) == 4
     [*_, last] = world.store.of(events.MessageQueued)
     assert "Exit now" in str(last.message.buttons)
     world.desk.state = TradingMode.ACTIVE
     world.clock.time = START + timedelta(minutes=5)
-    await addresser.repeat_critical()
+    await addresser.alarms.repeat()
     assert len(world.texts()) == 5
     world.desk.state = TradingMode.HALTED_EVERYTHING
     await world.store.append(events.AlertAcknowledged("blocked:3:1", 7, world.clock.now()))
     await addresser.address_new()
     world.clock.time = START + timedelta(minutes=6)
-    await addresser.repeat_critical()
+    await addresser.alarms.repeat()
     assert len(world.texts()) == 5
 
 
@@ -616,25 +616,25 @@ async def test_a_halt_that_came_by_itself_repeats_until_somebody_has_seen_it() -
     world.desk.state, world.desk.mode_by = TradingMode.HALTED, "0"
     addresser = world.addresser()
     world.clock.time = START + timedelta(minutes=1)
-    await addresser.repeat_critical()
+    await addresser.alarms.repeat()
     [said] = world.texts()
     assert "HALTED" in said
     assert "Still so after 1 min" in said
-    [key] = addresser.own_standing_ids()
+    [key] = addresser.alarms.own_ids()
     await world.store.append(events.AlertAcknowledged(key, 7, world.clock.now()))
     await addresser.address_new()
-    assert addresser.standing() == {}
+    assert addresser.alarms.standing() == {}
 
 
 async def test_a_halt_that_is_over_or_was_asked_for_in_the_chat_does_not_stand() -> None:
     world = _World()
     addresser = world.addresser()
     world.desk.state = TradingMode.HALTED_EVERYTHING
-    assert addresser.standing() == {}
+    assert addresser.alarms.standing() == {}
     world.desk.mode_by = "risk"
-    assert len(addresser.standing()) == 1
+    assert len(addresser.alarms.standing()) == 1
     world.desk.state = TradingMode.ACTIVE
-    assert addresser.standing() == {}
+    assert addresser.alarms.standing() == {}
 
 
 async def test_a_blocked_exit_and_a_critical_condition_stand_until_acknowledged() -> None:
@@ -644,10 +644,10 @@ async def test_a_blocked_exit_and_a_critical_condition_stand_until_acknowledged(
     world.desk.conditions.append(
         events.ConditionChanged("auth_lost", None, True, Severity.CRIT, "key refused", START)
     )
-    standing = set(addresser.own_standing_ids())
+    standing = set(addresser.alarms.own_ids())
     assert standing == {"blocked:3:1", "condition:auth_lost::20261120T120000"}
     for key in standing:
         await world.store.append(events.AlertAcknowledged(key, 7, START))
     fresh = world.addresser()
     await fresh.load()
-    assert fresh.standing() == {}
+    assert fresh.alarms.standing() == {}

@@ -281,7 +281,7 @@ async def test_the_repeats_of_many_standing_alarms_are_one_message_that_lists_th
         change = blocked(number).tracker
         desk.live[number] = replace(change, changed_at=START + timedelta(seconds=number))
     for _ in range(12 * 60):
-        await addresser.repeat_critical()
+        await addresser.alarms.repeat()
         await world.pass_s(1)
     assert len(world.chat.sent) < 12
     first = world.texts()[0].splitlines()
@@ -304,7 +304,7 @@ async def test_repeats_of_many_alarms_are_queued_at_once_and_each_once_over_a_re
             world.store, world.store, desk, Roster({7: ADA}), world.clock, str, lambda: None
         )
         before = len(world.store.appends)
-        await addresser.repeat_critical()
+        await addresser.alarms.repeat()
         return [len(each) for each in world.store.appends[before:]]
 
     assert await repeated() == [10]
@@ -321,7 +321,7 @@ async def test_that_the_chat_is_lost_is_not_repeated_in_the_chat() -> None:
         world.store, world.store, desk, Roster({7: ADA}), world.clock, str, lambda: None
     )
     world.clock.time = START + timedelta(minutes=5)
-    await addresser.repeat_critical()
+    await addresser.alarms.repeat()
     assert world.store.of(events.MessageQueued) == []
     # The second channel reads it here.
-    assert len(addresser.standing()) == 1
+    assert len(addresser.alarms.standing()) == 1

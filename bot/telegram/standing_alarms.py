@@ -1,0 +1,194 @@
+"""What is critical and stands: told again and again, until somebody has seen it or it is over."""
+
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from bot import modes
+from bot.repetition import repeats_due
+from bot.telegram.alerts import Alert, AlertFacts, alert_for, blocked_name
+from bot.telegram.delivery import messages_for
+from bot.telegram.render.text import Card, card_text, headline
+from bot.telegram.roster import Roster
+from bot.telegram.sorts import CHAT_LOST, REPEAT
+from bot.telegram.storms import STORM
+from trading.desk import Desk
+from trading.domain import events
+from trading.domain.chat import Severity
+from trading.domain.errors import AlreadyRecorded
+from trading.domain.events import Event
+from trading.domain.instrument import Instrument
+from trading.domain.tracker import TrackerChange
+from trading.ports import Clock, Journal
+
+logger = logging.getLogger(__name__)
+_ALARMS_MAX = 500
+_TOLD_AGAIN_MAX = 12
+_TOGETHER_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A standing thing as it is told, and what that was drawn from."""
+
+    event: Event
+    listed: Mapping[str, Instrument | None]
+    alert: Alert | None
+
+
+@dataclass(slots=True)
+class StandingAlarms:
+    """Knows what stands from the desk, and what was acknowledged from whoever reads the journal."""
+
+    journal: Journal
+    desk: Desk
+    roster: Roster
+    clock: Clock
+    banner: Callable[[], str]
+    kick_outbox: Callable[[], None]
+    instrument: Callable[[str], Instrument | None]
+    acknowledged: set[str] = field(default_factory=set)
+    _standing_since: dict[str, datetime] = field(default_factory=dict)
+    _repeated: dict[str, int] = field(default_factory=dict)
+    _drawn: dict[str, _Drawn] = field(default_factory=dict)
+    # When many that stand were last said again together, monotonic.
+    _together_at_s: float | None = None
+    # Under which names an alarm that has a card was told again, by the name of that card.
+    _told_again: dict[str, deque[str]] = field(default_factory=dict)
+
+    def names_of(self, card: str) -> tuple[str, ...]:
+        """Every name under which an alarm was told: that of its card, and those of its repeats."""
+        return (card, *self._told_again.get(card, ()))
+
+    def standing(self) -> Mapping[str, Alert]:
+        """Critical things that nobody has acknowledged, by alert id."""
+        standing = self.desk.standing()
+        found: dict[str, tuple[Event, datetime | None]] = {
+            alert.alert_id: (alert, alert.at)
+            for alert in standing.alerts
+            if alert.severity is Severity.CRIT
+        }
+        for condition in standing.conditions:
+            if condition.is_active and condition.severity is Severity.CRIT:
+                at = f"{condition.at:%Y%m%dT%H%M%S}"
+                key = f"condition:{condition.condition}:{condition.symbol or ''}:{at}"
+                found[key] = (condition, condition.at)
+        for tracker in standing.blocked:
+            key = blocked_name(tracker)
+            changed = events.TrackerChanged(
+                tracker, TrackerChange.BLOCKED, tracker.changed_at or tracker.armed_at
+            )
+            found[key] = (changed, tracker.changed_at)
+        halt = standing.halt
+        if halt is not None and modes.asker(halt.by) is None:
+            found[f"halt:{halt.at:%Y%m%dT%H%M%S}"] = (halt, halt.at)
+        # Asked for each second and more: what says the same is not laid out again.
+        self._drawn = {
+            key: self._drawing(key, event)
+            for key, (event, _) in found.items()
+            if key not in self.acknowledged
+        }
+        return {
+            key: replace(drawn.alert, since=found[key][1])
+            for key, drawn in self._drawn.items()
+            if drawn.alert is not None
+        }
+
+    def _drawing(self, key: str, event: Event) -> _Drawn:
+        kept = self._drawn.get(key)
+        if kept is not None and kept.event == event:
+            listed = {symbol: self.instrument(symbol) for symbol in kept.listed}
+            if listed == kept.listed:
+                return kept
+        asked: dict[str, Instrument | None] = {}
+
+        def instrument(symbol: str) -> Instrument | None:
+            asked[symbol] = self.instrument(symbol)
+            return asked[symbol]
+
+        return _Drawn(event, asked, alert_for(event, AlertFacts(instrument)))
+
+    def own_ids(self) -> tuple[str, ...]:
+        """Ids of standing things that only the chat keeps: what `/ack` records besides alerts."""
+        own = ("blocked:", "condition:", "halt:")
+        return tuple(key for key in self.standing() if key.startswith(own))
+
+    async def repeat(self) -> None:
+        """Say standing critical things again after 1, 5, 15 min and each 15 min, until /ack.
+
+        While everything is halted, a stop that has fired and does not sell is said each minute.
+        """
+        now = self.clock.now()
+        # Whoever reads in the chat that it is lost, has it; elsewhere the second channel says it.
+        standing = {key: alert for key, alert in self.standing().items() if alert.sort != CHAT_LOST}
+        is_held = self.desk.standing().is_held
+        for key in set(self._standing_since) - set(standing):
+            self._standing_since.pop(key)
+            self._repeated.pop(key, None)
+            self._repeated.pop(f"{key}:held", None)
+        due: list[list[events.MessageQueued]] = []
+        for key, alert in self._due_together(standing).items():
+            # How long it stands is durable: a restart neither starts the count again nor says
+            # again what it said.
+            since = self._standing_since.setdefault(key, alert.since or now)
+            each_minute = is_held and key.startswith("blocked:")
+            number = repeats_due(now - since, each_minute=each_minute)
+            # The two paces count apart: a release must not silence what comes after it.
+            paced = f"{key}:held" if each_minute else key
+            if number > self._repeated.get(paced, 0):
+                self._repeated[paced] = number
+                due.append(self._repeat(paced, alert, since, number))
+        await self._queue_together(due)
+
+    def _due_together(self, standing: Mapping[str, Alert]) -> Mapping[str, Alert]:
+        """All of few alarms; many are said again at once, each minute, what concerns all first."""
+        if len(standing) < STORM:
+            return standing
+        now_s = self.clock.monotonic()
+        if self._together_at_s is not None and now_s - self._together_at_s < _TOGETHER_S:
+            return {}
+        self._together_at_s = now_s
+        return dict(sorted(standing.items(), key=lambda one: bool(one[1].sort)))
+
+    async def _queue_together(self, due: Sequence[Sequence[events.MessageQueued]]) -> None:
+        """Queue repeats at once, so that the outbox sees how many they are."""
+        facts = [fact for each in due for fact in each]
+        if not facts:
+            return
+        try:
+            await self.journal.append(*facts)
+        except AlreadyRecorded as error:
+            logger.info("already_repeated", extra={"key": error.key})
+            for each in due:
+                with contextlib.suppress(AlreadyRecorded):
+                    await self.journal.append(*each)
+        self.kick_outbox()
+
+    def _repeat(
+        self, key: str, alert: Alert, since: datetime, number: int
+    ) -> list[events.MessageQueued]:
+        now = self.clock.now()
+        minutes = int((now - since).total_seconds() // 60)
+        again = card_text(f"🔁 Still so after {minutes} min")
+        text = f"{alert.card.text}\n{again}"
+        first = alert.card.name
+        name = first and f"{first}:{number}:{since:%Y%m%dT%H%M%S}"
+        if first and name:
+            again_as = self._told_again.setdefault(first, deque(maxlen=_TOLD_AGAIN_MAX))
+            again_as.append(name)
+            self._told_again = dict(list(self._told_again.items())[-_ALARMS_MAX:])
+        repeated = Alert(
+            Card(text, alert.card.buttons, name=name),
+            Severity.CRIT,
+            sort=REPEAT,
+            gist=(headline(alert.card.text),),
+        )
+        people = list(self.roster.active.values())
+        prefix = f"repeat:{key}:{since:%Y%m%dT%H%M%S}:{number}"
+        return [
+            events.MessageQueued(replace(message, message_key=f"{prefix}:{message.chat_id}"))
+            for message in messages_for(0, repeated, people, self.banner(), now)
+        ]
