@@ -361,8 +361,8 @@ async def test_an_older_copy_is_named_on_the_terminal_and_in_the_chat_and_sells_
     fired(told["text"])
     back = await world.until_message("Back, blind", after=begin)
     assert "had fired already" in " ".join(back["text"].split())
-    refused = await world.answer("/buy BTC/USDT 100 USDT", "risk is refused|Answer within")
-    assert "reducing" in refused["text"]
+    refused = await world.answer("/buy BTC/USDT 100 USDT", "critical stands|Answer within")
+    assert "SAFE MODE" in refused["text"]
     await world.price("57000")
     await world.answer("/resume", "Active again|allowed again")
     await world.answer("/buy BTC/USDT 100 USDT", "Answer within")

@@ -106,7 +106,8 @@ def test_after_two_hours_of_repair_stops_are_judged_at_once_and_new_risk_waits()
         assert world.held("BTC") == Decimal("0.5")
         world.exchange.faults.clear()
         assert await stage.until(lambda: world.held("BTC") == 0) <= SOLD_WITHIN_S
-        # No new risk before the exchange has been well for a while.
+        # No new risk before the exchange has been well for a while, though its alarms were seen.
+        await world.answer_to("/ack", 10)
         world.telephone.say("/buy BTC/USDT 100 USDT")
         await stage.until_told("risk is refused while this stands: exchange down", 10)
         await stage.until_told("UTC, after 120 min")

@@ -80,7 +80,7 @@ def test_an_older_copy_is_told_adds_no_risk_and_sells_nothing_a_second_time() ->
         assert len(stage.sales) == 1
         assert world.held("BTC") == Decimal("0.5")
         world.telephone.say("/buy BTC/USDT 100 USDT")
-        await stage.until_told("New risk is refused while trading is reducing", 30)
+        await stage.until_told("Something critical stands", 30)
         world.telephone.say("/resume")
         await stage.until(lambda: mode(world) is TradingMode.ACTIVE, 30)
         assert world.agent.state.alerts == ()

@@ -174,5 +174,6 @@ async def live_on(stage: Stage, poison: Poison, touch: Callable[[Stage], Any], w
 
 
 def is_up(world: World) -> bool:
-    process = world.machine.process
-    return hasattr(process, "_agent") and process._agent.account_stream == "live"
+    """Whether an agent runs, and the exchange tells it of the account by now."""
+    subscribed = world.exchange.user_stream._subscriptions
+    return hasattr(world.machine.process, "_agent") and bool(subscribed)

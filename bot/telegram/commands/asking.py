@@ -109,7 +109,7 @@ def refuse_unseen(services: Services, command: Command) -> None:
     if unseen:
         more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
         raise Refused(
-            f"something critical stands: {unseen[0]}{more}. "
+            f"something critical stands: {unseen[0].rstrip(". ")}{more}. "
             "Look at it; after /ack you can buy again",
             example="/ack",
         )
