@@ -110,8 +110,7 @@ def refuse_unseen(services: Services, command: Command) -> None:
         more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
         first = unseen[0].rstrip(". ")
         raise Refused(
-            f"something critical stands: {first}{more}. "
-            "Look at it; after /ack you can buy again",
+            f"something critical stands: {first}{more}. Look at it; after /ack you can buy again",
             example="/ack",
         )
 
