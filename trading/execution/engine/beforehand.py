@@ -22,28 +22,24 @@ class Beforehand:
     def __init__(self, attempt: Attempt, submit: Submit, now_s: float) -> None:
         self._attempt = attempt
         self._made_s = now_s
-        self._is_released = False
+        # Whether it leaves, or has left.
+        self.is_released = False
         self._durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sending = asyncio.create_task(submit(attempt, self._durable))
-
-    @property
-    def is_released(self) -> bool:
-        """Whether it leaves, or has left."""
-        return self._is_released
 
     def release(self, attempt: Attempt, now_s: float) -> asyncio.Task[SendEvidence] | None:
         """Let the request of a durable attempt go; None, and nothing is sent, if it is too old.
 
         It leaves with the loop's next turn; asked again, the same request is returned.
         """
-        if self._is_released:
+        if self.is_released:
             return self._sending
         # Whoever cancels the task cancels what it waits for first.
         is_over = self._sending.done() or self._durable.done()
         if is_over or attempt != self._attempt or now_s - self._made_s > _FRESH_S:
             self.drop()
             return None
-        self._is_released = True
+        self.is_released = True
         self._durable.set_result(None)
         return self._sending
 
