@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.repetition import Standing
+from bot.small_files import replace_text
 from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -144,6 +145,4 @@ def _read(path: Path) -> dict[str, list[str]]:
 
 
 def _write(path: Path, told: Mapping[str, Sequence[str]]) -> None:
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(told))
-    scratch.replace(path)
+    replace_text(path, json.dumps(told))

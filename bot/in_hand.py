@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from bot.small_files import replace_text
 from trading.poison import Lane, Suspect, after_death, told
 from trading.ports import Clock
 
@@ -131,10 +132,9 @@ class MarkedInHand:
             }
             for each in self._suspects
         ]
-        scratch = self._suspects_path.with_suffix(".tmp")
+        record = {"build": self._build, "suspects": rows}
         try:
-            scratch.write_text(json.dumps({"build": self._build, "suspects": rows}))
-            scratch.replace(self._suspects_path)
+            replace_text(self._suspects_path, json.dumps(record))
         except OSError as error:
             # A full disk stops no start.
             logger.warning("suspects_not_kept", extra={"error": str(error)})

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bot.escalation import UNSEEN_S
+from bot.small_files import replace_text
 from trading.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,4 @@ def _read(path: Path) -> Refusal | None:
 
 
 def _write(path: Path, refusal: Refusal) -> None:
-    scratch = path.with_suffix(".tmp")
-    scratch.write_text(json.dumps(asdict(refusal)))
-    scratch.replace(path)
+    replace_text(path, json.dumps(asdict(refusal)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from bot.small_files import replace_text
 from trading.gateway.silence import Silence
 
 logger = logging.getLogger(__name__)
@@ -52,11 +53,8 @@ class SilenceFile:
                 "said_at": silence.said_at.isoformat(),
                 "until": silence.until.isoformat(),
             }
-            path = self.data_dir / _FILE
             try:
-                scratch = path.with_suffix(".tmp")
-                scratch.write_text(json.dumps(record))
-                scratch.replace(path)
+                replace_text(self.data_dir / _FILE, json.dumps(record))
             except OSError as error:
                 # A restart asks once then, as it did before.
                 logger.warning("silence_not_kept", extra={"error": str(error)})

@@ -196,7 +196,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.notify": ("bot.logs", "trading.domain"),
     "bot.secrets": ("trading.domain",),
     "bot.totp": (),
-    "bot.silence": ("trading.gateway.silence",),
+    "bot.small_files": (),
+    "bot.silence": ("trading.gateway.silence", "bot.small_files"),
     "bot.shares": ("trading", "bot"),  # the settings types of each package
     "bot.vital_signs": (*_AGENT, "trading.reception", "storage", "bot"),
     "bot.repetition": (),
@@ -213,7 +214,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
     "bot.on_the_way": ("bot.in_hand",),
     "bot.held_start": ("storage.database",),
-    "bot.refused_start": ("trading.ports", "bot.escalation"),
+    "bot.refused_start": ("trading.ports", "bot.escalation", "bot.small_files"),
     "bot.starting": (*_AGENT, "trading.installation", "storage", "bot.in_hand"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,
