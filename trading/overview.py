@@ -139,6 +139,7 @@ class StatusView:
 
     Before `is_ready` nothing is known of positions and trackers, and nothing is watched. What is
     `uncounted` is held, and no price values it: `equity` and `profit_today` lack it.
+    `exits_blocked` should sell and cannot, seen or not; those of trackers are among the acting.
     """
 
     mode: str
@@ -161,6 +162,7 @@ class StatusView:
     now: datetime
     is_ready: bool = True
     uncounted: tuple[Balance, ...] = ()
+    exits_blocked: int = 0
 
     @property
     def state(self) -> TradingMode:

@@ -133,6 +133,7 @@ class Reception:
             now=agent.clock.now(),
             is_ready=agent.is_ready,
             uncounted=state.book.unpriced(),
+            exits_blocked=views.blocked(agent.trackers.acting(), agent.execution.intents),
         )
 
     def standing(self) -> StandingView:

@@ -10,9 +10,9 @@ from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
 from trading.domain.instrument import Instrument
 from trading.domain.money import ONE, ZERO
-from trading.domain.order import Side
+from trading.domain.order import Intent, IntentState, Side
 from trading.domain.position import Portfolio, Position
-from trading.domain.tracker import Tracker
+from trading.domain.tracker import Tracker, TrackerState
 from trading.overview import (
     STORAGE_LOST,
     AccountView,
@@ -332,6 +332,19 @@ def stream(
     is_down = any(each.is_active and each.condition == EXCHANGE_DOWN for each in conditions)
     is_heard = state == "live" and age_s is not None and age_s <= _HEARD_S
     return "lost" if is_all_stale or (is_down and not is_heard) else state
+
+
+def blocked(trackers: Iterable[Tracker], intents: Iterable[Intent]) -> int:
+    """Return how many sales cannot act; a tracker and the decision that it led to are one."""
+    stuck = {
+        each.tracker_id
+        for each in trackers
+        if (each.state, each.side) == (TrackerState.BLOCKED, Side.SELL)
+    }
+    return len(stuck) + sum(
+        (each.state, each.side) == (IntentState.BLOCKED, Side.SELL) and each.tracker_id not in stuck
+        for each in intents
+    )
 
 
 def count(trackers: Iterable[Tracker]) -> tuple[int, int, int]:

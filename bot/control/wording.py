@@ -41,7 +41,8 @@ def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
         *_reason(view),
         f"Equity {money(view.equity)} {view.currency}",
         f"Trackers: {view.trackers_waiting} waiting, {view.trackers_acting} acting, "
-        f"{view.trackers_paused} paused",
+        f"{view.trackers_paused} paused"
+        + (f", {view.exits_blocked} BLOCKED" if view.exits_blocked else ""),
         *(_position(position) for position in view.positions[:_LISTED_MAX]),
         *(_tracker(tracker) for tracker in trackers[:_LISTED_MAX]),
         f"Prices: {'over REST' if view.stream == 'down' else view.stream}"

@@ -168,6 +168,7 @@ class FakeDesk:
             unresolved=0,
             started_at=now - timedelta(hours=3),
             now=now,
+            exits_blocked=len(self.standing().blocked),
         )
 
     def open_orders(self) -> Sequence[tuple[Intent, Attempt]]:

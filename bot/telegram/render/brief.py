@@ -1,7 +1,7 @@
 """How things are in few lines, for a card about something else."""
 
 from bot.modes import MODES
-from bot.telegram.render.status import dot, position_lines
+from bot.telegram.render.status import blocked_line, dot, position_lines
 from bot.telegram.render.text import Line, count
 from trading.overview import StatusView
 
@@ -15,6 +15,7 @@ def brief(status: StatusView) -> list[Line]:
     state = f"{MODES[status.state].state}{', STORAGE LOST' * status.is_storage_lost}"
     lines: list[Line] = [
         f"{dot(status)} {state}, {count(status.trackers_waiting, 'tracker')} watching",
+        *blocked_line(status),
         *([f"{status.trackers_acting} acting now"] if status.trackers_acting else []),
     ]
     held = [view for view in status.positions if view.position.quantity > 0]

@@ -4,7 +4,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bot.modes import MODES
-from bot.telegram.render.status import STREAMS, dot
+from bot.telegram.render.status import STREAMS, blocked_line, dot
 from bot.telegram.render.text import Line, age, card_text, count
 from trading.domain.chat import Person
 from trading.overview import StatusView
@@ -15,6 +15,7 @@ def pinned_text(status: StatusView, person: Person, now: datetime) -> str:
     local = now.astimezone(ZoneInfo(person.timezone))
     title = f"{dot(status)} Alive at {local:%H:%M} · {MODES[status.state].state}"
     lines: list[Line] = [f"{count(status.trackers_waiting, 'tracker')} watching"]
+    lines.extend(blocked_line(status))
     if status.trackers_acting:
         lines.append(f"{status.trackers_acting} acting now")
     if status.data_age_s is not None:

@@ -41,7 +41,8 @@ def dot(status: StatusView) -> str:
     """One colour for the whole state, shown in headers."""
     severities = {condition.severity for condition in status.conditions if condition.is_active}
     is_blind = status.stream == "lost" or not status.is_ready
-    if Severity.CRIT in severities or status.alerts or is_blind:
+    # An exit that cannot act is trouble until it can, whoever has seen its alarm.
+    if Severity.CRIT in severities or status.alerts or is_blind or status.exits_blocked:
         return "🔴"
     mode = MODES[status.state].sign
     is_doubtful = Severity.WARN in severities or status.unresolved > 0
@@ -146,8 +147,16 @@ def _tracker_counts(status: StatusView) -> str:
     return f"Trackers {', '.join(parts)}"
 
 
+def blocked_line(status: StatusView) -> list[Line]:
+    """Say how many exits cannot act, where any is."""
+    number = status.exits_blocked
+    if not number:
+        return []
+    return [f"🚨 {count(number, 'exit')} BLOCKED, {'sells' if number == 1 else 'sell'} nothing"]
+
+
 def _troubles(status: StatusView) -> list[Line]:
-    lines: list[Line] = []
+    lines: list[Line] = [*blocked_line(status)]
     if status.unresolved:
         lines.append(f"❓ {count(status.unresolved, 'order')} of unknown outcome")
     lines.extend(f"⚠️ {one.text}" for one in status.conditions if one.is_active)

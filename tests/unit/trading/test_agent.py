@@ -548,8 +548,10 @@ async def test_a_trigger_under_halt_everything_waits_and_is_sold_on_demand(
     await world.time.pass_by(130)
     assert world.desk.status().alerts == ()
     assert _changes(world, TrackerChange.BLOCKED) == 1
+    assert world.desk.status().exits_blocked == 1
     await world.do(ExitNow(1))
     await world.until_sold("0.5")
+    assert world.desk.status().exits_blocked == 0
 
 
 def _changes(world: AgentWorld, change: TrackerChange) -> int:

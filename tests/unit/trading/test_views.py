@@ -10,7 +10,7 @@ from tests.unit.trading.trackers.make import BTC, d, line, spec
 from trading import views
 from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
-from trading.domain.order import Side
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.time import to_ms
 from trading.domain.tracker import NextLevel, Then, ThenKind, Tracker, TrackerKind, TrackerState
@@ -39,6 +39,20 @@ def _tracker(kind: TrackerKind, state: TrackerState, **fields: object) -> Tracke
 
 def _view(tracker: Tracker) -> TrackerView:
     return views.tracker(tracker, BTC, PRICES)
+
+
+def test_a_blocked_exit_counts_once_with_or_without_a_tracker_and_a_purchase_not_at_all() -> None:
+    def intent(tracker_id: int | None, side: Side = Side.SELL) -> Intent:
+        what = ("BTC/USDT", side, Purpose.PROTECT, d(58000), NOON, d("0.5"))
+        stuck = Intent(f"i{tracker_id}", *what, tracker_id=tracker_id)
+        return replace(stuck, state=IntentState.BLOCKED)
+
+    stop = _tracker(TrackerKind.STOP, TrackerState.BLOCKED, level=58000)
+    fine = replace(stop, tracker_id=2, state=TrackerState.EXITING)
+    dip = replace(_tracker(TrackerKind.DIP, TrackerState.BLOCKED, level=55000), tracker_id=3)
+    assert views.blocked([stop, fine, dip], [intent(1)]) == 1
+    assert views.blocked([stop, fine, dip], [intent(1), intent(2), intent(None)]) == 3
+    assert views.blocked([fine, dip], [intent(3, Side.BUY)]) == 0
 
 
 @pytest.mark.parametrize(

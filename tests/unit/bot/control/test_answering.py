@@ -104,6 +104,15 @@ async def test_after_a_panic_status_says_how_the_halt_was_asked_for(bench: _Benc
     ]
 
 
+async def test_status_names_an_exit_that_cannot_act(bench: _Bench) -> None:
+    await bench.world.protect("58000")
+    await bench.world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    assert "BLOCKED" not in (await bench.ask(Ask.STATUS))[1]
+    await bench.world.move("57990")
+    await bench.world.time.until(lambda: bool(bench.desk.standing().blocked), 10)
+    assert "1 acting, 0 paused, 1 BLOCKED\n" in (await bench.ask(Ask.STATUS))[1]
+
+
 async def test_a_resume_says_what_it_permits_ends_the_halt_and_keeps_its_reason(
     bench: _Bench,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from telegram.error import BadRequest, NetworkError
 
@@ -13,6 +14,15 @@ from tests.fakes.desk import FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain.chat import OutboxMessage, Person, Role
 from trading.domain.events import MessageDelivered, MessageQueued
+from trading.domain.order import Side
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Tracker,
+    TrackerKind,
+    TrackerSpec,
+    TrackerState,
+)
 from trading.domain.watching import Wishes
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -51,9 +61,10 @@ class World:
         self.store = MemoryStore(self.clock)
         self.phone = Phone()
         self.roster = Roster({7: ADA})
+        self.desk = FakeDesk(self.clock, self.store)
         self.cards = PinnedCards(
             self.phone,
-            FakeDesk(self.clock, self.store),
+            self.desk,
             self.store,
             self.store,
             self.roster,
@@ -98,6 +109,31 @@ async def test_a_delivered_card_is_pinned_once_and_edited_each_minute_past_the_j
     assert world.phone.pinned == [41]
     assert "Alive at 13:02" in strip_markup(world.phone.texts[41])
     assert len(world.store.all_events) == before
+
+
+async def test_a_blocked_exit_is_seen_at_a_glance_until_it_can_act() -> None:
+    world = World()
+    stop = Tracker(
+        3,
+        TrackerSpec(TrackerKind.STOP, "BTC/USDT", Amount(AmountKind.ALL), level=Decimal(58000)),
+        7,
+        Side.SELL,
+        TrackerState.EXITING,
+        NOON,
+        quantity=Decimal("0.5"),
+    )
+    seen: list[list[str]] = []
+    await world.cards.tick()
+    await world.deliver(41)
+    for state in (TrackerState.EXITING, TrackerState.BLOCKED, TrackerState.EXITING):
+        # No alert stands: who has seen it still sees the exit.
+        world.desk.live[3] = replace(stop, state=state)
+        await world.next_minute()
+        seen.append(strip_markup(world.phone.texts[41]).splitlines())
+
+    assert [lines[0][0] for lines in seen] == ["🟢", "🔴", "🟢"]
+    told = "🚨 1 exit BLOCKED, sells nothing"
+    assert [told in lines for lines in seen] == [False, True, False]
 
 
 async def test_a_card_that_its_person_deleted_is_placed_anew() -> None:
