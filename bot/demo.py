@@ -7,12 +7,13 @@ tour. Nothing here outlives the command, and its data directory goes with it.
 import asyncio
 import ctypes
 import os
+import re
 import secrets
 import signal
-import socket
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,9 @@ OWNER_ID = 1
 _READY_DEADLINE_S = 30.0
 _STOP_DEADLINE_S = 10.0
 _RESTART_DELAY_S = 1.0
+_LOOK_EVERY_S = 0.05
 _PR_SET_PDEATHSIG = 1
+_ADDRESS = re.compile(rb"http://127\.0\.0\.1:\d+(?=[ /])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +46,6 @@ class ProcessDied(Retryable):
     """A part of the demo ended before it was ready."""
 
 
-def free_port(preferred: int) -> int:
-    """Return `preferred` if nothing listens there, else a port that the system offers."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise ProcessDied("no free port on 127.0.0.1")
-
-
 async def run(settings: DemoSettings, say: Callable[[str], None]) -> None:
     """Start the three, say where the page is, keep them alive until cancelled or signalled."""
     stop = asyncio.Event()
@@ -69,9 +59,6 @@ async def run(settings: DemoSettings, say: Callable[[str], None]) -> None:
 async def _run_in(
     settings: DemoSettings, data_dir: Path, stop: asyncio.Event, say: Callable[[str], None]
 ) -> None:
-    exchange_port = free_port(settings.exchange_port)
-    chat_port = free_port(settings.chat_port)
-    environment = _environment(exchange_port, chat_port, data_dir)
     logs = data_dir / "logs"
     try:
         logs.mkdir(parents=True, exist_ok=True)
@@ -81,45 +68,80 @@ async def _run_in(
             f"--data-dir should be a directory to write in, was {str(data_dir)!r}: {reason}",
             example="umbra demo --data-dir ~/umbra-demo",
         ) from None
-    sim_arguments = (
-        *("sim", "--port", str(exchange_port), "--seed", str(settings.seed)),
-        *("--speed", str(settings.speed), "--balance", settings.balance),
-    )
-    started: list[asyncio.subprocess.Process] = []
-    keeper: asyncio.Task[None] | None = None
-    try:
-        started.append(await _start(sim_arguments, environment, logs / "exchange.log"))
-        started.append(
-            await _start(("chat", "--port", str(chat_port)), environment, logs / "chat.log")
-        )
-        await _until_answers(f"http://127.0.0.1:{exchange_port}/api/v3/ping", started[0])
-        await _until_answers(f"http://127.0.0.1:{chat_port}/", started[1])
-        keeper = asyncio.create_task(_keep_agent(environment, logs / "agent.log"))
-        await _until_greeted(f"http://127.0.0.1:{chat_port}/client/messages?chat_id={OWNER_ID}")
-        say(f"Umbra is running. Open http://127.0.0.1:{chat_port}/ (Ctrl-C stops it)")
-        await _until_told_or_dead(stop, {"exchange": started[0], "chat": started[1]})
-    finally:
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-        for process in reversed(started):
-            await _end(process)
-
-
-def _environment(exchange_port: int, chat_port: int, data_dir: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("UMBRA_")}
-    return kept | {
-        "UMBRA_MODE": "live",
-        "UMBRA_EXCHANGE_ID": "binance",
+    credentials = {
         "UMBRA_EXCHANGE_API_KEY": secrets.token_hex(16),
         "UMBRA_EXCHANGE_SECRET": secrets.token_hex(16),
-        "UMBRA_EXCHANGE_REST_URL": f"http://127.0.0.1:{exchange_port}",
-        "UMBRA_EXCHANGE_WS_URL": f"ws://127.0.0.1:{exchange_port}",
         "UMBRA_TELEGRAM_TOKEN": f"8091:{secrets.token_hex(16)}",
-        "UMBRA_TELEGRAM_API_URL": f"http://127.0.0.1:{chat_port}/bot",
+    }
+    environment = _inherited() | credentials
+    options = ("--seed", str(settings.seed), "--speed", str(settings.speed))
+    async with (
+        _serving(
+            ("sim", *options, "--balance", settings.balance),
+            *(settings.exchange_port, environment, logs / "exchange.log"),
+        ) as (exchange, exchange_url),
+        _serving(("chat",), settings.chat_port, environment, logs / "chat.log") as (chat, chat_url),
+        _kept_agent(environment | _places(exchange_url, chat_url, data_dir), logs / "agent.log"),
+    ):
+        await _until_greeted(f"{chat_url}/client/messages?chat_id={OWNER_ID}")
+        say(f"Umbra is running. Open {chat_url}/ (Ctrl-C stops it)")
+        await _until_told_or_dead(stop, {"exchange": exchange, "chat": chat})
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("UMBRA_")}
+
+
+def _places(exchange_url: str, chat_url: str, data_dir: Path) -> dict[str, str]:
+    return {
+        "UMBRA_MODE": "live",
+        "UMBRA_EXCHANGE_ID": "binance",
+        "UMBRA_EXCHANGE_REST_URL": exchange_url,
+        "UMBRA_EXCHANGE_WS_URL": exchange_url.replace("http", "ws", 1),
+        "UMBRA_TELEGRAM_API_URL": f"{chat_url}/bot",
         "UMBRA_OWNER_ID": str(OWNER_ID),
         "UMBRA_DATA_DIR": str(data_dir / "agent"),
     }
+
+
+@asynccontextmanager
+async def _serving(
+    arguments: tuple[str, ...], port: int, environment: Mapping[str, str], log: Path
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """One server on the port, or on a free one when somebody has it, and its address."""
+    # Whether a port is free is known by having it: two demos that only looked would both go on,
+    # one of them on the other's server.
+    reason = ""
+    for wanted in (port, 0):
+        said_before = _size_bytes(log)
+        process = await _start((*arguments, "--port", str(wanted)), environment, log)
+        try:
+            if url := await _announced(process, log, said_before):
+                yield process, url
+                return
+        finally:
+            await _end(process)
+        reason = _written(log, said_before).decode(errors="replace").strip()
+    raise ProcessDied(f"umbra {arguments[0]} of the demo cannot start: {reason}")
+
+
+async def _announced(
+    process: asyncio.subprocess.Process, log: Path, said_before_bytes: int
+) -> str | None:
+    async with asyncio.timeout(_READY_DEADLINE_S):
+        while process.returncode is None:
+            if found := _ADDRESS.search(_written(log, said_before_bytes)):
+                return found[0].decode()
+            await asyncio.sleep(_LOOK_EVERY_S)
+    return None
+
+
+def _size_bytes(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
+
+
+def _written(log: Path, start_bytes: int) -> bytes:
+    return log.read_bytes()[start_bytes:]
 
 
 async def _start(
@@ -142,6 +164,16 @@ async def _start(
 def _die_with_parent() -> None:
     # A demo that is killed outright must not leave servers behind.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@asynccontextmanager
+async def _kept_agent(environment: Mapping[str, str], log: Path) -> AsyncIterator[None]:
+    keeper = asyncio.create_task(_keep_agent(environment, log))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
 
 
 async def _keep_agent(environment: Mapping[str, str], log: Path) -> None:
@@ -186,24 +218,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def _until_answers(url: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(_READY_DEADLINE_S), aiohttp.ClientSession() as session:
-        while True:
-            if process.returncode is not None:
-                raise ProcessDied(f"{url} cannot be served: exit code {process.returncode}")
-            try:
-                async with session.get(url) as reply:
-                    if reply.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.05)
-
-
 async def _until_greeted(url: str) -> None:
     async with asyncio.timeout(_READY_DEADLINE_S), aiohttp.ClientSession() as session:
         while True:
             async with session.get(url) as reply:
                 if await reply.json():
                     return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_LOOK_EVERY_S)
