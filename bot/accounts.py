@@ -18,7 +18,8 @@ from trading.gateway.connect import create_gateway
 from trading.gateway.paper import PaperGateway
 from trading.loopback import is_loopback
 from trading.poison import InHand
-from trading.ports import Clock, ExchangeGateway
+from trading.ports.clock import Clock
+from trading.ports.exchange import ExchangeGateway
 from trading.right_of_way import RightOfWay
 from trading.sim.account import BALANCES_EXAMPLE, parse_balances
 

@@ -12,7 +12,7 @@ from trading.candles.series import SeriesName
 from trading.domain.chat import Severity
 from trading.domain.errors import StorageLost
 from trading.domain.events import ConditionChanged
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 ARCHIVE_DAMAGED = "archive_damaged"
 # What is found within it is told together: a bad disk damages many months, read one by one.

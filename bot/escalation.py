@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot.repetition import Standing
 from bot.small_files import replace_text
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.small_files import replace_text
 from trading.poison import Lane, Suspect, after_death, told
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 MARKS, SUSPECTS = "in_hand.marks", "suspects.json"

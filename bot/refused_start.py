@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.escalation import UNSEEN_S
 from bot.small_files import replace_text
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

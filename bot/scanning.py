@@ -9,7 +9,8 @@ from storage.archive.archive import DamagedMonth
 from storage.archive.live import LiveArchive
 from storage.scores import ScoreFiles
 from trading.domain.time import Timeframe
-from trading.ports import CandleFeed, Clock
+from trading.ports.clock import Clock
+from trading.ports.exchange import CandleFeed
 from trading.scanner.engine import ScannerEngine, ScannerPorts, ScannerSettings
 from trading.scanner.engine.shell import OnScores
 

@@ -16,7 +16,7 @@ from trading.domain.errors import (
     StorageLost,
 )
 from trading.installation import asked_in_vain
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

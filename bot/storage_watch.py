@@ -10,7 +10,7 @@ from bot.repetition import repeats_due
 from storage.store import Store
 from trading.domain.errors import StorageLost
 from trading.domain.position import TradingMode
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

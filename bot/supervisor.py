@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from trading.domain.errors import Fatal
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from bot.watchdog_watch import WATCHDOG_SILENT, WatchdogWatch
 from storage.store import Store
 from trading.agent import TradingAgent
 from trading.desk import Desk
-from trading.ports import Clock
+from trading.ports.clock import Clock
 from trading.reception import Vitals
 
 logger = logging.getLogger(__name__)

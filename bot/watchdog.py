@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bot import heartbeat
 from bot.heartbeat import Sign
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

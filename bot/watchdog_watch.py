@@ -11,7 +11,7 @@ from bot.heartbeat import Sign
 from trading.domain.chat import Severity
 from trading.domain.errors import StorageLost
 from trading.domain.events import ConditionChanged
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 WATCHDOG_SILENT = "watchdog_silent"
 LOOK_S = 5.0

@@ -17,7 +17,7 @@ from storage.codec import EVENT_CLASSES, encode
 from trading.domain import events
 from trading.domain.errors import Refused
 from trading.domain.money import EXACT, plain
-from trading.ports import Journal
+from trading.ports.storage import Journal
 
 _PAGE = 2000
 # A spreadsheet would run these as a formula.

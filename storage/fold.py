@@ -11,7 +11,7 @@ from trading.domain.money import EXACT, ZERO
 from trading.domain.order import Attempt, AttemptState, Intent
 from trading.domain.position import Position
 from trading.domain.tracker import Tracker
-from trading.ports import StoredState
+from trading.ports.storage import StoredState
 
 WATCH = timedelta(hours=24)
 

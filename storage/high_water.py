@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from storage import schema
 from trading.domain.time import from_ms
-from trading.ports import LostRecords
+from trading.ports.storage import LostRecords
 
 logger = logging.getLogger(__name__)
 _MAGIC = b"UMH1"

@@ -28,7 +28,7 @@ from trading.domain.money import ZERO
 from trading.domain.order import Attempt, AttemptState, Fill, Intent
 from trading.domain.position import Position, RoundTrip
 from trading.domain.tracker import Tracker
-from trading.ports import PendingUpdate, Recorded, StoredConfirmation, StoredState
+from trading.ports.storage import PendingUpdate, Recorded, StoredConfirmation, StoredState
 
 journal, meta = schema.journal, schema.meta
 # Single values that follow from the journal.

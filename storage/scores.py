@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from storage.archive.layout import Month, month_of, symbol_folder
 from trading.domain.time import Timeframe
-from trading.ports import RecordedScore, ScoreColumns
+from trading.ports.history import RecordedScore, ScoreColumns
 
 logger = logging.getLogger(__name__)
 

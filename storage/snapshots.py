@@ -31,7 +31,7 @@ from trading.domain.events import Event
 from trading.domain.order import Attempt
 from trading.domain.position import Position
 from trading.domain.tracker import Tracker
-from trading.ports import PendingUpdate, StoredState
+from trading.ports.storage import PendingUpdate, StoredState
 
 logger = logging.getLogger(__name__)
 

@@ -46,7 +46,7 @@ from trading.installation import (
     refuse_unknown_currency,
 )
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
-from trading.ports import StoredState
+from trading.ports.storage import StoredState
 from trading.pricing import Prices
 from trading.probing import Probing
 from trading.proposals import Holding

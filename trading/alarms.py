@@ -8,7 +8,7 @@ from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import AlertRaised, TradingModeChanged
 from trading.domain.tracker import Tracker
-from trading.ports import Clock
+from trading.ports.clock import Clock
 from trading.risk import halts
 from trading.risk.halts import Halt
 from trading.state import AgentState

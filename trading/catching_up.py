@@ -12,7 +12,7 @@ from trading.domain.errors import RateLimited
 from trading.domain.events import AlertRaised
 from trading.follow_ups import FollowUps
 from trading.market.engine import MarketEngine
-from trading.ports import Clock
+from trading.ports.clock import Clock
 from trading.trackers.engine import TrackerEngine
 
 # Each is two requests, and a far exchange answers slowly.

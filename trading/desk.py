@@ -30,7 +30,7 @@ from trading.overview import (
     SummaryView,
     TrackerView,
 )
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from trading.domain.events import FundsMoved
 from trading.domain.money import ZERO
 from trading.domain.position import Movement
 from trading.portfolio import PortfolioBook
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 _WAITING_MAX = 1000

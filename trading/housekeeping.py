@@ -23,7 +23,7 @@ from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
 from trading.portfolio import price_in, route
-from trading.ports import Journal
+from trading.ports.storage import Journal
 from trading.reachability import BALANCES_DISAGREE
 from trading.risk import halts
 

@@ -13,7 +13,9 @@ from trading.decide import DecisionSettings
 from trading.domain.errors import Refused, Retryable, SettingsInvalid, Unreachable
 from trading.domain.events import Installed
 from trading.domain.instrument import Instrument, coins_of, refuse_unknown_coins
-from trading.ports import Clock, ExchangeGateway, Journal, Records
+from trading.ports.clock import Clock
+from trading.ports.exchange import ExchangeGateway
+from trading.ports.storage import Journal, Records
 from trading.right_of_way import RightOfWay
 from trading.risk.limits import RiskLimits
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trading.ports import KeyPermissions
+from trading.ports.exchange import KeyPermissions
 
 
 @dataclass(frozen=True, slots=True)

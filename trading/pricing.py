@@ -6,7 +6,8 @@ from decimal import Decimal
 from trading.domain.errors import Refused, Retryable
 from trading.domain.market import Quote
 from trading.market.engine import MarketEngine
-from trading.ports import Clock, MarketFeed
+from trading.ports.clock import Clock
+from trading.ports.exchange import MarketFeed
 
 _FRESH_S = 5.0
 _INTEREST_S = 120.0

@@ -11,7 +11,7 @@ from trading.deadlines import within
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, RateLimited, Retryable
 from trading.domain.events import ConditionChanged
-from trading.ports import StoredState
+from trading.ports.storage import StoredState
 from trading.reachability import AUTH_LOST, CLOCK_OFF, EXCHANGE_DOWN, Reachability, Turn
 
 logger = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ from trading.overview import (
     SummaryView,
     TrackerView,
 )
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 from trading.reachability import AUTH_LOST, EXCHANGE_DOWN
 from trading.schedule import Schedule
 

@@ -16,7 +16,7 @@ from trading.domain.events import TrackerChanged
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
-from trading.ports import StoredState
+from trading.ports.storage import StoredState
 from trading.risk import halts
 
 _WATCHED = (

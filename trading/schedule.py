@@ -17,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from trading.domain.errors import AuthLost, Retryable
 from trading.domain.events import JobRan
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

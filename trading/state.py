@@ -26,7 +26,7 @@ from trading.domain.instrument import Instrument
 from trading.domain.money import ZERO
 from trading.domain.position import TradingMode
 from trading.portfolio import PortfolioBook
-from trading.ports import StoredState
+from trading.ports.storage import StoredState
 
 CAUSES_KEPT = 1000
 

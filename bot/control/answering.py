@@ -11,7 +11,8 @@ from trading.desk import CloseProposal, Desk, Outcome, PlainProposal
 from trading.domain.commands import Command, Panic, SetTradingMode
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.position import TradingMode
-from trading.ports import Clock, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Records
 
 _LOOK_S = 0.1
 _SETTLE_S = 10.0

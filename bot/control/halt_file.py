@@ -10,7 +10,7 @@ from trading.desk import Desk
 from trading.domain.commands import Command, SetTradingMode
 from trading.domain.errors import Refused, StorageLost
 from trading.domain.position import TradingMode
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

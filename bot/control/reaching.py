@@ -5,7 +5,7 @@ from collections.abc import Callable
 from bot.control.messages import Ask, Reply, Request
 from bot.control.sockets import NobodyListens
 from trading.domain.errors import DirectoryInUse, Refused
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 # A start loads the exchange's rules and the journal before it listens.
 _STARTING_S = 30.0

@@ -13,7 +13,7 @@ from trading.domain.order import Intent
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
 from trading.overview import PositionView, StatusView
-from trading.ports import LostRecords, StoredState
+from trading.ports.storage import LostRecords, StoredState
 
 _WAY_BACK = "/resume in the chat or umbra resume ends it."
 HALTED = f"Halted: nothing new is bought, private stops still sell. {_WAY_BACK}"

@@ -30,7 +30,7 @@ from bot.localchat.wire import (
     person_json,
     text_json,
 )
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 # Telegram refuses answers to buttons pressed longer ago than about this.
 CALLBACK_LIFETIME_S: Final = 60.0

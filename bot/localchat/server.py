@@ -23,7 +23,7 @@ from bot.localchat.faults import FaultPlan
 from bot.localchat.flood import FloodGate, FloodLimits
 from bot.localchat.updates import UpdateQueue
 from trading.loopback import is_loopback, is_own_name, is_own_page
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 DEFAULT_PORT: Final = 8091
 _PAGE: Final = Path(__file__).parent / "page"

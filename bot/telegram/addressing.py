@@ -31,7 +31,8 @@ from trading.domain.instrument import Instrument
 from trading.domain.order import IntentState, Purpose, Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.poison import InHand, Lane, Unmarked, marked
-from trading.ports import Clock, Journal, Recorded, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, Recorded, Records
 
 logger = logging.getLogger(__name__)
 _BATCH = 500

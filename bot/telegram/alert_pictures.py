@@ -18,7 +18,7 @@ from trading.domain.errors import Refused, Retryable
 from trading.domain.time import Timeframe
 from trading.domain.watching import ScoreAlert, ScoreKind
 from trading.overview import ChartView
-from trading.ports import Clock
+from trading.ports.clock import Clock
 from trading.scanner.attention import Message
 from trading.scanner.scores import RankScore, TimeframeScore
 

@@ -17,7 +17,8 @@ from bot.telegram.stepup import CodeVerdict, Waiting, code_in
 from trading.domain.chat import Confirmation, ConfirmationAnswer, Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAnswered
-from trading.ports import Clock, Records, StoredConfirmation
+from trading.ports.clock import Clock
+from trading.ports.storage import Records, StoredConfirmation
 
 _TAP_AGE_MAX = timedelta(seconds=60)
 # Questions that the chat itself answers, by their action; every other is a command of the core.

@@ -40,7 +40,8 @@ from trading.domain.chat import InboxUpdate, Person, Role, Severity
 from trading.domain.errors import AlreadyRecorded, Fatal, StorageLost
 from trading.domain.events import Event
 from trading.poison import InHand, Lane, Unmarked, marked
-from trading.ports import Clock, Journal, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, Records
 from trading.scanner.desk import ScannerDesk
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final
 
 from trading.domain.chat import Button, Confirmation, ConfirmationAnswer
-from trading.ports import StoredConfirmation
+from trading.ports.storage import StoredConfirmation
 
 CONFIRM: Final = "c:"
 CANCEL: Final = "x:"

@@ -7,7 +7,7 @@ from telegram.error import Conflict, InvalidToken, TelegramError
 
 from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 CONFLICT = "telegram_conflict"
 WEBHOOK = "telegram_webhook"

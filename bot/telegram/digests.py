@@ -26,7 +26,8 @@ from trading.domain.events import MessageQueued, ScoresTold
 from trading.domain.time import to_ms
 from trading.domain.watching import Loudness, ScoreKind
 from trading.overview import SummaryView
-from trading.ports import Clock, Journal, Recorded
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, Recorded
 from trading.scanner.telling import TYPES
 
 logger = logging.getLogger(__name__)

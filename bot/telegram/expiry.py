@@ -12,7 +12,8 @@ from trading.domain import events
 from trading.domain.chat import Confirmation, ConfirmationAnswer, OutboxMessage
 from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import Event
-from trading.ports import Clock, Journal, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, Records
 
 _LOADED_MAX = 200
 # A tap of the last moment may still be on its way from Telegram.

@@ -16,7 +16,8 @@ from bot.telegram.requesting import Flooded
 from trading.domain.chat import InboxUpdate
 from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import UpdateReceived
-from trading.ports import Clock, Journal, PendingUpdate, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, PendingUpdate, Records
 
 logger = logging.getLogger(__name__)
 _QUEUE_MAX = 500

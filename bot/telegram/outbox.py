@@ -24,7 +24,8 @@ from bot.telegram.sending import Sender
 from trading.domain.chat import OutboxMessage, Severity
 from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import Event, MessageDelivered, MessageQueued
-from trading.ports import Clock, Journal, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, Records
 
 logger = logging.getLogger(__name__)
 _BURST = 20.0

@@ -20,7 +20,8 @@ from trading.desk import Desk
 from trading.domain.chat import OutboxMessage, Person
 from trading.domain.events import MessageQueued
 from trading.domain.time import to_ms
-from trading.ports import Clock, Journal, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, Records
 
 logger = logging.getLogger(__name__)
 

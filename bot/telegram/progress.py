@@ -12,7 +12,8 @@ from bot.telegram.replying import Place
 from trading.domain.chat import OutboxMessage
 from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import MessageQueued
-from trading.ports import Clock, Journal
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal
 
 logger = logging.getLogger(__name__)
 # What comes sooner needs no sign; a person who waits longer taps again.

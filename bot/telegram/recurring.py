@@ -16,7 +16,8 @@ from bot.telegram.sending import Sender
 from bot.telegram.turns import each
 from trading.desk import Desk
 from trading.domain.events import UpdateReceived
-from trading.ports import Clock, Journal, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, Records
 from trading.scanner.desk import ScannerDesk
 
 _UPDATES_READ = 500

@@ -38,7 +38,8 @@ from trading.domain.events import (
     UpdateHandled,
 )
 from trading.poison import DEATHS_MAX
-from trading.ports import Clock, Records
+from trading.ports.clock import Clock
+from trading.ports.storage import Records
 
 logger = logging.getLogger(__name__)
 _ASKED_ON_MAX = 100

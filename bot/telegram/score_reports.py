@@ -22,7 +22,8 @@ from trading.domain.chat import OutboxMessage, Person, Severity
 from trading.domain.errors import AlreadyRecorded, NotInTime
 from trading.domain.events import MessageQueued
 from trading.domain.watching import AlertType, Loudness
-from trading.ports import Clock, Journal
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal
 from trading.scanner.desk import ScannerDesk
 from trading.scanner.scores import RankScore
 

@@ -21,7 +21,8 @@ from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.time import to_ms
 from trading.domain.watching import WatchedScore
-from trading.ports import Clock, Journal
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal
 from trading.scanner.alerting import AlertRule
 from trading.scanner.attention import Message, Present, looked
 from trading.scanner.desk import ScannerDesk

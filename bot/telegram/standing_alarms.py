@@ -22,7 +22,8 @@ from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.tracker import TrackerChange
-from trading.ports import Clock, Journal
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal
 
 logger = logging.getLogger(__name__)
 _ALARMS_MAX = 500

@@ -10,7 +10,7 @@ from bot.telegram.keyboards import does
 from bot.telegram.render.text import Card, Line, card_text
 from trading.domain.chat import Severity
 from trading.domain.tracker import TrackerChange
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 # From this many of one sort on, a storm becomes one message.
 STORM = 6

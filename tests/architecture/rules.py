@@ -4,7 +4,11 @@ A row counts for a module and everything below it; of two rows that fit, the lon
 """
 
 # Reactions and effects are plain calls of these; only an engine may hold them.
-_SHELL = ("trading.ports", "trading.bus", "trading.deadlines", "trading.right_of_way")
+_WAITING = ("trading.bus", "trading.deadlines", "trading.right_of_way")
+_SHELL = (
+    *("trading.ports.clock", "trading.ports.exchange", "trading.ports.storage"),
+    *_WAITING,
+)
 _ANYTHING = ("bot", "trading", "storage")
 _ENGINES = tuple(
     f"trading.{package}.engine"
@@ -48,23 +52,32 @@ _CONDUCTED = (
     *_SHELL,
     *_ENGINES,
 )
+# The exchange is reached by the desk alone.
 _AGENT = (
     *("trading.agent", "trading.desk", "trading.domain", "trading.overview", "trading.poison"),
-    *_SHELL,
+    *("trading.ports.clock", "trading.ports.storage"),
+    *_WAITING,
 )
 
 # What a module may import of ours, besides its own package.
 DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.domain": (),
-    "trading.ports": ("trading.candles", "trading.domain"),
+    "trading.ports": ("trading.domain",),
+    "trading.ports.history": ("trading.candles", "trading.domain"),
     "trading.bus": ("trading.domain",),
     "trading.deadlines": ("trading.domain",),
     "trading.right_of_way": (),
     "trading.market": ("trading.candles", "trading.domain"),
     "trading.market.engine": ("trading.domain", *_SHELL),
-    "trading.market.live_candles": ("trading.candles", "trading.domain", *_SHELL),
+    "trading.market.live_candles": (
+        *("trading.candles", "trading.domain", "trading.ports.history"),
+        *_SHELL,
+    ),
     "trading.scanner": ("trading.candles", "trading.domain", "trading.market"),
-    "trading.scanner.engine": ("trading.candles", "trading.domain", "trading.market", *_SHELL),
+    "trading.scanner.engine": (
+        *("trading.candles", "trading.domain", "trading.market", "trading.ports.history"),
+        *_SHELL,
+    ),
     "trading.oracle": ("trading.domain", "trading.market"),
     "trading.trackers": ("trading.domain", "trading.market"),
     "trading.trackers.engine": ("trading.domain", "trading.market", *_SHELL),
@@ -83,7 +96,10 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.risk",
     ),
     "trading.activity": ("trading.domain", "trading.portfolio", "trading.risk"),
-    "trading.pricing": ("trading.domain", "trading.ports", "trading.market.engine"),
+    "trading.pricing": (
+        *("trading.domain", "trading.ports.clock", "trading.ports.exchange"),
+        "trading.market.engine",
+    ),
     "trading.proposals": (
         "trading.domain",
         "trading.decide",
@@ -93,7 +109,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.trackers",
     ),
     "trading.commanding": _CONDUCTED,
-    "trading.funds": ("trading.domain", "trading.portfolio", "trading.ports"),
+    "trading.funds": ("trading.domain", "trading.portfolio", "trading.ports.clock"),
     "trading.housekeeping": (
         *_CONDUCTED,
         "trading.commanding",
@@ -130,12 +146,12 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.reception": (*_CONDUCTED, "trading.commanding", "trading.agent"),
     "trading.reachability": (),
     "trading.backstops": ("trading.domain",),
-    "trading.key_rights": ("trading.domain", "trading.ports"),
+    "trading.key_rights": ("trading.domain", "trading.ports.exchange"),
     "trading.outside": ("trading.domain", "trading.execution", "trading.reachability"),
-    "trading.desk": ("trading.domain", "trading.overview", "trading.ports"),
+    "trading.desk": ("trading.domain", "trading.overview", "trading.ports.storage"),
     "trading.overview": ("trading.domain",),
     "trading.portfolio": ("trading.domain",),
-    "trading.state": ("trading.domain", "trading.ports", "trading.portfolio"),
+    "trading.state": ("trading.domain", "trading.ports.storage", "trading.portfolio"),
     "trading.symbols": ("trading.domain",),
     "trading.views": (
         "trading.domain",
@@ -145,13 +161,13 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.reachability",
         "trading.trackers",
     ),
-    "trading.schedule": ("trading.domain", "trading.ports"),
+    "trading.schedule": ("trading.domain", "trading.ports.clock"),
     "trading.loopback": (),
-    "trading.sim": ("trading.candles", "trading.domain", "trading.loopback", "trading.ports"),
+    "trading.sim": ("trading.candles", "trading.domain", "trading.loopback"),
     "trading.poison": (),
     "trading.gateway": (
-        *("trading.candles", "trading.domain", "trading.poison", "trading.ports"),
-        *("trading.right_of_way", "trading.sim"),
+        *("trading.candles", "trading.domain", "trading.poison"),
+        *("trading.ports.clock", "trading.ports.exchange", "trading.right_of_way", "trading.sim"),
     ),
     "trading.learn": ("trading.domain", "trading.market", "trading.scanner"),
     "trading.backtest": (
@@ -173,19 +189,22 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.learn",
         "trading.backtest",
     ),
-    "storage": ("trading.domain", "trading.ports"),
+    "storage": (
+        *("trading.domain", "trading.ports.clock", "trading.ports.history"),
+        "trading.ports.storage",
+    ),
     "storage.archive": ("trading.domain", "trading.candles"),
     "bot": (*_AGENT, "bot"),
     "bot.telegram": (
         *(*_AGENT, "trading.scanner"),
         *("bot.charts", "bot.modes", "bot.repetition", "bot.totp"),
     ),
-    "bot.telegram.confirm": ("trading.domain", "trading.ports"),
+    "bot.telegram.confirm": ("trading.domain", "trading.ports.storage"),
     "bot.localchat": (*_AGENT, "trading.loopback"),
     "bot.web": _AGENT,
     "bot.charts": ("trading.domain", "trading.scanner", "bot.child"),
     "bot.child": ("trading.domain",),
-    "bot.clock": ("trading.domain", "trading.ports"),
+    "bot.clock": ("trading.domain", "trading.ports.clock"),
     "bot.data": (
         *("trading.domain", "trading.candles", "storage.archive", "bot"),
         *("trading.gateway.candle_history", "trading.gateway.settings"),
@@ -208,13 +227,13 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.accounts": _ANYTHING,
     "bot.scanning": _ANYTHING,
     "bot.archive_watch": (
-        *("trading.domain", "trading.ports", "trading.candles.series"),
+        *("trading.domain", "trading.ports.clock", "trading.candles.series"),
         "storage.archive",
     ),
-    "bot.storage_watch": ("trading.domain", "trading.ports", "storage", "bot.repetition"),
+    "bot.storage_watch": ("trading.domain", "trading.ports.clock", "storage", "bot.repetition"),
     "bot.on_the_way": ("bot.in_hand",),
     "bot.held_start": ("storage.database",),
-    "bot.refused_start": ("trading.ports", "bot.escalation", "bot.small_files"),
+    "bot.refused_start": ("trading.ports.clock", "bot.escalation", "bot.small_files"),
     "bot.starting": (*_AGENT, "trading.installation", "storage", "bot.in_hand"),
     "bot.compose": _ANYTHING,
     "bot.cli": _ANYTHING,

@@ -26,7 +26,8 @@ from trading.domain.order import (
 from trading.domain.position import Balance, Position, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import AmountKind, NextLevel, Tracker, TrackerKind, TrackerState
-from trading.ports import Clock, Journal, Recorded
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal, Recorded
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

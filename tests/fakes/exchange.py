@@ -31,7 +31,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe
-from trading.ports import KeyPermissions
+from trading.ports.exchange import KeyPermissions
 
 # Of one symbol, as on the real exchange.
 STOPS_MAX = 5

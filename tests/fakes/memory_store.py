@@ -18,7 +18,8 @@ from trading.domain.events import Event
 from trading.domain.order import Attempt, Fill, Intent
 from trading.domain.position import RoundTrip
 from trading.domain.tracker import Tracker
-from trading.ports import Clock, PendingUpdate, Recorded, StoredConfirmation, StoredState
+from trading.ports.clock import Clock
+from trading.ports.storage import PendingUpdate, Recorded, StoredConfirmation, StoredState
 
 _Kind = TypeVar("_Kind")
 

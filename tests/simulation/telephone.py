@@ -28,7 +28,7 @@ from bot.localchat.flood import FloodGate, FloodLimits
 from bot.localchat.updates import UpdateQueue
 from bot.telegram.requesting import Requests
 from tests.simulation.loop import SimLoop, Trace
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 OWNER = 1
 _READ_S = 5.0

@@ -9,7 +9,7 @@ from trading.domain.events import Event
 from trading.domain.money import ZERO
 from trading.domain.order import Intent
 from trading.execution.engine import ExecutionEngine
-from trading.ports import Clock
+from trading.ports.clock import Clock
 from trading.pricing import Prices
 from trading.reachability import ENTRIES_WAIT_FOR
 from trading.risk import halts

@@ -20,7 +20,8 @@ from trading.domain.position import Portfolio
 from trading.domain.tracker import Distance, Tracker
 from trading.execution.engine import HELD, ExecutionEngine
 from trading.market.indicators import atr
-from trading.ports import Clock, ExchangeGateway
+from trading.ports.clock import Clock
+from trading.ports.exchange import ExchangeGateway
 from trading.pricing import Prices
 from trading.proposals import Holding
 from trading.reachability import EXCHANGE_DOWN

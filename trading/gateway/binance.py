@@ -28,7 +28,8 @@ from trading.gateway.translate import binance as translate
 from trading.gateway.translate.values import Unusable, integer, mapping, sequence, text
 from trading.gateway.venue import WEIGHTS
 from trading.poison import InHand, Unmarked
-from trading.ports import Clock, KeyPermissions
+from trading.ports.clock import Clock
+from trading.ports.exchange import KeyPermissions
 from trading.right_of_way import RightOfWay
 
 logger = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from trading.gateway.errors import (
 from trading.gateway.library import REQUESTING, library
 from trading.gateway.settings import GatewaySettings
 from trading.gateway.translate.values import Unusable, sequence, shown
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ from trading.gateway.settings import GatewaySettings
 from trading.gateway.silence import Silences
 from trading.gateway.unified import UnifiedVenue
 from trading.poison import InHand
-from trading.ports import Clock, ExchangeGateway
+from trading.ports.clock import Clock
+from trading.ports.exchange import ExchangeGateway
 from trading.right_of_way import RightOfWay
 
 

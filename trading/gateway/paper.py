@@ -28,7 +28,8 @@ from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe, from_ms, to_ms
 from trading.gateway.paper_market import PaperMarket
 from trading.gateway.paper_past import PaperPast
-from trading.ports import Clock, ExchangeGateway, KeyPermissions
+from trading.ports.clock import Clock
+from trading.ports.exchange import ExchangeGateway, KeyPermissions
 from trading.sim.binance import filters
 from trading.sim.binance.codes import MESSAGES, ApiError
 from trading.sim.exchange import Exchange, OrderRefusal, OrderRefused, UnknownOrder

@@ -8,7 +8,8 @@ from trading.domain.errors import Retryable, Unreachable
 from trading.domain.market import BookLevel, MarketTrade, Quote
 from trading.domain.order import Side
 from trading.domain.time import to_ms
-from trading.ports import Clock, ExchangeGateway
+from trading.ports.clock import Clock
+from trading.ports.exchange import ExchangeGateway
 from trading.sim.exchange import Exchange
 
 logger = logging.getLogger(__name__)

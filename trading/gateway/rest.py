@@ -21,7 +21,8 @@ from trading.gateway.settings import GatewaySettings
 from trading.gateway.silence import SILENCE_MAX, Silence, Silences, left_s
 from trading.gateway.throttle import Throttle
 from trading.gateway.venue import Venue
-from trading.ports import Clock, KeyPermissions
+from trading.ports.clock import Clock
+from trading.ports.exchange import KeyPermissions
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from trading.gateway.translate import binance as translate
 from trading.gateway.translate.frames import Frames
 from trading.gateway.translate.values import Unusable
 from trading.poison import InHand, Lane, Unmarked
-from trading.ports import Clock
+from trading.ports.clock import Clock
 from trading.right_of_way import RightOfWay
 
 logger = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ from trading.gateway.throttle import Urgency, Weight
 from trading.gateway.translate import unified as translate
 from trading.gateway.translate.values import Unusable, sequence
 from trading.gateway.venue import WEIGHTS
-from trading.ports import Clock, KeyPermissions
+from trading.ports.clock import Clock
+from trading.ports.exchange import KeyPermissions
 
 logger = logging.getLogger(__name__)
 

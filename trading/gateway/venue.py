@@ -11,7 +11,7 @@ from trading.domain.order import Fill, OrderReport, OrderRequest
 from trading.domain.position import Balance, Movement
 from trading.domain.time import Timeframe
 from trading.gateway.throttle import Weight
-from trading.ports import KeyPermissions
+from trading.ports.exchange import KeyPermissions
 
 # Of every dialect; costs are Binance's, which is the strictest accountant.
 WEIGHTS: Mapping[str, int] = {

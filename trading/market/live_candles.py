@@ -19,7 +19,9 @@ from trading.market.reading_plan import Moment, Want, plan
 from trading.market.settings import CandleSettings
 from trading.market.venue_clock import VenueClock
 from trading.market.watched_series import WatchedSeries
-from trading.ports import CandleFeed, CandleStore, Clock
+from trading.ports.clock import Clock
+from trading.ports.exchange import CandleFeed
+from trading.ports.history import CandleStore
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from trading.desk import Desk
 from trading.domain.chat import Person
 from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAsked, Event
-from trading.ports import Journal
+from trading.ports.storage import Journal
 from trading.scanner.desk import ScannerDesk
 
 PAGE_MAX = 1000

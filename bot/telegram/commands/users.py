@@ -18,7 +18,7 @@ from trading.domain.chat import Button, Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged, UpdateReceived
 from trading.domain.watching import Wishes
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 # The action of the question whether somebody is given a role.
 ADMIT = "Admit"

@@ -34,7 +34,7 @@ from trading.domain.money import plain
 from trading.domain.order import Fill, IntentState, Side
 from trading.domain.tracker import Tracker, TrackerChange
 from trading.overview import ChartView, HealthView, JobView, SummaryView
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 _TROUBLES_MAX = 6
 # A picture has less room for words.

@@ -16,7 +16,7 @@ from trading.gateway import GatewaySettings, create_gateway
 from trading.gateway.paper import PaperGateway
 from trading.gateway.rest import CcxtGateway
 from trading.gateway.unified import UnifiedVenue
-from trading.ports import ExchangeGateway
+from trading.ports.exchange import ExchangeGateway
 from trading.sim.binance.server import RunningSim, SimSettings, running
 from trading.sim.models import FeeSchedule
 

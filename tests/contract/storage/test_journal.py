@@ -11,7 +11,7 @@ from storage.codec import decode, encode
 from tests.contract.storage import samples, strategies
 from trading.domain import events
 from trading.domain.errors import AlreadyRecorded
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 
 @pytest.mark.parametrize("kind", samples.KINDS, ids=lambda kind: kind.__name__)

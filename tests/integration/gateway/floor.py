@@ -18,7 +18,7 @@ from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import AbsenceSettings, ExecutionSettings
 from trading.gateway import GatewaySettings, create_gateway
 from trading.portfolio import PortfolioBook
-from trading.ports import ExchangeGateway
+from trading.ports.exchange import ExchangeGateway
 from trading.risk.gate import Approved
 from trading.sim.binance.server import RunningSim
 

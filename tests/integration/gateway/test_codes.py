@@ -10,7 +10,7 @@ from trading.domain.order import OrderRequest, OrderType, SendPhase, Side
 from trading.execution.classify import CODES, Action, classify
 from trading.execution.identity import client_order_id
 from trading.gateway import create_gateway
-from trading.ports import ExchangeGateway
+from trading.ports.exchange import ExchangeGateway
 from trading.sim.binance.server import RunningSim
 
 # These make the gateway silent for a while, as they should.

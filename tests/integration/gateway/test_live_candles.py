@@ -28,7 +28,8 @@ from trading.gateway import create_gateway, library_candles
 from trading.gateway.unified import UnifiedVenue
 from trading.market.live_candles import CandleHooks, LiveCandles
 from trading.market.settings import CandleSettings
-from trading.ports import CandleFeed, CandleStore, ExchangeGateway
+from trading.ports.exchange import CandleFeed, ExchangeGateway
+from trading.ports.history import CandleStore
 from trading.sim.binance.server import RunningSim, SimSettings
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"

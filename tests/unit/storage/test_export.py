@@ -16,7 +16,7 @@ from tests.contract.storage import samples
 from tests.fakes.memory_store import MemoryStore
 from trading.domain import events
 from trading.domain.errors import Refused, StorageLost
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 
 async def _exported(store: MemoryStore, table: str, folder: Path) -> tuple[list[Any], Any]:

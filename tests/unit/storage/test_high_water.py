@@ -14,7 +14,7 @@ from storage.ledger import Ledger
 from storage.reserve import Reserve
 from tests.contract.storage import samples
 from trading.domain.time import from_ms, to_ms
-from trading.ports import LostRecords
+from trading.ports.storage import LostRecords
 
 TIP = Tip(7, bytes(range(32)))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from storage.scores import LENGTHS, ScoreFiles
 from trading.domain.errors import Refused
 from trading.domain.time import Timeframe
-from trading.ports import RecordedPoints, RecordedScore
+from trading.ports.history import RecordedPoints, RecordedScore
 
 MINUTE_MS = 60_000
 AT_MS = 1_767_268_800_000  # 2026-01-01 12:00

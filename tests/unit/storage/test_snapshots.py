@@ -12,7 +12,7 @@ from storage.codec import GENESIS
 from storage.snapshots import Live
 from tests.contract.storage import samples
 from trading.domain.events import TrackerChanged
-from trading.ports import StoredState
+from trading.ports.storage import StoredState
 
 
 @pytest.fixture

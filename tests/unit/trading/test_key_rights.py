@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from trading.key_rights import judge_key
-from trading.ports import KeyPermissions
+from trading.ports.exchange import KeyPermissions
 
 GOOD = KeyPermissions(can_trade=True, can_withdraw=False, can_transfer=False, is_ip_restricted=True)
 

@@ -14,7 +14,7 @@ from trading.domain.order import OrderRequest, OrderType, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker, TrackerState
 from trading.execution.identity import client_order_id
-from trading.ports import LostRecords, StoredState
+from trading.ports.storage import LostRecords, StoredState
 
 BTC = "BTC/USDT"
 

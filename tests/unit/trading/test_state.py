@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from trading.domain.events import CommandExecuted, DayOpened, FundsMoved
 from trading.domain.position import Movement
-from trading.ports import StoredState
+from trading.ports.storage import StoredState
 from trading.state import CAUSES_KEPT, AgentState
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 from trading.execution.settings import ExecutionSettings
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -26,7 +26,7 @@ from trading.execution.engine.surroundings import Surroundings
 from trading.execution.excess import Excess, bought_beyond, owed
 from trading.execution.lifecycle import Observed, advance
 from trading.execution.reconcile import Difference, Finding
-from trading.ports import StoredState
+from trading.ports.storage import StoredState
 
 logger = logging.getLogger(__name__)
 _FILLS_READ = 2000

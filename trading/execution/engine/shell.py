@@ -31,7 +31,9 @@ from trading.execution.excess import Excess
 from trading.execution.ladder import BlockReason, Finish
 from trading.execution.reconcile import Difference, Finding
 from trading.execution.settings import ExecutionSettings
-from trading.ports import Clock, ExchangeGateway, Journal, StoredState
+from trading.ports.clock import Clock
+from trading.ports.exchange import ExchangeGateway
+from trading.ports.storage import Journal, StoredState
 from trading.risk.gate import Approved
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,8 @@ from trading.execution.engine.pacing import Pacer, Sleep
 from trading.execution.engine.writing import Writer
 from trading.execution.excess import Excess
 from trading.execution.settings import ExecutionSettings
-from trading.ports import Clock, ExchangeGateway
+from trading.ports.clock import Clock
+from trading.ports.exchange import ExchangeGateway
 
 _Answer = TypeVar("_Answer")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import Event
-from trading.ports import Journal, Recorded
+from trading.ports.storage import Journal, Recorded
 
 logger = logging.getLogger(__name__)
 # More than all orders of days without storage could bring.

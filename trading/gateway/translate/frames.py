@@ -14,7 +14,7 @@ import orjson
 from trading.domain.making import maker
 from trading.domain.market import MarketTrade, Quote
 from trading.gateway.translate.values import DIGITS_MAX, TIME_MS_MAX, TIME_MS_MIN
-from trading.ports import Clock
+from trading.ports.clock import Clock
 
 _parsed = orjson.loads
 # Reads a text with room for each of its digits: what the class does, for 25 ns less a number.

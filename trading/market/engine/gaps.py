@@ -8,7 +8,8 @@ from trading.domain.errors import Unreachable
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, from_ms, to_ms
 from trading.market.gap import Gap, covers, is_whole, within
-from trading.ports import Clock, MarketFeed
+from trading.ports.clock import Clock
+from trading.ports.exchange import MarketFeed
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from trading.market.engine.symbols import Symbols
 from trading.market.settings import MarketSettings
 from trading.market.staleness import Freshness, Suspicion
 from trading.market.watched import WatchedSymbol
-from trading.ports import Clock, MarketFeed
+from trading.ports.clock import Clock
+from trading.ports.exchange import MarketFeed
 
 logger = logging.getLogger(__name__)
 

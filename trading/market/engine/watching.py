@@ -23,7 +23,8 @@ from trading.market.handover import Handover
 from trading.market.settings import MarketSettings
 from trading.market.venue_clock import VenueClock
 from trading.market.watched import WatchedSymbol
-from trading.ports import Clock, MarketFeed
+from trading.ports.clock import Clock
+from trading.ports.exchange import MarketFeed
 
 logger = logging.getLogger(__name__)
 

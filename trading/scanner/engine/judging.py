@@ -15,7 +15,8 @@ from trading.domain.errors import RateLimited, Refused, Retryable, Unreachable
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, following_ms, from_ms, to_ms
 from trading.domain.watching import Interest
-from trading.ports import CandleFeed, Clock
+from trading.ports.clock import Clock
+from trading.ports.exchange import CandleFeed
 from trading.scanner.desk import ScoreReport
 from trading.scanner.reporting import days_needed
 from trading.scanner.scores import Thresholds

@@ -13,7 +13,7 @@ from trading.candles.series import Candles, no_candles
 from trading.domain.errors import UmbraError
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe
-from trading.ports import CandleStore
+from trading.ports.history import CandleStore
 from trading.scanner.engine.glance import metrics_of
 from trading.scanner.history import RankHistory
 from trading.scanner.metrics import Percents, metrics

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trading.domain.watching import Interest
-from trading.ports import RecordedPoints, RecordedScore, ScoreColumns, ScoreStore
+from trading.ports.history import RecordedPoints, RecordedScore, ScoreColumns, ScoreStore
 from trading.scanner.desk import ScoreLine
 from trading.scanner.metrics import Floats
 from trading.scanner.points import POINTS_MAX

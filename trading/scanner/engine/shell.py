@@ -12,7 +12,9 @@ from trading.domain.market import Candle
 from trading.domain.time import Timeframe
 from trading.domain.watching import THRESHOLD, Interest
 from trading.market.live_candles import CandleHooks, LiveCandles
-from trading.ports import CandleFeed, CandleStore, Clock, ScoreStore
+from trading.ports.clock import Clock
+from trading.ports.exchange import CandleFeed
+from trading.ports.history import CandleStore, ScoreStore
 from trading.scanner.desk import Missing, MonitoredView, Readiness, ScoreLine, ScoreReport
 from trading.scanner.engine.awaited import Awaited, Watch
 from trading.scanner.engine.closes import Close, Closes

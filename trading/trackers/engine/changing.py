@@ -8,7 +8,8 @@ from trading.domain.errors import Refused
 from trading.domain.events import Event, TrackerChanged
 from trading.domain.money import ZERO
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
-from trading.ports import Clock, Journal
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal
 from trading.trackers import arming
 from trading.trackers.engine.recording import Recorder, moment_of
 from trading.trackers.watch import Watch

@@ -15,7 +15,8 @@ from trading.domain.errors import AlreadyRecorded, Refused, Retryable, StorageLo
 from trading.domain.events import AlertRaised, ConditionChanged, Event, TrackerChanged
 from trading.domain.order import Side
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
-from trading.ports import Clock, Journal
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal
 from trading.right_of_way import Claim, RightOfWay
 from trading.trackers import rules
 from trading.trackers.rules import Moment

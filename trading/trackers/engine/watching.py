@@ -15,7 +15,8 @@ from trading.domain.order import Fill, Intent, Purpose, Side
 from trading.domain.time import Timeframe
 from trading.domain.tracker import Evidence, ThenKind, Tracker, TrackerChange, TrackerState
 from trading.market.gap import Gap
-from trading.ports import Clock, Journal
+from trading.ports.clock import Clock
+from trading.ports.storage import Journal
 from trading.right_of_way import RightOfWay
 from trading.trackers import outcome, reminders, slices
 from trading.trackers.engine.changing import Changing

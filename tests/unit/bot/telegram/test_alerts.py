@@ -47,7 +47,7 @@ from trading.domain.tracker import (
 )
 from trading.domain.watching import AlertType, Loudness, Wishes
 from trading.overview import EndedTrackerView
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 ADA = Person(7, 7, "Ada", Role.OWNER)
 BOB = Person(8, 8, "Bob", Role.VIEWER)

@@ -12,7 +12,7 @@ from bot.telegram.confirm import Question, TapVerdict, judge_tap
 from tests.catalogue import fired
 from tests.fakes.desk import START
 from trading.domain.chat import Confirmation, ConfirmationAnswer
-from trading.ports import StoredConfirmation
+from trading.ports.storage import StoredConfirmation
 
 
 def _asked(everything: str | None = None) -> Confirmation:

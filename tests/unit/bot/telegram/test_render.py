@@ -57,7 +57,7 @@ from trading.domain.position import Balance, Movement, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import TrackerChange, TrackerKind, TrackerState
 from trading.overview import JobView
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 
 def _assert_fits(card: Card, length_max: int = 4096) -> list[str]:

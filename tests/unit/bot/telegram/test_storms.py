@@ -23,7 +23,7 @@ from trading.domain import events
 from trading.domain.chat import Person, Role, Severity
 from trading.domain.order import IntentState
 from trading.domain.tracker import TrackerChange, TrackerState
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 FACTS = AlertFacts(lambda symbol: INSTRUMENTS.get(symbol, INSTRUMENTS["BTC/USDT"]))
 ADA = Person(7, 7, "Ada", Role.OWNER)

@@ -14,7 +14,7 @@ from trading.domain import events
 from trading.execution import absence
 from trading.execution.engine import reporting
 from trading.execution.settings import AbsenceSettings
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 
 _KEPT = 3
 _DAY_S = 86_400

@@ -16,7 +16,7 @@ from trading.domain.market import BookLevel, OrderBook
 from trading.domain.order import IntentState, OrderType, Purpose, Side
 from trading.domain.position import AdjustReason, Balance, Position
 from trading.execution.settings import ExecutionSettings
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 from trading.risk.gate import Approved
 
 HALF = Decimal("0.5")

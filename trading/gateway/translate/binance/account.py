@@ -15,7 +15,7 @@ from trading.gateway.translate.values import (
     text,
     time_ms,
 )
-from trading.ports import KeyPermissions
+from trading.ports.exchange import KeyPermissions
 
 # Some are written in other alphabets.
 _ASSET_LENGTH_MAX = 40

@@ -23,7 +23,7 @@ from trading.domain.events import (
     UpdateReceived,
 )
 from trading.domain.watching import Wishes
-from trading.ports import Recorded
+from trading.ports.storage import Recorded
 from trading.scanner.scores import Thresholds
 
 

@@ -26,7 +26,7 @@ from trading.candles.combining import Gathered
 from trading.candles.rows import columns_of
 from trading.domain.errors import Refused, Unreachable
 from trading.domain.time import Timeframe, candle_open_ms
-from trading.ports import RecordedPoints, RecordedScore
+from trading.ports.history import RecordedPoints, RecordedScore
 from trading.scanner.desk import Missing, Readiness
 from trading.scanner.engine import ScannerSettings
 from trading.scanner.engine.glance import metrics_of

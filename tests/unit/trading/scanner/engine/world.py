@@ -14,7 +14,7 @@ from trading.domain.market import Candle
 from trading.domain.time import Timeframe
 from trading.domain.watching import Interest
 from trading.market.settings import CandleSettings
-from trading.ports import RecordedScore, ScoreColumns
+from trading.ports.history import RecordedScore, ScoreColumns
 from trading.scanner.desk import ScoreReport
 from trading.scanner.engine import ScannerEngine, ScannerPorts, ScannerSettings, ToldPast
 from trading.scanner.history import RankHistory

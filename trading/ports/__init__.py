@@ -1,0 +1,1 @@
+"""The Protocols behind which clock, exchange, storage and history stand."""
