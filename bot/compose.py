@@ -5,6 +5,7 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from bot.in_hand import MarkedInHand
 from bot.logs import masking_typed
 from bot.on_the_way import MarkedOnTheWay
 from bot.owner_only import close_to_others
+from bot.owners_chat import OwnersChat
 from bot.refused_start import RefusedStart
 from bot.shares import agent_settings, telegram_settings
 from bot.starting import Start
@@ -35,12 +37,11 @@ from bot.supervisor import Supervisor, stop_on_signals
 from bot.systemd import ServiceManager
 from bot.telegram.access import WITHHELD
 from bot.telegram.app import Surroundings, TelegramBot
-from bot.telegram.roster import Roster
 from bot.telegram.telling import tell_before_start
 from bot.vital_signs import VitalSigns, Watched
-from storage.database import StorageHeld
+from storage.database import StorageAwaited
 from storage.lease import DirectoryLock
-from storage.store import Store, open_store, people_beside
+from storage.store import Store, open_store
 from trading import backstops
 from trading.agent import TradingAgent
 from trading.bus import Bus
@@ -68,7 +69,7 @@ async def run(settings: Settings, version: str) -> int:
     try:
         async with _opened(settings, version, stop) as process:
             return await process.run(stop)
-    except StorageHeld:
+    except StorageAwaited:
         if not stop.is_set():
             raise
         return EXIT_ORDERLY
@@ -93,7 +94,7 @@ async def answer_alone(
 async def _opened(
     settings: Settings, version: str, stop: asyncio.Event | None = None
 ) -> AsyncIterator["Process"]:
-    """Open everything; an agent, which has a `stop`, waits for a database that is held."""
+    """Open everything; an agent, which has a `stop`, waits for a database that may come."""
     clock = SystemClock()
     directory = settings.directory
     async with contextlib.AsyncExitStack() as stack:
@@ -103,8 +104,10 @@ async def _opened(
             lock.take()
             stack.callback(lock.release)
         opening = partial(_store, settings, clock)
-        telling = partial(_tell_held, _refused_start(settings, clock))
-        store = await (held_start.opened(opening, stop, telling) if stop else opening())
+        telling = _refused_start(settings, clock).tell
+        systemd = config.service_manager()
+        service = ServiceManager(systemd.address, systemd.watchdog_s)
+        store = await (held_start.opened(opening, stop, telling, service) if stop else opening())
         stack.push_async_callback(store.close)
         in_hand = MarkedInHand(directory, clock, build())
         # Whatever ends here was not killed.
@@ -113,7 +116,7 @@ async def _opened(
         stack.push_async_callback(account.gateway.close)
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
-        yield Process(settings, version, store, account, charts, in_hand)
+        yield Process(settings, version, Opened(store, account, charts, in_hand, service))
 
 
 def _taken(directory: Path) -> DirectoryLock:
@@ -134,7 +137,7 @@ async def _store(settings: Settings, clock: SystemClock) -> Store:
         return await open_store(
             settings.store_url, clock, data_dir=settings.directory, failpoint=failpoint
         )
-    except StorageHeld:
+    except StorageAwaited:
         raise
     except StorageLost as error:
         if not settings.database_url.get_secret_value():
@@ -146,11 +149,7 @@ def _refused_start(settings: Settings, clock: SystemClock) -> RefusedStart:
     """Return who tells of a start that waits before there is a chat."""
 
     async def chat(text: str) -> bool:
-        owner = settings.owner_id
-        if owner is None:
-            people = Roster()
-            people.replace_all(await people_beside(settings.store_url))
-            owner = people.owner.chat_id if people.owner else None
+        owner = settings.owner_id or OwnersChat(settings.directory).kept()
         return owner is not None and await tell_before_start(
             telegram_settings(settings), owner, text
         )
@@ -162,31 +161,30 @@ def _refused_start(settings: Settings, clock: SystemClock) -> RefusedStart:
     return RefusedStart(settings.directory, clock, chat, second)
 
 
-async def _tell_held(telling: RefusedStart, text: str) -> None:
-    with contextlib.suppress(StorageLost):
-        await telling.tell(text)
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is open for as long as a process lives; whoever opened it closes it."""
+
+    store: Store
+    account: Account
+    charts: ChartWorker
+    in_hand: MarkedInHand
+    service: ServiceManager
 
 
 class Process:
     """One running agent: its parts, its tasks, its vital signs."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        version: str,
-        store: Store,
-        account: Account,
-        charts: ChartWorker,
-        in_hand: MarkedInHand,
-    ) -> None:
+    def __init__(self, settings: Settings, version: str, opened: Opened) -> None:
         self._settings = settings
-        self._in_hand = in_hand
+        account = opened.account
+        self._in_hand = opened.in_hand
         self._clock = SystemClock()
-        self._store = store
+        self._store = opened.store
         self._version = version
         self._supervisor = Supervisor(self._clock, self._on_death)
         self._account = account
-        self._charts = charts
+        self._charts = opened.charts
         self._bus = Bus()
         self._halt_file = HaltFile(settings.directory, self._clock)
         self._bot: TelegramBot | None = None
@@ -207,8 +205,8 @@ class Process:
             lambda: {} if self._bot is None else self._bot.standing(),
             self._clock,
         )
-        systemd = config.service_manager()
-        self._service = ServiceManager(systemd.address, systemd.watchdog_s)
+        self._service = opened.service
+        self._owners_chat = OwnersChat(settings.directory)
 
     async def run(self, stop: asyncio.Event) -> int:
         """Recover, then work until `stop`; returns the exit code."""
@@ -428,6 +426,7 @@ class Process:
         )
 
     def _watch_for(self, people: Collection[Person]) -> None:
+        self._owners_chat.keep(people)
         self._scanner.watch(one for person in people for one in person.wishes.interests)
 
     async def _export(self, what: str) -> Path:

@@ -1,12 +1,16 @@
 """What the service manager is told: ready, still alive, stopping (the protocol of sd_notify)."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 1.0
+# What a start asks for, and how often: to check a long journal takes minutes.
+_EXTENDED_S = 60.0
+_EXTEND_AGAIN_S = 10.0
 
 
 class ServiceManager:
@@ -28,6 +32,18 @@ class ServiceManager:
     def stopping(self) -> None:
         """An orderly end has begun."""
         self._tell("STOPPING=1")
+
+    async def run_start(self, waits: asyncio.Event) -> None:
+        """Ask for time until a start `waits` for others, and is ready; beat from then on.
+
+        Until cancelled.
+        """
+        while not waits.is_set():
+            self._tell(f"EXTEND_TIMEOUT_USEC={_EXTENDED_S * 1e6:.0f}")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EXTEND_AGAIN_S):
+                    await waits.wait()
+        await self.run(lambda: True)
 
     async def run(self, is_beating: Callable[[], bool]) -> None:
         """Say twice per watchdog interval that all is well, as long as it is; until cancelled.

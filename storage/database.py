@@ -11,8 +11,16 @@ T = TypeVar("T")
 Failpoint = Callable[[str], None]
 
 
-class StorageHeld(StorageLost):
+class StorageAwaited(StorageLost):
+    """Not now: what keeps the database from us may pass, and a start waits for that."""
+
+
+class StorageHeld(StorageAwaited):
     """Another program writes to the database, or keeps it locked: it may let go."""
+
+
+class StorageAway(StorageAwaited):
+    """The database's server does not answer, or takes nothing for now: it may come back."""
 
 
 class UnwritableError(Exception):

@@ -67,6 +67,11 @@ class HighWater:
             self._descriptor = -1
 
 
+def has_reached(path: Path) -> bool:
+    """Whether a journal was written beside this file of a mark."""
+    return path.is_file() and path.stat().st_size >= _RECORD.size
+
+
 def lost(connection: Connection, reached: Tip | None) -> LostRecords | None:
     """Return what a journal lacks of the one whose mark was found; None when it holds that row."""
     if reached is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from storage import schema
-from storage.database import Failpoint, Job, UnwritableError
+from storage.database import Failpoint, Job, StorageAway, StorageHeld, UnwritableError
 from trading.domain.errors import InstanceConflict, StorageLost
 
 T = TypeVar("T")
@@ -23,12 +23,26 @@ _CONNECT_DEADLINE_S = 3.0
 _RETRY_PAUSE_S = 0.05
 # A session whose process died is ended by the server within milliseconds.
 _LEASE_PATIENCE_S = 0.5
+# So long a start waits for a table that somebody else has locked, before it says so.
+LOCK_PATIENCE_S = 5.0
+_APPLICATION = "umbra"
 # Any number, the same for every Umbra; advisory locks are per database.
 _LEASE_KEY = 0x756D627261
 # SQLSTATE classes after which the same transaction may be tried again: connection, transaction
 # rollback, operator intervention. A full disk (53) or a refused right (42) will not pass by itself.
 _TRY_AGAIN = ("08", "40", "57")
-_LOST = (DBAPIError, OSError, TimeoutError)
+# A start has nothing to lose by waiting for room as well, for data or for one more session.
+_AWAITED = (*_TRY_AGAIN, "53")
+_LOCK_NOT_AVAILABLE = "55P03"
+_LOST = (DBAPIError, OSError, TimeoutError, StorageHeld)
+# An advisory lock of one number is shown in two halves.
+_FIND_HOLDER = text(
+    "SELECT held.pid, session.application_name AS program FROM pg_locks AS held "
+    "JOIN pg_stat_activity AS session ON session.pid = held.pid "
+    "WHERE held.locktype = 'advisory' AND held.granted AND held.objsubid = 1 "
+    "AND session.datname = current_database() "
+    "AND held.classid = CAST(:high AS bigint) AND held.objid = CAST(:low AS bigint)"
+).bindparams(high=_LEASE_KEY >> 32, low=_LEASE_KEY & 0xFFFFFFFF)
 
 
 class PostgresDatabase:
@@ -43,7 +57,7 @@ class PostgresDatabase:
             connect_args={
                 "timeout": _CONNECT_DEADLINE_S,
                 "command_timeout": 60,
-                "server_settings": {"synchronous_commit": "on", "application_name": "umbra"},
+                "server_settings": {"synchronous_commit": "on", "application_name": _APPLICATION},
             },
         )
         self._views = self._engine.execution_options(
@@ -58,13 +72,17 @@ class PostgresDatabase:
         self._is_closed = False
 
     async def open(self, prepare: Callable[[Connection], None]) -> None:
-        """Take the lease, connect and run `prepare`; it begins its own transactions."""
+        """Take the lease, connect and run `prepare`; it begins its own transactions.
+
+        Raises StorageAwaited where that may pass.
+        """
         try:
             await self._lease.hold()
-            async with self._engine.connect() as connection:
+            async with self._engine.connect() as connection, _impatient(connection):
                 await connection.run_sync(prepare)
         except _LOST as error:
-            raise StorageLost(f"{self._name} cannot be used: {_reason(error)}") from error
+            kind = _kind_at_start(error)
+            raise kind(f"{self._name} cannot be used: {_reason(error)}") from error
 
     async def write(self, job: Job, *, urgent: bool = False) -> int:
         """Run a job; it goes on to its end although the caller is cancelled."""
@@ -181,11 +199,15 @@ class PostgresLease:
                 await connection.close()
 
     async def _take(self, connection: AsyncConnection) -> None:
+        # For as long as the session lives: whoever holds a table must not keep its name from us.
+        await _be_impatient(connection)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _LEASE_PATIENCE_S
         query = text("SELECT pg_try_advisory_lock(:key)").bindparams(key=_LEASE_KEY)
         while not (await connection.execute(query)).scalar():
             if loop.time() >= deadline:
+                if program := await _other_program(connection):
+                    raise StorageHeld(f"the lock that Umbra takes is held by {program}")
                 holder = await _holder(connection)
                 raise InstanceConflict(
                     f"{self._name} is in use by {holder}; "
@@ -206,6 +228,35 @@ async def _is_closed(connection: AsyncConnection) -> bool:
     return bool(raw.is_closed())
 
 
+@contextlib.asynccontextmanager
+async def _impatient(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Wait for no lock for long, within the block alone: what comes later has its own deadlines."""
+    await _be_impatient(connection)
+    await connection.commit()
+    yield
+    await connection.execute(text("RESET lock_timeout"))
+    await connection.commit()
+
+
+async def _be_impatient(connection: AsyncConnection) -> None:
+    await connection.execute(text(f"SET lock_timeout = {LOCK_PATIENCE_S * 1000:.0f}"))
+
+
+def _kind_at_start(error: BaseException) -> type[StorageLost]:
+    code = _code(error)
+    if isinstance(error, StorageHeld) or code == _LOCK_NOT_AVAILABLE:
+        return StorageHeld
+    return StorageAway if _may_try_again(error, _AWAITED) else StorageLost
+
+
+async def _other_program(connection: AsyncConnection) -> str:
+    """Name who holds the lock where that is no Umbra; empty where it is one, or was."""
+    found = (await connection.execute(_FIND_HOLDER)).one_or_none()
+    if found is None or found.program == _APPLICATION:
+        return ""
+    return f"pid {found.pid} of the server ({found.program or 'a program without a name'})"
+
+
 async def _holder(connection: AsyncConnection) -> str:
     try:
         found = (await connection.execute(schema.lease.select())).one_or_none()
@@ -214,12 +265,18 @@ async def _holder(connection: AsyncConnection) -> str:
     return found.holder if found else "another process"
 
 
-def _may_try_again(error: BaseException) -> bool:
+def _may_try_again(error: BaseException, passing: tuple[str, ...] = _TRY_AGAIN) -> bool:
     if not isinstance(error, DBAPIError):
         return True
-    code = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or code is None or code.startswith(_TRY_AGAIN)
+    code = _code(error)
+    return error.connection_invalidated or code is None or code.startswith(passing)
+
+
+def _code(error: BaseException) -> str | None:
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
 def _reason(error: BaseException) -> str:
+    if _code(error) == _LOCK_NOT_AVAILABLE:
+        return "another session keeps a table of it locked"
     return str(error.orig if isinstance(error, DBAPIError) else error) or type(error).__name__

@@ -15,8 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from storage import codec, integrity, migration, projections, queries, schema, snapshots
-from storage.database import Database, Failpoint, no_failpoint
-from storage.high_water import HighWater, lost
+from storage.database import Database, Failpoint, StorageAway, no_failpoint
+from storage.high_water import HighWater, has_reached, lost
 from storage.lease import DatabaseLock, Lease, current_lease, next_lease
 from storage.ledger import Ledger, drained_generation
 from storage.reserve import Reserve
@@ -272,7 +272,9 @@ async def open_store(
     """Open or create the database at a SQLAlchemy async URL and recover what a crash left.
 
     `failpoint` is called with `before_commit:<kinds>` and `after_commit:<kinds>`. Raises
-    SettingsInvalid, InstanceConflict, JournalCorrupt or StorageLost.
+    SettingsInvalid, InstanceConflict, JournalCorrupt or StorageLost; StorageAwaited where that may
+    pass. A server that does not answer is awaited where it once did: at a first start it is
+    likelier a wrong address.
     """
     parsed = _parse(url)
     try:
@@ -281,21 +283,6 @@ async def open_store(
         return await _open_postgres(parsed, clock, data_dir, failpoint)
     except OSError as error:
         raise StorageLost(f"the database or its reserve cannot be opened: {error}") from error
-
-
-async def people_beside(url: str) -> Sequence[Person]:
-    """Return everybody ever admitted, read beside whoever holds the database.
-
-    Nobody where that is no SQLite file. Raises StorageLost.
-    """
-    parsed = _parse(url)
-    if parsed.drivername != "sqlite+aiosqlite":
-        return ()
-    database = SqliteDatabase(Path(parsed.database or ""), no_failpoint)
-    try:
-        return await database.read(queries.people)
-    finally:
-        await database.close()
 
 
 _EXAMPLE = (
@@ -339,7 +326,13 @@ async def _open_postgres(url: URL, clock: Clock, data_dir: Path, failpoint: Fail
             "UMBRA_DATABASE_URL names PostgreSQL, which needs the package asyncpg: "
             "install umbra-agent[postgres]"
         ) from error
-    return await _open(database, data_dir / "journal.reserve", clock)
+    reserve_path = data_dir / "journal.reserve"
+    try:
+        return await _open(database, reserve_path, clock)
+    except StorageAway as error:
+        if has_reached(_mark_beside(reserve_path)):
+            raise
+        raise StorageLost(str(error)) from error
 
 
 async def _open(
@@ -395,7 +388,7 @@ def _prepare(
             findings.append("the stored state differed from the journal and was made anew from it")
         snapshot_seq = snapshots.newest_seq(connection)
         generation = drained_generation(connection)
-        high_water = HighWater(reserve_path.with_suffix(".mark"))
+        high_water = HighWater(_mark_beside(reserve_path))
         lost_records = lost(connection, high_water.read())
         # Kept until somebody was told of it, durably.
         high_water.is_held = lost_records is not None
@@ -412,6 +405,10 @@ def _prepare(
     codec.make_ready()
     projections.make_ready(connection)
     return _Opening(ledger, last_seq, snapshot_seq, tuple(findings), lost_records)
+
+
+def _mark_beside(reserve_path: Path) -> Path:
+    return reserve_path.with_suffix(".mark")
 
 
 def _take_over(connection: Connection) -> tuple[Lease, str]:

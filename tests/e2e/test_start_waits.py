@@ -1,0 +1,128 @@
+"""A start without its database waits, says so once to everybody, and goes on by itself."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.catalogue import fired
+from tests.e2e.test_past_the_chat import umbra
+from tests.e2e.world import World
+from tests.postgres import OwnServer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.timeout(150)]
+
+_WAITS = "Umbra waits to start, its database does not answer"
+
+
+@pytest.fixture
+def manager() -> Iterator[socket.socket]:
+    """The service manager of a unit with Type=notify."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind("")
+        listening.setblocking(False)
+        yield listening
+
+
+@pytest.mark.fault("S11", "SAID")
+async def test_a_start_waits_for_a_server_that_is_away_and_then_watches(
+    quiet_world: World, own_postgres: OwnServer, manager: socket.socket
+) -> None:
+    world = quiet_world
+    # Whoever owns the bot by a code is in the database, and has to be known without it.
+    del world.environment["UMBRA_OWNER_ID"]
+    await world.spawn_agent(UMBRA_DATABASE_URL=own_postgres.url)
+    await _pair(world)
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.end("run")
+    await asyncio.to_thread(own_postgres.stop)
+    begin = await world.last_message_id()
+    world.settings |= {
+        "NOTIFY_SOCKET": "@" + manager.getsockname()[1:].decode(),
+        "WATCHDOG_USEC": "500000",
+    }
+    await world.spawn_agent()
+    told = await world.until_message(_WAITS, after=begin)
+    fired(told["text"])
+    assert "PRIVATE STOPS ARE NOT WATCHED" in told["text"]
+    await _lives(world, manager)
+    code, said = await umbra(world, "health")
+    assert (code, "stops are not watched" in said) == (1, True), said
+    # Asked to end, it does; the next one does not tell it again.
+    world.processes["run"].terminate()
+    assert await world.agent_exit() == 0
+    await world.spawn_agent()
+    await world.until(lambda: _waits(world, 2), "does not wait")
+    await world.price("57990")
+    await asyncio.to_thread(own_postgres.start)
+    await world.until_message("Back, blind", after=begin)
+    await world.until(lambda: _is_sold(world), "not sold")
+    assert len(await world.orders()) == 1
+    assert await world.count(_WAITS, after=begin) == 1
+    assert world.log().count('"start_waits_for_storage"') == 2
+    assert "Traceback" not in world.log()
+    code, said = await umbra(world, "health")
+    assert code == 0, said
+
+
+@pytest.mark.fault("S04", "SAID")
+async def test_a_start_waits_for_a_server_whose_table_or_lease_another_session_has(
+    quiet_world: World, postgres_url: str
+) -> None:
+    import asyncpg
+
+    world = quiet_world
+    await world.start_agent(UMBRA_DATABASE_URL=postgres_url)
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.end("run")
+    begin = await world.last_message_id()
+    plain = make_url(postgres_url).set(drivername="postgresql").render_as_string(False)
+    other = await asyncpg.connect(plain)
+    try:
+        await other.execute("BEGIN; LOCK TABLE lease")
+        await world.spawn_agent()
+        told = await world.until_message("another program holds its database", after=begin)
+        fired(told["text"])
+        assert "keeps a table of it locked" in told["text"]
+    finally:
+        await other.close()
+    await world.until_message("stops are watched|Back", after=begin)
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+    assert await world.count("Umbra waits to start", after=begin) == 1
+
+
+async def _pair(world: World) -> None:
+    await world.until(lambda: _has(world, "/pair"), "no code")
+    code = world.log().partition("own it: ")[2].partition("\n")[0]
+    await world.answer(code, "yours|own")
+
+
+async def _lives(world: World, manager: socket.socket) -> None:
+    heard: list[bytes] = []
+
+    async def is_alive() -> bool:
+        while True:
+            try:
+                heard.append(manager.recv(300))
+            except BlockingIOError:
+                break
+        return heard.count(b"WATCHDOG=1") >= 2
+
+    await world.until(is_alive, f"no sign of life for the service manager: {heard}")
+    [ready] = [one for one in heard if one.startswith(b"READY=1")]
+    assert b"waits for its database" in ready
+
+
+async def _waits(world: World, starts: int) -> bool:
+    return world.log().count("umbra: Umbra waits to start") >= starts
+
+
+async def _has(world: World, text: str) -> bool:
+    return text in world.log()
+
+
+async def _is_sold(world: World) -> bool:
+    return await world.balance_of("BTC") == 0
