@@ -14,6 +14,8 @@ from trading.domain.errors import (
     Retryable,
     SettingsInvalid,
     StorageLost,
+    UmbraError,
+    Unreachable,
 )
 from trading.installation import asked_in_vain
 from trading.ports.clock import Clock
@@ -21,6 +23,7 @@ from trading.ports.clock import Clock
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_PAUSE_S_MAX = 15.0
 _TOLD_AFTER_S = 10.0
 # Long enough for a chat that hangs, and the second channel after it.
 _TELL_S = 25.0
@@ -44,6 +47,10 @@ class Start:
         self._clock = clock
         self._tell = tell
         self._sleep = sleep
+        # Of what came in vain last.
+        self._kind: tuple[type[UmbraError], int | None] | None = None
+        self._pause_s = _RETRY_S
+        self._is_told = False
 
     async def run(self, restore: Callable[[], Awaitable[None]]) -> None:
         """Restore the account once, and recover; raises Fatal where waiting helps nobody."""
@@ -58,23 +65,38 @@ class Start:
                 await self._tell_refused(str(error))
                 raise
             except Retryable as error:
-                advice = asked_in_vain(self._agent.settings, error)
-                logger.warning(
-                    "exchange_unreachable_at_start", extra={"error": str(error), "advice": advice}
-                )
-                if self._clock.monotonic() - began_s >= _TOLD_AFTER_S:
-                    with contextlib.suppress(StorageLost):
-                        await self._agent.tell_unreached(advice)
-                await self._sleep(_RETRY_S)
+                await self._wait_for_exchange(error, self._clock.monotonic() - began_s)
             except StorageLost as error:
                 # What watches already is not started a second time in one process.
                 if self._store.is_broken or self._agent.is_ready:
                     raise
-                logger.warning("start_waits_for_storage", extra={"error": str(error)})
+                self._note(error, "start_waits_for_storage")
                 await self._until_written()
             else:
                 break
         await self._tell_findings()
+
+    async def _wait_for_exchange(self, error: Retryable, waited_s: float) -> None:
+        advice = asked_in_vain(self._agent.settings, error)
+        is_news = self._note(error, "exchange_unreachable_at_start", advice)
+        # Who answers and refuses says the same in a second, and is not asked each second for it.
+        # Who is silent may be back at any moment, and stops wait for that.
+        slower_s = min(self._pause_s * 2, _PAUSE_S_MAX)
+        self._pause_s = slower_s if _is_refusal(error) and not is_news else _RETRY_S
+        if not self._is_told and waited_s >= _TOLD_AFTER_S:
+            with contextlib.suppress(StorageLost):
+                await self._agent.tell_unreached(advice)
+                self._is_told = True
+        await self._sleep(self._pause_s)
+
+    def _note(self, error: UmbraError, name: str, advice: str = "") -> bool:
+        """Log what a start waits for, unless its kind came last; returns whether it did."""
+        kind = type(error), getattr(error, "status", None)
+        if kind == self._kind:
+            return False
+        self._kind = kind
+        logger.warning(name, extra={"error": str(error), **({"advice": advice} if advice else {})})
+        return True
 
     async def _until_written(self) -> None:
         """Wait for a full disk or a held database; raises StorageLost where none comes back."""
@@ -102,3 +124,8 @@ class Start:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TELL_S):
                 await self._tell(f"Umbra does not start: {why}")
+
+
+def _is_refusal(error: Retryable) -> bool:
+    status = error.status if isinstance(error, Unreachable) else None
+    return status is not None and 400 <= status < 500

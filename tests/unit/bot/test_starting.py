@@ -109,9 +109,12 @@ class _Elsewhere(_Parts):
         super().__init__(free_at_look=0)
         self.right_after = right_after
         self.told: list[str] = []
+        self.failures: list[Unreachable] = []
 
     async def recover(self) -> None:
         self.recoveries += 1
+        if self.failures:
+            raise self.failures.pop(0)
         if self.recoveries <= self.right_after:
             raise Unreachable("http 404, code -1000: No endpoint GET /0/public/AssetPairs.", 404)
 
@@ -124,7 +127,10 @@ async def test_a_start_at_another_exchange_says_so_and_goes_on_once_it_is_the_ri
 ) -> None:
     agent, clock = _Elsewhere(right_after=12), FakeClock()
 
+    slept: list[float] = []
+
     async def sleep(seconds: float) -> None:
+        slept.append(seconds)
         clock.advance(seconds)
 
     start = Start(agent, agent, _NoMarks(), clock, _silent, sleep)  # type: ignore[arg-type]
@@ -133,6 +139,29 @@ async def test_a_start_at_another_exchange_says_so_and_goes_on_once_it_is_the_ri
         "What answers for kraken at http://127.0.0.1:8090 does not know what is asked (404): it "
         "may be another exchange. Check UMBRA_EXCHANGE_ID and UMBRA_EXCHANGE_REST_URL"
     )
-    # A hiccup of seconds is told to nobody, what lasts longer is; the agent itself says it once.
-    assert (agent.recoveries, agent.told) == (13, [said, said])
-    assert {record.__dict__["advice"] for record in caplog.records} == {said}
+    # A hiccup of seconds is told to nobody, what lasts longer is, once.
+    assert (agent.recoveries, agent.told) == (13, [said])
+    assert [record.__dict__["advice"] for record in caplog.records] == [said]
+    # Who refuses is asked less and less often.
+    assert slept == [1.0, 2.0, 4.0, 8.0, *[15.0] * 8]
+
+
+async def test_a_start_asks_a_silent_exchange_each_second_and_logs_what_changes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    silent, refused = Unreachable("nothing came in time"), Unreachable("http 404", 404)
+    down = Unreachable("http 502", 502)
+    agent, clock = _Elsewhere(right_after=0), FakeClock()
+    agent.failures = [*[silent] * 60, *[refused] * 2, *[down] * 3, refused]
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.advance(seconds)
+
+    start = Start(agent, agent, _NoMarks(), clock, _silent, sleep)  # type: ignore[arg-type]
+    await start.run(agent.restore)
+    assert slept == [*[1.0] * 60, 1.0, 2.0, *[1.0] * 3, 1.0]
+    logged = [record.__dict__["error"] for record in caplog.records]
+    assert logged == ["nothing came in time", "http 404", "http 502", "http 404"]
+    assert len(agent.told) == 1
