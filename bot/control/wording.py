@@ -6,7 +6,7 @@ from decimal import Decimal
 from bot import modes
 from bot.modes import MODES
 from bot.telegram.render.text import count, money
-from bot.telegram.render.trackers import kind_name, state_name
+from bot.telegram.render.tracker_words import kind_name, state_name
 from trading.desk import CloseProposal
 from trading.domain.money import plain
 from trading.domain.order import Intent

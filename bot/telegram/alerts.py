@@ -22,7 +22,7 @@ from bot.telegram.render.text import (
     quantity,
     signed,
 )
-from bot.telegram.render.trackers import state_name
+from bot.telegram.render.tracker_words import state_name
 from trading.domain import events
 from trading.domain.chat import Button, Severity
 from trading.domain.instrument import Instrument

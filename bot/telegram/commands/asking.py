@@ -9,7 +9,8 @@ from bot.telegram.fat_fingers import doubt_of
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
 from bot.telegram.render.text import Card
-from bot.telegram.render.trackers import owned, tracker_card
+from bot.telegram.render.tracker_words import owned
+from bot.telegram.render.trackers import tracker_card
 from bot.telegram.render.trading import (
     has_second_choice,
     order_name,

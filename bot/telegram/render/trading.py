@@ -17,7 +17,7 @@ from bot.telegram.render.text import (
     quantity,
     unsigned_percent,
 )
-from bot.telegram.render.trackers import edit_lines, proposal_lines
+from bot.telegram.render.tracker_questions import edit_lines, proposal_lines
 from trading.desk import (
     CloseLine,
     CloseProposal,

@@ -1,113 +1,22 @@
-"""The question before a live tracker is loosened shows what changes, and what it costs."""
+"""A tracker's card and its row of the list say what protects and what does not."""
 
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from bot.telegram.render.text import signed
-from bot.telegram.render.trackers import (
-    edit_lines,
-    proposal_lines,
-    spec_lines,
-    state_name,
-    tracker_card,
-    trackers_card,
-)
+from bot.telegram.render.tracker_questions import proposal_lines
+from bot.telegram.render.trackers import tracker_card, trackers_card
 from tests.unit.trading.trackers.make import BTC, armed, d
-from trading.desk import EditProposal, TrackerProposal
+from trading.desk import TrackerProposal
 from trading.domain.order import Side
-from trading.domain.time import Timeframe
-from trading.domain.tracker import (
-    Confirm,
-    ConfirmKind,
-    NextLevel,
-    PriceKind,
-    Then,
-    ThenKind,
-    Tracker,
-    TrackerKind,
-    TrackerState,
-)
+from trading.domain.tracker import NextLevel, Tracker, TrackerKind, TrackerState
 from trading.overview import Signature, TrackerView
 
 
 def _stop(**fields: Any) -> Tracker:
     return armed(TrackerKind.STOP, 60000, level=58000, **fields)
-
-
-def _lines(before: Tracker, after: Tracker, *worst: Decimal | None) -> list[str]:
-    old, new = worst or (d(-1000), d(-1000))
-    _, lines = edit_lines(EditProposal(before, after, BTC, True, old, new))
-    return [str(line) for line in lines]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "was", "now"),
-    [
-        (
-            {},
-            {"confirm": Confirm(ConfirmKind.TICKS, 3)},
-            ", confirm touch",
-            ", confirm 3 ticks",
-        ),
-        ({}, {"then": Then(ThenKind.COOLDOWN)}, ", then once", ", then cooldown"),
-        ({"backstop": d(50000)}, {"backstop": None}, ", backstop 50000", ", no backstop"),
-        ({}, {"slippage_max": d("0.005")}, ", no slippage bound", ", slippage 0.5%"),
-        ({}, {"price_kind": PriceKind.LAST}, ", price decision", ", price last"),
-    ],
-)
-def test_an_option_that_changes_is_shown_as_it_was_and_as_it_will_be(
-    old: dict[str, Any], new: dict[str, Any], was: str, now: str
-) -> None:
-    before = _stop(**old)
-    lines = _lines(before, replace(before, spec=replace(before.spec, **new)))
-    assert lines[0].startswith("was stop 58000")
-    assert lines[0].endswith(was)
-    assert lines[2].startswith("new stop 58000")
-    assert lines[2].endswith(now)
-
-
-def test_an_option_that_stays_is_not_repeated() -> None:
-    before = _stop(confirm=Confirm(ConfirmKind.TICKS, 3))
-    after = replace(before, stop_price=d(57000))
-    assert not any("ticks" in line for line in _lines(before, after))
-
-
-def test_a_smaller_slice_says_how_much_loses_its_protection() -> None:
-    before = _stop()
-    after = replace(before, quantity=d("0.2"))
-    lines = _lines(before, after, d(-1000), d(-400))
-    assert lines[-1] == "⚠️ 0.3 BTC will NOT be protected"
-
-
-def test_a_smaller_slice_that_protects_nothing_yet_is_not_watched() -> None:
-    before = armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02")
-    lines = _lines(before, replace(before, quantity=d("0.2")), None, None)
-    assert lines[1] == lines[3] == "  ⚠️ NOT PROTECTED if it falls"
-    assert lines[-1] == "⚠️ 0.3 BTC will not be watched"
-
-
-def test_a_buy_has_no_worst_case_and_is_not_called_unprotected() -> None:
-    before = armed(TrackerKind.DIP, 60000, level=55000, trail="0.01")
-    after = replace(before, spec=replace(before.spec, then=Then(ThenKind.COOLDOWN)))
-    was, new = _lines(before, after, None, None)
-    assert (was[-9:], new[-13:]) == ("then once", "then cooldown")
-
-
-def test_a_card_names_the_price_that_decides_when_it_is_not_the_usual_one() -> None:
-    assert spec_lines(_stop(price_kind=PriceKind.BID)) == ["Decides on the bid price"]
-    assert spec_lines(_stop()) == []
-
-
-def test_a_confirmation_that_waits_says_past_which_loss_it_does_not() -> None:
-    close = Confirm(ConfirmKind.CLOSE, timeframe=Timeframe.parse("15m"))
-    assert spec_lines(_stop(confirm=close)) == ["Confirm close 15m max 1%"]
-    trailing = armed(TrackerKind.TRAIL, 60000, trail="0.025", confirm=close)
-    assert spec_lines(trailing) == ["Confirm close 15m max 2.5%"]
-    narrow = replace(close, loss_max=d("0.005"))
-    assert spec_lines(_stop(confirm=narrow)) == ["Confirm close 15m max 0.5%"]
 
 
 @pytest.mark.parametrize(
@@ -189,27 +98,6 @@ def test_the_level_that_protects_is_named_beside_the_touch() -> None:
     # Where it is what fires next, it stands there once.
     alone = replace(view, level=d(57000), next_level=NextLevel.FIRES)
     assert trackers_card([alone]).text.count("57,000.00") == 1
-
-
-@pytest.mark.parametrize(
-    ("tracker", "word"),
-    [
-        (armed(TrackerKind.STOP, 60000, level=58000), "👀 watching"),
-        (armed(TrackerKind.BREAKOUT, 60000, level=66000), "👀 watching"),
-        (armed(TrackerKind.STOP, 60000, level=58000, trail="0.02"), "🎯 trailing"),
-        (armed(TrackerKind.TRAIL, 60000, trail="0.02"), "🎯 trailing"),
-    ],
-)
-def test_only_what_follows_the_price_is_called_trailing(tracker: Tracker, word: str) -> None:
-    assert state_name(tracker) == word
-
-
-def test_without_its_backstop_it_is_said_that_the_order_on_the_exchange_goes() -> None:
-    before = _stop(backstop=d(50000))
-    gone = "⚠️ Its order on the exchange is cancelled: while I am down, nothing sells"
-    assert gone in _lines(before, _stop())
-    assert gone not in _lines(before, _stop(backstop=d(49000)))
-    assert gone not in _lines(_stop(), _stop())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""How a tracker is told wherever it is told: its state and kind, its slice, what it protects."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from bot.telegram import phrase
+from bot.telegram.render.text import Line, money, quantity, signed, unsigned_percent
+from trading.domain.instrument import Instrument
+from trading.domain.money import EXACT
+from trading.domain.order import Side
+from trading.domain.tracker import (
+    ConfirmKind,
+    NextLevel,
+    PriceKind,
+    Then,
+    Tracker,
+    TrackerKind,
+    TrackerState,
+)
+
+KINDS = {
+    TrackerKind.STOP: "protective stop",
+    TrackerKind.TRAIL: "trailing stop",
+    TrackerKind.TAKE_PROFIT: "take profit",
+    TrackerKind.DIP: "buy the dip",
+    TrackerKind.BREAKOUT: "breakout buy",
+    TrackerKind.LINES: "lines",
+}
+_STATES = {
+    TrackerState.WATCHING: "👀 watching",
+    TrackerState.TRAILING: "🎯 trailing",
+    TrackerState.RESTING: "💤 resting until the band",
+    TrackerState.TRIGGERED: "⚡ triggered",
+    TrackerState.EXITING: "⚡ at work",
+    TrackerState.BLOCKED: "🚨 BLOCKED",
+    TrackerState.CLOSED: "✅ closed",
+    TrackerState.DUST: "✅ closed, dust left",
+    TrackerState.CANCELLED: "✖️ cancelled",
+    TrackerState.CLOSED_EXTERNAL: "✖️ closed elsewhere",
+    TrackerState.EXPIRED: "✖️ expired",
+    TrackerState.ABORTED: "✖️ given up",
+}
+
+LEVELS = {
+    NextLevel.FIRES: "Fires at",
+    NextLevel.TOUCH: "Touch at",
+    NextLevel.BAND: "Watches again at",
+}
+
+
+def state_name(tracker: Tracker) -> str:
+    """Where a tracker stands, in the words of cards and alerts."""
+    if tracker.is_paused:
+        return "⏸ PAUSED"
+    if tracker.state is TrackerState.TRAILING and tracker.distance is None:
+        # Nothing is trailed by a level that stands still.
+        return "👀 watching"
+    return _STATES[tracker.state]
+
+
+def kind_name(tracker: Tracker) -> str:
+    """What sort of tracker it is; in a later half of a swing what it was set up as is over."""
+    return "swing" if tracker.is_swinging else KINDS[tracker.spec.kind]
+
+
+def owned(tracker: Tracker, instrument: Instrument) -> str:
+    """The slice a tracker owns."""
+    if tracker.side is Side.BUY:
+        return f"spends up to {money(tracker.quote)} {instrument.quote}"
+    return f"sells {quantity(tracker.quantity)} {instrument.base}"
+
+
+def short_owned(tracker: Tracker, instrument: Instrument) -> str:
+    """The slice alone, where a line has no room for what becomes of it."""
+    if tracker.side is Side.BUY:
+        return f"{money(tracker.quote)} {instrument.quote}"
+    return f"{quantity(tracker.quantity)} {instrument.base}"
+
+
+def protection(
+    is_protecting: bool, side: Side, worst_case: Decimal | None, instrument: Instrument
+) -> str:
+    """Whether this rule fires below the present price, and what that costs."""
+    if side is Side.BUY:
+        return "No position yet: nothing to protect"
+    if not is_protecting:
+        return "⚠️ NOT PROTECTED if it falls"
+    if worst_case is None:
+        return "🛡 protected"
+    return f"🛡 protected, worst {signed(worst_case)} {instrument.quote} before fees"
+
+
+def slipped(tracker: Tracker, worst_case: Decimal | None, now: Decimal | None) -> list[Line]:
+    """What a sale at the far end of the slippage that is allowed comes to; empty without a bound.
+
+    The worst case beside it is of a sale where the stop fires.
+    """
+    share = tracker.spec.slippage_max
+    if share is None or worst_case is None or now is None or tracker.side is Side.BUY:
+        return []
+    more = EXACT.multiply(now * tracker.quantity + worst_case, share)
+    return [f"  slipping {unsigned_percent(share)}: worst {signed(worst_case - more)}"]
+
+
+def spec_lines(tracker: Tracker) -> list[Line]:
+    """The options that differ from the defaults; what waits is told with its hard bound."""
+    spec = tracker.spec
+    lines: list[Line] = []
+    if spec.confirm.kind is not ConfirmKind.TOUCH:
+        bounded = replace(spec.confirm, loss_max=round(tracker.loss_max, 4))
+        lines.append(f"Confirm {phrase.confirm(bounded)}")
+    elif spec.confirm.loss_max is not None:
+        lines.append(f"Confirm {phrase.confirm(spec.confirm)}")
+    if spec.then != Then():
+        lines.append(f"Then {phrase.then(spec.then)}")
+    if spec.stop_share is not None:
+        lines.append(f"Stop {unsigned_percent(spec.stop_share)} from the entry")
+    if spec.slippage_max is not None:
+        lines.append(f"Slippage at most {unsigned_percent(spec.slippage_max)}")
+    if spec.price_kind is not PriceKind.DECISION:
+        lines.append(f"Decides on the {spec.price_kind.value} price")
+    return lines

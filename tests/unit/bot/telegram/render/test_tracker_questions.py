@@ -1,0 +1,86 @@
+"""The question before a live tracker is loosened shows what changes, and what it costs."""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bot.telegram.render.tracker_questions import edit_lines
+from tests.unit.trading.trackers.make import BTC, armed, d
+from trading.desk import EditProposal
+from trading.domain.tracker import (
+    Confirm,
+    ConfirmKind,
+    PriceKind,
+    Then,
+    ThenKind,
+    Tracker,
+    TrackerKind,
+)
+
+
+def _stop(**fields: Any) -> Tracker:
+    return armed(TrackerKind.STOP, 60000, level=58000, **fields)
+
+
+def _lines(before: Tracker, after: Tracker, *worst: Decimal | None) -> list[str]:
+    old, new = worst or (d(-1000), d(-1000))
+    _, lines = edit_lines(EditProposal(before, after, BTC, True, old, new))
+    return [str(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "was", "now"),
+    [
+        ({}, {"confirm": Confirm(ConfirmKind.TICKS, 3)}, ", confirm touch", ", confirm 3 ticks"),
+        ({}, {"then": Then(ThenKind.COOLDOWN)}, ", then once", ", then cooldown"),
+        ({"backstop": d(50000)}, {"backstop": None}, ", backstop 50000", ", no backstop"),
+        ({}, {"slippage_max": d("0.005")}, ", no slippage bound", ", slippage 0.5%"),
+        ({}, {"price_kind": PriceKind.LAST}, ", price decision", ", price last"),
+    ],
+)
+def test_an_option_that_changes_is_shown_as_it_was_and_as_it_will_be(
+    old: dict[str, Any], new: dict[str, Any], was: str, now: str
+) -> None:
+    before = _stop(**old)
+    lines = _lines(before, replace(before, spec=replace(before.spec, **new)))
+    assert lines[0].startswith("was stop 58000")
+    assert lines[0].endswith(was)
+    assert lines[2].startswith("new stop 58000")
+    assert lines[2].endswith(now)
+
+
+def test_an_option_that_stays_is_not_repeated() -> None:
+    before = _stop(confirm=Confirm(ConfirmKind.TICKS, 3))
+    after = replace(before, stop_price=d(57000))
+    assert not any("ticks" in line for line in _lines(before, after))
+
+
+def test_a_smaller_slice_says_how_much_loses_its_protection() -> None:
+    before = _stop()
+    after = replace(before, quantity=d("0.2"))
+    lines = _lines(before, after, d(-1000), d(-400))
+    assert lines[-1] == "⚠️ 0.3 BTC will NOT be protected"
+
+
+def test_a_smaller_slice_that_protects_nothing_yet_is_not_watched() -> None:
+    before = armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02")
+    lines = _lines(before, replace(before, quantity=d("0.2")), None, None)
+    assert lines[1] == lines[3] == "  ⚠️ NOT PROTECTED if it falls"
+    assert lines[-1] == "⚠️ 0.3 BTC will not be watched"
+
+
+def test_a_buy_has_no_worst_case_and_is_not_called_unprotected() -> None:
+    before = armed(TrackerKind.DIP, 60000, level=55000, trail="0.01")
+    after = replace(before, spec=replace(before.spec, then=Then(ThenKind.COOLDOWN)))
+    was, new = _lines(before, after, None, None)
+    assert (was[-9:], new[-13:]) == ("then once", "then cooldown")
+
+
+def test_without_its_backstop_it_is_said_that_the_order_on_the_exchange_goes() -> None:
+    before = _stop(backstop=d(50000))
+    gone = "⚠️ Its order on the exchange is cancelled: while I am down, nothing sells"
+    assert gone in _lines(before, _stop())
+    assert gone not in _lines(before, _stop(backstop=d(49000)))
+    assert gone not in _lines(_stop(), _stop())
