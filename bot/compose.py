@@ -290,8 +290,7 @@ class Process:
         control = ControlServer(directory, self._local.answer)
         code = await bot.start()
         if code is not None:
-            sys.stdout.write(f"Send this to the bot from your phone to own it: /pair {code}\n")
-            sys.stdout.flush()
+            _say(f"Send this to the bot from your phone to own it: /pair {code}")
         # Before recovery, which may buy what was missed.
         await self._halt_file.check(self._desk)
         work = asyncio.create_task(
@@ -344,6 +343,8 @@ class Process:
 
     async def _start(self, ready: asyncio.Event) -> None:
         await self._recover(ready)
+        watched, halt_file = self._agent.trackers.count(), self._halt_file.path.absolute()
+        _say(wording.runs(self._desk.status(), self._version, watched, halt_file))
         self._schedule.start(await self._store.records.last_runs())
         await pauses.collect_now_and_then()
 
@@ -479,6 +480,13 @@ class Process:
         if told and not is_unseen:
             return True
         return await self._escalation.tell_now(text) or told
+
+
+def _say(text: str) -> None:
+    """Tell whoever started this; a terminal that is gone keeps nobody from watching stops."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 def _root(error: BaseException) -> BaseException:

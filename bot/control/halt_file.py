@@ -22,21 +22,21 @@ class HaltFile:
     """Halts what runs while the file is there, and refuses every way out of the halt."""
 
     def __init__(self, data_dir: Path, clock: Clock) -> None:
-        self._path = data_dir / FILE
+        self.path = data_dir / FILE
         self._clock = clock
 
     @property
     def is_there(self) -> bool:
         """Whether the file lies there, whatever is in it."""
-        return self._path.exists() or self._path.is_symlink()
+        return self.path.exists() or self.path.is_symlink()
 
     def forbid(self, command: Command) -> None:
         """Raise Refused for a command that would end the halt."""
         ends_it = isinstance(command, SetTradingMode) and not command.mode.is_halted
         if ends_it and self.is_there:
             raise Refused(
-                f"the file {self._path} keeps Umbra halted; remove it first, on the machine"
-                f" itself: rm {self._path}",
+                f"the file {self.path} keeps Umbra halted; remove it first, on the machine"
+                f" itself: rm {self.path}",
                 example="/resume",
             )
 
@@ -44,7 +44,7 @@ class HaltFile:
         """Halt if the file lies there; a stricter halt stays. Works before recovery, too."""
         if not self.is_there or desk.status().state.is_halted:
             return
-        reason = f"The file {self._path} is there. To go on: rm {self._path}, then /resume."
+        reason = f"The file {self.path} is there. To go on: rm {self.path}, then /resume."
         cause = f"local:halt-file:{self._clock.now().isoformat()}"
         try:
             await desk.execute(SetTradingMode(TradingMode.HALTED, reason), THIS_MACHINE, cause)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from pathlib import Path
 
 from bot import modes
 from bot.modes import MODES
@@ -48,6 +49,15 @@ def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
         f"Prices: {'over REST' if view.stream == 'down' else view.stream}"
         + ("" if view.data_age_s is None else f", {view.data_age_s:.0f} s old"),
         troubles(view),
+    )
+
+
+def runs(view: StatusView, version: str, watched: int, halt_file: Path) -> str:
+    """One line for whoever started an agent, once it watches; nothing of it is secret."""
+    money_at_stake = "no real money" if view.is_simulated else "REAL MONEY"
+    return (
+        f"Umbra {version} runs ({money_at_stake}): {_head(view)}; {count(watched, 'tracker')} "
+        f"watched. It logs to standard error; a file {halt_file} halts it."
     )
 
 

@@ -54,3 +54,30 @@ async def test_a_stop_works_on_postgresql_and_through_a_death(
         second = await world.spawn_agent(UMBRA_DATA_DIR=str(tmp_path / "second"))
         assert await second.wait() == 2
         await world.processes["run"].wait()
+
+
+async def test_a_start_that_succeeded_says_in_one_line_what_runs(world: World) -> None:
+    first = await _runs(world, 1)
+    assert "(no real money): SIMULATED, live on binance, active; 0 trackers watched" in first
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.answer("/halt", "HALTED")
+    await world.end("run")
+    await world.start_agent()
+    second = await _runs(world, 2)
+    assert "HALTED: only private stops sell; 1 tracker watched." in second
+    assert f"a file {world.data_dir / 'HALT'} halts it" in second
+    for name in ("UMBRA_EXCHANGE_API_KEY", "UMBRA_EXCHANGE_SECRET", "UMBRA_TELEGRAM_TOKEN"):
+        assert world.environment[name] not in second
+
+
+async def _runs(world: World, starts: int) -> str:
+    async def are_said() -> bool:
+        return len(_said(world)) >= starts
+
+    await world.until(are_said, "nothing is said")
+    assert len(_said(world)) == starts
+    return _said(world)[-1]
+
+
+def _said(world: World) -> list[str]:
+    return [line for line in world.log().splitlines() if line.startswith("Umbra ")]
