@@ -20,6 +20,7 @@ from bot.charts.worker import Picture, png_of, request_of
 from bot.config import Mode, Settings
 from bot.in_hand import MARKS, SUSPECTS, MarkedInHand
 from bot.shares import gateway_settings
+from bot.systemd import ServiceManager
 from storage.store import Store, open_store
 from tests.simulation.loop import PowerCut, SimLoop, Trace
 from tests.simulation.network import Network
@@ -242,7 +243,9 @@ class Machine:
         self._gateway = create_gateway(gateway_settings(settings), self.clock, in_hand)
         account = Account(self._gateway)
         charts: Any = ChartsInPlace()
-        self.process = compose.Process(settings, "sim", self.store, account, charts, in_hand)
+        service = ServiceManager(None)
+        opened = compose.Opened(self.store, account, charts, in_hand, service)
+        self.process = compose.Process(settings, "sim", opened)
         try:
             return int(await self.process.run(self._stop))
         finally:
