@@ -72,6 +72,11 @@ def has_reached(path: Path) -> bool:
     return path.is_file() and path.stat().st_size >= _RECORD.size
 
 
+def mark_beside(reserve_path: Path) -> Path:
+    """Where the mark of a database lies, by the path of its reserve."""
+    return reserve_path.with_suffix(".mark")
+
+
 def lost(connection: Connection, reached: Tip | None) -> LostRecords | None:
     """Return what a journal lacks of the one whose mark was found; None when it holds that row."""
     if reached is None:

@@ -8,6 +8,7 @@ Ten thousand trackers are megabytes: they are written out a few at a time, so th
 is free in between, and packed before a writer, whom stops wait for, has anything to do with it.
 """
 
+import asyncio
 import base64
 import hashlib
 import logging
@@ -15,22 +16,24 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, insert, select
 
 from storage import queries, schema
 from storage.codec import GENESIS, decode
-from storage.database import UnwritableError
+from storage.database import Database, UnwritableError
 from storage.fold import Fold
 from storage.projections import project
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person, Severity
-from trading.domain.errors import JournalCorrupt
+from trading.domain.errors import JournalCorrupt, UmbraError
 from trading.domain.events import Event
 from trading.domain.order import Attempt
 from trading.domain.position import Position
 from trading.domain.tracker import Tracker
+from trading.ports.clock import Clock
 from trading.ports.storage import PendingUpdate, StoredState
 
 logger = logging.getLogger(__name__)
@@ -299,3 +302,35 @@ class SaveSnapshot:
             "snapshot_skipped", extra={"reason": error.reason, "can_read": connection is not None}
         )
         return 0
+
+
+class Snapshots:
+    """Takes a snapshot now and then, beside the appends."""
+
+    def __init__(self, database: Database, clock: Clock, taken_at_seq: int) -> None:
+        self._database = database
+        self._clock = clock
+        self._taken_at_seq = self._seq = taken_at_seq
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, seq: int) -> None:
+        """Take one in the background when enough has happened since the last one."""
+        self._seq = max(self._seq, seq)
+        is_due = self._seq - self._taken_at_seq >= SNAPSHOT_EVENTS
+        if is_due and (self._task is None or self._task.done()):
+            self._taken_at_seq = self._seq
+            self._task = asyncio.create_task(self._take())
+
+    async def close(self) -> None:
+        """Take a last one, so that the next start has little to check."""
+        if self._task is not None:
+            await self._task
+        if self._seq - self._taken_at_seq >= SNAPSHOT_EVENTS // 20:
+            await self._take()
+
+    async def _take(self) -> None:
+        try:
+            taken = await self._database.read_long(partial(take, at=self._clock.now()))
+            await self._database.write(SaveSnapshot(taken))
+        except UmbraError as error:
+            logger.warning("snapshot_skipped", extra={"reason": str(error)})

@@ -13,7 +13,7 @@ import pytest
 from bot.telegram.inbox import Inbox
 from bot.telegram.sending import Sender
 from storage import ledger
-from storage.store import SqlJournal
+from storage.journal import SqlJournal
 from tests.simulation.checks import Broken
 from tests.simulation.story import play_seed
 from trading.agent import TradingAgent
