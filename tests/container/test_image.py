@@ -1,7 +1,6 @@
 """The image: built from the locks alone, not root's, and with nothing in it that can be changed."""
 
 import contextlib
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.announced import address_in
 from tests.container import dockerfile
 from tests.container.conftest import REPOSITORY
 
@@ -55,19 +55,6 @@ def test_data_that_is_no_python_comes_along(image: dockerfile.Image) -> None:
         assert {path for path in ours if not (packages / path).exists()} == set()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
 def _wait(
     condition: Callable[[], bool],
     deadline_s: float,
@@ -94,27 +81,36 @@ def _running(
         process.wait(10)
 
 
+@contextlib.contextmanager
+def _serving(
+    image: dockerfile.Image, command: list[str], environment: Mapping[str, str], log: Path
+) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+    with _running(image, [*command, "--port", "0"], environment, log) as server:
+        _wait(lambda: address_in(log.read_text()) is not None, 30, log, server)
+        yield server, address_in(log.read_text()) or ""
+
+
 def test_the_command_comes_up_and_answers_its_health_check_and_stops_when_told(
     image: dockerfile.Image, tmp_path: Path
 ) -> None:
-    exchange, chat = _free_port(), _free_port()
     settings = {
         "UMBRA_MODE": "live",
         "UMBRA_EXCHANGE_ID": "binance",
         "UMBRA_EXCHANGE_API_KEY": "key",
         "UMBRA_EXCHANGE_SECRET": "secret",
-        "UMBRA_EXCHANGE_REST_URL": f"http://127.0.0.1:{exchange}",
-        "UMBRA_EXCHANGE_WS_URL": f"ws://127.0.0.1:{exchange}",
         "UMBRA_TELEGRAM_TOKEN": "4242:TEST",
-        "UMBRA_TELEGRAM_API_URL": f"http://127.0.0.1:{chat}/bot",
         "UMBRA_OWNER_ID": "1",
     }
     umbra, log = image.command[0], tmp_path / "log"
     with (
-        _running(image, [umbra, "sim", "--still", "--port", str(exchange)], settings, log) as sim,
-        _running(image, [umbra, "chat", "--port", str(chat)], settings, log) as phone,
+        _serving(image, [umbra, "sim", "--still"], settings, tmp_path / "sim") as (sim, exchange),
+        _serving(image, [umbra, "chat"], settings, tmp_path / "chat") as (phone, chat),
     ):
-        _wait(lambda: _answers(exchange) and _answers(chat), 30, log, sim, phone)
+        settings |= {
+            "UMBRA_EXCHANGE_REST_URL": exchange,
+            "UMBRA_EXCHANGE_WS_URL": exchange.replace("http", "ws"),
+            "UMBRA_TELEGRAM_API_URL": f"{chat}/bot",
+        }
 
         def is_healthy() -> bool:
             check = image.start(image.health_command, settings, tmp_path / "health")

@@ -96,7 +96,6 @@ async def test_without_an_agent_a_panic_recovers_sells_and_ends(world: World) ->
 async def test_with_everything_dead_a_halt_is_kept_for_the_next_start(world: World) -> None:
     await world.arm("/track BTC/USDT stop 50000 0.2")
     await world.kill_agent()
-    port = world.exchange.rpartition(":")[2]
     await world.end("sim")
 
     code, said = await umbra(world, "halt")
@@ -107,8 +106,7 @@ async def test_with_everything_dead_a_halt_is_kept_for_the_next_start(world: Wor
     assert code == 1, said
     assert "Nothing can be sold now" in said
 
-    await world.spawn("sim", "--port", port, "--balance", world.balance, *world.sim_options)
-    await world.until_served(f"{world.exchange}/api/v3/ping")
+    await world.serve_exchange()
     await world.price("60000")
     await world.start_agent()
     assert "HALTED" in (await world.answer("/status", "Equity"))["text"]

@@ -1,11 +1,13 @@
 """A start that cannot be right ends in one sentence: the setting's exact name and an example."""
 
+import socket
+
 import pytest
 
 from bot.accounts import exchange_place
 from storage.lease import AccountLock
 from tests.catalogue import fired
-from tests.e2e.world import World, free_port
+from tests.e2e.world import World
 from trading.sim.liquidity import hash_of
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +42,15 @@ async def test_a_start_that_cannot_be_right_is_refused_by_name_and_by_example(
 ) -> None:
     world = quiet_world
     (world.folder / "file").touch()
-    told = {"folder": str(world.folder), "port": str(free_port())}
+    # Bound and not listened to: nobody answers there, and nobody else can.
+    nobody = socket.socket()
+    nobody.bind(("127.0.0.1", 0))
+    with nobody:
+        await _refused(world, str(nobody.getsockname()[1]))
+
+
+async def _refused(world: World, port: str) -> None:
+    told = {"folder": str(world.folder), "port": port}
     for values, expected in _WRONG:
         before = len(world.log()) if "run" in world.processes else 0
         world.settings = {name: text.format(**told) for name, text in values.items()}

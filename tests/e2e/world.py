@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import stat
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.announced import address_in, is_taken_in
 from tests.forking import process as forking
 
 OWNER_ID = 1
@@ -25,13 +25,6 @@ _POLL_S = 0.05
 
 Message = dict[str, Any]
 Process = asyncio.subprocess.Process | forking.ForkedProcess
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -49,8 +42,8 @@ class World:
     is_executed: bool = False
 
     def __post_init__(self) -> None:
-        self.exchange = f"http://127.0.0.1:{free_port()}"
-        self.chat = f"http://127.0.0.1:{free_port()}"
+        # Where the servers are, once they have said so.
+        self.exchange = self.chat = ""
         self.data_dir = self.folder / "agent"
         self.environment = {
             name: value for name, value in os.environ.items() if not name.startswith("UMBRA_")
@@ -58,10 +51,7 @@ class World:
             "UMBRA_MODE": "live",
             "UMBRA_EXCHANGE_API_KEY": secrets.token_hex(16),
             "UMBRA_EXCHANGE_SECRET": secrets.token_hex(16),
-            "UMBRA_EXCHANGE_REST_URL": self.exchange,
-            "UMBRA_EXCHANGE_WS_URL": self.exchange.replace("http", "ws"),
             "UMBRA_TELEGRAM_TOKEN": f"4242:{secrets.token_hex(16)}",
-            "UMBRA_TELEGRAM_API_URL": f"{self.chat}/bot",
             "UMBRA_OWNER_ID": str(OWNER_ID),
             "UMBRA_DATA_DIR": str(self.data_dir),
         }
@@ -70,18 +60,19 @@ class World:
         self.folder.mkdir(exist_ok=True)
         self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S))
         try:
-            await self._serve()
+            await self._open()
         except BaseException as error:
             await self.__aexit__(type(error))
             raise
         return self
 
-    async def _serve(self) -> None:
-        port, chat_port = self.exchange.rpartition(":")[2], self.chat.rpartition(":")[2]
-        await self.spawn("sim", "--port", port, "--balance", self.balance, *self.sim_options)
-        await self.spawn("chat", "--port", chat_port)
-        await self.until_served(f"{self.exchange}/api/v3/ping")
-        await self.until_served(f"{self.chat}/client/messages?chat_id={OWNER_ID}")
+    async def _open(self) -> None:
+        self.exchange, self.chat = await asyncio.gather(self.serve_exchange(), self._serve("chat"))
+        self.environment |= {
+            "UMBRA_EXCHANGE_REST_URL": self.exchange,
+            "UMBRA_EXCHANGE_WS_URL": self.exchange.replace("http", "ws"),
+            "UMBRA_TELEGRAM_API_URL": f"{self.chat}/bot",
+        }
 
     async def __aexit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         try:
@@ -167,18 +158,28 @@ class World:
         self.processes[command] = process
         return process
 
-    async def until_served(self, url: str) -> None:
-        """Wait until a server answers."""
+    async def serve_exchange(self) -> str:
+        """Start the exchange, where it was if it was there before, and return its address."""
+        return await self._serve("sim", "--balance", self.balance, *self.sim_options)
+
+    async def _serve(self, command: str, *arguments: str) -> str:
+        before = {"sim": self.exchange, "chat": self.chat}[command]
+        # A port that was left is free for everybody: whoever has it for a moment is waited for.
+        port = before.rpartition(":")[2] or "0"
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            try:
-                async with self.session.get(url) as reply:
-                    if reply.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            assert time.monotonic() < deadline, f"{url} is not served: {self.log('sim')[-2000:]}"
-            await asyncio.sleep(_POLL_S)
+            log = self.folder / f"{command}.log"
+            begin = len(self.log(command)) if log.exists() else 0
+            process = await self.spawn(command, "--port", port, *arguments)
+            has_ended, said = False, ""
+            while not has_ended:
+                # What ended has said all that it had to say.
+                has_ended, said = process.returncode is not None, self.log(command)[begin:]
+                if address := address_in(said):
+                    return address
+                assert time.monotonic() < deadline, f"{command} does not serve: {said[-2000:]}"
+                await asyncio.sleep(_POLL_S)
+            assert is_taken_in(said), said[-2000:]
 
     # ------------------------------------------------------------ phone
 

@@ -486,6 +486,13 @@ async def test_a_start_awaits_a_table_that_another_session_has_locked(
     await again.close()
 
 
+async def test_a_server_of_a_test_is_on_no_port_that_somebody_else_could_have(
+    own_postgres: OwnServer,
+) -> None:
+    async with _connected(own_postgres.url) as connection:
+        assert await connection.fetchval("SHOW listen_addresses") == ""
+
+
 def _lock_timeout(connection: Any) -> str:
     return str(connection.exec_driver_sql("SHOW lock_timeout").scalar())
 
