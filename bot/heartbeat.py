@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from bot.small_files import replace_bytes, write_over
+
 _AGENT = "heartbeat.json"
 _WATCHDOG = "watchdog.json"
 AGE_S_MAX = 15.0
@@ -83,25 +85,13 @@ def read_watchdog(data_dir: Path) -> Sign | None:
 
 
 def _replace(target: Path, record: Mapping[str, object]) -> None:
-    scratch = target.with_suffix(".tmp")
     try:
-        scratch.write_bytes(_framed(record))
-        scratch.replace(target)
+        replace_bytes(target, _framed(record))
     except OSError:
         if not target.exists():
             raise
-        _write_over(target, record)
-
-
-def _write_over(target: Path, record: Mapping[str, object]) -> None:
-    descriptor = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        room = max(os.fstat(descriptor).st_size, 1)
-        framed = _framed(record, -(-room // _BLOCK_BYTES))
-        if os.pwrite(descriptor, framed, 0) < len(framed):
-            raise OSError(f"only a part of the sign of life {target} could be written")
-    finally:
-        os.close(descriptor)
+        room = max(target.stat().st_size, 1)
+        write_over(target, _framed(record, -(-room // _BLOCK_BYTES)))
 
 
 def _framed(record: Mapping[str, object], blocks: int | None = None) -> bytes:

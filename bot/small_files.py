@@ -1,10 +1,29 @@
 """Small files of the data directory, replaced as a whole: a death leaves the old or the new one."""
 
+import os
 from pathlib import Path
 
 
 def replace_text(path: Path, text: str) -> None:
     """Write a file beside it, and put that in its place; raises OSError."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Write a file beside it, and put that in its place; raises OSError."""
     scratch = path.with_suffix(".tmp")
-    scratch.write_text(text)
+    scratch.write_bytes(content)
     scratch.replace(path)
+
+
+def write_over(path: Path, content: bytes) -> None:
+    """Write over the first bytes of a file, for a disk without room for another; raises OSError.
+
+    A death may leave a part of each: whoever reads has to tell.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if os.pwrite(descriptor, content, 0) < len(content):
+            raise OSError(f"only a part of {path} could be written")
+    finally:
+        os.close(descriptor)
