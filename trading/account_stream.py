@@ -122,6 +122,8 @@ class AccountStream:
             self._follow_ups.add(self._housekeeping.reconcile)
 
     def _on_movement(self, movement: Movement) -> None:
+        if not self._housekeeping.transfers.told(movement):
+            return
         self._housekeeping.funds.take(movement)
         # What left counts at once, what came once it is known to be among the balances: in between
         # either looks like a gain, which ends nothing, and never like a loss.

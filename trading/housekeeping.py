@@ -17,6 +17,7 @@ from trading.domain.errors import (
     SettingsInvalid,
 )
 from trading.domain.events import DayOpened, Event
+from trading.domain.money import ZERO
 from trading.domain.position import DOLLARS, Balance, Position, TradingMode
 from trading.funds import Funds
 from trading.key_rights import KeyFinding, judge_key
@@ -26,6 +27,7 @@ from trading.portfolio import price_in, route
 from trading.ports.storage import Journal
 from trading.reachability import BALANCES_DISAGREE
 from trading.risk import halts
+from trading.transfers import Transfers
 
 logger = logging.getLogger(__name__)
 _ATR_CANDLES = 60
@@ -56,6 +58,7 @@ class Housekeeping:
         self._market = market
         self._alarms = alarms
         self.funds = Funds(workings.state.book, workings.clock, workings.record)
+        self.transfers = Transfers(workings.state, workings.gateway, workings.clock, self.funds)
         self._accepts_unrestricted_key = False
         self._is_key_unchecked = False
         self.clock_offset_ms = 0
@@ -126,17 +129,35 @@ class Housekeeping:
         is_priced = self._price_the_rest(unwatched, prices)
         has_moved = self.funds.is_waiting
         await self.funds.settle(is_priced=is_priced)
+        pending = await self._find_transfers(is_priced=is_priced) if is_agreed else ZERO
         # What is not shown is not lost, nor is what nobody could value just now; and an answer may
         # be a moment older than what was just told of.
         is_known = is_priced or not self._of.state.book.unpriced()
         if is_agreed and is_known and not has_moved:
-            await self._check_daily_loss()
+            await self._check_daily_loss(pending)
         # Without an answer nothing is known of a peg, and nothing ends.
         if dollars and prices is not None:
             await self._judge_pegs(dollars, prices)
         if self._is_key_unchecked:
             with contextlib.suppress(Retryable):
                 await self.check_permissions()
+
+    async def _find_transfers(self, *, is_priced: bool) -> Decimal:
+        """Write down what came or went untold; returns the worth of what is in doubt."""
+        found = await self.transfers.compare()
+        if found.is_judged:
+            # Before it counts: no loss of unknown cause ends entries without a word.
+            for fact in found.facts:
+                await self._of.record(fact)
+            await self.funds.settle(is_priced=is_priced)
+            for fact in self._counted():
+                await self._of.record(fact)
+        return found.pending
+
+    def _counted(self) -> Sequence[Event]:
+        # What is at work may have traded, and is booked later.
+        counted = None if self._working() else self.transfers.counted()
+        return () if counted is None else (counted,)
 
     async def _compare(
         self, balances: Mapping[str, Balance], known: Mapping[str, Position], busy: set[str]
@@ -215,7 +236,9 @@ class Housekeeping:
         if day is None or day.day != now.date():
             # What came before is part of what the day opens with.
             await self.funds.settle()
-            await self._of.record(DayOpened(now.date(), self._of.state.book.equity(), now))
+            self.transfers.open_day()
+            opened = DayOpened(now.date(), self._of.state.book.equity(), now)
+            await self._of.record(opened, *self._counted())
 
     async def _last_prices(self) -> Mapping[str, Decimal] | None:
         """Return what everything was traded at last, None without an answer."""
@@ -273,9 +296,10 @@ class Housekeeping:
             if symbols and any(self._market.price(symbol) is None for symbol in symbols)
         }
 
-    async def _check_daily_loss(self) -> None:
+    async def _check_daily_loss(self, pending: Decimal) -> None:
+        """Hold the loss against its limit; what is `pending` is none until it is judged."""
         state = self._of.state
         if (base := state.equity_base) is None:
             return
-        loss = halts.loss_share(base, state.book.equity())
+        loss = halts.loss_share(base + pending, state.book.equity())
         await self._alarms.halt(halts.daily_loss(loss, self._of.limits, state.book.unpriced()))

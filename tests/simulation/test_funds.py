@@ -43,10 +43,11 @@ def test_what_comes_and_goes_is_no_profit_and_a_real_loss_still_reaches_its_limi
         assert mode() is TradingMode.ACTIVE
         # Of which the journal knows after a death, too.
         await world.machine.cut_power()
+        # Nobody tells of it: it is found by what is there after the start.
+        await stage.control.transfer({"asset": "ETH", "delta": "30"})
         world.machine.start()
         await stage.until(lambda: world.machine.process is not None and world.agent.is_ready)
-        # What came before its stream is told by nobody.
-        await world.pass_by(5)
+        await world.pass_by(130)
         await stage.control.transfer({"asset": "ETH", "delta": "-40"})
         await world.pass_by(70)
         assert abs(_lost(world) - before) < 1_000
@@ -61,7 +62,7 @@ def test_what_comes_and_goes_is_no_profit_and_a_real_loss_still_reaches_its_limi
         stage.move(str(round(fallen, 2)))
         waited_s = await stage.until(lambda: mode() is TradingMode.REDUCING, 130)
         quantities = [one.movement.quantity for one in _moved(world)]
-        assert quantities == [50, 300_000, -300_000, -40]
-        fired(f"four movements, and a real loss ended entries after {waited_s:.0f} s")
+        assert quantities == [50, 300_000, -300_000, 30, -40]
+        fired(f"five movements, and a real loss ended entries after {waited_s:.0f} s")
 
     play(1, story)

@@ -262,6 +262,7 @@ class History:
         yield events.Heartbeat(self._at)
         yield events.JobRan(self._random.choice(["digest", "reconcile"]), "ok", self._at)
         yield events.DayOpened(date(2026, 1, 1) + timedelta(self._next()), self._amount(), self._at)
+        yield events.AccountCounted((("BTC", self._amount()), ("ETH", self._amount())), self._at)
         movement = position.Movement("ETH", -self._amount(), self._at)
         yield events.FundsMoved(movement, -self._amount(), self._at)
         yield events.RecoveryReported(3, ("one", "two"), self._at)

@@ -815,7 +815,8 @@ async def test_orderly_restarts_and_crashes_long_ago_are_no_crash_loop(world: Ag
 
 
 async def test_a_daily_loss_refuses_new_risk_until_the_person_resumes(world: AgentWorld) -> None:
-    world.exchange.coins["USDT"] -= 5_000
+    # Half a Bitcoin falls by 10,000: 5,000 of 40,900.
+    world.exchange.set_price("BTC/USDT", "50000")
     await world.agent.jobs()["balances"]()
     status = world.desk.status()
     assert status.state is TradingMode.REDUCING

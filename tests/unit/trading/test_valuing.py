@@ -83,13 +83,14 @@ async def test_a_loss_is_not_judged_while_nobody_can_value_what_is_held(world: A
     assert world.agent.state.book.unpriced()
     assert world.desk.status().state is TradingMode.ACTIVE
     world.exchange.last_prices = answering  # type: ignore[method-assign]
-    world.exchange.coins["USDT"] -= 5_000
+    world.exchange.set_price("BTC/USDT", "50000")
     await _read_balances(world)
     assert world.desk.status().state is TradingMode.REDUCING
 
 
 async def test_what_no_market_values_is_named_beside_the_loss(world: AgentWorld) -> None:
-    world.exchange.coins |= {"XRP": Decimal(5), "USDT": Decimal(1_000)}
+    world.exchange.bring("XRP", "5")
+    world.exchange.set_price("BTC/USDT", "50000")
     await _read_balances(world)
     status = world.desk.status()
     assert [each.asset for each in status.uncounted] == ["XRP"]

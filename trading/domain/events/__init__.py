@@ -13,6 +13,7 @@ from trading.domain.events.alerts import (
 from trading.domain.events.fact import Fact
 from trading.domain.events.orders import (
     TRACKER_MOVED,
+    AccountCounted,
     AttemptChanged,
     AttemptPrepared,
     DayOpened,
@@ -73,6 +74,7 @@ Event = (
     | AlertEnded
     | RecoveryReported
     | DayOpened
+    | AccountCounted
     | FundsMoved
     | PersonChanged
     | ScoresTold
@@ -93,6 +95,7 @@ Event = (
 __all__ = [
     "TRACKER_MOVED",
     "AccessDenied",
+    "AccountCounted",
     "AlertAcknowledged",
     "AlertEnded",
     "AlertRaised",

@@ -161,6 +161,14 @@ class DayOpened(Fact):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountCounted(Fact):
+    """What the account holds of each asset, locked or not, as fills and movements explain it."""
+
+    totals: tuple[tuple[str, Decimal], ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FundsMoved(Fact):
     """Something came into the account or left it without a trade: no profit and no loss.
 
