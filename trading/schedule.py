@@ -112,7 +112,7 @@ class Schedule:
                 self._last[job.name] = (last_runs[job.name], "before this start")
             self._scheduler.add_job(
                 self.run,
-                _trigger(job),
+                trigger_of(job),
                 args=(job.name,),
                 id=job.name,
                 coalesce=True,
@@ -146,7 +146,7 @@ class Schedule:
             return False
         logger.warning("wall_clock_stepped", extra={"seconds": round(step_s, 1)})
         for job in self._jobs.values():
-            self._scheduler.reschedule_job(job.name, trigger=_trigger(job))
+            self._scheduler.reschedule_job(job.name, trigger=trigger_of(job))
         return True
 
     async def _follow_forever(self) -> None:
@@ -212,7 +212,8 @@ class Schedule:
         return now >= due and (last is None or last < due)
 
 
-def _trigger(job: Job) -> BaseTrigger:
+def trigger_of(job: Job) -> BaseTrigger:
+    """When a job is due, all in UTC, whatever the calendar of the machine does."""
     if job.daily_at is not None:
         return CronTrigger(hour=job.daily_at[0], minute=job.daily_at[1], timezone=UTC)
     if job.at_second is not None:

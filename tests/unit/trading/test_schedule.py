@@ -13,7 +13,7 @@ from tests.fakes.clock import FakeClock
 from trading.domain.errors import AuthLost, Unreachable
 from trading.domain.events import JobRan
 from trading.domain.time import from_ms, to_ms
-from trading.schedule import JOBS, Job, Schedule, _trigger
+from trading.schedule import JOBS, Job, Schedule, trigger_of
 
 
 async def _nothing() -> None:
@@ -237,7 +237,7 @@ def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )
 def test_the_day_begins_once_every_24_hours_whatever_the_calendar_does(evening: datetime) -> None:
     [job] = [job for job in JOBS if job.name == "daily_risk_reset"]
-    trigger = _trigger(job)
+    trigger = trigger_of(job)
     fires = [trigger.get_next_fire_time(None, evening)]
     for _ in range(3):
         fires.append(trigger.get_next_fire_time(fires[-1], fires[-1] + timedelta(seconds=1)))
