@@ -49,7 +49,7 @@ class TrackerProposal:
 
 @dataclass(frozen=True, slots=True)
 class EditProposal:
-    """What a change of a live tracker would do; worst cases in quote units."""
+    """What a change of a live tracker would do; worst cases in quote units, against `price`."""
 
     before: Tracker
     after: Tracker
@@ -57,6 +57,7 @@ class EditProposal:
     is_loosening: bool
     worst_case_before: Decimal | None
     worst_case_after: Decimal | None
+    price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

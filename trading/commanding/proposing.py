@@ -90,6 +90,7 @@ class Proposer:
             is_loosening=edit.is_loosening,
             worst_case_before=self._of.worst_case(before, edit.old_worst, present.price),
             worst_case_after=self._of.worst_case(edit.tracker, edit.new_worst, present.price),
+            price=present.price,
         )
         shown = None
         if command.amount is not None:

@@ -64,8 +64,10 @@ def edit_lines(proposal: EditProposal) -> tuple[str, list[Line]]:
     lines: list[Line] = [
         f"was {_standing(before, instrument)}{old}",
         *_worst_lines(before, proposal.worst_case_before, instrument),
+        *slipped(before, proposal.worst_case_before, proposal.price),
         f"new {_standing(after, instrument)}{new}",
         *_worst_lines(after, proposal.worst_case_after, instrument),
+        *slipped(after, proposal.worst_case_after, proposal.price),
     ]
     lines.extend(_backstop_lines(before, after))
     less = before.quantity - after.quantity

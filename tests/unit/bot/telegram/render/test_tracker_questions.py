@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from bot.telegram.render.tracker_questions import edit_lines
+from tests.unit.trading.agent_world import OWNER, AgentWorld
 from tests.unit.trading.trackers.make import BTC, armed, d
 from trading.desk import EditProposal
+from trading.domain.commands import EditTracker
 from trading.domain.tracker import (
     Confirm,
     ConfirmKind,
@@ -84,3 +86,25 @@ def test_without_its_backstop_it_is_said_that_the_order_on_the_exchange_goes() -
     assert gone in _lines(before, _stop())
     assert gone not in _lines(before, _stop(backstop=d(49000)))
     assert gone not in _lines(_stop(), _stop())
+
+
+async def test_a_question_about_slippage_says_what_the_worst_would_be_with_it() -> None:
+    async with AgentWorld() as world:
+        await world.protect("58000")
+        asked = [
+            await world.time.finish(world.desk.propose(EditTracker(1, slippage_max=share), OWNER))
+            for share in (d("0.02"), d("0.01"))
+        ]
+        assert isinstance(asked[0].facts, EditProposal)
+        first = edit_lines(asked[0].facts)[1]
+        # Half a Bitcoin from 60,000: at 58,000, 2 % below that, 1 % below that.
+        assert [line for line in first if "worst" in str(line)] == [
+            "  worst -1,000.00 USDT before fees",
+            "  worst -1,000.00 USDT before fees",
+            "  slipping 2%: worst -1,580.00",
+        ]
+        await world.do(EditTracker(1, slippage_max=d("0.02")))
+        again = await world.time.finish(world.desk.propose(asked[1].command, OWNER))
+        assert isinstance(again.facts, EditProposal)
+        slipping = [line for line in edit_lines(again.facts)[1] if "slipping" in str(line)]
+        assert slipping == ["  slipping 2%: worst -1,580.00", "  slipping 1%: worst -1,290.00"]
