@@ -32,7 +32,7 @@ from trading.domain.events import (
     RecoveryReported,
 )
 from trading.domain.market import Observation
-from trading.domain.order import AttemptState
+from trading.domain.order import AttemptState, Fill, Intent
 from trading.domain.tracker import Evidence, Tracker
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
@@ -140,7 +140,7 @@ class TradingAgent:
             settings=ExecutionSettings(exit_attempts_per_minute_max=most),
             quote_of=self.market.touch,
             portfolio_of=self.state.book.snapshot,
-            closing=self.trackers.outcome,
+            closing=self._ends_with,
             publish=self._publish,
             order_prefix=self._identity.order_prefix,
             on_excess=lambda excess: self._follow_ups.add(partial(self._flattening.sell, excess)),
@@ -149,6 +149,9 @@ class TradingAgent:
             on_overflow=self._follow_ups.give_up,
             sleep=ports.sleep,
         )
+
+    def _ends_with(self, intent: Intent, fills: Sequence[Fill]) -> Sequence[Event]:
+        return (*self.trackers.outcome(intent, fills), *self.guarding.gone(intent))
 
     def _workings(self) -> Workings:
         return Workings(

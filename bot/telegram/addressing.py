@@ -40,6 +40,8 @@ _ACKNOWLEDGED_MAX = 500
 _INTENTS_LOOKED_AT = 500
 _TRIPS_MAX = 1_000
 _NAME = re.compile("fact ([0-9]+) ")
+# How the alarm about a lost backstop begins; which one could not replace it follows.
+_LOST = "backstop_lost:"
 # A refused backstop is tried again each minute; after a longer while its end is news again.
 _SAID_FOR = timedelta(minutes=5)
 # A trail moves with the market; its card is edited when it acts, or when somebody asks.
@@ -231,7 +233,7 @@ class Addresser:
         return AlertFacts(self.instrument, fills, trips, await self._said_before(rows))
 
     async def _said_before(self, rows: Sequence[Recorded]) -> frozenset[str]:
-        """The backstops that were refused for the same reason as the try a minute before them."""
+        """The refused backstops of which the try before, or the alarm beside them, says as much."""
         refused = [one for row in rows if (one := _refused_backstop(row.event)) is not None]
         if not refused:
             return frozenset()
@@ -242,10 +244,14 @@ class Addresser:
                 row.event.intent.purpose is Purpose.BACKSTOP
             ):
                 tries.setdefault(row.event.intent.tracker_id, []).append(row.event)
+        # Its alarm is in the same append, and may be in the next batch.
+        raised = await self.journal.latest(_INTENTS_LOOKED_AT, (events.AlertRaised.__name__,))
+        alarms = {row.event.alert_id for row in raised if isinstance(row.event, events.AlertRaised)}
         return frozenset(
             event.intent.intent_id
             for event in refused
-            if _says_again(event, tries.get(event.intent.tracker_id, ()))
+            if f"{_LOST}{event.intent.intent_id}" in alarms
+            or _says_again(event, tries.get(event.intent.tracker_id, ()))
         )
 
     def instrument(self, symbol: str) -> Instrument | None:

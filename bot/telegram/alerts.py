@@ -65,7 +65,7 @@ class AlertFacts:
     instrument: Callable[[str], Instrument | None]
     fills: Mapping[str, Sequence[Fill]] = field(default_factory=dict)
     round_trips: Mapping[str, RoundTrip] = field(default_factory=dict)
-    # Intents whose end only says again what the one before them has said.
+    # Intents whose end only says again what the one before them, or an alarm, has said.
     said_before: frozenset[str] = frozenset()
 
 

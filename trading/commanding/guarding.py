@@ -1,6 +1,7 @@
 """Keeps the stops that rest on the exchange in line with the trackers that want one."""
 
 import logging
+from collections.abc import Sequence
 from decimal import Decimal
 
 from trading import backstops, decide
@@ -72,10 +73,13 @@ class Guarding:
 
     def _is_missed(self, number: int | None) -> bool:
         """Whether a tracker waits that wants a backstop and has none."""
-        tracker = None if number is None else self._of.trackers.get(number)
-        if tracker is None or tracker.spec.backstop is None or not tracker.state.is_waiting:
+        return number is not None and self._is_wanted(number) and self.resting(number) is None
+
+    def _is_wanted(self, number: int) -> bool:
+        tracker = self._of.trackers.get(number)
+        if tracker is None or tracker.spec.backstop is None:
             return False
-        return self.resting(tracker.tracker_id) is None
+        return tracker.state.is_waiting
 
     def closed(self, intent: Intent) -> None:
         """Take note of how a backstop ended: none is sent more than once a minute.
@@ -90,26 +94,51 @@ class Guarding:
             for known in (self._refused, self._stood, self._lost):
                 known.pop(number, None)
             return
-        now, now_s = self._of.clock.now(), self._of.clock.monotonic()
-        wait_s = max(_AGAIN_S - (now - intent.created_at).total_seconds(), 0.0)
-        has_rested = self._stood.pop(number, None) == intent.intent_id
-        if has_rested and now_s - self._lost.get(number, float("-inf")) >= _AGAIN_S:
+        now_s, wait_s = self._of.clock.monotonic(), self._wait_s(intent)
+        is_replaced = self._is_replaced(intent, number)
+        self._stood.pop(number, None)
+        if is_replaced:
             self._lost[number], wait_s = now_s, 0.0
         elif wait_s:
             self._miss(intent.symbol, number, intent.reason, f"{_LOST}{intent.intent_id}")
         self._refused[number] = (now_s + wait_s, intent.reason)
 
+    def gone(self, intent: Intent) -> Sequence[AlertRaised]:
+        """Return the alarm about a lost backstop that this one should have replaced, or nothing.
+
+        It is written with the end of `intent`: whoever reads of one finds the other beside it.
+        """
+        number = intent.tracker_id
+        is_refused = intent.purpose is Purpose.BACKSTOP and intent.state is IntentState.EXPIRED
+        if number is None or not is_refused or self._is_replaced(intent, number):
+            return ()
+        if number not in self._lost or not self._wait_s(intent) or not self._is_wanted(number):
+            return ()
+        return (self._alarm(intent.symbol, number, intent.reason, f"{_LOST}{intent.intent_id}"),)
+
+    def _wait_s(self, intent: Intent) -> float:
+        age_s = (self._of.clock.now() - intent.created_at).total_seconds()
+        return max(_AGAIN_S - age_s, 0.0)
+
+    def _is_replaced(self, intent: Intent, number: int) -> bool:
+        """Whether one has rested, and none was lost so within the minute before."""
+        since_s = self._of.clock.monotonic() - self._lost.get(number, float("-inf"))
+        return self._stood.get(number) == intent.intent_id and since_s >= _AGAIN_S
+
     def _miss(self, symbol: str, number: int, reason: str, alert_id: str) -> bool:
         """Whether a backstop was lost and is not replaced, which a person is to be told then."""
         if self._lost.pop(number, None) is None:
             return False
+        if alert_id not in {alert.alert_id for alert in self._of.state.alerts}:
+            self._untold.append(self._alarm(symbol, number, reason, alert_id))
+        return True
+
+    def _alarm(self, symbol: str, number: int, reason: str, alert_id: str) -> AlertRaised:
         text = (
             f"The backstop of #{number} {symbol} is gone from the exchange and could not be "
             f"replaced: {reason}. The private stop watches; it is tried again each minute"
         )
-        now = self._of.clock.now()
-        self._untold.append(AlertRaised(alert_id, Severity.CRIT, text, now, number))
-        return True
+        return AlertRaised(alert_id, Severity.CRIT, text, self._of.clock.now(), number)
 
     def resting(self, tracker_id: int) -> Decimal | None:
         """Return the price of a tracker's backstop that the exchange holds, None without one.

@@ -1,5 +1,6 @@
 """Which facts make the chat read the journal at once, and what a death or a batch's end leaves."""
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from tests.builders import NOON
 from tests.fakes.desk import START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from tests.unit.trading.trackers.make import armed
-from trading.domain.chat import Person, Role
+from trading.domain.chat import Person, Role, Severity
 from trading.domain.events import (
+    AlertRaised,
     EventsAddressed,
     Heartbeat,
     IntentClosed,
@@ -119,3 +121,30 @@ async def test_what_a_sale_gained_is_told_with_it_wherever_a_batch_ends(
     await world.addresser(Unmarked()).address_new()
     [text] = world.texts()
     assert "P&L -1,029" in text.replace("−", "-")
+
+
+@pytest.mark.parametrize("at_once", [1, 500])
+async def test_a_backstop_that_replaces_no_lost_one_is_told_by_its_alarm_alone(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(addressing, "_BATCH", at_once)
+    world = _World()
+    addresser = world.addresser(Unmarked())
+
+    async def refuse(number: int, reason: str, *alarms: AlertRaised) -> list[str]:
+        minute = START + timedelta(minutes=number)
+        what = ("BTC/USDT", Side.SELL, Purpose.BACKSTOP, Decimal(50_000), minute)
+        intent = Intent(f"b{number}", *what, state=IntentState.EXPIRED, reason=reason, tracker_id=3)
+        before = len(world.store.of(MessageQueued))
+        await world.store.append(IntentClosed(intent, minute), *alarms)
+        await addresser.address_new()
+        queued = world.store.of(MessageQueued)[before:]
+        return [strip_markup(one.message.text).splitlines()[0] for one in queued]
+
+    text = "The backstop of #3 is gone and could not be replaced: no room"
+    alarm = AlertRaised("backstop_lost:b1", Severity.CRIT, text, START, 3)
+    [told] = await refuse(1, "no room", alarm)
+    assert told.startswith("🚨 The backstop of #3 is gone")
+    assert await refuse(2, "no room") == []
+    [told] = await refuse(3, "no money")
+    assert told.startswith("⚠️ NO backstop for #3")

@@ -271,6 +271,10 @@ async def test_one_that_cannot_be_replaced_within_two_seconds_is_told_loudly(
     [alert] = lost(world)
     assert alert.severity is Severity.CRIT
     assert "could not be replaced" in alert.text
+    # Whoever reads that it was refused finds beside it what that means.
+    [together] = [one for one in world.store.appends if alert in one]
+    [end] = [one for one in together if isinstance(one, IntentClosed)]
+    assert alert.alert_id == f"backstop_lost:{end.intent.intent_id}"
     await sweep(world, 10)
     assert len(lost(world)) == 1
     refused.times = refused.fired
