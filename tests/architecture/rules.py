@@ -239,6 +239,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.refused_start": ("trading.ports.clock", "bot.escalation", "bot.small_files"),
     "bot.starting": (*_AGENT, "trading.installation", "storage", "bot.in_hand"),
     "bot.compose": _ANYTHING,
+    "bot.front": _ANYTHING,
+    "bot.opening": _ANYTHING,
     "bot.cli": _ANYTHING,
 }
 

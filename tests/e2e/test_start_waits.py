@@ -53,6 +53,9 @@ async def test_a_start_waits_for_a_server_that_is_away_and_then_watches(
     # Asked to end, it does; the next one does not tell it again.
     world.processes["run"].terminate()
     assert await world.agent_exit() == 0
+    # Who asks sits in front of it, and is not kept waiting.
+    code, said = await umbra(world, "status")
+    assert (code, "UMBRA_DATABASE_URL should be a database that answers" in said) == (2, True), said
     await world.spawn_agent()
     await world.until(lambda: _waits(world, 2), "does not wait")
     await world.price("57990")

@@ -16,7 +16,7 @@ import apscheduler.triggers.interval
 from ccxt.base.exchange import BaseExchange
 from sqlalchemy import Connection
 
-from bot import compose
+from bot import compose, front, notify
 from storage import migration, sqlite
 from tests.simulation.machine import Machine
 from tests.simulation.telephone import SimRequests
@@ -65,13 +65,13 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
         for target, name, value in (
             (compose, "SystemClock", lambda: machine.clock),
             (
-                compose.notify,
+                notify,
                 "ways",
                 lambda *_: (channel,) if (channel := machine.second_channel) else (),
             ),
             (compose, "random_install_id", code(32)),
-            (compose, "random_nonce", code(22)),
-            (compose, "random_code", lambda: f"{chance.randrange(10**6):06d}"),
+            (front, "random_nonce", code(22)),
+            (front, "random_code", lambda: f"{chance.randrange(10**6):06d}"),
             (gc, "freeze", lambda: None),
             (gc, "set_threshold", lambda *_: None),
             (sqlite, "_engine", engine),

@@ -1,0 +1,116 @@
+"""What is open for as long as a process lives: directory, locks, storage, exchange, charts.
+
+It is opened in the order in which a second process would be noticed, and closed in reverse.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bot import config, failpoints, held_start, notify
+from bot.accounts import Account, account_lock, account_of
+from bot.build import build
+from bot.charts.worker import ChartWorker
+from bot.clock import SystemClock
+from bot.config import Mode, Settings
+from bot.in_hand import MarkedInHand
+from bot.owner_only import close_to_others
+from bot.owners_chat import OwnersChat
+from bot.refused_start import RefusedStart
+from bot.shares import telegram_settings
+from bot.systemd import ServiceManager
+from bot.telegram.telling import tell_before_start
+from storage.database import StorageAwaited, StorageHeld
+from storage.lease import DirectoryLock
+from storage.store import Store, open_store
+from trading.domain.errors import StorageLost
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is open for as long as a process lives; whoever opened it closes it."""
+
+    store: Store
+    account: Account
+    charts: ChartWorker
+    in_hand: MarkedInHand
+    service: ServiceManager
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, stop: asyncio.Event | None = None) -> AsyncIterator[Opened]:
+    """Open everything; an agent, which has a `stop`, waits for a database that may come."""
+    clock = SystemClock()
+    directory = settings.directory
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(_taken(directory).release)
+        lock = account_lock(settings) if settings.mode is Mode.LIVE else None
+        if lock is not None:
+            lock.take()
+            stack.callback(lock.release)
+        systemd = config.service_manager()
+        service = ServiceManager(systemd.address, systemd.watchdog_s)
+        store = await _store(settings, clock, service, stop)
+        stack.push_async_callback(store.close)
+        in_hand = MarkedInHand(directory, clock, build())
+        # Whatever ends here was not killed.
+        stack.callback(in_hand.clear)
+        account = account_of(settings, store, clock, in_hand, lock)
+        stack.push_async_callback(account.gateway.close)
+        charts = ChartWorker()
+        stack.push_async_callback(charts.close)
+        yield Opened(store, account, charts, in_hand, service)
+
+
+def _taken(directory: Path) -> DirectoryLock:
+    """Return the lock of a data directory that is there, ours alone, and can be written."""
+    lock = DirectoryLock(directory)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(directory)
+        lock.take()
+    except OSError as error:
+        raise config.unusable_directory(directory, error) from None
+    return lock
+
+
+async def _store(
+    settings: Settings, clock: SystemClock, service: ServiceManager, stop: asyncio.Event | None
+) -> Store:
+    opening = partial(
+        open_store,
+        settings.store_url,
+        clock,
+        data_dir=settings.directory,
+        failpoint=failpoints.parse(settings.failpoint),
+    )
+    try:
+        if stop is None:
+            return await opening()
+        return await held_start.opened(opening, stop, _waiting(settings, clock).tell, service)
+    except StorageHeld:
+        raise
+    except StorageLost as error:
+        is_asked_to_end = stop is not None and isinstance(error, StorageAwaited)
+        if is_asked_to_end or not settings.database_url.get_secret_value():
+            raise
+        raise config.unusable_database(str(error)) from error
+
+
+def _waiting(settings: Settings, clock: SystemClock) -> RefusedStart:
+    """Return who tells of a start that waits before there is a chat."""
+
+    async def chat(text: str) -> bool:
+        owner = settings.owner_id or OwnersChat(settings.directory).kept()
+        return owner is not None and await tell_before_start(
+            telegram_settings(settings), owner, text
+        )
+
+    async def second(text: str) -> bool:
+        ways = notify.ways(settings.channel_urls, settings.secrets)
+        return any(await asyncio.gather(*(way.say(text) for way in ways)))
+
+    return RefusedStart(settings.directory, clock, chat, second)
