@@ -110,7 +110,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "trading.commanding": _CONDUCTED,
     "trading.funds": ("trading.domain", "trading.portfolio", "trading.ports.clock"),
-    "trading.transfers": ("trading.domain", "trading.funds", "trading.ports", "trading.state"),
+    "trading.transfers": ("trading.domain", "trading.funds", "trading.state", *_SHELL),
     "trading.housekeeping": (
         *_CONDUCTED,
         "trading.commanding",
