@@ -26,6 +26,13 @@ _LEASE_PATIENCE_S = 0.5
 # So long a start waits for a table that somebody else has locked, before it says so.
 LOCK_PATIENCE_S = 5.0
 _APPLICATION = "umbra"
+# A machine that lost its power says no farewell, and its session keeps the lease: for two hours as
+# most servers are set, for half a minute like this. A start after that would be refused so long.
+_FAREWELL = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+}
 # Any number, the same for every Umbra; advisory locks are per database.
 _LEASE_KEY = 0x756D627261
 # SQLSTATE classes after which the same transaction may be tried again: connection, transaction
@@ -57,7 +64,11 @@ class PostgresDatabase:
             connect_args={
                 "timeout": _CONNECT_DEADLINE_S,
                 "command_timeout": 60,
-                "server_settings": {"synchronous_commit": "on", "application_name": _APPLICATION},
+                "server_settings": {
+                    "synchronous_commit": "on",
+                    "application_name": _APPLICATION,
+                    **_FAREWELL,
+                },
             },
         )
         self._views = self._engine.execution_options(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -122,8 +123,6 @@ async def proxy(postgres_url: str) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def store(proxy: Proxy, tmp_path: Path) -> AsyncIterator[Store]:
     # Short, because a socket's path has at most 107 bytes.
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="umbra-px-") as folder:
         url = await proxy.listen(Path(folder))
         opened = await open_store(url, SettableClock(), data_dir=tmp_path)
@@ -484,6 +483,32 @@ async def test_a_start_awaits_a_table_that_another_session_has_locked(
     # What is read later has deadlines of its own.
     assert await again._database.read(_lock_timeout) == "0"
     await again.close()
+
+
+async def test_the_server_is_asked_to_notice_within_half_a_minute_that_a_machine_is_gone(
+    tmp_path: Path,
+) -> None:
+    asked: list[bytes] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.read(4096))
+        writer.close()
+
+    with tempfile.TemporaryDirectory(prefix="umbra-px-") as folder:
+        server = await asyncio.start_unix_server(hang_up, Path(folder) / ".s.PGSQL.5432")
+        async with server:
+            with pytest.raises(StorageLost):
+                await open_store(
+                    f"postgresql+asyncpg://umbra@/umbra?host={folder}",
+                    SettableClock(),
+                    data_dir=tmp_path,
+                )
+    words = asked[0].split(b"\0")
+    told = {word: int(words[words.index(word) + 1]) for word in words if b"keepalives" in word}
+    idle_s, between_s, tries = (
+        told[b"tcp_keepalives_" + name] for name in (b"idle", b"interval", b"count")
+    )
+    assert idle_s + between_s * tries <= 30
 
 
 async def test_a_server_of_a_test_is_on_no_port_that_somebody_else_could_have(
