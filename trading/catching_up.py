@@ -1,24 +1,31 @@
 """Time without eyes, judged: while the process was down, or while a stream's prices were missed.
 
-What there is no room for in the budget of requests waits for it: what happened in it decides.
+What there is no room for in the budget of requests, or no answer, waits for it: what happened in
+it decides.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from trading.domain.chat import Severity
-from trading.domain.errors import RateLimited
+from trading.domain.errors import RateLimited, Retryable
 from trading.domain.events import AlertRaised
 from trading.follow_ups import FollowUps
 from trading.market.engine import MarketEngine
 from trading.ports.clock import Clock
 from trading.trackers.engine import TrackerEngine
 
+logger = logging.getLogger(__name__)
 # Each is two requests, and a far exchange answers slowly.
 _AT_ONCE = 8
 # What others use up of the same budget may end sooner than was known.
 _WAIT_S_MAX = 5.0
+# An exchange that does not answer is asked less and less often: each question may take seconds.
+_UNANSWERED_S = (5.0, 10.0, 20.0, 30.0)
+_NO_ROOM = "requests are allowed again"
+_NO_ANSWER = "the exchange answers"
 
 
 class CatchingUp:
@@ -40,7 +47,9 @@ class CatchingUp:
         # Symbols whose missed time is still to be judged, and where it began; at most as many as
         # have trackers.
         self._waiting: dict[str, datetime] = {}
-        self._no_room_until_s = float("-inf")
+        self._not_before_s = float("-inf")
+        self._unanswered = 0
+        self._waits_for = _NO_ROOM
         self._is_asked = False
         self._is_wait_told = False
 
@@ -53,13 +62,13 @@ class CatchingUp:
             async with turns:
                 try:
                     return await self._trackers.catch_up(symbol, read_gap)
-                except RateLimited as error:
+                except Retryable as error:
                     self._put_off(symbol, since, error)
                     return []
 
         judged = await asyncio.gather(*(judge(each) for each in sorted(self._trackers.symbols())))
         self._is_wait_told = bool(self._waiting)
-        later = [_later(self._waiting)] if self._waiting else []
+        later = [self._later()] if self._waiting else []
         return [line for lines in judged for line in lines] + later
 
     def on_gap(self, missed: frozenset[str], since: datetime) -> None:
@@ -70,8 +79,8 @@ class CatchingUp:
         self.go_on()
 
     def go_on(self) -> None:
-        """Judge what waits, if there may be room again; called each second."""
-        has_room = self._clock.monotonic() >= self._no_room_until_s
+        """Judge what waits, if there may be room or an answer again; called each second."""
+        has_room = self._clock.monotonic() >= self._not_before_s
         if self._waiting and has_room and not self._is_asked:
             self._is_asked = True
             self._follow_ups.add(self._judge_next)
@@ -86,10 +95,11 @@ class CatchingUp:
             since = self._waiting.pop(symbol)
             try:
                 lines = await self._trackers.catch_up(symbol, self._market.gap_reader(since))
-            except RateLimited as error:
+            except Retryable as error:
                 self._put_off(symbol, since, error)
                 await self._tell_wait()
                 return
+            self._unanswered = 0
             for line in lines:
                 await self._warn(symbol, line)
         self._is_wait_told = self._is_wait_told and bool(self._waiting)
@@ -98,26 +108,33 @@ class CatchingUp:
     def _wait(self, symbol: str, since: datetime) -> None:
         self._waiting[symbol] = min(since, self._waiting.get(symbol, since))
 
-    def _put_off(self, symbol: str, since: datetime, error: RateLimited) -> None:
+    def _put_off(self, symbol: str, since: datetime, error: Retryable) -> None:
         self._wait(symbol, since)
-        wait_s = min(error.retry_after_s, _WAIT_S_MAX)
-        self._no_room_until_s = max(self._no_room_until_s, self._clock.monotonic() + wait_s)
+        now_s = self._clock.monotonic()
+        if isinstance(error, RateLimited):
+            self._waits_for, wait_s = _NO_ROOM, min(error.retry_after_s, _WAIT_S_MAX)
+        else:
+            logger.warning("gap_unanswered", extra={"symbol": symbol, "error": str(error)})
+            self._waits_for = _NO_ANSWER
+            wait_s = _UNANSWERED_S[min(self._unanswered, len(_UNANSWERED_S) - 1)]
+            # Many that are asked at once are one question.
+            self._unanswered += now_s >= self._not_before_s
+        self._not_before_s = max(self._not_before_s, now_s + wait_s)
 
     async def _tell_wait(self) -> None:
         if not self._is_wait_told:
             self._is_wait_told = True
-            await self._warn("later", _later(self._waiting))
+            await self._warn("later", self._later())
+
+    def _later(self) -> str:
+        first, *others = sorted(self._waiting)
+        named = f"{first} and {len(others)} more" if others else first
+        return (
+            f"{named}: the missed time is judged as soon as {self._waits_for}, and told where a "
+            "level was crossed; watched from now on"
+        )
 
     async def _warn(self, name: str, line: str) -> None:
         now = self._clock.now()
         alert_id = f"gap:{name}:{now.isoformat()}:{line[:20]}"
         await self._record(AlertRaised(alert_id, Severity.WARN, line, now))
-
-
-def _later(symbols: Iterable[str]) -> str:
-    first, *others = sorted(symbols)
-    named = f"{first} and {len(others)} more" if others else first
-    return (
-        f"{named}: the missed time is judged as soon as requests are allowed again, and told where "
-        "a level was crossed; watched from now on"
-    )

@@ -1,4 +1,4 @@
-"""Missed time that the budget of requests has no room for waits for it, and decides then."""
+"""Missed time that there is no room or no answer for waits for it, and decides then."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.trading.agent_world import AgentWorld, StreamingExchange
 from trading.domain.commands import ArmTracker
-from trading.domain.errors import RateLimited
+from trading.domain.errors import RateLimited, Unreachable
 from trading.domain.events import AlertRaised, RecoveryReported
 from trading.domain.market import Candle
 from trading.domain.time import Timeframe, to_ms
@@ -17,6 +17,7 @@ from trading.gateway.throttle import Throttle, Urgency, Weight
 
 ADA = "ADA/USDT"
 BTC = "BTC/USDT"
+_WAITS = "ADA/USDT and 1 more: the missed time is judged as soon as the exchange"
 _MINUTE = Weight(70, Urgency.ACCOUNT)
 
 
@@ -24,10 +25,16 @@ class Counted(StreamingExchange):
     """An exchange whose candles our own budget counts."""
 
     throttle: Throttle
+    # Whether nothing is told about the past, of all or of one symbol; and how often that was met.
+    is_silent_about = ""
+    unanswered = 0
 
     async def candles(
         self, symbol: str, timeframe: Timeframe, limit: int, since: datetime | None = None
     ) -> Sequence[Candle]:
+        if self.is_silent_about in {"all", symbol}:
+            self.unanswered += 1
+            raise Unreachable("no answer")
         self.throttle.take(Weight(2), self.time.monotonic())
         return self.past[-limit:] if symbol == BTC else []
 
@@ -50,6 +57,12 @@ async def world() -> AsyncIterator[AgentWorld]:
 def use_up(world: AgentWorld) -> None:
     assert isinstance(world.exchange, Counted)
     world.exchange.throttle.take(_MINUTE, world.time.monotonic())
+
+
+def silence(world: AgentWorld, about: str) -> Counted:
+    assert isinstance(world.exchange, Counted)
+    world.exchange.is_silent_about = about
+    return world.exchange
 
 
 def dip(world: AgentWorld) -> None:
@@ -105,6 +118,58 @@ async def test_a_start_whose_missed_time_has_no_room_says_so_in_one_line_and_jud
     [later] = [line for line in report.lines if "missed time" in line]
     assert later.startswith("ADA/USDT and 1 more: the missed time is judged as soon as requests")
     await pass_seconds(world, 65)
+    [crossed] = told(world)
+    assert "58000 was crossed" in crossed
+
+
+async def test_missed_time_that_the_exchange_does_not_tell_is_one_message_and_asked_for_again(
+    world: AgentWorld,
+) -> None:
+    world.time.advance(30)
+    dip(world)
+    exchange = silence(world, "all")
+    world.agent._on_gap(frozenset({BTC, ADA}), world.time.now() - timedelta(seconds=20))
+    await world.time.settle()
+    await pass_seconds(world, 300)
+    [waits] = told(world)
+    assert waits.startswith(f"{_WAITS} answers, and told where a level was crossed")
+    # Less and less often: every question of an exchange that hangs takes seconds.
+    assert 5 < exchange.unanswered < 25
+    exchange.is_silent_about = ""
+    await pass_seconds(world, 35)
+    [_, crossed] = told(world)
+    assert "58000 was crossed" in crossed
+    assert world.agent._catching_up._waiting == {}
+
+
+async def test_one_symbol_of_which_nothing_is_told_keeps_no_other_waiting(
+    world: AgentWorld,
+) -> None:
+    world.time.advance(30)
+    dip(world)
+    silence(world, ADA)
+    world.agent._on_gap(frozenset({BTC, ADA}), world.time.now() - timedelta(seconds=20))
+    await world.time.settle()
+    await pass_seconds(world, 15)
+    [waits, crossed] = told(world)
+    assert waits.startswith("ADA/USDT")
+    assert "58000 was crossed" in crossed
+
+
+async def test_a_start_that_is_not_told_of_the_missed_time_says_so_in_one_line(
+    world: AgentWorld,
+) -> None:
+    await world.time.finish(world.agent.beat())
+    await world.kill()
+    world.time.advance(30)
+    dip(world)
+    exchange = silence(world, "all")
+    await world.start()
+    [*_, report] = world.store.of(RecoveryReported)
+    [later] = [line for line in report.lines if "missed time" in line]
+    assert later.startswith(f"{_WAITS} answers")
+    exchange.is_silent_about = ""
+    await pass_seconds(world, 10)
     [crossed] = told(world)
     assert "58000 was crossed" in crossed
 

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from trading.domain.errors import RateLimited, Refused, Retryable
+from trading.domain.errors import Refused, Retryable
 from trading.domain.events import ConditionChanged, Event, TrackerChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Observation
@@ -113,7 +113,7 @@ class TrackerEngine:
         """Take the trackers of a start and judge the time without eyes; lines for its card.
 
         A trigger that nobody recorded before the end is seen again by the price that stands.
-        Raises RateLimited as `catch_up` does.
+        Raises Retryable as `catch_up` does.
         """
         self.load(trackers)
         return [
@@ -125,16 +125,13 @@ class TrackerEngine:
     async def catch_up(self, symbol: str, read_gap: ReadGap) -> list[str]:
         """Judge missed time of one symbol: rebuild records, fire what is due now, tell the rest.
 
-        Raises RateLimited when it may not be read now, but later.
+        Raises Retryable when it cannot be read now, but may be later.
         """
         try:
             gap = await read_gap(symbol)
-        except RateLimited:
+        except Retryable:
             self._watch.blind(symbol)
             raise
-        except Retryable as error:
-            self._watch.blind(symbol)
-            return [f"{symbol}: the missed time could not be read ({error}); watched from now on"]
         judged = self._watch.recall(symbol, gap.candles, gap.price, gap.event_time_ms)
         self._recorder.collect()
         return [
