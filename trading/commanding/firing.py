@@ -32,18 +32,16 @@ class Firing:
     async def fire(self, tracker: Tracker, evidence: Evidence) -> None:
         """Write trigger, intent and first attempt in one transaction, or trigger and refusal."""
         is_sale, symbol = tracker.side is Side.SELL, tracker.symbol
+        is_gone = False
         if is_sale and not ZERO < tracker.quantity <= self._left(symbol):
             # Its backstop or another exit may have sold these coins this moment.
             await self._of.execution.booked(symbol)
-            tracker = self._fitted(tracker)
-            if self._is_gone(symbol):
-                gone = TrackerChanged(
-                    tracker, TrackerChange.TRIGGERED, self._of.clock.now(), evidence
-                )
-                await self._end(tracker, (gone,))
-                return
+            tracker, is_gone = self._fitted(tracker), self._is_gone(symbol)
         now = self._of.clock.now()
         cause = TrackerChanged(tracker, TrackerChange.TRIGGERED, now, evidence)
+        if is_gone:
+            await self._end(tracker, (cause,))
+            return
         intent = decide.on_trigger(tracker, evidence.price, now, self._of.decisions)
         verdict = self._review(intent)
         if isinstance(verdict, Refusal):
