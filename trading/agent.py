@@ -124,7 +124,8 @@ class TradingAgent:
         self._probing = Probing(workings, self._on_condition)
         self._restoring = Restoring(workings, self.alarms)
         self._catching_up = CatchingUp(
-            self.market, self.trackers, self._follow_ups, ports.clock, self.record
+            *(self.market, self.trackers, self._follow_ups, ports.clock, self.record),
+            self.execution.trust,
         )
         self._account = AccountStream(workings, self._housekeeping, self._follow_ups, ports.sleep)
         self.is_ready = False
@@ -144,6 +145,7 @@ class TradingAgent:
             publish=self._publish,
             order_prefix=self._identity.order_prefix,
             on_excess=lambda excess: self._follow_ups.add(partial(self._flattening.sell, excess)),
+            on_stranger=lambda: self._follow_ups.add(self._restoring.find_stranger),
             undisturbed=self.trackers.undisturbed,
             on_key_refused=self._key_refused,
             on_overflow=self._follow_ups.give_up,
@@ -190,6 +192,7 @@ class TradingAgent:
         await self._housekeeping.refresh_balances()
         # A start that is tried again goes on where it was.
         self._start_log = self._start_log or StartLog(stored.trackers)
+        self._restoring.doubt(stored, since)
         findings = list(await self.execution.recover(stored))
         if settled := await self._restoring.settle(stored):
             findings += settled

@@ -6,7 +6,7 @@ it decides.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from trading.domain.chat import Severity
@@ -38,12 +38,16 @@ class CatchingUp:
         follow_ups: FollowUps,
         clock: Clock,
         record: Callable[..., Awaitable[None]],
+        trust: Callable[[Iterable[str]], None] = lambda _: None,
     ) -> None:
         self._market = market
         self._trackers = trackers
         self._follow_ups = follow_ups
         self._clock = clock
         self._record = record
+        # Told of symbols whose prices crossed nothing since the end of the process before.
+        self._trust = trust
+        self._ended_at: datetime | None = None
         # Symbols whose missed time is still to be judged, and where it began; at most as many as
         # have trackers.
         self._waiting: dict[str, datetime] = {}
@@ -55,13 +59,13 @@ class CatchingUp:
 
     async def after_downtime(self, since: datetime) -> list[str]:
         """Judge every tracker's symbol; returns a line for each that has something to tell."""
-        read_gap = self._market.gap_reader(since)
+        self._ended_at = since
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def judge(symbol: str) -> list[str]:
             async with turns:
                 try:
-                    return await self._trackers.catch_up(symbol, read_gap)
+                    return await self._judge(symbol, since)
                 except Retryable as error:
                     self._put_off(symbol, since, error)
                     return []
@@ -94,7 +98,7 @@ class CatchingUp:
             # Taken out first: what is missed while this is read waits for a turn of its own.
             since = self._waiting.pop(symbol)
             try:
-                lines = await self._trackers.catch_up(symbol, self._market.gap_reader(since))
+                lines = await self._judge(symbol, since)
             except Retryable as error:
                 self._put_off(symbol, since, error)
                 await self._tell_wait()
@@ -104,6 +108,12 @@ class CatchingUp:
                 await self._warn(symbol, line)
         self._is_wait_told = self._is_wait_told and bool(self._waiting)
         self.go_on()
+
+    async def _judge(self, symbol: str, since: datetime) -> list[str]:
+        lines = await self._trackers.catch_up(symbol, self._market.gap_reader(since))
+        if not lines and self._ended_at is not None and since <= self._ended_at:
+            self._trust([symbol])
+        return lines
 
     def _wait(self, symbol: str, since: datetime) -> None:
         self._waiting[symbol] = min(since, self._waiting.get(symbol, since))

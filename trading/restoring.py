@@ -44,6 +44,22 @@ class Restoring:
             why = halts.put_back(lost.count, lost.last_at)
             await self._halt(why, str(lost.reached_seq), stored.trackers)
 
+    def doubt(self, stored: StoredState, since: datetime) -> None:
+        """Have every decision that is known asked for before it goes out, until it is proven new.
+
+        A journal that was put back as a whole, its marks with it, does not know that it is old.
+        """
+        decisions = self._of.decisions
+        doubted = {decide.intent_id(each, decisions): each.symbol for each in stored.trackers}
+        doubted |= {each.intent_id: each.symbol for each in stored.intents}
+        last_at = stored.lost.last_at if stored.lost is not None else None
+        since = since if last_at is None else min(since, last_at)
+        self._of.execution.doubt(doubted, since)
+
+    async def find_stranger(self) -> None:
+        """Add no risk once an order of ours has come to light that no record tells of."""
+        await self._alarms.halt_loudly(halts.unknown_orders(1), "put_back", "/positions")
+
     async def settle(self, stored: StoredState) -> Sequence[str]:
         """Book orders that the journal does not know, and take each for the decision that it was.
 
@@ -53,7 +69,9 @@ class Restoring:
         execution = self._of.execution
         # An order sent while nothing could be written belongs to a decision that is known.
         names = {decide.intent_id(each, self._of.decisions): each for each in stored.trackers}
-        strange = execution.unrecorded(beside=names)
+        # Purchases are not sent then.
+        sales = [each for each, tracker in names.items() if tracker.side is Side.SELL]
+        strange = execution.unrecorded(beside=sales)
         if stored.lost is None and not strange:
             return ()
         if stored.lost is None:

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.slow
 
 STOP = "/track BTC/USDT stop 58000 all"
 DIP = "/track ETH/USDT buy below 2900 trail 1% 500 USDT"
+LISTS = ("/api/v3/openOrders", "/api/v3/allOrders", "/api/v3/myTrades")
 DAY_S = 26 * 3600.0
 
 
@@ -115,6 +116,64 @@ def test_a_copy_of_everything_is_known_by_orders_that_it_does_not_know() -> None
             lambda: world.agent.state.book.positions[BTC].quantity == Decimal("0.5") + bought, 30
         )
         fired(f"bought {bought} in the time that is missing")
+
+    play(1, story)
+
+
+@pytest.mark.fault("S10", "SAID")
+@pytest.mark.parametrize("names", ["*", "umbra.db"])
+def test_an_older_copy_sells_nothing_again_while_the_lists_cannot_be_read(names: str) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open(STOP)
+        await ended(world)
+        kept = copied(world, names)
+        await started(stage)
+        stage.move("57900")
+        await stage.until_told("Sold 0.5 BTC")
+        await ended(world)
+        put_back(world, kept)
+        world.exchange.venue.exchange.account.deposit("BTC", Decimal("0.5"))
+        lists = [stage.fault("status", 6, path=path, status=503) for path in LISTS]
+        await started(stage)
+        await world.pass_by(120)
+        assert len(stage.sales) == 1
+        assert world.held("BTC") == Decimal("0.5")
+        assert world.agent.trackers.count() == 0
+        assert world.agent.state.book.snapshot().managed(BTC) == 0
+        # Without its marks it may as well have been sent while nothing could be written.
+        assert (mode(world) is TradingMode.REDUCING) is (names != "*")
+        fired([fault.fired for fault in lists])
+
+    play(1, story)
+
+
+@pytest.mark.fault("S10", "HALT SAID")
+def test_a_copy_of_everything_buys_nothing_again_after_its_purchase() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track ETH/USDT buy stop 3100 500 USDT")
+        await ended(world)
+        kept = copied(world)
+        await started(stage)
+        before = world.held("ETH")
+        stage.move("3101", ETH)
+        await stage.until_told("Bought")
+        held, bought = world.held("ETH"), world.held("ETH") - before
+        await ended(world)
+        put_back(world, kept)
+        await started(stage)
+        await stage.until_told("#1 ETH/USDT: had fired already, and bought", 30)
+        assert mode(world) is TradingMode.REDUCING
+        assert world.agent.state.book.snapshot().managed(ETH) == bought
+        world.telephone.say("/resume")
+        await stage.until(lambda: mode(world) is TradingMode.ACTIVE, 30)
+        stage.move("3050", ETH)
+        await world.pass_by(10)
+        stage.move("3110", ETH)
+        await world.pass_by(60)
+        assert world.held("ETH") == held
+        fired(world.orders())
 
     play(1, story)
 

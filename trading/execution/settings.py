@@ -28,6 +28,8 @@ class AbsenceSettings:
     exit_recv_window_ms: int = 3000
     engine_wait_s: float = 10.0
     margin_s: float = 5.0
+    # What a process that is gone sent at its end appears by then: an exit's window and a margin.
+    sent_late_s: float = 8.0
     first_queries_s: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
     query_every_s: float = 5.0
     unanswered_every_s: float = 0.5

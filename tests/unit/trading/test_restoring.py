@@ -145,6 +145,28 @@ async def test_an_order_of_ours_that_nobody_knows_halts_at_a_start(world: AgentW
     fired(changed.reason)
 
 
+@pytest.mark.fault("S10", "HALT SAID")
+async def test_an_order_that_nobody_knows_and_that_still_rests_is_cancelled_before_a_stop_sells(
+    world: AgentWorld,
+) -> None:
+    tracker = await _protected(world)
+    intent_id = decide.intent_id(replace(tracker, tracker_id=99), world.agent.settings.decisions)
+    name = client_order_id("ux", intent_id, 1)
+    request = OrderRequest(
+        name, BTC, Side.SELL, OrderType.LIMIT, Decimal("0.5"), price=Decimal(70_000)
+    )
+    await world.time.finish(world.exchange.submit(request))
+    await world.start()
+    await world.time.pass_by(1)
+    assert world.exchange.cancelled == [name]
+    assert world.agent.state.mode is TradingMode.REDUCING
+    assert any("still rests and is cancelled" in one.text for one in world.store.of(AlertRaised))
+    await world.move("57900")
+    await world.time.pass_by(3)
+    assert world.agent.state.book.snapshot().managed(BTC) == 0
+    fired(world.exchange.cancelled)
+
+
 async def test_a_sale_that_was_sent_while_nothing_could_be_written_is_no_older_copy(
     world: AgentWorld,
 ) -> None:

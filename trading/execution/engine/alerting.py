@@ -9,7 +9,9 @@ from trading.execution.engine.case import Case
 
 # They describe what stands in the way of a decision, and are false once it is out of the way.
 # What a person has to look into (a late order, two ends of one) stands until it was seen.
-_PASSING = frozenset({"rate_limit", "blocked", "unresolved", "fills", "backstop", "failed"})
+_PASSING = frozenset(
+    {"rate_limit", "blocked", "unresolved", "unproven", "fills", "backstop", "failed"}
+)
 _ENDED_WITH_THE_CASE = _PASSING | {"storage"}
 
 

@@ -178,7 +178,8 @@ class Opening:
     def _without_storage(self, case: Case, attempt: Attempt | None) -> Attempt | None:
         # Nothing is durable but the way ids are derived: one attempt, found again by its id, and
         # with no second one to follow it goes to the market unless the person set a floor.
-        if not case.is_held and ladder.sale_floor(case.intent) is None and not case.attempts:
+        is_simple = ladder.sale_floor(case.intent) is None and not case.attempts
+        if is_simple and not case.is_held and not self._running.must_ask(case):
             instrument = self._s.rules[case.intent.symbol]
             most = instrument.market_quantity_max or instrument.quantity_max
             quantity = instrument.quantity(min(case.intent.quantity, most))

@@ -19,6 +19,7 @@ from trading.domain.order import (
 from trading.domain.position import TradingMode
 from trading.execution import absence, ladder, reconcile
 from trading.execution.engine.case import Case, watch_only
+from trading.execution.engine.proving import Proving
 from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
@@ -45,11 +46,13 @@ class Recovery:
         sending: Sending,
         searching: Searching,
         reporting: Reporting,
+        proving: Proving,
     ) -> None:
         self._s = surroundings
         self._sending = sending
         self._searching = searching
         self._reporting = reporting
+        self._proving = proving
         # Monotonic seconds: when each watched order was asked for last.
         self._looked_s: dict[str, float] = {}
 
@@ -151,24 +154,24 @@ class Recovery:
         if report is not None:
             await self._reporting.apply(report, "found after it was proven absent")
 
-    async def sweep(
-        self, symbols: Iterable[str], since: datetime | None = None
-    ) -> Sequence[Finding]:
+    async def sweep(self, symbols: Iterable[str]) -> Sequence[Finding]:
         """Compare orders, executions and balances of `symbols` with ours, a day back or more.
 
         Raises Unreachable or AuthLost when the exchange does not answer: no answer, no finding.
         """
         findings: list[Finding] = []
         for symbol in sorted(set(symbols)):
-            findings += await self._sweep_symbol(symbol, since)
+            findings += await self._sweep_symbol(symbol)
+            self._proving.compared(symbol)
         portfolio = self._s.portfolio_of()
         balances = await self._s.read(self._s.gateway.balances())
         findings += reconcile.shortfalls(portfolio.positions, balances, self._s.rules)
         return findings
 
-    async def _sweep_symbol(self, symbol: str, begins: datetime | None) -> Sequence[Finding]:
+    async def _sweep_symbol(self, symbol: str) -> Sequence[Finding]:
         since = self._s.now() - _SWEEP_BACK
-        since = min(begins or since, since)
+        # What an older journal has forgotten is younger than its last record.
+        since = min(self._proving.since or since, since)
         reports = [
             *await self._s.read(self._s.gateway.open_orders(symbol)),
             *await self._s.read(self._s.gateway.orders_since(symbol, since)),
@@ -178,7 +181,13 @@ class Recovery:
             if finding.report is not None:
                 await self._reporting.apply(finding.report, f"reconciled: {finding.kind.value}")
         fills = await self._s.read(self._s.gateway.fills_since(symbol, since))
-        ours = frozenset(fill.trade_id for case in self._reporting.known() for fill in case.fills)
+        # An exchange may number the executions of each symbol for themselves.
+        ours = frozenset(
+            fill.trade_id
+            for case in self._reporting.known()
+            for fill in case.fills
+            if fill.symbol == symbol
+        )
         position = self._s.portfolio_of().positions.get(symbol)
         after = position.changed_at if position is not None else None
         foreign = reconcile.foreign_sales(symbol, fills, ours, self._s.prefix, after)

@@ -126,7 +126,8 @@ class Reporting:
         await self._searching.found(case, report, text)
         after = case.attempt(report.client_order_id)
         was_absent = before is not None and before.state is AttemptState.ABSENT
-        if was_absent and after is not None and not after.state.is_terminal:
+        is_unwanted = was_absent or case.is_watch_only
+        if is_unwanted and after is not None and not after.state.is_terminal:
             # Something else may have been sent in its place: it must not fill on top.
             await self._searching.cancel(case, after)
 
@@ -187,6 +188,7 @@ class Reporting:
             is_due = now_s - self._orphaned_s[order_id] >= self._s.settings.orphan_wait_s
             if is_due:
                 await self.take_in(report)
+                self._s.on_stranger()
         await self.complete_adopted()
 
     def claim(self, case: Case) -> Sequence[OrderReport]:
@@ -214,10 +216,26 @@ class Reporting:
         return found
 
     async def complete_adopted(self) -> None:
-        """Read the executions of orders that nobody claimed: lists of orders do not name them."""
+        """Read the executions of orders that nobody claimed: lists of orders do not name them.
+
+        One that still rests is cancelled: it would trade coins that known decisions count on.
+        """
         for case in self.adopted.values():
+            if case.live is not None:
+                await self._tell_cancelled(case, case.live)
+                await self._searching.cancel(case, case.live)
             if case.missing_fills():
                 await self._searching.complete_fills(case)
+
+    async def _tell_cancelled(self, case: Case, live: Attempt) -> None:
+        if live.state is AttemptState.PENDING_CANCEL:
+            return
+        text = (
+            f"{case.intent.symbol}: that order of ours ({live.client_order_id}) still rests and is "
+            "cancelled: what is known here counts on its coins"
+        )
+        name = f"orphan_cancelled:{live.client_order_id}"
+        await self._s.writer.keep(AlertRaised(name, Severity.WARN, text, self._s.now()))
 
     async def take_in(self, report: OrderReport) -> None:
         """Book what an order did that nobody claims; of a market that is gone it has to wait."""

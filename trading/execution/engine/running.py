@@ -14,6 +14,7 @@ from trading.execution import ladder
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.clearing import Clearing
+from trading.execution.engine.proving import Proving
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
@@ -35,11 +36,13 @@ class Running:
         booking: Booking,
         sending: Sending,
         searching: Searching,
+        proving: Proving,
     ) -> None:
         self._s = surroundings
         self._booking = booking
         self._sending = sending
         self._searching = searching
+        self._proving = proving
         self._clearing = Clearing(surroundings, booking)
 
     async def run(self, case: Case) -> None:
@@ -64,6 +67,8 @@ class Running:
         """Return an attempt that may go out at once, None when anything has to be awaited."""
         if case.is_held or self._s.in_the_way(case) or self._s.wants_balance(case):
             return None
+        if self.must_ask(case):
+            return None
         quote = self._s.fresh_quote(case.intent.symbol)
         if quote is None:
             return None
@@ -71,6 +76,10 @@ class Running:
         if not isinstance(step, Send) or not self._s.pacer.try_take(is_exit=case.is_exit):
             return None
         return self._prepare(case, step)
+
+    def must_ask(self, case: Case) -> bool:
+        """Whether only the exchange knows if a case's next order was sent before."""
+        return self._proving.doubts(case)
 
     def _prepare(self, case: Case, send: Send) -> Attempt:
         settings = self._s.settings.absence
@@ -153,6 +162,9 @@ class Running:
         if not case.is_booked:
             # Until then what it may sell does not count as managed.
             await self._s.wait(case, _FOREVER_S)
+            return
+        if self.must_ask(case):
+            await self._proving.ask(case)
             return
         last = case.attempts[-1] if case.attempts else None
         is_met = last is not None and last.reason == SELF_TRADE

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.errors import Refused, UmbraError
@@ -11,7 +12,7 @@ from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.money import ONE, ZERO, plain
-from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport, Purpose
+from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport, Purpose, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Tracker
 from trading.execution import identity, ladder
@@ -20,6 +21,7 @@ from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.opening import Opening
 from trading.execution.engine.pacing import Pacer, Sleep
+from trading.execution.engine.proving import Proving
 from trading.execution.engine.recovery import Recovery
 from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.running import Running
@@ -46,6 +48,7 @@ class ExecutionEngine:
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
     transaction, within `undisturbed`. `publish` is handed every fact once it is written;
     `on_excess` what was bought beyond a decision, once it is booked and at the next start;
+    `on_stranger` is called when an order of ours was booked that no record tells of;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
     `on_key_refused` for each request that was refused for its key.
     """
@@ -64,6 +67,7 @@ class ExecutionEngine:
         publish: Callable[..., None],
         order_prefix: str,
         on_excess: Callable[[Excess], None] = lambda _: None,
+        on_stranger: Callable[[], None] = lambda: None,
         undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         on_key_refused: Callable[[], None] = lambda: None,
         on_overflow: Callable[[], None] = lambda: None,
@@ -82,15 +86,19 @@ class ExecutionEngine:
             closing=closing,
             prefix=order_prefix,
             on_excess=on_excess,
+            on_stranger=on_stranger,
             undisturbed=undisturbed,
             on_key_refused=on_key_refused,
         )
         booking = Booking(self._s)
         self._sending = Sending(self._s, booking)
         self._searching = Searching(self._s, booking, self._sending)
-        self._running = Running(self._s, booking, self._sending, self._searching)
         self._reporting = Reporting(self._s, self._searching)
-        self._recovery = Recovery(self._s, self._sending, self._searching, self._reporting)
+        self._proving = Proving(self._s, booking, self._reporting.apply)
+        self._running = Running(self._s, booking, self._sending, self._searching, self._proving)
+        self._recovery = Recovery(
+            self._s, self._sending, self._searching, self._reporting, self._proving
+        )
         self._booking = booking
         self._sending.on_late_report = self._reporting.take
         self._reporting.sweep = self._recovery.sweep
@@ -243,6 +251,8 @@ class ExecutionEngine:
         await self._sending.measure_clock()
         await self._recovery.look(cases)
         held = {*state.positions, *self._s.portfolio_of().positions}
+        # A purchase that an older journal does not know has left nothing that is held.
+        held |= {tracker.symbol for tracker in state.trackers if tracker.side is Side.BUY}
         working = {case.intent.symbol for case in cases}
         # More would use the exchange's budget up; the rest is compared by `reconcile`, in turns.
         symbols = working | set(sorted(held & set(self._s.rules))[:_SWEPT_AT_START])
@@ -254,7 +264,7 @@ class ExecutionEngine:
             await self._s.writer.keep(*ended)
         lines = list(self._recovery.report(cases))
         try:
-            findings = await self._recovery.sweep(symbols, lost.last_at if lost else None)
+            findings = await self._recovery.sweep(symbols)
         except UmbraError as error:
             lines.append(f"the exchange could not be compared with the journal yet: {error.words}")
         else:
@@ -271,6 +281,18 @@ class ExecutionEngine:
         for excess in await self._recovery.excess():
             self._s.on_excess(excess)
         return lines
+
+    def doubt(self, decisions: Mapping[str, str], since: datetime) -> None:
+        """Take decisions that a process before this one may have carried out, before `recover`.
+
+        Each id comes with its symbol; `since` is when the journal was surely the newest. The next
+        order of one is looked for before it is sent, unless `trust` or a sweep comes first.
+        """
+        self._proving.doubt(decisions, since)
+
+    def trust(self, symbols: Iterable[str]) -> None:
+        """Take it as known that nothing of these symbols was sent in the missing time."""
+        self._proving.trust(symbols)
 
     def go_on(self) -> None:
         """Carry out what was taken up, once everything is loaded that ends with it."""

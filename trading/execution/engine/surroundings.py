@@ -44,6 +44,7 @@ class Surroundings:
     closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]]
     prefix: str
     on_excess: Callable[[Excess], None] = lambda _: None
+    on_stranger: Callable[[], None] = lambda: None
     undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     on_key_refused: Callable[[], None] = lambda: None
     cases: dict[str, Case] = field(default_factory=dict)

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests import builders
 from tests.catalogue import fired
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
@@ -239,7 +240,10 @@ async def test_what_an_order_that_nobody_claims_has_traded_enters_the_position()
     fired(desk.exchange.history)
 
 
-async def test_an_order_that_was_taken_in_is_followed_to_its_end() -> None:
+@pytest.mark.parametrize("is_filled_first", [False, True])
+async def test_an_order_that_was_taken_in_is_cancelled_and_what_it_filled_counts(
+    is_filled_first: bool,
+) -> None:
     desk = Desk()
     order_id = client_order_id("ux", "tracker:99:1", 1)
     request = OrderRequest(
@@ -247,12 +251,15 @@ async def test_an_order_that_was_taken_in_is_followed_to_its_end() -> None:
     )
     await desk.time.finish(desk.exchange.submit(request))
     await desk.time.pass_by(61)
+    if is_filled_first:
+        desk.exchange.fail("fill_before_cancel")
     await desk.time.finish(desk.engine.check_open_attempts())
-    assert desk.managed == Decimal("0.5")
-    desk.exchange.set_price(BTC, "90001")
     await desk.time.settle()
-    assert desk.managed == Decimal("0.4")
+    assert desk.exchange.cancelled == [order_id]
+    assert desk.managed == Decimal("0.4" if is_filled_first else "0.5")
+    assert not [one for one in desk.exchange.history if one.is_open]
     assert len([one for one in desk.alerts if "does not know" in one.text]) == 1
+    assert len([one for one in desk.alerts if "is cancelled" in one.text]) == 1
 
 
 async def test_a_decision_that_is_made_after_its_order_was_taken_in_sends_no_second_one() -> None:
@@ -303,6 +310,21 @@ async def test_a_sweep_names_foreign_sales_and_what_is_missing() -> None:
         (Difference.FOREIGN_SALE, Decimal("0.2")),
         (Difference.SHORT, Decimal("0.2")),
     ]
+
+
+async def test_a_sale_by_hand_counts_though_an_order_of_ours_elsewhere_has_its_number() -> None:
+    """Executions are numbered for each symbol alone, so a number says nothing of another one."""
+    desk = Desk(
+        instruments=[builders.bitcoin(), builders.coin("ETH")],
+        balances={"BTC": "0.5", "ETH": "4", "USDT": "10000"},
+    )
+    desk.exchange.prices["ETH/USDT"] = Decimal(3000)
+    await desk.run(desk.entry(symbol="ETH/USDT", reference_price=Decimal(3000)))
+    [ours] = desk.exchange.history[-1].fills
+    desk.exchange.sell_by_hand(BTC, "0.2")
+    desk.exchange.foreign[:] = [replace(desk.exchange.foreign[0], trade_id=ours.trade_id)]
+    sold, _ = await desk.time.finish(desk.engine.reconcile([BTC]))
+    assert (sold.kind, sold.quantity) == (Difference.FOREIGN_SALE, Decimal("0.2"))
 
 
 async def test_a_sweep_without_an_answer_finds_nothing_and_says_so() -> None:
