@@ -1,12 +1,18 @@
-"""Two people who watch the same, by real processes: each is told once, and whom the owner lets."""
+"""Two people who watch the same, by real processes: each is told once, and whom the owner lets.
+
+It is noon for all of them: no candle of a length that is watched, and no day, ends while they play.
+"""
 
 import re
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.world import Message, World
+from tests.forking.ahead import minutes_to_noon
 from trading.domain.time import Timeframe, candle_open_ms
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(420)]
@@ -15,6 +21,15 @@ OWNER, BOB = 1, 2
 # Two scans: candles may begin between a move and the first of them.
 _SCANS_S = 150.0
 _SHORTEST_MS = Timeframe("5m").length_ms
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A still market at noon, and an agent that runs."""
+    async with World(tmp_path, minutes_ahead=minutes_to_noon(time.time())) as running:
+        await running.price("60000")
+        await running.start_agent()
+        yield running
 
 
 @dataclass
@@ -31,7 +46,7 @@ class Market:
 
         async def is_told() -> bool:
             nonlocal opened_ms
-            running_ms = candle_open_ms(int(time.time() * 1000), _SHORTEST_MS)
+            running_ms = candle_open_ms(self.world.now_ms(), _SHORTEST_MS)
             if running_ms != opened_ms:
                 opened_ms, self.price = running_ms, self.price * factor
                 await self.world.price(f"{self.price:.4f}", "ADAUSDT")
@@ -61,6 +76,8 @@ async def _told(world: World, chat_id: int, pattern: str) -> list[Message]:
 async def test_both_are_told_once_across_a_kill_and_a_revoked_one_never_again(
     world: World,
 ) -> None:
+    noon_ms = candle_open_ms(await world.server_time_ms(), Timeframe("12h").length_ms)
+    assert await world.server_time_ms() - noon_ms < _SHORTEST_MS
     await world.price("0.6", "ADAUSDT")
     await _let_bob_in(world)
     for user_id in (OWNER, BOB):

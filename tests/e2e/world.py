@@ -18,6 +18,7 @@ import aiohttp
 
 from tests.announced import address_in, is_taken_in
 from tests.forking import process as forking
+from tests.forking.ahead import MINUTES
 
 OWNER_ID = 1
 PATIENCE_S = 60.0
@@ -40,6 +41,8 @@ class World:
     runner: tuple[str, ...] = ()
     # Whether each process is a new interpreter, which takes two seconds, and not a fork.
     is_executed: bool = False
+    # How far every process's wall clock is ahead of the machine's; a fork's alone can be.
+    minutes_ahead: int = 0
 
     def __post_init__(self) -> None:
         # Where the servers are, once they have said so.
@@ -55,6 +58,13 @@ class World:
             "UMBRA_OWNER_ID": str(OWNER_ID),
             "UMBRA_DATA_DIR": str(self.data_dir),
         }
+        if self.minutes_ahead:
+            assert not self.is_executed
+            self.environment[MINUTES] = str(self.minutes_ahead)
+
+    def now_ms(self) -> int:
+        """Return the wall time of every process here."""
+        return int(time.time() * 1000) + self.minutes_ahead * 60_000
 
     async def __aenter__(self) -> Self:
         self.folder.mkdir(exist_ok=True)

@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.forking.ahead import MINUTES, set_ahead
 from trading.gateway.library import STREAMING, library
 
 ORDER_BYTES_MAX = 1 << 17
@@ -146,6 +147,8 @@ def main() -> None:
     os.environ.clear()
     os.environ.update(order.environment)
     time.tzset()
+    if minutes := os.environ.pop(MINUTES, ""):
+        set_ahead(int(minutes))
     sys.argv[1:] = order.arguments
     runpy.run_module("bot", run_name="__main__", alter_sys=True)
 

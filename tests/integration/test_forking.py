@@ -3,11 +3,15 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from bot.cli import version
+from tests.announced import address_in
+from tests.forking.ahead import MINUTES, minutes_to_noon
 from tests.forking.process import ForkedProcess, start
 
 pytestmark = pytest.mark.slow
@@ -55,3 +59,18 @@ async def test_a_fork_ends_by_the_signal_it_was_sent_and_others_live_on(tmp_path
     assert await ended.wait() == 0
     with pytest.raises(ProcessLookupError):
         ended.kill()
+
+
+async def test_the_time_of_a_fork_is_ahead_by_whole_minutes_and_runs_on(tmp_path: Path) -> None:
+    output = tmp_path / "ahead"
+    ahead = {MINUTES: str(minutes_to_noon(time.time()))}
+    exchange = await _started(output, "sim", "--port", "0", "--still", **ahead)
+    await _until_said(output, "Simulated exchange on")
+    address = address_in(output.read_text())
+    async with aiohttp.ClientSession() as session, session.get(f"{address}/api/v3/time") as reply:
+        told_s = (await reply.json())["serverTime"] / 1000
+    of_day_s = told_s % (24 * 3600)
+    # It was asked for a moment later, which may be in the next minute.
+    assert 12 * 3600 <= of_day_s < 12 * 3600 + 60 + DEADLINE_S
+    exchange.terminate()
+    assert await exchange.wait() == 0
