@@ -107,6 +107,8 @@ class FakeExchange:
         self.clock_reads = 0
         self.rule_loads = 0
         self.balance_reads = 0
+        # Of which symbols executions were asked for, in order.
+        self.execution_reads: list[str] = []
         self.is_down = False
         # Whether connections are taken and nothing is answered, and how many reads met that.
         self.is_hanging = False
@@ -589,6 +591,7 @@ class FakeExchange:
 
     async def fills_since(self, symbol: str, since: datetime) -> Sequence[Fill]:
         await self._reach()
+        self.execution_reads.append(symbol)
         if self._take("no_listing") is not None:
             return []
         ours = [fill for one in self._visible() for fill in one.fills]

@@ -155,32 +155,54 @@ class Recovery:
             await self._reporting.apply(report, "found after it was proven absent")
 
     async def sweep(self, symbols: Iterable[str]) -> Sequence[Finding]:
-        """Compare orders, executions and balances of `symbols` with ours, a day back or more.
+        """Compare orders and balances of `symbols` with ours, a day back or more.
 
-        Raises Unreachable or AuthLost when the exchange does not answer: no answer, no finding.
+        Executions are asked for where managed coins are missing: nothing else is made of a sale
+        that somebody else made. Raises Unreachable or AuthLost when the exchange does not answer:
+        no answer, no finding.
         """
-        findings: list[Finding] = []
-        for symbol in sorted(set(symbols)):
+        swept, findings = sorted(set(symbols)), list[Finding]()
+        for symbol in swept:
             findings += await self._sweep_symbol(symbol)
             self._proving.compared(symbol)
+        short = await self._short()
+        asked = sorted({each.symbol for each in short}.intersection(swept))
+        for symbol in asked:
+            findings += await self._foreign_sales(symbol)
+        if asked:
+            # What was sold while executions were read is in no list yet; the next look has both.
+            known, short = {each.symbol for each in short}, await self._short()
+            short = [each for each in short if each.symbol in known]
+        return [*findings, *short]
+
+    async def _short(self) -> Sequence[Finding]:
         portfolio = self._s.portfolio_of()
         balances = await self._s.read(self._s.gateway.balances())
-        findings += reconcile.shortfalls(portfolio.positions, balances, self._s.rules)
-        return findings
+        return reconcile.shortfalls(portfolio.positions, balances, self._s.rules)
 
-    async def _sweep_symbol(self, symbol: str) -> Sequence[Finding]:
+    def _since(self) -> datetime:
         since = self._s.now() - _SWEEP_BACK
         # What an older journal has forgotten is younger than its last record.
-        since = min(self._proving.since or since, since)
+        return min(self._proving.since or since, since)
+
+    async def _sweep_symbol(self, symbol: str) -> Sequence[Finding]:
         reports = [
             *await self._s.read(self._s.gateway.open_orders(symbol)),
-            *await self._s.read(self._s.gateway.orders_since(symbol, since)),
+            *await self._s.read(self._s.gateway.orders_since(symbol, self._since())),
         ]
         findings = list(reconcile.orders(self._attempts(symbol), reports, self._s.prefix))
         for finding in findings:
             if finding.report is not None:
                 await self._reporting.apply(finding.report, f"reconciled: {finding.kind.value}")
-        fills = await self._s.read(self._s.gateway.fills_since(symbol, since))
+        # Orders of ours from before this process are known to the journal, not to memory.
+        return [each for each in findings if each.kind is not Difference.ORPHAN] + [
+            each
+            for each in findings
+            if each.report is not None and each.report.client_order_id in self._reporting.orphans
+        ]
+
+    async def _foreign_sales(self, symbol: str) -> Sequence[Finding]:
+        fills = await self._s.read(self._s.gateway.fills_since(symbol, self._since()))
         # An exchange may number the executions of each symbol for themselves.
         ours = frozenset(
             fill.trade_id
@@ -191,13 +213,7 @@ class Recovery:
         position = self._s.portfolio_of().positions.get(symbol)
         after = position.changed_at if position is not None else None
         foreign = reconcile.foreign_sales(symbol, fills, ours, self._s.prefix, after)
-        # Orders of ours from before this process are known to the journal, not to memory.
-        kept = [each for each in findings if each.kind is not Difference.ORPHAN] + [
-            each
-            for each in findings
-            if each.report is not None and each.report.client_order_id in self._reporting.orphans
-        ]
-        return [*kept, foreign] if foreign is not None else kept
+        return [foreign] if foreign is not None else []
 
     def _attempts(self, symbol: str) -> dict[str, Attempt]:
         return {
