@@ -1,11 +1,47 @@
 """What the running test has seen of the faults that it is marked with."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import pytest
 
 EVIDENCE_LENGTH_MAX = 160
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A fault that counts how often it happened."""
+
+    @property
+    def fired(self) -> int:
+        """How often, from 0."""
+
+
+Proof: TypeAlias = int | Collection[object] | Counting
+
+
+def count(proof: object) -> int:
+    """How often a fault happened by its proof; of several counts each must be above 0.
+
+    Only what could have been 0 or empty proves anything. Words, answers of yes or no and members of
+    an enumeration are there whatever happened: they raise TypeError.
+    """
+    if isinstance(proof, str | bytes | bool | Enum):
+        raise TypeError(f"{proof!r} counts nothing: give a count, and this as words=")
+    if isinstance(proof, int):
+        return max(proof, 0)
+    if isinstance(proof, Counting):
+        return count(proof.fired)
+    if not isinstance(proof, Collection):
+        raise TypeError(f"{proof!r} counts nothing: give a count, a collection or a fault")
+    return len(proof) if all(map(_has_happened, proof)) else 0
+
+
+def _has_happened(member: object) -> bool:
+    is_count = isinstance(member, Counting | int) and not isinstance(member, bool | Enum)
+    return not is_count or count(member) > 0
 
 
 @dataclass(slots=True)
@@ -15,15 +51,23 @@ class Witness:
     claims: dict[str, tuple[str, ...]]
     seen: dict[str, str] = field(default_factory=dict)
 
-    def take(self, evidence: object, fault_ids: Iterable[str]) -> None:
+    def take(self, proof: Proof, fault_ids: Iterable[str], words: str = "") -> None:
         """Keep the first evidence of each fault; without ids, of all that the test claims."""
         wanted = tuple(fault_ids) or tuple(self.claims)
         unclaimed = [fault_id for fault_id in wanted if fault_id not in self.claims]
         assert wanted, "evidence in a test that is marked with no fault"
         assert not unclaimed, f"the test is not marked with {', '.join(unclaimed)}"
-        assert evidence, f"{', '.join(wanted)}: the fault did not happen: {evidence!r}"
+        if isinstance(proof, str | bool | Enum) or not isinstance(
+            proof, int | Collection | Counting
+        ):
+            times, words = int(bool(proof)), words or str(proof)
+        else:
+            times = count(proof)
+        assert times > 0, f"{', '.join(wanted)}: the fault did not happen: {proof!r} {words}"
+        is_list = isinstance(proof, Collection)
+        said = f"{times}: {words}" if words else repr(proof) if is_list else str(times)
         for fault_id in wanted:
-            self.seen.setdefault(fault_id, one_line(evidence))
+            self.seen.setdefault(fault_id, one_line(said))
 
     @property
     def silent(self) -> list[str]:
@@ -34,13 +78,14 @@ class Witness:
 _running: list[Witness] = []
 
 
-def fired(evidence: object, *fault_ids: str) -> None:
-    """Show that the fault of the running test happened; nothing (0, None, []) fails the test.
+def fired(proof: Proof, *fault_ids: str, words: str = "") -> None:
+    """Show that the fault of the running test happened: a count, a collection, or what counts.
 
-    Without ids the evidence counts for every fault that the test is marked with.
+    Nothing counted (0, an empty list) fails the test. The words stand beside the count.
+    Without ids the proof counts for every fault that the test is marked with.
     """
     assert _running, "evidence is given inside a running test"
-    _running[-1].take(evidence, fault_ids)
+    _running[-1].take(proof, fault_ids, words)
 
 
 def begin(witness: Witness) -> None:
@@ -64,7 +109,7 @@ def claims_of(item: pytest.Item) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def one_line(evidence: object) -> str:
-    """Say an object in one short line."""
-    text = " ".join((evidence if isinstance(evidence, str) else repr(evidence)).split())
+def one_line(said: str) -> str:
+    """Put words into one short line."""
+    text = " ".join(said.split())
     return text if len(text) <= EVIDENCE_LENGTH_MAX else f"{text[: EVIDENCE_LENGTH_MAX - 1]}…"
