@@ -9,12 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from bot.telegram.access import buttons_for
-from bot.telegram.alerts import (
-    ALERT_KINDS,
-    AlertFacts,
-    blocked_name,
-    unblocked_card,
-)
+from bot.telegram.alert import AlertFacts
+from bot.telegram.alerts import ALERT_KINDS
 from bot.telegram.delivery import messages_for, with_banner
 from bot.telegram.render.text import Card
 from bot.telegram.render.trackers import card_name, ended_card, tracker_card
@@ -22,6 +18,7 @@ from bot.telegram.render.trading import order_end_card, order_name
 from bot.telegram.roster import Roster
 from bot.telegram.standing_alarms import StandingAlarms
 from bot.telegram.storms import alerts_for
+from bot.telegram.tracker_alerts import blocked_name, unblocked_card
 from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import OutboxMessage

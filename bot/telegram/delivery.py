@@ -5,7 +5,7 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from bot.telegram.access import buttons_for
-from bot.telegram.alerts import Alert
+from bot.telegram.alert import Alert
 from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.watching import Loudness
 

@@ -13,7 +13,7 @@ from telegram import Message, Update
 from bot.telegram import access, confirm, groups, invitations, joining
 from bot.telegram import words as reading
 from bot.telegram.access import AccessRules, Ruling, Verdict
-from bot.telegram.alerts import ENDED_CODE
+from bot.telegram.access_alerts import ENDED_CODE
 from bot.telegram.answers import TYPED_WRONG, Answer, Answers
 from bot.telegram.commands import looking, pictures
 from bot.telegram.commands.context import Reply, Request, Services

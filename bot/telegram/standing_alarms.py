@@ -9,12 +9,14 @@ from datetime import datetime
 
 from bot import modes
 from bot.repetition import repeats_due
-from bot.telegram.alerts import Alert, AlertFacts, alert_for, blocked_name
+from bot.telegram.alert import Alert, AlertFacts
+from bot.telegram.alerts import alert_for
 from bot.telegram.delivery import messages_for
 from bot.telegram.render.text import Card, card_text, headline
 from bot.telegram.roster import Roster
 from bot.telegram.sorts import CHAT_LOST, REPEAT
 from bot.telegram.storms import STORM
+from bot.telegram.tracker_alerts import blocked_name
 from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import Severity

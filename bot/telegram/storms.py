@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from bot.telegram import sorts
-from bot.telegram.alerts import Alert, AlertFacts, alert_for
+from bot.telegram.alert import Alert, AlertFacts
+from bot.telegram.alerts import alert_for
 from bot.telegram.keyboards import does
 from bot.telegram.render.text import Card, Line, card_text
 from trading.domain.chat import Severity

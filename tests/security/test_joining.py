@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bot.telegram import confirm
-from bot.telegram.alerts import AlertFacts, alert_for
+from bot.telegram.alert import AlertFacts
+from bot.telegram.alerts import alert_for
 from bot.telegram.render.reports import audit_words
 from bot.telegram.replying import Handled
 from bot.totp import code_of, step_at

@@ -11,12 +11,8 @@ import pytest
 from bot.repetition import repeats_due
 from bot.telegram import standing_alarms
 from bot.telegram.addressing import Addresser
-from bot.telegram.alerts import (
-    ALERT_KINDS,
-    Alert,
-    AlertFacts,
-    alert_for,
-)
+from bot.telegram.alert import Alert, AlertFacts
+from bot.telegram.alerts import ALERT_KINDS, alert_for
 from bot.telegram.delivery import messages_for
 from bot.telegram.outbox import strip_markup
 from bot.telegram.render.text import columns

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bot.control import wording
 from bot.telegram import grammar, keyboards
-from bot.telegram.alerts import AlertFacts, alert_for
+from bot.telegram.alert import AlertFacts
+from bot.telegram.alerts import alert_for
 from bot.telegram.app import banner_of
 from bot.telegram.commands import people
 from bot.telegram.commands.registry import COMMANDS, MENU

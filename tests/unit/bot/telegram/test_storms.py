@@ -10,7 +10,7 @@ from telegram.error import TimedOut
 
 from bot.telegram import sorts
 from bot.telegram.addressing import Addresser
-from bot.telegram.alerts import AlertFacts
+from bot.telegram.alert import AlertFacts
 from bot.telegram.delivery import messages_for
 from bot.telegram.render.text import strip_markup
 from bot.telegram.roster import Roster

@@ -1,0 +1,112 @@
+"""How decisions ended, as messages: what was sold and bought at which price, and what was not."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from bot.telegram import sorts
+from bot.telegram.alert import Alert, AlertFacts
+from bot.telegram.keyboards import does
+from bot.telegram.render.text import (
+    Card,
+    Line,
+    card_text,
+    money,
+    percent,
+    price,
+    quantity,
+    signed,
+)
+from trading.domain.chat import Severity
+from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
+from trading.domain.watching import AlertType
+
+
+def intent_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
+    """Tell how a decision ended, unless that was told already."""
+    if intent.purpose is Purpose.BACKSTOP:
+        return _backstop_closed(intent, facts)
+    return None if _is_told_by_backstop(intent) else _closed_alert(intent, facts)
+
+
+def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
+    """The message that the end of a decision deserves."""
+    base, _, quote = intent.symbol.partition("/")
+    if intent.state in {IntentState.DONE, IntentState.DUST} and intent.filled_quantity > 0:
+        return Alert(_done_card(intent, facts), type=AlertType.FILLS)
+    done = sorts.DONE_WORDS[intent.side].lower()
+    titles = {
+        IntentState.DONE: "✅ Nothing was left to do",
+        IntentState.DUST: f"✅ Only dust was left of {base}",
+        IntentState.EXPIRED: f"⌛ Not {done}: {intent.symbol} expired",
+        IntentState.CLOSED_EXTERNAL: f"✖️ {intent.symbol} was closed elsewhere",
+        IntentState.ABORTED: f"✖️ Given up: {intent.side.value} {intent.symbol}",
+    }
+    lines: list[Line] = []
+    if intent.filled_quantity > 0:
+        lines.append(f"{done} {quantity(intent.filled_quantity)} {base} before that")
+        lines.append(f"for {money(intent.filled_notional)} {quote}")
+    if intent.reason:
+        lines.append(intent.reason)
+    title = titles.get(intent.state, f"{intent.symbol} {intent.state.value}")
+    return Alert(_linked(card_text(title, *lines)), Severity.WARN)
+
+
+def _is_told_by_backstop(intent: Intent) -> bool:
+    """Whether the card of its backstop's sale has said already how a tracker's exit ended."""
+    return intent.tracker_id is not None and intent.reason == BACKSTOP_SOLD
+
+
+def _backstop_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
+    if intent.filled_quantity > 0:
+        return Alert(_done_card(intent, facts), type=AlertType.FILLS)
+    if intent.state is not IntentState.EXPIRED or intent.intent_id in facts.said_before:
+        # Withdrawn before an exit, or because its tracker changed: nobody has to act.
+        return None
+    title = f"⚠️ NO backstop for #{intent.tracker_id} {intent.symbol}"
+    lines = (
+        intent.reason,
+        "The private stop is watched as before. It is tried again within a minute.",
+    )
+    return Alert(_linked(card_text(title, *lines)), Severity.WARN)
+
+
+def _done_card(intent: Intent, facts: AlertFacts) -> Card:
+    base, _, quote = intent.symbol.partition("/")
+    instrument = facts.instrument(intent.symbol)
+    average = intent.average_price
+    word = "proceeds" if intent.side is Side.SELL else "cost"
+    lines: list[Line] = [
+        f"at {price(average, instrument)} {quote} on average",
+        f"{word} {money(intent.filled_notional)} {quote}",
+    ]
+    lines.extend(_fee_lines(facts.fills.get(intent.intent_id, ())))
+    if average is not None and intent.reference_price > 0:
+        slipped = (average - intent.reference_price) / intent.reference_price
+        reference = price(intent.reference_price, instrument)
+        lines.append(f"slippage {percent(slipped)} from {reference}")
+    trip = facts.round_trips.get(intent.intent_id)
+    if trip is not None:
+        is_known = trip.entry_price is not None
+        profit = f"{signed(trip.profit)} {quote} after fees" if is_known else "not known"
+        lines.append(f"P&L {profit}")
+    if intent.state is IntentState.DUST:
+        lines.append(f"{quantity(intent.residual)} {base} is too small to sell: dust")
+    if intent.purpose is Purpose.BACKSTOP:
+        lines.append("its backstop on the exchange fired")
+    if intent.tracker_id is not None:
+        lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
+    title = f"✅ {sorts.DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
+    return _linked(card_text(title, *lines))
+
+
+def _fee_lines(fills: Sequence[Fill]) -> list[Line]:
+    fees: dict[str, Decimal] = {}
+    for fill in fills:
+        if fill.fee:
+            fees[fill.fee_asset] = fees.get(fill.fee_asset, Decimal(0)) + fill.fee
+    return [f"fee {money(fee)} {asset}" for asset, fee in fees.items()]
+
+
+def _linked(text: str) -> Card:
+    buttons = (does("📊 Status", "/status"), does("📜 History", "/history"))
+    return Card(text, (buttons,))

@@ -1,0 +1,119 @@
+"""What became of trackers, as messages: touched, fired, blocked, ended and watching again."""
+
+from bot.telegram import phrase
+from bot.telegram.alert import Alert, AlertFacts
+from bot.telegram.keyboards import does
+from bot.telegram.render.text import Card, card_text, money, price, quantity
+from bot.telegram.render.tracker_words import state_name
+from trading.domain import events
+from trading.domain.chat import Severity
+from trading.domain.instrument import Instrument
+from trading.domain.order import Side
+from trading.domain.tracker import (
+    NOTHING_LEFT,
+    TOO_LITTLE_LEFT,
+    PriceKind,
+    Tracker,
+    TrackerChange,
+    TrackerState,
+)
+from trading.domain.watching import AlertType
+
+
+def tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert | None:
+    """Tell what became of a tracker, where that is news."""
+    tracker, change = event.tracker, event.change
+    instrument = facts.instrument(tracker.symbol)
+    name = f"{tracker.symbol} #{tracker.tracker_id}"
+    if change is TrackerChange.TRIGGERED:
+        return Alert(_linked(tracker, *_triggered(event, instrument)), Severity.WARN)
+    if change is TrackerChange.BLOCKED:
+        return _blocked(event, name)
+    if change is TrackerChange.TOUCHED:
+        lines = _touched(tracker, instrument)
+        return Alert(_linked(tracker, f"👀 Touched: {name}", *lines), type=AlertType.TOUCHES)
+    return _ended_or_rested(event, name)
+
+
+def blocked_name(tracker: Tracker) -> str:
+    """The name of the alarm of a blocked exit, and of the card that tells it."""
+    return f"blocked:{tracker.tracker_id}:{tracker.arm_seq}"
+
+
+def unblocked_card(tracker: Tracker) -> Card:
+    """What is left of the alarm of a blocked exit once it is over: nothing to press twice."""
+    title = f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}"
+    return _linked(tracker, title, "It was BLOCKED here, and is not any more.")
+
+
+def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
+    tracker, change = event.tracker, event.change
+    if change is TrackerChange.EXPIRED and tracker.intent_id is None:
+        card = _linked(tracker, f"⌛ Expired: {name}", *_reason(event))
+        return Alert(card, Severity.WARN)
+    if tracker.state is TrackerState.CLOSED_EXTERNAL:
+        card = _linked(tracker, f"✖️ Closed elsewhere: {name}", *_reason(event))
+        return Alert(card, Severity.WARN)
+    if change is TrackerChange.CLOSED and tracker.reason in {NOTHING_LEFT, TOO_LITTLE_LEFT}:
+        return Alert(_linked(tracker, f"🏁 Not again: {name}", *_reason(event)))
+    if change is TrackerChange.REBUILT and tracker.side is Side.BUY and event.reason:
+        return Alert(_linked(tracker, f"👀 Not bought: {name}", *_reason(event)))
+    if change in {TrackerChange.RESTED, TrackerChange.REARMED}:
+        word = "💤 Resting" if change is TrackerChange.RESTED else "🔁 Watching again"
+        lines = [*_reason(event), phrase.rule_now(tracker)]
+        return Alert(_linked(tracker, f"{word}: {name}", *lines), is_quiet=True)
+    return None
+
+
+_SOURCES = {"stream": "live prices", "rest": "a price that was asked for"}
+
+
+def _triggered(event: events.TrackerChanged, instrument: Instrument | None) -> list[str]:
+    tracker, evidence = event.tracker, event.evidence
+    lines = [f"⚡ Triggered: {tracker.symbol} #{tracker.tracker_id}"]
+    if evidence is not None:
+        lines.append(f"price {price(evidence.price, instrument)}")
+        lines.append(f"level {price(evidence.level, instrument)} ({evidence.rule})")
+        kind = "" if evidence.price_kind is PriceKind.DECISION else f"{evidence.price_kind.value} "
+        lines.append(f"{kind}in {_SOURCES.get(evidence.source, evidence.source)}")
+    if event.reason:
+        word = "selling" if tracker.side is Side.SELL else "buying"
+        lines.append(f"NOT {word}: {event.reason}")
+    elif tracker.side is Side.SELL:
+        lines.append(f"selling {quantity(tracker.quantity)} {tracker.symbol.partition('/')[0]}")
+    else:
+        lines.append(f"buying for {money(tracker.quote)} {tracker.symbol.partition('/')[2]}")
+    return lines
+
+
+def _touched(tracker: Tracker, instrument: Instrument | None) -> list[str]:
+    lines = [f"level {price(tracker.level_price, instrument)}"]
+    if tracker.stop_price is not None:
+        lines.append(f"now trails, fires at {price(tracker.stop_price, instrument)}")
+    return lines
+
+
+def _blocked(event: events.TrackerChanged, name: str) -> Alert:
+    tracker = event.tracker
+    number = tracker.tracker_id
+    reason = event.reason or tracker.reason or "the exit cannot be executed now"
+    text = card_text(f"🚨 BLOCKED: {name}", reason, "Not sold. It repeats until /ack.")
+    row = (
+        does("⚡ Exit now", f"/tracker {number} exit"),
+        does("✖️ Abort", f"/abort {number}"),
+        does("👍 Seen", "/ack"),
+    )
+    return Alert(Card(text, (row,), name=blocked_name(tracker)), Severity.CRIT)
+
+
+def _reason(event: events.TrackerChanged) -> list[str]:
+    reason = event.reason or event.tracker.reason
+    return [reason] if reason else []
+
+
+def _linked(tracker: Tracker, title: str, *lines: str) -> Card:
+    row = (
+        does("📍 Tracker", f"/tracker {tracker.tracker_id}"),
+        does("📈 Chart", f"/chart {tracker.symbol}"),
+    )
+    return Card(card_text(title, *lines), (row,))
