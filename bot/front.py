@@ -11,7 +11,6 @@ from bot.config import Settings
 from bot.data.holdings import ArchiveHoldings
 from bot.data.removal import ArchiveRemoval
 from bot.escalation import Escalation
-from bot.logs import masking_typed
 from bot.on_the_way import MarkedOnTheWay
 from bot.opening import Opened
 from bot.owners_chat import OwnersChat
@@ -23,6 +22,7 @@ from trading.agent import TradingAgent
 from trading.bus import Bus
 from trading.desk import Desk
 from trading.domain.chat import Person
+from trading.domain.redaction import masking_typed
 from trading.ports.clock import Clock
 from trading.scanner.engine import ScannerEngine
 

@@ -1,69 +1,18 @@
 """Structured logs without secrets: one line a record, planted secrets never reach the stream."""
 
 import logging
-import re
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TextIO
 
 import structlog
 
-_MASK = "•••"
-_SECRET_LENGTH_MIN = 6
-# Shorter ones could be the figures of an order, typed with spaces.
-_BROKEN_LENGTH_MIN = 12
-_GAP = r"[\s\u00ad\u200b-\u200d\u2060\ufeff]*"
-_GAPS = re.compile(_GAP.removesuffix("*") + "+")
+from trading.domain.redaction import masking_foreign
+
 # Their INFO records carry whole URLs, and a Bot API URL holds the bot's token.
 _TALKATIVE = ("httpx", "httpcore", "apscheduler", "aiohttp.access", "telegram", "ccxt", "alembic")
-
-
-def masking(secrets: Iterable[str], mask: str = _MASK) -> Callable[[str], str]:
-    """Return what puts `mask` in the place of every secret of a text."""
-    longest_first = _longest_first(secrets)
-
-    def masked(text: str) -> str:
-        for secret in longest_first:
-            text = text.replace(secret, mask)
-        return text
-
-    return masked
-
-
-def masking_typed(secrets: Iterable[str], mask: str = _MASK) -> Callable[[str], str]:
-    """Return what masks every secret of a text that a person typed or pasted.
-
-    One that was broken by spaces, line ends or signs without a width is found as well.
-    """
-    known = tuple(secrets)
-    whole = masking(known, mask)
-    broken = [
-        (bare, re.compile(_GAP.join(map(re.escape, bare))))
-        for secret in _longest_first(known)
-        if len(bare := _bare(secret)) >= _BROKEN_LENGTH_MIN
-    ]
-
-    def masked(text: str) -> str:
-        text = whole(text)
-        bare_text = _bare(text)
-        for bare, pattern in broken:
-            if bare in bare_text:
-                text = pattern.sub(lambda _: mask, text)
-        return text
-
-    return masked
-
-
-def _longest_first(secrets: Iterable[str]) -> list[str]:
-    return sorted({secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN}, key=len)[
-        ::-1
-    ]
-
-
-def _bare(text: str) -> str:
-    return _GAPS.sub("", text)
 
 
 class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
@@ -85,7 +34,8 @@ class _RedactingFormatter(structlog.stdlib.ProcessorFormatter):
                 structlog.processors.format_exc_info,
             ],
         )
-        self._masked = masking(secrets)
+        # Records quote what others said, cut off at some length.
+        self._masked = masking_foreign(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         return self._masked(super().format(record).replace("\r", "\\r"))

@@ -4,13 +4,13 @@ import asyncio
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bot.logs import masking
 from trading.domain.errors import SettingsInvalid
+from trading.domain.redaction import Masked, masking
 
 if TYPE_CHECKING:
     import apprise
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _CALL_S = 20.0
-_MASK = "•••"
 TITLE = "Umbra"
 
 
@@ -29,7 +28,7 @@ class Way:
     name: str
     way_id: str
     _channel: "apprise.Apprise"
-    _masked: Callable[[str], str]
+    _masked: Masked
 
     async def say(self, text: str) -> bool:
         """Send a text without secrets; False when it was not taken, or not in time."""
@@ -48,14 +47,14 @@ def ways(urls: Sequence[str], secrets: Sequence[str]) -> tuple[Way, ...]:
     """Return a way for each address; raises SettingsInvalid for one that apprise cannot read."""
     if not urls:
         return ()
-    masked = masking(secrets, _MASK)
+    masked = masking(secrets)
     with warnings.catch_warnings():
         # It looks for a module of the standard library that newer versions have dropped.
         warnings.simplefilter("ignore", DeprecationWarning)
         return tuple(_way(number, url, masked) for number, url in enumerate(urls, 1))
 
 
-def _way(number: int, url: str, masked: Callable[[str], str]) -> Way:
+def _way(number: int, url: str, masked: Masked) -> Way:
     try:
         # Heavy, and most installations have no second channel.
         import apprise

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from storage import schema
 from storage.database import Failpoint, Job, StorageAway, StorageHeld, UnwritableError
 from trading.domain.errors import InstanceConflict, StorageLost
+from trading.domain.redaction import masking_foreign, passwords_of
 
 T = TypeVar("T")
 WRITE_DEADLINE_S = 5.0
@@ -56,7 +57,9 @@ class PostgresDatabase:
     """A server that keeps its promise at COMMIT; `synchronous_commit` is on whatever it says."""
 
     def __init__(self, url: URL, failpoint: Failpoint) -> None:
-        self._name = url.render_as_string(hide_password=True)
+        # Without its query, which may hold a password as well.
+        self._name = url.set(query={}).render_as_string(hide_password=True)
+        self._masked = masking_foreign(passwords_of(url.render_as_string(hide_password=False)))
         self._failpoint = failpoint
         self._engine = create_async_engine(
             url,
@@ -93,7 +96,7 @@ class PostgresDatabase:
                 await connection.run_sync(prepare)
         except _LOST as error:
             kind = _kind_at_start(error)
-            raise kind(f"{self._name} cannot be used: {_reason(error)}") from error
+            raise kind(f"{self._name} cannot be used: {self._reason(error)}") from error
 
     async def write(self, job: Job, *, urgent: bool = False) -> int:
         """Run a job; it goes on to its end although the caller is cancelled."""
@@ -112,7 +115,7 @@ class PostgresDatabase:
             async with self._views.connect() as connection, connection.begin():
                 return await connection.run_sync(work)
         except _LOST as error:
-            raise StorageLost(f"{self._name} cannot be read: {_reason(error)}") from error
+            raise StorageLost(f"{self._name} cannot be read: {self._reason(error)}") from error
 
     async def read_long(self, work: Callable[[Connection], T]) -> T:
         """Run a query; every one has a connection of its own here."""
@@ -124,6 +127,12 @@ class PostgresDatabase:
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._lease.release()
         await self._engine.dispose()
+
+    def _reason(self, error: BaseException) -> str:
+        if _code(error) == _LOCK_NOT_AVAILABLE:
+            return "another session keeps a table of it locked"
+        said = str(error.orig if isinstance(error, DBAPIError) else error)
+        return self._masked(said) or type(error).__name__
 
     def _require_open(self) -> None:
         # The pool would connect anew, and the lease be taken again.
@@ -160,7 +169,7 @@ class PostgresDatabase:
             except _LOST as error:
                 may_try_again = _may_try_again(error)
                 if not may_try_again or loop.time() + _RETRY_PAUSE_S >= until_s:
-                    reason = f"{self._name}: {_reason(error)}"
+                    reason = f"{self._name}: {self._reason(error)}"
                     self._away, self._away_s = reason if may_try_again else None, loop.time()
                     raise UnwritableError(reason, is_final=False) from error
             await asyncio.sleep(_RETRY_PAUSE_S)
@@ -285,9 +294,3 @@ def _may_try_again(error: BaseException, passing: tuple[str, ...] = _TRY_AGAIN) 
 
 def _code(error: BaseException) -> str | None:
     return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
-
-
-def _reason(error: BaseException) -> str:
-    if _code(error) == _LOCK_NOT_AVAILABLE:
-        return "another session keeps a table of it locked"
-    return str(error.orig if isinstance(error, DBAPIError) else error) or type(error).__name__

@@ -114,7 +114,7 @@ def _parse(url: str) -> URL:
         raise SettingsInvalid(f"UMBRA_DATABASE_URL should be a URL; {_EXAMPLE}") from error
     is_file = parsed.database not in (None, "", ":memory:")
     if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg") or not is_file:
-        shown = parsed.render_as_string(hide_password=True)
+        shown = parsed.set(query={}).render_as_string(hide_password=True)
         raise SettingsInvalid(
             f"UMBRA_DATABASE_URL should name a SQLite file or a PostgreSQL database, was {shown}; "
             f"{_EXAMPLE}"

@@ -8,7 +8,7 @@ from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -21,10 +21,13 @@ from pydantic_settings import (
 from bot import totp
 from trading.domain.errors import Refused, SettingsInvalid
 from trading.domain.instrument import is_coin
+from trading.domain.redaction import passwords_of, spellings
 from trading.domain.time import Timeframe
 
 PREFIX = "UMBRA_"
 _PLAIN_NUMBER = re.compile(r"-?([0-9]+(\.[0-9]+)?|\.[0-9]+)", re.ASCII)
+# What is shorter, or has no digit, may be any word.
+_TOKEN = re.compile(r"(?=.*[0-9])[^.]{12,}", re.ASCII)
 _NUMBERS = (
     *("order_notional_max", "order_share_max", "notional_per_day_max", "code_notional_min"),
     *("duplicate_window_s", "price_collar", "spread_max", "daily_loss_max"),
@@ -175,14 +178,12 @@ class Settings(BaseSettings):
             if field != "database_url" and (text := getattr(self, field).get_secret_value())
         ]
         # The rest of a database's address is shown by errors that a person needs.
-        store = _split(self.store_url)
-        found += [(store and store.password) or ""]
-        found += self.channel_urls
+        found += passwords_of(self.store_url)
+        found += [part for url in self.channel_urls for part in (url, *_parts(url))]
         found += [self.watchdog_telegram_token.get_secret_value().partition(":")[2]]
         # The chat's number before the colon is no secret, and the colon is spelled in many ways.
         found += [self.telegram_token.get_secret_value().partition(":")[2]]
-        spelled = [(text, quote(text, safe=""), unquote(text)) for text in found]
-        return tuple(dict.fromkeys(text for texts in spelled for text in texts if text))
+        return spellings(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +228,13 @@ def _split(url: str) -> SplitResult | None:
         return urlsplit(url)
     except ValueError:
         return None
+
+
+def _parts(url: str) -> list[str]:
+    """What may be a token or a password in an address of the second channel: errors quote parts."""
+    # Some services have their token where others have a host, which has a dot.
+    pieces = re.split(r"[:/@?&=]", url.partition("://")[2])
+    return [*passwords_of(url), *(each for each in pieces if _TOKEN.fullmatch(each))]
 
 
 def setting_names() -> set[str]:

@@ -14,8 +14,10 @@ from telegram.error import BadRequest, NetworkError, TelegramError, TimedOut
 from telegram.request import HTTPXRequest
 
 from bot.telegram.settings import TelegramSettings
+from trading.domain.redaction import Masked, masking_foreign
 
 _NEAR = frozenset({"127.0.0.1", "::1", "localhost"})
+_REFUSED = 400
 _TOO_MANY_REQUESTS = 429
 _DEFAULT_WAIT_S = 5.0
 _CALL_S_MAX = 120.0
@@ -32,7 +34,14 @@ class Flooded(TelegramError):
 
 
 class Requests(HTTPXRequest):
-    """The library's requests, but for a 429, whose own error warns of its type at each use."""
+    """The library's requests, but for a 429, whose own error warns of its type at each use.
+
+    What Telegram, or a box on the way, says of a failure is `masked`: the token is in the address.
+    """
+
+    def __init__(self, masked: Masked, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._masked = masked
 
     async def do_request(self, *args: Any, **kwargs: Any) -> tuple[int, bytes]:
         """Ask once, within two minutes; raises Flooded when Telegram asks for silence."""
@@ -42,8 +51,14 @@ class Requests(HTTPXRequest):
                 status, body = await super().do_request(*args, **kwargs)
         except TimeoutError:
             raise TimedOut(f"no answer within {_CALL_S_MAX:g} s") from None
+        except TelegramError as error:
+            error.message = self._masked(error.message)
+            raise
         if status == _TOO_MANY_REQUESTS:
             raise Flooded(_retry_after_s(body))
+        if status >= _REFUSED:
+            # Before the library makes an error of it, whose letters it may change.
+            body = self._masked(body.decode(errors="replace")).encode()
         return status, body
 
 
@@ -63,12 +78,14 @@ def _retry_after_s(body: bytes) -> float:
         return _DEFAULT_WAIT_S
 
 
-def requests_for(base_url: str | None) -> Requests:
+def requests_for(base_url: str | None, token: str) -> Requests:
     """Make a pool of connections for one bot."""
     host = urlsplit(base_url).hostname if base_url else None
     # A proxy of the environment is for the world, not for this machine's own server.
     is_far = host not in _NEAR
     return Requests(
+        # The number before the colon is no secret.
+        masking_foreign((token.partition(":")[2],)),
         connection_pool_size=32,
         connect_timeout=5.0,
         pool_timeout=5.0,
@@ -98,7 +115,7 @@ class _MaskedBot(Bot):
 def bot_of(settings: TelegramSettings) -> Bot:
     """Make the bot; calls and long polls have connections of their own."""
     url = settings.base_url
-    calls, polls = requests_for(url), requests_for(url)
+    calls, polls = requests_for(url, settings.token), requests_for(url, settings.token)
     if url is None or settings.base_file_url is None:
         return _MaskedBot(settings.token, request=calls, get_updates_request=polls)
     return _MaskedBot(

@@ -214,7 +214,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.config": ("trading", "storage", "bot"),  # the settings types of each package
     "bot.logs": ("trading.domain",),
     "bot.modes": ("trading.domain",),
-    "bot.notify": ("bot.logs", "trading.domain"),
+    "bot.notify": ("trading.domain",),
     "bot.secrets": ("trading.domain",),
     "bot.totp": (),
     "bot.small_files": (),

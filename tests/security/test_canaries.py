@@ -33,6 +33,7 @@ from tests.security.canaries import CANARIES, PASSWORD, SPELLED, leaks, spelling
 from trading.bus import Bus
 from trading.domain.chat import InboxUpdate, Person, Role
 from trading.domain.errors import UmbraError
+from trading.domain.redaction import masking_typed
 from trading.gateway import create_gateway
 
 OURS = ("bot", "trading", "storage", "telegram", "ccxt")
@@ -267,7 +268,7 @@ async def test_z02_a_secret_that_is_pasted_into_the_chat_is_answered_and_not_sto
     folder.mkdir()
     url = f"sqlite+aiosqlite:///{folder / 'umbra.db'}"
     store = await open_store(url, clock, data_dir=folder)
-    without_secrets = logs.masking_typed(settings.secrets, WITHHELD)
+    without_secrets = masking_typed(settings.secrets, WITHHELD)
     inbox = Inbox(
         _Polled(list(rows)),  # type: ignore[arg-type]
         store.journal,

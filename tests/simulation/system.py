@@ -88,7 +88,7 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
         for path, value in (
             ("trading.gateway.binance.load_exchange", load),
             ("trading.gateway.binance.open_sessions", open_sessions),
-            ("bot.telegram.requesting.requests_for", lambda _url: SimRequests(machine.telephone)),
+            ("bot.telegram.requesting.requests_for", lambda *_: SimRequests(machine.telephone)),
             ("bot.supervisor._LAG_INTERVAL_S", 5.0),
         ):
             stack.enter_context(mock.patch(path, value))

@@ -28,6 +28,7 @@ from bot.localchat.flood import FloodGate, FloodLimits
 from bot.localchat.updates import UpdateQueue
 from bot.telegram.requesting import Requests
 from tests.simulation.loop import SimLoop, Trace
+from trading.domain.redaction import masking_foreign
 from trading.ports.clock import Clock
 
 OWNER = 1
@@ -236,3 +237,4 @@ class SimRequests(Requests, Wire):
 
     def __init__(self, telephone: Telephone) -> None:
         Wire.__init__(self, telephone)
+        self._masked = masking_foreign(())

@@ -1,8 +1,10 @@
 """The gateway to a real exchange: deadlines, throttle, and every failure told in our words."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -12,6 +14,7 @@ from trading.domain.instrument import Instrument
 from trading.domain.market import Candle, MarketTrade, OrderBook, Quote
 from trading.domain.order import Fill, OrderReport, OrderRequest, SendEvidence, SendPhase
 from trading.domain.position import Balance, Movement
+from trading.domain.redaction import masking_foreign
 from trading.domain.time import Timeframe, to_ms
 from trading.gateway import errors, server_time
 from trading.gateway.client import FRESH_S, HELD_BACK
@@ -50,6 +53,8 @@ class CcxtGateway:
         self._settings = settings
         self._clock = clock
         self._venue = venue
+        # What went out with a request can come back in any text: from here on there is none of it.
+        self._masked = masking_foreign((settings.api_key, settings.secret))
         self._throttle = Throttle(
             settings.weight_per_minute,
             settings.weight_share_for_exits,
@@ -131,7 +136,8 @@ class CcxtGateway:
         on_ending: Callable[[], None] = lambda: None,
     ) -> None:
         """Stream prints and quotes until cancelled; raises Unreachable when it is lost."""
-        await self._venue.stream_market(symbols, on_trade, on_quote, on_ending)
+        with self._without_secrets():
+            await self._venue.stream_market(symbols, on_trade, on_quote, on_ending)
 
     def candle_source(self, timeframe: Timeframe) -> Timeframe | None:
         """Return of which candles those of a length are made, None where of none."""
@@ -143,7 +149,8 @@ class CcxtGateway:
         on_candle: Callable[[str, Timeframe, Candle, int], None],
     ) -> None:
         """Stream candles until cancelled; raises Unreachable when a connection is lost."""
-        await self._venue.stream_candles(wanted, on_candle)
+        with self._without_secrets():
+            await self._venue.stream_candles(wanted, on_candle)
 
     # ------------------------------------------------------------ account
 
@@ -222,7 +229,10 @@ class CcxtGateway:
         on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
         """Stream reports, balances and movements until cancelled; raises Unreachable when lost."""
-        await self._venue.stream_account(on_report, on_balance, on_movement)
+        with self._without_secrets():
+            await self._venue.stream_account(
+                lambda report: on_report(self._told(report)), on_balance, on_movement
+            )
 
     # ------------------------------------------------------------ inside
 
@@ -255,7 +265,9 @@ class CcxtGateway:
             return SendEvidence(SendPhase.NOT_SENT, message=str(error))
         except Exception as error:
             # Whatever went wrong on the way is evidence, and nothing else: the order may live.
-            logger.info("send_failed", extra={"call": call, "error": repr(error)[:300]})
+            logger.info(
+                "send_failed", extra={"call": call, "error": self._masked(repr(error))[:300]}
+            )
             return self._evidence(error)
         finally:
             FRESH_S.set(None)
@@ -263,7 +275,9 @@ class CcxtGateway:
         seen = LAST_ANSWER.get()
         self._throttle.answered()
         return SendEvidence(
-            SendPhase.ANSWERED, http_status=seen.status if seen else 200, report=report
+            SendPhase.ANSWERED,
+            http_status=seen.status if seen else 200,
+            report=None if report is None else self._told(report),
         )
 
     def _evidence(self, error: Exception) -> SendEvidence:
@@ -271,14 +285,34 @@ class CcxtGateway:
         found = errors.evidence_of(error, seen, to_ms(self._clock.now()))
         if found.retry_after_s is not None:
             self._be_silent(found.retry_after_s, found.http_status)
-        return found
+        return replace(found, message=self._masked(found.message))
+
+    def _told(self, report: OrderReport) -> OrderReport:
+        return replace(report, reason=self._masked(report.reason)) if report.reason else report
+
+    @contextlib.contextmanager
+    def _without_secrets(self) -> Iterator[None]:
+        try:
+            yield
+        except UmbraError as error:
+            error.args = (self._masked(str(error)),)
+            raise
 
     async def _read(self, call: str, work: Callable[[], Awaitable[_Read]]) -> _Read:
         self._throttle.take(self._venue.weight(call), self._clock.monotonic())
         LAST_ANSWER.set(None)
         try:
+            with self._without_secrets():
+                answer = await self._answered(work)
+        finally:
+            self._count_theirs()
+        self._throttle.answered()
+        return answer
+
+    async def _answered(self, work: Callable[[], Awaitable[_Read]]) -> _Read:
+        try:
             async with asyncio.timeout(self._settings.timeout_s):
-                answer = await work()
+                return await work()
         except UmbraError:
             raise
         except Exception as error:
@@ -287,10 +321,6 @@ class CcxtGateway:
             if isinstance(failure, RateLimited):
                 self._be_silent(failure.retry_after_s, seen.status if seen else None)
             raise failure from error
-        finally:
-            self._count_theirs()
-        self._throttle.answered()
-        return answer
 
     def _count_theirs(self) -> None:
         seen = LAST_ANSWER.get()

@@ -53,7 +53,7 @@ async def test_an_answer_that_trickles_in_has_an_end(monkeypatch: pytest.MonkeyP
     async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}/bot"
-        async with requests_for(url) as asking:
+        async with requests_for(url, "1:x") as asking:
             with pytest.raises(TimedOut) as timed_out:
                 await asking.post(url)
         await asyncio.wait_for(ended.wait(), 5)
