@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from bot.telegram.commands.registry import MENU
 from bot.telegram.connection import Connection
 from bot.telegram.expiry import Expiry
 from bot.telegram.folding import Folding
+from bot.telegram.handling import Handling
 from bot.telegram.holdings import ArchiveReader, ArchiveRemover, NoArchive
 from bot.telegram.inbox import Inbox
 from bot.telegram.invitations import Invitations
@@ -33,27 +34,22 @@ from bot.telegram.sending import Sender
 from bot.telegram.settings import TelegramSettings
 from bot.telegram.stepup import StepUp
 from bot.telegram.strangers import Strangers
+from bot.telegram.tasks import Tasks
 from trading.bus import Bus
 from trading.desk import Desk
 from trading.domain import events
-from trading.domain.chat import InboxUpdate, Person, Role, Severity
-from trading.domain.errors import AlreadyRecorded, Fatal, StorageLost
+from trading.domain.chat import Person, Role, Severity
+from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import Event
-from trading.poison import InHand, Lane, Unmarked, marked
+from trading.poison import InHand, Unmarked
 from trading.ports.clock import Clock
 from trading.ports.storage import Journal, Records
 from trading.scanner.desk import ScannerDesk
 
 logger = logging.getLogger(__name__)
-_RESTART_AFTER_S = 1.0
 _CONNECT_AGAIN_S = 2.0
 _DRAIN_S = 3.0
-_TURN_S = 1.0
 _TIMER_S = 1.0
-_DROPS_MAX = 10
-# Each call to Telegram has a deadline far below.
-_HANGS_AFTER_S = 180.0
-_VITAL = ("address", "send")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +91,8 @@ class TelegramBot:
         self._roster = Roster()
         self._ready = asyncio.Event()
         self._address_kick = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks = Tasks(self._clock)
         self._asides = Asides(self._bot)
-        self.beats: dict[str, float] = {}
         sender = Sender(self._bot)
         self.outbox = Outbox(
             sender,
@@ -106,7 +101,7 @@ class TelegramBot:
             self._clock,
             self._message_ended,
             around.on_the_way,
-            lambda: self._beat("send"),
+            lambda: self._tasks.beat("send"),
             Folding(self._banner, lambda: brief(around.desk.status())),
         )
         self._addresser = Addresser(
@@ -145,10 +140,8 @@ class TelegramBot:
         )
         self._strangers = Strangers()
         self._invitations = Invitations()
-        self._router: Router | None = None
+        self._handling = Handling(self._journal, self._recurring, around.in_hand, self._note)
         self._pairing: Pairing | None = None
-        # A question must not expire while its tap is being acted on.
-        self._turn = asyncio.Lock()
         around.bus.subscribe(self._on_event)
 
     # ------------------------------------------------------------ life
@@ -170,7 +163,7 @@ class TelegramBot:
         await self._recurring.load()
         self.connection.load((await self._records.state()).conditions)
         await self._expiry.load(self._records)
-        self._router = Router(
+        self._handling.router = Router(
             self._services(),
             self._records,
             self._clock,
@@ -185,25 +178,21 @@ class TelegramBot:
 
     async def run(self) -> None:
         """Run every task of the front end until cancelled; a Fatal error ends it."""
-        async with asyncio.TaskGroup() as group:
-            self._tasks = {
-                name: group.create_task(self._supervised(name, task), name=f"telegram-{name}")
-                for name, task in (
-                    ("connect", self._connect),
-                    ("poll", self._poll),
-                    ("handle", self._handle_updates),
-                    ("handle_slow", self._handle_slow_ones),
-                    ("address", self._address),
-                    ("send", self._send),
-                    ("expire", self._expire),
-                )
+        await self._tasks.run(
+            {
+                "connect": self._connect,
+                "poll": self._poll,
+                "handle": self._handle_updates,
+                "handle_slow": self._handle_slow_ones,
+                "address": self._address,
+                "send": self._send,
+                "expire": self._expire,
             }
-        # After stop() the caller's cancellation ends this too; returning would look like a death.
-        await asyncio.Event().wait()
+        )
 
     async def stop(self) -> None:
         """Finish the command at work, say what is left to say, close; all within seconds."""
-        await self._end_tasks()
+        await self._tasks.end("handle", self._handling.turn)
         try:
             async with asyncio.timeout(_DRAIN_S):
                 await self._addresser.address_new()
@@ -214,21 +203,6 @@ class TelegramBot:
         self._asides.end()
         await self._bot.shutdown()
 
-    async def _end_tasks(self) -> None:
-        for name, task in self._tasks.items():
-            if name != "handle":
-                task.cancel()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TURN_S), self._turn:
-                self._cancel("handle")
-        self._cancel("handle")
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        self._tasks = {}
-
-    def _cancel(self, name: str) -> None:
-        if name in self._tasks:
-            self._tasks[name].cancel()
-
     async def tick(self) -> int:
         """Queue the summaries and reports that are due; returns how many."""
         return await self._recurring.tick()
@@ -237,14 +211,14 @@ class TelegramBot:
         """Tell whoever watches of what a scan has found; returns how many messages."""
         return await self._recurring.tell_scores()
 
+    @property
+    def beats(self) -> dict[str, float]:
+        """When each task was last at work, in monotonic seconds."""
+        return self._tasks.beats
+
     def hanging(self) -> tuple[str, ...]:
         """Name the tasks that alerts need and that came to a stand; no outage makes them wait."""
-        now_s = self._clock.monotonic()
-        return tuple(
-            f"telegram-{name}"
-            for name in _VITAL
-            if name in self.beats and now_s - self.beats[name] > _HANGS_AFTER_S
-        )
+        return self._tasks.hanging()
 
     def standing(self) -> dict[str, Standing]:
         """Critical things that nobody has acknowledged, by alert id."""
@@ -272,20 +246,6 @@ class TelegramBot:
 
     # ------------------------------------------------------------ tasks
 
-    async def _supervised(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
-        """Restart a task that failed; only what ends the process passes through."""
-        while True:
-            try:
-                return await task()
-            except StorageLost as error:
-                logger.warning("task_waits_for_storage", extra={"task": name, "error": str(error)})
-            except Fatal:
-                raise
-            except Exception as error:
-                # One task of the chat must not end the others, least of all the stops.
-                logger.exception("task_failed", extra={"task": name, "error": type(error).__name__})
-            await asyncio.sleep(_RESTART_AFTER_S)
-
     async def _connect(self) -> None:
         while not self._ready.is_set():
             try:
@@ -308,10 +268,10 @@ class TelegramBot:
         await self._inbox.poll_forever()
 
     async def _polled(self, error: TelegramError | None) -> None:
-        self._beat("poll")
+        self._tasks.beat("poll")
         await self.connection.polled(error)
-        if self._router is not None:
-            self._router.is_locked = self.connection.is_contested
+        if self._handling.router is not None:
+            self._handling.router.is_locked = self.connection.is_contested
 
     async def _message_ended(self, chat_id: int, refused: str) -> None:
         owner = self._roster.owner
@@ -328,29 +288,10 @@ class TelegramBot:
             await self._around.record(events.AlertRaised(alert_id, Severity.WARN, text, now))
 
     async def _handle_updates(self) -> None:
-        await self._inbox.handle_forever(self._handle_in_turn)
+        await self._inbox.handle_forever(self._handling.in_turn)
 
     async def _handle_slow_ones(self) -> None:
-        await self._inbox.handle_slow_forever(self._handle_beside)
-
-    async def _handle_beside(self, update: InboxUpdate) -> None:
-        await self._handle(update, Lane.SLOW_UPDATE)
-
-    async def _handle(self, update: InboxUpdate, lane: Lane = Lane.UPDATE) -> None:
-        if self._router is None:
-            raise RuntimeError("start() comes before run()")
-        with marked(self._around.in_hand, lane, f"update {update.update_id}") as may_touch:
-            handled = (
-                await self._router.handle(update) if may_touch else self._router.set_apart(update)
-            )
-            await self._append(handled.events)
-        self._note(handled)
-        if handled.looked is not None:
-            await self._recurring.look(handled.looked, update.received_at)
-
-    async def _handle_in_turn(self, update: InboxUpdate) -> None:
-        async with self._turn:
-            await self._handle(update)
+        await self._inbox.handle_slow_forever(self._handling.beside)
 
     def _note(self, handled: Handled) -> None:
         for event in handled.events:
@@ -362,28 +303,14 @@ class TelegramBot:
         self.outbox.kick()
         self._address_kick.set()
         self._asides.begin(handled)
-        self._beat("handle")
-
-    async def _append(self, facts: Sequence[Event]) -> None:
-        """Append all, without those the journal holds already from before a crash."""
-        rest = list(facts)
-        for _ in range(_DROPS_MAX):
-            try:
-                await self._journal.append(*rest)
-            except AlreadyRecorded as error:
-                known = (error.kind, error.key)
-                rest = [one for one in rest if (one.kind, one.key) != known]
-                if not rest:
-                    return
-            else:
-                return
+        self._tasks.beat("handle")
 
     async def _address(self) -> None:
         while True:
-            self._beat("address")
+            self._tasks.beat("address")
             await self._addresser.address_new()
             await self._addresser.alarms.repeat()
-            self._beat("address")
+            self._tasks.beat("address")
             await wait_for_kick(self._address_kick, _TIMER_S)
 
     async def _send(self) -> None:
@@ -393,9 +320,9 @@ class TelegramBot:
     async def _expire(self) -> None:
         await self._inbox.is_caught_up.wait()
         while True:
-            async with self._turn:
+            async with self._handling.turn:
                 await self._expiry.expire_due()
-            self._beat("expire")
+            self._tasks.beat("expire")
             await asyncio.sleep(_TIMER_S)
 
     # ------------------------------------------------------------ parts
@@ -450,9 +377,6 @@ class TelegramBot:
 
     def _banner(self) -> str:
         return banner_of(self._around.desk)
-
-    def _beat(self, name: str) -> None:
-        self.beats[name] = self._clock.monotonic()
 
 
 def banner_of(desk: Desk) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.escalation import AT_ONCE
-from bot.telegram import TelegramBot, app
+from bot.telegram import TelegramBot, tasks
 from bot.telegram.connection import BLOCKED
 from tests.catalogue import fired
 from tests.integration.telegram.conftest import OWNER, TOKEN, World
@@ -51,7 +51,7 @@ async def test_a_kill_between_fetch_and_handler_loses_nothing(world: World) -> N
             held.set()
             await asyncio.Event().wait()
 
-        bot._handle = never  # type: ignore[method-assign]
+        bot._handling.handle = never  # type: ignore[method-assign,assignment]
         await world.phone.send("/pause")
         await asyncio.wait_for(held.wait(), 5)
     assert len(await world.store.pending_updates()) == 1
@@ -75,7 +75,7 @@ async def test_a_kill_between_effect_and_reply_does_it_once_and_replies_once(wor
                 await asyncio.Event().wait()
             return await append(*facts, reserve=reserve)
 
-        bot._journal = _Dying(world.store, die)  # type: ignore[assignment]
+        bot._handling.journal = _Dying(world.store, die)  # type: ignore[assignment]
         await world.phone.send("/pause")
         await asyncio.wait_for(died.wait(), 5)
     assert len(world.desk.executed) == 1
@@ -670,7 +670,7 @@ async def test_a_task_that_comes_to_a_stand_is_named_and_an_outage_of_the_chat_i
         monkeypatch.setattr(world.store, "events", stand)
         await world.store.append(world.desk.raise_alert("a1", "Found late"))
         await asyncio.wait_for(stands.wait(), 5)
-        monkeypatch.setattr(app, "_HANGS_AFTER_S", 1.5)
+        monkeypatch.setattr(tasks, "_HANGS_AFTER_S", 1.5)
         await world.phone.until(lambda _: bot.hanging() == ("telegram-address",))
         released.set()
         await world.phone.until_text("Found late")
