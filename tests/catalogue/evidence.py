@@ -19,7 +19,7 @@ class Counting(Protocol):
         """How often, from 0."""
 
 
-Proof: TypeAlias = int | Collection[object] | Counting
+Proof: TypeAlias = int | Collection[object] | Counting | pytest.ExceptionInfo[BaseException]
 
 
 def count(proof: object) -> int:
@@ -32,6 +32,9 @@ def count(proof: object) -> int:
         raise TypeError(f"{proof!r} counts nothing: give a count, and this as words=")
     if isinstance(proof, int):
         return max(proof, 0)
+    if isinstance(proof, pytest.ExceptionInfo):
+        # What `pytest.raises` gives is empty until something was raised.
+        return int(proof._excinfo is not None)
     if isinstance(proof, Counting):
         return count(proof.fired)
     if not isinstance(proof, Collection):
@@ -58,7 +61,7 @@ class Witness:
         assert wanted, "evidence in a test that is marked with no fault"
         assert not unclaimed, f"the test is not marked with {', '.join(unclaimed)}"
         if isinstance(proof, str | bool | Enum) or not isinstance(
-            proof, int | Collection | Counting
+            proof, int | Collection | Counting | pytest.ExceptionInfo
         ):
             times, words = int(bool(proof)), words or str(proof)
         else:
@@ -79,10 +82,10 @@ _running: list[Witness] = []
 
 
 def fired(proof: Proof, *fault_ids: str, words: str = "") -> None:
-    """Show that the fault of the running test happened: a count, a collection, or what counts.
+    """Show that the fault of the running test happened: a count, a collection, what counts.
 
-    Nothing counted (0, an empty list) fails the test. The words stand beside the count.
-    Without ids the proof counts for every fault that the test is marked with.
+    What was raised (`pytest.raises`) counts once; nothing (0, an empty list) fails the test. The
+    words stand beside the count. Without ids the proof is for all faults of the test's marks.
     """
     assert _running, "evidence is given inside a running test"
     _running[-1].take(proof, fault_ids, words)

@@ -87,7 +87,7 @@ async def test_a_checkpoint_without_a_free_descriptor_is_no_broken_disk(
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     failed = [record for record in caplog.records if record.msg == "checkpoint_failed"]
     assert failed
-    fired(failed[0].__dict__["reason"])
+    fired(failed, words=failed[0].__dict__["reason"])
 
     await _append(store, 3 * FEW, begin=1 + 3 * FEW)
     assert await store.journal.verify() == 1 + 6 * FEW

@@ -124,9 +124,9 @@ async def test_one_changed_bit_of_any_journal_field_is_detected(
             after = after + last * 2 if column == "seq" else after
         connection.execute(f"UPDATE journal SET {column} = ? WHERE seq = {seq}", (after,))  # noqa: S608
     connection.close()
-    with pytest.raises(JournalCorrupt, match=r"changed at event \d+"):
+    with pytest.raises(JournalCorrupt, match=r"changed at event \d+") as found:
         await _reopen(url, folder)
-    fired(f"{column}: {before!r} became {after!r}")
+    fired(found, words=f"{column}: {before!r} became {after!r}")
 
 
 @both_databases
@@ -319,9 +319,12 @@ async def test_gross_damage_is_refused(change: str, filled: Filled, tmp_path: Pa
         "not a database": lambda: b"hello" * 1000,
     }
     path.write_bytes(damaged[change]())
+    left = path.read_bytes()
     with pytest.raises(JournalCorrupt):
         await _reopen(url, tmp_path)
-    fired(change)
+    # Bytes that are not what and where they were.
+    kept = sum(ours == theirs for ours, theirs in zip(left, whole, strict=False))
+    fired(len(whole) - kept, words=f"bytes: {change}")
 
 
 @pytest.mark.slow
@@ -339,14 +342,15 @@ async def test_a_write_torn_at_any_byte_loses_only_itself(tmp_path: Path) -> Non
     await store.close()
     torn = tmp_path / "torn" / "umbra.sqlite"
     torn.parent.mkdir()
-    for cut in _cuts(before, len(whole)):
+    cuts = list(_cuts(before, len(whole)))
+    for cut in cuts:
         assert _last_seq_after_crash(torn, main, whole[:cut]) == last, f"torn at byte {cut}"
     assert _last_seq_after_crash(torn, main, whole) == last + 4
     _crash(torn, main, whole[:-1])
     again = await _reopen(f"sqlite+aiosqlite:///{torn}", torn.parent)
     assert await again.journal.append(samples.heartbeat()) == last + 1
     await again.close()
-    fired(f"{len(whole) - before} bytes of the last commit")
+    fired(cuts, words=f"cuts in the {len(whole) - before} bytes of the last commit")
 
 
 def _cuts(start: int, end: int) -> list[int]:

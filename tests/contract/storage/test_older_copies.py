@@ -62,7 +62,7 @@ async def test_an_older_copy_is_known_by_what_it_lacks_at_each_start_until_that_
     assert (await again.records.state()).lost is None
     await again.close()
     assert found == [(3, 5), (2, 5)]
-    fired(found)
+    fired(sum(count for count, _ in found))
 
 
 @pytest.mark.fault("S10", "SAID")
@@ -82,7 +82,7 @@ async def test_a_copy_without_its_log_lacks_what_the_log_held(
     assert lost is not None
     assert lost.count == 5
     await store.close()
-    fired(lost)
+    fired(lost.count)
 
 
 @pytest.mark.fault("S10", "SAID")
@@ -94,7 +94,7 @@ async def test_a_database_that_is_gone_is_no_first_start(start: Open, database: 
     assert lost is not None
     assert (lost.count, lost.last_at) == (3, None)
     await store.close()
-    fired(lost)
+    fired(lost.count)
 
 
 async def test_the_newest_copy_lacks_nothing_wherever_it_was_taken(
