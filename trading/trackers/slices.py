@@ -178,7 +178,7 @@ def resize(trackers: Sequence[Tracker], managed: Decimal, instrument: Instrument
     """Return the waiting sell trackers whose slice changes with the managed quantity.
 
     Shrinkage takes from the youngest first; what has fired keeps its slice, its exit asks the
-    exchange. Growth goes to shares of the whole and then to the oldest that owns `all`.
+    exchange. Growth goes to the oldest that owns `all`: a share was one of what there was.
     """
     selling = sorted(
         (t for t in trackers if t.side is Side.SELL and not t.state.is_terminal),
@@ -188,11 +188,7 @@ def resize(trackers: Sequence[Tracker], managed: Decimal, instrument: Instrument
     sizes: dict[int, Decimal] = {}
     waiting = [t for t in selling if t.state.is_waiting]
     for tracker in waiting:
-        share = tracker.spec.amount
-        wished = tracker.quantity
-        if share.kind is AmountKind.SHARE:
-            wished = instrument.quantity(EXACT.multiply(managed, share.value))
-        sizes[tracker.tracker_id] = min(wished, max(left, ZERO))
+        sizes[tracker.tracker_id] = min(tracker.quantity, max(left, ZERO))
         left -= sizes[tracker.tracker_id]
     for tracker in waiting:
         if tracker.spec.amount.kind is AmountKind.ALL and left > 0:

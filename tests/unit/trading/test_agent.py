@@ -254,6 +254,23 @@ async def test_a_second_tracker_gets_what_is_left_or_a_refusal_that_names_the_fi
         await world.protect("57000")
 
 
+async def test_stops_of_shares_keep_what_was_confirmed_when_one_of_them_has_sold(
+    world: AgentWorld,
+) -> None:
+    for stop in ("58000", "57000", "56000"):
+        await world.protect(stop, Amount(AmountKind.SHARE, Decimal("0.3")))
+    assert [each.quantity for each in world.agent.trackers.all()] == [Decimal("0.15")] * 3
+    await world.move("57900")
+    await world.until_sold("0.15")
+    assert [each.quantity for each in world.agent.trackers.all()] == [Decimal("0.15")] * 2
+    await world.move("56900")
+    await world.until_sold("0.3")
+    await world.move("55900")
+    await world.until_sold("0.45")
+    assert world.agent.trackers.all() == []
+    assert not any("gone" in one.text for one in world.store.of(AlertRaised))
+
+
 async def test_a_sale_by_hand_shrinks_the_tracker(world: AgentWorld) -> None:
     await world.protect()
     await world.do(PlaceOrder("BTC/USDT", Side.SELL, HALF))

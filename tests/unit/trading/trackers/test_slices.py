@@ -193,11 +193,30 @@ def test_shrinkage_takes_from_the_youngest_first() -> None:
     assert [(t.tracker_id, t.quantity) for t in changed] == [(1, d("0.1")), (2, d(0))]
 
 
-def test_growth_goes_to_shares_and_to_the_oldest_that_owns_all() -> None:
+def test_growth_goes_to_the_oldest_that_owns_all() -> None:
     half = _stop(1, "0.25", Amount(AmountKind.SHARE, d("0.5")))
     rest, late = _stop(2, "0.25"), _stop(3, "0")
     changed = slices.resize([half, rest, late], d(1), BTC)
-    assert [(t.tracker_id, t.quantity) for t in changed] == [(1, d("0.5")), (2, d("0.5"))]
+    assert [(t.tracker_id, t.quantity) for t in changed] == [(2, d("0.75"))]
+
+
+@given(
+    sizes=st.lists(st.decimals("0.0001", 1, places=4), min_size=1, max_size=5),
+    kinds=st.lists(st.sampled_from([AmountKind.SHARE, AmountKind.BASE]), min_size=5, max_size=5),
+    fired=st.integers(0, 4),
+    more=st.decimals(0, 1, places=4),
+)
+def test_a_slice_stays_what_was_confirmed_while_its_coins_are_there(
+    sizes: list[Decimal], kinds: list[AmountKind], fired: int, more: Decimal
+) -> None:
+    trackers = [
+        _stop(number, str(size), Amount(kind, size))
+        for number, (size, kind) in enumerate(zip(sizes, kinds, strict=False), start=1)
+    ]
+    # Whatever sells its own slice, or is bought besides, leaves the others theirs.
+    left = [one for one in trackers if one.tracker_id != fired]
+    managed = sum((one.quantity for one in left), more)
+    assert slices.resize(left, managed, BTC) == []
 
 
 def test_what_has_fired_keeps_its_slice() -> None:
