@@ -1,6 +1,7 @@
 """What a start refuses: settings that cannot be right, each with its exact name and an example."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,8 +11,11 @@ from pydantic import SecretStr, ValidationError
 from bot.config.exchanges import streaming
 from bot.config.settings import PREFIX, Mode, Settings, is_loopback, is_url, setting_names
 from trading.domain.errors import SettingsInvalid, StorageLost
+from trading.domain.redaction import MASK
 
 LIVE_CONSENT = "real-money"
+# A bot's token, as it stands in the address of each of its requests.
+_TOKEN = re.compile(r"([0-9]{3,}):[\w-]{10,}", re.ASCII)
 _EXAMPLES = {
     "mode": "paper",
     "exchange_id": "binance",
@@ -70,8 +74,16 @@ def refuse_unknown(names: Iterable[str]) -> None:
             # All begin alike, which must not count for likeness.
             ends = [one.removeprefix(PREFIX) for one in known]
             near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)
-            hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
-            raise SettingsInvalid(f"{name} is not a setting of Umbra{hint}")
+            if near:
+                field = near[0].lower()
+                raise SettingsInvalid(
+                    f"{name} is not a setting of Umbra; did you mean {PREFIX}{near[0]}? "
+                    f"{_example(field)}"
+                )
+            raise SettingsInvalid(
+                f"{name} is not a setting of Umbra: take it out, all that are stand in "
+                f".env.example. {_example('mode')}"
+            )
 
 
 def check_account(settings: Settings) -> None:
@@ -132,7 +144,9 @@ def _check_groups(settings: Settings) -> None:
 def _check_api_url(settings: Settings) -> None:
     url = settings.telegram_api_url
     if url and not (url.endswith("/bot") and is_url(url, ("http", "https"))):
-        raise _invalid("telegram_api_url", f"should be a URL and should end in /bot, was {url!r}")
+        raise _invalid(
+            "telegram_api_url", f"should be a URL and should end in /bot, was {_address(url)}"
+        )
 
 
 def _check_exchange(settings: Settings) -> None:
@@ -152,9 +166,10 @@ def _check_exchange(settings: Settings) -> None:
     ):
         url = getattr(settings, field)
         if url and not is_url(url, schemes):
-            raise _invalid(field, f"should start with {schemes[0]}:// and name a host, was {url!r}")
+            said = f"should start with {schemes[0]}:// and name a host, was {_address(url)}"
+            raise _invalid(field, said)
         if url and urlsplit(url).path.strip("/"):
-            raise _invalid(field, f"should be a bare root without a path, was {url!r}")
+            raise _invalid(field, f"should be a bare root without a path, was {_address(url)}")
     if is_loopback(settings.exchange_rest_url) != is_loopback(settings.exchange_ws_url):
         raise _invalid("exchange_ws_url", "and the REST URL should both be local, or neither")
 
@@ -194,8 +209,21 @@ def _invalid(field: str, problem: str) -> SettingsInvalid:
 
 
 def _text(field: str, problem: str) -> str:
-    name = PREFIX + field.upper()
-    return f"{name} {problem}. Example: {name}={_EXAMPLES.get(field, '…')}"
+    return f"{PREFIX}{field.upper()} {problem}. {_example(field)}"
+
+
+def _example(field: str) -> str:
+    return f"Example: {PREFIX}{field.upper()}={_EXAMPLES.get(field, '…')}"
+
+
+def _address(url: str) -> str:
+    """An address as a refusal repeats it: nothing that opens something stands in it."""
+    # Not `urlsplit`: what is refused is often no address at all.
+    head, at, rest = url.rpartition("@")
+    scheme, is_whole, _ = head.partition("://")
+    shown = f"{scheme}://{MASK}@{rest}" if is_whole else f"{MASK}@{rest}" if at else rest
+    shown, asked, _ = shown.partition("?")
+    return repr(_TOKEN.sub(rf"\g<1>:{MASK}", shown) + (f"?{MASK}" if asked else ""))
 
 
 def _rule(kind: str, said: str) -> str:

@@ -98,10 +98,10 @@ def test_the_exchanges_that_are_known_are_those_of_the_library() -> None:
 @pytest.mark.fault("I06", "SAID")
 def test_live_with_real_money_needs_consent_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     real = PAPER | KEYS | {"UMBRA_MODE": "live"}
-    with pytest.raises(SettingsInvalid, match="UMBRA_LIVE_CONSENT=real-money"):
+    with pytest.raises(SettingsInvalid, match="UMBRA_LIVE_CONSENT=real-money") as refused:
         _load(monkeypatch, real)
     assert _load(monkeypatch, {"UMBRA_LIVE_CONSENT": "real-money"}).mode is config.Mode.LIVE
-    fired(real["UMBRA_MODE"])
+    fired(refused, words=str(refused.value))
 
 
 @pytest.mark.fault("I06", "SAID")
@@ -161,7 +161,7 @@ def test_a_wrong_start_is_refused_with_the_name_and_an_example(
         _load(monkeypatch, values)
     assert names in str(refused.value)
     assert "UMBRA_" in str(refused.value)
-    fired(names)
+    fired(refused, words=names)
 
 
 def test_the_environment_wins_over_the_file(
@@ -181,9 +181,47 @@ def test_an_unknown_name_in_the_file_is_refused_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / ".env").write_text("UMBRA_TELEGRAM_TOKEN=1:file\nUMBRA_SPEED=5\n")
-    with pytest.raises(SettingsInvalid, match="UMBRA_SPEED is not a setting"):
+    with pytest.raises(SettingsInvalid, match="UMBRA_SPEED is not a setting") as refused:
         _load(monkeypatch, {})
-    fired((tmp_path / ".env").read_text())
+    fired(refused)
+
+
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [
+        ("UMBRA_FOO", "all that are stand in .env.example. Example: UMBRA_MODE=paper"),
+        ("UMBRA_OWNERID", "did you mean UMBRA_OWNER_ID? Example: UMBRA_OWNER_ID=123456789"),
+    ],
+)
+def test_a_name_that_is_no_setting_is_refused_with_an_example_of_one_that_is(
+    monkeypatch: pytest.MonkeyPatch, name: str, example: str
+) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        _load(monkeypatch, PAPER | {name: "5"})
+    assert str(refused.value).startswith(f"{name} is not a setting of Umbra")
+    assert str(refused.value).endswith(example)
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "shown"),
+    [
+        ("UMBRA_TELEGRAM_API_URL", "http://u:hunter2@127.0.0.1:8091", "http://•••@127.0.0.1:8091"),
+        ("UMBRA_TELEGRAM_API_URL", "http://u:hunt@er2@[::1", "http://•••@[::1"),
+        ("UMBRA_TELEGRAM_API_URL", "u:hunter2@chat/bot", "•••@chat/bot"),
+        ("UMBRA_TELEGRAM_API_URL", "http://chat/bot?password=hunter2", "http://chat/bot?•••"),
+        ("UMBRA_TELEGRAM_API_URL", "http://c/bot987:hunter2-hunter2", "http://c/bot987:•••"),
+        ("UMBRA_EXCHANGE_REST_URL", "ftp://u:hunter2@127.0.0.1:1", "ftp://•••@127.0.0.1:1"),
+        ("UMBRA_EXCHANGE_REST_URL", "http://u:hunter2@h/api", "http://•••@h/api"),
+        ("UMBRA_EXCHANGE_WS_URL", "http://u:hunter2@127.0.0.1:1", "http://•••@127.0.0.1:1"),
+    ],
+)
+def test_an_address_is_refused_without_what_opens_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str, shown: str
+) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        _load(monkeypatch, PAPER | LOCAL | {name: url})
+    assert f"was '{shown}'. Example: {name}=" in str(refused.value)
+    assert "hunt" not in str(refused.value)
 
 
 def test_secrets_never_show(monkeypatch: pytest.MonkeyPatch) -> None:
