@@ -35,8 +35,7 @@ def test_two_programs_of_one_version_have_two_names(
         monkeypatch.setattr(naming, "_ROOT", program(tmp_path / str(number), rule))
         build.cache_clear()
         names.append(build())
-    assert len(set(names)) == 2
-    fired(names)
+    fired(set(names[1:]) - {names[0]})
 
 
 def test_the_same_program_has_the_same_name_wherever_it_lies(
@@ -57,9 +56,8 @@ def test_what_is_set_is_named_and_differs_with_its_value(tmp_path: Path) -> None
     assert configured(plain) == ()
     one = configured(plain.model_copy(update={"order_notional_max": Decimal(100)}))
     other = configured(plain.model_copy(update={"order_notional_max": Decimal(1000)}))
-    assert len({*one, *other}) == 2
     assert one[0].startswith("UMBRA_ORDER_NOTIONAL_MAX=")
-    fired((*one, *other))
+    fired({*other} - {*one})
 
 
 def test_of_a_secret_only_that_it_is_set_is_told(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ async def test_the_lag_of_a_blocked_loop_is_seen() -> None:
     task.cancel()
     assert sampler.max_ms >= 100
     assert sampler.p99_ms <= sampler.max_ms
-    fired(sampler.max_ms)
+    fired(int(sampler.max_ms), words="ms of lag")
 
 
 async def test_a_signal_asks_for_a_graceful_stop() -> None:

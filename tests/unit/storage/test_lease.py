@@ -35,12 +35,12 @@ def _hold(database: Path) -> subprocess.Popen[bytes]:
 def test_the_second_is_told_who_holds_the_database(tmp_path: Path) -> None:
     process = _hold(tmp_path / "umbra.sqlite")
     try:
-        with pytest.raises(InstanceConflict, match=f"in use by pid {process.pid} on"):
+        with pytest.raises(InstanceConflict, match=f"in use by pid {process.pid} on") as refused:
             DatabaseLock(tmp_path / "umbra.sqlite").take()
     finally:
         process.kill()
         process.wait()
-    fired(process.pid)
+    fired(refused)
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:

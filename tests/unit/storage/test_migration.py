@@ -78,7 +78,7 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(
         SettingsInvalid, match=r"at revision 9999.*a newer version has written it"
     ) as newer:
         await open_store(url, SettableClock(), data_dir=tmp_path)
-    fired(str(newer.value))
+    fired(newer, words=str(newer.value))
 
 
 async def test_an_upgrade_keeps_a_copy_of_what_was(
@@ -115,7 +115,7 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(
     store = await open_store(url, SettableClock(), data_dir=tmp_path)
     assert await store.journal.append(samples.heartbeat(1)) == 2
     await store.close()
-    fired(killed.typename)
+    fired(killed)
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,20 @@ class Chat:
         self.sent: list[tuple[str, str]] = []
         self.errors: list[BaseException] = []
         self.edit_errors: list[TelegramError] = []
+        self.failed: list[BaseException] = []
+
+    def _fail_as_told(self) -> None:
+        if self.errors:
+            self.failed.append(self.errors.pop(0))
+            raise self.failed[-1]
 
     async def send(self, message: OutboxMessage) -> int:
-        if self.errors:
-            raise self.errors.pop(0)
+        self._fail_as_told()
         self.sent.append(("send", message.text))
         return len(self.sent)
 
     async def send_plain(self, message: OutboxMessage) -> int:
-        if self.errors:
-            raise self.errors.pop(0)
+        self._fail_as_told()
         self.sent.append(("plain", message.text))
         return len(self.sent)
 

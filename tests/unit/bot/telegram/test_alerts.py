@@ -204,6 +204,17 @@ def test_touched_says_from_where_it_fires_now() -> None:
     ]
 
 
+def test_touched_names_the_price_of_the_line_at_the_touch() -> None:
+    evidence = Evidence(
+        Decimal("60000.5"), PriceKind.DECISION, "stream", 1, START, Decimal(60000), "touch"
+    )
+    of_lines = replace(TRACKER, level_price=None, stop_price=Decimal("59100.49"))
+    event = events.TrackerChanged(of_lines, TrackerChange.TOUCHED, START, evidence)
+    assert told(event)[1:] == ["level 60,000.00", "now trails, fires at 59,100.49"]
+    # A touch that is written again with another size no longer knows where it was.
+    assert told(replace(event, evidence=None))[1:] == ["now trails, fires at 59,100.49"]
+
+
 def test_blocked_is_critical_and_offers_the_ways_out() -> None:
     alert = alert_for(changed(TrackerChange.BLOCKED, reason="the market is closed"), FACTS)
     assert alert is not None
@@ -403,7 +414,7 @@ def test_a_storm_of_triggers_and_sales_is_one_message_each() -> None:
     titles = [strip_markup(alert.card.text).splitlines()[0] for _, alert in alerts]
     assert titles == ["⚡ 20 trackers triggered", "✅ 20 orders are done"]
     assert "Sold 0.5 BTC at 57,990.12" in strip_markup(alerts[1][1].card.text)
-    fired(titles)
+    fired(len(batch) - len(titles), words=", ".join(titles))
 
 
 def test_few_triggers_have_a_message_each() -> None:

@@ -80,12 +80,11 @@ def test_the_roster_knows_its_owner_and_only_active_people_pass() -> None:
 @pytest.mark.fault("T19")
 def test_the_same_command_twice_in_a_second_counts_once() -> None:
     gate = FloodGate()
-    assert gate.admit(7, "/status", START) is Admission.PASS
-    assert gate.admit(7, "/status", START + timedelta(seconds=0.9)) is Admission.SAME
-    assert gate.admit(7, "/status", START + timedelta(seconds=1)) is Admission.PASS
+    answers = [gate.admit(7, "/status", START + timedelta(seconds=s)) for s in (0, 0.9, 1)]
+    assert answers == [Admission.PASS, Admission.SAME, Admission.PASS]
     assert gate.admit(7, "/trackers", START + timedelta(seconds=1)) is Admission.PASS
     assert gate.admit(8, "/trackers", START + timedelta(seconds=1)) is Admission.PASS
-    fired(Admission.SAME.name)
+    fired(answers.count(Admission.SAME))
 
 
 @pytest.mark.fault("T19")
@@ -99,7 +98,7 @@ def test_a_flood_is_told_once_in_ten_seconds_and_never_holds_panic_back() -> Non
     assert gate.admit(7, "/closed", START) is Admission.FLOOD_TOLD
     later = START + timedelta(seconds=11)
     assert gate.admit(7, "/status", later) is Admission.PASS
-    fired(len(verdicts))
+    fired(len(verdicts) - verdicts.count(Admission.PASS))
 
 
 def _ruling(user_id: int) -> Ruling:
@@ -109,17 +108,12 @@ def _ruling(user_id: int) -> Ruling:
 @pytest.mark.fault("T12", "SAID")
 def test_a_stranger_gets_one_notice_a_day_and_few_audit_rows() -> None:
     strangers = Strangers()
-    first = strangers.denied(_ruling(666), START)
-    assert first is not None
-    assert first.tell_owner
-    assert strangers.denied(_ruling(666), START + timedelta(minutes=1)) is None
-    again = strangers.denied(_ruling(666), START + timedelta(minutes=11))
-    assert again is not None
-    assert not again.tell_owner
-    tomorrow = strangers.denied(_ruling(666), START + timedelta(hours=25))
-    assert tomorrow is not None
-    assert tomorrow.tell_owner
-    fired(first.tell_owner)
+    rows = [
+        strangers.denied(_ruling(666), START + timedelta(minutes=minutes))
+        for minutes in (0, 1, 11, 25 * 60)
+    ]
+    assert [row and row.tell_owner for row in rows] == [True, None, False, True]
+    fired([row for row in rows if row is not None])
 
 
 def test_a_swarm_of_strangers_makes_one_notice_a_minute() -> None:

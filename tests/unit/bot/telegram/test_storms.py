@@ -70,13 +70,14 @@ KEY_REFUSED = events.ConditionChanged(
 @pytest.mark.fault("X37", "SAID")
 def test_many_blocked_exits_are_one_critical_message_with_their_one_reason() -> None:
     rows = [Recorded(number, blocked(number)) for number in range(1, 61)]
-    [(seq, alert)] = alerts_for(rows, FACTS)
+    alerts = alerts_for(rows, FACTS)
+    [(seq, alert)] = alerts
     told = strip_markup(alert.card.text).splitlines()
     assert told[:3] == ["🚨 60 exits are BLOCKED", REFUSED, "• #1 COIN1/USDT"]
     assert told[-2:] == ["and 48 more", "Not sold. It repeats until /ack."]
     assert (seq, alert.severity) == (60, Severity.CRIT)
     assert "/ack" in str(alert.card.buttons)
-    fired(told)
+    fired(len(rows) - len(alerts), words=told[0])
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ async def test_alarms_that_come_one_by_one_are_few_messages_and_each_is_told_in_
     )
     assert counted == 60
     assert await world.store.pending_messages() == []
-    fired(world.titles())
+    fired(counted - len(world.titles()))
 
 
 async def test_nothing_of_a_storm_waits_longer_than_ten_seconds() -> None:
@@ -289,7 +290,7 @@ async def test_the_repeats_of_many_standing_alarms_are_one_message_that_lists_th
     assert first[1] == "• 🚨 The exchange refuses the key"
     assert "BLOCKED: COIN1/USDT #1" in world.texts()[0]
     assert first[-1] == "It repeats until /ack."
-    fired(world.titles())
+    fired([title for title in world.titles() if "alarms still stand" in title])
 
 
 async def test_repeats_of_many_alarms_are_queued_at_once_and_each_once_over_a_restart() -> None:
