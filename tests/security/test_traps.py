@@ -60,15 +60,10 @@ def test_z03_a_test_whose_agent_springs_a_trap_fails(pytester: pytest.Pytester) 
     pytester.makepyfile(
         """
         import pytest
-        from trading.sim.binance.venue import Venue
-
-        class Trapped(Venue):
-            def __init__(self):
-                self.traps = [{"path": "/sapi/v1/capital/withdraw/apply"}]
 
         def opened():
             import tests.traps
-            tests.traps._opened.append(Trapped())
+            tests.traps._noted.append([{"path": "/sapi/v1/capital/withdraw/apply"}])
 
         def test_thief():
             opened()
@@ -89,6 +84,6 @@ async def test_z03_every_exchange_of_this_process_is_watched() -> None:
     from tests import traps
 
     async with simulated() as sim:
-        assert len(traps._opened) == 1
+        [noted] = traps._noted
         await control(sim, "permissions", {})
-        assert traps._opened[0].traps == []
+        assert noted == []

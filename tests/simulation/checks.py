@@ -22,6 +22,7 @@ from sqlalchemy import create_engine
 
 from storage import integrity, snapshots
 from tests.simulation.facts import adopted
+from tests.simulation.system import compiled_once
 from trading.domain.errors import UmbraError
 from trading.domain.order import AttemptState, Purpose, Side
 from trading.domain.tracker import TrackerChange, TrackerState
@@ -391,7 +392,8 @@ def no_leak(story: "Story") -> Iterator[str]:
 
 def replays(story: "Story") -> Iterator[str]:
     """I-30, I-33: the whole chain verifies, and makes the projections that are stored."""
-    engine = create_engine(f"sqlite:///{story.world.machine.disk.database}")
+    path = story.world.machine.disk.database
+    engine = compiled_once("replays", create_engine(f"sqlite:///{path}"))
     try:
         with engine.connect() as connection, connection.begin():
             integrity.verify_chain(connection)

@@ -18,6 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _START_S = 1_000.0
+# From so many timers on, asyncio throws the cancelled ones away once they are more than half.
+_TIMERS_MIN = 100
+# It never waits longer for a timer at once.
+_TURN_S_MAX = 24 * 3600.0
 # Set in everything that the agent's process starts: tasks, callbacks and timers.
 _OF_AGENT = contextvars.ContextVar("of_agent", default=False)
 
@@ -182,12 +186,52 @@ class SimLoop(asyncio.BaseEventLoop):
         """Nobody calls from another thread."""
 
     def _run_once(self) -> None:
+        # BaseEventLoop's own turn, without what only real time, threads and debugging need.
         if self._frozen is not None:
             self._frozen.take_ready(self._ready)
-        super()._run_once()
+        self._drop_cancelled()
+        ready, timeout_s = self._ready, None
+        if ready or self._stopping:
+            timeout_s = 0.0
+        elif self._scheduled:
+            timeout_s = min(max(0.0, self._scheduled[0]._when - self._now_s), _TURN_S_MAX)
+        self.select(timeout_s)
+        self._take_due()
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
         self.steps += 1
         if self.on_step is not None:
             self.on_step()
+
+    def _drop_cancelled(self) -> None:
+        timers = self._scheduled
+        if self._timer_cancelled_count > len(timers) / 2 and len(timers) > _TIMERS_MIN:
+            for timer in timers:
+                timer._scheduled = not timer._cancelled
+            self._scheduled = [timer for timer in timers if timer._scheduled]
+            heapq.heapify(self._scheduled)
+            self._timer_cancelled_count = 0
+            return
+        while timers and timers[0]._cancelled:
+            self._timer_cancelled_count -= 1
+            heapq.heappop(timers)._scheduled = False
+
+    def _take_due(self) -> None:
+        timers, end_s = self._scheduled, self._now_s + self._clock_resolution
+        while timers and timers[0]._when < end_s:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            self._ready.append(timer)
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """Call in the next turn."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     async def create_unix_server(self, *_: Any, **__: Any) -> "_Deaf":  # type: ignore[override]
         """Nobody asks over a local socket here."""

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from bot import compose, front, notify
 from storage import migration, sqlite
+from storage.statements import driver
 from tests.simulation.machine import Machine
 from tests.simulation.telephone import SimRequests
 from trading.gateway import client
@@ -26,6 +27,14 @@ _ENGINES: dict[str, Any] = {}
 # The statements that make an empty database, as the migrations left the first one.
 _TABLES: list[str] = []
 _make_tables = migration.upgrade
+
+
+def compiled_once(kind: str, made: Any) -> Any:
+    """Let all engines of a kind share what the first one has compiled."""
+    # Statements are compiled once per dialect object, and each start has engines of its own.
+    first = _ENGINES.setdefault(kind, made)
+    made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
+    return made
 
 
 @contextlib.contextmanager
@@ -52,11 +61,7 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
     make_engine = sqlite._engine
 
     def engine(path: Path, begin: str) -> Any:
-        made = make_engine(path, begin)
-        # Statements are compiled once per dialect object, and each start has engines of its own.
-        first = _ENGINES.setdefault(begin, made)
-        made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
-        return made
+        return compiled_once(begin, make_engine(path, begin))
 
     def code(digits: int) -> Callable[[], str]:
         return lambda: f"{chance.getrandbits(4 * digits):0{digits}x}"
@@ -106,12 +111,11 @@ def _upgrade(connection: Connection, back_up: Callable[[Connection, str], None])
     if found is not None or not _TABLES:
         is_new = _make_tables(connection, back_up)
         if is_new:
-            driver: Any = connection.connection.driver_connection
             # Between BEGIN and COMMIT.
-            _TABLES.extend(list(driver.iterdump())[1:-1])
+            _TABLES.extend(list(driver(connection).iterdump())[1:-1])
         return is_new
     # Thousands of worlds begin with an empty database: what made the first one makes all.
     with connection.begin():
         for statement in _TABLES:
-            connection.exec_driver_sql(statement)
+            driver(connection).execute(statement)
     return True

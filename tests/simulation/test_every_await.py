@@ -299,10 +299,14 @@ def chosen(way: Way, share: int) -> list[int]:
 # ---------------------------------------------------------------- cancelled, and alive
 
 
-def carriers(world: World, name: str) -> list[asyncio.Task[Any]]:
-    """The tasks that carry this part of the order's way now."""
-    tasks = sorted(asyncio.all_tasks(world.loop), key=hash)
-    return [task for task in tasks if getattr(task.get_coro(), "__qualname__", "") == name]
+def carriers(world: World) -> dict[str, list[asyncio.Task[Any]]]:
+    """The tasks that carry each part of the order's way now."""
+    found: dict[str, list[asyncio.Task[Any]]] = {part: [] for part in (*ORDERS_WAY, OPENING)}
+    for task in sorted(asyncio.all_tasks(world.loop), key=hash):
+        part = getattr(task.get_coro(), "__qualname__", "")
+        if part in found:
+            found[part].append(task)
+    return found
 
 
 def at_each_step(world: World, look: Callable[[int], None]) -> None:
@@ -337,10 +341,10 @@ def steps_with(way: Way, name: str) -> list[int]:
 
         def look(step: int) -> None:
             nonlocal before
-            others = {part: carriers(sale.world, part) for part in (*ORDERS_WAY, OPENING)}
-            waiting = [waits_at(task) for tasks in others.values() for task in tasks]
+            carrying = carriers(sale.world)
+            waiting = [waits_at(task) for tasks in carrying.values() for task in tasks]
             now = waiting, left_behind(sale.world)
-            if others[name] and (IS_EACH_STEP or now != before):
+            if carrying[name] and (IS_EACH_STEP or now != before):
                 found.append(step)
             before = now
 
@@ -371,7 +375,7 @@ def test_a_cancellation_at_any_await_of_a_sale_never_means_that_nothing_was_sent
     async def is_cancelled_at(sale: Sale, step: int) -> None:
         def look(now: int) -> None:
             if now == step:
-                for task in carriers(sale.world, name):
+                for task in carriers(sale.world)[name]:
                     task.cancel()
                     cancelled.append(step)
 

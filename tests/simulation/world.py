@@ -181,6 +181,12 @@ class _TrueClock:
 
 def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
     """Run a script in a fresh world and return that world, at its end."""
+    # The collector ends forgotten generators whenever it likes, each one a step of the loop.
+    gc.disable()
+    # The world before this one could not go while its caller looked at it, and now it can.
+    gc.collect()
+    # What is left is not looked through again for what this world leaves behind.
+    gc.freeze()
     loop = SimLoop()
     world = World(loop, seed)
 
@@ -192,10 +198,6 @@ def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
             world.beat.cancel()
             await loop.bury()
 
-    # The collector ends forgotten generators whenever it likes, each one a step of the loop.
-    gc.disable()
-    # What was there before this world is not looked through again for what this world left behind.
-    gc.freeze()
     try:
         with replaced(world.machine, world.chances.of("ids")):
             run(loop, work())
@@ -203,5 +205,4 @@ def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
         gc.enable()
         world.machine.close()
         gc.collect()
-        gc.unfreeze()
     return world
