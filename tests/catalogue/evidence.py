@@ -23,7 +23,7 @@ Proof: TypeAlias = int | Collection[object] | Counting | pytest.ExceptionInfo[Ba
 
 
 def count(proof: object) -> int:
-    """How often a fault happened by its proof; of several counts each must be above 0.
+    """How often a fault happened by its proof; none of several may be 0.
 
     Only what could have been 0 or empty proves anything. Words, answers of yes or no and members of
     an enumeration are there whatever happened: they raise TypeError.
@@ -43,8 +43,9 @@ def count(proof: object) -> int:
 
 
 def _has_happened(member: object) -> bool:
-    is_count = isinstance(member, Counting | int) and not isinstance(member, bool | Enum)
-    return not is_count or count(member) > 0
+    if isinstance(member, Counting):
+        return count(member.fired) > 0
+    return isinstance(member, bool) or not isinstance(member, int) or member != 0
 
 
 @dataclass(slots=True)
