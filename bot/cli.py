@@ -292,10 +292,10 @@ def _ask(ask: "Ask", note: str = "") -> "Reply":
 
 def _answer_alone(request: "Request") -> "Reply":
     from bot import compose, config, logs
-    from bot.control.messages import Ask
+    from bot.control.messages import ACTING
 
     def begun() -> None:
-        if request.ask in {Ask.HALT, Ask.PANIC}:
+        if request.ask in ACTING:
             typer.echo("No agent runs here: recovering without the chat to act.", err=True)
 
     decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec

@@ -6,15 +6,16 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 
-from bot import pauses, scanning
+from bot import held_start, pauses, scanning
 from bot.archive_watch import ARCHIVE_DAMAGED, ArchiveWatch
 from bot.clock import SystemClock, random_install_id
 from bot.config import Settings
 from bot.control import wording
 from bot.control.answering import LocalDesk
 from bot.control.halt_file import HaltFile
-from bot.control.messages import Ask, Reply, Request
+from bot.control.messages import ACTING, Ask, Reply, Request
 from bot.control.sockets import ControlServer
+from bot.control.without_database import WithoutDatabase
 from bot.front import Front
 from bot.opening import Opened, opened
 from bot.refused_start import RefusedStart
@@ -23,11 +24,11 @@ from bot.starting import Start
 from bot.storage_watch import StorageWatch
 from bot.supervisor import Supervisor, stop_on_signals
 from bot.vital_signs import VitalSigns, Watched
-from storage.database import StorageAwaited
+from storage.database import StorageAwaited, StorageMissing
 from trading import backstops
 from trading.agent import TradingAgent
 from trading.bus import Bus
-from trading.domain.errors import Fatal
+from trading.domain.errors import Fatal, JournalCorrupt, StorageLost
 from trading.domain.events import JobRan
 from trading.installation import Identity, Ports, order_prefix
 from trading.reception import Reception
@@ -59,15 +60,23 @@ async def answer_alone(
 ) -> Reply:
     """Answer one local request without an agent and without the chat, and end.
 
-    Who only looks reads the journal; for a halt or a panic everything is recovered first. `begun`
-    is called once that is certain. Raises DirectoryInUse while an agent holds the data directory.
+    Who only looks reads the journal, and begins none; for a halt or a panic everything is recovered
+    first. `begun` is called once that is certain. Raises DirectoryInUse while an agent holds the
+    data directory.
     """
-    async with opened(settings) as parts:
+    acts = request.ask in ACTING
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            parts = await stack.enter_async_context(opened(settings, may_begin=acts))
+        except (StorageLost, JournalCorrupt) as error:
+            if not acts and not isinstance(error, StorageAwaited | StorageMissing):
+                raise
+            why = held_start.alone(error)
+            halt_file = HaltFile(settings.directory, SystemClock())
+            return await WithoutDatabase(halt_file, lambda: why).answer(request)
         process = Process(settings, version, parts)
         begun()
-        if request.ask in {Ask.HALT, Ask.PANIC}:
-            return await process.answer_alone(request)
-        return await process.look(request.ask)
+        return await (process.answer_alone(request) if acts else process.look(request.ask))
 
 
 class Process:

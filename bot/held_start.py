@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bot.systemd import ServiceManager
-from storage.database import StorageAwaited, StorageHeld
+from storage.database import StorageAwaited, StorageHeld, StorageMissing
+from trading.domain.errors import Refused, StorageLost
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -20,20 +21,39 @@ async def opened(
     stop: asyncio.Event,
     tell: Callable[[str], Awaitable[object]],
     service: ServiceManager,
+    answer: Callable[[Callable[[], str]], Awaitable[None]],
 ) -> T:
     """Open once it can be had, telling why that takes long; raises StorageAwaited at `stop`.
 
-    `tell` is called after each try in vain: it knows what was told. Another agent is no other
-    program: for that one nobody waits. The service manager is never given a reason to end a start
-    that is alive.
+    `tell` is called after each try in vain: it knows what was told. `answer` runs while there is
+    something to wait for, and is given what says why. Another agent is no other program: for that
+    one nobody waits. The service manager is never given a reason to end a start that is alive.
     """
     waits = asyncio.Event()
-    living = asyncio.create_task(service.run_start(waits), name="start lives")
+    telling = _Telling(tell, service, waits)
+    tasks = {
+        asyncio.create_task(service.run_start(waits), name="start lives"),
+        asyncio.create_task(_answering(answer, telling, waits), name="start answers"),
+    }
     try:
-        return await _awaited(open_store, stop, _Telling(tell, service, waits))
+        return await _awaited(open_store, stop, telling)
     finally:
-        living.cancel()
-        await asyncio.wait({living})
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _answering(
+    answer: Callable[[Callable[[], str]], Awaitable[None]],
+    telling: "_Telling",
+    waits: asyncio.Event,
+) -> None:
+    await waits.wait()
+    try:
+        await answer(lambda: telling.why)
+    except (OSError, Refused) as error:
+        # Whoever asks reads that it is starting, and the chat was told.
+        logger.warning("start_does_not_answer", extra={"error": str(error)})
 
 
 async def _awaited(
@@ -65,12 +85,15 @@ class _Telling:
         self._waits = waits
         self._kind: type[StorageAwaited] | None = None
         self._text = ""
+        # As it is now, for whoever asks.
+        self.why = ""
 
     async def note(self, error: StorageAwaited) -> None:
+        self.why = waiting(error)
         # A server that stops and starts says something else each second; that is one piece of news.
         if type(error) is not self._kind:
             self._kind = type(error)
-            self._text = _text(error)
+            self._text = self.why
             logger.warning("start_waits_for_storage", extra={"error": str(error)})
             sys.stderr.write(f"umbra: {self._text}\n")
             sys.stderr.flush()
@@ -79,13 +102,32 @@ class _Telling:
         await self._tell(self._text)
 
 
-def _text(error: StorageAwaited) -> str:
-    if isinstance(error, StorageHeld):
-        why, advice = "another program holds its database", "End what holds the database"
-    else:
-        why = "its database does not answer"
-        advice = "Start its server, or look at UMBRA_DATABASE_URL and the network"
+def waiting(error: StorageLost) -> str:
+    """Why a start waits, what that means, and what ends it."""
+    why, advice = _reason(error)
     return (
         f"Umbra waits to start, {why}: {error}. PRIVATE STOPS ARE NOT WATCHED until that ends; "
         f"what rests on the exchange stays there. {advice}: Umbra goes on by itself."
     )
+
+
+def alone(error: Exception) -> str:
+    """The same where no agent runs, and a command could not open the database."""
+    why, advice = _reason(error)
+    return f"No agent runs here, so NO STOP IS WATCHED, and {why}: {error}. {advice}."
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    match error:
+        case StorageHeld():
+            return "another program holds its database", "End what holds the database"
+        case StorageAwaited():
+            advice = "Start its server, or look at UMBRA_DATABASE_URL and the network"
+            return "its database does not answer", advice
+        case StorageMissing(is_gone=True):
+            advice = "Put it, or its newest copy, back before Umbra is started again"
+            return "NOTHING IS KNOWN OF WHAT IS MANAGED", advice
+        case StorageMissing():
+            return "none is set", "Start it: umbra run"
+        case _:
+            return "its database cannot be used", "Mend it, or put its newest copy back"

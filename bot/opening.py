@@ -5,7 +5,7 @@ It is opened in the order in which a second process would be noticed, and closed
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,9 @@ from bot.build import build
 from bot.charts.worker import ChartWorker
 from bot.clock import SystemClock
 from bot.config import Mode, Settings
+from bot.control.halt_file import HaltFile
+from bot.control.sockets import WAITING_SOCKET, ControlServer
+from bot.control.without_database import WithoutDatabase
 from bot.in_hand import MarkedInHand
 from bot.owner_only import close_to_others
 from bot.owners_chat import OwnersChat
@@ -23,7 +26,7 @@ from bot.refused_start import RefusedStart
 from bot.shares import telegram_settings
 from bot.systemd import ServiceManager
 from bot.telegram.telling import tell_before_start
-from storage.database import StorageAwaited, StorageHeld
+from storage.database import StorageAwaited, StorageMissing
 from storage.lease import DirectoryLock
 from storage.store import Store, open_store
 from trading.domain.errors import StorageLost
@@ -41,8 +44,13 @@ class Opened:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, stop: asyncio.Event | None = None) -> AsyncIterator[Opened]:
-    """Open everything; an agent, which has a `stop`, waits for a database that may come."""
+async def opened(
+    settings: Settings, stop: asyncio.Event | None = None, *, may_begin: bool = True
+) -> AsyncIterator[Opened]:
+    """Open everything; an agent, which has a `stop`, waits for a database that may come.
+
+    Raises StorageMissing where there is none and it `may_begin` none.
+    """
     clock = SystemClock()
     directory = settings.directory
     async with contextlib.AsyncExitStack() as stack:
@@ -53,7 +61,7 @@ async def opened(settings: Settings, stop: asyncio.Event | None = None) -> Async
             stack.callback(lock.release)
         systemd = config.service_manager()
         service = ServiceManager(systemd.address, systemd.watchdog_s)
-        store = await _store(settings, clock, service, stop)
+        store = await _store(settings, clock, service, stop, may_begin=may_begin)
         stack.push_async_callback(store.close)
         in_hand = MarkedInHand(directory, clock, build())
         # Whatever ends here was not killed.
@@ -78,7 +86,12 @@ def _taken(directory: Path) -> DirectoryLock:
 
 
 async def _store(
-    settings: Settings, clock: SystemClock, service: ServiceManager, stop: asyncio.Event | None
+    settings: Settings,
+    clock: SystemClock,
+    service: ServiceManager,
+    stop: asyncio.Event | None,
+    *,
+    may_begin: bool,
 ) -> Store:
     opening = partial(
         open_store,
@@ -86,18 +99,31 @@ async def _store(
         clock,
         data_dir=settings.directory,
         failpoint=failpoints.parse(settings.failpoint),
+        may_begin=may_begin,
     )
     try:
         if stop is None:
             return await opening()
-        return await held_start.opened(opening, stop, _waiting(settings, clock).tell, service)
-    except StorageHeld:
+        tell = _waiting(settings, clock).tell
+        return await held_start.opened(opening, stop, tell, service, _answering(settings, clock))
+    except (StorageAwaited, StorageMissing):
         raise
     except StorageLost as error:
-        is_asked_to_end = stop is not None and isinstance(error, StorageAwaited)
-        if is_asked_to_end or not settings.database_url.get_secret_value():
+        if not settings.database_url.get_secret_value():
             raise
         raise config.unusable_database(str(error)) from error
+
+
+def _answering(
+    settings: Settings, clock: SystemClock
+) -> Callable[[Callable[[], str]], Awaitable[None]]:
+    """Return what answers the command line while a start waits."""
+
+    async def answer(why: Callable[[], str]) -> None:
+        desk = WithoutDatabase(HaltFile(settings.directory, clock), why)
+        await ControlServer(settings.directory, desk.answer, WAITING_SOCKET).run()
+
+    return answer
 
 
 def _waiting(settings: Settings, clock: SystemClock) -> RefusedStart:

@@ -23,6 +23,14 @@ class StorageAway(StorageAwaited):
     """The database's server does not answer, or takes nothing for now: it may come back."""
 
 
+class StorageMissing(StorageLost):
+    """There is no database, or none any more, and whoever asked for one may not begin it."""
+
+    def __init__(self, message: str, *, is_gone: bool) -> None:
+        super().__init__(message)
+        self.is_gone = is_gone
+
+
 class UnwritableError(Exception):
     """The database took nothing, or left in doubt whether it did.
 

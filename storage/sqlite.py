@@ -21,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from storage.database import Failpoint, Job, StorageHeld, UnwritableError
+from storage.holders import holders
 from storage.statements import driver
 from trading.domain.errors import JournalCorrupt, StorageLost
 
@@ -315,5 +316,12 @@ def _read_error(error: Exception, path: Path) -> JournalCorrupt | StorageLost:
     cause = _driver_error(error)
     if _primary_code(error) in _DAMAGED or "UTF-8" in str(cause):
         return JournalCorrupt(f"{path} is damaged: {cause}")
-    kind = StorageHeld if _primary_code(error) in _HELD else StorageLost
-    return kind(f"{path} cannot be used: {cause}")
+    if _primary_code(error) in _HELD:
+        return StorageHeld(f"{path} cannot be used: {cause}{_by_whom(path)}")
+    return StorageLost(f"{path} cannot be used: {cause}")
+
+
+def _by_whom(path: Path) -> str:
+    # In WAL mode the locks are those of the index beside the log.
+    found = holders((path, path.with_name(f"{path.name}-shm")))
+    return f" by {' and '.join(found)}" if found else ""

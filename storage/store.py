@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from storage import schema
-from storage.database import Database, Failpoint, StorageAway, no_failpoint
+from storage.database import Database, Failpoint, StorageAway, StorageMissing, no_failpoint
 from storage.high_water import has_reached, mark_beside
 from storage.journal import SqlJournal
 from storage.lease import DatabaseLock, Lease
@@ -83,10 +83,16 @@ class Store:
 
 
 async def open_store(
-    url: str, clock: Clock, *, data_dir: Path, failpoint: Failpoint = no_failpoint
+    url: str,
+    clock: Clock,
+    *,
+    data_dir: Path,
+    failpoint: Failpoint = no_failpoint,
+    may_begin: bool = True,
 ) -> Store:
     """Open or create the database at a SQLAlchemy async URL and recover what a crash left.
 
+    Where it `may_begin` none, a SQLite file that is not there is StorageMissing.
     `failpoint` is called with `before_commit:<kinds>` and `after_commit:<kinds>`. Raises
     SettingsInvalid, InstanceConflict, JournalCorrupt or StorageLost; StorageAwaited where that may
     pass. A server that does not answer is awaited where it once did: at a first start it is
@@ -95,7 +101,10 @@ async def open_store(
     parsed = _parse(url)
     try:
         if parsed.drivername == "sqlite+aiosqlite":
-            return await _open_sqlite(Path(parsed.database or ""), clock, failpoint)
+            path = Path(parsed.database or "")
+            if not may_begin:
+                _require(path)
+            return await _open_sqlite(path, clock, failpoint)
         return await _open_postgres(parsed, clock, data_dir, failpoint)
     except OSError as error:
         raise StorageLost(f"the database or its reserve cannot be opened: {error}") from error
@@ -122,11 +131,23 @@ def _parse(url: str) -> URL:
     return parsed
 
 
+def _require(path: Path) -> None:
+    if path.exists():
+        return
+    is_gone = has_reached(mark_beside(_reserve_beside(path)))
+    text = f"the database {path} is gone" if is_gone else f"there is no database {path} yet"
+    raise StorageMissing(text, is_gone=is_gone)
+
+
+def _reserve_beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.reserve")
+
+
 async def _open_sqlite(path: Path, clock: Clock, failpoint: Failpoint) -> Store:
     lock = DatabaseLock(path)
     lock.take()
     database = SqliteDatabase(path, failpoint)
-    reserve_path = path.with_name(f"{path.name}.reserve")
+    reserve_path = _reserve_beside(path)
     return await _open(
         database, reserve_path, clock, back_up=partial(_back_up, path), release=lock.release
     )

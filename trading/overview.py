@@ -16,6 +16,8 @@ from trading.domain.tracker import NextLevel, Tracker
 
 # The one condition that no journal can hold: it is known from the storage itself.
 STORAGE_LOST = "storage_lost"
+# The alerts that the journal may lack what was done: what is managed may be more than it says.
+PUT_BACK = "put_back:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,11 @@ class StatusView:
     def state(self) -> TradingMode:
         """What the risk layer permits."""
         return self.trading_mode.mode if self.trading_mode else TradingMode.ACTIVE
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the journal was found older than what was done, and nobody has seen that yet."""
+        return any(one.alert_id.startswith(PUT_BACK) for one in self.alerts)
 
     @property
     def is_storage_lost(self) -> bool:

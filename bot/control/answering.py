@@ -73,7 +73,7 @@ class LocalDesk:
         facts = (await self._desk.propose(Panic(), THIS_MACHINE)).facts
         if not isinstance(facts, CloseProposal):
             raise Refused("a panic should propose what it closes")
-        return Reply(True, wording.panic(facts))
+        return Reply(True, wording.panic(facts, self._desk.status().is_in_doubt))
 
     async def _preview_resume(self, command: SetTradingMode) -> Reply:
         if self._desk.status().state is TradingMode.ACTIVE:
@@ -109,9 +109,9 @@ class LocalDesk:
         open_ids = await self._settled(frozenset(outcome.intent_ids))
         status = self._desk.status()
         left = [intent for intent, _ in self._desk.open_orders() if intent.intent_id in open_ids]
-        told = wording.sold(outcome.text, left, status.positions)
+        told = wording.sold(outcome.text, left, status.positions, status.is_in_doubt)
         return Reply(
-            not left and not status.positions,
+            not left and not status.positions and not status.is_in_doubt,
             _lines(told, wording.HALTED, wording.troubles(status)),
         )
 

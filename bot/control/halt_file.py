@@ -30,6 +30,10 @@ class HaltFile:
         """Whether the file lies there, whatever is in it."""
         return self.path.exists() or self.path.is_symlink()
 
+    def leave(self) -> None:
+        """Leave the file, for the agent that runs or the next one; raises OSError."""
+        self.path.touch(mode=0o600)
+
     def forbid(self, command: Command) -> None:
         """Raise Refused for a command that would end the halt."""
         ends_it = isinstance(command, SetTradingMode) and not command.mode.is_halted

@@ -28,6 +28,10 @@ class Ask(Enum):
     RESUME = "resume"
 
 
+# What acts by itself where no agent runs, and waits for one that starts.
+ACTING = frozenset({Ask.HALT, Ask.PANIC})
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question or order; the same `request_id` twice acts once.

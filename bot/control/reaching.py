@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bot.control.messages import Ask, Reply, Request
+from bot.control.messages import ACTING, Reply, Request
 from bot.control.sockets import NobodyListens
 from trading.domain.errors import DirectoryInUse, Refused
 from trading.ports.clock import Clock
@@ -10,7 +10,6 @@ from trading.ports.clock import Clock
 # A start loads the exchange's rules and the journal before it listens.
 _STARTING_S = 30.0
 _AGAIN_S = 0.5
-_ACTS = frozenset({Ask.HALT, Ask.PANIC})
 
 
 def reach(
@@ -36,7 +35,7 @@ def reach(
             return act_alone(request)
         except DirectoryInUse as taken:
             holder = taken.holder
-        if request.ask not in _ACTS:
+        if request.ask not in ACTING:
             text = f"The agent ({holder}) is starting and does not answer yet."
             return Reply(False, f"{text} Ask again in a moment.")
         if ends_s is None:

@@ -29,6 +29,8 @@ from trading.domain.errors import Refused, UmbraError
 logger = logging.getLogger(__name__)
 
 SOCKET = "control.sock"
+# Of a start that waits for its database: whoever asks is answered, and no stop is watched.
+WAITING_SOCKET = "waiting.sock"
 _READ_S = 5.0
 # Longer than a panic waits for its sales.
 _ACT_S = 25.0
@@ -47,15 +49,21 @@ class NobodyListens(Refused):
 class ControlServer:
     """Answers one request per connection, from this user or root alone."""
 
-    def __init__(self, data_dir: Path, answer: Callable[[Request], Awaitable[Reply]]) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        answer: Callable[[Request], Awaitable[Reply]],
+        name: str = SOCKET,
+    ) -> None:
         self._data_dir = data_dir
+        self._name = name
         self._answer = answer
         self._talking = 0
         self._acting: set[asyncio.Task[Reply]] = set()
 
     async def run(self) -> None:
         """Serve until cancelled. Only the holder of the data directory's lock may call this."""
-        with _listener(self._data_dir) as listener:
+        with _listener(self._data_dir, self._name) as listener:
             server = await asyncio.start_unix_server(
                 self._talk, sock=listener, limit=REQUEST_BYTES_MAX
             )
@@ -117,13 +125,23 @@ def patience_s(wanted: Ask) -> float:
 
 
 def ask(data_dir: Path, request: Request, within_s: float | None = None) -> Reply:
-    """Ask the running agent; raises NobodyListens, or Refused when it does not answer in time."""
+    """Ask the agent that runs, or waits to start.
+
+    Raises NobodyListens, or Refused when it does not answer in time.
+    """
+    try:
+        return _ask(data_dir, SOCKET, request, within_s)
+    except NobodyListens:
+        return _ask(data_dir, WAITING_SOCKET, request, within_s)
+
+
+def _ask(data_dir: Path, name: str, request: Request, within_s: float | None) -> Reply:
     waited_s = within_s or patience_s(request.ask)
     request = replace(request, expires_s=_CLOCK.monotonic() + waited_s)
     with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(waited_s)
         try:
-            asking.connect(reachable)
+            asking.connect(f"{reachable}/{name}")
             asking.sendall(encode_request(request))
             return decode_reply(_line(asking))
         except (FileNotFoundError, ConnectionRefusedError) as error:
@@ -133,11 +151,11 @@ def ask(data_dir: Path, request: Request, within_s: float | None = None) -> Repl
 
 
 def is_served(data_dir: Path) -> bool:
-    """Whether a process listens on the data directory's socket."""
+    """Whether an agent that runs listens on the data directory's socket."""
     try:
         with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as asking:
             asking.settimeout(_READ_S)
-            asking.connect(reachable)
+            asking.connect(f"{reachable}/{SOCKET}")
     except (OSError, NobodyListens):
         return False
     return True
@@ -183,20 +201,20 @@ def _directory(data_dir: Path) -> Iterator[str]:
     except FileNotFoundError as error:
         raise NobodyListens(f"no agent serves {data_dir}") from error
     try:
-        yield f"/proc/self/fd/{opened}/{SOCKET}"
+        yield f"/proc/self/fd/{opened}"
     finally:
         os.close(opened)
 
 
 @contextlib.contextmanager
-def _listener(data_dir: Path) -> Iterator[socket.socket]:
-    path = data_dir / SOCKET
+def _listener(data_dir: Path, name: str) -> Iterator[socket.socket]:
+    path = data_dir / name
     with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as listener:
         # What lies there is of a process that is gone: its lock is ours.
         path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            listener.bind(reachable)
+            listener.bind(f"{reachable}/{name}")
         finally:
             os.umask(before)
         if stat.S_IMODE(path.stat().st_mode) != 0o600:

@@ -13,7 +13,7 @@ from trading.domain.money import plain
 from trading.domain.order import Intent
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
-from trading.overview import PositionView, StatusView
+from trading.overview import PUT_BACK, PositionView, StatusView
 from trading.ports.storage import LostRecords, StoredState
 
 _WAY_BACK = "/resume in the chat or umbra resume ends it."
@@ -31,6 +31,10 @@ CANNOT_SELL = (
 HALTED_EARLY = (
     "Halted: nothing new is bought. Umbra is still starting, so NO STOP IS WATCHED yet, and orders "
     f"that still buy at the exchange are cancelled once it has. {_WAY_BACK}"
+)
+UNKNOWN = (
+    "IT IS NOT KNOWN WHAT IS MANAGED: the database is not the newest one of this place. What is "
+    "missing in it can only be sold at the exchange itself."
 )
 _LISTED_MAX = 200
 
@@ -117,27 +121,35 @@ def _head(view: StatusView) -> str:
 
 def stored_panic(stored: StoredState) -> str:
     """What a panic would do without a running agent, by the journal."""
+    is_in_doubt = stored.lost is not None or any(
+        one.alert_id.startswith(PUT_BACK) for one in stored.alerts
+    )
     held = [(symbol, one.quantity) for symbol, one in stored.positions.items() if one.quantity]
     sales = ", ".join(f"{plain(quantity)} {symbol.partition('/')[0]}" for symbol, quantity in held)
-    return _panic(sales, len(stored.trackers))
+    return _panic(sales, len(stored.trackers), is_in_doubt)
 
 
-def panic(facts: CloseProposal) -> str:
-    """What a panic would do."""
+def panic(facts: CloseProposal, is_in_doubt: bool) -> str:
+    """What a panic would do; `is_in_doubt` says that more may be managed than is known."""
     sales = ", ".join(f"{plain(line.quantity)} {line.base}" for line in facts.lines)
-    return _panic(sales, len(facts.trackers_cancelled))
+    return _panic(sales, len(facts.trackers_cancelled), is_in_doubt)
 
 
-def _panic(sales: str, trackers_ended: int) -> str:
+def _panic(sales: str, trackers_ended: int, is_in_doubt: bool) -> str:
+    first = f"{UNKNOWN}\n" if is_in_doubt else ""
     if not sales:
-        return "Nothing is managed, so nothing would be sold. Umbra would be halted."
+        known = "known to be managed" if is_in_doubt else "managed"
+        return f"{first}Nothing is {known}, so nothing would be sold. Umbra would be halted."
     ended = count(trackers_ended, "tracker")
-    return f"This sells {sales} at the market, ends {ended} and halts Umbra."
+    return f"{first}This sells {sales} at the market, ends {ended} and halts Umbra."
 
 
-def sold(outcome: str, left: Iterable[Intent], positions: Sequence[PositionView]) -> str:
-    """What became of a panic, and what did not."""
-    lines = [outcome]
+def sold(
+    outcome: str, left: Iterable[Intent], positions: Sequence[PositionView], is_in_doubt: bool
+) -> str:
+    """What became of a panic, and what did not; first that more may be managed than is known."""
+    done = f"{UNKNOWN}\nOf what is known: {outcome}" if is_in_doubt else outcome
+    lines = [done]
     lines += [
         f"NOT SOLD YET: {intent.symbol}, {plain(intent.residual)} left. {intent.reason}".rstrip()
         for intent in left
@@ -145,7 +157,7 @@ def sold(outcome: str, left: Iterable[Intent], positions: Sequence[PositionView]
     if len(lines) == 1:
         lines += [f"STILL HELD: {_position(view)}" for view in positions]
     if len(lines) == 1:
-        lines.append("Everything managed is sold.")
+        lines += ["Everything managed is sold."] * (not is_in_doubt)
     else:
         lines.append("Umbra goes on trying as long as it runs; umbra status shows how it is.")
     return _joined(*lines)

@@ -234,7 +234,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "bot.storage_watch": ("trading.domain", "trading.ports.clock", "storage", "bot.repetition"),
     "bot.on_the_way": ("bot.in_hand",),
-    "bot.held_start": ("storage.database", "bot.systemd"),
+    "bot.held_start": ("trading.domain", "storage.database", "bot.systemd"),
     "bot.owners_chat": ("trading.domain.chat", "bot.small_files"),
     "bot.refused_start": ("trading.ports.clock", "bot.escalation", "bot.small_files"),
     "bot.starting": (*_AGENT, "trading.installation", "storage", "bot.in_hand"),

@@ -1,7 +1,9 @@
 """A start without its database waits, says so once to everybody, and goes on by itself."""
 
 import asyncio
+import os
 import socket
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +14,7 @@ from tests.e2e.test_past_the_chat import umbra
 from tests.e2e.world import World
 from tests.postgres import OwnServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
 
 _WAITS = "Umbra waits to start, its database does not answer"
 
@@ -26,6 +28,7 @@ def manager() -> Iterator[socket.socket]:
         yield listening
 
 
+@pytest.mark.postgres
 @pytest.mark.fault("S11", "SAID")
 async def test_a_start_waits_for_a_server_that_is_away_and_then_watches(
     quiet_world: World, own_postgres: OwnServer, manager: socket.socket
@@ -50,12 +53,15 @@ async def test_a_start_waits_for_a_server_that_is_away_and_then_watches(
     await _lives(world, manager)
     code, said = await umbra(world, "health")
     assert (code, "stops are not watched" in said) == (1, True), said
+    code, said = await umbra(world, "status")
+    assert (code, said.startswith(_WAITS)) == (1, True), said
     # Asked to end, it does; the next one does not tell it again.
     world.processes["run"].terminate()
     assert await world.agent_exit() == 0
     # Who asks sits in front of it, and is not kept waiting.
     code, said = await umbra(world, "status")
-    assert (code, "UMBRA_DATABASE_URL should be a database that answers" in said) == (2, True), said
+    assert (code, "NO STOP IS WATCHED, and its database does not answer" in said) == (1, True), said
+    assert "look at UMBRA_DATABASE_URL" in said
     await world.spawn_agent()
     await world.until(lambda: _waits(world, 2), "does not wait")
     await world.price("57990")
@@ -70,6 +76,80 @@ async def test_a_start_waits_for_a_server_that_is_away_and_then_watches(
     assert code == 0, said
 
 
+@pytest.mark.fault("S04", "SAID")
+async def test_while_another_program_holds_the_database_the_machine_says_so_and_halts(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    await world.start_agent()
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.kill_agent()
+    begin = await world.last_message_id()
+    file, holder = world.data_dir / "HALT", f"by process {os.getpid()} ("
+    other = sqlite3.connect(world.data_dir / "umbra.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    # Nobody runs: a panic sells nothing and says so, and a halt counts for the start.
+    code, said = await umbra(world, "panic", "--yes")
+    assert (code, said.startswith("NOTHING WAS SOLD")) == (1, True), said
+    assert "No agent runs here, so NO STOP IS WATCHED, and another program holds" in said
+    assert holder in said
+    file.unlink()
+    code, said = await umbra(world, "halt")
+    assert (code, said.startswith(f"Halted by the file {file}")) == (0, True), said
+    file.unlink()
+    # A start waits: it answers at once, and the same.
+    await world.spawn_agent()
+    await world.until_message("another program holds its database", after=begin)
+    code, said = await umbra(world, "status")
+    assert (code, said.startswith("Umbra waits to start")) == (1, True), said
+    assert holder in said
+    fired(said)
+    code, said = await umbra(world, "health")
+    assert (code, "stops are not watched" in said) == (1, True), said
+    code, said = await umbra(world, "resume", "--yes")
+    assert (code, "Nothing was changed" in said) == (1, True), said
+    code, said = await umbra(world, "panic", "--yes")
+    assert (code, said.startswith("NOTHING WAS SOLD")) == (1, True), said
+    assert holder in said
+    file.unlink()
+    code, said = await umbra(world, "halt")
+    assert (code, said.startswith("Halted by the file")) == (0, True), said
+    assert await world.orders() == []
+    other.close()
+    await world.until_message("Umbra started|Back", after=begin)
+    code, said = await umbra(world, "status")
+    assert (code, "HALTED" in said) == (0, True), said
+    code, said = await umbra(world, "panic", "--yes")
+    assert (code, "Everything managed is sold" in said) == (0, True), said
+    assert await _is_sold(world)
+
+
+@pytest.mark.fault("S10", "SAID")
+async def test_with_the_database_gone_a_look_begins_none_and_a_panic_knows_what_it_does_not(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    await world.start_agent()
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.kill_agent()
+    for path in (world.data_dir / f"umbra.db{end}" for end in ("", "-wal", "-shm")):
+        path.unlink(missing_ok=True)
+    for command, text in (("status", "NO STOP IS WATCHED"), ("panic", "could sell nothing now")):
+        code, said = await umbra(world, command, typed="no")
+        assert (code, text in said) == (1, True), said
+        assert "NOTHING IS KNOWN OF WHAT IS MANAGED: the database" in said
+        assert not (world.data_dir / "umbra.db").exists()
+    for _ in range(2):
+        code, said = await umbra(world, "panic", "--yes")
+        first = said.partition("recovering without the chat to act.\n")[2]
+        assert (code, first.startswith("IT IS NOT KNOWN WHAT IS MANAGED")) == (1, True), said
+        assert "Everything managed is sold" not in said
+        assert "the exchange itself" in said
+    fired(said)
+    assert await world.orders() == []
+
+
+@pytest.mark.postgres
 @pytest.mark.fault("S04", "SAID")
 async def test_a_start_waits_for_a_server_whose_table_or_lease_another_session_has(
     quiet_world: World, postgres_url: str

@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from bot import held_start
 from bot.systemd import ServiceManager
-from storage.database import StorageAway, StorageHeld
-from trading.domain.errors import InstanceConflict, StorageLost
+from storage.database import StorageAway, StorageHeld, StorageMissing
+from trading.domain.errors import InstanceConflict, JournalCorrupt, Refused, StorageLost
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +24,8 @@ class _Database:
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.told: list[str] = []
+        # What was said to whoever asked, at each turn while it waited.
+        self.answered: list[str] = []
 
     async def open(self) -> str:
         if self.errors:
@@ -33,11 +35,20 @@ class _Database:
     async def tell(self, text: str) -> None:
         self.told.append(text)
 
+    async def answer(self, why: Callable[[], str]) -> None:
+        while True:
+            self.answered.append(why())
+            await asyncio.sleep(0)
+
     async def awaited(
         self, stop: asyncio.Event | None = None, service: ServiceManager | None = None
     ) -> str:
         return await held_start.opened(
-            self.open, stop or asyncio.Event(), self.tell, service or ServiceManager(None)
+            self.open,
+            stop or asyncio.Event(),
+            self.tell,
+            service or ServiceManager(None),
+            self.answer,
         )
 
 
@@ -72,6 +83,48 @@ async def test_a_server_that_is_away_is_one_piece_of_news_whatever_it_says_while
     assert "another program holds its database" in database.told[3]
     assert [one.message for one in caplog.records] == ["start_waits_for_storage"] * 2
     assert capsys.readouterr().err.count("Umbra waits to start") == 2
+
+
+async def test_a_start_that_waits_answers_whoever_asks_and_stops_with_it() -> None:
+    database = _Database()
+    assert await database.awaited() == "open"
+    assert database.answered == []
+    database.errors = [*[_HELD] * 50, *[_away("refused")] * 50]
+    assert await database.awaited() == "open"
+    assert "another program holds its database" in database.answered[0]
+    assert "its database does not answer" in database.answered[-1]
+    answers = len(database.answered)
+    await asyncio.sleep(0)
+    assert len(database.answered) == answers
+
+
+@pytest.mark.parametrize("error", [OSError("no sockets here"), Refused("not for others")])
+async def test_a_start_that_cannot_answer_waits_all_the_same(error: Exception) -> None:
+    database = _Database(_HELD, _HELD, _HELD)
+
+    async def fail(_: object) -> None:
+        raise error
+
+    database.answer = fail  # type: ignore[method-assign]
+    assert await database.awaited() == "open"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (_HELD, "another program holds its database: umbra.db cannot be used"),
+        (_away("refused"), "its database does not answer"),
+        (StorageMissing("umbra.db is gone", is_gone=True), "NOTHING IS KNOWN OF WHAT IS MANAGED"),
+        (StorageMissing("there is none yet", is_gone=False), "Start it: umbra run"),
+        (JournalCorrupt("umbra.db is damaged"), "its database cannot be used: umbra.db is damaged"),
+    ],
+)
+def test_where_no_agent_runs_each_reason_says_that_nobody_watches(
+    error: Exception, said: str
+) -> None:
+    told = held_start.alone(error)
+    assert said in told
+    assert "NO STOP IS WATCHED" in told
 
 
 async def test_a_start_that_waits_ends_when_it_is_asked_to() -> None:
@@ -140,7 +193,7 @@ async def test_a_start_that_only_takes_long_asks_for_time_and_is_not_ready(
 
     database = _Database()
     starting = asyncio.create_task(
-        held_start.opened(check, asyncio.Event(), database.tell, _service(manager))
+        held_start.opened(check, asyncio.Event(), database.tell, _service(manager), database.answer)
     )
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(5):

@@ -20,6 +20,7 @@ from trading.domain.errors import Refused, StorageLost
 from trading.domain.events import CommandExecuted, TradingModeChanged
 from trading.domain.position import TradingMode
 from trading.reception import Reception, Vitals
+from trading.risk.halts import put_back
 from trading.schedule import JOBS, Schedule
 
 ONE, TWO = "request-1", "request-2"
@@ -92,6 +93,29 @@ async def test_a_panic_sells_what_is_managed_and_says_so(bench: _Bench) -> None:
     assert "Everything managed is sold" in said
     assert bench.desk.status().state is TradingMode.HALTED
     assert (await bench.ask(Ask.PANIC)) == (True, "This panic was carried out already.")
+
+
+async def test_a_panic_on_a_journal_that_lacks_records_says_first_that_more_may_be_managed(
+    bench: _Bench,
+) -> None:
+    await _cover(bench)
+    await bench.world.agent.alarms.halt_loudly(put_back(29, None), "put_back")
+    unknown = "IT IS NOT KNOWN WHAT IS MANAGED"
+    is_done, said = await bench.ask(Ask.PREVIEW)
+    assert said.startswith(f"{unknown}: the database is not the newest one of this place.")
+    assert "This sells 0.5 BTC at the market" in said
+    is_done, said = await bench.ask(Ask.PANIC)
+    assert not is_done
+    assert said.startswith(unknown)
+    assert "\nOf what is known: " in said
+    assert "the exchange itself" in said
+    assert "Everything managed is sold" not in said
+    # Nothing is left, and it is no more certain than before.
+    is_done, said = await bench.ask(Ask.PREVIEW, TWO)
+    assert "Nothing is known to be managed" in said
+    is_done, said = await bench.ask(Ask.PANIC, TWO)
+    assert (is_done, "Everything managed is sold" in said) == (False, False)
+    assert said.startswith(unknown)
 
 
 async def test_after_a_panic_status_says_how_the_halt_was_asked_for(bench: _Bench) -> None:
