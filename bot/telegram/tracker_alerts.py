@@ -30,7 +30,7 @@ def tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert | 
     if change is TrackerChange.BLOCKED:
         return _blocked(event, name)
     if change is TrackerChange.TOUCHED:
-        lines = _touched(tracker, instrument)
+        lines = _touched(event, instrument)
         return Alert(_linked(tracker, f"👀 Touched: {name}", *lines), type=AlertType.TOUCHES)
     return _ended_or_rested(event, name)
 
@@ -86,8 +86,10 @@ def _triggered(event: events.TrackerChanged, instrument: Instrument | None) -> l
     return lines
 
 
-def _touched(tracker: Tracker, instrument: Instrument | None) -> list[str]:
-    lines = [f"level {price(tracker.level_price, instrument)}"]
+def _touched(event: events.TrackerChanged, instrument: Instrument | None) -> list[str]:
+    tracker, evidence = event.tracker, event.evidence
+    level = tracker.level_price if evidence is None else evidence.level
+    lines = [] if level is None else [f"level {price(level, instrument)}"]
     if tracker.stop_price is not None:
         lines.append(f"now trails, fires at {price(tracker.stop_price, instrument)}")
     return lines

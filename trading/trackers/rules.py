@@ -23,6 +23,7 @@ from trading.trackers import confirming, lines, trailing
 from trading.trackers.confirming import Progress, Tick
 
 HARD_STOP = "hard stop"
+_TOUCH = "touch"
 # Each tick asks for these: to look a member up on its Enum costs 75 ns.
 _DECISION, _LAST, _BID = PriceKind.DECISION, PriceKind.LAST, PriceKind.BID
 _TOUCHED_FIRST = frozenset({TrackerKind.TAKE_PROFIT, TrackerKind.DIP, TrackerKind.LINES})
@@ -48,7 +49,10 @@ def moment(at: datetime, now_s: float) -> Moment:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a price made of a tracker; `change` None means that nothing is different."""
+    """What a price made of a tracker; `change` None means that nothing is different.
+
+    A touch and a trigger carry their `evidence`.
+    """
 
     tracker: Tracker
     change: TrackerChange | None = None
@@ -159,15 +163,6 @@ def step(
 
 def fire(tracker: Tracker, tick: Tick, moment: Moment, level: Decimal, rule: str) -> Step:
     """Return the trigger and the evidence that justifies it."""
-    evidence = Evidence(
-        price=tick.price,
-        price_kind=tick.kind,
-        source=tick.source.value,
-        event_time_ms=tick.event_time_ms,
-        observed_at=moment.at,
-        level=level,
-        rule=rule,
-    )
     triggered = replace(
         tracker,
         state=TrackerState.TRIGGERED,
@@ -176,7 +171,19 @@ def fire(tracker: Tracker, tick: Tick, moment: Moment, level: Decimal, rule: str
         reason="",
         changed_at=moment.at,
     )
-    return Step(triggered, TrackerChange.TRIGGERED, evidence)
+    return Step(triggered, TrackerChange.TRIGGERED, _evidence(tick, moment, level, rule))
+
+
+def _evidence(tick: Tick, moment: Moment, level: Decimal, rule: str) -> Evidence:
+    return Evidence(
+        price=tick.price,
+        price_kind=tick.kind,
+        source=tick.source.value,
+        event_time_ms=tick.event_time_ms,
+        observed_at=moment.at,
+        level=level,
+        rule=rule,
+    )
 
 
 def rebuild_entry(
@@ -237,7 +244,9 @@ def _touch(tracker: Tracker, tick: Tick, moment: Moment, instrument: Instrument)
         touched_at=moment.at,
         changed_at=moment.at,
     )
-    return Step(trailing.follow(touched, tick.price, instrument), TrackerChange.TOUCHED)
+    # A line has moved on when this is told: where it was touched is written with the touch.
+    evidence = _evidence(tick, moment, level, _TOUCH)
+    return Step(trailing.follow(touched, tick.price, instrument), TrackerChange.TOUCHED, evidence)
 
 
 def _rest(tracker: Tracker, tick: Tick, moment: Moment, instrument: Instrument) -> Step:

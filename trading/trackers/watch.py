@@ -49,6 +49,7 @@ class Change:
     tracker: Tracker
     change: TrackerChange
     reason: str = ""
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,12 +303,12 @@ class Watch:
             group.progress.pop(tracker_id, None)
         else:
             group.progress[tracker_id] = step.progress
-        if step.evidence is not None:
+        if step.evidence is not None and step.change is TrackerChange.TRIGGERED:
             self._trigger(group, step, step.evidence, tick, moment)
             return
         group.trackers[tracker_id] = step.tracker
         if step.change is not None and step.change is not TrackerChange.MOVED:
-            self.changes.append(Change(step.tracker, step.change))
+            self.changes.append(Change(step.tracker, step.change, evidence=step.evidence))
 
     def _trigger(
         self, group: Group, step: Step, evidence: Evidence, tick: Tick, moment: Moment

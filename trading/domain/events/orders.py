@@ -16,7 +16,7 @@ TRACKER_MOVED = "TrackerMoved"
 
 @dataclass(frozen=True, slots=True)
 class TrackerChanged(Fact):
-    """A tracker's new value and why; a trigger carries its price evidence."""
+    """A tracker's new value and why; a touch and a trigger carry their price evidence."""
 
     tracker: Tracker
     change: TrackerChange

@@ -282,14 +282,15 @@ class Recorder:
             if tracker is None or not _is_same_arming(tracker, change.tracker):
                 # Ended, fired or edited since: that fact is durable already, or about to be.
                 continue
-            events.append(TrackerChanged(tracker, change.change, now, reason=change.reason))
+            why = (change.evidence, change.reason)
+            events.append(TrackerChanged(tracker, change.change, now, *why))
         return events
 
     async def _keep(self, events: list[TrackerChanged], error: Exception) -> None:
         logger.warning("trackers_unsaved", extra={"error": str(error)})
         self._condition(UNSAVED, "", True, f"the trackers' records cannot be saved: {error}")
         kept = [
-            Change(event.tracker, event.change, event.reason)
+            Change(event.tracker, event.change, event.reason, event.evidence)
             for event in events
             if event.change is not TrackerChange.MOVED or event.reason
         ]

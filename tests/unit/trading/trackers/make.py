@@ -17,6 +17,7 @@ from trading.domain.tracker import (
     LinePoint,
     PriceKind,
     Tracker,
+    TrackerChange,
     TrackerKind,
     TrackerSpec,
 )
@@ -77,7 +78,7 @@ def walk(tracker: Tracker, *prices: object) -> Step:
     last = Step(tracker)
     for number, price in enumerate(prices):
         last = step(last.tracker, price, number, last.progress)
-        if last.evidence is not None:
+        if last.change is TrackerChange.TRIGGERED:
             break
     return last
 

@@ -378,6 +378,10 @@ async def test_touches_survive_a_full_disk_and_are_written_when_it_has_space(des
     desk.store.heal()
     await desk.until(lambda: (1, TrackerChange.TOUCHED) in desk.changes())
     assert desk.engine.all()[0].record_price == d(66000)
+    # Where it was touched is written with it, however late that is.
+    evidence = desk.store.of(TrackerChanged)[-1].evidence
+    assert evidence is not None
+    assert (evidence.price, evidence.level, evidence.rule) == (d(65000), d(65000), "touch")
     await desk.until(lambda: not desk.conditions[-1].is_active)
 
 

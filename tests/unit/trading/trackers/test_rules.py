@@ -216,7 +216,10 @@ def test_lines_sell_at_the_resistance_and_buy_at_the_support() -> None:
     # After 12 hours the resistance is at 71200, the support at 51200.
     half = 12 * 3600
     assert step(sell, 71199, half).change is None
-    assert step(sell, 71200, half).change is TrackerChange.TOUCHED
+    touched = step(sell, 71250, half)
+    assert touched.change is TrackerChange.TOUCHED
+    assert touched.evidence is not None
+    assert (touched.evidence.price, touched.evidence.level) == (d(71250), d(71200))
     buy = replace(sell, side=Side.BUY, quote=d(500), quantity=d(0))
     assert step(buy, 51201, half).change is None
     assert step(buy, 51200, half).change is TrackerChange.TOUCHED

@@ -134,7 +134,7 @@ class _Reference:
         for number, tracker in list(self.trackers.items()):
             seen = tick(price, seconds)
             step = rules.step(tracker, seen, moment, BTC, self.progress.pop(number, None))
-            if step.evidence is None:
+            if step.evidence is None or step.change is TrackerChange.TOUCHED:
                 self.trackers[number] = step.tracker
                 if step.progress is not None:
                     self.progress[number] = step.progress
