@@ -11,10 +11,10 @@ from bot.telegram.render.text import (
     Line,
     card_text,
     money,
-    percent,
     price,
     quantity,
     signed,
+    unsigned_percent,
 )
 from trading.domain.chat import Severity
 from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
@@ -81,9 +81,7 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
     ]
     lines.extend(_fee_lines(facts.fills.get(intent.intent_id, ())))
     if average is not None and intent.reference_price > 0:
-        slipped = (average - intent.reference_price) / intent.reference_price
-        reference = price(intent.reference_price, instrument)
-        lines.append(f"slippage {percent(slipped)} from {reference}")
+        lines.append(_slippage(intent, average, price(intent.reference_price, instrument)))
     trip = facts.round_trips.get(intent.intent_id)
     if trip is not None:
         is_known = trip.entry_price is not None
@@ -97,6 +95,17 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
         lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
     title = f"✅ {sorts.DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
     return _linked(card_text(title, *lines))
+
+
+def _slippage(intent: Intent, average: Decimal, reference: str) -> str:
+    """How far from what its decision saw a price came to lie, as what it meant for the person."""
+    # Not a sign: more is good for who sells and bad for who buys.
+    gained = intent.side.opposite.sign * (average - intent.reference_price)
+    if not gained:
+        return f"slippage 0% from {reference}"
+    word = "better" if gained > 0 else "worse"
+    share = unsigned_percent(gained / intent.reference_price)
+    return f"slippage {share} {word} than {reference}"
 
 
 def _fee_lines(fills: Sequence[Fill]) -> list[Line]:

@@ -63,7 +63,7 @@ async def test_sold_is_told_when_the_intent_is_done(world: World) -> None:
     lines = told["text"].splitlines()
     assert lines[0] == "✅ Sold 0.5 BTC"
     assert lines[1] == "at 57,990.12 USDT on average"
-    assert "slippage -0.02% from 58,001.00" in lines
+    assert "slippage 0.02% worse than 58,001.00" in " ".join(lines)
 
 
 @pytest.mark.parametrize(

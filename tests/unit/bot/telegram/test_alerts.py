@@ -120,7 +120,8 @@ def test_sold_names_the_plain_quantity_first_then_price_proceeds_fee_slippage_pr
         "at 57,990.12 USDT on average",
         "proceeds 28,995.06 USDT",
         "fee 29.00 USDT",
-        "slippage -0.02% from 58,000.00",
+        "slippage 0.02% worse than",
+        "58,000.00",
         "P&L +3,995.00 USDT after fees",
         "tracker #3 · BTC/USDT",
     ]
@@ -131,6 +132,21 @@ def test_bought_says_what_it_cost() -> None:
     lines = told(events.IntentClosed(bought, START))
     assert lines[0] == "✅ Bought 0.5 BTC"
     assert lines[2] == "cost 28,995.06 USDT"
+
+
+@pytest.mark.parametrize(
+    ("side", "notional", "said"),
+    [
+        (Side.SELL, "29014.5", "slippage 0.05% better than 58,000.00"),
+        (Side.SELL, "28985.5", "slippage 0.05% worse than 58,000.00"),
+        (Side.BUY, "29014.5", "slippage 0.05% worse than 58,000.00"),
+        (Side.BUY, "28985.5", "slippage 0.05% better than 58,000.00"),
+        (Side.BUY, "29000", "slippage 0% from 58,000.00"),
+    ],
+)
+def test_slippage_says_whether_it_was_good_or_bad(side: Side, notional: str, said: str) -> None:
+    closed = replace(INTENT, side=side, filled_notional=Decimal(notional))
+    assert said in " ".join(told(events.IntentClosed(closed, START)))
 
 
 @pytest.mark.fault("M05", "TELL")
