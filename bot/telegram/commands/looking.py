@@ -4,7 +4,7 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from bot.charts.drawing import drawing_of
-from bot.telegram.commands import asking
+from bot.telegram.commands import asking, removing, users
 from bot.telegram.commands.context import (
     PAGE_MAX,
     Reply,
@@ -19,7 +19,7 @@ from bot.telegram.keyboards import does, in_rows, shows
 from bot.telegram.render import reports, status
 from bot.telegram.render.text import Card, Code, card_text, price
 from bot.telegram.words import quoted
-from trading.domain.chat import Role
+from trading.domain.chat import Confirmation, Role
 from trading.domain.errors import Refused
 from trading.domain.events import ConfirmationAsked
 from trading.domain.time import Timeframe
@@ -162,10 +162,23 @@ async def _questions(services: Services) -> dict[str, str]:
     """The newest questions by nonce, as the commands that they asked for."""
     asked = await services.journal.latest(_QUESTIONS_MAX, (ConfirmationAsked.__name__,))
     return {
-        one.event.confirmation.nonce: asking.said(one.event.confirmation.payload)
+        one.event.confirmation.nonce: _asked_for(one.event.confirmation)
         for one in asked
         if isinstance(one.event, ConfirmationAsked)
     }
+
+
+def _asked_for(question: Confirmation) -> str:
+    """The command that a question's yes does; those that the chat answers have payloads apart."""
+    match question.action:
+        case users.ADMIT:
+            return f"/role {question.payload}"
+        case users.REVOKE:
+            return f"/revoke {question.payload}"
+        case removing.REMOVE:
+            return removing.said(question.payload)
+        case _:
+            return asking.said(question.payload)
 
 
 async def show_version(request: Request, services: Services) -> Reply:

@@ -37,6 +37,11 @@ async def ask_to_remove(request: Request, services: Services) -> Reply:
     return asked(confirm.Question(REMOVE, payload, seconds), text, request, services)
 
 
+def said(payload: str) -> str:
+    """The command that a question whether candles are deleted asked for."""
+    return " ".join(("/drop", *json.loads(payload), "database"))
+
+
 async def removed(request: Request, services: Services, payload: str) -> Reply:
     """Delete what the owner has just confirmed, as far as it is still there; raises Refused."""
     _refuse_others(request)

@@ -264,7 +264,8 @@ _DONE = {
 _ANSWERS = {
     ConfirmationAnswer.CONFIRMED: "confirmed a question",
     ConfirmationAnswer.CANCELLED: "cancelled a question",
-    ConfirmationAnswer.EXPIRED: "let a question expire",
+    # Also of who was revoked and could not answer any more.
+    ConfirmationAnswer.EXPIRED: "left a question without answer",
 }
 _CHANGES = {
     TrackerChange.ARMED: "watches",

@@ -64,6 +64,11 @@ async def test_one_candle_length_can_be_deleted(talk: Talk) -> None:
     assert left(talk) == [HOURS]
 
 
+async def test_the_audit_says_what_a_question_would_have_deleted(talk: Talk) -> None:
+    await talk.press((await talk.ask(f"/drop {BTC} 1m database")).buttons["Cancel"])
+    assert f"cancelled a question: /drop {BTC} 1m database" in (await talk.ask("/audit 60")).text
+
+
 async def test_a_cancelled_question_deletes_nothing(talk: Talk) -> None:
     asked = await talk.ask(f"/drop {BTC} database")
     await talk.press(asked.buttons["Cancel"])

@@ -271,6 +271,31 @@ async def test_a_question_of_a_revocation_that_is_cancelled_puts_nobody_out(talk
     assert "was revoked before" in (await talk.press(second.buttons["Confirm"])).text
 
 
+async def test_the_audit_says_which_question_about_a_person_was_answered(talk: Talk) -> None:
+    for line, answer in (
+        (f"/role {VIEWER} trader", "Confirm"),
+        (f"/role {TRADER} none", "Cancel"),
+        (f"/revoke {VIEWER}", "Confirm"),
+    ):
+        await talk.press((await talk.ask(line)).buttons[answer])
+    told = (await talk.ask("/audit 60")).text
+    assert f"Ada confirmed a question: /role {VIEWER} trader" in told
+    assert f"Ada cancelled a question: /revoke {TRADER}" in told
+    assert f"Ada confirmed a question: /revoke {VIEWER}" in told
+
+
+async def test_a_question_that_a_revocation_ends_was_not_let_expire(talk: Talk) -> None:
+    asked = await talk.ask("/sell BTC/USDT all", TRADER)
+    await talk.press((await talk.ask(f"/revoke {TRADER}")).buttons["Confirm"])
+    expiry = Expiry(talk.store, talk.clock, lambda: "", lambda: None)
+    await expiry.load(talk.store)
+    expiry.note(talk.store.of(PersonChanged)[-1])
+    await expiry.expire_due()
+    told = (await talk.ask("/audit 60")).text
+    assert asked.buttons
+    assert "person 9 left a question without answer: /trade BTC/USDT sell all" in told
+
+
 async def test_a_role_of_none_revokes_too_and_tells_no_stranger(talk: Talk) -> None:
     asked = await talk.ask(f"/role {VIEWER} none")
     answer = await talk.press(asked.buttons["Confirm"])
