@@ -3,6 +3,7 @@
 What has been chosen so far is the beginning of the one-line form itself, carried by the buttons.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -14,7 +15,8 @@ from trading.desk import Desk
 from trading.domain.chat import Button
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import plain
+from trading.domain.money import EXACT, plain
+from trading.overview import BalanceView
 
 _SYMBOLS_MAX = 8
 _SUGGESTED = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "ADA/USDT")
@@ -85,9 +87,12 @@ def next_trade_step(command: str, words: tuple[str, ...], desk: Desk) -> Step | 
 
 
 def _ask_traded_symbol(command: str, desk: Desk) -> Step:
+    symbols = _sold_symbols(desk) if command == "sell" else _suggested(desk)
+    if not symbols:
+        raise Refused("nothing is held that could be sold", example="/balance")
     examples = {
         "buy": "/buy BTC/USDT 100 USDT",
-        "sell": "/sell BTC/USDT 50%",
+        "sell": f"/sell {symbols[0]} 50%",
         "trade": "/trade BTC/USDT buy 100 USDT",
     }
     word = command.capitalize()
@@ -96,7 +101,7 @@ def _ask_traded_symbol(command: str, desk: Desk) -> Step:
         "Tap or type it. The whole line works too:",
         Code(examples[command]),
     )
-    return Step(Card(text, in_rows(_symbols(command, desk))))
+    return Step(Card(text, in_rows(_taps(command, symbols))))
 
 
 def _read_so_far(line: str, desk: Desk) -> None:
@@ -110,15 +115,39 @@ def _ask_symbol(desk: Desk) -> Step:
         "Tap or type it. The whole line works too:",
         Code("/track BTC/USDT stop 58000 all"),
     )
-    return Step(Card(text, in_rows(_symbols("track", desk))))
+    return Step(Card(text, in_rows(_taps("track", _suggested(desk)))))
 
 
-def _symbols(command: str, desk: Desk) -> list[Button]:
-    """What is held, and what many people trade."""
-    held = [view.symbol for view in desk.positions()]
-    held += [f"{view.balance.asset}/{desk.account().currency}" for view in desk.account().balances]
-    symbols = [one for one in dict.fromkeys((*held, *_SUGGESTED)) if _is_listed(one, desk)]
+def _taps(command: str, symbols: Sequence[str]) -> list[Button]:
     return [shows(symbol, f"/{command} {symbol}") for symbol in symbols[:_SYMBOLS_MAX]]
+
+
+def _suggested(desk: Desk) -> list[str]:
+    """What is held, and what many people trade."""
+    account = desk.account()
+    held = [view.symbol for view in desk.positions()]
+    held += [f"{view.balance.asset}/{account.currency}" for view in account.balances]
+    return [one for one in dict.fromkeys((*held, *_SUGGESTED)) if _is_listed(one, desk)]
+
+
+def _sold_symbols(desk: Desk) -> list[str]:
+    """What is held and worth an order: nothing else can be sold."""
+    account = desk.account()
+    held = [view.symbol for view in desk.positions()]
+    held += [
+        symbol
+        for view in account.balances
+        if _is_listed(symbol := f"{view.balance.asset}/{account.currency}", desk)
+        and not _is_dust(view, desk.instrument(symbol))
+    ]
+    return list(dict.fromkeys(held))
+
+
+def _is_dust(view: BalanceView, instrument: Instrument) -> bool:
+    total = view.balance.total
+    return not total or (
+        view.value is not None and instrument.is_dust(total, EXACT.divide(view.value, total))
+    )
 
 
 def _is_listed(symbol: str, desk: Desk) -> bool:
