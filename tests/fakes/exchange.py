@@ -110,11 +110,19 @@ class FakeExchange:
         # Of which symbols executions were asked for, in order.
         self.execution_reads: list[str] = []
         self.is_down = False
+        # How often nobody could reach it.
+        self.unreached = 0
         # Whether connections are taken and nothing is answered, and how many reads met that.
         self.is_hanging = False
         self.hung = 0
         self.is_key_lost = False
+        self.keys_refused = 0
         self.lists_executions = True
+        # What its stream said and nobody heard, and the ids that it took a second time.
+        self.unheard: list[OrderReport] = []
+        self.accepted_again: list[str] = []
+        # How often it was asked for a quote, or sold to, where nobody bids.
+        self.bids_missed = 0
         # Whether an order that would meet one of this account expires, and how often one did.
         self.prevents_self_trades = False
         self.self_trades = 0
@@ -230,6 +238,7 @@ class FakeExchange:
     async def quote(self, symbol: str) -> Quote:
         await self._reach()
         if symbol in self.without_bids:
+            self.bids_missed += 1
             raise Unreachable("bidPrice should be above 0, was 0")
         return self.quote_now(symbol)
 
@@ -313,6 +322,7 @@ class FakeExchange:
     async def balances(self) -> Mapping[str, Balance]:
         await self._reach()
         if self.is_key_lost:
+            self.keys_refused += 1
             raise AuthLost("the key is not accepted any more")
         self.balance_reads += 1
         if self._take("empty_balances"):
@@ -333,6 +343,7 @@ class FakeExchange:
         await asyncio.sleep(0)
         unsent = self._take("not_sent")
         if self.is_down or unsent is not None:
+            self.unreached += 1
             silence_s = None if unsent is None else unsent.args.get("retry_after_s")
             message = (
                 "connection refused" if silence_s is None else "the exchange asked for silence"
@@ -413,6 +424,8 @@ class FakeExchange:
         order = KeptOrder(
             request, next(self._numbers), OrderStatus.NEW, self.time.now(), self.time.monotonic()
         )
+        if request.client_order_id in self.orders:
+            self.accepted_again.append(request.client_order_id)
         self.orders[request.client_order_id] = order
         self.history.append(order)
         if request.order_type is OrderType.STOP_LOSS:
@@ -481,6 +494,7 @@ class FakeExchange:
         if crosses:
             take = min(left, self.depth.get(request.symbol, left))
             if request.side is Side.SELL and request.symbol in self.without_bids:
+                self.bids_missed += 1
                 take = ZERO
             if self._meets_own(request):
                 self.self_trades += 1
@@ -539,6 +553,7 @@ class FakeExchange:
     async def cancel(self, symbol: str, client_order_id: str) -> SendEvidence:
         await asyncio.sleep(0)
         if self.is_down:
+            self.unreached += 1
             return SendEvidence(SendPhase.NOT_SENT, message="connection refused")
         if self.is_hanging:
             return await self._hang()
@@ -616,6 +631,7 @@ class FakeExchange:
 
     async def _reach(self) -> None:
         if self.is_down:
+            self.unreached += 1
             raise Unreachable("connection refused")
         if self.is_hanging:
             raise Unreachable((await self._hang()).message)
@@ -631,6 +647,8 @@ class FakeExchange:
     def _push(self, report: OrderReport) -> None:
         if self.on_report is not None and self._take("stream_lost") is None:
             self.on_report(report)
+        else:
+            self.unheard.append(report)
 
     def _take(self, kind: str) -> Fault | None:
         for fault in self.faults:

@@ -74,7 +74,7 @@ async def test_a_written_attempt_that_never_left_is_proven_absent_first() -> Non
     assert [one[-2:] for one in again.exchange.ids] == ["-2"]
     assert again.time.monotonic() - started_s >= 18
     assert again.managed == 0
-    fired(again.exchange.ids)
+    fired(again.exchange.unreached)
 
 
 async def test_a_half_filled_exit_goes_on_with_the_rest() -> None:
@@ -293,7 +293,7 @@ async def test_a_foreign_order_is_none_of_our_business() -> None:
     desk.engine.on_report(report)
     await desk.time.settle()
     assert desk.alerts == []
-    fired(report.client_order_id)
+    fired({report.client_order_id} - {one.request.client_order_id for one in desk.engine.attempts})
 
 
 async def _foreign(desk: Desk):  # type: ignore[no-untyped-def]
@@ -344,7 +344,7 @@ async def test_a_resting_order_that_filled_unseen_is_found_by_the_ten_second_che
     await desk.time.finish(desk.engine.check_open_attempts())
     final = await desk.done()
     assert final.average_price == 70_000
-    fired(final.average_price)
+    fired(desk.exchange.unheard)
 
 
 async def test_a_resting_order_survives_a_restart() -> None:

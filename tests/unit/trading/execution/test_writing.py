@@ -45,4 +45,4 @@ async def test_more_facts_than_memory_should_hold_end_the_process_and_none_is_dr
     store.heal()
     await writer.flush()
     assert len(store.of(AlertRaised)) == 6
-    fired(f"{ends[0]} facts for 5 places")
+    fired(store.appends_lost, words=f"{ends[0]} facts for 5 places")

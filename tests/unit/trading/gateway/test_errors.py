@@ -55,8 +55,9 @@ def refused_connection() -> aiohttp.ClientConnectorError:
 def test_without_an_answer_only_a_connection_that_never_was_proves_that_nothing_left(
     error: Exception, phase: SendPhase
 ) -> None:
-    assert evidence_of(error, None, NOW_MS).phase is phase
-    fired(repr(error))
+    found = evidence_of(error, None, NOW_MS)
+    assert found.phase is phase
+    fired([one for one in (found,) if one.http_status is None], words=repr(error))
 
 
 def test_an_answer_is_told_by_its_status_code_and_text() -> None:

@@ -174,7 +174,8 @@ def test_an_order_is_written_in_plain_digits_with_our_id() -> None:
         TimeInForce.IOC,
         3000,
     )
-    assert binance.order_parameters(request, "BTCUSDT") == {
+    written = binance.order_parameters(request, "BTCUSDT")
+    assert written == {
         "symbol": "BTCUSDT",
         "side": "SELL",
         "type": "LIMIT",
@@ -185,7 +186,8 @@ def test_an_order_is_written_in_plain_digits_with_our_id() -> None:
         "newOrderRespType": "FULL",
         "recvWindow": "3000",
     }
-    fired(str(request.quantity))
+    ours = {"quantity": str(request.quantity), "price": str(request.price)}
+    fired([each for name, each in ours.items() if "E" in each and written[name] != each])
 
 
 def test_a_stop_is_written_with_its_stop_price_and_without_a_limit() -> None:
@@ -384,9 +386,9 @@ BROKEN: list[tuple[Callable[[], object], str]] = [
 @pytest.mark.fault("X25", "SAID")
 @pytest.mark.parametrize(("read", "words"), BROKEN)
 def test_what_cannot_be_believed_is_refused(read: Callable[[], object], words: str) -> None:
-    with pytest.raises(Unusable, match=words):
+    with pytest.raises(Unusable, match=words) as refused:
         read()
-    fired(words)
+    fired(refused, words=words)
 
 
 JUNK = st.recursive(
