@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from random import Random
 from typing import Any
 from unittest import mock
@@ -198,6 +198,7 @@ def told(way: Way, script: Callable[[Sale], Coroutine[Any, Any, None]]) -> None:
     play(1, story)
 
 
+@cache
 def steps_of(way: Way) -> list[int]:
     """The first step of a sale, and those in which the agent's process does anything.
 
@@ -262,6 +263,7 @@ def left_behind(world: World) -> tuple[object, ...]:
     return world.machine.disk.durable(), world.network.messages, world.loop.spawned
 
 
+@cache
 def deaths_of(way: Way) -> list[int]:
     """The steps of a sale that leave something else behind than the step before.
 
@@ -332,9 +334,10 @@ def waits_at(task: asyncio.Task[Any]) -> tuple[object, ...]:
     return tuple(found)
 
 
-def steps_with(way: Way, name: str) -> list[int]:
-    """At which steps of a sale a cancellation of this part of its way can mean something new."""
-    found: list[int] = []
+@cache
+def steps_with(way: Way) -> dict[str, list[int]]:
+    """At which steps of a sale a cancellation of each part of its way can mean something new."""
+    found: dict[str, list[int]] = {part: [] for part in (*ORDERS_WAY, OPENING)}
 
     async def script(sale: Sale) -> None:
         before: object = None
@@ -344,8 +347,9 @@ def steps_with(way: Way, name: str) -> list[int]:
             carrying = carriers(sale.world)
             waiting = [waits_at(task) for tasks in carrying.values() for task in tasks]
             now = waiting, left_behind(sale.world)
-            if carrying[name] and (IS_EACH_STEP or now != before):
-                found.append(step)
+            if IS_EACH_STEP or now != before:
+                for part, tasks in carrying.items():
+                    found[part] += [step] if tasks else []
             before = now
 
         at_each_step(sale.world, look)
@@ -387,7 +391,7 @@ def test_a_cancellation_at_any_await_of_a_sale_never_means_that_nothing_was_sent
         await sale.stage.until(lambda: sale.has_fired(ETH), PROTECTED_WITHIN_S)
         await sale.settle()
 
-    steps = steps_with(way, name)
+    steps = steps_with(way)[name]
     if IS_EACH_STEP:
         differing = set(steps_of(way))
         steps = [step for step in steps if step in differing]
