@@ -25,7 +25,6 @@ from bot.storage_watch import StorageWatch
 from bot.supervisor import Supervisor, stop_on_signals
 from bot.vital_signs import VitalSigns, Watched
 from storage.database import StorageAwaited, StorageMissing
-from trading import backstops
 from trading.agent import TradingAgent
 from trading.bus import Bus
 from trading.domain.errors import Fatal, JournalCorrupt, StorageLost
@@ -226,7 +225,7 @@ class Process:
             self._clock,
             asyncio.sleep,
             mode=lambda: agent.state.mode if agent.is_ready else None,
-            resting=lambda: backstops.told(agent.execution.backstops),
+            left_behind=agent.left_behind,
         )
 
     def _trading(self, ready: asyncio.Event) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -264,13 +263,11 @@ class Process:
         self._schedule.stop()
         if is_orderly:
             await self._signs.sign_off(self._desk)
-        # Asked before the engine forgets them.
-        resting = backstops.told(self._agent.execution.backstops)
         with contextlib.suppress(TimeoutError, Fatal):
             async with asyncio.timeout(_STOP_DEADLINE_S):
                 await self._agent.stop("asked to stop")
         if is_orderly:
-            await self._storage.tell_stopped(resting)
+            await self._storage.tell_stopped()
         # The chat says the last word with its tasks ended: they would wait for the next update.
         work.cancel()
         await asyncio.wait({work}, timeout=_STOP_DEADLINE_S)

@@ -31,8 +31,8 @@ Tell = Callable[[str, bool], Awaitable[bool]]
 class StorageWatch:
     """Probes the database; a full disk is told and waited out, a broken one ends the process.
 
-    `mode` is that of the trading, None while no private stop is watched yet; `resting` names what
-    rests on the exchange.
+    `mode` is that of the trading, None while no private stop is watched yet; `left_behind` says
+    which sales are not done and what rests on the exchange.
 
     What cannot be journaled is told directly: an alert about a full disk must not need the disk.
     For the same reason nobody can acknowledge it: it repeats until the disk takes writes again.
@@ -45,14 +45,14 @@ class StorageWatch:
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
         mode: Callable[[], TradingMode | None],
-        resting: Callable[[], str],
+        left_behind: Callable[[], str],
     ) -> None:
         self._store = store
         self._tell = tell
         self._clock = clock
         self._sleep = sleep
         self._mode = mode
-        self._resting = resting
+        self._left_behind = left_behind
         # Since when something has been wrong, and how often that was said.
         self._since_s: float | None = None
         self._said = 0
@@ -99,7 +99,7 @@ class StorageWatch:
         finally:
             writing.cancel()
 
-    async def tell_stopped(self, resting: str) -> None:
+    async def tell_stopped(self) -> None:
         """Say past the journal that Umbra stops as it was asked to, when that takes no word."""
         if not self._store.is_degraded:
             return
@@ -108,7 +108,7 @@ class StorageWatch:
             async with asyncio.timeout(LAST_WORD_S):
                 await self._tell(
                     "⏹ Umbra stops, as it was asked to, while it cannot write its journal: "
-                    f"{why}. Private stops are NOT watched while I am down; {resting}. "
+                    f"{why}. Private stops are NOT watched while I am down; {self._left_behind()}. "
                     "What fired and is not sold yet is sold after the next start.",
                     False,
                 )
@@ -127,8 +127,8 @@ class StorageWatch:
         return (
             f"🚨 Umbra ENDS NOW, its database cannot be used any more: {why}. PRIVATE STOPS ARE "
             "NOT WATCHED until it is started again (umbra run; a service manager does that); "
-            f"{self._resting()}. If the database is gone, put it or its newest backup back first: "
-            "without it Umbra knows no stop any more, only what the exchange tells."
+            f"{self._left_behind()}. If the database is gone, put it or its newest backup back "
+            "first: without it Umbra knows no stop any more, only what the exchange tells."
         )
 
     async def _wrong(self, text: str) -> None:

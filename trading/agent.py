@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from trading import activity, backstops, decide, start_card, views
+from trading import activity, backstops, decide, last_words, start_card, views
 from trading.account_stream import AccountStream
 from trading.alarms import Alarms
 from trading.catching_up import CatchingUp
@@ -295,8 +295,6 @@ class TradingAgent:
 
     async def stop(self, reason: str) -> None:
         """Stop in order: nothing new; what is in flight is answered or stays to be recovered."""
-        # Asked before the engine forgets them.
-        resting = backstops.told(self.execution.backstops)
         # At once: what is written before the end may wait for a database that another holds.
         self.execution.send_nothing_new()
         try:
@@ -305,9 +303,23 @@ class TradingAgent:
             await self.execution.stop()
         now = self.clock.now()
         was_watching, self.is_ready = self.is_ready, False
-        facts = (Heartbeat(now), ProcessStopped(f"{reason}; {resting}", now))
+        # What was at work may have ended while it was awaited.
+        stopped = ProcessStopped(f"{reason}; {self._resting()}", now, self._unsold())
+        facts = (Heartbeat(now), stopped)
         # An end that only the reserve can take is no crash, either.
         await self.record(*(facts if was_watching else facts[1:]), reserve=True)
+
+    def left_behind(self) -> str:
+        """Say for when nobody watches: which sales are not done, and what the exchange holds."""
+        return "; ".join((*self._unsold(), self._resting()))
+
+    def _unsold(self) -> tuple[str, ...]:
+        of = self.execution
+        return last_words.unsold(of.intents, self.trackers.acting(), of.attempts)
+
+    def _resting(self) -> str:
+        held = backstops.resting(self.state.backstops, self.execution.attempts)
+        return backstops.told(held)
 
     async def record(self, *events: Event, reserve: bool = False) -> None:
         """Make facts durable, in the `reserve` if they must not wait, then tell everybody."""

@@ -13,7 +13,8 @@ from trading.domain.money import ZERO, plain
 from trading.domain.order import Attempt, AttemptState, Intent, Side
 from trading.domain.tracker import Tracker
 
-RESTING = frozenset({AttemptState.OPEN, AttemptState.PARTIAL})
+# One whose cancel was asked for rests, too, until its end is proven.
+RESTING = frozenset({AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +67,33 @@ def plan(
     return acts
 
 
-def told(resting: Iterable[tuple[Intent, Attempt | None]]) -> str:
+def resting(
+    decided: Mapping[str, Intent], attempts: Iterable[Attempt]
+) -> list[tuple[Intent, Attempt]]:
+    """Return those that the exchange holds: it has shown them, and their end is not proven.
+
+    `decided` are the decisions to place one that have not ended, by id; `attempts` all orders
+    without a known end.
+    """
+    return [
+        (decided[attempt.intent_id], attempt)
+        for attempt in attempts
+        if attempt.state in RESTING and attempt.intent_id in decided
+    ]
+
+
+def told(held: Iterable[tuple[Intent, Attempt]]) -> str:
     """Say which of them the exchange holds now, for whoever reads that nothing else protects."""
-    held = sorted(
-        (intent.tracker_id or 0, intent.symbol, plain(intent.stop_price or ZERO))
-        for intent, attempt in resting
-        if attempt is not None and attempt.state in RESTING
-    )
+    held = sorted(held, key=lambda pair: (pair[0].tracker_id or 0, pair[0].created_at))
     if not held:
         return "no backstop rests on the exchange"
-    named = ", ".join(f"#{number} {symbol} at {price}" for number, symbol, price in held)
-    return f"backstops on the exchange: {named}"
+    return f"backstops on the exchange: {', '.join(_named(*pair) for pair in held)}"
+
+
+def _named(intent: Intent, attempt: Attempt) -> str:
+    leaving = ", its cancel is asked for" * (attempt.state is AttemptState.PENDING_CANCEL)
+    price = plain(intent.stop_price or ZERO)
+    return f"#{intent.tracker_id or 0} {intent.symbol} at {price}{leaving}"
 
 
 def _wish(

@@ -150,7 +150,7 @@ class Probing:
                 "The exchange refuses the key: nothing can be bought or sold. "
                 "Look at the key there; Umbra asks again every 20 s"
             )
-        resting = backstops.told(self._of.execution.backstops)
+        resting = backstops.told(self._of.backstops())
         if self._silent_s:
             until = self._of.clock.now() + timedelta(seconds=self._silent_s)
             word = "bans this address" if self._silent_s >= _BAN_S else _QUIET

@@ -161,7 +161,7 @@ class Reception:
         newest = {attempt.intent_id: attempt for attempt in working.attempts}
         return [
             (intent, newest.get(intent.intent_id))
-            for intent in (*working.intents, *(each for each, _ in working.backstops))
+            for intent in (*working.intents, *self._agent.state.backstops.values())
         ]
 
     def trackers(self) -> Sequence[TrackerView]:

@@ -19,11 +19,15 @@ from trading.domain.events import (
     Event,
     FundsMoved,
     Installed,
+    IntentChanged,
+    IntentClosed,
+    IntentOpened,
     RoundTripClosed,
     TradingModeChanged,
 )
 from trading.domain.instrument import Instrument
 from trading.domain.money import ZERO
+from trading.domain.order import Intent, Purpose
 from trading.domain.position import TradingMode
 from trading.portfolio import PortfolioBook
 from trading.ports.storage import StoredState
@@ -47,6 +51,8 @@ class AgentState:
         self.next_tracker_id = 1
         # Causes of commands that took effect: a tap that is replayed after a crash finds its own.
         self.executed: OrderedDict[str, None] = OrderedDict()
+        # Decisions to have a stop rest on the exchange that have not ended, by id.
+        self.backstops: dict[str, Intent] = {}
         self._conditions: dict[tuple[str, str | None], ConditionChanged] = {}
         self._alerts: dict[str, AlertRaised] = {}
 
@@ -60,6 +66,8 @@ class AgentState:
         self.moved_today = sum((one.value for one in stored.moved), ZERO)
         self.next_tracker_id = stored.next_tracker_id
         self.book.load(stored.positions)
+        placed = [intent for intent in stored.intents if intent.purpose is Purpose.BACKSTOP]
+        self.backstops = {intent.intent_id: intent for intent in placed}
         self._conditions = {(item.condition, item.symbol): item for item in stored.conditions}
         self._alerts = {item.alert_id: item for item in stored.alerts}
 
@@ -109,16 +117,28 @@ class AgentState:
                 self.moved_today += event.value
             case RoundTripClosed():
                 self.realized_today += event.round_trip.profit
+            case IntentOpened(intent) | IntentChanged(intent) | IntentClosed(intent):
+                self._apply_intent(intent)
             case CommandExecuted():
                 self._apply_cause(event.cause)
             case ConditionChanged():
                 self._apply_condition(event)
-            case AlertRaised() if event.severity is Severity.CRIT:
-                self._alerts[event.alert_id] = event
-            case AlertAcknowledged() | AlertEnded():
-                self._alerts.pop(event.alert_id, None)
+            case AlertRaised() | AlertAcknowledged() | AlertEnded():
+                self._apply_alert(event)
             case _:
                 pass
+
+    def _apply_intent(self, intent: Intent) -> None:
+        if intent.state.is_terminal:
+            self.backstops.pop(intent.intent_id, None)
+        elif intent.purpose is Purpose.BACKSTOP:
+            self.backstops[intent.intent_id] = intent
+
+    def _apply_alert(self, event: AlertRaised | AlertAcknowledged | AlertEnded) -> None:
+        if not isinstance(event, AlertRaised):
+            self._alerts.pop(event.alert_id, None)
+        elif event.severity is Severity.CRIT:
+            self._alerts[event.alert_id] = event
 
     def _apply_cause(self, cause: str) -> None:
         self.executed[cause] = None

@@ -62,8 +62,8 @@ def _alert(event: events.Event, facts: AlertFacts) -> Alert | None:
             alert = _recovered(blind_seconds, lines)
         case events.AccessDenied(tell_owner=True):
             alert = denied(event)
-        case events.ProcessStopped(reason):
-            alert = _stopped(reason)
+        case events.ProcessStopped(reason, unsold=unsold):
+            alert = _stopped(reason, unsold)
     return alert
 
 
@@ -129,8 +129,12 @@ def _ways_out(number: str) -> tuple[Button, ...]:
     return exits, does(f"📍 #{number}", f"/tracker {number}")
 
 
-def _stopped(reason: str) -> Alert:
-    lines = ["Private stops are NOT watched while I am down."]
+def _stopped(reason: str, unsold: Sequence[str]) -> Alert:
+    lines = [*(f"🚨 {_begun(sale)}." for sale in unsold)]
+    if unsold:
+        lines.append("Umbra goes on with it at its next start.")
+    lines.append("Private stops are NOT watched while I am down.")
     if reason:
         lines.append(reason)
-    return Alert(Card(card_text("⏹ Umbra is stopping", *lines)), Severity.WARN)
+    severity = Severity.CRIT if unsold else Severity.WARN
+    return Alert(Card(card_text("⏹ Umbra is stopping", *lines)), severity)

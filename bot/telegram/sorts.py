@@ -83,8 +83,8 @@ def gist_of(event: events.Event, instrument: Callable[[str], Instrument | None])
             gist = symbol or text
         case events.AlertRaised(text=text):
             gist = _short(text.partition(". ")[0])
-        case events.ProcessStopped(reason, at):
-            gist = _with_reason(f"{at:%H:%M:%S} UTC", reason)
+        case events.ProcessStopped(reason, at, unsold):
+            gist = _with_reason(f"{at:%H:%M:%S} UTC", "; ".join((*unsold, reason)))
     return gist
 
 

@@ -143,16 +143,17 @@ class Guarding:
     def resting(self, tracker_id: int) -> Decimal | None:
         """Return the price of a tracker's backstop that the exchange holds, None without one.
 
-        One that was taken off may rest for another moment: nobody may count on it any more.
+        One that an exit has cancelled rests, and sells, until its end is proven. One that a person
+        took off may rest for another moment: nobody may count on it any more.
         """
         tracker = self._of.trackers.get(tracker_id)
         if tracker is None or tracker.spec.backstop is None:
             return None
-        for intent, attempt in self._of.execution.backstops:
-            is_held = attempt is not None and attempt.state in backstops.RESTING
-            if intent.tracker_id == tracker_id and is_held:
-                return intent.stop_price
-        return None
+        return self._held(tracker_id)
+
+    def _held(self, tracker_id: int) -> Decimal | None:
+        held = (one for one, _ in self._of.backstops() if one.tracker_id == tracker_id)
+        return next((intent.stop_price for intent in held), None)
 
     def all_resting(self, symbol: str | None = None) -> dict[int, Decimal]:
         """Return the prices of all that rest, or of those of one symbol, by tracker."""
@@ -165,20 +166,22 @@ class Guarding:
 
     def words(self, tracker: Tracker) -> tuple[str, ...]:
         """Say where a tracker's backstop stands, and what is wrong with it; empty without one."""
-        stop = tracker.spec.backstop
+        stop, held = tracker.spec.backstop, self._held(tracker.tracker_id)
         if stop is None or not tracker.state.is_waiting:
-            return ()
+            return () if held is None else (f"The {_leaving(held)}",)
         instrument = self._of.instrument(tracker.symbol)
         warned = backstop.warning(tracker, to_ms(self._of.clock.now()), instrument)
         return (self._standing(tracker, stop), *((f"⚠️ {warned}",) if warned else ()))
 
     def _standing(self, tracker: Tracker, stop: Decimal) -> str:
-        if self.resting(tracker.tracker_id) is not None:
+        held = self._held(tracker.tracker_id)
+        if held is not None and held == self._of.instrument(tracker.symbol).price_down(stop):
             return f"Backstop {plain(stop)} rests on the exchange"
         refused = self._refused.get(tracker.tracker_id)
         if refused is not None:
             return f"⚠️ NO backstop on the exchange: {refused[1]}"
-        return f"Backstop {plain(stop)} is not on the exchange yet"
+        old = "" if held is None else f"; the {_leaving(held)}"
+        return f"Backstop {plain(stop)} is not on the exchange yet{old}"
 
     async def _place(self, act: backstops.Place) -> None:
         now_s = self._of.clock.monotonic()
@@ -221,3 +224,7 @@ class Guarding:
             await self._of.record(AlertRaised(alert_id, Severity.WARN, text, now, number))
         self._held_back.add(alert_id)
         return True
+
+
+def _leaving(stop: Decimal) -> str:
+    return f"backstop at {plain(stop)} rests on the exchange until its cancel is proven"

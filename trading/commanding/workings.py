@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
-from trading import decide, proposals, symbols
+from trading import backstops, decide, proposals, symbols
 from trading.deadlines import Patience
 from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal, Shown
@@ -15,7 +15,7 @@ from trading.domain.errors import AuthLost, Refused, Retryable, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
 from trading.domain.money import ONE, plain
-from trading.domain.order import Intent, OrderReport, Side
+from trading.domain.order import Attempt, Intent, OrderReport, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Distance, Tracker
 from trading.execution.engine import HELD, ExecutionEngine
@@ -93,6 +93,10 @@ class Workings:
         # Asked of every holding in a row, where a look at all trackers each time would take long.
         exiting = self.execution.exiting(symbol)
         return Holding(self.instrument(symbol), self.state.book.snapshot(), (), exiting)
+
+    def backstops(self) -> list[tuple[Intent, Attempt]]:
+        """Return the stops that rest on the exchange, those that are being taken off among them."""
+        return backstops.resting(self.state.backstops, self.execution.attempts)
 
     def check_entries(self) -> None:
         """Refuse what adds risk while entries are refused."""

@@ -57,6 +57,9 @@ def of(
     if tracker.side is not Side.SELL or tracker.state.is_terminal:
         return Protection(False, None, "nothing held")
     if tracker.state in _EXITING and can_act:
+        if backstop is not None:
+            # Its coins are locked until the backstop is gone: nothing else sells them before that.
+            return Protection(True, backstop, "selling", is_by_backstop=True)
         return Protection(True, rules.worst_price(tracker, at_ms), "selling")
     word = _open_word(tracker)
     if can_act and tracker.state.is_waiting and not tracker.is_paused:

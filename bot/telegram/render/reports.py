@@ -362,8 +362,8 @@ def _own_words(event: events.Event, was: Decimal | None) -> str:
             return f"{intent.side.value} {intent.symbol}: {_ENDS.get(intent.state, 'at work')}"
         case events.ProcessStarted(version, mode):
             return f"Umbra {version} started, {mode}"
-        case events.ProcessStopped(reason):
-            return _with_reason("Umbra stopped", reason)
+        case events.ProcessStopped(reason, unsold=unsold):
+            return _with_reason("Umbra stopped", "; ".join((*unsold, reason)))
         case _:
             # Unknown to this page: a name of ours, spelled as words.
             return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).lower()

@@ -65,7 +65,7 @@ def _watch(
         clock,
         sleep,
         mode=lambda: store.mode,
-        resting=lambda: "backstops on the exchange: #7 BTC/USDT at 50000",
+        left_behind=lambda: "backstops on the exchange: #7 BTC/USDT at 50000",
     )
 
 
@@ -174,13 +174,13 @@ async def test_what_nobody_mends_for_a_minute_is_told_past_the_chat_too_once() -
 async def test_an_end_is_told_past_the_journal_only_when_that_takes_no_word_of_it() -> None:
     store = _Store()
     watch = _watch(store, FakeClock())
-    await watch.tell_stopped("no backstop rests on the exchange")
+    await watch.tell_stopped()
     assert store.told == []
     store.is_full = True
-    await watch.tell_stopped("no backstop rests on the exchange")
+    await watch.tell_stopped()
     [said] = store.told
     assert "while it cannot write its journal: disk full." in said
-    assert "NOT watched while I am down; no backstop rests on the exchange." in said
+    assert "NOT watched while I am down; backstops on the exchange: #7 BTC/USDT at 50000." in said
 
 
 async def test_an_end_waits_for_its_last_word_only_so_long(
@@ -190,7 +190,7 @@ async def test_an_end_waits_for_its_last_word_only_so_long(
     store = _Store(is_full=True)
     watch = _watch(store, FakeClock())
     watch._tell = _unanswered
-    await watch.tell_stopped("no backstop rests on the exchange")
+    await watch.tell_stopped()
     assert store.told == []
 
 

@@ -39,10 +39,11 @@ class ProcessStarted(Fact):
 
 @dataclass(frozen=True, slots=True)
 class ProcessStopped(Fact):
-    """An orderly stop."""
+    """An orderly stop; `unsold` names, in a sentence each, the sales that it leaves undone."""
 
     reason: str
     at: datetime
+    unsold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

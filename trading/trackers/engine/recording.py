@@ -78,6 +78,7 @@ class Recorder:
         self._alerted: OrderedDict[str, None] = OrderedDict()
         self._active: set[tuple[str, str]] = set()
         self._are_records_due = False
+        self._is_ending = False
         self._is_calm = asyncio.Event()
         self._is_calm.set()
         self._telling: tuple[Event, ...] = ()
@@ -141,9 +142,13 @@ class Recorder:
             finally:
                 self._group = None
 
-    async def flush(self) -> None:
-        """Write touches and re-armings, then records, a few at a time; failures are kept."""
+    async def flush(self, *, is_last: bool = False) -> None:
+        """Write touches and re-armings, then records, a few at a time; failures are kept.
+
+        The last one of a process stands back for nobody: no more triggers become orders.
+        """
         is_turn, self._are_records_due = self._are_records_due, False
+        self._is_ending |= is_last
         await self._stand_back()
         async with self.writing:
             if not await self._write(self._changed()):
@@ -167,7 +172,7 @@ class Recorder:
 
     async def _stand_back(self) -> None:
         """Leave disk and processor to triggers on their way to an order, for a while."""
-        if not self._is_calm.is_set():
+        if not self._is_calm.is_set() and not self._is_ending:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_STANDS_BACK_S):
                     await self._is_calm.wait()

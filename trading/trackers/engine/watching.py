@@ -180,7 +180,7 @@ class TrackerEngine:
         """Save every record once more; triggers that stand stay in memory for `run`."""
         for _ in range(SYNC_PARTS):
             self._recorder.records_are_due()
-            await self._recorder.flush()
+            await self._recorder.flush(is_last=True)
 
     # ------------------------------------------------------------ what others journal
 

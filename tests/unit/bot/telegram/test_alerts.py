@@ -352,6 +352,19 @@ def test_modes_conditions_alerts_recovery_and_stop_are_told() -> None:
     assert told(events.ProcessStopped("SIGTERM", START))[0] == "⏹ Umbra is stopping"
 
 
+def test_an_end_that_leaves_a_sale_undone_says_so_first_and_loudly() -> None:
+    undone = "#1 BTC/USDT HAS FIRED and 0.5 BTC is NOT SOLD"
+    stopped = events.ProcessStopped("asked to stop", START, (undone,))
+    alert = alert_for(stopped, FACTS)
+    assert alert is not None
+    assert alert.severity is Severity.CRIT
+    assert " ".join(told(stopped)) == (
+        f"⏹ Umbra is stopping 🚨 {undone}. Umbra goes on with it at its next start. "
+        "Private stops are NOT watched while I am down. asked to stop"
+    )
+    assert alert.gist == (f"{START:%H:%M:%S} UTC: {undone}; asked to stop",)
+
+
 def test_a_stranger_is_told_to_the_owner_only_and_quietly() -> None:
     denied = events.AccessDenied(666, 666, "message", True, START)
     alert = alert_for(denied, FACTS)

@@ -1,0 +1,45 @@
+"""What a process that ends leaves undone: sales that were decided, in words for people."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from trading.domain.money import plain
+from trading.domain.order import Attempt, AttemptState, Intent, Side
+from trading.domain.tracker import Tracker
+
+_NAMED_MAX = 8
+
+
+def unsold(
+    working: Iterable[Intent], acting: Iterable[Tracker], attempts: Iterable[Attempt]
+) -> tuple[str, ...]:
+    """Return a sentence per sale that was decided and is not done, those of trackers first.
+
+    `working` are the decisions that have not ended, `acting` the trackers that have fired, one of
+    which may have no decision yet; `attempts` are the orders whose end is not known.
+    """
+    sales = [one for one in working if one.side is Side.SELL]
+    decided = {one.tracker_id: one for one in sales}
+    left = {one.intent_id for one in attempts if one.state is not AttemptState.JOURNALED}
+    fired = sorted((one for one in acting if one.side is Side.SELL), key=lambda one: one.tracker_id)
+    sentences = []
+    for tracker in fired:
+        intent = decided.get(tracker.tracker_id)
+        quantity = tracker.quantity if intent is None else intent.residual
+        is_sent = intent is not None and intent.intent_id in left
+        name = f"#{tracker.tracker_id} {tracker.symbol} HAS FIRED"
+        sentences.append(f"{name} and {_undone(tracker.symbol, quantity, is_sent=is_sent)}")
+    told = {tracker.tracker_id for tracker in fired}
+    sentences += [
+        f"of a sale, {_undone(one.symbol, one.residual, is_sent=one.intent_id in left)}"
+        for one in sales
+        if one.tracker_id not in told
+    ]
+    if len(sentences) > _NAMED_MAX:
+        sentences[_NAMED_MAX:] = [f"{len(sentences) - _NAMED_MAX} more sales are NOT DONE"]
+    return tuple(sentences)
+
+
+def _undone(symbol: str, quantity: Decimal, *, is_sent: bool) -> str:
+    amount = f"{plain(quantity)} {symbol.partition('/')[0]}"
+    return f"{amount} {'may be sold: its order was not answered' if is_sent else 'is NOT SOLD'}"
