@@ -83,9 +83,9 @@ async def test_a_first_start_says_who_it_is_and_opens_the_day(world: AgentWorld)
 async def test_a_key_of_another_account_is_refused(world: AgentWorld) -> None:
     await world.kill()
     world.exchange.account_id = _other_account  # type: ignore[method-assign]
-    with pytest.raises(SettingsInvalid, match="belongs to account fake-1"):
+    with pytest.raises(SettingsInvalid, match="belongs to account fake-1") as refused:
         await world.start()
-    fired(world.exchange.account_id)
+    fired(refused, words=str(refused.value))
 
 
 async def _other_account() -> str:
@@ -809,7 +809,7 @@ async def test_crash_upon_crash_leads_to_protection_only_and_a_person_ends_it(
     assert world.desk.status().state is TradingMode.ACTIVE
     await world.kill()
     await world.start()
-    fired(f"{len(world.store.of(ProcessStarted)) - 1} crashes within five minutes")
+    fired(len(world.store.of(ProcessStarted)) - 1, words="crashes within five minutes")
     status = world.desk.status()
     assert status.state is TradingMode.REDUCING
     [alert] = status.alerts
@@ -967,6 +967,7 @@ async def test_a_quote_currency_that_left_its_peg_is_told_and_so_is_its_return()
         worth = world.agent.state.book.equity()
         for name in ("USDC", "FDUSD"):
             world.exchange.set_price(f"{name}/USDT", "1.54")
+        apart = [price for name, price in world.exchange.prices.items() if price == Decimal("1.54")]
         await world.time.finish(balances())
         [told] = [one for one in world.store.of(ConditionChanged) if one.condition == OFF_PEG]
         assert told.severity is Severity.CRIT
@@ -978,7 +979,7 @@ async def test_a_quote_currency_that_left_its_peg_is_told_and_so_is_its_return()
             world.exchange.set_price(f"{name}/USDT", "1.001")
         await world.time.finish(balances())
         assert not world.agent.state.has_condition(OFF_PEG)
-        fired(told.text)
+        fired(apart, words=told.text)
 
 
 async def test_the_status_counts_prices_that_were_not_believed_after_the_first(

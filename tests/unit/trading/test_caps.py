@@ -70,8 +70,9 @@ async def test_the_first_entry_past_the_minute_s_cap_ends_entries_and_is_told(
 ) -> None:
     for quote in ("100", "110", "120"):
         await bought(world, quote)
-    with pytest.raises(Refused, match="3 entries a minute are the most, 3 were made"):
+    with pytest.raises(Refused, match="3 entries a minute are the most, 3 were made") as refused:
         await decided(world, buy("130"))
+    fired(refused)
     [reason] = reducing(world)
     assert reason == (
         "an entry in BTC/USDT was refused: 3 entries a minute are the most, 3 were made"
@@ -88,7 +89,6 @@ async def test_the_first_entry_past_the_minute_s_cap_ends_entries_and_is_told(
     assert reason in alert.text
     await world.do(AcknowledgeAlerts())
     assert world.desk.status().alerts == ()
-    fired(reason)
 
 
 async def test_a_proposal_past_a_cap_is_only_refused(world: AgentWorld) -> None:

@@ -50,11 +50,11 @@ async def test_more_than_may_wait_ends_the_process_instead_of_dropping_a_fact(
     waiting = FollowUps()
     for number in range(8):
         waiting.add(noting(done, number))
-    with pytest.raises(StorageLost, match="too many facts"):
+    with pytest.raises(StorageLost, match="too many facts") as ended:
         await waiting.run()
     # The next process recovers; none of these was said to be done.
     assert done == []
-    fired("8 facts for 5 places")
+    fired(ended, words="8 facts for 5 places")
 
 
 @pytest.mark.fault("P13", "SAID")
@@ -63,6 +63,6 @@ async def test_too_much_that_waits_elsewhere_ends_the_process_as_well() -> None:
     running = asyncio.create_task(waiting.run())
     await asyncio.sleep(0)
     waiting.give_up()
-    with pytest.raises(StorageLost):
+    with pytest.raises(StorageLost) as ended:
         await running
-    fired(running.exception())
+    fired(ended)

@@ -48,7 +48,7 @@ async def test_an_exchange_that_is_gone_is_told_once_and_its_return_too(world: A
     assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
     assert "answers again" in told(world, EXCHANGE_DOWN)[1].text
     assert not world.desk.status().conditions
-    fired(lost.text)
+    fired(world.exchange.unreached, words=lost.text)
 
 
 async def test_an_exchange_that_hangs_is_told_as_soon_as_a_dead_one(world: AgentWorld) -> None:
@@ -190,14 +190,17 @@ async def test_without_anything_at_stake_it_is_a_warning(world: AgentWorld) -> N
 
 @pytest.mark.fault("X13")
 async def test_a_ban_is_told_with_its_end(world: AgentWorld) -> None:
+    refused: list[RateLimited] = []
+
     async def banned() -> int:
-        raise RateLimited("http 418", 120.0)
+        refused.append(RateLimited("http 418", 120.0))
+        raise refused[-1]
 
     world.exchange.clock_offset_ms = banned  # type: ignore[method-assign]
     await probe(world, 2)
     [ban] = told(world, EXCHANGE_DOWN)
     assert "bans this address until" in ban.text
-    fired(ban.text)
+    fired(refused, words=ban.text)
 
 
 @pytest.mark.parametrize(("silence_s", "is_told"), [(9.0, False), (15.0, True)])
@@ -242,7 +245,7 @@ async def test_a_key_that_is_refused_by_three_probes_is_told_and_new_risk_waits(
     await probe(world, 20)
     assert [one.is_active for one in told(world, AUTH_LOST)] == [True, False]
     await world.do(purchase)
-    fired(told(world, AUTH_LOST))
+    fired(world.exchange.keys_refused)
 
 
 @pytest.mark.fault("X15", "SAID")
@@ -258,7 +261,7 @@ async def test_a_refusal_of_any_signed_request_makes_each_probe_ask_for_the_key(
     while not told(world, AUTH_LOST):
         await probe(world, 1)
     assert world.time.monotonic() - refused_s <= 15
-    fired(told(world, AUTH_LOST))
+    fired(world.exchange.keys_refused)
 
 
 async def test_a_panic_needs_no_key_to_end_the_stops_and_to_halt(world: AgentWorld) -> None:

@@ -56,7 +56,7 @@ def test_a_key_is_lost_after_ten_seconds_of_refusals_and_found_by_a_signed_answe
     assert reach.is_key_lost
     assert [turn.is_active for _, turn in turns([(200, "key_taken")], reach)] == [False]
     assert not reach.is_key_lost
-    fired(lost_s)
+    fired([turn for _, turn in turns(refused) if turn.condition == AUTH_LOST])
 
 
 @pytest.mark.parametrize(

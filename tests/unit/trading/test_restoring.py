@@ -71,7 +71,7 @@ async def test_a_stop_that_sold_in_the_missing_time_is_over_and_its_sale_is_book
     await world.move("50000")
     await world.move("49990")
     assert len(world.exchange.history) == sent
-    fired(lacking.lost)
+    fired(lacking.lost.count)
 
 
 @pytest.mark.fault("S10", "SAID")
@@ -79,7 +79,7 @@ async def test_a_stop_that_sold_a_part_watches_the_rest_under_a_name_of_its_own(
     world: AgentWorld,
 ) -> None:
     tracker = await _protected(world)
-    Lacking(world)
+    lacking = Lacking(world)
     await _send(world, tracker, "0.2")
     await world.start()
     [rest] = world.agent.trackers.all()
@@ -90,7 +90,7 @@ async def test_a_stop_that_sold_a_part_watches_the_rest_under_a_name_of_its_own(
     sold = [one for one in world.exchange.history if one.request.client_order_id not in before]
     assert [sum(fill.quantity for fill in one.fills) for one in sold] == [Decimal("0.3")]
     assert world.agent.state.book.snapshot().managed(BTC) == 0
-    fired(before)
+    fired(lacking.lost.count)
 
 
 @pytest.mark.fault("S10", "HALT")
@@ -106,7 +106,7 @@ async def test_a_stop_that_did_nothing_in_the_missing_time_goes_on_as_it_was(
     await world.move("57900")
     await world.time.pass_by(3)
     assert world.agent.state.book.snapshot().managed(BTC) == 0
-    fired(lacking.lost)
+    fired(lacking.lost.count)
 
 
 @pytest.mark.fault("S10", "HALT SAID")
@@ -128,7 +128,7 @@ async def test_safe_mode_says_that_stops_are_watched_only_where_there_are_some(
     said = "Private stops are watched and sell unless everything is halted"
     assert (said in alert.text) is not is_gone
     assert world.agent.trackers.count() == (0 if is_gone else 1)
-    fired(lacking.lost)
+    fired(lacking.lost.count)
 
 
 @pytest.mark.fault("S10", "HALT")
@@ -142,7 +142,7 @@ async def test_an_order_of_ours_that_nobody_knows_halts_at_a_start(world: AgentW
     assert world.agent.state.book.snapshot().managed(BTC) == Decimal("0.4")
     [kept] = world.agent.trackers.all()
     assert kept.quantity == Decimal("0.4")
-    fired(changed.reason)
+    fired(world.exchange.history, words=changed.reason)
 
 
 @pytest.mark.fault("S10", "HALT SAID")

@@ -9,11 +9,22 @@ import pytest
 
 from tests.builders import protective_stop
 from tests.catalogue import fired
-from trading.domain.events import IntentClosed, ProcessStarted
-from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.events import AttemptChanged, FillBooked, IntentClosed, ProcessStarted
+from trading.domain.money import ZERO
+from trading.domain.order import (
+    Attempt,
+    AttemptState,
+    Fill,
+    Intent,
+    IntentState,
+    OrderRequest,
+    OrderType,
+    Purpose,
+    Side,
+)
 from trading.domain.position import Position, TradingMode
 from trading.domain.tracker import Tracker, TrackerState
-from trading.start_card import Standing, StartLog, card, program_changes
+from trading.start_card import Standing, StartLog, card, left, program_changes, selling
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -162,6 +173,56 @@ def test_a_blocked_tracker_is_called_blocked_and_its_live_backstop_counts() -> N
     assert "BLOCKED, does nothing" not in " ".join(lines)
 
 
+def attempt(filled: str) -> Attempt:
+    request = OrderRequest("u-1", "BTC/USDT", Side.SELL, OrderType.MARKET, Decimal("0.5"))
+    return Attempt("i1", 1, request, AttemptState.FILLED, AT, filled_quantity=Decimal(filled))
+
+
+def test_coins_that_an_order_of_ours_has_sold_are_not_called_short() -> None:
+    log = StartLog([], [attempt("0.1")])
+    # Of the 0.5 that the order sold, 0.1 was known and booked before the death.
+    log.apply(AttemptChanged(attempt("0.5"), "asked", AT))
+    assert log.unexplained(["BTC/USDT: short 0.4", "ETH/USDT: short 2"]) == ["ETH/USDT: short 2"]
+    assert log.unexplained(["BTC/USDT: short 0.5"]) == ["BTC/USDT: short 0.5"]
+    # What is booked is managed no more: coins that are short all the same were not sold by it.
+    at = (Decimal("0.4"), Decimal(57_000))
+    fill = Fill("BTC/USDT", "1", "u-1", Side.SELL, *at, ZERO, "USDT", AT)
+    log.apply(FillBooked(fill, "i1", "BTC", "USDT", AT))
+    assert log.unexplained(["BTC/USDT: short 0.4"]) == ["BTC/USDT: short 0.4"]
+
+
+class Exiting:
+    """Exits at work: decisions, and what those of a symbol take."""
+
+    def __init__(self, *intents: Intent, **taken: str) -> None:
+        self.intents = intents
+        self._taken = taken
+
+    def exiting(self, symbol: str) -> Decimal:
+        return Decimal(self._taken.get(symbol.partition("/")[0], "0"))
+
+
+def test_what_an_exit_sells_or_has_sold_is_neither_under_care_nor_unprotected() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5")), Position("ETH/USDT", Decimal(3))]
+    sold = selling(positions, Exiting(BTC="0.5", ETH="1"))
+    trackers = [tracker(1, TrackerState.EXITING)]
+    rest = left(positions, sold)
+    assert card(["found"], Standing(AT, rest, trackers, 2, selling=sold)) == (
+        "found",
+        "⚠️ NOT PROTECTED: 2 ETH",
+        "At 12:00:00 UTC:",
+        "Sold or being sold: 0.5 BTC, 1 ETH",
+        "Under care: 2 ETH",
+        "Watched again: 0, orders at work: 2",
+    )
+
+
+def test_coins_of_an_exit_that_is_blocked_stay_under_care() -> None:
+    intent = replace(closed(1, "0.2", "11380").intent, state=IntentState.BLOCKED)
+    positions = [Position("BTC/USDT", Decimal("0.5"))]
+    assert selling(positions, Exiting(intent, BTC="0.3")) == {}
+
+
 def started(**changes: Any) -> ProcessStarted:
     """A start of one program."""
     plain = ProcessStarted("1.0", "live", None, AT, "aaaa", ("UMBRA_CURRENCY=11",))
@@ -186,8 +247,9 @@ def started(**changes: Any) -> ProcessStarted:
     ],
 )
 def test_another_program_and_other_settings_are_told(before: dict[str, Any], words: str) -> None:
-    assert program_changes(started(**before), started()) == (words,)
-    fired(before)
+    found = program_changes(started(**before), started())
+    assert found == (words,)
+    fired(found)
 
 
 def test_the_same_program_tells_nothing_of_itself() -> None:

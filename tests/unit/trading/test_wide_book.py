@@ -33,13 +33,14 @@ async def test_nothing_is_bought_over_a_torn_book_and_a_stop_under_it_sells(
     world.exchange.show(book)
     await world.time.settle()
     assert world.agent.market.quote("BTC/USDT") == book
-    with pytest.raises(Refused, match=r"bid and ask of BTC/USDT are 30% apart, more than 10%"):
+    apart = r"bid and ask of BTC/USDT are 30% apart, more than 10%"
+    with pytest.raises(Refused, match=apart) as refused:
         await world.do(buy())
     assert world.exchange.sent == []
     await world.move("57990")
     await world.until_sold("0.5")
     assert {request.side for request in world.exchange.sent} == {Side.SELL}
-    fired(f"{book.bid} to {book.ask}")
+    fired(refused, words=f"{book.bid} to {book.ask}")
 
 
 @pytest.mark.fault("M04", "HALT CRIT SAID")
@@ -58,4 +59,4 @@ async def test_without_bids_nothing_is_bought_and_a_fired_stop_is_blocked_loudly
     assert world.exchange.filled() == 0
     world.exchange.without_bids.clear()
     await world.until_sold("0.5")
-    fired(blocked.reason)
+    fired(world.exchange.bids_missed, words=blocked.reason)

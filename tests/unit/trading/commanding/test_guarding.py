@@ -253,7 +253,7 @@ async def test_one_that_the_exchange_took_off_is_placed_again_within_two_seconds
     await sweep(world, 3)
     assert resting(world) == [again]
     assert lost(world) == []
-    fired(order.status.value)
+    fired(world.exchange.cancelled)
 
 
 @pytest.mark.fault("X33", "CRIT SAID")
@@ -280,7 +280,7 @@ async def test_one_that_cannot_be_replaced_within_two_seconds_is_told_loudly(
     refused.times = refused.fired
     await sweep(world, 61)
     assert len(resting(world)) == 1
-    fired(order.status.value)
+    fired(refused)
 
 
 async def test_one_that_was_taken_off_by_hand_soon_after_it_came_is_placed_again_and_no_alarm(

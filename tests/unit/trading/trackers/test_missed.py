@@ -25,21 +25,23 @@ def _stop(**fields: object) -> Tracker:
 
 @pytest.mark.fault("M02", "SAID")
 def test_a_price_beyond_the_stop_now_fires_now() -> None:
-    result = _judge(_stop(), 57500, candle(1, 57000, 60000))
+    missed = candle(1, 57000, 60000)
+    result = _judge(_stop(), 57500, missed)
     assert result.verdict is Verdict.FIRE
     assert result.evidence is not None
     assert (result.evidence.price, result.evidence.rule) == (d(57500), "stop crossed while blind")
     assert "the price 57500 is beyond 58000 after time without eyes" in result.text
-    fired(result.evidence.rule)
+    fired([one for one in (missed,) if one.low < 58000], words=result.evidence.rule)
 
 
 @pytest.mark.fault("M02", "SAID")
 def test_a_stop_that_was_crossed_and_left_again_is_told_and_kept() -> None:
-    result = _judge(_stop(), 59000, candle(1, 57000, 60000), candle(2, 58500, 60000))
+    missed = candle(1, 57000, 60000), candle(2, 58500, 60000)
+    result = _judge(_stop(), 59000, *missed)
     assert (result.verdict, result.evidence) == (Verdict.CROSSED_AND_BACK, None)
     assert result.tracker.state is TrackerState.TRAILING
     assert "58000 was crossed" in result.text
-    fired(result.text)
+    fired([one for one in missed if one.low < 58000], words=result.text)
 
 
 def test_a_gap_that_touched_nothing_changes_nothing() -> None:
