@@ -191,9 +191,9 @@ class TradingAgent:
         await self._begin(stored)
         await self._housekeeping.refresh_balances()
         # A start that is tried again goes on where it was.
-        self._start_log = self._start_log or StartLog(stored.trackers)
+        self._start_log = self._start_log or StartLog(stored.trackers, stored.attempts)
         self._restoring.doubt(stored, since)
-        findings = list(await self.execution.recover(stored))
+        findings = self._start_log.unexplained(await self.execution.recover(stored))
         if settled := await self._restoring.settle(stored):
             findings += settled
             stored = await self.records.state()
@@ -273,11 +273,15 @@ class TradingAgent:
 
     def _card(self, findings: Sequence[str]) -> tuple[str, ...]:
         held = [position for _, position in sorted(self.state.book.positions.items())]
-        positions = list(views.worth_an_order(held, self.state.instruments, self.prices.price))
+        sold = start_card.selling(held, self.execution)
+        left = start_card.left(held, sold)
+        positions = list(views.worth_an_order(left, self.state.instruments, self.prices.price))
         working = len(self.execution.intents)
         at, trackers = self.clock.now(), self.trackers.all()
         resting = self.guarding.all_resting()
-        standing = start_card.Standing(at, positions, trackers, working, self.state.mode, resting)
+        standing = start_card.Standing(
+            at, positions, trackers, working, self.state.mode, resting, sold
+        )
         return start_card.card(findings, standing, self._program_changes)
 
     async def run_follow_ups(self) -> None:

@@ -1,19 +1,23 @@
 """The card of a start: what was found, what was done meanwhile, what is held and watched again."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
-from trading.domain.events import Event, IntentClosed, ProcessStarted
-from trading.domain.money import plain
-from trading.domain.order import Intent, Side
+from trading.domain.events import AttemptChanged, Event, FillBooked, IntentClosed, ProcessStarted
+from trading.domain.money import ZERO, plain
+from trading.domain.order import Attempt, Intent, IntentState, Side
 from trading.domain.position import Position, TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
 from trading.trackers import protection
 
 _LISTED_MAX = 10
+# How a finding tells of coins that are managed and not there.
+_SHORT = re.compile(r"(\S+): short ([0-9.]+)")
 _ANY_PRICE = Decimal("Infinity")
 _MODES = {
     TradingMode.REDUCING: "Reducing: nothing new is bought. /resume ends it",
@@ -25,14 +29,38 @@ _MODES = {
 class StartLog:
     """What a start has already done when its card is written; exits never wait for the card."""
 
-    def __init__(self, loaded: Iterable[Tracker]) -> None:
+    def __init__(self, loaded: Iterable[Tracker], attempts: Iterable[Attempt] = ()) -> None:
         self._had_fired = {(each.tracker_id, each.arm_seq) for each in _acting(loaded)}
         self._closed: list[Intent] = []
+        self._filled = {each.client_order_id: each.filled_quantity for each in attempts}
+        # Base units by symbol that orders have sold and that no execution was booked of yet.
+        self._unbooked: dict[str, Decimal] = {}
 
     def apply(self, event: Event) -> None:
-        """Take note of an order that is done."""
-        if isinstance(event, IntentClosed) and event.intent.filled_quantity > 0:
-            self._closed.append(event.intent)
+        """Take note of an order that is done, and of what orders turn out to have sold."""
+        match event:
+            case IntentClosed(intent) if intent.filled_quantity > 0:
+                self._closed.append(intent)
+            case AttemptChanged(attempt) if attempt.request.side is Side.SELL:
+                before = self._filled.get(attempt.client_order_id, ZERO)
+                self._filled[attempt.client_order_id] = attempt.filled_quantity
+                self._note(attempt.request.symbol, attempt.filled_quantity - before)
+            case FillBooked(fill=fill) if fill.side is Side.SELL:
+                self._note(fill.symbol, -fill.quantity)
+            case _:
+                pass
+
+    def _note(self, symbol: str, quantity: Decimal) -> None:
+        self._unbooked[symbol] = self._unbooked.get(symbol, ZERO) + quantity
+
+    def unexplained(self, findings: Sequence[str]) -> list[str]:
+        """Leave out which coins are short where our own orders sold them: that is booked next."""
+        shorts = ((_SHORT.fullmatch(line), line) for line in findings)
+        return [
+            line
+            for found, line in shorts
+            if found is None or self._unbooked.get(found[1], ZERO) < Decimal(found[2])
+        ]
 
     def completed(self, findings: Sequence[str], trackers: Iterable[Tracker]) -> list[str]:
         """Return the findings, and what is done or has fired since the load and is not done yet.
@@ -58,11 +86,25 @@ class StartLog:
         return [*told, *lines]
 
 
+class Exits(Protocol):
+    """The decisions at work, and what the open exits of a symbol take in base units."""
+
+    @property
+    def intents(self) -> Sequence[Intent]:
+        """Every decision that is not ended."""
+        ...
+
+    def exiting(self, symbol: str) -> Decimal:
+        """Managed base units that open exits still want to sell, or have sold unbooked."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What stands when the card is written, `at` its moment in UTC; `working` open orders.
 
-    `backstops` are the prices of those that rest on the exchange, by tracker.
+    `backstops` are the prices of those that rest on the exchange, by tracker; `selling` are the
+    base units by symbol that an exit at work takes, which `positions` lack: see `left`.
     """
 
     at: datetime
@@ -71,6 +113,7 @@ class Standing:
     working: int
     mode: TradingMode = TradingMode.ACTIVE
     backstops: Mapping[int, Decimal] = field(default_factory=dict)
+    selling: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def states(self) -> list[tuple[Tracker, protection.Protection]]:
@@ -80,6 +123,8 @@ class Standing:
         return [
             (each, protection.of(each, _ANY_PRICE, at_ms, stop, can_act=can_act))
             for each in self.trackers
+            # What it sells stands with what is sold.
+            if not (each.state is TrackerState.EXITING and each.symbol in self.selling)
             for stop in (self.backstops.get(each.tracker_id),)
         ]
 
@@ -102,6 +147,27 @@ class Standing:
             for each, state in self.states
             if state.is_by_backstop and state.worst_price is not None
         ]
+
+
+def selling(positions: Iterable[Position], exits: Exits) -> dict[str, Decimal]:
+    """Return, by symbol, the managed base units that exits at work sell now or have just sold."""
+    at_work: dict[str, Decimal] = {}
+    for position in positions:
+        idle = (
+            intent.residual
+            for intent in exits.intents
+            if intent.state is IntentState.BLOCKED
+            and (intent.symbol, intent.side) == (position.symbol, Side.SELL)
+        )
+        quantity = min(exits.exiting(position.symbol) - sum(idle, ZERO), position.quantity)
+        if quantity > 0:
+            at_work[position.symbol] = quantity
+    return at_work
+
+
+def left(positions: Iterable[Position], sold: Mapping[str, Decimal]) -> list[Position]:
+    """Return the positions without what is being sold of them."""
+    return [replace(one, quantity=one.quantity - sold.get(one.symbol, ZERO)) for one in positions]
 
 
 def program_changes(before: ProcessStarted | None, now: ProcessStarted) -> tuple[str, ...]:
@@ -137,6 +203,10 @@ def card(
         for position in standing.positions
         if position.quantity
     ]
+    leaving = [
+        f"{plain(quantity)} {symbol.partition('/')[0]}"
+        for symbol, quantity in sorted(standing.selling.items())
+    ]
     waiting = [each for each in standing.trackers if each.state.is_waiting]
     blocked = [
         f"#{each.tracker_id}"
@@ -159,6 +229,7 @@ def card(
         *todo,
         *changes,
         f"At {standing.at:%H:%M:%S} UTC:",
+        *([f"Sold or being sold: {_listed(leaving)}"] if leaving else []),
         f"Under care: {_listed(held)}" if held else "Under care: no coins",
         watched + (f", orders at work: {standing.working}" if standing.working else ""),
     )

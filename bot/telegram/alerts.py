@@ -30,8 +30,11 @@ ALERT_KINDS = (
     "TrackerChanged",
     "TradingModeChanged",
 )
-# How a start tells of a stop that was crossed while nobody watched, and still stands.
-_KEPT = re.compile(r"#([0-9]+) \S+: .* was crossed while nobody watched, and the price is back")
+# How a start tells of a stop that was crossed while nobody watched, and still stands: of one that
+# has sold meanwhile, it goes on with that.
+_KEPT = re.compile(
+    r"#([0-9]+) \S+: .* was crossed while nobody watched, and the price is back(?!;)"
+)
 _KEPT_MAX = 8
 
 
