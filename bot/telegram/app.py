@@ -26,7 +26,7 @@ from bot.telegram.outbox import OnTheWay, Outbox, UnmarkedWay
 from bot.telegram.recurring import Recurring
 from bot.telegram.render.brief import brief
 from bot.telegram.render.text import headline, strip_markup
-from bot.telegram.replying import Handled
+from bot.telegram.replying import Handled, answered_update
 from bot.telegram.requesting import bot_of, silence_request_logs
 from bot.telegram.roster import Pairing, Roster
 from bot.telegram.router import Router
@@ -38,7 +38,7 @@ from bot.telegram.tasks import Tasks
 from trading.bus import Bus
 from trading.desk import Desk
 from trading.domain import events
-from trading.domain.chat import Person, Role, Severity
+from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import Event
 from trading.poison import InHand, Unmarked
@@ -103,6 +103,7 @@ class TelegramBot:
             around.on_the_way,
             lambda: self._tasks.beat("send"),
             Folding(self._banner, lambda: brief(around.desk.status())),
+            self._message_leaves,
         )
         self._addresser = Addresser(
             self._journal,
@@ -272,6 +273,11 @@ class TelegramBot:
         await self.connection.polled(error)
         if self._handling.router is not None:
             self._handling.router.is_locked = self.connection.is_contested
+
+    def _message_leaves(self, message: OutboxMessage) -> None:
+        update_id, router = answered_update(message.message_key), self._handling.router
+        if update_id is not None and router is not None:
+            router.flood.answered(update_id, self._clock.now())
 
     async def _message_ended(self, chat_id: int, refused: str) -> None:
         owner = self._roster.owner

@@ -101,6 +101,8 @@ class Outbox:
     # Called at each turn and before each message, for whoever looks whether it goes on at all.
     beat: Callable[[], None] = lambda: None
     folding: Folding = field(default_factory=Folding)
+    # Called with each message before a byte of it leaves.
+    on_leave: Callable[[OutboxMessage], None] = lambda _message: None
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
     _paces: dict[int, _ChatPace] = field(default_factory=dict)
     _failures: int = 0
@@ -195,6 +197,7 @@ class Outbox:
         message = sending.message
         self.beat()
         self.on_the_way.leave(message.message_key)
+        self.on_leave(message)
         try:
             message_id, reason = await self._send(message)
         except Flooded as error:

@@ -10,6 +10,8 @@ from bot.telegram.delivery import is_silent, with_banner
 from trading.domain.chat import OutboxMessage, Person, Severity
 from trading.domain.events import Event, MessageQueued, UpdateHandled
 
+_ANSWER = "reply"
+
 
 @dataclass(frozen=True, slots=True)
 class Handled:
@@ -50,6 +52,18 @@ class Surrounding:
     now: datetime
 
 
+def answered_update(message_key: str) -> int | None:
+    """Return the id of the update that a message answers; None where it answers none."""
+    kind, _, rest = message_key.partition(":")
+    return int(rest.partition(":")[0]) if kind == _ANSWER else None
+
+
+def is_answered(handled: Handled) -> bool:
+    """Whether a message that answers goes out; a toast, or nothing, is there at once."""
+    queued = (each for each in handled.events if isinstance(each, MessageQueued))
+    return any(answered_update(each.message.message_key) is not None for each in queued)
+
+
 def finish(
     handled: UpdateHandled, reply: Reply, place: Place | None, around: Surrounding
 ) -> Handled:
@@ -60,7 +74,7 @@ def finish(
     queued = [
         MessageQueued(
             OutboxMessage(
-                message_key=f"reply:{handled.update_id}:{number}",
+                message_key=f"{_ANSWER}:{handled.update_id}:{number}",
                 chat_id=place.chat_id,
                 text=with_banner(each.text, around.banner),
                 created_at=around.now,

@@ -18,7 +18,7 @@ from bot.telegram.answers import TYPED_WRONG, Answer, Answers
 from bot.telegram.commands import looking, pictures
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.registry import BY_NAME
-from bot.telegram.flood import Admission, FloodGate
+from bot.telegram.flood import Admission, FloodGate, Said
 from bot.telegram.groups import Found
 from bot.telegram.joining import Knock
 from bot.telegram.keyboards import IN_PLACE, is_command
@@ -26,7 +26,7 @@ from bot.telegram.progress import Progress
 from bot.telegram.render.people import waiting_card
 from bot.telegram.render.text import Card, Code, card_text
 from bot.telegram.render.trading import refused_card
-from bot.telegram.replying import Handled, Place, Surrounding, finish
+from bot.telegram.replying import Handled, Place, Surrounding, finish, is_answered
 from bot.telegram.roster import Pairing
 from bot.telegram.shape import is_sound
 from bot.telegram.strangers import Strangers
@@ -43,6 +43,7 @@ from trading.ports.storage import Records
 
 logger = logging.getLogger(__name__)
 _ASKED_ON_MAX = 100
+_COUNTS_ONCE = "That came twice in a second; it counts once"
 
 
 @dataclass(slots=True)
@@ -91,7 +92,11 @@ class Router:
             return self._stranger(stored, update, ruling)
         if ruling.verdict is Verdict.IGNORED or ruling.person is None:
             return self._ignored(stored, ruling)
-        return await self._admitted(stored, update, ruling.person, ruling.chat_id)
+        handled = await self._admitted(stored, update, ruling.person, ruling.chat_id)
+        if not is_answered(handled):
+            # There is nothing to wait for.
+            self.flood.answered(stored.update_id, self.clock.now())
+        return handled
 
     def set_apart(self, stored: InboxUpdate) -> Handled:
         """End an update that the process died of again and again, without looking into it."""
@@ -175,7 +180,16 @@ class Router:
         query = update.callback_query
         text = (query.data or "") if query else (update.message and update.message.text) or ""
         tap_id = query.id if query else None
-        admission = self._admission(stored, person, text)
+        said = Said(
+            stored.update_id,
+            chat_id,
+            text or str(stored.update_id),
+            _arrived(stored),
+            is_tap=query is not None,
+        )
+        # A second tap on a question is told that it is done already, however quick it came.
+        is_answer = confirm.is_answer(text)
+        admission = Admission.PASS if is_answer else self.flood.admit(person.user_id, said)
         if admission is not Admission.PASS:
             return self._held_back(stored, person, admission, tap_id)
         if query is None and self._is_for_another(text):
@@ -201,13 +215,6 @@ class Router:
         is_urgent = reply.is_urgent or reading.is_urgent(text)
         return self._finish(stored, replace(reply, is_urgent=is_urgent), place)
 
-    def _admission(self, stored: InboxUpdate, person: Person, text: str) -> Admission:
-        # A second tap on a question is told that it is done already, however quick it came.
-        if confirm.is_answer(text):
-            return Admission.PASS
-        said = text or str(stored.update_id)
-        return self.flood.admit(person.user_id, said, _arrived(stored))
-
     def _held_back(
         self, stored: InboxUpdate, person: Person, admission: Admission, tap_id: str | None
     ) -> Handled:
@@ -217,9 +224,10 @@ class Router:
             )
             place = Place(person.chat_id, _card_of(stored), tap_id=tap_id)
             return self._finish(stored, Reply((Card(text),), outcome="flood"), place)
-        outcome = "collapsed" if admission is Admission.SAME else "flood"
+        is_same = admission is Admission.SAME
+        outcome = "collapsed" if is_same else "flood"
         handled = UpdateHandled(stored.update_id, outcome, self.clock.now())
-        return Handled((handled,), tap_id=tap_id)
+        return Handled((handled,), _COUNTS_ONCE if is_same and tap_id else "", tap_id)
 
     def _is_for_another(self, text: str) -> bool:
         named, own = reading.addressee(text), self.own_name().lower()

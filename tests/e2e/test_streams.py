@@ -29,7 +29,7 @@ async def test_a_silent_stall_is_bridged_over_rest_and_told_once(world: World) -
     assert time.monotonic() - stalled_s <= HARD_S
     assert await world.unfired() == []
     fired((await world.seen("streams"))["muted_market_frames"])
-    # The process goes back to the stream by itself; a command counts once in a second.
+    # The process goes back to the stream by itself.
     while "Prices live" not in (await world.answer("/health", "Loop lag"))["text"]:
         assert time.monotonic() - stalled_s < BACK_S
         await asyncio.sleep(1.1)

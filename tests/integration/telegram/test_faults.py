@@ -243,6 +243,15 @@ async def test_the_same_update_twice_is_executed_once(world: World) -> None:
     assert len(world.desk.executed) == 1
 
 
+async def test_what_is_typed_again_as_soon_as_it_was_answered_is_answered_again(
+    world: World,
+) -> None:
+    async with world.running():
+        for command in ("/ack", "/status", "/pause"):
+            answers = [await world.phone.ask(command) for _ in range(3)]
+            assert len({one["message_id"] for one in answers}) == 3, command
+
+
 async def test_update_ids_that_restart_low_are_not_skipped(world: World) -> None:
     async with world.running(poll_timeout_s=1) as bot:
         await world.phone.ask("/version")

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from bot.telegram.access import Ruling, Verdict
 from bot.telegram.delivery import is_silent
 from bot.telegram.digests import Digests, due_day
-from bot.telegram.flood import Admission, FloodGate
+from bot.telegram.flood import Admission, FloodGate, Said
 from bot.telegram.roster import PAIRING_LASTS, PAIRING_TRIES_MAX, Pairing, Roster
 from bot.telegram.strangers import Strangers
 from tests.catalogue import fired
@@ -77,27 +78,67 @@ def test_the_roster_knows_its_owner_and_only_active_people_pass() -> None:
     assert roster.get(7) == replace(ADA, is_active=False)
 
 
+def _said(number: int, text: str, seconds: float = 0.0, **changes: Any) -> Said:
+    said = Said(number, 7, text, START + timedelta(seconds=seconds))
+    return replace(said, **changes)
+
+
 @pytest.mark.fault("T19")
-def test_the_same_command_twice_in_a_second_counts_once() -> None:
+def test_the_same_command_twice_in_a_second_counts_once_while_it_is_being_answered() -> None:
     gate = FloodGate()
-    answers = [gate.admit(7, "/status", START + timedelta(seconds=s)) for s in (0, 0.9, 1)]
+    answers = [gate.admit(7, _said(n, "/status", s)) for n, s in enumerate((0, 0.9, 1))]
     assert answers == [Admission.PASS, Admission.SAME, Admission.PASS]
-    assert gate.admit(7, "/trackers", START + timedelta(seconds=1)) is Admission.PASS
-    assert gate.admit(8, "/trackers", START + timedelta(seconds=1)) is Admission.PASS
+    assert gate.admit(7, _said(4, "/trackers", 1)) is Admission.PASS
+    assert gate.admit(8, _said(5, "/trackers", 1)) is Admission.PASS
+    # Elsewhere nobody sees the answer.
+    assert gate.admit(7, _said(6, "/trackers", 1, chat_id=-9)) is Admission.PASS
     fired(answers.count(Admission.SAME))
+
+
+def test_what_is_typed_again_after_its_answer_is_answered_again_however_soon() -> None:
+    gate = FloodGate()
+    assert gate.admit(7, _said(1, "/ack")) is Admission.PASS
+    gate.answered(1, START + timedelta(seconds=0.1))
+    # It was on its way before the answer was.
+    assert gate.admit(7, _said(2, "/ack", 0.05)) is Admission.SAME
+    assert gate.admit(7, _said(3, "/ack", 0.15)) is Admission.PASS
+    # The answer to an older one is none to this one; what is sent again came no later.
+    gate.answered(1, START + timedelta(seconds=0.2))
+    assert gate.admit(7, _said(4, "/ack", 0.3)) is Admission.SAME
+    gate.answered(3, START + timedelta(seconds=0.4))
+    gate.answered(3, START + timedelta(seconds=0.6))
+    assert gate.admit(7, _said(5, "/ack", 0.5)) is Admission.PASS
+
+
+def test_a_button_that_is_tapped_twice_in_a_second_counts_once_even_when_it_was_answered() -> None:
+    gate = FloodGate()
+    assert gate.admit(7, _said(1, "+/status", is_tap=True)) is Admission.PASS
+    gate.answered(1, START + timedelta(seconds=0.1))
+    assert gate.admit(7, _said(2, "+/status", 0.3, is_tap=True)) is Admission.SAME
+    assert gate.admit(7, _said(3, "+/status", 1.0, is_tap=True)) is Admission.PASS
+
+
+def test_an_update_that_is_handled_again_is_not_its_own_double() -> None:
+    gate = FloodGate()
+    assert [gate.admit(7, _said(1, "/panic")) for _ in range(3)] == [Admission.PASS] * 3
 
 
 @pytest.mark.fault("T19")
 def test_a_flood_is_told_once_in_ten_seconds_and_never_holds_panic_back() -> None:
     gate = FloodGate()
-    verdicts = [gate.admit(7, f"/sell {n}", START) for n in range(1000)]
+    verdicts = [gate.admit(7, _said(n, f"/sell {n}")) for n in range(1000)]
     assert verdicts.count(Admission.PASS) == 30
     assert verdicts.count(Admission.FLOOD) == 1
-    for way_out in ("/panic", "/PANIC everything", "+/closeall", "/halt"):
-        assert gate.admit(7, way_out, START) is Admission.PASS
-    assert gate.admit(7, "/closed", START) is Admission.FLOOD_TOLD
-    later = START + timedelta(seconds=11)
-    assert gate.admit(7, "/status", later) is Admission.PASS
+    for number, way_out in enumerate(("/panic", "/PANIC everything", "+/closeall", "/halt"), 1000):
+        assert gate.admit(7, _said(number, way_out)) is Admission.PASS
+    assert gate.admit(7, _said(2000, "/closed")) is Admission.FLOOD_TOLD
+    assert gate.admit(7, _said(2001, "/status", 11)) is Admission.PASS
+    # What is said again and again, and answered each time, is a flood as well.
+    same = []
+    for number in range(3000, 3100):
+        same.append(gate.admit(7, _said(number, "/status", 11)))
+        gate.answered(number, START)
+    assert same.count(Admission.PASS) < 30
     fired(len(verdicts) - verdicts.count(Admission.PASS))
 
 

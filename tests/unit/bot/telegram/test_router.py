@@ -1,10 +1,12 @@
 """Who looked, and whose answer goes first: the router tells both."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from bot.telegram.replying import answered_update
 from bot.telegram.settings import TelegramSettings
 from tests.security.front import OWNER, STRANGER, Front, said, tapped, typed
 from trading.domain.chat import InboxUpdate, Severity
@@ -114,3 +116,42 @@ async def test_the_answer_to_a_panic_overtakes_and_that_to_a_purchase_does_not(b
         told = await _paces(front, tapped(f"{button}{front.question()}"))
         assert told <= {pace}
         assert told or button == "e:"
+
+
+async def test_a_double_tap_gets_one_answer_and_what_is_said_after_it_another() -> None:
+    front = Front()
+    first = await front.take(typed("/status"))
+    assert said(first)
+    assert said(await front.take(typed("/status"))) == ""
+    front.later(seconds=0.1)
+    [answer] = [one.message for one in first.events if isinstance(one, MessageQueued)]
+    update_id = answered_update(answer.message_key)
+    assert update_id is not None
+    front.router.flood.answered(update_id, front.clock.now())
+    assert said(await front.take(typed("/status")))
+
+
+async def test_a_button_that_is_tapped_twice_counts_once_and_says_so() -> None:
+    front = Front()
+    first = await front.take(tapped("+/status"))
+    [answer] = [one.message for one in first.events if isinstance(one, MessageQueued)]
+    front.later(seconds=0.1)
+    front.router.flood.answered(answered_update(answer.message_key) or 0, front.clock.now())
+    second = await front.take(tapped("+/status"))
+    assert (said(second), second.tap_id) == ("That came twice in a second; it counts once", "q")
+    assert [type(one) for one in second.events] == [UpdateHandled]
+
+
+async def test_an_update_whose_end_could_not_be_stored_is_acted_on_again() -> None:
+    front = Front()
+    content = json.dumps({"update_id": 1, **typed("/status")})
+    update = InboxUpdate(1, content, front.clock.now())
+    assert [said(await front.router.handle(update)) != "" for _ in range(2)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("key", "update_id"),
+    [("reply:12:0", 12), ("reply:12:1", 12), ("letter:12:0", None), ("alert:7:7:x", None)],
+)
+def test_of_the_messages_that_go_out_replies_alone_answer(key: str, update_id: int | None) -> None:
+    assert answered_update(key) == update_id
