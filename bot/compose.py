@@ -211,11 +211,17 @@ class Process:
         await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         self._service.stopping()
-        failure = work.exception() if work.done() else None
-        await self._end(work, is_orderly=failure is None)
+        error = work.exception() if work.done() else None
+        failure = None if error is None else _root(error)
+        await self._end(work, failure, is_orderly=failure is None)
         if failure is not None:
-            raise _root(failure)
+            raise failure
         return EXIT_ORDERLY
+
+    async def _tell_lost(self, failure: StorageLost) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_DEADLINE_S):
+                await self._storage.tell_end(str(failure))
 
     def _storage_watch(self) -> StorageWatch:
         agent = self._agent
@@ -259,13 +265,25 @@ class Process:
         await ready.wait()
         await work()
 
-    async def _end(self, work: asyncio.Task[None], *, is_orderly: bool = False) -> None:
+    async def _end(
+        self,
+        work: asyncio.Task[None],
+        failure: BaseException | None = None,
+        *,
+        is_orderly: bool = False,
+    ) -> None:
         self._schedule.stop()
         if is_orderly:
             await self._signs.sign_off(self._desk)
-        with contextlib.suppress(TimeoutError, Fatal):
-            async with asyncio.timeout(_STOP_DEADLINE_S):
-                await self._agent.stop("asked to stop")
+        try:
+            with contextlib.suppress(TimeoutError, Fatal):
+                async with asyncio.timeout(_STOP_DEADLINE_S):
+                    await self._agent.stop("asked to stop")
+        finally:
+            if isinstance(failure, StorageLost):
+                # Whichever task has met it: what is journaled by now reaches nobody. What has fired
+                # was sold meanwhile, and only then it is true what is left behind.
+                await self._tell_lost(failure)
         if is_orderly:
             await self._storage.tell_stopped()
         # The chat says the last word with its tasks ended: they would wait for the next update.

@@ -21,6 +21,8 @@ LOOK_S = 0.5
 SLOW_S = 1.0
 # A disk that is slow now and then is one story and not many.
 CALM_S = 30.0
+# So long stops still sell without a record, once nothing can be written ever again.
+LAST_SALES_S = 1.0
 # So long at most an end waits for its last word.
 LAST_WORD_S = 3.0
 
@@ -32,7 +34,7 @@ class StorageWatch:
     """Probes the database; a full disk is told and waited out, a broken one ends the process.
 
     `mode` is that of the trading, None while no private stop is watched yet; `left_behind` says
-    which sales are not done and what rests on the exchange.
+    which sales are done or not and what rests on the exchange.
 
     What cannot be journaled is told directly: an alert about a full disk must not need the disk.
     For the same reason nobody can acknowledge it: it repeats until the disk takes writes again.
@@ -89,8 +91,9 @@ class StorageWatch:
         except StorageLost as error:
             logger.critical("storage_lost", extra={"reason": str(error)})
             if self._store.is_broken:
-                # Of a process that ends nothing else is true: no stop sells through the reserve.
-                await self._tell(self._end(str(error)), True)
+                # What has fired goes out without a record; nothing else is told of a process that
+                # ends.
+                await self._sleep(LAST_SALES_S)
                 raise
             await self._lost(str(error))
         else:
@@ -98,6 +101,10 @@ class StorageWatch:
                 await self._good()
         finally:
             writing.cancel()
+
+    async def tell_end(self, why: str) -> None:
+        """Say past the journal that the process ends for its database, and what is left behind."""
+        await self._tell(self._end(why), True)
 
     async def tell_stopped(self) -> None:
         """Say past the journal that Umbra stops as it was asked to, when that takes no word."""

@@ -314,8 +314,9 @@ class TradingAgent:
         await self.record(*(facts if was_watching else facts[1:]), reserve=True)
 
     def left_behind(self) -> str:
-        """Say for when nobody watches: which sales are not done, and what the exchange holds."""
-        return "; ".join((*self._unsold(), self._resting()))
+        """Say for when nobody watches: which sales are done or not, and what the exchange holds."""
+        sold = last_words.sold(self.execution.unsaved_ends)
+        return "; ".join((*self._unsold(), *sold, self._resting()))
 
     def _unsold(self) -> tuple[str, ...]:
         of = self.execution

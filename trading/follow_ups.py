@@ -8,14 +8,16 @@ from trading.domain.errors import AuthLost, Retryable, StorageLost
 
 logger = logging.getLogger(__name__)
 _WAITING_MAX = 10_000
+_AGAIN_S = 1.0
 
 
 class FollowUps:
     """A bounded queue of work between the calls that bring facts and the journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._waiting: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(_WAITING_MAX)
         self._is_overflowed = False
+        self._sleep = sleep
 
     def add(self, work: Callable[[], Awaitable[None]]) -> None:
         """Have this done after everything that was added before."""
@@ -31,15 +33,27 @@ class FollowUps:
         self.add(_nothing)
 
     async def run(self) -> None:
-        """Do what was added until cancelled; raises StorageLost when the bound was passed."""
+        """Do what was added until cancelled; raises StorageLost when the bound was passed.
+
+        What the journal does not take is done again until it does: a disk that comes back is waited
+        for, and whether one that does not ends the process is for others to say.
+        """
         while True:
             work = await self._waiting.get()
-            if self._is_overflowed:
-                raise StorageLost("too many facts wait to be written: the journal hangs")
-            try:
-                await work()
-            except (Retryable, AuthLost) as error:
-                logger.warning("follow_up_failed", extra={"error": str(error)})
+            while not await self._is_done(work):
+                await self._sleep(_AGAIN_S)
+
+    async def _is_done(self, work: Callable[[], Awaitable[None]]) -> bool:
+        if self._is_overflowed:
+            raise StorageLost("too many facts wait to be written: the journal hangs")
+        try:
+            await work()
+        except (Retryable, AuthLost) as error:
+            logger.warning("follow_up_failed", extra={"error": str(error)})
+        except StorageLost as error:
+            logger.warning("follow_up_waits_for_storage", extra={"error": str(error)})
+            return False
+        return True
 
 
 async def _nothing() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from trading.domain.money import plain
-from trading.domain.order import Attempt, AttemptState, Intent, Side
+from trading.domain.order import Attempt, AttemptState, Intent, Purpose, Side
 from trading.domain.tracker import Tracker
 
 _NAMED_MAX = 8
@@ -38,6 +38,16 @@ def unsold(
     if len(sentences) > _NAMED_MAX:
         sentences[_NAMED_MAX:] = [f"{len(sentences) - _NAMED_MAX} more sales are NOT DONE"]
     return tuple(sentences)
+
+
+def sold(ended: Iterable[Intent]) -> tuple[str, ...]:
+    """Return a sentence per stop that has sold; `ended` are decisions that no record tells of."""
+    return tuple(
+        f"#{one.tracker_id} {one.symbol} has fired and sold {plain(one.filled_quantity)} "
+        f"{one.symbol.partition('/')[0]}"
+        for one in ended
+        if one.purpose is Purpose.PROTECT and one.filled_quantity
+    )[:_NAMED_MAX]
 
 
 def _undone(symbol: str, quantity: Decimal, *, is_sent: bool) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import sqlite3
 import sys
@@ -185,6 +186,37 @@ async def test_a_database_that_is_gone_ends_umbra_and_both_say_that_no_stop_is_w
     back = await world.until_message("KNOWS OF NO STOP", after=begin)
     assert "SAFE MODE" in back["text"]
     assert await world.count("stops are watched", after=begin) == 0
+
+
+@pytest.mark.fault("S03", "ONE SAID")
+@pytest.mark.fault("S06", "SAID")
+@pytest.mark.parametrize("writable_bytes", [0, 4_096])
+async def test_a_stop_sells_in_place_of_its_backstop_when_no_file_can_grow_any_more(
+    quiet_world: World, writable_bytes: int
+) -> None:
+    world = quiet_world
+    # What it logs goes where there is room.
+    world.runner = ("sh", "-c", 'exec "$@" >/dev/null 2>&1', "sh")
+    await world.start_agent()
+    await world.arm("/track BTC/USDT stop 58000 all backstop 50000")
+    await world.until(lambda: _rests(world), "no backstop")
+    begin = await world.last_message_id()
+    limit = (writable_bytes, resource.RLIM_INFINITY)
+    resource.prlimit(world.processes["run"].pid, resource.RLIMIT_FSIZE, limit)
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+    told = await world.until_message("Umbra ENDS NOW", after=begin)
+    fired(told["text"])
+    assert "no backstop rests on the exchange" in told["text"]
+    assert await world.agent_exit() == 2
+    await world.spawn_agent()
+    await world.until_message(r"Sold 0\.5 BTC", after=begin)
+    done = [(order["type"], order["status"]) for order in await world.orders()]
+    assert done == [("STOP_LOSS", "CANCELED"), ("MARKET", "FILLED")]
+
+
+async def _rests(world: World) -> bool:
+    return any(order["status"] == "NEW" for order in await world.orders())
 
 
 # ---------------------------------------------------------------- a held database

@@ -559,6 +559,9 @@ class FakeExchange:
             return await self._hang()
         if self._take("cancel_mute") is not None:
             return SendEvidence(SendPhase.SENT, message="timeout")
+        slow = self._take("cancel_slow")
+        if slow is not None:
+            await self.time.sleep(float(slow.args["after_s"]))
         self.cancelled.append(client_order_id)
         order = self.orders.get(client_order_id)
         if order is not None and self._take("fill_before_cancel") is not None:

@@ -48,7 +48,8 @@ class MemoryStore:
         self._keys: set[tuple[str, str]] = set()
         self._reserve: list[tuple[Event, ...]] = []
         self._lost: str | None = None
-        self._is_reserve_full = False
+        self._reserve_takes: int | None = None
+        self._reserve_events_max: int | None = None
         self._is_answer_lost = False
         self._fold = Fold()
         self.appends: list[tuple[Event, ...]] = []
@@ -81,10 +82,22 @@ class MemoryStore:
         """All events of one class in order, for assertions."""
         return [event for event in self._events if isinstance(event, kind)]
 
-    def lose(self, reason: str = "database or disk is full", *, reserve_too: bool = False) -> None:
-        """Make appends fail from now on; with `reserve_too` the reserve takes nothing either."""
+    def lose(
+        self,
+        reason: str = "database or disk is full",
+        *,
+        reserve_too: bool = False,
+        reserve_takes: int | None = None,
+        reserve_events_max: int | None = None,
+    ) -> None:
+        """Make appends fail from now on; with `reserve_too` the reserve takes nothing either.
+
+        `reserve_takes` are the appends that it still has room for, `reserve_events_max` the facts
+        of the largest of them.
+        """
         self._lost = reason
-        self._is_reserve_full = reserve_too
+        self._reserve_takes = 0 if reserve_too else reserve_takes
+        self._reserve_events_max = reserve_events_max
 
     def lose_answer(self) -> None:
         """Keep the next append, and say that it failed."""
@@ -93,7 +106,11 @@ class MemoryStore:
     def heal(self) -> None:
         """Let appends succeed again; the next one drains the reserve first."""
         self._lost = None
-        self._is_reserve_full = False
+        self._reserve_takes = self._reserve_events_max = None
+
+    def _has_room(self, facts: int) -> bool:
+        most = self._reserve_events_max
+        return self._reserve_takes != 0 and (most is None or facts <= most)
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -107,8 +124,10 @@ class MemoryStore:
         self._refuse_known(new)
         if self._lost is not None:
             self.appends_lost += 1
-            if not reserve or self._is_reserve_full:
+            if not reserve or not self._has_room(len(new)):
                 raise StorageLost(f"the journal cannot be written: {self._lost}")
+            if self._reserve_takes is not None:
+                self._reserve_takes -= 1
             self._reserve.append(new)
             return 0
         for batch in self._reserve:

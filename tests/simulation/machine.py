@@ -21,6 +21,7 @@ from bot.config import Mode, Settings
 from bot.in_hand import MARKS, SUSPECTS, MarkedInHand
 from bot.shares import gateway_settings
 from bot.systemd import ServiceManager
+from storage.reserve import ReserveFull
 from storage.store import Store, open_store
 from tests.simulation.loop import PowerCut, SimLoop, Trace
 from tests.simulation.network import Network
@@ -188,6 +189,8 @@ class Machine:
         self.second_channel: SecondChannel | None = None
         self.on_commit: Callable[[str], None] = lambda _boundary: None
         self.full_until_s = 0.0
+        # Which process met a disk that will never write again for it.
+        self.broken_start = 0
         self._chance = chance
         self._settings: Settings | None = None
         self._gateway: Any = None
@@ -254,6 +257,21 @@ class Machine:
                 await self._gateway.close()
                 await self.store.close()
 
+    def break_disk(self, reserve_takes: int) -> None:
+        """Let no write of this process succeed any more, but for so many of its reserve."""
+        self.broken_start = self.starts
+        assert self.store is not None
+        reserve = self.store._ledger.reserve
+        write, left = reserve.write, [reserve_takes]
+
+        def refuse(*record: Any) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise ReserveFull("the reserve cannot be written: Input/output error")
+            write(*record)
+
+        reserve.write = refuse  # type: ignore[method-assign]
+
     def stop(self) -> None:
         """Ask it to stop, in order."""
         self._stop.set()
@@ -305,7 +323,9 @@ class Machine:
         plan = self.plan
         if moment == "before_commit":
             if self.loop.time() < self.full_until_s:
-                self._fill(kinds)
+                self._refuse(kinds, "disk_full", "database or disk is full", "SQLITE_FULL")
+            if self.starts == self.broken_start:
+                self._refuse(kinds, "disk_broken", "disk I/O error", "SQLITE_IOERR")
             if plan is not None and plan.moment in {"before", "torn"} and self._counts(plan):
                 self.disk.hold()
                 if plan.moment == "before":
@@ -326,14 +346,14 @@ class Machine:
         self.trace.note(self.loop.time(), f"dies {plan.moment} {name}")
         raise PowerCut(name)
 
-    def _fill(self, kinds: str) -> None:
+    def _refuse(self, kinds: str, fault: str, text: str, name: str) -> None:
         import sqlite3
 
-        self.network.weather.count("disk_full")
-        self.trace.note(self.loop.time(), f"disk full at {kinds}")
-        error = sqlite3.OperationalError("database or disk is full")
-        error.sqlite_errorcode = sqlite3.SQLITE_FULL
-        error.sqlite_errorname = "SQLITE_FULL"
+        self.network.weather.count(fault)
+        self.trace.note(self.loop.time(), f"{fault} at {kinds}")
+        error = sqlite3.OperationalError(text)
+        error.sqlite_errorcode = getattr(sqlite3, name)
+        error.sqlite_errorname = name
         raise error
 
     def _stepped(self) -> None:

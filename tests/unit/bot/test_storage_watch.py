@@ -56,6 +56,10 @@ async def _never(_: float) -> None:
     raise AssertionError("a probe does not sleep")
 
 
+async def _at_once(_: float) -> None:
+    return None
+
+
 def _watch(
     store: _Store, clock: FakeClock, sleep: Callable[[float], Awaitable[None]] = _never
 ) -> StorageWatch:
@@ -101,8 +105,8 @@ async def test_a_full_disk_that_memory_tells_is_probed_at_once() -> None:
     watch = _watch(store, clock, look)
     with pytest.raises(StorageLost):
         await watch.run()
-    assert looks == [0.5, 0.5]
-    assert "Umbra ENDS NOW" in store.told[0]
+    # What has fired by then is sold before the end.
+    assert looks == [0.5, 0.5, 1.0]
 
 
 async def test_a_disk_that_was_slow_is_well_after_half_a_minute(
@@ -123,11 +127,14 @@ async def test_a_disk_that_was_slow_is_well_after_half_a_minute(
 
 @pytest.mark.fault("S06")
 @pytest.mark.fault("S08", "SAID")
-async def test_a_broken_database_ends_the_process_after_telling() -> None:
+async def test_a_broken_database_ends_the_process_which_says_what_it_leaves_behind() -> None:
     store = _Store(is_broken=True)
-    watch = _watch(store, FakeClock())
-    with pytest.raises(StorageLost):
+    watch = _watch(store, FakeClock(), _at_once)
+    with pytest.raises(StorageLost) as lost:
         await watch.run()
+    # Until what has fired is sold, nobody knows what is left to say.
+    assert store.told == []
+    await watch.tell_end(str(lost.value))
     [told] = store.told
     assert "ENDS NOW" in told
     assert "PRIVATE STOPS ARE NOT WATCHED" in told

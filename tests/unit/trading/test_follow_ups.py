@@ -41,6 +41,44 @@ async def test_everything_is_done_in_its_order_and_what_fails_stops_no_other(
     assert done == [0, 1, 2]
 
 
+async def test_what_a_lost_disk_refuses_is_done_before_all_that_came_later() -> None:
+    done: list[int] = []
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def refused_twice() -> None:
+        if len(slept) < 2:
+            raise StorageLost("disk full")
+        done.append(0)
+
+    waiting = FollowUps(sleep)
+    waiting.add(refused_twice)
+    waiting.add(noting(done, 1))
+    await run_briefly(waiting)
+    assert done == [0, 1]
+    assert slept == [1.0, 1.0]
+
+
+async def test_what_waits_for_a_lost_disk_ends_the_process_once_too_much_waits() -> None:
+    waiting = FollowUps(_give_way)
+
+    async def refused() -> None:
+        raise StorageLost("disk full")
+
+    waiting.add(refused)
+    running = asyncio.create_task(waiting.run())
+    await asyncio.sleep(0)
+    waiting.give_up()
+    with pytest.raises(StorageLost, match="too many facts"):
+        await running
+
+
+async def _give_way(_: float) -> None:
+    await asyncio.sleep(0)
+
+
 @pytest.mark.fault("P13", "SAID")
 async def test_more_than_may_wait_ends_the_process_instead_of_dropping_a_fact(
     monkeypatch: pytest.MonkeyPatch,

@@ -58,6 +58,7 @@ class Case:
         "is_band_refused",
         "is_booked",
         "is_held",
+        "is_unwritten",
         "is_watch_only",
         "lock",
         "looked_s",
@@ -104,6 +105,8 @@ class Case:
         self.is_held = False
         # Whether its opening is booked, and with it the coins that came under care for it.
         self.is_booked = False
+        # Whether its opening was refused by storage, and is kept in memory.
+        self.is_unwritten = False
         # Kept only to recognise a late order of a decision that ended before this process began.
         self.is_watch_only = False
         # Base units bought beyond the decision that somebody takes care of already.
@@ -117,7 +120,7 @@ class Case:
         # Monotonic seconds: when the obstacle was met, or last looked at.
         self.looked_s = 0.0
         self.reminded_s = 0.0
-        self.alerts = 0
+        self.alerts = self.number_from = 0
         # Ids of the critical alarms that are still true, by what they are about.
         self.standing: dict[str, list[str]] = {}
         self.is_band_refused = False
@@ -127,7 +130,6 @@ class Case:
         self.fresh_free: Decimal | None = None
         self.empty_reads: list[tuple[float, str]] = []
         self.fills_missing_s: float | None = None
-        self.number_from = 0
         # Monotonic seconds: since when an exit waits for a backstop to let its coins go.
         self.cleared_s: float | None = None
         self.is_alarmed = False
@@ -152,6 +154,16 @@ class Case:
     def is_backstop(self) -> bool:
         """Whether it is a stop that rests on the exchange, and locks its coins there."""
         return self.intent.purpose is Purpose.BACKSTOP
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the exchange was asked to let a backstop go for it: nothing else protects now."""
+        return self.cleared_s is not None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it is such an exit, and nothing that is known keeps it from selling."""
+        return self.is_bare and self.obstacle is None and not (self.is_held or self.giving_up)
 
     @property
     def wording(self) -> str:

@@ -14,6 +14,7 @@ from trading.execution.ladder import Finish
 
 logger = logging.getLogger(__name__)
 _FIRST = "an exit goes first"
+_FOREVER_S = 86_400.0
 
 
 class Clearing:
@@ -28,6 +29,10 @@ class Clearing:
 
         One that fires meanwhile sells the same coins; what it sold is booked and the exit cut down.
         """
+        if not self._s.may_send(case):
+            # No sale could follow: it protects until the next start.
+            await self._s.wait(case, _FOREVER_S)
+            return
         for backstop in in_the_way:
             if backstop.giving_up is None:
                 backstop.giving_up = Finish(IntentState.ABORTED, _FIRST)

@@ -1,8 +1,4 @@
-"""Opening decisions: cause, decision and first attempt are one transaction, and then it is sent.
-
-Without storage an exit goes out all the same, once: nothing is durable then but the way in which
-its id is derived, and by that a restart finds the order and its decision claims it.
-"""
+"""Opening decisions: cause, decision and first attempt are one transaction, and then it is sent."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,15 +6,15 @@ from dataclasses import replace
 
 from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
 from trading.domain.events import AttemptChanged, AttemptPrepared, Event, IntentOpened
-from trading.domain.order import Attempt, AttemptState, Intent, IntentState, OrderType, TimeInForce
-from trading.execution import ladder
+from trading.domain.order import Attempt, AttemptState, Intent, IntentState
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.running import Running
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
-from trading.execution.ladder import HELD, Send
+from trading.execution.engine.unrecorded import Unrecorded
+from trading.execution.ladder import HELD
 from trading.risk.gate import Approved
 
 # Turns of the loop from a started send to its bytes: one makes the request, one writes it, and
@@ -43,6 +39,7 @@ class Opening:
         self._running = running
         self._sending = sending
         self._reporting = reporting
+        self._unrecorded = Unrecorded(surroundings, booking, sending)
         self._begin = begin
         self.tasks: set[asyncio.Task[None]] = set()
 
@@ -152,10 +149,13 @@ class Opening:
             events += self._opening(case, attempt)
             self._reporting.register(case)
             self._begin(case, attempt)
+            case.is_unwritten = True
         self._s.writer.hold(events)
         self._s.writer.put_off(events)
         for case in cases:
-            await self._tell_storage_lost(case, text)
+            # What waits for a backstop to let its coins go is told when it leaves.
+            if case.attempts:
+                await self._unrecorded.tell(case, text)
 
     def _opening(self, case: Case, attempt: Attempt | None) -> Sequence[Event]:
         now = self._s.now()
@@ -175,23 +175,6 @@ class Opening:
             events += self._booking.told(case)
         return events
 
-    def _without_storage(self, case: Case, attempt: Attempt | None) -> Attempt | None:
-        # Nothing is durable but the way ids are derived: one attempt, found again by its id, and
-        # with no second one to follow it goes to the market unless the person set a floor.
-        is_simple = ladder.sale_floor(case.intent) is None and not case.attempts
-        if is_simple and not case.is_held and not self._running.must_ask(case):
-            instrument = self._s.rules[case.intent.symbol]
-            most = instrument.market_quantity_max or instrument.quantity_max
-            quantity = instrument.quantity(min(case.intent.quantity, most))
-            send = Send(OrderType.MARKET, quantity, None, TimeInForce.GTC)
-            window = self._s.settings.absence.exit_recv_window_ms
-            attempt = case.prepare(send, self._s.prefix, window, self._s.now())
-        return attempt
-
-    async def _tell_storage_lost(self, case: Case, text: str) -> None:
-        await self._booking.alert(
-            case,
-            "storage",
-            f"{case.intent.symbol}: the journal cannot be written ({text}); the sale was sent once "
-            "without it",
-        )
+    def _without_storage(self, case: Case, prepared: Attempt | None) -> Attempt | None:
+        is_alone = not (case.attempts or self._s.in_the_way(case) or self._running.must_ask(case))
+        return self._unrecorded.attempt(case, prepared) if is_alone else prepared

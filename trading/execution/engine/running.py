@@ -18,6 +18,7 @@ from trading.execution.engine.proving import Proving
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
+from trading.execution.engine.unrecorded import Unrecorded
 from trading.execution.ladder import HELD, Block, BlockReason, Finish, Send, Step
 from trading.execution.lifecycle import Observed, advance
 
@@ -44,6 +45,7 @@ class Running:
         self._searching = searching
         self._proving = proving
         self._clearing = Clearing(surroundings, booking)
+        self._unrecorded = Unrecorded(surroundings, booking, sending)
 
     async def run(self, case: Case) -> None:
         """Carry a case to its end."""
@@ -127,7 +129,7 @@ class Running:
             if case.live is not live:
                 return
             # A person's word may have come since it was decided.
-            if case.giving_up is None and not case.is_held and not self._s.is_stopping:
+            if case.giving_up is None and not case.is_held and self._s.may_send(case):
                 self._sending.start(case, live)
                 return
             await self._note_unsent(case, live)
@@ -155,6 +157,10 @@ class Running:
     # -------------------------------------------------------- the next attempt
 
     async def _next(self, case: Case) -> None:
+        if self.must_ask(case):
+            # A backstop protects until its coins can be sold.
+            await self._proving.ask(case)
+            return
         if in_the_way := self._s.in_the_way(case):
             await self._clearing.clear(case, in_the_way)
             return
@@ -162,9 +168,6 @@ class Running:
         if not case.is_booked:
             # Until then what it may sell does not count as managed.
             await self._s.wait(case, _FOREVER_S)
-            return
-        if self.must_ask(case):
-            await self._proving.ask(case)
             return
         last = case.attempts[-1] if case.attempts else None
         is_met = last is not None and last.reason == SELF_TRADE
@@ -231,7 +234,7 @@ class Running:
         return quote
 
     async def _send(self, case: Case, send: Send) -> None:
-        if self._s.is_stopping:
+        if not self._s.may_send(case):
             await self._s.wait(case, _FOREVER_S)
             return
         if self._is_capped(case):
@@ -253,7 +256,7 @@ class Running:
             send = step
         async with case.lock:
             # A person's word may have come while a price or a balance was read.
-            may_send = not (case.is_held or self._s.is_stopping)
+            may_send = self._s.may_send(case) and not case.is_held
             if case.live is None and may_send and case.giving_up is None:
                 await self._dispatch(case, send)
 
@@ -265,10 +268,11 @@ class Running:
             AttemptPrepared(attempt, self._s.now()),
         ]
         try:
-            await self._s.writer.write(*events, is_exit=case.is_exit)
+            await self._s.writer.write(*events, is_exit=case.is_exit, is_sequel=case.is_unwritten)
         except StorageLost as error:
-            case.intent = before
-            await self._storage_refused(case, str(error))
+            if not await self._unrecorded.go(case, attempt, events[:-1], str(error)):
+                case.intent = before
+                await self._storage_refused(case, str(error))
             return
         except AlreadyRecorded:
             case.intent = before

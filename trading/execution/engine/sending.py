@@ -70,7 +70,7 @@ class Sending:
         Writing it may have taken long: when the end has come meanwhile it does not leave any more.
         """
         is_leaving = case.beforehand is not None and case.beforehand.is_released
-        if self._s.is_stopping and not is_leaving:
+        if not (is_leaving or self._s.may_send(case)):
             case.put(attempt)
             return
         now_s = self._s.monotonic()

@@ -131,6 +131,11 @@ class ExecutionEngine:
         ]
 
     @property
+    def unsaved_ends(self) -> Sequence[Intent]:
+        """Decisions that are done and that storage did not take."""
+        return self._s.writer.unsaved_ends
+
+    @property
     def attempts(self) -> Sequence[Attempt]:
         """Every attempt whose end is not known."""
         return [live for case in self._s.cases.values() if (live := case.live) is not None]
@@ -407,11 +412,14 @@ class ExecutionEngine:
     # -------------------------------------------------------- the end
 
     def send_nothing_new(self) -> None:
-        """From now on nothing is sent; what is decided and open stays for the next start."""
+        """From now on only what has lost its backstop sells; the rest is for the next start."""
         self._s.is_stopping = True
 
     async def stop(self) -> None:
-        """Send nothing new, wait a few seconds for answers, and end; what is open is recovered."""
+        """Send nothing new, wait a few seconds for answers, and end; what is open is recovered.
+
+        An exit whose backstop was taken off the exchange for it still sells: nothing else would.
+        """
         self.send_nothing_new()
         ends_s = self._s.monotonic() + self._s.settings.stop_deadline_s
         try:
@@ -430,7 +438,8 @@ class ExecutionEngine:
         await self._s.writer.flush()
 
     def _is_waiting(self) -> bool:
-        return bool(self._opening.tasks) or any(case.sending for case in self._s.cases.values())
+        is_leaving = any(case.sending or case.is_leaving for case in self._s.cases.values())
+        return bool(self._opening.tasks) or is_leaving
 
 
 def _finding_sentence(finding: Finding) -> str:

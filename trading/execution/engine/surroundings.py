@@ -85,6 +85,10 @@ class Surroundings:
             self.on_key_refused()
             raise
 
+    def may_send(self, case: Case) -> bool:
+        """Whether an order may leave: at the end only of an exit that has lost its backstop."""
+        return case.is_bare or not self.is_stopping
+
     def fresh_quote(self, symbol: str) -> Quote | None:
         """The quote, if it is young enough to price an order."""
         quote = self.quote_of(symbol)

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from trading.domain.errors import AlreadyRecorded, StorageLost
-from trading.domain.events import Event
+from trading.domain.events import Event, IntentClosed
+from trading.domain.order import Intent
 from trading.ports.storage import Journal, Recorded
 
 logger = logging.getLogger(__name__)
@@ -40,9 +41,22 @@ class Writer:
         """How many facts only memory holds."""
         return sum(len(batch) for batch in self._unsaved)
 
-    async def write(self, *events: Event, is_exit: bool, is_urgent: bool = False) -> None:
-        """Make a decision durable before it acts, or raise StorageLost or AlreadyRecorded."""
+    @property
+    def unsaved_ends(self) -> Sequence[Intent]:
+        """Decisions whose end only memory holds."""
+        facts = (fact for batch in self._unsaved for fact in batch)
+        return [fact.intent for fact in facts if isinstance(fact, IntentClosed)]
+
+    async def write(
+        self, *events: Event, is_exit: bool, is_urgent: bool = False, is_sequel: bool = False
+    ) -> None:
+        """Make a decision durable before it acts, or raise StorageLost or AlreadyRecorded.
+
+        A sequel goes on from what only memory may hold: it is never written before that.
+        """
         await self.flush()
+        if is_sequel and self._unsaved:
+            raise StorageLost("what it goes on from is not written yet")
         await self._journal.append(*events, reserve=is_exit, urgent=is_urgent)
 
     async def latest(self, limit: int, kinds: Sequence[str]) -> Sequence[Recorded]:
