@@ -126,9 +126,10 @@ class Folding:
         first = rows[0]
         severity = min((row.severity for row in rows), key=lambda each: each.priority)
         gist = tuple(line for row in rows for line in row.gist)
-        card = storm_card(first.sort, severity, gist)
+        offered = [button for row in rows for line in row.buttons for button in line]
+        card = storm_card(first.sort, severity, gist, offered)
         # Who may not acknowledge got no such button with any of them either.
-        may_see = any(_is_ack(button) for row in rows for line in row.buttons for button in line)
+        may_see = any(map(_is_ack, offered))
         buttons = tuple(
             tuple(button for button in line if may_see or not _is_ack(button))
             for line in card.buttons

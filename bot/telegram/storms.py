@@ -1,15 +1,16 @@
 """Many pieces of news of one sort: from a number of them on they are one message."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from bot.telegram import sorts
 from bot.telegram.alert import Alert, AlertFacts
 from bot.telegram.alerts import alert_for
-from bot.telegram.keyboards import does
+from bot.telegram.keyboards import Rows, does, in_rows
 from bot.telegram.render.text import Card, Line, card_text
-from trading.domain.chat import Severity
+from trading.domain.chat import Button, Severity
 from trading.domain.tracker import TrackerChange
 from trading.ports.storage import Recorded
 
@@ -18,6 +19,11 @@ STORM = 6
 _LISTED_MAX = 12
 # A sale is told one by one; as many lines as this fit into one message.
 _DONE_MAX = 40
+# What an alarm offers where a tracker may be sold at a tap, and for how many a storm offers it.
+_EXIT = re.compile(r"\+/tracker ([0-9]+) exit")
+_EXITS_MAX = 24
+# How the reason of an exit begins that `/halt everything` holds.
+_HELD = "halted: "
 Row = TypeVar("Row")
 
 
@@ -46,7 +52,9 @@ def _storm(alerts: Sequence[Alert]) -> Alert:
     severity = min((one.severity for one in alerts), key=lambda each: each.priority)
     gist = tuple(line for one in alerts for line in one.gist)
     first = alerts[0]
-    return replace(first, card=storm_card(first.sort, severity, gist), severity=severity, gist=gist)
+    buttons = [button for one in alerts for row in one.card.buttons for button in row]
+    card = storm_card(first.sort, severity, gist, buttons)
+    return replace(first, card=card, severity=severity, gist=gist)
 
 
 def in_parts(sort: str, rows: Sequence[Row], sizes: Sequence[int]) -> list[Sequence[Row]]:
@@ -66,8 +74,13 @@ def in_parts(sort: str, rows: Sequence[Row], sizes: Sequence[int]) -> list[Seque
     return [*parts]
 
 
-def storm_card(sort: str, severity: Severity, gist: Sequence[str]) -> Card:
-    """The one message about many of a sort, with what one can do about them."""
+def storm_card(
+    sort: str, severity: Severity, gist: Sequence[str], buttons: Iterable[Button] = ()
+) -> Card:
+    """The one message about many of a sort, with what one can do about them.
+
+    `buttons` are those of each of them: whoever may sell one there may do so here.
+    """
     most = len(gist) if sort == sorts.DONE else _LISTED_MAX
     lines = _listed(sort, gist, most)
     if severity is Severity.CRIT:
@@ -77,7 +90,21 @@ def storm_card(sort: str, severity: Severity, gist: Sequence[str]) -> Card:
         row = [does("📍 Trackers", "/trackers"), does("📋 Orders", "/orders")]
     if severity is Severity.CRIT:
         row.append(does("👍 Seen", "/ack"))
-    return Card(card_text(_title(sort, severity, len(gist)), *lines), (tuple(row),))
+    rows = (*_exits(sort, gist, buttons), tuple(row))
+    return Card(card_text(_title(sort, severity, len(gist)), *lines), rows)
+
+
+def _exits(sort: str, gist: Sequence[str], buttons: Iterable[Button]) -> Rows:
+    found = (_EXIT.fullmatch(button.data) for button in buttons)
+    numbers = list(dict.fromkeys(match[1] for match in found if match is not None))
+    one_by_one = [
+        does(f"⚡ Exit #{each}", f"/tracker {each} exit") for each in numbers[:_EXITS_MAX]
+    ]
+    rows = in_rows(one_by_one, per_row=3)
+    if rows and sort == sorts.BLOCKED and any(_HELD in line for line in gist):
+        # A plain halt sells what is held and lets nothing new in; it lists that, and asks.
+        rows = ((does("⚡ Exit all now", "/halt"),), *rows)
+    return rows
 
 
 def _listed(sort: str, gist: Sequence[str], most: int) -> list[Line]:

@@ -83,6 +83,9 @@ def _plain_title(command: Command) -> str:
             title = f"❔ Give up the exit of #{number}?"
         case SetTradingMode(TradingMode.HALTED_EVERYTHING):
             title = "🚨 Halt EVERYTHING?"
+        case SetTradingMode(TradingMode.HALTED):
+            # Asked only where it is the milder halt.
+            title = "❔ Stay halted, let stops sell?"
         case SetTradingMode(TradingMode.ACTIVE):
             title = "❔ Resume trading?"
         case _:

@@ -37,7 +37,7 @@ from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk, find
 from tests.fakes.memory_store import SettableClock
 from tests.unit.trading.trackers.make import armed
-from trading.desk import CloseProposal
+from trading.desk import CloseProposal, PlainProposal, Proposal
 from trading.domain import commands, events
 from trading.domain.chat import ConfirmationAnswer, Role, Severity
 from trading.domain.errors import Refused
@@ -673,6 +673,13 @@ async def test_a_panic_with_everything_lists_what_else_it_sells_and_cancels() ->
         "Stays (no market or no price):",
         "• 5 XRP",
     ]
+
+
+def test_the_question_of_a_milder_halt_says_that_stops_sell() -> None:
+    halt = commands.SetTradingMode(TradingMode.HALTED)
+    proposal = Proposal(halt, PlainProposal("Nothing new at all."), needs_confirmation=True)
+    lines = _assert_fits(Card(trading.question_text(proposal, 300)))
+    assert lines[:2] == ["❔ Stay halted, let stops sell?", "Nothing new at all."]
 
 
 def test_a_backstop_at_work_shows_where_it_fires() -> None:

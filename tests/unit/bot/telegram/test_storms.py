@@ -12,6 +12,7 @@ from bot.telegram import sorts
 from bot.telegram.addressing import Addresser
 from bot.telegram.alert import AlertFacts
 from bot.telegram.delivery import messages_for
+from bot.telegram.folding import Folding
 from bot.telegram.render.text import strip_markup
 from bot.telegram.roster import Roster
 from bot.telegram.storms import alerts_for
@@ -20,13 +21,14 @@ from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
 from tests.unit.bot.telegram.outbox_world import World
 from tests.unit.bot.telegram.test_alerts import INTENT, TRACKER
 from trading.domain import events
-from trading.domain.chat import Person, Role, Severity
+from trading.domain.chat import Button, Person, Role, Severity
 from trading.domain.order import IntentState
 from trading.domain.tracker import TrackerChange, TrackerState
 from trading.ports.storage import Recorded
 
 FACTS = AlertFacts(lambda symbol: INSTRUMENTS.get(symbol, INSTRUMENTS["BTC/USDT"]))
 ADA = Person(7, 7, "Ada", Role.OWNER)
+BOB = Person(8, 8, "Bob", Role.VIEWER)
 REFUSED = "the exchange refuses the key"
 
 
@@ -78,6 +80,49 @@ def test_many_blocked_exits_are_one_critical_message_with_their_one_reason() -> 
     assert (seq, alert.severity) == (60, Severity.CRIT)
     assert "/ack" in str(alert.card.buttons)
     fired(len(rows) - len(alerts), words=told[0])
+
+
+HELD = "halted: UNPROTECTED until a person releases it"
+
+
+def labels(rows: Sequence[Sequence[Button]]) -> list[str]:
+    return [button.label for row in rows for button in row]
+
+
+def test_many_held_exits_can_be_sold_from_their_one_message_one_by_one_or_all() -> None:
+    rows = [Recorded(number, blocked(number, HELD)) for number in range(1, 15)]
+    [(_, alert)] = alerts_for(rows, FACTS)
+    buttons = alert.card.buttons
+    # A plain halt lists what it sells at once and asks: it releases what the full one holds.
+    assert [(button.label, button.data) for button in buttons[0]] == [("⚡ Exit all now", "+/halt")]
+    assert [button.data for row in buttons[1:-1] for button in row] == [
+        f"+/tracker {number} exit" for number in range(1, 15)
+    ]
+    assert labels(buttons)[-3:] == ["📍 Trackers", "📋 Orders", "👍 Seen"]
+    # For another reason a halt sells nothing.
+    [(_, other)] = alerts_for([Recorded(n, blocked(n)) for n in range(1, 41)], FACTS)
+    assert [each for each in labels(other.card.buttons) if "Exit" in each] == [
+        f"⚡ Exit #{number}" for number in range(1, 25)
+    ]
+
+
+def test_held_exits_that_come_one_by_one_keep_their_ways_out_for_whoever_may_sell() -> None:
+    pending = [
+        message
+        for number in range(1, 8)
+        for found, alert in alerts_for([Recorded(number, blocked(number, HELD))], FACTS)
+        for message in messages_for(found, alert, [ADA, BOB], "", START)
+    ]
+    sendings = Folding().plan(pending, START, 0.0, is_last=False).sendings
+    offered = {each.message.chat_id: labels(each.message.buttons) for each in sendings}
+    assert offered == {
+        7: [
+            "⚡ Exit all now",
+            *(f"⚡ Exit #{number}" for number in range(1, 8)),
+            *("📍 Trackers", "📋 Orders", "👍 Seen"),
+        ],
+        8: ["📍 Trackers", "📋 Orders"],
+    }
 
 
 @pytest.mark.parametrize(
