@@ -61,6 +61,15 @@ class EditProposal:
 
 
 @dataclass(frozen=True, slots=True)
+class Shrinkage:
+    """A tracker that a sale takes coins from, in base units; with nothing left it ends."""
+
+    tracker_id: int
+    before: Decimal
+    after: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class OrderProposal:
     """What an order would roughly cost; `slippage` a share, `fee` in quote units."""
 
@@ -74,6 +83,7 @@ class OrderProposal:
     fee: Decimal
     limit_price: Decimal | None
     notes: tuple[str, ...]
+    shrunk: tuple[Shrinkage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,7 @@ class CloseProposal:
     unmanaged: tuple[CloseLine, ...]
     price_age_s: float | None = None
     unsellable: tuple[tuple[str, Decimal], ...] = ()
+    shrunk: tuple[Shrinkage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

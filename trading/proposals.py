@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from trading.decide import SizedOrder
-from trading.desk import CloseLine, OrderProposal, Shown, TrackerProposal
+from trading.desk import CloseLine, OrderProposal, Shown, Shrinkage, TrackerProposal
 from trading.domain.commands import PlaceOrder
 from trading.domain.errors import Outgrown, Refused
 from trading.domain.instrument import Instrument
@@ -183,6 +183,7 @@ def order(
         fee=notional * fee,
         limit_price=command.limit_price,
         notes=_order_notes(command, holding, quantity),
+        shrunk=shrunk(holding, quantity) if command.side is Side.SELL else (),
     )
 
 
@@ -312,10 +313,28 @@ def _order_notes(command: PlaceOrder, holding: Holding, quantity: Decimal) -> tu
     adopted = quantity - holding.managed
     if adopted > 0:
         notes.append(f"{plain(adopted)} {base} of it were not managed by Umbra")
-    owned, _ = slices.owned(item for item in holding.trackers if item.symbol == command.symbol)
-    if owned > holding.managed - quantity and owned:
-        notes.append("its trackers shrink to what is left")
     return tuple(notes)
+
+
+def left_of(holding: Holding, sold: Decimal) -> Decimal:
+    """Return the base units that a sale leaves for trackers that wait."""
+    left = max(holding.managed - sold, ZERO)
+    # What the step cannot sell is not worth a tracker.
+    return left if left >= holding.instrument.quantity_step else ZERO
+
+
+def shrunk(holding: Holding, sold: Decimal) -> tuple[Shrinkage, ...]:
+    """Return the waiting trackers that a sale of so many base units leaves with less."""
+    instrument = holding.instrument
+    waiting = {
+        item.tracker_id: item for item in holding.trackers if item.symbol == instrument.symbol
+    }
+    left = left_of(holding, sold)
+    return tuple(
+        Shrinkage(each.tracker_id, before, each.quantity)
+        for each in slices.resize(tuple(waiting.values()), left, instrument)
+        if each.quantity < (before := waiting[each.tracker_id].quantity)
+    )
 
 
 def close_line(holding: Holding, share: Decimal, price: Decimal | None) -> CloseLine:

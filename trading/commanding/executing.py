@@ -38,7 +38,7 @@ from trading.domain.events import (
     TrackerChanged,
     TradingModeChanged,
 )
-from trading.domain.money import ONE, ZERO, plain
+from trading.domain.money import ZERO, plain
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
@@ -153,11 +153,15 @@ class Executor:
     def _make_room(
         self, order: SizedOrder, adopted: Decimal, price: Decimal, at: datetime
     ) -> Sequence[Event]:
-        left = self._of.holding(order.symbol).managed + adopted - order.quantity
         return (
             *_adoption(order.symbol, adopted, price, at),
-            *self._of.trackers.resized(order.symbol, left, _BY_HAND),
+            *self._shrunk(order.symbol, order.quantity),
         )
+
+    def _shrunk(self, symbol: str, sold: Decimal) -> Sequence[Event]:
+        """Fit the slices that wait to what a sale leaves them; those at work keep theirs."""
+        left = proposals.left_of(self._of.holding(symbol), sold)
+        return self._of.trackers.resized(symbol, left + self._of.at_work(symbol), _BY_HAND)
 
     async def _close(
         self, command: ClosePosition, done: CommandExecuted, shown: Shown | None
@@ -165,13 +169,8 @@ class Executor:
         async with self._of.trackers.undisturbed():
             line = self._of.close_line(command.symbol, command.share)
             proposals.check_growth(Shown(line.quantity), shown, "sell")
-            left = self._of.holding(command.symbol).managed - line.quantity
-            if command.share == ONE:
-                # What the step cannot sell is not worth a tracker.
-                left = ZERO
             intent = self._exit(line, done, Purpose.CLOSE)
-            shrunk = self._of.trackers.resized(command.symbol, left, _BY_HAND)
-            await self._open([intent], (done, *shrunk))
+            await self._open([intent], (done, *self._shrunk(command.symbol, line.quantity)))
         return Outcome(_selling((line,)), intent_ids=(intent.intent_id,))
 
     async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:

@@ -116,7 +116,9 @@ class Proposer:
             held = self._of.held_exits()
             self._refuse_held([one for one in held if one.symbol == command.symbol])
         line = self._of.close_line(command.symbol, command.share)
-        facts = CloseProposal((line,), (), (), (), self._of.prices_age_s([command.symbol]))
+        age_s = self._of.prices_age_s([command.symbol])
+        shrunk = proposals.shrunk(self._of.holding(command.symbol), line.quantity)
+        facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk)
         return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))
 
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:

@@ -14,7 +14,7 @@ from trading.domain.commands import EditTracker, PlaceOrder
 from trading.domain.errors import AuthLost, Refused, Retryable, Unreachable
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
-from trading.domain.money import ONE, plain
+from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Attempt, Intent, OrderReport, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Distance, Tracker
@@ -223,6 +223,19 @@ class Workings:
     def close_line(self, symbol: str, share: Decimal) -> CloseLine:
         """Return what closing a share of one holding would sell; raises Refused."""
         return proposals.close_line(self.holding(symbol), share, self.prices.price(symbol))
+
+    def at_work(self, symbol: str) -> Decimal:
+        """Return the coins in slices whose exits are at work, which no `holding` counts any more.
+
+        Who fits slices to what a person's sale leaves of a holding has to count them again.
+        """
+        open_exits = {
+            intent.tracker_id
+            for intent in self.execution.intents
+            if intent.symbol == symbol and intent.side is Side.SELL and not intent.state.is_terminal
+        }
+        acting = (item for item in self.trackers.acting() if item.tracker_id in open_exits)
+        return sum((item.quantity for item in acting), ZERO)
 
     def managed_lines(self) -> tuple[CloseLine, ...]:
         """Return everything managed that is worth an order."""

@@ -25,6 +25,7 @@ from trading.desk import (
     OrderProposal,
     PlainProposal,
     Proposal,
+    Shrinkage,
     TrackerProposal,
 )
 from trading.domain.commands import (
@@ -108,8 +109,22 @@ def _order_facts(facts: OrderProposal) -> tuple[str, list[Line]]:
         f"Slippage about {unsigned_percent(facts.slippage)}",
         f"Fee about {money(facts.fee)} {instrument.quote}",
         *facts.notes,
+        *_shrunk(facts.shrunk, instrument.base),
     ]
     return title, lines
+
+
+def _shrunk(shrunk: Sequence[Shrinkage], base: str) -> list[Line]:
+    """The trackers that a sale takes coins from, each with what it had and keeps."""
+    lines: list[Line] = [
+        f"⚠️ #{each.tracker_id} shrinks: {quantity(each.before)} → {quantity(each.after)} {base}"
+        if each.after
+        else f"⚠️ #{each.tracker_id} ends: {quantity(each.before)} → 0 {base}"
+        for each in shrunk[:_LINES_MAX]
+    ]
+    if len(shrunk) > _LINES_MAX:
+        lines.append(f"and {len(shrunk) - _LINES_MAX} more trackers")
+    return lines
 
 
 def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:
@@ -117,6 +132,8 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
     lines: list[Line] = _listed(facts.lines)
     if not facts.lines:
         lines.append("Nothing managed is open.")
+    if facts.lines:
+        lines.extend(_shrunk(facts.shrunk, facts.lines[0].base))
     if facts.trackers_cancelled:
         numbers = ", ".join(f"#{each}" for each in facts.trackers_cancelled)
         lines.append(f"Trackers that end: {numbers}")

@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from bot.telegram.render.text import strip_markup
+from bot.telegram.render.trading import question_text
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
-from trading.desk import Shown
+from trading.desk import Proposal, Shown
 from trading.domain.commands import (
     ArmTracker,
     CancelTracker,
@@ -169,3 +171,79 @@ async def test_a_change_of_a_level_is_not_asked_again_for_an_amount(world: Agent
     assert proposal.shown is None
     proposal = await world.desk.propose(EditTracker(1, amount=ALL), OWNER)
     assert proposal.shown is not None
+
+
+# ---------------------------------------------------------------- who loses coins by a sale
+
+
+def base(quantity: str) -> Amount:
+    return Amount(AmountKind.BASE, Decimal(quantity))
+
+
+async def asked(world: AgentWorld, command: Command) -> tuple[Proposal, str]:
+    """What a sale would take from trackers, and the whole question."""
+    proposal = await world.time.finish(world.desk.propose(command, OWNER))
+    return proposal, " ".join(strip_markup(question_text(proposal, 300)).split())
+
+
+def slices(world: AgentWorld) -> dict[int, Decimal]:
+    return {one.tracker_id: one.quantity for one in world.agent.trackers.all()}
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "after"),
+    [
+        (
+            ClosePosition(BTC, HALF),
+            "⚠️ #1 shrinks: 0.25 → 0.2 BTC ⚠️ #2 ends: 0.15 → 0 BTC",
+            {1: Decimal("0.2")},
+        ),
+        (
+            ClosePosition(BTC, Decimal("0.25")),
+            "⚠️ #2 shrinks: 0.15 → 0.05 BTC Answer",
+            {1: Decimal("0.25"), 2: Decimal("0.05")},
+        ),
+        (ClosePosition(BTC), "⚠️ #1 ends: 0.25 → 0 BTC ⚠️ #2 ends: 0.15 → 0 BTC", {}),
+        (
+            sell(base("0.2")),
+            "⚠️ #1 shrinks: 0.25 → 0.2 BTC ⚠️ #2 ends: 0.15 → 0 BTC",
+            {1: Decimal("0.2")},
+        ),
+    ],
+)
+async def test_a_sale_by_hand_names_the_trackers_that_it_takes_coins_from(
+    world: AgentWorld, command: Command, said: str, after: dict[int, Decimal]
+) -> None:
+    await world.protect("50000", base("0.15"))
+    proposal, text = await asked(world, command)
+    assert said in text
+    assert proposal.shown is not None
+    await confirm(world, command, proposal.shown)
+    assert slices(world) == after
+
+
+async def test_a_sale_that_trackers_do_not_feel_names_none(world: AgentWorld) -> None:
+    await world.do(CancelTracker(1))
+    await world.protect("50000", base("0.1"))
+    _, text = await asked(world, ClosePosition(BTC, HALF))
+    assert "#1" not in text
+    assert "#2" not in text
+
+
+@pytest.mark.parametrize("command", [ClosePosition(BTC, HALF), sell(base("0.1"))])
+async def test_a_sale_by_hand_leaves_a_waiting_stop_its_coins_while_another_one_sells(
+    world: AgentWorld, command: Command
+) -> None:
+    await world.protect("50000", base("0.2"))
+    world.exchange.is_hanging = True
+    await world.move("57990")
+    await world.time.pass_by(1)
+    # 0.25 are being sold by #1, and of the 0.2 of #2 the half is to go.
+    proposal, text = await asked(world, command)
+    assert "⚠️ #2 shrinks: 0.2 → 0.1 BTC" in text
+    assert proposal.shown is not None
+    await confirm(world, command, proposal.shown)
+    assert slices(world) == {1: Decimal("0.25"), 2: Decimal("0.1")}
+    world.exchange.is_hanging = False
+    await world.until_sold("0.35")
+    assert slices(world) == {2: Decimal("0.1")}
