@@ -95,7 +95,9 @@ class Proposer:
         shown = None
         if command.amount is not None:
             shown = proposals.shown_of_tracker(edit.tracker, edit.adopted)
-        return Proposal(command, facts, needs_confirmation=edit.is_loosening, shown=shown)
+        # A first backstop is seen by others and locks coins: as at its arming, that is asked.
+        is_shown = edit.tracker.spec.wants_backstop and not before.spec.wants_backstop
+        return Proposal(command, facts, edit.is_loosening or is_shown, shown=shown)
 
     async def _order(self, command: PlaceOrder) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)

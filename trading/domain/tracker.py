@@ -138,6 +138,11 @@ class TrackerSpec:
     price_kind: PriceKind = PriceKind.DECISION
 
     @property
+    def wants_backstop(self) -> bool:
+        """Whether it asks for a stop on the exchange, its price known yet or not."""
+        return self.backstop is not None or self.backstop_share is not None
+
+    @property
     def first_side(self) -> Side:
         """The side of the first exit or entry."""
         is_buy = self.kind in {TrackerKind.DIP, TrackerKind.BREAKOUT}

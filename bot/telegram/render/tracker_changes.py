@@ -31,7 +31,8 @@ def tighten_card(view: TrackerView, offered: Sequence[str]) -> Card:
     buttons = [does(_label(words, view.instrument), f"{this} {words}") for words in offered]
     title = f"🔧 Change #{tracker.tracker_id} {tracker.symbol}"
     hint = Code(f"{this} trail 1.5%" if tracker.distance else f"{this} stop 59000")
-    text = card_text(title, "Tightening acts at once.", "What loosens asks first.", hint)
+    asked = "What loosens, or shows at the exchange, asks first."
+    text = card_text(title, "Tightening acts at once.", asked, hint)
     return Card(text, in_rows(buttons))
 
 

@@ -3,7 +3,15 @@
 from decimal import Decimal
 
 from bot.telegram import phrase
-from bot.telegram.render.text import Code, Line, down, price, quantity, signed
+from bot.telegram.render.text import (
+    Code,
+    Line,
+    down,
+    only_backstop,
+    price,
+    quantity,
+    signed,
+)
 from bot.telegram.render.tracker_words import (
     KINDS,
     LEVELS,
@@ -37,20 +45,27 @@ def proposal_lines(proposal: TrackerProposal) -> tuple[str, list[Line]]:
     lines.extend(slipped(tracker, proposal.worst_case, proposal.price))
     lines.extend(spec_lines(tracker))
     if tracker.spec.backstop is not None:
-        lines.append(f"Backstop {price(tracker.spec.backstop, instrument)} on the exchange:")
-        lines.append("  works while I am down, is seen there, locks its coins")
-        lines.extend(_down_then(proposal, tracker.spec.backstop))
+        lines.extend(_public(tracker.spec.backstop, instrument))
+        lines.extend(down(_worst_down(tracker, proposal.price), instrument.quote))
     lines.extend(proposal.notes)
     lines.append(Code(phrase.phrase(ArmTracker(tracker.spec))))
     return title, lines
 
 
-def _down_then(proposal: TrackerProposal, backstop: Decimal) -> list[Line]:
-    tracker = proposal.tracker
+def _public(backstop: Decimal, instrument: Instrument) -> list[Line]:
+    return [
+        f"Backstop {price(backstop, instrument)} on the exchange:",
+        "  works while I am down, is seen there, locks its coins",
+    ]
+
+
+def _worst_down(tracker: Tracker, now: Decimal | None) -> Decimal | None:
+    """What a backstop alone would come to against the present price, None without one."""
+    backstop = tracker.spec.backstop
     # What has to be bought first has no price yet.
-    if tracker.side is Side.BUY:
-        return []
-    return down((backstop - proposal.price) * tracker.quantity, proposal.instrument.quote)
+    if backstop is None or now is None or tracker.side is Side.BUY:
+        return None
+    return (backstop - now) * tracker.quantity
 
 
 def edit_lines(proposal: EditProposal) -> tuple[str, list[Line]]:
@@ -63,13 +78,11 @@ def edit_lines(proposal: EditProposal) -> tuple[str, list[Line]]:
     old, new = _differing(before.spec, after.spec)
     lines: list[Line] = [
         f"was {_standing(before, instrument)}{old}",
-        *_worst_lines(before, proposal.worst_case_before, instrument),
-        *slipped(before, proposal.worst_case_before, proposal.price),
+        *_worst_lines(proposal, before, proposal.worst_case_before),
         f"new {_standing(after, instrument)}{new}",
-        *_worst_lines(after, proposal.worst_case_after, instrument),
-        *slipped(after, proposal.worst_case_after, proposal.price),
+        *_worst_lines(proposal, after, proposal.worst_case_after),
     ]
-    lines.extend(_backstop_lines(before, after))
+    lines.extend(_backstop_lines(before, after, instrument))
     less = before.quantity - after.quantity
     if before.side is Side.SELL and less > 0 and after.state.is_waiting:
         is_loss = proposal.worst_case_before is not None
@@ -78,22 +91,41 @@ def edit_lines(proposal: EditProposal) -> tuple[str, list[Line]]:
     return title, lines
 
 
-def _backstop_lines(before: Tracker, after: Tracker) -> list[Line]:
-    had, has = (
-        each.spec.backstop is not None or each.spec.backstop_share is not None
-        for each in (before, after)
-    )
-    if not had or has:
-        return []
-    return ["⚠️ Its order on the exchange is cancelled: while I am down, nothing sells"]
+def _backstop_lines(before: Tracker, after: Tracker, instrument: Instrument) -> list[Line]:
+    had, has = before.spec.wants_backstop, after.spec.wants_backstop
+    if after.spec.backstop is not None and not had:
+        return _public(after.spec.backstop, instrument)
+    if had and not has:
+        return ["⚠️ Its order on the exchange is cancelled: while I am down, nothing sells"]
+    return []
 
 
 def _worst_lines(
-    tracker: Tracker, worst_case: Decimal | None, instrument: Instrument
+    proposal: EditProposal, tracker: Tracker, worst_case: Decimal | None
 ) -> list[Line]:
-    if worst_case is not None:
-        return [f"  worst {signed(worst_case)} {instrument.quote} before fees"]
-    return ["  ⚠️ NOT PROTECTED if it falls"] if tracker.side is Side.SELL else []
+    """What one side of a change may cost, and what it may cost while Umbra is down."""
+    if tracker.side is Side.BUY:
+        return []
+    quote = proposal.instrument.quote
+    lines: list[Line] = []
+    if tracker.is_paused:
+        lines.append(_while_paused(tracker, proposal.instrument))
+    if worst_case is None:
+        lines.append("  ⚠️ NOT PROTECTED if it falls")
+    else:
+        when = "once resumed: " if tracker.is_paused else ""
+        lines.append(f"  {when}worst {signed(worst_case)} {quote} before fees")
+        lines.extend(slipped(tracker, worst_case, proposal.price))
+    if any(each.spec.backstop is not None for each in (proposal.before, proposal.after)):
+        stopped = down(_worst_down(tracker, proposal.price), quote)
+        lines.extend(f"  {line}" for line in stopped or ["If Umbra is down: nothing sells"])
+    return lines
+
+
+def _while_paused(tracker: Tracker, instrument: Instrument) -> str:
+    if tracker.spec.backstop is None:
+        return "  paused, nothing watched"
+    return f"  paused, {only_backstop(tracker.spec.backstop, instrument)}"
 
 
 def _differing(before: TrackerSpec, after: TrackerSpec) -> tuple[str, str]:
@@ -107,8 +139,6 @@ def _differing(before: TrackerSpec, after: TrackerSpec) -> tuple[str, str]:
 def _standing(tracker: Tracker, instrument: Instrument) -> str:
     if tracker.state is TrackerState.CANCELLED:
         return "ended, nothing watched"
-    if tracker.is_paused:
-        return "paused, nothing watched"
     parts = [phrase.rule_now(tracker)]
     if tracker.stop_price is not None and tracker.spec.trail is not None:
         parts.append(f"fires at {price(tracker.stop_price, instrument)}")

@@ -299,7 +299,7 @@ async def test_loosening_shows_old_and_new_worst_case() -> None:
     await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "x")
     for line in ("/tracker 1 level 50000", "/tracker 1 pause", "/tracker 1 cancel"):
         proposal = await desk.propose(grammar.parse(line, find), 7)
-        text = strip_markup(trading.question_text(proposal, 300))
+        text = " ".join(strip_markup(trading.question_text(proposal, 300)).split())
         assert text.startswith("❔ Loosen #1 BTC/USDT?")
         assert "worst -1,000.00 USDT" in text
         assert "worst -2,000.00 USDT" in text

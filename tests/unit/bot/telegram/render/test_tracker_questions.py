@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from bot.telegram.render.tracker_questions import edit_lines
-from tests.unit.trading.agent_world import OWNER, AgentWorld
+from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from tests.unit.trading.trackers.make import BTC, armed, d
-from trading.desk import EditProposal
-from trading.domain.commands import EditTracker
+from trading.desk import EditProposal, Proposal
+from trading.domain.commands import ArmTracker, EditTracker, PauseTracker
 from trading.domain.tracker import (
     Confirm,
     ConfirmKind,
@@ -49,8 +49,9 @@ def test_an_option_that_changes_is_shown_as_it_was_and_as_it_will_be(
     lines = _lines(before, replace(before, spec=replace(before.spec, **new)))
     assert lines[0].startswith("was stop 58000")
     assert lines[0].endswith(was)
-    assert lines[2].startswith("new stop 58000")
-    assert lines[2].endswith(now)
+    [changed] = [line for line in lines if line.startswith("new")]
+    assert changed.startswith("new stop 58000")
+    assert changed.endswith(now)
 
 
 def test_an_option_that_stays_is_not_repeated() -> None:
@@ -86,6 +87,73 @@ def test_without_its_backstop_it_is_said_that_the_order_on_the_exchange_goes() -
     assert gone in _lines(before, _stop())
     assert gone not in _lines(before, _stop(backstop=d(49000)))
     assert gone not in _lines(_stop(), _stop())
+
+
+async def _asked(world: AgentWorld, change: EditTracker) -> tuple[Proposal, list[str]]:
+    proposal = await world.time.finish(world.desk.propose(change, OWNER))
+    assert isinstance(proposal.facts, EditProposal)
+    return proposal, [str(line) for line in edit_lines(proposal.facts)[1]]
+
+
+async def test_a_question_about_a_backstop_says_what_the_worst_would_be_while_umbra_is_down() -> (
+    None
+):
+    async with AgentWorld() as world:
+        await world.do(ArmTracker(replace(stop_spec("58000"), backstop=d(54000))))
+        # Half a Bitcoin from 60,000.
+        proposal, lines = await _asked(world, EditTracker(1, backstop=d(53000)))
+        assert proposal.needs_confirmation
+        assert lines == [
+            "was stop 58000, 0.5 BTC, backstop 54000",
+            "  worst -1,000.00 USDT before fees",
+            "  If Umbra is down: worst -3,000.00 USDT before fees",
+            "new stop 58000, 0.5 BTC, backstop 53000",
+            "  worst -1,000.00 USDT before fees",
+            "  If Umbra is down: worst -3,500.00 USDT before fees",
+        ]
+        _, lines = await _asked(world, EditTracker(1, is_backstop_off=True))
+        assert lines[2] == "  If Umbra is down: worst -3,000.00 USDT before fees"
+        assert lines[5] == "  If Umbra is down: nothing sells"
+
+
+async def test_a_first_backstop_is_asked_for_with_what_it_shows_and_locks() -> None:
+    async with AgentWorld() as world:
+        await world.protect("58000")
+        proposal, lines = await _asked(world, EditTracker(1, backstop_share=d("0.1")))
+        assert proposal.needs_confirmation
+        assert lines == [
+            "was stop 58000, 0.5 BTC, no backstop",
+            "  worst -1,000.00 USDT before fees",
+            "  If Umbra is down: nothing sells",
+            "new stop 58000, 0.5 BTC, backstop 54000",
+            "  worst -1,000.00 USDT before fees",
+            "  If Umbra is down: worst -3,000.00 USDT before fees",
+            "Backstop 54,000.00 on the exchange:",
+            "  works while I am down, is seen there, locks its coins",
+        ]
+        await world.do(EditTracker(1, backstop=d(54000)))
+        proposal, _ = await _asked(world, EditTracker(1, backstop=d(55000)))
+        assert not proposal.needs_confirmation, "what is there already only moves up"
+
+
+async def test_a_question_about_a_paused_tracker_names_its_levels_and_that_nothing_is_watched() -> (
+    None
+):
+    async with AgentWorld() as world:
+        await world.protect("59000")
+        await world.do(PauseTracker(1))
+        _, lines = await _asked(world, EditTracker(1, level=d(55000)))
+        assert lines == [
+            "was stop 59000, 0.5 BTC",
+            "  paused, nothing watched",
+            "  once resumed: worst -500.00 USDT before fees",
+            "new stop 55000, 0.5 BTC",
+            "  paused, nothing watched",
+            "  once resumed: worst -2,500.00 USDT before fees",
+        ]
+        await world.do(EditTracker(1, backstop=d(54000)))
+        _, lines = await _asked(world, EditTracker(1, level=d(58000)))
+        assert lines[1] == "  paused, only backstop 54,000.00 sells"
 
 
 async def test_a_question_about_slippage_says_what_the_worst_would_be_with_it() -> None:
