@@ -148,6 +148,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self.spawned = 0
         self.is_power_cut = False
         self.storage_delay_s: Callable[[], float] = lambda: 0.0
+        # How many calls to the disk had to wait, and what was held back while nothing ran.
+        self.storage_delays = 0
+        self.held_back = 0
         self.on_step: Callable[[], None] | None = None
         self.steps = 0
         self._frozen: _Frozen | None = None
@@ -254,6 +257,7 @@ class SimLoop(asyncio.BaseEventLoop):
         lane.is_busy = True
         delay_s = self.storage_delay_s()
         if delay_s > 0:
+            self.storage_delays += 1
             self.call_later(delay_s, self._work, lane)
         else:
             self.call_soon(self._work, lane)
@@ -341,6 +345,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """Let it go on; the timers of a machine that has slept did not run meanwhile."""
         frozen, self._frozen = self._frozen, None
         assert frozen is not None, "nothing is frozen"
+        self.held_back += len(frozen.ready) + len(frozen.timers)
         self._ready.extend(frozen.ready)
         for timer in frozen.timers:
             if has_slept:

@@ -6,6 +6,7 @@ them lie seeded delays and what a network does wrong. What has left goes on with
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -60,8 +61,9 @@ class Network:
         # Beginnings of paths that no socket can be opened to.
         self.refuses: frozenset[str] = frozenset()
         self.on_request: Callable[[Request], None] = lambda _request: None
-        # How many have begun to travel.
+        # How many have begun to travel, and how many answers of each status left the exchange.
         self.messages = 0
+        self.answered: Counter[int] = Counter()
         self._chance = chance
         self._commands = _Commands(service)
         self._sockets: list[ClientSocket] = []
@@ -116,6 +118,7 @@ class Network:
         shown = f"{request.method} {request.path} {request.query or request.body}"
         self.trace.note(self.loop.time(), f"ask {_unsigned(shown)}")
         reply = await self.service.rest.answer(request)
+        self.answered[reply.status] += 1
         if request.path.endswith("/order"):
             self.trace.note(self.loop.time(), f"reply {reply.status} {reply.body!r}")
         await asyncio.sleep(self.delay_s())

@@ -71,7 +71,7 @@ def test_hours_of_work_leave_nothing_in_memory() -> None:
         assert before["Process._agent.market._symbols"] == 2
         count = await live(stage, HOURS * 3600.0, chance)
         after = sizes(world.machine.process)
-        fired(f"{HOURS:g} h, {count} minutes, {len(world.orders())} orders, {sum(after.values())}")
+        fired(count, words=f"minutes, {len(world.orders())} orders, {sum(after.values())} kept")
         assert grown(before, after, _MORE_MAX, _CACHES) == {}
         assert len(asyncio.all_tasks(world.loop)) - tasks <= _TASKS_MORE_MAX
         assert world.machine.starts == 1

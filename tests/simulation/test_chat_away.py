@@ -70,7 +70,7 @@ def test_what_is_critical_while_the_chat_is_down_goes_elsewhere_and_repeats_on_r
         bids_return(stage)
         await stage.until(lambda: world.held("BTC") == 0)
         assert sum("BLOCKED" in text for _, text in pager.texts) == 1
-        fired(world.telephone.line.fired.get("refused"))
+        fired(world.telephone.line.fired.get("refused", 0))
 
     play(1, story)
 

@@ -43,7 +43,7 @@ def test_a_drifting_clock_is_measured_each_minute_and_fails_no_order() -> None:
         states = {attempt.state for attempt in facts_of(world).attempts.values()}
         assert states == {AttemptState.FILLED}
         assert len(stage.sales) == 1
-        fired(world.machine.clock.offset_s)
+        fired(round(world.machine.clock.offset_s * 1000), words="ms of drift")
 
     play(1, story)
 
@@ -59,7 +59,9 @@ def test_a_clock_set_back_with_an_order_open_neither_fires_nor_sells_again() -> 
         slow = stage.fault("delay", 1, seconds=3.0, when="after")
         stage.move("59000")
         await stage.until(lambda: slow.fired > 0)
+        before = world.machine.clock.now()
         world.machine.clock.offset_s -= 3600
+        set_back = before - world.machine.clock.now()
         await stage.until(lambda: not world.agent.execution.intents)
         stage.move("61500")
         stage.move("58000")
@@ -73,7 +75,7 @@ def test_a_clock_set_back_with_an_order_open_neither_fires_nor_sells_again() -> 
         assert facts.breaches == []
         assert facts.changes[-1].at < facts.changes[0].at
         assert sum(fill.quantity for fill in facts.fills.values()) == Decimal("0.5")
-        fired(world.machine.clock.offset_s)
+        fired(round(set_back.total_seconds()), words="s back")
 
     play(1, story)
 
@@ -96,9 +98,9 @@ def test_a_clock_that_is_set_under_a_running_agent_moves_no_stop_and_no_job(step
         [asked] = world.telephone.messages(question.message_id)
         await world.pass_by(1)
         before = {one.tracker_id: one.stop_price for one in world.agent.trackers.all()}
-        stepped_s = stage.now_s
+        stepped_s, was = stage.now_s, world.machine.clock.now()
         world.machine.clock.offset_s += step_s
-        fired(world.machine.clock.now())
+        fired(abs(round((world.machine.clock.now() - was).total_seconds())), words="s at once")
         await stage.until_told("set it. Orders are signed by the exchange's clock", TOLD_WITHIN_S)
         # What was asked before is over: nobody can tell any more how long ago that was.
         world.telephone.press(asked, "Confirm")
@@ -142,7 +144,8 @@ def test_quiet_hours_follow_the_clock_as_it_is_and_never_what_is_critical(step_s
         begins = now + timedelta(seconds=step_s) - timedelta(minutes=30)
         hours = f"{begins:%H:%M}-{begins + timedelta(hours=1):%H:%M}"
         assert await world.answer_to(f"/quiet {hours}") is not None
-        fired(f"{now} became {world.machine.clock.now()}, quiet {hours}")
+        stepped = world.machine.clock.now() - now
+        fired(abs(round(stepped.total_seconds())), words=f"s at once, quiet {hours}")
         stage.move("57990")
         await stage.until_told("Sold 0.5 BTC")
         assert is_silent_of(stage, "Sold 0.5 BTC")
@@ -190,7 +193,7 @@ def test_a_clock_of_the_exchange_that_is_wrong_is_followed_and_told() -> None:
         await stage.open("/track BTC/USDT stop 58000 all")
         await stage.control.set_clock({"offset_ms": 90_000})
         await stage.until_told("set it. Orders are signed by the exchange's clock", TOLD_WITHIN_S)
-        fired(world.agent.clock_offset_ms)
+        fired(round(world.agent.clock_offset_ms), words="ms ahead")
         stage.move("57990")
         await stage.until(lambda: world.held("BTC") == 0)
         assert len(stage.sales) == 1

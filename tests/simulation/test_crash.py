@@ -29,6 +29,7 @@ def test_a_stop_under_a_crash_without_bids_fires_at_once_and_is_told_until_it_ha
         facts.read(world.machine.disk.database)
         facts.close()
         [shot] = [one for one in facts.changes if one.change is TrackerChange.TRIGGERED]
+        blocked = [one for one in facts.changes if one.change is TrackerChange.BLOCKED]
         assert (shot.at - fell_at).total_seconds() <= FIRED_WITHIN_S
         await world.pass_by(90)
         assert any("🔁" in one.content.text for one in world.telephone.messages())
@@ -40,6 +41,6 @@ def test_a_stop_under_a_crash_without_bids_fires_at_once_and_is_told_until_it_ha
         await stage.until(lambda: world.held("BTC") == 0)
         await stage.until_told("Sold 0.5 BTC")
         assert sum(order.executed for order in stage.sales) == Decimal("0.5")
-        fired(f"{world.price(BTC)} after 60000, without bids")
+        fired(len(blocked), words=f"{blocked[0].tracker.reason}, {world.price(BTC)} after 60000")
 
     play(1, story)

@@ -255,7 +255,7 @@ def test_a_death_at_any_step_of_a_sale_leads_to_one_sale(way: Way, share: int) -
             error.add_note(f"{way.__name__}: died at step {step}")
             raise
     assert slowest_s <= PROTECTED_WITHIN_S
-    fired(f"{len(deaths)} deaths, the other stop fired within {slowest_s:.1f} s of the start")
+    fired(len(deaths), words=f"deaths, the other stop fired within {slowest_s:.1f} s of the start")
 
 
 def left_behind(world: World) -> tuple[object, ...]:
@@ -404,7 +404,7 @@ def test_a_cancellation_at_any_await_of_a_sale_never_means_that_nothing_was_sent
             error.add_note(f"{way.__name__}: {name} was cancelled at step {step}")
             raise
     assert set(cancelled) == set(steps)
-    fired(steps and f"{name} cancelled at {len(steps)} steps")
+    fired(len(cancelled), words=f"times {name} was cancelled, at {len(steps)} steps")
 
 
 @pytest.mark.fault("P06", "SAID")
@@ -429,4 +429,4 @@ def test_an_end_that_is_asked_for_at_any_await_of_a_sale_leaves_one_sale(way: Wa
         except BaseException as error:
             error.add_note(f"{way.__name__}: asked to end at step {step}")
             raise
-    fired(f"{len(ended)} orderly ends")
+    fired(len(ended), words="orderly ends")

@@ -45,7 +45,10 @@ def test_a_ban_is_kept_to_while_prices_go_on_and_backstops_are_told() -> None:
         repeated = [one for one in world.telephone.messages() if "🔁" in one.content.text]
         assert any("bans this address" in one.content.text for one in repeated)
         assert await stage.until(lambda: world.held("BTC") == 0) <= SOLD_WITHIN_S
-        fired(f"banned for {BAN_S:g} s, read after {learned_s - began_s:.1f} s")
+        fired(
+            world.network.answered[418],
+            words=f"in {BAN_S:g} s, the first after {learned_s - began_s:.1f} s",
+        )
 
     play(1, story)
 

@@ -31,7 +31,7 @@ def test_a_stop_sells_while_the_feeds_own_clock_stands_still() -> None:
         assert len(stage.sales) == 1
         frozen = world.exchange.market_streams.muted_frames
         await stage.until_told("stand still: they are asked for over REST", 30)
-        fired(f"{frozen} frames held back")
+        fired(frozen, words="frames held back")
 
     play(1, story)
 
@@ -63,7 +63,7 @@ def test_a_process_that_answers_no_ping_for_a_minute_judges_what_it_missed(
             assert world.held("BTC") == Decimal("0.5")
         await stage.until(lambda: world.agent.market.stream_state == "live", 10)
         assert world.agent.account_stream == "live"
-        fired("stopped for 70 s")
+        fired(world.loop.held_back, words="calls held back for 70 s")
 
     play(1, story)
 
@@ -87,6 +87,6 @@ def test_a_user_stream_that_dies_alone_is_told_within_a_minute_and_fills_come_wi
         world.network.refuses = frozenset()
         await stage.until_told("the account is followed live again")
         assert len(stage.told("Orders and balances are not told live")) == 1
-        fired(f"refused {world.network.weather.fired['refused']} times")
+        fired(world.network.weather.fired.get("refused", 0))
 
     play(1, story)

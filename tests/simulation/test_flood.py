@@ -103,9 +103,10 @@ def test_a_stop_sells_as_soon_in_a_flood_as_in_a_quiet_chat() -> None:
         assert len(world.telephone.messages()) - answers <= ANSWERS_MAX
         assert len(world.orders()) == 1
         fired(
-            f"{ended} updates, {work.turns / ended:.1f} turns each, {work.widest} callbacks in the "
+            ended,
+            words=f"updates, {work.turns / ended:.1f} turns each, {work.widest} callbacks in the "
             f"widest; sold after {turns} turns and {seconds:.2f} s, {quiet_turns} and "
-            f"{quiet_s:.2f} s in a quiet chat"
+            f"{quiet_s:.2f} s in a quiet chat",
         )
 
     play(1, story)

@@ -63,6 +63,9 @@ def test_what_comes_and_goes_is_no_profit_and_a_real_loss_still_reaches_its_limi
         waited_s = await stage.until(lambda: mode() is TradingMode.REDUCING, 130)
         quantities = [one.movement.quantity for one in _moved(world)]
         assert quantities == [50, 300_000, -300_000, 30, -40]
-        fired(f"five movements, and a real loss ended entries after {waited_s:.0f} s")
+        fired(
+            len(quantities),
+            words=f"movements, and a real loss ended entries after {waited_s:.0f} s",
+        )
 
     play(1, story)

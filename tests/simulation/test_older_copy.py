@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalogue import fired
+from tests.simulation.facts import Facts
 from tests.simulation.stage import BTC, ETH, Stage
 from tests.simulation.world import World, play
 from trading.domain.position import TradingMode
@@ -46,13 +47,23 @@ def copied(world: World, names: str = "*") -> Path:
     return place
 
 
-def put_back(world: World, place: Path) -> None:
-    """Let the copy take the place of what is there."""
+def put_back(world: World, place: Path) -> int:
+    """Let the copy take the place of what is there; how many records that loses."""
+    had = records(world)
     folder = world.machine.disk.folder
     for name in ("umbra.db-wal", "umbra.db-shm"):
         (folder / name).unlink(missing_ok=True)
     for path in place.iterdir():
         shutil.copy(path, folder)
+    return had - records(world)
+
+
+def records(world: World) -> int:
+    """How many the journal has."""
+    facts = Facts()
+    found = facts.read(world.machine.disk.database)
+    facts.close()
+    return len(found)
 
 
 @pytest.mark.fault("S10", "HALT SAID")
@@ -67,7 +78,7 @@ def test_an_older_copy_is_told_adds_no_risk_and_sells_nothing_a_second_time() ->
         await stage.until(lambda: world.held("BTC") == 0)
         await stage.until_told("Sold 0.5 BTC")
         await ended(world)
-        put_back(world, kept)
+        lost = put_back(world, kept)
         # Coins that nobody put under care lie in the account by now.
         world.exchange.venue.exchange.account.deposit("BTC", Decimal("0.5"))
         await started(stage)
@@ -90,7 +101,7 @@ def test_an_older_copy_is_told_adds_no_risk_and_sells_nothing_a_second_time() ->
         await world.pass_by(30)
         assert mode(world) is TradingMode.ACTIVE
         assert len(stage.told("Look at /trackers and")) == 1
-        fired(stage.sales, words=f"coins left alone: {world.held('BTC')}")
+        fired(lost, words=f"records, with a sale; coins left alone: {world.held('BTC')}")
 
     play(1, story)
 
@@ -107,14 +118,14 @@ def test_a_copy_of_everything_is_known_by_orders_that_it_does_not_know() -> None
         await stage.until_told("Bought")
         bought = world.held("BTC") - Decimal("0.5")
         await ended(world)
-        put_back(world, kept)
+        lost = put_back(world, kept)
         await started(stage)
         await stage.until_told("SAFE MODE: the exchange has an order of ours that the database")
         assert mode(world) is TradingMode.REDUCING
         await stage.until(
             lambda: world.agent.state.book.positions[BTC].quantity == Decimal("0.5") + bought, 30
         )
-        fired(world.orders(), words=f"bought {bought} in the time that is missing")
+        fired(lost, words=f"records, in which {bought} BTC were bought")
 
     play(1, story)
 
@@ -160,7 +171,7 @@ def test_a_copy_of_everything_buys_nothing_again_after_its_purchase() -> None:
         await stage.until_told("Bought")
         held, bought = world.held("ETH"), world.held("ETH") - before
         await ended(world)
-        put_back(world, kept)
+        lost = put_back(world, kept)
         await started(stage)
         await stage.until_told("#1 ETH/USDT: had fired already, and bought", 30)
         assert mode(world) is TradingMode.REDUCING
@@ -172,7 +183,7 @@ def test_a_copy_of_everything_buys_nothing_again_after_its_purchase() -> None:
         stage.move("3110", ETH)
         await world.pass_by(60)
         assert world.held("ETH") == held
-        fired(world.orders())
+        fired(lost, words=f"records, in which {bought} ETH were bought")
 
     play(1, story)
 
@@ -190,7 +201,7 @@ def test_a_purchase_of_the_missing_time_is_not_made_again() -> None:
         stage.move("2940", ETH)
         await stage.until_told("Bought")
         await ended(world)
-        put_back(world, kept)
+        lost = put_back(world, kept)
         await world.pass_by_alone(DAY_S)
         await started(stage)
         await stage.until_told("#1 ETH/USDT: had fired already, and bought")
@@ -202,7 +213,7 @@ def test_a_purchase_of_the_missing_time_is_not_made_again() -> None:
         stage.move("2940", ETH)
         await world.pass_by(60)
         assert len(world.orders()) == 1
-        fired(world.orders())
+        fired(lost, words="records, with a purchase")
 
     play(1, story)
 
@@ -221,7 +232,7 @@ def test_a_stop_of_a_number_that_was_given_before_sells_all_that_it_owns() -> No
         stage.move("57900")
         await stage.until_told("Sold 0.1 BTC")
         await ended(world)
-        put_back(world, kept)
+        lost = put_back(world, kept)
         stage.move("60000")
         await started(stage)
         assert await world.confirm("/track BTC/USDT stop 58000 0.3")
@@ -231,7 +242,7 @@ def test_a_stop_of_a_number_that_was_given_before_sells_all_that_it_owns() -> No
         await stage.until_told("Sold 0.3 BTC")
         ids = [order.ticket.client_order_id for order in stage.sales]
         assert len(set(ids)) == len(ids) == 2
-        fired(ids)
+        fired(lost, words="records, with a sale under the same number")
 
     play(1, story)
 
@@ -267,7 +278,7 @@ def test_an_exit_that_went_on_in_the_missing_time_sells_once_and_its_tracker_end
 ) -> None:
     async def story(world: World) -> None:
         stage = Stage(world)
-        put_back(world, await sold_after_a_doubt(stage, names))
+        lost = put_back(world, await sold_after_a_doubt(stage, names))
         # Coins that nobody put under care lie in the account by now.
         world.exchange.venue.exchange.account.deposit("BTC", Decimal("0.5"))
         await started(stage)
@@ -277,7 +288,7 @@ def test_an_exit_that_went_on_in_the_missing_time_sells_once_and_its_tracker_end
         assert len(stage.sales) == 1
         assert world.held("BTC") == Decimal("0.5")
         assert not stage.told("nothing is being sold")
-        fired([order.ticket.client_order_id for order in stage.sales])
+        fired(lost, words="records, with the end of a sale")
 
     play(1, story)
 
@@ -307,7 +318,7 @@ def test_an_exit_that_closes_while_a_start_takes_in_other_orders_ends_its_tracke
         assert await world.confirm("/buy BTC/USDT 100 USDT")
         await stage.until_told("Bought")
         await ended(world)
-        put_back(world, kept)
+        lost = put_back(world, kept)
         await started(stage)
         await stage.until_told("SAFE MODE", 30)
         await stage.until(lambda: world.agent.trackers.count() == 0, 60)
@@ -315,6 +326,6 @@ def test_an_exit_that_closes_while_a_start_takes_in_other_orders_ends_its_tracke
         assert world.agent.state.book.snapshot().managed(BTC) == world.held("BTC")
         assert len(stage.sales) == 1
         assert not stage.told("nothing is being sold")
-        fired([order.ticket.client_order_id for order in stage.sales])
+        fired(lost, words="records, with the end of a sale and a purchase")
 
     play(1, story)

@@ -136,7 +136,7 @@ def test_what_kills_the_process_each_time_is_set_apart_and_stops_go_on(
         starts = await live_on(stage, poison, touch, words)
         assert DEATHS_MAX <= poison.deaths <= STARTS_MAX
         assert starts <= STARTS_MAX
-        fired(f"{poison.deaths} deaths")
+        fired(poison.deaths)
         await stage.until_told("SAFE MODE", 60)
         # Alive from here on: it answers, reads on, and both stops sell.
         assert await world.answer_to("/status", 30) is not None

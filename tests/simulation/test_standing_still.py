@@ -43,7 +43,7 @@ def test_prices_from_before_the_end_of_a_block_fire_nothing_and_later_ones_do() 
         stage.move("57900")
         await stage.until(lambda: world.held("BTC") == 0, PROTECTED_WITHIN_S)
         assert len(stage.sales) == 1
-        fired(f"blocked for {blocked_s:g} s")
+        fired(world.loop.held_back, words=f"calls held back for {blocked_s:g} s")
 
     play(1, story)
 
@@ -66,7 +66,7 @@ def test_after_ten_minutes_stopped_a_fallen_price_sells_at_once() -> None:
         assert "GET /api/v3/ticker/bookTicker" in asked[:sent]
         assert "GET /api/v3/account" in asked
         assert "GET /api/v3/time" in asked
-        fired(f"stopped for {STOPPED_S:g} s")
+        fired(world.loop.held_back, words=f"calls held back for {STOPPED_S:g} s")
 
     play(1, story)
 
@@ -85,6 +85,6 @@ def test_a_host_that_slept_finds_its_prices_old_and_judges_the_time_without_eyes
         stage.move("57900")
         await stage.until(lambda: world.held("BTC") == 0, PROTECTED_WITHIN_S)
         assert len(stage.sales) == 1
-        fired(f"slept for {stage.now_s - slept_s:.0f} s")
+        fired(world.loop.held_back, words=f"calls, {stage.now_s - slept_s:.0f} s until it sold")
 
     play(1, story)

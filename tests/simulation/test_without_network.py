@@ -56,7 +56,8 @@ def test_without_any_connection_the_agent_lives_on_tells_elsewhere_and_sells_on_
         await world.pass_by(gone_s + AWAY_S - stage.now_s)
         assert stage.sales == []
         assert world.machine.is_running
-        fired(f"{weather.refusal} {weather.fired['refused']} times, the chat {line.fired}")
+        refused = [weather.fired.get("refused", 0), line.fired.get("refused", 0)]
+        fired(refused, words=f"{weather.refusal}: {refused[0]} times, the chat {refused[1]}")
         weather.is_refusing = line.is_refusing = False
         assert await stage.until(lambda: world.held("BTC") == 0) <= RETURNED_WITHIN_S
         await stage.until_told("Sold 0.5 BTC", 60)
