@@ -14,9 +14,10 @@ from trading.execution import ladder
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.clearing import Clearing
+from trading.execution.engine.looking import SharedLook
 from trading.execution.engine.proving import Proving
 from trading.execution.engine.searching import Searching
-from trading.execution.engine.sending import Sending
+from trading.execution.engine.sending import OF_RULES, Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.unrecorded import Unrecorded
 from trading.execution.ladder import HELD, Block, BlockReason, Finish, Send, Step
@@ -45,6 +46,7 @@ class Running:
         self._searching = searching
         self._proving = proving
         self._clearing = Clearing(surroundings, booking)
+        self._key = SharedLook(self._key_works, surroundings.monotonic)
         self._unrecorded = Unrecorded(surroundings, booking, sending)
 
     async def run(self, case: Case) -> None:
@@ -323,20 +325,20 @@ class Running:
         # Who wakes a case in between must not put the look off: some do so again and again.
         if case.giving_up is not None or case.is_held or self._s.monotonic() < due_s:
             return False
-        case.looked_s = self._s.monotonic()
-        if not await self._probe(case, obstacle.reason):
+        looked_s, case.looked_s = case.looked_s, self._s.monotonic()
+        if not await self._probe(case, obstacle.reason, looked_s):
             return False
         case.obstacle = None
         return True
 
-    async def _probe(self, case: Case, reason: BlockReason) -> bool:
+    async def _probe(self, case: Case, reason: BlockReason, looked_s: float) -> bool:
         if reason is BlockReason.BALANCE:
             return await self._coins_are_back(case)
-        if reason in {BlockReason.MARKET, BlockReason.FILTER}:
+        if reason in OF_RULES:
             case.refusals.clear()
-            return await self._sending.reload_rules()
+            return await self._sending.reload_rules(looked_s)
         if reason is BlockReason.KEY:
-            return await self._key_works()
+            return await self._key.since(looked_s)
         if reason is BlockReason.BIDS:
             return self._news(case) is not None or self._is_book_due(case)
         return True

@@ -13,6 +13,7 @@ from trading.execution.classify import Cause, Classified, Verdict, classify
 from trading.execution.engine.beforehand import Beforehand
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
+from trading.execution.engine.looking import SharedLook
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.ladder import Block, BlockReason, Finish
 from trading.execution.lifecycle import Observed, advance, merge
@@ -28,6 +29,8 @@ _OBSTACLES = {
     Cause.CLOCK: BlockReason.FILTER,
     Cause.OTHER: BlockReason.FILTER,
 }
+# What other rules of its instrument may overcome.
+OF_RULES = frozenset({BlockReason.MARKET, BlockReason.FILTER})
 # How often a refusal is answered by a corrected attempt before a person must know.
 _PATIENCE = {
     Cause.FILTER: 1,
@@ -48,6 +51,7 @@ class Sending:
         self.on_late_report = _ignore
         self._silence_told_until_s = float("-inf")
         self._measuring: asyncio.Future[bool] | None = None
+        self._rules = SharedLook(self._load_rules, surroundings.monotonic)
 
     def make_ready(self, case: Case, attempt: Attempt) -> None:
         """Have the request of an attempt made while that is written; nothing leaves before."""
@@ -240,7 +244,7 @@ class Sending:
     async def _prepare_again(self, cause: Cause) -> bool:
         if cause is Cause.CLOCK:
             return await self.measure_clock()
-        await self.reload_rules()
+        await self.reload_rules(self._s.monotonic())
         return True
 
     async def measure_clock(self) -> bool:
@@ -262,14 +266,27 @@ class Sending:
             self._s.is_clock_known = True
         return self._s.is_clock_known
 
-    async def reload_rules(self) -> bool:
-        """Load the instruments' rules afresh; whether that succeeded."""
+    async def reload_rules(self, since_s: float) -> bool:
+        """Have the instruments' rules as of a monotonic moment or later; whether that succeeded.
+
+        They are megabytes and cost the exchange's patience: one load serves all who wait.
+        """
+        return await self._rules.since(since_s)
+
+    async def _load_rules(self) -> bool:
         try:
             loaded = await self._s.read(self._s.gateway.instruments())
         except Retryable as error:
             logger.warning("rules_not_loaded", extra={"error": str(error)})
             return False
+        news = {symbol for symbol, rules in loaded.items() if rules != self._s.rules.get(symbol)}
         self._s.rules.update(loaded)
+        for case in self._s.cases.values():
+            is_waiting = case.obstacle is not None and case.obstacle.reason in OF_RULES
+            if is_waiting and case.intent.symbol in news:
+                # What it waits for may be there: it looks now, and not when its turn comes.
+                case.looked_s = float("-inf")
+                case.wake()
         return True
 
     async def read_free(self, case: Case) -> bool:
