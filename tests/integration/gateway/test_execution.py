@@ -54,7 +54,7 @@ async def test_an_answer_lost_after_acceptance_leads_to_one_order(
     await floor.fault(kind, **args, accept=True)
     await floor.sell()
     orders = await floor.orders()
-    fired(await floor.fired() == 1 and f"{kind} {args}")
+    fired(await floor.fired(), words=f"{kind} {args}")
     assert len(orders) == 1
     await check_once(floor)
 
@@ -95,19 +95,19 @@ async def test_a_thin_book_is_walked_down_until_all_is_sold(floor: Floor) -> Non
     assert len(orders) > 1
     assert executed(orders) == final.filled_quantity == Decimal("0.5")
     assert floor.book.snapshot().managed(BTC) == 0
-    fired(len(orders) > 1)
+    fired([one for one in orders if one["executedQty"] != one["origQty"]])
 
 
 @pytest.mark.fault("X16", "SAID")
 async def test_coins_sold_in_another_window_are_proven_gone(floor: Floor) -> None:
     sale = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.5"}
-    await control(floor.sim, "order", sale)
+    by_hand = await control(floor.sim, "order", sale)
     floor.engine._s.settings = replace(QUICK, probe_s=0.2)
     final = await floor.sell()
     assert final.state is IntentState.CLOSED_EXTERNAL
     assert "sold outside Umbra" in final.reason
     assert len(await floor.orders()) == 1
-    fired(final.reason)
+    fired(by_hand["fills"], words=final.reason)
 
 
 @pytest.mark.fault("S01")
@@ -115,7 +115,6 @@ async def test_coins_sold_in_another_window_are_proven_gone(floor: Floor) -> Non
 async def test_a_full_disk_refuses_entries_and_lets_a_stop_out_once(floor: Floor) -> None:
     with full_disk(floor.store):
         await _fill_up(floor.store)
-        fired(floor.store.lost_reason)
         entry = Intent(
             "command:1:BTC/USDT",
             BTC,
@@ -125,8 +124,9 @@ async def test_a_full_disk_refuses_entries_and_lets_a_stop_out_once(floor: Floor
             floor.clock.now(),
             quote_budget=Decimal(1000),
         )
-        with pytest.raises(StorageLost):
+        with pytest.raises(StorageLost) as refused:
             await floor.engine.open(Approved(entry))
+        fired(refused, words=str(refused.value))
         assert await floor.orders() == []
         await floor.sell()
     orders = await floor.orders()
@@ -151,7 +151,9 @@ async def test_a_disk_that_fills_after_sending_loses_nothing_and_repeats_nothing
         assert await floor.fired() == 1
         await selling
         assert floor.store.is_degraded
-        fired(floor.store.lost_reason)
+        with pytest.raises(StorageLost) as refused:
+            await floor.store.journal.append(Heartbeat(floor.clock.now()))
+        fired(refused, words=str(refused.value))
     await floor.store.journal.append(Heartbeat(floor.clock.now()))
     assert len(await floor.orders()) == 1
     fills = await floor.store.records.fills()

@@ -179,7 +179,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_told_no_key(tmp_path: Pa
             with pytest.raises(Unreachable, match=r"(?i)certificate"):
                 await gateway.connect()
             await gateway.close()
-            fired(line.up.passed_bytes and line.connections)
+            fired([line.up.passed_bytes, line.connections])
     # A handshake was tried, and nothing was said after it.
     assert impostor.heard == b""
 
