@@ -258,7 +258,10 @@ def _size(
     if wanted > total:
         raise Refused(
             f"{plain(wanted)} {instrument.base} is more than the account holds: {plain(total)}",
-            example=f"/sell {instrument.symbol} all",
+            # Of what is too little for the exchange, nothing can be offered.
+            example="/balance"
+            if instrument.is_dust(held, price)
+            else f"/sell {instrument.symbol} all",
         )
     return instrument.quantity(wanted), None
 
@@ -287,7 +290,9 @@ def _size_buy(
         raise Refused(
             f"{plain(round(needed, 8))} {instrument.quote} is more than what is free: "
             f"{plain(slices.rounded_down(free))}",
-            example=f"/buy {instrument.symbol} 50%",
+            example=f"/buy {instrument.symbol} 50%"
+            if free >= instrument.notional_min * 4
+            else "/balance",
         )
     return quantity, budget
 

@@ -128,10 +128,13 @@ def fitting(error: Refused, command: Command) -> Refused:
 
 
 def _as_change(part: str) -> str:
-    first = part.split(maxsplit=1)[0]
+    first, _, unit = part.partition(" ")
     if first == "swing":
         return f"then {part}"
-    return part if first in _PARTS else f"amount {part}"
+    if first in _PARTS:
+        return part
+    # Of a tracker that runs the symbol is not typed, and its unit is called by what it is.
+    return f"amount {first} quote" if unit else f"amount {first}"
 
 
 def _with_part(spec: TrackerSpec, part: str) -> TrackerSpec:
@@ -150,7 +153,7 @@ def _amount(part: str, spec: TrackerSpec) -> Amount:
     if part.endswith("%"):
         return Amount(AmountKind.SHARE, parse_percent(part))
     kind = AmountKind.BASE if spec.first_side is Side.SELL else AmountKind.QUOTE
-    return Amount(kind, parse_decimal(part))
+    return Amount(kind, parse_decimal(part.partition(" ")[0]))
 
 
 def _with_stop(spec: TrackerSpec, words: Words) -> TrackerSpec:

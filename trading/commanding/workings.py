@@ -111,8 +111,9 @@ class Workings:
         """Refuse a purchase that its limits would not let pass whenever it fires."""
         intent = decide.on_trigger(tracker, price, self.clock.now(), self.decisions)
         if reasons := self._oversized(intent):
-            most = self._most(intent)
-            raise Refused("; ".join(reasons), example=plain(most) if most else "/balance")
+            most, quote = self._most(intent), self.instrument(tracker.symbol).quote
+            example = f"{plain(most)} {quote}" if most else "/balance"
+            raise Refused("; ".join(reasons), example=example)
 
     def approve(self, intent: Intent) -> None:
         """Ask the risk gate what it would say; its reasons become the refusal."""

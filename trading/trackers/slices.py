@@ -1,6 +1,6 @@
 """Whose coins, whose money: every tracker owns a slice, and no two slices overlap."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 
@@ -13,6 +13,7 @@ from trading.domain.tracker import Amount, AmountKind, Tracker
 GONE = "its coins are gone"
 # What is so small that it would be rounded to nothing is told in so many digits.
 _TWO_DIGITS = Context(prec=2)
+_SHORT = Decimal("0.00000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,40 @@ def allocate(
         return _money(amount, holdings, others, instrument, price)
     taken, _ = owned(others)
     total = holdings.managed + holdings.unmanaged
-    wanted = _wanted(amount, total, total - taken, price, side)
+
+    def is_enough(some: Decimal) -> bool:
+        return not instrument.is_dust(some, price)
+
+    purse = _Purse(total, total - taken, instrument.base, _owners(others, side), is_enough)
+    wanted = _wanted(amount, total, purse.left, price, side)
     quantity = instrument.quantity(wanted)
-    _check_left(wanted, total - taken, total, instrument.base, _owners(others, side))
-    if instrument.is_dust(quantity, price):
-        raise _dust(wanted, total - taken, instrument, price)
+    _check_left(wanted, purse)
+    if not is_enough(quantity):
+        raise _dust(wanted, purse.left, instrument, price)
     return Slice(
         quantity=quantity, adopted=max(quantity - max(holdings.managed - taken, ZERO), ZERO)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Purse:
+    """What an amount is taken from, in its own unit: coins to sell, or money to buy with."""
+
+    total: Decimal
+    left: Decimal
+    asset: str
+    owners: Sequence[Tracker]
+    is_enough: Callable[[Decimal], bool]
+    is_money: bool = False
+
+    @property
+    def most(self) -> Decimal:
+        """The most that may be asked for, as a person would type it."""
+        return rounded_down(self.left) if self.is_money else self.left
+
+    def written(self, amount: Decimal) -> str:
+        """Write an amount as it is typed: that of a purchase names its unit."""
+        return f"{plain(amount)} {self.asset}" if self.is_money else plain(amount)
 
 
 def _dust(wanted: Decimal, left: Decimal, instrument: Instrument, price: Decimal) -> Refused:
@@ -83,7 +110,7 @@ def _dust(wanted: Decimal, left: Decimal, instrument: Instrument, price: Decimal
         f"{_told(wanted, 8)} {instrument.base}, worth {worth}, is too "
         f"small to sell: the exchange takes at least {plain(instrument.quantity_min)} "
         f"{instrument.base}, and from {plain(instrument.notional_min)} {instrument.quote} on",
-        example="/balance" if instrument.is_dust(left, price) else example,
+        example=example,
     )
 
 
@@ -100,17 +127,21 @@ def _money(
     price: Decimal,
 ) -> Slice:
     _, taken = owned(others)
-    left = holdings.quote_free - taken
-    wanted = _wanted(amount, holdings.quote_free, left, price, Side.BUY)
-    owners = _owners(others, Side.BUY)
-    _check_left(wanted, left, holdings.quote_free, instrument.quote, owners, is_money=True)
-    if wanted < instrument.notional_min or instrument.is_dust(wanted / price, price):
+
+    def is_enough(some: Decimal) -> bool:
+        return some >= instrument.notional_min and not instrument.is_dust(some / price, price)
+
+    free, owners = holdings.quote_free, _owners(others, Side.BUY)
+    purse = _Purse(free, free - taken, instrument.quote, owners, is_enough, is_money=True)
+    wanted = _wanted(amount, free, purse.left, price, Side.BUY)
+    _check_left(wanted, purse)
+    if not is_enough(wanted):
         # What is bought for the least alone, a fee or a falling price makes dust of.
         enough = instrument.notional_min * 2
         raise Refused(
             f"{plain(wanted)} {instrument.quote} is too small to buy with: the exchange takes at "
             f"least {plain(instrument.notional_min)} {instrument.quote}",
-            example=plain(enough) if left >= enough else "/balance",
+            example=purse.written(enough) if purse.left >= enough else "/balance",
         )
     return Slice(quote=wanted)
 
@@ -134,31 +165,52 @@ def _wanted(amount: Amount, total: Decimal, left: Decimal, price: Decimal, side:
     return EXACT.multiply(amount.value, price)
 
 
-def _check_left(
-    wanted: Decimal,
-    left: Decimal,
-    total: Decimal,
-    asset: str,
-    owners: Sequence[int],
-    *,
-    is_money: bool = False,
-) -> None:
-    if total <= 0:
+def _check_left(wanted: Decimal, purse: _Purse) -> None:
+    total, asset = f"{plain(purse.total)} {purse.asset}", purse.asset
+    if purse.total <= 0:
         raise Refused(f"there is no {asset} to use: the account holds none", example="/balance")
-    names = " ".join(f"#{number}" for number in owners)
-    if left <= 0:
+    if not purse.is_enough(purse.most):
+        raise _nothing_left(total, purse)
+    if wanted > purse.left:
+        names = _names(purse.owners)
+        taken = f", {names} own the rest" if names else ""
         raise Refused(
-            f"all {plain(total)} {asset} already belong to {names}: give one of them less, or end "
-            "it, first",
-            example=f"/tracker {owners[0]} amount 50%" if owners else "/trackers",
+            f"amount should be at most {plain(purse.most)} {asset}, was {plain(wanted)}{taken}",
+            example=purse.written(purse.most),
         )
-    if wanted > left:
-        taken = f", {names} own the rest" if owners else ""
-        most = plain(rounded_down(left) if is_money else left)
-        raise Refused(
-            f"amount should be at most {most} {asset}, was {plain(wanted)}{taken}",
-            example=most,
+
+
+def _nothing_left(total: str, purse: _Purse) -> Refused:
+    """Say who owns what is wanted, or that no amount would be enough."""
+    if not purse.owners:
+        return Refused(
+            f"no amount can be offered: the account holds {total}, too little for an order",
+            example="/balance",
         )
+    all_of_it = "all"
+    if purse.left > 0:
+        all_of_it = f"all but {_told(purse.left, 8)} of"
+    return Refused(
+        f"{all_of_it} {total} already belong to {_names(purse.owners)}: give one of them less, or "
+        "end it, first",
+        example=_with_less(purse),
+    )
+
+
+def _with_less(purse: _Purse) -> str:
+    """The change that has the greatest owner give up half; where half is no order, its card."""
+    owner = max(purse.owners, key=lambda one: one.quote if purse.is_money else one.quantity)
+    half = (owner.quote if purse.is_money else owner.quantity) / 2
+    this = f"/tracker {owner.tracker_id}"
+    if not purse.is_enough(half):
+        return this
+    half = rounded_down(half) if purse.is_money else floor_to(half, _SHORT)
+    # Its symbol is not named there.
+    return f"{this} amount {plain(half)}{' quote' * purse.is_money}"
+
+
+def _names(owners: Sequence[Tracker]) -> str:
+    return " ".join(f"#{one.tracker_id}" for one in owners)
 
 
 def rounded_down(money: Decimal) -> Decimal:
@@ -166,12 +218,8 @@ def rounded_down(money: Decimal) -> Decimal:
     return floor_to(money, Decimal("0.01")) if money >= 1 else money
 
 
-def _owners(others: Sequence[Tracker], side: Side) -> list[int]:
-    return [
-        tracker.tracker_id
-        for tracker in others
-        if tracker.side is side and not tracker.state.is_terminal
-    ]
+def _owners(others: Sequence[Tracker], side: Side) -> list[Tracker]:
+    return [tracker for tracker in others if tracker.side is side and not tracker.state.is_terminal]
 
 
 def resize(trackers: Sequence[Tracker], managed: Decimal, instrument: Instrument) -> list[Tracker]:

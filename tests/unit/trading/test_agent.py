@@ -705,7 +705,7 @@ async def test_a_purchase_that_no_limit_would_ever_let_pass_is_refused_when_it_i
     await world.start()
     with pytest.raises(Refused, match="4000 USDT is above the limit of 3000 per order") as refused:
         await world.desk.propose(ArmTracker(spec), OWNER)
-    assert refused.value.example == "3000"
+    assert refused.value.example == "3000 USDT"
     bought = PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.QUOTE, Decimal(4_000)))
     with pytest.raises(Refused, match="4000 USDT is above the limit of 3000 per order") as refused:
         await world.desk.propose(bought, OWNER)

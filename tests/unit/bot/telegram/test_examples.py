@@ -83,6 +83,12 @@ def test_an_unknown_candle_length_is_not_taken_for_the_amount() -> None:
             "40",
             "/track BTC/USDT buy below 5 trail 1% 40 USDT",
         ),
+        (
+            "/track BTC/USDT buy below 5 trail 1% 900 USDT",
+            "40 USDT",
+            "/track BTC/USDT buy below 5 trail 1% 40 USDT",
+        ),
+        ("/tracker 2 amount 900 quote", "40 USDT", "/tracker 2 amount 40 quote"),
         ("/track BTC/USDT stop 5 200%", "50%", "/track BTC/USDT stop 5 50%"),
         ("/track BTC/USDT stop 5 9", "all", "/track BTC/USDT stop 5 all"),
         ("/track BTC/USDT stop 90000 all", "level 57000", "/track BTC/USDT stop 57000 all"),

@@ -120,7 +120,7 @@ def test_a_buy_reserves_money(amount: Amount, quote: int) -> None:
 def test_the_money_that_is_left_is_offered_rounded_down_to_two_places() -> None:
     with pytest.raises(Refused, match=r"at most 1000.98 USDT, was 2000") as caught:
         _buy(Amount(AmountKind.QUOTE, d(2000)), d("1000.9876543"))
-    assert caught.value.example == "1000.98"
+    assert caught.value.example == "1000.98 USDT"
 
 
 def test_money_is_reserved_once() -> None:
@@ -145,11 +145,37 @@ def test_a_refused_amount_comes_with_what_to_send_instead() -> None:
     little = Holdings(d("0.00012"), d(0))
     assert _proposed(lambda: _sell(tiny, little)) == "all"
     assert _sell(_ALL, little).quantity == d("0.00012")
-    assert _proposed(lambda: _sell(_ALL, half, _stop(3, "0.1"), _stop(4, "0.4"))) == (
-        "/tracker 3 amount 50%"
-    )
-    assert _proposed(lambda: _buy(Amount(AmountKind.QUOTE, d(4)), 1000)) == "10"
+    assert _proposed(lambda: _buy(Amount(AmountKind.QUOTE, d(4)), 1000)) == "10 USDT"
     assert _buy(Amount(AmountKind.QUOTE, d(10)), 1000).quote == 10
+
+
+@pytest.mark.parametrize("left", ["0", "0.00000001", "0.00008"])
+def test_where_what_is_left_is_no_order_who_owns_the_rest_is_to_give_up_half(left: str) -> None:
+    holdings = Holdings(d("0.5") + d(left), d(0))
+    owners = (_stop(3, "0.1"), _stop(4, "0.4"))
+    for amount in (_ALL, Amount(AmountKind.BASE, d("0.1")), Amount(AmountKind.SHARE, d("0.5"))):
+        with pytest.raises(Refused, match=r"^all .*already belong to #3 #4") as refused:
+            _sell(amount, holdings, *owners)
+        assert refused.value.example == "/tracker 4 amount 0.2"
+    assert _sell(Amount(AmountKind.BASE, d("0.2")), holdings, owners[0]).quantity == d("0.2")
+
+
+def test_an_owner_of_too_little_to_be_halved_is_shown() -> None:
+    little = Holdings(d("0.00012"), d(0))
+    assert _proposed(lambda: _sell(_ALL, little, _stop(3, "0.00012"))) == "/tracker 3"
+
+
+def test_of_money_the_owner_of_the_rest_is_to_give_up_half_in_its_unit() -> None:
+    first = replace(armed(TrackerKind.DIP, 60000, 5, level=55000, trail="0.01"), quote=d("999.99"))
+    hundred = Amount(AmountKind.QUOTE, d(100))
+    assert _proposed(lambda: _buy(hundred, 1000, first)) == "/tracker 5 amount 499.99 quote"
+
+
+def test_more_than_an_account_with_too_little_holds_is_told_that_no_amount_would_do() -> None:
+    dust = Holdings(d("0.00008"), d(0))
+    for amount in (_ALL, Amount(AmountKind.BASE, d("0.5"))):
+        with pytest.raises(Refused, match=r"no amount can be offered: .* holds 0.00008 BTC"):
+            _sell(amount, dust)
 
 
 def test_where_no_amount_would_do_the_balance_is_what_to_look_at() -> None:
