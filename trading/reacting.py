@@ -48,7 +48,7 @@ class Reacting:
                 else:
                     self._of.execution.release()
                 if by == halts.BY:
-                    self._of.execution.cancel_entries(event.reason)
+                    self._of.execution.cancel_entries(f"nothing new is bought: {event.reason}")
             case PositionAdjusted(symbol=symbol) if event.quantity < 0:
                 self._follow_ups.add(partial(self._resize, symbol))
             case _:

@@ -48,7 +48,9 @@ class HaltFile:
         """Halt if the file lies there; a stricter halt stays. Works before recovery, too."""
         if not self.is_there or desk.status().state.is_halted:
             return
-        reason = f"The file {self.path} is there. To go on: rm {self.path}, then /resume."
+        # It is read for as long as the halt stands, and the file may be gone before that.
+        path = self.path
+        reason = f"Halted by the file {path}. To go on: /resume, once it is gone (rm {path})."
         cause = f"local:halt-file:{self._clock.now().isoformat()}"
         try:
             await desk.execute(SetTradingMode(TradingMode.HALTED, reason), THIS_MACHINE, cause)

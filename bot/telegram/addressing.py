@@ -227,7 +227,18 @@ class Addresser:
             # The end of an exit and its profit are one append, and may be two batches.
             found = await self.records.round_trips(min(apart), _TRIPS_MAX)
             trips |= {trip.intent_id: trip for trip in found}
-        return AlertFacts(self.instrument, fills, trips, await self._said_before(rows))
+        said, elsewhere = await self._said_before(rows), await self._closed_elsewhere(rows)
+        return AlertFacts(self.instrument, fills, trips, said, elsewhere)
+
+    async def _closed_elsewhere(self, rows: Sequence[Recorded]) -> frozenset[str]:
+        """The decisions that ended like their trackers: one append, and maybe two batches."""
+        named = [_closed_with(row.event) for row in rows]
+        intents = [await self.records.intent(each) for each in named if each is not None]
+        return frozenset(
+            intent.intent_id
+            for intent in intents
+            if intent is not None and intent.state is IntentState.CLOSED_EXTERNAL
+        )
 
     async def _said_before(self, rows: Sequence[Recorded]) -> frozenset[str]:
         """The refused backstops of which the try before, or the alarm beside them, says as much."""
@@ -288,6 +299,14 @@ def _seq_in(name: str, otherwise: int) -> int:
 
 def _is_exit(end: events.IntentClosed) -> bool:
     return end.intent.side is Side.SELL and end.intent.filled_quantity > 0
+
+
+def _closed_with(event: Event) -> str | None:
+    """Which decision a tracker names that was closed elsewhere."""
+    if not isinstance(event, events.TrackerChanged):
+        return None
+    tracker = event.tracker
+    return tracker.intent_id if tracker.state is TrackerState.CLOSED_EXTERNAL else None
 
 
 def _refused_backstop(event: Event) -> events.IntentClosed | None:

@@ -21,6 +21,8 @@ class AlertFacts:
     round_trips: Mapping[str, RoundTrip] = field(default_factory=dict)
     # Intents whose end only says again what the one before them, or an alarm, has said.
     said_before: frozenset[str] = frozenset()
+    # Intents that were closed elsewhere, and say so of their trackers, too.
+    closed_elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ _STORM_S = 60.0
 _HELD_S = 8.0
 _LATE_LISTED_MAX = 40
 _NEWS = ("alert:", "repeat:")
+# What an order did is told after what it was for, however late both are.
+_IN_TURN = frozenset({sorts.TRIGGERED, sorts.DONE})
 _SEEN = "/ack"
 
 
@@ -42,7 +44,7 @@ class Sending:
             return 5
         if message.severity is Severity.CRIT:
             return 2 if is_of_many else 1
-        return 4 if is_of_many and message.sort != sorts.DONE else 3
+        return 4 if is_of_many and message.sort not in _IN_TURN else 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,20 @@ def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
     }
     lines: list[Line] = []
     if intent.filled_quantity > 0:
-        lines.append(f"{done} {quantity(intent.filled_quantity)} {base} before that")
+        lines.append(_part_done(intent, f"{done} {quantity(intent.filled_quantity)} {base}"))
         lines.append(f"for {money(intent.filled_notional)} {quote}")
     if intent.reason:
         lines.append(intent.reason)
+    if intent.state is IntentState.CLOSED_EXTERNAL and intent.tracker_id is not None:
+        lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
     title = titles.get(intent.state, f"{intent.symbol} {intent.state.value}")
     return Alert(_linked(card_text(title, *lines)), Severity.WARN)
+
+
+def _part_done(intent: Intent, words: str) -> str:
+    # What went elsewhere may have gone before Umbra's own part, or after it.
+    is_elsewhere = intent.state is IntentState.CLOSED_EXTERNAL
+    return f"Umbra {words}" if is_elsewhere else f"{words} before that"
 
 
 def _is_told_by_backstop(intent: Intent) -> bool:

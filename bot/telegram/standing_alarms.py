@@ -15,7 +15,7 @@ from bot.telegram.delivery import messages_for
 from bot.telegram.render.text import Card, card_text, headline
 from bot.telegram.roster import Roster
 from bot.telegram.sorts import CHAT_LOST, REPEAT
-from bot.telegram.storms import STORM
+from bot.telegram.storms import STORM, storm_card
 from bot.telegram.tracker_alerts import blocked_name
 from trading.desk import Desk
 from trading.domain import events
@@ -42,6 +42,17 @@ class _Drawn:
     alert: Alert | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is to be said again: which alarm, under which pace, since when and how often by now."""
+
+    key: str
+    paced: str
+    alert: Alert
+    since: datetime
+    number: int
+
+
 @dataclass(slots=True)
 class StandingAlarms:
     """Knows what stands from the desk, and what was acknowledged from whoever reads the journal."""
@@ -59,6 +70,8 @@ class StandingAlarms:
     _drawn: dict[str, _Drawn] = field(default_factory=dict)
     # When many that stand were last said again together, monotonic.
     _together_at_s: float | None = None
+    # What has stood together with many, and is said again as one message with what is left of them.
+    _told_as_one: set[str] = field(default_factory=set)
     # Under which names an alarm that has a card was told again, by the name of that card.
     _told_again: dict[str, deque[str]] = field(default_factory=dict)
 
@@ -132,7 +145,7 @@ class StandingAlarms:
             self._standing_since.pop(key)
             self._repeated.pop(key, None)
             self._repeated.pop(f"{key}:held", None)
-        due: list[list[events.MessageQueued]] = []
+        due: list[_Due] = []
         for key, alert in self._due_together(standing).items():
             # How long it stands is durable: a restart neither starts the count again nor says
             # again what it said.
@@ -143,16 +156,30 @@ class StandingAlarms:
             paced = f"{key}:held" if each_minute else key
             if number > self._repeated.get(paced, 0):
                 self._repeated[paced] = number
-                due.append(self._repeat(paced, alert, since, number))
-        await self._queue_together(due)
+                due.append(_Due(key, paced, alert, since, number))
+        as_one = [one for one in due if one.key in self._told_as_one]
+        if not 1 < len(as_one) < STORM:
+            # The outbox makes one message of more.
+            as_one = []
+        told = [self._repeat(one) for one in due if one not in as_one]
+        await self._queue_together([*told, *([self._repeat_as_one(as_one)] if as_one else [])])
 
     def _due_together(self, standing: Mapping[str, Alert]) -> Mapping[str, Alert]:
-        """All of few alarms; many are said again at once, each minute, what concerns all first."""
-        if len(standing) < STORM:
+        """All of few alarms; many are said again at once, each minute, what concerns all first.
+
+        So is what is left of many.
+        """
+        if len(standing) >= STORM:
+            # What concerns everything is told for itself, with all its words.
+            self._told_as_one |= {key for key, alert in standing.items() if alert.sort}
+        self._told_as_one &= standing.keys()
+        if len(standing) < STORM and len(self._told_as_one) <= 1:
             return standing
         now_s = self.clock.monotonic()
         if self._together_at_s is not None and now_s - self._together_at_s < _TOGETHER_S:
-            return {}
+            is_few = len(standing) < STORM
+            apart = {key: one for key, one in standing.items() if key not in self._told_as_one}
+            return apart if is_few else {}
         self._together_at_s = now_s
         return dict(sorted(standing.items(), key=lambda one: bool(one[1].sort)))
 
@@ -170,11 +197,14 @@ class StandingAlarms:
                     await self.journal.append(*each)
         self.kick_outbox()
 
-    def _repeat(
-        self, key: str, alert: Alert, since: datetime, number: int
-    ) -> list[events.MessageQueued]:
-        now = self.clock.now()
-        minutes = int((now - since).total_seconds() // 60)
+    def _repeat_as_one(self, due: Sequence[_Due]) -> list[events.MessageQueued]:
+        gist = tuple(_head(one.alert) for one in due)
+        card = storm_card(REPEAT, Severity.CRIT, gist)
+        return self._queued(due[0], Alert(card, Severity.CRIT, sort=REPEAT, gist=gist))
+
+    def _repeat(self, due: _Due) -> list[events.MessageQueued]:
+        alert, since, number = due.alert, due.since, due.number
+        minutes = int((self.clock.now() - since).total_seconds() // 60)
         again = card_text(f"🔁 Still so after {minutes} min")
         text = f"{alert.card.text}\n{again}"
         first = alert.card.name
@@ -187,11 +217,18 @@ class StandingAlarms:
             Card(text, alert.card.buttons, name=name),
             Severity.CRIT,
             sort=REPEAT,
-            gist=(headline(alert.card.text),),
+            gist=(_head(alert),),
         )
+        return self._queued(due, repeated)
+
+    def _queued(self, due: _Due, repeated: Alert) -> list[events.MessageQueued]:
         people = list(self.roster.active.values())
-        prefix = f"repeat:{key}:{since:%Y%m%dT%H%M%S}:{number}"
+        prefix = f"repeat:{due.paced}:{due.since:%Y%m%dT%H%M%S}:{due.number}"
         return [
             events.MessageQueued(replace(message, message_key=f"{prefix}:{message.chat_id}"))
-            for message in messages_for(0, repeated, people, self.banner(), now)
+            for message in messages_for(0, repeated, people, self.banner(), self.clock.now())
         ]
+
+
+def _head(alert: Alert) -> str:
+    return headline(alert.card.text)

@@ -32,6 +32,9 @@ def tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert | 
     if change is TrackerChange.TOUCHED:
         lines = _touched(event, instrument)
         return Alert(_linked(tracker, f"👀 Touched: {name}", *lines), type=AlertType.TOUCHES)
+    if tracker.intent_id in facts.closed_elsewhere:
+        # One end is told once, by who knows what was sold before it.
+        return None
     return _ended_or_rested(event, name)
 
 

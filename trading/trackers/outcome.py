@@ -68,7 +68,7 @@ def after(
         quote=ZERO,
         intent_id=intent.intent_id,
         last_fill_price=result.price or tracker.last_fill_price,
-        reason=intent.reason,
+        reason="" if _bought_all(intent, instrument) else intent.reason,
         changed_at=now,
     )
     end = _ENDS.get(intent.state)
@@ -106,6 +106,16 @@ def after_backstop(
         changed_at=now,
     )
     return [_ended(spent, TrackerState.CLOSED, TrackerChange.CLOSED, now)]
+
+
+def _bought_all(intent: Intent, instrument: Instrument) -> bool:
+    """Whether a purchase got what it wanted: what ended it then kept nothing from it."""
+    price, budget = intent.average_price, intent.quote_budget
+    if price is None or budget is None:
+        return False
+    return instrument.is_dust(
+        EXACT.divide(max(budget - intent.filled_notional, ZERO), price), price
+    )
 
 
 def _goes_on(tracker: Tracker, intent: Intent, result: Gained) -> bool:

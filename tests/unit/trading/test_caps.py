@@ -189,3 +189,26 @@ def test_no_command_of_the_chat_carries_a_limit() -> None:
     for command in get_args(Command):
         assert not limits & {field.name for field in fields(command)}
     fired(limits)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("hang", ""), ("expire_half", "nothing new is bought:")]
+)
+async def test_a_refusal_of_another_tracker_is_the_end_only_of_what_was_not_all_bought(
+    world: AgentWorld, kind: str, said: str
+) -> None:
+    for number in range(4):
+        amount = Amount(AmountKind.QUOTE, Decimal(100 + number))
+        spec = TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=Decimal(60_100))
+        await world.do(ArmTracker(spec))
+    # The answers come when others have been refused already.
+    fault = world.exchange.fail(kind, times=2, after_s=2)
+    await world.move("60200")
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    await world.time.settle()
+    assert fault.fired == 2
+    assert len(reducing(world)) == 1
+    bought = {one.intent.tracker_id for one in world.store.of(IntentClosed)}
+    ended = [await world.store.records.tracker(number or 0) for number in bought]
+    reasons = [one.reason for one in ended if one is not None]
+    assert [reason[: len("nothing new is bought:")] for reason in reasons] == [said, said]

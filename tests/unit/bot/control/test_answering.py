@@ -225,6 +225,9 @@ async def test_the_file_halts_and_nothing_ends_the_halt_while_it_lies_there(
     assert changed is not None
     assert changed.mode is TradingMode.HALTED
     assert f"rm {tmp_path / FILE}" in changed.reason
+    # It stands when the file is gone, too, and must be true then.
+    assert "is there" not in changed.reason
+    assert "once it is gone" in changed.reason
     for mode in (TradingMode.ACTIVE, TradingMode.REDUCING):
         with pytest.raises(Refused, match="remove it first") as refused:
             await bench.desk.propose(SetTradingMode(mode), 1)

@@ -1,5 +1,6 @@
 """Which facts make the chat read the journal at once, and what a death or a batch's end leaves."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,14 +22,16 @@ from trading.domain.events import (
     EventsAddressed,
     Heartbeat,
     IntentClosed,
+    IntentOpened,
     MessageQueued,
     RoundTripClosed,
     TrackerChanged,
     TradingModeChanged,
 )
+from trading.domain.money import ZERO
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
-from trading.domain.tracker import TrackerChange, TrackerKind
+from trading.domain.tracker import TrackerChange, TrackerKind, TrackerState
 from trading.poison import DEATHS_MAX, InHand, Lane, Unmarked
 
 
@@ -148,3 +151,47 @@ async def test_a_backstop_that_replaces_no_lost_one_is_told_by_its_alarm_alone(
     assert await refuse(2, "no room") == []
     [told] = await refuse(3, "no money")
     assert told.startswith("⚠️ NO backstop for #3")
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+async def test_an_exit_that_was_closed_elsewhere_is_told_once_and_not_as_what_came_before(
+    monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(addressing, "_BATCH", batch)
+    world = _World()
+    tracker = armed(TrackerKind.TRAIL, 60000, trail="0.03")
+    await world.store.append(TrackerChanged(tracker, TrackerChange.ARMED, START))
+    reason = "sold outside Umbra: 0.8 at 57989.99"
+    intent = Intent(
+        *("i1", "BTC/USDT", Side.SELL, Purpose.PROTECT, Decimal(58000), START),
+        quantity=Decimal("0.5"),
+        tracker_id=tracker.tracker_id,
+        arm_seq=tracker.arm_seq,
+        state=IntentState.CLOSED_EXTERNAL,
+        filled_quantity=Decimal("0.2"),
+        filled_notional=Decimal(11_598),
+        reason=reason,
+    )
+    ended = replace(
+        tracker, state=TrackerState.CLOSED_EXTERNAL, intent_id="i1", reason=reason, quantity=ZERO
+    )
+    await world.store.append(IntentOpened(replace(intent, state=IntentState.OPEN), START))
+    await world.store.append(
+        IntentClosed(intent, START), TrackerChanged(ended, TrackerChange.CLOSED, START)
+    )
+    await world.addresser(Unmarked()).address_new()
+    [text] = world.texts()
+    assert " ".join(text.splitlines()) == (
+        f"✖️ BTC/USDT was closed elsewhere Umbra sold 0.2 BTC for 11,598.00 USDT {reason} "
+        f"tracker #{tracker.tracker_id} · BTC/USDT"
+    )
+
+
+async def test_a_tracker_that_was_closed_elsewhere_without_an_order_of_its_own_is_told() -> None:
+    world = _World()
+    tracker = armed(TrackerKind.TRAIL, 60000, trail="0.03")
+    ended = replace(tracker, state=TrackerState.CLOSED_EXTERNAL, intent_id="never opened")
+    await world.store.append(TrackerChanged(ended, TrackerChange.CLOSED, START))
+    await world.addresser(Unmarked()).address_new()
+    [text] = world.texts()
+    assert text.startswith("✖️ Closed elsewhere: BTC/USDT")

@@ -167,7 +167,9 @@ def test_dust_is_told_with_what_was_sold() -> None:
     ],
 )
 def test_sold_is_never_said_of_what_was_not(state: IntentState, first: str) -> None:
-    closed = replace(INTENT, state=state, filled_quantity=Decimal(0), reason="because")
+    closed = replace(
+        INTENT, state=state, filled_quantity=Decimal(0), reason="because", tracker_id=None
+    )
     assert told(events.IntentClosed(closed, START)) == [first, "because"]
 
 

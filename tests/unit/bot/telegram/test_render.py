@@ -199,11 +199,11 @@ async def test_the_first_line_answers_am_i_protected() -> None:
 def test_a_status_says_why_nothing_new_is_bought_and_what_to_remove(is_ready: bool) -> None:
     path = "/home/umbra/data/HALT"
     halted = events.TradingModeChanged(
-        TradingMode.HALTED, f"The file {path} is there. To go on: rm {path}", "0", START
+        TradingMode.HALTED, f"Halted by the file {path}. To go on: rm {path}", "0", START
     )
     seen = replace(FakeDesk(SettableClock(START)).status(), trading_mode=halted, is_ready=is_ready)
     lines = _assert_fits(status.status_card(seen))
-    assert f"The file {path} is there. To go on: rm {path}" in " ".join(lines)
+    assert f"Halted by the file {path}. To go on: rm {path}" in " ".join(lines)
     typed = replace(seen, trading_mode=replace(halted, reason="halt", by="7"))
     assert "Asked for with /halt." in " ".join(_assert_fits(status.status_card(typed)))
     ended = replace(seen, trading_mode=replace(halted, mode=TradingMode.ACTIVE))

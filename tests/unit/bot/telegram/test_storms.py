@@ -249,6 +249,16 @@ async def test_a_refused_key_and_the_sales_overtake_what_waits_of_single_symbols
     ]
 
 
+async def test_a_trigger_is_told_before_the_sale_that_it_made_however_late_both_are() -> None:
+    world = World()
+    fired_ = replace(TRACKER, state=TrackerState.TRIGGERED)
+    change = events.TrackerChanged(fired_, TrackerChange.TRIGGERED, START)
+    await queue(world, 1, change)
+    await queue(world, 2, events.IntentClosed(INTENT, START))
+    await world.outbox.send_waiting()
+    assert [title.split()[1].strip(":") for title in world.titles()] == ["Triggered", "Sold"]
+
+
 async def test_what_waits_in_a_storm_of_sales_is_told_sale_by_sale() -> None:
     world = World()
     for number in range(1, 31):
@@ -336,6 +346,32 @@ async def test_the_repeats_of_many_standing_alarms_are_one_message_that_lists_th
     assert "BLOCKED: COIN1/USDT #1" in world.texts()[0]
     assert first[-1] == "It repeats until /ack."
     fired([title for title in world.titles() if "alarms still stand" in title])
+
+
+async def test_what_is_left_of_many_alarms_is_said_again_as_one_message() -> None:
+    world = World()
+    desk = FakeDesk(world.clock, world.store)
+    addresser = Addresser(
+        world.store, world.store, desk, Roster({7: ADA}), world.clock, str, lambda: None
+    )
+    for number in range(1, 24):
+        change = blocked(number).tracker
+        desk.live[number] = replace(change, changed_at=START + timedelta(seconds=number / 10))
+    for second in range(7 * 60):
+        if second == 30:
+            # The others are sold, and one alarm of another kind joins those that stand.
+            desk.live = {number: one for number, one in desk.live.items() if number <= 4}
+            at = START + timedelta(seconds=second)
+            desk.conditions.append(replace(KEY_REFUSED, at=at))
+        await addresser.alarms.repeat()
+        await world.pass_s(1)
+    ours = [title for title in world.titles() if "COIN" in title or "alarms" in title]
+    assert ours == ["🔁 4 alarms still stand"] * 2
+    told = next(text for text in world.texts() if "alarms still stand" in text)
+    named = set(re.findall(r"COIN\d+", told))
+    assert named == {f"COIN{number}" for number in range(1, 5)}
+    # What concerns everything keeps all its words.
+    assert any("The exchange refuses the key" in title for title in world.titles())
 
 
 async def test_repeats_of_many_alarms_are_queued_at_once_and_each_once_over_a_restart() -> None:
