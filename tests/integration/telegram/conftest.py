@@ -138,6 +138,7 @@ class World:
         self.charts = PixelCharts()
         self.data_dir = data_dir
         self.nonces = itertools.count(1)
+        self.starts = 0
         self.pairing_code: str | None = None
 
     def bot(self, **settings: Any) -> TelegramBot:
@@ -175,6 +176,7 @@ class World:
         """A started bot that is stopped in order."""
         bot = self.bot(**settings)
         self.pairing_code = await bot.start()
+        self.starts += 1
         task = asyncio.create_task(bot.run())
         try:
             yield bot

@@ -365,7 +365,7 @@ async def test_a_drifted_price_is_asked_again_on_the_same_card(world: World) -> 
         await world.phone.until_text("Done.")
     assert len(world.desk.executed) == 1
     assert world.desk.executed[0][2] == "nonce2"
-    fired(again["text"])
+    fired(world.store.of(events.ConfirmationAsked)[1:], words=again["text"])
 
 
 async def test_the_guide_shows_lines_that_can_be_sent_as_they_are(world: World) -> None:
