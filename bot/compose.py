@@ -258,7 +258,6 @@ class Process:
         start = Start(self._agent, self._store, self._in_hand, self._clock, refused.tell)
         await start.run(self._account.restore)
         await refused.forget()
-        await self._local.recovered()
         ready.set()
 
     async def _after(self, ready: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:

@@ -7,6 +7,7 @@ gate's, how it is done the execution's. Starting is recovery, and there is no ot
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -237,7 +238,11 @@ class TradingAgent:
         refuse_unknown_currency(self.settings.currency, instruments)
         # What a full disk left in the reserve is part of what is known.
         await self.journal.append()
+        before = self.state.trading_mode
         stored = await self.records.state()
+        if self.state.trading_mode is not before:
+            # A halt that was asked for while this was read is newer than what was read.
+            stored = replace(stored, trading_mode=self.state.trading_mode)
         self.state.load(stored, instruments)
         await self._housekeeping.transfers.load(self.journal)
         self.execution.take_rules(instruments)

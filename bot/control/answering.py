@@ -34,7 +34,6 @@ class LocalDesk:
         self._clock = clock
         self._is_ready = is_ready
         self._sleep = sleep
-        self._halted_early: str | None = None
 
     async def answer(self, request: Request) -> Reply:
         """Answer one request; raises UmbraError where it could not be done at all."""
@@ -51,15 +50,6 @@ class LocalDesk:
                 return await self._preview_resume(_resume(request))
             case Ask.RESUME:
                 return await self._resume(_resume(request), _cause(request))
-
-    async def recovered(self) -> None:
-        """Halt once more: what was asked for while the state was being read may have been missed.
-
-        To be called when recovery has ended.
-        """
-        cause, self._halted_early = self._halted_early, None
-        if cause is not None and not self._desk.status().state.is_halted:
-            await self._desk.execute(_HALT, THIS_MACHINE, f"{cause}:recovered")
 
     async def _status(self) -> str:
         if self._is_ready():
@@ -95,7 +85,6 @@ class LocalDesk:
             return Reply(True, f"Already {MODES[state].state}.")
         await self._once(_HALT, cause)
         if not self._is_ready():
-            self._halted_early = cause
             return Reply(True, wording.HALTED_EARLY)
         return Reply(True, _lines(wording.HALTED, wording.troubles(self._desk.status())))
 

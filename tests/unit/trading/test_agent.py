@@ -64,6 +64,7 @@ from trading.domain.tracker import (
     TrackerState,
 )
 from trading.outside import OFF_PEG
+from trading.ports.storage import StoredState
 from trading.reachability import BALANCES_DISAGREE
 from trading.risk.limits import RiskLimits
 
@@ -1036,3 +1037,23 @@ async def test_the_prices_of_everything_are_asked_for_once_a_round() -> None:
         assert world.agent.state.book.value("USDC", Decimal(100)) == world.exchange.quote_now(
             "USDC/USDT"
         ).bid * Decimal(100)
+
+
+async def test_a_halt_that_is_asked_for_while_a_start_reads_what_is_stored_counts(
+    world: AgentWorld,
+) -> None:
+    await world.kill()
+    read = world.store.state
+
+    async def halted_meanwhile() -> StoredState:
+        found = await read()
+        world.store.state = read  # type: ignore[method-assign]
+        now = world.time.now()
+        await world.agent.record(TradingModeChanged(TradingMode.HALTED, "halt", "0", now))
+        return found
+
+    world.store.state = halted_meanwhile  # type: ignore[method-assign]
+    await world.start()
+    assert world.agent.state.mode is TradingMode.HALTED
+    # No second word of it is needed.
+    assert len(world.store.of(TradingModeChanged)) == 1

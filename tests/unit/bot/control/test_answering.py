@@ -202,16 +202,6 @@ async def test_before_the_exchange_has_answered_a_halt_is_kept_and_a_panic_halts
     assert (await bench.world.store.records.state()).trading_mode is not None
 
 
-async def test_a_halt_that_recovery_has_overlooked_is_repeated_after_it(bench: _Bench) -> None:
-    bench.world.agent.is_ready = False
-    await bench.ask(Ask.HALT)
-    bench.world.agent.state.trading_mode = None
-    bench.world.agent.is_ready = True
-    await bench.local.recovered()
-    assert bench.desk.status().state is TradingMode.HALTED
-    await bench.local.recovered()
-
-
 async def test_the_file_halts_and_nothing_ends_the_halt_while_it_lies_there(
     bench: _Bench, tmp_path: Path
 ) -> None:
