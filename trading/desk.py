@@ -102,7 +102,8 @@ class CloseProposal:
 
     These stay untouched, but for a panic with everything: that cancels the orders and sells the
     coins too, all but the `unsellable`, by name and quantity. `foreign_orders` is None where the
-    exchange did not tell; `price_age_s` is of the oldest price.
+    exchange did not tell; `price_age_s` is of the oldest price. `currency` is what the account
+    counts in: what sales bring in of any other is not sold on.
     """
 
     lines: tuple[CloseLine, ...]
@@ -111,6 +112,7 @@ class CloseProposal:
     unmanaged: tuple[CloseLine, ...]
     price_age_s: float | None = None
     unsellable: tuple[tuple[str, Decimal], ...] = ()
+    currency: str = ""
     shrunk: tuple[Shrinkage, ...] = ()
 
 

@@ -6,11 +6,12 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot.telegram.access import buttons_for
 from bot.telegram.alert import AlertFacts
 from bot.telegram.alerts import ALERT_KINDS
+from bot.telegram.closings import Closings
 from bot.telegram.delivery import messages_for, with_banner
 from bot.telegram.render.text import Card
 from bot.telegram.render.trackers import card_name, ended_card, tracker_card
@@ -25,7 +26,7 @@ from trading.domain.chat import OutboxMessage
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
-from trading.domain.order import IntentState, Purpose, Side
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.poison import InHand, Lane, Unmarked, marked
 from trading.ports.clock import Clock
@@ -45,6 +46,10 @@ _SAID_FOR = timedelta(minutes=5)
 _LEFT_TO_REFRESH = frozenset({TrackerChange.ARMED, TrackerChange.MOVED})
 
 
+# The answer to a command is stored once it is done, and its sale may be over sooner.
+_STORED_WITHIN = timedelta(seconds=10)
+
+
 @dataclass(slots=True)
 class Addresser:
     """Reads what is new in the journal and writes who is told, in one append per batch.
@@ -61,6 +66,8 @@ class Addresser:
     kick_outbox: Callable[[], None]
     in_hand: InHand = field(default_factory=Unmarked)
     alarms: StandingAlarms = field(init=False)
+    # Ends of sales that came before the card that tells of them was stored, by its name.
+    _early: dict[str, tuple[int, datetime, Card]] = field(default_factory=dict)
     _seq: int | None = None
 
     def __post_init__(self) -> None:
@@ -103,6 +110,7 @@ class Addresser:
             self._seq = batch[-1].seq
             seen += len(batch)
         self._seq = max(self._seq or 0, end)
+        await self._refresh_late()
         return seen
 
     async def _address(self, rows: Sequence[Recorded]) -> None:
@@ -116,7 +124,11 @@ class Addresser:
             for seq, alert in alerts_for(rows, facts)
             for message in messages_for(seq, alert, people, self.banner(), now)
         ]
-        refreshed = (*await self._refreshes(rows), *await self._order_refreshes(rows))
+        refreshed = [
+            *await self._refreshes(rows),
+            *await self._order_refreshes(rows),
+            *await self._closing_refreshes(rows),
+        ]
         queued += [events.MessageQueued(message) for message in refreshed]
         if not queued:
             return
@@ -165,11 +177,43 @@ class Addresser:
         """Say on the card of an order that somebody asked for how it ended."""
         found: list[OutboxMessage] = []
         for row in rows:
-            if isinstance(row.event, events.IntentClosed) and row.event.intent.tracker_id is None:
+            # A panic has one card for all of its sales.
+            if isinstance(row.event, events.IntentClosed) and _has_card(row.event.intent):
                 intent = row.event.intent
                 card = order_end_card(intent, self.instrument(intent.symbol))
-                found += await self._wherever(card, order_name(intent.intent_id), row.seq)
+                found += await self._at_end(card, order_name(intent.intent_id), row.seq)
         return found
+
+    async def _closing_refreshes(self, rows: Sequence[Recorded]) -> list[OutboxMessage]:
+        """Say on the card of a command that sells many what all its sales have come to."""
+        closings = Closings(self.journal, self.desk)
+        found: list[OutboxMessage] = []
+        for closing in await closings.concerned(rows):
+            found += await self._at_end(await closings.card(closing), closing.name, closing.seq)
+        return found
+
+    async def _at_end(self, card: Card, name: str, seq: int) -> list[OutboxMessage]:
+        """Bring a card up to date with an end; one that is about to be stored, a moment later."""
+        if not await self.records.card_chats(name):
+            _, since, _ = self._early.get(name, (0, self.clock.now(), card))
+            self._early[name] = (seq, since, card)
+            return []
+        self._early.pop(name, None)
+        return [
+            replace(message, message_key=f"{message.message_key}:{name}")
+            for message in await self._wherever(card, name, seq)
+        ]
+
+    async def _refresh_late(self) -> None:
+        now = self.clock.now()
+        for name, (seq, at, card) in list(self._early.items()):
+            refreshed = await self._at_end(card, name, seq)
+            if refreshed:
+                await self.journal.append(*map(events.MessageQueued, refreshed))
+                self.kick_outbox()
+            elif now - at > _STORED_WITHIN:
+                # Nobody in a chat has asked for it.
+                self._early.pop(name, None)
 
     async def _wherever(self, card: Card, name: str, seq: int) -> list[OutboxMessage]:
         admitted = {person.chat_id: person.role for person in self.roster.active.values()}
@@ -295,6 +339,10 @@ def _name_of(row: Recorded) -> str:
 def _seq_in(name: str, otherwise: int) -> int:
     found = _NAME.match(name)
     return int(found[1]) if found is not None else otherwise
+
+
+def _has_card(intent: Intent) -> bool:
+    return intent.tracker_id is None and intent.purpose is not Purpose.PANIC
 
 
 def _is_exit(end: events.IntentClosed) -> bool:

@@ -138,7 +138,8 @@ class Proposer:
         sold = (*lines, *unmanaged) if is_everything else lines
         age_s = self._of.prices_age_s(line.symbol for line in sold)
         kept = self._unsellable() if is_everything else ()
-        facts = CloseProposal(lines, tuple(ended), foreign, unmanaged, age_s, kept)
+        currency = self._of.state.book.currency
+        facts = CloseProposal(lines, tuple(ended), foreign, unmanaged, age_s, kept, currency)
         return Proposal(command, facts, needs_confirmation=True)
 
     @staticmethod

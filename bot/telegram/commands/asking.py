@@ -1,6 +1,7 @@
 """From a command of the core to its end: proposed, asked where it must be, done once."""
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 from bot.telegram import confirm, examples, grammar
@@ -8,6 +9,7 @@ from bot.telegram.commands.context import Reply, Request, Services, asked
 from bot.telegram.fat_fingers import doubt_of
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
+from bot.telegram.render.closing import closing_name
 from bot.telegram.render.text import Card
 from bot.telegram.render.tracker_words import owned
 from bot.telegram.render.trackers import tracker_card
@@ -23,6 +25,7 @@ from trading.desk import Outcome, Proposal, Shown
 from trading.domain.chat import Role
 from trading.domain.commands import (
     ArmTracker,
+    CloseAll,
     Command,
     EditTracker,
     Panic,
@@ -248,7 +251,11 @@ async def do(
         )
     except AlreadyRecorded:
         outcome = Outcome("Done, shortly before a restart. It was not done twice.")
-    return Reply((_outcome_card(services, command, outcome, shown),), outcome="done")
+    card = _outcome_card(services, command, outcome, shown)
+    if isinstance(command, CloseAll | Panic):
+        # What all of them come to is told here; each sale besides tells of itself.
+        card = replace(card, name=closing_name(request.cause))
+    return Reply((card,), outcome="done")
 
 
 def _outcome_card(
@@ -263,7 +270,6 @@ def _outcome_card(
             return told
         return tracker_card(view, headline=f"{outcome.text}{_less(view, shown)}")
     shortcuts = in_rows((does("📊 Status", "/status"), does("📋 Orders", "/orders")))
-    # What several orders do is told by each of them.
     name = order_name(outcome.intent_ids[0]) if len(outcome.intent_ids) == 1 else None
     return Card(told.text, shortcuts, name=name)
 

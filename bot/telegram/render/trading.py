@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from bot import modes
 from bot.telegram import phrase
 from bot.telegram.keyboards import does, fits, in_rows
+from bot.telegram.render.closing import came_in, worth
 from bot.telegram.render.text import (
     Card,
     Code,
@@ -137,6 +138,8 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
     if facts.trackers_cancelled:
         numbers = ", ".join(f"#{each}" for each in facts.trackers_cancelled)
         lines.append(f"Trackers that end: {numbers}")
+    if facts.currency:
+        lines.extend(came_in(((line.symbol, line.value) for line in facts.lines), facts.currency))
     lines.extend(_beyond_care(facts, is_taken=is_everything))
     if facts.unsellable:
         lines.append("Stays (no market or no price):")
@@ -170,7 +173,8 @@ def _listed(closed: Sequence[CloseLine]) -> list[Line]:
 
 
 def _closing(line: CloseLine) -> str:
-    return f"• {quantity(line.quantity)} {line.base} = {money(line.value)}"
+    quote = line.symbol.partition("/")[2]
+    return f"• {quantity(line.quantity)} {line.base} = {worth(line.value, quote)}"
 
 
 def _beyond_care(facts: CloseProposal, *, is_taken: bool) -> list[Line]:

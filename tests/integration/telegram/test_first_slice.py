@@ -97,6 +97,32 @@ async def test_the_card_of_an_order_is_edited_to_its_end(
     assert ended["buttons"] == [["📊 Status", "📜 History"]]
 
 
+async def test_the_card_of_a_panic_is_edited_to_what_all_its_sales_came_to(world: World) -> None:
+    now = world.clock.now()
+    async with world.running():
+        card = await world.phone.ask("/panic")
+        await world.phone.press(card["message_id"], "Confirm")
+        await world.phone.until_text("Selling 1 positions")
+        cause = world.desk.executed[0][2]
+        done = Intent(
+            f"u:command:{cause}:BTC/USDT",
+            "BTC/USDT",
+            Side.SELL,
+            Purpose.PANIC,
+            Decimal(60000),
+            now,
+            quantity=Decimal("0.5"),
+            state=IntentState.DONE,
+            filled_quantity=Decimal("0.5"),
+            filled_notional=Decimal(30000),
+        )
+        executed = events.CommandExecuted(cause, OWNER, commands.Panic.__name__, now)
+        await world.store.append(executed, events.IntentClosed(done, now))
+        ended = await world.phone.until_text("• 0.5 BTC = 30,000.00 USDT")
+    assert ended["message_id"] == card["message_id"]
+    assert ended["buttons"] == [["📊 Status", "💰 Balance", "📜 History"]]
+
+
 @pytest.mark.parametrize("command", ["/start", "/help", "/status", "/trackers", "/positions"])
 async def test_a_command_is_answered_by_a_new_message(world: World, command: str) -> None:
     async with world.running():

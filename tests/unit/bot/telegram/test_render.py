@@ -37,7 +37,7 @@ from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk, find
 from tests.fakes.memory_store import SettableClock
 from tests.unit.trading.trackers.make import armed
-from trading.desk import CloseProposal, PlainProposal, Proposal
+from trading.desk import CloseLine, CloseProposal, PlainProposal, Proposal
 from trading.domain import commands, events
 from trading.domain.chat import ConfirmationAnswer, Role, Severity
 from trading.domain.errors import Refused
@@ -633,7 +633,7 @@ async def test_closing_everything_lists_what_goes_and_what_stays() -> None:
     desk = FakeDesk(SettableClock(START))
     desk.unmanaged["ETH/USDT"] = Decimal(2)
     text = trading.question_text(await desk.propose(commands.CloseAll(), 7), 300)
-    assert list(_close_lines(text)) == ["• 0.5 BTC = 60,000.00", "• 2 ETH = ?"]
+    assert list(_close_lines(text)) == ["• 0.5 BTC = 60,000.00 USDT", "• 2 ETH = ?"]
     assert CAPTION_LENGTH_MAX < 1024
 
 
@@ -656,7 +656,7 @@ async def test_a_panic_with_everything_lists_what_else_it_sells_and_cancels() ->
         said[command.everything] = _assert_fits(card)
     assert said[False][:6] == [
         "🚨 PANIC: sell 1, then halt?",
-        "• 0.5 BTC = 60,000.00",
+        "• 0.5 BTC = 60,000.00 USDT",
         "Stays (not managed):",
         "• 2 ETH = ?",
         "Stays (orders not ours):",
@@ -665,13 +665,28 @@ async def test_a_panic_with_everything_lists_what_else_it_sells_and_cancels() ->
     assert " ".join(said[False][6:8]) == "Everything sells and cancels that too."
     assert said[True][:8] == [
         "🚨 PANIC: sell all 2, then halt?",
-        "• 0.5 BTC = 60,000.00",
+        "• 0.5 BTC = 60,000.00 USDT",
         "Sold too (not managed):",
         "• 2 ETH = ?",
         "Cancelled (orders not ours):",
         "• buy 3 ETH/USDT",
         "Stays (no market or no price):",
         "• 5 XRP",
+    ]
+
+
+async def test_a_panic_says_what_its_sales_bring_in_that_is_not_sold_on() -> None:
+    proposal = await FakeDesk(SettableClock(START)).propose(commands.Panic(everything=True), 7)
+    sold = CloseLine("ETH/BTC", "ETH", Decimal(3), Decimal("0.15"))
+    unmanaged = CloseLine("ADA/USDT", "ADA", Decimal(5), Decimal("4.5"))
+    facts = CloseProposal((sold,), (), (), (unmanaged,), currency="USDT")
+    card = Card(trading.question_text(replace(proposal, facts=facts), 300))
+    assert _assert_fits(card)[1:6] == [
+        "• 3 ETH = 0.15 BTC",
+        "Comes in, is not sold on:",
+        "• 0.15 BTC",
+        "Sold too (not managed):",
+        "• 5 ADA = 4.5 USDT",
     ]
 
 

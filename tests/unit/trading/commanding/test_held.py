@@ -24,6 +24,7 @@ async def test_a_panic_sells_what_had_fired_and_was_held_and_says_so_before(
     proposal = await world.desk.propose(Panic(), OWNER)
     assert isinstance(proposal.facts, CloseProposal)
     assert [line.quantity for line in proposal.facts.lines] == [Decimal("0.1"), Decimal("0.2")]
+    assert proposal.facts.currency == "USDT"
     assert world.exchange.sent == []
     await world.do(Panic())
     await world.until_sold("0.3")
