@@ -119,7 +119,7 @@ class Process:
             return Reply(True, wording.stored_panic(stored))
         is_simulated = self._account.gateway.is_simulated
         place = wording.place(self._settings.mode.value, self._settings.exchange_id, is_simulated)
-        return Reply(False, wording.unwatched(place, stored))
+        return Reply(False, wording.unwatched(place, stored, self._halt_file.note))
 
     async def answer_alone(self, request: Request) -> Reply:
         """Recover as far as the exchange lets, answer one request, and stop."""

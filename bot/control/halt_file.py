@@ -30,6 +30,11 @@ class HaltFile:
         """Whether the file lies there, whatever is in it."""
         return self.path.exists() or self.path.is_symlink()
 
+    @property
+    def note(self) -> str:
+        """What the file means where nothing runs; empty without it."""
+        return f"The file {self.path} lies there: the start comes up halted." * self.is_there
+
     def leave(self) -> None:
         """Leave the file, for the agent that runs or the next one; raises OSError."""
         self.path.touch(mode=0o600)

@@ -36,9 +36,8 @@ class WithoutDatabase:
                 return self._said(False, _NOT_RESUMED)
 
     def _said(self, is_done: bool, *first: str) -> Reply:
-        lies = f"The file {self._halt_file.path} lies there: the start comes up halted."
-        is_news = not first and self._halt_file.is_there
-        return Reply(is_done, "\n".join((*first, self._why(), *(lies,) * is_news)))
+        note = "" if first else self._halt_file.note
+        return Reply(is_done, "\n".join(part for part in (*first, self._why(), note) if part))
 
     def _halted(self) -> tuple[bool, str]:
         path = self._halt_file.path

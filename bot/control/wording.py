@@ -80,14 +80,15 @@ def place(mode: str, exchange: str, is_simulated: bool) -> str:
     return f"{'SIMULATED, ' if is_simulated else ''}{mode} on {exchange}"
 
 
-def unwatched(where: str, stored: StoredState) -> str:
-    """What the journal says while no agent runs."""
+def unwatched(where: str, stored: StoredState, halt: str) -> str:
+    """What the journal says while no agent runs; `halt` is what a file says of the next start."""
     alive = stored.last_alive_at
     mode = stored.trading_mode.mode if stored.trading_mode else TradingMode.ACTIVE
     return _journaled(
         f"{where}, {MODES[mode].state}",
         "No agent runs here, so NO STOP IS WATCHED. Start it: umbra run",
         stored,
+        halt,
         "" if alive is None else f"Last sign of life: {alive:%Y-%m-%d %H:%M:%S} UTC",
     )
 
@@ -97,6 +98,7 @@ def _journaled(head: str, trouble: str, stored: StoredState, *more: str) -> str:
         head,
         trouble,
         _lost(stored.lost),
+        *(f"! {alert.text}" for alert in stored.alerts[:_LISTED_MAX]),
         *more,
         *(_held(symbol, plain(held.quantity)) for symbol, held in stored.positions.items()),
         *(_tracker(tracker) for tracker in list(stored.trackers)[:_LISTED_MAX]),

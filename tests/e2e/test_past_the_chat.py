@@ -73,6 +73,11 @@ async def test_without_an_agent_looking_changes_nothing_and_says_that_nobody_wat
     assert "SIMULATED, live on binance, active" in said
     assert "NO STOP IS WATCHED" in said
     assert "#1 BTC/USDT protective stop" in said
+    assert "HALT" not in said
+    (world.data_dir / "HALT").touch()
+    code, said = await umbra(world, "status")
+    assert "HALT lies there: the start comes up halted" in said
+    (world.data_dir / "HALT").unlink()
     code, said = await umbra(world, "panic", typed="no")
     assert code == 1, said
     assert "sells 0.2 BTC" in said

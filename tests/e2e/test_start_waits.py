@@ -48,7 +48,7 @@ async def test_a_start_waits_for_a_server_that_is_away_and_then_watches(
     }
     await world.spawn_agent()
     told = await world.until_message(_WAITS, after=begin)
-    fired(told["text"])
+    fired(world.log().count('"start_waits_for_storage"'), words=told["text"])
     assert "PRIVATE STOPS ARE NOT WATCHED" in told["text"]
     await _lives(world, manager)
     code, said = await umbra(world, "health")
@@ -103,7 +103,7 @@ async def test_while_another_program_holds_the_database_the_machine_says_so_and_
     code, said = await umbra(world, "status")
     assert (code, said.startswith("Umbra waits to start")) == (1, True), said
     assert holder in said
-    fired(said)
+    fired(said.count(holder), words=said)
     code, said = await umbra(world, "health")
     assert (code, "stops are not watched" in said) == (1, True), said
     code, said = await umbra(world, "resume", "--yes")
@@ -132,8 +132,10 @@ async def test_with_the_database_gone_a_look_begins_none_and_a_panic_knows_what_
     await world.start_agent()
     await world.arm("/track BTC/USDT stop 58000 all")
     await world.kill_agent()
-    for path in (world.data_dir / f"umbra.db{end}" for end in ("", "-wal", "-shm")):
-        path.unlink(missing_ok=True)
+    database = [world.data_dir / f"umbra.db{end}" for end in ("", "-wal", "-shm")]
+    gone = [path for path in database if path.exists()]
+    for path in gone:
+        path.unlink()
     for command, text in (("status", "NO STOP IS WATCHED"), ("panic", "could sell nothing now")):
         code, said = await umbra(world, command, typed="no")
         assert (code, text in said) == (1, True), said
@@ -145,7 +147,10 @@ async def test_with_the_database_gone_a_look_begins_none_and_a_panic_knows_what_
         assert (code, first.startswith("IT IS NOT KNOWN WHAT IS MANAGED")) == (1, True), said
         assert "Everything managed is sold" not in said
         assert "the exchange itself" in said
-    fired(said)
+    # It stands until somebody has seen it.
+    code, told = await umbra(world, "status")
+    assert (code, "! SAFE MODE: the database of this place is gone" in told) == (1, True), told
+    fired([path.name for path in gone], words=told)
     assert await world.orders() == []
 
 
@@ -167,7 +172,7 @@ async def test_a_start_waits_for_a_server_whose_table_or_lease_another_session_h
         await other.execute("BEGIN; LOCK TABLE lease")
         await world.spawn_agent()
         told = await world.until_message("another program holds its database", after=begin)
-        fired(told["text"])
+        fired(world.log().count('"start_waits_for_storage"'), words=told["text"])
         assert "keeps a table of it locked" in told["text"]
     finally:
         await other.close()

@@ -1,6 +1,8 @@
 """Z-02: a secret that another program puts into its words is in none of ours."""
 
 import socket
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,11 +17,12 @@ from storage.database import no_failpoint
 from storage.postgres import PostgresDatabase
 from tests.contract.gateway.worlds import MachineClock, control, settings_of, simulated
 from tests.e2e.world import World
+from tests.fakes.desk import START
 from tests.security.canaries import CANARIES, PASSWORD, leaks, spellings
-from trading.domain.errors import StorageLost, UmbraError
-from trading.domain.order import OrderRequest, OrderType, Side
+from trading.domain.errors import StorageLost, UmbraError, Unreachable
+from trading.domain.order import OrderReport, OrderRequest, OrderStatus, OrderType, Side
 from trading.execution.classify import classify
-from trading.gateway import create_gateway
+from trading.gateway import GatewaySettings, create_gateway
 from trading.gateway.rest import CcxtGateway
 from trading.gateway.unified import UnifiedVenue
 from trading.sim.binance.server import SimSettings
@@ -27,6 +30,18 @@ from trading.sim.binance.server import SimSettings
 KEY = CANARIES["UMBRA_EXCHANGE_API_KEY"]
 SECRET = CANARIES["UMBRA_EXCHANGE_SECRET"]
 TOKEN = CANARIES["UMBRA_TELEGRAM_TOKEN"]
+REPORT = OrderReport(
+    client_order_id="umbra-1",
+    exchange_order_id="1",
+    symbol="BTC/USDT",
+    side=Side.BUY,
+    status=OrderStatus.REJECTED,
+    quantity=Decimal(1),
+    filled_quantity=Decimal(0),
+    price=None,
+    fills=(),
+    updated_at=START,
+)
 # The code is known, unknown, or there is none: a page of a box on the way.
 ECHOES = [
     ("error_code", {"code": -2015, "msg": f"Invalid API-key {KEY}", "status": 401}),
@@ -66,6 +81,29 @@ async def test_z02_what_the_exchange_echoes_is_no_evidence_and_no_error(
                 assert leaks(f"{failed.value} {failed.value!r} {failed.value.words}") == []
         finally:
             await gateway.close()
+
+
+class _Echoing:
+    """A venue whose streams tell what was sent to them."""
+
+    async def stream_account(self, on_report: Callable[[OrderReport], None], *_: object) -> None:
+        on_report(replace(REPORT, reason=f"refused for {KEY}"))
+        on_report(REPORT)
+        raise Unreachable(f"closed: {KEY} {SECRET}")
+
+    async def stream_market(self, *_: object) -> None:
+        raise Unreachable(f"closed: {KEY}", 502)
+
+
+async def test_z02_what_a_stream_echoes_is_in_no_report_and_no_error() -> None:
+    settings, heard = GatewaySettings(api_key=KEY, secret=SECRET), list[OrderReport]()
+    gateway = CcxtGateway(settings, MachineClock(), _Echoing())  # type: ignore[arg-type]
+    with pytest.raises(Unreachable, match=r"^closed: ••• •••$"):
+        await gateway.stream_account(heard.append, lambda _: None)
+    assert [one.reason for one in heard] == ["refused for •••", ""]
+    with pytest.raises(Unreachable, match=r"^closed: •••$") as lost:
+        await gateway.stream_market(frozenset(), lambda _: None, lambda _: None)
+    assert lost.value.status == 502
 
 
 def _order() -> OrderRequest:
