@@ -109,10 +109,10 @@ def _slippage(intent: Intent, average: Decimal, reference: str) -> str:
     """How far from what its decision saw a price came to lie, as what it meant for the person."""
     # Not a sign: more is good for who sells and bad for who buys.
     gained = intent.side.opposite.sign * (average - intent.reference_price)
-    if not gained:
+    share = unsigned_percent(gained / intent.reference_price)
+    if share == "0%":
         return f"slippage 0% from {reference}"
     word = "better" if gained > 0 else "worse"
-    share = unsigned_percent(gained / intent.reference_price)
     return f"slippage {share} {word} than {reference}"
 
 

@@ -142,6 +142,7 @@ def test_bought_says_what_it_cost() -> None:
         (Side.BUY, "29014.5", "slippage 0.05% worse than 58,000.00"),
         (Side.BUY, "28985.5", "slippage 0.05% better than 58,000.00"),
         (Side.BUY, "29000", "slippage 0% from 58,000.00"),
+        (Side.SELL, "28999.999", "slippage 0% from 58,000.00"),
     ],
 )
 def test_slippage_says_whether_it_was_good_or_bad(side: Side, notional: str, said: str) -> None:
