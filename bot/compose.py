@@ -183,6 +183,7 @@ class Process:
     async def _work(self, stop: asyncio.Event) -> int:
         ready = asyncio.Event()
         storage = self._storage = self._storage_watch()
+        self._bus.subscribe(storage.note)
         control = ControlServer(self._settings.directory, self._local.answer)
         code = await self._front.chat.start()
         if code is not None:

@@ -5,10 +5,14 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from decimal import Context
 
 from bot.repetition import repeats_due
 from storage.store import Store
 from trading.domain.errors import StorageLost
+from trading.domain.events import Event, IntentClosed
+from trading.domain.money import plain
+from trading.domain.order import Intent, Side
 from trading.domain.position import TradingMode
 from trading.ports.clock import Clock
 
@@ -25,6 +29,10 @@ CALM_S = 30.0
 LAST_SALES_S = 1.0
 # So long at most an end waits for its last word.
 LAST_WORD_S = 3.0
+
+# So many sales and purchases are named one by one.
+_NAMED_MAX = 8
+_EIGHT_DIGITS = Context(prec=8)
 
 # What is said, and whether nobody has done anything about it for a minute.
 Tell = Callable[[str, bool], Awaitable[bool]]
@@ -60,11 +68,23 @@ class StorageWatch:
         self._said = 0
         self._is_lost = False
         self._good_since_s: float | None = None
+        # What was sold or bought while nothing can be written, and is not told yet.
+        self._done: list[Intent] = []
 
     @property
     def is_wrong(self) -> bool:
         """Whether the disk is lost, slow, or was so a moment ago: whoever writes waits for it."""
         return self._since_s is not None
+
+    def note(self, event: Event) -> None:
+        """Take note of what was sold or bought while the chat, which reads the journal, is blind.
+
+        A plain call for the bus: what is told of it is told by the next look.
+        """
+        if not isinstance(event, IntentClosed) or not self._store.is_degraded:
+            return
+        if event.intent.filled_quantity > 0:
+            self._done.append(event.intent)
 
     async def run(self) -> None:
         """Probe every two seconds until cancelled; raises StorageLost when only a restart helps."""
@@ -73,6 +93,7 @@ class StorageWatch:
             probed_s = self._clock.monotonic()
             while self._clock.monotonic() - probed_s < PROBE_S:
                 await self._sleep(LOOK_S)
+                await self._tell_done()
                 if self._store.is_degraded and not self._is_lost:
                     break
 
@@ -101,6 +122,20 @@ class StorageWatch:
                 await self._good()
         finally:
             writing.cancel()
+
+    async def _tell_done(self) -> None:
+        """Say past the journal what was done, once; written down, it is told as ever."""
+        done, self._done = self._done, []
+        if not done or not self._store.is_degraded:
+            return
+        named = [_done(intent) for intent in done[:_NAMED_MAX]]
+        named += [f"{len(done) - _NAMED_MAX} more"] * (len(done) > _NAMED_MAX)
+        text = (
+            f"✅ Done at the exchange, while the journal cannot be written: {'; '.join(named)}. "
+            "Fees and profit are told when that is over."
+        )
+        if not await self._tell(text, False):
+            self._done = [*done, *self._done]
 
     async def tell_end(self, why: str) -> None:
         """Say past the journal that the process ends for its database, and what is left behind."""
@@ -162,6 +197,14 @@ class StorageWatch:
             return
         if not self._said or await self._tell("✅ Umbra writes its journal again.", False):
             self._since_s, self._said, self._is_lost = None, 0, False
+
+
+def _done(intent: Intent) -> str:
+    base, _, quote = intent.symbol.partition("/")
+    word = "sold" if intent.side is Side.SELL else "bought"
+    whose = "" if intent.tracker_id is None else f" (#{intent.tracker_id})"
+    average = plain(_EIGHT_DIGITS.divide(intent.filled_notional, intent.filled_quantity))
+    return f"{word} {plain(intent.filled_quantity)} {base} at {average} {quote}{whose}"
 
 
 def _stops(mode: TradingMode | None) -> str:

@@ -248,6 +248,8 @@ async def test_stops_sell_at_once_while_another_program_holds_the_database(
         await world.until(lambda: _is_sold(world), "not sold")
         # One wait in vain is five seconds.
         assert time.monotonic() - began_s < 5
+        for quantity in ("0.2", "0.3"):
+            await world.until_message(rf"Done at the exchange(.|\n)* sold {quantity} BTC at 57")
     await world.until_message("writes its journal again")
     await world.until_message(r"Sold 0\.2 BTC")
     await world.until_message(r"Sold 0\.3 BTC")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import pytest
 
@@ -11,7 +12,11 @@ from bot.storage_watch import CALM_S, StorageWatch
 from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from trading.domain.errors import StorageLost
+from trading.domain.events import IntentClosed
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
+
+NOW = FakeClock().now()
 
 
 @dataclass
@@ -25,6 +30,8 @@ class _Store:
     was_told: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[str] = field(default_factory=list)
     unseen: int = 0
+    # Whether nobody is reached.
+    is_deaf: bool = False
 
     @property
     def journal(self) -> "_Store":
@@ -49,7 +56,7 @@ class _Store:
         self.told.append(text)
         self.unseen += is_unseen
         self.was_told.set()
-        return True
+        return not self.is_deaf
 
 
 async def _never(_: float) -> None:
@@ -204,3 +211,70 @@ async def test_an_end_waits_for_its_last_word_only_so_long(
 async def _unanswered(_text: str, _is_unseen: bool) -> bool:
     await asyncio.Event().wait()
     return True
+
+
+def _closed(number: int, side: Side, quantity: str, notional: str) -> IntentClosed:
+    intent = Intent(
+        *(f"i{number}", "BTC/USDT", side, Purpose.PROTECT, Decimal(58000), NOW),
+        tracker_id=number if side is Side.SELL else None,
+        state=IntentState.DONE,
+        filled_quantity=Decimal(quantity),
+        filled_notional=Decimal(notional),
+    )
+    return IntentClosed(intent, NOW)
+
+
+async def _looks(watch: StorageWatch, count: int) -> None:
+    """Let it run for so many looks."""
+    left = count
+
+    async def sleep(_: float) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise asyncio.CancelledError
+
+    watch._sleep = sleep
+    with pytest.raises(asyncio.CancelledError):
+        await watch.run()
+
+
+async def test_what_is_done_while_nothing_can_be_written_is_told_at_once_and_once() -> None:
+    store = _Store(is_full=True)
+    watch = _watch(store, FakeClock())
+    await watch.probe()
+    store.told.clear()
+    watch.note(_closed(3, Side.SELL, "0.50", "28995.06"))
+    watch.note(_closed(4, Side.BUY, "0.1", "5799.9"))
+    watch.note(_closed(5, Side.SELL, "0", "0"))
+    await _looks(watch, 3)
+    [said] = store.told
+    assert said == (
+        "✅ Done at the exchange, while the journal cannot be written: sold 0.5 BTC at 57990.12 "
+        "USDT (#3); bought 0.1 BTC at 57999 USDT. Fees and profit are told when that is over."
+    )
+
+
+async def test_what_is_done_is_told_again_until_somebody_was_reached() -> None:
+    store = _Store(is_full=True, is_deaf=True)
+    watch = _watch(store, FakeClock())
+    for number in range(10):
+        watch.note(_closed(number, Side.SELL, "0.1", "5800"))
+    await _looks(watch, 2)
+    store.is_deaf = False
+    await _looks(watch, 2)
+    said = [text for text in store.told if text.startswith("✅ Done")]
+    assert len(said) == 3, "twice to nobody"
+    assert said[-1].count("sold 0.1 BTC") == 8
+    assert "; 2 more. Fees" in said[-1]
+
+
+async def test_what_the_journal_takes_is_told_by_who_reads_it() -> None:
+    store = _Store()
+    watch = _watch(store, FakeClock())
+    watch.note(_closed(3, Side.SELL, "0.5", "28995.06"))
+    store.is_full = True
+    watch.note(_closed(4, Side.SELL, "0.5", "28995.06"))
+    store.is_full = False
+    await _looks(watch, 3)
+    assert store.told == []
