@@ -4,7 +4,7 @@ Missing from a list is never terminal, and a balance that is absent is not a sal
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -28,30 +28,63 @@ class Difference(Enum):
     BEHIND = "behind"
     FOREIGN_SALE = "foreign_sale"
     SHORT = "short"
+    TWICE = "carried out twice"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference; `quantity` in base units where coins are concerned."""
+    """One difference; `quantity` in base units where coins are concerned.
+
+    `parts` are the orders that `report` sums up, where the exchange has several under one id.
+    """
 
     kind: Difference
     symbol: str
     report: OrderReport | None = None
     quantity: Decimal = ZERO
     price: Decimal = ZERO
+    parts: tuple[OrderReport, ...] = ()
 
 
 def orders(
     attempts: Mapping[str, Attempt], reports: Iterable[OrderReport], prefix: str
 ) -> Sequence[Finding]:
-    """Compare every order that the exchange names with ours, by client order id."""
-    newest: dict[str, OrderReport] = {}
+    """Compare every order that the exchange names with ours, by client order id.
+
+    Several of its orders under one id count together: what each of them filled was filled.
+    """
+    newest: dict[str, dict[str, OrderReport]] = {}
     for report in reports:
-        before = newest.get(report.client_order_id)
+        same = newest.setdefault(report.client_order_id, {})
+        before = same.get(report.exchange_order_id)
         if before is None or _is_further(report, before):
-            newest[report.client_order_id] = report
-    found = (_order(attempts.get(each), newest[each], prefix) for each in sorted(newest))
-    return [finding for finding in found if finding is not None]
+            same[report.exchange_order_id] = report
+    findings = []
+    for order_id in sorted(newest):
+        parts = tuple(newest[order_id].values())
+        whole = _together(parts)
+        if len(parts) > 1 and is_ours(order_id, prefix):
+            filled = whole.filled_quantity
+            findings.append(Finding(Difference.TWICE, whole.symbol, whole, filled, parts=parts))
+        if (finding := _order(attempts.get(order_id), whole, prefix)) is not None:
+            findings.append(finding)
+    return findings
+
+
+def _together(parts: Sequence[OrderReport]) -> OrderReport:
+    furthest = parts[0]
+    for part in parts[1:]:
+        furthest = part if _is_further(part, furthest) else furthest
+    if len(parts) == 1:
+        return furthest
+    resting = [part.status for part in parts if not part.status.is_terminal]
+    return replace(
+        furthest,
+        status=resting[0] if resting else furthest.status,
+        quantity=sum((part.quantity for part in parts), ZERO),
+        filled_quantity=sum((part.filled_quantity for part in parts), ZERO),
+        fills=tuple(fill for part in parts for fill in part.fills),
+    )
 
 
 def backstop_sales(

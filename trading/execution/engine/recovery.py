@@ -24,6 +24,7 @@ from trading.execution.engine.reporting import Reporting
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
+from trading.execution.engine.twins import Twins
 from trading.execution.excess import Excess, bought_beyond, owed
 from trading.execution.lifecycle import Observed, advance
 from trading.execution.reconcile import Difference, Finding
@@ -53,6 +54,7 @@ class Recovery:
         self._searching = searching
         self._reporting = reporting
         self._proving = proving
+        self._twins = Twins(surroundings, searching, reporting)
         # Monotonic seconds: when each watched order was asked for last.
         self._looked_s: dict[str, float] = {}
 
@@ -191,9 +193,12 @@ class Recovery:
             *await self._s.read(self._s.gateway.orders_since(symbol, self._since())),
         ]
         findings = list(reconcile.orders(self._attempts(symbol), reports, self._s.prefix))
+        twice = [each for each in findings if each.kind is Difference.TWICE]
+        findings = [each for each in findings if each.kind is not Difference.TWICE]
         for finding in findings:
             if finding.report is not None:
                 await self._reporting.apply(finding.report, f"reconciled: {finding.kind.value}")
+        findings += [each for each in twice if await self._twins.found(each)]
         # Orders of ours from before this process are known to the journal, not to memory.
         return [each for each in findings if each.kind is not Difference.ORPHAN] + [
             each

@@ -103,6 +103,9 @@ class Reporting:
             while self._queue:
                 report = self._queue.popleft()
                 try:
+                    if self._is_second(report):
+                        # Only lists tell of both: they say what was carried out twice.
+                        self._overflowed.add(report.symbol)
                     await self.apply(report)
                 except Exception:
                     # The next report must not suffer for this one; the 10 s check asks again.
@@ -130,6 +133,12 @@ class Reporting:
         if is_unwanted and after is not None and not after.state.is_terminal:
             # Something else may have been sent in its place: it must not fill on top.
             await self._searching.cancel(case, after)
+
+    def _is_second(self, report: OrderReport) -> bool:
+        case = self.case_of(report.client_order_id)
+        known = case.attempt(report.client_order_id) if case is not None else None
+        ours = known.exchange_order_id if known is not None else None
+        return bool(ours and report.exchange_order_id) and ours != report.exchange_order_id
 
     def _is_settled(self, report: OrderReport) -> bool:
         booked = self._settled.get(report.client_order_id)

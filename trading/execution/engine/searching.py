@@ -116,8 +116,7 @@ class Searching:
         now_s = self._s.monotonic()
         if case.fills_missing_s is None:
             case.fills_missing_s = now_s
-        for attempt in case.missing_fills():
-            await self._complete(case, attempt)
+        await self.read_fills(case)
         if not case.missing_fills():
             case.fills_missing_s = None
             await self._booking.over(case, "fills")
@@ -132,6 +131,11 @@ class Searching:
                 f"executions for {waited_s:.0f} s; the position is not booked yet",
             )
         await self._s.wait(case, min(max(waited_s, 0.25), self._s.settings.absence.query_every_s))
+
+    async def read_fills(self, case: Case) -> None:
+        """Read executions that a report did not list, once."""
+        for attempt in case.missing_fills():
+            await self._complete(case, attempt)
 
     async def _complete(self, case: Case, attempt: Attempt) -> None:
         since = attempt.prepared_at - timedelta(seconds=self._s.settings.absence.lookback_s)

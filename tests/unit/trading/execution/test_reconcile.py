@@ -134,3 +134,26 @@ def test_a_round_trip_without_a_known_cost_invents_no_profit() -> None:
     assert trip is not None
     assert (trip.profit, trip.fees_quote, trip.entry_price) == (0, 0, None)
     assert round_trip(intent, [], builders.bitcoin(), None, lambda _: None, builders.NOON) is None
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_two_orders_of_the_exchange_under_one_id_count_together(is_turned: bool) -> None:
+    first = report(OrderStatus.FILLED, "0.5")
+    second = replace(report(OrderStatus.PARTIALLY_FILLED, "0.2"), exchange_order_id="2")
+    seen = [first, replace(second, filled_quantity=Decimal("0.1")), second, first]
+    seen = seen[::-1] if is_turned else seen
+    twice, behind = reconcile.orders(local(AttemptState.FILLED, "0.5"), seen, "ux")
+    assert (twice.kind, twice.quantity) == (Difference.TWICE, Decimal("0.7"))
+    assert {part.exchange_order_id: part.filled_quantity for part in twice.parts} == {
+        "1": Decimal("0.5"),
+        "2": Decimal("0.2"),
+    }
+    assert behind.kind is Difference.BEHIND
+    assert behind.report is not None
+    assert behind.report.filled_quantity == Decimal("0.7")
+    assert not behind.report.status.is_terminal
+
+
+def test_two_orders_of_somebody_else_under_one_id_are_nothing() -> None:
+    theirs = report(OrderStatus.FILLED, "0.5", order_id="web_1")
+    assert kinds({}, theirs, replace(theirs, exchange_order_id="2")) == []
