@@ -163,7 +163,8 @@ class Recovery:
         that somebody else made. Raises Unreachable or AuthLost when the exchange does not answer:
         no answer, no finding.
         """
-        swept, findings = sorted(set(symbols)), list[Finding]()
+        # Of a market that the exchange no longer has it says nothing, and the others are compared.
+        swept, findings = sorted(set(symbols) & self._s.rules.keys()), list[Finding]()
         for symbol in swept:
             findings += await self._sweep_symbol(symbol)
             self._proving.compared(symbol)

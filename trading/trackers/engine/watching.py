@@ -127,6 +127,9 @@ class TrackerEngine:
 
         Raises Retryable when it cannot be read now, but may be later.
         """
+        if symbol not in self._instruments:
+            # Nobody has its prices any more: its trackers are BLOCKED, and the others go on.
+            return []
         try:
             gap = await read_gap(symbol)
         except Retryable:
