@@ -17,7 +17,7 @@ from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.commands import SetTradingMode
 from trading.domain.errors import Refused, StorageLost
-from trading.domain.events import CommandExecuted, TradingModeChanged
+from trading.domain.events import CommandExecuted, Heartbeat, TradingModeChanged
 from trading.domain.position import TradingMode
 from trading.reception import Reception, Vitals
 from trading.risk.halts import put_back
@@ -260,7 +260,10 @@ async def test_a_lost_journal_is_shown_as_long_as_it_is_lost(bench: _Bench) -> N
     bench.world.agent.is_ready = False
     _, said = await bench.ask(Ask.STATUS)
     assert "Still starting: the journal cannot be written, so NO STOP IS WATCHED" in said
-    fired(said)
+    # The write that is lost beside it.
+    with pytest.raises(StorageLost) as lost:
+        await bench.world.store.append(Heartbeat(bench.world.time.now()))
+    fired(lost)
 
 
 @pytest.mark.fault("S01")

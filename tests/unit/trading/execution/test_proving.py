@@ -64,7 +64,7 @@ async def test_without_an_answer_nothing_is_sent_and_that_is_told_until_there_is
     desk.exchange.is_down = False
     final = await desk.done()
     assert (final.filled_quantity, len(desk.exchange.sent)) == (HALF, 1)
-    fired(desk.alerts)
+    fired(desk.exchange.unreached, words=waits)
 
 
 async def test_what_was_not_made_goes_out_once_the_exchange_has_said_so() -> None:
