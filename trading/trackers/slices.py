@@ -69,12 +69,17 @@ def allocate(
     def is_enough(some: Decimal) -> bool:
         return not instrument.is_dust(some, price)
 
-    purse = _Purse(total, total - taken, instrument.base, _owners(others, side), is_enough)
+    least = (
+        f"{plain(instrument.quantity_min)} {instrument.base}, and from "
+        f"{plain(instrument.notional_min)} {instrument.quote} on"
+    )
+    owners = _owners(others, side)
+    purse = _Purse(total, total - taken, instrument.base, owners, is_enough, least)
     wanted = _wanted(amount, total, purse.left, price, side)
     quantity = instrument.quantity(wanted)
     _check_left(wanted, purse)
     if not is_enough(quantity):
-        raise _dust(wanted, purse.left, instrument, price)
+        raise _dust(wanted, purse, instrument, price)
     return Slice(
         quantity=quantity, adopted=max(quantity - max(holdings.managed - taken, ZERO), ZERO)
     )
@@ -89,6 +94,7 @@ class _Purse:
     asset: str
     owners: Sequence[Tracker]
     is_enough: Callable[[Decimal], bool]
+    least: str
     is_money: bool = False
 
     @property
@@ -101,16 +107,15 @@ class _Purse:
         return f"{plain(amount)} {self.asset}" if self.is_money else plain(amount)
 
 
-def _dust(wanted: Decimal, left: Decimal, instrument: Instrument, price: Decimal) -> Refused:
+def _dust(wanted: Decimal, purse: _Purse, instrument: Instrument, price: Decimal) -> Refused:
     worth = f"{_told(wanted * price, 2)} {instrument.quote}"
     # Who asked for a little is not offered everything, unless that is a little, too.
     enough = instrument.quantity(EXACT.divide(instrument.notional_min * 2, price))
-    example = plain(enough) if enough <= left and not instrument.is_dust(enough, price) else "all"
+    is_offered = enough <= purse.left and purse.is_enough(enough)
     return Refused(
-        f"{_told(wanted, 8)} {instrument.base}, worth {worth}, is too "
-        f"small to sell: the exchange takes at least {plain(instrument.quantity_min)} "
-        f"{instrument.base}, and from {plain(instrument.notional_min)} {instrument.quote} on",
-        example=example,
+        f"{_told(wanted, 8)} {instrument.base}, worth {worth}, is too small to sell: the exchange "
+        f"takes at least {purse.least}",
+        example=plain(enough) if is_offered else "all",
     )
 
 
@@ -132,7 +137,8 @@ def _money(
         return some >= instrument.notional_min and not instrument.is_dust(some / price, price)
 
     free, owners = holdings.quote_free, _owners(others, Side.BUY)
-    purse = _Purse(free, free - taken, instrument.quote, owners, is_enough, is_money=True)
+    least = f"{plain(instrument.notional_min)} {instrument.quote}"
+    purse = _Purse(free, free - taken, instrument.quote, owners, is_enough, least, is_money=True)
     wanted = _wanted(amount, free, purse.left, price, Side.BUY)
     _check_left(wanted, purse)
     if not is_enough(wanted):
@@ -140,7 +146,7 @@ def _money(
         enough = instrument.notional_min * 2
         raise Refused(
             f"{plain(wanted)} {instrument.quote} is too small to buy with: the exchange takes at "
-            f"least {plain(instrument.notional_min)} {instrument.quote}",
+            f"least {least}",
             example=purse.written(enough) if purse.left >= enough else "/balance",
         )
     return Slice(quote=wanted)
@@ -184,7 +190,8 @@ def _nothing_left(total: str, purse: _Purse) -> Refused:
     """Say who owns what is wanted, or that no amount would be enough."""
     if not purse.owners:
         return Refused(
-            f"no amount can be offered: the account holds {total}, too little for an order",
+            f"no amount can be offered: {total} are all there is, too small for an order: the "
+            f"exchange takes at least {purse.least}",
             example="/balance",
         )
     all_of_it = "all"
