@@ -43,7 +43,7 @@ async def test_a_death_at_any_boundary_loses_nothing_and_doubles_nothing(
             await journey.arrive()
             deaths += journey.deaths
     assert deaths == points
-    fired(f"{len(deaths)} deaths by SIGKILL")
+    fired(deaths)
 
 
 @pytest.mark.fault("P01", "ONE EQ KEEP")
@@ -61,7 +61,7 @@ async def test_deaths_at_moments_of_chance_lose_nothing_and_double_nothing(tmp_p
         with pytest.raises(AssertionError, match=r"one sale of 0\.5 BTC"):
             await journey.check_exchange()
     assert len(journey.deaths) == len(moments)
-    fired(f"SIGKILL while {', '.join(journey.deaths)}")
+    fired(journey.deaths)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -71,14 +71,15 @@ NONSENSE = [
 @pytest.mark.fault("I03")
 @pytest.mark.fault("I07", "SAID")
 async def test_nonsense_is_answered_with_the_value_and_the_rule(world: World) -> None:
-    wrong = []
+    wrong, refused = [], 0
     for text, expected in NONSENSE:
         answer = await world.ask(text)
         said = " ".join(answer["text"].split())
-        fired(said)
+        refused += expected.lower() in said.lower()
         if expected.lower() not in said.lower() or "Confirm" in str(answer["buttons"]):
             wrong.append(f"{text!r} should tell {expected!r}: {said!r} {answer['buttons']}")
     assert not wrong, "\n".join(wrong)
+    fired(refused)
     assert await world.orders() == []
     assert "No tracker" in (await world.answer("/trackers", "(?i)track"))["text"]
     assert "No open position" in (await world.answer("/status", "Equity"))["text"]
@@ -91,9 +92,9 @@ async def test_strangers_get_silence_and_the_owner_one_notice(world: World) -> N
         await world.say(text, user_id=stranger)
     notice = await world.until_message("stranger")
     assert str(stranger) in notice["text"]
-    fired(notice["text"])
     # The owner's answer comes after all of the stranger's updates were handled.
     await world.answer("/status", "Equity")
     heard = await world.messages(chat_id=stranger)
     assert {message["from"] for message in heard} == {"user"}
     assert await world.count("(?i)stranger") == 1
+    fired(len(heard), words=notice["text"])

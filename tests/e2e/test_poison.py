@@ -38,7 +38,7 @@ async def test_a_message_that_kills_each_life_is_set_apart_and_the_stop_sells(
         await world.until_message("SAFE MODE", after=begin)
         await world.until_message(rf"died {DEATHS_MAX} times", after=begin)
         assert world.processes["run"].returncode is None
-        fired(f"{deaths} deaths by SIGKILL at {DEADLY}")
+        fired(deaths, words=f"deaths by SIGKILL at {DEADLY}")
         await world.answer("/status", "BTC")
         await world.price("57900")
         await world.until_message(r"Sold 0\.5 BTC", after=begin)

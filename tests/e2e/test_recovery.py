@@ -25,7 +25,7 @@ async def test_a_gap_through_the_stop_while_down_sells_at_the_start(world: World
     card = await world.until_message(BACK, after=begin)
     assert "#1 BTC/USDT" in card["text"]
     assert "55000" in card["text"]
-    fired(card["text"])
+    fired(world.kills, words=card["text"])
     await world.until_message(r"Sold 0\.5 BTC", after=begin)
     [order] = await world.orders()
     assert Decimal(order["executedQty"]) == Decimal("0.5")
@@ -52,7 +52,7 @@ async def test_what_happened_while_down_is_told_and_what_stands_is_kept(tmp_path
         card = " ".join((await world.until_message(BACK, after=begin))["text"].split())
         assert f"{stop.symbol}: 95 was crossed" in card
         assert f"{buy.symbol}: would have bought" in card
-        fired(card)
+        fired(world.kills, words=card)
         assert "103.55" in (await world.answer("/tracker 2", trail.symbol))["text"]
         assert await world.orders() == []
         await stop.price("94.9")
@@ -74,12 +74,15 @@ async def test_coins_sold_elsewhere_while_down_are_not_sold_again(world: World) 
     begin = await world.last_message_id()
     await world.spawn_agent()
     told = await world.until_message("sold outside", after=begin)
-    fired(told["text"])
+
     await world.price("57990")
     await world.until_message(r"Sold 0\.2 BTC", after=begin)
     assert await world.balance_of("BTC") == 0
-    ours = [o for o in await world.orders() if not o["clientOrderId"].startswith("web_")]
+    orders = await world.orders()
+    by_hand = [order for order in orders if order["clientOrderId"].startswith("web_")]
+    ours = [order for order in orders if order not in by_hand]
     assert sum(Decimal(order["executedQty"]) for order in ours) == Decimal("0.2")
+    fired(len(by_hand), words=told["text"])
 
 
 async def test_an_orderly_stop_says_that_nothing_is_watched(world: World) -> None:

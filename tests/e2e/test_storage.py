@@ -80,6 +80,11 @@ async def start_on_small_disk(world: World) -> Disk:
     return Disk(world)
 
 
+def losses(world: World) -> int:
+    """How often the agent has lost its journal, by its log."""
+    return world.log().count('"storage_lost"')
+
+
 @pytest.mark.fault("S03", "ONE")
 async def test_a_stop_still_sells_once_when_the_disk_is_full_before_it_fires(
     quiet_world: World,
@@ -88,8 +93,8 @@ async def test_a_stop_still_sells_once_when_the_disk_is_full_before_it_fires(
     disk = await start_on_small_disk(world)
     await world.arm("/track BTC/USDT stop 58000 all")
     disk.fill()
-    told = await world.until_message("cannot write its journal")
-    fired(told["text"])
+    await world.until_message("cannot write its journal")
+    fired(losses(world))
     await world.price("57990")
     await world.until(lambda: _is_sold(world), "not sold")
     disk.free()
@@ -109,8 +114,8 @@ async def test_a_disk_that_fills_between_order_and_answer_forgets_nothing(
     await world.price("57990")
     await world.until(lambda: _is_sold(world), "not sold")
     disk.fill()
-    told = await world.until_message("cannot write its journal")
-    fired(told["text"])
+    await world.until_message("cannot write its journal")
+    fired(losses(world))
     assert await world.unfired() == []
     disk.free()
     await world.until_message(r"Sold 0\.5 BTC")
@@ -124,8 +129,8 @@ async def test_an_entry_is_refused_while_the_disk_is_full(quiet_world: World) ->
     disk = await start_on_small_disk(world)
     card = await world.answer("/buy BTC/USDT 100 USDT", "Answer within")
     disk.fill()
-    told = await world.until_message("cannot write its journal")
-    fired(told["text"])
+    await world.until_message("cannot write its journal")
+    fired(losses(world))
     await world.press(card, "Confirm")
     disk.free()
     await world.until_message("writes its journal again")
@@ -141,8 +146,8 @@ async def test_the_terminal_tells_the_truth_of_a_full_disk_and_halts(quiet_world
     await world.arm("/track BTC/USDT stop 58000 all")
     await world.until(lambda: _is_well(disk), "no sign of life")
     disk.fill()
-    told = await world.until_message("cannot write its journal")
-    fired(told["text"])
+    await world.until_message("cannot write its journal")
+    fired(losses(world))
     code, said = await disk.umbra("status")
     assert code == 0, said
     assert "active, STORAGE LOST" in said
@@ -173,11 +178,12 @@ async def test_a_database_that_is_gone_ends_umbra_and_both_say_that_no_stop_is_w
 ) -> None:
     await world.arm("/track BTC/USDT stop 58000 all")
     begin = await world.last_message_id()
-    for file in world.data_dir.glob("umbra.db*"):
-        if file.suffix in {".db", ".db-wal", ".db-shm"}:
-            file.unlink()
+    suffixes = {".db", ".db-wal", ".db-shm"}
+    gone = [file for file in world.data_dir.glob("umbra.db*") if file.suffix in suffixes]
+    for file in gone:
+        file.unlink()
     told = await world.until_message("Umbra ENDS NOW", after=begin)
-    fired(told["text"])
+    fired([file.name for file in gone], words=told["text"])
     assert "PRIVATE STOPS ARE NOT WATCHED" in told["text"]
     assert "no backstop rests on the exchange" in told["text"]
     assert await world.agent_exit() == 2
@@ -206,7 +212,7 @@ async def test_a_stop_sells_in_place_of_its_backstop_when_no_file_can_grow_any_m
     await world.price("57990")
     await world.until(lambda: _is_sold(world), "not sold")
     told = await world.until_message("Umbra ENDS NOW", after=begin)
-    fired(told["text"])
+    fired(told["text"].count("cannot be used any more"), words=told["text"])
     assert "no backstop rests on the exchange" in told["text"]
     assert await world.agent_exit() == 2
     await world.spawn_agent()
@@ -241,8 +247,8 @@ async def test_stops_sell_at_once_while_another_program_holds_the_database(
     await world.arm("/track BTC/USDT stop 58000 0.2")
     await world.arm("/track BTC/USDT stop 58000 0.3")
     with held(world):
-        told = await world.until_message("cannot write its journal")
-        fired(told["text"])
+        await world.until_message("cannot write its journal")
+        fired(losses(world))
         began_s = time.monotonic()
         await world.price("57990")
         await world.until(lambda: _is_sold(world), "not sold")
@@ -262,8 +268,8 @@ async def test_an_end_while_another_program_holds_the_database_is_quick_and_told
     await world.arm("/track BTC/USDT stop 58000 all")
     begin = await world.last_message_id()
     with held(world):
-        told = await world.until_message("cannot write its journal")
-        fired(told["text"])
+        await world.until_message("cannot write its journal")
+        fired(losses(world))
         began_s = time.monotonic()
         world.processes["run"].terminate()
         assert await world.agent_exit() == 0
@@ -289,7 +295,7 @@ async def test_a_start_waits_for_a_database_that_another_program_holds_and_says_
     with held(world):
         await world.spawn_agent()
         told = await world.until_message("Umbra waits to start", after=begin)
-        fired(told["text"])
+        fired(world.log().count('"start_waits_for_storage"'), words=told["text"])
         assert "database is locked" in told["text"]
         assert "PRIVATE STOPS ARE NOT WATCHED" in told["text"]
         assert "must not share" in await _second(world)
@@ -346,7 +352,8 @@ async def test_a_second_agent_is_refused_whatever_it_shares_with_the_first(
     )
     assert "trade one account" in by_another_name
     assert await world.orders() == []
-    fired(f"{same_database} {same_account}")
+    answers = same_directory, same_database, same_account, by_another_name
+    fired(sum("share" in said or "one account" in said for said in answers), words=same_database)
     await world.kill_agent()
     await world.start_agent()
     assert "Equity" in (await world.answer("/status", "Equity"))["text"]
@@ -382,6 +389,7 @@ async def test_an_older_copy_is_named_on_the_terminal_and_in_the_chat_and_sells_
     await world.price("57990")
     await world.until(lambda: _is_sold(world), "not sold")
     await world.until_message(r"Sold 0\.5 BTC")
+    missing = await world.orders()
     # As a machine does that is restored while it runs.
     await world.kill_agent()
     database.with_name("umbra.db-wal").unlink()
@@ -392,7 +400,7 @@ async def test_an_older_copy_is_named_on_the_terminal_and_in_the_chat_and_sells_
     begin = await world.last_message_id()
     await world.spawn_agent()
     told = await world.until_message("SAFE MODE: an older copy", after=begin)
-    fired(told["text"])
+    fired(len(missing), words=told["text"])
     back = await world.until_message("Back, blind", after=begin)
     assert "had fired already" in " ".join(back["text"].split())
     refused = await world.answer("/buy BTC/USDT 100 USDT", "critical stands|Answer within")

@@ -43,6 +43,8 @@ class World:
     is_executed: bool = False
     # How far every process's wall clock is ahead of the machine's; a fork's alone can be.
     minutes_ahead: int = 0
+    # How many agents were killed here.
+    kills: int = 0
 
     def __post_init__(self) -> None:
         # Where the servers are, once they have said so.
@@ -127,6 +129,7 @@ class World:
         process = self.processes["run"]
         process.send_signal(signal.SIGKILL)
         assert await process.wait() == -signal.SIGKILL
+        self.kills += 1
 
     async def agent_exit(self) -> int:
         """Wait until the agent has ended by itself."""
