@@ -7,8 +7,9 @@ A test says which faults it proves, and which outcome words it asserts:
         ...
         fired(await exchange.faults_fired())
 
-`fired` takes what shows that the fault really happened. A marked test that never calls it, or calls
-it with nothing, fails. `make faults` prints the table.
+`fired` takes what counts the fault: a number, a list, a fault that counts itself, an error that was
+raised; words only beside it (`words=`). A marked test that never calls it, or calls it with nothing,
+fails. `make faults` prints the table.
 """
 
 from tests.catalogue.evidence import fired

@@ -61,12 +61,7 @@ class Witness:
         unclaimed = [fault_id for fault_id in wanted if fault_id not in self.claims]
         assert wanted, "evidence in a test that is marked with no fault"
         assert not unclaimed, f"the test is not marked with {', '.join(unclaimed)}"
-        if isinstance(proof, str | bool | Enum) or not isinstance(
-            proof, int | Collection | Counting | pytest.ExceptionInfo
-        ):
-            times, words = int(bool(proof)), words or str(proof)
-        else:
-            times = count(proof)
+        times = count(proof)
         assert times > 0, f"{', '.join(wanted)}: the fault did not happen: {proof!r} {words}"
         is_list = isinstance(proof, Collection)
         said = f"{times}: {words}" if words else repr(proof) if is_list else str(times)

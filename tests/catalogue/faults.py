@@ -56,7 +56,7 @@ X19  | H1 | CRIT TELL SAID        | the market is closed, halted, or ends
 X20  | H1 | ONE TELL SAID         | a market exit fills in part, the rest expires
 X21  | H1 | TELL SAID             | self-trade prevention ends the exit
 X22  | H1 | SAID                  | a cancel races a fill
-X23  | H2 | ONE CRIT SAID         | cancel-and-replace: each of its outcomes, and no answer
+X23  | unit | ONE CRIT SAID       | cancel-and-replace: each of its outcomes, and no answer
 X24  | H2 | ONE SAID              | the answer to a cancel is lost
 X25  | H2 | KEEP SAID             | malformed or truncated answers, wrong types, NaN
 X26  | H2 | EQ SAID               | filled without executions, fees in any coin
