@@ -680,6 +680,30 @@ async def test_the_card_of_a_start_says_what_is_held_watched_and_to_be_done(
     assert "Fired while starting" not in " ".join(others)
 
 
+async def test_the_card_of_a_start_does_not_keep_under_care_what_an_order_has_sold(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.agent.beat()
+    world.exchange.on_report = None
+    lost = world.exchange.fail("lost_after", after_s=5)
+    await world.do(Panic())
+    await world.kill()
+    assert world.exchange.coins["BTC"] == 0
+    # What it has filled is known, and its executions are not listed yet.
+    world.exchange.lists_executions = False
+    listed = world.exchange.fail("no_listing", times=2)
+    await world.start()
+    assert lost.fired == 1
+    assert listed.fired
+    text = " · ".join(world.store.of(RecoveryReported)[-1].lines)
+    assert "selling 0.5, 0.5 filled" in text
+    assert "Sold or being sold: 0.5 BTC · Under care: no coins" in text
+    assert "short" not in text
+    assert "NOT PROTECTED" not in text
+    await world.until_sold("0.5")
+
+
 async def test_the_card_of_a_start_calls_no_dust_unprotected(world: AgentWorld) -> None:
     await world.protect("58000", Amount(AmountKind.BASE, Decimal("0.5")))
     dust = PositionAdjusted(
