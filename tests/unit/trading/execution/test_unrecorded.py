@@ -1,6 +1,7 @@
 """An exit without a record, and an end while a backstop is taken off: nothing is left bare."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -87,7 +88,8 @@ async def test_what_goes_on_from_an_unwritten_decision_is_never_written_before_i
     desk = await _guarded()
     desk.store.lose(reserve_takes=0)
     desk.exchange.fail("cancel_mute", times=2)
-    await desk.open(desk.exit())
+    now = desk.time.now()
+    await desk.open(desk.exit(), *(events.Heartbeat(now + timedelta(seconds=n)) for n in range(2)))
     # Facts that are small find room where its decision did not.
     desk.store.lose(reserve_takes=9, reserve_events_max=2)
     await desk.time.pass_by(10)
