@@ -8,8 +8,8 @@ A test says which faults it proves, and which outcome words it asserts:
         fired(await exchange.faults_fired())
 
 `fired` takes what counts the fault: a number, a list, a fault that counts itself, an error that was
-raised; words only beside it (`words=`). A marked test that never calls it, or calls it with nothing,
-fails. `make faults` prints the table.
+raised; words only beside it (`words=`). A marked test that never calls it, or calls it with
+nothing, fails. `make faults` prints the table.
 """
 
 from tests.catalogue.evidence import fired
