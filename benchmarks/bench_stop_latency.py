@@ -46,6 +46,9 @@ _SEED = 7
 # The exchange allows 50 orders in ten seconds, and the agent keeps to that.
 _BETWEEN_STOPS_S = 0.21
 WARM_UP_S = 3.0
+# A start of so many symbols judges what it missed with the requests of two minutes; a stop that it
+# has not judged yet asks the exchange first (docs/decisions/0094).
+_START_S = 65.0
 _BETWEEN_CHARTS_S = 1.0
 _TURN_S = 0.002
 _BEAT_S = 0.1
@@ -311,8 +314,10 @@ def _pictures(processes: Processes) -> list[Path]:
     return list(processes.database.parent.rglob("*.png"))
 
 
-async def measure(stops: int, ticks_per_s: int, trackers: int) -> list[Row]:
-    """Run both halves on one agent."""
+async def measure(
+    stops: int, ticks_per_s: int, trackers: int, warm_up_s: float = _START_S
+) -> list[Row]:
+    """Run both halves on one agent, the first so long after it watches every market."""
     made = armed.plan(trackers, MARKETS, _SEED)
     with tempfile.TemporaryDirectory() as name:
         door = f"http://127.0.0.1:{free_port()}"
@@ -328,18 +333,18 @@ async def measure(stops: int, ticks_per_s: int, trackers: int) -> list[Row]:
                 gc.collect()
                 gc.disable()
                 try:
-                    return await _both(exchange, processes, stops, ticks_per_s)
+                    return await _both(exchange, processes, stops, ticks_per_s, warm_up_s)
                 except NotDone as error:
                     raise NotDone(f"{error}\n{processes.log()}") from error
 
 
 async def _both(
-    exchange: Exchange, processes: Processes, stops: int, ticks_per_s: int
+    exchange: Exchange, processes: Processes, stops: int, ticks_per_s: int, warm_up_s: float
 ) -> list[Row]:
     bound = await exchange.bound(processes.folder / "bound", stops)
     ticking = asyncio.create_task(exchange.tick(ticks_per_s))
     try:
-        await asyncio.sleep(WARM_UP_S)
+        await asyncio.sleep(warm_up_s)
         began_s, before = time.monotonic(), exchange.ticks
         idle = await shoot_all(exchange, exchange.symbols(0, stops))
         rate = (exchange.ticks - before) / (time.monotonic() - began_s)
@@ -395,7 +400,7 @@ def _rows(
 def rows(is_quick: bool = False) -> list[Row]:
     """Measure at full or at smoke-test scale."""
     if is_quick:
-        return asyncio.run(measure(5, 500, 1_000))
+        return asyncio.run(measure(5, 500, 1_000, WARM_UP_S))
     return asyncio.run(measure(STOPS, TICKS_PER_S, TRACKERS))
 
 
