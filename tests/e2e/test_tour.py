@@ -17,8 +17,8 @@ from tests.e2e.world import World
 pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(150)]
 
 SOLD_S = 90
-# Each part of an agent's end has a deadline of its own, 10 s at most, and here exchange and chat are
-# gone before it ends.
+# Each part of an agent's end has a deadline of its own, 10 s at most; exchange and chat are gone
+# here before it ends.
 ENDED_S = 40
 
 
