@@ -156,6 +156,11 @@ class Case:
         return self.intent.purpose is Purpose.BACKSTOP
 
     @property
+    def next_number(self) -> int:
+        """The number of the next attempt, and of the order that it sends."""
+        return max([one.number for one in self.attempts], default=self.number_from) + 1
+
+    @property
     def is_bare(self) -> bool:
         """Whether the exchange was asked to let a backstop go for it: nothing else protects now."""
         return self.cleared_s is not None
@@ -251,7 +256,7 @@ class Case:
 
     def prepare(self, send: Send, prefix: str, recv_window_ms: int, now: datetime) -> Attempt:
         """Return the next attempt, not yet part of the case: it is durable first."""
-        number = max([one.number for one in self.attempts], default=self.number_from) + 1
+        number = self.next_number
         request = OrderRequest(
             client_order_id=client_order_id(prefix, self.intent.intent_id, number),
             symbol=self.intent.symbol,

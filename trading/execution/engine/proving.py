@@ -65,8 +65,7 @@ class Proving:
     async def ask(self, case: Case) -> None:
         """Look for the order that would be sent next; without an answer, wait and tell it."""
         intent = case.intent
-        number = max([one.number for one in case.attempts], default=case.number_from) + 1
-        order_id = client_order_id(self._s.prefix, intent.intent_id, number)
+        order_id = client_order_id(self._s.prefix, intent.intent_id, case.next_number)
         try:
             report = await self._s.read(self._s.gateway.order(intent.symbol, order_id))
         except (Retryable, AuthLost) as error:
@@ -78,7 +77,7 @@ class Proving:
         if report is not None:
             await self._apply(report, "found before it was sent again")
         elif self._s.monotonic() < self._settled_s:
-            await self._s.wait(case, min(self._settled_s - self._s.monotonic(), _ASK_AGAIN_S))
+            await self._s.wait(case, self._settled_s - self._s.monotonic())
         else:
             self._doubted.get(intent.symbol, set()).discard(intent.intent_id)
 
