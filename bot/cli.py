@@ -312,11 +312,17 @@ def _finish(reply: "Reply") -> NoReturn:
 def _serve(server: Coroutine[Any, Any, None], port: int) -> None:
     async def until_told() -> None:
         serving = asyncio.ensure_future(server)
+        loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
         # Asked for by name: a server started in the background inherits SIGINT as ignored.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-        with contextlib.suppress(asyncio.CancelledError):
-            await serving
+        for number in numbers:
+            loop.add_signal_handler(number, serving.cancel)
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+        finally:
+            # A second signal that meets a loop half closed can hang Python 3.11 for good.
+            for number in numbers:
+                loop.remove_signal_handler(number)
 
     try:
         asyncio.run(until_told())
