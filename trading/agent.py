@@ -245,7 +245,6 @@ class TradingAgent:
             stored = replace(stored, trading_mode=self.state.trading_mode)
         self.state.load(stored, instruments)
         await self._housekeeping.transfers.load(self.journal)
-        self.execution.take_rules(instruments)
         newest = await self.journal.latest(CAUSES_KEPT, (CommandExecuted.__name__,))
         for known in reversed(newest):
             self.state.apply(known.event)

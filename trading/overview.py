@@ -85,11 +85,12 @@ class TrackerView:
     `hard_stop` fires whatever the other levels are. `worst_case_down` is what its backstop, resting
     on the exchange, makes of it while Umbra is away, in quote units. `only_backstop` is the price
     of that one where nothing else of it can sell now; `is_held` says that everything is halted,
-    `is_blind` that it has no prices or no exchange.
+    `is_blind` that it has no prices or no exchange. `instrument` is None while the exchange does
+    not list the market.
     """
 
     tracker: Tracker
-    instrument: Instrument
+    instrument: Instrument | None
     price: Decimal | None
     price_age_s: float | None
     level: Decimal | None
@@ -109,10 +110,13 @@ class TrackerView:
 
 @dataclass(frozen=True, slots=True)
 class EndedTrackerView:
-    """A tracker that is over, with the decision it led to, None when it never fired."""
+    """A tracker that is over, with the decision it led to, None when it never fired.
+
+    `instrument` is None while the exchange does not list the market.
+    """
 
     tracker: Tracker
-    instrument: Instrument
+    instrument: Instrument | None
     intent: Intent | None
 
 

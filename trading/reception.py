@@ -170,9 +170,8 @@ class Reception:
         prices = replace(self._prices(), signature=_no_signature)
         instruments = self._agent.state.instruments
         return views.nearest_first(
-            views.tracker(item, instruments[item.symbol], prices)
+            views.tracker(item, instruments.get(item.symbol), prices)
             for item in self._agent.trackers.all()
-            if item.symbol in instruments
         )
 
     def tracker(self, tracker_id: int) -> TrackerView:
@@ -181,7 +180,7 @@ class Reception:
         if tracker is None:
             raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
         notes = self._agent.guarding.words(tracker)
-        instrument = self.instrument(tracker.symbol)
+        instrument = self._agent.state.instruments.get(tracker.symbol)
         return views.tracker(tracker, instrument, self._prices(), notes)
 
     async def ended_tracker(self, tracker_id: int) -> EndedTrackerView:
@@ -191,7 +190,7 @@ class Reception:
         if tracker is None:
             raise Refused(f"there is no tracker #{tracker_id}", "/trackers")
         intent = await records.intent(tracker.intent_id) if tracker.intent_id else None
-        return EndedTrackerView(tracker, self.instrument(tracker.symbol), intent)
+        return EndedTrackerView(tracker, self._agent.state.instruments.get(tracker.symbol), intent)
 
     def jobs(self) -> Sequence[JobView]:
         """Return the table of recurring jobs."""

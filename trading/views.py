@@ -198,7 +198,7 @@ def _stops(guards: Iterable[tuple[Tracker, Decimal]]) -> tuple[tuple[Decimal, De
 
 def tracker(
     tracked: Tracker,
-    instrument: Instrument,
+    instrument: Instrument | None,
     prices: Prices,
     notes: tuple[str, ...] = (),
 ) -> TrackerView:

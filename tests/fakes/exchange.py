@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.fakes.virtual_time import VirtualTime
-from trading.domain.errors import AuthLost, RateLimited, Unreachable
+from trading.domain.errors import AuthLost, RateLimited, Refused, Unreachable
 from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import BookLevel, Candle, MarketTrade, OrderBook, Quote
 from trading.domain.money import ZERO
@@ -256,7 +256,8 @@ class FakeExchange:
 
     async def last_prices(self) -> Mapping[str, Decimal]:
         await self._reach()
-        return {symbol: self.quote_now(symbol).bid for symbol in self.prices}
+        listed = self.prices.keys() & self.rules.keys()
+        return {symbol: self.quote_now(symbol).bid for symbol in listed}
 
     async def order_book(self, symbol: str, limit: int = 100) -> OrderBook:
         await self._reach()
@@ -580,7 +581,7 @@ class FakeExchange:
         return SendEvidence(SendPhase.ANSWERED, http_status=200, report=report)
 
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
-        await self._reach()
+        await self._reach(symbol)
         self.queries += 1
         fault = self._take("query_limit")
         if fault is not None:
@@ -592,7 +593,7 @@ class FakeExchange:
         return self.report_of(order)
 
     async def open_orders(self, symbol: str | None = None) -> Sequence[OrderReport]:
-        await self._reach()
+        await self._reach(symbol)
         return [
             self.report_of(one)
             for one in self._visible()
@@ -600,7 +601,7 @@ class FakeExchange:
         ]
 
     async def orders_since(self, symbol: str, since: datetime) -> Sequence[OrderReport]:
-        await self._reach()
+        await self._reach(symbol)
         return [
             self.report_of(one)
             for one in self._visible()
@@ -608,7 +609,7 @@ class FakeExchange:
         ]
 
     async def fills_since(self, symbol: str, since: datetime) -> Sequence[Fill]:
-        await self._reach()
+        await self._reach(symbol)
         self.execution_reads.append(symbol)
         if self._take("no_listing") is not None:
             return []
@@ -632,7 +633,10 @@ class FakeExchange:
     def _visible(self) -> list[KeptOrder]:
         return [one for one in self.history if self.time.monotonic() >= one.visible_s]
 
-    async def _reach(self) -> None:
+    async def _reach(self, symbol: str | None = None) -> None:
+        if symbol is not None and symbol not in self.rules:
+            # A gateway has no name for it, and asks nothing.
+            raise Refused(f"{symbol} is not traded on this exchange")
         if self.is_down:
             self.unreached += 1
             raise Unreachable("connection refused")

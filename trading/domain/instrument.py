@@ -46,6 +46,12 @@ def refuse_unknown_coins(wanted: Iterable[str], known: Collection[str], name: st
             )
 
 
+def base_and_quote(symbol: str) -> tuple[str, str]:
+    """Return both coins of a symbol: its name tells them when its rules are not known."""
+    base, _, quote = symbol.partition("/")
+    return base, quote
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """A spot instrument and its order rules; steps and limits are in units of base and quote."""

@@ -72,6 +72,7 @@ class BlockReason(Enum):
     BALANCE = "coins are not free"
     BIDS = "no bids"
     MARKET = "market closed"
+    UNLISTED = "market gone"
     BAND = "price band"
     HALTED = "halted"
     KEY = "key refused"
@@ -89,6 +90,17 @@ class Block:
 
     def __str__(self) -> str:
         return f"{self.reason.value}: {self.text}"
+
+
+def unlisted(intent: Intent, live: Attempt | None) -> Block:
+    """Say that the exchange lists no such market, what is not known for it, and who may end it."""
+    unknown = "" if live is None else f"; what became of order {live.client_order_id} is not known"
+    mend = "" if intent.tracker_id is None else f", /abort {intent.tracker_id} gives it up"
+    return Block(
+        BlockReason.UNLISTED,
+        f"the exchange does not list {intent.symbol} now, nothing can be sold or asked there"
+        f"{unknown}. It goes on when the market is back{mend}",
+    )
 
 
 HELD = Block(BlockReason.HALTED, "UNPROTECTED until a person releases it")
@@ -313,10 +325,14 @@ def _affordable(sight: Sight, limit: Decimal) -> Decimal:
 
 
 def _ended(sight: Sight, reason: str) -> Finish:
-    # What was bought stays bought: the decision is done, only smaller than wished.
     if not reason and not filled(sight.attempts):
         reason = "the amount is below the exchange's minimum"
-    return Finish(IntentState.DONE if filled(sight.attempts) > 0 else IntentState.EXPIRED, reason)
+    return ended(sight.attempts, reason)
+
+
+def ended(attempts: Sequence[Attempt], reason: str) -> Finish:
+    """Return the end of a decision that is no sale: what it filled stays, only less than wished."""
+    return Finish(IntentState.DONE if filled(attempts) > 0 else IntentState.EXPIRED, reason)
 
 
 # ------------------------------------------------------------ orders that rest

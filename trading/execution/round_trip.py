@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import Fill, Intent
 from trading.domain.position import Position, RoundTrip
@@ -13,7 +13,6 @@ from trading.domain.position import Position, RoundTrip
 def round_trip(
     intent: Intent,
     fills: Sequence[Fill],
-    instrument: Instrument,
     position: Position | None,
     worth: Callable[[str], Decimal | None],
     now: datetime,
@@ -27,7 +26,7 @@ def round_trip(
         return None
     quantity = sum((fill.quantity for fill in fills), ZERO)
     notional = sum((fill.notional for fill in fills), ZERO)
-    fees = sum((_fee(fill, instrument, worth) for fill in fills), ZERO)
+    fees = sum((_fee(fill, worth) for fill in fills), ZERO)
     # Coins whose cost nobody knows: the sale is recorded, a profit is not invented.
     profit = notional - fees - intent.cost if intent.cost is not None else ZERO
     return RoundTrip(
@@ -58,9 +57,10 @@ def cost_with(intent: Intent, quantity: Decimal, position: Position | None) -> D
     return intent.cost + average * quantity
 
 
-def _fee(fill: Fill, instrument: Instrument, worth: Callable[[str], Decimal | None]) -> Decimal:
-    if fill.fee_asset == instrument.quote:
+def _fee(fill: Fill, worth: Callable[[str], Decimal | None]) -> Decimal:
+    base, quote = base_and_quote(fill.symbol)
+    if fill.fee_asset == quote:
         return fill.fee
-    if fill.fee_asset == instrument.base:
+    if fill.fee_asset == base:
         return fill.fee * fill.price
     return fill.fee * (worth(fill.fee_asset) or ZERO)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.events import TrackerChanged
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import EXACT, ONE, ZERO
 from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.tracker import (
@@ -37,13 +37,13 @@ class Gained:
     price: Decimal | None
 
 
-def gained(fills: Sequence[Fill], instrument: Instrument) -> Gained:
-    """Sum fills; a fee in a third coin costs neither coins nor money."""
+def gained(fills: Sequence[Fill], symbol: str) -> Gained:
+    """Sum fills of a symbol; a fee in a third coin costs neither coins nor money."""
     quantity = sum((fill.quantity for fill in fills), ZERO)
     notional = sum((fill.notional for fill in fills), ZERO)
     fee_base, fee_quote = (
         sum((fill.fee for fill in fills if fill.fee_asset == asset), ZERO)
-        for asset in (instrument.base, instrument.quote)
+        for asset in base_and_quote(symbol)
     )
     price = EXACT.divide(notional, quantity) if quantity else None
     return Gained(quantity - fee_base, notional - fee_quote, price)
@@ -53,15 +53,16 @@ def after(
     tracker: Tracker,
     intent: Intent,
     fills: Sequence[Fill],
-    instrument: Instrument,
+    instrument: Instrument | None,
     next_slice: Slice,
     now: datetime,
 ) -> TrackerChanged:
     """Return the tracker's fact to be journaled with the closing of its intent.
 
-    `next_slice` is what a cooldown would own next; a swing owns exactly what the fills gave.
+    `next_slice` is what a cooldown would own next; a swing owns exactly what the fills gave. With
+    no `instrument` the exchange lists the market no more, and nothing goes on.
     """
-    result = gained(fills, instrument)
+    result = gained(fills, tracker.symbol)
     spent = replace(
         tracker,
         quantity=ZERO,
@@ -74,7 +75,7 @@ def after(
     end = _ENDS.get(intent.state)
     if end is not None and (intent.state is not IntentState.EXPIRED or result.price is None):
         return _ended(spent, *end, now)
-    if not _goes_on(tracker, intent, result):
+    if instrument is None or not _goes_on(tracker, intent, result):
         if intent.state is IntentState.DUST:
             return _ended(spent, TrackerState.DUST, TrackerChange.CLOSED, now)
         return _ended(spent, TrackerState.CLOSED, TrackerChange.CLOSED, now)
@@ -84,7 +85,7 @@ def after(
 
 
 def after_backstop(
-    tracker: Tracker, intent: Intent, instrument: Instrument, now: datetime
+    tracker: Tracker, intent: Intent, instrument: Instrument | None, now: datetime
 ) -> list[TrackerChanged]:
     """Return what a backstop's sale leaves of a tracker that still waited: less, or nothing.
 
@@ -94,7 +95,9 @@ def after_backstop(
         return []
     left = tracker.quantity - intent.filled_quantity
     price = intent.average_price or intent.reference_price
-    if left >= instrument.quantity_step and not instrument.is_dust(left, price):
+    # How little is too little is not known of a market that the exchange lists no more.
+    is_enough = left > 0 if instrument is None else not instrument.is_dust(left, price)
+    if is_enough:
         cut = replace(tracker, quantity=left, changed_at=now)
         return [TrackerChanged(cut, TrackerChange.RESIZED, now, reason=BACKSTOP_SOLD)]
     spent = replace(
@@ -108,10 +111,10 @@ def after_backstop(
     return [_ended(spent, TrackerState.CLOSED, TrackerChange.CLOSED, now)]
 
 
-def _bought_all(intent: Intent, instrument: Instrument) -> bool:
+def _bought_all(intent: Intent, instrument: Instrument | None) -> bool:
     """Whether a purchase got what it wanted: what ended it then kept nothing from it."""
     price, budget = intent.average_price, intent.quote_budget
-    if price is None or budget is None:
+    if instrument is None or price is None or budget is None:
         return False
     return instrument.is_dust(
         EXACT.divide(max(budget - intent.filled_notional, ZERO), price), price

@@ -279,5 +279,5 @@ def _less(view: TrackerView, shown: Shown | None) -> str:
     size = tracker.quantity if tracker.side is Side.SELL else tracker.quote
     if shown is None or shown.size is None or size >= shown.size:
         return ""
-    what = owned(tracker, view.instrument)
+    what = owned(tracker)
     return f" ⚠️ Less than asked: it {what}, the question said {plain(shown.size)}"

@@ -14,13 +14,15 @@ from trading.overview import TrackerView
 
 def options(view: TrackerView) -> list[str]:
     """Tighter stops and trails, other modes, a backstop on or off: as they would be typed."""
+    if view.instrument is None:
+        return []
     stops = _tighter_stops(view, view.instrument)
     trails = _tighter_trails(view.tracker.distance)
     return [
         *(f"stop {plain(stop)}" for stop in stops),
         *(f"trail {percent(share)[1:]}" for share in trails),
         *_modes(view.tracker),
-        *_backstops(view),
+        *_backstops(view, view.instrument),
     ]
 
 
@@ -36,7 +38,7 @@ def tighten_card(view: TrackerView, offered: Sequence[str]) -> Card:
     return Card(text, in_rows(buttons))
 
 
-def _label(words: str, instrument: Instrument) -> str:
+def _label(words: str, instrument: Instrument | None) -> str:
     """The words of an option with its price as cards write prices."""
     name, _, value = words.partition(" ")
     if name == "stop":
@@ -87,12 +89,12 @@ def _swing_that_gains(distance: Decimal | None) -> Decimal | None:
     return share if share <= Decimal("0.5") else None
 
 
-def _backstops(view: TrackerView) -> list[str]:
+def _backstops(view: TrackerView, instrument: Instrument) -> list[str]:
     tracker, now = view.tracker, view.price
     if tracker.spec.backstop is not None:
         return ["backstop off"]
     if tracker.side is not Side.SELL or now is None or not tracker.quantity:
         return []
     worst = now if view.worst_case is None else now + view.worst_case / tracker.quantity
-    wide = view.instrument.price_down(min(worst, now) * Decimal("0.9"))
+    wide = instrument.price_down(min(worst, now) * Decimal("0.9"))
     return [f"backstop {plain(wide)}"] if wide > 0 else []

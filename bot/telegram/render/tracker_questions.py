@@ -34,14 +34,15 @@ def proposal_lines(proposal: TrackerProposal) -> tuple[str, list[Line]]:
     title = f"❔ {tracker.symbol} {KINDS[tracker.spec.kind]}?"
     lines: list[Line] = [
         phrase.rule(tracker.spec),
-        owned(tracker, instrument),
+        owned(tracker),
         f"Price now {price(proposal.price, instrument)}",
     ]
     if proposal.level is not None:
         lines.append(f"{LEVELS[proposal.next_level]} {price(proposal.level, instrument)}")
     if tracker.hard_stop_price is not None:
         lines.append(f"Hard stop {price(tracker.hard_stop_price, instrument)}")
-    lines.append(protection(proposal.is_protecting, tracker.side, proposal.worst_case, instrument))
+    quote = instrument.quote
+    lines.append(protection(proposal.is_protecting, tracker.side, proposal.worst_case, quote))
     lines.extend(slipped(tracker, proposal.worst_case, proposal.price))
     lines.extend(spec_lines(tracker))
     if tracker.spec.backstop is not None:
@@ -144,4 +145,4 @@ def _standing(tracker: Tracker, instrument: Instrument) -> str:
         parts.append(f"fires at {price(tracker.stop_price, instrument)}")
     if tracker.hard_stop_price is not None:
         parts.append(f"hard stop {price(tracker.hard_stop_price, instrument)}")
-    return f"{', '.join(parts)}, {short_owned(tracker, instrument)}"
+    return f"{', '.join(parts)}, {short_owned(tracker)}"

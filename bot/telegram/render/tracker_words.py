@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from bot.telegram import phrase
 from bot.telegram.render.text import Line, money, quantity, signed, unsigned_percent
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import EXACT
 from trading.domain.order import Side
 from trading.domain.tracker import (
@@ -63,23 +63,21 @@ def kind_name(tracker: Tracker) -> str:
     return "swing" if tracker.is_swinging else KINDS[tracker.spec.kind]
 
 
-def owned(tracker: Tracker, instrument: Instrument) -> str:
+def owned(tracker: Tracker) -> str:
     """The slice a tracker owns."""
-    if tracker.side is Side.BUY:
-        return f"spends up to {money(tracker.quote)} {instrument.quote}"
-    return f"sells {quantity(tracker.quantity)} {instrument.base}"
+    verb = "spends up to" if tracker.side is Side.BUY else "sells"
+    return f"{verb} {short_owned(tracker)}"
 
 
-def short_owned(tracker: Tracker, instrument: Instrument) -> str:
+def short_owned(tracker: Tracker) -> str:
     """The slice alone, where a line has no room for what becomes of it."""
+    base, quote = base_and_quote(tracker.symbol)
     if tracker.side is Side.BUY:
-        return f"{money(tracker.quote)} {instrument.quote}"
-    return f"{quantity(tracker.quantity)} {instrument.base}"
+        return f"{money(tracker.quote)} {quote}"
+    return f"{quantity(tracker.quantity)} {base}"
 
 
-def protection(
-    is_protecting: bool, side: Side, worst_case: Decimal | None, instrument: Instrument
-) -> str:
+def protection(is_protecting: bool, side: Side, worst_case: Decimal | None, quote: str) -> str:
     """Whether this rule fires below the present price, and what that costs."""
     if side is Side.BUY:
         return "No position yet: nothing to protect"
@@ -87,7 +85,7 @@ def protection(
         return "⚠️ NOT PROTECTED if it falls"
     if worst_case is None:
         return "🛡 protected"
-    return f"🛡 protected, worst {signed(worst_case)} {instrument.quote} before fees"
+    return f"🛡 protected, worst {signed(worst_case)} {quote} before fees"
 
 
 def slipped(tracker: Tracker, worst_case: Decimal | None, now: Decimal | None) -> list[Line]:

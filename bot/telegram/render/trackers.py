@@ -33,6 +33,7 @@ from bot.telegram.render.tracker_words import (
     spec_lines,
     state_name,
 )
+from trading.domain.instrument import base_and_quote
 from trading.domain.order import Side
 from trading.domain.tracker import (
     ConfirmKind,
@@ -76,9 +77,7 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
         tracker = view.tracker
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
         lines.append(f"#{tracker.tracker_id} {tracker.symbol} {state_name(tracker)}")
-        lines.append(
-            f"  {phrase.short_rule_now(tracker)} · {short_owned(tracker, view.instrument)}"
-        )
+        lines.append(f"  {phrase.short_rule_now(tracker)} · {short_owned(tracker)}")
         is_acting = tracker.state.is_acting
         if is_acting:
             lines.append(f"  {_at_work(tracker)}")
@@ -105,7 +104,7 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     if headline:
         lines.append(f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}")
     lines.append(f"{kind_name(tracker)}: {phrase.rule_now(tracker)}")
-    lines.append(owned(tracker, view.instrument))
+    lines.append(owned(tracker))
     lines.extend(_place_lines(view))
     if not tracker.state.is_acting or tracker.state is TrackerState.BLOCKED:
         lines.extend(_protection_now(view))
@@ -150,8 +149,9 @@ def ended_card(view: EndedTrackerView) -> Card:
     lines: list[Line] = [f"{KINDS[tracker.spec.kind]}: {phrase.rule(tracker.spec)}"]
     if intent is not None and intent.filled_quantity > 0:
         # Not "Sold": the news is told once, by the message that announces it.
-        lines.append(f"done: {quantity(intent.filled_quantity)} {instrument.base}")
-        lines.append(f"at {price(intent.average_price, instrument)} {instrument.quote} on average")
+        base, quote = base_and_quote(tracker.symbol)
+        lines.append(f"done: {quantity(intent.filled_quantity)} {base}")
+        lines.append(f"at {price(intent.average_price, instrument)} {quote} on average")
     lines.append("Nothing is watched any more")
     if tracker.reason:
         lines.append(tracker.reason)
@@ -195,6 +195,7 @@ def _hard_stop(view: TrackerView) -> str:
 
 def _protection_now(view: TrackerView) -> list[Line]:
     tracker = view.tracker
+    _, quote = base_and_quote(tracker.symbol)
     has_bought = tracker.spec.first_side is Side.BUY and tracker.last_fill_price is not None
     if tracker.side is Side.BUY and has_bought and not tracker.is_swinging:
         # It buys again and again: what it bought is there, and no business of its own.
@@ -202,12 +203,12 @@ def _protection_now(view: TrackerView) -> list[Line]:
     if (hindered := _hindrance(view)) and view.worst_case is None:
         return hindered
     if view.only_backstop is not None:
-        worst = f"worst {signed(view.worst_case)} {view.instrument.quote} before fees"
+        worst = f"worst {signed(view.worst_case)} {quote} before fees"
         return [*(hindered or _alone(view)), worst]
     return [
-        protection(view.is_protecting, tracker.side, view.worst_case, view.instrument),
+        protection(view.is_protecting, tracker.side, view.worst_case, quote),
         *slipped(tracker, view.worst_case, view.price),
-        *down(view.worst_case_down, view.instrument.quote),
+        *down(view.worst_case_down, quote),
     ]
 
 

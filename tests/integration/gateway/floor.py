@@ -11,6 +11,7 @@ from storage import snapshots
 from storage.store import Store, open_store
 from tests.contract.gateway.worlds import BTC, MachineClock, control, settings_of, shown
 from trading.domain.events import Event, IntentClosed
+from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import Position
@@ -52,11 +53,12 @@ class Floor:
         self.events: list[Event] = []
         self.quotes: dict[str, Quote] = {}
         self.tasks: list[asyncio.Task[None]] = []
+        self.rules: dict[str, Instrument] = {}
         self.engine = ExecutionEngine(
             gateway,
             store.journal,
             self.clock,
-            instruments={},
+            instruments=self.rules,
             settings=QUICK,
             quote_of=self.quotes.get,
             portfolio_of=self.book.snapshot,
@@ -71,7 +73,7 @@ class Floor:
             self.book.apply(event)
 
     async def start(self) -> None:
-        self.engine.take_rules(await self.gateway.instruments())
+        self.rules.update(await self.gateway.instruments())
         state = await self.store.records.state()
         self.book.load(state.positions)
         self.book.set_balances(await self.gateway.balances(), 0.0)

@@ -18,6 +18,7 @@ from trading.domain.events import (
     PositionAdjusted,
     RoundTripClosed,
 )
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO, plain
 from trading.domain.order import (
     BACKSTOP_SOLD,
@@ -205,7 +206,10 @@ class Booking:
         gone = min(self._s.exiting(symbol) - self._s.portfolio_of().managed(symbol), idle)
         is_opening = any(not one.is_booked for one in self._s.cases.values())
         is_over = is_opening or case.intent.state.is_terminal
-        return ZERO if is_over or gone < self._s.rules[symbol].quantity_step else gone
+        # Of a market that is gone nobody knows what a step is, and nothing of it is sold.
+        if is_over or not self._s.is_listed(symbol):
+            return ZERO
+        return ZERO if gone < self._s.rules[symbol].quantity_step else gone
 
     async def backstop_sold(self, arming: Intent | Tracker, since: datetime) -> Decimal:
         """Return the base units that backstops sold of what an exit or a tracker wanted to sell."""
@@ -263,12 +267,9 @@ class Booking:
         case.wake()
 
     def _booked(self, case: Case, fills: Sequence[Fill]) -> list[Event]:
-        instrument = self._s.rules[case.intent.symbol]
+        base, quote = base_and_quote(case.intent.symbol)
         return [
-            FillBooked(
-                fill, case.intent.intent_id, instrument.base, instrument.quote, self._s.now()
-            )
-            for fill in fills
+            FillBooked(fill, case.intent.intent_id, base, quote, self._s.now()) for fill in fills
         ]
 
     def _conclusion(self, case: Case) -> Finish | None:
@@ -278,6 +279,8 @@ class Booking:
             return None
         if case.giving_up is not None:
             return case.giving_up
+        if not self._s.is_listed(case.intent.symbol):
+            return None
         quote = self._s.fresh_quote(case.intent.symbol)
         if quote is None and case.intent.side is Side.BUY:
             return None
@@ -294,9 +297,8 @@ class Booking:
         fills, now = case.fills, self._s.now()
         events: list[Event] = [IntentClosed(case.intent, now), *alerting.all_over(case, now)]
         if case.intent.side is Side.SELL:
-            instrument = self._s.rules[case.intent.symbol]
             position = self._s.portfolio_of().positions.get(case.intent.symbol)
-            trip = round_trip(case.intent, fills, instrument, position, self._worth(case), now)
+            trip = round_trip(case.intent, fills, position, self._worth(case), now)
             if trip is not None:
                 events.append(RoundTripClosed(trip, now))
         return [*events, *self._ends_with(case, fills)]
@@ -311,7 +313,7 @@ class Booking:
             return alerting.raised(case, "closing", text, self._s.now())
 
     def _worth(self, case: Case) -> "_Worth":
-        return _Worth(self._s, self._s.rules[case.intent.symbol].quote)
+        return _Worth(self._s, base_and_quote(case.intent.symbol)[1])
 
 
 class _Worth:

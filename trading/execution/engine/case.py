@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.chat import Severity
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import (
     Attempt,
@@ -173,7 +174,7 @@ class Case:
     @property
     def wording(self) -> str:
         """What is wanted, for people: no id says anything to them."""
-        base, _, quote = self.intent.symbol.partition("/")
+        base, quote = base_and_quote(self.intent.symbol)
         if self.intent.side is Side.BUY and self.intent.quote_budget is not None:
             return f"the purchase for {plain(self.intent.quote_budget)} {quote}"
         noun = "sale" if self.intent.side is Side.SELL else "purchase"

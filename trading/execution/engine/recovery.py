@@ -142,6 +142,8 @@ class Recovery:
         self._looked_s = {one: at_s for one, at_s in self._looked_s.items() if one in watched}
 
     async def _look_late(self, attempt: Attempt, now: datetime) -> None:
+        if not self._s.is_listed(attempt.request.symbol):
+            return
         order_id, now_s = attempt.client_order_id, self._s.monotonic()
         age_s = (now - attempt.prepared_at).total_seconds()
         every_s = absence.look_every_s(age_s, self._s.settings.absence)

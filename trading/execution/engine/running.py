@@ -93,6 +93,10 @@ class Running:
 
     async def _advance(self, case: Case) -> None:
         live = case.live
+        is_listed = self._s.is_listed(case.intent.symbol)
+        if not is_listed and (live is not None or case.missing_fills()):
+            await self._await_market(case)
+            return
         if live is not None:
             await self._follow(case, live)
             return
@@ -104,6 +108,8 @@ class Running:
                 await self._booking.block(case, HELD)
                 await self._booking.remind(case)
             await self._s.wait(case, self._s.settings.remind_s)
+        elif not is_listed:
+            await self._without_market(case)
         elif case.obstacle is not None and not await self._overcome(case, case.obstacle):
             return
         else:
@@ -309,6 +315,29 @@ class Running:
         return len(case.sends_s) >= self._s.settings.exit_attempts_per_minute_max
 
     # -------------------------------------------------------- what stands in the way
+
+    async def _without_market(self, case: Case) -> None:
+        if case.is_exit:
+            await self._await_market(case)
+        else:
+            reason = f"the exchange does not list {case.intent.symbol} now"
+            await self._finish(case, ladder.ended(case.attempts, reason))
+
+    async def _await_market(self, case: Case) -> None:
+        """Hold a case until the exchange lists its market again: until then nothing can be known.
+
+        Its rules are unknown, and its orders and executions cannot be asked for.
+        """
+        if case.obstacle is None or case.obstacle.reason is not BlockReason.UNLISTED:
+            async with case.lock:
+                await self._booking.block(case, ladder.unlisted(case.intent, case.live))
+        due_s = case.looked_s + self._s.settings.market_poll_s
+        await self._s.wait(case, due_s - self._s.monotonic())
+        if self._s.monotonic() >= due_s:
+            looked_s, case.looked_s = case.looked_s, self._s.monotonic()
+            await self._sending.reload_rules(looked_s)
+        if self._s.is_listed(case.intent.symbol):
+            case.obstacle = None
 
     async def _overcome(self, case: Case, obstacle: Block) -> bool:
         settings = self._s.settings

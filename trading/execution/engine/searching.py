@@ -47,6 +47,8 @@ class Searching:
 
     async def query(self, case: Case, live: Attempt) -> bool:
         """Ask for the order once; whether the exchange gave any answer."""
+        if not self._s.is_listed(live.request.symbol):
+            return False
         now_s = self._s.monotonic()
         if case.search is not None:
             case.search = absence.asked(case.search, now_s)
@@ -134,6 +136,8 @@ class Searching:
 
     async def read_fills(self, case: Case) -> None:
         """Read executions that a report did not list, once."""
+        if not self._s.is_listed(case.intent.symbol):
+            return
         for attempt in case.missing_fills():
             await self._complete(case, attempt)
 

@@ -30,7 +30,7 @@ _OBSTACLES = {
     Cause.OTHER: BlockReason.FILTER,
 }
 # What other rules of its instrument may overcome.
-OF_RULES = frozenset({BlockReason.MARKET, BlockReason.FILTER})
+OF_RULES = frozenset({BlockReason.MARKET, BlockReason.UNLISTED, BlockReason.FILTER})
 # How often a refusal is answered by a corrected attempt before a person must know.
 _PATIENCE = {
     Cause.FILTER: 1,

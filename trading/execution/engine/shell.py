@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from trading.domain.errors import Refused, UmbraError
 from trading.domain.events import Event
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import Quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport, Purpose, Side
@@ -45,6 +45,7 @@ _SWEPT_AT_START = 40
 class ExecutionEngine:
     """Carries decisions out, each at most once; the exchange's word is the only one on fills.
 
+    `instruments` are the rules as a start has loaded them; what waits for other ones reloads them.
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
     transaction, within `undisturbed`. `publish` is handed every fact once it is written;
     `on_excess` what was bought beyond a decision, once it is booked and at the next start;
@@ -59,7 +60,7 @@ class ExecutionEngine:
         journal: Journal,
         clock: Clock,
         *,
-        instruments: Mapping[str, Instrument],
+        instruments: dict[str, Instrument],
         settings: ExecutionSettings,
         quote_of: Callable[[str], Quote | None],
         portfolio_of: Callable[[], Portfolio],
@@ -80,7 +81,7 @@ class ExecutionEngine:
             clock=clock,
             sleep=sleep,
             settings=settings,
-            rules=dict(instruments),
+            rules=instruments,
             quote_of=quote_of,
             portfolio_of=portfolio_of,
             closing=closing,
@@ -113,7 +114,7 @@ class ExecutionEngine:
 
     @property
     def instruments(self) -> Mapping[str, Instrument]:
-        """The rules as last loaded; a refusal by a filter reloads them."""
+        """The rules as last loaded."""
         return self._s.rules
 
     @property
@@ -175,7 +176,7 @@ class ExecutionEngine:
             (
                 max((case.intent.quote_budget or ZERO) - case.intent.filled_notional, ZERO)
                 for case in self._s.cases.values()
-                if not case.is_exit and self._s.rules[case.intent.symbol].quote == asset
+                if not case.is_exit and base_and_quote(case.intent.symbol)[1] == asset
             ),
             ZERO,
         )
@@ -200,10 +201,6 @@ class ExecutionEngine:
         The greatest value at risk goes out first: it gets the venue's budget.
         """
         return await self._opening.open_all(approvals, cause)
-
-    def take_rules(self, instruments: Mapping[str, Instrument]) -> None:
-        """Take the instruments' rules that a start has loaded."""
-        self._s.rules.update(instruments)
 
     def is_ours(self, client_order_id: str) -> bool:
         """Whether an order of the exchange carries the form that only this installation sends."""

@@ -30,7 +30,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(slots=True)
 class Surroundings:
-    """The world around the cases; `rules` are the instruments as last loaded."""
+    """The world around the cases; `rules` are the instruments as last loaded, for everybody."""
 
     gateway: ExchangeGateway
     writer: Writer
@@ -84,6 +84,10 @@ class Surroundings:
         except AuthLost:
             self.on_key_refused()
             raise
+
+    def is_listed(self, symbol: str) -> bool:
+        """Whether the exchange listed a market when its rules were last loaded."""
+        return symbol in self.rules
 
     def may_send(self, case: Case) -> bool:
         """Whether an order may leave: at the end only of an exit that has lost its backstop."""

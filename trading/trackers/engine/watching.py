@@ -192,12 +192,12 @@ class TrackerEngine:
         number = intent.tracker_id
         tracker = None if number is None else self._live.find(number)
         if tracker is not None and intent.purpose is Purpose.BACKSTOP:
-            rules = self._instruments[tracker.symbol]
+            rules = self._instruments.get(tracker.symbol)
             return outcome.after_backstop(tracker, intent, rules, self._clock.now())
         if tracker is None or not tracker.state.is_acting or tracker.arm_seq != intent.arm_seq:
             return []
-        instrument = self._instruments[tracker.symbol]
-        slice_ = self._next_slice(tracker, intent)
+        instrument = self._instruments.get(tracker.symbol)
+        slice_ = Slice() if instrument is None else self._next_slice(tracker, intent, instrument)
         now = self._clock.now()
         return [outcome.after(tracker, intent, fills, instrument, slice_, now)]
 
@@ -265,12 +265,16 @@ class TrackerEngine:
         A slice of which nothing is left ends its tracker. What shrinks or ends is told, unless a
         person ended it; `by_hand` is the reason then.
         """
+        instrument = self._instruments.get(symbol)
+        if instrument is None:
+            # Its trackers wait for the market as they are: what a step of it is nobody knows.
+            return []
         now = self._clock.now()
         # As memory has them: a record that is just being written must not be undone by the facts.
         own = [self._live.find(tracker.tracker_id) or tracker for tracker in self._live.of(symbol)]
         before = {tracker.tracker_id: tracker.quantity for tracker in own}
         facts: list[Event] = []
-        for tracker in slices.resize(own, managed, self._instruments[symbol]):
+        for tracker in slices.resize(own, managed, instrument):
             resized = replace(tracker, changed_at=now)
             if resized.quantity > 0:
                 facts.append(TrackerChanged(resized, TrackerChange.RESIZED, now))
@@ -340,10 +344,10 @@ class TrackerEngine:
             return known.arm_seq > tracker.arm_seq
         return known.state.is_acting and tracker.state.is_waiting
 
-    def _next_slice(self, tracker: Tracker, intent: Intent) -> Slice:
+    def _next_slice(self, tracker: Tracker, intent: Intent, instrument: Instrument) -> Slice:
         if tracker.spec.then.kind is not ThenKind.COOLDOWN:
             return Slice()
-        quote = self._instruments[tracker.symbol].quote
+        quote = instrument.quote
         others = [
             other
             for other in self._live.all()
@@ -363,7 +367,7 @@ class TrackerEngine:
                 tracker.side,
                 holdings,
                 others,
-                self._instruments[tracker.symbol],
+                instrument,
                 intent.reference_price,
             )
         except Refused:

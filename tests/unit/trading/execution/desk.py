@@ -64,6 +64,8 @@ class Desk:
         self.frozen_balances: dict[str, Balance] | None = None
         self.settings = settings or ExecutionSettings()
         self.keys_refused = 0
+        # As a start has loaded them.
+        self.rules = dict(self.exchange.rules)
         self.engine = self._engine()
 
     def _engine(self) -> ExecutionEngine:
@@ -71,7 +73,7 @@ class Desk:
             self.exchange,
             self.store,
             self.time,
-            instruments=self.exchange.rules,
+            instruments=self.rules,
             settings=self.settings,
             quote_of=self.quote,
             portfolio_of=self.portfolio,

@@ -46,7 +46,7 @@ async def test_x19_many_closed_markets_cost_one_reading_per_look_and_resume_toge
     traded = dict(desk.exchange.rules)
     for symbol in _symbols(desk):
         desk.exchange.rules[symbol] = replace(traded[symbol], status=InstrumentStatus.HALTED)
-        desk.engine.take_rules({symbol: desk.exchange.rules[symbol]})
+        desk.rules[symbol] = desk.exchange.rules[symbol]
     await _fall(desk)
     await desk.time.until(lambda: desk.blocked("market closed") == MARKETS)
     before = desk.exchange.rule_loads
