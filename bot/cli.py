@@ -9,7 +9,6 @@ import decimal
 import errno
 import gc
 import logging
-import signal
 import sys
 import time
 from collections.abc import Coroutine
@@ -310,19 +309,12 @@ def _finish(reply: "Reply") -> NoReturn:
 
 
 def _serve(server: Coroutine[Any, Any, None], port: int) -> None:
+    from bot.supervisor import on_signals
+
     async def until_told() -> None:
         serving = asyncio.ensure_future(server)
-        loop, numbers = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
-        # Asked for by name: a server started in the background inherits SIGINT as ignored.
-        for number in numbers:
-            loop.add_signal_handler(number, serving.cancel)
-        try:
-            with contextlib.suppress(asyncio.CancelledError):
-                await serving
-        finally:
-            # A second signal that meets a loop half closed can hang Python 3.11 for good.
-            for number in numbers:
-                loop.remove_signal_handler(number)
+        with on_signals(serving.cancel), contextlib.suppress(asyncio.CancelledError):
+            await serving
 
     try:
         asyncio.run(until_told())

@@ -22,7 +22,7 @@ from bot.refused_start import RefusedStart
 from bot.shares import agent_settings
 from bot.starting import Start
 from bot.storage_watch import StorageWatch
-from bot.supervisor import Supervisor, stop_on_signals
+from bot.supervisor import Supervisor, on_signals
 from bot.vital_signs import VitalSigns, Watched
 from storage.database import StorageAwaited, StorageMissing
 from trading.agent import TradingAgent
@@ -44,14 +44,15 @@ EXIT_ORDERLY = 0
 async def run(settings: Settings, version: str) -> int:
     """Run the agent until a signal; returns the exit code. Raises Fatal when it may not start."""
     pauses.shorten()
-    stop = stop_on_signals(asyncio.get_running_loop())
-    try:
-        async with opened(settings, stop) as parts:
-            return await Process(settings, version, parts).run(stop)
-    except StorageAwaited:
-        if not stop.is_set():
-            raise
-        return EXIT_ORDERLY
+    stop = asyncio.Event()
+    with on_signals(stop.set):
+        try:
+            async with opened(settings, stop) as parts:
+                return await Process(settings, version, parts).run(stop)
+        except StorageAwaited:
+            if not stop.is_set():
+                raise
+            return EXIT_ORDERLY
 
 
 async def answer_alone(

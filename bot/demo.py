@@ -19,6 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
+from bot.supervisor import on_signals
 from trading.domain.errors import Refused, Retryable
 
 OWNER_ID = 1
@@ -49,10 +50,7 @@ class ProcessDied(Retryable):
 async def run(settings: DemoSettings, say: Callable[[str], None]) -> None:
     """Start the three, say where the page is, keep them alive until cancelled or signalled."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    with tempfile.TemporaryDirectory(prefix="umbra-demo-") as scratch:
+    with on_signals(stop.set), tempfile.TemporaryDirectory(prefix="umbra-demo-") as scratch:
         await _run_in(settings, settings.data_dir or Path(scratch), stop, say)
 
 

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from trading.domain.errors import Fatal
 from trading.ports.clock import Clock
@@ -19,6 +20,7 @@ _APART_MOST_S = 60.0
 _APART_HEALTHY_S = 3_600.0
 _LAG_INTERVAL_S = 0.05
 _LAG_SAMPLES = 1200
+_ENDS = (signal.SIGTERM, signal.SIGINT)
 
 
 class TooManyDeaths(Fatal):
@@ -120,9 +122,19 @@ class LagSampler:
         return max(self._samples_ms, default=0.0)
 
 
-def stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+@contextmanager
+def on_signals(act: Callable[[], object]) -> Iterator[None]:
+    """Have the running loop call `act` at each SIGTERM and SIGINT until the block ends.
+
+    After it a signal does what it does to any process: a second one ends what closes.
+    """
+    loop = asyncio.get_running_loop()
+    # Asked for by name: a server started in the background inherits SIGINT as ignored.
+    for number in _ENDS:
+        loop.add_signal_handler(number, act)
+    try:
+        yield
+    finally:
+        # A second signal that meets a loop half closed can hang Python 3.11 for good.
+        for number in _ENDS:
+            loop.remove_signal_handler(number)

@@ -4,17 +4,19 @@ import asyncio
 import itertools
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from bot import supervisor
+from bot import compose, config, demo, supervisor
+from storage.lease import DirectoryLock
 from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
 from tests.fakes.virtual_time import VirtualTime
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
 from trading.domain.commands import AcknowledgeAlerts
-from trading.domain.errors import StorageLost
+from trading.domain.errors import DirectoryInUse, Refused, StorageLost
 from trading.domain.events import AlertRaised
 
 
@@ -102,13 +104,47 @@ async def test_the_lag_of_a_blocked_loop_is_seen() -> None:
     fired(int(sampler.max_ms), words="ms of lag")
 
 
-async def test_a_signal_asks_for_a_graceful_stop() -> None:
-    stop = supervisor.stop_on_signals(asyncio.get_running_loop())
-    os.kill(os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(5):
-        await stop.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().remove_signal_handler(number)
+def has_let_go_of_signals() -> bool:
+    """Whether the running loop handles no signal, and could close whatever comes."""
+    loop = asyncio.get_running_loop()
+    kept = [loop.remove_signal_handler(one) for one in (signal.SIGTERM, signal.SIGINT)]
+    return not any(kept)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_asks_for_a_graceful_stop_and_the_next_is_not_for_the_loop(
+    number: signal.Signals,
+) -> None:
+    stop = asyncio.Event()
+    with supervisor.on_signals(stop.set):
+        os.kill(os.getpid(), number)
+        async with asyncio.timeout(5):
+            await stop.wait()
+    assert has_let_go_of_signals()
+
+
+async def test_an_agent_lets_go_of_signals_before_its_loop_closes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UMBRA_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("UMBRA_TELEGRAM_TOKEN", "8091:a-token")
+    held = DirectoryLock(tmp_path)
+    held.take()
+    try:
+        with pytest.raises(DirectoryInUse):
+            await compose.run(config.load(), "0")
+    finally:
+        held.release()
+    assert has_let_go_of_signals()
+
+
+async def test_a_demo_lets_go_of_signals_before_its_loop_closes(tmp_path: Path) -> None:
+    place = tmp_path / "a-file"
+    place.write_text("")
+    with pytest.raises(Refused, match="a directory to write in"):
+        await demo.run(demo.DemoSettings(data_dir=place), print)
+    assert has_let_go_of_signals()
 
 
 @pytest.mark.fault("P03", "CRIT SAID")
