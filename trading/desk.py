@@ -103,7 +103,8 @@ class CloseProposal:
     These stay untouched, but for a panic with everything: that cancels the orders and sells the
     coins too, all but the `unsellable`, by name and quantity. `foreign_orders` is None where the
     exchange did not tell; `price_age_s` is of the oldest price. `currency` is what the account
-    counts in: what sales bring in of any other is not sold on.
+    counts in: what sales bring in of any other is not sold on. `is_in_doubt` says that more may be
+    managed than is known.
     """
 
     lines: tuple[CloseLine, ...]
@@ -114,6 +115,7 @@ class CloseProposal:
     unsellable: tuple[tuple[str, Decimal], ...] = ()
     currency: str = ""
     shrunk: tuple[Shrinkage, ...] = ()
+    is_in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """What people get to see of the running agent: values, made in `trading.views` of its state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from trading.domain.events import AlertRaised, ConditionChanged, TradingModeChanged
+from trading.domain.events import PUT_BACK, AlertRaised, ConditionChanged, TradingModeChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Candle
 from trading.domain.money import ZERO
@@ -16,8 +16,14 @@ from trading.domain.tracker import NextLevel, Tracker
 
 # The one condition that no journal can hold: it is known from the storage itself.
 STORAGE_LOST = "storage_lost"
-# The alerts that the journal may lack what was done: what is managed may be more than it says.
-PUT_BACK = "put_back:"
+
+
+def is_in_doubt(alerts: Iterable[AlertRaised]) -> bool:
+    """Whether the journal was found older than what was done, and nobody has seen that yet.
+
+    What is managed may then be more than it says.
+    """
+    return any(alert.topic == PUT_BACK for alert in alerts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +183,8 @@ class StatusView:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether the journal was found older than what was done, and nobody has seen that yet."""
-        return any(one.alert_id.startswith(PUT_BACK) for one in self.alerts)
+        """Whether more may be managed than is known."""
+        return is_in_doubt(self.alerts)
 
     @property
     def is_storage_lost(self) -> bool:

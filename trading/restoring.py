@@ -12,7 +12,7 @@ from decimal import Decimal
 from trading import decide
 from trading.alarms import Alarms
 from trading.commanding.workings import Workings
-from trading.domain.events import TrackerChanged
+from trading.domain.events import PUT_BACK, TrackerChanged
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
@@ -58,7 +58,7 @@ class Restoring:
 
     async def find_stranger(self) -> None:
         """Add no risk once an order of ours has come to light that no record tells of."""
-        await self._alarms.halt_loudly(halts.unknown_orders(1), "put_back", "/positions")
+        await self._alarms.halt_loudly(halts.unknown_orders(1), PUT_BACK, "/positions")
 
     async def settle(self, stored: StoredState) -> Sequence[str]:
         """Book orders that the journal does not know, and take each for the decision that it was.
@@ -89,7 +89,7 @@ class Restoring:
     async def _halt(self, halt: halts.Halt, name: str, known: Sequence[Tracker]) -> None:
         await self._alarms.halt(halt)
         look = _WATCHED if known else _UNKNOWN
-        await self._alarms.alert(f"put_back:{name}", f"{halt.reason}. {look}")
+        await self._alarms.alert(f"{PUT_BACK}:{name}", f"{halt.reason}. {look}")
 
     async def _fired(self, tracker: Tracker, filled: Decimal) -> str:
         now = self._of.clock.now()

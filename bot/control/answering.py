@@ -63,7 +63,7 @@ class LocalDesk:
         facts = (await self._desk.propose(Panic(), THIS_MACHINE)).facts
         if not isinstance(facts, CloseProposal):
             raise Refused("a panic should propose what it closes")
-        return Reply(True, wording.panic(facts, self._desk.status().is_in_doubt))
+        return Reply(True, wording.panic(facts))
 
     async def _preview_resume(self, command: SetTradingMode) -> Reply:
         if self._desk.status().state is TradingMode.ACTIVE:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bot import modes
 from bot.modes import MODES
+from bot.telegram.render.closing import UNKNOWN, of_known
 from bot.telegram.render.text import count, money
 from bot.telegram.render.tracker_words import kind_name, state_name
 from trading.desk import CloseProposal
@@ -13,7 +14,7 @@ from trading.domain.money import plain
 from trading.domain.order import Intent
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
-from trading.overview import PUT_BACK, PositionView, StatusView
+from trading.overview import PositionView, StatusView, is_in_doubt
 from trading.ports.storage import LostRecords, StoredState
 
 _WAY_BACK = "/resume in the chat or umbra resume ends it."
@@ -31,10 +32,6 @@ CANNOT_SELL = (
 HALTED_EARLY = (
     "Halted: nothing new is bought. Umbra is still starting, so NO STOP IS WATCHED yet, and orders "
     f"that still buy at the exchange are cancelled once it has. {_WAY_BACK}"
-)
-UNKNOWN = (
-    "IT IS NOT KNOWN WHAT IS MANAGED: the database is not the newest one of this place. What is "
-    "missing in it can only be sold at the exchange itself."
 )
 _LISTED_MAX = 200
 
@@ -123,35 +120,32 @@ def _head(view: StatusView) -> str:
 
 def stored_panic(stored: StoredState) -> str:
     """What a panic would do without a running agent, by the journal."""
-    is_in_doubt = stored.lost is not None or any(
-        one.alert_id.startswith(PUT_BACK) for one in stored.alerts
-    )
+    is_unknown = stored.lost is not None or is_in_doubt(stored.alerts)
     held = [(symbol, one.quantity) for symbol, one in stored.positions.items() if one.quantity]
     sales = ", ".join(f"{plain(quantity)} {symbol.partition('/')[0]}" for symbol, quantity in held)
-    return _panic(sales, len(stored.trackers), is_in_doubt)
+    return _panic(sales, len(stored.trackers), is_unknown)
 
 
-def panic(facts: CloseProposal, is_in_doubt: bool) -> str:
-    """What a panic would do; `is_in_doubt` says that more may be managed than is known."""
+def panic(facts: CloseProposal) -> str:
+    """What a panic would do."""
     sales = ", ".join(f"{plain(line.quantity)} {line.base}" for line in facts.lines)
-    return _panic(sales, len(facts.trackers_cancelled), is_in_doubt)
+    return _panic(sales, len(facts.trackers_cancelled), facts.is_in_doubt)
 
 
-def _panic(sales: str, trackers_ended: int, is_in_doubt: bool) -> str:
-    first = f"{UNKNOWN}\n" if is_in_doubt else ""
+def _panic(sales: str, trackers_ended: int, is_unknown: bool) -> str:
+    first = f"{UNKNOWN}\n" if is_unknown else ""
     if not sales:
-        known = "known to be managed" if is_in_doubt else "managed"
+        known = "known to be managed" if is_unknown else "managed"
         return f"{first}Nothing is {known}, so nothing would be sold. Umbra would be halted."
     ended = count(trackers_ended, "tracker")
     return f"{first}This sells {sales} at the market, ends {ended} and halts Umbra."
 
 
 def sold(
-    outcome: str, left: Iterable[Intent], positions: Sequence[PositionView], is_in_doubt: bool
+    outcome: str, left: Iterable[Intent], positions: Sequence[PositionView], is_unknown: bool
 ) -> str:
     """What became of a panic, and what did not; first that more may be managed than is known."""
-    done = f"{UNKNOWN}\nOf what is known: {outcome}" if is_in_doubt else outcome
-    lines = [done]
+    lines = ["\n".join(of_known(outcome)) if is_unknown else outcome]
     lines += [
         f"NOT SOLD YET: {intent.symbol}, {plain(intent.residual)} left. {intent.reason}".rstrip()
         for intent in left
@@ -159,7 +153,7 @@ def sold(
     if len(lines) == 1:
         lines += [f"STILL HELD: {_position(view)}" for view in positions]
     if len(lines) == 1:
-        lines += ["Everything managed is sold."] * (not is_in_doubt)
+        lines += ["Everything managed is sold."] * (not is_unknown)
     else:
         lines.append("Umbra goes on trying as long as it runs; umbra status shows how it is.")
     return _joined(*lines)

@@ -81,7 +81,8 @@ class Closings:
         mine = [intent for intent in sales.values() if _is_of(intent, closing.done)]
         mine.sort(key=lambda intent: (intent.symbol, intent.intent_id))
         currency = self.desk.account().currency
-        return closing_card(mine, currency, is_panic=closing.is_panic)
+        doubt = self.desk.status().is_in_doubt
+        return closing_card(mine, currency, is_panic=closing.is_panic, is_in_doubt=doubt)
 
 
 def _is_of(intent: Intent, done: CommandExecuted) -> bool:

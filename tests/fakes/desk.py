@@ -354,7 +354,8 @@ class FakeDesk:
         )
         ended = tuple(self.live)
         shown = views.Shown(lines[0].quantity) if len(symbols) == 1 else None
-        facts = views.CloseProposal(lines, ended, (), unmanaged)
+        doubt = self.status().is_in_doubt
+        facts = views.CloseProposal(lines, ended, (), unmanaged, is_in_doubt=doubt)
         return views.Proposal(command, facts, True, shown=shown)
 
     def _propose_edit(self, command: commands.Command) -> views.Proposal:

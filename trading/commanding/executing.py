@@ -220,7 +220,7 @@ class Executor:
         return [
             AlertAcknowledged(alert.alert_id, done.by, done.at)
             for alert in self._of.state.alerts
-            if alert.alert_id.partition(":")[0] in halts.ASKING_FOR_A_LOOK
+            if alert.topic in halts.ASKING_FOR_A_LOOK
         ]
 
     async def _acknowledge(self, command: AcknowledgeAlerts, done: CommandExecuted) -> Outcome:

@@ -29,6 +29,7 @@ from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
+from trading.overview import is_in_doubt
 from trading.risk import halts
 from trading.trackers import protection
 
@@ -139,7 +140,10 @@ class Proposer:
         age_s = self._of.prices_age_s(line.symbol for line in sold)
         kept = self._unsellable() if is_everything else ()
         currency = self._of.state.book.currency
-        facts = CloseProposal(lines, tuple(ended), foreign, unmanaged, age_s, kept, currency)
+        facts = CloseProposal(
+            *(lines, tuple(ended), foreign, unmanaged, age_s, kept, currency),
+            is_in_doubt=is_in_doubt(self._of.state.alerts),
+        )
         return Proposal(command, facts, needs_confirmation=True)
 
     @staticmethod

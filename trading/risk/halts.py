@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from trading.domain.events import Event, ProcessStarted, ProcessStopped
+from trading.domain.events import PUT_BACK, Event, ProcessStarted, ProcessStopped
 from trading.domain.money import ZERO, plain
 from trading.domain.position import Balance, TradingMode
 from trading.risk.limits import RiskLimits
@@ -16,7 +16,7 @@ CRASHES_MAX = 3
 _NAMED_MAX = 3
 CRASH_WINDOW = timedelta(minutes=5)
 # The kinds of alarms that ask for a look and a resume: whoever resumes has seen them.
-ASKING_FOR_A_LOOK = frozenset({"cap", "put_back", "safe_mode"})
+ASKING_FOR_A_LOOK = frozenset({"cap", PUT_BACK, "safe_mode"})
 # The events that tell a crash from an orderly end.
 LIVES = (ProcessStarted.__name__, ProcessStopped.__name__)
 

@@ -9,8 +9,8 @@ from bot.telegram.commands.context import Reply, Request, Services, asked
 from bot.telegram.fat_fingers import doubt_of
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
-from bot.telegram.render.closing import closing_name
-from bot.telegram.render.text import Card
+from bot.telegram.render.closing import closing_name, of_known
+from bot.telegram.render.text import Card, card_text
 from bot.telegram.render.tracker_words import owned
 from bot.telegram.render.trackers import tracker_card
 from bot.telegram.render.trading import (
@@ -262,6 +262,8 @@ def _outcome_card(
     services: Services, command: Command, outcome: Outcome, shown: Shown | None
 ) -> Card:
     told = told_card(outcome.text)
+    if isinstance(command, CloseAll | Panic) and services.desk.status().is_in_doubt:
+        told = Card(card_text(*of_known(outcome.text)))
     tracker_id = outcome.tracker_id or getattr(command, "tracker_id", None)
     if isinstance(command, _TRACKER_COMMANDS) and tracker_id is not None:
         try:

@@ -12,6 +12,15 @@ _LISTED_MAX = 25
 # A little of a quote may be much, for it may be a coin: it keeps more than two places.
 _LITTLE = 10
 _SIX_DIGITS = Context(prec=6)
+UNKNOWN = (
+    "IT IS NOT KNOWN WHAT IS MANAGED: the database is not the newest one of this place. What is "
+    "missing in it can only be sold at the exchange itself."
+)
+
+
+def of_known(outcome: str) -> tuple[str, str]:
+    """What became of a sale of everything managed, where more may be managed than is known."""
+    return UNKNOWN, f"Of what is known: {outcome}"
 
 
 def closing_name(cause: str) -> str:
@@ -27,8 +36,13 @@ def worth(value: Decimal | None, quote: str) -> str:
     return f"{amount} {quote}"
 
 
-def closing_card(sales: Sequence[Intent], currency: str, *, is_panic: bool) -> Card:
-    """What all sales of a command have come to by now; `currency` is what the account counts in."""
+def closing_card(
+    sales: Sequence[Intent], currency: str, *, is_panic: bool, is_in_doubt: bool = False
+) -> Card:
+    """What all sales of a command have come to by now; `currency` is what the account counts in.
+
+    `is_in_doubt` says that more may be managed than is known.
+    """
     ended = [each for each in sales if each.state.is_terminal]
     at_work = [each for each in sales if not each.state.is_terminal]
     sold = [each for each in sales if each.filled_quantity > 0]
@@ -38,9 +52,12 @@ def closing_card(sales: Sequence[Intent], currency: str, *, is_panic: bool) -> C
         title = f"⏳ {word}: {len(ended)} of {count(len(sales), 'sale')} over"
     elif unsold:
         title = f"⚠️ {word} is over: NOT all was sold"
+    elif is_in_doubt:
+        title = f"⚠️ {word} of what is known is over"
     else:
         title = f"👍 {word} is over: {count(len(sold), 'sale')} done"
     lines = [
+        *([UNKNOWN] if is_in_doubt else []),
         *_listed("", sold, _sale),
         *_sums(sold),
         *_listed("Still at work:", at_work, _working),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bot import modes
 from bot.telegram import phrase
 from bot.telegram.keyboards import does, fits, in_rows
-from bot.telegram.render.closing import came_in, worth
+from bot.telegram.render.closing import UNKNOWN, came_in, worth
 from bot.telegram.render.text import (
     Card,
     Code,
@@ -130,9 +130,13 @@ def _shrunk(shrunk: Sequence[Shrinkage], base: str) -> list[Line]:
 
 def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:
     is_everything = isinstance(command, Panic) and command.everything
-    lines: list[Line] = _listed(facts.lines)
+    lines: list[Line] = [UNKNOWN] if facts.is_in_doubt else []
+    lines.extend(_listed(facts.lines))
     if not facts.lines:
-        lines.append("Nothing managed is open.")
+        known = (
+            "Nothing is known to be managed." if facts.is_in_doubt else "Nothing managed is open."
+        )
+        lines.append(known)
     if facts.lines:
         lines.extend(_shrunk(facts.shrunk, facts.lines[0].base))
     if facts.trackers_cancelled:

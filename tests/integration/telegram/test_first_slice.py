@@ -6,6 +6,7 @@ import pytest
 
 from tests.integration.telegram.conftest import OWNER, World
 from trading.domain import commands, events
+from trading.domain.chat import Severity
 from trading.domain.order import Intent, IntentState, Purpose, Side
 
 
@@ -39,6 +40,28 @@ async def test_everything_is_the_second_button_of_panic(world: World) -> None:
         await world.phone.press(card["message_id"], "Everything")
         await world.phone.until_text("Selling 1 positions")
     assert world.desk.executed[0][0] == commands.Panic(everything=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "title"),
+    [("/panic", "🚨 PANIC: sell 1, then halt?"), ("/closeall", "❔ Close 1 position?")],
+)
+async def test_a_sale_of_all_on_an_older_database_says_first_that_more_may_be_managed(
+    world: World, command: str, title: str
+) -> None:
+    unknown = "IT IS NOT KNOWN WHAT IS MANAGED: the database is not the newest one of this place."
+    alert_id = f"{events.PUT_BACK}:29"
+    world.desk.alerts.append(
+        events.AlertRaised(alert_id, Severity.CRIT, "older copy", world.clock.now())
+    )
+    async with world.running():
+        card = await world.phone.ask(command)
+        assert " ".join(card["text"].split()).startswith(f"{title} {unknown}")
+        await world.phone.press(card["message_id"], "Confirm")
+        done = await world.phone.until_text("Of what is known:")
+    words = " ".join(done["text"].split())
+    assert words.startswith(unknown)
+    assert "Of what is known: Selling 1 positions" in words
 
 
 async def test_sold_is_told_when_the_intent_is_done(world: World) -> None:

@@ -5,6 +5,7 @@ trigger, a fill, a confirmation or an update of the chat happen once.
 """
 
 from trading.domain.events.alerts import (
+    PUT_BACK,
     AlertAcknowledged,
     AlertEnded,
     AlertRaised,
@@ -93,6 +94,7 @@ Event = (
 )
 
 __all__ = [
+    "PUT_BACK",
     "TRACKER_MOVED",
     "AccessDenied",
     "AccountCounted",

@@ -6,6 +6,9 @@ from datetime import datetime
 from trading.domain.chat import Severity
 from trading.domain.events.fact import Fact
 
+# The topic of alarms that the journal may lack what was done: more may be managed than it says.
+PUT_BACK = "put_back"
+
 
 @dataclass(frozen=True, slots=True)
 class ConditionChanged(Fact):
@@ -21,13 +24,21 @@ class ConditionChanged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class AlertRaised(Fact):
-    """Something a person must know that no other event says; CRIT repeats until acknowledged."""
+    """Something a person must know that no other event says; CRIT repeats until acknowledged.
+
+    An `alert_id` begins with its topic, and goes on after a colon.
+    """
 
     alert_id: str
     severity: Severity
     text: str
     at: datetime
     tracker_id: int | None = None
+
+    @property
+    def topic(self) -> str:
+        """What it is about, in a word."""
+        return self.alert_id.partition(":")[0]
 
     @property
     def key(self) -> str | None:

@@ -13,7 +13,7 @@ from tests.fakes.desk import START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from tests.unit.bot.telegram.render.test_closing import sale
 from trading.domain import events
-from trading.domain.chat import OutboxMessage, Person, Role
+from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.order import Attempt, Intent, IntentState, Purpose
 
 ADA = Person(7, 7, "Ada", Role.OWNER)
@@ -79,6 +79,15 @@ async def test_a_panic_counts_its_own_sales_and_those_that_had_fired_before_it()
     await world.begin("Panic")
     assert await world.end(own) == "⏳ Panic: 1 of 3 sales over"
     assert await world.end(*held) == "👍 Panic is over: 3 sales done"
+
+
+async def test_a_panic_on_an_older_database_is_over_only_for_what_is_known() -> None:
+    world = World()
+    own = sale("BTC/USDT", "0.3", "0.3", "17700")
+    alert = events.AlertRaised(f"{events.PUT_BACK}:29", Severity.CRIT, "an older copy", START)
+    world.desk.alerts.append(alert)
+    await world.begin("Panic")
+    assert await world.end(own) == "⚠️ Panic of what is known is over"
 
 
 async def test_what_fires_later_and_a_backstop_that_was_taken_off_are_no_part_of_a_panic() -> None:

@@ -87,6 +87,15 @@ def test_what_was_not_sold_stands_with_its_reason() -> None:
     ]
 
 
+def test_where_more_may_be_managed_nothing_looks_done() -> None:
+    sales = [sale("BTC/USDT", "0.5", "0.5", "30000")]
+    lines = lines_of(closing_card(sales, "USDT", is_panic=True, is_in_doubt=True))
+    assert " ".join(lines).startswith(
+        "⚠️ Panic of what is known is over IT IS NOT KNOWN WHAT IS MANAGED"
+    )
+    assert "• 0.5 BTC = 30,000.00 USDT" in lines
+
+
 def test_of_many_sales_the_first_are_listed_and_all_are_counted() -> None:
     sales = [sale(f"COIN{number}/USDT", "1", "1", "10") for number in range(40)]
     lines = lines_of(closing_card(sales, "USDT", is_panic=True))
