@@ -24,7 +24,7 @@ import aiohttp
 from aiohttp import WSMsgType, web
 
 from benchmarks import armed
-from benchmarks.processes import Processes, end, free_port, until
+from benchmarks.processes import Processes, end, until
 from benchmarks.table import NotDone, Row, at_most, quantile, table
 from bot.clock import now_ms
 from trading.domain.order import OrderStatus
@@ -100,10 +100,9 @@ class Exchange:
     """The simulated exchange in this process, and a market that never rests."""
 
     def __init__(self, made: armed.Plan, processes: Processes) -> None:
-        port = int(processes.exchange.rpartition(":")[2])
-        self._door_port = processes.door.rpartition(":")[2]
+        self._processes = processes
         self.settings = SimSettings(
-            port=port,
+            port=0,
             seed=_SEED,
             still=True,
             markets=MARKETS,
@@ -122,14 +121,16 @@ class Exchange:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve until the context ends."""
+        """Serve, behind a door, until the context ends; the processes learn both addresses."""
         app = build_app(self.service)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         await web.TCPSite(runner, self.settings.host, self.settings.port).start()
         beat = asyncio.create_task(self._beat())
         try:
-            async with self._door():
+            _, port = runner.addresses[0]
+            self._processes.exchange = f"http://127.0.0.1:{port}"
+            async with self._door(port):
                 yield
         finally:
             beat.cancel()
@@ -138,11 +139,14 @@ class Exchange:
             await runner.cleanup()
 
     @asynccontextmanager
-    async def _door(self) -> AsyncIterator[None]:
+    async def _door(self, port: int) -> AsyncIterator[None]:
         door = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.door", self._door_port, str(self.settings.port)),
+            *(sys.executable, "-m", "benchmarks.door", str(port)),
             stdout=asyncio.subprocess.PIPE,
         )
+        assert door.stdout is not None
+        announced = await door.stdout.readline()
+        self._processes.door = f"http://127.0.0.1:{int(announced)}"
         noting = asyncio.create_task(self._note_orders(door))
         try:
             yield
@@ -171,7 +175,7 @@ class Exchange:
     async def bound(self, file: Path, times: int) -> list[float]:
         """Return what a durable write and a request take without an agent, in ms each."""
         arrived = self.stamps.arrived_s[_NOBODY]
-        url = f"http://127.0.0.1:{self._door_port}/api/v3/order"
+        url = f"{self._processes.door}/api/v3/order"
         began_s: list[float] = []
 
         async def has_arrived() -> bool:
@@ -320,8 +324,7 @@ async def measure(
     """Run both halves on one agent, the first so long after it watches every market."""
     made = armed.plan(trackers, MARKETS, _SEED)
     with tempfile.TemporaryDirectory() as name:
-        door = f"http://127.0.0.1:{free_port()}"
-        async with Processes(Path(name), door=door) as processes:
+        async with Processes(Path(name)) as processes:
             await armed.write(made, processes.database)
             exchange = Exchange(made, processes)
             async with exchange.running():

@@ -31,7 +31,7 @@ from benchmarks.bench_stop_latency import (
     check,
     shoot_all,
 )
-from benchmarks.processes import OWNER_ID, Processes, free_port, resident_mb, until
+from benchmarks.processes import OWNER_ID, Processes, resident_mb, until
 from benchmarks.table import NotDone, Row, at_most, quantile, table
 from bot.clock import now_ms
 from trading.candles.series import PRICES, Candles, SeriesName
@@ -112,8 +112,7 @@ async def _warm_agent(trackers: int, ticks_per_s: int, symbols: int) -> AsyncIte
     made = armed.plan(trackers, MARKETS, _SEED)
     watched = [one.symbol for one in made.instruments[-symbols:]]
     with tempfile.TemporaryDirectory() as name:
-        door = f"http://127.0.0.1:{free_port()}"
-        async with Processes(Path(name), door=door) as processes:
+        async with Processes(Path(name)) as processes:
             await armed.write(made, processes.database, _watching(watched))
             exchange = Exchange(made, processes)
             lay_out_pasts(exchange, processes.database.parent / "archive", watched)

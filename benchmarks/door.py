@@ -1,6 +1,7 @@
 """The exchange's door: passes bytes on, and notes when an order request has come in whole.
 
-`python -m benchmarks.door PORT EXCHANGE_PORT` prints a line `SYMBOL SECONDS` (monotonic) per order.
+`python -m benchmarks.door EXCHANGE_PORT` prints the port that it has, and then a line
+`SYMBOL SECONDS` (monotonic) per order.
 It is a process of its own, since the exchange behind it is busy with sending prices: what a request
 waits for there says nothing about the agent.
 """
@@ -90,12 +91,13 @@ def _symbol(parameters: bytes) -> str:
     return dict(part.split("=", 1) for part in parameters.decode().split("&"))["symbol"]
 
 
-async def serve(port: int, exchange_port: int) -> None:
+async def serve(exchange_port: int) -> None:
     """Serve until the process is ended."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Outside(exchange_port), "127.0.0.1", port)
+    server = await loop.create_server(lambda: Outside(exchange_port), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(serve(int(sys.argv[1])))

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import secrets
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any, Self
 import aiohttp
 
 from benchmarks.table import NotDone
+from tests.announced import address_in
 
 OWNER_ID = 1
 _PATIENCE_S = 60.0
@@ -21,20 +21,16 @@ _POLL_S = 0.005
 _LOG_SHOWN = 4_000
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Processes:
-    """Owns the processes of one benchmark; everything they write stays in `folder`."""
+    """Owns the processes of one benchmark; everything they write stays in `folder`.
+
+    Where `exchange` and `chat` are is known once they serve.
+    """
 
     folder: Path
-    exchange: str = field(default_factory=lambda: f"http://127.0.0.1:{free_port()}")
-    chat: str = field(default_factory=lambda: f"http://127.0.0.1:{free_port()}")
+    exchange: str = ""
+    chat: str = ""
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     secret: str = field(default_factory=lambda: secrets.token_hex(16))
     patience_s: float = _PATIENCE_S
@@ -72,13 +68,26 @@ class Processes:
 
     async def start_chat(self) -> None:
         """Start the local chat and wait until it answers."""
-        await self.start("chat", "--port", self.chat.rpartition(":")[2])
+        self.chat = await self._started("chat")
         await self.until_served(f"{self.chat}/client/messages?chat_id={OWNER_ID}")
 
     async def start_exchange(self, *arguments: str) -> None:
         """Start the simulated exchange and wait until it answers."""
-        await self.start("sim", "--port", self.exchange.rpartition(":")[2], *arguments)
+        self.exchange = await self._started("sim", *arguments)
         await self.until_served(f"{self.exchange}/api/v3/ping")
+
+    async def _started(self, server: str, *arguments: str) -> str:
+        await self.start(server, "--port", "0", *arguments)
+
+        address = ""
+
+        async def has_announced() -> bool:
+            nonlocal address
+            address = address_in(self.log(server)) or ""
+            return bool(address)
+
+        await until(has_announced, f"{server} does not say where it serves", self.patience_s)
+        return address
 
     def log(self, name: str = "run") -> str:
         """Return the end of what a process wrote."""

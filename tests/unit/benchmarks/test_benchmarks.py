@@ -26,6 +26,7 @@ from benchmarks.table import NotDone, Row, at_most, quantile, table
 from bot.clock import SystemClock, now_ms
 from storage.archive.live import LiveArchive
 from storage.store import open_store
+from tests.announced import address_in
 from trading.domain.events import AttemptChanged, AttemptPrepared, IntentClosed, IntentOpened
 from trading.domain.order import AttemptState, IntentState
 from trading.domain.tracker import TrackerKind, TrackerState
@@ -124,6 +125,13 @@ async def test_an_exchange_that_cannot_start_is_no_measurement(tmp_path: Path) -
     async with Processes(tmp_path, patience_s=0.0) as processes:
         with pytest.raises(NotDone):
             await processes.start_exchange("--markets", "0")
+
+
+async def test_where_a_server_is_the_server_says(tmp_path: Path) -> None:
+    async with Processes(tmp_path) as processes:
+        await processes.start_chat()
+        assert processes.chat == address_in(processes.log("chat"))
+        assert await processes.messages() == []
 
 
 async def test_the_armed_database_holds_every_tracker_and_its_coins(tmp_path: Path) -> None:
