@@ -60,7 +60,7 @@ class EntryLog:
             self._turn(event.at)
             self._open.add(intent.intent_id)
             self._asks.append(_Ask(intent, now_s, is_approved=True))
-            self._count(intent, budget(intent))
+            self._count(intent, intent.budget)
             return
         self._open.discard(intent.intent_id)
         if intent.intent_id in self._counted:
@@ -85,7 +85,7 @@ class EntryLog:
         spent = {} if is_over else dict(self._spent)
         for intent in self._unwritten(working):
             quote = _quote(intent)
-            spent[quote] = spent.get(quote, ZERO) + budget(intent)
+            spent[quote] = spent.get(quote, ZERO) + intent.budget
         values = (self._book.value(asset, amount) for asset, amount in spent.items())
         return sum((value for value in values if value is not None), ZERO)
 
@@ -114,13 +114,6 @@ def begins(now: datetime) -> datetime:
     """Return from when on events count at a start: the UTC day and the last minute."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     return min(midnight, now - timedelta(seconds=_MINUTE_S))
-
-
-def budget(intent: Intent) -> Decimal:
-    """Return the quote units that an entry may spend at most."""
-    if intent.quote_budget is not None:
-        return intent.quote_budget
-    return intent.quantity * (intent.limit_price or intent.reference_price)
 
 
 def _quote(intent: Intent) -> str:

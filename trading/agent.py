@@ -50,7 +50,6 @@ from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, Marke
 from trading.ports.storage import StoredState
 from trading.pricing import Prices
 from trading.probing import Probing
-from trading.proposals import Holding
 from trading.reacting import Reacting
 from trading.restoring import Restoring
 from trading.start_card import StartLog
@@ -114,7 +113,7 @@ class TradingAgent:
         self._reviewing = Reviewing(
             self.state, self.execution, self.prices, ports.clock, self.alarms
         )
-        workings = self._workings()
+        self._of = workings = self._workings()
         self.proposer = Proposer(workings)
         self._firing = Firing(workings, self.alarms)
         self._flattening = Flattening(workings, self.alarms)
@@ -432,9 +431,7 @@ class TradingAgent:
         self.market.watch(wanted & self.state.instruments.keys())
 
     def _holdings(self, symbol: str) -> Holdings:
-        instrument = self.state.instruments[symbol]
-        exiting = self.execution.exiting(symbol)
-        return Holding(instrument, self.state.book.snapshot(), (), exiting).shared
+        return self._of.coins(symbol).shared
 
     # ------------------------------------------------------------ recurring work
 

@@ -108,12 +108,7 @@ class PortfolioBook:
 
     def managed_of(self, asset: str) -> Decimal:
         """Return the base units under management over every instrument of an asset."""
-        held = (
-            position.quantity
-            for symbol, position in self._positions.items()
-            if symbol.split("/", maxsplit=1)[0] == asset
-        )
-        return sum(held, ZERO)
+        return Portfolio(positions=self._positions).managed_of(asset)
 
     def snapshot(self) -> Portfolio:
         """Return the present state as a value; it costs nothing until something changes.

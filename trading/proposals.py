@@ -26,6 +26,9 @@ class Holding:
     portfolio: Portfolio
     trackers: Sequence[Tracker]
     exiting: Decimal = ZERO
+    # Quote units that sell orders of ours lock, and base units that open purchases may spend.
+    offered: Decimal = ZERO
+    reserved: Decimal = ZERO
 
     @property
     def managed(self) -> Decimal:
@@ -34,30 +37,42 @@ class Holding:
 
     @property
     def unmanaged(self) -> Decimal:
-        """Base units of the account that no position manages."""
-        base = self.instrument.base
-        managed = sum(
-            (
-                position.quantity
-                for symbol, position in self.portfolio.positions.items()
-                if symbol.split("/", maxsplit=1)[0] == base
-            ),
-            ZERO,
-        )
-        return max(self.portfolio.total(base) - managed, ZERO)
+        """Base units of the account that no position manages and no open purchase may spend."""
+        return max(self.portfolio.unmanaged(self.instrument.base) - self.reserved, ZERO)
+
+    @property
+    def available(self) -> Decimal:
+        """Those of the unmanaged base units that no tracker has reserved to buy with."""
+        spent = slices.to_spend(self.trackers, self.instrument.base)
+        return max(self.unmanaged - spent, ZERO)
 
     @property
     def shared(self) -> slices.Holdings:
         """What the trackers of this instrument may share out."""
-        free = self.portfolio.free(self.instrument.quote)
-        return slices.Holdings(self.managed, self.unmanaged, free)
+        quote = self.instrument.quote
+        return slices.Holdings(
+            self.managed,
+            self.unmanaged,
+            self.portfolio.spendable(quote, self.offered),
+            self.portfolio.managed_of(quote),
+            self.portfolio.holders(quote),
+        )
 
     @property
     def quote_free(self) -> Decimal:
-        """Quote units that no order holds and no buy tracker has reserved."""
+        """Quote units that no order holds, no position manages and no tracker has reserved."""
         quote = self.instrument.quote
-        buying = (item for item in self.trackers if item.symbol.endswith(f"/{quote}"))
-        return max(self.portfolio.free(quote) - slices.owned(buying)[1], ZERO)
+        spendable = self.portfolio.spendable(quote, self.offered)
+        return max(spendable - slices.to_spend(self.trackers, quote), ZERO)
+
+    @property
+    def rest(self) -> str:
+        """Whose the quote units are that a purchase may not spend, in words for a refusal."""
+        quote = self.instrument.quote
+        rivals = slices.rivals(self.trackers, Side.BUY, self.instrument)
+        buying = [one for one in rivals if one.side is Side.BUY]
+        parts = [slices.reserving(buying, quote), slices.keeping(self.shared, rivals, quote)]
+        return "".join(f"; {part}" for part in parts if part)
 
 
 def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> slices.Slice:
@@ -65,23 +80,14 @@ def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> s
     instrument = holding.instrument
     if side is Side.SELL:
         _check_here(holding)
-    own = [
-        item
-        for item in holding.trackers
-        if item.symbol == instrument.symbol
-        or (side is Side.BUY and item.symbol.endswith(f"/{instrument.quote}"))
-    ]
-    return slices.allocate(amount, side, holding.shared, own, instrument, price)
+    rivals = slices.rivals(holding.trackers, side, instrument)
+    return slices.allocate(amount, side, holding.shared, rivals, instrument, price)
 
 
 def _check_here(holding: Holding) -> None:
     """Refuse to use coins that are all managed under another symbol."""
     base, symbol = holding.instrument.base, holding.instrument.symbol
-    elsewhere = [
-        name
-        for name, position in holding.portfolio.positions.items()
-        if position.quantity > 0 and name != symbol and name.startswith(f"{base}/")
-    ]
+    elsewhere = [name for name in holding.portfolio.holders(base) if name != symbol]
     if elsewhere and holding.managed + holding.unmanaged <= 0:
         total = plain(holding.portfolio.total(base))
         raise Refused(
@@ -125,8 +131,8 @@ def _cycle_notes(armed: arming.Armed, holding: Holding, price: Decimal) -> tuple
     if new.spec.then.kind is not ThenKind.COOLDOWN:
         return ()
     if new.side is Side.SELL:
-        same = (item for item in holding.trackers if item.symbol == instrument.symbol)
-        left = holding.managed + armed.adopted - new.quantity - slices.owned(same)[0]
+        owned = slices.to_sell(holding.trackers, instrument.symbol)
+        left = holding.managed + armed.adopted - new.quantity - owned
         is_enough, what = not instrument.is_dust(max(left, ZERO), price), instrument.base
     else:
         left = holding.quote_free - new.quote
@@ -222,7 +228,7 @@ def _enough(command: PlaceOrder, holding: Holding, price: Decimal) -> str:
     instrument = holding.instrument
     least = instrument.notional_min * 2
     if command.side is Side.SELL:
-        held = holding.managed or holding.unmanaged
+        held = holding.managed or holding.available
         if instrument.is_dust(held, price):
             return "/balance"
         # Who asked for a little is not offered to sell everything, unless that is a little, too.
@@ -241,11 +247,14 @@ def _size(
     instrument, amount = holding.instrument, command.amount
     if command.side is Side.BUY:
         return _size_buy(amount, holding, price, limit)
-    held = holding.managed or holding.unmanaged
-    total = holding.managed + holding.unmanaged
+    held = holding.managed or holding.available
+    total = holding.managed + holding.available
     _check_here(holding)
+    rivals = slices.rivals(holding.trackers, side=Side.SELL, instrument=instrument)
+    reserved = slices.reserving([one for one in rivals if one.side is Side.BUY], instrument.base)
     if total <= 0:
-        raise Refused(f"there is no {instrument.base} to sell: the account holds none", "/balance")
+        why = reserved or "the account holds none"
+        raise Refused(f"there is no {instrument.base} to sell: {why}", "/balance")
     match amount.kind:
         case AmountKind.ALL:
             wanted = held
@@ -257,7 +266,8 @@ def _size(
             wanted = EXACT.divide(amount.value, price)
     if wanted > total:
         raise Refused(
-            f"{plain(wanted)} {instrument.base} is more than the account holds: {plain(total)}",
+            f"{plain(wanted)} {instrument.base} is more than the account holds: {plain(total)}"
+            + (f"; {reserved}" if reserved else ""),
             # Of what is too little for the exchange, nothing can be offered.
             example="/balance"
             if instrument.is_dust(held, price)
@@ -289,7 +299,7 @@ def _size_buy(
     if needed > free:
         raise Refused(
             f"{plain(round(needed, 8))} {instrument.quote} is more than what is free: "
-            f"{plain(slices.rounded_down(free))}",
+            f"{plain(slices.rounded_down(free))}{holding.rest}",
             example=f"/buy {instrument.symbol} 50%"
             if free >= instrument.notional_min * 4
             else "/balance",

@@ -62,6 +62,7 @@ class Reviewing:
             market=self._prices.newest(symbol),
             entries_open=sum(1 for one in working if not one.purpose.reduces_risk),
             reserved=self._execution.reserved(instrument.quote) if instrument else ZERO,
+            offered=self._execution.offered(instrument.quote) if instrument else ZERO,
             lately=self._entries.lately(self._clock.monotonic(), working),
             notional_today=self._entries.today(self._clock.now(), working),
             equity=equity,

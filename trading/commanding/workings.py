@@ -87,12 +87,23 @@ class Workings:
     def holding(self, symbol: str) -> Holding:
         """Return what is true of one instrument now; what has fired is its exit's business."""
         waiting = [item for item in self.trackers.all() if item.state.is_waiting]
-        return replace(self._coins(symbol), trackers=waiting)
+        holding = self.coins(symbol)
+        reserved = self.execution.reserved(holding.instrument.base)
+        return replace(holding, trackers=waiting, reserved=reserved)
 
-    def _coins(self, symbol: str) -> Holding:
-        # Asked of every holding in a row, where a look at all trackers each time would take long.
-        exiting = self.execution.exiting(symbol)
-        return Holding(self.instrument(symbol), self.state.book.snapshot(), (), exiting)
+    def coins(self, symbol: str) -> Holding:
+        """Return the same without a look at trackers and at what open purchases may spend.
+
+        Asked of every holding in a row, where such a look each time would take long.
+        """
+        instrument = self.instrument(symbol)
+        return Holding(
+            instrument,
+            self.state.book.snapshot(),
+            (),
+            self.execution.exiting(symbol),
+            self.execution.offered(instrument.quote),
+        )
 
     def backstops(self) -> list[tuple[Intent, Attempt]]:
         """Return the stops that rest on the exchange, those that are being taken off among them."""
@@ -245,7 +256,7 @@ class Workings:
             instrument = self.state.instruments.get(symbol)
             if instrument is None or not position.quantity:
                 continue
-            quantity = instrument.quantity(self._coins(symbol).managed)
+            quantity = instrument.quantity(self.coins(symbol).managed)
             price = self.prices.price(symbol) or position.average_price
             if price is not None and not instrument.is_dust(quantity, price):
                 lines.append(CloseLine(symbol, instrument.base, quantity, quantity * price))
@@ -279,7 +290,7 @@ class Workings:
             instrument = self.state.instruments.get(f"{asset}/{book.currency}")
             if instrument is None:
                 continue
-            quantity = instrument.quantity(self._coins(instrument.symbol).unmanaged)
+            quantity = instrument.quantity(self.coins(instrument.symbol).unmanaged)
             price = portfolio.prices.get(instrument.symbol)
             if price is not None and not instrument.is_dust(quantity, price):
                 lines.append(CloseLine(instrument.symbol, asset, quantity, quantity * price))

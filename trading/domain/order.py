@@ -241,6 +241,13 @@ class Intent:
         return self.quantity - self.filled_quantity
 
     @property
+    def budget(self) -> Decimal:
+        """Quote units that a buy may spend at most."""
+        if self.quote_budget is not None:
+            return self.quote_budget
+        return self.quantity * (self.limit_price or self.reference_price)
+
+    @property
     def average_price(self) -> Decimal | None:
         """Volume-weighted price of the fills so far."""
         return self.filled_notional / self.filled_quantity if self.filled_quantity else None

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import Fill, Side
 
@@ -164,6 +165,33 @@ class Portfolio:
         """Base units of `symbol` under management."""
         position = self.positions.get(symbol)
         return position.quantity if position else ZERO
+
+    def holders(self, asset: str) -> tuple[str, ...]:
+        """The symbols under which units of an asset are managed."""
+        return tuple(
+            sorted(
+                symbol
+                for symbol, position in self.positions.items()
+                if position.quantity > 0 and base_and_quote(symbol)[0] == asset
+            )
+        )
+
+    def managed_of(self, asset: str) -> Decimal:
+        """Units of an asset under management, over every symbol."""
+        return sum((self.managed(symbol) for symbol in self.holders(asset)), ZERO)
+
+    def unmanaged(self, asset: str) -> Decimal:
+        """Units of an asset that no position manages."""
+        return max(self.total(asset) - self.managed_of(asset), ZERO)
+
+    def spendable(self, asset: str, offered: Decimal = ZERO) -> Decimal:
+        """Free units of an asset that a purchase may take, which never are managed ones.
+
+        `offered` managed units are locked by sell orders of ours: no free ones have to stand in
+        for them. Whose coins the other orders lock nobody knows, so that they count for none.
+        """
+        kept = max(self.managed_of(asset) - offered, ZERO)
+        return max(min(self.free(asset) - kept, self.unmanaged(asset)), ZERO)
 
     def free(self, asset: str) -> Decimal:
         """Free units of an asset."""

@@ -17,7 +17,8 @@ from trading.domain.position import Balance, Position
 from trading.domain.tracker import Tracker
 from trading.execution.identity import is_ours
 
-_OPEN = frozenset({AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL})
+# Orders that the exchange is known to have, and that may still fill.
+RESTING = frozenset({AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL})
 
 
 class Difference(Enum):
@@ -123,7 +124,7 @@ def _order(attempt: Attempt | None, report: OrderReport, prefix: str) -> Finding
         return Finding(Difference.ORPHAN, report.symbol, report, report.filled_quantity)
     if attempt.state is AttemptState.ABSENT:
         return Finding(Difference.LATE_FOUND, report.symbol, report, report.filled_quantity)
-    is_seen = attempt.state.is_terminal or attempt.state in _OPEN
+    is_seen = attempt.state.is_terminal or attempt.state in RESTING
     is_behind = (
         not is_seen
         or report.filled_quantity > attempt.filled_quantity

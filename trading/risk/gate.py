@@ -57,7 +57,8 @@ class Activity:
     `market` is the price that was believed last, None for the quote's middle: a print may be newer
     than the book that it left behind.
     `exiting` is what other open exits of this instrument still want to sell, in base units;
-    `reserved` the quote units that other open entries may still spend; `lately` are the last
+    `reserved` the quote units that other open entries may still spend; `offered` those that sell
+    orders of ours lock, where the quote is what another market manages; `lately` are the last
     minute's entries, refused ones included; `notional_today` counts what entries spent and may
     still spend, and `equity` is the account's worth, both in the limits' currency; `loss_today` is
     a share of one. `waits_for` are doubts about the exchange or the account, in words, that have to
@@ -71,6 +72,7 @@ class Activity:
     entries_open: int = 0
     exiting: Decimal = ZERO
     reserved: Decimal = ZERO
+    offered: Decimal = ZERO
     lately: tuple[Decided, ...] = ()
     notional_today: Decimal = ZERO
     equity: Decimal = ZERO
@@ -121,7 +123,7 @@ def largest(portfolio: Portfolio, limits: RiskLimits, activity: Activity) -> Dec
     caps = [limits.order_notional_max]
     if limits.order_share_max < ONE:
         caps.append(limits.order_share_max * activity.equity)
-    free = portfolio.free(instrument.quote) - activity.reserved
+    free = portfolio.spendable(instrument.quote, activity.offered) - activity.reserved
     return max(min(free, EXACT.divide(min(caps), worth)), ZERO)
 
 
@@ -209,17 +211,19 @@ def _market_reasons(intent: Intent, limits: RiskLimits, activity: Activity) -> I
 
 
 def _money_reasons(intent: Intent, portfolio: Portfolio, activity: Activity) -> Iterable[str]:
-    notional = _notional(intent)
+    notional = intent.budget
     if notional <= 0:
         yield f"the amount should be above 0, was {plain(notional)}"
     instrument = activity.instrument
     if instrument is None:
         return
-    free = portfolio.free(instrument.quote) - activity.reserved
+    free = portfolio.spendable(instrument.quote, activity.offered) - activity.reserved
     if intent.side is Side.BUY and notional > free:
+        holders = portfolio.holders(instrument.quote)
+        kept = f", the rest is managed under {', '.join(holders)}" if holders else ""
         yield (
             f"{plain(notional)} {instrument.quote} is more than what is free: "
-            f"{plain(max(free, ZERO))}"
+            f"{plain(max(free, ZERO))}{kept}"
         )
     if notional < instrument.notional_min:
         yield f"{plain(notional)} is below the exchange's least {plain(instrument.notional_min)}"
@@ -296,16 +300,11 @@ def _signature(intent: Intent) -> tuple[object, ...]:
     return (*who, intent.quantity, intent.quote_budget, intent.limit_price)
 
 
-def _notional(intent: Intent) -> Decimal:
-    price = intent.limit_price or intent.reference_price
-    return intent.quantity * price if intent.quote_budget is None else intent.quote_budget
-
-
 def _value(
     intent: Intent, portfolio: Portfolio, limits: RiskLimits, instrument: Instrument
 ) -> Decimal | None:
     worth = _worth(instrument.quote, limits.currency, portfolio)
-    return None if worth is None else _notional(intent) * worth
+    return None if worth is None else intent.budget * worth
 
 
 def _worth(asset: str, currency: str, portfolio: Portfolio) -> Decimal | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 
 from trading.domain.errors import Refused
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import EXACT, ZERO, floor_to, plain
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, Tracker
@@ -21,12 +21,15 @@ class Holdings:
     """What a symbol's trackers may share out.
 
     `managed` base units under Umbra's care, `unmanaged` base units of the account that a sell
-    tracker would put there, `quote_free` quote units that no order holds.
+    tracker would put there, `quote_free` quote units that no order holds and no position manages,
+    `kept` those that the positions of other markets, the `keepers`, manage.
     """
 
     managed: Decimal = ZERO
     unmanaged: Decimal = ZERO
     quote_free: Decimal = ZERO
+    kept: Decimal = ZERO
+    keepers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +41,44 @@ class Slice:
     adopted: Decimal = ZERO
 
 
-def owned(trackers: Iterable[Tracker]) -> tuple[Decimal, Decimal]:
-    """Return the base and quote units that these trackers own."""
-    quantity = quote = ZERO
-    for tracker in trackers:
-        if not tracker.state.is_terminal:
-            quantity += tracker.quantity if tracker.side is Side.SELL else ZERO
-            quote += tracker.quote if tracker.side is Side.BUY else ZERO
-    return quantity, quote
+def to_sell(trackers: Iterable[Tracker], symbol: str) -> Decimal:
+    """Return the base units of a symbol that these trackers own, of its managed ones."""
+    return sum((one.quantity for one in trackers if _sells(one, symbol)), ZERO)
+
+
+def to_spend(trackers: Iterable[Tracker], asset: str) -> Decimal:
+    """Return the units of an asset that these trackers have reserved, on any of its markets."""
+    return sum((one.quote for one in trackers if _spends(one, asset)), ZERO)
+
+
+def rivals(trackers: Iterable[Tracker], side: Side, instrument: Instrument) -> list[Tracker]:
+    """Return the trackers that own of what another one of this side would own.
+
+    What one market sells another spends: coins that a purchase of `ETH/BTC` has reserved are none
+    that a stop of `BTC/USDT` may take, and the other way round.
+    """
+    if side is Side.SELL:
+        return [
+            one
+            for one in trackers
+            if _sells(one, instrument.symbol) or _spends(one, instrument.base)
+        ]
+    quote = instrument.quote
+    return [
+        one
+        for one in trackers
+        if _spends(one, quote) or _sells(one, f"{quote}/{base_and_quote(one.symbol)[1]}")
+    ]
+
+
+def _sells(tracker: Tracker, symbol: str) -> bool:
+    is_live = not tracker.state.is_terminal
+    return is_live and tracker.side is Side.SELL and tracker.symbol == symbol
+
+
+def _spends(tracker: Tracker, asset: str) -> bool:
+    is_live = not tracker.state.is_terminal
+    return is_live and tracker.side is Side.BUY and base_and_quote(tracker.symbol)[1] == asset
 
 
 def allocate(
@@ -58,13 +91,13 @@ def allocate(
 ) -> Slice:
     """Return the slice for an amount, or refuse: too much, nothing left, or dust.
 
-    `others` are the live trackers of the same base (for a sell) or quote (for a buy); `price`
-    turns quote amounts into base and the other way round.
+    `others` are its `rivals`; `price` turns quote amounts into base and the other way round.
     """
     if side is Side.BUY:
         return _money(amount, holdings, others, instrument, price)
-    taken, _ = owned(others)
+    taken, spent = to_sell(others, instrument.symbol), to_spend(others, instrument.base)
     total = holdings.managed + holdings.unmanaged
+    left = holdings.managed - taken + max(holdings.unmanaged - spent, ZERO)
 
     def is_enough(some: Decimal) -> bool:
         return not instrument.is_dust(some, price)
@@ -73,8 +106,7 @@ def allocate(
         f"{plain(instrument.quantity_min)} {instrument.base}, and from "
         f"{plain(instrument.notional_min)} {instrument.quote} on"
     )
-    owners = _owners(others, side)
-    purse = _Purse(total, total - taken, instrument.base, owners, is_enough, least)
+    purse = _Purse(total, left, instrument.base, others, is_enough, least)
     wanted = _wanted(amount, total, purse.left, price, side)
     quantity = instrument.quantity(wanted)
     _check_left(wanted, purse)
@@ -96,6 +128,7 @@ class _Purse:
     is_enough: Callable[[Decimal], bool]
     least: str
     is_money: bool = False
+    kept: str = ""
 
     @property
     def most(self) -> Decimal:
@@ -131,14 +164,15 @@ def _money(
     instrument: Instrument,
     price: Decimal,
 ) -> Slice:
-    _, taken = owned(others)
-
     def is_enough(some: Decimal) -> bool:
         return some >= instrument.notional_min and not instrument.is_dust(some / price, price)
 
-    free, owners = holdings.quote_free, _owners(others, Side.BUY)
-    least = f"{plain(instrument.notional_min)} {instrument.quote}"
-    purse = _Purse(free, free - taken, instrument.quote, owners, is_enough, least, is_money=True)
+    free, quote = holdings.quote_free, instrument.quote
+    least = f"{plain(instrument.notional_min)} {quote}"
+    left = free - to_spend(others, quote)
+    spenders = [one for one in others if one.side is Side.BUY]
+    kept = keeping(holdings, others, quote)
+    purse = _Purse(free, left, quote, spenders, is_enough, least, is_money=True, kept=kept)
     wanted = _wanted(amount, free, purse.left, price, Side.BUY)
     _check_left(wanted, purse)
     if not is_enough(wanted):
@@ -173,6 +207,8 @@ def _wanted(amount: Amount, total: Decimal, left: Decimal, price: Decimal, side:
 
 def _check_left(wanted: Decimal, purse: _Purse) -> None:
     total, asset = f"{plain(purse.total)} {purse.asset}", purse.asset
+    if purse.kept and not purse.owners and not purse.is_enough(purse.most):
+        raise Refused(f"there is no {asset} to spend: {purse.kept}", example="/positions")
     if purse.total <= 0:
         raise Refused(f"there is no {asset} to use: the account holds none", example="/balance")
     if not purse.is_enough(purse.most):
@@ -180,6 +216,7 @@ def _check_left(wanted: Decimal, purse: _Purse) -> None:
     if wanted > purse.left:
         names = _names(purse.owners)
         taken = f", {names} own the rest" if names else ""
+        taken += f"; {purse.kept}" if purse.kept else ""
         raise Refused(
             f"amount should be at most {plain(purse.most)} {asset}, was {plain(wanted)}{taken}",
             example=purse.written(purse.most),
@@ -206,14 +243,39 @@ def _nothing_left(total: str, purse: _Purse) -> Refused:
 
 def _with_less(purse: _Purse) -> str:
     """The change that has the greatest owner give up half; where half is no order, its card."""
-    owner = max(purse.owners, key=lambda one: one.quote if purse.is_money else one.quantity)
-    half = (owner.quote if purse.is_money else owner.quantity) / 2
+    owner = max(purse.owners, key=_share)
+    half, is_money = _share(owner) / 2, owner.side is Side.BUY
     this = f"/tracker {owner.tracker_id}"
     if not purse.is_enough(half):
         return this
-    half = rounded_down(half) if purse.is_money else floor_to(half, _SHORT)
+    # What is less than one unit is money, too, where another coin is what is spent.
+    half = rounded_down(half) if is_money and half >= 1 else floor_to(half, _SHORT)
     # Its symbol is not named there.
-    return f"{this} amount {plain(half)}{' quote' * purse.is_money}"
+    return f"{this} amount {plain(half)}{' quote' * is_money}"
+
+
+def _share(owner: Tracker) -> Decimal:
+    return owner.quote if owner.side is Side.BUY else owner.quantity
+
+
+def reserving(buying: Sequence[Tracker], asset: str) -> str:
+    """Say what these trackers have reserved of an asset, nothing where that is nothing."""
+    reserved = to_spend(buying, asset)
+    verb = "has" if len(buying) == 1 else "have"
+    return f"{plain(reserved)} {asset} {_names(buying)} {verb} reserved" if reserved else ""
+
+
+def keeping(holdings: Holdings, others: Iterable[Tracker], asset: str) -> str:
+    """Say which units of an asset no purchase may spend, and which trackers sell them."""
+    if holdings.kept <= 0:
+        return ""
+    owners = _names([one for one in others if one.side is Side.SELL])
+    sold = f", for {owners} to sell" if owners else ""
+    markets = ", ".join(holdings.keepers)
+    return (
+        f"{plain(holdings.kept)} {asset} are managed as {markets}{sold}, and no purchase spends "
+        "those"
+    )
 
 
 def _names(owners: Sequence[Tracker]) -> str:
@@ -223,10 +285,6 @@ def _names(owners: Sequence[Tracker]) -> str:
 def rounded_down(money: Decimal) -> Decimal:
     """Return money as a person would type it: never more than there is, small amounts whole."""
     return floor_to(money, Decimal("0.01")) if money >= 1 else money
-
-
-def _owners(others: Sequence[Tracker], side: Side) -> list[Tracker]:
-    return [tracker for tracker in others if tracker.side is side and not tracker.state.is_terminal]
 
 
 def resize(trackers: Sequence[Tracker], managed: Decimal, instrument: Instrument) -> list[Tracker]:

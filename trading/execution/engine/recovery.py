@@ -135,8 +135,7 @@ class Recovery:
                     watched.add(attempt.client_order_id)
                     await self._look_late(attempt, now)
             live = case.live
-            seen = {AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL}
-            if live is not None and live.state in seen:
+            if live is not None and live.state in reconcile.RESTING:
                 await self._searching.query(case, live)
             case.wake()
         self._looked_s = {one: at_s for one, at_s in self._looked_s.items() if one in watched}

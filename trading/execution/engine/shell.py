@@ -31,7 +31,7 @@ from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.writing import Writer
 from trading.execution.excess import Excess
 from trading.execution.ladder import BlockReason, Finish
-from trading.execution.reconcile import Difference, Finding
+from trading.execution.reconcile import RESTING, Difference, Finding
 from trading.execution.settings import ExecutionSettings
 from trading.ports.clock import Clock
 from trading.ports.exchange import ExchangeGateway
@@ -174,9 +174,23 @@ class ExecutionEngine:
         """Quote units of `asset` that open entries may still spend."""
         return sum(
             (
-                max((case.intent.quote_budget or ZERO) - case.intent.filled_notional, ZERO)
+                max(case.intent.budget - case.intent.filled_notional, ZERO)
                 for case in self._s.cases.values()
-                if not case.is_exit and base_and_quote(case.intent.symbol)[1] == asset
+                if case.intent.side is Side.BUY and base_and_quote(case.intent.symbol)[1] == asset
+            ),
+            ZERO,
+        )
+
+    def offered(self, asset: str) -> Decimal:
+        """Managed units of `asset` that sell orders of ours lock on the exchange."""
+        return sum(
+            (
+                case.unfilled_live
+                for case in self._s.cases.values()
+                if case.intent.side is Side.SELL
+                and base_and_quote(case.intent.symbol)[0] == asset
+                and case.live is not None
+                and case.live.state in RESTING
             ),
             ZERO,
         )

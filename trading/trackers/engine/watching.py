@@ -347,17 +347,12 @@ class TrackerEngine:
     def _next_slice(self, tracker: Tracker, intent: Intent, instrument: Instrument) -> Slice:
         if tracker.spec.then.kind is not ThenKind.COOLDOWN:
             return Slice()
-        quote = instrument.quote
         others = [
             other
             for other in self._live.all()
             if other.tracker_id != tracker.tracker_id
-            and (
-                # What is being sold is none of the holdings any more.
-                other.symbol == tracker.symbol and other.state is not TrackerState.EXITING
-                if tracker.side is Side.SELL
-                else other.symbol.endswith(f"/{quote}")
-            )
+            # What is being sold is none of the holdings any more.
+            and not (tracker.side is Side.SELL and other.state is TrackerState.EXITING)
         ]
         # Coins that were never put under care are not taken by a tracker that goes round.
         holdings = replace(self._holdings(tracker.symbol), unmanaged=ZERO)
@@ -366,7 +361,7 @@ class TrackerEngine:
                 tracker.spec.amount,
                 tracker.side,
                 holdings,
-                others,
+                slices.rivals(others, tracker.side, instrument),
                 instrument,
                 intent.reference_price,
             )

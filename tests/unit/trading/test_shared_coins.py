@@ -1,0 +1,243 @@
+"""Coins of one market are money of another: what a stop protects, no purchase spends."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOON, bitcoin, coin
+from tests.unit.trading.agent_world import AgentWorld
+from tests.unit.trading.trackers.make import armed
+from trading.domain.commands import ArmTracker, EditTracker, PlaceOrder
+from trading.domain.errors import Refused
+from trading.domain.events import PositionAdjusted, TrackerChanged
+from trading.domain.instrument import Instrument, base_and_quote
+from trading.domain.order import Side
+from trading.domain.position import AdjustReason, Balance, Portfolio, Position
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Tracker,
+    TrackerChange,
+    TrackerKind,
+    TrackerSpec,
+    TrackerState,
+)
+from trading.proposals import Holding, slice_for
+
+ETH_BTC = replace(
+    coin("ETH", "BTC"),
+    price_tick=Decimal("0.00001"),
+    quantity_step=Decimal("0.0001"),
+    quantity_min=Decimal("0.0001"),
+    notional_min=Decimal("0.0001"),
+)
+ALL = Amount(AmountKind.ALL)
+
+
+def base(quantity: str) -> Amount:
+    return Amount(AmountKind.BASE, Decimal(quantity))
+
+
+def quote(quantity: str) -> Amount:
+    return Amount(AmountKind.QUOTE, Decimal(quantity))
+
+
+def stop(amount: Amount = ALL, symbol: str = "BTC/USDT") -> ArmTracker:
+    return ArmTracker(TrackerSpec(TrackerKind.STOP, symbol, amount, level=Decimal(58_000)))
+
+
+def breakout(amount: Amount) -> ArmTracker:
+    return ArmTracker(TrackerSpec(TrackerKind.BREAKOUT, "ETH/BTC", amount, level=Decimal("0.0505")))
+
+
+def buy(amount: Amount) -> PlaceOrder:
+    return PlaceOrder("ETH/BTC", Side.BUY, amount)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    running = AgentWorld()
+    exchange = running.exchange
+    dollar = replace(bitcoin(), symbol="BTC/USDC", exchange_symbol="BTCUSDC", quote="USDC")
+    exchange.rules |= {"ETH/BTC": ETH_BTC, "BTC/USDC": dollar}
+    exchange.prices |= {"ETH/BTC": Decimal("0.05"), "BTC/USDC": Decimal(60_000)}
+    exchange.coins["USDC"] = Decimal(1000)
+    async with running:
+        yield running
+
+
+async def refused(world: AgentWorld, command: ArmTracker | PlaceOrder | EditTracker) -> Refused:
+    with pytest.raises(Refused) as caught:
+        await world.do(command)
+    return caught.value
+
+
+async def test_no_purchase_spends_coins_that_a_stop_protects_and_the_stop_is_named(
+    world: AgentWorld,
+) -> None:
+    await world.do(stop())
+    for command in (breakout(quote("0.2")), breakout(ALL), buy(quote("0.2")), buy(base("1"))):
+        told = await refused(world, command)
+        assert "0.5 BTC are managed as BTC/USDT, for #1 to sell, and no purchase" in told.words
+    assert world.exchange.sent == []
+
+
+async def test_a_purchase_spends_what_is_beside_the_coins_that_are_managed(
+    world: AgentWorld,
+) -> None:
+    await world.do(stop(base("0.3")))
+    told = await refused(world, breakout(quote("0.4")))
+    assert "at most 0.2 BTC, was 0.4; 0.3 BTC are managed as BTC/USDT" in told.words
+    assert told.example == "0.2 BTC"
+    await world.do(breakout(ALL))
+    assert world.desk.tracker(2).tracker.quote == Decimal("0.2")
+    told = await refused(world, buy(quote("0.1")))
+    assert "0.1 BTC is more than what is free: 0; 0.2 BTC #2 has reserved; 0.3 BTC" in told.words
+
+
+async def test_coins_that_a_purchase_has_reserved_come_under_no_stop(world: AgentWorld) -> None:
+    await world.do(breakout(quote("0.2")))
+    await world.do(stop())
+    assert world.desk.tracker(2).tracker.quantity == Decimal("0.3")
+    told = await refused(world, stop())
+    assert "all 0.5 BTC already belong to #1 #2" in told.words
+    # The other market of the coin shares the same ones.
+    told = await refused(world, stop(symbol="BTC/USDC"))
+    assert "#1" in told.words
+
+
+async def test_coins_that_a_purchase_has_reserved_are_not_sold(world: AgentWorld) -> None:
+    await world.do(breakout(quote("0.2")))
+    told = await refused(world, PlaceOrder("BTC/USDT", Side.SELL, base("0.4")))
+    assert "more than the account holds: 0.3; 0.2 BTC #1 has reserved" in told.words
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, ALL))
+    await world.until_sold("0.3")
+
+
+async def test_a_purchase_that_fires_leaves_coins_alone_that_came_under_care_since(
+    world: AgentWorld,
+) -> None:
+    await world.do(breakout(quote("0.2")))
+    reason = AdjustReason.ADOPTED
+    price = Decimal(60_000)
+    await world.agent.record(
+        PositionAdjusted("BTC/USDT", Decimal("0.4"), price, reason, "", world.time.now())
+    )
+    await world.move("0.0506", "ETH/BTC")
+    await world.time.until(lambda: not world.desk.trackers(), 30)
+    assert world.exchange.sent == []
+    last = world.store.of(TrackerChanged)[-1]
+    assert last.change is TrackerChange.EXPIRED
+    assert "more than what is free: 0.1, the rest is managed under BTC/USDT" in last.reason
+
+
+async def test_a_stop_on_the_exchange_does_not_count_twice(world: AgentWorld) -> None:
+    spec = replace(stop(base("0.3")).spec, backstop=Decimal(50_000))
+    await world.do(ArmTracker(spec))
+    await world.time.finish(world.agent.jobs()["tracker_sweep"]())
+    await world.time.settle()
+    assert world.exchange.locked["BTC"] == Decimal("0.3")
+    world.exchange.tell_balance("BTC")
+    await world.do(breakout(ALL))
+    assert world.desk.tracker(2).tracker.quote == Decimal("0.2")
+
+
+def _portfolio(free: str, locked: str, *managed: str) -> Portfolio:
+    names = ("BTC/USDT", "BTC/USDC")
+    positions = {
+        symbol: Position(symbol, Decimal(quantity))
+        for symbol, quantity in zip(names, managed, strict=False)
+    }
+    return Portfolio({"BTC": Balance("BTC", Decimal(free), Decimal(locked))}, positions)
+
+
+@pytest.mark.parametrize(
+    ("free", "locked", "managed", "offered", "spendable"),
+    [
+        ("1", "0", ("0.3", "0.2"), "0", "0.5"),
+        ("0.4", "0.6", ("0.6",), "0.6", "0.4"),
+        # What somebody else's order locks may be any of them.
+        ("0.4", "0.6", ("0.6",), "0", "0"),
+        # An order that just left, and whose lock no balance shows yet.
+        ("1", "0", ("0.6",), "0.6", "0.4"),
+        ("0.2", "0", ("0.6",), "0", "0"),
+    ],
+)
+def test_what_may_be_spent_is_free_and_stands_in_for_nothing_managed(
+    free: str, locked: str, managed: tuple[str, ...], offered: str, spendable: str
+) -> None:
+    portfolio = _portfolio(free, locked, *managed)
+    assert portfolio.spendable("BTC", Decimal(offered)) == Decimal(spendable)
+
+
+_MARKETS = {
+    "BTC/USDT": bitcoin(),
+    "BTC/USDC": replace(bitcoin(), symbol="BTC/USDC", quote="USDC"),
+    "ETH/BTC": ETH_BTC,
+    "ADA/BTC": replace(ETH_BTC, symbol="ADA/BTC", base="ADA"),
+}
+_WISHES = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(_MARKETS)),
+        st.one_of(
+            st.just(ALL),
+            st.decimals("0.01", "1", places=2).map(lambda part: Amount(AmountKind.SHARE, part)),
+            st.decimals("0.01", "1", places=2).map(lambda coins: Amount(AmountKind.BASE, coins)),
+        ),
+    ),
+    max_size=8,
+)
+
+
+@given(_WISHES, st.decimals("0", "2", places=3), st.decimals("0", "1", places=3))
+def test_whatever_is_wished_for_no_coin_has_two_owners_on_all_markets_of_it(
+    wishes: list[tuple[str, Amount]], free: Decimal, locked: Decimal
+) -> None:
+    balances = {"BTC": Balance("BTC", free, locked)}
+    positions: dict[str, Position] = {}
+    trackers: list[Tracker] = []
+    for symbol, amount in wishes:
+        instrument, side = _MARKETS[symbol], _side(symbol)
+        portfolio = Portfolio(balances, positions)
+        holding = Holding(instrument, portfolio, trackers)
+        is_money = side is Side.BUY and amount.kind is AmountKind.BASE
+        wanted = Amount(AmountKind.QUOTE, amount.value) if is_money else amount
+        try:
+            owned = slice_for(wanted, side, holding, Decimal(60_000))
+        except Refused:
+            continue
+        if owned.adopted:
+            before = positions.get(symbol, Position(symbol))
+            positions[symbol] = before.adopt(owned.adopted, Decimal(1), NOON)
+        trackers.append(_owner(instrument, len(trackers) + 1, owned.quantity, owned.quote))
+        _check(trackers, Portfolio(balances, positions))
+
+
+def _side(symbol: str) -> Side:
+    return Side.SELL if base_and_quote(symbol)[0] == "BTC" else Side.BUY
+
+
+def _owner(instrument: Instrument, number: int, quantity: Decimal, money: Decimal) -> Tracker:
+    kind = TrackerKind.BREAKOUT if money else TrackerKind.STOP
+    level = 61_000 if money else 58_000
+    one = armed(kind, 60_000, number, level=level, symbol="BTC/USDT")
+    return replace(
+        one,
+        spec=replace(one.spec, symbol=instrument.symbol),
+        quantity=quantity,
+        quote=money,
+        state=TrackerState.TRAILING,
+    )
+
+
+def _check(trackers: Iterable[Tracker], portfolio: Portfolio) -> None:
+    spent = sum((one.quote for one in trackers), Decimal(0))
+    sold: dict[str, Decimal] = {}
+    for one in trackers:
+        sold[one.symbol] = sold.get(one.symbol, Decimal(0)) + one.quantity
+    assert all(own <= portfolio.managed(symbol) for symbol, own in sold.items())
+    assert portfolio.managed_of("BTC") + spent <= portfolio.total("BTC")
