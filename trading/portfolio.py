@@ -1,48 +1,12 @@
 """The living portfolio: balances from the exchange, positions from fills, one valuation."""
 
-from collections.abc import Container, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from decimal import Decimal
 
 from trading.domain.events import Event, FillBooked, PositionAdjusted
-from trading.domain.money import ONE, ZERO
+from trading.domain.money import ZERO
 from trading.domain.position import Balance, Portfolio, Position
-
-# Tried in this order where an asset has no market against the valuation currency.
-_BRIDGES = ("USDT", "USDC", "BTC")
-
-
-def route(asset: str, currency: str, symbols: Container[str]) -> tuple[str, ...] | None:
-    """Return the symbols whose prices value `asset` in `currency`: at most two, through a bridge.
-
-    The currency itself needs none; None where these symbols do not lead there.
-    """
-    for bridge in (currency, *_BRIDGES):
-        first, second = _market(asset, bridge, symbols), _market(bridge, currency, symbols)
-        if first is not None and second is not None:
-            return (*first, *second)
-    return None
-
-
-def _market(asset: str, currency: str, symbols: Container[str]) -> tuple[str, ...] | None:
-    if asset == currency:
-        return ()
-    pair = (f"{asset}/{currency}", f"{currency}/{asset}")
-    return next(((symbol,) for symbol in pair if symbol in symbols), None)
-
-
-def price_in(asset: str, currency: str, prices: Mapping[str, Decimal]) -> Decimal | None:
-    """Return what one unit of `asset` is worth in `currency`, through one bridge at most."""
-    symbols = route(asset, currency, prices)
-    if symbols is None:
-        return None
-    price = ONE
-    for symbol in symbols:
-        base, _, quote = symbol.partition("/")
-        is_sale = base == asset
-        price *= prices[symbol] if is_sale else ONE / prices[symbol]
-        asset = quote if is_sale else base
-    return price
+from trading.domain.valuation import market, price_in
 
 
 class PortfolioBook:
@@ -147,7 +111,7 @@ class PortfolioBook:
         )
 
     def _price(self, asset: str) -> Decimal | None:
-        if asset in self._rates and _market(asset, self.currency, self._prices) is None:
+        if asset in self._rates and market(asset, self.currency, self._prices) is None:
             return self._rates[asset]
         return price_in(asset, self.currency, self._prices)
 
@@ -163,8 +127,4 @@ class PortfolioBook:
 
     def _keep(self, position: Position) -> None:
         self._own()
-        # Realized profit lives in round trips; an empty position starts afresh.
-        if position.quantity:
-            self._positions[position.symbol] = position
-        else:
-            self._positions[position.symbol] = replace(position, cost=ZERO)
+        self._positions[position.symbol] = position

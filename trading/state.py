@@ -22,7 +22,6 @@ from trading.domain.events import (
     IntentChanged,
     IntentClosed,
     IntentOpened,
-    RoundTripClosed,
     TradingModeChanged,
 )
 from trading.domain.instrument import Instrument
@@ -45,7 +44,6 @@ class AgentState:
         self.installed: Installed | None = None
         self.trading_mode: TradingModeChanged | None = None
         self.day: DayOpened | None = None
-        self.realized_today: Decimal = ZERO
         # The worth of what came in without a trade since the day was opened, less what went out.
         self.moved_today: Decimal = ZERO
         self.next_tracker_id = 1
@@ -112,11 +110,9 @@ class AgentState:
             case Installed():
                 self.installed = event
             case DayOpened():
-                self.day, self.realized_today, self.moved_today = event, ZERO, ZERO
+                self.day, self.moved_today = event, ZERO
             case FundsMoved():
                 self.moved_today += event.value
-            case RoundTripClosed():
-                self.realized_today += event.round_trip.profit
             case IntentOpened(intent) | IntentChanged(intent) | IntentClosed(intent):
                 self._apply_intent(intent)
             case CommandExecuted():

@@ -84,8 +84,39 @@ class OrderRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Fees:
+    """What executions cost beside their price: in quote, and in coins whose worth nobody knew.
+
+    `unpriced` are units by asset, sorted; `quote` does not count them.
+    """
+
+    quote: Decimal = ZERO
+    unpriced: tuple[tuple[str, Decimal], ...] = ()
+
+    def __add__(self, other: "Fees") -> "Fees":
+        """Both together."""
+        units = dict(self.unpriced)
+        for asset, amount in other.unpriced:
+            units[asset] = units.get(asset, ZERO) + amount
+        return Fees(self.quote + other.quote, tuple(sorted(units.items())))
+
+    def share(self, part: Decimal, whole: Decimal) -> "Fees":
+        """What falls to `part` of `whole`."""
+        units = tuple((asset, amount * part / whole) for asset, amount in self.unpriced)
+        return Fees(self.quote * part / whole, units)
+
+
+NO_FEES = Fees()
+
+
+@dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution; `trade_id` is the exchange's and unique per symbol."""
+    """One execution; `trade_id` is the exchange's and unique per symbol.
+
+    `fee_worth` is what the fee was worth in quote when the execution was booked: of a third coin at
+    its price of that moment, of coins that a sale took at their own cost. It is None where the
+    execution itself tells it, where no price was known, and in what older versions wrote.
+    """
 
     symbol: str
     trade_id: str
@@ -96,11 +127,24 @@ class Fill:
     fee: Decimal
     fee_asset: str
     at: datetime
+    fee_worth: Decimal | None = None
 
     @property
     def notional(self) -> Decimal:
         """Quote value without fee."""
         return self.quantity * self.price
+
+    def fees(self, base: str, quote: str) -> Fees:
+        """What it cost beside its price."""
+        if not self.fee:
+            return NO_FEES
+        worth = self.fee_worth
+        if worth is None:
+            told = {quote: self.fee, base: self.fee * self.price}
+            worth = told.get(self.fee_asset)
+        if worth is None:
+            return Fees(unpriced=((self.fee_asset, self.fee),))
+        return Fees(worth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +255,7 @@ class Intent:
     `reference_price` is the price that the decision saw; `slippage_max` the share beyond it that a
     buy may pay, or the floor the person set for a sell (None: a protective sell has no floor).
     `stop_price` is where a backstop fires on the exchange. `cost` is what the coins sold so far had
-    cost in quote, None where that is not known.
+    cost in quote, None where that is not known, and `fees` what of it their purchases were charged.
     """
 
     intent_id: str
@@ -234,6 +278,7 @@ class Intent:
     attempts: int = 0
     stop_price: Decimal | None = None
     cost: Decimal | None = None
+    fees: Fees = NO_FEES
 
     @property
     def residual(self) -> Decimal:

@@ -8,7 +8,7 @@ from enum import Enum
 
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
-from trading.domain.order import Fill, Side
+from trading.domain.order import NO_FEES, Fees, Fill, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,9 @@ class Balance:
 class Position:
     """The managed quantity of one instrument and what it cost in quote, fees included.
 
-    The cost weighs adopted coins at the price of their adoption, bought ones at their fills.
+    The cost weighs adopted coins at the price of their adoption, bought ones at their fills; `fees`
+    are what of it the fills were charged, and what they were charged beyond it in coins without a
+    price.
     `changed_at` is when coins last came under management or left it without a sale of ours: sales
     elsewhere before that are settled.
     """
@@ -37,10 +39,9 @@ class Position:
     symbol: str
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
-    realized: Decimal = ZERO
-    fees_quote: Decimal = ZERO
     opened_at: datetime | None = None
     changed_at: datetime | None = None
+    fees: Fees = NO_FEES
 
     @property
     def average_price(self) -> Decimal | None:
@@ -59,38 +60,32 @@ class Position:
 
     def release(self, quantity: Decimal, at: datetime | None = None) -> "Position":
         """Take coins out of management without a sale: cost leaves in proportion."""
-        left = max(self.quantity - quantity, ZERO)
-        cost = self.cost * left / self.quantity if self.quantity else ZERO
-        return replace(
-            self,
-            quantity=left,
-            cost=cost,
-            opened_at=self.opened_at if left else None,
-            changed_at=at or self.changed_at,
-        )
+        return replace(self._less(quantity), changed_at=at or self.changed_at)
 
     def apply(self, fill: Fill, base: str, quote: str) -> "Position":
-        """Book a fill; a fee in base costs coins, one in quote money, a third coin neither."""
+        """Book a fill; a fee in base costs coins, and any other one of a purchase its worth."""
         fee_base = fill.fee if fill.fee_asset == base else ZERO
-        fee_quote = fill.fee if fill.fee_asset == quote else ZERO
-        if fill.side is Side.BUY:
-            return replace(
-                self,
-                quantity=self.quantity + fill.quantity - fee_base,
-                cost=self.cost + fill.notional + fee_quote,
-                fees_quote=self.fees_quote + fee_quote,
-                opened_at=self.opened_at or fill.at,
-            )
-        sold = min(fill.quantity + fee_base, self.quantity)
-        cost = self.cost * sold / self.quantity if self.quantity else ZERO
-        left = self.quantity - sold
+        if fill.side is Side.SELL:
+            return self._less(fill.quantity + fee_base)
+        fees = fill.fees(base, quote)
+        return replace(
+            self,
+            quantity=self.quantity + fill.quantity - fee_base,
+            # Coins that a fee took make the others dearer: their cost is there already.
+            cost=self.cost + fill.notional + (ZERO if fee_base else fees.quote),
+            fees=self.fees + fees,
+            opened_at=self.opened_at or fill.at,
+        )
+
+    def _less(self, quantity: Decimal) -> "Position":
+        left = self.quantity - quantity
+        if left <= 0:
+            return replace(self, quantity=ZERO, cost=ZERO, fees=NO_FEES, opened_at=None)
         return replace(
             self,
             quantity=left,
-            cost=self.cost - cost,
-            realized=self.realized + fill.notional - fee_quote - cost,
-            fees_quote=self.fees_quote + fee_quote,
-            opened_at=self.opened_at if left else None,
+            cost=self.cost * left / self.quantity,
+            fees=self.fees.share(left, self.quantity),
         )
 
 
@@ -109,7 +104,11 @@ class AdjustReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """A finished exit: what was sold of which cost; money in quote, after fees."""
+    """A finished exit: what was sold of which cost; money in quote, after fees.
+
+    `fees_quote` are those of purchase and sale, as far as their worth was known; `fees_unpriced`
+    are units by asset that neither it nor `profit` counts.
+    """
 
     symbol: str
     intent_id: str
@@ -120,6 +119,7 @@ class RoundTrip:
     fees_quote: Decimal
     opened_at: datetime | None
     closed_at: datetime
+    fees_unpriced: tuple[tuple[str, Decimal], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,12 +199,13 @@ class History:
             *(symbol, str(self._next()), "um1-1", self._random.choice(list(Side))),
             *(self._amount(), self._amount(), self._amount()),
             *(self._random.choice([base, quote, "BNB"]), self._at),
+            self._random.choice([None, self._amount()]),
         )
         yield events.FillBooked(booked, f"i{self._random.randrange(5)}", base, quote, self._at)
         if self._random.random() < 0.3:
             trip = position.RoundTrip(
                 *(symbol, f"r{self._next()}", self._amount(), None, self._amount()),
-                *(-self._amount(), self._amount(), None, self._at),
+                *(-self._amount(), self._amount(), None, self._at, (("BNB", self._amount()),)),
             )
             yield events.RoundTripClosed(trip, self._at)
 

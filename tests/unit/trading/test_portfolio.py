@@ -6,7 +6,8 @@ from tests.builders import NOON, fill
 from trading.domain.events import FillBooked, Heartbeat, PositionAdjusted
 from trading.domain.order import Side
 from trading.domain.position import AdjustReason, Balance, Position
-from trading.portfolio import PortfolioBook, price_in, route
+from trading.domain.valuation import price_in, route
+from trading.portfolio import PortfolioBook
 
 
 def test_a_price_is_found_directly_inverted_or_through_one_bridge() -> None:
@@ -16,6 +17,7 @@ def test_a_price_is_found_directly_inverted_or_through_one_bridge() -> None:
     assert price_in("ETH", "USDT", prices) == 3_000
     assert price_in("USDT", "BTC", prices) == 1 / Decimal(60_000)
     assert price_in("XRP", "USDT", prices) is None
+    assert price_in("USDT", "NEW", {"NEW/USDT": Decimal(0)}) is None
     # No market of its own: 60,000 USDT for 50,000 DAI.
     assert price_in("DAI", "USDT", prices | {"BTC/DAI": Decimal(50_000)}) == Decimal("1.2")
 

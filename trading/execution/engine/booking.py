@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from trading.domain.chat import Severity
 from trading.domain.errors import StorageLost
@@ -33,6 +34,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import AdjustReason
 from trading.domain.tracker import Tracker
+from trading.domain.valuation import price_in
 from trading.execution import excess, ladder, reconcile
 from trading.execution.engine import alerting
 from trading.execution.engine.case import Case
@@ -40,7 +42,7 @@ from trading.execution.engine.surroundings import Surroundings
 from trading.execution.excess import bought_beyond
 from trading.execution.ladder import Block, Finish
 from trading.execution.lifecycle import Merged
-from trading.execution.round_trip import cost_with, round_trip
+from trading.execution.round_trip import round_trip, valued, with_cost
 
 logger = logging.getLogger(__name__)
 _ENDS_READ = 200
@@ -77,6 +79,7 @@ class Booking:
         told: Sequence[Event],
     ) -> None:
         live = case.live
+        fills = self._valued(case, fills)
         sold = self._take(case, changed, fills)
         if live is not None and changed.number == live.number and changed.state.is_terminal:
             case.ended_s = self._s.monotonic()
@@ -105,11 +108,18 @@ class Booking:
             return ZERO
         sold = sum((fill.quantity for fill in fills), ZERO)
         position = self._s.portfolio_of().positions.get(case.intent.symbol)
-        cost = cost_with(case.intent, sold, position)
+        known = with_cost(case.intent, sold, position)
         case.unbooked += sold
         case.put(changed, fills)
-        case.intent = replace(case.intent, cost=cost)
+        case.intent = replace(case.intent, cost=known.cost, fees=known.fees)
         return sold
+
+    def _valued(self, case: Case, fills: Sequence[Fill]) -> Sequence[Fill]:
+        if not fills:
+            return fills
+        symbol, portfolio = case.intent.symbol, self._s.portfolio_of()
+        price_of = partial(price_in, currency=base_and_quote(symbol)[1], prices=portfolio.prices)
+        return valued(fills, portfolio.positions.get(symbol), price_of)
 
     def _undisturbed(self, case: Case) -> AbstractAsyncContextManager[None]:
         # What a tracker becomes is read from it, and is outdone by whatever is written after it.
@@ -298,7 +308,7 @@ class Booking:
         events: list[Event] = [IntentClosed(case.intent, now), *alerting.all_over(case, now)]
         if case.intent.side is Side.SELL:
             position = self._s.portfolio_of().positions.get(case.intent.symbol)
-            trip = round_trip(case.intent, fills, position, self._worth(case), now)
+            trip = round_trip(case.intent, fills, position, now)
             if trip is not None:
                 events.append(RoundTripClosed(trip, now))
         return [*events, *self._ends_with(case, fills)]
@@ -311,27 +321,6 @@ class Booking:
             logger.exception("closing_failed", extra={"intent": case.intent.intent_id})
             text = f"{case.intent.symbol}: the end of a sale could not be worked out: {error}"
             return alerting.raised(case, "closing", text, self._s.now())
-
-    def _worth(self, case: Case) -> "_Worth":
-        return _Worth(self._s, base_and_quote(case.intent.symbol)[1])
-
-
-class _Worth:
-    """Values one unit of a fee's asset in quote by the present prices."""
-
-    def __init__(self, surroundings: Surroundings, quote: str) -> None:
-        self._s = surroundings
-        self._quote = quote
-
-    def __call__(self, asset: str) -> Decimal | None:
-        if asset == self._quote:
-            return Decimal(1)
-        symbol = f"{asset}/{self._quote}"
-        price = self._s.portfolio_of().prices.get(symbol)
-        if price is not None:
-            return price
-        quote = self._s.quote_of(symbol)
-        return quote.mid if quote is not None else None
 
 
 def _blocked(case: Case) -> str:

@@ -1,12 +1,13 @@
 """Positions follow fills exactly, fees in any coin included."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOON, fill
-from trading.domain.order import Side
+from trading.domain.order import Fees, Side
 from trading.domain.position import Balance, Portfolio, Position, TradingMode
 
 PARTS = st.lists(st.decimals(min_value="0.00001", max_value=10, places=5), min_size=1, max_size=20)
@@ -25,18 +26,24 @@ def test_a_fee_in_quote_costs_money() -> None:
     assert bought.cost == Decimal(60_060)
 
 
-def test_a_fee_in_a_third_coin_changes_neither() -> None:
-    bought = Position("BTC/USDT").apply(fill(Side.BUY, "1", "60000", "0.1", "BNB"), "BTC", "USDT")
-    assert (bought.quantity, bought.cost, bought.fees_quote) == (1, 60_000, 0)
+def test_a_fee_in_a_third_coin_costs_its_worth_at_the_time() -> None:
+    paid = replace(fill(Side.BUY, "1", "60000", "0.1", "BNB"), fee_worth=Decimal(60))
+    bought = Position("BTC/USDT").apply(paid, "BTC", "USDT")
+    assert (bought.quantity, bought.cost, bought.fees) == (1, 60_060, Fees(Decimal(60)))
 
 
-def test_a_sale_realizes_the_difference_to_its_share_of_the_cost() -> None:
-    held = Position("BTC/USDT").adopt(Decimal(2), Decimal(50_000), NOON)
+def test_a_fee_that_nobody_could_value_stays_beside_the_cost() -> None:
+    paid = fill(Side.BUY, "1", "60000", "0.1", "XYZ")
+    bought = Position("BTC/USDT").apply(paid, "BTC", "USDT").apply(paid, "BTC", "USDT")
+    assert bought.cost == 120_000
+    assert bought.fees == Fees(unpriced=(("XYZ", Decimal("0.2")),))
+    assert bought.release(Decimal("0.5")).fees == Fees(unpriced=(("XYZ", Decimal("0.15")),))
+
+
+def test_a_sale_takes_its_share_of_the_cost_and_of_the_fees_in_it() -> None:
+    held = Position("BTC/USDT").apply(fill(Side.BUY, "2", "50000", "100", "USDT"), "BTC", "USDT")
     sold = held.apply(fill(Side.SELL, "1", "60000", "60", "USDT"), "BTC", "USDT")
-    # 60,000 - 60 fee - half of 100,000.
-    assert sold.realized == Decimal(9_940)
-    assert sold.quantity == 1
-    assert sold.cost == Decimal(50_000)
+    assert (sold.quantity, sold.cost, sold.fees.quote) == (1, 50_050, 50)
 
 
 def test_selling_everything_ends_the_position() -> None:

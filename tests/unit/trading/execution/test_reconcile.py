@@ -130,10 +130,10 @@ def test_instruments_that_share_coins_are_counted_together() -> None:
 def test_a_round_trip_without_a_known_cost_invents_no_profit() -> None:
     intent = Intent("a", BTC, Side.SELL, Purpose.CLOSE, Decimal(1), builders.NOON)
     fills = [builders.fill(fee="0.01", fee_asset="XYZ")]
-    trip = round_trip(intent, fills, None, lambda _: None, builders.NOON)
+    trip = round_trip(intent, fills, None, builders.NOON)
     assert trip is not None
     assert (trip.profit, trip.fees_quote, trip.entry_price) == (0, 0, None)
-    assert round_trip(intent, [], None, lambda _: None, builders.NOON) is None
+    assert round_trip(intent, [], None, builders.NOON) is None
 
 
 @pytest.mark.parametrize("is_turned", [False, True])
