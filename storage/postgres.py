@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection, NullPool, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -20,6 +20,11 @@ WRITE_DEADLINE_S = 5.0
 # What a server that answered nothing has for the way to a commit until it is found well; the
 # commit itself may take its time, or a slow server would never be found well.
 TRY_DEADLINE_S = 1.0
+# So long a server may take to answer one query, or it hangs. A query loses nothing by being given
+# up; a commit is given up by the deadline of its write, and looked for afterwards.
+ANSWER_DEADLINE_S = WRITE_DEADLINE_S
+# Of a start, which may have tables to change, and of what reads the whole journal.
+_LONG_ANSWER_DEADLINE_S = 60.0
 _CONNECT_DEADLINE_S = 3.0
 _RETRY_PAUSE_S = 0.05
 # A session whose process died is ended by the server within milliseconds.
@@ -42,6 +47,7 @@ _TRY_AGAIN = ("08", "40", "57")
 # A start has nothing to lose by waiting for room as well, for data or for one more session.
 _AWAITED = (*_TRY_AGAIN, "53")
 _LOCK_NOT_AVAILABLE = "55P03"
+_VIEW: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 _LOST = (DBAPIError, OSError, TimeoutError, StorageHeld)
 # An advisory lock of one number is shown in two halves.
 _FIND_HOLDER = text(
@@ -62,21 +68,14 @@ class PostgresDatabase:
         self._masked = masking_foreign(passwords_of(url.render_as_string(hide_password=False)))
         self._failpoint = failpoint
         self._engine = create_async_engine(
-            url,
-            pool_size=4,
-            connect_args={
-                "timeout": _CONNECT_DEADLINE_S,
-                "command_timeout": 60,
-                "server_settings": {
-                    "synchronous_commit": "on",
-                    "application_name": _APPLICATION,
-                    **_FAREWELL,
-                },
-            },
+            url, pool_size=4, connect_args=_connect_args(ANSWER_DEADLINE_S)
         )
-        self._views = self._engine.execution_options(
-            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        # Each time a connection of its own: it is needed seldom, and then for long.
+        self._patient = create_async_engine(
+            url, poolclass=NullPool, connect_args=_connect_args(_LONG_ANSWER_DEADLINE_S)
         )
+        self._views = self._engine.execution_options(**_VIEW)
+        self._long_views = self._patient.execution_options(**_VIEW)
         self._lease = PostgresLease(self._engine, self._name)
         self._turn = asyncio.Lock()
         self._writes: set[asyncio.Task[int]] = set()
@@ -92,7 +91,10 @@ class PostgresDatabase:
         """
         try:
             await self._lease.hold()
-            async with self._engine.connect() as connection, _impatient(connection):
+            async with self._patient.connect() as connection:
+                # For no lock; what comes later has its own deadlines, and another connection.
+                await _be_impatient(connection)
+                await connection.commit()
                 await connection.run_sync(prepare)
         except _LOST as error:
             kind = _kind_at_start(error)
@@ -110,16 +112,19 @@ class PostgresDatabase:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a query in a snapshot of the database."""
+        return await self._read(self._views, work)
+
+    async def read_long(self, work: Callable[[Connection], T]) -> T:
+        """Run a query of seconds, on a connection of its own, which is given more time."""
+        return await self._read(self._long_views, work)
+
+    async def _read(self, views: AsyncEngine, work: Callable[[Connection], T]) -> T:
         self._require_open()
         try:
-            async with self._views.connect() as connection, connection.begin():
+            async with views.connect() as connection, connection.begin():
                 return await connection.run_sync(work)
         except _LOST as error:
             raise StorageLost(f"{self._name} cannot be read: {self._reason(error)}") from error
-
-    async def read_long(self, work: Callable[[Connection], T]) -> T:
-        """Run a query; every one has a connection of its own here."""
-        return await self.read(work)
 
     async def close(self) -> None:
         """Let writes end, then disconnect."""
@@ -127,6 +132,7 @@ class PostgresDatabase:
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._lease.release()
         await self._engine.dispose()
+        await self._patient.dispose()
 
     def _reason(self, error: BaseException) -> str:
         if _code(error) == _LOCK_NOT_AVAILABLE:
@@ -236,6 +242,18 @@ class PostgresLease:
             await asyncio.sleep(_RETRY_PAUSE_S)
 
 
+def _connect_args(answer_deadline_s: float) -> dict[str, Any]:
+    return {
+        "timeout": _CONNECT_DEADLINE_S,
+        "command_timeout": answer_deadline_s,
+        "server_settings": {
+            "synchronous_commit": "on",
+            "application_name": _APPLICATION,
+            **_FAREWELL,
+        },
+    }
+
+
 def _extend(limit: asyncio.Timeout, until_s: float) -> None:
     if not limit.expired():
         limit.reschedule(until_s)
@@ -246,16 +264,6 @@ async def _is_closed(connection: AsyncConnection) -> bool:
         return True
     raw: Any = (await connection.get_raw_connection()).driver_connection
     return bool(raw.is_closed())
-
-
-@contextlib.asynccontextmanager
-async def _impatient(connection: AsyncConnection) -> AsyncIterator[None]:
-    """Wait for no lock for long, within the block alone: what comes later has its own deadlines."""
-    await _be_impatient(connection)
-    await connection.commit()
-    yield
-    await connection.execute(text("RESET lock_timeout"))
-    await connection.commit()
 
 
 async def _be_impatient(connection: AsyncConnection) -> None:

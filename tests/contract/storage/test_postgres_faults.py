@@ -42,6 +42,9 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.swallow_answers_to = b""
         self.swallowed = 0
+        # Whether connections are taken and requests accepted, and nothing is answered.
+        self.is_hanging = False
+        self.unanswered = 0
 
     async def listen(self, folder: Path) -> str:
         """Start, and return the URL that leads here."""
@@ -104,6 +107,10 @@ class Link:
     async def answer(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
             while answered := await reader.read(65536):
+                if self._proxy.is_hanging:
+                    # For this session it hangs for good.
+                    self._proxy.unanswered += 1
+                    continue
                 if self._is_cut:
                     # The server has done it, and nobody hears.
                     self._proxy.swallowed += 1
@@ -276,6 +283,30 @@ async def test_a_commit_in_doubt_when_the_server_vanishes_is_not_drained_twice(
     minutes = [one.event.at.minute for one in await store.journal.events()]  # type: ignore[union-attr]
     assert minutes == [0, 1, 2, 3]
     fired(proxy.swallowed)
+
+
+@pytest.mark.fault("S11", "SAID")
+@pytest.mark.parametrize("is_reading", [True, False])
+async def test_a_server_that_hangs_after_connecting_is_known_within_seconds(
+    proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_reading: bool
+) -> None:
+    monkeypatch.setattr(postgres, "ANSWER_DEADLINE_S", 0.3, raising=False)
+    monkeypatch.setattr(postgres, "WRITE_DEADLINE_S", 0.3)
+    with tempfile.TemporaryDirectory(prefix="umbra-px-") as folder:
+        url = await proxy.listen(Path(folder))
+        store = await open_store(url, SettableClock(), data_dir=tmp_path)
+        await store.journal.append(samples.heartbeat())
+        proxy.is_hanging = True
+        # The library gives a session two seconds more to say farewell.
+        async with asyncio.timeout(10):
+            with pytest.raises(StorageLost, match="TimeoutError") as lost:
+                await (store.records.state() if is_reading else store.journal.append())
+        proxy.is_hanging = False
+        assert await store.journal.append(samples.heartbeat(1)) == 2
+        assert await store.journal.verify() == 2
+        assert (await store.records.state()).last_seq == 2
+        await store.close()
+    fired(proxy.unanswered, words=str(lost.value))
 
 
 async def test_who_lost_the_lease_to_another_stops_writing(
