@@ -205,6 +205,8 @@ class TradingAgent:
         self.execution.go_on()
         # Before time passes: no decision that was open has ended yet.
         await self._tell_stranded(stored)
+        # What is sold must not be judged as still held, nor sold once more.
+        await self.execution.conclude()
         # Judged before the first live price: a buy would take that for news of its own.
         findings += await self._catching_up.after_downtime(since)
         self._watch()

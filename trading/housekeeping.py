@@ -97,7 +97,8 @@ class Housekeeping:
         await self._watch_endings()
 
     def _working(self) -> set[str]:
-        return {intent.symbol for intent in self._of.execution.intents}
+        at_work = {intent.symbol for intent in self._of.execution.intents}
+        return at_work | self._of.execution.unbooked()
 
     def _next_symbols(self) -> list[str]:
         # Each costs much of the exchange's budget per minute: more than that go in turns.

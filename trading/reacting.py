@@ -13,7 +13,6 @@ from trading.domain.events import (
     PositionAdjusted,
     TradingModeChanged,
 )
-from trading.domain.money import ZERO
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import TrackerState
@@ -76,15 +75,8 @@ class Reacting:
         await self._of.execution.fit(symbol)
         # Counted inside: while a sale is being booked, it is both sold and still managed.
         async with self._of.trackers.undisturbed():
-            # The slice of an exit at work still counts what it has sold.
-            sold = (
-                intent.filled_quantity
-                for intent in self._of.execution.intents
-                if (intent.symbol, intent.purpose) == (symbol, Purpose.PROTECT)
-                # One that has ended is listed a moment longer; its tracker has let its slice go.
-                and not intent.state.is_terminal
-            )
-            managed = self._of.state.book.managed(symbol) + sum(sold, ZERO)
+            sold = self._of.execution.sold_of_slices(symbol)
+            managed = self._of.state.book.managed(symbol) + sold
             events = self._of.trackers.resized(symbol, managed)
             if events:
                 await self._of.record(*events)

@@ -31,12 +31,20 @@ class Firing:
 
     async def fire(self, tracker: Tracker, evidence: Evidence) -> None:
         """Write trigger, intent and first attempt in one transaction, or trigger and refusal."""
-        is_sale, symbol = tracker.side is Side.SELL, tracker.symbol
-        is_gone = False
-        if is_sale and not ZERO < tracker.quantity <= self._left(symbol):
+        if tracker.side is Side.BUY:
+            await self._fire(tracker, evidence)
+            return
+        if not ZERO < tracker.quantity <= self._left(tracker):
             # Its backstop or another exit may have sold these coins this moment.
-            await self._of.execution.booked(symbol)
-            tracker, is_gone = self._fitted(tracker), self._is_gone(symbol)
+            await self._of.execution.booked(tracker.symbol)
+        async with self._of.execution.no_backstop_books(tracker.tracker_id):
+            if (left := self._newest(tracker)) is not None:
+                await self._fire(left, evidence)
+
+    async def _fire(self, tracker: Tracker, evidence: Evidence) -> None:
+        is_sale, is_gone = tracker.side is Side.SELL, False
+        if is_sale and not ZERO < tracker.quantity <= self._left(tracker):
+            tracker, is_gone = self._fitted(tracker), self._is_gone(tracker)
         now = self._of.clock.now()
         cause = TrackerChanged(tracker, TrackerChange.TRIGGERED, now, evidence)
         if is_gone:
@@ -51,7 +59,7 @@ class Firing:
         try:
             await self._open(tracker, verdict, cause)
             if is_sale and not verdict.is_held:
-                self._of.execution.unwind_entries(symbol)
+                self._of.execution.unwind_entries(tracker.symbol)
         except Refused as refused:
             if isinstance(refused, AlreadyRecorded) or not is_sale:
                 raise
@@ -119,8 +127,20 @@ class Firing:
             and self._intent_id(tracker) not in self._spent
         )
 
+    def _newest(self, tracker: Tracker) -> Tracker | None:
+        """Return what has fired with what its backstop left of it, None where that was nothing."""
+        known = self._of.trackers.get(tracker.tracker_id)
+        if known is None or known.arm_seq != tracker.arm_seq:
+            return None
+        return replace(tracker, quantity=known.quantity)
+
     async def _try(self, tracker: Tracker, causes: Sequence[Event]) -> Sequence[str]:
-        if self._is_gone(tracker.symbol):
+        async with self._of.execution.no_backstop_books(tracker.tracker_id):
+            left = self._newest(tracker)
+            return () if left is None else await self._open_again(left, causes)
+
+    async def _open_again(self, tracker: Tracker, causes: Sequence[Event]) -> Sequence[str]:
+        if tracker.quantity <= 0 or self._is_gone(tracker):
             await self._end(tracker, causes)
             return ()
         fitted, price = self._fitted(tracker), self._reference(tracker)
@@ -203,18 +223,19 @@ class Firing:
     def _intent_id(self, tracker: Tracker) -> str:
         return decide.intent_id(tracker, self._of.decisions)
 
-    def _is_gone(self, symbol: str) -> bool:
-        return self._left(symbol) <= ZERO and not self._of.execution.exiting(symbol)
+    def _is_gone(self, tracker: Tracker) -> bool:
+        return self._left(tracker) <= ZERO and not self._of.execution.exiting(tracker.symbol)
 
-    def _left(self, symbol: str) -> Decimal:
-        managed = self._of.state.book.managed(symbol)
-        return self._of.state.instruments[symbol].quantity(
-            managed - self._of.execution.exiting(symbol)
-        )
+    def _left(self, tracker: Tracker) -> Decimal:
+        execution, symbol = self._of.execution, tracker.symbol
+        managed = self._of.state.book.managed(symbol) - execution.exiting(symbol)
+        # A slice counts what its backstop is selling until that has ended.
+        managed += execution.selling(tracker.tracker_id)
+        return self._of.state.instruments[symbol].quantity(managed)
 
     def _fitted(self, tracker: Tracker) -> Tracker:
         # Coins sold elsewhere a moment ago may not have shrunk the slice yet: the rest still sells.
         if tracker.side is Side.BUY:
             return tracker
-        left = self._left(tracker.symbol)
+        left = self._left(tracker)
         return replace(tracker, quantity=left) if ZERO < left < tracker.quantity else tracker

@@ -184,9 +184,10 @@ class Guarding:
         return f"Backstop {plain(stop)} is not on the exchange yet{old}"
 
     async def _place(self, act: backstops.Place) -> None:
-        now_s = self._of.clock.monotonic()
-        again_s, _ = self._refused.get(act.tracker.tracker_id, (float("-inf"), ""))
-        if now_s < again_s or await self._holds_back(act):
+        now_s, number = self._of.clock.monotonic(), act.tracker.tracker_id
+        again_s, _ = self._refused.get(number, (float("-inf"), ""))
+        # It may have fired while others were placed: nothing may lock what its exit sells.
+        if now_s < again_s or await self._holds_back(act) or not self._is_wanted(number):
             return
         of, now = self._of, self._of.clock.now()
         intent = decide.on_backstop(act.tracker, act.quantity, act.stop_price, now, of.decisions)

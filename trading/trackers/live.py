@@ -18,6 +18,8 @@ class LiveTrackers:
         self.groups: dict[str, list[Group]] = {}
         self.home: dict[int, Group] = {}
         self.durable: dict[int, Tracker] = {}
+        # What the journal has of those that have fired and whose trigger it does not have yet.
+        self._unwritten: dict[int, Tracker] = {}
         self._acting: dict[int, Tracker] = {}
         self._with_backstop: set[int] = set()
 
@@ -56,6 +58,10 @@ class LiveTrackers:
             return self._acting.get(tracker_id)
         return group.synced(group.trackers[tracker_id])
 
+    def written(self, tracker_id: int) -> Tracker | None:
+        """The durable value of one that has fired, while its trigger is not durable."""
+        return self._unwritten.get(tracker_id)
+
     def symbols(self) -> frozenset[str]:
         """Symbols that a live tracker needs prices of."""
         return frozenset(self.groups) | {tracker.symbol for tracker in self._acting.values()}
@@ -93,13 +99,15 @@ class LiveTrackers:
         del group.trackers[tracker.tracker_id]
         group.progress.pop(tracker.tracker_id, None)
         del self.home[tracker.tracker_id]
-        self.durable.pop(tracker.tracker_id, None)
+        if (written := self.durable.pop(tracker.tracker_id, None)) is not None:
+            self._unwritten[tracker.tracker_id] = written
         self._with_backstop.discard(tracker.tracker_id)
         self.act(tracker)
 
     def leave(self, tracker_id: int) -> Group | None:
         """Forget a tracker; returns the group in which it waited, its records read."""
         self._acting.pop(tracker_id, None)
+        self._unwritten.pop(tracker_id, None)
         self.durable.pop(tracker_id, None)
         self._with_backstop.discard(tracker_id)
         group = self.home.pop(tracker_id, None)

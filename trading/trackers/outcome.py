@@ -85,20 +85,26 @@ def after(
 
 
 def after_backstop(
-    tracker: Tracker, intent: Intent, instrument: Instrument | None, now: datetime
+    tracker: Tracker,
+    intent: Intent,
+    instrument: Instrument | None,
+    now: datetime,
+    written: Tracker | None = None,
 ) -> list[TrackerChanged]:
-    """Return what a backstop's sale leaves of a tracker that still waited: less, or nothing.
+    """Return what a backstop's sale leaves of its tracker: less, or nothing.
 
-    One that has fired meanwhile keeps its slice: its own exit is cut down to what is left.
+    What it sold is none of the slice any more, whether the tracker still waited or not. `written`
+    is what the journal has of one that has fired and whose trigger it does not have yet. One whose
+    trigger it has ends with its own exit, which is cut down to what is left.
     """
-    if not intent.filled_quantity or not tracker.state.is_waiting:
+    if not intent.filled_quantity or tracker.state.is_terminal:
         return []
-    left = tracker.quantity - intent.filled_quantity
+    left = max(tracker.quantity - intent.filled_quantity, ZERO)
     price = intent.average_price or intent.reference_price
     # How little is too little is not known of a market that the exchange lists no more.
     is_enough = left > 0 if instrument is None else not instrument.is_dust(left, price)
-    if is_enough:
-        cut = replace(tracker, quantity=left, changed_at=now)
+    if is_enough or (tracker.state.is_acting and written is None):
+        cut = replace(written or tracker, quantity=left, changed_at=now)
         return [TrackerChanged(cut, TrackerChange.RESIZED, now, reason=BACKSTOP_SOLD)]
     spent = replace(
         tracker,

@@ -91,11 +91,15 @@ class Booking:
         if changed.state not in {AttemptState.UNKNOWN, AttemptState.PENDING_CANCEL}:
             events += alerting.over(case, "unresolved", self._s.now())
             case.told_unresolved.clear()
-        finish = self._conclusion(case)
+        # A start asks about orders before it knows the trackers that end with them.
+        finish = self._conclusion(case) if case.task is not None else None
         if finish is not None:
             events += self._closing(case, finish)
-        elif fills and not case.is_watch_only:
-            events.append(IntentChanged(case.intent, self._s.now()))
+        elif fills:
+            if case.is_backstop and case.intent.state.is_terminal:
+                events += self._sold_late(case, fills)
+            if not case.is_watch_only:
+                events.append(IntentChanged(case.intent, self._s.now()))
         await self._s.writer.keep(*events, *told)
         case.unbooked -= sold
         if fills:
@@ -156,6 +160,13 @@ class Booking:
         async with self._undisturbed(case):
             await self._s.writer.keep(*self._closing(case, finish))
         case.wake()
+
+    async def conclude(self, case: Case) -> None:
+        """End a case whose orders have ended, if nothing is left of it to do or to book."""
+        async with case.lock:
+            finish = self._conclusion(case)
+            if finish is not None:
+                await self.close(case, finish)
 
     async def block(self, case: Case, block: Block) -> None:
         """Say that a case cannot go on now; a person is told once per reason."""
@@ -283,9 +294,7 @@ class Booking:
         ]
 
     def _conclusion(self, case: Case) -> Finish | None:
-        # A start asks about orders before it knows the trackers that end with them.
-        is_carried_out = case.task is not None and not case.intent.state.is_terminal
-        if not is_carried_out or case.live is not None or case.missing_fills():
+        if case.intent.state.is_terminal or case.live is not None or case.missing_fills():
             return None
         if case.giving_up is not None:
             return case.giving_up
@@ -311,15 +320,45 @@ class Booking:
             trip = round_trip(case.intent, fills, position, now)
             if trip is not None:
                 events.append(RoundTripClosed(trip, now))
-        return [*events, *self._ends_with(case, fills)]
+        events += self._ends_with(case, case.intent, fills)
+        if case.is_backstop:
+            events += self._cut_exits(case, case.intent.filled_quantity)
+        return events
 
-    def _ends_with(self, case: Case, fills: Sequence[Fill]) -> Sequence[Event]:
+    def _sold_late(self, backstop: Case, fills: Sequence[Fill]) -> Sequence[Event]:
+        """Return what follows when a backstop that had ended has sold after all."""
+        sold = sum((fill.quantity for fill in fills), ZERO)
+        late = replace(backstop.intent, state=IntentState.DONE, filled_quantity=sold)
+        return [*self._ends_with(backstop, late, fills), *self._cut_exits(backstop, sold)]
+
+    def _cut_exits(self, backstop: Case, sold: Decimal) -> list[Event]:
+        """Take what a backstop sold off what its tracker's exit wants: both sell one slice.
+
+        It is written with that sale: whoever knows of it knows how little is left to sell.
+        """
+        events: list[Event] = []
+        for case in self._s.exits_of(backstop) if sold else ():
+            done = ladder.filled(case.attempts)
+            left = max(case.intent.quantity - sold, done + case.unfilled_live)
+            rules = self._s.rules.get(case.intent.symbol)
+            if not done and (left <= 0 or (rules is not None and left < rules.quantity_step)):
+                case.intent = replace(case.intent, quantity=ZERO, reason=BACKSTOP_SOLD)
+            else:
+                case.intent = replace(case.intent, quantity=left)
+            case.obstacle = None
+            case.wake()
+            if case.is_booked or case.task is not None:
+                # What is just being opened is written with what is left.
+                events.append(IntentChanged(case.intent, self._s.now()))
+        return events
+
+    def _ends_with(self, case: Case, intent: Intent, fills: Sequence[Fill]) -> Sequence[Event]:
         try:
-            return self._s.closing(case.intent, fills)
+            return self._s.closing(intent, fills)
         except Exception as error:
             # What was executed is a fact, and is booked whatever the tracker makes of it.
-            logger.exception("closing_failed", extra={"intent": case.intent.intent_id})
-            text = f"{case.intent.symbol}: the end of a sale could not be worked out: {error}"
+            logger.exception("closing_failed", extra={"intent": intent.intent_id})
+            text = f"{intent.symbol}: the end of a sale could not be worked out: {error}"
             return alerting.raised(case, "closing", text, self._s.now())
 
 

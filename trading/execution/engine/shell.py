@@ -2,8 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from datetime import datetime
 from decimal import Decimal
 
@@ -153,6 +158,46 @@ class ExecutionEngine:
     def exiting(self, symbol: str) -> Decimal:
         """Managed base units that belong to open exits: the gate subtracts them."""
         return self._s.exiting(symbol)
+
+    @asynccontextmanager
+    async def no_backstop_books(self, tracker_id: int) -> AsyncIterator[None]:
+        """Let no backstop of a tracker book a sale while the block opens the tracker's exit.
+
+        What it has sold before is off the slice inside, what it sells later is cut off the exit.
+        """
+        async with AsyncExitStack() as stack:
+            for case in list(self._s.cases.values()):
+                if case.is_backstop and case.intent.tracker_id == tracker_id:
+                    await stack.enter_async_context(case.lock)
+            yield
+
+    def sold_of_slices(self, symbol: str) -> Decimal:
+        """Base units that open decisions of trackers have sold: a slice counts them until the end.
+
+        One that has ended is listed a moment longer; its tracker has let its slice go.
+        """
+        return sum(
+            (
+                case.intent.filled_quantity
+                for case in self._s.cases.values()
+                if case.intent.symbol == symbol
+                and case.intent.purpose in {Purpose.PROTECT, Purpose.BACKSTOP}
+                and not case.intent.state.is_terminal
+            ),
+            ZERO,
+        )
+
+    def unbooked(self) -> frozenset[str]:
+        """Symbols of which orders of ours have sold or bought what is not booked yet."""
+        return frozenset(
+            case.intent.symbol
+            for case in self._s.cases.values()
+            if case.unbooked or case.missing_fills()
+        )
+
+    def selling(self, tracker_id: int) -> Decimal:
+        """Base units that an open backstop of a tracker has sold: its slice still counts them."""
+        return self._s.selling(tracker_id)
 
     async def booked(self, symbol: str) -> None:
         """Wait for the booking of what was sold of a symbol, where it is just being written."""
@@ -312,9 +357,27 @@ class ExecutionEngine:
 
     def go_on(self) -> None:
         """Carry out what was taken up, once everything is loaded that ends with it."""
-        taken_up, self._taken_up = self._taken_up, ()
-        for case in taken_up:
+        for case in self._taken_up:
             self._go(case, None)
+
+    async def conclude(self) -> None:
+        """Book what orders have done that ended before this start, and end their decisions.
+
+        After `go_on`, and before anything is judged by what is held. What the exchange does not
+        list yet is booked later: who sells the same coins waits for that.
+        """
+        taken_up, self._taken_up = self._taken_up, ()
+        await asyncio.gather(*(self._conclude(case) for case in taken_up if case.live is None))
+
+    async def _conclude(self, case: Case) -> None:
+        try:
+            await self._searching.read_fills(case)
+            # A backstop has one order; another decision may have sent one that is not known yet.
+            if case.is_backstop or not self._proving.doubts(case):
+                await self._booking.conclude(case)
+        except Exception:
+            # Others must be watched, whatever is wrong with this one: its own task goes on.
+            logger.exception("case_not_concluded", extra={"intent": case.intent.intent_id})
 
     def unrecorded(self, beside: Iterable[str] = ()) -> Sequence[str]:
         """Return the ids of orders of ours without a record, but for those of these intents."""

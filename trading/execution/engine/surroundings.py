@@ -14,7 +14,7 @@ from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
 from trading.domain.money import ZERO
-from trading.domain.order import Fill, Intent, Side
+from trading.domain.order import Fill, Intent, Purpose, Side
 from trading.domain.position import Portfolio
 from trading.execution import ladder
 from trading.execution.engine.case import Case
@@ -131,12 +131,39 @@ class Surroundings:
         """
         return sum(
             (
-                case.unbooked + (case.residual if case.is_exit else ZERO)
+                case.unbooked + (self._left_to_sell(case) if case.is_exit else ZERO)
                 for case in self.cases.values()
                 if case.intent.symbol == symbol and case.intent.side is Side.SELL
             ),
             ZERO,
         )
+
+    def _left_to_sell(self, case: Case) -> Decimal:
+        # A decision is cut down once its backstop has ended; until then it counts without this.
+        return max(case.residual - self.selling(case.intent.tracker_id), ZERO)
+
+    def selling(self, tracker_id: int | None) -> Decimal:
+        """Base units that open backstops of a tracker have sold: its slice still counts them."""
+        return sum(
+            (
+                case.intent.filled_quantity
+                for case in self.cases.values()
+                if tracker_id is not None
+                and (case.is_backstop, case.intent.tracker_id) == (True, tracker_id)
+                and not case.intent.state.is_terminal
+            ),
+            ZERO,
+        )
+
+    def exits_of(self, backstop: Case) -> Sequence[Case]:
+        """The open exits of a backstop's own tracker: they sell what it has left of the slice."""
+        number = backstop.intent.tracker_id
+        return [
+            other
+            for other in self.cases.values()
+            if (other.intent.purpose, other.intent.tracker_id) == (Purpose.PROTECT, number)
+            and not other.intent.state.is_terminal
+        ]
 
     def in_the_way(self, case: Case) -> Sequence[Case]:
         """Backstops that lock what an exit sells: its tracker's own, or all for a person's sale.

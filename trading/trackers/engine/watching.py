@@ -11,7 +11,7 @@ from trading.domain.events import ConditionChanged, Event, TrackerChanged
 from trading.domain.instrument import Instrument
 from trading.domain.market import Observation
 from trading.domain.money import ZERO
-from trading.domain.order import Fill, Intent, Purpose, Side
+from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, Purpose, Side
 from trading.domain.time import Timeframe
 from trading.domain.tracker import Evidence, ThenKind, Tracker, TrackerChange, TrackerState
 from trading.market.gap import Gap
@@ -193,7 +193,8 @@ class TrackerEngine:
         tracker = None if number is None else self._live.find(number)
         if tracker is not None and intent.purpose is Purpose.BACKSTOP:
             rules = self._instruments.get(tracker.symbol)
-            return outcome.after_backstop(tracker, intent, rules, self._clock.now())
+            written = self._live.written(tracker.tracker_id)
+            return outcome.after_backstop(tracker, intent, rules, self._clock.now(), written)
         if tracker is None or not tracker.state.is_acting or tracker.arm_seq != intent.arm_seq:
             return []
         instrument = self._instruments.get(tracker.symbol)
@@ -214,7 +215,7 @@ class TrackerEngine:
         ]
         for event in news:
             if event.change is TrackerChange.RESIZED:
-                self._take_size(event.tracker)
+                self._take_size(event)
             elif not self._is_outrun(event.tracker):
                 self._watch.put(event.tracker)
         if news:
@@ -326,11 +327,17 @@ class TrackerEngine:
 
     # ------------------------------------------------------------ inside
 
-    def _take_size(self, resized: Tracker) -> None:
+    def _take_size(self, event: TrackerChanged) -> None:
+        resized = event.tracker
         known = self._live.find(resized.tracker_id)
-        if known is None or not known.state.is_waiting or known.arm_seq != resized.arm_seq:
+        if known is None or known.arm_seq != resized.arm_seq:
             return
         sized = replace(known, quantity=resized.quantity, quote=resized.quote)
+        if known.state.is_acting:
+            # What else takes coins away leaves one that has fired its slice.
+            if event.reason == BACKSTOP_SOLD:
+                self._live.act(sized)
+            return
         self._watch.put(sized)
         if sized.state is not resized.state:
             # It was touched while the new size was written: the journal needs its state again.

@@ -14,6 +14,7 @@ from trading.domain.events import (
     AlertEnded,
     AlertRaised,
     AttemptPrepared,
+    IntentChanged,
     IntentClosed,
     IntentOpened,
     PositionAdjusted,
@@ -511,6 +512,34 @@ async def test_a_stop_that_fires_while_the_backstop_s_sale_is_booked_is_told_as_
     assert TrackerChange.TRIGGERED in [one.change for one in world.store.of(TrackerChanged)]
     assert sold(world) == Decimal("0.5")
     assert_told_as_sold_by_its_backstop(world)
+
+
+async def test_a_backstop_that_sells_while_its_exit_waits_leaves_another_stop_its_coins(
+    world: AgentWorld,
+) -> None:
+    await guard(world, amount=HALF)
+    await world.do(ArmTracker(stop_spec("40000", HALF)))
+    heard, world.exchange.on_report = world.exchange.on_report, None
+    await world.move("49000")
+    world.exchange.on_report = heard
+    await world.time.until(lambda: not world.agent.execution.intents, 120)
+    await sweep(world, 2)
+    assert sold(world) == Decimal("0.25")
+    [second] = world.desk.trackers()
+    assert (second.tracker.tracker_id, second.tracker.quantity) == (2, Decimal("0.25"))
+    # What the exit wanted is written with what the backstop sold, and not a moment later.
+    journal = [one.event for one in await world.store.journal.latest(200, ())][::-1]
+    cut = next(
+        place
+        for place, event in enumerate(journal)
+        if isinstance(event, IntentChanged) and event.intent.purpose is Purpose.PROTECT
+    )
+    [end] = [place for place, event in enumerate(journal) if _ends_backstop(event)]
+    assert 0 < cut - end <= 3
+
+
+def _ends_backstop(event: object) -> bool:
+    return isinstance(event, IntentClosed) and event.intent.purpose is Purpose.BACKSTOP
 
 
 async def test_coins_that_a_person_sold_below_the_backstop_are_not_told_as_its_sale(

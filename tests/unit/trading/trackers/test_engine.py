@@ -23,7 +23,7 @@ from trading.domain.errors import (
     Unreachable,
 )
 from trading.domain.events import AlertRaised, ConditionChanged, Event, TrackerChanged
-from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.order import BACKSTOP_SOLD, Intent, IntentState, Purpose, Side
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import (
     Evidence,
@@ -744,6 +744,44 @@ async def test_an_older_value_does_not_undo_a_trigger_that_stands_in_memory(desk
     assert known is not None
     assert known.state is TrackerState.TRIGGERED
     desk.gate.set()
+
+
+def _backstop_sale(tracker: Tracker, quantity: object) -> Intent:
+    return replace(_intent(tracker), purpose=Purpose.BACKSTOP, filled_quantity=d(quantity))
+
+
+async def test_a_backstop_s_sale_comes_off_what_has_fired_and_is_not_written_yet(
+    desk: Desk,
+) -> None:
+    stop = _stop()
+    await desk.engine.arm(stop)
+    desk.gate = asyncio.Event()
+    desk.see(57990)
+    (fact,) = desk.engine.outcome(_backstop_sale(stop, "0.2"), [])
+    # A crash now must find a stop that waits, for nobody has written that it fired.
+    assert (fact.change, fact.tracker.state) == (TrackerChange.RESIZED, stop.state)
+    desk.engine.applied(fact)
+    known = desk.engine.get(1)
+    assert known is not None
+    assert (known.state, known.quantity) == (TrackerState.TRIGGERED, d("0.3"))
+    (fact,) = desk.engine.outcome(_backstop_sale(stop, "0.3"), [])
+    assert (fact.tracker.state, fact.tracker.reason) == (TrackerState.CLOSED, BACKSTOP_SOLD)
+    desk.engine.applied(fact)
+    assert desk.engine.get(1) is None
+    desk.gate.set()
+
+
+@pytest.mark.parametrize(("sold", "left"), [("0.2", "0.3"), ("0.5", "0"), ("0.7", "0")])
+async def test_a_backstop_s_sale_comes_off_what_has_fired_and_ends_with_its_exit(
+    desk: Desk, sold: str, left: str
+) -> None:
+    tracker = await _fired(desk, _stop(), 57990)
+    (fact,) = desk.engine.outcome(_backstop_sale(tracker, sold), [])
+    assert (fact.change, fact.tracker.state) == (TrackerChange.RESIZED, tracker.state)
+    desk.engine.applied(fact)
+    known = desk.engine.get(1)
+    assert known is not None
+    assert (known.state, known.quantity) == (tracker.state, d(left))
 
 
 async def test_a_value_of_an_earlier_arming_is_ignored(desk: Desk) -> None:
