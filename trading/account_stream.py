@@ -9,6 +9,7 @@ from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, Retryable
 from trading.domain.events import ConditionChanged
+from trading.domain.instrument import base_and_quote
 from trading.domain.position import Balance, Movement
 from trading.follow_ups import FollowUps
 from trading.housekeeping import Housekeeping
@@ -114,9 +115,12 @@ class AccountStream:
     def _on_balance(self, balance: Balance) -> None:
         book = self._of.state.book
         book.set_balance(balance)
+        self._housekeeping.missing.streamed(balance)
         now_s = self._of.clock.monotonic()
         is_short = book.managed_of(balance.asset) > balance.total
-        is_quiet = not self._of.execution.intents
+        is_quiet = not any(
+            base_and_quote(one.symbol)[0] == balance.asset for one in self._of.execution.intents
+        )
         if is_short and is_quiet and now_s - self._reconciled_s > _RECONCILE_S:
             self._reconciled_s = now_s
             self._follow_ups.add(self._housekeeping.reconcile)

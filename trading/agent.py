@@ -453,6 +453,8 @@ class TradingAgent:
 
     async def _probe(self) -> None:
         self._account.judge()
+        if look := self._housekeeping.look_again():
+            self._follow_ups.add(look)
         await self._probing.probe()
 
     def _key_refused(self) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,14 +16,17 @@ from trading.domain.errors import (
     Retryable,
     SettingsInvalid,
 )
-from trading.domain.events import DayOpened, Event
+from trading.domain.events import AlertEnded, DayOpened, Event
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.position import DOLLARS, Balance, Position, TradingMode
 from trading.domain.valuation import price_in, route
+from trading.execution.reconcile import Difference, Finding
 from trading.funds import Funds
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
+from trading.missing import Missing
 from trading.ports.storage import Journal
 from trading.reachability import BALANCES_DISAGREE
 from trading.risk import halts
@@ -59,6 +62,7 @@ class Housekeeping:
         self._alarms = alarms
         self.funds = Funds(workings.state.book, workings.clock, workings.record)
         self.transfers = Transfers(workings.state, workings.gateway, workings.clock, self.funds)
+        self.missing = Missing()
         self._accepts_unrestricted_key = False
         self._is_key_unchecked = False
         self.clock_offset_ms = 0
@@ -79,22 +83,71 @@ class Housekeeping:
         # While an exit is at work, coins that it has sold may not be booked yet.
         busy, before = self._working(), self._of.state.book.snapshot().positions
         findings = await self._of.execution.reconcile(self._next_symbols())
-        busy |= self._working()
-        # One that came and went meanwhile has left a position that is another by now.
-        after = self._of.state.book.positions
-        busy |= {each for each in after if before.get(each) is not after[each]}
-        quiet = [finding for finding in findings if finding.symbol not in busy]
-        for fact in outside.settle(quiet, self._of.clock.now()):
-            # An alert that stands already is not raised again.
-            with contextlib.suppress(AlreadyRecorded):
-                await self._of.record(fact)
+        busy |= self._working() | self._changed_since(before)
+        await self._settle(findings, busy)
         self._is_reconciled = True
+        await self._compare_again()
+        await self._watch_endings()
+
+    async def look_for_missing(self) -> None:
+        """Read the account again where managed coins are missing; raises Retryable."""
+        busy, before = self._working(), self._of.state.book.snapshot().positions
+        findings = await self._of.execution.missing()
+        await self._settle(findings, busy | self._working() | self._changed_since(before))
+        await self._compare_again()
+
+    def look_again(self) -> Callable[[], Awaitable[None]] | None:
+        """Return the next look at what is missing, once it is due."""
+        return self.look_for_missing if self.missing.is_due(self._of.clock.monotonic()) else None
+
+    async def _compare_again(self) -> None:
         state = self._of.state
         if state.has_condition(BALANCES_DISAGREE):
             # What was just booked may explain it.
             known = dict(state.book.positions)
             await self._compare(state.book.snapshot().balances, known, self._working())
-        await self._watch_endings()
+
+    def _changed_since(self, before: Mapping[str, Position]) -> set[str]:
+        # One that came and went meanwhile has left a position that is another by now.
+        after = self._of.state.book.positions
+        return {each for each in after if before.get(each) is not after[each]}
+
+    async def _settle(self, findings: Sequence[Finding], busy: Collection[str]) -> None:
+        """Tell of managed coins that are missing, take away what is proven to be gone, and end."""
+        state, now = self._of.state, self._of.clock.now()
+        moving = {base_and_quote(symbol)[0] for symbol in busy}
+        short = [each for each in findings if each.kind is Difference.SHORT]
+        self.missing.read(short, moving, now, self._of.clock.monotonic())
+        gone = [self._gone(each, findings, now) for each in short if each.asset not in moving]
+        for fact in (fact for each in gone for fact in outside.settle(each, now)):
+            # An alert that stands already is not raised again.
+            with contextlib.suppress(AlreadyRecorded):
+                await self._of.record(fact)
+        left = [each for each in gone if not each.is_known]
+        for alert in state.alerts:
+            if outside.is_over(alert, left, moving):
+                await self._of.record(AlertEnded(alert.alert_id, now))
+
+    def _gone(self, short: Finding, findings: Sequence[Finding], now: datetime) -> outside.Gone:
+        portfolio, asset = self._of.state.book.snapshot(), short.asset
+        managed = {
+            symbol: portfolio.managed(symbol)
+            for symbol in portfolio.holders(asset)
+            if symbol in self._of.state.instruments
+        }
+        return outside.Gone(
+            asset,
+            short.quantity,
+            managed,
+            self.missing.since(asset) or now,
+            [
+                each
+                for each in findings
+                if each.kind is Difference.FOREIGN_SALE and each.asset == asset
+            ],
+            short.looked,
+            self.missing.is_proven(asset, sum(managed.values(), ZERO)),
+        )
 
     def _working(self) -> set[str]:
         at_work = {intent.symbol for intent in self._of.execution.intents}

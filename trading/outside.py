@@ -1,19 +1,22 @@
 """What the person did outside of Umbra: managed coins that are gone, proven or not."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised, ConditionChanged, Event, PositionAdjusted
 from trading.domain.instrument import Instrument
-from trading.domain.money import ONE, plain
+from trading.domain.money import ONE, ZERO, plain
 from trading.domain.position import DOLLARS, AdjustReason, Balance, Position
 from trading.execution import reconcile
-from trading.execution.reconcile import Difference, Finding
+from trading.execution.reconcile import Finding
 from trading.reachability import BALANCES_DISAGREE
 
 OFF_PEG = "off_peg"
+# The topic of alarms about managed coins that the account does not show.
+MISSING = "short"
 # A share of a dollar: the everyday distance between two of them is a tenth of that.
 _PEG_MAX = Decimal("0.02")
 
@@ -79,7 +82,7 @@ def missing(
 ) -> Sequence[str]:
     """Return the coins of which an account shows less than is managed, beyond a lot step each."""
     short = reconcile.shortfalls(positions, balances, instruments)
-    return sorted({finding.symbol.split("/", maxsplit=1)[0] for finding in short})
+    return sorted(finding.asset for finding in short)
 
 
 def compared(coins: Sequence[str], now: datetime) -> ConditionChanged:
@@ -97,36 +100,102 @@ def compared(coins: Sequence[str], now: datetime) -> ConditionChanged:
     return ConditionChanged(BALANCES_DISAGREE, None, bool(coins), severity, text, now)
 
 
-def settle(findings: Iterable[Finding], now: datetime) -> list[Event]:
-    """Turn findings into facts: a proven foreign sale shrinks what is managed, absence alarms.
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Managed units of an asset that are missing, and what is known of it.
 
-    Absence of a balance is not a sale (`trackers.md` §4): without an execution in the exchange's
-    history the position stays, its stops keep watching, and the person is told loudly once a day.
+    `managed` are the units by symbol. `trades` are those of others that took such coins, on the
+    markets that were `looked` at; `is_proven` says that the account and its stream agree for long
+    enough, and `since` when that began.
     """
-    found = list(findings)
-    sold = {item.symbol: item for item in found if item.kind is Difference.FOREIGN_SALE}
-    facts: list[Event] = []
-    for short in found:
-        if short.kind is not Difference.SHORT:
-            continue
-        base = short.symbol.split("/", maxsplit=1)[0]
-        amount = f"{plain(short.quantity)} {base}"
-        sale = sold.get(short.symbol)
-        if sale is None or sale.quantity < short.quantity:
-            text = (
-                f"{amount} of what Umbra manages are missing on the exchange, and its history has "
-                "no sale of them: its stops keep watching; sell or deposit to set it right"
-            )
-            alert_id = f"short:{short.symbol}:{now.date().isoformat()}"
-            facts.append(AlertRaised(alert_id, Severity.CRIT, text, now))
-            continue
-        note = "sold outside of Umbra"
-        facts.append(
-            PositionAdjusted(
-                short.symbol, -short.quantity, sale.price or ONE, AdjustReason.EXTERNAL, note, now
-            )
+
+    asset: str
+    quantity: Decimal
+    managed: Mapping[str, Decimal]
+    since: datetime
+    trades: Sequence[Finding] = ()
+    looked: Sequence[str] = ()
+    is_proven: bool = False
+
+    @property
+    def is_traded(self) -> bool:
+        """Whether trades of others explain all of it."""
+        return sum((one.quantity for one in self.trades), ZERO) >= self.quantity
+
+    @property
+    def is_known(self) -> bool:
+        """Whether they count as gone."""
+        return self.is_traded or self.is_proven
+
+    @property
+    def shares(self) -> Mapping[str, Decimal]:
+        """What each position loses: the one whose market sold them first, then the greatest."""
+        sold = {one.symbol: one.quantity for one in self.trades if one.symbol in self.managed}
+        shares, left = dict.fromkeys(self.managed, ZERO), self.quantity
+        greatest = sorted(self.managed, key=lambda symbol: -self.managed[symbol])
+        for symbol, most in (*sold.items(), *((each, self.managed[each]) for each in greatest)):
+            share = min(left, most, self.managed[symbol] - shares[symbol])
+            shares[symbol] += share
+            left -= share
+        return {symbol: share for symbol, share in shares.items() if share}
+
+    @property
+    def alarm(self) -> str:
+        """The id of the alarm about it: one a day, and another for another quantity."""
+        return f"{MISSING}:{self.asset}:{self.since.isoformat()}"
+
+
+def settle(gone: Gone, now: datetime) -> list[Event]:
+    """Turn missing coins into facts: what is proven shrinks what is managed, absence alarms.
+
+    Absence of a balance is not a sale (`trackers.md` §4): without a trade in the exchange's history
+    or agreeing reads the position stays, its stops keep watching, and the person is told loudly
+    once a day.
+    """
+    amount = f"{plain(gone.quantity)} {gone.asset}"
+    if not gone.is_known:
+        text = (
+            f"{amount} of what Umbra manages are missing on the exchange, and no trade explains it "
+            f"({_looked(gone)}): its stops keep watching. If the account and its stream go on to "
+            "agree, these coins count as gone; with a deposit they are back"
         )
-        text = f"{amount} were sold outside of Umbra: its trackers shrink to what is left"
-        alert_id = f"outside:{short.symbol}:{now.isoformat()}"
-        facts.append(AlertRaised(alert_id, Severity.WARN, text, now))
-    return facts
+        return [AlertRaised(f"{gone.alarm}:{now.date()}", Severity.CRIT, text, now)]
+    how, note = _how(gone)
+    prices = {one.symbol: one.price for one in gone.trades if one.price}
+    facts: list[Event] = [
+        PositionAdjusted(symbol, -share, prices.get(symbol, ONE), AdjustReason.EXTERNAL, note, now)
+        for symbol, share in gone.shares.items()
+    ]
+    name = f"outside:{gone.asset}:{now.isoformat()}"
+    text = f"{amount} {how}: its trackers shrink to what is left"
+    return [*facts, AlertRaised(name, Severity.WARN, text, now)]
+
+
+def _how(gone: Gone) -> tuple[str, str]:
+    """Say how coins went, for the person and for the journal."""
+    if not gone.is_traded:
+        return (
+            f"left the account without a trade ({_looked(gone)}), as a withdrawal does",
+            "left the account",
+        )
+    markets = ", ".join(dict.fromkeys(one.symbol for one in gone.trades))
+    verbs = dict.fromkeys("sold" if one.price else "spent" for one in gone.trades)
+    return f"were {' and '.join(verbs)} outside of Umbra, on {markets}", "sold outside of Umbra"
+
+
+def _looked(gone: Gone) -> str:
+    found = [f"{plain(one.quantity)} on {one.symbol}" for one in gone.trades]
+    traded = f", {' and '.join(found)} found" if found else ""
+    return f"looked at: {', '.join(gone.looked) or 'none'}{traded}"
+
+
+def is_over(alert: AlertRaised, missing: Iterable[Gone], unknown: Collection[str]) -> bool:
+    """Whether an alarm is about coins that are no longer `missing` as it says.
+
+    Of assets that are `unknown` nothing ends.
+    """
+    # Older journals name the symbol.
+    asset = alert.alert_id.split(":")[1].partition("/")[0] if alert.topic == MISSING else ""
+    if not asset or asset in unknown:
+        return False
+    return not any(alert.alert_id.startswith(each.alarm) for each in missing)

@@ -114,7 +114,9 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.housekeeping": (
         *_CONDUCTED,
         "trading.commanding",
+        "trading.execution.reconcile",
         "trading.funds",
+        "trading.missing",
         "trading.outside",
         "trading.transfers",
     ),
@@ -152,6 +154,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.last_words": ("trading.domain",),
     "trading.key_rights": ("trading.domain", "trading.ports.exchange"),
     "trading.outside": ("trading.domain", "trading.execution", "trading.reachability"),
+    "trading.missing": ("trading.domain", "trading.execution.reconcile"),
     "trading.desk": ("trading.domain", "trading.overview", "trading.ports.storage"),
     "trading.overview": ("trading.domain",),
     "trading.portfolio": ("trading.domain",),

@@ -168,12 +168,22 @@ class FakeExchange:
         """What the person does in another window."""
         base = self.rules[symbol].base
         self.coins[base] -= Decimal(quantity)
+        self._by_hand(symbol, Side.SELL, quantity)
+
+    def buy_by_hand(self, symbol: str, quantity: str) -> None:
+        """What the person pays for in another window with whatever the market asks for."""
+        of = self.rules[symbol]
+        self.coins[of.quote] -= Decimal(quantity) * self.prices[symbol]
+        self.coins[of.base] = self.coins.get(of.base, ZERO) + Decimal(quantity)
+        self._by_hand(symbol, Side.BUY, quantity)
+
+    def _by_hand(self, symbol: str, side: Side, quantity: str) -> None:
         self.foreign.append(
             Fill(
                 symbol,
                 f"x{next(self._trades)}",
                 "",
-                Side.SELL,
+                side,
                 Decimal(quantity),
                 self.prices[symbol],
                 ZERO,

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import Enum
 
 from trading.domain.events import IntentClosed
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import Attempt, AttemptState, Fill, Intent, OrderReport, Purpose, Side
 from trading.domain.position import Balance, Position
@@ -36,7 +36,9 @@ class Difference(Enum):
 class Finding:
     """One difference; `quantity` in base units where coins are concerned.
 
-    `parts` are the orders that `report` sums up, where the exchange has several under one id.
+    `parts` are the orders that `report` sums up, where the exchange has several under one id. Where
+    coins are missing or were taken, `asset` are the coins that `quantity` counts, and `looked` the
+    markets whose executions were read for it.
     """
 
     kind: Difference
@@ -45,6 +47,8 @@ class Finding:
     quantity: Decimal = ZERO
     price: Decimal = ZERO
     parts: tuple[OrderReport, ...] = ()
+    asset: str = ""
+    looked: tuple[str, ...] = ()
 
 
 def orders(
@@ -133,31 +137,63 @@ def _order(attempt: Attempt | None, report: OrderReport, prefix: str) -> Finding
     return Finding(Difference.BEHIND, report.symbol, report) if is_behind else None
 
 
-def foreign_sales(
+def markets_of(
+    asset: str,
+    positions: Mapping[str, Position],
+    balances: Mapping[str, Balance],
+    instruments: Mapping[str, Instrument],
+    most: int,
+) -> Sequence[str]:
+    """Return the markets on which units of an asset may have been traded away, `most` of them.
+
+    First those where it is managed; then those against whatever the account holds, for a trade
+    leaves there what it brought.
+    """
+    own = sorted(
+        symbol
+        for symbol, position in positions.items()
+        if position.quantity > 0 and symbol in instruments and instruments[symbol].base == asset
+    )
+    others = sorted(
+        symbol
+        for symbol, of in instruments.items()
+        if asset in {of.base, of.quote}
+        and symbol not in own
+        and (other := balances.get(of.quote if of.base == asset else of.base)) is not None
+        and other.total
+    )
+    return [*own, *others][:most]
+
+
+def taken(
+    asset: str,
     symbol: str,
     fills: Iterable[Fill],
     ours: frozenset[str],
     prefix: str,
     after: datetime | None = None,
 ) -> Finding | None:
-    """Return what was sold of a symbol by orders that are not ours, None when nothing was.
+    """Return what orders that are not ours sold of an asset on a market, or spent there.
 
     `ours` are the trade ids that we have booked: a venue may list executions without client id.
-    Sales up to `after` are settled already, or older than what is managed now.
+    Trades up to `after` are settled already, or older than what is managed now.
     """
-    sold = [
+    is_sold = base_and_quote(symbol)[0] == asset
+    foreign = [
         fill
         for fill in fills
-        if fill.side is Side.SELL
+        if fill.side is (Side.SELL if is_sold else Side.BUY)
         and (after is None or fill.at > after)
         and fill.trade_id not in ours
         and not is_ours(fill.client_order_id, prefix)
     ]
-    quantity = sum((fill.quantity for fill in sold), ZERO)
-    if not quantity:
+    quantity = sum((fill.quantity for fill in foreign), ZERO)
+    notional = sum((fill.notional for fill in foreign), ZERO)
+    if not quantity or not notional:
         return None
-    notional = sum((fill.notional for fill in sold), ZERO)
-    return Finding(Difference.FOREIGN_SALE, symbol, quantity=quantity, price=notional / quantity)
+    lost = quantity if is_sold else notional
+    price = notional / quantity if is_sold else ZERO
+    return Finding(Difference.FOREIGN_SALE, symbol, quantity=lost, price=price, asset=asset)
 
 
 def shortfalls(
@@ -180,5 +216,5 @@ def shortfalls(
         if missing > step:
             # The largest position answers for the asset where several instruments share it.
             symbol = max(held, key=lambda position: position.quantity).symbol
-            findings.append(Finding(Difference.SHORT, symbol, quantity=missing))
+            findings.append(Finding(Difference.SHORT, symbol, quantity=missing, asset=asset))
     return findings

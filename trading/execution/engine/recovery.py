@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -36,6 +37,8 @@ _INTENTS_READ = 2000
 _FACTS_READ = 2000
 _OF_EXCESS = tuple(kind.__name__ for kind in (IntentOpened, FillBooked, AlertRaised))
 _SWEEP_BACK = timedelta(hours=24)
+# Each costs much of the exchange's budget per minute.
+_MARKETS_ASKED = 10
 
 
 class Recovery:
@@ -169,15 +172,27 @@ class Recovery:
         for symbol in swept:
             findings += await self._sweep_symbol(symbol)
             self._proving.compared(symbol)
+        return [*findings, *await self.missing(swept)]
+
+    async def missing(self, symbols: Collection[str] | None = None) -> Sequence[Finding]:
+        """Return where managed coins are missing, and who traded them away as far as that is told.
+
+        Of what is short under other than these `symbols`, no executions are asked for. Raises
+        Unreachable or AuthLost.
+        """
         short = await self._short()
-        asked = sorted({each.symbol for each in short}.intersection(swept))
-        for symbol in asked:
-            findings += await self._foreign_sales(symbol)
-        if asked:
-            # What was sold while executions were read is in no list yet; the next look has both.
-            known, short = {each.symbol for each in short}, await self._short()
-            short = [each for each in short if each.symbol in known]
-        return [*findings, *short]
+        asked = [each for each in short if symbols is None or each.symbol in symbols]
+        if not asked:
+            return short
+        traded, looked = list[Finding](), dict[str, tuple[str, ...]]()
+        for each in asked:
+            looked[each.asset] = tuple(self._markets(each.asset))
+            for symbol in looked[each.asset]:
+                traded += await self._taken(each.asset, symbol)
+        # What was sold while executions were read is in no list yet; the next look has both.
+        known = {each.symbol for each in short}
+        still = [each for each in await self._short() if each.symbol in known]
+        return [*traded, *(replace(each, looked=looked.get(each.asset, ())) for each in still)]
 
     async def _short(self) -> Sequence[Finding]:
         portfolio = self._s.portfolio_of()
@@ -208,7 +223,13 @@ class Recovery:
             if each.report is not None and each.report.client_order_id in self._reporting.orphans
         ]
 
-    async def _foreign_sales(self, symbol: str) -> Sequence[Finding]:
+    def _markets(self, asset: str) -> Sequence[str]:
+        portfolio = self._s.portfolio_of()
+        return reconcile.markets_of(
+            asset, portfolio.positions, portfolio.balances, self._s.rules, _MARKETS_ASKED
+        )
+
+    async def _taken(self, asset: str, symbol: str) -> Sequence[Finding]:
         fills = await self._s.read(self._s.gateway.fills_since(symbol, self._since()))
         # An exchange may number the executions of each symbol for themselves.
         ours = frozenset(
@@ -217,9 +238,10 @@ class Recovery:
             for fill in case.fills
             if fill.symbol == symbol
         )
-        position = self._s.portfolio_of().positions.get(symbol)
-        after = position.changed_at if position is not None else None
-        foreign = reconcile.foreign_sales(symbol, fills, ours, self._s.prefix, after)
+        portfolio = self._s.portfolio_of()
+        changed = [portfolio.positions[each].changed_at for each in portfolio.holders(asset)]
+        after = max((at for at in changed if at is not None), default=None)
+        foreign = reconcile.taken(asset, symbol, fills, ours, self._s.prefix, after)
         return [foreign] if foreign is not None else []
 
     def _attempts(self, symbol: str) -> dict[str, Attempt]:

@@ -188,7 +188,8 @@ class Searching:
         except UmbraError as error:
             logger.info("fills_unanswered", extra={"error": str(error)})
             return None
-        foreign = reconcile.foreign_sales(case.intent.symbol, fills, frozenset(), self._s.prefix)
+        symbol, prefix = case.intent.symbol, self._s.prefix
+        foreign = reconcile.taken(instrument.base, symbol, fills, frozenset(), prefix)
         missing = case.intent.quantity - ladder.filled(case.attempts) - instrument.quantity_step
         # A smaller sale of somebody's other coins does not explain where all of these went.
         if foreign is not None and foreign.quantity >= missing:

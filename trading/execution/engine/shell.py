@@ -329,12 +329,12 @@ class ExecutionEngine:
         except UmbraError as error:
             lines.append(f"the exchange could not be compared with the journal yet: {error.words}")
         else:
-            short = {each.symbol for each in findings if each.kind is Difference.SHORT}
+            short = {each.asset for each in findings if each.kind is Difference.SHORT}
             # What a person sold elsewhere matters where managed coins are missing.
             lines += [
                 _finding_sentence(finding)
                 for finding in findings
-                if (finding.kind is not Difference.FOREIGN_SALE or finding.symbol in short)
+                if (finding.kind is not Difference.FOREIGN_SALE or finding.asset in short)
                 # Where a journal lacks records, they are counted together.
                 and (lost is None or finding.kind is not Difference.ORPHAN)
             ]
@@ -407,6 +407,10 @@ class ExecutionEngine:
     async def reconcile(self, symbols: Sequence[str]) -> Sequence[Finding]:
         """Compare orders, executions and balances with ours; raises Unreachable or AuthLost."""
         return await self._recovery.sweep(symbols)
+
+    async def missing(self) -> Sequence[Finding]:
+        """Look for managed coins that the account does not show; raises Unreachable or AuthLost."""
+        return await self._recovery.missing()
 
     async def fit(self, symbol: str) -> None:
         """Cut exits down to what is managed now; one that has nothing left to sell ends.
@@ -519,4 +523,9 @@ class ExecutionEngine:
 def _finding_sentence(finding: Finding) -> str:
     order = f" order {finding.report.client_order_id}" if finding.report is not None else ""
     amount = f" {plain(finding.quantity)}" if finding.quantity else ""
+    if (
+        finding.kind is Difference.FOREIGN_SALE
+        and finding.asset != base_and_quote(finding.symbol)[0]
+    ):
+        return f"{finding.symbol}: foreign purchase for{amount} {finding.asset}"
     return f"{finding.symbol}: {finding.kind.value.replace('_', ' ')}{order}{amount}"

@@ -100,11 +100,30 @@ def test_foreign_sales_are_summed_and_ours_are_not() -> None:
         replace(builders.fill(quantity="9", trade_id="4"), client_order_id=""),
         replace(builders.fill(Side.BUY, quantity="9", trade_id="5"), client_order_id=""),
     ]
-    found = reconcile.foreign_sales(BTC, fills, frozenset({"4"}), "ux")
+    found = reconcile.taken("BTC", BTC, fills, frozenset({"4"}), "ux")
     assert found is not None
     # (0.1 x 60,000 + 0.3 x 62,000) / 0.4
     assert (found.quantity, found.price) == (Decimal("0.4"), Decimal(61_500))
-    assert reconcile.foreign_sales(BTC, fills[2:], frozenset({"4"}), "ux") is None
+    assert reconcile.taken("BTC", BTC, fills[2:], frozenset({"4"}), "ux") is None
+
+
+def test_what_a_purchase_elsewhere_spent_of_a_coin_is_counted_in_that_coin() -> None:
+    paid = replace(builders.fill(Side.BUY, "2", "0.05", symbol="ETH/BTC"), client_order_id="")
+    found = reconcile.taken("BTC", "ETH/BTC", [paid], frozenset(), "ux")
+    assert found is not None
+    assert (found.asset, found.quantity, found.price) == ("BTC", Decimal("0.1"), 0)
+    sold = replace(paid, side=Side.SELL)
+    assert reconcile.taken("BTC", "ETH/BTC", [sold], frozenset(), "ux") is None
+
+
+def test_trades_are_looked_for_where_a_coin_is_managed_and_against_what_is_held() -> None:
+    markets = ("BTC/USDT", "BTC/USDC", "BTC/EUR", "ETH/BTC", "XRP/BTC", "ETH/USDT")
+    rules = {name: builders.coin(*name.split("/")) for name in markets}
+    positions = {"BTC/USDT": Position("BTC/USDT", Decimal(1))}
+    held = {name: Balance(name, Decimal(1), Decimal(0)) for name in ("ETH", "USDC", "BTC")}
+    looked = reconcile.markets_of("BTC", positions, held, rules, 10)
+    assert looked == ["BTC/USDT", "BTC/USDC", "ETH/BTC"]
+    assert reconcile.markets_of("BTC", positions, held, rules, 2) == looked[:2]
 
 
 def test_more_managed_than_held_is_a_shortfall_beyond_one_step() -> None:

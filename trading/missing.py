@@ -1,0 +1,74 @@
+"""When managed coins that an account does not show count as gone, although no trade tells of it.
+
+Absence of a balance is not a sale (`trackers.md` §4). What left without a trade, a withdrawal say,
+is known once reads of the account agree with each other, far enough apart, and with what its stream
+said: an answer that lies does so on one of the two.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from trading.domain.position import Balance
+from trading.execution.reconcile import Finding
+
+READS_MIN = 3
+APART_S = 10.0
+# What three reads did not prove is looked at less often: each look costs the exchange's patience.
+_SLOW_S = 60.0
+
+
+@dataclass(slots=True)
+class _Streak:
+    """Reads in a row that missed as many units, by monotonic seconds."""
+
+    quantity: Decimal
+    since: datetime
+    reads_s: list[float] = field(default_factory=list)
+
+
+class Missing:
+    """Keeps count of these reads, by asset."""
+
+    def __init__(self) -> None:
+        self._streaks: dict[str, _Streak] = {}
+        self._streamed: dict[str, Decimal] = {}
+
+    def streamed(self, balance: Balance) -> None:
+        """Take what the account's stream says of an asset."""
+        self._streamed[balance.asset] = balance.total
+
+    def read(
+        self, short: Iterable[Finding], busy: Collection[str], now: datetime, now_s: float
+    ) -> None:
+        """Take a read of the account; of assets that are `busy` it says nothing."""
+        found = {each.asset: each.quantity for each in short if each.asset not in busy}
+        for asset in list(self._streaks):
+            if asset not in busy and asset not in found:
+                del self._streaks[asset]
+        for asset, quantity in found.items():
+            streak = self._streaks.get(asset)
+            if streak is None or streak.quantity != quantity:
+                streak = self._streaks[asset] = _Streak(quantity, now)
+            if not streak.reads_s or now_s - streak.reads_s[-1] >= APART_S:
+                streak.reads_s.append(now_s)
+
+    def since(self, asset: str) -> datetime | None:
+        """Return since when units of an asset are missing."""
+        streak = self._streaks.get(asset)
+        return None if streak is None else streak.since
+
+    def is_proven(self, asset: str, managed: Decimal) -> bool:
+        """Whether enough reads agree, and the stream with them, that so many are not all there."""
+        streak = self._streaks.get(asset)
+        if streak is None or len(streak.reads_s) < READS_MIN:
+            return False
+        return self._streamed.get(asset) == managed - streak.quantity
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time for the next read."""
+        return any(
+            now_s - streak.reads_s[-1] >= (APART_S if len(streak.reads_s) < READS_MIN else _SLOW_S)
+            for streak in self._streaks.values()
+        )
