@@ -6,6 +6,7 @@ from decimal import Decimal
 from bot.telegram import sorts
 from bot.telegram.alert import Alert, AlertFacts
 from bot.telegram.keyboards import does
+from bot.telegram.render.earnings import profit_lines
 from bot.telegram.render.text import (
     Card,
     Line,
@@ -13,8 +14,8 @@ from bot.telegram.render.text import (
     money,
     price,
     quantity,
-    signed,
     unsigned_percent,
+    worth,
 )
 from trading.domain.chat import Severity
 from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
@@ -44,7 +45,7 @@ def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
     lines: list[Line] = []
     if intent.filled_quantity > 0:
         lines.append(_part_done(intent, f"{done} {quantity(intent.filled_quantity)} {base}"))
-        lines.append(f"for {money(intent.filled_notional)} {quote}")
+        lines.append(f"for {worth(intent.filled_notional, quote)}")
     if intent.reason:
         lines.append(intent.reason)
     if intent.state is IntentState.CLOSED_EXTERNAL and intent.tracker_id is not None:
@@ -85,16 +86,14 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
     word = "proceeds" if intent.side is Side.SELL else "cost"
     lines: list[Line] = [
         f"at {price(average, instrument)} {quote} on average",
-        f"{word} {money(intent.filled_notional)} {quote}",
+        f"{word} {worth(intent.filled_notional, quote)}",
     ]
     lines.extend(_fee_lines(facts.fills.get(intent.intent_id, ())))
     if average is not None and intent.reference_price > 0:
         lines.append(_slippage(intent, average, price(intent.reference_price, instrument)))
     trip = facts.round_trips.get(intent.intent_id)
     if trip is not None:
-        is_known = trip.entry_price is not None
-        profit = f"{signed(trip.profit)} {quote} after fees" if is_known else "not known"
-        lines.append(f"P&L {profit}")
+        lines.extend(profit_lines(trip))
     if intent.state is IntentState.DUST:
         lines.append(f"{quantity(intent.residual)} {base} is too small to sell: dust")
     if intent.purpose is Purpose.BACKSTOP:

@@ -1,17 +1,14 @@
 """The card of a command that sells many: what each sale brought, and what is left and why."""
 
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from bot.telegram.keyboards import does, in_rows
-from bot.telegram.render.text import Card, Line, card_text, count, money, quantity
-from trading.domain.money import ZERO, plain
+from bot.telegram.render.text import Card, Line, card_text, count, quantity, worth
+from trading.domain.money import ZERO
 from trading.domain.order import Intent, IntentState
 
 _LISTED_MAX = 25
-# A little of a quote may be much, for it may be a coin: it keeps more than two places.
-_LITTLE = 10
-_SIX_DIGITS = Context(prec=6)
 UNKNOWN = (
     "IT IS NOT KNOWN WHAT IS MANAGED: the database is not the newest one of this place. What is "
     "missing in it can only be sold at the exchange itself."
@@ -26,14 +23,6 @@ def of_known(outcome: str) -> tuple[str, str]:
 def closing_name(cause: str) -> str:
     """The name under which the card of a command that sells many lives on."""
     return f"closing:{cause}"
-
-
-def worth(value: Decimal | None, quote: str) -> str:
-    """Write an amount of any quote with its name: money, or a part of a coin."""
-    if value is None:
-        return "?"
-    amount = plain(_SIX_DIGITS.plus(value)) if abs(value) < _LITTLE else money(value)
-    return f"{amount} {quote}"
 
 
 def closing_card(

@@ -9,6 +9,7 @@ from decimal import Decimal
 from bot.charts.drawing import level_marks
 from bot.modes import MODES, THIS_MACHINE
 from bot.telegram import phrase
+from bot.telegram.render.earnings import exit_lines
 from bot.telegram.render.status import STREAMS, dot, position_lines
 from bot.telegram.render.text import (
     BLIND,
@@ -52,12 +53,11 @@ def summary_card(
     `more` is what the person watches besides.
     """
     status, account = view.status, view.account
-    profit = sum((trip.profit for trip in view.round_trips), Decimal(0))
     head = f"{dot(status)} {title}: {money(account.equity)} {account.currency}"
     lines: list[Line] = [f"Since {view.since.astimezone(timezone):%b %d %H:%M} {timezone}"]
     lines += _profit_lines(view)
     if view.round_trips:
-        lines.append(f"{count(len(view.round_trips), 'exit')}, {signed(profit)} after fees")
+        lines += exit_lines(view.round_trips)
     if view.triggers:
         lines.append(f"{count(view.triggers, 'trigger')}, {count(len(view.fills), 'fill')}")
     if not view.round_trips and not view.triggers and not view.fills:
@@ -79,8 +79,9 @@ def _profit_lines(view: SummaryView) -> list[Line]:
     base = before + view.moved
     share = f" ({percent(profit / base)})" if base > 0 else ""
     way, what = ("in", "profit") if view.moved > 0 else ("out", "loss")
-    moved = f"Moved {way} {money(abs(view.moved))}, no {what}"
-    return [f"Equity {signed(profit)}{share}", *[moved][: bool(view.moved)]]
+    currency = view.account.currency
+    moved = f"Moved {way} {money(abs(view.moved))} {currency}, no {what}"
+    return [f"Equity {signed(profit)} {currency}{share}", *[moved][: bool(view.moved)]]
 
 
 def chart_caption(view: ChartView, instrument: Instrument) -> str:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from bot.modes import MODES, reason
 from bot.telegram.keyboards import Rows, does, pager, shows
+from bot.telegram.render.earnings import exit_lines, trip_lines
 from bot.telegram.render.text import (
     BLIND,
     HELD,
@@ -15,6 +16,7 @@ from bot.telegram.render.text import (
     card_text,
     count,
     down,
+    gain,
     moment,
     money,
     only_backstop,
@@ -23,6 +25,7 @@ from bot.telegram.render.text import (
     quantity,
     signed,
     since,
+    worth,
 )
 from trading.domain.chat import Severity
 from trading.domain.money import ZERO
@@ -171,13 +174,13 @@ def position_lines(view: PositionView) -> list[Line]:
     position = view.position
     head = f"{view.symbol} {quantity(position.quantity)}"
     if view.value is not None:
-        head += f" = {money(view.value)}"
+        head += f" = {worth(view.value, _quote(view.symbol))}"
     lines: list[Line] = [head, *_protection_lines(view)]
     if view.worst_case is not None:
-        lines.append(f"worst case {signed(view.worst_case)}{_quote(view.symbol)} before fees")
+        lines.append(f"worst case {gain(view.worst_case, _quote(view.symbol))} before fees")
     if not _is_by_backstop(view):
         # Of backstops alone it is the same as above.
-        lines.extend(down(view.worst_case_down, _quote(view.symbol).strip()))
+        lines.extend(down(view.worst_case_down, _quote(view.symbol)))
     return lines
 
 
@@ -227,7 +230,7 @@ def _stop_lines(
 
 
 def _quote(symbol: str) -> str:
-    return f" {symbol.partition('/')[2]}"
+    return symbol.partition("/")[2]
 
 
 def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
@@ -254,7 +257,7 @@ def _profit_line(view: PositionView) -> str:
     line = f"now {price(view.price)}"
     if view.profit is not None and view.position.cost > 0:
         share = percent(view.profit / view.position.cost)
-        line = f"{line} P&L {signed(view.profit)} {share}"
+        line = f"{line} P&L {gain(view.profit, _quote(view.symbol))} {share}"
     return line
 
 
@@ -328,17 +331,10 @@ def history_card(trips: Sequence[RoundTrip], page: int, asked: int) -> Card:
     if not trips:
         return Card(card_text("📜 No finished exit yet"))
     pages, shown = paged(trips, page)
-    total = sum((trip.profit for trip in trips), Decimal(0))
-    lines: list[Line] = []
+    title, *lines = exit_lines(trips)
     for trip in shown:
-        is_known = trip.entry_price is not None
-        profit = signed(trip.profit) if is_known else "P&L not known"
-        lines.append(f"{trip.closed_at:%b %d %H:%M} {trip.symbol} {profit}")
-        entry = price(trip.entry_price) if trip.entry_price is not None else "?"
-        lines.append(f"  {quantity(trip.quantity)}: {entry} to {price(trip.exit_price)}")
-        lines.append(f"  fees {money(trip.fees_quote)}")
-    title = f"📜 {count(len(trips), 'exit')}, {signed(total)} after fees"
-    return Card(card_text(title, *lines), pager(f"/history {asked}", page, pages))
+        lines += trip_lines(trip)
+    return Card(card_text(f"📜 {title}", *lines), pager(f"/history {asked}", page, pages))
 
 
 def paged(rows: Sequence[Row], page: int) -> tuple[int, Sequence[Row]]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from trading.domain.chat import Button
 from trading.domain.instrument import Instrument
 from trading.domain.money import EXACT, plain
+from trading.domain.position import DOLLARS
 from trading.domain.time import Timeframe
 
 WIDTH = 34
@@ -20,6 +21,8 @@ TEXT_LENGTH_MAX = 3400
 CAPTION_LENGTH_MAX = 850
 _THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_EVEN)
 _SIX_DIGITS = Context(prec=6, rounding=ROUND_HALF_EVEN)
+# A little of a quote may be much where it is a coin: it keeps more than two places.
+_LITTLE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +175,31 @@ def signed(value: Decimal | None) -> str:
     return f"{'-' if value < 0 else '+'}{money(abs(value))}"
 
 
+def six_digits(value: Decimal) -> str:
+    """Write a number with six significant digits."""
+    return plain(_SIX_DIGITS.plus(value))
+
+
+def worth(value: Decimal | None, quote: str) -> str:
+    """Write an amount of any quote with its name: money, or a part of a coin."""
+    if value is None:
+        return "?"
+    is_money = quote in DOLLARS or abs(value) >= _LITTLE
+    return f"{money(value) if is_money else six_digits(value)} {quote}"
+
+
+def gain(value: Decimal | None, quote: str) -> str:
+    """Write a profit or a loss in any quote, with its sign and name."""
+    if value is None:
+        return f"? {quote}"
+    return f"{'-' if value < 0 else '+'}{worth(abs(value), quote)}"
+
+
 def down(worst_case: Decimal | None, quote: str) -> list[Line]:
     """What backstops on the exchange bound while nothing else watches."""
     if worst_case is None:
         return []
-    return [f"If Umbra is down: worst {signed(worst_case)} {quote} before fees"]
+    return [f"If Umbra is down: worst {gain(worst_case, quote)} before fees"]
 
 
 HELD = "⚠️ UNPROTECTED: stops are held"

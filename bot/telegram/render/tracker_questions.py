@@ -7,10 +7,10 @@ from bot.telegram.render.text import (
     Code,
     Line,
     down,
+    gain,
     only_backstop,
     price,
     quantity,
-    signed,
 )
 from bot.telegram.render.tracker_words import (
     KINDS,
@@ -115,7 +115,7 @@ def _worst_lines(
         lines.append("  ⚠️ NOT PROTECTED if it falls")
     else:
         when = "once resumed: " if tracker.is_paused else ""
-        lines.append(f"  {when}worst {signed(worst_case)} {quote} before fees")
+        lines.append(f"  {when}worst {gain(worst_case, quote)} before fees")
         lines.extend(slipped(tracker, worst_case, proposal.price))
     if any(each.spec.backstop is not None for each in (proposal.before, proposal.after)):
         stopped = down(_worst_down(tracker, proposal.price), quote)

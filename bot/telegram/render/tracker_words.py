@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from bot.telegram import phrase
-from bot.telegram.render.text import Line, money, quantity, signed, unsigned_percent
+from bot.telegram.render.text import Line, gain, money, quantity, signed, unsigned_percent
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import EXACT
 from trading.domain.order import Side
@@ -85,7 +85,7 @@ def protection(is_protecting: bool, side: Side, worst_case: Decimal | None, quot
         return "⚠️ NOT PROTECTED if it falls"
     if worst_case is None:
         return "🛡 protected"
-    return f"🛡 protected, worst {signed(worst_case)} {quote} before fees"
+    return f"🛡 protected, worst {gain(worst_case, quote)} before fees"
 
 
 def slipped(tracker: Tracker, worst_case: Decimal | None, now: Decimal | None) -> list[Line]:

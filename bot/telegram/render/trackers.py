@@ -15,11 +15,11 @@ from bot.telegram.render.text import (
     card_text,
     count,
     down,
+    gain,
     only_backstop,
     percent,
     price,
     quantity,
-    signed,
     unsigned_percent,
 )
 from bot.telegram.render.tracker_words import (
@@ -203,7 +203,7 @@ def _protection_now(view: TrackerView) -> list[Line]:
     if (hindered := _hindrance(view)) and view.worst_case is None:
         return hindered
     if view.only_backstop is not None:
-        worst = f"worst {signed(view.worst_case)} {quote} before fees"
+        worst = f"worst {gain(view.worst_case, quote)} before fees"
         return [*(hindered or _alone(view)), worst]
     return [
         protection(view.is_protecting, tracker.side, view.worst_case, quote),

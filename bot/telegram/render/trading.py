@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bot import modes
 from bot.telegram import phrase
 from bot.telegram.keyboards import does, fits, in_rows
-from bot.telegram.render.closing import UNKNOWN, came_in, worth
+from bot.telegram.render.closing import UNKNOWN, came_in
 from bot.telegram.render.text import (
     Card,
     Code,
@@ -17,6 +17,7 @@ from bot.telegram.render.text import (
     price,
     quantity,
     unsigned_percent,
+    worth,
 )
 from bot.telegram.render.tracker_questions import edit_lines, proposal_lines
 from trading.desk import (

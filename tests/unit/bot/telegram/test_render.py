@@ -495,10 +495,10 @@ def test_what_came_and_went_without_a_trade_has_words(
 @pytest.mark.parametrize(
     ("moved", "told"),
     [
-        ("0", ["Equity +5.00 (+0.01%)"]),
-        ("148000", ["Equity -147,995.00 (-78.72%)", "Moved in 148,000.00, no profit"]),
-        ("-39000", ["Equity +39,005.00 (+3900.5%)", "Moved out 39,000.00, no loss"]),
-        ("-40000", ["Equity +40,005.00", "Moved out 40,000.00, no loss"]),
+        ("0", ["Equity +5.00 USDT (+0.01%)"]),
+        ("148000", ["Equity -147,995.00 USDT (-78.72%)", "Moved in 148,000.00 USDT, no profit"]),
+        ("-39000", ["Equity +39,005.00 USDT (+3900.5%)", "Moved out 39,000.00 USDT, no loss"]),
+        ("-40000", ["Equity +40,005.00 USDT", "Moved out 40,000.00 USDT, no loss"]),
     ],
 )
 async def test_a_summary_tells_profit_apart_from_what_came_and_went(
@@ -506,7 +506,9 @@ async def test_a_summary_tells_profit_apart_from_what_came_and_went(
 ) -> None:
     view = await FakeDesk(SettableClock(START)).summary(START)
     lines = _assert_fits(reports.summary_card(replace(view, moved=Decimal(moved))))
-    assert [line for line in lines if line.startswith(("Equity", "Moved"))] == told
+    text = " ".join(lines)
+    assert " ".join(told) in text
+    assert ("Moved" in text) is (len(told) > 1)
 
 
 async def test_each_stop_of_a_position_is_shown_with_what_it_sells() -> None:
@@ -686,7 +688,7 @@ async def test_a_panic_says_what_its_sales_bring_in_that_is_not_sold_on() -> Non
         "Comes in, is not sold on:",
         "• 0.15 BTC",
         "Sold too (not managed):",
-        "• 5 ADA = 4.5 USDT",
+        "• 5 ADA = 4.50 USDT",
     ]
 
 
