@@ -97,7 +97,8 @@ class Changing:
         change: Callable[[Tracker], Tracker],
         causes: Sequence[Event],
     ) -> None:
-        async with self._lock:
+        # A record that is written meanwhile would undo the change for the next start.
+        async with self._lock, self._recorder.writing:
             is_ending = kind is TrackerChange.CANCELLED
             changed = change(self._changeable(tracker_id, is_ending=is_ending))
             event = TrackerChanged(changed, kind, self._clock.now(), reason=changed.reason)

@@ -451,6 +451,34 @@ async def test_a_trigger_during_the_write_of_a_cancel_loses_and_only_one_is_jour
     fired(crossed)
 
 
+@pytest.mark.parametrize("command", ["cancel", "pause"])
+async def test_a_record_from_before_a_change_never_follows_it_in_the_journal(command: str) -> None:
+    desk = Desk()
+    await desk.engine.arm(armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02"))
+    # Touched and not written yet.
+    desk.see(65000)
+    write, saving = desk.store.append, asyncio.Event()
+
+    async def slow(*events: Event, reserve: bool = False) -> int:
+        seq = await write(*events, reserve=reserve)
+        saving.set()
+        # Durable, and nobody has heard of it yet.
+        await asyncio.sleep(0.01)
+        return seq
+
+    async def save() -> None:
+        await saving.wait()
+        await desk.engine.flush()
+
+    desk.store.append = slow  # type: ignore[method-assign]
+    await asyncio.gather(getattr(desk.engine, command)(1), save())
+    known = {each.tracker_id: each for each in desk.engine.all()}
+    last = desk.store.of(TrackerChanged)[-1].tracker
+    assert (last.state is TrackerState.CANCELLED) == (command == "cancel")
+    assert last.is_paused == (command == "pause")
+    assert known == ({} if command == "cancel" else {1: last})
+
+
 @pytest.mark.fault("M13", "SAID")
 async def test_a_cancel_that_cannot_be_written_lets_the_trigger_win(desk: Desk) -> None:
     await desk.engine.arm(_stop())
