@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from bot.telegram.access import buttons_for
 from bot.telegram.alert import AlertFacts
 from bot.telegram.alerts import ALERT_KINDS
+from bot.telegram.appending import apart, append_lacking, once_each
 from bot.telegram.closings import Closings
 from bot.telegram.delivery import messages_for, with_banner
 from bot.telegram.render.text import Card
@@ -24,9 +25,9 @@ from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import OutboxMessage
 from trading.domain.errors import AlreadyRecorded, Refused
-from trading.domain.events import Event
+from trading.domain.events import Event, MessageQueued
 from trading.domain.instrument import Instrument
-from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.order import Intent, IntentState, OrderType, Purpose, Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.poison import InHand, Lane, Unmarked, marked
 from trading.ports.clock import Clock
@@ -54,7 +55,8 @@ _STORED_WITHIN = timedelta(seconds=10)
 class Addresser:
     """Reads what is new in the journal and writes who is told, in one append per batch.
 
-    The append carries `EventsAddressed`, whose key makes a second addressing impossible.
+    The append carries `EventsAddressed`, whose key makes a second addressing impossible; nothing
+    else is a reason to leave a message out.
     """
 
     journal: Journal
@@ -116,11 +118,39 @@ class Addresser:
     async def _address(self, rows: Sequence[Recorded]) -> None:
         for row in rows:
             self._remember(row.event)
+        queued = once_each(await self._messages(rows))
+        if not queued:
+            return
+        addressed = events.EventsAddressed(rows[-1].seq, self.clock.now())
+        try:
+            await self.journal.append(*queued, addressed)
+        except AlreadyRecorded as error:
+            # An append whose answer was lost may have come to less than what is read by now.
+            up_to = await self.records.addressed_seq()
+            logger.info("already_addressed", extra={"key": error.key, "up_to": up_to})
+            later = [row for row in rows if row.seq > up_to]
+            if len(later) == len(rows):
+                await self._address_apart(queued, addressed, error)
+            elif later:
+                await self._address(later)
+        self.kick_outbox()
+
+    async def _address_apart(
+        self, queued: Sequence[Event], addressed: events.EventsAddressed, error: AlreadyRecorded
+    ) -> None:
+        """Tell under other keys what nobody has been told, though a message has one of the keys."""
+        logger.error("key_taken", extra={"kind": error.kind, "key": error.key})
+        told = [
+            apart(each, addressed.up_to_seq) for each in queued if isinstance(each, MessageQueued)
+        ]
+        await append_lacking(self.journal, [*told, addressed])
+
+    async def _messages(self, rows: Sequence[Recorded]) -> list[MessageQueued]:
         now = self.clock.now()
         facts = await self._facts(rows)
         people = list(self.roster.active.values())
-        queued = [
-            events.MessageQueued(message)
+        told = [
+            message
             for seq, alert in alerts_for(rows, facts)
             for message in messages_for(seq, alert, people, self.banner(), now)
         ]
@@ -129,21 +159,11 @@ class Addresser:
             *await self._order_refreshes(rows),
             *await self._closing_refreshes(rows),
         ]
-        queued += [events.MessageQueued(message) for message in refreshed]
-        if not queued:
-            return
-        try:
-            await self.journal.append(*queued, events.EventsAddressed(rows[-1].seq, now))
-        except AlreadyRecorded as error:
-            logger.info("already_addressed", extra={"key": error.key})
-        self.kick_outbox()
+        return [*map(MessageQueued, (*told, *refreshed))]
 
     async def _leave_out(self, row: Recorded) -> None:
         logger.error("event_left_out", extra={"seq": row.seq, "kind": row.event.kind})
-        try:
-            await self.journal.append(events.EventsAddressed(row.seq, self.clock.now()))
-        except AlreadyRecorded as error:
-            logger.info("already_addressed", extra={"key": error.key})
+        await append_lacking(self.journal, [events.EventsAddressed(row.seq, self.clock.now())])
 
     async def _refreshes(self, rows: Sequence[Recorded]) -> list[OutboxMessage]:
         """Bring the cards of trackers up to date, wherever one hangs."""
@@ -160,14 +180,37 @@ class Addresser:
                 found += await self._wherever(card, card_name(tracker.tracker_id), seq)
             if tracker.state is not TrackerState.BLOCKED:
                 found += await self._unblocked(tracker, seq)
+        for number, seq in self._backstops_in(rows).items():
+            if number not in changed:
+                found += await self._backstop_refreshes(number, seq)
         return found
+
+    def _backstops_in(self, rows: Sequence[Recorded]) -> dict[int, int]:
+        """Return whose backstop came to rest on the exchange or left it, and where that stands."""
+        owners = {intent.intent_id: intent for intent, _ in self.desk.open_orders()}
+        found: dict[int, int] = {}
+        for row in rows:
+            intent = row.event.intent if isinstance(row.event, events.IntentClosed) else None
+            if isinstance(row.event, events.AttemptChanged):
+                intent = owners.get(row.event.attempt.intent_id)
+            if intent is not None and intent.purpose is Purpose.BACKSTOP and intent.tracker_id:
+                found[intent.tracker_id] = row.seq
+        return found
+
+    async def _backstop_refreshes(self, number: int, seq: int) -> list[OutboxMessage]:
+        try:
+            card = tracker_card(self.desk.tracker(number))
+        except Refused:
+            # It has ended, and so says its card.
+            return []
+        return await self._wherever(card, card_name(number), seq)
 
     async def _unblocked(self, tracker: Tracker, seq: int) -> list[OutboxMessage]:
         """Take the buttons off an alarm that is over, wherever it was told or told again."""
         # What sold may be armed anew already.
         armings = (tracker, replace(tracker, arm_seq=tracker.arm_seq - 1))
         return [
-            replace(message, message_key=f"{message.message_key}:{name}")
+            message
             for first in map(blocked_name, armings)
             for name in self.alarms.names_of(first)
             for message in await self._wherever(unblocked_card(tracker), name, seq)
@@ -199,17 +242,14 @@ class Addresser:
             self._early[name] = (seq, since, card)
             return []
         self._early.pop(name, None)
-        return [
-            replace(message, message_key=f"{message.message_key}:{name}")
-            for message in await self._wherever(card, name, seq)
-        ]
+        return await self._wherever(card, name, seq)
 
     async def _refresh_late(self) -> None:
         now = self.clock.now()
         for name, (seq, at, card) in list(self._early.items()):
             refreshed = await self._at_end(card, name, seq)
             if refreshed:
-                await self.journal.append(*map(events.MessageQueued, refreshed))
+                await append_lacking(self.journal, [*map(MessageQueued, refreshed)])
                 self.kick_outbox()
             elif now - at > _STORED_WITHIN:
                 # Nobody in a chat has asked for it.
@@ -230,7 +270,7 @@ class Addresser:
 
     def _refresh(self, seq: int, card: Card, name: str, chat_id: int) -> OutboxMessage:
         return OutboxMessage(
-            message_key=f"card:{seq}:{chat_id}",
+            message_key=f"card:{seq}:{chat_id}:{name}",
             chat_id=chat_id,
             text=with_banner(card.text, self.banner()),
             created_at=self.clock.now(),
@@ -318,8 +358,10 @@ def is_news(event: Event) -> bool:
     """Whether an event may tell somebody something at once.
 
     A trail that moves only counts with what comes after it; reading each of its moves for itself
-    would take time from stops.
+    would take time from stops. Of orders a card shows only whether a backstop rests.
     """
+    if isinstance(event, events.AttemptChanged):
+        return event.attempt.request.order_type is OrderType.STOP_LOSS
     return event.kind in ALERT_KINDS
 
 

@@ -21,6 +21,7 @@ ALERT_KINDS = (
     "AccessDenied",
     "AlertAcknowledged",
     "AlertRaised",
+    "AttemptChanged",
     "ConditionChanged",
     "IntentClosed",
     "PersonChanged",

@@ -10,7 +10,7 @@ import pytest
 
 from bot.repetition import repeats_due
 from bot.telegram import standing_alarms
-from bot.telegram.addressing import Addresser
+from bot.telegram.addressing import Addresser, is_news
 from bot.telegram.alert import Alert, AlertFacts
 from bot.telegram.alerts import ALERT_KINDS, alert_for
 from bot.telegram.delivery import messages_for
@@ -24,7 +24,19 @@ from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.events import Event
-from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
+from trading.domain.money import ZERO
+from trading.domain.order import (
+    BACKSTOP_SOLD,
+    Attempt,
+    AttemptState,
+    Fill,
+    Intent,
+    IntentState,
+    OrderRequest,
+    OrderType,
+    Purpose,
+    Side,
+)
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import (
     NOTHING_LEFT,
@@ -528,6 +540,31 @@ async def test_the_card_of_a_tracker_follows_it_until_it_says_how_it_ended() -> 
     assert "protected" not in last
 
 
+async def test_the_card_of_a_tracker_says_at_once_that_its_backstop_rests_or_has_left() -> None:
+    world = _World()
+    await _card_of(world, "Backstop 50000 is not on the exchange yet")
+    addresser = world.addresser()
+    world.desk.live[3] = replace(TRACKER, state=TrackerState.WATCHING)
+    intent = replace(INTENT, intent_id="b1", purpose=Purpose.BACKSTOP, state=IntentState.OPEN)
+    number = Decimal("0.5")
+    request = OrderRequest("b1-1", "BTC/USDT", Side.SELL, OrderType.STOP_LOSS, number)
+    attempt = Attempt("b1", 1, request, AttemptState.OPEN, START)
+    world.desk.open_orders = lambda: [(intent, attempt)]  # type: ignore[method-assign]
+    rests = events.AttemptChanged(attempt, "", START)
+    assert is_news(rests)
+    await world.store.append(rests)
+    await addresser.address_new()
+    world.desk.open_orders = list  # type: ignore[method-assign]
+    ended = replace(intent, state=IntentState.ABORTED, filled_quantity=ZERO)
+    await world.store.append(events.IntentClosed(ended, START))
+    await addresser.address_new()
+    edits = [one.message for one in world.store.of(events.MessageQueued)][1:]
+    assert [(one.card, one.is_refresh) for one in edits] == [("tracker:3", True)] * 2
+    # What other orders do is on no card of a tracker.
+    market = replace(attempt, request=replace(request, order_type=OrderType.MARKET))
+    assert not is_news(events.AttemptChanged(market, "", START))
+
+
 async def test_a_tracker_whose_card_hangs_nowhere_is_not_written_about() -> None:
     world = _World()
     ended = replace(TRACKER, state=TrackerState.CANCELLED)
@@ -639,6 +676,9 @@ async def test_a_stop_that_is_held_repeats_each_minute_with_its_buttons() -> Non
     [*_, last] = world.store.of(events.MessageQueued)
     assert "Exit now" in str(last.message.buttons)
     world.desk.state = TradingMode.ACTIVE
+    # What the release has just set going may be over in a moment.
+    await addresser.alarms.repeat()
+    assert len(world.texts()) == 4
     world.clock.time = START + timedelta(minutes=5)
     await addresser.alarms.repeat()
     assert len(world.texts()) == 5
@@ -648,6 +688,41 @@ async def test_a_stop_that_is_held_repeats_each_minute_with_its_buttons() -> Non
     world.clock.time = START + timedelta(minutes=6)
     await addresser.alarms.repeat()
     assert len(world.texts()) == 5
+
+
+@pytest.mark.parametrize("held_min", [1, 3, 5, 8])
+async def test_what_a_halt_held_is_told_to_the_end_and_not_as_standing_once_it_sells(
+    held_min: int,
+) -> None:
+    world = _World()
+    addresser = world.addresser()
+    blocked = changed(TrackerChange.BLOCKED, state=TrackerState.BLOCKED, changed_at=START)
+    world.desk.live[3] = blocked.tracker
+    world.desk.state = TradingMode.HALTED_EVERYTHING
+    await world.store.append(blocked)
+    for minute in range(held_min + 1):
+        world.clock.time = START + timedelta(minutes=minute, seconds=6)
+        await addresser.address_new()
+        await addresser.alarms.repeat()
+    assert len(world.texts()) == 1 + held_min
+    world.desk.state = TradingMode.ACTIVE
+    before = len(world.texts())
+    await addresser.alarms.repeat()
+    assert len(world.texts()) == before
+    del world.desk.live[3]
+    done = replace(INTENT, tracker_id=3)
+    await world.store.append(
+        events.IntentClosed(done, world.clock.now()),
+        changed(TrackerChange.CLOSED, state=TrackerState.DONE),
+    )
+    await addresser.address_new()
+    told = [one.message for one in world.store.of(events.MessageQueued)][before:]
+    assert strip_markup(told[0].text).startswith("✅ Sold")
+    # Each alarm, wherever it was told again, loses its buttons, once.
+    assert [one.is_refresh for one in told[1:]] == [True] * (1 + held_min)
+    assert len({one.card for one in told[1:]}) == 1 + held_min
+    await addresser.alarms.repeat()
+    assert len(world.texts()) == before + len(told)
 
 
 async def test_a_halt_that_came_by_itself_repeats_until_somebody_has_seen_it() -> None:
