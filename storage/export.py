@@ -16,6 +16,7 @@ from typing import Any
 from storage.codec import EVENT_CLASSES, encode
 from trading.domain import events
 from trading.domain.errors import Refused
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import EXACT, plain
 from trading.ports.storage import Journal
 
@@ -52,8 +53,9 @@ async def export(
     """Write a table of the journal to `path`, whole or not at all, and return the number of rows.
 
     Tables are `fills`, `trades` (finished round trips), `trackers`, `audit` and `journal`
-    (everything); another is Refused. Times are UTC. CSV keeps every digit, Parquet 18 decimals,
-    which is all that an exchange has.
+    (everything); another is Refused. Prices, profits and fees are in `quote`, which each row names;
+    a fee whose worth nobody knew has none there. Times are UTC. CSV keeps every digit, Parquet 18
+    decimals, which is all that an exchange has.
     """
     if table not in TABLES:
         raise Refused(f"table should be one of {' '.join(TABLES)}, was {table!r}", example="fills")
@@ -174,6 +176,7 @@ def _rounded(cell: Cell) -> Cell:
 
 def _fill(event: events.FillBooked) -> Row:
     fill = event.fill
+    fees = fill.fees(event.base, event.quote)
     return {
         "symbol": fill.symbol,
         "side": fill.side.value,
@@ -186,6 +189,8 @@ def _fill(event: events.FillBooked) -> Row:
         "trade_id": fill.trade_id,
         "client_order_id": fill.client_order_id,
         "intent_id": event.intent_id,
+        "quote": event.quote,
+        "fee_quote": None if fees.unpriced else fees.quote,
     }
 
 
@@ -201,6 +206,8 @@ def _round_trip(event: events.RoundTripClosed) -> Row:
         "fees_quote": trip.fees_quote,
         "opened_at": trip.opened_at,
         "closed_at": trip.closed_at,
+        "quote": base_and_quote(trip.symbol)[1],
+        "fees_unpriced": " ".join(f"{plain(units)} {asset}" for asset, units in trip.fees_unpriced),
     }
 
 
@@ -244,7 +251,8 @@ TABLES = {
             **dict.fromkeys(("quantity", "price", "notional", "fee"), Decimal),
             fee_asset=str,
             filled_at=datetime,
-            **dict.fromkeys(("trade_id", "client_order_id", "intent_id"), str),
+            **dict.fromkeys(("trade_id", "client_order_id", "intent_id", "quote"), str),
+            fee_quote=Decimal,
         ),
     ),
     "trades": Table(
@@ -256,6 +264,7 @@ TABLES = {
                 ("quantity", "entry_price", "exit_price", "profit", "fees_quote"), Decimal
             ),
             **dict.fromkeys(("opened_at", "closed_at"), datetime),
+            **dict.fromkeys(("quote", "fees_unpriced"), str),
         ),
     ),
     "trackers": Table(

@@ -69,6 +69,33 @@ async def test_a_quotient_is_rounded_in_parquet_only(tmp_path: Path) -> None:
     assert columns.column("profit").to_pylist() == [Decimal("0.333333333333333333")]
 
 
+async def test_money_of_two_currencies_is_told_apart(tmp_path: Path) -> None:
+    store = MemoryStore()
+    trip = samples.minimal(events.RoundTripClosed)
+    unpriced = (("BNB", Decimal("0.0734")), ("XYZ", Decimal(2)))
+    for symbol, fees in (("ETH/BTC", ()), ("BTC/USDT", unpriced)):
+        closed = replace(trip.round_trip, symbol=symbol, intent_id=symbol, fees_unpriced=fees)
+        await store.append(replace(trip, round_trip=closed))
+    rows, _ = await _exported(store, "trades", tmp_path)
+    assert [(row["quote"], row["fees_unpriced"]) for row in rows] == [
+        ("BTC", ""),
+        ("USDT", "0.0734 BNB 2 XYZ"),
+    ]
+
+
+async def test_each_fee_is_told_in_the_quote_of_its_fill_where_anybody_knew(tmp_path: Path) -> None:
+    store = MemoryStore()
+    booked = samples.fill(1)
+    paid = replace(booked.fill, fee=Decimal(2), fee_asset="BNB", price=Decimal(100))
+    fees = ((paid, ""), (replace(paid, fee_worth=Decimal(7)), "7"))
+    in_coins = (replace(paid, fee_asset="BTC"), "200")
+    for number, (fill, _) in enumerate((*fees, in_coins)):
+        await store.append(replace(booked, fill=replace(fill, trade_id=str(number))))
+    rows, _ = await _exported(store, "fills", tmp_path)
+    assert [row["fee_quote"] for row in rows] == [told for _, told in (*fees, in_coins)]
+    assert {row["quote"] for row in rows} == {"USDT"}
+
+
 async def test_an_empty_table_has_its_columns(tmp_path: Path) -> None:
     rows, columns = await _exported(MemoryStore(), "trades", tmp_path)
     assert rows == []
