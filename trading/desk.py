@@ -108,7 +108,7 @@ class CloseProposal:
     """
 
     lines: tuple[CloseLine, ...]
-    trackers_cancelled: tuple[int, ...]
+    trackers_cancelled: tuple[Tracker, ...]
     foreign_orders: tuple[OrderReport, ...] | None
     unmanaged: tuple[CloseLine, ...]
     price_age_s: float | None = None

@@ -352,7 +352,7 @@ class FakeDesk:
             views.CloseLine(one, one.split("/")[0], quantity, None)
             for one, quantity in self.unmanaged.items()
         )
-        ended = tuple(self.live)
+        ended = tuple(self.live.values())
         shown = views.Shown(lines[0].quantity) if len(symbols) == 1 else None
         doubt = self.status().is_in_doubt
         facts = views.CloseProposal(lines, ended, (), unmanaged, is_in_doubt=doubt)

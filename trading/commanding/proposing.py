@@ -129,7 +129,7 @@ class Proposer:
         if not lines and isinstance(command, CloseAll):
             self._refuse_held(self._of.held_exits())
             raise Refused("nothing is managed, so there is nothing to close", "/positions")
-        ended = [item.tracker_id for item in self._of.trackers.all() if is_ended_by(command, item)]
+        ended = [item for item in self._of.trackers.all() if is_ended_by(command, item)]
         orders = await self._of.foreign_orders()
         foreign = None if orders is None else tuple(orders)
         unmanaged = self._of.unmanaged_lines()

@@ -20,6 +20,7 @@ from bot.telegram.render.text import (
     worth,
 )
 from bot.telegram.render.tracker_questions import edit_lines, proposal_lines
+from bot.telegram.render.tracker_words import short_owned
 from trading.desk import (
     CloseLine,
     CloseProposal,
@@ -43,6 +44,7 @@ from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.order import Intent, Side
 from trading.domain.position import TradingMode
+from trading.domain.tracker import Tracker
 
 _LINES_MAX = 25
 # Older prices are said to be old: seconds.
@@ -140,9 +142,7 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
         lines.append(known)
     if facts.lines:
         lines.extend(_shrunk(facts.shrunk, facts.lines[0].base))
-    if facts.trackers_cancelled:
-        numbers = ", ".join(f"#{each}" for each in facts.trackers_cancelled)
-        lines.append(f"Trackers that end: {numbers}")
+    lines.extend(_ended(facts.trackers_cancelled))
     if facts.currency:
         lines.extend(came_in(((line.symbol, line.value) for line in facts.lines), facts.currency))
     lines.extend(_beyond_care(facts, is_taken=is_everything))
@@ -155,6 +155,15 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
     if facts.price_age_s is not None and facts.price_age_s > _FRESH_S:
         lines.append(f"⚠️ Prices {age(facts.price_age_s)} old")
     return _close_title(facts, command), lines
+
+
+def _ended(trackers: Sequence[Tracker]) -> list[Line]:
+    """The trackers that a sale of all ends, each with what it owns."""
+    lines: list[Line] = ["Trackers that end:"] if trackers else []
+    lines.extend(f"• #{each.tracker_id} {short_owned(each)}" for each in trackers[:_LINES_MAX])
+    if len(trackers) > _LINES_MAX:
+        lines.append(f"and {len(trackers) - _LINES_MAX} more trackers")
+    return lines
 
 
 def _close_title(facts: CloseProposal, command: Command) -> str:

@@ -692,6 +692,24 @@ async def test_a_panic_says_what_its_sales_bring_in_that_is_not_sold_on() -> Non
     ]
 
 
+async def test_a_sale_of_all_says_what_each_tracker_that_ends_with_it_owned() -> None:
+    proposal = await FakeDesk(SettableClock(START)).propose(commands.CloseAll(), 7)
+    sold = CloseLine("BTC/USDT", "BTC", Decimal("0.5"), Decimal(30_000))
+    stop = replace(armed(TrackerKind.STOP, 60000, level=58000), quantity=Decimal("0.3"))
+    many = [replace(stop, tracker_id=number) for number in range(1, 31)]
+    facts = CloseProposal((sold,), (many[0], many[1]), (), ())
+    lines = _assert_fits(Card(trading.question_text(replace(proposal, facts=facts), 300)))
+    assert lines[1:5] == [
+        "• 0.5 BTC = 30,000.00 USDT",
+        "Trackers that end:",
+        "• #1 0.3 BTC",
+        "• #2 0.3 BTC",
+    ]
+    facts = replace(facts, trackers_cancelled=tuple(many))
+    lines = _assert_fits(Card(trading.question_text(replace(proposal, facts=facts), 300)))
+    assert "and 5 more trackers" in lines
+
+
 def test_the_question_of_a_milder_halt_says_that_stops_sell() -> None:
     halt = commands.SetTradingMode(TradingMode.HALTED)
     proposal = Proposal(halt, PlainProposal("Nothing new at all."), needs_confirmation=True)
