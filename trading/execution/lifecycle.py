@@ -169,8 +169,13 @@ def merge(attempt: Attempt, report: OrderReport, known: Mapping[str, Fill]) -> M
         is_changed=is_changed,
         is_late=attempt.state is _S.ABSENT,
         # A rejection that we inferred from an answer and a sighting of the order, too.
-        is_contradiction=is_end and was_end and _ENDS[observed] is not attempt.state,
+        is_contradiction=is_end and was_end and not _is_one_end(_ENDS[observed], attempt.state),
     )
+
+
+def _is_one_end(first: AttemptState, second: AttemptState) -> bool:
+    # Whose word for an order without its rest it is differs between exchanges and their doors.
+    return first is second or {first, second} == {_S.CANCELED, _S.EXPIRED}
 
 
 def _new_fills(fills: Iterable[Fill], known: Mapping[str, Fill]) -> tuple[Fill, ...]:
