@@ -49,7 +49,8 @@ class PositionView:
     None unless backstops on the exchange cover it. `unmanaged` are coins Umbra never sells.
     `backstops` are, in the same way, what rests on the exchange and alone would sell its part.
     `is_blind` says that its private stops cannot act now, for want of prices or of an exchange,
-    `is_held` that everything is halted and they do not sell.
+    `is_held` that everything is halted and they do not sell. `leaving` are backstops that nobody
+    counts on any more, and that lock and may sell their coins until their end is proven.
     """
 
     symbol: str
@@ -65,6 +66,7 @@ class PositionView:
     worst_case_down: Decimal | None = None
     backstops: tuple[tuple[Decimal, Decimal], ...] = ()
     is_held: bool = False
+    leaving: tuple[tuple[Decimal, Decimal], ...] = ()
 
     @property
     def value(self) -> Decimal | None:

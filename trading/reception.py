@@ -330,6 +330,7 @@ class Reception:
             are_stops_held=self._are_stops_held,
             backstop=self._agent.guarding.resting,
             is_blind=self._is_blind,
+            leaving=self._agent.guarding.leaving,
         )
 
     @property

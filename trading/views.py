@@ -47,7 +47,8 @@ class Prices:
     """What views ask about one moment: price, age in seconds, signature, and whether stops sell.
 
     `is_blind` says whether those of a symbol cannot act for now; `backstop` gives the price of a
-    tracker's stop that rests on the exchange.
+    tracker's stop that rests on the exchange, `leaving` price and quantity of those of a symbol
+    that nobody counts on any more.
     """
 
     at_ms: int
@@ -57,6 +58,7 @@ class Prices:
     are_stops_held: bool = False
     backstop: Callable[[int], Decimal | None] = lambda _: None
     is_blind: Callable[[str], bool] = lambda _: False
+    leaving: Callable[[str], tuple[tuple[Decimal, Decimal], ...]] = lambda _: ()
 
     def can_act(self, symbol: str) -> bool:
         """Whether a private stop that is reached sells now."""
@@ -156,6 +158,7 @@ def _position(
         worst_case_down=_worst(backstops, position, instrument, price),
         backstops=_stops(alone),
         is_held=prices.are_stops_held and any(each.side is Side.SELL for each in trackers),
+        leaving=prices.leaving(position.symbol),
     )
 
 

@@ -183,7 +183,11 @@ def _reason(view: StatusView) -> list[str]:
 
 
 def _position(view: PositionView) -> str:
-    return f"{_held(view.symbol, plain(view.position.quantity))}, {_stops(view)}"
+    leaving = "".join(
+        f"; a backstop at {plain(stop)} rests until its cancel is proven"
+        for stop, _ in view.leaving
+    )
+    return f"{_held(view.symbol, plain(view.position.quantity))}, {_stops(view)}{leaving}"
 
 
 def _stops(view: PositionView) -> str:

@@ -155,6 +155,19 @@ class Guarding:
         held = (one for one, _ in self._of.backstops() if one.tracker_id == tracker_id)
         return next((intent.stop_price for intent in held), None)
 
+    def leaving(self, symbol: str) -> tuple[tuple[Decimal, Decimal], ...]:
+        """Return price and quantity of those that nobody counts on and the exchange still holds.
+
+        Their trackers have ended or want none any more, and the end of their orders is not proven:
+        until then they lock these coins, and may sell them.
+        """
+        return tuple(
+            (intent.stop_price or intent.reference_price, intent.residual)
+            for intent, _ in self._of.backstops()
+            if intent.symbol == symbol
+            and (intent.tracker_id is None or self.resting(intent.tracker_id) is None)
+        )
+
     def all_resting(self, symbol: str | None = None) -> dict[int, Decimal]:
         """Return the prices of all that rest, or of those of one symbol, by tracker."""
         return {

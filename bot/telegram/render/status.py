@@ -176,6 +176,11 @@ def position_lines(view: PositionView) -> list[Line]:
     if view.value is not None:
         head += f" = {worth(view.value, _quote(view.symbol))}"
     lines: list[Line] = [head, *_protection_lines(view)]
+    lines += [
+        f"⚠️ a backstop at {price(stop)} rests, and may sell {quantity(amount)}, until its cancel "
+        "is proven"
+        for stop, amount in view.leaving
+    ]
     if view.worst_case is not None:
         lines.append(f"worst case {gain(view.worst_case, _quote(view.symbol))} before fees")
     if not _is_by_backstop(view):

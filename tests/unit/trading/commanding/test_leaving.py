@@ -6,10 +6,13 @@ from decimal import Decimal
 
 import pytest
 
+from bot.control import wording
+from bot.telegram.render.status import positions_card
+from bot.telegram.render.text import strip_markup
 from tests.fakes.exchange import Fault
 from tests.unit.trading.agent_world import AgentWorld, stop_spec
 from trading import last_words
-from trading.domain.commands import ArmTracker, ClosePosition, EditTracker
+from trading.domain.commands import ArmTracker, CancelTracker, ClosePosition, EditTracker
 from trading.domain.events import ConditionChanged, ProcessStopped
 from trading.domain.order import OrderType
 from trading.reachability import EXCHANGE_DOWN
@@ -93,6 +96,28 @@ async def test_one_that_a_person_took_off_is_said_to_rest_until_its_end_is_prove
     mute.times = 0
     await world.time.pass_by(60)
     assert world.desk.tracker(1).notes == ()
+
+
+async def test_one_whose_tracker_has_ended_is_shown_with_its_coins_until_its_end_is_proven(
+    world: AgentWorld,
+) -> None:
+    await world.do(ArmTracker(replace(stop_spec("58000"), backstop=Decimal(50_000))))
+    await sweep(world)
+    fault = world.exchange.fail("cancel_mute", times=10_000)
+    await world.do(CancelTracker(1))
+    await sweep(world)
+    assert world.desk.trackers() == []
+    [position] = world.desk.positions()
+    assert position.leaving == ((Decimal(50_000), Decimal("0.5")),)
+    assert not position.is_protected
+    said = " ".join(strip_markup(positions_card([position]).text).split())
+    assert "NOT PROTECTED if it falls" in said
+    assert "a backstop at 50,000 rests, and may sell 0.5, until its cancel is proven" in said
+    assert "a backstop at 50000 rests until" in wording.holdings([position])[0]
+    fault.times = 0
+    await world.time.until(lambda: not rests(world), 60)
+    await sweep(world)
+    assert [one.leaving for one in world.desk.positions()] == [()]
 
 
 async def test_one_that_moves_is_not_said_to_rest_where_it_is_not_yet(world: AgentWorld) -> None:
