@@ -34,7 +34,8 @@ ALERT_KINDS = (
 # How a start tells of a stop that was crossed while nobody watched, and still stands: of one that
 # has sold meanwhile, it goes on with that.
 _KEPT = re.compile(
-    r"#([0-9]+) \S+: .* was crossed while nobody watched, and the price is back(?!;)"
+    r"#([0-9]+) \S+: .* (?:was|may have been) crossed while nobody watched, "
+    r"and the price is back(?!;)"
 )
 _KEPT_MAX = 8
 

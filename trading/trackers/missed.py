@@ -44,15 +44,16 @@ def evaluate(
     """Judge a gap from its candles and the present price.
 
     Within a candle the order of its extremes is unknown: the record is rebuilt first, so that a
-    crossing is rather told than missed. Sells fire when the price is beyond the stop *now*; a level
-    that was crossed and left again is told and kept. Buys never act on time they did not see.
+    crossing is rather told than missed, as one that may have been. Sells fire when the price is
+    beyond the stop *now*; a level that was crossed and left again is told and kept. Buys never act
+    on time they did not see.
     """
     if tracker.is_paused or not tracker.state.is_waiting:
         return Missed(tracker, Verdict.UNTOUCHED)
     seen = [candle for candle in candles if candle.open_time_ms >= _since_ms(tracker)]
-    rebuilt, crossed_at = _replay(tracker, seen, moment, instrument)
+    rebuilt, crossing = _replay(tracker, seen, moment, instrument)
     if tracker.side is Side.BUY:
-        return _entry(tracker, rebuilt, crossed_at, tick, moment, instrument)
+        return _entry(tracker, rebuilt, crossing, tick, moment, instrument)
     stop = _lowest_true(rebuilt, tick.price, moment.line_ms)
     if stop is not None:
         level, rule = stop
@@ -60,8 +61,11 @@ def evaluate(
         return Missed(
             step.tracker, Verdict.FIRE, step.evidence, _beyond_sentence(tick.price, level)
         )
-    if crossed_at is not None:
-        text = f"{_price(crossed_at)} was crossed while nobody watched, and the price is back"
+    if crossing is not None:
+        verb = "was" if crossing.is_certain else "may have been"
+        text = (
+            f"{_price(crossing.level)} {verb} crossed while nobody watched, and the price is back"
+        )
         return Missed(rebuilt, Verdict.CROSSED_AND_BACK, None, text)
     return Missed(rebuilt, Verdict.UNTOUCHED if rebuilt == tracker else Verdict.REBUILT)
 
@@ -72,18 +76,29 @@ def _since_ms(tracker: Tracker) -> int:
     return to_ms(began)
 
 
+@dataclass(frozen=True, slots=True)
+class _Crossing:
+    """A level that a gap went beyond: for certain when it stood there before its candle."""
+
+    level: Decimal
+    is_certain: bool
+
+
 def _replay(
     tracker: Tracker, candles: Sequence[Candle], moment: Moment, instrument: Instrument
-) -> tuple[Tracker, Decimal | None]:
-    crossed: Decimal | None = None
+) -> tuple[Tracker, _Crossing | None]:
+    crossing: _Crossing | None = None
     for candle in candles:
         high, low = Decimal(repr(candle.high)), Decimal(repr(candle.low))
         best, worst = (high, low) if tracker.side is Side.SELL else (low, high)
+        before = _lowest_true(tracker, worst, candle.open_time_ms)
         tracker = _meet(tracker, best, candle.open_time_ms, moment, instrument)
-        true = _lowest_true(tracker, worst, candle.open_time_ms)
-        if true is not None:
-            crossed = true[0]
-    return tracker, crossed
+        after = _lowest_true(tracker, worst, candle.open_time_ms)
+        if before is not None:
+            crossing = _Crossing(before[0], is_certain=True)
+        elif after is not None and (crossing is None or not crossing.is_certain):
+            crossing = _Crossing(after[0], is_certain=False)
+    return tracker, crossing
 
 
 def _meet(
@@ -116,13 +131,13 @@ def _lowest_true(tracker: Tracker, price: Decimal, at_ms: int) -> tuple[Decimal,
 def _entry(
     tracker: Tracker,
     rebuilt: Tracker,
-    crossed: Decimal | None,
+    crossing: _Crossing | None,
     tick: Tick,
     moment: Moment,
     instrument: Instrument,
 ) -> Missed:
     is_true_now = _lowest_true(rebuilt, tick.price, moment.line_ms) is not None
-    if crossed is None and not is_true_now:
+    if crossing is None and not is_true_now:
         return Missed(rebuilt, Verdict.UNTOUCHED if rebuilt == tracker else Verdict.REBUILT)
     fresh = rebuilt
     if is_true_now or rebuilt.distance is not None:

@@ -251,8 +251,11 @@ def test_blocked_is_critical_and_offers_the_ways_out() -> None:
     assert [b.data for b in alert.card.buttons[0]] == ["+/tracker 3 exit", "+/abort 3", "+/ack"]
 
 
-def test_a_stop_that_was_crossed_and_is_kept_can_be_left_from_the_card_of_the_start() -> None:
-    crossed = "#3 BTC/USDT: 58000 was crossed while nobody watched, and the price is back"
+@pytest.mark.parametrize("verb", ["was", "may have been"])
+def test_a_stop_that_was_crossed_and_is_kept_can_be_left_from_the_card_of_the_start(
+    verb: str,
+) -> None:
+    crossed = f"#3 BTC/USDT: 58000 {verb} crossed while nobody watched, and the price is back"
     calm = "#4 ETH/USDT: would have bought while nobody watched"
     # The backstop of this one has sold its coins: there is nothing to leave.
     ended = f"{crossed.replace('#3', '#6')}; sold 0.5 BTC at 57999"
@@ -713,7 +716,7 @@ async def test_what_a_halt_held_is_told_to_the_end_and_not_as_standing_once_it_s
     done = replace(INTENT, tracker_id=3)
     await world.store.append(
         events.IntentClosed(done, world.clock.now()),
-        changed(TrackerChange.CLOSED, state=TrackerState.DONE),
+        changed(TrackerChange.CLOSED, state=TrackerState.CLOSED),
     )
     await addresser.address_new()
     told = [one.message for one in world.store.of(events.MessageQueued)][before:]

@@ -64,6 +64,16 @@ def test_within_a_candle_a_crossing_is_rather_told_than_missed() -> None:
     # Whether 62000 or 65000 came first is unknown.
     result = _judge(trail, 64500, candle(1, 62000, 65000))
     assert result.verdict is Verdict.CROSSED_AND_BACK
+    assert "63700 may have been crossed" in result.text
+
+
+def test_what_one_candle_proves_no_later_one_makes_doubtful() -> None:
+    trail = armed(TrackerKind.TRAIL, 60000, trail="0.02")
+    # The second begins with a stop of 63700, the third may have lifted it before it fell.
+    result = _judge(
+        trail, 66500, *map(candle, (1, 2, 3), (64000, 62000, 65800), (65000, 65000, 67500))
+    )
+    assert "63700 was crossed" in result.text
 
 
 def test_a_touch_in_the_gap_counts() -> None:
