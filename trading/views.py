@@ -8,7 +8,7 @@ from itertools import islice
 
 from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import ONE, ZERO
 from trading.domain.order import Intent, IntentState, Side
 from trading.domain.position import Portfolio, Position
@@ -48,7 +48,8 @@ class Prices:
 
     `is_blind` says whether those of a symbol cannot act for now; `backstop` gives the price of a
     tracker's stop that rests on the exchange, `leaving` price and quantity of those of a symbol
-    that nobody counts on any more.
+    that nobody counts on any more; `value` is what units of an asset are worth in the account's
+    currency.
     """
 
     at_ms: int
@@ -59,6 +60,7 @@ class Prices:
     backstop: Callable[[int], Decimal | None] = lambda _: None
     is_blind: Callable[[str], bool] = lambda _: False
     leaving: Callable[[str], tuple[tuple[Decimal, Decimal], ...]] = lambda _: ()
+    value: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount
 
     def can_act(self, symbol: str) -> bool:
         """Whether a private stop that is reached sells now."""
@@ -80,7 +82,7 @@ def positions(
     # Asked for a few, this looks closely at a few: all of a great account take milliseconds.
     held = sorted(
         (position for position in portfolio.positions.values() if position.quantity),
-        key=lambda position: _worth(position, portfolio),
+        key=lambda position: _worth(position, portfolio, prices),
         reverse=True,
     )
     return [
@@ -97,8 +99,9 @@ def positions(
     ]
 
 
-def _worth(position: Position, portfolio: Portfolio) -> Decimal:
-    return position.quantity * (portfolio.prices.get(position.symbol) or ZERO)
+def _worth(position: Position, portfolio: Portfolio, prices: Prices) -> Decimal:
+    amount = position.quantity * (portfolio.prices.get(position.symbol) or ZERO)
+    return prices.value(base_and_quote(position.symbol)[1], amount) or ZERO
 
 
 def worth_an_order(

@@ -1,10 +1,11 @@
 """What finished exits earned: each in its own quote, for profits of two are never one number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 from bot.telegram.render.text import Line, count, gain, price, quantity, six_digits, worth
 from trading.domain.money import ZERO
+from trading.domain.order import NO_FEES, Fees
 from trading.domain.position import RoundTrip
 
 
@@ -12,7 +13,7 @@ def profit_lines(trip: RoundTrip) -> list[Line]:
     """What one exit earned, and which fees that does not count."""
     if trip.entry_price is None:
         return ["P&L not known"]
-    return _after_fees(f"P&L {gain(trip.profit, _quote(trip))}", dict(trip.fees_unpriced))
+    return _after_fees(f"P&L {gain(trip.profit, _quote(trip))}", trip.fees_unpriced)
 
 
 def exit_lines(trips: Sequence[RoundTrip]) -> list[Line]:
@@ -21,17 +22,16 @@ def exit_lines(trips: Sequence[RoundTrip]) -> list[Line]:
     The first line is whole on its own.
     """
     profits: dict[str, Decimal] = {}
-    fees: dict[str, Decimal] = {}
+    fees = NO_FEES
     known = [trip for trip in trips if trip.entry_price is not None]
     for trip in known:
         profits[_quote(trip)] = profits.get(_quote(trip), ZERO) + trip.profit
-        for asset, amount in trip.fees_unpriced:
-            fees[asset] = fees.get(asset, ZERO) + amount
+        fees += Fees(unpriced=trip.fees_unpriced)
     head = count(len(trips), "exit")
     if not known:
         return [f"{head}, P&L not known"]
     told = ", ".join(gain(profit, quote) for quote, profit in sorted(profits.items()))
-    lines = _after_fees(f"{head}, {told}", fees)
+    lines = _after_fees(f"{head}, {told}", fees.unpriced)
     unknown = len(trips) - len(known)
     return [*lines, *[f"P&L of {unknown} not known"][: bool(unknown)]]
 
@@ -45,18 +45,19 @@ def trip_lines(trip: RoundTrip) -> list[Line]:
         f"{trip.closed_at:%b %d %H:%M} {trip.symbol} {profit}",
         f"  {quantity(trip.quantity)}: {entry} to {price(trip.exit_price)}",
         f"  fees {worth(trip.fees_quote, quote)}",
-        *(f"  {line}" for line in _uncounted(dict(trip.fees_unpriced))),
+        *(f"  {line}" for line in uncounted(trip.fees_unpriced)),
     ]
 
 
-def _after_fees(profit: str, unpriced: Mapping[str, Decimal]) -> list[Line]:
-    return [profit, *_uncounted(unpriced)] if unpriced else [f"{profit} after fees"]
+def _after_fees(profit: str, unpriced: Sequence[tuple[str, Decimal]]) -> list[Line]:
+    return [profit, *uncounted(unpriced)] if unpriced else [f"{profit} after fees"]
 
 
-def _uncounted(unpriced: Mapping[str, Decimal]) -> list[str]:
+def uncounted(unpriced: Sequence[tuple[str, Decimal]]) -> list[Line]:
+    """Name fees, units by asset, that no profit counts for nobody knew their worth."""
     if not unpriced:
         return []
-    amounts = (f"{six_digits(amount)} {asset or '?'}" for asset, amount in unpriced.items())
+    amounts = (f"{six_digits(amount)} {asset or '?'}" for asset, amount in unpriced)
     return [f"+ {', '.join(amounts)} fees not counted"]
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from bot.modes import MODES, reason
 from bot.telegram.keyboards import Rows, does, pager, shows
-from bot.telegram.render.earnings import exit_lines, trip_lines
+from bot.telegram.render.earnings import exit_lines, trip_lines, uncounted
 from bot.telegram.render.text import (
     BLIND,
     HELD,
@@ -248,6 +248,7 @@ def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
     for view in shown:
         lines.extend(position_lines(view))
         lines.append(_profit_line(view))
+        lines.extend(uncounted(view.position.fees.unpriced))
         if view.unmanaged > 0:
             lines.append(f"{quantity(view.unmanaged)} more is never sold")
     open_ones = sum(not view.is_protected for view in views)

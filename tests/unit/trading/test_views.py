@@ -106,6 +106,22 @@ def test_each_live_stop_of_a_position_keeps_its_own_price_and_quantity() -> None
     assert view.is_protected
 
 
+def test_positions_of_two_quotes_are_ordered_by_their_worth_in_one_currency() -> None:
+    held = {
+        "BTC/USDT": Position("BTC/USDT", d("0.1"), d(6000)),
+        "ETH/BTC": Position("ETH/BTC", d(4), d("0.2")),
+    }
+    book = PortfolioBook("USDT")
+    book.load(held)
+    book.set_price("BTC/USDT", d(60000))
+    book.set_price("ETH/BTC", d("0.05"))
+    prices = replace(PRICES, value=book.value)
+    pairs = {"BTC/USDT": BTC, "ETH/BTC": replace(coin("ETH", "BTC"), notional_min=d("0.0001"))}
+    # 0.2 BTC are 12,000 USDT, and not less than 6,000 of them.
+    seen = views.positions(book.snapshot(), lambda _: [], pairs, prices, most=1)
+    assert [view.symbol for view in seen] == ["ETH/BTC"]
+
+
 def test_a_position_whose_stops_cannot_act_is_not_protected_but_for_a_backstop() -> None:
     def seen(*, is_blind: bool, backstop: Decimal | None = None) -> PositionView:
         stop = _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000, quantity=d("0.4"))

@@ -1,12 +1,15 @@
 """What exits earned is told in the currency it was earned in, and what it does not count."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from bot.telegram.outbox import strip_markup
 from bot.telegram.render.earnings import exit_lines, profit_lines, trip_lines
-from bot.telegram.render.status import history_card
+from bot.telegram.render.status import history_card, positions_card
 from bot.telegram.render.text import WIDTH, columns
-from tests.fakes.desk import START
+from tests.fakes.desk import START, FakeDesk
+from tests.fakes.memory_store import SettableClock
+from trading.domain.order import Fees
 from trading.domain.position import RoundTrip
 
 
@@ -70,3 +73,13 @@ def test_the_history_fits_a_phone_and_adds_what_has_one_currency() -> None:
         "📜 2 exits, -0.00823 BTC, -271.74 USDT + 0.0734 BNB fees not counted"
     )
     assert all(columns(line) <= WIDTH for line in lines)
+
+
+def test_an_open_position_names_the_fees_that_its_cost_lacks() -> None:
+    desk = FakeDesk(SettableClock(START))
+    [view] = desk.positions()
+    fees = Fees(unpriced=(("XYZ", Decimal("0.4")),))
+    paid = replace(view, position=replace(view.position, fees=fees))
+    lines = strip_markup(positions_card([paid]).text).splitlines()
+    assert "+ 0.4 XYZ fees not counted" in lines
+    assert not any("fees not" in line for line in positions_card([view]).text.splitlines())
