@@ -1,18 +1,15 @@
 """One update after the other: acted on, what came of it made durable, and then what follows."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from bot.telegram.appending import append_lacking
 from bot.telegram.recurring import Recurring
 from bot.telegram.replying import Handled
 from bot.telegram.router import Router
 from trading.domain.chat import InboxUpdate
-from trading.domain.errors import AlreadyRecorded
-from trading.domain.events import Event
 from trading.poison import InHand, Lane, marked
 from trading.ports.storage import Journal
-
-_DROPS_MAX = 10
 
 
 class Handling:
@@ -50,21 +47,8 @@ class Handling:
             handled = (
                 await self.router.handle(update) if may_touch else self.router.set_apart(update)
             )
-            await self._append(handled.events)
+            # A crash may have left some of it in the journal.
+            await append_lacking(self.journal, handled.events)
         self._follow(handled)
         if handled.looked is not None:
             await self._recurring.look(handled.looked, update.received_at)
-
-    async def _append(self, facts: Sequence[Event]) -> None:
-        """Append all, without those the journal holds already from before a crash."""
-        rest = list(facts)
-        for _ in range(_DROPS_MAX):
-            try:
-                await self.journal.append(*rest)
-            except AlreadyRecorded as error:
-                known = (error.kind, error.key)
-                rest = [one for one in rest if (one.kind, one.key) != known]
-                if not rest:
-                    return
-            else:
-                return

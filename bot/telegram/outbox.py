@@ -1,7 +1,6 @@
 """The durable outbox: sends what waits, critical first, until Telegram took each message."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,12 +16,13 @@ from telegram.error import (
 )
 
 from bot.telegram.addressing import wait_for_kick
+from bot.telegram.appending import append_lacking
 from bot.telegram.folding import LATE_AFTER, Folding, Sending
 from bot.telegram.render.text import strip_markup, wrap
 from bot.telegram.requesting import Flooded, may_have_arrived
 from bot.telegram.sending import Sender
 from trading.domain.chat import OutboxMessage, Severity
-from trading.domain.errors import AlreadyRecorded, StorageLost
+from trading.domain.errors import StorageLost
 from trading.domain.events import Event, MessageDelivered, MessageQueued
 from trading.ports.clock import Clock
 from trading.ports.storage import Journal, Records
@@ -302,7 +302,7 @@ class Outbox:
 
     async def _store(self, key: str, facts: tuple[Event, ...]) -> bool:
         try:
-            await self._append(facts)
+            await append_lacking(self.journal, facts)
         except StorageLost as error:
             # After a death it goes out again: a duplicate is allowed, silence is not.
             self._unstored[key] = facts
@@ -311,15 +311,6 @@ class Outbox:
         self._unstored.pop(key, None)
         self.on_the_way.arrive(key)
         return True
-
-    async def _append(self, facts: tuple[Event, ...]) -> None:
-        try:
-            await self.journal.append(*facts)
-        except AlreadyRecorded as error:
-            logger.info("delivered_before", extra={"key": error.key})
-            for fact in facts if len(facts) > 1 else ():
-                with contextlib.suppress(AlreadyRecorded):
-                    await self.journal.append(fact)
 
     async def _newest(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
         """Drop refreshes that a newer one of the same card has overtaken."""

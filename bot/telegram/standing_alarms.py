@@ -1,7 +1,5 @@
 """What is critical and stands: told again and again, until somebody has seen it or it is over."""
 
-import contextlib
-import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +9,7 @@ from bot import modes
 from bot.repetition import repeats_due
 from bot.telegram.alert import Alert, AlertFacts
 from bot.telegram.alerts import alert_for
+from bot.telegram.appending import append_lacking
 from bot.telegram.delivery import messages_for
 from bot.telegram.render.text import Card, card_text, headline
 from bot.telegram.roster import Roster
@@ -20,14 +19,12 @@ from bot.telegram.tracker_alerts import blocked_name
 from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import Severity
-from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.tracker import TrackerChange
 from trading.ports.clock import Clock
 from trading.ports.storage import Journal
 
-logger = logging.getLogger(__name__)
 _ALARMS_MAX = 500
 _TOLD_AGAIN_MAX = 12
 _TOGETHER_S = 60.0
@@ -66,7 +63,9 @@ class StandingAlarms:
     instrument: Callable[[str], Instrument | None]
     acknowledged: set[str] = field(default_factory=set)
     _standing_since: dict[str, datetime] = field(default_factory=dict)
+    # How often each was said at the pace at which it was counted last.
     _repeated: dict[str, int] = field(default_factory=dict)
+    _paced: dict[str, str] = field(default_factory=dict)
     _drawn: dict[str, _Drawn] = field(default_factory=dict)
     # When many that stand were last said again together, monotonic.
     _together_at_s: float | None = None
@@ -143,8 +142,8 @@ class StandingAlarms:
         is_held = self.desk.standing().is_held
         for key in set(self._standing_since) - set(standing):
             self._standing_since.pop(key)
+            self._paced.pop(key, None)
             self._repeated.pop(key, None)
-            self._repeated.pop(f"{key}:held", None)
         due: list[_Due] = []
         for key, alert in self._due_together(standing).items():
             # How long it stands is durable: a restart neither starts the count again nor says
@@ -152,10 +151,13 @@ class StandingAlarms:
             since = self._standing_since.setdefault(key, alert.since or now)
             each_minute = is_held and key.startswith("blocked:")
             number = repeats_due(now - since, each_minute=each_minute)
-            # The two paces count apart: a release must not silence what comes after it.
+            # The two paces count apart: a release must not silence what comes after it, nor say
+            # at once what may be over in a moment.
             paced = f"{key}:held" if each_minute else key
-            if number > self._repeated.get(paced, 0):
-                self._repeated[paced] = number
+            if self._paced.setdefault(key, paced) != paced:
+                self._paced[key], self._repeated[key] = paced, number
+            elif number > self._repeated.get(key, 0):
+                self._repeated[key] = number
                 due.append(_Due(key, paced, alert, since, number))
         as_one = [one for one in due if one.key in self._told_as_one]
         if not 1 < len(as_one) < STORM:
@@ -188,13 +190,8 @@ class StandingAlarms:
         facts = [fact for each in due for fact in each]
         if not facts:
             return
-        try:
-            await self.journal.append(*facts)
-        except AlreadyRecorded as error:
-            logger.info("already_repeated", extra={"key": error.key})
-            for each in due:
-                with contextlib.suppress(AlreadyRecorded):
-                    await self.journal.append(*each)
+        # What was said before a restart is known.
+        await append_lacking(self.journal, facts)
         self.kick_outbox()
 
     def _repeat_as_one(self, due: Sequence[_Due]) -> list[events.MessageQueued]:
@@ -203,12 +200,12 @@ class StandingAlarms:
         return self._queued(due[0], Alert(card, Severity.CRIT, sort=REPEAT, gist=gist))
 
     def _repeat(self, due: _Due) -> list[events.MessageQueued]:
-        alert, since, number = due.alert, due.since, due.number
-        minutes = int((self.clock.now() - since).total_seconds() // 60)
+        alert = due.alert
+        minutes = int((self.clock.now() - due.since).total_seconds() // 60)
         again = card_text(f"🔁 Still so after {minutes} min")
         text = f"{alert.card.text}\n{again}"
         first = alert.card.name
-        name = first and f"{first}:{number}:{since:%Y%m%dT%H%M%S}"
+        name = first and f"{first}:{_said(due)}"
         if first and name:
             again_as = self._told_again.setdefault(first, deque(maxlen=_TOLD_AGAIN_MAX))
             again_as.append(name)
@@ -223,11 +220,16 @@ class StandingAlarms:
 
     def _queued(self, due: _Due, repeated: Alert) -> list[events.MessageQueued]:
         people = list(self.roster.active.values())
-        prefix = f"repeat:{due.paced}:{due.since:%Y%m%dT%H%M%S}:{due.number}"
+        prefix = f"repeat:{_said(due)}"
         return [
             events.MessageQueued(replace(message, message_key=f"{prefix}:{message.chat_id}"))
             for message in messages_for(0, repeated, people, self.banner(), self.clock.now())
         ]
+
+
+def _said(due: _Due) -> str:
+    """Name one saying of an alarm: at which pace, since when it stood, and which saying it is."""
+    return f"{due.paced}:{due.since:%Y%m%dT%H%M%S}:{due.number}"
 
 
 def _head(alert: Alert) -> str:

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine
 
+from bot.telegram import sorts
 from storage import integrity, snapshots
 from tests.simulation.facts import adopted
 from tests.simulation.system import compiled_once
 from trading.domain.errors import UmbraError
+from trading.domain.instrument import base_and_quote
 from trading.domain.order import AttemptState, Purpose, Side
 from trading.domain.tracker import TrackerChange, TrackerState
 from trading.execution.identity import is_ours
@@ -88,7 +90,7 @@ def _sold_net(story: "Story", symbol: str, *, with_open: bool) -> Decimal:
 
 def no_oversell(story: "Story") -> Iterator[str]:
     """I-01, I-02: what we sold or offer never exceeds what was put under management."""
-    for symbol in story.symbols:
+    for symbol in story.markets:
         sold = _sold_net(story, symbol, with_open=True)
         managed = story.facts.adopted.get(symbol, ZERO)
         if sold > managed:
@@ -97,6 +99,61 @@ def no_oversell(story: "Story") -> Iterator[str]:
             managed += sum((adopted(event, symbol) for event in reserved), ZERO)
         if sold > managed:
             yield f"{sold} of {symbol} sold or offered, {managed} were ever under management"
+
+
+def managed_was_there(story: "Story") -> Iterator[str]:
+    """I-01: over all markets of an asset no more is managed than the account holds.
+
+    What we sold counts until it is booked, and what others took of it, who need not have told yet.
+    """
+    for asset, managed in _managed(story).items():
+        most = story.world.held(asset) + _unbooked(story, asset) + _taken(story, asset)
+        if managed > most:
+            yield f"{managed} {asset} managed, {story.world.held(asset)} held, {most} explained"
+
+
+def managed_is_there(story: "Story") -> Iterator[str]:
+    """I-01, M09: at rest that is so whatever others took, up to the step of an order."""
+    for asset, managed in _managed(story).items():
+        step = Decimal("0.0001")
+        if managed > story.world.held(asset) + step:
+            yield f"{managed} {asset} managed, {story.world.held(asset)} held"
+
+
+def _managed(story: "Story") -> dict[str, Decimal]:
+    total: dict[str, Decimal] = {}
+    for symbol, managed in story.facts.managed.items():
+        base = base_and_quote(symbol)[0]
+        total[base] = total.get(base, ZERO) + managed
+    return total
+
+
+def _unbooked(story: "Story", asset: str) -> Decimal:
+    booked: dict[str, Decimal] = {}
+    for fill in story.facts.fills.values():
+        booked[fill.client_order_id] = booked.get(fill.client_order_id, ZERO) + fill.quantity
+    return sum(
+        (
+            order.executed - booked.get(order.ticket.client_order_id, ZERO)
+            for order in _ours(story)
+            if order.ticket.side is Side.SELL and base_and_quote(order.ticket.symbol)[0] == asset
+        ),
+        ZERO,
+    )
+
+
+def _taken(story: "Story", asset: str) -> Decimal:
+    ours = {order.ticket.client_order_id for order in _ours(story)}
+    return sum(
+        (
+            order.executed
+            for order in story.world.orders()
+            if order.ticket.client_order_id not in ours
+            and order.ticket.side is Side.SELL
+            and base_and_quote(order.ticket.symbol)[0] == asset
+        ),
+        ZERO,
+    )
 
 
 def one_attempt(story: "Story") -> Iterator[str]:
@@ -200,6 +257,7 @@ def started_whole(story: "Story") -> Iterator[str]:
 
 ALWAYS: dict[str, Callable[["Story"], Iterator[str]]] = {
     "I-01": no_oversell,
+    "I-01 of assets": managed_was_there,
     "I-03": one_attempt,
     "ONE": once,
     "I-06": fills_are_the_exchanges,
@@ -331,7 +389,7 @@ def _standing(tracker: "Tracker") -> tuple[object, ...]:
 def slices_fit(story: "Story") -> Iterator[str]:
     """I-27: at rest the trackers of a symbol own no more than is managed of it."""
     agent = story.world.agent
-    for symbol in story.symbols:
+    for symbol in story.markets:
         selling = [t for t in agent.trackers.of(symbol) if t.side is Side.SELL]
         owned = sum((t.quantity for t in selling if t.state.is_waiting), ZERO)
         managed = agent.state.book.snapshot().managed(symbol)
@@ -353,7 +411,11 @@ def none_missed(story: "Story") -> Iterator[str]:
 
 
 def all_told(story: "Story") -> Iterator[str]:
-    """I-35, L-03: nothing waits in the outbox, and what was delivered stands in the chat."""
+    """I-35, L-03: each change has its message, which no longer waits and stands in the chat."""
+    for sort in (sorts.TRIGGERED, sorts.BLOCKED, sorts.DONE):
+        told, happened = story.facts.told[sort], story.facts.newsworthy[sort]
+        if told != happened:
+            yield f"{told} of {happened} changes of sort {sort} were told"
     for key in story.facts.queued:
         if key not in story.facts.delivered:
             yield f"{key} was never delivered"
@@ -408,6 +470,7 @@ def replays(story: "Story") -> Iterator[str]:
 SETTLED: dict[str, Callable[["Story"], Iterator[str]]] = {
     "I-08": verdicts_were_right,
     "EQ": equal,
+    "I-01 of assets": managed_is_there,
     "L-01": nothing_open,
     "I-23": none_missed,
     "I-27": slices_fit,

@@ -1,20 +1,35 @@
 """What the journal says, read from the disk beside the agent and folded independently of it."""
 
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from bot.telegram import sorts
+from bot.telegram.appending import APART
 from storage.codec import decode
 from storage.projections import RESERVE_DRAINED
 from storage.reserve import Reserve
 from trading.domain import events
+from trading.domain.chat import OutboxMessage
 from trading.domain.events import Event
-from trading.domain.order import Attempt, AttemptState, Fill, Intent, Side
+from trading.domain.order import (
+    BACKSTOP_SOLD,
+    Attempt,
+    AttemptState,
+    Fill,
+    Intent,
+    IntentState,
+    Purpose,
+    Side,
+)
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange
 
 ZERO = Decimal(0)
+# What nobody may miss of a tracker, by the sort that its message has.
+_NEWS = {TrackerChange.TRIGGERED: sorts.TRIGGERED, TrackerChange.BLOCKED: sorts.BLOCKED}
 # What gives a tracker coins that it did not own before.
 _TAKES = {TrackerChange.ARMED, TrackerChange.RESTED, TrackerChange.REARMED}
 
@@ -39,6 +54,9 @@ class Facts:
     handled: dict[int, events.UpdateHandled] = field(default_factory=dict)
     alerts: dict[str, events.AlertRaised] = field(default_factory=dict)
     unknown_since: dict[str, object] = field(default_factory=dict)
+    # What the owner must be told: how many of each sort happened, and were written to the chat.
+    newsworthy: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
     breaches: list[tuple[str, str]] = field(default_factory=list)
     _path: Path | None = None
     _connection: sqlite3.Connection | None = None
@@ -121,9 +139,11 @@ class Facts:
                 self.intents[intent.intent_id] = intent
             case events.IntentClosed(intent):
                 self.intents[intent.intent_id] = intent
+                self.newsworthy[sorts.DONE] += _is_told_as_done(intent)
             case events.TrackerChanged(tracker):
                 self.changes.append(event)
                 self.trackers[tracker.tracker_id] = tracker
+                self.newsworthy[_NEWS.get(event.change, "")] += 1
                 self._check_slices(event)
             case events.FillBooked(fill):
                 self.fills[fill.symbol, fill.trade_id] = fill
@@ -136,6 +156,13 @@ class Facts:
                 self.mode = mode
             case _:
                 self._message(event)
+
+    def _tell(self, message: OutboxMessage) -> None:
+        if APART in message.message_key:
+            self.breaches.append(("I-35", f"two messages had the key of {message.message_key}"))
+        if message.message_key.startswith("alert:"):
+            # A storm tells of as many as it has lines.
+            self.told[message.sort] += max(len(message.gist), 1)
 
     def _manage(self, symbol: str, quantity: Decimal) -> None:
         self.managed[symbol] = max(self.managed.get(symbol, ZERO) + quantity, ZERO)
@@ -155,6 +182,7 @@ class Facts:
         match event:
             case events.MessageQueued(message):
                 self.queued[message.message_key] = event
+                self._tell(message)
             case events.MessageDelivered(key):
                 self.delivered[key] = event
             case events.UpdateReceived(update):
@@ -189,6 +217,13 @@ class Facts:
         ended = attempt.state in {AttemptState.REJECTED, AttemptState.ABSENT}
         if was_unknown and ended and not getattr(event, "evidence", ""):
             self.breaches.append(("I-08", f"{name} became {attempt.state} without evidence"))
+
+
+def _is_told_as_done(intent: Intent) -> bool:
+    if intent.filled_quantity == 0 or intent.purpose is Purpose.BACKSTOP:
+        return intent.filled_quantity > 0
+    is_told_by_backstop = intent.tracker_id is not None and intent.reason == BACKSTOP_SOLD
+    return intent.state in {IntentState.DONE, IntentState.DUST} and not is_told_by_backstop
 
 
 def adopted(event: Event, symbol: str) -> Decimal:

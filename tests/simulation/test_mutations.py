@@ -10,6 +10,8 @@ from typing import Any
 import ccxt
 import pytest
 
+from bot.telegram import sorts
+from bot.telegram.addressing import Addresser
 from bot.telegram.inbox import Inbox
 from bot.telegram.sending import Sender
 from storage import ledger
@@ -17,7 +19,7 @@ from storage.journal import SqlJournal
 from tests.simulation.checks import Broken
 from tests.simulation.story import play_seed
 from trading.agent import TradingAgent
-from trading.domain.events import AttemptPrepared, FillBooked
+from trading.domain.events import AttemptPrepared, FillBooked, MessageQueued
 from trading.domain.instrument import Instrument
 from trading.domain.order import Attempt, Intent, Side
 from trading.domain.tracker import Tracker
@@ -122,6 +124,32 @@ def a_message_is_called_delivered_and_was_not(patch: pytest.MonkeyPatch) -> None
     patch.setattr(Sender, "send", send)
 
 
+def a_batch_of_news_is_called_told_and_is_not(patch: pytest.MonkeyPatch) -> None:
+    real, dropped = Addresser._messages, []
+
+    async def messages(self: Addresser, rows: Any) -> Any:
+        found = await real(self, rows)
+        if dropped or not any(one.message.sort == sorts.DONE for one in found):
+            return found
+        dropped.append(rows)
+        return [one for one in found if one.message.sort != sorts.DONE]
+
+    patch.setattr(Addresser, "_messages", messages)
+
+
+def two_messages_have_one_key(patch: pytest.MonkeyPatch) -> None:
+    real = Addresser._messages
+
+    async def messages(self: Addresser, rows: Any) -> Any:
+        found = await real(self, rows)
+        return [
+            *found,
+            *(MessageQueued(replace(one.message, text="another one")) for one in found[:1]),
+        ]
+
+    patch.setattr(Addresser, "_messages", messages)
+
+
 def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
     async def step(_self: Searching, *_arguments: Any) -> None:
         await asyncio.sleep(1)
@@ -163,6 +191,8 @@ def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
         (fills_do_not_reach_the_projections, {"I-30", "I-33"}),
         (updates_are_acknowledged_before_they_are_stored, {"I-36"}),
         (a_message_is_called_delivered_and_was_not, {"I-35"}),
+        (a_batch_of_news_is_called_told_and_is_not, {"I-35"}),
+        (two_messages_have_one_key, {"I-35"}),
         (nobody_asks_what_became_of_an_order, {"L-01", "EQ"}),
         (coins_are_sent_away, {"Z-03"}),
     ],

@@ -1,5 +1,6 @@
 """Which facts make the chat read the journal at once, and what a death or a batch's end leaves."""
 
+import logging
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -16,7 +17,8 @@ from tests.builders import NOON
 from tests.fakes.desk import START, FakeDesk
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from tests.unit.trading.trackers.make import armed
-from trading.domain.chat import Person, Role, Severity
+from trading.domain.chat import OutboxMessage, Person, Role, Severity
+from trading.domain.errors import StorageLost
 from trading.domain.events import (
     AlertRaised,
     EventsAddressed,
@@ -195,3 +197,37 @@ async def test_a_tracker_that_was_closed_elsewhere_without_an_order_of_its_own_i
     await world.addresser(Unmarked()).address_new()
     [text] = world.texts()
     assert text.startswith("✖️ Closed elsewhere: BTC/USDT")
+
+
+async def test_what_came_after_an_append_whose_answer_was_lost_is_told_and_nothing_twice() -> None:
+    world = _World()
+    addresser = world.addresser(Unmarked())
+    await world.store.append(_raised("a1"))
+    world.store.lose_answer()
+    with pytest.raises(StorageLost):
+        await addresser.address_new()
+    await world.store.append(_raised("a2"))
+    await addresser.address_new()
+    assert [text.splitlines()[0] for text in world.texts()] == ["🚨 A1", "🚨 A2"]
+    assert [one.up_to_seq for one in world.store.of(EventsAddressed)] == [1, 4]
+
+
+async def test_a_message_whose_key_is_taken_takes_none_of_its_batch_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "bot.telegram")
+    world = _World()
+    addresser = world.addresser(Unmarked())
+    await world.store.append(_raised("a1"), _raised("a2"))
+    taken = OutboxMessage("alert:1:7", 7, "something else", START)
+    await world.store.append(MessageQueued(taken))
+    await addresser.address_new()
+    told = [text.splitlines()[0] for text in world.texts()]
+    assert told == ["something else", "🚨 A1", "🚨 A2"]
+    assert [record.message for record in caplog.records] == ["already_addressed", "key_taken"]
+    await world.addresser(Unmarked()).address_new()
+    assert len(world.texts()) == len(told)
+
+
+def _raised(name: str) -> AlertRaised:
+    return AlertRaised(name, Severity.CRIT, name, START)
