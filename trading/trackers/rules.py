@@ -138,6 +138,12 @@ def hard_stop_at(tracker: Tracker, at_ms: int) -> Decimal | None:
     return tracker.hard_stop_price if stop is None else lines.price_at(stop, at_ms)
 
 
+def is_stopped_out(tracker: Tracker, price: Decimal, at_ms: int) -> bool:
+    """Whether what is bought at a price would be sold by the tracker's own fixed stop at once."""
+    stop = tracker.spec.stop
+    return stop is not None and price <= lines.price_at(stop, at_ms)
+
+
 def step(
     tracker: Tracker,
     tick: Tick,

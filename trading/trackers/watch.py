@@ -314,8 +314,8 @@ class Watch:
         self, group: Group, step: Step, evidence: Evidence, tick: Tick, moment: Moment
     ) -> None:
         tracker = step.tracker
-        if tracker.side is Side.BUY and not self._may_buy(group):
-            self._rebuild_entry(group, tracker.tracker_id, tick, moment)
+        if refusal := self._refusal(group, tracker, tick, moment):
+            self._rebuild_entry(group, tracker.tracker_id, tick, moment, refusal)
         else:
             self._fire(group, tracker, evidence)
 
@@ -332,21 +332,27 @@ class Watch:
         group.trackers[result.tracker.tracker_id] = result.tracker
         self.changes.append(Change(result.tracker, TrackerChange.REBUILT, result.text))
 
-    def _may_buy(self, group: Group) -> bool:
+    def _refusal(self, group: Group, tracker: Tracker, tick: Tick, moment: Moment) -> str:
+        """Why a trigger may not buy now, empty when it may."""
+        if tracker.side is not Side.BUY:
+            return ""
+        if group.is_blind:
+            return "it was blind"
         world = self._world
-        return (
-            not group.is_blind
-            and not world.is_stale(group.symbol)
-            and world.may_enter(group.symbol)
-        )
+        if world.is_stale(group.symbol) or not world.may_enter(group.symbol):
+            return "entries are refused now"
+        if rules.is_stopped_out(tracker, tick.price, moment.line_ms):
+            return "its own stop would sell at once"
+        return ""
 
-    def _rebuild_entry(self, group: Group, tracker_id: int, tick: Tick, moment: Moment) -> None:
+    def _rebuild_entry(
+        self, group: Group, tracker_id: int, tick: Tick, moment: Moment, why: str
+    ) -> None:
         tracker = group.trackers[tracker_id]
         fresh = rules.rebuild_entry(tracker, tick.price, moment, group.instrument)
         group.trackers[tracker_id] = fresh
         told_s = self._refused_s.get(tracker_id)
         is_told = told_s is not None and moment.now_s - told_s < _REFUSAL_REPEAT_S
-        why = "it was blind" if group.is_blind else "entries are refused now"
         if not is_told:
             self._refused_s[tracker_id] = moment.now_s
         self.changes.append(Change(fresh, TrackerChange.REBUILT, "" if is_told else why))

@@ -21,6 +21,7 @@ from tests.unit.trading.trackers.make import (
     tick,
 )
 from trading.domain.instrument import Instrument
+from trading.domain.order import Side
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import (
     Confirm,
@@ -309,6 +310,24 @@ def test_a_buy_does_not_trigger_while_entries_are_refused_and_is_told_once(aroun
     around.may_enter = True
     around.see(watch, 53000, 3)
     assert [fired.evidence.price for fired in watch.fired] == [d(53000)]
+
+
+def test_a_swing_buys_nothing_that_its_own_stop_would_sell_at_once(around: Around) -> None:
+    swing = armed(TrackerKind.TAKE_PROFIT, 60000, level=61000, trail="0.01", stop=58000)
+    buying = replace(swing, side=Side.BUY, state=TrackerState.TRAILING, quantity=d(0), quote=d(500))
+    watch = around.watch(replace(buying, record_price=d(57000), stop_price=d(57570)))
+    around.see(watch, 57600)
+    assert watch.fired == []
+    (change,) = watch.changes
+    assert (change.change, change.reason) == (
+        TrackerChange.REBUILT,
+        "its own stop would sell at once",
+    )
+    assert change.tracker.record_price == d(57600)
+    around.see(watch, "58000", 1)
+    assert watch.fired == []
+    around.see(watch, 58200, 2)
+    assert [fired.evidence.price for fired in watch.fired] == [d(58200)]
 
 
 def test_a_sale_needs_no_leave(around: Around) -> None:
