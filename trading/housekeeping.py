@@ -21,7 +21,7 @@ from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.position import DOLLARS, Balance, Position, TradingMode
 from trading.domain.valuation import price_in, route
-from trading.execution.reconcile import Difference, Finding
+from trading.execution.reconcile import ORDERS, Difference, Finding
 from trading.funds import Funds
 from trading.key_rights import KeyFinding, judge_key
 from trading.market.engine import MarketEngine
@@ -90,9 +90,11 @@ class Housekeeping:
         await self._watch_endings()
 
     async def look_for_missing(self) -> None:
-        """Read the account again where managed coins are missing; raises Retryable."""
-        busy, before = self._working(), self._of.state.book.snapshot().positions
-        findings = await self._of.execution.missing()
+        """Compare again what managed coins are missing of; raises Retryable."""
+        portfolio = self._of.state.book.snapshot()
+        busy, before = self._working(), portfolio.positions
+        symbols = [each for asset in self.missing.assets for each in portfolio.holders(asset)]
+        findings = await self._of.execution.reconcile(symbols)
         await self._settle(findings, busy | self._working() | self._changed_since(before))
         await self._compare_again()
 
@@ -115,7 +117,9 @@ class Housekeeping:
     async def _settle(self, findings: Sequence[Finding], busy: Collection[str]) -> None:
         """Tell of managed coins that are missing, take away what is proven to be gone, and end."""
         state, now = self._of.state, self._of.clock.now()
-        moving = {base_and_quote(symbol)[0] for symbol in busy}
+        # Orders of ours that were just found explain what is missing once they are booked.
+        found = {each.symbol for each in findings if each.kind in ORDERS}
+        moving = {base_and_quote(symbol)[0] for symbol in {*busy, *found}}
         short = [each for each in findings if each.kind is Difference.SHORT]
         self.missing.read(short, moving, now, self._of.clock.monotonic())
         gone = [self._gone(each, findings, now) for each in short if each.asset not in moving]

@@ -54,6 +54,11 @@ class Missing:
             if not streak.reads_s or now_s - streak.reads_s[-1] >= APART_S:
                 streak.reads_s.append(now_s)
 
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Of which assets units are missing."""
+        return tuple(sorted(self._streaks))
+
     def since(self, asset: str) -> datetime | None:
         """Return since when units of an asset are missing."""
         streak = self._streaks.get(asset)

@@ -75,10 +75,17 @@ def test_coins_that_come_and_go_outside_change_only_what_is_managed_of_them() ->
         assert waited_s <= 10
         await stage.until(lambda: world.agent.trackers.all()[0].quantity == Decimal("0.2"), 10)
         assert managed("BTC") == Decimal("0.2")
+        # What is withdrawn of what is managed is no sale: told at once, and gone once it is proven.
+        await stage.control.transfer({"asset": "BTC", "delta": "-0.05"})
+        assert await stage.until_told("0.05 BTC of what Umbra manages are missing") <= 10
+        assert await stage.until_told("0.05 BTC left the account without a trade") <= 60
+        await stage.until(lambda: world.agent.trackers.all()[0].quantity == Decimal("0.15"), 10)
+        assert managed("BTC") == world.held("BTC")
+        assert not world.agent.state.alerts
         stage.move("57900")
         await stage.until(lambda: not world.agent.trackers.all(), SOLD_WITHIN_S)
         ours = [one for one in stage.sales if not one.ticket.client_order_id.startswith("web_")]
-        assert sum(one.executed for one in ours) == Decimal("0.2")
+        assert sum(one.executed for one in ours) == Decimal("0.15")
         by_hand = len(stage.sales) - len(ours)
         fired(by_hand, words=f"sold by hand, told after {waited_s:.1f} s")
 

@@ -32,6 +32,10 @@ class Difference(Enum):
     TWICE = "carried out twice"
 
 
+# What is found of orders, and not of coins.
+ORDERS = frozenset(Difference) - {Difference.FOREIGN_SALE, Difference.SHORT}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One difference; `quantity` in base units where coins are concerned.

@@ -172,16 +172,15 @@ class Recovery:
         for symbol in swept:
             findings += await self._sweep_symbol(symbol)
             self._proving.compared(symbol)
-        return [*findings, *await self.missing(swept)]
+        return [*findings, *await self._missing(swept)]
 
-    async def missing(self, symbols: Collection[str] | None = None) -> Sequence[Finding]:
+    async def _missing(self, symbols: Collection[str]) -> Sequence[Finding]:
         """Return where managed coins are missing, and who traded them away as far as that is told.
 
-        Of what is short under other than these `symbols`, no executions are asked for. Raises
-        Unreachable or AuthLost.
+        Of what is short under other than these `symbols`, no executions are asked for.
         """
         short = await self._short()
-        asked = [each for each in short if symbols is None or each.symbol in symbols]
+        asked = [each for each in short if each.symbol in symbols]
         if not asked:
             return short
         traded, looked = list[Finding](), dict[str, tuple[str, ...]]()

@@ -408,10 +408,6 @@ class ExecutionEngine:
         """Compare orders, executions and balances with ours; raises Unreachable or AuthLost."""
         return await self._recovery.sweep(symbols)
 
-    async def missing(self) -> Sequence[Finding]:
-        """Look for managed coins that the account does not show; raises Unreachable or AuthLost."""
-        return await self._recovery.missing()
-
     async def fit(self, symbol: str) -> None:
         """Cut exits down to what is managed now; one that has nothing left to sell ends.
 
