@@ -425,7 +425,7 @@ def test_a_tracker_that_looks_at_another_price_does_not_fire_on_what_it_saw_befo
     assert watch.fired == []
     around.see(watch, 57950, 2)
     [fired_now] = watch.fired
-    assert (fired_now.evidence.price, fired_now.evidence.price_kind) == (57950, PriceKind.LAST)
+    assert (fired_now.evidence.price, fired_now.evidence.price_kind) == (d(57950), PriceKind.LAST)
 
 
 def test_a_held_tracker_reacts_after_its_release_to_what_it_saw(around: Around) -> None:
