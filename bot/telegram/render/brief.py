@@ -17,6 +17,7 @@ def brief(status: StatusView) -> list[Line]:
         f"{dot(status)} {state}, {count(status.trackers_waiting, 'tracker')} watching",
         *blocked_line(status),
         *([f"{status.trackers_acting} acting now"] if status.trackers_acting else []),
+        *([f"{status.trackers_paused} PAUSED"] if status.trackers_paused else []),
     ]
     held = [view for view in status.positions if view.position.quantity > 0]
     for view in held[:_POSITIONS_MAX]:

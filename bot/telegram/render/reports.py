@@ -10,7 +10,13 @@ from bot.charts.drawing import level_marks
 from bot.modes import MODES, THIS_MACHINE
 from bot.telegram import phrase
 from bot.telegram.render.earnings import exit_lines
-from bot.telegram.render.status import STREAMS, dot, position_lines
+from bot.telegram.render.status import (
+    STREAMS,
+    dot,
+    position_lines,
+    tracker_counts,
+    unprotected,
+)
 from bot.telegram.render.text import (
     BLIND,
     CAPTION_LENGTH_MAX,
@@ -53,7 +59,10 @@ def summary_card(
     `more` is what the person watches besides.
     """
     status, account = view.status, view.account
-    head = f"{dot(status)} {title}: {money(account.equity)} {account.currency}"
+    head = f"{title}: {money(account.equity)} {account.currency}"
+    # A phone that is locked shows the first line.
+    open_ones = unprotected(status)
+    heads = [open_ones, head] if open_ones else [head]
     lines: list[Line] = [f"Since {view.since.astimezone(timezone):%b %d %H:%M} {timezone}"]
     lines += _profit_lines(view)
     if view.round_trips:
@@ -62,13 +71,13 @@ def summary_card(
         lines.append(f"{count(view.triggers, 'trigger')}, {count(len(view.fills), 'fill')}")
     if not view.round_trips and not view.triggers and not view.fills:
         lines.append("A quiet time: nothing fired.")
-    lines.append(f"{count(status.trackers_waiting, 'tracker')} watching")
+    lines.append(tracker_counts(status))
     for position in status.positions[:4]:
         lines.extend(position_lines(position))
     if len(status.positions) > 4:
         lines.append(f"+{len(status.positions) - 4} more: /positions")
     lines.extend(f"⚠️ {one.text}" for one in status.conditions if one.is_active)
-    return Card(card_text(head, *lines, *more))
+    return Card(card_text(f"{dot(status)} {heads[0]}", *heads[1:], *lines, *more))
 
 
 def _profit_lines(view: SummaryView) -> list[Line]:

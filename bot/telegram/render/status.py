@@ -45,7 +45,8 @@ def dot(status: StatusView) -> str:
     severities = {condition.severity for condition in status.conditions if condition.is_active}
     is_blind = status.stream == "lost" or not status.is_ready
     # An exit that cannot act is trouble until it can, whoever has seen its alarm.
-    if Severity.CRIT in severities or status.alerts or is_blind or status.exits_blocked:
+    is_wrong = status.alerts or status.exits_blocked or unprotected(status)
+    if Severity.CRIT in severities or is_blind or is_wrong:
         return "🔴"
     mode = MODES[status.state].sign
     is_doubtful = Severity.WARN in severities or status.unresolved > 0
@@ -65,7 +66,7 @@ def status_card(status: StatusView, *, may_act: bool = True) -> Card:
     ]
     if status.profit_today is not None:
         lines.append(f"Today {signed(status.profit_today)} {status.currency}")
-    lines.append(_tracker_counts(status))
+    lines.append(tracker_counts(status))
     fresh = f"{age(status.data_age_s)} old" if status.data_age_s is not None else "not needed now"
     lines.append(f"Prices {fresh} · {STREAMS.get(status.stream, status.stream)}")
     for view in status.positions[:PAGE]:
@@ -98,21 +99,34 @@ _STATUS_BUTTONS: Rows = (
 )
 
 
+def unprotected(status: StatusView) -> str:
+    """What of the positions nothing protects now, in a few words; empty where all are."""
+    positions = _held(status)
+    open_ones = [view for view in positions if not view.is_protected]
+    if positions and status.state is TradingMode.HALTED_EVERYTHING:
+        return "UNPROTECTED: everything halted"
+    if not open_ones:
+        return ""
+    if all(map(_is_partly, open_ones)):
+        return f"{len(open_ones)} of {len(positions)} only PARTLY PROTECTED"
+    return f"NOT PROTECTED: {len(open_ones)} of {count(len(positions), 'position')}"
+
+
 def _headline(status: StatusView) -> str:
-    positions = [view for view in status.positions if view.position.quantity > 0]
-    if not positions:
-        return f"{dot(status)} No open position"
-    open_ones = sum(not view.is_protected for view in positions)
-    if status.state is TradingMode.HALTED_EVERYTHING:
-        return f"{dot(status)} UNPROTECTED: everything halted"
-    if open_ones:
-        if all(_is_partly(view) for view in positions if not view.is_protected):
-            return f"🔴 {open_ones} of {len(positions)} only PARTLY PROTECTED"
-        return f"🔴 NOT PROTECTED: {open_ones} of {count(len(positions), 'position')}"
+    positions = _held(status)
     by_backstop = sum(_is_by_backstop(view) for view in positions)
-    if by_backstop:
-        return f"{dot(status)} Backstop only: {by_backstop} of {count(len(positions), 'position')}"
-    return f"{dot(status)} Protected: {len(positions)} of {count(len(positions), 'position')}"
+    words = unprotected(status)
+    if not positions:
+        words = "No open position"
+    elif not words and by_backstop:
+        words = f"Backstop only: {by_backstop} of {count(len(positions), 'position')}"
+    elif not words:
+        words = f"Protected: {len(positions)} of {count(len(positions), 'position')}"
+    return f"{dot(status)} {words}"
+
+
+def _held(status: StatusView) -> list[PositionView]:
+    return [view for view in status.positions if view.position.quantity > 0]
 
 
 def _is_partly(view: PositionView) -> bool:
@@ -141,7 +155,8 @@ def _why(status: StatusView) -> list[Line]:
     return [words] if words else []
 
 
-def _tracker_counts(status: StatusView) -> str:
+def tracker_counts(status: StatusView) -> str:
+    """How many trackers wait, act and are paused."""
     parts = [f"{status.trackers_waiting} watching"]
     if status.trackers_acting:
         parts.append(f"{status.trackers_acting} acting")

@@ -120,6 +120,7 @@ async def test_a_blocked_exit_is_seen_at_a_glance_until_it_can_act() -> None:
         Side.SELL,
         TrackerState.EXITING,
         NOON,
+        stop_price=Decimal(58000),
         quantity=Decimal("0.5"),
     )
     seen: list[list[str]] = []
@@ -134,6 +135,16 @@ async def test_a_blocked_exit_is_seen_at_a_glance_until_it_can_act() -> None:
     assert [lines[0][0] for lines in seen] == ["🟢", "🔴", "🟢"]
     told = "🚨 1 exit BLOCKED, sells nothing"
     assert [told in lines for lines in seen] == [False, True, False]
+
+
+async def test_what_nothing_protects_is_seen_at_a_glance() -> None:
+    world = World()
+    await world.cards.tick()
+    await world.deliver(41)
+    await world.next_minute()
+    lines = strip_markup(world.phone.texts[41]).splitlines()
+    assert lines[0].startswith("🔴 Alive at")
+    assert lines[1] == "🚨 NOT PROTECTED: 1 of 1 position"
 
 
 async def test_a_card_that_its_person_deleted_is_placed_anew() -> None:

@@ -511,6 +511,22 @@ async def test_a_summary_tells_profit_apart_from_what_came_and_went(
     assert ("Moved" in text) is (len(told) > 1)
 
 
+async def test_a_summary_says_first_what_nothing_protects_and_counts_who_is_paused() -> None:
+    desk = FakeDesk(SettableClock(START))
+    await desk.execute(grammar.parse("/track BTC/USDT stop 58000 all", find), 7, "arm")
+    lines = _assert_fits(reports.summary_card(await desk.summary(START)))
+    assert lines[0].startswith("🟢 Summary: 40,005.00 USDT")
+    assert "Trackers 1 watching" in lines
+    [tracker] = desk.live.values()
+    desk.live[1] = replace(tracker, is_paused=True, stop_price=None)
+    lines = _assert_fits(reports.summary_card(await desk.summary(START)))
+    assert lines[:2] == ["🔴 NOT PROTECTED: 1 of 1 position", "Summary: 40,005.00 USDT"]
+    assert "Trackers 1 watching, 1 PAUSED" in lines
+    desk.state = TradingMode.HALTED_EVERYTHING
+    lines = _assert_fits(reports.summary_card(await desk.summary(START)))
+    assert lines[0] == "🔴 UNPROTECTED: everything halted"
+
+
 async def test_each_stop_of_a_position_is_shown_with_what_it_sells() -> None:
     desk = FakeDesk(SettableClock(START))
     for line in ("/track BTC/USDT stop 58000 0.1", "/track BTC/USDT stop 50000 0.4"):
