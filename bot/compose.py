@@ -27,7 +27,7 @@ from bot.vital_signs import VitalSigns, Watched
 from storage.database import StorageAwaited, StorageMissing
 from trading.agent import TradingAgent
 from trading.bus import Bus
-from trading.domain.errors import Fatal, JournalCorrupt, StorageLost
+from trading.domain.errors import Fatal, JournalCorrupt, StorageLost, UmbraError
 from trading.domain.events import JobRan
 from trading.installation import Identity, Ports, order_prefix
 from trading.reception import Reception
@@ -279,7 +279,7 @@ class Process:
         try:
             with contextlib.suppress(TimeoutError, Fatal):
                 async with asyncio.timeout(_STOP_DEADLINE_S):
-                    await self._agent.stop("asked to stop")
+                    await self._agent.stop("asked to stop" if failure is None else _why(failure))
         finally:
             if isinstance(failure, StorageLost):
                 # Whichever task has met it: what is journaled by now reaches nobody. What has fired
@@ -332,6 +332,12 @@ def _say(text: str) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
+
+
+def _why(failure: BaseException) -> str:
+    # Its own words are for people only where we chose them.
+    known = str(failure) if isinstance(failure, UmbraError) else "an error of its own"
+    return f"it cannot go on: {known}"
 
 
 def _root(error: BaseException) -> BaseException:

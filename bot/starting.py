@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from bot.in_hand import MarkedInHand
 from storage.store import Store
@@ -123,7 +123,15 @@ class Start:
         # Whoever is not at the terminal must learn that no stop is watched.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_TELL_S):
-                await self._tell(f"Umbra does not start: {why}")
+                left = await self._left_undone()
+                await self._tell(". ".join((f"Umbra does not start: {why}", *left)))
+
+    async def _left_undone(self) -> Sequence[str]:
+        try:
+            return await self._agent.unwatched()
+        except StorageLost as error:
+            logger.warning("state_not_read", extra={"error": str(error)})
+            return ("PRIVATE STOPS ARE NOT WATCHED. Which there are, and what is sold, is unknown",)
 
 
 def _is_refusal(error: Retryable) -> bool:

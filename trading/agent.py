@@ -80,6 +80,8 @@ class TradingAgent:
         self._follow_ups = FollowUps()
         self.alarms = Alarms(self.state, ports.clock, self.record)
         self._is_started = False
+        # What the journal holds, until execution carries it out.
+        self._stored: StoredState | None = None
         self._start_log: StartLog | None = None
         self._program_changes: tuple[str, ...] = ()
         self.market = MarketEngine(
@@ -185,7 +187,7 @@ class TradingAgent:
         another agent of this host trades it.
         """
         await self.gateway.connect()
-        stored = await self._load()
+        stored = self._stored = await self._load()
         now = self.clock.now()
         since = stored.last_alive_at or now
         await self._begin(stored)
@@ -203,6 +205,7 @@ class TradingAgent:
         self.trackers.load(stored.trackers)
         # What closes from here on takes its tracker with it.
         self.execution.go_on()
+        self._stored = None
         # Before time passes: no decision that was open has ended yet.
         await self._tell_stranded(stored)
         # What is sold must not be judged as still held, nor sold once more.
@@ -310,6 +313,9 @@ class TradingAgent:
             await self.trackers.stop()
         finally:
             await self.execution.stop()
+        if not self._is_started:
+            # Nothing that it could say of the end would be true: it never knew what there is.
+            return
         now = self.clock.now()
         was_watching, self.is_ready = self.is_ready, False
         # What was at work may have ended while it was awaited.
@@ -323,13 +329,24 @@ class TradingAgent:
         sold = last_words.sold(self.execution.unsaved_ends)
         return "; ".join((*self._unsold(), *sold, self._resting()))
 
+    async def unwatched(self) -> tuple[str, ...]:
+        """Say of a start that was refused what nobody watches or sells; raises StorageLost."""
+        return last_words.unwatched(await self.records.state())
+
     def _unsold(self) -> tuple[str, ...]:
         of = self.execution
+        if (stored := self._stored) is not None:
+            fired = [tracker for tracker in stored.trackers if tracker.state.is_acting]
+            sales = [one for one in stored.intents if one.intent_id not in self.state.backstops]
+            return last_words.unsold(sales, fired, stored.attempts)
         return last_words.unsold(of.intents, self.trackers.acting(), of.attempts)
 
     def _resting(self) -> str:
-        held = backstops.resting(self.state.backstops, self.execution.attempts)
-        return backstops.told(held)
+        if not self._is_started:
+            return "whether backstops rest on the exchange is not known"
+        stored = self._stored
+        attempts = self.execution.attempts if stored is None else stored.attempts
+        return backstops.told(backstops.may_rest(self.state.backstops, attempts))
 
     async def record(self, *events: Event, reserve: bool = False) -> None:
         """Make facts durable, in the `reserve` if they must not wait, then tell everybody."""

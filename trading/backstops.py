@@ -82,8 +82,19 @@ def resting(
     ]
 
 
+def may_rest(
+    decided: Mapping[str, Intent], attempts: Iterable[Attempt]
+) -> list[tuple[Intent, Attempt]]:
+    """Return those that the exchange holds, and those of which nobody knows whether it does."""
+    return [
+        (decided[attempt.intent_id], attempt)
+        for attempt in attempts
+        if attempt.intent_id in decided and not attempt.state.is_terminal
+    ]
+
+
 def told(held: Iterable[tuple[Intent, Attempt]]) -> str:
-    """Say which of them the exchange holds now, for whoever reads that nothing else protects."""
+    """Say which of them the exchange holds, for whoever reads that nothing else protects."""
     held = sorted(held, key=lambda pair: (pair[0].tracker_id or 0, pair[0].created_at))
     if not held:
         return "no backstop rests on the exchange"
@@ -91,9 +102,11 @@ def told(held: Iterable[tuple[Intent, Attempt]]) -> str:
 
 
 def _named(intent: Intent, attempt: Attempt) -> str:
-    leaving = ", its cancel is asked for" * (attempt.state is AttemptState.PENDING_CANCEL)
+    doubt = ", its cancel is asked for" * (attempt.state is AttemptState.PENDING_CANCEL)
+    if attempt.state not in RESTING:
+        doubt = ", not known whether it rests: its order was not answered"
     price = plain(intent.stop_price or ZERO)
-    return f"#{intent.tracker_id or 0} {intent.symbol} at {price}{leaving}"
+    return f"#{intent.tracker_id or 0} {intent.symbol} at {price}{doubt}"
 
 
 def _wish(

@@ -1,11 +1,13 @@
-"""What a process that ends leaves undone: sales that were decided, in words for people."""
+"""What a process that ends, or does not start, leaves undone, in words for people."""
 
 from collections.abc import Iterable
 from decimal import Decimal
 
+from trading import backstops
 from trading.domain.money import plain
 from trading.domain.order import Attempt, AttemptState, Intent, Purpose, Side
 from trading.domain.tracker import Tracker
+from trading.ports.storage import StoredState
 
 _NAMED_MAX = 8
 
@@ -48,6 +50,32 @@ def sold(ended: Iterable[Intent]) -> tuple[str, ...]:
         for one in ended
         if one.purpose is Purpose.PROTECT and one.filled_quantity
     )[:_NAMED_MAX]
+
+
+def unwatched(stored: StoredState) -> tuple[str, ...]:
+    """Return what nobody does while a start is refused: a sentence for each thing, from storage.
+
+    Which stops are not watched, which have fired and are not sold, and which backstops the
+    exchange held when it was last asked.
+    """
+    open_ = [one for one in stored.intents if not one.state.is_terminal]
+    placed = {one.intent_id: one for one in open_ if one.purpose is Purpose.BACKSTOP}
+    sales = [one for one in open_ if one.purpose is not Purpose.BACKSTOP]
+    fired = [one for one in stored.trackers if one.state.is_acting]
+    waiting = sorted(
+        (one for one in stored.trackers if one.state.is_waiting), key=lambda one: one.tracker_id
+    )
+    sentences = []
+    if waiting:
+        names = [f"#{one.tracker_id} {one.symbol}" for one in waiting]
+        if len(names) > _NAMED_MAX:
+            names[_NAMED_MAX:] = [f"{len(names) - _NAMED_MAX} more"]
+        sentences.append(f"PRIVATE STOPS ARE NOT WATCHED: {', '.join(names)}")
+    sentences += unsold(sales, fired, stored.attempts)
+    if stored.trackers:
+        held = backstops.may_rest(placed, stored.attempts)
+        sentences.append(f"When Umbra last knew: {backstops.told(held)}")
+    return tuple(sentences)
 
 
 def _undone(symbol: str, quantity: Decimal, *, is_sent: bool) -> str:

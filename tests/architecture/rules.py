@@ -151,7 +151,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "trading.reception": (*_CONDUCTED, "trading.commanding", "trading.agent"),
     "trading.reachability": (),
     "trading.backstops": ("trading.domain",),
-    "trading.last_words": ("trading.domain",),
+    "trading.last_words": ("trading.backstops", "trading.domain", "trading.ports.storage"),
     "trading.key_rights": ("trading.domain", "trading.ports.exchange"),
     "trading.outside": ("trading.domain", "trading.execution", "trading.reachability"),
     "trading.missing": ("trading.domain", "trading.execution.reconcile"),

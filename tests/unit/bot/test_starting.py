@@ -8,7 +8,7 @@ import pytest
 from bot.starting import Start
 from tests.fakes.clock import FakeClock
 from trading.decide import DecisionSettings
-from trading.domain.errors import StorageLost, Unreachable
+from trading.domain.errors import AuthLost, StorageLost, Unreachable
 from trading.installation import AgentSettings
 from trading.risk.limits import RiskLimits
 
@@ -90,6 +90,45 @@ async def test_a_start_without_a_database_ends_and_so_does_one_that_watched(fate
     with pytest.raises(StorageLost):
         await _start(parts, slept).run(parts.restore)
     assert (parts.recoveries, slept) == (1, [])
+
+
+class _Refused(_Parts):
+    """An agent whose key is refused; what it leaves undone is known, or the journal is gone."""
+
+    def __init__(self, left: tuple[str, ...] | None) -> None:
+        super().__init__(free_at_look=0)
+        self.left = left
+
+    async def recover(self) -> None:
+        raise AuthLost("the key is refused")
+
+    async def unwatched(self) -> tuple[str, ...]:
+        if self.left is None:
+            raise StorageLost("the database cannot be read")
+        return self.left
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (("STOPS ARE NOT WATCHED: #1", "#2 HAS FIRED"), "STOPS ARE NOT WATCHED: #1. #2 HAS FIRED"),
+        (None, "PRIVATE STOPS ARE NOT WATCHED. Which there are, and what is sold, is unknown"),
+    ],
+)
+async def test_a_start_that_is_refused_says_what_nobody_watches_or_sells(
+    left: tuple[str, ...] | None, said: str
+) -> None:
+    parts, told = _Refused(left), list[str]()
+
+    async def tell(text: str) -> bool:
+        told.append(text)
+        return True
+
+    clock = FakeClock(datetime(2026, 11, 20, tzinfo=UTC))
+    start = Start(parts, parts, _NoMarks(), clock, tell)  # type: ignore[arg-type]
+    with pytest.raises(AuthLost):
+        await start.run(parts.restore)
+    assert told == [f"Umbra does not start: the key is refused. {said}"]
 
 
 class _Elsewhere(_Parts):

@@ -13,6 +13,7 @@ from tests.fakes.exchange import Fault
 from tests.unit.trading.agent_world import AgentWorld, stop_spec
 from trading import last_words
 from trading.domain.commands import ArmTracker, CancelTracker, ClosePosition, EditTracker
+from trading.domain.errors import AuthLost
 from trading.domain.events import ConditionChanged, ProcessStopped
 from trading.domain.order import OrderType
 from trading.reachability import EXCHANGE_DOWN
@@ -169,6 +170,77 @@ async def test_an_end_names_the_sale_that_a_person_asked_for(world: AgentWorld) 
     await world.do(ClosePosition("BTC/USDT"))
     stopped = await stop(world)
     assert stopped.unsold == ("of a sale, 0.5 BTC is NOT SOLD",)
+
+
+@pytest.mark.usefixtures("mute")
+async def test_a_start_that_is_refused_says_from_the_journal_what_nobody_does(
+    world: AgentWorld,
+) -> None:
+    await world.kill()
+    world.exchange.is_key_lost = True
+    with pytest.raises(AuthLost):
+        await world.start()
+    assert await world.agent.unwatched() == (
+        "#1 BTC/USDT HAS FIRED and 0.5 BTC is NOT SOLD",
+        f"When Umbra last knew: {RESTS}",
+    )
+
+
+async def test_a_start_that_knows_nothing_yet_writes_no_end_that_would_be_a_guess(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.protect("50000")
+    await world.kill()
+
+    async def revoked() -> str:
+        raise AuthLost("the exchange does not accept the key")
+
+    monkeypatch.setattr(world.exchange, "account_id", revoked)
+    with pytest.raises(AuthLost):
+        await world.start()
+    assert await world.agent.unwatched() == (
+        "PRIVATE STOPS ARE NOT WATCHED: #1 BTC/USDT",
+        "When Umbra last knew: no backstop rests on the exchange",
+    )
+    assert world.agent.left_behind() == "whether backstops rest on the exchange is not known"
+    await world.time.finish(world.agent.stop("it cannot go on"))
+    assert not world.store.of(ProcessStopped)
+
+
+@pytest.mark.usefixtures("mute")
+async def test_a_start_that_ends_half_way_tells_of_its_end_what_the_journal_knows(
+    world: AgentWorld,
+) -> None:
+    await world.kill()
+    world.exchange.is_key_lost = True
+    with pytest.raises(AuthLost):
+        await world.start()
+    stopped = await stop(world)
+    assert stopped.unsold == ("#1 BTC/USDT HAS FIRED and 0.5 BTC is NOT SOLD",)
+    assert stopped.reason == f"asked to stop; {RESTS}"
+
+
+async def test_a_backstop_whose_order_was_not_answered_is_not_said_to_rest_nor_to_be_missing(
+    world: AgentWorld,
+) -> None:
+    hang = world.exchange.fail("hang", times=9)
+    await world.do(ArmTracker(replace(stop_spec("58000"), backstop=Decimal(50_000))))
+    await sweep(world)
+    assert hang.fired
+    assert world.agent.left_behind() == (
+        "backstops on the exchange: #1 BTC/USDT at 50000, not known whether it rests: its order "
+        "was not answered"
+    )
+
+
+async def test_of_many_stops_that_nobody_watches_a_few_are_named(world: AgentWorld) -> None:
+    await world.protect()
+    stored = await world.store.records.state()
+    [tracker] = stored.trackers
+    waiting = [replace(tracker, tracker_id=number) for number in range(1, 13)]
+    said, _ = last_words.unwatched(replace(stored, trackers=waiting))
+    assert said.endswith("#7 BTC/USDT, #8 BTC/USDT, 4 more")
+    assert last_words.unwatched(replace(stored, trackers=())) == ()
 
 
 @pytest.fixture
