@@ -90,7 +90,7 @@ def _sold_net(story: "Story", symbol: str, *, with_open: bool) -> Decimal:
 
 def no_oversell(story: "Story") -> Iterator[str]:
     """I-01, I-02: what we sold or offer never exceeds what was put under management."""
-    for symbol in story.markets:
+    for symbol in story.symbols:
         sold = _sold_net(story, symbol, with_open=True)
         managed = story.facts.adopted.get(symbol, ZERO)
         if sold > managed:
@@ -389,7 +389,7 @@ def _standing(tracker: "Tracker") -> tuple[object, ...]:
 def slices_fit(story: "Story") -> Iterator[str]:
     """I-27: at rest the trackers of a symbol own no more than is managed of it."""
     agent = story.world.agent
-    for symbol in story.markets:
+    for symbol in story.symbols:
         selling = [t for t in agent.trackers.of(symbol) if t.side is Side.SELL]
         owned = sum((t.quantity for t in selling if t.state.is_waiting), ZERO)
         managed = agent.state.book.snapshot().managed(symbol)

@@ -32,7 +32,6 @@ LIVENESS_S = 240.0
 FALL = Decimal("0.92")
 FIRED_WITHIN_S = 10.0
 _KNOB_SHARE = 0.3
-_CROSSING_SHARE = 0.4
 _CALM_S = 0.5
 
 
@@ -40,9 +39,6 @@ class Story:
     """Plays a seed in its world and checks it at each step."""
 
     symbols = ("BTC/USDT", "ETH/USDT")
-    # One whose money is what another one sells.
-    crossing = "ETH/BTC"
-    markets = (*symbols, crossing)
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -63,9 +59,6 @@ class Story:
         self._disk = world.chances.of("disk")
         # In every other story on average, so that the usual ones stay as frequent.
         self._goes_round = world.chances.of("rounds").random() < 0.5
-        self._crosses = world.chances.of("crosses")
-        is_listed = self.crossing in world.exchange.venue.world.markets
-        self._has_crossings = is_listed and self._crosses.random() < _CROSSING_SHARE
         chosen = world.chances.of("knobs")
         self.knobs = [knob for knob in knobs.KNOBS if chosen.random() < _KNOB_SHARE]
         world.network.on_request = lambda request: check_request(self, request)
@@ -229,9 +222,6 @@ class Story:
         for symbol in self.symbols:
             step = Decimal(repr(round(1 + self._chance.gauss(0, 0.005), 6)))
             self.world.move(symbol, self.world.price(symbol) * step)
-        if self._has_crossings:
-            step = Decimal(repr(round(1 + self._crosses.gauss(0, 0.005), 6)))
-            self.world.move(self.crossing, self.world.price(self.crossing) * step)
 
     def _storage_delay_s(self) -> float:
         if self.world.loop.time() < self.slow_disk_until_s:
@@ -240,25 +230,7 @@ class Story:
 
     # ------------------------------------------------------------ the person
 
-    def _cross(self, chance: Random) -> None:
-        """Spend what other markets may manage, and let go of what that brought."""
-        symbol, price = self.crossing, self.world.price(self.crossing)
-        above = f"{price * Decimal(repr(round(1 + chance.uniform(0.002, 0.02), 4))):.5f}"
-        below = f"{price * Decimal(repr(round(1 - chance.uniform(0.002, 0.02), 4))):.5f}"
-        trail = f"{chance.uniform(0.2, 2):.2f}%"
-        amount = chance.choice(("all", "50%", f"{chance.uniform(0.001, 0.3):.4f} BTC"))
-        texts = (
-            *(f"/track {symbol} buy stop {above} {amount}",) * 2,
-            f"/track {symbol} buy below {below} trail {trail} {amount}",
-            *(f"/buy {symbol} {chance.uniform(0.001, 0.3):.4f} BTC",) * 2,
-            f"/close {symbol}",
-        )
-        self.world.telephone.say(chance.choice(texts))
-
     def _speak(self, chance: Random) -> None:
-        if self._has_crossings and self._crosses.random() < 0.5:
-            self._cross(self._crosses)
-            return
         symbol = chance.choice(self.symbols)
         price = self.world.price(symbol)
         below = f"{price * Decimal(repr(round(1 - chance.uniform(0.002, 0.02), 4))):.2f}"
