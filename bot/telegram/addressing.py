@@ -27,6 +27,7 @@ from trading.domain.chat import OutboxMessage
 from trading.domain.errors import AlreadyRecorded, Refused
 from trading.domain.events import Event, MessageQueued
 from trading.domain.instrument import Instrument
+from trading.domain.money import ZERO
 from trading.domain.order import Intent, IntentState, OrderType, Purpose, Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.poison import InHand, Lane, Unmarked, marked
@@ -312,7 +313,14 @@ class Addresser:
             found = await self.records.round_trips(min(apart), _TRIPS_MAX)
             trips |= {trip.intent_id: trip for trip in found}
         said, elsewhere = await self._said_before(rows), await self._closed_elsewhere(rows)
-        return AlertFacts(self.instrument, fills, trips, said, elsewhere)
+        sold = {
+            intent_id: sum(
+                (fill.quantity for fill in await self.records.intent_fills(intent_id)), ZERO
+            )
+            for intent_id in map(_blocked_decision, rows)
+            if intent_id is not None
+        }
+        return AlertFacts(self.instrument, fills, trips, sold, said, elsewhere)
 
     async def _closed_elsewhere(self, rows: Sequence[Recorded]) -> frozenset[str]:
         """The decisions that ended like their trackers: one append, and maybe two batches."""
@@ -397,6 +405,14 @@ def _closed_with(event: Event) -> str | None:
         return None
     tracker = event.tracker
     return tracker.intent_id if tracker.state is TrackerState.CLOSED_EXTERNAL else None
+
+
+def _blocked_decision(row: Recorded) -> str | None:
+    """Which decision of a tracker cannot go on."""
+    event = row.event
+    if not isinstance(event, events.TrackerChanged) or event.change is not TrackerChange.BLOCKED:
+        return None
+    return event.tracker.intent_id
 
 
 def _refused_backstop(event: Event) -> events.IntentClosed | None:

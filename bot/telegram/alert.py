@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from bot.telegram.render.text import Card
 from trading.domain.chat import Severity
@@ -19,6 +20,8 @@ class AlertFacts:
     instrument: Callable[[str], Instrument | None]
     fills: Mapping[str, Sequence[Fill]] = field(default_factory=dict)
     round_trips: Mapping[str, RoundTrip] = field(default_factory=dict)
+    # What the decisions of exits that cannot go on have sold by now, base units.
+    sold: Mapping[str, Decimal] = field(default_factory=dict)
     # Intents whose end only says again what the one before them, or an alarm, has said.
     said_before: frozenset[str] = frozenset()
     # Intents that were closed elsewhere, and say so of their trackers, too.

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 
 from bot import modes
 from bot.repetition import repeats_due
@@ -35,6 +36,7 @@ class _Drawn:
     """A standing thing as it is told, and what that was drawn from."""
 
     event: Event
+    sold: Mapping[str, Decimal]
     listed: Mapping[str, Instrument | None]
     alert: Alert | None
 
@@ -101,8 +103,9 @@ class StandingAlarms:
         if halt is not None and modes.asker(halt.by) is None:
             found[f"halt:{halt.at:%Y%m%dT%H%M%S}"] = (halt, halt.at)
         # Asked for each second and more: what says the same is not laid out again.
+        sold = self._sold() if standing.blocked else {}
         self._drawn = {
-            key: self._drawing(key, event)
+            key: self._drawing(key, event, sold)
             for key, (event, _) in found.items()
             if key not in self.acknowledged
         }
@@ -112,9 +115,14 @@ class StandingAlarms:
             if drawn.alert is not None
         }
 
-    def _drawing(self, key: str, event: Event) -> _Drawn:
+    def _sold(self) -> Mapping[str, Decimal]:
+        """What decisions at work have sold of what they should, base units."""
+        at_work = (intent for intent, _ in self.desk.open_orders())
+        return {one.intent_id: one.filled_quantity for one in at_work if one.filled_quantity}
+
+    def _drawing(self, key: str, event: Event, sold: Mapping[str, Decimal]) -> _Drawn:
         kept = self._drawn.get(key)
-        if kept is not None and kept.event == event:
+        if kept is not None and kept.event == event and kept.sold == sold:
             listed = {symbol: self.instrument(symbol) for symbol in kept.listed}
             if listed == kept.listed:
                 return kept
@@ -124,7 +132,8 @@ class StandingAlarms:
             asked[symbol] = self.instrument(symbol)
             return asked[symbol]
 
-        return _Drawn(event, asked, alert_for(event, AlertFacts(instrument)))
+        alert = alert_for(event, AlertFacts(instrument, sold=sold))
+        return _Drawn(event, sold, asked, alert)
 
     def own_ids(self) -> tuple[str, ...]:
         """Ids of standing things that only the chat keeps: what `/ack` records besides alerts."""

@@ -84,7 +84,9 @@ def storm_card(
     most = len(gist) if sort == sorts.DONE else _LISTED_MAX
     lines = _listed(sort, gist, most)
     if severity is Severity.CRIT:
-        lines.append(f"{'Not sold. ' * (sort == sorts.BLOCKED)}It repeats until /ack.")
+        # Of some a part may be sold: each says so for itself, and none sells now.
+        idle = "Nothing of them sells now. " * (sort == sorts.BLOCKED)
+        lines.append(f"{idle}It repeats until /ack.")
     row = [does("📊 Status", "/status")]
     if sort.startswith("tracker:"):
         row = [does("📍 Trackers", "/trackers"), does("📋 Orders", "/orders")]

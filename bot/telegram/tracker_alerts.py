@@ -1,5 +1,7 @@
 """What became of trackers, as messages: touched, fired, blocked, ended and watching again."""
 
+from decimal import Decimal
+
 from bot.telegram import phrase
 from bot.telegram.alert import Alert, AlertFacts
 from bot.telegram.keyboards import does
@@ -8,6 +10,7 @@ from bot.telegram.render.tracker_words import state_name
 from trading.domain import events
 from trading.domain.chat import Severity
 from trading.domain.instrument import Instrument
+from trading.domain.money import ZERO
 from trading.domain.order import Side
 from trading.domain.tracker import (
     NOTHING_LEFT,
@@ -28,7 +31,7 @@ def tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert | 
     if change is TrackerChange.TRIGGERED:
         return Alert(_linked(tracker, *_triggered(event, instrument)), Severity.WARN)
     if change is TrackerChange.BLOCKED:
-        return _blocked(event, name)
+        return _blocked(event, name, facts.sold.get(tracker.intent_id or "", ZERO))
     if change is TrackerChange.TOUCHED:
         lines = _touched(event, instrument)
         return Alert(_linked(tracker, f"👀 Touched: {name}", *lines), type=AlertType.TOUCHES)
@@ -98,11 +101,15 @@ def _touched(event: events.TrackerChanged, instrument: Instrument | None) -> lis
     return lines
 
 
-def _blocked(event: events.TrackerChanged, name: str) -> Alert:
+def _blocked(event: events.TrackerChanged, name: str, sold: Decimal) -> Alert:
     tracker = event.tracker
     number = tracker.tracker_id
     reason = event.reason or tracker.reason or "the exit cannot be executed now"
-    text = card_text(f"🚨 BLOCKED: {name}", reason, "Not sold. It repeats until /ack.")
+    left = "Not sold."
+    if sold:
+        base = tracker.symbol.partition("/")[0]
+        left = f"{quantity(sold)} {base} sold, the rest NOT."
+    text = card_text(f"🚨 BLOCKED: {name}", reason, f"{left} It repeats until /ack.")
     row = (
         does("⚡ Exit now", f"/tracker {number} exit"),
         does("✖️ Abort", f"/abort {number}"),

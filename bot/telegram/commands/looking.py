@@ -73,7 +73,8 @@ async def show_history(request: Request, services: Services) -> Reply:
     limit = whole_number(request.words, 0, 20, _HISTORY_MAX, ("the number of exits", "/history 20"))
     page = whole_number(request.words, 1, 1, PAGE_MAX, ("the page", "/history 20 1"))
     trips = await services.desk.history(limit)
-    return Reply((status.history_card(trips, page, limit),))
+    at_work = [intent for intent, _ in services.desk.open_orders()]
+    return Reply((status.history_card(trips, page, limit, at_work),))
 
 
 async def show_chart(request: Request, services: Services) -> Reply:

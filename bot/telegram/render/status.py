@@ -29,7 +29,7 @@ from bot.telegram.render.text import (
 )
 from trading.domain.chat import Severity
 from trading.domain.money import ZERO
-from trading.domain.order import Attempt, Intent
+from trading.domain.order import Attempt, Intent, Side
 from trading.domain.position import RoundTrip, TradingMode
 from trading.overview import AccountView, BalanceView, PositionView, StatusView
 
@@ -333,7 +333,9 @@ def _waiting_lines(intent: Intent) -> list[Line]:
     wanted = f"{quantity(intent.quantity)} {base}"
     if not intent.quantity and intent.quote_budget is not None:
         wanted = f"{base} for {money(intent.quote_budget)} {quote}"
-    return [f"{intent.side.value} {wanted}", "  waits: no order of it is on the exchange"]
+    done = [f"  {quantity(intent.filled_quantity)} filled"] if intent.filled_quantity else []
+    waits = "  waits: no order of it is on the exchange"
+    return [f"{intent.side.value} {wanted}", *done, waits]
 
 
 def _attempt_lines(intent: Intent, attempt: Attempt) -> list[Line]:
@@ -347,15 +349,28 @@ def _attempt_lines(intent: Intent, attempt: Attempt) -> list[Line]:
     ]
 
 
-def history_card(trips: Sequence[RoundTrip], page: int, asked: int) -> Card:
-    """Finished exits, newest first, with fees."""
+def history_card(
+    trips: Sequence[RoundTrip], page: int, asked: int, at_work: Sequence[Intent] = ()
+) -> Card:
+    """Finished exits, newest first, with fees; before them what those at work have sold by now."""
+    begun = [_begun_line(each) for each in at_work if each.side is Side.SELL]
+    parts = [line for line in begun if line] if page == 1 else []
     if not trips:
-        return Card(card_text("📜 No finished exit yet"))
+        return Card(card_text("📜 No finished exit yet", *parts))
     pages, shown = paged(trips, page)
     title, *lines = exit_lines(trips)
+    lines += parts
     for trip in shown:
         lines += trip_lines(trip)
     return Card(card_text(f"📜 {title}", *lines), pager(f"/history {asked}", page, pages))
+
+
+def _begun_line(intent: Intent) -> str:
+    if not intent.filled_quantity:
+        return ""
+    base, _, quote = intent.symbol.partition("/")
+    sold = f"{quantity(intent.filled_quantity)} {base} for {worth(intent.filled_notional, quote)}"
+    return f"⏳ Sold {sold} by now; the rest: /orders"
 
 
 def paged(rows: Sequence[Row], page: int) -> tuple[int, Sequence[Row]]:

@@ -22,6 +22,7 @@ from trading.domain.errors import StorageLost
 from trading.domain.events import (
     AlertRaised,
     EventsAddressed,
+    FillBooked,
     Heartbeat,
     IntentClosed,
     IntentOpened,
@@ -31,7 +32,7 @@ from trading.domain.events import (
     TradingModeChanged,
 )
 from trading.domain.money import ZERO
-from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.tracker import TrackerChange, TrackerKind, TrackerState
 from trading.poison import DEATHS_MAX, InHand, Lane, Unmarked
@@ -227,6 +228,37 @@ async def test_a_message_whose_key_is_taken_takes_none_of_its_batch_with_it(
     assert [record.message for record in caplog.records] == ["already_addressed", "key_taken"]
     await world.addresser(Unmarked()).address_new()
     assert len(world.texts()) == len(told)
+
+
+async def test_a_blocked_exit_says_what_it_has_sold_also_when_it_is_told_again() -> None:
+    world = _World()
+    addresser = world.addresser(Unmarked())
+    tracker = armed(TrackerKind.TRAIL, 60000, trail="0.03")
+    blocked = replace(tracker, state=TrackerState.BLOCKED, intent_id="i1", changed_at=START)
+    world.desk.live[blocked.tracker_id] = blocked
+    part = Decimal("0.2")
+    fill = Fill(*("BTC/USDT", "t1", "o1", Side.SELL, part, Decimal(58000), ZERO, "USDT"), START)
+    await world.store.append(
+        FillBooked(fill, "i1", "BTC", "USDT", START),
+        TrackerChanged(blocked, TrackerChange.BLOCKED, START, reason="coins are not free"),
+    )
+    await addresser.address_new()
+    sold = "coins are not free 0.2 BTC sold, the rest NOT. It repeats until /ack."
+    assert sold in " ".join(world.texts()[-1].split())
+    world.clock.time = START + timedelta(minutes=1)
+    for filled in (part, Decimal("0.3")):
+        [(intent, attempt)] = FakeDesk.open_orders(world.desk)
+        at_work = [(replace(intent, filled_quantity=filled), attempt)]
+        world.desk.open_orders = lambda rows=at_work: rows  # type: ignore[method-assign]
+        await addresser.alarms.repeat()
+        assert f"{filled} BTC sold, the rest NOT" in " ".join(world.texts()[-1].split())
+        world.clock.time = START + timedelta(minutes=5)
+    await world.store.append(TrackerChanged(replace(blocked, intent_id=None), *_BLOCKED))
+    await addresser.address_new()
+    assert "Not sold. It repeats until /ack." in " ".join(world.texts()[-1].split())
+
+
+_BLOCKED = (TrackerChange.BLOCKED, START)
 
 
 def _raised(name: str) -> AlertRaised:

@@ -761,6 +761,14 @@ def test_a_backstop_at_work_shows_where_it_fires() -> None:
     text = " ".join(_assert_fits(status.orders_card([(waiting, None), (bought, None)])))
     assert "sell 0.5 BTC waits: no order of it is on the exchange" in " ".join(text.split())
     assert "buy BTC for 600.00 USDT" in text
+    begun = replace(waiting, filled_quantity=Decimal("0.2"), filled_notional=Decimal(9800))
+    text = " ".join(" ".join(_assert_fits(status.orders_card([(begun, None)]))).split())
+    assert "sell 0.5 BTC 0.2 filled waits: no order of it is on the exchange" in text
+    for trips in ([], FakeDesk(SettableClock(START)).round_trips):
+        card = status.history_card(trips, 1, 20, [begun, bought, waiting])
+        text = " ".join(_assert_fits(card))
+        assert text.count("by now") == 1
+        assert "Sold 0.2 BTC for 9,800.00 USDT by now; the rest: /orders" in text
     closed = replace(intent, state=IntentState.EXPIRED, reason="MAX_NUM_ALGO_ORDERS")
     refused = alert_for(events.IntentClosed(closed, START), AlertFacts(INSTRUMENTS.get))
     assert refused is not None

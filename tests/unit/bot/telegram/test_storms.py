@@ -76,7 +76,7 @@ def test_many_blocked_exits_are_one_critical_message_with_their_one_reason() -> 
     [(seq, alert)] = alerts
     told = strip_markup(alert.card.text).splitlines()
     assert told[:3] == ["🚨 60 exits are BLOCKED", REFUSED, "• #1 COIN1/USDT"]
-    assert told[-2:] == ["and 48 more", "Not sold. It repeats until /ack."]
+    assert told[-3:] == ["and 48 more", "Nothing of them sells now. It", "repeats until /ack."]
     assert (seq, alert.severity) == (60, Severity.CRIT)
     assert "/ack" in str(alert.card.buttons)
     fired(len(rows) - len(alerts), words=told[0])
