@@ -44,6 +44,8 @@ class AccountStream:
         self._began_s = workings.clock.monotonic()
         self._lost_s: float | None = None
         self._is_told = False
+        # Whether the stream showed less than is managed, and nothing was compared since.
+        self._is_short = False
         self.state = "connecting"
 
     async def run(self) -> None:
@@ -79,6 +81,7 @@ class AccountStream:
     def judge(self) -> None:
         """Tell of a stream that does not come back, and of its return; called every few seconds."""
         now_s = self._of.clock.monotonic()
+        self._look(now_s)
         is_held = self.state == "live" and now_s - self._began_s >= _STABLE_S
         if is_held:
             self._lost_s = None
@@ -121,8 +124,14 @@ class AccountStream:
         is_quiet = not any(
             base_and_quote(one.symbol)[0] == balance.asset for one in self._of.execution.intents
         )
-        if is_short and is_quiet and now_s - self._reconciled_s > _RECONCILE_S:
-            self._reconciled_s = now_s
+        if is_short and is_quiet:
+            self._is_short = True
+            self._look(now_s)
+
+    def _look(self, now_s: float) -> None:
+        """Compare what the stream shows too little of; what comes too soon waits for `judge`."""
+        if self._is_short and now_s - self._reconciled_s > _RECONCILE_S:
+            self._is_short, self._reconciled_s = False, now_s
             self._follow_ups.add(self._housekeeping.reconcile)
 
     def _on_movement(self, movement: Movement) -> None:
