@@ -1,7 +1,7 @@
 """`check_all`: every invariant of the fault catalogue that a simulated world can see, by its id.
 
 Checked after each step: I-01 I-02 I-03 I-06 I-07 I-08 I-13 I-20 I-21 I-22 I-24, KEEP and ONE, and
-I-27: whoever takes coins takes what nobody owns.
+I-27: whoever takes coins takes what nobody owns, and no stop sells beyond its own slice.
 Checked as a request leaves: I-04 I-05 I-09 I-10 (order size) I-11 I-12, Z-03.
 Checked when the agent starts on what a crash left: I-30 and I-33 (the start's own verification).
 Checked once faults have ended and the world has settled: I-08 (against the exchange), I-06 and EQ,
@@ -190,6 +190,22 @@ def once(story: "Story") -> Iterator[str]:
                 yield f"{intent_id} did {done} of {intent.quantity}"
 
 
+def own_slices(story: "Story") -> Iterator[str]:
+    """I-27: what a stop and its backstop have sold together is never more than its own slice."""
+    done: dict[tuple[int, int], Decimal] = {}
+    for order in _ours(story):
+        attempt = story.facts.attempts.get(order.ticket.client_order_id)
+        intent = story.facts.intents.get(attempt.intent_id) if attempt is not None else None
+        if intent is None or intent.tracker_id is None or intent.side is not Side.SELL:
+            continue
+        arming = (intent.tracker_id, intent.arm_seq)
+        done[arming] = done.get(arming, ZERO) + order.executed
+    for arming, sold in done.items():
+        owned = story.facts.slices.get(arming, ZERO)
+        if sold > owned:
+            yield f"#{arming[0]} sold {sold}, its slice was {owned}"
+
+
 def fills_are_the_exchanges(story: "Story") -> Iterator[str]:
     """I-06: booked fills of an order never exceed what the exchange executed, nor its own count."""
     booked: dict[str, Decimal] = {}
@@ -260,6 +276,7 @@ ALWAYS: dict[str, Callable[["Story"], Iterator[str]]] = {
     "I-01 of assets": managed_was_there,
     "I-03": one_attempt,
     "ONE": once,
+    "I-27": own_slices,
     "I-06": fills_are_the_exchanges,
     "I-13": no_debt,
     "I-20": tracker_paths,

@@ -43,6 +43,8 @@ class Facts:
     attempts: dict[str, Attempt] = field(default_factory=dict)
     intents: dict[str, Intent] = field(default_factory=dict)
     trackers: dict[int, Tracker] = field(default_factory=dict)
+    # Base units that each arming of a tracker ever owned: what it began with, and what came later.
+    slices: dict[tuple[int, int], Decimal] = field(default_factory=dict)
     changes: list[events.TrackerChanged] = field(default_factory=list)
     fills: dict[tuple[str, str], Fill] = field(default_factory=dict)
     adopted: dict[str, Decimal] = field(default_factory=dict)
@@ -142,6 +144,7 @@ class Facts:
                 self.newsworthy[sorts.DONE] += _is_told_as_done(intent)
             case events.TrackerChanged(tracker):
                 self.changes.append(event)
+                self._own(self.trackers.get(tracker.tracker_id), tracker)
                 self.trackers[tracker.tracker_id] = tracker
                 self.newsworthy[_NEWS.get(event.change, "")] += 1
                 self._check_slices(event)
@@ -166,6 +169,15 @@ class Facts:
 
     def _manage(self, symbol: str, quantity: Decimal) -> None:
         self.managed[symbol] = max(self.managed.get(symbol, ZERO) + quantity, ZERO)
+
+    def _own(self, before: Tracker | None, tracker: Tracker) -> None:
+        if tracker.side is not Side.SELL:
+            return
+        is_same = before is not None and before.arm_seq == tracker.arm_seq
+        had = before.quantity if before is not None and is_same else ZERO
+        arming = (tracker.tracker_id, tracker.arm_seq)
+        came = max(tracker.quantity - had, ZERO)
+        self.slices[arming] = self.slices.get(arming, ZERO) + came
 
     def _check_slices(self, event: events.TrackerChanged) -> None:
         if event.change not in _TAKES or event.tracker.side is not Side.SELL:

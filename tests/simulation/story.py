@@ -21,6 +21,7 @@ from tests.simulation.facts import Facts
 from tests.simulation.world import World, play
 from trading.domain.errors import StorageLost
 from trading.domain.events import TrackerChanged
+from trading.domain.order import Purpose
 from trading.domain.tracker import Tracker
 from trading.installation import order_prefix
 from trading.sim.binance.codes import ApiError
@@ -31,6 +32,10 @@ LIVENESS_S = 240.0
 # Further than any stop of this person lies, and less than what has to be confirmed.
 FALL = Decimal("0.92")
 FIRED_WITHIN_S = 10.0
+# In one print through stops and backstops.
+PLUNGE = Decimal("0.94")
+PLUNGES = 0.06
+BACKSTOP = Decimal("0.955")
 _KNOB_SHARE = 0.3
 _CALM_S = 0.5
 
@@ -59,6 +64,7 @@ class Story:
         self._disk = world.chances.of("disk")
         # In every other story on average, so that the usual ones stay as frequent.
         self._goes_round = world.chances.of("rounds").random() < 0.5
+        self._has_backstops = world.chances.of("backstops").random() < 0.5
         chosen = world.chances.of("knobs")
         self.knobs = [knob for knob in knobs.KNOBS if chosen.random() < _KNOB_SHARE]
         world.network.on_request = lambda request: check_request(self, request)
@@ -155,9 +161,13 @@ class Story:
         found = self.world.agent.state.book.snapshot().balances
         return {asset: balance.total for asset, balance in found.items()}
 
-    def is_resting(self, _name: str) -> bool:
-        """Whether an order may stay open: nobody places resting orders in this story."""
-        return False
+    def is_resting(self, name: str) -> bool:
+        """Whether an order may stay open: only the backstop of a stop that waits."""
+        intent = self.facts.intents.get(self.facts.attempts[name].intent_id)
+        if intent is None or intent.purpose is not Purpose.BACKSTOP:
+            return False
+        tracker = self.facts.trackers.get(intent.tracker_id or 0)
+        return tracker is not None and tracker.state.is_waiting
 
     def agent_tasks(self) -> list[asyncio.Task[Any]]:
         """The tasks of the agent's process."""
@@ -221,6 +231,8 @@ class Story:
     def _wander(self) -> None:
         for symbol in self.symbols:
             step = Decimal(repr(round(1 + self._chance.gauss(0, 0.005), 6)))
+            if self._has_backstops and self._chance.random() < PLUNGES:
+                step = PLUNGE
             self.world.move(symbol, self.world.price(symbol) * step)
 
     def _storage_delay_s(self) -> float:
@@ -247,6 +259,7 @@ class Story:
             f"/track {symbol} buy stop {above} 150 USDT then cooldown",
         )
         texts = (
+            *(_guarded(symbol, price, below, trail, share) if self._has_backstops else ()),
             *(rounds if self._goes_round else ()),
             *(f"/track {symbol} stop {below} {share}",) * 4,
             *(f"/track {symbol} trail {trail} {share}",) * 4,
@@ -314,6 +327,15 @@ class Story:
         for symbol in self.symbols:
             exchange.venue.world.markets[symbol].liquidity.set_depth(Decimal(QUOTE_DEPTH))
             exchange.venue.world.reshape(symbol, exchange.venue.now_ms())
+
+
+def _guarded(symbol: str, price: Decimal, below: str, trail: str, share: str) -> tuple[str, ...]:
+    # Further than where any of these stops sells at the latest, and nearer than a plunge.
+    lower = f"{price * BACKSTOP:.2f}"
+    return (
+        *(f"/track {symbol} stop {below} {share} backstop {lower}",) * 20,
+        *(f"/track {symbol} trail {trail} {share} backstop {lower}",) * 10,
+    )
 
 
 @contextlib.contextmanager

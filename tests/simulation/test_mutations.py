@@ -26,10 +26,11 @@ from trading.domain.tracker import Tracker
 from trading.execution.classify import Verdict
 from trading.execution.engine import sending
 from trading.execution.engine.beforehand import Beforehand, Submit
+from trading.execution.engine.booking import Booking
 from trading.execution.engine.searching import Searching
 from trading.gateway.binance import BinanceVenue
 from trading.risk import gate
-from trading.trackers import trailing
+from trading.trackers import outcome, trailing
 from trading.trackers.engine import TrackerEngine
 from trading.trackers.slices import Slice
 
@@ -95,6 +96,16 @@ def a_stop_moves_back(patch: pytest.MonkeyPatch) -> None:
 
 def nobody_looks_at_the_price(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TradingAgent, "_on_observation", lambda _self, _observation: None)
+
+
+def a_backstop_s_sale_is_not_taken_off_its_exit(patch: pytest.MonkeyPatch) -> None:
+    real = outcome.after_backstop
+
+    def after_backstop(tracker: Tracker, *others: Any) -> Any:
+        return [] if tracker.state.is_acting else real(tracker, *others)
+
+    patch.setattr(outcome, "after_backstop", after_backstop)
+    patch.setattr(Booking, "_cut_exits", lambda _self, _backstop, _sold: [])
 
 
 def fills_do_not_reach_the_projections(patch: pytest.MonkeyPatch) -> None:
@@ -188,6 +199,7 @@ def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
         (a_stop_moves_back, {"I-20"}),
         (nobody_looks_at_the_price, {"I-23"}),
         (a_cooldown_takes_what_others_own, {"I-27"}),
+        (a_backstop_s_sale_is_not_taken_off_its_exit, {"I-27"}),
         (fills_do_not_reach_the_projections, {"I-30", "I-33"}),
         (updates_are_acknowledged_before_they_are_stored, {"I-36"}),
         (a_message_is_called_delivered_and_was_not, {"I-35"}),
