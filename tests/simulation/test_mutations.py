@@ -169,7 +169,7 @@ def nobody_asks_what_became_of_an_order(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_cooldown_takes_what_others_own(patch: pytest.MonkeyPatch) -> None:
-    def next_slice(_self: TrackerEngine, _tracker: Tracker, intent: Intent) -> Slice:
+    def next_slice(_self: TrackerEngine, _tracker: Tracker, intent: Intent, _: Instrument) -> Slice:
         return Slice(intent.quantity, intent.quote_budget or Decimal(0))
 
     patch.setattr(TrackerEngine, "_next_slice", next_slice)
