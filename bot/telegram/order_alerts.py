@@ -17,6 +17,7 @@ from bot.telegram.render.text import (
     unsigned_percent,
     worth,
 )
+from bot.telegram.render.trading import is_in_part, left_over_lines
 from trading.domain.chat import Severity
 from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.watching import AlertType
@@ -33,7 +34,11 @@ def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
     """The message that the end of a decision deserves."""
     base, _, quote = intent.symbol.partition("/")
     if intent.state in {IntentState.DONE, IntentState.DUST} and intent.filled_quantity > 0:
-        return Alert(_done_card(intent, facts), type=AlertType.FILLS)
+        card = _done_card(intent, facts)
+        if is_in_part(intent, facts.instrument(intent.symbol)):
+            # As much news as one that came to nothing: nobody turns it down with the fills.
+            return Alert(card, Severity.WARN)
+        return Alert(card, type=AlertType.FILLS)
     done = sorts.DONE_WORDS[intent.side].lower()
     titles = {
         IntentState.DONE: "✅ Nothing was left to do",
@@ -85,6 +90,7 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
     average = intent.average_price
     word = "proceeds" if intent.side is Side.SELL else "cost"
     lines: list[Line] = [
+        *left_over_lines(intent, instrument),
         f"at {price(average, instrument)} {quote} on average",
         f"{word} {worth(intent.filled_notional, quote)}",
     ]
@@ -100,7 +106,8 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
         lines.append("its backstop on the exchange fired")
     if intent.tracker_id is not None:
         lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
-    title = f"✅ {sorts.DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
+    sign = "⚠️" if is_in_part(intent, instrument) else "✅"
+    title = f"{sign} {sorts.done_words(intent, instrument)}"
     return _linked(card_text(title, *lines))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from bot.telegram.render.text import price, quantity
+from bot.telegram.render.trading import is_in_part
 from trading.domain import events
 from trading.domain.instrument import Instrument
 from trading.domain.order import Intent, IntentState, Purpose, Side
@@ -72,10 +73,8 @@ def gist_of(event: events.Event, instrument: Callable[[str], Instrument | None])
             before = None if event.change is TrackerChange.TRIGGERED else tracker.reason
             gist = _with_reason(name, event.reason or before)
         case events.IntentClosed(intent) if _intent_sort(intent) == DONE:
-            base = intent.symbol.partition("/")[0]
-            at = price(intent.average_price, instrument(intent.symbol))
-            done = f"{DONE_WORDS[intent.side]} {quantity(intent.filled_quantity)} {base}"
-            gist = f"{done} at {at}"
+            rules = instrument(intent.symbol)
+            gist = f"{done_words(intent, rules)} at {price(intent.average_price, rules)}"
         case events.IntentClosed(intent):
             number = "" if intent.tracker_id is None else f"#{intent.tracker_id} "
             gist = _with_reason(f"{number}{intent.symbol}", intent.reason)
@@ -86,6 +85,13 @@ def gist_of(event: events.Event, instrument: Callable[[str], Instrument | None])
         case events.ProcessStopped(reason, at, unsold):
             gist = _with_reason(f"{at:%H:%M:%S} UTC", "; ".join((*unsold, reason)))
     return gist
+
+
+def done_words(intent: Intent, rules: Instrument | None) -> str:
+    """What a decision came to: `Sold 0.5 BTC`, `Bought only 7.9 ADA`."""
+    only = " only" if is_in_part(intent, rules) else ""
+    base = intent.symbol.partition("/")[0]
+    return f"{DONE_WORDS[intent.side]}{only} {quantity(intent.filled_quantity)} {base}"
 
 
 def _with_reason(name: str, reason: str | None) -> str:

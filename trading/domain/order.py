@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
+from trading.domain.instrument import Instrument
 from trading.domain.money import ZERO
 
 
@@ -296,6 +297,20 @@ class Intent:
     def average_price(self) -> Decimal | None:
         """Volume-weighted price of the fills so far."""
         return self.filled_notional / self.filled_quantity if self.filled_quantity else None
+
+    def left_over(self, rules: Instrument | None) -> Decimal:
+        """What an end in part has left: quote units of a budget, base units of a quantity.
+
+        It is 0 where nothing was done, and of what no order could do; without `rules`, those of a
+        market that is gone, nothing is too little.
+        """
+        price, budget = self.average_price, self.quote_budget
+        if price is None:
+            return ZERO
+        quantity = self.residual if budget is None else (budget - self.filled_notional) / price
+        if quantity <= 0 or (rules is not None and rules.is_dust(quantity, price)):
+            return ZERO
+        return quantity if budget is None else budget - self.filled_notional
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,12 +119,8 @@ def after_backstop(
 
 def _bought_all(intent: Intent, instrument: Instrument | None) -> bool:
     """Whether a purchase got what it wanted: what ended it then kept nothing from it."""
-    price, budget = intent.average_price, intent.quote_budget
-    if instrument is None or price is None or budget is None:
-        return False
-    return instrument.is_dust(
-        EXACT.divide(max(budget - intent.filled_notional, ZERO), price), price
-    )
+    is_purchase = intent.side is Side.BUY and intent.filled_quantity > 0
+    return is_purchase and not intent.left_over(instrument)
 
 
 def _goes_on(tracker: Tracker, intent: Intent, result: Gained) -> bool:

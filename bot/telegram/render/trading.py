@@ -42,7 +42,7 @@ from trading.domain.commands import (
 )
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.order import Intent, Side
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
 
@@ -264,10 +264,33 @@ def order_end_card(intent: Intent, instrument: Instrument | None) -> Card:
         return Card(card_text(f"✖️ Nothing was {word}: {intent.symbol}", intent.reason), rows)
     word = "sale" if intent.side is Side.SELL else "purchase"
     lines: list[Line] = [f"at {price(intent.average_price, instrument)} {quote} on average"]
-    if intent.residual > 0:
-        lines.append(f"{quantity(intent.residual)} {base} of it remain")
-    title = f"👍 Done: {word} of {quantity(intent.filled_quantity)} {base}"
+    lines.extend(left_over_lines(intent, instrument))
+    done = "👍 Done in part" if is_in_part(intent, instrument) else "👍 Done"
+    title = f"{done}: {word} of {quantity(intent.filled_quantity)} {base}"
     return Card(card_text(title, *lines), rows)
+
+
+def is_in_part(intent: Intent, rules: Instrument | None) -> bool:
+    """Whether a decision ended before all of it was done; a backstop only makes way for a sale."""
+    return (
+        intent.state is IntentState.DONE
+        and intent.purpose is not Purpose.BACKSTOP
+        # What ended for no reason was done as far as it could be.
+        and bool(intent.reason)
+        and intent.left_over(rules) > 0
+    )
+
+
+def left_over_lines(intent: Intent, rules: Instrument | None) -> list[Line]:
+    """What an end in part has left, and why."""
+    if not is_in_part(intent, rules):
+        return []
+    base, _, quote = intent.symbol.partition("/")
+    left, budget = intent.left_over(rules), intent.quote_budget
+    if budget is not None:
+        return [f"{money(left)} of {money(budget)} {quote} not spent:", intent.reason]
+    word = "sold" if intent.side is Side.SELL else "bought"
+    return [f"{quantity(left)} of {quantity(intent.quantity)} {base} not {word}:", intent.reason]
 
 
 def told_card(text: str) -> Card:

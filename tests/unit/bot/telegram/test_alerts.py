@@ -16,6 +16,7 @@ from bot.telegram.alerts import ALERT_KINDS, alert_for
 from bot.telegram.delivery import messages_for
 from bot.telegram.outbox import strip_markup
 from bot.telegram.render.text import columns
+from bot.telegram.render.trading import order_end_card
 from bot.telegram.roster import Roster
 from bot.telegram.storms import alerts_for
 from tests.catalogue import fired
@@ -137,6 +138,49 @@ def test_sold_names_the_plain_quantity_first_then_price_proceeds_fee_slippage_pr
         "P&L +3,995.00 USDT after fees",
         "tracker #3 · BTC/USDT",
     ]
+
+
+def test_bought_in_part_says_what_was_not_spent_and_why() -> None:
+    bought = Intent(
+        "i2",
+        "ADA/USDC",
+        Side.BUY,
+        Purpose.ENTRY,
+        Decimal("0.52"),
+        START,
+        quote_budget=Decimal(300),
+        tracker_id=1,
+        state=IntentState.DONE,
+        reason="ask 0.5401 is beyond the bound 0.5216",
+        filled_quantity=Decimal("7.9"),
+        filled_notional=Decimal("4.11"),
+    )
+    closed = events.IntentClosed(bought, START)
+    alert = alert_for(closed, FACTS)
+    assert alert is not None
+    # Nobody turns it down with what went well.
+    assert (alert.severity, alert.type) == (Severity.WARN, None)
+    assert alert.gist == ("Bought only 7.9 ADA at 0.5203",)
+    lines = told(closed)
+    assert lines[0] == "⚠️ Bought only 7.9 ADA"
+    words = " ".join(lines)
+    assert "295.89 of 300.00 USDC not spent: ask 0.5401 is beyond the bound 0.5216" in words
+    # What is left is too little for another order: then it was all.
+    nearly = replace(bought, filled_notional=Decimal(299), filled_quantity=Decimal(575))
+    assert told(events.IntentClosed(nearly, START))[0] == "✅ Bought 575 ADA"
+
+
+def test_the_card_of_an_order_says_what_of_it_was_not_done_and_why() -> None:
+    part = replace(
+        INTENT,
+        tracker_id=None,
+        purpose=Purpose.CLOSE,
+        quantity=Decimal(1),
+        reason="the order ended canceled",
+    )
+    text = " ".join(strip_markup(order_end_card(part, INSTRUMENTS["BTC/USDT"]).text).split())
+    assert text.startswith("👍 Done in part: sale of 0.5 BTC")
+    assert "0.5 of 1 BTC not sold: the order ended canceled" in text
 
 
 def test_bought_says_what_it_cost() -> None:

@@ -304,6 +304,23 @@ def test_a_purchase_ends_when_the_rest_of_its_budget_is_not_worth_an_order() -> 
     assert "below the exchange's minimum" in tiny.reason
 
 
+@pytest.mark.parametrize(("ask", "after_s"), [("60180.01", 0), ("60000.01", 10)])
+def test_a_purchase_that_has_spent_its_budget_ends_for_no_other_reason(
+    ask: str, after_s: float
+) -> None:
+    bought = purchase(filled_quantity=Decimal("0.0166"), filled_notional=Decimal("998.5"))
+    attempt = tried(AttemptState.EXPIRED, "0.0166", "0.0166", "60060")
+    found = step(bought, [attempt], at=quote("60000", ask), after_s=after_s)
+    assert found == Finish(IntentState.DONE, "")
+
+
+def test_a_purchase_that_ends_for_want_of_money_says_so() -> None:
+    bought = purchase(filled_quantity=Decimal("0.001"), filled_notional=Decimal(60))
+    attempt = tried(AttemptState.EXPIRED, "0.001", "0.0166", "60060")
+    found = step(bought, [attempt], available="1.5")
+    assert found == Finish(IntentState.DONE, "only 1.5 USDT are free")
+
+
 def test_executions_that_are_not_listed_count_at_the_limit() -> None:
     attempt = tried(AttemptState.EXPIRED, "0.01", "0.01", "60060")
     assert ladder.spent(purchase(), [attempt], Decimal(0)) == Decimal("600.60")
