@@ -1,7 +1,7 @@
 """The card of a start: what was found, what was done meanwhile, what is held and watched again."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -104,7 +104,8 @@ class Standing:
     """What stands when the card is written, `at` its moment in UTC; `working` open orders.
 
     `backstops` are the prices of those that rest on the exchange, by tracker; `selling` are the
-    base units by symbol that an exit at work takes, which `positions` lack: see `left`.
+    base units by symbol that an exit at work takes, which `positions` lack: see `left`;
+    `is_too_little` says of base units of a symbol that no order could sell them.
     """
 
     at: datetime
@@ -114,6 +115,7 @@ class Standing:
     mode: TradingMode = TradingMode.ACTIVE
     backstops: Mapping[int, Decimal] = field(default_factory=dict)
     selling: Mapping[str, Decimal] = field(default_factory=dict)
+    is_too_little: Callable[[str, Decimal], bool] = lambda *_: False
 
     @property
     def states(self) -> list[tuple[Tracker, protection.Protection]]:
@@ -136,7 +138,7 @@ class Standing:
         return [
             f"{plain(cover.unprotected)} {cover.symbol.partition('/')[0]}"
             for cover in covers
-            if cover.unprotected
+            if cover.unprotected and not self.is_too_little(cover.symbol, cover.unprotected)
         ]
 
     @property

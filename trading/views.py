@@ -111,10 +111,21 @@ def worth_an_order(
 ) -> Iterator[Position]:
     """Leave out what no order can sell: it needs no protection, and /balance shows it."""
     for position in positions:
-        instrument = instruments.get(position.symbol)
         price = price_of(position.symbol) or position.average_price
-        if instrument is None or price is None or not instrument.is_dust(position.quantity, price):
+        instrument = instruments.get(position.symbol)
+        if not protection.is_too_little(position.quantity, instrument, price):
             yield position
+
+
+def too_little(
+    instruments: Mapping[str, Instrument], price_of: Callable[[str], Decimal | None]
+) -> Callable[[str, Decimal], bool]:
+    """Return what says of base units of a symbol that no order could sell so little."""
+
+    def is_too_little(symbol: str, quantity: Decimal) -> bool:
+        return protection.is_too_little(quantity, instruments.get(symbol), price_of(symbol))
+
+    return is_too_little
 
 
 def _base(symbol: str, instruments: Mapping[str, Instrument]) -> str:
@@ -152,7 +163,7 @@ def _position(
         position=position,
         price=price,
         price_age_s=prices.age_s(position.symbol),
-        protected_quantity=_covered(guards, position, instrument),
+        protected_quantity=_covered(guards, position, instrument, price),
         stops=_stops(idle or private),
         worst_case=_worst(guards, position, instrument, price),
         tracker_ids=tuple(tracker.tracker_id for tracker, _ in guards),
@@ -179,18 +190,21 @@ def _guards(
     return private, alone
 
 
-def _covered(guards: Guards, position: Position, instrument: Instrument | None) -> Decimal:
+def _covered(
+    guards: Guards, position: Position, instrument: Instrument | None, price: Decimal | None
+) -> Decimal:
     protected = min(sum((tracker.quantity for tracker, _ in guards), ZERO), position.quantity)
-    if guards and instrument and position.quantity - protected < instrument.quantity_step:
-        # No order could sell what is less than a step.
-        return position.quantity
-    return protected
+    left, price = position.quantity - protected, price or position.average_price
+    is_rest = bool(guards) and protection.is_too_little(left, instrument, price)
+    return position.quantity if is_rest else protected
 
 
 def _worst(
     guards: Guards, position: Position, instrument: Instrument | None, price: Decimal | None
 ) -> Decimal | None:
-    if price is None or not guards or _covered(guards, position, instrument) < position.quantity:
+    if price is None or not guards:
+        return None
+    if _covered(guards, position, instrument, price) < position.quantity:
         return None
     return sum((tracker.quantity * (stop - price) for tracker, stop in guards), ZERO)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from trading.domain.instrument import Instrument
 from trading.domain.money import ZERO
 from trading.domain.order import Side
 from trading.domain.tracker import Tracker, TrackerState
@@ -69,6 +70,18 @@ def of(
     if backstop is not None:
         return Protection(True, backstop, "backstop only", is_by_backstop=True)
     return Protection(False, None, word)
+
+
+def is_too_little(quantity: Decimal, instrument: Instrument | None, price: Decimal | None) -> bool:
+    """Whether no order could sell so little: it needs no protection, and nothing can give it any.
+
+    Without a price only the exchange's step counts; of a market that is gone nothing is too little.
+    """
+    if instrument is None:
+        return False
+    if price is None:
+        return quantity < instrument.quantity_step
+    return instrument.is_dust(quantity, price)
 
 
 def coverage(

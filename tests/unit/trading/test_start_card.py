@@ -9,6 +9,7 @@ import pytest
 
 from tests.builders import protective_stop
 from tests.catalogue import fired
+from tests.fakes.desk import INSTRUMENTS
 from trading.domain.events import AttemptChanged, FillBooked, IntentClosed, ProcessStarted
 from trading.domain.money import ZERO
 from trading.domain.order import (
@@ -25,6 +26,7 @@ from trading.domain.order import (
 from trading.domain.position import Position, TradingMode
 from trading.domain.tracker import Tracker, TrackerState
 from trading.start_card import Standing, StartLog, card, left, program_changes, selling
+from trading.views import too_little
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -124,6 +126,16 @@ def test_a_start_with_a_paused_tracker_and_open_coins_says_what_is_to_be_done() 
         "Under care: 0.5 BTC",
         "Watched again: 0",
     )
+
+
+def test_a_start_calls_no_rest_unprotected_that_no_order_could_sell() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.50000001"))]
+    watching = [tracker(1, TrackerState.TRAILING)]
+    is_too_little = too_little(INSTRUMENTS, lambda _: Decimal(60_000))
+    standing = Standing(AT, positions, watching, 0, is_too_little=is_too_little)
+    assert card([], standing)[0] == "Nothing fired meanwhile; there is nothing to do."
+    more = replace(standing, positions=[Position("BTC/USDT", Decimal("0.5001"))])
+    assert "⚠️ NOT PROTECTED: 0.0001 BTC" in card([], more)
 
 
 def test_a_start_under_a_full_halt_says_so_and_names_the_coins_whose_stops_are_held() -> None:

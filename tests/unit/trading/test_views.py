@@ -106,6 +106,20 @@ def test_each_live_stop_of_a_position_keeps_its_own_price_and_quantity() -> None
     assert view.is_protected
 
 
+def test_a_rest_that_no_order_could_sell_leaves_a_position_protected() -> None:
+    stop = _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000, quantity=d("0.4"))
+
+    def seen(managed: str) -> PositionView:
+        portfolio = Portfolio({}, {"BTC/USDT": Position("BTC/USDT", d(managed), d(20000))})
+        (view,) = views.positions(portfolio, lambda _: [stop], {"BTC/USDT": BTC}, PRICES)
+        return view
+
+    # 0.00005 BTC are 3 USDT, less than any order may be worth.
+    assert seen("0.40005").is_protected
+    assert seen("0.40005").worst_case is not None
+    assert not seen("0.401").is_protected
+
+
 def test_positions_of_two_quotes_are_ordered_by_their_worth_in_one_currency() -> None:
     held = {
         "BTC/USDT": Position("BTC/USDT", d("0.1"), d(6000)),
