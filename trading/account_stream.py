@@ -122,7 +122,7 @@ class AccountStream:
         now_s = self._of.clock.monotonic()
         is_short = book.managed_of(balance.asset) > balance.total
         is_quiet = not any(
-            base_and_quote(one.symbol)[0] == balance.asset for one in self._of.execution.intents
+            base_and_quote(each)[0] == balance.asset for each in self._of.execution.moving()
         )
         if is_short and is_quiet:
             self._is_short = True

@@ -151,6 +151,7 @@ class TradingAgent:
             undisturbed=self.trackers.undisturbed,
             on_key_refused=self._key_refused,
             on_overflow=self._follow_ups.give_up,
+            on_missing=self._coins_missing,
             sleep=ports.sleep,
         )
 
@@ -210,6 +211,8 @@ class TradingAgent:
         await self._tell_stranded(stored)
         # What is sold must not be judged as still held, nor sold once more.
         await self.execution.conclude()
+        for symbol in await self._housekeeping.settle_missed():
+            await self._reacting.resize(symbol)
         # Judged before the first live price: a buy would take that for news of its own.
         findings += await self._catching_up.after_downtime(since)
         self._watch()
@@ -288,8 +291,7 @@ class TradingAgent:
         at, trackers = self.clock.now(), self.trackers.all()
         resting = self.guarding.all_resting()
         standing = start_card.Standing(
-            *(at, positions, trackers, working, self.state.mode, resting, sold),
-            views.too_little(self.state.instruments, self.prices.price),
+            at, positions, trackers, working, self.state.mode, resting, sold
         )
         return start_card.card(findings, standing, self._program_changes)
 
@@ -474,6 +476,10 @@ class TradingAgent:
         if look := self._housekeeping.look_again():
             self._follow_ups.add(look)
         await self._probing.probe()
+
+    def _coins_missing(self, asset: str) -> None:
+        if self._housekeeping.missing.notice(asset):
+            self._follow_ups.add(self._housekeeping.look_for_missing)
 
     def _key_refused(self) -> None:
         self._probing.key_was_refused()

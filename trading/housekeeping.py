@@ -1,8 +1,9 @@
 """What time alone makes necessary: balances, valuation, reconciliation, the day's limits."""
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -63,6 +64,7 @@ class Housekeeping:
         self.funds = Funds(workings.state.book, workings.clock, workings.record)
         self.transfers = Transfers(workings.state, workings.gateway, workings.clock, self.funds)
         self.missing = Missing()
+        self._looking = asyncio.Lock()
         self._accepts_unrestricted_key = False
         self._is_key_unchecked = False
         self.clock_offset_ms = 0
@@ -80,23 +82,46 @@ class Housekeeping:
 
     async def reconcile(self) -> None:
         """Compare orders, executions and balances with the exchange's; raises Retryable."""
-        # While an exit is at work, coins that it has sold may not be booked yet.
-        busy, before = self._working(), self._of.state.book.snapshot().positions
-        findings = await self._of.execution.reconcile(self._next_symbols())
-        busy |= self._working() | self._changed_since(before)
-        await self._settle(findings, busy)
+        await self._look(self._next_symbols())
         self._is_reconciled = True
         await self._compare_again()
         await self._watch_endings()
 
     async def look_for_missing(self) -> None:
         """Compare again what managed coins are missing of; raises Retryable."""
-        portfolio = self._of.state.book.snapshot()
-        busy, before = self._working(), portfolio.positions
-        symbols = [each for asset in self.missing.assets for each in portfolio.holders(asset)]
-        findings = await self._of.execution.reconcile(symbols)
-        await self._settle(findings, busy | self._working() | self._changed_since(before))
+        await self._look(self._holders(self.missing.taken_up()))
         await self._compare_again()
+
+    async def settle_missed(self) -> Sequence[str]:
+        """Let go of what a start finds gone, as far as trades tell; returns the symbols it asked.
+
+        An exchange that does not answer stops no start: it is asked again once stops are watched.
+        """
+        book = self._of.state.book
+        short = outside.missing(
+            book.positions, book.snapshot().balances, self._of.state.instruments
+        )
+        symbols = self._holders(short)
+        try:
+            if symbols:
+                await self._look(symbols)
+        except Retryable as error:
+            logger.warning("missing_not_settled", extra={"error": str(error)})
+        return symbols
+
+    def _holders(self, assets: Iterable[str]) -> list[str]:
+        portfolio = self._of.state.book.snapshot()
+        return [symbol for asset in assets for symbol in portfolio.holders(asset)]
+
+    async def _look(self, symbols: Sequence[str]) -> None:
+        """Compare these symbols, and settle what that proves of all that is missing."""
+        # Two that saw the same sale would take it off twice.
+        async with self._looking:
+            # While an order of ours trades, coins that it has sold may not be booked yet.
+            busy, before = self._of.execution.moving(), self._of.state.book.snapshot().positions
+            findings = await self._of.execution.reconcile(symbols)
+            busy |= self._of.execution.moving() | self._changed_since(before)
+            await self._settle(findings, busy)
 
     def look_again(self) -> Callable[[], Awaitable[None]] | None:
         """Return the next look at what is missing, once it is due."""
@@ -107,7 +132,8 @@ class Housekeeping:
         if state.has_condition(BALANCES_DISAGREE):
             # What was just booked may explain it.
             known = dict(state.book.positions)
-            await self._compare(state.book.snapshot().balances, known, self._working())
+            moving = self._of.execution.moving()
+            await self._compare(state.book.snapshot().balances, known, moving)
 
     def _changed_since(self, before: Mapping[str, Position]) -> set[str]:
         # One that came and went meanwhile has left a position that is another by now.
@@ -150,12 +176,20 @@ class Housekeeping:
                 if each.kind is Difference.FOREIGN_SALE and each.asset == asset
             ],
             short.looked,
-            self.missing.is_proven(asset, sum(managed.values(), ZERO)),
+            self._is_proven(short, managed),
         )
 
-    def _working(self) -> set[str]:
+    def _is_proven(self, short: Finding, managed: Mapping[str, Decimal]) -> bool:
+        shown = sum(managed.values(), ZERO) - short.quantity
+        step = max(self._of.state.instruments[symbol].quantity_step for symbol in managed)
+        # Nothing trades in an empty account, and its stream has nothing to say.
+        is_starved = any(self._of.execution.is_without_coins(symbol) for symbol in managed)
+        needs_stream = not (is_starved and shown < step)
+        return self.missing.is_proven(short.asset, shown, needs_stream=needs_stream)
+
+    def _working(self) -> frozenset[str]:
         at_work = {intent.symbol for intent in self._of.execution.intents}
-        return at_work | self._of.execution.unbooked()
+        return self._of.execution.moving() | at_work
 
     def _next_symbols(self) -> list[str]:
         # Each costs much of the exchange's budget per minute: more than that go in turns.
@@ -169,18 +203,20 @@ class Housekeeping:
 
     async def refresh_balances(self) -> None:
         """Read the whole account, value it, and hold the day's loss against its limit."""
-        known, busy = dict(self._of.state.book.positions), self._working()
+        known, busy = dict(self._of.state.book.positions), self._of.execution.moving()
         try:
             balances = await self._of.gateway.balances()
         except AccountEmpty:
             # The stream's balances stand; that they are in doubt is told, and nothing is added.
-            await self._compare({}, known, busy | self._working())
+            await self._compare({}, known, busy | self._of.execution.moving())
             raise
         except AuthLost:
             self._of.key_refused()
             raise
         self._of.state.book.set_balances(balances, self._of.clock.monotonic())
-        is_agreed = await self._compare(balances, known, busy | self._working())
+        busy |= self._of.execution.moving()
+        await self._explain(balances, known, busy)
+        is_agreed = await self._compare(balances, known, busy)
         self.clock_offset_ms = await self._of.gateway.clock_offset_ms()
         unwatched, dollars = self._unwatched(balances), self._dollars()
         prices = await self._last_prices() if unwatched or dollars else {}
@@ -217,23 +253,45 @@ class Housekeeping:
         counted = None if self._working() else self.transfers.counted()
         return () if counted is None else (counted,)
 
+    async def _explain(
+        self,
+        balances: Mapping[str, Balance],
+        known: Mapping[str, Position],
+        busy: Collection[str],
+    ) -> None:
+        """Look for what took coins that are missing for the first time, before that is told."""
+        fresh = set(self._missing_of(balances, known, busy)).difference(self.missing.assets)
+        if fresh and self._is_reconciled:
+            await self._look(self._holders(sorted(fresh)))
+
     async def _compare(
-        self, balances: Mapping[str, Balance], known: Mapping[str, Position], busy: set[str]
+        self,
+        balances: Mapping[str, Balance],
+        known: Mapping[str, Position],
+        busy: Collection[str],
     ) -> bool:
         """Add no risk while the account shows less than is managed; say so once, and its end."""
         state = self._of.state
-        # What changed while the answer was on its way is not in it.
-        quiet = {
-            symbol: position
-            for symbol, position in state.book.positions.items()
-            if symbol not in busy and known.get(symbol) is position
-        }
-        missing = outside.missing(quiet, balances, state.instruments)
+        missing = self._missing_of(balances, known, busy)
         # What a person sold elsewhere explains itself when it is first compared.
         is_known = self._is_reconciled
         if is_known and bool(missing) is not state.has_condition(BALANCES_DISAGREE):
             await self._of.record(outside.compared(missing, self._of.clock.now()))
         return not missing
+
+    def _missing_of(
+        self,
+        balances: Mapping[str, Balance],
+        known: Mapping[str, Position],
+        busy: Collection[str],
+    ) -> Sequence[str]:
+        # What changed while the answer was on its way is not in it.
+        quiet = {
+            symbol: position
+            for symbol, position in self._of.state.book.positions.items()
+            if symbol not in busy and known.get(symbol) is position
+        }
+        return outside.missing(quiet, balances, self._of.state.instruments)
 
     async def tighten(self) -> None:
         """Give trackers with an ATR distance the present ATR; only a smaller one acts."""

@@ -34,6 +34,23 @@ class Missing:
     def __init__(self) -> None:
         self._streaks: dict[str, _Streak] = {}
         self._streamed: dict[str, Decimal] = {}
+        self._noticed: set[str] = set()
+
+    def notice(self, asset: str) -> bool:
+        """Take it that an exit misses units of an asset; whether that asks for a look of its own.
+
+        What is looked at already goes on in its rhythm.
+        """
+        if asset in self._noticed or asset in self._streaks:
+            return False
+        self._noticed.add(asset)
+        return True
+
+    def taken_up(self) -> tuple[str, ...]:
+        """Return the assets to look at now: those that are missing, and those that were noticed."""
+        assets = tuple(sorted(self._noticed.union(self._streaks)))
+        self._noticed.clear()
+        return assets
 
     def streamed(self, balance: Balance) -> None:
         """Take what the account's stream says of an asset."""
@@ -64,12 +81,15 @@ class Missing:
         streak = self._streaks.get(asset)
         return None if streak is None else streak.since
 
-    def is_proven(self, asset: str, managed: Decimal) -> bool:
-        """Whether enough reads agree, and the stream with them, that so many are not all there."""
+    def is_proven(self, asset: str, shown: Decimal, *, needs_stream: bool = True) -> bool:
+        """Whether enough reads agree that so many units are `shown`, and the stream with them.
+
+        It `needs_stream` unless something else than these reads says the same.
+        """
         streak = self._streaks.get(asset)
         if streak is None or len(streak.reads_s) < READS_MIN:
             return False
-        return self._streamed.get(asset) == managed - streak.quantity
+        return not needs_stream or self._streamed.get(asset) == shown
 
     def is_due(self, now_s: float) -> bool:
         """Whether it is time for the next read."""

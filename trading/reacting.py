@@ -36,10 +36,10 @@ class Reacting:
             case IntentClosed(intent=intent):
                 if intent.purpose is Purpose.BACKSTOP:
                     self._guarding.closed(intent)
-                self._follow_ups.add(partial(self._resize, intent.symbol))
+                self._follow_ups.add(partial(self.resize, intent.symbol))
             case FillBooked(fill=fill) if fill.side is Side.SELL and not self._is_open(event):
                 # Proven absent and filled after all: the coins were another tracker's by then.
-                self._follow_ups.add(partial(self._resize, fill.symbol))
+                self._follow_ups.add(partial(self.resize, fill.symbol))
             case TradingModeChanged(mode=mode, by=by):
                 # Whoever changes it: what `/halt everything` held goes out with its end.
                 if mode is TradingMode.HALTED_EVERYTHING:
@@ -49,7 +49,7 @@ class Reacting:
                 if by == halts.BY:
                     self._of.execution.cancel_entries(f"nothing new is bought: {event.reason}")
             case PositionAdjusted(symbol=symbol) if event.quantity < 0:
-                self._follow_ups.add(partial(self._resize, symbol))
+                self._follow_ups.add(partial(self.resize, symbol))
             case _:
                 pass
 
@@ -71,7 +71,8 @@ class Reacting:
             if event is not None:
                 await self._of.record(event)
 
-    async def _resize(self, symbol: str) -> None:
+    async def resize(self, symbol: str) -> None:
+        """Cut exits and slices of a symbol down to what is managed of it."""
         await self._of.execution.fit(symbol)
         # Counted inside: while a sale is being booked, it is both sold and still managed.
         async with self._of.trackers.undisturbed():

@@ -33,7 +33,11 @@ def test_coins_that_the_account_does_not_show_are_not_sold_and_no_risk_is_added(
         await stage.until_told("The account shows less BTC than Umbra manages", 120)
         assert stage.now_s - read_s <= 60 + TOLD_WITHIN_S
         world.telephone.say(BUY)
-        await stage.until_told(REFUSED + "balances disagree", 10)
+        # An answer that shows the rest of the account is asked about: what took these coins?
+        is_alarmed = bool(stage.told("0.5 BTC of what Umbra manages are missing"))
+        assert is_alarmed is (shown == DOLLARS)
+        refused = "Something critical stands" if is_alarmed else REFUSED + "balances disagree"
+        await stage.until_told(refused, 10)
         assert world.agent.state.book.positions[BTC].quantity == Decimal("0.5")
         assert world.agent.trackers.count() == 1
         # Money that is not shown is not lost: no limit of the day is reached by it.

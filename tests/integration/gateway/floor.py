@@ -52,6 +52,7 @@ class Floor:
         self.book.load({})
         self.events: list[Event] = []
         self.quotes: dict[str, Quote] = {}
+        self.missing: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.rules: dict[str, Instrument] = {}
         self.engine = ExecutionEngine(
@@ -65,6 +66,7 @@ class Floor:
             closing=lambda intent, fills: (),
             publish=self._publish,
             order_prefix="ux",
+            on_missing=self.missing.append,
         )
 
     def _publish(self, *events: Event) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,11 +12,13 @@ from storage.store import Store
 from tests.catalogue import fired
 from tests.contract.gateway.worlds import BTC, MachineClock, control, simulated
 from tests.fakes.full_disk import full_disk
-from tests.integration.gateway.floor import QUICK, Floor, check_once, executed, standing, until
+from tests.integration.gateway.floor import Floor, check_once, executed, standing, until
 from trading.domain.chat import Severity
 from trading.domain.errors import StorageLost
-from trading.domain.events import AlertRaised, Heartbeat
+from trading.domain.events import AlertRaised, Heartbeat, PositionAdjusted
 from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
+from trading.domain.position import AdjustReason
+from trading.execution.reconcile import Difference
 from trading.risk.gate import Approved
 
 
@@ -102,10 +103,18 @@ async def test_a_thin_book_is_walked_down_until_all_is_sold(floor: Floor) -> Non
 async def test_coins_sold_in_another_window_are_proven_gone(floor: Floor) -> None:
     sale = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.5"}
     by_hand = await control(floor.sim, "order", sale)
-    floor.engine._s.settings = replace(QUICK, probe_s=0.2)
-    final = await floor.sell()
+    selling = asyncio.create_task(floor.sell())
+    await until(lambda: bool(floor.missing))
+    sold, short = await floor.engine.reconcile([BTC])
+    assert (sold.kind, sold.symbol, sold.quantity) == (Difference.FOREIGN_SALE, BTC, Decimal("0.5"))
+    assert (short.kind, short.asset, short.quantity) == (Difference.SHORT, "BTC", Decimal("0.5"))
+    gone = -floor.book.snapshot().managed(BTC)
+    why, now = AdjustReason.EXTERNAL, floor.clock.now()
+    floor.book.apply(PositionAdjusted(BTC, gone, sold.price, why, "sold by hand", now))
+    await floor.engine.fit(BTC)
+    final = await selling
     assert final.state is IntentState.CLOSED_EXTERNAL
-    assert "sold outside Umbra" in final.reason
+    assert "outside of Umbra" in final.reason
     assert len(await floor.orders()) == 1
     fired(by_hand["fills"], words=final.reason)
 

@@ -1,5 +1,6 @@
 """Managed coins that left without an order of ours: told, proven, and let go of."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,17 +10,25 @@ import pytest
 
 from tests.builders import NOON, coin
 from tests.catalogue import fired
-from tests.unit.trading.agent_world import AgentWorld
+from tests.unit.trading.agent_world import AgentWorld, stop_spec
 from trading.domain.chat import Severity
-from trading.domain.events import AlertEnded, AlertRaised, PositionAdjusted
+from trading.domain.commands import ArmTracker
+from trading.domain.events import (
+    AlertEnded,
+    AlertRaised,
+    Event,
+    FillBooked,
+    PositionAdjusted,
+    TrackerChanged,
+)
 from trading.domain.position import AdjustReason, Balance
-from trading.domain.tracker import Amount, AmountKind
+from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerState
 from trading.execution.reconcile import Difference, Finding
 from trading.missing import APART_S, Missing
 from trading.reachability import BALANCES_DISAGREE
 
 SHORT = Finding(Difference.SHORT, "BTC/USDT", quantity=Decimal("0.2"), asset="BTC")
-MANAGED = Decimal("0.5")
+SHOWN = Decimal("0.3")
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
 
 
@@ -38,9 +47,9 @@ def test_three_reads_that_are_apart_and_the_stream_prove_that_coins_are_gone() -
     told(missing, "0.3")
     for at_s in (0, 1, APART_S):
         read(missing, at_s, SHORT)
-        assert not missing.is_proven("BTC", MANAGED)
+        assert not missing.is_proven("BTC", SHOWN)
     read(missing, 2 * APART_S, SHORT)
-    assert missing.is_proven("BTC", MANAGED)
+    assert missing.is_proven("BTC", SHOWN)
     assert missing.since("BTC") == NOON
 
 
@@ -53,8 +62,32 @@ def test_reads_that_the_stream_does_not_confirm_prove_nothing(streamed: str | No
     reads = [number * APART_S for number in range(9)]
     for at_s in reads:
         read(missing, at_s, SHORT)
-    assert not missing.is_proven("BTC", MANAGED)
+    assert not missing.is_proven("BTC", SHOWN)
     fired(reads)
+
+
+def test_reads_that_something_else_confirms_need_no_stream() -> None:
+    missing = Missing()
+    for at_s in (0, APART_S):
+        read(missing, at_s, SHORT)
+        assert not missing.is_proven("BTC", SHOWN, needs_stream=False)
+    read(missing, 2 * APART_S, SHORT)
+    assert missing.is_proven("BTC", SHOWN, needs_stream=False)
+
+
+def test_what_many_exits_miss_is_looked_at_once_and_then_in_its_own_rhythm() -> None:
+    missing = Missing()
+    assert missing.notice("BTC")
+    assert not missing.notice("BTC")
+    assert missing.taken_up() == ("BTC",)
+    # That look could not say anything: the next exit asks for another one.
+    assert missing.notice("BTC")
+    assert missing.taken_up() == ("BTC",)
+    read(missing, 0, SHORT)
+    assert not missing.notice("BTC")
+    assert missing.taken_up() == ("BTC",)
+    read(missing, APART_S)
+    assert missing.notice("BTC")
 
 
 def test_reads_that_do_not_agree_begin_anew() -> None:
@@ -63,7 +96,7 @@ def test_reads_that_do_not_agree_begin_anew() -> None:
     other = replace(SHORT, quantity=Decimal("0.1"))
     for number, short in enumerate([(SHORT,), (SHORT,), (other,), (SHORT,), (), (SHORT,)]):
         read(missing, number * APART_S, *short)
-        assert not missing.is_proven("BTC", MANAGED)
+        assert not missing.is_proven("BTC", SHOWN)
     assert missing.since("BTC") == NOON + timedelta(seconds=5 * APART_S)
 
 
@@ -73,9 +106,9 @@ def test_orders_of_ours_at_work_say_nothing_of_what_is_missing() -> None:
     read(missing, 0, SHORT)
     read(missing, APART_S, SHORT)
     read(missing, 2 * APART_S, SHORT, busy=frozenset({"BTC"}))
-    assert not missing.is_proven("BTC", MANAGED)
+    assert not missing.is_proven("BTC", SHOWN)
     read(missing, 3 * APART_S, SHORT)
-    assert missing.is_proven("BTC", MANAGED)
+    assert missing.is_proven("BTC", SHOWN)
 
 
 def test_the_next_look_is_due_in_ten_seconds_and_later_in_a_minute() -> None:
@@ -182,3 +215,157 @@ async def test_coins_that_paid_for_a_purchase_elsewhere_are_told_as_spent_there(
     assert "0.1 BTC were spent outside of Umbra, on ETH/BTC" in alarm.text
     assert world.desk.tracker(1).tracker.quantity == Decimal("0.4")
     fired(world.exchange.foreign, words=alarm.text)
+
+
+# ------------------------------------------------------------ while a stop sells them
+
+
+async def fire(world: AgentWorld) -> None:
+    """Let the price cross the stop while no word of the account comes."""
+    await world.move("57990")
+    await pass_by(world, 15)
+
+
+def last(world: AgentWorld) -> Tracker:
+    return world.store.of(TrackerChanged)[-1].tracker
+
+
+def left(world: AgentWorld) -> list[Decimal]:
+    adjusted = world.store.of(PositionAdjusted)
+    return [one.quantity for one in adjusted if one.reason is AdjustReason.EXTERNAL]
+
+
+@pytest.mark.fault("X16", "SAID")
+async def test_x16_coins_sold_by_hand_close_the_exit_with_the_foreign_sale_as_proof(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.time.pass_by(1)
+    world.exchange.sell_by_hand("BTC/USDT", "0.5")
+    await fire(world)
+    assert last(world).state is TrackerState.CLOSED_EXTERNAL
+    assert "outside of Umbra" in last(world).reason
+    assert world.exchange.filled() == 0
+    assert left(world) == [Decimal("-0.5")]
+    [end] = alarms(world)
+    assert "0.5 BTC were sold outside of Umbra, on BTC/USDT" in end.text
+    fired(world.exchange.foreign, words=end.text)
+
+
+@pytest.mark.fault("X31")
+async def test_x31_an_exit_that_finds_an_empty_account_ends_after_three_agreeing_reads(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    world.exchange.coins["BTC"] = Decimal(0)
+    await fire(world)
+    assert world.desk.tracker(1).tracker.state is TrackerState.BLOCKED
+    assert left(world) == []
+    await pass_by(world, 30)
+    assert last(world).state is TrackerState.CLOSED_EXTERNAL
+    assert left(world) == [Decimal("-0.5")]
+    assert world.desk.status().alerts == ()
+    fired(world.exchange.balance_reads, words=last(world).reason)
+
+
+@pytest.mark.fault("X31")
+async def test_a_small_foreign_sale_does_not_explain_where_all_coins_went(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.time.pass_by(1)
+    world.exchange.sell_by_hand("BTC/USDT", "0.01")
+    world.exchange.coins["BTC"] = Decimal(0)
+    await fire(world)
+    assert world.desk.tracker(1).tracker.state is TrackerState.BLOCKED
+    [alarm] = alarms(world)
+    assert "0.01 on BTC/USDT found" in alarm.text
+    await pass_by(world, 30)
+    assert last(world).state is TrackerState.CLOSED_EXTERNAL
+    assert "left the account without a trade" in alarms(world)[-1].text
+    fired(world.exchange.foreign)
+
+
+@pytest.mark.fault("X26", "EQ")
+async def test_x26_what_we_sold_is_booked_before_the_rest_is_called_sold_elsewhere(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    half = world.exchange.fail("expire_half")
+    world.exchange.fail("no_fills")
+    unlisted = world.exchange.fail("no_listing", times=2)
+    await world.move("57990")
+    await world.time.until(lambda: bool(half.fired))
+    world.exchange.sell_by_hand("BTC/USDT", "0.25")
+    await pass_by(world, 60)
+    assert not world.agent.execution.intents
+    assert world.exchange.filled() == Decimal("0.25")
+    assert sum(one.fill.quantity for one in world.store.of(FillBooked)) == Decimal("0.25")
+    assert left(world) == [Decimal("-0.25")]
+    assert (last(world).state, last(world).reason) == (TrackerState.CLOSED, "")
+    fired(unlisted.fired)
+
+
+@pytest.mark.fault("M09", "TELL SAID")
+async def test_what_the_account_lacks_is_looked_for_before_it_is_called_no_sale(
+    world: AgentWorld,
+) -> None:
+    await world.protect(amount=HALF)
+    await world.time.pass_by(1)
+    # Neither a stop that fires nor the stream says anything of it.
+    world.exchange.sell_by_hand("BTC/USDT", "0.35")
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await world.time.settle()
+    assert not world.agent.state.has_condition(BALANCES_DISAGREE)
+    [alarm] = alarms(world)
+    assert "0.1 BTC were sold outside of Umbra, on BTC/USDT" in alarm.text
+    assert world.desk.tracker(1).tracker.quantity == Decimal("0.15")
+    fired(world.exchange.foreign, words=alarm.text)
+
+
+@pytest.mark.fault("M09", "SAID")
+async def test_two_looks_at_once_settle_a_sale_by_hand_once(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.protect()
+    await world.time.pass_by(1)
+    world.exchange.sell_by_hand("BTC/USDT", "0.1")
+    jobs, append = world.agent.jobs(), world.store.append
+
+    async def slowly(*new: Event, **how: bool) -> int:
+        await world.time.sleep(1)
+        return await append(*new, **how)
+
+    monkeypatch.setattr(world.store, "append", slowly)
+    looks = (jobs["full_reconcile"](), jobs["full_reconcile"](), jobs["balances"]())
+    await world.time.finish(asyncio.gather(*looks))
+    await world.time.settle()
+    assert left(world) == [Decimal("-0.1")]
+    [alarm] = alarms(world)
+    assert world.agent.state.book.managed("BTC/USDT") == world.exchange.coins["BTC"]
+    fired(world.exchange.foreign, words=alarm.text)
+
+
+@pytest.mark.fault("M09")
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_a_start_settles_a_sale_by_hand_before_it_judges_stops(
+    world: AgentWorld, is_listed: bool
+) -> None:
+    await world.do(ArmTracker(stop_spec("40000", Amount(AmountKind.BASE, Decimal("0.3")))))
+    await world.protect(amount=Amount(AmountKind.BASE, Decimal("0.2")))
+    await world.time.pass_by(1)
+    await world.kill()
+    world.exchange.sell_by_hand("BTC/USDT", "0.3")
+    unlisted = world.exchange.fail("no_listing", times=0 if is_listed else 4)
+    world.exchange.set_price("BTC/USDT", "57990")
+    await world.start()
+    await pass_by(world, 60)
+    # What has fired before anybody could know keeps its slice, and the other one gives way.
+    sold = Decimal(0) if is_listed else Decimal("0.2")
+    assert world.exchange.filled() == sold
+    assert left(world) == [Decimal("-0.3")]
+    assert world.agent.state.book.managed("BTC/USDT") == world.exchange.coins["BTC"]
+    slices = [one.tracker.quantity for one in world.desk.trackers()]
+    assert sum(slices) == Decimal("0.2") - sold
+    fired(world.exchange.foreign)
+    assert unlisted.fired == (0 if is_listed else 4)

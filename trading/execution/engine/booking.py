@@ -16,7 +16,6 @@ from trading.domain.events import (
     FillBooked,
     IntentChanged,
     IntentClosed,
-    PositionAdjusted,
     RoundTripClosed,
 )
 from trading.domain.instrument import base_and_quote
@@ -32,7 +31,6 @@ from trading.domain.order import (
     Purpose,
     Side,
 )
-from trading.domain.position import AdjustReason
 from trading.domain.tracker import Tracker
 from trading.domain.valuation import price_in
 from trading.execution import excess, ladder, reconcile
@@ -265,27 +263,6 @@ class Booking:
         """Withdraw what an alert said about a case, once it is no longer true."""
         if ended := alerting.over(case, kind, self._s.now()):
             await self._s.writer.keep(*ended)
-
-    async def gone(self, case: Case, proof: str, price: Decimal) -> None:
-        """End a case whose coins were proven to have left without us; the position follows."""
-        left = case.intent.quantity - ladder.filled(case.attempts)
-        managed = self._s.portfolio_of().managed(case.intent.symbol)
-        events: list[Event] = []
-        if lost := min(left, managed):
-            events.append(
-                PositionAdjusted(
-                    case.intent.symbol,
-                    -lost,
-                    price,
-                    AdjustReason.EXTERNAL,
-                    proof,
-                    self._s.now(),
-                )
-            )
-        async with self._undisturbed(case):
-            events += self._closing(case, Finish(IntentState.CLOSED_EXTERNAL, proof))
-            await self._s.writer.keep(*events)
-        case.wake()
 
     def _booked(self, case: Case, fills: Sequence[Fill]) -> list[Event]:
         base, quote = base_and_quote(case.intent.symbol)

@@ -47,7 +47,6 @@ class Case:
         "cancels",
         "changed",
         "cleared_s",
-        "empty_reads",
         "empty_s",
         "ended_s",
         "fills_missing_s",
@@ -129,7 +128,6 @@ class Case:
         self.refusals: Counter[Cause] = Counter()
         # Free units of what is sold or spent, when it was read afresh for the next attempt.
         self.fresh_free: Decimal | None = None
-        self.empty_reads: list[tuple[float, str]] = []
         self.fills_missing_s: float | None = None
         # Monotonic seconds: since when an exit waits for a backstop to let its coins go.
         self.cleared_s: float | None = None

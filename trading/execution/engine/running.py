@@ -388,14 +388,8 @@ class Running:
             # What we sold ourselves is no proof that somebody else did, and has to be booked.
             await self._searching.complete_fills(case)
             return False
+        # What is gone, and not only locked, is let go of for all its owners: that cuts this case.
         if not await self._sending.read_free(case):
-            return False
-        proof = await self._searching.external_proof(case)
-        if proof is not None:
-            quote = self._s.quote_of(case.intent.symbol)
-            price = quote.bid if quote else case.intent.reference_price
-            async with case.lock:
-                await self._booking.gone(case, proof, price)
             return False
         case.insufficient = 0
         return True

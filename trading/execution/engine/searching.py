@@ -1,14 +1,12 @@
 """What became of an order: queries, lists and executions, until it is found or proven absent."""
 
-import itertools
 import logging
 from datetime import timedelta
 
 from trading.domain.chat import Severity
-from trading.domain.errors import AuthLost, Retryable, UmbraError, Unreachable
-from trading.domain.money import plain
+from trading.domain.errors import AuthLost, Retryable, Unreachable
 from trading.domain.order import Attempt, AttemptState, OrderReport
-from trading.execution import absence, ladder, reconcile
+from trading.execution import absence, ladder
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.sending import Sending
@@ -17,7 +15,6 @@ from trading.execution.lifecycle import Observed, advance, merge
 
 logger = logging.getLogger(__name__)
 _NO_ANSWER = (Retryable, AuthLost)
-_FOREIGN_BACK = timedelta(days=1)
 # An exchange may say that it does not know an order which rests all the same: a stop waits for it.
 _CANCEL_AGAIN_S = 0.5
 _CANCEL_AGAIN_S_MAX = 10.0
@@ -176,34 +173,6 @@ class Searching:
             await self.found(case, evidence.report, "answer to the cancel")
             return
         await self.query(case, case.attempt(live.client_order_id) or live)
-
-    async def external_proof(self, case: Case) -> str | None:
-        """Return the proof that the coins left without us, None while there is none."""
-        portfolio, instrument = self._s.portfolio_of(), self._s.rules[case.intent.symbol]
-        if not case.empty_reads:
-            return None
-        since = case.intent.created_at - _FOREIGN_BACK
-        try:
-            fills = await self._s.read(self._s.gateway.fills_since(case.intent.symbol, since))
-        except UmbraError as error:
-            logger.info("fills_unanswered", extra={"error": str(error)})
-            return None
-        symbol, prefix = case.intent.symbol, self._s.prefix
-        foreign = reconcile.taken(instrument.base, symbol, fills, frozenset(), prefix)
-        missing = case.intent.quantity - ladder.filled(case.attempts) - instrument.quantity_step
-        # A smaller sale of somebody's other coins does not explain where all of these went.
-        if foreign is not None and foreign.quantity >= missing:
-            return f"sold outside Umbra: {plain(foreign.quantity)} at {plain(foreign.price)}"
-        balance = portfolio.balances.get(instrument.base)
-        streamed = balance is None or balance.total < instrument.quantity_step
-        reads = case.empty_reads
-        apart = all(
-            later[0] - earlier[0] >= self._s.settings.probe_s
-            for earlier, later in itertools.pairwise(reads)
-        )
-        if len(reads) >= 3 and apart and streamed:
-            return "three agreeing reads of the account and its stream show no coins"
-        return None
 
     async def _complain(self, case: Case) -> None:
         live = case.live

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, Retryable
+from trading.domain.money import ZERO
 from trading.domain.order import Attempt, IntentState, OrderReport, SendEvidence, SendPhase
 from trading.execution import absence, ladder
 from trading.execution.classify import Cause, Classified, Verdict, classify
@@ -299,11 +300,11 @@ class Sending:
             logger.warning("balance_not_read", extra={"error": str(error)})
             return False
         balance = balances.get(asset)
-        case.fresh_free = balance.free if balance else type(case.intent.quantity)(0)
-        if case.is_exit and (balance is None or balance.total < instrument.quantity_step):
-            case.empty_reads.append((self._s.monotonic(), "account"))
-        else:
-            case.empty_reads.clear()
+        case.fresh_free = balance.free if balance else ZERO
+        total = balance.total if balance else ZERO
+        missing = self._s.portfolio_of().managed_of(asset) - total
+        if case.is_exit and missing > instrument.quantity_step:
+            self._s.on_missing(asset)
         return True
 
 

@@ -56,7 +56,8 @@ class ExecutionEngine:
     `on_excess` what was bought beyond a decision, once it is booked and at the next start;
     `on_stranger` is called when an order of ours was booked that no record tells of;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
-    `on_key_refused` for each request that was refused for its key.
+    `on_key_refused` for each request that was refused for its key; `on_missing` is told the asset
+    when an exit reads that the account holds less of it than is managed.
     """
 
     def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
@@ -77,6 +78,7 @@ class ExecutionEngine:
         undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         on_key_refused: Callable[[], None] = lambda: None,
         on_overflow: Callable[[], None] = lambda: None,
+        on_missing: Callable[[str], None] = lambda _: None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._s = Surroundings(
@@ -95,6 +97,7 @@ class ExecutionEngine:
             on_stranger=on_stranger,
             undisturbed=undisturbed,
             on_key_refused=on_key_refused,
+            on_missing=on_missing,
         )
         booking = Booking(self._s)
         self._sending = Sending(self._s, booking)
@@ -187,12 +190,27 @@ class ExecutionEngine:
             ZERO,
         )
 
-    def unbooked(self) -> frozenset[str]:
-        """Symbols of which orders of ours have sold or bought what is not booked yet."""
+    def moving(self) -> frozenset[str]:
+        """Symbols of which orders of ours trade now, or have traded what is not booked yet.
+
+        A decision that waits moves nothing, and a backstop that rests is none of these orders.
+        """
         return frozenset(
             case.intent.symbol
             for case in self._s.cases.values()
-            if case.unbooked or case.missing_fills()
+            if (case.live is not None and not case.is_backstop)
+            or case.unbooked
+            or case.missing_fills()
+        )
+
+    def is_without_coins(self, symbol: str) -> bool:
+        """Whether a sale of a symbol waits, for the account has too few of its coins free."""
+        return any(
+            case.is_exit
+            and case.intent.symbol == symbol
+            and case.intent.state is IntentState.BLOCKED
+            and case.intent.reason.startswith(BlockReason.BALANCE.value)
+            for case in self._s.cases.values()
         )
 
     def selling(self, tracker_id: int) -> Decimal:

@@ -47,6 +47,7 @@ class Surroundings:
     on_stranger: Callable[[], None] = lambda: None
     undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     on_key_refused: Callable[[], None] = lambda: None
+    on_missing: Callable[[str], None] = lambda _: None
     cases: dict[str, Case] = field(default_factory=dict)
     is_clock_known: bool = False
     is_stopping: bool = False

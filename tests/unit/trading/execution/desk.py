@@ -64,6 +64,7 @@ class Desk:
         self.frozen_balances: dict[str, Balance] | None = None
         self.settings = settings or ExecutionSettings()
         self.keys_refused = 0
+        self.missing: list[str] = []
         # As a start has loaded them.
         self.rules = dict(self.exchange.rules)
         self.engine = self._engine()
@@ -81,6 +82,7 @@ class Desk:
             publish=self._publish,
             order_prefix="ux",
             on_key_refused=self._key_refused,
+            on_missing=self.missing.append,
             sleep=self.time.sleep,
         )
         self.exchange.on_report = engine.on_report
