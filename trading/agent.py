@@ -291,7 +291,8 @@ class TradingAgent:
         at, trackers = self.clock.now(), self.trackers.all()
         resting = self.guarding.all_resting()
         standing = start_card.Standing(
-            at, positions, trackers, working, self.state.mode, resting, sold
+            *(at, positions, trackers, working, self.state.mode, resting, sold),
+            views.too_little(self.state.instruments, self.prices.price),
         )
         return start_card.card(findings, standing, self._program_changes)
 

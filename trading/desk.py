@@ -146,7 +146,8 @@ class Proposal:
     """A checked command: its facts, whether it must be asked, and what the person sees.
 
     `reference_price` is set where risk is added: a confirmation past the allowed drift is refused.
-    So is one whose amount has outgrown what was `shown`.
+    So is one whose amount has outgrown what was `shown`. `value` is what it is worth in the
+    account's currency, None where no market tells.
     """
 
     command: Command
@@ -154,6 +155,7 @@ class Proposal:
     needs_confirmation: bool
     reference_price: Decimal | None = None
     shown: Shown | None = None
+    value: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,15 +29,13 @@ class Doubt:
     number: str
 
 
-def doubt_of(
-    proposal: Proposal, currency: str, notional_min: Decimal, *, needs_code: bool
-) -> Doubt | None:
+def doubt_of(proposal: Proposal, notional_min: Decimal, *, needs_code: bool) -> Doubt | None:
     """Return what should be typed once more, None for the usual.
 
-    A purchase worth `notional_min` of `currency` or more is in doubt unless it asks for a code
-    already; so is a stop closer to the price than `STOP_DISTANCE_MIN`.
+    A purchase worth `notional_min` or more is in doubt unless it asks for a code already; so is a
+    stop closer to the price than `STOP_DISTANCE_MIN`.
     """
-    if is_large(proposal, currency, notional_min):
+    if is_large(proposal, notional_min):
         return None if needs_code else _large(proposal)
     match proposal.facts:
         case TrackerProposal() as facts if facts.tracker.side is Side.SELL:

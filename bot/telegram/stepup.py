@@ -117,11 +117,11 @@ def code_in(text: str) -> str | None:
     return digits if digits.isascii() and digits.isdigit() and len(digits) == DIGITS else None
 
 
-def is_grave(proposal: Proposal, currency: str, notional_min: Decimal) -> bool:
+def is_grave(proposal: Proposal, notional_min: Decimal) -> bool:
     """Whether a question asks for a code.
 
     Asked: what ends or loosens protection, lifts a halt, and adds risk worth at least
-    `notional_min` of `currency`, or of a currency that it cannot be compared with.
+    `notional_min` of the account's currency, or that nobody can compare with it.
     """
     match proposal.command:
         case AbortIntent():
@@ -130,18 +130,16 @@ def is_grave(proposal: Proposal, currency: str, notional_min: Decimal) -> bool:
             # Of these only the grave ones are asked at all.
             return proposal.needs_confirmation
         case _:
-            return is_large(proposal, currency, notional_min)
+            return is_large(proposal, notional_min)
 
 
-def is_large(proposal: Proposal, currency: str, notional_min: Decimal) -> bool:
-    """Whether a purchase is worth at least `notional_min` of `currency`, or nobody can tell."""
+def is_large(proposal: Proposal, notional_min: Decimal) -> bool:
+    """Whether a purchase is worth at least `notional_min`, or nobody can tell."""
     match proposal.facts:
-        case OrderProposal(side=Side.BUY, notional=value, instrument=instrument):
-            return instrument.quote != currency or value >= notional_min
-        case TrackerProposal(tracker=tracker, instrument=instrument, price=price) if (
-            tracker.spec.first_side is Side.BUY
-        ):
-            value = tracker.quote or tracker.quantity * price
-            return instrument.quote != currency or value >= notional_min
+        case OrderProposal(side=side):
+            is_purchase = side is Side.BUY
+        case TrackerProposal(tracker=tracker):
+            is_purchase = tracker.spec.first_side is Side.BUY
         case _:
-            return False
+            is_purchase = False
+    return is_purchase and (proposal.value is None or proposal.value >= notional_min)

@@ -26,6 +26,7 @@ from trading.domain.order import (
 from trading.domain.position import Balance, Position, RoundTrip, TradingMode
 from trading.domain.time import Timeframe
 from trading.domain.tracker import AmountKind, NextLevel, Tracker, TrackerKind, TrackerState
+from trading.domain.valuation import price_in
 from trading.ports.clock import Clock
 from trading.ports.storage import Journal, Recorded
 
@@ -313,7 +314,8 @@ class FakeDesk:
             next_level=NextLevel.TOUCH if stop is None else NextLevel.FIRES,
         )
         shown = proposals.shown_of_tracker(tracker, ZERO)
-        return views.Proposal(command, facts, True, self._reference(tracker), shown)
+        value = self._value(tracker.symbol, tracker.quote or tracker.quantity * price)
+        return views.Proposal(command, facts, True, self._reference(tracker), shown, value)
 
     def _reference(self, tracker: Tracker) -> Decimal | None:
         return self.prices[tracker.symbol] if tracker.side is Side.BUY else None
@@ -336,7 +338,12 @@ class FakeDesk:
             notes=(),
         )
         reference = price if command.side is Side.BUY else None
-        return views.Proposal(command, facts, True, reference)
+        value = self._value(command.symbol, facts.notional)
+        return views.Proposal(command, facts, True, reference, value=value)
+
+    def _value(self, symbol: str, amount: Decimal) -> Decimal | None:
+        price = price_in(INSTRUMENTS[symbol].quote, "USDT", self.prices)
+        return None if price is None else amount * price
 
     def _propose_close(self, command: commands.Command) -> views.Proposal:
         symbols = (

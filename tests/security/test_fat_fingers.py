@@ -173,9 +173,9 @@ async def test_a_trail_that_fires_at_once_is_in_doubt_and_a_touch_that_is_near_i
     near = replace(facts.tracker, distance=Decimal("0.0002"))
     fires = replace(facts, tracker=near, level=None, next_level=NextLevel.FIRES)
     tight = replace(proposal, facts=fires)
-    doubt = doubt_of(tight, "USDT", Decimal(1000), needs_code=False)
+    doubt = doubt_of(tight, Decimal(1000), needs_code=False)
     assert doubt is not None
     assert doubt.number == "0.02%"
     touch = replace(fires, level=facts.price, next_level=NextLevel.TOUCH)
     for usual in (proposal, replace(proposal, facts=touch)):
-        assert doubt_of(usual, "USDT", Decimal(1000), needs_code=False) is None
+        assert doubt_of(usual, Decimal(1000), needs_code=False) is None

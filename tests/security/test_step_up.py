@@ -88,7 +88,17 @@ async def test_a_large_purchase_asks_for_a_code(front: Front, text: str, *, asks
     assert bool(front.desk.executed) is not asks
 
 
-async def test_a_purchase_in_another_currency_always_asks(front: Front) -> None:
+async def test_a_purchase_in_another_currency_counts_with_its_worth_in_the_accounts(
+    front: Front,
+) -> None:
+    front.desk.prices |= {"BTC/USDT": Decimal(60_000), "BTC/USDC": Decimal(60_000)}
+    assert ASKED not in await _ask(front, "/buy ADA/USDC 20 USDC")
+    # 0.1 BTC are worth 6,000 USDT.
+    assert ASKED in await _ask(front, "/buy ETH/BTC 0.1 BTC")
+
+
+async def test_a_purchase_in_a_currency_that_nobody_can_value_asks(front: Front) -> None:
+    del front.desk.prices["BTC/USDC"]
     assert ASKED in await _ask(front, "/buy ADA/USDC 20 USDC")
 
 
@@ -225,7 +235,7 @@ def test_a_code_is_six_plain_digits(text: str, code: str | None) -> None:
 @pytest.mark.parametrize(("command", "grave"), [(AbortIntent(3), True), (CloseAll(), False)])
 def test_giving_up_an_exit_is_grave_and_selling_is_not(command: Command, *, grave: bool) -> None:
     proposal = Proposal(command, PlainProposal("x"), needs_confirmation=True)
-    assert is_grave(proposal, "USDT", Decimal(0)) is grave
+    assert is_grave(proposal, Decimal(0)) is grave
 
 
 def test_without_a_secret_the_judge_is_off() -> None:

@@ -77,7 +77,10 @@ class Proposer:
             self._of.check_size(armed.tracker, present.price)
         reference = present.price if adds_risk else None
         shown = proposals.shown_of_tracker(armed.tracker, armed.adopted)
-        return Proposal(ArmTracker(spec), facts, True, reference, shown)
+        new = armed.tracker
+        amount = new.quote or new.quantity * present.price
+        value = self._of.state.book.value(facts.instrument.quote, amount)
+        return Proposal(ArmTracker(spec), facts, True, reference, shown, value)
 
     async def _edit(self, command: EditTracker) -> Proposal:
         before = self._of.tracker(command.tracker_id)
@@ -111,7 +114,8 @@ class Proposer:
             intent = on_order(sized.order, "proposal", sized.reference, now, self._of.decisions)
             self._of.approve(intent)
         reference = sized.reference if is_buy else None
-        return Proposal(command, sized.card, True, reference, sized.shown)
+        value = self._of.state.book.value(sized.card.instrument.quote, sized.card.notional)
+        return Proposal(command, sized.card, True, reference, sized.shown, value)
 
     def _close(self, command: ClosePosition) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)

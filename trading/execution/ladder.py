@@ -296,32 +296,44 @@ def entry_ends_at(intent: Intent, settings: LadderSettings) -> datetime:
 def _entry(sight: Sight, settings: LadderSettings) -> Step:
     intent, instrument, quote = sight.intent, sight.instrument, sight.quote
     bound = entry_bound(intent, settings)
+    # What sizing at the limit left over is not worth another order, nor a word about its end.
+    slack = (intent.quote_budget or ZERO) * settings.entry_step * 2
+    if sight.attempts and _unspent(sight, bound) <= slack:
+        return _ended(sight, "")
     if sight.now >= entry_ends_at(intent, settings):
         return _ended(sight, f"not filled in time ({settings.entry_lifetime_s:.0f} s)")
-    if instrument.status is not InstrumentStatus.TRADING:
-        return _ended(sight, f"{intent.symbol} takes no orders now")
-    if quote is None or quote.ask <= 0:
-        return _ended(sight, "no fresh price")
+    is_open = instrument.status is InstrumentStatus.TRADING
+    if quote is None or quote.ask <= 0 or not is_open:
+        why = "no fresh price" if is_open else f"{intent.symbol} takes no orders now"
+        return _ended(sight, why)
     if quote.ask > bound:
         return _ended(sight, f"ask {plain(quote.ask)} is beyond the bound {plain(bound)}")
     limit = entry_limit(instrument, quote.ask, bound, settings)
     wanted = _affordable(sight, limit)
     quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
-    # What sizing at the limit left over is not worth another order.
-    slack = (intent.quote_budget or ZERO) * settings.entry_step * 2
     is_rest = bool(sight.attempts) and quantity * limit <= slack
     if is_rest or instrument.is_dust(quantity, limit):
-        return _ended(sight, "")
+        return _ended(sight, _why_so_little(sight, limit))
     return Send(OrderType.LIMIT, quantity, limit, TimeInForce.IOC)
 
 
-def _affordable(sight: Sight, limit: Decimal) -> Decimal:
+def _unspent(sight: Sight, limit: Decimal) -> Decimal:
     intent = sight.intent
     if intent.quote_budget is None:
-        left = (intent.quantity - filled(sight.attempts)) * limit
-    else:
-        left = intent.quote_budget - spent(intent, sight.attempts, intent.filled_quantity)
+        return (intent.quantity - filled(sight.attempts)) * limit
+    return intent.quote_budget - spent(intent, sight.attempts, intent.filled_quantity)
+
+
+def _affordable(sight: Sight, limit: Decimal) -> Decimal:
+    left = _unspent(sight, limit)
     return (left if sight.available is None else min(left, sight.available)) / limit
+
+
+def _why_so_little(sight: Sight, limit: Decimal) -> str:
+    free = sight.available
+    if free is None or free >= _unspent(sight, limit):
+        return ""
+    return f"only {plain(max(free, ZERO))} {sight.instrument.quote} are free"
 
 
 def _ended(sight: Sight, reason: str) -> Finish:

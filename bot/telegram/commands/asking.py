@@ -123,15 +123,9 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
     risky = proposal.reference_price is not None or adds_risk(proposal.command)
     settings = services.settings
     seconds = settings.risk_answer_s if risky else settings.safe_answer_s
-    needs_code = services.step_up.is_on and is_grave(
-        proposal, services.desk.account().currency, settings.code_notional_min
-    )
-    doubt = doubt_of(
-        proposal,
-        services.desk.account().currency,
-        settings.code_notional_min,
-        needs_code=needs_code,
-    )
+    least = settings.code_notional_min
+    needs_code = services.step_up.is_on and is_grave(proposal, least)
+    doubt = doubt_of(proposal, least, needs_code=needs_code)
     if doubt is not None:
         notice = " ".join(part for part in (notice, f"⚠️ {doubt.why}") if part)
     if needs_code or doubt is not None:
