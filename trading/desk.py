@@ -146,7 +146,7 @@ class Proposal:
     """A checked command: its facts, whether it must be asked, and what the person sees.
 
     `reference_price` is set where risk is added: a confirmation past the allowed drift is refused.
-    So is one whose amount has outgrown what was `shown`. `value` is what it is worth in the
+    So is one whose amount has outgrown what was `shown`. `value` is what is bought or sold, in the
     account's currency, None where no market tells.
     """
 
