@@ -109,6 +109,7 @@ class TradingAgent:
                 on_condition=self._on_condition,
                 holdings=self._holdings,
                 way=ports.way,
+                worth=self.state.book.value,
             ),
         )
         self.execution = self._execution(ports)
@@ -151,6 +152,7 @@ class TradingAgent:
             undisturbed=self.trackers.undisturbed,
             on_key_refused=self._key_refused,
             on_overflow=self._follow_ups.give_up,
+            worth=self.state.book.value,
             on_missing=self._coins_missing,
             sleep=ports.sleep,
         )

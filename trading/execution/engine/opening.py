@@ -49,7 +49,8 @@ class Opening:
         """Make decisions durable with their cause, all of them or none, and send at once."""
         if self._s.is_stopping:
             raise Refused("Umbra is stopping; nothing new is sent")
-        cases = sorted((Case(each.intent) for each in approvals), key=lambda case: -case.value)
+        cases = [Case(each.intent) for each in approvals]
+        cases.sort(key=lambda case: -self._s.at_risk(case))
         held = {each.intent.intent_id for each in approvals if each.is_held}
         for case in cases:
             if case.intent.intent_id in self._s.cases:

@@ -82,7 +82,7 @@ class Recovery:
             case.is_held = is_halted and intent.purpose is Purpose.PROTECT
             case.beyond = bought_beyond(intent, case.fills)
             cases.append(case)
-        cases.sort(key=lambda case: (not case.is_exit, -case.value))
+        cases.sort(key=lambda case: (not case.is_exit, -self._s.at_risk(case)))
         return cases
 
     async def watched(self, attempts: Iterable[Attempt]) -> Sequence[Case]:

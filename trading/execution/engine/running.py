@@ -256,7 +256,7 @@ class Running:
             if silence_s := self._s.pacer.silence_s:
                 # Another request has met it, before this one was tried.
                 await self._sending.tell_silence(case, silence_s)
-            await self._s.pacer.take(is_exit=case.is_exit, value=case.value)
+            await self._s.pacer.take(is_exit=case.is_exit, value=self._s.at_risk(case))
             # The price has moved on while we waited.
             step = await self._step(case)
             if not isinstance(step, Send) or case.is_held or case.giving_up:

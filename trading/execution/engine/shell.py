@@ -57,7 +57,8 @@ class ExecutionEngine:
     `on_stranger` is called when an order of ours was booked that no record tells of;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
     `on_key_refused` for each request that was refused for its key; `on_missing` is told the asset
-    when an exit reads that the account holds less of it than is managed.
+    when an exit reads that the account holds less of it than is managed. `worth` says what units of
+    an asset are worth in the account's currency, None where no market tells.
     """
 
     def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
@@ -78,6 +79,7 @@ class ExecutionEngine:
         undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         on_key_refused: Callable[[], None] = lambda: None,
         on_overflow: Callable[[], None] = lambda: None,
+        worth: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount,
         on_missing: Callable[[str], None] = lambda _: None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -97,6 +99,7 @@ class ExecutionEngine:
             on_stranger=on_stranger,
             undisturbed=undisturbed,
             on_key_refused=on_key_refused,
+            worth=worth,
             on_missing=on_missing,
         )
         booking = Booking(self._s)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from trading.deadlines import within
 from trading.domain.errors import AuthLost, RateLimited
 from trading.domain.events import Event
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import Quote
 from trading.domain.money import ZERO
 from trading.domain.order import Fill, Intent, Purpose, Side
@@ -48,6 +48,7 @@ class Surroundings:
     undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     on_key_refused: Callable[[], None] = lambda: None
     on_missing: Callable[[str], None] = lambda _: None
+    worth: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount
     cases: dict[str, Case] = field(default_factory=dict)
     is_clock_known: bool = False
     is_stopping: bool = False
@@ -85,6 +86,11 @@ class Surroundings:
         except AuthLost:
             self.on_key_refused()
             raise
+
+    def at_risk(self, case: Case) -> Decimal:
+        """What a case has at risk, in one currency for all; of an unknown one, its own units."""
+        value = self.worth(base_and_quote(case.intent.symbol)[1], case.value)
+        return case.value if value is None else value
 
     def is_listed(self, symbol: str) -> bool:
         """Whether the exchange listed a market when its rules were last loaded."""

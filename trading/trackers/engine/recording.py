@@ -13,6 +13,7 @@ from functools import partial
 from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, Refused, Retryable, StorageLost
 from trading.domain.events import AlertRaised, ConditionChanged, Event, TrackerChanged
+from trading.domain.instrument import base_and_quote
 from trading.domain.order import Side
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
 from trading.ports.clock import Clock
@@ -53,6 +54,7 @@ class Outlets:
     publish: Callable[..., None]
     on_condition: Callable[[ConditionChanged], None]
     way: RightOfWay
+    worth: Callable[[str, Decimal], Decimal | None]
 
 
 class Recorder:
@@ -207,7 +209,9 @@ class Recorder:
     # ------------------------------------------------------------ triggers
 
     def _queue(self, fired: Fired) -> None:
-        heapq.heappush(self._fires, (-fired.value, fired.tracker.tracker_id, fired))
+        worth = self._outlets.worth(base_and_quote(fired.tracker.symbol)[1], fired.value)
+        value = fired.value if worth is None else worth
+        heapq.heappush(self._fires, (-value, fired.tracker.tracker_id, fired))
 
     def _dispatch(self) -> None:
         while (

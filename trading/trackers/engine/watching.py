@@ -42,7 +42,9 @@ class Hooks:
     """Calls into the conductor; all but `fire` are plain calls, answered from memory.
 
     `holdings` tells what a cooldown may own next; without it such a tracker ends after its fill.
-    Each trigger claims the `way` until its order is on the wire.
+    Each trigger claims the `way` until its order is on the wire. `worth` says what units of an
+    asset are worth in the account's currency, None where no market tells: what is worth most fires
+    first.
     """
 
     instruments: Mapping[str, Instrument]
@@ -53,6 +55,7 @@ class Hooks:
     on_condition: Callable[[ConditionChanged], None] = _log_condition
     holdings: Callable[[str], Holdings] = _no_holdings
     way: RightOfWay = field(default_factory=RightOfWay)
+    worth: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount
 
 
 class TrackerEngine:
@@ -86,7 +89,7 @@ class TrackerEngine:
         )
         self._watch = Watch(world, self._settings.record_epsilon)
         self._live = self._watch.live
-        outlets = Outlets(hooks.fire, hooks.publish, hooks.on_condition, hooks.way)
+        outlets = Outlets(hooks.fire, hooks.publish, hooks.on_condition, hooks.way, hooks.worth)
         self._recorder = Recorder(self._watch, journal, clock, outlets, self._settings)
         self._changing = Changing(self._watch, self._recorder, journal, clock)
         self._sweeps = 0

@@ -83,6 +83,7 @@ class Desk:
             order_prefix="ux",
             on_key_refused=self._key_refused,
             on_missing=self.missing.append,
+            worth=self.book.value,
             sleep=self.time.sleep,
         )
         self.exchange.on_report = engine.on_report

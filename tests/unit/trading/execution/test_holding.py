@@ -348,6 +348,33 @@ async def test_two_hundred_stops_at_once_go_out_by_value_within_the_order_limit(
     fired(len(intents))
 
 
+async def test_exits_of_two_quotes_go_out_by_their_worth_in_one_currency() -> None:
+    eth = replace(builders.coin("ETH", "BTC"), notional_min=Decimal("0.0001"))
+    desk = Desk(
+        instruments=[builders.bitcoin(), eth],
+        balances={"BTC": "0.001", "ETH": "40", "USDT": "0"},
+        managed="0.001",
+    )
+    desk.exchange.set_price("ETH/BTC", "0.05")
+    desk.book.load(
+        {
+            BTC: Position(BTC, Decimal("0.001"), Decimal(50)),
+            "ETH/BTC": Position("ETH/BTC", Decimal(40), Decimal(2)),
+        }
+    )
+    desk.book.set_price(BTC, Decimal(60_000))
+    # 60 USDT, and 2 BTC that are worth 120,000 of them.
+    small = desk.exit("0.001")
+    great = replace(
+        desk.exit("40", reference_price=Decimal("0.05")),
+        intent_id="tracker:2:1",
+        symbol="ETH/BTC",
+    )
+    await desk.time.finish(desk.engine.open_all([Approved(one) for one in (small, great)]))
+    await desk.time.settle()
+    assert [request.symbol for request in desk.exchange.sent][:2] == ["ETH/BTC", BTC]
+
+
 @pytest.mark.fault("X34")
 async def test_entries_leave_a_share_of_the_order_limit_to_exits() -> None:
     settings = ExecutionSettings(orders_per_window=10)

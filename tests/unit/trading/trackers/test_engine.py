@@ -244,6 +244,40 @@ async def test_what_is_worth_most_is_recorded_first_and_never_more_than_allowed_
     running.cancel()
 
 
+async def test_triggers_of_two_quotes_are_recorded_by_their_worth_in_one_currency() -> None:
+    desk = Desk()
+    rates = {"USDT": d(1), "BTC": d(60_000)}
+    eth = replace(BTC, symbol="ETH/BTC", base="ETH", quote="BTC")
+    desk.engine = TrackerEngine(
+        desk.store,
+        desk.clock,
+        Hooks(
+            {BTC.symbol: BTC, eth.symbol: eth},
+            desk.fire,
+            lambda _: True,
+            lambda _: False,
+            desk.publish,
+            worth=lambda asset, amount: amount * rates[asset],
+        ),
+        TrackerSettings(fires_at_once_max=1),
+    )
+    stop = _stop(2)
+    in_coins = replace(
+        stop, spec=replace(stop.spec, symbol="ETH/BTC", level=d("0.04")), quantity=d(10)
+    )
+    await desk.engine.arm(replace(_stop(1), quantity=d("0.1")))
+    await desk.engine.arm(
+        replace(in_coins, stop_price=d("0.04"), level_price=d("0.04"), record_price=None)
+    )
+    # 5,700 USDT, and 0.3 BTC that are worth 18,000 of them.
+    desk.see(57000)
+    desk.engine.observe(replace(observation("0.03"), symbol="ETH/BTC"))
+    running = asyncio.create_task(desk.engine.run())
+    await desk.until(lambda: desk.engine.unrecorded == 0)
+    assert [tracker.tracker_id for tracker in desk.fires] == [2, 1]
+    running.cancel()
+
+
 async def test_a_trigger_before_the_run_waits_for_it() -> None:
     desk = Desk()
     await desk.engine.arm(_stop())
