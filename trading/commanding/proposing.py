@@ -216,11 +216,15 @@ class Proposer:
         if state.is_protected:
             base = self._of.instrument(tracker.symbol).base
             text += f" {plain(tracker.quantity)} {base} will NOT be protected."
+            if price and (worst := self._of.worst_case(tracker, state.worst_price, price)):
+                quote = self._of.instrument(tracker.symbol).quote
+                text += f" Worst case now {plain(round(worst, 8))} {quote}, then without a limit."
         return Proposal(command, PlainProposal(text), needs_confirmation=state.is_protected)
 
     def _blocked(self, command: Command, tracker: Tracker) -> Proposal:
         if tracker.state is not TrackerState.BLOCKED:
-            word = tracker.state.value
+            # Of a stop that stands still nobody says that it trails.
+            word = "waiting" if tracker.state.is_waiting else tracker.state.value
             raise Refused(f"#{tracker.tracker_id} is {word}, not blocked", "/orders")
         if isinstance(command, ExitNow):
             text = f"#{tracker.tracker_id} is sold now."

@@ -217,10 +217,11 @@ def _asked_to_revoke(person: Person, request: Request, services: Services) -> Re
     """Ask before somebody is put out: a wrong digit hits another, whose list would be gone."""
     seconds = services.settings.safe_answer_s
     watched = len(person.wishes.interests)
+    emptied = f"They watch {count(watched, 'symbol')}: that list is emptied."
     text = card_text(
         f"🚪 Revoke {render.named(person)}?",
-        f"They may do nothing any more, and are told. They watch {count(watched, 'symbol')}: "
-        "that list is emptied.",
+        "They may do nothing any more, and are told.",
+        *([emptied] if watched else []),
         f"Answer within {age(seconds)}.",
     )
     question = confirm.Question(REVOKE, str(person.user_id), seconds)

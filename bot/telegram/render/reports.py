@@ -115,6 +115,8 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
         # Of two stops under coins the higher one fires first.
         stop = max(stops, default=tracker.level_price)
         at = f" at {price(stop, instrument)}" if stop is not None else ""
+        if stop is not None and stop == hard_stop and stop != tracker.stop_price:
+            at = f", hard stop{at}"
         idle = "PAUSED: " if tracker.is_paused else stands
         lines.append(f"#{tracker.tracker_id} {idle}{phrase.short_rule_now(tracker)}{at}")
         backstop = view.backstops.get(tracker.tracker_id)

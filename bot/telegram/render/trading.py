@@ -111,11 +111,18 @@ def _order_facts(facts: OrderProposal) -> tuple[str, list[Line]]:
         f"Price about {price(facts.price, instrument)}",
         f"Total about {money(facts.notional)} {instrument.quote}",
         f"Slippage about {unsigned_percent(facts.slippage)}",
-        f"Fee about {money(facts.fee)} {instrument.quote}",
+        f"Fee about {_fee(facts)}",
         *facts.notes,
         *_shrunk(facts.shrunk, instrument.base),
     ]
     return title, lines
+
+
+def _fee(facts: OrderProposal) -> str:
+    """What the exchange keeps: of the coins that a purchase gets, of the money of a sale."""
+    if facts.side is Side.SELL or facts.price <= 0:
+        return f"{money(facts.fee)} {facts.instrument.quote}"
+    return f"{money(facts.fee / facts.price)} {facts.instrument.base}"
 
 
 def _shrunk(shrunk: Sequence[Shrinkage], base: str) -> list[Line]:

@@ -773,9 +773,20 @@ async def test_a_block_for_another_reason_is_told_anew(world: AgentWorld) -> Non
     assert world.desk.tracker(1).tracker.reason == "key refused"
 
 
+@pytest.mark.parametrize("command", [PauseTracker(1), CancelTracker(1)])
+async def test_who_takes_protection_away_is_told_what_it_was_worth(
+    world: AgentWorld, command: Command
+) -> None:
+    await world.protect()
+    proposal = await world.desk.propose(command, OWNER)
+    assert isinstance(proposal.facts, PlainProposal)
+    # 0.5 BTC at 60,000 with a stop at 58,000.
+    assert "Worst case now -1000 USDT, then without a limit." in proposal.facts.text
+
+
 async def test_a_blocked_exit_can_be_given_up(world: AgentWorld) -> None:
     await world.protect()
-    with pytest.raises(Refused, match="not blocked"):
+    with pytest.raises(Refused, match="#1 is waiting, not blocked"):
         await world.do(AbortIntent(1))
     await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
     await world.move("57990")

@@ -166,6 +166,17 @@ async def test_lists_and_captions_leave_the_points_of_lines_to_the_chart() -> No
         assert "2026-11" not in text
 
 
+@pytest.mark.parametrize(
+    ("line", "fee"),
+    [("/buy ETH/BTC 0.1 BTC", "Fee about 2.00 ETH"), ("/sell BTC/USDT 0.1", "Fee about 0.10 USDT")],
+)
+async def test_an_order_names_the_fee_in_the_coin_that_it_is_taken_of(line: str, fee: str) -> None:
+    # The fake's fee is 0.1 of the quote; an ETH costs 0.05 BTC.
+    desk = FakeDesk(SettableClock(START))
+    proposal = await desk.propose(grammar.parse(line, find), 7)
+    assert fee in " ".join(strip_markup(trading.question_text(proposal, 300)).split())
+
+
 async def test_long_lists_are_paged_and_every_page_fits() -> None:
     desk = FakeDesk(SettableClock(START))
     for number in range(100):

@@ -241,6 +241,12 @@ async def test_each_of_the_two_can_be_ended_alone_and_both_at_once(talk: Talk) -
 # ---------------------------------------------------------------- the end
 
 
+async def test_of_who_watches_nothing_no_list_is_emptied(talk: Talk) -> None:
+    asked = await talk.ask(f"/revoke {VIEWER}")
+    assert asked.title == "🚪 Revoke Bob (8)?"
+    assert "emptied" not in asked.text
+
+
 async def test_who_is_revoked_is_told_once_and_heard_no_more(talk: Talk) -> None:
     await talk.ask("/watch BTC/USDT 1h", VIEWER)
     asked = await talk.ask(f"/revoke {VIEWER}")

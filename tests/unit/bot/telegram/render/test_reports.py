@@ -14,6 +14,17 @@ from trading.domain.order import Fill, Side
 from trading.domain.time import Timeframe
 
 
+async def test_a_caption_names_the_hard_stop_of_a_take_profit() -> None:
+    desk = FakeDesk(SettableClock(START))
+    said = "/track BTC/USDT sell above 61000 trail 1% 0.1 stop 58000"
+    await desk.execute(grammar.parse(said, INSTRUMENTS.__getitem__), 7, "1")
+    chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
+    [tracker] = chart.trackers
+    chart = replace(chart, trackers=[replace(tracker, hard_stop_price=Decimal(58000))])
+    caption = " ".join(strip_markup(reports.chart_caption(chart, INSTRUMENTS["BTC/USDT"])).split())
+    assert "hard stop at 58,000.00" in caption
+
+
 async def test_a_caption_counts_the_fills_and_names_the_last() -> None:
     desk = FakeDesk(SettableClock(START))
     chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
