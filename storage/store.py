@@ -1,5 +1,6 @@
 """An open database: the journal, the records, and the right to write them while it lives."""
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +11,7 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from storage import schema
+from storage import schema, write_ahead_log
 from storage.database import Database, Failpoint, StorageAway, StorageMissing, no_failpoint
 from storage.high_water import has_reached, mark_beside
 from storage.journal import SqlJournal
@@ -146,8 +147,15 @@ def _reserve_beside(path: Path) -> Path:
 async def _open_sqlite(path: Path, clock: Clock, failpoint: Failpoint) -> Store:
     lock = DatabaseLock(path)
     lock.take()
-    database = SqliteDatabase(path, failpoint)
     reserve_path = _reserve_beside(path)
+    try:
+        was_written = has_reached(mark_beside(reserve_path))
+        # A log of a killed agent has up to a few thousand frames: half a second at most.
+        await asyncio.to_thread(write_ahead_log.require_whole, path, was_written=was_written)
+        database = SqliteDatabase(path, failpoint)
+    except BaseException:
+        lock.release()
+        raise
     return await _open(
         database, reserve_path, clock, back_up=partial(_back_up, path), release=lock.release
     )

@@ -327,6 +327,73 @@ async def test_gross_damage_is_refused(change: str, filled: Filled, tmp_path: Pa
     fired(len(whole) - kept, words=f"bytes: {change}")
 
 
+@pytest.mark.fault("S09", "SAID")
+@pytest.mark.parametrize(
+    "place", ["salt", "checksum", "page", "log header", "page of a later frame"]
+)
+async def test_a_bit_of_the_log_of_a_young_database_never_begins_an_empty_one(
+    place: str, tmp_path: Path
+) -> None:
+    """Nothing is checkpointed yet, so that the log alone holds the journal."""
+    live = tmp_path / "live"
+    store = await _filled(f"sqlite+aiosqlite:///{live / 'umbra.sqlite'}", live, appends=20)
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for name in ("umbra.sqlite", "umbra.sqlite-wal", "umbra.sqlite.mark", "umbra.sqlite.reserve"):
+        (folder / name).write_bytes((live / name).read_bytes())
+    await store.close()
+    second = 32 + 24 + 4096
+    log = folder / "umbra.sqlite-wal"
+    whole = bytearray(log.read_bytes())
+    places = {
+        "salt": second + 9,
+        "checksum": second + 17,
+        "page": second + 1024,
+        "log header": 18,
+        "page of a later frame": 32 + 40 * (24 + 4096) + 99,
+    }
+    whole[places[place]] ^= 1
+    log.write_bytes(whole)
+    files = ("umbra.sqlite", "umbra.sqlite-wal", "umbra.sqlite.mark", "umbra.sqlite.reserve")
+    left = {name: (folder / name).read_bytes() for name in files}
+    for _ in range(2):
+        with pytest.raises(JournalCorrupt, match="-wal is damaged at frame") as found:
+            await _reopen(f"sqlite+aiosqlite:///{folder / 'umbra.sqlite'}", folder)
+        assert {name: (folder / name).read_bytes() for name in files} == left
+    fired(found, words=f"{place}: {found.value}")
+    # With the bit as it was, all of it is there.
+    whole[places[place]] ^= 1
+    log.write_bytes(whole)
+    again = await _reopen(f"sqlite+aiosqlite:///{folder / 'umbra.sqlite'}", folder)
+    assert (await again.records.state()).last_seq > 20
+    await again.close()
+
+
+@pytest.mark.fault("S09", "SAID")
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_what_is_left_of_a_young_database_is_not_begun_anew(
+    is_gone: bool, tmp_path: Path
+) -> None:
+    live = tmp_path / "live"
+    store = await _filled(f"sqlite+aiosqlite:///{live / 'umbra.sqlite'}", live, appends=3)
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for name in ("umbra.sqlite", "umbra.sqlite-wal", "umbra.sqlite.mark"):
+        (folder / name).write_bytes((live / name).read_bytes())
+    await store.close()
+    path, log = folder / "umbra.sqlite", folder / "umbra.sqlite-wal"
+    if is_gone:
+        path.unlink()
+    else:
+        log.write_bytes(log.read_bytes()[:9000])
+    left = log.read_bytes()
+    with pytest.raises(JournalCorrupt, match=r"is still there|holds no journal") as found:
+        await _reopen(f"sqlite+aiosqlite:///{path}", folder)
+    assert log.read_bytes() == left
+    assert path.exists() is not is_gone
+    fired(found, words=str(found.value))
+
+
 @pytest.mark.slow
 @pytest.mark.fault("S15", "KEEP SAID")
 async def test_a_write_torn_at_any_byte_loses_only_itself(tmp_path: Path) -> None:
