@@ -111,6 +111,7 @@ class Probing:
         except Retryable:
             # Not a word about the key; the next probe of the exchange itself counts it.
             return None
+        self._of.execution.key_was_taken()
         return self._reach.key_taken(now_s)
 
     def _put(self, turn: Turn | None) -> None:

@@ -21,6 +21,7 @@ from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Tracker
 from trading.execution import identity, ladder
+from trading.execution.classify import Cause
 from trading.execution.engine import alerting
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
@@ -45,6 +46,8 @@ from trading.risk.gate import Approved
 
 logger = logging.getLogger(__name__)
 _SWEPT_AT_START = 40
+# So often an exit is tried again at once after a key was refused and taken.
+_KEY_REFUSALS = 3
 
 
 class ExecutionEngine:
@@ -160,6 +163,17 @@ class ExecutionEngine:
     def clock_was_measured(self) -> None:
         """Note that the exchange's clock is known: requests are signed by it."""
         self._s.is_clock_known = True
+
+    def key_was_taken(self) -> None:
+        """Let what waits for the key go on: a request that was signed with it was answered.
+
+        What was refused again and again does so in its own time: a key may read and not trade.
+        """
+        for case in self._s.cases.values():
+            is_first = case.refusals[Cause.AUTH] <= _KEY_REFUSALS
+            if is_first and case.obstacle is not None and case.obstacle.reason is BlockReason.KEY:
+                case.obstacle = None
+                case.wake()
 
     def exiting(self, symbol: str) -> Decimal:
         """Managed base units that belong to open exits: the gate subtracts them."""

@@ -351,6 +351,36 @@ async def test_x15_a_refused_key_blocks_and_the_exit_goes_on_when_it_works_again
 
 
 @pytest.mark.fault("X15", "STOP CRIT")
+async def test_x15_an_exit_goes_on_as_soon_as_any_request_was_taken_with_the_key() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("refuse", status=401, code=-2015, message="Invalid API-key")
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.blocked("key refused") > 0)
+    since_s = desk.time.monotonic()
+    await desk.time.pass_by(1)
+    desk.engine.key_was_taken()
+    await desk.done()
+    assert desk.time.monotonic() - since_s < 5
+    assert_once(desk)
+    fired(fault.fired)
+
+
+@pytest.mark.fault("X15", "STOP CRIT")
+async def test_x15_a_key_that_reads_and_may_not_trade_is_not_tried_with_each_answer() -> None:
+    desk = Desk()
+    fault = desk.exchange.fail("refuse", status=401, code=-2015, message="no rights", times=99)
+    await desk.open(desk.exit())
+    await desk.time.until(lambda: desk.blocked("key refused") > 0)
+    for _ in range(24):
+        await desk.time.pass_by(5)
+        desk.engine.key_was_taken()
+        await desk.time.settle()
+    # Three at once, and then one in half a minute.
+    assert fault.fired <= 9
+    fired(fault.fired)
+
+
+@pytest.mark.fault("X15", "STOP CRIT")
 async def test_x15_the_check_of_open_orders_does_not_put_off_the_look_at_the_key() -> None:
     desk = Desk()
     fault = desk.exchange.fail("refuse", status=401, code=-2015, message="Invalid API-key")
