@@ -127,6 +127,8 @@ def _read_edit(words: Words, tracker_id: int) -> Command:
 
 
 def _read_new_stop(words: Words) -> dict[str, object]:
+    if words.accept("off"):
+        return {"is_stop_off": True}
     if words.peek().endswith("%"):
         return {"stop_share": words.share("stop", SHARE_LEAST, "99%")}
     return {"stop": read_level(words, "stop")}

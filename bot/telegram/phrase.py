@@ -198,6 +198,7 @@ def _changes(edit: EditTracker) -> str:
         *(each.words for each in _options(edit)),
         "backstop off" if edit.is_backstop_off else "",
         "slippage off" if edit.is_slippage_off else "",
+        "stop off" if edit.is_stop_off else "",
     )
     return " ".join(word for word in words if word)
 

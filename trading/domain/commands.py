@@ -41,6 +41,7 @@ class EditTracker:
     slippage_max: Decimal | None = None
     is_slippage_off: bool = False
     price_kind: PriceKind | None = None
+    is_stop_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def edit(
 
 def changed_spec(spec: TrackerSpec, command: EditTracker) -> TrackerSpec:
     """Return the specification with the fields that the command names."""
-    has_stop = command.stop is not None or command.stop_share is not None
+    has_stop = _is_stop_said(command)
     has_backstop = command.backstop is not None or command.backstop_share is not None
     has_backstop = has_backstop or command.is_backstop_off
     has_slippage = command.slippage_max is not None or command.is_slippage_off
@@ -106,12 +106,22 @@ def _check_meaning(tracker: Tracker, command: EditTracker) -> None:
         )
     if command.then is not None:
         mode.check(tracker, command.then)
+    has_stop = tracker.spec.stop is not None or tracker.spec.stop_share is not None
+    if command.is_stop_off and not has_stop:
+        raise Refused(
+            f"{name} has no hard stop that could be taken off",
+            example=f"/tracker {tracker.tracker_id}",
+        )
     has_backstop = command.backstop is not None or command.backstop_share is not None
     if has_backstop and tracker.side is Side.BUY:
         raise Refused(
             f"{name} holds no coins yet that a backstop could lock: set it after the buy",
             example=f"/tracker {tracker.tracker_id}",
         )
+
+
+def _is_stop_said(command: EditTracker) -> bool:
+    return command.stop is not None or command.stop_share is not None or command.is_stop_off
 
 
 def _said(tracker: Tracker, command: EditTracker) -> tuple[tuple[str, str, Level | None], ...]:
@@ -160,7 +170,7 @@ def _apply(
     if command.level is not None:
         level = spec.level if isinstance(spec.level, Decimal) else None
         edited = replace(edited, level_price=level)
-    if command.stop is not None or command.stop_share is not None:
+    if _is_stop_said(command):
         hard_stop = arming.hard_stop(spec, tracker.side, present, instrument)
         edited = replace(edited, hard_stop_price=hard_stop)
     edited = _restate(edited, command, present, instrument)

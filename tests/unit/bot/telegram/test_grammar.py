@@ -175,6 +175,7 @@ def test_every_example_that_acts_is_understood(example: str) -> None:
         ("/tracker 3 backstop off", c.EditTracker(3, is_backstop_off=True)),
         ("/tracker 3 slippage 0.5%", c.EditTracker(3, slippage_max=Decimal("0.005"))),
         ("/tracker 3 slippage off", c.EditTracker(3, is_slippage_off=True)),
+        ("/tracker 3 stop off", c.EditTracker(3, is_stop_off=True)),
         ("/tracker 3 price bid", c.EditTracker(3, price_kind=PriceKind.BID)),
         ("/tracker 3 price decision", c.EditTracker(3, price_kind=PriceKind.DECISION)),
         (

@@ -370,6 +370,22 @@ def test_a_tracker_that_holds_no_coins_takes_no_backstop_but_lets_one_go() -> No
     assert off.tracker.spec.backstop is None
 
 
+@pytest.mark.parametrize("said", [{"stop": d(58000)}, {"stop_share": d("0.05")}])
+def test_a_hard_stop_can_be_taken_off_and_that_asks(said: dict[str, Any]) -> None:
+    waiting = armed(TrackerKind.TAKE_PROFIT, 60000, level=61000, trail="0.01", **said)
+    assert waiting.hard_stop_price is not None
+    edit = _edit(waiting, is_stop_off=True)
+    assert edit.is_loosening
+    assert (edit.old_worst, edit.new_worst) == (waiting.hard_stop_price, None)
+    assert edit.tracker.hard_stop_price is None
+    assert (edit.tracker.spec.stop, edit.tracker.spec.stop_share) == (None, None)
+
+
+def test_of_a_tracker_without_a_hard_stop_none_is_taken_off() -> None:
+    with pytest.raises(Refused, match="no hard stop"):
+        _edit(_stop(), is_stop_off=True)
+
+
 @pytest.mark.parametrize(
     ("old", "fields", "is_loosening"),
     [
