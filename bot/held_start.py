@@ -111,6 +111,16 @@ def waiting(error: StorageLost) -> str:
     )
 
 
+def refused(error: Exception) -> str:
+    """Why a start ended before anything was read, what that means, and what a person can do."""
+    return (
+        f"Umbra does not start: {error}. PRIVATE STOPS ARE NOT WATCHED, and which there are is not "
+        "known; what rests on the exchange stays there. Keep the files of the database as they "
+        "are, mend what is named or put the newest copy in their place, and start again. Until "
+        "then umbra panic can sell nothing: what must be sold, sell at the exchange itself."
+    )
+
+
 def alone(error: Exception) -> str:
     """The same where no agent runs, and a command could not open the database."""
     why, advice = _reason(error)

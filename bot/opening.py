@@ -22,14 +22,14 @@ from bot.control.without_database import WithoutDatabase
 from bot.in_hand import MarkedInHand
 from bot.owner_only import close_to_others
 from bot.owners_chat import OwnersChat
-from bot.refused_start import RefusedStart
+from bot.refused_start import TELL_S, RefusedStart
 from bot.shares import telegram_settings
 from bot.systemd import ServiceManager
 from bot.telegram.telling import tell_before_start
 from storage.database import StorageAwaited, StorageMissing
 from storage.lease import DirectoryLock
 from storage.store import Store, open_store
-from trading.domain.errors import StorageLost
+from trading.domain.errors import JournalCorrupt, StorageLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +101,21 @@ async def _store(
         failpoint=failpoints.parse(settings.failpoint),
         may_begin=may_begin,
     )
+    telling = _waiting(settings, clock)
     try:
         if stop is None:
             return await opening()
-        tell = _waiting(settings, clock).tell
-        return await held_start.opened(opening, stop, tell, service, _answering(settings, clock))
+        answer = _answering(settings, clock)
+        return await held_start.opened(opening, stop, telling.tell, service, answer)
     except (StorageAwaited, StorageMissing):
         raise
-    except StorageLost as error:
-        if not settings.database_url.get_secret_value():
+    except (StorageLost, JournalCorrupt) as error:
+        if stop is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TELL_S):
+                    # Nothing mends itself here, and a start by hand is not repeated.
+                    await telling.tell(held_start.refused(error), is_everywhere=True)
+        if isinstance(error, JournalCorrupt) or not settings.database_url.get_secret_value():
             raise
         raise config.unusable_database(str(error)) from error
 

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 _FILE = "refused_start.json"
 _AGAIN_AFTER = timedelta(hours=1)
 _CHAT_S = 5.0
+# Long enough for a chat that hangs, and the second channel after it.
+TELL_S = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,17 @@ class RefusedStart:
     tell_chat: Callable[[str], Awaitable[bool]]
     tell_second: Callable[[str], Awaitable[bool]]
 
-    async def tell(self, text: str) -> bool:
-        """Tell what was not told yet; returns whether anybody has it by now."""
+    async def tell(self, text: str, *, is_everywhere: bool = False) -> bool:
+        """Tell what was not told yet; returns whether anybody has it by now.
+
+        The second channel is told at once where it has to be told `is_everywhere`.
+        """
         now = self.clock.now()
         before = await asyncio.to_thread(_read, self.data_dir / _FILE)
         refusal = taken_up(before, text, now)
         if not refusal.is_in_chat:
             refusal = replace(refusal, is_in_chat=await self._in_chat(text))
-        is_unseen = refusal.age(now).total_seconds() >= UNSEEN_S
+        is_unseen = is_everywhere or refusal.age(now).total_seconds() >= UNSEEN_S
         if not refusal.is_on_second_channel and (is_unseen or not refusal.is_in_chat):
             refusal = replace(refusal, is_on_second_channel=await self.tell_second(text))
         if refusal != before:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.in_hand import MarkedInHand
+from bot.refused_start import TELL_S
 from storage.store import Store
 from trading.agent import TradingAgent
 from trading.domain.errors import (
@@ -25,8 +26,6 @@ logger = logging.getLogger(__name__)
 _RETRY_S = 1.0
 _PAUSE_S_MAX = 15.0
 _TOLD_AFTER_S = 10.0
-# Long enough for a chat that hangs, and the second channel after it.
-_TELL_S = 25.0
 
 
 class Start:
@@ -122,7 +121,7 @@ class Start:
     async def _tell_refused(self, why: str) -> None:
         # Whoever is not at the terminal must learn that no stop is watched.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_TELL_S):
+            async with asyncio.timeout(TELL_S):
                 left = await self._left_undone()
                 await self._tell(". ".join((f"Umbra does not start: {why}", *left)))
 

@@ -13,6 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.catalogue import fired
 from tests.e2e.test_past_the_chat import umbra
@@ -371,6 +373,48 @@ async def _second(world: World, **settings: str) -> str:
     said, _ = await process.communicate()
     assert process.returncode == 2, said.decode()
     return said.decode()
+
+
+# ---------------------------------------------------------------- a damaged journal
+
+
+@pytest.mark.fault("S09", "SAID")
+async def test_a_start_on_a_changed_journal_is_told_once_everywhere_and_changes_nothing(
+    quiet_world: World,
+) -> None:
+    world, heard = quiet_world, list[str]()
+
+    async def hear(request: web.Request) -> web.Response:
+        heard.append((await request.json())["message"])
+        return web.Response()
+
+    channel = web.Application()
+    channel.router.add_post("/{any:.*}", hear)
+    async with TestServer(channel) as second:
+        world.settings["UMBRA_SECOND_CHANNEL_URLS"] = f"json://127.0.0.1:{second.port}/"
+        await world.start_agent()
+        await world.arm("/track BTC/USDT stop 58000 all")
+        await world.kill_agent()
+        begin = await world.last_message_id()
+        changed = "UPDATE journal SET payload = replace(payload, '58000', '38000')"
+        with sqlite3.connect(world.data_dir / "umbra.db") as connection:
+            rows = connection.execute(f"{changed} WHERE kind = 'TrackerChanged'").rowcount
+        connection.close()
+        for _ in range(3):
+            await world.spawn_agent()
+            assert await world.agent_exit() == 2
+        told = await world.until_message("Umbra does not start", after=begin)
+        words = " ".join(told["text"].split())
+        assert "the journal was changed at event" in words
+        assert "PRIVATE STOPS ARE NOT WATCHED" in words
+        assert "put the newest copy in their place" in words
+        assert "umbra panic can sell nothing" in words
+        assert await world.count("Umbra does not start", after=begin) == 1
+    assert [" ".join(text.split()) for text in heard if "does not start" in text] == [words]
+    fired(rows, words=words)
+    code, said = await umbra(world, "panic", "--yes")
+    assert (code, said.startswith("NOTHING WAS SOLD")) == (1, True), said
+    assert await world.orders() == []
 
 
 # ---------------------------------------------------------------- an older copy

@@ -35,9 +35,11 @@ class Lives:
         self.second.append(text)
         return True
 
-    async def refused(self, why: str = KEY, *, after_s: float = 2.0) -> bool:
+    async def refused(
+        self, why: str = KEY, *, after_s: float = 2.0, is_everywhere: bool = False
+    ) -> bool:
         self.clock.time += timedelta(seconds=after_s)
-        return await self._life().tell(why)
+        return await self._life().tell(why, is_everywhere=is_everywhere)
 
     async def started(self) -> None:
         await self._life().forget()
@@ -49,6 +51,13 @@ async def test_many_starts_with_one_refused_key_are_one_message(tmp_path: Path) 
         assert await lives.refused()
     assert lives.chat == [KEY]
     assert lives.second == []
+
+
+async def test_what_must_be_known_everywhere_is_told_there_at_once_and_once(tmp_path: Path) -> None:
+    lives = Lives(tmp_path)
+    for _ in range(25):
+        assert await lives.refused(is_everywhere=True)
+    assert (lives.chat, lives.second) == ([KEY], [KEY])
 
 
 async def test_after_a_minute_it_goes_to_the_second_channel_once(tmp_path: Path) -> None:
