@@ -151,8 +151,6 @@ class Reporting:
         if order_id in self.orphans:
             self.orphans[order_id] = report
             return
-        if not self.orphans:
-            self._s.on_stranger()
         self.orphans[order_id] = report
         self._orphaned_s[order_id] = self._s.monotonic()
         if not self.is_telling_orphans:
@@ -196,8 +194,10 @@ class Reporting:
         """
         now_s = self._s.monotonic()
         for order_id, report in list(self.orphans.items()):
-            if now_s - self._orphaned_s[order_id] >= self._s.settings.orphan_wait_s:
+            is_due = now_s - self._orphaned_s[order_id] >= self._s.settings.orphan_wait_s
+            if is_due:
                 await self.take_in(report)
+                self._s.on_stranger()
         await self.complete_adopted()
 
     def claim(self, case: Case) -> Sequence[OrderReport]:
