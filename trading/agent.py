@@ -198,6 +198,8 @@ class TradingAgent:
         # A start that is tried again goes on where it was.
         self._start_log = self._start_log or StartLog(stored.trackers, stored.attempts)
         self._restoring.doubt(stored, since)
+        # Before execution learns which of them are gone.
+        self.guarding.load(stored)
         findings = self._start_log.unexplained(await self.execution.recover(stored))
         if settled := await self._restoring.settle(stored):
             findings += settled

@@ -1,7 +1,7 @@
 """Keeps the stops that rest on the exchange in line with the trackers that want one."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from trading import backstops, decide
@@ -13,6 +13,7 @@ from trading.domain.money import plain
 from trading.domain.order import Intent, IntentState, Purpose
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker
+from trading.ports.storage import StoredState
 from trading.risk.gate import Refusal, review
 from trading.trackers import backstop
 
@@ -39,14 +40,23 @@ class Guarding:
         self._untold: list[AlertRaised] = []
         self._held_back: set[str] = set()
 
+    def load(self, stored: StoredState) -> None:
+        """Take in which ones rested as last known: what is missing by now was lost unseen."""
+        placed = (one for one in stored.intents if one.purpose is Purpose.BACKSTOP)
+        decided = {intent.intent_id: intent for intent in placed}
+        self._note(intent for intent, _ in backstops.resting(decided, stored.attempts))
+
+    def _note(self, resting: Iterable[Intent]) -> None:
+        self._stood |= {intent.tracker_id or 0: intent.intent_id for intent in resting}
+
     async def sync(self) -> None:
         """Compare what rests with what is wanted, and act on the difference."""
         execution, trackers = self._of.execution, self._of.trackers
-        self._stood |= {
-            intent.tracker_id or 0: intent.intent_id
+        self._note(
+            intent
             for intent, attempt in execution.backstops
             if attempt is not None and attempt.state in backstops.RESTING
-        }
+        )
         await self._tell()
         busy = {each.symbol for each in execution.intents if each.purpose in _PERSONAL}
         acts = backstops.plan(

@@ -284,6 +284,49 @@ async def test_one_that_cannot_be_replaced_within_two_seconds_is_told_loudly(
     fired(refused)
 
 
+@pytest.mark.fault("X33", "KEEP SAID")
+@pytest.mark.parametrize("rested_s", [3, 61])
+async def test_one_that_was_taken_off_while_nobody_watched_is_placed_again_at_the_start(
+    world: AgentWorld, rested_s: int
+) -> None:
+    [order] = await guard(world)
+    await sweep(world, rested_s)
+    await world.kill()
+    world.exchange.fail("stream_lost")
+    await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
+    await world.start()
+    await sweep(world, 2)
+    [again] = resting(world)
+    assert again is not order
+    assert lost(world) == []
+    fired(world.exchange.cancelled)
+
+
+@pytest.mark.fault("X33", "CRIT SAID")
+async def test_one_that_was_taken_off_while_nobody_watched_and_is_refused_is_told_loudly(
+    world: AgentWorld,
+) -> None:
+    [order] = await guard(world)
+    await sweep(world, 3)
+    await world.kill()
+    world.exchange.fail("stream_lost")
+    await world.exchange.cancel("BTC/USDT", order.request.client_order_id)
+    refused = world.exchange.fail(
+        "refuse", times=9, status=400, code=-1013, message="Filter failure: MAX_NUM_ALGO_ORDERS"
+    )
+    await world.start()
+    await sweep(world, 3)
+    [alert] = lost(world)
+    assert alert.severity is Severity.CRIT
+    assert world.desk.status().alerts == (alert,)
+    refused.times = refused.fired
+    await sweep(world, 61)
+    assert len(resting(world)) == 1
+    await sweep(world, 1)
+    assert world.desk.status().alerts == ()
+    fired(refused)
+
+
 async def test_one_that_was_taken_off_by_hand_soon_after_it_came_is_placed_again_and_no_alarm(
     world: AgentWorld,
 ) -> None:
