@@ -9,7 +9,7 @@ from trading import backstops
 from trading.commanding.workings import Workings
 from trading.deadlines import within
 from trading.domain.chat import Severity
-from trading.domain.errors import AuthLost, RateLimited, Retryable
+from trading.domain.errors import AuthLost, Exhausted, RateLimited, Retryable
 from trading.domain.events import ConditionChanged
 from trading.ports.storage import StoredState
 from trading.reachability import AUTH_LOST, CLOCK_OFF, EXCHANGE_DOWN, Reachability, Turn
@@ -34,6 +34,8 @@ class Probing:
         self._reach = Reachability()
         self._signed_s = float("-inf")
         self._silent_s = 0.0
+        # What this machine lacked when it asked last, empty where it could ask.
+        self._missing = ""
         self._offset_ms: int | None = None
 
     @property
@@ -81,11 +83,12 @@ class Probing:
             self._offset_ms = await self._ask(self._of.gateway.clock_offset_ms())
         except RateLimited as error:
             if not error.is_own_count:
-                self._silent_s = error.retry_after_s
+                self._missing, self._silent_s = "", error.retry_after_s
                 turn = self._reach.silenced(clock.monotonic(), error.retry_after_s)
         except Retryable as error:
             logger.warning("exchange_unreachable", extra={"error": str(error)})
             self._silent_s = 0.0
+            self._missing = str(error) if isinstance(error, Exhausted) else ""
             turn = self._reach.unreachable(clock.monotonic(), asked_s)
         else:
             turn = self._reach.answered(clock.monotonic())
@@ -158,6 +161,12 @@ class Probing:
             return (
                 f"The exchange {word} until {until:%H:%M:%S} UTC: "
                 f"private stops are watched and cannot sell before that; {resting}"
+            )
+        if self._missing:
+            return (
+                f"This machine has {self._missing}, so Umbra cannot ask the exchange: private "
+                f"stops are not judged and cannot sell until it has; {resting}. Free it, or "
+                "restart Umbra; it asks again every 5 s"
             )
         return (
             "The exchange cannot be reached: private stops cannot sell until it answers; "

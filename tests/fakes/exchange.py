@@ -77,6 +77,9 @@ class KeptOrder:
 class FakeExchange:
     """One account; prices and depth move only when told."""
 
+    # What nobody can reach it for while it is down.
+    down_error = Unreachable("connection refused")
+
     def __init__(
         self,
         time: VirtualTime,
@@ -649,7 +652,7 @@ class FakeExchange:
             raise Refused(f"{symbol} is not traded on this exchange")
         if self.is_down:
             self.unreached += 1
-            raise Unreachable("connection refused")
+            raise self.down_error
         if self.is_hanging:
             raise Unreachable((await self._hang()).message)
 

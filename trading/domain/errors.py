@@ -54,6 +54,18 @@ class Silent(Unreachable):
     """Nothing came within the time that was given."""
 
 
+class Exhausted(Unreachable):
+    """This machine had nothing left to ask with: memory, or descriptors. The exchange may be well.
+
+    The message says what is missing, as part of a sentence.
+    """
+
+    @property
+    def words(self) -> str:
+        """Whose fault it is."""
+        return f"this machine has {self}"
+
+
 class NotInTime(Retryable):
     """Work of our own took too long."""
 

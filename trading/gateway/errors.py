@@ -5,6 +5,7 @@ revoked key for a passing ban.
 """
 
 import contextlib
+import errno
 import json
 import re
 import socket
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from trading.domain.errors import AuthLost, RateLimited, Unreachable
+from trading.domain.errors import AuthLost, Exhausted, RateLimited, Unreachable
 from trading.domain.order import SendEvidence, SendPhase
 from trading.gateway.translate.values import Unusable, shown
 
@@ -152,7 +153,9 @@ def failure_of(
         return error
     seen = seen or _carried(error)
     if seen is None:
-        return Unreachable(f"{type(_root(error)).__name__}: {_root(error)}")
+        missing = _exhausted(error)
+        said = f"{type(_root(error)).__name__}: {_root(error)}"
+        return Exhausted(missing) if missing else Unreachable(said)
     code, message = code_of(seen.body)
     wait_s = silence_s(seen, now_ms)
     if wait_s is not None or code in _RATE_CODES:
@@ -162,6 +165,17 @@ def failure_of(
     if seen.status < 400:
         return Unusable(f"unusable answer: {type(error).__name__}, {shown(seen.body)}")
     return Unreachable(f"http {seen.status}, code {code}: {message}", seen.status)
+
+
+def _exhausted(error: BaseException) -> str:
+    """Name what this machine has run out of, empty where that was not the reason."""
+    for each in _chain(error):
+        number = each.errno if isinstance(each, OSError) else None
+        if number in {errno.EMFILE, errno.ENFILE}:
+            return "no file descriptor left"
+        if isinstance(each, MemoryError) or number in {errno.ENOMEM, errno.ENOBUFS}:
+            return "no memory left"
+    return ""
 
 
 def why_silent(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
 from trading.domain.commands import Panic, PlaceOrder
-from trading.domain.errors import AuthLost, RateLimited, Refused, Unreachable
+from trading.domain.errors import AuthLost, Exhausted, RateLimited, Refused, Unreachable
 from trading.domain.events import ConditionChanged
 from trading.domain.market import Quote
 from trading.domain.money import ONE
@@ -48,6 +48,21 @@ async def test_an_exchange_that_is_gone_is_told_once_and_its_return_too(world: A
     assert [one.is_active for one in told(world, EXCHANGE_DOWN)] == [True, False]
     assert "answers again" in told(world, EXCHANGE_DOWN)[1].text
     assert not world.desk.status().conditions
+    fired(world.exchange.unreached, words=lost.text)
+
+
+@pytest.mark.fault("P10", "SAID")
+@pytest.mark.parametrize("missing", ["no memory left", "no file descriptor left"])
+async def test_what_this_machine_lacks_is_not_told_of_the_exchange(
+    world: AgentWorld, missing: str
+) -> None:
+    await world.protect()
+    world.exchange.down_error, world.exchange.is_down = Exhausted(missing), True
+    await probe(world, 8)
+    [lost] = told(world, EXCHANGE_DOWN)
+    assert lost.severity is Severity.CRIT
+    assert lost.text.startswith(f"This machine has {missing}, so Umbra cannot ask the exchange")
+    assert "cannot be reached" not in lost.text
     fired(world.exchange.unreached, words=lost.text)
 
 

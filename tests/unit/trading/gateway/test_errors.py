@@ -1,5 +1,6 @@
 """How far a request got, and what its answer says, decide; the library's classes do not."""
 
+import errno
 import socket
 import ssl
 
@@ -7,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.catalogue import fired
-from trading.domain.errors import AuthLost, RateLimited, Unreachable
+from trading.domain.errors import AuthLost, Exhausted, RateLimited, Unreachable
 from trading.domain.order import SendPhase
 from trading.gateway.errors import (
     Answer,
@@ -145,6 +146,24 @@ def test_silence_without_a_header_is_read_from_the_text_or_is_a_minute() -> None
 )
 def test_a_failed_read_has_one_of_our_meanings(seen: Answer | None, kind: type) -> None:
     assert type(failure_of(LibraryError("x"), seen, NOW_MS)) is kind
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (MemoryError(), "no memory left"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "no memory left"),
+        (OSError(errno.EMFILE, "Too many open files"), "no file descriptor left"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "no file descriptor left"),
+    ],
+)
+def test_what_this_machine_lacks_says_nothing_about_the_exchange(
+    cause: Exception, said: str
+) -> None:
+    error = failure_of(caused(cause), None, NOW_MS)
+    assert type(error) is Exhausted
+    assert error.words == f"this machine has {said}"
+    assert type(failure_of(caused(OSError(errno.ECONNRESET, "reset")), None, NOW_MS)) is Unreachable
 
 
 def test_an_unusable_read_keeps_its_words() -> None:
