@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from trading import decide
+from trading import decide, overview
 from trading.alarms import Alarms
 from trading.commanding.workings import Workings
 from trading.domain.events import PUT_BACK, TrackerChanged
@@ -19,9 +19,11 @@ from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.ports.storage import StoredState
 from trading.risk import halts
 
+# Of what a person changed in the missing time no exchange knows.
 _WATCHED = (
-    "Private stops are watched and sell unless everything is halted, nothing new is bought. Look "
-    "at /trackers and /positions, then /resume"
+    "Stops that were set, moved or cancelled after that are not known. Private stops that are "
+    "known are watched and sell unless everything is halted, nothing new is bought. Look at "
+    "/trackers and /positions, set what is missing with /track, then /resume"
 )
 # Whoever reads that stops are watched sets none.
 _UNKNOWN = (
@@ -36,13 +38,17 @@ class Restoring:
     def __init__(self, workings: Workings, alarms: Alarms) -> None:
         self._of = workings
         self._alarms = alarms
+        # Of the journal that this start found.
+        self._known: Sequence[Tracker] = ()
+        self._last_at: datetime | None = None
 
     async def judge(self, stored: StoredState) -> None:
         """Add no risk on a journal that lacks records, until a person has looked."""
         lost = stored.lost
         if lost is not None:
             why = halts.put_back(lost.count, lost.last_at)
-            await self._halt(why, str(lost.reached_seq), stored.trackers)
+            self._known = stored.trackers
+            await self._halt(why, str(lost.reached_seq))
 
     def doubt(self, stored: StoredState, since: datetime) -> None:
         """Have every decision that is known asked for before it goes out, until it is proven new.
@@ -54,11 +60,19 @@ class Restoring:
         doubted |= {each.intent_id: each.symbol for each in stored.intents}
         last_at = stored.lost.last_at if stored.lost is not None else None
         since = since if last_at is None else min(since, last_at)
+        self._known, self._last_at = stored.trackers, since
         self._of.execution.doubt(doubted, since)
 
-    async def find_stranger(self) -> None:
-        """Add no risk once an order of ours has come to light that no record tells of."""
-        await self._alarms.halt_loudly(halts.unknown_orders(1), PUT_BACK, "/positions")
+    async def find_stranger(self, count: int = 1) -> None:
+        """Add no risk once orders of ours have come to light that no record tells of.
+
+        Also where each belongs to a stop that is known: what else a person did before an older
+        copy was put back is unknown then, and a sale that went out while nothing could be written
+        is worth the same look.
+        """
+        if not overview.is_in_doubt(self._of.state.alerts):
+            halt = halts.unknown_orders(count, self._last_at)
+            await self._halt(halt, self._of.clock.now().isoformat())
 
     async def settle(self, stored: StoredState) -> Sequence[str]:
         """Book orders that the journal does not know, and take each for the decision that it was.
@@ -67,33 +81,33 @@ class Restoring:
         recovery card; trackers may have changed in storage.
         """
         execution = self._of.execution
-        # An order sent while nothing could be written belongs to a decision that is known.
         names = {decide.intent_id(each, self._of.decisions): each for each in stored.trackers}
-        # Purchases are not sent then.
-        sales = [each for each, tracker in names.items() if tracker.side is Side.SELL]
-        strange = execution.unrecorded(beside=sales)
+        strange = execution.unrecorded()
         if stored.lost is None and not strange:
             return ()
         if stored.lost is None:
-            why = halts.unknown_orders(len(strange))
-            await self._halt(why, strange[0], stored.trackers)
-        count = len(execution.unrecorded())
+            await self.find_stranger(len(strange))
         await execution.take_in_unrecorded()
-        lines = [f"Orders that the database did not know: {count}; all are booked"] * bool(count)
+        lines = [f"Orders that the database did not know: {len(strange)}; all are booked"]
+        lines *= bool(strange)
         for intent_id, tracker in names.items():
             filled = execution.taken_in(intent_id)
             if filled is not None:
                 lines.append(await self._fired(tracker, filled))
         return lines
 
-    async def _halt(self, halt: halts.Halt, name: str, known: Sequence[Tracker]) -> None:
+    async def _halt(self, halt: halts.Halt, name: str) -> None:
         await self._alarms.halt(halt)
-        look = _WATCHED if known else _UNKNOWN
+        look = _WATCHED if self._known else _UNKNOWN
         await self._alarms.alert(f"{PUT_BACK}:{name}", f"{halt.reason}. {look}")
 
     async def _fired(self, tracker: Tracker, filled: Decimal) -> str:
         now = self._of.clock.now()
         change, after = _after(tracker, filled, now)
+        for backstop, _ in self._of.execution.backstops:
+            if backstop.tracker_id == tracker.tracker_id:
+                # It was taken off for that sale: nobody has to miss it.
+                self._of.execution.withdraw(backstop.intent_id, after.reason)
         await self._of.record(TrackerChanged(after, change, now, reason=after.reason))
         return f"#{tracker.tracker_id} {tracker.symbol}: {after.reason}"
 
@@ -116,6 +130,8 @@ def _after(tracker: Tracker, filled: Decimal, now: datetime) -> tuple[TrackerCha
     # The rest is a decision of its own: the one before has used its orders' names up.
     again = replace(
         tracker,
+        # Fired, and its sale never opened: the rest must not be taken for one that is on its way.
+        state=TrackerState.WATCHING if tracker.state.is_acting else tracker.state,
         arm_seq=tracker.arm_seq + 1,
         intent_id=None,
         quantity=left,

@@ -102,13 +102,17 @@ def put_back(count: int, last_at: datetime | None) -> Halt:
     return Halt(TradingMode.REDUCING, f"SAFE MODE: {what}")
 
 
-def unknown_orders(count: int) -> Halt:
-    """Return REDUCING, the safe mode, for orders of ours that the journal does not know."""
-    noun = "an order" if count == 1 else f"{count} orders"
+def unknown_orders(count: int, last_at: datetime | None) -> Halt:
+    """Return REDUCING, the safe mode, for orders of ours that the journal does not know.
+
+    `last_at` is the UTC time of its last sign of life before this start.
+    """
+    noun, sent = ("an order", "it was") if count == 1 else (f"{count} orders", "they were")
+    ends = f". It ends at {last_at:%Y-%m-%d %H:%M} UTC" if last_at is not None else ""
     return Halt(
         TradingMode.REDUCING,
-        f"SAFE MODE: the exchange has {noun} of ours that the database does not know, as if an "
-        "older copy of it had been put back",
+        f"SAFE MODE: the exchange has {noun} of ours that the database does not know: an older "
+        f"copy of it was put back, or nothing could be written when {sent} sent{ends}",
     )
 
 

@@ -9,10 +9,10 @@ from tests.catalogue import fired
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.trading.agent_world import AgentWorld
 from trading import decide
-from trading.domain.events import AlertRaised, FillBooked, TradingModeChanged
+from trading.domain.events import AlertRaised, FillBooked, TrackerChanged, TradingModeChanged
 from trading.domain.order import OrderRequest, OrderType, Side
 from trading.domain.position import TradingMode
-from trading.domain.tracker import Tracker, TrackerState
+from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.execution.identity import client_order_id
 from trading.ports.storage import LostRecords, StoredState
 
@@ -125,8 +125,9 @@ async def test_safe_mode_says_that_stops_are_watched_only_where_there_are_some(
     [alert] = [one for one in world.store.of(AlertRaised) if one.alert_id.startswith("put_back:")]
     assert ("UMBRA KNOWS OF NO STOP ANY MORE: none is watched" in alert.text) is is_gone
     # True, too, when somebody halts everything while it stands.
-    said = "Private stops are watched and sell unless everything is halted"
+    said = "Private stops that are known are watched and sell unless everything is halted"
     assert (said in alert.text) is not is_gone
+    assert ("set, moved or cancelled after that are not known" in alert.text) is not is_gone
     assert world.agent.trackers.count() == (0 if is_gone else 1)
     fired(lacking.lost.count)
 
@@ -167,10 +168,32 @@ async def test_an_order_that_nobody_knows_and_that_still_rests_is_cancelled_befo
     fired(world.exchange.cancelled)
 
 
-async def test_a_sale_that_was_sent_while_nothing_could_be_written_is_no_older_copy(
+@pytest.mark.fault("S10", "HALT SAID")
+async def test_an_order_of_a_known_stop_that_no_record_tells_of_halts_at_a_start_too(
     world: AgentWorld,
 ) -> None:
     tracker = await _protected(world)
     await _send(world, tracker, "0.5")
     await world.start()
-    assert world.store.of(TradingModeChanged) == []
+    assert world.agent.state.mode is TradingMode.REDUCING
+    assert world.agent.trackers.count() == 0
+    assert world.agent.state.book.snapshot().managed(BTC) == 0
+    [alert] = [one for one in world.store.of(AlertRaised) if one.alert_id.startswith("put_back:")]
+    assert "an older copy of it was put back, or nothing could be written" in alert.text
+    assert "set, moved or cancelled after that are not known" in alert.text
+    assert not [one for one in world.store.of(TrackerChanged) if one.tracker.state.is_acting]
+    fired(world.exchange.history, words=alert.text)
+
+
+async def test_the_rest_of_a_stop_whose_sale_was_never_opened_is_watched_again(
+    world: AgentWorld,
+) -> None:
+    tracker = await _protected(world)
+    fired_one = replace(tracker, state=TrackerState.TRIGGERED)
+    change = TrackerChanged(fired_one, TrackerChange.TRIGGERED, world.time.now())
+    await world.store.append(change)
+    await _send(world, fired_one, "0.2")
+    await world.start()
+    [rest] = world.agent.trackers.all()
+    assert (rest.quantity, rest.state) == (Decimal("0.3"), TrackerState.WATCHING)
+    assert not [one for one in world.store.of(AlertRaised) if one.alert_id.startswith("stranded:")]

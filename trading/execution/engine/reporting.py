@@ -151,6 +151,8 @@ class Reporting:
         if order_id in self.orphans:
             self.orphans[order_id] = report
             return
+        if not self.orphans:
+            self._s.on_stranger()
         self.orphans[order_id] = report
         self._orphaned_s[order_id] = self._s.monotonic()
         if not self.is_telling_orphans:
@@ -194,10 +196,8 @@ class Reporting:
         """
         now_s = self._s.monotonic()
         for order_id, report in list(self.orphans.items()):
-            is_due = now_s - self._orphaned_s[order_id] >= self._s.settings.orphan_wait_s
-            if is_due:
+            if now_s - self._orphaned_s[order_id] >= self._s.settings.orphan_wait_s:
                 await self.take_in(report)
-                self._s.on_stranger()
         await self.complete_adopted()
 
     def claim(self, case: Case) -> Sequence[OrderReport]:

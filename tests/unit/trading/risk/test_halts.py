@@ -153,5 +153,5 @@ def test_an_older_copy_says_where_it_ends_and_what_it_lacks() -> None:
 
 
 def test_orders_that_nobody_wrote_down_are_counted() -> None:
-    assert "has an order of ours" in unknown_orders(1).reason
-    assert "has 3 orders of ours" in unknown_orders(3).reason
+    assert "has an order of ours" in unknown_orders(1, None).reason
+    assert "has 3 orders of ours" in unknown_orders(3, None).reason
