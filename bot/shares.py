@@ -17,6 +17,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         exchange_id=settings.exchange_id,
         api_key=settings.exchange_api_key.get_secret_value(),
         secret=settings.exchange_secret.get_secret_value(),
+        other_secrets=settings.secrets,
         rest_url=settings.exchange_rest_url,
         ws_url=settings.exchange_ws_url,
     )

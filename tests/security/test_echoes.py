@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from telegram.error import TelegramError
 
 from bot import config
+from bot.shares import gateway_settings
 from bot.telegram.requesting import requests_for
 from storage.database import no_failpoint
 from storage.postgres import PostgresDatabase
@@ -79,6 +80,29 @@ async def test_z02_what_the_exchange_echoes_is_no_evidence_and_no_error(
                     await gateway.balances()
                 assert "•••" in str(failed.value)
                 assert leaks(f"{failed.value} {failed.value!r} {failed.value.words}") == []
+        finally:
+            await gateway.close()
+
+
+async def test_z02_a_token_of_the_chat_that_a_box_on_the_way_echoes_is_in_no_evidence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the page is cut in the middle of it."""
+    part = TOKEN.partition(":")[2]
+    sim_settings = SimSettings(port=0, still=True, api_key=KEY, secret=SECRET)
+    async with simulated(sim_settings) as sim:
+        monkeypatch.setenv("UMBRA_TELEGRAM_TOKEN", TOKEN)
+        others = gateway_settings(config.load_without_chat()).other_secrets
+        own = replace(settings_of(sim, api_key=KEY, secret=SECRET), other_secrets=others)
+        gateway = create_gateway(own, MachineClock())
+        await gateway.connect()
+        try:
+            for pad in (0, 40, 50, 58):
+                args = {"status": 502, "body": f"<html>{'x' * pad}{TOKEN}</html>", "accept": False}
+                await control(sim, "fault", {"kind": "status", "times": 1, "args": args})
+                evidence = await gateway.submit(_order())
+                assert "•••" in evidence.message
+                assert part[:8] not in evidence.message
         finally:
             await gateway.close()
 

@@ -54,7 +54,7 @@ class CcxtGateway:
         self._clock = clock
         self._venue = venue
         # What went out with a request can come back in any text: from here on there is none of it.
-        self._masked = masking_foreign((settings.api_key, settings.secret))
+        self._masked = masking_foreign((settings.api_key, settings.secret, *settings.other_secrets))
         self._throttle = Throttle(
             settings.weight_per_minute,
             settings.weight_share_for_exits,

@@ -12,6 +12,8 @@ class GatewaySettings:
     exchange_id: str = "binance"
     api_key: str = field(default="", repr=False)
     secret: str = field(default="", repr=False)
+    # Of other servers; a box on the way may put anything into its words.
+    other_secrets: tuple[str, ...] = field(default=(), repr=False)
     rest_url: str | None = None
     ws_url: str | None = None
     recv_window_ms: int = 5000

@@ -37,6 +37,13 @@ def ledger(connection: Connection, tmp_path: Path) -> Iterator[Ledger]:
     reserve.close()
 
 
+@pytest.mark.parametrize("may_reserve", [False, True])
+def test_an_append_says_whether_it_need_not_wait_for_a_database(
+    ledger: Ledger, may_reserve: bool
+) -> None:
+    assert ledger.append((samples.heartbeat(),), reserve=may_reserve).has_reserve is may_reserve
+
+
 def _appended(ledger: Ledger, connection: Connection, *events: Event) -> int:
     job = ledger.append(events, reserve=False)
     seq = job.write(connection)
