@@ -160,8 +160,12 @@ class Searching:
     async def cancel(self, case: Case, live: Attempt) -> None:
         """Ask to cancel an order; only a report or a query says what came of it."""
         async with case.lock:
-            asked = advance(live, Observed.CANCEL_ASKED)
-            if asked is not live:
+            # What was waited for may have told more of it.
+            known = case.attempt(live.client_order_id) or live
+            if known.state.is_terminal:
+                return
+            asked = advance(known, Observed.CANCEL_ASKED)
+            if asked is not known:
                 await self._booking.note(case, asked, "cancel asked")
                 case.cancels, case.sent_s = 0, self._s.monotonic()
         case.search = None

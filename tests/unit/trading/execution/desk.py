@@ -1,5 +1,6 @@
 """An execution engine with everything around it in memory and in virtual time."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -65,6 +66,8 @@ class Desk:
         self.settings = settings or ExecutionSettings()
         self.keys_refused = 0
         self.missing: list[str] = []
+        # Held by whoever writes records of trackers.
+        self.records = asyncio.Lock()
         # As a start has loaded them.
         self.rules = dict(self.exchange.rules)
         self.engine = self._engine()
@@ -84,6 +87,7 @@ class Desk:
             on_key_refused=self._key_refused,
             on_missing=self.missing.append,
             worth=self.book.value,
+            undisturbed=lambda: self.records,
             sleep=self.time.sleep,
         )
         self.exchange.on_report = engine.on_report

@@ -12,7 +12,14 @@ from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
 from trading.domain.errors import StorageLost
 from trading.domain.instrument import InstrumentStatus
-from trading.domain.order import IntentState, OrderRequest, OrderType, Purpose, Side
+from trading.domain.order import (
+    IntentState,
+    OrderRequest,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    Side,
+)
 from trading.domain.position import Balance
 
 HALF = Decimal("0.5")
@@ -595,6 +602,27 @@ async def test_x22_a_cancel_that_races_a_fill_books_the_fill() -> None:
     assert final.filled_quantity == HALF
     assert_once(desk)
     fired(race.fired)
+
+
+async def test_a_cancel_that_waits_for_a_report_to_be_written_forgets_nothing_of_it() -> None:
+    desk = Desk()
+    await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
+    await desk.time.until(lambda: "open" in desk.states())
+    [order] = desk.exchange.history
+    part = replace(
+        desk.exchange.report_of(order),
+        status=OrderStatus.PARTIALLY_FILLED,
+        filled_quantity=Decimal("0.2"),
+    )
+    async with desk.records:
+        desk.engine.on_report(part)
+        await desk.time.settle()
+        desk.engine.abort("tracker:1:1")
+        await desk.time.settle()
+    await desk.time.until(lambda: "pending_cancel" in desk.states())
+    told = [fact.attempt.filled_quantity for fact in desk.store.of(events.AttemptChanged)]
+    assert told == sorted(told)
+    assert told[-1] == Decimal("0.2")
 
 
 @pytest.mark.fault("X24", "ONE SAID")
