@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 from bot.config.exchanges import streaming
 from bot.config.settings import PREFIX, Mode, Settings, is_loopback, is_url, setting_names
 from trading.domain.errors import SettingsInvalid, StorageLost
-from trading.domain.redaction import MASK
+from trading.domain.redaction import MASK, masking
 
 LIVE_CONSENT = "real-money"
 # A bot's token, as it stands in the address of each of its requests.
@@ -166,10 +166,12 @@ def _check_exchange(settings: Settings) -> None:
     ):
         url = getattr(settings, field)
         if url and not is_url(url, schemes):
-            said = f"should start with {schemes[0]}:// and name a host, was {_address(url)}"
+            shown = masking(settings.secrets)(_address(url))
+            said = f"should start with {schemes[0]}:// and name a host, was {shown}"
             raise _invalid(field, said)
         if url and urlsplit(url).path.strip("/"):
-            raise _invalid(field, f"should be a bare root without a path, was {_address(url)}")
+            shown = masking(settings.secrets)(_address(url))
+            raise _invalid(field, f"should be a bare root without a path, was {shown}")
     if is_loopback(settings.exchange_rest_url) != is_loopback(settings.exchange_ws_url):
         raise _invalid("exchange_ws_url", "and the REST URL should both be local, or neither")
 

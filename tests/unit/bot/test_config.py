@@ -335,6 +335,22 @@ def test_a_setting_may_be_written_in_small_letters_and_a_wrong_one_is_named_as_w
         _load(monkeypatch, {"umbra_owner": "7"})
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/{}", "http://h/a/{}?x={}#{}", "{}"])
+def test_a_secret_that_was_pasted_into_an_address_of_the_exchange_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    secret = "Zk7pasted0secret9"
+    values = {
+        "UMBRA_EXCHANGE_SECRET": secret,
+        "UMBRA_EXCHANGE_REST_URL": address.replace("{}", secret),
+        "UMBRA_EXCHANGE_WS_URL": "ws://127.0.0.1:1",
+    }
+    with pytest.raises(SettingsInvalid, match="UMBRA_EXCHANGE_REST_URL should") as refused:
+        _load(monkeypatch, PAPER | values)
+    assert secret not in str(refused.value)
+    assert "•••" in str(refused.value)
+
+
 # ------------------------------------------------------------ secrets at rest
 
 PHRASE = "correct horse battery"
