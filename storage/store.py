@@ -150,7 +150,7 @@ async def _open_sqlite(path: Path, clock: Clock, failpoint: Failpoint) -> Store:
     reserve_path = _reserve_beside(path)
     try:
         was_written = has_reached(mark_beside(reserve_path))
-        # A log of a killed agent has up to a few thousand frames: half a second at most.
+        # A tenth of a millisecond for each of the few hundred frames that a kill leaves.
         await asyncio.to_thread(write_ahead_log.require_whole, path, was_written=was_written)
         database = SqliteDatabase(path, failpoint)
     except BaseException:
