@@ -204,6 +204,7 @@ class Housekeeping:
     async def refresh_balances(self) -> None:
         """Read the whole account, value it, and hold the day's loss against its limit."""
         known, busy = dict(self._of.state.book.positions), self._of.execution.moving()
+        booked = self._of.state.book.booked
         try:
             balances = await self._of.gateway.balances()
         except AccountEmpty:
@@ -213,7 +214,7 @@ class Housekeeping:
         except AuthLost:
             self._of.key_refused()
             raise
-        self._of.state.book.set_balances(balances, self._of.clock.monotonic())
+        self._of.state.book.set_balances(balances, self._of.clock.monotonic(), booked)
         busy |= self._of.execution.moving()
         await self._explain(balances, known, busy)
         is_agreed = await self._compare(balances, known, busy)

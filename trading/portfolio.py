@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from trading.domain.events import Event, FillBooked, PositionAdjusted
 from trading.domain.money import ZERO
+from trading.domain.order import Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.valuation import market, price_in
 
@@ -21,6 +22,9 @@ class PortfolioBook:
         # Whether somebody holds these very dicts: the next change copies them first.
         self._is_shared = False
         self.balances_at_s: float | None = None
+        # How many executions were booked, and how many by the last sale of each asset.
+        self.booked = 0
+        self._sold: dict[str, int] = {}
 
     def load(self, positions: Mapping[str, Position]) -> None:
         """Take the positions that storage holds."""
@@ -31,6 +35,9 @@ class PortfolioBook:
         if isinstance(event, FillBooked):
             position = self._position(event.fill.symbol)
             self._keep(position.apply(event.fill, event.base, event.quote))
+            self.booked += 1
+            if event.fill.side is Side.SELL:
+                self._sold[event.base] = self.booked
         elif isinstance(event, PositionAdjusted):
             position = self._position(event.symbol)
             if event.quantity > 0:
@@ -38,10 +45,21 @@ class PortfolioBook:
             else:
                 self._keep(position.release(-event.quantity, event.at))
 
-    def set_balances(self, balances: Mapping[str, Balance], at_s: float) -> None:
-        """Replace every balance by a full read of the account."""
+    def set_balances(
+        self, balances: Mapping[str, Balance], at_s: float, booked: int | None = None
+    ) -> None:
+        """Replace every balance by a full read of the account.
+
+        `booked` is how many executions were when the read began, if not the present ones.
+        """
         self._balances = dict(balances)
         self.balances_at_s = at_s
+        shown = self.booked if booked is None else booked
+        self._sold = {asset: number for asset, number in self._sold.items() if number > shown}
+
+    def is_behind(self, asset: str) -> bool:
+        """Whether a booked sale may still be in a balance: what it sold would look unmanaged."""
+        return asset in self._sold
 
     def set_balance(self, balance: Balance) -> None:
         """Take one balance from the user stream."""

@@ -1,5 +1,6 @@
 """The parts of the agent that commands act on, and what every command asks of them."""
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -169,6 +170,10 @@ class Workings:
     async def present(self, symbol: str, trail: Distance | None) -> Present:
         """Return price, time and, where the trail asks for one, the ATR share; raises Refused."""
         await self._look(symbol)
+        try:
+            await self._settle(symbol)
+        except (Retryable, AuthLost) as error:
+            raise Refused(f"what the last sale left of {symbol} is not known: {error}") from error
         price = self.prices.known(symbol)
         share = None
         if trail is not None and trail.atr_multiple is not None:
@@ -192,6 +197,10 @@ class Workings:
     async def size(self, command: PlaceOrder) -> Sized:
         """Size a person's order at the present book; raises Refused."""
         symbol = command.symbol
+        if command.side is Side.SELL:
+            # Who sells need not wait for an exchange that says nothing.
+            with contextlib.suppress(Retryable, AuthLost):
+                await self._settle(symbol)
         quote, book, notes = await self._touch(symbol, is_sale=command.side is Side.SELL)
         holding = self.holding(symbol)
         limit = command.limit_price or self.execution.entry_limit(holding.instrument, quote.ask)
@@ -200,6 +209,14 @@ class Workings:
         reference = quote.ask if command.side is Side.BUY else quote.bid
         shown = proposals.shown_of_order(command, order, holding)
         return Sized(order, card, reference, shown)
+
+    async def _settle(self, symbol: str) -> None:
+        """Read the account anew while it may still show what was sold: no coins to take over."""
+        book = self.state.book
+        if book.is_behind(self.instrument(symbol).base):
+            booked = book.booked
+            balances = await self.ask(self.gateway.balances())
+            book.set_balances(balances, self.clock.monotonic(), booked)
 
     async def _look(self, symbol: str) -> None:
         try:

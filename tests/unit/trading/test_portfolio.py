@@ -104,3 +104,17 @@ def test_a_portfolio_that_was_handed_out_stays_as_it_was_whatever_changes_next()
         change()
         assert (before.balances, before.positions, before.prices) == held
         assert book.snapshot() != before
+
+
+def test_only_a_read_that_began_after_a_booked_sale_shows_it() -> None:
+    book = PortfolioBook("USDT")
+    before = book.booked
+    book.apply(FillBooked(fill(side=Side.SELL), "exit", "BTC", "USDT", NOON))
+    assert book.is_behind("BTC")
+    assert not book.is_behind("USDT")
+    book.set_balance(Balance("BTC", Decimal(1), Decimal(0)))
+    # It may have left the exchange before the sale.
+    book.set_balances({"BTC": Balance("BTC", Decimal(1), Decimal(0))}, 1.0, before)
+    assert book.is_behind("BTC")
+    book.set_balances({"BTC": Balance("BTC", Decimal(0), Decimal(0))}, 2.0, book.booked)
+    assert not book.is_behind("BTC")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import NOON, bitcoin, coin
 from tests.unit.trading.agent_world import AgentWorld
 from tests.unit.trading.trackers.make import armed
-from trading.domain.commands import ArmTracker, EditTracker, PlaceOrder
+from trading.domain.commands import ArmTracker, ClosePosition, EditTracker, PlaceOrder
 from trading.domain.errors import Refused
 from trading.domain.events import PositionAdjusted, TrackerChanged
 from trading.domain.instrument import Instrument, base_and_quote
@@ -241,3 +241,21 @@ def _check(trackers: Iterable[Tracker], portfolio: Portfolio) -> None:
         sold[one.symbol] = sold.get(one.symbol, Decimal(0)) + one.quantity
     assert all(own <= portfolio.managed(symbol) for symbol, own in sold.items())
     assert portfolio.managed_of("BTC") + spent <= portfolio.total("BTC")
+
+
+async def test_no_stop_takes_over_coins_that_were_sold_while_the_balances_are_old(
+    world: AgentWorld,
+) -> None:
+    book, clock = world.agent.state.book, world.agent.clock
+    await world.do(stop(base("0.3")))
+    stale = dict(book.snapshot().balances)
+    await world.do(ClosePosition("BTC/USDT"))
+    await world.until_sold("0.3")
+    # As the exchange said before the sale.
+    book.set_balances(stale, clock.monotonic(), 0)
+    world.exchange.is_down = True
+    words = str(await refused(world, stop()))
+    assert "what the last sale left of BTC/USDT is not known" in words
+    world.exchange.is_down = False
+    await world.do(stop())
+    assert sum(one.quantity for one in world.agent.trackers.all()) == world.exchange.coins["BTC"]
