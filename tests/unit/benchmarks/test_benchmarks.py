@@ -53,7 +53,8 @@ def test_frames_that_nobody_reads_are_no_measurement(monkeypatch: pytest.MonkeyP
 def test_the_scanner_bench_scans_what_has_crashed_and_reads_its_records_back() -> None:
     held, waited = bench_scanner.rows(True)
     assert held.identity == waited.identity == "V9"
-    assert held.is_met
+    # How long it took is for `make bench` to say.
+    assert float(held.figure.split()[0]) > 0
 
 
 def test_a_scan_that_scores_something_else_is_no_measurement(
