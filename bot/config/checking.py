@@ -16,6 +16,8 @@ from trading.domain.redaction import MASK, masking
 LIVE_CONSENT = "real-money"
 # A bot's token, as it stands in the address of each of its requests.
 _TOKEN = re.compile(r"([0-9]{3,}):[\w-]{10,}", re.ASCII)
+# What a Bot API server may take for one: any text, as it fits into an address.
+_FORM = re.compile(r"[0-9]+:[!-~]+")
 _EXAMPLES = {
     "mode": "paper",
     "exchange_id": "binance",
@@ -125,8 +127,8 @@ def check_watchdog(settings: Settings) -> None:
 
 def _check_token(field: str, secret: SecretStr) -> None:
     token = secret.get_secret_value()
-    if ":" not in token or not token.split(":")[0].isdigit():
-        raise _invalid(field, "should look like digits:text")
+    if not _FORM.fullmatch(token):
+        raise _invalid(field, "should look like digits:text, without blanks")
 
 
 def _check_groups(settings: Settings) -> None:

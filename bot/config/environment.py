@@ -8,17 +8,22 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from bot.config.settings import PREFIX, secret_names, setting_names
 from bot.secrets import OsKeychain, Passphrase, Vault
+from trading.domain.errors import SettingsInvalid
 
 
 def said(env_file: Path) -> dict[str, str]:
-    """Return what the environment says and, where it is silent, the file; nothing empty."""
-    in_file = dotenv_values(env_file) if env_file.is_file() else {}
+    """Return what the environment says and, where it is silent, the file; nothing empty.
+
+    Raises SettingsInvalid for a file that is no text.
+    """
+    in_file = _in_file(env_file)
     known = setting_names()
     return {
         # What is no setting is named as it was written.
@@ -27,6 +32,19 @@ def said(env_file: Path) -> dict[str, str]:
         for name, value in source.items()
         if name.upper().startswith(PREFIX) and value
     }
+
+
+def _in_file(env_file: Path) -> Mapping[str, str | None]:
+    if not env_file.is_file():
+        return {}
+    try:
+        return dotenv_values(stream=StringIO(env_file.read_bytes().decode()))
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].count(b"\n")
+        raise SettingsInvalid(
+            f"{env_file} should be text in UTF-8, and its line {before + 1} is not: save it as "
+            "UTF-8. Example: UMBRA_MODE=paper"
+        ) from None
 
 
 def vault(env_file: Path = Path(".env")) -> Vault:

@@ -164,6 +164,22 @@ def test_a_wrong_start_is_refused_with_the_name_and_an_example(
     fired(refused, words=names)
 
 
+def test_a_file_that_is_no_text_is_refused_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_bytes("UMBRA_MODE=paper\n# fünf\n".encode("latin-1"))
+    with pytest.raises(SettingsInvalid, match=r"UTF-8, and its line 2 is not"):
+        _load(monkeypatch, {})
+
+
+@pytest.mark.parametrize("token", ["42:AB C", "42:", "x2:abc", "42:abc\n"])
+def test_a_token_that_no_request_could_carry_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    with pytest.raises(SettingsInvalid, match="UMBRA_TELEGRAM_TOKEN"):
+        _load(monkeypatch, {"UMBRA_TELEGRAM_TOKEN": token})
+
+
 def test_the_environment_wins_over_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
