@@ -40,6 +40,17 @@ def test_a_row_is_proven_by_tests_that_passed_and_fired_for_all_its_words() -> N
     assert _verdict(everything, gap="not built yet") is Verdict.FAILED
 
 
+def test_a_row_says_where_its_fault_fired_and_whether_that_is_as_real_as_it_should_be() -> None:
+    place = {"tests/simulation/test_a.py::test_a": {"X01": ("ONE", "EQ")}}
+    noted = dict.fromkeys(place, Result("passed", {"X01": "1 order"}))
+    [row] = judge({"X01": FAULT}, place, noted, {})
+    assert (row.kinds, row.is_as_planned) == (("H1",), False)
+    killed = {"tests/e2e/test_b.py::test_b": place["tests/simulation/test_a.py::test_a"]}
+    both = noted | dict.fromkeys(killed, Result("passed", {"X01": "1 order"}))
+    [row] = judge({"X01": FAULT}, place | killed, both, {})
+    assert (row.kinds, row.is_as_planned) == (("H1", "H3"), True)
+
+
 @pytest.mark.parametrize("outcome", ["failed", "passed"])
 def test_a_test_that_failed_or_whose_fault_did_not_fire_fails_its_row(outcome: str) -> None:
     assert _verdict(_noted(outcome), gap="a reason does not excuse it") is Verdict.FAILED

@@ -65,12 +65,13 @@ def run(found: Collector, wanted: set[str]) -> None:
 
 def lines(rows: Iterable[Row], *, with_tests: bool) -> Iterable[str]:
     """Say each row in a line, and what is wrong or owed under it."""
-    yield f"{'id':<5}{'fault':<{_TEXT_WIDTH}}{'layer':<6}{'tests':>5}{'fired':>6}  outcome"
+    yield f"{'id':<5}{'fault':<{_TEXT_WIDTH}}{'fired in':<22}{'tests':>5}{'fired':>6}  outcome"
     for row in rows:
         words = " ".join(word if word in row.proven else f"({word})" for word in row.fault.words)
+        kinds = " ".join(row.kinds) + ("" if row.is_as_planned else f" (not {row.fault.layer})")
         yield (
             f"{row.fault.fault_id:<5}{row.fault.text:<{_TEXT_WIDTH}.{_TEXT_WIDTH - 1}}"
-            f"{row.fault.layer:<6}{len(row.tests):>5}{len(row.evidence):>6}"
+            f"{kinds:<22}{len(row.tests):>5}{len(row.evidence):>6}"
             f"  {row.verdict:<8} {words}"
         )
         if row.gap:
@@ -85,7 +86,11 @@ def summary(rows: list[Row], claims: Claims) -> str:
     counts = Counter(row.verdict for row in rows)
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict)
     fired = sum(len(row.evidence) for row in rows)
-    return f"{len(rows)} faults: {said}; {len(claims)} marked tests, {fired} times a fault fired"
+    less = sum(not row.is_as_planned for row in rows if row.evidence)
+    return (
+        f"{len(rows)} faults: {said}; {len(claims)} marked tests, {fired} times a fault fired; "
+        f"{less} rows in tests of a kind below the one that the catalogue names"
+    )
 
 
 def main() -> int:

@@ -11,6 +11,20 @@ from tests.catalogue.results import Result
 Claims = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
+# Where a test lies says how much of it is real; `docs/reliability.md` shows the kinds.
+_KINDS = {
+    "tests/simulation/": "H1",
+    "tests/integration/": "H2",
+    "tests/contract/gateway/": "H2",
+    "tests/contract/storage/": "H3",
+    "tests/e2e/": "H3",
+    "tests/page/": "H3",
+}
+
+
+_REAL = ("unit", "H1", "H2", "H3")
+
+
 class Verdict(StrEnum):
     """What a row is worth today."""
 
@@ -37,6 +51,16 @@ class Row:
         return tuple(word for word in self.fault.words if word not in self.proven)
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of its tests in which the fault fired; what is in memory alone is a unit."""
+        return tuple(sorted({_kind_of(name) for name in self.evidence}))
+
+    @property
+    def is_as_planned(self) -> bool:
+        """Whether as much was real as the row asks for, or more."""
+        return max(map(_REAL.index, self.kinds), default=0) >= _REAL.index(self.fault.layer)
+
+    @property
     def verdict(self) -> Verdict:
         """Judge the row; whatever needs somebody's attention is a failure."""
         if self.problems:
@@ -44,6 +68,10 @@ class Row:
         if not self.evidence:
             return Verdict.OPEN
         return Verdict.IN_PART if self.missing else Verdict.PROVEN
+
+
+def _kind_of(name: str) -> str:
+    return next((kind for place, kind in _KINDS.items() if name.startswith(place)), "unit")
 
 
 def judge(
