@@ -16,13 +16,13 @@ from trading.domain.errors import Refused, UmbraError
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import Quote
-from trading.domain.money import ONE, ZERO, plain
+from trading.domain.money import ONE, plain
 from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport, Purpose, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Tracker
 from trading.execution import identity, ladder
 from trading.execution.classify import Cause
-from trading.execution.engine import alerting
+from trading.execution.engine import adding, alerting
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.opening import Opening
@@ -37,7 +37,7 @@ from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.writing import Writer
 from trading.execution.excess import Excess
 from trading.execution.ladder import BlockReason, Finish
-from trading.execution.reconcile import RESTING, Difference, Finding
+from trading.execution.reconcile import Difference, Finding
 from trading.execution.settings import ExecutionSettings
 from trading.ports.clock import Clock
 from trading.ports.exchange import ExchangeGateway
@@ -57,7 +57,7 @@ class ExecutionEngine:
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
     transaction, within `undisturbed`. `publish` is handed every fact once it is written;
     `on_excess` what was bought beyond a decision, once it is booked and at the next start;
-    `on_stranger` is called when an order of ours was booked that no record tells of;
+    `on_stranger` is called when an order of ours comes to light that no record tells of;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
     `on_key_refused` for each request that was refused for its key; `on_missing` is told the asset
     when an exit reads that the account holds less of it than is managed. `worth` says what units of
@@ -196,39 +196,18 @@ class ExecutionEngine:
 
         One that has ended is listed a moment longer; its tracker has let its slice go.
         """
-        return sum(
-            (
-                case.intent.filled_quantity
-                for case in self._s.cases.values()
-                if case.intent.symbol == symbol
-                and case.intent.purpose in {Purpose.PROTECT, Purpose.BACKSTOP}
-                and not case.intent.state.is_terminal
-            ),
-            ZERO,
-        )
+        return adding.sold_of_slices(self._s.cases.values(), symbol)
 
     def moving(self) -> frozenset[str]:
         """Symbols of which orders of ours trade now, or have traded what is not booked yet.
 
         A decision that waits moves nothing, and a backstop that rests is none of these orders.
         """
-        return frozenset(
-            case.intent.symbol
-            for case in self._s.cases.values()
-            if (case.live is not None and not case.is_backstop)
-            or case.unbooked
-            or case.missing_fills()
-        )
+        return adding.moving(self._s.cases.values())
 
     def is_without_coins(self, symbol: str) -> bool:
         """Whether a sale of a symbol waits, for the account has too few of its coins free."""
-        return any(
-            case.is_exit
-            and case.intent.symbol == symbol
-            and case.intent.state is IntentState.BLOCKED
-            and case.intent.reason.startswith(BlockReason.BALANCE.value)
-            for case in self._s.cases.values()
-        )
+        return adding.is_without_coins(self._s.cases.values(), symbol)
 
     def selling(self, tracker_id: int) -> Decimal:
         """Base units that an open backstop of a tracker has sold: its slice still counts them."""
@@ -252,28 +231,11 @@ class ExecutionEngine:
 
     def reserved(self, asset: str) -> Decimal:
         """Quote units of `asset` that open entries may still spend."""
-        return sum(
-            (
-                max(case.intent.budget - case.intent.filled_notional, ZERO)
-                for case in self._s.cases.values()
-                if case.intent.side is Side.BUY and base_and_quote(case.intent.symbol)[1] == asset
-            ),
-            ZERO,
-        )
+        return adding.reserved(self._s.cases.values(), asset)
 
     def offered(self, asset: str) -> Decimal:
         """Managed units of `asset` that sell orders of ours lock on the exchange."""
-        return sum(
-            (
-                case.unfilled_live
-                for case in self._s.cases.values()
-                if case.intent.side is Side.SELL
-                and base_and_quote(case.intent.symbol)[0] == asset
-                and case.live is not None
-                and case.live.state in RESTING
-            ),
-            ZERO,
-        )
+        return adding.offered(self._s.cases.values(), asset)
 
     # -------------------------------------------------------- opening
 
@@ -414,11 +376,9 @@ class ExecutionEngine:
             # Others must be watched, whatever is wrong with this one: its own task goes on.
             logger.exception("case_not_concluded", extra={"intent": case.intent.intent_id})
 
-    def unrecorded(self, beside: Iterable[str] = ()) -> Sequence[str]:
-        """Return the ids of orders of ours without a record, but for those of these intents."""
-        known = {identity.stem(self._s.prefix, intent_id) for intent_id in beside}
-        orphans = self._reporting.orphans
-        return sorted(each for each in orphans if each.rpartition("-")[0] not in known)
+    def unrecorded(self) -> Sequence[str]:
+        """Return the ids of orders of ours without a record."""
+        return sorted(self._reporting.orphans)
 
     async def take_in_unrecorded(self) -> None:
         """Book at once what orders of ours did that no record tells of."""

@@ -1,0 +1,74 @@
+"""What decisions at work come to: units that they have sold, may still spend, lock or move."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from trading.domain.instrument import base_and_quote
+from trading.domain.money import ZERO
+from trading.domain.order import IntentState, Purpose, Side
+from trading.execution.engine.case import Case
+from trading.execution.ladder import BlockReason
+from trading.execution.reconcile import RESTING
+
+_OF_SLICES = frozenset({Purpose.PROTECT, Purpose.BACKSTOP})
+
+
+def sold_of_slices(cases: Iterable[Case], symbol: str) -> Decimal:
+    """Return the base units that decisions of trackers have sold before their end."""
+    return sum(
+        (
+            case.intent.filled_quantity
+            for case in cases
+            if case.intent.symbol == symbol
+            and case.intent.purpose in _OF_SLICES
+            and not case.intent.state.is_terminal
+        ),
+        ZERO,
+    )
+
+
+def moving(cases: Iterable[Case]) -> frozenset[str]:
+    """Return the symbols of which an order trades now, or has traded what is not booked yet."""
+    return frozenset(
+        case.intent.symbol
+        for case in cases
+        if (case.live is not None and not case.is_backstop) or case.unbooked or case.missing_fills()
+    )
+
+
+def is_without_coins(cases: Iterable[Case], symbol: str) -> bool:
+    """Whether a sale of a symbol waits, for the account has too few of its coins free."""
+    return any(
+        case.is_exit
+        and case.intent.symbol == symbol
+        and case.intent.state is IntentState.BLOCKED
+        and case.intent.reason.startswith(BlockReason.BALANCE.value)
+        for case in cases
+    )
+
+
+def reserved(cases: Iterable[Case], asset: str) -> Decimal:
+    """Return the quote units of an asset that entries may still spend."""
+    return sum(
+        (
+            max(case.intent.budget - case.intent.filled_notional, ZERO)
+            for case in cases
+            if case.intent.side is Side.BUY and base_and_quote(case.intent.symbol)[1] == asset
+        ),
+        ZERO,
+    )
+
+
+def offered(cases: Iterable[Case], asset: str) -> Decimal:
+    """Return the base units of an asset that resting sales lock on the exchange."""
+    return sum(
+        (
+            case.unfilled_live
+            for case in cases
+            if case.intent.side is Side.SELL
+            and base_and_quote(case.intent.symbol)[0] == asset
+            and case.live is not None
+            and case.live.state in RESTING
+        ),
+        ZERO,
+    )
