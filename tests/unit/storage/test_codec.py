@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from storage import codec
 from storage.codec import GENESIS, chain, decode, digest, encode, identity
 from tests.contract.storage import samples
 from trading.domain import events
@@ -30,6 +31,17 @@ def test_an_event_that_would_come_back_different_is_refused_too() -> None:
     at = samples.START.astimezone(timezone(timedelta(seconds=1)))
     with pytest.raises(ValueError, match="event should survive storage, was Heartbeat"):
         encode(events.Heartbeat(at))
+
+
+def test_no_stop_waits_until_one_of_its_events_can_be_written_for_the_first_time() -> None:
+    codec._adapter.cache_clear()
+    codec.make_ready()
+    made = codec._adapter.cache_info().misses
+    kinds = events.AttemptChanged, events.IntentClosed, events.RoundTripClosed
+    ends = [samples.minimal(kind) for kind in kinds]
+    for event in (*samples.transaction_a(1)[:3], samples.fill(1), *ends):
+        encode(event)
+    assert codec._adapter.cache_info().misses == made
 
 
 def test_a_kind_of_a_later_version_is_not_guessed() -> None:

@@ -10,7 +10,7 @@ from storage import ledger as ledgers
 from storage import schema
 from storage.codec import GENESIS, chain
 from storage.database import UnwritableError
-from storage.high_water import HighWater
+from storage.high_water import HighWater, Tip
 from storage.lease import next_lease
 from storage.ledger import Append, Ledger
 from storage.reserve import Reserve
@@ -129,6 +129,22 @@ def test_what_lies_beside_the_database_is_let_go_with_or_without_a_mark(
     mark = HighWater(tmp_path / "mark")
     Ledger(lease, Reserve(tmp_path / "other", 0), high_water=mark).close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_the_mark_beside_the_database_names_each_commit(
+    connection: Connection, tmp_path: Path
+) -> None:
+    mark = HighWater(tmp_path / "mark")
+    kept = Ledger(next_lease(connection), Reserve(tmp_path / "other", 0), high_water=mark)
+    for number in range(2):
+        _appended(kept, connection, samples.heartbeat(number))
+        (last,) = connection.execute(
+            select(schema.journal.c.seq, schema.journal.c.hash).where(
+                schema.journal.c.seq == number + 1
+            )
+        )
+        assert mark.read() == Tip(*last)
+    kept.close()
 
 
 def test_an_append_whose_answer_was_lost_is_recognised_and_not_repeated(

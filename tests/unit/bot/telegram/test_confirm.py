@@ -62,6 +62,15 @@ def test_a_question_from_the_future_is_over(set_back: timedelta) -> None:
     fired(verdicts.count(TapVerdict.EXPIRED), words=f"set back by {set_back}")
 
 
+def test_a_question_ends_after_its_grace_and_five_seconds_before_it_was_asked() -> None:
+    asked, grace, moment = _asked(), timedelta(seconds=2), timedelta(microseconds=1)
+    earliest, latest = START - timedelta(seconds=5), IN_TIME + grace
+    assert not confirm.is_past(asked, earliest, grace)
+    assert not confirm.is_past(asked, latest, grace)
+    assert confirm.is_past(asked, earliest - moment, grace)
+    assert confirm.is_past(asked, latest + moment, grace)
+
+
 @pytest.mark.fault("T15", "ONE SAID")
 @pytest.mark.parametrize(
     ("answer", "verdict"),

@@ -55,6 +55,13 @@ def test_every_state_knows_what_a_report_means() -> None:
         assert (state, observed) in TRANSITIONS
 
 
+@pytest.mark.parametrize(
+    "state", [AttemptState.OPEN, AttemptState.PARTIAL, AttemptState.PENDING_CANCEL]
+)
+def test_a_refusal_of_what_was_seen_changes_nothing(state: AttemptState) -> None:
+    assert next_state(state, Observed.REFUSED) is state
+
+
 def test_only_unknown_becomes_absent() -> None:
     allowed = [state for state, seen in TRANSITIONS if seen is Observed.ABSENCE_PROVED]
     assert allowed == [AttemptState.UNKNOWN]

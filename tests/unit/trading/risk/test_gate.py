@@ -191,6 +191,16 @@ def test_each_bound_of_an_entry_is_told(activity: Activity, words: str) -> None:
     fired(answer.reasons)
 
 
+def test_money_that_is_managed_itself_is_named_beside_what_is_free() -> None:
+    euros = replace(PORTFOLIO, positions={"USDT/EUR": Position("USDT/EUR", Decimal(9_500))})
+    held, free = (
+        reasons(asked(purchase(), replace(ACTIVITY, reserved=reserved), portfolio=portfolio))
+        for reserved, portfolio in ((Decimal(0), euros), (Decimal(9_500), PORTFOLIO))
+    )
+    assert "is free: 500, the rest is managed under USDT/EUR" in held
+    assert free.endswith("is free: 500")
+
+
 def test_every_reason_is_told_at_once() -> None:
     answer = asked(purchase("30000"), replace(ACTIVITY, lately=made(60)))
     assert isinstance(answer, Refusal)

@@ -8,10 +8,12 @@ from itertools import product
 import pytest
 
 from tests.catalogue import fired
-from trading.domain.events import Event, ProcessStarted, ProcessStopped
+from trading.domain.chat import Severity
+from trading.domain.events import PUT_BACK, AlertRaised, Event, ProcessStarted, ProcessStopped
 from trading.domain.money import ZERO
 from trading.domain.position import Balance, TradingMode
 from trading.risk.halts import (
+    ASKING_FOR_A_LOOK,
     CRASH_WINDOW,
     LIVES,
     Halt,
@@ -123,6 +125,11 @@ def test_a_halt_is_loosened_by_every_mode_that_is_less_strict(
     is_less = rising.index(wanted.value) < rising.index(present.value)
     is_halted = present in {TradingMode.HALTED, TradingMode.HALTED_EVERYTHING}
     assert is_loosened(present, wanted) is (is_less and is_halted)
+
+
+@pytest.mark.parametrize("alert_id", ["cap:7", f"{PUT_BACK}:umbra.db", "safe_mode:7"])
+def test_whoever_resumes_has_seen_what_asked_for_a_look(alert_id: str) -> None:
+    assert AlertRaised(alert_id, Severity.CRIT, "look", NOON).topic in ASKING_FOR_A_LOOK
 
 
 def test_a_halt_never_loosens_a_mode() -> None:

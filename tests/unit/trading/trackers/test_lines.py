@@ -82,6 +82,13 @@ def test_a_falling_line_reaches_zero_and_a_rising_one_does_not() -> None:
     assert lines.zero_ms(line(48, 24), _NOON_MS + 99 * _HOUR_MS) == _NOON_MS + 99 * _HOUR_MS
 
 
+def test_a_line_that_comes_up_from_below_is_at_zero_only_where_it_is() -> None:
+    # By 1 an hour up to 24: a day before that it is at 0, an hour later at 1.
+    rising, day_before_ms = line(24, 48), _NOON_MS - 24 * _HOUR_MS
+    assert lines.zero_ms(rising, day_before_ms) == day_before_ms
+    assert lines.zero_ms(rising, day_before_ms + _HOUR_MS) is None
+
+
 @pytest.mark.fault("C04")
 def test_anchors_mean_the_same_in_every_timezone() -> None:
     # Naive local anchors moved the ancestor's lines with the machine's clock.

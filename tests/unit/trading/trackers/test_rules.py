@@ -34,6 +34,7 @@ from trading.domain.tracker import (
 from trading.trackers import rules
 
 _NOON_MS = to_ms(NOON)
+_HOUR_MS = 3_600_000
 _SWING = Then(ThenKind.SWING, d("0.1"))
 
 
@@ -103,6 +104,11 @@ def test_a_breakout_buys_at_or_above_its_price() -> None:
     breakout = armed(TrackerKind.BREAKOUT, 60000, level=62000)
     assert step(breakout, "61999.99").change is None
     assert step(breakout, 62000).change is TrackerChange.TRIGGERED
+
+
+def test_a_breakout_of_a_line_buys_at_the_price_that_the_line_has_by_then() -> None:
+    falling = armed(TrackerKind.BREAKOUT, 60000, level=line(62400, 60000))
+    assert rules.stop_at(falling, _NOON_MS + 12 * _HOUR_MS) == d(61200)
 
 
 @pytest.mark.parametrize("state", [TrackerState.WATCHING, TrackerState.TRAILING])
