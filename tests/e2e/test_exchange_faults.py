@@ -44,6 +44,21 @@ CASES = (
     Case("X03", "502 after acceptance", "status", {"status": 502, "accept": True}),
     Case("X03b", "503 before acceptance", "status", {"status": 503, "accept": False}, attempt=2),
     Case("X04", "-1006 after acceptance", "error_code", {"code": -1006, "accept": True}),
+    Case("X06", "-1000 after acceptance", "error_code", {"code": -1000, "accept": True}),
+    Case("X06", "-1001 and no order", "error_code", {"code": -1001, "accept": False}, attempt=2),
+    Case(
+        "X06",
+        "-1008 and no order",
+        "error_code",
+        {"code": -1008, "status": 503, "accept": False},
+        attempt=2,
+    ),
+    Case(
+        "X09",
+        "a duplicate of an order that lives",
+        "error_code",
+        {"code": -2010, "msg": "Duplicate order sent.", "accept": True},
+    ),
     Case("X05", "-1007 and the report comes first", "error_code", {"code": -1007, "accept": True}),
     Case("X05", "-1007 and no order", "error_code", {"code": -1007, "accept": False}, attempt=2),
     Case("X25", "a page of HTML with status 200", "html200", {}),
@@ -69,6 +84,8 @@ COINS = {f"COIN{number}": case for number, case in enumerate(CASES, start=10)}
 @pytest.mark.fault("X03b", "ONE SAID")
 @pytest.mark.fault("X04", "ONE EQ")
 @pytest.mark.fault("X05", "ONE SAID")
+@pytest.mark.fault("X06", "ONE SAID")
+@pytest.mark.fault("X09", "SAID")
 @pytest.mark.fault("X07", "EQ")
 @pytest.mark.fault("X08", "ONE SAID")
 @pytest.mark.fault("X08b", "ONE SAID")
