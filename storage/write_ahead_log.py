@@ -9,6 +9,7 @@ The format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log.
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from trading.domain.errors import JournalCorrupt
@@ -66,30 +67,61 @@ def examined(content: bytes) -> Log:
         # Its 32 bytes are one sector, and synced before anything follows: no power cut tears them.
         whole = len(content) >= _HEADER_BYTES + _FRAME_HEADER_BYTES + 512
         return Log(0, int(whole), len(starts) if is_known else int(whole))
-    salts = struct.pack(">2I", salt, salt_2)
+    frames = _Frames(content, frame_bytes, struct.pack(">2I", salt, salt_2), order)
     running, transactions = (checksum[0], checksum[1]), 0
     for number, start in enumerate(starts):
-        page = content[start + _FRAME_HEADER_BYTES : start + frame_bytes]
-        running = _summed(_summed(running, content[start : start + 8], order), page, order)
-        is_ours = content[start + 8 : start + 16] == salts
-        if not is_ours or struct.pack(">2I", *running) != content[start + 16 : start + 24]:
-            behind = _commits(content, starts[number:], salts)
-            # The last commit of all may be a torn write.
-            is_damage = sum(behind[:-1]) > 0
+        running = frames.summed(running, start)
+        if not frames.is_ours(start) or running != frames.checksum(start):
+            behind = starts[number:]
+            while behind and not frames.is_ours(behind[-1]):
+                behind = behind[:-1]
+            # The last transaction of a run may be a torn write.
+            is_damage = any(ended > 1 for ended in frames.transactions_of_runs(behind))
             return Log(transactions, (number + 1) * is_damage, len(behind) - 1)
-        transactions += content[start + 4 : start + 8] != bytes(4)
+        transactions += frames.is_commit(start)
     return Log(transactions, 0, 0)
 
 
-def _commits(content: bytes, starts: Sequence[int], salts: bytes) -> list[bool]:
-    """Whether each frame ends a transaction, up to the last frame of this run of the log."""
-    found = [
-        (content[start + 8 : start + 16] == salts, content[start + 4 : start + 8] != bytes(4))
-        for start in starts
-    ]
-    while found and not found[-1][0]:
-        found.pop()
-    return [is_ours and is_commit for is_ours, is_commit in found]
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """The frames of a log, each by the byte that it begins at."""
+
+    content: bytes
+    frame_bytes: int
+    salts: bytes
+    order: str
+
+    def is_ours(self, start: int) -> bool:
+        """Whether it was written since the log began anew."""
+        return self.content[start + 8 : start + 16] == self.salts
+
+    def is_commit(self, start: int) -> bool:
+        """Whether a transaction ends with it."""
+        return self.is_ours(start) and self.content[start + 4 : start + 8] != bytes(4)
+
+    def checksum(self, start: int) -> tuple[int, int]:
+        """The sum that it was written with."""
+        first, second = struct.unpack_from(">2I", self.content, start + 16)
+        return first, second
+
+    def summed(self, before: tuple[int, int], start: int) -> tuple[int, int]:
+        """The sum that it should have behind a frame of another."""
+        head = self.content[start : start + 8]
+        page = self.content[start + _FRAME_HEADER_BYTES : start + self.frame_bytes]
+        return _summed(_summed(before, head, self.order), page, self.order)
+
+    def transactions_of_runs(self, starts: Sequence[int]) -> list[int]:
+        """How many transactions end in each run of frames that were written one after another.
+
+        What does not go on from the frame before it was there already: a torn write of an earlier
+        power cut leaves its last frames behind the first ones of the next write.
+        """
+        ended = [sum(map(self.is_commit, starts[:1]))]
+        for before, start in pairwise(starts):
+            if self.summed(self.checksum(before), start) != self.checksum(start):
+                ended.append(0)
+            ended[-1] += self.is_commit(start)
+        return ended
 
 
 def _summed(before: tuple[int, int], content: bytes, order: str) -> tuple[int, int]:

@@ -420,6 +420,45 @@ async def test_a_write_torn_at_any_byte_loses_only_itself(tmp_path: Path) -> Non
     fired(cuts, words=f"cuts in the {len(whole) - before} bytes of the last commit")
 
 
+@pytest.mark.fault("S15", "KEEP SAID")
+@pytest.mark.parametrize("is_left_whole", [False, True])
+async def test_a_second_power_cut_finds_what_the_first_left_behind_the_log_s_end(
+    is_left_whole: bool, tmp_path: Path
+) -> None:
+    """The start after the first wrote less than what was torn, and was torn itself."""
+    live = tmp_path / "live"
+    store = await _filled(f"sqlite+aiosqlite:///{live / 'umbra.sqlite'}", live, appends=5)
+    last = (await store.records.state()).last_seq
+    main = (live / "umbra.sqlite").read_bytes()
+    end = (live / "umbra.sqlite-wal").stat().st_size
+    await store.journal.append(*samples.transaction_a(900))
+    torn = bytearray((live / "umbra.sqlite-wal").read_bytes())
+    await store.close()
+    first_page = end + 24
+    torn[first_page : first_page + 512] = bytes(512)
+    path = tmp_path / "torn" / "umbra.sqlite"
+    path.parent.mkdir()
+    _crash(path, main, bytes(torn if is_left_whole else torn[: -24 - 4096]))
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE journal SET key = key WHERE seq = 1")
+    connection.commit()
+    log = bytearray(path.with_name("umbra.sqlite-wal").read_bytes())
+    main = path.read_bytes()
+    connection.close()
+    assert log[:end] == torn[:end]
+    # It took the place of one frame, and the others lie where they lay.
+    behind = len(log) - end - 24 - 4096
+    assert log[-behind:] == torn[end + 24 + 4096 : len(log)]
+    fired(behind, words="bytes of the first torn write")
+
+    log[first_page : first_page + 512] = bytes(512)
+    _crash(path, main, bytes(log))
+    again = await _reopen(f"sqlite+aiosqlite:///{path}", path.parent)
+    assert (await again.records.state()).last_seq == last
+    assert await again.journal.append(samples.heartbeat()) == last + 1
+    await again.close()
+
+
 def _cuts(start: int, end: int) -> list[int]:
     """Every byte near the borders of the log's frames, and every 499th between them."""
     frame = 4096 + 24
