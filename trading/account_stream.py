@@ -54,6 +54,7 @@ class AccountStream:
         while True:
             began_s = self._began_s = of.clock.monotonic()
             self.state = "live"
+            of.state.book.hear(began_s + _SUBSCRIBED_S)
             covering = asyncio.create_task(self._cover())
             try:
                 await of.gateway.stream_account(
@@ -64,6 +65,7 @@ class AccountStream:
             finally:
                 covering.cancel()
             self.state = "reconnecting"
+            of.state.book.hear(None)
             if self._lost_s is None:
                 self._lost_s = of.clock.monotonic()
             if of.clock.monotonic() - began_s > _STABLE_S:

@@ -25,6 +25,7 @@ class PortfolioBook:
         # How many executions were booked, and how many by the last sale of each asset.
         self.booked = 0
         self._sold: dict[str, int] = {}
+        self._heard_since_s: float | None = float("-inf")
 
     def load(self, positions: Mapping[str, Position]) -> None:
         """Take the positions that storage holds."""
@@ -57,9 +58,18 @@ class PortfolioBook:
         shown = self.booked if booked is None else booked
         self._sold = {asset: number for asset, number in self._sold.items() if number > shown}
 
+    def hear(self, since_s: float | None) -> None:
+        """Take it that the account's stream tells each change since then, or none while None."""
+        self._heard_since_s = since_s
+
     def is_behind(self, asset: str) -> bool:
-        """Whether a booked sale may still be in a balance: what it sold would look unmanaged."""
-        return asset in self._sold
+        """Whether a sale may still be in a balance: what it sold would look unmanaged.
+
+        That is one that was booked since, or one of others that no stream told of.
+        """
+        heard_s, read_s = self._heard_since_s, self.balances_at_s
+        is_unheard = heard_s is None or (read_s is not None and read_s < heard_s)
+        return is_unheard or asset in self._sold
 
     def set_balance(self, balance: Balance) -> None:
         """Take one balance from the user stream."""

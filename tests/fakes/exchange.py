@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -108,6 +108,8 @@ class FakeExchange:
         self.faults: list[Fault] = []
         self.queries = 0
         self.clock_reads = 0
+        # How far its clock is ahead of ours.
+        self.clock_offset_s = 0
         self.rule_loads = 0
         self.balance_reads = 0
         # Of which symbols executions were asked for, in order.
@@ -162,6 +164,11 @@ class FakeExchange:
         if self.on_movement is not None:
             self.on_movement(movement)
 
+    def end_account_stream(self) -> None:
+        """Break the connection that tells of orders and balances."""
+        self._account_end.set_exception(Unreachable("connection lost"))
+        self.on_report = None
+
     def tell_balance(self, asset: str) -> None:
         """Stream a balance."""
         if self.on_balance is not None:
@@ -191,7 +198,7 @@ class FakeExchange:
                 self.prices[symbol],
                 ZERO,
                 "USDT",
-                self.time.now(),
+                self.time.now() + timedelta(seconds=self.clock_offset_s),
             )
         )
 
@@ -331,7 +338,7 @@ class FakeExchange:
     async def clock_offset_ms(self) -> int:
         await self._reach()
         self.clock_reads += 1
-        return 0
+        return self.clock_offset_s * 1000
 
     async def balances(self) -> Mapping[str, Balance]:
         await self._reach()
@@ -639,7 +646,8 @@ class FakeExchange:
     ) -> None:
         self.on_report = on_report
         self.on_balance, self.on_movement = on_balance, on_movement
-        await asyncio.Event().wait()
+        self._account_end = asyncio.get_running_loop().create_future()
+        await self._account_end
 
     # ------------------------------------------------------------ inside
 

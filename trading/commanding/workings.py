@@ -1,6 +1,5 @@
 """The parts of the agent that commands act on, and what every command asks of them."""
 
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -173,7 +172,7 @@ class Workings:
         try:
             await self._settle(symbol)
         except (Retryable, AuthLost) as error:
-            raise Refused(f"what the last sale left of {symbol} is not known: {error}") from error
+            raise self._unknown(symbol, error) from error
         price = self.prices.known(symbol)
         share = None
         if trail is not None and trail.atr_multiple is not None:
@@ -196,11 +195,13 @@ class Workings:
 
     async def size(self, command: PlaceOrder) -> Sized:
         """Size a person's order at the present book; raises Refused."""
-        symbol = command.symbol
+        symbol, doubt = command.symbol, None
         if command.side is Side.SELL:
-            # Who sells need not wait for an exchange that says nothing.
-            with contextlib.suppress(Retryable, AuthLost):
+            try:
                 await self._settle(symbol)
+            except (Retryable, AuthLost) as error:
+                # Who sells what is managed need not wait for an exchange that says nothing.
+                doubt = error
         quote, book, notes = await self._touch(symbol, is_sale=command.side is Side.SELL)
         holding = self.holding(symbol)
         limit = command.limit_price or self.execution.entry_limit(holding.instrument, quote.ask)
@@ -208,15 +209,23 @@ class Workings:
         card = replace(card, notes=(*notes, *card.notes))
         reference = quote.ask if command.side is Side.BUY else quote.bid
         shown = proposals.shown_of_order(command, order, holding)
+        if doubt is not None and shown.adopted:
+            raise self._unknown(symbol, doubt) from doubt
         return Sized(order, card, reference, shown)
 
     async def _settle(self, symbol: str) -> None:
-        """Read the account anew while it may still show what was sold: no coins to take over."""
+        """Read the account anew while it may show what was sold: nothing of it is taken over."""
         book = self.state.book
-        if book.is_behind(self.instrument(symbol).base):
+        # A line that nothing comes over may hold for half a minute before it counts as lost.
+        is_silent = self.state.has_condition(EXCHANGE_DOWN)
+        if is_silent or book.is_behind(self.instrument(symbol).base):
             booked = book.booked
             balances = await self.ask(self.gateway.balances())
             book.set_balances(balances, self.clock.monotonic(), booked)
+
+    def _unknown(self, symbol: str, error: Retryable | AuthLost) -> Refused:
+        base = self.instrument(symbol).base
+        return Refused(f"what the account holds of {base} is not known: {error}")
 
     async def _look(self, symbol: str) -> None:
         try:

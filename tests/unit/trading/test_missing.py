@@ -323,6 +323,28 @@ async def test_what_the_account_lacks_is_looked_for_before_it_is_called_no_sale(
     fired(world.exchange.foreign, words=alarm.text)
 
 
+@pytest.mark.fault("C01", "SAID")
+@pytest.mark.parametrize("ahead_s", [-3_600, 3_600])
+async def test_a_sale_by_hand_is_found_however_wrong_this_clock_was_when_coins_came(
+    ahead_s: int, world: AgentWorld
+) -> None:
+    # Theirs is right.
+    world.exchange.clock_offset_s = -ahead_s
+    world.exchange.sell_by_hand("BTC/USDT", "0.1")
+    world.exchange.tell_balance("BTC")
+    await world.time.pass_by(1)
+    await world.protect(amount=Amount(AmountKind.BASE, Decimal("0.4")))
+    await world.time.pass_by(1)
+    world.exchange.sell_by_hand("BTC/USDT", "0.3")
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await world.time.settle()
+    # What was sold before is none of them.
+    assert left(world) == [Decimal("-0.3")]
+    [alarm] = alarms(world)
+    assert "0.3 BTC were sold outside of Umbra, on BTC/USDT" in alarm.text
+    fired(abs(ahead_s), words=alarm.text)
+
+
 @pytest.mark.fault("M09", "SAID")
 async def test_two_looks_at_once_settle_a_sale_by_hand_once(
     world: AgentWorld, monkeypatch: pytest.MonkeyPatch

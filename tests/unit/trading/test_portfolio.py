@@ -118,3 +118,18 @@ def test_only_a_read_that_began_after_a_booked_sale_shows_it() -> None:
     assert book.is_behind("BTC")
     book.set_balances({"BTC": Balance("BTC", Decimal(0), Decimal(0))}, 2.0, book.booked)
     assert not book.is_behind("BTC")
+
+
+def test_only_a_read_of_after_a_subscription_shows_what_no_stream_told_of() -> None:
+    book = PortfolioBook("USDT")
+    assert not book.is_behind("BTC")
+    book.set_balances({}, 1.0)
+    book.hear(None)
+    # Each read is of one moment, and the next sale of others may come right after it.
+    book.set_balances({}, 2.0)
+    assert book.is_behind("BTC")
+    book.hear(4.0)
+    book.set_balances({}, 3.0)
+    assert book.is_behind("BTC")
+    book.set_balances({}, 4.0)
+    assert not book.is_behind("BTC")

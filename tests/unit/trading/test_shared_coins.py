@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tests.builders import NOON, bitcoin, coin
 from tests.unit.trading.agent_world import AgentWorld
 from tests.unit.trading.trackers.make import armed
+from trading.domain.chat import Severity
 from trading.domain.commands import ArmTracker, ClosePosition, EditTracker, PlaceOrder
 from trading.domain.errors import Refused
-from trading.domain.events import PositionAdjusted, TrackerChanged
+from trading.domain.events import ConditionChanged, PositionAdjusted, TrackerChanged
 from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.order import Side
 from trading.domain.position import AdjustReason, Balance, Portfolio, Position
@@ -27,6 +28,7 @@ from trading.domain.tracker import (
     TrackerState,
 )
 from trading.proposals import Holding, slice_for
+from trading.reachability import EXCHANGE_DOWN
 
 ETH_BTC = replace(
     coin("ETH", "BTC"),
@@ -255,7 +257,60 @@ async def test_no_stop_takes_over_coins_that_were_sold_while_the_balances_are_ol
     book.set_balances(stale, clock.monotonic(), 0)
     world.exchange.is_down = True
     words = str(await refused(world, stop()))
-    assert "what the last sale left of BTC/USDT is not known" in words
+    assert "what the account holds of BTC is not known" in words
     world.exchange.is_down = False
     await world.do(stop())
     assert sum(one.quantity for one in world.agent.trackers.all()) == world.exchange.coins["BTC"]
+
+
+async def test_no_sale_takes_over_coins_that_were_sold_while_the_exchange_says_nothing(
+    world: AgentWorld,
+) -> None:
+    book, clock = world.agent.state.book, world.agent.clock
+    await world.do(stop(base("0.4")))
+    stale = dict(book.snapshot().balances)
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, base("0.3")))
+    await world.until_sold("0.3")
+    book.set_balances(stale, clock.monotonic(), 0)
+    world.exchange.is_down = True
+    told = await refused(world, PlaceOrder("BTC/USDT", Side.SELL, base("0.3")))
+    assert "what the account holds of BTC is not known" in told.words
+    # What is managed is there, and who sells it waits for nobody.
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, base("0.1")))
+    world.exchange.is_down = False
+    await world.until_sold("0.4")
+
+
+async def test_no_stop_takes_over_coins_that_others_sold_while_no_stream_told_of_it(
+    world: AgentWorld,
+) -> None:
+    await world.time.pass_by(5)
+    world.exchange.end_account_stream()
+    await world.time.settle()
+    world.exchange.sell_by_hand("BTC/USDT", "0.2")
+    # The next connection has not begun yet.
+    await world.do(stop())
+    assert [one.quantity for one in world.agent.trackers.all()] == [Decimal("0.3")]
+
+
+async def test_no_stop_takes_over_coins_that_others_sold_while_a_stream_was_being_subscribed(
+    world: AgentWorld,
+) -> None:
+    await world.time.pass_by(5)
+    world.exchange.end_account_stream()
+    await world.time.pass_by(1)
+    world.exchange.sell_by_hand("BTC/USDT", "0.2")
+    await world.do(stop())
+    assert [one.quantity for one in world.agent.trackers.all()] == [Decimal("0.3")]
+
+
+async def test_no_stop_takes_over_coins_that_others_sold_while_nothing_came_over_any_line(
+    world: AgentWorld,
+) -> None:
+    await world.time.pass_by(5)
+    down = ConditionChanged(EXCHANGE_DOWN, None, True, Severity.WARN, "silent", world.time.now())
+    await world.agent.record(down)
+    # The stream is not known to be lost yet.
+    world.exchange.sell_by_hand("BTC/USDT", "0.2")
+    await world.do(stop())
+    assert [one.quantity for one in world.agent.trackers.all()] == [Decimal("0.3")]

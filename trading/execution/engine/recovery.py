@@ -184,10 +184,12 @@ class Recovery:
         if not asked:
             return short
         traded, looked = list[Finding](), dict[str, tuple[str, ...]]()
+        # Coins come under care by our clock, and are traded by theirs.
+        ahead = timedelta(milliseconds=await self._s.read(self._s.gateway.clock_offset_ms()))
         for each in asked:
             looked[each.asset] = tuple(self._markets(each.asset))
             for symbol in looked[each.asset]:
-                traded += await self._taken(each.asset, symbol)
+                traded += await self._taken(each.asset, symbol, ahead)
         # What was sold while executions were read is in no list yet; the next look has both.
         known = {each.symbol for each in short}
         still = [each for each in await self._short() if each.symbol in known]
@@ -228,7 +230,7 @@ class Recovery:
             asset, portfolio.positions, portfolio.balances, self._s.rules, _MARKETS_ASKED
         )
 
-    async def _taken(self, asset: str, symbol: str) -> Sequence[Finding]:
+    async def _taken(self, asset: str, symbol: str, ahead: timedelta) -> Sequence[Finding]:
         fills = await self._s.read(self._s.gateway.fills_since(symbol, self._since()))
         # An exchange may number the executions of each symbol for themselves.
         ours = frozenset(
@@ -239,7 +241,7 @@ class Recovery:
         )
         portfolio = self._s.portfolio_of()
         changed = [portfolio.positions[each].changed_at for each in portfolio.holders(asset)]
-        after = max((at for at in changed if at is not None), default=None)
+        after = max((at + ahead for at in changed if at is not None), default=None)
         foreign = reconcile.taken(asset, symbol, fills, ours, self._s.prefix, after)
         return [foreign] if foreign is not None else []
 
