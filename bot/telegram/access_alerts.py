@@ -2,7 +2,8 @@
 
 from bot.telegram.alert import Alert
 from bot.telegram.groups import LEFT_GROUP, MOVED_GROUP
-from bot.telegram.keyboards import does
+from bot.telegram.keyboards import does, shows
+from bot.telegram.render.people import named
 from bot.telegram.render.text import Card, card_text
 from trading.domain import events
 
@@ -22,6 +23,17 @@ def denied(event: events.AccessDenied) -> Alert:
         "There is nothing to do.",
     )
     return Alert(Card(text), owner_only=True, is_quiet=True)
+
+
+def put_out(event: events.PersonChanged) -> Alert:
+    """Tell the owner that the settings have put another one out."""
+    person = event.person
+    text = card_text(
+        f"🚪 {named(person)} may do nothing now",
+        "They were the owner before, and UMBRA_OWNER_ID names you. Their open questions end.",
+    )
+    row = (does("↩️ Let them in", f"/role {person.user_id} viewer"), shows("👥 People", "/users"))
+    return Alert(Card(text, (row,)), owner_only=True)
 
 
 def _grouped(event: events.AccessDenied) -> Alert:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from bot import modes
 from bot.modes import MODES
 from bot.telegram import sorts
-from bot.telegram.access_alerts import denied
+from bot.telegram.access_alerts import denied, put_out
 from bot.telegram.alert import Alert, AlertFacts
 from bot.telegram.keyboards import does
 from bot.telegram.order_alerts import intent_closed
 from bot.telegram.render.text import Card, age, card_text
+from bot.telegram.roster import FORMER_OWNER
 from bot.telegram.tracker_alerts import tracker_changed
 from trading.domain import events
 from trading.domain.chat import Button, Severity
@@ -67,6 +68,8 @@ def _alert(event: events.Event, facts: AlertFacts) -> Alert | None:
             alert = _recovered(blind_seconds, lines)
         case events.AccessDenied(tell_owner=True):
             alert = denied(event)
+        case events.PersonChanged(reason=reason) if reason.startswith(FORMER_OWNER):
+            alert = put_out(event)
         case events.ProcessStopped(reason, unsold=unsold):
             alert = _stopped(reason, unsold)
     return alert

@@ -38,7 +38,7 @@ from bot.telegram.tasks import Tasks
 from trading.bus import Bus
 from trading.desk import Desk
 from trading.domain import events
-from trading.domain.chat import OutboxMessage, Person, Role, Severity
+from trading.domain.chat import OutboxMessage, Person, Severity
 from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import Event
 from trading.poison import InHand, Unmarked
@@ -345,15 +345,11 @@ class TelegramBot:
         owner_id = self._settings.owner_id
         if owner_id is None:
             return
-        known = self._roster.get(owner_id)
-        if known is not None and known.is_active and known.role is Role.OWNER:
-            return
-        person = known or Person(owner_id, owner_id, "owner", Role.OWNER)
-        owner = Person(owner_id, person.chat_id, person.name, Role.OWNER)
-        await self._journal.append(
-            events.PersonChanged(owner, "owner by setting", self._clock.now())
-        )
-        self._roster.put(owner)
+        changes = self._roster.named_owner(owner_id, self._clock.now())
+        if changes:
+            await self._journal.append(*changes)
+        for change in changes:
+            self._roster.put(change.person)
 
     def _services(self) -> Services:
         around = self._around

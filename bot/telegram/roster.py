@@ -3,11 +3,14 @@
 import hmac
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from trading.domain.chat import Person, Role
+from trading.domain.events import PersonChanged
 
+# Why somebody is no owner any more; whom the setting names follows.
+FORMER_OWNER = "put out: UMBRA_OWNER_ID names "
 PAIRING_TRIES_MAX = 10
 PAIRING_TRIES_OF_ONE_MAX = 3
 PAIRING_LASTS = timedelta(minutes=15)
@@ -55,6 +58,20 @@ class Roster:
     def get(self, user_id: int) -> Person | None:
         """Return somebody, active or not."""
         return self._people.get(user_id)
+
+    def named_owner(self, owner_id: int, now: datetime) -> tuple[PersonChanged, ...]:
+        """Return what changes where the settings name the owner: there is one, and it is they."""
+        changes = [
+            PersonChanged(one.put_out(), f"{FORMER_OWNER}{owner_id}", now)
+            for one in self.active.values()
+            if one.role is Role.OWNER and one.user_id != owner_id
+        ]
+        known = self.get(owner_id)
+        if known is None or not known.is_active or known.role is not Role.OWNER:
+            person = known or Person(owner_id, owner_id, "owner", Role.OWNER)
+            owner = replace(person, role=Role.OWNER, is_active=True)
+            changes.append(PersonChanged(owner, "owner by setting", now))
+        return tuple(changes)
 
 
 class Pairing:

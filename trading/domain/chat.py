@@ -1,6 +1,6 @@
 """People, messages and confirmations as values; the chat's own words stay in bot.telegram."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -38,6 +38,12 @@ class Person:
     is_active: bool = True
     wishes: Wishes = field(default_factory=Wishes)
     silenced_until: datetime | None = None
+
+    def put_out(self) -> "Person":
+        """Return somebody without rights, watch list and silences."""
+        return replace(
+            self, is_active=False, wishes=Wishes(), muted_until=None, silenced_until=None
+        )
 
     def is_silenced(self, now: datetime) -> bool:
         """Whether the owner has made this silent, and it has not ended."""

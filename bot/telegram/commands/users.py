@@ -17,7 +17,6 @@ from bot.telegram.words import quoted, shown
 from trading.domain.chat import Button, Person, Role
 from trading.domain.errors import Refused
 from trading.domain.events import PersonChanged, UpdateReceived
-from trading.domain.watching import Wishes
 from trading.ports.storage import Recorded
 
 # The action of the question whether somebody is given a role.
@@ -241,9 +240,7 @@ async def revoked(request: Request, services: Services, payload: str) -> Reply:
 
 def _revoked(person: Person, request: Request, services: Services) -> Reply:
     """End somebody's rights and watch list; their open questions end with the next look at them."""
-    changed = replace(
-        person, is_active=False, wishes=Wishes(), muted_until=None, silenced_until=None
-    )
+    changed = person.put_out()
     services.typed_next.pop(person.user_id, None)
     services.step_up.waiting.pop(person.user_id, None)
     back = person.role.value if person.role is not Role.OWNER else Role.VIEWER.value

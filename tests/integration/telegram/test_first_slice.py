@@ -158,3 +158,15 @@ async def test_the_owner_is_whom_the_setting_names(world: World) -> None:
     async with world.running():
         assert world.pairing_code is None
     assert (await world.store.people())[0].user_id == OWNER
+
+
+async def test_whom_the_setting_names_anew_puts_the_owner_before_out(world: World) -> None:
+    async with world.running(owner_id=5):
+        await world.phone.ask("/status", 5)
+    async with world.running(owner_id=OWNER):
+        told = await world.phone.until_text("may do nothing now")
+        assert "UMBRA_OWNER_ID names you" in told["text"]
+        sent = await world.phone.send("/halt everything", 5)
+        assert "Number 5" in (await world.phone.until_text("A stranger wrote"))["text"]
+        assert [row for row in await world.phone.messages(5) if row["message_id"] > sent] == []
+    assert [one.user_id for one in await world.store.people() if one.is_active] == [OWNER]

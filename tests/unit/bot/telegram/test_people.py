@@ -78,6 +78,18 @@ def test_the_roster_knows_its_owner_and_only_active_people_pass() -> None:
     assert roster.get(7) == replace(ADA, is_active=False)
 
 
+def test_there_is_one_owner_and_it_is_whom_the_setting_names() -> None:
+    roster = Roster()
+    watching = replace(ADA, role=Role.VIEWER, user_id=8, timezone="Asia/Tokyo")
+    roster.replace_all([ADA, watching])
+    out, owner = roster.named_owner(8, START)
+    assert out.person == ADA.put_out()
+    assert out.reason == "put out: UMBRA_OWNER_ID names 8"
+    assert owner.person == replace(watching, role=Role.OWNER)
+    roster.replace_all([out.person, owner.person])
+    assert roster.named_owner(8, START) == ()
+
+
 def _said(number: int, text: str, seconds: float = 0.0, **changes: Any) -> Said:
     said = Said(number, 7, text, START + timedelta(seconds=seconds))
     return replace(said, **changes)
