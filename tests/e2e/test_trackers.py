@@ -7,7 +7,8 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
-from tests.e2e.coin import Coin, Mint
+from tests.catalogue import fired
+from tests.e2e.coin import HELD, Coin, Mint
 from tests.e2e.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -196,6 +197,27 @@ async def test_a_floor_blocks_an_exit_rather_than_sell_below_it(coin: Coin) -> N
     assert await coin.done("SELL") == 0
     await coin.world.control("book", symbol=name, spread="0")
     await coin.sold()
+
+
+@pytest.mark.fault("X24", "ONE SAID")
+async def test_a_stop_sells_once_though_the_cancel_of_its_backstop_is_never_answered(
+    coin: Coin,
+) -> None:
+    await coin.track("stop 95 all backstop 80")
+
+    async def rests() -> bool:
+        return [one["status"] for one in await coin.orders()] == ["NEW"]
+
+    await coin.world.until(rests, "the backstop never reached the exchange")
+    cancel = {"path": "/api/v3/order", "method": "DELETE", "symbol": f"{coin.name}USDT"}
+    await coin.world.fault("drop_response", **cancel)
+    await coin.price("94.9")
+    await coin.sold()
+    lost = [one["fired"] for one in await coin.world.faults() if one["args"] == cancel]
+    backstop, sale = await coin.orders()
+    assert (backstop["type"], backstop["status"]) == ("STOP_LOSS", "CANCELED")
+    assert (sale["status"], Decimal(sale["executedQty"])) == ("FILLED", HELD)
+    fired(lost, words="answers to a cancel lost")
 
 
 async def test_halt_everything_holds_a_trigger_until_exit_now(coin: Coin) -> None:

@@ -1,8 +1,11 @@
 """Programs that the tests of stores run as real processes, to be killed or starved of disk."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from storage import migration
 
 _COMMON = """
 import asyncio, errno, os, signal, sys
@@ -131,6 +134,74 @@ async def main():
 asyncio.run(main())
 """
 )
+
+
+# Says how long the slowest append took, and how often other tasks had their turn meanwhile.
+SYNC_SLOW = (
+    _COMMON
+    + """
+async def main():
+    store = await open_it()
+    turns, slowest = 0, (0.0, 0)
+
+    async def turn():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.05)
+            turns += 1
+
+    turning = asyncio.create_task(turn())
+    clock = asyncio.get_running_loop().time
+    for number in range(1, 40):
+        began_s, before = clock(), turns
+        await store.journal.append(samples.heartbeat(number))
+        slowest = max(slowest, (clock() - began_s, turns - before))
+    turning.cancel()
+    print(*slowest, await store.journal.verify())
+    await store.close()
+
+asyncio.run(main())
+"""
+)
+
+# Makes a database, and is killed in the middle of its upgrade by the migrations of a folder.
+UPGRADING = (
+    _COMMON
+    + """
+from storage import migration, schema
+
+async def main():
+    store = await open_it()
+    await store.journal.append(samples.heartbeat())
+    await store.close()
+    migration._MIGRATIONS, schema.REVISION = Path(sys.argv[3]), "0002"
+    await open_it()
+
+asyncio.run(main())
+"""
+)
+
+_NEXT = '''"""A next step."""
+
+import os, signal
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE added (one INTEGER)")
+    {more}
+'''
+
+
+def next_version(folder: Path, more: str) -> Path:
+    """Write migrations of a next version, which add a table and then do `more`; where they are."""
+    copied = folder / "migrations"
+    shutil.copytree(migration._MIGRATIONS, copied)
+    (copied / "versions" / "0002_next.py").write_text(_NEXT.format(more=more))
+    return copied
 
 
 def command(program: str, url: str, folder: Path, *more: object) -> list[str]:

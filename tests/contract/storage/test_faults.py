@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from storage import sqlite
+from storage import migration, schema, sqlite
 from storage.store import Store, open_store
 from tests.catalogue import fired
 from tests.contract.storage import processes, samples
@@ -242,6 +242,54 @@ async def test_after_a_failed_sync_nothing_is_written_to_the_database(
     assert len(set(beats)) == len(beats)
     await again.close()
     fired(failed, words=failed[0])
+
+
+@pytest.mark.fault("S07", "SAID")
+@pytest.mark.slow
+@pytest.mark.skipif(not _can_trace(), reason="strace cannot trace on this machine")
+async def test_while_a_sync_takes_five_seconds_everything_else_has_its_turn(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    store = await _open(sqlite_url, tmp_path)
+    await store.close()
+    trace = tmp_path / "trace"
+    inject = ["-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=5000000:when=25"]
+    strace = ["strace", "-f", "-o", str(trace), *inject]
+    inner = processes.command(processes.SYNC_SLOW, sqlite_url, tmp_path)
+    done = await asyncio.to_thread(processes.run, [*strace, *inner])
+    assert done.returncode == 0, done.stderr
+    slowest_s, turns, last = map(float, done.stdout.split())
+    assert slowest_s >= 5
+    # Of a hundred that a quiet machine would give.
+    assert turns >= 50
+    assert last == 39
+    fired(trace.read_text().count("DELAYED"), words=f"sync: {slowest_s:.1f} s, {turns:g} turns")
+
+
+# ---------------------------------------------------------------- a new version
+
+
+@pytest.mark.fault("S12", "SAID")
+async def test_an_upgrade_that_is_killed_half_way_is_made_by_the_next_start_or_never_was(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killing = processes.next_version(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
+    inner = processes.command(processes.UPGRADING, sqlite_url, tmp_path, killing)
+    done = await asyncio.to_thread(processes.run, inner)
+    fired(-done.returncode, words="is the signal that ended it")
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (tmp_path / "umbra.sqlite.before-0002-was-0001").exists()
+    again = await _open(sqlite_url, tmp_path)
+    assert await again.journal.append(samples.heartbeat(1)) == 2
+    await again.close()
+
+    shutil.rmtree(killing)
+    monkeypatch.setattr(migration, "_MIGRATIONS", processes.next_version(tmp_path, ""))
+    monkeypatch.setattr(schema, "REVISION", "0002")
+    upgraded = await _open(sqlite_url, tmp_path)
+    assert await upgraded.journal.append(samples.heartbeat(2)) == 3
+    assert await upgraded.journal.verify() == 3
+    await upgraded.close()
 
 
 def _remove(path: Path) -> None:

@@ -3,7 +3,11 @@
 import contextlib
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from typing import Any
 
+import pytest
+
+from tests.catalogue import fired
 from tests.contract.gateway.worlds import BTC, MachineClock, control, settings_of, shown, simulated
 from tests.unit.trading.execution.documented import CODES_DOCUMENTED, TEXTS_DOCUMENTED
 from trading.domain.order import OrderRequest, OrderType, SendPhase, Side
@@ -27,9 +31,14 @@ async def answer_with(sim: RunningSim, code: int, text: str, status: int = 400) 
     await control(sim, "fault", {"kind": "error_code", "times": 1, "args": {**args}})
 
 
-async def all_fired(sim: RunningSim) -> bool:
+async def faults(sim: RunningSim) -> list[dict[str, Any]]:
     listed = await shown(sim, "faults")
     assert isinstance(listed, list)
+    return listed
+
+
+async def all_fired(sim: RunningSim) -> bool:
+    listed = await faults(sim)
     return bool(listed) and all(one["fired"] == 1 for one in listed)
 
 
@@ -64,6 +73,7 @@ async def test_every_code_of_a_refused_cancel_arrives() -> None:
         assert await all_fired(sim)
 
 
+@pytest.mark.fault("X34")
 async def test_the_codes_that_ask_for_silence_arrive() -> None:
     async with simulated() as sim:
         for code in PACED:
@@ -73,3 +83,4 @@ async def test_the_codes_that_ask_for_silence_arrive() -> None:
             assert (seen.http_status, seen.code) == (429, code)
             assert seen.retry_after_s is not None
         assert await all_fired(sim)
+        fired([one for one in await faults(sim) if one["args"]["code"] == -1015])

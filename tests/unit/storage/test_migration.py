@@ -1,6 +1,5 @@
 """Databases of every age: new, current, older, newer, and half-way."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,22 +11,9 @@ from sqlalchemy import create_engine
 from storage import migration, schema
 from storage.store import open_store
 from tests.catalogue import fired
-from tests.contract.storage import samples
+from tests.contract.storage import processes, samples
 from tests.fakes.memory_store import SettableClock
 from trading.domain.errors import SettingsInvalid
-
-NEXT = '''"""A next step."""
-
-from alembic import op
-
-revision = "0002"
-down_revision = "0001"
-
-
-def upgrade() -> None:
-    op.execute("CREATE TABLE added (one INTEGER)")
-    {more}
-'''
 
 
 @pytest.fixture
@@ -43,10 +29,7 @@ async def _make(url: str, folder: Path) -> None:
 
 def _next_version(monkeypatch: pytest.MonkeyPatch, folder: Path, more: str) -> None:
     """Pretend to be the next version, with one more migration."""
-    copied = folder / "migrations"
-    shutil.copytree(migration._MIGRATIONS, copied)
-    (copied / "versions" / "0002_next.py").write_text(NEXT.format(more=more))
-    monkeypatch.setattr(migration, "_MIGRATIONS", copied)
+    monkeypatch.setattr(migration, "_MIGRATIONS", processes.next_version(folder, more))
     monkeypatch.setattr(schema, "REVISION", "0002")
 
 
