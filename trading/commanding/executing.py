@@ -99,13 +99,11 @@ class Executor:
         spec = command.spec
         if spec.first_side is Side.BUY:
             self._of.check_entries()
-        present = await self._of.present(spec.symbol, spec.trail)
-        proposals.check_drift(reference, present.price, self._of.limits.price_collar)
         owner = (self._of.state.take_tracker_id(), done.by)
-        armed, _ = proposals.tracker(spec, owner, self._of.holding(spec.symbol), present)
+        armed, facts = await self._of.arm(spec, owner, reference)
         now = proposals.shown_of_tracker(armed.tracker, armed.adopted)
         proposals.check_growth(now, shown, "own")
-        adoption = _adoption(spec.symbol, armed.adopted, present.price, done.at)
+        adoption = _adoption(spec.symbol, armed.adopted, facts.price, done.at)
         await self._of.trackers.arm(armed.tracker, (done, *adoption))
         number = armed.tracker.tracker_id
         return Outcome(f"#{number} {spec.symbol} is watched.", number)

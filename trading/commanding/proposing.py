@@ -70,15 +70,13 @@ class Proposer:
         adds_risk = spec.first_side is Side.BUY
         if adds_risk:
             self._of.check_entries()
-        present = await self._of.present(spec.symbol, spec.trail)
-        owner = (self._of.state.next_tracker_id, by)
-        armed, facts = proposals.tracker(spec, owner, self._of.holding(spec.symbol), present)
+        armed, facts = await self._of.arm(spec, (self._of.state.next_tracker_id, by))
         if adds_risk:
-            self._of.check_size(armed.tracker, present.price)
-        reference = present.price if adds_risk else None
+            self._of.check_size(armed.tracker, facts.price)
+        reference = facts.price if adds_risk else None
         shown = proposals.shown_of_tracker(armed.tracker, armed.adopted)
         new = armed.tracker
-        amount = new.quote or new.quantity * present.price
+        amount = new.quote or new.quantity * facts.price
         value = self._of.state.book.value(facts.instrument.quote, amount)
         return Proposal(ArmTracker(spec), facts, True, reference, shown, value)
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 from trading import backstops, decide, proposals, symbols
 from trading.deadlines import Patience
 from trading.decide import DecisionSettings, SizedOrder
-from trading.desk import CloseLine, OrderProposal, Shown
+from trading.desk import CloseLine, OrderProposal, Shown, TrackerProposal
 from trading.domain.commands import EditTracker, PlaceOrder
 from trading.domain.errors import AuthLost, Refused, Retryable, Unreachable
 from trading.domain.instrument import Instrument
@@ -17,7 +17,7 @@ from trading.domain.market import OrderBook, Quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Attempt, Intent, OrderReport, Side
 from trading.domain.position import Portfolio
-from trading.domain.tracker import Distance, Tracker
+from trading.domain.tracker import Distance, Tracker, TrackerSpec
 from trading.execution.engine import HELD, ExecutionEngine
 from trading.market.indicators import atr
 from trading.ports.clock import Clock
@@ -29,7 +29,7 @@ from trading.risk.gate import Activity, Approved, Refusal, largest, oversized, r
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
 from trading.trackers import editing
-from trading.trackers.arming import Present
+from trading.trackers.arming import Armed, Present
 from trading.trackers.engine import TrackerEngine
 from trading.trackers.slices import rounded_down
 
@@ -169,10 +169,6 @@ class Workings:
     async def present(self, symbol: str, trail: Distance | None) -> Present:
         """Return price, time and, where the trail asks for one, the ATR share; raises Refused."""
         await self._look(symbol)
-        try:
-            await self._settle(symbol)
-        except (Retryable, AuthLost) as error:
-            raise self._unknown(symbol, error) from error
         price = self.prices.known(symbol)
         share = None
         if trail is not None and trail.atr_multiple is not None:
@@ -182,26 +178,37 @@ class Workings:
             share = trail.atr_multiple * Decimal(repr(value)) / price if value else None
         return Present(price, self.clock.now(), self.fee, share)
 
+    async def arm(
+        self, spec: TrackerSpec, owner: tuple[int, int], reference: Decimal | None = None
+    ) -> tuple[Armed, TrackerProposal]:
+        """Work out a new tracker at the present price, not far from a `reference`; raises Refused.
+
+        `owner` is the tracker's number and whose it is.
+        """
+        present = await self.present(spec.symbol, spec.trail)
+        proposals.check_drift(reference, present.price, self.limits.price_collar)
+        doubt = await self._settle(spec.symbol)
+        armed, facts = proposals.tracker(spec, owner, self.holding(spec.symbol), present)
+        _check_adopted(armed.adopted, doubt)
+        return armed, facts
+
     async def edit(self, tracker: Tracker, command: EditTracker) -> tuple[editing.Edit, Present]:
         """Work out a change of a live tracker; raises Refused."""
         present = await self.present(tracker.symbol, command.trail)
+        doubt = await self._settle(tracker.symbol) if command.amount is not None else None
         holding = self.holding(tracker.symbol)
         owned = None
         if command.amount is not None:
             others = [item for item in holding.trackers if item.tracker_id != tracker.tracker_id]
             holding = replace(holding, trackers=others)
             owned = proposals.slice_for(command.amount, tracker.side, holding, present.price)
+            _check_adopted(owned.adopted, doubt)
         return editing.edit(tracker, command, present, holding.instrument, owned), present
 
     async def size(self, command: PlaceOrder) -> Sized:
         """Size a person's order at the present book; raises Refused."""
-        symbol, doubt = command.symbol, None
-        if command.side is Side.SELL:
-            try:
-                await self._settle(symbol)
-            except (Retryable, AuthLost) as error:
-                # Who sells what is managed need not wait for an exchange that says nothing.
-                doubt = error
+        symbol = command.symbol
+        doubt = await self._settle(symbol) if command.side is Side.SELL else None
         quote, book, notes = await self._touch(symbol, is_sale=command.side is Side.SELL)
         holding = self.holding(symbol)
         limit = command.limit_price or self.execution.entry_limit(holding.instrument, quote.ask)
@@ -209,23 +216,26 @@ class Workings:
         card = replace(card, notes=(*notes, *card.notes))
         reference = quote.ask if command.side is Side.BUY else quote.bid
         shown = proposals.shown_of_order(command, order, holding)
-        if doubt is not None and shown.adopted:
-            raise self._unknown(symbol, doubt) from doubt
+        _check_adopted(shown.adopted, doubt)
         return Sized(order, card, reference, shown)
 
-    async def _settle(self, symbol: str) -> None:
-        """Read the account anew while it may show what was sold: nothing of it is taken over."""
+    async def _settle(self, symbol: str) -> Refused | None:
+        """Read the account anew while it may show what was sold; return why that is not known.
+
+        What is managed already need not wait for an exchange that says nothing.
+        """
         book = self.state.book
         # A line that nothing comes over may hold for half a minute before it counts as lost.
         is_silent = self.state.has_condition(EXCHANGE_DOWN)
-        if is_silent or book.is_behind(self.instrument(symbol).base):
-            booked = book.booked
-            balances = await self.ask(self.gateway.balances())
-            book.set_balances(balances, self.clock.monotonic(), booked)
-
-    def _unknown(self, symbol: str, error: Retryable | AuthLost) -> Refused:
         base = self.instrument(symbol).base
-        return Refused(f"what the account holds of {base} is not known: {error}")
+        if is_silent or book.is_behind(base):
+            booked = book.booked
+            try:
+                balances = await self.ask(self.gateway.balances())
+            except (Retryable, AuthLost) as error:
+                return Refused(f"what the account holds of {base} is not known: {error}")
+            book.set_balances(balances, self.clock.monotonic(), booked)
+        return None
 
     async def _look(self, symbol: str) -> None:
         try:
@@ -342,3 +352,9 @@ class Workings:
         if worst is None or tracker.side is Side.BUY or worst / price > ONE:
             return None
         return (worst - price) * tracker.quantity
+
+
+def _check_adopted(adopted: Decimal, doubt: Refused | None) -> None:
+    """Raise the doubt, if there is one, where coins would be taken over."""
+    if adopted and doubt is not None:
+        raise doubt

@@ -263,6 +263,24 @@ async def test_no_stop_takes_over_coins_that_were_sold_while_the_balances_are_ol
     assert sum(one.quantity for one in world.agent.trackers.all()) == world.exchange.coins["BTC"]
 
 
+async def test_what_is_managed_is_protected_and_changed_while_the_exchange_says_nothing(
+    world: AgentWorld,
+) -> None:
+    await world.do(stop(base("0.4")))
+    world.exchange.is_down = True
+    down = ConditionChanged(EXCHANGE_DOWN, None, True, Severity.WARN, "silent", world.time.now())
+    await world.agent.record(down)
+    await world.do(EditTracker(1, level=Decimal(58_500)))
+    await world.do(EditTracker(1, amount=base("0.1")))
+    await world.do(stop(base("0.3")))
+    assert [(one.quantity, one.spec.level) for one in world.agent.trackers.all()] == [
+        (Decimal("0.1"), Decimal(58_500)),
+        (Decimal("0.3"), Decimal(58_000)),
+    ]
+    words = str(await refused(world, stop(base("0.1"))))
+    assert "what the account holds of BTC is not known" in words
+
+
 async def test_no_sale_takes_over_coins_that_were_sold_while_the_exchange_says_nothing(
     world: AgentWorld,
 ) -> None:
