@@ -138,16 +138,22 @@ class Inbox:
             return
         try:
             await self.journal.append(*(UpdateReceived(update) for update in fresh))
-            stored = fresh
         except AlreadyRecorded:
-            stored = [update for update in fresh if await self._store_one(update)]
-        for update in stored:
-            self._seen.add(update.update_id)
-            await self._queue.put(update)
+            for update in fresh:
+                # A disk that takes no more of them must not take back what is stored.
+                if await self._store_one(update):
+                    await self._take(update)
+        else:
+            for update in fresh:
+                await self._take(update)
         if len(self._seen) > 4 * _QUEUE_MAX:
             # The journal's keys still know them all; only what may be queued has to be kept.
             self._seen = set(sorted(self._seen)[-2 * _QUEUE_MAX :])
             self._taken &= self._seen
+
+    async def _take(self, update: InboxUpdate) -> None:
+        self._seen.add(update.update_id)
+        await self._queue.put(update)
 
     async def _store_one(self, update: InboxUpdate) -> bool:
         """Whether it was new; one stored before a restart is among the pending ones."""

@@ -14,7 +14,7 @@ from tests.fakes.desk import START
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain.chat import InboxUpdate
 from trading.domain.errors import StorageLost
-from trading.domain.events import UpdateHandled, UpdateReceived
+from trading.domain.events import Event, UpdateHandled, UpdateReceived
 
 
 class Server:
@@ -136,6 +136,29 @@ async def test_what_cannot_be_stored_is_not_acknowledged() -> None:
     await world.run(server)
     assert server.offsets == [0, 0, 6]
     assert world.ids() == [5]
+
+
+@pytest.mark.fault("T06", "SAID")
+async def test_what_a_disk_took_before_it_was_full_is_handled_though_the_rest_comes_again() -> None:
+    world = World()
+    await world.run(Server([_row(5)]))
+    append, full = world.store.append, [True]
+
+    async def until_full(*events: Event, **how: bool) -> int:
+        first = events[0]
+        if full and isinstance(first, UpdateReceived) and first.update.update_id == 7:
+            full.clear()
+            raise StorageLost("disk is full")
+        return await append(*events, **how)
+
+    world.store.append = until_full  # type: ignore[method-assign]
+    # The first one is known already, so that each is stored by itself.
+    again = [_row(5), _row(6), _row(7)]
+    server = Server(again, again)
+    await world.run(server)
+    assert world.ids() == [5, 6, 7]
+    assert sorted(world.handled) == [5, 6, 7]
+    fired(server.given[3:])
 
 
 async def test_an_update_waits_for_a_journal_that_cannot_take_its_end() -> None:
