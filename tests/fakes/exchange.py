@@ -79,6 +79,8 @@ class FakeExchange:
 
     # What nobody can reach it for while it is down.
     down_error = Unreachable("connection refused")
+    # How far its clock is ahead of ours.
+    clock_offset_s = 0
 
     def __init__(
         self,
@@ -108,8 +110,6 @@ class FakeExchange:
         self.faults: list[Fault] = []
         self.queries = 0
         self.clock_reads = 0
-        # How far its clock is ahead of ours.
-        self.clock_offset_s = 0
         self.rule_loads = 0
         self.balance_reads = 0
         # Of which symbols executions were asked for, in order.
