@@ -199,6 +199,27 @@ async def test_a_floor_blocks_an_exit_rather_than_sell_below_it(coin: Coin) -> N
     await coin.sold()
 
 
+@pytest.mark.fault("W02", "SAID")
+async def test_a_connection_that_announces_its_end_is_replaced_before_it_has_ended(
+    coin: Coin,
+) -> None:
+    await coin.track("stop 95 all")
+    world = coin.world
+    announced_ms = await world.server_time_ms()
+    await world.fault("announce_end", scope="market")
+
+    async def is_replaced() -> bool:
+        connections = (await world.seen("streams"))["connections"]
+        markets = [one["connected_ms"] for one in connections if one["scope"] == "market"]
+        return bool(markets) and min(markets) >= announced_ms
+
+    await world.until(is_replaced, "the old connection is still the one")
+    await coin.price("94.9")
+    await coin.sold()
+    fired([one["effects"] for one in await world.faults() if one["kind"] == "announce_end"])
+    assert await world.count(rf"(?i)live\s+prices\s+of\s+{coin.symbol}", coin.begin) == 0
+
+
 @pytest.mark.fault("X24", "ONE SAID")
 async def test_a_stop_sells_once_though_the_cancel_of_its_backstop_is_never_answered(
     coin: Coin,

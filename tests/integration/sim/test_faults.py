@@ -256,6 +256,19 @@ async def test_a_user_stream_can_end_while_its_connection_stays(bench: Bench) ->
     await socket.close()
 
 
+async def test_connections_are_told_of_their_end_and_go_on(bench: Bench) -> None:
+    market = await bench.stream("/ws/btcusdt@trade")
+    user = await bench.stream("/ws-api/v3")
+    fault = await bench.control("fault", kind="announce_end", args={"scope": "market"})
+    assert fault["effects"] == 1
+    frame = await frame_of(market, lambda frame: frame["e"] != "trade")
+    assert frame["e"] == "serverShutdown"
+    await bench.order(**ORDER)
+    assert (await frame_of(market, lambda frame: True))["e"] == "trade"
+    await user.close()
+    await market.close()
+
+
 @pytest.mark.parametrize("is_abort", [True, False])
 async def test_connections_can_be_closed_or_cut(bench: Bench, is_abort: bool) -> None:
     market = await bench.stream("/ws/btcusdt@trade")

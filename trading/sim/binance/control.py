@@ -319,6 +319,8 @@ class Control:
             self._service.stall(scope, fault)
         elif fault.kind == "terminate_stream":
             fault.effects = self._service.user_stream.terminate(self._venue.now_ms())
+        elif fault.kind == "announce_end":
+            fault.effects = self._service.announce_end(scope, self._venue.now_ms())
         else:
             code = int(fault.args.get("code", 1001))
             is_abort = bool(fault.args.get("abort", False))

@@ -16,7 +16,7 @@ _SECONDS_USUAL = {
     "ban": 30.0,
 }
 # Those that act at once; the others wait for a request that fits.
-IMMEDIATE = frozenset({"disconnect", "stall_stream", "terminate_stream", "ban"})
+IMMEDIATE = frozenset({"disconnect", "announce_end", "stall_stream", "terminate_stream", "ban"})
 ON_ORDERS = frozenset({"query_lag", "late_match"})
 ON_REQUESTS = frozenset(
     {"drop_response", "delay", "status", "error_code", "html200", "truncated", "empty_object"}
@@ -36,6 +36,7 @@ _ARGUMENTS: dict[str, frozenset[str]] = {
     "query_lag": _LASTING | {"symbol", "skip"},
     "late_match": _LASTING | {"symbol", "skip", "answer"},
     "disconnect": frozenset({"scope", "code", "abort"}),
+    "announce_end": frozenset({"scope"}),
     "stall_stream": _LASTING | {"scope", "frozen_event_time"},
     "terminate_stream": frozenset(),
     "ban": _LASTING,

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from aiohttp import web
 
 from trading.sim.binance.faults import Fault, Faults
@@ -90,6 +91,14 @@ class Service:
         if outlet is not None:
             self.user_stream.leave(outlet)
 
+    def announce_end(self, scope: Scope, now_ms: int) -> int:
+        """Tell connections that they end in some minutes; return how many there are."""
+        frame = orjson.dumps({"e": "serverShutdown", "E": now_ms})
+        chosen = [outlet for outlet in self.outlets.values() if scope.covers(outlet.scope)]
+        for outlet in chosen:
+            outlet.send(frame)
+        return len(chosen)
+
     async def disconnect(self, scope: Scope, code: int, is_abort: bool) -> int:
         """Close the connections of a scope (or cut them) and return how many there were."""
         chosen = [(s, outlet) for s, outlet in self.outlets.items() if scope.covers(outlet.scope)]
@@ -118,7 +127,11 @@ class Service:
         """Return what is connected and what stalls held back."""
         return {
             "connections": [
-                {"scope": outlet.scope.value, "waiting": outlet.waiting}
+                {
+                    "scope": outlet.scope.value,
+                    "connected_ms": outlet.connected_ms,
+                    "waiting": outlet.waiting,
+                }
                 for outlet in self.outlets.values()
             ],
             "streams": sorted(name for s in self.market_streams.subscribers for name in s.streams),
