@@ -46,6 +46,7 @@ from trading.installation import (
     refuse_other_account,
     refuse_unknown_currency,
 )
+from trading.locking import Locking
 from trading.market.engine import DEGRADED_DATA, STALE_DATA, MarketEngine, MarketHooks
 from trading.ports.storage import StoredState
 from trading.pricing import Prices
@@ -124,6 +125,8 @@ class TradingAgent:
         self.executor = Executor(workings, self._firing)
         self._reacting = Reacting(workings, self.guarding, self._follow_ups)
         self._housekeeping = Housekeeping(workings, self.market, self.alarms)
+        self._locking = Locking(workings)
+        self.bound = self._locking.bound
         self._probing = Probing(workings, self._on_condition)
         self._restoring = Restoring(workings, self.alarms)
         self._catching_up = CatchingUp(
@@ -480,6 +483,7 @@ class TradingAgent:
         self._account.judge()
         if look := self._housekeeping.look_again():
             self._follow_ups.add(look)
+        self._follow_ups.add(self._locking.judge)
         await self._probing.probe()
 
     def _coins_missing(self, asset: str) -> None:

@@ -50,7 +50,8 @@ class PositionView:
     `backstops` are, in the same way, what rests on the exchange and alone would sell its part.
     `is_blind` says that its private stops cannot act now, for want of prices or of an exchange,
     `is_held` that everything is halted and they do not sell. `leaving` are backstops that nobody
-    counts on any more, and that lock and may sell their coins until their end is proven.
+    counts on any more, and that lock and may sell their coins until their end is proven. `bound`
+    base units lie in orders of others, where nothing of ours can sell them.
     """
 
     symbol: str
@@ -67,6 +68,7 @@ class PositionView:
     backstops: tuple[tuple[Decimal, Decimal], ...] = ()
     is_held: bool = False
     leaving: tuple[tuple[Decimal, Decimal], ...] = ()
+    bound: Decimal = ZERO
 
     @property
     def value(self) -> Decimal | None:
@@ -93,8 +95,9 @@ class TrackerView:
     `hard_stop` fires whatever the other levels are. `worst_case_down` is what its backstop, resting
     on the exchange, makes of it while Umbra is away, in quote units. `only_backstop` is the price
     of that one where nothing else of it can sell now; `is_held` says that everything is halted,
-    `is_blind` that it has no prices or no exchange. `instrument` is None while the exchange does
-    not list the market.
+    `is_blind` that it has no prices or no exchange. `bound` base units of its market lie in orders
+    of others, where it cannot sell them. `instrument` is None while the exchange does not list the
+    market.
     """
 
     tracker: Tracker
@@ -114,6 +117,7 @@ class TrackerView:
     only_backstop: Decimal | None = None
     is_held: bool = False
     is_blind: bool = False
+    bound: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What an order or a closing would do: pure sizing and estimates, before anybody is asked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trading.decide import SizedOrder
@@ -26,8 +26,10 @@ class Holding:
     portfolio: Portfolio
     trackers: Sequence[Tracker]
     exiting: Decimal = ZERO
-    # Quote units that sell orders of ours lock, and base units that open purchases may spend.
+    # Quote and base units that sell orders of ours lock, and base units that open purchases may
+    # spend.
     offered: Decimal = ZERO
+    offered_base: Decimal = ZERO
     reserved: Decimal = ZERO
 
     @property
@@ -37,8 +39,31 @@ class Holding:
 
     @property
     def unmanaged(self) -> Decimal:
-        """Base units of the account that no position manages and no open purchase may spend."""
+        """Base units that no position manages, no order locks and no open purchase may spend."""
+        return min(
+            self.unclaimed, self.portfolio.spendable(self.instrument.base, self.offered_base)
+        )
+
+    @property
+    def unclaimed(self) -> Decimal:
+        """The same with those that orders of others lock."""
         return max(self.portfolio.unmanaged(self.instrument.base) - self.reserved, ZERO)
+
+    @property
+    def bound(self) -> Decimal:
+        """Managed base units that orders of others lock; while we sell nobody can tell whose."""
+        if self.exiting:
+            return ZERO
+        return self.portfolio.bound(self.instrument.base, self.offered_base)
+
+    @property
+    def locked(self) -> str:
+        """How many base units orders of others lock, in words for a refusal; empty for none."""
+        quantity = self.bound + self.unclaimed - self.unmanaged
+        if self.exiting or quantity <= ZERO:
+            return ""
+        base = self.instrument.base
+        return f"{plain(quantity)} {base} lie in orders that are not Umbra's: cancel them first"
 
     @property
     def available(self) -> Decimal:
@@ -81,7 +106,10 @@ def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> s
     if side is Side.SELL:
         _check_here(holding)
     rivals = slices.rivals(holding.trackers, side, instrument)
-    return slices.allocate(amount, side, holding.shared, rivals, instrument, price)
+    shared = holding.shared
+    if side is Side.SELL:
+        shared = replace(shared, managed=shared.managed - holding.bound, locked=holding.locked)
+    return slices.allocate(amount, side, shared, rivals, instrument, price)
 
 
 def _check_here(holding: Holding) -> None:
@@ -247,13 +275,14 @@ def _size(
     instrument, amount = holding.instrument, command.amount
     if command.side is Side.BUY:
         return _size_buy(amount, holding, price, limit)
-    held = holding.managed or holding.available
-    total = holding.managed + holding.available
+    own = max(holding.managed - holding.bound, ZERO)
+    held, total = own or holding.available, own + holding.available
     _check_here(holding)
     rivals = slices.rivals(holding.trackers, side=Side.SELL, instrument=instrument)
     reserved = slices.reserving([one for one in rivals if one.side is Side.BUY], instrument.base)
+    kept = "; ".join(filter(None, (reserved, holding.locked)))
     if total <= 0:
-        why = reserved or "the account holds none"
+        why = kept or "the account holds none"
         raise Refused(f"there is no {instrument.base} to sell: {why}", "/balance")
     match amount.kind:
         case AmountKind.ALL:
@@ -266,8 +295,8 @@ def _size(
             wanted = EXACT.divide(amount.value, price)
     if wanted > total:
         raise Refused(
-            f"{plain(wanted)} {instrument.base} is more than the account holds: {plain(total)}"
-            + (f"; {reserved}" if reserved else ""),
+            f"{plain(wanted)} {instrument.base} is more than can be sold: {plain(total)}"
+            + (f"; {kept}" if kept else ""),
             # Of what is too little for the exchange, nothing can be offered.
             example="/balance"
             if instrument.is_dust(held, price)

@@ -331,6 +331,7 @@ class Reception:
             backstop=self._agent.guarding.resting,
             is_blind=self._is_blind,
             leaving=self._agent.guarding.leaving,
+            bound=self._agent.bound,
             value=self._agent.state.book.value,
         )
 

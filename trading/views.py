@@ -48,8 +48,8 @@ class Prices:
 
     `is_blind` says whether those of a symbol cannot act for now; `backstop` gives the price of a
     tracker's stop that rests on the exchange, `leaving` price and quantity of those of a symbol
-    that nobody counts on any more; `value` is what units of an asset are worth in the account's
-    currency.
+    that nobody counts on any more, `bound` how many managed units orders of others lock; `value`
+    is what units of an asset are worth in the account's currency.
     """
 
     at_ms: int
@@ -60,6 +60,7 @@ class Prices:
     backstop: Callable[[int], Decimal | None] = lambda _: None
     is_blind: Callable[[str], bool] = lambda _: False
     leaving: Callable[[str], tuple[tuple[Decimal, Decimal], ...]] = lambda _: ()
+    bound: Callable[[str], Decimal] = lambda _: ZERO
     value: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount
 
     def can_act(self, symbol: str) -> bool:
@@ -158,14 +159,16 @@ def _position(
         # What would sell with eyes is shown as what cannot, where no backstop stands in for it.
         seeing, _ = _guards(trackers, price, prices, can_act=True)
         idle = [guard for guard in seeing if prices.backstop(guard[0].tracker_id) is None]
+    bound = prices.bound(position.symbol)
+    covered = _covered(guards, position, instrument, price)
     return PositionView(
         symbol=position.symbol,
         position=position,
         price=price,
         price_age_s=prices.age_s(position.symbol),
-        protected_quantity=_covered(guards, position, instrument, price),
+        protected_quantity=max(min(covered, position.quantity - bound), ZERO),
         stops=_stops(idle or private),
-        worst_case=_worst(guards, position, instrument, price),
+        worst_case=None if bound else _worst(guards, position, instrument, price),
         tracker_ids=tuple(tracker.tracker_id for tracker, _ in guards),
         unmanaged=unmanaged,
         is_blind=bool(idle),
@@ -173,6 +176,7 @@ def _position(
         backstops=_stops(alone),
         is_held=prices.are_stops_held and any(each.side is Side.SELL for each in trackers),
         leaving=prices.leaving(position.symbol),
+        bound=bound,
     )
 
 
@@ -228,7 +232,9 @@ def tracker(
     backstop = prices.backstop(tracked.tracker_id)
     can_act = prices.can_act(tracked.symbol)
     state = protection.of(tracked, price, prices.at_ms, backstop, can_act=can_act)
-    stop = state.worst_price if state.is_protected else None
+    bound = prices.bound(tracked.symbol) if tracked.side is Side.SELL else ZERO
+    is_protecting = state.is_protected and not bound
+    stop = state.worst_price if is_protecting else None
     hard_stop = rules.hard_stop_at(tracked, prices.at_ms)
     return TrackerView(
         tracker=tracked,
@@ -237,7 +243,7 @@ def tracker(
         price_age_s=prices.age_s(tracked.symbol),
         level=level,
         gap=_gap(price, level),
-        is_protecting=state.is_protected,
+        is_protecting=is_protecting,
         worst_case=_case(tracked, stop, price),
         signature=prices.signature(tracked.symbol),
         notes=notes,
@@ -248,6 +254,7 @@ def tracker(
         only_backstop=stop if state.is_by_backstop else None,
         is_held=prices.are_stops_held,
         is_blind=not can_act and not prices.are_stops_held,
+        bound=bound,
     )
 
 

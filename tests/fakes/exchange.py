@@ -174,6 +174,11 @@ class FakeExchange:
         if self.on_balance is not None:
             self.on_balance(Balance(asset, self.coins[asset], self.locked.get(asset, ZERO)))
 
+    def lock_by_hand(self, asset: str, quantity: str) -> None:
+        """Have an order of the person's own rest for so much, or end where that is negative."""
+        self._move(asset, Decimal(quantity))
+        self.tell_balance(asset)
+
     def sell_by_hand(self, symbol: str, quantity: str) -> None:
         """What the person does in another window."""
         base = self.rules[symbol].base

@@ -103,6 +103,7 @@ class Workings:
             (),
             self.execution.exiting(symbol),
             self.execution.offered(instrument.quote),
+            self.execution.offered(instrument.base),
         )
 
     def backstops(self) -> list[tuple[Intent, Attempt]]:
@@ -326,7 +327,7 @@ class Workings:
             instrument = self.state.instruments.get(f"{asset}/{book.currency}")
             if instrument is None:
                 continue
-            quantity = instrument.quantity(self.coins(instrument.symbol).unmanaged)
+            quantity = instrument.quantity(self.coins(instrument.symbol).unclaimed)
             price = portfolio.prices.get(instrument.symbol)
             if price is not None and not instrument.is_dust(quantity, price):
                 lines.append(CloseLine(instrument.symbol, asset, quantity, quantity * price))

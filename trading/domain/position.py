@@ -185,13 +185,22 @@ class Portfolio:
         return max(self.total(asset) - self.managed_of(asset), ZERO)
 
     def spendable(self, asset: str, offered: Decimal = ZERO) -> Decimal:
-        """Free units of an asset that a purchase may take, which never are managed ones.
+        """Free units of an asset that no position manages: a purchase or a new stop may take them.
 
         `offered` managed units are locked by sell orders of ours: no free ones have to stand in
         for them. Whose coins the other orders lock nobody knows, so that they count for none.
         """
         kept = max(self.managed_of(asset) - offered, ZERO)
         return max(min(self.free(asset) - kept, self.unmanaged(asset)), ZERO)
+
+    def bound(self, asset: str, offered: Decimal = ZERO) -> Decimal:
+        """Managed units of an asset that orders of others lock, which no order of ours can sell.
+
+        `offered` ones are locked by sell orders of ours. What the account does not show at all is
+        missing, and not bound.
+        """
+        shown = min(self.managed_of(asset), self.total(asset))
+        return max(shown - self.free(asset) - offered, ZERO)
 
     def free(self, asset: str) -> Decimal:
         """Free units of an asset."""

@@ -22,7 +22,8 @@ class Holdings:
 
     `managed` base units under Umbra's care, `unmanaged` base units of the account that a sell
     tracker would put there, `quote_free` quote units that no order holds and no position manages,
-    `kept` those that the positions of other markets, the `keepers`, manage.
+    `kept` those that the positions of other markets, the `keepers`, manage. `locked` says what
+    orders of others lock of the base units, in words.
     """
 
     managed: Decimal = ZERO
@@ -30,6 +31,7 @@ class Holdings:
     quote_free: Decimal = ZERO
     kept: Decimal = ZERO
     keepers: tuple[str, ...] = ()
+    locked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def allocate(
         f"{plain(instrument.quantity_min)} {instrument.base}, and from "
         f"{plain(instrument.notional_min)} {instrument.quote} on"
     )
-    purse = _Purse(total, left, instrument.base, others, is_enough, least)
+    purse = _Purse(total, left, instrument.base, others, is_enough, least, kept=holdings.locked)
     wanted = _wanted(amount, total, purse.left, price, side)
     quantity = instrument.quantity(wanted)
     _check_left(wanted, purse)
@@ -208,7 +210,8 @@ def _wanted(amount: Amount, total: Decimal, left: Decimal, price: Decimal, side:
 def _check_left(wanted: Decimal, purse: _Purse) -> None:
     total, asset = f"{plain(purse.total)} {purse.asset}", purse.asset
     if purse.kept and not purse.owners and not purse.is_enough(purse.most):
-        raise Refused(f"there is no {asset} to spend: {purse.kept}", example="/positions")
+        verb = "spend" if purse.is_money else "use"
+        raise Refused(f"there is no {asset} to {verb}: {purse.kept}", example="/positions")
     if purse.total <= 0:
         raise Refused(f"there is no {asset} to use: the account holds none", example="/balance")
     if not purse.is_enough(purse.most):

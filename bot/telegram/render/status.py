@@ -17,6 +17,7 @@ from bot.telegram.render.text import (
     count,
     down,
     gain,
+    in_other_orders,
     moment,
     money,
     only_backstop,
@@ -213,10 +214,11 @@ def _protection_lines(view: PositionView) -> list[Line]:
     if view.is_protected:
         lowest = f"🛡 protected, lowest at {price(stops[-1][0])}"
         return [lowest, *_stop_lines(stops, view.backstops)]
+    locked = in_other_orders(view.bound, view.symbol)
     if view.protected_quantity > 0:
         part = f"⚠️ only {quantity(view.protected_quantity)} protected"
-        return [part, *_stop_lines(stops, view.backstops)]
-    return ["⚠️ NOT PROTECTED if it falls"]
+        return [part, *locked, *_stop_lines(stops, view.backstops)]
+    return ["⚠️ NOT PROTECTED if it falls", *locked]
 
 
 def _left_lines(view: PositionView) -> list[Line]:

@@ -9,7 +9,7 @@ from html import escape, unescape
 from zoneinfo import ZoneInfo
 
 from trading.domain.chat import Button
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import EXACT, plain
 from trading.domain.position import DOLLARS
 from trading.domain.time import Timeframe
@@ -204,6 +204,13 @@ def down(worst_case: Decimal | None, quote: str) -> list[Line]:
 
 HELD = "⚠️ UNPROTECTED: stops are held"
 BLIND = "⚠️ CANNOT SELL NOW"
+
+
+def in_other_orders(amount: Decimal, symbol: str) -> list[Line]:
+    """Say which coins lie where no stop of ours can sell them; empty for none."""
+    if not amount:
+        return []
+    return [f"⚠️ {quantity(amount)} {base_and_quote(symbol)[0]} lie in orders not Umbra's"]
 
 
 def only_backstop(stop: Decimal, instrument: Instrument | None = None) -> str:

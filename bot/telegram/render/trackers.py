@@ -16,6 +16,7 @@ from bot.telegram.render.text import (
     count,
     down,
     gain,
+    in_other_orders,
     only_backstop,
     percent,
     price,
@@ -220,8 +221,10 @@ def _alone(view: TrackerView) -> list[Line]:
 
 def _hindrance(view: TrackerView) -> list[Line]:
     """That its stop does not sell now, and what does instead; empty where it can."""
-    if view.tracker.side is Side.BUY or not (view.is_held or view.is_blind):
+    if view.tracker.side is Side.BUY:
         return []
+    if not (view.is_held or view.is_blind):
+        return in_other_orders(view.bound, view.tracker.symbol)
     return [HELD if view.is_held else BLIND, *_alone(view)]
 
 

@@ -508,7 +508,7 @@ async def _lag_behind(world: AgentWorld, price: str) -> None:
 
 
 async def test_more_than_the_account_holds_cannot_be_sold(world: AgentWorld) -> None:
-    with pytest.raises(Refused, match="more than the account holds"):
+    with pytest.raises(Refused, match="more than can be sold"):
         await world.do(PlaceOrder("BTC/USDT", Side.SELL, Amount(AmountKind.BASE, Decimal(2))))
 
 

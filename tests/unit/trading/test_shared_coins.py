@@ -115,7 +115,7 @@ async def test_coins_that_a_purchase_has_reserved_come_under_no_stop(world: Agen
 async def test_coins_that_a_purchase_has_reserved_are_not_sold(world: AgentWorld) -> None:
     await world.do(breakout(quote("0.2")))
     told = await refused(world, PlaceOrder("BTC/USDT", Side.SELL, base("0.4")))
-    assert "more than the account holds: 0.3; 0.2 BTC #1 has reserved" in told.words
+    assert "more than can be sold: 0.3; 0.2 BTC #1 has reserved" in told.words
     await world.do(PlaceOrder("BTC/USDT", Side.SELL, ALL))
     await world.until_sold("0.3")
 

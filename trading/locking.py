@@ -1,0 +1,61 @@
+"""Managed coins that orders of others lock: no stop of ours could sell them, and that is told."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from trading.commanding.workings import Workings
+from trading.domain.chat import Severity
+from trading.domain.events import ConditionChanged
+from trading.domain.instrument import base_and_quote
+from trading.domain.money import ZERO, plain
+
+COINS_LOCKED = "coins_locked"
+
+
+class Locking:
+    """Knows of them by what the account showed last; each look is one of `judge`."""
+
+    def __init__(self, workings: Workings) -> None:
+        self._of = workings
+        self._seen: frozenset[str] = frozenset()
+
+    def bound(self, symbol: str) -> Decimal:
+        """Return how many managed base units of a symbol orders of others lock."""
+        base = base_and_quote(symbol)[0]
+        return min(self._bound_of(base), self._of.state.book.managed(symbol))
+
+    async def judge(self) -> None:
+        """Tell what two looks in a row have found locked, once, and that it is over."""
+        balances = self._of.state.book.snapshot().balances
+        found = {asset: self._bound_of(asset) for asset in balances}
+        coins = {asset: quantity for asset, quantity in found.items() if quantity}
+        stays = {asset: quantity for asset, quantity in coins.items() if asset in self._seen}
+        is_told = self._of.state.has_condition(COINS_LOCKED)
+        if (stays and not is_told) or (is_told and not coins):
+            await self._of.record(locked(stays, self._of.clock.now()))
+        self._seen = frozenset(coins)
+
+    def _bound_of(self, asset: str) -> Decimal:
+        portfolio = self._of.state.book.snapshot()
+        balance = portfolio.balances.get(asset)
+        # Nearly always nothing is locked, and this is asked of each asset and position.
+        if balance is None or not balance.locked:
+            return ZERO
+        # Whose the locked ones are nobody can tell while an order of ours comes or goes.
+        if any(base_and_quote(each)[0] == asset for each in self._of.execution.moving()):
+            return ZERO
+        return portfolio.bound(asset, self._of.execution.offered(asset))
+
+
+def locked(coins: Mapping[str, Decimal], now: datetime) -> ConditionChanged:
+    """Return the fact that orders of others lock these managed units, or that none do any more."""
+    text, severity = "no order of others locks coins that Umbra manages", Severity.INFO
+    if coins:
+        which = ", ".join(f"{plain(quantity)} {asset}" for asset, quantity in coins.items())
+        text = (
+            f"{which} that Umbra manages lie in orders that are not Umbra's: no stop can sell them "
+            "there. Cancel those orders, or take it that they are not protected"
+        )
+        severity = Severity.WARN
+    return ConditionChanged(COINS_LOCKED, None, bool(coins), severity, text, now)
