@@ -74,6 +74,8 @@ def replaced(machine: Machine, chance: Random) -> Iterator[None]:
                 "ways",
                 lambda *_: (channel,) if (channel := machine.second_channel) else (),
             ),
+            # Nobody started it who would read a line.
+            (compose, "_say", lambda _line: None),
             (compose, "random_install_id", code(32)),
             (front, "random_nonce", code(22)),
             (front, "random_code", lambda: f"{chance.randrange(10**6):06d}"),
