@@ -24,6 +24,7 @@ from trading.commanding.reviewing import Reviewing
 from trading.commanding.workings import Workings
 from trading.deadlines import Patience
 from trading.domain.events import (
+    TRACKER_MOVED,
     CommandExecuted,
     ConditionChanged,
     Event,
@@ -31,10 +32,11 @@ from trading.domain.events import (
     ProcessStarted,
     ProcessStopped,
     RecoveryReported,
+    TrackerChanged,
 )
 from trading.domain.market import Observation
 from trading.domain.order import AttemptState, Fill, Intent
-from trading.domain.tracker import Evidence, Tracker
+from trading.domain.tracker import Evidence, Tracker, TrackerChange
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
 from trading.follow_ups import FollowUps
@@ -61,6 +63,10 @@ from trading.trackers.slices import Holdings
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 10.0
+# Changes of a tracker whose symbol's price was seen at that moment.
+_SEEING = frozenset(
+    {TrackerChange.MOVED, TrackerChange.TOUCHED, TrackerChange.EDITED, TrackerChange.RESUMED}
+)
 _BLINDING = frozenset({STALE_DATA, DEGRADED_DATA})
 
 
@@ -221,7 +227,7 @@ class TradingAgent:
         for symbol in await self._housekeeping.settle_missed():
             await self._reacting.resize(symbol)
         # Judged before the first live price: a buy would take that for news of its own.
-        findings += await self._catching_up.after_downtime(since)
+        findings += await self._catching_up.after_downtime(since, await self._seen(since))
         self._watch()
         # The end may have come between an exit's change and its tracker's.
         self._reacting.mirror(self.execution.intents)
@@ -382,6 +388,16 @@ class TradingAgent:
         self._claim_account(account)
         if stored.installed is None:
             await self.record(self._identity.installed(account, self.clock.now()))
+
+    async def _seen(self, since: datetime) -> Mapping[str, datetime]:
+        """Return when prices of symbols were seen last, by how trackers changed since a time."""
+        kinds = (TRACKER_MOVED, TrackerChanged.__name__)
+        changes = await read_back(self.journal, since, kinds)
+        return {
+            each.tracker.symbol: each.at
+            for each in changes
+            if isinstance(each, TrackerChanged) and each.change in _SEEING
+        }
 
     async def _tell_stranded(self, stored: StoredState) -> None:
         # A trigger whose intent was refused or never opened must not wait for a new crossing.

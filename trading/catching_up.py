@@ -6,8 +6,8 @@ it decides.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 
 from trading.domain.chat import Severity
 from trading.domain.errors import RateLimited, Retryable
@@ -57,17 +57,22 @@ class CatchingUp:
         self._is_asked = False
         self._is_wait_told = False
 
-    async def after_downtime(self, since: datetime) -> list[str]:
-        """Judge every tracker's symbol; returns a line for each that has something to tell."""
-        self._ended_at = since
+    async def after_downtime(self, since: datetime, seen: Mapping[str, datetime]) -> list[str]:
+        """Judge every tracker's symbol; returns a line for each that has something to tell.
+
+        `since` is the last sign of life, `seen` when prices of a symbol were seen after it: a trail
+        that they moved has not stood where it is for longer.
+        """
+        self._ended_at = max((since, *map(_next_second, seen.values())))
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def judge(symbol: str) -> list[str]:
+            began = max(since, _next_second(seen[symbol])) if symbol in seen else since
             async with turns:
                 try:
-                    return await self._judge(symbol, since)
+                    return await self._judge(symbol, began)
                 except Retryable as error:
-                    self._put_off(symbol, since, error)
+                    self._put_off(symbol, began, error)
                     return []
 
         judged = await asyncio.gather(*(judge(each) for each in sorted(self._trackers.symbols())))
@@ -148,3 +153,8 @@ class CatchingUp:
         now = self._clock.now()
         alert_id = f"gap:{name}:{now.isoformat()}:{line[:20]}"
         await self._record(AlertRaised(alert_id, Severity.WARN, line, now))
+
+
+def _next_second(at: datetime) -> datetime:
+    """Return the end of a second: the candle of this one shows what came before as well."""
+    return at.replace(microsecond=0) + timedelta(seconds=1)

@@ -88,3 +88,26 @@ def test_a_host_that_slept_finds_its_prices_old_and_judges_the_time_without_eyes
         fired(world.loop.held_back, words=f"calls, {stage.now_s - slept_s:.0f} s until it sold")
 
     play(1, story)
+
+
+def test_no_price_from_before_a_trail_rose_counts_as_a_crossing_of_where_it_rose_to() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT trail 2% all")
+        await world.pass_by(5)
+        # Its stop rises above all that was paid before, and the process dies within a second.
+        stage.move("62000")
+        await world.pass_by(1)
+        await world.machine.cut_power()
+        stage.move("62500")
+        await world.pass_by(2)
+        world.machine.start()
+        await stage.until_told("Watched again: 1")
+        await world.pass_by(10)
+        assert not stage.told("while nobody watched")
+        stop = world.agent.trackers.all()[0].stop_price
+        assert stop is not None
+        assert stop > 60_700
+        assert world.held("BTC") == Decimal("0.5")
+
+    play(1, story)
