@@ -9,8 +9,9 @@ from trading.domain.events import Event, MessageQueued
 from trading.ports.storage import Journal
 
 logger = logging.getLogger(__name__)
-# Part of the key of a message that had the key of another one, which no two should have.
-APART = ":apart:"
+# Part of the key of a message that had the key of another one, which no two should have; no alarm
+# has it in its name.
+APART = ":namesake:"
 
 
 async def append_lacking(journal: Journal, facts: Sequence[Event]) -> None:

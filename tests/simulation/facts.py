@@ -1,5 +1,6 @@
 """What the journal says, read from the disk beside the agent and folded independently of it."""
 
+import re
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from trading.domain.tracker import Tracker, TrackerChange
 ZERO = Decimal(0)
 # What nobody may miss of a tracker, by the sort that its message has.
 _NEWS = {TrackerChange.TRIGGERED: sorts.TRIGGERED, TrackerChange.BLOCKED: sorts.BLOCKED}
+_LEFT_OUT = re.compile(r"apart:event:fact (\d+)")
 # What gives a tracker coins that it did not own before.
 _TAKES = {TrackerChange.ARMED, TrackerChange.RESTED, TrackerChange.REARMED}
 
@@ -60,6 +62,8 @@ class Facts:
     newsworthy: Counter[str] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
     breaches: list[tuple[str, str]] = field(default_factory=list)
+    # The sort of each row that must be told, by its number.
+    _sorts: dict[int, str] = field(default_factory=dict)
     _path: Path | None = None
     _connection: sqlite3.Connection | None = None
 
@@ -141,12 +145,13 @@ class Facts:
                 self.intents[intent.intent_id] = intent
             case events.IntentClosed(intent):
                 self.intents[intent.intent_id] = intent
-                self.newsworthy[sorts.DONE] += _is_told_as_done(intent)
+                if _is_told_as_done(intent):
+                    self._owe(sorts.DONE)
             case events.TrackerChanged(tracker):
                 self.changes.append(event)
                 self._own(self.trackers.get(tracker.tracker_id), tracker)
                 self.trackers[tracker.tracker_id] = tracker
-                self.newsworthy[_NEWS.get(event.change, "")] += 1
+                self._owe(_NEWS.get(event.change, ""))
                 self._check_slices(event)
             case events.FillBooked(fill):
                 self.fills[fill.symbol, fill.trade_id] = fill
@@ -159,6 +164,10 @@ class Facts:
                 self.mode = mode
             case _:
                 self._message(event)
+
+    def _owe(self, sort: str) -> None:
+        self.newsworthy[sort] += 1
+        self._sorts[self.seq] = sort
 
     def _tell(self, message: OutboxMessage) -> None:
         if APART in message.message_key:
@@ -203,6 +212,9 @@ class Facts:
                 self.handled[update_id] = event
             case events.AlertRaised(alert_id):
                 self.alerts[alert_id] = event
+                # An alarm stands for the message that processes died of, three in a row.
+                if left_out := _LEFT_OUT.match(alert_id):
+                    self.told[self._sorts.get(int(left_out[1]), "")] += 1
             case _:
                 pass
 

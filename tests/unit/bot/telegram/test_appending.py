@@ -59,3 +59,8 @@ async def test_a_refusal_that_names_none_of_them_is_not_swallowed() -> None:
     store.append = refuse  # type: ignore[method-assign]
     with pytest.raises(AlreadyRecorded):
         await append_lacking(store, [_queued("a")])
+
+
+def test_an_alarm_about_what_was_set_apart_is_not_taken_for_a_second_message_of_one_key() -> None:
+    alarm = "apart:event:fact 78 (TrackerChanged):20261120T121812"
+    assert APART not in f"repeat:{alarm}:20261120T121813:1:1"
