@@ -292,6 +292,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "numpy": (
         "storage.archive",
         "storage.scores",
+        "storage.write_ahead_log",
         "bot.replaying",
         "trading.candles",
         "trading.market",
