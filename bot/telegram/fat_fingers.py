@@ -16,6 +16,8 @@ from trading.domain.money import ZERO, plain
 from trading.domain.order import Side
 from trading.domain.tracker import AmountKind, NextLevel, TrackerSpec
 
+# A purchase of less, as a share of what the account is worth, is a usual one.
+UNUSUAL_SHARE_MIN: Final = Decimal("0.25")
 # The price moves as far as this many times a minute.
 STOP_DISTANCE_MIN: Final = Decimal("0.0005")
 _NUMBER: Final = re.compile(r"\d{1,20}(\.\d{1,20})?%?", re.ASCII)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from bot.telegram import confirm, examples, grammar
 from bot.telegram.commands.context import Reply, Request, Services, asked
-from bot.telegram.fat_fingers import doubt_of
+from bot.telegram.fat_fingers import UNUSUAL_SHARE_MIN, doubt_of
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
 from bot.telegram.render.closing import closing_name, of_known
@@ -114,7 +114,7 @@ def refuse_unseen(services: Services, command: Command) -> None:
         more = f" (and {len(unseen) - 1} more)" if len(unseen) > 1 else ""
         first = unseen[0].rstrip(". ")
         raise Refused(
-            f"something critical stands: {first}{more}. Look at it; after /ack you can buy again",
+            f"something critical stands: {first}{more}. Look at it and send /ack first",
             example="/ack",
         )
 
@@ -125,7 +125,8 @@ def _question(request: Request, services: Services, proposal: Proposal, notice: 
     seconds = settings.risk_answer_s if risky else settings.safe_answer_s
     least = settings.code_notional_min
     needs_code = services.step_up.is_on and is_grave(proposal, least)
-    doubt = doubt_of(proposal, least, needs_code=needs_code)
+    unusual = max(least, services.desk.status().equity * UNUSUAL_SHARE_MIN)
+    doubt = doubt_of(proposal, unusual, needs_code=needs_code)
     if doubt is not None:
         notice = " ".join(part for part in (notice, f"⚠️ {doubt.why}") if part)
     if needs_code or doubt is not None:
