@@ -183,6 +183,7 @@ async def test_pairing_by_code_makes_the_owner_once(world: World) -> None:
         await world.phone.send("/pair 123456", 5)
         await world.phone.until_text("Paired", 5)
         await world.phone.send("/pair 123456", 6)
+        await world.phone.until_text("Number 6", 5)
         assert "Equity" in (await world.phone.ask("/status", 5))["text"]
         assert [row for row in await world.phone.messages(6) if row["from"] == "bot"] == []
     # What is stored is stored for ever, and a code that was read there would be read too late.

@@ -169,15 +169,18 @@ def test_a_stranger_gets_one_notice_a_day_and_few_audit_rows() -> None:
     fired([row for row in rows if row is not None])
 
 
-def test_a_swarm_of_strangers_makes_one_notice_a_minute() -> None:
+def test_a_swarm_of_strangers_makes_five_notices_a_minute() -> None:
     strangers = Strangers()
     denied = [strangers.denied(_ruling(1000 + n), START) for n in range(2500)]
-    assert sum(one is not None and one.tell_owner for one in denied) == 1
+    assert sum(one is not None and one.tell_owner for one in denied) == 5
 
 
-def test_the_owner_hears_of_a_second_stranger_a_minute_after_the_first() -> None:
+def test_the_owner_hears_of_whom_a_swarm_hid_a_minute_later() -> None:
     strangers = Strangers()
-    assert strangers.denied(_ruling(2), START)
+    for number in range(2, 7):
+        swarm = strangers.denied(_ruling(number), START)
+        assert swarm is not None
+        assert swarm.tell_owner
     second = strangers.denied(_ruling(99), START + timedelta(seconds=20))
     assert second is not None
     assert not second.tell_owner
