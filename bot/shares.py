@@ -49,6 +49,7 @@ def telegram_settings(settings: Settings) -> TelegramSettings:
     """Return the chat's share of the settings."""
     return TelegramSettings(
         token=settings.telegram_token.get_secret_value(),
+        other_secrets=settings.secrets,
         base_url=settings.telegram_api_url,
         owner_id=settings.owner_id,
         allowed_chat_ids=settings.allowed_chat_ids,

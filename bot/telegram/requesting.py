@@ -5,6 +5,7 @@ import functools
 import json
 import logging
 import ssl
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -78,14 +79,14 @@ def _retry_after_s(body: bytes) -> float:
         return _DEFAULT_WAIT_S
 
 
-def requests_for(base_url: str | None, token: str) -> Requests:
-    """Make a pool of connections for one bot."""
+def requests_for(base_url: str | None, token: str, other_secrets: Iterable[str] = ()) -> Requests:
+    """Make a pool of connections for one bot, whose errors repeat none of the secrets."""
     host = urlsplit(base_url).hostname if base_url else None
     # A proxy of the environment is for the world, not for this machine's own server.
     is_far = host not in _NEAR
     return Requests(
         # The number before the colon is no secret.
-        masking_foreign((token.partition(":")[2],)),
+        masking_foreign((token.partition(":")[2], *other_secrets)),
         connection_pool_size=32,
         connect_timeout=5.0,
         pool_timeout=5.0,
@@ -115,7 +116,7 @@ class _MaskedBot(Bot):
 def bot_of(settings: TelegramSettings) -> Bot:
     """Make the bot; calls and long polls have connections of their own."""
     url = settings.base_url
-    calls, polls = requests_for(url, settings.token), requests_for(url, settings.token)
+    calls, polls = (requests_for(url, settings.token, settings.other_secrets) for _ in range(2))
     if url is None or settings.base_file_url is None:
         return _MaskedBot(settings.token, request=calls, get_updates_request=polls)
     return _MaskedBot(

@@ -26,6 +26,8 @@ class TelegramSettings:
     totp_secret: bytes = field(default=b"", repr=False)
     watched_per_person_max: int = 20
     watched_max: int = 200
+    # Of other servers; a box on the way may put anything into its words.
+    other_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def base_file_url(self) -> str | None:

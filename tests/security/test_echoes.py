@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from telegram.error import TelegramError
 
 from bot import config
-from bot.shares import gateway_settings
+from bot.shares import gateway_settings, telegram_settings
 from bot.telegram.requesting import requests_for
 from storage.database import no_failpoint
 from storage.postgres import PostgresDatabase
@@ -143,7 +143,7 @@ def _order() -> OrderRequest:
 @pytest.mark.parametrize("status", [400, 404, 502])
 async def test_z02_what_telegram_echoes_of_its_address_is_in_no_error(status: int) -> None:
     async def refuse(request: web.Request) -> web.Response:
-        said = f"Bad Request: no such place {request.path} {TOKEN}"
+        said = f"Bad Request: no such place {request.path} {TOKEN} {KEY} {SECRET} {PASSWORD}"
         return web.json_response({"ok": False, "description": said}, status=status)
 
     app = web.Application()
@@ -154,15 +154,27 @@ async def test_z02_what_telegram_echoes_of_its_address_is_in_no_error(status: in
     await web.SockSite(runner, listening).start()
     base_url = f"http://127.0.0.1:{listening.getsockname()[1]}/bot"
     try:
-        async with requests_for(base_url, TOKEN) as asking:
+        async with requests_for(base_url, TOKEN, (KEY, SECRET, PASSWORD)) as asking:
             with pytest.raises(TelegramError) as refused:
                 await asking.post(f"{base_url}{TOKEN}/sendMessage")
     finally:
         await runner.cleanup()
-    secret = TOKEN.partition(":")[2]
     assert "•••" in str(refused.value)
     # The library changes its letters.
-    assert secret.lower() not in f"{refused.value} {refused.value!r}".lower()
+    told = f"{refused.value} {refused.value!r}".lower()
+    for secret in (TOKEN.partition(":")[2], KEY, SECRET, PASSWORD):
+        assert secret.lower() not in told
+
+
+def test_z02_errors_of_the_chat_repeat_no_secret_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UMBRA_TELEGRAM_TOKEN", TOKEN)
+    monkeypatch.setenv("UMBRA_EXCHANGE_API_KEY", KEY)
+    monkeypatch.setenv("UMBRA_EXCHANGE_SECRET", SECRET)
+    share = telegram_settings(config.load())
+    assert {KEY, SECRET} <= {*share.other_secrets}
+    assert KEY not in repr(share)
 
 
 async def test_z02_what_a_database_echoes_of_its_password_is_in_no_reason(
