@@ -121,6 +121,8 @@ async def test_a_stopped_agent_is_told_and_sells_once_it_goes_on_and_tells_of_a_
     (sale,) = await world.orders()
     assert Decimal(sale["executedQty"]) == Decimal("0.2")
 
+    assert "never retrieved" not in world.log()
+
     watchdog = world.processes["watchdog"]
     watchdog.send_signal(signal.SIGKILL)
     killed_s = time.monotonic()

@@ -189,6 +189,11 @@ class DirectReader:
         client.on_close(aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
 
     def _pass_on(self, message: Any) -> None:
+        if message.type is aiohttp.WSMsgType.PING:
+            # The library's own answer is a task that nobody awaits: a trace of it in the log where
+            # the line is lost by then, which says so itself.
+            _heard(asyncio.ensure_future(self._client.connection.pong(message.data)))
+            return
         try:
             self._client.handle_message(message)
         except Exception:

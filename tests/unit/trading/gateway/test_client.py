@@ -1,6 +1,7 @@
 """The reader of one connection: nothing ends it but the connection, and nobody waits for it."""
 
 import asyncio
+import gc
 import logging
 import ssl
 from collections import deque
@@ -29,7 +30,18 @@ class Library:
     closed_with: list[int] = field(default_factory=list)
     fails_at: str = ""
     receive_loop: Any = None
+    pongs: list[bytes] = field(default_factory=list)
+    is_lost: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def connection(self) -> "Library":
+        return self
+
+    async def pong(self, data: bytes) -> None:
+        if self.is_lost:
+            raise ConnectionResetError("Cannot write to closing transport")
+        self.pongs.append(data)
 
     def closed(self) -> bool:
         return not self.messages
@@ -74,9 +86,22 @@ async def test_text_goes_the_short_way_and_everything_else_the_librarys() -> Non
     taken: list[str] = []
     await _read(library, taken)
     assert taken == ["hello", "hello"]
-    assert library.passed_on == [_PING, declined]
+    assert library.passed_on == [declined]
+    assert library.pongs == [_PING.data]
     assert library.closed_with == [1006]
     assert library.rejected == []
+
+
+async def test_a_pong_that_a_lost_line_does_not_take_is_no_error_of_the_program() -> None:
+    untold: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: untold.append(told))
+    library = Library(deque([_PING, _HELLO]), is_lost=True)
+    taken: list[str] = []
+    await _read(library, taken)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert taken == ["hello"]
+    assert untold == []
 
 
 async def test_a_burst_lets_others_have_their_turn() -> None:
