@@ -69,7 +69,11 @@ class PortfolioBook:
         """
         heard_s, read_s = self._heard_since_s, self.balances_at_s
         is_unheard = heard_s is None or (read_s is not None and read_s < heard_s)
-        return is_unheard or asset in self._sold
+        return is_unheard or self.has_sold(asset)
+
+    def has_sold(self, asset: str) -> bool:
+        """Whether a sale was booked since the last read of the account began."""
+        return asset in self._sold
 
     def set_balance(self, balance: Balance) -> None:
         """Take one balance from the user stream."""

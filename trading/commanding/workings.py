@@ -35,6 +35,8 @@ from trading.trackers.slices import rounded_down
 
 logger = logging.getLogger(__name__)
 _ATR_CANDLES = 60
+# Of the account, each overtaken by a sale of ours that was booked meanwhile.
+_READS_MAX = 3
 _Answer = TypeVar("_Answer")
 
 
@@ -229,14 +231,20 @@ class Workings:
         # A line that nothing comes over may hold for half a minute before it counts as lost.
         is_silent = self.state.has_condition(EXCHANGE_DOWN)
         base = self.instrument(symbol).base
-        if is_silent or book.is_behind(base):
+        unknown = f"what the account holds of {base} is not known"
+        must_ask = is_silent or book.is_behind(base)
+        for _ in range(_READS_MAX):
+            if not must_ask:
+                return None
             booked = book.booked
             try:
                 balances = await self.ask(self.gateway.balances())
             except (Retryable, AuthLost) as error:
-                return Refused(f"what the account holds of {base} is not known: {error}")
+                return Refused(f"{unknown}: {error}")
             book.set_balances(balances, self.clock.monotonic(), booked)
-        return None
+            # What was sold while the answer was on its way may be in it.
+            must_ask = book.has_sold(base)
+        return Refused(f"{unknown}: a sale of it is being booked", "/orders") if must_ask else None
 
     async def _look(self, symbol: str) -> None:
         try:

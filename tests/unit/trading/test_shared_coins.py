@@ -1,6 +1,6 @@
 """Coins of one market are money of another: what a stop protects, no purchase spends."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOON, bitcoin, coin
+from tests.builders import NOON, bitcoin, coin, fill
 from tests.unit.trading.agent_world import AgentWorld
 from tests.unit.trading.trackers.make import armed
 from trading.domain.chat import Severity
 from trading.domain.commands import ArmTracker, ClosePosition, EditTracker, PlaceOrder
 from trading.domain.errors import Refused
-from trading.domain.events import ConditionChanged, PositionAdjusted, TrackerChanged
+from trading.domain.events import (
+    ConditionChanged,
+    FillBooked,
+    PositionAdjusted,
+    TrackerChanged,
+)
 from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.order import Side
 from trading.domain.position import AdjustReason, Balance, Portfolio, Position
@@ -332,3 +337,28 @@ async def test_no_stop_takes_over_coins_that_others_sold_while_nothing_came_over
     world.exchange.sell_by_hand("BTC/USDT", "0.2")
     await world.do(stop())
     assert [one.quantity for one in world.agent.trackers.all()] == [Decimal("0.3")]
+
+
+@pytest.mark.parametrize("sales", [2, 9])
+async def test_no_stop_takes_over_coins_whose_sale_is_booked_while_the_account_is_read(
+    sales: int, world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.time.pass_by(5)
+    book, read, left = world.agent.state.book, world.exchange.balances, [sales]
+
+    async def overtaken() -> Mapping[str, Balance]:
+        found = await read()
+        if left[0]:
+            left[0] -= 1
+            world.exchange.coins["BTC"] -= Decimal("0.01")
+            sold = fill(quantity="0.01", trade_id=str(left[0]))
+            book.apply(FillBooked(sold, "exit", "BTC", "USDT", NOON))
+        return found
+
+    monkeypatch.setattr(world.exchange, "balances", overtaken)
+    book.hear(None)
+    if sales > 2:
+        assert "a sale of it is being booked" in str(await refused(world, stop()))
+        return
+    await world.do(stop())
+    assert [one.quantity for one in world.agent.trackers.all()] == [Decimal("0.48")]
