@@ -211,8 +211,9 @@ class Workings:
     async def size(self, command: PlaceOrder) -> Sized:
         """Size a person's order at the present book; raises Refused."""
         symbol = command.symbol
-        doubt = await self._settle(symbol) if command.side is Side.SELL else None
         quote, book, notes = await self._touch(symbol, is_sale=command.side is Side.SELL)
+        # Last, for what is sold while something else is awaited would look unmanaged.
+        doubt = await self._settle(symbol) if command.side is Side.SELL else None
         holding = self.holding(symbol)
         limit = command.limit_price or self.execution.entry_limit(holding.instrument, quote.ask)
         order, card = proposals.order(command, holding, quote, book, self.fee, limit)

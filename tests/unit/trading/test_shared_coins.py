@@ -1,5 +1,6 @@
 """Coins of one market are money of another: what a stop protects, no purchase spends."""
 
+import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -21,6 +22,7 @@ from trading.domain.events import (
     TrackerChanged,
 )
 from trading.domain.instrument import Instrument, base_and_quote
+from trading.domain.market import OrderBook
 from trading.domain.order import Side
 from trading.domain.position import AdjustReason, Balance, Portfolio, Position
 from trading.domain.tracker import (
@@ -362,3 +364,20 @@ async def test_no_stop_takes_over_coins_whose_sale_is_booked_while_the_account_i
         return
     await world.do(stop())
     assert [one.quantity for one in world.agent.trackers.all()] == [Decimal("0.48")]
+
+
+async def test_no_sale_takes_over_coins_whose_sale_is_booked_while_the_book_is_read(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, read, sales = world.agent.state.book, world.exchange.order_book, itertools.count()
+
+    async def overtaken(symbol: str) -> OrderBook:
+        world.exchange.coins["BTC"] -= Decimal("0.01")
+        sold = fill(quantity="0.01", trade_id=str(next(sales)))
+        book.apply(FillBooked(sold, "exit", "BTC", "USDT", NOON))
+        return await read(symbol)
+
+    monkeypatch.setattr(world.exchange, "order_book", overtaken)
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, ALL))
+    await world.until_sold(format(Decimal("0.5") - Decimal("0.01") * next(sales), "f"))
+    assert world.exchange.coins["BTC"] == 0
