@@ -17,6 +17,7 @@ from bot.control.messages import ACTING, Ask, Reply, Request
 from bot.control.sockets import ControlServer
 from bot.control.without_database import WithoutDatabase
 from bot.front import Front
+from bot.on_the_way import SALES, MarkedOnTheWay
 from bot.opening import Opened, opened
 from bot.refused_start import RefusedStart
 from bot.shares import agent_settings
@@ -156,6 +157,7 @@ class Process:
                 self._bus,
                 way=self._account.way,
                 claim_account=self._account.claim,
+                unrecorded=MarkedOnTheWay(self._settings.directory, SALES),
             ),
             Identity(install_id, order_prefix(install_id)),
             agent_settings(self._settings, self._version, install_id),

@@ -1,23 +1,24 @@
-"""Which messages were on their way to the chat, on disk: what a death leaves in doubt."""
+"""What was on its way to the chat or the exchange, on disk: what a death leaves in doubt."""
 
 from pathlib import Path
 
 from bot.in_hand import mapped
 
-MARKS = "on_the_way.marks"
+MESSAGES, SALES = "on_the_way.marks", "unrecorded.marks"
 _SLOT, _SLOTS = 256, 64
 _KEY_MAX = _SLOT - 2
 
 
 class MarkedOnTheWay:
-    """One slot per message in a mapped file: a mark costs no call of the system.
+    """One slot per `MESSAGES` or `SALES` in a mapped file: a mark costs no call of the system.
 
-    What is mapped outlives the process that wrote it, not a loss of power; then, and when all slots
-    are taken, a message that is there twice does not say so.
+    What is mapped outlives the process that wrote it, also where nothing more can be written, but
+    no loss of power. Then, and when all slots are taken, a message that is there twice does not say
+    so.
     """
 
-    def __init__(self, data_dir: Path) -> None:
-        self._slots = mapped(data_dir / MARKS, _SLOT * _SLOTS)
+    def __init__(self, data_dir: Path, name: str = MESSAGES) -> None:
+        self._slots = mapped(data_dir / name, _SLOT * _SLOTS)
         self._places = {
             key: number for number in range(_SLOTS) if (key := self._read(number)) is not None
         }
@@ -28,7 +29,7 @@ class MarkedOnTheWay:
         return frozenset(self._places)
 
     def leave(self, key: str) -> None:
-        """Mark a message before it is sent."""
+        """Mark what is about to be sent."""
         text = key.encode()
         taken = set(self._places.values())
         free = next((number for number in range(_SLOTS) if number not in taken), None)
@@ -38,7 +39,7 @@ class MarkedOnTheWay:
         self._write(free, text)
 
     def arrive(self, key: str) -> None:
-        """Take the mark away: what became of the message is known."""
+        """Take the mark away: what became of it is known."""
         number = self._places.pop(key, None)
         if number is not None:
             self._write(number, b"")

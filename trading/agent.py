@@ -163,6 +163,7 @@ class TradingAgent:
             on_overflow=self._follow_ups.give_up,
             worth=self.state.book.value,
             on_missing=self._coins_missing,
+            unrecorded=ports.unrecorded,
             sleep=ports.sleep,
         )
 

@@ -15,6 +15,7 @@ from trading.domain.events import Installed
 from trading.domain.instrument import Instrument, coins_of, refuse_unknown_coins
 from trading.ports.clock import Clock
 from trading.ports.exchange import ExchangeGateway
+from trading.ports.on_the_way import OnTheWay, UnmarkedWay
 from trading.ports.storage import Journal, Records
 from trading.right_of_way import RightOfWay
 from trading.risk.limits import RiskLimits
@@ -60,7 +61,8 @@ class AgentSettings:
 class Ports:
     """Everything outside that the agent talks to.
 
-    `claim_account` takes the account's id for this process, or raises InstanceConflict.
+    `claim_account` takes the account's id for this process, or raises InstanceConflict;
+    `unrecorded` marks sales that leave without a record.
     """
 
     gateway: ExchangeGateway
@@ -71,6 +73,7 @@ class Ports:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     way: RightOfWay = field(default_factory=RightOfWay)
     claim_account: Callable[[str], None] = lambda _: None
+    unrecorded: OnTheWay = field(default_factory=UnmarkedWay)
 
 
 def asked_in_vain(settings: AgentSettings, error: Retryable) -> str:

@@ -22,7 +22,7 @@ from bot.telegram.handling import Handling
 from bot.telegram.holdings import ArchiveReader, ArchiveRemover, NoArchive
 from bot.telegram.inbox import Inbox
 from bot.telegram.invitations import Invitations
-from bot.telegram.outbox import OnTheWay, Outbox, UnmarkedWay
+from bot.telegram.outbox import Outbox
 from bot.telegram.recurring import Recurring
 from bot.telegram.render.brief import brief
 from bot.telegram.render.text import headline, strip_markup
@@ -43,6 +43,7 @@ from trading.domain.errors import AlreadyRecorded, StorageLost
 from trading.domain.events import Event
 from trading.poison import InHand, Unmarked
 from trading.ports.clock import Clock
+from trading.ports.on_the_way import OnTheWay, UnmarkedWay
 from trading.ports.storage import Journal, Records
 from trading.scanner.desk import ScannerDesk
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Protocol
 
 from telegram.error import (
     BadRequest,
@@ -25,6 +24,7 @@ from trading.domain.chat import OutboxMessage, Severity
 from trading.domain.errors import StorageLost
 from trading.domain.events import Event, MessageDelivered, MessageQueued
 from trading.ports.clock import Clock
+from trading.ports.on_the_way import OnTheWay, UnmarkedWay
 from trading.ports.storage import Journal, Records
 
 logger = logging.getLogger(__name__)
@@ -53,35 +53,6 @@ class _ChatPace:
         silent_s = self.silent_until_s - now_s
         paced_s = 0.0 if self.tokens >= 1 else (1 - self.tokens) / _PER_SECOND
         return max(silent_s, paced_s, 0.0)
-
-
-class OnTheWay(Protocol):
-    """Marks that outlive the process: which messages were sent and not heard of again."""
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """What is marked, by this process or the one before it."""
-        ...
-
-    def leave(self, key: str) -> None:
-        """Mark a message before it is sent."""
-        ...
-
-    def arrive(self, key: str) -> None:
-        """Take the mark away: what became of the message is known."""
-        ...
-
-
-class UnmarkedWay:
-    """Marks nothing, for whoever has nobody to come after."""
-
-    keys: frozenset[str] = frozenset()
-
-    def leave(self, key: str) -> None:
-        """Nothing is kept."""
-
-    def arrive(self, key: str) -> None:
-        """Nothing was kept."""
 
 
 @dataclass(slots=True)

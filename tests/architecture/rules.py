@@ -7,6 +7,7 @@ A row counts for a module and everything below it; of two rows that fit, the lon
 _WAITING = ("trading.bus", "trading.deadlines", "trading.right_of_way")
 _SHELL = (
     *("trading.ports.clock", "trading.ports.exchange", "trading.ports.storage"),
+    "trading.ports.on_the_way",
     *_WAITING,
 )
 _ANYTHING = ("bot", "trading", "storage")
@@ -56,7 +57,7 @@ _CONDUCTED = (
 # The exchange is reached by the desk alone.
 _AGENT = (
     *("trading.agent", "trading.desk", "trading.domain", "trading.overview", "trading.poison"),
-    *("trading.ports.clock", "trading.ports.storage"),
+    *("trading.ports.clock", "trading.ports.on_the_way", "trading.ports.storage"),
     *_WAITING,
 )
 

@@ -37,7 +37,7 @@ class Search:
 
 def search(request: OrderRequest, sent_s: float, now_s: float, settings: AbsenceSettings) -> Search:
     """Begin to look for an order; the request's own recvWindow is its fence."""
-    settle_s = request.recv_window_ms / 1000 + settings.engine_wait_s + settings.margin_s
+    settle_s = settings.settled_s(request.recv_window_ms)
     return Search(sent_s=sent_s, settle_s=settle_s, started_s=now_s)
 
 

@@ -40,6 +40,10 @@ class AbsenceSettings:
     look_every_s_min: float = 9.0
     look_again_share: float = 1 / 60
 
+    def settled_s(self, recv_window_ms: int) -> float:
+        """Return for how long after it was sent an order with this window may still appear."""
+        return recv_window_ms / 1000 + self.engine_wait_s + self.margin_s
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSettings:

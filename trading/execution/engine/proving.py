@@ -37,16 +37,25 @@ class Proving:
         self.since: datetime | None = None
         # Monotonic seconds: from when on nothing that was sent before the start can still appear.
         self._settled_s = float("-inf")
+        # The same for decisions that are marked as sent without a record.
+        self._unrecorded_settled_s = float("-inf")
 
     def doubt(self, symbols: Mapping[str, str], since: datetime) -> None:
         """Take the ids of decisions, each with its symbol, and the moment of the last record."""
         self._doubted, self.since = {}, since
         for intent_id, symbol in symbols.items():
             self._doubted.setdefault(symbol, set()).add(intent_id)
-        settled = self._s.settings.absence.sent_late_s
+        absence = self._s.settings.absence
+        settled = absence.sent_late_s
         # A clock that was set back must not make a sale wait for longer.
         left_s = settled - (self._s.now() - since).total_seconds()
         self._settled_s = self._s.monotonic() + min(max(left_s, 0.0), settled)
+        # It may have left until the end, which no record tells, and be listed as late as any order.
+        self._unrecorded_settled_s = self._s.monotonic() + absence.settled_s(
+            absence.exit_recv_window_ms
+        )
+        for intent_id in self._s.unrecorded.keys - symbols.keys():
+            self._s.unrecorded.arrive(intent_id)
 
     def doubts(self, case: Case) -> bool:
         """Whether the next order of a case may have been sent by a process before this one."""
@@ -55,7 +64,8 @@ class Proving:
     def trust(self, symbols: Iterable[str]) -> None:
         """Nothing was sent of these symbols in the missing time that is not known by now."""
         for symbol in symbols:
-            self._doubted.pop(symbol, None)
+            doubted = self._doubted.get(symbol, set())
+            doubted -= {each for each in doubted if not self._is_unrecorded(each)}
 
     def compared(self, symbol: str) -> None:
         """The exchange has listed a symbol's orders: believed once nothing is on its way."""
@@ -76,10 +86,18 @@ class Proving:
         await self._booking.over(case, _TOLD)
         if report is not None:
             await self._apply(report, "found before it was sent again")
-        elif self._s.monotonic() < self._settled_s:
-            await self._s.wait(case, self._settled_s - self._s.monotonic())
+        elif (left_s := self._settles_s(intent.intent_id) - self._s.monotonic()) > 0:
+            await self._s.wait(case, left_s)
         else:
             self._doubted.get(intent.symbol, set()).discard(intent.intent_id)
+            self._s.unrecorded.arrive(intent.intent_id)
+
+    def _settles_s(self, intent_id: str) -> float:
+        is_unrecorded = self._is_unrecorded(intent_id)
+        return self._unrecorded_settled_s if is_unrecorded else self._settled_s
+
+    def _is_unrecorded(self, intent_id: str) -> bool:
+        return intent_id in self._s.unrecorded.keys
 
     async def _tell(self, case: Case) -> None:
         if _TOLD not in case.standing:

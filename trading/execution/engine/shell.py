@@ -41,6 +41,7 @@ from trading.execution.reconcile import Difference, Finding
 from trading.execution.settings import ExecutionSettings
 from trading.ports.clock import Clock
 from trading.ports.exchange import ExchangeGateway
+from trading.ports.on_the_way import OnTheWay, UnmarkedWay
 from trading.ports.storage import Journal, StoredState
 from trading.risk.gate import Approved
 
@@ -84,6 +85,7 @@ class ExecutionEngine:
         on_overflow: Callable[[], None] = lambda: None,
         worth: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount,
         on_missing: Callable[[str], None] = lambda _: None,
+        unrecorded: OnTheWay | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._s = Surroundings(
@@ -104,6 +106,7 @@ class ExecutionEngine:
             on_key_refused=on_key_refused,
             worth=worth,
             on_missing=on_missing,
+            unrecorded=unrecorded or UnmarkedWay(),
         )
         booking = Booking(self._s)
         self._sending = Sending(self._s, booking)

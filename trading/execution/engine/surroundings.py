@@ -24,6 +24,7 @@ from trading.execution.excess import Excess
 from trading.execution.settings import ExecutionSettings
 from trading.ports.clock import Clock
 from trading.ports.exchange import ExchangeGateway
+from trading.ports.on_the_way import OnTheWay, UnmarkedWay
 
 _Answer = TypeVar("_Answer")
 
@@ -49,6 +50,7 @@ class Surroundings:
     on_key_refused: Callable[[], None] = lambda: None
     on_missing: Callable[[str], None] = lambda _: None
     worth: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount
+    unrecorded: OnTheWay = field(default_factory=UnmarkedWay)
     cases: dict[str, Case] = field(default_factory=dict)
     is_clock_known: bool = False
     is_stopping: bool = False

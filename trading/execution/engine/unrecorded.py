@@ -27,10 +27,12 @@ class Unrecorded:
     def attempt(self, case: Case, prepared: Attempt | None) -> Attempt | None:
         """Return the one attempt of an exit that cannot be written, None when it must not leave.
 
-        With no second one to follow it goes to the market, unless the person set a floor.
+        With no second one to follow it goes to the market, unless the person set a floor. Its
+        decision is marked, for whoever starts next.
         """
         if case.is_held or case.attempts or not case.is_exit:
             return None
+        self._s.unrecorded.leave(case.intent.intent_id)
         if ladder.sale_floor(case.intent) is not None:
             return prepared
         instrument = self._s.rules[case.intent.symbol]

@@ -20,6 +20,7 @@ from trading.domain.position import Balance, Portfolio, Position
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
 from trading.portfolio import PortfolioBook
+from trading.ports.on_the_way import OnTheWay
 from trading.risk.gate import Approved
 
 BTC = "BTC/USDT"
@@ -38,6 +39,7 @@ class Desk:
         store: MemoryStore | None = None,
         exchange: FakeExchange | None = None,
         time: VirtualTime | None = None,
+        unrecorded: OnTheWay | None = None,
     ) -> None:
         self.time = time or VirtualTime()
         self.store = store or MemoryStore(self.time)
@@ -70,6 +72,7 @@ class Desk:
         self.records = asyncio.Lock()
         # As a start has loaded them.
         self.rules = dict(self.exchange.rules)
+        self.unrecorded = unrecorded
         self.engine = self._engine()
 
     def _engine(self) -> ExecutionEngine:
@@ -86,6 +89,7 @@ class Desk:
             order_prefix="ux",
             on_key_refused=self._key_refused,
             on_missing=self.missing.append,
+            unrecorded=self.unrecorded,
             worth=self.book.value,
             undisturbed=lambda: self.records,
             sleep=self.time.sleep,

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from bot.on_the_way import SALES, MarkedOnTheWay
 from tests.catalogue import fired
 from tests.fakes.exchange import FakeExchange
 from tests.fakes.memory_store import MemoryStore
@@ -12,6 +14,7 @@ from tests.fakes.virtual_time import VirtualTime
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain.order import Intent, IntentState, Side
 from trading.execution.settings import ExecutionSettings
+from trading.ports.on_the_way import OnTheWay
 
 HALF = Decimal("0.5")
 SETTLED_S = ExecutionSettings().absence.sent_late_s
@@ -25,9 +28,14 @@ async def forgetful(sold: str = "0.5") -> Desk:
     return doubting(desk.exchange, time, desk.exit().intent_id)
 
 
-def doubting(exchange: FakeExchange, time: VirtualTime, intent_id: str) -> Desk:
+def doubting(
+    exchange: FakeExchange,
+    time: VirtualTime,
+    intent_id: str,
+    unrecorded: OnTheWay | None = None,
+) -> Desk:
     """A process that may have an older journal: the exchange has not been asked yet."""
-    again = Desk(store=MemoryStore(time), exchange=exchange, time=time)
+    again = Desk(store=MemoryStore(time), exchange=exchange, time=time, unrecorded=unrecorded)
     again.engine.doubt({intent_id: BTC}, time.now())
     return again
 
@@ -117,6 +125,54 @@ async def test_what_may_have_been_made_is_not_sent_without_a_record_either() -> 
     desk.store.heal()
     await desk.done()
     assert len(desk.exchange.sent) == 1
+
+
+@pytest.mark.fault("X07", "EQ")
+@pytest.mark.parametrize("lag_s", [5, 9, 14])
+async def test_what_was_sent_without_a_record_is_not_sent_again_however_late_it_is_listed(
+    tmp_path: Path, lag_s: int
+) -> None:
+    time = VirtualTime()
+    desk = Desk(
+        time=time,
+        balances={"BTC": "1", "USDT": "10000"},
+        unrecorded=MarkedOnTheWay(tmp_path, SALES),
+    )
+    desk.store.lose(reserve_too=True)
+    lag = desk.exchange.fail("lost_after", lag_s=lag_s, after_s=20)
+    await desk.open(desk.exit())
+    desk.exchange.on_report = None
+    for task in list(desk.engine._tasks):
+        task.cancel()
+    left = MarkedOnTheWay(tmp_path, SALES)
+    assert left.keys == {"tracker:1:1"}
+    # The last record is older than anything that may still appear, and prices prove nothing.
+    again = doubting(desk.exchange, time, "tracker:1:1", left)
+    again.engine._proving._settled_s = float("-inf")
+    again.engine.trust([BTC])
+    await again.time.finish(again.engine.reconcile([BTC]))
+    final = await again.run(again.exit())
+    assert (final.filled_quantity, len(again.exchange.sent)) == (HALF, 1)
+    assert again.exchange.coins["BTC"] == HALF
+    fired(lag.fired, words=f"listed after {lag_s} s")
+
+
+async def test_what_is_marked_as_sent_and_never_was_goes_out_when_nothing_can_appear_any_more(
+    tmp_path: Path,
+) -> None:
+    time = VirtualTime()
+    marks = MarkedOnTheWay(tmp_path, SALES)
+    for known in ("tracker:1:1", "tracker:7:1"):
+        marks.leave(known)
+    desk = doubting(Desk(time=time).exchange, time, "tracker:1:1", marks)
+    # Of a decision that has ended nothing is to be proven.
+    assert marks.keys == {"tracker:1:1"}
+    began_s = time.monotonic()
+    final = await desk.run(desk.exit())
+    assert (final.filled_quantity, len(desk.exchange.sent)) == (HALF, 1)
+    absence = ExecutionSettings().absence
+    assert time.monotonic() - began_s >= absence.settled_s(absence.exit_recv_window_ms)
+    assert marks.keys == frozenset()
 
 
 async def test_a_purchase_of_the_missing_time_is_not_made_twice() -> None:
