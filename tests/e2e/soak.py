@@ -191,7 +191,7 @@ class Soak:
         size = f", {self.samples[-1][1]:.0f} MB" if self.samples else ""
         _say(
             f"round {self.rounds} held; {self.hours_before + self.hours:.2f} of "
-            f"{self.hours_before + hours:.0f} h{size}; {self.fired.total()} faults fired"
+            f"{self.hours_before + hours:g} h{size}; {self.fired.total()} faults fired"
         )
 
     def report(self) -> bool:
