@@ -146,9 +146,12 @@ def silence_s(seen: Answer, now_ms: int) -> float | None:
 
 
 def failure_of(
-    error: BaseException, seen: Answer | None, now_ms: int
+    error: BaseException, seen: Answer | None, now_ms: int, *, is_public: bool = False
 ) -> Unreachable | RateLimited | AuthLost:
-    """Return what a failed read means; it never says anything about an order."""
+    """Return what a failed read means; it never says anything about an order.
+
+    What was asked without a key is no word about the key, whatever the answer says.
+    """
     if isinstance(error, Unusable):
         return error
     seen = seen or _carried(error)
@@ -160,7 +163,7 @@ def failure_of(
     wait_s = silence_s(seen, now_ms)
     if wait_s is not None or code in _RATE_CODES:
         return RateLimited(f"http {seen.status}: {message}", wait_s or SILENCE_S)
-    if seen.status == 401 or code in _AUTH_CODES:
+    if not is_public and (seen.status == 401 or code in _AUTH_CODES):
         return AuthLost(f"the exchange does not accept the key: {message} ({code})")
     if seen.status < 400:
         return Unusable(f"unusable answer: {type(error).__name__}, {shown(seen.body)}")

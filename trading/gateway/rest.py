@@ -36,6 +36,13 @@ _CLOCK_ERROR_MAX = timedelta(hours=6)
 _SAME_END = timedelta(seconds=2)
 # The exchange counts weight in minutes of its own clock.
 _WINDOW_MS = 60_000
+# Asked without the key, so that no answer to it is a word about the key.
+_PUBLIC = frozenset(
+    {
+        *("instruments", "quote", "quotes", "last_trade", "last_prices", "order_book"),
+        *("candles", "server_time"),
+    }
+)
 _Read = TypeVar("_Read")
 
 
@@ -303,13 +310,13 @@ class CcxtGateway:
         LAST_ANSWER.set(None)
         try:
             with self._without_secrets():
-                answer = await self._answered(work)
+                answer = await self._answered(call, work)
         finally:
             self._count_theirs()
         self._throttle.answered()
         return answer
 
-    async def _answered(self, work: Callable[[], Awaitable[_Read]]) -> _Read:
+    async def _answered(self, call: str, work: Callable[[], Awaitable[_Read]]) -> _Read:
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 return await work()
@@ -317,7 +324,8 @@ class CcxtGateway:
             raise
         except Exception as error:
             seen = LAST_ANSWER.get()
-            failure = errors.failure_of(error, seen, to_ms(self._clock.now()))
+            now_ms = to_ms(self._clock.now())
+            failure = errors.failure_of(error, seen, now_ms, is_public=call in _PUBLIC)
             if isinstance(failure, RateLimited):
                 self._be_silent(failure.retry_after_s, seen.status if seen else None)
             raise failure from error

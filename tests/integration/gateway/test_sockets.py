@@ -377,6 +377,35 @@ async def test_a_key_that_is_revoked_later_is_a_lost_key_too(
     fired(await times_fired(sim))
 
 
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("status", {"status": 401, "body": "<html>sign in</html>"}),
+        ("error_code", {"code": -2015, "status": 401}),
+    ],
+)
+async def test_no_answer_to_a_question_without_a_key_is_a_lost_key(
+    sim: RunningSim, gateway: ExchangeGateway, kind: str, args: dict[str, object]
+) -> None:
+    asked = (
+        lambda: gateway.quote(BTC),
+        lambda: gateway.quotes([BTC]),
+        lambda: gateway.last_trade(BTC),
+        gateway.last_prices,
+        lambda: gateway.order_book(BTC),
+        lambda: gateway.candles(BTC, Timeframe("1h"), 5),
+        gateway.clock_offset_ms,
+    )
+    for ask in asked:
+        await fault(sim, kind, path="*", method="*", **args)
+        with pytest.raises(Unreachable) as told:
+            await ask()
+        assert told.value.status == 401
+    await fault(sim, kind, path="*", method="*", **args)
+    with pytest.raises(AuthLost):
+        await gateway.balances()
+
+
 @pytest.mark.fault("C01")
 async def test_signing_follows_the_exchange_s_clock(
     sim: RunningSim, gateway: ExchangeGateway
