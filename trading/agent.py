@@ -240,7 +240,9 @@ class TradingAgent:
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.
         await self.beat()
-        findings = self._start_log.completed(findings, self.trackers.acting())
+        findings = self._start_log.completed(
+            findings, self.trackers.acting(), self.state.instruments
+        )
         self._start_log = None
         told = self._card(findings) if stored.last_alive_at else tuple(findings)
         blind_s = math.ceil((now - since).total_seconds())

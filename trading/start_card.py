@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from trading.domain.events import AttemptChanged, Event, FillBooked, IntentClosed, ProcessStarted
+from trading.domain.instrument import Instrument
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Attempt, Intent, IntentState, Side
 from trading.domain.position import Position, TradingMode
@@ -62,7 +63,12 @@ class StartLog:
             if found is None or self._unbooked.get(found[1], ZERO) < Decimal(found[2])
         ]
 
-    def completed(self, findings: Sequence[str], trackers: Iterable[Tracker]) -> list[str]:
+    def completed(
+        self,
+        findings: Sequence[str],
+        trackers: Iterable[Tracker],
+        instruments: Mapping[str, Instrument],
+    ) -> list[str]:
         """Return the findings, and what is done or has fired since the load and is not done yet.
 
         Of a tracker that a finding begins with, the rest is said there: nothing is said twice.
@@ -74,7 +80,8 @@ class StartLog:
         ]
         told = list(findings)
         lines: list[str] = []
-        for name, when, words in (*map(_done, self._closed), *map(_at_work, fired)):
+        done = (_done(each, instruments.get(each.symbol)) for each in self._closed)
+        for name, when, words in (*done, *map(_at_work, fired)):
             place = next((at for at, line in enumerate(told) if line.startswith(f"{name}:")), None)
             if place is None:
                 lines.append(f"{when}: {name} {words}")
@@ -250,12 +257,13 @@ def _acting(trackers: Iterable[Tracker]) -> list[Tracker]:
     return [tracker for tracker in trackers if tracker.state.is_acting]
 
 
-def _done(intent: Intent) -> tuple[str, str, str]:
+def _done(intent: Intent, rules: Instrument | None) -> tuple[str, str, str]:
     verb = "sold" if intent.side is Side.SELL else "bought"
     number = "" if intent.tracker_id is None else f"#{intent.tracker_id} "
     base = intent.symbol.partition("/")[0]
     at = "" if intent.average_price is None else f" at {plain(round(intent.average_price, 8))}"
-    words = f"{verb} {plain(intent.filled_quantity)} {base}{at}"
+    only = " only in part:" if intent.left_over(rules) > 0 else ""
+    words = f"{verb}{only} {plain(intent.filled_quantity)} {base}{at}"
     return f"{number}{intent.symbol}", "Done while starting", words
 
 

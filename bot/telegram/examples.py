@@ -10,6 +10,7 @@ from bot.telegram.grammar_tracker import (
     read_distance,
     read_level,
     read_slippage,
+    read_then,
 )
 from bot.telegram.phrase import phrase
 from bot.telegram.words import Words
@@ -18,7 +19,7 @@ from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.money import parse_decimal, parse_percent, plain
 from trading.domain.order import Side
-from trading.domain.tracker import Amount, AmountKind, Then, ThenKind, TrackerSpec
+from trading.domain.tracker import Amount, AmountKind, TrackerSpec
 
 _SUPPORT = "2026-11-01T00:00 {price} 2026-11-18T00:00 {price}"
 _RESISTANCE = "2026-11-01T00:00 {above} 2026-11-18T00:00 {above} trail 1.5% {all}"
@@ -129,8 +130,6 @@ def fitting(error: Refused, command: Command) -> Refused:
 
 def _as_change(part: str) -> str:
     first, _, unit = part.partition(" ")
-    if first == "swing":
-        return f"then {part}"
     if first in _PARTS:
         return part
     # Of a tracker that runs the symbol is not typed, and its unit is called by what it is.
@@ -138,13 +137,14 @@ def _as_change(part: str) -> str:
 
 
 def _with_part(spec: TrackerSpec, part: str) -> TrackerSpec:
-    first, *rest = part.split()
-    words = Words(rest, part)
-    if first == "lines":
+    if part == "lines":
         return replace(spec, support=spec.resistance, resistance=spec.support)
-    if first in _PARTS:
-        return _PARTS[first](spec, words)
-    return replace(spec, amount=_amount(part, spec))
+    words = Words(part.split(), part)
+    if words.peek() not in _PARTS:
+        return replace(spec, amount=_amount(part, spec))
+    while not words.is_done:
+        spec = _PARTS[words.take("the part")](spec, words)
+    return spec
 
 
 def _amount(part: str, spec: TrackerSpec) -> Amount:
@@ -174,7 +174,5 @@ _PARTS: dict[str, Callable[[TrackerSpec, Words], TrackerSpec]] = {
     "stop": _with_stop,
     "backstop": _with_backstop,
     "slippage": lambda spec, words: replace(spec, slippage_max=read_slippage(words)),
-    "swing": lambda spec, words: replace(
-        spec, then=Then(ThenKind.SWING, words.share("swing", "0.01%", "50%"))
-    ),
+    "then": lambda spec, words: replace(spec, then=read_then(words)),
 }

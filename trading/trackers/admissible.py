@@ -1,7 +1,7 @@
 """What the exchange would take of a tracker: levels on its price step, sales of its least value."""
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
@@ -12,6 +12,9 @@ from trading.trackers import rules
 
 # How far from the price a refusal proposes a level.
 AWAY = Decimal("0.05")
+_DIVISION = Context(prec=28)
+_TENTH = Decimal("0.1")
+_TRAIL_MOST_PERCENT = 50
 
 
 def levels(spec: TrackerSpec) -> tuple[tuple[str, str, Level | None], ...]:
@@ -73,4 +76,24 @@ def _that_sells(tracker: Tracker, name: str, price: Decimal, instrument: Instrum
         return "backstop 10%"
     if tracker.spec.kind is TrackerKind.STOP:
         return f"level {plain(near)}"
-    return "trail 5%" if tracker.state is TrackerState.TRAILING else f"stop {plain(near)}"
+    return trail_away(tracker, price) if is_trailing(tracker) else f"stop {plain(near)}"
+
+
+def is_trailing(tracker: Tracker) -> bool:
+    """Whether its stop follows a record now."""
+    return tracker.state is TrackerState.TRAILING and tracker.distance is not None
+
+
+def trail_away(tracker: Tracker, price: Decimal) -> str:
+    """Return the words of a trail whose stop is well away from the price, or of the end.
+
+    It counts from the record, which a price that ran away has left far behind.
+    """
+    record = price if tracker.record_price is None else tracker.record_price
+    sign = tracker.side.sign
+    stop = EXACT.multiply(price, ONE + sign * AWAY)
+    share = sign * (_DIVISION.divide(stop, record) - ONE)
+    percent = max((share * 100).quantize(_TENTH, ROUND_UP), 100 * AWAY)
+    if percent > _TRAIL_MOST_PERCENT:
+        return f"/tracker {tracker.tracker_id} cancel"
+    return f"trail {plain(percent)}%"

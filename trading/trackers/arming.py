@@ -29,6 +29,8 @@ DISTANCE_MAX = Decimal("0.5")
 SWING_SHARE_DEFAULT = Decimal("0.015")
 # In how many digits a refusal proposes a level.
 _THREE_DIGITS = Context(prec=3)
+_TRAIL_PROPOSED = Decimal("0.02")
+_SWINGS_PROPOSED = tuple(Decimal(percent) / 100 for percent in (4, 6, 8, 12, 16, 25, 50))
 # What a refusal proposes for a share that is out of bounds.
 _SHARES = {"stop": "stop 5%", "backstop": "backstop 10%", "slippage": "slippage 0.5%"}
 _COUNT_MAX = {ConfirmKind.TICKS: 1000, ConfirmKind.RUN: 100, ConfirmKind.SECONDS: 3600}
@@ -159,7 +161,7 @@ def check(spec: TrackerSpec, present: Present, instrument: Instrument) -> None:
         raise Refused(f"{instrument.symbol} takes no orders now: it is {instrument.status.value}")
     if not present.price.is_finite() or present.price <= 0:
         raise Refused(f"there is no usable price of {instrument.symbol} now")
-    _check_parts(spec)
+    _check_parts(spec, present)
     at_ms = to_ms(present.at)
     for name, level in (("level", spec.level), ("stop", spec.stop)):
         if level is not None:
@@ -225,20 +227,36 @@ def swing_share(spec: TrackerSpec) -> Decimal:
     return SWING_SHARE_DEFAULT if spec.then.share is None else spec.then.share
 
 
-def _check_parts(spec: TrackerSpec) -> None:
+def _check_parts(spec: TrackerSpec, present: Present) -> None:
+    stop = f"/track {spec.symbol} stop {_below(present.price)} all"
     name = spec.kind.value.replace("_", " ")
     if spec.kind in _NEEDS_LEVEL and spec.level is None:
-        raise Refused(f"a {name} needs a price", example=f"/track {spec.symbol} stop 58000 all")
+        raise Refused(f"a {name} needs a price", example=stop)
     if spec.trail is None and (spec.kind in _NEEDS_TRAIL or spec.then.kind is ThenKind.SWING):
         what = "a swing" if spec.kind not in _NEEDS_TRAIL else f"a {name}"
-        raise Refused(f"{what} needs a trailing distance", example="trail 2%")
+        raise Refused(f"{what} needs a trailing distance", example=_trail_for(spec, present.fee))
     has_stop = spec.stop is not None or spec.stop_share is not None
     if has_stop and spec.first_side is Side.BUY and spec.then.kind is not ThenKind.SWING:
         raise Refused(
             "a stop on a buy tracker guards what it bought, and only `then swing` watches on; "
             "set a stop after the buy",
-            example=f"/track {spec.symbol} stop 58000 all",
+            example=stop,
         )
+
+
+def _trail_for(spec: TrackerSpec, fee: Decimal) -> str:
+    """Return a distance to propose, with a swing that gains with it where this one does not."""
+    is_swing = spec.then.kind is ThenKind.SWING
+    if not is_swing or _gains(swing_share(spec), _TRAIL_PROPOSED, fee):
+        return "trail 2%"
+    return f"trail 2% then {_swing_for(_TRAIL_PROPOSED, fee)}"
+
+
+def _swing_for(distance: Decimal, fee: Decimal) -> str:
+    """Return a swing that gains at this distance and fee, or the end where none does."""
+    wide = (share for share in _SWINGS_PROPOSED if _gains(share, distance, fee))
+    share = next(wide, None)
+    return "once" if share is None else f"swing {plain(share * 100)}%"
 
 
 def _check_level(level: Level, name: str, at_ms: int) -> None:
@@ -308,8 +326,8 @@ def _check_order_of_levels(spec: TrackerSpec, present: Present, at_ms: int) -> N
 
 def _away(tracker: Tracker, price: Decimal) -> str:
     """Return what to say instead of a level that is crossed: one that is well away."""
-    if tracker.level_price is None and tracker.distance is not None:
-        return "trail 5%"
+    if tracker.distance is not None:
+        return admissible.trail_away(tracker, price)
     return f"level {_rounded(EXACT.multiply(price, ONE + tracker.side.sign * admissible.AWAY))}"
 
 
@@ -339,19 +357,28 @@ def check_swing(spec: TrackerSpec, distance: Decimal | None, fee: Decimal) -> No
         return
     share = swing_share(spec)
     if not DISTANCE_MIN <= share <= DISTANCE_MAX:
-        raise Refused(_share_sentence("swing", share), example="swing 4%")
-    kept = (ONE - fee) ** 2
-    sell_leg = (ONE + share) * (ONE - distance) * kept
-    buy_leg = (ONE - share) * (ONE + distance)
-    if sell_leg > 1 and buy_leg < kept:
+        example = f"then {_swing_for(distance, fee)}"
+        raise Refused(_share_sentence("swing", share), example=example)
+    if _gains(share, distance, fee):
         return
+    sell_leg, buy_leg, kept = _legs(share, distance, fee)
     percent = [_short(value * 100) for value in (share, distance, fee)]
     raise Refused(
         f"swing {percent[0]}% with trail {percent[1]}% and a fee of {percent[2]}% cannot gain: "
         f"selling keeps {_short(sell_leg)} (should be above 1), "
         f"buying back costs {_short(buy_leg)} (should be below {_short(kept)})",
-        example="swing 4%",
+        example=f"then {_swing_for(distance, fee)}",
     )
+
+
+def _legs(share: Decimal, distance: Decimal, fee: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    kept = (ONE - fee) ** 2
+    return (ONE + share) * (ONE - distance) * kept, (ONE - share) * (ONE + distance), kept
+
+
+def _gains(share: Decimal, distance: Decimal, fee: Decimal) -> bool:
+    sell_leg, buy_leg, kept = _legs(share, distance, fee)
+    return sell_leg > 1 and buy_leg < kept
 
 
 def _notes(

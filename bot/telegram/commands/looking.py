@@ -156,7 +156,9 @@ async def show_audit(request: Request, services: Services) -> Reply:
     names = {person.user_id: person.name for person in services.roster.active.values()}
     rows = reports.without_repeated_moves(await services.desk.audit(_AUDITED_MAX))[:limit]
     questions = await _questions(services)
-    return Reply((reports.audit_card(rows, request.now, names, questions),))
+    currency = services.desk.account().currency
+    card = reports.audit_card(rows, request.now, names, questions, currency)
+    return Reply((card,))
 
 
 async def _questions(services: Services) -> dict[str, str]:

@@ -99,6 +99,7 @@ TRACKER_FORMS = (
     "/tracker 3 then once",
     "/tracker 3 then cooldown",
     "/tracker 3 then swing 4%",
+    "/tracker 3 stop off",
     "/tracker 3 backstop 50000",
     "/tracker 3 backstop off",
     "/tracker 3 slippage 0.5%",

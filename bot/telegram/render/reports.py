@@ -33,6 +33,7 @@ from bot.telegram.render.text import (
     price,
     quantity,
     signed,
+    worth,
 )
 from trading.domain import events
 from trading.domain.chat import ConfirmationAnswer
@@ -246,12 +247,16 @@ def audit_card(
     now: datetime,
     names: Mapping[int, str] | None = None,
     questions: Mapping[str, str] | None = None,
+    currency: str = "",
 ) -> Card:
-    """Who asked what and what was decided, newest first; `questions` are commands by nonce."""
+    """Who asked what and what was decided, newest first; `questions` are commands by nonce.
+
+    `currency` is what the account is valued in.
+    """
     lines: list[Line] = []
     for place, row in enumerate(rows):
         was = _stop_before(row.event, rows[place + 1 :])
-        words = f"{moment(row.event.at, now)} {audit_words(row.event, names or {}, was)}"
+        words = f"{moment(row.event.at, now)} {audit_words(row.event, names or {}, was, currency)}"
         if isinstance(row.event, events.ConfirmationAnswered):
             words = _with_reason(words, (questions or {}).get(row.event.nonce, ""))
         lines.append(words)
@@ -302,10 +307,15 @@ _ENDS = {
 
 
 # One branch per fact, as short as a table.
-def audit_words(event: events.Event, names: Mapping[int, str], was: Decimal | None = None) -> str:
+def audit_words(
+    event: events.Event,
+    names: Mapping[int, str],
+    was: Decimal | None = None,
+    currency: str = "",
+) -> str:
     """One fact in a few words; `names` of the people that it may mention.
 
-    `was` is where a stop that moved had stood, as far as that is known.
+    `was` is where a stop that moved had stood, as far as that is known; worth is in `currency`.
     """
 
     def who(number: int) -> str:
@@ -326,7 +336,9 @@ def audit_words(event: events.Event, names: Mapping[int, str], was: Decimal | No
         case events.FundsMoved(movement, value):
             way = "came in" if movement.quantity > 0 else "went out"
             amount = f"{plain(abs(movement.quantity))} {movement.asset}"
-            return f"{amount} {way}, worth {money(abs(value))}: no trade"
+            # Nothing is worth 0: no market told it.
+            told = f", worth {worth(abs(value), currency)}" if value else ""
+            return f"{amount} {way}{told}: no trade"
         case _:
             return _people_words(event, who) or _own_words(event, was)
 

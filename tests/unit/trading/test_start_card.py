@@ -52,16 +52,28 @@ def closed(number: int | None, filled: str, notional: str) -> IntentClosed:
     return IntentClosed(intent, AT)
 
 
+def test_what_was_sold_in_part_before_the_card_is_not_said_to_be_all() -> None:
+    log = StartLog([])
+    log.apply(closed(1, "0.2", "11400"))
+    log.apply(closed(2, "0.49999999", "28499.99"))
+    assert log.completed([], [], INSTRUMENTS) == [
+        "Done while starting: #1 BTC/USDT sold only in part: 0.2 BTC at 57000",
+        "Done while starting: #2 BTC/USDT sold 0.49999999 BTC at 56999.98114",
+    ]
+
+
 def test_what_was_sold_before_the_card_is_said_with_its_price() -> None:
     log = StartLog([])
     log.apply(closed(1, "0.5", "28450"))
-    assert log.completed([], []) == ["Done while starting: #1 BTC/USDT sold 0.5 BTC at 56900"]
+    assert log.completed([], [], INSTRUMENTS) == [
+        "Done while starting: #1 BTC/USDT sold 0.5 BTC at 56900"
+    ]
 
 
 def test_an_order_that_ended_without_a_fill_has_done_nothing() -> None:
     log = StartLog([])
     log.apply(closed(1, "0", "0"))
-    assert log.completed([], []) == []
+    assert log.completed([], [], INSTRUMENTS) == []
 
 
 @pytest.mark.parametrize(
@@ -77,14 +89,16 @@ def test_what_fired_since_the_load_is_said_and_what_had_fired_before_is_not(
     waiting, acting = tracker(1, TrackerState.TRAILING), tracker(2, TrackerState.EXITING)
     log = StartLog([waiting, acting])
     fired = tracker(1, state, reason=reason)
-    assert log.completed([], [fired, acting]) == [f"Fired while starting: #1 BTC/USDT {words}"]
+    assert log.completed([], [fired, acting], INSTRUMENTS) == [
+        f"Fired while starting: #1 BTC/USDT {words}"
+    ]
 
 
 def test_a_storm_at_a_start_is_cut_and_counted() -> None:
     log = StartLog([])
     for number in range(1, 14):
         log.apply(closed(number, "0.5", "28450"))
-    lines = log.completed([], [])
+    lines = log.completed([], [], INSTRUMENTS)
     assert len(lines) == 11
     assert lines[-1] == "Done or fired while starting: 3 more"
 
@@ -93,9 +107,9 @@ def test_what_a_finding_says_of_a_tracker_is_completed_there_and_not_said_twice(
     log = StartLog([tracker(1, TrackerState.TRAILING)])
     found = "#1 BTC/USDT: fired now: the price 57000 is beyond 58000"
     at_work = tracker(1, TrackerState.EXITING)
-    assert log.completed([found], [at_work]) == [f"{found}; selling 0.5 BTC"]
+    assert log.completed([found], [at_work], INSTRUMENTS) == [f"{found}; selling 0.5 BTC"]
     log.apply(closed(1, "0.5", "28450"))
-    assert log.completed([found], []) == [f"{found}; sold 0.5 BTC at 56900"]
+    assert log.completed([found], [], INSTRUMENTS) == [f"{found}; sold 0.5 BTC at 56900"]
 
 
 def test_a_start_without_findings_says_that_there_is_nothing_to_do() -> None:

@@ -54,7 +54,7 @@ class Changing:
 
         def change(tracker: Tracker) -> Tracker:
             if tracker.is_paused:
-                raise Refused(f"#{tracker_id} is paused already", f"/resume {tracker_id}")
+                raise Refused(f"#{tracker_id} is paused already", f"/tracker {tracker_id} resume")
             now = self._clock.now()
             return replace(tracker, is_paused=True, paused_at=now, changed_at=now)
 

@@ -100,7 +100,7 @@ def test_an_unknown_candle_length_is_not_taken_for_the_amount() -> None:
         ("/track BTC/USDT trail 1 atr all", "trail 2%", "/track BTC/USDT trail 2% all"),
         (
             "/track BTC/USDT trail 1% all then swing 1%",
-            "swing 4%",
+            "then swing 4%",
             "/track BTC/USDT trail 1% all then swing 4%",
         ),
         (
@@ -131,7 +131,13 @@ def test_an_unknown_candle_length_is_not_taken_for_the_amount() -> None:
         ("/tracker 2 slippage 9%", "slippage 0.5%", "/tracker 2 slippage 0.5%"),
         (_LINES, "lines", _LINES.replace(" 9", " x").replace(" 5", " 9").replace(" x", " 5")),
         ("/tracker 2 amount 100", "0.4", "/tracker 2 amount 0.4"),
-        ("/tracker 2 then swing 1%", "swing 4%", "/tracker 2 then swing 4%"),
+        ("/tracker 2 then swing 1%", "then swing 4%", "/tracker 2 then swing 4%"),
+        (
+            "/track BTC/USDT stop 5 all then swing",
+            "trail 2% then swing 4%",
+            "/track BTC/USDT stop 5 trail 2% all then swing 4%",
+        ),
+        ("/tracker 2 trail 1%", "then once", "/tracker 2 then once"),
         ("/tracker 2 level 90000", "level 57000", "/tracker 2 level 57000"),
         ("/buy BTC/USDT 100 USDT", "/buy BTC/USDT 50%", "/buy BTC/USDT 50%"),
     ],

@@ -492,15 +492,17 @@ def test_the_audit_is_written_in_the_words_of_a_person() -> None:
 @pytest.mark.parametrize(
     ("quantity", "value", "words"),
     [
-        ("50", "148000", "50 ETH came in, worth 148,000.00: no trade"),
-        ("-0.5", "-1480.5", "0.5 ETH went out, worth 1,480.50: no trade"),
+        ("50", "148000", "50 ETH came in, worth 148,000.00 USDT: no trade"),
+        ("-0.5", "-1480.5", "0.5 ETH went out, worth 1,480.50 USDT: no trade"),
+        ("-0.5", "0", "0.5 ETH went out: no trade"),
     ],
 )
 def test_what_came_and_went_without_a_trade_has_words(
     quantity: str, value: str, words: str
 ) -> None:
     movement = Movement("ETH", Decimal(quantity), START)
-    assert reports.audit_words(events.FundsMoved(movement, Decimal(value), START), {}) == words
+    moved = events.FundsMoved(movement, Decimal(value), START)
+    assert reports.audit_words(moved, {}, currency="USDT") == words
 
 
 @pytest.mark.parametrize(

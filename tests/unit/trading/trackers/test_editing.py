@@ -438,3 +438,68 @@ def test_what_has_fired_can_no_longer_be_changed() -> None:
 def test_new_values_are_checked_like_those_of_a_new_tracker() -> None:
     with pytest.raises(Refused, match=r"between 0.01% and 50%, was 250%"):
         _edit(_stop(), trail=_share("2.5"))
+
+
+def _passed(side: Side, price: object) -> Tracker:
+    """A paused trail whose stop the price passed meanwhile."""
+    kind, fields = TrackerKind.TRAIL, {}
+    if side is Side.BUY:
+        kind, fields = TrackerKind.DIP, {"level": 60500}
+    trail = armed(kind, 60000, trail="0.02", **fields)
+    assert trail.state is TrackerState.TRAILING
+    return replace(trail, is_paused=True, paused_at=NOON)
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("share", ["0.02", "0.05", "0.1234", "0.3", "0.42"])
+def test_a_trail_that_the_price_has_passed_is_offered_one_that_is_taken(
+    side: Side, share: str
+) -> None:
+    price = 60000 * (1 + side.sign * d(share))
+    tracker = _passed(side, price)
+    with pytest.raises(Refused, match="already crossed") as refused:
+        _edit(tracker, price, confirm=Confirm(ConfirmKind.TICKS, 2))
+    word, percent = (refused.value.example or "").split()
+    assert word == "trail"
+    edited = _edit(tracker, price, trail=_share(str(d(percent.removesuffix("%")) / 100))).tracker
+    assert edited.stop_price is not None
+    assert abs(edited.stop_price / price - 1) > d("0.04")
+
+
+@pytest.mark.parametrize(("side", "price"), [(Side.SELL, 30000), (Side.BUY, 95000)])
+def test_a_trail_that_no_distance_saves_is_offered_its_end(side: Side, price: int) -> None:
+    with pytest.raises(Refused, match="already crossed") as refused:
+        _edit(_passed(side, price), price, confirm=Confirm(ConfirmKind.TICKS, 2))
+    assert refused.value.example == "/tracker 1 cancel"
+
+
+@pytest.mark.parametrize("distance", ["0.001", "0.01", "0.05", "0.1", "0.2"])
+def test_a_swing_that_cannot_gain_is_offered_one_that_is_taken(distance: str) -> None:
+    tracker = armed(TrackerKind.TRAIL, 60000, trail=distance)
+    with pytest.raises(Refused, match="cannot gain") as refused:
+        _edit(tracker, then=Then(ThenKind.SWING, d("0.001")))
+    *words, percent = (refused.value.example or "").split()
+    assert words == ["then", "swing"]
+    swing = Then(ThenKind.SWING, d(percent.removesuffix("%")) / 100)
+    assert _edit(tracker, then=swing).tracker.spec.then == swing
+
+
+def test_where_no_swing_gains_the_end_of_it_is_offered() -> None:
+    tracker = armed(TrackerKind.TRAIL, 60000, trail="0.4")
+    with pytest.raises(Refused, match="cannot gain") as refused:
+        _edit(tracker, then=Then(ThenKind.SWING))
+    assert refused.value.example == "then once"
+
+
+def test_a_swing_without_a_distance_is_offered_both() -> None:
+    with pytest.raises(Refused, match="needs a trailing distance") as refused:
+        _edit(_stop(), then=Then(ThenKind.SWING, d("0.001")))
+    assert refused.value.example == "trail 2% then swing 4%"
+    _edit(_stop(), trail=_share("0.02"), then=Then(ThenKind.SWING, d("0.04")))
+
+
+def test_stop_off_leaves_a_swing_to_its_trail_and_asks() -> None:
+    tracker = armed(TrackerKind.TRAIL, 60000, trail="0.01", stop=50000)
+    edit = _edit(tracker, is_stop_off=True, then=Then(ThenKind.SWING, d("0.04")))
+    assert edit.is_loosening
+    assert (edit.tracker.spec.stop, edit.tracker.hard_stop_price) == (None, None)

@@ -555,8 +555,9 @@ async def test_a_pause_stops_the_watching_and_a_resume_goes_on(desk: Desk) -> No
     await desk.engine.pause(1)
     desk.see(57000, 1)
     assert desk.fires == []
-    with pytest.raises(Refused, match="already crossed"):
+    with pytest.raises(Refused, match="already crossed") as refused:
         await desk.engine.resume(1)
+    assert refused.value.example == "level 54200"
     desk.see(59000, 2)
     await desk.engine.resume(1)
     desk.see(57000, 3)
