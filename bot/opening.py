@@ -29,7 +29,7 @@ from bot.telegram.telling import tell_before_start
 from storage.database import StorageAwaited, StorageMissing
 from storage.lease import DirectoryLock
 from storage.store import Store, open_store
-from trading.domain.errors import JournalCorrupt, StorageLost
+from trading.domain.errors import JournalCorrupt, SettingsInvalid, StorageLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,13 @@ async def _store(
         return await held_start.opened(opening, stop, telling.tell, service, answer)
     except (StorageAwaited, StorageMissing):
         raise
-    except (StorageLost, JournalCorrupt) as error:
+    except (StorageLost, JournalCorrupt, SettingsInvalid) as error:
         if stop is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TELL_S):
                     # Nothing mends itself here, and a start by hand is not repeated.
                     await telling.tell(held_start.refused(error), is_everywhere=True)
-        if isinstance(error, JournalCorrupt) or not settings.database_url.get_secret_value():
+        if not isinstance(error, StorageLost) or not settings.database_url.get_secret_value():
             raise
         raise config.unusable_database(str(error)) from error
 

@@ -319,7 +319,12 @@ class Router:
         if waiting:
             continued = f"{waiting} {request.text}"
             name, words = reading.split(continued)
-            return await self._dispatch(_retyped(request, continued, name, tuple(words)))
+            try:
+                return await self._dispatch(_retyped(request, continued, name, tuple(words)))
+            except Refused as error:
+                # A slip of the finger ends no guide; any command does.
+                self.services.typed_next[request.by] = waiting
+                raise _still_asked(error) from error
         if request.text.startswith("/"):
             raise Refused("a command's name should follow the slash, was nothing", example="/help")
         if "/" in request.text and " " not in request.text:
@@ -395,7 +400,12 @@ def _arrived(stored: InboxUpdate) -> datetime:
 
 
 def _retyped(request: Request, text: str, name: str, words: tuple[str, ...]) -> Request:
-    return replace(request, text=text, command=name, words=words)
+    return replace(request, text=text, command=name, words=words, is_continued=True)
+
+
+def _still_asked(error: Refused) -> Refused:
+    told = f"{str(error).rstrip('. ')}. Type it again, or send another command to leave this"
+    return Refused(told, error.example, wrong=error.wrong, near=error.near)
 
 
 def _failed_reply() -> Reply:

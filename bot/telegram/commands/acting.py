@@ -33,6 +33,8 @@ async def close(request: Request, services: Services) -> Reply:
 async def trade(request: Request, services: Services) -> Reply:
     """Answer /trade, /buy and /sell: the whole line at once, or one step of the guided card."""
     step = guide.next_trade_step(request.command, request.words, services.desk)
+    if step is None and request.is_continued:
+        step = guide.ask_unit(request.command, request.words, services.desk)
     if step is None:
         return await asking.handle_command(request, services)
     services.typed_next[request.by] = request.text if step.takes_typing else ""

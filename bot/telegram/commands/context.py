@@ -37,7 +37,8 @@ class ChartDrawer(Protocol):
 class Request:
     """One admitted command, typed or tapped.
 
-    `cause` makes its effect happen once; `card` names the message that answers it.
+    `cause` makes its effect happen once; `card` names the message that answers it; `is_continued`
+    tells that the line was begun by a guide and its end typed.
     """
 
     cause: str
@@ -49,6 +50,7 @@ class Request:
     sent_at: datetime
     now: datetime
     card: str
+    is_continued: bool = False
 
     @property
     def by(self) -> int:

@@ -15,7 +15,7 @@ from trading.desk import Desk
 from trading.domain.chat import Button
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import EXACT, plain
+from trading.domain.money import EXACT, parse_decimal, plain
 from trading.overview import BalanceView
 
 _SYMBOLS_MAX = 8
@@ -84,6 +84,34 @@ def next_trade_step(command: str, words: tuple[str, ...], desk: Desk) -> Step | 
             return _ask_amount(line, instrument, is_buy=side == "buy", sign="🔁")
         case _:
             return None
+
+
+def ask_unit(command: str, words: tuple[str, ...], desk: Desk) -> Step | None:
+    """Ask whether the bare number typed for a purchase is of money or of coins."""
+    said = [word.lower() for word in words[1:]]
+    side = said.pop(0) if command == "trade" and said else command
+    if side != "buy" or len(said) != 1 or not _is_number(said[0]):
+        return None
+    instrument = desk.instrument(words[0])
+    number = said[0]
+    line = f"/buy {instrument.symbol}"
+    buttons = [
+        shows(f"{number} {unit}", f"{line} {number} {unit}")
+        for unit in (instrument.quote, instrument.base)
+    ]
+    text = card_text(
+        f"🔁 {number} of what?",
+        f"Tap whether it is {instrument.quote} to spend or {instrument.base} to buy, or type it:",
+        Code(instrument.quote),
+    )
+    return Step(Card(text, in_rows(_fitting(buttons))))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return parse_decimal(word) > 0
+    except Refused:
+        return False
 
 
 def _ask_traded_symbol(command: str, desk: Desk) -> Step:

@@ -37,7 +37,10 @@ from trading.overview import AccountView, BalanceView, PositionView, StatusView
 PAGE = 8
 _STOPS_MAX = 4
 _UNCOUNTED_MAX = 3
-STREAMS = {"down": "over REST", "lost": "not coming in"}
+STREAMS = {"down": "over REST", "lost": "not coming in", "back": "live again"}
+# How the market names live prices that are interrupted; it is over once they have held.
+_STREAM_DOWN = "stream_down"
+_BACK_WORDS = "live prices were interrupted: the alarm ends once they have held"
 Row = TypeVar("Row")
 
 
@@ -69,7 +72,8 @@ def status_card(status: StatusView, *, may_act: bool = True) -> Card:
         lines.append(f"Today {signed(status.profit_today)} {status.currency}")
     lines.append(tracker_counts(status))
     fresh = f"{age(status.data_age_s)} old" if status.data_age_s is not None else "not needed now"
-    lines.append(f"Prices {fresh} · {STREAMS.get(status.stream, status.stream)}")
+    way = "back" if _is_back(status) else status.stream
+    lines.append(f"Prices {fresh} · {STREAMS.get(way, way)}")
     for view in status.positions[:PAGE]:
         lines.extend(position_lines(view))
     if len(status.positions) > PAGE:
@@ -178,11 +182,21 @@ def _troubles(status: StatusView) -> list[Line]:
     lines: list[Line] = [*blocked_line(status)]
     if status.unresolved:
         lines.append(f"❓ {count(status.unresolved, 'order')} of unknown outcome")
-    lines.extend(f"⚠️ {one.text}" for one in status.conditions if one.is_active)
+    lines.extend(
+        f"⚠️ {_BACK_WORDS if one.condition == _STREAM_DOWN and _is_back(status) else one.text}"
+        for one in status.conditions
+        if one.is_active
+    )
     lines.extend(f"🚨 {alert.text}" for alert in status.alerts)
     if status.alerts:
         lines.append("/ack ends the repeating")
     return lines
+
+
+def _is_back(status: StatusView) -> bool:
+    """Whether live prices come in again, and the word that they do not is not taken back yet."""
+    names = {one.condition for one in status.conditions if one.is_active}
+    return status.stream == "live" and _STREAM_DOWN in names
 
 
 def position_lines(view: PositionView) -> list[Line]:

@@ -159,6 +159,8 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
     is_more = bool(facts.unmanaged or facts.foreign_orders)
     if isinstance(command, Panic) and is_more and not is_everything:
         lines.append("Everything sells and cancels that too.")
+    if isinstance(command, CloseAll) and is_more:
+        lines += ["To sell and cancel that too, and halt:", Code("/panic everything")]
     if facts.price_age_s is not None and facts.price_age_s > _FRESH_S:
         lines.append(f"⚠️ Prices {age(facts.price_age_s)} old")
     return _close_title(facts, command), lines

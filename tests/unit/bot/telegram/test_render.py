@@ -597,6 +597,19 @@ async def test_a_status_without_eyes_calls_nothing_protected() -> None:
     assert told == ("Holds 0.5 BTC (BTC/USDT), CANNOT SELL NOW: 0.5 at 58000",)
 
 
+def test_a_status_does_not_call_live_prices_interrupted_that_are_live_again() -> None:
+    down = events.ConditionChanged(
+        "stream_down", None, True, Severity.WARN, "they are interrupted", START
+    )
+    seen = replace(FakeDesk(SettableClock(START)).status(), conditions=(down,), data_age_s=1.0)
+    back = _assert_fits(status.status_card(replace(seen, stream="live")))
+    assert "Prices 1.0 s old · live again" in back
+    assert not [line for line in back if "are interrupted" in line]
+    lines = _assert_fits(status.status_card(replace(seen, stream="down")))
+    assert "Prices 1.0 s old · over REST" in lines
+    assert "⚠️ they are interrupted" in lines
+
+
 def test_a_start_without_an_exchange_says_that_nothing_is_watched() -> None:
     starting = replace(FakeDesk(SettableClock(START)).status(), is_ready=False)
     lines = _assert_fits(status.status_card(starting))
@@ -665,6 +678,10 @@ async def test_closing_everything_lists_what_goes_and_what_stays() -> None:
     desk.unmanaged["ETH/USDT"] = Decimal(2)
     text = trading.question_text(await desk.propose(commands.CloseAll(), 7), 300)
     assert list(_close_lines(text)) == ["• 0.5 BTC = 60,000.00 USDT", "• 2 ETH = ?"]
+    assert "<code>/panic everything</code>" in text
+    desk.unmanaged.clear()
+    alone = trading.question_text(await desk.propose(commands.CloseAll(), 7), 300)
+    assert "/panic everything" not in alone
     assert CAPTION_LENGTH_MAX < 1024
 
 

@@ -49,3 +49,37 @@ async def test_nothing_is_offered_to_be_sold_where_nothing_is_held(
     assert answer.title == "✋ Nothing is held that could be"
     assert "Try: /balance" in answer.text
     assert list(answer.buttons) == []
+
+
+async def test_a_slip_of_the_finger_ends_no_guide_and_a_command_does(talk: Talk) -> None:
+    await talk.ask("/buy BTC/USDT")
+    slip = await talk.ask("1oo USDT")
+    assert "Type it again, or send another command to leave this" in slip.text
+    assert (await talk.ask("100 USDT")).title.startswith("❔ Buy")
+    await talk.ask("/buy BTC/USDT")
+    await talk.ask("x")
+    await talk.ask("/status")
+    assert "Commands start with a slash" in (await talk.ask("100 USDT")).text
+
+
+@pytest.mark.parametrize("begun", ["/buy BTC/USDT", "/trade BTC/USDT buy"])
+async def test_a_bare_number_for_a_purchase_is_asked_whether_it_is_money_or_coins(
+    talk: Talk, begun: str
+) -> None:
+    await talk.ask(begun)
+    answer = await talk.ask("100")
+    assert answer.title == "🔁 100 of what?"
+    assert answer.buttons == {
+        "100 USDT": "=/buy BTC/USDT 100 USDT",
+        "100 BTC": "=/buy BTC/USDT 100 BTC",
+    }
+    assert (await talk.press("=/buy BTC/USDT 100 USDT")).title.startswith("❔ Buy")
+    await talk.ask(begun)
+    await talk.ask("100")
+    assert (await talk.ask("usdt")).title.startswith("❔ Buy")
+
+
+async def test_a_bare_number_of_a_sale_or_of_a_whole_line_is_of_coins(talk: Talk) -> None:
+    await talk.ask("/sell BTC/USDT")
+    assert (await talk.ask("0.1")).title.startswith("❔ Sell")
+    assert (await talk.ask("/buy BTC/USDT 0.1")).title.startswith("❔ Buy")
