@@ -52,8 +52,9 @@ _TRACKER_ENDINGS = (
     "2%",
     "1h",
     "",
-    "59000",
-    "stop 59000",
+    # A share fits a tracker of any symbol, whose price is not known here.
+    "5%",
+    "stop 5%",
     "once",
     "last",
     "3 ticks",
@@ -63,8 +64,9 @@ _TRACKER_ENDINGS = (
 )
 # Each word less is tried with every ending, on the loop.
 _WORDS_MAX = 20
-_PRICES = {"BTC": "58000", "ETH": "2500"}
-_ABOVE = {"BTC": "65000", "ETH": "3200"}
+# Of any other coin no price is known here, and the example is of a rule that needs none.
+_PRICES = {"BTC": "58000", "ETH": "2500", "ADA": "0.4"}
+_ABOVE = {"BTC": "65000", "ETH": "3200", "ADA": "0.5"}
 
 
 def of_track(
@@ -83,10 +85,15 @@ def of_track(
     is_buy = [word.lower() for word in rest[1:2]] == ["buy"]
     values = {
         "all": f"500 {found.quote}" if is_buy else "all",
-        "price": _PRICES.get(found.base, "0.4"),
-        "above": _ABOVE.get(found.base, "0.5"),
+        "price": _PRICES.get(found.base, ""),
+        "above": _ABOVE.get(found.base, ""),
     }
-    endings = [ending.format(**values) for ending in _TRACK_ENDINGS]
+    is_priced = found.base in _PRICES
+    endings = [
+        ending.format(**values)
+        for ending in _TRACK_ENDINGS
+        if is_priced or ("{price}" not in ending and "{above}" not in ending)
+    ]
     return _whole("/track", [found.symbol, *rest[1:]], endings, read)
 
 

@@ -5,7 +5,7 @@ import pytest
 from bot.telegram import grammar
 from bot.telegram.commands.context import whole_number
 from bot.telegram.examples import fitting
-from tests.fakes.desk import find
+from tests.fakes.desk import find, instrument
 from trading.domain.errors import Refused
 
 _RESISTANCE = "2026-11-01T00:00 0.5 2026-11-18T00:00 0.5 trail 1.5% all"
@@ -51,7 +51,9 @@ _LINES = (
         ("/buy BTC/USTD 5", "/buy BTC/USDT 100 USDT"),
         ("/close BTC/USTD", "/close BTC/USDT 50%"),
         ("/tracker 2 trail 250%", "/tracker 2 trail 2%"),
-        ("/tracker 2 foo", "/tracker 2 stop 59000"),
+        ("/tracker 2 foo", "/tracker 2 stop 5%"),
+        ("/tracker 2 stop", "/tracker 2 stop 2%"),
+        ("/tracker 2 level x", "/tracker 2 stop 5%"),
         ("/tracker x trail 2%", "/tracker 3 stop 59000"),
     ],
 )
@@ -60,6 +62,13 @@ def test_an_example_keeps_what_was_right_and_can_be_sent(typed: str, example: st
         grammar.parse(typed, find)
     assert refused.value.example == example
     grammar.parse(example, find)
+
+
+@pytest.mark.parametrize("rest", ["stop", "stop x all", "sell above", "stop line T1", "lines T1 1"])
+def test_an_example_of_a_coin_whose_price_is_unknown_names_no_price(rest: str) -> None:
+    with pytest.raises(Refused) as refused:
+        grammar.parse(f"/track SOL/USDT {rest}", lambda _: instrument("SOL/USDT"))
+    assert refused.value.example == "/track SOL/USDT trail 2% all"
 
 
 def test_an_amount_in_a_third_coin_is_told_in_which_it_may_be() -> None:
