@@ -3,7 +3,7 @@
 from bot.telegram.commands import asking, guide
 from bot.telegram.commands.context import Reply, Request, Services, no_more
 from bot.telegram.keyboards import does
-from bot.telegram.render.text import Card, card_text, count, money, quantity
+from bot.telegram.render.text import Card, card_text, count, quantity, worth
 from trading.domain.commands import AcknowledgeAlerts
 from trading.domain.errors import Refused
 from trading.domain.events import AlertAcknowledged
@@ -26,8 +26,14 @@ async def close(request: Request, services: Services) -> Reply:
         )
         for view in views[:_PICKS_MAX]
     )
-    lines = (f"{view.symbol} = {money(view.value)}" for view in views[:_PICKS_MAX])
+    lines = (
+        f"{view.symbol} = {worth(view.value, _quote(view.symbol))}" for view in views[:_PICKS_MAX]
+    )
     return Reply((Card(card_text("Close which position?", *lines), rows),), outcome="guided")
+
+
+def _quote(symbol: str) -> str:
+    return symbol.partition("/")[2]
 
 
 async def trade(request: Request, services: Services) -> Reply:

@@ -83,3 +83,7 @@ async def test_a_bare_number_of_a_sale_or_of_a_whole_line_is_of_coins(talk: Talk
     await talk.ask("/sell BTC/USDT")
     assert (await talk.ask("0.1")).title.startswith("❔ Sell")
     assert (await talk.ask("/buy BTC/USDT 0.1")).title.startswith("❔ Buy")
+
+
+async def test_what_can_be_closed_is_worth_so_much_of_its_currency(talk: Talk) -> None:
+    assert "BTC/USDT = 30,000.00 USDT" in (await talk.ask("/close")).text
