@@ -104,7 +104,7 @@ class CloseProposal:
     coins too, all but the `unsellable`, by name and quantity. `foreign_orders` is None where the
     exchange did not tell; `price_age_s` is of the oldest price. `currency` is what the account
     counts in: what sales bring in of any other is not sold on. `is_in_doubt` says that more may be
-    managed than is known.
+    managed than is known. Sales `at_work` go on, whatever is confirmed.
     """
 
     lines: tuple[CloseLine, ...]
@@ -116,6 +116,7 @@ class CloseProposal:
     currency: str = ""
     shrunk: tuple[Shrinkage, ...] = ()
     is_in_doubt: bool = False
+    at_work: tuple[Intent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,16 @@ class Holding:
 
     @property
     def locked(self) -> str:
-        """How many base units orders of others lock, in words for a refusal; empty for none."""
-        quantity = self.bound + self.unclaimed - self.unmanaged
-        if self.exiting or quantity <= ZERO:
-            return ""
+        """How many base units orders lock, in words for a refusal; empty for none."""
         base = self.instrument.base
+        if self.exiting:
+            return (
+                f"{plain(self.exiting)} {base} are in a sale at work; /orders shows it, and gives "
+                "it up"
+            )
+        quantity = self.bound + self.unclaimed - self.unmanaged
+        if quantity <= ZERO:
+            return ""
         return f"{plain(quantity)} {base} lie in orders that are not Umbra's: cancel them first"
 
     @property
@@ -386,6 +391,8 @@ def close_line(holding: Holding, share: Decimal, price: Decimal | None) -> Close
     instrument = holding.instrument
     quantity = instrument.quantity(EXACT.multiply(holding.managed, share))
     if quantity <= 0:
+        if holding.exiting:
+            raise Refused(f"nothing of {instrument.symbol} is left: {holding.locked}", "/orders")
         raise Refused(f"nothing of {instrument.symbol} is managed", example="/positions")
     value = quantity * price if price is not None else None
     return CloseLine(instrument.symbol, instrument.base, quantity, value)

@@ -111,6 +111,9 @@ def _raised(event: events.AlertRaised) -> Alert:
     row = [does("👍 Seen", "/ack")] if event.severity is Severity.CRIT else []
     if event.tracker_id is not None:
         row.append(does("📍 Tracker", f"/tracker {event.tracker_id}"))
+    elif event.topic == "blocked":
+        symbol, _, _ = event.text.partition(": ")
+        row += [does("✖️ Abort", f"/abort {symbol}"), does("📋 Orders", "/orders")]
     kept = _KEPT.match(event.text)
     if kept is not None:
         row += [*_ways_out(kept[1])]

@@ -21,6 +21,7 @@ from bot.telegram.grammar_tracker import (
 from bot.telegram.words import Words
 from trading.domain.commands import (
     AbortIntent,
+    AbortOrders,
     AcknowledgeAlerts,
     ArmTracker,
     CancelTracker,
@@ -269,8 +270,12 @@ def _read_ack(rest: list[str], _instrument: FindInstrument) -> Command:
     return AcknowledgeAlerts(alert_id)
 
 
-def _read_abort(rest: list[str], _instrument: FindInstrument) -> Command:
+def _read_abort(rest: list[str], instrument: FindInstrument) -> Command:
     words = Words(rest, "/abort 3")
+    if rest and "/" in rest[0]:
+        symbol = instrument(words.take("the market")).symbol
+        words.finish()
+        return AbortOrders(symbol)
     tracker_id = words.whole("the tracker's number", 1, _ID_MAX)
     words.finish()
     return AbortIntent(tracker_id)

@@ -9,6 +9,7 @@ from typing import Any
 from bot import modes
 from trading.domain.commands import (
     AbortIntent,
+    AbortOrders,
     AcknowledgeAlerts,
     ArmTracker,
     CancelTracker,
@@ -60,8 +61,8 @@ def phrase(command: Command) -> str:
             return f"/tracker {command.tracker_id} {_changes(command)}"
         case PauseTracker() | ResumeTracker() | CancelTracker() | ExitNow():
             return f"/tracker {command.tracker_id} {_TRACKER_VERBS[type(command)]}"
-        case AbortIntent(tracker_id):
-            return f"/abort {tracker_id}"
+        case AbortIntent(what) | AbortOrders(what):
+            return f"/abort {what}"
         case AcknowledgeAlerts(alert_id):
             return "/ack" if alert_id is None else f"/ack {alert_id}"
         case _:

@@ -13,6 +13,7 @@ from bot.totp import DIGITS, matching_step, step_at
 from trading.desk import OrderProposal, Proposal, TrackerProposal
 from trading.domain.commands import (
     AbortIntent,
+    AbortOrders,
     CancelTracker,
     EditTracker,
     PauseTracker,
@@ -124,7 +125,7 @@ def is_grave(proposal: Proposal, notional_min: Decimal) -> bool:
     `notional_min` of the account's currency, or that nobody can compare with it.
     """
     match proposal.command:
-        case AbortIntent():
+        case AbortIntent() | AbortOrders():
             return True
         case SetTradingMode() | CancelTracker() | PauseTracker() | EditTracker():
             # Of these only the grave ones are asked at all.

@@ -10,7 +10,7 @@ async def test_nothing_is_bought_while_an_alarm_stands_that_nobody_has_seen() ->
     front.services.unseen = lambda: (BLOCKED, "🚨 Another")
     answer = await front.say("/buy ETH/USDT 100 USDT")
     assert f"omething critical stands: {BLOCKED} (and 1 more)" in answer
-    assert "after /ack you can buy" in answer
+    assert "send /ack first" in answer
     front.services.unseen = tuple
     front.later(seconds=2)
     await front.say("/buy ETH/USDT 100 USDT")

@@ -15,6 +15,7 @@ from trading.decide import SizedOrder, on_order
 from trading.desk import CloseLine, Outcome, Shown
 from trading.domain.commands import (
     AbortIntent,
+    AbortOrders,
     AcknowledgeAlerts,
     ArmTracker,
     CancelTracker,
@@ -243,6 +244,8 @@ class Executor:
             case ResumeTracker(tracker_id=number):
                 await self._of.trackers.resume(number, (done,))
                 text = f"#{number} watches again."
+            case AbortOrders(symbol=symbol):
+                return await self._abort_orders(symbol, done)
             case AbortIntent(tracker_id=number):
                 await self._abort(self._of.tracker(number), done)
                 text = f"The exit of #{number} was given up."
@@ -252,6 +255,13 @@ class Executor:
             case _:
                 raise Refused(f"{type(command).__name__} is not a command of this desk")
         return Outcome(text, number)
+
+    async def _abort_orders(self, symbol: str, done: CommandExecuted) -> Outcome:
+        ordered = self._of.ordered(symbol)
+        await self._of.record(done)
+        for intent in ordered:
+            self._of.execution.abort(intent.intent_id)
+        return Outcome(f"What was ordered of {symbol} is being given up.")
 
     async def _abort(self, tracker: Tracker, done: CommandExecuted) -> None:
         intent_id = self._firing.intent_of(tracker)

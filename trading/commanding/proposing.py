@@ -10,6 +10,7 @@ from trading.decide import on_order
 from trading.desk import CloseProposal, EditProposal, PlainProposal, Proposal, Shown
 from trading.domain.commands import (
     AbortIntent,
+    AbortOrders,
     ArmTracker,
     CancelTracker,
     CloseAll,
@@ -145,6 +146,7 @@ class Proposer:
         facts = CloseProposal(
             *(lines, tuple(ended), foreign, unmanaged, age_s, kept, currency),
             is_in_doubt=is_in_doubt(self._of.state.alerts),
+            at_work=self._of.sales(),
         )
         return Proposal(command, facts, needs_confirmation=True)
 
@@ -188,6 +190,8 @@ class Proposer:
                 return Proposal(command, PlainProposal(text), needs_confirmation=False)
             case AbortIntent(tracker_id=number) | ExitNow(tracker_id=number):
                 return self._blocked(command, self._of.tracker(number))
+            case AbortOrders(symbol=symbol):
+                return self._given_up(symbol)
             case _:
                 text = "Repeating alerts end."
                 return Proposal(command, PlainProposal(text), needs_confirmation=False)
@@ -229,6 +233,20 @@ class Proposer:
             return Proposal(command, PlainProposal(text), needs_confirmation=False)
         text = f"The exit of #{tracker.tracker_id} is given up: {tracker.symbol} stays unsold."
         return Proposal(command, PlainProposal(text), needs_confirmation=True)
+
+    def _given_up(self, symbol: str) -> Proposal:
+        symbol = self._of.instrument(symbol).symbol
+        base = self._of.instrument(symbol).base
+        said = []
+        for intent in self._of.ordered(symbol):
+            of = f" {plain(intent.quantity)}" if intent.quantity else ""
+            done = plain(intent.filled_quantity)
+            verb = "sold" if intent.side is Side.SELL else "bought"
+            said.append(
+                f"The order to {intent.side.value}{of} {base} is given up: {done} {base} {verb}, "
+                "the rest is not."
+            )
+        return Proposal(AbortOrders(symbol), PlainProposal(" ".join(said)), True)
 
 
 def is_ended_by(command: CloseAll | Panic, tracker: Tracker) -> bool:

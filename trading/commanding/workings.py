@@ -108,6 +108,26 @@ class Workings:
             self.execution.offered(instrument.base),
         )
 
+    def ordered(self, symbol: str) -> tuple[Intent, ...]:
+        """Return what persons ordered of a symbol and is at work; raises Refused for nothing."""
+        found = tuple(
+            intent
+            for intent in self.execution.intents
+            if intent.symbol == symbol and intent.tracker_id is None
+        )
+        if not found:
+            raise Refused(f"no order of yours is at work on {symbol}", "/orders")
+        return found
+
+    def sales(self) -> tuple[Intent, ...]:
+        """Return the sales that are at work or blocked, those that a halt holds aside."""
+        held = {tracker.tracker_id for tracker in self.held_exits()}
+        return tuple(
+            intent
+            for intent in self.execution.intents
+            if intent.side is Side.SELL and intent.tracker_id not in held
+        )
+
     def backstops(self) -> list[tuple[Intent, Attempt]]:
         """Return the stops that rest on the exchange, those that are being taken off among them."""
         return backstops.resting(self.state.backstops, self.execution.attempts)

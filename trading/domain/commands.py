@@ -111,6 +111,13 @@ class AbortIntent:
 
 
 @dataclass(frozen=True, slots=True)
+class AbortOrders:
+    """Give up what persons have ordered of a market, and what is still at work of it."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExitNow:
     """Send a blocked exit on although `/halt everything` holds it."""
 
@@ -136,6 +143,7 @@ Command = (
     | Panic
     | SetTradingMode
     | AbortIntent
+    | AbortOrders
     | ExitNow
     | AcknowledgeAlerts
 )

@@ -102,7 +102,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("quiet", loudness.quiet, "Silent hours", "/quiet 23:00-07:00"),
     CommandEntry("mute", loudness.mute, "Silent for a while", "/mute 4h"),
     CommandEntry("ack", acting.acknowledge, "I have seen the alert", "/ack"),
-    CommandEntry("abort", _act, "Give up a blocked exit", "/abort 3"),
+    CommandEntry("abort", _act, "Give up an exit, or orders", "/abort 3"),
     CommandEntry("health", looking.show_health, "How the process is", "/health", in_menu=True),
     CommandEntry("jobs", looking.show_jobs, "Recurring jobs", "/jobs"),
     CommandEntry("audit", looking.show_audit, "Who did what", "/audit 20", working="Reading…"),

@@ -275,6 +275,7 @@ _DONE = {
     "Panic": "hit panic",
     "SetTradingMode": "changed the mode",
     "AbortIntent": "gave up an exit",
+    "AbortOrders": "gave up orders",
     "ExitNow": "asked for an exit now",
     "AcknowledgeAlerts": "acknowledged alerts",
 }

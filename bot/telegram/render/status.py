@@ -330,9 +330,11 @@ def orders_card(orders: Sequence[tuple[Intent, Attempt | None]], page: int = 1) 
     lines: list[Line] = []
     for intent, attempt in shown:
         lines.extend(_order_lines(intent, attempt))
+    ordered = dict.fromkeys(intent.symbol for intent, _ in shown if intent.tracker_id is None)
+    aborts = tuple((does(f"✖️ Abort {symbol}", f"/abort {symbol}"),) for symbol in ordered)
     refresh = shows("🔄 Refresh", f"/orders {page}")
     title = f"📋 {len(orders)} at work"
-    return Card(card_text(title, *lines), ((refresh,), *pager("/orders", page, pages)))
+    return Card(card_text(title, *lines), (*aborts, (refresh,), *pager("/orders", page, pages)))
 
 
 def _order_lines(intent: Intent, attempt: Attempt | None) -> list[Line]:

@@ -33,6 +33,7 @@ from trading.desk import (
 )
 from trading.domain.commands import (
     AbortIntent,
+    AbortOrders,
     CancelTracker,
     CloseAll,
     Command,
@@ -41,7 +42,7 @@ from trading.domain.commands import (
     SetTradingMode,
 )
 from trading.domain.errors import Refused
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Tracker
@@ -86,6 +87,8 @@ def _plain_title(command: Command) -> str:
             title = f"❔ End #{number}?"
         case AbortIntent(number):
             title = f"❔ Give up the exit of #{number}?"
+        case AbortOrders(symbol):
+            title = f"❔ Give up orders of {symbol}?"
         case SetTradingMode(TradingMode.HALTED_EVERYTHING):
             title = "🚨 Halt EVERYTHING?"
         case SetTradingMode(TradingMode.HALTED):
@@ -138,15 +141,23 @@ def _shrunk(shrunk: Sequence[Shrinkage], base: str) -> list[Line]:
     return lines
 
 
+def _at_work(intent: Intent) -> Line:
+    """A sale that goes on by itself, or waits for what blocks it."""
+    left = quantity(intent.quantity - intent.filled_quantity)
+    base, _ = base_and_quote(intent.symbol)
+    if intent.state is IntentState.BLOCKED:
+        return f"🚨 BLOCKED, sells when it can: {left} {base}"
+    return f"Being sold already: {left} {base}"
+
+
 def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:
     is_everything = isinstance(command, Panic) and command.everything
     lines: list[Line] = [UNKNOWN] if facts.is_in_doubt else []
     lines.extend(_listed(facts.lines))
     if not facts.lines:
-        known = (
-            "Nothing is known to be managed." if facts.is_in_doubt else "Nothing managed is open."
-        )
-        lines.append(known)
+        known = "Nothing else is managed." if facts.at_work else "Nothing managed is open."
+        lines.append("Nothing is known to be managed." if facts.is_in_doubt else known)
+    lines.extend(map(_at_work, facts.at_work[:_LINES_MAX]))
     if facts.lines:
         lines.extend(_shrunk(facts.shrunk, facts.lines[0].base))
     lines.extend(_ended(facts.trackers_cancelled))

@@ -1,0 +1,116 @@
+"""What a person has ordered and what does not come about can be given up, once and for all."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from bot.telegram.alert import AlertFacts
+from bot.telegram.alerts import alert_for
+from bot.telegram.keyboards import does
+from bot.telegram.render.status import orders_card
+from bot.telegram.render.trading import question_text
+from tests.unit.trading.agent_world import OWNER, AgentWorld
+from trading.domain.commands import AbortOrders, ClosePosition, Panic, PlaceOrder
+from trading.domain.errors import Refused
+from trading.domain.events import AlertRaised, IntentClosed
+from trading.domain.order import IntentState, Side
+from trading.domain.tracker import Amount, AmountKind
+
+BTC = "BTC/USDT"
+ALL = Amount(AmountKind.ALL)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as started:
+        await started.time.pass_by(5)
+        yield started
+
+
+async def _blocked(world: AgentWorld) -> None:
+    """A sale of everything that nobody buys."""
+    await world.protect()
+    world.exchange.without_bids.add(BTC)
+    await world.do(ClosePosition(BTC))
+    await world.time.until(lambda: _states(world) == [IntentState.BLOCKED], 30)
+
+
+def _states(world: AgentWorld) -> list[IntentState]:
+    return [intent.state for intent in world.agent.execution.intents]
+
+
+def _ended(world: AgentWorld) -> list[IntentState]:
+    return [each.intent.state for each in world.store.of(IntentClosed)]
+
+
+async def test_a_blocked_sale_of_a_person_is_given_up_and_sells_nothing_later(
+    world: AgentWorld,
+) -> None:
+    await _blocked(world)
+    proposal = await world.desk.propose(AbortOrders("BTCUSDT"), OWNER)
+    assert proposal.needs_confirmation
+    assert "sell 0.5 BTC is given up: 0 BTC sold, the rest is not" in question_text(
+        proposal, 300, ""
+    ).replace("\n", " ")
+    await world.do(AbortOrders(BTC))
+    await world.time.until(lambda: _states(world) == [], 30)
+    world.exchange.without_bids.clear()
+    await world.time.pass_by(120)
+    assert world.exchange.coins["BTC"] == Decimal("0.5")
+    assert _ended(world) == [IntentState.ABORTED]
+    # What was given up may be sold, and protected, anew.
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL))
+    await world.until_sold("0.5")
+
+
+async def test_what_was_given_up_stays_so_through_a_death(world: AgentWorld) -> None:
+    await _blocked(world)
+    await world.kill()
+    await world.start()
+    assert _states(world) == [IntentState.BLOCKED]
+    await world.do(AbortOrders(BTC))
+    await world.time.until(lambda: _states(world) == [], 30)
+    await world.kill()
+    world.exchange.without_bids.clear()
+    await world.start()
+    await world.time.pass_by(60)
+    assert world.exchange.coins["BTC"] == Decimal("0.5")
+
+
+async def test_a_limit_sale_that_rests_is_taken_off_the_exchange(world: AgentWorld) -> None:
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL, Decimal(70_000)))
+    await world.time.pass_by(2)
+    [order] = world.exchange.orders.values()
+    assert order.is_open
+    await world.do(AbortOrders(BTC))
+    await world.time.until(lambda: _states(world) == [], 30)
+    assert not order.is_open
+    assert world.exchange.coins["BTC"] == Decimal("0.5")
+    assert _ended(world) == [IntentState.ABORTED]
+
+
+async def test_the_alarm_and_the_list_of_orders_offer_it(world: AgentWorld) -> None:
+    await _blocked(world)
+    [raised] = [one for one in world.store.of(AlertRaised) if one.topic == "blocked"]
+    alert = alert_for(raised, AlertFacts(world.desk.instrument))
+    assert alert is not None
+    for card, of in ((alert.card, ""), (orders_card(world.desk.open_orders()), f" {BTC}")):
+        assert does(f"✖️ Abort{of}", f"/abort {BTC}") in {one for row in card.buttons for one in row}
+
+
+async def test_without_an_order_of_a_person_there_is_nothing_to_give_up(world: AgentWorld) -> None:
+    await world.protect()
+    with pytest.raises(Refused, match="no order of yours is at work on BTC/USDT"):
+        await world.desk.propose(AbortOrders(BTC), OWNER)
+
+
+async def test_while_it_is_blocked_nothing_says_that_there_is_nothing(world: AgentWorld) -> None:
+    await _blocked(world)
+    for command in (PlaceOrder(BTC, Side.SELL, ALL), ClosePosition(BTC)):
+        with pytest.raises(Refused, match=r"0\.5 BTC are in a sale at work"):
+            await world.desk.propose(command, OWNER)
+    panic = await world.desk.propose(Panic(), OWNER)
+    said = question_text(panic, 300, "").replace("\n", " ")
+    assert "BLOCKED, sells when it can: 0.5 BTC" in said
+    assert "Nothing managed is open" not in said
