@@ -42,7 +42,7 @@ def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
     done = sorts.DONE_WORDS[intent.side].lower()
     titles = {
         IntentState.DONE: "✅ Nothing was left to do",
-        IntentState.DUST: f"✅ Only dust was left of {base}",
+        IntentState.DUST: f"⚠️ Not {done}: {quantity(intent.residual)} {base} stay",
         IntentState.EXPIRED: f"⌛ Not {done}: {intent.symbol} expired",
         IntentState.CLOSED_EXTERNAL: f"✖️ {intent.symbol} was closed elsewhere",
         IntentState.ABORTED: f"✖️ Given up: {intent.side.value} {intent.symbol}",
@@ -53,6 +53,8 @@ def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
         lines.append(f"for {worth(intent.filled_notional, quote)}")
     if intent.reason:
         lines.append(intent.reason)
+    if intent.state is IntentState.DUST and intent.tracker_id is not None:
+        lines.append(f"#{intent.tracker_id} has ended: nothing of it protects them.")
     if intent.state is IntentState.CLOSED_EXTERNAL and intent.tracker_id is not None:
         lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
     title = titles.get(intent.state, f"{intent.symbol} {intent.state.value}")

@@ -136,7 +136,7 @@ _TITLES = {
     f"tracker:{TrackerChange.RESTED.value}": "💤 {} trackers rest",
     f"tracker:{TrackerChange.REARMED.value}": "🔁 {} trackers watch again",
     "intent:done": "✅ Nothing was left to do for {}",
-    "intent:dust": "✅ Only dust was left of {}",
+    "intent:dust": "⚠️ {} sales were too small for an order",
     "intent:expired": "⌛ {} orders expired",
     "intent:aborted": "✖️ {} orders were given up",
     "intent:closed_external": "✖️ {} orders were closed elsewhere",

@@ -219,6 +219,7 @@ def test_dust_is_told_with_what_was_sold() -> None:
         (IntentState.EXPIRED, "⌛ Not sold: BTC/USDT expired"),
         (IntentState.CLOSED_EXTERNAL, "✖️ BTC/USDT was closed elsewhere"),
         (IntentState.ABORTED, "✖️ Given up: sell BTC/USDT"),
+        (IntentState.DUST, "⚠️ Not sold: 0.5 BTC stay"),
     ],
 )
 def test_sold_is_never_said_of_what_was_not(state: IntentState, first: str) -> None:
@@ -226,6 +227,15 @@ def test_sold_is_never_said_of_what_was_not(state: IntentState, first: str) -> N
         INTENT, state=state, filled_quantity=Decimal(0), reason="because", tracker_id=None
     )
     assert told(events.IntentClosed(closed, START)) == [first, "because"]
+
+
+def test_what_a_gap_made_too_small_to_sell_is_told_as_unprotected() -> None:
+    left = replace(
+        INTENT, state=IntentState.DUST, filled_quantity=Decimal(0), reason="", tracker_id=3
+    )
+    assert "#3 has ended: nothing of it protects them." in " ".join(
+        told(events.IntentClosed(left, START))
+    )
 
 
 def test_an_exit_whose_backstop_sold_everything_is_told_by_that_sale_alone() -> None:
