@@ -80,7 +80,7 @@ def examined(content: bytes) -> Log:
             while behind and not frames.is_ours(behind[-1]):
                 behind = behind[:-1]
             # The last transaction of a run may be a torn write.
-            is_damage = any(ended > 1 for ended in frames.transactions_of_runs(behind))
+            is_damage = any(ended > 1 for ended in frames.transactions_of_runs(behind, running))
             return Log(transactions, (number + 1) * is_damage, len(behind) - 1)
         transactions += frames.is_commit(start)
     return Log(transactions, 0, 0)
@@ -100,8 +100,12 @@ class _Frames:
         return self.content[start + 8 : start + 16] == self.salts
 
     def is_commit(self, start: int) -> bool:
-        """Whether a transaction ends with it."""
-        return self.is_ours(start) and self.content[start + 4 : start + 8] != bytes(4)
+        """Whether a transaction of this log ends with it."""
+        return self.is_ours(start) and self.ends(start)
+
+    def ends(self, start: int) -> bool:
+        """Whether it says that a transaction ends with it."""
+        return self.content[start + 4 : start + 8] != bytes(4)
 
     def checksum(self, start: int) -> tuple[int, int]:
         """The sum that it was written with."""
@@ -114,17 +118,24 @@ class _Frames:
         page = self.content[start + _FRAME_HEADER_BYTES : start + self.frame_bytes]
         return _summed(_summed(before, head, self.order), page, self.order)
 
-    def transactions_of_runs(self, starts: Sequence[int]) -> list[int]:
+    def transactions_of_runs(self, starts: Sequence[int], should: tuple[int, int]) -> list[int]:
         """How many transactions end in each run of frames that were written one after another.
 
         What does not go on from the frame before it was there already: a torn write of an earlier
-        power cut leaves its last frames behind the first ones of the next write.
+        power cut leaves its last frames behind the first ones of the next write. The first frame
+        is the bad one, and `should` have this sum: what goes on from that follows it, too, and one
+        that has the sum is whole but for its salts.
         """
-        ended = [sum(map(self.is_commit, starts[:1]))]
-        for before, start in pairwise(starts):
-            if self.summed(self.checksum(before), start) != self.checksum(start):
+        if not starts:
+            return []
+        is_whole = self.checksum(starts[0]) == should
+        ended = [int(self.is_commit(starts[0]) or (is_whole and self.ends(starts[0])))]
+        sums = {self.checksum(starts[0]), should}
+        for start in starts[1:]:
+            if self.checksum(start) not in {self.summed(each, start) for each in sums}:
                 ended.append(0)
             ended[-1] += self.is_commit(start)
+            sums = {self.checksum(start)}
         return ended
 
 
