@@ -5,7 +5,9 @@ from pathlib import Path
 from bot.in_hand import mapped
 
 MESSAGES, SALES = "on_the_way.marks", "unrecorded.marks"
-_SLOT, _SLOTS = 256, 64
+_SLOT = 256
+# Messages wait for each other's answers; all stops of an account may fire at once.
+_SLOTS = {MESSAGES: 64, SALES: 4096}
 _KEY_MAX = _SLOT - 2
 
 
@@ -18,9 +20,10 @@ class MarkedOnTheWay:
     """
 
     def __init__(self, data_dir: Path, name: str = MESSAGES) -> None:
-        self._slots = mapped(data_dir / name, _SLOT * _SLOTS)
+        self._count = _SLOTS[name]
+        self._slots = mapped(data_dir / name, _SLOT * self._count)
         self._places = {
-            key: number for number in range(_SLOTS) if (key := self._read(number)) is not None
+            key: number for number in range(self._count) if (key := self._read(number)) is not None
         }
 
     @property
@@ -32,7 +35,7 @@ class MarkedOnTheWay:
         """Mark what is about to be sent."""
         text = key.encode()
         taken = set(self._places.values())
-        free = next((number for number in range(_SLOTS) if number not in taken), None)
+        free = next((number for number in range(self._count) if number not in taken), None)
         if key in self._places or free is None or len(text) > _KEY_MAX:
             return
         self._places[key] = free

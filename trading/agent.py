@@ -36,6 +36,7 @@ from trading.domain.events import (
 )
 from trading.domain.market import Observation
 from trading.domain.order import AttemptState, Fill, Intent
+from trading.domain.time import to_ms
 from trading.domain.tracker import Evidence, Tracker, TrackerChange
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
@@ -63,8 +64,8 @@ from trading.trackers.slices import Holdings
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 10.0
-# Changes of a tracker whose symbol's price was seen at that moment.
-_SEEING = frozenset(
+# Changes of a tracker after which its levels are others, or count again.
+_MOVING = frozenset(
     {TrackerChange.MOVED, TrackerChange.TOUCHED, TrackerChange.EDITED, TrackerChange.RESUMED}
 )
 _BLINDING = frozenset({STALE_DATA, DEGRADED_DATA})
@@ -228,7 +229,7 @@ class TradingAgent:
         for symbol in await self._housekeeping.settle_missed():
             await self._reacting.resize(symbol)
         # Judged before the first live price: a buy would take that for news of its own.
-        findings += await self._catching_up.after_downtime(since, await self._seen(since))
+        findings += await self._catching_up.after_downtime(since, await self._moved(since))
         self._watch()
         # The end may have come between an exit's change and its tracker's.
         self._reacting.mirror(self.execution.intents)
@@ -392,14 +393,14 @@ class TradingAgent:
         if stored.installed is None:
             await self.record(self._identity.installed(account, self.clock.now()))
 
-    async def _seen(self, since: datetime) -> Mapping[str, datetime]:
-        """Return when prices of symbols were seen last, by how trackers changed since a time."""
+    async def _moved(self, since: datetime) -> Mapping[int, int]:
+        """Return when the levels of trackers, by their number, changed last since a time, in ms."""
         kinds = (TRACKER_MOVED, TrackerChanged.__name__)
         changes = await read_back(self.journal, since, kinds)
         return {
-            each.tracker.symbol: each.at
+            each.tracker.tracker_id: to_ms(each.at)
             for each in changes
-            if isinstance(each, TrackerChanged) and each.change in _SEEING
+            if isinstance(each, TrackerChanged) and each.change in _MOVING
         }
 
     async def _tell_stranded(self, stored: StoredState) -> None:

@@ -7,7 +7,7 @@ it decides.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from trading.domain.chat import Severity
 from trading.domain.errors import RateLimited, Retryable
@@ -48,6 +48,7 @@ class CatchingUp:
         # Told of symbols whose prices crossed nothing since the end of the process before.
         self._trust = trust
         self._ended_at: datetime | None = None
+        self._levels_since_ms: Mapping[int, int] = {}
         # Symbols whose missed time is still to be judged, and where it began; at most as many as
         # have trackers.
         self._waiting: dict[str, datetime] = {}
@@ -57,22 +58,23 @@ class CatchingUp:
         self._is_asked = False
         self._is_wait_told = False
 
-    async def after_downtime(self, since: datetime, seen: Mapping[str, datetime]) -> list[str]:
+    async def after_downtime(
+        self, since: datetime, levels_since_ms: Mapping[int, int]
+    ) -> list[str]:
         """Judge every tracker's symbol; returns a line for each that has something to tell.
 
-        `since` is the last sign of life, `seen` when prices of a symbol were seen after it: a trail
-        that they moved has not stood where it is for longer.
+        `since` is the last sign of life, and `levels_since_ms` when the levels of trackers, by
+        their number, changed after it: they have not stood where they are for longer.
         """
-        self._ended_at = max((since, *map(_next_second, seen.values())))
+        self._ended_at, self._levels_since_ms = since, levels_since_ms
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def judge(symbol: str) -> list[str]:
-            began = max(since, _next_second(seen[symbol])) if symbol in seen else since
             async with turns:
                 try:
-                    return await self._judge(symbol, began)
+                    return await self._judge(symbol, since)
                 except Retryable as error:
-                    self._put_off(symbol, began, error)
+                    self._put_off(symbol, since, error)
                     return []
 
         judged = await asyncio.gather(*(judge(each) for each in sorted(self._trackers.symbols())))
@@ -115,7 +117,8 @@ class CatchingUp:
         self.go_on()
 
     async def _judge(self, symbol: str, since: datetime) -> list[str]:
-        lines = await self._trackers.catch_up(symbol, self._market.gap_reader(since))
+        read = self._market.gap_reader(since)
+        lines = await self._trackers.catch_up(symbol, read, self._levels_since_ms)
         if not lines and self._ended_at is not None and since <= self._ended_at:
             self._trust([symbol])
         return lines
@@ -153,8 +156,3 @@ class CatchingUp:
         now = self._clock.now()
         alert_id = f"gap:{name}:{now.isoformat()}:{line[:20]}"
         await self._record(AlertRaised(alert_id, Severity.WARN, line, now))
-
-
-def _next_second(at: datetime) -> datetime:
-    """Return the end of a second: the candle of this one shows what came before as well."""
-    return at.replace(microsecond=0) + timedelta(seconds=1)

@@ -18,33 +18,41 @@ class Locking:
 
     def __init__(self, workings: Workings) -> None:
         self._of = workings
-        self._seen: frozenset[str] = frozenset()
+        self._seen: dict[str, Decimal] = {}
+        self._told: frozenset[str] | None = None
 
     def bound(self, symbol: str) -> Decimal:
         """Return how many managed base units of a symbol orders of others lock."""
         base = base_and_quote(symbol)[0]
-        return min(self._bound_of(base), self._of.state.book.managed(symbol))
+        found = self._bound_of(base)
+        found = self._seen.get(base, ZERO) if found is None else found
+        return min(found, self._of.state.book.managed(symbol))
 
     async def judge(self) -> None:
-        """Tell what two looks in a row have found locked, once, and that it is over."""
-        balances = self._of.state.book.snapshot().balances
-        found = {asset: self._bound_of(asset) for asset in balances}
-        coins = {asset: quantity for asset, quantity in found.items() if quantity}
+        """Tell what two looks in a row have found locked, whenever it is of other coins."""
+        coins = dict[str, Decimal]()
+        for asset in self._of.state.book.snapshot().balances:
+            found = self._bound_of(asset)
+            if quantity := self._seen.get(asset, ZERO) if found is None else found:
+                coins[asset] = quantity
         stays = {asset: quantity for asset, quantity in coins.items() if asset in self._seen}
-        is_told = self._of.state.has_condition(COINS_LOCKED)
-        if (stays and not is_told) or (is_told and not coins):
+        if self._told is None:
+            # Of what a process before this one told, nothing is told again.
+            self._told = frozenset(stays if self._of.state.has_condition(COINS_LOCKED) else ())
+        if (stays or not coins) and stays.keys() != self._told:
             await self._of.record(locked(stays, self._of.clock.now()))
-        self._seen = frozenset(coins)
+            self._told = frozenset(stays)
+        self._seen = coins
 
-    def _bound_of(self, asset: str) -> Decimal:
+    def _bound_of(self, asset: str) -> Decimal | None:
+        """Return None where it cannot be told: an order of ours comes or goes."""
         portfolio = self._of.state.book.snapshot()
         balance = portfolio.balances.get(asset)
         # Nearly always nothing is locked, and this is asked of each asset and position.
         if balance is None or not balance.locked:
             return ZERO
-        # Whose the locked ones are nobody can tell while an order of ours comes or goes.
-        if any(base_and_quote(each)[0] == asset for each in self._of.execution.moving()):
-            return ZERO
+        if any(base_and_quote(each)[0] == asset for each in self._of.execution.changing()):
+            return None
         return portfolio.bound(asset, self._of.execution.offered(asset))
 
 

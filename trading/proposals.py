@@ -26,10 +26,11 @@ class Holding:
     portfolio: Portfolio
     trackers: Sequence[Tracker]
     exiting: Decimal = ZERO
-    # Quote and base units that sell orders of ours lock, and base units that open purchases may
-    # spend.
+    # Quote and base units that sell orders of ours lock, base units that others of them may lock,
+    # and base units that open purchases may spend.
     offered: Decimal = ZERO
     offered_base: Decimal = ZERO
+    in_doubt: Decimal = ZERO
     reserved: Decimal = ZERO
 
     @property
@@ -51,10 +52,16 @@ class Holding:
 
     @property
     def bound(self) -> Decimal:
-        """Managed base units that orders of others lock; while we sell nobody can tell whose."""
+        """Managed base units that orders of others lock, as far as this market needs them.
+
+        While we sell nobody can tell whose the locked ones are.
+        """
         if self.exiting:
             return ZERO
-        return self.portfolio.bound(self.instrument.base, self.offered_base)
+        base = self.instrument.base
+        shown = min(self.managed, self.portfolio.total(base))
+        own = self.portfolio.free(base) + self.offered_base + self.in_doubt
+        return max(shown - own, ZERO)
 
     @property
     def locked(self) -> str:

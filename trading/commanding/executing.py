@@ -87,7 +87,7 @@ class Executor:
             case AcknowledgeAlerts():
                 effect = self._acknowledge(command, done)
             case _:
-                effect = self._change_tracker(command, done)
+                effect = self._change_tracker(command, done, shown)
         return await effect
 
     async def _arm(
@@ -233,8 +233,12 @@ class Executor:
         await self._of.record(done, *(AlertAcknowledged(item, done.by, done.at) for item in wanted))
         return Outcome(f"{len(wanted)} alert{'s' * (len(wanted) != 1)} acknowledged.")
 
-    async def _change_tracker(self, command: Command, done: CommandExecuted) -> Outcome:
+    async def _change_tracker(
+        self, command: Command, done: CommandExecuted, shown: Shown | None
+    ) -> Outcome:
         match command:
+            case AbortOrders(symbol=symbol):
+                return await self._abort_orders(symbol, done, shown)
             case CancelTracker(tracker_id=number):
                 await self._of.trackers.cancel(number, (done,))
                 text = f"#{number} was cancelled."
@@ -244,8 +248,6 @@ class Executor:
             case ResumeTracker(tracker_id=number):
                 await self._of.trackers.resume(number, (done,))
                 text = f"#{number} watches again."
-            case AbortOrders(symbol=symbol):
-                return await self._abort_orders(symbol, done)
             case AbortIntent(tracker_id=number):
                 await self._abort(self._of.tracker(number), done)
                 text = f"The exit of #{number} was given up."
@@ -256,18 +258,21 @@ class Executor:
                 raise Refused(f"{type(command).__name__} is not a command of this desk")
         return Outcome(text, number)
 
-    async def _abort_orders(self, symbol: str, done: CommandExecuted) -> Outcome:
+    async def _abort_orders(
+        self, symbol: str, done: CommandExecuted, shown: Shown | None
+    ) -> Outcome:
         ordered = self._of.ordered(symbol)
+        proposals.check_growth(Shown(Decimal(len(ordered))), shown, "give up orders:")
+        # A death before their ends are written leaves the command to be done again.
+        await self._of.execution.give_up(intent.intent_id for intent in ordered)
         await self._of.record(done)
-        for intent in ordered:
-            self._of.execution.abort(intent.intent_id)
         return Outcome(f"What was ordered of {symbol} is being given up.")
 
     async def _abort(self, tracker: Tracker, done: CommandExecuted) -> None:
         intent_id = self._firing.intent_of(tracker)
         if intent_id is not None:
+            await self._of.execution.give_up([intent_id])
             await self._of.record(done)
-            self._of.execution.abort(intent_id)
         elif tracker.state is TrackerState.BLOCKED:
             await self._firing.give_up(tracker, done)
         else:

@@ -237,8 +237,8 @@ class Proposer:
     def _given_up(self, symbol: str) -> Proposal:
         symbol = self._of.instrument(symbol).symbol
         base = self._of.instrument(symbol).base
-        said = []
-        for intent in self._of.ordered(symbol):
+        said, ordered = [], self._of.ordered(symbol)
+        for intent in ordered:
             of = f" {plain(intent.quantity)}" if intent.quantity else ""
             done = plain(intent.filled_quantity)
             verb = "sold" if intent.side is Side.SELL else "bought"
@@ -246,7 +246,8 @@ class Proposer:
                 f"The order to {intent.side.value}{of} {base} is given up: {done} {base} {verb}, "
                 "the rest is not."
             )
-        return Proposal(AbortOrders(symbol), PlainProposal(" ".join(said)), True)
+        facts, shown = PlainProposal(" ".join(said)), Shown(Decimal(len(ordered)))
+        return Proposal(AbortOrders(symbol), facts, needs_confirmation=True, shown=shown)
 
 
 def is_ended_by(command: CloseAll | Panic, tracker: Tracker) -> bool:

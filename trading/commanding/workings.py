@@ -106,6 +106,7 @@ class Workings:
             self.execution.exiting(symbol),
             self.execution.offered(instrument.quote),
             self.execution.offered(instrument.base),
+            self.execution.in_doubt(instrument.base),
         )
 
     def ordered(self, symbol: str) -> tuple[Intent, ...]:

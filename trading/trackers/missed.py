@@ -40,8 +40,12 @@ def evaluate(
     tick: Tick,
     moment: Moment,
     instrument: Instrument,
+    level_since_ms: int = 0,
 ) -> Missed:
     """Judge a gap from its candles and the present price.
+
+    Where its levels are known to have changed at `level_since_ms`, what came before that was no
+    crossing of where they are.
 
     Within a candle the order of its extremes is unknown: the record is rebuilt first, so that a
     crossing is rather told than missed, as one that may have been. Sells fire when the price is
@@ -50,7 +54,8 @@ def evaluate(
     """
     if tracker.is_paused or not tracker.state.is_waiting:
         return Missed(tracker, Verdict.UNTOUCHED)
-    seen = [candle for candle in candles if candle.open_time_ms >= _since_ms(tracker)]
+    since_ms = max(_since_ms(tracker), level_since_ms)
+    seen = [candle for candle in candles if candle.open_time_ms >= since_ms]
     rebuilt, crossing = _replay(tracker, seen, moment, instrument)
     if tracker.side is Side.BUY:
         return _entry(tracker, rebuilt, crossing, tick, moment, instrument)

@@ -1,6 +1,6 @@
 """The synchronous heart: prices in, triggers and changes out; memory only, nothing waits here."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -199,16 +199,25 @@ class Watch:
             self._rebuild(group)
 
     def recall(
-        self, symbol: str, candles: Sequence[Candle], price: Decimal, event_time_ms: int
+        self,
+        symbol: str,
+        candles: Sequence[Candle],
+        price: Decimal,
+        event_time_ms: int,
+        levels_since_ms: Mapping[int, int] | None = None,
     ) -> list[Missed]:
-        """Judge time without eyes for every waiting tracker of a symbol; fires what is due."""
+        """Judge time without eyes for every waiting tracker of a symbol; fires what is due.
+
+        `levels_since_ms` says when the levels of trackers, by their number, changed last.
+        """
         moment = self._world.moment()
         judged = []
         for group in self._groups.get(symbol, [])[:]:
             tick = Tick(price, group.kind, PriceSource.REST, event_time_ms, moment.now_s)
             group.sync()
             for tracker in list(group.trackers.values()):
-                result = missed.evaluate(tracker, candles, tick, moment, group.instrument)
+                since_ms = (levels_since_ms or {}).get(tracker.tracker_id, 0)
+                result = missed.evaluate(tracker, candles, tick, moment, group.instrument, since_ms)
                 judged.append(result)
                 self._take(group, result)
             self._settle(group, moment)

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.unit.trading.agent_world import AgentWorld, StreamingExchange
-from trading.domain.commands import ArmTracker
+from tests.unit.trading.agent_world import AgentWorld, StreamingExchange, stop_spec
+from trading.domain.commands import ArmTracker, EditTracker
 from trading.domain.errors import RateLimited, Unreachable
 from trading.domain.events import AlertRaised, RecoveryReported
 from trading.domain.market import Candle
@@ -209,3 +209,28 @@ async def test_what_is_to_be_judged_blinds_a_purchase_until_then(world: AgentWor
         )
     [group] = world.agent.trackers._watch._groups[BTC]
     assert group.is_blind
+
+
+@pytest.mark.parametrize("moved", [2, 1])
+async def test_a_stop_that_was_moved_hides_no_crossing_of_another(moved: int) -> None:
+    # The stream says nothing; 57,000 is paid at 3 s, a stop is moved at 7 s, the death is at 7 s.
+    async with AgentWorld() as world:
+        world.time.advance(20.5)
+        await world.protect(amount=Amount(AmountKind.BASE, Decimal("0.2")))
+        low = stop_spec("50000", Amount(AmountKind.BASE, Decimal("0.2")))
+        await world.do(ArmTracker(low))
+        await world.time.finish(world.agent.beat())
+        second_ms = to_ms(world.time.now()) // 1000 * 1000
+        world.time.advance(7)
+        await world.do(EditTracker(moved, level=Decimal(51_000 if moved == 2 else 58_500)))
+        await world.kill()
+        world.time.advance(3)
+        world.exchange.past = [
+            Candle(second_ms + s * 1000, 6e4, 6e4, 57e3 if s == 3 else 6e4, 6e4, 1.0, True)
+            for s in range(-25, 11)
+        ]
+        await world.start()
+        [*_, report] = world.store.of(RecoveryReported)
+        # Where #1 was moved to itself, nothing was paid since.
+        assert any("58000 was crossed" in line for line in report.lines) is (moved == 2)
+        assert not any("58500" in line or "51000" in line for line in report.lines)

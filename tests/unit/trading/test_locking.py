@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.builders import bitcoin
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.commands import ArmTracker, ClosePosition, EditTracker, PlaceOrder
 from trading.domain.errors import Refused
@@ -14,6 +15,7 @@ from trading.domain.order import Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
 from trading.locking import COINS_LOCKED
+from trading.proposals import Holding
 
 ALL = Amount(AmountKind.ALL)
 SALE = PlaceOrder("BTC/USDT", Side.SELL, ALL)
@@ -120,6 +122,45 @@ async def test_a_backstop_and_a_sale_of_ours_lock_nothing_of_others(world: Agent
     await world.until_sold("0.5")
     await _look(world)
     assert _told(world) == []
+
+
+async def test_a_limit_sale_of_ours_that_rests_hides_no_order_of_others(world: AgentWorld) -> None:
+    await world.do(stop())
+    world.exchange.lock_by_hand("BTC", "0.3")
+    await _look(world)
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, base("0.1"), Decimal(70_000)))
+    await world.time.pass_by(3)
+    # As the exchange locks what a limit order sells.
+    world.exchange.lock_by_hand("BTC", "0.1")
+    await _look(world)
+    assert _told(world) == [True]
+    assert world.desk.positions()[0].bound == Decimal("0.3")
+
+
+async def test_each_coin_that_is_locked_later_is_told_too(world: AgentWorld) -> None:
+    await world.do(stop())
+    await world.do(ArmTracker(TrackerSpec(TrackerKind.STOP, "ADA/USDT", ALL, level=Decimal("0.8"))))
+    for asset, quantity in (("ADA", "1"), ("BTC", "0.5"), ("ADA", "-1"), ("BTC", "-0.5")):
+        world.exchange.lock_by_hand(asset, quantity)
+        await _look(world)
+        await _look(world)
+    told = [each.text for each in world.store.of(ConditionChanged)]
+    told = [text for text in told if "lock" in text or "lie in orders" in text]
+    assert ["ADA" in text for text in told] == [True, True, False, False]
+    assert ["0.5 BTC" in text for text in told] == [False, True, True, False]
+    assert _told(world) == [True, True, True, False]
+
+
+def test_of_two_markets_of_a_coin_each_may_have_what_is_free() -> None:
+    balance = Balance("BTC", Decimal("0.2"), Decimal("0.3"))
+    positions = {
+        "BTC/USDT": Position("BTC/USDT", Decimal("0.3")),
+        "BTC/EUR": Position("BTC/EUR", Decimal("0.2")),
+    }
+    portfolio = Portfolio({"BTC": balance}, positions)
+    for symbol, quote, bound in (("BTC/USDT", "USDT", "0.1"), ("BTC/EUR", "EUR", "0")):
+        instrument = replace(bitcoin(), symbol=symbol, quote=quote)
+        assert Holding(instrument, portfolio, ()).bound == Decimal(bound)
 
 
 def test_what_is_missing_is_not_bound() -> None:

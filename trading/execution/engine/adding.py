@@ -36,6 +36,17 @@ def moving(cases: Iterable[Case]) -> frozenset[str]:
     )
 
 
+def changing(cases: Iterable[Case]) -> frozenset[str]:
+    """Return the symbols of which an order comes or goes: what it locks cannot be told now."""
+    return frozenset(
+        case.intent.symbol
+        for case in cases
+        if (case.live is not None and case.live.state not in RESTING)
+        or case.unbooked
+        or case.missing_fills()
+    )
+
+
 def is_without_coins(cases: Iterable[Case], symbol: str) -> bool:
     """Whether a sale of a symbol waits, for the account has too few of its coins free."""
     return any(
@@ -61,6 +72,15 @@ def reserved(cases: Iterable[Case], asset: str) -> Decimal:
 
 def offered(cases: Iterable[Case], asset: str) -> Decimal:
     """Return the base units of an asset that resting sales lock on the exchange."""
+    return _live(cases, asset, is_resting=True)
+
+
+def in_doubt(cases: Iterable[Case], asset: str) -> Decimal:
+    """Return those of sales that may rest as well: nothing is known of them yet."""
+    return _live(cases, asset, is_resting=False)
+
+
+def _live(cases: Iterable[Case], asset: str, *, is_resting: bool) -> Decimal:
     return sum(
         (
             case.unfilled_live
@@ -68,7 +88,7 @@ def offered(cases: Iterable[Case], asset: str) -> Decimal:
             if case.intent.side is Side.SELL
             and base_and_quote(case.intent.symbol)[0] == asset
             and case.live is not None
-            and case.live.state in RESTING
+            and (case.live.state in RESTING) is is_resting
         ),
         ZERO,
     )

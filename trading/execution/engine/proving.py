@@ -37,8 +37,10 @@ class Proving:
         self.since: datetime | None = None
         # Monotonic seconds: from when on nothing that was sent before the start can still appear.
         self._settled_s = float("-inf")
-        # The same for decisions that are marked as sent without a record.
+        # The same for decisions that a process before this one marked as sent without a record: not
+        # all of them are known to a journal that could not be written.
         self._unrecorded_settled_s = float("-inf")
+        self._unrecorded: set[str] = set()
 
     def doubt(self, symbols: Mapping[str, str], since: datetime) -> None:
         """Take the ids of decisions, each with its symbol, and the moment of the last record."""
@@ -54,12 +56,14 @@ class Proving:
         self._unrecorded_settled_s = self._s.monotonic() + absence.settled_s(
             absence.exit_recv_window_ms
         )
-        for intent_id in self._s.unrecorded.keys - symbols.keys():
-            self._s.unrecorded.arrive(intent_id)
+        self._unrecorded = set(self._s.unrecorded.keys)
 
     def doubts(self, case: Case) -> bool:
         """Whether the next order of a case may have been sent by a process before this one."""
-        return case.intent.intent_id in self._doubted.get(case.intent.symbol, ())
+        intent_id = case.intent.intent_id
+        return self._is_unrecorded(intent_id) or intent_id in self._doubted.get(
+            case.intent.symbol, ()
+        )
 
     def trust(self, symbols: Iterable[str]) -> None:
         """Nothing was sent of these symbols in the missing time that is not known by now."""
@@ -90,6 +94,7 @@ class Proving:
             await self._s.wait(case, left_s)
         else:
             self._doubted.get(intent.symbol, set()).discard(intent.intent_id)
+            self._unrecorded.discard(intent.intent_id)
             self._s.unrecorded.arrive(intent.intent_id)
 
     def _settles_s(self, intent_id: str) -> float:
@@ -97,7 +102,7 @@ class Proving:
         return self._unrecorded_settled_s if is_unrecorded else self._settled_s
 
     def _is_unrecorded(self, intent_id: str) -> bool:
-        return intent_id in self._s.unrecorded.keys
+        return intent_id in self._unrecorded
 
     async def _tell(self, case: Case) -> None:
         if _TOLD not in case.standing:

@@ -208,6 +208,10 @@ class ExecutionEngine:
         """
         return adding.moving(self._s.cases.values())
 
+    def changing(self) -> frozenset[str]:
+        """Symbols of which an order of ours comes or goes just now, backstops among them."""
+        return adding.changing(self._s.cases.values())
+
     def is_without_coins(self, symbol: str) -> bool:
         """Whether a sale of a symbol waits, for the account has too few of its coins free."""
         return adding.is_without_coins(self._s.cases.values(), symbol)
@@ -239,6 +243,10 @@ class ExecutionEngine:
     def offered(self, asset: str) -> Decimal:
         """Managed units of `asset` that sell orders of ours lock on the exchange."""
         return adding.offered(self._s.cases.values(), asset)
+
+    def in_doubt(self, asset: str) -> Decimal:
+        """Units of `asset` of sell orders of ours that may lock them, for all that is known."""
+        return adding.in_doubt(self._s.cases.values(), asset)
 
     # -------------------------------------------------------- opening
 
@@ -451,6 +459,18 @@ class ExecutionEngine:
         case = self._case(intent_id)
         case.giving_up = Finish(IntentState.ABORTED, "given up by a person")
         case.wake()
+
+    async def give_up(self, intent_ids: Iterable[str]) -> None:
+        """Give decisions up and wait a moment for their ends; what takes longer ends by itself."""
+        tasks = []
+        for intent_id in intent_ids:
+            # One may have ended since it was counted.
+            if intent_id in self._s.cases:
+                self.abort(intent_id)
+                task = self._s.cases[intent_id].task
+                tasks += [] if task is None else [task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._s.settings.stop_deadline_s)
 
     def cancel_entries(self, reason: str = "entries were cancelled") -> Sequence[str]:
         """Give every open entry up; returns their ids."""

@@ -125,8 +125,12 @@ class TrackerEngine:
             for line in await self.catch_up(symbol, read_gap)
         ]
 
-    async def catch_up(self, symbol: str, read_gap: ReadGap) -> list[str]:
+    async def catch_up(
+        self, symbol: str, read_gap: ReadGap, levels_since_ms: Mapping[int, int] | None = None
+    ) -> list[str]:
         """Judge missed time of one symbol: rebuild records, fire what is due now, tell the rest.
+
+        `levels_since_ms` says when the levels of trackers, by their number, changed last.
 
         Raises Retryable when it cannot be read now, but may be later.
         """
@@ -138,7 +142,9 @@ class TrackerEngine:
         except Retryable:
             self._watch.blind(symbol)
             raise
-        judged = self._watch.recall(symbol, gap.candles, gap.price, gap.event_time_ms)
+        judged = self._watch.recall(
+            symbol, gap.candles, gap.price, gap.event_time_ms, levels_since_ms
+        )
         self._recorder.collect()
         return [
             f"#{result.tracker.tracker_id} {symbol}: {result.text}"

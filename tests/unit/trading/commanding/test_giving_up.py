@@ -1,5 +1,6 @@
 """What a person has ordered and what does not come about can be given up, once and for all."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from bot.telegram.render.status import orders_card
 from bot.telegram.render.trading import question_text
 from tests.unit.trading.agent_world import OWNER, AgentWorld
 from trading.domain.commands import AbortOrders, ClosePosition, Panic, PlaceOrder
-from trading.domain.errors import Refused
+from trading.domain.errors import Outgrown, Refused
 from trading.domain.events import AlertRaised, IntentClosed
 from trading.domain.order import IntentState, Side
 from trading.domain.tracker import Amount, AmountKind
@@ -90,6 +91,36 @@ async def test_a_limit_sale_that_rests_is_taken_off_the_exchange(world: AgentWor
     assert _ended(world) == [IntentState.ABORTED]
 
 
+async def test_a_death_before_the_end_is_written_leaves_the_command_to_be_done(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _blocked(world)
+    proposal = await world.desk.propose(AbortOrders(BTC), OWNER)
+
+    async def die(_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(world.agent.execution, "give_up", die)
+    with pytest.raises(asyncio.CancelledError):
+        await world.desk.execute(proposal.command, OWNER, "c-1", None)
+    await world.kill()
+    await world.start()
+    await world.time.finish(world.desk.execute(proposal.command, OWNER, "c-1", None))
+    world.exchange.without_bids.clear()
+    await world.time.pass_by(60)
+    assert world.exchange.coins["BTC"] == Decimal("0.5")
+
+
+async def test_what_was_ordered_after_the_question_is_asked_about_anew(world: AgentWorld) -> None:
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL, Decimal(70_000)))
+    proposal = await world.desk.propose(AbortOrders(BTC), OWNER)
+    money = Amount(AmountKind.QUOTE, Decimal(500))
+    await world.do(PlaceOrder(BTC, Side.BUY, money, Decimal(50_000)))
+    with pytest.raises(Outgrown, match="it would give up orders: 2 now, the question said 1"):
+        await world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
+    assert len(_states(world)) == 2
+
+
 async def test_the_alarm_and_the_list_of_orders_offer_it(world: AgentWorld) -> None:
     await _blocked(world)
     [raised] = [one for one in world.store.of(AlertRaised) if one.topic == "blocked"]
@@ -114,3 +145,17 @@ async def test_while_it_is_blocked_nothing_says_that_there_is_nothing(world: Age
     said = question_text(panic, 300, "").replace("\n", " ")
     assert "BLOCKED, sells when it can: 0.5 BTC" in said
     assert "Nothing managed is open" not in said
+
+
+async def test_one_that_ended_since_the_question_keeps_no_other_at_work(world: AgentWorld) -> None:
+    tenth = Amount(AmountKind.BASE, Decimal("0.1"))
+    for limit in (60_500, 70_000):
+        await world.do(PlaceOrder(BTC, Side.SELL, tenth, Decimal(limit)))
+    await world.time.pass_by(2)
+    ids = [intent.intent_id for intent in world.agent.execution.intents]
+    world.exchange.move(BTC, "61000")
+    await world.time.pass_by(2)
+    assert len(_states(world)) == 1
+    await world.time.finish(world.agent.execution.give_up(ids))
+    assert _states(world) == []
+    assert sorted(state.value for state in _ended(world)) == ["aborted", "done"]

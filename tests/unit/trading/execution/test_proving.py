@@ -128,10 +128,12 @@ async def test_what_may_have_been_made_is_not_sent_without_a_record_either() -> 
 
 
 @pytest.mark.fault("X07", "EQ")
+@pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("lag_s", [5, 9, 14])
 async def test_what_was_sent_without_a_record_is_not_sent_again_however_late_it_is_listed(
-    tmp_path: Path, lag_s: int
+    tmp_path: Path, lag_s: int, is_known: bool
 ) -> None:
+    """Also what no journal knows of, as the order of a person that is handled once more."""
     time = VirtualTime()
     desk = Desk(
         time=time,
@@ -147,7 +149,7 @@ async def test_what_was_sent_without_a_record_is_not_sent_again_however_late_it_
     left = MarkedOnTheWay(tmp_path, SALES)
     assert left.keys == {"tracker:1:1"}
     # The last record is older than anything that may still appear, and prices prove nothing.
-    again = doubting(desk.exchange, time, "tracker:1:1", left)
+    again = doubting(desk.exchange, time, "tracker:1:1" if is_known else "tracker:7:1", left)
     again.engine._proving._settled_s = float("-inf")
     again.engine.trust([BTC])
     await again.time.finish(again.engine.reconcile([BTC]))
@@ -162,17 +164,22 @@ async def test_what_is_marked_as_sent_and_never_was_goes_out_when_nothing_can_ap
 ) -> None:
     time = VirtualTime()
     marks = MarkedOnTheWay(tmp_path, SALES)
-    for known in ("tracker:1:1", "tracker:7:1"):
-        marks.leave(known)
+    marks.leave("tracker:1:1")
     desk = doubting(Desk(time=time).exchange, time, "tracker:1:1", marks)
-    # Of a decision that has ended nothing is to be proven.
-    assert marks.keys == {"tracker:1:1"}
     began_s = time.monotonic()
     final = await desk.run(desk.exit())
     assert (final.filled_quantity, len(desk.exchange.sent)) == (HALF, 1)
     absence = ExecutionSettings().absence
     assert time.monotonic() - began_s >= absence.settled_s(absence.exit_recv_window_ms)
     assert marks.keys == frozenset()
+
+
+def test_every_stop_of_a_great_account_is_marked_when_all_fire_at_once(tmp_path: Path) -> None:
+    marks = MarkedOnTheWay(tmp_path, SALES)
+    decisions = {f"tracker:{number}:1" for number in range(1000)}
+    for each in decisions:
+        marks.leave(each)
+    assert MarkedOnTheWay(tmp_path, SALES).keys == decisions
 
 
 async def test_a_purchase_of_the_missing_time_is_not_made_twice() -> None:
