@@ -396,9 +396,10 @@ def shrunk(holding: Holding, sold: Decimal) -> tuple[Shrinkage, ...]:
 def close_line(holding: Holding, share: Decimal, price: Decimal | None) -> CloseLine:
     """Return what closing a share of one holding would sell; Refused when that is nothing."""
     instrument = holding.instrument
-    quantity = instrument.quantity(EXACT.multiply(holding.managed, share))
+    wanted = EXACT.multiply(holding.managed, share)
+    quantity = instrument.quantity(min(wanted, holding.managed - holding.bound))
     if quantity <= 0:
-        if holding.exiting:
+        if holding.locked:
             raise Refused(f"nothing of {instrument.symbol} is left: {holding.locked}", "/orders")
         raise Refused(f"nothing of {instrument.symbol} is managed", example="/positions")
     value = quantity * price if price is not None else None

@@ -272,7 +272,7 @@ def _read_ack(rest: list[str], _instrument: FindInstrument) -> Command:
 
 def _read_abort(rest: list[str], instrument: FindInstrument) -> Command:
     words = Words(rest, "/abort 3")
-    if rest and "/" in rest[0]:
+    if rest and rest[0][0].isalpha():
         symbol = instrument(words.take("the market")).symbol
         words.finish()
         return AbortOrders(symbol)

@@ -131,6 +131,9 @@ class Proposer:
         lines = self._of.managed_lines()
         if not lines and isinstance(command, CloseAll):
             self._refuse_held(self._of.held_exits())
+            if self._of.sales():
+                said = "all that is managed is in sales at work; /orders shows them, and gives up"
+                raise Refused(said, "/orders")
             raise Refused("nothing is managed, so there is nothing to close", "/positions")
         ended = [item for item in self._of.trackers.all() if is_ended_by(command, item)]
         orders = await self._of.foreign_orders()

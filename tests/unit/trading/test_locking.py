@@ -87,6 +87,20 @@ async def test_a_sale_offers_what_is_managed_less_what_orders_of_others_hold(
     await world.until_sold("0.2")
 
 
+async def test_a_closing_names_what_can_be_sold_and_leaves_the_stop_the_rest(
+    world: AgentWorld,
+) -> None:
+    await world.do(stop())
+    world.exchange.lock_by_hand("BTC", "0.3")
+    await world.do(ClosePosition("BTC/USDT"))
+    await world.until_sold("0.2")
+    world.exchange.tell_balance("BTC")
+    assert world.agent.trackers.all()[0].quantity == Decimal("0.3")
+    with pytest.raises(Refused, match=r"0\.3 BTC lie in orders that are not Umbra's"):
+        await world.do(ClosePosition("BTC/USDT"))
+    assert world.agent.trackers.count() == 1
+
+
 async def test_nothing_that_lies_in_an_order_of_others_is_called_protected(
     world: AgentWorld,
 ) -> None:

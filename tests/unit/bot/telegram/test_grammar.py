@@ -224,6 +224,7 @@ def test_every_example_that_acts_is_understood(example: str) -> None:
         ("/ack a1", c.AcknowledgeAlerts("a1")),
         ("/abort 3", c.AbortIntent(3)),
         ("/abort BTC/USDT", c.AbortOrders("BTC/USDT")),
+        ("/abort btcusdt", c.AbortOrders("BTC/USDT")),
     ],
 )
 def test_commands_are_read(text: str, expected: c.Command) -> None:

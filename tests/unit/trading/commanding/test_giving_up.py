@@ -12,7 +12,7 @@ from bot.telegram.keyboards import does
 from bot.telegram.render.status import orders_card
 from bot.telegram.render.trading import question_text
 from tests.unit.trading.agent_world import OWNER, AgentWorld
-from trading.domain.commands import AbortOrders, ClosePosition, Panic, PlaceOrder
+from trading.domain.commands import AbortOrders, CloseAll, ClosePosition, Panic, PlaceOrder
 from trading.domain.errors import Outgrown, Refused
 from trading.domain.events import AlertRaised, IntentClosed
 from trading.domain.order import IntentState, Side
@@ -141,6 +141,8 @@ async def test_while_it_is_blocked_nothing_says_that_there_is_nothing(world: Age
     for command in (PlaceOrder(BTC, Side.SELL, ALL), ClosePosition(BTC)):
         with pytest.raises(Refused, match=r"0\.5 BTC are in a sale at work"):
             await world.desk.propose(command, OWNER)
+    with pytest.raises(Refused, match="all that is managed is in sales at work"):
+        await world.desk.propose(CloseAll(), OWNER)
     panic = await world.desk.propose(Panic(), OWNER)
     said = question_text(panic, 300, "").replace("\n", " ")
     assert "BLOCKED, sells when it can: 0.5 BTC" in said
