@@ -39,10 +39,12 @@ def plan(
     resting: Collection[Intent],
     instruments: Mapping[str, Instrument],
     busy: Collection[str],
+    leaving: Collection[str] = (),
 ) -> list[Place | Withdraw]:
     """Return what brings the backstops that rest in line with the trackers that want one.
 
     `busy` are symbols that a person's own sale is at work on: its coins must not be locked again.
+    Of symbols that one is `leaving` none is placed: until its end is proven it may sell its coins.
     What has fired keeps its backstop until its own exit takes it off: a held exit may never send.
     """
     trackers = list(trackers)
@@ -63,7 +65,11 @@ def plan(
         elif (intent.quantity, intent.stop_price) != (place.quantity, place.stop_price):
             acts.append(Withdraw(intent.intent_id, "its tracker has changed"))
         standing.add(intent.tracker_id)
-    acts += [place for number, place in sorted(wanted.items()) if number not in standing]
+    acts += [
+        place
+        for number, place in sorted(wanted.items())
+        if number not in standing and place.tracker.symbol not in leaving
+    ]
     return acts
 
 

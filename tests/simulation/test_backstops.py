@@ -47,6 +47,35 @@ def test_a_stop_that_fires_while_its_backstops_sale_is_written_sells_no_other_co
     play(1, story)
 
 
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_a_backstop_that_is_moved_while_no_cancel_is_answered_sells_its_slice_once(
+    is_dead: bool,
+) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track ETH/USDT stop 2900 1 backstop 2500")
+        await stage.until(lambda: bool(stage.sales))
+        closed = stage.fault("status", None, status=503, path="/api/v3/order", method="DELETE")
+        await world.confirm("/tracker 1 backstop 2400")
+        await world.pass_by(6)
+        assert [order.status.name for order in stage.sales] == ["NEW"]
+        if is_dead:
+            await world.machine.cut_power()
+        stage.move("2300", ETH)
+        await world.pass_by(5)
+        world.exchange.faults.clear()
+        if is_dead:
+            world.machine.start()
+        await stage.until_told("Sold 1 ETH", 60)
+        await world.pass_by(30)
+        assert world.agent.trackers.count() == 0
+        assert [sale.executed for sale in stage.sales if sale.executed] == [Decimal(1)]
+        assert world.held("ETH") == 1
+        assert closed.fired
+
+    play(1, story)
+
+
 @pytest.mark.parametrize("storage_s", [0.0, 0.7])
 @pytest.mark.parametrize("is_alive", [True, False])
 def test_a_fall_through_the_stop_and_its_backstop_at_once_sells_once_and_says_what_it_cost(

@@ -13,6 +13,7 @@ from trading.commanding.proposing import MODE_WORDS, is_ended_by
 from trading.commanding.workings import Workings
 from trading.decide import SizedOrder, on_order
 from trading.desk import CloseLine, Outcome, Shown
+from trading.domain.chat import Severity
 from trading.domain.commands import (
     AbortIntent,
     AbortOrders,
@@ -33,6 +34,7 @@ from trading.domain.commands import (
 from trading.domain.errors import AlreadyRecorded, Refused, Unreachable
 from trading.domain.events import (
     AlertAcknowledged,
+    AlertRaised,
     CommandExecuted,
     Event,
     PositionAdjusted,
@@ -180,6 +182,7 @@ class Executor:
         cause: list[Event] = [done]
         if everything:
             await self._cancel_foreign()
+        cause += await self._give_stuck_up(done)
         async with self._of.trackers.undisturbed():
             # Counted here: what a stop has taken meanwhile would have the whole refused.
             lines = self._of.managed_lines()
@@ -301,6 +304,24 @@ class Executor:
             await self._of.execution.open_all(approved, tuple(cause))
         else:
             await self._of.record(*cause)
+
+    async def _give_stuck_up(self, done: CommandExecuted) -> Sequence[Event]:
+        """End sales that wait for a price or are blocked: what they hold is sold with the rest."""
+        stuck = self._of.execution.stuck_sales
+        await self._of.execution.give_up(intent.intent_id for intent in stuck)
+        left = {intent.intent_id for intent in self._of.execution.intents}
+        return [
+            AlertRaised(
+                f"stuck:{done.cause}:{intent.symbol}",
+                Severity.CRIT,
+                f"{intent.symbol}: an older sale of {plain(intent.residual)} could not be taken "
+                "back in time, so its coins are not sold with the rest. Look at /positions, and "
+                "close again what is left",
+                done.at,
+            )
+            for intent in stuck
+            if intent.intent_id in left
+        ]
 
     async def _cancel_foreign(self) -> None:
         """Free what other orders lock, for as long as a person may wait; the sale goes on then."""

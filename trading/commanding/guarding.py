@@ -64,6 +64,7 @@ class Guarding:
             [intent for intent, _ in execution.backstops],
             self._of.state.instruments,
             busy,
+            execution.backstops_leaving,
         )
         for act in acts:
             if isinstance(act, backstops.Withdraw):

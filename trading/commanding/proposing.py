@@ -128,10 +128,12 @@ class Proposer:
         return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))
 
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:
-        lines = self._of.managed_lines()
+        stuck = self._of.execution.stuck_sales
+        lines = self._of.managed_lines(stuck)
+        at_work = tuple(one for one in self._of.sales() if one not in stuck)
         if not lines and isinstance(command, CloseAll):
             self._refuse_held(self._of.held_exits())
-            if self._of.sales():
+            if at_work:
                 said = "all that is managed is in sales at work; /orders shows them, and gives up"
                 raise Refused(said, "/orders")
             raise Refused("nothing is managed, so there is nothing to close", "/positions")
@@ -149,7 +151,7 @@ class Proposer:
         facts = CloseProposal(
             *(lines, tuple(ended), foreign, unmanaged, age_s, kept, currency),
             is_in_doubt=is_in_doubt(self._of.state.alerts),
-            at_work=self._of.sales(),
+            at_work=at_work,
         )
         return Proposal(command, facts, needs_confirmation=True)
 

@@ -121,7 +121,7 @@ class Workings:
         return found
 
     def sales(self) -> tuple[Intent, ...]:
-        """Return the sales that are at work or blocked, those that a halt holds aside."""
+        """Return the sales that are at work or stuck, those that a halt holds aside."""
         held = {tracker.tracker_id for tracker in self.held_exits()}
         return tuple(
             intent
@@ -316,14 +316,16 @@ class Workings:
         acting = (item for item in self.trackers.acting() if item.tracker_id in open_exits)
         return sum((item.quantity for item in acting), ZERO)
 
-    def managed_lines(self) -> tuple[CloseLine, ...]:
-        """Return everything managed that is worth an order."""
+    def managed_lines(self, freed: Iterable[Intent] = ()) -> tuple[CloseLine, ...]:
+        """Return everything managed that is worth an order, with what these sales give free."""
         lines = []
+        freed = tuple(freed)
         for symbol, position in self.state.book.snapshot().positions.items():
             instrument = self.state.instruments.get(symbol)
             if instrument is None or not position.quantity:
                 continue
-            quantity = instrument.quantity(self.coins(symbol).managed)
+            given = sum((each.residual for each in freed if each.symbol == symbol), ZERO)
+            quantity = instrument.quantity(self.coins(symbol).managed + given)
             price = self.prices.price(symbol) or position.average_price
             if price is not None and not instrument.is_dust(quantity, price):
                 lines.append(CloseLine(symbol, instrument.base, quantity, quantity * price))

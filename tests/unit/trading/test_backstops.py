@@ -52,6 +52,14 @@ def rests(number: int = 1, quantity: str = "0.5", stop: str = "50000.00") -> Int
     )
 
 
+def test_none_is_placed_beside_one_that_may_still_sell_coins_of_its_market() -> None:
+    for number in (1, 2):
+        assert plan([waiting(number)], [], RULES, (), {"BTC/USDT"}) == []
+    # What rests stays.
+    assert plan([waiting(), waiting(2)], [rests()], RULES, (), {"BTC/USDT"}) == []
+    assert len(plan([waiting()], [], RULES, (), {"ETH/USDT"})) == 1
+
+
 def test_a_tracker_that_wants_one_gets_it_on_the_exchanges_grid() -> None:
     [place] = plan([waiting()], [], RULES, ())
     assert isinstance(place, Place)

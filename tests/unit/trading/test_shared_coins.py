@@ -288,6 +288,18 @@ async def test_what_is_managed_is_protected_and_changed_while_the_exchange_says_
     assert "what the account holds of BTC is not known" in words
 
 
+async def test_a_limit_sale_of_more_than_is_managed_rests_with_all_of_it(
+    world: AgentWorld,
+) -> None:
+    await world.do(stop(base("0.1")))
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, base("0.3"), Decimal(70_000)))
+    await world.time.pass_by(2)
+    [order] = world.exchange.orders.values()
+    assert (order.is_open, order.request.quantity) == (True, Decimal("0.3"))
+    world.exchange.move("BTC/USDT", "70100")
+    await world.until_sold("0.3")
+
+
 async def test_no_sale_takes_over_coins_that_were_sold_while_the_exchange_says_nothing(
     world: AgentWorld,
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,15 +12,26 @@ from bot.telegram.alerts import alert_for
 from bot.telegram.keyboards import does
 from bot.telegram.render.status import orders_card
 from bot.telegram.render.trading import question_text
-from tests.unit.trading.agent_world import OWNER, AgentWorld
-from trading.domain.commands import AbortOrders, CloseAll, ClosePosition, Panic, PlaceOrder
+from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
+from trading.desk import CloseProposal
+from trading.domain.commands import (
+    AbortOrders,
+    ArmTracker,
+    CloseAll,
+    ClosePosition,
+    Command,
+    Panic,
+    PlaceOrder,
+)
 from trading.domain.errors import Outgrown, Refused
 from trading.domain.events import AlertRaised, IntentClosed
 from trading.domain.order import IntentState, Side
+from trading.domain.position import TradingMode
 from trading.domain.tracker import Amount, AmountKind
 
 BTC = "BTC/USDT"
 ALL = Amount(AmountKind.ALL)
+TENTH = Amount(AmountKind.BASE, Decimal("0.1"))
 
 
 @pytest.fixture
@@ -141,18 +153,60 @@ async def test_while_it_is_blocked_nothing_says_that_there_is_nothing(world: Age
     for command in (PlaceOrder(BTC, Side.SELL, ALL), ClosePosition(BTC)):
         with pytest.raises(Refused, match=r"0\.5 BTC are in a sale at work"):
             await world.desk.propose(command, OWNER)
-    with pytest.raises(Refused, match="all that is managed is in sales at work"):
-        await world.desk.propose(CloseAll(), OWNER)
-    panic = await world.desk.propose(Panic(), OWNER)
-    said = question_text(panic, 300, "").replace("\n", " ")
-    assert "BLOCKED, sells when it can: 0.5 BTC" in said
-    assert "Nothing managed is open" not in said
+    for command in (CloseAll(), Panic()):
+        proposal = await world.desk.propose(command, OWNER)
+        assert isinstance(proposal.facts, CloseProposal)
+        assert [line.quantity for line in proposal.facts.lines] == [Decimal("0.5")]
+
+
+@pytest.mark.parametrize("command", [Panic(), CloseAll()])
+async def test_a_panic_sells_what_lies_in_a_limit_sale_of_ours(
+    world: AgentWorld, command: Command
+) -> None:
+    await world.protect()
+    await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(70_000)))
+    await world.time.pass_by(2)
+    proposal = await world.desk.propose(command, OWNER)
+    assert isinstance(proposal.facts, CloseProposal)
+    assert [line.quantity for line in proposal.facts.lines] == [Decimal("0.5")]
+    assert proposal.facts.at_work == ()
+    await world.do(command)
+    await world.until_sold("0.5")
+    assert world.exchange.coins["BTC"] == 0
+    assert [one.is_open for one in world.exchange.orders.values()] == [False, False]
+
+
+async def test_a_panic_sells_what_a_floor_or_an_empty_book_has_blocked(world: AgentWorld) -> None:
+    await world.do(ArmTracker(replace(stop_spec(), slippage_max=Decimal("0.005"))))
+    world.exchange.without_bids.add(BTC)
+    await world.move("57900")
+    await world.time.until(lambda: _states(world) == [IntentState.BLOCKED], 30)
+    await world.move("50000")
+    world.exchange.without_bids.clear()
+    await world.time.pass_by(30)
+    assert _states(world) == [IntentState.BLOCKED]
+    await world.do(Panic())
+    await world.until_sold("0.5")
+    assert world.agent.trackers.count() == 0
+    assert world.agent.state.mode is TradingMode.HALTED
+
+
+async def test_what_could_not_be_taken_back_in_time_is_told(world: AgentWorld) -> None:
+    await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(70_000)))
+    await world.time.pass_by(2)
+
+    async def late(_: object) -> None:
+        """The exchange does not answer a cancel."""
+
+    world.agent.execution.give_up = late  # type: ignore[method-assign]
+    await world.do(Panic())
+    [told] = [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
+    assert "an older sale of 0.1 could not be taken back in time" in told.text
 
 
 async def test_one_that_ended_since_the_question_keeps_no_other_at_work(world: AgentWorld) -> None:
-    tenth = Amount(AmountKind.BASE, Decimal("0.1"))
     for limit in (60_500, 70_000):
-        await world.do(PlaceOrder(BTC, Side.SELL, tenth, Decimal(limit)))
+        await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(limit)))
     await world.time.pass_by(2)
     ids = [intent.intent_id for intent in world.agent.execution.intents]
     world.exchange.move(BTC, "61000")
