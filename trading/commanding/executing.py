@@ -312,7 +312,7 @@ class Executor:
         left = {intent.intent_id for intent in self._of.execution.intents}
         return [
             AlertRaised(
-                f"stuck:{done.cause}:{intent.symbol}",
+                f"stuck:{done.cause}:{intent.intent_id}",
                 Severity.CRIT,
                 f"{intent.symbol}: an older sale of {plain(intent.residual)} could not be taken "
                 "back in time, so its coins are not sold with the rest. Look at /positions, and "

@@ -192,7 +192,8 @@ async def test_a_panic_sells_what_a_floor_or_an_empty_book_has_blocked(world: Ag
 
 
 async def test_what_could_not_be_taken_back_in_time_is_told(world: AgentWorld) -> None:
-    await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(70_000)))
+    for limit in (70_000, 71_000):
+        await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(limit)))
     await world.time.pass_by(2)
 
     async def late(_: object) -> None:
@@ -200,8 +201,10 @@ async def test_what_could_not_be_taken_back_in_time_is_told(world: AgentWorld) -
 
     world.agent.execution.give_up = late  # type: ignore[method-assign]
     await world.do(Panic())
-    [told] = [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
-    assert "an older sale of 0.1 could not be taken back in time" in told.text
+    told = [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
+    assert len(told) == 2
+    assert all("an older sale of 0.1 could not be taken back in time" in one.text for one in told)
+    assert world.agent.state.mode is TradingMode.HALTED
 
 
 async def test_one_that_ended_since_the_question_keeps_no_other_at_work(world: AgentWorld) -> None:
