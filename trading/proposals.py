@@ -287,7 +287,7 @@ def _size(
     instrument, amount = holding.instrument, command.amount
     if command.side is Side.BUY:
         return _size_buy(amount, holding, price, limit)
-    own = max(holding.managed - holding.bound, ZERO)
+    own = holding.managed - holding.bound
     held, total = own or holding.available, own + holding.available
     _check_here(holding)
     rivals = slices.rivals(holding.trackers, side=Side.SELL, instrument=instrument)
@@ -399,7 +399,7 @@ def close_line(holding: Holding, share: Decimal, price: Decimal | None) -> Close
     wanted = EXACT.multiply(holding.managed, share)
     quantity = instrument.quantity(min(wanted, holding.managed - holding.bound))
     if quantity <= 0:
-        if holding.locked:
+        if holding.exiting or holding.bound:
             raise Refused(f"nothing of {instrument.symbol} is left: {holding.locked}", "/orders")
         raise Refused(f"nothing of {instrument.symbol} is managed", example="/positions")
     value = quantity * price if price is not None else None

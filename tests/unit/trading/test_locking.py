@@ -101,6 +101,14 @@ async def test_a_closing_names_what_can_be_sold_and_leaves_the_stop_the_rest(
     assert world.agent.trackers.count() == 1
 
 
+async def test_a_closing_of_what_is_not_managed_says_that_and_nothing_of_orders(
+    world: AgentWorld,
+) -> None:
+    world.exchange.lock_by_hand("BTC", "0.3")
+    with pytest.raises(Refused, match="nothing of BTC/USDT is managed"):
+        await world.do(ClosePosition("BTC/USDT"))
+
+
 async def test_nothing_that_lies_in_an_order_of_others_is_called_protected(
     world: AgentWorld,
 ) -> None:
