@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
-from trading.domain.order import IntentState, Purpose, Side
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.execution.engine.case import Case
-from trading.execution.ladder import BlockReason
+from trading.execution.ladder import BlockReason, is_resting
 from trading.execution.reconcile import RESTING
 
 _OF_SLICES = frozenset({Purpose.PROTECT, Purpose.BACKSTOP})
@@ -45,6 +45,27 @@ def changing(cases: Iterable[Case]) -> frozenset[str]:
         or case.unbooked
         or case.missing_fills()
     )
+
+
+def leaving(cases: Iterable[Case]) -> frozenset[str]:
+    """Return the symbols of backstops that are taken off and whose end is not proven."""
+    return frozenset(
+        case.intent.symbol for case in cases if case.is_backstop and case.giving_up is not None
+    )
+
+
+def stuck(cases: Iterable[Case]) -> list[Intent]:
+    """Return the sales that wait for a price or for what blocks them, not for the end of a halt."""
+    return [
+        case.intent
+        for case in cases
+        if case.intent.side is Side.SELL
+        and not (case.is_backstop or case.is_held or case.giving_up)
+        and (
+            is_resting(case.intent)
+            or (case.live is None and case.intent.state is IntentState.BLOCKED)
+        )
+    ]
 
 
 def is_without_coins(cases: Iterable[Case], symbol: str) -> bool:

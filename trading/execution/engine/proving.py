@@ -61,15 +61,14 @@ class Proving:
     def doubts(self, case: Case) -> bool:
         """Whether the next order of a case may have been sent by a process before this one."""
         intent_id = case.intent.intent_id
-        return self._is_unrecorded(intent_id) or intent_id in self._doubted.get(
-            case.intent.symbol, ()
-        )
+        doubted = self._doubted.get(case.intent.symbol, ())
+        return intent_id in self._unrecorded or intent_id in doubted
 
     def trust(self, symbols: Iterable[str]) -> None:
         """Nothing was sent of these symbols in the missing time that is not known by now."""
         for symbol in symbols:
-            doubted = self._doubted.get(symbol, set())
-            doubted -= {each for each in doubted if not self._is_unrecorded(each)}
+            # What is marked stays in doubt by its mark.
+            self._doubted.pop(symbol, None)
 
     def compared(self, symbol: str) -> None:
         """The exchange has listed a symbol's orders: believed once nothing is on its way."""
@@ -98,11 +97,8 @@ class Proving:
             self._s.unrecorded.arrive(intent.intent_id)
 
     def _settles_s(self, intent_id: str) -> float:
-        is_unrecorded = self._is_unrecorded(intent_id)
+        is_unrecorded = intent_id in self._unrecorded
         return self._unrecorded_settled_s if is_unrecorded else self._settled_s
-
-    def _is_unrecorded(self, intent_id: str) -> bool:
-        return intent_id in self._unrecorded
 
     async def _tell(self, case: Case) -> None:
         if _TOLD not in case.standing:

@@ -151,25 +151,12 @@ class ExecutionEngine:
     @property
     def backstops_leaving(self) -> frozenset[str]:
         """Symbols of stops that are taken off the exchange, and may sell until that is proven."""
-        return frozenset(
-            case.intent.symbol
-            for case in self._s.cases.values()
-            if case.is_backstop and case.giving_up is not None
-        )
+        return adding.leaving(self._s.cases.values())
 
     @property
     def stuck_sales(self) -> Sequence[Intent]:
         """Sales that wait for a price or for what blocks them, those that a halt holds aside."""
-        return [
-            case.intent
-            for case in self._s.cases.values()
-            if case.intent.side is Side.SELL
-            and not (case.is_backstop or case.is_held or case.giving_up)
-            and (
-                ladder.is_resting(case.intent)
-                or (case.live is None and case.intent.state is IntentState.BLOCKED)
-            )
-        ]
+        return adding.stuck(self._s.cases.values())
 
     @property
     def unsaved_ends(self) -> Sequence[Intent]:
