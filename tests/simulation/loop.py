@@ -44,11 +44,11 @@ class Trace:
     hidden: str = ""
     _hash: Any = field(default_factory=hashlib.sha256)
 
-    def note(self, at_s: float, what: str) -> None:
-        """Add one fact."""
-        line = f"{at_s:.6f} {what}"
+    def note(self, at_s: float, what: str, length_max: int | None = None) -> None:
+        """Add one fact, cut to `length_max` letters once nothing in it names this machine."""
         if self.hidden:
-            line = line.replace(self.hidden, "DISK")
+            what = what.replace(self.hidden, "DISK")
+        line = f"{at_s:.6f} {what[:length_max]}"
         self.count += 1
         self._hash.update(line.encode() + b"\n")
         self.lines.append(line)

@@ -283,7 +283,7 @@ class ClientSocket:
         if self.closed:
             return
         if self.scope is Scope.USER and message.type is WSMsgType.TEXT:
-            self._network.trace.note(self._loop.time(), f"event {message.data[:300]}")
+            self._network.trace.note(self._loop.time(), f"event {message.data}", 300)
         self._frames.put_nowait(message)
 
     def closed_by_server(self, code: int) -> None:

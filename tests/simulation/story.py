@@ -146,7 +146,7 @@ class Story:
             kind = type(event).__name__
             if kind == "Installed":
                 self.order_prefix = order_prefix(event.install_id)  # type: ignore[union-attr]
-            self.world.trace.note(self.world.loop.time(), f"fact {kind} {event!r}"[:300])
+            self.world.trace.note(self.world.loop.time(), f"fact {kind} {event!r}", 300)
 
     def fresh_changes(self) -> list[TrackerChanged]:
         """The tracker changes since the last call."""

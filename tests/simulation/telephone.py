@@ -122,7 +122,7 @@ class Telephone(BotSide):
             return
         await asyncio.sleep(self.delay_s())
         if name.lower() != "getupdates":
-            self.trace.note(self.loop.time(), f"call {name} {sorted(values.items())!r}"[:400])
+            self.trace.note(self.loop.time(), f"call {name} {sorted(values.items())!r}", 400)
         found = await self._answered(name, values, files, caller)
         await asyncio.sleep(self.delay_s())
         if answer.done() or self.line.is_black_hole:
