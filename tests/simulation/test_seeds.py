@@ -30,16 +30,15 @@ def test_the_same_seed_tells_the_same_story_also_with_faults() -> None:
     assert first.world.loop.steps == second.world.loop.steps
 
 
-# In the second of them a disk fails, and the chat is told where: a folder's name is of this machine.
-@pytest.mark.parametrize("seed", [7, 20])
-def test_the_story_is_the_same_in_every_process(seed: int) -> None:
-    told = {_told_by_a_process(seed, "0"), _told_by_a_process(seed, "1")}
+def test_the_story_is_the_same_in_every_process() -> None:
+    told = {_told_by_a_process("0"), _told_by_a_process("1")}
     assert len(told) == 1
 
 
-def _told_by_a_process(seed: int, hash_seed: str) -> str:
-    command = [sys.executable, "-m", "tests.simulation", str(seed)]
+def _told_by_a_process(hash_seed: str) -> str:
+    # In this seed a disk fails, and the chat is told where: a scratch folder's name is no fact.
+    command = [sys.executable, "-m", "tests.simulation", "20"]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    [line] = [each for each in ended.stdout.splitlines() if each.startswith(f"seed {seed} ")]
+    [line] = [each for each in ended.stdout.splitlines() if each.startswith("seed 20 ")]
     return line.rpartition(" settled")[0]
