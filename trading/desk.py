@@ -1,7 +1,8 @@
 """The desk: what chat, command line and web may ask of the running agent, and propose to it.
 
 `TradingAgent` is one implementation, the fake of the chat's tests the other. Everything here is
-served from local state; only the `async` queries read storage or, for candles, the exchange.
+served from local state; only the `async` queries read storage or, for candles and for the first
+price of a symbol, the exchange.
 """
 
 from collections.abc import Sequence
@@ -189,7 +190,11 @@ class Desk(Protocol):
         ...
 
     def quote(self, symbol: str) -> Quote | None:
-        """Return the newest sane quote that is watched."""
+        """Return the newest sane quote that is watched, or was read moments ago."""
+        ...
+
+    async def look(self, symbol: str) -> Quote | None:
+        """Return the best prices, read where nobody watches them; None where none come in time."""
         ...
 
     def status(self) -> StatusView:

@@ -101,8 +101,12 @@ class Reception:
         return symbols.resolve(text, self._agent.state.instruments)
 
     def quote(self, symbol: str) -> Quote | None:
-        """Return the newest sane quote that is watched."""
-        return self._agent.market.quote(symbol)
+        """Return the newest sane quote that is watched, or was read moments ago."""
+        return self._agent.prices.quote(symbol)
+
+    async def look(self, symbol: str) -> Quote | None:
+        """Return the best prices, read where nobody watches them; None where none come in time."""
+        return await self._agent.proposer.quote(symbol)
 
     def status(self) -> StatusView:
         """Return the whole state on one card."""

@@ -118,6 +118,9 @@ class FakeDesk:
         one = Decimal(1)
         return Quote(symbol, price - half, one, price + half, one, 0, self.clock.monotonic())
 
+    async def look(self, symbol: str) -> Quote | None:
+        return self.quote(symbol)
+
     def positions(self, most: int | None = None) -> Sequence[overview.PositionView]:
         return [self._position(symbol) for symbol, held in self.held.items() if held][:most]
 

@@ -25,6 +25,7 @@ from trading.domain.commands import (
     SetTradingMode,
 )
 from trading.domain.errors import Refused
+from trading.domain.market import Quote
 from trading.domain.money import plain
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
@@ -49,6 +50,10 @@ class Proposer:
 
     def __init__(self, workings: Workings) -> None:
         self._of = workings
+
+    async def quote(self, symbol: str) -> Quote | None:
+        """Return the best prices for who is about to choose; None where none come in time."""
+        return await self._of.quote(symbol)
 
     async def propose(self, command: Command, by: int) -> Proposal:
         """Say what a command would do; raises Refused."""

@@ -216,6 +216,14 @@ class Workings:
         _check_adopted(armed.adopted, doubt)
         return armed, facts
 
+    async def quote(self, symbol: str) -> Quote | None:
+        """Return the best prices, read where nobody watches them; None where none come in time."""
+        try:
+            await self._look(symbol)
+        except Refused:
+            return None
+        return self.prices.quote(symbol)
+
     async def edit(self, tracker: Tracker, command: EditTracker) -> tuple[editing.Edit, Present]:
         """Work out a change of a live tracker; raises Refused."""
         present = await self.present(tracker.symbol, command.trail)

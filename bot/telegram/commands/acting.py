@@ -38,6 +38,9 @@ def _quote(symbol: str) -> str:
 
 async def trade(request: Request, services: Services) -> Reply:
     """Answer /trade, /buy and /sell: the whole line at once, or one step of the guided card."""
+    if guide.is_left(request.words, is_continued=request.is_continued):
+        services.typed_next.pop(request.by, None)
+        return Reply((guide.left_card(),), outcome="left")
     step = guide.next_trade_step(request.command, request.words, services.desk)
     if step is None and request.is_continued:
         step = guide.ask_unit(request.command, request.words, services.desk)

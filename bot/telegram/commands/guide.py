@@ -10,15 +10,15 @@ from decimal import Decimal
 
 from bot.telegram import grammar
 from bot.telegram.keyboards import fits, in_rows, shows
-from bot.telegram.render.text import Card, Code, card_text, price
+from bot.telegram.render.text import Card, Code, Line, card_text, price
 from trading.desk import Desk
-from trading.domain.chat import Button
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.money import EXACT, parse_decimal, plain
 from trading.overview import BalanceView
 
 _SYMBOLS_MAX = 8
+_LEAVE = "cancel"
 _SUGGESTED = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "ADA/USDT")
 _AMOUNTS = ("all", "50%", "25%")
 _TRAILS = ("1%", "2%", "3%", "5%")
@@ -32,7 +32,18 @@ class Step:
     takes_typing: bool = True
 
 
-def next_step(words: tuple[str, ...], desk: Desk) -> Step | None:
+def is_left(words: tuple[str, ...], *, is_continued: bool) -> bool:
+    """Whether a guide is given up: by its button, or by the word where an answer was awaited."""
+    last = words[-1].lower() if words else ""
+    return last == _LEAVE and (is_continued or len(words) == 1)
+
+
+def left_card() -> Card:
+    """What a guide turns into that was given up."""
+    return Card(card_text("✖️ Cancelled", "Nothing was done."))
+
+
+async def next_step(words: tuple[str, ...], desk: Desk) -> Step | None:
     """The next question, or None when the line is long enough to be read as a whole.
 
     Raises Refused when what was chosen or typed so far is wrong.
@@ -46,9 +57,9 @@ def next_step(words: tuple[str, ...], desk: Desk) -> Step | None:
     step: Step | None = None
     match rule:
         case []:
-            step = _ask_rule(line, instrument, desk)
+            step = _ask_rule(line, instrument, await _now(instrument, desk), desk)
         case ["stop"] | ["sell", "above"] | ["buy", "below"] | ["buy", "stop"]:
-            step = _ask_level(line, instrument, desk)
+            step = _ask_level(line, instrument, await _now(instrument, desk))
         case ["trail"] | ["sell", "above", _, "trail"] | ["buy", "below", _, "trail"]:
             _read_so_far(f"{line} 1% all", desk)
             step = _ask_trail(line)
@@ -77,9 +88,9 @@ def next_trade_step(command: str, words: tuple[str, ...], desk: Desk) -> Step | 
     line = " ".join((f"/{command}", instrument.symbol, *said))
     match command, said:
         case "trade", []:
-            buttons = [shows("🛒 Buy", f"{line} buy"), shows("💵 Sell", f"{line} sell")]
+            taps = {"🛒 Buy": f"{line} buy", "💵 Sell": f"{line} sell"}
             text = card_text(f"🔁 {instrument.symbol}: buy or sell?", "Tap or type it.")
-            return Step(Card(text, in_rows(buttons)))
+            return _step(text, taps, command)
         case ("buy" | "sell" as side, []) | ("trade", ["buy" | "sell" as side]):
             return _ask_amount(line, instrument, is_buy=side == "buy", sign="🔁")
         case _:
@@ -95,16 +106,21 @@ def ask_unit(command: str, words: tuple[str, ...], desk: Desk) -> Step | None:
     instrument = desk.instrument(words[0])
     number = said[0]
     line = f"/buy {instrument.symbol}"
-    buttons = [
-        shows(f"{number} {unit}", f"{line} {number} {unit}")
-        for unit in (instrument.quote, instrument.base)
-    ]
+    units = (instrument.quote, instrument.base)
+    taps = {f"{number} {unit}": f"{line} {number} {unit}" for unit in units}
     text = card_text(
         f"🔁 {number} of what?",
         f"Tap whether it is {instrument.quote} to spend or {instrument.base} to buy, or type it:",
         Code(instrument.quote),
     )
-    return Step(Card(text, in_rows(_fitting(buttons))))
+    return _step(text, taps, command)
+
+
+def _step(text: str, taps: dict[str, str], command: str, per_row: int = 2) -> Step:
+    """One question with the lines that a tap sends, by label, and the way out of the guide."""
+    buttons = [shows(label, line) for label, line in taps.items() if fits(line)]
+    leave = shows("Cancel", f"/{command} {_LEAVE}")
+    return Step(Card(text, (*in_rows(buttons, per_row), (leave,))))
 
 
 def _is_number(word: str) -> bool:
@@ -129,7 +145,7 @@ def _ask_traded_symbol(command: str, desk: Desk) -> Step:
         "Tap or type it. The whole line works too:",
         Code(examples[command]),
     )
-    return Step(Card(text, in_rows(_taps(command, symbols))))
+    return _step(text, _taps(command, symbols), command)
 
 
 def _read_so_far(line: str, desk: Desk) -> None:
@@ -143,11 +159,11 @@ def _ask_symbol(desk: Desk) -> Step:
         "Tap or type it. The whole line works too:",
         Code("/track BTC/USDT stop 58000 all"),
     )
-    return Step(Card(text, in_rows(_taps("track", _suggested(desk)))))
+    return _step(text, _taps("track", _suggested(desk)), "track")
 
 
-def _taps(command: str, symbols: Sequence[str]) -> list[Button]:
-    return [shows(symbol, f"/{command} {symbol}") for symbol in symbols[:_SYMBOLS_MAX]]
+def _taps(command: str, symbols: Sequence[str]) -> dict[str, str]:
+    return {symbol: f"/{command} {symbol}" for symbol in symbols[:_SYMBOLS_MAX]}
 
 
 def _suggested(desk: Desk) -> list[str]:
@@ -186,32 +202,37 @@ def _is_listed(symbol: str, desk: Desk) -> bool:
     return True
 
 
-def _ask_rule(line: str, instrument: Instrument, desk: Desk) -> Step:
-    buttons = [
-        shows("🛡 Stop", f"{line} stop"),
-        shows("📉 Trailing stop", f"{line} trail"),
-        shows("💰 Take profit", f"{line} sell above"),
-        shows("🛒 Buy the dip", f"{line} buy below"),
-        shows("🚀 Breakout buy", f"{line} buy stop"),
-    ]
-    now = _now(instrument, desk)
-    text = card_text(
-        f"🎯 {instrument.symbol}: which rule?",
-        *([f"Price {price(now, instrument)}"] if now else []),
-        "Lines can be typed, support / resistance, each two times (UTC) with their prices:",
-        Code(f"{line} {_example_lines(now, instrument, desk)}"),
+def _ask_rule(line: str, instrument: Instrument, now: Decimal | None, desk: Desk) -> Step:
+    taps = {
+        "🛡 Stop": f"{line} stop",
+        "📉 Trailing stop": f"{line} trail",
+        "💰 Take profit": f"{line} sell above",
+        "🛒 Buy the dip": f"{line} buy below",
+        "🚀 Breakout buy": f"{line} buy stop",
+    }
+    lines: list[Line] = (
+        []
+        if now is None
+        else [
+            "Lines can be typed, support / resistance, each two times (UTC) with their prices:",
+            Code(f"{line} {_example_lines(now, instrument, desk)}"),
+        ]
     )
-    return Step(Card(text, in_rows(buttons)))
+    text = card_text(f"🎯 {instrument.symbol}: which rule?", _price_line(now, instrument), *lines)
+    return _step(text, taps, "track")
 
 
-def _example_lines(now: Decimal | None, instrument: Instrument, desk: Desk) -> str:
+def _price_line(now: Decimal | None, instrument: Instrument) -> str:
+    return "No price of it comes now" if now is None else f"Price {price(now, instrument)}"
+
+
+def _example_lines(now: Decimal, instrument: Instrument, desk: Desk) -> str:
     """Two lines around the present price through the last fortnight, as they would be typed."""
     today = desk.status().now
     times = [f"{today - timedelta(days=days):%Y-%m-%dT00:00}" for days in (14, 1)]
-    around = now or Decimal(1)
     support, resistance = (
         " ".join(
-            f"{time} {plain(instrument.price_down(around * Decimal(share)))}"
+            f"{time} {plain(instrument.price_down(now * Decimal(share)))}"
             for time, share in zip(times, shares, strict=True)
         )
         for shares in (("0.93", "0.95"), ("1.08", "1.06"))
@@ -219,46 +240,47 @@ def _example_lines(now: Decimal | None, instrument: Instrument, desk: Desk) -> s
     return f"lines {support} / {resistance} trail 1.5% all"
 
 
-def _ask_level(line: str, instrument: Instrument, desk: Desk) -> Step:
-    now = _now(instrument, desk)
-    sign = 1 if line.endswith(("sell above", "buy stop")) else -1
-    buttons = []
-    for share in ("0.01", "0.02", "0.03", "0.05", "0.08", "0.10") if now else ():
-        level = instrument.price_down((now or Decimal(0)) * (1 + sign * Decimal(share)))
-        label = f"{price(level, instrument)} ({'+' if sign > 0 else '-'}{share[2:].lstrip('0')}%)"
-        buttons.append(shows(label, f"{line} {plain(level)}"))
-    example = buttons[1].data[1:].rsplit(" ", 1)[-1] if buttons else "58000"
+def _ask_level(line: str, instrument: Instrument, now: Decimal | None) -> Step:
+    taps = {} if now is None else _levels(line, instrument, now)
+    asked: list[Line] = ["Type a price:"]
+    if taps:
+        asked = ["Tap a level or type one:", Code(list(taps.values())[1].rpartition(" ")[2])]
     text = card_text(
-        f"🎯 {instrument.symbol}: at which price?",
-        *([f"Price {price(now, instrument)}"] if now else []),
-        "Tap a level or type one:",
-        Code(example),
+        f"🎯 {instrument.symbol}: at which price?", _price_line(now, instrument), *asked
     )
-    return Step(Card(text, in_rows(_fitting(buttons))))
+    return _step(text, taps, "track")
+
+
+def _levels(line: str, instrument: Instrument, now: Decimal) -> dict[str, str]:
+    """Levels on the side of the price on which the rule wants them, by what a button says."""
+    sign = 1 if line.endswith(("sell above", "buy stop")) else -1
+    taps = {}
+    for percent in (1, 2, 3, 5, 8, 10):
+        level = instrument.price_down(now * (1 + sign * Decimal(percent) / 100))
+        label = f"{price(level, instrument)} ({'+' if sign > 0 else '-'}{percent}%)"
+        taps[label] = f"{line} {plain(level)}"
+    return taps
 
 
 def _ask_trail(line: str) -> Step:
-    buttons = [shows(trail, f"{line} {trail}") for trail in _TRAILS if fits(f"{line} {trail}")]
+    taps = {trail: f"{line} {trail}" for trail in _TRAILS}
     text = card_text(
         "🎯 How far behind the best price?", "Tap a distance or type one:", Code("2.5%")
     )
-    return Step(Card(text, in_rows(buttons)))
+    return _step(text, taps, "track")
 
 
 def _ask_amount(line: str, instrument: Instrument, *, is_buy: bool, sign: str = "🎯") -> Step:
     amounts = tuple(f"{size} {instrument.quote}" for size in (50, 100, 500)) if is_buy else _AMOUNTS
-    buttons = [shows(size, f"{line} {size}") for size in amounts if fits(f"{line} {size}")]
+    taps = {size: f"{line} {size}" for size in amounts}
     example = f"500 {instrument.quote}" if is_buy else "0.5"
     text = card_text(
         f"{sign} {instrument.symbol}: how much?", "Tap an amount or type one:", Code(example)
     )
-    return Step(Card(text, in_rows(buttons, 3)))
+    command = line[1:].partition(" ")[0]
+    return _step(text, taps, command, 3)
 
 
-def _fitting(buttons: list[Button]) -> list[Button]:
-    return [button for button in buttons if fits(button.data[1:])]
-
-
-def _now(instrument: Instrument, desk: Desk) -> Decimal | None:
-    quote = desk.quote(instrument.symbol)
+async def _now(instrument: Instrument, desk: Desk) -> Decimal | None:
+    quote = await desk.look(instrument.symbol)
     return None if quote is None else quote.mid

@@ -195,9 +195,9 @@ async def show_version(request: Request, services: Services) -> Reply:
 async def show_price(request: Request, services: Services) -> Reply:
     """Answer a bare symbol with its price and what can be done about it."""
     instrument = services.desk.instrument(request.text)
-    quote = services.desk.quote(instrument.symbol)
+    quote = await services.desk.look(instrument.symbol)
     lines = (
-        ["Not watched yet"]
+        ["No price of it comes now"]
         if quote is None
         else [
             f"bid {price(quote.bid, instrument)}",

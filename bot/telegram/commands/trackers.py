@@ -16,7 +16,10 @@ from trading.overview import TrackerView
 
 async def track(request: Request, services: Services) -> Reply:
     """Answer /track: the whole line at once, or one step of the guided card."""
-    step = guide.next_step(request.words, services.desk)
+    if guide.is_left(request.words, is_continued=request.is_continued):
+        services.typed_next.pop(request.by, None)
+        return Reply((guide.left_card(),), outcome="left")
+    step = await guide.next_step(request.words, services.desk)
     if step is None:
         return await asking.handle_command(request, services)
     services.typed_next[request.by] = request.text if step.takes_typing else ""

@@ -914,6 +914,22 @@ async def test_the_desk_answers_from_memory(world: AgentWorld) -> None:
     assert world.desk.open_orders() == []
 
 
+async def test_who_looks_at_a_symbol_that_nobody_watches_has_its_price_within_a_deadline(
+    world: AgentWorld,
+) -> None:
+    assert world.desk.quote("ADA/USDT") is None
+    world.exchange.is_hanging = True
+    began_s = world.time.monotonic()
+    assert await world.time.finish(world.desk.look("ADA/USDT")) is None
+    assert world.time.monotonic() - began_s <= 2.0
+    world.exchange.is_hanging = False
+    seen = await world.time.finish(world.desk.look("ADA/USDT"))
+    assert seen is not None
+    assert abs(seen.mid - Decimal("0.9")) < Decimal("0.001")
+    assert world.desk.quote("ADA/USDT") == seen
+    assert "ADA/USDT" in world.agent.prices.asked()
+
+
 async def test_a_trigger_is_counted_however_often_stops_have_moved_since(
     world: AgentWorld,
 ) -> None:

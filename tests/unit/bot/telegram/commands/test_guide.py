@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.desk import INSTRUMENTS, instrument
 from tests.unit.bot.telegram.commands.talk import Talk
+from trading.domain.market import Quote
 from trading.domain.money import ZERO
 from trading.domain.position import Balance
 from trading.overview import AccountView, BalanceView
@@ -35,7 +36,9 @@ async def test_only_what_is_held_is_offered_to_be_sold(
     talk.desk.held = {}
     holding(talk, monkeypatch, ETH="3000", USDT="10000", SOL="0.01", XYZ="5")
     answer = await talk.ask("/sell")
-    assert list(answer.buttons) == ["ETH/USDT"], "SOL is too little to sell, XYZ has no market"
+    assert list(answer.buttons) == ["ETH/USDT", "Cancel"], (
+        "SOL is too little to sell, XYZ has no market"
+    )
     assert "/sell ETH/USDT 50%" in answer.text
     assert {"BTC/USDT", "SOL/USDT"} <= set((await talk.ask("/buy")).buttons)
 
@@ -72,6 +75,7 @@ async def test_a_bare_number_for_a_purchase_is_asked_whether_it_is_money_or_coin
     assert answer.buttons == {
         "100 USDT": "=/buy BTC/USDT 100 USDT",
         "100 BTC": "=/buy BTC/USDT 100 BTC",
+        "Cancel": f"={begun.split()[0]} cancel",
     }
     assert (await talk.press("=/buy BTC/USDT 100 USDT")).title.startswith("❔ Buy")
     await talk.ask(begun)
@@ -87,3 +91,64 @@ async def test_a_bare_number_of_a_sale_or_of_a_whole_line_is_of_coins(talk: Talk
 
 async def test_what_can_be_closed_is_worth_so_much_of_its_currency(talk: Talk) -> None:
     assert "BTC/USDT = 30,000.00 USDT" in (await talk.ask("/close")).text
+
+
+async def test_a_symbol_that_nobody_watched_is_asked_for_its_price_and_has_levels_to_tap(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: set[str] = set()
+    known = talk.desk.quote
+
+    async def look(symbol: str) -> Quote | None:
+        watched.add(symbol)
+        return known(symbol)
+
+    monkeypatch.setattr(
+        talk.desk, "quote", lambda symbol: known(symbol) if symbol in watched else None
+    )
+    monkeypatch.setattr(talk.desk, "look", look)
+    asked = await talk.press("=/track ETH/USDT stop")
+    assert "Price 3,000.00" in asked.text
+    assert asked.buttons["2,940.00 (-2%)"] == "=/track ETH/USDT stop 2940"
+    assert asked.text.endswith("Tap a level or type one: 2940")
+    watched.clear()
+    assert "Price 3,000.00" in (await talk.press("=/track ETH/USDT")).text
+    watched.clear()
+    await talk.press(asked.buttons["Cancel"])
+    assert "bid 2,999.70" in (await talk.ask("ETH/USDT")).text
+
+
+async def test_lines_are_shown_around_the_present_price_and_can_be_sent(talk: Talk) -> None:
+    asked = await talk.ask("/track ETH/USDT")
+    line = asked.text[asked.text.index("/track ETH/USDT lines") :]
+    assert " 2790 " in line
+    assert (await talk.ask(line)).title == "❔ ETH/USDT lines?"
+
+
+async def test_without_a_price_no_number_of_another_coin_is_shown_and_one_can_leave(
+    talk: Talk,
+) -> None:
+    del talk.desk.prices["ETH/USDT"]
+    asked = await talk.press("=/track ETH/USDT stop")
+    assert "No price of it comes now Type a price:" in asked.text
+    assert asked.buttons == {"Cancel": "=/track cancel"}
+    assert " lines " not in (await talk.press("=/track ETH/USDT")).text
+    assert "Not watched" not in (await talk.ask("ETH/USDT")).text
+
+
+@pytest.mark.parametrize("begun", ["/track", "/track ETH/USDT stop", "/buy ETH/USDT", "/trade"])
+async def test_a_guide_is_left_by_its_button_and_by_the_word(talk: Talk, begun: str) -> None:
+    asked = await talk.ask(begun)
+    left = await talk.press(asked.buttons["Cancel"])
+    assert left.text == "✖️ Cancelled Nothing was done."
+    assert "Commands start with a slash" in (await talk.ask("2900")).text
+    await talk.ask(begun)
+    assert (await talk.ask("Cancel")).text == left.text
+    assert "Commands start with a slash" in (await talk.ask("2900")).text
+    assert talk.desk.executed == []
+
+
+async def test_a_number_too_long_for_a_button_is_typed(talk: Talk) -> None:
+    await talk.ask("/buy BTC/USDT")
+    asked = await talk.ask("0.0000000000000000000000001")
+    assert "failed inside" not in asked.text
