@@ -33,7 +33,7 @@ from trading.ports.exchange import ExchangeGateway, KeyPermissions
 from trading.sim.binance import filters
 from trading.sim.binance.codes import MESSAGES, ApiError
 from trading.sim.exchange import Exchange, OrderRefusal, OrderRefused, UnknownOrder
-from trading.sim.models import FeeSchedule
+from trading.sim.models import FeeSchedule, settled
 from trading.sim.orders import (
     Execution,
     OrderChange,
@@ -102,7 +102,7 @@ class PaperGateway:
         is_buy = fill.side is Side.BUY
         moves = {
             instrument.base: fill.quantity if is_buy else -fill.quantity,
-            instrument.quote: -fill.notional if is_buy else fill.notional,
+            instrument.quote: settled(fill.notional) * -fill.side.sign,
         }
         moves[fill.fee_asset] = moves.get(fill.fee_asset, ZERO) - fill.fee
         for asset, delta in moves.items():

@@ -15,11 +15,11 @@ from typing import Protocol
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import BookLevel
-from trading.domain.money import ZERO, plain
+from trading.domain.money import ZERO, ceil_to, plain
 from trading.domain.order import OrderStatus, Side
 from trading.sim.account import Account
 from trading.sim.matching import Book
-from trading.sim.models import Fee, FeeSchedule, FillSize, PriceIn
+from trading.sim.models import AMOUNT_STEP, Fee, FeeSchedule, FillSize, PriceIn, settled
 from trading.sim.orders import (
     BookEvent,
     BookOrder,
@@ -238,8 +238,9 @@ class Exchange:
             return ticket.quantity
         price = ticket.price or ticket.stop_price
         if price is not None:
-            return ticket.quantity * price
-        return self.books[ticket.symbol].sweep(ticket.side, quantity=ticket.quantity)[1]
+            return ceil_to(ticket.quantity * price, AMOUNT_STEP)
+        quote = self.books[ticket.symbol].sweep(ticket.side, quantity=ticket.quantity)[1]
+        return ceil_to(quote, AMOUNT_STEP)
 
     def _paid_asset(self, ticket: OrderTicket) -> str:
         instrument = self.instruments[ticket.symbol]
@@ -275,7 +276,7 @@ class Exchange:
     def _book_fill(self, order: PlacedOrder, trade: Traded, is_maker: bool, now_ms: int) -> None:
         ticket = order.ticket
         instrument = self.instruments[ticket.symbol]
-        notional = trade.price * trade.quantity
+        notional = settled(trade.price * trade.quantity)
         order.executed += trade.quantity
         order.notional += notional
         order.updated_ms = now_ms
@@ -321,7 +322,8 @@ class Exchange:
         ticket = order.ticket
         if ticket.side is Side.SELL or ticket.price is None:
             return
-        excess = order.reserved - (order.quantity - order.executed) * ticket.price
+        needed = ceil_to((order.quantity - order.executed) * ticket.price, AMOUNT_STEP)
+        excess = order.reserved - needed
         if excess > 0:
             self.account.release(self._paid_asset(ticket), excess)
             order.reserved -= excess

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import ONE, plain
+from trading.domain.money import ONE, floor_to, plain
 from trading.domain.order import Side
 
-_PRECISION = Decimal("1e-8")
+# The account keeps no smaller amount of any asset, as Binance with its eight decimals.
+AMOUNT_STEP = Decimal("1e-8")
 _STANDARD_RATE = Decimal("0.001")
 
 PriceIn = Callable[[str, str], Decimal | None]
@@ -47,8 +48,8 @@ class FeeSchedule:
         """Return the fee taken from what the fill brings: base for a buy, quote for a sell."""
         rate = self.rate(size.is_maker)
         if side is Side.BUY:
-            return Fee(instrument.base, _rounded(size.quantity * rate))
-        return Fee(instrument.quote, _rounded(size.notional * rate))
+            return Fee(instrument.base, settled(size.quantity * rate))
+        return Fee(instrument.quote, settled(size.notional * rate))
 
     def preferred(self, instrument: Instrument, size: "FillSize", price_in: PriceIn) -> Fee | None:
         """Return the fee in the asset asked for, None when it is `received` or has no price."""
@@ -57,11 +58,11 @@ class FeeSchedule:
         if asset == "received":
             return None
         if asset == instrument.base:
-            return Fee(asset, _rounded(size.quantity * rate))
+            return Fee(asset, settled(size.quantity * rate))
         if asset == instrument.quote:
-            return Fee(asset, _rounded(size.notional * rate))
+            return Fee(asset, settled(size.notional * rate))
         price = price_in(asset, instrument.quote)
-        return Fee(asset, _rounded(size.notional * rate / price)) if price else None
+        return Fee(asset, settled(size.notional * rate / price)) if price else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +74,6 @@ class FillSize:
     is_maker: bool
 
 
-def _rounded(amount: Decimal) -> Decimal:
-    return amount.quantize(_PRECISION, rounding=ROUND_DOWN)
+def settled(amount: Decimal) -> Decimal:
+    """Return what the account books of an amount: whole steps of 1e-8, the rest is dropped."""
+    return floor_to(amount, AMOUNT_STEP)

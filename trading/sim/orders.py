@@ -6,7 +6,7 @@ from enum import Enum
 
 from trading.domain.money import ZERO
 from trading.domain.order import OrderStatus, Side, TimeInForce
-from trading.sim.models import Fee
+from trading.sim.models import Fee, settled
 
 
 class OrderKind(Enum):
@@ -160,8 +160,8 @@ class Execution:
 
     @property
     def notional(self) -> Decimal:
-        """Quote value without fee."""
-        return self.price * self.quantity
+        """Quote value without fee, as the account books it."""
+        return settled(self.price * self.quantity)
 
 
 class OrderChange(Enum):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.domain.instrument import InstrumentStatus
+from trading.domain.instrument import Instrument, InstrumentStatus
 from trading.domain.market import BookLevel
 from trading.domain.order import OrderStatus, Side, TimeInForce
 from trading.sim.catalogue import instrument
@@ -26,6 +26,8 @@ from trading.sim.orders import (
 )
 
 BTC = instrument("BTC", "USDT", Decimal("0.01"), Decimal("0.00001"), Decimal(60_000))
+# As ETH/BTC: a price times a quantity has more decimals than an account keeps.
+FINE = replace(BTC, price_tick=Decimal("0.00001"), quantity_step=Decimal("0.0001"))
 FREE = FeeSchedule(Decimal(0), Decimal(0))
 
 
@@ -60,6 +62,7 @@ def exchange(
     fees: FeeSchedule | None = None,
     bids: Iterable[BookLevel] = (level("59990", "1"), level("59980", "2")),
     asks: Iterable[BookLevel] = (level("60010", "1"), level("60020", "2")),
+    listed: Instrument = BTC,
     **balances: str,
 ) -> Exchange:
     held = balances or {"USDT": "100000", "BTC": "5"}
@@ -68,7 +71,7 @@ def exchange(
         fees,
         lambda asset, quote: Decimal(600) if (asset, quote) == ("BNB", "USDT") else None,
     )
-    made.list_instrument(BTC)
+    made.list_instrument(listed)
     made.refresh("BTC/USDT", bids, asks, 1)
     made.trade("BTC/USDT", Decimal(60_000), BTC.quantity_step, Side.BUY, 1)
     return made
@@ -327,6 +330,23 @@ moves = st.one_of(
     ),
     st.tuples(st.just("cancel"), st.integers(1, 30)),
 )
+
+
+def test_an_account_keeps_eight_decimals_and_gives_back_all_that_an_order_did_not_spend() -> None:
+    made = exchange(
+        asks=[level("0.05123", "0.0001"), level("0.05125", "0.0002")],
+        bids=[level("0.05121", "5")],
+        listed=FINE,
+        USDT="1",
+        BTC="1",
+    )
+    order = made.place(ticket(kind=OrderKind.LIMIT, quantity="0.0007", price="0.05125"), 10)
+    # 0.0001 at 0.05123 and 0.0002 at 0.05125: 0.000005123 and 0.00001025, each rounded down.
+    assert order.notional == Decimal("0.00001537")
+    assert made.account.total("USDT") == 1 - Decimal("0.00001537")
+    assert made.account.locked("USDT") == Decimal("0.0000205")
+    made.cancel(order.order_id, 11)
+    assert made.account.free("USDT") == 1 - Decimal("0.00001537")
 
 
 @given(
