@@ -20,7 +20,7 @@ from bot.control.halt_file import HaltFile
 from bot.control.sockets import WAITING_SOCKET, ControlServer
 from bot.control.without_database import WithoutDatabase
 from bot.in_hand import MarkedInHand
-from bot.owner_only import close_to_others
+from bot.owner_only import close_to_others, of_others
 from bot.owners_chat import OwnersChat
 from bot.refused_start import TELL_S, RefusedStart
 from bot.shares import telegram_settings
@@ -78,6 +78,9 @@ def _taken(directory: Path) -> DirectoryLock:
     lock = DirectoryLock(directory)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if names := of_others(directory):
+            # Closed to others, `/etc` or a home would be of no use to them any more.
+            raise config.foreign_directory(directory, names)
         close_to_others(directory)
         lock.take()
     except OSError as error:

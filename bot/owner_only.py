@@ -8,11 +8,26 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+# What each start leaves, or what a copy that was put back begins with: the directory is Umbra's.
+_STARTED = ("agent.lock", "umbra.db", "journal.reserve")
+# What other commands, a person or the file system put there before the first start.
+_BEFORE = {"secrets.json", "archive", "HALT", "watchdog.json", "heartbeat.json", "lost+found"}
 
 
 def write_for_owner_only() -> None:
     """Let every file and folder of this process and its children be made 0600 and 0700."""
     os.umask(_OTHERS)
+
+
+def of_others(directory: Path) -> tuple[str, ...]:
+    """Return what shows that a directory is not Umbra's own: names in it; empty for its own.
+
+    What is hidden shows nothing: the home of a user of its own has such files from the start.
+    """
+    names = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+    if any(name.startswith(_STARTED) for name in names):
+        return ()
+    return tuple(name for name in names if name not in _BEFORE)
 
 
 def close_to_others(directory: Path) -> None:

@@ -9,7 +9,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bot.config import checking, environment
-from bot.config.checking import LIVE_CONSENT, unusable_database, unusable_directory
+from bot.config.checking import (
+    LIVE_CONSENT,
+    foreign_directory,
+    unusable_database,
+    unusable_directory,
+)
 from bot.config.environment import (
     ServiceManagerSettings,
     chat_token,
@@ -83,6 +88,7 @@ __all__ = [
     "data_directory",
     "env_file_warning",
     "exchange_credentials",
+    "foreign_directory",
     "is_loopback",
     "load",
     "load_watchdog",

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from trading.domain.errors import SettingsInvalid, StorageLost
 from trading.domain.redaction import MASK, masking
 
 LIVE_CONSENT = "real-money"
+_SHOWN_MAX = 3
 # A bot's token, as it stands in the address of each of its requests.
 _TOKEN = re.compile(r"([0-9]{3,}):[\w-]{10,}", re.ASCII)
 # What a Bot API server may take for one: any text, as it fits into an address.
@@ -193,6 +194,16 @@ def unusable_directory(directory: Path, error: OSError) -> SettingsInvalid:
     reason = error.strerror or type(error).__name__
     return _invalid(
         "data_dir", f"should be a directory to write in, was {str(directory)!r}: {reason}"
+    )
+
+
+def foreign_directory(directory: Path, names: Sequence[str]) -> SettingsInvalid:
+    """Return why a start is refused in a directory that holds what is not Umbra's."""
+    shown = ", ".join(repr(name) for name in names[:_SHOWN_MAX]) + ", …" * (len(names) > _SHOWN_MAX)
+    return _invalid(
+        "data_dir",
+        f"should be a directory for Umbra alone, and {str(directory)!r} holds {shown}: choose an "
+        "empty one, or one that is not there yet",
     )
 
 

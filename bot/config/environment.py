@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from bot.config.settings import PREFIX, secret_names, setting_names
+from bot.config.settings import PREFIX, expanded, secret_names, setting_names
 from bot.secrets import OsKeychain, Passphrase, Vault
 from trading.domain.errors import SettingsInvalid
 
@@ -76,11 +76,11 @@ def _vault(told: Mapping[str, str]) -> Vault:
 
 
 def _directory(told: Mapping[str, str]) -> Path:
-    return _path(told, "UMBRA_DATA_DIR") or Path("~/.umbra").expanduser()
+    return _path(told, "UMBRA_DATA_DIR") or expanded(Path("~/.umbra"))
 
 
 def _path(told: Mapping[str, str], name: str) -> Path | None:
-    return Path(told[name]).expanduser() if name in told else None
+    return expanded(Path(told[name])) if name in told else None
 
 
 def read_secret(prompt: str) -> str:

@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     @property
     def directory(self) -> Path:
         """The data directory, expanded."""
-        return self.data_dir.expanduser()
+        return expanded(self.data_dir)
 
     @property
     def store_url(self) -> str:
@@ -197,6 +197,17 @@ class WatchdogSettings:
     telegram_api_url: str | None
     secrets: tuple[str, ...]
     log_level: str
+
+
+def expanded(path: Path) -> Path:
+    """Return a path with the home it names; raises SettingsInvalid where there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise SettingsInvalid(
+            f"{str(path)!r} begins with a home directory that this machine does not know: write "
+            "the whole path. Example: UMBRA_DATA_DIR=/var/lib/umbra"
+        ) from None
 
 
 def is_loopback(url: str | None) -> bool:

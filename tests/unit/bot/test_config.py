@@ -462,3 +462,12 @@ def test_candles_that_do_not_exist_are_refused_with_an_example(
     with pytest.raises(SettingsInvalid, match=told) as refused:
         _load(monkeypatch, PAPER | {"UMBRA_SCAN_TIMEFRAMES": said})
     assert "UMBRA_SCAN_TIMEFRAMES=1h,4h,12h,1d,3d" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["UMBRA_DATA_DIR", "UMBRA_SECRETS_PASSPHRASE_FILE"])
+def test_a_home_that_this_machine_does_not_know_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "~nobody-of-this-name/umbra")
+    with pytest.raises(SettingsInvalid, match="home directory that this machine does not know"):
+        config.vault()

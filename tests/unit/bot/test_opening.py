@@ -16,6 +16,21 @@ def _settings(folder: Path) -> Settings:
     return Settings(data_dir=folder, database_url=SecretStr("no address"))
 
 
+@pytest.mark.parametrize("stop", [asyncio.Event(), None], ids=["agent", "command"])
+async def test_a_directory_of_other_things_is_refused_and_left_as_it_is(
+    tmp_path: Path, stop: asyncio.Event | None
+) -> None:
+    (tmp_path / "passwd").touch(mode=0o644)
+    (tmp_path / "passwd").chmod(0o644)
+    tmp_path.chmod(0o755)
+    with pytest.raises(SettingsInvalid, match=r"for Umbra alone, and .* holds 'passwd'"):
+        async with opened(_settings(tmp_path), stop):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["passwd"]
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "passwd").stat().st_mode & 0o777 == 0o644
+
+
 async def test_a_start_that_the_database_s_address_refuses_is_told_past_the_terminal(
     tmp_path: Path,
 ) -> None:

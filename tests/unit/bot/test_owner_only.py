@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import cli
-from bot.owner_only import close_to_others
+from bot.owner_only import close_to_others, of_others
 
 
 @pytest.fixture
@@ -69,3 +69,29 @@ def test_what_belongs_to_somebody_else_is_logged_and_stops_no_start(
     monkeypatch.setattr(Path, "chmod", refuse)
     close_to_others(tmp_path)
     assert [record.message for record in caplog.records] == ["readable_by_others"]
+
+
+@pytest.mark.parametrize("name", ["passwd", "Documents", "public_html", "notes.txt"])
+def test_a_directory_of_other_things_is_not_umbra_s_own(tmp_path: Path, name: str) -> None:
+    (tmp_path / "archive").mkdir()
+    (tmp_path / name).touch()
+    assert of_others(tmp_path) == (name,)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (),
+        (".bashrc", ".cache"),
+        ("secrets.json", "archive", "HALT"),
+        ("lost+found",),
+        ("agent.lock", "notes.txt"),
+        ("umbra.db", "umbra.db.reserve.mark", "notes.txt"),
+    ],
+)
+def test_a_new_directory_and_one_that_was_started_in_are_umbra_s_own(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert of_others(tmp_path) == ()
