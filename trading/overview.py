@@ -88,6 +88,15 @@ class PositionView:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """How far a price beyond the level is confirmed: ticks, moves in a row, and seconds there."""
+
+    ticks: int
+    run: int
+    beyond_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrackerView:
     """A tracker beside the present price; `gap` is the share the price must move to its level.
 
@@ -96,8 +105,8 @@ class TrackerView:
     on the exchange, makes of it while Umbra is away, in quote units. `only_backstop` is the price
     of that one where nothing else of it can sell now; `is_held` says that everything is halted,
     `is_blind` that it has no prices or no exchange. `bound` base units of its market lie in orders
-    of others, where it cannot sell them. `instrument` is None while the exchange does not list the
-    market.
+    of others, where it cannot sell them. `crossing` is set while the price is beyond the level and
+    the rule waits for more. `instrument` is None while the exchange does not list the market.
     """
 
     tracker: Tracker
@@ -118,6 +127,7 @@ class TrackerView:
     is_held: bool = False
     is_blind: bool = False
     bound: Decimal = ZERO
+    crossing: Crossing | None = None
 
 
 @dataclass(frozen=True, slots=True)

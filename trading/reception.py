@@ -21,6 +21,7 @@ from trading.market.engine import STALE_DATA
 from trading.overview import (
     AccountView,
     ChartView,
+    Crossing,
     EndedTrackerView,
     HealthView,
     JobView,
@@ -337,6 +338,7 @@ class Reception:
             leaving=self._agent.guarding.leaving,
             bound=self._agent.bound,
             value=self._agent.state.book.value,
+            crossing=self._crossing,
         )
 
     @property
@@ -397,6 +399,13 @@ class Reception:
             run_length=found.run,
             reversal=found.reversal,
         )
+
+    def _crossing(self, tracker_id: int) -> Crossing | None:
+        progress = self._agent.trackers.progress(tracker_id)
+        if progress is None:
+            return None
+        beyond_s = self._agent.clock.monotonic() - progress.since_s
+        return Crossing(progress.ticks, progress.run, beyond_s)
 
     def _oldest_age_s(self) -> float | None:
         ages = [self._agent.market.age_s(symbol) for symbol in self._agent.trackers.symbols()]

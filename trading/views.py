@@ -17,6 +17,7 @@ from trading.overview import (
     STORAGE_LOST,
     AccountView,
     BalanceView,
+    Crossing,
     PositionView,
     Signature,
     TrackerView,
@@ -49,7 +50,8 @@ class Prices:
     `is_blind` says whether those of a symbol cannot act for now; `backstop` gives the price of a
     tracker's stop that rests on the exchange, `leaving` price and quantity of those of a symbol
     that nobody counts on any more, `bound` how many managed units orders of others lock; `value`
-    is what units of an asset are worth in the account's currency.
+    is what units of an asset are worth in the account's currency; `crossing` how far a tracker's
+    confirmation has come.
     """
 
     at_ms: int
@@ -62,6 +64,7 @@ class Prices:
     leaving: Callable[[str], tuple[tuple[Decimal, Decimal], ...]] = lambda _: ()
     bound: Callable[[str], Decimal] = lambda _: ZERO
     value: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount
+    crossing: Callable[[int], Crossing | None] = lambda _: None
 
     def can_act(self, symbol: str) -> bool:
         """Whether a private stop that is reached sells now."""
@@ -255,6 +258,7 @@ def tracker(
         is_held=prices.are_stops_held,
         is_blind=not can_act and not prices.are_stops_held,
         bound=bound,
+        crossing=None if tracked.is_paused else prices.crossing(tracked.tracker_id),
     )
 
 

@@ -5,6 +5,7 @@ from itertools import islice
 
 from trading.domain.instrument import Instrument
 from trading.domain.tracker import Tracker
+from trading.trackers.confirming import Progress
 from trading.trackers.index import Group
 
 
@@ -61,6 +62,11 @@ class LiveTrackers:
     def written(self, tracker_id: int) -> Tracker | None:
         """The durable value of one that has fired, while its trigger is not durable."""
         return self._unwritten.get(tracker_id)
+
+    def progress(self, tracker_id: int) -> Progress | None:
+        """How far the confirmation of one beyond its level has come; None where none runs."""
+        group = self.home.get(tracker_id)
+        return None if group is None else group.progress.get(tracker_id)
 
     def symbols(self) -> frozenset[str]:
         """Symbols that a live tracker needs prices of."""

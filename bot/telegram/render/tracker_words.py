@@ -4,7 +4,15 @@ from dataclasses import replace
 from decimal import Decimal
 
 from bot.telegram import phrase
-from bot.telegram.render.text import Line, gain, money, quantity, signed, unsigned_percent
+from bot.telegram.render.text import (
+    Line,
+    gain,
+    money,
+    price,
+    quantity,
+    signed,
+    unsigned_percent,
+)
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import EXACT
 from trading.domain.order import Side
@@ -17,6 +25,7 @@ from trading.domain.tracker import (
     TrackerKind,
     TrackerState,
 )
+from trading.overview import TrackerView
 
 KINDS = {
     TrackerKind.STOP: "protective stop",
@@ -56,6 +65,27 @@ def state_name(tracker: Tracker) -> str:
         # Nothing is trailed by a level that stands still.
         return "👀 watching"
     return _STATES[tracker.state]
+
+
+def view_state(view: TrackerView) -> str:
+    """The same of a view, which knows of a level that is crossed and not confirmed yet."""
+    return state_name(view.tracker) if view.crossing is None else "⏳ crossed"
+
+
+def crossed(view: TrackerView) -> list[str]:
+    """How far the confirmation of a crossed level has come; empty where none runs."""
+    crossing, confirm = view.crossing, view.tracker.spec.confirm
+    if crossing is None:
+        return []
+    so_far = {
+        ConfirmKind.TICKS: f"{crossing.ticks} of {confirm.count} ticks",
+        ConfirmKind.RUN: f"{crossing.run} of {confirm.count} moves in a row",
+        ConfirmKind.SECONDS: f"{crossing.beyond_s:.0f} of {confirm.count} s",
+        ConfirmKind.CLOSE: f"waits for the {confirm.timeframe.name} close"
+        if confirm.timeframe
+        else "",
+    }.get(confirm.kind, "")
+    return [f"Crossed {price(view.level, view.instrument)}: {so_far}"]
 
 
 def kind_name(tracker: Tracker) -> str:

@@ -26,6 +26,7 @@ from bot.telegram.render.text import (
 from bot.telegram.render.tracker_words import (
     KINDS,
     LEVELS,
+    crossed,
     kind_name,
     owned,
     protection,
@@ -33,6 +34,7 @@ from bot.telegram.render.tracker_words import (
     slipped,
     spec_lines,
     state_name,
+    view_state,
 )
 from trading.domain.instrument import base_and_quote
 from trading.domain.order import Side
@@ -77,11 +79,13 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
     for view in shown:
         tracker = view.tracker
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
-        lines.append(f"#{tracker.tracker_id} {tracker.symbol} {state_name(tracker)}")
+        lines.append(f"#{tracker.tracker_id} {tracker.symbol} {view_state(view)}")
         lines.append(f"  {phrase.short_rule_now(tracker)} · {short_owned(tracker)}")
         is_acting = tracker.state.is_acting
         if is_acting:
             lines.append(f"  {_at_work(tracker)}")
+        elif view.crossing is not None:
+            lines.extend(f"  {line.lower()}" for line in crossed(view))
         elif view.level is not None:
             words = _level_words(view)
             if words == LEVELS[view.next_level]:
@@ -100,10 +104,10 @@ def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
 def tracker_card(view: TrackerView, headline: str = "") -> Card:
     """One tracker with everything about it and its buttons."""
     tracker = view.tracker
-    title = headline or f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}"
+    title = headline or f"{view_state(view)} · {tracker.symbol} #{tracker.tracker_id}"
     lines: list[Line] = []
     if headline:
-        lines.append(f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}")
+        lines.append(f"{view_state(view)} · {tracker.symbol} #{tracker.tracker_id}")
     lines.append(f"{kind_name(tracker)}: {phrase.rule_now(tracker)}")
     lines.append(owned(tracker))
     lines.extend(_place_lines(view))
@@ -130,7 +134,9 @@ def why_card(view: TrackerView) -> Card:
     steps = [f"armed {tracker.armed_at:%b %d %H:%M} UTC ✓"]
     if tracker.touched_at is not None:
         steps.append(f"touched {tracker.touched_at:%H:%M:%S} ✓")
-    if view.level is not None:
+    if view.crossing is not None:
+        steps.extend(f"{line[:1].lower()}{line[1:]}" for line in crossed(view))
+    elif view.level is not None:
         steps.append(
             f"price {price(view.price, instrument)} has to reach "
             f"{price(view.level, instrument)} ({percent(view.gap)}){_AFTERWARDS[view.next_level]}"
@@ -139,7 +145,7 @@ def why_card(view: TrackerView) -> Card:
     steps.append(f"the price is {PRICES[spec.price_kind]}")
     steps.append("paused: nothing fires ✗" if tracker.is_paused else "not paused ✓")
     lines: list[Line] = [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
-    title = f"❓ Why #{tracker.tracker_id} {state_name(tracker)}"
+    title = f"❓ Why #{tracker.tracker_id} {view_state(view)}"
     return Card(card_text(title, *lines, *view.notes))
 
 
@@ -166,6 +172,8 @@ def _place_lines(view: TrackerView) -> list[Line]:
     lines: list[Line] = [f"Price {price(view.price, instrument)}{old}"]
     if tracker.state.is_acting:
         lines.append(f"It has fired: {_at_work(tracker)}")
+    elif view.crossing is not None:
+        lines.extend(crossed(view))
     elif view.level is not None:
         gap = f" ({percent(view.gap)})" if view.gap is not None else ""
         lines.append(f"{_level_words(view)} {price(view.level, instrument)}{gap}")

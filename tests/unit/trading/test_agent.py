@@ -55,6 +55,8 @@ from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import (
     Amount,
     AmountKind,
+    Confirm,
+    ConfirmKind,
     Distance,
     Then,
     ThenKind,
@@ -928,6 +930,24 @@ async def test_who_looks_at_a_symbol_that_nobody_watches_has_its_price_within_a_
     assert abs(seen.mid - Decimal("0.9")) < Decimal("0.001")
     assert world.desk.quote("ADA/USDT") == seen
     assert "ADA/USDT" in world.agent.prices.asked()
+
+
+async def test_a_level_that_is_crossed_and_not_confirmed_is_seen_as_crossed(
+    world: AgentWorld,
+) -> None:
+    confirm = Confirm(ConfirmKind.TICKS, 3)
+    await world.do(ArmTracker(replace(stop_spec("59900"), confirm=confirm)))
+    assert world.desk.tracker(1).crossing is None
+    world.exchange.move("BTC/USDT", "59850")
+    await world.time.settle()
+    crossing = world.desk.tracker(1).crossing
+    assert crossing is not None
+    assert 1 <= crossing.ticks < 3
+    [listed] = world.desk.trackers()
+    assert listed.crossing == crossing
+    world.exchange.move("BTC/USDT", "59950")
+    await world.time.settle()
+    assert world.desk.tracker(1).crossing is None
 
 
 async def test_a_trigger_is_counted_however_often_stops_have_moved_since(

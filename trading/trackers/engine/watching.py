@@ -19,6 +19,7 @@ from trading.ports.clock import Clock
 from trading.ports.storage import Journal
 from trading.right_of_way import RightOfWay
 from trading.trackers import outcome, reminders, slices
+from trading.trackers.confirming import Progress
 from trading.trackers.engine.changing import Changing
 from trading.trackers.engine.recording import Outlets, Recorder, TrackerSettings, moment_of
 from trading.trackers.slices import Holdings, Slice
@@ -320,6 +321,10 @@ class TrackerEngine:
     def get(self, tracker_id: int) -> Tracker | None:
         """One live tracker as memory has it, its record included."""
         return self._live.find(tracker_id)
+
+    def progress(self, tracker_id: int) -> Progress | None:
+        """How far the confirmation of one beyond its level has come; None where none runs."""
+        return self._live.progress(tracker_id)
 
     def symbols(self) -> frozenset[str]:
         """Symbols that a live tracker needs prices of."""

@@ -7,12 +7,20 @@ import pytest
 
 from bot.telegram.render.text import signed
 from bot.telegram.render.tracker_questions import proposal_lines
-from bot.telegram.render.trackers import tracker_card, trackers_card
+from bot.telegram.render.trackers import tracker_card, trackers_card, why_card
 from tests.unit.trading.trackers.make import BTC, armed, d
 from trading.desk import TrackerProposal
 from trading.domain.order import Side
-from trading.domain.tracker import NextLevel, Tracker, TrackerKind, TrackerState
-from trading.overview import Signature, TrackerView
+from trading.domain.time import Timeframe
+from trading.domain.tracker import (
+    Confirm,
+    ConfirmKind,
+    NextLevel,
+    Tracker,
+    TrackerKind,
+    TrackerState,
+)
+from trading.overview import Crossing, Signature, TrackerView
 
 
 def _stop(**fields: Any) -> Tracker:
@@ -164,3 +172,31 @@ def test_the_worst_case_with_all_the_slippage_that_is_allowed_stands_beside_the_
     assert told.strip() in tracker_card(view).text
     unbound = replace(proposal, tracker=_stop())
     assert not [line for line in proposal_lines(unbound)[1] if "slipping" in str(line)]
+
+
+@pytest.mark.parametrize(
+    ("confirm", "words"),
+    [
+        (Confirm(ConfirmKind.TICKS, 3), "1 of 3 ticks"),
+        (Confirm(ConfirmKind.RUN, 4), "2 of 4 moves in a row"),
+        (Confirm(ConfirmKind.SECONDS, 30), "6 of 30 s"),
+        (Confirm(ConfirmKind.CLOSE, timeframe=Timeframe("15m")), "waits for the 15m close"),
+    ],
+)
+def test_a_crossed_level_that_waits_for_more_is_not_called_watching(
+    confirm: Confirm, words: str
+) -> None:
+    view = TrackerView(
+        *(_stop(confirm=confirm), BTC, d(57900), 0.1, d(58000), d("0.0017")),
+        *(True, d(-500), None),
+        crossing=Crossing(1, 2, 6.2),
+    )
+    card = " ".join(tracker_card(view).text.split())
+    assert f"Crossed 58,000.00: {words}" in card
+    assert "watching" not in card
+    assert "Fires at" not in card
+    row = " ".join(trackers_card([view]).text.split())
+    assert "⏳ crossed" in row
+    assert f"crossed 58,000.00: {words}" in row
+    assert "has to reach" not in (why := " ".join(why_card(view).text.split()))
+    assert f"crossed 58,000.00: {words}" in why
