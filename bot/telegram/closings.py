@@ -90,6 +90,9 @@ def _is_of(intent: Intent, done: CommandExecuted) -> bool:
         return True
     # A panic lets go what a halt held, and a stop that had fired sells for it.
     was_at_work = done.command == Panic.__name__ and intent.created_at <= done.at
+    if intent.purpose is Purpose.PANIC:
+        # Of another panic, whose own card tells of it.
+        return False
     is_sale = intent.side is Side.SELL and (
         intent.purpose is not Purpose.BACKSTOP or intent.filled_quantity > 0
     )

@@ -197,13 +197,21 @@ class Executor:
                 for tracker in self._of.trackers.all()
                 if is_ended_by(command, tracker)
             ]
-            if is_panic:
+            if is_panic and not self._is_halted_by_panic():
                 cause.append(TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at))
+            is_more_at_work = bool(self._of.sales())
             await self._open(intents, cause)
         if is_panic:
             self._of.execution.cancel_entries()
-        return Outcome(
-            _selling((*lines, *held)), intent_ids=tuple(item.intent_id for item in intents)
+        told = _selling((*lines, *held), is_more_at_work=is_more_at_work)
+        return Outcome(told, intent_ids=tuple(item.intent_id for item in intents))
+
+    def _is_halted_by_panic(self) -> bool:
+        """Whether a panic has nothing to change in the mode, and so nothing to tell of it."""
+        changed = self._of.state.trading_mode
+        return changed is not None and (changed.mode, changed.reason) == (
+            TradingMode.HALTED,
+            "panic",
         )
 
     async def _set_mode(self, command: SetTradingMode, done: CommandExecuted) -> Outcome:
@@ -367,7 +375,9 @@ def _sum(first: CloseLine, second: CloseLine) -> CloseLine:
     )
 
 
-def _selling(lines: Sequence[CloseLine]) -> str:
+def _selling(lines: Sequence[CloseLine], *, is_more_at_work: bool = False) -> str:
+    if not lines and is_more_at_work:
+        return "All of it is being sold already: see /orders."
     if not lines:
         return "Nothing is left to sell."
     return "Selling " + ", ".join(f"{plain(line.quantity)} {line.base}" for line in lines) + "."

@@ -339,6 +339,20 @@ async def test_panic_sells_what_is_managed_and_halts(world: AgentWorld) -> None:
         await world.do(buy("100"))
 
 
+async def test_a_second_panic_says_that_all_is_being_sold_and_tells_of_no_second_halt(
+    world: AgentWorld,
+) -> None:
+    await world.protect("58000", HALF)
+    world.exchange.is_hanging = True
+    await world.do(Panic())
+    again = await world.do(Panic())
+    assert again.text == "All of it is being sold already: see /orders."
+    assert len(world.store.of(events.TradingModeChanged)) == 1
+    world.exchange.is_hanging = False
+    await world.until_sold("0.25")
+    assert (await world.do(Panic())).text == "Nothing is left to sell."
+
+
 async def test_panic_with_everything_sells_unmanaged_coins_too(world: AgentWorld) -> None:
     await world.protect("58000", HALF)
     await world.do(Panic(everything=True))

@@ -81,6 +81,23 @@ async def test_a_panic_counts_its_own_sales_and_those_that_had_fired_before_it()
     assert await world.end(*held) == "👍 Panic is over: 3 sales done"
 
 
+async def test_a_second_panic_counts_no_sales_of_the_first() -> None:
+    world = World()
+    first = replace(
+        sale("ETH/USDT", "2", "2", "6000", created_at=START - timedelta(seconds=1)),
+        intent_id="u:command:c0:ETH/USDT",
+        purpose=Purpose.PANIC,
+    )
+    own = sale("BTC/USDT", "0.3", "0.3", "17700")
+    world.desk.at_work = [replace(each, state=IntentState.OPEN) for each in (own, first)]
+    await world.begin("Panic")
+    assert await world.end(own) == "👍 Panic is over: 1 sale done"
+    edits = len(world.edits())
+    await world.store.append(events.IntentClosed(first, START))
+    await world.addresser.address_new()
+    assert len(world.edits()) == edits
+
+
 async def test_a_panic_on_an_older_database_is_over_only_for_what_is_known() -> None:
     world = World()
     own = sale("BTC/USDT", "0.3", "0.3", "17700")
