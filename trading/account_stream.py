@@ -120,7 +120,7 @@ class AccountStream:
     def _on_balance(self, balance: Balance) -> None:
         book = self._of.state.book
         book.set_balance(balance)
-        self._housekeeping.missing.streamed(balance)
+        self._housekeeping.lost.missing.streamed(balance)
         now_s = self._of.clock.monotonic()
         is_short = book.managed_of(balance.asset) > balance.total
         is_quiet = not any(

@@ -226,7 +226,7 @@ class TradingAgent:
         await self._tell_stranded(stored)
         # What is sold must not be judged as still held, nor sold once more.
         await self.execution.conclude()
-        for symbol in await self._housekeeping.settle_missed():
+        for symbol in await self._housekeeping.lost.settle_missed():
             await self._reacting.resize(symbol)
         # Judged before the first live price: a buy would take that for news of its own.
         findings += await self._catching_up.after_downtime(since, await self._moved(since))
@@ -501,14 +501,14 @@ class TradingAgent:
 
     async def _probe(self) -> None:
         self._account.judge()
-        if look := self._housekeeping.look_again():
+        if look := self._housekeeping.lost.look_again():
             self._follow_ups.add(look)
         self._follow_ups.add(self._locking.judge)
         await self._probing.probe()
 
     def _coins_missing(self, asset: str) -> None:
-        if self._housekeeping.missing.notice(asset):
-            self._follow_ups.add(self._housekeeping.look_for_missing)
+        if self._housekeeping.lost.missing.notice(asset):
+            self._follow_ups.add(self._housekeeping.lost.look_for_missing)
 
     def _key_refused(self) -> None:
         self._probing.key_was_refused()

@@ -1,9 +1,8 @@
 """What time alone makes necessary: balances, valuation, reconciliation, the day's limits."""
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,19 +16,16 @@ from trading.domain.errors import (
     Retryable,
     SettingsInvalid,
 )
-from trading.domain.events import AlertEnded, DayOpened, Event
-from trading.domain.instrument import base_and_quote
+from trading.domain.events import DayOpened, Event
 from trading.domain.money import ZERO
-from trading.domain.position import DOLLARS, Balance, Position, TradingMode
+from trading.domain.position import DOLLARS, Balance, TradingMode
 from trading.domain.valuation import price_in, route
-from trading.execution.reconcile import ORDERS, Difference, Finding
 from trading.funds import Funds
 from trading.key_rights import KeyFinding, judge_key
+from trading.lost_coins import LostCoins
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
-from trading.missing import Missing
 from trading.ports.storage import Journal
-from trading.reachability import BALANCES_DISAGREE
 from trading.risk import halts
 from trading.transfers import Transfers
 
@@ -63,13 +59,11 @@ class Housekeeping:
         self._alarms = alarms
         self.funds = Funds(workings.state.book, workings.clock, workings.record)
         self.transfers = Transfers(workings.state, workings.gateway, workings.clock, self.funds)
-        self.missing = Missing()
-        self._looking = asyncio.Lock()
+        self.lost = LostCoins(workings)
         self._accepts_unrestricted_key = False
         self._is_key_unchecked = False
         self.clock_offset_ms = 0
         self._reconciled_to = ""
-        self._is_reconciled = False
 
     def concerned(self) -> frozenset[str]:
         """Return the symbols that money depends on: tracked, held, or being traded."""
@@ -82,110 +76,8 @@ class Housekeeping:
 
     async def reconcile(self) -> None:
         """Compare orders, executions and balances with the exchange's; raises Retryable."""
-        await self._look(self._next_symbols())
-        self._is_reconciled = True
-        await self._compare_again()
+        await self.lost.compare_with(self._next_symbols())
         await self._watch_endings()
-
-    async def look_for_missing(self) -> None:
-        """Compare again what managed coins are missing of; raises Retryable."""
-        await self._look(self._holders(self.missing.taken_up()))
-        await self._compare_again()
-
-    async def settle_missed(self) -> Sequence[str]:
-        """Let go of what a start finds gone, as far as trades tell; returns the symbols it asked.
-
-        An exchange that does not answer stops no start: it is asked again once stops are watched.
-        """
-        book = self._of.state.book
-        short = outside.missing(
-            book.positions, book.snapshot().balances, self._of.state.instruments
-        )
-        symbols = self._holders(short)
-        try:
-            if symbols:
-                await self._look(symbols)
-        except Retryable as error:
-            logger.warning("missing_not_settled", extra={"error": str(error)})
-        return symbols
-
-    def _holders(self, assets: Iterable[str]) -> list[str]:
-        portfolio = self._of.state.book.snapshot()
-        return [symbol for asset in assets for symbol in portfolio.holders(asset)]
-
-    async def _look(self, symbols: Sequence[str]) -> None:
-        """Compare these symbols, and settle what that proves of all that is missing."""
-        # Two that saw the same sale would take it off twice.
-        async with self._looking:
-            # While an order of ours trades, coins that it has sold may not be booked yet.
-            busy, before = self._of.execution.moving(), self._of.state.book.snapshot().positions
-            findings = await self._of.execution.reconcile(symbols)
-            busy |= self._of.execution.moving() | self._changed_since(before)
-            await self._settle(findings, busy)
-
-    def look_again(self) -> Callable[[], Awaitable[None]] | None:
-        """Return the next look at what is missing, once it is due."""
-        return self.look_for_missing if self.missing.is_due(self._of.clock.monotonic()) else None
-
-    async def _compare_again(self) -> None:
-        state = self._of.state
-        if state.has_condition(BALANCES_DISAGREE):
-            # What was just booked may explain it.
-            known = dict(state.book.positions)
-            moving = self._of.execution.moving()
-            await self._compare(state.book.snapshot().balances, known, moving)
-
-    def _changed_since(self, before: Mapping[str, Position]) -> set[str]:
-        # One that came and went meanwhile has left a position that is another by now.
-        after = self._of.state.book.positions
-        return {each for each in after if before.get(each) is not after[each]}
-
-    async def _settle(self, findings: Sequence[Finding], busy: Collection[str]) -> None:
-        """Tell of managed coins that are missing, take away what is proven to be gone, and end."""
-        state, now = self._of.state, self._of.clock.now()
-        # Orders of ours that were just found explain what is missing once they are booked.
-        found = {each.symbol for each in findings if each.kind in ORDERS}
-        moving = {base_and_quote(symbol)[0] for symbol in {*busy, *found}}
-        short = [each for each in findings if each.kind is Difference.SHORT]
-        self.missing.read(short, moving, now, self._of.clock.monotonic())
-        gone = [self._gone(each, findings, now) for each in short if each.asset not in moving]
-        for fact in (fact for each in gone for fact in outside.settle(each, now)):
-            # An alert that stands already is not raised again.
-            with contextlib.suppress(AlreadyRecorded):
-                await self._of.record(fact)
-        left = [each for each in gone if not each.is_known]
-        for alert in state.alerts:
-            if outside.is_over(alert, left, moving):
-                await self._of.record(AlertEnded(alert.alert_id, now))
-
-    def _gone(self, short: Finding, findings: Sequence[Finding], now: datetime) -> outside.Gone:
-        portfolio, asset = self._of.state.book.snapshot(), short.asset
-        managed = {
-            symbol: portfolio.managed(symbol)
-            for symbol in portfolio.holders(asset)
-            if symbol in self._of.state.instruments
-        }
-        return outside.Gone(
-            asset,
-            short.quantity,
-            managed,
-            self.missing.since(asset) or now,
-            [
-                each
-                for each in findings
-                if each.kind is Difference.FOREIGN_SALE and each.asset == asset
-            ],
-            short.looked,
-            self._is_proven(short, managed),
-        )
-
-    def _is_proven(self, short: Finding, managed: Mapping[str, Decimal]) -> bool:
-        shown = sum(managed.values(), ZERO) - short.quantity
-        step = max(self._of.state.instruments[symbol].quantity_step for symbol in managed)
-        # Nothing trades in an empty account, and its stream has nothing to say.
-        is_starved = any(self._of.execution.is_without_coins(symbol) for symbol in managed)
-        needs_stream = not (is_starved and shown < step)
-        return self.missing.is_proven(short.asset, shown, needs_stream=needs_stream)
 
     def _working(self) -> frozenset[str]:
         at_work = {intent.symbol for intent in self._of.execution.intents}
@@ -209,15 +101,15 @@ class Housekeeping:
             balances = await self._of.gateway.balances()
         except AccountEmpty:
             # The stream's balances stand; that they are in doubt is told, and nothing is added.
-            await self._compare({}, known, busy | self._of.execution.moving())
+            await self.lost.compare({}, known, busy | self._of.execution.moving())
             raise
         except AuthLost:
             self._of.key_refused()
             raise
         self._of.state.book.set_balances(balances, self._of.clock.monotonic(), booked)
         busy |= self._of.execution.moving()
-        await self._explain(balances, known, busy)
-        is_agreed = await self._compare(balances, known, busy)
+        await self.lost.explain(balances, known, busy)
+        is_agreed = await self.lost.compare(balances, known, busy)
         self.clock_offset_ms = await self._of.gateway.clock_offset_ms()
         unwatched, dollars = self._unwatched(balances), self._dollars()
         prices = await self._last_prices() if unwatched or dollars else {}
@@ -253,46 +145,6 @@ class Housekeeping:
         # What is at work may have traded, and is booked later.
         counted = None if self._working() else self.transfers.counted()
         return () if counted is None else (counted,)
-
-    async def _explain(
-        self,
-        balances: Mapping[str, Balance],
-        known: Mapping[str, Position],
-        busy: Collection[str],
-    ) -> None:
-        """Look for what took coins that are missing for the first time, before that is told."""
-        fresh = set(self._missing_of(balances, known, busy)).difference(self.missing.assets)
-        if fresh and self._is_reconciled:
-            await self._look(self._holders(sorted(fresh)))
-
-    async def _compare(
-        self,
-        balances: Mapping[str, Balance],
-        known: Mapping[str, Position],
-        busy: Collection[str],
-    ) -> bool:
-        """Add no risk while the account shows less than is managed; say so once, and its end."""
-        state = self._of.state
-        missing = self._missing_of(balances, known, busy)
-        # What a person sold elsewhere explains itself when it is first compared.
-        is_known = self._is_reconciled
-        if is_known and bool(missing) is not state.has_condition(BALANCES_DISAGREE):
-            await self._of.record(outside.compared(missing, self._of.clock.now()))
-        return not missing
-
-    def _missing_of(
-        self,
-        balances: Mapping[str, Balance],
-        known: Mapping[str, Position],
-        busy: Collection[str],
-    ) -> Sequence[str]:
-        # What changed while the answer was on its way is not in it.
-        quiet = {
-            symbol: position
-            for symbol, position in self._of.state.book.positions.items()
-            if symbol not in busy and known.get(symbol) is position
-        }
-        return outside.missing(quiet, balances, self._of.state.instruments)
 
     async def tighten(self) -> None:
         """Give trackers with an ATR distance the present ATR; only a smaller one acts."""
