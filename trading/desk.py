@@ -136,11 +136,12 @@ class Shown:
 
     `size` is what a relative amount (all, a share) or a tracker's comes to: coins to sell or to
     own, or money to spend; None for an amount that was typed. `adopted` are coins that come under
-    Umbra's care with it.
+    Umbra's care with it, `orders` the ids of the decisions that it names: no others are given up.
     """
 
     size: Decimal | None = None
     adopted: Decimal = ZERO
+    orders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +163,15 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command did, in one sentence; events tell the rest as they happen."""
+    """What a command did, in one sentence; events tell the rest as they happen.
+
+    `size` is what a sale by hand comes to, in coins.
+    """
 
     text: str
     tracker_id: int | None = None
     intent_ids: tuple[str, ...] = ()
+    size: Decimal | None = None
 
 
 class Desk(Protocol):

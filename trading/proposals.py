@@ -39,6 +39,11 @@ class Holding:
         return max(self.portfolio.managed(self.instrument.symbol) - self.exiting, ZERO)
 
     @property
+    def held(self) -> Decimal:
+        """Base units that `all` and shares are of: those managed, else those that nobody does."""
+        return self.managed - self.bound or self.available
+
+    @property
     def unmanaged(self) -> Decimal:
         """Base units that no position manages, no order locks and no open purchase may spend."""
         return min(
@@ -287,8 +292,8 @@ def _size(
     instrument, amount = holding.instrument, command.amount
     if command.side is Side.BUY:
         return _size_buy(amount, holding, price, limit)
-    own = holding.managed - holding.bound
-    held, total = own or holding.available, own + holding.available
+    own, held = holding.managed - holding.bound, holding.held
+    total = own + holding.available
     _check_here(holding)
     rivals = slices.rivals(holding.trackers, side=Side.SELL, instrument=instrument)
     reserved = slices.reserving([one for one in rivals if one.side is Side.BUY], instrument.base)
@@ -315,6 +320,24 @@ def _size(
             else f"/sell {instrument.symbol} all",
         )
     return instrument.quantity(wanted), None
+
+
+def as_shown(command: PlaceOrder, holding: Holding, shown: Shown | None) -> PlaceOrder:
+    """Return a sale of a share as one of coins, where a question has said how many these are."""
+    is_share = command.side is Side.SELL and command.amount.kind is AmountKind.SHARE
+    if not is_share or shown is None or not holding.held:
+        return command
+    wanted = _share_of(holding.held, command.amount.value, shown)
+    return replace(command, amount=Amount(AmountKind.BASE, wanted))
+
+
+def _share_of(held: Decimal, share: Decimal, shown: Shown | None) -> Decimal:
+    """Return a share of what is held: never less than the question said while as much is there.
+
+    Half of what another sale has left meanwhile would be a quarter, which nobody has asked for.
+    """
+    said = ZERO if shown is None or shown.size is None else shown.size
+    return max(EXACT.multiply(held, share), min(said, held))
 
 
 def _size_buy(
@@ -393,10 +416,15 @@ def shrunk(holding: Holding, sold: Decimal) -> tuple[Shrinkage, ...]:
     )
 
 
-def close_line(holding: Holding, share: Decimal, price: Decimal | None) -> CloseLine:
-    """Return what closing a share of one holding would sell; Refused when that is nothing."""
+def close_line(
+    holding: Holding, share: Decimal, price: Decimal | None, shown: Shown | None = None
+) -> CloseLine:
+    """Return what closing a share of one holding would sell; Refused when that is nothing.
+
+    `shown` is what the question said, None before it is asked.
+    """
     instrument = holding.instrument
-    wanted = EXACT.multiply(holding.managed, share)
+    wanted = _share_of(holding.managed, share, shown)
     quantity = instrument.quantity(min(wanted, holding.managed - holding.bound))
     if quantity <= 0:
         if holding.exiting or holding.bound:

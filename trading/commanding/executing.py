@@ -139,7 +139,7 @@ class Executor:
     async def _sell(
         self, command: PlaceOrder, done: CommandExecuted, shown: Shown | None
     ) -> Outcome:
-        sized = await self._of.size(command)
+        sized = await self._of.size(command, shown)
         proposals.check_growth(sized.shown, shown, "sell")
         order = sized.order
         intent = on_order(order, done.cause, sized.reference, done.at, self._of.decisions)
@@ -149,7 +149,8 @@ class Executor:
             proposals.check_growth(now, sized.shown, "sell")
             room = self._make_room(order, now.adopted, sized.reference, done.at)
             await self._open([intent], (done, *room))
-        return Outcome(f"Selling {command.symbol}.", intent_ids=(intent.intent_id,))
+        ids = (intent.intent_id,)
+        return Outcome(f"Selling {command.symbol}.", intent_ids=ids, size=order.quantity)
 
     def _make_room(
         self, order: SizedOrder, adopted: Decimal, price: Decimal, at: datetime
@@ -168,11 +169,12 @@ class Executor:
         self, command: ClosePosition, done: CommandExecuted, shown: Shown | None
     ) -> Outcome:
         async with self._of.trackers.undisturbed():
-            line = self._of.close_line(command.symbol, command.share)
+            line = self._of.close_line(command.symbol, command.share, shown)
             proposals.check_growth(Shown(line.quantity), shown, "sell")
             intent = self._exit(line, done, Purpose.CLOSE)
             await self._open([intent], (done, *self._shrunk(command.symbol, line.quantity)))
-        return Outcome(_selling((line,)), intent_ids=(intent.intent_id,))
+        ids = (intent.intent_id,)
+        return Outcome(_selling((line,)), intent_ids=ids, size=line.quantity)
 
     async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:
         is_panic = isinstance(command, Panic)

@@ -237,15 +237,16 @@ class Workings:
             _check_adopted(owned.adopted, doubt)
         return editing.edit(tracker, command, present, holding.instrument, owned), present
 
-    async def size(self, command: PlaceOrder) -> Sized:
-        """Size a person's order at the present book; raises Refused."""
+    async def size(self, command: PlaceOrder, shown: Shown | None = None) -> Sized:
+        """Size a person's order at the present book, as it was `shown`; raises Refused."""
         symbol = command.symbol
         quote, book, notes = await self._touch(symbol, is_sale=command.side is Side.SELL)
         # Last, for what is sold while something else is awaited would look unmanaged.
         doubt = await self._settle(symbol) if command.side is Side.SELL else None
         holding = self.holding(symbol)
         limit = command.limit_price or self.execution.entry_limit(holding.instrument, quote.ask)
-        order, card = proposals.order(command, holding, quote, book, self.fee, limit)
+        wanted = proposals.as_shown(command, holding, shown)
+        order, card = proposals.order(wanted, holding, quote, book, self.fee, limit)
         card = replace(card, notes=(*notes, *card.notes))
         reference = quote.ask if command.side is Side.BUY else quote.bid
         shown = proposals.shown_of_order(command, order, holding)
@@ -307,9 +308,12 @@ class Workings:
         await self.prices.look(symbol)
         return await self.gateway.order_book(symbol)
 
-    def close_line(self, symbol: str, share: Decimal) -> CloseLine:
-        """Return what closing a share of one holding would sell; raises Refused."""
-        return proposals.close_line(self.holding(symbol), share, self.prices.price(symbol))
+    def close_line(self, symbol: str, share: Decimal, shown: Shown | None = None) -> CloseLine:
+        """Return what closing a share of one holding would sell, as it was `shown`.
+
+        Raises Refused.
+        """
+        return proposals.close_line(self.holding(symbol), share, self.prices.price(symbol), shown)
 
     def at_work(self, symbol: str) -> Decimal:
         """Return the coins in slices whose exits are at work, which no `holding` counts any more.

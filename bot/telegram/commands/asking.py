@@ -10,7 +10,7 @@ from bot.telegram.fat_fingers import UNUSUAL_SHARE_MIN, doubt_of
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.phrase import phrase
 from bot.telegram.render.closing import closing_name, of_known
-from bot.telegram.render.text import Card, card_text
+from bot.telegram.render.text import Card, card_text, quantity
 from bot.telegram.render.tracker_words import owned
 from bot.telegram.render.trackers import tracker_card
 from bot.telegram.render.trading import (
@@ -169,6 +169,7 @@ def pack(
         content["shown"] = {
             "size": None if shown.size is None else plain(shown.size),
             "adopted": plain(shown.adopted),
+            **({"orders": shown.orders} if shown.orders else {}),
         }
     if number:
         content["number"] = number
@@ -179,8 +180,8 @@ def _shown(payload: str) -> Shown | None:
     shown = json.loads(payload).get("shown")
     if shown is None:
         return None
-    size = shown["size"]
-    return Shown(None if size is None else Decimal(size), Decimal(shown["adopted"]))
+    size, orders = shown["size"], tuple(shown.get("orders", ()))
+    return Shown(None if size is None else Decimal(size), Decimal(shown["adopted"]), orders)
 
 
 def needs_code(payload: str) -> bool:
@@ -247,10 +248,20 @@ async def do(
     except AlreadyRecorded:
         outcome = Outcome("Done, shortly before a restart. It was not done twice.")
     card = _outcome_card(services, command, outcome, shown)
+    less = _less_sold(outcome, shown)
     if isinstance(command, CloseAll | Panic):
         # What all of them come to is told here; each sale besides tells of itself.
         card = replace(card, name=closing_name(request.cause))
-    return Reply((card,), outcome="done")
+    return Reply((card, *less), outcome="done")
+
+
+def _less_sold(outcome: Outcome, shown: Shown | None) -> tuple[Card, ...]:
+    """A message of its own where a sale is of less than its question said: its card is edited."""
+    if outcome.size is None or shown is None or shown.size is None or outcome.size >= shown.size:
+        return ()
+    title = f"⚠️ This sale is of {quantity(outcome.size)} only"
+    said = f"The question said {quantity(shown.size)}; no more can be sold now."
+    return (Card(card_text(title, said)),)
 
 
 def _outcome_card(

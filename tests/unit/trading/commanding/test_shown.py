@@ -95,6 +95,34 @@ async def test_a_sale_that_has_shrunk_since_its_question_sells_what_is_left(
     await world.until_sold("0.15")
 
 
+@pytest.mark.parametrize(
+    "command", [sell(Amount(AmountKind.SHARE, HALF)), ClosePosition(BTC, HALF)]
+)
+async def test_two_halves_confirmed_one_after_the_other_sell_what_each_question_said(
+    world: AgentWorld, command: Command
+) -> None:
+    first, second = await shown_of(world, command), await shown_of(world, command)
+    assert first == second == Shown(Decimal("0.125"), first.adopted)
+    await confirm(world, command, first)
+    await world.until_sold("0.125")
+    outcome = await world.time.finish(world.desk.execute(command, OWNER, "again", None, second))
+    assert outcome.size == Decimal("0.125")
+    await world.until_sold("0.25")
+
+
+@pytest.mark.parametrize(
+    "command", [sell(Amount(AmountKind.SHARE, HALF)), ClosePosition(BTC, HALF)]
+)
+async def test_a_share_of_which_less_is_left_sells_that_and_says_how_much(
+    world: AgentWorld, command: Command
+) -> None:
+    shown = await shown_of(world, command)
+    await adjust(world, "-0.2")
+    outcome = await world.time.finish(world.desk.execute(command, OWNER, "tap", None, shown))
+    assert outcome.size == Decimal("0.05")
+    await world.until_sold("0.05")
+
+
 async def test_a_share_of_money_that_has_grown_since_its_question_is_not_spent(
     world: AgentWorld,
 ) -> None:

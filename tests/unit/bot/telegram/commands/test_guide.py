@@ -75,7 +75,7 @@ async def test_a_bare_number_for_a_purchase_is_asked_whether_it_is_money_or_coin
     assert answer.buttons == {
         "100 USDT": "=/buy BTC/USDT 100 USDT",
         "100 BTC": "=/buy BTC/USDT 100 BTC",
-        "Cancel": f"={begun.split()[0]} cancel",
+        "Cancel": f"={begun.split(maxsplit=1)[0]} cancel",
     }
     assert (await talk.press("=/buy BTC/USDT 100 USDT")).title.startswith("❔ Buy")
     await talk.ask(begun)
