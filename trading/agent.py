@@ -164,6 +164,7 @@ class TradingAgent:
             on_overflow=self._follow_ups.give_up,
             worth=self.state.book.value,
             on_missing=self._coins_missing,
+            takes_entries=lambda: self.state.mode.takes_entries,
             unrecorded=ports.unrecorded,
             sleep=ports.sleep,
         )
@@ -215,9 +216,10 @@ class TradingAgent:
         if settled := await self._restoring.settle(stored):
             findings += settled
             stored = await self.records.state()
-        if not self.state.mode.takes_entries:
+        mode = self.state.trading_mode
+        if mode is not None and mode.ends_entries:
             # The end may have come between the mode and the end of what it ends.
-            self.execution.cancel_entries("entries are refused")
+            await self.execution.cancel_entries("entries are refused")
         self.trackers.load(stored.trackers)
         # What closes from here on takes its tracker with it.
         self.execution.go_on()

@@ -47,7 +47,8 @@ class Reacting:
                 else:
                     self._of.execution.release()
                 if by == halts.BY:
-                    self._of.execution.cancel_entries(f"nothing new is bought: {event.reason}")
+                    why = f"nothing new is bought: {event.reason}"
+                    self._follow_ups.add(partial(self._of.execution.cancel_entries, why))
             case PositionAdjusted(symbol=symbol) if event.quantity < 0:
                 self._follow_ups.add(partial(self.resize, symbol))
             case _:

@@ -204,7 +204,7 @@ class Executor:
             is_more_at_work = bool(self._of.sales())
             await self._open(intents, cause)
         if is_panic:
-            self._of.execution.cancel_entries()
+            await self._of.execution.cancel_entries("panic")
         told = _selling((*lines, *held), is_more_at_work=is_more_at_work)
         return Outcome(told, intent_ids=tuple(item.intent_id for item in intents))
 
@@ -223,10 +223,18 @@ class Executor:
         # A full disk delays every way out of a halt, and no halt.
         halt = halts.Halt(command.mode, reason)
         is_stricter = halts.stricter(self._of.state.mode, halt) is not None
-        await self._of.record(done, changed, *seen, reserve=is_stricter)
-        if command.mode is not TradingMode.ACTIVE:
-            self._of.execution.cancel_entries()
-        return Outcome(MODE_WORDS[command.mode])
+        entries = () if command.mode.takes_entries else self._of.execution.entries
+        ended = entries if changed.ends_entries else ()
+        # One fact: no death leaves the mode without the end of what it ends.
+        await self._of.execution.give_up(
+            ended, (done, changed, *seen), "entries were cancelled", reserve=is_stricter
+        )
+        said = ""
+        if entries:
+            cancelled = f" Open purchases are cancelled: {len(entries)}."
+            kept = f" Purchases that rest stay, and may fill: {len(entries)}. /reduce cancels them."
+            said = cancelled if ended else kept
+        return Outcome(f"{MODE_WORDS[command.mode]}{said}")
 
     def _looked_into(self, done: CommandExecuted) -> Sequence[Event]:
         return [
@@ -274,18 +282,21 @@ class Executor:
     async def _abort_orders(
         self, symbol: str, done: CommandExecuted, shown: Shown | None
     ) -> Outcome:
-        ordered = self._of.ordered(symbol)
-        proposals.check_growth(Shown(Decimal(len(ordered))), shown, "give up orders:")
-        # A death before their ends are written leaves the command to be done again.
-        await self._of.execution.give_up(intent.intent_id for intent in ordered)
-        await self._of.record(done)
-        return Outcome(f"What was ordered of {symbol} is being given up.")
+        ordered = [intent.intent_id for intent in self._of.ordered(symbol)]
+        ids = [one for one in ordered if shown is None or one in shown.orders]
+        if not ids:
+            raise Refused(f"nothing of what the question named is at work on {symbol}", "/orders")
+        await self._of.execution.give_up(ids, (done,))
+        await self._of.execution.settle(ids)
+        newer = len(ordered) - len(ids)
+        stays = f" {newer} that the question did not name stay{'s' * (newer == 1)}: /orders."
+        return Outcome(f"What was ordered of {symbol} is being given up.{stays if newer else ''}")
 
     async def _abort(self, tracker: Tracker, done: CommandExecuted) -> None:
         intent_id = self._firing.intent_of(tracker)
         if intent_id is not None:
-            await self._of.execution.give_up([intent_id])
-            await self._of.record(done)
+            await self._of.execution.give_up([intent_id], (done,))
+            await self._of.execution.settle([intent_id])
         elif tracker.state is TrackerState.BLOCKED:
             await self._firing.give_up(tracker, done)
         else:
@@ -318,7 +329,7 @@ class Executor:
     async def _give_stuck_up(self, done: CommandExecuted) -> Sequence[Event]:
         """End sales that wait for a price or are blocked: what they hold is sold with the rest."""
         stuck = self._of.execution.stuck_sales
-        await self._of.execution.give_up(intent.intent_id for intent in stuck)
+        await self._of.execution.make_way(intent.intent_id for intent in stuck)
         left = {intent.intent_id for intent in self._of.execution.intents}
         return [
             AlertRaised(

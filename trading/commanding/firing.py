@@ -59,7 +59,7 @@ class Firing:
         try:
             await self._open(tracker, verdict, cause)
             if is_sale and not verdict.is_held:
-                self._of.execution.unwind_entries(tracker.symbol)
+                await self._of.execution.unwind_entries(tracker.symbol)
         except Refused as refused:
             if isinstance(refused, AlreadyRecorded) or not is_sale:
                 raise

@@ -256,7 +256,8 @@ class Proposer:
                 f"The order to {intent.side.value}{of} {base} is given up: {done} {base} {verb}, "
                 "the rest is not."
             )
-        facts, shown = PlainProposal(" ".join(said)), Shown(Decimal(len(ordered)))
+        facts = PlainProposal(" ".join(said))
+        shown = Shown(orders=tuple(intent.intent_id for intent in ordered))
         return Proposal(AbortOrders(symbol), facts, needs_confirmation=True, shown=shown)
 
 

@@ -7,6 +7,8 @@ from trading.domain.errors import Refused
 
 # 40 significant digits hold 10^12 units at 18 decimals with room for a product.
 EXACT = Context(prec=40)
+# For what is only shown: the longest number that is read, divided by the smallest.
+_LONG = Context(prec=120)
 ZERO = Decimal(0)
 ONE = Decimal(1)
 _DIGITS_MAX = 40
@@ -34,6 +36,11 @@ def parse_percent(text: str, name: str = "share") -> Decimal:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _DIGITS_MAX else text[:_DIGITS_MAX] + "…")
+
+
+def rounded(value: Decimal, places: int) -> Decimal:
+    """Return a value to so many places, however long it was typed: `round` takes 28 digits."""
+    return value.quantize(Decimal(1).scaleb(-places), context=_LONG)
 
 
 def floor_to(value: Decimal, step: Decimal) -> Decimal:

@@ -257,6 +257,8 @@ class Intent:
     buy may pay, or the floor the person set for a sell (None: a protective sell has no floor).
     `stop_price` is where a backstop fires on the exchange. `cost` is what the coins sold so far had
     cost in quote, None where that is not known, and `fees` what of it their purchases were charged.
+    `given_up` says why it ends as soon as the end of its order is proven, empty while it goes on;
+    `given_up_filled` are the base units that it had filled by then.
     """
 
     intent_id: str
@@ -280,6 +282,8 @@ class Intent:
     stop_price: Decimal | None = None
     cost: Decimal | None = None
     fees: Fees = NO_FEES
+    given_up: str = ""
+    given_up_filled: Decimal = ZERO
 
     @property
     def residual(self) -> Decimal:

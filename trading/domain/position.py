@@ -134,6 +134,10 @@ class Movement:
     cleared_at: datetime
 
 
+# Why a mode was taken that is also that of a reduction: orders to buy that rest outlive it.
+PAUSE = "pause"
+
+
 class TradingMode(Enum):
     """What the risk layer permits now; sticky across restarts."""
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from trading.domain.events.fact import Fact
 from trading.domain.money import plain
 from trading.domain.order import Attempt, Fill, Intent
-from trading.domain.position import AdjustReason, Movement, RoundTrip, TradingMode
+from trading.domain.position import PAUSE, AdjustReason, Movement, RoundTrip, TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Evidence, Tracker, TrackerChange
 
@@ -144,6 +144,11 @@ class TradingModeChanged(Fact):
     reason: str
     by: str
     at: datetime
+
+    @property
+    def ends_entries(self) -> bool:
+        """Whether orders to buy that rest are cancelled: a pause only refuses new ones."""
+        return self.mode.is_halted or (not self.mode.takes_entries and self.reason != PAUSE)
 
 
 @dataclass(frozen=True, slots=True)

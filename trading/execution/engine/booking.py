@@ -324,7 +324,7 @@ class Booking:
                 case.intent = replace(case.intent, quantity=left)
             case.obstacle = None
             case.wake()
-            if case.is_booked or case.task is not None:
+            if case.is_begun:
                 # What is just being opened is written with what is left.
                 events.append(IntentChanged(case.intent, self._s.now()))
         return events

@@ -155,6 +155,11 @@ class Case:
         return self.intent.purpose is Purpose.BACKSTOP
 
     @property
+    def is_begun(self) -> bool:
+        """Whether its opening is durable, or kept in memory: what follows may be written."""
+        return self.is_booked or self.task is not None
+
+    @property
     def next_number(self) -> int:
         """The number of the next attempt, and of the order that it sends."""
         return max([one.number for one in self.attempts], default=self.number_from) + 1

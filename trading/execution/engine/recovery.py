@@ -19,6 +19,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import TradingMode
 from trading.execution import absence, ladder, reconcile
+from trading.execution.engine import giving_up
 from trading.execution.engine.case import Case, watch_only
 from trading.execution.engine.proving import Proving
 from trading.execution.engine.reporting import Reporting
@@ -81,6 +82,7 @@ class Recovery:
             is_halted = mode is TradingMode.HALTED_EVERYTHING
             case.is_held = is_halted and intent.purpose is Purpose.PROTECT
             case.beyond = bought_beyond(intent, case.fills)
+            giving_up.taken_up(case)
             cases.append(case)
         cases.sort(key=lambda case: (not case.is_exit, -self._s.at_risk(case)))
         return cases

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 from trading.domain.errors import AlreadyRecorded, Retryable, StorageLost, UmbraError
@@ -9,7 +10,7 @@ from trading.domain.events import AttemptPrepared, Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import BookLevel, OrderBook, PriceSource, Quote
 from trading.domain.money import ZERO
-from trading.domain.order import SELF_TRADE, Attempt, AttemptState, IntentState
+from trading.domain.order import SELF_TRADE, Attempt, AttemptState, Intent, IntentState
 from trading.execution import ladder
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
@@ -108,6 +109,8 @@ class Running:
                 await self._booking.block(case, HELD)
                 await self._booking.remind(case)
             await self._s.wait(case, self._s.settings.remind_s)
+        elif self._s.is_refused(case):
+            await self._finish(case, ladder.ended(case.attempts, "new entries are refused"))
         elif not is_listed:
             await self._without_market(case)
         elif case.obstacle is not None and not await self._overcome(case, case.obstacle):
@@ -137,7 +140,7 @@ class Running:
             if case.live is not live:
                 return
             # A person's word may have come since it was decided.
-            if case.giving_up is None and not case.is_held and self._s.may_send(case):
+            if self._s.may_send(case):
                 self._sending.start(case, live)
                 return
             await self._note_unsent(case, live)
@@ -264,8 +267,7 @@ class Running:
             send = step
         async with case.lock:
             # A person's word may have come while a price or a balance was read.
-            may_send = self._s.may_send(case) and not case.is_held
-            if case.live is None and may_send and case.giving_up is None:
+            if case.live is None and self._s.may_send(case):
                 await self._dispatch(case, send)
 
     async def _dispatch(self, case: Case, send: Send) -> None:
@@ -279,11 +281,11 @@ class Running:
             await self._s.writer.write(*events, is_exit=case.is_exit, is_sequel=case.is_unwritten)
         except StorageLost as error:
             if not await self._unrecorded.go(case, attempt, events[:-1], str(error)):
-                case.intent = before
+                _undo(case, before)
                 await self._storage_refused(case, str(error))
             return
         except AlreadyRecorded:
-            case.intent = before
+            _undo(case, before)
             await self._never_left(case, attempt)
             return
         self._sending.start(case, attempt)
@@ -393,6 +395,11 @@ class Running:
             return False
         case.insufficient = 0
         return True
+
+
+def _undo(case: Case, before: Intent) -> None:
+    # It may have been given up while that was written.
+    case.intent = replace(case.intent, state=before.state, reason=before.reason)
 
 
 def _top(book: OrderBook, instrument: Instrument, received_s: float) -> Quote:

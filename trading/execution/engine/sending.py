@@ -60,7 +60,7 @@ class Sending:
 
     def release(self, case: Case, attempt: Attempt) -> None:
         """Let the request that was made ready leave, its attempt being durable."""
-        if case.beforehand is not None and not self._s.is_stopping:
+        if case.beforehand is not None and self._s.may_send(case):
             case.beforehand.release(attempt, self._s.monotonic())
 
     def forget_ready(self, case: Case) -> None:
@@ -72,7 +72,8 @@ class Sending:
     def start(self, case: Case, attempt: Attempt) -> None:
         """Hand an attempt, durable by now, to the gateway; returns without waiting.
 
-        Writing it may have taken long: when the end has come meanwhile it does not leave any more.
+        Writing it may have taken long: when the end, a halt or a person's word has come meanwhile,
+        it does not leave any more.
         """
         is_leaving = case.beforehand is not None and case.beforehand.is_released
         if not (is_leaving or self._s.may_send(case)):

@@ -17,7 +17,7 @@ from trading.domain.events import Event
 from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import Quote
 from trading.domain.money import ONE, plain
-from trading.domain.order import Attempt, Fill, Intent, IntentState, OrderReport, Purpose, Side
+from trading.domain.order import Attempt, Fill, Intent, OrderReport, Purpose, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Tracker
 from trading.execution import identity, ladder
@@ -25,6 +25,7 @@ from trading.execution.classify import Cause
 from trading.execution.engine import adding, alerting
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
+from trading.execution.engine.giving_up import BY_PERSON, GivingUp
 from trading.execution.engine.opening import Opening
 from trading.execution.engine.pacing import Pacer, Sleep
 from trading.execution.engine.proving import Proving
@@ -36,7 +37,7 @@ from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.writing import Writer
 from trading.execution.excess import Excess
-from trading.execution.ladder import BlockReason, Finish
+from trading.execution.ladder import BlockReason
 from trading.execution.reconcile import Difference, Finding
 from trading.execution.settings import ExecutionSettings
 from trading.ports.clock import Clock
@@ -62,7 +63,8 @@ class ExecutionEngine:
     `on_overflow` is called when storage has refused more facts than memory should hold, and
     `on_key_refused` for each request that was refused for its key; `on_missing` is told the asset
     when an exit reads that the account holds less of it than is managed. `worth` says what units of
-    an asset are worth in the account's currency, None where no market tells.
+    an asset are worth in the account's currency, None where no market tells. `takes_entries` says
+    whether risk may be added now.
     """
 
     def __init__(  # noqa: PLR0913 (the composition root names each collaborator once)
@@ -85,6 +87,7 @@ class ExecutionEngine:
         on_overflow: Callable[[], None] = lambda: None,
         worth: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount,
         on_missing: Callable[[str], None] = lambda _: None,
+        takes_entries: Callable[[], bool] = lambda: True,
         unrecorded: OnTheWay | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -106,6 +109,7 @@ class ExecutionEngine:
             on_key_refused=on_key_refused,
             worth=worth,
             on_missing=on_missing,
+            takes_entries=takes_entries,
             unrecorded=unrecorded or UnmarkedWay(),
         )
         booking = Booking(self._s)
@@ -118,6 +122,7 @@ class ExecutionEngine:
             self._s, self._sending, self._searching, self._reporting, self._proving
         )
         self._booking = booking
+        self._giving_up = GivingUp(self._s)
         self._sending.on_late_report = self._reporting.take
         self._reporting.sweep = self._recovery.sweep
         self._tasks: set[asyncio.Task[None]] = set()
@@ -440,9 +445,8 @@ class ExecutionEngine:
     def hold(self, intent_id: str | None = None) -> None:
         """Let protective exits, or one of them, wait for a release: `/halt everything`."""
         for case in self._chosen(intent_id):
-            if case.intent.purpose is Purpose.PROTECT:
-                case.is_held = True
-                case.wake()
+            case.is_held = case.is_held or case.intent.purpose is Purpose.PROTECT
+            case.wake()
 
     def release(self, intent_id: str | None = None) -> None:
         """Let held exits, or one of them, go on."""
@@ -459,45 +463,45 @@ class ExecutionEngine:
 
     def withdraw(self, intent_id: str, reason: str) -> None:
         """Take a backstop off the exchange; it ends once that is proven."""
-        case = self._s.cases.get(intent_id)
-        if case is not None and case.is_backstop and case.giving_up is None:
-            case.giving_up = Finish(IntentState.ABORTED, reason)
-            case.wake()
+        self._giving_up.withdraw(intent_id, reason)
 
-    def abort(self, intent_id: str) -> None:
-        """Give a decision up: its order is cancelled, and it ends once that is proven."""
-        case = self._case(intent_id)
-        case.giving_up = Finish(IntentState.ABORTED, "given up by a person")
-        case.wake()
+    async def give_up(
+        self,
+        intent_ids: Iterable[str],
+        cause: Sequence[Event],
+        reason: str = BY_PERSON,
+        *,
+        reserve: bool = True,
+    ) -> None:
+        """Write a command and what it gives up as one fact; raises StorageLost, then none is.
 
-    async def give_up(self, intent_ids: Iterable[str]) -> None:
-        """Give decisions up and wait a moment for their ends; what takes longer ends by itself."""
-        tasks = []
-        for intent_id in intent_ids:
-            # One may have ended since it was counted.
-            if intent_id in self._s.cases:
-                self.abort(intent_id)
-                task = self._s.cases[intent_id].task
-                tasks += [] if task is None else [task]
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._s.settings.stop_deadline_s)
+        Their orders are cancelled, and each decision ends once that is proven; `settle` waits.
+        """
+        await self._giving_up.ordered(intent_ids, reason, cause, reserve=reserve)
 
-    def cancel_entries(self, reason: str = "entries were cancelled") -> Sequence[str]:
-        """Give every open entry up; returns their ids."""
-        entries = [one for one in self._s.cases.values() if one.intent.purpose is Purpose.ENTRY]
-        for case in entries:
-            case.giving_up = Finish(IntentState.ABORTED, reason)
-            case.wake()
-        return [case.intent.intent_id for case in entries]
+    async def make_way(self, intent_ids: Iterable[str]) -> None:
+        """Give decisions up for a newer sale of their coins, and wait a moment for their ends."""
+        ids = list(intent_ids)
+        await self._giving_up.follows(ids, BY_PERSON)
+        await self.settle(ids)
 
-    def unwind_entries(self, symbol: str) -> None:
+    async def settle(self, intent_ids: Iterable[str]) -> None:
+        """Wait a moment for the ends of decisions; what takes longer ends by itself."""
+        await self._giving_up.settle(intent_ids)
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """The ids of all open entries."""
+        cases = self._s.cases.values()
+        return [one.intent.intent_id for one in cases if one.intent.purpose is Purpose.ENTRY]
+
+    async def cancel_entries(self, reason: str) -> None:
+        """Give every open entry up."""
+        await self._giving_up.follows(self.entries, reason)
+
+    async def unwind_entries(self, symbol: str) -> None:
         """Give up what has bought a part of what a stop sells now; what it still buys goes, too."""
-        for case in self._s.cases.values():
-            is_its_own = case.intent.symbol == symbol and case.intent.purpose is Purpose.ENTRY
-            if is_its_own and case.intent.filled_quantity > 0 and case.unwound_at is None:
-                case.unwound_at = case.intent.filled_quantity
-                case.giving_up = Finish(IntentState.ABORTED, "its stop has fired")
-                case.wake()
+        await self._giving_up.unwind(symbol)
 
     def _chosen(self, intent_id: str | None) -> Sequence[Case]:
         if intent_id is None:

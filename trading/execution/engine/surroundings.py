@@ -50,6 +50,7 @@ class Surroundings:
     on_key_refused: Callable[[], None] = lambda: None
     on_missing: Callable[[str], None] = lambda _: None
     worth: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount
+    takes_entries: Callable[[], bool] = lambda: True
     unrecorded: OnTheWay = field(default_factory=UnmarkedWay)
     cases: dict[str, Case] = field(default_factory=dict)
     is_clock_known: bool = False
@@ -98,8 +99,17 @@ class Surroundings:
         """Whether the exchange listed a market when its rules were last loaded."""
         return symbol in self.rules
 
+    def is_refused(self, case: Case) -> bool:
+        """Whether it adds risk, and none may be added now: no order of it leaves any more."""
+        return case.intent.purpose is Purpose.ENTRY and not self.takes_entries()
+
     def may_send(self, case: Case) -> bool:
-        """Whether an order may leave: at the end only of an exit that has lost its backstop."""
+        """Whether an order may leave, its attempt being durable: much may have come meanwhile.
+
+        At the end that is one of an exit alone which has lost its backstop.
+        """
+        if case.is_held or case.giving_up is not None or self.is_refused(case):
+            return False
         return case.is_bare or not self.is_stopping
 
     def fresh_quote(self, symbol: str) -> Quote | None:

@@ -30,7 +30,7 @@ class Unrecorded:
         With no second one to follow it goes to the market, unless the person set a floor. Its
         decision is marked, for whoever starts next.
         """
-        if case.is_held or case.attempts or not case.is_exit:
+        if not (case.is_exit and self._s.may_send(case)) or case.attempts:
             return None
         self._s.unrecorded.leave(case.intent.intent_id)
         if ladder.sale_floor(case.intent) is not None:

@@ -1,6 +1,7 @@
 """What a person has ordered and what does not come about can be given up, once and for all."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
@@ -12,9 +13,12 @@ from bot.telegram.alerts import alert_for
 from bot.telegram.keyboards import does
 from bot.telegram.render.status import orders_card
 from bot.telegram.render.trading import question_text
+from storage.codec import decode, encode
+from tests.builders import NOON
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.desk import CloseProposal
 from trading.domain.commands import (
+    AbortIntent,
     AbortOrders,
     ArmTracker,
     CloseAll,
@@ -22,10 +26,11 @@ from trading.domain.commands import (
     Command,
     Panic,
     PlaceOrder,
+    SetTradingMode,
 )
-from trading.domain.errors import Outgrown, Refused
-from trading.domain.events import AlertRaised, IntentClosed
-from trading.domain.order import IntentState, Side
+from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
+from trading.domain.events import AlertRaised, IntentChanged, IntentClosed
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Amount, AmountKind
 
@@ -47,6 +52,19 @@ async def _blocked(world: AgentWorld) -> None:
     world.exchange.without_bids.add(BTC)
     await world.do(ClosePosition(BTC))
     await world.time.until(lambda: _states(world) == [IntentState.BLOCKED], 30)
+
+
+async def _stop_blocked(world: AgentWorld) -> None:
+    """A stop that has fired, and that nobody buys from."""
+    await world.protect()
+    world.exchange.without_bids.add(BTC)
+    await world.move("57900")
+    await world.time.until(lambda: _states(world) == [IntentState.BLOCKED], 30)
+    await world.time.settle()
+
+
+async def _die(_: object) -> None:
+    raise asyncio.CancelledError
 
 
 def _states(world: AgentWorld) -> list[IntentState]:
@@ -103,34 +121,72 @@ async def test_a_limit_sale_that_rests_is_taken_off_the_exchange(world: AgentWor
     assert _ended(world) == [IntentState.ABORTED]
 
 
-async def test_a_death_before_the_end_is_written_leaves_the_command_to_be_done(
-    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_tracker", [False, True])
+async def test_the_word_and_what_it_gives_up_are_one_fact(
+    world: AgentWorld, *, is_tracker: bool
 ) -> None:
-    await _blocked(world)
-    proposal = await world.desk.propose(AbortOrders(BTC), OWNER)
-
-    async def die(_: object) -> None:
-        raise asyncio.CancelledError
-
-    monkeypatch.setattr(world.agent.execution, "give_up", die)
+    await (_stop_blocked(world) if is_tracker else _blocked(world))
+    proposal = await world.desk.propose(AbortIntent(1) if is_tracker else AbortOrders(BTC), OWNER)
+    world.store.lose(reserve_too=True)
+    with pytest.raises(StorageLost):
+        await world.time.finish(world.desk.execute(proposal.command, OWNER, "c-1", None))
+    world.store.heal()
+    await world.time.pass_by(10)
+    assert _states(world) == [IntentState.BLOCKED]
+    await world.kill()
+    await world.start()
+    # Done again by the start: the tap was never answered.
+    world.agent.execution.settle = _die  # type: ignore[method-assign]
     with pytest.raises(asyncio.CancelledError):
         await world.desk.execute(proposal.command, OWNER, "c-1", None)
     await world.kill()
-    await world.start()
-    await world.time.finish(world.desk.execute(proposal.command, OWNER, "c-1", None))
     world.exchange.without_bids.clear()
+    await world.start()
+    with pytest.raises(AlreadyRecorded):
+        await world.desk.execute(proposal.command, OWNER, "c-1", None)
     await world.time.pass_by(60)
+    assert world.exchange.coins["BTC"] == Decimal("0.5")
+    assert _ended(world) == [IntentState.ABORTED]
+
+
+async def test_an_order_of_an_unknown_fate_is_given_up_through_a_death(world: AgentWorld) -> None:
+    world.exchange.fail("lost_after")
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL, Decimal(70_000)))
+    [order] = world.exchange.orders.values()
+    world.exchange.is_down = True
+    await world.do(AbortOrders(BTC))
+    await world.kill()
+    world.exchange.is_down = False
+    await world.start()
+    await world.time.until(lambda: _states(world) == [], 60)
+    assert not order.is_open
     assert world.exchange.coins["BTC"] == Decimal("0.5")
 
 
-async def test_what_was_ordered_after_the_question_is_asked_about_anew(world: AgentWorld) -> None:
+async def test_what_was_ordered_after_the_question_stays_and_is_said(world: AgentWorld) -> None:
     await world.do(PlaceOrder(BTC, Side.SELL, ALL, Decimal(70_000)))
     proposal = await world.desk.propose(AbortOrders(BTC), OWNER)
     money = Amount(AmountKind.QUOTE, Decimal(500))
     await world.do(PlaceOrder(BTC, Side.BUY, money, Decimal(50_000)))
-    with pytest.raises(Outgrown, match="it would give up orders: 2 now, the question said 1"):
+    done = world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
+    outcome = await world.time.finish(done)
+    assert "1 that the question did not name stays" in outcome.text
+    await world.time.settle()
+    assert [intent.side for intent in world.agent.execution.intents] == [Side.BUY]
+
+
+async def test_what_has_ended_since_the_question_takes_nothing_newer_with_it(
+    world: AgentWorld,
+) -> None:
+    money = Amount(AmountKind.QUOTE, Decimal(500))
+    await world.do(PlaceOrder(BTC, Side.BUY, money, Decimal(59_000)))
+    proposal = await world.desk.propose(AbortOrders(BTC), OWNER)
+    await world.move("58900")
+    await world.time.until(lambda: _states(world) == [], 30)
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL, Decimal(70_000)))
+    with pytest.raises(Refused, match="nothing of what the question named is at work"):
         await world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
-    assert len(_states(world)) == 2
+    assert [intent.side for intent in world.agent.execution.intents] == [Side.SELL]
 
 
 async def test_the_alarm_and_the_list_of_orders_offer_it(world: AgentWorld) -> None:
@@ -199,7 +255,7 @@ async def test_what_could_not_be_taken_back_in_time_is_told(world: AgentWorld) -
     async def late(_: object) -> None:
         """The exchange does not answer a cancel."""
 
-    world.agent.execution.give_up = late  # type: ignore[method-assign]
+    world.agent.execution.make_way = late  # type: ignore[method-assign]
     await world.do(Panic())
     told = [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
     assert len(told) == 2
@@ -215,6 +271,34 @@ async def test_one_that_ended_since_the_question_keeps_no_other_at_work(world: A
     world.exchange.move(BTC, "61000")
     await world.time.pass_by(2)
     assert len(_states(world)) == 1
-    await world.time.finish(world.agent.execution.give_up(ids))
+    await world.time.finish(world.agent.execution.give_up(ids, ()))
+    await world.time.finish(world.agent.execution.settle(ids))
     assert _states(world) == []
     assert sorted(state.value for state in _ended(world)) == ["aborted", "done"]
+
+
+@pytest.mark.parametrize("word", ["pause", "reduce"])
+async def test_a_pause_keeps_purchases_that_rest_and_a_reduction_ends_them(
+    world: AgentWorld, word: str
+) -> None:
+    money = Amount(AmountKind.QUOTE, Decimal(500))
+    await world.do(PlaceOrder(BTC, Side.BUY, money, Decimal(50_000)))
+    outcome = await world.do(SetTradingMode(TradingMode.REDUCING, word))
+    await world.time.pass_by(5)
+    await world.kill()
+    await world.start()
+    await world.time.pass_by(5)
+    [order] = world.exchange.orders.values()
+    assert order.is_open is (word == "pause")
+    said = "stay, and may fill: 1. /reduce" if word == "pause" else "are cancelled: 1."
+    assert said in outcome.text
+
+
+def test_a_decision_of_an_older_journal_is_not_given_up() -> None:
+    opened = IntentChanged(
+        Intent("i-1", BTC, Side.SELL, Purpose.CLOSE, Decimal(60_000), NOON), NOON
+    )
+    payload = json.loads(encode(opened))
+    for name in ("given_up", "given_up_filled"):
+        payload["intent"].pop(name)
+    assert decode("IntentChanged", json.dumps(payload)) == opened

@@ -64,6 +64,7 @@ class Desk:
         # What the stream said last, when it says nothing new.
         self.last_quote: Quote | None = None
         self.has_balances = True
+        self.takes_entries = True
         self.frozen_balances: dict[str, Balance] | None = None
         self.settings = settings or ExecutionSettings()
         self.keys_refused = 0
@@ -89,6 +90,7 @@ class Desk:
             order_prefix="ux",
             on_key_refused=self._key_refused,
             on_missing=self.missing.append,
+            takes_entries=lambda: self.takes_entries,
             unrecorded=self.unrecorded,
             worth=self.book.value,
             undisturbed=lambda: self.records,

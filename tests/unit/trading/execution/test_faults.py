@@ -595,7 +595,7 @@ async def test_x22_a_cancel_that_races_a_fill_books_the_fill() -> None:
     await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000)))
     await desk.time.until(lambda: "open" in desk.states())
     race = desk.exchange.fail("fill_before_cancel")
-    desk.engine.abort("tracker:1:1")
+    await desk.engine.give_up(["tracker:1:1"], ())
     final = await desk.done()
     assert race.fired == 1
     assert len(desk.exchange.cancelled) == 1
@@ -617,7 +617,7 @@ async def test_a_cancel_that_waits_for_a_report_to_be_written_forgets_nothing_of
     async with desk.records:
         desk.engine.on_report(part)
         await desk.time.settle()
-        desk.engine.abort("tracker:1:1")
+        await desk.engine.give_up(["tracker:1:1"], ())
         await desk.time.settle()
     await desk.time.until(lambda: "pending_cancel" in desk.states())
     told = [fact.attempt.filled_quantity for fact in desk.store.of(events.AttemptChanged)]
@@ -632,7 +632,7 @@ async def test_x24_a_lost_answer_to_a_cancel_keeps_it_pending_until_proof() -> N
     await desk.time.until(lambda: "open" in desk.states())
     lost = desk.exchange.fail("cancel_lost")
     desk.exchange.on_report = None
-    desk.engine.abort("tracker:1:1")
+    await desk.engine.give_up(["tracker:1:1"], ())
     final = await desk.done()
     assert lost.fired == 1
     assert desk.states()[-2:] == ["pending_cancel", "canceled"]

@@ -13,7 +13,7 @@ from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
 from trading.domain.errors import AlreadyRecorded, Refused, Unreachable
 from trading.domain.market import BookLevel, OrderBook
-from trading.domain.order import IntentState, OrderType, Purpose, Side
+from trading.domain.order import Fill, IntentState, OrderStatus, OrderType, Purpose, Side
 from trading.domain.position import AdjustReason, Balance, Position
 from trading.execution.settings import ExecutionSettings
 from trading.ports.storage import Recorded
@@ -53,6 +53,74 @@ async def test_a_blocked_sale_without_a_tracker_is_told_each_minute() -> None:
     assert len({alert.alert_id for alert in told}) == 4
 
 
+@pytest.mark.parametrize("is_given_up", [False, True])
+async def test_an_entry_whose_record_waited_while_entries_were_ended_never_leaves(
+    *, is_given_up: bool
+) -> None:
+    desk = Desk()
+    waiting, entry = asyncio.Event(), desk.entry()
+    append = desk.store.append
+
+    async def slow(*new: events.Event, reserve: bool = False, urgent: bool = False) -> int:
+        if isinstance(new[0], events.IntentOpened):
+            await waiting.wait()
+        return await append(*new, reserve=reserve, urgent=urgent)
+
+    desk.store.append = slow  # type: ignore[method-assign]
+    opening = asyncio.create_task(desk.engine.open(Approved(entry, is_held=False)))
+    await desk.time.settle()
+    if is_given_up:
+        await desk.engine.cancel_entries("reducing")
+    else:
+        desk.takes_entries = False
+    waiting.set()
+    final = await desk.done(entry.intent_id)
+    await opening
+    assert desk.exchange.sent == []
+    assert final.state is (IntentState.ABORTED if is_given_up else IntentState.EXPIRED)
+    # A start has nothing to look for.
+    assert desk.states() == ["rejected"]
+
+
+async def test_an_entry_whose_order_never_came_to_be_sends_no_other_once_entries_are_refused() -> (
+    None
+):
+    desk = Desk()
+    desk.exchange.fail("lost_before")
+    await desk.open(desk.entry("1000", limit_price=Decimal(50_000)))
+    await desk.time.until(lambda: "unknown" in desk.states())
+    desk.takes_entries = False
+    final = await desk.done("command:7:BTC/USDT")
+    assert (final.state, final.reason) == (IntentState.EXPIRED, "new entries are refused")
+    assert desk.states()[-1] == "absent"
+
+
+async def test_what_a_stop_unwound_stays_given_up_through_a_death() -> None:
+    desk = Desk()
+    await desk.open(desk.entry("1000", limit_price=Decimal(50_000)))
+    await desk.time.until(lambda: "open" in desk.states())
+    [order] = desk.exchange.history
+    part, order_id = Decimal("0.01"), order.request.client_order_id
+    price, now = Decimal(50_000), desk.time.now()
+    fill = Fill(BTC, "1", order_id, Side.BUY, part, price, Decimal(0), "BTC", now)
+    report = desk.exchange.report_of(order)
+    bought = replace(
+        report, status=OrderStatus.PARTIALLY_FILLED, filled_quantity=part, fills=(fill,)
+    )
+    desk.engine.on_report(bought)
+    await desk.time.settle()
+    desk.exchange.is_down = True
+    await desk.engine.unwind_entries(BTC)
+    await desk.time.settle()
+    await desk.engine.stop()
+    desk.exchange.is_down = False
+    again = desk.restarted()
+    await again.engine.recover(await again.store.state())
+    again.engine.go_on()
+    await again.time.until(lambda: not order.is_open)
+    assert len(desk.exchange.cancelled) == 1
+
+
 async def test_an_entry_that_could_not_leave_stays_here_once_entries_are_cancelled() -> None:
     desk = Desk()
     unsent = desk.exchange.fail("not_sent")
@@ -60,7 +128,7 @@ async def test_an_entry_that_could_not_leave_stays_here_once_entries_are_cancell
     await desk.open(entry)
     await desk.time.settle()
     assert unsent.fired == 1
-    desk.engine.cancel_entries()
+    await desk.engine.cancel_entries("reducing")
     final = await desk.done(entry.intent_id)
     assert final.state is IntentState.ABORTED
     assert desk.exchange.sent == []
@@ -125,16 +193,16 @@ async def test_a_blocked_exit_can_be_given_up() -> None:
     desk.exchange.set_price(BTC, "50000")
     await desk.open(desk.exit(slippage_max=Decimal("0.01")))
     await desk.time.until(lambda: desk.blocked("below the floor") > 0)
-    desk.engine.abort("tracker:1:1")
+    await desk.engine.give_up(["tracker:1:1"], ())
     final = await desk.done()
     assert final.state is IntentState.ABORTED
     assert desk.exchange.sent == []
 
 
-async def test_what_is_not_being_executed_cannot_be_given_up_or_sent_on() -> None:
+async def test_what_is_not_being_executed_is_neither_given_up_nor_sent_on() -> None:
     desk = Desk()
-    with pytest.raises(Refused, match="nothing is being executed"):
-        desk.engine.abort("tracker:1:1")
+    await desk.engine.give_up(["tracker:1:1"], ())
+    assert desk.store.all_events == []
     with pytest.raises(Refused, match="nothing is being executed"):
         desk.engine.exit_now("tracker:1:1")
     desk.engine.hold("tracker:1:1")
@@ -161,7 +229,8 @@ async def test_cancelled_entries_end_without_another_order() -> None:
     await desk.open(desk.entry("1000", limit_price=Decimal(50_000)))
     await desk.time.until(lambda: "open" in desk.states())
     assert desk.engine.reserved("USDT") == 1000
-    assert desk.engine.cancel_entries("reducing") == ["command:7:BTC/USDT"]
+    assert desk.engine.entries == ["command:7:BTC/USDT"]
+    await desk.engine.cancel_entries("reducing")
     final = await desk.done("command:7:BTC/USDT")
     assert (final.state, final.reason) == (IntentState.ABORTED, "reducing")
     assert len(desk.exchange.cancelled) == 1

@@ -62,7 +62,7 @@ async def test_what_became_of_an_order_is_not_guessed_while_nobody_can_ask_for_i
     assert again.blocked(f"what became of order {attempt.client_order_id} is not known") == 1
     # Given up by a person, it ends once that is known, and not before.
     again.exchange.rules.pop(BTC)
-    again.engine.abort("tracker:1:1")
+    await again.engine.give_up(["tracker:1:1"], ())
     await again.time.pass_by(60)
     assert again.final() is None
     again.exchange.rules[BTC] = desk.rules[BTC]
@@ -79,7 +79,7 @@ async def test_a_sale_whose_market_is_gone_can_be_given_up() -> None:
     await desk.time.until(lambda: "expired" in desk.states())
     again, _ = await started_without_its_market(desk)
     again.exchange.rules.pop(BTC)
-    again.engine.abort("tracker:1:1")
+    await again.engine.give_up(["tracker:1:1"], ())
     final = await again.done()
     assert (final.state, final.filled_quantity) == (IntentState.ABORTED, Decimal("0.2"))
     [trip] = again.store.of(events.RoundTripClosed)

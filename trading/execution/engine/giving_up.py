@@ -1,0 +1,119 @@
+"""Decisions that end before they are done: that is durable before their orders are cancelled."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from trading.domain.errors import UmbraError
+from trading.domain.events import Event, IntentChanged
+from trading.domain.order import IntentState, Purpose
+from trading.execution import ladder
+from trading.execution.engine.case import Case
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.ladder import Finish
+
+BY_PERSON = "given up by a person"
+UNWOUND = "its stop has fired"
+
+
+class GivingUp:
+    """Gives decisions up; each ends once the end of its order is proven, a restart between or not.
+
+    What a start finds out anew needs no record: which backstops nobody wants, or what is in the way
+    of an exit.
+    """
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._s = surroundings
+
+    async def ordered(
+        self, intent_ids: Iterable[str], reason: str, cause: Sequence[Event], *, reserve: bool
+    ) -> None:
+        """Write a command with what it gives up; where that cannot be, nothing is given up."""
+        cases = self._at_work(intent_ids)
+        events = [*cause, *self._noted(cases, reason)]
+        try:
+            await self._s.writer.write(*events, is_exit=reserve, is_sequel=bool(cases))
+        except UmbraError:
+            for case in cases:
+                case.intent = replace(case.intent, given_up="")
+            raise
+        _end(cases)
+        self._s.writer.publish(events)
+
+    async def follows(self, intent_ids: Iterable[str], reason: str) -> None:
+        """Give decisions up, whatever storage says: what follows from a fact that is durable."""
+        cases = self._at_work(intent_ids)
+        events = self._noted(cases, reason)
+        _end(cases)
+        if events:
+            await self._s.writer.keep(*events)
+
+    def withdraw(self, intent_id: str, reason: str) -> None:
+        """Take a backstop off the exchange; it ends once that is proven."""
+        case = self._s.cases.get(intent_id)
+        if case is not None and case.is_backstop and case.giving_up is None:
+            case.giving_up = Finish(IntentState.ABORTED, reason)
+            case.wake()
+
+    async def unwind(self, symbol: str) -> None:
+        """Give up what has bought a part of what a stop sells now; what it still buys goes, too."""
+        cases = [
+            case
+            for case in self._s.cases.values()
+            if case.intent.symbol == symbol
+            and case.intent.purpose is Purpose.ENTRY
+            and case.intent.filled_quantity > 0
+            and case.unwound_at is None
+        ]
+        for case in cases:
+            case.unwound_at = case.intent.filled_quantity
+        await self.follows((case.intent.intent_id for case in cases), UNWOUND)
+
+    async def settle(self, intent_ids: Iterable[str]) -> None:
+        """Wait a moment for the ends of these decisions; what takes longer ends by itself."""
+        found = (self._s.cases.get(intent_id) for intent_id in intent_ids)
+        open_yet = {case.task for case in found if case is not None and case.task is not None}
+        alarm = asyncio.ensure_future(self._s.sleep(self._s.settings.stop_deadline_s))
+        try:
+            while open_yet and not alarm.done():
+                await asyncio.wait({alarm, *open_yet}, return_when=asyncio.FIRST_COMPLETED)
+                open_yet = {task for task in open_yet if not task.done()}
+        finally:
+            alarm.cancel()
+
+    def _at_work(self, intent_ids: Iterable[str]) -> list[Case]:
+        # One may have ended, or been given up, since it was counted.
+        found = (self._s.cases.get(intent_id) for intent_id in intent_ids)
+        return [
+            case
+            for case in found
+            if case is not None and not (case.intent.state.is_terminal or case.intent.given_up)
+        ]
+
+    def _noted(self, cases: Sequence[Case], reason: str) -> list[Event]:
+        now, events = self._s.now(), list[Event]()
+        for case in cases:
+            done = ladder.filled(case.attempts)
+            case.intent = replace(case.intent, given_up=reason, given_up_filled=done)
+            if case.is_begun:
+                # Of one that is just being opened there must be no record before that.
+                events.append(IntentChanged(case.intent, now))
+        return events
+
+
+def taken_up(case: Case) -> None:
+    """Let a decision that was given up before a restart end, as it would have without one."""
+    reason = case.intent.given_up
+    if not reason:
+        return
+    case.giving_up = Finish(IntentState.ABORTED, reason)
+    if reason == UNWOUND:
+        case.unwound_at = case.intent.given_up_filled
+        case.beyond = max(case.intent.filled_quantity - case.unwound_at, case.beyond)
+
+
+def _end(cases: Iterable[Case]) -> None:
+    for case in cases:
+        case.giving_up = Finish(IntentState.ABORTED, case.intent.given_up)
+        case.wake()
