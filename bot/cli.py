@@ -55,11 +55,12 @@ def run_command() -> None:
     """Run the agent with the settings of the environment or `.env`."""
     # What is imported stays: collections on the way took a fifth of a start, and freed nothing.
     gc.disable()
-    from bot import compose, config, logs
+    from bot import compose, config, descriptors, logs
     from bot.secrets.memory import forbid_core_dumps
 
     gc.enable()
     forbid_core_dumps()
+    descriptors.raise_limit()
     # Quantities of 10^12 at 18 decimals need more digits than Decimal's default of 28.
     decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec
     settings = config.load()
@@ -304,7 +305,13 @@ def _answer_alone(request: "Request") -> "Reply":
 
 
 def _finish(reply: "Reply") -> NoReturn:
-    typer.echo(reply.text)
+    try:
+        typer.echo(reply.text)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        # What was done must be read somewhere, also where the output goes to a full disk.
+        typer.echo(reply.text, err=True)
     sys.exit(0 if reply.is_done else 1)
 
 

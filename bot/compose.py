@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 _STOP_DEADLINE_S = 10.0
 # How long an agent that was started for one request waits for the exchange.
 _ALONE_S = 15.0
+_LOCAL_WAY = "way for umbra status, halt and panic"
 EXIT_ORDERLY = 0
 
 
@@ -94,6 +95,7 @@ class Process:
         self._bus = Bus()
         self._supervisor = Supervisor(self._clock, self._on_death)
         self._halt_file = HaltFile(settings.directory, self._clock)
+        self._sales = MarkedOnTheWay(settings.directory, SALES)
         self._front = Front(settings, version, parts, self._clock)
         self._replays = scanning.replays(settings)
         self._archive_watch = ArchiveWatch(scanning.archive_root(settings), self._clock)
@@ -157,7 +159,7 @@ class Process:
                 self._bus,
                 way=self._account.way,
                 claim_account=self._account.claim,
-                unrecorded=MarkedOnTheWay(self._settings.directory, SALES),
+                unrecorded=self._sales,
             ),
             Identity(install_id, order_prefix(install_id)),
             agent_settings(self._settings, self._version, install_id),
@@ -198,7 +200,7 @@ class Process:
                 {
                     "recover": lambda: self._start(ready),
                     "chat": lambda: self._front.run(ready),
-                    "control": control.run,
+                    "control": lambda: self._listen(control),
                     "second_channel": self._front.escalation.run,
                     "halt_file": lambda: self._halt_file.run(self._desk),
                     **self._trading(ready),
@@ -260,7 +262,7 @@ class Process:
             self._settings.directory, self._clock, front.tell_owner, front.escalation.tell_now
         )
         start = Start(self._agent, self._store, self._in_hand, self._clock, refused.tell)
-        await start.run(self._account.restore)
+        await start.run(self._account.restore, self._sales.findings)
         await refused.forget()
         ready.set()
 
@@ -308,6 +310,10 @@ class Process:
 
     async def _remember(self, event: JobRan) -> None:
         await self._store.journal.append(event)
+
+    async def _listen(self, control: ControlServer) -> None:
+        # Where no socket can be made, stops are watched all the same.
+        await self._supervisor.keep_apart(_LOCAL_WAY, control.run, self._agent.advice_died)
 
     async def _scan(self) -> None:
         await self._supervisor.keep_apart("scanner", self._scanner.run, self._agent.advice_died)

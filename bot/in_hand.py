@@ -1,10 +1,12 @@
 """Marks of what is in hand, on disk: what they show after a death of the process."""
 
+import contextlib
 import json
 import logging
 import mmap
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -28,7 +30,7 @@ class MarkedInHand:
         self._suspects_path = data_dir / SUSPECTS
         self._clock, self._build = clock, build
         self._places = {lane: number * _SLOT for number, lane in enumerate(Lane)}
-        self._slots = mapped(data_dir / MARKS, len(Lane) * _SLOT)
+        self._slots = mapped(data_dir / MARKS, len(Lane) * _SLOT).slots
         found = self._found()
         self._suspects = self._read()
         if found:
@@ -140,16 +142,46 @@ class MarkedInHand:
             logger.warning("suspects_not_kept", extra={"error": str(error)})
 
 
-def mapped(path: Path, size: int) -> mmap.mmap:
-    """Map a file of so many bytes, the owner's alone; memory only where the disk refuses."""
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """Bytes that outlive the process, as many as the disk had room for.
+
+    `trouble` says why they do not outlive it; what an earlier process left can be read all the
+    same.
+    """
+
+    slots: mmap.mmap
+    trouble: str = ""
+
+
+def mapped(path: Path, size: int, least: int | None = None) -> Mapped:
+    """Map a file of so many bytes, the owner's alone; fewer, but not less than `least`, of an
+    earlier version's that a full disk lets not grow, and memory only where even that is refused.
+    """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            # A hole in the file would kill whoever writes into it when the disk is full.
-            os.posix_fallocate(handle, 0, size)
-            return mmap.mmap(handle, size)
+            return Mapped(mmap.mmap(handle, _allocated(handle, size, least or size)))
         finally:
             os.close(handle)
     except OSError as error:
-        logger.warning("nothing_is_marked", extra={"error": str(error)})
-        return mmap.mmap(-1, size)
+        logger.warning("nothing_is_marked", extra={"path": str(path), "error": str(error)})
+        memory = mmap.mmap(-1, size)
+        with contextlib.suppress(OSError):
+            left = path.read_bytes()[:size]
+            memory[: len(left)] = left
+        return Mapped(memory, error.strerror or type(error).__name__)
+
+
+def _allocated(handle: int, size: int, least: int) -> int:
+    """Return how many bytes of a file have their blocks; raises OSError for less than `least`."""
+    before = os.fstat(handle).st_size
+    try:
+        # A hole in the file would kill whoever writes into it when the disk is full.
+        os.posix_fallocate(handle, 0, size)
+    except OSError:
+        # What was there has its blocks since it was made.
+        if before < least:
+            raise
+        return min(before, size)
+    return size

@@ -1,9 +1,11 @@
 """What was on its way to the chat or the exchange, on disk: what a death leaves in doubt."""
 
+import logging
 from pathlib import Path
 
 from bot.in_hand import mapped
 
+logger = logging.getLogger(__name__)
 MESSAGES, SALES = "on_the_way.marks", "unrecorded.marks"
 _SLOT = 256
 # Messages wait for each other's answers; all stops of an account may fire at once.
@@ -16,15 +18,29 @@ class MarkedOnTheWay:
 
     What is mapped outlives the process that wrote it, also where nothing more can be written, but
     no loss of power. Then, and when all slots are taken, a message that is there twice does not say
-    so.
+    so. `trouble` says why marks do not outlive this process, where the disk keeps them from it.
     """
 
     def __init__(self, data_dir: Path, name: str = MESSAGES) -> None:
-        self._count = _SLOTS[name]
-        self._slots = mapped(data_dir / name, _SLOT * self._count)
+        found = mapped(data_dir / name, _SLOT * _SLOTS[name], least=_SLOT)
+        self._name = name
+        self._slots, self.trouble = found.slots, found.trouble
+        self._count = len(self._slots) // _SLOT
         self._places = {
             key: number for number in range(self._count) if (key := self._read(number)) is not None
         }
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What a person should know of marks that do not outlive this process; mostly nothing."""
+        if not self.trouble:
+            return ()
+        found = (
+            f"A sale that leaves while nothing can be written is not marked ({self.trouble}): if "
+            "Umbra ended then, its next start might sell a second time. Make room on the disk, "
+            "and start Umbra again"
+        )
+        return (found,)
 
     @property
     def keys(self) -> frozenset[str]:
@@ -34,9 +50,12 @@ class MarkedOnTheWay:
     def leave(self, key: str) -> None:
         """Mark what is about to be sent."""
         text = key.encode()
+        if key in self._places:
+            return
         taken = set(self._places.values())
         free = next((number for number in range(self._count) if number not in taken), None)
-        if key in self._places or free is None or len(text) > _KEY_MAX:
+        if free is None or len(text) > _KEY_MAX:
+            logger.warning("not_marked", extra={"file": self._name, "key": key[:_KEY_MAX]})
             return
         self._places[key] = free
         self._write(free, text)

@@ -9,7 +9,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # What each start leaves, or what a copy that was put back begins with: the directory is Umbra's.
-_STARTED = ("agent.lock", "umbra.db", "journal.reserve")
+_STARTED = ("agent.lock", "umbra.db", "journal.reserve", "control.sock")
 # What other commands, a person or the file system put there before the first start.
 _BEFORE = {"secrets.json", "archive", "HALT", "watchdog.json", "heartbeat.json", "lost+found"}
 

@@ -51,8 +51,13 @@ class Start:
         self._pause_s = _RETRY_S
         self._is_told = False
 
-    async def run(self, restore: Callable[[], Awaitable[None]]) -> None:
-        """Restore the account once, and recover; raises Fatal where waiting helps nobody."""
+    async def run(
+        self, restore: Callable[[], Awaitable[None]], findings: Sequence[str] = ()
+    ) -> None:
+        """Restore the account once, and recover; raises Fatal where waiting helps nobody.
+
+        `findings` are told with those of the store.
+        """
         is_restored, began_s = False, self._clock.monotonic()
         while True:
             try:
@@ -73,7 +78,7 @@ class Start:
                 await self._until_written()
             else:
                 break
-        await self._tell_findings()
+        await self._tell_findings((*self._store.findings, *findings))
 
     async def _wait_for_exchange(self, error: Retryable, waited_s: float) -> None:
         advice = asked_in_vain(self._agent.settings, error)
@@ -109,10 +114,10 @@ class Start:
             else:
                 return
 
-    async def _tell_findings(self) -> None:
+    async def _tell_findings(self, findings: Sequence[str]) -> None:
         # What the journal lacks of an earlier one is in it by now, as a mode and an alarm.
         self._store.forget_lost()
-        for number, finding in enumerate(self._store.findings):
+        for number, finding in enumerate(findings):
             alert_id = f"storage:{self._clock.now().isoformat()}:{number}"
             await self._agent.alarms.alert(alert_id, finding)
         for name, finding in self._in_hand.findings().items():

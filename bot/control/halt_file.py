@@ -24,16 +24,25 @@ class HaltFile:
     def __init__(self, data_dir: Path, clock: Clock) -> None:
         self.path = data_dir / FILE
         self._clock = clock
+        self._is_unseen = False
 
     @property
     def is_there(self) -> bool:
-        """Whether the file lies there, whatever is in it."""
-        return self.path.exists() or self.path.is_symlink()
+        """Whether the file lies there, whatever is in it; raises OSError where nobody can tell."""
+        try:
+            self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     @property
     def note(self) -> str:
         """What the file means where nothing runs; empty without it."""
-        return f"The file {self.path} lies there: the start comes up halted." * self.is_there
+        try:
+            is_there = self.is_there
+        except OSError as error:
+            return f"Whether a file {self.path} lies there cannot be told ({error.strerror})."
+        return f"The file {self.path} lies there: the start comes up halted." * is_there
 
     def leave(self) -> None:
         """Leave the file, for the agent that runs or the next one; raises OSError."""
@@ -41,8 +50,16 @@ class HaltFile:
 
     def forbid(self, command: Command) -> None:
         """Raise Refused for a command that would end the halt."""
-        ends_it = isinstance(command, SetTradingMode) and not command.mode.is_halted
-        if ends_it and self.is_there:
+        if not isinstance(command, SetTradingMode) or command.mode.is_halted:
+            return
+        try:
+            is_there = self.is_there
+        except OSError as error:
+            raise Refused(
+                f"whether a file {self.path} keeps Umbra halted cannot be told ({error.strerror})",
+                example="/resume",
+            ) from None
+        if is_there:
             raise Refused(
                 f"the file {self.path} keeps Umbra halted; remove it first, on the machine"
                 f" itself: rm {self.path}",
@@ -51,7 +68,7 @@ class HaltFile:
 
     async def check(self, desk: Desk) -> None:
         """Halt if the file lies there; a stricter halt stays. Works before recovery, too."""
-        if not self.is_there or desk.status().state.is_halted:
+        if not self._is_seen() or desk.status().state.is_halted:
             return
         # It is read for as long as the halt stands, and the file may be gone before that.
         path = self.path
@@ -62,6 +79,18 @@ class HaltFile:
         except StorageLost as error:
             # Without a journal nothing is bought anyway; the next look tries again.
             logger.warning("halt_not_written", extra={"error": str(error)})
+
+    def _is_seen(self) -> bool:
+        try:
+            is_there = self.is_there
+        except OSError as error:
+            # Stops go on: a directory that is lost is no halt, and no reason to end.
+            if not self._is_unseen:
+                logger.warning("halt_file_not_seen", extra={"error": str(error)})
+            self._is_unseen = True
+            return False
+        self._is_unseen = False
+        return is_there
 
     async def run(
         self, desk: Desk, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -37,7 +38,14 @@ _ACT_S = 25.0
 _PATIENCE_S = 30.0
 # What is only read waits for nothing: an agent that is silent for so long hangs.
 _READING_PATIENCE_S = 5.0
-_AT_ONCE_MAX = 4
+# Of this user alone: who connects and says nothing must not use up what orders go out by.
+_AT_ONCE_MAX = 32
+# What is at work, also where its asker has gone: each may last for as long as the disk hangs.
+_ACTING_MAX = 16
+_BUSY = Reply(False, "too many requests are at work already: nothing was begun, ask again")
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_ACCEPT_AGAIN_S = 1.0
+_NO_TIME_S = 0.001
 _CLOCK = SystemClock()
 _PEER = struct.Struct("3i")
 
@@ -58,46 +66,63 @@ class ControlServer:
         self._data_dir = data_dir
         self._name = name
         self._answer = answer
-        self._talking = 0
+        self._spare = _Spare()
+        self._talks: set[asyncio.Task[None]] = set()
         self._acting: set[asyncio.Task[Reply]] = set()
 
     async def run(self) -> None:
         """Serve until cancelled. Only the holder of the data directory's lock may call this."""
-        with _listener(self._data_dir, self._name) as listener:
-            server = await asyncio.start_unix_server(
-                self._talk, sock=listener, limit=REQUEST_BYTES_MAX
-            )
-            async with server:
-                await server.serve_forever()
+        with _listener(self._data_dir, self._name) as listener, self._spare:
+            while True:
+                connected = await self._accepted(listener)
+                if len(self._talks) >= _AT_ONCE_MAX:
+                    self._spare.close(connected)
+                    continue
+                talk = asyncio.ensure_future(self._talk(connected))
+                self._talks.add(talk)
+                talk.add_done_callback(self._talks.discard)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._talking >= _AT_ONCE_MAX or not _is_own(writer):
-            writer.close()
-            return
-        self._talking += 1
+    async def _accepted(self, listener: socket.socket) -> socket.socket:
+        """Return the next connection, for which the spare is given up where nothing else is."""
+        is_told = False
+        while True:
+            try:
+                connected, _ = await asyncio.get_running_loop().sock_accept(listener)
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                if self._spare.give_up():
+                    continue
+                if not is_told:
+                    logger.warning("local_request_waits", extra={"error": str(error)})
+                is_told = True
+                await asyncio.sleep(_ACCEPT_AGAIN_S)
+            else:
+                return connected
+
+    async def _talk(self, connected: socket.socket) -> None:
         try:
-            writer.write(encode_reply(await self._reply(reader, writer)))
-            async with asyncio.timeout(_READ_S):
-                await writer.drain()
+            if _is_own(connected):
+                reply = encode_reply(await self._reply(connected))
+                async with asyncio.timeout(_READ_S):
+                    await asyncio.get_running_loop().sock_sendall(connected, reply)
         except (OSError, TimeoutError) as error:
             logger.info("local_request_broken_off", extra={"error": type(error).__name__})
         finally:
-            self._talking -= 1
-            writer.close()
+            self._spare.close(connected)
 
-    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Reply:
+    async def _reply(self, connected: socket.socket) -> Reply:
         try:
             async with asyncio.timeout(_READ_S):
-                line = await reader.readuntil(b"\n")
-            request = decode_request(line)
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return Reply(False, f"a message should be one line of at most {REQUEST_BYTES_MAX}")
+                request = decode_request(await _asked(connected))
         except Refused as error:
             return Reply(False, str(error))
-        if _CLOCK.monotonic() >= request.expires_s or _has_gone(writer):
+        if _CLOCK.monotonic() >= request.expires_s or _has_gone(connected):
             # Its asker has read that it failed, and may have done something else since.
             logger.warning("local_request_expired", extra={"ask": request.ask.value})
             return Reply(False, "this request came too late and was not begun: ask again")
+        if len(self._acting) >= _ACTING_MAX:
+            return _BUSY
         logger.info("local_request", extra={"ask": request.ask.value, "id": request.request_id})
         return await self._act(request)
 
@@ -119,6 +144,49 @@ class ControlServer:
             return Reply(False, f"it failed ({type(error).__name__}): the log says more")
 
 
+class _Spare:
+    """One open descriptor, for the request that comes when the process may open nothing more."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+        self._is_given_up = False
+
+    def __enter__(self) -> None:
+        self._descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __exit__(self, *_: object) -> None:
+        self.give_up()
+        self._is_given_up = False
+
+    def give_up(self) -> bool:
+        """Let go of it for whoever needs one now; False where there is none any more."""
+        if self._descriptor is None:
+            return False
+        os.close(self._descriptor)
+        self._descriptor, self._is_given_up = None, True
+        return True
+
+    def close(self, connected: socket.socket) -> None:
+        """End a connection; one that is missing is had back by it, before anybody else has it."""
+        with contextlib.suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+        if self._is_given_up:
+            self._descriptor, self._is_given_up = connected.detach(), False
+        else:
+            connected.close()
+
+
+async def _asked(connected: socket.socket) -> bytes:
+    received = bytearray()
+    while not received.endswith(b"\n") and len(received) <= REQUEST_BYTES_MAX:
+        # More than is taken: what lies unread when a connection ends would tear the answer up.
+        piece = await asyncio.get_running_loop().sock_recv(connected, 4 * REQUEST_BYTES_MAX)
+        if not piece:
+            break
+        received += piece
+    return bytes(received)
+
+
 def patience_s(wanted: Ask) -> float:
     """How long an answer may take before the agent counts as silent."""
     return _READING_PATIENCE_S if wanted is Ask.STATUS else _PATIENCE_S
@@ -137,15 +205,21 @@ def ask(data_dir: Path, request: Request, within_s: float | None = None) -> Repl
 
 def _ask(data_dir: Path, name: str, request: Request, within_s: float | None) -> Reply:
     waited_s = within_s or patience_s(request.ask)
-    request = replace(request, expires_s=_CLOCK.monotonic() + waited_s)
-    with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as asking:
+    ends_s = _CLOCK.monotonic() + waited_s
+    request = replace(request, expires_s=ends_s)
+    with _asking(data_dir) as (asking, reachable):
         asking.settimeout(waited_s)
         try:
             asking.connect(f"{reachable}/{name}")
-            asking.sendall(encode_request(request))
-            return decode_reply(_line(asking))
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NobodyListens(f"no agent serves {data_dir}") from error
+        except PermissionError as error:
+            raise Refused(_locked_away(data_dir, error)) from error
+        except OSError as error:
+            raise Refused(_silent(data_dir, request.ask, error, 0)) from error
+        try:
+            asking.sendall(encode_request(request))
+            return decode_reply(_line(asking, ends_s))
         except OSError as error:
             raise Refused(_silent(data_dir, request.ask, error, _peer(asking)[0])) from error
 
@@ -153,10 +227,10 @@ def _ask(data_dir: Path, name: str, request: Request, within_s: float | None) ->
 def is_served(data_dir: Path) -> bool:
     """Whether an agent that runs listens on the data directory's socket."""
     try:
-        with _directory(data_dir) as reachable, socket.socket(socket.AF_UNIX) as asking:
+        with _asking(data_dir) as (asking, reachable):
             asking.settimeout(_READ_S)
             asking.connect(f"{reachable}/{SOCKET}")
-    except (OSError, NobodyListens):
+    except (OSError, Refused):
         return False
     return True
 
@@ -183,23 +257,53 @@ def _silent(data_dir: Path, wanted: Ask, error: OSError, process_id: int) -> str
     return f"{said}; a file halts it as soon as it can: touch {data_dir / 'HALT'}"
 
 
-def _line(asking: socket.socket) -> bytes:
+def _locked_away(data_dir: Path, error: OSError) -> str:
+    return (
+        f"{data_dir} cannot be looked into ({error.strerror or type(error).__name__}), so that "
+        "nobody was asked and nothing was done: ask as the user whose agent it is, or as root"
+    )
+
+
+def _line(asking: socket.socket, ends_s: float) -> bytes:
+    """Read until a line has ended; raises TimeoutError when all of it is not there in time."""
     received = bytearray()
     while not received.endswith(b"\n") and len(received) <= REPLY_BYTES_MAX:
+        # Of a socket without a blocking wait, zero seconds would make another error.
+        asking.settimeout(max(ends_s - _CLOCK.monotonic(), _NO_TIME_S))
         piece = asking.recv(REPLY_BYTES_MAX)
         if not piece:
-            break
+            raise ConnectionResetError("the answer was broken off")
         received += piece
     return bytes(received)
 
 
 @contextlib.contextmanager
+def _asking(data_dir: Path) -> Iterator[tuple[socket.socket, str]]:
+    """Give what asks, and how the directory is reached.
+
+    Raises NobodyListens where there is no directory, and Refused where that cannot be found out:
+    whoever takes that for silence would act beside an agent that runs.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            reachable = stack.enter_context(_directory(data_dir))
+            asking = stack.enter_context(socket.socket(socket.AF_UNIX))
+        except FileNotFoundError as error:
+            raise NobodyListens(f"no agent serves {data_dir}") from error
+        except PermissionError as error:
+            raise Refused(_locked_away(data_dir, error)) from error
+        except OSError as error:
+            raise Refused(
+                f"{data_dir} cannot be looked into ({error.strerror or type(error).__name__}), "
+                "so that nobody was asked and nothing was done"
+            ) from error
+        yield asking, reachable
+
+
+@contextlib.contextmanager
 def _directory(data_dir: Path) -> Iterator[str]:
     # The name of a socket may have 107 bytes; through the open directory any path is short.
-    try:
-        opened = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise NobodyListens(f"no agent serves {data_dir}") from error
+    opened = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{opened}"
     finally:
@@ -220,14 +324,15 @@ def _listener(data_dir: Path, name: str) -> Iterator[socket.socket]:
         if stat.S_IMODE(path.stat().st_mode) != 0o600:
             raise Refused(f"{path} should be for its owner alone; choose another UMBRA_DATA_DIR")
         listener.setblocking(False)
+        listener.listen()
         try:
             yield listener
         finally:
             path.unlink(missing_ok=True)
 
 
-def _is_own(writer: asyncio.StreamWriter) -> bool:
-    return _peer(writer.get_extra_info("socket"))[1] in {0, os.getuid()}
+def _is_own(connected: socket.socket) -> bool:
+    return _peer(connected)[1] in {0, os.getuid()}
 
 
 def _peer(connected: socket.socket) -> tuple[int, int]:
@@ -237,9 +342,8 @@ def _peer(connected: socket.socket) -> tuple[int, int]:
     return process_id, user_id
 
 
-def _has_gone(writer: asyncio.StreamWriter) -> bool:
+def _has_gone(connected: socket.socket) -> bool:
     # The loop may have read the request and not yet its end: both can lie there since long ago.
-    connected: socket.socket = writer.get_extra_info("socket")
     waiting = select.poll()
     waiting.register(connected.fileno(), select.POLLRDHUP)
     return bool(waiting.poll(0))

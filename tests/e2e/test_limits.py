@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalogue import fired
+from tests.e2e.test_past_the_chat import umbra
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.e2e
@@ -26,6 +27,15 @@ RESTARTED_WITHIN_S = 10.0
 def pid_of(world: World) -> int:
     """The agent's process."""
     return world.processes["run"].pid
+
+
+def first_free(pid: int) -> int:
+    """The lowest number that no descriptor of a process has: a limit of that lets it open nothing.
+
+    One that is closed can be had again, as it is where all of them are really used.
+    """
+    used = {int(each.name) for each in Path(f"/proc/{pid}/fd").iterdir()}
+    return next(number for number in itertools.count() if number not in used)
 
 
 def used_bytes(pid: int) -> int:
@@ -100,6 +110,32 @@ async def test_a_process_that_may_open_nothing_more_lives_tells_and_recovers(wor
     await world.until_message(r"Sold 0\.5 BTC", after=begin)
     [order] = await world.orders()
     assert Decimal(order["executedQty"]) == Decimal("0.5")
+    assert world.processes["run"].returncode is None
+
+
+@pytest.mark.fault("P10", "SAID")
+async def test_a_process_that_may_open_nothing_more_sells_and_answers_the_terminal(
+    world: World,
+) -> None:
+    await world.arm("/track BTC/USDT stop 58000 0.2")
+    await world.arm("/track BTC/USDT stop 50000 0.1")
+    pid = pid_of(world)
+    with limited(pid, resource.RLIMIT_NOFILE, first_free(pid)):
+        await until_logged(world, "sign_not_written")
+        fired(re.findall(r".{60}Too many open files", world.log())[:1])
+        await world.price("57900")
+
+        async def is_sold() -> bool:
+            return [Decimal(order["executedQty"]) for order in await world.orders()] == [
+                Decimal("0.2")
+            ]
+
+        await world.until(is_sold, "the stop was never sold")
+        code, said = await umbra(world, "status")
+        assert code == 0, said
+        code, said = await umbra(world, "panic", "--yes")
+        assert code == 0, said
+        assert await world.balance_of("BTC") == Decimal("0.2")
     assert world.processes["run"].returncode is None
 
 

@@ -11,6 +11,9 @@ from tests.e2e.world import World
 
 pytestmark = pytest.mark.e2e
 
+# So many within a minute end a process, where a task that stops need dies.
+_DEATHS_OF_A_PROCESS = 5
+
 
 async def umbra(world: World, *arguments: str, typed: str | None = None) -> tuple[int, str]:
     """Run one command on the world's data directory; return its exit code and what it said."""
@@ -163,3 +166,31 @@ async def test_who_halted_with_the_chat_dead_resumes_with_the_chat_dead(world: W
     code, said = await umbra(world, "resume", "--yes")
     assert code == 1, said
     assert "nothing was changed" in said
+
+
+async def test_where_no_socket_can_be_made_stops_are_watched_all_the_same(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    (world.data_dir / "control.sock").mkdir(mode=0o700, parents=True)
+    await world.start_agent()
+    await world.arm("/track BTC/USDT stop 58000 0.2")
+    await world.until_message(r"way for umbra status, halt\s+and panic died")
+
+    async def is_tried_again() -> bool:
+        return world.log().count("task_died_apart") >= _DEATHS_OF_A_PROCESS
+
+    await world.until(is_tried_again, "it was not tried again")
+    await world.price("57900")
+    await world.until_message(r"Sold 0\.2 BTC")
+    assert world.processes["run"].returncode is None
+    # The terminal says that there is an agent, and does not act beside it.
+    code, said = await umbra(world, "status")
+    assert code == 1, said
+    assert "does not answer yet" in said
+    (world.data_dir / "control.sock").rmdir()
+
+    async def is_answered() -> bool:
+        return (await umbra(world, "status"))[0] == 0
+
+    await world.until(is_answered, "the socket never came back")

@@ -1,16 +1,20 @@
 """The local socket is for its user alone, answers one bounded request, and waits for nobody."""
 
 import asyncio
+import errno
 import os
+import resource
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 
 from bot.clock import SystemClock
+from bot.control import sockets
 from bot.control.messages import REQUEST_BYTES_MAX, Ask, Reply, Request, encode_request
 from bot.control.sockets import SOCKET, ControlServer, NobodyListens, ask, patience_s
 from trading.domain.errors import Refused, StorageLost
@@ -184,3 +188,182 @@ async def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
 def test_a_status_is_waited_for_briefly_and_a_panic_until_its_sales_are_done() -> None:
     assert patience_s(Ask.STATUS) <= 5
     assert patience_s(Ask.PANIC) > 25
+
+
+@contextmanager
+def no_descriptor_free() -> Iterator[None]:
+    """For as long as the block runs this process may open nothing more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = os.open(os.devnull, os.O_RDONLY)
+    os.close(taken)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def until_read(asking: socket.socket) -> bytes:
+    async with asyncio.timeout(5):
+        return await asyncio.get_running_loop().sock_recv(asking, 4096)
+
+
+async def test_a_process_that_may_open_nothing_more_answers_again_and_again(
+    tmp_path: Path,
+) -> None:
+    line = encode_request(Request(Ask.HALT, "request-6", SystemClock().monotonic() + 60))
+    async with served(tmp_path, fine) as path:
+        askers = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+        with no_descriptor_free():
+            for asking in askers:
+                asking.setblocking(False)
+                asking.connect(str(path))
+                asking.send(line)
+                assert b'"is_done": true' in await until_read(asking)
+        for asking in askers:
+            asking.close()
+
+
+async def test_one_that_could_not_accept_even_so_goes_on_once_it_can(tmp_path: Path) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Reply:
+        began.set()
+        await go_on.wait()
+        return Reply(True, request.ask.value)
+
+    line = encode_request(Request(Ask.HALT, "request-7", SystemClock().monotonic() + 60))
+    async with served(tmp_path, slow) as path:
+        askers = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+        with no_descriptor_free():
+            for asking in askers:
+                asking.setblocking(False)
+                asking.connect(str(path))
+                asking.send(line)
+            await asyncio.wait_for(began.wait(), 5)
+            go_on.set()
+            assert b'"is_done": true' in await until_read(askers[0])
+        assert b'"is_done": true' in await until_read(askers[1])
+        for asking in askers:
+            asking.close()
+
+
+async def raw_open(path: Path, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(data)
+    said = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return said
+
+
+async def test_acts_that_never_end_are_bounded_and_the_next_asker_reads_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "_ACT_S", 0.0)
+    hanging = asyncio.Event()
+    begun: list[Request] = []
+
+    async def hang(request: Request) -> Reply:
+        begun.append(request)
+        await hanging.wait()
+        return Reply(True, request.ask.value)
+
+    line = encode_request(Request(Ask.HALT, "request-9", SystemClock().monotonic() + 60))
+    async with served(tmp_path, hang) as path:
+        said = [await raw_open(path, line) for _ in range(17)]
+        assert b"not finished within" in said[0]
+        assert b"too many requests" in said[-1]
+        assert len(begun) == 16
+        hanging.set()
+
+
+async def test_who_connects_and_says_nothing_uses_up_nothing(tmp_path: Path) -> None:
+    async with served(tmp_path, fine) as path:
+        silent = [await asyncio.open_unix_connection(str(path)) for _ in range(40)]
+        async with asyncio.timeout(4):
+            ended = [await reader.read() for reader, _ in silent[32:]]
+        assert ended == [b""] * 8
+        for _, writer in silent:
+            writer.close()
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    assert (await asyncio.to_thread(ask, tmp_path, STATUS)).is_done
+                    break
+                except Refused:
+                    await asyncio.sleep(0.01)
+
+
+def trickling(path: Path, is_over: threading.Event) -> threading.Thread:
+    """Answer one connection with a byte now and then, and never with a whole line."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def trickle() -> None:
+        connected, _ = listener.accept()
+        with listener, connected:
+            while not is_over.wait(0.05):
+                connected.send(b"x")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    return thread
+
+
+def test_an_answer_that_trickles_in_is_waited_for_no_longer_than_a_whole_one(
+    tmp_path: Path,
+) -> None:
+    is_over = threading.Event()
+    thread = trickling(tmp_path / SOCKET, is_over)
+    try:
+        with pytest.raises(Refused, match=r"does not answer \(TimeoutError\)"):
+            ask(tmp_path, STATUS, 0.3)
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def test_an_answer_that_breaks_off_says_nothing(tmp_path: Path) -> None:
+    is_over = threading.Event()
+    is_over.set()
+    thread = trickling(tmp_path / SOCKET, is_over)
+    with pytest.raises(Refused, match=r"does not answer \((ConnectionReset|BrokenPipe)Error\)"):
+        ask(tmp_path, STATUS)
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.EMFILE, errno.ENOTDIR, errno.EIO, errno.ENAMETOOLONG]
+)
+def test_a_directory_that_cannot_be_looked_into_is_not_one_where_nobody_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(sockets.os, "open", fail)
+    with pytest.raises(Refused, match=os.strerror(number)) as refused:
+        ask(tmp_path, Request(Ask.PANIC, "request-a"))
+    assert not isinstance(refused.value, NobodyListens)
+    assert "nothing was done" in str(refused.value)
+    assert not sockets.is_served(tmp_path)
+
+
+def test_an_asker_without_a_free_descriptor_says_so(tmp_path: Path) -> None:
+    with no_descriptor_free(), pytest.raises(Refused, match="Too many open files") as refused:
+        ask(tmp_path, STATUS)
+    assert not isinstance(refused.value, NobodyListens)
+
+
+def test_a_socket_of_another_user_names_who_may_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed(socket.socket):
+        def connect(self, _address: object) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(sockets.socket, "socket", Closed)
+    with pytest.raises(Refused, match="as the user whose agent it is, or as root") as refused:
+        ask(tmp_path, STATUS)
+    assert "not be watched" not in str(refused.value)

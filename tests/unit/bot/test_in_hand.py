@@ -1,5 +1,6 @@
 """Marks outlive the process that wrote them, whatever kills it, and nothing else counts."""
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -93,3 +94,19 @@ def test_a_folder_that_cannot_be_written_stops_no_start(tmp_path: Path) -> None:
     in_hand = MarkedInHand(nowhere, FakeClock(), BUILD)
     assert in_hand.take(Lane.UPDATE, "update 1")
     in_hand.put_down(Lane.UPDATE)
+
+
+def test_marks_of_an_earlier_process_count_where_the_disk_lets_nothing_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(DEATHS_MAX - 1):
+        die_with(tmp_path, Lane.UPDATE, "update 7")
+    die_with(tmp_path, Lane.UPDATE, "update 7")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # Of an earlier version, which had fewer lanes: there is no room for those that came.
+    os.truncate(tmp_path / MARKS, (tmp_path / MARKS).stat().st_size - 1)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert not start(tmp_path).take(Lane.UPDATE, "update 7")

@@ -131,6 +131,13 @@ async def test_a_start_that_is_refused_says_what_nobody_watches_or_sells(
     assert told == [f"Umbra does not start: the key is refused. {said}"]
 
 
+async def test_what_else_was_found_is_told_after_what_the_store_found() -> None:
+    parts = _Parts(free_at_look=0)
+    start = Start(parts, parts, _NoMarks(), FakeClock(), _silent)  # type: ignore[arg-type]
+    await start.run(parts.restore, ["a sale is not marked"])
+    assert parts.findings_told == ["", "the database takes no writes", "a sale is not marked"]
+
+
 class _Elsewhere(_Parts):
     """An agent that asks another exchange than it is set to, until somebody puts that right."""
 

@@ -1,6 +1,7 @@
 """The terminal reaches the same desk as the chat, before recovery as well as after it."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,3 +307,24 @@ async def test_nothing_gets_out_of_a_halt_on_a_full_disk(
     with pytest.raises(StorageLost):
         await bench.desk.execute(SetTradingMode(looser, ""), 1, "out")
     assert bench.desk.status().state is TradingMode.HALTED_EVERYTHING
+
+
+def unseen(_: Path) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+async def test_a_directory_that_cannot_be_looked_into_ends_no_look_and_no_halt(
+    bench: _Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.ask(Ask.HALT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", unseen)
+        await bench.halt_file.check(bench.desk)
+        with pytest.raises(Refused, match=r"cannot be told \(Input/output error\)"):
+            await bench.ask(Ask.RESUME, TWO)
+        assert "cannot be told" in bench.halt_file.note
+    assert bench.desk.status().state is TradingMode.HALTED
+    assert (await bench.ask(Ask.RESUME, "request-3"))[0]
+    (tmp_path / FILE).touch()
+    await bench.halt_file.check(bench.desk)
+    assert bench.desk.status().state is TradingMode.HALTED
