@@ -78,7 +78,8 @@ class Reacting:
         # Counted inside: while a sale is being booked, it is both sold and still managed.
         async with self._of.trackers.undisturbed():
             sold = self._of.execution.sold_of_slices(symbol)
-            managed = self._of.state.book.managed(symbol) + sold
+            ordered = self._of.execution.sold_by_order(symbol)
+            managed = self._of.state.book.managed(symbol) + sold - ordered
             events = self._of.trackers.resized(symbol, managed)
             if events:
                 await self._of.record(*events)

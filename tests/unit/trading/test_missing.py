@@ -1,7 +1,7 @@
 """Managed coins that left without an order of ours: told, proven, and let go of."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -12,7 +12,7 @@ from tests.builders import NOON, coin
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld, stop_spec
 from trading.domain.chat import Severity
-from trading.domain.commands import ArmTracker
+from trading.domain.commands import ArmTracker, PlaceOrder
 from trading.domain.events import (
     AlertEnded,
     AlertRaised,
@@ -21,6 +21,7 @@ from trading.domain.events import (
     PositionAdjusted,
     TrackerChanged,
 )
+from trading.domain.order import Side
 from trading.domain.position import AdjustReason, Balance
 from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerState
 from trading.execution.reconcile import Difference, Finding
@@ -215,6 +216,69 @@ async def test_coins_that_paid_for_a_purchase_elsewhere_are_told_as_spent_there(
     assert "0.1 BTC were spent outside of Umbra, on ETH/BTC" in alarm.text
     assert world.desk.tracker(1).tracker.quantity == Decimal("0.4")
     fired(world.exchange.foreign, words=alarm.text)
+
+
+# ------------------------------------------------------------ while an order of ours rests
+
+
+@pytest.mark.fault("M09", "TELL SAID")
+@pytest.mark.parametrize(("side", "limit"), [(Side.SELL, 70_000), (Side.BUY, 50_000)])
+async def test_what_is_sold_by_hand_is_seen_while_an_order_of_the_person_rests(
+    side: Side, limit: int, world: AgentWorld
+) -> None:
+    await world.protect(amount=HALF)
+    amount = Amount(AmountKind.BASE, Decimal("0.1"))
+    await world.do(PlaceOrder("BTC/USDT", side, amount, Decimal(limit)))
+    await world.time.pass_by(2)
+    world.exchange.sell_by_hand("BTC/USDT", "0.4")
+    world.exchange.tell_balance("BTC")
+    await world.time.settle()
+    [alarm] = alarms(world)
+    assert "were sold outside of Umbra, on BTC/USDT" in alarm.text
+    assert world.agent.state.book.managed("BTC/USDT") == world.exchange.coins["BTC"]
+    fired(world.exchange.foreign, words=alarm.text)
+
+
+@pytest.mark.fault("M09")
+async def test_a_stop_keeps_no_coins_that_only_a_resting_sale_has_left(world: AgentWorld) -> None:
+    await world.protect(amount=Amount(AmountKind.ALL))
+    amount = Amount(AmountKind.BASE, Decimal("0.2"))
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, amount, Decimal(70_000)))
+    await world.time.pass_by(2)
+    for quantity, kept in (("0.1", "0.2"), ("0.2", None)):
+        world.exchange.sell_by_hand("BTC/USDT", quantity)
+        world.exchange.tell_balance("BTC")
+        await pass_by(world, 10)
+        slices = [one.tracker.quantity for one in world.desk.trackers()]
+        assert slices == ([] if kept is None else [Decimal(kept)])
+    [sale] = world.agent.execution.intents
+    assert sale.residual == world.agent.state.book.managed("BTC/USDT") == Decimal("0.2")
+    fired(world.exchange.foreign)
+
+
+@pytest.mark.fault("X31", "SAID")
+async def test_what_a_resting_order_sold_while_the_account_was_compared_is_not_missing(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.protect(amount=Amount(AmountKind.ALL))
+    amount = Amount(AmountKind.BASE, Decimal("0.1"))
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, amount, Decimal(70_000)))
+    await world.time.pass_by(2)
+    balances = world.exchange.balances
+
+    async def sold_meanwhile() -> Mapping[str, Balance]:
+        # Its stream says nothing.
+        hear, world.exchange.on_report = world.exchange.on_report, None
+        world.exchange.set_price("BTC/USDT", "70100")
+        world.exchange.on_report = hear
+        return await balances()
+
+    monkeypatch.setattr(world.exchange, "balances", sold_meanwhile)
+    await world.time.finish(world.agent.jobs()["full_reconcile"]())
+    await world.time.settle()
+    assert alarms(world) == []
+    assert world.agent.state.book.managed("BTC/USDT") == world.exchange.coins["BTC"]
+    fired(world.exchange.unheard, words=world.desk.status().mode)
 
 
 # ------------------------------------------------------------ while a stop sells them

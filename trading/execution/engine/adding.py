@@ -1,11 +1,11 @@
 """What decisions at work come to: units that they have sold, may still spend, lock or move."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from decimal import Decimal
 
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
-from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.order import Attempt, Intent, IntentState, Purpose, Side
 from trading.execution.engine.case import Case
 from trading.execution.ladder import BlockReason, is_resting
 from trading.execution.reconcile import RESTING
@@ -27,12 +27,29 @@ def sold_of_slices(cases: Iterable[Case], symbol: str) -> Decimal:
     )
 
 
+def sold_by_order(cases: Iterable[Case], symbol: str) -> Decimal:
+    """Return the base units that sales of no tracker still want to sell, or have sold unbooked."""
+    return sum(
+        (
+            case.unbooked + (ZERO if case.intent.state.is_terminal else case.residual)
+            for case in cases
+            if case.intent.symbol == symbol
+            and case.intent.side is Side.SELL
+            and case.intent.tracker_id is None
+        ),
+        ZERO,
+    )
+
+
 def moving(cases: Iterable[Case]) -> frozenset[str]:
-    """Return the symbols of which an order trades now, or has traded what is not booked yet."""
+    """Return the symbols of which an order trades now, or has traded what is not booked yet.
+
+    One that rests moves nothing: what it locks is part of what the account holds.
+    """
     return frozenset(
         case.intent.symbol
         for case in cases
-        if (case.live is not None and not case.is_backstop) or case.unbooked or case.missing_fills()
+        if (case.live is not None and not _rests(case)) or case.unbooked or case.missing_fills()
     )
 
 
@@ -45,6 +62,23 @@ def changing(cases: Iterable[Case]) -> frozenset[str]:
         or case.unbooked
         or case.missing_fills()
     )
+
+
+def lying(cases: Iterable[Case], assets: Container[str]) -> list[tuple[Case, Attempt]]:
+    """Return the sales of these assets that rest, each with its order."""
+    return [
+        (case, live)
+        for case in cases
+        if case.intent.side is Side.SELL
+        and base_and_quote(case.intent.symbol)[0] in assets
+        and (live := case.live) is not None
+        and _rests(case)
+    ]
+
+
+def _rests(case: Case) -> bool:
+    live = case.live
+    return live is not None and live.state in RESTING and is_resting(case.intent)
 
 
 def leaving(cases: Iterable[Case]) -> frozenset[str]:

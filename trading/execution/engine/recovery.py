@@ -19,7 +19,7 @@ from trading.domain.order import (
 )
 from trading.domain.position import TradingMode
 from trading.execution import absence, ladder, reconcile
-from trading.execution.engine import giving_up
+from trading.execution.engine import adding, giving_up
 from trading.execution.engine.case import Case, watch_only
 from trading.execution.engine.proving import Proving
 from trading.execution.engine.reporting import Reporting
@@ -195,6 +195,10 @@ class Recovery:
         # What was sold while executions were read is in no list yet; the next look has both.
         known = {each.symbol for each in short}
         still = [each for each in await self._short() if each.symbol in known]
+        # One that rests may have sold since it was compared: what that took is booked first.
+        missing = {each.asset for each in still}
+        for case, live in adding.lying(self._s.cases.values(), missing):
+            await self._searching.query(case, live)
         return [*traded, *(replace(each, looked=looked.get(each.asset, ())) for each in still)]
 
     async def _short(self) -> Sequence[Finding]:

@@ -216,10 +216,14 @@ class ExecutionEngine:
         """
         return adding.sold_of_slices(self._s.cases.values(), symbol)
 
+    def sold_by_order(self, symbol: str) -> Decimal:
+        """Managed base units that open sales of no tracker sell: no slice counts them."""
+        return adding.sold_by_order(self._s.cases.values(), symbol)
+
     def moving(self) -> frozenset[str]:
         """Symbols of which orders of ours trade now, or have traded what is not booked yet.
 
-        A decision that waits moves nothing, and a backstop that rests is none of these orders.
+        A decision that waits moves nothing, nor does an order that rests.
         """
         return adding.moving(self._s.cases.values())
 
