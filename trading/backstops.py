@@ -43,7 +43,7 @@ def plan(
 ) -> list[Place | Withdraw]:
     """Return what brings the backstops that rest in line with the trackers that want one.
 
-    `busy` are symbols that a person's own sale is at work on: its coins must not be locked again.
+    `busy` are symbols whose coins a person's own sale needs now: they must not be locked again.
     Of symbols that one is `leaving` none is placed: until its end is proven it may sell its coins.
     What has fired keeps its backstop until its own exit takes it off: a held exit may never send.
     """

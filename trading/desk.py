@@ -105,7 +105,8 @@ class CloseProposal:
     coins too, all but the `unsellable`, by name and quantity. `foreign_orders` is None where the
     exchange did not tell; `price_age_s` is of the oldest price. `currency` is what the account
     counts in: what sales bring in of any other is not sold on. `is_in_doubt` says that more may be
-    managed than is known. Sales `at_work` go on, whatever is confirmed.
+    managed than is known. Sales `at_work` go on, whatever is confirmed; those that are `taken_back`
+    wait for a price or are blocked, and what they hold is sold with the rest.
     """
 
     lines: tuple[CloseLine, ...]
@@ -118,6 +119,7 @@ class CloseProposal:
     shrunk: tuple[Shrinkage, ...] = ()
     is_in_doubt: bool = False
     at_work: tuple[Intent, ...] = ()
+    taken_back: tuple[Intent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

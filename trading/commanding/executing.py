@@ -168,11 +168,14 @@ class Executor:
     async def _close(
         self, command: ClosePosition, done: CommandExecuted, shown: Shown | None
     ) -> Outcome:
+        symbol, share = command.symbol, command.share
+        wanted = self._of.close_line(self._of.freed(symbol), share, shown)
+        told = await self._give_stuck_up(self._of.in_its_way(wanted), done)
         async with self._of.trackers.undisturbed():
-            line = self._of.close_line(command.symbol, command.share, shown)
+            line = self._of.close_line(self._of.holding(symbol), share, shown)
             proposals.check_growth(Shown(line.quantity), shown, "sell")
             intent = self._exit(line, done, Purpose.CLOSE)
-            await self._open([intent], (done, *self._shrunk(command.symbol, line.quantity)))
+            await self._open([intent], (done, *told, *self._shrunk(symbol, line.quantity)))
         ids = (intent.intent_id,)
         return Outcome(_selling((line,)), intent_ids=ids, size=line.quantity)
 
@@ -184,7 +187,7 @@ class Executor:
         cause: list[Event] = [done]
         if everything:
             await self._cancel_foreign()
-        cause += await self._give_stuck_up(done)
+        cause += await self._give_stuck_up(self._of.execution.stuck_sales, done)
         async with self._of.trackers.undisturbed():
             # Counted here: what a stop has taken meanwhile would have the whole refused.
             lines = self._of.managed_lines()
@@ -326,9 +329,10 @@ class Executor:
         else:
             await self._of.record(*cause)
 
-    async def _give_stuck_up(self, done: CommandExecuted) -> Sequence[Event]:
+    async def _give_stuck_up(
+        self, stuck: Sequence[Intent], done: CommandExecuted
+    ) -> Sequence[Event]:
         """End sales that wait for a price or are blocked: what they hold is sold with the rest."""
-        stuck = self._of.execution.stuck_sales
         await self._of.execution.make_way(intent.intent_id for intent in stuck)
         left = {intent.intent_id for intent in self._of.execution.intents}
         return [

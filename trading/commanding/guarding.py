@@ -9,7 +9,7 @@ from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import AlertEnded, AlertRaised
-from trading.domain.money import plain
+from trading.domain.money import ZERO, plain
 from trading.domain.order import Intent, IntentState, Purpose
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker
@@ -18,7 +18,6 @@ from trading.risk.gate import Refusal, review
 from trading.trackers import backstop
 
 logger = logging.getLogger(__name__)
-_PERSONAL = frozenset({Purpose.CLOSE, Purpose.PANIC})
 _AGAIN_S = 60.0
 _LOST = "backstop_lost:"
 
@@ -58,12 +57,11 @@ class Guarding:
             if attempt is not None and attempt.state in backstops.RESTING
         )
         await self._tell()
-        busy = {each.symbol for each in execution.intents if each.purpose in _PERSONAL}
         acts = backstops.plan(
             [*trackers.with_backstop(), *trackers.acting()],
             [intent for intent, _ in execution.backstops],
             self._of.state.instruments,
-            busy,
+            execution.claimed,
             execution.backstops_leaving,
         )
         for act in acts:
@@ -200,12 +198,25 @@ class Guarding:
     def _standing(self, tracker: Tracker, stop: Decimal) -> str:
         held = self._held(tracker.tracker_id)
         if held is not None and held == self._of.instrument(tracker.symbol).price_down(stop):
-            return f"Backstop {plain(stop)} rests on the exchange"
+            return f"Backstop {plain(stop)} rests on the exchange{self._in_part(tracker)}"
         refused = self._refused.get(tracker.tracker_id)
         if refused is not None:
             return f"⚠️ NO backstop on the exchange: {refused[1]}"
         old = "" if held is None else f"; the {_leaving(held)}"
         return f"Backstop {plain(stop)} is not on the exchange yet{old}"
+
+    def _in_part(self, tracker: Tracker) -> str:
+        """Say of how much it rests where that is not the whole slice; empty where it is."""
+        orders = (
+            attempt.request.quantity
+            for intent, attempt in self._of.backstops()
+            if intent.tracker_id == tracker.tracker_id
+        )
+        rules = self._of.instrument(tracker.symbol)
+        whole, held = rules.quantity(tracker.quantity), max(orders, default=ZERO)
+        if held >= whole:
+            return ""
+        return f" for {plain(held)} of {plain(whole)} {rules.base} only: the rest was not free"
 
     async def _place(self, act: backstops.Place) -> None:
         now_s, number = self._of.clock.monotonic(), act.tracker.tracker_id

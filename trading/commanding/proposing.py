@@ -25,6 +25,7 @@ from trading.domain.commands import (
     SetTradingMode,
 )
 from trading.domain.errors import Refused
+from trading.domain.instrument import base_and_quote
 from trading.domain.market import Quote
 from trading.domain.money import plain
 from trading.domain.order import Side
@@ -123,13 +124,15 @@ class Proposer:
 
     def _close(self, command: ClosePosition) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
-        if not self._of.holding(command.symbol).managed:
+        holding = self._of.freed(command.symbol)
+        if not holding.managed:
             held = self._of.held_exits()
             self._refuse_held([one for one in held if one.symbol == command.symbol])
-        line = self._of.close_line(command.symbol, command.share)
+        line = self._of.close_line(holding, command.share)
         age_s = self._of.prices_age_s([command.symbol])
-        shrunk = proposals.shrunk(self._of.holding(command.symbol), line.quantity)
-        facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk)
+        shrunk = proposals.shrunk(holding, line.quantity)
+        back = self._of.in_its_way(line)
+        facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk, taken_back=back)
         return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))
 
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:

@@ -308,12 +308,24 @@ class Workings:
         await self.prices.look(symbol)
         return await self.gateway.order_book(symbol)
 
-    def close_line(self, symbol: str, share: Decimal, shown: Shown | None = None) -> CloseLine:
-        """Return what closing a share of one holding would sell, as it was `shown`.
+    def close_line(self, holding: Holding, share: Decimal, shown: Shown | None = None) -> CloseLine:
+        """Return what closing a share of a holding sells, as it was `shown`; raises Refused."""
+        price = self.prices.price(holding.instrument.symbol)
+        return proposals.close_line(holding, share, price, shown)
 
-        Raises Refused.
-        """
-        return proposals.close_line(self.holding(symbol), share, self.prices.price(symbol), shown)
+    def freed(self, symbol: str) -> Holding:
+        """Return a holding as it will be without sales that wait for a price or are blocked."""
+        holding = self.holding(symbol)
+        waiting = sum((each.residual for each in self.stuck(symbol)), ZERO)
+        return replace(holding, exiting=max(holding.exiting - waiting, ZERO))
+
+    def stuck(self, symbol: str) -> tuple[Intent, ...]:
+        """Return the sales of a symbol that wait for a price or for what blocks them."""
+        return tuple(one for one in self.execution.stuck_sales if one.symbol == symbol)
+
+    def in_its_way(self, line: CloseLine) -> tuple[Intent, ...]:
+        """Return those of them that a closing takes back: all, where it sells what is in them."""
+        return self.stuck(line.symbol) if line.quantity > self.coins(line.symbol).managed else ()
 
     def at_work(self, symbol: str) -> Decimal:
         """Return the coins in slices whose exits are at work, which no `holding` counts any more.

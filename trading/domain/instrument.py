@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 
 from trading.domain.errors import Refused
-from trading.domain.money import ZERO, ceil_to, floor_to
+from trading.domain.money import EXACT, ZERO, ceil_to, floor_to
 
 _COIN_LENGTH_MAX = 20
 _NEAR_MAX = 3
@@ -85,6 +85,13 @@ class Instrument:
     def quantity(self, quantity: Decimal) -> Decimal:
         """Floor a quantity to the step; never ceil, so that nobody sells what is not there."""
         return floor_to(quantity, self.quantity_step)
+
+    def largest(self, price: Decimal) -> Decimal | None:
+        """Return the greatest quantity of one limit order at a price, None without a bound."""
+        bounds = [self.quantity_max] if self.quantity_max > 0 else []
+        if self.notional_max is not None and price > 0:
+            bounds.append(EXACT.divide(self.notional_max, price))
+        return self.quantity(min(bounds)) if bounds else None
 
     def is_dust(self, quantity: Decimal, price: Decimal) -> bool:
         """Whether an order of this quantity at this price would be refused as too small."""

@@ -239,7 +239,7 @@ def _bounded(sight: Sight, wanted: Decimal, price: Decimal) -> Step:
     limit = instrument.price_down(price)
     if floor is not None and limit < floor:
         limit = instrument.price_up(floor)
-    quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
+    quantity = _capped(instrument, wanted, limit)
     if instrument.is_dust(quantity, limit) and floor is None:
         # Too small at this limit and large enough at the bid: only the market still takes it.
         return _market(instrument, wanted)
@@ -249,9 +249,15 @@ def _bounded(sight: Sight, wanted: Decimal, price: Decimal) -> Step:
 
 
 def _market(instrument: Instrument, wanted: Decimal) -> Send:
-    most = instrument.market_quantity_max or instrument.quantity_max
-    quantity = _capped(instrument, wanted, min(most, instrument.quantity_max or most), None)
+    quantity = _capped_at_market(instrument, wanted)
     return Send(OrderType.MARKET, quantity, None, TimeInForce.GTC)
+
+
+def _capped_at_market(instrument: Instrument, wanted: Decimal) -> Decimal:
+    bounds = [
+        most for most in (instrument.market_quantity_max, instrument.quantity_max) if most > 0
+    ]
+    return instrument.quantity(min([wanted, *bounds]))
 
 
 def _in_band(sight: Sight, price: Decimal) -> Decimal:
@@ -263,13 +269,9 @@ def _in_band(sight: Sight, price: Decimal) -> Decimal:
     return max(price, instrument.price_up(lowest))
 
 
-def _capped(
-    instrument: Instrument, wanted: Decimal, most: Decimal, price: Decimal | None
-) -> Decimal:
-    quantity = min(wanted, most) if most > 0 else wanted
-    if price and instrument.notional_max is not None:
-        quantity = min(quantity, instrument.notional_max / price)
-    return instrument.quantity(quantity)
+def _capped(instrument: Instrument, wanted: Decimal, price: Decimal) -> Decimal:
+    most = instrument.largest(price)
+    return instrument.quantity(wanted if most is None else min(wanted, most))
 
 
 # ------------------------------------------------------------ entries
@@ -310,7 +312,7 @@ def _entry(sight: Sight, settings: LadderSettings) -> Step:
         return _ended(sight, f"ask {plain(quote.ask)} is beyond the bound {plain(bound)}")
     limit = entry_limit(instrument, quote.ask, bound, settings)
     wanted = _affordable(sight, limit)
-    quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
+    quantity = _capped(instrument, wanted, limit)
     is_rest = bool(sight.attempts) and quantity * limit <= slack
     if is_rest or instrument.is_dust(quantity, limit):
         return _ended(sight, _why_so_little(sight, limit))
@@ -366,8 +368,7 @@ def _backstop(sight: Sight) -> Step:
     if len(sight.attempts) >= _BACKSTOP_TRIES:
         # Whoever wants it asks again later; an exchange that is away needs no orders in a row.
         return Finish(IntentState.EXPIRED, sight.attempts[-1].reason)
-    most = instrument.market_quantity_max or instrument.quantity_max
-    quantity = _capped(instrument, _sellable(sight), most, None)
+    quantity = _capped_at_market(instrument, _sellable(sight))
     stop = intent.stop_price or intent.reference_price
     if instrument.is_dust(quantity, stop):
         return Finish(IntentState.EXPIRED, "the amount is below the exchange's minimum")
@@ -383,7 +384,7 @@ def _rest(sight: Sight) -> Step:
     # Rounded so that nobody pays more or gets less than was said.
     limit = instrument.price_down(limit) if is_buy else instrument.price_up(limit)
     wanted = _affordable(sight, limit) if is_buy else _sellable(sight)
-    quantity = _capped(instrument, wanted, instrument.quantity_max, limit)
+    quantity = _capped(instrument, wanted, limit)
     if instrument.is_dust(quantity, limit):
         return Finish(IntentState.EXPIRED, "the amount is below the exchange's minimum")
     return Send(OrderType.LIMIT, quantity, limit, TimeInForce.GTC)

@@ -150,6 +150,12 @@ def _at_work(intent: Intent) -> Line:
     return f"Being sold already: {left} {base}"
 
 
+def _taken_back(intent: Intent) -> Line:
+    """An older sale that this one takes the place of."""
+    base, _ = base_and_quote(intent.symbol)
+    return f"Taken back: sale of {quantity(intent.residual)} {base}"
+
+
 def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:
     is_everything = isinstance(command, Panic) and command.everything
     lines: list[Line] = [UNKNOWN] if facts.is_in_doubt else []
@@ -158,6 +164,7 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
         known = "Nothing else is managed." if facts.at_work else "Nothing managed is open."
         lines.append("Nothing is known to be managed." if facts.is_in_doubt else known)
     lines.extend(map(_at_work, facts.at_work[:_LINES_MAX]))
+    lines.extend(map(_taken_back, facts.taken_back[:_LINES_MAX]))
     if facts.lines:
         lines.extend(_shrunk(facts.shrunk, facts.lines[0].base))
     lines.extend(_ended(facts.trackers_cancelled))

@@ -9,6 +9,7 @@ from trading.domain.commands import PlaceOrder
 from trading.domain.errors import Refused
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind
+from trading.risk.limits import RiskLimits
 
 BTC = "BTC/USDT"
 
@@ -39,3 +40,45 @@ async def test_half_of_the_money_is_offered_to_be_spent_where_it_is_an_order(
 ) -> None:
     command = PlaceOrder(BTC, Side.BUY, Amount(AmountKind.QUOTE, Decimal(100)))
     assert await offered(world, "USDT", free, command) == example
+
+
+@pytest.mark.parametrize(
+    ("held", "limit", "most"),
+    # By the worth that one order may have, and by its coins.
+    [("200", "62000", "145.16129"), ("20000", "100", "9000")],
+)
+async def test_a_limit_sale_that_one_order_cannot_be_is_refused_and_in_parts_it_rests_whole(
+    world: AgentWorld, held: str, limit: str, most: str
+) -> None:
+    world.exchange.set_price(BTC, limit)
+    world.exchange.coins["BTC"] = Decimal(held)
+    await world.kill()
+    await world.start()
+    price = Decimal(limit)
+    command = PlaceOrder(BTC, Side.SELL, Amount(AmountKind.BASE, Decimal(held)), price)
+    with pytest.raises(Refused, match=f"the exchange takes {most} BTC at most") as refused:
+        await world.time.finish(world.desk.propose(command, OWNER))
+    assert refused.value.example == f"/sell BTC/USDT {most} limit {limit}"
+    await world.do(PlaceOrder(BTC, Side.SELL, Amount(AmountKind.BASE, Decimal(most)), price))
+    [order] = world.exchange.orders.values()
+    assert order.request.quantity == Decimal(most)
+
+
+async def test_a_limit_purchase_that_one_order_cannot_be_is_refused(world: AgentWorld) -> None:
+    world.exchange.coins["USDT"] = Decimal(100_000_000)
+    world.limits = RiskLimits(order_notional_max=Decimal(100_000_000))
+    await world.kill()
+    await world.start()
+    money = Amount(AmountKind.QUOTE, Decimal(10_000_000))
+    command = PlaceOrder(BTC, Side.BUY, money, Decimal(50_000))
+    with pytest.raises(Refused, match="the exchange takes 180 BTC at most"):
+        await world.time.finish(world.desk.propose(command, OWNER))
+
+
+async def test_what_one_order_cannot_be_is_sold_at_the_market_in_parts(world: AgentWorld) -> None:
+    world.exchange.coins["BTC"] = Decimal(200)
+    await world.kill()
+    await world.start()
+    await world.do(PlaceOrder(BTC, Side.SELL, Amount(AmountKind.BASE, Decimal(200))))
+    await world.until_sold("200")
+    assert len(world.exchange.orders) > 1

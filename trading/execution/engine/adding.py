@@ -10,6 +10,7 @@ from trading.execution.engine.case import Case
 from trading.execution.ladder import BlockReason, is_resting
 from trading.execution.reconcile import RESTING
 
+_PERSONAL = frozenset({Purpose.CLOSE, Purpose.PANIC})
 _OF_SLICES = frozenset({Purpose.PROTECT, Purpose.BACKSTOP})
 
 
@@ -85,6 +86,16 @@ def leaving(cases: Iterable[Case]) -> frozenset[str]:
     """Return the symbols of backstops that are taken off and whose end is not proven."""
     return frozenset(
         case.intent.symbol for case in cases if case.is_backstop and case.giving_up is not None
+    )
+
+
+def claimed(cases: Iterable[Case]) -> frozenset[str]:
+    """Return the symbols whose coins a person's sale needs: one that rests has them already."""
+    return frozenset(
+        case.intent.symbol
+        for case in cases
+        if case.intent.purpose in _PERSONAL
+        and not (is_resting(case.intent) and case.live is not None and case.live.state in RESTING)
     )
 
 

@@ -172,6 +172,9 @@ class Running:
             # A backstop protects until its coins can be sold.
             await self._proving.ask(case)
             return
+        if ladder.is_resting(case.intent) and self._s.wants_balance(case):
+            # By that is told how many backstops have to go for it.
+            await self._sending.read_free(case)
         if in_the_way := self._s.in_the_way(case):
             await self._clearing.clear(case, in_the_way)
             return

@@ -159,6 +159,11 @@ class ExecutionEngine:
         return adding.leaving(self._s.cases.values())
 
     @property
+    def claimed(self) -> frozenset[str]:
+        """Symbols whose coins a person's sale needs now, so that no backstop may lock them."""
+        return adding.claimed(self._s.cases.values())
+
+    @property
     def stuck_sales(self) -> Sequence[Intent]:
         """Sales that wait for a price or for what blocks them, those that a halt holds aside."""
         return adding.stuck(self._s.cases.values())
@@ -316,6 +321,8 @@ class ExecutionEngine:
         if case.is_backstop:
             for other in self._s.cases.values():
                 if other.intent.symbol == case.intent.symbol:
+                    # What it has locked is free now.
+                    other.fresh_free = None
                     other.wake()
 
     # -------------------------------------------------------- facts of the exchange

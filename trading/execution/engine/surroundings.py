@@ -197,17 +197,34 @@ class Surroundings:
     def in_the_way(self, case: Case) -> Sequence[Case]:
         """Backstops that lock what an exit sells: its tracker's own, or all for a person's sale.
 
-        One that has sold stands in the way until that is booked: it counts as managed before.
+        One that has sold stands in the way until that is booked: it counts as managed before. For
+        an order that rests, maybe for days, no more of them go than what it lacks.
         """
         if not case.is_exit:
             return ()
-        return [
+        found = [
             other
             for other in self.cases.values()
             if other.is_backstop
             and other.intent.symbol == case.intent.symbol
             and case.intent.tracker_id in {None, other.intent.tracker_id}
         ]
+        return self._enough(case, found) if ladder.is_resting(case.intent) else found
+
+    def _enough(self, case: Case, backstops: Sequence[Case]) -> Sequence[Case]:
+        """Return those that lock what a sale lacks: what leaves already, then the youngest."""
+        available = self.available(case)
+        if available is None:
+            return backstops
+        lacking = case.intent.quantity - ladder.filled(case.attempts) - available
+        chosen = list[Case]()
+        youngest = sorted(backstops, key=lambda one: one.intent.created_at, reverse=True)
+        for other in sorted(youngest, key=lambda one: one.giving_up is None):
+            if lacking < self.rules[case.intent.symbol].quantity_step:
+                break
+            chosen.append(other)
+            lacking -= other.unfilled_live
+        return chosen
 
     def wants_balance(self, case: Case) -> bool:
         """Whether the balance that we know is too small to believe without asking again."""

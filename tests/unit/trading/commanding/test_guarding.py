@@ -9,7 +9,14 @@ from tests.catalogue import fired
 from tests.fakes.exchange import KeptOrder
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.domain.chat import Severity
-from trading.domain.commands import ArmTracker, CancelTracker, EditTracker, Panic, SetTradingMode
+from trading.domain.commands import (
+    ArmTracker,
+    CancelTracker,
+    EditTracker,
+    Panic,
+    PlaceOrder,
+    SetTradingMode,
+)
 from trading.domain.events import (
     AlertEnded,
     AlertRaised,
@@ -90,6 +97,16 @@ async def test_it_rests_with_the_trackers_slice_at_its_price_and_says_so(world: 
     assert "rests on the exchange" in note(world)
     await sweep(world, 3)
     assert resting(world) == [order]
+
+
+async def test_one_that_rests_with_a_part_of_the_slice_says_so(world: AgentWorld) -> None:
+    await world.protect(amount=HALF)
+    world.exchange.lock_by_hand("BTC", "0.4")
+    await world.do(EditTracker(1, backstop=Decimal(50_000)))
+    await sweep(world)
+    [order] = resting(world)
+    assert order.request.quantity == Decimal("0.1")
+    assert "for 0.1 of 0.25 BTC only: the rest was not free" in note(world)
 
 
 async def test_the_private_stop_takes_it_off_and_sells_once(world: AgentWorld) -> None:
@@ -698,3 +715,36 @@ async def test_a_backstop_above_the_price_is_held_back_told_once_and_sent_when_t
     await world.move("57000")
     await sweep(world)
     assert len(resting(world)) == 1
+
+
+async def test_a_limit_sale_takes_no_backstop_off_whose_coins_it_does_not_need(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.do(CancelTracker(1))
+    [order] = await guard(world, amount=HALF)
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, HALF, Decimal(70_000)))
+    await sweep(world, 5)
+    assert [one.is_open for one in orders(world, OrderType.LIMIT)] == [True]
+    assert resting(world) == [order]
+
+
+async def test_a_limit_sale_takes_its_own_quantity_and_the_backstops_rest_with_the_others(
+    world: AgentWorld,
+) -> None:
+    [first] = await guard(world, amount=HALF)
+    await guard(world, amount=HALF)
+    tenth = Amount(AmountKind.BASE, Decimal("0.1"))
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, tenth, Decimal(70_000)))
+    await sweep(world, 5)
+    [sale] = orders(world, OrderType.LIMIT)
+    assert (sale.is_open, sale.request.quantity) == (True, Decimal("0.1"))
+    # The older one never left.
+    assert resting(world)[0] is first
+    assert [one.request.quantity for one in resting(world)] == [Decimal("0.25"), Decimal("0.15")]
+    # Either way out sells what it has, and nothing twice.
+    world.exchange.move("BTC/USDT", "49000")
+    await world.time.pass_by(30)
+    assert sold(world) == Decimal("0.4")
+    world.exchange.move("BTC/USDT", "70001")
+    await world.until_sold("0.5")
