@@ -10,7 +10,7 @@ from trading.domain.commands import PlaceOrder
 from trading.domain.errors import Outgrown, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
-from trading.domain.money import EXACT, ONE, ZERO, plain
+from trading.domain.money import EXACT, ONE, ZERO, plain, rounded
 from trading.domain.order import Purpose, Side
 from trading.domain.position import Portfolio
 from trading.domain.time import to_ms
@@ -213,8 +213,6 @@ def order(
             f"{plain(instrument.notional_min)} {instrument.quote} on",
             example=_enough(command, holding, price),
         )
-    if command.limit_price is not None:
-        _check_largest(command, instrument, quantity)
     estimate = price if command.limit_price else _walk(book, command.side, quantity, touch)
     sized = SizedOrder(
         symbol=instrument.symbol,
@@ -238,21 +236,6 @@ def order(
         notes=_order_notes(command, holding, quantity),
         shrunk=shrunk(holding, quantity) if command.side is Side.SELL else (),
     )
-
-
-def _check_largest(command: PlaceOrder, instrument: Instrument, quantity: Decimal) -> None:
-    """Refuse what one order cannot be: an order that rests has no second one to go on with."""
-    limit = command.limit_price or ZERO
-    is_buy = command.side is Side.BUY
-    limit = instrument.price_down(limit) if is_buy else instrument.price_up(limit)
-    most = instrument.largest(limit)
-    if most is not None and quantity > most:
-        verb = "buy" if is_buy else "sell"
-        raise Refused(
-            f"{plain(quantity)} {instrument.base} is more than one order at {plain(limit)} may be: "
-            f"the exchange takes {plain(most)} {instrument.base} at most. Order it in parts",
-            example=f"/{verb} {instrument.symbol} {plain(most)} limit {plain(limit)}",
-        )
 
 
 def shown_of_tracker(tracked: Tracker, adopted: Decimal) -> Shown:
@@ -379,7 +362,7 @@ def _size_buy(
             )
     if needed > free:
         raise Refused(
-            f"{plain(round(needed, 8))} {instrument.quote} is more than what is free: "
+            f"{plain(rounded(needed, 8))} {instrument.quote} is more than what is free: "
             f"{plain(slices.rounded_down(free))}{holding.rest}",
             example=f"/buy {instrument.symbol} 50%"
             if free >= instrument.notional_min * 4

@@ -7,6 +7,7 @@ from typing import Final
 from bot.telegram import confirm, joining, words
 from bot.telegram.commands import asking, inviting, removing, users, watching
 from bot.telegram.commands.context import Reply, Request, Services
+from bot.telegram.commands.instead import with_line_that_is_taken
 from bot.telegram.confirm import TapVerdict
 from bot.telegram.fat_fingers import is_meant
 from bot.telegram.render.codes import code_card, number_card
@@ -147,7 +148,8 @@ class Answers:
                 self._refuse_demoted(request, tap.payload, is_locked=is_locked)
                 reply = await asking.confirmed(request, self.services, tap.payload)
         except Refused as error:
-            reply = Reply((refused_card(error),), outcome="refused")
+            told = await with_line_that_is_taken(error, person, self.services)
+            reply = Reply((refused_card(told),), outcome="refused")
         return replace(reply, events=(fact, *reply.events), toast="👍")
 
     def _refuse_demoted(self, request: Request, payload: str, *, is_locked: bool) -> None:

@@ -242,9 +242,10 @@ def _read_halt(rest: list[str], _instrument: FindInstrument) -> Command:
 
 def _read_resume(rest: list[str], _instrument: FindInstrument) -> Command:
     if len(rest) == 1 and (number := rest[0].removeprefix("#")).isdecimal():
+        is_one = number.isascii() and len(number) <= 9 and int(number) > 0
         raise Refused(
             f"/resume is for all trading, not for {reading.shown(rest[0])}",
-            example=f"/tracker {number[:9]} resume",
+            example=f"/tracker {int(number)} resume" if is_one else "/trackers",
         )
     note = " ".join(rest)
     if len(note) > modes.NOTE_LENGTH_MAX:
@@ -271,11 +272,14 @@ def _read_ack(rest: list[str], _instrument: FindInstrument) -> Command:
 
 
 def _read_abort(rest: list[str], instrument: FindInstrument) -> Command:
-    words = Words(rest, "/abort 3")
     if rest and rest[0][0].isalpha():
-        symbol = instrument(words.take("the market")).symbol
+        words = Words(rest, "/abort BTC/USDT")
+        symbol = _take_instrument(words, instrument).symbol
         words.finish()
         return AbortOrders(symbol)
+    words = Words(rest, "/abort 3")
+    if words.is_done:
+        raise words.refuse("what to give up is missing: a tracker's number, or a market")
     tracker_id = words.whole("the tracker's number", 1, _ID_MAX)
     words.finish()
     return AbortIntent(tracker_id)

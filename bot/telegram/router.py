@@ -17,6 +17,7 @@ from bot.telegram.access_alerts import ENDED_CODE
 from bot.telegram.answers import TYPED_WRONG, Answer, Answers
 from bot.telegram.commands import looking, pictures
 from bot.telegram.commands.context import Reply, Request, Services
+from bot.telegram.commands.instead import with_line_that_is_taken
 from bot.telegram.commands.registry import BY_NAME
 from bot.telegram.flood import Admission, FloodGate, Said
 from bot.telegram.groups import Found
@@ -198,9 +199,7 @@ class Router:
         place = Place(chat_id, _card_of(stored), tap_id=tap_id, is_begun=bool(working))
         try:
             async with self.progress.shown(place, working, self.banner):
-                reply, place = await self._reply(stored, update, person, place, text)
-        except Refused as error:
-            reply = self._refusal(error, text)
+                reply, place = await self._answered(stored, update, person, place, text)
         except (Retryable, AuthLost) as error:
             logger.warning("asked_in_vain", extra={"error": str(error)})
             why = f"{error.words[:1].upper()}{error.words[1:]}."
@@ -243,11 +242,18 @@ class Router:
         reply = Reply((Card(card),), outcome=outcome, is_urgent=reading.is_urgent(text))
         return self._finish(stored, reply, Place(chat_id, _card_of(stored)))
 
-    def _refusal(self, error: Refused, said: str) -> Reply:
-        if isinstance(error, AlreadyRecorded):
-            text = card_text("👍 Already done", "It was not done twice.")
-            return Reply((Card(text),), outcome="already_done")
-        return Reply((refused_card(error, said),), outcome="refused")
+    async def _answered(
+        self, stored: InboxUpdate, update: Update, person: Person, place: Place, text: str
+    ) -> tuple[Reply, Place]:
+        """The reply, or what was wrong and what to send instead."""
+        try:
+            return await self._reply(stored, update, person, place, text)
+        except AlreadyRecorded:
+            card = Card(card_text("👍 Already done", "It was not done twice."))
+            return Reply((card,), outcome="already_done"), place
+        except Refused as error:
+            told = await with_line_that_is_taken(error, person, self.services)
+            return Reply((refused_card(told, text),), outcome="refused"), place
 
     async def _reply(
         self, stored: InboxUpdate, update: Update, person: Person, place: Place, text: str

@@ -124,15 +124,13 @@ class Proposer:
 
     def _close(self, command: ClosePosition) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
-        holding = self._of.freed(command.symbol)
-        if not holding.managed:
+        if not self._of.holding(command.symbol).managed:
             held = self._of.held_exits()
             self._refuse_held([one for one in held if one.symbol == command.symbol])
-        line = self._of.close_line(holding, command.share)
+        line = self._of.close_line(command.symbol, command.share)
         age_s = self._of.prices_age_s([command.symbol])
-        shrunk = proposals.shrunk(holding, line.quantity)
-        back = self._of.in_its_way(line)
-        facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk, taken_back=back)
+        shrunk = proposals.shrunk(self._of.holding(command.symbol), line.quantity)
+        facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk)
         return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))
 
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:
@@ -244,7 +242,13 @@ class Proposer:
         if isinstance(command, ExitNow):
             text = f"#{tracker.tracker_id} is sold now."
             return Proposal(command, PlainProposal(text), needs_confirmation=False)
-        text = f"The exit of #{tracker.tracker_id} is given up: {tracker.symbol} stays unsold."
+        base, _ = base_and_quote(tracker.symbol)
+        text = f"The purchase of #{tracker.tracker_id} is given up: no more {base} is bought."
+        if tracker.side is Side.SELL:
+            text = (
+                f"The exit of #{tracker.tracker_id} is given up: what is left of its {base} stays "
+                "unsold and will NOT be protected."
+            )
         return Proposal(command, PlainProposal(text), needs_confirmation=True)
 
     def _given_up(self, symbol: str) -> Proposal:
@@ -254,14 +258,21 @@ class Proposer:
         for intent in ordered:
             of = f" {plain(intent.quantity)}" if intent.quantity else ""
             done = plain(intent.filled_quantity)
-            verb = "sold" if intent.side is Side.SELL else "bought"
-            said.append(
-                f"The order to {intent.side.value}{of} {base} is given up: {done} {base} {verb}, "
-                "the rest is not."
-            )
+            is_sale = intent.side is Side.SELL
+            rest = f"{done} {base} {'sold' if is_sale else 'bought'}, the rest is not"
+            rest += " and stays, NOT protected" if is_sale and not self._is_guarded(symbol) else ""
+            said.append(f"The order to {intent.side.value}{of} {base} is given up: {rest}.")
         facts = PlainProposal(" ".join(said))
         shown = Shown(orders=tuple(intent.intent_id for intent in ordered))
         return Proposal(AbortOrders(symbol), facts, needs_confirmation=True, shown=shown)
+
+
+    def _is_guarded(self, symbol: str) -> bool:
+        """Whether a tracker of a symbol waits that may take up what no sale takes any more."""
+        return any(
+            tracker.symbol == symbol and tracker.side is Side.SELL and tracker.state.is_waiting
+            for tracker in self._of.trackers.all()
+        )
 
 
 def is_ended_by(command: CloseAll | Panic, tracker: Tracker) -> bool:

@@ -5,7 +5,7 @@ from decimal import ROUND_UP, Context, Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import EXACT, ONE, ZERO, plain
+from trading.domain.money import EXACT, ONE, ZERO, plain, rounded
 from trading.domain.order import Side
 from trading.domain.tracker import Level, Line, Tracker, TrackerKind, TrackerSpec, TrackerState
 from trading.trackers import rules
@@ -50,9 +50,9 @@ def check_saleable(tracker: Tracker, price: Decimal, at_ms: int, instrument: Ins
     for name, stop in _stops(tracker, at_ms):
         if stop is None or not instrument.is_dust(tracker.quantity, stop):
             continue
-        value = plain(round(EXACT.multiply(tracker.quantity, stop), 2).normalize() or ZERO)
+        value = plain(rounded(EXACT.multiply(tracker.quantity, stop), 2).normalize() or ZERO)
         raise Refused(
-            f"the {name} {plain(round(stop, 8))} could never sell: {plain(tracker.quantity)} "
+            f"the {name} {plain(rounded(stop, 8))} could never sell: {plain(tracker.quantity)} "
             f"{instrument.base} would be worth {value} {instrument.quote} there, and the exchange "
             f"takes orders from {plain(instrument.notional_min)} {instrument.quote} on",
             example=_that_sells(tracker, name, price, instrument),

@@ -6,7 +6,7 @@ from decimal import Context, Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument, InstrumentStatus
-from trading.domain.money import EXACT, ONE, plain
+from trading.domain.money import EXACT, ONE, plain, rounded
 from trading.domain.order import Side
 from trading.domain.time import from_ms, to_ms
 from trading.domain.tracker import (
@@ -406,4 +406,4 @@ def _share_sentence(name: str, share: Decimal) -> str:
 
 
 def _short(value: Decimal) -> str:
-    return plain(round(value, 8)) if value.is_finite() else str(value)
+    return plain(rounded(value, 8)) if value.is_finite() else str(value)

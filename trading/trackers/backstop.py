@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import EXACT, ONE, plain
+from trading.domain.money import EXACT, ONE, plain, rounded
 from trading.domain.order import Side
 from trading.domain.tracker import Tracker
 from trading.trackers import rules
@@ -56,4 +56,4 @@ def wide(worst: Decimal, instrument: Instrument) -> Decimal:
 
 
 def _short(value: Decimal) -> str:
-    return plain(round(value, 8))
+    return plain(rounded(value, 8))

@@ -6,7 +6,7 @@ from decimal import Context, Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument, base_and_quote
-from trading.domain.money import EXACT, ZERO, floor_to, plain
+from trading.domain.money import EXACT, ZERO, floor_to, plain, rounded
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, Tracker
 
@@ -156,7 +156,7 @@ def _dust(wanted: Decimal, purse: _Purse, instrument: Instrument, price: Decimal
 
 def _told(value: Decimal, places: int) -> str:
     """Write what is left of a value after rounding, and never 0 for what is something."""
-    return plain(round(value, places) or _TWO_DIGITS.plus(value))
+    return plain(rounded(value, places) or _TWO_DIGITS.plus(value))
 
 
 def _money(

@@ -112,6 +112,7 @@ TRACKER_FORMS = (
 _TRACKER_LOOKS = ("/tracker 3 why", "/tracker 3 chart")
 FORMS = {
     "track": TRACK_FORMS,
+    "abort": ("/abort BTC/USDT",),
     "tracker": (*_TRACKER_LOOKS, *TRACKER_FORMS),
     "watch": ("/watch BTC/USDT ETH/USDT", "/watch BTC/USDT 1h threshold 70"),
     "drop": ("/drop BTC/USDT 1h", "/drop all"),

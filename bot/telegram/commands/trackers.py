@@ -8,6 +8,7 @@ from bot.telegram.commands.context import Reply, Request, Services, page_of, who
 from bot.telegram.render import trackers as render
 from bot.telegram.render.text import Card
 from bot.telegram.render.tracker_changes import options, tighten_card
+from trading.desk import Desk
 from trading.domain.commands import Command, EditTracker
 from trading.domain.errors import Refused
 from trading.domain.tracker import TrackerKind
@@ -46,7 +47,7 @@ async def tracker(request: Request, services: Services) -> Reply:
         view = _view(request, services)
         return Reply((tighten_card(view, await _applying(request, services, view)),))
     command = grammar.parse(request.text, services.desk.instrument)
-    return await asking.put(request, services, _on_its_kind(command, _view(request, services)))
+    return await asking.put(request, services, on_its_kind(command, services.desk))
 
 
 async def _chart(request: Request, services: Services) -> Reply:
@@ -57,9 +58,16 @@ async def _chart(request: Request, services: Services) -> Reply:
     )
 
 
-def _on_its_kind(command: Command, view: TrackerView) -> Command:
-    """`stop P` moves the level of a protective stop, and the hard stop of every other kind."""
-    if not isinstance(command, EditTracker) or view.tracker.spec.kind is not TrackerKind.STOP:
+def on_its_kind(command: Command, desk: Desk) -> Command:
+    """`stop P` moves the level of a protective stop, and the hard stop of every other kind.
+
+    Raises Refused for a change of a tracker that is not live.
+    """
+    number = getattr(command, "tracker_id", None)
+    if number is None:
+        return command
+    kind = desk.tracker(number).tracker.spec.kind
+    if not isinstance(command, EditTracker) or kind is not TrackerKind.STOP:
         return command
     if command.stop is None or command.level is not None:
         return command
@@ -91,7 +99,7 @@ async def _applying(request: Request, services: Services, view: TrackerView) -> 
     for words in options(view):
         command = grammar.parse(f"/tracker {number} {words}", services.desk.instrument)
         try:
-            await services.desk.propose(_on_its_kind(command, view), request.by)
+            await services.desk.propose(on_its_kind(command, services.desk), request.by)
         except Refused as error:
             refusal = error
         else:

@@ -809,6 +809,8 @@ async def test_a_blocked_exit_can_be_given_up(world: AgentWorld) -> None:
     await world.time.until(lambda: world.desk.tracker(1).tracker.state is TrackerState.BLOCKED, 10)
     proposal = await world.desk.propose(AbortIntent(1), OWNER)
     assert proposal.needs_confirmation
+    assert isinstance(proposal.facts, PlainProposal)
+    assert "BTC stays unsold and will NOT be protected." in proposal.facts.text
     await world.do(AbortIntent(1))
     await world.time.until(lambda: not world.desk.trackers(), 10)
     assert world.exchange.sent == []

@@ -1,0 +1,64 @@
+"""The line that a refusal shows to send instead: one that the desk would take now."""
+
+from typing import Final
+
+from bot.telegram import examples, grammar
+from bot.telegram.commands import asking, trackers
+from bot.telegram.commands.context import Services
+from trading.domain.chat import Person
+from trading.domain.errors import AlreadyRecorded, Refused, Retryable
+
+# What is refused leads to what would do: a level to the grid, its amount to what is held, …
+_TRIES_MAX: Final = 6
+
+
+async def with_line_that_is_taken(error: Refused, person: Person, services: Services) -> Refused:
+    """Return the refusal with an example that is taken, as far as anybody can tell now.
+
+    A line of the grammar may still break a rule of the present: then what that refusal shows is
+    tried in its turn. No slip of the finger leads to another command that acts.
+    """
+    line = error.example or ""
+    name = _acting(line)
+    for _ in range(_TRIES_MAX):
+        following = await _refused_for(line, person, services) if _acting(line) else None
+        if following is None:
+            break
+        line = following if _acting(following) in {"", name} else _leading_on(line, name)
+    else:
+        line = _leading_on(line, name)
+    if line == error.example:
+        return error
+    return Refused(str(error), line or None, wrong=error.wrong, near=error.near)
+
+
+def _leading_on(line: str, name: str) -> str:
+    """What to look at where no line of a kind would be taken now."""
+    numbered = line.split()[:2]
+    return " ".join(numbered) if name == "tracker" and len(numbered) > 1 else f"/help {name}"
+
+
+def _acting(line: str) -> str:
+    """The name of the acting command that a line is; empty for none."""
+    name = line.partition(" ")[0][1:] if line.startswith("/") else ""
+    return name if name in grammar.ACTING else ""
+
+
+async def _refused_for(line: str, person: Person, services: Services) -> str | None:
+    """Return what to send instead of a line, None where it is taken or nobody says what to send."""
+    desk = services.desk
+    try:
+        command = grammar.parse(line, desk.instrument)
+        command = trackers.on_its_kind(command, desk)
+        asking.refuse_unseen(services, command)
+    except Refused as error:
+        return error.example
+    try:
+        await desk.propose(command, person.user_id)
+    except AlreadyRecorded:
+        return None
+    except Refused as error:
+        return examples.fitting(error, command).example
+    except Retryable:
+        return None
+    return None

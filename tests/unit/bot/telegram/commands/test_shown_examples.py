@@ -1,0 +1,140 @@
+"""Every line that a refusal of an acting command shows is taken when it is sent."""
+
+import pytest
+
+from tests.unit.bot.telegram.commands.agent_talk import AgentTalk, agent_talk
+from tests.unit.bot.telegram.commands.talk import Answer
+from trading.domain.money import plain
+
+SYMBOLS = ("BTC/USDT", "ETH/USDT", "ADA/USDT", "SHIB/USDT", "ETH/BTC")
+_WORDS = (
+    "x",
+    "0",
+    "-1",
+    "1e9",
+    "1,000",
+    "NaN",
+    "250%",
+    "0%",
+    "9" * 40,
+    "٦",
+    "🎉",
+    "all",
+    "<b>x</b>",
+)
+# Behind every rule there is, where each rule is tried.
+_SLIPS = ("x", "0%", "1,000", "9" * 40)
+_RULES = (
+    *("", "foo", "stop", "trail", "sell", "sell above", "buy", "buy below", "buy stop", "lines"),
+    *("stop line", "stop {at}", "stop {at} trail", "trail 3%", "trail 3 atr", "sell above {up}"),
+    *("sell above {up} trail", "sell above {up} trail 2%", "buy below {at} trail 2%"),
+    *("buy stop {up}", "buy below {at}", "buy below {at} trail", "stop {up}", "sell above {at}"),
+    *("stop {at} all then", "stop {at} all confirm", "stop {at} all price", "stop {at} all max"),
+    *(
+        "stop {at} all backstop",
+        "stop {at} all slippage",
+        "stop {at} all stop",
+        "trail 3% all then",
+    ),
+    *("stop {at} all confirm close", "stop {at} all confirm 3", "stop {at} all confirm run"),
+    *("stop {at} 5000", "stop {at} 900000 USDT", "stop {at} 0.5 EUR", "stop {up} all then"),
+    *("buy below {at} trail 2% 900000 USDT", "buy below {at} trail 2% 1 USDT", "buy stop {at}"),
+    *("buy below {at} trail 2% all", "buy stop {at} 100 USDT", "buy below {up} trail 2% 100 USDT"),
+    *("buy below {at} trail 2% 500 USDT then swing 1%", "stop {at} all backstop {up}"),
+    *("sell above {up} trail 2% all stop {up}", "trail 0.01% all then swing 0.01%"),
+)
+
+
+def _at(symbol: str, talk: AgentTalk) -> dict[str, str]:
+    exchange = talk.world.exchange
+    price, rules = exchange.prices[symbol], exchange.rules[symbol]
+    at, up = (rules.price_down(price * share / 100) for share in (95, 105))
+    return {"at": plain(at), "up": plain(up)}
+
+
+def _example(answer: Answer) -> str:
+    """The line to send instead; empty where what was sent is no refusal."""
+    if not answer.title.startswith("✋"):
+        return ""
+    assert "Try:" in answer.text, answer.text
+    return answer.text.rpartition("Try: ")[2]
+
+
+async def _wrong_examples(talk: AgentTalk, lines: list[str]) -> list[tuple[str, str, str]]:
+    found = []
+    for line in lines:
+        asked = await talk.ask(line)
+        example = _example(asked)
+        if not example:
+            continue
+        answer = await talk.ask(example)
+        if answer.title.startswith(("✋", "💥", "⏳")):
+            found.append((line, example, answer.text))
+    return found
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+async def test_what_a_refused_tracker_shows_to_send_instead_is_taken(symbol: str) -> None:
+    async with agent_talk() as talk:
+        at = _at(symbol, talk)
+        rules = [f"/track {symbol} {rule.format(**at)}".strip() for rule in _RULES]
+        lines = [f"{rule} {word}" for rule in rules for word in _SLIPS]
+        assert await _wrong_examples(talk, [*rules, *lines]) == []
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+async def test_what_a_refused_order_shows_to_send_instead_is_taken(symbol: str) -> None:
+    async with agent_talk() as talk:
+        begun = [f"/{name} {symbol}" for name in ("buy", "sell", "trade", "close")]
+        begun += [f"/trade {symbol} {side}" for side in ("buy", "sell", "hold")]
+        words = (
+            *_WORDS,
+            "0.00001",
+            "1 USDT",
+            "900000 USDT",
+            "5 EUR",
+            "50% limit",
+            "100%",
+            "5 limit x",
+        )
+        lines = [f"{line} {word}" for line in begun for word in words]
+        assert await _wrong_examples(talk, lines) == []
+
+
+_CHANGES = (
+    *("", "x", "stop", "stop x", "stop 99%", "stop 0.01%", "trail", "trail 250%", "trail x"),
+    *("level", "level x", "level 900000", "amount", "amount 9000", "amount 5 EUR", "amount 0%"),
+    *("confirm", "confirm x", "confirm 3", "confirm close", "then", "then swing", "then x"),
+    *("backstop", "backstop 900000", "backstop x", "slippage", "slippage 90%", "price", "price x"),
+    *("pause x", "cancel x", "exit x", "why x", "chart x", "tighten x", "stop 900000"),
+)
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+async def test_what_a_refused_change_shows_to_send_instead_is_taken(symbol: str) -> None:
+    async with agent_talk() as talk:
+        at = _at(symbol, talk)
+        kinds = ["trail 3% all", "stop {at} all", "sell above {up} trail 2% all"]
+        kinds += ["buy below {at} trail 2% 20%", "trail 5% all then swing 6%"]
+        for number, kind in enumerate(kinds, 1):
+            await talk.confirm(f"/track {symbol} {kind.format(**at)}")
+            begun = f"/tracker {number}"
+            lines = [f"{begun} {change}" for change in _CHANGES if change]
+            lines += [f"{begun} stop {at['up']}", f"{begun} level {at['up']}"]
+            assert await _wrong_examples(talk, lines) == []
+            ending = await talk.ask(f"/tracker {number} cancel")
+            # What protects nothing ends unasked.
+            if "Confirm" in ending.buttons:
+                await talk.press(ending.buttons["Confirm"])
+            assert talk.watched_trackers() == []
+
+
+@pytest.mark.parametrize(
+    "name", ["closeall", "panic", "pause", "reduce", "resume", "halt", "ack", "abort", "tracker"]
+)
+async def test_what_any_other_refusal_shows_to_send_instead_is_taken(name: str) -> None:
+    async with agent_talk() as talk:
+        lines = [f"/{name} {word}" for word in (*_WORDS, "ETH/USDT", "everything now")]
+        if name in {"closeall", "abort"}:
+            lines.append(f"/{name}")
+        assert await _wrong_examples(talk, lines) == []
