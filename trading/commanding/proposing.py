@@ -124,13 +124,15 @@ class Proposer:
 
     def _close(self, command: ClosePosition) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
-        if not self._of.holding(command.symbol).managed:
+        holding = self._of.freed(command.symbol)
+        if not holding.managed:
             held = self._of.held_exits()
             self._refuse_held([one for one in held if one.symbol == command.symbol])
-        line = self._of.close_line(command.symbol, command.share)
+        line = self._of.close_line(holding, command.share)
         age_s = self._of.prices_age_s([command.symbol])
-        shrunk = proposals.shrunk(self._of.holding(command.symbol), line.quantity)
-        facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk)
+        shrunk = proposals.shrunk(holding, line.quantity)
+        back = self._of.in_its_way(line)
+        facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk, taken_back=back)
         return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))
 
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:
@@ -158,6 +160,7 @@ class Proposer:
             *(lines, tuple(ended), foreign, unmanaged, age_s, kept, currency),
             is_in_doubt=is_in_doubt(self._of.state.alerts),
             at_work=at_work,
+            taken_back=tuple(stuck),
         )
         return Proposal(command, facts, needs_confirmation=True)
 
