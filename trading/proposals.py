@@ -213,6 +213,8 @@ def order(
             f"{plain(instrument.notional_min)} {instrument.quote} on",
             example=_enough(command, holding, price),
         )
+    if command.limit_price is not None:
+        _check_largest(command, instrument, quantity)
     estimate = price if command.limit_price else _walk(book, command.side, quantity, touch)
     sized = SizedOrder(
         symbol=instrument.symbol,
@@ -236,6 +238,21 @@ def order(
         notes=_order_notes(command, holding, quantity),
         shrunk=shrunk(holding, quantity) if command.side is Side.SELL else (),
     )
+
+
+def _check_largest(command: PlaceOrder, instrument: Instrument, quantity: Decimal) -> None:
+    """Refuse what one order cannot be: an order that rests has no second one to go on with."""
+    limit = command.limit_price or ZERO
+    is_buy = command.side is Side.BUY
+    limit = instrument.price_down(limit) if is_buy else instrument.price_up(limit)
+    most = instrument.largest(limit)
+    if most is not None and quantity > most:
+        verb = "buy" if is_buy else "sell"
+        raise Refused(
+            f"{plain(quantity)} {instrument.base} is more than one order at {plain(limit)} may be: "
+            f"the exchange takes {plain(most)} {instrument.base} at most. Order it in parts",
+            example=f"/{verb} {instrument.symbol} {plain(most)} limit {plain(limit)}",
+        )
 
 
 def shown_of_tracker(tracked: Tracker, adopted: Decimal) -> Shown:

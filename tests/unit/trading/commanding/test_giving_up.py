@@ -205,16 +205,15 @@ async def test_without_an_order_of_a_person_there_is_nothing_to_give_up(world: A
 
 async def test_while_it_is_blocked_nothing_says_that_there_is_nothing(world: AgentWorld) -> None:
     await _blocked(world)
-    for command in (PlaceOrder(BTC, Side.SELL, ALL), ClosePosition(BTC)):
-        with pytest.raises(Refused, match=r"0\.5 BTC are in a sale at work"):
-            await world.desk.propose(command, OWNER)
-    for command in (CloseAll(), Panic()):
+    with pytest.raises(Refused, match=r"0\.5 BTC are in a sale at work"):
+        await world.desk.propose(PlaceOrder(BTC, Side.SELL, ALL), OWNER)
+    for command in (ClosePosition(BTC), CloseAll(), Panic()):
         proposal = await world.desk.propose(command, OWNER)
         assert isinstance(proposal.facts, CloseProposal)
         assert [line.quantity for line in proposal.facts.lines] == [Decimal("0.5")]
 
 
-@pytest.mark.parametrize("command", [Panic(), CloseAll()])
+@pytest.mark.parametrize("command", [Panic(), CloseAll(), ClosePosition(BTC)])
 async def test_a_panic_sells_what_lies_in_a_limit_sale_of_ours(
     world: AgentWorld, command: Command
 ) -> None:
@@ -225,10 +224,33 @@ async def test_a_panic_sells_what_lies_in_a_limit_sale_of_ours(
     assert isinstance(proposal.facts, CloseProposal)
     assert [line.quantity for line in proposal.facts.lines] == [Decimal("0.5")]
     assert proposal.facts.at_work == ()
+    assert "Taken back: sale of 0.1 BTC" in question_text(proposal, 300, "")
     await world.do(command)
     await world.until_sold("0.5")
     assert world.exchange.coins["BTC"] == 0
     assert [one.is_open for one in world.exchange.orders.values()] == [False, False]
+
+
+async def test_half_a_closing_leaves_a_limit_sale_that_it_does_not_need(world: AgentWorld) -> None:
+    await world.protect()
+    await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(70_000)))
+    await world.time.pass_by(2)
+    proposal = await world.desk.propose(ClosePosition(BTC, Decimal("0.5")), OWNER)
+    done = world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
+    await world.time.finish(done)
+    await world.time.until(lambda: world.exchange.filled() == Decimal("0.25"), 60)
+    assert [one.is_open for one in world.exchange.orders.values()] == [True, False]
+    [tracker] = world.agent.trackers.all()
+    assert tracker.quantity == Decimal("0.15")
+
+
+async def test_a_closing_leaves_the_sales_of_other_markets(world: AgentWorld) -> None:
+    some = Amount(AmountKind.BASE, Decimal(100))
+    await world.do(PlaceOrder("ADA/USDT", Side.SELL, some, Decimal(2)))
+    await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(70_000)))
+    await world.do(ClosePosition(BTC))
+    await world.time.until(lambda: world.exchange.filled() == Decimal("0.1"), 60)
+    assert [intent.symbol for intent in world.agent.execution.intents] == ["ADA/USDT"]
 
 
 async def test_a_panic_sells_what_a_floor_or_an_empty_book_has_blocked(world: AgentWorld) -> None:
