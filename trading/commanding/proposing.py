@@ -269,7 +269,6 @@ class Proposer:
         shown = Shown(orders=tuple(intent.intent_id for intent in ordered))
         return Proposal(AbortOrders(symbol), facts, needs_confirmation=True, shown=shown)
 
-
     def _is_guarded(self, symbol: str) -> bool:
         """Whether a tracker of a symbol waits that may take up what no sale takes any more."""
         return any(
