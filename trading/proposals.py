@@ -27,11 +27,12 @@ class Holding:
     trackers: Sequence[Tracker]
     exiting: Decimal = ZERO
     # Quote and base units that sell orders of ours lock, base units that others of them may lock,
-    # and base units that open purchases may spend.
+    # base units that open purchases may spend, and those that others of them may have bought.
     offered: Decimal = ZERO
     offered_base: Decimal = ZERO
     in_doubt: Decimal = ZERO
     reserved: Decimal = ZERO
+    arriving: Decimal = ZERO
 
     @property
     def managed(self) -> Decimal:
@@ -45,15 +46,18 @@ class Holding:
 
     @property
     def unmanaged(self) -> Decimal:
-        """Base units that no position manages, no order locks and no open purchase may spend."""
-        return min(
-            self.unclaimed, self.portfolio.spendable(self.instrument.base, self.offered_base)
-        )
+        """Base units that no position manages, no order locks and no open purchase claims.
+
+        What a purchase has just bought is managed as soon as it is booked.
+        """
+        spendable = self.portfolio.spendable(self.instrument.base, self.offered_base)
+        return min(self.unclaimed, max(spendable - self.arriving, ZERO))
 
     @property
     def unclaimed(self) -> Decimal:
         """The same with those that orders of others lock."""
-        return max(self.portfolio.unmanaged(self.instrument.base) - self.reserved, ZERO)
+        claimed = self.reserved + self.arriving
+        return max(self.portfolio.unmanaged(self.instrument.base) - claimed, ZERO)
 
     @property
     def bound(self) -> Decimal:

@@ -107,6 +107,7 @@ class Workings:
             self.execution.offered(instrument.quote),
             self.execution.offered(instrument.base),
             self.execution.in_doubt(instrument.base),
+            arriving=self.execution.arriving(instrument.base),
         )
 
     def ordered(self, symbol: str) -> tuple[Intent, ...]:
@@ -273,6 +274,7 @@ class Workings:
             except (Retryable, AuthLost) as error:
                 return Refused(f"{unknown}: {error}")
             book.set_balances(balances, self.clock.monotonic(), booked)
+            await self.ask(self.execution.look_at_purchases(base))
             # What was sold while the answer was on its way may be in it.
             must_ask = book.has_sold(base)
         return Refused(f"{unknown}: a sale of it is being booked", "/orders") if must_ask else None

@@ -1,5 +1,6 @@
 """Coins of one market are money of another: what a stop protects, no purchase spends."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
@@ -10,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOON, bitcoin, coin, fill
-from tests.unit.trading.agent_world import AgentWorld
+from tests.catalogue import fired
+from tests.unit.trading.agent_world import OWNER, AgentWorld
 from tests.unit.trading.trackers.make import armed
 from trading.domain.chat import Severity
 from trading.domain.commands import ArmTracker, ClosePosition, EditTracker, PlaceOrder
 from trading.domain.errors import Refused
 from trading.domain.events import (
     ConditionChanged,
+    Event,
     FillBooked,
     PositionAdjusted,
     TrackerChanged,
@@ -286,6 +289,77 @@ async def test_what_is_managed_is_protected_and_changed_while_the_exchange_says_
     ]
     words = str(await refused(world, stop(base("0.1"))))
     assert "what the account holds of BTC is not known" in words
+
+
+BUY = PlaceOrder("BTC/USDT", Side.BUY, base("0.1"))
+
+
+async def _account_is_read_anew(world: AgentWorld) -> None:
+    """Lose the stream: whatever comes under care from here on is asked for."""
+    world.exchange.end_account_stream()
+    await world.time.settle()
+
+
+@pytest.mark.fault("X01", "EQ")
+async def test_no_stop_takes_over_what_a_purchase_has_bought_before_it_is_known(
+    world: AgentWorld,
+) -> None:
+    lost = world.exchange.fail("lost_after", lag_s=5)
+    buying = asyncio.ensure_future(world.desk.execute(BUY, OWNER, "buy", None))
+    await world.time.until(lambda: bool(lost.fired))
+    await _account_is_read_anew(world)
+    await world.do(stop())
+    [tracker] = world.agent.trackers.all()
+    assert tracker.quantity == Decimal("0.5")
+    await world.time.finish(buying)
+    await world.time.pass_by(30)
+    await world.time.finish(world.agent.jobs()["full_reconcile"]())
+    # The stop owns all: what was bought grows it once.
+    assert world.agent.state.book.managed("BTC/USDT") == world.exchange.coins["BTC"]
+    assert world.desk.status().alerts == ()
+    fired(lost.fired)
+
+
+@pytest.mark.fault("S07")
+async def test_no_stop_takes_over_what_was_bought_while_that_is_being_written(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, append = list[Event](), world.store.append
+
+    async def slowly(*new: Event, **how: bool) -> int:
+        if any(isinstance(one, FillBooked) for one in new):
+            written.extend(new)
+            await world.time.sleep(3)
+        return await append(*new, **how)
+
+    monkeypatch.setattr(world.store, "append", slowly)
+    buying = asyncio.ensure_future(world.desk.execute(BUY, OWNER, "buy", None))
+    await world.time.until(lambda: bool(written))
+    await _account_is_read_anew(world)
+    await world.do(stop())
+    assert world.agent.trackers.all()[0].quantity == Decimal("0.5")
+    await world.time.finish(buying)
+    await world.time.pass_by(30)
+    assert world.agent.state.book.managed("BTC/USDT") == world.exchange.coins["BTC"]
+    fired(written)
+
+
+@pytest.mark.fault("X07", "EQ")
+async def test_no_stop_takes_over_what_a_resting_purchase_has_bought_untold(
+    world: AgentWorld,
+) -> None:
+    await world.do(PlaceOrder("BTC/USDT", Side.BUY, base("0.1"), Decimal(50_000)))
+    await world.time.pass_by(2)
+    await _account_is_read_anew(world)
+    world.exchange.on_report = None
+    world.exchange.set_price("BTC/USDT", "49900")
+    assert world.exchange.coins["BTC"] == Decimal("0.6")
+    world.exchange.set_price("BTC/USDT", "60000")
+    await world.do(stop())
+    assert world.agent.state.book.managed("BTC/USDT") == Decimal("0.6")
+    await world.time.pass_by(30)
+    assert world.agent.state.book.managed("BTC/USDT") == world.exchange.coins["BTC"]
+    fired(world.exchange.unheard)
 
 
 async def test_a_limit_sale_of_more_than_is_managed_rests_with_all_of_it(

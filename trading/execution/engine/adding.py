@@ -42,6 +42,18 @@ def sold_by_order(cases: Iterable[Case], symbol: str) -> Decimal:
     )
 
 
+def arriving(cases: Iterable[Case], asset: str) -> Decimal:
+    """Return the base units of an asset that purchases may have brought, and have not booked."""
+    return sum(
+        (
+            case.unlisted + case.unbooked + (ZERO if _rests(case) else case.unfilled_live)
+            for case in cases
+            if case.intent.side is Side.BUY and base_and_quote(case.intent.symbol)[0] == asset
+        ),
+        ZERO,
+    )
+
+
 def moving(cases: Iterable[Case]) -> frozenset[str]:
     """Return the symbols of which an order trades now, or has traded what is not booked yet.
 
@@ -65,12 +77,12 @@ def changing(cases: Iterable[Case]) -> frozenset[str]:
     )
 
 
-def lying(cases: Iterable[Case], assets: Container[str]) -> list[tuple[Case, Attempt]]:
-    """Return the sales of these assets that rest, each with its order."""
+def lying(cases: Iterable[Case], side: Side, assets: Container[str]) -> list[tuple[Case, Attempt]]:
+    """Return the sales or purchases of these assets that rest, each with its order."""
     return [
         (case, live)
         for case in cases
-        if case.intent.side is Side.SELL
+        if case.intent.side is side
         and base_and_quote(case.intent.symbol)[0] in assets
         and (live := case.live) is not None
         and _rests(case)

@@ -104,17 +104,17 @@ class Booking:
             self._excess(case)
 
     def _take(self, case: Case, changed: Attempt, fills: Sequence[Fill]) -> Decimal:
-        """Put fills into the case; returns the base units that its position counts until later."""
+        """Put fills into the case; returns the base units that its position learns of later."""
+        traded = sum((fill.quantity for fill in fills), ZERO)
+        case.unbooked += traded
         if case.intent.side is Side.BUY or not fills:
             case.put(changed, fills)
-            return ZERO
-        sold = sum((fill.quantity for fill in fills), ZERO)
+            return traded
         position = self._s.portfolio_of().positions.get(case.intent.symbol)
-        known = with_cost(case.intent, sold, position)
-        case.unbooked += sold
+        known = with_cost(case.intent, traded, position)
         case.put(changed, fills)
         case.intent = replace(case.intent, cost=known.cost, fees=known.fees)
-        return sold
+        return traded
 
     def _valued(self, case: Case, fills: Sequence[Fill]) -> Sequence[Fill]:
         if not fills:

@@ -113,7 +113,7 @@ class Case:
         self.beyond = ZERO
         # Base units that an entry had bought when the stop of its coins fired: more is too much.
         self.unwound_at: Decimal | None = None
-        # Base units of executions that are being written: a position counts them until they are.
+        # Base units of executions that are being written: a position learns of them after that.
         self.unbooked = ZERO
         self.giving_up: Finish | None = None
         self.obstacle: Block | None = None

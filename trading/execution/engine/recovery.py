@@ -16,6 +16,7 @@ from trading.domain.order import (
     Fill,
     Intent,
     Purpose,
+    Side,
 )
 from trading.domain.position import TradingMode
 from trading.execution import absence, ladder, reconcile
@@ -196,10 +197,13 @@ class Recovery:
         known = {each.symbol for each in short}
         still = [each for each in await self._short() if each.symbol in known]
         # One that rests may have sold since it was compared: what that took is booked first.
-        missing = {each.asset for each in still}
-        for case, live in adding.lying(self._s.cases.values(), missing):
-            await self._searching.query(case, live)
+        await self.look_at_resting(Side.SELL, {each.asset for each in still})
         return [*traded, *(replace(each, looked=looked.get(each.asset, ())) for each in still)]
+
+    async def look_at_resting(self, side: Side, assets: Container[str]) -> None:
+        """Ask for the sales or purchases of these assets that rest; no answer is none."""
+        for case, live in adding.lying(self._s.cases.values(), side, assets):
+            await self._searching.query(case, live)
 
     async def _short(self) -> Sequence[Finding]:
         portfolio = self._s.portfolio_of()

@@ -225,6 +225,14 @@ class ExecutionEngine:
         """Managed base units that open sales of no tracker sell: no slice counts them."""
         return adding.sold_by_order(self._s.cases.values(), symbol)
 
+    def arriving(self, asset: str) -> Decimal:
+        """Units of `asset` that open purchases may have brought and no position counts yet."""
+        return adding.arriving(self._s.cases.values(), asset)
+
+    async def look_at_purchases(self, asset: str) -> None:
+        """Ask for purchases of an asset that rest, and book what they have bought."""
+        await self._recovery.look_at_resting(Side.BUY, {asset})
+
     def moving(self) -> frozenset[str]:
         """Symbols of which orders of ours trade now, or have traded what is not booked yet.
 
