@@ -146,14 +146,19 @@ def _taken(story: "Story", asset: str) -> Decimal:
     ours = {order.ticket.client_order_id for order in _ours(story)}
     return sum(
         (
-            order.executed
+            _paid(order, asset)
             for order in story.world.orders()
             if order.ticket.client_order_id not in ours
-            and order.ticket.side is Side.SELL
-            and base_and_quote(order.ticket.symbol)[0] == asset
         ),
         ZERO,
     )
+
+
+def _paid(order: "PlacedOrder", asset: str) -> Decimal:
+    base, quote = base_and_quote(order.ticket.symbol)
+    if order.ticket.side is Side.SELL:
+        return order.executed if asset == base else ZERO
+    return order.notional if asset == quote else ZERO
 
 
 def one_attempt(story: "Story") -> Iterator[str]:

@@ -12,6 +12,7 @@ import contextvars
 import hashlib
 import heapq
 import itertools
+import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -91,20 +92,6 @@ class _Future(asyncio.Future[Any]):
 
     def __hash__(self) -> int:
         return self.number
-
-
-class _Deaf:
-    """A server that nobody connects to."""
-
-    async def __aenter__(self) -> "_Deaf":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-    async def serve_forever(self) -> None:
-        """Wait until cancelled."""
-        await asyncio.Event().wait()
 
 
 def is_agents(handle: asyncio.Handle) -> bool:
@@ -236,9 +223,11 @@ class SimLoop(asyncio.BaseEventLoop):
         self._ready.append(handle)
         return handle
 
-    async def create_unix_server(self, *_: Any, **__: Any) -> "_Deaf":  # type: ignore[override]
-        """Nobody asks over a local socket here."""
-        return _Deaf()
+    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
+        """Nobody asks over a local socket here: wait until cancelled."""
+        del sock
+        await asyncio.Event().wait()
+        raise AssertionError("an event that nobody sets is set")
 
     # ------------------------------------------------------------ threads
 

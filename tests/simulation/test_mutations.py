@@ -17,11 +17,14 @@ from bot.telegram.sending import Sender
 from storage import ledger
 from storage.journal import SqlJournal
 from tests.simulation.checks import Broken
-from tests.simulation.story import play_seed
+from tests.simulation.stage import Stage
+from tests.simulation.story import Story, play_seed
+from tests.simulation.world import World, play
 from trading.agent import TradingAgent
 from trading.domain.events import AttemptPrepared, FillBooked, MessageQueued
 from trading.domain.instrument import Instrument
 from trading.domain.order import Attempt, Intent, Side
+from trading.domain.position import Portfolio
 from trading.domain.tracker import Tracker
 from trading.execution.classify import Verdict
 from trading.execution.engine import sending
@@ -191,9 +194,9 @@ def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
 # asked for, entries end, and only then it is confirmed; a backstop sells while its stop does; a
 # stop returns from its rest while others own what it sold.
 _RARE: dict[Break, int] = {
-    the_gate_lets_every_entry_pass: 170,
-    a_backstop_s_sale_is_not_taken_off_its_exit: 99,
-    a_cooldown_takes_what_others_own: 11,
+    the_gate_lets_every_entry_pass: 171,
+    a_backstop_s_sale_is_not_taken_off_its_exit: 100,
+    a_cooldown_takes_what_others_own: 12,
 }
 
 
@@ -224,6 +227,31 @@ def test_a_broken_invariant_is_caught_within_a_few_seeds(
 ) -> None:
     mutate(monkeypatch)
     assert _first_broken(_RARE.get(mutate, 0)) in expected
+
+
+def test_a_purchase_that_spends_what_another_market_protects_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert _bought_against_a_stop() == "refused"
+    monkeypatch.setattr(Portfolio, "spendable", lambda self, asset, _offered: self.free(asset))
+    assert _bought_against_a_stop() == "I-01 of assets"
+
+
+def _bought_against_a_stop() -> str:
+    ended: list[str] = []
+
+    async def script(world: World) -> None:
+        await Stage(world).open("/track BTC/USDT stop 50000 all")
+        world.on_step = Story(world).check
+        is_asked = await world.confirm("/buy ETH/BTC 0.01 BTC", limit_s=10)
+        await world.pass_by(5)
+        ended.append("bought" if is_asked else "refused")
+
+    try:
+        play(1, script, markets=8)
+    except Broken as found:
+        return found.name
+    return ended[0]
 
 
 def _first_broken(first: int) -> str:

@@ -22,7 +22,7 @@ from trading.sim.binance.service import Service
 from trading.sim.binance.venue import Venue
 
 BALANCES = {"USDT": Decimal(10_000), "BTC": Decimal("0.5"), "ETH": Decimal(2)}
-_MARKETS = 4
+MARKETS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ class Chances:
 class World:
     """Owns everything of one seed; `play` runs a script in it."""
 
-    def __init__(self, loop: SimLoop, seed: int) -> None:
+    def __init__(self, loop: SimLoop, seed: int, markets: int = MARKETS) -> None:
         self.loop, self.seed = loop, seed
         self.chances = Chances(seed)
         self.trace = Trace()
         settings = SimSettings(
             seed=seed,
             still=True,
-            markets=_MARKETS,
+            markets=markets,
             balances=BALANCES,
             api_key="simulated-key",
             secret="simulated-secret",
@@ -179,8 +179,8 @@ class _TrueClock:
         return self._world.loop.time()
 
 
-def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
-    """Run a script in a fresh world and return that world, at its end."""
+def play(seed: int, script: Callable[[World], Awaitable[None]], markets: int = MARKETS) -> World:
+    """Run a script in a fresh world of so many markets and return that world, at its end."""
     # The collector ends forgotten generators whenever it likes, each one a step of the loop.
     gc.disable()
     # The world before this one could not go while its caller looked at it, and now it can.
@@ -188,7 +188,7 @@ def play(seed: int, script: Callable[[World], Awaitable[None]]) -> World:
     # What is left is not looked through again for what this world leaves behind.
     gc.freeze()
     loop = SimLoop()
-    world = World(loop, seed)
+    world = World(loop, seed, markets)
 
     async def work() -> None:
         world.beat = loop.spawn(world.exchange.beat())
