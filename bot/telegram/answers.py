@@ -97,7 +97,7 @@ class Answers:
         card = number_card(number, answer.said, () if answer.said else confirm.buttons(asked))
         outcome = "number wrong" if answer.said else "number asked"
         # A second tap changes nothing on the card: it says what is waited for.
-        return Reply((card,), outcome=outcome, toast=f"Type {number}")
+        return Reply((card,), outcome=outcome, toast=f"Send {number} as a message")
 
     def _held_for_code(self, tap: confirm.Tap, asked: Confirmation, answer: Answer) -> Reply | None:
         step_up = self.services.step_up
@@ -114,7 +114,8 @@ class Answers:
         # The question's buttons stay: after a restart Confirm asks again.
         buttons = () if verdict else confirm.buttons(asked)
         card = code_card(verdict, step_up.locked_until, buttons)
-        return Reply((card,), outcome=f"code {verdict.value}" if verdict else "code asked")
+        outcome = f"code {verdict.value}" if verdict else "code asked"
+        return Reply((card,), outcome=outcome, toast="Send your code as a message")
 
     def _expired(self, nonce: str, found: StoredConfirmation | None, person: Person) -> Reply:
         text = card_text("⌛ Expired", "Nothing was done. Ask again.")

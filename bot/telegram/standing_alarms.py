@@ -137,8 +137,8 @@ class StandingAlarms:
 
     def own_ids(self) -> tuple[str, ...]:
         """Ids of standing things that only the chat keeps: what `/ack` records besides alerts."""
-        own = ("blocked:", "condition:", "halt:")
-        return tuple(key for key in self.standing() if key.startswith(own))
+        kept_elsewhere = {alert.alert_id for alert in self.desk.standing().alerts}
+        return tuple(key for key in self.standing() if key not in kept_elsewhere)
 
     async def repeat(self) -> None:
         """Say standing critical things again after 1, 5, 15 min and each 15 min, until /ack.

@@ -113,7 +113,7 @@ async def test_the_usual_and_what_cuts_risk_take_one_tap(front: Front, text: str
 async def test_a_second_tap_says_what_is_waited_for(front: Front) -> None:
     number = await _number(front, BIG)
     again = await front.tap(f"c:{front.question()}")
-    assert again.toast == f"Type {number}"
+    assert again.toast == f"Send {number} as a message"
     assert front.desk.executed == []
 
 

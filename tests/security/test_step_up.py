@@ -48,6 +48,14 @@ async def test_a_grave_action_happens_after_tap_and_code(front: Front) -> None:
     assert (command.mode, by) == (TradingMode.HALTED_EVERYTHING, OWNER)
 
 
+async def test_a_second_tap_on_a_question_that_waits_for_a_code_says_so(front: Front) -> None:
+    front.desk.state = TradingMode.HALTED
+    await _ask(front, "/resume")
+    handled = await front.tap(f"c:{front.question()}")
+    assert handled.toast == "Send your code as a message"
+    assert TradingMode.ACTIVE is not front.desk.state
+
+
 async def test_a_halt_is_lifted_with_a_code_only(front: Front) -> None:
     front.desk.state = TradingMode.HALTED
     assert ASKED in await _ask(front, "/resume")

@@ -822,3 +822,11 @@ async def test_a_blocked_exit_and_a_critical_condition_stand_until_acknowledged(
     fresh = world.addresser()
     await fresh.load()
     assert fresh.alarms.standing() == {}
+
+
+async def test_an_alert_that_the_agent_keeps_is_not_counted_as_one_of_the_chat_too() -> None:
+    world = _World()
+    world.desk.raise_alert("blocked:install-1:command:c1:ETH/USDT:1", "sale of 2 is blocked")
+    addresser = world.addresser()
+    assert len(addresser.alarms.standing()) == 1
+    assert addresser.alarms.own_ids() == ()
