@@ -26,11 +26,16 @@ class DecisionSettings:
     entry_lifetime_s: float = 10.0
     entry_drift_max: Decimal = Decimal("0.003")
     order_slippage_max: Decimal = Decimal("0.005")
+    # So long nothing of a sale by hand may be sold before it is given up.
+    sale_patience_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class SizedOrder:
-    """A person's order after its amount was resolved: base units, or a quote budget for a buy."""
+    """A person's order after its amount was resolved: base units, or a quote budget for a buy.
+
+    What `is_closing` ends a holding, and is sold whenever that can be.
+    """
 
     symbol: str
     side: Side
@@ -38,6 +43,7 @@ class SizedOrder:
     quantity: Decimal = ZERO
     quote_budget: Decimal | None = None
     limit_price: Decimal | None = None
+    is_closing: bool = False
 
 
 def intent_id(tracker: Tracker, settings: DecisionSettings) -> str:
@@ -132,10 +138,12 @@ def on_order(
 ) -> Intent:
     """Turn a person's order into its one intent: the id is the cause, so a repeat is refused.
 
-    A buy without a price of its own lives for seconds and within a bound; a sale has neither.
+    Without a price of its own a buy lives for seconds and within a bound, and a sale is given up
+    once nothing of it could be sold for minutes; what is closed waits as long as it has to.
     """
     is_bounded = order.side is Side.BUY and order.limit_price is None
-    lifetime = timedelta(seconds=settings.entry_lifetime_s)
+    lives_s = settings.entry_lifetime_s if is_bounded else settings.sale_patience_s
+    is_endless = order.limit_price is not None or order.is_closing
     return Intent(
         intent_id=f"{settings.installation}:command:{cause}:{order.symbol}",
         symbol=order.symbol,
@@ -147,5 +155,5 @@ def on_order(
         quote_budget=order.quote_budget,
         slippage_max=settings.order_slippage_max if is_bounded else None,
         limit_price=order.limit_price,
-        expires_at=now + lifetime if is_bounded else None,
+        expires_at=None if is_endless else now + timedelta(seconds=lives_s),
     )

@@ -317,7 +317,7 @@ class Executor:
 
     def _exit(self, line: CloseLine, done: CommandExecuted, purpose: Purpose) -> Intent:
         price = (line.value or ZERO) / line.quantity
-        order = SizedOrder(line.symbol, Side.SELL, purpose, line.quantity)
+        order = SizedOrder(line.symbol, Side.SELL, purpose, line.quantity, is_closing=True)
         return on_order(order, done.cause, price, done.at, self._of.decisions)
 
     async def _open(self, intents: Sequence[Intent], cause: Sequence[Event]) -> None:

@@ -170,6 +170,23 @@ def step(sight: Sight, settings: LadderSettings) -> Step:
 # ------------------------------------------------------------ exits
 
 
+def patience_over(intent: Intent, attempts: Sequence[Attempt], now: datetime) -> Finish | None:
+    """Return the end of a sale by hand of which nothing was sold for longer than it may wait.
+
+    It was confirmed at the price of that moment; None while it may go on, as all others may.
+    """
+    if intent.side is Side.BUY or intent.expires_at is None:
+        return None
+    patience = intent.expires_at - intent.created_at
+    sold = [attempt.prepared_at for attempt in attempts if attempt.filled_quantity]
+    if now < max([intent.created_at, *sold]) + patience:
+        return None
+    minutes = f"{patience.total_seconds() / 60:.0f} min"
+    why = f" ({intent.reason})" if intent.reason else ""
+    text = f"nothing could be sold for {minutes}{why}, and the price may be another by now"
+    return ended(attempts, f"{text}: /sell asks anew")
+
+
 def _exit(sight: Sight, settings: LadderSettings) -> Step:
     intent, instrument = sight.intent, sight.instrument
     residual = intent.quantity - filled(sight.attempts)

@@ -109,6 +109,8 @@ class Running:
                 await self._booking.block(case, HELD)
                 await self._booking.remind(case)
             await self._s.wait(case, self._s.settings.remind_s)
+        elif late := self._s.patience_over(case):
+            await self._finish(case, late)
         elif self._s.is_refused(case):
             await self._finish(case, ladder.ended(case.attempts, "new entries are refused"))
         elif not is_listed:
@@ -265,7 +267,7 @@ class Running:
             await self._s.pacer.take(is_exit=case.is_exit, value=self._s.at_risk(case))
             # The price has moved on while we waited.
             step = await self._step(case)
-            if not isinstance(step, Send) or case.is_held or case.giving_up:
+            if not isinstance(step, Send) or not self._s.may_send(case):
                 return
             send = step
         async with case.lock:

@@ -103,12 +103,18 @@ class Surroundings:
         """Whether it adds risk, and none may be added now: no order of it leaves any more."""
         return case.intent.purpose is Purpose.ENTRY and not self.takes_entries()
 
+    def patience_over(self, case: Case) -> ladder.Finish | None:
+        """Return the end of a sale that has waited for too long, None while it may go on."""
+        return ladder.patience_over(case.intent, case.attempts, self.now())
+
     def may_send(self, case: Case) -> bool:
         """Whether an order may leave, its attempt being durable: much may have come meanwhile.
 
         At the end that is one of an exit alone which has lost its backstop.
         """
         if case.is_held or case.giving_up is not None or self.is_refused(case):
+            return False
+        if self.patience_over(case) is not None:
             return False
         return case.is_bare or not self.is_stopping
 

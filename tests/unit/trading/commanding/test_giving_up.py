@@ -323,3 +323,34 @@ def test_a_decision_of_an_older_journal_is_not_given_up() -> None:
     for name in ("given_up", "given_up_filled"):
         payload["intent"].pop(name)
     assert decode("IntentChanged", json.dumps(payload)) == opened
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_a_sale_by_hand_that_nobody_takes_for_minutes_sells_at_no_other_price(
+    world: AgentWorld, *, is_killed: bool
+) -> None:
+    await world.protect()
+    world.exchange.without_bids.add(BTC)
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL))
+    await world.time.pass_by(60)
+    assert _states(world) == [IntentState.BLOCKED]
+    if is_killed:
+        await world.kill()
+        await world.time.pass_by(600)
+        await world.start()
+    await world.time.until(lambda: _states(world) == [], 90)
+    world.exchange.without_bids.clear()
+    await world.move("45000")
+    await world.time.pass_by(60)
+    assert world.exchange.coins["BTC"] == Decimal("0.5")
+    [ended] = [each.intent for each in world.store.of(IntentClosed)]
+    assert ended.state is IntentState.EXPIRED
+    assert "nothing could be sold for 2 min (no bids" in ended.reason
+    # Asked anew it sells, and whoever closes a market wants out however long that takes.
+    await world.do(PlaceOrder(BTC, Side.SELL, TENTH))
+    await world.until_sold("0.1")
+    world.exchange.without_bids.add(BTC)
+    await world.do(ClosePosition(BTC))
+    await world.time.pass_by(600)
+    world.exchange.without_bids.clear()
+    await world.until_sold("0.5")

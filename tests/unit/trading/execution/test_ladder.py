@@ -427,3 +427,41 @@ def _sent_by_the_rules(
         assert found.quantity * found.price <= quantity * bid
         assert found.price <= ladder.entry_bound(intent, SETTINGS)
     return [found]
+
+
+@pytest.mark.parametrize(
+    ("sold_after_s", "state", "ends_after_s"),
+    # From its order on, or from the last part of it that was sold.
+    [
+        ((), IntentState.EXPIRED, 120),
+        ((100,), IntentState.DONE, 220),
+        ((0, 90), IntentState.DONE, 210),
+    ],
+)
+def test_a_sale_by_hand_ends_once_nothing_of_it_was_sold_for_as_long_as_it_may_wait(
+    sold_after_s: tuple[int, ...], state: IntentState, ends_after_s: int
+) -> None:
+    by_hand = sale(purpose=Purpose.CLOSE, expires_at=builders.NOON + timedelta(seconds=120))
+    attempts = [
+        replace(
+            tried(AttemptState.EXPIRED, "0.1"), prepared_at=builders.NOON + timedelta(seconds=at_s)
+        )
+        for at_s in sold_after_s
+    ]
+    # What met nobody is no reason to wait on.
+    late = replace(
+        tried(AttemptState.EXPIRED), prepared_at=builders.NOON + timedelta(seconds=ends_after_s)
+    )
+    due = builders.NOON + timedelta(seconds=ends_after_s)
+    early = due - timedelta(seconds=1)
+    assert ladder.patience_over(by_hand, attempts, early) is None
+    end = ladder.patience_over(by_hand, [*attempts, late], due)
+    assert end is not None
+    assert end.state is state
+    assert "nothing could be sold for 2 min" in end.reason
+
+
+def test_no_stop_and_nothing_that_is_closed_or_has_a_price_of_its_own_loses_patience() -> None:
+    years = builders.NOON + timedelta(days=3650)
+    for intent in (sale(), sale(purpose=Purpose.PANIC), sale(limit_price=Decimal(70_000))):
+        assert ladder.patience_over(intent, (), years) is None
