@@ -199,11 +199,13 @@ async def test_a_refusal_of_another_tracker_is_the_end_only_of_what_was_not_all_
 ) -> None:
     for number in range(4):
         amount = Amount(AmountKind.QUOTE, Decimal(100 + number))
-        spec = TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=Decimal(60_100))
+        level = Decimal(60_100 if number < 2 else 60_250)
+        spec = TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=level)
         await world.do(ArmTracker(spec))
     # The answers come when others have been refused already.
     fault = world.exchange.fail(kind, times=2, after_s=2)
     await world.move("60200")
+    await world.move("60300")
     await world.time.until(lambda: not world.agent.execution.intents, 60)
     await world.time.settle()
     assert fault.fired == 2
@@ -212,3 +214,19 @@ async def test_a_refusal_of_another_tracker_is_the_end_only_of_what_was_not_all_
     ended = [await world.store.records.tracker(number or 0) for number in bought]
     reasons = [one.reason for one in ended if one is not None]
     assert [reason[: len("nothing new is bought:")] for reason in reasons] == [said, said]
+
+
+async def test_what_was_written_behind_a_refusal_s_reduction_never_leaves(
+    world: AgentWorld,
+) -> None:
+    for number in range(4):
+        amount = Amount(AmountKind.QUOTE, Decimal(100 + number))
+        spec = TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=Decimal(60_100))
+        await world.do(ArmTracker(spec))
+    # All in one tick: what is refused is durable before the decisions that were let pass.
+    await world.move("60200")
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    assert len(reducing(world)) == 1
+    assert world.exchange.sent == []
+    ended = [each.intent for each in world.store.of(IntentClosed)]
+    assert [intent.state for intent in ended] == [IntentState.ABORTED] * 2
