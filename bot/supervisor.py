@@ -84,6 +84,10 @@ class Supervisor:
             except Fatal:
                 raise
             except Exception as error:
+                # What its own tasks say is as fatal.
+                fatal = error.subgroup(Fatal) if isinstance(error, ExceptionGroup) else None
+                if fatal is not None:
+                    raise fatal from error
                 self._died[name] = self._clock.monotonic()
                 deaths.append(self._died[name])
                 logger.exception("task_died", extra={"task": name, "deaths": len(deaths)})

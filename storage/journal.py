@@ -8,6 +8,7 @@ from storage.database import Database
 from storage.ledger import Ledger
 from storage.snapshots import Snapshots
 from storage.unbroken import unbroken
+from trading.domain.errors import StorageLost
 from trading.domain.events import Event
 from trading.ports.storage import Recorded
 
@@ -33,13 +34,16 @@ class SqlJournal:
         Without events it takes in what the reserve holds, and probes the database. A cancellation
         while it is written takes effect at the caller's next wait: what is durable is known.
         """
-        job = self._ledger.append(events, reserve=reserve)
         self._under_way += 1
         self._is_sure = False
         try:
+            job = self._ledger.append(events, reserve=reserve)
             writing = self._database.write(job, urgent=urgent)
             # What is urgent is awaited by a task of its own, and every turn of the loop counts.
             seq = await (writing if urgent else unbroken(writing))
+        except MemoryError as error:
+            # On which side of the commit, nobody can tell: as where its answer is lost.
+            raise StorageLost("the journal cannot be written: no memory left") from error
         finally:
             self._under_way -= 1
         self._written_seq, self._is_sure = max(self._written_seq, seq), True

@@ -149,6 +149,30 @@ async def test_a_full_disk_refuses_entries_and_takes_exits_into_the_reserve(
     await store.close()
 
 
+@both_databases
+@pytest.mark.parametrize(("moment", "is_kept"), [("before_commit", False), ("after_commit", True)])
+async def test_without_memory_an_append_is_in_doubt_and_the_next_one_is_well(
+    database_url: str, tmp_path: Path, moment: str, is_kept: bool
+) -> None:
+    refusals = 0
+
+    def refuse(boundary: str) -> None:
+        nonlocal refusals
+        if boundary.startswith(f"{moment}:Heartbeat") and not refusals:
+            refusals += 1
+            raise MemoryError
+
+    store = await _open(database_url, tmp_path, failpoint=refuse)
+    event = samples.heartbeat()
+    with pytest.raises(StorageLost, match="no memory left"):
+        await store.journal.append(event)
+    last = await store.journal.append(samples.heartbeat(1))
+    assert await store.journal.verify() == last
+    written = [one.event for one in await store.journal.events()]
+    assert written == [*[event] * is_kept, samples.heartbeat(1)]
+    await store.close()
+
+
 @pytest.mark.fault("S02", "KEEP SAID")
 async def test_what_the_reserve_holds_enters_the_journal_at_the_next_start(
     sqlite_url: str, tmp_path: Path

@@ -147,6 +147,27 @@ async def test_a_demo_lets_go_of_signals_before_its_loop_closes(tmp_path: Path) 
     assert has_let_go_of_signals()
 
 
+async def test_what_is_fatal_in_a_task_of_a_task_ends_the_process_at_once() -> None:
+    runs = 0
+
+    async def has_tasks_of_its_own() -> None:
+        nonlocal runs
+        runs += 1
+        async with asyncio.TaskGroup() as group:
+            group.create_task(dies(ValueError("no more")))
+            group.create_task(dies(StorageLost("the disk lies")))
+
+    async def dies(error: Exception) -> None:
+        raise error
+
+    keeper = supervisor.Supervisor(FakeClock(), lambda *_: None)
+    with pytest.raises(ExceptionGroup) as ended:
+        await keeper.run({"trackers": has_tasks_of_its_own})
+    assert ended.group_contains(StorageLost)
+    assert not ended.group_contains(ValueError)
+    assert runs == 1
+
+
 @pytest.mark.fault("P03", "CRIT SAID")
 async def test_a_death_is_told_until_it_is_acknowledged_and_once_for_many() -> None:
     lives = 0

@@ -177,6 +177,11 @@ class AgentWorld:
         """Let nothing more be done that follows from facts, as right before a death."""
         self._tasks[-1].cancel()
 
+    async def stop_watching(self) -> None:
+        """Let nobody watch trackers, so that a test can in a way of its own."""
+        self._tasks[1].cancel()
+        await self.time.settle()
+
     async def kill(self) -> None:
         """End every task as a power cut would, without another write."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

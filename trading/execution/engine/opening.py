@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
+from trading.domain.errors import AlreadyRecorded, Fatal, Refused, StorageLost, UmbraError
 from trading.domain.events import AttemptChanged, AttemptPrepared, Event, IntentOpened
 from trading.domain.order import Attempt, AttemptState, Intent, IntentState
 from trading.execution.engine.booking import Booking
@@ -42,6 +42,8 @@ class Opening:
         self._unrecorded = Unrecorded(surroundings, booking, sending)
         self._begin = begin
         self.tasks: set[asyncio.Task[None]] = set()
+        # Decisions whose opening was broken off by an error that says nothing of the journal.
+        self._broken_off: set[str] = set()
 
     async def open_all(
         self, approvals: Sequence[Approved], cause: Sequence[Event]
@@ -74,13 +76,30 @@ class Opening:
             opening.exception()
 
     async def _open_or_forget(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
+        intent_ids = {case.intent.intent_id for case in cases}
         try:
             await self._open(cases, cause)
-        except BaseException:
-            for case in cases:
-                if case.task is None:
-                    self._s.cases.pop(case.intent.intent_id, None)
+        except AlreadyRecorded as known:
+            self._forget(cases)
+            if intent_ids & self._broken_off:
+                raise Fatal(
+                    f"a decision on {cases[0].intent.symbol} is recorded and was not carried on; "
+                    "only a new start can find out what became of it"
+                ) from known
             raise
+        except UmbraError:
+            self._forget(cases)
+            raise
+        except BaseException:
+            self._forget(cases)
+            self._broken_off |= intent_ids
+            raise
+        self._broken_off -= intent_ids
+
+    def _forget(self, cases: Sequence[Case]) -> None:
+        for case in cases:
+            if case.task is None:
+                self._s.cases.pop(case.intent.intent_id, None)
 
     async def _open(self, cases: Sequence[Case], cause: Sequence[Event]) -> None:
         adopting = [report for case in cases for report in self._reporting.claim(case)]
