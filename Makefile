@@ -24,9 +24,10 @@ test: lint ## everything: lint, types, and every test, with coverage gates
 faults: setup ## the catalogue of faults with the tests that prove each row; ARGS=--tests names them
 	@exec $(BIN)/python -m tests.catalogue $(ARGS)
 
-test-long: setup ## seeds of the simulated world, SEEDS=2000, then each await of a sale
+test-long: setup ## seeds of the simulated world, SEEDS=2000, then the whole of what `test` samples
 	@scripts/play-seeds $(or $(SEEDS),2000)
-	@EACH_STEP=1 exec $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/simulation/test_every_await.py
+	@WHOLE=1 exec $(BIN)/python -m pytest -q -n 2 --dist worksteal \
+		$$(grep -rl 'tests\.sampled' tests --include='test_*.py' | sort)
 
 fuzz: setup ## every reader of foreign text with INPUTS=1000000 bent inputs each
 	@FUZZ_INPUTS=$(or $(INPUTS),1000000) exec $(BIN)/python -m pytest -q -n 2 --dist worksteal \

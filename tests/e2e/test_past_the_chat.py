@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.e2e.world import World
+from tests.forking import process as forking
 
 pytestmark = pytest.mark.e2e
 
@@ -17,14 +18,18 @@ _DEATHS_OF_A_PROCESS = 5
 
 async def umbra(world: World, *arguments: str, typed: str | None = None) -> tuple[int, str]:
     """Run one command on the world's data directory; return its exit code and what it said."""
+    environment = world.environment | world.settings
+    line = "" if typed is None else f"{typed}\n"
+    if not world.is_executed:
+        return await forking.run(arguments, environment, line)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", *arguments),
-        env=world.environment | world.settings,
+        env=environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate(None if typed is None else f"{typed}\n".encode())
+    said, _ = await process.communicate(line.encode())
     assert process.returncode is not None
     return process.returncode, said.decode()
 
@@ -32,6 +37,8 @@ async def umbra(world: World, *arguments: str, typed: str | None = None) -> tupl
 async def test_a_panic_of_the_terminal_sells_everything_with_the_chat_dead(world: World) -> None:
     await world.arm("/track BTC/USDT stop 50000 0.2")
     await world.end("chat")
+    # As on a person's machine: a new interpreter for each command.
+    world.is_executed = True
 
     code, said = await umbra(world, "panic", typed="panik")
     assert code == 1, said

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from typing import IO
 
@@ -89,17 +90,18 @@ async def _number(file: int) -> int:
 
 
 async def start(
-    arguments: tuple[str, ...], environment: Mapping[str, str], output: IO[bytes]
+    arguments: tuple[str, ...], environment: Mapping[str, str], output: IO[bytes], typed: str = ""
 ) -> ForkedProcess:
-    """Fork `python -m bot …` with both of its outputs in one file and nothing to read."""
+    """Fork `python -m bot …` with both of its outputs in one file, and `typed` to read."""
     order = Order(list(arguments), dict(environment)).encoded()
-    nothing = os.open(os.devnull, os.O_RDONLY)
     told, tells = os.pipe()
     try:
-        files = [nothing, output.fileno(), output.fileno(), tells]
-        socket.send_fds(_server(), [order], files)
+        with tempfile.TemporaryFile() as keyboard:
+            keyboard.write(typed.encode())
+            keyboard.seek(0)
+            files = [keyboard.fileno(), output.fileno(), output.fileno(), tells]
+            socket.send_fds(_server(), [order], files)
     finally:
-        os.close(nothing)
         os.close(tells)
     try:
         async with asyncio.timeout(_FORKED_S_MAX):
@@ -108,3 +110,14 @@ async def start(
         os.close(told)
         raise
     return ForkedProcess(pid, told)
+
+
+async def run(
+    arguments: tuple[str, ...], environment: Mapping[str, str], typed: str = ""
+) -> tuple[int, str]:
+    """Fork `python -m bot …`, wait for its end, and return its exit code and all that it said."""
+    with tempfile.TemporaryFile() as output:
+        process = await start(arguments, environment, output, typed)
+        code = await process.wait()
+        output.seek(0)
+        return code, output.read().decode()

@@ -11,12 +11,13 @@ import pytest
 from storage.archive.archive import Archive
 from storage.archive.tail import TAIL
 from storage.archive.writer import writing
+from tests.sampled import sampled
 from tests.unit.trading.candles.make import LATER_MS, walk
 from trading.candles.series import Candles, SeriesName
 
 _HOUR_MS = 3_600_000
 _CANDLES = 1_500
-_DEATHS = 10
+_DEATHS = sampled(3, 10)
 _PATIENCE_S = 60.0
 _NAMES = [SeriesName("binance", f"{coin}/USDT", "1h") for coin in ("BTC", "ETH", "SOL")]
 # Appends one candle of each series at a time, from where the archive ends, and folds often.
@@ -60,7 +61,7 @@ def _kill_with_more_than(candles: int, root: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_an_appender_killed_ten_times_ends_with_the_bytes_of_a_single_store(
+def test_an_appender_killed_again_and_again_ends_with_the_bytes_of_a_single_store(
     tmp_path: Path,
 ) -> None:
     killed, once = tmp_path / "killed", tmp_path / "once"

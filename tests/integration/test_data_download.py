@@ -12,6 +12,7 @@ import pytest
 
 from storage.archive.archive import Archive
 from tests.forking import process as forking
+from tests.sampled import sampled
 from trading.candles.series import SeriesName
 from trading.domain.time import from_ms
 from trading.sim.binance.server import RunningSim, SimSettings, running
@@ -19,7 +20,7 @@ from trading.sim.binance.server import RunningSim, SimSettings, running
 _HOUR_MS = 3_600_000
 _NAME = SeriesName("binance", "BTC/USDT", "1h")
 _PAGE = 20
-_DEATHS = 10
+_DEATHS = sampled(3, 10)
 _PATIENCE_S = 60.0
 _LOOK_S = 0.02
 
@@ -84,7 +85,7 @@ async def _kill_with_more_than(candles: int, sim: RunningSim, until: str, data_d
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_a_download_killed_ten_times_ends_with_the_bytes_of_an_undisturbed_one(
+async def test_a_download_killed_again_and_again_ends_with_the_bytes_of_an_undisturbed_one(
     sim: RunningSim, tmp_path: Path
 ) -> None:
     until = f"{from_ms(_now_ms() - 3 * _HOUR_MS):%Y-%m-%dT%H:00}"

@@ -1,11 +1,9 @@
 """An import as a real process: killed wherever it is, and over the recorded market data."""
 
+import asyncio
 import os
 import re
 import signal
-import subprocess
-import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from storage.archive.archive import Archive
 from storage.archive.foreign import write_file
+from tests.forking import process as forking
 from tests.unit.trading.candles.make import walk
 from trading.candles.series import SeriesName, name_from_file
 
@@ -27,37 +26,28 @@ def _environment(data_dir: Path) -> dict[str, str]:
     return kept | {"UMBRA_DATA_DIR": str(data_dir)}
 
 
-def _umbra(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bot", "data", *arguments],
-        env=_environment(data_dir),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_PATIENCE_S,
-    )
+async def _umbra(data_dir: Path, *arguments: str) -> tuple[int, str]:
+    async with asyncio.timeout(_PATIENCE_S):
+        return await forking.run(("data", *arguments), _environment(data_dir))
 
 
 def _months(data_dir: Path) -> list[Path]:
     return sorted((data_dir / "archive").glob("*/*/*/*.parquet"))
 
 
-def _kill_import_at(months: int, folder: Path, data_dir: Path) -> int:
+async def _kill_import_at(months: int, folder: Path, data_dir: Path) -> int:
     """Kill an import the moment it has named so many files, and return how it ended."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "bot", "data", "import", str(folder)],
-        env=_environment(data_dir),
-        stdout=subprocess.DEVNULL,
-    ) as process:
-        deadline_s = time.monotonic() + _PATIENCE_S
-        while len(_months(data_dir)) < months and process.poll() is None:
-            assert time.monotonic() < deadline_s
-        process.send_signal(signal.SIGKILL)
-        return process.wait(_PATIENCE_S)
+    with (data_dir.parent / "log").open("ab") as log:
+        process = await forking.start(("data", "import", str(folder)), _environment(data_dir), log)
+    async with asyncio.timeout(_PATIENCE_S):
+        while len(_months(data_dir)) < months and process.returncode is None:
+            await asyncio.sleep(0)
+        process.kill()
+        return await process.wait()
 
 
 @pytest.mark.slow
-def test_an_import_killed_anywhere_is_readable_and_ends_with_the_same_bytes(
+async def test_an_import_killed_anywhere_is_readable_and_ends_with_the_same_bytes(
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "in"
@@ -66,13 +56,13 @@ def test_an_import_killed_anywhere_is_readable_and_ends_with_the_same_bytes(
     name = SeriesName("binance", "BTC/USDT", "1h")
     write_file(folder / "BINANCE_BTC-USDT_1h.parquet", name, candles)
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    assert _umbra(undisturbed, "import", str(folder)).returncode == 0
+    assert (await _umbra(undisturbed, "import", str(folder)))[0] == 0
     expected = _months(undisturbed)
     assert len(expected) >= _MONTHS - 1
 
     held_before = 0
     for months in (1, 40, 80):
-        assert _kill_import_at(months, folder, killed) == -signal.SIGKILL
+        assert await _kill_import_at(months, folder, killed) == -signal.SIGKILL
         named = _months(killed)
         assert months <= len(named) < len(expected)
         holding = Archive(killed / "archive").load(name)
@@ -81,7 +71,7 @@ def test_an_import_killed_anywhere_is_readable_and_ends_with_the_same_bytes(
         assert len(holding.candles) > held_before
         held_before = len(holding.candles)
 
-    assert _umbra(killed, "import", str(folder)).returncode == 0
+    assert (await _umbra(killed, "import", str(folder)))[0] == 0
     assert [path.read_bytes() for path in _months(killed)] == [
         path.read_bytes() for path in expected
     ]
@@ -96,7 +86,7 @@ def _number(text: str) -> int:
 
 
 @pytest.mark.slow
-def test_the_recorded_data_is_imported_as_it_is_with_the_gaps_that_it_names(
+async def test_the_recorded_data_is_imported_as_it_is_with_the_gaps_that_it_names(
     shared_data: Path, tmp_path: Path
 ) -> None:
     named: dict[SeriesName, list[tuple[int, int, int]]] = defaultdict(list)
@@ -105,15 +95,15 @@ def test_the_recorded_data_is_imported_as_it_is_with_the_gaps_that_it_names(
             named[name_from_file(stem)].append((_number(rows), int(gaps), int(missing)))
     assert len(named) > 20
     folder = shared_data / "ohlcv"
-    said = _umbra(tmp_path, "import", str(folder))
-    assert said.returncode == 0, said.stdout + said.stderr
-    assert "REFUSED" not in said.stdout
+    code, said = await _umbra(tmp_path, "import", str(folder))
+    assert code == 0, said
+    assert "REFUSED" not in said
 
-    lines = _umbra(tmp_path, "verify", "--all").stdout.splitlines()
+    lines = (await _umbra(tmp_path, "verify", "--all"))[1].splitlines()
     assert lines.pop().startswith("All checksums hold: ")
     told = {line.split(":  ")[0].rsplit(": ", 1)[0]: line for line in lines if line[0] != " "}
     # One file holds a look at 21 running markets, and counts to series of other files as well.
-    looked = {line for line in said.stdout.splitlines() if ": 999 candles read, 999 new" in line}
+    looked = {line for line in said.splitlines() if ": 999 candles read, 999 new" in line}
     assert len(looked) == 21
     also_looked = {line.rsplit(": ", 1)[0] for line in looked}
     for name, rows in named.items():
@@ -124,6 +114,6 @@ def test_the_recorded_data_is_imported_as_it_is_with_the_gaps_that_it_names(
     assert told.keys() == also_looked | {str(name) for name in named}
     gap_lines = [line for line in lines if line.startswith("  gap ")]
     assert len(gap_lines) == sum(row[1] for rows in named.values() for row in rows)
-    again = _umbra(tmp_path, "import", str(folder))
-    assert " 0 new" in again.stdout
-    assert not re.search(r"read, [1-9][0-9,]* new", again.stdout)
+    _, again = await _umbra(tmp_path, "import", str(folder))
+    assert " 0 new" in again
+    assert not re.search(r"read, [1-9][0-9,]* new", again)

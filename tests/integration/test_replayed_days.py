@@ -1,8 +1,7 @@
 """Days that happened, from the file through `umbra data import` to what a person is told."""
 
+import asyncio
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from math import isnan
@@ -13,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from storage.archive.archive import Archive
+from tests.forking import process as forking
 from trading.candles.series import Candles, SeriesName, candles_of
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.watching import AlertKind, ScoreAlert, ScoreKind, Wishes
@@ -27,7 +27,7 @@ _DAY_MS = 86_400_000
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
-def imported(shared_data: Path, stem: str, tmp_path: Path) -> Archive:
+async def imported(shared_data: Path, stem: str, tmp_path: Path) -> Archive:
     """Import one recorded file by the command, and return the archive that it made."""
     file = shared_data / "ohlcv" / f"{stem}.parquet"
     if not file.exists():
@@ -36,15 +36,10 @@ def imported(shared_data: Path, stem: str, tmp_path: Path) -> Archive:
     folder.mkdir()
     (folder / file.name).symlink_to(file)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("UMBRA_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "bot", "data", "import", str(folder)],
-        env=kept | {"UMBRA_DATA_DIR": str(tmp_path / "data")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    environment = kept | {"UMBRA_DATA_DIR": str(tmp_path / "data")}
+    async with asyncio.timeout(_PATIENCE_S):
+        code, said = await forking.run(("data", "import", str(folder)), environment)
+    assert code == 0, said
     return Archive(tmp_path / "data" / "archive")
 
 
@@ -96,11 +91,11 @@ def timeframes(names: str) -> tuple[Timeframe, ...]:
 
 
 @pytest.mark.slow
-def test_2021_05_19_is_told_as_it_crosses_and_up_to_the_full_score(
+async def test_2021_05_19_is_told_as_it_crosses_and_up_to_the_full_score(
     shared_data: Path, tmp_path: Path
 ) -> None:
     stem = "BINANCE_ADA-USDT_5m__2020-12_2021-07"
-    archive = imported(shared_data, stem, tmp_path)
+    archive = await imported(shared_data, stem, tmp_path)
     stored = archive.load(SeriesName("binance", "ADA/USDT", "5m")).candles
     assert_same(stored, recorded(shared_data, stem))
     history = replay(stored, 300_000, ReplaySettings(timeframes("1h 4h 12h 1d 3d")))
@@ -115,11 +110,11 @@ def test_2021_05_19_is_told_as_it_crosses_and_up_to_the_full_score(
 
 
 @pytest.mark.slow
-def test_2025_10_10_is_told_in_full_over_what_is_old_enough_with_the_rest_named(
+async def test_2025_10_10_is_told_in_full_over_what_is_old_enough_with_the_rest_named(
     shared_data: Path, tmp_path: Path
 ) -> None:
     stem = "BINANCEFUT_BTC-USDT_5m__crash-2025-10-10"
-    archive = imported(shared_data, stem, tmp_path)
+    archive = await imported(shared_data, stem, tmp_path)
     own = recorded(shared_data, stem)
     [name] = archive.series()
     stored = archive.load(name).candles
@@ -132,11 +127,11 @@ def test_2025_10_10_is_told_in_full_over_what_is_old_enough_with_the_rest_named(
 
 
 @pytest.mark.slow
-def test_2022_11_09_is_told_up_to_a_quarter_of_an_hour_and_calls_the_rest_too_young(
+async def test_2022_11_09_is_told_up_to_a_quarter_of_an_hour_and_calls_the_rest_too_young(
     shared_data: Path, tmp_path: Path
 ) -> None:
     stem = "BINANCE_MULTI-USDT_1m__2022-11-09-ftx"
-    archive = imported(shared_data, stem, tmp_path)
+    archive = await imported(shared_data, stem, tmp_path)
     setting = ReplaySettings(timeframes("1m 3m 5m 15m 30m 1h 4h 1d"), skipped_ms=0, taught_ms=0)
     crashed = []
     for name in archive.series():

@@ -1,19 +1,16 @@
-"""The power goes, or a task is cancelled, at every step of the loop from trigger to booked fill.
+"""The power goes, or a task is cancelled, on the way from a trigger to its booked fill.
 
 A step is one turn of the event loop: whoever waits is resumed by one, so that the moments between
 steps are all the moments at which anything of the order's way can be waiting.
 
-The power goes at each of them that leaves something else behind than the one before, durable or on
-its way: memory goes with it. A task is cancelled at each at which a part of the sale waits for
-something else than at the one before, or something else is durable or on its way. What tells less
-is played at every third: ends that are asked for, and cancellations while a lost answer is looked
-for. `EACH_STEP=1`, as `make test-long` says, plays each step in which the agent does anything.
+Here each place of the way is played once: a cancellation and an end for each set of waits of the
+sale's parts, and a power cut there for each kind of what was just made durable or sent.
+The whole of it (tests/sampled.py) is each step in which the agent does anything.
 """
 
 import asyncio
 import itertools
-import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache, partial
@@ -24,6 +21,7 @@ from unittest import mock
 import pytest
 
 from tests.catalogue import fired
+from tests.sampled import IS_WHOLE
 from tests.simulation.checks import Broken
 from tests.simulation.loop import is_agents
 from tests.simulation.machine import CrashPlan
@@ -38,11 +36,9 @@ pytestmark = pytest.mark.slow
 PROTECTED_WITHIN_S = 10.0
 SETTLED_WITHIN_S = 240.0
 TOLD_AFTER_S = 1.0
-IS_EACH_STEP = bool(os.environ.get("EACH_STEP"))
-STRIDE = 1 if IS_EACH_STEP else 3
-SHARES = 4
-# More steps than these are drawn from by chance.
-STEPS_MAX = 60
+SHARES = 2
+# Where a sale is dozens of orders, that many of its steps are drawn by chance.
+STEPS_MAX = 240
 # The tasks that carry a trigger in memory to what is booked of its order, by what they run.
 ORDERS_WAY = (
     "Recorder._record",
@@ -198,14 +194,25 @@ def told(way: Way, script: Callable[[Sale], Coroutine[Any, Any, None]]) -> None:
     play(1, story)
 
 
-@cache
-def steps_of(way: Way) -> list[int]:
-    """The first step of a sale, and those in which the agent's process does anything.
+@dataclass(frozen=True)
+class Step:
+    """One turn of the loop on the way of a sale, as it was left."""
 
-    Between two of these it stays as it is, and what has left it goes on without it: whether the
-    power goes sooner or later there makes no difference, nor when a task that waits is cancelled.
-    """
-    found = [1]
+    number: int
+    # Whether the agent's process did anything in it: else it is as it was before.
+    is_agents: bool
+    # Which parts of the sale are carried by a task.
+    carried: frozenset[str]
+    # Where each part waits.
+    place: Hashable
+    # What of that which lasts is another than before: files, and what is on its way.
+    changed: frozenset[str]
+
+
+@cache
+def steps_of(way: Way) -> list[Step]:
+    """The steps of a sale, until it is booked."""
+    found: list[Step] = []
     is_at_work = False
     run = asyncio.Handle._run
 
@@ -214,13 +221,16 @@ def steps_of(way: Way) -> list[int]:
         is_at_work = is_at_work or is_agents(handle)
         run(handle)
 
-    def look(step: int) -> None:
-        nonlocal is_at_work
-        if is_at_work and step > 1:
-            found.append(step)
-        is_at_work = False
-
     async def script(sale: Sale) -> None:
+        before = Left.by(sale.world)
+
+        def look(number: int) -> None:
+            nonlocal before, is_at_work
+            left, place = Left.by(sale.world), place_of(sale.world)
+            carried = frozenset(part for part, _ in place)
+            found.append(Step(number, is_at_work, carried, place, left.since(before)))
+            before, is_at_work = left, False
+
         at_each_step(sale.world, look)
         with mock.patch.object(asyncio.Handle, "_run", noticed):
             await sale.sell()
@@ -228,6 +238,55 @@ def steps_of(way: Way) -> list[int]:
 
     told(way, script)
     return found
+
+
+@dataclass(frozen=True)
+class Left:
+    """What lasts when memory goes: what is durable by its file, and how much was ever sent."""
+
+    durable: dict[str, bytes]
+    messages: int
+    spawned: int
+
+    @classmethod
+    def by(cls, world: World) -> "Left":
+        """What is left by a world now."""
+        return cls(world.machine.disk.durable(), world.network.messages, world.loop.spawned)
+
+    def since(self, before: "Left") -> frozenset[str]:
+        """The names of what has changed."""
+        files = {
+            name for name, content in self.durable.items() if before.durable.get(name) != content
+        }
+        sent = {"messages"} if self.messages != before.messages else set()
+        return frozenset(files | sent | ({"tasks"} if self.spawned != before.spawned else set()))
+
+
+def of_agent(steps: list[Step]) -> list[int]:
+    """The first step, and those in which the agent's process does anything.
+
+    Between two of these it stays as it is, and what has left it goes on without it: whether the
+    power goes sooner or later there makes no difference, nor when a task that waits is cancelled.
+    """
+    return [step.number for step in steps if step.is_agents or step.number == 1]
+
+
+def first_of_each(steps: list[Step], kind: Callable[[Step], Hashable]) -> list[int]:
+    """The first step of each kind."""
+    first: dict[Hashable, int] = {}
+    for step in steps:
+        first.setdefault(kind(step), step.number)
+    return list(first.values())
+
+
+def where(step: Step) -> Hashable:
+    """What tells a cancellation or an end from another."""
+    return step.place
+
+
+def what_lasts_where(step: Step) -> Hashable:
+    """What tells a power cut from another."""
+    return step.place, step.changed
 
 
 @pytest.mark.fault("P01", "ONE EQ KEEP PROT SAID")
@@ -258,44 +317,14 @@ def test_a_death_at_any_step_of_a_sale_leads_to_one_sale(way: Way, share: int) -
     fired(len(deaths), words=f"deaths, the other stop fired within {slowest_s:.1f} s of the start")
 
 
-def left_behind(world: World) -> tuple[object, ...]:
-    """What is durable, and what is on its way."""
-    return world.machine.disk.durable(), world.network.messages, world.loop.spawned
-
-
-@cache
-def deaths_of(way: Way) -> list[int]:
-    """The steps of a sale that leave something else behind than the step before.
-
-    Memory goes with the power: the next start finds what is durable, and the world what was sent.
-    """
-    found: list[int] = []
-
-    async def script(sale: Sale) -> None:
-        world = sale.world
-        before: object = None
-
-        def look(step: int) -> None:
-            nonlocal before
-            left = left_behind(world)
-            if left != before:
-                found.append(step)
-            before = left
-
-        at_each_step(world, look)
-        await sale.sell()
-        world.loop.on_step = None
-
-    told(way, script)
-    return found
-
-
 def chosen(way: Way, share: int) -> list[int]:
-    """A share of the steps of a sale: together the shares are all of them, or a dense sample."""
-    steps = steps_of(way) if IS_EACH_STEP else deaths_of(way)
-    if len(steps) <= STEPS_MAX * SHARES:
-        return steps[share::SHARES]
-    return sorted(Random(share).sample(steps, STEPS_MAX // SHARES))
+    """A share of the deaths of a sale; memory goes with the power, so only what lasts differs."""
+    steps = steps_of(way)
+    if not IS_WHOLE:
+        lasting = [step for step in steps if step.changed]
+        return first_of_each(lasting, what_lasts_where)[share::SHARES]
+    numbers = of_agent(steps)
+    return sorted(Random(0).sample(numbers, min(len(numbers), STEPS_MAX)))[share::SHARES]
 
 
 # ---------------------------------------------------------------- cancelled, and alive
@@ -324,9 +353,8 @@ def at_each_step(world: World, look: Callable[[int], None]) -> None:
 
 
 def waits_at(task: asyncio.Task[Any]) -> tuple[object, ...]:
-    """Where a task is, from its first call to the innermost, and whether it may go on."""
-    awaited = task._fut_waiter  # type: ignore[attr-defined]
-    found: list[object] = [awaited is None or awaited.done()]
+    """Where a task waits, from its first call to the innermost."""
+    found: list[object] = []
     waiting: Any = task.get_coro()
     while (frame := getattr(waiting, "cr_frame", None)) is not None:
         found += frame.f_code, frame.f_lasti
@@ -334,30 +362,11 @@ def waits_at(task: asyncio.Task[Any]) -> tuple[object, ...]:
     return tuple(found)
 
 
-@cache
-def steps_with(way: Way) -> dict[str, list[int]]:
-    """At which steps of a sale a cancellation of each part of its way can mean something new."""
-    found: dict[str, list[int]] = {part: [] for part in (*ORDERS_WAY, OPENING)}
-
-    async def script(sale: Sale) -> None:
-        before: object = None
-
-        def look(step: int) -> None:
-            nonlocal before
-            carrying = carriers(sale.world)
-            waiting = [waits_at(task) for tasks in carrying.values() for task in tasks]
-            now = waiting, left_behind(sale.world)
-            if IS_EACH_STEP or now != before:
-                for part, tasks in carrying.items():
-                    found[part] += [step] if tasks else []
-            before = now
-
-        at_each_step(sale.world, look)
-        await sale.sell()
-        sale.world.loop.on_step = None
-
-    told(way, script)
-    return found
+def place_of(world: World) -> frozenset[tuple[str, Hashable]]:
+    """Each part of the order's way that is carried now, and where it waits."""
+    return frozenset(
+        (part, waits_at(task)) for part, tasks in carriers(world).items() for task in tasks
+    )
 
 
 @pytest.mark.fault("P06", "SAID")
@@ -391,12 +400,8 @@ def test_a_cancellation_at_any_await_of_a_sale_never_means_that_nothing_was_sent
         await sale.stage.until(lambda: sale.has_fired(ETH), PROTECTED_WITHIN_S)
         await sale.settle()
 
-    steps = steps_with(way)[name]
-    if IS_EACH_STEP:
-        differing = set(steps_of(way))
-        steps = [step for step in steps if step in differing]
-    if way is without_an_answer:
-        steps = steps[::STRIDE]
+    carrying = [step for step in steps_of(way) if name in step.carried]
+    steps = of_agent(carrying) if IS_WHOLE else first_of_each(carrying, where)
     for step in steps:
         try:
             told(way, partial(is_cancelled_at, step=step))
@@ -423,7 +428,8 @@ def test_an_end_that_is_asked_for_at_any_await_of_a_sale_leaves_one_sale(way: Wa
         assert await sale.return_after(1.0) <= PROTECTED_WITHIN_S
         await sale.settle(is_told=len(ended) > 1)
 
-    for step in steps_of(way)[::STRIDE]:
+    steps = steps_of(way)
+    for step in of_agent(steps) if IS_WHOLE else first_of_each(steps, where):
         try:
             told(way, partial(ends_at, step=step))
         except BaseException as error:
