@@ -29,7 +29,7 @@ from trading.domain.tracker import Tracker
 from trading.execution.classify import Verdict
 from trading.execution.engine import sending
 from trading.execution.engine.beforehand import Beforehand, Submit
-from trading.execution.engine.booking import Booking
+from trading.execution.engine.cutting import Cutting
 from trading.execution.engine.searching import Searching
 from trading.gateway.binance import BinanceVenue
 from trading.risk import gate
@@ -108,7 +108,7 @@ def a_backstop_s_sale_is_not_taken_off_its_exit(patch: pytest.MonkeyPatch) -> No
         return [] if tracker.state.is_acting else real(tracker, *others)
 
     patch.setattr(outcome, "after_backstop", after_backstop)
-    patch.setattr(Booking, "_cut_exits", lambda _self, _backstop, _sold: [])
+    patch.setattr(Cutting, "sold_by", lambda _self, _backstop, _sold: [])
 
 
 def fills_do_not_reach_the_projections(patch: pytest.MonkeyPatch) -> None:

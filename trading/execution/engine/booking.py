@@ -4,12 +4,10 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 from trading.domain.chat import Severity
-from trading.domain.errors import StorageLost
 from trading.domain.events import (
     AttemptChanged,
     Event,
@@ -21,7 +19,6 @@ from trading.domain.events import (
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO, plain
 from trading.domain.order import (
-    BACKSTOP_SOLD,
     SELF_TRADE,
     Attempt,
     AttemptState,
@@ -31,11 +28,11 @@ from trading.domain.order import (
     Purpose,
     Side,
 )
-from trading.domain.tracker import Tracker
 from trading.domain.valuation import price_in
-from trading.execution import excess, ladder, reconcile
+from trading.execution import excess, ladder
 from trading.execution.engine import alerting
 from trading.execution.engine.case import Case
+from trading.execution.engine.cutting import Cutting
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.excess import bought_beyond
 from trading.execution.ladder import Block, Finish
@@ -43,7 +40,6 @@ from trading.execution.lifecycle import Merged
 from trading.execution.round_trip import round_trip, valued, with_cost
 
 logger = logging.getLogger(__name__)
-_ENDS_READ = 200
 
 
 class Booking:
@@ -51,6 +47,7 @@ class Booking:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._s = surroundings
+        self.cutting = Cutting(surroundings)
 
     async def note(
         self,
@@ -200,46 +197,6 @@ class Booking:
         now = self._s.now()
         return (IntentChanged(case.intent, now), *alerting.over(case, "blocked", now))
 
-    async def cut(self, case: Case) -> bool:
-        """Let an exit want no more than is managed, orders at work aside; whether that was less."""
-        if self._gone(case) <= 0:
-            return False
-        sold = await self.backstop_sold(case.intent, case.intent.created_at)
-        # Others may have been cut for the same coins while that was read.
-        gone = self._gone(case)
-        if gone <= 0:
-            return False
-        left, reason = case.intent.quantity - gone, case.intent.reason
-        if left <= 0 and sold > gone - self._s.rules[case.intent.symbol].quantity_step:
-            reason = BACKSTOP_SOLD
-        case.intent = replace(case.intent, quantity=left, reason=reason)
-        case.obstacle = None
-        await self._s.writer.keep(IntentChanged(case.intent, self._s.now()))
-        case.wake()
-        return True
-
-    def _gone(self, case: Case) -> Decimal:
-        """Return the base units that an exit wants beyond what is managed, 0 if not even a step."""
-        symbol = case.intent.symbol
-        idle = case.intent.quantity - ladder.filled(case.attempts) - case.unfilled_live
-        gone = min(self._s.exiting(symbol) - self._s.portfolio_of().managed(symbol), idle)
-        is_opening = any(not one.is_booked for one in self._s.cases.values())
-        is_over = is_opening or case.intent.state.is_terminal
-        # Of a market that is gone nobody knows what a step is, and nothing of it is sold.
-        if is_over or not self._s.is_listed(symbol):
-            return ZERO
-        return ZERO if gone < self._s.rules[symbol].quantity_step else gone
-
-    async def backstop_sold(self, arming: Intent | Tracker, since: datetime) -> Decimal:
-        """Return the base units that backstops sold of what an exit or a tracker wanted to sell."""
-        try:
-            read = await self._s.writer.latest(_ENDS_READ, (IntentClosed.__name__,))
-        except StorageLost as error:
-            logger.warning("ends_not_read", extra={"error": str(error)})
-            return ZERO
-        ended = (one.event for one in read if isinstance(one.event, IntentClosed))
-        return reconcile.backstop_sales(ended, arming, since)
-
     async def alert(
         self, case: Case, kind: str, text: str, severity: Severity = Severity.CRIT
     ) -> None:
@@ -299,35 +256,14 @@ class Booking:
                 events.append(RoundTripClosed(trip, now))
         events += self._ends_with(case, case.intent, fills)
         if case.is_backstop:
-            events += self._cut_exits(case, case.intent.filled_quantity)
+            events += self.cutting.sold_by(case, case.intent.filled_quantity)
         return events
 
     def _sold_late(self, backstop: Case, fills: Sequence[Fill]) -> Sequence[Event]:
         """Return what follows when a backstop that had ended has sold after all."""
         sold = sum((fill.quantity for fill in fills), ZERO)
         late = replace(backstop.intent, state=IntentState.DONE, filled_quantity=sold)
-        return [*self._ends_with(backstop, late, fills), *self._cut_exits(backstop, sold)]
-
-    def _cut_exits(self, backstop: Case, sold: Decimal) -> list[Event]:
-        """Take what a backstop sold off what its tracker's exit wants: both sell one slice.
-
-        It is written with that sale: whoever knows of it knows how little is left to sell.
-        """
-        events: list[Event] = []
-        for case in self._s.exits_of(backstop) if sold else ():
-            done = ladder.filled(case.attempts)
-            left = max(case.intent.quantity - sold, done + case.unfilled_live)
-            rules = self._s.rules.get(case.intent.symbol)
-            if not done and (left <= 0 or (rules is not None and left < rules.quantity_step)):
-                case.intent = replace(case.intent, quantity=ZERO, reason=BACKSTOP_SOLD)
-            else:
-                case.intent = replace(case.intent, quantity=left)
-            case.obstacle = None
-            case.wake()
-            if case.is_begun:
-                # What is just being opened is written with what is left.
-                events.append(IntentChanged(case.intent, self._s.now()))
-        return events
+        return [*self._ends_with(backstop, late, fills), *self.cutting.sold_by(backstop, sold)]
 
     def _ends_with(self, case: Case, intent: Intent, fills: Sequence[Fill]) -> Sequence[Event]:
         try:

@@ -121,9 +121,14 @@ class Recovery:
         return [each for each in found if each.bought.symbol in self._s.rules]
 
     async def look(self, cases: Sequence[Case]) -> None:
-        """Ask once for every live attempt, all at the same time."""
+        """Ask once for every live attempt, all at the same time, by the exchange's clock."""
+        await self._sending.measure_clock()
         asks = [self._searching.query(case, case.live) for case in cases if case.live is not None]
         await asyncio.gather(*asks)
+
+    async def read_fills(self, case: Case) -> None:
+        """Read executions that a report did not list, once."""
+        await self._searching.read_fills(case)
 
     def report(self, cases: Sequence[Case]) -> Sequence[str]:
         """Say for each decision what a restart found, for the recovery card."""

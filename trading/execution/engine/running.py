@@ -208,7 +208,7 @@ class Running:
         # It may have been cut down since it was decided: then it is decided anew.
         is_less = case.intent.quantity < wanted
         if not is_less and block.reason is BlockReason.BALANCE:
-            is_less = await self._booking.cut(case)
+            is_less = await self._booking.cutting.cut(case)
         if not is_less and not case.intent.state.is_terminal:
             await self._booking.block(case, block)
 

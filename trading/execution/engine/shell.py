@@ -12,17 +12,17 @@ from contextlib import (
 from datetime import datetime
 from decimal import Decimal
 
-from trading.domain.errors import Refused, UmbraError
+from trading.domain.errors import Refused
 from trading.domain.events import Event
-from trading.domain.instrument import Instrument, base_and_quote
+from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
-from trading.domain.money import ONE, plain
+from trading.domain.money import ONE
 from trading.domain.order import Attempt, Fill, Intent, OrderReport, Purpose, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Tracker
 from trading.execution import identity, ladder
 from trading.execution.classify import Cause
-from trading.execution.engine import adding, alerting
+from trading.execution.engine import adding
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
 from trading.execution.engine.giving_up import BY_PERSON, GivingUp
@@ -35,10 +35,11 @@ from trading.execution.engine.running import Running
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
+from trading.execution.engine.taking_up import TakingUp
 from trading.execution.engine.writing import Writer
 from trading.execution.excess import Excess
 from trading.execution.ladder import BlockReason
-from trading.execution.reconcile import Difference, Finding
+from trading.execution.reconcile import Finding
 from trading.execution.settings import ExecutionSettings
 from trading.ports.clock import Clock
 from trading.ports.exchange import ExchangeGateway
@@ -47,7 +48,6 @@ from trading.ports.storage import Journal, StoredState
 from trading.risk.gate import Approved
 
 logger = logging.getLogger(__name__)
-_SWEPT_AT_START = 40
 # So often an exit is tried again at once after a key was refused and taken.
 _KEY_REFUSALS = 3
 
@@ -121,13 +121,14 @@ class ExecutionEngine:
         self._recovery = Recovery(
             self._s, self._sending, self._searching, self._reporting, self._proving
         )
-        self._booking = booking
+        self._cutting = booking.cutting
         self._giving_up = GivingUp(self._s)
         self._sending.on_late_report = self._reporting.take
         self._reporting.sweep = self._recovery.sweep
         self._tasks: set[asyncio.Task[None]] = set()
-        # What a start has found and does not carry out yet.
-        self._taken_up: Sequence[Case] = ()
+        self._taking_up = TakingUp(
+            self._s, booking, self._recovery, self._reporting, self._proving, self._go
+        )
         self._opening = Opening(
             self._s, booking, self._running, self._sending, self._reporting, self._go
         )
@@ -261,7 +262,7 @@ class ExecutionEngine:
 
     async def backstop_sold(self, tracker: Tracker) -> Decimal:
         """Return the base units that backstops sold in a tracker's present arming."""
-        return await self._booking.backstop_sold(tracker, self._s.now())
+        return await self._cutting.backstop_sold(tracker, self._s.now())
 
     def entry_limit(self, instrument: Instrument, ask: Decimal) -> Decimal:
         """Return the limit that a purchase at this ask would begin with, in quote units."""
@@ -305,10 +306,6 @@ class ExecutionEngine:
         """Whether an order of the exchange carries the form that only this installation sends."""
         return identity.is_ours(client_order_id, self._s.prefix)
 
-    def _register(self, case: Case) -> None:
-        self._s.cases[case.intent.intent_id] = case
-        self._reporting.register(case)
-
     def _go(self, case: Case, attempt: Attempt | None) -> None:
         if attempt is not None:
             self._sending.start(case, attempt)
@@ -345,45 +342,7 @@ class ExecutionEngine:
         Whatever was journaled is treated as maybe sent. Returns a sentence per decision; none ends
         before `go_on`, so that the caller can load what ends with it.
         """
-        for attempt_case in await self._recovery.watched(state.watched_attempts):
-            self._reporting.register(attempt_case)
-        cases = self._taken_up = await self._recovery.cases(state)
-        for case in cases:
-            case.is_booked = True
-            self._register(case)
-        await self._sending.measure_clock()
-        await self._recovery.look(cases)
-        held = {*state.positions, *self._s.portfolio_of().positions}
-        # A purchase that an older journal does not know has left nothing that is held.
-        held |= {tracker.symbol for tracker in state.trackers if tracker.side is Side.BUY}
-        working = {case.intent.symbol for case in cases}
-        # More would use the exchange's budget up; the rest is compared by `reconcile`, in turns.
-        symbols = working | set(sorted(held & set(self._s.rules))[:_SWEPT_AT_START])
-        lost, self._reporting.is_telling_orphans = state.lost, state.lost is None
-        if lost is not None:
-            # What fired and sold in the time that is missing must not do so again.
-            symbols |= {tracker.symbol for tracker in state.trackers} & set(self._s.rules)
-        if ended := alerting.taken_up(cases, state.alerts, self._s.now()):
-            await self._s.writer.keep(*ended)
-        lines = list(self._recovery.report(cases))
-        try:
-            findings = await self._recovery.sweep(symbols)
-        except UmbraError as error:
-            lines.append(f"the exchange could not be compared with the journal yet: {error.words}")
-        else:
-            short = {each.asset for each in findings if each.kind is Difference.SHORT}
-            # What a person sold elsewhere matters where managed coins are missing.
-            lines += [
-                _finding_sentence(finding)
-                for finding in findings
-                if (finding.kind is not Difference.FOREIGN_SALE or finding.asset in short)
-                # Where a journal lacks records, they are counted together.
-                and (lost is None or finding.kind is not Difference.ORPHAN)
-            ]
-        self._reporting.is_telling_orphans = True
-        for excess in await self._recovery.excess():
-            self._s.on_excess(excess)
-        return lines
+        return await self._taking_up.recover(state)
 
     def doubt(self, decisions: Mapping[str, str], since: datetime) -> None:
         """Take decisions that a process before this one may have carried out, before `recover`.
@@ -399,8 +358,7 @@ class ExecutionEngine:
 
     def go_on(self) -> None:
         """Carry out what was taken up, once everything is loaded that ends with it."""
-        for case in self._taken_up:
-            self._go(case, None)
+        self._taking_up.go_on()
 
     async def conclude(self) -> None:
         """Book what orders have done that ended before this start, and end their decisions.
@@ -408,18 +366,7 @@ class ExecutionEngine:
         After `go_on`, and before anything is judged by what is held. What the exchange does not
         list yet is booked later: who sells the same coins waits for that.
         """
-        taken_up, self._taken_up = self._taken_up, ()
-        await asyncio.gather(*(self._conclude(case) for case in taken_up if case.live is None))
-
-    async def _conclude(self, case: Case) -> None:
-        try:
-            await self._searching.read_fills(case)
-            # A backstop has one order; another decision may have sent one that is not known yet.
-            if case.is_backstop or not self._proving.doubts(case):
-                await self._booking.conclude(case)
-        except Exception:
-            # Others must be watched, whatever is wrong with this one: its own task goes on.
-            logger.exception("case_not_concluded", extra={"intent": case.intent.intent_id})
+        await self._taking_up.conclude()
 
     def unrecorded(self) -> Sequence[str]:
         """Return the ids of orders of ours without a record."""
@@ -457,7 +404,7 @@ class ExecutionEngine:
         for case in sorted(exits, key=lambda case: case.intent.created_at, reverse=True):
             if case.is_exit:
                 async with case.lock:
-                    await self._booking.cut(case)
+                    await self._cutting.cut(case)
 
     # -------------------------------------------------------- a person's word
 
@@ -565,14 +512,3 @@ class ExecutionEngine:
     def _is_waiting(self) -> bool:
         is_leaving = any(case.sending or case.is_leaving for case in self._s.cases.values())
         return bool(self._opening.tasks) or is_leaving
-
-
-def _finding_sentence(finding: Finding) -> str:
-    order = f" order {finding.report.client_order_id}" if finding.report is not None else ""
-    amount = f" {plain(finding.quantity)}" if finding.quantity else ""
-    if (
-        finding.kind is Difference.FOREIGN_SALE
-        and finding.asset != base_and_quote(finding.symbol)[0]
-    ):
-        return f"{finding.symbol}: foreign purchase for{amount} {finding.asset}"
-    return f"{finding.symbol}: {finding.kind.value.replace('_', ' ')}{order}{amount}"

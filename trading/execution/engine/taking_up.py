@@ -1,0 +1,125 @@
+"""What a start takes up: decisions that were open, asked about first and carried out afterwards."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from trading.domain.errors import UmbraError
+from trading.domain.instrument import base_and_quote
+from trading.domain.money import plain
+from trading.domain.order import Attempt, Side
+from trading.execution.engine import alerting
+from trading.execution.engine.booking import Booking
+from trading.execution.engine.case import Case
+from trading.execution.engine.proving import Proving
+from trading.execution.engine.recovery import Recovery
+from trading.execution.engine.reporting import Reporting
+from trading.execution.engine.surroundings import Surroundings
+from trading.execution.reconcile import Difference, Finding
+from trading.ports.storage import StoredState
+
+logger = logging.getLogger(__name__)
+_SWEPT_AT_START = 40
+
+
+class TakingUp:
+    """Finds out what became of all that was open, and carries it on; `begin` has a case go on."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        booking: Booking,
+        recovery: Recovery,
+        reporting: Reporting,
+        proving: Proving,
+        begin: Callable[[Case, Attempt | None], None],
+    ) -> None:
+        self._s = surroundings
+        self._booking = booking
+        self._recovery = recovery
+        self._reporting = reporting
+        self._proving = proving
+        self._begin = begin
+        # What was found and is not carried out yet.
+        self._found: Sequence[Case] = ()
+
+    async def recover(self, state: StoredState) -> Sequence[str]:
+        """Take up everything that was open, and ask the exchange once; `go_on` carries it out.
+
+        Whatever was journaled is treated as maybe sent. Returns a sentence per decision; none ends
+        before `go_on`, so that the caller can load what ends with it.
+        """
+        for attempt_case in await self._recovery.watched(state.watched_attempts):
+            self._reporting.register(attempt_case)
+        cases = self._found = await self._recovery.cases(state)
+        for case in cases:
+            case.is_booked = True
+            self._s.cases[case.intent.intent_id] = case
+            self._reporting.register(case)
+        await self._recovery.look(cases)
+        held = {*state.positions, *self._s.portfolio_of().positions}
+        # A purchase that an older journal does not know has left nothing that is held.
+        held |= {tracker.symbol for tracker in state.trackers if tracker.side is Side.BUY}
+        working = {case.intent.symbol for case in cases}
+        # More would use the exchange's budget up; the rest is compared by `reconcile`, in turns.
+        symbols = working | set(sorted(held & set(self._s.rules))[:_SWEPT_AT_START])
+        lost, self._reporting.is_telling_orphans = state.lost, state.lost is None
+        if lost is not None:
+            # What fired and sold in the time that is missing must not do so again.
+            symbols |= {tracker.symbol for tracker in state.trackers} & set(self._s.rules)
+        if ended := alerting.taken_up(cases, state.alerts, self._s.now()):
+            await self._s.writer.keep(*ended)
+        lines = list(self._recovery.report(cases))
+        try:
+            findings = await self._recovery.sweep(symbols)
+        except UmbraError as error:
+            lines.append(f"the exchange could not be compared with the journal yet: {error.words}")
+        else:
+            short = {each.asset for each in findings if each.kind is Difference.SHORT}
+            # What a person sold elsewhere matters where managed coins are missing.
+            lines += [
+                _finding_sentence(finding)
+                for finding in findings
+                if (finding.kind is not Difference.FOREIGN_SALE or finding.asset in short)
+                # Where a journal lacks records, they are counted together.
+                and (lost is None or finding.kind is not Difference.ORPHAN)
+            ]
+        self._reporting.is_telling_orphans = True
+        for excess in await self._recovery.excess():
+            self._s.on_excess(excess)
+        return lines
+
+    def go_on(self) -> None:
+        """Carry out what was taken up, once everything is loaded that ends with it."""
+        for case in self._found:
+            self._begin(case, None)
+
+    async def conclude(self) -> None:
+        """Book what orders have done that ended before this start, and end their decisions.
+
+        After `go_on`, and before anything is judged by what is held. What the exchange does not
+        list yet is booked later: who sells the same coins waits for that.
+        """
+        taken_up, self._found = self._found, ()
+        await asyncio.gather(*(self._conclude(case) for case in taken_up if case.live is None))
+
+    async def _conclude(self, case: Case) -> None:
+        try:
+            await self._recovery.read_fills(case)
+            # A backstop has one order; another decision may have sent one that is not known yet.
+            if case.is_backstop or not self._proving.doubts(case):
+                await self._booking.conclude(case)
+        except Exception:
+            # Others must be watched, whatever is wrong with this one: its own task goes on.
+            logger.exception("case_not_concluded", extra={"intent": case.intent.intent_id})
+
+
+def _finding_sentence(finding: Finding) -> str:
+    order = f" order {finding.report.client_order_id}" if finding.report is not None else ""
+    amount = f" {plain(finding.quantity)}" if finding.quantity else ""
+    if (
+        finding.kind is Difference.FOREIGN_SALE
+        and finding.asset != base_and_quote(finding.symbol)[0]
+    ):
+        return f"{finding.symbol}: foreign purchase for{amount} {finding.asset}"
+    return f"{finding.symbol}: {finding.kind.value.replace('_', ' ')}{order}{amount}"
