@@ -12,7 +12,7 @@ import pytest
 Marked = TypeVar("Marked", bound=pytest.Item)
 
 # As `scripts/run-tests` looks for them.
-APART = frozenset({"slow", "e2e", "page", "alone"})
+APART = frozenset({"slow", "uncounted", "e2e", "page", "alone"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

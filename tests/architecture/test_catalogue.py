@@ -13,6 +13,8 @@ from tests.catalogue.gaps import GAPS
 from tests.catalogue.judge import Verdict, judge
 from tests.catalogue.results import REPOSITORY, Result, add, read
 
+pytestmark = pytest.mark.uncounted
+
 FAULT = Fault("X01", "the answer is lost", "H2", ("ONE", "EQ"))
 CLAIMS = {"tests/test_a.py::test_a": {"X01": ("ONE",)}, "tests/test_b.py::test_b": {"X01": ("EQ",)}}
 

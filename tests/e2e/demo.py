@@ -9,7 +9,8 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/?")
-READY_S = 30
+# Four interpreters start one after the other, here beside five more tests.
+READY_S = 90
 
 
 def tour() -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.coin import Mint
 from tests.e2e.world import OWNER_ID, World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone]
+pytestmark = pytest.mark.e2e
 
 POSITIONS = 16
 FLAT_WITHIN_S = 2.0
@@ -18,6 +18,7 @@ _TRADER_ID = 77
 HOUSE = ("BTC", "ETH", "SOL", "DOGE")
 
 
+@pytest.mark.alone
 async def test_twenty_positions_are_flat_within_two_seconds_and_stay_halted(
     tmp_path: Path,
 ) -> None:

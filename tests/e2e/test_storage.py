@@ -19,6 +19,7 @@ from aiohttp.test_utils import TestServer
 from tests.catalogue import fired
 from tests.e2e.test_past_the_chat import umbra
 from tests.e2e.world import World
+from tests.forking import process as forking
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
 
@@ -365,15 +366,9 @@ async def test_a_second_agent_is_refused_whatever_it_shares_with_the_first(
 async def _second(world: World, **settings: str) -> str:
     """Start another agent, which ends with code 2, and return its last words."""
     changed = {name: value for name, value in settings.items() if value}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "run"),
-        env=dict(os.environ) | world.environment | changed,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 2, said.decode()
-    return said.decode()
+    code, said = await forking.run(("run",), dict(os.environ) | world.environment | changed)
+    assert code == 2, said
+    return said
 
 
 # ---------------------------------------------------------------- a damaged journal

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.demo import ADDRESS, demo, tour
 from tests.e2e.world import World
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
 
 SOLD_S = 90
 # Each part of an agent's end has a deadline of its own, 10 s at most; exchange and chat are gone
@@ -31,6 +31,7 @@ def phone(line: str, folder: Path) -> World:
     return world
 
 
+@pytest.mark.alone
 async def test_the_tour_of_the_readme_ends_in_a_sale_and_a_halt(tmp_path: Path) -> None:
     commands = tour()
     assert len(commands) <= 5
@@ -68,7 +69,7 @@ async def _see_chart_and_sale(world: World, asked: int) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_a_second_demo_takes_free_ports(tmp_path: Path) -> None:
+async def test_a_second_demo_takes_free_ports_and_ends_when_asked_to(tmp_path: Path) -> None:
     with socket.socket() as exchange, socket.socket() as chat:
         for taken, port in ((exchange, 8090), (chat, 8091)):
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,30 +78,34 @@ async def test_a_second_demo_takes_free_ports(tmp_path: Path) -> None:
             except OSError:
                 continue  # somebody else has it already, which is as good
             taken.listen()
-        async with demo() as (_, line), aiohttp.ClientSession() as session:
+        async with demo() as (process, line), aiohttp.ClientSession() as session:
             world = phone(line, tmp_path)
             assert not world.chat.endswith((":8090", ":8091"))
             world.session = session
             assert "Equity" in (await world.answer("/status", "Equity"))["text"]
+            await _ends_wholly(process, signal.SIGTERM)
 
 
-async def test_two_demos_at_once_have_servers_of_their_own(tmp_path: Path) -> None:
-    async with AsyncExitStack() as kept, AsyncExitStack() as ended:
-        (_, line), (_, other) = await asyncio.gather(
-            kept.enter_async_context(demo()), ended.enter_async_context(demo())
+async def test_two_demos_at_once_have_servers_of_their_own_and_each_ends_with_its_demo(
+    tmp_path: Path,
+) -> None:
+    async with AsyncExitStack() as stack:
+        (kept, line), (ended, other) = await asyncio.gather(
+            stack.enter_async_context(demo()), stack.enter_async_context(demo())
         )
         world = phone(line, tmp_path)
         assert world.chat != phone(other, tmp_path).chat
-        await ended.aclose()
-        world.session = await kept.enter_async_context(aiohttp.ClientSession())
+        await _ends_wholly(ended, signal.SIGINT)
+        world.session = await stack.enter_async_context(aiohttp.ClientSession())
         assert "Equity" in (await world.answer("/status", "Equity"))["text"]
+        await _ends_wholly(kept, signal.SIGKILL)
 
 
 async def test_a_demo_whose_exchange_dies_says_so_and_ends() -> None:
     async with demo() as (process, line):
         exchange = next(pid for pid in descendants(process.pid) if "sim" in words_of(pid))
         os.kill(exchange, signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(ENDED_S):
             code = await process.wait()
         assert code == 2, line
         assert process.stderr is not None
@@ -108,17 +113,16 @@ async def test_a_demo_whose_exchange_dies_says_so_and_ends() -> None:
         assert "the exchange of the demo has ended (exit code -9)" in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-async def test_everything_ends_with_the_demo(number: signal.Signals) -> None:
-    async with demo() as (process, line):
-        children = {pid: words_of(pid) for pid in descendants(process.pid)}
-        assert len(children) == 3, line
-        process.send_signal(number)
-        await process.wait()
-        deadline = time.monotonic() + ENDED_S
-        while alive := [words for pid, words in children.items() if is_alive(pid)]:
-            assert time.monotonic() < deadline, f"still there: {alive}"
-            await asyncio.sleep(0.05)
+async def _ends_wholly(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to a demo, and wait until nothing of it is left."""
+    children = {pid: words_of(pid) for pid in descendants(process.pid)}
+    assert len(children) == 3, children
+    process.send_signal(number)
+    await process.wait()
+    deadline = time.monotonic() + ENDED_S
+    while alive := [words for pid, words in children.items() if is_alive(pid)]:
+        assert time.monotonic() < deadline, f"still there: {alive}"
+        await asyncio.sleep(0.05)
 
 
 def descendants(pid: int) -> list[int]:

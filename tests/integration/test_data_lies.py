@@ -19,6 +19,8 @@ from trading.candles.series import SeriesName
 from trading.domain.time import from_ms
 from trading.sim.binance.server import SimSettings, running
 
+pytestmark = pytest.mark.uncounted
+
 _HOUR_MS = 3_600_000
 _HOURS = 40
 _NAME = SeriesName("binance", "BTC/USDT", "1h")

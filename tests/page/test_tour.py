@@ -5,7 +5,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.demo import ADDRESS, demo, tour
 
-pytestmark = [pytest.mark.page, pytest.mark.alone, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.page, pytest.mark.timeout(150)]
 
 SOLD_MS = 90_000
 

@@ -18,6 +18,8 @@ from tests.security.front import ADA, CHANNEL, GROUP, OWNER, STRANGER, Front, ki
 from trading.domain.chat import Person, Role
 from trading.domain.events import InvitationMade, PersonChanged, UpdateHandled
 
+pytestmark = pytest.mark.uncounted
+
 AUDIT = {"AccessDenied", "UpdateHandled"}
 LIBRARY_KINDS = [
     name

@@ -15,6 +15,8 @@ from trading.domain.events import (
     PersonChanged,
 )
 
+pytestmark = pytest.mark.uncounted
+
 BOB = 8
 # Forms that cards send and the help does not name.
 _TAPPED = ("/tracker 3 exit", "/tracker 3 stop 59990", "/tracker 3 tighten", "/halt everything")

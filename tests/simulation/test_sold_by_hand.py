@@ -12,6 +12,8 @@ from tests.simulation.world import World, play
 from trading.domain.events import PositionAdjusted
 from trading.domain.position import AdjustReason
 
+pytestmark = pytest.mark.slow
+
 SOLD, LEFT = "were sold outside of Umbra", "left the account without a trade"
 
 

@@ -26,6 +26,8 @@ from trading.gateway.translate import binance
 from trading.gateway.translate.binance import orders
 from trading.gateway.translate.values import Unusable
 
+pytestmark = pytest.mark.uncounted
+
 BTC = "BTC/USDT"
 STATUSES = {
     *("NEW", "PENDING_NEW", "PARTIALLY_FILLED", "FILLED", "CANCELED", "PENDING_CANCEL"),

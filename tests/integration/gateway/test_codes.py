@@ -17,6 +17,8 @@ from trading.gateway import create_gateway
 from trading.ports.exchange import ExchangeGateway
 from trading.sim.binance.server import RunningSim
 
+pytestmark = pytest.mark.uncounted
+
 # These make the gateway silent for a while, as they should.
 PACED = (-1003, -1015, -1034)
 

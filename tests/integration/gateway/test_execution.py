@@ -21,6 +21,8 @@ from trading.domain.position import AdjustReason
 from trading.execution.reconcile import Difference
 from trading.risk.gate import Approved
 
+pytestmark = pytest.mark.uncounted
+
 
 @pytest.fixture
 async def floor(tmp_path: Path) -> AsyncIterator[Floor]:

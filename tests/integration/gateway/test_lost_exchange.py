@@ -22,6 +22,8 @@ from trading.gateway.rest import CcxtGateway
 from trading.gateway.unified import UnifiedVenue
 from trading.sim.binance.server import SimSettings
 
+pytestmark = pytest.mark.uncounted
+
 DEADLINE_S = 20.0
 Connect = Callable[[GatewaySettings], CcxtGateway]
 

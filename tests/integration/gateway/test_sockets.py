@@ -43,6 +43,8 @@ from trading.gateway.unified import UnifiedVenue
 from trading.ports.exchange import ExchangeGateway
 from trading.sim.binance.server import RunningSim
 
+pytestmark = pytest.mark.uncounted
+
 
 @pytest.fixture
 async def sim() -> AsyncIterator[RunningSim]:

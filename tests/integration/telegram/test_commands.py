@@ -17,6 +17,8 @@ from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Amount, AmountKind, TrackerState
 
+pytestmark = pytest.mark.uncounted
+
 
 async def _armed(world: World, line: str = "/track BTC/USDT stop 58000 all") -> None:
     card = await world.phone.ask(line)

@@ -27,6 +27,8 @@ from trading.candles.checking import Fault
 from trading.candles.series import PRICES, Candles, SeriesName
 from trading.candles.spans import Span
 
+pytestmark = pytest.mark.uncounted
+
 _HOUR_MS = 60 * MINUTE_MS
 _IN_QUOTE = (*PRICES, "quote_volume")
 _HOURS = SeriesName("binance", "BTC/USDT", "1h")

@@ -21,6 +21,8 @@ from trading.candles.series import COLUMNS, PRICES, Candles, SeriesName, join
 from trading.candles.spans import Span
 from trading.domain.errors import InstanceConflict, Refused
 
+pytestmark = pytest.mark.uncounted
+
 _HOUR_MS = 60 * MINUTE_MS
 _IN_QUOTE = (*PRICES, "quote_volume")
 _HOURS = SeriesName("binance", "BTC/USDT", "1h")

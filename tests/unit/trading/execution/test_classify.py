@@ -19,6 +19,8 @@ from trading.domain.order import OrderReport, OrderStatus, SendEvidence, SendPha
 from trading.execution import classify as table
 from trading.execution.classify import Action, Cause, Verdict, classify
 
+pytestmark = pytest.mark.uncounted
+
 ANSWERED = SendPhase.ANSWERED
 U, R, L = Verdict.UNKNOWN, Verdict.REJECTED, Verdict.RATE_LIMITED
 A, N = Verdict.LIVE_EVIDENCE, Verdict.NOT_FOUND

@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from tests.fakes.exchange import broken_filter
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
 from trading.domain.order import IntentState, Side
+
+pytestmark = pytest.mark.uncounted
 
 # What a test may script: each leaves a decision to be carried out in the end.
 FAULTS = st.sampled_from(

@@ -15,6 +15,8 @@ from trading.domain.market import Candle
 from trading.domain.time import Timeframe, candle_open_ms, from_ms
 from trading.market.past import Past, Request
 
+pytestmark = pytest.mark.uncounted
+
 ADA = "ADA/USDT"
 MINUTE = Timeframe("1m")
 MINUTE_MS = 60_000

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import Balance, Portfolio, Position, TradingMode
 from trading.risk.gate import Activity, Approved, Decided, Refusal, review
 from trading.risk.limits import RiskLimits
+
+pytestmark = pytest.mark.uncounted
 
 BTC = "BTC/USDT"
 QUOTE = Quote(BTC, Decimal(60_000), Decimal(1), Decimal("60000.01"), Decimal(1), 0, 0.0)

@@ -12,6 +12,8 @@ from trading.domain.watching import AlertKind, ScoreAlert, ScoreKind, Watched
 from trading.scanner.alerting import AlertRule, Remembered, judge, move_of
 from trading.scanner.scores import RankScore, Standing, Thresholds, TimeframeScore
 
+pytestmark = pytest.mark.uncounted
+
 MINUTE_MS = 60_000
 RULE = AlertRule()
 HOUR = Timeframe("1h")

@@ -17,6 +17,8 @@ from trading.scanner.attention import (
     urgency,
 )
 
+pytestmark = pytest.mark.uncounted
+
 MINUTE_MS = 60_000
 NOW = Present(10_000_000)
 MOVES = (0.0, 0.2, -0.5, 1.0, -3.0, 30.0)

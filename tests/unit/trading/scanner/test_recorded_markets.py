@@ -16,6 +16,8 @@ from trading.scanner.replay import ReplaySettings, ScoreHistory, replay
 from trading.scanner.scores import ScoreSignal, signal
 from trading.scanner.walk_forward import Costs, ScoredCandles, SearchSettings, best_thresholds
 
+pytestmark = pytest.mark.uncounted
+
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 

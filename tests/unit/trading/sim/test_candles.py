@@ -8,6 +8,8 @@ from trading.domain.time import Timeframe, candle_open_ms, from_ms
 from trading.sim.candles import CandleStore, TapePrint
 from trading.sim.history import SECOND, TIMEFRAMES, Rows, history
 
+pytestmark = pytest.mark.uncounted
+
 START_MS = 1_790_000_123_456
 MINUTE_MS = 60_000
 

@@ -8,6 +8,8 @@ import pytest
 from trading.sim.catalogue import COIN_PRICES
 from trading.sim.scenario import Regime, Scenario
 
+pytestmark = pytest.mark.uncounted
+
 START = {coin: float(price) for coin, price in COIN_PRICES.items()}
 MINUTE = 240
 

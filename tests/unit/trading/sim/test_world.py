@@ -12,6 +12,8 @@ from trading.sim.orders import OrderKind, OrderTicket, Traded
 from trading.sim.tape import Tape, TapeCandle
 from trading.sim.world import Market, World, WorldSettings
 
+pytestmark = pytest.mark.uncounted
+
 START_MS = 1_790_000_000_000
 MINUTE = Timeframe("1m")
 
