@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from trading.deadlines import within
 from trading.domain.errors import AuthLost, RateLimited
-from trading.domain.events import Event
+from trading.domain.events import AttemptPrepared, Event
 from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import Quote
 from trading.domain.money import ZERO
@@ -55,6 +55,15 @@ class Surroundings:
     cases: dict[str, Case] = field(default_factory=dict)
     is_clock_known: bool = False
     is_stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.writer.on_written = self._recorded
+
+    def _recorded(self, events: Sequence[Event]) -> None:
+        """Take the marks of sales away whose record a start would find."""
+        for event in events:
+            if isinstance(event, AttemptPrepared):
+                self.unrecorded.arrive(event.attempt.intent_id)
 
     def now(self) -> datetime:
         """Wall time."""

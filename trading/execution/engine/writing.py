@@ -32,6 +32,8 @@ class Writer:
         self._journal = journal
         self._publish = publish
         self._overflowed = overflowed
+        # What storage has refused before, and holds by now.
+        self.on_written: Callable[[Sequence[Event]], None] = lambda _: None
         self._unsaved: deque[tuple[Event, ...]] = deque()
         self._put_off: deque[tuple[Event, ...]] = deque()
         self._flushing = asyncio.Lock()
@@ -102,7 +104,7 @@ class Writer:
                     await self._append_new(list(self._unsaved[0]))
                 except StorageLost:
                     return
-                self._unsaved.popleft()
+                self.on_written(self._unsaved.popleft())
 
     async def _append(self, events: list[Event]) -> list[Event]:
         try:

@@ -12,6 +12,7 @@ from tests.fakes.exchange import FakeExchange
 from tests.fakes.memory_store import MemoryStore
 from tests.fakes.virtual_time import VirtualTime
 from tests.unit.trading.execution.desk import BTC, Desk
+from trading.domain.events import AttemptPrepared
 from trading.domain.order import Intent, IntentState, Side
 from trading.execution.settings import ExecutionSettings
 from trading.ports.on_the_way import OnTheWay
@@ -172,6 +173,22 @@ async def test_what_is_marked_as_sent_and_never_was_goes_out_when_nothing_can_ap
     absence = ExecutionSettings().absence
     assert time.monotonic() - began_s >= absence.settled_s(absence.exit_recv_window_ms)
     assert marks.keys == frozenset()
+
+
+async def test_a_sale_keeps_its_mark_until_its_record_is_written_and_no_longer(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(unrecorded=MarkedOnTheWay(tmp_path, SALES))
+    desk.store.lose(reserve_too=True)
+    await desk.open(desk.exit())
+    await desk.time.pass_by(60)
+    assert desk.exchange.coins["BTC"] == 0
+    assert MarkedOnTheWay(tmp_path, SALES).keys == {"tracker:1:1"}
+    desk.store.heal()
+    await desk.time.finish(desk.engine.check_open_attempts())
+    await desk.time.settle()
+    assert desk.store.of(AttemptPrepared)
+    assert MarkedOnTheWay(tmp_path, SALES).keys == frozenset()
 
 
 def test_every_stop_of_a_great_account_is_marked_when_all_fire_at_once(tmp_path: Path) -> None:
