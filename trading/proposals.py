@@ -383,13 +383,26 @@ def _size_buy(
             )
     if needed > free:
         raise Refused(
-            f"{plain(rounded(needed, 8))} {instrument.quote} is more than what is free: "
+            f"{_costs(amount, needed, instrument)} more than what is free: "
             f"{plain(slices.rounded_down(free))}{holding.rest}",
-            example=f"/buy {instrument.symbol} 50%"
-            if free >= instrument.notional_min * 4
-            else "/balance",
+            example=_affordable(amount, free, instrument),
         )
     return quantity, budget
+
+
+def _costs(amount: Amount, needed: Decimal, instrument: Instrument) -> str:
+    """What a purchase needs; of coins, how many these were: 50 of them is not 50 to spend."""
+    money = f"{plain(rounded(needed, 8))} {instrument.quote}"
+    if amount.kind is not AmountKind.BASE:
+        return f"{money} is"
+    return f"{plain(amount.value)} {instrument.base} costs {money},"
+
+
+def _affordable(amount: Amount, free: Decimal, instrument: Instrument) -> str:
+    """What to send instead of a purchase that costs too much: the number as money, if it may be."""
+    if amount.kind is AmountKind.BASE and instrument.notional_min * 2 <= amount.value <= free:
+        return f"/buy {instrument.symbol} {plain(amount.value)} {instrument.quote}"
+    return f"/buy {instrument.symbol} 50%" if free >= instrument.notional_min * 4 else "/balance"
 
 
 def _walk(book: OrderBook | None, side: Side, quantity: Decimal, touch: Decimal) -> Decimal:

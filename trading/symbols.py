@@ -4,10 +4,11 @@ import difflib
 from collections.abc import Mapping
 
 from trading.domain.errors import Refused
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 
 _LENGTH_MAX = 24
 _NEAR_MAX = 3
+_QUOTES = ("USDT", "USDC", "USD", "EUR")
 
 
 def resolve(text: str, instruments: Mapping[str, Instrument]) -> Instrument:
@@ -25,13 +26,18 @@ def resolve(text: str, instruments: Mapping[str, Instrument]) -> Instrument:
     if len(matches) == 1 and "/" not in wanted:
         return matches[0]
     near = _near(wanted, instruments)
-    meant = f"; did you mean {' or '.join(sorted(near))}?" if near else ""
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
     raise Refused(
         f"{text.strip()!r} is not traded here{meant}",
         example=near[0] if near else "BTC/USDT",
         wrong=text.strip(),
         near=near,
     )
+
+
+def _by_dollar(symbol: str) -> tuple[int, str]:
+    _, quote = base_and_quote(symbol)
+    return (_QUOTES.index(quote) if quote in _QUOTES else len(_QUOTES), symbol)
 
 
 def _near(wanted: str, instruments: Mapping[str, Instrument]) -> list[str]:
@@ -41,6 +47,9 @@ def _near(wanted: str, instruments: Mapping[str, Instrument]) -> list[str]:
     """
     base = wanted.split("/", maxsplit=1)[0]
     by_base = [item.symbol for item in instruments.values() if item.base == base]
+    if by_base and "/" not in wanted:
+        # Who names a coin alone mostly means it against the dollar.
+        return sorted(by_base, key=_by_dollar)[:_NEAR_MAX]
     if by_base:
         alike = difflib.get_close_matches(wanted, by_base, n=_NEAR_MAX, cutoff=0.5)
         return [*alike, *sorted(set(by_base) - set(alike))][:_NEAR_MAX]

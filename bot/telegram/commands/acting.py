@@ -45,6 +45,8 @@ async def trade(request: Request, services: Services) -> Reply:
     if step is None and request.is_continued:
         step = guide.ask_unit(request.command, request.words, services.desk)
     if step is None:
+        # The guide is at its end: what is typed next is of something else.
+        services.typed_next.pop(request.by, None)
         return await asking.handle_command(request, services)
     services.typed_next[request.by] = request.text if step.takes_typing else ""
     return Reply((step.card,), outcome="guided")

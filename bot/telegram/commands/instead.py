@@ -10,6 +10,8 @@ from trading.domain.errors import AlreadyRecorded, Refused, Retryable
 
 # What is refused leads to what would do: a level to the grid, its amount to what is held, …
 _TRIES_MAX: Final = 6
+# With no more words than these a command shows something, or asks for the next word.
+_LOOKING_WORDS: Final = {"tracker": 1, "track": 1, "buy": 1, "sell": 1, "trade": 2, "close": 0}
 
 
 async def with_line_that_is_taken(error: Refused, person: Person, services: Services) -> Refused:
@@ -39,9 +41,10 @@ def _leading_on(line: str, name: str) -> str:
 
 
 def _acting(line: str) -> str:
-    """The name of the acting command that a line is; empty for none."""
-    name = line.partition(" ")[0][1:] if line.startswith("/") else ""
-    return name if name in grammar.ACTING else ""
+    """The name of the command that a line acts with; empty for one that only looks or guides."""
+    first, *rest = line.split() or [""]
+    name = first[1:] if first.startswith("/") else ""
+    return name if name in grammar.ACTING and len(rest) > _LOOKING_WORDS.get(name, -1) else ""
 
 
 async def _refused_for(line: str, person: Person, services: Services) -> str | None:

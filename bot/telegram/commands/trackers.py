@@ -22,6 +22,8 @@ async def track(request: Request, services: Services) -> Reply:
         return Reply((guide.left_card(),), outcome="left")
     step = await guide.next_step(request.words, services.desk)
     if step is None:
+        # The guide is at its end: what is typed next is of something else.
+        services.typed_next.pop(request.by, None)
         return await asking.handle_command(request, services)
     services.typed_next[request.by] = request.text if step.takes_typing else ""
     return Reply((step.card,), outcome="guided")
@@ -88,7 +90,7 @@ def _view(request: Request, services: Services) -> TrackerView:
 
 
 def _number(request: Request) -> int:
-    return whole_number(request.words, 0, 1, 999_999_999, ("the tracker's number", "/tracker 3"))
+    return whole_number(request.words, 0, 1, 999_999_999, ("the tracker's number", "/trackers"))
 
 
 async def _applying(request: Request, services: Services, view: TrackerView) -> list[str]:

@@ -161,7 +161,7 @@ def ended_card(view: EndedTrackerView) -> Card:
         lines.append(f"at {price(intent.average_price, instrument)} {quote} on average")
     lines.append("Nothing is watched any more")
     if tracker.reason:
-        lines.append(tracker.reason)
+        lines.append(f"Why: {tracker.reason}")
     row = (does("📊 Status", "/status"), does("📜 History", "/history"))
     return Card(card_text(title, *lines), (row,), name=card_name(tracker.tracker_id))
 

@@ -176,12 +176,18 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
         lines.extend(f"• {quantity(left)} {asset}" for asset, left in facts.unsellable)
     is_more = bool(facts.unmanaged or facts.foreign_orders)
     if isinstance(command, Panic) and is_more and not is_everything:
-        lines.append("Everything sells and cancels that too.")
+        lines.append(f"The button Everything {_and_that(facts, 's')} that too.")
     if isinstance(command, CloseAll) and is_more:
-        lines += ["To sell and cancel that too, and halt:", Code("/panic everything")]
+        lines += [f"To {_and_that(facts)} that too, and halt:", Code("/panic everything")]
     if facts.price_age_s is not None and facts.price_age_s > _FRESH_S:
         lines.append(f"⚠️ Prices {age(facts.price_age_s)} old")
     return _close_title(facts, command), lines
+
+
+def _and_that(facts: CloseProposal, ending: str = "") -> str:
+    """What a panic with everything does to what is not Umbra's, as far as there is any."""
+    verbs = ["sell"] * bool(facts.unmanaged) + ["cancel"] * bool(facts.foreign_orders)
+    return " and ".join(f"{verb}{ending}" for verb in verbs)
 
 
 def _ended(trackers: Sequence[Tracker]) -> list[Line]:
@@ -199,9 +205,9 @@ def _close_title(facts: CloseProposal, command: Command) -> str:
             return f"❔ Close {count(len(facts.lines), 'position')}?"
         case Panic(everything=True):
             symbols = {line.symbol for line in (*facts.lines, *facts.unmanaged)}
-            return f"🚨 PANIC: sell all {len(symbols)}, then halt?"
+            return f"🚨 PANIC: sell all {count(len(symbols), 'coin')}, halt?"
         case Panic():
-            return f"🚨 PANIC: sell {len(facts.lines)}, then halt?"
+            return f"🚨 PANIC: sell {count(len(facts.lines), 'position')}, halt?"
         case _:
             return f"❔ Close {', '.join(line.base for line in facts.lines) or 'nothing'}?"
 

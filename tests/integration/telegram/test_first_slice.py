@@ -44,7 +44,7 @@ async def test_everything_is_the_second_button_of_panic(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("command", "title"),
-    [("/panic", "🚨 PANIC: sell 1, then halt?"), ("/closeall", "❔ Close 1 position?")],
+    [("/panic", "🚨 PANIC: sell 1 position, halt?"), ("/closeall", "❔ Close 1 position?")],
 )
 async def test_a_sale_of_all_on_an_older_database_says_first_that_more_may_be_managed(
     world: World, command: str, title: str

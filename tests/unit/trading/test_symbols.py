@@ -20,8 +20,16 @@ def test_the_usual_spellings_are_understood(text: str) -> None:
 def test_a_near_miss_is_offered() -> None:
     with pytest.raises(Refused, match="did you mean BTC/USDT"):
         resolve("BTC/USTD", INSTRUMENTS)
-    with pytest.raises(Refused, match="ADA/USDC or ADA/USDT"):
+    with pytest.raises(Refused, match="ADA/USDT or ADA/USDC"):
         resolve("ADA", INSTRUMENTS)
+
+
+def test_a_coin_alone_is_first_offered_against_the_dollar() -> None:
+    pairs = {item.symbol: item for item in (coin("ETH", "BTC"), coin("ETH", "USDT"))}
+    with pytest.raises(Refused) as refused:
+        resolve("eth", pairs)
+    assert tuple(refused.value.near) == ("ETH/USDT", "ETH/BTC")
+    assert refused.value.example == "ETH/USDT"
 
 
 def test_the_closest_spelling_of_the_same_coin_is_the_example() -> None:

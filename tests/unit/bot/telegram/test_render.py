@@ -703,16 +703,16 @@ async def test_a_panic_with_everything_lists_what_else_it_sells_and_cancels() ->
         card = Card(trading.question_text(replace(proposal, facts=facts), 300))
         said[command.everything] = _assert_fits(card)
     assert said[False][:6] == [
-        "🚨 PANIC: sell 1, then halt?",
+        "🚨 PANIC: sell 1 position, halt?",
         "• 0.5 BTC = 60,000.00 USDT",
         "Stays (not managed):",
         "• 2 ETH = ?",
         "Stays (orders not ours):",
         "• buy 3 ETH/USDT",
     ]
-    assert " ".join(said[False][6:8]) == "Everything sells and cancels that too."
+    assert " ".join(said[False][6:8]) == "The button Everything sells and cancels that too."
     assert said[True][:8] == [
-        "🚨 PANIC: sell all 2, then halt?",
+        "🚨 PANIC: sell all 2 coins, halt?",
         "• 0.5 BTC = 60,000.00 USDT",
         "Sold too (not managed):",
         "• 2 ETH = ?",

@@ -83,6 +83,17 @@ async def test_a_bare_number_for_a_purchase_is_asked_whether_it_is_money_or_coin
     assert (await talk.ask("usdt")).title.startswith("❔ Buy")
 
 
+async def test_a_guide_that_ended_in_taps_takes_nothing_that_is_typed_later(talk: Talk) -> None:
+    await talk.ask("/track")
+    await talk.press("=/track BTC/USDT trail 2%")
+    asked = await talk.press("=/track BTC/USDT trail 2% all")
+    assert asked.title.startswith("❔ BTC/USDT")
+    assert "Commands start with a slash" in (await talk.ask("0.1")).text
+    await talk.ask("/sell BTC/USDT")
+    await talk.press("=/sell BTC/USDT 50%")
+    assert "Commands start with a slash" in (await talk.ask("0.1")).text
+
+
 async def test_a_bare_number_of_a_sale_or_of_a_whole_line_is_of_coins(talk: Talk) -> None:
     await talk.ask("/sell BTC/USDT")
     assert (await talk.ask("0.1")).title.startswith("❔ Sell")

@@ -3,6 +3,13 @@
 from tests.unit.bot.telegram.commands.agent_talk import agent_talk
 
 
+async def test_a_number_of_money_without_its_unit_is_told_from_one_of_coins() -> None:
+    async with agent_talk() as talk:
+        answer = await talk.ask("/buy BTC/USDT 50")
+        assert "50 BTC costs 3000000" in answer.text
+        assert answer.text.endswith("Try: /buy BTC/USDT 50 USDT")
+
+
 async def test_two_halves_sell_what_both_cards_said() -> None:
     async with agent_talk() as talk:
         first = await talk.ask("/sell ETH/USDT 50%")
