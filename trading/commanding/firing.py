@@ -12,7 +12,7 @@ from trading.domain.events import Event, TrackerChanged
 from trading.domain.money import ZERO
 from trading.domain.order import BACKSTOP_SOLD, Intent, Side
 from trading.domain.tracker import Evidence, Tracker, TrackerChange, TrackerState
-from trading.execution.engine import HELD
+from trading.execution.engine import BY_PERSON, HELD
 from trading.risk.gate import Approved, Refusal, review
 from trading.trackers import rules
 
@@ -100,19 +100,18 @@ class Firing:
     async def give_up(self, tracker: Tracker, cause: Event) -> None:
         """End a blocked tracker that has no intent at work; its coins stay unsold."""
         now = self._of.clock.now()
-        reason = "given up by a person"
         ended = replace(
             tracker,
             state=TrackerState.ABORTED,
             quantity=ZERO,
             quote=ZERO,
-            reason=reason,
+            reason=BY_PERSON,
             changed_at=now,
         )
         # Until it is durable nothing may open its intent.
         self._given_up.add(tracker.tracker_id)
         try:
-            told = TrackerChanged(ended, TrackerChange.ABORTED, now, reason=reason)
+            told = TrackerChanged(ended, TrackerChange.ABORTED, now, reason=BY_PERSON)
             await self._of.record(cause, told)
         finally:
             self._given_up.discard(tracker.tracker_id)

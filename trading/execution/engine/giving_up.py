@@ -13,6 +13,7 @@ from trading.execution.engine.surroundings import Surroundings
 from trading.execution.ladder import Finish
 
 BY_PERSON = "given up by a person"
+FOR_NEWER = "a newer sale takes its coins"
 UNWOUND = "its stop has fired"
 
 

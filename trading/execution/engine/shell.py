@@ -25,7 +25,7 @@ from trading.execution.classify import Cause
 from trading.execution.engine import adding
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
-from trading.execution.engine.giving_up import BY_PERSON, GivingUp
+from trading.execution.engine.giving_up import BY_PERSON, FOR_NEWER, GivingUp
 from trading.execution.engine.opening import Opening
 from trading.execution.engine.pacing import Pacer, Sleep
 from trading.execution.engine.proving import Proving
@@ -448,7 +448,7 @@ class ExecutionEngine:
     async def make_way(self, intent_ids: Iterable[str]) -> None:
         """Give decisions up for a newer sale of their coins, and wait a moment for their ends."""
         ids = list(intent_ids)
-        await self._giving_up.follows(ids, BY_PERSON)
+        await self._giving_up.follows(ids, FOR_NEWER)
         await self.settle(ids)
 
     async def settle(self, intent_ids: Iterable[str]) -> None:

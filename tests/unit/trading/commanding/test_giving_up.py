@@ -229,6 +229,8 @@ async def test_a_panic_sells_what_lies_in_a_limit_sale_of_ours(
     await world.until_sold("0.5")
     assert world.exchange.coins["BTC"] == 0
     assert [one.is_open for one in world.exchange.orders.values()] == [False, False]
+    reasons = {each.intent.reason for each in world.store.of(IntentClosed)}
+    assert reasons == {"a newer sale takes its coins", ""}
 
 
 async def test_half_a_closing_leaves_a_limit_sale_that_it_does_not_need(world: AgentWorld) -> None:
