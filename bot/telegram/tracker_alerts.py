@@ -71,17 +71,18 @@ def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
     return None
 
 
-_SOURCES = {"stream": "live prices", "rest": "a price that was asked for"}
+_SOURCES = {"stream": "live", "rest": "asked for"}
+_PRICES = {PriceKind.LAST: "last price", PriceKind.BID: "bid", PriceKind.MID: "middle price"}
 
 
 def _triggered(event: events.TrackerChanged, instrument: Instrument | None) -> list[str]:
     tracker, evidence = event.tracker, event.evidence
     lines = [f"⚡ Triggered: {tracker.symbol} #{tracker.tracker_id}"]
     if evidence is not None:
-        lines.append(f"price {price(evidence.price, instrument)}")
+        kind = _PRICES.get(evidence.price_kind, "price")
+        source = _SOURCES.get(evidence.source, evidence.source)
+        lines.append(f"{kind} {price(evidence.price, instrument)} ({source})")
         lines.append(f"level {price(evidence.level, instrument)} ({evidence.rule})")
-        kind = "" if evidence.price_kind is PriceKind.DECISION else f"{evidence.price_kind.value} "
-        lines.append(f"{kind}in {_SOURCES.get(evidence.source, evidence.source)}")
     if event.reason:
         word = "selling" if tracker.side is Side.SELL else "buying"
         lines.append(f"NOT {word}: {event.reason}")

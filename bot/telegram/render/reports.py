@@ -39,7 +39,7 @@ from trading.domain import events
 from trading.domain.chat import ConfirmationAnswer
 from trading.domain.instrument import Instrument
 from trading.domain.money import plain
-from trading.domain.order import Fill, IntentState, Side
+from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.tracker import Tracker, TrackerChange
 from trading.overview import ChartView, HealthView, JobView, SummaryView
 from trading.ports.storage import Recorded
@@ -382,9 +382,10 @@ def _own_words(event: events.Event, was: Decimal | None) -> str:
                 words = f"{words}{origin} to {price(tracker.stop_price)}"
             return _with_reason(f"{name} {words}", event.reason)
         case events.IntentOpened(intent):
-            return f"{intent.side.value} {intent.symbol} begins"
+            begins = "is placed" if intent.purpose is Purpose.BACKSTOP else "begins"
+            return f"{_order(intent)} {begins}"
         case events.IntentClosed(intent):
-            return f"{intent.side.value} {intent.symbol}: {_ENDS.get(intent.state, 'at work')}"
+            return f"{_order(intent)}: {_end(intent)}"
         case events.ProcessStarted(version, mode):
             return f"Umbra {version} started, {mode}"
         case events.ProcessStopped(reason, unsold=unsold):
@@ -392,6 +393,18 @@ def _own_words(event: events.Event, was: Decimal | None) -> str:
         case _:
             # Unknown to this page: a name of ours, spelled as words.
             return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(event).__name__).lower()
+
+
+def _order(intent: Intent) -> str:
+    word = "backstop" if intent.purpose is Purpose.BACKSTOP else intent.side.value
+    return f"{word} {intent.symbol}"
+
+
+def _end(intent: Intent) -> str:
+    if intent.purpose is Purpose.BACKSTOP:
+        # It rests, and sells only while nobody else does.
+        return "has sold" if intent.filled_quantity > 0 else "taken off"
+    return _ENDS.get(intent.state, "at work")
 
 
 def _with_reason(words: str, reason: str) -> str:

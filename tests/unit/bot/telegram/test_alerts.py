@@ -264,9 +264,8 @@ def test_triggered_carries_its_evidence() -> None:
     event = replace(changed(TrackerChange.TRIGGERED), evidence=evidence)
     assert told(event) == [
         "⚡ Triggered: BTC/USDT #3",
-        "price 57,999.99",
+        "last price 57,999.99 (live)",
         "level 58,000.00 (touch)",
-        "last in live prices",
         "selling 0.5 BTC",
     ]
 

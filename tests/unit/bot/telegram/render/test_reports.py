@@ -10,7 +10,8 @@ from bot.telegram.outbox import strip_markup
 from bot.telegram.render import reports
 from tests.fakes.desk import INSTRUMENTS, START, FakeDesk
 from tests.fakes.memory_store import SettableClock
-from trading.domain.order import Fill, Side
+from trading.domain import events
+from trading.domain.order import Fill, Intent, IntentState, Purpose, Side
 from trading.domain.time import Timeframe
 
 
@@ -92,3 +93,24 @@ async def test_a_paused_stop_is_called_so_in_the_caption_and_drawn_as_none_that_
     assert [mark.label for mark in marks] == ["#1 stop paused", "#1 hard paused"]
     assert all(mark.is_dashed for mark in marks)
     assert {mark.meaning for mark in marks}.isdisjoint(mark.meaning for mark in live)
+
+
+def test_the_audit_calls_a_backstop_no_sale_that_begins() -> None:
+    resting = Intent(
+        "u:backstop:2", "ETH/USDT", Side.SELL, Purpose.BACKSTOP, Decimal(2700), START, Decimal(2)
+    )
+    off = replace(resting, state=IntentState.ABORTED)
+    sold = replace(resting, state=IntentState.DONE, filled_quantity=Decimal(2))
+    told = [
+        reports.audit_words(event, {})
+        for event in (
+            events.IntentOpened(resting, START),
+            events.IntentClosed(off, START),
+            events.IntentClosed(sold, START),
+        )
+    ]
+    assert told == [
+        "backstop ETH/USDT is placed",
+        "backstop ETH/USDT: taken off",
+        "backstop ETH/USDT: has sold",
+    ]
