@@ -11,6 +11,7 @@ from bot.config import Settings
 from bot.data.holdings import ArchiveHoldings
 from bot.data.removal import ArchiveRemoval
 from bot.escalation import Escalation
+from bot.handed_out import keep_newest
 from bot.on_the_way import MarkedOnTheWay
 from bot.opening import Opened
 from bot.owners_chat import OwnersChat
@@ -28,6 +29,7 @@ from trading.scanner.engine import ScannerEngine
 
 # How long the chat stays silent for an exchange that may just be starting, too.
 _FIRST_ANSWER_S = 5.0
+_EXPORTS_KEPT = 5
 
 
 class Front:
@@ -128,5 +130,7 @@ class Front:
         form = Format(ending or Format.CSV.value)
         at = self._clock.now()
         path = self._settings.directory / "exports" / f"{name}-{at:%Y%m%d-%H%M%S}.{form.value}"
+        # A whole journal each time: what is sent already must not fill the disk.
+        await asyncio.to_thread(keep_newest, path.parent, _EXPORTS_KEPT)
         await export(self._opened.store.journal, name, path, form)
         return path

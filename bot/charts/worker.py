@@ -10,6 +10,7 @@ from bot.charts.drawing import Drawing, drawing_from_json
 from bot.charts.heat_map import HeatMap, heat_map_from_json
 from bot.charts.score_chart import ScoreChart, score_chart_from_json
 from bot.child import Child, serve_alone
+from bot.handed_out import keep_newest
 from trading.domain.errors import NotInTime
 
 _DEADLINE_S: Final = 10.0
@@ -51,15 +52,8 @@ def request_of(picture: Picture) -> bytes:
 
 
 def _write(path: Path, png: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _forget_old(path.parent)
+    keep_newest(path.parent, _PICTURES_KEPT, "*.png")
     path.write_bytes(png)
-
-
-def _forget_old(folder: Path) -> None:
-    pictures = sorted(folder.glob("*.png"), key=lambda path: path.stat().st_mtime)
-    for path in pictures[:-_PICTURES_KEPT]:
-        path.unlink(missing_ok=True)
 
 
 def png_of(request: bytes) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from bot.charts.heat_map import heat_map_of
+from bot.handed_out import keep_newest
 from bot.telegram.commands.context import ChartDrawer
 from bot.telegram.delivery import is_silent, with_banner
 from bot.telegram.render.pictures import heat_map_buttons
@@ -148,8 +149,5 @@ class ScoreReports:
 
 
 def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    old = sorted(path.parent.glob("*.csv"), key=lambda file: file.stat().st_mtime)
-    for oldest in old[:-_FILES_KEPT]:
-        oldest.unlink(missing_ok=True)
+    keep_newest(path.parent, _FILES_KEPT, "*.csv")
     path.write_text(content, encoding="utf-8")

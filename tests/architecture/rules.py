@@ -215,12 +215,12 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot": (*_AGENT, "bot"),
     "bot.telegram": (
         *(*_AGENT, "trading.scanner"),
-        *("bot.charts", "bot.modes", "bot.repetition", "bot.totp"),
+        *("bot.charts", "bot.handed_out", "bot.modes", "bot.repetition", "bot.totp"),
     ),
     "bot.telegram.confirm": ("trading.domain", "trading.ports.storage"),
     "bot.localchat": (*_AGENT, "trading.loopback"),
     "bot.web": _AGENT,
-    "bot.charts": ("trading.domain", "trading.scanner", "bot.child"),
+    "bot.charts": ("trading.domain", "trading.scanner", "bot.child", "bot.handed_out"),
     "bot.child": ("trading.domain",),
     "bot.clock": ("trading.domain", "trading.ports.clock"),
     "bot.data": (
@@ -233,6 +233,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     "bot.notify": ("trading.domain",),
     "bot.secrets": ("trading.domain",),
     "bot.totp": (),
+    "bot.handed_out": (),
     "bot.small_files": (),
     "bot.silence": ("trading.gateway.silence", "bot.small_files"),
     "bot.shares": ("trading", "bot"),  # the settings types of each package

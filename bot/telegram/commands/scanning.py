@@ -6,6 +6,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
+from bot.handed_out import keep_newest
 from bot.telegram.commands import pictures
 from bot.telegram.commands.context import Reply, Request, Services, no_more, page_of
 from bot.telegram.commands.lines import (
@@ -42,6 +43,8 @@ _LOOKS = ("history", pictures.WORD)
 _FORMS = ("csv", "json")
 _FORMS_LIKE = frozenset({*_FORMS, "xml", "xls", "xlsx", "excel", "html", "txt", "pdf", "file"})
 # What is done with candles on the machine alone.
+# Of this folder, which tables of the journal are made in as well.
+_FILES_KEPT = 20
 _ON_THE_MACHINE = ("download", "list", "verify", "repair", "export", "import")
 
 
@@ -265,7 +268,7 @@ async def _filed(
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    keep_newest(path.parent, _FILES_KEPT)
     path.write_text(text, encoding="utf-8")
 
 

@@ -330,6 +330,20 @@ async def test_scores_come_as_a_table_with_a_row_for_each_length(
     assert rows[2]["change_percent"] == ""
 
 
+async def test_tables_that_were_sent_long_ago_do_not_fill_the_disk(
+    talk: Talk, tmp_path: Path
+) -> None:
+    talk.services.data_dir = tmp_path
+    (tmp_path / "exports").mkdir()
+    for number in range(40):
+        (tmp_path / "exports" / f"fills-{number}.csv").touch()
+    await talk.ask("/watch BTC/USDT 15m 1h 1d")
+    document = Path((await talk.ask("/post")).messages[0].document or "")
+    left = list((tmp_path / "exports").iterdir())
+    assert document in left
+    assert len(left) == 21
+
+
 async def test_scores_come_as_json_with_null_for_what_is_unknown(
     talk: Talk, tmp_path: Path
 ) -> None:
