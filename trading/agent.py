@@ -469,7 +469,7 @@ class TradingAgent:
         for event in events:
             self.state.apply(event)
             self._reviewing.apply(event)
-            self._housekeeping.transfers.apply(event)
+            self._housekeeping.apply(event)
             if self._start_log is not None:
                 self._start_log.apply(event)
         self.trackers.applied(*events)

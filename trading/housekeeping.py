@@ -74,6 +74,11 @@ class Housekeeping:
         )
         return self._of.trackers.symbols() | frozenset(held) | self._working()
 
+    def apply(self, event: Event) -> None:
+        """Take what a durable fact does to the account."""
+        self.transfers.apply(event)
+        self.lost.apply(event)
+
     async def reconcile(self) -> None:
         """Compare orders, executions and balances with the exchange's; raises Retryable."""
         await self.lost.compare_with(self._next_symbols())
@@ -96,7 +101,7 @@ class Housekeeping:
     async def refresh_balances(self) -> None:
         """Read the whole account, value it, and hold the day's loss against its limit."""
         known, busy = dict(self._of.state.book.positions), self._of.execution.moving()
-        booked = self._of.state.book.booked
+        began, booked = self._of.clock.now(), self._of.state.book.booked
         try:
             balances = await self._of.gateway.balances()
         except AccountEmpty:
@@ -108,6 +113,7 @@ class Housekeeping:
             raise
         self._of.state.book.set_balances(balances, self._of.clock.monotonic(), booked)
         busy |= self._of.execution.moving()
+        self.lost.showed(balances, known, busy, began)
         await self.lost.explain(balances, known, busy)
         is_agreed = await self.lost.compare(balances, known, busy)
         self.clock_offset_ms = await self._of.gateway.clock_offset_ms()

@@ -14,7 +14,7 @@ from decimal import Decimal
 from trading import outside
 from trading.commanding.workings import Workings
 from trading.domain.errors import AlreadyRecorded, Retryable
-from trading.domain.events import AlertEnded
+from trading.domain.events import AlertEnded, Event, FillBooked
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.position import Balance, Position
@@ -73,9 +73,29 @@ class LostCoins:
         async with self._looking:
             # While an order of ours trades, coins that it has sold may not be booked yet.
             busy, before = self._of.execution.moving(), self._of.state.book.snapshot().positions
-            findings = await self._of.execution.reconcile(symbols)
+            whole_at = self.missing.whole_at
+            findings = await self._of.execution.reconcile(symbols, whole_at)
+            short = {each.asset for each in findings if each.kind is Difference.SHORT}
+            await self._ask_stream(short)
             busy |= self._of.execution.moving() | self._changed_since(before)
             await self._settle(findings, busy)
+
+    async def _ask_stream(self, assets: Collection[str]) -> None:
+        """Have the account's stream say of these assets what it says on its own of changes alone.
+
+        What left while it was not connected it would never tell.
+        """
+        if not assets:
+            return
+        try:
+            balances = await self._of.gateway.balances_by_stream()
+        except Retryable as error:
+            logger.info("stream_not_asked", extra={"error": str(error)})
+            return
+        if balances is None:
+            return
+        for asset in assets:
+            self.missing.streamed(balances.get(asset) or Balance(asset, ZERO, ZERO))
 
     def look_again(self) -> Callable[[], Awaitable[None]] | None:
         """Return the next look at what is missing, once it is due."""
@@ -112,6 +132,31 @@ class LostCoins:
             if outside.is_over(alert, left, moving):
                 await self._of.record(AlertEnded(alert.alert_id, now))
 
+    def apply(self, event: Event) -> None:
+        """Take what an execution of ours did to the account since it was read."""
+        if isinstance(event, FillBooked):
+            for asset, change in event.fill.effects(event.base, event.quote):
+                self.missing.traded(asset, change)
+
+    def showed(
+        self,
+        balances: Mapping[str, Balance],
+        known: Mapping[str, Position],
+        busy: Collection[str],
+        at: datetime,
+    ) -> None:
+        """Take a read of the account that began at a time; of what moved meanwhile it is none."""
+        positions, quiet = self._of.state.book.positions, self._quiet(known, busy)
+        restless = {*positions, *busy}.difference(quiet)
+        moved = {asset for symbol in restless for asset in base_and_quote(symbol)}
+        managed: dict[str, Decimal] = {}
+        for symbol, position in positions.items():
+            asset, _ = base_and_quote(symbol)
+            managed[asset] = managed.get(asset, ZERO) + position.quantity
+        for asset, balance in balances.items():
+            if asset not in moved and balance.total >= managed.get(asset, ZERO):
+                self.missing.showed(asset, balance.total, at)
+
     def _gone(self, short: Finding, findings: Sequence[Finding], now: datetime) -> outside.Gone:
         portfolio, asset = self._of.state.book.snapshot(), short.asset
         managed = {
@@ -119,27 +164,30 @@ class LostCoins:
             for symbol in portfolio.holders(asset)
             if symbol in self._of.state.instruments
         }
+        trades = [
+            each
+            for each in findings
+            if each.kind is Difference.FOREIGN_SALE and each.asset == asset
+        ]
+        shown = sum(managed.values(), ZERO) - short.quantity
+        step = max(self._of.state.instruments[symbol].quantity_step for symbol in managed)
+        taken = sum((each.quantity for each in trades), ZERO)
         return outside.Gone(
             asset,
             short.quantity,
             managed,
             self.missing.since(asset) or now,
-            [
-                each
-                for each in findings
-                if each.kind is Difference.FOREIGN_SALE and each.asset == asset
-            ],
+            trades,
             short.looked,
-            self._is_proven(short, managed),
+            self.missing.fits(asset, taken, shown, step),
+            self._is_proven(asset, shown, step, managed),
         )
 
-    def _is_proven(self, short: Finding, managed: Mapping[str, Decimal]) -> bool:
-        shown = sum(managed.values(), ZERO) - short.quantity
-        step = max(self._of.state.instruments[symbol].quantity_step for symbol in managed)
+    def _is_proven(self, asset: str, shown: Decimal, step: Decimal, managed: Iterable[str]) -> bool:
         # Nothing trades in an empty account, and its stream has nothing to say.
         is_starved = any(self._of.execution.is_without_coins(symbol) for symbol in managed)
         needs_stream = not (is_starved and shown < step)
-        return self.missing.is_proven(short.asset, shown, needs_stream=needs_stream)
+        return self.missing.is_proven(asset, shown, needs_stream=needs_stream)
 
     async def explain(
         self,
@@ -171,10 +219,14 @@ class LostCoins:
         known: Mapping[str, Position],
         busy: Collection[str],
     ) -> Sequence[str]:
+        return outside.missing(self._quiet(known, busy), balances, self._of.state.instruments)
+
+    def _quiet(
+        self, known: Mapping[str, Position], busy: Collection[str]
+    ) -> Mapping[str, Position]:
         # What changed while the answer was on its way is not in it.
-        quiet = {
+        return {
             symbol: position
             for symbol, position in self._of.state.book.positions.items()
             if symbol not in busy and known.get(symbol) is position
         }
-        return outside.missing(quiet, balances, self._of.state.instruments)

@@ -5,8 +5,8 @@ is known once reads of the account agree with each other, far enough apart, and 
 said: an answer that lies does so on one of the two.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,6 +17,14 @@ READS_MIN = 3
 APART_S = 10.0
 # What three reads did not prove is looked at less often: each look costs the exchange's patience.
 _SLOW_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What a read showed, with all managed units among it, and when it began."""
+
+    total: Decimal
+    at: datetime
 
 
 @dataclass(slots=True)
@@ -34,6 +42,7 @@ class Missing:
     def __init__(self) -> None:
         self._streaks: dict[str, _Streak] = {}
         self._streamed: dict[str, Decimal] = {}
+        self._whole: dict[str, _Whole] = {}
         self._noticed: set[str] = set()
 
     def notice(self, asset: str) -> bool:
@@ -55,6 +64,31 @@ class Missing:
     def streamed(self, balance: Balance) -> None:
         """Take what the account's stream says of an asset."""
         self._streamed[balance.asset] = balance.total
+
+    def showed(self, asset: str, total: Decimal, at: datetime) -> None:
+        """Take a read that began at a time and showed all that is managed of an asset."""
+        self._whole[asset] = _Whole(total, at)
+
+    def traded(self, asset: str, change: Decimal) -> None:
+        """Take what an execution of ours did, which that read has not shown."""
+        if (whole := self._whole.get(asset)) is not None:
+            self._whole[asset] = replace(whole, total=whole.total + change)
+
+    @property
+    def whole_at(self) -> Mapping[str, datetime]:
+        """When the account last showed all that is managed, by asset: sales before took none."""
+        return {asset: whole.at for asset, whole in self._whole.items()}
+
+    def fits(self, asset: str, taken: Decimal, shown: Decimal, step: Decimal) -> bool:
+        """Whether so many units are `shown` because others have `taken` so many, to a `step`.
+
+        The stream says the same, or the account showed just so much more before. Where nothing was
+        read before, all that was taken counts.
+        """
+        whole = self._whole.get(asset)
+        if whole is None or self._streamed.get(asset) == shown:
+            return True
+        return abs(whole.total - taken - shown) <= step
 
     def read(
         self, short: Iterable[Finding], busy: Collection[str], now: datetime, now_s: float

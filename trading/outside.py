@@ -104,9 +104,10 @@ def compared(coins: Sequence[str], now: datetime) -> ConditionChanged:
 class Gone:
     """Managed units of an asset that are missing, and what is known of it.
 
-    `managed` are the units by symbol. `trades` are those of others that took such coins, on the
-    markets that were `looked` at; `is_proven` says that the account and its stream agree for long
-    enough, and `since` when that began.
+    `managed` are the units by symbol. `trades` is what others took of such coins, on the markets
+    that were `looked` at, and `fits` whether the account shows just what they have left;
+    `is_proven` says that the account and its stream agree for long enough, and `since` when that
+    began.
     """
 
     asset: str
@@ -115,22 +116,31 @@ class Gone:
     since: datetime
     trades: Sequence[Finding] = ()
     looked: Sequence[str] = ()
+    fits: bool = True
     is_proven: bool = False
 
     @property
     def is_traded(self) -> bool:
-        """Whether trades of others explain all of it."""
+        """Whether others took enough for all of it."""
         return sum((one.quantity for one in self.trades), ZERO) >= self.quantity
 
     @property
     def is_known(self) -> bool:
-        """Whether they count as gone."""
-        return self.is_traded or self.is_proven
+        """Whether they count as gone.
+
+        A sale of coins that nobody managed is no proof, when an answer that lies comes after it.
+        """
+        return (self.is_traded and self.fits) or self.is_proven
+
+    @property
+    def sales(self) -> Sequence[Finding]:
+        """The trades that took some."""
+        return [one for one in self.trades if one.quantity > 0]
 
     @property
     def shares(self) -> Mapping[str, Decimal]:
         """What each position loses: the one whose market sold them first, then the greatest."""
-        sold = {one.symbol: one.quantity for one in self.trades if one.symbol in self.managed}
+        sold = {one.symbol: one.quantity for one in self.sales if one.symbol in self.managed}
         shares, left = dict.fromkeys(self.managed, ZERO), self.quantity
         greatest = sorted(self.managed, key=lambda symbol: -self.managed[symbol])
         for symbol, most in (*sold.items(), *((each, self.managed[each]) for each in greatest)):
@@ -161,7 +171,7 @@ def settle(gone: Gone, now: datetime) -> list[Event]:
         )
         return [AlertRaised(f"{gone.alarm}:{now.date()}", Severity.CRIT, text, now)]
     how, note = _how(gone)
-    prices = {one.symbol: one.price for one in gone.trades if one.price}
+    prices = {one.symbol: one.price for one in gone.sales if one.price}
     facts: list[Event] = [
         PositionAdjusted(symbol, -share, prices.get(symbol, ONE), AdjustReason.EXTERNAL, note, now)
         for symbol, share in gone.shares.items()
@@ -178,13 +188,13 @@ def _how(gone: Gone) -> tuple[str, str]:
             f"left the account without a trade ({_looked(gone)}), as a withdrawal does",
             "left the account",
         )
-    markets = ", ".join(dict.fromkeys(one.symbol for one in gone.trades))
-    verbs = dict.fromkeys("sold" if one.price else "spent" for one in gone.trades)
+    markets = ", ".join(dict.fromkeys(one.symbol for one in gone.sales))
+    verbs = dict.fromkeys("sold" if one.price else "spent" for one in gone.sales)
     return f"were {' and '.join(verbs)} outside of Umbra, on {markets}", "sold outside of Umbra"
 
 
 def _looked(gone: Gone) -> str:
-    found = [f"{plain(one.quantity)} on {one.symbol}" for one in gone.trades]
+    found = [f"{plain(one.quantity)} on {one.symbol}" for one in gone.sales]
     traded = f", {' and '.join(found)} found" if found else ""
     return f"looked at: {', '.join(gone.looked) or 'none'}{traded}"
 

@@ -8,7 +8,7 @@ trade; what not even they explain is told, and counts the way that hides no loss
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ from trading.domain.errors import Retryable
 from trading.domain.events import AccountCounted, AlertRaised, Event, FillBooked, FundsMoved
 from trading.domain.instrument import Instrument
 from trading.domain.money import ZERO, plain
-from trading.domain.order import Fill, Side
+from trading.domain.order import Fill
 from trading.domain.position import Movement
 from trading.funds import Funds
 from trading.ports.clock import Clock
@@ -56,15 +56,6 @@ def tradable(deltas: Mapping[str, Decimal], instruments: Mapping[str, Instrument
         for symbol, of in instruments.items()
         if of.base in deltas and of.quote in deltas and deltas[of.base] * deltas[of.quote] < 0
     )
-
-
-def effects(fill: Fill, base: str, quote: str) -> Iterator[tuple[str, Decimal]]:
-    """Yield what an execution does to each asset."""
-    sign = 1 if fill.side is Side.BUY else -1
-    yield base, sign * fill.quantity
-    yield quote, -sign * fill.notional
-    if fill.fee:
-        yield fill.fee_asset, -fill.fee
 
 
 def unexplained(deltas: Mapping[str, Decimal], worth: Decimal, currency: str) -> str:
@@ -233,7 +224,7 @@ class Transfers:
     def _take(self, fill: Fill, base: str, quote: str) -> None:
         if (name := (fill.symbol, fill.trade_id)) not in self._known:
             self._known[name] = fill.at
-            for asset, delta in effects(fill, base, quote):
+            for asset, delta in fill.effects(base, quote):
                 self._change(asset, delta)
 
     def _end(self) -> None:

@@ -81,6 +81,9 @@ class FakeExchange:
     down_error = Unreachable("connection refused")
     # How far its clock is ahead of ours.
     clock_offset_s = 0
+    # How often balances were asked for over the stream's connection, and whether none come there.
+    stream_reads = 0
+    is_line_silent = False
 
     def __init__(
         self,
@@ -353,11 +356,21 @@ class FakeExchange:
         self.balance_reads += 1
         if self._take("empty_balances"):
             return {"USDT": Balance("USDT", self.coins.get("USDT", ZERO), ZERO)}
+        return self._held()
+
+    def _held(self) -> Mapping[str, Balance]:
         return {
             asset: Balance(asset, amount, self.locked.get(asset, ZERO))
             for asset, amount in self.coins.items()
             if amount or self.locked.get(asset)
         }
+
+    async def balances_by_stream(self) -> Mapping[str, Balance]:
+        await self._reach()
+        if self.on_balance is None or self.is_line_silent:
+            raise Unreachable("the account's stream is not connected")
+        self.stream_reads += 1
+        return self._held()
 
     # ------------------------------------------------------------ orders
 

@@ -1,5 +1,6 @@
 """Orders on two levels: the intent (a business decision) and its attempts (one request each)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -134,6 +135,13 @@ class Fill:
     def notional(self) -> Decimal:
         """Quote value without fee."""
         return self.quantity * self.price
+
+    def effects(self, base: str, quote: str) -> Iterator[tuple[str, Decimal]]:
+        """Yield what it does to each asset of the account, in units."""
+        yield base, self.side.sign * self.quantity
+        yield quote, -self.side.sign * self.notional
+        if self.fee:
+            yield self.fee_asset, -self.fee
 
     def fees(self, base: str, quote: str) -> Fees:
         """What it cost beside its price."""

@@ -177,26 +177,29 @@ def taken(
     prefix: str,
     after: datetime | None = None,
 ) -> Finding | None:
-    """Return what orders that are not ours sold of an asset on a market, or spent there.
+    """Return what orders that are not ours took of an asset on a market: sales less purchases.
 
-    `ours` are the trade ids that we have booked: a venue may list executions without client id.
-    Trades up to `after` are settled already, or older than what is managed now.
+    What came there is below 0: it is what else was sold. `ours` are the trade ids that we have
+    booked: a venue may list executions without client id. Trades up to `after` are settled already,
+    or older than what is managed now.
     """
-    is_sold = base_and_quote(symbol)[0] == asset
+    base, quote = base_and_quote(symbol)
     foreign = [
         fill
         for fill in fills
-        if fill.side is (Side.SELL if is_sold else Side.BUY)
-        and (after is None or fill.at > after)
+        if (after is None or fill.at > after)
         and fill.trade_id not in ours
         and not is_ours(fill.client_order_id, prefix)
     ]
-    quantity = sum((fill.quantity for fill in foreign), ZERO)
-    notional = sum((fill.notional for fill in foreign), ZERO)
-    if not quantity or not notional:
+    changes = [
+        change for fill in foreign for name, change in fill.effects(base, quote) if name == asset
+    ]
+    if not (lost := -sum(changes, ZERO)):
         return None
-    lost = quantity if is_sold else notional
-    price = notional / quantity if is_sold else ZERO
+    sold = [fill for fill in foreign if fill.side is Side.SELL and base == asset]
+    quantity = sum((fill.quantity for fill in sold), ZERO)
+    notional = sum((fill.notional for fill in sold), ZERO)
+    price = notional / quantity if quantity else ZERO
     return Finding(Difference.FOREIGN_SALE, symbol, quantity=lost, price=price, asset=asset)
 
 

@@ -200,6 +200,14 @@ class BinanceVenue:
         asked = {"omitZeroBalances": "true"}
         return translate.balances(await self._api.private_get_account(asked))
 
+    async def balances_by_stream(self) -> Mapping[str, Balance]:
+        """Read all balances over the connection of the account's stream."""
+        url = self._account_url
+        stream = self._streams.get(url)
+        if not isinstance(stream, AccountStream):
+            raise Unreachable("the account's stream is not connected")
+        return translate.balances(await stream.ask(self._api, url, "account.status"))
+
     async def create(self, request: OrderRequest) -> OrderReport:
         """Send an order once."""
         parameters = translate.order_parameters(request, self._name(request.symbol))
@@ -352,7 +360,7 @@ class BinanceVenue:
         on_movement: Callable[[Movement], None] = lambda _movement: None,
     ) -> None:
         """Stream reports, balances and movements until the connection is lost."""
-        url = self._api.urls["api"]["ws"]["ws-api"]["spot"]
+        url = self._account_url
 
         def take(report: OrderReport) -> None:
             on_report(self._known(report, report.client_order_id))
@@ -364,6 +372,11 @@ class BinanceVenue:
             await stream.run(self._api, url)
         finally:
             await self._drop(url)
+
+    @property
+    def _account_url(self) -> str:
+        url: str = self._api.urls["api"]["ws"]["ws-api"]["spot"]
+        return url
 
     async def _drop(self, url: str) -> None:
         self._streams.pop(url, None)

@@ -235,6 +235,10 @@ class PaperGateway:
         account = self._exchange.account
         return Balance(asset, account.free(asset), account.locked(asset))
 
+    async def balances_by_stream(self) -> Mapping[str, Balance]:
+        """Read the same: this account is nowhere else."""
+        return await self.balances()
+
     async def submit(
         self, request: OrderRequest, durable: Awaitable[None] | None = None
     ) -> SendEvidence:

@@ -191,10 +191,12 @@ class CcxtGateway:
 
     async def balances(self) -> Mapping[str, Balance]:
         """Read all non-zero balances; none at all is no answer."""
-        found = await self._read("balances", self._venue.balances)
-        if not found:
-            raise AccountEmpty("the account should hold something, the answer was empty")
-        return found
+        return _held(await self._read("balances", self._venue.balances))
+
+    async def balances_by_stream(self) -> Mapping[str, Balance] | None:
+        """Read all non-zero balances over another way; None where the exchange has none."""
+        found = await self._read("balances_by_stream", self._venue.balances_by_stream)
+        return None if found is None else _held(found)
 
     async def submit(
         self, request: OrderRequest, durable: Awaitable[None] | None = None
@@ -348,6 +350,12 @@ class CcxtGateway:
         if self._silence is None or abs(until - self._silence.until) > _SAME_END:
             self._silence = Silence(now, until)
             self._silences.keep(self._silence)
+
+
+def _held(balances: Mapping[str, Balance]) -> Mapping[str, Balance]:
+    if not balances:
+        raise AccountEmpty("the account should hold something, the answer was empty")
+    return balances
 
 
 async def _freshly(work: Callable[[], Awaitable[_Read]]) -> _Read:

@@ -146,9 +146,14 @@ class AccountStream:
         self._on_balance = on_balance
         self._on_movement = on_movement
         self._ended: Callable[[str], None] = _ignore
+        # Answers that are awaited, by the id of the request.
+        self._asked: dict[str, asyncio.Future[Any]] = {}
+        self._is_subscribed = False
 
     def take(self, message: Any) -> bool:
         """Handle one message; whether it was ours."""
+        if self._answers(message):
+            return True
         said = message.get("event", message) if isinstance(message, dict) else None
         if not isinstance(said, dict):
             return False
@@ -189,7 +194,27 @@ class AccountStream:
         except Exception as error:
             ends.cancel()
             raise Unreachable(f"no user stream: {type(error).__name__}: {error}") from error
+        self._is_subscribed = True
         await until_lost([ends])
+
+    def _answers(self, message: Any) -> bool:
+        asked = self._asked.get(str(message.get("id"))) if isinstance(message, dict) else None
+        if asked is not None and not asked.done():
+            asked.set_result(message.get("result"))
+        return asked is not None
+
+    async def ask(self, exchange: Any, url: str, method: str) -> Any:
+        """Ask for something over this connection; the caller's deadline ends the wait."""
+        if not self._is_subscribed:
+            raise Unreachable("the account's stream is not connected")
+        number = str(exchange.request_id(url))
+        answered = self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            request = {"id": number, "method": method, "params": exchange.sign_params({})}
+            await exchange.client(url).send(request)
+            return await answered
+        finally:
+            del self._asked[number]
 
 
 async def subscribe(

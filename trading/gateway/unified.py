@@ -220,6 +220,9 @@ class UnifiedVenue:
         """Read all balances."""
         return translate.balances(await self._api.fetch_balance())
 
+    async def balances_by_stream(self) -> None:
+        """Nothing: the library asks for balances in one way."""
+
     async def create(self, request: OrderRequest) -> OrderReport:
         """Send an order once."""
         most = _ID_LENGTH_MAX.get(self._settings.exchange_id, 36)

@@ -26,6 +26,7 @@ WEIGHTS: Mapping[str, int] = {
     "account_id": 20,
     "permissions": 1,
     "balances": 20,
+    "balances_by_stream": 20,
     "create": 1,
     "cancel": 1,
     "order": 4,
@@ -107,6 +108,10 @@ class Venue(Protocol):
 
     async def balances(self) -> Mapping[str, Balance]:
         """Read all balances."""
+        ...
+
+    async def balances_by_stream(self) -> Mapping[str, Balance] | None:
+        """Read all balances over the account stream's connection; None where there is no way."""
         ...
 
     async def create(self, request: OrderRequest) -> OrderReport:

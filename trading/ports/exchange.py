@@ -148,6 +148,13 @@ class ExchangeGateway(MarketFeed, CandleFeed, Protocol):
         """Read all non-zero balances; an empty answer is Unreachable; raises AuthLost."""
         ...
 
+    async def balances_by_stream(self) -> Mapping[str, Balance] | None:
+        """Read the same over the account stream's connection, where another part answers.
+
+        None where the exchange has no such way; raises Unreachable while the stream is not live.
+        """
+        ...
+
     async def submit(
         self, request: OrderRequest, durable: Awaitable[None] | None = None
     ) -> SendEvidence:

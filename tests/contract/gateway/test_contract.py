@@ -12,6 +12,7 @@ import pytest
 
 from tests.contract.gateway import worlds
 from tests.contract.gateway.worlds import BTC, World
+from trading.domain.errors import Unreachable
 from trading.domain.market import Candle, MarketTrade, Quote
 from trading.domain.order import (
     OrderReport,
@@ -26,6 +27,7 @@ from trading.domain.position import Balance
 from trading.domain.time import Timeframe, from_ms
 from trading.execution.classify import Cause, Verdict, classify
 from trading.execution.identity import client_order_id
+from trading.gateway.rest import CcxtGateway
 
 WORLDS = {
     "sockets": worlds.over_sockets,
@@ -235,6 +237,22 @@ async def test_the_account_s_stream_reports_orders_and_balances(world: World) ->
     await until(lambda: any(one.asset == "BTC" and one.free == Decimal("0.4") for one in balances))
     stream.cancel()
     await asyncio.gather(stream, return_exceptions=True)
+
+
+async def test_the_account_is_told_over_its_stream_as_well(world: World) -> None:
+    if not world.has_streams:
+        pytest.skip("the fake's stream is a plain call")
+    reports: list[OrderReport] = []
+    stream = asyncio.create_task(world.gateway.stream_account(reports.append, lambda _: None))
+    await _subscribed(world, reports)
+    told = await world.gateway.balances_by_stream()
+    # Exchanges of the common way have no such question.
+    assert told is None if not world.is_exact else told == await world.gateway.balances()
+    stream.cancel()
+    await asyncio.gather(stream, return_exceptions=True)
+    if told is not None and isinstance(world.gateway, CcxtGateway):
+        with pytest.raises(Unreachable):
+            await world.gateway.balances_by_stream()
 
 
 async def _subscribed(world: World, reports: list[OrderReport]) -> None:

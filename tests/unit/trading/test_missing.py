@@ -186,6 +186,7 @@ async def test_coins_that_reads_alone_miss_stay_under_care_however_often_they_ar
     world: AgentWorld,
 ) -> None:
     await world.protect(amount=HALF)
+    world.exchange.is_line_silent = True
     world.exchange.coins["BTC"] -= Decimal("0.35")
     await world.time.finish(world.agent.jobs()["full_reconcile"]())
     reads = len(world.exchange.execution_reads)
@@ -215,6 +216,81 @@ async def test_coins_that_paid_for_a_purchase_elsewhere_are_told_as_spent_there(
     assert alarm.severity is Severity.WARN
     assert "0.1 BTC were spent outside of Umbra, on ETH/BTC" in alarm.text
     assert world.desk.tracker(1).tracker.quantity == Decimal("0.4")
+    fired(world.exchange.foreign, words=alarm.text)
+
+
+@pytest.mark.fault("M09", "TELL SAID")
+@pytest.mark.parametrize("blind", ["dead", "line"])
+async def test_a_withdrawal_that_no_stream_told_of_is_let_go_of_once_the_stream_was_asked(
+    blind: str, world: AgentWorld
+) -> None:
+    await world.protect(amount=HALF)
+    if blind == "dead":
+        await world.kill()
+    else:
+        world.exchange.end_account_stream()
+    world.exchange.coins["BTC"] -= Decimal("0.35")
+    if blind == "dead":
+        await world.start()
+    await pass_by(world, 90)
+    assert left(world) == [Decimal("-0.1")]
+    assert "0.1 BTC left the account without a trade" in alarms(world)[-1].text
+    assert world.desk.status().alerts == ()
+    assert not world.agent.state.has_condition(BALANCES_DISAGREE)
+    fired(world.exchange.stream_reads, words=alarms(world)[-1].text)
+
+
+@pytest.mark.fault("X31", "SAID")
+@pytest.mark.parametrize("told", ["read", "streamed", "bought back"])
+async def test_coins_of_his_own_that_a_person_sold_prove_no_end_of_managed_ones(
+    told: str, world: AgentWorld
+) -> None:
+    await world.protect(amount=HALF)
+    world.exchange.coins["USDT"] += 100_000
+    await world.time.pass_by(1)
+    if told == "bought back":
+        world.exchange.buy_by_hand("BTC/USDT", "0.4")
+        world.exchange.sell_by_hand("BTC/USDT", "0.4")
+    world.exchange.sell_by_hand("BTC/USDT", "0.25")
+    world.exchange.tell_balance("BTC")
+    await world.time.pass_by(10)
+    if told == "read":
+        await world.time.finish(world.agent.jobs()["balances"]())
+        await world.time.pass_by(10)
+    lies = world.exchange.fail("empty_balances", times=4)
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await world.time.settle()
+    # The alarm is true as long as that is what the exchange says.
+    [alarm] = alarms(world)
+    assert alarm.severity is Severity.CRIT
+    await pass_by(world, 90)
+    assert left(world) == []
+    assert world.desk.tracker(1).tracker.quantity == Decimal("0.25")
+    assert world.desk.status().alerts == ()
+    fired(lies.fired, words=alarm.text)
+
+
+@pytest.mark.fault("M09", "SAID")
+async def test_a_sale_by_hand_is_seen_at_once_whatever_else_was_sold_and_bought_before(
+    world: AgentWorld,
+) -> None:
+    await world.protect(amount=HALF)
+    world.exchange.coins["USDT"] += 100_000
+    world.exchange.is_line_silent = True
+    for quantity in ("0.1", "0.05"):
+        await world.time.pass_by(20)
+        world.exchange.sell_by_hand("BTC/USDT", quantity)
+        world.exchange.buy_by_hand("BTC/USDT", "0.02")
+    await world.time.pass_by(20)
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await world.time.pass_by(20)
+    # 0.39 are there, and 0.25 of them are managed.
+    world.exchange.sell_by_hand("BTC/USDT", "0.19")
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await world.time.settle()
+    assert left(world) == [Decimal("-0.05")]
+    [alarm] = alarms(world)
+    assert "0.05 BTC were sold outside of Umbra, on BTC/USDT" in alarm.text
     fired(world.exchange.foreign, words=alarm.text)
 
 

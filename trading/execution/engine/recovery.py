@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -168,21 +168,26 @@ class Recovery:
         if report is not None:
             await self._reporting.apply(report, "found after it was proven absent")
 
-    async def sweep(self, symbols: Iterable[str]) -> Sequence[Finding]:
+    async def sweep(
+        self, symbols: Iterable[str], whole_at: Mapping[str, datetime] | None = None
+    ) -> Sequence[Finding]:
         """Compare orders and balances of `symbols` with ours, a day back or more.
 
         Executions are asked for where managed coins are missing: nothing else is made of a sale
-        that somebody else made. Raises Unreachable or AuthLost when the exchange does not answer:
-        no answer, no finding.
+        that somebody else made, nor of one from before the account showed all that is managed of an
+        asset (`whole_at`, by our clock). Raises Unreachable or AuthLost when the exchange does not
+        answer: no answer, no finding.
         """
         # Of a market that the exchange no longer has it says nothing, and the others are compared.
         swept, findings = sorted(set(symbols) & self._s.rules.keys()), list[Finding]()
         for symbol in swept:
             findings += await self._sweep_symbol(symbol)
             self._proving.compared(symbol)
-        return [*findings, *await self._missing(swept)]
+        return [*findings, *await self._missing(swept, whole_at or {})]
 
-    async def _missing(self, symbols: Collection[str]) -> Sequence[Finding]:
+    async def _missing(
+        self, symbols: Collection[str], whole_at: Mapping[str, datetime]
+    ) -> Sequence[Finding]:
         """Return where managed coins are missing, and who traded them away as far as that is told.
 
         Of what is short under other than these `symbols`, no executions are asked for.
@@ -197,7 +202,7 @@ class Recovery:
         for each in asked:
             looked[each.asset] = tuple(self._markets(each.asset))
             for symbol in looked[each.asset]:
-                traded += await self._taken(each.asset, symbol, ahead)
+                traded += await self._taken(each.asset, symbol, ahead, whole_at.get(each.asset))
         # What was sold while executions were read is in no list yet; the next look has both.
         known = {each.symbol for each in short}
         still = [each for each in await self._short() if each.symbol in known]
@@ -245,7 +250,9 @@ class Recovery:
             asset, portfolio.positions, portfolio.balances, self._s.rules, _MARKETS_ASKED
         )
 
-    async def _taken(self, asset: str, symbol: str, ahead: timedelta) -> Sequence[Finding]:
+    async def _taken(
+        self, asset: str, symbol: str, ahead: timedelta, whole_at: datetime | None
+    ) -> Sequence[Finding]:
         fills = await self._s.read(self._s.gateway.fills_since(symbol, self._since()))
         # An exchange may number the executions of each symbol for themselves.
         ours = frozenset(
@@ -256,7 +263,11 @@ class Recovery:
         )
         portfolio = self._s.portfolio_of()
         changed = [portfolio.positions[each].changed_at for each in portfolio.holders(asset)]
-        after = max((at + ahead for at in changed if at is not None), default=None)
+        since = [at for at in changed if at is not None]
+        if whole_at is not None:
+            # What traded in the very millisecond in which a read began is not in it.
+            since.append(whole_at - timedelta(milliseconds=1))
+        after = max((at + ahead for at in since), default=None)
         foreign = reconcile.taken(asset, symbol, fills, ours, self._s.prefix, after)
         return [foreign] if foreign is not None else []
 

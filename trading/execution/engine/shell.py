@@ -391,9 +391,14 @@ class ExecutionEngine:
                 self._go(case, None)
         await self._recovery.check_open()
 
-    async def reconcile(self, symbols: Sequence[str]) -> Sequence[Finding]:
-        """Compare orders, executions and balances with ours; raises Unreachable or AuthLost."""
-        return await self._recovery.sweep(symbols)
+    async def reconcile(
+        self, symbols: Sequence[str], whole_at: Mapping[str, datetime] | None = None
+    ) -> Sequence[Finding]:
+        """Compare orders, executions and balances with ours; raises Unreachable or AuthLost.
+
+        `whole_at` is when the account last showed all that is managed of an asset.
+        """
+        return await self._recovery.sweep(symbols, whole_at)
 
     async def fit(self, symbol: str) -> None:
         """Cut exits down to what is managed now; one that has nothing left to sell ends.

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from trading.domain.errors import UmbraError
 from trading.domain.instrument import base_and_quote
@@ -76,11 +76,10 @@ class TakingUp:
             lines.append(f"the exchange could not be compared with the journal yet: {error.words}")
         else:
             short = {each.asset for each in findings if each.kind is Difference.SHORT}
-            # What a person sold elsewhere matters where managed coins are missing.
             lines += [
                 _finding_sentence(finding)
                 for finding in findings
-                if (finding.kind is not Difference.FOREIGN_SALE or finding.asset in short)
+                if _is_news(finding, short)
                 # Where a journal lacks records, they are counted together.
                 and (lost is None or finding.kind is not Difference.ORPHAN)
             ]
@@ -112,6 +111,12 @@ class TakingUp:
         except Exception:
             # Others must be watched, whatever is wrong with this one: its own task goes on.
             logger.exception("case_not_concluded", extra={"intent": case.intent.intent_id})
+
+
+def _is_news(finding: Finding, short: Container[str]) -> bool:
+    # What a person sold elsewhere, less what was bought, matters where managed coins are missing.
+    is_sale = finding.kind is Difference.FOREIGN_SALE
+    return not is_sale or (finding.asset in short and finding.quantity > 0)
 
 
 def _finding_sentence(finding: Finding) -> str:

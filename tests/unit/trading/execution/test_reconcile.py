@@ -98,7 +98,6 @@ def test_foreign_sales_are_summed_and_ours_are_not() -> None:
         replace(builders.fill(quantity="0.3", price="62000", trade_id="2"), client_order_id="w"),
         replace(builders.fill(quantity="9", trade_id="3"), client_order_id=ID),
         replace(builders.fill(quantity="9", trade_id="4"), client_order_id=""),
-        replace(builders.fill(Side.BUY, quantity="9", trade_id="5"), client_order_id=""),
     ]
     found = reconcile.taken("BTC", BTC, fills, frozenset({"4"}), "ux")
     assert found is not None
@@ -107,13 +106,27 @@ def test_foreign_sales_are_summed_and_ours_are_not() -> None:
     assert reconcile.taken("BTC", BTC, fills[2:], frozenset({"4"}), "ux") is None
 
 
+def test_what_others_bought_of_a_coin_is_no_loss_of_it_when_it_is_sold_again() -> None:
+    bought = replace(
+        builders.fill(Side.BUY, "0.6", trade_id="5"),
+        client_order_id="",
+        fee=Decimal("0.0006"),
+        fee_asset="BTC",
+    )
+    sold = replace(builders.fill(quantity="0.5", trade_id="6"), client_order_id="")
+    found = reconcile.taken("BTC", BTC, [bought, sold], frozenset(), "ux")
+    assert found is not None
+    assert found.quantity == Decimal("-0.0994")
+
+
 def test_what_a_purchase_elsewhere_spent_of_a_coin_is_counted_in_that_coin() -> None:
     paid = replace(builders.fill(Side.BUY, "2", "0.05", symbol="ETH/BTC"), client_order_id="")
     found = reconcile.taken("BTC", "ETH/BTC", [paid], frozenset(), "ux")
     assert found is not None
     assert (found.asset, found.quantity, found.price) == ("BTC", Decimal("0.1"), 0)
-    sold = replace(paid, side=Side.SELL)
-    assert reconcile.taken("BTC", "ETH/BTC", [sold], frozenset(), "ux") is None
+    got = reconcile.taken("BTC", "ETH/BTC", [replace(paid, side=Side.SELL)], frozenset(), "ux")
+    assert got is not None
+    assert got.quantity == Decimal("-0.1")
 
 
 def test_trades_are_looked_for_where_a_coin_is_managed_and_against_what_is_held() -> None:
