@@ -52,6 +52,12 @@ def prepare(
     reserve = Reserve(reserve_path, generation)
     if reserve.has_pending:
         findings.append(f"{len(reserve.pending)} records were taken in from {reserve_path.name}")
+    if reserve.shortage:
+        findings.append(
+            f"the reserve {reserve_path.name} lacks room on the disk ({reserve.shortage}): a stop "
+            "that fires while nothing can be written leaves without a record. Make room, and "
+            "start Umbra again"
+        )
     if lost_reason:
         findings.append(f"the database takes no writes: {lost_reason}")
     ledger = Ledger(lease, reserve, lost_reason, high_water)

@@ -6,6 +6,7 @@ same transaction; the next record starts again at the front with the next genera
 has to be erased, and a crash at any moment neither loses a record nor drains one twice.
 """
 
+import errno
 import json
 import os
 import struct
@@ -44,7 +45,13 @@ class Reserve:
         self._end = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._allocate()
+        # Why there is less room than should be paid for; empty when there is not.
+        self.shortage = ""
+        try:
+            self._allocate()
+        except OSError as error:
+            # A full disk stops no start: what watches stops can tell of it.
+            self.shortage = error.strerror or type(error).__name__
         self._load()
 
     @property
@@ -66,10 +73,13 @@ class Reserve:
         if self._end + len(framed) > RESERVE_BYTES:
             raise ReserveFull(f"the reserve {self.path} has no room left")
         try:
-            os.pwrite(self._descriptor, framed, self._end)
+            written = os.pwrite(self._descriptor, framed, self._end)
             os.fdatasync(self._descriptor)
         except OSError as error:
             raise ReserveFull(f"the reserve {self.path} cannot be written: {error}") from error
+        if written < len(framed):
+            # What is torn is no record; the next one is written over it.
+            raise ReserveFull(f"only a part of a record could be written to {self.path}")
         self._end += len(framed)
         self.pending.append(ReserveRecord(tuple(events), in_doubt))
 
@@ -96,7 +106,9 @@ class Reserve:
         size = os.fstat(self._descriptor).st_size
         if size < RESERVE_BYTES:
             # Written and not only allocated: some file systems allocate on the first write.
-            os.pwrite(self._descriptor, bytes(RESERVE_BYTES - size), size)
+            wanted = RESERVE_BYTES - size
+            if os.pwrite(self._descriptor, bytes(wanted), size) < wanted:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._descriptor)
             directory = os.open(self.path.parent, os.O_RDONLY)
             try:

@@ -1,6 +1,7 @@
 """Storage faults of the catalogue (S01 … S08, S14): each is made to happen, and asserted."""
 
 import asyncio
+import errno
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from storage import migration, schema, sqlite
+from storage.reserve import Reserve
 from storage.store import Store, open_store
 from tests.catalogue import fired
 from tests.contract.storage import processes, samples
@@ -206,6 +208,24 @@ async def test_a_refused_repetition_does_not_lose_the_reserve(
     await store.journal.append()
     assert not store.is_degraded
     assert len(await store.records.pending_updates()) == last - 4
+    await store.close()
+
+
+async def test_a_start_without_room_for_its_reserve_opens_and_finds_that_it_lacks(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Reserve) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Reserve, "_allocate", full)
+        store = await _open(sqlite_url, tmp_path)
+    [finding] = store.findings
+    assert "umbra.sqlite.reserve lacks room on the disk (No space left on device)" in finding
+    await store.journal.append(samples.heartbeat())
+    await store.close()
+    store = await _open(sqlite_url, tmp_path)
+    assert store.findings == ()
     await store.close()
 
 

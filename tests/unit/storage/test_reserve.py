@@ -1,5 +1,7 @@
 """The reserve keeps what the journal could not take, through crashes and torn writes."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,40 @@ def test_a_waiting_key_is_known(path: Path) -> None:
     assert reserve.first_known([samples.heartbeat(), samples.update(4)]) is None
     assert reserve.first_known([samples.update(4), samples.update(5)]) == ("UpdateReceived", "5")
     reserve.close()
+
+
+def test_a_record_of_which_only_a_part_was_written_is_not_called_durable(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserve, write = Reserve(path, 0), os.pwrite
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda to, content, at: write(to, content[:40], at))
+        with pytest.raises(ReserveFull, match="only a part"):
+            reserve.write([samples.heartbeat(1)], None)
+    assert not reserve.has_pending
+    reserve.write([samples.heartbeat(2)], None)
+    reserve.close()
+    assert [one.events for one in Reserve(path, 0).pending] == [(samples.heartbeat(2),)]
+
+
+@pytest.mark.parametrize("room", [0, 4096])
+def test_a_disk_without_room_for_a_reserve_stops_no_start_and_is_found(
+    path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    write = os.pwrite
+
+    def full(to: int, content: bytes, at: int) -> int:
+        if at >= room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(to, content[: room - at], at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        reserve = Reserve(path, 0)
+    assert reserve.shortage == "No space left on device"
+    reserve.write([samples.heartbeat()], None)
+    reserve.close()
+    again = Reserve(path, 0)
+    assert (again.shortage, len(again.pending)) == ("", 1)
+    assert path.stat().st_size == RESERVE_BYTES
+    again.close()
