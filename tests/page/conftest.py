@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from bot.clock import SystemClock
@@ -27,9 +28,10 @@ def chromium() -> str | None:
     return next(filter(None, map(shutil.which, names)), None)
 
 
-@pytest.fixture
+# A browser belongs to the loop that started it: every test of a module runs on the module's loop.
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """A headless Chromium; skips where none is installed."""
+    """A headless Chromium for a module; skips where none is installed."""
     path = chromium()
     if path is None:
         pytest.skip("no Chromium here (on Debian: apt-get install chromium)")
@@ -74,7 +76,7 @@ class ChatServer:
             return answer
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def chat() -> AsyncIterator[ChatServer]:
     """A local chat on a free port."""
     app = build_app(TOKEN, SystemClock(), limits=FloodLimits(chat_burst=0, overall_burst=0), seed=1)
@@ -90,7 +92,7 @@ def is_error(message: ConsoleMessage) -> bool:
 OpenPage = Callable[..., Awaitable[Page]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def open_page(browser: Browser, chat: ChatServer) -> AsyncIterator[OpenPage]:
     """Opens the chat page as a person; any error on the page fails the test."""
     errors: list[str] = []
@@ -120,6 +122,8 @@ async def open_page(browser: Browser, chat: ChatServer) -> AsyncIterator[OpenPag
         return page
 
     yield open_as
+    for context in browser.contexts:
+        await context.close()
     assert errors == []
 
 

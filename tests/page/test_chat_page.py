@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from tests.page.conftest import ChatServer, OpenPage, keep_picture
 
-pytestmark = pytest.mark.page
+pytestmark = [pytest.mark.page, pytest.mark.asyncio(loop_scope="module")]
 
 KEYS = {
     "inline_keyboard": [

@@ -5,7 +5,11 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.e2e.demo import ADDRESS, demo, tour
 
-pytestmark = [pytest.mark.page, pytest.mark.timeout(150)]
+pytestmark = [
+    pytest.mark.page,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(150),
+]
 
 SOLD_MS = 90_000
 
