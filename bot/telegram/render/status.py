@@ -36,6 +36,8 @@ from trading.overview import AccountView, BalanceView, PositionView, StatusView
 
 PAGE = 8
 _STOPS_MAX = 4
+# Of what is managed.
+_CRUMB = Decimal("0.00001")
 _UNCOUNTED_MAX = 3
 STREAMS = {"down": "over REST", "lost": "not coming in", "back": "live again"}
 # How the market names live prices that are interrupted; it is over once they have held.
@@ -280,14 +282,19 @@ def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
         lines.extend(position_lines(view))
         lines.append(_profit_line(view))
         lines.extend(uncounted(view.position.fees.unpriced))
-        if view.unmanaged > 0:
-            lines.append(f"{quantity(view.unmanaged)} more is never sold")
+        if _is_worth_a_word(view):
+            lines.append(f"{quantity(view.unmanaged)} more is not managed: never sold")
     open_ones = sum(not view.is_protected for view in views)
     title = f"💼 {count(len(views), 'position')}"
     covered = ", only backstops sell" if any(map(_is_by_backstop, views)) else ", protected"
     title += f", {open_ones} NOT PROTECTED" if open_ones else covered
     refresh = shows("🔄 Refresh", f"/positions {page}")
     return Card(card_text(title, *lines), ((refresh,), *pager("/positions", page, pages)))
+
+
+def _is_worth_a_word(view: PositionView) -> bool:
+    """Whether coins lie beside the managed ones: fees leave crumbs that nobody asks about."""
+    return view.unmanaged > view.position.quantity * _CRUMB
 
 
 def _profit_line(view: PositionView) -> str:

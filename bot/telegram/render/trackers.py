@@ -108,7 +108,7 @@ def tracker_card(view: TrackerView, headline: str = "") -> Card:
     lines: list[Line] = []
     if headline:
         lines.append(f"{view_state(view)} · {tracker.symbol} #{tracker.tracker_id}")
-    lines.append(f"{kind_name(tracker)}: {phrase.rule_now(tracker)}")
+    lines.append(_named(kind_name(tracker), phrase.rule_now(tracker)))
     lines.append(owned(tracker))
     lines.extend(_place_lines(view))
     if not tracker.state.is_acting or tracker.state is TrackerState.BLOCKED:
@@ -153,7 +153,7 @@ def ended_card(view: EndedTrackerView) -> Card:
     """What a tracker's card says once nothing is watched any more."""
     tracker, intent, instrument = view.tracker, view.intent, view.instrument
     title = f"{state_name(tracker)} · {tracker.symbol} #{tracker.tracker_id}"
-    lines: list[Line] = [f"{KINDS[tracker.spec.kind]}: {phrase.rule(tracker.spec)}"]
+    lines: list[Line] = [_named(KINDS[tracker.spec.kind], phrase.rule(tracker.spec))]
     if intent is not None and intent.filled_quantity > 0:
         # Not "Sold": the news is told once, by the message that announces it.
         base, quote = base_and_quote(tracker.symbol)
@@ -164,6 +164,11 @@ def ended_card(view: EndedTrackerView) -> Card:
         lines.append(f"Why: {tracker.reason}")
     row = (does("📊 Status", "/status"), does("📜 History", "/history"))
     return Card(card_text(title, *lines), (row,), name=card_name(tracker.tracker_id))
+
+
+def _named(kind: str, rule: str) -> str:
+    """A rule under its kind; one that begins with the same word needs no other."""
+    return rule if rule.startswith(kind) else f"{kind}: {rule}"
 
 
 def _place_lines(view: TrackerView) -> list[Line]:

@@ -911,3 +911,12 @@ def test_a_backstop_beside_live_stops_is_called_one() -> None:
     ]
     seen = replace(FakeDesk(SettableClock(START)).status(), positions=(view,))
     assert _assert_fits(status.status_card(seen))[0] == "🟢 Protected: 1 of 1 position"
+
+
+async def test_crumbs_beside_what_is_managed_are_not_worth_a_line() -> None:
+    desk = await _busy_desk()
+    desk.unmanaged["BTC/USDT"] = Decimal("0.0000002")
+    assert "never sold" not in status.positions_card(desk.positions()).text
+    desk.unmanaged["BTC/USDT"] = Decimal("0.1")
+    text = " ".join(status.positions_card(desk.positions()).text.split())
+    assert "0.1 more is not managed: never sold" in text

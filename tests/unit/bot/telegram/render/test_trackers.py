@@ -8,7 +8,7 @@ import pytest
 from bot.telegram.render.text import signed
 from bot.telegram.render.tracker_questions import proposal_lines
 from bot.telegram.render.trackers import tracker_card, trackers_card, why_card
-from tests.unit.trading.trackers.make import BTC, armed, d
+from tests.unit.trading.trackers.make import BTC, armed, d, line
 from trading.desk import TrackerProposal
 from trading.domain.order import Side
 from trading.domain.time import Timeframe
@@ -200,3 +200,12 @@ def test_a_crossed_level_that_waits_for_more_is_not_called_watching(
     assert f"crossed 58,000.00: {words}" in row
     assert "has to reach" not in (why := " ".join(why_card(view).text.split()))
     assert f"crossed 58,000.00: {words}" in why
+
+
+def test_lines_are_named_once() -> None:
+    support, resistance = line(55000, 56000), line(66000, 65000)
+    tracker = armed(TrackerKind.LINES, 60000, support=support, resistance=resistance, trail="0.02")
+    view = TrackerView(tracker, BTC, d(60000), 0.1, d(65000), d("0.08"), False, None, None)
+    lines = tracker_card(view).text.splitlines()
+    assert any(shown.startswith("lines 2026-") for shown in lines)
+    assert "lines: lines" not in " ".join(lines)
