@@ -15,6 +15,7 @@ from trading.domain.order import Side
 from trading.domain.tracker import (
     NOTHING_LEFT,
     TOO_LITTLE_LEFT,
+    Evidence,
     PriceKind,
     Tracker,
     TrackerChange,
@@ -28,10 +29,14 @@ def tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert | 
     tracker, change = event.tracker, event.change
     instrument = facts.instrument(tracker.symbol)
     name = f"{tracker.symbol} #{tracker.tracker_id}"
+    if change is TrackerChange.TRIGGERED and event.reason and tracker.side is Side.SELL:
+        # The alarm that it is blocked was written with it, and says what fired.
+        return None
     if change is TrackerChange.TRIGGERED:
         return Alert(_linked(tracker, *_triggered(event, instrument)), Severity.WARN)
     if change is TrackerChange.BLOCKED:
-        return _blocked(event, name, facts.sold.get(tracker.intent_id or "", ZERO))
+        sold = facts.sold.get(tracker.intent_id or "", ZERO)
+        return _blocked(event, name, sold, instrument)
     if change is TrackerChange.TOUCHED:
         lines = _touched(event, instrument)
         return Alert(_linked(tracker, f"👀 Touched: {name}", *lines), type=AlertType.TOUCHES)
@@ -76,21 +81,28 @@ _PRICES = {PriceKind.LAST: "last price", PriceKind.BID: "bid", PriceKind.MID: "m
 
 
 def _triggered(event: events.TrackerChanged, instrument: Instrument | None) -> list[str]:
-    tracker, evidence = event.tracker, event.evidence
+    tracker = event.tracker
     lines = [f"⚡ Triggered: {tracker.symbol} #{tracker.tracker_id}"]
-    if evidence is not None:
-        kind = _PRICES.get(evidence.price_kind, "price")
-        source = _SOURCES.get(evidence.source, evidence.source)
-        lines.append(f"{kind} {price(evidence.price, instrument)} ({source})")
-        lines.append(f"level {price(evidence.level, instrument)} ({evidence.rule})")
+    lines += _seen(event.evidence, instrument)
     if event.reason:
-        word = "selling" if tracker.side is Side.SELL else "buying"
-        lines.append(f"NOT {word}: {event.reason}")
+        lines.append(f"NOT buying: {event.reason}")
     elif tracker.side is Side.SELL:
         lines.append(f"selling {quantity(tracker.quantity)} {tracker.symbol.partition('/')[0]}")
     else:
         lines.append(f"buying for {money(tracker.quote)} {tracker.symbol.partition('/')[2]}")
     return lines
+
+
+def _seen(evidence: Evidence | None, instrument: Instrument | None) -> list[str]:
+    """The price that made a rule come true, and the rule."""
+    if evidence is None:
+        return []
+    kind = _PRICES.get(evidence.price_kind, "price")
+    source = _SOURCES.get(evidence.source, evidence.source)
+    return [
+        f"{kind} {price(evidence.price, instrument)} ({source})",
+        f"level {price(evidence.level, instrument)} ({evidence.rule})",
+    ]
 
 
 def _touched(event: events.TrackerChanged, instrument: Instrument | None) -> list[str]:
@@ -102,7 +114,9 @@ def _touched(event: events.TrackerChanged, instrument: Instrument | None) -> lis
     return lines
 
 
-def _blocked(event: events.TrackerChanged, name: str, sold: Decimal) -> Alert:
+def _blocked(
+    event: events.TrackerChanged, name: str, sold: Decimal, instrument: Instrument | None
+) -> Alert:
     tracker = event.tracker
     number = tracker.tracker_id
     reason = event.reason or tracker.reason or "the exit cannot be executed now"
@@ -110,7 +124,9 @@ def _blocked(event: events.TrackerChanged, name: str, sold: Decimal) -> Alert:
     if sold:
         base = tracker.symbol.partition("/")[0]
         left = f"{quantity(sold)} {base} sold, the rest NOT."
-    text = card_text(f"🚨 BLOCKED: {name}", reason, f"{left} It repeats until /ack.")
+    # One that is blocked from the first is told once: by what it fired, and why it does not sell.
+    fired = _seen(event.evidence, instrument)
+    text = card_text(f"🚨 BLOCKED: {name}", *fired, reason, f"{left} It repeats until /ack.")
     row = (
         does("⚡ Exit now", f"/tracker {number} exit"),
         does("✖️ Abort", f"/abort {number}"),

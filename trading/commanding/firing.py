@@ -168,7 +168,7 @@ class Firing:
 
     async def _open(self, tracker: Tracker, approved: Approved, trigger: TrackerChanged) -> None:
         if approved.is_held:
-            held = self._acting(tracker, approved)
+            held = replace(self._acting(tracker, approved), evidence=trigger.evidence)
             await self._of.execution.open(approved, (replace(trigger, reason=held.reason), held))
             return
         # What fires and is at work in one transaction is one fact, and written half as long.
@@ -191,7 +191,8 @@ class Firing:
             tracker = replace(tracker, intent_id=self._intent_id(tracker))
         ended = replace(tracker, state=state, reason=reason)
         cause = replace(cause, reason=reason)
-        await self._of.record(cause, TrackerChanged(ended, change, cause.at, reason=reason))
+        end = TrackerChanged(ended, change, cause.at, cause.evidence, reason)
+        await self._of.record(cause, end)
 
     async def _end(self, tracker: Tracker, causes: Sequence[Event]) -> None:
         step = self._of.state.instruments[tracker.symbol].quantity_step

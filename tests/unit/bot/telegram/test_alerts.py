@@ -270,11 +270,21 @@ def test_triggered_carries_its_evidence() -> None:
     ]
 
 
-def test_a_trigger_that_may_not_sell_says_so() -> None:
-    event = replace(changed(TrackerChange.TRIGGERED), reason="halted: UNPROTECTED")
-    lines = told(event)
-    assert lines[-1] == "NOT selling: halted: UNPROTECTED"
-    assert not any(line.startswith("selling") for line in lines)
+def test_a_stop_that_may_not_sell_tells_once_what_fired_and_why_it_does_not_sell() -> None:
+    evidence = Evidence(
+        Decimal("57999.99"), PriceKind.LAST, "stream", 1, START, Decimal(58000), "touch"
+    )
+    fired = changed(TrackerChange.TRIGGERED)
+    event = replace(fired, evidence=evidence, reason="halted: UNPROTECTED")
+    assert alert_for(event, FACTS) is None
+    lines = told(replace(event, change=TrackerChange.BLOCKED))
+    assert lines == [
+        "🚨 BLOCKED: BTC/USDT #3",
+        "last price 57,999.99 (live)",
+        "level 58,000.00 (touch)",
+        "halted: UNPROTECTED",
+        "Not sold. It repeats until /ack.",
+    ]
 
 
 def test_touched_says_from_where_it_fires_now() -> None:

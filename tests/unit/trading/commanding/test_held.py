@@ -10,7 +10,7 @@ from trading.domain import events
 from trading.domain.commands import CloseAll, ClosePosition, Panic, SetTradingMode
 from trading.domain.errors import Refused
 from trading.domain.position import TradingMode
-from trading.domain.tracker import Amount, AmountKind, TrackerState
+from trading.domain.tracker import Amount, AmountKind, TrackerChange, TrackerState
 
 
 async def test_a_panic_sells_what_had_fired_and_was_held_and_says_so_before(
@@ -21,6 +21,13 @@ async def test_a_panic_sells_what_had_fired_and_was_held_and_says_so_before(
     await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
     await world.move("57990")
     await world.time.until(lambda: world.desk.tracker(1).tracker.state is TrackerState.BLOCKED, 10)
+    blocked = [
+        fact
+        for fact in world.store.of(events.TrackerChanged)
+        if fact.change is TrackerChange.BLOCKED
+    ]
+    # One message tells of both: what fired, and that nothing sells.
+    assert [fact.evidence and fact.evidence.price for fact in blocked] == [Decimal(57_990)]
     proposal = await world.desk.propose(Panic(), OWNER)
     assert isinstance(proposal.facts, CloseProposal)
     assert [line.quantity for line in proposal.facts.lines] == [Decimal("0.1"), Decimal("0.2")]
