@@ -223,6 +223,9 @@ class Executor:
         reason = command.reason or "asked for in the chat"
         changed = TradingModeChanged(command.mode, reason, str(done.by), done.at)
         seen = self._looked_into(done) if command.mode is TradingMode.ACTIVE else ()
+        if command.mode is self._of.state.mode is TradingMode.ACTIVE:
+            await self._of.record(done, *seen)
+            return Outcome("Trading is active already. New entries are allowed.")
         # A full disk delays every way out of a halt, and no halt.
         halt = halts.Halt(command.mode, reason)
         is_stricter = halts.stricter(self._of.state.mode, halt) is not None

@@ -339,6 +339,15 @@ async def test_panic_sells_what_is_managed_and_halts(world: AgentWorld) -> None:
         await world.do(buy("100"))
 
 
+async def test_a_resume_of_what_is_active_changes_nothing_and_says_so(world: AgentWorld) -> None:
+    outcome = await world.do(SetTradingMode(TradingMode.ACTIVE))
+    assert outcome.text == "Trading is active already. New entries are allowed."
+    assert world.store.of(TradingModeChanged) == []
+    await world.do(SetTradingMode(TradingMode.HALTED))
+    outcome = await world.do(SetTradingMode(TradingMode.ACTIVE))
+    assert outcome.text.startswith("New entries are allowed again.")
+
+
 async def test_a_second_panic_says_that_all_is_being_sold_and_tells_of_no_second_halt(
     world: AgentWorld,
 ) -> None:
