@@ -332,11 +332,18 @@ def _serve(server: Coroutine[Any, Any, None], port: int) -> None:
 
 
 def main() -> None:
-    """Run a command; an error of ours is one clear sentence and exit code 2."""
+    """Run a command; an error of ours, or of the machine, is one clear sentence and exit code 2."""
     write_for_owner_only()
     try:
         app()
     except UmbraError as error:
         example = getattr(error, "example", "")
         typer.echo(f"umbra: {error}" + (f"\nfor example: {example}" if example else ""), err=True)
+        sys.exit(2)
+    except OSError as error:
+        if sys.argv[1:2] == ["run"]:
+            # Its log says where.
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        typer.echo(f"umbra: {error.strerror or type(error).__name__}{where}", err=True)
         sys.exit(2)

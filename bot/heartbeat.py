@@ -141,7 +141,7 @@ def check(data_dir: Path, now: datetime, *, is_served: bool) -> Verdict:
     """
     sign = read(data_dir)
     if sign is None:
-        return Verdict(False, f"no sign of life in {data_dir}: stops are not watched")
+        return Verdict(False, _without_sign(data_dir))
     age_s = (now - sign.at).total_seconds()
     if sign.is_stopped:
         return Verdict(False, f"stopped in good order {age_s:.0f} s ago: stops are not watched")
@@ -154,3 +154,16 @@ def check(data_dir: Path, now: datetime, *, is_served: bool) -> Verdict:
     if not sign.is_healthy:
         return Verdict(False, f"running, but not well: {sign.note}")
     return Verdict(True, f"healthy: {sign.note}, {age_s:.0f} s ago")
+
+
+def _without_sign(data_dir: Path) -> str:
+    try:
+        (data_dir / _AGENT).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        return (
+            f"the sign of life in {data_dir} cannot be read ({error.strerror}): whether stops are "
+            "watched is not known"
+        )
+    return f"no sign of life in {data_dir}: stops are not watched"

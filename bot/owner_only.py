@@ -22,8 +22,11 @@ def write_for_owner_only() -> None:
 def of_others(directory: Path) -> tuple[str, ...]:
     """Return what shows that a directory is not Umbra's own: names in it; empty for its own.
 
-    What is hidden shows nothing: the home of a user of its own has such files from the start.
+    What is hidden shows nothing: the home of a user of its own has such files from the start. A
+    directory that is closed already can be nobody else's.
     """
+    if not directory.stat().st_mode & _OTHERS:
+        return ()
     names = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
     if any(name.startswith(_STARTED) for name in names):
         return ()

@@ -135,3 +135,10 @@ def test_signs_of_life_go_on_when_a_real_disk_is_full(tmp_path: Path) -> None:
         check=False,
     )
     assert (told.stdout.strip(), told.stderr) == ("True after True", "")
+
+
+def test_a_sign_that_cannot_be_read_says_nothing_of_stops(tmp_path: Path) -> None:
+    (tmp_path / "heartbeat.json").mkdir()
+    verdict = heartbeat.check(tmp_path, NOON, is_served=False)
+    assert not verdict.is_healthy
+    assert "cannot be read (Is a directory): whether stops are watched is not known" in verdict.text

@@ -75,7 +75,11 @@ def test_what_belongs_to_somebody_else_is_logged_and_stops_no_start(
 def test_a_directory_of_other_things_is_not_umbra_s_own(tmp_path: Path, name: str) -> None:
     (tmp_path / "archive").mkdir()
     (tmp_path / name).touch()
+    tmp_path.chmod(0o755)
     assert of_others(tmp_path) == (name,)
+    # Closed already, it is of no use to others that could be taken away.
+    tmp_path.chmod(0o700)
+    assert of_others(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -94,4 +98,5 @@ def test_a_new_directory_and_one_that_was_started_in_are_umbra_s_own(
 ) -> None:
     for name in names:
         (tmp_path / name).touch()
+    tmp_path.chmod(0o755)
     assert of_others(tmp_path) == ()
