@@ -35,7 +35,7 @@ from trading.domain.events import (
     TrackerChanged,
 )
 from trading.domain.market import Observation
-from trading.domain.order import AttemptState, Fill, Intent
+from trading.domain.order import AttemptState, Fill, Intent, OrderReport
 from trading.domain.time import to_ms
 from trading.domain.tracker import Evidence, Tracker, TrackerChange
 from trading.execution.engine import ExecutionEngine
@@ -135,7 +135,7 @@ class TradingAgent:
         self._locking = Locking(workings)
         self.bound = self._locking.bound
         self._probing = Probing(workings, self._on_condition)
-        self._restoring = Restoring(workings, self.alarms)
+        self._restoring = Restoring(workings, self.alarms, self._follow_ups)
         self._catching_up = CatchingUp(
             *(self.market, self.trackers, self._follow_ups, ports.clock, self.record),
             self.execution.trust,
@@ -158,7 +158,7 @@ class TradingAgent:
             publish=self._publish,
             order_prefix=self._identity.order_prefix,
             on_excess=lambda excess: self._follow_ups.add(partial(self._flattening.sell, excess)),
-            on_stranger=lambda: self._follow_ups.add(self._restoring.find_stranger),
+            on_stranger=self._order_unknown,
             undisturbed=self.trackers.undisturbed,
             on_key_refused=self._key_refused,
             on_overflow=self._follow_ups.give_up,
@@ -511,6 +511,9 @@ class TradingAgent:
     def _coins_missing(self, asset: str) -> None:
         if self._housekeeping.lost.missing.notice(asset):
             self._follow_ups.add(self._housekeeping.lost.look_for_missing)
+
+    def _order_unknown(self, report: OrderReport) -> bool:
+        return self._restoring.on_stranger(report)
 
     def _key_refused(self) -> None:
         self._probing.key_was_refused()

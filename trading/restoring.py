@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from trading import decide, overview
 from trading.alarms import Alarms
 from trading.commanding.workings import Workings
 from trading.domain.events import PUT_BACK, TrackerChanged
 from trading.domain.money import ZERO, plain
-from trading.domain.order import Side
+from trading.domain.order import OrderReport, Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
+from trading.execution import reconcile
+from trading.follow_ups import FollowUps
 from trading.ports.storage import StoredState
 from trading.risk import halts
 
@@ -32,12 +35,16 @@ _UNKNOWN = (
 )
 
 
+_NAMED_MAX = 3
+
+
 class Restoring:
     """Judges at a start whether its journal is the newest one, and makes up what it can."""
 
-    def __init__(self, workings: Workings, alarms: Alarms) -> None:
+    def __init__(self, workings: Workings, alarms: Alarms, follow_ups: FollowUps) -> None:
         self._of = workings
         self._alarms = alarms
+        self._follow_ups = follow_ups
         # Of the journal that this start found.
         self._known: Sequence[Tracker] = ()
         self._last_at: datetime | None = None
@@ -63,16 +70,32 @@ class Restoring:
         self._known, self._last_at = stored.trackers, since
         self._of.execution.doubt(doubted, since)
 
-    async def find_stranger(self, count: int = 1) -> None:
+    def on_stranger(self, report: OrderReport) -> bool:
+        """Take an order of ours that no record tells of; whether what follows tells of it."""
+        if overview.is_in_doubt(self._of.state.alerts):
+            return False
+        self._follow_ups.add(partial(self.find_strangers, (report,)))
+        return True
+
+    async def find_strangers(self, reports: Sequence[OrderReport]) -> None:
         """Add no risk once orders of ours have come to light that no record tells of.
 
         Also where each belongs to a stop that is known: what else a person did before an older
         copy was put back is unknown then, and a sale that went out while nothing could be written
         is worth the same look.
         """
-        if not overview.is_in_doubt(self._of.state.alerts):
-            halt = halts.unknown_orders(count, self._last_at)
-            await self._halt(halt, self._of.clock.now().isoformat())
+        named = [reconcile.in_words(each) for each in reports[:_NAMED_MAX]]
+        if more := len(reports) - len(named):
+            named.append(f"and {more} more")
+        trade = "it trades" if len(reports) == 1 else "they trade"
+        found = f"{'; '.join(named)}. What {trade} counts"
+        if overview.is_in_doubt(self._of.state.alerts):
+            # Another one has come in the same moment.
+            text = f"safe mode stands, and the exchange has more of ours: {found}"
+            await self._alarms.alert(f"orphan:{reports[0].client_order_id}", text)
+            return
+        halt = halts.unknown_orders(len(reports), self._last_at)
+        await self._halt(halt, self._of.clock.now().isoformat(), found)
 
     async def settle(self, stored: StoredState) -> Sequence[str]:
         """Book orders that the journal does not know, and take each for the decision that it was.
@@ -86,7 +109,7 @@ class Restoring:
         if stored.lost is None and not strange:
             return ()
         if stored.lost is None:
-            await self.find_stranger(len(strange))
+            await self.find_strangers(strange)
         await execution.take_in_unrecorded()
         lines = [f"Orders that the database did not know: {len(strange)}; all are booked"]
         lines *= bool(strange)
@@ -96,10 +119,10 @@ class Restoring:
                 lines.append(await self._fired(tracker, filled))
         return lines
 
-    async def _halt(self, halt: halts.Halt, name: str) -> None:
+    async def _halt(self, halt: halts.Halt, name: str, *found: str) -> None:
         await self._alarms.halt(halt)
-        look = _WATCHED if self._known else _UNKNOWN
-        await self._alarms.alert(f"{PUT_BACK}:{name}", f"{halt.reason}. {look}")
+        look = _WATCHED if self._known or self._of.trackers.count() else _UNKNOWN
+        await self._alarms.alert(f"{PUT_BACK}:{name}", ". ".join((halt.reason, *found, look)))
 
     async def _fired(self, tracker: Tracker, filled: Decimal) -> str:
         now = self._of.clock.now()

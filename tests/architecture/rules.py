@@ -131,7 +131,10 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "trading.locking": (*_CONDUCTED, "trading.commanding"),
     "trading.probing": (*_CONDUCTED, "trading.commanding"),
-    "trading.restoring": (*_CONDUCTED, "trading.commanding"),
+    "trading.restoring": (
+        *_CONDUCTED,
+        *("trading.commanding", "trading.execution.reconcile", "trading.follow_ups"),
+    ),
     "trading.alarms": ("trading.domain", "trading.risk", "trading.state", *_SHELL),
     "trading.follow_ups": ("trading.domain",),
     "trading.catching_up": (*_CONDUCTED, "trading.follow_ups"),

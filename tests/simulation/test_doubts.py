@@ -146,7 +146,10 @@ def test_an_order_that_only_the_exchange_knows_enters_the_position_and_a_restart
         await stage.control.foreign_order(
             {"symbol": "BTCUSDT", "side": "SELL", "quantity": "0.1"}, client_order_id=order_id
         )
-        await stage.until_told("that the journal does not know")
+        await stage.until_told("that the database does not know")
+        [alarm] = [one for one in stage.told(order_id) if "🚨" in one.content.text]
+        assert "SAFE MODE" in alarm.content.text
+        assert not stage.told("KNOWS OF NO STOP")
         await stage.until(lambda: world.agent.trackers.all()[0].quantity == Decimal("0.4"), 90)
         managed = world.agent.state.book.managed_of
         assert managed("BTC") == Decimal("0.4")
@@ -155,7 +158,7 @@ def test_an_order_that_only_the_exchange_knows_enters_the_position_and_a_restart
         await stage.until(lambda: world.machine.process is not None and world.agent.is_ready)
         await world.pass_by(80)
         assert world.agent.state.book.managed_of("BTC") == Decimal("0.4")
-        assert len(stage.told("that the journal does not know")) == 1
+        assert len([one for one in stage.told("SAFE MODE") if "🚨" in one.content.text]) == 1
         stage.move("57900")
         await stage.until(lambda: world.held("BTC") == 0, 30)
         fired([one for one in world.orders() if one.ticket.client_order_id == order_id])

@@ -11,7 +11,7 @@ from enum import Enum
 
 from trading.domain.events import IntentClosed
 from trading.domain.instrument import Instrument, base_and_quote
-from trading.domain.money import ZERO
+from trading.domain.money import ZERO, plain
 from trading.domain.order import Attempt, AttemptState, Fill, Intent, OrderReport, Purpose, Side
 from trading.domain.position import Balance, Position
 from trading.domain.tracker import Tracker
@@ -53,6 +53,14 @@ class Finding:
     parts: tuple[OrderReport, ...] = ()
     asset: str = ""
     looked: tuple[str, ...] = ()
+
+
+def in_words(report: OrderReport) -> str:
+    """Say what an order is, and how far it got."""
+    return (
+        f"{report.symbol}: {report.side.value} {plain(report.quantity)}, {report.status.value}, "
+        f"{plain(report.filled_quantity)} filled ({report.client_order_id})"
+    )
 
 
 def orders(

@@ -9,6 +9,7 @@ from tests.catalogue import fired
 from tests.fakes.memory_store import MemoryStore
 from tests.unit.trading.agent_world import AgentWorld
 from trading import decide
+from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised, FillBooked, TrackerChanged, TradingModeChanged
 from trading.domain.order import OrderRequest, OrderType, Side
 from trading.domain.position import TradingMode
@@ -197,3 +198,34 @@ async def test_the_rest_of_a_stop_whose_sale_was_never_opened_is_watched_again(
     [rest] = world.agent.trackers.all()
     assert (rest.quantity, rest.state) == (Decimal("0.3"), TrackerState.WATCHING)
     assert not [one for one in world.store.of(AlertRaised) if one.alert_id.startswith("stranded:")]
+
+
+@pytest.mark.fault("W10", "CRIT SAID")
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_orders_without_a_record_are_told_once_and_together_with_safe_mode(
+    world: AgentWorld, is_running: bool
+) -> None:
+    await world.protect()
+    if not is_running:
+        await world.kill()
+    requests = [
+        OrderRequest(
+            client_order_id("ux", f"tracker:{number}:1", 1),
+            *(BTC, Side.SELL, OrderType.LIMIT, Decimal("0.1"), Decimal(90_000)),
+        )
+        for number in (98, 99)
+    ]
+    for request in requests:
+        await world.time.finish(world.exchange.submit(request))
+    if not is_running:
+        await world.start()
+    await world.time.settle()
+    assert world.agent.state.mode is TradingMode.REDUCING
+    told = [one for one in world.store.of(AlertRaised) if one.severity is Severity.CRIT]
+    about = [[one for one in told if each.client_order_id in one.text] for each in requests]
+    assert [len(found) for found in about] == [1, 1]
+    assert "SAFE MODE" in about[0][0].text
+    assert "KNOWS OF NO STOP" not in about[0][0].text
+    # Those that a start finds are one thing to look at.
+    assert (about[0] == about[1]) is not is_running
+    fired(requests, words=about[0][0].text)

@@ -15,9 +15,9 @@ from trading.domain.events import (
     FillBooked,
     IntentOpened,
 )
-from trading.domain.money import ONE, plain
+from trading.domain.money import ONE
 from trading.domain.order import Attempt, AttemptState, Fill, Intent, OrderReport, Purpose, Side
-from trading.execution import identity
+from trading.execution import identity, reconcile
 from trading.execution.engine.case import Case, adopted, watch_only
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.surroundings import Surroundings
@@ -57,7 +57,7 @@ class Reporting:
         # Orders that nobody claimed, by the stem of their ids.
         self.adopted: dict[str, Case] = {}
         self.sweep: Callable[[set[str]], Awaitable[object]] | None = None
-        # Whether each is told for itself; where a journal lacks records, all are told together.
+        # Whether each is told as it appears; what a start finds is told together.
         self.is_telling_orphans = True
 
     def register(self, case: Case, stem: str = "") -> None:
@@ -151,24 +151,16 @@ class Reporting:
         if order_id in self.orphans:
             self.orphans[order_id] = report
             return
-        if not self.orphans:
-            self._s.on_stranger()
         self.orphans[order_id] = report
         self._orphaned_s[order_id] = self._s.monotonic()
-        if not self.is_telling_orphans:
-            return
-        alert = AlertRaised(
-            alert_id=f"orphan:{order_id}",
-            severity=Severity.CRIT,
-            text=(
-                f"{report.symbol}: the exchange has an order of ours ({order_id}, "
-                f"{report.side.value} {plain(report.quantity)}, {report.status.value}, "
-                f"{plain(report.filled_quantity)} filled) that the journal does not know; what it "
-                "trades counts"
-            ),
-            at=self._s.now(),
-        )
-        await self._s.writer.keep(alert)
+        if self.is_telling_orphans and not self._s.on_stranger(report):
+            text = (
+                "the exchange has an order of ours that the journal does not know; what it trades "
+                f"counts. {reconcile.in_words(report)}"
+            )
+            await self._s.writer.keep(
+                AlertRaised(f"orphan:{order_id}", Severity.CRIT, text, self._s.now())
+            )
 
     async def _take_over(self, report: OrderReport) -> None:
         """Give an open decision an order of its own at once that no record tells of.

@@ -59,7 +59,8 @@ class ExecutionEngine:
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
     transaction, within `undisturbed`. `publish` is handed every fact once it is written;
     `on_excess` what was bought beyond a decision, once it is booked and at the next start;
-    `on_stranger` is called when an order of ours comes to light that no record tells of;
+    `on_stranger` is told of each order of ours that comes to light and that no record tells of, and
+    returns whether it tells people of it; what a start finds is left to whoever asks `unrecorded`;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
     `on_key_refused` for each request that was refused for its key; `on_missing` is told the asset
     when an exit reads that the account holds less of it than is managed. `worth` says what units of
@@ -81,7 +82,7 @@ class ExecutionEngine:
         publish: Callable[..., None],
         order_prefix: str,
         on_excess: Callable[[Excess], None] = lambda _: None,
-        on_stranger: Callable[[], None] = lambda: None,
+        on_stranger: Callable[[OrderReport], bool] = lambda _: False,
         undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         on_key_refused: Callable[[], None] = lambda: None,
         on_overflow: Callable[[], None] = lambda: None,
@@ -368,9 +369,9 @@ class ExecutionEngine:
         """
         await self._taking_up.conclude()
 
-    def unrecorded(self) -> Sequence[str]:
-        """Return the ids of orders of ours without a record."""
-        return sorted(self._reporting.orphans)
+    def unrecorded(self) -> Sequence[OrderReport]:
+        """Return what the exchange says of orders of ours without a record."""
+        return [report for _, report in sorted(self._reporting.orphans.items())]
 
     async def take_in_unrecorded(self) -> None:
         """Book at once what orders of ours did that no record tells of."""

@@ -14,7 +14,7 @@ from trading.domain.events import AttemptPrepared, Event
 from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import Quote
 from trading.domain.money import ZERO
-from trading.domain.order import Fill, Intent, Purpose, Side
+from trading.domain.order import Fill, Intent, OrderReport, Purpose, Side
 from trading.domain.position import Portfolio
 from trading.execution import ladder
 from trading.execution.engine.case import Case
@@ -45,7 +45,7 @@ class Surroundings:
     closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]]
     prefix: str
     on_excess: Callable[[Excess], None] = lambda _: None
-    on_stranger: Callable[[], None] = lambda: None
+    on_stranger: Callable[[OrderReport], bool] = lambda _: False
     undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     on_key_refused: Callable[[], None] = lambda: None
     on_missing: Callable[[str], None] = lambda _: None

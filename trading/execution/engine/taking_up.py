@@ -63,8 +63,8 @@ class TakingUp:
         working = {case.intent.symbol for case in cases}
         # More would use the exchange's budget up; the rest is compared by `reconcile`, in turns.
         symbols = working | set(sorted(held & set(self._s.rules))[:_SWEPT_AT_START])
-        lost, self._reporting.is_telling_orphans = state.lost, state.lost is None
-        if lost is not None:
+        self._reporting.is_telling_orphans = False
+        if state.lost is not None:
             # What fired and sold in the time that is missing must not do so again.
             symbols |= {tracker.symbol for tracker in state.trackers} & set(self._s.rules)
         if ended := alerting.taken_up(cases, state.alerts, self._s.now()):
@@ -77,11 +77,7 @@ class TakingUp:
         else:
             short = {each.asset for each in findings if each.kind is Difference.SHORT}
             lines += [
-                _finding_sentence(finding)
-                for finding in findings
-                if _is_news(finding, short)
-                # Where a journal lacks records, they are counted together.
-                and (lost is None or finding.kind is not Difference.ORPHAN)
+                _finding_sentence(finding) for finding in findings if _is_news(finding, short)
             ]
         self._reporting.is_telling_orphans = True
         for excess in await self._recovery.excess():
@@ -114,6 +110,9 @@ class TakingUp:
 
 
 def _is_news(finding: Finding, short: Container[str]) -> bool:
+    # Orders without a record are told together.
+    if finding.kind is Difference.ORPHAN:
+        return False
     # What a person sold elsewhere, less what was bought, matters where managed coins are missing.
     is_sale = finding.kind is Difference.FOREIGN_SALE
     return not is_sale or (finding.asset in short and finding.quantity > 0)

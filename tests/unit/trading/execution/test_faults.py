@@ -917,7 +917,8 @@ async def test_s03_a_restart_after_it_finds_that_order_by_its_derived_id() -> No
     again.book.load({BTC: replace(desk.book.snapshot().positions[BTC], quantity=HALF)})
     await again.time.finish(again.engine.recover(await again.store.state()))
     again.engine.go_on()
-    assert again.told("that the journal does not know")
+    [unknown] = again.engine.unrecorded()
+    assert unknown.client_order_id == desk.exchange.ids[0]
     # The stop triggers again, with the same arming: the same decision.
     final = await again.run(again.exit())
     assert final.filled_quantity == HALF
