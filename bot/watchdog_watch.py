@@ -29,6 +29,8 @@ class Silence:
 
     def look(self, sign: Sign | None) -> bool | None:
         """Whether the watchdog is dead; None when this look says nothing new."""
+        # What cannot be read, or is gone, is no new sign.
+        sign = sign or self._seen
         is_news = sign != self._seen and not self._is_first
         self._seen, self._is_first = sign, False
         if sign is None or sign.is_stopped or is_news:

@@ -38,6 +38,14 @@ def test_a_sign_that_stands_still_for_some_looks_is_a_death_and_a_new_one_its_en
     assert silence.look(sign(300)) is None
 
 
+def test_a_sign_that_cannot_be_read_any_more_is_no_life() -> None:
+    silence = Silence()
+    looks = [silence.look(each) for each in (sign(0), None, *[sign(0), None] * SILENT_LOOKS)]
+    assert looks[: SILENT_LOOKS + 1] == [None] * SILENT_LOOKS + [True]
+    assert False not in looks
+    assert silence.look(sign(300)) is False
+
+
 def test_an_orderly_end_is_no_death() -> None:
     silence = Silence()
     silence.look(sign(0))
