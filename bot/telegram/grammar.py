@@ -277,9 +277,10 @@ def _read_abort(rest: list[str], instrument: FindInstrument) -> Command:
         symbol = _take_instrument(words, instrument).symbol
         words.finish()
         return AbortOrders(symbol)
+    if not rest:
+        said = "what to give up is missing: a tracker's number, or a market"
+        raise Refused(said, example="/orders")
     words = Words(rest, "/abort 3")
-    if words.is_done:
-        raise words.refuse("what to give up is missing: a tracker's number, or a market")
     tracker_id = words.whole("the tracker's number", 1, _ID_MAX)
     words.finish()
     return AbortIntent(tracker_id)

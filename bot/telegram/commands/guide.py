@@ -157,7 +157,7 @@ def _ask_symbol(desk: Desk) -> Step:
     text = card_text(
         "🎯 Track which symbol?",
         "Tap or type it. The whole line works too:",
-        Code("/track BTC/USDT stop 58000 all"),
+        Code("/track BTC/USDT trail 3% all"),
     )
     return _step(text, _taps("track", _suggested(desk)), "track")
 
@@ -271,14 +271,22 @@ def _ask_trail(line: str) -> Step:
 
 
 def _ask_amount(line: str, instrument: Instrument, *, is_buy: bool, sign: str = "🎯") -> Step:
-    amounts = tuple(f"{size} {instrument.quote}" for size in (50, 100, 500)) if is_buy else _AMOUNTS
+    amounts = _budgets(instrument) if is_buy else _AMOUNTS
     taps = {size: f"{line} {size}" for size in amounts}
-    example = f"500 {instrument.quote}" if is_buy else "0.5"
+    example = amounts[-1] if is_buy else "30%"
     text = card_text(
         f"{sign} {instrument.symbol}: how much?", "Tap an amount or type one:", Code(example)
     )
     command = line[1:].partition(" ")[0]
     return _step(text, taps, command, 3)
+
+
+def _budgets(instrument: Instrument) -> tuple[str, ...]:
+    """Amounts to spend, as many times what an order takes at least: a coin is worth thousands."""
+    least = instrument.notional_min
+    if not least:
+        return ("10%", "25%", "50%")
+    return tuple(f"{plain(least * times)} {instrument.quote}" for times in (10, 20, 100))
 
 
 async def _now(instrument: Instrument, desk: Desk) -> Decimal | None:

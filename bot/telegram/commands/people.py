@@ -16,7 +16,7 @@ async def start(request: Request, _services: Services) -> Reply:
         "👋 Umbra keeps your stops private",
         "Nothing rests on the exchange until a stop fires; then it sells once.",
         "Start with:",
-        Code("/track BTC/USDT stop 58000 all" if may_act else "/watch BTC/USDT 1h 4h"),
+        Code("/track BTC/USDT trail 3% all" if may_act else "/watch BTC/USDT 1h 4h"),
     )
     buttons = (
         does("📊 Status", "/status"),

@@ -93,7 +93,7 @@ def _spoken(rows: list[dict[str, Any]]) -> int:
         ("/quiet 7-8", "23:00-07:00"),
         ("/mute 4", "like 30m, 4h or 2d"),
         ("/mute", "You are not muted"),
-        ("/abort", "number is missing"),
+        ("/abort", "what to give up is missing"),
         ("/abort 99", "no live tracker 99"),
         ("/health x", "not understood"),
         ("/jobs x", "not understood"),

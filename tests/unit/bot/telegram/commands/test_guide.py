@@ -54,6 +54,20 @@ async def test_nothing_is_offered_to_be_sold_where_nothing_is_held(
     assert list(answer.buttons) == []
 
 
+async def test_amounts_to_spend_are_of_the_size_of_the_market(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert {"50 USDT", "100 USDT", "500 USDT"} <= set((await talk.ask("/buy BTC/USDT")).buttons)
+    cheap = replace(INSTRUMENTS["ETH/BTC"], notional_min=Decimal("0.0001"))
+    monkeypatch.setitem(INSTRUMENTS, "ETH/BTC", cheap)
+    asked = await talk.ask("/buy ETH/BTC")
+    assert list(asked.buttons) == ["0.001 BTC", "0.002 BTC", "0.01 BTC", "Cancel"]
+    assert asked.text.endswith("type one: 0.01 BTC")
+    free = replace(cheap, notional_min=ZERO)
+    monkeypatch.setitem(INSTRUMENTS, "ETH/BTC", free)
+    assert list((await talk.ask("/buy ETH/BTC")).buttons) == ["10%", "25%", "50%", "Cancel"]
+
+
 async def test_a_slip_of_the_finger_ends_no_guide_and_a_command_does(talk: Talk) -> None:
     await talk.ask("/buy BTC/USDT")
     slip = await talk.ask("1oo USDT")
