@@ -130,6 +130,26 @@ def test_reduced_entries_are_cancelled_whenever_the_power_goes_and_a_pause_keeps
     assert {cut_after(commits, "/pause") for commits in COMMITS} == {OrderStatus.NEW}
 
 
+def test_a_panic_takes_a_resting_sale_back_and_sells_whenever_the_power_goes() -> None:
+    def cut_after(commits: int) -> None:
+        async def story(world: World) -> None:
+            stage = Stage(world)
+            await stage.open("/track BTC/USDT stop 58000 0.3")
+            assert await world.confirm("/sell BTC/USDT 0.1 limit 70000")
+            await stage.until(lambda: any(one.is_open for one in world.orders()), 30)
+            await world.pass_by(5)
+            await _cut_after_the_tap(stage, "/panic", commits)
+            await stage.until(lambda: world.held("BTC") == Decimal("0.2"), 60)
+            await world.pass_by(20)
+            assert not any(one.is_open for one in world.orders())
+            assert sum(sale.executed for sale in stage.sales) == Decimal("0.3"), commits
+
+        play(1, story)
+
+    for commits in COMMITS:
+        cut_after(commits)
+
+
 async def _cut_after_the_tap(stage: Stage, text: str, commits: int) -> bool:
     """Ask, let the power go after so many commits behind the tap, and start anew.
 

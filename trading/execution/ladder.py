@@ -200,14 +200,16 @@ def _exit(sight: Sight, settings: LadderSettings) -> Step:
         return Block(BlockReason.MARKET, f"{intent.symbol} takes no orders now")
     wanted = residual if sight.available is None else min(residual, sight.available)
     if instrument.is_dust(wanted, price):
-        return Block(
-            BlockReason.BALANCE,
-            f"{plain(max(wanted, ZERO))} of {plain(residual)} {instrument.base} can be sold",
-        )
+        return _not_free(sight, wanted, residual)
     if sight.quote is not None and not has_bids:
         # An order would find nobody: what it costs is attempts, and the first one who bids.
         return Block(BlockReason.BIDS, f"nobody buys {instrument.base} now, it sells on a bid")
     return _sale(sight, wanted, settings)
+
+
+def _not_free(sight: Sight, wanted: Decimal, residual: Decimal) -> Block:
+    free = f"{plain(max(wanted, ZERO))} of {plain(residual)} {sight.instrument.base} can be sold"
+    return Block(BlockReason.BALANCE, free)
 
 
 def _nothing_left(intent: Intent) -> Finish:
@@ -400,7 +402,12 @@ def _rest(sight: Sight) -> Step:
     is_buy = intent.side is Side.BUY
     # Rounded so that nobody pays more or gets less than was said.
     limit = instrument.price_down(limit) if is_buy else instrument.price_up(limit)
-    wanted = _affordable(sight, limit) if is_buy else _sellable(sight)
+    wanted, residual = _sellable(sight), intent.quantity - filled(sight.attempts)
+    if is_buy:
+        wanted = _affordable(sight, limit)
+    elif residual - wanted >= instrument.quantity_step:
+        # It goes out but once: what it lacks would be sold by nobody.
+        return _not_free(sight, wanted, residual)
     quantity = _capped(instrument, wanted, limit)
     if instrument.is_dust(quantity, limit):
         return Finish(IntentState.EXPIRED, "the amount is below the exchange's minimum")

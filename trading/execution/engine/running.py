@@ -72,7 +72,7 @@ class Running:
         """Return an attempt that may go out at once, None when anything has to be awaited."""
         if case.is_held or self._s.in_the_way(case) or self._s.wants_balance(case):
             return None
-        if self.must_ask(case) or self._s.is_short_for_now(case):
+        if self.must_ask(case):
             return None
         quote = self._s.fresh_quote(case.intent.symbol)
         if quote is None:

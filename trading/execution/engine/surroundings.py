@@ -158,16 +158,6 @@ class Surroundings:
             return free
         return managed if free is None else min(managed, free)
 
-    def is_short_for_now(self, case: Case) -> bool:
-        """Whether an order that rests, and goes out but once, would be less than was decided.
-
-        What comes under care with its decision counts once that is written.
-        """
-        if case.intent.side is Side.BUY or not ladder.is_resting(case.intent):
-            return False
-        available = self.available(case)
-        return available is not None and available < case.intent.quantity and not case.is_booked
-
     def exiting(self, symbol: str) -> Decimal:
         """Managed base units that open exits of a symbol still want to sell, or have sold.
 

@@ -781,3 +781,16 @@ async def test_a_sale_that_was_booked_before_its_end_still_knows_what_its_coins_
     [trip] = [one.round_trip for one in desk.published if isinstance(one, events.RoundTripClosed)]
     assert desk.managed == 0
     assert trip.entry_price == 50_000
+
+
+async def test_a_sale_that_rests_waits_for_all_of_its_coins_and_is_never_sent_with_less() -> None:
+    desk = Desk()
+    desk.exchange.lock_by_hand("BTC", "0.3")
+    await desk.open(desk.exit(purpose=Purpose.CLOSE, limit_price=Decimal(70_000), tracker_id=None))
+    await desk.time.pass_by(30)
+    assert desk.exchange.sent == []
+    assert desk.told_loudly("is blocked: coins are not free: 0.2 of 0.5 BTC can be sold")
+    desk.exchange.lock_by_hand("BTC", "-0.3")
+    await desk.time.until(lambda: bool(desk.exchange.history), 60)
+    [order] = desk.exchange.history
+    assert order.request.quantity == HALF
