@@ -166,6 +166,10 @@ class SimLoop(asyncio.BaseEventLoop):
         if timeout is None:
             raise Deadlock("nobody is ready and nobody waits for time")
         # Whole microseconds: a rest smaller than a float's last digit would never pass.
+        if timeout == 0:
+            # The next one: most turns, for which `round` takes three times as long.
+            self._now_s = int(self._now_s * 1e6 + 1.5) / 1e6
+            return []
         self._now_s = round(self._now_s + max(timeout, 1e-6), 6)
         return []
 
