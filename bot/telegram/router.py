@@ -410,7 +410,7 @@ def _retyped(request: Request, text: str, name: str, words: tuple[str, ...]) -> 
 
 
 def _still_asked(error: Refused) -> Refused:
-    told = f"{str(error).rstrip('. ')}. Type it again, or send another command to leave this"
+    told = f"{str(error).rstrip('. ')}. Type it again, or send cancel to leave this"
     return Refused(told, error.example, wrong=error.wrong, near=error.near)
 
 

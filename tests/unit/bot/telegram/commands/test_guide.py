@@ -71,7 +71,7 @@ async def test_amounts_to_spend_are_of_the_size_of_the_market(
 async def test_a_slip_of_the_finger_ends_no_guide_and_a_command_does(talk: Talk) -> None:
     await talk.ask("/buy BTC/USDT")
     slip = await talk.ask("1oo USDT")
-    assert "Type it again, or send another command to leave this" in slip.text
+    assert "Type it again, or send cancel to leave this" in slip.text
     assert (await talk.ask("100 USDT")).title.startswith("❔ Buy")
     await talk.ask("/buy BTC/USDT")
     await talk.ask("x")
