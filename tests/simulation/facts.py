@@ -151,7 +151,7 @@ class Facts:
                 self.changes.append(event)
                 self._own(self.trackers.get(tracker.tracker_id), tracker)
                 self.trackers[tracker.tracker_id] = tracker
-                self._owe(_NEWS.get(event.change, ""))
+                self._owe("" if _is_told_as_blocked(event) else _NEWS.get(event.change, ""))
                 self._check_slices(event)
             case events.FillBooked(fill):
                 self.fills[fill.symbol, fill.trade_id] = fill
@@ -241,6 +241,12 @@ class Facts:
         ended = attempt.state in {AttemptState.REJECTED, AttemptState.ABSENT}
         if was_unknown and ended and not getattr(event, "evidence", ""):
             self.breaches.append(("I-08", f"{name} became {attempt.state} without evidence"))
+
+
+def _is_told_as_blocked(event: events.TrackerChanged) -> bool:
+    """Whether a stop fired and may not sell: the alarm that is written with it tells of both."""
+    is_trigger = event.change is TrackerChange.TRIGGERED
+    return is_trigger and bool(event.reason) and event.tracker.side is Side.SELL
 
 
 def _is_told_as_done(intent: Intent) -> bool:
