@@ -14,6 +14,7 @@ from trading.domain.errors import SettingsInvalid, Unreachable
 from trading.gateway.errors import LAST_ANSWER, Outdated, answer, carrying_answer
 from trading.gateway.library import STREAMING, library
 from trading.gateway.settings import GatewaySettings
+from trading.gateway.spare import SpareDescriptors, SparingResolver
 from trading.right_of_way import RightOfWay
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Sessions:
 
     requests: aiohttp.ClientSession
     streams: aiohttp.ClientSession
+    spare: SpareDescriptors
 
     def serve(self, exchange: Any) -> None:
         """Let an exchange connect through these, and not close them."""
@@ -102,6 +104,7 @@ class Sessions:
         """Close every connection."""
         await self.streams.close()
         await self.requests.close()
+        self.spare.close()
 
 
 def open_sessions(exchange: Any, settings: GatewaySettings) -> Sessions:
@@ -109,18 +112,23 @@ def open_sessions(exchange: Any, settings: GatewaySettings) -> Sessions:
     # The library would read the certificates once more at its first request.
     exchange.ssl_context = ssl.create_default_context(cafile=exchange.cafile)
 
-    def pool() -> aiohttp.TCPConnector:
+    def pool(**more: Any) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(
             ssl=exchange.ssl_context,
             limit=settings.connections_max,
             keepalive_timeout=settings.keepalive_s,
+            **more,
         )
 
+    spare = SpareDescriptors()
     sessions = Sessions(
         requests=aiohttp.ClientSession(
-            connector=pool(), middlewares=(_hold_back,), request_class=AgingRequest
+            connector=pool(socket_factory=spare.connecting, resolver=SparingResolver(spare)),
+            middlewares=(_hold_back,),
+            request_class=AgingRequest,
         ),
         streams=aiohttp.ClientSession(connector=pool()),
+        spare=spare,
     )
     sessions.serve(exchange)
     return sessions
