@@ -11,6 +11,7 @@ from bot.repetition import repeats_due
 from storage.store import Store
 from trading.domain.errors import StorageLost
 from trading.domain.events import Event, IntentClosed
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import plain
 from trading.domain.order import Intent, Side
 from trading.domain.position import TradingMode
@@ -200,7 +201,7 @@ class StorageWatch:
 
 
 def _done(intent: Intent) -> str:
-    base, _, quote = intent.symbol.partition("/")
+    base, quote = base_and_quote(intent.symbol)
     word = "sold" if intent.side is Side.SELL else "bought"
     whose = "" if intent.tracker_id is None else f" (#{intent.tracker_id})"
     average = plain(_EIGHT_DIGITS.divide(intent.filled_notional, intent.filled_quantity))

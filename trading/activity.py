@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from trading.domain.events import Event, IntentClosed, IntentOpened
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import Intent
 from trading.portfolio import PortfolioBook
@@ -117,4 +118,4 @@ def begins(now: datetime) -> datetime:
 
 
 def _quote(intent: Intent) -> str:
-    return intent.symbol.rpartition("/")[2]
+    return base_and_quote(intent.symbol)[1]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from trading import backstops
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import plain
 from trading.domain.order import Attempt, AttemptState, Intent, Purpose, Side
 from trading.domain.tracker import Tracker
@@ -46,7 +47,7 @@ def sold(ended: Iterable[Intent]) -> tuple[str, ...]:
     """Return a sentence per stop that has sold; `ended` are decisions that no record tells of."""
     return tuple(
         f"#{one.tracker_id} {one.symbol} has fired and sold {plain(one.filled_quantity)} "
-        f"{one.symbol.partition('/')[0]}"
+        f"{base_and_quote(one.symbol)[0]}"
         for one in ended
         if one.purpose is Purpose.PROTECT and one.filled_quantity
     )[:_NAMED_MAX]
@@ -79,5 +80,5 @@ def unwatched(stored: StoredState) -> tuple[str, ...]:
 
 
 def _undone(symbol: str, quantity: Decimal, *, is_sent: bool) -> str:
-    amount = f"{plain(quantity)} {symbol.partition('/')[0]}"
+    amount = f"{plain(quantity)} {base_and_quote(symbol)[0]}"
     return f"{amount} {'may be sold: its order was not answered' if is_sent else 'is NOT SOLD'}"

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised, ConditionChanged, Event, PositionAdjusted
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.position import DOLLARS, AdjustReason, Balance, Position
 from trading.execution import reconcile
@@ -205,7 +205,7 @@ def is_over(alert: AlertRaised, missing: Iterable[Gone], unknown: Collection[str
     Of assets that are `unknown` nothing ends.
     """
     # Older journals name the symbol.
-    asset = alert.alert_id.split(":")[1].partition("/")[0] if alert.topic == MISSING else ""
+    asset = base_and_quote(alert.alert_id.split(":")[1])[0] if alert.topic == MISSING else ""
     if not asset or asset in unknown:
         return False
     return not any(alert.alert_id.startswith(each.alarm) for each in missing)

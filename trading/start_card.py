@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from trading.domain.events import AttemptChanged, Event, FillBooked, IntentClosed, ProcessStarted
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Attempt, Intent, IntentState, Side
 from trading.domain.position import Position, TradingMode
@@ -143,7 +143,7 @@ class Standing:
         states = self.states
         covers = (protection.coverage(one.symbol, one.quantity, states) for one in self.positions)
         return [
-            f"{plain(cover.unprotected)} {cover.symbol.partition('/')[0]}"
+            f"{plain(cover.unprotected)} {base_and_quote(cover.symbol)[0]}"
             for cover in covers
             if cover.unprotected and not self.is_too_little(cover.symbol, cover.unprotected)
         ]
@@ -152,7 +152,7 @@ class Standing:
     def by_backstop(self) -> list[str]:
         """What only a stop on the exchange would sell, and at which price."""
         return [
-            f"{plain(each.quantity)} {each.symbol.partition('/')[0]} at {plain(state.worst_price)}"
+            f"{plain(each.quantity)} {base_and_quote(each.symbol)[0]} at {plain(state.worst_price)}"
             for each, state in self.states
             if state.is_by_backstop and state.worst_price is not None
         ]
@@ -208,12 +208,12 @@ def card(
     `changes` are those of the program since the start before.
     """
     held = [
-        f"{plain(position.quantity)} {position.symbol.partition('/')[0]}"
+        f"{plain(position.quantity)} {base_and_quote(position.symbol)[0]}"
         for position in standing.positions
         if position.quantity
     ]
     leaving = [
-        f"{plain(quantity)} {symbol.partition('/')[0]}"
+        f"{plain(quantity)} {base_and_quote(symbol)[0]}"
         for symbol, quantity in sorted(standing.selling.items())
     ]
     waiting = [each for each in standing.trackers if each.state.is_waiting]
@@ -260,7 +260,7 @@ def _acting(trackers: Iterable[Tracker]) -> list[Tracker]:
 def _done(intent: Intent, rules: Instrument | None) -> tuple[str, str, str]:
     verb = "sold" if intent.side is Side.SELL else "bought"
     number = "" if intent.tracker_id is None else f"#{intent.tracker_id} "
-    base = intent.symbol.partition("/")[0]
+    base = base_and_quote(intent.symbol)[0]
     at = "" if intent.average_price is None else f" at {plain(round(intent.average_price, 8))}"
     only = " only in part:" if intent.left_over(rules) > 0 else ""
     words = f"{verb}{only} {plain(intent.filled_quantity)} {base}{at}"
@@ -268,7 +268,7 @@ def _done(intent: Intent, rules: Instrument | None) -> tuple[str, str, str]:
 
 
 def _at_work(tracker: Tracker) -> tuple[str, str, str]:
-    base, _, quote = tracker.symbol.partition("/")
+    base, quote = base_and_quote(tracker.symbol)
     what = (
         f"selling {plain(tracker.quantity)} {base}"
         if tracker.side is Side.SELL

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from trading.domain.instrument import base_and_quote
 from trading.domain.time import Timeframe
 from trading.scanner.points import POINTS_MAX
 from trading.scanner.scores import RankScore, Standing, TimeframeScore
@@ -58,7 +59,7 @@ def heat_map_of(scores: Sequence[RankScore], at: datetime, *, is_simulated: bool
         key=lambda timeframe: timeframe.length_ms,
     )
     ranked = sorted(scores, key=lambda score: (-_unusual(score), score.symbol))
-    quotes = {score.symbol.rpartition("/")[2] for score in ranked[:ROWS_MAX]}
+    quotes = {base_and_quote(score.symbol)[1] for score in ranked[:ROWS_MAX]}
     return HeatMap(
         f"Rare moves {at:%H:%M} {at.tzname()}",
         tuple(timeframe.name for timeframe in timeframes),

@@ -10,6 +10,7 @@ from bot.telegram.render.closing import UNKNOWN, of_known
 from bot.telegram.render.text import count, money
 from bot.telegram.render.tracker_words import kind_name, state_name
 from trading.desk import CloseProposal
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import plain
 from trading.domain.order import Intent
 from trading.domain.position import TradingMode
@@ -122,7 +123,7 @@ def stored_panic(stored: StoredState) -> str:
     """What a panic would do without a running agent, by the journal."""
     is_unknown = stored.lost is not None or is_in_doubt(stored.alerts)
     held = [(symbol, one.quantity) for symbol, one in stored.positions.items() if one.quantity]
-    sales = ", ".join(f"{plain(quantity)} {symbol.partition('/')[0]}" for symbol, quantity in held)
+    sales = ", ".join(f"{plain(quantity)} {base_and_quote(symbol)[0]}" for symbol, quantity in held)
     return _panic(sales, len(stored.trackers), is_unknown)
 
 
@@ -218,7 +219,7 @@ def _each(stops: Iterable[tuple[Decimal, Decimal]]) -> str:
 
 
 def _held(symbol: str, quantity: str) -> str:
-    return f"Holds {quantity} {symbol.partition('/')[0]} ({symbol})"
+    return f"Holds {quantity} {base_and_quote(symbol)[0]} ({symbol})"
 
 
 def _tracker(tracker: Tracker) -> str:

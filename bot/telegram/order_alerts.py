@@ -19,6 +19,7 @@ from bot.telegram.render.text import (
 )
 from bot.telegram.render.trading import is_in_part, left_over_lines
 from trading.domain.chat import Severity
+from trading.domain.instrument import base_and_quote
 from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.watching import AlertType
 
@@ -32,7 +33,7 @@ def intent_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
 
 def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
     """The message that the end of a decision deserves."""
-    base, _, quote = intent.symbol.partition("/")
+    base, quote = base_and_quote(intent.symbol)
     if intent.state in {IntentState.DONE, IntentState.DUST} and intent.filled_quantity > 0:
         card = _done_card(intent, facts)
         if is_in_part(intent, facts.instrument(intent.symbol)):
@@ -87,7 +88,7 @@ def _backstop_closed(intent: Intent, facts: AlertFacts) -> Alert | None:
 
 
 def _done_card(intent: Intent, facts: AlertFacts) -> Card:
-    base, _, quote = intent.symbol.partition("/")
+    base, quote = base_and_quote(intent.symbol)
     instrument = facts.instrument(intent.symbol)
     average = intent.average_price
     word = "proceeds" if intent.side is Side.SELL else "cost"

@@ -24,6 +24,7 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import EXACT, ONE, plain
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
@@ -149,7 +150,7 @@ def _amount(size: Amount, symbol: str) -> str:
     if size.kind is AmountKind.SHARE:
         return percent(size.value)
     if size.kind is AmountKind.QUOTE:
-        return f"{plain(size.value)} {symbol.partition('/')[2] or 'quote'}"
+        return f"{plain(size.value)} {base_and_quote(symbol)[1] or 'quote'}"
     return plain(size.value)
 
 

@@ -18,7 +18,7 @@ from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import OutboxMessage, Person, Role, Severity
 from trading.domain.errors import AlreadyRecorded, Refused
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.time import to_ms
 from trading.domain.watching import WatchedScore
 from trading.ports.clock import Clock
@@ -193,7 +193,7 @@ def _held(person: Person, exposure: Mapping[str, float]) -> dict[str, float]:
     """How much of each symbol that somebody watches is theirs; who only looks owns nothing."""
     if person.role is Role.VIEWER:
         return {}
-    coins = {one.symbol: one.symbol.partition("/")[0] for one in person.wishes.interests}
+    coins = {one.symbol: base_and_quote(one.symbol)[0] for one in person.wishes.interests}
     return {symbol: exposure[coin] for symbol, coin in coins.items() if coin in exposure}
 
 

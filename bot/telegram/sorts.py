@@ -5,7 +5,7 @@ from collections.abc import Callable
 from bot.telegram.render.text import price, quantity
 from bot.telegram.render.trading import is_in_part
 from trading.domain import events
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.tracker import TrackerChange, TrackerState
 
@@ -90,7 +90,7 @@ def gist_of(event: events.Event, instrument: Callable[[str], Instrument | None])
 def done_words(intent: Intent, rules: Instrument | None) -> str:
     """What a decision came to: `Sold 0.5 BTC`, `Bought only 7.9 ADA`."""
     only = " only" if is_in_part(intent, rules) else ""
-    base = intent.symbol.partition("/")[0]
+    base = base_and_quote(intent.symbol)[0]
     return f"{DONE_WORDS[intent.side]}{only} {quantity(intent.filled_quantity)} {base}"
 
 

@@ -9,7 +9,7 @@ from bot.telegram.render.text import Card, card_text, money, price, quantity
 from bot.telegram.render.tracker_words import state_name
 from trading.domain import events
 from trading.domain.chat import Severity
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import Side
 from trading.domain.tracker import (
@@ -87,9 +87,9 @@ def _triggered(event: events.TrackerChanged, instrument: Instrument | None) -> l
     if event.reason:
         lines.append(f"NOT buying: {event.reason}")
     elif tracker.side is Side.SELL:
-        lines.append(f"selling {quantity(tracker.quantity)} {tracker.symbol.partition('/')[0]}")
+        lines.append(f"selling {quantity(tracker.quantity)} {base_and_quote(tracker.symbol)[0]}")
     else:
-        lines.append(f"buying for {money(tracker.quote)} {tracker.symbol.partition('/')[2]}")
+        lines.append(f"buying for {money(tracker.quote)} {base_and_quote(tracker.symbol)[1]}")
     return lines
 
 
@@ -122,7 +122,7 @@ def _blocked(
     reason = event.reason or tracker.reason or "the exit cannot be executed now"
     left = "Not sold."
     if sold:
-        base = tracker.symbol.partition("/")[0]
+        base = base_and_quote(tracker.symbol)[0]
         left = f"{quantity(sold)} {base} sold, the rest NOT."
     # One that is blocked from the first is told once: by what it fired, and why it does not sell.
     fired = _seen(event.evidence, instrument)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from trading.domain.errors import Refused
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import parse_decimal, parse_percent
 
 TEXT_LENGTH_MAX = 500
@@ -69,7 +70,7 @@ class Words:
     def example_with(self, symbol: str) -> str:
         """Return the example for another symbol: a whole line, whatever its amount was in."""
         name, known, *rest = self.example.split()
-        quotes = (known.partition("/")[2], symbol.partition("/")[2])
+        quotes = (base_and_quote(known)[1], base_and_quote(symbol)[1])
         return " ".join((name, symbol, *(quotes[1] if one == quotes[0] else one for one in rest)))
 
     def refuse(self, message: str) -> Refused:

@@ -216,7 +216,7 @@ class Proposer:
         if not is_held or mode is TradingMode.HALTED_EVERYTHING:
             return ""
         held = [
-            f"{plain(tracker.quantity)} {tracker.symbol.partition('/')[0]} (#{tracker.tracker_id})"
+            f"{plain(tracker.quantity)} {base_and_quote(tracker.symbol)[0]} (#{tracker.tracker_id})"
             for tracker in self._of.held_exits()
         ]
         return f" SOLD AT ONCE, for it has fired: {', '.join(held)}." if held else ""

@@ -12,7 +12,7 @@ from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal, Shown, TrackerProposal
 from trading.domain.commands import EditTracker, PlaceOrder
 from trading.domain.errors import AuthLost, Refused, Retryable, Unreachable
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import OrderBook, Quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Attempt, Intent, OrderReport, Side
@@ -372,7 +372,7 @@ class Workings:
         for tracker in self.held_exits():
             price = self.prices.price(tracker.symbol) or tracker.stop_price
             value = None if price is None else tracker.quantity * price
-            base = tracker.symbol.partition("/")[0]
+            base = base_and_quote(tracker.symbol)[0]
             lines.append(CloseLine(tracker.symbol, base, tracker.quantity, value))
         return tuple(lines)
 

@@ -3,6 +3,7 @@
 from collections.abc import Container, Mapping
 from decimal import Decimal
 
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ONE
 
 # Tried in this order where an asset has no market against the valuation currency.
@@ -37,7 +38,7 @@ def price_in(asset: str, currency: str, prices: Mapping[str, Decimal]) -> Decima
         return None
     price = ONE
     for symbol in symbols:
-        base, _, quote = symbol.partition("/")
+        base, quote = base_and_quote(symbol)
         is_sale = base == asset
         price *= prices[symbol] if is_sale else ONE / prices[symbol]
         asset = quote if is_sale else base

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import ZERO, plain
 from trading.domain.time import from_ms, to_ms
 from trading.domain.tracker import Tracker
@@ -93,7 +93,7 @@ def shrunk(
     left = tracker.quantity
     if left >= before or (by_hand and not left):
         return ()
-    base = tracker.symbol.partition("/")[0]
+    base = base_and_quote(tracker.symbol)[0]
     name = f"#{tracker.tracker_id} {tracker.symbol}"
     text = f"{name} has ended: {GONE}. Nothing of them is watched any more"
     if left:

@@ -7,6 +7,7 @@ from bot.telegram.render.text import Card, card_text, count, quantity, worth
 from trading.domain.commands import AcknowledgeAlerts
 from trading.domain.errors import Refused
 from trading.domain.events import AlertAcknowledged
+from trading.domain.instrument import base_and_quote
 
 _PICKS_MAX = 10
 _EXPORTS = ("fills", "trades", "trackers", "audit", "journal")
@@ -33,7 +34,7 @@ async def close(request: Request, services: Services) -> Reply:
 
 
 def _quote(symbol: str) -> str:
-    return symbol.partition("/")[2]
+    return base_and_quote(symbol)[1]
 
 
 async def trade(request: Request, services: Services) -> Reply:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from bot.telegram.keyboards import does, in_rows
 from bot.telegram.render.text import Card, Line, card_text, count, quantity, worth
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import Intent, IntentState
 
@@ -66,7 +67,7 @@ def came_in(proceeds: Iterable[tuple[str, Decimal | None]], currency: str) -> li
     """
     sums: dict[str, Decimal | None] = {}
     for symbol, value in proceeds:
-        quote = symbol.partition("/")[2]
+        quote = base_and_quote(symbol)[1]
         if quote not in {"", currency}:
             before = sums.get(quote, ZERO)
             sums[quote] = None if before is None or value is None else before + value
@@ -88,7 +89,7 @@ def _listed(title: str, intents: Sequence[Intent], worded: Callable[[Intent], st
 
 
 def _sale(intent: Intent) -> str:
-    base, _, quote = intent.symbol.partition("/")
+    base, quote = base_and_quote(intent.symbol)
     amount = f"{quantity(intent.filled_quantity)} {base}"
     return f"• {amount} = {worth(intent.filled_notional, quote)}"
 
@@ -98,7 +99,7 @@ def _sums(sold: Sequence[Intent]) -> list[Line]:
         return ["before fees"] if sold else []
     sums: dict[str, Decimal] = {}
     for each in sold:
-        quote = each.symbol.partition("/")[2]
+        quote = base_and_quote(each.symbol)[1]
         sums[quote] = sums.get(quote, ZERO) + each.filled_notional
     amounts = ", ".join(worth(value, quote) for quote, value in sorted(sums.items()))
     return [f"In all {amounts} before fees"]
@@ -114,4 +115,4 @@ def _unsold(intent: Intent) -> str:
 
 
 def _left(intent: Intent) -> str:
-    return f"• {quantity(intent.residual)} {intent.symbol.partition('/')[0]}"
+    return f"• {quantity(intent.residual)} {base_and_quote(intent.symbol)[0]}"

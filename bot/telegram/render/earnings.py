@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from bot.telegram.render.text import Line, count, gain, price, quantity, six_digits, worth
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import NO_FEES, Fees
 from trading.domain.position import RoundTrip
@@ -62,4 +63,4 @@ def uncounted(unpriced: Sequence[tuple[str, Decimal]]) -> list[Line]:
 
 
 def _quote(trip: RoundTrip) -> str:
-    return trip.symbol.partition("/")[2]
+    return base_and_quote(trip.symbol)[1]

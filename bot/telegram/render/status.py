@@ -29,6 +29,7 @@ from bot.telegram.render.text import (
     worth,
 )
 from trading.domain.chat import Severity
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import Attempt, Intent, Side
 from trading.domain.position import RoundTrip, TradingMode
@@ -268,7 +269,7 @@ def _stop_lines(
 
 
 def _quote(symbol: str) -> str:
-    return symbol.partition("/")[2]
+    return base_and_quote(symbol)[1]
 
 
 def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
@@ -354,7 +355,7 @@ def _order_lines(intent: Intent, attempt: Attempt | None) -> list[Line]:
 
 
 def _waiting_lines(intent: Intent) -> list[Line]:
-    base, _, quote = intent.symbol.partition("/")
+    base, quote = base_and_quote(intent.symbol)
     wanted = f"{quantity(intent.quantity)} {base}"
     if not intent.quantity and intent.quote_budget is not None:
         wanted = f"{base} for {money(intent.quote_budget)} {quote}"
@@ -393,7 +394,7 @@ def history_card(
 def _begun_line(intent: Intent) -> str:
     if not intent.filled_quantity:
         return ""
-    base, _, quote = intent.symbol.partition("/")
+    base, quote = base_and_quote(intent.symbol)
     sold = f"{quantity(intent.filled_quantity)} {base} for {worth(intent.filled_notional, quote)}"
     return f"⏳ Sold {sold} by now; the rest: /orders"
 

@@ -220,7 +220,7 @@ def _listed(closed: Sequence[CloseLine]) -> list[Line]:
 
 
 def _closing(line: CloseLine) -> str:
-    quote = line.symbol.partition("/")[2]
+    quote = base_and_quote(line.symbol)[1]
     return f"• {quantity(line.quantity)} {line.base} = {worth(line.value, quote)}"
 
 
@@ -290,7 +290,7 @@ def order_name(intent_id: str) -> str:
 
 def order_end_card(intent: Intent, instrument: Instrument | None) -> Card:
     """What the card of an order says once it is over; the news itself is a message of its own."""
-    base, _, quote = intent.symbol.partition("/")
+    base, quote = base_and_quote(intent.symbol)
     rows = in_rows((does("📊 Status", "/status"), does("📜 History", "/history")))
     if intent.filled_quantity <= 0:
         word = "sold" if intent.side is Side.SELL else "bought"
@@ -318,7 +318,7 @@ def left_over_lines(intent: Intent, rules: Instrument | None) -> list[Line]:
     """What an end in part has left, and why."""
     if not is_in_part(intent, rules):
         return []
-    base, _, quote = intent.symbol.partition("/")
+    base, quote = base_and_quote(intent.symbol)
     left, budget = intent.left_over(rules), intent.quote_budget
     if budget is not None:
         return [f"{money(left)} of {money(budget)} {quote} not spent:", intent.reason]
