@@ -14,7 +14,7 @@ from functools import partial
 from trading import activity, backstops, decide, last_words, start_card, views
 from trading.account_stream import AccountStream
 from trading.alarms import Alarms
-from trading.catching_up import CatchingUp
+from trading.catching_up import CatchingUp, moved_since
 from trading.commanding.executing import Executor
 from trading.commanding.firing import Firing
 from trading.commanding.flattening import Flattening
@@ -24,7 +24,6 @@ from trading.commanding.reviewing import Reviewing
 from trading.commanding.workings import Workings
 from trading.deadlines import Patience
 from trading.domain.events import (
-    TRACKER_MOVED,
     CommandExecuted,
     ConditionChanged,
     Event,
@@ -32,16 +31,14 @@ from trading.domain.events import (
     ProcessStarted,
     ProcessStopped,
     RecoveryReported,
-    TrackerChanged,
 )
 from trading.domain.market import Observation
 from trading.domain.order import AttemptState, Fill, Intent, OrderReport
-from trading.domain.time import to_ms
-from trading.domain.tracker import Evidence, Tracker, TrackerChange
+from trading.domain.tracker import Evidence, Tracker
 from trading.execution.engine import ExecutionEngine
 from trading.execution.settings import ExecutionSettings
 from trading.follow_ups import FollowUps
-from trading.housekeeping import Housekeeping, read_back
+from trading.housekeeping import Housekeeping
 from trading.installation import (
     AgentSettings,
     Identity,
@@ -55,6 +52,7 @@ from trading.ports.storage import StoredState
 from trading.pricing import Prices
 from trading.probing import Probing
 from trading.reacting import Reacting
+from trading.reading_back import read_back
 from trading.restoring import Restoring
 from trading.start_card import StartLog
 from trading.state import CAUSES_KEPT, AgentState
@@ -64,10 +62,6 @@ from trading.trackers.slices import Holdings
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 10.0
-# Changes of a tracker after which its levels are others, or count again.
-_MOVING = frozenset(
-    {TrackerChange.MOVED, TrackerChange.TOUCHED, TrackerChange.EDITED, TrackerChange.RESUMED}
-)
 _BLINDING = frozenset({STALE_DATA, DEGRADED_DATA})
 
 
@@ -231,7 +225,9 @@ class TradingAgent:
         for symbol in await self._housekeeping.lost.settle_missed():
             await self._reacting.resize(symbol)
         # Judged before the first live price: a buy would take that for news of its own.
-        findings += await self._catching_up.after_downtime(since, await self._moved(since))
+        findings += await self._catching_up.after_downtime(
+            since, await moved_since(self.journal, since)
+        )
         self._watch()
         # The end may have come between an exit's change and its tracker's.
         self._reacting.mirror(self.execution.intents)
@@ -357,11 +353,9 @@ class TradingAgent:
         return last_words.unwatched(await self.records.state())
 
     def _unsold(self) -> tuple[str, ...]:
-        of = self.execution
         if (stored := self._stored) is not None:
-            fired = [tracker for tracker in stored.trackers if tracker.state.is_acting]
-            sales = [one for one in stored.intents if one.intent_id not in self.state.backstops]
-            return last_words.unsold(sales, fired, stored.attempts)
+            return last_words.unsold_before(stored, self.state.backstops)
+        of = self.execution
         return last_words.unsold(of.intents, self.trackers.acting(), of.attempts)
 
     def _resting(self) -> str:
@@ -394,16 +388,6 @@ class TradingAgent:
         self._claim_account(account)
         if stored.installed is None:
             await self.record(self._identity.installed(account, self.clock.now()))
-
-    async def _moved(self, since: datetime) -> Mapping[int, int]:
-        """Return when the levels of trackers, by their number, changed last since a time, in ms."""
-        kinds = (TRACKER_MOVED, TrackerChanged.__name__)
-        changes = await read_back(self.journal, since, kinds)
-        return {
-            each.tracker.tracker_id: to_ms(each.at)
-            for each in changes
-            if isinstance(each, TrackerChanged) and each.change in _MOVING
-        }
 
     async def _tell_stranded(self, stored: StoredState) -> None:
         # A trigger whose intent was refused or never opened must not wait for a new crossing.

@@ -11,10 +11,14 @@ from datetime import datetime
 
 from trading.domain.chat import Severity
 from trading.domain.errors import RateLimited, Retryable
-from trading.domain.events import AlertRaised
+from trading.domain.events import TRACKER_MOVED, AlertRaised, TrackerChanged
+from trading.domain.time import to_ms
+from trading.domain.tracker import TrackerChange
 from trading.follow_ups import FollowUps
 from trading.market.engine import MarketEngine
 from trading.ports.clock import Clock
+from trading.ports.storage import Journal
+from trading.reading_back import read_back
 from trading.trackers.engine import TrackerEngine
 
 logger = logging.getLogger(__name__)
@@ -26,6 +30,22 @@ _WAIT_S_MAX = 5.0
 _UNANSWERED_S = (5.0, 10.0, 20.0, 30.0)
 _NO_ROOM = "requests are allowed again"
 _NO_ANSWER = "the exchange answers"
+
+
+# Changes of a tracker after which its levels are others, or count again.
+_MOVING = frozenset(
+    {TrackerChange.MOVED, TrackerChange.TOUCHED, TrackerChange.EDITED, TrackerChange.RESUMED}
+)
+
+
+async def moved_since(journal: Journal, since: datetime) -> Mapping[int, int]:
+    """Return when the levels of trackers, by their number, changed last since a time, in ms."""
+    changes = await read_back(journal, since, (TRACKER_MOVED, TrackerChanged.__name__))
+    return {
+        each.tracker.tracker_id: to_ms(each.at)
+        for each in changes
+        if isinstance(each, TrackerChanged) and each.change in _MOVING
+    }
 
 
 class CatchingUp:

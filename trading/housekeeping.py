@@ -3,7 +3,6 @@
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 
 from trading import outside
@@ -26,23 +25,13 @@ from trading.lost_coins import LostCoins
 from trading.market.engine import MarketEngine
 from trading.market.indicators import atr
 from trading.ports.storage import Journal
+from trading.reading_back import read_back
 from trading.risk import halts
 from trading.transfers import Transfers
 
 logger = logging.getLogger(__name__)
 _ATR_CANDLES = 60
 _RECONCILED_AT_ONCE = 40
-_PAGE = 1000
-
-
-async def read_back(journal: Journal, since: datetime, kinds: Sequence[str]) -> Sequence[Event]:
-    """Return the events of these kinds since a time, in order, read from the journal's end."""
-    limit = _PAGE
-    found = await journal.latest(limit, kinds)
-    while len(found) == limit and found[-1].event.at >= since:
-        limit *= 4
-        found = await journal.latest(limit, kinds)
-    return [one.event for one in reversed(found) if one.event.at >= since]
 
 
 class Housekeeping:

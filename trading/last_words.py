@@ -1,6 +1,6 @@
 """What a process that ends, or does not start, leaves undone, in words for people."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from decimal import Decimal
 
 from trading import backstops
@@ -41,6 +41,13 @@ def unsold(
     if len(sentences) > _NAMED_MAX:
         sentences[_NAMED_MAX:] = [f"{len(sentences) - _NAMED_MAX} more sales are NOT DONE"]
     return tuple(sentences)
+
+
+def unsold_before(stored: StoredState, backstops: Container[str]) -> tuple[str, ...]:
+    """Return the same of what a start has found and not taken up; `backstops` are decisions."""
+    fired = [tracker for tracker in stored.trackers if tracker.state.is_acting]
+    sales = [one for one in stored.intents if one.intent_id not in backstops]
+    return unsold(sales, fired, stored.attempts)
 
 
 def sold(ended: Iterable[Intent]) -> tuple[str, ...]:

@@ -120,6 +120,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.funds",
         "trading.lost_coins",
         "trading.outside",
+        "trading.reading_back",
         "trading.transfers",
     ),
     "trading.lost_coins": (
@@ -137,7 +138,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "trading.alarms": ("trading.domain", "trading.risk", "trading.state", *_SHELL),
     "trading.follow_ups": ("trading.domain",),
-    "trading.catching_up": (*_CONDUCTED, "trading.follow_ups"),
+    "trading.catching_up": (*_CONDUCTED, "trading.follow_ups", "trading.reading_back"),
+    "trading.reading_back": ("trading.domain", "trading.ports.storage"),
     "trading.account_stream": (
         *_CONDUCTED,
         "trading.commanding",
@@ -159,6 +161,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.locking",
         "trading.probing",
         "trading.reacting",
+        "trading.reading_back",
         "trading.restoring",
         "trading.start_card",
     ),
@@ -355,6 +358,7 @@ ASYNC_SHELLS = (
     "trading.installation",  # names the sleep that everything waits with
     "trading.ports",
     "trading.pricing",
+    "trading.reading_back",
     "trading.schedule",
     "trading.transfers",
     *_CONDUCTORS,

@@ -17,8 +17,8 @@ from trading.domain.events import Event, Heartbeat, IntentClosed, IntentOpened
 from trading.domain.market import Quote
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import Balance, Portfolio, TradingMode
-from trading.housekeeping import read_back
 from trading.portfolio import PortfolioBook
+from trading.reading_back import read_back
 from trading.risk.gate import Activity, Approved, Refusal, review
 from trading.risk.halts import stricter
 from trading.risk.limits import RiskLimits
