@@ -95,7 +95,6 @@ class Process:
         self._bus = Bus()
         self._supervisor = Supervisor(self._clock, self._on_death)
         self._halt_file = HaltFile(settings.directory, self._clock)
-        self._sales = MarkedOnTheWay(settings.directory, SALES)
         self._front = Front(settings, version, parts, self._clock)
         self._replays = scanning.replays(settings)
         self._archive_watch = ArchiveWatch(scanning.archive_root(settings), self._clock)
@@ -150,6 +149,7 @@ class Process:
     async def _assemble(self) -> None:
         stored = await self._store.records.state()
         install_id = stored.installed.install_id if stored.installed else random_install_id()
+        self._sales = MarkedOnTheWay(self._settings.directory, SALES)
         agent = TradingAgent(
             Ports(
                 self._account.gateway,
