@@ -6,7 +6,7 @@ from bot.telegram import examples, grammar
 from bot.telegram.commands import asking, trackers
 from bot.telegram.commands.context import Services
 from trading.domain.chat import Person
-from trading.domain.errors import AlreadyRecorded, Refused, Retryable
+from trading.domain.errors import AuthLost, Refused, Retryable
 
 # What is refused leads to what would do: a level to the grid, its amount to what is held, …
 _TRIES_MAX: Final = 6
@@ -58,10 +58,9 @@ async def _refused_for(line: str, person: Person, services: Services) -> str | N
         return error.example
     try:
         await desk.propose(command, person.user_id)
-    except AlreadyRecorded:
-        return None
     except Refused as error:
         return examples.fitting(error, command).example
-    except Retryable:
+    except (Retryable, AuthLost):
+        # What was wrong with the line that was sent is told all the same.
         return None
     return None

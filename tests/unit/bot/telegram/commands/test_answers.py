@@ -18,6 +18,9 @@ from tests.unit.bot.telegram.commands.talk import (
 )
 from tests.unit.bot.telegram.commands.test_pictures import recorded
 from tests.unit.bot.telegram.commands.test_scanning import report_of
+from trading.desk import Proposal
+from trading.domain.commands import Command
+from trading.domain.errors import AuthLost, Unreachable
 from trading.domain.events import ConfirmationAsked, PersonChanged
 
 
@@ -188,6 +191,19 @@ async def test_a_wrong_line_is_answered_with_the_one_to_send(
 def test_every_command_of_the_scanner_and_of_people_has_its_rows() -> None:
     named = "watch monitoring drop scan rank post threshold chart summary digest mute quiet alerts"
     assert set(SAID) == {*named.split(), "users", "invite", "join", "role", "revoke", "data"}
+
+
+@pytest.mark.parametrize("error", [AuthLost("key refused"), Unreachable("no answer")])
+async def test_a_wrong_line_is_explained_while_the_exchange_answers_nothing(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def propose(command: Command, by: int) -> Proposal:
+        raise error
+
+    monkeypatch.setattr(talk.desk, "propose", propose)
+    answer = await talk.ask("/track BTC/USDT stop x all")
+    assert "Stop should be a plain number" in answer.text
+    assert answer.text.endswith("Try: /track BTC/USDT stop 58000 all")
 
 
 NONSENSE = ["0", "-1", "1.5", "1e3", "NaN", "9" * 30, "٦", "🎉", "ВТС/USDT", "<b>x</b>", "x" * 300]
