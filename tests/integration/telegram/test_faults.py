@@ -20,6 +20,8 @@ from trading.domain import commands, events
 from trading.domain.chat import InboxUpdate, Severity
 from trading.domain.events import UpdateHandled, UpdateReceived
 
+pytestmark = pytest.mark.uncounted
+
 
 @contextlib.asynccontextmanager
 async def _killed(world: World) -> AsyncIterator[TelegramBot]:
