@@ -31,6 +31,7 @@ from trading.execution.engine import sending
 from trading.execution.engine.beforehand import Beforehand, Submit
 from trading.execution.engine.cutting import Cutting
 from trading.execution.engine.searching import Searching
+from trading.execution.engine.surroundings import Surroundings
 from trading.gateway.binance import BinanceVenue
 from trading.risk import gate
 from trading.trackers import outcome, trailing
@@ -86,6 +87,8 @@ def quantities_leave_the_grid(patch: pytest.MonkeyPatch) -> None:
 
 def the_gate_lets_every_entry_pass(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gate, "_entry_reasons", lambda *_arguments: ())
+    # No order leaves past the mode either: that is looked at once more before each send.
+    patch.setattr(Surroundings, "is_refused", lambda _self, _case: False)
 
 
 def a_stop_moves_back(patch: pytest.MonkeyPatch) -> None:
