@@ -14,7 +14,7 @@ from telegram.error import Conflict, EndPointNotFound, InvalidToken, NetworkErro
 from bot.telegram.access import ALLOWED_KINDS, UPDATE_KINDS
 from bot.telegram.requesting import Flooded
 from trading.domain.chat import InboxUpdate
-from trading.domain.errors import AlreadyRecorded, StorageLost
+from trading.domain.errors import AlreadyRecorded, Ending, StorageLost
 from trading.domain.events import UpdateReceived
 from trading.ports.clock import Clock
 from trading.ports.storage import Journal, PendingUpdate, Records
@@ -207,6 +207,9 @@ class Inbox:
         while True:
             try:
                 return await handle(update)
+            except Ending:
+                logger.info("update_left_to_the_next_start")
+                return None
             except StorageLost as error:
                 logger.warning("update_waits_for_storage", extra={"error": str(error)})
                 failures += 1

@@ -32,7 +32,7 @@ from bot.telegram.roster import Pairing
 from bot.telegram.shape import is_sound
 from bot.telegram.strangers import Strangers
 from trading.domain.chat import InboxUpdate, Person
-from trading.domain.errors import AlreadyRecorded, AuthLost, Fatal, Refused, Retryable
+from trading.domain.errors import AlreadyRecorded, AuthLost, Ending, Fatal, Refused, Retryable
 from trading.domain.events import (
     AccessDenied,
     Event,
@@ -200,6 +200,8 @@ class Router:
         try:
             async with self.progress.shown(place, working, self.banner):
                 reply, place = await self._answered(stored, update, person, place, text)
+        except Ending:
+            raise
         except (Retryable, AuthLost) as error:
             logger.warning("asked_in_vain", extra={"error": str(error)})
             why = f"{error.words[:1].upper()}{error.words[1:]}."

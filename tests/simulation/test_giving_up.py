@@ -181,3 +181,33 @@ async def _start_again(stage: Stage) -> None:
         await stage.until(
             lambda: hasattr(machine.process, "_agent") and stage.world.agent.is_ready, 60
         )
+
+
+@pytest.mark.parametrize("command", ["/panic", "/closeall", "/close BTC/USDT"])
+def test_an_end_in_the_middle_of_a_closing_leaves_it_to_the_next_start(command: str) -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 0.3")
+        await world.pass_by(2)
+        assert await world.confirm("/sell BTC/USDT 0.1 limit 70000")
+        await stage.until(lambda: any(one.is_open for one in world.orders()), 30)
+        await stage.control.shape_book({"symbol": "BTCUSDT", "quote_depth": "0", "side": "bid"})
+        stage.move("57900")
+        await stage.until_told("BLOCKED", 60)
+        stage.fault(
+            "delay", None, seconds=4.0, when="before", path="/api/v3/order", method="DELETE"
+        )
+        assert await world.confirm(command)
+        await world.pass_by(1)
+        world.machine.stop()
+        await stage.until(lambda: not world.machine.is_running, 30)
+        assert not any(sale.executed for sale in stage.sales)
+        world.exchange.faults.clear()
+        world.machine.start()
+        await stage.control.shape_book({"symbol": "BTCUSDT", "quote_depth": "500000"})
+        await world.pass_by(30)
+        assert sum(sale.executed for sale in stage.sales) == Decimal("0.3"), world.telephone.text()
+        assert world.held("BTC") == Decimal("0.2")
+        assert world.agent.trackers.count() == 0
+
+    play(1, story)

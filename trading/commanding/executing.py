@@ -31,7 +31,7 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Refused, Unreachable
+from trading.domain.errors import AlreadyRecorded, Ending, Refused, Unreachable
 from trading.domain.events import (
     AlertAcknowledged,
     AlertRaised,
@@ -170,12 +170,14 @@ class Executor:
     ) -> Outcome:
         symbol, share = command.symbol, command.share
         wanted = self._of.close_line(self._of.freed(symbol), share, shown)
-        told = await self._give_stuck_up(self._of.in_its_way(wanted), done)
+        back = self._of.in_its_way(wanted)
+        told = await self._give_stuck_up(back, done)
         async with self._of.trackers.undisturbed():
             line = self._of.close_line(self._of.holding(symbol), share, shown)
             proposals.check_growth(Shown(line.quantity), shown, "sell")
             intent = self._exit(line, done, Purpose.CLOSE)
-            await self._open([intent], (done, *told, *self._shrunk(symbol, line.quantity)))
+            cause = (done, *told, *self._shrunk(symbol, line.quantity))
+            await self._open([intent], cause, is_begun=bool(back))
         ids = (intent.intent_id,)
         return Outcome(_selling((line,)), intent_ids=ids, size=line.quantity)
 
@@ -187,7 +189,8 @@ class Executor:
         cause: list[Event] = [done]
         if everything:
             await self._cancel_foreign()
-        cause += await self._give_stuck_up(self._of.execution.stuck_sales, done)
+        back = self._of.execution.stuck_sales
+        cause += await self._give_stuck_up(back, done)
         async with self._of.trackers.undisturbed():
             # Counted here: what a stop has taken meanwhile would have the whole refused.
             lines = self._of.managed_lines()
@@ -205,7 +208,7 @@ class Executor:
             if is_panic and not self._is_halted_by_panic():
                 cause.append(TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at))
             is_more_at_work = bool(self._of.sales())
-            await self._open(intents, cause)
+            await self._open(intents, cause, is_begun=bool(back))
         if is_panic:
             await self._of.execution.cancel_entries("panic")
         told = _selling((*lines, *held), is_more_at_work=is_more_at_work)
@@ -323,20 +326,28 @@ class Executor:
         order = SizedOrder(line.symbol, Side.SELL, purpose, line.quantity, is_closing=True)
         return on_order(order, done.cause, price, done.at, self._of.decisions)
 
-    async def _open(self, intents: Sequence[Intent], cause: Sequence[Event]) -> None:
+    async def _open(
+        self, intents: Sequence[Intent], cause: Sequence[Event], *, is_begun: bool = False
+    ) -> None:
         # Coins that the same transaction puts under care count for the gate already.
         portfolio = self._of.state.book.preview(*cause)
         approved = [await self._of.decide(intent, portfolio) for intent in intents]
         if approved:
-            await self._of.execution.open_all(approved, tuple(cause))
+            await self._of.execution.open_all(approved, tuple(cause), is_begun=is_begun)
         else:
             await self._of.record(*cause)
 
     async def _give_stuck_up(
         self, stuck: Sequence[Intent], done: CommandExecuted
     ) -> Sequence[Event]:
-        """End sales that wait for a price or are blocked: what they hold is sold with the rest."""
+        """End sales that wait for a price or are blocked: what they hold is sold with the rest.
+
+        Raises Ending where the process ends meanwhile: a word that was answered with no would leave
+        coins that nothing sells any more.
+        """
         await self._of.execution.make_way(intent.intent_id for intent in stuck)
+        if stuck and self._of.execution.is_stopping:
+            raise Ending
         left = {intent.intent_id for intent in self._of.execution.intents}
         return [
             AlertRaised(

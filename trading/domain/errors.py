@@ -4,6 +4,7 @@ UmbraError
 ├── Retryable            nothing happened, or it is safe to repeat
 │   ├── Unreachable      no answer, or one that says nothing: never evidence about an order
 │   ├── NotInTime        work of our own that took too long
+│   ├── Ending           the process ends; the next start does what was asked
 │   └── RateLimited      the exchange asks for silence; carries the seconds
 ├── Refused              the request is wrong; the person is told what to send instead
 │   ├── Outgrown         what was confirmed would be more by now; it is asked again
@@ -68,6 +69,18 @@ class Exhausted(Unreachable):
 
 class NotInTime(Retryable):
     """Work of our own took too long."""
+
+
+class Ending(Retryable):
+    """The process ends in the middle of what was asked: it is for the next start, as after a death.
+
+    Whoever keeps what people ask for keeps it unanswered.
+    """
+
+    @property
+    def words(self) -> str:
+        """Who goes on with it."""
+        return "Umbra is stopping, and goes on with it as it starts again"
 
 
 class AccountEmpty(Unreachable):

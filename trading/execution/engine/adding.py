@@ -112,12 +112,15 @@ def claimed(cases: Iterable[Case]) -> frozenset[str]:
 
 
 def stuck(cases: Iterable[Case]) -> list[Intent]:
-    """Return the sales that wait for a price or for what blocks them, not for the end of a halt."""
+    """Return the sales that wait for a price or for what blocks them, not for the end of a halt.
+
+    Also those that are given up already: their coins are free once their ends are proven.
+    """
     return [
         case.intent
         for case in cases
         if case.intent.side is Side.SELL
-        and not (case.is_backstop or case.is_held or case.giving_up)
+        and not (case.is_backstop or case.is_held)
         and (
             is_resting(case.intent)
             or (case.live is None and case.intent.state is IntentState.BLOCKED)

@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from trading.domain.errors import AlreadyRecorded, Fatal, Refused, StorageLost, UmbraError
+from trading.domain.errors import (
+    AlreadyRecorded,
+    Ending,
+    Fatal,
+    Refused,
+    StorageLost,
+    UmbraError,
+)
 from trading.domain.events import AttemptChanged, AttemptPrepared, Event, IntentOpened
 from trading.domain.order import Attempt, AttemptState, Intent, IntentState
 from trading.execution.engine.booking import Booking
@@ -46,11 +53,14 @@ class Opening:
         self._broken_off: set[str] = set()
 
     async def open_all(
-        self, approvals: Sequence[Approved], cause: Sequence[Event]
+        self, approvals: Sequence[Approved], cause: Sequence[Event], *, is_begun: bool = False
     ) -> Sequence[Intent]:
-        """Make decisions durable with their cause, all of them or none, and send at once."""
+        """Make decisions durable with their cause, all of them or none, and send at once.
+
+        While the process ends nothing new is: Refused, and Ending for what `is_begun`.
+        """
         if self._s.is_stopping:
-            raise Refused("Umbra is stopping; nothing new is sent")
+            raise Ending if is_begun else Refused("Umbra is stopping; nothing new is sent")
         cases = [Case(each.intent) for each in approvals]
         cases.sort(key=lambda case: -self._s.at_risk(case))
         held = {each.intent.intent_id for each in approvals if each.is_held}

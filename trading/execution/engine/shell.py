@@ -295,13 +295,19 @@ class ExecutionEngine:
         return intent
 
     async def open_all(
-        self, approvals: Sequence[Approved], cause: Sequence[Event] = ()
+        self, approvals: Sequence[Approved], cause: Sequence[Event] = (), *, is_begun: bool = False
     ) -> Sequence[Intent]:
         """Open many decisions in the one transaction of their cause: all of them or none.
 
-        The greatest value at risk goes out first: it gets the venue's budget.
+        The greatest value at risk goes out first: it gets the venue's budget. Raises Ending where
+        the process ends and what was asked `is_begun` with older facts already.
         """
-        return await self._opening.open_all(approvals, cause)
+        return await self._opening.open_all(approvals, cause, is_begun=is_begun)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether nothing new is sent any more, for the process ends."""
+        return self._s.is_stopping
 
     def is_ours(self, client_order_id: str) -> bool:
         """Whether an order of the exchange carries the form that only this installation sends."""
