@@ -176,7 +176,9 @@ class Executor:
             line = self._of.close_line(self._of.holding(symbol), share, shown)
             proposals.check_growth(Shown(line.quantity), shown, "sell")
             intent = self._exit(line, done, Purpose.CLOSE)
-            cause = (done, *told, *self._shrunk(symbol, line.quantity))
+            # What was not taken back in time is missed only where less is sold for it.
+            late = told if line.quantity < wanted.quantity else ()
+            cause = (done, *late, *self._shrunk(symbol, line.quantity))
             await self._open([intent], cause, is_begun=bool(back))
         ids = (intent.intent_id,)
         return Outcome(_selling((line,)), intent_ids=ids, size=line.quantity)

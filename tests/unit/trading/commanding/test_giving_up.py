@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -284,6 +284,25 @@ async def test_what_could_not_be_taken_back_in_time_is_told(world: AgentWorld) -
     assert len(told) == 2
     assert all("an older sale of 0.1 could not be taken back in time" in one.text for one in told)
     assert world.agent.state.mode is TradingMode.HALTED
+
+
+async def test_what_comes_back_late_and_is_not_needed_is_no_alarm(world: AgentWorld) -> None:
+    quarter = Amount(AmountKind.BASE, Decimal("0.25"))
+    for limit in (70_000, 71_000):
+        await world.do(PlaceOrder(BTC, Side.SELL, quarter, Decimal(limit)))
+    await world.time.pass_by(2)
+    real = world.agent.execution.make_way
+
+    async def half(intent_ids: Iterable[str]) -> None:
+        """The second cancel is not answered in time."""
+        await real(list(intent_ids)[:1])
+
+    world.agent.execution.make_way = half  # type: ignore[method-assign]
+    proposal = await world.desk.propose(ClosePosition(BTC, Decimal("0.5")), OWNER)
+    done = world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
+    await world.time.finish(done)
+    await world.time.until(lambda: world.exchange.filled() == Decimal("0.25"), 60)
+    assert not [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
 
 
 async def test_one_that_ended_since_the_question_keeps_no_other_at_work(world: AgentWorld) -> None:
