@@ -193,11 +193,9 @@ def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(BinanceVenue, "balances", balances)
 
 
-# From which seed on it is played, where that takes a moment that few stories have. A purchase is
-# asked for, entries end, and only then it is confirmed; a backstop sells while its stop does; a
-# stop returns from its rest while others own what it sold.
+# From which seed on it is played, where that takes a moment that few stories have: a backstop sells
+# while its stop does; a stop returns from its rest while others own what it sold.
 _RARE: dict[Break, int] = {
-    the_gate_lets_every_entry_pass: 171,
     a_backstop_s_sale_is_not_taken_off_its_exit: 100,
     a_cooldown_takes_what_others_own: 12,
 }
