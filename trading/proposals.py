@@ -218,6 +218,7 @@ def order(
             example=_enough(command, holding, price),
         )
     if command.limit_price is not None:
+        _check_band(command, instrument, quantity, touch)
         _check_largest(command, instrument, quantity)
     estimate = price if command.limit_price else _walk(book, command.side, quantity, touch)
     sized = SizedOrder(
@@ -241,6 +242,28 @@ def order(
         limit_price=command.limit_price,
         notes=_order_notes(command, holding, quantity),
         shrunk=shrunk(holding, quantity) if command.side is Side.SELL else (),
+    )
+
+
+def _check_band(
+    command: PlaceOrder, instrument: Instrument, quantity: Decimal, price: Decimal
+) -> None:
+    """Refuse a limit that the exchange would refuse: nobody should confirm it before."""
+    limit = command.limit_price or ZERO
+    lowest, highest = instrument.price_band(price)
+    if limit < lowest:
+        taken, bound = lowest, f"from {plain(lowest)} on"
+    elif highest is not None and limit > highest:
+        taken, bound = highest, f"up to {plain(highest)}"
+    else:
+        return
+    verb = "sell"
+    if command.side is Side.BUY:
+        verb, quantity = "buy", instrument.quantity(EXACT.divide(quantity * limit, taken))
+    raise Refused(
+        f"the limit {plain(limit)} is too far from the price {plain(price)}: the exchange takes "
+        f"limits {bound} now",
+        example=f"/{verb} {instrument.symbol} {plain(quantity)} limit {plain(taken)}",
     )
 
 

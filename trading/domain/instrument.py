@@ -86,6 +86,16 @@ class Instrument:
         """Floor a quantity to the step; never ceil, so that nobody sells what is not there."""
         return floor_to(quantity, self.quantity_step)
 
+    def price_band(self, price: Decimal) -> tuple[Decimal, Decimal | None]:
+        """Return the lowest and the highest limit that is taken while the market is at a price."""
+        lowest, highest = self.price_min, self.price_max
+        if self.price_ratio_min is not None:
+            lowest = max(lowest, price * self.price_ratio_min)
+        if self.price_ratio_max is not None:
+            reach = price * self.price_ratio_max
+            highest = reach if highest is None else min(highest, reach)
+        return self.price_up(lowest), None if highest is None else self.price_down(highest)
+
     def largest(self, price: Decimal) -> Decimal | None:
         """Return the greatest quantity of one limit order at a price, None without a bound."""
         bounds = [self.quantity_max] if self.quantity_max > 0 else []

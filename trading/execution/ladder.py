@@ -280,12 +280,11 @@ def _capped_at_market(instrument: Instrument, wanted: Decimal) -> Decimal:
 
 
 def _in_band(sight: Sight, price: Decimal) -> Decimal:
-    instrument, quote = sight.instrument, sight.quote
-    lowest = instrument.price_min
-    if quote is not None and instrument.price_ratio_min is not None:
-        lowest = max(lowest, quote.mid * instrument.price_ratio_min)
+    if sight.quote is None:
+        return max(price, sight.instrument.price_up(sight.instrument.price_min))
     # A limit must stay inside the exchange's band, or it is refused instead of filled.
-    return max(price, instrument.price_up(lowest))
+    lowest, _ = sight.instrument.price_band(sight.quote.mid)
+    return max(price, lowest)
 
 
 def _capped(instrument: Instrument, wanted: Decimal, price: Decimal) -> Decimal:

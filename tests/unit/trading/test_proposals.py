@@ -64,6 +64,24 @@ async def test_a_limit_sale_that_one_order_cannot_be_is_refused_and_in_parts_it_
     assert order.request.quantity == Decimal(most)
 
 
+@pytest.mark.parametrize(
+    ("side", "limit", "taken"),
+    [
+        (Side.SELL, "400000", "/sell BTC/USDT 0.1 limit 300000"),
+        (Side.SELL, "9000", "/sell BTC/USDT 0.1 limit 12000"),
+        # Its worth stays what was meant.
+        (Side.BUY, "6000", "/buy BTC/USDT 0.04999 limit 12000.01"),
+    ],
+)
+async def test_a_limit_that_the_exchange_would_refuse_is_refused_before_anybody_confirms_it(
+    world: AgentWorld, side: Side, limit: str, taken: str
+) -> None:
+    command = PlaceOrder(BTC, side, Amount(AmountKind.BASE, Decimal("0.1")), Decimal(limit))
+    with pytest.raises(Refused, match="too far from the price") as refused:
+        await world.time.finish(world.desk.propose(command, OWNER))
+    assert refused.value.example == taken
+
+
 async def test_a_limit_purchase_that_one_order_cannot_be_is_refused(world: AgentWorld) -> None:
     world.exchange.coins["USDT"] = Decimal(100_000_000)
     world.limits = RiskLimits(order_notional_max=Decimal(100_000_000))
