@@ -211,3 +211,31 @@ def test_an_end_in_the_middle_of_a_closing_leaves_it_to_the_next_start(command: 
         assert world.agent.trackers.count() == 0
 
     play(1, story)
+
+
+@pytest.mark.parametrize("command", ["/panic", "/close BTC/USDT"])
+def test_a_closing_sells_what_a_fired_stop_could_not_whenever_the_power_goes(command: str) -> None:
+    def cut_after(commits: int) -> None:
+        async def story(world: World) -> None:
+            stage = Stage(world)
+            await stage.open("/track BTC/USDT stop 58000 0.3")
+            await world.pass_by(2)
+            assert await world.confirm("/sell BTC/USDT 0.1 limit 70000")
+            await stage.until(lambda: any(one.is_open for one in world.orders()), 30)
+            await stage.control.shape_book({"symbol": "BTCUSDT", "quote_depth": "0", "side": "bid"})
+            stage.move("57900")
+            await stage.until_told("BLOCKED", 60)
+            await world.pass_by(5)
+            await _cut_after_the_tap(stage, command, commits)
+            # Nobody bids as it starts, and no price is known yet.
+            await world.pass_by(20)
+            assert not any(sale.executed for sale in stage.sales)
+            await stage.control.shape_book({"symbol": "BTCUSDT", "quote_depth": "500000"})
+            await world.pass_by(40)
+            assert sum(sale.executed for sale in stage.sales) == Decimal("0.3"), commits
+            assert world.agent.trackers.count() == 0
+
+        play(1, story)
+
+    for commits in range(2, 7):
+        cut_after(commits)

@@ -312,7 +312,9 @@ class Workings:
 
     def close_line(self, holding: Holding, share: Decimal, shown: Shown | None = None) -> CloseLine:
         """Return what closing a share of a holding sells, as it was `shown`; raises Refused."""
-        price = self.prices.price(holding.instrument.symbol)
+        symbol = holding.instrument.symbol
+        position = self.state.book.snapshot().positions.get(symbol)
+        price = self.prices.price(symbol) or (position.average_price if position else None)
         return proposals.close_line(holding, share, price, shown)
 
     def freed(self, symbol: str) -> Holding:

@@ -105,5 +105,9 @@ class Instrument:
 
     def is_dust(self, quantity: Decimal, price: Decimal) -> bool:
         """Whether an order of this quantity at this price would be refused as too small."""
+        return self.is_small(quantity) or self.quantity(quantity) * price < self.notional_min
+
+    def is_small(self, quantity: Decimal) -> bool:
+        """Whether an order of this quantity would be refused as too small at any price."""
         floored = self.quantity(quantity)
-        return floored < self.quantity_min or floored <= 0 or floored * price < self.notional_min
+        return floored < self.quantity_min or floored <= 0

@@ -194,17 +194,22 @@ def _exit(sight: Sight, settings: LadderSettings) -> Step:
     price = sight.quote.bid if sight.quote is not None and has_bids else intent.reference_price
     if residual < instrument.quantity_step:
         return _nothing_left(intent)
-    if instrument.is_dust(residual, price):
+    if _is_dust(instrument, residual, price):
         return Finish(IntentState.DUST, f"{plain(residual)} is below the exchange's minimum")
     if instrument.status is not InstrumentStatus.TRADING:
         return Block(BlockReason.MARKET, f"{intent.symbol} takes no orders now")
     wanted = residual if sight.available is None else min(residual, sight.available)
-    if instrument.is_dust(wanted, price):
+    if _is_dust(instrument, wanted, price):
         return _not_free(sight, wanted, residual)
     if sight.quote is not None and not has_bids:
         # An order would find nobody: what it costs is attempts, and the first one who bids.
         return Block(BlockReason.BIDS, f"nobody buys {instrument.base} now, it sells on a bid")
     return _sale(sight, wanted, settings)
+
+
+def _is_dust(instrument: Instrument, quantity: Decimal, price: Decimal) -> bool:
+    # What was decided when no price was known may be worth anything.
+    return instrument.is_dust(quantity, price) if price else instrument.is_small(quantity)
 
 
 def _not_free(sight: Sight, wanted: Decimal, residual: Decimal) -> Block:

@@ -295,6 +295,20 @@ def test_a_purchase_past_its_time_or_bound_ends() -> None:
     assert step(purchase(), at=None) == Finish(IntentState.EXPIRED, "no fresh price")
 
 
+def test_a_sale_that_was_decided_without_a_price_is_no_dust_for_that() -> None:
+    unpriced = sale(reference_price=Decimal(0))
+    waits = step(unpriced, at=quote("0", "60000.01"))
+    assert isinstance(waits, Block)
+    assert waits.reason is BlockReason.BIDS
+    assert isinstance(step(unpriced, at=None), Send)
+    crumb = step(replace(unpriced, quantity=Decimal("0.000011")), at=None)
+    assert isinstance(crumb, Send)
+    assert crumb.quantity == Decimal("0.00001")
+    nothing = step(replace(unpriced, quantity=Decimal("0.00001")), at=NOW)
+    assert isinstance(nothing, Finish)
+    assert nothing.state is IntentState.DUST
+
+
 def test_a_purchase_ends_when_the_rest_of_its_budget_is_not_worth_an_order() -> None:
     bought = purchase(filled_quantity=Decimal("0.0166"), filled_notional=Decimal("998.5"))
     attempt = tried(AttemptState.EXPIRED, "0.0166", "0.0166", "60060")
