@@ -266,7 +266,7 @@ class TradingAgent:
             # A halt that was asked for while this was read is newer than what was read.
             stored = replace(stored, trading_mode=self.state.trading_mode)
         self.state.load(stored, instruments)
-        await self._housekeeping.transfers.load(self.journal)
+        await self._housekeeping.load(self.journal)
         newest = await self.journal.latest(CAUSES_KEPT, (CommandExecuted.__name__,))
         for known in reversed(newest):
             self.state.apply(known.event)

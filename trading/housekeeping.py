@@ -63,6 +63,11 @@ class Housekeeping:
         )
         return self._of.trackers.symbols() | frozenset(held) | self._working()
 
+    async def load(self, journal: Journal) -> None:
+        """Take what the account should hold by the journal, once."""
+        if (counted := await self.transfers.load(journal)) is not None:
+            self.lost.load(counted)
+
     def apply(self, event: Event) -> None:
         """Take what a durable fact does to the account."""
         self.transfers.apply(event)

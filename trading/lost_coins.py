@@ -14,7 +14,7 @@ from decimal import Decimal
 from trading import outside
 from trading.commanding.workings import Workings
 from trading.domain.errors import AlreadyRecorded, Retryable
-from trading.domain.events import AlertEnded, Event, FillBooked
+from trading.domain.events import AccountCounted, AlertEnded, Event, FillBooked
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.position import Balance, Position
@@ -76,26 +76,28 @@ class LostCoins:
             whole_at = self.missing.whole_at
             findings = await self._of.execution.reconcile(symbols, whole_at)
             short = {each.asset for each in findings if each.kind is Difference.SHORT}
-            await self._ask_stream(short)
+            words = await self._ask_stream(short)
             busy |= self._of.execution.moving() | self._changed_since(before)
-            await self._settle(findings, busy)
+            await self._settle(findings, busy, words)
 
-    async def _ask_stream(self, assets: Collection[str]) -> None:
+    async def _ask_stream(self, assets: Collection[str]) -> Mapping[str, Decimal]:
         """Have the account's stream say of these assets what it says on its own of changes alone.
 
-        What left while it was not connected it would never tell.
+        What left while it was not connected it would never tell. Empty while it does not answer.
         """
         if not assets:
-            return
+            return {}
         try:
             balances = await self._of.gateway.balances_by_stream()
         except Retryable as error:
             logger.info("stream_not_asked", extra={"error": str(error)})
-            return
+            return {}
         if balances is None:
-            return
-        for asset in assets:
-            self.missing.streamed(balances.get(asset) or Balance(asset, ZERO, ZERO))
+            return {}
+        told = [balances.get(asset) or Balance(asset, ZERO, ZERO) for asset in assets]
+        for balance in told:
+            self.missing.streamed(balance)
+        return {balance.asset: balance.total for balance in told}
 
     def look_again(self) -> Callable[[], Awaitable[None]] | None:
         """Return the next look at what is missing, once it is due."""
@@ -114,15 +116,21 @@ class LostCoins:
         after = self._of.state.book.positions
         return {each for each in after if before.get(each) is not after[each]}
 
-    async def _settle(self, findings: Sequence[Finding], busy: Collection[str]) -> None:
-        """Tell of managed coins that are missing, take away what is proven to be gone, and end."""
+    async def _settle(
+        self, findings: Sequence[Finding], busy: Collection[str], words: Mapping[str, Decimal]
+    ) -> None:
+        """Tell of managed coins that are missing, take away what is proven to be gone, and end.
+
+        `words` are what the account's stream was just asked for, by asset.
+        """
         state, now = self._of.state, self._of.clock.now()
         # Orders of ours that were just found explain what is missing once they are booked.
         found = {each.symbol for each in findings if each.kind in ORDERS}
         moving = {base_and_quote(symbol)[0] for symbol in {*busy, *found}}
         short = [each for each in findings if each.kind is Difference.SHORT]
         self.missing.read(short, moving, now, self._of.clock.monotonic())
-        gone = [self._gone(each, findings, now) for each in short if each.asset not in moving]
+        quiet = [each for each in short if each.asset not in moving]
+        gone = [self._gone(each, findings, now, words.get(each.asset)) for each in quiet]
         for fact in (fact for each in gone for fact in outside.settle(each, now)):
             # An alert that stands already is not raised again.
             with contextlib.suppress(AlreadyRecorded):
@@ -131,6 +139,16 @@ class LostCoins:
         for alert in state.alerts:
             if outside.is_over(alert, left, moving):
                 await self._of.record(AlertEnded(alert.alert_id, now))
+
+    def load(self, counted: AccountCounted) -> None:
+        """Take what the account should hold by the journal for a read, where all is among it.
+
+        What others sold before it was counted took nothing that is managed now.
+        """
+        book = self._of.state.book
+        for asset, total in counted.totals:
+            if total >= book.managed_of(asset):
+                self.missing.showed(asset, total, counted.at)
 
     def apply(self, event: Event) -> None:
         """Take what an execution of ours did to the account since it was read."""
@@ -157,7 +175,9 @@ class LostCoins:
             if asset not in moved and balance.total >= managed.get(asset, ZERO):
                 self.missing.showed(asset, balance.total, at)
 
-    def _gone(self, short: Finding, findings: Sequence[Finding], now: datetime) -> outside.Gone:
+    def _gone(
+        self, short: Finding, findings: Sequence[Finding], now: datetime, word: Decimal | None
+    ) -> outside.Gone:
         portfolio, asset = self._of.state.book.snapshot(), short.asset
         managed = {
             symbol: portfolio.managed(symbol)
@@ -179,15 +199,15 @@ class LostCoins:
             self.missing.since(asset) or now,
             trades,
             short.looked,
-            self.missing.fits(asset, taken, shown, step),
-            self._is_proven(asset, shown, step, managed),
+            self.missing.fits(asset, taken, shown, step, word),
+            # Nothing trades in an empty account, and its stream has nothing to say.
+            self.missing.is_proven(
+                asset, shown, word, needs_stream=not (shown < step and self._is_starved(managed))
+            ),
         )
 
-    def _is_proven(self, asset: str, shown: Decimal, step: Decimal, managed: Iterable[str]) -> bool:
-        # Nothing trades in an empty account, and its stream has nothing to say.
-        is_starved = any(self._of.execution.is_without_coins(symbol) for symbol in managed)
-        needs_stream = not (is_starved and shown < step)
-        return self.missing.is_proven(asset, shown, needs_stream=needs_stream)
+    def _is_starved(self, managed: Iterable[str]) -> bool:
+        return any(self._of.execution.is_without_coins(symbol) for symbol in managed)
 
     async def explain(
         self,

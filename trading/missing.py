@@ -2,7 +2,8 @@
 
 Absence of a balance is not a sale (`trackers.md` §4). What left without a trade, a withdrawal say,
 is known once reads of the account agree with each other, far enough apart, and with what its stream
-said: an answer that lies does so on one of the two.
+said: an answer that lies does so on one of the two. What the stream was just asked for and denies
+is proof of nothing, whatever else speaks for it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -79,15 +80,20 @@ class Missing:
         """When the account last showed all that is managed, by asset: sales before took none."""
         return {asset: whole.at for asset, whole in self._whole.items()}
 
-    def fits(self, asset: str, taken: Decimal, shown: Decimal, step: Decimal) -> bool:
+    def fits(
+        self, asset: str, taken: Decimal, shown: Decimal, step: Decimal, word: Decimal | None = None
+    ) -> bool:
         """Whether so many units are `shown` because others have `taken` so many, to a `step`.
 
-        The stream says the same, or the account showed just so much more before. Where nothing was
-        read before, all that was taken counts.
+        The stream says the same, its `word` if it was just asked, or the account showed just so
+        much more before. Where nothing is known of before, enough reads have to agree.
         """
-        whole = self._whole.get(asset)
-        if whole is None or self._streamed.get(asset) == shown:
+        if word is not None:
+            return abs(word - shown) <= step
+        if self._streamed.get(asset) == shown:
             return True
+        if (whole := self._whole.get(asset)) is None:
+            return self._is_read_enough(asset)
         return abs(whole.total - taken - shown) <= step
 
     def read(
@@ -115,15 +121,28 @@ class Missing:
         streak = self._streaks.get(asset)
         return None if streak is None else streak.since
 
-    def is_proven(self, asset: str, shown: Decimal, *, needs_stream: bool = True) -> bool:
+    def is_proven(
+        self,
+        asset: str,
+        shown: Decimal,
+        word: Decimal | None = None,
+        *,
+        needs_stream: bool = True,
+    ) -> bool:
         """Whether enough reads agree that so many units are `shown`, and the stream with them.
 
-        It `needs_stream` unless something else than these reads says the same.
+        It `needs_stream` unless something else than these reads says the same. A `word` of it, if
+        it was just asked, is the newest that it said.
         """
-        streak = self._streaks.get(asset)
-        if streak is None or len(streak.reads_s) < READS_MIN:
+        if not self._is_read_enough(asset):
             return False
+        if word is not None:
+            return word == shown
         return not needs_stream or self._streamed.get(asset) == shown
+
+    def _is_read_enough(self, asset: str) -> bool:
+        streak = self._streaks.get(asset)
+        return streak is not None and len(streak.reads_s) >= READS_MIN
 
     def is_due(self, now_s: float) -> bool:
         """Whether it is time for the next read."""

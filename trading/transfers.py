@@ -105,10 +105,14 @@ class Transfers:
         self._looked_s = float("-inf")
         self._looks = 0
 
-    async def load(self, journal: Journal) -> None:
-        """Take what the account should hold by the journal, where it was ever counted."""
+    async def load(self, journal: Journal) -> AccountCounted | None:
+        """Take what the account should hold by the journal, where it was ever counted.
+
+        Returns that, as of when it was counted last and with our own executions since; None when
+        it never was, or was loaded before.
+        """
         if self._is_loaded:
-            return
+            return None
         newest = await journal.latest(1, (AccountCounted.__name__,))
         if newest and isinstance(counted := newest[0].event, AccountCounted):
             self._expected, self._since = dict(counted.totals), counted.at
@@ -125,6 +129,7 @@ class Transfers:
         for movement in self._early:
             self.told(movement)
         self._early.clear()
+        return None if self._expected is None else AccountCounted(self._totals(), self._since)
 
     def apply(self, event: Event) -> None:
         """Take what a booked fill does to the account."""
@@ -150,8 +155,11 @@ class Transfers:
         # What is not written yet would count twice.
         if self._expected is None or self._funds.is_waiting:
             return None
-        totals = tuple((asset, total) for asset, total in sorted(self._expected.items()) if total)
-        return AccountCounted(totals, self._clock.now())
+        return AccountCounted(self._totals(), self._clock.now())
+
+    def _totals(self) -> tuple[tuple[str, Decimal], ...]:
+        expected = self._expected or {}
+        return tuple((asset, total) for asset, total in sorted(expected.items()) if total)
 
     def open_day(self) -> None:
         """Take what is held now for what should be: a day opens with all of it."""

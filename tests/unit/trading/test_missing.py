@@ -122,6 +122,30 @@ def test_the_next_look_is_due_in_ten_seconds_and_later_in_a_minute() -> None:
     assert missing.is_due(80)
 
 
+@pytest.mark.fault("X31")
+@pytest.mark.parametrize("is_known", [True, False])
+def test_sales_that_the_stream_was_just_asked_for_and_denies_fit_nothing(is_known: bool) -> None:
+    missing, step, sold = Missing(), Decimal("0.001"), Decimal("0.2")
+    if is_known:
+        missing.showed("BTC", SHOWN + sold, NOON)
+    told(missing, "0.3")
+    reads = [number * APART_S for number in range(4)]
+    for at_s in reads:
+        read(missing, at_s, SHORT)
+        assert not missing.fits("BTC", sold, SHOWN, step, Decimal("0.5"))
+        assert not missing.is_proven("BTC", SHOWN, Decimal("0.5"), needs_stream=False)
+    assert missing.fits("BTC", sold, SHOWN, step, SHOWN)
+    fired(reads)
+
+
+def test_sales_explain_what_three_reads_miss_where_nothing_is_known_of_before() -> None:
+    missing, sold, step = Missing(), Decimal("0.2"), Decimal("0.001")
+    for number in range(3):
+        assert not missing.fits("BTC", sold, SHOWN, step)
+        read(missing, number * APART_S, SHORT)
+    assert missing.fits("BTC", sold, SHOWN, step)
+
+
 # ------------------------------------------------------------ in the running agent
 
 
@@ -267,6 +291,36 @@ async def test_coins_of_his_own_that_a_person_sold_prove_no_end_of_managed_ones(
     assert left(world) == []
     assert world.desk.tracker(1).tracker.quantity == Decimal("0.25")
     assert world.desk.status().alerts == ()
+    fired(lies.fired, words=alarm.text)
+
+
+@pytest.mark.fault("X31", "SAID")
+@pytest.mark.parametrize("is_counted", [True, False])
+@pytest.mark.parametrize("is_line_silent", [True, False])
+async def test_coins_of_his_own_that_were_sold_before_a_start_prove_no_end_of_managed_ones(
+    is_counted: bool, is_line_silent: bool, world: AgentWorld
+) -> None:
+    await world.protect(amount=HALF)
+    await world.time.pass_by(1)
+    world.exchange.sell_by_hand("BTC/USDT", "0.25")
+    if is_counted:
+        for _ in range(3):
+            await world.time.pass_by(10)
+            await world.time.finish(world.agent.jobs()["balances"]())
+    await world.kill()
+    world.exchange.is_line_silent = is_line_silent
+    lies = world.exchange.fail("empty_balances", times=9)
+    await world.start()
+    await pass_by(world, 30)
+    [alarm] = alarms(world)
+    assert alarm.severity is Severity.CRIT
+    await pass_by(world, 180)
+    assert left(world) == []
+    assert world.desk.tracker(1).tracker.quantity == Decimal("0.25")
+    assert world.desk.status().alerts == ()
+    await world.move("57990")
+    await world.until_sold("0.25")
+    assert lies.fired == 9
     fired(lies.fired, words=alarm.text)
 
 
