@@ -139,11 +139,13 @@ class Shown:
     `size` is what a relative amount (all, a share) or a tracker's comes to: coins to sell or to
     own, or money to spend; None for an amount that was typed. `adopted` are coins that come under
     Umbra's care with it, `orders` the ids of the decisions that it names: no others are given up.
+    `rules` stands for the rules of a tracker that a change began from: others are asked anew.
     """
 
     size: Decimal | None = None
     adopted: Decimal = ZERO
     orders: tuple[str, ...] = ()
+    rules: str = ""
 
 
 @dataclass(frozen=True, slots=True)

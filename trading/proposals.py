@@ -1,12 +1,13 @@
 """What an order or a closing would do: pure sizing and estimates, before anybody is asked."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trading.decide import SizedOrder
 from trading.desk import CloseLine, OrderProposal, Shown, Shrinkage, TrackerProposal
-from trading.domain.commands import PlaceOrder
+from trading.domain.commands import EditTracker, PlaceOrder
 from trading.domain.errors import Outgrown, Refused
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
@@ -295,6 +296,14 @@ def shown_of_order(command: PlaceOrder, sized: SizedOrder, holding: Holding) -> 
         return Shown(sized.quote_budget if is_relative else None)
     adopted = max(sized.quantity - holding.managed, ZERO)
     return Shown(sized.quantity if is_relative else None, adopted)
+
+
+def shown_of_edit(before: Tracker, after: Tracker, adopted: Decimal, command: EditTracker) -> Shown:
+    """Return what a question says of a change: its beginning, and the amount if that changes."""
+    rules = hashlib.sha256(repr(before.spec).encode()).hexdigest()[:8]
+    if command.amount is None:
+        return Shown(adopted=adopted, rules=rules)
+    return replace(shown_of_tracker(after, adopted), rules=rules)
 
 
 def check_growth(now: Shown, shown: Shown | None, verb: str) -> None:

@@ -31,7 +31,7 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Ending, Refused, Unreachable
+from trading.domain.errors import AlreadyRecorded, Ending, Outgrown, Refused, Unreachable
 from trading.domain.events import (
     AlertAcknowledged,
     AlertRaised,
@@ -116,7 +116,9 @@ class Executor:
     ) -> Outcome:
         before = self._of.tracker(command.tracker_id)
         edit, present = await self._of.edit(before, command)
-        now = proposals.shown_of_tracker(edit.tracker, edit.adopted)
+        now = proposals.shown_of_edit(before, edit.tracker, edit.adopted, command)
+        if shown is not None and shown.rules not in {"", now.rules}:
+            raise Outgrown(f"#{before.tracker_id} was changed since the question")
         proposals.check_growth(now, shown, "own")
         adoption = _adoption(before.symbol, edit.adopted, present.price, done.at)
         await self._of.trackers.edit(before, edit.tracker, (done, *adoption))

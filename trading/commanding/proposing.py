@@ -101,9 +101,7 @@ class Proposer:
             worst_case_after=self._of.worst_case(edit.tracker, edit.new_worst, present.price),
             price=present.price,
         )
-        shown = None
-        if command.amount is not None:
-            shown = proposals.shown_of_tracker(edit.tracker, edit.adopted)
+        shown = proposals.shown_of_edit(before, edit.tracker, edit.adopted, command)
         # A first backstop is seen by others and locks coins: as at its arming, that is asked.
         is_shown = edit.tracker.spec.wants_backstop and not before.spec.wants_backstop
         return Proposal(command, facts, edit.is_loosening or is_shown, shown=shown)

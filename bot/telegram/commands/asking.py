@@ -170,6 +170,7 @@ def pack(
             "size": None if shown.size is None else plain(shown.size),
             "adopted": plain(shown.adopted),
             **({"orders": shown.orders} if shown.orders else {}),
+            **({"rules": shown.rules} if shown.rules else {}),
         }
     if number:
         content["number"] = number
@@ -181,7 +182,8 @@ def _shown(payload: str) -> Shown | None:
     if shown is None:
         return None
     size, orders = shown["size"], tuple(shown.get("orders", ()))
-    return Shown(None if size is None else Decimal(size), Decimal(shown["adopted"]), orders)
+    size = None if size is None else Decimal(size)
+    return Shown(size, Decimal(shown["adopted"]), orders, shown.get("rules", ""))
 
 
 def needs_code(payload: str) -> bool:

@@ -196,7 +196,8 @@ async def test_a_tracker_that_would_own_more_than_its_question_said_is_not_armed
 async def test_a_change_of_a_level_is_not_asked_again_for_an_amount(world: AgentWorld) -> None:
     proposal = await world.desk.propose(EditTracker(1, level=Decimal(57_000)), OWNER)
     assert proposal.needs_confirmation
-    assert proposal.shown is None
+    assert proposal.shown is not None
+    assert proposal.shown.size is None
     proposal = await world.desk.propose(EditTracker(1, amount=ALL), OWNER)
     assert proposal.shown is not None
 
@@ -275,3 +276,16 @@ async def test_a_sale_by_hand_leaves_a_waiting_stop_its_coins_while_another_one_
     world.exchange.is_hanging = False
     await world.until_sold("0.35")
     assert slices(world) == {2: Decimal("0.1")}
+
+
+async def test_a_change_of_rules_that_others_have_changed_since_is_asked_anew(
+    world: AgentWorld,
+) -> None:
+    loosen = EditTracker(1, level=Decimal(57_000))
+    shown = await shown_of(world, loosen)
+    await world.do(EditTracker(1, level=Decimal(59_500)))
+    with pytest.raises(Outgrown, match="#1 was changed since the question"):
+        await confirm(world, loosen, shown)
+    await confirm(world, loosen, await shown_of(world, loosen))
+    [tracker] = world.agent.trackers.all()
+    assert tracker.spec.level == Decimal(57_000)
