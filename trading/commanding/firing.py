@@ -58,8 +58,6 @@ class Firing:
             return
         try:
             await self._open(tracker, verdict, cause)
-            if is_sale and not verdict.is_held:
-                await self._of.execution.unwind_entries(tracker.symbol)
         except Refused as refused:
             if isinstance(refused, AlreadyRecorded) or not is_sale:
                 raise
@@ -173,7 +171,12 @@ class Firing:
             return
         # What fires and is at work in one transaction is one fact, and written half as long.
         at_work = self._acting(tracker, approved).tracker
-        await self._of.execution.open(approved, (replace(trigger, tracker=at_work),))
+        trigger = replace(trigger, tracker=at_work)
+        if tracker.side is Side.BUY:
+            await self._of.execution.open(approved, (trigger,))
+            return
+        with self._of.execution.unwinding(tracker.symbol) as unwound:
+            await self._of.execution.open(approved, (trigger, *unwound))
 
     def _acting(self, tracker: Tracker, approved: Approved) -> TrackerChanged:
         intent = approved.intent
@@ -184,15 +187,19 @@ class Firing:
         return TrackerChanged(acting, change, intent.created_at, reason=reason)
 
     async def _refuse(self, tracker: Tracker, cause: TrackerChanged, reason: str) -> None:
+        is_sale = tracker.side is Side.SELL
         state, change = TrackerState.EXPIRED, TrackerChange.EXPIRED
-        if tracker.side is Side.SELL:
+        if is_sale:
             # The id says that this arming has fired: it is tried again.
             state, change = TrackerState.BLOCKED, TrackerChange.BLOCKED
             tracker = replace(tracker, intent_id=self._intent_id(tracker))
         ended = replace(tracker, state=state, reason=reason)
         cause = replace(cause, reason=reason)
         end = TrackerChanged(ended, change, cause.at, cause.evidence, reason)
-        await self._of.record(cause, end)
+        if is_sale:
+            await self._of.execution.unwind(tracker.symbol, (cause, end))
+        else:
+            await self._of.record(cause, end)
 
     async def _end(self, tracker: Tracker, causes: Sequence[Event]) -> None:
         step = self._of.state.instruments[tracker.symbol].quantity_step

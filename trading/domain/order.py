@@ -266,7 +266,7 @@ class Intent:
     `stop_price` is where a backstop fires on the exchange. `cost` is what the coins sold so far had
     cost in quote, None where that is not known, and `fees` what of it their purchases were charged.
     `given_up` says why it ends as soon as the end of its order is proven, empty while it goes on;
-    `given_up_filled` are the base units that it had filled by then.
+    `given_up_filled` are the base units of its executions that were booked by then.
     """
 
     intent_id: str

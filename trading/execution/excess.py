@@ -1,16 +1,19 @@
-"""What was bought beyond a decision: an order that was proven absent, and filled after all."""
+"""What was bought too much: by an order that was proven absent, or after a stop had fired."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from trading.domain.events import AlertRaised, Event, FillBooked, IntentOpened
+from trading.domain.events import AlertRaised, Event, FillBooked, IntentClosed, IntentOpened
 from trading.domain.money import ZERO, plain
 from trading.domain.order import Fill, Intent, Side
 
+# Why an entry is given up that has bought a part of what a stop sells.
+UNWOUND = "its stop has fired"
 _LATE = "an order proven absent was filled"
 _UNWOUND = "its stop had fired"
+_OF_UNWOUND = "unwound:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +29,26 @@ class Excess:
     alert_id: str
 
 
-def late(bought: Intent, before: Decimal, total: Decimal) -> Excess:
-    """Return what came after an order was proven absent: `total` is too much, `before` known."""
-    return Excess(bought, total - before, _LATE, f"{_prefix(bought)}{plain(total)}")
+def excess(bought: Intent, before: Decimal, total: Decimal) -> Excess:
+    """Return what to deal with: `total` is too much by now, of which `before` was known."""
+    why = _LATE if unwound_at(bought) is None else _UNWOUND
+    return Excess(bought, total - before, why, f"{_prefix(bought)}{plain(total)}")
 
 
-def unwound(bought: Intent, before: Decimal, total: Decimal) -> Excess:
-    """Return what an entry still bought after its stop had fired."""
-    alert_id = f"{_prefix(bought)}unwound:{plain(total)}"
-    return Excess(bought, total - before, _UNWOUND, alert_id)
+def unwound_at(intent: Intent) -> Decimal | None:
+    """Return the base units that an entry had bought when the stop of its coins fired."""
+    return intent.given_up_filled if intent.given_up == UNWOUND else None
 
 
 def _prefix(bought: Intent) -> str:
-    return f"excess:{bought.intent_id}:"
+    return f"excess:{bought.intent_id}:{'' if unwound_at(bought) is None else _OF_UNWOUND}"
 
 
-def owed(events: Iterable[Event]) -> list[Excess]:
+def owed(events: Iterable[Event], at_work: Iterable[Intent]) -> list[Excess]:
     """Return what was booked and not dealt with: the process died between the two.
 
     `events` are the newest ones of the journal, oldest first; a decision before them is left out.
+    `at_work` are the decisions that have not ended, as they are now.
     """
     bought: dict[str, Intent] = {}
     fills: dict[str, list[Fill]] = defaultdict(list)
@@ -53,16 +57,19 @@ def owed(events: Iterable[Event]) -> list[Excess]:
         match event:
             case IntentOpened(intent=intent) if intent.side is Side.BUY:
                 bought[intent.intent_id] = intent
+            case IntentClosed(intent=intent) if intent.intent_id in bought:
+                bought[intent.intent_id] = intent
             case FillBooked(fill=fill, intent_id=intent_id) if intent_id in bought:
                 fills[intent_id].append(fill)
             case AlertRaised(alert_id=alert_id) if alert_id.startswith("excess:"):
                 alerts.append(alert_id)
+    bought.update((one.intent_id, one) for one in at_work if one.intent_id in bought)
     found = (
-        late(intent, _dealt_with(intent, alerts), bought_beyond(intent, fills[intent_id]))
+        excess(intent, _dealt_with(intent, alerts), too_much(intent, fills[intent_id]))
         for intent_id, intent in bought.items()
         if fills[intent_id]
     )
-    return [excess for excess in found if excess.quantity > 0]
+    return [each for each in found if each.quantity > 0]
 
 
 def _dealt_with(bought: Intent, alert_ids: Sequence[str]) -> Decimal:
@@ -70,13 +77,21 @@ def _dealt_with(bought: Intent, alert_ids: Sequence[str]) -> Decimal:
     most, prefix = ZERO, _prefix(bought)
     for alert_id in alert_ids:
         rest = alert_id.removeprefix(prefix)
-        if rest == alert_id or rest.startswith("unwound:"):
+        if rest == alert_id or rest.startswith(_OF_UNWOUND):
             continue
         try:
             most = max(most, Decimal(rest))
         except InvalidOperation:
             return Decimal("Infinity")
     return most
+
+
+def too_much(intent: Intent, fills: Sequence[Fill]) -> Decimal:
+    """Return the base units that nobody wants: beyond its decision, or since its stop has fired."""
+    before = unwound_at(intent)
+    if before is None:
+        return bought_beyond(intent, fills)
+    return max(sum((fill.quantity for fill in fills), ZERO) - before, ZERO)
 
 
 def bought_beyond(intent: Intent, fills: Sequence[Fill]) -> Decimal:

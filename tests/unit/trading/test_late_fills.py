@@ -9,10 +9,10 @@ from tests.catalogue import fired
 from tests.fakes.exchange import Fault
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
-from trading.domain.commands import ClosePosition, PlaceOrder
+from trading.domain.commands import AbortOrders, ClosePosition, PlaceOrder
 from trading.domain.events import AlertRaised, IntentClosed
 from trading.domain.order import Side
-from trading.domain.tracker import Amount, AmountKind
+from trading.domain.tracker import Amount, AmountKind, TrackerState
 
 BTC = "BTC/USDT"
 # Far enough beyond the proof of absence, and found by the stream.
@@ -131,12 +131,8 @@ async def test_coins_that_a_late_sale_took_are_not_protected_any_more(world: Age
     fired(late.fired)
 
 
-@pytest.mark.fault("M15", "EQ SAID")
-@pytest.mark.parametrize("is_late", [False, True], ids=["cancelled", "filled late"])
-async def test_a_stop_that_fires_while_its_entry_is_open_ends_flat(
-    world: AgentWorld, is_late: bool
-) -> None:
-    before = world.exchange.coins["BTC"]
+async def buy_a_part(world: AgentWorld) -> None:
+    """Let the rest of a purchase wait for a lower price, while a stop follows what it bought."""
     amount = Amount(AmountKind.QUOTE, Decimal(3_000))
     await world.do(PlaceOrder(BTC, Side.BUY, amount, Decimal(59_990)))
     world.exchange.depth[BTC] = Decimal("0.02")
@@ -144,9 +140,58 @@ async def test_a_stop_that_fires_while_its_entry_is_open_ends_flat(
     await world.time.settle()
     assert managed(world) == Decimal("0.02")
     del world.exchange.depth[BTC]
-    # The rest of it waits for a lower price, while a stop follows what it has bought.
     await world.move("61000")
     await world.protect("60500", Amount(AmountKind.BASE, Decimal("0.02")))
+
+
+async def test_a_stop_that_may_not_sell_yet_ends_its_entry_in_the_same_fact(
+    world: AgentWorld,
+) -> None:
+    await buy_a_part(world)
+    [entry] = [one for one in world.exchange.history if one.request.side is Side.BUY]
+    mute = world.exchange.fail("cancel_mute", times=1000)
+    world.agent.execution.send_nothing_new()
+    await world.move("60400")
+    [refused] = world.agent.trackers.all()
+    assert refused.state is TrackerState.BLOCKED
+    # The power goes before anything was cancelled: that is for the next start.
+    assert entry.is_open
+    await world.kill()
+    mute.times = mute.fired
+    await world.start()
+    await world.time.finish(world.agent.jobs()["tracker_sweep"]())
+    await world.time.until(lambda: managed(world) == 0, 60)
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    assert not entry.is_open
+    assert world.exchange.filled(Side.BUY) == world.exchange.filled() == Decimal("0.02")
+
+
+async def test_an_entry_that_a_person_gave_up_sells_what_it_buys_after_its_stop_has_fired(
+    world: AgentWorld,
+) -> None:
+    await buy_a_part(world)
+    [entry] = [one for one in world.exchange.history if one.request.side is Side.BUY]
+    world.exchange.fail("cancel_mute", times=1000)
+    await world.do(AbortOrders(BTC))
+    await world.move("60400")
+    await world.time.until(lambda: managed(world) == 0, 60)
+    world.stop_following_up()
+    await world.move("59900")
+    await world.time.until(lambda: managed(world) == Decimal("0.03"), 60)
+    assert not entry.is_open
+    await world.kill()
+    await world.start()
+    await world.time.until(lambda: managed(world) == 0, 60)
+    assert len(excess(world)) == 1
+
+
+@pytest.mark.fault("M15", "EQ SAID")
+@pytest.mark.parametrize("is_late", [False, True], ids=["cancelled", "filled late"])
+async def test_a_stop_that_fires_while_its_entry_is_open_ends_flat(
+    world: AgentWorld, is_late: bool
+) -> None:
+    before = world.exchange.coins["BTC"]
+    await buy_a_part(world)
     race = world.exchange.fail("fill_before_cancel", times=int(is_late))
     await world.move("60400")
     [entry] = [one for one in world.exchange.history if one.request.side is Side.BUY]

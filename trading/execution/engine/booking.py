@@ -29,12 +29,12 @@ from trading.domain.order import (
     Side,
 )
 from trading.domain.valuation import price_in
-from trading.execution import excess, ladder
+from trading.execution import ladder
 from trading.execution.engine import alerting
 from trading.execution.engine.case import Case
 from trading.execution.engine.cutting import Cutting
 from trading.execution.engine.surroundings import Surroundings
-from trading.execution.excess import bought_beyond
+from trading.execution.excess import excess, too_much
 from trading.execution.ladder import Block, Finish
 from trading.execution.lifecycle import Merged
 from trading.execution.round_trip import round_trip, valued, with_cost
@@ -125,12 +125,10 @@ class Booking:
         return nullcontext() if case.intent.tracker_id is None else self._s.undisturbed()
 
     def _excess(self, case: Case) -> None:
-        total, name = bought_beyond(case.intent, case.fills), excess.late
-        if case.unwound_at is not None:
-            total, name = case.intent.filled_quantity - case.unwound_at, excess.unwound
+        total = too_much(case.intent, case.fills)
         if total > case.beyond:
             before, case.beyond = case.beyond, total
-            self._s.on_excess(name(case.intent, before, total))
+            self._s.on_excess(excess(case.intent, before, total))
 
     async def merged(self, case: Case, merged: Merged, text: str) -> None:
         """Write what a report changed, and raise the alarm if it should not have come."""

@@ -27,7 +27,7 @@ from trading.execution import absence, ladder
 from trading.execution.absence import Search
 from trading.execution.classify import Cause
 from trading.execution.engine.beforehand import Beforehand
-from trading.execution.excess import bought_beyond
+from trading.execution.excess import too_much, unwound_at
 from trading.execution.identity import client_order_id
 from trading.execution.ladder import Block, Finish, Send
 from trading.execution.settings import AbsenceSettings
@@ -77,7 +77,6 @@ class Case:
         "told_unresolved",
         "told_unsent",
         "unbooked",
-        "unwound_at",
     )
 
     def __init__(
@@ -109,10 +108,8 @@ class Case:
         self.is_unwritten = False
         # Kept only to recognise a late order of a decision that ended before this process began.
         self.is_watch_only = False
-        # Base units bought beyond the decision that somebody takes care of already.
+        # Base units bought too much that somebody takes care of already.
         self.beyond = ZERO
-        # Base units that an entry had bought when the stop of its coins fired: more is too much.
-        self.unwound_at: Decimal | None = None
         # Base units of executions that are being written: a position learns of them after that.
         self.unbooked = ZERO
         self.giving_up: Finish | None = None
@@ -163,6 +160,11 @@ class Case:
     def next_number(self) -> int:
         """The number of the next attempt, and of the order that it sends."""
         return max([one.number for one in self.attempts], default=self.number_from) + 1
+
+    @property
+    def unwound_at(self) -> Decimal | None:
+        """The base units that it had bought when the stop of its coins fired: more is too much."""
+        return unwound_at(self.intent)
 
     @property
     def is_bare(self) -> bool:
@@ -289,7 +291,7 @@ def watch_only(
     case = Case(decided or _guessed(attempts), attempts, fills)
     case.intent = replace(case.intent, state=IntentState.DONE)
     case.is_watch_only = True
-    case.beyond = bought_beyond(case.intent, case.fills)
+    case.beyond = too_much(case.intent, case.fills)
     return case
 
 

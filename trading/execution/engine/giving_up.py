@@ -1,20 +1,21 @@
 """Decisions that end before they are done: that is durable before their orders are cancelled."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from trading.domain.errors import UmbraError
 from trading.domain.events import Event, IntentChanged
+from trading.domain.money import ZERO
 from trading.domain.order import IntentState, Purpose
-from trading.execution import ladder
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
+from trading.execution.excess import UNWOUND
 from trading.execution.ladder import Finish
 
 BY_PERSON = "given up by a person"
 FOR_NEWER = "a newer sale takes its coins"
-UNWOUND = "its stop has fired"
 
 
 class GivingUp:
@@ -31,20 +32,35 @@ class GivingUp:
         self, intent_ids: Iterable[str], reason: str, cause: Sequence[Event], *, reserve: bool
     ) -> None:
         """Write a command with what it gives up; where that cannot be, nothing is given up."""
-        cases = self._at_work(intent_ids)
-        events = [*cause, *self._noted(cases, reason)]
-        try:
+        cases = self._at_work(intent_ids, reason)
+        with self._one_fact(cases, reason) as noted:
+            events = [*cause, *noted]
             await self._s.writer.write(*events, is_exit=reserve, is_sequel=bool(cases))
-        except UmbraError:
-            for case in cases:
-                case.intent = replace(case.intent, given_up="")
-            raise
-        _end(cases)
         self._s.writer.publish(events)
+
+    @contextmanager
+    def unwinding(self, symbol: str) -> Iterator[Sequence[Event]]:
+        """Give up what has bought a part of what a stop sells now; what it still buys goes, too.
+
+        The block writes these events in the transaction of what has fired; where that cannot be,
+        nothing is given up.
+        """
+        with self._one_fact(self._at_work(self.bought_into(symbol), UNWOUND), UNWOUND) as noted:
+            yield noted
+
+    def bought_into(self, symbol: str) -> Sequence[str]:
+        """Return the ids of entries that have bought a part of what is held of a symbol."""
+        return [
+            case.intent.intent_id
+            for case in self._s.cases.values()
+            if case.intent.symbol == symbol
+            and case.intent.purpose is Purpose.ENTRY
+            and case.intent.filled_quantity > 0
+        ]
 
     async def follows(self, intent_ids: Iterable[str], reason: str) -> None:
         """Give decisions up, whatever storage says: what follows from a fact that is durable."""
-        cases = self._at_work(intent_ids)
+        cases = self._at_work(intent_ids, reason)
         events = self._noted(cases, reason)
         _end(cases)
         if events:
@@ -56,20 +72,6 @@ class GivingUp:
         if case is not None and case.is_backstop and case.giving_up is None:
             case.giving_up = Finish(IntentState.ABORTED, reason)
             case.wake()
-
-    async def unwind(self, symbol: str) -> None:
-        """Give up what has bought a part of what a stop sells now; what it still buys goes, too."""
-        cases = [
-            case
-            for case in self._s.cases.values()
-            if case.intent.symbol == symbol
-            and case.intent.purpose is Purpose.ENTRY
-            and case.intent.filled_quantity > 0
-            and case.unwound_at is None
-        ]
-        for case in cases:
-            case.unwound_at = case.intent.filled_quantity
-        await self.follows((case.intent.intent_id for case in cases), UNWOUND)
 
     async def settle(self, intent_ids: Iterable[str]) -> None:
         """Wait a moment for the ends of these decisions; what takes longer ends by itself."""
@@ -83,20 +85,46 @@ class GivingUp:
         finally:
             alarm.cancel()
 
-    def _at_work(self, intent_ids: Iterable[str]) -> list[Case]:
-        # One may have ended, or been given up, since it was counted.
+    def _at_work(self, intent_ids: Iterable[str], reason: str) -> list[Case]:
+        # One may have ended, or been given up, since it was counted. Whatever else gave it up: what
+        # it buys after a stop has fired is not wanted.
+        is_stop = reason == UNWOUND
         found = (self._s.cases.get(intent_id) for intent_id in intent_ids)
         return [
             case
             for case in found
-            if case is not None and not (case.intent.state.is_terminal or case.intent.given_up)
+            if case is not None
+            and not case.intent.state.is_terminal
+            and (not case.intent.given_up or (is_stop and case.unwound_at is None))
         ]
+
+    @contextmanager
+    def _one_fact(self, cases: Sequence[Case], reason: str) -> Iterator[Sequence[Event]]:
+        before = [(case, case.intent, case.beyond) for case in cases]
+        try:
+            yield self._noted(cases, reason)
+        except UmbraError:
+            for case, known, beyond in before:
+                case.beyond = beyond
+                case.intent = replace(
+                    case.intent, given_up=known.given_up, given_up_filled=known.given_up_filled
+                )
+            raise
+        except BaseException:
+            # Who asked has gone away; what he began is written nevertheless.
+            _end(cases)
+            raise
+        _end(cases)
 
     def _noted(self, cases: Sequence[Case], reason: str) -> list[Event]:
         now, events = self._s.now(), list[Event]()
         for case in cases:
-            done = ladder.filled(case.attempts)
+            # What is not booked yet is held by nobody: whoever sells now does not sell it.
+            done = case.intent.filled_quantity
             case.intent = replace(case.intent, given_up=reason, given_up_filled=done)
+            if reason == UNWOUND:
+                # Counted from here on.
+                case.beyond = ZERO
             if case.is_begun:
                 # Of one that is just being opened there must be no record before that.
                 events.append(IntentChanged(case.intent, now))
@@ -109,9 +137,6 @@ def taken_up(case: Case) -> None:
     if not reason:
         return
     case.giving_up = Finish(IntentState.ABORTED, reason)
-    if reason == UNWOUND:
-        case.unwound_at = case.intent.given_up_filled
-        case.beyond = max(case.intent.filled_quantity - case.unwound_at, case.beyond)
 
 
 def _end(cases: Iterable[Case]) -> None:

@@ -12,7 +12,13 @@ from trading.domain.errors import (
     StorageLost,
     UmbraError,
 )
-from trading.domain.events import AttemptChanged, AttemptPrepared, Event, IntentOpened
+from trading.domain.events import (
+    AttemptChanged,
+    AttemptPrepared,
+    Event,
+    IntentChanged,
+    IntentOpened,
+)
 from trading.domain.order import Attempt, AttemptState, Intent, IntentState
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
@@ -124,7 +130,11 @@ class Opening:
         if ready is not None:
             self._sending.make_ready(cases[0], ready)
         try:
-            await self._s.writer.write(*events, is_exit=is_exit, is_urgent=is_urgent)
+            # What is given up in the same breath goes on from what only memory may hold.
+            is_sequel = any(isinstance(each, IntentChanged) for each in cause)
+            await self._s.writer.write(
+                *events, is_exit=is_exit, is_urgent=is_urgent, is_sequel=is_sequel
+            )
         except StorageLost as error:
             if not is_exit:
                 raise

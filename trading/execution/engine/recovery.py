@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from trading.domain.errors import AuthLost, Retryable
-from trading.domain.events import AlertRaised, FillBooked, IntentOpened
+from trading.domain.events import AlertRaised, FillBooked, IntentClosed, IntentOpened
 from trading.domain.money import plain
 from trading.domain.order import (
     Attempt,
@@ -28,7 +28,7 @@ from trading.execution.engine.searching import Searching
 from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.twins import Twins
-from trading.execution.excess import Excess, bought_beyond, owed
+from trading.execution.excess import Excess, owed, too_much
 from trading.execution.lifecycle import Observed, advance
 from trading.execution.reconcile import Difference, Finding
 from trading.ports.storage import StoredState
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 _FILLS_READ = 2000
 _INTENTS_READ = 2000
 _FACTS_READ = 2000
-_OF_EXCESS = tuple(kind.__name__ for kind in (IntentOpened, FillBooked, AlertRaised))
+_OF_EXCESS = tuple(kind.__name__ for kind in (IntentOpened, IntentClosed, FillBooked, AlertRaised))
 _SWEEP_BACK = timedelta(hours=24)
 # Each costs much of the exchange's budget per minute.
 _MARKETS_ASKED = 10
@@ -82,7 +82,7 @@ class Recovery:
             case.sent_s = self._s.monotonic()
             is_halted = mode is TradingMode.HALTED_EVERYTHING
             case.is_held = is_halted and intent.purpose is Purpose.PROTECT
-            case.beyond = bought_beyond(intent, case.fills)
+            case.beyond = too_much(intent, case.fills)
             giving_up.taken_up(case)
             cases.append(case)
         cases.sort(key=lambda case: (not case.is_exit, -self._s.at_risk(case)))
@@ -114,10 +114,10 @@ class Recovery:
                 found[each.event.intent_id].append(each.event.fill)
         return found
 
-    async def excess(self) -> Sequence[Excess]:
+    async def excess(self, at_work: Iterable[Intent]) -> Sequence[Excess]:
         """Return what was bought too much, and booked right before the process died."""
         read = await self._s.writer.latest(_FACTS_READ, _OF_EXCESS)
-        found = owed(each.event for each in reversed(read))
+        found = owed((each.event for each in reversed(read)), at_work)
         return [each for each in found if each.bought.symbol in self._s.rules]
 
     async def look(self, cases: Sequence[Case]) -> None:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
+    AbstractContextManager,
     AsyncExitStack,
     asynccontextmanager,
     nullcontext,
@@ -37,7 +38,7 @@ from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.taking_up import TakingUp
 from trading.execution.engine.writing import Writer
-from trading.execution.excess import Excess
+from trading.execution.excess import UNWOUND, Excess
 from trading.execution.ladder import BlockReason
 from trading.execution.reconcile import Finding
 from trading.execution.settings import ExecutionSettings
@@ -477,9 +478,18 @@ class ExecutionEngine:
         """Give every open entry up."""
         await self._giving_up.follows(self.entries, reason)
 
-    async def unwind_entries(self, symbol: str) -> None:
-        """Give up what has bought a part of what a stop sells now; what it still buys goes, too."""
-        await self._giving_up.unwind(symbol)
+    def unwinding(self, symbol: str) -> AbstractContextManager[Sequence[Event]]:
+        """Give up what has bought a part of what a stop sells now; what it still buys goes, too.
+
+        The block writes these events in the transaction of what has fired; where that cannot be,
+        nothing is given up.
+        """
+        return self._giving_up.unwinding(symbol)
+
+    async def unwind(self, symbol: str, cause: Sequence[Event]) -> None:
+        """Write what has fired and cannot sell yet, and give up the same entries with it."""
+        ids = self._giving_up.bought_into(symbol)
+        await self._giving_up.ordered(ids, UNWOUND, cause, reserve=False)
 
     def _chosen(self, intent_id: str | None) -> Sequence[Case]:
         if intent_id is None:

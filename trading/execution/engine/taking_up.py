@@ -56,6 +56,9 @@ class TakingUp:
             case.is_booked = True
             self._s.cases[case.intent.intent_id] = case
             self._reporting.register(case)
+        # What is booked from here on is told as it is booked.
+        for excess in await self._recovery.excess(state.intents):
+            self._s.on_excess(excess)
         await self._recovery.look(cases)
         held = {*state.positions, *self._s.portfolio_of().positions}
         # A purchase that an older journal does not know has left nothing that is held.
@@ -80,8 +83,6 @@ class TakingUp:
                 _finding_sentence(finding) for finding in findings if _is_news(finding, short)
             ]
         self._reporting.is_telling_orphans = True
-        for excess in await self._recovery.excess():
-            self._s.on_excess(excess)
         return lines
 
     def go_on(self) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from tests import builders
 from tests.catalogue import fired
+from tests.fakes.exchange import KeptOrder
 from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain import events
-from trading.domain.errors import AlreadyRecorded, Refused, Unreachable
+from trading.domain.errors import AlreadyRecorded, Refused, StorageLost, Unreachable
 from trading.domain.market import BookLevel, OrderBook
 from trading.domain.order import Fill, IntentState, OrderStatus, OrderType, Purpose, Side
 from trading.domain.position import AdjustReason, Balance, Position
@@ -95,8 +96,8 @@ async def test_an_entry_whose_order_never_came_to_be_sends_no_other_once_entries
     assert desk.states()[-1] == "absent"
 
 
-async def test_what_a_stop_unwound_stays_given_up_through_a_death() -> None:
-    desk = Desk()
+async def bought_in_part(desk: Desk) -> KeptOrder:
+    """Let a purchase rest that has bought a hundredth."""
     await desk.open(desk.entry("1000", limit_price=Decimal(50_000)))
     await desk.time.until(lambda: "open" in desk.states())
     [order] = desk.exchange.history
@@ -109,15 +110,49 @@ async def test_what_a_stop_unwound_stays_given_up_through_a_death() -> None:
     )
     desk.engine.on_report(bought)
     await desk.time.settle()
+    return order
+
+
+async def test_what_a_stop_unwound_stays_given_up_through_a_death() -> None:
+    desk = Desk()
+    order = await bought_in_part(desk)
     await desk.engine.stop()
     # The power goes before the exchange was asked for anything.
-    await desk.engine.unwind_entries(BTC)
+    with desk.engine.unwinding(BTC) as unwound:
+        await desk.store.append(*unwound)
     again = desk.restarted()
     await again.engine.recover(await again.store.state())
     [case] = again.engine._s.cases.values()
-    assert case.unwound_at == part
+    assert case.unwound_at == Decimal("0.01")
     again.engine.go_on()
     await again.time.until(lambda: not order.is_open)
+
+
+async def test_what_a_stop_unwinds_counts_what_was_booked_alone() -> None:
+    desk = Desk()
+    await bought_in_part(desk)
+    [case] = desk.engine._s.cases.values()
+    [attempt] = case.attempts
+    # The exchange has told of more than it has listed yet: no position counts that.
+    case.attempts[0] = replace(attempt, filled_quantity=Decimal("0.015"))
+    await desk.engine.unwind(BTC, ())
+    written = desk.store.of(events.IntentChanged)[-1].intent
+    assert written.given_up_filled == case.unwound_at == Decimal("0.01")
+
+
+async def test_a_trigger_that_storage_refuses_leaves_its_entries_as_they_were() -> None:
+    desk = Desk()
+    order = await bought_in_part(desk)
+    [case] = desk.engine._s.cases.values()
+    desk.store.lose()
+    with pytest.raises(StorageLost):
+        await desk.engine.unwind(BTC, ())
+    await desk.time.settle()
+    assert (case.unwound_at, case.giving_up, order.is_open) == (None, None, True)
+    desk.store.heal()
+    await desk.engine.unwind(BTC, ())
+    await desk.time.until(lambda: not order.is_open)
+    assert case.unwound_at == Decimal("0.01")
 
 
 async def test_an_entry_that_could_not_leave_stays_here_once_entries_are_cancelled() -> None:
