@@ -80,6 +80,42 @@ def test_a_clock_set_back_with_an_order_open_neither_fires_nor_sells_again() -> 
     play(1, story)
 
 
+def test_a_clock_set_back_gives_a_sale_by_hand_no_longer_life() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open()
+        asked = world.telephone.say("/sell BTC/USDT 0.2")
+        await stage.until(lambda: bool(world.telephone.messages(asked.message_id)), 30)
+        await stage.control.shape_book({"symbol": "BTCUSDT", "side": "bid", "quote_depth": "0"})
+        await stage.until(lambda: world._tap_confirm(asked.message_id), 30)
+        await _ends_though_the_clock_goes_back(stage, 130)
+
+    play(1, story)
+
+
+def test_a_clock_set_back_gives_a_trigger_no_longer_life() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT buy stop 60500 300 USDT")
+        await stage.control.shape_book({"symbol": "BTCUSDT", "side": "ask", "quote_depth": "0"})
+        stage.move("60510")
+        await _ends_though_the_clock_goes_back(stage, 15)
+
+    play(1, story)
+
+
+async def _ends_though_the_clock_goes_back(stage: Stage, within_s: float) -> None:
+    world = stage.world
+    await world.pass_by(3)
+    assert world.agent.execution.intents
+    world.machine.clock.offset_s -= 3600
+    await world.pass_by(within_s)
+    assert not world.agent.execution.intents
+    await stage.control.shape_book({"symbol": "BTCUSDT", "quote_depth": "500000"})
+    await world.pass_by(30)
+    assert not any(order.executed for order in world.orders())
+
+
 HOUR_S, DAY_S = 3600.0, 86_400.0
 TOLD_WITHIN_S = 30.0
 TIME = "/api/v3/time"

@@ -41,6 +41,7 @@ class Case:
         "alerts",
         "attempts",
         "beforehand",
+        "begun",
         "beyond",
         "book_read_s",
         "cancel_again_s",
@@ -84,6 +85,8 @@ class Case:
     ) -> None:
         self.intent = intent
         self.attempts = list(attempts)
+        # When this process first looked at it, by the wall and in monotonic seconds.
+        self.begun: tuple[datetime, float] | None = None
         self._fills: dict[str, dict[str, Fill]] = {}
         self.lock = asyncio.Lock()
         self.changed = asyncio.Event()

@@ -145,7 +145,9 @@ class ExecutionEngine:
     @property
     def intents(self) -> Sequence[Intent]:
         """Every decision that is not ended, backstops aside."""
-        return [case.intent for case in self._s.cases.values() if not case.is_backstop]
+        intents = (case.intent for case in self._s.cases.values() if not case.is_backstop)
+        # One that has ended stays until its task is taken away.
+        return [intent for intent in intents if not intent.state.is_terminal]
 
     @property
     def backstops(self) -> Sequence[tuple[Intent, Attempt | None]]:

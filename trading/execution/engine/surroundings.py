@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
@@ -73,6 +73,17 @@ class Surroundings:
         """Seconds that only grow."""
         return self.clock.monotonic()
 
+    def time_of(self, case: Case) -> datetime:
+        """Now as a decision counts its own time: a clock that is set back gives it no longer life.
+
+        One that is set forward, or slept, ends it early: its price is as old as that clock says.
+        """
+        now, now_s = self.now(), self.monotonic()
+        if case.begun is None:
+            case.begun = now, now_s
+        at, at_s = case.begun
+        return max(now, at + timedelta(seconds=now_s - at_s))
+
     async def wait(self, case: Case, seconds: float) -> None:
         """Wait until something of the case changes, at most so long."""
         if seconds <= 0 or case.changed.is_set():
@@ -114,7 +125,7 @@ class Surroundings:
 
     def patience_over(self, case: Case) -> ladder.Finish | None:
         """Return the end of a sale that has waited for too long, None while it may go on."""
-        return ladder.patience_over(case.intent, case.attempts, self.now())
+        return ladder.patience_over(case.intent, case.attempts, self.time_of(case))
 
     def may_send(self, case: Case) -> bool:
         """Whether an order may leave, its attempt being durable: much may have come meanwhile.
@@ -143,7 +154,7 @@ class Surroundings:
             instrument=self.rules[case.intent.symbol],
             quote=quote,
             available=self.available(case),
-            now=self.now(),
+            now=self.time_of(case),
             is_band_refused=case.is_band_refused,
         )
 
