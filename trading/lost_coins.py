@@ -91,6 +91,7 @@ class LostCoins:
             balances = await self._of.gateway.balances_by_stream()
         except Retryable as error:
             logger.info("stream_not_asked", extra={"error": str(error)})
+            self.missing.fell_silent(assets)
             return {}
         if balances is None:
             return {}

@@ -66,6 +66,11 @@ class Missing:
         """Take what the account's stream says of an asset."""
         self._streamed[balance.asset] = balance.total
 
+    def fell_silent(self, assets: Iterable[str]) -> None:
+        """Forget what the stream said of these assets: what it would not say now may be newer."""
+        for asset in assets:
+            self._streamed.pop(asset, None)
+
     def showed(self, asset: str, total: Decimal, at: datetime) -> None:
         """Take a read that began at a time and showed all that is managed of an asset."""
         self._whole[asset] = _Whole(total, at)

@@ -324,6 +324,26 @@ async def test_coins_of_his_own_that_were_sold_before_a_start_prove_no_end_of_ma
     fired(lies.fired, words=alarm.text)
 
 
+@pytest.mark.fault("X31", "SAID")
+async def test_what_the_stream_said_before_it_fell_silent_confirms_no_read(
+    world: AgentWorld,
+) -> None:
+    world.exchange.coins["BTC"] = Decimal(0)
+    world.exchange.tell_balance("BTC")
+    await world.time.settle()
+    world.exchange.is_line_silent = True
+    world.exchange.coins["BTC"] = Decimal("0.5")
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await world.protect(amount=HALF)
+    lies = world.exchange.fail("empty_balances", times=9)
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await pass_by(world, 180)
+    assert left(world) == []
+    assert world.desk.tracker(1).tracker.quantity == Decimal("0.25")
+    [alarm] = alarms(world)
+    fired(lies.fired, words=alarm.text)
+
+
 @pytest.mark.fault("M09", "SAID")
 async def test_a_sale_by_hand_is_seen_at_once_whatever_else_was_sold_and_bought_before(
     world: AgentWorld,
