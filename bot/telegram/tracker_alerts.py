@@ -43,7 +43,17 @@ def tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert | 
     if tracker.intent_id in facts.closed_elsewhere:
         # One end is told once, by who knows what was sold before it.
         return None
+    if change is TrackerChange.REBUILT and tracker.side is Side.BUY and event.reason:
+        lines = [*_reason(event), _waits_for(tracker, instrument)]
+        return Alert(_linked(tracker, f"👀 Not bought: {name}", *lines))
     return _ended_or_rested(event, name)
+
+
+def _waits_for(tracker: Tracker, instrument: Instrument | None) -> str:
+    """What a purchase that could not be made begins anew with."""
+    if tracker.state is TrackerState.TRAILING:
+        return f"buys at {price(tracker.stop_price, instrument)} now, lower if the price falls"
+    return f"waits anew: {phrase.rule_now(tracker)}"
 
 
 def blocked_name(tracker: Tracker) -> str:
@@ -67,8 +77,6 @@ def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
         return Alert(card, Severity.WARN)
     if change is TrackerChange.CLOSED and tracker.reason in {NOTHING_LEFT, TOO_LITTLE_LEFT}:
         return Alert(_linked(tracker, f"🏁 Not again: {name}", *_reason(event)))
-    if change is TrackerChange.REBUILT and tracker.side is Side.BUY and event.reason:
-        return Alert(_linked(tracker, f"👀 Not bought: {name}", *_reason(event)))
     if change in {TrackerChange.RESTED, TrackerChange.REARMED}:
         word = "💤 Resting" if change is TrackerChange.RESTED else "🔁 Watching again"
         lines = [*_reason(event), phrase.rule_now(tracker)]

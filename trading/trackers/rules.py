@@ -197,12 +197,16 @@ def rebuild_entry(
 ) -> Tracker:
     """Return a buy that may not act on what it saw: it waits for a new retrace, or a new crossing.
 
-    A trailing buy starts its record at the present price; a breakout rests until the price has
-    come back below its level.
+    A trailing buy starts its record at the present price, and with that above the level that it
+    was to touch it waits for a new touch: it buys no further above it than its distance. A breakout
+    rests until the price has come back below its level.
     """
     if tracker.distance is None:
         return replace(tracker, state=TrackerState.RESTING, changed_at=moment.at)
     fresh = replace(tracker, record_price=None, stop_price=None, changed_at=moment.at)
+    level = touch_level(tracker, moment.line_ms) if waits_for_touch(tracker) else None
+    if level is not None and price > level:
+        return replace(fresh, state=TrackerState.WATCHING)
     return trailing.follow(fresh, price, instrument)
 
 

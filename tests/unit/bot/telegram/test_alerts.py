@@ -307,6 +307,22 @@ def test_touched_names_the_price_of_the_line_at_the_touch() -> None:
     assert told(replace(event, evidence=None))[1:] == ["now trails, fires at 59,100.49"]
 
 
+def test_a_purchase_that_may_not_be_made_says_with_what_it_begins_anew() -> None:
+    dip = replace(SPEC, kind=TrackerKind.DIP, trail=Distance(share=Decimal("0.01")))
+    values = {"spec": dip, "side": Side.BUY, "reason": "entries are refused now"}
+    above = changed(TrackerChange.REBUILT, state=TrackerState.WATCHING, **values)
+    assert told(replace(above, reason="entries are refused now"))[1:] == [
+        "entries are refused now",
+        "waits anew: buy below 58000 trail",
+        "1%",
+    ]
+    below = changed(TrackerChange.REBUILT, state=TrackerState.TRAILING, **values)
+    assert told(replace(below, reason="entries are refused now"))[2:] == [
+        "buys at 58,000.00 now, lower if",
+        "the price falls",
+    ]
+
+
 def test_blocked_is_critical_and_offers_the_ways_out() -> None:
     alert = alert_for(changed(TrackerChange.BLOCKED, reason="the market is closed"), FACTS)
     assert alert is not None

@@ -293,6 +293,19 @@ def test_a_buy_that_may_not_act_starts_its_record_at_the_present_price() -> None
     assert fresh.state is TrackerState.TRAILING
 
 
+def test_a_buy_that_may_not_act_waits_for_a_new_touch_where_the_price_is_above_its_level() -> None:
+    touched = step(armed(TrackerKind.DIP, 60000, level=55000, trail="0.01"), 54900).tracker
+    assert touched.state is TrackerState.TRAILING
+    fresh = rules.rebuild_entry(touched, d(55450), moment(), BTC)
+    assert (fresh.state, fresh.record_price, fresh.stop_price) == (TrackerState.WATCHING, None, None)
+    # Far above it nothing is bought, and after a new touch no further above it than the distance.
+    assert step(fresh, 58000).change is None
+    assert step(fresh, 58600).change is None
+    again = step(fresh, 55000)
+    assert again.change is TrackerChange.TOUCHED
+    assert again.tracker.stop_price == d(55550)
+
+
 def test_a_breakout_that_may_not_act_rests_until_the_price_is_back_below() -> None:
     breakout = armed(TrackerKind.BREAKOUT, 60000, level=62000)
     resting = rules.rebuild_entry(breakout, d(63000), moment(), BTC)
