@@ -43,10 +43,7 @@ def tracker_changed(event: events.TrackerChanged, facts: AlertFacts) -> Alert | 
     if tracker.intent_id in facts.closed_elsewhere:
         # One end is told once, by who knows what was sold before it.
         return None
-    if change is TrackerChange.REBUILT and tracker.side is Side.BUY and event.reason:
-        lines = [*_reason(event), _waits_for(tracker, instrument)]
-        return Alert(_linked(tracker, f"👀 Not bought: {name}", *lines))
-    return _ended_or_rested(event, name)
+    return _ended_or_begun_anew(event, name, instrument)
 
 
 def _waits_for(tracker: Tracker, instrument: Instrument | None) -> str:
@@ -67,7 +64,9 @@ def unblocked_card(tracker: Tracker) -> Card:
     return _linked(tracker, title, "It was BLOCKED here, and is not any more.")
 
 
-def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
+def _ended_or_begun_anew(
+    event: events.TrackerChanged, name: str, instrument: Instrument | None
+) -> Alert | None:
     tracker, change = event.tracker, event.change
     if change is TrackerChange.EXPIRED and tracker.intent_id is None:
         card = _linked(tracker, f"⌛ Expired: {name}", *_reason(event))
@@ -77,6 +76,9 @@ def _ended_or_rested(event: events.TrackerChanged, name: str) -> Alert | None:
         return Alert(card, Severity.WARN)
     if change is TrackerChange.CLOSED and tracker.reason in {NOTHING_LEFT, TOO_LITTLE_LEFT}:
         return Alert(_linked(tracker, f"🏁 Not again: {name}", *_reason(event)))
+    if change is TrackerChange.REBUILT and tracker.side is Side.BUY and event.reason:
+        lines = [*_reason(event), _waits_for(tracker, instrument)]
+        return Alert(_linked(tracker, f"👀 Not bought: {name}", *lines))
     if change in {TrackerChange.RESTED, TrackerChange.REARMED}:
         word = "💤 Resting" if change is TrackerChange.RESTED else "🔁 Watching again"
         lines = [*_reason(event), phrase.rule_now(tracker)]
