@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from tests.unit.trading.agent_world import AgentWorld
+from trading.domain.commands import Panic
 from trading.domain.errors import Fatal
 from trading.domain.events import Event, IntentOpened
+from trading.domain.position import TradingMode
 from trading.execution.engine.case import Case
 from trading.execution.engine.reporting import Reporting
 
@@ -81,3 +83,20 @@ async def test_a_trigger_that_an_error_of_our_own_broke_off_sells_once(
         assert len(world.exchange.orders) == 1
         assert world.exchange.filled() == Decimal("0.5")
         assert failing.times == 1
+
+
+async def test_a_closing_that_an_error_of_our_own_broke_off_ends_the_process_and_sells_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with AgentWorld() as world:
+        await world.protect()
+        failing = Failing(world, "registered", monkeypatch)
+        with pytest.raises(Fatal, match="only a new start can find out"):
+            await world.do(Panic())
+        assert failing.times == 1
+        await world.kill()
+        await world.start()
+        await world.until_sold("0.5")
+        await world.time.pass_by(60)
+        assert len(world.exchange.orders) == 1
+        assert world.agent.state.mode is TradingMode.HALTED
