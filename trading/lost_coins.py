@@ -37,8 +37,11 @@ class LostCoins:
 
     async def compare_with(self, symbols: Sequence[str]) -> None:
         """Compare orders, executions and balances of these symbols; raises Retryable."""
-        await self._look(symbols)
-        self._is_compared = True
+        try:
+            await self._look(symbols)
+        finally:
+            # Where that got no answer, the next read of the account looks again.
+            self._is_compared = True
         await self._compare_again()
 
     async def look_for_missing(self) -> None:

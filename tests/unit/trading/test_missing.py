@@ -1,9 +1,9 @@
 """Managed coins that left without an order of ours: told, proven, and let go of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -13,6 +13,7 @@ from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld, stop_spec
 from trading.domain.chat import Severity
 from trading.domain.commands import ArmTracker, PlaceOrder
+from trading.domain.errors import Unreachable
 from trading.domain.events import (
     AlertEnded,
     AlertRaised,
@@ -21,7 +22,7 @@ from trading.domain.events import (
     PositionAdjusted,
     TrackerChanged,
 )
-from trading.domain.order import Side
+from trading.domain.order import Fill, Side
 from trading.domain.position import AdjustReason, Balance
 from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerState
 from trading.execution.reconcile import Difference, Finding
@@ -366,6 +367,31 @@ async def test_a_sale_by_hand_is_seen_at_once_whatever_else_was_sold_and_bought_
     [alarm] = alarms(world)
     assert "0.05 BTC were sold outside of Umbra, on BTC/USDT" in alarm.text
     fired(world.exchange.foreign, words=alarm.text)
+
+
+@pytest.mark.fault("M09", "SAID")
+async def test_a_start_whose_comparison_got_no_answer_asks_again_with_the_next_read(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.protect(amount=HALF)
+    await world.time.pass_by(1)
+    await world.kill()
+    world.exchange.sell_by_hand("BTC/USDT", "0.35")
+    unanswered = []
+
+    async def fills_since(symbol: str, since: datetime) -> Sequence[Fill]:
+        unanswered.append(symbol)
+        raise Unreachable(f"no answer about {symbol}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.exchange, "fills_since", fills_since)
+        await world.start()
+    assert left(world) == []
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await world.time.settle()
+    assert left(world) == [Decimal("-0.1")]
+    assert world.desk.tracker(1).tracker.quantity == Decimal("0.15")
+    fired(unanswered, words=alarms(world)[-1].text)
 
 
 # ------------------------------------------------------------ while an order of ours rests
