@@ -112,6 +112,8 @@ TRACKER_FORMS = (
 _TRACKER_LOOKS = ("/tracker 3 why", "/tracker 3 chart")
 FORMS = {
     "track": TRACK_FORMS,
+    "buy": ("/buy BTC/USDT 100 USDT limit 55000",),
+    "sell": ("/sell BTC/USDT 50% limit 65000",),
     "abort": ("/abort BTC/USDT",),
     "tracker": (*_TRACKER_LOOKS, *TRACKER_FORMS),
     "watch": ("/watch BTC/USDT ETH/USDT", "/watch BTC/USDT 1h threshold 70"),
