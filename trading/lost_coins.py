@@ -219,9 +219,14 @@ class LostCoins:
         known: Mapping[str, Position],
         busy: Collection[str],
     ) -> None:
-        """Look for what took coins that are missing for the first time, before that is told."""
-        fresh = set(self._missing_of(balances, known, busy)).difference(self.missing.assets)
-        if fresh and self._is_compared:
+        """Look for what took coins that are missing for the first time, before that is told.
+
+        And for what an alarm from before this start says, once nothing is missing any more.
+        """
+        counted = self.missing.assets
+        fresh = set(self._missing_of(balances, known, busy)).difference(counted)
+        told = {outside.asset_of(alert) for alert in self._of.state.alerts}
+        if self._is_compared and (fresh or told.difference({"", *counted})):
             await self._look(self._holders(sorted(fresh)))
 
     async def compare(

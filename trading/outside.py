@@ -199,13 +199,18 @@ def _looked(gone: Gone) -> str:
     return f"looked at: {', '.join(gone.looked) or 'none'}{traded}"
 
 
+def asset_of(alert: AlertRaised) -> str:
+    """Return of which asset an alarm says that coins are missing, empty when it is about others."""
+    # Older journals name the symbol.
+    return base_and_quote(alert.alert_id.split(":")[1])[0] if alert.topic == MISSING else ""
+
+
 def is_over(alert: AlertRaised, missing: Iterable[Gone], unknown: Collection[str]) -> bool:
     """Whether an alarm is about coins that are no longer `missing` as it says.
 
     Of assets that are `unknown` nothing ends.
     """
-    # Older journals name the symbol.
-    asset = base_and_quote(alert.alert_id.split(":")[1])[0] if alert.topic == MISSING else ""
+    asset = asset_of(alert)
     if not asset or asset in unknown:
         return False
     return not any(alert.alert_id.startswith(each.alarm) for each in missing)

@@ -131,6 +131,27 @@ def test_a_sale_by_hand_is_seen_while_an_exit_is_blocked(coin: str) -> None:
     play(1, story)
 
 
+@pytest.mark.fault("X31", "SAID")
+def test_an_alarm_about_coins_that_a_stop_sold_right_after_a_start_ends() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 0.3")
+        dust = '{"canTrade": true, "balances": [{"asset": "USDT", "free": "1", "locked": "0"}]}'
+        answer = {"status": 200, "body": dust, "path": "/api/v3/account", "method": "GET"}
+        lie = stage.fault("status", None, **answer)
+        await stage.until_told("are missing on the exchange", 90)
+        lied = lie.fired
+        world.exchange.faults.clear()
+        await _go_blind(stage, "dead")
+        await _cross(stage, "dead")
+        await stage.until_told("Sold 0.3 BTC", 30)
+        await world.pass_by(70)
+        assert not world.agent.state.alerts
+        fired(lied, words="are missing on the exchange")
+
+    play(1, story)
+
+
 async def _go_blind(stage: Stage, blind: str) -> None:
     await stage.world.pass_by(5)
     if blind in {"user", "all"}:
