@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from decimal import Decimal
 
 from trading.activity import EntryLog
 from trading.alarms import Alarms
 from trading.domain.events import Event
 from trading.domain.money import ZERO
 from trading.domain.order import Intent
+from trading.execution import reconcile
 from trading.execution.engine import ExecutionEngine
 from trading.ports.clock import Clock
 from trading.pricing import Prices
@@ -55,7 +57,7 @@ class Reviewing:
         if intent.purpose.reduces_risk:
             # No cap binds it, and its way out must not grow with what the account holds.
             return seen
-        equity, base = self._state.book.equity(), self._state.equity_base
+        equity = self._state.book.equity()
         return replace(
             seen,
             quote=self._prices.quote(symbol),
@@ -66,10 +68,21 @@ class Reviewing:
             lately=self._entries.lately(self._clock.monotonic(), working),
             notional_today=self._entries.today(self._clock.now(), working),
             equity=equity,
-            loss_today=halts.loss_share(base, equity) if base is not None else ZERO,
+            loss_today=self._loss_today(equity),
             is_stale=self._prices.is_stale(symbol),
             waits_for=self.waits_for(),
         )
+
+    def _loss_today(self, equity: Decimal) -> Decimal:
+        """Return the share that was lost today; managed coins that are not shown are not lost."""
+        base, book = self._state.equity_base, self._state.book
+        if base is None:
+            return ZERO
+        shown = book.snapshot().balances
+        if reconcile.shortfalls(book.positions, shown, self._state.instruments):
+            # It is looked into, and what is gone counts from then on.
+            return ZERO
+        return halts.loss_share(base, equity)
 
     def waits_for(self) -> tuple[str, ...]:
         """Return what has to end before anything may be added to what is at risk, in words."""

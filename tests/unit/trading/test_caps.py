@@ -1,5 +1,6 @@
 """A cap that is reached ends entries, is told, survives a restart, and never touches an exit."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import fields
 from decimal import Decimal
@@ -19,8 +20,9 @@ from trading.domain.commands import (
 )
 from trading.domain.errors import Refused
 from trading.domain.events import IntentClosed, IntentOpened, TradingModeChanged
+from trading.domain.money import ZERO
 from trading.domain.order import IntentState, Side
-from trading.domain.position import TradingMode
+from trading.domain.position import Balance, TradingMode
 from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
 from trading.risk.limits import RiskLimits
 
@@ -230,3 +232,25 @@ async def test_what_was_written_behind_a_refusal_s_reduction_never_leaves(
     assert world.exchange.sent == []
     ended = [each.intent for each in world.store.of(IntentClosed)]
     assert [intent.state for intent in ended] == [IntentState.ABORTED] * 2
+
+
+@pytest.mark.parametrize("is_shown", [True, False])
+async def test_managed_coins_that_an_account_does_not_show_are_no_loss_of_the_day(
+    world: AgentWorld, is_shown: bool
+) -> None:
+    await world.protect()
+    await world.agent.jobs()["balances"]()
+    book = world.agent.state.book
+    told = dict(book.snapshot().balances)
+    if is_shown:
+        world.exchange.set_price("BTC/USDT", "48000")
+        await world.move("48000")
+        await world.time.until(lambda: not world.agent.execution.intents, 60)
+    else:
+        # Between a read that lies and the look into it.
+        book.set_balances(
+            {**told, "BTC": Balance("BTC", ZERO, ZERO)}, world.time.monotonic(), book.booked
+        )
+    with contextlib.suppress(Refused):
+        await decided(world, buy("50"))
+    assert bool([one for one in reducing(world) if "daily loss" in one]) is is_shown
