@@ -111,7 +111,7 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.risk",
         "trading.trackers",
     ),
-    "trading.commanding": _CONDUCTED,
+    "trading.commanding": (*_CONDUCTED, "trading.execution.reconcile"),
     "trading.funds": ("trading.domain", "trading.portfolio", "trading.ports.clock"),
     "trading.transfers": ("trading.domain", "trading.funds", "trading.state", *_SHELL),
     "trading.housekeeping": (
