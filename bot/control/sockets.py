@@ -83,22 +83,36 @@ class ControlServer:
                 talk.add_done_callback(self._talks.discard)
 
     async def _accepted(self, listener: socket.socket) -> socket.socket:
-        """Return the next connection, for which the spare is given up where nothing else is."""
+        """Return the next connection; what cannot be accepted yet is tried again."""
         is_told = False
         while True:
+            await _somebody_asks(listener)
             try:
-                connected, _ = await asyncio.get_running_loop().sock_accept(listener)
+                return self._accept(listener)
+            except BlockingIOError:
+                continue
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                if self._spare.give_up():
-                    continue
                 if not is_told:
                     logger.warning("local_request_waits", extra={"error": str(error)})
                 is_told = True
                 await asyncio.sleep(_ACCEPT_AGAIN_S)
-            else:
-                return connected
+
+    def _accept(self, listener: socket.socket) -> socket.socket:
+        """Accept whoever asks, for whom the spare is given up where nothing else is.
+
+        Linux refuses a descriptor before it looks whether anybody asks: given up for nobody, or
+        with a turn of the loop in between, the spare would be had by whoever opens something next.
+        """
+        try:
+            connected, _ = listener.accept()
+        except OSError as error:
+            if error.errno not in _EXHAUSTED or not self._spare.give_up():
+                raise
+            connected, _ = listener.accept()
+        connected.setblocking(False)
+        return connected
 
     async def _talk(self, connected: socket.socket) -> None:
         try:
@@ -174,6 +188,15 @@ class _Spare:
             self._descriptor, self._is_given_up = connected.detach(), False
         else:
             connected.close()
+
+
+async def _somebody_asks(listener: socket.socket) -> None:
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(listener.fileno(), asked.set)
+    try:
+        await asked.wait()
+    finally:
+        loop.remove_reader(listener.fileno())
 
 
 async def _asked(connected: socket.socket) -> bytes:

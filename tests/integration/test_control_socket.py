@@ -224,6 +224,29 @@ async def test_a_process_that_may_open_nothing_more_answers_again_and_again(
             asking.close()
 
 
+async def test_what_is_kept_for_whoever_asks_is_had_by_nobody_else_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # However soon it is tried again: an accept may find nobody, and nothing free.
+    monkeypatch.setattr(sockets, "_ACCEPT_AGAIN_S", 0.0)
+    line = encode_request(Request(Ask.PANIC, "request-8", SystemClock().monotonic() + 60))
+    async with served(tmp_path, fine) as path:
+        askers = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+        with no_descriptor_free():
+            for asking in askers:
+                asking.setblocking(False)
+                asking.connect(str(path))
+                asking.send(line)
+                assert b'"is_done": true' in await until_read(asking)
+                for _ in range(20):
+                    with pytest.raises(OSError, match="Too many open files"):
+                        os.open(os.devnull, os.O_RDONLY)
+                    await asyncio.sleep(0)
+        for asking in askers:
+            asking.close()
+    assert "local_request_waits" not in [record.message for record in caplog.records]
+
+
 async def test_one_that_could_not_accept_even_so_goes_on_once_it_can(tmp_path: Path) -> None:
     began, go_on = asyncio.Event(), asyncio.Event()
 

@@ -12,7 +12,6 @@ import contextvars
 import hashlib
 import heapq
 import itertools
-import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -227,11 +226,14 @@ class SimLoop(asyncio.BaseEventLoop):
         self._ready.append(handle)
         return handle
 
-    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
-        """Nobody asks over a local socket here: wait until cancelled."""
-        del sock
-        await asyncio.Event().wait()
-        raise AssertionError("an event that nobody sets is set")
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+        """Nobody asks over a local socket here: `callback` is never called."""
+        del fd, callback, args
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Nothing was kept of it."""
+        del fd
+        return False
 
     # ------------------------------------------------------------ threads
 
