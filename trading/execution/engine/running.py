@@ -251,7 +251,10 @@ class Running:
 
     async def _send(self, case: Case, send: Send) -> None:
         if not self._s.may_send(case):
-            await self._s.wait(case, _FOREVER_S)
+            # Whatever came while a price or a balance was read: the next turn knows what to do, but
+            # for the end of the process.
+            if self._s.is_stopping and not case.is_bare:
+                await self._s.wait(case, _FOREVER_S)
             return
         if self._is_capped(case):
             most = self._s.settings.exit_attempts_per_minute_max

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -256,6 +257,65 @@ async def test_the_person_s_floor_blocks_instead_of_the_last_step_and_clears_by_
     desk.exchange.set_price(BTC, "59500")
     final = await desk.done()
     assert final.average_price == 59_500
+
+
+def _slow_book(desk: Desk, seconds: float) -> list[str]:
+    """Let reads of the book take so long; they are listed."""
+    at_once, reads = desk.exchange.order_book, list[str]()
+
+    async def later(symbol: str, limit: int = 100) -> OrderBook:
+        reads.append(symbol)
+        await desk.time.sleep(seconds)
+        return await at_once(symbol, limit)
+
+    desk.exchange.order_book = later  # type: ignore[method-assign]
+    return reads
+
+
+async def test_patience_that_is_over_while_a_book_is_read_ends_the_sale_at_once() -> None:
+    desk = Desk()
+    desk.has_quotes = False
+    desk.exchange.without_bids.add(BTC)
+    _slow_book(desk, 2)
+    ends_at = desk.time.now() + timedelta(seconds=120)
+    by_hand = desk.exit(purpose=Purpose.CLOSE, tracker_id=None, arm_seq=0, expires_at=ends_at)
+    await desk.open(by_hand)
+    await desk.time.pass_by(118.5)
+    # Bids are there again when the book is, and by then it is too late.
+    desk.exchange.without_bids.clear()
+    final = await desk.done(limit_s=5)
+    assert final.state is IntentState.EXPIRED
+    assert desk.exchange.sent == []
+
+
+async def test_a_purchase_refused_while_a_book_is_read_ends_at_once() -> None:
+    desk = Desk(balances={"BTC": "0", "USDT": "10000"}, managed="0")
+    desk.has_quotes = False
+    _slow_book(desk, 2)
+    await desk.open(desk.entry())
+    await desk.time.pass_by(1)
+    desk.takes_entries = False
+    final = await desk.done("command:7:BTC/USDT", limit_s=5)
+    assert (final.state, final.reason) == (IntentState.EXPIRED, "new entries are refused")
+    assert desk.exchange.sent == []
+
+
+@pytest.mark.parametrize("word", ["hold", "stop"])
+async def test_a_sale_held_or_stopped_while_a_book_is_read_waits_and_reads_no_more(
+    word: str,
+) -> None:
+    desk = Desk()
+    desk.has_quotes = False
+    reads = _slow_book(desk, 2)
+    await desk.open(desk.exit())
+    await desk.time.pass_by(1)
+    if word == "hold":
+        desk.engine.hold()
+    else:
+        desk.engine.send_nothing_new()
+    await desk.time.pass_by(50)
+    assert len(reads) == 1
+    assert desk.exchange.sent == []
 
 
 async def test_cancelled_entries_end_without_another_order() -> None:
