@@ -1,8 +1,9 @@
 """What an order or a closing would do: pure sizing and estimates, before anybody is asked."""
 
 import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 
 from trading.decide import SizedOrder
@@ -300,10 +301,15 @@ def shown_of_order(command: PlaceOrder, sized: SizedOrder, holding: Holding) -> 
 
 def shown_of_edit(before: Tracker, after: Tracker, adopted: Decimal, command: EditTracker) -> Shown:
     """Return what a question says of a change: its beginning, and the amount if that changes."""
-    rules = hashlib.sha256(repr(before.spec).encode()).hexdigest()[:8]
+    rules = hashlib.sha256(_written(before.spec).encode()).hexdigest()[:8]
     if command.amount is None:
         return Shown(adopted=adopted, rules=rules)
     return replace(shown_of_tracker(after, adopted), rules=rules)
+
+
+def _written(spec: TrackerSpec) -> str:
+    # The same before and after it was stored: several objects stand for one zone, one text does.
+    return json.dumps(asdict(spec), default=str)
 
 
 def check_growth(now: Shown, shown: Shown | None, verb: str) -> None:

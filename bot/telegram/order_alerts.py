@@ -54,6 +54,11 @@ def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
         lines.append(f"for {worth(intent.filled_notional, quote)}")
     if intent.reason:
         lines.append(intent.reason)
+    if intent.state is IntentState.EXPIRED and intent.side is Side.SELL:
+        lines.append(
+            f"{quantity(intent.residual)} {base} stay. A stop that gave them up for this sale does "
+            "not get them back: see /positions"
+        )
     if intent.state is IntentState.DUST and intent.tracker_id is not None:
         lines.append(f"#{intent.tracker_id} has ended: nothing of it protects them.")
     if intent.state is IntentState.CLOSED_EXTERNAL and intent.tracker_id is not None:

@@ -74,13 +74,11 @@ class NotInTime(Retryable):
 class Ending(Retryable):
     """The process ends in the middle of what was asked: it is for the next start, as after a death.
 
-    Whoever keeps what people ask for keeps it unanswered.
+    Whoever keeps what people ask for keeps it unanswered; to anybody else it was not done.
     """
 
-    @property
-    def words(self) -> str:
-        """Who goes on with it."""
-        return "Umbra is stopping, and goes on with it as it starts again"
+    def __init__(self) -> None:
+        super().__init__("Umbra is stopping: this was not done, ask again once it is back")
 
 
 class AccountEmpty(Unreachable):

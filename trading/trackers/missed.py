@@ -147,7 +147,8 @@ def _entry(
     fresh = rebuilt
     if is_true_now or rebuilt.distance is not None:
         fresh = rules.rebuild_entry(rebuilt, tick.price, moment, instrument)
-    text = "would have bought while nobody watched; it starts again from the present price"
+    anew = "waits anew" if fresh.state is not TrackerState.TRAILING else "starts from this price"
+    text = f"would have bought while nobody watched; it {anew}"
     return Missed(fresh, Verdict.CROSSED_AND_BACK, None, text)
 
 

@@ -206,7 +206,7 @@ def rebuild_entry(
     fresh = replace(tracker, record_price=None, stop_price=None, changed_at=moment.at)
     level = touch_level(tracker, moment.line_ms) if waits_for_touch(tracker) else None
     if level is not None and price > level:
-        return replace(fresh, state=TrackerState.WATCHING)
+        return replace(fresh, state=TrackerState.WATCHING, touched_at=None)
     return trailing.follow(fresh, price, instrument)
 
 

@@ -226,7 +226,13 @@ def test_sold_is_never_said_of_what_was_not(state: IntentState, first: str) -> N
     closed = replace(
         INTENT, state=state, filled_quantity=Decimal(0), reason="because", tracker_id=None
     )
-    assert told(events.IntentClosed(closed, START)) == [first, "because"]
+    lines = told(events.IntentClosed(closed, START))
+    assert lines[:2] == [first, "because"]
+    stays = " ".join(lines[2:])
+    if state is IntentState.EXPIRED:
+        assert stays.startswith("0.5 BTC stay. A stop that gave them up")
+    else:
+        assert not stays
 
 
 def test_what_a_gap_made_too_small_to_sell_is_told_as_unprotected() -> None:

@@ -298,7 +298,7 @@ def test_a_buy_that_may_not_act_waits_for_a_new_touch_where_the_price_is_above_i
     assert touched.state is TrackerState.TRAILING
     fresh = rules.rebuild_entry(touched, d(55450), moment(), BTC)
     assert fresh.state is TrackerState.WATCHING
-    assert (fresh.record_price, fresh.stop_price) == (None, None)
+    assert (fresh.record_price, fresh.stop_price, fresh.touched_at) == (None, None, None)
     # Far above it nothing is bought, and after a new touch no further above it than the distance.
     assert step(fresh, 58000).change is None
     assert step(fresh, 58600).change is None
