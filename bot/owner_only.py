@@ -6,12 +6,22 @@ import os
 import stat
 from pathlib import Path
 
+from bot.small_files import scratch_beside
+
 logger = logging.getLogger(__name__)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # What each start leaves, or what a copy that was put back begins with: the directory is Umbra's.
 _STARTED = ("agent.lock", "umbra.db", "journal.reserve", "control.sock")
-# What other commands, a person or the file system put there before the first start.
-_BEFORE = {"secrets.json", "archive", "HALT", "watchdog.json", "heartbeat.json", "lost+found"}
+# What Umbra's parts and commands write, what a person puts there, and what a file system has from
+# the start. Any of these may be there before a first start, or be all that was put back.
+_FILES = (
+    *("heartbeat.json", "owner.json", "refused_start.json", "second_channel.json", "secrets.json"),
+    *("silence.json", "suspects.json", "watchdog.json"),
+    *("in_hand.marks", "on_the_way.marks", "unrecorded.marks", "journal.mark"),
+    *("HALT", "waiting.sock"),
+)
+_FOLDERS = ("archive", "charts", "exports", "scores", "lost+found")
+_NOT_OF_OTHERS = {*_FILES, *_FOLDERS, *(scratch_beside(Path(name)).name for name in _FILES)}
 
 
 def write_for_owner_only() -> None:
@@ -28,9 +38,16 @@ def of_others(directory: Path) -> tuple[str, ...]:
     if not directory.stat().st_mode & _OTHERS:
         return ()
     names = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
-    if any(name.startswith(_STARTED) for name in names):
+    if any(_is_started(name) for name in names):
         return ()
-    return tuple(name for name in names if name not in _BEFORE)
+    return tuple(name for name in names if name not in _NOT_OF_OTHERS)
+
+
+def _is_started(name: str) -> bool:
+    # A database has its log, lock, reserve and copies beside it, under its own name.
+    return name in _STARTED or name.startswith(
+        tuple(f"{one}{end}" for one in _STARTED for end in ".-")
+    )
 
 
 def close_to_others(directory: Path) -> None:

@@ -11,9 +11,14 @@ def replace_text(path: Path, text: str) -> None:
 
 def replace_bytes(path: Path, content: bytes) -> None:
     """Write a file beside it, and put that in its place; raises OSError."""
-    scratch = path.with_suffix(".tmp")
+    scratch = scratch_beside(path)
     scratch.write_bytes(content)
     scratch.replace(path)
+
+
+def scratch_beside(path: Path) -> Path:
+    """Where a file is written before it takes its place; a death or a full disk leaves it there."""
+    return path.with_suffix(".tmp")
 
 
 def write_over(path: Path, content: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -203,7 +204,8 @@ def foreign_directory(directory: Path, names: Sequence[str]) -> SettingsInvalid:
     return _invalid(
         "data_dir",
         f"should be a directory for Umbra alone, and {str(directory)!r} holds {shown}: choose an "
-        "empty one, or one that is not there yet",
+        "empty one, or one that is not there yet; or, where nobody else needs this one, close it "
+        f"to others yourself: chmod 700 {shlex.quote(str(directory))}",
     )
 
 

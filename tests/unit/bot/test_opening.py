@@ -23,9 +23,11 @@ async def test_a_directory_of_other_things_is_refused_and_left_as_it_is(
     (tmp_path / "passwd").touch(mode=0o644)
     (tmp_path / "passwd").chmod(0o644)
     tmp_path.chmod(0o755)
-    with pytest.raises(SettingsInvalid, match=r"for Umbra alone, and .* holds 'passwd'"):
+    with pytest.raises(SettingsInvalid, match=r"for Umbra alone, and .* holds 'passwd'") as refused:
         async with opened(_settings(tmp_path), stop):
             pass
+    assert "choose an empty one" in str(refused.value)
+    assert f"close it to others yourself: chmod 700 {tmp_path}" in str(refused.value)
     assert [path.name for path in tmp_path.iterdir()] == ["passwd"]
     assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert (tmp_path / "passwd").stat().st_mode & 0o777 == 0o644

@@ -1,14 +1,20 @@
 """Nobody but the owner reads what Umbra writes, nor what earlier versions left in its directory."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import bot
+import storage
 from bot import cli
 from bot.owner_only import close_to_others, of_others
+
+_NAMES = re.compile(r'"([A-Za-z_]+\.(?:db|json|lock|marks?|reserve|sock))"')
+_PLACES = re.compile(r'(?:directory(?:\(\))?|data_dir) / f?"([A-Za-z_.]+)"')
 
 
 @pytest.fixture
@@ -71,7 +77,9 @@ def test_what_belongs_to_somebody_else_is_logged_and_stops_no_start(
     assert [record.message for record in caplog.records] == ["readable_by_others"]
 
 
-@pytest.mark.parametrize("name", ["passwd", "Documents", "public_html", "notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["passwd", "Documents", "public_html", "notes.txt", "notes.tmp", "umbra.dbnotes"]
+)
 def test_a_directory_of_other_things_is_not_umbra_s_own(tmp_path: Path, name: str) -> None:
     (tmp_path / "archive").mkdir()
     (tmp_path / name).touch()
@@ -89,8 +97,12 @@ def test_a_directory_of_other_things_is_not_umbra_s_own(tmp_path: Path, name: st
         (".bashrc", ".cache"),
         ("secrets.json", "archive", "HALT"),
         ("lost+found",),
+        ("watchdog.json", "watchdog.tmp"),
+        ("secrets.tmp",),
+        ("secrets.json", "archive", "scores", "exports", "charts", "owner.json", "journal.mark"),
         ("agent.lock", "notes.txt"),
-        ("umbra.db", "umbra.db.reserve.mark", "notes.txt"),
+        ("umbra.db", "umbra.db.mark", "notes.txt"),
+        ("umbra.db-wal", "notes.txt"),
     ],
 )
 def test_a_new_directory_and_one_that_was_started_in_are_umbra_s_own(
@@ -100,3 +112,24 @@ def test_a_new_directory_and_one_that_was_started_in_are_umbra_s_own(
         (tmp_path / name).touch()
     tmp_path.chmod(0o755)
     assert of_others(tmp_path) == ()
+
+
+def _written() -> set[str]:
+    """Every name that the product's source gives to what it writes into its data directory."""
+    found = set[str]()
+    for package in (bot, storage):
+        for path in Path(package.__path__[0]).rglob("*.py"):
+            # What these write lies in folders of their own.
+            if path.name not in {"demo.py", "owner_only.py"} and path.parent.name != "archive":
+                found.update(_NAMES.findall(path.read_text()), _PLACES.findall(path.read_text()))
+    return found
+
+
+def test_nothing_that_umbra_writes_is_of_others(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    written = _written()
+    assert {"owner.json", "in_hand.marks", "waiting.sock", "exports", "scores"} <= written
+    for name in written | {f"{Path(name).stem}.tmp" for name in written if name.endswith(".json")}:
+        (tmp_path / name).touch()
+        assert of_others(tmp_path) == (), name
+        (tmp_path / name).unlink()
