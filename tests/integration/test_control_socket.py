@@ -17,7 +17,7 @@ from bot.clock import SystemClock
 from bot.control import sockets
 from bot.control.messages import REQUEST_BYTES_MAX, Ask, Reply, Request, encode_request
 from bot.control.sockets import SOCKET, ControlServer, NobodyListens, ask, patience_s
-from trading.domain.errors import Refused, StorageLost
+from trading.domain.errors import Ending, Refused, StorageLost
 
 STATUS = Request(Ask.STATUS, "request-1")
 
@@ -81,6 +81,23 @@ async def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
 
     async with served(tmp_path, refuse):
         assert await asyncio.to_thread(ask, tmp_path, STATUS) == Reply(False, "the disk is full")
+
+
+async def test_what_the_end_of_the_process_breaks_off_was_not_done_and_is_to_be_asked_again(
+    tmp_path: Path,
+) -> None:
+    async def end(_: Request) -> Reply:
+        raise Ending
+
+    panic = Request(Ask.PANIC, "request-0")
+    async with served(tmp_path, end):
+        told = await asyncio.to_thread(ask, tmp_path, panic)
+    # No inbox keeps what is asked here, so that no start goes on with it.
+    assert not told.is_done
+    assert "Umbra is stopping" in told.text
+    assert "not done" in told.text
+    assert "ask again" in told.text
+    assert "goes on with it" not in told.text
 
 
 async def test_a_request_whose_asker_has_gone_is_still_carried_out(tmp_path: Path) -> None:
