@@ -49,6 +49,7 @@ from trading.risk import halts
 
 logger = logging.getLogger(__name__)
 _BY_HAND = "closed by hand"
+_ENTRIES_ENDED = "entries were cancelled"
 
 
 class Executor:
@@ -234,19 +235,27 @@ class Executor:
             await self._of.record(done, *seen)
             return Outcome("Trading is active already. New entries are allowed.")
         # A full disk delays every way out of a halt, and no halt.
-        halt = halts.Halt(command.mode, reason)
-        is_stricter = halts.stricter(self._of.state.mode, halt) is not None
-        entries = () if command.mode.takes_entries else self._of.execution.entries
-        ended = entries if changed.ends_entries else ()
-        # One fact: no death leaves the mode without the end of what it ends.
-        await self._of.execution.give_up(
-            ended, (done, changed, *seen), "entries were cancelled", reserve=is_stricter
-        )
+        is_stricter = halts.stricter(self._of.state.mode, halts.Halt(command.mode, reason))
+        try:
+            # One fact: no death leaves the mode without the end of what it ends.
+            await self._of.execution.give_up(
+                self._of.execution.entries if changed.ends_entries else (),
+                (done, changed, *seen),
+                _ENTRIES_ENDED,
+                reserve=is_stricter is not None or command.mode is self._of.state.mode,
+                at_once=(changed,) if is_stricter else (),
+            )
+        finally:
+            in_force = self._of.state.trading_mode is changed
+            entries = () if command.mode.takes_entries else self._of.execution.entries
+            if in_force and changed.ends_entries:
+                # What has opened while that was written has seen the mode before.
+                await self._of.execution.cancel_entries(_ENTRIES_ENDED)
         said = ""
         if entries:
             cancelled = f" Open purchases are cancelled: {len(entries)}."
             kept = f" Purchases that rest stay, and may fill: {len(entries)}. /reduce cancels them."
-            said = cancelled if ended else kept
+            said = cancelled if changed.ends_entries else kept
         return Outcome(f"{MODE_WORDS[command.mode]}{said}")
 
     def _looked_into(self, done: CommandExecuted) -> Sequence[Event]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from trading.domain.errors import UmbraError
+from trading.domain.errors import StorageLost, UmbraError
 from trading.domain.events import Event, IntentChanged
 from trading.domain.money import ZERO
 from trading.domain.order import IntentState, Purpose
@@ -29,13 +29,41 @@ class GivingUp:
         self._s = surroundings
 
     async def ordered(
-        self, intent_ids: Iterable[str], reason: str, cause: Sequence[Event], *, reserve: bool
+        self,
+        intent_ids: Iterable[str],
+        reason: str,
+        cause: Sequence[Event],
+        *,
+        reserve: bool,
+        at_once: Sequence[Event] = (),
     ) -> None:
-        """Write a command with what it gives up; where that cannot be, nothing is given up."""
-        cases = self._at_work(intent_ids, reason)
+        """Write a command with what it gives up; raises StorageLost, and gives it up all the same.
+
+        Nobody can tell then whether it was written: it is carried out, with those facts of the
+        cause that hold `at_once`, and whoever gave it is told that it has to be given again.
+        """
+        ids = list(intent_ids)
+        # A word that is given once more goes on from what the first one left in memory.
+        is_sequel = not reserve or bool(self._open(ids))
+        cases = self._at_work(ids, reason)
+        lost: StorageLost | None = None
         with self._one_fact(cases, reason) as noted:
             events = [*cause, *noted]
-            await self._s.writer.write(*events, is_exit=reserve, is_sequel=bool(cases))
+            try:
+                await self._s.writer.write(*events, is_exit=reserve, is_sequel=is_sequel)
+            except StorageLost as error:
+                lost, events = error, [*at_once, *noted]
+                if events:
+                    self._s.writer.hold(events)
+        self._s.writer.publish(events)
+        if lost is not None:
+            raise lost
+
+    async def unwound(self, symbol: str, cause: Sequence[Event]) -> None:
+        """Write what has fired and cannot sell yet, and give up the same entries with it."""
+        with self.unwinding(symbol) as noted:
+            events = [*cause, *noted]
+            await self._s.writer.write(*events, is_exit=False, is_sequel=bool(noted))
         self._s.writer.publish(events)
 
     @contextmanager
@@ -85,17 +113,19 @@ class GivingUp:
         finally:
             alarm.cancel()
 
-    def _at_work(self, intent_ids: Iterable[str], reason: str) -> list[Case]:
-        # One may have ended, or been given up, since it was counted. Whatever else gave it up: what
-        # it buys after a stop has fired is not wanted.
-        is_stop = reason == UNWOUND
+    def _open(self, intent_ids: Iterable[str]) -> list[Case]:
+        # One may have ended since it was counted.
         found = (self._s.cases.get(intent_id) for intent_id in intent_ids)
+        return [case for case in found if case is not None and not case.intent.state.is_terminal]
+
+    def _at_work(self, intent_ids: Iterable[str], reason: str) -> list[Case]:
+        # One may have been given up since it was counted. Whatever else gave it up: what it buys
+        # after a stop has fired is not wanted.
+        is_stop = reason == UNWOUND
         return [
             case
-            for case in found
-            if case is not None
-            and not case.intent.state.is_terminal
-            and (not case.intent.given_up or (is_stop and case.unwound_at is None))
+            for case in self._open(intent_ids)
+            if not case.intent.given_up or (is_stop and case.unwound_at is None)
         ]
 
     @contextmanager
@@ -132,8 +162,15 @@ class GivingUp:
 
 
 def taken_up(case: Case) -> None:
-    """Let a decision that was given up before a restart end, as it would have without one."""
+    """Let a decision that was given up before a restart end, as it would have without one.
+
+    A stop that has fired goes on: whether what was to take its place was ever decided, only who
+    asked for that can tell, and he takes it back again.
+    """
     reason = case.intent.given_up
+    if reason == FOR_NEWER and case.intent.purpose is Purpose.PROTECT:
+        case.intent = replace(case.intent, given_up="", given_up_filled=ZERO)
+        return
     if not reason:
         return
     case.giving_up = Finish(IntentState.ABORTED, reason)

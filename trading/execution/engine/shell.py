@@ -38,7 +38,7 @@ from trading.execution.engine.sending import Sending
 from trading.execution.engine.surroundings import Surroundings
 from trading.execution.engine.taking_up import TakingUp
 from trading.execution.engine.writing import Writer
-from trading.execution.excess import UNWOUND, Excess
+from trading.execution.excess import Excess
 from trading.execution.ladder import BlockReason
 from trading.execution.reconcile import Finding
 from trading.execution.settings import ExecutionSettings
@@ -453,12 +453,15 @@ class ExecutionEngine:
         reason: str = BY_PERSON,
         *,
         reserve: bool = True,
+        at_once: Sequence[Event] = (),
     ) -> None:
-        """Write a command and what it gives up as one fact; raises StorageLost, then none is.
+        """Write a command and what it gives up as one fact.
 
         Their orders are cancelled, and each decision ends once that is proven; `settle` waits.
+        Raises StorageLost; nobody can tell then whether it was written, so they are given up all
+        the same, and those facts of the cause hold that do so `at_once`: a halt does.
         """
-        await self._giving_up.ordered(intent_ids, reason, cause, reserve=reserve)
+        await self._giving_up.ordered(intent_ids, reason, cause, reserve=reserve, at_once=at_once)
 
     async def make_way(self, intent_ids: Iterable[str]) -> None:
         """Give decisions up for a newer sale of their coins, and wait a moment for their ends."""
@@ -490,8 +493,7 @@ class ExecutionEngine:
 
     async def unwind(self, symbol: str, cause: Sequence[Event]) -> None:
         """Write what has fired and cannot sell yet, and give up the same entries with it."""
-        ids = self._giving_up.bought_into(symbol)
-        await self._giving_up.ordered(ids, UNWOUND, cause, reserve=False)
+        await self._giving_up.unwound(symbol, cause)
 
     def _chosen(self, intent_id: str | None) -> Sequence[Case]:
         if intent_id is None:

@@ -1,0 +1,184 @@
+"""A person's word whose record was taken for lost is carried out: it may be durable."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+
+from tests.unit.trading.agent_world import OWNER, AgentWorld
+from trading.desk import Outcome, Proposal
+from trading.domain.commands import AbortOrders, Command, PlaceOrder, SetTradingMode
+from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
+from trading.domain.events import Event, IntentChanged, TradingModeChanged
+from trading.domain.order import Side
+from trading.domain.position import TradingMode
+from trading.domain.tracker import Amount, AmountKind
+
+BTC = "BTC/USDT"
+MONEY = Amount(AmountKind.QUOTE, Decimal(500))
+PURCHASE = PlaceOrder(BTC, Side.BUY, MONEY, Decimal(50_000))
+LIMIT_SALE = PlaceOrder(BTC, Side.SELL, Amount(AmountKind.ALL), Decimal(70_000))
+HALT = SetTradingMode(TradingMode.HALTED, "by hand")
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[AgentWorld]:
+    async with AgentWorld() as started:
+        await started.time.pass_by(5)
+        yield started
+
+
+async def _asked(world: AgentWorld, command: Command) -> Proposal:
+    return await world.time.finish(world.desk.propose(command, OWNER))
+
+
+async def _tap(world: AgentWorld, asked: Proposal) -> Outcome:
+    """Confirm a question; a second tap is the same word once more."""
+    done = world.desk.execute(asked.command, OWNER, "c-1", None, asked.shown)
+    return await world.time.finish(done)
+
+
+async def _lose_answer(world: AgentWorld, asked: Proposal) -> None:
+    world.store.lose_answer()
+    with pytest.raises(StorageLost):
+        await _tap(world, asked)
+
+
+def _refuse_next(world: AgentWorld) -> None:
+    """Storage refuses what comes first, and is well again after that."""
+    append = world.store.append
+
+    async def refused(*_: Event, **__: bool) -> int:
+        world.store.append = append  # type: ignore[method-assign]
+        raise StorageLost("the disk is full")
+
+    world.store.append = refused  # type: ignore[method-assign]
+
+
+async def test_a_sale_whose_end_was_taken_for_lost_is_given_up(world: AgentWorld) -> None:
+    await world.do(LIMIT_SALE)
+    await world.time.pass_by(2)
+    [order] = world.exchange.orders.values()
+    asked = await _asked(world, AbortOrders(BTC))
+    await _lose_answer(world, asked)
+    await world.time.until(lambda: not world.agent.execution.intents, 30)
+    assert not order.is_open
+    with pytest.raises(Refused, match="no order of yours is at work"):
+        await _tap(world, asked)
+    assert world.exchange.coins["BTC"] == Decimal("0.5")
+
+
+async def test_a_word_that_is_known_already_is_said_to_be(world: AgentWorld) -> None:
+    await world.do(LIMIT_SALE)
+    await world.time.pass_by(2)
+    asked = await _asked(world, AbortOrders(BTC))
+    # The end of its order cannot be proven, so it stays at work.
+    world.exchange.is_down = True
+    await _lose_answer(world, asked)
+    with pytest.raises(AlreadyRecorded):
+        await _tap(world, asked)
+    world.exchange.is_down = False
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    [order] = world.exchange.orders.values()
+    assert not order.is_open
+
+
+async def test_a_halt_that_was_taken_for_lost_holds_and_cancels(world: AgentWorld) -> None:
+    await world.do(PURCHASE)
+    await world.time.pass_by(2)
+    [order] = world.exchange.orders.values()
+    asked = await _asked(world, HALT)
+    await _lose_answer(world, asked)
+    assert world.agent.state.mode is TradingMode.HALTED
+    with pytest.raises(AlreadyRecorded):
+        await _tap(world, asked)
+    await world.time.until(lambda: not order.is_open, 30)
+    assert world.agent.state.mode is TradingMode.HALTED
+    await world.time.pass_by(30)
+    await world.kill()
+    await world.start()
+    assert world.agent.state.mode is TradingMode.HALTED
+    # Trading that goes on is a word of its own, and no old halt is written after it.
+    await world.do(SetTradingMode(TradingMode.ACTIVE, ""))
+    await world.time.pass_by(30)
+    assert world.store.of(TradingModeChanged)[-1].mode is TradingMode.ACTIVE
+
+
+async def test_a_halt_that_nothing_can_take_down_holds_and_is_written_once_it_can(
+    world: AgentWorld,
+) -> None:
+    await world.do(PURCHASE)
+    await world.time.pass_by(2)
+    [order] = world.exchange.orders.values()
+    asked = await _asked(world, HALT)
+    world.store.lose(reserve_too=True)
+    for _ in range(3):
+        with pytest.raises(StorageLost):
+            await _tap(world, asked)
+    await world.time.until(lambda: not order.is_open, 30)
+    assert world.agent.state.mode is TradingMode.HALTED
+    with pytest.raises(StorageLost):
+        await world.do(SetTradingMode(TradingMode.ACTIVE, ""))
+    assert world.agent.state.mode is TradingMode.HALTED
+    world.store.heal()
+    await world.time.finish(world.agent.execution.check_open_attempts())
+    assert [fact.mode for fact in world.store.of(TradingModeChanged)] == [TradingMode.HALTED]
+    assert (await _tap(world, asked)).text
+    await world.kill()
+    await world.start()
+    assert world.agent.state.mode is TradingMode.HALTED
+
+
+async def test_a_word_given_again_is_not_recorded_without_what_it_gave_up(
+    world: AgentWorld,
+) -> None:
+    await world.do(LIMIT_SALE)
+    await world.time.pass_by(2)
+    asked = await _asked(world, AbortOrders(BTC))
+    # The end of its order cannot be proven, so it stays at work.
+    world.exchange.is_down = True
+    world.store.lose(reserve_too=True)
+    with pytest.raises(StorageLost):
+        await _tap(world, asked)
+    world.store.heal()
+    _refuse_next(world)
+    with pytest.raises(StorageLost):
+        await _tap(world, asked)
+    await _tap(world, asked)
+    assert world.store.of(IntentChanged)[-1].intent.given_up
+    await world.kill()
+    world.exchange.is_down = False
+    await world.start()
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    [order] = world.exchange.orders.values()
+    assert not order.is_open
+
+
+@pytest.mark.parametrize("word", ["pause", "reduce"])
+async def test_a_purchase_that_opens_while_a_mode_is_written_is_counted_and_ends_with_the_others(
+    world: AgentWorld, word: str
+) -> None:
+    await world.do(PURCHASE)
+    # The same purchase may be asked for again.
+    await world.time.pass_by(6)
+    is_written, append = asyncio.Event(), world.store.append
+
+    async def slow(*new: Event, **how: bool) -> int:
+        if any(isinstance(fact, TradingModeChanged) for fact in new):
+            await is_written.wait()
+        return await append(*new, **how)
+
+    world.store.append = slow  # type: ignore[method-assign]
+    done = world.desk.execute(SetTradingMode(TradingMode.REDUCING, word), OWNER, "c-1", None)
+    reducing = asyncio.create_task(done)
+    await world.time.settle()
+    await world.do(PURCHASE)
+    is_written.set()
+    outcome = await world.time.finish(reducing)
+    assert ("stay, and may fill: 2." if word == "pause" else "are cancelled: 2.") in outcome.text
+    await world.time.pass_by(10)
+    are_open = [order.is_open for order in world.exchange.orders.values()]
+    assert are_open == [word == "pause"] * 2
+    ended = [fact for fact in world.store.of(IntentChanged) if fact.intent.given_up]
+    assert len(ended) == (0 if word == "pause" else 2)
