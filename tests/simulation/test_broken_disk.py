@@ -50,7 +50,8 @@ def test_a_stop_sells_in_place_of_its_backstop_before_a_broken_disk_ends_umbra(
         await world.pass_by(30)
         assert len(stage.sales) == 2
         assert world.agent.trackers.count() == 0
-        assert world.agent.state.mode.takes_entries is is_kept
+        # Its decision tells of the order, wherever that was kept.
+        assert world.agent.state.mode.takes_entries is is_decided
         assert not stage.told("NO backstop for #1")
         fired(
             world.network.weather.fired.get("disk_broken", 0),

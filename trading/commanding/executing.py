@@ -1,8 +1,9 @@
 """Commands take effect: each effect is journaled with its cause, so that it happens once."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -50,6 +51,14 @@ from trading.risk import halts
 logger = logging.getLogger(__name__)
 _BY_HAND = "closed by hand"
 _ENTRIES_ENDED = "entries were cancelled"
+_NOT_IN_TIME = (
+    "could not be taken back in time, so its coins are not sold with the rest. Look at /positions, "
+    "and close again what is left"
+)
+_NOT_CLOSED = (
+    "is taken back, and what was to sell its coins was refused: nothing sells them now. Look at "
+    "/positions, and close them again"
+)
 
 
 class Executor:
@@ -173,9 +182,9 @@ class Executor:
     ) -> Outcome:
         symbol, share = command.symbol, command.share
         wanted = self._of.close_line(self._of.freed(symbol), share, shown)
+        proposals.check_growth(Shown(wanted.quantity), shown, "sell")
         back = self._of.in_its_way(wanted)
-        told = await self._give_stuck_up(back, done)
-        async with self._of.trackers.undisturbed():
+        async with self._in_place_of(back, done) as told, self._of.trackers.undisturbed():
             line = self._of.close_line(self._of.holding(symbol), share, shown)
             proposals.check_growth(Shown(line.quantity), shown, "sell")
             intent = self._exit(line, done, Purpose.CLOSE)
@@ -195,8 +204,8 @@ class Executor:
         if everything:
             await self._cancel_foreign()
         back = self._of.execution.stuck_sales
-        cause += await self._give_stuck_up(back, done)
-        async with self._of.trackers.undisturbed():
+        async with self._in_place_of(back, done) as late, self._of.trackers.undisturbed():
+            cause += late
             # Counted here: what a stop has taken meanwhile would have the whole refused.
             lines = self._of.managed_lines()
             # What has fired already and was held sells by its own decision, as the halt ends.
@@ -350,30 +359,34 @@ class Executor:
         else:
             await self._of.record(*cause)
 
-    async def _give_stuck_up(
+    @contextlib.asynccontextmanager
+    async def _in_place_of(
         self, stuck: Sequence[Intent], done: CommandExecuted
-    ) -> Sequence[Event]:
-        """End sales that wait for a price or are blocked: what they hold is sold with the rest.
+    ) -> AsyncIterator[Sequence[Event]]:
+        """End sales that wait for a price or are blocked: what they hold is sold inside.
 
-        Raises Ending where the process ends meanwhile: a word that was answered with no would leave
-        coins that nothing sells any more.
+        Yields what there is to tell of those that could not be taken back in time. Raises Ending
+        where the process ends meanwhile: a word that was answered with no would leave coins that
+        nothing sells any more. Where the closing is refused after all, that is told.
         """
-        await self._of.execution.make_way(intent.intent_id for intent in stuck)
-        if stuck and self._of.execution.is_stopping:
-            raise Ending
+        ordered = {attempt.intent_id for attempt in self._of.execution.attempts}
+        # Orders take seconds to be cancelled. What has none goes last, a moment before it is sold
+        # anew: it may be a stop that has fired, and a death in between would leave it to nobody.
+        for has_order in (True, False):
+            ids = [each.intent_id for each in stuck if (each.intent_id in ordered) is has_order]
+            if ids:
+                await self._of.execution.make_way(ids)
+                if self._of.execution.is_stopping:
+                    raise Ending
         left = {intent.intent_id for intent in self._of.execution.intents}
-        return [
-            AlertRaised(
-                f"stuck:{done.cause}:{intent.intent_id}",
-                Severity.CRIT,
-                f"{intent.symbol}: an older sale of {plain(intent.residual)} could not be taken "
-                "back in time, so its coins are not sold with the rest. Look at /positions, and "
-                "close again what is left",
-                done.at,
-            )
-            for intent in stuck
-            if intent.intent_id in left
-        ]
+        late = [intent for intent in stuck if intent.intent_id in left]
+        try:
+            yield [_stuck(intent, _NOT_IN_TIME, done) for intent in late]
+        except AlreadyRecorded:
+            raise
+        except Refused:
+            await self._of.record(*(_stuck(intent, _NOT_CLOSED, done) for intent in stuck))
+            raise
 
     async def _cancel_foreign(self) -> None:
         """Free what other orders lock, for as long as a person may wait; the sale goes on then."""
@@ -425,3 +438,12 @@ def _selling(lines: Sequence[CloseLine], *, is_more_at_work: bool = False) -> st
     if not lines:
         return "Nothing is left to sell."
     return "Selling " + ", ".join(f"{plain(line.quantity)} {line.base}" for line in lines) + "."
+
+
+def _stuck(intent: Intent, what: str, done: CommandExecuted) -> AlertRaised:
+    return AlertRaised(
+        f"stuck:{done.cause}:{intent.intent_id}",
+        Severity.CRIT,
+        f"{intent.symbol}: an older sale of {plain(intent.residual)} {what}",
+        done.at,
+    )

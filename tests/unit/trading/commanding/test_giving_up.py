@@ -28,7 +28,7 @@ from trading.domain.commands import (
     PlaceOrder,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
+from trading.domain.errors import AlreadyRecorded, Ending, Refused, StorageLost
 from trading.domain.events import AlertRaised, IntentChanged, IntentClosed
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
@@ -375,3 +375,63 @@ async def test_a_sale_by_hand_that_nobody_takes_for_minutes_sells_at_no_other_pr
     await world.time.pass_by(600)
     world.exchange.without_bids.clear()
     await world.until_sold("0.5")
+
+
+async def test_a_closing_that_has_outgrown_its_question_takes_nothing_back(
+    world: AgentWorld,
+) -> None:
+    await world.do(PlaceOrder(BTC, Side.SELL, Amount(AmountKind.ALL), Decimal(70_000)))
+    money = Amount(AmountKind.QUOTE, Decimal(500))
+    await world.do(PlaceOrder(BTC, Side.BUY, money, Decimal(59_000)))
+    await world.time.pass_by(2)
+    proposal = await world.desk.propose(ClosePosition(BTC), OWNER)
+    await world.move("58900")
+    await world.time.pass_by(5)
+    done = world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
+    with pytest.raises(Refused, match="it would sell"):
+        await world.time.finish(done)
+    await world.time.pass_by(30)
+    [sale] = world.agent.execution.intents
+    assert (sale.side, sale.given_up) == (Side.SELL, "")
+
+
+async def test_a_closing_that_is_refused_after_it_took_a_sale_back_says_what_nothing_sells(
+    world: AgentWorld,
+) -> None:
+    await world.do(PlaceOrder(BTC, Side.SELL, Amount(AmountKind.ALL), Decimal(70_000)))
+    await world.time.pass_by(2)
+    proposal = await world.desk.propose(ClosePosition(BTC), OWNER)
+    world.exchange.is_down = True
+    done = world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
+    with pytest.raises(Refused, match="nothing of BTC/USDT is left"):
+        await world.time.finish(done)
+    [told] = [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
+    assert "an older sale of 0.5 is taken back" in told.text
+    assert "nothing sells them now" in told.text
+
+
+async def test_a_fired_stop_outlives_a_panic_of_the_terminal_that_an_end_interrupts(
+    world: AgentWorld,
+) -> None:
+    await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(70_000)))
+    quarter = Amount(AmountKind.BASE, Decimal("0.25"))
+    await world.do(ArmTracker(replace(stop_spec(), amount=quarter)))
+    world.exchange.without_bids.add(BTC)
+    await world.move("57900")
+    await world.time.until(lambda: IntentState.BLOCKED in _states(world), 30)
+    real, engine = world.agent.execution.make_way, world.agent.execution
+
+    async def slow(intent_ids: Iterable[str]) -> None:
+        """The process is asked to end while the cancel of the limit sale is on its way."""
+        await real(intent_ids)
+        engine.send_nothing_new()
+
+    engine.make_way = slow  # type: ignore[method-assign]
+    with pytest.raises(Ending, match="this was not done"):
+        # Nobody keeps the words of a terminal for the next start.
+        await world.time.finish(world.desk.execute(Panic(), OWNER, "local:1"))
+    await world.kill()
+    world.exchange.without_bids.clear()
+    await world.start()
+    await world.move("57000")
+    await world.time.until(lambda: world.exchange.filled() == Decimal("0.25"), 60)
