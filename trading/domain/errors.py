@@ -11,6 +11,7 @@ UmbraError
 │   └── AlreadyRecorded  the journal holds this fact; the effect happened once before
 └── Fatal                stop trading calls or the whole process
     ├── StorageLost      the journal cannot be written
+    ├── NotCarriedOn     a decision is durable, and only a new start can carry it on
     ├── JournalCorrupt   the journal was changed or torn outside its tail
     ├── AuthLost         the exchange no longer accepts the key
     ├── InstanceConflict another process holds this database or account
@@ -142,6 +143,16 @@ class Fatal(UmbraError):
 
 class StorageLost(Fatal):
     """The journal cannot be written."""
+
+
+class NotCarriedOn(Fatal):
+    """A decision is recorded and its order could not be begun: a start asks what became of it."""
+
+    def __init__(self, symbol: str) -> None:
+        super().__init__(
+            f"a decision on {symbol} is recorded and was not carried on; "
+            "only a new start can find out what became of it"
+        )
 
 
 class JournalCorrupt(Fatal):

@@ -1,18 +1,23 @@
 """An error of our own between a decision's record and its order: nothing is lost, nothing twice."""
 
 import asyncio
+import contextlib
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.unit.trading.agent_world import AgentWorld
-from trading.domain.commands import Panic
+from trading.domain.commands import Panic, PlaceOrder
 from trading.domain.errors import Fatal
 from trading.domain.events import Event, IntentOpened
+from trading.domain.order import Side
 from trading.domain.position import TradingMode
+from trading.domain.tracker import Amount, AmountKind
 from trading.execution.engine.case import Case
 from trading.execution.engine.reporting import Reporting
+
+BTC = "BTC/USDT"
 
 
 class Failing:
@@ -100,3 +105,33 @@ async def test_a_closing_that_an_error_of_our_own_broke_off_ends_the_process_and
         await world.time.pass_by(60)
         assert len(world.exchange.orders) == 1
         assert world.agent.state.mode is TradingMode.HALTED
+
+
+async def test_what_a_stop_gave_up_stays_given_up_through_an_error_of_our_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with AgentWorld() as world:
+        await world.protect()
+        world.exchange.depth[BTC] = Decimal("0.004")
+        money = Amount(AmountKind.QUOTE, Decimal(585))
+        await world.do(PlaceOrder(BTC, Side.BUY, money, Decimal(58_500)))
+        await world.move("58400")
+        await world.time.pass_by(2)
+        await world.stop_watching()
+        failing = Failing(world, "registered", monkeypatch)
+        watching = asyncio.create_task(kept(world))
+        await world.time.settle()
+        await world.move("57900")
+        # The purchase buys on before the process ends.
+        world.exchange.depth[BTC] = Decimal("0.002")
+        world.exchange.set_price(BTC, "57900")
+        await world.time.pass_by(1)
+        assert watching.done()
+        assert failing.times == 1
+        with contextlib.suppress(ExceptionGroup):
+            watching.result()
+        await world.kill()
+        await world.start()
+        await world.time.pass_by(60)
+        orders = world.exchange.orders.values()
+        assert not any(one.is_open and one.request.side is Side.BUY for one in orders)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from trading.domain.errors import StorageLost, UmbraError
+from trading.domain.errors import NotCarriedOn, StorageLost, UmbraError
 from trading.domain.events import Event, IntentChanged
 from trading.domain.money import ZERO
 from trading.domain.order import IntentState, Purpose
@@ -133,6 +133,10 @@ class GivingUp:
         before = [(case, case.intent, case.beyond) for case in cases]
         try:
             yield self._noted(cases, reason)
+        except NotCarriedOn:
+            # It is written; what is booked until the process ends goes on from there.
+            _end(cases)
+            raise
         except UmbraError:
             for case, known, beyond in before:
                 case.beyond = beyond

@@ -7,7 +7,7 @@ from dataclasses import replace
 from trading.domain.errors import (
     AlreadyRecorded,
     Ending,
-    Fatal,
+    NotCarriedOn,
     Refused,
     StorageLost,
     UmbraError,
@@ -98,7 +98,7 @@ class Opening:
         except AlreadyRecorded as known:
             self._forget(cases)
             if intent_ids & self._broken_off:
-                raise _not_carried_on(cases) from known
+                raise NotCarriedOn(cases[0].intent.symbol) from known
             raise
         except UmbraError:
             self._forget(cases)
@@ -142,7 +142,7 @@ class Opening:
                 await self._send(cases, attempts, ready)
             except Exception as error:
                 # A trigger is tried again; what a person asked for nobody asks again.
-                raise _not_carried_on(cases) from error
+                raise NotCarriedOn(cases[0].intent.symbol) from error
             self._s.writer.put_off(events)
         finally:
             self._sending.forget_ready(cases[0])
@@ -219,10 +219,3 @@ class Opening:
     def _without_storage(self, case: Case, prepared: Attempt | None) -> Attempt | None:
         is_alone = not (case.attempts or self._s.in_the_way(case) or self._running.must_ask(case))
         return self._unrecorded.attempt(case, prepared) if is_alone else prepared
-
-
-def _not_carried_on(cases: Sequence[Case]) -> Fatal:
-    return Fatal(
-        f"a decision on {cases[0].intent.symbol} is recorded and was not carried on; "
-        "only a new start can find out what became of it"
-    )
