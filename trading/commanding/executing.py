@@ -160,7 +160,7 @@ class Executor:
             now = proposals.shown_of_order(command, order, self._of.holding(order.symbol))
             proposals.check_growth(now, sized.shown, "sell")
             room = self._make_room(order, now.adopted, sized.reference, done.at)
-            await self._open([intent], (done, *room))
+            await self._open([replace(intent, adopted=now.adopted)], (done, *room))
         ids = (intent.intent_id,)
         return Outcome(f"Selling {command.symbol}.", intent_ids=ids, size=order.quantity)
 
