@@ -13,16 +13,11 @@ from trading.domain.events import (
     PositionAdjusted,
     TradingModeChanged,
 )
-from trading.domain.money import ONE
 from trading.domain.order import Intent, IntentState, Purpose, Side
-from trading.domain.position import AdjustReason, TradingMode
+from trading.domain.position import TradingMode
 from trading.domain.tracker import TrackerState
-from trading.execution.engine.giving_up import FOR_NEWER
 from trading.follow_ups import FollowUps
 from trading.risk import halts
-from trading.trackers import slices
-
-_NOT_SOLD = "the sale that they came under care for did not come about"
 
 
 class Reacting:
@@ -41,8 +36,6 @@ class Reacting:
             case IntentClosed(intent=intent):
                 if intent.purpose is Purpose.BACKSTOP:
                     self._guarding.closed(intent)
-                if intent.adopted and _is_left(intent):
-                    self._follow_ups.add(partial(self._let_go, intent))
                 self._follow_ups.add(partial(self.resize, intent.symbol))
             case FillBooked(fill=fill) if fill.side is Side.SELL and not self._is_open(event):
                 # Proven absent and filled after all: the coins were another tracker's by then.
@@ -79,26 +72,6 @@ class Reacting:
             if event is not None:
                 await self._of.record(event)
 
-    async def _let_go(self, intent: Intent) -> None:
-        """Let go of coins that came under care for a sale that did not come about.
-
-        Not of those that a tracker or another sale owns by now. A death before this is written
-        leaves them under care, as the cards say.
-        """
-        symbol, book = intent.symbol, self._of.state.book
-        async with self._of.trackers.undisturbed():
-            position = book.positions.get(symbol)
-            if position is None or symbol not in self._of.state.instruments:
-                return
-            holding = self._of.holding(symbol)
-            unowned = holding.managed - slices.to_sell(holding.trackers, symbol)
-            quantity = min(intent.adopted, intent.residual, unowned)
-            if quantity <= 0:
-                return
-            price, now = position.average_price or ONE, self._of.clock.now()
-            fact = PositionAdjusted(symbol, -quantity, price, AdjustReason.RELEASED, _NOT_SOLD, now)
-            await self._of.record(fact)
-
     async def resize(self, symbol: str) -> None:
         """Cut exits and slices of a symbol down to what is managed of it."""
         await self._of.execution.fit(symbol)
@@ -110,8 +83,3 @@ class Reacting:
             events = self._of.trackers.resized(symbol, managed)
             if events:
                 await self._of.record(*events)
-
-
-def _is_left(intent: Intent) -> bool:
-    """Whether what a sale did not sell is there, and no other sale takes it."""
-    return intent.state is not IntentState.CLOSED_EXTERNAL and intent.given_up != FOR_NEWER

@@ -160,7 +160,7 @@ class Executor:
             now = proposals.shown_of_order(command, order, self._of.holding(order.symbol))
             proposals.check_growth(now, sized.shown, "sell")
             room = self._make_room(order, now.adopted, sized.reference, done.at)
-            await self._open([replace(intent, adopted=now.adopted)], (done, *room))
+            await self._open([intent], (done, *room))
         ids = (intent.intent_id,)
         return Outcome(f"Selling {command.symbol}.", intent_ids=ids, size=order.quantity)
 
@@ -385,7 +385,9 @@ class Executor:
         except AlreadyRecorded:
             raise
         except Refused:
-            await self._of.record(*(_stuck(intent, _NOT_CLOSED, done) for intent in stuck))
+            # Asked for once more with the same tap it is told already.
+            with contextlib.suppress(AlreadyRecorded):
+                await self._of.record(*(_stuck(intent, _NOT_CLOSED, done) for intent in stuck))
             raise
 
     async def _cancel_foreign(self) -> None:
@@ -442,7 +444,7 @@ def _selling(lines: Sequence[CloseLine], *, is_more_at_work: bool = False) -> st
 
 def _stuck(intent: Intent, what: str, done: CommandExecuted) -> AlertRaised:
     return AlertRaised(
-        f"stuck:{done.cause}:{intent.intent_id}",
+        f"stuck:{done.cause}:{intent.intent_id}:{'late' if what == _NOT_IN_TIME else 'refused'}",
         Severity.CRIT,
         f"{intent.symbol}: an older sale of {plain(intent.residual)} {what}",
         done.at,

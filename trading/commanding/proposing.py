@@ -261,10 +261,7 @@ class Proposer:
             done = plain(intent.filled_quantity)
             is_sale = intent.side is Side.SELL
             rest = f"{done} {base} {'sold' if is_sale else 'bought'}, the rest is not"
-            if intent.adopted:
-                rest += " and is not managed any more"
-            elif is_sale and not self._is_guarded(symbol):
-                rest += " and stays, NOT protected"
+            rest += " and stays, NOT protected" if is_sale and not self._is_guarded(symbol) else ""
             said.append(f"The order to {intent.side.value}{of} {base} is given up: {rest}.")
         facts = PlainProposal(" ".join(said))
         shown = Shown(orders=tuple(intent.intent_id for intent in ordered))

@@ -266,8 +266,7 @@ class Intent:
     `stop_price` is where a backstop fires on the exchange. `cost` is what the coins sold so far had
     cost in quote, None where that is not known, and `fees` what of it their purchases were charged.
     `given_up` says why it ends as soon as the end of its order is proven, empty while it goes on;
-    `given_up_filled` are the base units of its executions that were booked by then. `adopted` are
-    the base units that came under care only to be sold by it.
+    `given_up_filled` are the base units of its executions that were booked by then.
     """
 
     intent_id: str
@@ -293,7 +292,6 @@ class Intent:
     fees: Fees = NO_FEES
     given_up: str = ""
     given_up_filled: Decimal = ZERO
-    adopted: Decimal = ZERO
 
     @property
     def residual(self) -> Decimal:

@@ -52,9 +52,10 @@ class GivingUp:
             try:
                 await self._s.writer.write(*events, is_exit=reserve, is_sequel=is_sequel)
             except StorageLost as error:
+                # What holds at once is not written later: a newer word may be durable by then.
                 lost, events = error, [*at_once, *noted]
-                if events:
-                    self._s.writer.hold(events)
+                if noted:
+                    self._s.writer.hold(noted)
         self._s.writer.publish(events)
         if lost is not None:
             raise lost
@@ -125,7 +126,10 @@ class GivingUp:
         return [
             case
             for case in self._open(intent_ids)
-            if not case.intent.given_up or (is_stop and case.unwound_at is None)
+            if not case.intent.given_up
+            or (is_stop and case.unwound_at is None)
+            # A start goes on with what only a newer sale was to replace, with nothing else.
+            or case.intent.given_up == FOR_NEWER != reason
         ]
 
     @contextmanager

@@ -184,8 +184,6 @@ class Surroundings:
         )
 
     def _left_to_sell(self, case: Case) -> Decimal:
-        if case.intent.state.is_terminal:
-            return ZERO
         # A decision is cut down once its backstop has ended; until then it counts without this.
         return max(case.residual - self.selling(case.intent.tracker_id), ZERO)
 

@@ -435,3 +435,26 @@ async def test_a_fired_stop_outlives_a_panic_of_the_terminal_that_an_end_interru
     await world.start()
     await world.move("57000")
     await world.time.until(lambda: world.exchange.filled() == Decimal("0.25"), 60)
+
+
+async def test_a_person_s_word_outlives_a_closing_that_was_to_take_the_place_of_a_stop(
+    world: AgentWorld,
+) -> None:
+    await _stop_blocked(world)
+    [intent] = world.agent.execution.intents
+    [tracker] = world.agent.trackers.all()
+    # Its end takes as long as whoever holds this.
+    lock = world.agent.execution._s.cases[intent.intent_id].lock
+    await lock.acquire()
+    words = (ClosePosition(BTC), AbortIntent(tracker.tracker_id))
+    waiting = []
+    for number, word in enumerate(words):
+        given = world.desk.execute(word, OWNER, f"word {number}")
+        waiting.append(asyncio.ensure_future(given))
+        await world.time.pass_by(1)
+    await world.kill()
+    world.exchange.without_bids.clear()
+    await world.start()
+    await world.time.pass_by(60)
+    assert world.exchange.filled() == 0
+    await asyncio.gather(*waiting, return_exceptions=True)

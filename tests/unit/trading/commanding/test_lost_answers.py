@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.trading.agent_world import OWNER, AgentWorld
 from trading.desk import Outcome, Proposal
-from trading.domain.commands import AbortOrders, Command, PlaceOrder, SetTradingMode
+from trading.domain.commands import AbortOrders, Command, Panic, PlaceOrder, SetTradingMode
 from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
 from trading.domain.events import Event, IntentChanged, TradingModeChanged
 from trading.domain.order import Side
@@ -105,7 +105,7 @@ async def test_a_halt_that_was_taken_for_lost_holds_and_cancels(world: AgentWorl
     assert world.store.of(TradingModeChanged)[-1].mode is TradingMode.ACTIVE
 
 
-async def test_a_halt_that_nothing_can_take_down_holds_and_is_written_once_it_can(
+async def test_a_halt_that_nothing_can_take_down_holds_and_is_written_as_it_is_given_again(
     world: AgentWorld,
 ) -> None:
     await world.do(PURCHASE)
@@ -123,8 +123,10 @@ async def test_a_halt_that_nothing_can_take_down_holds_and_is_written_once_it_ca
     assert world.agent.state.mode is TradingMode.HALTED
     world.store.heal()
     await world.time.finish(world.agent.execution.check_open_attempts())
-    assert [fact.mode for fact in world.store.of(TradingModeChanged)] == [TradingMode.HALTED]
+    # The word itself is written as it is given again: the chat does that until it is kept.
+    assert world.store.of(TradingModeChanged) == []
     assert (await _tap(world, asked)).text
+    assert [fact.mode for fact in world.store.of(TradingModeChanged)] == [TradingMode.HALTED]
     await world.kill()
     await world.start()
     assert world.agent.state.mode is TradingMode.HALTED
@@ -182,3 +184,23 @@ async def test_a_purchase_that_opens_while_a_mode_is_written_is_counted_and_ends
     assert are_open == [word == "pause"] * 2
     ended = [fact for fact in world.store.of(IntentChanged) if fact.intent.given_up]
     assert len(ended) == (0 if word == "pause" else 2)
+
+
+async def test_an_older_word_whose_record_was_lost_is_not_written_after_a_newer_halt(
+    world: AgentWorld,
+) -> None:
+    asked = await _asked(world, SetTradingMode(TradingMode.REDUCING, "by hand"))
+    world.store.lose(reserve_too=True)
+    with pytest.raises(StorageLost):
+        await _tap(world, asked)
+    assert world.agent.state.mode is TradingMode.REDUCING
+    world.store.heal()
+    await world.do(Panic())
+    await world.time.pass_by(60)
+    # What memory holds is written with the next decision.
+    await world.do(LIMIT_SALE)
+    await world.time.pass_by(5)
+    assert world.agent.state.mode is TradingMode.HALTED
+    await world.kill()
+    await world.start()
+    assert world.agent.state.mode is TradingMode.HALTED
