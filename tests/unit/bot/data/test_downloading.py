@@ -15,8 +15,6 @@ from tests.unit.trading.candles.make import bend, walk
 from trading.candles.series import COLUMNS, PRICES, Candles, SeriesName
 from trading.domain.errors import Refused, Unreachable
 
-pytestmark = pytest.mark.uncounted
-
 _HOUR_MS = 3_600_000
 _NAME = SeriesName("kraken", "BTC/USDT", "1h")
 _LISTED_MS = 1_619_827_200_000 + 7 * _HOUR_MS  # 2021-05-01 07:00
