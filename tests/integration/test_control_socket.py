@@ -225,6 +225,14 @@ async def until_read(asking: socket.socket) -> bytes:
         return await asyncio.get_running_loop().sock_recv(asking, 4096)
 
 
+async def answer_to(asking: socket.socket, path: Path, line: bytes) -> bytes:
+    """What is answered to a request over a socket that was made beforehand."""
+    asking.setblocking(False)
+    asking.connect(str(path))
+    asking.send(line)
+    return await until_read(asking)
+
+
 async def test_a_process_that_may_open_nothing_more_answers_again_and_again(
     tmp_path: Path,
 ) -> None:
@@ -233,10 +241,7 @@ async def test_a_process_that_may_open_nothing_more_answers_again_and_again(
         askers = [socket.socket(socket.AF_UNIX) for _ in range(3)]
         with no_descriptor_free():
             for asking in askers:
-                asking.setblocking(False)
-                asking.connect(str(path))
-                asking.send(line)
-                assert b'"is_done": true' in await until_read(asking)
+                assert b'"is_done": true' in await answer_to(asking, path, line)
         for asking in askers:
             asking.close()
 
@@ -251,10 +256,7 @@ async def test_what_is_kept_for_whoever_asks_is_had_by_nobody_else_in_between(
         askers = [socket.socket(socket.AF_UNIX) for _ in range(3)]
         with no_descriptor_free():
             for asking in askers:
-                asking.setblocking(False)
-                asking.connect(str(path))
-                asking.send(line)
-                assert b'"is_done": true' in await until_read(asking)
+                assert b'"is_done": true' in await answer_to(asking, path, line)
                 for _ in range(20):
                     with pytest.raises(OSError, match="Too many open files"):
                         os.open(os.devnull, os.O_RDONLY)

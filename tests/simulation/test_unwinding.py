@@ -67,7 +67,8 @@ def test_a_purchase_does_not_rest_on_behind_the_stop_of_its_coins_whenever_the_p
         return is_cut
 
     assert cut_after(1)
-    assert True in {cut_after(commits) for commits in COMMITS[1:]}
+    later_cuts = [cut_after(commits) for commits in COMMITS[1:]]
+    assert any(later_cuts), "the power went at the first commit alone"
 
 
 def test_what_is_bought_after_the_stop_has_fired_is_sold_whenever_the_power_goes() -> None:
@@ -104,4 +105,5 @@ def test_what_is_bought_after_the_stop_has_fired_is_sold_whenever_the_power_goes
         return is_cut
 
     assert cut_after(1)
-    assert True in {cut_after(commits) for commits in COMMITS[1:]}
+    later_cuts = [cut_after(commits) for commits in COMMITS[1:]]
+    assert any(later_cuts), "the power went at the first commit alone"

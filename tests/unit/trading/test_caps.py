@@ -58,6 +58,14 @@ async def decided(world: AgentWorld, command: PlaceOrder) -> None:
     await world.time.settle()
 
 
+async def four_breakouts(world: AgentWorld) -> None:
+    """Arm twice as many purchases at one level as may be open at once."""
+    for number in range(4):
+        amount = Amount(AmountKind.QUOTE, Decimal(100 + number))
+        spec = TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=Decimal(60_100))
+        await world.do(ArmTracker(spec))
+
+
 def reducing(world: AgentWorld) -> list[str]:
     return [
         change.reason
@@ -173,10 +181,7 @@ async def test_entries_that_a_crash_left_open_are_cancelled_at_the_start(
 async def test_a_tracker_s_purchase_past_a_cap_expires_and_ends_entries(
     world: AgentWorld,
 ) -> None:
-    for number in range(4):
-        amount = Amount(AmountKind.QUOTE, Decimal(100 + number))
-        spec = TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=Decimal(60_100))
-        await world.do(ArmTracker(spec))
+    await four_breakouts(world)
     await world.move("60150")
     await world.time.until(lambda: not world.agent.execution.intents, 60)
     await world.time.settle()
@@ -221,10 +226,7 @@ async def test_a_refusal_of_another_tracker_is_the_end_only_of_what_was_not_all_
 async def test_what_was_written_behind_a_refusal_s_reduction_never_leaves(
     world: AgentWorld,
 ) -> None:
-    for number in range(4):
-        amount = Amount(AmountKind.QUOTE, Decimal(100 + number))
-        spec = TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=Decimal(60_100))
-        await world.do(ArmTracker(spec))
+    await four_breakouts(world)
     # All in one tick: what is refused is durable before the decisions that were let pass.
     await world.move("60200")
     await world.time.until(lambda: not world.agent.execution.intents, 60)
