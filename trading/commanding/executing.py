@@ -51,14 +51,13 @@ from trading.risk import halts
 logger = logging.getLogger(__name__)
 _BY_HAND = "closed by hand"
 _ENTRIES_ENDED = "entries were cancelled"
-_NOT_IN_TIME = (
-    "could not be taken back in time, so its coins are not sold with the rest. Look at /positions, "
-    "and close again what is left"
-)
-_NOT_CLOSED = (
-    "is taken back, and what was to sell its coins was refused: nothing sells them now. Look at "
-    "/positions, and close them again"
-)
+# What became of an older sale that a closing was to take the place of.
+_STUCK = {
+    "late": "could not be taken back in time, so its coins are not sold with the rest. Look at "
+    "/positions, and close again what is left",
+    "refused": "is taken back, and what was to sell its coins was refused: nothing sells them now. "
+    "Look at /positions, and close them again",
+}
 
 
 class Executor:
@@ -381,13 +380,13 @@ class Executor:
         left = {intent.intent_id for intent in self._of.execution.intents}
         late = [intent for intent in stuck if intent.intent_id in left]
         try:
-            yield [_stuck(intent, _NOT_IN_TIME, done) for intent in late]
+            yield [_stuck(intent, "late", done) for intent in late]
         except AlreadyRecorded:
             raise
         except Refused:
             # Asked for once more with the same tap it is told already.
             with contextlib.suppress(AlreadyRecorded):
-                await self._of.record(*(_stuck(intent, _NOT_CLOSED, done) for intent in stuck))
+                await self._of.record(*(_stuck(intent, "refused", done) for intent in stuck))
             raise
 
     async def _cancel_foreign(self) -> None:
@@ -442,10 +441,10 @@ def _selling(lines: Sequence[CloseLine], *, is_more_at_work: bool = False) -> st
     return "Selling " + ", ".join(f"{plain(line.quantity)} {line.base}" for line in lines) + "."
 
 
-def _stuck(intent: Intent, what: str, done: CommandExecuted) -> AlertRaised:
+def _stuck(intent: Intent, why: str, done: CommandExecuted) -> AlertRaised:
     return AlertRaised(
-        f"stuck:{done.cause}:{intent.intent_id}:{'late' if what == _NOT_IN_TIME else 'refused'}",
+        f"stuck:{done.cause}:{intent.intent_id}:{why}",
         Severity.CRIT,
-        f"{intent.symbol}: an older sale of {plain(intent.residual)} {what}",
+        f"{intent.symbol}: an older sale of {plain(intent.residual)} {_STUCK[why]}",
         done.at,
     )
