@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from trading import desk as views
-from trading import overview, proposals
+from trading import overview
 from trading.domain import commands, events
 from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded, Refused
@@ -29,6 +29,7 @@ from trading.domain.tracker import AmountKind, NextLevel, Tracker, TrackerKind, 
 from trading.domain.valuation import price_in
 from trading.ports.clock import Clock
 from trading.ports.storage import Journal, Recorded
+from trading.proposals import consent
 
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -316,7 +317,7 @@ class FakeDesk:
             level=stop or tracker.level_price,
             next_level=NextLevel.TOUCH if stop is None else NextLevel.FIRES,
         )
-        shown = proposals.shown_of_tracker(tracker, ZERO)
+        shown = consent.shown_of_tracker(tracker, ZERO)
         value = self._value(tracker.symbol, tracker.quote or tracker.quantity * price)
         return views.Proposal(command, facts, True, self._reference(tracker), shown, value)
 
@@ -442,11 +443,11 @@ class FakeDesk:
 
     def _check_growth(self, command: commands.Command, shown: views.Shown | None) -> None:
         if isinstance(command, commands.ArmTracker):
-            now = proposals.shown_of_tracker(self._armed(command, 0, 0), ZERO)
-            proposals.check_growth(now, shown, "own")
+            now = consent.shown_of_tracker(self._armed(command, 0, 0), ZERO)
+            consent.check_growth(now, shown, "own")
         if isinstance(command, commands.ClosePosition):
             now = views.Shown(self.held[command.symbol] * command.share)
-            proposals.check_growth(now, shown, "sell")
+            consent.check_growth(now, shown, "sell")
 
     def _done(  # noqa: PLR0911
         self, command: commands.Command, by: int

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from trading import proposals
 from trading.commanding.firing import Firing
 from trading.commanding.proposing import MODE_WORDS, is_ended_by
 from trading.commanding.workings import Workings
@@ -46,6 +45,7 @@ from trading.domain.money import ZERO, plain
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
+from trading.proposals import closing, consent
 from trading.risk import halts
 
 logger = logging.getLogger(__name__)
@@ -113,8 +113,8 @@ class Executor:
             self._of.check_entries()
         owner = (self._of.state.take_tracker_id(), done.by)
         armed, facts = await self._of.arm(spec, owner, reference)
-        now = proposals.shown_of_tracker(armed.tracker, armed.adopted)
-        proposals.check_growth(now, shown, "own")
+        now = consent.shown_of_tracker(armed.tracker, armed.adopted)
+        consent.check_growth(now, shown, "own")
         adoption = _adoption(spec.symbol, armed.adopted, facts.price, done.at)
         await self._of.trackers.arm(armed.tracker, (done, *adoption))
         number = armed.tracker.tracker_id
@@ -125,10 +125,10 @@ class Executor:
     ) -> Outcome:
         before = self._of.tracker(command.tracker_id)
         edit, present = await self._of.edit(before, command)
-        now = proposals.shown_of_edit(before, edit.tracker, edit.adopted, command)
+        now = consent.shown_of_edit(before, edit.tracker, edit.adopted, command)
         if shown is not None and shown.rules not in {"", now.rules}:
             raise Outgrown(f"#{before.tracker_id} was changed since the question")
-        proposals.check_growth(now, shown, "own")
+        consent.check_growth(now, shown, "own")
         adoption = _adoption(before.symbol, edit.adopted, present.price, done.at)
         await self._of.trackers.edit(before, edit.tracker, (done, *adoption))
         return Outcome(f"#{before.tracker_id} was changed.", before.tracker_id)
@@ -141,8 +141,8 @@ class Executor:
         shown: Shown | None,
     ) -> Outcome:
         sized = await self._of.size(command)
-        proposals.check_drift(reference, sized.reference, self._of.decisions.order_slippage_max)
-        proposals.check_growth(sized.shown, shown, "spend")
+        consent.check_drift(reference, sized.reference, self._of.decisions.order_slippage_max)
+        consent.check_growth(sized.shown, shown, "spend")
         intent = on_order(sized.order, done.cause, sized.reference, done.at, self._of.decisions)
         await self._open([intent], (done,))
         return Outcome(f"Buying {command.symbol}.", intent_ids=(intent.intent_id,))
@@ -151,13 +151,13 @@ class Executor:
         self, command: PlaceOrder, done: CommandExecuted, shown: Shown | None
     ) -> Outcome:
         sized = await self._of.size(command, shown)
-        proposals.check_growth(sized.shown, shown, "sell")
+        consent.check_growth(sized.shown, shown, "sell")
         order = sized.order
         intent = on_order(order, done.cause, sized.reference, done.at, self._of.decisions)
         async with self._of.trackers.undisturbed():
             # A stop may have taken these coins since they were counted: no others are sold instead.
-            now = proposals.shown_of_order(command, order, self._of.holding(order.symbol))
-            proposals.check_growth(now, sized.shown, "sell")
+            now = consent.shown_of_order(command, order, self._of.holding(order.symbol))
+            consent.check_growth(now, sized.shown, "sell")
             room = self._make_room(order, now.adopted, sized.reference, done.at)
             await self._open([intent], (done, *room))
         ids = (intent.intent_id,)
@@ -173,7 +173,7 @@ class Executor:
 
     def _shrunk(self, symbol: str, sold: Decimal) -> Sequence[Event]:
         """Fit the slices that wait to what a sale leaves them; those at work keep theirs."""
-        left = proposals.left_of(self._of.holding(symbol), sold)
+        left = closing.left_of(self._of.holding(symbol), sold)
         return self._of.trackers.resized(symbol, left + self._of.at_work(symbol), _BY_HAND)
 
     async def _close(
@@ -181,11 +181,11 @@ class Executor:
     ) -> Outcome:
         symbol, share = command.symbol, command.share
         wanted = self._of.close_line(self._of.freed(symbol), share, shown)
-        proposals.check_growth(Shown(wanted.quantity), shown, "sell")
+        consent.check_growth(Shown(wanted.quantity), shown, "sell")
         back = self._of.in_its_way(wanted)
         async with self._in_place_of(back, done) as told, self._of.trackers.undisturbed():
             line = self._of.close_line(self._of.holding(symbol), share, shown)
-            proposals.check_growth(Shown(line.quantity), shown, "sell")
+            consent.check_growth(Shown(line.quantity), shown, "sell")
             intent = self._exit(line, done, Purpose.CLOSE)
             # What was not taken back in time is missed only where less is sold for it.
             late = told if line.quantity < wanted.quantity else ()

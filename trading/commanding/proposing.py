@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from trading import proposals
 from trading.commanding.workings import Workings
 from trading.decide import on_order
 from trading.desk import CloseProposal, EditProposal, PlainProposal, Proposal, Shown
@@ -33,6 +32,7 @@ from trading.domain.position import TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
 from trading.overview import is_in_doubt
+from trading.proposals import closing, consent
 from trading.risk import halts
 from trading.trackers import protection
 
@@ -81,7 +81,7 @@ class Proposer:
         if adds_risk:
             self._of.check_size(armed.tracker, facts.price)
         reference = facts.price if adds_risk else None
-        shown = proposals.shown_of_tracker(armed.tracker, armed.adopted)
+        shown = consent.shown_of_tracker(armed.tracker, armed.adopted)
         new = armed.tracker
         amount = new.quote or new.quantity * facts.price
         value = self._of.state.book.value(facts.instrument.quote, amount)
@@ -101,7 +101,7 @@ class Proposer:
             worst_case_after=self._of.worst_case(edit.tracker, edit.new_worst, present.price),
             price=present.price,
         )
-        shown = proposals.shown_of_edit(before, edit.tracker, edit.adopted, command)
+        shown = consent.shown_of_edit(before, edit.tracker, edit.adopted, command)
         # A first backstop is seen by others and locks coins: as at its arming, that is asked.
         is_shown = edit.tracker.spec.wants_backstop and not before.spec.wants_backstop
         return Proposal(command, facts, edit.is_loosening or is_shown, shown=shown)
@@ -128,7 +128,7 @@ class Proposer:
             self._refuse_held([one for one in held if one.symbol == command.symbol])
         line = self._of.close_line(holding, command.share)
         age_s = self._of.prices_age_s([command.symbol])
-        shrunk = proposals.shrunk(holding, line.quantity)
+        shrunk = closing.shrunk(holding, line.quantity)
         back = self._of.in_its_way(line)
         facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk, taken_back=back)
         return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))

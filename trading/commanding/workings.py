@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
-from trading import backstops, decide, proposals, symbols
+from trading import backstops, decide, symbols
 from trading.deadlines import Patience
 from trading.decide import DecisionSettings, SizedOrder
 from trading.desk import CloseLine, OrderProposal, Shown, TrackerProposal
@@ -23,7 +23,8 @@ from trading.market.indicators import atr
 from trading.ports.clock import Clock
 from trading.ports.exchange import ExchangeGateway
 from trading.pricing import Prices
-from trading.proposals import Holding
+from trading.proposals import closing, consent, ordering, tracking
+from trading.proposals.holding import Holding
 from trading.reachability import EXCHANGE_DOWN
 from trading.risk.gate import Activity, Approved, Refusal, largest, oversized, review
 from trading.risk.limits import RiskLimits
@@ -211,9 +212,9 @@ class Workings:
         `owner` is the tracker's number and whose it is.
         """
         present = await self.present(spec.symbol, spec.trail)
-        proposals.check_drift(reference, present.price, self.limits.price_collar)
+        consent.check_drift(reference, present.price, self.limits.price_collar)
         doubt = await self._settle(spec.symbol)
-        armed, facts = proposals.tracker(spec, owner, self.holding(spec.symbol), present)
+        armed, facts = tracking.tracker(spec, owner, self.holding(spec.symbol), present)
         _check_adopted(armed.adopted, doubt)
         return armed, facts
 
@@ -234,7 +235,7 @@ class Workings:
         if command.amount is not None:
             others = [item for item in holding.trackers if item.tracker_id != tracker.tracker_id]
             holding = replace(holding, trackers=others)
-            owned = proposals.slice_for(command.amount, tracker.side, holding, present.price)
+            owned = tracking.slice_for(command.amount, tracker.side, holding, present.price)
             _check_adopted(owned.adopted, doubt)
         return editing.edit(tracker, command, present, holding.instrument, owned), present
 
@@ -246,11 +247,11 @@ class Workings:
         doubt = await self._settle(symbol) if command.side is Side.SELL else None
         holding = self.holding(symbol)
         limit = command.limit_price or self.execution.entry_limit(holding.instrument, quote.ask)
-        wanted = proposals.as_shown(command, holding, shown)
-        order, card = proposals.order(wanted, holding, quote, book, self.fee, limit)
+        wanted = consent.as_shown(command, holding, shown)
+        order, card = ordering.order(wanted, holding, quote, book, self.fee, limit)
         card = replace(card, notes=(*notes, *card.notes))
         reference = quote.ask if command.side is Side.BUY else quote.bid
-        shown = proposals.shown_of_order(command, order, holding)
+        shown = consent.shown_of_order(command, order, holding)
         _check_adopted(shown.adopted, doubt)
         return Sized(order, card, reference, shown)
 
@@ -315,7 +316,7 @@ class Workings:
         symbol = holding.instrument.symbol
         position = self.state.book.snapshot().positions.get(symbol)
         price = self.prices.price(symbol) or (position.average_price if position else None)
-        return proposals.close_line(holding, share, price, shown)
+        return closing.close_line(holding, share, price, shown)
 
     def freed(self, symbol: str) -> Holding:
         """Return a holding as it will be without sales that wait for a price or are blocked."""

@@ -15,7 +15,7 @@ from trading.domain.order import Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
 from trading.locking import COINS_LOCKED
-from trading.proposals import Holding
+from trading.proposals.holding import Holding
 
 ALL = Amount(AmountKind.ALL)
 SALE = PlaceOrder("BTC/USDT", Side.SELL, ALL)
@@ -138,7 +138,7 @@ async def test_a_backstop_and_a_sale_of_ours_lock_nothing_of_others(world: Agent
     await world.time.settle()
     assert world.exchange.locked["BTC"] == Decimal("0.5")
     (view,) = world.desk.positions()
-    assert (view.is_protected, view.bound) == (True, 0)
+    assert (view.is_protected, view.bound) == (True, Decimal(0))
     await _look(world)
     await world.do(ClosePosition("BTC/USDT"))
     await world.until_sold("0.5")

@@ -37,7 +37,8 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
-from trading.proposals import Holding, slice_for
+from trading.proposals.holding import Holding
+from trading.proposals.tracking import slice_for
 from trading.reachability import EXCHANGE_DOWN
 
 ETH_BTC = replace(

@@ -1,31 +1,14 @@
 """What is offered in place of a refused order can be sent, or nothing is offered."""
 
-from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from storage.codec import decode, encode
-from tests import builders
 from tests.unit.trading.agent_world import OWNER, AgentWorld
-from trading import proposals
-from trading.domain.commands import EditTracker, PlaceOrder
+from trading.domain.commands import PlaceOrder
 from trading.domain.errors import Refused
-from trading.domain.events import TrackerChanged
-from trading.domain.money import ZERO
 from trading.domain.order import Side
-from trading.domain.tracker import (
-    Amount,
-    AmountKind,
-    Line,
-    LinePoint,
-    Tracker,
-    TrackerChange,
-    TrackerKind,
-    TrackerSpec,
-    TrackerState,
-)
+from trading.domain.tracker import Amount, AmountKind
 from trading.risk.limits import RiskLimits
 
 BTC = "BTC/USDT"
@@ -97,24 +80,6 @@ async def test_a_limit_that_the_exchange_would_refuse_is_refused_before_anybody_
     with pytest.raises(Refused, match="too far from the price") as refused:
         await world.time.finish(world.desk.propose(command, OWNER))
     assert refused.value.example == taken
-
-
-def test_the_rules_of_a_change_read_alike_before_and_after_they_were_stored() -> None:
-    lines = Line(
-        LinePoint(builders.NOON, Decimal(50_000)),
-        LinePoint(builders.NOON + timedelta(hours=1), Decimal("50100.0")),
-    )
-    spec = TrackerSpec(TrackerKind.STOP, BTC, Amount(AmountKind.ALL), level=lines)
-    tracker = Tracker(1, spec, 7, Side.SELL, TrackerState.WATCHING, builders.NOON)
-    kept = decode(
-        TrackerChanged.__name__, encode(TrackerChanged(tracker, TrackerChange.ARMED, builders.NOON))
-    )
-    assert isinstance(kept, TrackerChanged)
-    command = EditTracker(1, level=Decimal(51_000))
-    shown = [proposals.shown_of_edit(one, one, ZERO, command) for one in (tracker, kept.tracker)]
-    assert shown[0] == shown[1]
-    other = replace(tracker, spec=replace(spec, level=Decimal(50_000)))
-    assert proposals.shown_of_edit(other, other, ZERO, command) != shown[0]
 
 
 async def test_a_limit_purchase_that_one_order_cannot_be_is_refused(world: AgentWorld) -> None:
