@@ -31,8 +31,11 @@ _OWN_QUESTIONS: Final = {
     removing.REMOVE: removing.removed,
 }
 _GRAVE_QUESTIONS: Final = frozenset({users.ADMIT, joining.JOIN})
-# The outcomes of what was typed for a question and does not count.
-TYPED_WRONG: Final = frozenset({"number wrong", *(f"code {each.value}" for each in CodeVerdict)})
+_TOO_EARLY = "too early"
+# The outcomes that leave a question as it stands, with its buttons: what is said goes below it.
+LEFT_OPEN: Final = frozenset(
+    {_TOO_EARLY, "number wrong", *(f"code {each.value}" for each in CodeVerdict)}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +144,16 @@ class Answers:
             now=self.clock.now(),
             card=place.card,
         )
+        own = _OWN_QUESTIONS.get(tap.confirmation.action) if tap.confirmation else None
         try:
-            own = _OWN_QUESTIONS.get(tap.confirmation.action) if tap.confirmation else None
             if own is not None:
                 reply = await own(request, self.services, tap.payload)
             else:
                 self._refuse_demoted(request, tap.payload, is_locked=is_locked)
                 reply = await asking.confirmed(request, self.services, tap.payload)
         except Refused as error:
+            if own is None and not self.services.desk.status().is_ready:
+                return _too_early(error)
             told = await with_line_that_is_taken(error, person, self.services)
             reply = Reply((refused_card(told),), outcome="refused")
         return replace(reply, events=(fact, *reply.events), toast="👍")
@@ -167,6 +172,12 @@ class Answers:
         self, nonce: str, answer: ConfirmationAnswer, person: Person
     ) -> ConfirmationAnswered:
         return ConfirmationAnswered(nonce, answer, person.user_id, self.clock.now())
+
+
+def _too_early(error: Refused) -> Reply:
+    """A start is no answer to what was asked before it: the question waits for another tap."""
+    said = "Nothing was done. Tap the button above again then."
+    return Reply((Card(card_text(f"⏳ {error}", said)),), outcome=_TOO_EARLY, toast="Not yet")
 
 
 def _is_urgent(asked: Confirmation | None) -> bool:

@@ -164,6 +164,8 @@ def _amount(part: str, spec: TrackerSpec) -> Amount:
 
 
 def _with_stop(spec: TrackerSpec, words: Words) -> TrackerSpec:
+    if words.accept("off"):
+        return replace(spec, stop=None, stop_share=None)
     if words.peek().endswith("%"):
         return replace(spec, stop=None, stop_share=words.share("stop", SHARE_LEAST, "99%"))
     return replace(spec, stop=read_level(words, "stop"), stop_share=None)

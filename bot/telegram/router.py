@@ -14,7 +14,7 @@ from bot.telegram import access, confirm, groups, invitations, joining
 from bot.telegram import words as reading
 from bot.telegram.access import AccessRules, Ruling, Verdict
 from bot.telegram.access_alerts import ENDED_CODE
-from bot.telegram.answers import TYPED_WRONG, Answer, Answers
+from bot.telegram.answers import LEFT_OPEN, Answer, Answers
 from bot.telegram.commands import looking, pictures
 from bot.telegram.commands.context import Reply, Request, Services
 from bot.telegram.commands.instead import with_line_that_is_taken
@@ -254,7 +254,7 @@ class Router:
             card = Card(card_text("👍 Already done", "It was not done twice."))
             return Reply((card,), outcome="already_done"), place
         except Refused as error:
-            told = await with_line_that_is_taken(error, person, self.services)
+            told = await with_line_that_is_taken(error, person, self.services, text)
             return Reply((refused_card(told, text),), outcome="refused"), place
 
     async def _reply(
@@ -267,13 +267,14 @@ class Router:
                 own = replace(place, target=waiting.target)
                 answer = Answer(waiting.data, person, own, _arrived(stored), text.strip())
                 reply = await self._answers.take(answer, is_locked=self.is_locked)
-                return reply, place if reply.outcome in TYPED_WRONG else own
+                return reply, place if reply.outcome in LEFT_OPEN else own
             request = self._request(stored, update.message, person, place.chat_id, text)
             return await self._typed(request, update.message), place
         own = replace(place, target=query.message.message_id) if query.message else place
         if confirm.is_answer(text):
             answer = Answer(text, person, own, _arrived(stored))
-            return await self._answers.take(answer, is_locked=self.is_locked), own
+            reply = await self._answers.take(answer, is_locked=self.is_locked)
+            return reply, place if reply.outcome in LEFT_OPEN else own
         if not is_command(text):
             raise Refused("this button is too old", example="/status")
         request = self._request(stored, None, person, place.chat_id, text[1:])

@@ -240,7 +240,7 @@ def _check_parts(spec: TrackerSpec, present: Present) -> None:
         raise Refused(
             "a stop on a buy tracker guards what it bought, and only `then swing` watches on; "
             "set a stop after the buy",
-            example=stop,
+            example="stop off",
         )
 
 

@@ -17,7 +17,6 @@ from bot.telegram.render.trading import (
     has_second_choice,
     order_name,
     question_text,
-    refused_card,
     told_card,
 )
 from bot.telegram.stepup import is_grave
@@ -232,7 +231,7 @@ async def _asked_again(
     try:
         return await put(request, services, command, notice=f"Asked again: {error}")
     except Refused:
-        return Reply((refused_card(error),), outcome="refused")
+        raise examples.fitting(error, command) from error
 
 
 async def do(

@@ -5,6 +5,7 @@ from typing import Final
 from bot.telegram import examples, grammar
 from bot.telegram.commands import asking, trackers
 from bot.telegram.commands.context import Services
+from bot.telegram.render.trading import corrected
 from trading.domain.chat import Person
 from trading.domain.errors import AuthLost, Refused, Retryable
 
@@ -14,24 +15,29 @@ _TRIES_MAX: Final = 6
 _LOOKING_WORDS: Final = {"tracker": 1, "track": 1, "buy": 1, "sell": 1, "trade": 2, "close": 0}
 
 
-async def with_line_that_is_taken(error: Refused, person: Person, services: Services) -> Refused:
+async def with_line_that_is_taken(
+    error: Refused, person: Person, services: Services, said: str = ""
+) -> Refused:
     """Return the refusal with an example that is taken, as far as anybody can tell now.
 
     A line of the grammar may still break a rule of the present: then what that refusal shows is
-    tried in its turn. No slip of the finger leads to another command that acts.
+    tried in its turn. No slip of the finger leads to another command that acts. So it is with what
+    was `said` and each word that would do in the place of its wrong one.
     """
-    line = error.example or ""
+    meant = corrected(error, said)
+    near = [word for word, line in meant.items() if not await _leads_on(line, person, services)]
+    if near:
+        return Refused(str(error), error.example, wrong=error.wrong, near=near)
+    line = next(iter(meant.values()), error.example or "")
     name = _acting(line)
     for _ in range(_TRIES_MAX):
-        following = await _refused_for(line, person, services) if _acting(line) else None
+        following = await _leads_on(line, person, services)
         if following is None:
             break
         line = following if _acting(following) in {"", name} else _leading_on(line, name)
     else:
         line = _leading_on(line, name)
-    if line == error.example:
-        return error
-    return Refused(str(error), line or None, wrong=error.wrong, near=error.near)
+    return Refused(str(error), line or None)
 
 
 def _leading_on(line: str, name: str) -> str:
@@ -45,6 +51,11 @@ def _acting(line: str) -> str:
     first, *rest = line.split() or [""]
     name = first[1:] if first.startswith("/") else ""
     return name if name in grammar.ACTING and len(rest) > _LOOKING_WORDS.get(name, -1) else ""
+
+
+async def _leads_on(line: str, person: Person, services: Services) -> str | None:
+    """Return what to send instead of a line that acts and would be refused; else None."""
+    return await _refused_for(line, person, services) if _acting(line) else None
 
 
 async def _refused_for(line: str, person: Person, services: Services) -> str | None:

@@ -250,10 +250,10 @@ def has_second_choice(proposal: Proposal) -> bool:
 
 def refused_card(error: Refused, said: str = "") -> Card:
     """What was wrong, and what to send instead; `said` is the whole line that was sent."""
-    corrected = _corrected(error, said)
-    example = next(iter(corrected.values()), _whole(error.example, said))
+    lines_meant = corrected(error, said)
+    example = next(iter(lines_meant.values()), _whole(error.example, said))
     lines: list[Line] = ["Try:", Code(example)] if example else []
-    buttons = [does(word, line) for word, line in corrected.items() if fits(line)]
+    buttons = [does(word, line) for word, line in lines_meant.items() if fits(line)]
     text = str(error)
     rows = in_rows(buttons, per_row=3)
     return Card(card_text(f"✋ {text[:1].upper()}{text[1:]}", *lines), rows)
@@ -267,8 +267,8 @@ def _whole(example: str | None, said: str) -> str | None:
     return f"{name} {example}" if "/" in example else example
 
 
-def _corrected(error: Refused, said: str) -> dict[str, str]:
-    """The line with its one wrong word replaced, by the word that would do."""
+def corrected(error: Refused, said: str) -> dict[str, str]:
+    """The line that was `said` with its one wrong word replaced, by the word that would do."""
     words = said.lstrip("+=").split()
     # The name of a command is wrong as a whole, and anything else behind it.
     first = 0 if error.wrong.startswith("/") and words[:1] == [error.wrong] else 1

@@ -130,6 +130,50 @@ async def test_what_a_refused_change_shows_to_send_instead_is_taken(symbol: str)
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "/sell BTC/USTD 5",
+            "/buy SHIB/USTD 1 USDT",
+            "/buy BTC/USTD 900000 USDT",
+            "/sel ETH/USDT 5",
+        ),
+        *("/track BTC/USTD stop 70000 all", "/close ETH/USTD 5%", "/trade BTC/USTD hold 5"),
+        *("/trackr 1 stop 5", "/abort BTC/USTD", "/sell BTC/USTD 50%", "/buy ADA/BTC 1 BTC"),
+    ],
+)
+async def test_what_is_shown_for_a_misspelt_word_is_taken_line_and_buttons(line: str) -> None:
+    async with agent_talk() as talk:
+        refused = await talk.ask(line)
+        assert await _wrong_examples(talk, [line]) == []
+        for label, sent in refused.buttons.items():
+            answer = await talk.press(sent)
+            assert not answer.title.startswith("✋"), (label, answer.text)
+
+
+@pytest.mark.parametrize("more", ["stop {at}", "stop 5%", "then cooldown stop {at}"])
+@pytest.mark.parametrize("amount", ["500 USDT", "900000 USDT"])
+async def test_a_purchase_with_a_stop_is_answered_by_that_purchase_and_never_by_a_sale(
+    amount: str, more: str
+) -> None:
+    async with agent_talk() as talk:
+        at = _at("BTC/USDT", talk)
+        line = f"/track BTC/USDT buy stop {{up}} {amount} {more}".format(**at)
+        example = _example(await talk.ask(line))
+        assert example.startswith(f"/track BTC/USDT buy stop {at['up']} ")
+        assert await _wrong_examples(talk, [line]) == []
+
+
+async def test_what_is_shown_when_a_confirmed_purchase_is_refused_is_taken() -> None:
+    async with agent_talk() as talk:
+        asked = await talk.ask("/buy BTC/USDT 9000 USDT")
+        await talk.confirm("/track ETH/USDT buy below 2500 trail 1% 6000 USDT")
+        refused = await talk.press(asked.buttons["Confirm"])
+        answer = await talk.ask(_example(refused))
+        assert not answer.title.startswith("✋"), answer.text
+
+
+@pytest.mark.parametrize(
     "name", ["closeall", "panic", "pause", "reduce", "resume", "halt", "ack", "abort", "tracker"]
 )
 async def test_what_any_other_refusal_shows_to_send_instead_is_taken(name: str) -> None:
