@@ -128,6 +128,7 @@ class TradingAgent:
         self._housekeeping = Housekeeping(workings, self.market, self.alarms)
         self._locking = Locking(workings)
         self.bound = self._locking.bound
+        self.in_doubt = self._housekeeping.lost.in_doubt
         self._probing = Probing(workings, self._on_condition)
         self._restoring = Restoring(workings, self.alarms, self._follow_ups)
         self._catching_up = CatchingUp(

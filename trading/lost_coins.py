@@ -18,6 +18,7 @@ from trading.domain.events import AccountCounted, AlertEnded, Event, FillBooked
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.position import Balance, Position
+from trading.execution import reconcile
 from trading.execution.reconcile import ORDERS, Difference, Finding
 from trading.missing import Missing
 from trading.reachability import BALANCES_DISAGREE
@@ -102,6 +103,25 @@ class LostCoins:
         for balance in told:
             self.missing.streamed(balance)
         return {balance.asset: balance.total for balance in told}
+
+    def in_doubt(self) -> Mapping[str, Decimal]:
+        """Return the managed units, by asset, that the account does not show: they are looked into.
+
+        Until it is known that they are gone their stops keep them, and nothing may say that these
+        protect them.
+        """
+        state, moving = self._of.state, self._of.execution.moving()
+        portfolio = state.book.snapshot()
+        # What an order moves just now, or a purchase brought, no balance can tell.
+        untold = {base_and_quote(symbol)[0] for symbol in moving}
+        short = reconcile.shortfalls(portfolio.positions, portfolio.balances, state.instruments)
+        doubt = {
+            each.asset: each.quantity
+            for each in short
+            if each.asset not in untold and not state.book.has_bought(each.asset)
+        }
+        known = {asset: self.missing.quantity(asset) for asset in untold}
+        return {asset: quantity for asset, quantity in (doubt | known).items() if quantity}
 
     def look_again(self) -> Callable[[], Awaitable[None]] | None:
         """Return the next look at what is missing, once it is due."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
+from trading.domain.money import ZERO
 from trading.domain.position import Balance
 from trading.execution.reconcile import Finding
 
@@ -120,6 +121,11 @@ class Missing:
     def assets(self) -> tuple[str, ...]:
         """Of which assets units are missing."""
         return tuple(sorted(self._streaks))
+
+    def quantity(self, asset: str) -> Decimal:
+        """Return how many units of an asset the last read that could tell has missed."""
+        streak = self._streaks.get(asset)
+        return ZERO if streak is None else streak.quantity
 
     def since(self, asset: str) -> datetime | None:
         """Return since when units of an asset are missing."""

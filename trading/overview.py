@@ -51,7 +51,8 @@ class PositionView:
     `is_blind` says that its private stops cannot act now, for want of prices or of an exchange,
     `is_held` that everything is halted and they do not sell. `leaving` are backstops that nobody
     counts on any more, and that lock and may sell their coins until their end is proven. `bound`
-    base units lie in orders of others, where nothing of ours can sell them.
+    base units lie in orders of others, where nothing of ours can sell them. `missing` ones the
+    account does not show: whether they are gone is being checked.
     """
 
     symbol: str
@@ -69,6 +70,7 @@ class PositionView:
     is_held: bool = False
     leaving: tuple[tuple[Decimal, Decimal], ...] = ()
     bound: Decimal = ZERO
+    missing: Decimal = ZERO
 
     @property
     def value(self) -> Decimal | None:
@@ -105,8 +107,9 @@ class TrackerView:
     on the exchange, makes of it while Umbra is away, in quote units. `only_backstop` is the price
     of that one where nothing else of it can sell now; `is_held` says that everything is halted,
     `is_blind` that it has no prices or no exchange. `bound` base units of its market lie in orders
-    of others, where it cannot sell them. `crossing` is set while the price is beyond the level and
-    the rule waits for more. `instrument` is None while the exchange does not list the market.
+    of others, where it cannot sell them; `missing` ones the account does not show, which is being
+    checked. `crossing` is set while the price is beyond the level and the rule waits for more.
+    `instrument` is None while the exchange does not list the market.
     """
 
     tracker: Tracker
@@ -127,6 +130,7 @@ class TrackerView:
     is_held: bool = False
     is_blind: bool = False
     bound: Decimal = ZERO
+    missing: Decimal = ZERO
     crossing: Crossing | None = None
 
 

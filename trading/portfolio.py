@@ -22,9 +22,11 @@ class PortfolioBook:
         # Whether somebody holds these very dicts: the next change copies them first.
         self._is_shared = False
         self.balances_at_s: float | None = None
-        # How many executions were booked, and how many by the last sale of each asset.
+        # How many executions were booked, and how many by the last sale of each asset; and by the
+        # last purchase of each that nothing was heard of since.
         self.booked = 0
         self._sold: dict[str, int] = {}
+        self._bought: dict[str, int] = {}
         self._heard_since_s: float | None = float("-inf")
 
     def load(self, positions: Mapping[str, Position]) -> None:
@@ -37,8 +39,8 @@ class PortfolioBook:
             position = self._position(event.fill.symbol)
             self._keep(position.apply(event.fill, event.base, event.quote))
             self.booked += 1
-            if event.fill.side is Side.SELL:
-                self._sold[event.base] = self.booked
+            latest = self._sold if event.fill.side is Side.SELL else self._bought
+            latest[event.base] = self.booked
         elif isinstance(event, PositionAdjusted):
             position = self._position(event.symbol)
             if event.quantity > 0:
@@ -57,6 +59,7 @@ class PortfolioBook:
         self.balances_at_s = at_s
         shown = self.booked if booked is None else booked
         self._sold = {asset: number for asset, number in self._sold.items() if number > shown}
+        self._bought = {asset: number for asset, number in self._bought.items() if number > shown}
 
     def hear(self, since_s: float | None) -> None:
         """Take it that the account's stream tells each change since then, or none while None."""
@@ -75,9 +78,14 @@ class PortfolioBook:
         """Whether a sale was booked since the last read of the account began."""
         return asset in self._sold
 
+    def has_bought(self, asset: str) -> bool:
+        """Whether a purchase was booked that no balance of the asset may show yet."""
+        return asset in self._bought
+
     def set_balance(self, balance: Balance) -> None:
         """Take one balance from the user stream."""
         self._own()
+        self._bought.pop(balance.asset, None)
         self._balances[balance.asset] = balance
 
     def set_price(self, symbol: str, price: Decimal) -> None:

@@ -11,8 +11,9 @@ from trading.desk import Outcome, Proposal, Shown
 from trading.domain.commands import Command, SetTradingMode
 from trading.domain.errors import Refused
 from trading.domain.events import TRACKER_MOVED, ConditionChanged
-from trading.domain.instrument import Instrument
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import Quote
+from trading.domain.money import ZERO
 from trading.domain.order import Attempt, Fill, Intent
 from trading.domain.position import RoundTrip, TradingMode
 from trading.domain.time import Timeframe, to_ms
@@ -327,6 +328,12 @@ class Reception:
     def _prices(self) -> views.Prices:
         market = self._agent.market
         at_ms = to_ms(self._agent.clock.now())
+        doubt = self._agent.in_doubt()
+
+        def missing(symbol: str) -> Decimal:
+            quantity = doubt.get(base_and_quote(symbol)[0], ZERO)
+            return min(quantity, self._agent.state.book.managed(symbol))
+
         return views.Prices(
             at_ms=at_ms,
             price=self._agent.prices.price,
@@ -337,6 +344,7 @@ class Reception:
             is_blind=self._is_blind,
             leaving=self._agent.guarding.leaving,
             bound=self._agent.bound,
+            missing=missing,
             value=self._agent.state.book.value,
             crossing=self._crossing,
         )

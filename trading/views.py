@@ -49,9 +49,9 @@ class Prices:
 
     `is_blind` says whether those of a symbol cannot act for now; `backstop` gives the price of a
     tracker's stop that rests on the exchange, `leaving` price and quantity of those of a symbol
-    that nobody counts on any more, `bound` how many managed units orders of others lock; `value`
-    is what units of an asset are worth in the account's currency; `crossing` how far a tracker's
-    confirmation has come.
+    that nobody counts on any more, `bound` how many managed units orders of others lock, `missing`
+    how many the account does not show; `value` is what units of an asset are worth in the account's
+    currency; `crossing` how far a tracker's confirmation has come.
     """
 
     at_ms: int
@@ -63,6 +63,7 @@ class Prices:
     is_blind: Callable[[str], bool] = lambda _: False
     leaving: Callable[[str], tuple[tuple[Decimal, Decimal], ...]] = lambda _: ()
     bound: Callable[[str], Decimal] = lambda _: ZERO
+    missing: Callable[[str], Decimal] = lambda _: ZERO
     value: Callable[[str, Decimal], Decimal | None] = lambda _, amount: amount
     crossing: Callable[[int], Crossing | None] = lambda _: None
 
@@ -162,16 +163,16 @@ def _position(
         # What would sell with eyes is shown as what cannot, where no backstop stands in for it.
         seeing, _ = _guards(trackers, price, prices, can_act=True)
         idle = [guard for guard in seeing if prices.backstop(guard[0].tracker_id) is None]
-    bound = prices.bound(position.symbol)
+    bound, missing = prices.bound(position.symbol), prices.missing(position.symbol)
     covered = _covered(guards, position, instrument, price)
     return PositionView(
         symbol=position.symbol,
         position=position,
         price=price,
         price_age_s=prices.age_s(position.symbol),
-        protected_quantity=max(min(covered, position.quantity - bound), ZERO),
+        protected_quantity=max(min(covered, position.quantity - bound - missing), ZERO),
         stops=_stops(idle or private),
-        worst_case=None if bound else _worst(guards, position, instrument, price),
+        worst_case=None if bound or missing else _worst(guards, position, instrument, price),
         tracker_ids=tuple(tracker.tracker_id for tracker, _ in guards),
         unmanaged=unmanaged,
         is_blind=bool(idle),
@@ -180,6 +181,7 @@ def _position(
         is_held=prices.are_stops_held and any(each.side is Side.SELL for each in trackers),
         leaving=prices.leaving(position.symbol),
         bound=bound,
+        missing=missing,
     )
 
 
@@ -236,7 +238,8 @@ def tracker(
     can_act = prices.can_act(tracked.symbol)
     state = protection.of(tracked, price, prices.at_ms, backstop, can_act=can_act)
     bound = prices.bound(tracked.symbol) if tracked.side is Side.SELL else ZERO
-    is_protecting = state.is_protected and not bound
+    missing = prices.missing(tracked.symbol) if tracked.side is Side.SELL else ZERO
+    is_protecting = state.is_protected and not bound and not missing
     stop = state.worst_price if is_protecting else None
     hard_stop = rules.hard_stop_at(tracked, prices.at_ms)
     return TrackerView(
@@ -258,6 +261,7 @@ def tracker(
         is_held=prices.are_stops_held,
         is_blind=not can_act and not prices.are_stops_held,
         bound=bound,
+        missing=missing,
         crossing=None if tracked.is_paused else prices.crossing(tracked.tracker_id),
     )
 

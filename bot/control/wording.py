@@ -188,7 +188,8 @@ def _position(view: PositionView) -> str:
         f"; a backstop at {plain(stop)} rests until its cancel is proven"
         for stop, _ in view.leaving
     )
-    return f"{_held(view.symbol, plain(view.position.quantity))}, {_stops(view)}{leaving}"
+    doubt = f"; {plain(view.missing)} missing, being checked" if view.missing else ""
+    return f"{_held(view.symbol, plain(view.position.quantity))}, {_stops(view)}{doubt}{leaving}"
 
 
 def _stops(view: PositionView) -> str:

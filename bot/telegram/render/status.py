@@ -13,6 +13,7 @@ from bot.telegram.render.text import (
     Card,
     Line,
     age,
+    being_checked,
     card_text,
     count,
     down,
@@ -223,18 +224,22 @@ def position_lines(view: PositionView) -> list[Line]:
 
 
 def _protection_lines(view: PositionView) -> list[Line]:
+    doubt = being_checked(view.missing, view.symbol)
     if view.is_held or view.is_blind or (view.is_protected and not view.stops):
-        return _left_lines(view)
+        return [*_left_lines(view), *doubt]
     stops = sorted((*view.stops, *view.backstops), reverse=True)
     if view.is_protected and len(stops) == 1:
         return [f"🛡 protected at {price(stops[0][0])}"]
     if view.is_protected:
         lowest = f"🛡 protected, lowest at {price(stops[-1][0])}"
         return [lowest, *_stop_lines(stops, view.backstops)]
-    locked = in_other_orders(view.bound, view.symbol)
+    locked = [*in_other_orders(view.bound, view.symbol), *doubt]
     if view.protected_quantity > 0:
         part = f"⚠️ only {quantity(view.protected_quantity)} protected"
         return [part, *locked, *_stop_lines(stops, view.backstops)]
+    if view.missing >= view.position.quantity:
+        # A stop of its own would find nothing to sell, either.
+        return doubt
     return ["⚠️ NOT PROTECTED if it falls", *locked]
 
 

@@ -213,6 +213,13 @@ def in_other_orders(amount: Decimal, symbol: str) -> list[Line]:
     return [f"⚠️ {quantity(amount)} {base_and_quote(symbol)[0]} lie in orders not Umbra's"]
 
 
+def being_checked(amount: Decimal, symbol: str) -> list[Line]:
+    """Say of which coins it is not known whether they are still there; empty for none."""
+    if not amount:
+        return []
+    return [f"⚠️ {quantity(amount)} {base_and_quote(symbol)[0]} missing: being checked"]
+
+
 def only_backstop(stop: Decimal, instrument: Instrument | None = None) -> str:
     """What is left where no private stop can sell."""
     return f"only backstop {price(stop, instrument)} sells"

@@ -12,6 +12,7 @@ from bot.telegram.render.text import (
     Code,
     Line,
     age,
+    being_checked,
     card_text,
     count,
     down,
@@ -237,7 +238,8 @@ def _hindrance(view: TrackerView) -> list[Line]:
     if view.tracker.side is Side.BUY:
         return []
     if not (view.is_held or view.is_blind):
-        return in_other_orders(view.bound, view.tracker.symbol)
+        symbol = view.tracker.symbol
+        return [*in_other_orders(view.bound, symbol), *being_checked(view.missing, symbol)]
     return [HELD if view.is_held else BLIND, *_alone(view)]
 
 
