@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
 from enum import Enum
 
 from trading.domain.errors import Refused
@@ -11,6 +11,7 @@ from trading.domain.money import EXACT, ZERO, ceil_to, floor_to
 
 _COIN_LENGTH_MAX = 20
 _NEAR_MAX = 3
+_TWO_DIGITS_UP = Context(prec=2, rounding=ROUND_UP)
 
 
 class InstrumentStatus(Enum):
@@ -102,6 +103,14 @@ class Instrument:
         if self.notional_max is not None and price > 0:
             bounds.append(EXACT.divide(self.notional_max, price))
         return self.quantity(min(bounds)) if bounds else None
+
+    def notional_least(self, price: Decimal) -> Decimal:
+        """Return from which worth on an order at a price is taken, in quote units.
+
+        Where the least quantity is dearer than what the exchange asks for: two digits, rounded up.
+        """
+        quantity = ceil_to(max(self.quantity_min, self.quantity_step), self.quantity_step)
+        return max(self.notional_min, _TWO_DIGITS_UP.multiply(quantity, price))
 
     def is_dust(self, quantity: Decimal, price: Decimal) -> bool:
         """Whether an order of this quantity at this price would be refused as too small."""

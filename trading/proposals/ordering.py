@@ -38,8 +38,8 @@ def order(
         shown = plain(quantity) if quantity else f"less than {least}"
         raise Refused(
             f"{shown} {instrument.base} is too little: the exchange takes orders from "
-            f"{plain(instrument.notional_min)} {instrument.quote} on",
-            example=_enough(command, holding, price),
+            f"{plain(instrument.notional_least(price_paid))} {instrument.quote} on",
+            example=_enough(command, holding, price_paid),
         )
     if command.limit_price is not None:
         _check_band(command, instrument, quantity, touch)
@@ -129,7 +129,7 @@ def _size_buy(
         raise Refused(
             f"{_costs(amount, needed, instrument)} more than what is free: "
             f"{plain(slices.rounded_down(free))}{holding.rest}",
-            example=_affordable(amount, free, instrument),
+            example=_affordable(amount, free, instrument, limit),
         )
     return quantity, budget
 
@@ -142,17 +142,18 @@ def _costs(amount: Amount, needed: Decimal, instrument: Instrument) -> str:
     return f"{plain(amount.value)} {instrument.base} costs {money},"
 
 
-def _affordable(amount: Amount, free: Decimal, instrument: Instrument) -> str:
+def _affordable(amount: Amount, free: Decimal, instrument: Instrument, price: Decimal) -> str:
     """What to send instead of a purchase that costs too much: the number as money, if it may be."""
-    if amount.kind is AmountKind.BASE and instrument.notional_min * 2 <= amount.value <= free:
+    least = instrument.notional_least(price)
+    if amount.kind is AmountKind.BASE and least * 2 <= amount.value <= free:
         return f"/buy {instrument.symbol} {plain(amount.value)} {instrument.quote}"
-    return f"/buy {instrument.symbol} 50%" if free >= instrument.notional_min * 4 else "/balance"
+    return f"/buy {instrument.symbol} 50%" if free >= least * 4 else "/balance"
 
 
 def _enough(command: PlaceOrder, holding: Holding, price: Decimal) -> str:
     """Return a line that is large enough for the exchange, or where to see that none would be."""
     instrument = holding.instrument
-    least = instrument.notional_min * 2
+    least = instrument.notional_least(price) * 2
     if command.side is Side.SELL:
         held = holding.managed or holding.available
         if instrument.is_dust(held, price):

@@ -170,19 +170,19 @@ def _money(
         return some >= instrument.notional_min and not instrument.is_dust(some / price, price)
 
     free, quote = holdings.quote_free, instrument.quote
-    least = f"{plain(instrument.notional_min)} {quote}"
+    least = instrument.notional_least(price)
     left = free - to_spend(others, quote)
     spenders = [one for one in others if one.side is Side.BUY]
-    kept = keeping(holdings, others, quote)
-    purse = _Purse(free, left, quote, spenders, is_enough, least, is_money=True, kept=kept)
+    said, kept = f"{plain(least)} {quote}", keeping(holdings, others, quote)
+    purse = _Purse(free, left, quote, spenders, is_enough, said, is_money=True, kept=kept)
     wanted = _wanted(amount, free, purse.left, price, Side.BUY)
     _check_left(wanted, purse)
     if not is_enough(wanted):
         # What is bought for the least alone, a fee or a falling price makes dust of.
-        enough = instrument.notional_min * 2
+        enough = least * 2
         raise Refused(
             f"{plain(wanted)} {instrument.quote} is too small to buy with: the exchange takes at "
-            f"least {least}",
+            f"least {said}",
             example=purse.written(enough) if purse.left >= enough else "/balance",
         )
     return Slice(quote=wanted)

@@ -42,7 +42,7 @@ async def trade(request: Request, services: Services) -> Reply:
     if guide.is_left(request.words, is_continued=request.is_continued):
         services.typed_next.pop(request.by, None)
         return Reply((guide.left_card(),), outcome="left")
-    step = guide.next_trade_step(request.command, request.words, services.desk)
+    step = await guide.next_trade_step(request.command, request.words, services.desk)
     if step is None and request.is_continued:
         step = guide.ask_unit(request.command, request.words, services.desk)
     if step is None:

@@ -10,17 +10,19 @@ from decimal import Decimal
 
 from bot.telegram import grammar
 from bot.telegram.keyboards import fits, in_rows, shows
-from bot.telegram.render.text import Card, Code, Line, card_text, price
+from bot.telegram.render.text import Card, Code, Line, card_text, price, worth
 from trading.desk import Desk
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import EXACT, parse_decimal, plain
+from trading.domain.money import EXACT, ZERO, parse_decimal, plain
 from trading.overview import BalanceView
 
 _SYMBOLS_MAX = 8
 _LEAVE = "cancel"
 _SUGGESTED = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "ADA/USDT")
-_AMOUNTS = ("all", "50%", "25%")
+_SHARES: tuple[str, ...] = ("all", "50%", "25%")
+# A purchase for the least alone would be dust after its fee.
+_BUDGET_TIMES = (100, 20, 10, 5, 2)
 _TRAILS = ("1%", "2%", "3%", "5%")
 
 
@@ -73,11 +75,11 @@ async def next_step(words: tuple[str, ...], desk: Desk) -> Step | None:
             | ["buy", "below", _, "trail", _]
         ):
             _read_so_far(f"{line} all", desk)
-            step = _ask_amount(line, instrument, is_buy=is_buy)
+            step = await _ask_amount(line, instrument, desk, is_buy=is_buy)
     return step
 
 
-def next_trade_step(command: str, words: tuple[str, ...], desk: Desk) -> Step | None:
+async def next_trade_step(command: str, words: tuple[str, ...], desk: Desk) -> Step | None:
     """The next question of /trade, /buy or /sell; None where reading the line says more."""
     if not words:
         return _ask_traded_symbol(command, desk)
@@ -92,7 +94,7 @@ def next_trade_step(command: str, words: tuple[str, ...], desk: Desk) -> Step | 
             text = card_text(f"🔁 {instrument.symbol}: buy or sell?", "Tap or type it.")
             return _step(text, taps, command)
         case ("buy" | "sell" as side, []) | ("trade", ["buy" | "sell" as side]):
-            return _ask_amount(line, instrument, is_buy=side == "buy", sign="🔁")
+            return await _ask_amount(line, instrument, desk, is_buy=side == "buy", sign="🔁")
         case _:
             return None
 
@@ -132,11 +134,11 @@ def _is_number(word: str) -> bool:
 
 def _ask_traded_symbol(command: str, desk: Desk) -> Step:
     symbols = _sold_symbols(desk) if command == "sell" else _suggested(desk)
-    if not symbols:
+    if not symbols and command == "sell":
         raise Refused("nothing is held that could be sold", example="/balance")
     examples = {
         "buy": "/buy BTC/USDT 100 USDT",
-        "sell": f"/sell {symbols[0]} 50%",
+        "sell": f"/sell {''.join(symbols[:1])} 50%",
         "trade": "/trade BTC/USDT buy 100 USDT",
     }
     word = command.capitalize()
@@ -270,10 +272,14 @@ def _ask_trail(line: str) -> Step:
     return _step(text, taps, "track")
 
 
-def _ask_amount(line: str, instrument: Instrument, *, is_buy: bool, sign: str = "🎯") -> Step:
-    amounts = _budgets(instrument) if is_buy else _AMOUNTS
+async def _ask_amount(
+    line: str, instrument: Instrument, desk: Desk, *, is_buy: bool, sign: str = "🎯"
+) -> Step:
+    amounts, example = _SHARES, "30%"
+    if is_buy:
+        amounts = _budgets(instrument, await _now(instrument, desk), _free(instrument, desk))
+        example = amounts[-1]
     taps = {size: f"{line} {size}" for size in amounts}
-    example = amounts[-1] if is_buy else "30%"
     text = card_text(
         f"{sign} {instrument.symbol}: how much?", "Tap an amount or type one:", Code(example)
     )
@@ -281,12 +287,29 @@ def _ask_amount(line: str, instrument: Instrument, *, is_buy: bool, sign: str = 
     return _step(text, taps, command, 3)
 
 
-def _budgets(instrument: Instrument) -> tuple[str, ...]:
-    """Amounts to spend, as many times what an order takes at least: a coin is worth thousands."""
-    least = instrument.notional_min
-    if not least:
+def _budgets(instrument: Instrument, now: Decimal | None, free: Decimal) -> tuple[str, ...]:
+    """Amounts to spend, as many times what an order takes at least: a coin is worth thousands.
+
+    Raises Refused where the account can pay none of them.
+    """
+    if not instrument.notional_min:
         return ("10%", "25%", "50%")
-    return tuple(f"{plain(least * times)} {instrument.quote}" for times in (10, 20, 100))
+    quote = instrument.quote
+    least = instrument.notional_min if now is None else instrument.notional_least(now)
+    paid = [least * times for times in _BUDGET_TIMES if least * times <= free]
+    if not paid:
+        raise Refused(
+            f"{worth(free, quote)} is free: too little to buy {instrument.base} with, which takes "
+            f"{plain(least * _BUDGET_TIMES[-1])} {quote}",
+            example="/balance",
+        )
+    return tuple(f"{plain(amount)} {quote}" for amount in reversed(paid[:3]))
+
+
+def _free(instrument: Instrument, desk: Desk) -> Decimal:
+    """What no order holds of the money that a purchase is paid with."""
+    held = (view.balance for view in desk.account().balances)
+    return next((each.free for each in held if each.asset == instrument.quote), ZERO)
 
 
 async def _now(instrument: Instrument, desk: Desk) -> Decimal | None:

@@ -34,6 +34,11 @@ async def test_a_tap_that_comes_too_early_says_so_and_its_button_works_later(
     assert "still starting" not in taken.text
 
 
+async def test_a_purchase_is_not_taken_for_a_sale_while_no_market_is_known(talk: AgentTalk) -> None:
+    talk.world.agent.is_ready = False
+    assert (await talk.ask("/buy")).title == "🔁 Buy which symbol?"
+
+
 async def test_a_question_can_be_given_up_while_the_agent_starts(talk: AgentTalk) -> None:
     asked = await talk.ask("/panic")
     talk.world.agent.is_ready = False

@@ -1,5 +1,6 @@
 """Only the instrument rounds, and always in the safe direction."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import bitcoin
 from trading.domain.errors import Refused
 from trading.domain.instrument import refuse_unknown_coins
+from trading.domain.money import EXACT
 
 QUANTITIES = st.decimals(min_value=0, max_value=1000, places=10)
 
@@ -35,6 +37,24 @@ def test_dust_is_what_the_exchange_would_refuse_as_too_small() -> None:
     assert not instrument.is_dust(Decimal("0.00009"), price)
     assert instrument.is_dust(Decimal("0.000001"), price)
     assert instrument.is_dust(Decimal(0), price)
+
+
+@pytest.mark.parametrize(
+    ("step", "quantity_min", "least"),
+    [
+        ("0.00001", "0.00001", "5"),
+        # A thousandth costs 61.2345, two of them 122.469: two digits, never too few.
+        ("0.001", "0.001", "62"),
+        ("0.001", "0.0015", "130"),
+    ],
+)
+def test_an_order_is_worth_the_least_that_is_taken_or_the_least_that_there_is(
+    step: str, quantity_min: str, least: str
+) -> None:
+    instrument = replace(bitcoin(), quantity_step=Decimal(step), quantity_min=Decimal(quantity_min))
+    price = Decimal("61234.5")
+    assert instrument.notional_least(price) == Decimal(least)
+    assert not instrument.is_dust(EXACT.divide(Decimal(least) * 2, price), price)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,13 @@ def holding(talk: Talk, monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
     assert isinstance(account, AccountView)
 
 
+def paying(talk: Talk, monkeypatch: pytest.MonkeyPatch, free: str) -> None:
+    """Let the account hold this much money and nothing else."""
+    money = BalanceView(Balance("USDT", Decimal(free), ZERO), Decimal(free), ZERO)
+    account = replace(talk.desk.account(), balances=(money,))
+    monkeypatch.setattr(talk.desk, "account", lambda: account)
+
+
 async def test_only_what_is_held_is_offered_to_be_sold(
     talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +73,23 @@ async def test_amounts_to_spend_are_of_the_size_of_the_market(
     free = replace(cheap, notional_min=ZERO)
     monkeypatch.setitem(INSTRUMENTS, "ETH/BTC", free)
     assert list((await talk.ask("/buy ETH/BTC")).buttons) == ["10%", "25%", "50%", "Cancel"]
+
+
+async def test_amounts_to_spend_buy_a_lot_where_one_is_dear_and_the_account_can_pay_them(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # At 60,000 a lot costs 60 USDT.
+    dear = replace(INSTRUMENTS["BTC/USDT"], quantity_step=Decimal("0.001"))
+    monkeypatch.setitem(INSTRUMENTS, "BTC/USDT", dear)
+    for line in ("/buy BTC/USDT", "/track BTC/USDT buy below 55000 trail 1%"):
+        asked = await talk.ask(line)
+        assert list(asked.buttons) == ["600 USDT", "1200 USDT", "6000 USDT", "Cancel"]
+    paying(talk, monkeypatch, "700")
+    asked = await talk.ask("/buy BTC/USDT")
+    assert list(asked.buttons) == ["120 USDT", "300 USDT", "600 USDT", "Cancel"]
+    paying(talk, monkeypatch, "100")
+    refused = await talk.ask("/buy BTC/USDT")
+    assert "100.00 USDT is free: too little to buy BTC with, which takes 120 USDT" in refused.text
 
 
 async def test_a_slip_of_the_finger_ends_no_guide_and_a_command_does(talk: Talk) -> None:

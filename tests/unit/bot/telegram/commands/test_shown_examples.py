@@ -1,5 +1,8 @@
 """Every line that a refusal of an acting command shows is taken when it is sent."""
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
 from tests.unit.bot.telegram.commands.agent_talk import AgentTalk, agent_talk
@@ -171,6 +174,26 @@ async def test_what_is_shown_when_a_confirmed_purchase_is_refused_is_taken() -> 
         refused = await talk.press(asked.buttons["Confirm"])
         answer = await talk.ask(_example(refused))
         assert not answer.title.startswith("✋"), answer.text
+
+
+# The price that a purchase at the market bears is a little above the present one.
+@pytest.mark.parametrize(
+    ("line", "least", "enough"),
+    [("/buy BTC/USDT", 61, 122), ("/track BTC/USDT buy below 55000 trail 1%", 60, 120)],
+)
+async def test_too_little_for_a_dear_lot_is_answered_by_what_buys_one(
+    line: str, least: int, enough: int
+) -> None:
+    async with agent_talk() as talk:
+        rules = talk.world.exchange.rules
+        rules["BTC/USDT"] = replace(rules["BTC/USDT"], quantity_step=Decimal("0.001"))
+        await talk.world.kill()
+        await talk.world.start()
+        talk.services.desk = talk.world.desk
+        answer = await talk.ask(f"{line} 20 USDT")
+        assert f" {least} USDT" in answer.text
+        assert _example(answer) == f"{line} {enough} USDT"
+        assert (await talk.ask(_example(answer))).title.startswith("❔")
 
 
 @pytest.mark.parametrize(
