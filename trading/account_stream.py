@@ -87,7 +87,9 @@ class AccountStream:
         is_held = self.state == "live" and now_s - self._began_s >= _STABLE_S
         if is_held:
             self._lost_s = None
-        is_down = self._lost_s is not None and now_s - self._lost_s >= _TOLD_AFTER_S
+        is_lost = self._lost_s is not None and now_s - self._lost_s >= _TOLD_AFTER_S
+        # One that came back in time has still to hold before its loss is forgotten.
+        is_down = is_lost and (self._is_told or self.state != "live")
         if is_down is self._is_told or (self._is_told and not is_held):
             return
         if is_down and self._of.state.has_condition(EXCHANGE_DOWN):

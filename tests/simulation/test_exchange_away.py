@@ -17,6 +17,7 @@ REPAIR_S = sampled(1800.0, 7200.0)
 LEARNED_S = 1.0
 TOLD_WITHIN_S = 60.0
 SOLD_WITHIN_S = 10.0
+USER_STREAM = "/ws-api"
 
 
 @pytest.mark.fault("X13", "CRIT SAID")
@@ -125,5 +126,27 @@ def test_after_a_long_repair_stops_are_judged_at_once_and_new_risk_waits() -> No
         assert len(stage.told("The exchange cannot be reached")) == 1
         assert not stage.told("Orders and balances are not told live")
         fired(closed.fired)
+
+    play(1, story)
+
+
+def test_an_account_that_is_followed_again_is_not_said_to_be_lost_after_an_outage() -> None:
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open("/track BTC/USDT stop 58000 all")
+        await world.pass_by(31)
+        closed = stage.fault("status", None, status=503, path="*", method="*", accept=False)
+        world.network.refuses = world.network.refuses | {USER_STREAM}
+        await stage.control.add_fault({"kind": "terminate_stream"})
+        await stage.until_told("The exchange cannot be reached")
+        world.exchange.faults.clear()
+        # A client that was refused again and again dials less often: its stream is back later.
+        await world.pass_by(12)
+        world.network.refuses = frozenset()
+        await stage.until_told("the exchange answers again")
+        await world.pass_by(40)
+        assert world.agent.account_stream == "live"
+        assert not stage.told("Orders and balances are not told live")
+        assert closed.fired
 
     play(1, story)

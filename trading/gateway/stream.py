@@ -180,6 +180,9 @@ class AccountStream:
 
     async def run(self, exchange: Any, url: str) -> None:
         """Subscribe, and wait until the connection ends: Unreachable says how."""
+        if wait_s := exchange.ws_dial_delay(url):
+            # The library would wait in here, and be taken for connected.
+            raise Unreachable(f"no user stream: not dialled again for {wait_s:.0f} s")
         client = exchange.client(url)
         # Nothing is read here; but an error of the library's own reading would end its loop.
         DirectReader(client, lambda _frame: False)
