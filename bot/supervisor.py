@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-from trading.domain.errors import Fatal
+from trading.domain.errors import Fatal, UmbraError
 from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,10 @@ class Supervisor:
             began_s = self._clock.monotonic()
             try:
                 await work()
+            except UmbraError as error:
+                # What is raised on purpose says itself what there is to know.
+                logger.warning("task_died_apart", extra={"task": name, "error": str(error)})
+                on_death(name, error)
             except Exception as error:
                 logger.exception("task_died_apart", extra={"task": name})
                 on_death(name, error)

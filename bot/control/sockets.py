@@ -45,6 +45,7 @@ _ACTING_MAX = 16
 _BUSY = Reply(False, "too many requests are at work already: nothing was begun, ask again")
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPT_AGAIN_S = 1.0
+_MAKE_AGAIN_S = 30.0
 _NO_TIME_S = 0.001
 _CLOCK = SystemClock()
 _PEER = struct.Struct("3i")
@@ -62,17 +63,25 @@ class ControlServer:
         data_dir: Path,
         answer: Callable[[Request], Awaitable[Reply]],
         name: str = SOCKET,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._data_dir = data_dir
         self._name = name
         self._answer = answer
+        self._sleep = sleep
+        self._is_unmade = False
         self._spare = _Spare()
         self._talks: set[asyncio.Task[None]] = set()
         self._acting: set[asyncio.Task[Reply]] = set()
 
     async def run(self) -> None:
-        """Serve until cancelled. Only the holder of the data directory's lock may call this."""
-        with _listener(self._data_dir, self._name) as listener, self._spare:
+        """Serve until cancelled. Only the holder of the data directory's lock may call this.
+
+        Raises Refused the first time that no socket can be made; called again it waits for one.
+        """
+        with contextlib.ExitStack() as stack:
+            listener = await self._made(stack)
+            stack.enter_context(self._spare)
             while True:
                 connected = await self._accepted(listener)
                 if len(self._talks) >= _AT_ONCE_MAX:
@@ -81,6 +90,19 @@ class ControlServer:
                 talk = asyncio.ensure_future(self._talk(connected))
                 self._talks.add(talk)
                 talk.add_done_callback(self._talks.discard)
+
+    async def _made(self, stack: contextlib.ExitStack) -> socket.socket:
+        while True:
+            try:
+                listener = stack.enter_context(_listener(self._data_dir, self._name))
+            except (OSError, Refused) as error:
+                if not self._is_unmade:
+                    self._is_unmade = True
+                    raise Refused(_unmade(self._data_dir / self._name, error)) from error
+                await self._sleep(_MAKE_AGAIN_S)
+            else:
+                self._is_unmade = False
+                return listener
 
     async def _accepted(self, listener: socket.socket) -> socket.socket:
         """Return the next connection; what cannot be accepted yet is tried again."""
@@ -345,13 +367,22 @@ def _listener(data_dir: Path, name: str) -> Iterator[socket.socket]:
         finally:
             os.umask(before)
         if stat.S_IMODE(path.stat().st_mode) != 0o600:
-            raise Refused(f"{path} should be for its owner alone; choose another UMBRA_DATA_DIR")
+            raise Refused("it would not be for its owner alone")
         listener.setblocking(False)
         listener.listen()
         try:
             yield listener
         finally:
             path.unlink(missing_ok=True)
+
+
+def _unmade(path: Path, error: OSError | Refused) -> str:
+    why = str(error) if isinstance(error, Refused) else error.strerror or type(error).__name__
+    return (
+        f"no socket can be made at {path} ({why}), so umbra status, halt and panic do not reach "
+        f"this agent: the chat does, and a file {path.parent / 'HALT'} halts it. Give "
+        "UMBRA_DATA_DIR a folder on a local disk that its user may write"
+    )
 
 
 def _is_own(connected: socket.socket) -> bool:

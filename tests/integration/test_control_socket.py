@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import logging
 import os
 import resource
 import socket
@@ -17,6 +18,8 @@ from bot.clock import SystemClock
 from bot.control import sockets
 from bot.control.messages import REQUEST_BYTES_MAX, Ask, Reply, Request, encode_request
 from bot.control.sockets import SOCKET, ControlServer, NobodyListens, ask, patience_s
+from bot.supervisor import Supervisor
+from tests.fakes.virtual_time import VirtualTime
 from trading.domain.errors import Ending, Refused, StorageLost
 
 STATUS = Request(Ask.STATUS, "request-1")
@@ -198,6 +201,30 @@ async def test_a_socket_left_behind_is_replaced(tmp_path: Path) -> None:
                 break
             except NobodyListens:
                 await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_socket_that_cannot_be_made_is_told_once_in_one_line_and_made_once_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_the_way = tmp_path / SOCKET
+    in_the_way.mkdir()
+    clock, deaths = VirtualTime(), list[str]()
+    server = ControlServer(tmp_path, fine, sleep=clock.sleep)
+    keeper = Supervisor(clock, lambda *_: None, clock.sleep)
+    kept = keeper.keep_apart("way", server.run, lambda _, error: deaths.append(str(error)))
+    with caplog.at_level(logging.INFO):
+        task = asyncio.create_task(kept)
+        await clock.pass_by(3_600)
+    [told] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert told.exc_info is None
+    assert deaths == [told.__dict__["error"]]
+    assert "no socket can be made at" in deaths[0]
+    assert "UMBRA_DATA_DIR" in deaths[0]
+    in_the_way.rmdir()
+    await clock.pass_by(60)
+    assert (await asyncio.to_thread(ask, tmp_path, STATUS)).is_done
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
