@@ -207,7 +207,9 @@ class TradingAgent:
         self._restoring.doubt(stored, since)
         # Before execution learns which of them are gone.
         self.guarding.load(stored)
-        findings = self._start_log.unexplained(await self.execution.recover(stored))
+        findings = self._start_log.unexplained(
+            await self.execution.recover(stored, self._housekeeping.lost.missing.whole_at)
+        )
         if settled := await self._restoring.settle(stored):
             findings += settled
             stored = await self.records.state()
@@ -309,6 +311,9 @@ class TradingAgent:
         standing = start_card.Standing(
             *(at, positions, trackers, working, self.state.mode, resting, sold),
             views.too_little(self.state.instruments, self.prices.price),
+            start_card.waiting(self.execution),
+            {each.symbol: bound for each in positions if (bound := self.bound(each.symbol))},
+            self.in_doubt(),
         )
         return start_card.card(findings, standing, self._program_changes)
 

@@ -1,6 +1,5 @@
 """The card of a start: what was found, what was done meanwhile, what is held and watched again."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,11 +13,11 @@ from trading.domain.order import Attempt, Intent, IntentState, Side
 from trading.domain.position import Position, TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
+from trading.execution.ladder import is_resting
+from trading.execution.reconcile import short_of
 from trading.trackers import protection
 
 _LISTED_MAX = 10
-# How a finding tells of coins that are managed and not there.
-_SHORT = re.compile(r"(\S+): short ([0-9.]+)")
 _ANY_PRICE = Decimal("Infinity")
 _MODES = {
     TradingMode.REDUCING: "Reducing: nothing new is bought. /resume ends it",
@@ -56,11 +55,11 @@ class StartLog:
 
     def unexplained(self, findings: Sequence[str]) -> list[str]:
         """Leave out which coins are short where our own orders sold them: that is booked next."""
-        shorts = ((_SHORT.fullmatch(line), line) for line in findings)
+        shorts = ((short_of(line), line) for line in findings)
         return [
             line
             for found, line in shorts
-            if found is None or self._unbooked.get(found[1], ZERO) < Decimal(found[2])
+            if found is None or self._unbooked.get(found[0], ZERO) < found[1]
         ]
 
     def completed(
@@ -112,7 +111,9 @@ class Standing:
 
     `backstops` are the prices of those that rest on the exchange, by tracker; `selling` are the
     base units by symbol that an exit at work takes, which `positions` lack: see `left`;
-    `is_too_little` says of base units of a symbol that no order could sell them.
+    `is_too_little` says of base units of a symbol that no order could sell them. By symbol as well,
+    `waiting` are in sales that wait for a price, `bound` in orders of others; by asset, `missing`
+    are those that the account does not show.
     """
 
     at: datetime
@@ -123,6 +124,9 @@ class Standing:
     backstops: Mapping[int, Decimal] = field(default_factory=dict)
     selling: Mapping[str, Decimal] = field(default_factory=dict)
     is_too_little: Callable[[str, Decimal], bool] = lambda *_: False
+    waiting: Mapping[str, Decimal] = field(default_factory=dict)
+    bound: Mapping[str, Decimal] = field(default_factory=dict)
+    missing: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def states(self) -> list[tuple[Tracker, protection.Protection]]:
@@ -139,14 +143,22 @@ class Standing:
 
     @property
     def unprotected(self) -> list[str]:
-        """The managed coins that nothing would sell."""
+        """The managed coins that nothing would sell; what is bound or missing has its own line."""
         states = self.states
-        covers = (protection.coverage(one.symbol, one.quantity, states) for one in self.positions)
+        covers = (
+            protection.coverage(one.symbol, max(self._there(one), ZERO), states)
+            for one in self.positions
+        )
         return [
             f"{plain(cover.unprotected)} {base_and_quote(cover.symbol)[0]}"
             for cover in covers
             if cover.unprotected and not self.is_too_little(cover.symbol, cover.unprotected)
         ]
+
+    def _there(self, position: Position) -> Decimal:
+        asset = base_and_quote(position.symbol)[0]
+        lacking = self.bound.get(position.symbol, ZERO) + self.missing.get(asset, ZERO)
+        return position.quantity - lacking
 
     @property
     def by_backstop(self) -> list[str]:
@@ -158,14 +170,26 @@ class Standing:
         ]
 
 
+def waiting(exits: Exits) -> dict[str, Decimal]:
+    """Return, by symbol, the base units in sales that wait for the price that a person named."""
+    quantities: dict[str, Decimal] = {}
+    for intent in exits.intents:
+        if intent.side is Side.SELL and is_resting(intent):
+            quantities[intent.symbol] = quantities.get(intent.symbol, ZERO) + intent.residual
+    return quantities
+
+
 def selling(positions: Iterable[Position], exits: Exits) -> dict[str, Decimal]:
-    """Return, by symbol, the managed base units that exits at work sell now or have just sold."""
+    """Return, by symbol, the managed base units that exits at work sell now or have just sold.
+
+    What waits, for a price or for what blocks it, sells nothing.
+    """
     at_work: dict[str, Decimal] = {}
     for position in positions:
         idle = (
             intent.residual
             for intent in exits.intents
-            if intent.state is IntentState.BLOCKED
+            if (intent.state is IntentState.BLOCKED or is_resting(intent))
             and (intent.symbol, intent.side) == (position.symbol, Side.SELL)
         )
         quantity = min(exits.exiting(position.symbol) - sum(idle, ZERO), position.quantity)
@@ -191,9 +215,7 @@ def program_changes(before: ProcessStarted | None, now: ProcessStarted) -> tuple
     # An older program said nothing of its settings.
     different = set(before.configured) ^ set(now.configured) if before.build else ()
     names = sorted({each.partition("=")[0] for each in different})
-    if names:
-        lines.append(f"Settings changed: {_listed(names)}")
-    return tuple(lines)
+    return (*lines, *_line("Settings changed", names))
 
 
 def _program(started: ProcessStarted) -> str:
@@ -212,40 +234,51 @@ def card(
         for position in standing.positions
         if position.quantity
     ]
-    leaving = [
-        f"{plain(quantity)} {base_and_quote(symbol)[0]}"
-        for symbol, quantity in sorted(standing.selling.items())
-    ]
-    waiting = [each for each in standing.trackers if each.state.is_waiting]
+    watching = [each for each in standing.trackers if each.state.is_waiting]
     blocked = [
         f"#{each.tracker_id}"
         for each in standing.trackers
         if each.state is TrackerState.BLOCKED and not _is_told(each, findings)
     ]
-    paused = [f"#{each.tracker_id}" for each in waiting if each.is_paused]
+    paused = [f"#{each.tracker_id}" for each in watching if each.is_paused]
     unprotected, by_backstop = standing.unprotected, standing.by_backstop
     todo = [
         *([_MODES[standing.mode]] if standing.mode in _MODES else []),
-        *([f"⚠️ NOT PROTECTED: {_listed(unprotected)}"] if unprotected else []),
-        *([f"⚠️ ONLY A BACKSTOP SELLS: {_listed(by_backstop)}"] if by_backstop else []),
-        *([f"⚠️ BLOCKED, does nothing now: {_listed(blocked)}"] if blocked else []),
-        *([f"⚠️ PAUSED, watches nothing: {_listed(paused)}"] if paused else []),
+        *_line("⚠️ NOT PROTECTED", unprotected),
+        *_line("⚠️ NO STOP CAN SELL, in orders not Umbra's", _coins(standing.bound)),
+        *_line("⚠️ MISSING, being checked", _coins(standing.missing)),
+        *_line("⚠️ ONLY A BACKSTOP SELLS", by_backstop),
+        *_line("⚠️ BLOCKED, does nothing now", blocked),
+        *_line("⚠️ PAUSED, watches nothing", paused),
     ]
     calm = "Nothing fired meanwhile" + ("." if todo else "; there is nothing to do.")
-    watched = f"Watched again: {len(waiting) - len(paused)}"
+    watched = f"Watched again: {len(watching) - len(paused)}"
     return (
         *(findings or (calm,)),
         *todo,
         *changes,
         f"At {standing.at:%H:%M:%S} UTC:",
-        *([f"Sold or being sold: {_listed(leaving)}"] if leaving else []),
-        f"Under care: {_listed(held)}" if held else "Under care: no coins",
+        *_line("Sold or being sold", _coins(standing.selling)),
+        *(_line("Under care", held) or ["Under care: no coins"]),
+        *_line("Of it in sales that wait for a price", _coins(standing.waiting)),
         watched + (f", orders at work: {standing.working}" if standing.working else ""),
     )
 
 
 def _is_told(tracker: Tracker, findings: Sequence[str]) -> bool:
     return any(f"#{tracker.tracker_id} " in line and "BLOCKED" in line for line in findings)
+
+
+def _coins(quantities: Mapping[str, Decimal]) -> list[str]:
+    """Name units by symbol or by asset."""
+    return [
+        f"{plain(quantity)} {name.partition('/')[0]}"
+        for name, quantity in sorted(quantities.items())
+    ]
+
+
+def _line(head: str, named: Sequence[str]) -> list[str]:
+    return [f"{head}: {_listed(named)}"] if named else []
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -147,7 +147,12 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         "trading.housekeeping",
     ),
     "trading.reacting": (*_CONDUCTED, "trading.commanding", "trading.follow_ups"),
-    "trading.start_card": ("trading.domain", "trading.trackers"),
+    "trading.start_card": (
+        "trading.domain",
+        "trading.execution.ladder",
+        "trading.execution.reconcile",
+        "trading.trackers",
+    ),
     "trading.installation": ("trading.decide", "trading.domain", "trading.risk", *_SHELL),
     "trading.agent": (
         *_CONDUCTED,

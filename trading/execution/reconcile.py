@@ -3,6 +3,7 @@
 Missing from a list is never terminal, and a balance that is absent is not a sale.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,6 +35,7 @@ class Difference(Enum):
 
 # What is found of orders, and not of coins.
 ORDERS = frozenset(Difference) - {Difference.FOREIGN_SALE, Difference.SHORT}
+_SHORT = re.compile(r"(\S+): the account shows ([0-9.]+) \S+ less than Umbra manages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,26 @@ class Finding:
     parts: tuple[OrderReport, ...] = ()
     asset: str = ""
     looked: tuple[str, ...] = ()
+
+
+def sentence(finding: Finding) -> str:
+    """Say what was found, for the card of a start."""
+    coins = f"{plain(finding.quantity)} {finding.asset}"
+    match finding.kind:
+        case Difference.SHORT:
+            return f"{finding.symbol}: the account shows {coins} less than Umbra manages"
+        case Difference.FOREIGN_SALE:
+            is_sale = finding.asset == base_and_quote(finding.symbol)[0]
+            return f"{finding.symbol}: {coins} {'sold' if is_sale else 'spent'} outside of Umbra"
+    order = f" order {finding.report.client_order_id}" if finding.report is not None else ""
+    amount = f" {plain(finding.quantity)}" if finding.quantity else ""
+    return f"{finding.symbol}: {finding.kind.value.replace('_', ' ')}{order}{amount}"
+
+
+def short_of(sentence: str) -> tuple[str, Decimal] | None:
+    """Return of which symbol a `sentence` says that units are missing, and how many."""
+    found = _SHORT.fullmatch(sentence)
+    return None if found is None else (found[1], Decimal(found[2]))
 
 
 def in_words(report: OrderReport) -> str:

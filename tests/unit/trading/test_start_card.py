@@ -10,7 +10,15 @@ import pytest
 from tests.builders import protective_stop
 from tests.catalogue import fired
 from tests.fakes.desk import INSTRUMENTS
-from trading.domain.events import AttemptChanged, FillBooked, IntentClosed, ProcessStarted
+from tests.unit.trading.agent_world import AgentWorld
+from trading.domain.commands import PlaceOrder
+from trading.domain.events import (
+    AttemptChanged,
+    FillBooked,
+    IntentClosed,
+    ProcessStarted,
+    RecoveryReported,
+)
 from trading.domain.money import ZERO
 from trading.domain.order import (
     Attempt,
@@ -24,8 +32,9 @@ from trading.domain.order import (
     Side,
 )
 from trading.domain.position import Position, TradingMode
-from trading.domain.tracker import Tracker, TrackerState
-from trading.start_card import Standing, StartLog, card, left, program_changes, selling
+from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerState
+from trading.execution.reconcile import Difference, Finding, sentence
+from trading.start_card import Standing, StartLog, card, left, program_changes, selling, waiting
 from trading.views import too_little
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -204,17 +213,22 @@ def attempt(filled: str) -> Attempt:
     return Attempt("i1", 1, request, AttemptState.FILLED, AT, filled_quantity=Decimal(filled))
 
 
+def short(asset: str, quantity: str) -> str:
+    finding = Finding(Difference.SHORT, f"{asset}/USDT", quantity=Decimal(quantity), asset=asset)
+    return sentence(finding)
+
+
 def test_coins_that_an_order_of_ours_has_sold_are_not_called_short() -> None:
     log = StartLog([], [attempt("0.1")])
     # Of the 0.5 that the order sold, 0.1 was known and booked before the death.
     log.apply(AttemptChanged(attempt("0.5"), "asked", AT))
-    assert log.unexplained(["BTC/USDT: short 0.4", "ETH/USDT: short 2"]) == ["ETH/USDT: short 2"]
-    assert log.unexplained(["BTC/USDT: short 0.5"]) == ["BTC/USDT: short 0.5"]
+    assert log.unexplained([short("BTC", "0.4"), short("ETH", "2")]) == [short("ETH", "2")]
+    assert log.unexplained([short("BTC", "0.5")]) == [short("BTC", "0.5")]
     # What is booked is managed no more: coins that are short all the same were not sold by it.
     at = (Decimal("0.4"), Decimal(57_000))
     fill = Fill("BTC/USDT", "1", "u-1", Side.SELL, *at, ZERO, "USDT", AT)
     log.apply(FillBooked(fill, "i1", "BTC", "USDT", AT))
-    assert log.unexplained(["BTC/USDT: short 0.4"]) == ["BTC/USDT: short 0.4"]
+    assert log.unexplained([short("BTC", "0.4")]) == [short("BTC", "0.4")]
 
 
 class Exiting:
@@ -281,3 +295,125 @@ def test_another_program_and_other_settings_are_told(before: dict[str, Any], wor
 def test_the_same_program_tells_nothing_of_itself() -> None:
     assert program_changes(started(), started(at=AT + timedelta(days=1))) == ()
     assert program_changes(None, started()) == ()
+
+
+def limit_sale(number: int, quantity: str) -> Intent:
+    """A person's sale at a price far above."""
+    ordered = closed(None, "0", "0").intent
+    return replace(
+        ordered,
+        intent_id=f"s{number}",
+        purpose=Purpose.CLOSE,
+        state=IntentState.OPEN,
+        quantity=Decimal(quantity),
+        limit_price=Decimal(70_000),
+    )
+
+
+def test_coins_in_a_sale_that_waits_for_its_price_stay_under_care_and_are_not_protected() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5"))]
+    exits = Exiting(limit_sale(1, "0.3"), limit_sale(2, "0.2"), BTC="0.5")
+    sold = selling(positions, exits)
+    assert sold == {}
+    standing = Standing(AT, left(positions, sold), [], 2, waiting=waiting(exits))
+    assert card([], standing) == (
+        "Nothing fired meanwhile.",
+        "⚠️ NOT PROTECTED: 0.5 BTC",
+        "At 12:00:00 UTC:",
+        "Under care: 0.5 BTC",
+        "Of it in sales that wait for a price: 0.5 BTC",
+        "Watched again: 0, orders at work: 2",
+    )
+
+
+def test_what_such_a_sale_has_sold_and_nobody_booked_is_sold() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5"))]
+    begun = replace(limit_sale(1, "0.5"), filled_quantity=Decimal("0.2"))
+    exits = Exiting(begun, BTC="0.5")
+    assert selling(positions, exits) == {"BTC/USDT": Decimal("0.2")}
+    assert waiting(exits) == {"BTC/USDT": Decimal("0.3")}
+
+
+def test_a_start_names_coins_that_no_stop_can_sell_and_calls_none_of_them_protected() -> None:
+    positions = [Position("BTC/USDT", Decimal("0.5")), Position("ETH/USDT", Decimal(3))]
+    watching = [tracker(1, TrackerState.TRAILING, quantity=Decimal("0.5"))]
+    bound, missing = {"BTC/USDT": Decimal("0.3")}, {"ETH": Decimal(1)}
+    assert card([], Standing(AT, positions, watching, 0, bound=bound, missing=missing)) == (
+        "Nothing fired meanwhile.",
+        "⚠️ NOT PROTECTED: 2 ETH",
+        "⚠️ NO STOP CAN SELL, in orders not Umbra's: 0.3 BTC",
+        "⚠️ MISSING, being checked: 1 ETH",
+        "At 12:00:00 UTC:",
+        "Under care: 0.5 BTC, 3 ETH",
+        "Watched again: 1",
+    )
+
+
+async def _started_again(world: AgentWorld) -> tuple[str, ...]:
+    await world.agent.beat()
+    await world.kill()
+    await world.start()
+    return world.store.of(RecoveryReported)[-1].lines
+
+
+async def test_the_first_card_tells_of_coins_that_went_into_an_order_of_others(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    world.exchange.lock_by_hand("BTC", "0.3")
+    lines = await _started_again(world)
+    assert "⚠️ NO STOP CAN SELL, in orders not Umbra's: 0.3 BTC" in lines
+    assert "nothing to do" not in " ".join(lines)
+    world.exchange.lock_by_hand("BTC", "-0.3")
+    assert "there is nothing to do" in (await _started_again(world))[0]
+
+
+async def test_the_first_card_tells_of_coins_that_left_while_nobody_looked(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.agent.beat()
+    await world.kill()
+    world.exchange.bring("BTC", "-0.2")
+    await world.start()
+    assert "⚠️ MISSING, being checked: 0.2 BTC" in world.store.of(RecoveryReported)[-1].lines
+
+
+async def test_the_first_card_keeps_under_care_what_lies_in_a_sale_of_ours(
+    world: AgentWorld,
+) -> None:
+    sale = PlaceOrder("BTC/USDT", Side.SELL, Amount(AmountKind.ALL), Decimal(70_000))
+    await world.do(sale)
+    # As the exchange locks what a limit order sells.
+    world.exchange.lock_by_hand("BTC", "0.5")
+    lines = await _started_again(world)
+    assert lines[-3:] == (
+        "Under care: 0.5 BTC",
+        "Of it in sales that wait for a price: 0.5 BTC",
+        "Watched again: 0, orders at work: 1",
+    )
+    assert "not Umbra's" not in " ".join(lines)
+
+
+async def test_the_card_names_no_sale_from_before_the_account_showed_everything(
+    world: AgentWorld,
+) -> None:
+    await world.protect(amount=Amount(AmountKind.BASE, Decimal("0.25")))
+    await world.time.pass_by(1)
+    # Coins of the person's own.
+    world.exchange.sell_by_hand("BTC/USDT", "0.1")
+    for _ in range(3):
+        await world.time.pass_by(10)
+        await world.time.finish(world.agent.jobs()["balances"]())
+    await world.agent.beat()
+    await world.kill()
+    world.exchange.bring("BTC", "-0.2")
+    await world.start()
+    told = " ".join(world.store.of(RecoveryReported)[-1].lines)
+    assert "BTC/USDT: the account shows 0.05 BTC less than Umbra manages" in told
+    assert "outside of Umbra" not in told
+    await world.kill()
+    world.exchange.sell_by_hand("BTC/USDT", "0.05")
+    await world.start()
+    told = " ".join(world.store.of(RecoveryReported)[-1].lines)
+    assert "BTC/USDT: 0.05 BTC sold outside of Umbra" in told

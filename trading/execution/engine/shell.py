@@ -346,13 +346,16 @@ class ExecutionEngine:
         """Take a report of the user stream; returns at once."""
         self._reporting.take(report)
 
-    async def recover(self, state: StoredState) -> Sequence[str]:
+    async def recover(
+        self, state: StoredState, whole_at: Mapping[str, datetime] | None = None
+    ) -> Sequence[str]:
         """Take up everything that was open, and ask the exchange once; `go_on` carries it out.
 
         Whatever was journaled is treated as maybe sent. Returns a sentence per decision; none ends
-        before `go_on`, so that the caller can load what ends with it.
+        before `go_on`, so that the caller can load what ends with it. `whole_at` is when the
+        account last showed all that is managed of an asset.
         """
-        return await self._taking_up.recover(state)
+        return await self._taking_up.recover(state, whole_at)
 
     def doubt(self, decisions: Mapping[str, str], since: datetime) -> None:
         """Take decisions that a process before this one may have carried out, before `recover`.

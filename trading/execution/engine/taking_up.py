@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from datetime import datetime
 
 from trading.domain.errors import UmbraError
-from trading.domain.instrument import base_and_quote
-from trading.domain.money import plain
 from trading.domain.order import Attempt, Side
+from trading.execution import reconcile
 from trading.execution.engine import alerting
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
@@ -43,11 +43,14 @@ class TakingUp:
         # What was found and is not carried out yet.
         self._found: Sequence[Case] = ()
 
-    async def recover(self, state: StoredState) -> Sequence[str]:
+    async def recover(
+        self, state: StoredState, whole_at: Mapping[str, datetime] | None = None
+    ) -> Sequence[str]:
         """Take up everything that was open, and ask the exchange once; `go_on` carries it out.
 
         Whatever was journaled is treated as maybe sent. Returns a sentence per decision; none ends
-        before `go_on`, so that the caller can load what ends with it.
+        before `go_on`, so that the caller can load what ends with it. What others sold before the
+        account last showed all that is managed (`whole_at`, by asset) took none of it.
         """
         for attempt_case in await self._recovery.watched(state.watched_attempts):
             self._reporting.register(attempt_case)
@@ -74,13 +77,13 @@ class TakingUp:
             await self._s.writer.keep(*ended)
         lines = list(self._recovery.report(cases))
         try:
-            findings = await self._recovery.sweep(symbols)
+            findings = await self._recovery.sweep(symbols, whole_at)
         except UmbraError as error:
             lines.append(f"the exchange could not be compared with the journal yet: {error.words}")
         else:
             short = {each.asset for each in findings if each.kind is Difference.SHORT}
             lines += [
-                _finding_sentence(finding) for finding in findings if _is_news(finding, short)
+                reconcile.sentence(finding) for finding in findings if _is_news(finding, short)
             ]
         self._reporting.is_telling_orphans = True
         return lines
@@ -117,14 +120,3 @@ def _is_news(finding: Finding, short: Container[str]) -> bool:
     # What a person sold elsewhere, less what was bought, matters where managed coins are missing.
     is_sale = finding.kind is Difference.FOREIGN_SALE
     return not is_sale or (finding.asset in short and finding.quantity > 0)
-
-
-def _finding_sentence(finding: Finding) -> str:
-    order = f" order {finding.report.client_order_id}" if finding.report is not None else ""
-    amount = f" {plain(finding.quantity)}" if finding.quantity else ""
-    if (
-        finding.kind is Difference.FOREIGN_SALE
-        and finding.asset != base_and_quote(finding.symbol)[0]
-    ):
-        return f"{finding.symbol}: foreign purchase for{amount} {finding.asset}"
-    return f"{finding.symbol}: {finding.kind.value.replace('_', ' ')}{order}{amount}"

@@ -41,7 +41,10 @@ async def test_a_start_asks_for_executions_of_what_is_missing_alone() -> None:
     lines = await again.time.finish(again.engine.recover(await again.store.records.state()))
     assert set(again.exchange.execution_reads) == {ETH}
     told = [line.rpartition(": ")[2] for line in lines if ETH in line]
-    assert told == ["foreign sale 1.5", "short 0.5"]
+    assert told == [
+        "1.5 ETH sold outside of Umbra",
+        "the account shows 0.5 ETH less than Umbra manages",
+    ]
 
 
 async def test_what_is_sold_while_executions_are_read_is_left_to_the_next_look() -> None:
