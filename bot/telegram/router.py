@@ -68,6 +68,8 @@ class Router:
     _asked_on: deque[tuple[int, int | None]] = field(
         default_factory=lambda: deque(maxlen=_ASKED_ON_MAX)
     )
+    # Who has written or tapped since this start: what a question waited for is not known before.
+    _heard: set[int] = field(default_factory=set)
     progress: Progress = field(init=False)
     _answers: Answers = field(init=False)
 
@@ -94,6 +96,7 @@ class Router:
         if ruling.verdict is Verdict.IGNORED or ruling.person is None:
             return self._ignored(stored, ruling)
         handled = await self._admitted(stored, update, ruling.person, ruling.chat_id)
+        self._heard.add(ruling.person.user_id)
         if not is_answered(handled):
             # There is nothing to wait for.
             self.flood.answered(stored.update_id, self.clock.now())
@@ -338,7 +341,7 @@ class Router:
             raise Refused("a command's name should follow the slash, was nothing", example="/help")
         if "/" in request.text and " " not in request.text:
             return await looking.show_price(request, self.services)
-        raise Refused("this was not understood. Commands start with a slash", example="/help")
+        raise _not_understood(is_first=request.by not in self._heard)
 
     async def _dispatch(self, request: Request) -> Reply:
         entry = BY_NAME.get(request.command)
@@ -383,6 +386,15 @@ def _unknown(request: Request) -> Refused:
     return Refused(
         f"there is no command /{request.command[:24]}", example="/help", wrong=said, near=near
     )
+
+
+def _not_understood(*, is_first: bool) -> Refused:
+    ended = (
+        "If it answers a question, that ended when Umbra restarted: tap a button there, or begin "
+        "again. "
+    )
+    told = f"this was not understood. {ended if is_first else ''}Commands start with a slash"
+    return Refused(told, example="/help")
 
 
 def _is_own_chat(ruling: Ruling) -> bool:

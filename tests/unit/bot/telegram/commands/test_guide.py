@@ -92,6 +92,18 @@ async def test_amounts_to_spend_buy_a_lot_where_one_is_dear_and_the_account_can_
     assert "100.00 USDT is free: too little to buy BTC with, which takes 120 USDT" in refused.text
 
 
+async def test_what_is_typed_for_a_question_of_before_a_restart_is_told_that_it_ended(
+    talk: Talk,
+) -> None:
+    asked = await talk.ask("/buy BTC/USDT")
+    talk.restarted()
+    told = await talk.ask("100 USDT")
+    assert "If it answers a question, that ended when Umbra restarted" in told.text
+    # Its buttons hold all that was chosen, and go on.
+    assert (await talk.press(asked.buttons["100 USDT"])).title.startswith("❔ Buy")
+    assert "restarted" not in (await talk.ask("100 USDT")).text
+
+
 async def test_a_slip_of_the_finger_ends_no_guide_and_a_command_does(talk: Talk) -> None:
     await talk.ask("/buy BTC/USDT")
     slip = await talk.ask("1oo USDT")
