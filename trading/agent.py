@@ -32,6 +32,7 @@ from trading.domain.events import (
     ProcessStopped,
     RecoveryReported,
 )
+from trading.domain.errors import UmbraError
 from trading.domain.market import Observation
 from trading.domain.order import AttemptState, Fill, Intent, OrderReport
 from trading.domain.tracker import Evidence, Tracker
@@ -521,4 +522,5 @@ class TradingAgent:
 
     def advice_died(self, name: str, error: BaseException) -> None:
         """Tell the same, more quietly, of a task that no stop and no order needs."""
-        self._follow_ups.add(partial(self.alarms.advice_died, name, type(error).__name__))
+        why = str(error) if isinstance(error, UmbraError) else type(error).__name__
+        self._follow_ups.add(partial(self.alarms.advice_died, name, why))

@@ -253,6 +253,12 @@ async def test_a_death_that_touches_no_stop_is_told_once_an_hour_and_not_loudly(
         assert [(one.severity, one.alert_id) for one in told] == [
             (Severity.WARN, "advice_died:scanner:2026-11-20T12")
         ]
-        assert "Stops and orders do not need it" in told[0].text
+        assert "started again (RuntimeError). Stops and orders do not need it" in told[0].text
+        # What was raised on purpose says what can be done about it.
+        world.agent.advice_died("way", Refused("no socket can be made at /data"))
+        await world.time.settle()
+        assert "started again (no socket can be made at /data). Stops" in (
+            world.store.of(AlertRaised)[-1].text
+        )
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
