@@ -23,6 +23,7 @@ from trading.commanding.proposing import Proposer
 from trading.commanding.reviewing import Reviewing
 from trading.commanding.workings import Workings
 from trading.deadlines import Patience
+from trading.domain.errors import UmbraError
 from trading.domain.events import (
     CommandExecuted,
     ConditionChanged,
@@ -32,7 +33,6 @@ from trading.domain.events import (
     ProcessStopped,
     RecoveryReported,
 )
-from trading.domain.errors import UmbraError
 from trading.domain.market import Observation
 from trading.domain.order import AttemptState, Fill, Intent, OrderReport
 from trading.domain.tracker import Evidence, Tracker
