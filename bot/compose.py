@@ -28,7 +28,14 @@ from bot.vital_signs import VitalSigns, Watched
 from storage.database import StorageAwaited, StorageMissing
 from trading.agent import TradingAgent
 from trading.bus import Bus
-from trading.domain.errors import Fatal, JournalCorrupt, StorageLost, UmbraError
+from trading.domain.errors import (
+    DirectoryInUse,
+    Fatal,
+    InstanceConflict,
+    JournalCorrupt,
+    StorageLost,
+    UmbraError,
+)
 from trading.domain.events import JobRan
 from trading.installation import Identity, Ports, order_prefix
 from trading.reception import Reception
@@ -66,6 +73,17 @@ async def answer_alone(
     first. `begun` is called once that is certain. Raises DirectoryInUse while an agent holds the
     data directory.
     """
+    try:
+        return await _answered_alone(settings, version, request, begun)
+    except DirectoryInUse:
+        raise
+    except InstanceConflict as conflict:
+        return Reply(False, wording.elsewhere(settings.directory, conflict.fact))
+
+
+async def _answered_alone(
+    settings: Settings, version: str, request: Request, begun: Callable[[], None]
+) -> Reply:
     acts = request.ask in ACTING
     async with contextlib.AsyncExitStack() as stack:
         try:
@@ -127,6 +145,7 @@ class Process:
     async def answer_alone(self, request: Request) -> Reply:
         """Recover as far as the exchange lets, answer one request, and stop."""
         await self._assemble()
+        self._local.words = wording.ALONE
         await self._halt_file.check(self._desk)
         ready = asyncio.Event()
         work = asyncio.create_task(

@@ -24,13 +24,14 @@ def holders(files: Iterable[Path], kernel: Path = Path("/proc")) -> tuple[str, .
         f"process {pid} ({_name(kernel / str(pid))})"
         for pid, path in sorted(found.items())
         # An inode's number is one of its file system alone.
-        if path is not None and pid != os.getpid() and path in _opened(kernel / str(pid))
+        if path is not None and pid != os.getpid() and path in opened_by(pid, kernel)
     )
 
 
-def _opened(process: Path) -> Iterator[str]:
+def opened_by(process_id: int | str, kernel: Path = Path("/proc")) -> Iterator[str]:
+    """Give the paths that a process has open; none where the kernel does not tell us."""
     try:
-        descriptors = list((process / "fd").iterdir())
+        descriptors = list((kernel / str(process_id) / "fd").iterdir())
     except OSError:
         return
     for each in descriptors:

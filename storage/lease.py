@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, bindparam, select, update
 
 from storage import schema
+from storage.holders import opened_by
 from storage.statements import fixed, insert
 from trading.domain.errors import DirectoryInUse, InstanceConflict
 
@@ -23,6 +24,7 @@ _next_lease = fixed(
 
 
 _PEER = struct.Struct("3i")
+_DIRECTORY_LOCK = "agent.lock"
 
 
 def describe_holder() -> str:
@@ -37,10 +39,10 @@ class FileLock:
         self.path = path
         self._descriptor: int | None = None
 
-    def acquire(self, conflict: Callable[[str], str]) -> None:
-        """Take the lock or raise InstanceConflict; `conflict` makes the text from the holder."""
+    def acquire(self, conflict: Callable[[str], InstanceConflict]) -> None:
+        """Take the lock or raise what `conflict` makes of its holder."""
         if holder := self._taken_by():
-            raise InstanceConflict(conflict(holder))
+            raise conflict(holder)
 
     def _taken_by(self) -> str:
         """Take the lock; returns who holds it where that is somebody else."""
@@ -90,9 +92,9 @@ class DatabaseLock(FileLock):
     def take(self) -> None:
         """Take the lock or raise InstanceConflict."""
         self.acquire(
-            lambda holder: (
-                f"{self._database} is in use by {holder}; "
-                "stop that one first, two agents must not share a database"
+            lambda holder: InstanceConflict(
+                f"{self._database} is in use by {holder}",
+                "stop that one first, two agents must not share a database",
             )
         )
 
@@ -101,7 +103,7 @@ class DirectoryLock(FileLock):
     """One process per data directory, whichever database it writes to."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory / "agent.lock")
+        super().__init__(directory / _DIRECTORY_LOCK)
         self._directory = directory
 
     def take(self) -> None:
@@ -152,11 +154,12 @@ class AccountLock:
         except OSError as error:
             taken.close()
             raise InstanceConflict(
-                f"the account of this key on {self._place} is traded by {_holder(name)}; "
-                "stop that one first, two agents must not trade one account"
+                f"the account of this key on {self._place} is traded by {_holder(name)}",
+                "stop that one first, two agents must not trade one account",
             ) from error
-        # Whoever finds the name taken connects only to learn the holder's process id.
-        taken.listen(1)
+        # Whoever finds the name taken connects only to learn the holder's process id, and is never
+        # accepted: each takes a place for as long as the holder lives.
+        taken.listen(socket.SOMAXCONN)
         self._sockets[name] = taken
 
 
@@ -172,7 +175,14 @@ def _holder(name: bytes) -> str:
             found = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
     except OSError:
         return "another process"
-    return f"pid {_PEER.unpack(found)[0]}"
+    process_id = int(_PEER.unpack(found)[0])
+    return f"pid {process_id}{_directory_of(process_id)}"
+
+
+def _directory_of(process_id: int) -> str:
+    """Say in which data directory an agent runs; empty where the kernel does not tell us."""
+    locks = [path for path in map(Path, opened_by(process_id)) if path.name == _DIRECTORY_LOCK]
+    return f" in {locks[0].parent}" if locks else ""
 
 
 @dataclass(frozen=True, slots=True)

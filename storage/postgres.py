@@ -236,8 +236,8 @@ class PostgresLease:
                     raise StorageHeld(f"the lock that Umbra takes is held by {program}")
                 holder = await _holder(connection)
                 raise InstanceConflict(
-                    f"{self._name} is in use by {holder}; "
-                    "stop that one first, two agents must not share a database"
+                    f"{self._name} is in use by {holder}",
+                    "stop that one first, two agents must not share a database",
                 )
             await asyncio.sleep(_RETRY_PAUSE_S)
 

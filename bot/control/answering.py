@@ -19,7 +19,10 @@ _SETTLE_S = 10.0
 
 
 class LocalDesk:
-    """Does what the command line asks, with the request's id as its cause."""
+    """Does what the command line asks, with the request's id as its cause.
+
+    `words` are those of an agent that runs, unless it is told that nobody does.
+    """
 
     def __init__(
         self,
@@ -29,6 +32,7 @@ class LocalDesk:
         is_ready: Callable[[], bool],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self.words = wording.RUNNING
         self._desk = desk
         self._records = records
         self._clock = clock
@@ -59,7 +63,7 @@ class LocalDesk:
 
     async def _preview(self) -> Reply:
         if not self._is_ready():
-            return Reply(False, wording.CANNOT_SELL)
+            return Reply(False, self.words.cannot_sell)
         facts = (await self._desk.propose(Panic(), THIS_MACHINE)).facts
         if not isinstance(facts, CloseProposal):
             raise Refused("a panic should propose what it closes")
@@ -82,26 +86,29 @@ class LocalDesk:
     async def _halt(self, cause: str) -> Reply:
         state = self._desk.status().state
         if state.is_halted:
-            return Reply(True, f"Already {MODES[state].state}.")
+            return Reply(True, _lines(f"Already {MODES[state].state}.", self.words.last))
         await self._once(_HALT, cause)
         if not self._is_ready():
-            return Reply(True, wording.HALTED_EARLY)
-        return Reply(True, _lines(wording.HALTED, wording.troubles(self._desk.status())))
+            return Reply(True, _lines(self.words.halted_early, self.words.last))
+        troubles = wording.troubles(self._desk.status())
+        return Reply(True, _lines(self.words.halted, troubles, self.words.last))
 
     async def _panic(self, cause: str) -> Reply:
         if not self._is_ready():
             halted = await self._halt(f"{cause}:halt")
-            return Reply(False, f"{halted.text}\n{wording.CANNOT_SELL}")
+            return Reply(False, _lines(self.words.cannot_sell, halted.text))
         outcome = await self._once(Panic(), cause)
         if outcome is None:
             return Reply(True, "This panic was carried out already.")
         open_ids = await self._settled(frozenset(outcome.intent_ids))
         status = self._desk.status()
         left = [intent for intent, _ in self._desk.open_orders() if intent.intent_id in open_ids]
-        told = wording.sold(outcome.text, left, status.positions, status.is_in_doubt)
+        told = wording.sold(
+            outcome.text, left, status.positions, status.is_in_doubt, self.words.goes_on
+        )
         return Reply(
             not left and not status.positions and not status.is_in_doubt,
-            _lines(told, wording.HALTED, wording.troubles(status)),
+            _lines(told, self.words.halted, wording.troubles(status), self.words.last),
         )
 
     async def _once(self, command: Command, cause: str) -> Outcome | None:

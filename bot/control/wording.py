@@ -1,6 +1,7 @@
 """What a terminal shows of the agent: plain lines, made of the same views as the chat's cards."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,22 +20,56 @@ from trading.overview import PositionView, StatusView, is_in_doubt
 from trading.ports.storage import LostRecords, StoredState
 
 _WAY_BACK = "/resume in the chat or umbra resume ends it."
-HALTED = f"Halted: nothing new is bought, private stops still sell. {_WAY_BACK}"
 RESUMED = "Active again: new entries are allowed. Nothing is re-armed by itself."
 NOTHING_TO_RESUME = "Umbra is active already: there is nothing to resume."
 NOBODY_TO_RESUME = (
     "No agent runs here, so nothing was changed: a halt counts for the next start, too. "
     "Start it (umbra run), then umbra resume."
 )
-CANNOT_SELL = (
-    "Nothing can be sold now: Umbra is still starting; umbra status says what it waits for. "
-    "Try again, or sell at the exchange."
-)
-HALTED_EARLY = (
-    "Halted: nothing new is bought. Umbra is still starting, so NO STOP IS WATCHED yet, and orders "
-    f"that still buy at the exchange are cancelled once it has. {_WAY_BACK}"
-)
+NOBODY_WATCHES = "No agent runs here, so NO STOP IS WATCHED. Start it: umbra run"
 _LISTED_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What depends on who does the rest once a terminal has its answer; `last` ends it.
+
+    `halted_early` and `cannot_sell` are for what has not recovered.
+    """
+
+    halted: str
+    halted_early: str
+    cannot_sell: str
+    goes_on: str
+    last: str = ""
+
+
+RUNNING = Words(
+    halted=f"Halted: nothing new is bought, private stops still sell. {_WAY_BACK}",
+    halted_early=(
+        "Halted: nothing new is bought. Umbra is still starting, so NO STOP IS WATCHED yet, and "
+        f"orders that still buy at the exchange are cancelled once it has. {_WAY_BACK}"
+    ),
+    cannot_sell=(
+        "Nothing can be sold now: Umbra is still starting; umbra status says what it waits for. "
+        "Try again, or sell at the exchange."
+    ),
+    goes_on="Umbra goes on trying as long as it runs; umbra status shows how it is.",
+)
+# Of a process that was started for one request, and ends with it.
+ALONE = Words(
+    halted=f"Halted: the next start comes up halted, too. {_WAY_BACK}",
+    halted_early=(
+        "Halted: the next start comes up halted, and cancels orders that still buy at the "
+        f"exchange. {_WAY_BACK}"
+    ),
+    cannot_sell=(
+        "Nothing can be sold now: what Umbra knows and the exchange could not be compared in time. "
+        "Send umbra panic again, or sell at the exchange."
+    ),
+    goes_on="Nobody goes on trying before the next start (umbra run), or another umbra panic.",
+    last=NOBODY_WATCHES,
+)
 
 
 def status(view: StatusView, trackers: Sequence[Tracker]) -> str:
@@ -84,7 +119,7 @@ def unwatched(where: str, stored: StoredState, halt: str) -> str:
     mode = stored.trading_mode.mode if stored.trading_mode else TradingMode.ACTIVE
     return _journaled(
         f"{where}, {MODES[mode].state}",
-        "No agent runs here, so NO STOP IS WATCHED. Start it: umbra run",
+        NOBODY_WATCHES,
         stored,
         halt,
         "" if alive is None else f"Last sign of life: {alive:%Y-%m-%d %H:%M:%S} UTC",
@@ -119,6 +154,14 @@ def _head(view: StatusView) -> str:
     return f"{where}, {MODES[view.state].state}" + ", STORAGE LOST" * view.is_storage_lost
 
 
+def elsewhere(directory: Path, conflict: str) -> str:
+    """Say of a question that was asked in the wrong place, and by whom it is answered."""
+    return (
+        f"Nobody was asked and nothing was done: no agent runs in {directory}, and {conflict}. "
+        "To reach that one, ask as its user, with its directory as UMBRA_DATA_DIR."
+    )
+
+
 def stored_panic(stored: StoredState) -> str:
     """What a panic would do without a running agent, by the journal."""
     is_unknown = stored.lost is not None or is_in_doubt(stored.alerts)
@@ -143,7 +186,11 @@ def _panic(sales: str, trackers_ended: int, is_unknown: bool) -> str:
 
 
 def sold(
-    outcome: str, left: Iterable[Intent], positions: Sequence[PositionView], is_unknown: bool
+    outcome: str,
+    left: Iterable[Intent],
+    positions: Sequence[PositionView],
+    is_unknown: bool,
+    goes_on: str,
 ) -> str:
     """What became of a panic, and what did not; first that more may be managed than is known."""
     lines = ["\n".join(of_known(outcome)) if is_unknown else outcome]
@@ -156,7 +203,7 @@ def sold(
     if len(lines) == 1:
         lines += ["Everything managed is sold."] * (not is_unknown)
     else:
-        lines.append("Umbra goes on trying as long as it runs; umbra status shows how it is.")
+        lines.append(goes_on)
     return _joined(*lines)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from storage.lease import FileLock
+from trading.domain.errors import InstanceConflict
 
 
 class ArchiveLock(FileLock):
@@ -15,7 +16,8 @@ class ArchiveLock(FileLock):
     def take(self) -> None:
         """Take the lock or raise InstanceConflict."""
         self.acquire(
-            lambda holder: (
-                f"the archive {self._root} is being written by {holder}; wait until that has ended"
+            lambda holder: InstanceConflict(
+                f"the archive {self._root} is being written by {holder}",
+                "wait until that has ended",
             )
         )

@@ -116,7 +116,8 @@ async def test_with_everything_dead_a_halt_is_kept_for_the_next_start(world: Wor
     code, said = await umbra(world, "halt")
     assert code == 0, said
     assert "Halted" in said
-    assert "NO STOP IS WATCHED yet" in said
+    assert "NO STOP IS WATCHED" in said
+    assert "still starting" not in said
     code, said = await umbra(world, "panic", "--yes")
     assert code == 1, said
     assert "Nothing can be sold now" in said
@@ -125,6 +126,38 @@ async def test_with_everything_dead_a_halt_is_kept_for_the_next_start(world: Wor
     await world.price("60000")
     await world.start_agent()
     assert "HALTED" in (await world.answer("/status", "Equity"))["text"]
+
+
+async def test_without_an_agent_a_halt_says_that_nobody_watches(world: World) -> None:
+    await world.arm("/track BTC/USDT stop 50000 0.2")
+    await world.kill_agent()
+
+    for first in ("Halted", "Already HALTED"):
+        code, said = await umbra(world, "halt")
+        assert code == 0, said
+        assert first in said
+        assert "NO STOP IS WATCHED. Start it: umbra run" in said
+        assert "stops still sell" not in said
+
+
+async def test_a_command_in_another_directory_names_the_one_of_the_agent(world: World) -> None:
+    await world.arm("/track BTC/USDT stop 50000 0.2")
+    own, elsewhere = world.data_dir, world.folder / "elsewhere"
+    world.settings["UMBRA_DATA_DIR"] = str(elsewhere)
+    process_id = world.processes["run"].pid
+
+    for command in (["status"], ["halt"], ["panic", "--yes"], ["resume", "--yes"]):
+        code, said = await umbra(world, *command)
+        assert code == 1, said
+        assert "nothing was done" in said
+        assert f"traded by pid {process_id} in {own}" in said
+        # Whoever did that would end what watches the stops.
+        assert "stop that one" not in said
+
+    world.settings["UMBRA_DATA_DIR"] = str(own)
+    code, said = await umbra(world, "status")
+    assert "SIMULATED, live on binance, active" in said
+    assert await world.balance_of("BTC") == Decimal("0.5")
 
 
 async def test_the_file_halts_a_running_agent_and_keeps_the_next_one_halted(world: World) -> None:

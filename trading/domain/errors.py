@@ -169,7 +169,14 @@ class AuthLost(Fatal):
 
 
 class InstanceConflict(Fatal):
-    """Another process holds this database or this account."""
+    """Another process holds this database or this account.
+
+    `fact` says that alone; the advice after it is for whoever starts a second one.
+    """
+
+    def __init__(self, fact: str, advice: str = "") -> None:
+        super().__init__("; ".join(filter(None, (fact, advice))))
+        self.fact = fact
 
 
 class DirectoryInUse(InstanceConflict):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.lease import AccountLock, DatabaseLock
+from storage.lease import AccountLock, DatabaseLock, DirectoryLock
 from tests.catalogue import fired
 from trading.domain.errors import InstanceConflict
 
@@ -100,6 +100,21 @@ def test_one_account_is_traded_once_per_host() -> None:
     same.take()
     for lock in (same, other):
         lock.release()
+
+
+def test_who_trades_an_account_is_named_however_often_it_is_asked(tmp_path: Path) -> None:
+    held, directory = AccountLock("binance", "key-1"), DirectoryLock(tmp_path)
+    directory.take()
+    held.take()
+    try:
+        for _ in range(20):
+            with pytest.raises(InstanceConflict) as refused:
+                AccountLock("binance", "key-1").take()
+            named = f"traded by pid {os.getpid()} in {tmp_path}"
+            assert refused.value.fact == f"the account of this key on binance is {named}"
+    finally:
+        held.release()
+        directory.release()
 
 
 def test_two_keys_of_one_account_are_traded_once_per_host() -> None:
