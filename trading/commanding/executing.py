@@ -112,11 +112,15 @@ class Executor:
         if spec.first_side is Side.BUY:
             self._of.check_entries()
         owner = (self._of.state.take_tracker_id(), done.by)
-        armed, facts = await self._of.arm(spec, owner, reference)
-        now = consent.shown_of_tracker(armed.tracker, armed.adopted)
-        consent.check_growth(now, shown, "own")
-        adoption = _adoption(spec.symbol, armed.adopted, facts.price, done.at)
-        await self._of.trackers.arm(armed.tracker, (done, *adoption))
+        basis = await self._of.basis(spec.symbol, spec.trail)
+        consent.check_drift(reference, basis.present.price, self._of.limits.price_collar)
+        # Worked out inside: another word may just take what is left.
+        async with self._of.trackers.undisturbed():
+            armed, facts = self._of.arm(spec, owner, basis)
+            now = consent.shown_of_tracker(armed.tracker, armed.adopted)
+            consent.check_growth(now, shown, "own")
+            adoption = _adoption(spec.symbol, armed.adopted, facts.price, done.at)
+            await self._of.trackers.arm(armed.tracker, (done, *adoption))
         number = armed.tracker.tracker_id
         return Outcome(f"#{number} {spec.symbol} is watched.", number)
 
@@ -124,13 +128,18 @@ class Executor:
         self, command: EditTracker, done: CommandExecuted, shown: Shown | None
     ) -> Outcome:
         before = self._of.tracker(command.tracker_id)
-        edit, present = await self._of.edit(before, command)
-        now = consent.shown_of_edit(before, edit.tracker, edit.adopted, command)
-        if shown is not None and shown.rules not in {"", now.rules}:
-            raise Outgrown(f"#{before.tracker_id} was changed since the question")
-        consent.check_growth(now, shown, "own")
-        adoption = _adoption(before.symbol, edit.adopted, present.price, done.at)
-        await self._of.trackers.edit(before, edit.tracker, (done, *adoption))
+        takes_coins = command.amount is not None
+        basis = await self._of.basis(before.symbol, command.trail, takes_coins=takes_coins)
+        async with self._of.trackers.undisturbed():
+            # As it is by now: a sale may have left it less, and its stop may have followed.
+            present = self._of.tracker(before.tracker_id)
+            edit = self._of.edit(present, command, basis)
+            now = consent.shown_of_edit(present, edit.tracker, edit.adopted, command)
+            if shown is not None and shown.rules not in {"", now.rules}:
+                raise Outgrown(f"#{before.tracker_id} was changed since the question")
+            consent.check_growth(now, shown, "own")
+            adoption = _adoption(before.symbol, edit.adopted, basis.present.price, done.at)
+            await self._of.trackers.edit(before, edit.tracker, (done, *adoption))
         return Outcome(f"#{before.tracker_id} was changed.", before.tracker_id)
 
     async def _buy(

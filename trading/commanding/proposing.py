@@ -77,7 +77,8 @@ class Proposer:
         adds_risk = spec.first_side is Side.BUY
         if adds_risk:
             self._of.check_entries()
-        armed, facts = await self._of.arm(spec, (self._of.state.next_tracker_id, by))
+        basis = await self._of.basis(spec.symbol, spec.trail)
+        armed, facts = self._of.arm(spec, (self._of.state.next_tracker_id, by), basis)
         if adds_risk:
             self._of.check_size(armed.tracker, facts.price)
         reference = facts.price if adds_risk else None
@@ -89,8 +90,10 @@ class Proposer:
 
     async def _edit(self, command: EditTracker) -> Proposal:
         before = self._of.tracker(command.tracker_id)
-        edit, present = await self._of.edit(before, command)
-        if command.amount is not None and edit.tracker.side is Side.BUY:
+        takes_coins = command.amount is not None
+        basis = await self._of.basis(before.symbol, command.trail, takes_coins=takes_coins)
+        edit, present = self._of.edit(before, command, basis), basis.present
+        if takes_coins and edit.tracker.side is Side.BUY:
             self._of.check_size(edit.tracker, present.price)
         facts = EditProposal(
             before=before,

@@ -52,6 +52,14 @@ class Sized:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What was asked for a tracker: the present, and why no coins may come under care by it."""
+
+    present: Present
+    doubt: Refused | None
+
+
+@dataclass(frozen=True, slots=True)
 class Workings:
     """What commands act on; questions about the present that several of them ask."""
 
@@ -204,18 +212,23 @@ class Workings:
             share = trail.atr_multiple * Decimal(repr(value)) / price if value else None
         return Present(price, self.clock.now(), self.fee, share)
 
-    async def arm(
-        self, spec: TrackerSpec, owner: tuple[int, int], reference: Decimal | None = None
+    async def basis(
+        self, symbol: str, trail: Distance | None, *, takes_coins: bool = True
+    ) -> Basis:
+        """Ask for all that `arm` and `edit` have to wait for; raises Refused."""
+        present = await self.present(symbol, trail)
+        return Basis(present, await self._settle(symbol) if takes_coins else None)
+
+    def arm(
+        self, spec: TrackerSpec, owner: tuple[int, int], basis: Basis
     ) -> tuple[Armed, TrackerProposal]:
-        """Work out a new tracker at the present price, not far from a `reference`; raises Refused.
+        """Work out a new tracker of what is left now; raises Refused.
 
         `owner` is the tracker's number and whose it is.
         """
-        present = await self.present(spec.symbol, spec.trail)
-        consent.check_drift(reference, present.price, self.limits.price_collar)
-        doubt = await self._settle(spec.symbol)
-        armed, facts = tracking.tracker(spec, owner, self.holding(spec.symbol), present)
-        _check_adopted(armed.adopted, doubt)
+        holding = self.holding(spec.symbol)
+        armed, facts = tracking.tracker(spec, owner, holding, basis.present)
+        self._check_adopted(armed.adopted, holding.instrument, basis.doubt)
         return armed, facts
 
     async def quote(self, symbol: str) -> Quote | None:
@@ -226,18 +239,16 @@ class Workings:
             return None
         return self.prices.quote(symbol)
 
-    async def edit(self, tracker: Tracker, command: EditTracker) -> tuple[editing.Edit, Present]:
-        """Work out a change of a live tracker; raises Refused."""
-        present = await self.present(tracker.symbol, command.trail)
-        doubt = await self._settle(tracker.symbol) if command.amount is not None else None
-        holding = self.holding(tracker.symbol)
+    def edit(self, tracker: Tracker, command: EditTracker, basis: Basis) -> editing.Edit:
+        """Work out a change of a live tracker, of what is left now; raises Refused."""
+        present, holding = basis.present, self.holding(tracker.symbol)
         owned = None
         if command.amount is not None:
             others = [item for item in holding.trackers if item.tracker_id != tracker.tracker_id]
             holding = replace(holding, trackers=others)
             owned = tracking.slice_for(command.amount, tracker.side, holding, present.price)
-            _check_adopted(owned.adopted, doubt)
-        return editing.edit(tracker, command, present, holding.instrument, owned), present
+            self._check_adopted(owned.adopted, holding.instrument, basis.doubt)
+        return editing.edit(tracker, command, present, holding.instrument, owned)
 
     async def size(self, command: PlaceOrder, shown: Shown | None = None) -> Sized:
         """Size a person's order at the present book, as it was `shown`; raises Refused."""
@@ -252,7 +263,7 @@ class Workings:
         card = replace(card, notes=(*notes, *card.notes))
         reference = quote.ask if command.side is Side.BUY else quote.bid
         shown = consent.shown_of_order(command, order, holding)
-        _check_adopted(shown.adopted, doubt)
+        self._check_adopted(shown.adopted, holding.instrument, doubt)
         return Sized(order, card, reference, shown)
 
     async def _settle(self, symbol: str) -> Refused | None:
@@ -278,7 +289,7 @@ class Workings:
             await self.ask(self.execution.look_at_purchases(base))
             # What was sold while the answer was on its way may be in it.
             must_ask = book.has_sold(base)
-        return Refused(f"{unknown}: a sale of it is being booked", "/orders") if must_ask else None
+        return _being_booked(base) if must_ask else None
 
     async def _look(self, symbol: str) -> None:
         try:
@@ -415,8 +426,19 @@ class Workings:
             return None
         return (worst - price) * tracker.quantity
 
+    def _check_adopted(
+        self, adopted: Decimal, instrument: Instrument, doubt: Refused | None
+    ) -> None:
+        """Raise the doubt, if there is one by now, where coins would be taken over."""
+        if not adopted:
+            return
+        if doubt is None and self.state.book.has_sold(instrument.base):
+            # Another word was waited for meanwhile.
+            doubt = _being_booked(instrument.base)
+        if doubt is not None:
+            raise doubt
 
-def _check_adopted(adopted: Decimal, doubt: Refused | None) -> None:
-    """Raise the doubt, if there is one, where coins would be taken over."""
-    if adopted and doubt is not None:
-        raise doubt
+
+def _being_booked(base: str) -> Refused:
+    words = f"what the account holds of {base} is not known: a sale of it is being booked"
+    return Refused(words, "/orders")

@@ -1,6 +1,5 @@
 """Changes by people: written first, one at a time; what changes does not fire meanwhile."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,21 +15,24 @@ from trading.trackers.watch import Watch
 
 
 class Changing:
-    """Makes a change durable with its causes, and reacts right after to what it missed so long."""
+    """Makes a change durable with its causes, and reacts right after to what it missed so long.
+
+    Each is made while nothing else is written of trackers: a record would undo it for the next
+    start, and another change may take what it takes. What is armed or edited is worked out before,
+    so whoever calls keeps others out from there on.
+    """
 
     def __init__(self, watch: Watch, recorder: Recorder, journal: Journal, clock: Clock) -> None:
         self._watch = watch
         self._recorder = recorder
         self._journal = journal
         self._clock = clock
-        self._lock = asyncio.Lock()
 
     async def arm(self, tracker: Tracker, causes: Sequence[Event]) -> None:
         """Make an armed tracker durable with its causes, and watch it."""
-        async with self._lock:
-            event = TrackerChanged(tracker, TrackerChange.ARMED, self._clock.now())
-            await self._journal.append(*causes, event)
-            self._watch.put(tracker)
+        event = TrackerChanged(tracker, TrackerChange.ARMED, self._clock.now())
+        await self._journal.append(*causes, event)
+        self._watch.put(tracker)
         self._recorder.publish(event, causes=causes)
         self._recorder.collect()
 
@@ -58,7 +60,8 @@ class Changing:
             now = self._clock.now()
             return replace(tracker, is_paused=True, paused_at=now, changed_at=now)
 
-        await self._change(tracker_id, TrackerChange.PAUSED, change, causes)
+        async with self._recorder.writing:
+            await self._change(tracker_id, TrackerChange.PAUSED, change, causes)
 
     async def resume(self, tracker_id: int, causes: Sequence[Event]) -> None:
         """Watch again, unless that would fire at once."""
@@ -74,7 +77,8 @@ class Changing:
                 arming.check_not_crossed(resumed, tick.price, moment_of(self._clock).line_ms)
             return resumed
 
-        await self._change(tracker_id, TrackerChange.RESUMED, change, causes)
+        async with self._recorder.writing:
+            await self._change(tracker_id, TrackerChange.RESUMED, change, causes)
 
     async def cancel(self, tracker_id: int, causes: Sequence[Event]) -> None:
         """End a waiting tracker without a trade."""
@@ -88,7 +92,8 @@ class Changing:
                 changed_at=self._clock.now(),
             )
 
-        await self._change(tracker_id, TrackerChange.CANCELLED, change, causes)
+        async with self._recorder.writing:
+            await self._change(tracker_id, TrackerChange.CANCELLED, change, causes)
 
     async def _change(
         self,
@@ -97,18 +102,16 @@ class Changing:
         change: Callable[[Tracker], Tracker],
         causes: Sequence[Event],
     ) -> None:
-        # A record that is written meanwhile would undo the change for the next start.
-        async with self._lock, self._recorder.writing:
-            is_ending = kind is TrackerChange.CANCELLED
-            changed = change(self._changeable(tracker_id, is_ending=is_ending))
-            event = TrackerChanged(changed, kind, self._clock.now(), reason=changed.reason)
-            self._watch.hold(tracker_id)
-            try:
-                await self._journal.append(*causes, event)
-                self._watch.put(changed)
-            finally:
-                self._watch.release(tracker_id)
-                self._recorder.collect()
+        is_ending = kind is TrackerChange.CANCELLED
+        changed = change(self._changeable(tracker_id, is_ending=is_ending))
+        event = TrackerChanged(changed, kind, self._clock.now(), reason=changed.reason)
+        self._watch.hold(tracker_id)
+        try:
+            await self._journal.append(*causes, event)
+            self._watch.put(changed)
+        finally:
+            self._watch.release(tracker_id)
+            self._recorder.collect()
         self._recorder.publish(event, causes=causes)
 
     def _changeable(self, tracker_id: int, *, is_ending: bool) -> Tracker:
