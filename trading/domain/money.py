@@ -55,7 +55,15 @@ def ceil_to(value: Decimal, step: Decimal) -> Decimal:
 
 def plain(value: Decimal) -> str:
     """Write a Decimal without exponent and without trailing zeros: `0.50` becomes `0.5`."""
-    text = format(value, "f")
+    return _without_zeros(format(value, "f"))
+
+
+def grouped(value: Decimal) -> str:
+    """Write the same for who only reads it, with its thousands apart; no command takes it so."""
+    return _without_zeros(format(value, ",f"))
+
+
+def _without_zeros(text: str) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in {"-0", ""} else text

@@ -8,7 +8,7 @@ from trading.domain.commands import PlaceOrder
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.market import OrderBook, Quote
-from trading.domain.money import EXACT, ONE, ZERO, plain, rounded
+from trading.domain.money import EXACT, ONE, ZERO, grouped, plain, rounded
 from trading.domain.order import Purpose, Side
 from trading.domain.tracker import Amount, AmountKind
 from trading.proposals.closing import shrunk
@@ -225,5 +225,5 @@ def _order_notes(command: PlaceOrder, holding: Holding, quantity: Decimal) -> tu
     base = holding.instrument.base
     adopted = quantity - holding.managed
     if adopted > 0:
-        notes.append(f"{plain(adopted)} {base} of it were not managed by Umbra")
+        notes.append(f"{grouped(adopted)} {base} of it were not managed by Umbra")
     return tuple(notes)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from trading.desk import TrackerProposal
-from trading.domain.money import ZERO, plain
+from trading.domain.money import ZERO, grouped
 from trading.domain.order import Side
 from trading.domain.time import to_ms
 from trading.domain.tracker import Amount, ThenKind, TrackerSpec
@@ -36,7 +36,7 @@ def tracker(
     notes = armed.notes
     if armed.adopted:
         base = holding.instrument.base
-        notes = (*notes, f"{plain(armed.adopted)} {base} come under Umbra's care")
+        notes = (*notes, f"{grouped(armed.adopted)} {base} come under Umbra's care")
     notes = (*notes, *_cycle_notes(armed, holding, present.price))
     next_level, level = rules.next_level(armed.tracker, to_ms(present.at))
     proposal = TrackerProposal(

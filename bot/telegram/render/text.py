@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from trading.domain.chat import Button
 from trading.domain.instrument import Instrument, base_and_quote
-from trading.domain.money import EXACT, plain
+from trading.domain.money import EXACT, grouped, plain
 from trading.domain.position import DOLLARS
 from trading.domain.time import Timeframe
 
@@ -149,14 +149,14 @@ def price(value: Decimal | None, instrument: Instrument | None = None) -> str:
         places = max(-int(instrument.price_tick.normalize().as_tuple().exponent), 0)
         return f"{round(value, places):,f}"
     if abs(value) < 1:
-        return _grouped(plain(_SIX_DIGITS.plus(value)))
+        return grouped(_SIX_DIGITS.plus(value))
     rounded = round(value, 2)
     return f"{rounded:,.0f}" if rounded == rounded.to_integral_value() else f"{rounded:,.2f}"
 
 
 def quantity(value: Decimal) -> str:
-    """Write a quantity plainly, exactly as the exchange counts it."""
-    return plain(value)
+    """Write a quantity exactly as the exchange counts it."""
+    return grouped(value)
 
 
 def money(value: Decimal | None) -> str:
@@ -177,7 +177,7 @@ def signed(value: Decimal | None) -> str:
 
 def six_digits(value: Decimal) -> str:
     """Write a number with six significant digits."""
-    return plain(_SIX_DIGITS.plus(value))
+    return grouped(_SIX_DIGITS.plus(value))
 
 
 def worth(value: Decimal | None, quote: str) -> str:
@@ -239,12 +239,6 @@ def percent(share: Decimal | float | None, places: int = 2) -> str:
 def unsigned_percent(share: Decimal | float | None) -> str:
     """Write a share as a percentage without a sign."""
     return percent(share).lstrip("+-")
-
-
-def _grouped(text: str) -> str:
-    whole, point, rest = text.partition(".")
-    sign = "-" if whole.startswith("-") else ""
-    return f"{sign}{int(whole.lstrip('-') or 0):,}{point}{rest}"
 
 
 # ---------------------------------------------------------------- time

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.catalogue import fired
 from trading.domain.errors import Refused
-from trading.domain.money import ceil_to, floor_to, parse_decimal, parse_percent, plain
+from trading.domain.money import ceil_to, floor_to, grouped, parse_decimal, parse_percent, plain
 
 STEPS = st.sampled_from([Decimal("0.00000001"), Decimal("0.01"), Decimal("0.5"), Decimal(10)])
 VALUES = st.decimals(min_value=0, max_value=10**12, places=8)
@@ -87,3 +87,11 @@ def test_zero_is_written_without_a_sign() -> None:
     assert plain(Decimal("-0.00")) == "0"
     assert plain(Decimal("0.50")) == "0.5"
     assert plain(Decimal("1E+3")) == "1000"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("1E+6", "1,000,000"), ("-1234.50", "-1,234.5"), ("999.0", "999"), ("-0.0", "0")],
+)
+def test_a_number_for_people_has_its_thousands_apart_and_every_digit(value: str, text: str) -> None:
+    assert grouped(Decimal(value)) == text
