@@ -9,12 +9,13 @@ import urllib.request
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
 from bot import heartbeat
 from bot.heartbeat import Sign
+from bot.repetition import repeats_due
 from trading.ports.clock import Clock
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ _CALL_S = 4.0
 _AGAIN_S = 2.0
 _WAITING_MAX = 20
 _HOLDINGS_MAX = 20
+_SECONDS_MAX = 100.0
 _TELEGRAM = "https://api.telegram.org/bot"
 
 Say = Callable[[str], Awaitable[bool]]
@@ -41,8 +43,9 @@ class _State(Enum):
 
 @dataclass(slots=True)
 class Watch:
-    """Makes sentences of successive looks; each change of state is said once.
+    """Makes sentences of successive looks: of each change of state, and of a death that stands.
 
+    Nobody can acknowledge a death here: it is said again until there is life, or an orderly end.
     Silence is measured on the watcher's own monotonic clock, so no step of the wall clock is taken
     for a death.
     """
@@ -50,6 +53,13 @@ class Watch:
     _state: _State = _State.UNSEEN
     _seen: Sign | None = None
     _since_s: float | None = None
+    _dead_s: float = 0.0
+    _repeated: int = 0
+
+    @property
+    def is_repeating(self) -> bool:
+        """Whether the newest sentence says once more what was said before."""
+        return self._state is _State.DEAD and self._repeated > 0
 
     def look(self, sign: Sign | None, now_s: float) -> str | None:
         """Take in what lies there now; return what is to be said, None for nothing."""
@@ -61,11 +71,18 @@ class Watch:
         if sign is not None and sign != self._seen:
             self._seen, self._since_s = sign, now_s
             return self._stopped(sign) if sign.is_stopped else self._alive()
-        is_silent = now_s - self._since_s >= SILENCE_S_MAX
-        if is_silent and self._state in {_State.UNSEEN, _State.ALIVE}:
-            self._state = _State.DEAD
-            return _death(self._seen, now_s - self._since_s)
-        return None
+        silent_s = now_s - self._since_s
+        if silent_s >= SILENCE_S_MAX and self._state in {_State.UNSEEN, _State.ALIVE}:
+            self._state, self._dead_s, self._repeated = _State.DEAD, now_s, 0
+            return _death(self._seen, silent_s)
+        return self._still(silent_s, now_s) if self._state is _State.DEAD else None
+
+    def _still(self, silent_s: float, now_s: float) -> str | None:
+        due = repeats_due(timedelta(seconds=now_s - self._dead_s))
+        if due <= self._repeated:
+            return None
+        self._repeated = due
+        return f"{_death(self._seen, silent_s)}\n🔁 Said again until it runs."
 
     def _alive(self) -> str | None:
         before, self._state = self._state, _State.ALIVE
@@ -82,7 +99,8 @@ class Watch:
 
 
 def _death(last: Sign | None, silent_s: float) -> str:
-    title = f"🚨 Umbra gives no sign of life for {silent_s:.0f} s: PRIVATE STOPS ARE NOT WATCHED."
+    age = f"{silent_s:.0f} s" if silent_s < _SECONDS_MAX else f"{silent_s / 60:.0f} min"
+    title = f"🚨 Umbra gives no sign of life for {age}: PRIVATE STOPS ARE NOT WATCHED."
     if last is None:
         return f"{title}\nIt has never given one here."
     seen = f"Last seen {_utc(last.at)}, {last.note}."
@@ -127,6 +145,9 @@ class Watchdog:
         said = self._watch.look(heartbeat.read(self.data_dir), self.clock.monotonic())
         if said is not None:
             logger.warning("agent_changed", extra={"text": said})
+            if self._watch.is_repeating and self._waiting:
+                # What no way has taken yet is not said twice when one does.
+                self._waiting.pop()
             self._waiting.append(said)
             self._again_s = float("-inf")
         if self._waiting and self.clock.monotonic() >= self._again_s:

@@ -96,7 +96,8 @@ class LocalDesk:
     async def _panic(self, cause: str) -> Reply:
         if not self._is_ready():
             halted = await self._halt(f"{cause}:halt")
-            return Reply(False, _lines(self.words.cannot_sell, halted.text))
+            why = wording.troubles(self._desk.status())
+            return Reply(False, _lines(self.words.cannot_sell, why, halted.text))
         outcome = await self._once(Panic(), cause)
         if outcome is None:
             return Reply(True, "This panic was carried out already.")

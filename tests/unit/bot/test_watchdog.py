@@ -16,7 +16,7 @@ def sign(second: float, *, is_stopped: bool = False) -> Sign:
     return Sign(at, True, "3 trackers", is_stopped, ("Holds 0.2 BTC",))
 
 
-def test_a_death_is_said_once_with_what_is_held_and_the_return_once() -> None:
+def test_a_death_is_said_with_what_is_held_and_the_return_once() -> None:
     watch = Watch()
     assert watch.look(sign(0), 100.0) is None
     assert watch.look(sign(5), 105.0) is None
@@ -25,11 +25,39 @@ def test_a_death_is_said_once_with_what_is_held_and_the_return_once() -> None:
     assert said is not None
     assert "NOT WATCHED" in said
     assert "Holds 0.2 BTC" in said
-    assert watch.look(sign(5), 900.0) is None
-    back = watch.look(sign(800), 901.0)
+    assert watch.look(sign(5), 150.0) is None
+    back = watch.look(sign(800), 151.0)
     assert back is not None
     assert "back" in back
-    assert watch.look(sign(805), 906.0) is None
+    assert watch.look(sign(805), 156.0) is None
+
+
+def test_a_death_is_said_again_until_there_is_life_or_an_orderly_end() -> None:
+    for ends_with in (sign(9_000), sign(9_000, is_stopped=True)):
+        watch = Watch()
+        watch.look(sign(0), 0.0)
+        said = [second for second in range(1, 3_001) if watch.look(sign(0), float(second))]
+        died = said[0]
+        assert [second - died for second in said[1:]] == [60, 300, 900, 1_800, 2_700]
+        assert watch.is_repeating
+        assert watch.look(ends_with, 3_001.0) is not None
+        assert not any(watch.look(ends_with, second) for second in (3_002.0, 3_008.0))
+        assert not watch.is_repeating
+    # The second life's death is counted anew.
+    watch.look(sign(9_005), 3_010.0)
+    again = [second for second in range(3_011, 3_200) if watch.look(sign(9_005), float(second))]
+    assert [second - again[0] for second in again] == [0, 60]
+
+
+def test_a_death_that_stands_for_long_says_minutes_and_that_it_goes_on() -> None:
+    watch = Watch()
+    watch.look(sign(0), 0.0)
+    watch.look(sign(0), 20.0)
+    said = watch.look(sign(0), 320.0)
+    assert said is not None
+    assert "no sign of life for 5 min: PRIVATE STOPS ARE NOT WATCHED" in said
+    assert "Holds 0.2 BTC" in said
+    assert "until it runs" in said
 
 
 def test_an_orderly_stop_is_no_death() -> None:
@@ -102,3 +130,20 @@ async def test_what_no_way_takes_is_tried_until_one_does(tmp_path: Path) -> None
         await watchdog.step()
         await time.pass_by(0.5)
     assert len(way.said) == 1
+
+
+async def test_a_death_that_no_way_takes_for_long_is_said_once_when_one_does(
+    tmp_path: Path,
+) -> None:
+    time = VirtualTime()
+    way = _Way(is_open=False)
+    watchdog = Watchdog(tmp_path, [way.say], time, time.sleep)
+    for _ in range(2_000):
+        await watchdog.step()
+        await time.pass_by(0.5)
+    way.is_open = True
+    for _ in range(10):
+        await watchdog.step()
+        await time.pass_by(0.5)
+    assert len(way.said) == 1
+    assert "for 15 min" in way.said[0]

@@ -11,7 +11,7 @@ import pytest
 from bot.control.answering import LocalDesk
 from bot.control.halt_file import FILE, HaltFile
 from bot.control.messages import Ask, Request
-from bot.control.wording import NOTHING_TO_RESUME
+from bot.control.wording import ALONE, NOBODY_WATCHES, NOTHING_TO_RESUME
 from bot.modes import reason
 from bot.telegram.render.status import status_card
 from tests.catalogue import fired
@@ -201,6 +201,29 @@ async def test_before_the_exchange_has_answered_a_halt_is_kept_and_a_panic_halts
     assert "Halted" in said
     assert "Nothing can be sold now" in said
     assert (await bench.world.store.records.state()).trading_mode is not None
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+async def test_where_nobody_goes_on_no_answer_says_that_stops_sell(
+    bench: _Bench, *, is_ready: bool
+) -> None:
+    await _cover(bench)
+    bench.local.words = ALONE
+    bench.world.agent.is_ready = is_ready
+    for number, wanted in enumerate((Ask.HALT, Ask.HALT, Ask.PANIC)):
+        _, said = await bench.ask(wanted, f"request-{number}")
+        assert said.endswith(NOBODY_WATCHES), said
+        assert "stops still sell" not in said
+        assert "starting" not in said
+
+
+async def test_a_panic_that_can_sell_nothing_yet_says_what_it_waits_for(bench: _Bench) -> None:
+    await _cover(bench)
+    bench.world.agent.is_ready = False
+    bench.world.store.lose()
+    is_done, said = await bench.ask(Ask.PANIC)
+    assert not is_done
+    assert "STORAGE LOST" in said
 
 
 async def test_the_file_halts_and_nothing_ends_the_halt_while_it_lies_there(
