@@ -21,7 +21,7 @@ from trading.ports.clock import Clock
 from trading.reception import Vitals
 
 logger = logging.getLogger(__name__)
-# The greatest positions that a sign of life names, every five seconds and in one go.
+# The greatest positions that a sign of life names, every five seconds.
 _HOLDINGS_MAX = 20
 # A beat ends before the next one is due.
 _JOURNAL_S = 3.0
@@ -111,7 +111,7 @@ class VitalSigns:
                 is_healthy=is_healthy,
                 note=note,
                 is_stopped=is_stopped,
-                holdings=wording.holdings(desk.positions(_HOLDINGS_MAX)),
+                holdings=await _holdings(desk),
             )
         except OSError as error:
             # A disk that takes no sign may still take the journal's, and the next one.
@@ -141,3 +141,12 @@ class VitalSigns:
             tasks=self._of.supervisor.restarts_s(),
             second_channel=self._of.escalation.state,
         )
+
+
+async def _holdings(desk: Desk) -> list[str]:
+    lines: list[str] = []
+    for position in desk.greatest_positions(_HOLDINGS_MAX):
+        lines += wording.holdings((position,))
+        # All of them take milliseconds: prices, and stops, have their turn in between.
+        await asyncio.sleep(0)
+    return lines

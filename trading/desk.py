@@ -5,7 +5,7 @@ served from local state; only the `async` queries read storage or, for candles a
 price of a symbol, the exchange.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -214,8 +214,12 @@ class Desk(Protocol):
         """Return what is wrong and was not acknowledged."""
         ...
 
-    def positions(self, most: int | None = None) -> Sequence[PositionView]:
-        """Return managed holdings, greatest value first, `most` at the most."""
+    def positions(self) -> Sequence[PositionView]:
+        """Return managed holdings, greatest value first."""
+        ...
+
+    def greatest_positions(self, most: int) -> Iterator[PositionView]:
+        """Give the greatest managed holdings, each looked at when it is asked for."""
         ...
 
     def account(self) -> AccountView:

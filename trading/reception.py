@@ -1,6 +1,6 @@
 """The desk of the running agent: questions answered from memory, commands handed on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -70,6 +70,18 @@ class Vitals:
     second_channel: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ages:
+    """Seconds since each tracked price was true, None before its first; and those of stale ones."""
+
+    by_symbol: Mapping[str, float | None]
+    stale: Sequence[float]
+
+    @property
+    def oldest_s(self) -> float | None:
+        return max((age for age in self.by_symbol.values() if age is not None), default=None)
+
+
 class Reception:
     """Implements `Desk` for one agent."""
 
@@ -112,7 +124,7 @@ class Reception:
 
     def status(self) -> StatusView:
         """Return the whole state on one card."""
-        agent, state = self._agent, self._agent.state
+        agent, state, ages = self._agent, self._agent.state, self._ages()
         trackers = agent.trackers.all()
         waiting, acting, paused = views.count(trackers)
         equity, base = state.book.equity(), state.equity_base
@@ -127,8 +139,8 @@ class Reception:
             trackers_waiting=waiting,
             trackers_acting=acting,
             trackers_paused=paused,
-            data_age_s=self._oldest_age_s(),
-            stream=self._stream(),
+            data_age_s=ages.oldest_s,
+            stream=self._stream(ages),
             equity=equity,
             currency=state.book.currency,
             profit_today=equity - base if base is not None else None,
@@ -150,8 +162,15 @@ class Reception:
         halt = state.trading_mode if state.mode.is_halted else None
         return StandingView(self._conditions(), state.alerts, tuple(blocked), halt)
 
-    def positions(self, most: int | None = None) -> Sequence[PositionView]:
-        """Return managed holdings, greatest value first, `most` at the most."""
+    def positions(self) -> Sequence[PositionView]:
+        """Return managed holdings, greatest value first."""
+        return [*self._positions()]
+
+    def greatest_positions(self, most: int) -> Iterator[PositionView]:
+        """Give the greatest managed holdings, each looked at when it is asked for."""
+        return self._positions(most)
+
+    def _positions(self, most: int | None = None) -> Iterator[PositionView]:
         state, trackers_of = self._agent.state, self._agent.trackers.of
         prices = self._prices()
         return views.positions(state.book.snapshot(), trackers_of, state.instruments, prices, most)
@@ -207,15 +226,15 @@ class Reception:
 
     def health(self) -> HealthView:
         """Return the state of the process."""
-        agent, vitals = self._agent, self._vitals()
+        agent, vitals, ages = self._agent, self._vitals(), self._ages()
         is_down = not agent.is_ready or self._is_down()
         account_stream = "lost" if is_down else agent.account_stream
         troubles, remarks = views.troubles(
             self._conditions(),
             unresolved=agent.unresolved(),
-            stale_s=max(self._stale_ages_s(), default=None),
+            stale_s=max(ages.stale, default=None),
             account_stream=account_stream,
-            unseen=self._unseen(),
+            unseen=self._unseen(ages),
         )
         uptime = agent.clock.now() - agent.state.started_at
         return HealthView(
@@ -223,8 +242,8 @@ class Reception:
             troubles=troubles if agent.is_ready else (self._starting(),),
             loop_lag_ms_p99=vitals.loop_lag_ms_p99,
             loop_lag_ms_max=vitals.loop_lag_ms_max,
-            stream=self._stream(),
-            data_age_s=self._oldest_age_s(),
+            stream=self._stream(ages),
+            data_age_s=ages.oldest_s,
             account_stream=account_stream,
             clock_offset_ms=None if is_down else agent.clock_offset_ms,
             is_storage_degraded=vitals.is_storage_degraded,
@@ -375,24 +394,23 @@ class Reception:
         )
 
     def _is_stale(self, symbol: str) -> bool:
-        # Before its first price a symbol is unknown, not stale.
         return self._agent.market.age_s(symbol) is not None and self._agent.prices.is_stale(symbol)
 
-    def _stale_ages_s(self) -> list[float]:
-        stale = filter(self._is_stale, self._agent.trackers.symbols())
-        ages = (self._agent.market.age_s(symbol) for symbol in stale)
-        return [age_s for age_s in ages if age_s is not None]
+    def _ages(self) -> _Ages:
+        # Asked once per view: of hundreds of symbols that takes a millisecond.
+        market, is_stale = self._agent.market, self._agent.prices.is_stale
+        ages = {symbol: market.age_s(symbol) for symbol in self._agent.trackers.symbols()}
+        # Before its first price a symbol is unknown, not stale.
+        stale = [age for symbol, age in ages.items() if age is not None and is_stale(symbol)]
+        return _Ages(ages, stale)
 
-    def _unseen(self) -> list[str]:
-        known, market = self._agent.state.instruments, self._agent.market
-        needed = sorted(self._agent.trackers.symbols())
-        return [each for each in needed if each in known and market.age_s(each) is None]
+    def _unseen(self, ages: _Ages) -> list[str]:
+        known = self._agent.state.instruments
+        return sorted(each for each, age in ages.by_symbol.items() if age is None and each in known)
 
-    def _stream(self) -> str:
-        agent, stale = self._agent, len(self._stale_ages_s())
-        is_all_stale = 0 < stale == len(agent.trackers.symbols())
-        state = agent.market.stream_state
-        age_s = self._oldest_age_s()
+    def _stream(self, ages: _Ages) -> str:
+        is_all_stale = 0 < len(ages.stale) == len(ages.by_symbol)
+        state, age_s = self._agent.market.stream_state, ages.oldest_s
         return views.stream(state, self._conditions(), is_all_stale=is_all_stale, age_s=age_s)
 
     def _signature(self, symbol: str) -> Signature | None:
@@ -414,10 +432,6 @@ class Reception:
             return None
         beyond_s = self._agent.clock.monotonic() - progress.since_s
         return Crossing(progress.ticks, progress.run, beyond_s)
-
-    def _oldest_age_s(self) -> float | None:
-        ages = [self._agent.market.age_s(symbol) for symbol in self._agent.trackers.symbols()]
-        return max((age for age in ages if age is not None), default=None)
 
 
 def _no_signature(symbol: str) -> None:

@@ -78,35 +78,33 @@ def positions(
     instruments: Mapping[str, Instrument],
     prices: Prices,
     most: int | None = None,
-) -> list[PositionView]:
-    """Return managed holdings with their protection, greatest value first, `most` at the most."""
+) -> Iterator[PositionView]:
+    """Give managed holdings with their protection, greatest value first, `most` at the most.
+
+    Each is looked at closely when it is asked for: all of a great account take milliseconds.
+    """
     managed_base: dict[str, Decimal] = {}
     for symbol, position in portfolio.positions.items():
         base = _base(symbol, instruments)
         managed_base[base] = managed_base.get(base, ZERO) + position.quantity
-    # Asked for a few, this looks closely at a few: all of a great account take milliseconds.
-    held = sorted(
-        (position for position in portfolio.positions.values() if position.quantity),
-        key=lambda position: _worth(position, portfolio, prices),
-        reverse=True,
-    )
-    return [
-        _position(
-            position,
-            trackers_of(position.symbol),
-            prices,
-            (
-                instruments.get(position.symbol),
-                _unmanaged(portfolio, _base(position.symbol, instruments), managed_base),
-            ),
-        )
-        for position in islice(worth_an_order(held, instruments, prices.price), most)
-    ]
+    held = _greatest_first(portfolio, prices)
+    for position in islice(worth_an_order(held, instruments, prices.price), most):
+        unmanaged = _unmanaged(portfolio, _base(position.symbol, instruments), managed_base)
+        traits = (instruments.get(position.symbol), unmanaged)
+        yield _position(position, trackers_of(position.symbol), prices, traits)
 
 
-def _worth(position: Position, portfolio: Portfolio, prices: Prices) -> Decimal:
-    amount = position.quantity * (portfolio.prices.get(position.symbol) or ZERO)
-    return prices.value(base_and_quote(position.symbol)[1], amount) or ZERO
+def _greatest_first(portfolio: Portfolio, prices: Prices) -> list[Position]:
+    held = [position for position in portfolio.positions.values() if position.quantity]
+    quotes = {position.symbol: base_and_quote(position.symbol)[1] for position in held}
+    # Hundreds of markets have a handful of quotes, and finding what one is worth takes a while.
+    rates = {quote: prices.value(quote, ONE) or ZERO for quote in set(quotes.values())}
+
+    def worth(position: Position) -> Decimal:
+        price = portfolio.prices.get(position.symbol) or ZERO
+        return position.quantity * price * rates[quotes[position.symbol]]
+
+    return sorted(held, key=worth, reverse=True)
 
 
 def worth_an_order(

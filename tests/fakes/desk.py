@@ -1,6 +1,6 @@
 """A desk with memory: enough of a trading core for the chat's tests, without an exchange."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -122,8 +122,11 @@ class FakeDesk:
     async def look(self, symbol: str) -> Quote | None:
         return self.quote(symbol)
 
-    def positions(self, most: int | None = None) -> Sequence[overview.PositionView]:
-        return [self._position(symbol) for symbol, held in self.held.items() if held][:most]
+    def positions(self) -> Sequence[overview.PositionView]:
+        return [self._position(symbol) for symbol, held in self.held.items() if held]
+
+    def greatest_positions(self, most: int) -> Iterator[overview.PositionView]:
+        return iter(self.positions()[:most])
 
     def _position(self, symbol: str) -> overview.PositionView:
         held = self.held[symbol]

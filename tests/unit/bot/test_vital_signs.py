@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
@@ -15,8 +16,10 @@ from bot.systemd import ServiceManager
 from bot.vital_signs import VitalSigns, Watched
 from storage.store import Store
 from tests.unit.trading.agent_world import AgentWorld
+from trading.domain.commands import ArmTracker
 from trading.domain.errors import StorageLost
 from trading.domain.events import Event, Heartbeat
+from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerKind, TrackerSpec
 from trading.schedule import JOBS, Schedule
 
 
@@ -63,6 +66,34 @@ async def test_a_beat_says_what_is_held_and_how_many_stops_are_watched(
     assert sign is not None
     assert (sign.is_healthy, sign.note) == (True, "1 tracker")
     assert sign.holdings == ("Holds 0.5 BTC (BTC/USDT), stop 58000",)
+
+
+async def test_a_sign_looks_at_one_holding_at_a_time(world: AgentWorld, tmp_path: Path) -> None:
+    for symbol, level in (("ADA/USDT", Decimal("0.8")), ("BTC/USDT", Decimal(58000))):
+        every = Amount(AmountKind.ALL)
+        await world.do(ArmTracker(TrackerSpec(TrackerKind.STOP, symbol, every, level=level)))
+    looked: list[int] = []
+    turns, trackers_of = [0], world.agent.trackers.of
+
+    def turn() -> None:
+        turns[0] += 1
+        asyncio.get_running_loop().call_soon(turn)
+
+    def of(symbol: str) -> list[Tracker]:
+        looked.append(turns[0])
+        return trackers_of(symbol)
+
+    world.agent.trackers.of = of  # type: ignore[method-assign]
+    turn()
+    await signs_of(world, tmp_path).beat(world.desk)
+    sign = heartbeat.read(tmp_path)
+    assert sign is not None
+    assert [line.split(",")[0] for line in sign.holdings] == [
+        "Holds 0.5 BTC (BTC/USDT)",
+        "Holds 1000 ADA (ADA/USDT)",
+    ]
+    first, second = looked
+    assert first < second
 
 
 async def test_a_beat_of_an_agent_without_prices_does_not_call_it_healthy(
