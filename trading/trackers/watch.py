@@ -205,23 +205,41 @@ class Watch:
         price: Decimal,
         event_time_ms: int,
         levels_since_ms: Mapping[int, int] | None = None,
-    ) -> list[Missed]:
+    ) -> Iterator[list[Missed]]:
         """Judge time without eyes for every waiting tracker of a symbol; fires what is due.
 
-        `levels_since_ms` says when the levels of trackers, by their number, changed last.
+        A thousand candles are milliseconds for each: after each one an empty part is given, so that
+        others have their turn. All is acted on at once with the last part, which holds the
+        verdicts. `levels_since_ms` says when the levels of trackers, by their number, changed last.
         """
         moment = self._world.moment()
-        judged = []
-        for group in self._groups.get(symbol, [])[:]:
+
+        def judge(group: Group, tracker: Tracker) -> Missed:
             tick = Tick(price, group.kind, PriceSource.REST, event_time_ms, moment.now_s)
+            since_ms = (levels_since_ms or {}).get(tracker.tracker_id, 0)
+            return missed.evaluate(tracker, candles, tick, moment, group.instrument, since_ms)
+
+        verdicts: dict[int, tuple[Tracker, Missed]] = {}
+        for group, tracker in self._waiting(symbol):
+            verdicts[tracker.tracker_id] = tracker, judge(group, tracker)
+            yield []
+        judged = []
+        for group, tracker in self._waiting(symbol):
+            seen, verdict = verdicts.get(tracker.tracker_id, (None, None))
+            # What was changed or saw a price meanwhile is judged as it is by now.
+            if verdict is None or seen is not tracker:
+                verdict = judge(group, tracker)
+            judged.append(verdict)
+            self._take(group, verdict)
+        for group in self._groups.get(symbol, [])[:]:
+            self._settle(group, self._world.moment())
+        yield judged
+
+    def _waiting(self, symbol: str) -> list[tuple[Group, Tracker]]:
+        groups = self._groups.get(symbol, [])
+        for group in groups:
             group.sync()
-            for tracker in list(group.trackers.values()):
-                since_ms = (levels_since_ms or {}).get(tracker.tracker_id, 0)
-                result = missed.evaluate(tracker, candles, tick, moment, group.instrument, since_ms)
-                judged.append(result)
-                self._take(group, result)
-            self._settle(group, moment)
-        return judged
+        return [(group, tracker) for group in groups for tracker in group.trackers.values()]
 
     def tighten(self, symbol: str, timeframe: Timeframe, atr_share: Decimal) -> None:
         """Let ATR distances of a symbol follow a calmer market; they never widen."""

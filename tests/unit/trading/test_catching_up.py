@@ -1,5 +1,6 @@
 """Missed time that there is no room or no answer for waits for it, and decides then."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from trading.domain.market import Candle
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
 from trading.gateway.throttle import Throttle, Urgency, Weight
+from trading.market.gap import Gap
 
 ADA = "ADA/USDT"
 BTC = "BTC/USDT"
@@ -186,6 +188,28 @@ async def test_what_is_missed_again_while_it_waits_is_judged_from_its_first_seco
     world.agent._on_gap(frozenset({BTC}), world.time.now() - timedelta(seconds=5))
     await pass_seconds(world, 40)
     assert sum("58000 was crossed" in text for text in told(world)) == 1
+
+
+async def test_between_two_trackers_that_judge_missed_time_others_have_their_turn() -> None:
+    async with AgentWorld() as world:
+        for _ in range(5):
+            await world.protect(amount=Amount(AmountKind.BASE, Decimal("0.1")))
+        world.time.advance(120)
+        dip(world)
+        gap = await world.agent.market.gap_reader(world.time.now() - timedelta(seconds=60))(BTC)
+        turns = [0]
+
+        def turn() -> None:
+            turns[0] += 1
+            asyncio.get_running_loop().call_soon(turn)
+
+        async def read(_: str) -> Gap:
+            return gap
+
+        turn()
+        lines = await world.agent.trackers.catch_up(BTC, read)
+        assert len(lines) == len(world.agent.trackers.of(BTC)) == 5
+        assert turns[0] > 5
 
 
 async def test_a_symbol_whose_last_tracker_went_meanwhile_is_not_asked_for(

@@ -1,5 +1,6 @@
 """The engine that an agent keeps: prices in, durable triggers out, people's changes in between."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -22,6 +23,7 @@ from trading.trackers import outcome, reminders, slices
 from trading.trackers.confirming import Progress
 from trading.trackers.engine.changing import Changing
 from trading.trackers.engine.recording import Outlets, Recorder, TrackerSettings, moment_of
+from trading.trackers.missed import Missed
 from trading.trackers.slices import Holdings, Slice
 from trading.trackers.watch import SYNC_PARTS, Change, Watch, World
 
@@ -143,9 +145,13 @@ class TrackerEngine:
         except Retryable:
             self._watch.blind(symbol)
             raise
-        judged = self._watch.recall(
+        judged: Sequence[Missed] = ()
+        for part in self._watch.recall(
             symbol, gap.candles, gap.price, gap.event_time_ms, levels_since_ms
-        )
+        ):
+            judged = part
+            if not part:
+                await asyncio.sleep(0)
         self._recorder.collect()
         return [
             f"#{result.tracker.tracker_id} {symbol}: {result.text}"

@@ -589,7 +589,7 @@ def test_missed_time_fires_what_is_beyond_now_and_tells_the_rest(around: Around)
     beyond = armed(TrackerKind.STOP, 60000, 2, level=59000)
     far = armed(TrackerKind.STOP, 60000, 3, level=40000)
     watch = around.watch(crossed, beyond, far)
-    judged = watch.recall(BTC.symbol, [candle(1, 57000, 60000)], d(58500), to_ms(NOON))
+    *_, judged = watch.recall(BTC.symbol, [candle(1, 57000, 60000)], d(58500), to_ms(NOON))
     assert [fired.tracker.tracker_id for fired in watch.fired] == [2]
     (change,) = watch.changes
     assert (change.tracker.tracker_id, change.change) == (1, TrackerChange.REBUILT)
@@ -599,5 +599,30 @@ def test_missed_time_fires_what_is_beyond_now_and_tells_the_rest(around: Around)
 def test_missed_time_leaves_a_tracker_alone_that_is_being_changed(around: Around) -> None:
     watch = around.watch(armed(TrackerKind.STOP, 60000, level=59000))
     watch.hold(1)
-    watch.recall(BTC.symbol, [], d(58500), to_ms(NOON))
+    [*_] = watch.recall(BTC.symbol, [], d(58500), to_ms(NOON))
     assert watch.fired == []
+
+
+def test_missed_time_is_judged_one_tracker_at_a_time_and_acted_on_at_once(around: Around) -> None:
+    stops = [armed(TrackerKind.STOP, 60000, number, level=59000) for number in (1, 2, 3)]
+    watch = around.watch(*stops)
+    parts = watch.recall(BTC.symbol, [], d(58500), to_ms(NOON))
+    seen = [(len(part), len(watch.fired)) for part in parts]
+    assert seen == [(0, 0), (0, 0), (0, 0), (3, 3)]
+
+
+def test_what_changes_while_missed_time_is_judged_is_judged_as_it_is_then(around: Around) -> None:
+    moved, ended, fell = (
+        armed(TrackerKind.STOP, 60000, number, level=59000) for number in (1, 2, 3)
+    )
+    watch = around.watch(moved, ended, fell)
+    parts = watch.recall(BTC.symbol, [], d(58500), to_ms(NOON))
+    assert [next(parts) for _ in range(3)] == [[], [], []]
+    watch.put(armed(TrackerKind.STOP, 60000, 1, level=58000))
+    watch.put(armed(TrackerKind.STOP, 60000, 4, level=58600))
+    watch.remove(2)
+    watch.observe(observation(58900))
+    assert [fired.tracker.tracker_id for fired in watch.fired] == [3]
+    [judged] = parts
+    assert sorted(verdict.tracker.tracker_id for verdict in judged) == [1, 4]
+    assert [fired.tracker.tracker_id for fired in watch.fired] == [3, 4]
