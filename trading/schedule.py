@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -29,6 +29,8 @@ _CLOCK_STEP_S = 1.0
 # A job ends by its deadline whatever an exchange does, and what it has sent is waited for; later it
 # hangs.
 _HANGS_AFTER_S = 30.0
+# Jobs of one rhythm would begin in the same turn of the loop, and a stop would wait for them all.
+_APART_S = 0.07
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Schedule:
         if unbound:
             raise ValueError(f"jobs and work should match, these do not: {sorted(unbound)}")
         self._jobs = {job.name: job for job in jobs}
+        self._later_s = {job.name: place * _APART_S for place, job in enumerate(jobs)}
         self._work = work
         self._clock = clock
         self._remember = remember
@@ -112,7 +115,7 @@ class Schedule:
                 self._last[job.name] = (last_runs[job.name], "before this start")
             self._scheduler.add_job(
                 self.run,
-                trigger_of(job),
+                trigger_of(job, self._later_s[job.name]),
                 args=(job.name,),
                 id=job.name,
                 coalesce=True,
@@ -146,7 +149,8 @@ class Schedule:
             return False
         logger.warning("wall_clock_stepped", extra={"seconds": round(step_s, 1)})
         for job in self._jobs.values():
-            self._scheduler.reschedule_job(job.name, trigger=trigger_of(job))
+            trigger = trigger_of(job, self._later_s[job.name])
+            self._scheduler.reschedule_job(job.name, trigger=trigger)
         return True
 
     async def _follow_forever(self) -> None:
@@ -212,10 +216,15 @@ class Schedule:
         return now >= due and (last is None or last < due)
 
 
-def trigger_of(job: Job) -> BaseTrigger:
-    """When a job is due, all in UTC, whatever the calendar of the machine does."""
+def trigger_of(job: Job, later_s: float = 0.0) -> BaseTrigger:
+    """When a job is due, all in UTC, whatever the calendar of the machine does.
+
+    One that counts from the start counts from `later_s` after it.
+    """
     if job.daily_at is not None:
         return CronTrigger(hour=job.daily_at[0], minute=job.daily_at[1], timezone=UTC)
     if job.at_second is not None:
         return CronTrigger(second=job.at_second, timezone=UTC)
-    return IntervalTrigger(seconds=job.every_s or 1, timezone=UTC)
+    trigger = IntervalTrigger(seconds=job.every_s or 1, timezone=UTC)
+    trigger.start_date += timedelta(seconds=later_s)
+    return trigger

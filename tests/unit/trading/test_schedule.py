@@ -254,6 +254,24 @@ def test_the_day_begins_once_every_24_hours_whatever_the_calendar_does(evening: 
     fired(odd, words=str(time.tzname))
 
 
+async def test_jobs_of_one_rhythm_do_not_begin_in_the_same_turn() -> None:
+    jobs = tuple(Job(name, every_s=1) for name in ("tracker_sweep", "heartbeat", "balances"))
+    clock = _SteppedClock()
+    schedule = Schedule({job.name: _nothing for job in jobs}, clock, _Memory().keep, jobs)
+    schedule.start({})
+    first = [planned for *_, planned in schedule.rows() if planned is not None]
+    clock.step(-3600)
+    assert schedule.follow_clock()
+    again = [planned for *_, planned in schedule.rows() if planned is not None]
+    schedule.stop()
+    for planned in (first, again):
+        assert [later - one >= timedelta(seconds=0.05) for one, later in pairwise(planned)] == [
+            True,
+            True,
+        ]
+        assert planned[-1] - planned[0] < timedelta(seconds=1)
+
+
 async def test_a_job_at_a_second_runs_each_minute_then() -> None:
     schedule, _ = _schedule(_nothing, Job("score_scan", every_s=60, at_second=5))
     schedule.start({})
