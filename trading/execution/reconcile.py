@@ -239,19 +239,27 @@ def shortfalls(
     instruments: Mapping[str, Instrument],
 ) -> Sequence[Finding]:
     """Return where more is managed than the account holds, beyond one lot step per asset."""
-    managed: dict[str, list[Position]] = {}
+    managed: dict[str, Decimal] = {}
     for position in positions.values():
         instrument = instruments.get(position.symbol)
         if instrument is not None and position.quantity > 0:
-            managed.setdefault(instrument.base, []).append(position)
+            managed[instrument.base] = managed.get(instrument.base, ZERO) + position.quantity
+    # Every card asks for this: of hundreds of assets hardly one is short and looked at closely.
+    missing = {
+        asset: units - (balances[asset].total if asset in balances else ZERO)
+        for asset, units in managed.items()
+    }
     findings = []
-    for asset, held in sorted(managed.items()):
-        balance = balances.get(asset)
-        total = balance.total if balance else ZERO
-        missing = sum((position.quantity for position in held), ZERO) - total
-        step = max(instruments[position.symbol].quantity_step for position in held)
-        if missing > step:
+    for asset in sorted(asset for asset, units in missing.items() if units > 0):
+        held = [
+            position
+            for position in positions.values()
+            if position.quantity > 0
+            and (instrument := instruments.get(position.symbol)) is not None
+            and instrument.base == asset
+        ]
+        if missing[asset] > max(instruments[position.symbol].quantity_step for position in held):
             # The largest position answers for the asset where several instruments share it.
             symbol = max(held, key=lambda position: position.quantity).symbol
-            findings.append(Finding(Difference.SHORT, symbol, quantity=missing, asset=asset))
+            findings.append(Finding(Difference.SHORT, symbol, quantity=missing[asset], asset=asset))
     return findings
