@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from trading import backstops
 from trading.domain.instrument import base_and_quote
-from trading.domain.money import plain
+from trading.domain.money import grouped
 from trading.domain.order import Attempt, AttemptState, Intent, Purpose, Side
 from trading.domain.tracker import Tracker
 from trading.ports.storage import StoredState
@@ -53,7 +53,7 @@ def unsold_before(stored: StoredState, backstops: Container[str]) -> tuple[str, 
 def sold(ended: Iterable[Intent]) -> tuple[str, ...]:
     """Return a sentence per stop that has sold; `ended` are decisions that no record tells of."""
     return tuple(
-        f"#{one.tracker_id} {one.symbol} has fired and sold {plain(one.filled_quantity)} "
+        f"#{one.tracker_id} {one.symbol} has fired and sold {grouped(one.filled_quantity)} "
         f"{base_and_quote(one.symbol)[0]}"
         for one in ended
         if one.purpose is Purpose.PROTECT and one.filled_quantity
@@ -87,5 +87,5 @@ def unwatched(stored: StoredState) -> tuple[str, ...]:
 
 
 def _undone(symbol: str, quantity: Decimal, *, is_sent: bool) -> str:
-    amount = f"{plain(quantity)} {base_and_quote(symbol)[0]}"
+    amount = f"{grouped(quantity)} {base_and_quote(symbol)[0]}"
     return f"{amount} {'may be sold: its order was not answered' if is_sent else 'is NOT SOLD'}"

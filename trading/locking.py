@@ -8,7 +8,7 @@ from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.events import ConditionChanged
 from trading.domain.instrument import base_and_quote
-from trading.domain.money import ZERO, plain
+from trading.domain.money import ZERO, grouped
 
 COINS_LOCKED = "coins_locked"
 
@@ -60,7 +60,7 @@ def locked(coins: Mapping[str, Decimal], now: datetime) -> ConditionChanged:
     """Return the fact that orders of others lock these managed units, or that none do any more."""
     text, severity = "no order of others locks coins that Umbra manages", Severity.INFO
     if coins:
-        which = ", ".join(f"{plain(quantity)} {asset}" for asset, quantity in coins.items())
+        which = ", ".join(f"{grouped(quantity)} {asset}" for asset, quantity in coins.items())
         text = (
             f"{which} that Umbra manages lie in orders that are not Umbra's: no stop can sell them "
             "there. Cancel those orders, or take it that they are not protected"

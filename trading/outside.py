@@ -8,7 +8,7 @@ from decimal import Decimal
 from trading.domain.chat import Severity
 from trading.domain.events import AlertRaised, ConditionChanged, Event, PositionAdjusted
 from trading.domain.instrument import Instrument, base_and_quote
-from trading.domain.money import ONE, ZERO, plain
+from trading.domain.money import ONE, ZERO, grouped, plain
 from trading.domain.position import DOLLARS, AdjustReason, Balance, Position
 from trading.execution import reconcile
 from trading.execution.reconcile import Finding
@@ -162,7 +162,7 @@ def settle(gone: Gone, now: datetime) -> list[Event]:
     or agreeing reads the position stays, its stops keep watching, and the person is told loudly
     once a day.
     """
-    amount = f"{plain(gone.quantity)} {gone.asset}"
+    amount = f"{grouped(gone.quantity)} {gone.asset}"
     if not gone.is_known:
         text = (
             f"{amount} of what Umbra manages are missing on the exchange, and no trade explains it "
@@ -194,7 +194,7 @@ def _how(gone: Gone) -> tuple[str, str]:
 
 
 def _looked(gone: Gone) -> str:
-    found = [f"{plain(one.quantity)} on {one.symbol}" for one in gone.sales]
+    found = [f"{grouped(one.quantity)} on {one.symbol}" for one in gone.sales]
     traded = f", {' and '.join(found)} found" if found else ""
     return f"looked at: {', '.join(gone.looked) or 'none'}{traded}"
 

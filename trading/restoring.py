@@ -15,7 +15,7 @@ from trading.alarms import Alarms
 from trading.commanding.workings import Workings
 from trading.domain.events import PUT_BACK, TrackerChanged
 from trading.domain.instrument import base_and_quote
-from trading.domain.money import ZERO, plain
+from trading.domain.money import ZERO, grouped
 from trading.domain.order import OrderReport, Side
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.execution import reconcile
@@ -139,7 +139,7 @@ class Restoring:
 def _after(tracker: Tracker, filled: Decimal, now: datetime) -> tuple[TrackerChange, Tracker]:
     base = base_and_quote(tracker.symbol)[0]
     verb = "sold" if tracker.side is Side.SELL else "bought"
-    reason = f"had fired already, and {verb} {plain(filled)} {base}"
+    reason = f"had fired already, and {verb} {grouped(filled)} {base}"
     left = tracker.quantity - filled if tracker.side is Side.SELL else ZERO
     if left <= ZERO:
         ended = replace(

@@ -17,7 +17,7 @@ from trading.domain.chat import Severity
 from trading.domain.errors import Retryable
 from trading.domain.events import AccountCounted, AlertRaised, Event, FillBooked, FundsMoved
 from trading.domain.instrument import Instrument
-from trading.domain.money import ZERO, plain
+from trading.domain.money import ZERO, grouped
 from trading.domain.order import Fill
 from trading.domain.position import Movement
 from trading.funds import Funds
@@ -60,14 +60,14 @@ def tradable(deltas: Mapping[str, Decimal], instruments: Mapping[str, Instrument
 
 def unexplained(deltas: Mapping[str, Decimal], worth: Decimal, currency: str) -> str:
     """Say what nobody can tell from trades or transfers, and how it counts."""
-    named = [f"{delta:+f} {asset}" for asset, delta in sorted(deltas.items())][:_NAMED_MAX]
+    named = [f"{delta:+,f} {asset}" for asset, delta in sorted(deltas.items())][:_NAMED_MAX]
     more = f" and {len(deltas) - _NAMED_MAX} more" if len(deltas) > _NAMED_MAX else ""
     counts = (
         "so it counts as a loss of the day" if worth < 0 else "so it is not counted as a profit"
     )
     return (
         f"The account has changed by {', '.join(named)}{more}, together "
-        f"{plain(round(worth, 2))} {currency}, and no execution tells why. It may be "
+        f"{grouped(round(worth, 2))} {currency}, and no execution tells why. It may be "
         f"trades or transfers, {counts}"
     )
 

@@ -41,7 +41,7 @@ from trading.domain.events import (
     TrackerChanged,
     TradingModeChanged,
 )
-from trading.domain.money import ZERO, plain
+from trading.domain.money import ZERO, grouped
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
@@ -447,13 +447,13 @@ def _selling(lines: Sequence[CloseLine], *, is_more_at_work: bool = False) -> st
         return "All of it is being sold already: see /orders."
     if not lines:
         return "Nothing is left to sell."
-    return "Selling " + ", ".join(f"{plain(line.quantity)} {line.base}" for line in lines) + "."
+    return "Selling " + ", ".join(f"{grouped(line.quantity)} {line.base}" for line in lines) + "."
 
 
 def _stuck(intent: Intent, why: str, done: CommandExecuted) -> AlertRaised:
     return AlertRaised(
         f"stuck:{done.cause}:{intent.intent_id}:{why}",
         Severity.CRIT,
-        f"{intent.symbol}: an older sale of {plain(intent.residual)} {_STUCK[why]}",
+        f"{intent.symbol}: an older sale of {grouped(intent.residual)} {_STUCK[why]}",
         done.at,
     )

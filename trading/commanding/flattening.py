@@ -6,7 +6,7 @@ from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.errors import Refused
 from trading.domain.events import AlertRaised
-from trading.domain.money import plain
+from trading.domain.money import grouped
 from trading.execution.engine import Excess
 from trading.risk.gate import Refusal, review
 
@@ -26,7 +26,7 @@ class Flattening:
         instrument = of.instrument(symbol)
         price = of.prices.price(symbol) or bought.reference_price
         sellable = instrument.quantity(min(quantity, of.holding(symbol).managed))
-        amount = f"{plain(instrument.quantity(quantity))} {instrument.base}"
+        amount = f"{grouped(instrument.quantity(quantity))} {instrument.base}"
         said = f"{amount} were bought beyond what was decided: {excess.why}"
         if instrument.is_dust(sellable, price):
             await self._alarms.alert(alert_id, f"{said}; it is too little to sell")
@@ -38,7 +38,7 @@ class Flattening:
         if isinstance(verdict, Refusal):
             await self._alarms.alert(alert_id, f"{said}; {'; '.join(verdict.reasons)}")
             return
-        text = f"{said}. {plain(sellable)} {instrument.base} are sold again"
+        text = f"{said}. {grouped(sellable)} {instrument.base} are sold again"
         try:
             await of.execution.open(verdict, (AlertRaised(alert_id, Severity.CRIT, text, now),))
         except Refused as refused:

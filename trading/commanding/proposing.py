@@ -26,7 +26,7 @@ from trading.domain.commands import (
 from trading.domain.errors import Refused
 from trading.domain.instrument import base_and_quote
 from trading.domain.market import Quote
-from trading.domain.money import plain
+from trading.domain.money import grouped
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.time import to_ms
@@ -217,8 +217,8 @@ class Proposer:
         if not is_held or mode is TradingMode.HALTED_EVERYTHING:
             return ""
         held = [
-            f"{plain(tracker.quantity)} {base_and_quote(tracker.symbol)[0]} (#{tracker.tracker_id})"
-            for tracker in self._of.held_exits()
+            f"{grouped(one.quantity)} {base_and_quote(one.symbol)[0]} (#{one.tracker_id})"
+            for one in self._of.held_exits()
         ]
         return f" SOLD AT ONCE, for it has fired: {', '.join(held)}." if held else ""
 
@@ -232,10 +232,10 @@ class Proposer:
         text = f"{name} {verb}."
         if state.is_protected:
             base = self._of.instrument(tracker.symbol).base
-            text += f" {plain(tracker.quantity)} {base} will NOT be protected."
+            text += f" {grouped(tracker.quantity)} {base} will NOT be protected."
             if price and (worst := self._of.worst_case(tracker, state.worst_price, price)):
                 quote = self._of.instrument(tracker.symbol).quote
-                text += f" Worst case now {plain(round(worst, 8))} {quote}, then without a limit."
+                text += f" Worst case now {grouped(round(worst, 8))} {quote}, then without a limit."
         return Proposal(command, PlainProposal(text), needs_confirmation=state.is_protected)
 
     def _blocked(self, command: Command, tracker: Tracker) -> Proposal:
@@ -260,8 +260,8 @@ class Proposer:
         base = self._of.instrument(symbol).base
         said, ordered = [], self._of.ordered(symbol)
         for intent in ordered:
-            of = f" {plain(intent.quantity)}" if intent.quantity else ""
-            done = plain(intent.filled_quantity)
+            of = f" {grouped(intent.quantity)}" if intent.quantity else ""
+            done = grouped(intent.filled_quantity)
             is_sale = intent.side is Side.SELL
             rest = f"{done} {base} {'sold' if is_sale else 'bought'}, the rest is not"
             rest += " and stays, NOT protected" if is_sale and not self._is_guarded(symbol) else ""

@@ -806,7 +806,7 @@ async def test_who_takes_protection_away_is_told_what_it_was_worth(
     proposal = await world.desk.propose(command, OWNER)
     assert isinstance(proposal.facts, PlainProposal)
     # 0.5 BTC at 60,000 with a stop at 58,000.
-    assert "Worst case now -1000 USDT, then without a limit." in proposal.facts.text
+    assert "Worst case now -1,000 USDT, then without a limit." in proposal.facts.text
 
 
 async def test_a_blocked_exit_can_be_given_up(world: AgentWorld) -> None:

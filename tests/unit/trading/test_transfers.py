@@ -115,7 +115,7 @@ async def test_a_loss_that_nothing_explains_is_told_and_counts_as_one(world: Age
     world.exchange.bring("USDT", "5000")
     await _is_found(world)
     [text] = _told(world)
-    assert text.startswith("The account has changed by -0.2 BTC, +5000 USDT, together -7000 USDT")
+    assert text.startswith("The account has changed by -0.2 BTC, +5,000 USDT, together -7,000 USDT")
     assert text.endswith("it counts as a loss of the day")
     assert _moved(world) == []
     assert _today(world) == -7_000

@@ -44,6 +44,7 @@ async def test_the_thousands_of_money_and_quantities_are_apart_on_every_card() -
                 done = await talk.press(asked.buttons["Confirm"])
                 found[f"{line}: Confirm"] = _run_together(done)
         found |= {line: _run_together(await talk.ask(line)) for line in _LOOKED}
-        for line in ("/close SHIB/USDT 50%", "/closeall", "/panic"):
-            found[line] = _run_together(await talk.ask(line))
+        for line in ("/abort SHIB/USDT", "/closeall", "/panic", "/close SHIB/USDT 50%"):
+            found[line] = _run_together(asked := await talk.ask(line))
+        found["closed"] = _run_together(await talk.press(asked.buttons["Confirm"]))
         assert {line: rows for line, rows in found.items() if rows} == {}
