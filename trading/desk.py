@@ -98,6 +98,22 @@ class CloseLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Hurried:
+    """An older sale that waits for a price or is blocked, and that a closing has sell at once.
+
+    `released` base units of it stay unsold: the closing sells less than lies in it.
+    """
+
+    intent: Intent
+    released: Decimal = ZERO
+
+    @property
+    def quantity(self) -> Decimal:
+        """The base units that it sells."""
+        return self.intent.residual - self.released
+
+
+@dataclass(frozen=True, slots=True)
 class CloseProposal:
     """What closing would sell, and what else is there: orders that are not ours, unmanaged coins.
 
@@ -105,8 +121,8 @@ class CloseProposal:
     coins too, all but the `unsellable`, by name and quantity. `foreign_orders` is None where the
     exchange did not tell; `price_age_s` is of the oldest price. `currency` is what the account
     counts in: what sales bring in of any other is not sold on. `is_in_doubt` says that more may be
-    managed than is known. Sales `at_work` go on, whatever is confirmed; those that are `taken_back`
-    wait for a price or are blocked, and what they hold is sold with the rest.
+    managed than is known. Sales `at_work` go on, whatever is confirmed; those `hurried` are
+    sold at the market from then on.
     """
 
     lines: tuple[CloseLine, ...]
@@ -119,7 +135,7 @@ class CloseProposal:
     shrunk: tuple[Shrinkage, ...] = ()
     is_in_doubt: bool = False
     at_work: tuple[Intent, ...] = ()
-    taken_back: tuple[Intent, ...] = ()
+    hurried: tuple[Hurried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

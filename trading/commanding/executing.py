@@ -12,8 +12,7 @@ from trading.commanding.firing import Firing
 from trading.commanding.proposing import MODE_WORDS, is_ended_by
 from trading.commanding.workings import Workings
 from trading.decide import SizedOrder, on_order
-from trading.desk import CloseLine, Outcome, Shown
-from trading.domain.chat import Severity
+from trading.desk import CloseLine, Hurried, Outcome, Shown
 from trading.domain.commands import (
     AbortIntent,
     AbortOrders,
@@ -31,33 +30,28 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Ending, Outgrown, Refused, Unreachable
+from trading.domain.errors import AlreadyRecorded, Outgrown, Refused, StorageLost, Unreachable
 from trading.domain.events import (
     AlertAcknowledged,
-    AlertRaised,
     CommandExecuted,
     Event,
     PositionAdjusted,
     TrackerChanged,
     TradingModeChanged,
 )
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO, grouped
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.proposals import closing, consent
+from trading.proposals.closing import Closing
 from trading.risk import halts
+from trading.risk.gate import Approved
 
 logger = logging.getLogger(__name__)
 _BY_HAND = "closed by hand"
 _ENTRIES_ENDED = "entries were cancelled"
-# What became of an older sale that a closing was to take the place of.
-_STUCK = {
-    "late": "could not be taken back in time, so its coins are not sold with the rest. Look at "
-    "/positions, and close again what is left",
-    "refused": "is taken back, and what was to sell its coins was refused: nothing sells them now. "
-    "Look at /positions, and close them again",
-}
 
 
 class Executor:
@@ -66,6 +60,8 @@ class Executor:
     def __init__(self, workings: Workings, firing: Firing) -> None:
         self._of = workings
         self._firing = firing
+        # A halt that holds in memory alone: it is written as its panic is given again.
+        self._unwritten: Sequence[Event] = ()
 
     async def execute(
         self,
@@ -189,60 +185,68 @@ class Executor:
         self, command: ClosePosition, done: CommandExecuted, shown: Shown | None
     ) -> Outcome:
         symbol, share = command.symbol, command.share
-        wanted = self._of.close_line(self._of.freed(symbol), share, shown)
-        consent.check_growth(Shown(wanted.quantity), shown, "sell")
-        back = self._of.in_its_way(wanted)
-        async with self._in_place_of(back, done) as told, self._of.trackers.undisturbed():
-            line = self._of.close_line(self._of.holding(symbol), share, shown)
-            consent.check_growth(Shown(line.quantity), shown, "sell")
-            intent = self._exit(line, done, Purpose.CLOSE)
-            # What was not taken back in time is missed only where less is sold for it.
-            late = told if line.quantity < wanted.quantity else ()
-            cause = (done, *late, *self._shrunk(symbol, line.quantity))
-            await self._open([intent], cause, is_begun=bool(back))
-        ids = (intent.intent_id,)
-        return Outcome(_selling((line,)), intent_ids=ids, size=line.quantity)
+        stuck = self._of.stuck(symbol, share)
+        async with self._unmoved(stuck) as waiting, self._of.trackers.undisturbed():
+            found = self._of.closing(symbol, share, waiting, shown)
+            consent.check_growth(Shown(found.line.quantity), shown, "sell")
+            fresh = [found.fresh] if found.fresh.quantity else []
+            intents = [self._exit(line, done, Purpose.CLOSE) for line in fresh]
+            cause = (done, *self._shrunk(symbol, found.fresh.quantity))
+            await self._sell_off(intents, cause, found.hurried)
+        told = f"{_selling((found.line,))}{_released(found)}"
+        return Outcome(told, intent_ids=_ids(intents, found.hurried), size=found.line.quantity)
 
     async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:
         is_panic = isinstance(command, Panic)
-        everything = isinstance(command, Panic) and command.everything
-        purpose = Purpose.PANIC if is_panic else Purpose.CLOSE
-        reason = "panic" if is_panic else _BY_HAND
-        cause: list[Event] = [done]
-        if everything:
+        if isinstance(command, Panic) and command.everything:
             await self._cancel_foreign()
-        back = self._of.execution.stuck_sales
-        async with self._in_place_of(back, done) as late, self._of.trackers.undisturbed():
-            cause += late
-            # Counted here: what a stop has taken meanwhile would have the whole refused.
-            lines = self._of.managed_lines()
-            # What has fired already and was held sells by its own decision, as the halt ends.
-            held = self._of.held_lines() if is_panic else ()
-            if everything:
-                lines, adopted = _joined(lines, self._of.unmanaged_lines(), done.at)
-                cause += adopted
-            intents = [self._exit(line, done, purpose) for line in lines]
-            cause += [
-                _closed(tracker, reason, done.at)
-                for tracker in self._of.trackers.all()
-                if is_ended_by(command, tracker)
-            ]
-            if is_panic and not self._is_halted_by_panic():
-                cause.append(TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at))
-            is_more_at_work = bool(self._of.sales())
-            await self._open(intents, cause, is_begun=bool(back))
-        if is_panic:
-            await self._of.execution.cancel_entries("panic")
-        told = _selling((*lines, *held), is_more_at_work=is_more_at_work)
-        return Outcome(told, intent_ids=tuple(item.intent_id for item in intents))
+        stuck = self._of.execution.stuck_sales
+        try:
+            async with self._unmoved(stuck) as waiting, self._of.trackers.undisturbed():
+                return await self._sell_all(command, done, [Hurried(one) for one in waiting])
+        finally:
+            if is_panic and self._of.state.mode.is_halted:
+                await self._of.execution.cancel_entries("panic")
+
+    async def _sell_all(
+        self, command: CloseAll | Panic, done: CommandExecuted, hurried: Sequence[Hurried]
+    ) -> Outcome:
+        is_panic = isinstance(command, Panic)
+        cause: list[Event] = [done]
+        # Counted here: what a stop has taken meanwhile would have the whole refused.
+        lines = self._of.managed_lines()
+        # What has fired already and was held sells by its own decision, as the halt ends.
+        held = self._of.held_lines() if is_panic else ()
+        if isinstance(command, Panic) and command.everything:
+            unmanaged = self._of.unmanaged_lines()
+            lines = _by_symbol((*lines, *unmanaged))
+            cause += [fact for line in unmanaged for fact in _taken_over(line, done.at)]
+        purpose = Purpose.PANIC if is_panic else Purpose.CLOSE
+        intents = [self._exit(line, done, purpose) for line in lines]
+        cause += [
+            _closed(tracker, "panic" if is_panic else _BY_HAND, done.at)
+            for tracker in self._of.trackers.all()
+            if is_ended_by(command, tracker)
+        ]
+        halt: list[Event] = []
+        if is_panic and not self._is_halted_by_panic():
+            halt.append(TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at))
+        is_more_at_work = bool(self._of.sales())
+        try:
+            await self._sell_off(intents, (*cause, *halt), hurried, halt)
+        except StorageLost:
+            self._unwritten = halt
+            raise
+        sold = _by_symbol((*lines, *map(_line, hurried), *held))
+        told = _selling(sold, is_more_at_work=is_more_at_work)
+        return Outcome(told, intent_ids=_ids(intents, hurried))
 
     def _is_halted_by_panic(self) -> bool:
         """Whether a panic has nothing to change in the mode, and so nothing to tell of it."""
         changed = self._of.state.trading_mode
-        return changed is not None and (changed.mode, changed.reason) == (
-            TradingMode.HALTED,
-            "panic",
-        )
+        if changed is None or changed in self._unwritten:
+            return False
+        return (changed.mode, changed.reason) == (TradingMode.HALTED, "panic")
 
     async def _set_mode(self, command: SetTradingMode, done: CommandExecuted) -> Outcome:
         reason = command.reason or "asked for in the chat"
@@ -356,47 +360,33 @@ class Executor:
         order = SizedOrder(line.symbol, Side.SELL, purpose, line.quantity, is_closing=True)
         return on_order(order, done.cause, price, done.at, self._of.decisions)
 
-    async def _open(
-        self, intents: Sequence[Intent], cause: Sequence[Event], *, is_begun: bool = False
+    async def _open(self, intents: Sequence[Intent], cause: Sequence[Event]) -> None:
+        await self._of.execution.open_all(await self._approved(intents, cause), tuple(cause))
+
+    async def _sell_off(
+        self,
+        intents: Sequence[Intent],
+        cause: Sequence[Event],
+        hurried: Sequence[Hurried],
+        at_once: Sequence[Event] = (),
     ) -> None:
+        approved = await self._approved(intents, cause)
+        released = {each.intent.intent_id: each.released for each in hurried}
+        await self._of.execution.close(approved, cause, released, at_once)
+
+    async def _approved(
+        self, intents: Sequence[Intent], cause: Sequence[Event]
+    ) -> Sequence[Approved]:
         # Coins that the same transaction puts under care count for the gate already.
         portfolio = self._of.state.book.preview(*cause)
-        approved = [await self._of.decide(intent, portfolio) for intent in intents]
-        if approved:
-            await self._of.execution.open_all(approved, tuple(cause), is_begun=is_begun)
-        else:
-            await self._of.record(*cause)
+        return [await self._of.decide(intent, portfolio) for intent in intents]
 
     @contextlib.asynccontextmanager
-    async def _in_place_of(
-        self, stuck: Sequence[Intent], done: CommandExecuted
-    ) -> AsyncIterator[Sequence[Event]]:
-        """End sales that wait for a price or are blocked: what they hold is sold inside.
-
-        Yields what there is to tell of those that could not be taken back in time. Raises Ending
-        where the process ends meanwhile: a word that was answered with no would leave coins that
-        nothing sells any more. Where the closing is refused after all, that is told.
-        """
-        ordered = {attempt.intent_id for attempt in self._of.execution.attempts}
-        # Orders take seconds to be cancelled. What has none goes last, a moment before it is sold
-        # anew: it may be a stop that has fired, and a death in between would leave it to nobody.
-        for has_order in (True, False):
-            ids = [each.intent_id for each in stuck if (each.intent_id in ordered) is has_order]
-            if ids:
-                await self._of.execution.make_way(ids)
-                if self._of.execution.is_stopping:
-                    raise Ending
-        left = {intent.intent_id for intent in self._of.execution.intents}
-        late = [intent for intent in stuck if intent.intent_id in left]
-        try:
-            yield [_stuck(intent, "late", done) for intent in late]
-        except AlreadyRecorded:
-            raise
-        except Refused:
-            # Asked for once more with the same tap it is told already.
-            with contextlib.suppress(AlreadyRecorded):
-                await self._of.record(*(_stuck(intent, "refused", done) for intent in stuck))
-            raise
+    async def _unmoved(self, stuck: Sequence[Intent]) -> AsyncIterator[Sequence[Intent]]:
+        """Let none of these sales change inside; yields those that are stuck still."""
+        ids = [intent.intent_id for intent in stuck]
+        async with self._of.execution.unmoved(ids) as unmoved:
+            yield [one for one in self._of.execution.stuck_sales if one.intent_id in unmoved]
 
     async def _cancel_foreign(self) -> None:
         """Free what other orders lock, for as long as a person may wait; the sale goes on then."""
@@ -422,16 +412,25 @@ def _closed(tracker: Tracker, reason: str, at: datetime) -> TrackerChanged:
     return TrackerChanged(ended, TrackerChange.CLOSED, at, reason=reason)
 
 
-def _joined(
-    managed: Sequence[CloseLine], unmanaged: Sequence[CloseLine], at: datetime
-) -> tuple[tuple[CloseLine, ...], list[Event]]:
-    by_symbol = {line.symbol: line for line in managed}
-    adopted: list[Event] = []
-    for line in unmanaged:
-        adopted += _adoption(line.symbol, line.quantity, (line.value or ZERO) / line.quantity, at)
+def _taken_over(line: CloseLine, at: datetime) -> tuple[Event, ...]:
+    return _adoption(line.symbol, line.quantity, (line.value or ZERO) / line.quantity, at)
+
+
+def _by_symbol(lines: Sequence[CloseLine]) -> tuple[CloseLine, ...]:
+    by_symbol: dict[str, CloseLine] = {}
+    for line in lines:
         known = by_symbol.get(line.symbol)
         by_symbol[line.symbol] = line if known is None else _sum(known, line)
-    return tuple(by_symbol.values()), adopted
+    return tuple(by_symbol.values())
+
+
+def _line(hurried: Hurried) -> CloseLine:
+    symbol = hurried.intent.symbol
+    return CloseLine(symbol, base_and_quote(symbol)[0], hurried.quantity, None)
+
+
+def _ids(intents: Sequence[Intent], hurried: Sequence[Hurried]) -> tuple[str, ...]:
+    return tuple(one.intent_id for one in (*intents, *(each.intent for each in hurried)))
 
 
 def _sum(first: CloseLine, second: CloseLine) -> CloseLine:
@@ -450,10 +449,8 @@ def _selling(lines: Sequence[CloseLine], *, is_more_at_work: bool = False) -> st
     return "Selling " + ", ".join(f"{grouped(line.quantity)} {line.base}" for line in lines) + "."
 
 
-def _stuck(intent: Intent, why: str, done: CommandExecuted) -> AlertRaised:
-    return AlertRaised(
-        f"stuck:{done.cause}:{intent.intent_id}:{why}",
-        Severity.CRIT,
-        f"{intent.symbol}: an older sale of {grouped(intent.residual)} {_STUCK[why]}",
-        done.at,
-    )
+def _released(found: Closing) -> str:
+    if not found.released:
+        return ""
+    left = f"{grouped(found.released)} {found.line.base}"
+    return f" {left} of an older sale, which ends, stay unsold and NOT protected: /positions."

@@ -1,13 +1,14 @@
 """From a fired rule to an order at work: fitted, reviewed and opened; again after a refusal."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from trading import decide
 from trading.alarms import Alarms
 from trading.commanding.workings import Workings
-from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
 from trading.domain.events import Event, TrackerChanged
 from trading.domain.money import ZERO
 from trading.domain.order import BACKSTOP_SOLD, Intent, Side
@@ -16,6 +17,7 @@ from trading.execution.engine import BY_PERSON, HELD
 from trading.risk.gate import Approved, Refusal, review
 from trading.trackers import rules
 
+_Write = Callable[[Sequence[Event]], Awaitable[None]]
 _GONE = "its coins were sold by another order or outside of Umbra"
 
 
@@ -28,9 +30,22 @@ class Firing:
         # Armings whose one sale was made before: there is never a second.
         self._spent: set[str] = set()
         self._given_up: set[int] = set()
+        # Of armings: how to write anew what their trigger came to, whose record was taken for lost.
+        self._unanswered: dict[str, Callable[[], Awaitable[None]]] = {}
 
     async def fire(self, tracker: Tracker, evidence: Evidence) -> None:
         """Write trigger, intent and first attempt in one transaction, or trigger and refusal."""
+        arming = self._intent_id(tracker)
+        try:
+            await self._fire_anew(tracker, evidence)
+        except AlreadyRecorded:
+            if arming not in self._unanswered:
+                raise
+            # The trigger is durable with that: only the answer was lost.
+            await self._unanswered[arming]()
+        self._unanswered.pop(arming, None)
+
+    async def _fire_anew(self, tracker: Tracker, evidence: Evidence) -> None:
         if tracker.side is Side.BUY:
             await self._fire(tracker, evidence)
             return
@@ -48,7 +63,7 @@ class Firing:
         now = self._of.clock.now()
         cause = TrackerChanged(tracker, TrackerChange.TRIGGERED, now, evidence)
         if is_gone:
-            await self._end(tracker, (cause,))
+            await self._write(tracker, self._record, cause, await self._ended(tracker))
             return
         intent = decide.on_trigger(tracker, evidence.price, now, self._of.decisions)
         verdict = self._review(intent)
@@ -96,7 +111,10 @@ class Firing:
             raise Refused("; ".join(reasons), f"/abort {tracker.tracker_id}")
 
     async def give_up(self, tracker: Tracker, cause: Event) -> None:
-        """End a blocked tracker that has no intent at work; its coins stay unsold."""
+        """End a blocked tracker that has no intent at work; its coins stay unsold.
+
+        Raises StorageLost where nobody can tell whether that was written: it has ended even so.
+        """
         now = self._of.clock.now()
         ended = replace(
             tracker,
@@ -110,7 +128,7 @@ class Firing:
         self._given_up.add(tracker.tracker_id)
         try:
             told = TrackerChanged(ended, TrackerChange.ABORTED, now, reason=BY_PERSON)
-            await self._of.record(cause, told)
+            await self._of.execution.insist((cause,), (told,))
         finally:
             self._given_up.discard(tracker.tracker_id)
 
@@ -138,7 +156,7 @@ class Firing:
 
     async def _open_again(self, tracker: Tracker, causes: Sequence[Event]) -> Sequence[str]:
         if tracker.quantity <= 0 or self._is_gone(tracker):
-            await self._end(tracker, causes)
+            await self._of.record(*causes, await self._ended(tracker))
             return ()
         fitted, price = self._fitted(tracker), self._reference(tracker)
         if price is None:
@@ -196,12 +214,21 @@ class Firing:
         ended = replace(tracker, state=state, reason=reason)
         cause = replace(cause, reason=reason)
         end = TrackerChanged(ended, change, cause.at, cause.evidence, reason)
-        if is_sale:
-            await self._of.execution.unwind(tracker.symbol, (cause, end))
-        else:
-            await self._of.record(cause, end)
+        unwind = partial(self._of.execution.unwind, tracker.symbol)
+        await self._write(tracker, unwind if is_sale else self._record, cause, end)
 
-    async def _end(self, tracker: Tracker, causes: Sequence[Event]) -> None:
+    async def _write(self, tracker: Tracker, write: _Write, cause: Event, end: Event) -> None:
+        """Write a trigger and what it came to; raises StorageLost, and it is asked for again."""
+        try:
+            await write((cause, end))
+        except StorageLost:
+            self._unanswered[self._intent_id(tracker)] = partial(write, (end,))
+            raise
+
+    async def _record(self, facts: Sequence[Event]) -> None:
+        await self._of.record(*facts)
+
+    async def _ended(self, tracker: Tracker) -> TrackerChanged:
         step = self._of.state.instruments[tracker.symbol].quantity_step
         sold = await self._of.execution.backstop_sold(tracker)
         state, reason = TrackerState.CLOSED_EXTERNAL, _GONE
@@ -209,9 +236,7 @@ class Firing:
             state, reason = TrackerState.CLOSED, BACKSTOP_SOLD
         now = self._of.clock.now()
         ended = replace(tracker, state=state, quantity=ZERO, reason=reason, changed_at=now)
-        await self._of.record(
-            *causes, TrackerChanged(ended, TrackerChange.CLOSED, now, reason=reason)
-        )
+        return TrackerChanged(ended, TrackerChange.CLOSED, now, reason=reason)
 
     async def _strand(self, tracker: Tracker) -> None:
         self._spent.add(self._intent_id(tracker))

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from trading.commanding.workings import Workings
 from trading.decide import on_order
-from trading.desk import CloseProposal, EditProposal, PlainProposal, Proposal, Shown
+from trading.desk import CloseProposal, EditProposal, Hurried, PlainProposal, Proposal, Shown
 from trading.domain.commands import (
     AbortIntent,
     AbortOrders,
@@ -125,16 +125,18 @@ class Proposer:
 
     def _close(self, command: ClosePosition) -> Proposal:
         command = replace(command, symbol=self._of.instrument(command.symbol).symbol)
-        holding = self._of.freed(command.symbol)
-        if not holding.managed:
+        symbol, share = command.symbol, command.share
+        waiting, holding = self._of.stuck(symbol, share), self._of.holding(symbol)
+        if not (holding.managed or waiting):
             held = self._of.held_exits()
-            self._refuse_held([one for one in held if one.symbol == command.symbol])
-        line = self._of.close_line(holding, command.share)
-        age_s = self._of.prices_age_s([command.symbol])
-        shrunk = closing.shrunk(holding, line.quantity)
-        back = self._of.in_its_way(line)
-        facts = CloseProposal((line,), (), (), (), age_s, shrunk=shrunk, taken_back=back)
-        return Proposal(command, facts, needs_confirmation=True, shown=Shown(line.quantity))
+            self._refuse_held([one for one in held if one.symbol == symbol])
+        found = self._of.closing(symbol, share, waiting)
+        age_s = self._of.prices_age_s([symbol])
+        shrunk = closing.shrunk(holding, found.fresh.quantity)
+        facts = CloseProposal(
+            (found.line,), (), (), (), age_s, shrunk=shrunk, hurried=found.hurried
+        )
+        return Proposal(command, facts, needs_confirmation=True, shown=Shown(found.line.quantity))
 
     async def _close_all(self, command: CloseAll | Panic) -> Proposal:
         stuck = self._of.execution.stuck_sales
@@ -161,7 +163,7 @@ class Proposer:
             *(lines, tuple(ended), foreign, unmanaged, age_s, kept, currency),
             is_in_doubt=is_in_doubt(self._of.state.alerts),
             at_work=at_work,
-            taken_back=tuple(stuck),
+            hurried=tuple(map(Hurried, stuck)),
         )
         return Proposal(command, facts, needs_confirmation=True)
 

@@ -322,26 +322,24 @@ class Workings:
         await self.prices.look(symbol)
         return await self.gateway.order_book(symbol)
 
-    def close_line(self, holding: Holding, share: Decimal, shown: Shown | None = None) -> CloseLine:
-        """Return what closing a share of a holding sells, as it was `shown`; raises Refused."""
-        symbol = holding.instrument.symbol
+    def closing(
+        self, symbol: str, share: Decimal, waiting: Sequence[Intent], shown: Shown | None = None
+    ) -> closing.Closing:
+        """Return what closing a share of a symbol sells, as it was `shown`; raises Refused."""
         position = self.state.book.snapshot().positions.get(symbol)
         price = self.prices.price(symbol) or (position.average_price if position else None)
-        return closing.close_line(holding, share, price, shown)
+        return closing.closing(self.holding(symbol), waiting, share, price, shown)
 
-    def freed(self, symbol: str) -> Holding:
-        """Return a holding as it will be without sales that wait for a price or are blocked."""
-        holding = self.holding(symbol)
-        waiting = sum((each.residual for each in self.stuck(symbol)), ZERO)
-        return replace(holding, exiting=max(holding.exiting - waiting, ZERO))
+    def stuck(self, symbol: str, share: Decimal) -> tuple[Intent, ...]:
+        """Return the sales that wait for a price, or are blocked, and that a closing has sell.
 
-    def stuck(self, symbol: str) -> tuple[Intent, ...]:
-        """Return the sales of a symbol that wait for a price or for what blocks them."""
-        return tuple(one for one in self.execution.stuck_sales if one.symbol == symbol)
-
-    def in_its_way(self, line: CloseLine) -> tuple[Intent, ...]:
-        """Return those of them that a closing takes back: all, where it sells what is in them."""
-        return self.stuck(line.symbol) if line.quantity > self.coins(line.symbol).managed else ()
+        A part of a holding is none of what a stop sells that has fired.
+        """
+        return tuple(
+            one
+            for one in self.execution.stuck_sales
+            if one.symbol == symbol and (share == ONE or one.tracker_id is None)
+        )
 
     def at_work(self, symbol: str) -> Decimal:
         """Return the coins in slices whose exits are at work, which no `holding` counts any more.

@@ -84,6 +84,12 @@ class OrderRequest:
     recv_window_ms: int = 5000
     stop_price: Decimal | None = None
 
+    @property
+    def rests(self) -> bool:
+        """Whether it waits in the book until somebody takes its price."""
+        is_limit = self.order_type is OrderType.LIMIT
+        return is_limit and self.time_in_force is TimeInForce.GTC
+
 
 @dataclass(frozen=True, slots=True)
 class Fees:
@@ -265,6 +271,7 @@ class Intent:
     buy may pay, or the floor the person set for a sell (None: a protective sell has no floor).
     `stop_price` is where a backstop fires on the exchange. `cost` is what the coins sold so far had
     cost in quote, None where that is not known, and `fees` what of it their purchases were charged.
+    A closing takes the price that an older sale waits for: it goes on at the market then.
     `given_up` says why it ends as soon as the end of its order is proven, empty while it goes on;
     `given_up_filled` are the base units of its executions that were booked by then.
     """

@@ -25,6 +25,7 @@ from trading.desk import (
     CloseLine,
     CloseProposal,
     EditProposal,
+    Hurried,
     OrderProposal,
     PlainProposal,
     Proposal,
@@ -150,10 +151,17 @@ def _at_work(intent: Intent) -> Line:
     return f"Being sold already: {left} {base}"
 
 
-def _taken_back(intent: Intent) -> Line:
-    """An older sale that this one takes the place of."""
-    base, _ = base_and_quote(intent.symbol)
-    return f"Taken back: sale of {quantity(intent.residual)} {base}"
+def _hurried(sale: Hurried) -> list[Line]:
+    """An older sale that goes to the market, and what of it is not sold at all."""
+    intent, (base, _) = sale.intent, base_and_quote(sale.intent.symbol)
+    kind = "Blocked" if intent.limit_price is None else "Limit"
+    if not sale.released:
+        return [f"{kind} sale now at market: {quantity(sale.quantity)} {base}"]
+    return [
+        f"⚠️ {kind} sale of {quantity(intent.residual)} {base} ends:",
+        f"{quantity(sale.quantity)} {base} of it is sold now,",
+        f"{quantity(sale.released)} {base} stays, NOT protected",
+    ]
 
 
 def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:
@@ -164,7 +172,7 @@ def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line
         known = "Nothing else is managed." if facts.at_work else "Nothing managed is open."
         lines.append("Nothing is known to be managed." if facts.is_in_doubt else known)
     lines.extend(map(_at_work, facts.at_work[:_LINES_MAX]))
-    lines.extend(map(_taken_back, facts.taken_back[:_LINES_MAX]))
+    lines.extend(line for sale in facts.hurried[:_LINES_MAX] for line in _hurried(sale))
     if facts.lines:
         lines.extend(_shrunk(facts.shrunk, facts.lines[0].base))
     lines.extend(_ended(facts.trackers_cancelled))

@@ -279,6 +279,22 @@ class Case:
         )
         return Attempt(self.intent.intent_id, number, request, AttemptState.JOURNALED, now)
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its order rests at a price that its decision does not wait for any more."""
+        live = self.live
+        rests = live is not None and live.request.rests
+        return rests and not ladder.is_resting(self.intent)
+
+    def hurry(self) -> None:
+        """Forget what has kept it from selling: it is tried as if it were decided anew."""
+        self.obstacle = self.fresh_free = None
+        self.refusals.clear()
+        self.insufficient = 0
+        if self.sending is None:
+            self.sends_s.clear()
+        self.wake()
+
     def wake(self) -> None:
         """Let whoever waits for this case look again."""
         self.changed.set()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from trading.domain.errors import NotCarriedOn, StorageLost, UmbraError
+from trading.domain.errors import NotCarriedOn, UmbraError
 from trading.domain.events import Event, IntentChanged
 from trading.domain.money import ZERO
 from trading.domain.order import IntentState, Purpose
@@ -15,7 +15,8 @@ from trading.execution.excess import UNWOUND
 from trading.execution.ladder import Finish
 
 BY_PERSON = "given up by a person"
-FOR_NEWER = "a newer sale takes its coins"
+# As older versions wrote it before they decided the newer sale.
+_FOR_NEWER = "a newer sale takes its coins"
 
 
 class GivingUp:
@@ -46,16 +47,10 @@ class GivingUp:
         # A word that is given once more goes on from what the first one left in memory.
         is_sequel = not reserve or bool(self._open(ids))
         cases = self._at_work(ids, reason)
-        lost: StorageLost | None = None
         with self._one_fact(cases, reason) as noted:
-            events = [*cause, *noted]
-            try:
-                await self._s.writer.write(*events, is_exit=reserve, is_sequel=is_sequel)
-            except StorageLost as error:
-                # What holds at once is not written later: a newer word may be durable by then.
-                lost, events = error, [*at_once, *noted]
-                if noted:
-                    self._s.writer.hold(noted)
+            events, lost = await self._s.writer.insist(
+                cause, noted, at_once, is_exit=reserve, is_sequel=is_sequel
+            )
         self._s.writer.publish(events)
         if lost is not None:
             raise lost
@@ -126,10 +121,7 @@ class GivingUp:
         return [
             case
             for case in self._open(intent_ids)
-            if not case.intent.given_up
-            or (is_stop and case.unwound_at is None)
-            # A start goes on with what only a newer sale was to replace, with nothing else.
-            or case.intent.given_up == FOR_NEWER != reason
+            if not case.intent.given_up or (is_stop and case.unwound_at is None)
         ]
 
     @contextmanager
@@ -172,11 +164,11 @@ class GivingUp:
 def taken_up(case: Case) -> None:
     """Let a decision that was given up before a restart end, as it would have without one.
 
-    A stop that has fired goes on: whether what was to take its place was ever decided, only who
-    asked for that can tell, and he takes it back again.
+    A stop that an older version gave up for a closing goes on: whether that was ever decided, only
+    who asked for it can tell.
     """
     reason = case.intent.given_up
-    if reason == FOR_NEWER and case.intent.purpose is Purpose.PROTECT:
+    if reason == _FOR_NEWER and case.intent.purpose is Purpose.PROTECT:
         case.intent = replace(case.intent, given_up="", given_up_filled=ZERO)
         return
     if not reason:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from trading.domain.errors import (
     AlreadyRecorded,
-    Ending,
     NotCarriedOn,
     Refused,
     StorageLost,
@@ -59,14 +58,14 @@ class Opening:
         self._broken_off: set[str] = set()
 
     async def open_all(
-        self, approvals: Sequence[Approved], cause: Sequence[Event], *, is_begun: bool = False
+        self, approvals: Sequence[Approved], cause: Sequence[Event]
     ) -> Sequence[Intent]:
         """Make decisions durable with their cause, all of them or none, and send at once.
 
-        While the process ends nothing new is: Refused, and Ending for what `is_begun`.
+        While the process ends nothing new is: Refused.
         """
         if self._s.is_stopping:
-            raise Ending if is_begun else Refused("Umbra is stopping; nothing new is sent")
+            raise Refused("Umbra is stopping; nothing new is sent")
         cases = [Case(each.intent) for each in approvals]
         cases.sort(key=lambda case: -self._s.at_risk(case))
         held = {each.intent.intent_id for each in approvals if each.is_held}

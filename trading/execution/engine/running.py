@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 _FOREVER_S = 3600.0
 _AFTER_BUG_S = 5.0
 _ATTEMPTS_READ = 200
+_IN_THE_BOOK = frozenset({AttemptState.OPEN, AttemptState.PARTIAL})
 
 
 class Running:
@@ -128,7 +129,7 @@ class Running:
         elif live.state is AttemptState.JOURNALED:
             await self._s.wait(case, self._s.settings.not_sent_retry_s)
             await self._send_again(case, live)
-        elif live.state in {AttemptState.OPEN, AttemptState.PARTIAL} and case.giving_up:
+        elif live.state in _IN_THE_BOOK and (case.giving_up or case.is_outdated):
             await self._searching.cancel(case, live)
         elif live.state is AttemptState.PENDING_CANCEL:
             await self._await_cancel(case, live)
@@ -142,7 +143,7 @@ class Running:
             if case.live is not live:
                 return
             # A person's word may have come since it was decided.
-            if self._s.may_send(case):
+            if self._s.may_send(case) and not case.is_outdated:
                 self._sending.start(case, live)
                 return
             await self._note_unsent(case, live)

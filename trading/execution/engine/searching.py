@@ -1,11 +1,12 @@
 """What became of an order: queries, lists and executions, until it is found or proven absent."""
 
+import asyncio
 import logging
 from datetime import timedelta
 
 from trading.domain.chat import Severity
 from trading.domain.errors import AuthLost, Retryable, Unreachable
-from trading.domain.order import Attempt, AttemptState, OrderReport
+from trading.domain.order import Attempt, AttemptState, OrderReport, SendEvidence
 from trading.execution import absence, ladder
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
@@ -28,6 +29,8 @@ class Searching:
         self._s = surroundings
         self._booking = booking
         self._sending = sending
+        # Cancels on their way, some of them of orders that are known to have ended.
+        self.asking: set[asyncio.Task[SendEvidence]] = set()
 
     async def step(self, case: Case, live: Attempt, most_s: float = float("inf")) -> None:
         """Wait until the next query is due, ask, and note what that proves; or wait `most_s`."""
@@ -172,11 +175,33 @@ class Searching:
         pause_s = min(_CANCEL_AGAIN_S * 2**case.cancels, _CANCEL_AGAIN_S_MAX)
         case.cancels = min(case.cancels + 1, _CANCELS_COUNTED)
         case.cancel_again_s = self._s.monotonic() + pause_s
-        evidence = await self._s.gateway.cancel(live.request.symbol, live.client_order_id)
+        evidence = await self._answer(case, live)
+        if evidence is None:
+            return
         if evidence.report is not None:
             await self.found(case, evidence.report, "answer to the cancel")
             return
         await self.query(case, case.attempt(live.client_order_id) or live)
+
+    async def _answer(self, case: Case, live: Attempt) -> SendEvidence | None:
+        """Return what came of a cancel, None where the order has ended before that was answered."""
+        asking = asyncio.create_task(
+            self._s.gateway.cancel(live.request.symbol, live.client_order_id)
+        )
+        self.asking.add(asking)
+        asking.add_done_callback(self.asking.discard)
+        asking.add_done_callback(lambda _: case.wake())
+        try:
+            while not asking.done():
+                known = case.attempt(live.client_order_id)
+                if known is not None and known.state.is_terminal:
+                    return None
+                case.changed.clear()
+                await case.changed.wait()
+        except asyncio.CancelledError:
+            asking.cancel()
+            raise
+        return asking.result()
 
     async def _complain(self, case: Case) -> None:
         live = case.live

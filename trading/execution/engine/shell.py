@@ -13,7 +13,7 @@ from contextlib import (
 from datetime import datetime
 from decimal import Decimal
 
-from trading.domain.errors import Refused
+from trading.domain.errors import Ending, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
@@ -26,7 +26,8 @@ from trading.execution.classify import Cause
 from trading.execution.engine import adding
 from trading.execution.engine.booking import Booking
 from trading.execution.engine.case import Case
-from trading.execution.engine.giving_up import BY_PERSON, FOR_NEWER, GivingUp
+from trading.execution.engine.giving_up import BY_PERSON, GivingUp
+from trading.execution.engine.hurrying import Hurrying
 from trading.execution.engine.opening import Opening
 from trading.execution.engine.pacing import Pacer, Sleep
 from trading.execution.engine.proving import Proving
@@ -125,6 +126,7 @@ class ExecutionEngine:
         )
         self._cutting = booking.cutting
         self._giving_up = GivingUp(self._s)
+        self._hurrying = Hurrying(self._s)
         self._sending.on_late_report = self._reporting.take
         self._reporting.sweep = self._recovery.sweep
         self._tasks: set[asyncio.Task[None]] = set()
@@ -298,14 +300,52 @@ class ExecutionEngine:
         return intent
 
     async def open_all(
-        self, approvals: Sequence[Approved], cause: Sequence[Event] = (), *, is_begun: bool = False
+        self, approvals: Sequence[Approved], cause: Sequence[Event] = ()
     ) -> Sequence[Intent]:
         """Open many decisions in the one transaction of their cause: all of them or none.
 
-        The greatest value at risk goes out first: it gets the venue's budget. Raises Ending where
-        the process ends and what was asked `is_begun` with older facts already.
+        The greatest value at risk goes out first: it gets the venue's budget.
         """
-        return await self._opening.open_all(approvals, cause, is_begun=is_begun)
+        return await self._opening.open_all(approvals, cause)
+
+    def unmoved(self, intent_ids: Iterable[str]) -> AbstractAsyncContextManager[frozenset[str]]:
+        """Let none of these sales change or end inside; yields which of them stand still."""
+        return self._hurrying.unmoved(intent_ids)
+
+    async def close(
+        self,
+        approvals: Sequence[Approved],
+        word: Sequence[Event],
+        hurried: Mapping[str, Decimal],
+        at_once: Sequence[Event] = (),
+    ) -> None:
+        """Open a closing's sales, and have older ones go to the market with them: one fact.
+
+        Those are `unmoved`; each lets so many base units go unsold. Raises Ending where the process
+        ends, and StorageLost where there is nothing to open and nobody can tell whether the word
+        was written: it is carried out, with those of its facts that hold `at_once`.
+        """
+        if self._s.is_stopping:
+            raise Ending
+        lost = None
+        with self._hurrying.at_market(hurried) as changes:
+            if approvals:
+                await self._opening.open_all(approvals, (*word, *changes))
+            else:
+                events, lost = await self._s.writer.insist(word, changes, at_once)
+                self._s.writer.publish(events)
+        if lost is not None:
+            raise lost
+
+    async def insist(self, word: Sequence[Event], changes: Sequence[Event]) -> None:
+        """Write a person's word with what it changes; raises StorageLost, and that holds even so.
+
+        It is kept in memory then, and written as soon as storage takes it.
+        """
+        events, lost = await self._s.writer.insist(word, changes)
+        self._s.writer.publish(events)
+        if lost is not None:
+            raise lost
 
     @property
     def is_stopping(self) -> bool:
@@ -466,12 +506,6 @@ class ExecutionEngine:
         """
         await self._giving_up.ordered(intent_ids, reason, cause, reserve=reserve, at_once=at_once)
 
-    async def make_way(self, intent_ids: Iterable[str]) -> None:
-        """Give decisions up for a newer sale of their coins, and wait a moment for their ends."""
-        ids = list(intent_ids)
-        await self._giving_up.follows(ids, FOR_NEWER)
-        await self.settle(ids)
-
     async def settle(self, intent_ids: Iterable[str]) -> None:
         """Wait a moment for the ends of decisions; what takes longer ends by itself."""
         await self._giving_up.settle(intent_ids)
@@ -530,6 +564,7 @@ class ExecutionEngine:
         finally:
             # Whoever has no patience with this may close the gateway next.
             tasks = [*self._opening.tasks, *self._tasks, *self._sending.late]
+            tasks += self._searching.asking
             tasks += [case.sending for case in self._s.cases.values() if case.sending is not None]
             for task in tasks:
                 task.cancel()

@@ -30,7 +30,7 @@ class Unrecorded:
         With no second one to follow it goes to the market, unless the person set a floor. Its
         decision is marked, for whoever starts next.
         """
-        if not (case.is_exit and self._s.may_send(case)) or case.attempts:
+        if not (case.is_exit and self._s.may_send(case)) or self._has_tried(case):
             return None
         self._s.unrecorded.leave(case.intent.intent_id)
         if ladder.sale_floor(case.intent) is not None:
@@ -41,6 +41,11 @@ class Unrecorded:
         send = Send(OrderType.MARKET, instrument.quantity(min(wanted, most)), None, TimeInForce.GTC)
         window = self._s.settings.absence.exit_recv_window_ms
         return case.prepare(send, self._s.prefix, window, self._s.now())
+
+    @staticmethod
+    def _has_tried(case: Case) -> bool:
+        # What rested at a price that a closing has taken from it was no try to sell now.
+        return any(not one.request.rests or ladder.is_resting(case.intent) for one in case.attempts)
 
     async def go(self, case: Case, prepared: Attempt, before: Sequence[Event], why: str) -> bool:
         """Send a case's next attempt without a record, if it may; whether it has left.

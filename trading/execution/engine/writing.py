@@ -61,6 +61,29 @@ class Writer:
             raise StorageLost("what it goes on from is not written yet")
         await self._journal.append(*events, reserve=is_exit, urgent=is_urgent)
 
+    async def insist(
+        self,
+        word: Sequence[Event],
+        changes: Sequence[Event],
+        at_once: Sequence[Event] = (),
+        *,
+        is_exit: bool = True,
+        is_sequel: bool = True,
+    ) -> tuple[Sequence[Event], StorageLost | None]:
+        """Write a person's word with what it changes; returns what holds now, and what was refused.
+
+        Nobody can tell then whether it was written: the changes hold and are written later, and
+        those facts of the word hold that do so `at_once`. Whoever gave it has to give it again.
+        """
+        try:
+            await self.write(*word, *changes, is_exit=is_exit, is_sequel=is_sequel)
+        except StorageLost as error:
+            # What holds at once is not written later: a newer word may be durable by then.
+            if changes:
+                self.hold(changes)
+            return (*at_once, *changes), error
+        return (*word, *changes), None
+
     async def latest(self, limit: int, kinds: Sequence[str]) -> Sequence[Recorded]:
         """Return the newest facts of some kinds."""
         return await self._journal.latest(limit, kinds)

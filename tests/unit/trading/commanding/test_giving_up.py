@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -28,7 +28,7 @@ from trading.domain.commands import (
     PlaceOrder,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Ending, Refused, StorageLost
+from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
 from trading.domain.events import AlertRaised, IntentChanged, IntentClosed
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
@@ -224,13 +224,13 @@ async def test_a_panic_sells_what_lies_in_a_limit_sale_of_ours(
     assert isinstance(proposal.facts, CloseProposal)
     assert [line.quantity for line in proposal.facts.lines] == [Decimal("0.5")]
     assert proposal.facts.at_work == ()
-    assert "Taken back: sale of 0.1 BTC" in question_text(proposal, 300, "")
+    assert "Limit sale now at market: 0.1 BTC" in question_text(proposal, 300, "")
     await world.do(command)
     await world.until_sold("0.5")
     assert world.exchange.coins["BTC"] == 0
-    assert [one.is_open for one in world.exchange.orders.values()] == [False, False]
-    reasons = {each.intent.reason for each in world.store.of(IntentClosed)}
-    assert reasons == {"a newer sale takes its coins", ""}
+    # The limit sale goes on at the market; what lies in no sale does not wait for its cancel.
+    assert [one.is_open for one in world.exchange.orders.values()] == [False, False, False]
+    assert _ended(world) == [IntentState.DONE, IntentState.DONE]
 
 
 async def test_half_a_closing_leaves_a_limit_sale_that_it_does_not_need(world: AgentWorld) -> None:
@@ -268,41 +268,6 @@ async def test_a_panic_sells_what_a_floor_or_an_empty_book_has_blocked(world: Ag
     await world.until_sold("0.5")
     assert world.agent.trackers.count() == 0
     assert world.agent.state.mode is TradingMode.HALTED
-
-
-async def test_what_could_not_be_taken_back_in_time_is_told(world: AgentWorld) -> None:
-    for limit in (70_000, 71_000):
-        await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(limit)))
-    await world.time.pass_by(2)
-
-    async def late(_: object) -> None:
-        """The exchange does not answer a cancel."""
-
-    world.agent.execution.make_way = late  # type: ignore[method-assign]
-    await world.do(Panic())
-    told = [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
-    assert len(told) == 2
-    assert all("an older sale of 0.1 could not be taken back in time" in one.text for one in told)
-    assert world.agent.state.mode is TradingMode.HALTED
-
-
-async def test_what_comes_back_late_and_is_not_needed_is_no_alarm(world: AgentWorld) -> None:
-    quarter = Amount(AmountKind.BASE, Decimal("0.25"))
-    for limit in (70_000, 71_000):
-        await world.do(PlaceOrder(BTC, Side.SELL, quarter, Decimal(limit)))
-    await world.time.pass_by(2)
-    real = world.agent.execution.make_way
-
-    async def half(intent_ids: Iterable[str]) -> None:
-        """The second cancel is not answered in time."""
-        await real(list(intent_ids)[:1])
-
-    world.agent.execution.make_way = half  # type: ignore[method-assign]
-    proposal = await world.desk.propose(ClosePosition(BTC, Decimal("0.5")), OWNER)
-    done = world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
-    await world.time.finish(done)
-    await world.time.until(lambda: world.exchange.filled() == Decimal("0.25"), 60)
-    assert not [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
 
 
 async def test_one_that_ended_since_the_question_keeps_no_other_at_work(world: AgentWorld) -> None:
@@ -395,66 +360,14 @@ async def test_a_closing_that_has_outgrown_its_question_takes_nothing_back(
     assert (sale.side, sale.given_up) == (Side.SELL, "")
 
 
-async def test_a_closing_that_is_refused_after_it_took_a_sale_back_says_what_nothing_sells(
-    world: AgentWorld,
-) -> None:
-    await world.do(PlaceOrder(BTC, Side.SELL, Amount(AmountKind.ALL), Decimal(70_000)))
-    await world.time.pass_by(2)
-    proposal = await world.desk.propose(ClosePosition(BTC), OWNER)
-    world.exchange.is_down = True
-    done = world.desk.execute(proposal.command, OWNER, "c-1", None, proposal.shown)
-    with pytest.raises(Refused, match="nothing of BTC/USDT is left"):
-        await world.time.finish(done)
-    [told] = [one for one in world.store.of(AlertRaised) if one.topic == "stuck"]
-    assert "an older sale of 0.5 is taken back" in told.text
-    assert "nothing sells them now" in told.text
-
-
-async def test_a_fired_stop_outlives_a_panic_of_the_terminal_that_an_end_interrupts(
-    world: AgentWorld,
-) -> None:
-    await world.do(PlaceOrder(BTC, Side.SELL, TENTH, Decimal(70_000)))
-    quarter = Amount(AmountKind.BASE, Decimal("0.25"))
-    await world.do(ArmTracker(replace(stop_spec(), amount=quarter)))
-    world.exchange.without_bids.add(BTC)
-    await world.move("57900")
-    await world.time.until(lambda: IntentState.BLOCKED in _states(world), 30)
-    real, engine = world.agent.execution.make_way, world.agent.execution
-
-    async def slow(intent_ids: Iterable[str]) -> None:
-        """The process is asked to end while the cancel of the limit sale is on its way."""
-        await real(intent_ids)
-        engine.send_nothing_new()
-
-    engine.make_way = slow  # type: ignore[method-assign]
-    with pytest.raises(Ending, match="this was not done"):
-        # Nobody keeps the words of a terminal for the next start.
-        await world.time.finish(world.desk.execute(Panic(), OWNER, "local:1"))
-    await world.kill()
-    world.exchange.without_bids.clear()
-    await world.start()
-    await world.move("57000")
-    await world.time.until(lambda: world.exchange.filled() == Decimal("0.25"), 60)
-
-
-async def test_a_person_s_word_outlives_a_closing_that_was_to_take_the_place_of_a_stop(
-    world: AgentWorld,
-) -> None:
+async def test_a_stop_that_is_given_up_after_a_closing_stays_so(world: AgentWorld) -> None:
     await _stop_blocked(world)
-    [intent] = world.agent.execution.intents
     [tracker] = world.agent.trackers.all()
-    # Its end takes as long as whoever holds this.
-    lock = world.agent.execution._s.cases[intent.intent_id].lock
-    await lock.acquire()
-    words = (ClosePosition(BTC), AbortIntent(tracker.tracker_id))
-    waiting = []
-    for number, word in enumerate(words):
-        given = world.desk.execute(word, OWNER, f"word {number}")
-        waiting.append(asyncio.ensure_future(given))
-        await world.time.pass_by(1)
+    await world.do(ClosePosition(BTC))
+    await world.do(AbortIntent(tracker.tracker_id))
     await world.kill()
     world.exchange.without_bids.clear()
     await world.start()
     await world.time.pass_by(60)
     assert world.exchange.filled() == 0
-    await asyncio.gather(*waiting, return_exceptions=True)
+    assert _ended(world) == [IntentState.ABORTED]
