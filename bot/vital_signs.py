@@ -98,7 +98,7 @@ class VitalSigns:
 
     async def _ask_journal(self) -> None:
         await self._of.agent.beat()
-        self._messages_waiting = len(await self._of.store.records.pending_messages())
+        self._messages_waiting = await self._of.store.records.messages_waiting()
 
     async def _sign(
         self, desk: Desk, note: str, *, is_healthy: bool, is_stopped: bool = False

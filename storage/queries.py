@@ -322,6 +322,9 @@ _pending_messages = _Pointed(
     .limit(bindparam("most")),
     events.MessageQueued,
 )
+_messages_waiting = fixed(
+    select(func.count()).select_from(schema.outbox).where(schema.outbox.c.delivered_seq.is_(None))
+)
 _card_message = fixed(
     select(schema.outbox.c.message_id)
     .where(
@@ -372,6 +375,11 @@ def last_update_id(connection: Connection) -> int | None:
 def pending_messages(connection: Connection, limit: int) -> list[OutboxMessage]:
     """Return undelivered messages: CRIT first, then by age."""
     return [event.message for event in _pending_messages.read(connection, most=limit)]
+
+
+def messages_waiting(connection: Connection) -> int:
+    """Return how many messages are undelivered."""
+    return int(_messages_waiting.value(connection))
 
 
 def card_message_id(connection: Connection, chat_id: int, card: str) -> int | None:

@@ -78,6 +78,10 @@ class SqlRecords:
         """Return undelivered messages: CRIT first, then by age."""
         return await self._read(partial(queries.pending_messages, limit=limit))
 
+    async def messages_waiting(self) -> int:
+        """Return how many messages are undelivered, without a look at them."""
+        return await self._read(queries.messages_waiting)
+
     async def card_message_id(self, chat_id: int, card: str) -> int | None:
         """Return the chat service's id of the newest delivered message of a card."""
         return await self._read(partial(queries.card_message_id, chat_id=chat_id, card=card))

@@ -246,6 +246,9 @@ class MemoryStore:
         ]
         return sorted(found, key=lambda one: one.severity is not Severity.CRIT)[:limit]
 
+    async def messages_waiting(self) -> int:
+        return len(await self.pending_messages(2**31))
+
     async def card_message_id(self, chat_id: int, card: str) -> int | None:
         queued = {one.message.message_key: one.message for one in self.of(events.MessageQueued)}
         for one in reversed(self.of(events.MessageDelivered)):

@@ -174,6 +174,10 @@ class Records(Protocol):
         """Return undelivered messages: CRIT first, then by age."""
         ...
 
+    async def messages_waiting(self) -> int:
+        """Return how many messages are undelivered, without a look at them."""
+        ...
+
     async def card_message_id(self, chat_id: int, card: str) -> int | None:
         """Return the chat service's id of the newest delivered message of a card."""
         ...

@@ -190,9 +190,11 @@ async def test_urgent_messages_go_first_and_delivered_ones_not_again(store: Any)
     )
     keys = [one.message_key for one in await store.records.pending_messages()]
     assert keys == ["crit", "old", "warn"]
+    assert await store.records.messages_waiting() == 3
     await store.journal.append(events.MessageDelivered("crit", 55, "", samples.START))
     keys = [one.message_key for one in await store.records.pending_messages(limit=1)]
     assert keys == ["old"]
+    assert await store.records.messages_waiting() == 2
 
 
 async def test_the_newest_delivered_message_of_a_card_is_found(store: Any) -> None:
