@@ -104,17 +104,20 @@ class LostCoins:
             self.missing.streamed(balance)
         return {balance.asset: balance.total for balance in told}
 
-    def in_doubt(self) -> Mapping[str, Decimal]:
+    def in_doubt(self, asset: str | None = None) -> Mapping[str, Decimal]:
         """Return the managed units, by asset, that the account does not show: they are looked into.
 
         Until it is known that they are gone their stops keep them, and nothing may say that these
-        protect them.
+        protect them. Whoever needs them of one `asset` says so: all of a great account take longer.
         """
         state, moving = self._of.state, self._of.execution.moving()
         portfolio = state.book.snapshot()
+        held = portfolio.positions
+        if asset is not None:
+            held = {symbol: held[symbol] for symbol in portfolio.holders(asset)}
         # What an order moves just now, or a purchase brought, no balance can tell.
         untold = {base_and_quote(symbol)[0] for symbol in moving}
-        short = reconcile.shortfalls(portfolio.positions, portfolio.balances, state.instruments)
+        short = reconcile.shortfalls(held, portfolio.balances, state.instruments)
         doubt = {
             each.asset: each.quantity
             for each in short

@@ -206,7 +206,7 @@ class Reception:
             raise Refused(f"there is no live tracker #{tracker_id}", "/trackers")
         notes = self._agent.guarding.words(tracker)
         instrument = self._agent.state.instruments.get(tracker.symbol)
-        return views.tracker(tracker, instrument, self._prices(), notes)
+        return views.tracker(tracker, instrument, self._prices(tracker.symbol), notes)
 
     async def ended_tracker(self, tracker_id: int) -> EndedTrackerView:
         """Return one tracker that is over; raises Refused when there never was one."""
@@ -344,14 +344,15 @@ class Reception:
         waits_for = "the journal cannot be written" if is_lost else "the exchange has not answered"
         return f"Umbra is still starting: {waits_for} yet"
 
-    def _prices(self) -> views.Prices:
+    def _prices(self, symbol: str | None = None) -> views.Prices:
+        """What views ask about this moment, of all symbols or of one alone."""
         market = self._agent.market
         at_ms = to_ms(self._agent.clock.now())
-        doubt = self._agent.in_doubt()
+        doubt = self._agent.in_doubt(None if symbol is None else base_and_quote(symbol)[0])
 
-        def missing(symbol: str) -> Decimal:
-            quantity = doubt.get(base_and_quote(symbol)[0], ZERO)
-            return min(quantity, self._agent.state.book.managed(symbol))
+        def missing(asked: str) -> Decimal:
+            quantity = doubt.get(base_and_quote(asked)[0], ZERO)
+            return min(quantity, self._agent.state.book.managed(asked))
 
         return views.Prices(
             at_ms=at_ms,

@@ -6,7 +6,6 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 
-from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
 from trading.domain.order import NO_FEES, Fees, Fill, Side
 
@@ -172,11 +171,13 @@ class Portfolio:
 
     def holders(self, asset: str) -> tuple[str, ...]:
         """The symbols under which units of an asset are managed."""
+        # Asked with each balance that the account's stream tells.
+        start = f"{asset}/"
         return tuple(
             sorted(
                 symbol
                 for symbol, position in self.positions.items()
-                if position.quantity > 0 and base_and_quote(symbol)[0] == asset
+                if symbol.startswith(start) and position.quantity > 0
             )
         )
 
