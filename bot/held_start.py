@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bot.systemd import ServiceManager
-from storage.database import StorageAwaited, StorageHeld, StorageMissing
+from storage.database import StorageAwaited, StorageFull, StorageHeld, StorageMissing
 from trading.domain.errors import Refused, StorageLost
 
 logger = logging.getLogger(__name__)
@@ -131,6 +131,9 @@ def _reason(error: Exception) -> tuple[str, str]:
     match error:
         case StorageHeld():
             return "another program holds its database", "End what holds the database"
+        case StorageFull():
+            advice = "Make room there, and leave the files of Umbra where they are"
+            return "its disk is full", advice
         case StorageAwaited():
             advice = "Start its server, or look at UMBRA_DATABASE_URL and the network"
             return "its database does not answer", advice

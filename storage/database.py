@@ -23,6 +23,10 @@ class StorageAway(StorageAwaited):
     """The database's server does not answer, or takes nothing for now: it may come back."""
 
 
+class StorageFull(StorageAwaited):
+    """The disk has no room for what a start must write: somebody may make some."""
+
+
 class StorageMissing(StorageLost):
     """There is no database, or none any more, and whoever asked for one may not begin it."""
 

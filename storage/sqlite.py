@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from storage import room
 from storage.database import Failpoint, Job, StorageHeld, UnwritableError
 from storage.holders import holders
 from storage.statements import driver
@@ -129,6 +130,10 @@ class SqliteDatabase:
             self._check_pages(self._writer)
             prepare(self._writer)
         except _ERRORS as error:
+            code = _primary_code(error)
+            is_io = code == sqlite3.SQLITE_IOERR
+            if code == sqlite3.SQLITE_FULL or (is_io and room.is_used_up(self.path)):
+                raise room.used_up(self.path) from error
             raise _read_error(error, self.path) from error
         database, log = self._files()
         self._identity = _inode(database), _inode(log)

@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from storage import schema, write_ahead_log
+from storage import room, schema, write_ahead_log
 from storage.database import Database, Failpoint, StorageAway, StorageMissing, no_failpoint
 from storage.high_water import has_reached, mark_beside
 from storage.journal import SqlJournal
@@ -211,4 +211,14 @@ def _back_up(path: Path, connection: Connection, revision: str) -> None:
     copy = path.with_name(f"{path.name}.before-{schema.REVISION}-was-{revision}")
     copy.unlink(missing_ok=True)
     # Past SQLAlchemy, which would begin a transaction: VACUUM runs outside of one.
-    driver(connection).execute("VACUUM INTO ?", (str(copy),))
+    own = driver(connection)
+    pages, page_bytes = (
+        own.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+    )
+    room.require(path, pages * page_bytes)
+    try:
+        own.execute("VACUUM INTO ?", (str(copy),))
+    except BaseException:
+        # A part of a copy is none, and takes the room that is left.
+        copy.unlink(missing_ok=True)
+        raise

@@ -181,6 +181,54 @@ asyncio.run(main())
 """
 )
 
+# Upgrades a database while its disk is full, and once more when there is room again.
+UPGRADING_WITHOUT_ROOM = (
+    _COMMON
+    + """
+from storage import migration, room, schema
+
+async def refused():
+    try:
+        await open_it()
+    except StorageLost as error:
+        print(type(error).__name__, error, flush=True)
+    else:
+        sys.exit("there was room")
+    print(sorted(each.name for each in folder.glob("*.before-*")), flush=True)
+
+async def main():
+    store = await open_it()
+    await store.journal.append(samples.heartbeat())
+    await store.close()
+    before = (folder / "umbra.sqlite").read_bytes()
+    migration._MIGRATIONS, schema.REVISION = Path(sys.argv[3]), "0002"
+    ballast = folder / "ballast"
+    # A disk that has less than is asked for is not begun to be filled.
+    ballast.write_bytes(bytes(int(sys.argv[4]) * 1024 * 1024))
+    await refused()
+    # Of a disk that becomes full while the copy is written nothing is left but what was there.
+    room.UPGRADE_BYTES = -(2**40)
+    with ballast.open("ab", buffering=0) as more:
+        size = 65536
+        while size:
+            try:
+                more.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+                size //= 2
+    await refused()
+    assert (folder / "umbra.sqlite").read_bytes() == before
+    ballast.unlink()
+    store = await open_it()
+    assert await store.journal.append(samples.heartbeat(1)) == 2
+    assert await store.journal.verify() == 2
+    await store.close()
+    print(sorted(each.name for each in folder.glob("*.before-*")), flush=True)
+
+asyncio.run(main())
+"""
+)
+
 _NEXT = '''"""A next step."""
 
 import os, signal

@@ -254,6 +254,37 @@ def test_a_really_full_file_system_is_survived(tmp_path: Path) -> None:
     fired(done.stdout.count("disk is full"))
 
 
+@pytest.mark.fault("S01", "SAID")
+@pytest.mark.slow
+@pytest.mark.skipif(not _can_mount(), reason="this machine lets nobody mount a tmpfs (unshare)")
+def test_an_upgrade_on_a_full_disk_names_it_changes_nothing_and_is_made_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    versions = processes.next_version(tmp_path, "")
+    inner = processes.command(
+        processes.UPGRADING_WITHOUT_ROOM,
+        f"sqlite+aiosqlite:///{disk}/umbra.sqlite",
+        disk,
+        *(versions, 15),
+    )
+    script = f'mount -t tmpfs -o size=32m none "{disk}" && exec "$@"'
+    done = processes.run(["unshare", "-Urm", "sh", "-c", script, "sh", *inner])
+    assert done.returncode == 0, done.stderr
+    told, left, full, left_then, kept = done.stdout.splitlines()
+    assert told.startswith(f"StorageFull this version brings the database in {disk} up to date")
+    assert f"the disk at {disk} has 1" in told
+    assert told.endswith("MB free. The database is as it was")
+    assert full == (
+        f"StorageFull the disk at {disk} has no room left for the database in {disk}, which is as "
+        "it was"
+    )
+    assert (left, left_then) == ("[]", "[]")
+    assert kept == "['umbra.sqlite.before-0002-was-0001']"
+    fired(done.stdout.count("StorageFull"), words=told)
+
+
 # ---------------------------------------------------------------- a disk that lies
 
 

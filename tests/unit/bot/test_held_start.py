@@ -9,7 +9,7 @@ import pytest
 
 from bot import held_start
 from bot.systemd import ServiceManager
-from storage.database import StorageAway, StorageHeld, StorageMissing
+from storage.database import StorageAway, StorageFull, StorageHeld, StorageMissing
 from trading.domain.errors import InstanceConflict, JournalCorrupt, Refused, StorageLost
 
 
@@ -55,6 +55,9 @@ class _Database:
 _HELD = StorageHeld("umbra.db cannot be used: database is locked")
 
 
+_FULL = StorageFull("the disk at / has no room")
+
+
 def _away(why: str) -> StorageAway:
     return StorageAway(f"postgresql://umbra cannot be used: {why}")
 
@@ -67,6 +70,14 @@ async def test_a_start_goes_on_when_the_database_is_let_go(
     assert len(database.told) == 3
     assert "database is locked. PRIVATE STOPS ARE NOT WATCHED until that ends" in database.told[0]
     assert capsys.readouterr().err.count("Umbra waits to start") == 1
+
+
+async def test_a_start_goes_on_when_its_disk_has_room_again() -> None:
+    database = _Database(_FULL)
+    assert await database.awaited() == "open"
+    [told] = database.told
+    assert "its disk is full: the disk at / has no room. PRIVATE STOPS ARE NOT WATCHED" in told
+    assert "Make room there, and leave the files of Umbra where they are: Umbra goes on" in told
 
 
 async def test_a_server_that_is_away_is_one_piece_of_news_whatever_it_says_while_it_comes_back(
@@ -114,6 +125,10 @@ async def test_a_start_that_cannot_answer_waits_all_the_same(error: Exception) -
     [
         (_HELD, "another program holds its database: umbra.db cannot be used"),
         (_away("refused"), "its database does not answer"),
+        (
+            _FULL,
+            "its disk is full: the disk at / has no room. Make room there, and leave the files",
+        ),
         (StorageMissing("umbra.db is gone", is_gone=True), "NOTHING IS KNOWN OF WHAT IS MANAGED"),
         (StorageMissing("there is none yet", is_gone=False), "Start it: umbra run"),
         (JournalCorrupt("umbra.db is damaged"), "its database cannot be used: umbra.db is damaged"),

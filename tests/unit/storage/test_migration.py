@@ -8,7 +8,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from storage import migration, schema
+from storage import migration, room, schema
+from storage.database import StorageFull
 from storage.store import open_store
 from tests.catalogue import fired
 from tests.contract.storage import processes, samples
@@ -111,3 +112,38 @@ async def test_a_url_that_is_no_database_of_ours_is_refused(url: str, tmp_path: 
     ) as refused:
         await open_store(url, SettableClock(), data_dir=tmp_path)
     assert "pw" not in str(refused.value)
+
+
+@pytest.mark.fault("S01", "SAID")
+async def test_an_upgrade_that_the_disk_has_no_room_for_leaves_everything_as_it_was(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _make(url, tmp_path)
+    # SQLite's own word for a full disk, in the middle of the upgrade.
+    full = (
+        'op.execute("PRAGMA max_page_count = 1"); '
+        'op.execute("CREATE TABLE more AS SELECT randomblob(100000) AS one")'
+    )
+    _next_version(monkeypatch, tmp_path, full)
+    with pytest.raises(StorageFull, match="has no room left for the database in") as refused:
+        await open_store(url, SettableClock(), data_dir=tmp_path)
+    engine = create_engine(url.replace("+aiosqlite", ""))
+    with engine.connect() as connection:
+        assert migration.revision(connection) == "0001"
+        assert connection.exec_driver_sql("SELECT count(*) FROM journal").scalar() == 1
+    engine.dispose()
+    fired(refused, words=str(refused.value))
+
+
+async def test_an_upgrade_without_room_says_how_much_it_needs_and_keeps_no_older_part_of_a_copy(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _make(url, tmp_path)
+    _next_version(monkeypatch, tmp_path, "")
+    copy = tmp_path / "umbra.sqlite.before-0002-was-0001"
+    # As a power cut leaves it.
+    copy.write_bytes(b"a part")
+    monkeypatch.setattr(room, "UPGRADE_BYTES", 2**62)
+    with pytest.raises(StorageFull, match=r"needs \d+ MB, and the disk at .* has \d+ MB free"):
+        await open_store(url, SettableClock(), data_dir=tmp_path)
+    assert not copy.exists()
