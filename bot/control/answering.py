@@ -9,7 +9,7 @@ from bot.control.messages import Ask, Reply, Request
 from bot.modes import MODES, THIS_MACHINE
 from trading.desk import CloseProposal, Desk, Outcome, PlainProposal
 from trading.domain.commands import Command, Panic, SetTradingMode
-from trading.domain.errors import AlreadyRecorded, Refused
+from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
 from trading.domain.position import TradingMode
 from trading.ports.clock import Clock
 from trading.ports.storage import Records
@@ -38,6 +38,8 @@ class LocalDesk:
         self._clock = clock
         self._is_ready = is_ready
         self._sleep = sleep
+        # Whether the present halt holds in memory alone.
+        self._is_unwritten = False
 
     async def answer(self, request: Request) -> Reply:
         """Answer one request; raises UmbraError where it could not be done at all."""
@@ -47,9 +49,9 @@ class LocalDesk:
             case Ask.PREVIEW:
                 return await self._preview()
             case Ask.HALT:
-                return await self._halt(_cause(request))
+                return await self._held(self._halt(_cause(request)))
             case Ask.PANIC:
-                return await self._panic(_cause(request))
+                return await self._held(self._panic(_cause(request)))
             case Ask.PREVIEW_RESUME:
                 return await self._preview_resume(_resume(request))
             case Ask.RESUME:
@@ -83,9 +85,19 @@ class LocalDesk:
         await self._once(command, cause)
         return Reply(True, _lines(wording.RESUMED, wording.troubles(self._desk.status())))
 
+    async def _held(self, reply: Awaitable[Reply]) -> Reply:
+        """Say of a halt whose record is lost that it holds all the same, and only so long."""
+        try:
+            return await reply
+        except StorageLost as error:
+            self._is_unwritten = self._desk.status().state.is_halted
+            if not self._is_unwritten:
+                raise
+            return Reply(False, f"{wording.HALTED_UNWRITTEN}\n! {error}")
+
     async def _halt(self, cause: str) -> Reply:
         state = self._desk.status().state
-        if state.is_halted:
+        if state.is_halted and not self._is_unwritten:
             return Reply(True, _lines(f"Already {MODES[state].state}.", self.words.last))
         await self._once(_HALT, cause)
         if not self._is_ready():
@@ -114,9 +126,11 @@ class LocalDesk:
 
     async def _once(self, command: Command, cause: str) -> Outcome | None:
         try:
-            return await self._desk.execute(command, THIS_MACHINE, cause)
+            outcome = await self._desk.execute(command, THIS_MACHINE, cause)
         except AlreadyRecorded:
             return None
+        self._is_unwritten = False
+        return outcome
 
     async def _settled(self, intent_ids: frozenset[str]) -> frozenset[str]:
         """Wait until the intents have ended, as long as a terminal should; return the rest."""

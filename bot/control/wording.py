@@ -26,6 +26,10 @@ NOBODY_TO_RESUME = (
     "No agent runs here, so nothing was changed: a halt counts for the next start, too. "
     "Start it (umbra run), then umbra resume."
 )
+HALTED_UNWRITTEN = (
+    "Halted as long as Umbra runs, but NOT WRITTEN DOWN: the next start would not know of it. What "
+    "was asked for is carried out. Ask again, until it is written."
+)
 NOBODY_WATCHES = "No agent runs here, so NO STOP IS WATCHED. Start it: umbra run"
 _LISTED_MAX = 200
 

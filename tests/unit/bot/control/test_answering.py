@@ -351,3 +351,22 @@ async def test_a_directory_that_cannot_be_looked_into_ends_no_look_and_no_halt(
     (tmp_path / FILE).touch()
     await bench.halt_file.check(bench.desk)
     assert bench.desk.status().state is TradingMode.HALTED
+
+
+@pytest.mark.parametrize("word", [Ask.HALT, Ask.PANIC])
+async def test_a_halt_that_nothing_can_take_down_says_so_and_is_written_when_asked_again(
+    bench: _Bench, word: Ask
+) -> None:
+    bench.world.store.lose(reserve_too=True)
+    is_done, said = await bench.ask(word)
+    assert bench.world.store.appends_lost
+    assert not is_done
+    assert said.startswith("Halted as long as Umbra runs, but NOT WRITTEN DOWN")
+    assert "Ask again" in said
+    assert bench.desk.status().state is TradingMode.HALTED
+    bench.world.store.heal()
+    is_done, said = await bench.ask(Ask.HALT, TWO)
+    assert is_done
+    assert said.startswith("Halted: nothing new is bought")
+    assert [one.mode for one in bench.world.store.of(TradingModeChanged)] == [TradingMode.HALTED]
+    assert (await bench.ask(Ask.HALT, "request-3"))[1].startswith("Already HALTED")
