@@ -34,6 +34,7 @@ from trading.domain.events import (
     RecoveryReported,
 )
 from trading.domain.market import Observation
+from trading.domain.money import ZERO
 from trading.domain.order import AttemptState, Fill, Intent, OrderReport
 from trading.domain.tracker import Evidence, Tracker
 from trading.execution.engine import ExecutionEngine
@@ -315,6 +316,7 @@ class TradingAgent:
             start_card.waiting(self.execution),
             {each.symbol: bound for each in positions if (bound := self.bound(each.symbol))},
             self.in_doubt(),
+            {number: self.guarding.resting_quantity(number) or ZERO for number in resting},
         )
         return start_card.card(findings, standing, self._program_changes)
 

@@ -40,11 +40,13 @@ def plan(
     instruments: Mapping[str, Instrument],
     busy: Collection[str],
     leaving: Collection[str] = (),
+    grows: Collection[str] = (),
 ) -> list[Place | Withdraw]:
     """Return what brings the backstops that rest in line with the trackers that want one.
 
     `busy` are symbols whose coins a person's own sale needs now: they must not be locked again.
-    Of symbols that one is `leaving` none is placed: until its end is proven it may sell its coins.
+    Those that `grows` names, by id, were cut to what was free and would be greater now. Of symbols
+    that one is `leaving` none is placed: until its end is proven it may sell its coins.
     What has fired keeps its backstop until its own exit takes it off: a held exit may never send.
     """
     trackers = list(trackers)
@@ -64,6 +66,8 @@ def plan(
             acts.append(Withdraw(intent.intent_id, "its tracker does not wait any more"))
         elif (intent.quantity, intent.stop_price) != (place.quantity, place.stop_price):
             acts.append(Withdraw(intent.intent_id, "its tracker has changed"))
+        elif intent.intent_id in grows:
+            acts.append(Withdraw(intent.intent_id, "more of its coins are free"))
         standing.add(intent.tracker_id)
     acts += [
         place
@@ -71,6 +75,27 @@ def plan(
         if number not in standing and place.tracker.symbol not in leaving
     ]
     return acts
+
+
+def growing(
+    orders: Iterable[tuple[Intent, Attempt]],
+    free: Mapping[str, Decimal],
+    instruments: Mapping[str, Instrument],
+) -> frozenset[str]:
+    """Return the ids of those that rest with less than they should, and whose rest is `free` now.
+
+    `free` are the units of each asset that no order locks; what one would take, the next lacks.
+    """
+    left, found = dict(free), set()
+    for intent, attempt in orders:
+        instrument = instruments.get(intent.symbol)
+        if instrument is None or attempt.state is not AttemptState.OPEN:
+            continue
+        lacking = intent.quantity - attempt.request.quantity
+        if instrument.quantity(lacking) > 0 and lacking <= left.get(instrument.base, ZERO):
+            left[instrument.base] -= lacking
+            found.add(intent.intent_id)
+    return frozenset(found)
 
 
 def resting(
@@ -124,5 +149,6 @@ def _wish(
         return None
     if tracker.side is not Side.SELL or not tracker.state.is_waiting:
         return None
-    quantity, price = instrument.quantity(tracker.quantity), instrument.price_down(stop)
+    # Where the slice is more than one order takes, its card says how much has none.
+    quantity, price = instrument.at_market(tracker.quantity), instrument.price_down(stop)
     return None if instrument.is_dust(quantity, price) else Place(tracker, quantity, price)

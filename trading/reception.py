@@ -361,6 +361,7 @@ class Reception:
             signature=self._signature,
             are_stops_held=self._are_stops_held,
             backstop=self._agent.guarding.resting,
+            backstop_quantity=self._agent.guarding.resting_quantity,
             is_blind=self._is_blind,
             leaving=self._agent.guarding.leaving,
             bound=self._agent.bound,

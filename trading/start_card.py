@@ -8,7 +8,7 @@ from typing import Protocol
 
 from trading.domain.events import AttemptChanged, Event, FillBooked, IntentClosed, ProcessStarted
 from trading.domain.instrument import Instrument, base_and_quote
-from trading.domain.money import ZERO, plain
+from trading.domain.money import ZERO, grouped, plain
 from trading.domain.order import Attempt, Intent, IntentState, Side
 from trading.domain.position import Position, TradingMode
 from trading.domain.time import to_ms
@@ -113,7 +113,8 @@ class Standing:
     base units by symbol that an exit at work takes, which `positions` lack: see `left`;
     `is_too_little` says of base units of a symbol that no order could sell them. By symbol as well,
     `waiting` are in sales that wait for a price, `bound` in orders of others; by asset, `missing`
-    are those that the account does not show.
+    are those that the account does not show. `guarded` are the base units that a backstop sells,
+    by tracker, where that is not known to be all of its slice.
     """
 
     at: datetime
@@ -127,19 +128,28 @@ class Standing:
     waiting: Mapping[str, Decimal] = field(default_factory=dict)
     bound: Mapping[str, Decimal] = field(default_factory=dict)
     missing: Mapping[str, Decimal] = field(default_factory=dict)
+    guarded: Mapping[int, Decimal] = field(default_factory=dict)
 
     @property
     def states(self) -> list[tuple[Tracker, protection.Protection]]:
         """Each tracker with what would sell its coins."""
         can_act, at_ms = self.mode is not TradingMode.HALTED_EVERYTHING, to_ms(self.at)
         # A stop that the present price is beyond has fired before the card is written.
-        return [
+        found = [
             (each, protection.of(each, _ANY_PRICE, at_ms, stop, can_act=can_act))
             for each in self.trackers
             # What it sells stands with what is sold.
             if not (each.state is TrackerState.EXITING and each.symbol in self.selling)
             for stop in (self.backstops.get(each.tracker_id),)
         ]
+        return [
+            (self._as_guarded(each) if state.is_by_backstop else each, state)
+            for each, state in found
+        ]
+
+    def _as_guarded(self, tracker: Tracker) -> Tracker:
+        most = self.guarded.get(tracker.tracker_id, tracker.quantity)
+        return replace(tracker, quantity=min(most, tracker.quantity))
 
     @property
     def unprotected(self) -> list[str]:
@@ -150,7 +160,7 @@ class Standing:
             for one in self.positions
         )
         return [
-            f"{plain(cover.unprotected)} {base_and_quote(cover.symbol)[0]}"
+            f"{grouped(cover.unprotected)} {base_and_quote(cover.symbol)[0]}"
             for cover in covers
             if cover.unprotected and not self.is_too_little(cover.symbol, cover.unprotected)
         ]
@@ -164,8 +174,8 @@ class Standing:
     def by_backstop(self) -> list[str]:
         """What only a stop on the exchange would sell, and at which price."""
         return [
-            f"{plain(each.quantity)} {base_and_quote(each.symbol)[0]} at {plain(state.worst_price)}"
-            for each, state in self.states
+            f"{grouped(one.quantity)} {base_and_quote(one.symbol)[0]} at {plain(state.worst_price)}"
+            for one, state in self.states
             if state.is_by_backstop and state.worst_price is not None
         ]
 
@@ -230,7 +240,7 @@ def card(
     `changes` are those of the program since the start before.
     """
     held = [
-        f"{plain(position.quantity)} {base_and_quote(position.symbol)[0]}"
+        f"{grouped(position.quantity)} {base_and_quote(position.symbol)[0]}"
         for position in standing.positions
         if position.quantity
     ]
@@ -272,7 +282,7 @@ def _is_told(tracker: Tracker, findings: Sequence[str]) -> bool:
 def _coins(quantities: Mapping[str, Decimal]) -> list[str]:
     """Name units by symbol or by asset."""
     return [
-        f"{plain(quantity)} {name.partition('/')[0]}"
+        f"{grouped(quantity)} {name.partition('/')[0]}"
         for name, quantity in sorted(quantities.items())
     ]
 
@@ -296,16 +306,16 @@ def _done(intent: Intent, rules: Instrument | None) -> tuple[str, str, str]:
     base = base_and_quote(intent.symbol)[0]
     at = "" if intent.average_price is None else f" at {plain(round(intent.average_price, 8))}"
     only = " only in part:" if intent.left_over(rules) > 0 else ""
-    words = f"{verb}{only} {plain(intent.filled_quantity)} {base}{at}"
+    words = f"{verb}{only} {grouped(intent.filled_quantity)} {base}{at}"
     return f"{number}{intent.symbol}", "Done while starting", words
 
 
 def _at_work(tracker: Tracker) -> tuple[str, str, str]:
     base, quote = base_and_quote(tracker.symbol)
     what = (
-        f"selling {plain(tracker.quantity)} {base}"
+        f"selling {grouped(tracker.quantity)} {base}"
         if tracker.side is Side.SELL
-        else f"buying for {plain(tracker.quote)} {quote}"
+        else f"buying for {grouped(tracker.quote)} {quote}"
     )
     is_blocked = tracker.state is TrackerState.BLOCKED
     told = f"BLOCKED: {tracker.reason}" if is_blocked else what

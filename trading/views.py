@@ -1,7 +1,7 @@
 """From the agent's state to what front ends see: pure, one function per view."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -48,7 +48,8 @@ class Prices:
     """What views ask about one moment: price, age in seconds, signature, and whether stops sell.
 
     `is_blind` says whether those of a symbol cannot act for now; `backstop` gives the price of a
-    tracker's stop that rests on the exchange, `leaving` price and quantity of those of a symbol
+    tracker's stop that rests on the exchange, `backstop_quantity` how many units that one sells,
+    None for all of its tracker's, `leaving` price and quantity of those of a symbol
     that nobody counts on any more, `bound` how many managed units orders of others lock, `missing`
     how many the account does not show; `value` is what units of an asset are worth in the account's
     currency; `crossing` how far a tracker's confirmation has come.
@@ -60,6 +61,7 @@ class Prices:
     signature: Callable[[str], Signature | None]
     are_stops_held: bool = False
     backstop: Callable[[int], Decimal | None] = lambda _: None
+    backstop_quantity: Callable[[int], Decimal | None] = lambda _: None
     is_blind: Callable[[str], bool] = lambda _: False
     leaving: Callable[[str], tuple[tuple[Decimal, Decimal], ...]] = lambda _: ()
     bound: Callable[[str], Decimal] = lambda _: ZERO
@@ -149,7 +151,7 @@ def _position(
     instrument, unmanaged = traits
     price = prices.price(position.symbol)
     backstops = [
-        (tracker, stop)
+        (_in_backstop(tracker, prices), stop)
         for tracker in trackers
         if (stop := prices.backstop(tracker.tracker_id)) is not None
     ]
@@ -193,8 +195,17 @@ def _guards(
         backstop = prices.backstop(tracker.tracker_id)
         state = protection.of(tracker, price, prices.at_ms, backstop, can_act=can_act)
         if state.is_protected and state.worst_price is not None:
-            (alone if state.is_by_backstop else private).append((tracker, state.worst_price))
+            if state.is_by_backstop:
+                alone.append((_in_backstop(tracker, prices), state.worst_price))
+            else:
+                private.append((tracker, state.worst_price))
     return private, alone
+
+
+def _in_backstop(tracker: Tracker, prices: Prices) -> Tracker:
+    """Return a tracker with as much of its slice as its backstop sells."""
+    most = prices.backstop_quantity(tracker.tracker_id)
+    return tracker if most is None else replace(tracker, quantity=min(most, tracker.quantity))
 
 
 def _covered(
@@ -237,7 +248,9 @@ def tracker(
     state = protection.of(tracked, price, prices.at_ms, backstop, can_act=can_act)
     bound = prices.bound(tracked.symbol) if tracked.side is Side.SELL else ZERO
     missing = prices.missing(tracked.symbol) if tracked.side is Side.SELL else ZERO
+    is_whole = backstop is None or _in_backstop(tracked, prices).quantity == tracked.quantity
     is_protecting = state.is_protected and not bound and not missing
+    is_protecting &= is_whole or not state.is_by_backstop
     stop = state.worst_price if is_protecting else None
     hard_stop = rules.hard_stop_at(tracked, prices.at_ms)
     return TrackerView(
@@ -254,7 +267,7 @@ def tracker(
         next_level=following,
         hard_stop=hard_stop,
         hard_stop_gap=_gap(price, hard_stop),
-        worst_case_down=_case(tracked, backstop, price),
+        worst_case_down=_case(tracked, backstop if is_whole else None, price),
         only_backstop=stop if state.is_by_backstop else None,
         is_held=prices.are_stops_held,
         is_blind=not can_act and not prices.are_stops_held,

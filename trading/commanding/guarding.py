@@ -9,11 +9,13 @@ from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
 from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import AlertEnded, AlertRaised
-from trading.domain.money import ZERO, plain
-from trading.domain.order import Intent, IntentState, Purpose
+from trading.domain.instrument import base_and_quote
+from trading.domain.money import ZERO, grouped, plain
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker
 from trading.ports.storage import StoredState
+from trading.reachability import EXCHANGE_DOWN
 from trading.risk.gate import Refusal, review
 from trading.trackers import backstop
 
@@ -63,12 +65,51 @@ class Guarding:
             self._of.state.instruments,
             execution.claimed,
             execution.backstops_leaving,
+            self._growing(),
         )
         for act in acts:
             if isinstance(act, backstops.Withdraw):
                 execution.withdraw(act.intent_id, act.reason)
             else:
                 await self._place(act)
+
+    def _growing(self) -> frozenset[str]:
+        """Return those that were cut to what was free, once the rest is: a minute later or more.
+
+        Until the greater one rests nothing does, so none gives way that may not be placed again.
+        """
+        of = self._of
+        if of.state.mode.is_halted or of.state.has_condition(EXCHANGE_DOWN):
+            return frozenset()
+        orders = [
+            (intent, attempt)
+            for intent, attempt in of.backstops()
+            if attempt.request.quantity < intent.quantity
+            and not self._wait_s(intent)
+            and (price := of.prices.price(intent.symbol)) is not None
+            and (intent.stop_price or price) < price
+        ]
+        # Nearly always there is none, and this is asked each second.
+        if not orders:
+            return frozenset()
+        changing = of.execution.changing()
+        calm = [each for each in orders if each[0].symbol not in changing]
+        return backstops.growing(calm, self._free(), of.state.instruments)
+
+    def _free(self) -> dict[str, Decimal]:
+        """Return the units of each asset that no order locks and no sale at work is about to."""
+        resting = {
+            attempt.intent_id
+            for attempt in self._of.execution.attempts
+            if attempt.state in backstops.RESTING
+        }
+        balances = self._of.state.book.snapshot().balances
+        free = {asset: balance.free for asset, balance in balances.items()}
+        for intent in self._of.execution.intents:
+            base = base_and_quote(intent.symbol)[0]
+            if intent.side is Side.SELL and intent.intent_id not in resting and base in free:
+                free[base] -= intent.residual
+        return free
 
     async def _tell(self) -> None:
         """Tell of what is lost, and take back what is told where it is true no more."""
@@ -160,6 +201,15 @@ class Guarding:
             return None
         return self._held(tracker_id)
 
+    def resting_quantity(self, tracker_id: int) -> Decimal | None:
+        """Return the base units that a tracker's backstop has left to sell, None without one."""
+        left = [
+            attempt.request.quantity - attempt.filled_quantity
+            for intent, attempt in self._of.backstops()
+            if intent.tracker_id == tracker_id
+        ]
+        return max(left, default=None)
+
     def _held(self, tracker_id: int) -> Decimal | None:
         held = (one for one, _ in self._of.backstops() if one.tracker_id == tracker_id)
         return next((intent.stop_price for intent in held), None)
@@ -207,16 +257,14 @@ class Guarding:
 
     def _in_part(self, tracker: Tracker) -> str:
         """Say of how much it rests where that is not the whole slice; empty where it is."""
-        orders = (
-            attempt.request.quantity
-            for intent, attempt in self._of.backstops()
-            if intent.tracker_id == tracker.tracker_id
-        )
         rules = self._of.instrument(tracker.symbol)
-        whole, held = rules.quantity(tracker.quantity), max(orders, default=ZERO)
+        whole = rules.quantity(tracker.quantity)
+        held = self.resting_quantity(tracker.tracker_id) or ZERO
         if held >= whole:
             return ""
-        return f" for {plain(held)} of {plain(whole)} {rules.base} only: the rest was not free"
+        is_cut = held >= rules.at_market(whole)
+        why = "one order takes no more" if is_cut else "the rest was not free"
+        return f" for {grouped(held)} of {grouped(whole)} {rules.base} only: {why}"
 
     async def _place(self, act: backstops.Place) -> None:
         now_s, number = self._of.clock.monotonic(), act.tracker.tracker_id

@@ -87,6 +87,11 @@ class Instrument:
         """Floor a quantity to the step; never ceil, so that nobody sells what is not there."""
         return floor_to(quantity, self.quantity_step)
 
+    def at_market(self, quantity: Decimal) -> Decimal:
+        """Return how much of a quantity one order without a limit takes, floored to the step."""
+        bounds = [most for most in (self.market_quantity_max, self.quantity_max) if most > 0]
+        return self.quantity(min([quantity, *bounds]))
+
     def price_band(self, price: Decimal) -> tuple[Decimal, Decimal | None]:
         """Return the lowest and the highest limit that is taken while the market is at a price."""
         lowest, highest = self.price_min, self.price_max

@@ -273,15 +273,7 @@ def _bounded(sight: Sight, wanted: Decimal, price: Decimal) -> Step:
 
 
 def _market(instrument: Instrument, wanted: Decimal) -> Send:
-    quantity = _capped_at_market(instrument, wanted)
-    return Send(OrderType.MARKET, quantity, None, TimeInForce.GTC)
-
-
-def _capped_at_market(instrument: Instrument, wanted: Decimal) -> Decimal:
-    bounds = [
-        most for most in (instrument.market_quantity_max, instrument.quantity_max) if most > 0
-    ]
-    return instrument.quantity(min([wanted, *bounds]))
+    return Send(OrderType.MARKET, instrument.at_market(wanted), None, TimeInForce.GTC)
 
 
 def _in_band(sight: Sight, price: Decimal) -> Decimal:
@@ -391,7 +383,7 @@ def _backstop(sight: Sight) -> Step:
     if len(sight.attempts) >= _BACKSTOP_TRIES:
         # Whoever wants it asks again later; an exchange that is away needs no orders in a row.
         return Finish(IntentState.EXPIRED, sight.attempts[-1].reason)
-    quantity = _capped_at_market(instrument, _sellable(sight))
+    quantity = instrument.at_market(_sellable(sight))
     stop = intent.stop_price or intent.reference_price
     if instrument.is_dust(quantity, stop):
         return Finish(IntentState.EXPIRED, "the amount is below the exchange's minimum")

@@ -398,6 +398,8 @@ def _notes(
         notes.append(f"no touch after {from_ms(spent_ms):%Y-%m-%d %H:%M} UTC: its lines end there")
     if worst is not None and tracker.quantity and instrument.is_dust(tracker.quantity, worst):
         notes.append(f"at {_short(worst)} this quantity would be too small to sell")
+    if cut := backstop.cut(tracker, instrument):
+        notes.append(cut)
     return tuple(notes)
 
 

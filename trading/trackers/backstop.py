@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
-from trading.domain.money import EXACT, ONE, plain, rounded
+from trading.domain.money import EXACT, ONE, grouped, plain, rounded
 from trading.domain.order import Side
 from trading.domain.tracker import Tracker
 from trading.trackers import rules
@@ -47,6 +47,18 @@ def warning(tracker: Tracker, at_ms: int, instrument: Instrument) -> str:
         f"The backstop {plain(tracker.spec.backstop or worst)} on the exchange sells before the "
         f"private stop of #{number} at {_short(worst)}. To set it lower: "
         f"/tracker {number} backstop {plain(wide(worst, instrument))}"
+    )
+
+
+def cut(tracker: Tracker, instrument: Instrument) -> str:
+    """Say how much of its slice a backstop covers; empty where one order takes all of it."""
+    whole = instrument.quantity(tracker.quantity)
+    most = instrument.at_market(whole)
+    if tracker.spec.backstop is None or tracker.side is not Side.SELL or most >= whole:
+        return ""
+    return (
+        f"its backstop covers {grouped(most)} of {grouped(whole)} {instrument.base}: one order "
+        "takes no more"
     )
 
 

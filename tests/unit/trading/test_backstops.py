@@ -8,9 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import bitcoin
-from trading.backstops import Place, Withdraw, plan
+from trading.backstops import Place, Withdraw, growing, plan
 from trading.domain.money import ZERO
-from trading.domain.order import Intent, Purpose, Side
+from trading.domain.order import (
+    Attempt,
+    AttemptState,
+    Intent,
+    OrderRequest,
+    OrderType,
+    Purpose,
+    Side,
+)
 from trading.domain.tracker import (
     Amount,
     AmountKind,
@@ -132,3 +140,37 @@ def test_two_rounds_bring_everything_in_line_and_never_two_per_tracker(
     for intent in there:
         tracker = known[intent.tracker_id or 0]
         assert tracker.state.is_acting or (tracker.state.is_waiting and tracker.quantity > ZERO)
+
+
+def cut_to(held: str, intent: Intent, state: AttemptState = AttemptState.OPEN) -> Attempt:
+    request = OrderRequest(
+        "u-1", intent.symbol, Side.SELL, OrderType.STOP_LOSS, Decimal(held), None
+    )
+    return Attempt(intent.intent_id, 1, request, state, AT)
+
+
+def test_those_that_were_cut_grow_as_far_as_what_is_free_goes_round() -> None:
+    one, two = rests(1, "0.5"), rests(2, "0.4")
+    orders = [(one, cut_to("0.2", one)), (two, cut_to("0.3", two))]
+    for free, grown in (("0.09", ""), ("0.1", "b2"), ("0.3", "b1"), ("0.4", "b1 b2")):
+        found = growing(orders, {"BTC": Decimal(free)}, RULES)
+        assert found == frozenset(grown.split())
+    assert growing([(one, cut_to("0.5", one))], {"BTC": Decimal(9)}, RULES) == frozenset()
+    # One that has begun to sell, or whose cancel is asked for, is left as it is.
+    for state in (AttemptState.PARTIAL, AttemptState.PENDING_CANCEL):
+        assert (
+            growing([(one, cut_to("0.2", one, state))], {"BTC": Decimal(9)}, RULES) == frozenset()
+        )
+
+
+def test_one_that_may_grow_is_withdrawn_and_placed_the_next_time() -> None:
+    withdrawn = [Withdraw("b1", "more of its coins are free")]
+    assert plan([waiting()], [rests()], RULES, (), (), {"b1"}) == withdrawn
+
+
+def test_no_more_is_wanted_than_one_order_takes() -> None:
+    rules = {"BTC/USDT": replace(bitcoin(), market_quantity_max=Decimal("0.2"))}
+    [place] = plan([waiting()], [], rules, ())
+    assert isinstance(place, Place)
+    assert place.quantity == Decimal("0.2")
+    assert plan([waiting()], [rests(quantity="0.2")], rules, ()) == []

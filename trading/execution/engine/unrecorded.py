@@ -36,9 +36,8 @@ class Unrecorded:
         if ladder.sale_floor(case.intent) is not None:
             return prepared
         instrument = self._s.rules[case.intent.symbol]
-        most = instrument.market_quantity_max or instrument.quantity_max
         wanted = case.intent.quantity if prepared is None else prepared.request.quantity
-        send = Send(OrderType.MARKET, instrument.quantity(min(wanted, most)), None, TimeInForce.GTC)
+        send = Send(OrderType.MARKET, instrument.at_market(wanted), None, TimeInForce.GTC)
         window = self._s.settings.absence.exit_recv_window_ms
         return case.prepare(send, self._s.prefix, window, self._s.now())
 

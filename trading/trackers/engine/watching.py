@@ -253,11 +253,17 @@ class TrackerEngine:
     # ------------------------------------------------------------ people
 
     async def arm(self, tracker: Tracker, causes: Sequence[Event] = ()) -> None:
-        """Make an armed tracker durable with its causes in one append, and watch it."""
+        """Make an armed tracker durable with its causes in one append, and watch it.
+
+        Like an edit it is worked out and made within one `undisturbed`, or two take the same coins.
+        """
         await self._changing.arm(tracker, causes)
 
     def undisturbed(self) -> AbstractAsyncContextManager[None]:
-        """Let no record be written while the block writes ends or sizes of trackers (not fires)."""
+        """Let no record be written while the block arms or writes ends or sizes of trackers.
+
+        Fires are. It cannot be entered twice: `pause`, `resume` and `cancel` enter it themselves.
+        """
         return self._recorder.writing
 
     async def edit(self, before: Tracker, after: Tracker, causes: Sequence[Event] = ()) -> None:

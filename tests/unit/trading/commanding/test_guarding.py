@@ -8,6 +8,7 @@ import pytest
 from tests.catalogue import fired
 from tests.fakes.exchange import KeptOrder
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
+from trading.desk import TrackerProposal
 from trading.domain.chat import Severity
 from trading.domain.commands import (
     ArmTracker,
@@ -748,3 +749,110 @@ async def test_a_limit_sale_takes_its_own_quantity_and_the_backstops_rest_with_t
     assert sold(world) == Decimal("0.4")
     world.exchange.move("BTC/USDT", "70001")
     await world.until_sold("0.5")
+
+
+async def test_one_that_was_cut_grows_back_once_the_rest_is_free_and_its_coins_are_watched(
+    world: AgentWorld,
+) -> None:
+    await world.protect(amount=HALF)
+    world.exchange.lock_by_hand("BTC", "0.4")
+    await world.do(EditTracker(1, backstop=Decimal(50_000)))
+    await sweep(world)
+    assert resting(world)[0].request.quantity == Decimal("0.1")
+    world.exchange.lock_by_hand("BTC", "-0.1")
+    await sweep(world, 70)
+    # What is free is not all of the rest.
+    assert resting(world)[0].request.quantity == Decimal("0.1")
+    world.exchange.lock_by_hand("BTC", "-0.3")
+    await sweep(world, 3)
+    [order] = resting(world)
+    assert order.request.quantity == Decimal("0.25")
+    assert "only" not in note(world)
+    await sweep(world, 70)
+    assert resting(world) == [order]
+
+
+async def test_one_that_was_cut_stays_while_a_halt_would_refuse_a_greater_one(
+    world: AgentWorld,
+) -> None:
+    await world.protect(amount=HALF)
+    world.exchange.lock_by_hand("BTC", "0.4")
+    await world.do(EditTracker(1, backstop=Decimal(50_000)))
+    await sweep(world, 65)
+    await world.do(SetTradingMode(TradingMode.HALTED))
+    [before] = resting(world)
+    world.exchange.lock_by_hand("BTC", "-0.4")
+    await sweep(world, 3)
+    assert resting(world) == [before]
+    await world.do(SetTradingMode(TradingMode.ACTIVE))
+    await sweep(world, 3)
+    assert [order.request.quantity for order in resting(world)] == [Decimal("0.25")]
+
+
+async def test_one_that_was_cut_takes_no_coins_that_another_stop_is_about_to_sell(
+    world: AgentWorld,
+) -> None:
+    await world.protect(amount=HALF)
+    await world.protect("59000", Amount(AmountKind.BASE, Decimal("0.1")))
+    world.exchange.lock_by_hand("BTC", "0.4")
+    await world.do(EditTracker(1, backstop=Decimal(50_000)))
+    await sweep(world, 65)
+    [before] = resting(world)
+    assert before.request.quantity == Decimal("0.1")
+    # Its exit has no order as long as nobody buys.
+    world.exchange.without_bids.add("BTC/USDT")
+    await world.move("58900")
+    await sweep(world, 3)
+    assert world.desk.tracker(2).tracker.state is TrackerState.BLOCKED
+    world.exchange.lock_by_hand("BTC", "-0.2")
+    await sweep(world, 3)
+    assert resting(world) == [before]
+    world.exchange.lock_by_hand("BTC", "-0.05")
+    await sweep(world, 3)
+    assert [order.request.quantity for order in resting(world)] == [Decimal("0.25")]
+
+
+async def test_one_above_what_one_order_takes_is_told_with_what_it_covers(
+    world: AgentWorld,
+) -> None:
+    rules = replace(world.exchange.rules["BTC/USDT"], market_quantity_max=Decimal("0.2"))
+    world.exchange.rules["BTC/USDT"] = rules
+    await world.kill()
+    await world.start()
+    spec = replace(stop_spec("58000"), backstop=Decimal(50_000))
+    proposal = await world.time.finish(world.desk.propose(ArmTracker(spec), OWNER))
+    assert isinstance(proposal.facts, TrackerProposal)
+    told = "its backstop covers 0.2 of 0.5 BTC: one order takes no more"
+    assert told in proposal.facts.notes
+    [order] = await guard(world)
+    assert order.request.quantity == Decimal("0.2")
+    assert "for 0.2 of 0.5 BTC only: one order takes no more" in note(world)
+    await sweep(world, 70)
+    assert resting(world) == [order]
+
+
+async def test_no_more_than_what_it_sells_is_called_protected_by_a_backstop_alone(
+    world: AgentWorld,
+) -> None:
+    rules = replace(world.exchange.rules["BTC/USDT"], market_quantity_max=Decimal("0.2"))
+    world.exchange.rules["BTC/USDT"] = rules
+    await world.kill()
+    await world.start()
+    await guard(world)
+    (view,) = world.desk.positions()
+    # Its private stop sells all of it, in several orders; while Umbra is away nothing does.
+    assert (view.is_protected, view.worst_case_down) == (True, None)
+    card = world.desk.tracker(1)
+    assert (card.is_protecting, card.worst_case_down) == (True, None)
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    (view,) = world.desk.positions()
+    assert (view.protected_quantity, view.is_protected) == (Decimal("0.2"), False)
+    assert view.backstops == ((Decimal(50_000), Decimal("0.2")),)
+    card = world.desk.tracker(1)
+    assert (card.is_protecting, card.only_backstop, card.worst_case) == (False, None, None)
+    await world.agent.beat()
+    await world.kill()
+    await world.start()
+    lines = world.store.of(RecoveryReported)[-1].lines
+    assert "⚠️ NOT PROTECTED: 0.3 BTC" in lines
+    assert "⚠️ ONLY A BACKSTOP SELLS: 0.2 BTC at 50000" in lines
