@@ -144,9 +144,10 @@ class VitalSigns:
 
 
 async def _holdings(desk: Desk) -> list[str]:
+    # What a beat looks at takes milliseconds in all: prices, and stops, have turns in between.
+    await asyncio.sleep(0)
     lines: list[str] = []
     for position in desk.greatest_positions(_HOLDINGS_MAX):
         lines += wording.holdings((position,))
-        # All of them take milliseconds: prices, and stops, have their turn in between.
         await asyncio.sleep(0)
     return lines
