@@ -8,7 +8,7 @@ from decimal import Decimal
 from trading import symbols, views
 from trading.agent import TradingAgent
 from trading.desk import Outcome, Proposal, Shown
-from trading.domain.commands import Command, SetTradingMode
+from trading.domain.commands import CloseAll, Command, Panic, SetTradingMode
 from trading.domain.errors import Refused
 from trading.domain.events import TRACKER_MOVED, ConditionChanged
 from trading.domain.instrument import Instrument, base_and_quote
@@ -315,7 +315,7 @@ class Reception:
     async def propose(self, command: Command, by: int) -> Proposal:
         """Check a command against the present; raises Refused."""
         self._forbid(command)
-        self._check_ready()
+        self._check_able(command)
         return await self._agent.proposer.propose(command, by)
 
     async def execute(
@@ -331,13 +331,23 @@ class Reception:
         A halt is taken before the exchange has answered, too: recovery then starts with it.
         """
         self._forbid(command)
-        if not (isinstance(command, SetTradingMode) and not command.mode.takes_entries):
-            self._check_ready()
-        return await self._agent.executor.execute(command, by, cause, reference_price, shown)
+        self._check_able(command)
+        is_early = not self._agent.is_ready
+        outcome = await self._agent.executor.execute(command, by, cause, reference_price, shown)
+        if not is_early:
+            return outcome
+        text = f"{outcome.text} {self._starting()}, so NO STOP IS WATCHED."
+        return replace(outcome, text=text)
 
-    def _check_ready(self) -> None:
+    def _check_able(self, command: Command) -> None:
+        is_halt = isinstance(command, SetTradingMode) and not command.mode.takes_entries
+        if not is_halt:
+            # Who wants to sell can at least see to it that nothing is bought.
+            self._check_ready("/halt" if isinstance(command, CloseAll | Panic) else None)
+
+    def _check_ready(self, example: str | None = None) -> None:
         if not self._agent.is_ready:
-            raise Refused(f"{self._starting()}. Say it again once it has")
+            raise Refused(f"{self._starting()}. Say it again once it has", example)
 
     def _starting(self) -> str:
         is_lost = self._vitals().is_storage_degraded

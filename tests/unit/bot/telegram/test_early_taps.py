@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.bot.telegram.commands.agent_talk import AgentTalk, agent_talk
 from trading.domain.events import ConfirmationAnswered
+from trading.domain.position import TradingMode
 
 
 @pytest.fixture
@@ -37,6 +38,37 @@ async def test_a_tap_that_comes_too_early_says_so_and_its_button_works_later(
 async def test_a_purchase_is_not_taken_for_a_sale_while_no_market_is_known(talk: AgentTalk) -> None:
     talk.world.agent.is_ready = False
     assert (await talk.ask("/buy")).title == "🔁 Buy which symbol?"
+
+
+@pytest.mark.parametrize("line", ["/halt", "/pause", "/reduce"])
+async def test_a_halt_is_taken_while_the_agent_starts_and_says_that_nothing_is_watched(
+    talk: AgentTalk, line: str
+) -> None:
+    talk.world.agent.is_ready = False
+    told = await talk.ask(line)
+    assert "has not answered yet, so NO STOP IS WATCHED" in told.text
+    talk.world.agent.is_ready = True
+    assert not talk.world.desk.status().state.takes_entries
+
+
+async def test_a_halt_that_would_loosen_another_is_asked_for_while_the_agent_starts_too(
+    talk: AgentTalk,
+) -> None:
+    await talk.confirm("/halt everything")
+    talk.world.agent.is_ready = False
+    asked = await talk.ask("/pause")
+    assert "This ends the halt" in asked.text
+    assert talk.world.desk.status().state is TradingMode.HALTED_EVERYTHING
+    await talk.press(asked.buttons["Confirm"])
+    assert talk.world.desk.status().state is TradingMode.REDUCING
+
+
+@pytest.mark.parametrize("line", ["/panic", "/closeall"])
+async def test_who_would_sell_all_while_the_agent_starts_is_told_what_can_be_done(
+    talk: AgentTalk, line: str
+) -> None:
+    talk.world.agent.is_ready = False
+    assert (await talk.ask(line)).text.endswith("Say it again once it has Try: /halt")
 
 
 async def test_a_question_can_be_given_up_while_the_agent_starts(talk: AgentTalk) -> None:
