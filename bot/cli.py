@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from bot.data.commands import data_app
-from bot.owner_only import write_for_owner_only
+from bot.owner_only import leave_to_owner, write_for_owner_only
 from trading.domain.errors import Refused, UmbraError
 from trading.domain.money import EXACT
 
@@ -234,6 +234,7 @@ def secrets_set_command(
 
     full = config.secret_name(name)
     place = config.vault().put(full, config.read_secret(f"{full}: "), in_file=file)
+    leave_to_owner(config.data_directory())
     typer.echo(f"{full} is in {place.value}")
 
 
@@ -254,6 +255,7 @@ def secrets_remove_command(name: str) -> None:
     full = config.secret_name(name)
     if not config.vault().remove(full):
         raise Refused(f"{full} is not kept here", example="umbra secrets list")
+    leave_to_owner(config.data_directory())
     typer.echo(f"{full} is forgotten")
 
 
@@ -267,6 +269,7 @@ def secrets_totp_command(
 
     secret = random_totp_secret()
     place = config.vault().put("UMBRA_TOTP_SECRET", secret, in_file=file)
+    leave_to_owner(config.data_directory())
     typer.echo(f"Enter this in your authenticator app: {secret}")
     typer.echo(f"or this address: otpauth://totp/Umbra?secret={secret}&issuer=Umbra")
     typer.echo(f"UMBRA_TOTP_SECRET is in {place.value}. The next start asks for codes.")

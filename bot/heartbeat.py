@@ -74,6 +74,15 @@ def write_watchdog(data_dir: Path, at: datetime, *, is_stopped: bool = False) ->
     _replace(data_dir / _WATCHDOG, record)
 
 
+def has_lived(data_dir: Path) -> bool:
+    """Whether an agent has lived here, as far as anybody can tell."""
+    try:
+        (data_dir / _AGENT).lstat()
+    except OSError:
+        return False
+    return True
+
+
 def read(data_dir: Path) -> Sign | None:
     """Return the agent's newest sign of life, None when there is none that can be read."""
     return _read(data_dir / _AGENT)

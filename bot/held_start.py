@@ -8,7 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from bot.systemd import ServiceManager
-from storage.database import StorageAwaited, StorageFull, StorageHeld, StorageMissing
+from storage.database import (
+    DirectoryUnwritable,
+    StorageAwaited,
+    StorageFull,
+    StorageHeld,
+    StorageMissing,
+)
 from trading.domain.errors import Refused, StorageLost
 
 logger = logging.getLogger(__name__)
@@ -130,17 +136,22 @@ def alone(error: Exception) -> str:
 def _reason(error: Exception) -> tuple[str, str]:
     match error:
         case StorageHeld():
-            return "another program holds its database", "End what holds the database"
+            why, advice = "another program holds its database", "End what holds the database"
         case StorageFull():
+            why = "its disk is full"
             advice = "Make room there, and leave the files of Umbra where they are"
-            return "its disk is full", advice
+        case DirectoryUnwritable():
+            why = "nothing can be written in its data directory"
+            advice = "Make it writable for Umbra's user: what Umbra knows is in it, so keep it"
         case StorageAwaited():
+            why = "its database does not answer"
             advice = "Start its server, or look at UMBRA_DATABASE_URL and the network"
-            return "its database does not answer", advice
         case StorageMissing(is_gone=True):
+            why = "NOTHING IS KNOWN OF WHAT IS MANAGED"
             advice = "Put it, or its newest copy, back before Umbra is started again"
-            return "NOTHING IS KNOWN OF WHAT IS MANAGED", advice
         case StorageMissing():
-            return "none is set", "Start it: umbra run"
+            why, advice = "none is set", "Start it: umbra run"
         case _:
-            return "its database cannot be used", "Mend it, or put its newest copy back"
+            why = "its database cannot be used"
+            advice = "Mend it, or put its newest copy back"
+    return why, advice

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bot import config, failpoints, held_start, notify
+from bot import config, failpoints, heartbeat, held_start, notify
 from bot.accounts import Account, account_lock, account_of
 from bot.build import build
 from bot.charts.worker import ChartWorker
@@ -20,13 +20,13 @@ from bot.control.halt_file import HaltFile
 from bot.control.sockets import WAITING_SOCKET, ControlServer
 from bot.control.without_database import WithoutDatabase
 from bot.in_hand import MarkedInHand
-from bot.owner_only import close_to_others, of_others
+from bot.owner_only import close_to_others, leave_to_owner, of_others
 from bot.owners_chat import OwnersChat
 from bot.refused_start import TELL_S, RefusedStart
 from bot.shares import telegram_settings
 from bot.systemd import ServiceManager
 from bot.telegram.telling import tell_before_start
-from storage.database import StorageAwaited, StorageMissing
+from storage.database import DirectoryUnwritable, StorageAwaited, StorageMissing
 from storage.lease import DirectoryLock
 from storage.store import Store, open_store
 from trading.domain.errors import JournalCorrupt, SettingsInvalid, StorageLost
@@ -54,13 +54,16 @@ async def opened(
     clock = SystemClock()
     directory = settings.directory
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(_taken(directory).release)
+        systemd = config.service_manager()
+        service = ServiceManager(systemd.address, systemd.watchdog_s)
+        held = await _directory(settings, clock, service, stop)
+        # Last of all: whose directory it is, starts the next one.
+        stack.callback(leave_to_owner, directory)
+        stack.callback(held.release)
         lock = account_lock(settings) if settings.mode is Mode.LIVE else None
         if lock is not None:
             lock.take()
             stack.callback(lock.release)
-        systemd = config.service_manager()
-        service = ServiceManager(systemd.address, systemd.watchdog_s)
         store = await _store(settings, clock, service, stop, may_begin=may_begin)
         stack.push_async_callback(store.close)
         in_hand = MarkedInHand(directory, clock, build())
@@ -71,6 +74,20 @@ async def opened(
         charts = ChartWorker()
         stack.push_async_callback(charts.close)
         yield Opened(store, account, charts, in_hand, service)
+
+
+async def _directory(
+    settings: Settings, clock: SystemClock, service: ServiceManager, stop: asyncio.Event | None
+) -> DirectoryLock:
+    """Return the lock of the data directory, which an agent that has lived there waits for."""
+
+    async def take() -> DirectoryLock:
+        return _taken(settings.directory)
+
+    if stop is None:
+        return await take()
+    telling, answer = _waiting(settings, clock), _answering(settings, clock)
+    return await held_start.opened(take, stop, telling.tell, service, answer)
 
 
 def _taken(directory: Path) -> DirectoryLock:
@@ -84,6 +101,9 @@ def _taken(directory: Path) -> DirectoryLock:
         close_to_others(directory)
         lock.take()
     except OSError as error:
+        if heartbeat.has_lived(directory):
+            reason = f"{error.filename or directory}: {error.strerror or type(error).__name__}"
+            raise DirectoryUnwritable(reason) from None
         raise config.unusable_directory(directory, error) from None
     return lock
 

@@ -61,6 +61,20 @@ def close_to_others(directory: Path) -> None:
             _close(path)
 
 
+def leave_to_owner(directory: Path) -> None:
+    """Give what root has made at the top of somebody's directory to them: they could not open it.
+
+    Whoever looks after a service asks as root, where its user has no shell.
+    """
+    owner = directory.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return
+    for path in directory.iterdir():
+        with contextlib.suppress(OSError):
+            if path.lstat().st_uid == 0:
+                os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+
 def _close(path: Path) -> None:
     mode = stat.S_IMODE(path.lstat().st_mode)
     if path.is_symlink() or not mode & _OTHERS:

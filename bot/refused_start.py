@@ -53,6 +53,8 @@ class RefusedStart:
     clock: Clock
     tell_chat: Callable[[str], Awaitable[bool]]
     tell_second: Callable[[str], Awaitable[bool]]
+    # As this process has told it, where no file can be written.
+    _last: Refusal | None = None
 
     async def tell(self, text: str, *, is_everywhere: bool = False) -> bool:
         """Tell what was not told yet; returns whether anybody has it by now.
@@ -60,7 +62,7 @@ class RefusedStart:
         The second channel is told at once where it has to be told `is_everywhere`.
         """
         now = self.clock.now()
-        before = await asyncio.to_thread(_read, self.data_dir / _FILE)
+        before = self._last or await asyncio.to_thread(_read, self.data_dir / _FILE)
         refusal = taken_up(before, text, now)
         if not refusal.is_in_chat:
             refusal = replace(refusal, is_in_chat=await self._in_chat(text))
@@ -68,11 +70,13 @@ class RefusedStart:
         if not refusal.is_on_second_channel and (is_unseen or not refusal.is_in_chat):
             refusal = replace(refusal, is_on_second_channel=await self.tell_second(text))
         if refusal != before:
+            self._last = refusal
             await self._remember(refusal)
         return refusal.is_in_chat or refusal.is_on_second_channel
 
     async def forget(self) -> None:
         """Take in that a start succeeded: the next refusal is news."""
+        self._last = None
         await asyncio.to_thread((self.data_dir / _FILE).unlink, missing_ok=True)
 
     async def _in_chat(self, text: str) -> bool:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
+from trading.deadlines import is_ending
 from trading.domain.errors import Fatal, UmbraError
 from trading.ports.clock import Clock
 
@@ -63,10 +64,14 @@ class Supervisor:
             try:
                 await work()
             except UmbraError as error:
+                if is_ending():
+                    raise
                 # What is raised on purpose says itself what there is to know.
                 logger.warning("task_died_apart", extra={"task": name, "error": str(error)})
                 on_death(name, error)
             except Exception as error:
+                if is_ending():
+                    raise
                 logger.exception("task_died_apart", extra={"task": name})
                 on_death(name, error)
             self._died[name] = self._clock.monotonic()
@@ -92,6 +97,8 @@ class Supervisor:
                 fatal = error.subgroup(Fatal) if isinstance(error, ExceptionGroup) else None
                 if fatal is not None:
                     raise fatal from error
+                if is_ending():
+                    raise
                 self._died[name] = self._clock.monotonic()
                 deaths.append(self._died[name])
                 logger.exception("task_died", extra={"task": name, "deaths": len(deaths)})

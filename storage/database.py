@@ -27,6 +27,10 @@ class StorageFull(StorageAwaited):
     """The disk has no room for what a start must write: somebody may make some."""
 
 
+class DirectoryUnwritable(StorageAwaited):
+    """Nothing can be written in a data directory that was used before: its disk may come back."""
+
+
 class StorageMissing(StorageLost):
     """There is no database, or none any more, and whoever asked for one may not begin it."""
 

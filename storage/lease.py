@@ -47,17 +47,38 @@ class FileLock:
     def _taken_by(self) -> str:
         """Take the lock; returns who holds it where that is somebody else."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            if holder := self._seen_holder():
+                return holder
+            raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            holder = _named(descriptor)
             os.close(descriptor)
-            return holder or "another process"
+            return holder
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, describe_holder().encode(), 0)
         self._descriptor = descriptor
         _held.add(self)
+        return ""
+
+    def _seen_holder(self) -> str:
+        """Return who holds a lock that cannot be opened to take it; empty where nobody is seen."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return ""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _named(descriptor)
+        except OSError:
+            return ""
+        finally:
+            os.close(descriptor)
         return ""
 
     def release(self) -> None:
@@ -68,6 +89,10 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
         _held.discard(self)
+
+
+def _named(descriptor: int) -> str:
+    return os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
 
 
 _held: set[FileLock] = set()

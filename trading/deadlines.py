@@ -29,6 +29,15 @@ async def within(
         work.cancel()
 
 
+def is_ending() -> bool:
+    """Whether the present task was asked to end.
+
+    An error on its way out takes the place of that: whoever goes on after it never ends.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Patience:
     """How long somebody waits for what would be good to know: less where nothing came just now.
 

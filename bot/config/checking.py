@@ -193,6 +193,8 @@ def _check_live(settings: Settings) -> None:
 def unusable_directory(directory: Path, error: OSError) -> SettingsInvalid:
     """Return why a start with this data directory is refused."""
     reason = error.strerror or type(error).__name__
+    if error.filename and Path(error.filename) not in {directory, *directory.parents}:
+        reason += f" ({error.filename})"
     return _invalid(
         "data_dir", f"should be a directory to write in, was {str(directory)!r}: {reason}"
     )

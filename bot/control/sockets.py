@@ -373,7 +373,9 @@ def _listener(data_dir: Path, name: str) -> Iterator[socket.socket]:
         try:
             yield listener
         finally:
-            path.unlink(missing_ok=True)
+            # On a disk that is lost it stays, and whoever connects learns that nobody listens.
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _unmade(path: Path, error: OSError | Refused) -> str:

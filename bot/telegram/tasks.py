@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
+from trading.deadlines import is_ending
 from trading.domain.errors import Fatal, StorageLost
 from trading.ports.clock import Clock
 
@@ -69,10 +70,14 @@ class Tasks:
             try:
                 return await task()
             except StorageLost as error:
+                if is_ending():
+                    raise
                 logger.warning("task_waits_for_storage", extra={"task": name, "error": str(error)})
             except Fatal:
                 raise
             except Exception as error:
+                if is_ending():
+                    raise
                 # One task of the chat must not end the others, least of all the stops.
                 logger.exception("task_failed", extra={"task": name, "error": type(error).__name__})
             await asyncio.sleep(_RESTART_AFTER_S)

@@ -124,6 +124,45 @@ async def test_while_another_program_holds_the_database_the_machine_says_so_and_
     assert await _is_sold(world)
 
 
+async def test_a_start_waits_for_a_directory_that_takes_no_writes_and_then_watches(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    await world.start_agent()
+    await world.arm("/track BTC/USDT stop 58000 all")
+    await world.end("run")
+    begin = await world.last_message_id()
+    # As on a disk that is mounted read-only, of which root has none: neither the lock can be
+    # opened, nor can be written down what was told.
+    lock, told = world.data_dir / "agent.lock", world.data_dir / "refused_start.json"
+    lock.unlink()
+    for path in (lock, told):
+        path.mkdir()
+    await world.spawn_agent()
+    waits = await world.until_message("nothing can be written in its data directory", after=begin)
+    assert f"{lock}: Is a directory. PRIVATE STOPS ARE NOT WATCHED" in waits["text"]
+    code, said = await umbra(world, "status")
+    assert (code, said.startswith("Umbra waits to start, nothing can be written")) == (1, True), (
+        said
+    )
+    world.processes["run"].terminate()
+    assert await world.agent_exit() == 0
+    code, said = await umbra(world, "panic", "--yes")
+    assert (code, said.startswith("NOTHING WAS SOLD")) == (1, True), said
+    assert "NO STOP IS WATCHED, and nothing can be written" in said
+    begin = await world.last_message_id()
+    (world.data_dir / "HALT").unlink()
+    await world.spawn_agent()
+    await world.until_message("nothing can be written in its data directory", after=begin)
+    await world.price("57990")
+    for path in (lock, told):
+        path.rmdir()
+    await world.until_message("Back, blind", after=begin)
+    await world.until(lambda: _is_sold(world), "not sold")
+    assert await world.count("nothing can be written in its data directory", after=begin) == 1
+    assert "Traceback" not in world.log()
+
+
 @pytest.mark.fault("S10", "SAID")
 async def test_with_the_database_gone_a_look_begins_none_and_a_panic_knows_what_it_does_not(
     quiet_world: World,

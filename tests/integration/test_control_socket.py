@@ -229,6 +229,22 @@ async def test_a_socket_that_cannot_be_made_is_told_once_in_one_line_and_made_on
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_socket_that_cannot_be_taken_away_keeps_nobody_from_ending(tmp_path: Path) -> None:
+    server = Supervisor(VirtualTime(), lambda *_: None)
+    kept = server.keep_apart("way", ControlServer(tmp_path, fine).run, lambda *_: None)
+    task = asyncio.create_task(kept)
+    async with asyncio.timeout(5):
+        while not (tmp_path / SOCKET).exists():
+            await asyncio.sleep(0.01)
+    # As on a disk that takes no writes any more: it can neither be removed nor made again.
+    (tmp_path / SOCKET).unlink()
+    (tmp_path / SOCKET).mkdir()
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait({task})
+    assert task.cancelled()
+
+
 def test_a_status_is_waited_for_briefly_and_a_panic_until_its_sales_are_done() -> None:
     assert patience_s(Ask.STATUS) <= 5
     assert patience_s(Ask.PANIC) > 25

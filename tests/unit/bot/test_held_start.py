@@ -9,7 +9,13 @@ import pytest
 
 from bot import held_start
 from bot.systemd import ServiceManager
-from storage.database import StorageAway, StorageFull, StorageHeld, StorageMissing
+from storage.database import (
+    DirectoryUnwritable,
+    StorageAway,
+    StorageFull,
+    StorageHeld,
+    StorageMissing,
+)
 from trading.domain.errors import InstanceConflict, JournalCorrupt, Refused, StorageLost
 
 
@@ -129,6 +135,7 @@ async def test_a_start_that_cannot_answer_waits_all_the_same(error: Exception) -
             _FULL,
             "its disk is full: the disk at / has no room. Make room there, and leave the files",
         ),
+        (DirectoryUnwritable("x: read-only"), "nothing can be written in its data directory: x"),
         (StorageMissing("umbra.db is gone", is_gone=True), "NOTHING IS KNOWN OF WHAT IS MANAGED"),
         (StorageMissing("there is none yet", is_gone=False), "Start it: umbra run"),
         (JournalCorrupt("umbra.db is damaged"), "its database cannot be used: umbra.db is damaged"),

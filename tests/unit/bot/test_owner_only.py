@@ -11,7 +11,7 @@ import pytest
 import bot
 import storage
 from bot import cli
-from bot.owner_only import close_to_others, of_others
+from bot.owner_only import close_to_others, leave_to_owner, of_others
 
 _NAMES = re.compile(r'"([A-Za-z_]+\.(?:db|json|lock|marks?|reserve|sock))"')
 _PLACES = re.compile(r'(?:directory(?:\(\))?|data_dir) / f?"([A-Za-z_.]+)"')
@@ -133,3 +133,26 @@ def test_nothing_that_umbra_writes_is_of_others(tmp_path: Path) -> None:
         (tmp_path / name).touch()
         assert of_others(tmp_path) == (), name
         (tmp_path / name).unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for somebody else")
+def test_what_root_leaves_in_somebodys_directory_is_theirs(tmp_path: Path) -> None:
+    somebody, other = 12_345, 12_346
+    for name in ("agent.lock", "secrets.json", "of another"):
+        (tmp_path / name).touch(mode=0o600)
+    os.chown(tmp_path / "of another", other, other)
+    outside = tmp_path.with_name(f"{tmp_path.name} outside")
+    outside.touch()
+    (tmp_path / "link").symlink_to(outside)
+    leave_to_owner(tmp_path)
+    assert {path.lstat().st_uid for path in tmp_path.iterdir()} == {0, other}
+    os.chown(tmp_path, somebody, somebody)
+    leave_to_owner(tmp_path)
+    owners = {path.name: path.lstat().st_uid for path in tmp_path.iterdir()}
+    assert owners == {
+        "agent.lock": somebody,
+        "secrets.json": somebody,
+        "of another": other,
+        "link": somebody,
+    }
+    assert outside.stat().st_uid == 0

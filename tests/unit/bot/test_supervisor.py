@@ -57,6 +57,38 @@ async def test_five_deaths_within_a_minute_end_the_process() -> None:
     fired(keeper.restarts_s())
 
 
+@pytest.mark.parametrize("is_apart", [True, False])
+@pytest.mark.parametrize("error", [OSError("read-only"), Refused("no place")])
+async def test_a_task_whose_end_fails_has_ended_all_the_same(
+    error: Exception, *, is_apart: bool
+) -> None:
+    lives, deaths = [], []
+
+    async def cannot_clean_up() -> None:
+        lives.append(1)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # As whoever removes its socket from a disk that takes no writes any more.
+            raise error
+
+    async def loses_the_disk() -> None:
+        await asyncio.sleep(0)
+        raise StorageLost("the disk is gone")
+
+    keeper = supervisor.Supervisor(FakeClock(), lambda name, _: deaths.append(name))
+
+    async def apart() -> None:
+        await keeper.keep_apart("socket", cannot_clean_up, lambda name, _: deaths.append(name))
+
+    tasks = {"socket": apart if is_apart else cannot_clean_up, "storage": loses_the_disk}
+    async with asyncio.timeout(5):
+        with pytest.raises(ExceptionGroup) as ended:
+            await keeper.run(tasks)
+    assert isinstance(ended.value.exceptions[0], StorageLost)
+    assert (len(lives), deaths) == (1, [])
+
+
 async def test_deaths_far_apart_do_not_end_it() -> None:
     clock, lives = FakeClock(), 0
 

@@ -1,5 +1,6 @@
 """Locks: one holder, named to the second, and free the moment the holder is gone."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from storage.lease import AccountLock, DatabaseLock, DirectoryLock
 from tests.catalogue import fired
-from trading.domain.errors import InstanceConflict
+from trading.domain.errors import DirectoryInUse, InstanceConflict
 
 HOLD = """
 import sys, time
@@ -86,6 +87,27 @@ def test_a_forked_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
         os.waitpid(child, 0)
         for end in (*to_child, *from_child):
             os.close(end)
+
+
+def test_who_holds_a_lock_is_named_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = DirectoryLock(tmp_path)
+    held.take()
+    opened = os.open
+
+    def read_only(path: Path, flags: int, mode: int = 0o777) -> int:
+        # Root, who runs tests, may write everywhere.
+        if flags & (os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(DirectoryInUse, match=f"in use by pid {os.getpid()} on"):
+        DirectoryLock(tmp_path).take()
+    held.release()
+    with pytest.raises(OSError, match="Read-only"):
+        DirectoryLock(tmp_path).take()
 
 
 def test_one_account_is_traded_once_per_host() -> None:
