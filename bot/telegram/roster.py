@@ -70,7 +70,7 @@ class Roster:
         if known is None or not known.is_active or known.role is not Role.OWNER:
             person = known or Person(owner_id, owner_id, "owner", Role.OWNER)
             owner = replace(person, role=Role.OWNER, is_active=True)
-            changes.append(PersonChanged(owner, "owner by setting", now))
+            changes.append(PersonChanged(owner, "named in the settings", now))
         return tuple(changes)
 
 

@@ -75,6 +75,8 @@ async def next_step(words: tuple[str, ...], desk: Desk) -> Step | None:
             | ["buy", "below", _, "trail", _]
         ):
             _read_so_far(f"{line} all", desk)
+            if rule[-2] == "stop":
+                _refuse_crossed(line, instrument, await _now(instrument, desk), is_buy=is_buy)
             step = await _ask_amount(line, instrument, desk, is_buy=is_buy)
     return step
 
@@ -153,6 +155,18 @@ def _ask_traded_symbol(command: str, desk: Desk) -> Step:
 def _read_so_far(line: str, desk: Desk) -> None:
     """Refuse a wrong level or distance now, not after the last question."""
     grammar.parse(line, desk.instrument)
+
+
+def _refuse_crossed(
+    line: str, instrument: Instrument, now: Decimal | None, *, is_buy: bool
+) -> None:
+    before, _, level = line.rpartition(" ")
+    if now is None or (parse_decimal(level) > now if is_buy else parse_decimal(level) < now):
+        return
+    raise Refused(
+        f"the stop {level} is already crossed: the price is {price(now, instrument)}",
+        example=next(iter(_levels(before, instrument, now).values())),
+    )
 
 
 def _ask_symbol(desk: Desk) -> Step:

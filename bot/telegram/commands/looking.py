@@ -25,7 +25,7 @@ from trading.domain.events import ConfirmationAsked
 from trading.domain.time import Timeframe
 
 _SUMMARY_ROWS = (
-    (does("📜 History", "/history"), does("📋 Positions", "/positions")),
+    (does("📜 History", "/history"), does("💼 Positions", "/positions")),
     (does("🗞 Digest", "/digest"), does("📊 Status", "/status")),
 )
 _USUAL = ("BTC/USDT", "ETH/USDT")
@@ -196,16 +196,13 @@ async def show_price(request: Request, services: Services) -> Reply:
     """Answer a bare symbol with its price and what can be done about it."""
     instrument = services.desk.instrument(request.text)
     quote = await services.desk.look(instrument.symbol)
-    lines = (
-        ["No price of it comes now"]
-        if quote is None
-        else [
-            f"bid {price(quote.bid, instrument)}",
-            f"ask {price(quote.ask, instrument)}",
-        ]
-    )
+    title = f"{instrument.symbol}: no price comes now"
+    lines: tuple[str, ...] = ()
+    if quote is not None:
+        title = f"{instrument.symbol} {price(quote.mid, instrument)}"
+        lines = (f"bid {price(quote.bid, instrument)}", f"ask {price(quote.ask, instrument)}")
     buttons = (
         does("🎯 Track", f"/track {instrument.symbol}"),
         does("📈 Chart", f"/chart {instrument.symbol}"),
     )
-    return Reply((Card(card_text(instrument.symbol, *lines), (buttons,)),))
+    return Reply((Card(card_text(title, *lines), (buttons,)),))

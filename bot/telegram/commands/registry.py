@@ -45,7 +45,7 @@ async def show_help(request: Request, _services: Services) -> Reply:
 _act = asking.handle_command
 COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry("start", people.start, "What this is", "/start"),
-    CommandEntry("help", show_help, "Every command", "/help track", in_menu=True),
+    CommandEntry("help", show_help, "One command in detail", "/help track", in_menu=True),
     CommandEntry("status", looking.show_status, "Am I protected?", "/status", in_menu=True),
     CommandEntry("positions", looking.show_positions, "Holdings", "/positions", in_menu=True),
     CommandEntry("balance", looking.show_balance, "All coins, valued", "/balance"),

@@ -216,6 +216,9 @@ def _close_title(facts: CloseProposal, command: Command) -> str:
             return f"🚨 PANIC: sell all {count(len(symbols), 'coin')}, halt?"
         case Panic():
             return f"🚨 PANIC: sell {count(len(facts.lines), 'position')}, halt?"
+        case _ if len(facts.lines) == 1 and not facts.hurried:
+            [line] = facts.lines
+            return f"❔ Close {quantity(line.quantity)} {line.base}?"
         case _:
             return f"❔ Close {', '.join(line.base for line in facts.lines) or 'nothing'}?"
 

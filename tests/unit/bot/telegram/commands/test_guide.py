@@ -92,6 +92,19 @@ async def test_amounts_to_spend_buy_a_lot_where_one_is_dear_and_the_account_can_
     assert "100.00 USDT is free: too little to buy BTC with, which takes 120 USDT" in refused.text
 
 
+@pytest.mark.parametrize(
+    ("rule", "crossed", "level"), [("stop", "60001", "59000"), ("buy stop", "59999", "61000")]
+)
+async def test_a_level_that_is_crossed_already_is_refused_where_it_is_typed(
+    talk: Talk, rule: str, crossed: str, level: str
+) -> None:
+    await talk.ask(f"/track BTC/USDT {rule}")
+    refused = await talk.ask(crossed)
+    assert f"The stop {crossed} is already crossed: the price is 60,000" in refused.text
+    assert "Type it again" in refused.text
+    assert (await talk.ask(level)).title == "🎯 BTC/USDT: how much?"
+
+
 async def test_what_is_typed_for_a_question_of_before_a_restart_is_told_that_it_ended(
     talk: Talk,
 ) -> None:
