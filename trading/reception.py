@@ -8,7 +8,7 @@ from decimal import Decimal
 from trading import symbols, views
 from trading.agent import TradingAgent
 from trading.desk import Outcome, Proposal, Shown
-from trading.domain.commands import CloseAll, Command, Panic, SetTradingMode
+from trading.domain.commands import AcknowledgeAlerts, CloseAll, Command, Panic, SetTradingMode
 from trading.domain.errors import Refused
 from trading.domain.events import TRACKER_MOVED, ConditionChanged
 from trading.domain.instrument import Instrument, base_and_quote
@@ -340,8 +340,9 @@ class Reception:
         return replace(outcome, text=text)
 
     def _check_able(self, command: Command) -> None:
+        # Neither a halt nor a look at an alarm, which else would ring on, needs the exchange.
         is_halt = isinstance(command, SetTradingMode) and not command.mode.takes_entries
-        if not is_halt:
+        if not is_halt and not isinstance(command, AcknowledgeAlerts):
             # Who wants to sell can at least see to it that nothing is bought.
             self._check_ready("/halt" if isinstance(command, CloseAll | Panic) else None)
 

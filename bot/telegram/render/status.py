@@ -281,7 +281,7 @@ def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
     """Managed holdings, greatest value first."""
     if not views:
         hint = "Confirming a sell tracker puts coins under Umbra's care: /track"
-        return Card(card_text("💼 No managed position", hint))
+        return Card(card_text("💼 No managed position", hint), ((does("🎯 Track", "/track"),),))
     pages, shown = paged(views, page)
     lines: list[Line] = []
     for view in shown:
@@ -290,10 +290,11 @@ def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
         lines.extend(uncounted(view.position.fees.unpriced))
         if _is_worth_a_word(view):
             lines.append(f"{quantity(view.unmanaged)} more is not managed: never sold")
-    open_ones = sum(not view.is_protected for view in views)
+    open_ones = [view for view in views if not view.is_protected]
     title = f"💼 {count(len(views), 'position')}"
     covered = ", only backstops sell" if any(map(_is_by_backstop, views)) else ", protected"
-    title += f", {open_ones} NOT PROTECTED" if open_ones else covered
+    word = "PARTLY" if all(map(_is_partly, open_ones)) else "NOT"
+    title += f", {len(open_ones)} {word} PROTECTED" if open_ones else covered
     refresh = shows("🔄 Refresh", f"/positions {page}")
     return Card(card_text(title, *lines), ((refresh,), *pager("/positions", page, pages)))
 

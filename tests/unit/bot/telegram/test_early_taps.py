@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.unit.bot.telegram.commands.agent_talk import AgentTalk, agent_talk
-from trading.domain.events import ConfirmationAnswered
+from trading.domain.chat import Severity
+from trading.domain.events import AlertRaised, ConfirmationAnswered
 from trading.domain.position import TradingMode
 
 
@@ -61,6 +62,17 @@ async def test_a_halt_that_would_loosen_another_is_asked_for_while_the_agent_sta
     assert talk.world.desk.status().state is TradingMode.HALTED_EVERYTHING
     await talk.press(asked.buttons["Confirm"])
     assert talk.world.desk.status().state is TradingMode.REDUCING
+
+
+async def test_an_alert_can_be_acknowledged_while_the_agent_starts(talk: AgentTalk) -> None:
+    await talk.world.time.finish(
+        talk.world.agent.record(
+            AlertRaised("known", Severity.CRIT, "a disk is full", talk.world.time.now())
+        )
+    )
+    talk.world.agent.is_ready = False
+    assert (await talk.ask("/ack")).title == "1 alert acknowledged."
+    assert talk.world.desk.standing().alerts == ()
 
 
 @pytest.mark.parametrize("line", ["/panic", "/closeall"])
