@@ -20,6 +20,7 @@ import typer
 
 from bot.data.commands import data_app
 from bot.owner_only import leave_to_owner, write_for_owner_only
+from bot.secrets.memory import forbid_core_dumps
 from trading.domain.errors import Refused, UmbraError
 from trading.domain.money import EXACT
 
@@ -56,10 +57,8 @@ def run_command() -> None:
     # What is imported stays: collections on the way took a fifth of a start, and freed nothing.
     gc.disable()
     from bot import compose, config, descriptors, logs
-    from bot.secrets.memory import forbid_core_dumps
 
     gc.enable()
-    forbid_core_dumps()
     descriptors.raise_limit()
     # Quantities of 10^12 at 18 decimals need more digits than Decimal's default of 28.
     decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec
@@ -158,6 +157,7 @@ def watchdog_command() -> None:
 
     settings = config.load_watchdog()
     logs.configure(settings.secrets, settings.log_level)
+    logs.write_what_nobody_caught()
     ways: list[watchdog.Say] = [
         way.say for way in notify.ways(settings.channel_urls, settings.secrets)
     ]
@@ -304,6 +304,7 @@ def _answer_alone(request: "Request") -> "Reply":
     decimal.DefaultContext.prec = decimal.getcontext().prec = EXACT.prec
     settings = config.load_without_chat()
     logs.configure(settings.secrets, "ERROR")
+    logs.write_what_nobody_caught()
     return asyncio.run(compose.answer_alone(settings, version(), request, begun))
 
 
@@ -337,6 +338,8 @@ def _serve(server: Coroutine[Any, Any, None], port: int) -> None:
 def main() -> None:
     """Run a command; an error of ours, or of the machine, is one clear sentence and exit code 2."""
     write_for_owner_only()
+    # Each command may hold secrets, one that acts where no agent runs all of them.
+    forbid_core_dumps()
     try:
         app()
     except UmbraError as error:

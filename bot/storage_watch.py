@@ -163,7 +163,7 @@ class StorageWatch:
             f"🚨 Umbra cannot write its journal: {why}. {_stops(self._mode())} "
             "This chat is answered again when that is over; until then on the machine: "
             "umbra status, umbra halt, umbra panic. "
-            "Free the disk, or end what holds the database."
+            "Free the disk, end what holds the database, or start its server."
         )
 
     def _end(self, why: str) -> str:

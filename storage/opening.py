@@ -51,7 +51,12 @@ def prepare(
         reserve_path.replace(reserve_path.with_name(f"{reserve_path.name}.orphaned"))
     reserve = Reserve(reserve_path, generation)
     if reserve.has_pending:
-        findings.append(f"{len(reserve.pending)} records were taken in from {reserve_path.name}")
+        number = len(reserve.pending)
+        records = "1 record" if number == 1 else f"{number} records"
+        findings.append(
+            f"{records} of what was done while nothing could be written came out of "
+            f"{reserve_path.name}: /history and /orders show it"
+        )
     if reserve.shortage:
         findings.append(
             f"the reserve {reserve_path.name} lacks room on the disk ({reserve.shortage}): a stop "
@@ -59,7 +64,8 @@ def prepare(
             "start Umbra again"
         )
     if lost_reason:
-        findings.append(f"the database takes no writes: {lost_reason}")
+        # It is told once the start could write.
+        findings.append(f"the database took no writes when this start began: {lost_reason}")
     ledger = Ledger(lease, reserve, lost_reason, high_water)
     codec.make_ready()
     projections.make_ready(connection)

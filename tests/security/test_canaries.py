@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import io
 import json
+import resource
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -184,8 +187,6 @@ async def test_z02_a_bot_whose_token_is_refused_logs_none_of_it(
 def test_z02_what_ends_a_process_or_a_thread_is_masked(
     log: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     logs.write_what_nobody_caught()
@@ -203,6 +204,39 @@ def test_z02_what_ends_a_process_or_a_thread_is_masked(
     thread.join()
     assert log.getvalue().count("RuntimeError") >= 2
     assert leaks(log.getvalue()) == []
+
+
+_DIES = """
+import resource, sys
+from bot import cli, compose
+
+async def dies(settings, *_):
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] <= 1, "memory is written where it dies"
+    raise RuntimeError(f"refused {settings.secrets}")
+
+compose.answer_alone = dies
+sys.argv = ["umbra", "halt"]
+cli.main()
+"""
+
+
+@pytest.mark.usefixtures("settings")
+def test_z02_a_command_that_acts_alone_leaves_no_secret_where_it_dies() -> None:
+    most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+
+    def may_leave_a_core() -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+
+    done = subprocess.run(
+        [sys.executable, "-c", _DIES],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=may_leave_a_core,
+    )
+    assert done.returncode != 0
+    assert "RuntimeError: refused" in done.stderr
+    assert leaks(done.stdout + done.stderr) == []
 
 
 # ------------------------------------------------------------ pasted into the chat

@@ -312,7 +312,9 @@ async def test_after_a_failed_sync_nothing_is_written_to_the_database(
     assert done.stdout.splitlines()[-1] == "reserved"
     again = await _open(sqlite_url, tmp_path)
     assert [one.tracker_id for one in await again.records.trackers()] == [1]
-    assert again.findings == ("1 records were taken in from umbra.sqlite.reserve",)
+    [told] = again.findings
+    assert told.startswith("1 record of what was done while nothing could be written came out of")
+    assert "umbra.sqlite.reserve: /history" in told
     beats = await again.journal.events(kinds=["Heartbeat"])
     assert len(set(beats)) == len(beats)
     await again.close()
