@@ -1,9 +1,9 @@
 """Commands take effect: each effect is journaled with its cause, so that it happens once."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import Awaitable, Container, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -186,7 +186,8 @@ class Executor:
     ) -> Outcome:
         symbol, share = command.symbol, command.share
         stuck = self._of.stuck(symbol, share)
-        async with self._unmoved(stuck) as waiting, self._of.trackers.undisturbed():
+        async with self._unmoved(stuck) as unmoved, self._of.trackers.undisturbed():
+            waiting = [one for one in self._of.stuck(symbol, share) if one.intent_id in unmoved]
             found = self._of.closing(symbol, share, waiting, shown)
             consent.check_growth(Shown(found.line.quantity), shown, "sell")
             fresh = [found.fresh] if found.fresh.quantity else []
@@ -200,18 +201,24 @@ class Executor:
         is_panic = isinstance(command, Panic)
         if isinstance(command, Panic) and command.everything:
             await self._cancel_foreign()
-        stuck = self._of.execution.stuck_sales
+        execution = self._of.execution
+        # What is at work already must not stop at a price, nor for want of patience, either.
+        sales = (*execution.stuck_sales, *execution.bounded_sales)
         try:
-            async with self._unmoved(stuck) as waiting, self._of.trackers.undisturbed():
-                return await self._sell_all(command, done, [Hurried(one) for one in waiting])
+            async with self._unmoved(sales) as unmoved, self._of.trackers.undisturbed():
+                return await self._sell_all(command, done, unmoved)
         finally:
             if is_panic and self._of.state.mode.is_halted:
                 await self._of.execution.cancel_entries("panic")
 
     async def _sell_all(
-        self, command: CloseAll | Panic, done: CommandExecuted, hurried: Sequence[Hurried]
+        self, command: CloseAll | Panic, done: CommandExecuted, unmoved: Container[str]
     ) -> Outcome:
         is_panic = isinstance(command, Panic)
+        stuck = [Hurried(one) for one in self._of.execution.stuck_sales if one.intent_id in unmoved]
+        bounded = self._of.execution.bounded_sales if is_panic else self._of.bounded_sales()
+        at_work = [one for one in bounded if one.intent_id in unmoved]
+        hurried = {one.intent.intent_id: one for one in (*map(Hurried, at_work), *stuck)}
         cause: list[Event] = [done]
         # Counted here: what a stop has taken meanwhile would have the whole refused.
         lines = self._of.managed_lines()
@@ -228,25 +235,24 @@ class Executor:
             for tracker in self._of.trackers.all()
             if is_ended_by(command, tracker)
         ]
-        halt: list[Event] = []
-        if is_panic and not self._is_halted_by_panic():
-            halt.append(TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at))
+        halt = self._halt_of_panic(done) if is_panic else ()
         is_more_at_work = bool(self._of.sales())
         try:
-            await self._sell_off(intents, (*cause, *halt), hurried, halt)
+            await self._sell_off(intents, (*cause, *halt), list(hurried.values()), halt)
         except StorageLost:
             self._unwritten = halt
             raise
-        sold = _by_symbol((*lines, *map(_line, hurried), *held))
+        sold = _by_symbol((*lines, *map(_line, stuck), *held))
         told = _selling(sold, is_more_at_work=is_more_at_work)
-        return Outcome(told, intent_ids=_ids(intents, hurried))
+        return Outcome(told, intent_ids=_ids(intents, list(hurried.values())))
 
-    def _is_halted_by_panic(self) -> bool:
-        """Whether a panic has nothing to change in the mode, and so nothing to tell of it."""
-        changed = self._of.state.trading_mode
-        if changed is None or changed in self._unwritten:
-            return False
-        return (changed.mode, changed.reason) == (TradingMode.HALTED, "panic")
+    def _halt_of_panic(self, done: CommandExecuted) -> Sequence[Event]:
+        """Return what a panic changes in the mode: nothing, and so nothing to tell, once it has."""
+        halt = TradingModeChanged(TradingMode.HALTED, "panic", str(done.by), done.at)
+        known = self._of.state.trading_mode
+        if known is None or known in self._unwritten:
+            return (halt,)
+        return () if (known.mode, known.reason) == (halt.mode, halt.reason) else (halt,)
 
     async def _set_mode(self, command: SetTradingMode, done: CommandExecuted) -> Outcome:
         reason = command.reason or "asked for in the chat"
@@ -381,12 +387,8 @@ class Executor:
         portfolio = self._of.state.book.preview(*cause)
         return [await self._of.decide(intent, portfolio) for intent in intents]
 
-    @contextlib.asynccontextmanager
-    async def _unmoved(self, stuck: Sequence[Intent]) -> AsyncIterator[Sequence[Intent]]:
-        """Let none of these sales change inside; yields those that are stuck still."""
-        ids = [intent.intent_id for intent in stuck]
-        async with self._of.execution.unmoved(ids) as unmoved:
-            yield [one for one in self._of.execution.stuck_sales if one.intent_id in unmoved]
+    def _unmoved(self, sales: Iterable[Intent]) -> AbstractAsyncContextManager[frozenset[str]]:
+        return self._of.execution.unmoved({intent.intent_id for intent in sales})
 
     async def _cancel_foreign(self) -> None:
         """Free what other orders lock, for as long as a person may wait; the sale goes on then."""

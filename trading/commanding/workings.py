@@ -139,6 +139,11 @@ class Workings:
             if intent.side is Side.SELL and intent.tracker_id not in held
         )
 
+    def bounded_sales(self) -> tuple[Intent, ...]:
+        """Return those at work that may end, or wait, with coins unsold, without those held."""
+        at_work = {intent.intent_id for intent in self.sales()}
+        return tuple(one for one in self.execution.bounded_sales if one.intent_id in at_work)
+
     def backstops(self) -> list[tuple[Intent, Attempt]]:
         """Return the stops that rest on the exchange, those that are being taken off among them."""
         return backstops.resting(self.state.backstops, self.execution.attempts)

@@ -128,6 +128,20 @@ def stuck(cases: Iterable[Case]) -> list[Intent]:
     ]
 
 
+def bounded(cases: Iterable[Case]) -> list[Intent]:
+    """Return the sales at work that may end unsold: at a price, or once their patience is over."""
+    return [
+        case.intent
+        for case in cases
+        if case.is_exit
+        and not case.intent.state.is_terminal
+        and (
+            case.intent.expires_at is not None
+            or (case.intent.limit_price or case.intent.slippage_max) is not None
+        )
+    ]
+
+
 def is_without_coins(cases: Iterable[Case], symbol: str) -> bool:
     """Whether a sale of a symbol waits, for the account has too few of its coins free."""
     return any(

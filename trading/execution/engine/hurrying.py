@@ -49,24 +49,28 @@ class Hurrying:
         The block writes these events with what they follow from; where it fails, nothing changes.
         """
         seen = [(case, case.intent) for case in self._found(released)]
-        changed = {known.intent_id: _unpriced(known, released) for _, known in seen}
         now = self._s.now()
         try:
-            yield [IntentChanged(intent, now) for intent in changed.values()]
+            yield [IntentChanged(_unpriced(known, released), now) for _, known in seen]
         except NotCarriedOn:
-            _hurry(seen, changed)
+            _hurry(seen, released)
             raise
         except UmbraError:
             raise
         except BaseException:
             # Who asked has gone away; what he began is written nevertheless.
-            _hurry(seen, changed)
+            _hurry(seen, released)
             raise
-        _hurry(seen, changed)
+        _hurry(seen, released)
 
     def _found(self, intent_ids: Iterable[str]) -> list[Case]:
         found = (self._s.cases.get(intent_id) for intent_id in intent_ids)
-        return [case for case in found if case is not None and not case.intent.state.is_terminal]
+        # Of one that is just being opened there must be no record before that.
+        return [
+            case
+            for case in found
+            if case is not None and case.is_begun and not case.intent.state.is_terminal
+        ]
 
 
 def _unpriced(intent: Intent, released: Mapping[str, Decimal]) -> Intent:
@@ -81,14 +85,17 @@ def _unpriced(intent: Intent, released: Mapping[str, Decimal]) -> Intent:
     )
 
 
-def _hurry(seen: Iterable[tuple[Case, Intent]], changed: Mapping[str, Intent]) -> None:
+def _hurry(seen: Iterable[tuple[Case, Intent]], released: Mapping[str, Decimal]) -> None:
     for case, known in seen:
-        # A newer word may have given it up while that was written.
-        is_newer = case.intent.given_up != known.given_up
-        given_up = (case.intent.given_up, case.intent.given_up_filled) if is_newer else ("", ZERO)
-        case.intent = replace(
-            changed[known.intent_id], given_up=given_up[0], given_up_filled=given_up[1]
-        )
-        if not is_newer:
+        # While that was written a backstop may have cut it down, or a newer word given it up.
+        present = case.intent
+        case.intent = _unpriced(present, released)
+        if present.given_up == known.given_up:
             case.giving_up = None
+        else:
+            case.intent = replace(
+                case.intent,
+                given_up=present.given_up,
+                given_up_filled=present.given_up_filled,
+            )
         case.hurry()

@@ -176,6 +176,11 @@ class ExecutionEngine:
         return adding.stuck(self._s.cases.values())
 
     @property
+    def bounded_sales(self) -> Sequence[Intent]:
+        """Sales that may end, or wait, with coins unsold, those that a halt holds among them."""
+        return adding.bounded(self._s.cases.values())
+
+    @property
     def unsaved_ends(self) -> Sequence[Intent]:
         """Decisions that are done and that storage did not take."""
         return self._s.writer.unsaved_ends

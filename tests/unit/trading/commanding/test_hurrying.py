@@ -20,6 +20,7 @@ from trading.domain.commands import (
     Command,
     Panic,
     PlaceOrder,
+    SetTradingMode,
 )
 from trading.domain.errors import Ending, Refused, StorageLost
 from trading.domain.events import AlertRaised, CommandExecuted, Event, IntentChanged, IntentClosed
@@ -373,3 +374,57 @@ async def test_a_closing_whose_answer_was_lost_differs_in_nothing_from_its_recor
     assert world.store.appends_lost == 1
     await world.until_sold("0.5")
     assert all(one.intent.limit_price is None for one in world.store.of(IntentChanged))
+
+
+# ---------------------------------------------------------------- what is at work already
+
+
+@pytest.mark.parametrize("command", [Panic(), CloseAll()])
+async def test_a_sale_by_hand_at_work_has_no_patience_any_more(
+    world: AgentWorld, command: Command
+) -> None:
+    world.exchange.depth[BTC] = Decimal(0)
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL))
+    assert not is_blocked(world)
+    if command == CloseAll():
+        with pytest.raises(Refused, match="all that is managed is in sales at work"):
+            await world.desk.propose(command, OWNER)
+        await world.do(PlaceOrder(ADA, Side.SELL, coins("100"), Decimal(2)))
+    _, outcome = await confirm(world, command)
+    assert "BTC" not in outcome.text
+    world.exchange.without_bids.add(BTC)
+    await world.time.pass_by(600)
+    world.exchange.without_bids.clear()
+    world.exchange.depth.clear()
+    await world.time.until(lambda: world.exchange.coins["BTC"] == 0, 60)
+
+
+async def test_a_stop_at_work_sells_below_its_floor_after_a_panic(world: AgentWorld) -> None:
+    await world.do(ArmTracker(replace(stop_spec(), slippage_max=Decimal("0.005"))))
+    world.exchange.depth[BTC] = Decimal(0)
+    await world.move("57900")
+    assert not is_blocked(world)
+    assert len(world.agent.trackers.acting()) == 1
+    await confirm(world, Panic())
+    await world.move("50000")
+    world.exchange.depth.clear()
+    await world.until_sold("0.5")
+
+
+@pytest.mark.parametrize("command", [Panic(), CloseAll()])
+async def test_a_stop_that_a_halt_holds_loses_its_floor_to_a_panic_alone(
+    world: AgentWorld, command: Command
+) -> None:
+    await world.do(PlaceOrder(ADA, Side.SELL, coins("100"), Decimal(2)))
+    await world.do(ArmTracker(replace(stop_spec(), slippage_max=Decimal("0.005"))))
+    await world.do(SetTradingMode(TradingMode.HALTED_EVERYTHING))
+    world.exchange.depth[BTC] = Decimal(0)
+    await world.time.pass_by(5)
+    await world.move("57900")
+    assert len(world.agent.trackers.acting()) == 1
+    await confirm(world, command)
+    await world.do(SetTradingMode(TradingMode.HALTED))
+    await world.move("50000")
+    world.exchange.depth.clear()
+    await world.time.pass_by(60)
+    assert world.exchange.coins["BTC"] == (0 if command == Panic() else Decimal("0.5"))
