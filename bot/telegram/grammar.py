@@ -85,10 +85,13 @@ def _read_track(rest: list[str], instrument: FindInstrument) -> Command:
 def _take_instrument(words: Words, instrument: FindInstrument) -> Instrument:
     word = words.take("the symbol")
     try:
-        return instrument(word)
+        found = instrument(word)
     except Refused as error:
         example = words.example_with(error.example) if error.example else words.example
         raise Refused(str(error), example, wrong=error.wrong, near=error.near) from error
+    # A slip behind it leads to no other coin.
+    words.example = words.example_with(found.symbol)
+    return found
 
 
 def _read_tracker(rest: list[str], _instrument: FindInstrument) -> Command:
