@@ -45,8 +45,8 @@ def plan(
     """Return what brings the backstops that rest in line with the trackers that want one.
 
     `busy` are symbols whose coins a person's own sale needs now: they must not be locked again.
-    Those that `grows` names, by id, were cut to what was free and would be greater now. Of symbols
-    that one is `leaving` none is placed: until its end is proven it may sell its coins.
+    One that is too small gives way to a greater one where `grows` names it, by id. Of symbols that
+    one is `leaving` none is placed: until its end is proven it may sell its coins.
     What has fired keeps its backstop until its own exit takes it off: a held exit may never send.
     """
     trackers = list(trackers)
@@ -64,7 +64,7 @@ def plan(
             continue
         if place is None:
             acts.append(Withdraw(intent.intent_id, "its tracker does not wait any more"))
-        elif (intent.quantity, intent.stop_price) != (place.quantity, place.stop_price):
+        elif intent.stop_price != place.stop_price or intent.quantity > place.quantity:
             acts.append(Withdraw(intent.intent_id, "its tracker has changed"))
         elif intent.intent_id in grows:
             acts.append(Withdraw(intent.intent_id, "more of its coins are free"))
@@ -78,21 +78,21 @@ def plan(
 
 
 def growing(
-    orders: Iterable[tuple[Intent, Attempt]],
+    orders: Iterable[tuple[Tracker, Intent, Attempt]],
     free: Mapping[str, Decimal],
     instruments: Mapping[str, Instrument],
 ) -> frozenset[str]:
-    """Return the ids of those that rest with less than they should, and whose rest is `free` now.
+    """Return the ids of those that rest with less than a slice, and whose rest is `free` now.
 
     `free` are the units of each asset that no order locks; what one would take, the next lacks.
     """
     left, found = dict(free), set()
-    for intent, attempt in orders:
+    for tracker, intent, attempt in orders:
         instrument = instruments.get(intent.symbol)
         if instrument is None or attempt.state is not AttemptState.OPEN:
             continue
-        lacking = intent.quantity - attempt.request.quantity
-        if instrument.quantity(lacking) > 0 and lacking <= left.get(instrument.base, ZERO):
+        lacking = instrument.at_market(tracker.quantity) - attempt.request.quantity
+        if ZERO < lacking <= left.get(instrument.base, ZERO):
             left[instrument.base] -= lacking
             found.add(intent.intent_id)
     return frozenset(found)

@@ -58,9 +58,12 @@ class Reacting:
         return any(one.intent_id == event.intent_id for one in self._of.execution.intents)
 
     def mirror(self, intents: Iterable[Intent]) -> None:
-        """Have the trackers of these intents say how they are."""
+        """Have the trackers of these intents say how they are, and own what purchases brought."""
         for intent in intents:
             self._follow_ups.add(partial(self._mirror, intent))
+            # A purchase may rest for days with a part of it bought. A tracker's own is its slice.
+            if intent.side is Side.BUY and intent.tracker_id is None and intent.filled_quantity:
+                self._follow_ups.add(partial(self.resize, intent.symbol))
 
     async def _mirror(self, intent: Intent) -> None:
         if intent.tracker_id is None or intent.purpose is Purpose.BACKSTOP:

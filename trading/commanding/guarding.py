@@ -74,17 +74,19 @@ class Guarding:
                 await self._place(act)
 
     def _growing(self) -> frozenset[str]:
-        """Return those that were cut to what was free, once the rest is: a minute later or more.
+        """Return those that a greater one may take the place of: a minute later or more.
 
-        Until the greater one rests nothing does, so none gives way that may not be placed again.
+        In between nothing rests, so none gives way to one that might not come, and a purchase in
+        many parts makes it do so once.
         """
         of = self._of
         if of.state.mode.is_halted or of.state.has_condition(EXCHANGE_DOWN):
             return frozenset()
         orders = [
-            (intent, attempt)
+            (tracker, intent, attempt)
             for intent, attempt in of.backstops()
-            if attempt.request.quantity < intent.quantity
+            if (tracker := of.trackers.get(intent.tracker_id or 0)) is not None
+            and attempt.request.quantity < tracker.quantity
             and not self._wait_s(intent)
             and (price := of.prices.price(intent.symbol)) is not None
             and (intent.stop_price or price) < price
@@ -93,7 +95,7 @@ class Guarding:
         if not orders:
             return frozenset()
         changing = of.execution.changing()
-        calm = [each for each in orders if each[0].symbol not in changing]
+        calm = [each for each in orders if each[1].symbol not in changing]
         return backstops.growing(calm, self._free(), of.state.instruments)
 
     def _free(self) -> dict[str, Decimal]:
@@ -263,7 +265,7 @@ class Guarding:
         if held >= whole:
             return ""
         is_cut = held >= rules.at_market(whole)
-        why = "one order takes no more" if is_cut else "the rest was not free"
+        why = "one order takes no more" if is_cut else "the rest follows once it is free"
         return f" for {grouped(held)} of {grouped(whole)} {rules.base} only: {why}"
 
     async def _place(self, act: backstops.Place) -> None:

@@ -79,7 +79,7 @@ def test_what_rests_as_wanted_is_left_alone() -> None:
 
 
 def test_one_that_differs_is_withdrawn_first_and_placed_the_next_time() -> None:
-    for other in (rests(quantity="0.4"), rests(stop="49000")):
+    for other in (rests(quantity="0.6"), rests(stop="49000")):
         assert plan([waiting()], [other], RULES, ()) == [Withdraw("b1", "its tracker has changed")]
 
 
@@ -151,21 +151,35 @@ def cut_to(held: str, intent: Intent, state: AttemptState = AttemptState.OPEN) -
 
 def test_those_that_were_cut_grow_as_far_as_what_is_free_goes_round() -> None:
     one, two = rests(1, "0.5"), rests(2, "0.4")
-    orders = [(one, cut_to("0.2", one)), (two, cut_to("0.3", two))]
+    orders = [
+        (waiting(), one, cut_to("0.2", one)),
+        (waiting(2, "0.4"), two, cut_to("0.3", two)),
+    ]
     for free, grown in (("0.09", ""), ("0.1", "b2"), ("0.3", "b1"), ("0.4", "b1 b2")):
         found = growing(orders, {"BTC": Decimal(free)}, RULES)
         assert found == frozenset(grown.split())
-    assert growing([(one, cut_to("0.5", one))], {"BTC": Decimal(9)}, RULES) == frozenset()
+    assert (
+        growing([(waiting(), one, cut_to("0.5", one))], {"BTC": Decimal(9)}, RULES) == frozenset()
+    )
     # One that has begun to sell, or whose cancel is asked for, is left as it is.
     for state in (AttemptState.PARTIAL, AttemptState.PENDING_CANCEL):
         assert (
-            growing([(one, cut_to("0.2", one, state))], {"BTC": Decimal(9)}, RULES) == frozenset()
+            growing([(waiting(), one, cut_to("0.2", one, state))], {"BTC": Decimal(9)}, RULES)
+            == frozenset()
         )
 
 
 def test_one_that_may_grow_is_withdrawn_and_placed_the_next_time() -> None:
     withdrawn = [Withdraw("b1", "more of its coins are free")]
     assert plan([waiting()], [rests()], RULES, (), (), {"b1"}) == withdrawn
+
+
+def test_one_whose_tracker_owns_more_stays_until_it_may_grow() -> None:
+    old = rests(quantity="0.4")
+    assert plan([waiting()], [old], RULES, ()) == []
+    assert plan([waiting()], [old], RULES, (), (), {"b1"}) == [
+        Withdraw("b1", "more of its coins are free")
+    ]
 
 
 def test_no_more_is_wanted_than_one_order_takes() -> None:

@@ -107,7 +107,7 @@ async def test_one_that_rests_with_a_part_of_the_slice_says_so(world: AgentWorld
     await sweep(world)
     [order] = resting(world)
     assert order.request.quantity == Decimal("0.1")
-    assert "for 0.1 of 0.25 BTC only: the rest was not free" in note(world)
+    assert "for 0.1 of 0.25 BTC only: the rest follows once it is free" in note(world)
 
 
 async def test_the_private_stop_takes_it_off_and_sells_once(world: AgentWorld) -> None:
