@@ -27,7 +27,13 @@ def adjusted(position: Position, event: events.PositionAdjusted) -> Position:
 def filled(position: Position, event: events.FillBooked) -> Position:
     """Book a fill, exactly."""
     with localcontext(EXACT):
-        return position.apply(event.fill, event.base, event.quote)
+        return position.apply(event.fill, event.base, event.quote, event.unmanaged)
+
+
+def closed(position: Position, event: events.IntentClosed) -> Position:
+    """Let go of what came under care for a sale that did not sell it, exactly."""
+    with localcontext(EXACT):
+        return position.let_go(event.intent, event.at)
 
 
 class Fold:
@@ -143,7 +149,11 @@ class Fold:
 
     @_apply.register(events.IntentOpened | events.IntentChanged | events.IntentClosed)
     def _(self, event: events.IntentOpened | events.IntentChanged | events.IntentClosed) -> None:
-        self.intents[event.intent.intent_id] = event.intent
+        intent = event.intent
+        self.intents[intent.intent_id] = intent
+        if isinstance(event, events.IntentClosed) and intent.let_go:
+            before = self.positions.get(intent.symbol, Position(intent.symbol))
+            self.positions[intent.symbol] = closed(before, event)
 
     @_apply.register(events.AttemptPrepared | events.AttemptChanged)
     def _(self, event: events.AttemptPrepared | events.AttemptChanged) -> None:

@@ -146,6 +146,9 @@ def _(
         seq=seq,
         is_ended=int(event.intent.state.is_terminal),
     )
+    if isinstance(event, events.IntentClosed) and event.intent.let_go:
+        position = _position(event.intent.symbol, connection)
+        _save_position(fold.closed(position, event), seq, connection)
 
 
 @project.register(events.AttemptPrepared | events.AttemptChanged)

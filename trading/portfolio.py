@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from trading.domain.events import Event, FillBooked, PositionAdjusted
+from trading.domain.events import Event, FillBooked, IntentClosed, PositionAdjusted
 from trading.domain.money import ZERO
 from trading.domain.order import Side
 from trading.domain.position import Balance, Portfolio, Position
@@ -37,10 +37,13 @@ class PortfolioBook:
         """Book what a durable event says about positions; other events change nothing."""
         if isinstance(event, FillBooked):
             position = self._position(event.fill.symbol)
-            self._keep(position.apply(event.fill, event.base, event.quote))
+            self._keep(position.apply(event.fill, event.base, event.quote, event.unmanaged))
             self.booked += 1
             latest = self._sold if event.fill.side is Side.SELL else self._bought
             latest[event.base] = self.booked
+        elif isinstance(event, IntentClosed) and event.intent.let_go:
+            position = self._position(event.intent.symbol)
+            self._keep(position.let_go(event.intent, event.at))
         elif isinstance(event, PositionAdjusted):
             position = self._position(event.symbol)
             if event.quantity > 0:

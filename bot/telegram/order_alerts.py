@@ -19,7 +19,7 @@ from bot.telegram.render.text import (
 )
 from bot.telegram.render.trading import is_in_part, left_over_lines
 from trading.domain.chat import Severity
-from trading.domain.instrument import base_and_quote
+from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.watching import AlertType
 
@@ -54,9 +54,11 @@ def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
         lines.append(f"for {worth(intent.filled_notional, quote)}")
     if intent.reason:
         lines.append(intent.reason)
-    if intent.state is IntentState.EXPIRED and intent.side is Side.SELL:
+    lines += _let_go_lines(intent, facts.instrument(intent.symbol))
+    stays = intent.residual - intent.let_go
+    if intent.state is IntentState.EXPIRED and intent.side is Side.SELL and stays > 0:
         lines.append(
-            f"{quantity(intent.residual)} {base} stay. A stop that gave them up for this sale does "
+            f"{quantity(stays)} {base} stay. A stop that gave them up for this sale does "
             "not get them back: see /positions"
         )
     if intent.state is IntentState.DUST and intent.tracker_id is not None:
@@ -65,6 +67,14 @@ def _closed_alert(intent: Intent, facts: AlertFacts) -> Alert:
         lines.append(f"tracker #{intent.tracker_id} · {intent.symbol}")
     title = titles.get(intent.state, f"{intent.symbol} {intent.state.value}")
     return Alert(_linked(card_text(title, *lines)), Severity.WARN)
+
+
+def _let_go_lines(intent: Intent, rules: Instrument | None) -> list[Line]:
+    """What came under care to be sold and left it unsold; what no order could sell is no news."""
+    if not intent.let_go or (rules is not None and rules.is_small(intent.let_go)):
+        return []
+    base, _ = base_and_quote(intent.symbol)
+    return [f"{quantity(intent.let_go)} {base} are not managed any more, as before this sale."]
 
 
 def _part_done(intent: Intent, words: str) -> str:
@@ -99,6 +109,7 @@ def _done_card(intent: Intent, facts: AlertFacts) -> Card:
     word = "proceeds" if intent.side is Side.SELL else "cost"
     lines: list[Line] = [
         *left_over_lines(intent, instrument),
+        *_let_go_lines(intent, instrument),
         f"at {price(average, instrument)} {quote} on average",
         f"{word} {worth(intent.filled_notional, quote)}",
     ]

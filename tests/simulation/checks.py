@@ -1,7 +1,8 @@
 """`check_all`: every invariant of the fault catalogue that a simulated world can see, by its id.
 
-Checked after each step: I-01 I-02 I-03 I-06 I-07 I-08 I-13 I-20 I-21 I-22 I-24, KEEP and ONE, and
-I-27: whoever takes coins takes what nobody owns, and no stop sells beyond its own slice.
+Checked after each step: I-01 I-02 I-03 I-06 I-07 I-08 I-13 I-20 I-21 I-22 I-24, KEEP and ONE,
+I-27: whoever takes coins takes what nobody owns, and no stop sells beyond its own slice, and CARE:
+what came under care only to be sold leaves it with the end of its sale, and nothing else does.
 Checked as a request leaves: I-04 I-05 I-09 I-10 (order size) I-11 I-12, Z-03.
 Checked when the agent starts on what a crash left: I-30 and I-33 (the start's own verification).
 Checked once faults have ended and the world has settled: I-08 (against the exchange), I-06 and EQ,

@@ -144,6 +144,8 @@ class Facts:
             case events.IntentOpened(intent) | events.IntentChanged(intent):
                 self.intents[intent.intent_id] = intent
             case events.IntentClosed(intent):
+                self._let_go(intent)
+                self._adopt(event, intent.symbol)
                 self.intents[intent.intent_id] = intent
                 if _is_told_as_done(intent):
                     self._owe(sorts.DONE)
@@ -156,9 +158,11 @@ class Facts:
             case events.FillBooked(fill):
                 self.fills[fill.symbol, fill.trade_id] = fill
                 fee = fill.fee if fill.fee_asset == event.base else ZERO
-                self._manage(fill.symbol, fill.side.sign * fill.quantity - fee)
+                moved = fill.side.sign * fill.quantity - fee
+                self._adopt(event, fill.symbol)
+                self._manage(fill.symbol, moved + event.unmanaged)
             case events.PositionAdjusted(symbol):
-                self.adopted[symbol] = self.adopted.get(symbol, ZERO) + adopted(event, symbol)
+                self._adopt(event, symbol)
                 self._manage(symbol, event.quantity)
             case events.TradingModeChanged(mode):
                 self.mode = mode
@@ -175,6 +179,38 @@ class Facts:
         if message.message_key.startswith("alert:"):
             # A storm tells of as many as it has lines.
             self.told[message.sort] += max(len(message.gist), 1)
+
+    def _adopt(self, event: Event, symbol: str) -> None:
+        self.adopted[symbol] = self.adopted.get(symbol, ZERO) + adopted(event, symbol)
+
+    def _let_go(self, ended: Intent) -> None:
+        """CARE: what came under care for a sale leaves with it, and nothing of anybody else's."""
+        symbol, name = ended.symbol, ended.intent_id
+        before = self.managed.get(symbol, ZERO) - self._owned_beside(ended)
+        due = min(ended.adopted, ended.quantity + ended.released - ended.filled_quantity)
+        if ended.let_go > max(min(due, before), ZERO):
+            self.breaches.append(("CARE", f"{name} let go of {ended.let_go}, {due} of {before}"))
+        if ended.let_go < min(due, before):
+            kept = f"{min(due, before) - ended.let_go} {symbol}"
+            self.breaches.append(("CARE", f"{kept} stay managed, that {name} did not sell"))
+        self._manage(symbol, -ended.let_go)
+
+    def _owned_beside(self, ended: Intent) -> Decimal:
+        """Managed base units that trackers own, and that other open sales want."""
+        slices = (
+            one.quantity
+            for one in self.trackers.values()
+            if one.symbol == ended.symbol and one.side is Side.SELL and not one.state.is_terminal
+        )
+        others = (
+            -one.filled_quantity if one.tracker_id is not None else one.residual
+            for one in self.intents.values()
+            if one.symbol == ended.symbol
+            and one.side is Side.SELL
+            and one.intent_id != ended.intent_id
+            and not one.state.is_terminal
+        )
+        return sum(slices, ZERO) + sum(others, ZERO)
 
     def _manage(self, symbol: str, quantity: Decimal) -> None:
         self.managed[symbol] = max(self.managed.get(symbol, ZERO) + quantity, ZERO)
@@ -258,6 +294,11 @@ def _is_told_as_done(intent: Intent) -> bool:
 
 def adopted(event: Event, symbol: str) -> Decimal:
     """Base units of a symbol that a fact puts under care, or lets go when it is less than 0."""
+    if isinstance(event, events.FillBooked):
+        # Sold after they were let go of: they count as under care until then.
+        return event.unmanaged if event.fill.symbol == symbol else ZERO
+    if isinstance(event, events.IntentClosed):
+        return -event.intent.let_go if event.intent.symbol == symbol else ZERO
     if not isinstance(event, events.PositionAdjusted) or event.symbol != symbol:
         return ZERO
     moves = event.reason in {AdjustReason.ADOPTED, AdjustReason.RELEASED}

@@ -68,6 +68,7 @@ class Story:
         # In every other story on average, so that the usual ones stay as frequent.
         self._goes_round = world.chances.of("rounds").random() < 0.5
         self._has_backstops = world.chances.of("backstops").random() < 0.5
+        self._sells_at_limits = world.chances.of("limits").random() < 0.5
         traded = ("BTC/USDT", "ETH/USDT", _CROSS)
         self.symbols = [one for one in traded if one in world.exchange.venue.world.markets]
         chosen = world.chances.of("knobs")
@@ -167,8 +168,10 @@ class Story:
         return {asset: balance.total for asset, balance in found.items()}
 
     def is_resting(self, name: str) -> bool:
-        """Whether an order may stay open: only the backstop of a stop that waits."""
+        """Whether an order may stay open: the backstop of a stop that waits, or a limit sale."""
         intent = self.facts.intents.get(self.facts.attempts[name].intent_id)
+        if intent is not None and intent.limit_price is not None:
+            return intent.purpose is Purpose.CLOSE
         if intent is None or intent.purpose is not Purpose.BACKSTOP:
             return False
         tracker = self.facts.trackers.get(intent.tracker_id or 0)
@@ -264,6 +267,7 @@ class Story:
             f"/track {symbol} buy stop {above} {few} then cooldown",
         )
         texts = (
+            *(self._at_limits(symbol, above, chance) if self._sells_at_limits else ()),
             *(self._guarded(symbol, below, trail, share) if self._has_backstops else ()),
             *(rounds if self._goes_round else ()),
             *(f"/track {symbol} stop {below} {share}",) * 4,
@@ -289,6 +293,16 @@ class Story:
         return (
             *(f"/track {symbol} stop {below} {share} backstop {lower}",) * 20,
             *(f"/track {symbol} trail {trail} {share} backstop {lower}",) * 10,
+        )
+
+    def _at_limits(self, symbol: str, above: str, chance: Random) -> tuple[str, ...]:
+        # Of all that the account holds: mostly more than is managed, so that coins come under care.
+        share = Decimal(repr(round(chance.uniform(0.1, 0.9), 2)))
+        some = (self.world.held(base_and_quote(symbol)[0]) * share).quantize(Decimal("0.0001"))
+        return (
+            *(f"/sell {symbol} {some} limit {above}",) * 14,
+            *(f"/sell {symbol} {some}",) * 4,
+            *(f"/abort {symbol}",) * 12,
         )
 
     def _at(self, symbol: str, factor: float) -> str:

@@ -29,6 +29,7 @@ from trading.domain.tracker import Tracker
 from trading.execution.classify import Verdict
 from trading.execution.engine import sending
 from trading.execution.engine.beforehand import Beforehand, Submit
+from trading.execution.engine.booking import Booking
 from trading.execution.engine.cutting import Cutting
 from trading.execution.engine.searching import Searching
 from trading.execution.engine.surroundings import Surroundings
@@ -181,6 +182,14 @@ def a_cooldown_takes_what_others_own(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TrackerEngine, "_next_slice", next_slice)
 
 
+def coins_that_were_only_to_be_sold_stay_under_care(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Booking, "_let_go", lambda _self, _case, _booking: Decimal(0))
+
+
+def an_end_lets_go_of_what_was_sold(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Booking, "_let_go", lambda _self, case, _booking: case.intent.adopted)
+
+
 def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
     real = BinanceVenue.balances
 
@@ -220,6 +229,8 @@ _RARE: dict[Break, int] = {
         (a_batch_of_news_is_called_told_and_is_not, {"I-35"}),
         (two_messages_have_one_key, {"I-35"}),
         (nobody_asks_what_became_of_an_order, {"L-01", "EQ"}),
+        (coins_that_were_only_to_be_sold_stay_under_care, {"CARE"}),
+        (an_end_lets_go_of_what_was_sold, {"CARE"}),
         (coins_are_sent_away, {"Z-03"}),
     ],
 )

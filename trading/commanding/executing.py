@@ -115,7 +115,7 @@ class Executor:
             armed, facts = self._of.arm(spec, owner, basis)
             now = consent.shown_of_tracker(armed.tracker, armed.adopted)
             consent.check_growth(now, shown, "own")
-            adoption = _adoption(spec.symbol, armed.adopted, facts.price, done.at)
+            adoption = _adoption(spec.symbol, armed.adopted, facts.price, done)
             await self._of.trackers.arm(armed.tracker, (done, *adoption))
         number = armed.tracker.tracker_id
         return Outcome(f"#{number} {spec.symbol} is watched.", number)
@@ -134,7 +134,7 @@ class Executor:
             if shown is not None and shown.rules not in {"", now.rules}:
                 raise Outgrown(f"#{before.tracker_id} was changed since the question")
             consent.check_growth(now, shown, "own")
-            adoption = _adoption(before.symbol, edit.adopted, basis.present.price, done.at)
+            adoption = _adoption(before.symbol, edit.adopted, basis.present.price, done)
             await self._of.trackers.edit(before, edit.tracker, (done, *adoption))
         return Outcome(f"#{before.tracker_id} was changed.", before.tracker_id)
 
@@ -163,16 +163,16 @@ class Executor:
             # A stop may have taken these coins since they were counted: no others are sold instead.
             now = consent.shown_of_order(command, order, self._of.holding(order.symbol))
             consent.check_growth(now, sized.shown, "sell")
-            room = self._make_room(order, now.adopted, sized.reference, done.at)
-            await self._open([intent], (done, *room))
+            room = self._make_room(order, now.adopted, sized.reference, done)
+            await self._open([replace(intent, adopted=now.adopted)], (done, *room))
         ids = (intent.intent_id,)
         return Outcome(f"Selling {command.symbol}.", intent_ids=ids, size=order.quantity)
 
     def _make_room(
-        self, order: SizedOrder, adopted: Decimal, price: Decimal, at: datetime
+        self, order: SizedOrder, adopted: Decimal, price: Decimal, done: CommandExecuted
     ) -> Sequence[Event]:
         return (
-            *_adoption(order.symbol, adopted, price, at),
+            *_adoption(order.symbol, adopted, price, done),
             *self._shrunk(order.symbol, order.quantity),
         )
 
@@ -224,12 +224,17 @@ class Executor:
         lines = self._of.managed_lines()
         # What has fired already and was held sells by its own decision, as the halt ends.
         held = self._of.held_lines() if is_panic else ()
+        adopted: dict[str, Decimal] = {}
         if isinstance(command, Panic) and command.everything:
             unmanaged = self._of.unmanaged_lines()
             lines = _by_symbol((*lines, *unmanaged))
-            cause += [fact for line in unmanaged for fact in _taken_over(line, done.at)]
+            cause += [fact for line in unmanaged for fact in _taken_over(line, done)]
+            adopted = {line.symbol: line.quantity for line in unmanaged}
         purpose = Purpose.PANIC if is_panic else Purpose.CLOSE
-        intents = [self._exit(line, done, purpose) for line in lines]
+        intents = [
+            replace(self._exit(line, done, purpose), adopted=adopted.get(line.symbol, ZERO))
+            for line in lines
+        ]
         cause += [
             _closed(tracker, "panic" if is_panic else _BY_HAND, done.at)
             for tracker in self._of.trackers.all()
@@ -402,11 +407,13 @@ class Executor:
             logger.warning("foreign_orders_not_cancelled")
 
 
-def _adoption(symbol: str, quantity: Decimal, price: Decimal, at: datetime) -> tuple[Event, ...]:
+def _adoption(
+    symbol: str, quantity: Decimal, price: Decimal, done: CommandExecuted
+) -> tuple[Event, ...]:
     if quantity <= 0:
         return ()
-    note = "put under care by a confirmed command"
-    return (PositionAdjusted(symbol, quantity, price, AdjustReason.ADOPTED, note, at),)
+    why = (AdjustReason.ADOPTED, "put under care by a confirmed command")
+    return (PositionAdjusted(symbol, quantity, price, *why, done.at, done.cause),)
 
 
 def _closed(tracker: Tracker, reason: str, at: datetime) -> TrackerChanged:
@@ -414,8 +421,8 @@ def _closed(tracker: Tracker, reason: str, at: datetime) -> TrackerChanged:
     return TrackerChanged(ended, TrackerChange.CLOSED, at, reason=reason)
 
 
-def _taken_over(line: CloseLine, at: datetime) -> tuple[Event, ...]:
-    return _adoption(line.symbol, line.quantity, (line.value or ZERO) / line.quantity, at)
+def _taken_over(line: CloseLine, done: CommandExecuted) -> tuple[Event, ...]:
+    return _adoption(line.symbol, line.quantity, (line.value or ZERO) / line.quantity, done)
 
 
 def _by_symbol(lines: Sequence[CloseLine]) -> tuple[CloseLine, ...]:

@@ -27,7 +27,7 @@ from trading.domain.errors import Refused
 from trading.domain.instrument import base_and_quote
 from trading.domain.market import Quote
 from trading.domain.money import grouped
-from trading.domain.order import Side
+from trading.domain.order import Intent, Side
 from trading.domain.position import TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
@@ -266,11 +266,19 @@ class Proposer:
             done = grouped(intent.filled_quantity)
             is_sale = intent.side is Side.SELL
             rest = f"{done} {base} {'sold' if is_sale else 'bought'}, the rest is not"
-            rest += " and stays, NOT protected" if is_sale and not self._is_guarded(symbol) else ""
+            rest += self._stays(intent) if is_sale else ""
             said.append(f"The order to {intent.side.value}{of} {base} is given up: {rest}.")
         facts = PlainProposal(" ".join(said))
         shown = Shown(orders=tuple(intent.intent_id for intent in ordered))
         return Proposal(AbortOrders(symbol), facts, needs_confirmation=True, shown=shown)
+
+    def _stays(self, sale: Intent) -> str:
+        """Say what becomes of coins that a sale does not sell: some are not managed any more."""
+        gone, base = sale.to_let_go, base_and_quote(sale.symbol)[0]
+        if gone and gone >= sale.residual:
+            return " and is not managed any more"
+        rest = "" if self._is_guarded(sale.symbol) else " and stays, NOT protected"
+        return f"{rest}; {grouped(gone)} {base} of it are not managed any more" if gone else rest
 
     def _is_guarded(self, symbol: str) -> bool:
         """Whether a tracker of a symbol waits that may take up what no sale takes any more."""

@@ -273,7 +273,10 @@ class Intent:
     cost in quote, None where that is not known, and `fees` what of it their purchases were charged.
     A closing takes the price that an older sale waits for: it goes on at the market then.
     `given_up` says why it ends as soon as the end of its order is proven, empty while it goes on;
-    `given_up_filled` are the base units of its executions that were booked by then.
+    `given_up_filled` are the base units of its executions that were booked by then. `adopted` are
+    the base units that came under care only to be sold by it, `released` those that a closing took
+    off it unsold, and `let_go` what has left care again with its end, less what a late execution
+    sold of that after all.
     """
 
     intent_id: str
@@ -299,11 +302,30 @@ class Intent:
     fees: Fees = NO_FEES
     given_up: str = ""
     given_up_filled: Decimal = ZERO
+    adopted: Decimal = ZERO
+    released: Decimal = ZERO
+    let_go: Decimal = ZERO
 
     @property
     def residual(self) -> Decimal:
         """Base units still to be done; meaningful for sells and for buys sized in base."""
         return self.quantity - self.filled_quantity
+
+    @property
+    def to_let_go(self) -> Decimal:
+        """Base units that came under care to be sold and are not: they would leave it again now.
+
+        What was managed before counts as sold first.
+        """
+        unsold = self.quantity + self.released - self.filled_quantity
+        return max(min(self.adopted, unsold), ZERO)
+
+    def still_let_go(self, sold: Decimal) -> Decimal:
+        """Base units of what it has let go of, once all its executions come to `sold`.
+
+        Those beyond what had been sold as it ended were late, and took these first.
+        """
+        return max(self.let_go - max(sold - self.filled_quantity, ZERO), ZERO)
 
     @property
     def budget(self) -> Decimal:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 
 from trading.domain.money import ZERO
-from trading.domain.order import NO_FEES, Fees, Fill, Side
+from trading.domain.order import NO_FEES, Fees, Fill, Intent, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,23 @@ class Position:
         """Take coins out of management without a sale: cost leaves in proportion."""
         return replace(self._less(quantity), changed_at=at or self.changed_at)
 
-    def apply(self, fill: Fill, base: str, quote: str) -> "Position":
-        """Book a fill; a fee in base costs coins, and any other one of a purchase its worth."""
+    def let_go(self, ended: Intent, at: datetime) -> "Position":
+        """Take out what a sale let go of; where it sold nothing, as if that had never come."""
+        left = self.release(ended.let_go, at)
+        if ended.filled_quantity or not left.quantity:
+            return left
+        # At the price that its decision saw, it came.
+        cost = max(self.cost - ended.let_go * ended.reference_price, ZERO)
+        return replace(left, cost=cost, fees=self.fees)
+
+    def apply(self, fill: Fill, base: str, quote: str, unmanaged: Decimal = ZERO) -> "Position":
+        """Book a fill; a fee in base costs coins, and any other one of a purchase its worth.
+
+        Of what is sold, `unmanaged` units were not under care any more.
+        """
         fee_base = fill.fee if fill.fee_asset == base else ZERO
         if fill.side is Side.SELL:
-            return self._less(fill.quantity + fee_base)
+            return self._less(fill.quantity + fee_base - unmanaged)
         fees = fill.fees(base, quote)
         return replace(
             self,

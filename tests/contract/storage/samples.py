@@ -181,6 +181,8 @@ class History:
             name = self._random.choice(names)
             state = self._random.choice([IntentState.BLOCKED, IntentState.DONE, IntentState.OPEN])
             value = replace(self._intents[name], state=state, filled_quantity=self._amount())
+            if state.is_terminal:
+                value = replace(value, let_go=self._random.choice([Decimal(0), self._amount()]))
             self._intents[name] = value
             kind = events.IntentClosed if state.is_terminal else events.IntentChanged
             yield kind(value, self._at)
@@ -201,7 +203,10 @@ class History:
             *(self._random.choice([base, quote, "BNB"]), self._at),
             self._random.choice([None, self._amount()]),
         )
-        yield events.FillBooked(booked, f"i{self._random.randrange(5)}", base, quote, self._at)
+        is_late = booked.side is Side.SELL and self._random.random() < 0.3
+        unmanaged = booked.quantity / 2 if is_late else Decimal(0)
+        named = f"i{self._random.randrange(5)}"
+        yield events.FillBooked(booked, named, base, quote, self._at, unmanaged)
         if self._random.random() < 0.3:
             trip = position.RoundTrip(
                 *(symbol, f"r{self._next()}", self._amount(), None, self._amount()),

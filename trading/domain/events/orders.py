@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from trading.domain.events.fact import Fact
-from trading.domain.money import plain
+from trading.domain.money import ZERO, plain
 from trading.domain.order import Attempt, Fill, Intent
 from trading.domain.position import PAUSE, AdjustReason, Movement, RoundTrip, TradingMode
 from trading.domain.time import to_ms
@@ -62,7 +62,7 @@ class IntentChanged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class IntentClosed(Fact):
-    """A decision ended; its state tells how."""
+    """A decision ended; its state tells how. What it lets go of leaves care with this fact."""
 
     intent: Intent
     at: datetime
@@ -97,13 +97,18 @@ class AttemptChanged(Fact):
 
 @dataclass(frozen=True, slots=True)
 class FillBooked(Fact):
-    """An execution of one of our orders."""
+    """An execution of one of our orders.
+
+    `unmanaged` are base units of a sale that its decision had let go of before: no position counts
+    them any more.
+    """
 
     fill: Fill
     intent_id: str
     base: str
     quote: str
     at: datetime
+    unmanaged: Decimal = ZERO
 
     @property
     def key(self) -> str | None:
@@ -113,7 +118,10 @@ class FillBooked(Fact):
 
 @dataclass(frozen=True, slots=True)
 class PositionAdjusted(Fact):
-    """Managed coins changed without an order of ours; `quantity` is signed, `price` values them."""
+    """Managed coins changed without an order of ours; `quantity` is signed, `price` values them.
+
+    `cause` is that of the command which puts them under care; empty without one.
+    """
 
     symbol: str
     quantity: Decimal
@@ -121,6 +129,12 @@ class PositionAdjusted(Fact):
     reason: AdjustReason
     note: str
     at: datetime
+    cause: str = ""
+
+    @property
+    def key(self) -> str | None:
+        """One per command and symbol: where the answer is lost, it is written again."""
+        return f"{self.symbol}:{self.cause}" if self.cause else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,29 @@ def sold_by_order(cases: Iterable[Case], symbol: str) -> Decimal:
     )
 
 
+def owned_beside(case: Case, cases: Iterable[Case]) -> Decimal:
+    """Return the managed base units that other sales than a case want, or have sold unbooked.
+
+    Of decisions of trackers, slices count what these want, and until the end what they have sold.
+    """
+    return sum(
+        (
+            other.unbooked + _wanted(other)
+            for other in cases
+            if other is not case
+            and other.intent.symbol == case.intent.symbol
+            and other.intent.side is Side.SELL
+        ),
+        ZERO,
+    )
+
+
+def _wanted(case: Case) -> Decimal:
+    if case.has_ended:
+        return ZERO
+    return -case.intent.filled_quantity if case.intent.purpose in _OF_SLICES else case.residual
+
+
 def arriving(cases: Iterable[Case], asset: str) -> Decimal:
     """Return the base units of an asset that purchases may have brought, and have not booked."""
     return sum(

@@ -28,6 +28,7 @@ from trading.domain.order import (
     Purpose,
     Side,
 )
+from trading.domain.position import Position
 from trading.domain.valuation import price_in
 from trading.execution import ladder
 from trading.execution.engine import alerting
@@ -89,7 +90,7 @@ class Booking:
         # A start asks about orders before it knows the trackers that end with them.
         finish = self._conclusion(case) if case.task is not None else None
         if finish is not None:
-            events += self._closing(case, finish)
+            events += self._closing(case, finish, fills)
         elif fills:
             if case.is_backstop and case.intent.state.is_terminal:
                 events += self._sold_late(case, fills)
@@ -97,6 +98,7 @@ class Booking:
                 events.append(IntentChanged(case.intent, self._s.now()))
         await self._s.writer.keep(*events, *told)
         case.unbooked -= sold
+        case.has_ended = case.intent.state.is_terminal
         if fills:
             self._excess(case)
 
@@ -152,6 +154,7 @@ class Booking:
         """End a case."""
         async with self._undisturbed(case):
             await self._s.writer.keep(*self._closing(case, finish))
+            case.has_ended = True
         case.wake()
 
     async def conclude(self, case: Case) -> None:
@@ -220,10 +223,14 @@ class Booking:
             await self._s.writer.keep(*ended)
 
     def _booked(self, case: Case, fills: Sequence[Fill]) -> list[Event]:
-        base, quote = base_and_quote(case.intent.symbol)
-        return [
-            FillBooked(fill, case.intent.intent_id, base, quote, self._s.now()) for fill in fills
-        ]
+        (base, quote), events = base_and_quote(case.intent.symbol), list[Event]()
+        for fill in fills:
+            # Of a sale that has ended: it sold what was let go of, before anybody else's coins.
+            gone = min(fill.quantity, case.intent.let_go)
+            case.intent = replace(case.intent, let_go=case.intent.let_go - gone)
+            now = self._s.now()
+            events.append(FillBooked(fill, case.intent.intent_id, base, quote, now, gone))
+        return events
 
     def _conclusion(self, case: Case) -> Finish | None:
         if case.intent.state.is_terminal or case.live is not None or case.missing_fills():
@@ -238,12 +245,13 @@ class Booking:
         step = ladder.step(self._s.sight(case, quote), self._s.settings.ladder)
         return step if isinstance(step, Finish) else None
 
-    def _closing(self, case: Case, finish: Finish) -> list[Event]:
+    def _closing(self, case: Case, finish: Finish, booking: Sequence[Fill] = ()) -> list[Event]:
         state = finish.state
         if state in {IntentState.EXPIRED, IntentState.ABORTED} and not case.is_exit:
             # What was bought, or sold by a backstop, stays so.
             state = IntentState.DONE if case.intent.filled_quantity > 0 else state
-        case.intent = replace(case.intent, state=state, reason=finish.reason)
+        let_go = self._let_go(case, booking)
+        case.intent = replace(case.intent, state=state, reason=finish.reason, let_go=let_go)
         case.obstacle = None
         fills, now = case.fills, self._s.now()
         events: list[Event] = [IntentClosed(case.intent, now), *alerting.all_over(case, now)]
@@ -256,6 +264,18 @@ class Booking:
         if case.is_backstop:
             events += self.cutting.sold_by(case, case.intent.filled_quantity)
         return events
+
+    def _let_go(self, case: Case, booking: Sequence[Fill]) -> Decimal:
+        """Return what leaves care with this end; `booking` are executions written with it."""
+        intent = case.intent
+        if not intent.adopted:
+            return ZERO
+        # Its own opening, and with it what came under care, may not have been told yet.
+        self._s.writer.publish()
+        position = self._s.portfolio_of().positions.get(intent.symbol) or Position(intent.symbol)
+        for fill in booking:
+            position = position.apply(fill, *base_and_quote(intent.symbol))
+        return max(min(intent.to_let_go, self._s.unowned(case, position)), ZERO)
 
     def _sold_late(self, backstop: Case, fills: Sequence[Fill]) -> Sequence[Event]:
         """Return what follows when a backstop that had ended has sold after all."""

@@ -53,6 +53,7 @@ class Case:
         "fills_missing_s",
         "fresh_free",
         "giving_up",
+        "has_ended",
         "insufficient",
         "intent",
         "is_alarmed",
@@ -107,6 +108,8 @@ class Case:
         self.is_held = False
         # Whether its opening is booked, and with it the coins that came under care for it.
         self.is_booked = False
+        # Whether its end is booked: it claims none of what is managed any more.
+        self.has_ended = False
         # Whether its opening was refused by storage, and is kept in memory.
         self.is_unwritten = False
         # Kept only to recognise a late order of a decision that ended before this process began.
@@ -301,14 +304,20 @@ class Case:
 
 
 def watch_only(
-    attempts: Sequence[Attempt], fills: Iterable[Fill] = (), decided: Intent | None = None
+    attempts: Sequence[Attempt],
+    fills: Iterable[Fill] = (),
+    decided: Intent | None = None,
+    ended: Intent | None = None,
 ) -> Case:
     """Return a case that recognises orders of a decision which ended before this process began.
 
-    `decided` is what was wanted, where the journal still tells it.
+    `decided` is what was wanted, where the journal still tells it, and `ended` how that ended.
     """
     case = Case(decided or _guessed(attempts), attempts, fills)
     case.intent = replace(case.intent, state=IntentState.DONE)
+    if ended is not None:
+        sold = sum((fill.quantity for fill in case.fills), ZERO)
+        case.intent = replace(case.intent, let_go=ended.still_let_go(sold))
     case.is_watch_only = True
     case.beyond = too_much(case.intent, case.fills)
     return case

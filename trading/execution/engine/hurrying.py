@@ -77,6 +77,7 @@ def _unpriced(intent: Intent, released: Mapping[str, Decimal]) -> Intent:
     return replace(
         intent,
         quantity=intent.quantity - released[intent.intent_id],
+        released=intent.released + released[intent.intent_id],
         limit_price=None,
         slippage_max=None,
         expires_at=None,

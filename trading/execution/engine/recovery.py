@@ -94,15 +94,24 @@ class Recovery:
         for attempt in attempts:
             grouped.setdefault(attempt.intent_id, []).append(attempt)
         fills = await self._booked(set(grouped))
-        decided = await self._decided(grouped)
-        return [watch_only(each, fills[one], decided.get(one)) for one, each in grouped.items()]
+        decided = await self._told(IntentOpened, grouped)
+        ended = await self._told(IntentClosed, grouped)
+        return [
+            watch_only(each, fills[one], decided.get(one), ended.get(one))
+            for one, each in grouped.items()
+        ]
 
-    async def _decided(self, intent_ids: Container[str]) -> dict[str, Intent]:
-        opened = await self._s.writer.latest(_INTENTS_READ, (IntentOpened.__name__,))
+    async def _told(
+        self, kind: type[IntentOpened | IntentClosed], intent_ids: Collection[str]
+    ) -> dict[str, Intent]:
+        """Return these decisions as the journal tells of their openings or ends, if it does."""
+        if not intent_ids:
+            return {}
+        read = await self._s.writer.latest(_INTENTS_READ, (kind.__name__,))
         return {
             one.event.intent.intent_id: one.event.intent
-            for one in opened
-            if isinstance(one.event, IntentOpened) and one.event.intent.intent_id in intent_ids
+            for one in read
+            if isinstance(one.event, kind) and one.event.intent.intent_id in intent_ids
         }
 
     async def _booked(self, intent_ids: set[str]) -> dict[str, list[Fill]]:

@@ -13,6 +13,7 @@ from trading.domain.events import (
     AttemptChanged,
     AttemptPrepared,
     FillBooked,
+    IntentClosed,
     IntentOpened,
 )
 from trading.domain.money import ONE
@@ -32,7 +33,8 @@ _JOURNAL_SCANNED = 5000
 _SEEN_ENDS = frozenset({AttemptState.FILLED, AttemptState.CANCELED, AttemptState.EXPIRED})
 # What the journal says of an order and of the decision behind it.
 _TELLING = tuple(
-    kind.__name__ for kind in (IntentOpened, AttemptPrepared, AttemptChanged, FillBooked)
+    kind.__name__
+    for kind in (IntentOpened, AttemptPrepared, AttemptChanged, FillBooked, IntentClosed)
 )
 
 
@@ -260,6 +262,7 @@ class Reporting:
         """Rebuild what the journal knows of an order from before this process, newest first."""
         attempt: Attempt | None = None
         decided: Intent | None = None
+        ended: Intent | None = None
         fills: list[Fill] = []
         stem = order_id.rpartition("-")[0]
         for each in await self._s.writer.latest(_JOURNAL_SCANNED, _TELLING):
@@ -267,9 +270,12 @@ class Reporting:
             if isinstance(event, FillBooked):
                 if event.fill.client_order_id.rpartition("-")[0] == stem:
                     fills.append(event.fill)
-            elif isinstance(event, IntentOpened):
+            elif isinstance(event, IntentOpened | IntentClosed):
                 is_it = identity.stem(self._s.prefix, event.intent.intent_id) == stem
-                decided = event.intent if is_it else decided
+                if is_it and isinstance(event, IntentClosed):
+                    ended = event.intent
+                elif is_it:
+                    decided = event.intent
             elif isinstance(event, AttemptPrepared | AttemptChanged):
                 is_it = event.attempt.client_order_id == order_id
                 attempt = event.attempt if is_it and attempt is None else attempt
@@ -277,7 +283,7 @@ class Reporting:
             return None
         case = self._stems.get(stem)
         if case is None:
-            case = watch_only([attempt], fills, decided)
+            case = watch_only([attempt], fills, decided, ended)
             self.register(case, stem)
         case.put(attempt, [fill for fill in fills if fill.client_order_id == order_id])
         return case

@@ -17,7 +17,7 @@ from trading.domain.errors import Ending, Refused
 from trading.domain.events import Event
 from trading.domain.instrument import Instrument
 from trading.domain.market import Quote
-from trading.domain.money import ONE
+from trading.domain.money import ONE, ZERO
 from trading.domain.order import Attempt, Fill, Intent, OrderReport, Purpose, Side
 from trading.domain.position import Portfolio
 from trading.domain.tracker import Tracker
@@ -61,6 +61,7 @@ class ExecutionEngine:
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
     transaction, within `undisturbed`. `publish` is handed every fact once it is written;
     `on_excess` what was bought beyond a decision, once it is booked and at the next start;
+    `owned_of` says how many base units of a symbol trackers own.
     `on_stranger` is told of each order of ours that comes to light and that no record tells of, and
     returns whether it tells people of it; what a start finds is left to whoever asks `unrecorded`;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
@@ -85,6 +86,7 @@ class ExecutionEngine:
         order_prefix: str,
         on_excess: Callable[[Excess], None] = lambda _: None,
         on_stranger: Callable[[OrderReport], bool] = lambda _: False,
+        owned_of: Callable[[str], Decimal] = lambda _: ZERO,
         undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         on_key_refused: Callable[[], None] = lambda: None,
         on_overflow: Callable[[], None] = lambda: None,
@@ -108,6 +110,7 @@ class ExecutionEngine:
             prefix=order_prefix,
             on_excess=on_excess,
             on_stranger=on_stranger,
+            owned_of=owned_of,
             undisturbed=undisturbed,
             on_key_refused=on_key_refused,
             worth=worth,

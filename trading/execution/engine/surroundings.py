@@ -15,8 +15,9 @@ from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.market import Quote
 from trading.domain.money import ZERO
 from trading.domain.order import Fill, Intent, OrderReport, Purpose, Side
-from trading.domain.position import Portfolio
+from trading.domain.position import Portfolio, Position
 from trading.execution import ladder
+from trading.execution.engine import adding
 from trading.execution.engine.case import Case
 from trading.execution.engine.pacing import Pacer, Sleep
 from trading.execution.engine.writing import Writer
@@ -46,6 +47,7 @@ class Surroundings:
     prefix: str
     on_excess: Callable[[Excess], None] = lambda _: None
     on_stranger: Callable[[OrderReport], bool] = lambda _: False
+    owned_of: Callable[[str], Decimal] = lambda _: ZERO
     undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     on_key_refused: Callable[[], None] = lambda: None
     on_missing: Callable[[str], None] = lambda _: None
@@ -183,7 +185,14 @@ class Surroundings:
             ZERO,
         )
 
+    def unowned(self, case: Case, position: Position) -> Decimal:
+        """Managed base units that neither a tracker nor another sale than a case owns."""
+        others = adding.owned_beside(case, self.cases.values())
+        return position.quantity - self.owned_of(case.intent.symbol) - others
+
     def _left_to_sell(self, case: Case) -> Decimal:
+        if case.has_ended:
+            return ZERO
         # A decision is cut down once its backstop has ended; until then it counts without this.
         return max(case.residual - self.selling(case.intent.tracker_id), ZERO)
 

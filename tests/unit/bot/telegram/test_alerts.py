@@ -235,6 +235,41 @@ def test_sold_is_never_said_of_what_was_not(state: IntentState, first: str) -> N
         assert not stays
 
 
+@pytest.mark.parametrize("state", [IntentState.ABORTED, IntentState.EXPIRED])
+def test_what_is_not_managed_any_more_is_told_with_the_end_of_its_sale(state: IntentState) -> None:
+    unsold = replace(
+        INTENT,
+        state=state,
+        filled_quantity=Decimal("0.1"),
+        tracker_id=None,
+        adopted=Decimal("0.4"),
+        let_go=Decimal("0.4"),
+    )
+    said = " ".join(told(events.IntentClosed(unsold, START)))
+    assert "0.4 BTC are not managed any more, as before this sale." in said
+    assert "stay" not in said
+    some = replace(unsold, adopted=Decimal("0.3"), let_go=Decimal("0.3"))
+    said = " ".join(told(events.IntentClosed(some, START)))
+    assert "0.3 BTC are not managed any more, as before this sale." in said
+    assert ("0.1 BTC stay. A stop that gave them up" in said) is (state is IntentState.EXPIRED)
+
+
+def test_a_sale_in_part_says_what_is_not_managed_any_more_and_no_dust() -> None:
+    part = replace(
+        INTENT,
+        state=IntentState.DONE,
+        quantity=Decimal("0.5"),
+        filled_quantity=Decimal("0.3"),
+        filled_notional=Decimal(18_000),
+        reason="the order ended canceled",
+        tracker_id=None,
+        let_go=Decimal("0.2"),
+    )
+    assert "0.2 BTC are not managed any more" in " ".join(told(events.IntentClosed(part, START)))
+    dust = replace(part, let_go=Decimal("0.000001"))
+    assert "managed" not in " ".join(told(events.IntentClosed(dust, START)))
+
+
 def test_what_a_gap_made_too_small_to_sell_is_told_as_unprotected() -> None:
     left = replace(
         INTENT, state=IntentState.DUST, filled_quantity=Decimal(0), reason="", tracker_id=3
