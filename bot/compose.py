@@ -25,7 +25,7 @@ from bot.starting import Start
 from bot.storage_watch import StorageWatch
 from bot.supervisor import Supervisor, on_signals
 from bot.vital_signs import VitalSigns, Watched
-from storage.database import StorageAwaited, StorageMissing
+from storage.database import StorageAwaited
 from trading.agent import TradingAgent
 from trading.bus import Bus
 from trading.domain.errors import (
@@ -89,8 +89,6 @@ async def _answered_alone(
         try:
             parts = await stack.enter_async_context(opened(settings, may_begin=acts))
         except (StorageLost, JournalCorrupt) as error:
-            if not acts and not isinstance(error, StorageAwaited | StorageMissing):
-                raise
             why = held_start.alone(error)
             halt_file = HaltFile(settings.directory, SystemClock())
             return await WithoutDatabase(halt_file, lambda: why).answer(request)

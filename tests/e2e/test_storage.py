@@ -416,6 +416,14 @@ async def test_a_start_on_a_changed_journal_is_told_once_everywhere_and_changes_
     fired(rows, words=words)
     code, said = await umbra(world, "panic", "--yes")
     assert (code, said.startswith("NOTHING WAS SOLD")) == (1, True), said
+    for command, first in (
+        ("status", "No agent runs here"),
+        ("panic", "A panic could sell nothing"),
+    ):
+        code, said = await umbra(world, command, typed="no")
+        assert (code, said.startswith(first)) == (1, True), said
+        assert "NO STOP IS WATCHED, and its database cannot be used: the journal" in said
+        assert "put its newest copy back" in said
     assert await world.orders() == []
 
 
