@@ -80,6 +80,7 @@ def arm(
     `owner` is (tracker id, person id); `owned` comes from `slices.allocate`.
     """
     check(spec, present, instrument)
+    _check_guard(spec, to_ms(present.at))
     admissible.check_steps(admissible.levels(spec), instrument)
     spec = with_backstop_price(spec, present, instrument)
     distance = distance_of(spec.trail, present)
@@ -300,6 +301,23 @@ def _check_confirm(confirm: Confirm) -> None:
         raise Refused(_share_sentence("max", confirm.loss_max), example="confirm 3 ticks max 1%")
 
 
+def _check_guard(spec: TrackerSpec, at_ms: int) -> None:
+    """Refuse a purchase whose own stop would sell at once: it would never be made.
+
+    Once it was made, its stop may be raised to any price.
+    """
+    if spec.first_side is not Side.BUY or spec.stop is None or spec.level is None:
+        return
+    stop, level = lines.price_at(spec.stop, at_ms), lines.price_at(spec.level, at_ms)
+    if stop >= level:
+        raise _not_below(stop, level, level)
+
+
+def _not_below(stop: Decimal, level: Decimal, bound: Decimal) -> Refused:
+    text = f"the stop {_short(stop)} should be below the level {_short(level)}"
+    return Refused(text, example=f"stop {_below(bound)}")
+
+
 def _check_order_of_levels(spec: TrackerSpec, present: Present, at_ms: int) -> None:
     if spec.first_side is Side.BUY:
         return
@@ -313,10 +331,7 @@ def _check_order_of_levels(spec: TrackerSpec, present: Present, at_ms: int) -> N
     if stop is not None and level is not None and spec.kind is not TrackerKind.STOP:
         top = lines.price_at(level, at_ms)
         if stop >= top:
-            raise Refused(
-                f"the stop {_short(stop)} should be below the level {_short(top)}",
-                example=f"stop {_below(min(top, present.price))}",
-            )
+            raise _not_below(stop, top, min(top, present.price))
     if spec.backstop is not None and spec.backstop >= present.price:
         raise Refused(
             f"the backstop {plain(spec.backstop)} should be below the price {plain(present.price)}",

@@ -171,6 +171,21 @@ async def test_a_purchase_with_a_stop_is_answered_by_that_purchase_and_never_by_
         assert await _wrong_examples(talk, [line]) == []
 
 
+async def test_a_swing_whose_stop_would_sell_what_it_buys_at_once_is_refused() -> None:
+    async with agent_talk() as talk:
+        line = "/track BTC/USDT buy below 55000 trail 1% 500 USDT stop {} then swing"
+        for stop in ("55000", "70000"):
+            answer = await talk.ask(line.format(stop))
+            assert f"The stop {stop} should be below the level 55000" in answer.text
+            assert _example(answer) == line.format("52200")
+        await talk.confirm(line.format("52200"))
+        for price in ("54000", "54600", "80000"):
+            await talk.world.move(price)
+        # Of what was bought the stop may follow the price.
+        changed = await talk.ask("/tracker 1 stop 70000")
+        assert "Hard stop 70,000.00" in changed.text
+
+
 async def test_what_is_shown_when_a_confirmed_purchase_is_refused_is_taken() -> None:
     async with agent_talk() as talk:
         asked = await talk.ask("/buy BTC/USDT 9000 USDT")
