@@ -135,11 +135,16 @@ def run(count: int, seen: list[Observation]) -> Run:
     gc.collect()
     gc.disable()
     begun = time.perf_counter()
+    fired = touched = 0
     for observation in seen:
-        watch.observe(observation)
+        if watch.observe(observation):
+            # As its owner does: while something waits to be taken, no band is made.
+            fired, touched = fired + len(watch.fired), touched + len(watch.changes)
+            watch.fired.clear()
+            watch.changes.clear()
     spent_s = time.perf_counter() - begun
     gc.enable()
-    return Run(spent_s / len(seen) * 1e6, len(watch.fired), len(watch.changes))
+    return Run(spent_s / len(seen) * 1e6, fired, touched)
 
 
 def quiet_us(count: int) -> float:
@@ -151,16 +156,21 @@ def quiet_us(count: int) -> float:
 
 def gate_us() -> float:
     """What gate, decision price and buffer cost per print: the least of five rounds."""
-    emitted: list[Observation] = []
-    watched = WatchedSymbol("C000/USDT", MarketSettings(), 0.0, emitted.append)
     trades = [
         MarketTrade("C000/USDT", START + number % 7, Decimal(1), to_ms(NOON) + number, number / 1e4)
         for number in range(20_000)
     ]
-    spent = min(_timed(lambda: [watched.take_trade(one) for one in trades]) for _ in range(5))
-    if len(emitted) != 5 * len(trades):
+    return min(_round_us(trades) for _ in range(5)) / len(trades)
+
+
+def _round_us(trades: list[MarketTrade]) -> float:
+    # A symbol of its own: prints that were taken once are late the next time, and are not told.
+    emitted: list[Observation] = []
+    watched = WatchedSymbol("C000/USDT", MarketSettings(), 0.0, emitted.append)
+    spent_us = _timed(lambda: [watched.take_trade(one) for one in trades])
+    if len(emitted) != len(trades):
         raise NotDone("the gate swallowed prints")
-    return spent / len(trades)
+    return spent_us
 
 
 def _timed(work: Callable[[], object]) -> float:
