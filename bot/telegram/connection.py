@@ -19,7 +19,8 @@ _TEXTS = {
     CONFLICT: "somebody else reads this bot's messages (a second start, or a leaked token). "
     "Risk may not be added until it ends",
     WEBHOOK: "somebody set a webhook for this bot, so no message arrives here",
-    LOST: "the chat could not be reached",
+    LOST: "the chat could not be reached; private stops go on. Look at the network and at the "
+    "bot's token; on the machine: umbra status, umbra halt, umbra panic",
     BLOCKED: "your chat takes no messages of this bot: it was blocked or deleted there. Unblock it",
 }
 _ENDED = {
