@@ -203,8 +203,8 @@ def coins_are_sent_away(patch: pytest.MonkeyPatch) -> None:
 
 
 # From which seed on it is played, where that takes a moment that few stories have: a backstop sells
-# while its stop does; a stop returns from its rest while others own what it sold; a start finds what
-# its projections lack, where otherwise a whole minute goes by before a story is at rest without.
+# while its stop does; a stop returns from its rest while others own what it sold; a start finds
+# what its projections lack, where otherwise a whole minute goes by until a story is at rest.
 _RARE: dict[Break, int] = {
     a_backstop_s_sale_is_not_taken_off_its_exit: 100,
     a_cooldown_takes_what_others_own: 12,
