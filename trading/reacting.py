@@ -83,6 +83,7 @@ class Reacting:
             sold = self._of.execution.sold_of_slices(symbol)
             ordered = self._of.execution.sold_by_order(symbol)
             managed = self._of.state.book.managed(symbol) + sold - ordered
-            events = self._of.trackers.resized(symbol, managed)
+            bought = self._of.execution.bought_of_slices(symbol)
+            events = self._of.trackers.resized(symbol, managed, bought=bought)
             if events:
                 await self._of.record(*events)

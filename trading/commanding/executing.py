@@ -179,7 +179,9 @@ class Executor:
     def _shrunk(self, symbol: str, sold: Decimal) -> Sequence[Event]:
         """Fit the slices that wait to what a sale leaves them; those at work keep theirs."""
         left = closing.left_of(self._of.holding(symbol), sold)
-        return self._of.trackers.resized(symbol, left + self._of.at_work(symbol), _BY_HAND)
+        managed = left + self._of.at_work(symbol)
+        bought = self._of.execution.bought_of_slices(symbol)
+        return self._of.trackers.resized(symbol, managed, _BY_HAND, bought)
 
     async def _close(
         self, command: ClosePosition, done: CommandExecuted, shown: Shown | None

@@ -290,11 +290,17 @@ def rounded_down(money: Decimal) -> Decimal:
     return floor_to(money, Decimal("0.01")) if money >= 1 else money
 
 
-def resize(trackers: Sequence[Tracker], managed: Decimal, instrument: Instrument) -> list[Tracker]:
+def resize(
+    trackers: Sequence[Tracker],
+    managed: Decimal,
+    instrument: Instrument,
+    bought: Decimal = ZERO,
+) -> list[Tracker]:
     """Return the waiting sell trackers whose slice changes with the managed quantity.
 
     Shrinkage takes from the youngest first; what has fired keeps its slice, its exit asks the
-    exchange. Growth goes to the oldest that owns `all`: a share was one of what there was.
+    exchange. Growth goes to the oldest that owns `all`: a share was one of what there was. Of
+    what purchases of trackers have `bought` by now nothing grows: their slices may be made of it.
     """
     selling = sorted(
         (t for t in trackers if t.side is Side.SELL and not t.state.is_terminal),
@@ -306,6 +312,7 @@ def resize(trackers: Sequence[Tracker], managed: Decimal, instrument: Instrument
     for tracker in waiting:
         sizes[tracker.tracker_id] = min(tracker.quantity, max(left, ZERO))
         left -= sizes[tracker.tracker_id]
+    left -= bought
     for tracker in waiting:
         if tracker.spec.amount.kind is AmountKind.ALL and left > 0:
             sizes[tracker.tracker_id] = instrument.quantity(sizes[tracker.tracker_id] + left)

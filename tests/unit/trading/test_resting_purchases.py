@@ -9,7 +9,16 @@ from tests.unit.trading.agent_world import AgentWorld, stop_spec
 from trading.domain.commands import ArmTracker, ClosePosition, PlaceOrder
 from trading.domain.events import TrackerChanged
 from trading.domain.order import OrderType, Side
-from trading.domain.tracker import Amount, AmountKind, TrackerChange
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Distance,
+    Then,
+    ThenKind,
+    TrackerChange,
+    TrackerKind,
+    TrackerSpec,
+)
 
 ALL = Amount(AmountKind.ALL)
 BUY = PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.BASE, Decimal("0.1")), Decimal(59_000))
@@ -24,7 +33,8 @@ async def _buy_in_part(world: AgentWorld, quantity: str = "0.04") -> Decimal:
     await world.time.settle()
     world.exchange.tell_balance("BTC")
     await world.time.pass_by(2)
-    [order] = [one for one in world.exchange.orders.values() if one.request.side is Side.BUY]
+    orders = world.exchange.orders.values()
+    [order] = [one for one in orders if one.request.price == BUY.limit_price]
     assert order.is_open
     assert order.filled < Decimal("0.1")
     del world.exchange.depth["BTC/USDT"]
@@ -50,6 +60,40 @@ async def test_a_stop_on_a_part_keeps_what_it_has(world: AgentWorld) -> None:
     await world.protect("58000", Amount(AmountKind.BASE, Decimal("0.3")))
     assert await _buy_in_part(world) == Decimal("0.34")
     assert _owned(world) == [Decimal("0.3")]
+
+
+async def test_a_stop_on_everything_takes_nothing_of_what_a_swing_is_buying(
+    world: AgentWorld,
+) -> None:
+    await world.protect("50000", ALL)
+    spec = TrackerSpec(
+        TrackerKind.BREAKOUT,
+        "BTC/USDT",
+        Amount(AmountKind.QUOTE, Decimal(3_000)),
+        level=Decimal(61_000),
+        trail=Distance(share=Decimal("0.02")),
+        then=Then(ThenKind.SWING, Decimal("0.04")),
+    )
+    await world.do(ArmTracker(spec))
+    await world.do(BUY)
+    world.exchange.depth["BTC/USDT"] = Decimal("0.02")
+    await world.move("61001")
+    [swing] = world.agent.trackers.acting()
+    assert world.agent.execution.bought_of_slices("BTC/USDT") == Decimal("0.02")
+    # A person's own purchase gets a part while the swing has one.
+    assert await _buy_in_part(world, "0.01") == Decimal("0.53")
+    assert _owned(world) == [Decimal("0.51"), Decimal(0)]
+    # A sale by hand fits the slices, too, and takes of the youngest.
+    sale = Amount(AmountKind.BASE, Decimal("0.005"))
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, sale, Decimal(70_000)))
+    assert _owned(world) == [Decimal("0.51"), Decimal(0)]
+    await world.time.until(lambda: not world.agent.trackers.acting(), 120)
+    await world.time.settle()
+    bought = world.exchange.filled(Side.BUY)
+    [stop, swung] = world.agent.trackers.all()
+    assert (swung.tracker_id, swung.side) == (swing.tracker_id, Side.SELL)
+    assert stop.quantity == Decimal("0.51")
+    assert stop.quantity + swung.quantity == Decimal("0.495") + bought
 
 
 async def test_a_start_gives_a_stop_on_everything_what_was_bought_while_nobody_watched(

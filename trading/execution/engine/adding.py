@@ -42,6 +42,21 @@ def sold_by_order(cases: Iterable[Case], symbol: str) -> Decimal:
     )
 
 
+def bought_of_slices(cases: Iterable[Case], symbol: str) -> Decimal:
+    """Return the base units that purchases of trackers have bought before their end."""
+    return sum(
+        (
+            case.intent.filled_quantity
+            for case in cases
+            if case.intent.symbol == symbol
+            and case.intent.side is Side.BUY
+            and case.intent.tracker_id is not None
+            and not case.intent.state.is_terminal
+        ),
+        ZERO,
+    )
+
+
 def owned_beside(case: Case, cases: Iterable[Case]) -> Decimal:
     """Return the managed base units that other sales than a case want, or have sold unbooked.
 

@@ -282,11 +282,14 @@ class TrackerEngine:
         """End a waiting tracker without a trade; refused when it has fired."""
         await self._changing.cancel(tracker_id, causes)
 
-    def resized(self, symbol: str, managed: Decimal, by_hand: str = "") -> list[Event]:
+    def resized(
+        self, symbol: str, managed: Decimal, by_hand: str = "", bought: Decimal = ZERO
+    ) -> list[Event]:
         """Return the facts that fit a symbol's slices to its managed quantity, to be journaled.
 
         A slice of which nothing is left ends its tracker. What shrinks or ends is told, unless a
-        person ended it; `by_hand` is the reason then.
+        person ended it; `by_hand` is the reason then. Nothing grows by what purchases of trackers
+        have `bought` and none of them owns yet.
         """
         instrument = self._instruments.get(symbol)
         if instrument is None:
@@ -297,7 +300,7 @@ class TrackerEngine:
         own = [self._live.find(tracker.tracker_id) or tracker for tracker in self._live.of(symbol)]
         before = {tracker.tracker_id: tracker.quantity for tracker in own}
         facts: list[Event] = []
-        for tracker in slices.resize(own, managed, instrument):
+        for tracker in slices.resize(own, managed, instrument, bought):
             resized = replace(tracker, changed_at=now)
             if resized.quantity > 0:
                 facts.append(TrackerChanged(resized, TrackerChange.RESIZED, now))

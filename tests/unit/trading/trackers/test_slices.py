@@ -230,6 +230,16 @@ def test_growth_goes_to_the_oldest_that_owns_all() -> None:
     assert [(t.tracker_id, t.quantity) for t in changed] == [(2, d("0.75"))]
 
 
+def test_nothing_grows_by_what_a_purchase_of_a_tracker_has_bought_and_shrinkage_minds_it_not() -> (
+    None
+):
+    rest = _stop(1, "0.5")
+    assert slices.resize([rest], d("0.52"), BTC, d("0.02")) == []
+    changed = slices.resize([rest], d("0.53"), BTC, d("0.02"))
+    assert [one.quantity for one in changed] == [d("0.51")]
+    assert slices.resize([rest], d("0.51"), BTC, d("0.02")) == []
+
+
 @given(
     sizes=st.lists(st.decimals("0.0001", 1, places=4), min_size=1, max_size=5),
     kinds=st.lists(st.sampled_from([AmountKind.SHARE, AmountKind.BASE]), min_size=5, max_size=5),
