@@ -34,7 +34,6 @@ from trading.domain.events import (
     RecoveryReported,
 )
 from trading.domain.market import Observation
-from trading.domain.money import ZERO
 from trading.domain.order import AttemptState, Fill, Intent, OrderReport
 from trading.domain.tracker import Evidence, Tracker
 from trading.execution.engine import ExecutionEngine
@@ -318,7 +317,7 @@ class TradingAgent:
             start_card.waiting(self.execution),
             {each.symbol: bound for each in positions if (bound := self.bound(each.symbol))},
             self.in_doubt(),
-            {number: self.guarding.resting_quantity(number) or ZERO for number in resting},
+            self.guarding.all_left(),
         )
         return start_card.card(findings, standing, self._program_changes)
 

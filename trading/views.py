@@ -248,7 +248,8 @@ def tracker(
     state = protection.of(tracked, price, prices.at_ms, backstop, can_act=can_act)
     bound = prices.bound(tracked.symbol) if tracked.side is Side.SELL else ZERO
     missing = prices.missing(tracked.symbol) if tracked.side is Side.SELL else ZERO
-    is_whole = backstop is None or _in_backstop(tracked, prices).quantity == tracked.quantity
+    lacking = tracked.quantity - _in_backstop(tracked, prices).quantity
+    is_whole = not lacking or protection.is_too_little(lacking, instrument, price)
     is_protecting = state.is_protected and not bound and not missing
     is_protecting &= is_whole or not state.is_by_backstop
     stop = state.worst_price if is_protecting else None

@@ -11,7 +11,7 @@ from trading.domain.errors import AlreadyRecorded
 from trading.domain.events import AlertEnded, AlertRaised
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO, grouped, plain
-from trading.domain.order import Intent, IntentState, Purpose, Side
+from trading.domain.order import Attempt, Intent, IntentState, Purpose, Side
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker
 from trading.ports.storage import StoredState
@@ -198,19 +198,19 @@ class Guarding:
         One that an exit has cancelled rests, and sells, until its end is proven. One that a person
         took off may rest for another moment: nobody may count on it any more.
         """
-        tracker = self._of.trackers.get(tracker_id)
-        if tracker is None or tracker.spec.backstop is None:
-            return None
-        return self._held(tracker_id)
+        return self._held(tracker_id) if self._is_counted(tracker_id) else None
 
-    def resting_quantity(self, tracker_id: int) -> Decimal | None:
-        """Return the base units that a tracker's backstop has left to sell, None without one."""
-        left = [
-            attempt.request.quantity - attempt.filled_quantity
-            for intent, attempt in self._of.backstops()
-            if intent.tracker_id == tracker_id
-        ]
-        return max(left, default=None)
+    def _is_counted(self, tracker_id: int | None) -> bool:
+        tracker = None if tracker_id is None else self._of.trackers.get(tracker_id)
+        return tracker is not None and tracker.spec.backstop is not None
+
+    def all_left(self) -> dict[int, Decimal]:
+        """Return the base units that the backstops which rest have left to sell, by tracker."""
+        found: dict[int, Decimal] = {}
+        for intent, attempt in self._of.backstops():
+            left, number = _left(attempt), intent.tracker_id or 0
+            found[number] = max(found.get(number, left), left)
+        return found
 
     def _held(self, tracker_id: int) -> Decimal | None:
         held = (one for one, _ in self._of.backstops() if one.tracker_id == tracker_id)
@@ -223,19 +223,22 @@ class Guarding:
         until then they lock these coins, and may sell them.
         """
         return tuple(
-            (intent.stop_price or intent.reference_price, intent.residual)
-            for intent, _ in self._of.backstops()
-            if intent.symbol == symbol
-            and (intent.tracker_id is None or self.resting(intent.tracker_id) is None)
+            (intent.stop_price or intent.reference_price, _left(attempt))
+            for intent, attempt in self._of.backstops()
+            if intent.symbol == symbol and not self._is_counted(intent.tracker_id)
         )
 
     def all_resting(self, symbol: str | None = None) -> dict[int, Decimal]:
-        """Return the prices of all that rest, or of those of one symbol, by tracker."""
+        """Return the prices of all that rest, or of those of one symbol, by tracker.
+
+        Whoever shows many of them asks once: each look goes through every order at work.
+        """
         return {
-            tracker.tracker_id: stop
-            for tracker in self._of.trackers.all()
-            if symbol in {None, tracker.symbol}
-            and (stop := self.resting(tracker.tracker_id)) is not None
+            intent.tracker_id or 0: intent.stop_price
+            for intent, _ in reversed(self._of.backstops())
+            if symbol in {None, intent.symbol}
+            and intent.stop_price is not None
+            and self._is_counted(intent.tracker_id)
         }
 
     def words(self, tracker: Tracker) -> tuple[str, ...]:
@@ -261,7 +264,7 @@ class Guarding:
         """Say of how much it rests where that is not the whole slice; empty where it is."""
         rules = self._of.instrument(tracker.symbol)
         whole = rules.quantity(tracker.quantity)
-        held = self.resting_quantity(tracker.tracker_id) or ZERO
+        held = self.all_left().get(tracker.tracker_id, ZERO)
         if held >= whole:
             return ""
         is_cut = held >= rules.at_market(whole)
@@ -310,6 +313,11 @@ class Guarding:
             await self._of.record(AlertRaised(alert_id, Severity.WARN, text, now, number))
         self._held_back.add(alert_id)
         return True
+
+
+def _left(attempt: Attempt) -> Decimal:
+    # An order may have gone out with less than was decided.
+    return attempt.request.quantity - attempt.filled_quantity
 
 
 def _leaving(stop: Decimal) -> str:

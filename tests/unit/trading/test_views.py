@@ -202,6 +202,18 @@ def test_where_private_stops_cannot_act_the_backstop_is_all_that_counts(why: str
     assert (without.is_protecting, without.worst_case) == (False, None)
 
 
+def test_what_no_step_divides_of_a_slice_is_none_that_a_backstop_lacks() -> None:
+    stop = _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000, quantity=d("0.4876544"))
+    blind = replace(PRICES, is_blind=lambda _: True, backstop=lambda _: d(50_000))
+    prices = replace(blind, backstop_quantity=lambda _: d("0.48765"))
+    seen = views.tracker(stop, BTC, prices)
+    assert (seen.is_protecting, seen.only_backstop) == (True, d(50_000))
+    assert seen.worst_case_down == d(-10_000) * d("0.4876544")
+    # What an order could sell lacks one.
+    cut = views.tracker(stop, BTC, replace(prices, backstop_quantity=lambda _: d("0.4866")))
+    assert (cut.is_protecting, cut.only_backstop, cut.worst_case_down) == (False, None, None)
+
+
 def test_of_two_trackers_without_eyes_each_says_what_is_left_of_it() -> None:
     first = _tracker(TrackerKind.STOP, TrackerState.TRAILING, level=58000, quantity=d("0.2"))
     second = replace(first, tracker_id=2)

@@ -1,5 +1,6 @@
 """A backstop lies on the exchange while its tracker waits, and is gone before an exit sends."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -31,6 +32,7 @@ from trading.domain.events import (
 )
 from trading.domain.order import (
     BACKSTOP_SOLD,
+    Attempt,
     Intent,
     IntentState,
     OrderType,
@@ -50,6 +52,7 @@ from trading.domain.tracker import (
     TrackerSpec,
     TrackerState,
 )
+from trading.execution.engine import ExecutionEngine
 
 HALF = Amount(AmountKind.BASE, Decimal("0.25"))
 
@@ -856,3 +859,45 @@ async def test_no_more_than_what_it_sells_is_called_protected_by_a_backstop_alon
     lines = world.store.of(RecoveryReported)[-1].lines
     assert "⚠️ NOT PROTECTED: 0.3 BTC" in lines
     assert "⚠️ ONLY A BACKSTOP SELLS: 0.2 BTC at 50000" in lines
+
+
+async def test_one_that_is_taken_off_may_sell_no_more_than_its_order_has(world: AgentWorld) -> None:
+    await world.protect()
+    world.exchange.lock_by_hand("BTC", "0.4")
+    await world.do(EditTracker(1, backstop=Decimal(50_000)))
+    await sweep(world)
+    assert [order.request.quantity for order in resting(world)] == [Decimal("0.1")]
+    mute = world.exchange.fail("cancel_mute", 50)
+    await world.do(CancelTracker(1))
+    await sweep(world)
+    (view,) = world.desk.positions()
+    assert view.leaving == ((Decimal(50_000), Decimal("0.1")),)
+    assert mute.fired
+
+
+async def test_cards_of_many_trackers_ask_once_which_backstops_rest(
+    world: AgentWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    listed = vars(ExecutionEngine)["attempts"].fget
+
+    def attempts(engine: ExecutionEngine) -> Sequence[Attempt]:
+        asked.append(1)
+        found: Sequence[Attempt] = listed(engine)
+        return found
+
+    async def looks(amount: str) -> int:
+        spec = replace(
+            stop_spec("58000", Amount(AmountKind.BASE, Decimal(amount))), backstop=Decimal(50_000)
+        )
+        await world.do(ArmTracker(spec))
+        await sweep(world)
+        asked.clear()
+        world.desk.trackers()
+        world.desk.positions()
+        return len(asked)
+
+    monkeypatch.setattr(ExecutionEngine, "attempts", property(attempts))
+    one = await looks("0.1")
+    assert await looks("0.1") == await looks("0.1") == one > 0
+    assert len(resting(world)) == 3
