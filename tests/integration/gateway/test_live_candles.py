@@ -132,16 +132,26 @@ async def test_the_series_is_the_exchanges_own_also_after_a_lost_connection(
             assert not running.is_closed
 
 
+async def minutes_held(archive: LiveArchive) -> int:
+    """Return how many minutes of each market are on disk: pasts are written by and by."""
+    kept = QUICK.candles_kept
+    return min([len(await archive.load(symbol, MINUTE, kept)) for symbol in (BTC, ETH)])
+
+
 async def test_a_start_over_an_archive_asks_for_what_lacks_alone(
     gateway: ExchangeGateway, sim: RunningSim, tmp_path: Path
 ) -> None:
     await trade(sim, 8)
     first = Counting(gateway)
-    async with following(first, LiveArchive(tmp_path, "simulated")) as (live, _, closed):
+    archive = LiveArchive(tmp_path, "simulated")
+    async with following(first, archive) as (live, _, closed):
         assert first.minutes == [QUICK.candles_kept + 1] * 2
         await until(lambda: len(closed) >= 4)
         await live.sweep()
         assert live.unwritten == 0
+        async with asyncio.timeout(20):
+            while await minutes_held(archive) < QUICK.candles_kept:
+                await asyncio.sleep(0.02)
     second = Counting(gateway)
     async with following(second, LiveArchive(tmp_path, "simulated")) as (live, warmed, _):
         past = warmed[f"{BTC} 1m"]

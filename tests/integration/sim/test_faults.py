@@ -191,7 +191,7 @@ async def test_an_order_can_reach_the_engine_after_the_client_gave_up(bench: Ben
 
 
 async def test_a_ban_answers_418_with_the_time_to_wait(bench: Bench) -> None:
-    await bench.control("fault", kind="ban", args={"seconds": 0.4})
+    await bench.control("fault", kind="ban", args={"seconds": 2})
     assert await bench.fired() == [1]
     with pytest.raises(ccxt.DDoSProtection):
         await bench.ccxt.fetch_balance()
