@@ -631,3 +631,36 @@ async def test_a_start_settles_a_sale_by_hand_before_it_judges_stops(
     assert sum(slices) == Decimal("0.2") - sold
     fired(world.exchange.foreign)
     assert unlisted.fired == (0 if is_listed else 4)
+
+
+@pytest.mark.fault("M09", "SAID")
+async def test_a_fired_stop_that_was_cut_down_takes_nothing_from_a_stop_that_waits(
+    world: AgentWorld,
+) -> None:
+    world.exchange.coins["USDT"] += 100_000
+    await world.protect()
+    world.exchange.lock_by_hand("BTC", "0.5")
+    await world.move("57990")
+    await pass_by(world, 10)
+    # An order of the person's own sells a part of what the stop cannot sell.
+    world.exchange.lock_by_hand("BTC", "-0.3")
+    world.exchange.sell_by_hand("BTC/USDT", "0.3")
+    world.exchange.tell_balance("BTC")
+    await pass_by(world, 30)
+    assert left(world) == [Decimal("-0.3")]
+    # Of what is bought now the exit sells as much as it wants: its own coins are locked yet.
+    await _buy(world, "0.1")
+    await world.do(ArmTracker(stop_spec("40000", Amount(AmountKind.BASE, Decimal("0.1")))))
+    await _buy(world, "0.05")
+    world.exchange.lock_by_hand("BTC", "-0.2")
+    await world.until_sold("0.2")
+    assert world.agent.state.book.managed("BTC/USDT") == Decimal("0.15")
+    [waiting] = world.agent.trackers.all()
+    assert (waiting.tracker_id, waiting.quantity) == (2, Decimal("0.1"))
+    fired(world.exchange.foreign)
+
+
+async def _buy(world: AgentWorld, quantity: str) -> None:
+    amount = Amount(AmountKind.BASE, Decimal(quantity))
+    await world.do(PlaceOrder("BTC/USDT", Side.BUY, amount))
+    await pass_by(world, 10)
