@@ -40,7 +40,7 @@ from trading.domain.events import (
     TradingModeChanged,
 )
 from trading.domain.instrument import base_and_quote
-from trading.domain.money import ZERO, grouped
+from trading.domain.money import ONE, ZERO, grouped
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
@@ -189,14 +189,17 @@ class Executor:
         symbol, share = command.symbol, command.share
         stuck = self._of.stuck(symbol, share)
         async with self._unmoved(stuck) as unmoved, self._of.trackers.undisturbed():
-            waiting = [one for one in self._of.stuck(symbol, share) if one.intent_id in unmoved]
+            stuck = self._of.stuck(symbol, share)
+            waiting = [one for one in stuck if one.intent_id in unmoved]
             found = self._of.closing(symbol, share, waiting, shown)
             consent.check_growth(Shown(found.line.quantity), shown, "sell")
             fresh = [found.fresh] if found.fresh.quantity else []
             intents = [self._exit(line, done, Purpose.CLOSE) for line in fresh]
             cause = (done, *self._shrunk(symbol, found.fresh.quantity))
             await self._sell_off(intents, cause, found.hurried)
-        told = f"{_selling((found.line,))}{_released(found)}"
+        # A part takes no more of them than it lacks.
+        kept = [one for one in stuck if share == ONE and one not in waiting]
+        told = f"{_selling((found.line,))}{_released(found)}{_kept(kept)}"
         return Outcome(told, intent_ids=_ids(intents, found.hurried), size=found.line.quantity)
 
     async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:
@@ -221,6 +224,7 @@ class Executor:
         bounded = self._of.execution.bounded_sales if is_panic else self._of.bounded_sales()
         at_work = [one for one in bounded if one.intent_id in unmoved]
         hurried = {one.intent.intent_id: one for one in (*map(Hurried, at_work), *stuck)}
+        kept = [one for one in bounded if one.intent_id not in unmoved]
         cause: list[Event] = [done]
         # Counted here: what a stop has taken meanwhile would have the whole refused.
         lines = self._of.managed_lines()
@@ -250,7 +254,7 @@ class Executor:
             self._unwritten = halt
             raise
         sold = _by_symbol((*lines, *map(_line, stuck), *held))
-        told = _selling(sold, is_more_at_work=is_more_at_work)
+        told = f"{_selling(sold, is_more_at_work=is_more_at_work and not kept)}{_kept(kept)}"
         return Outcome(told, intent_ids=_ids(intents, list(hurried.values())))
 
     def _halt_of_panic(self, done: CommandExecuted) -> Sequence[Event]:
@@ -465,3 +469,11 @@ def _released(found: Closing) -> str:
         return ""
     left = f"{grouped(found.released)} {found.line.base}"
     return f" {left} of an older sale, which ends, stay unsold and NOT protected: /positions."
+
+
+def _kept(sales: Sequence[Intent]) -> str:
+    """Name older sales that were being opened or booked for longer than a closing waits."""
+    if not sales:
+        return ""
+    left = ", ".join(f"{grouped(one.residual)} {base_and_quote(one.symbol)[0]}" for one in sales)
+    return f" NOT taken along, just being changed: older sales of {left}. Ask again."

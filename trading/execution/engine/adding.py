@@ -158,7 +158,7 @@ def stuck(cases: Iterable[Case]) -> list[Intent]:
         case.intent
         for case in cases
         if case.intent.side is Side.SELL
-        and not (case.is_backstop or case.is_held)
+        and not (case.is_backstop or case.is_held or case.intent.state.is_terminal)
         and (
             is_resting(case.intent)
             or (case.live is None and case.intent.state is IntentState.BLOCKED)
@@ -167,14 +167,15 @@ def stuck(cases: Iterable[Case]) -> list[Intent]:
 
 
 def bounded(cases: Iterable[Case]) -> list[Intent]:
-    """Return the sales at work that may end unsold: at a price, or once their patience is over."""
+    """Return the sales at work that may end unsold: at a price, once out of patience, given up."""
     return [
         case.intent
         for case in cases
         if case.is_exit
         and not case.intent.state.is_terminal
         and (
-            case.intent.expires_at is not None
+            case.intent.given_up
+            or case.intent.expires_at is not None
             or (case.intent.limit_price or case.intent.slippage_max) is not None
         )
     ]

@@ -5,10 +5,12 @@ the exchange after that, and what is left of it is sold by the same decision: no
 cancel but the coins that it locks, and no death in between leaves coins to nobody.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from typing import Literal
 
 from trading.domain.errors import NotCarriedOn, UmbraError
 from trading.domain.events import Event, IntentChanged
@@ -17,7 +19,7 @@ from trading.domain.order import Intent
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
 
-# A closing waits no longer for whoever books such a sale, or reads for its next order.
+# A closing waits no longer for whoever opens or books such a sale, or reads for its next order.
 _UNMOVED_S = 1.0
 _LOOK_S = 0.02
 
@@ -35,10 +37,14 @@ class Hurrying:
         async with AsyncExitStack() as stack:
             # In one order, for two closings may come at once.
             for case in self._found(sorted(intent_ids)):
-                while case.lock.locked() and self._s.monotonic() < ends_s:
+                # In line with whoever books: on a slow disk it is hardly ever free.
+                taking = asyncio.ensure_future(case.lock.acquire())
+                stack.callback(_let_go, case, taking)
+                await asyncio.sleep(0)
+                # One that is just being opened would go out with its price after the closing.
+                while not (taking.done() and case.is_begun) and self._s.monotonic() < ends_s:
                     await self._s.sleep(_LOOK_S)
-                if not case.lock.locked():
-                    await stack.enter_async_context(case.lock)
+                if taking.done() and case.is_begun and not case.intent.state.is_terminal:
                     unmoved.add(case.intent.intent_id)
             yield frozenset(unmoved)
 
@@ -48,7 +54,8 @@ class Hurrying:
 
         The block writes these events with what they follow from; where it fails, nothing changes.
         """
-        seen = [(case, case.intent) for case in self._found(released)]
+        # Of one that is just being opened there must be no record before that.
+        seen = [(case, case.intent) for case in self._found(released) if case.is_begun]
         now = self._s.now()
         try:
             yield [IntentChanged(_unpriced(known, released), now) for _, known in seen]
@@ -65,12 +72,13 @@ class Hurrying:
 
     def _found(self, intent_ids: Iterable[str]) -> list[Case]:
         found = (self._s.cases.get(intent_id) for intent_id in intent_ids)
-        # Of one that is just being opened there must be no record before that.
-        return [
-            case
-            for case in found
-            if case is not None and case.is_begun and not case.intent.state.is_terminal
-        ]
+        return [case for case in found if case is not None and not case.intent.state.is_terminal]
+
+
+def _let_go(case: Case, taking: asyncio.Task[Literal[True]]) -> None:
+    # One that is in line still leaves it.
+    if not taking.cancel() and not taking.cancelled():
+        case.lock.release()
 
 
 def _unpriced(intent: Intent, released: Mapping[str, Decimal]) -> Intent:

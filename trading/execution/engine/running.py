@@ -1,9 +1,9 @@
 """The course of one decision: attempt after attempt, until it is done or a person must decide."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from decimal import Decimal
 
 from trading.domain.errors import AlreadyRecorded, Retryable, StorageLost, UmbraError
 from trading.domain.events import AttemptPrepared, Event
@@ -196,30 +196,40 @@ class Running:
         if left_s > 0:
             await self._s.wait(case, left_s)
             return
-        step, wanted = await self._step(case), case.intent.quantity
+        step = await self._step(case)
         if isinstance(step, Send):
             await self._send(case, step)
         elif isinstance(step, Finish):
             await self._finish(case, step)
         else:
-            async with case.lock:
-                await self._stop_at(case, step, wanted)
+            await self._stop_at(case, step)
 
-    async def _stop_at(self, case: Case, block: Block, wanted: Decimal) -> None:
-        # It may have been cut down since it was decided: then it is decided anew.
-        is_less = case.intent.quantity < wanted
-        if not is_less and block.reason is BlockReason.BALANCE:
-            is_less = await self._booking.cutting.cut(case)
-        if not is_less and not case.intent.state.is_terminal:
-            await self._booking.block(case, block)
+    async def _stop_at(self, case: Case, block: Block) -> None:
+        async with self._as_decided(case) as is_same:
+            if not is_same:
+                return
+            is_less = block.reason is BlockReason.BALANCE and await self._booking.cutting.cut(case)
+            if not is_less and not case.intent.state.is_terminal:
+                await self._booking.block(case, block)
 
     async def _finish(self, case: Case, finish: Finish) -> None:
         if case.missing_fills():
             await self._searching.complete_fills(case)
             return
-        async with case.lock:
-            if not case.intent.state.is_terminal:
+        async with self._as_decided(case) as is_same:
+            if is_same and not case.intent.state.is_terminal:
                 await self._booking.close(case, finish)
+
+    @asynccontextmanager
+    async def _as_decided(self, case: Case) -> AsyncIterator[bool]:
+        """Hold a case, and tell whether what was decided of it a moment ago still counts.
+
+        It may have been cut down since, or a closing have taken the price or the patience for which
+        it was to wait or to end: then it is decided anew.
+        """
+        decided = case.intent
+        async with case.lock:
+            yield case.intent is decided
 
     async def _step(self, case: Case) -> Step:
         if self._s.wants_balance(case):
@@ -274,9 +284,9 @@ class Running:
             if not isinstance(step, Send) or not self._s.may_send(case):
                 return
             send = step
-        async with case.lock:
+        async with self._as_decided(case) as is_same:
             # A person's word may have come while a price or a balance was read.
-            if case.live is None and self._s.may_send(case):
+            if is_same and case.live is None and self._s.may_send(case):
                 await self._dispatch(case, send)
 
     async def _dispatch(self, case: Case, send: Send) -> None:

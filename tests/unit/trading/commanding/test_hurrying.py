@@ -428,3 +428,75 @@ async def test_a_stop_that_a_halt_holds_loses_its_floor_to_a_panic_alone(
     world.exchange.depth.clear()
     await world.time.pass_by(60)
     assert world.exchange.coins["BTC"] == (0 if command == Panic() else Decimal("0.5"))
+
+
+async def test_a_sale_at_work_that_was_given_up_a_moment_before_a_panic_is_sold(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    # Nobody knows for a while whether its order rests, so that it cannot end.
+    lost = world.exchange.fail("lost_before")
+    await world.do(ClosePosition(BTC))
+    await world.do(AbortOrders(BTC))
+    assert lost.fired
+    await confirm(world, Panic())
+    await world.until_sold("0.5")
+
+
+# ---------------------------------------------------------------- what moves meanwhile
+
+
+def write_slowly(world: AgentWorld) -> None:
+    append = world.store.append
+
+    async def slowly(*new: Event, **how: bool) -> int:
+        await world.time.sleep(0.3)
+        return await append(*new, **how)
+
+    world.store.append = slowly  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("command", [Panic(), CloseAll()])
+async def test_a_limit_sale_that_is_just_being_written_is_sold_too(
+    world: AgentWorld, command: Command
+) -> None:
+    await world.do(ArmTracker(stop_spec(amount=coins("0.4"))))
+    write_slowly(world)
+    asked = await world.time.finish(world.desk.propose(limit_sale("0.3"), OWNER))
+    selling = asyncio.ensure_future(
+        world.desk.execute(asked.command, OWNER, "sell", asked.reference_price)
+    )
+    await world.time.settle()
+    _, outcome = await confirm(world, command)
+    assert selling.done()
+    assert outcome.text == "Selling 0.4 BTC."
+    await world.until_sold("0.4")
+    assert not any(one.is_open for one in world.exchange.orders.values())
+
+
+async def test_a_stop_that_has_just_fired_loses_its_floor_to_a_panic(world: AgentWorld) -> None:
+    await world.do(ArmTracker(replace(stop_spec(), slippage_max=Decimal("0.005"))))
+    world.exchange.depth[BTC] = Decimal(0)
+    write_slowly(world)
+    await world.move("57900")
+    assert world.exchange.sent == []
+    await confirm(world, Panic())
+    await world.move("50000")
+    world.exchange.depth.clear()
+    await world.until_sold("0.5")
+
+
+@pytest.mark.parametrize("command", CLOSINGS)
+async def test_a_sale_that_a_closing_cannot_take_along_is_named(
+    world: AgentWorld, command: Command
+) -> None:
+    await world.protect()
+    await rest(world, limit_sale("0.3"))
+    [intent] = world.agent.execution.intents
+    async with world.agent.execution.unmoved([intent.intent_id]):
+        _, outcome = await confirm(world, command)
+    assert outcome.text == (
+        "Selling 0.2 BTC. NOT taken along, just being changed: older sales of 0.3 BTC. Ask again."
+    )
+    await world.do(command)
+    await world.until_sold("0.5")

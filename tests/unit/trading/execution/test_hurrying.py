@@ -1,16 +1,19 @@
 """What happens to a sale while a closing that has it go to the market is written."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from tests.unit.trading.execution.desk import Desk
+from tests.unit.trading.execution.desk import BTC, Desk
 from trading.domain.errors import Refused
 from trading.domain.events import Event, IntentChanged
 from trading.domain.money import ZERO
-from trading.domain.order import IntentState
+from trading.domain.order import IntentState, Purpose
 from trading.execution.engine.hurrying import Hurrying
+from trading.risk.gate import Approved
 
 FLOOR = Decimal("0.005")
 EXIT = "tracker:1:1"
@@ -92,3 +95,62 @@ async def test_nobody_is_waited_for_longer_than_a_moment() -> None:
     async with desk.engine._s.cases[EXIT].lock:
         assert await desk.time.finish(enter()) == frozenset()
     assert 0.9 < desk.time.monotonic() - begun_s < 1.2
+
+
+async def test_one_whose_patience_ends_meanwhile_goes_on() -> None:
+    desk = Desk()
+    desk.has_quotes = False
+    desk.exchange.without_bids.add(BTC)
+    ends_at = desk.time.now() + timedelta(seconds=122)
+    sale = desk.exit(purpose=Purpose.CLOSE, tracker_id=None, arm_seq=0, expires_at=ends_at)
+    await desk.open(sale)
+    await desk.time.pass_by(121)
+    hurrying = Hurrying(desk.engine._s)
+    async with hurrying.unmoved([EXIT]) as unmoved:
+        assert unmoved == {EXIT}
+        with hurrying.at_market({EXIT: ZERO}):
+            # Its end is decided here, and waits for what is being written.
+            await desk.time.pass_by(5)
+    desk.exchange.without_bids.clear()
+    final = await desk.done()
+    assert (final.state, desk.exchange.filled()) == (IntentState.DONE, Decimal("0.5"))
+
+
+async def test_what_is_being_opened_is_waited_for_and_stands_still_then() -> None:
+    desk = Desk()
+    append = desk.store.append
+
+    async def slow(*new: Event, **how: bool) -> int:
+        await desk.time.sleep(0.5)
+        return await append(*new, **how)
+
+    desk.store.append = slow  # type: ignore[method-assign]
+    sale = Approved(desk.exit(slippage_max=FLOOR))
+    opening = asyncio.ensure_future(desk.engine.open(sale))
+    await asyncio.sleep(0)
+    hurrying = Hurrying(desk.engine._s)
+
+    async def enter() -> tuple[frozenset[str], int]:
+        async with hurrying.unmoved([EXIT]) as unmoved:
+            with hurrying.at_market(dict.fromkeys(unmoved, ZERO)) as changes:
+                return unmoved, len(changes)
+
+    assert await desk.time.finish(enter()) == (frozenset({EXIT}), 1)
+    await opening
+    await desk.done()
+
+
+async def test_one_that_has_ended_meanwhile_is_none_that_stands_still() -> None:
+    desk = Desk()
+    hurrying = await blocked_at_floor(desk)
+    case = desk.engine._s.cases[EXIT]
+
+    async def enter() -> frozenset[str]:
+        async with hurrying.unmoved([EXIT]) as unmoved:
+            return unmoved
+
+    async with case.lock:
+        entering = asyncio.ensure_future(enter())
+        await desk.time.pass_by(0.1)
+        case.intent = replace(case.intent, state=IntentState.ABORTED)
+    assert await desk.time.finish(entering) == frozenset()
