@@ -33,7 +33,7 @@ def filled(position: Position, event: events.FillBooked) -> Position:
 def closed(position: Position, event: events.IntentClosed) -> Position:
     """Let go of what came under care for a sale that did not sell it, exactly."""
     with localcontext(EXACT):
-        return position.let_go(event.intent, event.at)
+        return position.let_go(event.intent)
 
 
 class Fold:

@@ -43,7 +43,7 @@ class PortfolioBook:
             latest[event.base] = self.booked
         elif isinstance(event, IntentClosed) and event.intent.let_go:
             position = self._position(event.intent.symbol)
-            self._keep(position.let_go(event.intent, event.at))
+            self._keep(position.let_go(event.intent))
         elif isinstance(event, PositionAdjusted):
             position = self._position(event.symbol)
             if event.quantity > 0:

@@ -61,9 +61,12 @@ class Position:
         """Take coins out of management without a sale: cost leaves in proportion."""
         return replace(self._less(quantity), changed_at=at or self.changed_at)
 
-    def let_go(self, ended: Intent, at: datetime) -> "Position":
-        """Take out what a sale let go of; where it sold nothing, as if that had never come."""
-        left = self.release(ended.let_go, at)
+    def let_go(self, ended: Intent) -> "Position":
+        """Take out what a sale let go of; where it sold nothing, as if that had never come.
+
+        That settles nothing: what was sold elsewhere before may have been coins that stay.
+        """
+        left = self._less(ended.let_go)
         if ended.filled_quantity or not left.quantity:
             return left
         # At the price that its decision saw, it came.

@@ -124,7 +124,9 @@ class Booking:
 
     def _undisturbed(self, case: Case) -> AbstractAsyncContextManager[None]:
         # What a tracker becomes is read from it, and is outdone by whatever is written after it.
-        return nullcontext() if case.intent.tracker_id is None else self._s.undisturbed()
+        # What leaves care is what nobody else owns, and somebody may just be taking some of it.
+        is_alone = case.intent.tracker_id is None and not case.intent.adopted
+        return nullcontext() if is_alone else self._s.undisturbed()
 
     def _excess(self, case: Case) -> None:
         total = too_much(case.intent, case.fills)
