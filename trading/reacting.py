@@ -1,6 +1,6 @@
 """What follows from a durable fact: a tracker mirrors its exit, slices shrink, entries end."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 from functools import partial
 
@@ -38,10 +38,11 @@ class Reacting:
             case IntentClosed(intent=intent):
                 if intent.purpose is Purpose.BACKSTOP:
                     self._guarding.closed(intent)
-                self._follow_ups.add(partial(self.resize, intent.symbol))
-            case FillBooked(fill=fill) if fill.side is Side.SELL and not self._is_open(event):
-                # Proven absent and filled after all: the coins were another tracker's by then.
-                self._follow_ups.add(partial(self.resize, fill.symbol))
+                self._fit(intent.symbol, intent.side)
+            case FillBooked(fill=fill) if not self._is_open(event):
+                # Proven absent and filled after all: what was sold was another tracker's by then,
+                # and what was bought is nobody's.
+                self._fit(fill.symbol, fill.side)
             case TradingModeChanged(mode=mode, by=by):
                 # Whoever changes it: what `/halt everything` held goes out with its end.
                 if mode is TradingMode.HALTED_EVERYTHING:
@@ -65,7 +66,18 @@ class Reacting:
             self._follow_ups.add(partial(self._mirror, intent))
             # A purchase may rest for days with a part of it bought. A tracker's own is its slice.
             if intent.side is Side.BUY and intent.tracker_id is None and intent.filled_quantity:
-                self._follow_ups.add(partial(self.resize, intent.symbol))
+                self._fit(intent.symbol, intent.side)
+
+    def _fit(self, symbol: str, side: Side) -> None:
+        """Have slices fit what was sold, or bought: by what is too much of that, none grows.
+
+        It is sold again, and whoever sees to that is told right after this: so they grow last.
+        """
+        resize = partial(self.resize, symbol)
+        self._follow_ups.add(resize if side is Side.SELL else partial(self._put_last, resize))
+
+    async def _put_last(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._follow_ups.add(work)
 
     async def _mirror(self, intent: Intent) -> None:
         if intent.tracker_id is None or intent.purpose is Purpose.BACKSTOP:

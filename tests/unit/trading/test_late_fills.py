@@ -9,7 +9,7 @@ from tests.catalogue import fired
 from tests.fakes.exchange import Fault
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.chat import Severity
-from trading.domain.commands import AbortOrders, ClosePosition, PlaceOrder
+from trading.domain.commands import AbortOrders, CancelTracker, ClosePosition, PlaceOrder
 from trading.domain.events import AlertRaised, IntentClosed
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, TrackerState
@@ -29,13 +29,14 @@ async def world() -> AsyncIterator[AgentWorld]:
 
 async def buy_late(world: AgentWorld) -> Fault:
     """Buy for 3,000 USDT at a limit; the first order is proven absent and the second one fills."""
+    before, bought = len(world.store.of(IntentClosed)), managed(world) + Decimal("0.05")
     late = world.exchange.fail("late_match", after_s=LATE_S)
     amount = Amount(AmountKind.QUOTE, Decimal(3_000))
     await world.do(PlaceOrder(BTC, Side.BUY, amount, Decimal(60_000)))
     world.exchange.set_price(BTC, "59999")
-    await world.time.until(lambda: bool(world.store.of(IntentClosed)), LATE_S)
+    await world.time.until(lambda: len(world.store.of(IntentClosed)) > before, LATE_S)
     assert late.fired == 1
-    assert managed(world) == Decimal("0.05")
+    assert managed(world) == bought
     return late
 
 
@@ -206,3 +207,42 @@ async def test_a_stop_that_fires_while_its_entry_is_open_ends_flat(
     assert len(excess(world)) == int(is_late)
     # The entry was taken off by the stop that fired, and in one case had filled by then.
     fired([one for one in world.exchange.cancelled if one == entry.request.client_order_id])
+
+
+@pytest.mark.fault("X08c", "SAID")
+@pytest.mark.parametrize("dies", [False, True])
+async def test_no_stop_grows_by_what_is_sold_again_and_none_pays_for_it(
+    world: AgentWorld, dies: bool
+) -> None:
+    await world.protect("57000", Amount(AmountKind.BASE, Decimal("0.2")))
+    await world.protect("56000", Amount(AmountKind.ALL))
+    await world.do(CancelTracker(1))
+    await world.protect("57000", Amount(AmountKind.BASE, Decimal("0.2")))
+    late = await buy_late(world)
+    if dies:
+        await world.kill()
+        await world.start()
+        world.exchange.appear(world.exchange.sent[0])
+    await world.until_sold(EXCESS)
+    owned = {one.tracker_id: one.quantity for one in world.agent.trackers.all()}
+    # Of what was decided less than a unit of money was left, and what that buys is kept.
+    assert owned == {2: Decimal("0.35001"), 3: Decimal("0.2")}
+    assert not any("coins are gone" in one.text for one in world.store.of(AlertRaised))
+    fired(late.fired, words=excess(world)[0].text)
+
+
+async def test_a_stop_on_everything_owns_what_comes_late_of_a_purchase_that_ended_before_a_start(
+    world: AgentWorld,
+) -> None:
+    await world.protect("57000", Amount(AmountKind.ALL))
+    lost = world.exchange.fail("lost_before", 30)
+    await world.do(PlaceOrder(BTC, Side.BUY, Amount(AmountKind.BASE, Decimal("0.1"))))
+    await world.time.until(lambda: bool(world.store.of(IntentClosed)), 300)
+    assert lost.fired
+    assert managed(world) == Decimal("0.5")
+    await world.kill()
+    await world.start()
+    world.exchange.appear(world.exchange.sent[-1])
+    await world.time.settle()
+    assert managed(world) == Decimal("0.6")
+    assert [one.quantity for one in world.agent.trackers.all()] == [Decimal("0.6")]
