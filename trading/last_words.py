@@ -63,27 +63,34 @@ def sold(ended: Iterable[Intent]) -> tuple[str, ...]:
 def unwatched(stored: StoredState) -> tuple[str, ...]:
     """Return what nobody does while a start is refused: a sentence for each thing, from storage.
 
-    Which stops are not watched, which have fired and are not sold, and which backstops the
-    exchange held when it was last asked.
+    Which stops are not watched, and what `left` says.
+    """
+    waiting = sorted(
+        (one for one in stored.trackers if one.state.is_waiting), key=lambda one: one.tracker_id
+    )
+    if not waiting:
+        return left(stored)
+    names = [f"#{one.tracker_id} {one.symbol}" for one in waiting]
+    if len(names) > _NAMED_MAX:
+        names[_NAMED_MAX:] = [f"{len(names) - _NAMED_MAX} more"]
+    return (f"PRIVATE STOPS ARE NOT WATCHED: {', '.join(names)}", *left(stored))
+
+
+def left(stored: StoredState) -> tuple[str, ...]:
+    """Return what was left by an agent that does not run: a sentence for each thing, from storage.
+
+    Which stops have fired and are not sold, and which backstops the exchange held when it was last
+    asked.
     """
     open_ = [one for one in stored.intents if not one.state.is_terminal]
     placed = {one.intent_id: one for one in open_ if one.purpose is Purpose.BACKSTOP}
     sales = [one for one in open_ if one.purpose is not Purpose.BACKSTOP]
     fired = [one for one in stored.trackers if one.state.is_acting]
-    waiting = sorted(
-        (one for one in stored.trackers if one.state.is_waiting), key=lambda one: one.tracker_id
-    )
-    sentences = []
-    if waiting:
-        names = [f"#{one.tracker_id} {one.symbol}" for one in waiting]
-        if len(names) > _NAMED_MAX:
-            names[_NAMED_MAX:] = [f"{len(names) - _NAMED_MAX} more"]
-        sentences.append(f"PRIVATE STOPS ARE NOT WATCHED: {', '.join(names)}")
-    sentences += unsold(sales, fired, stored.attempts)
-    if stored.trackers:
-        held = backstops.may_rest(placed, stored.attempts)
-        sentences.append(f"When Umbra last knew: {backstops.told(held)}")
-    return tuple(sentences)
+    sentences = unsold(sales, fired, stored.attempts)
+    if not stored.trackers:
+        return sentences
+    held = backstops.may_rest(placed, stored.attempts)
+    return (*sentences, f"When Umbra last knew: {backstops.told(held)}")
 
 
 def _undone(symbol: str, quantity: Decimal, *, is_sent: bool) -> str:

@@ -10,6 +10,7 @@ from bot.modes import MODES
 from bot.telegram.render.closing import UNKNOWN, of_known
 from bot.telegram.render.text import count, money
 from bot.telegram.render.tracker_words import kind_name, state_name
+from trading import last_words
 from trading.desk import CloseProposal
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import plain
@@ -136,6 +137,7 @@ def _journaled(head: str, trouble: str, stored: StoredState, *more: str) -> str:
         trouble,
         _lost(stored.lost),
         *(f"! {alert.text}" for alert in stored.alerts[:_LISTED_MAX]),
+        *last_words.left(stored),
         *more,
         *(_held(symbol, plain(held.quantity)) for symbol, held in stored.positions.items()),
         *(_tracker(tracker) for tracker in list(stored.trackers)[:_LISTED_MAX]),

@@ -238,6 +238,8 @@ DIRECTIONS: dict[str, tuple[str, ...]] = {
         *("trading.domain", "trading.candles", "storage.archive", "bot"),
         *("trading.gateway.candle_history", "trading.gateway.settings"),
     ),
+    # Of an agent that does not run, the journal is asked.
+    "bot.control.wording": (*_AGENT, "trading.last_words", "bot"),
     "bot.config": ("trading", "storage", "bot"),  # the settings types of each package
     "bot.logs": ("trading.domain",),
     "bot.modes": ("trading.domain",),
