@@ -700,6 +700,31 @@ async def test_x26_coins_that_are_sold_and_not_listed_yet_are_not_offered_again(
     fired(unlisted.fired)
 
 
+@pytest.mark.fault("X26", "EQ")
+@pytest.mark.parametrize("is_halted", [True, False])
+async def test_x26_what_an_exit_has_sold_is_booked_though_the_rest_of_it_is_blocked(
+    is_halted: bool,
+) -> None:
+    desk = Desk()
+    half = desk.exchange.fail("expire_half")
+    desk.exchange.fail("no_fills")
+
+    def blocked(_: OrderRequest) -> None:
+        if is_halted:
+            desk.engine.hold()
+        else:
+            desk.exchange.fail("refuse", times=99, status=401, code=-2015, message="Invalid key")
+
+    desk.exchange.before_accept = blocked
+    await desk.open(desk.exit())
+    await desk.time.pass_by(90)
+    assert desk.blocked("halted" if is_halted else "key refused")
+    assert desk.exchange.filled() == desk.managed == Decimal("0.25")
+    [intent] = desk.engine.intents
+    assert (intent.state, intent.filled_quantity) == (IntentState.BLOCKED, Decimal("0.25"))
+    fired(half.fired)
+
+
 @pytest.mark.fault("X36", "SAID")
 async def test_x36_an_execution_that_arrives_three_ways_is_booked_once() -> None:
     desk = Desk()
