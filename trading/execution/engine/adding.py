@@ -152,13 +152,14 @@ def claimed(cases: Iterable[Case]) -> frozenset[str]:
 def stuck(cases: Iterable[Case]) -> list[Intent]:
     """Return the sales that wait for a price or for what blocks them, not for the end of a halt.
 
-    Also those that are given up already: their coins are free once their ends are proven.
+    Also those that are given up already: their coins are free once their ends are proven, and
+    booked.
     """
     return [
         case.intent
         for case in cases
         if case.intent.side is Side.SELL
-        and not (case.is_backstop or case.is_held or case.intent.state.is_terminal)
+        and not (case.is_backstop or case.is_held or case.has_ended)
         and (
             is_resting(case.intent)
             or (case.live is None and case.intent.state is IntentState.BLOCKED)
@@ -172,7 +173,7 @@ def bounded(cases: Iterable[Case]) -> list[Intent]:
         case.intent
         for case in cases
         if case.is_exit
-        and not case.intent.state.is_terminal
+        and not case.has_ended
         and (
             case.intent.given_up
             or case.intent.expires_at is not None

@@ -32,7 +32,10 @@ class Hurrying:
 
     @asynccontextmanager
     async def unmoved(self, intent_ids: Iterable[str]) -> AsyncIterator[frozenset[str]]:
-        """Let no sale change or end inside; yields which of these stand still."""
+        """Let no sale change or end inside; yields which of these stand still.
+
+        Of one whose end is just being booked the coins are free once that is done.
+        """
         unmoved, ends_s = set[str](), self._s.monotonic() + _UNMOVED_S
         async with AsyncExitStack() as stack:
             # In one order, for two closings may come at once.
@@ -55,7 +58,8 @@ class Hurrying:
         The block writes these events with what they follow from; where it fails, nothing changes.
         """
         # Of one that is just being opened there must be no record before that.
-        seen = [(case, case.intent) for case in self._found(released) if case.is_begun]
+        found = (case for case in self._found(released) if case.is_begun)
+        seen = [(case, case.intent) for case in found if not case.intent.state.is_terminal]
         now = self._s.now()
         try:
             yield [IntentChanged(_unpriced(known, released), now) for _, known in seen]
@@ -72,7 +76,7 @@ class Hurrying:
 
     def _found(self, intent_ids: Iterable[str]) -> list[Case]:
         found = (self._s.cases.get(intent_id) for intent_id in intent_ids)
-        return [case for case in found if case is not None and not case.intent.state.is_terminal]
+        return [case for case in found if case is not None]
 
 
 def _let_go(case: Case, taking: asyncio.Task[Literal[True]]) -> None:

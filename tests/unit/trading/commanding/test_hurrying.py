@@ -474,6 +474,27 @@ async def test_a_limit_sale_that_is_just_being_written_is_sold_too(
     assert not any(one.is_open for one in world.exchange.orders.values())
 
 
+@pytest.mark.parametrize("command", CLOSINGS)
+async def test_what_a_sale_leaves_whose_end_is_just_being_written_is_sold(
+    world: AgentWorld, command: Command
+) -> None:
+    await world.protect()
+    await rest(world, limit_sale("0.3"))
+    write_slowly(world)
+    ending = asyncio.ensure_future(world.desk.execute(AbortOrders(BTC), OWNER, "abort"))
+
+    [case] = world.agent.execution._s.cases.values()
+
+    def is_ending() -> bool:
+        return case.intent.state.is_terminal
+
+    await world.time.until(is_ending, 10)
+    assert world.store.of(IntentClosed) == []
+    await confirm(world, command)
+    await world.until_sold("0.5")
+    await ending
+
+
 async def test_a_stop_that_has_just_fired_loses_its_floor_to_a_panic(world: AgentWorld) -> None:
     await world.do(ArmTracker(replace(stop_spec(), slippage_max=Decimal("0.005"))))
     world.exchange.depth[BTC] = Decimal(0)
