@@ -205,7 +205,7 @@ class Executor:
     async def _close_all(self, command: CloseAll | Panic, done: CommandExecuted) -> Outcome:
         is_panic = isinstance(command, Panic)
         if isinstance(command, Panic) and command.everything:
-            await self._cancel_foreign()
+            await asyncio.gather(self._cancel_foreign(), self._of.look_at_account())
         execution = self._of.execution
         # What is at work already must not stop at a price, nor for want of patience, either.
         sales = (*execution.stuck_sales, *execution.bounded_sales)

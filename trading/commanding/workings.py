@@ -285,16 +285,34 @@ class Workings:
         for _ in range(_READS_MAX):
             if not must_ask:
                 return None
-            booked = book.booked
             try:
-                balances = await self.ask(self.gateway.balances())
+                await self._read_account()
             except (Retryable, AuthLost) as error:
                 return Refused(f"{unknown}: {error}")
-            book.set_balances(balances, self.clock.monotonic(), booked)
             await self.ask(self.execution.look_at_purchases(base))
             # What was sold while the answer was on its way may be in it.
             must_ask = book.has_sold(base)
         return _being_booked(base) if must_ask else None
+
+    async def _read_account(self) -> None:
+        book = self.state.book
+        booked = book.booked
+        balances = await self.ask(self.gateway.balances())
+        book.set_balances(balances, self.clock.monotonic(), booked)
+
+    async def look_at_account(self) -> None:
+        """Read the account anew once while it may show what was sold; what is known does for now.
+
+        Who sells everything waits for no exchange that says nothing.
+        """
+        book = self.state.book
+        if self.state.has_condition(EXCHANGE_DOWN):
+            return
+        if any(book.is_behind(asset) for asset in book.snapshot().balances):
+            try:
+                await self._read_account()
+            except (Retryable, AuthLost) as error:
+                logger.warning("account_not_read", extra={"error": str(error)})
 
     async def _look(self, symbol: str) -> None:
         try:

@@ -15,7 +15,7 @@ from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld
 from tests.unit.trading.trackers.make import armed
 from trading.domain.chat import Severity
-from trading.domain.commands import ArmTracker, ClosePosition, EditTracker, PlaceOrder
+from trading.domain.commands import ArmTracker, ClosePosition, EditTracker, Panic, PlaceOrder
 from trading.domain.errors import Refused
 from trading.domain.events import (
     ConditionChanged,
@@ -319,6 +319,18 @@ async def test_no_stop_takes_over_what_a_purchase_has_bought_before_it_is_known(
     assert world.agent.state.book.managed("BTC/USDT") == world.exchange.coins["BTC"]
     assert world.desk.status().alerts == ()
     fired(lost.fired)
+
+
+async def test_a_panic_takes_over_nothing_that_was_just_sold_and_that_no_stream_told_of(
+    world: AgentWorld,
+) -> None:
+    world.exchange.is_line_silent = True
+    await world.do(PlaceOrder("BTC/USDT", Side.SELL, base("0.3")))
+    await world.until_sold("0.3")
+    assert world.agent.state.book.snapshot().total("BTC") == Decimal("0.5")
+    await world.do(Panic(everything=True))
+    taken = [one for one in world.store.of(PositionAdjusted) if one.symbol == "BTC/USDT"]
+    assert [one.quantity for one in taken] == [Decimal("0.3"), Decimal("0.2")]
 
 
 @pytest.mark.fault("S07")
