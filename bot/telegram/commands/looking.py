@@ -52,7 +52,8 @@ async def show_status(request: Request, services: Services) -> Reply:
 async def show_positions(request: Request, services: Services) -> Reply:
     """Answer /positions [page]."""
     page = page_of(request)
-    return Reply((status.positions_card(services.desk.positions(), page),))
+    may_act = request.person.role is not Role.VIEWER
+    return Reply((status.positions_card(services.desk.positions(), page, may_act=may_act),))
 
 
 async def show_balance(request: Request, services: Services) -> Reply:

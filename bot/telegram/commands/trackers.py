@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from bot.telegram import grammar
+from bot.telegram.access import may_use
 from bot.telegram.commands import asking, guide, looking
 from bot.telegram.commands.context import Reply, Request, Services, page_of, whole_number
 from bot.telegram.render import trackers as render
@@ -31,7 +32,9 @@ async def track(request: Request, services: Services) -> Reply:
 
 async def show_trackers(request: Request, services: Services) -> Reply:
     """Answer /trackers [page]."""
-    return Reply((render.trackers_card(services.desk.trackers(), page_of(request)),))
+    may_act = may_use("track", request.person.role)
+    views = services.desk.trackers()
+    return Reply((render.trackers_card(views, page_of(request), may_act=may_act),))
 
 
 async def tracker(request: Request, services: Services) -> Reply:

@@ -277,11 +277,12 @@ def _quote(symbol: str) -> str:
     return base_and_quote(symbol)[1]
 
 
-def positions_card(views: Sequence[PositionView], page: int = 1) -> Card:
-    """Managed holdings, greatest value first."""
+def positions_card(views: Sequence[PositionView], page: int = 1, *, may_act: bool = True) -> Card:
+    """Managed holdings, greatest value first; who `may_act` is told how coins come to be there."""
     if not views:
-        hint = "Confirming a sell tracker puts coins under Umbra's care: /track"
-        return Card(card_text("💼 No managed position", hint), ((does("🎯 Track", "/track"),),))
+        hint = ("Confirming a sell tracker puts coins under Umbra's care: /track",) * may_act
+        row = ((does("🎯 Track", "/track"),),) * may_act
+        return Card(card_text("💼 No managed position", *hint), row)
     pages, shown = paged(views, page)
     lines: list[Line] = []
     for view in shown:

@@ -69,11 +69,11 @@ PRICES = {
 }
 
 
-def trackers_card(views: Sequence[TrackerView], page: int = 1) -> Card:
-    """Every live tracker, nearest to fire first, each with a button of its own."""
+def trackers_card(views: Sequence[TrackerView], page: int = 1, *, may_act: bool = True) -> Card:
+    """Every live tracker, nearest to fire first, with a button; who `may_act` is told of /track."""
     if not views:
-        text = card_text("📍 No tracker is watching", "Start one:", Code("/track"))
-        return Card(text, ((does("🎯 Track", "/track"),),))
+        text = card_text("📍 No tracker is watching", *(("Start one:", Code("/track")) * may_act))
+        return Card(text, ((does("🎯 Track", "/track"),),) * may_act)
     pages, shown = paged(views, page)
     lines: list[Line] = []
     picks = []

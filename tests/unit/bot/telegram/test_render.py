@@ -1,6 +1,6 @@
 """Cards fit a phone: narrow, escaped, within Telegram's limits whatever the state."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -449,6 +449,14 @@ def test_a_viewer_is_not_offered_what_is_refused_to_viewers() -> None:
         for may_act in (True, False)
     }
     assert offered[True] - offered[False] == {"🎯 Track"}
+
+
+@pytest.mark.parametrize("empty", [status.positions_card, trackers.trackers_card])
+def test_who_may_only_look_is_not_told_to_start_a_tracker(empty: Callable[..., Card]) -> None:
+    assert "/track" in empty([]).text
+    looking = empty([], may_act=False)
+    assert looking.text == empty([]).text.splitlines()[0]
+    assert not looking.buttons
 
 
 def test_what_a_paused_tracker_would_do_is_not_called_what_it_does() -> None:

@@ -335,3 +335,15 @@ async def test_each_command_can_be_tapped_as_well_as_typed(
     assert labels <= shown
     for data in answer.buttons.values():
         assert not (await talk.press(data)).title.startswith("✋ This")
+
+
+@pytest.mark.parametrize(("line", "seen"), [("/trackers", "trackers"), ("/positions", "positions")])
+async def test_where_nothing_is_watched_a_viewer_is_not_told_to_start(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch, line: str, seen: str
+) -> None:
+    monkeypatch.setattr(talk.services.desk, seen, list)
+    assert "/track" in (await talk.ask(line, TRADER)).text
+    answer = await talk.ask(line, VIEWER)
+    assert answer.title.endswith(("No tracker is watching", "No managed position"))
+    assert "/track" not in answer.text
+    assert not answer.buttons
