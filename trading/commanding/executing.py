@@ -473,7 +473,8 @@ def _released(found: Closing) -> str:
 
 def _kept(sales: Sequence[Intent]) -> str:
     """Name older sales that were being opened or booked for longer than a closing waits."""
-    if not sales:
+    unsold = [one for one in sales if one.residual > 0]
+    if not unsold:
         return ""
-    left = ", ".join(f"{grouped(one.residual)} {base_and_quote(one.symbol)[0]}" for one in sales)
+    left = ", ".join(f"{grouped(one.residual)} {base_and_quote(one.symbol)[0]}" for one in unsold)
     return f" NOT taken along, just being changed: older sales of {left}. Ask again."

@@ -521,3 +521,15 @@ async def test_a_sale_that_a_closing_cannot_take_along_is_named(
     )
     await world.do(command)
     await world.until_sold("0.5")
+
+
+async def test_a_sale_that_has_sold_all_is_not_named(world: AgentWorld) -> None:
+    await rest(world, limit_sale("0.2"))
+    await world.do(PlaceOrder(ADA, Side.SELL, coins("100"), Decimal(2)))
+    [case] = [one for one in world.agent.execution._s.cases.values() if one.intent.symbol == BTC]
+    async with case.lock:
+        # What it has sold is just being booked.
+        case.unbooked = case.intent.quantity
+        case.intent = replace(case.intent, filled_quantity=case.unbooked)
+        _, outcome = await confirm(world, CloseAll())
+    assert outcome.text == "Selling 100 ADA."
