@@ -35,7 +35,7 @@ class Episodes:
         self._note(condition, now_s)
 
     def ended(self, now_s: float, at: datetime) -> list[ConditionChanged]:
-        """Return the ends of conditions that have been green for long enough."""
+        """Return the ends of conditions that have been green for long enough, without a text."""
         over = [key for key, red_s in self._red_s.items() if now_s - red_s >= self._green_s]
         for key in over:
             del self._red_s[key]
@@ -54,13 +54,11 @@ class Episodes:
 
 
 def _changed(condition: Condition, is_active: bool, text: str, at: datetime) -> ConditionChanged:
-    subject = condition.symbol or "the market data"
-    name = condition.name.replace("_", " ")
     return ConditionChanged(
         condition=condition.name,
         symbol=condition.symbol or None,
         is_active=is_active,
         severity=condition.severity if is_active else Severity.INFO,
-        text=text or f"{name} is over for {subject}",
+        text=text,
         at=at,
     )

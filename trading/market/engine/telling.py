@@ -20,7 +20,15 @@ STALE_DATA = "stale_data"
 DEGRADED_DATA = "degraded_data"
 PRICE_DISAGREEMENT = "price_disagreement"
 DROPPED_PRICES = "dropped_prices"
-_OWN = frozenset({STREAM_DOWN, STALE_DATA, DEGRADED_DATA, PRICE_DISAGREEMENT, DROPPED_PRICES})
+# What is said when it is over; of one symbol, its name stands for the {}. No more is said: it is
+# over, too, once nobody needs its prices any more, or something worse is told instead.
+_OVER = {
+    STREAM_DOWN: "the warning about live prices{} is over",
+    STALE_DATA: "the alarm about missing prices{} is over",
+    DEGRADED_DATA: "the warning about live prices{} is over",
+    PRICE_DISAGREEMENT: "the warning about live and REST prices{} is over",
+    DROPPED_PRICES: "prices{} are believed again",
+}
 _NAMED_MAX = 5
 
 
@@ -64,7 +72,7 @@ class Telling:
     def resume(self, conditions: Iterable[ConditionChanged], now_s: float) -> None:
         """Take over what a process before this one told, of symbols that nobody watches, too."""
         for told in conditions:
-            if told.condition in _OWN:
+            if told.condition in _OVER:
                 condition = Condition(told.condition, told.symbol or "", told.severity)
                 self._episodes.resume(condition, now_s)
             if told.condition == DROPPED_PRICES and told.symbol is not None:
@@ -90,17 +98,15 @@ class Telling:
             self._hooks.on_condition(self._ended(event))
 
     def _ended(self, event: ConditionChanged) -> ConditionChanged:
+        of = "" if event.symbol is None else f" of {event.symbol}"
+        event = replace(event, text=_OVER[event.condition].format(of))
         if event.condition != DROPPED_PRICES or event.symbol is None:
             return event
         unbelieved = self._unbelieved.pop(event.symbol, _Unbelieved())
         if unbelieved.last is None or unbelieved.count == 1:
             return event
         price = plain(unbelieved.last.trade.price)
-        text = (
-            f"prices of {event.symbol} are believed again: {unbelieved.number} were not, the last "
-            f"{price}"
-        )
-        return replace(event, text=text)
+        return replace(event, text=f"{event.text}: {unbelieved.number} were not, the last {price}")
 
     async def judge(self, now_s: float, at: datetime) -> None:
         """Tell what is wrong now, each second; ask for another stream where that may help."""

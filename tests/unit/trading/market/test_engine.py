@@ -890,6 +890,27 @@ async def test_what_an_earlier_process_told_ends_also_of_symbols_that_nobody_wat
     )
 
 
+@pytest.mark.parametrize(
+    ("condition", "symbol", "said"),
+    [
+        ("stream_down", None, "the warning about live prices is over"),
+        ("degraded_data", OTHER, f"the warning about live prices of {OTHER} is over"),
+        ("stale_data", None, "the alarm about missing prices is over"),
+        ("stale_data", OTHER, f"the alarm about missing prices of {OTHER} is over"),
+        ("price_disagreement", OTHER, f"the warning about live and REST prices of {OTHER} is over"),
+        ("dropped_prices", OTHER, f"prices of {OTHER} are believed again"),
+    ],
+)
+async def test_an_end_is_said_in_plain_words_and_claims_no_more(
+    bench: Bench, condition: str, symbol: str | None, said: str
+) -> None:
+    bench.engine.resume([_standing(condition, symbol)])
+    await bench.live()
+    await bench.pass_seconds(61)
+    [ended] = bench.conditions
+    assert (ended.condition, ended.is_active, ended.text) == (condition, False, said)
+
+
 async def test_what_an_earlier_process_told_and_still_holds_is_not_told_again(
     bench: Bench,
 ) -> None:
