@@ -315,9 +315,18 @@ def _is_touch(tracker: Tracker) -> bool:
     return tracker.spec.confirm.kind is ConfirmKind.TOUCH
 
 
+# By side, and whether it trails.
+_RULES = {
+    (Side.SELL, False): "stop",
+    (Side.SELL, True): "trailing stop",
+    (Side.BUY, False): "buy stop",
+    (Side.BUY, True): "trailing purchase",
+}
+
+
 def _rule(tracker: Tracker) -> str:
     confirm = tracker.spec.confirm
-    name = "trailing stop" if tracker.distance is not None else "stop"
+    name = _RULES[tracker.side, tracker.distance is not None]
     if confirm.kind is ConfirmKind.TOUCH:
         return name
     if confirm.kind is ConfirmKind.TICKS:

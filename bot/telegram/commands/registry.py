@@ -57,7 +57,7 @@ COMMANDS: tuple[CommandEntry, ...] = (
     CommandEntry(
         "trackers", trackers.show_trackers, "Trackers, nearest first", "/trackers", in_menu=True
     ),
-    CommandEntry("tracker", trackers.tracker, "One tracker, changed", "/tracker 3 stop 59000"),
+    CommandEntry("tracker", trackers.tracker, "One tracker, or a change", "/tracker 3 stop 59000"),
     CommandEntry(
         "chart",
         looking.show_chart,

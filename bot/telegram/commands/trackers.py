@@ -1,5 +1,6 @@
 """Commands about trackers: the list, one card, changes typed and tapped, and /track."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from bot.telegram import grammar
@@ -45,7 +46,7 @@ async def tracker(request: Request, services: Services) -> Reply:
         return Reply((await _card(request, services),))
     verb = request.words[1].lower()
     if verb == "why" and len(request.words) == 2:
-        return Reply((render.why_card(_view(request, services)),))
+        return Reply((await _card(request, services, render.why_card),))
     if verb == "chart":
         return await _chart(request, services)
     if verb == "tighten" and len(request.words) == 2:
@@ -79,11 +80,15 @@ def on_its_kind(command: Command, desk: Desk) -> Command:
     return replace(command, level=command.stop, stop=None)
 
 
-async def _card(request: Request, services: Services) -> Card:
-    """Its living card, or how it ended."""
+async def _card(
+    request: Request,
+    services: Services,
+    living: Callable[[TrackerView], Card] = render.tracker_card,
+) -> Card:
+    """A card of what lives, or how it ended."""
     number = _number(request)
     try:
-        return render.tracker_card(services.desk.tracker(number))
+        return living(services.desk.tracker(number))
     except Refused:
         return render.ended_card(await services.desk.ended_tracker(number))
 

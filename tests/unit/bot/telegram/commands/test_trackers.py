@@ -54,6 +54,17 @@ async def test_a_backstop_that_no_order_could_be_is_not_offered(world: AgentWorl
     assert offered
 
 
+async def test_why_is_answered_of_a_tracker_that_is_over(world: AgentWorld) -> None:
+    await world.protect()
+    await world.move("57000")
+    await world.time.pass_by(5)
+    services = cast(Services, SimpleNamespace(desk=world.desk))
+    asked = SimpleNamespace(by=OWNER, words=("1", "why"), text="/tracker 1 why")
+    reply = await world.time.finish(tracker(cast(Request, asked), services))
+    assert "Nothing is watched any more" in reply.cards[0].text
+    assert "done: 0.5 BTC" in reply.cards[0].text
+
+
 async def test_a_tracker_that_has_fired_is_offered_nothing_and_says_why(world: AgentWorld) -> None:
     await world.protect()
     world.exchange.without_bids.add("BTC/USDT")
