@@ -97,6 +97,8 @@ async def test_a_process_that_may_open_nothing_more_lives_tells_and_recovers(wor
         await world.fault("disconnect", scope="all", abort=True)
         await until_logged(world, "Too many open files")
         fired(re.findall(r".{60}Too many open files", world.log())[:1])
+        # What is asked for goes on over a connection that stands, as long as it does.
+        await world.fault("drop_response", path="/api/v3/time", times=3)
         await until_logged(world, "exchange_unreachable")
         # Signs of life need descriptors, too.
         await until_logged(world, "sign_not_written")
