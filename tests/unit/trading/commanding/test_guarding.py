@@ -815,13 +815,18 @@ async def test_one_that_was_cut_takes_no_coins_that_another_stop_is_about_to_sel
     assert [order.request.quantity for order in resting(world)] == [Decimal("0.25")]
 
 
-async def test_one_above_what_one_order_takes_is_told_with_what_it_covers(
-    world: AgentWorld,
-) -> None:
-    rules = replace(world.exchange.rules["BTC/USDT"], market_quantity_max=Decimal("0.2"))
+async def _start_with_orders_up_to(world: AgentWorld, most: str) -> None:
+    """Start over on an exchange that takes no more of BTC/USDT in one order."""
+    rules = replace(world.exchange.rules["BTC/USDT"], market_quantity_max=Decimal(most))
     world.exchange.rules["BTC/USDT"] = rules
     await world.kill()
     await world.start()
+
+
+async def test_one_above_what_one_order_takes_is_told_with_what_it_covers(
+    world: AgentWorld,
+) -> None:
+    await _start_with_orders_up_to(world, "0.2")
     spec = replace(stop_spec("58000"), backstop=Decimal(50_000))
     proposal = await world.time.finish(world.desk.propose(ArmTracker(spec), OWNER))
     assert isinstance(proposal.facts, TrackerProposal)
@@ -837,10 +842,7 @@ async def test_one_above_what_one_order_takes_is_told_with_what_it_covers(
 async def test_no_more_than_what_it_sells_is_called_protected_by_a_backstop_alone(
     world: AgentWorld,
 ) -> None:
-    rules = replace(world.exchange.rules["BTC/USDT"], market_quantity_max=Decimal("0.2"))
-    world.exchange.rules["BTC/USDT"] = rules
-    await world.kill()
-    await world.start()
+    await _start_with_orders_up_to(world, "0.2")
     await guard(world)
     (view,) = world.desk.positions()
     # Its private stop sells all of it, in several orders; while Umbra is away nothing does.
