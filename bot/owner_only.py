@@ -71,7 +71,10 @@ def leave_to_owner(directory: Path) -> None:
         return
     for path in directory.iterdir():
         with contextlib.suppress(OSError):
-            if path.lstat().st_uid == 0:
+            found = path.lstat()
+            # A file with a second name may be one of root's own, somewhere else.
+            is_here_alone = found.st_nlink == 1 or stat.S_ISDIR(found.st_mode)
+            if found.st_uid == 0 and is_here_alone:
                 os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 

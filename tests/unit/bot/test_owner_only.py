@@ -144,6 +144,7 @@ def test_what_root_leaves_in_somebodys_directory_is_theirs(tmp_path: Path) -> No
     outside = tmp_path.with_name(f"{tmp_path.name} outside")
     outside.touch()
     (tmp_path / "link").symlink_to(outside)
+    (tmp_path / "second name").hardlink_to(outside)
     leave_to_owner(tmp_path)
     assert {path.lstat().st_uid for path in tmp_path.iterdir()} == {0, other}
     os.chown(tmp_path, somebody, somebody)
@@ -154,5 +155,6 @@ def test_what_root_leaves_in_somebodys_directory_is_theirs(tmp_path: Path) -> No
         "secrets.json": somebody,
         "of another": other,
         "link": somebody,
+        "second name": 0,
     }
     assert outside.stat().st_uid == 0
