@@ -232,11 +232,41 @@ def _notice(wait: asyncio.Future[Any]) -> None:
         wait.exception()
 
 
+def _dialling(base: Any) -> Any:
+    """Return a class of the library whose pauses before a connection no clock makes longer.
+
+    It counts them by the machine's: set back by an hour, it connected again after an hour.
+    """
+
+    class Dialling(base):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            # When a connection may be made again, in monotonic seconds, by its address.
+            self._dials_at_s: dict[str, float] = {}
+            super().__init__(*arguments, **named)
+
+        def on_error(self, client: Any, error: Any) -> None:
+            url, before = client.url, self._backoff(client.url)
+            super().on_error(client, error)
+            if self._backoff(url) is not before:
+                wait_s = super().ws_dial_delay(url)
+                self._dials_at_s[url] = asyncio.get_running_loop().time() + wait_s
+
+        def ws_dial_delay(self, url: str) -> float:
+            if self._backoff(url) is None:
+                return 0.0
+            return max(self._dials_at_s.get(url, 0.0) - asyncio.get_running_loop().time(), 0.0)
+
+        def _backoff(self, url: str) -> Any:
+            return (getattr(self, "ws_dial_backoff", None) or {}).get(url)
+
+    return Dialling
+
+
 def hooked(base: Any) -> Any:
     """Return a class of the library whose raw answers and raw messages reach us."""
 
     # The library is loaded late, so its subclass can only be made here.
-    class Hooked(base):
+    class Hooked(_dialling(base)):  # type: ignore[misc]
         on_raw_message: OnMessage | None = None
         # For whatever streams; the other session takes requests.
         stream_session: Any = None

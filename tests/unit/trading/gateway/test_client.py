@@ -190,3 +190,20 @@ async def test_the_certificates_of_an_exchange_are_read_once_and_checked(
     assert exchange.ssl_context is context
     await sessions.close()
     await exchange.close()
+
+
+async def test_a_clock_that_is_set_back_keeps_no_connection_from_being_made_again() -> None:
+    exchange = load_exchange(GatewaySettings("binance"), {})
+    client = exchange.client("ws://127.0.0.1:9/ws")
+    client.dial_failed = True
+    exchange.on_error(client, ConnectionError("refused"))
+    waits_s = exchange.ws_dial_delay(client.url)
+    assert 0 < waits_s <= 1
+    now_ms = exchange.milliseconds()
+    exchange.milliseconds = lambda: now_ms - 3_600_000
+    # An error of a connection that stands has no part in it.
+    exchange.on_error(client, ConnectionError("lost"))
+    assert 0 < exchange.ws_dial_delay(client.url) <= waits_s
+    exchange.on_connected(client)
+    assert exchange.ws_dial_delay(client.url) == 0
+    await exchange.close()
