@@ -87,10 +87,10 @@ def test_coins_of_a_sale_that_does_not_come_about_are_let_go_of_whenever_the_pow
         play(1, story)
         return is_written
 
-    written = {cut(commits) for commits in COMMITS}
-    assert True in written, "the power never went behind the end of the sale"
+    ends_durable = [cut(commits) for commits in COMMITS]
+    assert any(ends_durable), "the power never went behind the end of the sale"
     # The very next commit may have it all: the end is one fact with what it lets go of.
-    assert False in written or moment == "after"
+    assert moment == "after" or not all(ends_durable), "the power never went before that end"
 
 
 def test_a_sale_that_nobody_takes_for_minutes_lets_its_coins_go() -> None:

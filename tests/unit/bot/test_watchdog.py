@@ -111,24 +111,24 @@ async def test_within_fifteen_seconds_of_the_last_sign_it_is_said_by_every_way(
     heartbeat.write(tmp_path, NOON, is_healthy=True, note="")
     ways = (_Way(), _Way())
     watchdog = Watchdog(tmp_path, [way.say for way in ways], time, time.sleep)
-    for _ in range(30):
+    await _look(watchdog, time, 30)
+    assert [len(way.said) for way in ways] == [1, 1]
+
+
+async def _look(watchdog: Watchdog, time: VirtualTime, times: int) -> None:
+    for _ in range(times):
         await watchdog.step()
         await time.pass_by(0.5)
-    assert [len(way.said) for way in ways] == [1, 1]
 
 
 async def test_what_no_way_takes_is_tried_until_one_does(tmp_path: Path) -> None:
     time = VirtualTime()
     way = _Way(is_open=False)
     watchdog = Watchdog(tmp_path, [way.say], time, time.sleep)
-    for _ in range(60):
-        await watchdog.step()
-        await time.pass_by(0.5)
+    await _look(watchdog, time, 60)
     assert way.said == []
     way.is_open = True
-    for _ in range(10):
-        await watchdog.step()
-        await time.pass_by(0.5)
+    await _look(watchdog, time, 10)
     assert len(way.said) == 1
 
 
@@ -138,12 +138,8 @@ async def test_a_death_that_no_way_takes_for_long_is_said_once_when_one_does(
     time = VirtualTime()
     way = _Way(is_open=False)
     watchdog = Watchdog(tmp_path, [way.say], time, time.sleep)
-    for _ in range(2_000):
-        await watchdog.step()
-        await time.pass_by(0.5)
+    await _look(watchdog, time, 2_000)
     way.is_open = True
-    for _ in range(10):
-        await watchdog.step()
-        await time.pass_by(0.5)
+    await _look(watchdog, time, 10)
     assert len(way.said) == 1
     assert "for 15 min" in way.said[0]
