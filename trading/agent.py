@@ -57,7 +57,6 @@ from trading.reading_back import read_back
 from trading.restoring import Restoring
 from trading.start_card import StartLog
 from trading.state import CAUSES_KEPT, AgentState
-from trading.trackers import slices
 from trading.trackers.engine import Hooks, TrackerEngine
 from trading.trackers.slices import Holdings
 
@@ -156,7 +155,7 @@ class TradingAgent:
             order_prefix=self._identity.order_prefix,
             on_excess=lambda excess: self._follow_ups.add(partial(self._flattening.sell, excess)),
             on_stranger=self._order_unknown,
-            owned_of=lambda symbol: slices.to_sell(self.trackers.all(), symbol),
+            owned_of=self.trackers.owned,
             undisturbed=self.trackers.undisturbed,
             on_key_refused=self._key_refused,
             on_overflow=self._follow_ups.give_up,

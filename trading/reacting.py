@@ -1,7 +1,6 @@
 """What follows from a durable fact: a tracker mirrors its exit, slices shrink, entries end."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from decimal import Decimal
 from functools import partial
 
 from trading.commanding.guarding import Guarding
@@ -14,12 +13,12 @@ from trading.domain.events import (
     PositionAdjusted,
     TradingModeChanged,
 )
-from trading.domain.money import ZERO
 from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import TrackerState
 from trading.follow_ups import FollowUps
 from trading.risk import halts
+from trading.trackers import slices
 
 
 class Reacting:
@@ -96,18 +95,10 @@ class Reacting:
         async with self._of.trackers.undisturbed():
             sold = self._of.execution.sold_of_slices(symbol)
             ordered = self._of.execution.sold_by_order(symbol)
-            managed = self._of.state.book.managed(symbol) + sold + self._cut(symbol) - ordered
+            fired, exits = self._of.trackers.acting(), self._of.execution.intents
+            cut = slices.cut(fired, symbol, exits)
+            managed = self._of.state.book.managed(symbol) + sold + cut - ordered
             bought = self._of.execution.bought_of_slices(symbol)
             events = self._of.trackers.resized(symbol, managed, bought=bought)
             if events:
                 await self._of.record(*events)
-
-    def _cut(self, symbol: str) -> Decimal:
-        """Base units of fired slices that exits were cut down by: no coins stand for them."""
-        wanted = {
-            intent.tracker_id: intent.quantity
-            for intent in self._of.execution.intents
-            if (intent.symbol, intent.purpose) == (symbol, Purpose.PROTECT)
-        }
-        fired = (one for one in self._of.trackers.acting() if one.tracker_id in wanted)
-        return sum((max(one.quantity - wanted[one.tracker_id], ZERO) for one in fired), ZERO)

@@ -197,8 +197,14 @@ class Facts:
 
     def _owned_beside(self, ended: Intent) -> Decimal:
         """Managed base units that trackers own, and that other open sales want."""
+        exits = {
+            one.tracker_id: one.quantity
+            for one in self.intents.values()
+            if one.purpose is Purpose.PROTECT and not one.state.is_terminal
+        }
         slices = (
-            one.quantity
+            # A slice that has fired keeps what its exit was cut down by: no coins stand for that.
+            min(one.quantity, exits.get(one.tracker_id, one.quantity))
             for one in self.trackers.values()
             if one.symbol == ended.symbol and one.side is Side.SELL and not one.state.is_terminal
         )

@@ -7,7 +7,7 @@ from decimal import Context, Decimal
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import EXACT, ZERO, floor_to, plain, rounded
-from trading.domain.order import Side
+from trading.domain.order import Intent, Purpose, Side
 from trading.domain.tracker import Amount, AmountKind, Tracker
 
 GONE = "its coins are gone"
@@ -46,6 +46,24 @@ class Slice:
 def to_sell(trackers: Iterable[Tracker], symbol: str) -> Decimal:
     """Return the base units of a symbol that these trackers own, of its managed ones."""
     return sum((one.quantity for one in trackers if _sells(one, symbol)), ZERO)
+
+
+def owned(trackers: Sequence[Tracker], symbol: str, exits: Iterable[Intent]) -> Decimal:
+    """Return the same of trackers that may have fired: of those no more than their exits want."""
+    return to_sell(trackers, symbol) - cut(trackers, symbol, exits)
+
+
+def cut(trackers: Iterable[Tracker], symbol: str, exits: Iterable[Intent]) -> Decimal:
+    """Return the base units of fired slices that exits were cut down by: no coins are theirs."""
+    wanted = {one.tracker_id: one.quantity for one in exits if one.purpose is Purpose.PROTECT}
+    return sum(
+        (
+            max(one.quantity - wanted[one.tracker_id], ZERO)
+            for one in trackers
+            if one.state.is_acting and one.tracker_id in wanted and _sells(one, symbol)
+        ),
+        ZERO,
+    )
 
 
 def to_spend(trackers: Iterable[Tracker], asset: str) -> Decimal:

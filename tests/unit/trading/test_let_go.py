@@ -144,6 +144,33 @@ async def test_the_end_of_one_sale_takes_nothing_from_another(world: AgentWorld)
     assert (managed(world), world.exchange.coins["BTC"]) == (0, Decimal("0.3"))
 
 
+@pytest.mark.fault("M09", "SAID")
+async def test_a_fired_stop_that_was_cut_keeps_no_coins_that_it_does_not_sell(
+    world: AgentWorld,
+) -> None:
+    await world.do(sell("0.1"))
+    await world.time.pass_by(2)
+    await world.protect("58000", Amount(AmountKind.BASE, Decimal("0.4")))
+    world.exchange.lock_by_hand("BTC", "0.5")
+    await world.move("57990")
+    await world.time.pass_by(10)
+    # An order of the person's own sells half of what the stop cannot sell.
+    world.exchange.lock_by_hand("BTC", "-0.2")
+    world.exchange.sell_by_hand(BTC, "0.2")
+    world.exchange.tell_balance("BTC")
+    await world.time.until(lambda: managed(world) == Decimal("0.3"), 60)
+    await world.time.pass_by(10)
+    [sale, _] = world.agent.execution.intents
+    await world.time.finish(world.agent.execution.give_up([sale.intent_id], ()))
+    await world.time.until(lambda: bool(ends(world)), 60)
+    [exit_] = world.agent.execution.intents
+    assert (exit_.residual, managed(world), ends(world)) == (
+        *(Decimal("0.2"), Decimal("0.2")),
+        [Decimal("0.1")],
+    )
+    fired(world.exchange.foreign)
+
+
 async def test_a_sale_is_not_cut_for_one_that_has_just_let_its_coins_go() -> None:
     desk = Desk(managed="0")
     for name, quantity in (("first", "0.3"), ("second", "0.2")):

@@ -57,6 +57,17 @@ def bought_of_slices(cases: Iterable[Case], symbol: str) -> Decimal:
     )
 
 
+def exits_of_slices(cases: Iterable[Case], symbol: str) -> list[Intent]:
+    """Return the open sales of what trackers owned as they fired."""
+    return [
+        case.intent
+        for case in cases
+        if case.intent.symbol == symbol
+        and case.intent.purpose is Purpose.PROTECT
+        and not case.intent.state.is_terminal
+    ]
+
+
 def owned_beside(case: Case, cases: Iterable[Case]) -> Decimal:
     """Return the managed base units that other sales than a case want, or have sold unbooked.
 

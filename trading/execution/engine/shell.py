@@ -61,7 +61,7 @@ class ExecutionEngine:
     `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
     transaction, within `undisturbed`. `publish` is handed every fact once it is written;
     `on_excess` what was bought beyond a decision, once it is booked and at the next start;
-    `owned_of` says how many base units of a symbol trackers own.
+    `owned_of` says how many base units of a symbol trackers own whose open exits are these.
     `on_stranger` is told of each order of ours that comes to light and that no record tells of, and
     returns whether it tells people of it; what a start finds is left to whoever asks `unrecorded`;
     `on_overflow` is called when storage has refused more facts than memory should hold, and
@@ -86,7 +86,7 @@ class ExecutionEngine:
         order_prefix: str,
         on_excess: Callable[[Excess], None] = lambda _: None,
         on_stranger: Callable[[OrderReport], bool] = lambda _: False,
-        owned_of: Callable[[str], Decimal] = lambda _: ZERO,
+        owned_of: Callable[[str, Sequence[Intent]], Decimal] = lambda _, __: ZERO,
         undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
         on_key_refused: Callable[[], None] = lambda: None,
         on_overflow: Callable[[], None] = lambda: None,

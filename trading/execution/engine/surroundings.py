@@ -47,7 +47,7 @@ class Surroundings:
     prefix: str
     on_excess: Callable[[Excess], None] = lambda _: None
     on_stranger: Callable[[OrderReport], bool] = lambda _: False
-    owned_of: Callable[[str], Decimal] = lambda _: ZERO
+    owned_of: Callable[[str, Sequence[Intent]], Decimal] = lambda _, __: ZERO
     undisturbed: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     on_key_refused: Callable[[], None] = lambda: None
     on_missing: Callable[[str], None] = lambda _: None
@@ -187,8 +187,9 @@ class Surroundings:
 
     def unowned(self, case: Case, position: Position) -> Decimal:
         """Managed base units that neither a tracker nor another sale than a case owns."""
-        others = adding.owned_beside(case, self.cases.values())
-        return position.quantity - self.owned_of(case.intent.symbol) - others
+        cases, symbol = self.cases.values(), case.intent.symbol
+        owned = self.owned_of(symbol, adding.exits_of_slices(cases, symbol))
+        return position.quantity - owned - adding.owned_beside(case, cases)
 
     def _left_to_sell(self, case: Case) -> Decimal:
         if case.has_ended:

@@ -321,6 +321,10 @@ class TrackerEngine:
         """Live trackers of one symbol by id, as `all` gives them."""
         return sorted(self._live.of(symbol), key=lambda tracker: tracker.tracker_id)
 
+    def owned(self, symbol: str, exits: Iterable[Intent]) -> Decimal:
+        """Return the managed base units of a symbol that trackers own; `exits` are those open."""
+        return slices.owned(self._live.of(symbol), symbol, exits)
+
     def with_backstop(self) -> list[Tracker]:
         """Waiting trackers that want a stop on the exchange, by id, as they are durable."""
         return self._live.with_backstop()

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import NOON
 from tests.unit.trading.trackers.make import BTC, armed, d, with_spec
+from trading import decide
+from trading.decide import DecisionSettings
 from trading.domain.errors import Refused
 from trading.domain.order import Side
 from trading.domain.tracker import Amount, AmountKind, Tracker, TrackerKind, TrackerState
@@ -213,6 +216,16 @@ def test_slices_never_sum_to_more_than_there_is(
         trackers.append(_stop(number, owned.quantity, amount))
     total = slices.to_sell(trackers, BTC.symbol)
     assert total <= care <= managed + unmanaged
+
+
+@pytest.mark.parametrize(
+    ("wanted", "owned"), [(None, "0.7"), ("0.4", "0.7"), ("0.1", "0.4"), ("0", "0.3")]
+)
+def test_a_stop_that_fired_owns_no_more_than_its_exit_wants(wanted: str | None, owned: str) -> None:
+    fired = replace(_stop(1, "0.4"), state=TrackerState.BLOCKED)
+    exit_ = decide.on_trigger(fired, _PRICE, NOON, DecisionSettings())
+    exits = [] if wanted is None else [replace(exit_, quantity=d(wanted))]
+    assert slices.owned([fired, _stop(2, "0.3")], BTC.symbol, exits) == d(owned)
 
 
 def test_shrinkage_takes_from_the_youngest_first() -> None:
