@@ -159,6 +159,9 @@ class Recovery:
                 await self._searching.query(case, live)
             case.wake()
         self._looked_s = {one: at_s for one, at_s in self._looked_s.items() if one in watched}
+        # What has traded is booked, whatever its decision waits for, and after that has ended.
+        for case in self._reporting.known():
+            await self._searching.look_for_fills(case)
 
     async def _look_late(self, attempt: Attempt, now: datetime) -> None:
         if not self._s.is_listed(attempt.request.symbol):

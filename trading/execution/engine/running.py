@@ -103,9 +103,6 @@ class Running:
             await self._follow(case, live)
             return
         self._sending.detach(case)
-        if case.is_held or case.obstacle is not None:
-            # What it has sold is booked, whatever keeps it from selling more.
-            await self._searching.read_fills(case)
         if case.giving_up is not None:
             await self._finish(case, case.giving_up)
         elif case.is_held and case.intent.quantity > ladder.filled(case.attempts):

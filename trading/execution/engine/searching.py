@@ -115,15 +115,27 @@ class Searching:
 
     async def complete_fills(self, case: Case) -> None:
         """Read executions that a report did not list; a late list is waited for, then told."""
-        now_s = self._s.monotonic()
-        if case.fills_missing_s is None:
-            case.fills_missing_s = now_s
+        waited_s = await self.look_for_fills(case)
+        if waited_s is not None:
+            at_most_s = self._s.settings.absence.query_every_s
+            await self._s.wait(case, min(max(waited_s, 0.25), at_most_s))
+
+    async def look_for_fills(self, case: Case) -> float | None:
+        """Read them once; returns for how many seconds they are missing, None once they are not.
+
+        A person is told of those that are missing for long.
+        """
+        if case.missing_fills() and case.fills_missing_s is None:
+            case.fills_missing_s = self._s.monotonic()
+        since_s = case.fills_missing_s
+        if since_s is None or not self._s.is_listed(case.intent.symbol):
+            return None
         await self.read_fills(case)
         if not case.missing_fills():
             case.fills_missing_s = None
             await self._booking.over(case, "fills")
-            return
-        waited_s = self._s.monotonic() - case.fills_missing_s
+            return None
+        waited_s = self._s.monotonic() - since_s
         if waited_s > self._s.settings.fills_deadline_s:
             case.fills_missing_s = self._s.monotonic()
             await self._booking.alert(
@@ -132,7 +144,7 @@ class Searching:
                 f"{case.intent.symbol}: an order was filled, but the exchange has not listed its "
                 f"executions for {waited_s:.0f} s; the position is not booked yet",
             )
-        await self._s.wait(case, min(max(waited_s, 0.25), self._s.settings.absence.query_every_s))
+        return waited_s
 
     async def read_fills(self, case: Case) -> None:
         """Read executions that a report did not list, once."""
