@@ -51,6 +51,8 @@ class Facts:
     fills: dict[tuple[str, str], Fill] = field(default_factory=dict)
     adopted: dict[str, Decimal] = field(default_factory=dict)
     managed: dict[str, Decimal] = field(default_factory=dict)
+    # Base units that the sale which ended last had to let go of, and that others own.
+    owed: Decimal = ZERO
     mode: TradingMode = TradingMode.ACTIVE
     queued: dict[str, events.MessageQueued] = field(default_factory=dict)
     delivered: dict[str, events.MessageDelivered] = field(default_factory=dict)
@@ -142,6 +144,7 @@ class Facts:
             case events.AttemptPrepared(attempt) | events.AttemptChanged(attempt):
                 self._attempt(attempt, event)
             case events.IntentOpened(intent) | events.IntentChanged(intent):
+                self._inherit(intent)
                 self.intents[intent.intent_id] = intent
             case events.IntentClosed(intent):
                 self._let_go(intent)
@@ -187,13 +190,25 @@ class Facts:
         """CARE: what came under care for a sale leaves with it, and nothing of anybody else's."""
         symbol, name = ended.symbol, ended.intent_id
         before = self.managed.get(symbol, ZERO) - self._owned_beside(ended)
-        due = min(ended.adopted, ended.quantity + ended.released - ended.filled_quantity)
+        unsold = ended.quantity - ended.filled_quantity
+        due = min(ended.adopted + ended.inherited, unsold + ended.released)
+        # What was in the sale itself until now no other one can have taken over.
+        self.owed = max(min(due - ended.let_go, due - unsold), ZERO)
         if ended.let_go > max(min(due, before), ZERO):
             self.breaches.append(("CARE", f"{name} let go of {ended.let_go}, {due} of {before}"))
         if ended.let_go < min(due, before):
             kept = f"{min(due, before) - ended.let_go} {symbol}"
             self.breaches.append(("CARE", f"{kept} stay managed, that {name} did not sell"))
         self._manage(symbol, -ended.let_go)
+
+    def _inherit(self, intent: Intent) -> None:
+        """CARE: a sale lets go of no more in another's stead than that one has just left behind."""
+        before = self.intents.get(intent.intent_id)
+        more = intent.inherited - (ZERO if before is None else before.inherited)
+        if more > self.owed:
+            what = f"{intent.intent_id} is to let go of {more}, left to others were {self.owed}"
+            self.breaches.append(("CARE", what))
+        self.owed = max(self.owed - more, ZERO)
 
     def _owned_beside(self, ended: Intent) -> Decimal:
         """Managed base units that trackers own, and that other open sales want."""

@@ -274,9 +274,10 @@ class Intent:
     A closing takes the price that an older sale waits for: it goes on at the market then.
     `given_up` says why it ends as soon as the end of its order is proven, empty while it goes on;
     `given_up_filled` are the base units of its executions that were booked by then. `adopted` are
-    the base units that came under care only to be sold by it, `released` those that a closing took
-    off it unsold, and `let_go` what has left care again with its end, less what a late execution
-    sold of that after all.
+    the base units that came under care only to be sold by it, `inherited` those that an older sale
+    had to let go of and that it has taken over, `released` those that a closing took off it unsold,
+    and `let_go` what has left care again with its end, less what a late execution sold of that
+    after all.
     """
 
     intent_id: str
@@ -303,6 +304,7 @@ class Intent:
     given_up: str = ""
     given_up_filled: Decimal = ZERO
     adopted: Decimal = ZERO
+    inherited: Decimal = ZERO
     released: Decimal = ZERO
     let_go: Decimal = ZERO
 
@@ -312,13 +314,22 @@ class Intent:
         return self.quantity - self.filled_quantity
 
     @property
+    def on_loan(self) -> Decimal:
+        """Base units that are under care only for it, or for an older sale, to sell them."""
+        return self.adopted + self.inherited
+
+    @property
+    def unsold(self) -> Decimal:
+        """Base units that it has not sold, those that a closing took off it among them."""
+        return self.quantity + self.released - self.filled_quantity
+
+    @property
     def to_let_go(self) -> Decimal:
         """Base units that came under care to be sold and are not: they would leave it again now.
 
         What was managed before counts as sold first.
         """
-        unsold = self.quantity + self.released - self.filled_quantity
-        return max(min(self.adopted, unsold), ZERO)
+        return max(min(self.on_loan, self.unsold), ZERO)
 
     def still_let_go(self, sold: Decimal) -> Decimal:
         """Base units of what it has let go of, once all its executions come to `sold`.

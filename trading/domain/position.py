@@ -67,7 +67,7 @@ class Position:
         That settles nothing: what was sold elsewhere before may have been coins that stay.
         """
         left = self._less(ended.let_go)
-        if ended.filled_quantity or not left.quantity:
+        if ended.filled_quantity or ended.inherited or not left.quantity:
             return left
         # At the price that its decision saw, it came.
         cost = max(self.cost - ended.let_go * ended.reference_price, ZERO)

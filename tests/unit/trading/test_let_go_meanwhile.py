@@ -163,3 +163,71 @@ async def test_no_stop_on_everything_grows_by_what_is_just_being_let_go(
     await world.time.pass_by(2)
     assert (_managed(world), _owned(world)) == (Decimal("0.2"), [Decimal("0.2")])
     assert not any("are gone" in one.text for one in world.store.of(AlertRaised))
+
+
+# ------------------------------------------------------------ a newer sale takes them over
+
+
+async def _taken_over(world: AgentWorld, takes: Command) -> tuple[str, str]:
+    """A stop owns 0.1 coins; of 0.3 for sale a closing takes 0.1 off, and a newer sale has those.
+
+    Returns the names of both sales.
+    """
+    await world.protect("58000", _base("0.1"))
+    world.exchange.without_bids.add(BTC)
+    await world.do(ClosePosition(BTC, Decimal("0.5")))
+    await world.do(takes)
+    [older, newer] = world.agent.execution.intents
+    assert (older.released, older.residual) == (Decimal("0.1"), Decimal("0.2"))
+    assert newer.residual == Decimal("0.1")
+    return older.intent_id, newer.intent_id
+
+
+async def _end(world: AgentWorld, intent_id: str) -> None:
+    before = len(_ends(world))
+    await world.time.finish(world.agent.execution.give_up([intent_id], ()))
+    await world.time.until(lambda: len(_ends(world)) > before, 60)
+    await world.time.settle()
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+async def test_what_a_newer_sale_took_over_of_an_older_one_is_let_go_of_with_its_end(
+    *, is_dead: bool, world: AgentWorld
+) -> None:
+    older, newer = await _taken_over(world, _sell("0.1"))
+    before = world.agent.state.book.positions[BTC].average_price
+    await world.move("61000")
+    await _end(world, older)
+    assert _managed(world) == Decimal("0.2")
+    if is_dead:
+        await world.kill()
+        await world.start()
+    await _end(world, newer)
+    assert (_managed(world), _ends(world)) == (Decimal("0.1"), [Decimal("0.2"), Decimal("0.1")])
+    assert world.agent.state.book.positions[BTC].average_price == before
+    await world.kill()
+    await world.start()
+    assert _managed(world) == Decimal("0.1")
+
+
+async def test_what_a_newer_sale_took_over_and_has_sold_is_not_let_go_of(world: AgentWorld) -> None:
+    older, newer = await _taken_over(world, ClosePosition(BTC, Decimal("0.5")))
+    await _end(world, older)
+    world.exchange.without_bids.clear()
+    await world.until_sold("0.1")
+    assert [one.intent.intent_id for one in world.store.of(IntentClosed)] == [older, newer]
+    assert (_managed(world), _ends(world)) == (Decimal("0.1"), [Decimal("0.2"), 0])
+
+
+async def test_what_ends_at_once_with_what_took_it_over_is_all_let_go_of(
+    world: AgentWorld,
+) -> None:
+    older, newer = await _taken_over(world, _sell("0.1"))
+    go, waits = _hold_back(world, IntentClosed)
+    await world.agent.execution.give_up([newer], ())
+    await world.time.until(waits.is_set, 60)
+    await world.agent.execution.give_up([older], ())
+    await world.time.pass_by(5)
+    go.set()
+    await world.time.until(lambda: len(_ends(world)) == 2, 60)
+    assert (_managed(world), sum(_ends(world))) == (Decimal("0.1"), Decimal("0.3"))

@@ -57,6 +57,24 @@ def bought_of_slices(cases: Iterable[Case], symbol: str) -> Decimal:
     )
 
 
+def by_order(cases: Iterable[Case], symbol: str) -> list[Case]:
+    """Return the open sales of no tracker whose opening is told of: they may be told of anew."""
+    return [
+        case
+        for case in cases
+        if case.intent.symbol == symbol
+        and case.intent.side is Side.SELL
+        and case.intent.tracker_id is None
+        and case.is_begun
+        and not case.intent.state.is_terminal
+    ]
+
+
+def is_lending(cases: Iterable[Case], symbol: str) -> bool:
+    """Whether coins of a symbol are under care only for a sale that has not ended."""
+    return any(case.intent.symbol == symbol and case.intent.on_loan for case in cases)
+
+
 def exits_of_slices(cases: Iterable[Case], symbol: str) -> list[Intent]:
     """Return the open sales of what trackers owned as they fired."""
     return [

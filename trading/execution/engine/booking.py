@@ -31,7 +31,7 @@ from trading.domain.order import (
 from trading.domain.position import Position
 from trading.domain.valuation import price_in
 from trading.execution import ladder
-from trading.execution.engine import alerting
+from trading.execution.engine import adding, alerting
 from trading.execution.engine.case import Case
 from trading.execution.engine.cutting import Cutting
 from trading.execution.engine.surroundings import Surroundings
@@ -125,7 +125,12 @@ class Booking:
     def _undisturbed(self, case: Case) -> AbstractAsyncContextManager[None]:
         # What a tracker becomes is read from it, and is outdone by whatever is written after it.
         # What leaves care is what nobody else owns, and somebody may just be taking some of it.
-        is_alone = case.intent.tracker_id is None and not case.intent.adopted
+        # A sale beside them may own of them what would leave care, until it has ended itself.
+        intent = case.intent
+        is_alone = intent.tracker_id is None and (
+            intent.side is Side.BUY
+            or not (intent.on_loan or adding.is_lending(self._s.cases.values(), intent.symbol))
+        )
         return nullcontext() if is_alone else self._s.undisturbed()
 
     def _excess(self, case: Case) -> None:
@@ -256,7 +261,8 @@ class Booking:
         case.intent = replace(case.intent, state=state, reason=finish.reason, let_go=let_go)
         case.obstacle = None
         fills, now = case.fills, self._s.now()
-        events: list[Event] = [IntentClosed(case.intent, now), *alerting.all_over(case, now)]
+        events: list[Event] = [IntentClosed(case.intent, now), *self._pass_on(case)]
+        events += alerting.all_over(case, now)
         if case.intent.side is Side.SELL:
             position = self._s.portfolio_of().positions.get(case.intent.symbol)
             trip = round_trip(case.intent, fills, position, now)
@@ -270,7 +276,7 @@ class Booking:
     def _let_go(self, case: Case, booking: Sequence[Fill]) -> Decimal:
         """Return what leaves care with this end; `booking` are executions written with it."""
         intent = case.intent
-        if not intent.adopted:
+        if not intent.on_loan:
             return ZERO
         # Its own opening, and with it what came under care, may not have been told yet.
         self._s.writer.publish()
@@ -278,6 +284,23 @@ class Booking:
         for fill in booking:
             position = position.apply(fill, *base_and_quote(intent.symbol))
         return max(min(intent.to_let_go, self._s.unowned(case, position)), ZERO)
+
+    def _pass_on(self, ended: Case) -> list[Event]:
+        """Return what newer sales let go of in its stead, having taken it over meanwhile.
+
+        What was in the sale itself until now nobody can have taken.
+        """
+        intent = ended.intent
+        taken = min(intent.to_let_go - intent.let_go, intent.to_let_go - intent.residual)
+        events: list[Event] = []
+        for case in adding.by_order(self._s.cases.values(), intent.symbol):
+            part = min(taken, case.intent.unsold - case.intent.to_let_go)
+            if part > 0:
+                inherited = case.intent.inherited + part
+                case.intent = replace(case.intent, inherited=inherited)
+                events.append(IntentChanged(case.intent, self._s.now()))
+                taken -= part
+        return events
 
     def _sold_late(self, backstop: Case, fills: Sequence[Fill]) -> Sequence[Event]:
         """Return what follows when a backstop that had ended has sold after all."""
