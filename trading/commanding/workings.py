@@ -286,33 +286,39 @@ class Workings:
             if not must_ask:
                 return None
             try:
-                await self._read_account()
+                await self._read_account(base)
             except (Retryable, AuthLost) as error:
                 return Refused(f"{unknown}: {error}")
-            await self.ask(self.execution.look_at_purchases(base))
             # What was sold while the answer was on its way may be in it.
             must_ask = book.has_sold(base)
         return _being_booked(base) if must_ask else None
 
-    async def _read_account(self) -> None:
-        book = self.state.book
-        booked = book.booked
-        balances = await self.ask(self.gateway.balances())
-        book.set_balances(balances, self.clock.monotonic(), booked)
-
     async def look_at_account(self) -> None:
-        """Read the account anew once while it may show what was sold; what is known does for now.
+        """Read the account anew while it may show what was sold; what is known does for now.
 
         Who sells everything waits for no exchange that says nothing.
         """
         book = self.state.book
-        if self.state.has_condition(EXCHANGE_DOWN):
-            return
-        if any(book.is_behind(asset) for asset in book.snapshot().balances):
+        is_behind = any(map(book.is_behind, book.snapshot().balances))
+        must_ask = is_behind and not self.state.has_condition(EXCHANGE_DOWN)
+        for _ in range(_READS_MAX):
+            if not must_ask:
+                return
             try:
                 await self._read_account()
             except (Retryable, AuthLost) as error:
                 logger.warning("account_not_read", extra={"error": str(error)})
+                return
+            must_ask = any(book.has_sold(line.base) for line in self.unmanaged_lines())
+
+    async def _read_account(self, asset: str | None = None) -> None:
+        """Read the account, and what purchases that rest have brought by then, or those of one."""
+        book = self.state.book
+        booked = book.booked
+        balances = await self.ask(self.gateway.balances())
+        book.set_balances(balances, self.clock.monotonic(), booked)
+        bought = balances if asset is None else {asset}
+        await self.ask(self.execution.look_at_purchases(bought))
 
     async def _look(self, symbol: str) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -248,9 +248,15 @@ class ExecutionEngine:
         """Units of `asset` that open purchases may have brought and no position counts yet."""
         return adding.arriving(self._s.cases.values(), asset)
 
-    async def look_at_purchases(self, asset: str) -> None:
-        """Ask for purchases of an asset that rest, and book what they have bought."""
-        await self._recovery.look_at_resting(Side.BUY, {asset})
+    async def look_at_purchases(self, assets: Container[str]) -> None:
+        """Ask for purchases of these assets that rest, and book what they have bought.
+
+        Whoever has no patience with this breaks no booking off.
+        """
+        look = asyncio.create_task(self._recovery.look_at_resting(Side.BUY, assets))
+        self._tasks.add(look)
+        look.add_done_callback(self._tasks.discard)
+        await asyncio.shield(look)
 
     def moving(self) -> frozenset[str]:
         """Symbols of which orders of ours trade now, or have traded what is not booked yet.
