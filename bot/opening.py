@@ -26,6 +26,7 @@ from bot.refused_start import TELL_S, RefusedStart
 from bot.shares import telegram_settings
 from bot.systemd import ServiceManager
 from bot.telegram.telling import tell_before_start
+from storage import room
 from storage.database import DirectoryUnwritable, StorageAwaited, StorageMissing
 from storage.lease import DirectoryLock
 from storage.store import Store, open_store
@@ -101,6 +102,9 @@ def _taken(directory: Path) -> DirectoryLock:
         close_to_others(directory)
         lock.take()
     except OSError as error:
+        if room.is_lacking(error):
+            # At a first start, too: the setting is right, and a disk can be emptied.
+            raise room.refused(directory) from None
         if heartbeat.has_lived(directory):
             reason = f"{error.filename or directory}: {error.strerror or type(error).__name__}"
             raise DirectoryUnwritable(reason) from None

@@ -1,5 +1,6 @@
 """Who may write: one process per database, and one agent per account on a host."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -59,10 +60,12 @@ class FileLock:
             holder = _named(descriptor)
             os.close(descriptor)
             return holder
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, describe_holder().encode(), 0)
         self._descriptor = descriptor
         _held.add(self)
+        # Held by now: without room for its name on the disk, the holder is "another process".
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, describe_holder().encode(), 0)
         return ""
 
     def _seen_holder(self) -> str:

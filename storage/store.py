@@ -108,6 +108,9 @@ async def open_store(
             return await _open_sqlite(path, clock, failpoint)
         return await _open_postgres(parsed, clock, data_dir, failpoint)
     except OSError as error:
+        if room.is_lacking(error):
+            folder = Path(error.filename).parent if error.filename else data_dir
+            raise room.refused(folder) from error
         raise StorageLost(f"the database or its reserve cannot be opened: {error}") from error
 
 

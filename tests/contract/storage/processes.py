@@ -107,6 +107,43 @@ asyncio.run(main())
 """
 )
 
+# Starts for the first time where the disk has less and less room, and once more when it has some.
+BEGINNING_WITHOUT_ROOM = (
+    _COMMON
+    + """
+ballast = folder.parent / "ballast"
+
+def leave(count):
+    with ballast.open("wb", buffering=0) as filling:
+        size = 65536
+        while size:
+            try:
+                filling.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+                size //= 2
+    os.truncate(ballast, ballast.stat().st_size - count)
+
+async def main():
+    for count in (0, 4096, 8192, 65536):
+        leave(count)
+        for _ in range(2):
+            try:
+                await open_it()
+            except StorageLost as error:
+                print(type(error).__name__, error, flush=True)
+            else:
+                sys.exit("there was room")
+    ballast.unlink()
+    store = await open_it()
+    assert await store.journal.append(samples.heartbeat()) == 1
+    assert store.findings == ()
+    await store.close()
+
+asyncio.run(main())
+"""
+)
+
 # Reports what an append meets when a sync fails underneath it, and whether it tries again.
 SYNC_FAILING = (
     _COMMON

@@ -285,6 +285,29 @@ def test_an_upgrade_on_a_full_disk_names_it_changes_nothing_and_is_made_once_the
     fired(done.stdout.count("StorageFull"), words=told)
 
 
+@pytest.mark.fault("S01", "SAID")
+@pytest.mark.slow
+@pytest.mark.skipif(not _can_mount(), reason="this machine lets nobody mount a tmpfs (unshare)")
+def test_a_first_start_on_a_full_disk_names_it_keeps_no_lock_and_begins_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    inner = processes.command(
+        processes.BEGINNING_WITHOUT_ROOM,
+        f"sqlite+aiosqlite:///{disk}/umbra/umbra.sqlite",
+        disk / "umbra",
+    )
+    script = f'mount -t tmpfs -o size=4m none "{disk}" && mkdir "{disk}/umbra" && exec "$@"'
+    done = processes.run(["unshare", "-Urm", "sh", "-c", script, "sh", *inner])
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = done.stdout.splitlines()
+    assert len(told) == 8
+    for line in told:
+        assert line.startswith(f"StorageFull the disk at {disk} has no room left for the ")
+    fired(told, words=told[0])
+
+
 # ---------------------------------------------------------------- a disk that lies
 
 

@@ -1,14 +1,18 @@
 """What is open for as long as a process lives, and what is told where it cannot be opened."""
 
 import asyncio
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from bot import held_start
 from bot.config.settings import Settings
 from bot.opening import opened
+from storage.database import StorageFull
 from trading.domain.errors import SettingsInvalid
 
 
@@ -51,3 +55,25 @@ async def test_a_command_that_the_database_s_address_refuses_tells_the_terminal_
         async with opened(_settings(tmp_path)):
             pass
     assert not (tmp_path / "refused_start.json").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_first_start_on_a_full_disk_waits_for_room_and_a_command_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(held_start, "RETRY_S", 0.0)
+    directory, stop = tmp_path / "umbra", asyncio.Event()
+    tries: list[Path] = []
+
+    def full(path: Path, *_: object, **__: object) -> None:
+        tries.append(path)
+        if len(tries) > 2:
+            stop.set()
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    for waits in (stop, None):
+        with pytest.raises(StorageFull, match=f"no room left for the files .* {directory}"):
+            async with opened(_settings(directory), waits):
+                pass
+    assert len(tries) > 3

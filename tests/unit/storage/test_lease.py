@@ -64,6 +64,22 @@ def test_two_locks_in_one_process_exclude_each_other(tmp_path: Path) -> None:
     second.release()
 
 
+def test_a_lock_that_has_no_room_for_the_name_of_its_holder_is_held_and_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    first, second = (DirectoryLock(tmp_path) for _ in range(2))
+    first.take()
+    with pytest.raises(DirectoryInUse, match="is in use by another process"):
+        second.take()
+    first.release()
+    second.take()
+    second.release()
+
+
 def test_a_forked_worker_does_not_keep_the_lock(tmp_path: Path) -> None:
     first = DatabaseLock(tmp_path / "umbra.sqlite")
     first.take()
