@@ -82,6 +82,19 @@ class Holding:
         return f"{plain(quantity)} {base} lie in orders that are not Umbra's: cancel them first"
 
     @property
+    def elsewhere(self) -> str:
+        """How many base units other symbols manage, and for whom, in words for a refusal."""
+        base, symbol = self.instrument.base, self.instrument.symbol
+        others = [name for name in self.portfolio.holders(base) if name != symbol]
+        quantity = self.portfolio.managed_of(base) - self.portfolio.managed(symbol)
+        return slices.managed_as(others, quantity, base, self.trackers)
+
+    @property
+    def held_back(self) -> str:
+        """Which base units no sale of this symbol may use, and why, in words for a refusal."""
+        return "; ".join(filter(None, (self.locked, self.elsewhere)))
+
+    @property
     def available(self) -> Decimal:
         """Those of the unmanaged base units that no tracker has reserved to buy with."""
         spent = slices.to_spend(self.trackers, self.instrument.base)

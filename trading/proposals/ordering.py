@@ -80,7 +80,7 @@ def _size(
     holding.check_here()
     rivals = slices.rivals(holding.trackers, side=Side.SELL, instrument=instrument)
     reserved = slices.reserving([one for one in rivals if one.side is Side.BUY], instrument.base)
-    kept = "; ".join(filter(None, (reserved, holding.locked)))
+    kept = "; ".join(filter(None, (reserved, holding.held_back)))
     if total <= 0:
         why = kept or "the account holds none"
         raise Refused(f"there is no {instrument.base} to sell: {why}", "/balance")

@@ -20,7 +20,9 @@ def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> s
     rivals = slices.rivals(holding.trackers, side, instrument)
     shared = holding.shared
     if side is Side.SELL:
-        shared = replace(shared, managed=shared.managed - holding.bound, locked=holding.locked)
+        shared = replace(
+            shared, managed=shared.managed - holding.bound, held_back=holding.held_back
+        )
     return slices.allocate(amount, side, shared, rivals, instrument, price)
 
 

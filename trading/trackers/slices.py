@@ -22,8 +22,8 @@ class Holdings:
 
     `managed` base units under Umbra's care, `unmanaged` base units of the account that a sell
     tracker would put there, `quote_free` quote units that no order holds and no position manages,
-    `kept` those that the positions of other markets, the `keepers`, manage. `locked` says what
-    orders of others lock of the base units, in words.
+    `kept` those that the positions of other markets, the `keepers`, manage. `held_back` says in
+    words which base units nothing may sell here: orders lock them, or other markets manage them.
     """
 
     managed: Decimal = ZERO
@@ -31,7 +31,7 @@ class Holdings:
     quote_free: Decimal = ZERO
     kept: Decimal = ZERO
     keepers: tuple[str, ...] = ()
-    locked: str = ""
+    held_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def allocate(
         f"{plain(instrument.quantity_min)} {instrument.base}, and from "
         f"{plain(instrument.notional_min)} {instrument.quote} on"
     )
-    purse = _Purse(total, left, instrument.base, others, is_enough, least, kept=holdings.locked)
+    purse = _Purse(total, left, instrument.base, others, is_enough, least, kept=holdings.held_back)
     wanted = _wanted(amount, total, purse.left, price, side)
     quantity = instrument.quantity(wanted)
     _check_left(wanted, purse)
@@ -229,7 +229,9 @@ def _check_left(wanted: Decimal, purse: _Purse) -> None:
     total, asset = f"{plain(purse.total)} {purse.asset}", purse.asset
     if purse.kept and not purse.owners and not purse.is_enough(purse.most):
         verb = "spend" if purse.is_money else "use"
-        raise Refused(f"there is no {asset} to {verb}: {purse.kept}", example="/positions")
+        some = f"{_told(purse.left, 8)} {asset} are too little" if purse.left > 0 else ""
+        some = some or f"there is no {asset}"
+        raise Refused(f"{some} to {verb}: {purse.kept}", example="/positions")
     if purse.total <= 0:
         raise Refused(f"there is no {asset} to use: the account holds none", example="/balance")
     if not purse.is_enough(purse.most):
@@ -288,15 +290,19 @@ def reserving(buying: Sequence[Tracker], asset: str) -> str:
 
 def keeping(holdings: Holdings, others: Iterable[Tracker], asset: str) -> str:
     """Say which units of an asset no purchase may spend, and which trackers sell them."""
-    if holdings.kept <= 0:
+    kept = managed_as(holdings.keepers, holdings.kept, asset, others)
+    return f"{kept}, and no purchase spends those" if kept else ""
+
+
+def managed_as(
+    symbols: Sequence[str], quantity: Decimal, asset: str, trackers: Iterable[Tracker]
+) -> str:
+    """Say how many units of an asset these symbols manage, and which trackers sell them."""
+    if quantity <= 0:
         return ""
-    owners = _names([one for one in others if one.side is Side.SELL])
+    owners = _names([one for one in trackers if any(_sells(one, symbol) for symbol in symbols)])
     sold = f", for {owners} to sell" if owners else ""
-    markets = ", ".join(holdings.keepers)
-    return (
-        f"{plain(holdings.kept)} {asset} are managed as {markets}{sold}, and no purchase spends "
-        "those"
-    )
+    return f"{plain(quantity)} {asset} are managed as {', '.join(symbols)}{sold}"
 
 
 def _names(owners: Sequence[Tracker]) -> str:

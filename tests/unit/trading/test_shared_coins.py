@@ -123,6 +123,26 @@ async def test_coins_that_a_purchase_has_reserved_come_under_no_stop(world: Agen
     assert "#1" in told.words
 
 
+async def test_who_owns_the_rest_is_named_on_the_other_market_of_a_coin(world: AgentWorld) -> None:
+    await world.do(stop(base("0.3")))
+    told = await refused(world, stop(base("0.4"), "BTC/USDC"))
+    assert "at most 0.2 BTC, was 0.4; 0.3 BTC are managed as BTC/USDT, for #1 to sell" in told.words
+    assert told.example == "0.2"
+    told = await refused(world, PlaceOrder("BTC/USDC", Side.SELL, base("0.4")))
+    assert "can be sold: 0.2; 0.3 BTC are managed as BTC/USDT, for #1 to sell" in told.words
+
+
+async def test_a_crumb_beside_what_another_market_manages_is_not_called_all_there_is(
+    world: AgentWorld,
+) -> None:
+    await world.do(stop())
+    world.exchange.coins["BTC"] += Decimal("0.0000015")
+    await world.time.finish(world.agent.jobs()["balances"]())
+    told = await refused(world, stop(symbol="BTC/USDC"))
+    assert "0.0000015 BTC are too little to use: 0.5 BTC are managed as BTC/USDT" in told.words
+    assert "for #1 to sell" in told.words
+
+
 async def test_coins_that_a_purchase_has_reserved_are_not_sold(world: AgentWorld) -> None:
     await world.do(breakout(quote("0.2")))
     told = await refused(world, PlaceOrder("BTC/USDT", Side.SELL, base("0.4")))
