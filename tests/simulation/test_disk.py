@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from storage import sqlite
+from storage.journal import SqlJournal
 from tests.catalogue import fired
 from tests.simulation.stage import BTC, ETH, Stage
 from tests.simulation.world import World, play
+from trading.domain.errors import NotCarriedOn, StorageLost
+from trading.domain.events import Event, TrackerChanged
 
 pytestmark = pytest.mark.slow
 
@@ -119,4 +122,49 @@ def test_a_stop_waits_for_a_slow_disk_and_prices_and_alerts_do_not() -> None:
         assert len(stage.sales) == 1
         fired(world.loop.storage_delays, words=f"waits, sold {waited_s:.1f} s after the fall")
 
+    play(1, story)
+
+
+@pytest.mark.parametrize("word", [STOP, "/panic everything"])
+def test_a_stop_whose_answer_alone_was_lost_is_a_stop_for_whatever_is_said_next(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    real, lost = SqlJournal.append, list[Event]()
+
+    async def append(journal: SqlJournal, *new: Event, **how: bool) -> int:
+        seq = await real(journal, *new, **how)
+        armed = [each for each in new if isinstance(each, TrackerChanged)]
+        if armed and not lost:
+            lost.extend(armed)
+            raise StorageLost("the journal cannot be written: no memory left")
+        return seq
+
+    async def story(world: World) -> None:
+        stage = Stage(world)
+        await stage.open()
+        assert await world.confirm(STOP)
+        main = world.machine.main
+        assert main is not None
+        await stage.until(main.done, 30)
+        assert isinstance(main.exception(), NotCarriedOn)
+        assert lost
+        assert not stage.told("It was not done twice")
+        world.machine.start()
+        # It is true by now.
+        await stage.until_told("It was not done twice")
+        await stage.until_told("Watched again: 1")
+        assert world.agent.trackers.count() == 1
+        if word == STOP:
+            stage.move("57900")
+        else:
+            assert await world.confirm(word)
+        await stage.until(lambda: world.held("BTC") == 0, 10)
+        await world.pass_by(5)
+        await world.machine.cut_power()
+        world.machine.start()
+        await world.pass_by(5)
+        assert world.agent.is_ready
+        assert world.agent.state.book.managed(BTC) == world.agent.trackers.count() == 0
+
+    monkeypatch.setattr(SqlJournal, "append", append)
     play(1, story)

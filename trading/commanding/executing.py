@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from trading.commanding.doubts import Doubts
 from trading.commanding.firing import Firing
 from trading.commanding.proposing import MODE_WORDS, is_ended_by
 from trading.commanding.workings import Workings
@@ -44,6 +45,7 @@ from trading.domain.money import ONE, ZERO, grouped
 from trading.domain.order import Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
+from trading.ports.storage import Journal
 from trading.proposals import closing, consent
 from trading.proposals.closing import Closing
 from trading.risk import halts
@@ -57,9 +59,10 @@ _ENTRIES_ENDED = "entries were cancelled"
 class Executor:
     """Does what was proposed and confirmed."""
 
-    def __init__(self, workings: Workings, firing: Firing) -> None:
+    def __init__(self, workings: Workings, firing: Firing, journal: Journal) -> None:
         self._of = workings
         self._firing = firing
+        self._doubts = Doubts(journal)
         # A halt that holds in memory alone: it is written as its panic is given again.
         self._unwritten: Sequence[Event] = ()
 
@@ -71,10 +74,27 @@ class Executor:
         reference: Decimal | None,
         shown: Shown | None = None,
     ) -> Outcome:
-        """Do a command once; raises AlreadyRecorded for a known cause, Refused if it cannot be."""
+        """Do a command once; raises AlreadyRecorded for a known cause, Refused if it cannot be.
+
+        Raises NotCarriedOn where the journal has one that failed and that memory does not know.
+        """
         if cause in self._of.state.executed:
             raise AlreadyRecorded(CommandExecuted.__name__, cause)
+        await self._doubts.settle()
         done = CommandExecuted(cause, by, type(command).__name__, self._of.clock.now())
+        try:
+            return await self._effect(command, done, reference, shown)
+        except StorageLost:
+            self._doubts.note(command, cause, self._of.state.mode)
+            raise
+
+    def _effect(
+        self,
+        command: Command,
+        done: CommandExecuted,
+        reference: Decimal | None,
+        shown: Shown | None,
+    ) -> Awaitable[Outcome]:
         effect: Awaitable[Outcome]
         match command:
             case ArmTracker():
@@ -95,7 +115,7 @@ class Executor:
                 effect = self._acknowledge(command, done)
             case _:
                 effect = self._change_tracker(command, done, shown)
-        return await effect
+        return effect
 
     async def _arm(
         self,

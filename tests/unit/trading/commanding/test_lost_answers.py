@@ -6,10 +6,18 @@ from decimal import Decimal
 
 import pytest
 
-from tests.unit.trading.agent_world import OWNER, AgentWorld
+from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.desk import Outcome, Proposal
-from trading.domain.commands import AbortOrders, Command, Panic, PlaceOrder, SetTradingMode
-from trading.domain.errors import AlreadyRecorded, Refused, StorageLost
+from trading.domain.commands import (
+    AbortOrders,
+    ArmTracker,
+    CancelTracker,
+    Command,
+    Panic,
+    PlaceOrder,
+    SetTradingMode,
+)
+from trading.domain.errors import AlreadyRecorded, NotCarriedOn, Refused, StorageLost
 from trading.domain.events import Event, IntentChanged, TradingModeChanged
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
@@ -19,6 +27,7 @@ BTC = "BTC/USDT"
 MONEY = Amount(AmountKind.QUOTE, Decimal(500))
 PURCHASE = PlaceOrder(BTC, Side.BUY, MONEY, Decimal(50_000))
 LIMIT_SALE = PlaceOrder(BTC, Side.SELL, Amount(AmountKind.ALL), Decimal(70_000))
+STOP = ArmTracker(stop_spec())
 HALT = SetTradingMode(TradingMode.HALTED, "by hand")
 
 
@@ -204,3 +213,80 @@ async def test_an_older_word_whose_record_was_lost_is_not_written_after_a_newer_
     await world.kill()
     await world.start()
     assert world.agent.state.mode is TradingMode.HALTED
+
+
+# ------------------------------------------------------------ words that nobody carries out
+
+
+async def _again(world: AgentWorld, asked: Proposal) -> None:
+    """The chat gives a word again that failed: the process ends, and the next start knows it."""
+    with pytest.raises(NotCarriedOn):
+        await _tap(world, asked)
+    await world.kill()
+    await world.start()
+    with pytest.raises(AlreadyRecorded):
+        await _tap(world, asked)
+
+
+async def test_a_stop_whose_record_was_taken_for_lost_is_watched_before_it_is_called_done(
+    world: AgentWorld,
+) -> None:
+    await _lose_answer(world, await _asked(world, STOP))
+    assert world.agent.trackers.count() == 0
+    await _again(world, await _asked(world, STOP))
+    assert world.agent.trackers.count() == 1
+    await world.move("57900")
+    await world.until_sold("0.5")
+
+
+async def test_coins_of_such_a_stop_that_a_panic_sells_are_not_managed_again(
+    world: AgentWorld,
+) -> None:
+    asked = await _asked(world, STOP)
+    await _lose_answer(world, asked)
+    panic = await _asked(world, Panic(everything=True))
+    # Whoever gives it: what the account holds unmanaged is known to a start alone.
+    with pytest.raises(NotCarriedOn):
+        await world.time.finish(world.desk.execute(panic.command, OWNER, "c-2", None))
+    await world.kill()
+    await world.start()
+    await world.time.finish(world.desk.execute(panic.command, OWNER, "c-2", None))
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    assert world.exchange.coins["BTC"] == 0
+    await world.kill()
+    await world.start()
+    assert world.agent.state.book.managed(BTC) == 0
+    assert world.agent.trackers.count() == 0
+
+
+async def test_a_stop_whose_end_was_taken_for_lost_does_not_fire_after_that(
+    world: AgentWorld,
+) -> None:
+    await world.do(STOP)
+    asked = await _asked(world, CancelTracker(1))
+    await _lose_answer(world, asked)
+    await _again(world, asked)
+    await world.move("57900")
+    await world.time.pass_by(10)
+    assert world.exchange.coins["BTC"] == Decimal("0.5")
+
+
+async def test_a_purchase_whose_record_was_taken_for_lost_is_made_by_the_next_start(
+    world: AgentWorld,
+) -> None:
+    asked = await _asked(world, PlaceOrder(BTC, Side.BUY, MONEY))
+    await _lose_answer(world, asked)
+    await _again(world, asked)
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    assert world.exchange.coins["BTC"] > Decimal("0.5")
+
+
+async def test_a_word_that_storage_did_refuse_is_carried_out_as_it_is_given_again(
+    world: AgentWorld,
+) -> None:
+    asked = await _asked(world, STOP)
+    _refuse_next(world)
+    with pytest.raises(StorageLost):
+        await _tap(world, asked)
+    assert (await _tap(world, asked)).text
+    assert world.agent.trackers.count() == 1
