@@ -14,8 +14,8 @@ from trading import last_words
 from trading.desk import CloseProposal
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import plain
-from trading.domain.order import Intent
-from trading.domain.position import TradingMode
+from trading.domain.order import Intent, Side
+from trading.domain.position import DOLLARS, Position, TradingMode
 from trading.domain.tracker import Tracker
 from trading.overview import PositionView, StatusView, is_in_doubt
 from trading.ports.storage import LostRecords, StoredState
@@ -33,6 +33,9 @@ HALTED_UNWRITTEN = (
 )
 NOBODY_WATCHES = "No agent runs here, so NO STOP IS WATCHED. Start it: umbra run"
 _LISTED_MAX = 200
+# No exchange takes an order for less, and most none for less than five.
+_CRUMB_COST = Decimal(1)
+_CRUMBS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +142,37 @@ def _journaled(head: str, trouble: str, stored: StoredState, *more: str) -> str:
         *(f"! {alert.text}" for alert in stored.alerts[:_LISTED_MAX]),
         *last_words.left(stored),
         *more,
-        *(_held(symbol, plain(held.quantity)) for symbol, held in stored.positions.items()),
+        *_holdings(stored),
         *(_tracker(tracker) for tracker in list(stored.trackers)[:_LISTED_MAX]),
     )
+
+
+def _holdings(stored: StoredState) -> list[str]:
+    held, crumbs = _parted(stored)
+    lines = [_held(one.symbol, plain(one.quantity)) for one in held]
+    return [*lines, crumbs] if crumbs else lines
+
+
+def _parted(stored: StoredState) -> tuple[list[Position], str]:
+    """Return what a sale is worth while, and the crumbs beside it, in words.
+
+    What the exchange takes nobody can ask here, and what it costs now neither: what was paid tells.
+    A tracker makes no crumb of what it is to sell.
+    """
+    sold_by_trackers = {one.symbol for one in stored.trackers if one.side is Side.SELL}
+    held = [one for one in stored.positions.values() if one.quantity]
+    crumbs = [one for one in held if _is_crumb(one) and one.symbol not in sold_by_trackers]
+    shown = [f"{plain(one.quantity)} {base_and_quote(one.symbol)[0]}" for one in crumbs]
+    if len(shown) > _CRUMBS_MAX:
+        shown[_CRUMBS_MAX:] = [f"{len(shown) - _CRUMBS_MAX} more"]
+    words = f"Crumbs, bought for less than a dollar each: {', '.join(shown)}" if shown else ""
+    return [one for one in held if one not in crumbs], words
+
+
+def _is_crumb(position: Position) -> bool:
+    # Of adopted coins without a price the cost is not known.
+    is_in_dollars = base_and_quote(position.symbol)[1] in DOLLARS
+    return is_in_dollars and 0 < position.cost < _CRUMB_COST
 
 
 def _lost(lost: LostRecords | None) -> str:
@@ -171,9 +202,11 @@ def elsewhere(directory: Path, conflict: str) -> str:
 def stored_panic(stored: StoredState) -> str:
     """What a panic would do without a running agent, by the journal."""
     is_unknown = stored.lost is not None or is_in_doubt(stored.alerts)
-    held = [(symbol, one.quantity) for symbol, one in stored.positions.items() if one.quantity]
-    sales = ", ".join(f"{plain(quantity)} {base_and_quote(symbol)[0]}" for symbol, quantity in held)
-    return _panic(sales, len(stored.trackers), is_unknown)
+    held, crumbs = _parted(stored)
+    sales = ", ".join(f"{plain(one.quantity)} {base_and_quote(one.symbol)[0]}" for one in held)
+    what = _panic(sales, len(stored.trackers), is_unknown, but=" but crumbs" if crumbs else "")
+    stay = f"{crumbs}. They stay where the exchange takes no order of so little."
+    return _joined(what, stay if crumbs else "")
 
 
 def panic(facts: CloseProposal) -> str:
@@ -182,11 +215,11 @@ def panic(facts: CloseProposal) -> str:
     return _panic(sales, len(facts.trackers_cancelled), facts.is_in_doubt)
 
 
-def _panic(sales: str, trackers_ended: int, is_unknown: bool) -> str:
+def _panic(sales: str, trackers_ended: int, is_unknown: bool, but: str = "") -> str:
     first = f"{UNKNOWN}\n" if is_unknown else ""
     if not sales:
         known = "known to be managed" if is_unknown else "managed"
-        return f"{first}Nothing is {known}, so nothing would be sold. Umbra would be halted."
+        return f"{first}Nothing{but} is {known}, so nothing would be sold. Umbra would be halted."
     ended = count(trackers_ended, "tracker")
     return f"{first}This sells {sales} at the market, ends {ended} and halts Umbra."
 
