@@ -325,15 +325,17 @@ _pending_messages = _Pointed(
 _messages_waiting = fixed(
     select(func.count()).select_from(schema.outbox).where(schema.outbox.c.delivered_seq.is_(None))
 )
-_card_message = fixed(
+# The chat service counts up: what was edited last may be an older message.
+_card_messages = fixed(
     select(schema.outbox.c.message_id)
     .where(
         schema.outbox.c.chat_id == bindparam("chat"),
         schema.outbox.c.card == bindparam("name"),
         schema.outbox.c.message_id.is_not(None),
     )
-    .order_by(schema.outbox.c.delivered_seq.desc())
-    .limit(1)
+    .distinct()
+    .order_by(schema.outbox.c.message_id.desc())
+    .limit(bindparam("most"))
 )
 _card_chats = fixed(
     select(schema.outbox.c.chat_id).where(schema.outbox.c.card == bindparam("name")).distinct()
@@ -382,10 +384,10 @@ def messages_waiting(connection: Connection) -> int:
     return int(_messages_waiting.value(connection))
 
 
-def card_message_id(connection: Connection, chat_id: int, card: str) -> int | None:
-    """Return the chat service's id of the newest delivered message of a card."""
-    found: int | None = _card_message.value(connection, chat=chat_id, name=card)
-    return found
+def card_message_ids(connection: Connection, chat_id: int, card: str, limit: int) -> list[int]:
+    """Return the chat service's ids of the delivered messages of a card, newest first."""
+    rows = _card_messages.rows(connection, chat=chat_id, name=card, most=limit)
+    return [row[0] for row in rows]
 
 
 def card_chats(connection: Connection, card: str) -> list[int]:

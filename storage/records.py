@@ -84,7 +84,13 @@ class SqlRecords:
 
     async def card_message_id(self, chat_id: int, card: str) -> int | None:
         """Return the chat service's id of the newest delivered message of a card."""
-        return await self._read(partial(queries.card_message_id, chat_id=chat_id, card=card))
+        found = await self.card_message_ids(chat_id, card, 1)
+        return found[0] if found else None
+
+    async def card_message_ids(self, chat_id: int, card: str, limit: int) -> Sequence[int]:
+        """Return the chat service's ids of the delivered messages of a card, newest first."""
+        query = partial(queries.card_message_ids, chat_id=chat_id, card=card, limit=limit)
+        return await self._read(query)
 
     async def card_chats(self, card: str) -> Sequence[int]:
         """Return the chats that a card was sent to, or is about to be."""

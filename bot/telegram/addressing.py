@@ -21,6 +21,7 @@ from bot.telegram.roster import Roster
 from bot.telegram.standing_alarms import StandingAlarms
 from bot.telegram.storms import alerts_for
 from bot.telegram.tracker_alerts import blocked_name, unblocked_card
+from bot.telegram.unsettled import Unsettled
 from trading.desk import Desk
 from trading.domain import events
 from trading.domain.chat import OutboxMessage
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 _BATCH = 500
 _ACKNOWLEDGED_MAX = 500
 _INTENTS_LOOKED_AT = 500
+# So many messages of one card are kept true in a chat; each costs an edit.
+_HANGING_MAX = 4
 _TRIPS_MAX = 1_000
 _NAME = re.compile("fact ([0-9]+) ")
 # How the alarm about a lost backstop begins; which one could not replace it follows.
@@ -71,6 +74,7 @@ class Addresser:
     alarms: StandingAlarms = field(init=False)
     # Ends of sales that came before the card that tells of them was stored, by its name.
     _early: dict[str, tuple[int, datetime, Card]] = field(default_factory=dict)
+    _unsettled: Unsettled = field(default_factory=Unsettled)
     _seq: int | None = None
 
     def __post_init__(self) -> None:
@@ -181,10 +185,15 @@ class Addresser:
                 found += await self._wherever(card, card_name(tracker.tracker_id), seq)
             if tracker.state is not TrackerState.BLOCKED:
                 found += await self._unblocked(tracker, seq)
-        for number, seq in self._backstops_in(rows).items():
+        for number, seq in (self._unsettled_in(rows) | self._backstops_in(rows)).items():
             if number not in changed:
-                found += await self._backstop_refreshes(number, seq)
+                found += await self._protection_refreshes(number, seq)
         return found
+
+    def _unsettled_in(self, rows: Sequence[Recorded]) -> dict[int, int]:
+        """Return whose protection a halt or a degradation began or ended, and where that stands."""
+        live = [view.tracker for view in self.desk.trackers()] if rows else []
+        return {number: row.seq for row in rows for number in self._unsettled.by(row.event, live)}
 
     def _backstops_in(self, rows: Sequence[Recorded]) -> dict[int, int]:
         """Return whose backstop came to rest on the exchange or left it, and where that stands."""
@@ -198,7 +207,9 @@ class Addresser:
                 found[intent.tracker_id] = row.seq
         return found
 
-    async def _backstop_refreshes(self, number: int, seq: int) -> list[OutboxMessage]:
+    async def _protection_refreshes(self, number: int, seq: int) -> list[OutboxMessage]:
+        if not await self.records.card_chats(card_name(number)):
+            return []
         try:
             card = tracker_card(self.desk.tracker(number))
         except Refused:
@@ -259,19 +270,21 @@ class Addresser:
     async def _wherever(self, card: Card, name: str, seq: int) -> list[OutboxMessage]:
         admitted = {person.chat_id: person.role for person in self.roster.active.values()}
         chats = admitted.keys() & set(await self.records.card_chats(name))
-        return [
-            self._refresh(
-                seq,
-                replace(card, buttons=buttons_for(card.buttons, admitted[chat_id])),
-                name,
-                chat_id,
-            )
-            for chat_id in sorted(chats)
-        ]
+        found = []
+        for chat_id in sorted(chats):
+            seen = replace(card, buttons=buttons_for(card.buttons, admitted[chat_id]))
+            found.append(self._refresh(seq, seen, name, chat_id))
+            # Who asked for it twice reads the older one as well.
+            hanging = await self.records.card_message_ids(chat_id, name, _HANGING_MAX)
+            found += [self._refresh(seq, seen, name, chat_id, target) for target in hanging[1:]]
+        return found
 
-    def _refresh(self, seq: int, card: Card, name: str, chat_id: int) -> OutboxMessage:
+    def _refresh(
+        self, seq: int, card: Card, name: str, chat_id: int, target: int | None = None
+    ) -> OutboxMessage:
+        older = "" if target is None else f":{target}"
         return OutboxMessage(
-            message_key=f"card:{seq}:{chat_id}:{name}",
+            message_key=f"card:{seq}:{chat_id}:{name}{older}",
             chat_id=chat_id,
             text=with_banner(card.text, self.banner()),
             created_at=self.clock.now(),
@@ -279,6 +292,7 @@ class Addresser:
             is_silent=True,
             card=name,
             edits=True,
+            target=target,
             is_refresh=True,
         )
 

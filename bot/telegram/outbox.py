@@ -285,11 +285,9 @@ class Outbox:
 
     async def _newest(self, pending: Sequence[OutboxMessage]) -> Sequence[OutboxMessage]:
         """Drop refreshes that a newer one of the same card has overtaken."""
-        newest = {(each.chat_id, each.card): each for each in pending if each.is_refresh}
+        newest = {_place(each): each for each in pending if each.is_refresh}
         overtaken = [
-            each
-            for each in pending
-            if each.is_refresh and newest[each.chat_id, each.card] is not each
+            each for each in pending if each.is_refresh and newest[_place(each)] is not each
         ]
         if not overtaken:
             return pending
@@ -299,6 +297,10 @@ class Outbox:
         )
         keys = {each.message_key for each in overtaken}
         return [each for each in pending if each.message_key not in keys]
+
+
+def _place(refresh: OutboxMessage) -> tuple[int, str | None, int | None]:
+    return refresh.chat_id, refresh.card, refresh.target
 
 
 _EDIT_IMPOSSIBLE = (

@@ -250,14 +250,19 @@ class MemoryStore:
         return len(await self.pending_messages(2**31))
 
     async def card_message_id(self, chat_id: int, card: str) -> int | None:
+        found = await self.card_message_ids(chat_id, card, 1)
+        return found[0] if found else None
+
+    async def card_message_ids(self, chat_id: int, card: str, limit: int) -> Sequence[int]:
         queued = {one.message.message_key: one.message for one in self.of(events.MessageQueued)}
-        for one in reversed(self.of(events.MessageDelivered)):
+        found = set()
+        for one in self.of(events.MessageDelivered):
             message = queued.get(one.message_key)
             if message is None or one.message_id is None:
                 continue
             if message.chat_id == chat_id and message.card == card:
-                return one.message_id
-        return None
+                found.add(one.message_id)
+        return sorted(found, reverse=True)[:limit]
 
     async def card_chats(self, card: str) -> Sequence[int]:
         queued = [one.message for one in self.of(events.MessageQueued)]

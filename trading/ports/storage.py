@@ -182,6 +182,10 @@ class Records(Protocol):
         """Return the chat service's id of the newest delivered message of a card."""
         ...
 
+    async def card_message_ids(self, chat_id: int, card: str, limit: int) -> Sequence[int]:
+        """Return the chat service's ids of the delivered messages of a card, newest first."""
+        ...
+
     async def card_chats(self, card: str) -> Sequence[int]:
         """Return the chats that a card was sent to, or is about to be."""
         ...

@@ -203,6 +203,12 @@ async def test_the_newest_delivered_message_of_a_card_is_found(store: Any) -> No
         await store.journal.append(events.MessageDelivered(key, message_id, "", samples.START))
     assert await store.records.card_message_id(7, "panic") == 56
     assert await store.records.card_message_id(8, "panic") is None
+    # An older message that is edited is an older one still.
+    await store.journal.append(samples.message("d", card="panic"))
+    await store.journal.append(events.MessageDelivered("d", 55, "", samples.START))
+    assert await store.records.card_message_id(7, "panic") == 56
+    assert list(await store.records.card_message_ids(7, "panic", 5)) == [56, 55]
+    assert list(await store.records.card_message_ids(7, "panic", 1)) == [56]
 
 
 async def test_a_card_is_known_in_every_chat_it_goes_to_delivered_or_not(store: Any) -> None:

@@ -101,6 +101,14 @@ def changed(change: TrackerChange, **values: object) -> events.TrackerChanged:
     return events.TrackerChanged(tracker, change, START)
 
 
+def mode_changed(mode: TradingMode) -> events.TradingModeChanged:
+    return events.TradingModeChanged(mode, "asked for", "owner", START)
+
+
+def condition(name: str, symbol: str | None) -> events.ConditionChanged:
+    return events.ConditionChanged(name, symbol, True, Severity.WARN, "something is wrong", START)
+
+
 def test_sold_names_the_plain_quantity_first_then_price_proceeds_fee_slippage_profit() -> None:
     fills = [
         Fill(
@@ -661,6 +669,64 @@ async def test_the_card_of_a_tracker_follows_it_until_it_says_how_it_ended() -> 
     assert "done: 0.5 BTC" in last
     assert "57,990.12" in last
     assert "protected" not in last
+
+
+async def test_every_message_that_shows_a_tracker_says_how_it_stands_not_the_newest_alone() -> None:
+    world = _World()
+    addresser = world.addresser()
+    await _card_of(world, "protected")
+    await world.store.append(events.MessageDelivered("reply:1:0", 41, "", START))
+    again = OutboxMessage("reply:2:0", 7, "protected", START, card="tracker:3")
+    await world.store.append(events.MessageQueued(again))
+    await world.store.append(events.MessageDelivered("reply:2:0", 44, "", START))
+    world.desk.live[3] = replace(TRACKER, state=TrackerState.EXITING)
+    await world.store.append(changed(TrackerChange.EXITING, state=TrackerState.EXITING))
+    await addresser.address_new()
+    edits = [one.message for one in world.store.of(events.MessageQueued)][2:]
+    # The newest is found when it is edited: by then there may be one that is newer still.
+    assert [one.target for one in edits] == [None, 41]
+    assert all("protected" not in strip_markup(one.text) for one in edits)
+    assert len({one.message_key for one in edits}) == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "refreshed"),
+    [
+        (mode_changed(TradingMode.HALTED_EVERYTHING), [3]),
+        (condition("exchange_down", None), [3]),
+        (condition("stale_data", "BTC/USDT"), [3]),
+        (condition("stale_data", "ETH/USDT"), []),
+        (condition("telegram_lost", None), []),
+    ],
+)
+async def test_the_card_of_a_stop_that_is_held_or_blind_does_not_go_on_saying_protected(
+    event: events.Event, refreshed: list[int]
+) -> None:
+    world = _World()
+    await _card_of(world, "protected")
+    buying = replace(TRACKER, tracker_id=5, side=Side.BUY)
+    world.desk.live |= {3: replace(TRACKER, state=TrackerState.TRAILING), 5: buying}
+    # Nobody has asked for its card.
+    world.desk.live[4] = replace(TRACKER, tracker_id=4, state=TrackerState.TRAILING)
+    await world.store.append(event)
+    await world.addresser().address_new()
+    edits = [one.message for one in world.store.of(events.MessageQueued)]
+    assert [one.card for one in edits if one.is_refresh] == [f"tracker:{n}" for n in refreshed]
+
+
+async def test_the_card_of_a_stop_says_protected_again_and_is_left_alone_by_a_pause() -> None:
+    world = _World()
+    await _card_of(world, "protected")
+    addresser = world.addresser()
+    world.desk.live[3] = replace(TRACKER, state=TrackerState.TRAILING)
+    held = (TradingMode.HALTED_EVERYTHING, TradingMode.ACTIVE, TradingMode.REDUCING)
+    counts = []
+    for mode in held:
+        await world.store.append(mode_changed(mode))
+        await addresser.address_new()
+        queued = world.store.of(events.MessageQueued)
+        counts.append(sum(one.message.is_refresh for one in queued))
+    assert counts == [1, 2, 2]
 
 
 async def test_the_card_of_a_tracker_says_at_once_that_its_backstop_rests_or_has_left() -> None:

@@ -160,6 +160,21 @@ async def test_only_the_newest_state_of_a_card_is_sent_and_after_everything_else
     ]
 
 
+async def test_a_refresh_of_an_older_message_overtakes_none_of_a_newer_one() -> None:
+    world = World()
+    for name in ("first", "second"):
+        await world.queue(name, card="tracker:1")
+        await world.outbox.send_waiting()
+    await world.queue("new", card="tracker:1", edits=True, is_refresh=True)
+    await world.queue("old", card="tracker:1", edits=True, is_refresh=True, target=1)
+    await world.outbox.send_waiting()
+    assert world.chat.sent[2:] == [("edit 2", "<b>new</b>"), ("edit 1", "<b>old</b>")]
+    # Which is the newer one is not a matter of what was edited last.
+    await world.queue("newer", card="tracker:1", edits=True, is_refresh=True)
+    await world.outbox.send_waiting()
+    assert world.chat.sent[-1] == ("edit 2", "<b>newer</b>")
+
+
 async def test_a_card_that_a_person_deleted_is_not_sent_again_by_a_refresh() -> None:
     world = World()
     await world.queue("armed", card="tracker:1")
