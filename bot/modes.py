@@ -7,13 +7,17 @@ from trading.domain.position import TradingMode
 
 @dataclass(frozen=True, slots=True)
 class ModeWords:
-    """What people read of one mode: its sign and name, what it means, and how its start is told."""
+    """What people read of one mode: its sign and name, what it means, and how its start is told.
+
+    `then` is what follows from it, `then_early` while an agent is still starting.
+    """
 
     sign: str
     name: str
     meaning: str
     begun: str
     then: str
+    then_early: str
 
     @property
     def state(self) -> str:
@@ -21,12 +25,18 @@ class ModeWords:
         return f"{self.name}: {self.meaning}" if self.meaning else self.name
 
 
+_UNWATCHED = "Umbra is still starting: NO STOP IS WATCHED yet."
 MODES = {
     TradingMode.ACTIVE: ModeWords(
-        "🟢", "active", "", "Active again", "Nothing is re-armed by itself."
+        "🟢", "active", "", "Active again", "Nothing is re-armed by itself.", _UNWATCHED
     ),
     TradingMode.REDUCING: ModeWords(
-        "🟠", "reducing", "no new entries", "Reducing: no new entries", "Private stops still sell."
+        "🟠",
+        "reducing",
+        "no new entries",
+        "Reducing: no new entries",
+        "Private stops still sell.",
+        _UNWATCHED,
     ),
     TradingMode.HALTED: ModeWords(
         "🔴",
@@ -34,12 +44,14 @@ MODES = {
         "only private stops sell",
         "HALTED: nothing new at all",
         "Private stops still sell.",
+        _UNWATCHED,
     ),
     TradingMode.HALTED_EVERYTHING: ModeWords(
         "🔴",
         "HALTED EVERYTHING",
         "NOTHING SELLS",
         "HALTED EVERYTHING: UNPROTECTED",
+        "Triggered stops do NOT sell.",
         "Triggered stops do NOT sell.",
     ),
 }

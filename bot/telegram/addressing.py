@@ -334,7 +334,8 @@ class Addresser:
             for intent_id in map(_blocked_decision, rows)
             if intent_id is not None
         }
-        return AlertFacts(self.instrument, fills, trips, sold, said, elsewhere)
+        is_watching = not _has_mode(rows) or self.desk.status().is_ready
+        return AlertFacts(self.instrument, fills, trips, sold, said, elsewhere, is_watching)
 
     async def _closed_elsewhere(self, rows: Sequence[Recorded]) -> frozenset[str]:
         """The decisions that ended like their trackers: one append, and maybe two batches."""
@@ -403,6 +404,10 @@ def _name_of(row: Recorded) -> str:
 def _seq_in(name: str, otherwise: int) -> int:
     found = _NAME.match(name)
     return int(found[1]) if found is not None else otherwise
+
+
+def _has_mode(rows: Sequence[Recorded]) -> bool:
+    return any(isinstance(row.event, events.TradingModeChanged) for row in rows)
 
 
 def _has_card(intent: Intent) -> bool:

@@ -26,6 +26,8 @@ class AlertFacts:
     said_before: frozenset[str] = frozenset()
     # Intents that were closed elsewhere, and say so of their trackers, too.
     closed_elsewhere: frozenset[str] = frozenset()
+    # Whether a stop that is reached now can sell: before a start is over, none is watched.
+    is_watching: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def _alert(event: events.Event, facts: AlertFacts) -> Alert | None:
         case events.TrackerChanged():
             alert = tracker_changed(event, facts)
         case events.TradingModeChanged():
-            alert = _mode_changed(event)
+            alert = _mode_changed(event, facts)
         case events.ConditionChanged():
             alert = _condition(event)
         case events.AlertRaised():
@@ -75,10 +75,11 @@ def _alert(event: events.Event, facts: AlertFacts) -> Alert | None:
     return alert
 
 
-def _mode_changed(event: events.TradingModeChanged) -> Alert:
+def _mode_changed(event: events.TradingModeChanged, facts: AlertFacts) -> Alert:
     words = MODES[event.mode]
     why = modes.reason(event.reason, event.by)
-    text = card_text(f"{words.sign} {words.begun}", *([why] if why else []), words.then)
+    then = words.then if facts.is_watching else words.then_early
+    text = card_text(f"{words.sign} {words.begun}", *([why] if why else []), then)
     severity = Severity.INFO if event.mode is TradingMode.ACTIVE else Severity.WARN
     asker = modes.asker(event.by)
     row = [does("📊 Status", "/status")]

@@ -576,6 +576,23 @@ def test_a_halt_that_nobody_in_the_chat_asked_for_is_critical_to_everybody(by: s
     assert "/ack" in str(alert.card.buttons)
 
 
+@pytest.mark.parametrize("mode", [TradingMode.REDUCING, TradingMode.HALTED])
+async def test_a_halt_during_a_start_does_not_say_that_stops_sell(mode: TradingMode) -> None:
+    said = []
+    for is_ready in (False, True):
+        world = _World()
+        status = replace(world.desk.status(), is_ready=is_ready)
+        world.desk.status = lambda status=status: status  # type: ignore[method-assign]
+        await world.store.append(mode_changed(mode))
+        await world.addresser().address_new()
+        [queued, *_] = world.store.of(events.MessageQueued)
+        said.append(" ".join(strip_markup(queued.message.text).split()))
+    early, late = said
+    assert "Umbra is still starting: NO STOP IS WATCHED yet." in early
+    assert "sell" not in early
+    assert "Private stops still sell." in late
+
+
 @pytest.mark.fault("M10", "TELL")
 def test_a_storm_of_triggers_and_sales_is_one_message_each() -> None:
     batch = [
