@@ -18,7 +18,6 @@ from tests import loopback, postgres
 pytest_plugins = (
     "pytester",
     "tests.catalogue.plugin",
-    "tests.counting",
     "tests.phases",
     "tests.traps",
 )

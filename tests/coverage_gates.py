@@ -1,18 +1,18 @@
 """The coverage gates, the last step of `make test`: a room below its gate fails it.
 
-Percentages count statements and branches together, as coverage.py does with branches on.
+Percentages count lines and branches together.
 """
 
-import json
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import coverage
+import slipcover
+
+from tests import counting
 
 # What decides about money, and who may tell it to.
 STRICT = (
@@ -63,12 +63,13 @@ def room_of(path: str) -> str:
 
 
 def rooms(files: Mapping[str, Mapping[str, Any]]) -> list[Room]:
-    """Add up coverage.py's per-file summaries by room, the lowest percentage first."""
+    """Add up SlipCover's summaries of files by room, the lowest percentage first."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for path, entry in files.items():
         summary, room = entry["summary"], sums[room_of(path)]
-        room[0] += summary["num_statements"] + summary["num_branches"]
-        room[1] += summary["covered_lines"] + summary["covered_branches"]
+        reached = summary["covered_lines"] + summary["covered_branches"]
+        room[0] += reached + summary["missing_lines"] + summary["missing_branches"]
+        room[1] += reached
     found = [Room(name, reachable, reached) for name, (reachable, reached) in sums.items()]
     return sorted(found, key=lambda room: room.percent - room.percent_min)
 
@@ -83,18 +84,15 @@ def lines(found: Iterable[Room]) -> list[str]:
 
 
 def judge() -> int:
-    """Combine what all processes reached, show the rooms, return 1 when one fails its gate."""
-    combined = coverage.Coverage()
-    combined.combine()
-    combined.save()
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "coverage.json"
-        combined.json_report(outfile=str(report))
-        found = rooms(json.loads(report.read_text())["files"])
+    """Add up what all processes reached, show the rooms, return 1 when one fails its gate."""
+    reached = counting.reached()
+    found = rooms(reached["files"])
     sys.stdout.write("\n".join(["coverage gates:", *lines(found)]) + "\n")
-    if all(room.is_open for room in found):
+    closed = {room.name for room in found if not room.is_open}
+    if not closed:
         return 0
-    sys.stdout.write("`.venv/bin/coverage report` names the lines that no test reached.\n")
+    missed = {path: told for path, told in reached["files"].items() if room_of(path) in closed}
+    slipcover.print_coverage(reached | {"files": missed}, skip_covered=True)
     return 1
 
 

@@ -1,17 +1,22 @@
 """The coverage gates add up the right files and fail a room below its gate."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from tests import coverage_gates
+from tests import counting, coverage_gates
 
 
 def _file(statements: int, branches: int, reached: int) -> dict[str, dict[str, int]]:
     return {
         "summary": {
-            "num_statements": statements,
-            "num_branches": branches,
-            "covered_lines": reached,
-            "covered_branches": 0,
+            "covered_lines": min(reached, statements),
+            "missing_lines": max(statements - reached, 0),
+            "covered_branches": max(reached - statements, 0),
+            "missing_branches": branches - max(reached - statements, 0),
         }
     }
 
@@ -65,3 +70,43 @@ def test_the_room_in_most_need_comes_first() -> None:
         "trading/domain/order.py": _file(statements=0, branches=0, reached=0),
     }
     assert [room.name for room in coverage_gates.rooms(files)] == ["trading/domain", "bot"]
+
+
+_PRODUCT = """
+def sign(number):
+    if number < 0:
+        return "minus"
+    return "plus"
+"""
+_TEST = """
+import bot
+
+def test_sign():
+    assert bot.sign(1) == "plus"
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_what_no_test_reaches_is_missing(workers: str, tmp_path: Path) -> None:
+    for package in ("bot", "trading", "storage"):
+        (tmp_path / package).mkdir()
+    (tmp_path / "bot" / "__init__.py").write_text(_PRODUCT)
+    (tmp_path / "test_sign.py").write_text(_TEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    where = {"PYTHONPATH": str(counting.REPOSITORY), "COUNTED_IN": str(tmp_path / "counted")}
+    subprocess.run(
+        (sys.executable, "-m", "pytest", "-q", "-p", "tests.counting", "-n", workers),
+        cwd=tmp_path,
+        env=os.environ | where,
+        check=True,
+        capture_output=True,
+    )
+    told = counting.reached(tmp_path / "counted")["files"]["bot/__init__.py"]
+    assert told["executed_lines"] == [2, 3, 5]
+    assert (told["missing_lines"], told["executed_branches"]) == ([4], [[3, 5]])
+    assert told["missing_branches"] == [[3, 4]]
+
+
+def test_a_run_that_counted_nothing_is_no_pass(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nothing was counted"):
+        counting.reached(tmp_path)

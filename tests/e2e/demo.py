@@ -1,16 +1,23 @@
 """`umbra demo` as a process, and the tour that the README prints."""
 
 import asyncio
+import os
 import re
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from tests.e2e.world import World
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/?")
 # Four interpreters start one after the other, here beside five more tests.
 READY_S = 90
+# Each part of an agent's end has a deadline of its own, 10 s at most; exchange and chat are gone
+# here before it ends.
+ENDED_S = 40
 
 
 def tour() -> list[str]:
@@ -38,3 +45,37 @@ async def demo(*options: str) -> AsyncIterator[tuple[asyncio.subprocess.Process,
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+def phone(line: str, folder: Path) -> World:
+    """A phone on the chat of the demo that printed a line."""
+    found = ADDRESS.search(line)
+    assert found, line
+    world = World(folder)
+    world.chat = found[0].rstrip("/")
+    return world
+
+
+def descendants(pid: int) -> dict[int, list[str]]:
+    """Return the children of a process, each with its command line."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {
+        int(child): Path(f"/proc/{child}/cmdline").read_text().split("\0") for child in children
+    }
+
+
+async def all_ended(processes: Mapping[int, list[str]]) -> None:
+    """Wait until none of them is there; fails with the command lines of those that stay."""
+    deadline = time.monotonic() + ENDED_S
+    while alive := [words for pid, words in processes.items() if _is_alive(pid)]:
+        assert time.monotonic() < deadline, f"still there: {alive}"
+        await asyncio.sleep(0.05)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z" and os.getpid() != pid

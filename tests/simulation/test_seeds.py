@@ -14,9 +14,8 @@ from tests.simulation.story import play_seed
 SEEDS = int(os.environ.get("SEEDS", "200"))
 _PIECE = 3
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(0, SEEDS, _PIECE))
 def test_every_invariant_holds_at_every_step_and_at_rest(first: int) -> None:
@@ -30,6 +29,7 @@ def test_the_same_seed_tells_the_same_story_also_with_faults() -> None:
     assert first.world.loop.steps == second.world.loop.steps
 
 
+@pytest.mark.slow
 def test_the_story_is_the_same_in_every_process() -> None:
     told = {_told_by_a_process("0"), _told_by_a_process("1")}
     assert len(told) == 1
