@@ -6,7 +6,7 @@ from decimal import Context, Decimal
 
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument, InstrumentStatus
-from trading.domain.money import EXACT, ONE, plain, rounded
+from trading.domain.money import EXACT, ONE, floor_to, plain, rounded
 from trading.domain.order import Side
 from trading.domain.time import from_ms, to_ms
 from trading.domain.tracker import (
@@ -376,14 +376,26 @@ def check_swing(spec: TrackerSpec, distance: Decimal | None, fee: Decimal) -> No
         raise Refused(_share_sentence("swing", share), example=example)
     if _gains(share, distance, fee):
         return
+    rise, trail, charge = (f"{_short(value * 100)}%" for value in (share, distance, fee))
     sell_leg, buy_leg, kept = _legs(share, distance, fee)
-    percent = [_short(value * 100) for value in (share, distance, fee)]
+    losses = []
+    if sell_leg <= 1:
+        losses.append(
+            f"coins bought for 100, sold {trail} below a rise of {rise}, bring {_of_100(sell_leg)}"
+        )
+    if buy_leg >= kept:
+        coins = _of_100(EXACT.divide(kept, buy_leg))
+        losses.append(f"100 coins, bought back {trail} above a fall of {rise}, become {coins}")
     raise Refused(
-        f"swing {percent[0]}% with trail {percent[1]}% and a fee of {percent[2]}% cannot gain: "
-        f"selling keeps {_short(sell_leg)} (should be above 1), "
-        f"buying back costs {_short(buy_leg)} (should be below {_short(kept)})",
+        f"swing {rise} with trail {trail} cannot gain: {', and '.join(losses)}, after two fees of "
+        f"{charge}. A swing has to be wider than its trail and both fees together",
         example=f"then {_swing_for(distance, fee)}",
     )
+
+
+def _of_100(share: Decimal) -> str:
+    # Rounded down: no loss is told as none.
+    return plain(floor_to(share * 100, Decimal("0.01")))
 
 
 def _legs(share: Decimal, distance: Decimal, fee: Decimal) -> tuple[Decimal, Decimal, Decimal]:

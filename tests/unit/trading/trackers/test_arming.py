@@ -293,22 +293,29 @@ def test_a_single_line_that_will_reach_zero_says_when() -> None:
     assert _arm(spec(TrackerKind.STOP, level=line(48000, 48000))).spent_at is None
 
 
-def test_a_swing_that_cannot_gain_is_refused_with_its_numbers() -> None:
-    # 1.015 * 0.98 * 0.999² = 0.99271..., so the sell leg loses.
+def test_a_swing_that_cannot_gain_is_refused_with_what_it_would_lose() -> None:
+    # 1.015 * 0.98 * 0.999² = 0.99271..., and 0.999² / (0.985 * 1.02) = 0.99333...
     what = spec(TrackerKind.TRAIL, trail="0.02", then=Then(ThenKind.SWING))
-    with pytest.raises(Refused, match=r"swing 1.5% with trail 2% and a fee of 0.1% cannot gain"):
+    with pytest.raises(Refused) as refused:
         _arm(what)
-    with pytest.raises(Refused, match=r"selling keeps 0.9927"):
-        _arm(what)
+    assert refused.value.words == (
+        "swing 1.5% with trail 2% cannot gain: coins bought for 100, sold 2% below a rise of 1.5%, "
+        "bring 99.27, and 100 coins, bought back 2% above a fall of 1.5%, become 99.33, after two "
+        "fees of 0.1%. A swing has to be wider than its trail and both fees together"
+    )
+    assert refused.value.example == "then swing 4%"
 
 
 def test_a_swing_whose_buying_back_costs_too_much_is_refused() -> None:
     # 1.03 * 0.975 * 0.998001 = 1.00224; 0.97 * 1.025 = 0.99425 < 0.998001: fine at 0.1 %.
     what = spec(TrackerKind.TRAIL, trail="0.025", then=Then(ThenKind.SWING, d("0.03")))
     assert _arm(what).tracker.spec.then.share == d("0.03")
-    # At 0.3 %: 1.03 * 0.975 * 0.994009 = 0.99823.
-    with pytest.raises(Refused, match="cannot gain"):
+    # At 0.3 %: 1.03 * 0.975 * 0.994009 = 0.99823, and 0.994009 / (0.97 * 1.025) = 0.99976.
+    with pytest.raises(Refused, match=r"bring 99\.82, and .* become 99\.97, after two"):
         _arm(what, fee=d("0.003"))
+    # At 0.24 %: 1.03 * 0.975 * 0.995205... = 0.99943; 0.9952 / 0.99425 = 1.00096 gains.
+    with pytest.raises(Refused, match=r"bring 99\.94, after two fees of 0\.24%"):
+        _arm(what, fee=d("0.0024"))
 
 
 def test_a_swing_share_outside_its_bounds_is_refused() -> None:
