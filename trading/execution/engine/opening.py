@@ -125,6 +125,7 @@ class Opening:
         ready = attempts[0] if is_urgent else None
         if ready is not None:
             self._sending.make_ready(cases[0], ready)
+        turn = self._s.writer.turn
         try:
             # What is given up in the same breath goes on from what only memory may hold.
             is_sequel = any(isinstance(each, IntentChanged) for each in cause)
@@ -135,7 +136,7 @@ class Opening:
             if not is_exit:
                 raise
             self._sending.forget_ready(cases[0])
-            await self._open_without_storage(cases, cause, attempts, str(error))
+            await self._open_without_storage(cases, cause, attempts, turn, str(error))
         else:
             try:
                 await self._send(cases, attempts, ready)
@@ -181,6 +182,7 @@ class Opening:
         cases: Sequence[Case],
         cause: Sequence[Event],
         attempts: Sequence[Attempt | None],
+        turn: int,
         text: str,
     ) -> None:
         events = list(cause)
@@ -190,7 +192,7 @@ class Opening:
             self._reporting.register(case)
             self._begin(case, attempt)
             case.is_unwritten = True
-        self._s.writer.hold(events)
+        self._s.writer.hold(events, turn)
         self._s.writer.put_off(events)
         for case in cases:
             # What waits for a backstop to let its coins go is told when it leaves.

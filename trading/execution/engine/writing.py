@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from trading.domain.errors import AlreadyRecorded, StorageLost
-from trading.domain.events import Event, IntentClosed
+from trading.domain.events import Event, IntentChanged, IntentClosed, IntentOpened
 from trading.domain.order import Intent
 from trading.ports.storage import Journal, Recorded
 
@@ -19,8 +19,9 @@ class Writer:
     """Appends facts and publishes them; facts of the exchange are never given back.
 
     What storage refuses is kept in memory, in order, and written before anything else as soon as
-    storage takes it; a crash before that is what recovery by client order id is for. What is too
-    much for memory is a reason to end: `overflowed` is called.
+    storage takes it; a crash before that is what recovery by client order id is for. What a newer
+    record of the same decision has outdated meanwhile is not written after that one (decision 141).
+    What is too much for memory is a reason to end: `overflowed` is called.
     """
 
     def __init__(
@@ -34,19 +35,25 @@ class Writer:
         self._overflowed = overflowed
         # What storage has refused before, and holds by now.
         self.on_written: Callable[[Sequence[Event]], None] = lambda _: None
-        self._unsaved: deque[tuple[Event, ...]] = deque()
+        self._unsaved: deque[tuple[int, tuple[Event, ...]]] = deque()
         self._put_off: deque[tuple[Event, ...]] = deque()
         self._flushing = asyncio.Lock()
+        # Writes are numbered as they begin. How many are on their way, and which was the newest
+        # that told of a decision, while an older one may still be refused.
+        self.turn = self._under_way = 0
+        self._newest: dict[str, int] = {}
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
 
     @property
     def unsaved(self) -> int:
         """How many facts only memory holds."""
-        return sum(len(batch) for batch in self._unsaved)
+        return sum(len(batch) for _, batch in self._unsaved)
 
     @property
     def unsaved_ends(self) -> Sequence[Intent]:
         """Decisions whose end only memory holds."""
-        facts = (fact for batch in self._unsaved for fact in batch)
+        facts = (fact for _, batch in self._unsaved for fact in batch)
         return [fact.intent for fact in facts if isinstance(fact, IntentClosed)]
 
     async def write(
@@ -56,10 +63,11 @@ class Writer:
 
         A sequel goes on from what only memory may hold: it is never written before that.
         """
+        turn = self._begun()
         await self.flush()
         if is_sequel and self._unsaved:
             raise StorageLost("what it goes on from is not written yet")
-        await self._journal.append(*events, reserve=is_exit, urgent=is_urgent)
+        await self._append(turn, events, reserve=is_exit, urgent=is_urgent)
 
     async def insist(
         self,
@@ -75,12 +83,13 @@ class Writer:
         Nobody can tell then whether it was written: the changes hold and are written later, and
         those facts of the word hold that do so `at_once`. Whoever gave it has to give it again.
         """
+        turn = self.turn
         try:
             await self.write(*word, *changes, is_exit=is_exit, is_sequel=is_sequel)
         except StorageLost as error:
             # What holds at once is not written later: a newer word may be durable by then.
             if changes:
-                self.hold(changes)
+                self.hold(changes, turn)
             return (*at_once, *changes), error
         return (*word, *changes), None
 
@@ -99,21 +108,21 @@ class Writer:
         """Tell of durable facts with the next ones at the latest: a request goes out first."""
         self._put_off.append(tuple(events))
 
-    def hold(self, events: Sequence[Event]) -> None:
-        """Remember facts that storage refused."""
-        self._unsaved.append(tuple(events))
+    def hold(self, events: Sequence[Event], turn: int | None = None) -> None:
+        """Remember facts that storage refused; `turn` is what it was when they were worked out."""
+        self._unsaved.append((self.turn if turn is None else turn, tuple(events)))
         if self.unsaved > _UNSAVED_MAX:
             logger.critical("too_many_facts_in_memory", extra={"facts": self.unsaved})
             self._overflowed()
 
     async def keep(self, *events: Event) -> Sequence[Event]:
         """Write facts, never raise for storage; returns and publishes those that are new."""
+        turn, new = self._begun(), list(events)
         await self.flush()
-        new = list(events)
         if self._unsaved:
-            self.hold(new)
+            self.hold(new, turn)
         else:
-            new = await self._append(new)
+            new = await self._append_or_hold(turn, new)
         self.publish(new)
         return new
 
@@ -122,25 +131,57 @@ class Writer:
         if not self._unsaved:
             return
         async with self._flushing:
+            # What is on its way goes first, and may outdate what was refused.
+            await self._is_idle.wait()
             while self._unsaved:
+                turn, batch = self._unsaved[0]
+                left = [event for event in batch if not self._is_outdated(event, turn)]
                 try:
-                    await self._append_new(list(self._unsaved[0]))
+                    await self._append_new(turn, left)
                 except StorageLost:
                     return
-                self.on_written(self._unsaved.popleft())
+                self._unsaved.popleft()
+                self.on_written(batch)
 
-    async def _append(self, events: list[Event]) -> list[Event]:
+    def _begun(self) -> int:
+        self.turn += 1
+        return self.turn
+
+    def _is_outdated(self, event: Event, turn: int) -> bool:
+        return (
+            isinstance(event, IntentChanged)
+            and self._newest.get(event.intent.intent_id, turn) > turn
+        )
+
+    async def _append(self, turn: int, events: Sequence[Event], **how: bool) -> None:
+        self._under_way += 1
+        self._is_idle.clear()
         try:
-            return await self._append_new(events)
+            await self._journal.append(*events, **how)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._is_idle.set()
+        if not self._under_way and not self._unsaved:
+            self._newest.clear()
+            return
+        for event in events:
+            if isinstance(event, IntentOpened | IntentChanged | IntentClosed):
+                name = event.intent.intent_id
+                self._newest[name] = max(turn, self._newest.get(name, turn))
+
+    async def _append_or_hold(self, turn: int, events: list[Event]) -> list[Event]:
+        try:
+            return await self._append_new(turn, events)
         except StorageLost as error:
             logger.critical("facts_kept_in_memory", extra={"error": str(error)})
-            self.hold(events)
+            self.hold(events, turn)
             return events
 
-    async def _append_new(self, events: list[Event]) -> list[Event]:
+    async def _append_new(self, turn: int, events: list[Event]) -> list[Event]:
         while events:
             try:
-                await self._journal.append(*events, reserve=True)
+                await self._append(turn, events, reserve=True)
             except AlreadyRecorded as known:
                 # An execution that was booked before a crash: a set, so once is enough.
                 left = [event for event in events if not _is(event, known)]

@@ -18,7 +18,7 @@ from trading.domain.commands import (
     SetTradingMode,
 )
 from trading.domain.errors import AlreadyRecorded, NotCarriedOn, Refused, StorageLost
-from trading.domain.events import Event, IntentChanged, TradingModeChanged
+from trading.domain.events import CommandExecuted, Event, IntentChanged, TradingModeChanged
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Amount, AmountKind
@@ -290,3 +290,53 @@ async def test_a_word_that_storage_did_refuse_is_carried_out_as_it_is_given_agai
         await _tap(world, asked)
     assert (await _tap(world, asked)).text
     assert world.agent.trackers.count() == 1
+
+
+# ------------------------------------------------------------ a newer word in between
+
+
+async def _overtaken(world: AgentWorld, older: Command, newer: Command) -> None:
+    """The record of a word is refused only once that of a newer word is durable."""
+    await world.do(LIMIT_SALE)
+    await world.time.pass_by(2)
+    first, second = await _asked(world, older), await _asked(world, newer)
+    # Nothing of it can be carried out before the next start.
+    world.exchange.is_down = True
+    fails, append = asyncio.Event(), world.store.append
+
+    async def slow(*new: Event, **how: bool) -> int:
+        if any(isinstance(one, CommandExecuted) and one.cause == "c-1" for one in new):
+            await fails.wait()
+            raise StorageLost("the disk is full")
+        return await append(*new, **how)
+
+    world.store.append = slow  # type: ignore[method-assign]
+    word = world.desk.execute(first.command, OWNER, "c-1", None, first.shown)
+    failing = asyncio.ensure_future(word)
+    await world.time.settle()
+    done = world.desk.execute(second.command, OWNER, "c-2", None, second.shown)
+    await world.time.finish(done)
+    fails.set()
+    with pytest.raises(StorageLost):
+        await failing
+    world.store.append = append  # type: ignore[method-assign]
+    await world.time.pass_by(30)
+    assert world.agent.execution._s.writer.unsaved == 0
+    await world.kill()
+    world.exchange.is_down = False
+    await world.start()
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+
+
+async def test_an_end_that_was_refused_is_not_written_behind_a_newer_panic(
+    world: AgentWorld,
+) -> None:
+    await _overtaken(world, AbortOrders(BTC), Panic())
+    assert world.exchange.coins["BTC"] == 0
+
+
+async def test_a_panic_that_was_refused_is_not_written_behind_a_newer_end(
+    world: AgentWorld,
+) -> None:
+    await _overtaken(world, Panic(), AbortOrders(BTC))
+    assert world.exchange.coins["BTC"] == Decimal("0.5")

@@ -1,12 +1,18 @@
 """Facts of the exchange that storage refuses stay in memory, in order, up to a bound."""
 
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
 from tests.builders import NOON
 from tests.catalogue import fired
 from tests.fakes.memory_store import MemoryStore, SettableClock
 from trading.domain.chat import Severity
-from trading.domain.events import AlertRaised
+from trading.domain.errors import StorageLost
+from trading.domain.events import AlertRaised, Event, IntentChanged, IntentClosed, IntentOpened
+from trading.domain.order import Intent, IntentState, Purpose, Side
 from trading.execution.engine import writing
 from trading.execution.engine.writing import Writer
 
@@ -46,3 +52,65 @@ async def test_more_facts_than_memory_should_hold_end_the_process_and_none_is_dr
     await writer.flush()
     assert len(store.of(AlertRaised)) == 6
     fired(store.appends_lost, words=f"{ends[0]} facts for 5 places")
+
+
+SALE = Intent("one", "BTC/USDT", Side.SELL, Purpose.CLOSE, Decimal(1), NOON, Decimal(1))
+
+
+class _Queue(MemoryStore):
+    """A store that takes appends one after the other, the next one when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(SettableClock(NOON))
+        self.turn = asyncio.Lock()
+        self.fates: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def append(self, *new: Event, reserve: bool = False, urgent: bool = False) -> int:
+        async with self.turn:
+            if not await self.fates.get():
+                raise StorageLost("the disk is full")
+            return await super().append(*new, reserve=reserve, urgent=urgent)
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        IntentChanged(replace(SALE, given_up=""), NOON),
+        IntentClosed(replace(SALE, state=IntentState.DONE), NOON),
+    ],
+)
+async def test_a_record_of_a_decision_is_not_written_behind_a_newer_one_of_it(
+    newer: Event,
+) -> None:
+    store = _Queue()
+    writer = Writer(store, lambda *_: None)
+    store.fates.put_nowait(True)
+    await writer.keep(IntentOpened(SALE, NOON))
+    older = IntentChanged(replace(SALE, given_up="by hand"), NOON)
+    words = [
+        asyncio.create_task(writer.keep(older, fact(1))),
+        asyncio.create_task(writer.keep(newer)),
+    ]
+    await asyncio.sleep(0)
+    store.fates.put_nowait(False)
+    await words[0]
+    # What memory holds is written while the newer one is still on its way.
+    words.append(asyncio.create_task(writer.keep(fact(2))))
+    for _ in range(4):
+        store.fates.put_nowait(True)
+    await asyncio.gather(*words)
+    assert store.all_events == [IntentOpened(SALE, NOON), newer, fact(1), fact(2)]
+    assert (writer.unsaved, writer._newest) == (0, {})
+
+
+async def test_where_both_were_refused_the_newer_one_is_written_last() -> None:
+    store = _Queue()
+    writer = Writer(store, lambda *_: None)
+    changes = [IntentChanged(replace(SALE, given_up=word), NOON) for word in ("first", "second")]
+    words = [asyncio.create_task(writer.keep(change)) for change in changes]
+    await asyncio.sleep(0)
+    for is_taken in (False, False, True, True):
+        store.fates.put_nowait(is_taken)
+    await asyncio.gather(*words)
+    await writer.flush()
+    assert store.all_events == changes
