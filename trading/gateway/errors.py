@@ -111,7 +111,7 @@ def code_of(body: str) -> tuple[int | None, str]:
     return (code if is_code else None), str(message) if message is not None else shown(said)
 
 
-def evidence_of(error: BaseException, seen: Answer | None, now_ms: int) -> SendEvidence:
+def evidence_of(error: BaseException, seen: Answer | None, theirs_ms: int) -> SendEvidence:
     """Return what a failed order request proves."""
     if seen is not None:
         code, message = code_of(seen.body)
@@ -121,7 +121,7 @@ def evidence_of(error: BaseException, seen: Answer | None, now_ms: int) -> SendE
             http_status=seen.status,
             code=code,
             message=text,
-            retry_after_s=silence_s(seen, now_ms),
+            retry_after_s=silence_s(seen, theirs_ms),
         )
     never = any(isinstance(each, _NEVER_SENT) for each in _chain(error))
     phase = SendPhase.NOT_SENT if never else SendPhase.SENT
@@ -133,7 +133,7 @@ def is_outdated(error: BaseException) -> bool:
     return any(isinstance(each, Outdated) for each in _chain(error))
 
 
-def silence_s(seen: Answer, now_ms: int) -> float | None:
+def silence_s(seen: Answer, theirs_ms: int) -> float | None:
     """Return how long the exchange asks for silence, None when it does not."""
     if seen.status not in {403, 418, 429}:
         return None
@@ -141,12 +141,12 @@ def silence_s(seen: Answer, now_ms: int) -> float | None:
         return seen.retry_after_s
     until = _BANNED_UNTIL.search(seen.body)
     if until is not None:
-        return max((int(until[1]) - now_ms) / 1000 + 1, 1.0)
+        return max((int(until[1]) - theirs_ms) / 1000 + 1, 1.0)
     return SILENCE_S
 
 
 def failure_of(
-    error: BaseException, seen: Answer | None, now_ms: int, *, is_public: bool = False
+    error: BaseException, seen: Answer | None, theirs_ms: int, *, is_public: bool = False
 ) -> Unreachable | RateLimited | AuthLost:
     """Return what a failed read means; it never says anything about an order.
 
@@ -160,7 +160,7 @@ def failure_of(
         said = f"{type(_root(error)).__name__}: {_root(error)}"
         return Exhausted(missing) if missing else Unreachable(said)
     code, message = code_of(seen.body)
-    wait_s = silence_s(seen, now_ms)
+    wait_s = silence_s(seen, theirs_ms)
     if wait_s is not None or code in _RATE_CODES:
         return RateLimited(f"http {seen.status}: {message}", wait_s or SILENCE_S)
     if not is_public and (seen.status == 401 or code in _AUTH_CODES):

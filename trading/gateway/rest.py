@@ -249,6 +249,11 @@ class CcxtGateway:
     def _offset_ms(self) -> int:
         return self._measured_ms or 0
 
+    @property
+    def _theirs_ms(self) -> int:
+        """The exchange's time, by which it counts requests and names the end of a ban."""
+        return to_ms(self._clock.now()) + self._offset_ms
+
     def _by_their_clock(self, since: datetime) -> datetime:
         # A wrong clock of ours, now or when the time was written down, must hide no execution.
         offset = timedelta(milliseconds=self._offset_ms)
@@ -291,7 +296,7 @@ class CcxtGateway:
 
     def _evidence(self, error: Exception) -> SendEvidence:
         seen = LAST_ANSWER.get()
-        found = errors.evidence_of(error, seen, to_ms(self._clock.now()))
+        found = errors.evidence_of(error, seen, self._theirs_ms)
         if found.retry_after_s is not None:
             self._be_silent(found.retry_after_s, found.http_status)
         return replace(found, message=self._masked(found.message))
@@ -326,8 +331,8 @@ class CcxtGateway:
             raise
         except Exception as error:
             seen = LAST_ANSWER.get()
-            now_ms = to_ms(self._clock.now())
-            failure = errors.failure_of(error, seen, now_ms, is_public=call in _PUBLIC)
+            is_public = call in _PUBLIC
+            failure = errors.failure_of(error, seen, self._theirs_ms, is_public=is_public)
             if isinstance(failure, RateLimited):
                 self._be_silent(failure.retry_after_s, seen.status if seen else None)
             raise failure from error
@@ -335,8 +340,7 @@ class CcxtGateway:
     def _count_theirs(self) -> None:
         seen = LAST_ANSWER.get()
         if seen is not None and seen.used_weight is not None:
-            theirs_ms = to_ms(self._clock.now()) + self._offset_ms
-            left_s = (_WINDOW_MS - theirs_ms % _WINDOW_MS) / 1000
+            left_s = (_WINDOW_MS - self._theirs_ms % _WINDOW_MS) / 1000
             self._throttle.heard(seen.used_weight, self._clock.monotonic(), left_s)
 
     def _be_silent(self, seconds: float, status: int | None) -> None:

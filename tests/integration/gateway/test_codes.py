@@ -11,6 +11,7 @@ from tests.catalogue import fired
 from tests.contract.gateway.worlds import BTC, MachineClock, control, settings_of, shown, simulated
 from tests.unit.trading.execution.documented import CODES_DOCUMENTED, TEXTS_DOCUMENTED
 from trading.domain.order import OrderRequest, OrderType, SendPhase, Side
+from trading.domain.time import to_ms
 from trading.execution.classify import CODES, Action, classify
 from trading.execution.identity import client_order_id
 from trading.gateway import create_gateway
@@ -73,6 +74,19 @@ async def test_every_code_of_a_refused_cancel_arrives() -> None:
             assert (seen.http_status, seen.code) == (400, code)
             assert classify(seen, Action.CANCEL).verdict is CODES[code].cancel
         assert await all_fired(sim)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+async def test_a_ban_that_names_its_end_is_kept_by_the_exchanges_own_clock(hours: int) -> None:
+    async with simulated() as sim:
+        await control(sim, "clock", {"offset_ms": hours * 3_600_000})
+        async with connected(sim) as gateway:
+            theirs_ms = to_ms(MachineClock().now()) + hours * 3_600_000
+            text = f"Way too much request weight used; IP banned until {theirs_ms + 30_000}."
+            await answer_with(sim, -1003, text, 418)
+            seen = await gateway.submit(order(0))
+        assert seen.message == text
+        assert seen.retry_after_s == pytest.approx(30, abs=5)
 
 
 @pytest.mark.fault("X34")
