@@ -5,6 +5,7 @@ prices and messages are never scheduled: a job only catches what time alone chan
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from trading.domain.errors import AuthLost, Retryable
+from trading.domain.errors import AuthLost, Retryable, StorageLost
 from trading.domain.events import JobRan
 from trading.ports.clock import Clock
 
@@ -114,7 +115,7 @@ class Schedule:
             if job.name in last_runs:
                 self._last[job.name] = (last_runs[job.name], "before this start")
             self._scheduler.add_job(
-                self.run,
+                self._run_planned,
                 trigger_of(job, self._later_s[job.name]),
                 args=(job.name,),
                 id=job.name,
@@ -130,7 +131,7 @@ class Schedule:
         self._following = asyncio.create_task(self._follow_forever(), name="schedule-clock")
 
     def stop(self) -> None:
-        """Plan nothing more; a job at work ends by its own deadline."""
+        """Plan nothing more, and break off what is at work."""
         if self._following is not None:
             self._following.cancel()
         for task in self._catching_up:
@@ -161,6 +162,11 @@ class Schedule:
     def _lead_s(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()
 
+    async def _run_planned(self, name: str) -> None:
+        # The end breaks off what is at work, and the scheduler would log that as an error.
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.run(name)
+
     async def run(self, name: str) -> None:
         """Run one job now, within its deadline, and keep how it went."""
         job = self._jobs[name]
@@ -171,8 +177,8 @@ class Schedule:
         except TimeoutError:
             outcome = f"took longer than {job.deadline_s:g} s"
             logger.warning("job_timed_out", extra={"job": name})
-        except (Retryable, AuthLost) as error:
-            # What a network does, and needs no traceback.
+        except (Retryable, AuthLost, StorageLost) as error:
+            # What a network or a full disk does, and needs no traceback.
             outcome = f"failed: {type(error).__name__}"
             logger.warning("job_failed", extra={"job": name, "error": str(error)})
         except Exception as error:

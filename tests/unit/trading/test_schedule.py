@@ -11,7 +11,7 @@ import pytest
 
 from tests.catalogue import fired
 from tests.fakes.clock import FakeClock
-from trading.domain.errors import AuthLost, Unreachable
+from trading.domain.errors import AuthLost, StorageLost, Unreachable
 from trading.domain.events import JobRan
 from trading.domain.time import from_ms, to_ms
 from trading.schedule import JOBS, Job, Schedule, trigger_of
@@ -52,8 +52,10 @@ async def test_a_remembered_job_is_recorded() -> None:
     assert [event.job for event in memory.events] == ["daily_risk_reset"]
 
 
-@pytest.mark.parametrize("failure", [Unreachable("http 503"), AuthLost("code -2015")])
-async def test_a_job_that_the_network_fails_is_one_line_of_the_log(
+@pytest.mark.parametrize(
+    "failure", [Unreachable("http 503"), AuthLost("code -2015"), StorageLost("the disk is full")]
+)
+async def test_a_job_that_network_or_disk_fails_is_one_line_of_the_log(
     failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail() -> None:
@@ -77,6 +79,29 @@ async def test_a_job_that_fails_for_a_reason_of_ours_keeps_its_traceback(
     schedule, _ = _schedule(fail, Job("balances", every_s=60))
     await schedule.run("balances")
     assert [bool(record.exc_info) for record in caplog.records] == [True]
+
+
+async def test_a_job_that_the_end_breaks_off_is_no_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    schedule, _ = _schedule(hang, Job("heartbeat", every_s=0.01))
+    schedule.start({})
+    await begun.wait()
+    schedule.stop()
+    await ended.wait()
+    # The scheduler says what became of a job in the turn after its end.
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_failing_job_says_so_and_stays_planned() -> None:
