@@ -94,8 +94,9 @@ def _size(
         case _:
             wanted = EXACT.divide(amount.value, price)
     if wanted > total:
+        asked = slices.said(amount, wanted, Side.SELL, instrument)
         raise Refused(
-            f"{plain(wanted)} {instrument.base} is more than can be sold: {plain(total)}"
+            f"{asked} is more than can be sold: {plain(total)}"
             + (f"; {kept}" if kept else ""),
             # Of what is too little for the exchange, nothing can be offered.
             example="/balance"

@@ -129,7 +129,8 @@ def allocate(
     purse = _Purse(total, left, instrument.base, others, is_enough, least, kept=holdings.held_back)
     wanted = _wanted(amount, total, purse.left, price, side)
     quantity = instrument.quantity(wanted)
-    _check_left(wanted, purse)
+    likely = _as_money(amount, purse, instrument, price)
+    _check_left(wanted, purse, said(amount, wanted, side, instrument), likely)
     if not is_enough(quantity):
         raise _dust(wanted, purse, instrument, price)
     return Slice(
@@ -191,16 +192,17 @@ def _money(
     least = instrument.notional_least(price)
     left = free - to_spend(others, quote)
     spenders = [one for one in others if one.side is Side.BUY]
-    said, kept = f"{plain(least)} {quote}", keeping(holdings, others, quote)
-    purse = _Purse(free, left, quote, spenders, is_enough, said, is_money=True, kept=kept)
+    told, kept = f"{plain(least)} {quote}", keeping(holdings, others, quote)
+    purse = _Purse(free, left, quote, spenders, is_enough, told, is_money=True, kept=kept)
     wanted = _wanted(amount, free, purse.left, price, Side.BUY)
-    _check_left(wanted, purse)
+    likely = _as_money(amount, purse, instrument, price)
+    _check_left(wanted, purse, said(amount, wanted, Side.BUY, instrument), likely)
     if not is_enough(wanted):
         # What is bought for the least alone, a fee or a falling price makes dust of.
         enough = least * 2
         raise Refused(
-            f"{plain(wanted)} {instrument.quote} is too small to buy with: the exchange takes at "
-            f"least {said}",
+            f"{_told(wanted, 8)} {instrument.quote} is too small to buy with: the exchange takes "
+            f"at least {told}",
             example=purse.written(enough) if purse.left >= enough else "/balance",
         )
     return Slice(quote=wanted)
@@ -225,7 +227,25 @@ def _wanted(amount: Amount, total: Decimal, left: Decimal, price: Decimal, side:
     return EXACT.multiply(amount.value, price)
 
 
-def _check_left(wanted: Decimal, purse: _Purse) -> None:
+def said(amount: Amount, wanted: Decimal, side: Side, instrument: Instrument) -> str:
+    """Write what was asked for with its unit, and what it comes to where that is another one."""
+    base, quote = instrument.base, instrument.quote
+    if side is Side.SELL and amount.kind is AmountKind.QUOTE:
+        return f"{plain(amount.value)} {quote} ({_told(wanted, 8)} {base})"
+    if side is Side.BUY and amount.kind is AmountKind.BASE:
+        return f"{plain(amount.value)} {base} ({_told(wanted, 8)} {quote})"
+    return f"{plain(wanted)} {base if side is Side.SELL else quote}"
+
+
+def _as_money(amount: Amount, purse: _Purse, instrument: Instrument, price: Decimal) -> str:
+    """The number as money, where there are not as many coins; empty where that is no answer."""
+    money = amount.value
+    own = money if purse.is_money else EXACT.divide(money, price)
+    is_likely = amount.kind is AmountKind.BASE and own <= purse.left and purse.is_enough(own)
+    return f"{plain(money)} {instrument.quote}" if is_likely else ""
+
+
+def _check_left(wanted: Decimal, purse: _Purse, asked: str, likely: str) -> None:
     total, asset = f"{plain(purse.total)} {purse.asset}", purse.asset
     if purse.kept and not purse.owners and not purse.is_enough(purse.most):
         verb = "spend" if purse.is_money else "use"
@@ -241,8 +261,8 @@ def _check_left(wanted: Decimal, purse: _Purse) -> None:
         taken = f", {names} own the rest" if names else ""
         taken += f"; {purse.kept}" if purse.kept else ""
         raise Refused(
-            f"amount should be at most {plain(purse.most)} {asset}, was {plain(wanted)}{taken}",
-            example=purse.written(purse.most),
+            f"amount should be at most {plain(purse.most)} {asset}, was {asked}{taken}",
+            example=likely or purse.written(purse.most),
         )
 
 

@@ -104,7 +104,7 @@ async def test_a_purchase_spends_what_is_beside_the_coins_that_are_managed(
 ) -> None:
     await world.do(stop(base("0.3")))
     told = await refused(world, breakout(quote("0.4")))
-    assert "at most 0.2 BTC, was 0.4; 0.3 BTC are managed as BTC/USDT" in told.words
+    assert "at most 0.2 BTC, was 0.4 BTC; 0.3 BTC are managed as BTC/USDT" in told.words
     assert told.example == "0.2 BTC"
     await world.do(breakout(ALL))
     assert world.desk.tracker(2).tracker.quote == Decimal("0.2")
@@ -126,7 +126,8 @@ async def test_coins_that_a_purchase_has_reserved_come_under_no_stop(world: Agen
 async def test_who_owns_the_rest_is_named_on_the_other_market_of_a_coin(world: AgentWorld) -> None:
     await world.do(stop(base("0.3")))
     told = await refused(world, stop(base("0.4"), "BTC/USDC"))
-    assert "at most 0.2 BTC, was 0.4; 0.3 BTC are managed as BTC/USDT, for #1 to sell" in told.words
+    assert told.words.startswith("amount should be at most 0.2 BTC, was 0.4 BTC; 0.3 BTC are")
+    assert told.words.endswith("managed as BTC/USDT, for #1 to sell")
     assert told.example == "0.2"
     told = await refused(world, PlaceOrder("BTC/USDC", Side.SELL, base("0.4")))
     assert "can be sold: 0.2; 0.3 BTC are managed as BTC/USDT, for #1 to sell" in told.words

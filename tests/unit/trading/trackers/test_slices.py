@@ -65,15 +65,38 @@ def test_a_second_all_with_nothing_left_is_refused_and_names_the_first() -> None
 
 
 def test_more_than_is_left_is_refused_with_what_is_left_and_who_owns_the_rest() -> None:
-    with pytest.raises(Refused, match=r"at most 0.2 BTC, was 0.4, #3 #4 own the rest"):
+    with pytest.raises(Refused, match=r"at most 0.2 BTC, was 0.4 BTC, #3 #4 own the rest"):
         _sell(
             Amount(AmountKind.BASE, d("0.4")),
             Holdings(d("0.5"), d(0)),
             _stop(3, "0.1"),
             _stop(4, "0.2"),
         )
-    with pytest.raises(Refused, match=r"at most 0.5 BTC, was 0.6$"):
+    with pytest.raises(Refused, match=r"at most 0.5 BTC, was 0.6 BTC$"):
         _sell(Amount(AmountKind.BASE, d("0.6")), Holdings(d("0.5"), d(0)))
+
+
+def test_what_was_typed_in_the_other_unit_is_told_as_typed_and_what_it_comes_to() -> None:
+    # 40000 / 60000 has no end.
+    with pytest.raises(Refused, match=r"at most 0\.5 BTC, was 40000 USDT \(0\.66666667 BTC\)$"):
+        _sell(Amount(AmountKind.QUOTE, d(40_000)), Holdings(d("0.5")))
+    with pytest.raises(Refused, match=r"at most 1000 USDT, was 0\.5 BTC \(30000 USDT\)$"):
+        _buy(Amount(AmountKind.BASE, d("0.5")), 1000)
+    with pytest.raises(Refused, match=r"^0\.0001 USDT is too small to buy with"):
+        _buy(Amount(AmountKind.BASE, d("0.000000001666666666666")), 1000)
+
+
+def test_a_number_that_was_read_as_coins_and_may_have_meant_money_is_offered_as_money() -> None:
+    with pytest.raises(Refused, match=r"was 500 BTC$") as refused:
+        _sell(Amount(AmountKind.BASE, d(500)), Holdings(d("0.5")))
+    assert refused.value.example == "500 USDT"
+    with pytest.raises(Refused, match=r"was 500 BTC \(30000000 USDT\)$") as refused:
+        _buy(Amount(AmountKind.BASE, d(500)), 1000)
+    assert refused.value.example == "500 USDT"
+    # That is more than there is in either unit.
+    with pytest.raises(Refused, match=r"was 50000 BTC$") as refused:
+        _sell(Amount(AmountKind.BASE, d(50_000)), Holdings(d("0.5")))
+    assert refused.value.example == "0.5"
 
 
 def test_ended_trackers_own_nothing() -> None:
@@ -129,7 +152,7 @@ def test_the_money_that_is_left_is_offered_rounded_down_to_two_places() -> None:
 def test_money_is_reserved_once() -> None:
     first = armed(TrackerKind.DIP, 60000, 5, level=55000, trail="0.01")
     assert _buy(_ALL, 1000, first).quote == 500
-    with pytest.raises(Refused, match=r"at most 500 USDT, was 600, #5 own the rest"):
+    with pytest.raises(Refused, match=r"at most 500 USDT, was 600 USDT, #5 own the rest"):
         _buy(Amount(AmountKind.QUOTE, d(600)), 1000, first)
     with pytest.raises(Refused, match="too small to buy with"):
         _buy(Amount(AmountKind.QUOTE, d(4)), 1000)
