@@ -1,6 +1,9 @@
 """What was on its way to the chat or the exchange, on disk: what a death leaves in doubt."""
 
+import itertools
 import logging
+import operator
+from collections.abc import Iterator
 from pathlib import Path
 
 from bot.in_hand import mapped
@@ -27,7 +30,7 @@ class MarkedOnTheWay:
         self._slots, self.trouble = found.slots, found.trouble
         self._count = len(self._slots) // _SLOT
         self._places = {
-            key: number for number in range(self._count) if (key := self._read(number)) is not None
+            key: number for number in self._taken() if (key := self._read(number)) is not None
         }
 
     @property
@@ -65,6 +68,11 @@ class MarkedOnTheWay:
         number = self._places.pop(key, None)
         if number is not None:
             self._write(number, b"")
+
+    def _taken(self) -> Iterator[int]:
+        # Of thousands of slots hardly one is taken: only their lengths are looked through.
+        lengths = map(operator.or_, self._slots[::_SLOT], self._slots[1::_SLOT])
+        return itertools.compress(range(self._count), lengths)
 
     def _read(self, number: int) -> str | None:
         place = number * _SLOT
