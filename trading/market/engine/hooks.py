@@ -13,8 +13,9 @@ class MarketHooks:
     """Plain calls into the conductor.
 
     `is_near` tells symbols near a stop, which are asked for more often; `is_needed` those of which
-    somebody must know that prices are missing; `on_gap` names symbols whose prices were missed
-    since a time, so that missed time can be judged.
+    somebody must know that prices are missing, `is_of_worth` those of which it is worth a word that
+    they come less well; `on_gap` names symbols whose prices were missed since a time, so that
+    missed time can be judged.
     """
 
     on_observation: Callable[[Observation], None]
@@ -22,3 +23,4 @@ class MarketHooks:
     is_near: Callable[[str], bool] = lambda _: False
     on_gap: Callable[[frozenset[str], datetime], None] = lambda _symbols, _since: None
     is_needed: Callable[[str], bool] = lambda _: True
+    is_of_worth: Callable[[str], bool] = lambda _: True

@@ -112,13 +112,10 @@ class Telling:
         """Tell what is wrong now, each second; ask for another stream where that may help."""
         # The first connection of a start may take its time.
         patience_s = 2.0 if self._line.was_connected else self._settings.restart_after_s
-        if (
-            self._symbols
-            and not self._line.is_streaming
-            and now_s - self._line.down_since_s >= patience_s
-        ):
+        is_down = not self._line.is_streaming and now_s - self._line.down_since_s >= patience_s
+        if is_down and (missed := [*filter(self._hooks.is_of_worth, self._symbols)]):
             text = (
-                f"live prices of {_named(self._symbols)} are interrupted: they are asked for over "
+                f"live prices of {_named(missed)} are interrupted: they are asked for over "
                 "REST until they are back"
             )
             self._red(Condition(STREAM_DOWN), text, now_s, at)
@@ -157,7 +154,8 @@ class Telling:
             if fresh.is_missing(now_s):
                 is_something_missing = True
                 text = f"live prices of {symbol} stand still: they are asked for over REST"
-                self._red(Condition(DEGRADED_DATA, symbol), text, now_s, at)
+                if self._hooks.is_of_worth(symbol):
+                    self._red(Condition(DEGRADED_DATA, symbol), text, now_s, at)
                 is_old = now_s - (fresh.moved_s or now_s) >= self._settings.restart_after_s
                 if is_old and self._line.since_restart_s(now_s) >= self._settings.stable_s:
                     self._line.replace(now_s)

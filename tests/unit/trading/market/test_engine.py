@@ -647,6 +647,32 @@ async def test_prices_that_nothing_depends_on_may_go_stale_in_silence() -> None:
         await running
 
 
+@pytest.mark.parametrize(
+    ("of_worth", "named"),
+    [((), None), ((OTHER,), f"live prices of {OTHER} are interrupted")],
+)
+async def test_an_interrupted_stream_names_only_what_is_worth_a_word(
+    of_worth: tuple[str, ...], named: str | None
+) -> None:
+    bench = Bench()
+    bench.engine._telling._hooks = replace(
+        bench.engine._telling._hooks, is_of_worth=of_worth.__contains__
+    )
+    running = asyncio.create_task(bench.engine.run())
+    await bench.live(SYMBOL, OTHER)
+    bench.feed.refuses = True
+    bench.feed.cut(Unreachable("closed"))
+    await bench.pass_seconds(10)
+    told = [one.text for one in bench.conditions if one.condition == "stream_down"]
+    assert len(told) == len(of_worth)
+    assert all(text.startswith(str(named)) for text in told)
+    # It is connected again all the same.
+    assert len(bench.feed.connections) > 1
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
 async def test_a_read_that_takes_too_long_counts_as_no_answer(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
