@@ -68,8 +68,7 @@ class Firing:
         intent = decide.on_trigger(tracker, evidence.price, now, self._of.decisions)
         verdict = self._review(intent)
         if isinstance(verdict, Refusal):
-            await self._refuse(tracker, cause, "; ".join(verdict.reasons))
-            await self._of.refused(verdict)
+            await self._refuse(tracker, cause, "; ".join(verdict.reasons), verdict)
             return
         try:
             await self._open(tracker, verdict, cause)
@@ -204,7 +203,9 @@ class Firing:
         acting = replace(tracker, state=state, intent_id=intent.intent_id, reason=reason)
         return TrackerChanged(acting, change, intent.created_at, reason=reason)
 
-    async def _refuse(self, tracker: Tracker, cause: TrackerChanged, reason: str) -> None:
+    async def _refuse(
+        self, tracker: Tracker, cause: TrackerChanged, reason: str, refusal: Refusal | None = None
+    ) -> None:
         is_sale = tracker.side is Side.SELL
         state, change = TrackerState.EXPIRED, TrackerChange.EXPIRED
         if is_sale:
@@ -215,7 +216,10 @@ class Firing:
         cause = replace(cause, reason=reason)
         end = TrackerChanged(ended, change, cause.at, cause.evidence, reason)
         unwind = partial(self._of.execution.unwind, tracker.symbol)
-        await self._write(tracker, unwind if is_sale else self._record, cause, end)
+        write = unwind if is_sale else self._record
+        if refusal is not None:
+            write = partial(self._write_refusal, write, refusal)
+        await self._write(tracker, write, cause, end)
 
     async def _write(self, tracker: Tracker, write: _Write, cause: Event, end: Event) -> None:
         """Write a trigger and what it came to; raises StorageLost, and it is asked for again."""
@@ -224,6 +228,11 @@ class Firing:
         except StorageLost:
             self._unanswered[self._intent_id(tracker)] = partial(write, (end,))
             raise
+
+    async def _write_refusal(self, write: _Write, refusal: Refusal, facts: Sequence[Event]) -> None:
+        """Write what the gate refused, and see to a cap that was reached, however late that is."""
+        await write(facts)
+        await self._of.refused(refusal)
 
     async def _record(self, facts: Sequence[Event]) -> None:
         await self._of.record(*facts)

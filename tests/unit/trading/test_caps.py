@@ -10,6 +10,7 @@ import pytest
 
 from tests.catalogue import fired
 from tests.unit.trading.agent_world import AgentWorld
+from tests.unit.trading.commanding.test_lost_refusals import lose_answer_to
 from trading.domain.chat import Severity
 from trading.domain.commands import (
     AcknowledgeAlerts,
@@ -23,7 +24,13 @@ from trading.domain.events import IntentClosed, IntentOpened, TradingModeChanged
 from trading.domain.money import ZERO
 from trading.domain.order import IntentState, Side
 from trading.domain.position import Balance, TradingMode
-from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    TrackerChange,
+    TrackerKind,
+    TrackerSpec,
+)
 from trading.risk.limits import RiskLimits
 
 
@@ -188,6 +195,23 @@ async def test_a_tracker_s_purchase_past_a_cap_expires_and_ends_entries(
     assert len(world.store.of(IntentOpened)) == 2
     assert len(reducing(world)) == 1
     assert "2 open entries are the most" in reducing(world)[0]
+
+
+async def test_a_cap_that_refused_a_tracker_ends_entries_though_the_answer_to_that_was_lost(
+    world: AgentWorld,
+) -> None:
+    for limit in ("50000", "51000"):
+        await world.do(buy("100", limit))
+    amount = Amount(AmountKind.QUOTE, Decimal(100))
+    spec = TrackerSpec(TrackerKind.BREAKOUT, "BTC/USDT", amount, level=Decimal(60_100))
+    await world.do(ArmTracker(spec))
+    lose_answer_to(world, TrackerChange.EXPIRED, 1)
+    await world.move("60150")
+    assert world.store.appends_lost == 1
+    assert len(reducing(world)) == 1
+    assert world.desk.status().state is TradingMode.REDUCING
+    [alert] = world.desk.status().alerts
+    assert "2 open entries are the most" in alert.text
 
 
 @pytest.mark.fault("I03")
