@@ -6,7 +6,7 @@ from typing import Any
 from trading.domain.order import OrderStatus
 from trading.sim.binance import filters, messages
 from trading.sim.binance.codes import ApiError, known, missing, not_taken
-from trading.sim.binance.tickets import Params, read_int, read_limit, read_period, read_ticket
+from trading.sim.binance.tickets import Params, read_int, read_limit, read_own_period, read_ticket
 from trading.sim.binance.venue import Call, Venue
 from trading.sim.exchange import OrderRefusal, OrderRefused
 from trading.sim.orders import OrderTicket, PlacedOrder
@@ -138,7 +138,7 @@ def all_orders(venue: Venue, call: Call) -> Any:
     market = venue.market(call.params)
     limit = read_limit(call.params, 500, 1_000)
     from_id = read_int(call.params, "orderId")
-    start_ms, end_ms = read_period(call.params)
+    start_ms, end_ms = read_own_period(call.params)
     found = [
         order
         for order in venue.exchange.orders()
@@ -157,7 +157,7 @@ def my_trades(venue: Venue, call: Call) -> Any:
     market = venue.market(call.params)
     limit = read_limit(call.params, 500, 1_000)
     from_id, order_id = read_int(call.params, "fromId"), read_int(call.params, "orderId")
-    start_ms, end_ms = read_period(call.params)
+    start_ms, end_ms = read_own_period(call.params)
     found = [
         execution
         for execution in venue.exchange.executions(market.symbol)

@@ -48,6 +48,7 @@ MESSAGES = {
     -1021: "Timestamp for this request is outside of the recvWindow.",
     -1022: "Signature for this request is not valid.",
     -1101: "Duplicate values for a parameter detected.",
+    -1127: "More than 24 hours between startTime and endTime.",
     -2010: "Account has insufficient balance for requested action.",
     -2011: "Unknown order sent.",
     -2013: "Order does not exist.",

@@ -6,10 +6,11 @@ from decimal import Decimal
 
 from trading.domain.money import ZERO
 from trading.domain.order import Side, TimeInForce
-from trading.sim.binance.codes import ApiError, illegal, missing, not_required, unread
+from trading.sim.binance.codes import ApiError, illegal, known, missing, not_required, unread
 from trading.sim.orders import OrderKind, OrderTicket, SelfTrade
 
 Params = Mapping[str, str]
+_DAY_MS = 86_400_000
 
 _NUMBER = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 _CLIENT_ID = r"^[a-zA-Z0-9-_]{1,36}$"
@@ -120,6 +121,21 @@ def read_time_ms(params: Params, name: str) -> float | None:
 def read_period(params: Params) -> tuple[float | None, float | None]:
     """Return the times from which and up to which rows are asked for."""
     return read_time_ms(params, "startTime"), read_time_ms(params, "endTime")
+
+
+def read_own_period(params: Params) -> tuple[float | None, float | None]:
+    """Return the same of one's own orders and executions: a day at most, from one end to a later.
+
+    An end that is not later is told as none at all:
+    https://github.com/binance/binance-spot-api-docs/pull/38.
+    """
+    start_ms, end_ms = read_period(params)
+    if start_ms is not None and end_ms is not None:
+        if end_ms <= start_ms:
+            raise missing("endTime")
+        if end_ms - start_ms > _DAY_MS:
+            raise known(-1127)
+    return start_ms, end_ms
 
 
 def read_ahead_ms(params: Params) -> int:

@@ -275,6 +275,29 @@ def test_times_of_a_question_may_count_microseconds(desk: Desk) -> None:
             assert len(rows) == count
 
 
+@pytest.mark.parametrize("path", ["allOrders", "myTrades"])
+@pytest.mark.parametrize(
+    ("later_ms", "told"),
+    [
+        (-1, (-1102, "Mandatory parameter 'endTime' was not sent, was empty/null, or malformed.")),
+        (0, (-1102, "Mandatory parameter 'endTime' was not sent, was empty/null, or malformed.")),
+        (86_400_001, (-1127, "More than 24 hours between startTime and endTime.")),
+        (86_400_000, None),
+        (1, None),
+    ],
+)
+def test_a_period_of_one_s_own_orders_ends_later_and_within_a_day(
+    desk: Desk, path: str, later_ms: int, told: tuple[int, str] | None
+) -> None:
+    desk.order(quantity="0.01", newClientOrderId="a")
+    period = {"startTime": START_MS, "endTime": START_MS + later_ms}
+    status, body = desk.signed("GET", f"/api/v3/{path}", symbol="BTCUSDT", **period)
+    if told is None:
+        assert (status, len(body)) == (200, 1)
+    else:
+        assert (status, body["code"], body["msg"]) == (400, *told)
+
+
 def test_query_and_body_are_signed_together_and_the_query_wins(desk: Desk) -> None:
     query = f"symbol=BTCUSDT&timestamp={START_MS}"
     body = "symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.1"
