@@ -38,13 +38,15 @@ def _in_file(env_file: Path) -> Mapping[str, str | None]:
     if not env_file.is_file():
         return {}
     try:
-        return dotenv_values(stream=StringIO(env_file.read_bytes().decode()))
+        text = env_file.read_bytes().decode()
     except UnicodeDecodeError as error:
         before = error.object[: error.start].count(b"\n")
         raise SettingsInvalid(
             f"{env_file} should be text in UTF-8, and its line {before + 1} is not: save it as "
             "UTF-8. Example: UMBRA_MODE=paper"
         ) from None
+    # For each line it copies the whole environment, in case the line refers to it.
+    return dotenv_values(stream=StringIO(text), interpolate="${" in text)
 
 
 def vault(env_file: Path = Path(".env")) -> Vault:

@@ -1,13 +1,14 @@
 """Which exchanges the client library streams, told by its files: importing it takes a second."""
 
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 
-def streaming() -> list[str]:
+@cache
+def streaming() -> tuple[str, ...]:
     """Return the library's names of all exchanges that it streams, in order."""
     library = find_spec("ccxt")
     folders = library.submodule_search_locations if library is not None else None
-    return sorted(
-        path.stem for folder in folders or () for path in Path(folder, "pro").glob("[!_]*.py")
-    )
+    found = (path.stem for folder in folders or () for path in Path(folder, "pro").glob("[!_]*.py"))
+    return tuple(sorted(found))

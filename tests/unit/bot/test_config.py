@@ -90,7 +90,7 @@ def test_an_exchange_that_does_not_stream_stops_the_start_at_once(
 def test_the_exchanges_that_are_known_are_those_of_the_library() -> None:
     script = (
         "import ccxt.pro; from bot.config.exchanges import streaming; "
-        "assert streaming() == sorted(ccxt.pro.exchanges)"
+        "assert list(streaming()) == sorted(ccxt.pro.exchanges)"
     )
     subprocess.run([sys.executable, "-c", script], cwd=_EXAMPLE.parent, check=True, timeout=60)
 
@@ -189,6 +189,15 @@ def test_the_environment_wins_over_the_file(
     assert settings.owner_id == 6
     assert settings.telegram_token.get_secret_value() == "1:file"
     assert settings.allowed_chat_ids == {6, -7}
+
+
+def test_a_line_of_the_file_may_refer_to_the_environment_and_to_another_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROOM", "/room")
+    (tmp_path / ".env").write_text("FOLDER=umbra\nUMBRA_DATA_DIR=${ROOM}/${FOLDER}\n")
+    assert config.data_directory() == Path("/room/umbra")
 
 
 @pytest.mark.fault("P11")
