@@ -86,6 +86,13 @@ SAME: Sequence[Same] = (
         "a buy has no hard stop, so it has one price at most",
     ),
     Same(
+        "trading/trackers/missed.py",
+        "evaluate",
+        "0",
+        "-1",
+        "no candle begins before 1970",
+    ),
+    Same(
         "storage/ledger.py",
         "Append.__init__",
         "self._drained = 0",

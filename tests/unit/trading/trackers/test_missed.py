@@ -122,12 +122,14 @@ def test_a_buy_never_acts_on_time_it_did_not_see() -> None:
     result = _judge(dip, 53000, candle(1, 50000, 53000))
     assert (result.verdict, result.evidence) == (Verdict.CROSSED_AND_BACK, None)
     assert result.tracker.record_price == d(53000)
-    assert "would have bought" in result.text
+    assert "would have bought while nobody watched; it starts from this price" in result.text
 
 
 def test_a_breakout_that_is_crossed_now_rests_until_it_is_crossed_again() -> None:
     breakout = armed(TrackerKind.BREAKOUT, 60000, level=62000)
-    assert _judge(breakout, 63000).tracker.state is TrackerState.RESTING
+    result = _judge(breakout, 63000)
+    assert result.tracker.state is TrackerState.RESTING
+    assert "would have bought while nobody watched; it waits anew" in result.text
     back = _judge(breakout, 61000, candle(1, 61000, 63000))
     assert (back.verdict, back.tracker.state) == (Verdict.CROSSED_AND_BACK, TrackerState.TRAILING)
 
