@@ -17,7 +17,7 @@ from trading.domain.market import OrderBook, Quote
 from trading.domain.money import ONE, ZERO, plain
 from trading.domain.order import Attempt, Intent, OrderReport, Side
 from trading.domain.position import Portfolio
-from trading.domain.tracker import Distance, Tracker, TrackerSpec
+from trading.domain.tracker import Distance, ThenKind, Tracker, TrackerSpec
 from trading.execution.engine import HELD, ExecutionEngine
 from trading.market.indicators import atr
 from trading.ports.clock import Clock
@@ -100,7 +100,16 @@ class Workings:
         waiting = [item for item in self.trackers.all() if item.state.is_waiting]
         holding = self.coins(symbol)
         reserved = self.execution.reserved(holding.instrument.base)
-        return replace(holding, trackers=waiting, reserved=reserved)
+        swinging = self._bought_by_swings(symbol)
+        return replace(holding, trackers=waiting, reserved=reserved, swinging=swinging)
+
+    def _bought_by_swings(self, symbol: str) -> Decimal:
+        buying = {
+            item.tracker_id
+            for item in self.trackers.acting()
+            if item.side is Side.BUY and item.spec.then.kind is ThenKind.SWING
+        }
+        return self.execution.bought_of_slices(symbol, buying) if buying else ZERO
 
     def coins(self, symbol: str) -> Holding:
         """Return the same without a look at trackers and at what open purchases may spend.

@@ -22,17 +22,24 @@ class Holding:
     trackers: Sequence[Tracker]
     exiting: Decimal = ZERO
     # Quote and base units that sell orders of ours lock, base units that others of them may lock,
-    # base units that open purchases may spend, and those that others of them may have bought.
+    # base units that open purchases may spend, those that others of them may have bought, and those
+    # that swings have bought so far: each owns its own once its purchase has ended.
     offered: Decimal = ZERO
     offered_base: Decimal = ZERO
     in_doubt: Decimal = ZERO
     reserved: Decimal = ZERO
     arriving: Decimal = ZERO
+    swinging: Decimal = ZERO
 
     @property
     def managed(self) -> Decimal:
         """Managed base units that no exit is already selling."""
         return max(self.portfolio.managed(self.instrument.symbol) - self.exiting, ZERO)
+
+    @property
+    def unswung(self) -> Decimal:
+        """Those of them that no swing has just bought, and sells next."""
+        return max(self.managed - self.swinging, ZERO)
 
     @property
     def held(self) -> Decimal:
@@ -95,6 +102,13 @@ class Holding:
         return "; ".join(filter(None, (self.locked, self.elsewhere)))
 
     @property
+    def kept_from_trackers(self) -> str:
+        """The same with those that no other tracker may own: what a swing buys, it sells next."""
+        base = self.instrument.base
+        bought = f"{plain(self.swinging)} {base} belong to a swing that is still buying"
+        return "; ".join(filter(None, (self.held_back, bought if self.swinging else "")))
+
+    @property
     def available(self) -> Decimal:
         """Those of the unmanaged base units that no tracker has reserved to buy with."""
         spent = slices.to_spend(self.trackers, self.instrument.base)
@@ -105,7 +119,7 @@ class Holding:
         """What the trackers of this instrument may share out."""
         quote = self.instrument.quote
         return slices.Holdings(
-            self.managed,
+            self.unswung,
             self.unmanaged,
             self.portfolio.spendable(quote, self.offered),
             self.portfolio.managed_of(quote),

@@ -20,9 +20,8 @@ def slice_for(amount: Amount, side: Side, holding: Holding, price: Decimal) -> s
     rivals = slices.rivals(holding.trackers, side, instrument)
     shared = holding.shared
     if side is Side.SELL:
-        shared = replace(
-            shared, managed=shared.managed - holding.bound, held_back=holding.held_back
-        )
+        managed = max(shared.managed - holding.bound, ZERO)
+        shared = replace(shared, managed=managed, held_back=holding.kept_from_trackers)
     return slices.allocate(amount, side, shared, rivals, instrument, price)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.trading.agent_world import AgentWorld, stop_spec
 from trading.domain.commands import ArmTracker, ClosePosition, PlaceOrder
+from trading.domain.errors import Refused
 from trading.domain.events import TrackerChanged
 from trading.domain.order import OrderType, Side
 from trading.domain.tracker import (
@@ -22,6 +23,14 @@ from trading.domain.tracker import (
 
 ALL = Amount(AmountKind.ALL)
 BUY = PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.BASE, Decimal("0.1")), Decimal(59_000))
+SWING = TrackerSpec(
+    TrackerKind.BREAKOUT,
+    "BTC/USDT",
+    Amount(AmountKind.QUOTE, Decimal(3_000)),
+    level=Decimal(61_000),
+    trail=Distance(share=Decimal("0.02")),
+    then=Then(ThenKind.SWING, Decimal("0.04")),
+)
 
 
 async def _buy_in_part(world: AgentWorld, quantity: str = "0.04") -> Decimal:
@@ -66,15 +75,7 @@ async def test_a_stop_on_everything_takes_nothing_of_what_a_swing_is_buying(
     world: AgentWorld,
 ) -> None:
     await world.protect("50000", ALL)
-    spec = TrackerSpec(
-        TrackerKind.BREAKOUT,
-        "BTC/USDT",
-        Amount(AmountKind.QUOTE, Decimal(3_000)),
-        level=Decimal(61_000),
-        trail=Distance(share=Decimal("0.02")),
-        then=Then(ThenKind.SWING, Decimal("0.04")),
-    )
-    await world.do(ArmTracker(spec))
+    await world.do(ArmTracker(SWING))
     await world.do(BUY)
     world.exchange.depth["BTC/USDT"] = Decimal("0.02")
     await world.move("61001")
@@ -94,6 +95,35 @@ async def test_a_stop_on_everything_takes_nothing_of_what_a_swing_is_buying(
     assert (swung.tracker_id, swung.side) == (swing.tracker_id, Side.SELL)
     assert stop.quantity == Decimal("0.51")
     assert stop.quantity + swung.quantity == Decimal("0.495") + bought
+
+
+@pytest.mark.parametrize("fee", ["0", "0.001"])
+async def test_a_stop_that_is_armed_on_everything_takes_nothing_of_what_a_swing_is_buying(
+    world: AgentWorld, fee: str
+) -> None:
+    world.exchange.fee_share = Decimal(fee)
+    await world.protect("50000", Amount(AmountKind.BASE, Decimal("0.4")))
+    await world.do(ArmTracker(SWING))
+    world.exchange.depth["BTC/USDT"] = Decimal("0.02")
+    await world.move("61001")
+    assert world.agent.trackers.acting()
+    await world.do(ArmTracker(stop_spec("58000", ALL)))
+    assert _owned(world) == [Decimal("0.4"), Decimal(0), Decimal("0.1")]
+    await world.time.until(lambda: not world.agent.trackers.acting(), 120)
+    await world.time.settle()
+    changes = [one.change for one in world.store.of(TrackerChanged)]
+    assert TrackerChange.RESIZED not in changes
+    managed = world.agent.state.book.managed("BTC/USDT")
+    assert managed - sum(_owned(world)) < Decimal("0.00001")
+
+
+async def test_where_all_is_a_swing_s_who_wants_a_stop_is_told_so(world: AgentWorld) -> None:
+    world.exchange.lock_by_hand("BTC", "0.5")
+    await world.do(ArmTracker(SWING))
+    world.exchange.depth["BTC/USDT"] = Decimal("0.02")
+    await world.move("61001")
+    with pytest.raises(Refused, match=r"; 0\.02 BTC belong to a swing that is still buying"):
+        await world.do(ArmTracker(stop_spec("58000", ALL)))
 
 
 async def test_a_start_gives_a_stop_on_everything_what_was_bought_while_nobody_watched(

@@ -42,16 +42,24 @@ def sold_by_order(cases: Iterable[Case], symbol: str) -> Decimal:
     )
 
 
-def bought_of_slices(cases: Iterable[Case], symbol: str) -> Decimal:
-    """Return the base units that purchases of trackers have bought before their end."""
+def bought_of_slices(
+    cases: Iterable[Case], symbol: str, tracker_ids: Container[int] | None = None
+) -> Decimal:
+    """Return the base units that purchases of these trackers, or of all, brought before their end.
+
+    What a fee took of them is none of what is managed.
+    """
+    base, _ = base_and_quote(symbol)
     return sum(
         (
-            case.intent.filled_quantity
+            fill.quantity - (fill.fee if fill.fee_asset == base else ZERO)
             for case in cases
             if case.intent.symbol == symbol
             and case.intent.side is Side.BUY
-            and case.intent.tracker_id is not None
+            and (number := case.intent.tracker_id) is not None
+            and (tracker_ids is None or number in tracker_ids)
             and not case.intent.state.is_terminal
+            for fill in case.fills
         ),
         ZERO,
     )

@@ -240,9 +240,12 @@ class ExecutionEngine:
         """Managed base units that open sales of no tracker sell: no slice counts them."""
         return adding.sold_by_order(self._s.cases.values(), symbol)
 
-    def bought_of_slices(self, symbol: str) -> Decimal:
-        """Base units that open purchases of trackers have bought: no slice counts them yet."""
-        return adding.bought_of_slices(self._s.cases.values(), symbol)
+    def bought_of_slices(self, symbol: str, tracker_ids: Container[int] | None = None) -> Decimal:
+        """Base units that open purchases of these trackers have bought: no slice counts them yet.
+
+        Without `tracker_ids` of all.
+        """
+        return adding.bought_of_slices(self._s.cases.values(), symbol, tracker_ids)
 
     def arriving(self, asset: str) -> Decimal:
         """Units of `asset` that open purchases may have brought and no position counts yet."""
