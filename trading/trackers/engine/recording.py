@@ -170,6 +170,8 @@ class Recorder:
             if not part:
                 # Reading is work, too: what waits on the loop has its turn.
                 await asyncio.sleep(0)
+        # Nothing is left that could not be saved: it was, or its tracker has ended.
+        self._condition(UNSAVED, "", False, "the trackers' records are saved again")
         await self._flush_alerts()
 
     async def _stand_back(self) -> None:
@@ -192,7 +194,6 @@ class Recorder:
         except (Retryable, StorageLost) as error:
             await self._keep(events, error)
             return False
-        self._condition(UNSAVED, "", False, "the trackers' records are saved again")
         self._watch.saved(zip((event.tracker for event in events), befores, strict=True))
         self.publish(*events)
         return True

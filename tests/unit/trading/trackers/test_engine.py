@@ -421,6 +421,22 @@ async def test_touches_survive_a_full_disk_and_are_written_when_it_has_space(des
     await desk.until(lambda: not desk.conditions[-1].is_active)
 
 
+async def test_a_warning_of_records_that_cannot_be_saved_ends_with_the_tracker_they_were_of(
+    desk: Desk,
+) -> None:
+    await desk.engine.arm(armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02"))
+    desk.store.lose()
+    desk.see(65000)
+    await desk.until(lambda: any(event.condition == UNSAVED for event in desk.conditions))
+    # A panic, which the reserve has taken: nothing of it is left to be saved.
+    ended = replace(desk.engine.all()[0], state=TrackerState.CLOSED)
+    desk.publish(TrackerChanged(ended, TrackerChange.CLOSED, NOON))
+    desk.store.heal()
+    await desk.engine.sweep()
+    await desk.until(lambda: not desk.conditions[-1].is_active)
+    assert [event.condition for event in desk.conditions] == [UNSAVED, UNSAVED]
+
+
 async def test_stopping_saves_every_record() -> None:
     desk = Desk()
     await desk.engine.arm(armed(TrackerKind.TRAIL, 60000, trail="0.02"))
