@@ -27,6 +27,7 @@ from trading.market.indicators import atr
 from trading.ports.storage import Journal
 from trading.reading_back import read_back
 from trading.risk import halts
+from trading.trackers import protection
 from trading.transfers import Transfers
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,21 @@ class Housekeeping:
             if position.quantity
         )
         return self._of.trackers.symbols() | frozenset(held) | self._working()
+
+    def is_of_worth(self, symbol: str) -> bool:
+        """Whether prices of a symbol that come late matter: not of a crumb, nor where one looked.
+
+        What is tracked, traded, or held so that an order could sell it is of worth.
+        """
+        of = self._of
+        position = of.state.book.positions.get(symbol)
+        if position is not None and position.quantity:
+            price = of.prices.price(symbol) or position.average_price
+            instrument = of.state.instruments.get(symbol)
+            if not protection.is_too_little(position.quantity, instrument, price):
+                return True
+        is_at_work = any(intent.symbol == symbol for intent in of.execution.intents)
+        return is_at_work or symbol in of.trackers.symbols()
 
     async def load(self, journal: Journal) -> None:
         """Take what the account should hold by the journal, once."""
