@@ -99,7 +99,7 @@ class CloseLine:
 
 @dataclass(frozen=True, slots=True)
 class Hurried:
-    """An older sale that waits for a price or is blocked, and that a closing has sell at once.
+    """An older sale that waits for a price, is blocked or given up: a closing has it sell at once.
 
     `released` base units of it stay unsold: the closing sells less than lies in it.
     """

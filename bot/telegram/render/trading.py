@@ -155,6 +155,8 @@ def _hurried(sale: Hurried) -> list[Line]:
     """An older sale that goes to the market, and what of it is not sold at all."""
     intent, (base, _) = sale.intent, base_and_quote(sale.intent.symbol)
     kind = "Blocked" if intent.limit_price is None else "Limit"
+    if intent.given_up and not sale.released:
+        return [f"Sale that was given up goes on at market: {quantity(sale.quantity)} {base}"]
     if not sale.released:
         return [f"{kind} sale now at market: {quantity(sale.quantity)} {base}"]
     return [

@@ -190,7 +190,7 @@ def stuck(cases: Iterable[Case]) -> list[Intent]:
     """Return the sales that wait for a price or for what blocks them, not for the end of a halt.
 
     Also those that are given up already: their coins are free once their ends are proven, and
-    booked.
+    booked, which may take long where the fate of an order is not known.
     """
     return [
         case.intent
@@ -199,6 +199,7 @@ def stuck(cases: Iterable[Case]) -> list[Intent]:
         and not (case.is_backstop or case.is_held or case.has_ended)
         and (
             is_resting(case.intent)
+            or case.intent.given_up
             or (case.live is None and case.intent.state is IntentState.BLOCKED)
         )
     ]

@@ -175,7 +175,7 @@ class ExecutionEngine:
 
     @property
     def stuck_sales(self) -> Sequence[Intent]:
-        """Sales that wait for a price or for what blocks them, those that a halt holds aside."""
+        """Sales that wait for a price, for what blocks them or their end, held ones aside."""
         return adding.stuck(self._s.cases.values())
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from bot.telegram.render.text import strip_markup
 from bot.telegram.render.trading import question_text
 from tests.builders import coin
+from tests.catalogue import fired
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
 from trading.desk import Outcome
 from trading.domain.commands import (
@@ -533,3 +534,45 @@ async def test_a_sale_that_has_sold_all_is_not_named(world: AgentWorld) -> None:
         case.intent = replace(case.intent, filled_quantity=case.unbooked)
         _, outcome = await confirm(world, CloseAll())
     assert outcome.text == "Selling 100 ADA."
+
+
+@pytest.mark.fault("X01")
+@pytest.mark.parametrize("command", CLOSINGS)
+@pytest.mark.parametrize("lost", ["lost_before", "lost_after"])
+async def test_a_closing_sells_what_was_given_up_with_an_order_of_an_unknown_fate(
+    world: AgentWorld, command: Command, lost: str
+) -> None:
+    fault = world.exchange.fail(lost)
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL))
+    world.exchange.is_down = True
+    await world.do(AbortOrders(BTC))
+    [sale] = world.agent.execution.intents
+    assert sale.given_up
+    asked, outcome = await confirm(world, command)
+    assert "Sale that was given up goes on at market: 0.5 BTC" in asked
+    assert outcome.text == "Selling 0.5 BTC."
+    world.exchange.is_down = False
+    await world.until_sold("0.5")
+    assert world.exchange.coins["BTC"] == 0
+    [end] = world.store.of(IntentClosed)
+    assert end.intent.state is IntentState.DONE
+    fired(fault.fired)
+
+
+@pytest.mark.fault("X01")
+@pytest.mark.parametrize(("lost", "left"), [("lost_before", "0.25"), ("lost_after", "0")])
+async def test_a_part_of_that_sells_no_more_than_asked_beyond_what_was_sold_already(
+    world: AgentWorld, lost: str, left: str
+) -> None:
+    fault = world.exchange.fail(lost)
+    await world.do(PlaceOrder(BTC, Side.SELL, ALL))
+    world.exchange.is_down = True
+    await world.do(AbortOrders(BTC))
+    await confirm(world, ClosePosition(BTC, Decimal("0.5")))
+    world.exchange.is_down = False
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    assert world.exchange.coins["BTC"] == Decimal(left)
+    await world.time.settle()
+    # What is left came under care for that sale alone.
+    assert world.agent.state.book.managed(BTC) == 0
+    fired(fault.fired)
