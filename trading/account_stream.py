@@ -7,7 +7,7 @@ from functools import partial
 
 from trading.commanding.workings import Workings
 from trading.domain.chat import Severity
-from trading.domain.errors import AuthLost, Retryable
+from trading.domain.errors import AuthLost, Retryable, StorageLost
 from trading.domain.events import ConditionChanged
 from trading.domain.instrument import base_and_quote
 from trading.domain.position import Balance, Movement
@@ -116,7 +116,9 @@ class AccountStream:
         try:
             for look in looks:
                 await look()
-        except (Retryable, AuthLost) as error:
+        except (Retryable, AuthLost, StorageLost) as error:
+            # The jobs ask again. A disk that takes nothing is told, and a broken one ends the
+            # process, where it is watched.
             logger.warning("catch_up_failed", extra={"error": str(error)})
 
     def _on_balance(self, balance: Balance) -> None:
