@@ -53,7 +53,8 @@ class Locking:
             return ZERO
         if any(base_and_quote(each)[0] == asset for each in self._of.execution.changing()):
             return None
-        return portfolio.bound(asset, self._of.execution.offered(asset))
+        ours = self._of.execution.offered(asset) + self._of.state.book.unlocked(asset)
+        return portfolio.bound(asset, ours)
 
 
 def locked(coins: Mapping[str, Decimal], now: datetime) -> ConditionChanged:

@@ -3,11 +3,21 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
-from trading.domain.events import Event, FillBooked, IntentClosed, PositionAdjusted
+from trading.domain.events import (
+    AttemptChanged,
+    Event,
+    FillBooked,
+    IntentClosed,
+    PositionAdjusted,
+)
+from trading.domain.instrument import base_and_quote
 from trading.domain.money import ZERO
-from trading.domain.order import Side
+from trading.domain.order import Attempt, AttemptState, Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.valuation import market, price_in
+
+# Ends of orders that may have locked units until then; others never stood in the book.
+_LET_GO = frozenset({AttemptState.CANCELED, AttemptState.EXPIRED})
 
 
 class PortfolioBook:
@@ -22,11 +32,16 @@ class PortfolioBook:
         # Whether somebody holds these very dicts: the next change copies them first.
         self._is_shared = False
         self.balances_at_s: float | None = None
-        # How many executions were booked, and how many by the last sale of each asset; and by the
-        # last purchase of each that nothing was heard of since.
+        # How many executions were booked and sell orders ended, and how many by the last sale of
+        # each asset; and by the last purchase of each that nothing was heard of since.
         self.booked = 0
         self._sold: dict[str, int] = {}
         self._bought: dict[str, int] = {}
+        # By order, what its end let go of that a read of the account may still show as locked: how
+        # many there were by then, the asset, its units.
+        self._unlocked: dict[str, tuple[int, str, Decimal]] = {}
+        # Assets whose newest balance came by the stream, which tells an end's balance by itself.
+        self._by_stream: set[str] = set()
         self._heard_since_s: float | None = float("-inf")
 
     def load(self, positions: Mapping[str, Position]) -> None:
@@ -41,6 +56,8 @@ class PortfolioBook:
             self.booked += 1
             latest = self._sold if event.fill.side is Side.SELL else self._bought
             latest[event.base] = self.booked
+        elif isinstance(event, AttemptChanged):
+            self._unlock(event.attempt)
         elif isinstance(event, IntentClosed) and event.intent.let_go:
             position = self._position(event.intent.symbol)
             self._keep(position.let_go(event.intent))
@@ -63,10 +80,16 @@ class PortfolioBook:
         shown = self.booked if booked is None else booked
         self._sold = {asset: number for asset, number in self._sold.items() if number > shown}
         self._bought = {asset: number for asset, number in self._bought.items() if number > shown}
+        self._unlocked = {
+            order_id: ended for order_id, ended in self._unlocked.items() if ended[0] > shown
+        }
+        self._by_stream.clear()
 
     def hear(self, since_s: float | None) -> None:
         """Take it that the account's stream tells each change since then, or none while None."""
         self._heard_since_s = since_s
+        if since_s is None:
+            self._by_stream.clear()
 
     def is_behind(self, asset: str) -> bool:
         """Whether a sale may still be in a balance: what it sold would look unmanaged.
@@ -85,10 +108,20 @@ class PortfolioBook:
         """Whether a purchase was booked that no balance of the asset may show yet."""
         return asset in self._bought
 
+    def unlocked(self, asset: str) -> Decimal:
+        """Return the units that ended sell orders held, which a balance may still show locked."""
+        return sum((left for _, of, left in self._unlocked.values() if of == asset), ZERO)
+
     def set_balance(self, balance: Balance) -> None:
         """Take one balance from the user stream."""
         self._own()
         self._bought.pop(balance.asset, None)
+        self._by_stream.add(balance.asset)
+        self._unlocked = {
+            order_id: ended
+            for order_id, ended in self._unlocked.items()
+            if ended[1] != balance.asset
+        }
         self._balances[balance.asset] = balance
 
     def set_price(self, symbol: str, price: Decimal) -> None:
@@ -160,6 +193,15 @@ class PortfolioBook:
 
     def _position(self, symbol: str) -> Position:
         return self._positions.get(symbol) or Position(symbol)
+
+    def _unlock(self, attempt: Attempt) -> None:
+        """Take note of a sell order that ended with units unsold."""
+        asset = base_and_quote(attempt.request.symbol)[0]
+        left = attempt.request.quantity - attempt.filled_quantity
+        is_over = attempt.request.side is Side.SELL and attempt.state in _LET_GO
+        if is_over and left > 0 and asset not in self._by_stream:
+            self.booked += 1
+            self._unlocked[attempt.client_order_id] = (self.booked, asset, left)
 
     def _own(self) -> None:
         if self._is_shared:

@@ -10,8 +10,8 @@ from tests.builders import bitcoin
 from tests.unit.trading.agent_world import AgentWorld
 from trading.domain.commands import ArmTracker, ClosePosition, EditTracker, PlaceOrder
 from trading.domain.errors import Refused
-from trading.domain.events import ConditionChanged
-from trading.domain.order import Side
+from trading.domain.events import ConditionChanged, RecoveryReported
+from trading.domain.order import OrderReport, Side
 from trading.domain.position import Balance, Portfolio, Position
 from trading.domain.tracker import Amount, AmountKind, TrackerKind, TrackerSpec
 from trading.locking import COINS_LOCKED
@@ -144,6 +144,33 @@ async def test_a_backstop_and_a_sale_of_ours_lock_nothing_of_others(world: Agent
     await world.until_sold("0.5")
     await _look(world)
     assert _told(world) == []
+
+
+async def test_what_an_order_of_ours_locked_until_a_start_asked_for_it_lies_in_none_of_others(
+    world: AgentWorld,
+) -> None:
+    await world.do(ArmTracker(replace(stop().spec, backstop=Decimal(50_000))))
+    await world.time.finish(world.agent.jobs()["tracker_sweep"]())
+    await world.time.settle()
+    await world.kill()
+    exchange, (backstop,) = world.exchange, world.exchange.ids
+    ask = exchange.order
+
+    async def order(symbol: str, client_order_id: str) -> OrderReport | None:
+        # The cancel that was sent right before the death arrives after the account was read.
+        await exchange.cancel(symbol, backstop)
+        return await ask(symbol, client_order_id)
+
+    exchange.order = order  # type: ignore[method-assign]
+    await world.start()
+    (*_, told) = world.store.of(RecoveryReported)
+    assert exchange.cancelled[0] == backstop
+    assert not [line for line in told.lines if "not Umbra's" in line]
+    # With the next read of the account others' orders show again.
+    exchange.lock_by_hand("BTC", "0.3")
+    await world.time.finish(world.agent.jobs()["balances"]())
+    await _look(world)
+    assert _told(world) == [True]
 
 
 async def test_a_limit_sale_of_ours_that_rests_hides_no_order_of_others(world: AgentWorld) -> None:

@@ -1,10 +1,11 @@
 """The account is valued in one currency, and positions follow durable events."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 from tests.builders import NOON, fill
-from trading.domain.events import FillBooked, Heartbeat, PositionAdjusted
-from trading.domain.order import Side
+from trading.domain.events import AttemptChanged, FillBooked, Heartbeat, PositionAdjusted
+from trading.domain.order import Attempt, AttemptState, OrderRequest, OrderType, Side
 from trading.domain.position import AdjustReason, Balance, Position
 from trading.domain.valuation import price_in, route
 from trading.portfolio import PortfolioBook
@@ -31,6 +32,38 @@ def test_a_route_names_the_markets_that_value_an_asset() -> None:
     assert route("USDC", "USDT", symbols) == ("BTC/USDC", "BTC/USDT")
     assert route("XRP", "USDT", symbols) is None
     assert route("ETH", "TRY", symbols) is None
+
+
+def test_what_an_ended_sell_order_held_may_be_locked_until_a_newer_balance() -> None:
+    request = OrderRequest("u-1", "BTC/USDT", Side.SELL, OrderType.LIMIT, Decimal("0.5"))
+    canceled = Attempt("i", 1, request, AttemptState.CANCELED, NOON, filled_quantity=Decimal("0.1"))
+    locked = Balance("BTC", Decimal(0), Decimal("0.5"))
+
+    def ended(attempt: Attempt) -> PortfolioBook:
+        book = PortfolioBook("USDT")
+        book.set_balances({"BTC": locked}, 1.0)
+        book.apply(AttemptChanged(attempt, "canceled", NOON))
+        book.apply(AttemptChanged(attempt, "canceled", NOON))
+        return book
+
+    book = ended(canceled)
+    assert (book.unlocked("BTC"), book.unlocked("USDT")) == (Decimal("0.4"), 0)
+    # A read that began before the end may show its units as locked; a later one does not.
+    book.set_balances({"BTC": locked}, 2.0, booked=0)
+    assert book.unlocked("BTC") == Decimal("0.4")
+    book.set_balances({"BTC": locked}, 3.0)
+    assert book.unlocked("BTC") == 0
+    # Nor does what the stream tells of the asset itself, before or after the end is known.
+    book = ended(canceled)
+    book.set_balance(locked)
+    assert book.unlocked("BTC") == 0
+    book.apply(AttemptChanged(canceled, "canceled", NOON))
+    assert book.unlocked("BTC") == 0
+    book.hear(None)
+    book.apply(AttemptChanged(canceled, "canceled", NOON))
+    assert book.unlocked("BTC") == Decimal("0.4")
+    # An order that never stood in the book locked nothing.
+    assert ended(replace(canceled, state=AttemptState.ABSENT)).unlocked("BTC") == 0
 
 
 def test_a_rate_stands_until_a_price_of_its_own_is_there() -> None:
