@@ -14,7 +14,7 @@ from trading.domain.position import Position, TradingMode
 from trading.domain.time import to_ms
 from trading.domain.tracker import Tracker, TrackerState
 from trading.execution.ladder import is_resting
-from trading.execution.reconcile import short_of
+from trading.execution.reconcile import sentence, short_of
 from trading.trackers import protection
 
 _LISTED_MAX = 10
@@ -29,12 +29,23 @@ _MODES = {
 class StartLog:
     """What a start has already done when its card is written; exits never wait for the card."""
 
-    def __init__(self, loaded: Iterable[Tracker], attempts: Iterable[Attempt] = ()) -> None:
+    def __init__(
+        self,
+        loaded: Iterable[Tracker],
+        attempts: Sequence[Attempt] = (),
+        intents: Iterable[Intent] = (),
+    ) -> None:
         self._had_fired = {(each.tracker_id, each.arm_seq) for each in _acting(loaded)}
         self._closed: list[Intent] = []
         self._filled = {each.client_order_id: each.filled_quantity for each in attempts}
         # Base units by symbol that orders have sold and that no execution was booked of yet.
         self._unbooked: dict[str, Decimal] = {}
+        open_sales = {each.intent_id: each for each in intents if each.side is Side.SELL}
+        for attempt in attempts:
+            if attempt.intent_id in open_sales:
+                self._note(attempt.request.symbol, attempt.filled_quantity)
+        for sale in open_sales.values():
+            self._note(sale.symbol, -sale.filled_quantity)
 
     def apply(self, event: Event) -> None:
         """Take note of an order that is done, and of what orders turn out to have sold."""
@@ -54,13 +65,17 @@ class StartLog:
         self._unbooked[symbol] = self._unbooked.get(symbol, ZERO) + quantity
 
     def unexplained(self, findings: Sequence[str]) -> list[str]:
-        """Leave out which coins are short where our own orders sold them: that is booked next."""
-        shorts = ((short_of(line), line) for line in findings)
-        return [
-            line
-            for found, line in shorts
-            if found is None or self._unbooked.get(found[0], ZERO) < found[1]
-        ]
+        """Leave out of the coins that are short what our own orders sold: that is booked next."""
+        lines = []
+        for line in findings:
+            short = short_of(line)
+            if short is None:
+                lines.append(line)
+                continue
+            sold = max(self._unbooked.get(short.symbol, ZERO), ZERO)
+            if short.quantity > sold:
+                lines.append(sentence(replace(short, quantity=short.quantity - sold)))
+        return lines
 
     def completed(
         self,

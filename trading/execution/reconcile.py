@@ -35,7 +35,7 @@ class Difference(Enum):
 
 # What is found of orders, and not of coins.
 ORDERS = frozenset(Difference) - {Difference.FOREIGN_SALE, Difference.SHORT}
-_SHORT = re.compile(r"(\S+): the account shows ([0-9.]+) \S+ less than Umbra manages")
+_SHORT = re.compile(r"(\S+): the account shows ([0-9.]+) (\S+) less than Umbra manages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,12 @@ def sentence(finding: Finding) -> str:
     return f"{finding.symbol}: {finding.kind.value.replace('_', ' ')}{order}{amount}"
 
 
-def short_of(sentence: str) -> tuple[str, Decimal] | None:
-    """Return of which symbol a `sentence` says that units are missing, and how many."""
+def short_of(sentence: str) -> Finding | None:
+    """Return which units a `sentence` says are missing, None where it says something else."""
     found = _SHORT.fullmatch(sentence)
-    return None if found is None else (found[1], Decimal(found[2]))
+    if found is None:
+        return None
+    return Finding(Difference.SHORT, found[1], quantity=Decimal(found[2]), asset=found[3])
 
 
 def in_words(report: OrderReport) -> str:

@@ -223,12 +223,25 @@ def test_coins_that_an_order_of_ours_has_sold_are_not_called_short() -> None:
     # Of the 0.5 that the order sold, 0.1 was known and booked before the death.
     log.apply(AttemptChanged(attempt("0.5"), "asked", AT))
     assert log.unexplained([short("BTC", "0.4"), short("ETH", "2")]) == [short("ETH", "2")]
-    assert log.unexplained([short("BTC", "0.5")]) == [short("BTC", "0.5")]
+    # Only what it did not sell is called short.
+    assert log.unexplained([short("BTC", "0.5")]) == [short("BTC", "0.1")]
     # What is booked is managed no more: coins that are short all the same were not sold by it.
     at = (Decimal("0.4"), Decimal(57_000))
     fill = Fill("BTC/USDT", "1", "u-1", Side.SELL, *at, ZERO, "USDT", AT)
     log.apply(FillBooked(fill, "i1", "BTC", "USDT", AT))
     assert log.unexplained([short("BTC", "0.4")]) == [short("BTC", "0.4")]
+
+
+def test_coins_whose_sale_was_known_before_the_death_and_not_booked_are_not_called_short() -> None:
+    sale = replace(closed(1, "0.1", "5700").intent, intent_id="i1", state=IntentState.OPEN)
+    # 0.4 were sold, of which the executions of 0.1 were listed.
+    log = StartLog([], [attempt("0.4")], [sale])
+    assert log.unexplained([short("BTC", "0.3")]) == []
+    assert log.unexplained([short("BTC", "0.5")]) == [short("BTC", "0.2")]
+    at = (Decimal("0.3"), Decimal(57_000))
+    fill = Fill("BTC/USDT", "1", "u-1", Side.SELL, *at, ZERO, "USDT", AT)
+    log.apply(FillBooked(fill, "i1", "BTC", "USDT", AT))
+    assert log.unexplained([short("BTC", "0.3")]) == [short("BTC", "0.3")]
 
 
 class Exiting:
