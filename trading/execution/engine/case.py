@@ -30,6 +30,7 @@ from trading.execution.engine.beforehand import Beforehand
 from trading.execution.excess import too_much, unwound_at
 from trading.execution.identity import client_order_id
 from trading.execution.ladder import Block, Finish, Send
+from trading.execution.reconcile import RESTING
 from trading.execution.settings import AbsenceSettings
 
 
@@ -146,6 +147,16 @@ class Case:
     def live(self) -> Attempt | None:
         """The one attempt that is not terminal."""
         return next((one for one in reversed(self.attempts) if not one.state.is_terminal), None)
+
+    @property
+    def unwanted(self) -> Sequence[Attempt]:
+        """Attempts whose orders rest late: it has ended, or sent another one in their place."""
+        is_over = self.is_watch_only or self.intent.state.is_terminal
+        return [
+            one
+            for one in self.attempts
+            if one.state in RESTING and (is_over or one is not self.live)
+        ]
 
     @property
     def is_exit(self) -> bool:

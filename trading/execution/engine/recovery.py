@@ -157,6 +157,8 @@ class Recovery:
             live = case.live
             if live is not None and live.state in reconcile.RESTING:
                 await self._searching.query(case, live)
+            for unwanted in case.unwanted:
+                self._searching.cancel_unwanted(case, unwanted)
             case.wake()
         self._looked_s = {one: at_s for one, at_s in self._looked_s.items() if one in watched}
         # What has traded is booked, whatever its decision waits for, and after that has ended.

@@ -134,7 +134,7 @@ class Reporting:
         is_unwanted = was_absent or case.is_watch_only
         if is_unwanted and after is not None and not after.state.is_terminal:
             # Something else may have been sent in its place: it must not fill on top.
-            await self._searching.cancel(case, after)
+            self._searching.cancel_unwanted(case, after)
 
     def _is_second(self, report: OrderReport) -> bool:
         case = self.case_of(report.client_order_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 
 from trading.domain.chat import Severity
@@ -30,7 +31,9 @@ class Searching:
         self._booking = booking
         self._sending = sending
         # Cancels on their way, some of them of orders that are known to have ended.
-        self.asking: set[asyncio.Task[SendEvidence]] = set()
+        self._cancels: set[asyncio.Task[SendEvidence]] = set()
+        # Those of orders that nobody wants, with all that follows from their answers, by order.
+        self._unwanted: dict[str, asyncio.Task[None]] = {}
 
     async def step(self, case: Case, live: Attempt, most_s: float = float("inf")) -> None:
         """Wait until the next query is due, ask, and note what that proves; or wait `most_s`."""
@@ -195,13 +198,26 @@ class Searching:
             return
         await self.query(case, case.attempt(live.client_order_id) or live)
 
+    def cancel_unwanted(self, case: Case, live: Attempt) -> None:
+        """Have an order cancelled that nobody waits for; returns at once, as its answer may not."""
+        order_id = live.client_order_id
+        if order_id not in self._unwanted:
+            cancelling = asyncio.create_task(self.cancel(case, live))
+            self._unwanted[order_id] = cancelling
+            cancelling.add_done_callback(lambda _: self._unwanted.pop(order_id))
+
+    @property
+    def asking(self) -> Sequence[asyncio.Task[SendEvidence] | asyncio.Task[None]]:
+        """What an end must not leave behind."""
+        return [*self._cancels, *self._unwanted.values()]
+
     async def _answer(self, case: Case, live: Attempt) -> SendEvidence | None:
         """Return what came of a cancel, None where the order has ended before that was answered."""
         asking = asyncio.create_task(
             self._s.gateway.cancel(live.request.symbol, live.client_order_id)
         )
-        self.asking.add(asking)
-        asking.add_done_callback(self.asking.discard)
+        self._cancels.add(asking)
+        asking.add_done_callback(self._cancels.discard)
         asking.add_done_callback(lambda _: case.wake())
         try:
             while not asking.done():

@@ -18,6 +18,7 @@ from trading.domain.order import (
     OrderStatus,
     OrderType,
     Purpose,
+    SendEvidence,
     Side,
 )
 from trading.domain.position import Balance
@@ -218,6 +219,54 @@ async def test_x08c_a_late_order_is_found_by_the_regular_check_when_the_stream_i
     assert late.fired == 1
     await desk.time.finish(desk.engine.check_open_attempts())
     assert desk.told_loudly("proven absent and appeared late")
+    fired(late.fired)
+
+
+@pytest.mark.fault("X08c")
+@pytest.mark.parametrize("has_ended", [False, True])
+async def test_x08c_the_cancel_of_a_late_order_is_asked_for_until_it_is_proven(
+    *, has_ended: bool
+) -> None:
+    desk = Desk()
+    late = desk.exchange.fail("late_match", after_s=60)
+    await desk.open(desk.entry(limit_price=Decimal(50_000)))
+    await desk.time.until(lambda: len(desk.exchange.sent) == 2, 60)
+    if has_ended:
+        await desk.time.finish(desk.engine.give_up(desk.engine.entries, ()))
+        await desk.time.until(lambda: not desk.engine.intents, 60)
+    mute = desk.exchange.fail("cancel_mute", times=2)
+    for _ in range(10):
+        await desk.time.pass_by(10)
+        await desk.time.finish(desk.engine.check_open_attempts())
+    assert mute.fired == 2
+    # The one that was sent in its place is what the decision wants, while it does.
+    resting = [one.is_open for one in desk.exchange.history]
+    assert resting == ([False, False] if has_ended else [True, False])
+    fired(late.fired)
+
+
+@pytest.mark.fault("X08c")
+async def test_x08c_no_report_waits_for_the_answer_to_the_cancel_of_a_late_order() -> None:
+    desk = Desk()
+    late = desk.exchange.fail("late_match", after_s=60)
+    await desk.open(desk.entry(limit_price=Decimal(50_000)))
+    cancel, asked = desk.exchange.cancel, list[str]()
+
+    async def slowly(symbol: str, client_order_id: str) -> SendEvidence:
+        asked.append(client_order_id)
+        await desk.time.sleep(15)
+        return await cancel(symbol, client_order_id)
+
+    desk.exchange.cancel = slowly  # type: ignore[method-assign]
+    await desk.time.until(lambda: bool(asked), 90)
+    # Only the stream tells of this sale for now.
+    desk.exchange.fail("report_first")
+    desk.exchange.fail("lost_after", lag_s=30)
+    await desk.open(desk.exit())
+    await desk.time.pass_by(1)
+    assert desk.managed == 0
+    await desk.time.pass_by(15)
+    assert asked == desk.exchange.cancelled == [desk.exchange.sent[0].client_order_id]
     fired(late.fired)
 
 
