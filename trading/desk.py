@@ -112,6 +112,11 @@ class Hurried:
         """The base units that it sells."""
         return self.intent.residual - self.released
 
+    @property
+    def let_go(self) -> Decimal:
+        """Those of the released that are not managed any more: they came under care only for it."""
+        return max(min(self.released, self.intent.on_loan - self.intent.released), ZERO)
+
 
 @dataclass(frozen=True, slots=True)
 class CloseProposal:

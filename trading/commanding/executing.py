@@ -485,10 +485,15 @@ def _selling(lines: Sequence[CloseLine], *, is_more_at_work: bool = False) -> st
 
 
 def _released(found: Closing) -> str:
-    if not found.released:
-        return ""
-    left = f"{grouped(found.released)} {found.line.base}"
-    return f" {left} of an older sale, which ends, stay unsold and NOT protected: /positions."
+    def of_older(quantity: Decimal) -> str:
+        return f" {grouped(quantity)} {found.line.base} of an older sale, which ends,"
+
+    stays, told = found.released - found.let_go, ""
+    if stays:
+        told += f"{of_older(stays)} stay unsold and NOT protected: /positions."
+    if found.let_go:
+        told += f"{of_older(found.let_go)} are unsold and not managed any more."
+    return told
 
 
 def _kept(sales: Sequence[Intent]) -> str:

@@ -45,6 +45,11 @@ class Closing:
         """Base units of the older sales that nothing sells any more."""
         return sum((each.released for each in self.hurried), ZERO)
 
+    @property
+    def let_go(self) -> Decimal:
+        """Those of them that are not managed any more with the end of these sales."""
+        return sum((each.let_go for each in self.hurried), ZERO)
+
 
 def closing(
     holding: Holding,

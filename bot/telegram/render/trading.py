@@ -159,11 +159,16 @@ def _hurried(sale: Hurried) -> list[Line]:
         return [f"Sale that was given up goes on at market: {quantity(sale.quantity)} {base}"]
     if not sale.released:
         return [f"{kind} sale now at market: {quantity(sale.quantity)} {base}"]
-    return [
+    stays = sale.released - sale.let_go
+    lines: list[Line] = [
         f"⚠️ {kind} sale of {quantity(intent.residual)} {base} ends:",
         f"{quantity(sale.quantity)} {base} of it is sold now,",
-        f"{quantity(sale.released)} {base} stays, NOT protected",
     ]
+    if stays:
+        lines.append(f"{quantity(stays)} {base} stays, NOT protected{',' * bool(sale.let_go)}")
+    if sale.let_go:
+        lines.append(f"{quantity(sale.let_go)} {base} is not managed any more")
+    return lines
 
 
 def _close_facts(facts: CloseProposal, command: Command) -> tuple[str, list[Line]]:

@@ -90,11 +90,12 @@ async def test_a_part_says_what_becomes_of_a_limit_sale_and_what_of_it_stays(
 ) -> None:
     await rest(world, limit_sale("0.5"))
     asked, outcome = await confirm(world, ClosePosition(BTC, Decimal("0.25")))
-    said = "Limit sale of 0.5 BTC ends: 0.125 BTC of it is sold now, 0.375 BTC stays, NOT protected"
+    said = "Limit sale of 0.5 BTC ends: 0.125 BTC of it is sold now, 0.375 BTC is not managed any"
     assert said in asked
+    assert "NOT protected" not in asked
     assert outcome.text == (
-        "Selling 0.125 BTC. 0.375 BTC of an older sale, which ends, stay unsold and NOT protected: "
-        "/positions."
+        "Selling 0.125 BTC. 0.375 BTC of an older sale, which ends, are unsold and not managed any "
+        "more."
     )
     assert outcome.size == Decimal("0.125")
     await world.until_sold("0.125")
@@ -103,6 +104,21 @@ async def test_a_part_says_what_becomes_of_a_limit_sale_and_what_of_it_stays(
     # Nothing claims the rest: it can be sold, or protected.
     await world.do(PlaceOrder(BTC, Side.SELL, coins("0.375")))
     await world.until_sold("0.5")
+
+
+async def test_a_part_tells_apart_what_stays_of_a_limit_sale_and_what_is_not_managed_any_more(
+    world: AgentWorld,
+) -> None:
+    await world.protect("58000", coins("0.2"))
+    await rest(world, limit_sale("0.5"))
+    asked, outcome = await confirm(world, ClosePosition(BTC, Decimal("0.25")))
+    assert "0.075 BTC stays, NOT protected, 0.3 BTC is not managed any more" in asked
+    assert outcome.text == (
+        "Selling 0.125 BTC. 0.075 BTC of an older sale, which ends, stay unsold and NOT protected: "
+        "/positions. 0.3 BTC of an older sale, which ends, are unsold and not managed any more."
+    )
+    await world.until_sold("0.125")
+    assert world.agent.state.book.managed(BTC) == Decimal("0.075")
 
 
 async def test_a_part_takes_no_more_sales_than_it_lacks(world: AgentWorld) -> None:
