@@ -93,6 +93,45 @@ class _Future(asyncio.Future[Any]):
         return self.number
 
 
+class _Timer(asyncio.TimerHandle):
+    """A timer that does not ask whether asyncio is being debugged."""
+
+    _loop: "SimLoop"
+
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., Any],
+        args: tuple[Any, ...],
+        loop: "SimLoop",
+        context: contextvars.Context | None,
+    ) -> None:
+        self._when, self._scheduled = when, True
+        self._callback, self._args, self._loop = callback, args, loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled, self._repr, self._source_traceback = False, None, None
+
+    def cancel(self) -> None:
+        """Do not call it any more."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._loop._timer_cancelled_count += self._scheduled
+            self._callback = self._args = None
+
+
+class _Due(float):
+    """The moment of a timer, in the heap: numbers compare without a call of Python's code."""
+
+    __slots__ = ("timer",)
+    timer: asyncio.TimerHandle
+
+
+def _due(timer: asyncio.TimerHandle) -> _Due:
+    due = _Due(timer._when)
+    due.timer = timer
+    return due
+
+
 def is_agents(handle: asyncio.Handle) -> bool:
     """Whether the agent's process has called for this."""
     return handle._context is not None and bool(handle._context.get(_OF_AGENT, False))
@@ -113,10 +152,10 @@ class _Frozen:
         ready.clear()
         ready.extend(others)
 
-    def take_timers(self, timers: list[asyncio.TimerHandle]) -> None:
+    def take_timers(self, timers: list[_Due]) -> None:
         """Take the agent's timers out of the heap."""
-        self.timers += [handle for handle in timers if is_agents(handle)]
-        timers[:] = [handle for handle in timers if not is_agents(handle)]
+        self.timers += [due.timer for due in timers if is_agents(due.timer)]
+        timers[:] = [due for due in timers if not is_agents(due.timer)]
         heapq.heapify(timers)
 
 
@@ -125,8 +164,6 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        # BaseEventLoop asks its selector when nobody is ready.
-        self._selector = self
         self._now_s = _START_S
         self._lanes: dict[int, _Lane] = {}
         self.worlds_tasks: set[asyncio.Task[Any]] = set()
@@ -160,21 +197,6 @@ class SimLoop(asyncio.BaseEventLoop):
         """Virtual seconds."""
         return self._now_s
 
-    def select(self, timeout: float | None) -> list[Any]:
-        """Nobody is ready: let time pass until the next timer."""
-        if timeout is None:
-            raise Deadlock("nobody is ready and nobody waits for time")
-        # Whole microseconds: a rest smaller than a float's last digit would never pass.
-        if timeout == 0:
-            # The next one: most turns, for which `round` takes three times as long.
-            self._now_s = int(self._now_s * 1e6 + 1.5) / 1e6
-            return []
-        self._now_s = round(self._now_s + max(timeout, 1e-6), 6)
-        return []
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        """No events ever come from outside."""
-
     def _write_to_self(self) -> None:
         """Nobody calls from another thread."""
 
@@ -182,14 +204,21 @@ class SimLoop(asyncio.BaseEventLoop):
         # BaseEventLoop's own turn, without what only real time, threads and debugging need.
         if self._frozen is not None:
             self._frozen.take_ready(self._ready)
-        self._drop_cancelled()
-        ready, timeout_s = self._ready, None
+        timers, ready = self._scheduled, self._ready
+        if timers and (timers[0].timer._cancelled or len(timers) > _TIMERS_MIN):
+            self._drop_cancelled()
+            timers = self._scheduled
+        # Whole microseconds: a rest smaller than a float's last digit would never pass.
         if ready or self._stopping:
-            timeout_s = 0.0
-        elif self._scheduled:
-            timeout_s = min(max(0.0, self._scheduled[0]._when - self._now_s), _TURN_S_MAX)
-        self.select(timeout_s)
-        self._take_due()
+            # The next one: most turns, for which `round` takes three times as long.
+            self._now_s = int(self._now_s * 1e6 + 1.5) / 1e6
+        else:
+            self._now_s = self._next_turn_s()
+        end_s = self._now_s + self._clock_resolution
+        while timers and timers[0] < end_s:
+            timer = heapq.heappop(timers).timer
+            timer._scheduled = False
+            ready.append(timer)
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:
@@ -198,25 +227,37 @@ class SimLoop(asyncio.BaseEventLoop):
         if self.on_step is not None:
             self.on_step()
 
+    def _next_turn_s(self) -> float:
+        if not self._scheduled:
+            raise Deadlock("nobody is ready and nobody waits for time")
+        # Nobody is ready: let time pass until the next timer.
+        wait_s = min(self._scheduled[0] - self._now_s, _TURN_S_MAX)
+        return round(self._now_s + max(wait_s, 1e-6), 6)
+
     def _drop_cancelled(self) -> None:
         timers = self._scheduled
         if self._timer_cancelled_count > len(timers) / 2 and len(timers) > _TIMERS_MIN:
-            for timer in timers:
-                timer._scheduled = not timer._cancelled
-            self._scheduled = [timer for timer in timers if timer._scheduled]
+            for due in timers:
+                due.timer._scheduled = not due.timer._cancelled
+            self._scheduled = [due for due in timers if due.timer._scheduled]
             heapq.heapify(self._scheduled)
             self._timer_cancelled_count = 0
             return
-        while timers and timers[0]._cancelled:
+        while timers and timers[0].timer._cancelled:
             self._timer_cancelled_count -= 1
-            heapq.heappop(timers)._scheduled = False
+            heapq.heappop(timers).timer._scheduled = False
 
-    def _take_due(self) -> None:
-        timers, end_s = self._scheduled, self._now_s + self._clock_resolution
-        while timers and timers[0]._when < end_s:
-            timer = heapq.heappop(timers)
-            timer._scheduled = False
-            self._ready.append(timer)
+    def call_at(  # type: ignore[override]
+        self,
+        when: float,
+        callback: Callable[..., Any],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Call at a moment of this loop's time."""
+        timer = _Timer(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, _due(timer))
+        return timer
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
@@ -327,7 +368,7 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _forget_timers(self) -> None:
         # A timer outlives the task that set it, and would wake a process that is no more.
-        for handle in (*self._ready, *self._scheduled):
+        for handle in (*self._ready, *(due.timer for due in self._scheduled)):
             if is_agents(handle):
                 handle.cancel()
 
@@ -345,7 +386,7 @@ class SimLoop(asyncio.BaseEventLoop):
         for timer in frozen.timers:
             if has_slept:
                 timer._when += self._now_s - frozen.since_s
-            heapq.heappush(self._scheduled, timer)
+            heapq.heappush(self._scheduled, _due(timer))
 
     def power_on(self) -> None:
         """Let a new agent use the machine."""

@@ -18,6 +18,20 @@ class _AsyncioTurns(SimLoop):
     """The same loop with the turn that asyncio has written."""
 
     call_soon = asyncio.BaseEventLoop.call_soon
+    call_at = asyncio.BaseEventLoop.call_at
+
+    def __init__(self) -> None:
+        super().__init__()
+        # It asks its selector when nobody is ready.
+        self._selector = self
+
+    def select(self, timeout: float) -> list[object]:
+        """Nothing ever comes from outside: let time pass until the next timer."""
+        self._now_s = round(self._now_s + max(timeout, 1e-6), 6)
+        return []
+
+    def _process_events(self, event_list: list[object]) -> None:
+        assert event_list == []
 
     def _run_once(self) -> None:
         asyncio.BaseEventLoop._run_once(self)
