@@ -20,6 +20,8 @@ from trading.domain.errors import Refused, StorageLost
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 RETRY_S = 1.0
+_REST_SHARE = 10.0
+_REST_S_MAX = 60.0
 
 
 async def opened(
@@ -65,16 +67,29 @@ async def _answering(
 async def _awaited(
     open_store: Callable[[], Awaitable[T]], stop: asyncio.Event, telling: "_Telling"
 ) -> T:
+    clock = asyncio.get_running_loop().time
     while True:
+        began_s, pause_s = clock(), RETRY_S
         try:
             return await open_store()
         except StorageAwaited as error:
             if stop.is_set():
                 raise
+            if isinstance(error, StorageFull):
+                pause_s = after_full_disk_s(clock() - began_s)
             await telling.note(error)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RETRY_S):
+            async with asyncio.timeout(pause_s):
                 await stop.wait()
+
+
+def after_full_disk_s(tried_s: float) -> float:
+    """Return how long a start waits after a try in vain on a full disk, by how long that took.
+
+    A try may have copied a database of gigabytes, and a disk that is full of other things is not
+    to be worn out by us.
+    """
+    return max(RETRY_S, min(tried_s * _REST_SHARE, _REST_S_MAX))
 
 
 class _Telling:

@@ -1,10 +1,12 @@
 """Brings a database to this version's tables, with a copy kept before anything old is changed."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from storage import schema
 from trading.domain.errors import SettingsInvalid
@@ -12,13 +14,16 @@ from trading.domain.errors import SettingsInvalid
 if TYPE_CHECKING:
     from alembic.config import Config
 
+# Keeps a copy of a database at a revision, and returns what takes that away again.
+BackUp = Callable[[Connection, str], Callable[[], None]]
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
-def upgrade(connection: Connection, back_up: Callable[[Connection, str], None]) -> bool:
+def upgrade(connection: Connection, back_up: BackUp) -> bool:
     """Upgrade inside one transaction and return whether the database was empty before.
 
-    `back_up` is called with the old revision when there is one that must change.
+    `back_up` is called with the old revision when there is one that must change, and what it
+    returns where that came to nothing: a copy of what is still there only takes room.
 
     Raises SettingsInvalid when a newer version of Umbra has written this database.
     """
@@ -28,13 +33,25 @@ def upgrade(connection: Connection, back_up: Callable[[Connection, str], None]) 
         return False
     if found is not None:
         _require_known(found)
-        back_up(connection, found)
+        take_back = back_up(connection, found)
+        try:
+            _upgrade(connection)
+        except Exception:
+            with contextlib.suppress(SQLAlchemyError), connection.begin():
+                if revision(connection) == found:
+                    take_back()
+            raise
+        return False
+    _upgrade(connection)
+    return True
+
+
+def _upgrade(connection: Connection) -> None:
     # Most starts find everything as it should be, and never pay for this import.
     from alembic import command
 
     with connection.begin():
         command.upgrade(_config(connection), "head")
-    return found is None
 
 
 def revision(connection: Connection) -> str | None:

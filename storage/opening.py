@@ -1,6 +1,5 @@
 """What a start does inside a database, in its one order: upgrade, verify, repair, take over."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,7 @@ class Opening:
 def prepare(
     connection: Connection,
     reserve_path: Path,
-    back_up: Callable[[Connection, str], None],
+    back_up: migration.BackUp,
 ) -> Opening:
     """Bring tables up to date, verify, take over and take in the reserve; raises JournalCorrupt."""
     findings = []

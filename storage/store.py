@@ -16,6 +16,7 @@ from storage.database import Database, Failpoint, StorageAway, StorageMissing, n
 from storage.high_water import has_reached, mark_beside
 from storage.journal import SqlJournal
 from storage.lease import DatabaseLock, Lease
+from storage.migration import BackUp
 from storage.opening import Opening, prepare
 from storage.records import SqlRecords
 from storage.snapshots import Snapshots
@@ -187,7 +188,7 @@ async def _open(
     database: "SqliteDatabase | PostgresDatabase",
     reserve_path: Path,
     clock: Clock,
-    back_up: Callable[[Connection, str], None] = lambda _connection, _revision: None,
+    back_up: BackUp = lambda _connection, _revision: lambda: None,
     release: Callable[[], None] = lambda: None,
 ) -> Store:
     opened: list[Opening] = []
@@ -210,7 +211,7 @@ async def _open(
     return store
 
 
-def _back_up(path: Path, connection: Connection, revision: str) -> None:
+def _back_up(path: Path, connection: Connection, revision: str) -> Callable[[], None]:
     copy = path.with_name(f"{path.name}.before-{schema.REVISION}-was-{revision}")
     copy.unlink(missing_ok=True)
     # Past SQLAlchemy, which would begin a transaction: VACUUM runs outside of one.
@@ -225,3 +226,4 @@ def _back_up(path: Path, connection: Connection, revision: str) -> None:
         # A part of a copy is none, and takes the room that is left.
         copy.unlink(missing_ok=True)
         raise
+    return partial(copy.unlink, missing_ok=True)

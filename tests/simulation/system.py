@@ -109,7 +109,7 @@ class _AnyDatetime(type):
         return isinstance(instance, datetime)
 
 
-def _upgrade(connection: Connection, back_up: Callable[[Connection, str], None]) -> bool:
+def _upgrade(connection: Connection, back_up: migration.BackUp) -> bool:
     with connection.begin():
         found = migration.revision(connection)
     if found is not None or not _TABLES:

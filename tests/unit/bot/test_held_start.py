@@ -86,6 +86,30 @@ async def test_a_start_goes_on_when_its_disk_has_room_again() -> None:
     assert "Make room there, and leave the files of Umbra where they are: Umbra goes on" in told
 
 
+@pytest.mark.parametrize(
+    ("tried_s", "rests_s"), [(0.0, 0.5), (0.01, 0.5), (1.5, 15.0), (3.0, 30.0), (600.0, 60.0)]
+)
+def test_a_try_that_cost_much_on_a_full_disk_is_not_made_again_at_once(
+    tried_s: float, rests_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_start, "RETRY_S", 0.5)
+    assert held_start.after_full_disk_s(tried_s) == rests_s
+
+
+async def test_a_start_on_a_full_disk_rests_for_longer_than_it_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried_s: list[float] = []
+    monkeypatch.setattr(
+        held_start, "after_full_disk_s", lambda seconds: tried_s.append(seconds) or 0.0
+    )
+    # Of what only waits for others, nothing is worn out.
+    database = _Database(_HELD, _FULL, _away("refused"), _FULL)
+    assert await database.awaited() == "open"
+    assert len(tried_s) == 2
+    assert all(0 <= seconds < 5 for seconds in tried_s)
+
+
 async def test_a_server_that_is_away_is_one_piece_of_news_whatever_it_says_while_it_comes_back(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

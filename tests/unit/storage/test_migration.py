@@ -132,6 +132,8 @@ async def test_an_upgrade_that_the_disk_has_no_room_for_leaves_everything_as_it_
         assert migration.revision(connection) == "0001"
         assert connection.exec_driver_sql("SELECT count(*) FROM journal").scalar() == 1
     engine.dispose()
+    # What is a copy of that only takes room.
+    assert list(tmp_path.glob("*.before-*")) == []
     fired(refused, words=str(refused.value))
 
 
