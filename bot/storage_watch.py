@@ -24,6 +24,8 @@ PROBE_S = 2.0
 LOOK_S = 0.5
 # A stop that fires is written down before it sells.
 SLOW_S = 1.0
+# A log that is read afterwards needs no line for each probe.
+LOGGED_AGAIN_S = 60.0
 # A disk that is slow now and then is one story and not many.
 CALM_S = 30.0
 # So long stops still sell without a record, once nothing can be written ever again.
@@ -69,6 +71,8 @@ class StorageWatch:
         self._said = 0
         self._is_lost = False
         self._good_since_s: float | None = None
+        # When the log was last told that it is lost.
+        self._logged_s: float | None = None
         # What was sold or bought while nothing can be written, and is not told yet.
         self._done: list[Intent] = []
 
@@ -111,7 +115,7 @@ class StorageWatch:
                 )
             await writing
         except StorageLost as error:
-            logger.critical("storage_lost", extra={"reason": str(error)})
+            self._log_lost(str(error))
             if self._store.is_broken:
                 # What has fired goes out without a record; nothing else is told of a process that
                 # ends.
@@ -119,10 +123,23 @@ class StorageWatch:
                 raise
             await self._lost(str(error))
         else:
+            self._log_back()
             if done:
                 await self._good()
         finally:
             writing.cancel()
+
+    def _log_lost(self, why: str) -> None:
+        now_s = self._clock.monotonic()
+        is_due = self._logged_s is None or now_s - self._logged_s >= LOGGED_AGAIN_S
+        if is_due or self._store.is_broken:
+            self._logged_s = now_s
+            logger.critical("storage_lost", extra={"reason": why})
+
+    def _log_back(self) -> None:
+        if self._logged_s is not None and not self._store.is_degraded:
+            self._logged_s = None
+            logger.warning("storage_back")
 
     async def _tell_done(self) -> None:
         """Say past the journal what was done, once; written down, it is told as ever."""

@@ -17,6 +17,8 @@ class FollowUps:
     def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._waiting: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(_WAITING_MAX)
         self._is_overflowed = False
+        # Whether the log holds that the one at hand waits.
+        self._is_told = False
         self._sleep = sleep
 
     def add(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -51,8 +53,11 @@ class FollowUps:
         except (Retryable, AuthLost) as error:
             logger.warning("follow_up_failed", extra={"error": str(error)})
         except StorageLost as error:
-            logger.warning("follow_up_waits_for_storage", extra={"error": str(error)})
+            if not self._is_told:
+                logger.warning("follow_up_waits_for_storage", extra={"error": str(error)})
+            self._is_told = True
             return False
+        self._is_told = False
         return True
 
 

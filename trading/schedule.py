@@ -23,6 +23,7 @@ from trading.ports.clock import Clock
 logger = logging.getLogger(__name__)
 
 Work = Callable[[], Awaitable[None]]
+_LOGGED_AGAIN_S = 60.0
 _DAY_S = 86_400
 _CLOCK_LOOK_S = 1.0
 # A step of the wall clock; what lies below is a clock that is kept right.
@@ -103,6 +104,7 @@ class Schedule:
         self._remember = remember
         self._last: dict[str, tuple[datetime, str]] = {}
         self._ended_s: dict[str, float] = {}
+        self._logged_s: dict[str, float] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._catching_up: set[asyncio.Task[None]] = set()
         self._following: asyncio.Task[None] | None = None
@@ -176,11 +178,13 @@ class Schedule:
                 await self._work[name]()
         except TimeoutError:
             outcome = f"took longer than {job.deadline_s:g} s"
-            logger.warning("job_timed_out", extra={"job": name})
+            if self._is_news(name, outcome):
+                logger.warning("job_timed_out", extra={"job": name})
         except (Retryable, AuthLost, StorageLost) as error:
             # What a network or a full disk does, and needs no traceback.
             outcome = f"failed: {type(error).__name__}"
-            logger.warning("job_failed", extra={"job": name, "error": str(error)})
+            if self._is_news(name, outcome):
+                logger.warning("job_failed", extra={"job": name, "error": str(error)})
         except Exception as error:
             # A failing job is shown by /jobs and tried again at its next time; it stops no other.
             outcome = f"failed: {type(error).__name__}"
@@ -190,6 +194,15 @@ class Schedule:
         self._ended_s[name] = self._clock.monotonic()
         if job.is_remembered:
             await self._remember(JobRan(name, outcome, at))
+
+    def _is_news(self, name: str, outcome: str) -> bool:
+        """Whether the log is to hold an outcome: not again each second, while it goes on so."""
+        _, before = self._last.get(name, (None, ""))
+        now_s, logged_s = self._clock.monotonic(), self._logged_s.get(name)
+        if outcome == before and logged_s is not None and now_s - logged_s < _LOGGED_AGAIN_S:
+            return False
+        self._logged_s[name] = now_s
+        return True
 
     def hanging(self) -> tuple[str, ...]:
         """Return the vital jobs that began to come to no end; one that fails has ended."""

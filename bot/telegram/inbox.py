@@ -79,7 +79,8 @@ class Inbox:
                 await asyncio.sleep(_back_off_s(error, failures))
             except StorageLost as error:
                 # Not stored means not acknowledged: the same updates come again.
-                logger.warning("inbox_not_stored", extra={"error": str(error)})
+                if not failures:
+                    logger.warning("inbox_not_stored", extra={"error": str(error)})
                 failures += 1
                 await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
 
@@ -211,7 +212,8 @@ class Inbox:
                 logger.info("update_left_to_the_next_start")
                 return None
             except StorageLost as error:
-                logger.warning("update_waits_for_storage", extra={"error": str(error)})
+                if not failures:
+                    logger.warning("update_waits_for_storage", extra={"error": str(error)})
                 failures += 1
                 await asyncio.sleep(_BACK_OFF_S[min(failures, len(_BACK_OFF_S)) - 1])
 

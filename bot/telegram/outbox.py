@@ -276,8 +276,9 @@ class Outbox:
             await append_lacking(self.journal, facts)
         except StorageLost as error:
             # After a death it goes out again: a duplicate is allowed, silence is not.
+            if key not in self._unstored:
+                logger.warning("delivery_not_stored", extra={"error": str(error)})
             self._unstored[key] = facts
-            logger.warning("delivery_not_stored", extra={"error": str(error)})
             return False
         self._unstored.pop(key, None)
         self.on_the_way.arrive(key)

@@ -12,6 +12,8 @@ from trading.ports.clock import Clock
 logger = logging.getLogger(__name__)
 _RESTART_AFTER_S = 1.0
 _TURN_S = 1.0
+# A task that has waited for so long without another failure is well again.
+_CALM_S = 60.0
 # Each call to Telegram has a deadline far below.
 _HANGS_AFTER_S = 180.0
 _VITAL = ("address", "send")
@@ -66,13 +68,18 @@ class Tasks:
 
     async def _supervised(self, name: str, task: Callable[[], Awaitable[None]]) -> None:
         """Restart a task that failed; only what ends the process passes through."""
+        waited_s: float | None = None
         while True:
             try:
                 return await task()
             except StorageLost as error:
                 if is_ending():
                     raise
-                logger.warning("task_waits_for_storage", extra={"task": name, "error": str(error)})
+                # One line for one outage, which whoever watches the storage goes on to log.
+                before_s, waited_s = waited_s, self._clock.monotonic()
+                if before_s is None or waited_s - before_s >= _CALM_S:
+                    extra = {"task": name, "error": str(error)}
+                    logger.warning("task_waits_for_storage", extra=extra)
             except Fatal:
                 raise
             except Exception as error:

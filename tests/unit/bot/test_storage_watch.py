@@ -99,6 +99,31 @@ async def test_a_full_disk_is_told_once_and_its_end_too() -> None:
     fired(store.told)
 
 
+async def test_the_log_holds_a_lost_disk_once_a_minute_and_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store, clock = _Store(), FakeClock()
+    watch = _watch(store, clock)
+    store.is_full = True
+    for _ in range(61):
+        await watch.probe()
+        clock.advance(2)
+    assert [one.message for one in caplog.records] == ["storage_lost"] * 3
+    store.is_full = False
+    await watch.probe()
+    await watch.probe()
+    assert [one.message for one in caplog.records][3:] == ["storage_back"]
+    # Another one is news again, however soon.
+    store.is_full = True
+    await watch.probe()
+    assert [one.message for one in caplog.records][4:] == ["storage_lost"]
+    # And so is what ends the process.
+    store.is_broken = True
+    with pytest.raises(AssertionError, match="does not sleep"):
+        await watch.probe()
+    assert [one.message for one in caplog.records][5:] == ["storage_lost"]
+
+
 async def test_a_full_disk_that_memory_tells_is_probed_at_once() -> None:
     store, clock = _Store(), FakeClock()
     looks: list[float] = []

@@ -41,7 +41,9 @@ async def test_everything_is_done_in_its_order_and_what_fails_stops_no_other(
     assert done == [0, 1, 2]
 
 
-async def test_what_a_lost_disk_refuses_is_done_before_all_that_came_later() -> None:
+async def test_what_a_lost_disk_refuses_is_done_before_all_that_came_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     done: list[int] = []
     slept: list[float] = []
 
@@ -58,6 +60,8 @@ async def test_what_a_lost_disk_refuses_is_done_before_all_that_came_later() -> 
     waiting.add(noting(done, 1))
     await run_briefly(waiting)
     assert done == [0, 1]
+    # Once, however often it was tried.
+    assert [one.message for one in caplog.records] == ["follow_up_waits_for_storage"]
     assert slept == [1.0, 1.0]
 
 

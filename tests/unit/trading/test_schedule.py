@@ -70,6 +70,26 @@ async def test_a_job_that_network_or_disk_fails_is_one_line_of_the_log(
     assert vars(record)["error"] == str(failure)
 
 
+async def test_a_job_that_goes_on_failing_alike_is_a_line_of_the_log_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failures: list[Exception | None] = [StorageLost("away")] * 30
+    failures += [Unreachable("http 503"), None, StorageLost("away")]
+    clock = FakeClock()
+
+    async def work() -> None:
+        if failure := failures.pop(0):
+            raise failure
+
+    schedule, _ = _schedule(work, Job("heartbeat", every_s=5), clock)
+    while failures:
+        await schedule.run("heartbeat")
+        clock.advance(5)
+    # In two and a half minutes, then another failure, then one after a success.
+    told = [vars(record)["error"] for record in caplog.records]
+    assert told == ["away", "away", "away", "http 503", "away"]
+
+
 async def test_a_job_that_fails_for_a_reason_of_ours_keeps_its_traceback(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

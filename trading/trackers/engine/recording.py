@@ -297,7 +297,8 @@ class Recorder:
         return events
 
     async def _keep(self, events: list[TrackerChanged], error: Exception) -> None:
-        logger.warning("trackers_unsaved", extra={"error": str(error)})
+        if (UNSAVED, "") not in self._active:
+            logger.warning("trackers_unsaved", extra={"error": str(error)})
         self._condition(UNSAVED, "", True, f"the trackers' records cannot be saved: {error}")
         kept = [
             Change(event.tracker, event.change, event.reason, event.evidence)

@@ -194,7 +194,9 @@ async def test_an_unchanged_card_is_delivered() -> None:
     assert world.reasons() == ["delivered (unchanged)"]
 
 
-async def test_a_delivery_that_cannot_be_stored_is_stored_later_and_sent_once() -> None:
+async def test_a_delivery_that_cannot_be_stored_is_stored_later_and_sent_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     world = World()
     await world.queue("a")
     world.store.lose()
@@ -205,6 +207,8 @@ async def test_a_delivery_that_cannot_be_stored_is_stored_later_and_sent_once() 
     await world.outbox.send_waiting()
     assert world.texts() == ["a"]
     assert world.reasons() == ["delivered"]
+    # Once, however often it was tried.
+    assert [one.message for one in caplog.records] == ["delivery_not_stored"]
 
 
 @pytest.mark.fault("T01", "SAID")

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -23,7 +23,7 @@ from trading.domain.errors import (
     Unreachable,
 )
 from trading.domain.events import AlertRaised, ConditionChanged, Event, TrackerChanged
-from trading.domain.order import BACKSTOP_SOLD, Intent, IntentState, Purpose, Side
+from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.time import Timeframe, to_ms
 from trading.domain.tracker import (
     Evidence,
@@ -134,6 +134,11 @@ def _intent(tracker: Tracker, state: IntentState = IntentState.DONE) -> Intent:
         arm_seq=tracker.arm_seq,
         state=state,
     )
+
+
+def _outcome(engine: TrackerEngine, intent: Intent, fills: Sequence[Fill]) -> list[TrackerChanged]:
+    """What ends with an intent while nobody else owns anything."""
+    return engine.outcome(intent, fills, d(100))
 
 
 # ---------------------------------------------------------------- triggers
@@ -422,12 +427,16 @@ async def test_touches_survive_a_full_disk_and_are_written_when_it_has_space(des
 
 
 async def test_a_warning_of_records_that_cannot_be_saved_ends_with_the_tracker_they_were_of(
-    desk: Desk,
+    desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     await desk.engine.arm(armed(TrackerKind.TAKE_PROFIT, 60000, level=65000, trail="0.02"))
     desk.store.lose()
     desk.see(65000)
     await desk.until(lambda: any(event.condition == UNSAVED for event in desk.conditions))
+    for _ in range(3):
+        await desk.engine.sweep()
+        await asyncio.sleep(0.01)
+    assert [one.message for one in caplog.records] == ["trackers_unsaved"]
     # A panic, which the reserve has taken: nothing of it is left to be saved.
     ended = replace(desk.engine.all()[0], state=TrackerState.CLOSED)
     desk.publish(TrackerChanged(ended, TrackerChange.CLOSED, NOON))
@@ -713,7 +722,7 @@ async def _fired(desk: Desk, tracker: Tracker, price: object) -> Tracker:
 
 async def test_a_closed_intent_ends_its_tracker_which_then_leaves_memory(desk: Desk) -> None:
     tracker = await _fired(desk, _stop(), 57990)
-    (fact,) = desk.engine.outcome(_intent(tracker), [fill()])
+    (fact,) = _outcome(desk.engine, _intent(tracker), [fill()])
     assert fact.tracker.state is TrackerState.CLOSED
     desk.engine.applied(fact)
     assert desk.engine.all() == []
@@ -723,7 +732,7 @@ async def test_a_closed_intent_ends_its_tracker_which_then_leaves_memory(desk: D
 async def test_a_swing_watches_the_other_side_after_its_fill(desk: Desk) -> None:
     swing = armed(TrackerKind.TRAIL, 60000, trail="0.01", then=Then(ThenKind.SWING, d("0.04")))
     tracker = await _fired(desk, swing, 59400)
-    desk.engine.applied(*desk.engine.outcome(_intent(tracker), [fill(price="59400")]))
+    desk.engine.applied(*_outcome(desk.engine, _intent(tracker), [fill(price="59400")]))
     swung = desk.engine.all()[0]
     assert (swung.side, swung.state, swung.arm_seq) == (Side.BUY, TrackerState.WATCHING, 2)
     desk.see(57024, 1)
@@ -735,10 +744,10 @@ async def test_a_cooldown_owns_only_coins_under_care(desk: Desk) -> None:
     cooldown = armed(TrackerKind.TRAIL, 60000, trail="0.01", then=Then(ThenKind.COOLDOWN))
     tracker = await _fired(desk, cooldown, 59400)
     desk.holdings = Holdings(d("0.2"), d(7), d(0))
-    (fact,) = desk.engine.outcome(_intent(tracker), [fill(price="59400")])
+    (fact,) = _outcome(desk.engine, _intent(tracker), [fill(price="59400")])
     assert (fact.tracker.state, fact.tracker.quantity) == (TrackerState.RESTING, d("0.2"))
     desk.holdings = Holdings(d(0), d(7), d(0))
-    (fact,) = desk.engine.outcome(_intent(tracker), [fill(price="59400")])
+    (fact,) = _outcome(desk.engine, _intent(tracker), [fill(price="59400")])
     assert fact.tracker.state is TrackerState.CLOSED
 
 
@@ -754,7 +763,7 @@ async def test_a_cooldown_rests_in_memory_too_and_fires_again_once_the_price_was
     desk: Desk, cooldown: Tracker, fatal: int, back: int, again: int
 ) -> None:
     tracker = await _fired(desk, cooldown, fatal)
-    desk.engine.applied(*desk.engine.outcome(_intent(tracker), [fill(price=str(fatal))]))
+    desk.engine.applied(*_outcome(desk.engine, _intent(tracker), [fill(price=str(fatal))]))
     assert desk.engine.all()[0].state is TrackerState.RESTING
     assert desk.engine.acting() == []
     desk.see(back, 1)
@@ -773,7 +782,7 @@ async def test_a_hard_stop_that_fires_while_a_cooldown_rests_is_a_sale_of_its_ow
     desk.see(65000)
     desk.see(63000, 1)
     await desk.until(lambda: desk.changes()[-1] == (1, TrackerChange.TRIGGERED))
-    desk.engine.applied(*desk.engine.outcome(_intent(desk.fires[0]), [fill(price="63000")]))
+    desk.engine.applied(*_outcome(desk.engine, _intent(desk.fires[0]), [fill(price="63000")]))
     desk.see(56900, 2)
     await desk.until(lambda: len(desk.fires) == 2)
     await desk.until(lambda: desk.engine.unrecorded == 0)
@@ -790,15 +799,15 @@ async def test_what_another_stop_is_selling_counts_once_for_the_next_slice_of_a_
     other = replace(_stop(2), state=TrackerState.EXITING)
     desk.engine.applied(TrackerChanged(other, TrackerChange.EXITING, NOON))
     desk.holdings = Holdings(d("0.2"), d(0), d(0))
-    (fact,) = desk.engine.outcome(_intent(tracker), [fill(price="59400")])
+    (fact,) = _outcome(desk.engine, _intent(tracker), [fill(price="59400")])
     assert fact.tracker.quantity == d("0.2")
 
 
 async def test_an_intent_of_another_arming_or_tracker_changes_nothing(desk: Desk) -> None:
     tracker = await _fired(desk, _stop(), 57990)
-    assert desk.engine.outcome(replace(_intent(tracker), arm_seq=2), []) == []
-    assert desk.engine.outcome(replace(_intent(tracker), tracker_id=None), []) == []
-    assert desk.engine.outcome(replace(_intent(tracker), tracker_id=9), []) == []
+    assert _outcome(desk.engine, replace(_intent(tracker), arm_seq=2), []) == []
+    assert _outcome(desk.engine, replace(_intent(tracker), tracker_id=None), []) == []
+    assert _outcome(desk.engine, replace(_intent(tracker), tracker_id=9), []) == []
 
 
 async def test_an_exit_is_told_as_exiting_and_as_blocked(desk: Desk) -> None:
@@ -836,14 +845,14 @@ async def test_a_backstop_s_sale_comes_off_what_has_fired_and_is_not_written_yet
     await desk.engine.arm(stop)
     desk.gate = asyncio.Event()
     desk.see(57990)
-    (fact,) = desk.engine.outcome(_backstop_sale(stop, "0.2"), [])
+    (fact,) = _outcome(desk.engine, _backstop_sale(stop, "0.2"), [])
     # A crash now must find a stop that waits, for nobody has written that it fired.
     assert (fact.change, fact.tracker.state) == (TrackerChange.RESIZED, stop.state)
     desk.engine.applied(fact)
     known = desk.engine.get(1)
     assert known is not None
     assert (known.state, known.quantity) == (TrackerState.TRIGGERED, d("0.3"))
-    (fact,) = desk.engine.outcome(_backstop_sale(stop, "0.3"), [])
+    (fact,) = _outcome(desk.engine, _backstop_sale(stop, "0.3"), [])
     assert (fact.tracker.state, fact.tracker.reason) == (TrackerState.CLOSED, BACKSTOP_SOLD)
     desk.engine.applied(fact)
     assert desk.engine.get(1) is None
@@ -855,7 +864,7 @@ async def test_a_backstop_s_sale_comes_off_what_has_fired_and_ends_with_its_exit
     desk: Desk, sold: str, left: str
 ) -> None:
     tracker = await _fired(desk, _stop(), 57990)
-    (fact,) = desk.engine.outcome(_backstop_sale(tracker, sold), [])
+    (fact,) = _outcome(desk.engine, _backstop_sale(tracker, sold), [])
     assert (fact.change, fact.tracker.state) == (TrackerChange.RESIZED, tracker.state)
     desk.engine.applied(fact)
     known = desk.engine.get(1)
@@ -1005,5 +1014,5 @@ async def test_a_conductor_without_ears_still_gets_a_log_line(
     engine.observe(observation(50000))
     known = engine.get(1)
     assert known is not None
-    (fact,) = engine.outcome(_intent(known), [fill(price="50000")])
+    (fact,) = _outcome(engine, _intent(known), [fill(price="50000")])
     assert fact.tracker.state is TrackerState.CLOSED
