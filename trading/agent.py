@@ -36,7 +36,7 @@ from trading.domain.events import (
 from trading.domain.market import Observation
 from trading.domain.order import AttemptState, Fill, Intent, OrderReport
 from trading.domain.tracker import Evidence, Tracker
-from trading.execution.engine import ExecutionEngine
+from trading.execution.engine import Excess, ExecutionEngine
 from trading.execution.settings import ExecutionSettings
 from trading.follow_ups import FollowUps
 from trading.housekeeping import Housekeeping
@@ -125,7 +125,7 @@ class TradingAgent:
         self._flattening = Flattening(workings, self.alarms)
         self.guarding = Guarding(workings)
         self.executor = Executor(workings, self._firing, ports.journal)
-        self._reacting = Reacting(workings, self.guarding, self._follow_ups)
+        self._reacting = Reacting(workings, self.guarding, self._follow_ups, self._flattening.owed)
         self._housekeeping = Housekeeping(workings, self.market, self.alarms)
         self._locking = Locking(workings)
         self.bound = self._locking.bound
@@ -153,7 +153,7 @@ class TradingAgent:
             closing=self._ends_with,
             publish=self._publish,
             order_prefix=self._identity.order_prefix,
-            on_excess=lambda excess: self._follow_ups.add(partial(self._flattening.sell, excess)),
+            on_excess=self._bought_too_much,
             on_stranger=self._order_unknown,
             owned_of=self.trackers.owned,
             undisturbed=self.trackers.undisturbed,
@@ -504,6 +504,12 @@ class TradingAgent:
     def _coins_missing(self, asset: str) -> None:
         if self._housekeeping.lost.missing.notice(asset):
             self._follow_ups.add(self._housekeeping.lost.look_for_missing)
+
+    def _bought_too_much(self, excess: Excess) -> None:
+        self._flattening.owe(excess)
+        self._follow_ups.add(partial(self._flattening.sell, excess))
+        # Where it is too little to sell, it is for a stop after all.
+        self._follow_ups.add(partial(self._reacting.resize, excess.bought.symbol))
 
     def _order_unknown(self, report: OrderReport) -> bool:
         return self._restoring.on_stranger(report)

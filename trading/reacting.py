@@ -1,6 +1,7 @@
 """What follows from a durable fact: a tracker mirrors its exit, slices shrink, entries end."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from functools import partial
 
 from trading.commanding.guarding import Guarding
@@ -22,12 +23,22 @@ from trading.trackers import slices
 
 
 class Reacting:
-    """Asks for what a fact makes necessary; what is written waits for its turn."""
+    """Asks for what a fact makes necessary; what is written waits for its turn.
 
-    def __init__(self, workings: Workings, guarding: Guarding, follow_ups: FollowUps) -> None:
+    `owed` says how many base units of a symbol were bought too much and are to be sold again.
+    """
+
+    def __init__(
+        self,
+        workings: Workings,
+        guarding: Guarding,
+        follow_ups: FollowUps,
+        owed: Callable[[str], Decimal],
+    ) -> None:
         self._of = workings
         self._guarding = guarding
         self._follow_ups = follow_ups
+        self._owed = owed
 
     def react(self, event: Event) -> None:
         """React to a fact that is durable and known to everybody."""
@@ -37,11 +48,11 @@ class Reacting:
             case IntentClosed(intent=intent):
                 if intent.purpose is Purpose.BACKSTOP:
                     self._guarding.closed(intent)
-                self._fit(intent.symbol, intent.side)
+                self._follow_ups.add(partial(self.resize, intent.symbol))
             case FillBooked(fill=fill) if not self._is_open(event):
                 # Proven absent and filled after all: what was sold was another tracker's by then,
                 # and what was bought is nobody's.
-                self._fit(fill.symbol, fill.side)
+                self._follow_ups.add(partial(self.resize, fill.symbol))
             case TradingModeChanged(mode=mode, by=by):
                 # Whoever changes it: what `/halt everything` held goes out with its end.
                 if mode is TradingMode.HALTED_EVERYTHING:
@@ -65,18 +76,7 @@ class Reacting:
             self._follow_ups.add(partial(self._mirror, intent))
             # A purchase may rest for days with a part of it bought. A tracker's own is its slice.
             if intent.side is Side.BUY and intent.tracker_id is None and intent.filled_quantity:
-                self._fit(intent.symbol, intent.side)
-
-    def _fit(self, symbol: str, side: Side) -> None:
-        """Have slices fit what was sold, or bought: by what is too much of that, none grows.
-
-        It is sold again, and whoever sees to that is told right after this: so they grow last.
-        """
-        resize = partial(self.resize, symbol)
-        self._follow_ups.add(resize if side is Side.SELL else partial(self._put_last, resize))
-
-    async def _put_last(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._follow_ups.add(work)
+                self._follow_ups.add(partial(self.resize, intent.symbol))
 
     async def _mirror(self, intent: Intent) -> None:
         if intent.tracker_id is None or intent.purpose is Purpose.BACKSTOP:
@@ -98,7 +98,7 @@ class Reacting:
             fired, exits = self._of.trackers.acting(), self._of.execution.intents
             cut = slices.cut(fired, symbol, exits)
             managed = self._of.state.book.managed(symbol) + sold + cut - ordered
-            bought = self._of.execution.bought_of_slices(symbol)
+            bought = self._of.execution.bought_of_slices(symbol) + self._owed(symbol)
             events = self._of.trackers.resized(symbol, managed, bought=bought)
             if events:
                 await self._of.record(*events)

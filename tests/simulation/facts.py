@@ -51,6 +51,8 @@ class Facts:
     fills: dict[tuple[str, str], Fill] = field(default_factory=dict)
     adopted: dict[str, Decimal] = field(default_factory=dict)
     managed: dict[str, Decimal] = field(default_factory=dict)
+    # Base units by decision, less fees in the same coin; of a sale they are below 0.
+    brought: dict[str, Decimal] = field(default_factory=dict)
     # Base units that the sale which ended last had to let go of, and that others own.
     owed: Decimal = ZERO
     mode: TradingMode = TradingMode.ACTIVE
@@ -162,6 +164,7 @@ class Facts:
                 self.fills[fill.symbol, fill.trade_id] = fill
                 fee = fill.fee if fill.fee_asset == event.base else ZERO
                 moved = fill.side.sign * fill.quantity - fee
+                self.brought[event.intent_id] = self.brought.get(event.intent_id, ZERO) + moved
                 self._adopt(event, fill.symbol)
                 self._manage(fill.symbol, moved + event.unmanaged)
             case events.PositionAdjusted(symbol):
@@ -231,7 +234,16 @@ class Facts:
             and one.intent_id != ended.intent_id
             and not one.state.is_terminal
         )
-        return sum(slices, ZERO) + sum(others, ZERO)
+        # What a purchase of a tracker brings is its own, and in no slice before the end.
+        brought = (
+            self.brought.get(one.intent_id, ZERO)
+            for one in self.intents.values()
+            if one.symbol == ended.symbol
+            and one.side is Side.BUY
+            and one.tracker_id is not None
+            and not one.state.is_terminal
+        )
+        return sum(slices, ZERO) + sum(others, ZERO) + sum(brought, ZERO)
 
     def _manage(self, symbol: str, quantity: Decimal) -> None:
         self.managed[symbol] = max(self.managed.get(symbol, ZERO) + quantity, ZERO)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -228,6 +229,25 @@ async def test_no_stop_grows_by_what_is_sold_again_and_none_pays_for_it(
     # Of what was decided less than a unit of money was left, and what that buys is kept.
     assert owned == {2: Decimal("0.35001"), 3: Decimal("0.2")}
     assert not any("coins are gone" in one.text for one in world.store.of(AlertRaised))
+    fired(late.fired, words=excess(world)[0].text)
+
+
+@pytest.mark.fault("X08c", "SAID")
+async def test_no_stop_grows_by_what_is_sold_again_though_another_fact_has_slices_fitted(
+    world: AgentWorld,
+) -> None:
+    await world.protect("57000", Amount(AmountKind.BASE, Decimal("0.1")))
+    await world.protect("56000", Amount(AmountKind.ALL))
+    await world.do(CancelTracker(1))
+    await world.protect("57000", Amount(AmountKind.BASE, Decimal("0.1")))
+    late = await buy_late(world)
+    async with world.agent.trackers.undisturbed():
+        world.agent._follow_ups.add(partial(world.agent._reacting.resize, BTC))
+        # What is too much is booked while that waits for its turn.
+        await world.time.until(lambda: managed(world) > Decimal("0.55"), LATE_S)
+    await world.until_sold(EXCESS)
+    owned = {one.tracker_id: one.quantity for one in world.agent.trackers.all()}
+    assert owned == {2: Decimal("0.45001"), 3: Decimal("0.1")}
     fired(late.fired, words=excess(world)[0].text)
 
 

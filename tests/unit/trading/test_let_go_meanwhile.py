@@ -12,7 +12,15 @@ from trading.desk import Outcome
 from trading.domain.commands import ArmTracker, ClosePosition, Command, PlaceOrder
 from trading.domain.events import AlertRaised, Event, IntentClosed, IntentOpened, TrackerChanged
 from trading.domain.order import OrderStatus, Side
-from trading.domain.tracker import Amount, AmountKind
+from trading.domain.tracker import (
+    Amount,
+    AmountKind,
+    Distance,
+    Then,
+    ThenKind,
+    TrackerKind,
+    TrackerSpec,
+)
 
 BTC = "BTC/USDT"
 
@@ -231,3 +239,34 @@ async def test_what_ends_at_once_with_what_took_it_over_is_all_let_go_of(
     go.set()
     await world.time.until(lambda: len(_ends(world)) == 2, 60)
     assert (_managed(world), sum(_ends(world))) == (Decimal("0.1"), Decimal("0.3"))
+
+
+async def test_an_end_lets_go_of_nothing_that_a_swing_is_just_buying(world: AgentWorld) -> None:
+    # A closing of a part leaves 0.15 of them unsold, which a stop takes with all that nobody has.
+    world.exchange.without_bids.add(BTC)
+    world.exchange.fee_share, world.exchange.fee_asset = Decimal("0.001"), "BTC"
+    await world.do(ClosePosition(BTC, Decimal("0.5")))
+    [sale] = world.agent.execution.intents
+    await world.do(ArmTracker(stop_spec("50000", _base("0.35"))))
+    swing = TrackerSpec(
+        TrackerKind.BREAKOUT,
+        BTC,
+        Amount(AmountKind.QUOTE, Decimal(3_000)),
+        level=Decimal(60_100),
+        trail=Distance(share=Decimal("0.02")),
+        then=Then(ThenKind.SWING, Decimal("0.04")),
+    )
+    await world.do(ArmTracker(swing))
+    world.exchange.depth[BTC] = Decimal("0.02")
+    await world.move("60150")
+    bought = world.agent.execution.bought_of_slices(BTC)
+    assert bought == Decimal("0.02") * (1 - world.exchange.fee_share)
+    world.exchange.depth[BTC] = Decimal(0)
+    await world.time.finish(world.agent.execution.give_up([sale.intent_id], ()))
+    await world.time.until(lambda: bool(_ends(world)), 5)
+    assert world.agent.execution.intents
+    assert _ends(world) == [Decimal("0.15")]
+    await world.time.until(lambda: not world.agent.execution.intents, 60)
+    await world.time.settle()
+    assert _managed(world) == Decimal("0.35") + bought
+    assert not any("are gone" in one.text for one in world.store.of(AlertRaised))

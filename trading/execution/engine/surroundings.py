@@ -189,6 +189,8 @@ class Surroundings:
         """Managed base units that neither a tracker nor another sale than a case owns."""
         cases, symbol = self.cases.values(), case.intent.symbol
         owned = self.owned_of(symbol, adding.exits_of_slices(cases, symbol))
+        # Until the end of its purchase a tracker owns what that brings, and no slice counts it.
+        owned += adding.bought_of_slices(cases, symbol)
         return position.quantity - owned - adding.owned_beside(case, cases)
 
     def _left_to_sell(self, case: Case) -> Decimal:
