@@ -192,8 +192,13 @@ class Addresser:
 
     def _unsettled_in(self, rows: Sequence[Recorded]) -> dict[int, int]:
         """Return whose protection a halt or a degradation began or ended, and where that stands."""
-        live = [view.tracker for view in self.desk.trackers()] if rows else []
-        return {number: row.seq for row in rows for number in self._unsettled.by(row.event, live)}
+        # Views of hundreds of trackers take milliseconds, and few facts concern all of them.
+        kinds = (events.ConditionChanged, events.TradingModeChanged)
+        changes = [row for row in rows if isinstance(row.event, kinds)]
+        live = [view.tracker for view in self.desk.trackers()] if changes else []
+        return {
+            number: row.seq for row in changes for number in self._unsettled.by(row.event, live)
+        }
 
     def _backstops_in(self, rows: Sequence[Recorded]) -> dict[int, int]:
         """Return whose backstop came to rest on the exchange or left it, and where that stands."""
