@@ -1,5 +1,6 @@
 """What to send instead: as much of what was typed as was right, ended so that it works."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from bot.telegram.grammar_tracker import (
 )
 from bot.telegram.phrase import phrase
 from bot.telegram.words import Words
-from trading.domain.commands import ArmTracker, Command
+from trading.domain.commands import ArmTracker, Command, EditTracker
 from trading.domain.errors import Refused
 from trading.domain.instrument import Instrument
 from trading.domain.money import parse_decimal, parse_percent, plain
@@ -131,7 +132,7 @@ def fitting(error: Refused, command: Command) -> Refused:
     if isinstance(command, ArmTracker):
         example = phrase(ArmTracker(_with_part(command.spec, part)))
     elif number is not None:
-        example = f"/tracker {number} {_as_change(part)}"
+        example = f"/tracker {number} {_as_typed(_as_change(part), command)}"
     return Refused(str(error), example=example or part)
 
 
@@ -141,6 +142,13 @@ def _as_change(part: str) -> str:
         return part
     # Of a tracker that runs the symbol is not typed, and its unit is called by what it is.
     return f"amount {first} quote" if unit else f"amount {first}"
+
+
+def _as_typed(part: str, command: Command) -> str:
+    """Call a level `stop` to whom has typed it so: of a protective stop both are the same price."""
+    if not isinstance(command, EditTracker) or command.stop is None or command.level is not None:
+        return part
+    return re.sub("^level ", "stop ", part)
 
 
 def _with_part(spec: TrackerSpec, part: str) -> TrackerSpec:
@@ -159,8 +167,9 @@ def _amount(part: str, spec: TrackerSpec) -> Amount:
         return Amount(AmountKind.ALL)
     if part.endswith("%"):
         return Amount(AmountKind.SHARE, parse_percent(part))
-    kind = AmountKind.BASE if spec.first_side is Side.SELL else AmountKind.QUOTE
-    return Amount(kind, parse_decimal(part.partition(" ")[0]))
+    number, _, unit = part.partition(" ")
+    is_coins = spec.first_side is Side.SELL and not unit
+    return Amount(AmountKind.BASE if is_coins else AmountKind.QUOTE, parse_decimal(number))
 
 
 def _with_stop(spec: TrackerSpec, words: Words) -> TrackerSpec:

@@ -26,7 +26,7 @@ from trading.pricing import Prices
 from trading.proposals import closing, consent, ordering, tracking
 from trading.proposals.holding import Holding
 from trading.reachability import EXCHANGE_DOWN
-from trading.risk.gate import Activity, Approved, Refusal, largest, oversized, review
+from trading.risk.gate import Activity, Approved, Refusal, beyond, largest, oversized, review
 from trading.risk.limits import RiskLimits
 from trading.state import AgentState
 from trading.trackers import editing
@@ -178,7 +178,8 @@ class Workings:
         """Ask the risk gate what it would say; its reasons become the refusal."""
         verdict = self._review(intent)
         if isinstance(verdict, Refusal):
-            raise Refused("; ".join(verdict.reasons), example=self._smaller(intent))
+            example = self._smaller(intent) or self._nearer(intent)
+            raise Refused("; ".join(verdict.reasons), example=example)
 
     def _oversized(self, intent: Intent) -> tuple[str, ...]:
         return oversized(intent, self.state.book.snapshot(), self.limits, self.activity(intent))
@@ -189,6 +190,14 @@ class Workings:
             return None
         most, quote = self._most(intent), self.instrument(intent.symbol).quote
         return f"/buy {intent.symbol} {plain(most)} {quote}" if most else "/balance"
+
+    def _nearer(self, intent: Intent) -> str | None:
+        """Return the purchase at the market's price, where a limit far above it is wrong."""
+        market = beyond(intent, self.limits, self.activity(intent))
+        if market is None:
+            return None
+        instrument = self.instrument(intent.symbol)
+        return ordering.at_the_market(instrument, intent.quantity, intent.quote_budget, market)
 
     def _most(self, intent: Intent) -> Decimal | None:
         """Return the most that an entry may spend; None where that would be too little to send."""

@@ -42,7 +42,7 @@ def order(
             example=_enough(command, holding, price_paid),
         )
     if command.limit_price is not None:
-        _check_band(command, instrument, quantity, touch)
+        _check_band(command, instrument, (quantity, budget), touch)
         _check_largest(command, instrument, quantity)
     estimate = price if command.limit_price else _walk(book, command.side, quantity, touch)
     sized = SizedOrder(
@@ -96,8 +96,7 @@ def _size(
     if wanted > total:
         asked = slices.said(amount, wanted, Side.SELL, instrument)
         raise Refused(
-            f"{asked} is more than can be sold: {plain(total)}"
-            + (f"; {kept}" if kept else ""),
+            f"{asked} is more than can be sold: {plain(total)}" + (f"; {kept}" if kept else ""),
             # Of what is too little for the exchange, nothing can be offered.
             example="/balance"
             if instrument.is_dust(held, price)
@@ -170,10 +169,16 @@ def _enough(command: PlaceOrder, holding: Holding, price: Decimal) -> str:
 
 
 def _check_band(
-    command: PlaceOrder, instrument: Instrument, quantity: Decimal, price: Decimal
+    command: PlaceOrder,
+    instrument: Instrument,
+    size: tuple[Decimal, Decimal | None],
+    price: Decimal,
 ) -> None:
-    """Refuse a limit that the exchange would refuse: nobody should confirm it before."""
-    limit = command.limit_price or ZERO
+    """Refuse a limit that the exchange would refuse: nobody should confirm it before.
+
+    `size` is the quantity and, where money was named, the budget.
+    """
+    limit, (quantity, budget) = command.limit_price or ZERO, size
     lowest, highest = instrument.price_band(price)
     if limit < lowest:
         taken, bound = lowest, f"from {plain(lowest)} on"
@@ -181,14 +186,27 @@ def _check_band(
         taken, bound = highest, f"up to {plain(highest)}"
     else:
         return
-    verb = "sell"
-    if command.side is Side.BUY:
-        verb, quantity = "buy", instrument.quantity(EXACT.divide(quantity * limit, taken))
+    if command.side is Side.SELL:
+        example = f"/sell {instrument.symbol} {plain(quantity)} limit {plain(taken)}"
+    elif limit > taken:
+        # The highest that the exchange takes would be refused here: it is far above the market.
+        example = at_the_market(instrument, quantity, budget, price)
+    else:
+        quantity = instrument.quantity(EXACT.divide(quantity * limit, taken))
+        example = f"/buy {instrument.symbol} {plain(quantity)} limit {plain(taken)}"
     raise Refused(
         f"the limit {plain(limit)} is too far from the price {plain(price)}: the exchange takes "
         f"limits {bound} now",
-        example=f"/{verb} {instrument.symbol} {plain(quantity)} limit {plain(taken)}",
+        example=example,
     )
+
+
+def at_the_market(
+    instrument: Instrument, quantity: Decimal, budget: Decimal | None, price: Decimal
+) -> str:
+    """Return what to send instead of a purchase whose limit is far above the market."""
+    amount = plain(quantity) if budget is None else f"{plain(budget)} {instrument.quote}"
+    return f"/buy {instrument.symbol} {amount} limit {plain(instrument.price_down(price))}"
 
 
 def _check_largest(command: PlaceOrder, instrument: Instrument, quantity: Decimal) -> None:

@@ -127,6 +127,14 @@ def largest(portfolio: Portfolio, limits: RiskLimits, activity: Activity) -> Dec
     return max(min(free, EXACT.divide(min(caps), worth)), ZERO)
 
 
+def beyond(intent: Intent, limits: RiskLimits, activity: Activity) -> Decimal | None:
+    """Return the market's price where a limit is too far beyond it, None where it is not."""
+    if intent.limit_price is None or activity.quote is None:
+        return None
+    market = _market(activity.quote, activity)
+    return market if _distance(intent, market) > limits.price_collar else None
+
+
 def _halt(
     intent: Intent,
     own: tuple[str, ...],
@@ -197,17 +205,25 @@ def _market_reasons(intent: Intent, limits: RiskLimits, activity: Activity) -> I
             f"bid and ask of {intent.symbol} are {plain(round(spread * 100, 1))}% apart, "
             f"more than {plain(limits.spread_max * 100)}%"
         )
-    price = intent.limit_price or intent.reference_price
-    # A limit that rests on the far side of the market is the person's own choice.
-    market = quote.mid if activity.market is None else activity.market
-    distance = (price - market) / market * intent.side.sign
-    if intent.limit_price is None:
-        distance = abs(distance)
-    if distance > limits.price_collar:
+    market = _market(quote, activity)
+    if _distance(intent, market) > limits.price_collar:
+        price = intent.limit_price or intent.reference_price
         yield (
             f"price {plain(price)} is more than {plain(limits.price_collar * 100)}% from the "
             f"market at {plain(market)}"
         )
+
+
+def _market(quote: Quote, activity: Activity) -> Decimal:
+    return quote.mid if activity.market is None else activity.market
+
+
+def _distance(intent: Intent, market: Decimal) -> Decimal:
+    """Return how far beyond the market an intent would trade, as a share of the market's price."""
+    price = intent.limit_price or intent.reference_price
+    distance = (price - market) / market * intent.side.sign
+    # A limit that rests on the far side of the market is the person's own choice.
+    return abs(distance) if intent.limit_price is None else distance
 
 
 def _money_reasons(intent: Intent, portfolio: Portfolio, activity: Activity) -> Iterable[str]:

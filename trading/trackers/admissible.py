@@ -35,7 +35,7 @@ def check_steps(said: Iterable[tuple[str, str, Level | None]], instrument: Instr
         low, high = instrument.price_down(level), instrument.price_up(level)
         if low == high:
             continue
-        near = f"{plain(low)} or {plain(high)}" if low > 0 else plain(high)
+        near = f"{plain(low)} or {plain(high)}" if low > 0 else f"{plain(high)} is the least"
         raise Refused(
             f"{name} should be a multiple of {plain(instrument.price_tick)}, "
             f"was {plain(level)}: {near}",

@@ -356,7 +356,7 @@ def _people_words(event: events.Event, who: Callable[[int], str]) -> str:
         case events.InvitationClosed(ending=ending, user_id=user_id):
             return f"an invitation was {ending} by {who(user_id)}"
         case events.PersonChanged(person, reason):
-            return _with_reason(f"{person.name} is {person.role.value}", reason)
+            return f"{person.name}: {reason}" if reason else f"{person.name} is {person.role.value}"
         case _:
             return ""
 

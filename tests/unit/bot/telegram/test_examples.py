@@ -144,6 +144,12 @@ def test_an_unknown_candle_length_is_not_taken_for_the_amount() -> None:
         ("/tracker 2 slippage 9%", "slippage 0.5%", "/tracker 2 slippage 0.5%"),
         (_LINES, "lines", _LINES.replace(" 9", " x").replace(" 5", " 9").replace(" x", " 5")),
         ("/tracker 2 amount 100", "0.4", "/tracker 2 amount 0.4"),
+        ("/tracker 2 amount 100", "100 USDT", "/tracker 2 amount 100 quote"),
+        (
+            "/track BTC/USDT stop 58000 500",
+            "500 USDT",
+            "/track BTC/USDT stop 58000 500 USDT",
+        ),
         ("/tracker 2 then swing 1%", "then swing 4%", "/tracker 2 then swing 4%"),
         (
             "/track BTC/USDT stop 5 all then swing",
@@ -152,6 +158,8 @@ def test_an_unknown_candle_length_is_not_taken_for_the_amount() -> None:
         ),
         ("/tracker 2 trail 1%", "then once", "/tracker 2 then once"),
         ("/tracker 2 level 90000", "level 57000", "/tracker 2 level 57000"),
+        ("/tracker 2 stop 90000", "level 57000", "/tracker 2 stop 57000"),
+        ("/tracker 2 stop 90000 level 50000", "level 57000", "/tracker 2 level 57000"),
         ("/buy BTC/USDT 100 USDT", "/buy BTC/USDT 50%", "/buy BTC/USDT 50%"),
     ],
 )

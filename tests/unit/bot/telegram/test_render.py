@@ -39,7 +39,7 @@ from tests.fakes.memory_store import SettableClock
 from tests.unit.trading.trackers.make import armed
 from trading.desk import CloseLine, CloseProposal, PlainProposal, Proposal
 from trading.domain import commands, events
-from trading.domain.chat import ConfirmationAnswer, Role, Severity
+from trading.domain.chat import ConfirmationAnswer, Person, Role, Severity
 from trading.domain.errors import Refused
 from trading.domain.money import plain
 from trading.domain.order import (
@@ -495,6 +495,19 @@ def test_the_audit_is_written_in_the_words_of_a_person() -> None:
         "person 8: now HALTED: panic",
         "Ada has seen an alert",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("watches ADA/USDT", "Ada: watches ADA/USDT"),
+        ("named in the settings", "Ada: named in the settings"),
+        ("", "Ada is viewer"),
+    ],
+)
+def test_the_audit_tells_what_a_person_changed_without_their_role(reason: str, words: str) -> None:
+    person = Person(7, 7, "Ada", Role.VIEWER)
+    assert reports.audit_words(events.PersonChanged(person, reason, START), {7: "Ada"}) == words
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from bot.telegram.grammar import parse
 from tests.unit.trading.agent_world import OWNER, AgentWorld
 from trading.domain.commands import PlaceOrder
 from trading.domain.errors import Refused
@@ -80,6 +81,32 @@ async def test_a_limit_that_the_exchange_would_refuse_is_refused_before_anybody_
     with pytest.raises(Refused, match="too far from the price") as refused:
         await world.time.finish(world.desk.propose(command, OWNER))
     assert refused.value.example == taken
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [
+        (Amount(AmountKind.BASE, Decimal("0.01")), "0.01"),
+        (Amount(AmountKind.QUOTE, Decimal(500)), "500 USDT"),
+        (Amount(AmountKind.SHARE, Decimal("0.05")), "500 USDT"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("limit", "why", "market"),
+    [
+        ("400000", "too far from the price", "60000.01"),
+        ("70000", "5% from the market", "60000"),
+    ],
+)
+async def test_a_purchase_with_a_limit_far_above_the_market_is_offered_at_the_market(
+    world: AgentWorld, amount: Amount, said: str, limit: str, why: str, market: str
+) -> None:
+    command = PlaceOrder(BTC, Side.BUY, amount, Decimal(limit))
+    with pytest.raises(Refused, match=why) as refused:
+        await world.time.finish(world.desk.propose(command, OWNER))
+    offered = refused.value.example or ""
+    assert offered == f"/buy BTC/USDT {said} limit {market}"
+    await world.time.finish(world.desk.propose(parse(offered, world.desk.instrument), OWNER))
 
 
 async def test_a_limit_purchase_that_one_order_cannot_be_is_refused(world: AgentWorld) -> None:

@@ -402,7 +402,7 @@ def test_what_is_worth_the_least_only_now_is_refused_with_everything_as_the_way_
         ),
         (
             spec(TrackerKind.STOP, level="0.00000001"),
-            "stop should be a multiple of 0.01, was 0.00000001: 0.01",
+            "stop should be a multiple of 0.01, was 0.00000001: 0.01 is the least",
             "level 0.01",
         ),
     ],
