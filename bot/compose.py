@@ -18,7 +18,7 @@ from bot.control.sockets import ControlServer
 from bot.control.without_database import WithoutDatabase
 from bot.front import Front
 from bot.on_the_way import SALES, MarkedOnTheWay
-from bot.opening import Opened, opened
+from bot.opening import Opened, opened, waiting
 from bot.refused_start import RefusedStart
 from bot.shares import agent_settings
 from bot.starting import Start
@@ -56,12 +56,41 @@ async def run(settings: Settings, version: str) -> int:
     stop = asyncio.Event()
     with on_signals(stop.set):
         try:
-            async with opened(settings, stop) as parts:
-                return await Process(settings, version, parts).run(stop)
+            tries = 0
+            while (code := await _worked(settings, version, stop, tries)) is None:
+                tries += 1
         except StorageAwaited:
             if not stop.is_set():
                 raise
             return EXIT_ORDERLY
+    return code
+
+
+async def _worked(settings: Settings, version: str, stop: asyncio.Event, tries: int) -> int | None:
+    """Open everything and work until `stop`; returns the exit code.
+
+    None where the database went away between its opening and the first read: that start begins
+    anew, and waits for it as for one that was never there. What could be opened in so many `tries`
+    and not be read is told.
+    """
+    async with opened(settings, stop) as parts:
+        process = Process(settings, version, parts)
+        try:
+            await process.prepare()
+        except StorageLost as error:
+            if parts.store.is_broken:
+                raise
+            logger.warning("start_begins_anew", extra={"error": str(error)})
+            await process.discard()
+            if tries > 0:
+                why = held_start.waiting(StorageAwaited(str(error)))
+                await waiting(settings, SystemClock()).tell(why)
+        else:
+            return await process.work(stop)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(held_start.RETRY_S):
+            await stop.wait()
+    return None
 
 
 async def answer_alone(
@@ -124,10 +153,20 @@ class Process:
         )
 
     async def run(self, stop: asyncio.Event) -> int:
-        """Recover, then work until `stop`; returns the exit code."""
+        """Prepare, then work until `stop`; returns the exit code."""
+        await self.prepare()
+        return await self.work(stop)
+
+    async def prepare(self) -> None:
+        """Read what there is, and begin nothing; raises StorageLost, and can be discarded then."""
         await self._assemble()
         self._front.wire(self._agent, self._desk, self._scanner, self._bus)
-        return await self._work(stop)
+        self._pairing_code = await self._front.chat.start()
+        self._last_runs = await self._store.records.last_runs()
+
+    async def discard(self) -> None:
+        """End what was only prepared."""
+        await self._replays.close()
 
     async def look(self, ask: Ask) -> Reply:
         """Answer from the journal: nothing is started, so nothing acts, and nothing is resumed."""
@@ -202,14 +241,14 @@ class Process:
         self._desk = desk
         self._local = LocalDesk(desk, self._store.records, self._clock, lambda: agent.is_ready)
 
-    async def _work(self, stop: asyncio.Event) -> int:
+    async def work(self, stop: asyncio.Event) -> int:
+        """Recover, then work until `stop`; returns the exit code."""
         ready = asyncio.Event()
         storage = self._storage = self._storage_watch()
         self._bus.subscribe(storage.note)
         control = ControlServer(self._settings.directory, self._local.answer)
-        code = await self._front.chat.start()
-        if code is not None:
-            _say(f"Send this to the bot from your phone to own it: /pair {code}")
+        if self._pairing_code is not None:
+            _say(f"Send this to the bot from your phone to own it: /pair {self._pairing_code}")
         # Before recovery, which may buy what was missed.
         await self._halt_file.check(self._desk)
         work = asyncio.create_task(
@@ -270,7 +309,7 @@ class Process:
         await self._recover(ready)
         watched, halt_file = self._agent.trackers.count(), self._halt_file.path.absolute()
         _say(wording.runs(self._desk.status(), self._version, watched, halt_file))
-        self._schedule.start(await self._store.records.last_runs())
+        self._schedule.start(self._last_runs)
         await pauses.collect_now_and_then()
 
     async def _recover(self, ready: asyncio.Event) -> None:

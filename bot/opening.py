@@ -87,7 +87,7 @@ async def _directory(
 
     if stop is None:
         return await take()
-    telling, answer = _waiting(settings, clock), _answering(settings, clock)
+    telling, answer = waiting(settings, clock), _answering(settings, clock)
     return await held_start.opened(take, stop, telling.tell, service, answer)
 
 
@@ -128,7 +128,7 @@ async def _store(
         failpoint=failpoints.parse(settings.failpoint),
         may_begin=may_begin,
     )
-    telling = _waiting(settings, clock)
+    telling = waiting(settings, clock)
     try:
         if stop is None:
             return await opening()
@@ -159,7 +159,7 @@ def _answering(
     return answer
 
 
-def _waiting(settings: Settings, clock: SystemClock) -> RefusedStart:
+def waiting(settings: Settings, clock: SystemClock) -> RefusedStart:
     """Return who tells of a start that waits before there is a chat."""
 
     async def chat(text: str) -> bool:
