@@ -205,7 +205,9 @@ class TradingAgent:
         await self._begin(stored)
         await self._housekeeping.refresh_balances()
         # A start that is tried again goes on where it was.
-        self._start_log = self._start_log or StartLog(stored.trackers, stored.attempts)
+        self._start_log = self._start_log or StartLog(
+            stored.trackers, stored.attempts, stored.intents
+        )
         self._restoring.doubt(stored, since)
         # Before execution learns which of them are gone.
         self.guarding.load(stored)
