@@ -118,10 +118,21 @@ class Start:
         # What the journal lacks of an earlier one is in it by now, as a mode and an alarm.
         self._store.forget_lost()
         for number, finding in enumerate(findings):
-            alert_id = f"storage:{self._clock.now().isoformat()}:{number}"
-            await self._agent.alarms.alert(alert_id, finding)
+            await self._alert(f"storage:{self._clock.now().isoformat()}:{number}", finding)
         for name, finding in self._in_hand.findings().items():
-            await self._agent.alarms.alert(f"apart:{name}", finding)
+            await self._alert(f"apart:{name}", finding)
+
+    async def _alert(self, alert_id: str, text: str) -> None:
+        """Raise an alarm once it can be written: stops are watched, and do not end for it."""
+        while True:
+            try:
+                await self._agent.alarms.alert(alert_id, text)
+            except StorageLost:
+                if self._store.is_broken:
+                    raise
+                await self._until_written()
+            else:
+                return
 
     async def _tell_refused(self, why: str) -> None:
         # Whoever is not at the terminal must learn that no stop is watched.

@@ -83,6 +83,27 @@ async def test_a_start_on_a_full_disk_goes_on_when_there_is_room() -> None:
     assert parts.findings_told == ["", "the database takes no writes"]
 
 
+class _FullAgain(_Parts):
+    """A disk that is full again as soon as the agent watches, for two looks."""
+
+    async def recover(self) -> None:
+        self.is_ready, self.free_at_look = True, self.looks + 3
+
+    async def alert(self, _: str, text: str) -> None:
+        if self.looks < self.free_at_look:
+            raise StorageLost("disk full")
+        self.findings_told.append(text)
+
+
+async def test_what_a_start_has_found_waits_for_a_disk_that_is_full_again() -> None:
+    parts, slept = _FullAgain(free_at_look=0), []  # type: tuple[_FullAgain, list[float]]
+    await _start(parts, slept).run(parts.restore)
+    assert (parts.findings_told, slept) == (["", "the database takes no writes"], [1.0] * 3)
+    broken = _FullAgain(free_at_look=0, is_broken=True)
+    with pytest.raises(StorageLost):
+        await _start(broken, slept).run(broken.restore)
+
+
 @pytest.mark.parametrize("fate", ["is_broken", "becomes_ready"])
 async def test_a_start_without_a_database_ends_and_so_does_one_that_watched(fate: str) -> None:
     slept: list[float] = []
