@@ -95,7 +95,7 @@ class TradingAgent:
                 self._on_condition,
                 self._is_near,
                 self._on_gap,
-                self._is_needed,
+                *(self._is_needed, self._is_of_worth),
             ),
             sleep=ports.sleep,
         )
@@ -452,6 +452,9 @@ class TradingAgent:
     def _is_needed(self, symbol: str) -> bool:
         # What somebody only looked at, or holds without a stop, waits for no price.
         return symbol in self.trackers.symbols() or self.execution.exiting(symbol) > 0
+
+    def _is_of_worth(self, symbol: str) -> bool:
+        return self._housekeeping.is_of_worth(symbol)
 
     def is_green(self, condition: str) -> bool:
         """Whether a condition of the exchange stands only until it has been green for a while."""

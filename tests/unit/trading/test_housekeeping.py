@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+import pytest
+
 from tests.unit.trading.agent_world import AgentWorld
-from trading.domain.events import AlertRaised, PositionAdjusted
-from trading.domain.position import Balance
+from trading.domain.errors import Unreachable
+from trading.domain.events import AlertRaised, ConditionChanged, PositionAdjusted
+from trading.domain.position import AdjustReason, Balance
 from trading.domain.tracker import Amount, AmountKind
 
 
@@ -36,3 +39,27 @@ async def test_what_a_stop_sells_while_the_account_is_read_is_no_sale_outside_of
     assert [one for one in world.store.of(AlertRaised) if "missing" in one.text] == []
     await world.move("49990")
     await world.until_sold("0.5")
+
+
+@pytest.mark.parametrize(("held", "is_told"), [("0.000001", False), ("0.1", True)])
+async def test_interrupted_prices_of_what_is_only_a_crumb_are_not_told(
+    held: str, is_told: bool
+) -> None:
+    world = AgentWorld()
+
+    async def refuse(*_: object) -> None:
+        raise Unreachable("closed")
+
+    world.exchange.stream_market = refuse  # type: ignore[assignment, method-assign]
+    async with world:
+        reason, price = AdjustReason.ADOPTED, Decimal(60_000)
+        at = world.time.now()
+        adopted = PositionAdjusted("BTC/USDT", Decimal(held), price, reason, "", at)
+        await world.agent.record(adopted)
+        for _ in range(60):
+            await world.time.pass_by(1)
+            await world.time.finish(world.agent.jobs()["staleness_watch"]())
+        told = [one.text for one in world.store.of(ConditionChanged)]
+    assert [text.startswith("live prices of BTC/USDT are interrupted") for text in told] == (
+        [True] * is_told
+    )
