@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 _FILE = "refused_start.json"
 _AGAIN_AFTER = timedelta(hours=1)
 _CHAT_S = 5.0
+_PAUSE_S_MAX = 30.0
 # Long enough for a chat that hangs, and the second channel after it.
 TELL_S = 25.0
 
@@ -55,6 +56,9 @@ class RefusedStart:
     tell_second: Callable[[str], Awaitable[bool]]
     # As this process has told it, where no file can be written.
     _last: Refusal | None = None
+    # After how long a way that took nothing is tried again, and from when on.
+    _pause_s: float = 0.0
+    _again_s: float = 0.0
 
     async def tell(self, text: str, *, is_everywhere: bool = False) -> bool:
         """Tell what was not told yet; returns whether anybody has it by now.
@@ -64,15 +68,27 @@ class RefusedStart:
         now = self.clock.now()
         before = self._last or await asyncio.to_thread(_read, self.data_dir / _FILE)
         refusal = taken_up(before, text, now)
-        if not refusal.is_in_chat:
-            refusal = replace(refusal, is_in_chat=await self._in_chat(text))
-        is_unseen = is_everywhere or refusal.age(now).total_seconds() >= UNSEEN_S
-        if not refusal.is_on_second_channel and (is_unseen or not refusal.is_in_chat):
-            refusal = replace(refusal, is_on_second_channel=await self.tell_second(text))
+        is_due = is_everywhere or refusal != before or self.clock.monotonic() >= self._again_s
+        if is_due:
+            refusal = await self._told(refusal, now, is_everywhere=is_everywhere)
         if refusal != before:
             self._last = refusal
             await self._remember(refusal)
         return refusal.is_in_chat or refusal.is_on_second_channel
+
+    async def _told(self, refusal: Refusal, now: datetime, *, is_everywhere: bool) -> Refusal:
+        """Try what is due; what takes nothing is tried more and more seldom."""
+        if not refusal.is_in_chat:
+            refusal = replace(refusal, is_in_chat=await self._in_chat(refusal.why))
+        is_unseen = is_everywhere or refusal.age(now).total_seconds() >= UNSEEN_S
+        is_second_due = not refusal.is_on_second_channel and (is_unseen or not refusal.is_in_chat)
+        if is_second_due:
+            is_told = await self.tell_second(refusal.why)
+            refusal = replace(refusal, is_on_second_channel=is_told)
+        is_in_vain = not refusal.is_in_chat or (is_second_due and not refusal.is_on_second_channel)
+        self._pause_s = min(max(self._pause_s * 2, 1.0), _PAUSE_S_MAX) if is_in_vain else 0.0
+        self._again_s = self.clock.monotonic() + self._pause_s
+        return refusal
 
     async def forget(self) -> None:
         """Take in that a start succeeded: the next refusal is news."""

@@ -110,3 +110,34 @@ async def test_a_folder_that_takes_nothing_still_tells(tmp_path: Path) -> None:
     lives = Lives(tmp_path / "gone")
     assert await lives.refused()
     assert lives.chat == [KEY]
+
+
+async def test_while_nobody_is_reached_it_is_tried_more_and_more_seldom(tmp_path: Path) -> None:
+    clock, tries = SettableClock(START), [0, 0]
+    is_up = False
+
+    async def chat(_: str) -> bool:
+        tries[0] += 1
+        return is_up
+
+    async def second(_: str) -> bool:
+        tries[1] += 1
+        return False
+
+    starting = RefusedStart(tmp_path, clock, chat, second)
+    # As a start that waits asks: once a second, here for ten minutes.
+    for _ in range(600):
+        assert not await starting.tell(KEY)
+        clock.seconds += 1
+    # After 1, 2, 4, 8 and 16 s, then each half minute.
+    assert tries == [24, 24]
+    # Something else is told at once.
+    assert not await starting.tell("Umbra does not start: withdrawals")
+    assert tries == [25, 25]
+    is_up = True
+    told = 0
+    for _ in range(40):
+        told += await starting.tell("Umbra does not start: withdrawals")
+        clock.seconds += 1
+    assert tries[0] == 26
+    assert told >= 10
