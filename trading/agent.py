@@ -9,6 +9,7 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 
 from trading import activity, backstops, decide, last_words, start_card, views
@@ -166,8 +167,10 @@ class TradingAgent:
             sleep=ports.sleep,
         )
 
-    def _ends_with(self, intent: Intent, fills: Sequence[Fill]) -> Sequence[Event]:
-        return (*self.trackers.outcome(intent, fills), *self.guarding.gone(intent))
+    def _ends_with(
+        self, intent: Intent, fills: Sequence[Fill], unowned: Decimal
+    ) -> Sequence[Event]:
+        return (*self.trackers.outcome(intent, fills, unowned), *self.guarding.gone(intent))
 
     def _workings(self) -> Workings:
         return Workings(

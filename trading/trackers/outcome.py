@@ -59,8 +59,9 @@ def after(
 ) -> TrackerChanged:
     """Return the tracker's fact to be journaled with the closing of its intent.
 
-    `next_slice` is what a cooldown would own next; a swing owns exactly what the fills gave. With
-    no `instrument` the exchange lists the market no more, and nothing goes on.
+    `next_slice` is what a cooldown would own next, and the coins that nobody else owns: of those a
+    swing owns what the fills gave. With no `instrument` the exchange lists the market no more, and
+    nothing goes on.
     """
     result = gained(fills, tracker.symbol)
     spent = replace(
@@ -80,7 +81,10 @@ def after(
             return _ended(spent, TrackerState.DUST, TrackerChange.CLOSED, now)
         return _ended(spent, TrackerState.CLOSED, TrackerChange.CLOSED, now)
     if tracker.spec.then.kind is ThenKind.SWING:
-        return _swung(spent, result, instrument, now)
+        # What was sold by hand of a purchase before its end is none of the swing's.
+        left = max(next_slice.quantity, ZERO) if tracker.side is Side.BUY else result.quantity
+        own = replace(result, quantity=min(result.quantity, left))
+        return _swung(spent, own, instrument, now)
     return _rested(spent, tracker, next_slice, now)
 
 

@@ -63,7 +63,7 @@ class Floor:
             settings=QUICK,
             quote_of=self.quotes.get,
             portfolio_of=self.book.snapshot,
-            closing=lambda intent, fills: (),
+            closing=lambda intent, fills, unowned: (),
             publish=self._publish,
             order_prefix="ux",
             on_missing=self.missing.append,

@@ -22,6 +22,7 @@ from trading.domain.tracker import (
 )
 
 ALL = Amount(AmountKind.ALL)
+REARMED = TrackerChange.REARMED
 BUY = PlaceOrder("BTC/USDT", Side.BUY, Amount(AmountKind.BASE, Decimal("0.1")), Decimal(59_000))
 SWING = TrackerSpec(
     TrackerKind.BREAKOUT,
@@ -115,6 +116,27 @@ async def test_a_stop_that_is_armed_on_everything_takes_nothing_of_what_a_swing_
     assert TrackerChange.RESIZED not in changes
     managed = world.agent.state.book.managed("BTC/USDT")
     assert managed - sum(_owned(world)) < Decimal("0.00001")
+
+
+@pytest.mark.parametrize(("sold", "left"), [("0.02", "0.5"), ("0.12", "0.4")])
+async def test_what_is_sold_of_a_swing_that_is_buying_is_missing_to_no_other_stop(
+    world: AgentWorld, sold: str, left: str
+) -> None:
+    await world.do(ArmTracker(SWING))
+    world.exchange.depth["BTC/USDT"] = Decimal("0.02")
+    await world.move("61001")
+    await world.protect("50000", Amount(AmountKind.BASE, Decimal("0.5")))
+    sale = PlaceOrder("BTC/USDT", Side.SELL, Amount(AmountKind.BASE, Decimal(sold)))
+    await world.do(sale)
+    assert _owned(world) == [Decimal(0), Decimal(left)]
+    del world.exchange.depth["BTC/USDT"]
+    await world.time.until(lambda: not world.agent.trackers.acting(), 120)
+    await world.time.settle()
+    bought = world.exchange.filled(Side.BUY)
+    [swung] = [one for one in world.store.of(TrackerChanged) if one.change is REARMED]
+    assert swung.tracker.quantity == bought - Decimal("0.02")
+    assert _owned(world) == [swung.tracker.quantity, Decimal(left)]
+    assert world.agent.state.book.managed("BTC/USDT") == sum(_owned(world))
 
 
 async def test_where_all_is_a_swing_s_who_wants_a_stop_is_told_so(world: AgentWorld) -> None:

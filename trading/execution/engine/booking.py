@@ -257,7 +257,8 @@ class Booking:
         if state in {IntentState.EXPIRED, IntentState.ABORTED} and not case.is_exit:
             # What was bought, or sold by a backstop, stays so.
             state = IntentState.DONE if case.intent.filled_quantity > 0 else state
-        let_go = self._let_go(case, booking)
+        unowned = self._unowned(case, booking)
+        let_go = self._let_go(case, unowned)
         case.intent = replace(case.intent, state=state, reason=finish.reason, let_go=let_go)
         case.obstacle = None
         fills, now = case.fills, self._s.now()
@@ -268,22 +269,30 @@ class Booking:
             trip = round_trip(case.intent, fills, position, now)
             if trip is not None:
                 events.append(RoundTripClosed(trip, now))
-        events += self._ends_with(case, case.intent, fills)
+        events += self._ends_with(case, case.intent, fills, unowned)
         if case.is_backstop:
             events += self.cutting.sold_by(case, case.intent.filled_quantity)
         return events
 
-    def _let_go(self, case: Case, booking: Sequence[Fill]) -> Decimal:
-        """Return what leaves care with this end; `booking` are executions written with it."""
+    @staticmethod
+    def _let_go(case: Case, unowned: Decimal) -> Decimal:
+        return max(min(case.intent.to_let_go, unowned), ZERO)
+
+    def _unowned(self, case: Case, booking: Sequence[Fill]) -> Decimal:
+        """Return the managed base units that nobody else owns; `booking` are written with this end.
+
+        They are what leaves care with a sale, or what a tracker owns that has bought.
+        """
         intent = case.intent
-        if not intent.on_loan:
+        is_buy = intent.side is Side.BUY
+        if not intent.on_loan and not (is_buy and intent.tracker_id is not None):
             return ZERO
         # Its own opening, and with it what came under care, may not have been told yet.
         self._s.writer.publish()
         position = self._s.portfolio_of().positions.get(intent.symbol) or Position(intent.symbol)
         for fill in booking:
             position = position.apply(fill, *base_and_quote(intent.symbol))
-        return max(min(intent.to_let_go, self._s.unowned(case, position)), ZERO)
+        return self._s.unowned(case, position)
 
     def _pass_on(self, ended: Case) -> list[Event]:
         """Return what newer sales let go of in its stead, having taken it over meanwhile.
@@ -306,11 +315,14 @@ class Booking:
         """Return what follows when a backstop that had ended has sold after all."""
         sold = sum((fill.quantity for fill in fills), ZERO)
         late = replace(backstop.intent, state=IntentState.DONE, filled_quantity=sold)
-        return [*self._ends_with(backstop, late, fills), *self.cutting.sold_by(backstop, sold)]
+        ended = self._ends_with(backstop, late, fills, ZERO)
+        return [*ended, *self.cutting.sold_by(backstop, sold)]
 
-    def _ends_with(self, case: Case, intent: Intent, fills: Sequence[Fill]) -> Sequence[Event]:
+    def _ends_with(
+        self, case: Case, intent: Intent, fills: Sequence[Fill], unowned: Decimal
+    ) -> Sequence[Event]:
         try:
-            return self._s.closing(intent, fills)
+            return self._s.closing(intent, fills, unowned)
         except Exception as error:
             # What was executed is a fact, and is booked whatever the tracker makes of it.
             logger.exception("closing_failed", extra={"intent": intent.intent_id})

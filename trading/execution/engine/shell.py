@@ -58,8 +58,9 @@ class ExecutionEngine:
     """Carries decisions out, each at most once; the exchange's word is the only one on fills.
 
     `instruments` are the rules as a start has loaded them; what waits for other ones reloads them.
-    `closing` returns what else ends with a decision (its tracker, dust); it is written in the same
-    transaction, within `undisturbed`. `publish` is handed every fact once it is written;
+    `closing` returns what else ends with a decision (its tracker, dust), given its executions and
+    the managed base units that nobody owns by now; it is written in the same transaction, within
+    `undisturbed`. `publish` is handed every fact once it is written;
     `on_excess` what was bought beyond a decision, once it is booked and at the next start;
     `owned_of` says how many base units of a symbol trackers own whose open exits are these.
     `on_stranger` is told of each order of ours that comes to light and that no record tells of, and
@@ -81,7 +82,7 @@ class ExecutionEngine:
         settings: ExecutionSettings,
         quote_of: Callable[[str], Quote | None],
         portfolio_of: Callable[[], Portfolio],
-        closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]],
+        closing: Callable[[Intent, Sequence[Fill], Decimal], Sequence[Event]],
         publish: Callable[..., None],
         order_prefix: str,
         on_excess: Callable[[Excess], None] = lambda _: None,

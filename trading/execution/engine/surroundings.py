@@ -43,7 +43,7 @@ class Surroundings:
     rules: dict[str, Instrument]
     quote_of: Callable[[str], Quote | None]
     portfolio_of: Callable[[], Portfolio]
-    closing: Callable[[Intent, Sequence[Fill]], Sequence[Event]]
+    closing: Callable[[Intent, Sequence[Fill], Decimal], Sequence[Event]]
     prefix: str
     on_excess: Callable[[Excess], None] = lambda _: None
     on_stranger: Callable[[OrderReport], bool] = lambda _: False
@@ -190,7 +190,7 @@ class Surroundings:
         cases, symbol = self.cases.values(), case.intent.symbol
         owned = self.owned_of(symbol, adding.exits_of_slices(cases, symbol))
         # Until the end of its purchase a tracker owns what that brings, and no slice counts it.
-        owned += adding.bought_of_slices(cases, symbol)
+        owned += adding.bought_of_slices([one for one in cases if one is not case], symbol)
         return position.quantity - owned - adding.owned_beside(case, cases)
 
     def _left_to_sell(self, case: Case) -> Decimal:

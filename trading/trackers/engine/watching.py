@@ -203,8 +203,13 @@ class TrackerEngine:
 
     # ------------------------------------------------------------ what others journal
 
-    def outcome(self, intent: Intent, fills: Sequence[Fill]) -> list[TrackerChanged]:
-        """Return the facts to journal in the transaction that closes an intent of a tracker."""
+    def outcome(
+        self, intent: Intent, fills: Sequence[Fill], unowned: Decimal
+    ) -> list[TrackerChanged]:
+        """Return the facts to journal in the transaction that closes an intent of a tracker.
+
+        Of `unowned` base units a swing owns what it has bought: all, unless some were sold since.
+        """
         number = intent.tracker_id
         tracker = None if number is None else self._live.find(number)
         if tracker is not None and intent.purpose is Purpose.BACKSTOP:
@@ -214,7 +219,10 @@ class TrackerEngine:
         if tracker is None or not tracker.state.is_acting or tracker.arm_seq != intent.arm_seq:
             return []
         instrument = self._instruments.get(tracker.symbol)
-        slice_ = Slice() if instrument is None else self._next_slice(tracker, intent, instrument)
+        slice_ = Slice(unowned)
+        if tracker.spec.then.kind is not ThenKind.SWING:
+            rules = instrument
+            slice_ = Slice() if rules is None else self._next_slice(tracker, intent, rules)
         now = self._clock.now()
         return [outcome.after(tracker, intent, fills, instrument, slice_, now)]
 

@@ -128,7 +128,7 @@ class Desk:
             self.published.append(event)
             self.book.apply(event)
 
-    def _closing(self, intent: Intent, fills: Sequence[Fill]) -> Sequence[Event]:
+    def _closing(self, intent: Intent, fills: Sequence[Fill], _: Decimal) -> Sequence[Event]:
         self.closed.append((intent, tuple(fills)))
         return list(self.extra)
 

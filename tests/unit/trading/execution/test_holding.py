@@ -655,7 +655,7 @@ async def test_a_tracker_that_fails_to_end_does_not_keep_the_fill_from_being_boo
 ) -> None:
     desk = Desk()
 
-    def failing(intent, fills):  # type: ignore[no-untyped-def]
+    def failing(intent, fills, unowned):  # type: ignore[no-untyped-def]
         raise KeyError("no such tracker")
 
     desk.engine._s.closing = failing

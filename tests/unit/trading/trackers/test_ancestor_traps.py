@@ -58,7 +58,7 @@ def _closed(tracker: Tracker, side: Side) -> Tracker:
         "0.0005" if side is Side.BUY else "30",
         "BTC" if side is Side.BUY else "USDT",
     )
-    return outcome.after(tracker, intent, [done], BTC, Slice(), NOON).tracker
+    return outcome.after(tracker, intent, [done], BTC, Slice(d(100)), NOON).tracker
 
 
 def test_trap_1_holdings_are_read_from_the_fill_and_never_from_the_start() -> None:

@@ -47,7 +47,9 @@ def _after(
         arm_seq=tracker.arm_seq,
         state=state,
     )
-    return outcome.after(tracker, intent, fills, BTC, then or Slice(), NOON)
+    # Of what a swing has bought nobody else owns any.
+    free = Slice(d(100)) if tracker.spec.then.kind is ThenKind.SWING else Slice()
+    return outcome.after(tracker, intent, fills, BTC, then or free, NOON)
 
 
 def test_once_is_the_end_and_it_owns_nothing_any_more() -> None:
