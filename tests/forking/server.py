@@ -24,6 +24,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bot.build import build
 from tests.forking.ahead import MINUTES, set_ahead
 from trading.gateway.library import STREAMING, library
 
@@ -36,10 +37,13 @@ _TASKS = Path("/proc/self/task")
 # What `run`, `sim`, `chat` and `watchdog` have imported once they serve.
 _IMPORTED = (
     "alembic.command",
+    "alembic.config",
+    "anyio._backends._asyncio",
     "anyio.streams.tls",
     "apscheduler.executors.asyncio",
     "bot.cli",
     "bot.compose",
+    "bot.descriptors",
     "bot.localchat.server",
     "bot.logs",
     "bot.secrets.memory",
@@ -49,6 +53,8 @@ _IMPORTED = (
     "sqlalchemy.dialects.sqlite",
     "storage.postgres",
     "trading.sim.binance.server",
+    "typer._adapters",
+    "typer._click.decorators",
 )
 
 
@@ -138,6 +144,8 @@ def main() -> None:
         importlib.import_module(name)
     # As an agent reads it: without the exchanges that it does not trade on.
     library(STREAMING).binance  # noqa: B018
+    # Read from every file of ours once in each process.
+    build()
     # A collection in a fork would look through all of it, and copy its pages.
     gc.collect()
     gc.freeze()
