@@ -219,6 +219,11 @@ class AttemptState(Enum):
         """Whether nothing more is expected of this attempt."""
         return self in TERMINAL_ATTEMPTS
 
+    @property
+    def words(self) -> str:
+        """What a person reads of an order in this state, after `is`."""
+        return "being cancelled" if self is AttemptState.PENDING_CANCEL else self.value
+
 
 TERMINAL_ATTEMPTS = frozenset(
     {

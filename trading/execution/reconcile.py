@@ -35,6 +35,12 @@ class Difference(Enum):
 
 # What is found of orders, and not of coins.
 ORDERS = frozenset(Difference) - {Difference.FOREIGN_SALE, Difference.SHORT}
+_OF_ORDERS = {
+    Difference.ORPHAN: "is Umbra's and not in its journal",
+    Difference.LATE_FOUND: "was taken for absent, and is there",
+    Difference.BEHIND: "had come further than was known",
+    Difference.TWICE: "was carried out twice",
+}
 _SHORT = re.compile(r"(\S+): the account shows ([0-9.]+) (\S+) less than Umbra manages")
 
 
@@ -66,9 +72,9 @@ def sentence(finding: Finding) -> str:
         case Difference.FOREIGN_SALE:
             is_sale = finding.asset == base_and_quote(finding.symbol)[0]
             return f"{finding.symbol}: {coins} {'sold' if is_sale else 'spent'} outside of Umbra"
-    order = f" order {finding.report.client_order_id}" if finding.report is not None else ""
-    amount = f" {plain(finding.quantity)}" if finding.quantity else ""
-    return f"{finding.symbol}: {finding.kind.value.replace('_', ' ')}{order}{amount}"
+    order = f"order {finding.report.client_order_id}" if finding.report is not None else "an order"
+    amount = f", {plain(finding.quantity)} filled" if finding.quantity else ""
+    return f"{finding.symbol}: {order} {_OF_ORDERS[finding.kind]}{amount}"
 
 
 def short_of(sentence: str) -> Finding | None:

@@ -378,7 +378,7 @@ def _attempt_lines(intent: Intent, attempt: Attempt) -> list[Line]:
         at = f"from {price(request.stop_price)} on: backstop"
     return [
         f"{intent.side.value} {quantity(request.quantity)} {request.symbol} {at}",
-        f"  try {attempt.number}: {attempt.state.value}, {quantity(intent.filled_quantity)} filled",
+        f"  try {attempt.number}: {attempt.state.words}, {quantity(intent.filled_quantity)} filled",
     ]
 
 

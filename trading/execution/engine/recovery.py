@@ -311,6 +311,6 @@ def _sentence(case: Case) -> str:
     found = (
         "no order was open"
         if live is None
-        else f"order {live.client_order_id} is {live.state.value}"
+        else f"order {live.client_order_id} is {live.state.words}"
     )
     return f"{intent.symbol}: {verb} {plain(amount)}, {plain(done)} filled; {found}"

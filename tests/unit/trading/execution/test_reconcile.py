@@ -55,6 +55,19 @@ def kinds(attempts: dict[str, Attempt], *reports: OrderReport) -> list[Differenc
     return [one.kind for one in reconcile.orders(attempts, reports, "ux")]
 
 
+def test_what_is_found_of_orders_is_a_sentence_without_words_of_machines() -> None:
+    def said(attempts: dict[str, Attempt], filled: str) -> str:
+        [found] = reconcile.orders(attempts, [report(OrderStatus.CANCELED, filled)], "ux")
+        return reconcile.sentence(found).removeprefix(f"{BTC}: order {ID} ")
+
+    assert said({}, "0.2") == "is Umbra's and not in its journal, 0.2 filled"
+    absent, waiting = local(AttemptState.ABSENT), local(AttemptState.PENDING_CANCEL)
+    assert said(absent, "0.2") == "was taken for absent, and is there, 0.2 filled"
+    assert said(waiting, "0") == "had come further than was known"
+    assert AttemptState.PENDING_CANCEL.words == "being cancelled"
+    assert {state for state in AttemptState if "_" in state.words} == set()
+
+
 @pytest.mark.fault("W10")
 @pytest.mark.fault("W11")
 def test_an_order_of_our_form_without_a_record_is_an_orphan_and_a_foreign_one_is_nothing() -> None:

@@ -66,7 +66,7 @@ async def test_a_start_tells_of_two_sales_under_one_id_that_nobody_saw() -> None
     again = desk.restarted()
     lines = await again.time.finish(again.engine.recover(await again.store.state()))
     [line] = [line for line in lines if "carried out twice" in line]
-    assert line.endswith(" 1")
+    assert line.endswith(", 1 filled")
     assert len(_told(again)) == 1
     assert again.managed == 0
 
