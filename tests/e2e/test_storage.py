@@ -106,6 +106,27 @@ async def test_a_stop_still_sells_once_when_the_disk_is_full_before_it_fires(
     await _check_once(world)
 
 
+@pytest.mark.fault("S03", "ONE")
+async def test_a_stop_sells_on_a_full_disk_though_money_came_in_and_the_streams_broke(
+    quiet_world: World,
+) -> None:
+    world = quiet_world
+    disk = await start_on_small_disk(world)
+    await world.arm("/track BTC/USDT stop 58000 all")
+    disk.fill()
+    await world.until_message("cannot write its journal")
+    fired(losses(world))
+    # Whoever follows the account anew reads it, and would write down what came.
+    await world.deposit("USDT", Decimal(500))
+    await world.fault("disconnect", scope="all", abort=True)
+    await world.until(lambda: _caught_up_in_vain(world), "the account was not followed anew")
+    await world.price("57990")
+    await world.until(lambda: _is_sold(world), "not sold")
+    disk.free()
+    await world.until_message(r"Sold 0\.5 BTC")
+    await _check_once(world)
+
+
 @pytest.mark.fault("S02", "KEEP ONE")
 async def test_a_disk_that_fills_between_order_and_answer_forgets_nothing(
     quiet_world: World,
@@ -323,6 +344,10 @@ async def test_a_start_waits_for_a_database_that_another_program_holds_and_says_
 
 async def _waits(world: World, starts: int) -> bool:
     return world.log().count("umbra: Umbra waits to start") >= starts
+
+
+async def _caught_up_in_vain(world: World) -> bool:
+    return '"catch_up_failed"' in world.log()
 
 
 async def _is_sold(world: World) -> bool:
