@@ -22,7 +22,7 @@ from trading.domain.tracker import Line, Tracker
 # A colour for each meaning, everywhere the same.
 STOP, TARGET, ENTRY = "stop", "target", "entry"
 RECORD, RESISTANCE, PAUSED = "record", "resistance", "paused"
-_LEVELS_MAX = 12
+LEVELS_MAX = 12
 _MARKERS_MAX = 40
 _DAY_MS = 86_400_000
 
@@ -150,10 +150,16 @@ def drawing_of(facts: ChartFacts, price_tick: Decimal, zone: tzinfo) -> Drawing:
         places=places_of(price_tick),
         bars=tuple(Bar(c.open, c.high, c.low, c.close, c.volume) for c in candles),
         price=None if facts.price is None else float(facts.price),
-        levels=tuple(levels[:_LEVELS_MAX]),
+        levels=_nearest(levels, candles[-1].close if facts.price is None else float(facts.price)),
         markers=tuple(markers[:_MARKERS_MAX]),
         watermark="SIMULATED" if facts.is_simulated else "",
     )
+
+
+def _nearest(levels: Sequence[LevelMark], price: float) -> tuple[LevelMark, ...]:
+    """Return as many as fit, in their own order: what is far from the price fires last."""
+    near = sorted(levels, key=lambda mark: abs(mark.right_price - price))[:LEVELS_MAX]
+    return tuple(mark for mark in levels if mark in near)
 
 
 def drawing_from_json(content: dict[str, Any]) -> Drawing:

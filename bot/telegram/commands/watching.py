@@ -381,7 +381,8 @@ async def monitoring(request: Request, services: Services) -> Reply:
     watchers: dict[str, list[str]] = {}
     for person in services.roster.active.values():
         for interest in person.wishes.interests:
-            watchers.setdefault(interest.symbol, []).append(named(person))
+            name = "you" if person.user_id == request.by else named(person)
+            watchers.setdefault(interest.symbol, []).append(name)
     return Reply((render.monitoring_card(views, watchers, page),))
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
-from bot.charts.drawing import level_marks
+from bot.charts.drawing import LEVELS_MAX, level_marks
 from bot.modes import MODES, THIS_MACHINE
 from bot.telegram import phrase
 from bot.telegram.render.earnings import exit_lines
@@ -110,6 +110,8 @@ def chart_caption(view: ChartView, instrument: Instrument) -> str:
     stands = "HELD: " if view.are_stops_held else "BLIND: " if view.is_blind else ""
     if stands and any(each.side is Side.SELL for each in view.trackers):
         lines.append(HELD if view.are_stops_held else BLIND)
+    if sum(len(level_marks(tracker, view)) for tracker in view.trackers) > LEVELS_MAX:
+        lines.append(f"Drawn: the {LEVELS_MAX} levels nearest to the price")
     for tracker in view.trackers:
         hard_stop = tracker.hard_stop_price if tracker.side is Side.SELL else None
         stops = [each for each in (tracker.stop_price, hard_stop) if each is not None]

@@ -264,13 +264,16 @@ def monitoring_card(
 
 
 def _view_lines(view: MonitoredView, watchers: Mapping[str, Sequence[str]] | None) -> list[Line]:
+    # Where lengths wait, what they wait for says more than that the symbol does.
+    is_told = view.missing and view.readiness is Readiness.WARMING
+    ready = "" if is_told else f", {_READY[view.readiness]}"
     lines: list[Line] = [
         f"• {view.symbol} {scores_words(view.score)}",
-        f"  {timeframe_names(view.timeframes)}, {_READY[view.readiness]}",
+        f"  {timeframe_names(view.timeframes)}{ready}",
     ]
     if view.young:
         lines.append(f"  too young: {timeframe_names(view.young)}")
     lines += [f"  {line}" for line in without_lines(None, view.missing)]
     if watchers is not None:
-        lines.append(f"  for {', '.join(watchers.get(view.symbol, ())) or 'nobody'}")
+        lines.append(f"  watched by {', '.join(watchers.get(view.symbol, ())) or 'nobody'}")
     return lines

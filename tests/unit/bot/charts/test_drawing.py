@@ -272,6 +272,19 @@ def test_near_levels_leave_most_of_the_height_to_the_candles() -> None:
     assert candles / (high - low) > 0.45
 
 
+def test_of_many_levels_those_nearest_to_the_price_are_drawn_in_their_own_order() -> None:
+    """The newest tracker may be the next to fire: it is not the one that is left out."""
+    prices = (96, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 104)
+    trackers = [
+        _tracker(number, TrackerKind.STOP, stop_price=Decimal(price))
+        for number, price in enumerate(prices)
+    ]
+    drawn_prices = [level.right_price for level in drawn(_view(*trackers)).levels]
+    assert drawn_prices == [price for price in prices if price not in {50, 51}]
+    unpriced = replace(_view(*trackers), price=None)
+    assert [level.right_price for level in drawn(unpriced).levels] == drawn_prices
+
+
 def test_a_level_out_of_sight_is_an_arrow_with_its_price() -> None:
     below, above = (
         drawn(_view(_tracker(1, TrackerKind.STOP, stop_price=Decimal(price)))).levels[0]

@@ -484,9 +484,23 @@ async def test_the_owner_sees_all_that_is_scanned_and_for_whom(talk: Talk) -> No
     }
     shown = await talk.ask("/monitoring")
     assert shown.title == "🔭 3 symbols scanned, 2 not ready"
-    assert "BTC/USDT bear 92 · bull 0 1h 1d, live too young: 1d for Ada (7), Bob (8)" in shown.text
-    assert "its past is being read for Bob (8)" in shown.text
-    assert "its candles do not come for nobody" in shown.text
+    assert (
+        "BTC/USDT bear 92 · bull 0 1h 1d, live too young: 1d watched by you, Bob (8)" in shown.text
+    )
+    assert "its past is being read watched by Bob (8)" in shown.text
+    assert "its candles do not come watched by nobody" in shown.text
+
+
+async def test_a_past_that_is_being_read_is_told_once_with_the_lengths_that_wait(
+    talk: Talk,
+) -> None:
+    await talk.ask("/watch BTC/USDT 1h 1d")
+    missing = (Missing(tf("1d")[0], "its past is being read"),)
+    talk.scanner.views["BTC/USDT"] = MonitoredView(
+        "BTC/USDT", tf("1h", "1d"), Readiness.WARMING, None, missing=missing
+    )
+    shown = (await talk.ask("/monitoring")).text
+    assert "no score yet 1h 1d without 1d: its past is being read watched by you" in shown
 
 
 @pytest.mark.parametrize("user_id", [VIEWER, TRADER])
@@ -503,7 +517,7 @@ async def test_others_see_only_what_they_watch_and_nobody_elses_name(
     assert "ETH/USDT" in shown.text
     assert "BTC/USDT" not in shown.text
     assert "Ada" not in shown.text
-    assert " for " not in shown.text
+    assert "watched by" not in shown.text
 
 
 async def test_others_see_their_own_lengths_and_the_score_over_these(talk: Talk) -> None:

@@ -26,6 +26,22 @@ async def test_a_caption_names_the_hard_stop_of_a_take_profit() -> None:
     assert "hard stop at 58,000.00" in caption
 
 
+async def test_a_caption_says_where_the_picture_leaves_levels_out() -> None:
+    desk = FakeDesk(SettableClock(START))
+    said = "/track BTC/USDT stop 58000 0.1"
+    await desk.execute(grammar.parse(said, INSTRUMENTS.__getitem__), 7, "1")
+    chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
+    [tracker] = chart.trackers
+    marks = len(level_marks(tracker, chart))
+    for count in (12 // marks, 12 // marks + 1):
+        several = [replace(tracker, tracker_id=number) for number in range(1, count + 1)]
+        told = reports.chart_caption(
+            replace(chart, trackers=several), INSTRUMENTS["BTC/USDT"]
+        ).split()
+        is_more = count * marks > 12
+        assert ("Drawn: the 12 levels nearest to the price" in " ".join(told)) is is_more
+
+
 async def test_a_caption_counts_the_fills_and_names_the_last() -> None:
     desk = FakeDesk(SettableClock(START))
     chart = await desk.chart("BTC/USDT", Timeframe("1h"), 40)
