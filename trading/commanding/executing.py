@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Container, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -42,7 +42,7 @@ from trading.domain.events import (
 )
 from trading.domain.instrument import base_and_quote
 from trading.domain.money import ONE, ZERO, grouped
-from trading.domain.order import Intent, Purpose, Side
+from trading.domain.order import PANICKED, Intent, Purpose, Side
 from trading.domain.position import AdjustReason, TradingMode
 from trading.domain.tracker import Tracker, TrackerChange, TrackerState
 from trading.ports.storage import Journal
@@ -234,7 +234,7 @@ class Executor:
                 return await self._sell_all(command, done, unmoved)
         finally:
             if is_panic and self._of.state.mode.is_halted:
-                await self._of.execution.cancel_entries("panic")
+                await self._of.execution.cancel_entries(PANICKED)
 
     async def _sell_all(
         self, command: CloseAll | Panic, done: CommandExecuted, unmoved: Container[str]
@@ -268,8 +268,11 @@ class Executor:
         ]
         halt = self._halt_of_panic(done) if is_panic else ()
         is_more_at_work = bool(self._of.sales())
+        ending = self._of.execution.panicking() if is_panic else nullcontext(())
         try:
-            await self._sell_off(intents, (*cause, *halt), list(hurried.values()), halt)
+            with ending as ended:
+                word = (*cause, *halt, *ended)
+                await self._sell_off(intents, word, list(hurried.values()), halt)
         except StorageLost:
             self._unwritten = halt
             raise

@@ -47,6 +47,8 @@ class TimeInForce(Enum):
 SELF_TRADE = "self-trade prevention"
 # Why a sale found nothing left to sell, or a tracker ended before its private stop fired.
 BACKSTOP_SOLD = "its backstop on the exchange sold"
+# Why an entry is given up as everything is sold: what it buys after that is sold, too.
+PANICKED = "a panic sells everything"
 
 
 class OrderStatus(Enum):

@@ -1,4 +1,4 @@
-"""What was bought too much: by an order that was proven absent, or after a stop had fired."""
+"""What was bought too much: by an order proven absent, or after a stop or a panic has sold."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,12 +7,13 @@ from decimal import Decimal, InvalidOperation
 
 from trading.domain.events import AlertRaised, Event, FillBooked, IntentClosed, IntentOpened
 from trading.domain.money import ZERO, plain
-from trading.domain.order import Fill, Intent, Side
+from trading.domain.order import PANICKED, Fill, Intent, Side
 
 # Why an entry is given up that has bought a part of what a stop sells.
 UNWOUND = "its stop has fired"
 _LATE = "an order proven absent was filled"
-_UNWOUND = "its stop had fired"
+# What is said of that which an entry buys after it was given up for this.
+_AFTER = {UNWOUND: "its stop had fired", PANICKED: "a panic had sold everything"}
 _OF_UNWOUND = "unwound:"
 
 
@@ -31,13 +32,18 @@ class Excess:
 
 def excess(bought: Intent, before: Decimal, total: Decimal) -> Excess:
     """Return what to deal with: `total` is too much by now, of which `before` was known."""
-    why = _LATE if unwound_at(bought) is None else _UNWOUND
+    why = _AFTER.get(bought.given_up, _LATE)
     return Excess(bought, total - before, why, f"{_prefix(bought)}{plain(total)}")
 
 
 def unwound_at(intent: Intent) -> Decimal | None:
-    """Return the base units that an entry had bought when the stop of its coins fired."""
-    return intent.given_up_filled if intent.given_up == UNWOUND else None
+    """Return the base units that an entry had bought when a stop or a panic sold its coins."""
+    return intent.given_up_filled if is_unwinding(intent.given_up) else None
+
+
+def is_unwinding(reason: str) -> bool:
+    """Whether what an entry buys after it was given up for this is not wanted."""
+    return reason in _AFTER
 
 
 def _prefix(bought: Intent) -> str:
@@ -87,7 +93,7 @@ def _dealt_with(bought: Intent, alert_ids: Sequence[str]) -> Decimal:
 
 
 def too_much(intent: Intent, fills: Sequence[Fill]) -> Decimal:
-    """Return the base units that nobody wants: beyond its decision, or since its stop has fired."""
+    """Return the base units that nobody wants: beyond its decision, or since its coins are sold."""
     before = unwound_at(intent)
     if before is None:
         return bought_beyond(intent, fills)

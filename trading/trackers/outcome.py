@@ -8,7 +8,7 @@ from decimal import Decimal
 from trading.domain.events import TrackerChanged
 from trading.domain.instrument import Instrument, base_and_quote
 from trading.domain.money import EXACT, ONE, ZERO
-from trading.domain.order import BACKSTOP_SOLD, Fill, Intent, IntentState, Purpose, Side
+from trading.domain.order import BACKSTOP_SOLD, PANICKED, Fill, Intent, IntentState, Purpose, Side
 from trading.domain.tracker import (
     NOTHING_LEFT,
     TOO_LITTLE_LEFT,
@@ -132,6 +132,7 @@ def _goes_on(tracker: Tracker, intent: Intent, result: Gained) -> bool:
         tracker.spec.then.kind is not ThenKind.ONCE
         and result.price is not None
         and intent.purpose is not Purpose.PANIC
+        and intent.given_up != PANICKED
         # Who set a hard stop wanted out: buying back after it would add the risk it took away.
         and tracker.fired_rule != rules.HARD_STOP
     )

@@ -8,10 +8,10 @@ from dataclasses import replace
 from trading.domain.errors import NotCarriedOn, UmbraError
 from trading.domain.events import Event, IntentChanged
 from trading.domain.money import ZERO
-from trading.domain.order import IntentState, Purpose
+from trading.domain.order import PANICKED, IntentState, Purpose
 from trading.execution.engine.case import Case
 from trading.execution.engine.surroundings import Surroundings
-from trading.execution.excess import UNWOUND
+from trading.execution.excess import UNWOUND, is_unwinding
 from trading.execution.ladder import Finish
 
 BY_PERSON = "given up by a person"
@@ -72,6 +72,18 @@ class GivingUp:
         with self._one_fact(self._at_work(self.bought_into(symbol), UNWOUND), UNWOUND) as noted:
             yield noted
 
+    @contextmanager
+    def panicking(self) -> Iterator[Sequence[Event]]:
+        """The same of all entries, as everything is sold."""
+        with self._one_fact(self._at_work(self.entries, PANICKED), PANICKED) as noted:
+            yield noted
+
+    @property
+    def entries(self) -> Sequence[str]:
+        """The ids of all open entries."""
+        cases = self._s.cases.values()
+        return [one.intent.intent_id for one in cases if one.intent.purpose is Purpose.ENTRY]
+
     def bought_into(self, symbol: str) -> Sequence[str]:
         """Return the ids of entries that have bought a part of what is held of a symbol."""
         return [
@@ -116,12 +128,12 @@ class GivingUp:
 
     def _at_work(self, intent_ids: Iterable[str], reason: str) -> list[Case]:
         # One may have been given up since it was counted. Whatever else gave it up: what it buys
-        # after a stop has fired is not wanted.
-        is_stop = reason == UNWOUND
+        # after a stop has fired, or a panic, is not wanted.
+        is_sold = is_unwinding(reason)
         return [
             case
             for case in self._open(intent_ids)
-            if not case.intent.given_up or (is_stop and case.unwound_at is None)
+            if not case.intent.given_up or (is_sold and case.unwound_at is None)
         ]
 
     @contextmanager
@@ -150,9 +162,9 @@ class GivingUp:
         now, events = self._s.now(), list[Event]()
         for case in cases:
             # What is not booked yet is held by nobody: whoever sells now does not sell it.
-            done = case.intent.filled_quantity
+            done = case.intent.filled_quantity - case.unbooked
             case.intent = replace(case.intent, given_up=reason, given_up_filled=done)
-            if reason == UNWOUND:
+            if is_unwinding(reason):
                 # Counted from here on.
                 case.beyond = ZERO
             if case.is_begun:

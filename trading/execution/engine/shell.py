@@ -535,12 +535,19 @@ class ExecutionEngine:
     @property
     def entries(self) -> Sequence[str]:
         """The ids of all open entries."""
-        cases = self._s.cases.values()
-        return [one.intent.intent_id for one in cases if one.intent.purpose is Purpose.ENTRY]
+        return self._giving_up.entries
 
     async def cancel_entries(self, reason: str) -> None:
         """Give every open entry up."""
         await self._giving_up.follows(self.entries, reason)
+
+    def panicking(self) -> AbstractContextManager[Sequence[Event]]:
+        """Give up all entries, as everything is sold; what they still buy goes, too.
+
+        The block writes these events in the transaction of the panic; where that cannot be, nothing
+        is given up.
+        """
+        return self._giving_up.panicking()
 
     def unwinding(self, symbol: str) -> AbstractContextManager[Sequence[Event]]:
         """Give up what has bought a part of what a stop sells now; what it still buys goes, too.
