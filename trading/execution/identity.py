@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from functools import cache
 
 CLIENT_ORDER_ID_LENGTH_MAX = 36
 _DIGEST_LENGTH = 16
@@ -41,8 +42,13 @@ def stem(prefix: str, intent_id: str) -> str:
 
 def is_ours(client_order_id: str, prefix: str) -> bool:
     """Whether an order of the exchange carries the form that only we send."""
-    form = rf"{re.escape(prefix)}[a-z2-7]{{{_DIGEST_LENGTH}}}-[1-9][0-9]*"
-    return re.fullmatch(form, client_order_id, re.ASCII) is not None
+    return _form(prefix).fullmatch(client_order_id) is not None
+
+
+@cache
+def _form(prefix: str) -> re.Pattern[str]:
+    # One per account: each order of each list is asked about.
+    return re.compile(rf"{re.escape(prefix)}[a-z2-7]{{{_DIGEST_LENGTH}}}-[1-9][0-9]*", re.ASCII)
 
 
 def attempt_number(client_order_id: str) -> int:
