@@ -125,6 +125,22 @@ async def test_card_of_34_columns_fits_a_phone(
     await keep_picture(page, f"card_{scheme}")
 
 
+async def test_an_enlarged_chart_lies_below_the_buttons_on_a_small_phone(
+    chat: ChatServer, open_page: OpenPage
+) -> None:
+    page = await open_page(width=320, height=568)
+    lines = [f"#{number} stop 58000 at 58,000.00" for number in range(20)]
+    await chat.picture(png(360, 400), "\n".join(lines))
+    await page.get_by_role("button", name="Enlarge").click()
+    await expect(page.locator("#viewer-caption")).to_be_in_viewport()
+    picture = await page.locator("#viewer img").bounding_box()
+    button = await page.locator(".viewer-save").bounding_box()
+    assert picture
+    assert button
+    assert picture["y"] >= button["y"] + button["height"]
+    assert picture["y"] + picture["height"] <= 568
+
+
 async def test_picture_is_enlarged_and_a_document_can_be_kept(
     chat: ChatServer, open_page: OpenPage
 ) -> None:
