@@ -24,7 +24,7 @@ from trading.commanding.proposing import Proposer
 from trading.commanding.reviewing import Reviewing
 from trading.commanding.workings import Workings
 from trading.deadlines import Patience
-from trading.domain.errors import UmbraError
+from trading.domain.errors import StorageLost, UmbraError
 from trading.domain.events import (
     CommandExecuted,
     ConditionChanged,
@@ -81,7 +81,7 @@ class TradingAgent:
         self._claim_account = ports.claim_account
         self._identity = identity
         self.state = AgentState(settings.currency, ports.clock.now())
-        self._follow_ups = FollowUps()
+        self._follow_ups = FollowUps(ports.sleep)
         self.alarms = Alarms(self.state, ports.clock, self.record)
         self._is_started = False
         # What the journal holds, until execution carries it out.
@@ -248,18 +248,25 @@ class TradingAgent:
         self.trackers.end_earlier(self.state.conditions)
         self.is_ready = True
         # From here on a death is told and judged, however soon it comes.
-        await self.beat()
+        await self._now_or_later(self.beat)
         findings = self._start_log.completed(
             findings, self.trackers.acting(), self.state.instruments
         )
         self._start_log = None
         told = self._card(findings) if stored.last_alive_at else tuple(findings)
         blind_s = math.ceil((now - since).total_seconds())
-        await self.record(RecoveryReported(blind_s, told, now))
-        await self._housekeeping.open_day()
+        await self._now_or_later(partial(self.record, RecoveryReported(blind_s, told, now)))
+        await self._now_or_later(self._housekeeping.open_day)
         # Neither is worth another recovery when the exchange asks for silence now.
         self._follow_ups.add(self._housekeeping.check_permissions)
         self._follow_ups.add(self._housekeeping.reconcile)
+
+    async def _now_or_later(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do the last of a start as soon as the disk takes it: what watches must not end for it."""
+        try:
+            await work()
+        except StorageLost:
+            self._follow_ups.add(work)
 
     async def tell_unreached(self, advice: str) -> None:
         """Say once that this start waits for the exchange, and that nothing is watched so long."""

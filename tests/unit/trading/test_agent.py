@@ -33,12 +33,14 @@ from trading.domain.errors import (
     InstanceConflict,
     Refused,
     SettingsInvalid,
+    StorageLost,
     Unreachable,
 )
 from trading.domain.events import (
     AlertRaised,
     ConditionChanged,
     DayOpened,
+    Event,
     Installed,
     IntentChanged,
     IntentOpened,
@@ -1153,3 +1155,27 @@ async def test_a_halt_that_is_asked_for_while_a_start_reads_what_is_stored_count
     assert world.agent.state.mode is TradingMode.HALTED
     # No second word of it is needed.
     assert len(world.store.of(TradingModeChanged)) == 1
+
+
+async def test_a_disk_that_is_full_again_as_soon_as_a_start_watches_ends_nothing(
+    world: AgentWorld,
+) -> None:
+    await world.protect()
+    await world.kill()
+    append, lost, reports = world.store.append, [], len(world.store.of(RecoveryReported))
+
+    async def full_once_ready(*new: Event, **more: bool) -> int:
+        if world.agent.is_ready:
+            lost.append(new)
+            raise StorageLost("disk full")
+        return await append(*new, **more)
+
+    world.store.append = full_once_ready  # type: ignore[method-assign]
+    await world.start()
+    assert lost
+    world.store.append = append  # type: ignore[method-assign]
+    await world.time.pass_by(5)
+    # Once the disk takes it, what was found is told once.
+    assert len(world.store.of(RecoveryReported)) == reports + 1
+    await world.move("57900")
+    await world.until_sold("0.5")
