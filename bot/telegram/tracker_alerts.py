@@ -86,7 +86,7 @@ def _ended_or_begun_anew(
     return None
 
 
-_SOURCES = {"stream": "live", "rest": "asked for"}
+_SOURCES = {"stream": "live", "rest": "fetched"}
 _PRICES = {PriceKind.LAST: "last price", PriceKind.BID: "bid", PriceKind.MID: "middle price"}
 
 

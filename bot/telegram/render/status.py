@@ -75,9 +75,10 @@ def status_card(status: StatusView, *, may_act: bool = True) -> Card:
     if status.profit_today is not None:
         lines.append(f"Today {signed(status.profit_today)} {status.currency}")
     lines.append(tracker_counts(status))
-    fresh = f"{age(status.data_age_s)} old" if status.data_age_s is not None else "not needed now"
+    is_needed = status.data_age_s is not None
+    fresh = f"Prices {age(status.data_age_s)} old" if is_needed else "No tracker needs prices"
     way = "back" if _is_back(status) else status.stream
-    lines.append(f"Prices {fresh} · {STREAMS.get(way, way)}")
+    lines.append(f"{fresh} · {STREAMS.get(way, way)}")
     for view in status.positions[:PAGE]:
         lines.extend(position_lines(view))
     if len(status.positions) > PAGE:

@@ -317,6 +317,8 @@ def test_triggered_carries_its_evidence() -> None:
         "level 58,000.00 (touch)",
         "selling 0.5 BTC",
     ]
+    fetched = replace(event, evidence=replace(evidence, source="rest"))
+    assert told(fetched)[1] == "last price 57,999.99 (fetched)"
 
 
 def test_a_stop_that_may_not_sell_tells_once_what_fired_and_why_it_does_not_sell() -> None:

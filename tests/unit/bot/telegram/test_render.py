@@ -618,6 +618,11 @@ async def test_a_status_without_eyes_calls_nothing_protected() -> None:
     assert told == ("Holds 0.5 BTC (BTC/USDT), CANNOT SELL NOW: 0.5 at 58000",)
 
 
+def test_a_status_says_when_no_tracker_waits_for_prices() -> None:
+    seen = replace(FakeDesk(SettableClock(START)).status(), data_age_s=None, stream="live")
+    assert "No tracker needs prices · live" in _assert_fits(status.status_card(seen))
+
+
 def test_a_status_does_not_call_live_prices_interrupted_that_are_live_again() -> None:
     down = events.ConditionChanged(
         "stream_down", None, True, Severity.WARN, "they are interrupted", START
