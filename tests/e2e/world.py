@@ -22,7 +22,8 @@ from tests.forking.ahead import MINUTES
 
 OWNER_ID = 1
 PATIENCE_S = 60.0
-_POLL_S = 0.05
+# Looking takes both sides some milliseconds: nobody looks again before a tenth of what has passed.
+_LOOK_S, _LOOK_S_MAX = 0.05, 0.25
 
 Message = dict[str, Any]
 Process = asyncio.subprocess.Process | forking.ForkedProcess
@@ -191,7 +192,7 @@ class World:
                 if address := address_in(said):
                     return address
                 assert time.monotonic() < deadline, f"{command} does not serve: {said[-2000:]}"
-                await asyncio.sleep(_POLL_S)
+                await asyncio.sleep(_LOOK_S)
             assert is_taken_in(said), said[-2000:]
 
     # ------------------------------------------------------------ phone
@@ -236,15 +237,15 @@ class World:
                 return re.search(wanted, message["text"]) is not None
             return wanted(message)
 
-        deadline = time.monotonic() + PATIENCE_S
+        began_s = time.monotonic()
         while True:
             found = [message for message in await self.messages(after, chat_id) if matches(message)]
             if found:
                 return found[0]
-            if time.monotonic() > deadline:
+            if time.monotonic() > began_s + PATIENCE_S:
                 seen = [message["text"] for message in await self.messages(after, chat_id)]
                 raise AssertionError(f"{wanted!r} not in {seen}\n{self.log()[-4000:]}")
-            await asyncio.sleep(_POLL_S)
+            await _pause(began_s)
 
     async def has_message(self, pattern: str, after: int) -> bool:
         """Whether the bot has said something that matches."""
@@ -383,10 +384,10 @@ class World:
         self, wanted: Callable[[], Any], what: str, patience_s: float = PATIENCE_S
     ) -> None:
         """Wait until an asynchronous predicate holds."""
-        deadline = time.monotonic() + patience_s
+        began_s = time.monotonic()
         while not await wanted():
-            assert time.monotonic() < deadline, f"{what}\n{self.log()[-4000:]}"
-            await asyncio.sleep(_POLL_S)
+            assert time.monotonic() < began_s + patience_s, f"{what}\n{self.log()[-4000:]}"
+            await _pause(began_s)
 
     async def _get(self, url: str) -> Any:
         async with self.session.get(url) as reply:
@@ -397,6 +398,11 @@ class World:
         async with self.session.post(url, json=body) as reply:
             assert reply.status == 200, await reply.text()
             return await reply.json()
+
+
+async def _pause(began_s: float) -> None:
+    passed_s = time.monotonic() - began_s
+    await asyncio.sleep(min(max(_LOOK_S, passed_s / 10), _LOOK_S_MAX))
 
 
 def _is_no_sign(message: Message) -> bool:
