@@ -125,7 +125,7 @@ class TradingAgent:
         self._firing = Firing(workings, self.alarms)
         self._flattening = Flattening(workings, self.alarms)
         self.guarding = Guarding(workings)
-        self.executor = Executor(workings, self._firing, ports.journal)
+        self.executor = Executor(workings, self._firing, ports.journal, self._follow_ups.end)
         self._reacting = Reacting(workings, self.guarding, self._follow_ups, self._flattening.owed)
         self._housekeeping = Housekeeping(workings, self.market, self.alarms)
         self._locking = Locking(workings)

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from trading.domain.errors import AuthLost, Retryable, StorageLost
+from trading.domain.errors import AuthLost, Fatal, Retryable, StorageLost
 
 logger = logging.getLogger(__name__)
 _WAITING_MAX = 10_000
 _AGAIN_S = 1.0
+_OVERFLOWED = "too many facts wait to be written: the journal hangs"
 
 
 class FollowUps:
@@ -16,7 +17,7 @@ class FollowUps:
 
     def __init__(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._waiting: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(_WAITING_MAX)
-        self._is_overflowed = False
+        self._ending: Fatal | None = None
         # Whether the log holds that the one at hand waits.
         self._is_told = False
         self._sleep = sleep
@@ -27,15 +28,21 @@ class FollowUps:
         try:
             self._waiting.put_nowait(work)
         except asyncio.QueueFull:
-            self._is_overflowed = True
+            self._ending = StorageLost(_OVERFLOWED)
 
     def give_up(self) -> None:
         """End the process: what waits for the journal elsewhere is too much for memory."""
-        self._is_overflowed = True
+        self.end(StorageLost(_OVERFLOWED))
+
+    def end(self, error: Fatal) -> None:
+        """End the process by what is raised elsewhere, where it may only be told to who asked."""
+        self._ending = self._ending or error
         self.add(_nothing)
 
     async def run(self) -> None:
         """Do what was added until cancelled; raises StorageLost when the bound was passed.
+
+        And whatever else is to end the process.
 
         What the journal does not take is done again until it does: a disk that comes back is waited
         for, and whether one that does not ends the process is for others to say.
@@ -46,8 +53,8 @@ class FollowUps:
                 await self._sleep(_AGAIN_S)
 
     async def _is_done(self, work: Callable[[], Awaitable[None]]) -> bool:
-        if self._is_overflowed:
-            raise StorageLost("too many facts wait to be written: the journal hangs")
+        if self._ending is not None:
+            raise self._ending
         try:
             await work()
         except (Retryable, AuthLost) as error:

@@ -40,16 +40,19 @@ class Doubts:
         """
         if not self._words:
             return
+        # Of one that fails meanwhile this look says nothing.
+        words = dict(self._words)
         try:
             # Behind whatever may still be on its way.
             await self._journal.append()
             newest = await self._journal.latest(CAUSES_KEPT, (CommandExecuted.__name__,))
         except StorageLost:
             return
-        words, self._words = self._words, {}
         for each in newest:
             if isinstance(each.event, CommandExecuted) and each.event.cause in words:
                 raise NotCarriedOn(words[each.event.cause])
+        for cause in words:
+            self._words.pop(cause, None)
 
 
 def _about(command: Command, mode: TradingMode) -> str | None:

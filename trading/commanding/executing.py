@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -31,7 +31,14 @@ from trading.domain.commands import (
     ResumeTracker,
     SetTradingMode,
 )
-from trading.domain.errors import AlreadyRecorded, Outgrown, Refused, StorageLost, Unreachable
+from trading.domain.errors import (
+    AlreadyRecorded,
+    NotCarriedOn,
+    Outgrown,
+    Refused,
+    StorageLost,
+    Unreachable,
+)
 from trading.domain.events import (
     AlertAcknowledged,
     CommandExecuted,
@@ -59,10 +66,17 @@ _ENTRIES_ENDED = "entries were cancelled"
 class Executor:
     """Does what was proposed and confirmed."""
 
-    def __init__(self, workings: Workings, firing: Firing, journal: Journal) -> None:
+    def __init__(
+        self,
+        workings: Workings,
+        firing: Firing,
+        journal: Journal,
+        end: Callable[[NotCarriedOn], None],
+    ) -> None:
         self._of = workings
         self._firing = firing
         self._doubts = Doubts(journal)
+        self._end = end
         # A halt that holds in memory alone: it is written as its panic is given again.
         self._unwritten: Sequence[Event] = ()
 
@@ -76,14 +90,18 @@ class Executor:
     ) -> Outcome:
         """Do a command once; raises AlreadyRecorded for a known cause, Refused if it cannot be.
 
-        Raises NotCarriedOn where the journal has one that failed and that memory does not know.
+        Raises NotCarriedOn where the journal has one that failed and that memory does not know; the
+        process ends by that, also where whoever gave the command only reads why it failed.
         """
         if cause in self._of.state.executed:
             raise AlreadyRecorded(CommandExecuted.__name__, cause)
-        await self._doubts.settle()
         done = CommandExecuted(cause, by, type(command).__name__, self._of.clock.now())
         try:
+            await self._doubts.settle()
             return await self._effect(command, done, reference, shown)
+        except NotCarriedOn as error:
+            self._end(error)
+            raise
         except StorageLost:
             self._doubts.note(command, cause, self._of.state.mode)
             raise

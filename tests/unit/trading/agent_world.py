@@ -173,9 +173,14 @@ class AgentWorld:
         await self.time.finish(agent.recover())
         await self.time.settle()
 
+    @property
+    def following_up(self) -> asyncio.Task[None]:
+        """Whoever does what follows from facts: its end ends the process."""
+        return self._tasks[-1]
+
     def stop_following_up(self) -> None:
         """Let nothing more be done that follows from facts, as right before a death."""
-        self._tasks[-1].cancel()
+        self.following_up.cancel()
 
     async def stop_watching(self) -> None:
         """Let nobody watch trackers, so that a test can in a way of its own."""

@@ -1,12 +1,14 @@
 """A person's word whose record was taken for lost is carried out: it may be durable."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 
 import pytest
 
+from tests.builders import NOON
 from tests.unit.trading.agent_world import OWNER, AgentWorld, stop_spec
+from trading.commanding.doubts import Doubts
 from trading.desk import Outcome, Proposal
 from trading.domain.commands import (
     AbortOrders,
@@ -22,6 +24,7 @@ from trading.domain.events import CommandExecuted, Event, IntentChanged, Trading
 from trading.domain.order import Side
 from trading.domain.position import TradingMode
 from trading.domain.tracker import Amount, AmountKind
+from trading.ports.storage import Recorded
 
 BTC = "BTC/USDT"
 MONEY = Amount(AmountKind.QUOTE, Decimal(500))
@@ -340,3 +343,34 @@ async def test_a_panic_that_was_refused_is_not_written_behind_a_newer_end(
 ) -> None:
     await _overtaken(world, Panic(), AbortOrders(BTC))
     assert world.exchange.coins["BTC"] == Decimal("0.5")
+
+
+async def test_who_may_only_read_that_a_word_was_not_carried_out_ends_the_process_as_well(
+    world: AgentWorld,
+) -> None:
+    await _lose_answer(world, await _asked(world, STOP))
+    # As whoever asks from a terminal, and the agent goes on without an answer to that.
+    for cause in ("c-2", "c-3"):
+        with pytest.raises(NotCarriedOn):
+            await world.time.finish(world.desk.execute(Panic(), OWNER, cause, None))
+    assert isinstance(world.following_up.exception(), NotCarriedOn)
+
+
+async def test_a_word_that_fails_while_another_one_is_looked_for_stays_in_doubt(
+    world: AgentWorld,
+) -> None:
+    doubts, latest = Doubts(world.store), world.store.latest
+
+    async def fails_meanwhile(limit: int, kinds: Sequence[str]) -> Sequence[Recorded]:
+        found = await latest(limit, kinds)
+        await world.store.append(CommandExecuted("late", OWNER, "ArmTracker", NOON))
+        doubts.note(STOP, "late", TradingMode.ACTIVE)
+        return found
+
+    doubts.note(STOP, "early", TradingMode.ACTIVE)
+    world.store.latest = fails_meanwhile  # type: ignore[method-assign]
+    await doubts.settle()
+    world.store.latest = latest  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(NotCarriedOn):
+            await doubts.settle()
