@@ -131,9 +131,10 @@ class Writer:
         if not self._unsaved:
             return
         async with self._flushing:
-            # What is on its way goes first, and may outdate what was refused.
-            await self._is_idle.wait()
             while self._unsaved:
+                # What is on its way goes first, and may outdate what was refused.
+                while self._under_way:
+                    await self._is_idle.wait()
                 turn, batch = self._unsaved[0]
                 left = [event for event in batch if not self._is_outdated(event, turn)]
                 try:

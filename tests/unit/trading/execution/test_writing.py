@@ -114,3 +114,57 @@ async def test_where_both_were_refused_the_newer_one_is_written_last() -> None:
     await asyncio.gather(*words)
     await writer.flush()
     assert store.all_events == changes
+
+
+async def test_a_write_does_not_wait_for_another_one_once_nothing_is_left_to_save() -> None:
+    store = _Queue()
+    writer = Writer(store, lambda *_: None)
+    store.fates.put_nowait(False)
+    await writer.keep(fact(1))
+    begun, append = list[Event](), store.append
+
+    async def noted(*new: Event, reserve: bool = False, urgent: bool = False) -> int:
+        begun.extend(new)
+        return await append(*new, reserve=reserve, urgent=urgent)
+
+    store.append = noted  # type: ignore[method-assign]
+    stops = [asyncio.create_task(writer.write(fact(n), is_exit=True)) for n in (2, 3)]
+    await _a_while()
+    store.fates.put_nowait(True)
+    await _a_while()
+    assert begun == [fact(1), fact(2), fact(3)]
+    for _ in stops:
+        store.fates.put_nowait(True)
+    await asyncio.gather(*stops)
+
+
+async def test_a_write_that_is_begun_anew_is_waited_for_to_its_end() -> None:
+    store = _Queue()
+    writer = Writer(store, lambda *_: None)
+    for _ in range(2):
+        store.fates.put_nowait(True)
+    await writer.keep(IntentOpened(SALE, NOON))
+    await writer.keep(fact(1))
+    older, newer = (
+        IntentChanged(replace(SALE, given_up=word), NOON) for word in ("first", "second")
+    )
+    # Its first try meets what is known already.
+    words = [
+        asyncio.create_task(writer.keep(older)),
+        asyncio.create_task(writer.keep(fact(1), newer)),
+    ]
+    await _a_while()
+    store.fates.put_nowait(False)
+    await words[0]
+    words.append(asyncio.create_task(writer.keep(fact(2))))
+    await _a_while()
+    for _ in range(5):
+        store.fates.put_nowait(True)
+        await _a_while()
+    await asyncio.gather(*words)
+    assert store.all_events == [IntentOpened(SALE, NOON), fact(1), newer, fact(2)]
+
+
+async def _a_while() -> None:
+    for _ in range(9):
+        await asyncio.sleep(0)
