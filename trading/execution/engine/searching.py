@@ -182,14 +182,18 @@ class Searching:
             known = case.attempt(live.client_order_id) or live
             if known.state.is_terminal:
                 return
+            # One that was sent in its place is looked for by itself.
+            is_newest = case.live is known
             asked = advance(known, Observed.CANCEL_ASKED)
             if asked is not known:
                 await self._booking.note(case, asked, "cancel asked")
-                case.cancels, case.sent_s = 0, self._s.monotonic()
-        case.search = None
-        pause_s = min(_CANCEL_AGAIN_S * 2**case.cancels, _CANCEL_AGAIN_S_MAX)
-        case.cancels = min(case.cancels + 1, _CANCELS_COUNTED)
-        case.cancel_again_s = self._s.monotonic() + pause_s
+                if is_newest:
+                    case.cancels, case.sent_s = 0, self._s.monotonic()
+        if is_newest:
+            case.search = None
+            pause_s = min(_CANCEL_AGAIN_S * 2**case.cancels, _CANCEL_AGAIN_S_MAX)
+            case.cancels = min(case.cancels + 1, _CANCELS_COUNTED)
+            case.cancel_again_s = self._s.monotonic() + pause_s
         evidence = await self._answer(case, live)
         if evidence is None:
             return
@@ -202,9 +206,16 @@ class Searching:
         """Have an order cancelled that nobody waits for; returns at once, as its answer may not."""
         order_id = live.client_order_id
         if order_id not in self._unwanted:
-            cancelling = asyncio.create_task(self.cancel(case, live))
+            cancelling = asyncio.create_task(self._cancel_unwanted(case, live))
             self._unwanted[order_id] = cancelling
             cancelling.add_done_callback(lambda _: self._unwanted.pop(order_id))
+
+    async def _cancel_unwanted(self, case: Case, live: Attempt) -> None:
+        try:
+            await self.cancel(case, live)
+        except Exception:
+            # It is asked for again as long as it rests.
+            logger.exception("cancel_failed", extra={"order": live.client_order_id})
 
     @property
     def asking(self) -> Sequence[asyncio.Task[SendEvidence] | asyncio.Task[None]]:

@@ -271,6 +271,45 @@ async def test_x08c_no_report_waits_for_the_answer_to_the_cancel_of_a_late_order
 
 
 @pytest.mark.fault("X08c")
+async def test_x08c_the_cancel_of_a_late_order_puts_off_no_proof_about_the_next_one() -> None:
+    desk = Desk()
+    late = desk.exchange.fail("late_match", after_s=40)
+    await desk.open(desk.entry(limit_price=Decimal(50_000)))
+    await desk.time.pass_by(5)
+    desk.exchange.fail("late_match", after_s=5000)
+    await desk.time.until(lambda: len(desk.exchange.sent) == 2, 60)
+    desk.exchange.fail("cancel_mute", times=9)
+    for _ in range(3):
+        await desk.time.pass_by(8)
+        await desk.time.finish(desk.engine.check_open_attempts())
+    assert "pending_cancel" in desk.states()
+    assert desk.states().count("absent") == 2
+    fired(late.fired)
+
+
+@pytest.mark.fault("X08c")
+async def test_x08c_a_cancel_of_a_late_order_that_fails_is_logged_and_asked_for_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    late = desk.exchange.fail("late_match", after_s=40)
+    await desk.open(desk.entry(limit_price=Decimal(50_000)))
+    cancel = desk.exchange.cancel
+
+    async def broken(symbol: str, client_order_id: str) -> SendEvidence:
+        desk.exchange.cancel = cancel  # type: ignore[method-assign]
+        raise ValueError("an error of ours")
+
+    desk.exchange.cancel = broken  # type: ignore[method-assign]
+    for _ in range(8):
+        await desk.time.pass_by(10)
+        await desk.time.finish(desk.engine.check_open_attempts())
+    assert [one.message for one in caplog.records].count("cancel_failed") == 1
+    assert [one.is_open for one in desk.exchange.history] == [True, False]
+    fired(late.fired)
+
+
+@pytest.mark.fault("X08c")
 async def test_x08c_a_late_order_that_rests_is_cancelled() -> None:
     desk = Desk(balances={"BTC": "0", "USDT": "100000"})
     late = desk.exchange.fail("late_match", after_s=60)
