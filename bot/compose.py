@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 from bot import held_start, pauses, scanning
 from bot.archive_watch import ARCHIVE_DAMAGED, ArchiveWatch
@@ -56,22 +56,28 @@ async def run(settings: Settings, version: str) -> int:
     stop = asyncio.Event()
     with on_signals(stop.set):
         try:
-            tries = 0
-            while (code := await _worked(settings, version, stop, tries)) is None:
+            telling, tries = waiting(settings, SystemClock()), 0
+            while isinstance(ended := await _worked(settings, version, stop), StorageLost):
+                if tries > 0:
+                    # One that is away is told by who opens it; this one can be opened again.
+                    why = held_start.waiting(StorageAwaited(str(ended)))
+                    await _unless(stop, telling.tell(why))
+                await _unless(stop, asyncio.sleep(held_start.RETRY_S))
+                if stop.is_set():
+                    return EXIT_ORDERLY
                 tries += 1
         except StorageAwaited:
             if not stop.is_set():
                 raise
             return EXIT_ORDERLY
-    return code
+    return ended
 
 
-async def _worked(settings: Settings, version: str, stop: asyncio.Event, tries: int) -> int | None:
+async def _worked(settings: Settings, version: str, stop: asyncio.Event) -> int | StorageLost:
     """Open everything and work until `stop`; returns the exit code.
 
-    None where the database went away between its opening and the first read: that start begins
-    anew, and waits for it as for one that was never there. What could be opened in so many `tries`
-    and not be read is told.
+    Or why the database went away between its opening and the first read: that start begins anew,
+    and waits for it as for one that was never there.
     """
     async with opened(settings, stop) as parts:
         process = Process(settings, version, parts)
@@ -82,15 +88,21 @@ async def _worked(settings: Settings, version: str, stop: asyncio.Event, tries: 
                 raise
             logger.warning("start_begins_anew", extra={"error": str(error)})
             await process.discard()
-            if tries > 0:
-                why = held_start.waiting(StorageAwaited(str(error)))
-                await waiting(settings, SystemClock()).tell(why)
-        else:
-            return await process.work(stop)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(held_start.RETRY_S):
-            await stop.wait()
-    return None
+            return error
+        return await process.work(stop)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[object, object, object]) -> None:
+    """Await what only waits or tells, until `stop`: an end waits for neither."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+    if not working.cancelled():
+        await working
 
 
 async def answer_alone(

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,10 @@ from typing import Any
 import pytest
 
 from bot import compose, config, held_start
+from bot.refused_start import RefusedStart
+from tests.builders import NOON
 from tests.catalogue import fired
+from tests.fakes.memory_store import SettableClock
 from trading.domain.errors import StorageLost
 
 GONE = StorageLost("postgresql cannot be read: connection was closed in the middle of operation")
@@ -86,6 +91,47 @@ async def test_a_database_that_can_be_opened_again_and_again_and_not_read_is_tol
     [told] = starts.told
     assert "PRIVATE STOPS ARE NOT WATCHED" in told
     assert str(GONE) in told
+
+
+async def test_a_chat_that_is_away_is_not_tried_with_each_start_that_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tried = list[str]()
+
+    class Silent(Starts):
+        def waiting(self, *_: object) -> Any:
+            return RefusedStart(tmp_path, SettableClock(NOON), self._away, self._away)
+
+        async def _away(self, text: str) -> bool:
+            tried.append(text)
+            return False
+
+    starts = Silent(lost=5)
+    assert await _run(starts, monkeypatch, tmp_path) == 0
+    # Once in either way, until its pause is over.
+    assert len(tried) == 2
+
+
+async def test_an_end_waits_for_no_telling_of_a_start_that_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun = asyncio.Event()
+
+    class Hanging(Starts):
+        async def tell(self, text: str) -> bool:
+            begun.set()
+            return await asyncio.Event().wait()
+
+        async def prepare(self) -> None:
+            if begun.is_set():
+                raise AssertionError("it begins once more")
+            raise GONE
+
+    running = asyncio.create_task(_run(Hanging(lost=9), monkeypatch, tmp_path))
+    await begun.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(5):
+        assert await running == 0
 
 
 async def test_a_start_on_a_disk_that_is_broken_ends(
