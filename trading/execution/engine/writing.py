@@ -38,6 +38,8 @@ class Writer:
         self._unsaved: deque[tuple[int, tuple[Event, ...]]] = deque()
         self._put_off: deque[tuple[Event, ...]] = deque()
         self._flushing = asyncio.Lock()
+        # How many tries to write what memory holds were in vain.
+        self._refused = 0
         # Writes are numbered as they begin. How many are on their way, and which was the newest
         # that told of a decision, while an older one may still be refused.
         self.turn = self._under_way = 0
@@ -130,8 +132,10 @@ class Writer:
         """Write what memory holds, oldest first, as far as storage takes it."""
         if not self._unsaved:
             return
+        refused = self._refused
         async with self._flushing:
-            while self._unsaved:
+            # What was tried in vain while this waited is not tried by each of many stops.
+            while self._unsaved and self._refused == refused:
                 # What is on its way goes first, and may outdate what was refused.
                 while self._under_way:
                     await self._is_idle.wait()
@@ -140,6 +144,7 @@ class Writer:
                 try:
                     await self._append_new(turn, left)
                 except StorageLost:
+                    self._refused += 1
                     return
                 self._unsaved.popleft()
                 self.on_written(batch)

@@ -9,6 +9,7 @@ import pytest
 from tests.builders import NOON
 from tests.catalogue import fired
 from tests.fakes.memory_store import MemoryStore, SettableClock
+from tests.fakes.virtual_time import VirtualTime
 from trading.domain.chat import Severity
 from trading.domain.errors import StorageLost
 from trading.domain.events import AlertRaised, Event, IntentChanged, IntentClosed, IntentOpened
@@ -136,6 +137,33 @@ async def test_a_write_does_not_wait_for_another_one_once_nothing_is_left_to_sav
     for _ in stops:
         store.fates.put_nowait(True)
     await asyncio.gather(*stops)
+
+
+async def test_of_many_stops_at_once_one_alone_tries_to_write_what_memory_holds() -> None:
+    time = VirtualTime()
+    store = MemoryStore(time)
+    tried = list[Event]()
+
+    async def refused(*new: Event, **_: bool) -> int:
+        tried.extend(new)
+        await time.sleep(1)
+        raise StorageLost("the disk is full")
+
+    store.append = refused  # type: ignore[method-assign]
+    writer = Writer(store, lambda *_: None)
+    writer.hold([fact(1)])
+
+    async def stop(number: int) -> float:
+        with pytest.raises(StorageLost):
+            await writer.write(fact(number), is_exit=True)
+        return time.monotonic()
+
+    began_s, numbers = time.monotonic(), range(2, 22)
+    stops = asyncio.gather(*map(stop, numbers))
+    ended_s = await time.finish(stops)
+    assert tried.count(fact(1)) == 1
+    assert max(ended_s) - began_s == 2
+    assert sorted(map(tried.count, map(fact, numbers))) == [1] * 20
 
 
 async def test_a_write_that_is_begun_anew_is_waited_for_to_its_end() -> None:
