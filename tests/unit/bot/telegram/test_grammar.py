@@ -427,11 +427,11 @@ _words = st.sampled_from(
 @given(st.lists(_words | st.text(max_size=12), max_size=30))
 def test_nonsense_is_refused_and_never_crashes(words: list[str]) -> None:
     text = " ".join(words)
-    started = time.perf_counter()
+    started_s = time.thread_time()
     with contextlib.suppress(Refused):
         read(text)
-    # The promise is 10 ms; a busy machine gets some room.
-    assert time.perf_counter() - started < 0.1
+    # The promise is 10 ms; of its own processor time, whatever else the machine does.
+    assert time.thread_time() - started_s < 0.1
 
 
 @pytest.mark.fault("I04")

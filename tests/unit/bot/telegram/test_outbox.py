@@ -256,6 +256,8 @@ async def test_a_backlog_is_not_read_again_at_each_kick(monkeypatch: pytest.Monk
         return await read(limit)
 
     monkeypatch.setattr(world.store, "pending_messages", counted)
+    # Long enough for a busy machine: only a kick could have it read again.
+    monkeypatch.setattr("bot.telegram.outbox._BACKLOG_S", 60.0)
     sending = asyncio.create_task(world.outbox.send_forever())
     for _ in range(100):
         world.outbox.kick()
