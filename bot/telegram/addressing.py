@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 
 from bot.telegram.access import buttons_for
 from bot.telegram.alert import AlertFacts
@@ -192,13 +193,9 @@ class Addresser:
 
     def _unsettled_in(self, rows: Sequence[Recorded]) -> dict[int, int]:
         """Return whose protection a halt or a degradation began or ended, and where that stands."""
-        # Views of hundreds of trackers take milliseconds, and few facts concern all of them.
-        kinds = (events.ConditionChanged, events.TradingModeChanged)
-        changes = [row for row in rows if isinstance(row.event, kinds)]
-        live = [view.tracker for view in self.desk.trackers()] if changes else []
-        return {
-            number: row.seq for row in changes for number in self._unsettled.by(row.event, live)
-        }
+        # Views of hundreds of trackers take milliseconds, and few facts concern any.
+        live = cache(lambda: [view.tracker for view in self.desk.trackers()])
+        return {number: row.seq for row in rows for number in self._unsettled.by(row.event, live)}
 
     def _backstops_in(self, rows: Sequence[Recorded]) -> dict[int, int]:
         """Return whose backstop came to rest on the exchange or left it, and where that stands."""

@@ -1,6 +1,6 @@
 """Whose protection began or ended without a change of its tracker: what its card says of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from trading.domain import events
@@ -22,16 +22,19 @@ class Unsettled:
     # What held before the first change that is seen is not known.
     _may_be_held: bool = True
 
-    def by(self, event: Event, trackers: Iterable[Tracker]) -> list[int]:
-        """Return which of these trackers are other than before because of an event."""
+    def by(self, event: Event, trackers: Callable[[], Iterable[Tracker]]) -> list[int]:
+        """Return which of these trackers are other than before because of an event.
+
+        They are asked for only then: most events concern none.
+        """
         match event:
             case events.ConditionChanged(condition=name, symbol=symbol) if name in _CONDITIONS:
-                return [one.tracker_id for one in _selling(trackers, symbol)]
+                return [one.tracker_id for one in _selling(trackers(), symbol)]
             case events.TradingModeChanged(mode=mode):
                 is_held = mode is TradingMode.HALTED_EVERYTHING
                 is_other = is_held or self._may_be_held
                 self._may_be_held = is_held
-                return [one.tracker_id for one in _selling(trackers, None)] if is_other else []
+                return [one.tracker_id for one in _selling(trackers(), None)] if is_other else []
             case _:
                 return []
 
