@@ -94,6 +94,7 @@ async def test_a_killed_agent_is_told_in_time_with_what_it_held_and_so_is_its_re
 @pytest.mark.fault("P09", "PROT SAID")
 @pytest.mark.fault("W05", "PROT SAID")
 @pytest.mark.fault("P15", "TELL SAID")
+@pytest.mark.long
 async def test_a_stopped_agent_is_told_and_sells_once_it_goes_on_and_tells_of_a_killed_watchdog(
     watched: World,
 ) -> None:

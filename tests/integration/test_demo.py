@@ -13,6 +13,7 @@ from bot.demo import DemoSettings, run
 from tests.e2e.demo import READY_S, all_ended, descendants, phone
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 async def test_a_second_demo_takes_free_ports_and_ends_when_asked_to(tmp_path: Path) -> None:
     before = descendants(os.getpid())
