@@ -19,6 +19,17 @@ url, folder = sys.argv[1], Path(sys.argv[2])
 
 def open_it(**more):
     return open_store(url, SettableClock(), data_dir=folder, **more)
+
+# What a disk takes, until nothing goes in.
+def fill(path):
+    with path.open("wb", buffering=0) as ballast:
+        size = 65536
+        while size:
+            try:
+                ballast.write(bytes(size))
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
+                size //= 2
 """
 
 # Says after each append what is durable, until it is killed.
@@ -62,16 +73,6 @@ asyncio.run(main())
 STARVING = (
     _COMMON
     + """
-def fill(path):
-    with path.open("wb", buffering=0) as ballast:
-        size = 65536
-        while size:
-            try:
-                ballast.write(bytes(size))
-            except OSError as error:
-                assert error.errno == errno.ENOSPC, error
-                size //= 2
-
 async def main():
     store = await open_it()
     await store.journal.append(*samples.transaction_a(0))
@@ -114,14 +115,7 @@ BEGINNING_WITHOUT_ROOM = (
 ballast = folder.parent / "ballast"
 
 def leave(count):
-    with ballast.open("wb", buffering=0) as filling:
-        size = 65536
-        while size:
-            try:
-                filling.write(bytes(size))
-            except OSError as error:
-                assert error.errno == errno.ENOSPC, error
-                size //= 2
+    fill(ballast)
     os.truncate(ballast, ballast.stat().st_size - count)
 
 async def main():
