@@ -19,6 +19,7 @@ from trading.risk.gate import (
     Approved,
     Decided,
     Refusal,
+    beyond,
     largest,
     oversized,
     review,
@@ -226,6 +227,18 @@ def test_a_decision_far_from_the_market_is_refused_and_a_far_resting_bid_is_not(
     assert "more than 5% from the market" in reasons(asked(below))
     assert isinstance(asked(replace(purchase(), limit_price=Decimal(50_000))), Approved)
     assert "more than 5%" in reasons(asked(replace(purchase(), limit_price=Decimal(70_000))))
+
+
+def test_a_limit_too_far_beyond_the_market_is_told_the_market_s_price() -> None:
+    edge = QUOTE.mid * (1 + LIMITS.price_collar)
+    limited = replace(purchase(), limit_price=edge)
+    assert beyond(limited, LIMITS, ACTIVITY) is None
+    further = replace(limited, limit_price=edge + Decimal("0.01"))
+    assert beyond(further, LIMITS, ACTIVITY) == QUOTE.mid
+    # What sells counts in the other direction, and resting far off is a person's own choice.
+    assert beyond(replace(further, side=Side.SELL), LIMITS, ACTIVITY) is None
+    assert beyond(purchase(), LIMITS, ACTIVITY) is None, "it has no limit"
+    assert beyond(further, LIMITS, Activity()) is None, "nobody knows the market"
 
 
 def test_a_purchase_sized_in_coins_is_valued_at_its_price() -> None:
