@@ -22,7 +22,7 @@ def open_it(**more):
 
 # What a disk takes, until nothing goes in.
 def fill(path):
-    with path.open("wb", buffering=0) as ballast:
+    with path.open("ab", buffering=0) as ballast:
         size = 65536
         while size:
             try:
@@ -239,14 +239,7 @@ async def main():
     await refused()
     # Of a disk that becomes full while the copy is written nothing is left but what was there.
     room.UPGRADE_BYTES = -(2**40)
-    with ballast.open("ab", buffering=0) as more:
-        size = 65536
-        while size:
-            try:
-                more.write(bytes(size))
-            except OSError as error:
-                assert error.errno == errno.ENOSPC, error
-                size //= 2
+    fill(ballast)
     await refused()
     assert (folder / "umbra.sqlite").read_bytes() == before
     ballast.unlink()
